@@ -1,0 +1,11 @@
+//! oaktap receives what Luxonis OAK PoE cameras in standalone mode put on the network.
+//!
+//! ```text
+//! camera --bytes--> wire --> frame --> Hub<Frame> -+-> detections        (confirmed frames)
+//!                                                  +-> view: convert > overlay -> window, snapshot
+//! ```
+//!
+//! The upper half is pure: no sockets, no clock, no files. It is what remains with `--no-default-features`.
+
+pub mod frame;
+pub mod wire;

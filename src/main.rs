@@ -1,0 +1,3 @@
+//! oaktap: parse, log, run, exit code.
+
+fn main() {}
