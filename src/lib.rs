@@ -8,4 +8,6 @@
 //! The upper half is pure: no sockets, no clock, no files. It is what remains with `--no-default-features`.
 
 pub mod frame;
+#[cfg(feature = "net")]
+pub mod sim;
 pub mod wire;

@@ -39,6 +39,7 @@
 
 mod decoder;
 pub mod detections;
+pub mod encode;
 pub mod header;
 
 pub use decoder::{Books, Damage, Decoder, Event, Limits, SkipReason, Skipped};

@@ -1,0 +1,196 @@
+//! RGB -> JPEG, and units that look like H.264 or H.265 to everybody but a decoder.
+
+use super::config::Coding;
+use super::pixels::Rgb;
+use super::random::Random;
+
+/// The quality of depthai's MJPEG preset (wire.md section 2.2).
+const JPEG_QUALITY: u8 = 95;
+
+/// A key frame comes every so many frames: the default of the camera's encoder (wire.md section 6).
+const KEY_FRAME_EVERY: usize = 30;
+
+/// A JPEG file; `None` when a side is longer than JPEG allows.
+pub(super) fn jpeg(picture: &Rgb) -> Option<Vec<u8>> {
+    let (width, height) = (u16::try_from(picture.width).ok()?, u16::try_from(picture.height).ok()?);
+    let mut file = Vec::new();
+    jpeg_encoder::Encoder::new(&mut file, JPEG_QUALITY)
+        .encode(&picture.bytes, width, height, jpeg_encoder::ColorType::Rgb)
+        .ok()?;
+    Some(file)
+}
+
+/// The units of frame `k`: parameter sets with the right size before a key frame, then one slice of noise.
+///
+/// A slice begins with a header byte of the right type and goes on with random bytes, so it can be received, stored
+/// and told apart, but not decoded.
+pub(super) fn noise_units(coding: Coding, k: usize, width: usize, height: usize, seed: u64) -> Vec<u8> {
+    let key = k.is_multiple_of(KEY_FRAME_EVERY);
+    let mut random = Random::new(seed ^ (k as u64) << 32);
+    // About a byte for 8 pixels of a key frame and for 64 of another: a good picture at a usual bit rate.
+    let len = 64 + width * height / if key { 8 } else { 64 } + random.below(64);
+    let slice: Vec<u8> = (0..len).map(|_| random.next() as u8).chain([0x80]).collect();
+    let mut out = Vec::with_capacity(len + len / 64 + 128);
+    let is_h265 = coding == Coding::H265;
+    if key && is_h265 {
+        unit(&mut out, &[0x40, 0x01], &h265::video_parameters());
+        unit(&mut out, &[0x42, 0x01], &h265::sequence_parameters(width, height));
+        unit(&mut out, &[0x44, 0x01], &h265::picture_parameters());
+    } else if key {
+        unit(&mut out, &[0x67], &h264_sequence_parameters(width, height));
+        unit(&mut out, &[0x68], &h264_picture_parameters());
+    }
+    let header: &[u8] = match (is_h265, key) {
+        (true, true) => &[0x26, 0x01],  // IDR_W_RADL
+        (true, false) => &[0x02, 0x01], // TRAIL_R
+        (false, true) => &[0x65],       // IDR slice
+        (false, false) => &[0x41],      // P slice, used as a reference
+    };
+    unit(&mut out, header, &slice);
+    out
+}
+
+/// One unit with its start code, and with the bytes that keep start codes out of it.
+fn unit(out: &mut Vec<u8>, header: &[u8], body: &[u8]) {
+    out.extend_from_slice(&[0, 0, 0, 1]);
+    let mut zeros = 0;
+    for &byte in header.iter().chain(body) {
+        if zeros == 2 && byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        out.push(byte);
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+    }
+}
+
+/// Bits, most significant first.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    used: u32,
+}
+
+impl Bits {
+    fn put(&mut self, count: u32, value: u64) -> &mut Self {
+        for shift in (0..count).rev() {
+            if self.used.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            let bit = ((value >> shift) & 1) as u8;
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= bit << (7 - self.used % 8);
+            }
+            self.used += 1;
+        }
+        self
+    }
+
+    /// Exp-Golomb, unsigned.
+    fn ue(&mut self, value: u64) -> &mut Self {
+        let bits = 64 - (value + 1).leading_zeros();
+        self.put(2 * bits - 1, value + 1)
+    }
+
+    /// The stop bit, and zeros up to a byte.
+    fn end(&mut self) -> Vec<u8> {
+        self.put(1, 1);
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// ITU-T H.264 7.3.2.1.1: baseline profile, level 4.0, macroblocks of 16 with the rest cropped.
+fn h264_sequence_parameters(width: usize, height: usize) -> Vec<u8> {
+    let (columns, rows) = (width.div_ceil(16) as u64, height.div_ceil(16) as u64);
+    // Cropping counts in pairs of pixels for 4:2:0.
+    let (crop_x, crop_y) = ((columns * 16 - width as u64) / 2, (rows * 16 - height as u64) / 2);
+    let mut bits = Bits::default();
+    bits.put(8, 66).put(8, 0xc0).put(8, 40).ue(0); // profile, constraints, level, id
+    bits.ue(0).ue(2).ue(1).put(1, 0); // frame numbers of 4 bits, display order = coding order, one reference, no gaps
+    bits.ue(columns - 1).ue(rows - 1).put(1, 1).put(1, 1); // size, frames only, direct_8x8
+    bits.put(1, 1).ue(0).ue(crop_x).ue(0).ue(crop_y);
+    bits.put(1, 0).end()
+}
+
+/// ITU-T H.264 7.3.2.2: the plainest.
+fn h264_picture_parameters() -> Vec<u8> {
+    let mut bits = Bits::default();
+    bits.ue(0).ue(0).put(1, 0).put(1, 0).ue(0).ue(0).ue(0).put(1, 0).put(2, 0);
+    bits.ue(0).ue(0).ue(0).put(1, 1).put(1, 0).put(1, 0).end() // signed zeros look as unsigned ones
+}
+
+/// Parameter sets of ITU-T H.265, 7.3.2.
+mod h265 {
+    use super::Bits;
+
+    /// Main profile, level 4.0: 7.3.3.
+    fn profile(bits: &mut Bits) {
+        bits.put(2, 0).put(1, 0).put(5, 1).put(32, 0x6000_0000).put(4, 0b1001).put(43, 0).put(1, 0).put(8, 120);
+    }
+
+    pub(super) fn video_parameters() -> Vec<u8> {
+        let mut bits = Bits::default();
+        bits.put(4, 0).put(2, 3).put(6, 0).put(3, 0).put(1, 1).put(16, 0xffff);
+        profile(&mut bits);
+        bits.put(1, 1).ue(1).ue(0).ue(0); // one picture is kept, shown in the order of coding
+        bits.put(6, 0).ue(0).put(1, 0).put(1, 0).end()
+    }
+
+    pub(super) fn sequence_parameters(width: usize, height: usize) -> Vec<u8> {
+        // Coding blocks of 8; what is more than the picture is cropped, in pairs of pixels.
+        let (wide, high) = (width.next_multiple_of(8) as u64, height.next_multiple_of(8) as u64);
+        let mut bits = Bits::default();
+        bits.put(4, 0).put(3, 0).put(1, 1);
+        profile(&mut bits);
+        bits.ue(0).ue(1).ue(wide).ue(high); // id, 4:2:0, size
+        bits.put(1, 1).ue(0).ue((wide - width as u64) / 2).ue(0).ue((high - height as u64) / 2);
+        bits.ue(0).ue(0).ue(0).put(1, 1).ue(1).ue(0).ue(0); // 8 bits, 4 bits of picture order, one picture is kept
+        bits.ue(0).ue(3).ue(0).ue(3).ue(0).ue(0); // coding blocks of 8 to 64, transforms of 4 to 32
+        bits.put(1, 0).put(1, 0).put(1, 0).put(1, 0).ue(0).put(1, 0).put(1, 0).put(1, 0).put(1, 0).put(1, 0).end()
+    }
+
+    pub(super) fn picture_parameters() -> Vec<u8> {
+        let mut bits = Bits::default();
+        bits.ue(0).ue(0).put(1, 0).put(1, 0).put(3, 0).put(1, 0).put(1, 0).ue(0).ue(0).ue(0).put(1, 0).put(1, 0);
+        bits.put(1, 0).ue(0).ue(0).put(1, 0).put(1, 0).put(1, 0).put(1, 0).put(1, 0).put(1, 0); // up to entropy sync
+        bits.put(1, 0).put(1, 0).put(1, 0).put(1, 0).ue(0).put(1, 0).put(1, 0).end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The header bytes of the units, found as a receiver finds them.
+    fn headers(stream: &[u8]) -> Vec<u8> {
+        stream.windows(4).filter(|four| four[..3] == [0, 0, 1]).map(|four| four[3]).collect()
+    }
+
+    #[test]
+    fn units_are_told_apart_and_no_start_code_is_inside() {
+        for k in 0..60 {
+            let key = k % 30 == 0;
+            let h264 = headers(&noise_units(Coding::H264, k, 640, 352, 1));
+            let kinds: Vec<_> = h264.iter().map(|byte| byte & 0x1f).collect();
+            assert_eq!(kinds, if key { vec![7, 8, 5] } else { vec![1] }, "frame {k}");
+            let h265 = headers(&noise_units(Coding::H265, k, 640, 352, 1));
+            let kinds: Vec<_> = h265.iter().map(|byte| byte >> 1).collect();
+            assert_eq!(kinds, if key { vec![32, 33, 34, 19] } else { vec![1] }, "frame {k}");
+        }
+    }
+
+    #[test]
+    fn start_codes_are_kept_out() {
+        let mut out = Vec::new();
+        unit(&mut out, &[0x65], &[0, 0, 0, 0, 0, 1, 0, 0, 3, 0x80]);
+        assert_eq!(out[4..], [0x65, 0, 0, 3, 0, 0, 3, 0, 1, 0, 0, 3, 3, 0x80]);
+    }
+
+    #[test]
+    fn a_jpeg_says_its_size() {
+        let picture = Rgb { width: 20, height: 10, bytes: vec![100; 600] };
+        let file = jpeg(&picture).expect("small enough");
+        let read = image::load_from_memory(&file).expect("a JPEG file");
+        assert_eq!((read.width(), read.height()), (20, 10));
+    }
+}

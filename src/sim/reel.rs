@@ -1,0 +1,208 @@
+//! A cycle of pictures, rendered once and sent again and again: the simulator costs next to nothing while it runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use super::bitstream;
+use super::config::{Coding, SimConfig, SimError};
+use super::pixels::{self, Rgb};
+use super::scene::Scene;
+use crate::frame::Detection;
+
+/// What a payload may take of memory, all of a reel together.
+const BUDGET: usize = 64 << 20;
+
+/// Frames after which a scene begins again: 3 s of the default camera.
+const FRAMES: usize = 120;
+
+/// What the pictures of a folder may take of memory.
+const IMAGES_BUDGET: usize = 1 << 30;
+
+/// One picture as it is sent.
+#[derive(Clone, Debug)]
+pub struct Still {
+    /// The payload.
+    pub payload: Arc<[u8]>,
+    /// What is to be seen in it.
+    pub detections: Arc<[Detection]>,
+    /// CRC-32 (IEEE 802.3) of the payload; 0 unless records are sent, which carry it.
+    pub(super) crc32: u32,
+}
+
+/// The pictures of a simulated camera. Each is rendered when it is first asked for; shared by any number of streams.
+#[derive(Debug)]
+pub struct Reel {
+    config: SimConfig,
+    scene: Scene,
+    background: Background,
+    stills: Vec<OnceLock<Still>>,
+}
+
+#[derive(Debug)]
+enum Background {
+    Drawn(Rgb),
+    Files(Vec<PathBuf>),
+}
+
+impl Reel {
+    /// The pictures that a configuration asks for.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself, or its folder has no pictures that can be used.
+    pub fn new(config: &SimConfig) -> Result<Self, SimError> {
+        config.check()?;
+        let pixels = config.size.0 as usize * config.size.1 as usize;
+        let len = match config.format {
+            // Never larger than this, so that two of them fit into any budget.
+            Coding::Pixels(format) => 6 * pixels / if pixels::is_wide(format) { 1 } else { 2 },
+            Coding::H264 | Coding::H265 => pixels / 8,
+        };
+        let files = config.images.as_deref().map(list).transpose()?;
+        let frames = match &files {
+            Some(files) if files.len().saturating_mul(len) > IMAGES_BUDGET => {
+                return Err(SimError::Images {
+                    path: config.images.clone().unwrap_or_default(),
+                    why: format!(
+                        "{} pictures of {len} bytes: expected at most {IMAGES_BUDGET} bytes in all",
+                        files.len()
+                    ),
+                });
+            }
+            Some(files) => files.len(),
+            None => (BUDGET / len.max(1)).clamp(4, FRAMES),
+        };
+        let scene = Scene::new(config.size, config.boxes, frames, config.seed);
+        let background = match files {
+            Some(files) => {
+                // A file that is no picture is found now, and not in the middle of a stream.
+                for file in &files {
+                    open(file)?.into_dimensions().map_err(|error| refused(file, &error))?;
+                }
+                Background::Files(files)
+            }
+            None => Background::Drawn(scene.background()),
+        };
+        Ok(Self { config: config.clone(), scene, background, stills: vec![OnceLock::new(); frames] })
+    }
+
+    /// The number of pictures; [`Self::still`] begins again after them.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.stills.len()
+    }
+
+    /// The picture of frame `index` of the stream.
+    #[must_use]
+    pub fn still(&self, index: u64) -> &Still {
+        let k = (index % self.stills.len() as u64) as usize;
+        self.stills[k].get_or_init(|| self.render(k))
+    }
+
+    pub(super) fn config(&self) -> &SimConfig {
+        &self.config
+    }
+
+    fn render(&self, k: usize) -> Still {
+        let (width, height) = self.config.size;
+        let mut picture = match &self.background {
+            Background::Drawn(picture) => {
+                let mut picture = picture.clone();
+                self.scene.sweep(k, &mut picture);
+                picture
+            }
+            Background::Files(files) => read(&files[k], width, height).unwrap_or_else(|error| {
+                // It could be read when the reel was made. A camera does not stop for that: its picture is black.
+                tracing::warn!("{error}; sending a black picture for it");
+                let (width, height) = (width as usize, height as usize);
+                Rgb { width, height, bytes: vec![0; 3 * width * height] }
+            }),
+        };
+        let detections = self.scene.draw(k, &mut picture).into();
+        let payload = match self.config.format {
+            Coding::Pixels(format) => pixels::layout(&picture, format).or_else(|| bitstream::jpeg(&picture)),
+            coding => Some(bitstream::noise_units(coding, k, picture.width, picture.height, self.config.seed)),
+        };
+        let payload: Arc<[u8]> = payload.expect("the sides were checked against what JPEG can say").into();
+        let crc32 = if self.config.records { crc32(&payload) } else { 0 };
+        Still { payload, detections, crc32 }
+    }
+}
+
+/// Bit by bit: it is done once for each picture of the reel.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, SimError> {
+    let unusable = |why: String| SimError::Images { path: folder.to_owned(), why };
+    let is_picture = |path: &PathBuf| {
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        extension.is_some_and(|extension| extension == "png" || extension == "jpg" || extension == "jpeg")
+    };
+    let entries = fs::read_dir(folder).map_err(|error| unusable(error.to_string()))?;
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_picture).collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(unusable("no .png, .jpg or .jpeg file in it".to_owned()));
+    }
+    Ok(files)
+}
+
+fn refused(file: &Path, error: &dyn std::fmt::Display) -> SimError {
+    SimError::Images { path: file.to_owned(), why: error.to_string() }
+}
+
+fn open(file: &Path) -> Result<image::ImageReader<std::io::BufReader<fs::File>>, SimError> {
+    image::ImageReader::open(file)
+        .and_then(image::ImageReader::with_guessed_format)
+        .map_err(|error| refused(file, &error))
+}
+
+fn read(file: &Path, width: u32, height: u32) -> Result<Rgb, SimError> {
+    let picture = open(file)?.decode().map_err(|error| refused(file, &error))?;
+    let picture = if (picture.width(), picture.height()) == (width, height) {
+        picture
+    } else {
+        picture.resize_exact(width, height, image::imageops::FilterType::Triangle)
+    };
+    Ok(Rgb { width: width as usize, height: height as usize, bytes: picture.into_rgb8().into_raw() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksum_is_the_usual_one() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn pictures_come_round() {
+        let reel = Reel::new(&"size=64x48".parse().expect("a configuration")).expect("a reel");
+        let frames = reel.frames() as u64;
+        assert_eq!(reel.still(3).payload.len(), 64 * 48 * 3);
+        assert!(Arc::ptr_eq(&reel.still(3).payload, &reel.still(3 + frames).payload));
+        assert_ne!(reel.still(3).payload, reel.still(4).payload);
+    }
+
+    #[test]
+    fn a_folder_of_pictures() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config =
+            SimConfig { size: (4, 2), boxes: 0, images: Some(folder.path().to_owned()), ..SimConfig::default() };
+        assert!(Reel::new(&config).expect_err("an empty folder").to_string().contains("no .png"));
+        for (name, value) in [("b.png", 200), ("a.PNG", 100), ("c.txt", 0)] {
+            let picture = image::RgbImage::from_pixel(8, 8, image::Rgb([value; 3]));
+            picture.save_with_format(folder.path().join(name), image::ImageFormat::Png).expect("a file");
+        }
+        let reel = Reel::new(&config).expect("a reel");
+        assert_eq!(reel.frames(), 2);
+        assert_eq!(reel.still(0).payload[6..8], [100; 2], "in the order of names");
+        assert_eq!(reel.still(1).payload[6..8], [200; 2]);
+        fs::write(folder.path().join("d.jpg"), b"no picture").expect("a file");
+        assert!(Reel::new(&config).expect_err("a bad file").to_string().contains("d.jpg"));
+    }
+}

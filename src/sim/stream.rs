@@ -1,0 +1,639 @@
+//! Frames of a [`Reel`] -> the bytes that a camera sends, with what goes wrong, and the truth about it.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{SimConfig, SimError};
+use super::faults::Fault;
+use super::random::Random;
+use super::reel::{Reel, Still};
+use crate::frame::{BBox, Detection, DeviceTime, Dialect};
+use crate::wire::encode::{self, LINE, Track};
+
+/// What was really sent for one frame.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// Number of the frame since the camera's boot.
+    pub index: u64,
+    /// Its time on the camera's clock.
+    pub device_time: DeviceTime,
+    /// The text of the detections, as a receiver sees it; empty when the dialect has none.
+    pub detection_text: Vec<u8>,
+    /// The detections as they are sent, rounded as their text is; those of `@B` records too.
+    pub detections: Vec<Detection>,
+    /// The payload, as it would be if nothing went wrong.
+    pub payload: Arc<[u8]>,
+    /// The fault that damaged this frame, if one did.
+    pub damage: Option<Fault>,
+    /// What else went wrong, without a loss.
+    pub mishaps: Vec<Fault>,
+}
+
+impl Truth {
+    /// Whether a receiver must get this frame.
+    #[must_use]
+    pub fn intact(&self) -> bool {
+        self.damage.is_none()
+    }
+}
+
+/// How a connection ends. The next turn is the first of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Closed (FIN) inside a frame.
+    Cut,
+    /// Reset (RST) inside a frame: the receiver's system throws away what was not read yet.
+    Reset,
+    /// Reset behind a frame; the camera's clock and frame numbers begin again.
+    Reboot,
+}
+
+/// What the camera does for one frame.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// What the frame is, and whether it is intact.
+    pub truth: Truth,
+    /// Whether the connection ends behind these bytes.
+    pub end: Option<End>,
+    pieces: Vec<Piece>,
+    pause: Option<(usize, Duration)>,
+    fragment: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Bytes(Vec<u8>),
+    Payload(Arc<[u8]>, Range<usize>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Payload(payload, range) => &payload[range.clone()],
+        }
+    }
+
+    /// Leaves what is in `range` of it, which lies within.
+    fn keep(&mut self, range: Range<usize>) {
+        match self {
+            Self::Bytes(bytes) => {
+                bytes.truncate(range.end);
+                bytes.drain(..range.start);
+            }
+            Self::Payload(_, part) => *part = part.start + range.start..part.start + range.end,
+        }
+    }
+}
+
+/// One step of a [`Turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// These bytes are written, in one piece.
+    Bytes(&'a [u8]),
+    /// Nothing happens for so long.
+    Pause(Duration),
+}
+
+impl Turn {
+    /// The bytes of the turn in the pieces in which they are written, and the pause among them.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        let mut at = 0;
+        self.pieces.iter().flat_map(move |piece| {
+            let bytes = piece.bytes();
+            let range = at..at + bytes.len();
+            at = range.end;
+            let (before, pause, after) = match self.pause {
+                Some((place, pause)) if range.contains(&place) => {
+                    let (before, after) = bytes.split_at(place - range.start);
+                    (before, Some(Step::Pause(pause)), after)
+                }
+                _ => (bytes, None, &[][..]),
+            };
+            let before = before.chunks(self.fragment).map(Step::Bytes);
+            before.chain(pause).chain(after.chunks(self.fragment).map(Step::Bytes))
+        })
+    }
+
+    /// All bytes of the turn.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.pieces.iter().flat_map(Piece::bytes).copied().collect()
+    }
+
+    /// The number of bytes of the turn.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.bytes().len()).sum()
+    }
+}
+
+/// The camera's stream: one [`Turn`] after the other, the same ones for the same configuration.
+///
+/// Damage that no receiver could tell from an intact frame is not made; there is no checksum in these formats. So
+/// * where bytes are missing, fewer bytes than that follow before the next header, and that header is whole;
+/// * the end of a header is missing only where the bytes behind it do not complete it;
+/// * a header promises a wrong size only directly behind an intact frame of the same connection, so that the sizes
+///   of its neighbours show it.
+#[derive(Debug)]
+pub struct Stream {
+    reel: Arc<Reel>,
+    random: Random,
+    next: u64,
+    /// Whether a turn has been taken on this connection.
+    connected: bool,
+    before: Before,
+}
+
+/// What the turn before has left, on the same connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Intact,
+    /// The frame wants so many more bytes than were sent.
+    Lacking(usize),
+    /// It was damaged in another way.
+    Damaged,
+}
+
+/// The parts of a message before anything goes wrong with it.
+struct Message {
+    /// Records, and what else stands before the header.
+    records: Vec<u8>,
+    header: Vec<u8>,
+    detections: Vec<u8>,
+    /// The record behind the payload.
+    trailer: Vec<u8>,
+}
+
+impl Stream {
+    /// The stream of a configuration, with a reel of its own.
+    ///
+    /// # Errors
+    /// As [`Reel::new`].
+    pub fn new(config: &SimConfig) -> Result<Self, SimError> {
+        Ok(Self::of(Arc::new(Reel::new(config)?)))
+    }
+
+    /// The stream of a reel.
+    #[must_use]
+    pub fn of(reel: Arc<Reel>) -> Self {
+        let random = Random::new(reel.config().seed);
+        Self { reel, random, next: 0, connected: false, before: Before::Nothing }
+    }
+
+    /// What the camera does for its next frame.
+    pub fn turn(&mut self) -> Turn {
+        self.turn_of(self.next)
+    }
+
+    /// What the camera does for a later frame, because it dropped some.
+    pub(super) fn turn_of(&mut self, index: u64) -> Turn {
+        let still = self.reel.still(index).clone();
+        let (damage, mut mishaps) = self.strike(&still);
+        let overflow = mishaps.contains(&Fault::Overflow);
+        let (mut message, mut truth) = self.message(index, &still, overflow);
+        truth.damage = damage;
+
+        let room = match self.before {
+            Before::Lacking(lacking) => lacking.saturating_sub(1),
+            Before::Nothing | Before::Intact | Before::Damaged => usize::MAX,
+        };
+        let mut inserted = Vec::new();
+        if mishaps.contains(&Fault::Foreign) {
+            inserted.extend(self.foreign());
+        }
+        if mishaps.contains(&Fault::Junk) {
+            inserted.extend(self.junk());
+        }
+        if inserted.len() > room {
+            inserted.clear();
+            mishaps.retain(|fault| !matches!(fault, Fault::Junk | Fault::Foreign));
+        }
+        inserted.append(&mut message.records);
+        message.records = inserted;
+        truth.mishaps = mishaps;
+        self.damaged(index, message, truth)
+    }
+
+    /// The next turn is the first one of a new connection.
+    pub fn reconnect(&mut self) {
+        self.connected = false;
+        self.before = Before::Nothing;
+    }
+
+    /// Which faults strike: at most one that damages, and any of the others.
+    fn strike(&mut self, still: &Still) -> (Option<Fault>, Vec<Fault>) {
+        let config = self.reel.config();
+        let mut damage = Vec::new();
+        let mut mishaps = Vec::new();
+        for fault in Fault::ALL {
+            let rate = config.faults.rate(fault);
+            if rate > 0.0 && self.random.happens(rate) {
+                if fault.damages() { damage.push(fault) } else { mishaps.push(fault) }
+            }
+        }
+        let lacking = matches!(self.before, Before::Lacking(_));
+        let intact = self.before == Before::Intact;
+        let junk = mishaps.contains(&Fault::Junk);
+        damage.retain(|fault| match fault {
+            Fault::ShortHeader => !lacking,
+            Fault::WrongSize => intact && !junk && still.payload.len() > 1,
+            _ => true,
+        });
+        let damage = damage.get(self.random.below(damage.len())).copied();
+        // Longer numbers than these do not exist, so only these headers overflow.
+        let overflows = match config.dialect {
+            Dialect::Img => still.payload.len() >= 100,
+            Dialect::Abcde256 => true,
+            Dialect::Abcde | Dialect::Frame => false,
+        };
+        mishaps.retain(|fault| match fault {
+            Fault::Overflow => overflows && damage.is_none(),
+            Fault::Reboot => damage.is_none(),
+            _ => true,
+        });
+        (damage, mishaps)
+    }
+
+    /// The message of a frame, whole, and what is true of it.
+    fn message(&self, index: u64, still: &Still, overflow: bool) -> (Message, Truth) {
+        let config = self.reel.config();
+        let mut device_time = device_time(config, index);
+        let mut detections = still.detections.to_vec();
+        let payload_len = still.payload.len();
+        if overflow && config.dialect == Dialect::Img {
+            // As if somebody had replaced the time since boot by Unix time (wire.md section 2.1).
+            device_time = DeviceTime(1_763_700_000_000_001 + 10 * index.cast_signed());
+            if payload_len < 1000 {
+                device_time.0 = -device_time.0;
+            }
+            overflowing_detections(device_time, payload_len, &mut detections);
+        }
+        let mut truth = Truth {
+            index,
+            device_time,
+            detection_text: Vec::new(),
+            detections: Vec::new(),
+            payload: Arc::clone(&still.payload),
+            damage: None,
+            mishaps: Vec::new(),
+        };
+        let mut records = if self.connected || !config.records { Vec::new() } else { self.greeting() };
+        let mut text = Vec::new();
+        match config.dialect {
+            Dialect::Img => {
+                text = encode::detections(&detections);
+                truth.detections = detections.iter().map(as_printed).collect();
+                truth.detection_text.clone_from(&text);
+            }
+            Dialect::Frame => {
+                let message = encode::detect(device_time, &detections);
+                truth.detection_text = message.get(LINE..).unwrap_or_default().to_vec();
+                truth.detections.clone_from(&detections);
+                records.extend(message);
+            }
+            Dialect::Abcde | Dialect::Abcde256 => {}
+        }
+        let header = self.header(&truth, payload_len, text.len(), &tracks(&detections, overflow));
+        let mut trailer = Vec::new();
+        if config.records {
+            if matches!(config.dialect, Dialect::Abcde | Dialect::Abcde256) {
+                for (line, detection) in detections.iter().filter_map(box_record) {
+                    records.extend(line);
+                    truth.detections.push(detection);
+                }
+            }
+            records.extend(encode::line(&format!("@F {index} {}", device_time.0)).into_iter().flatten());
+            trailer.extend(encode::line(&format!("@E {index} {:08x}", still.crc32)).into_iter().flatten());
+        }
+        (Message { records, header, detections: text, trailer }, truth)
+    }
+
+    /// What a camera with the extension says first (wire.md section 7).
+    fn greeting(&self) -> Vec<u8> {
+        let config = self.reel.config();
+        let (width, height) = config.size;
+        let lines = [
+            "@V 1 oaktap-simulate".to_owned(),
+            format!("@I SIM{:016X}", config.seed),
+            format!("@D {width} {height} {}", config.format),
+            format!("@R {}", config.fps),
+        ];
+        lines.iter().filter_map(|text| encode::line(text)).flatten().collect()
+    }
+
+    /// A record that no receiver knows.
+    fn foreign(&mut self) -> [u8; LINE] {
+        let mut text = "IMU".to_owned();
+        while text.len() < LINE - 8 {
+            let _ = write!(text, " {:.2}", self.random.below(2000) as f64 / 100.0 - 10.0);
+        }
+        text.truncate(LINE);
+        encode::line(&text).unwrap_or([b' '; LINE])
+    }
+
+    /// Bytes that mean nothing: noise, text, or the beginning of a header.
+    fn junk(&mut self) -> Vec<u8> {
+        let len = 1 + self.random.below(300);
+        let mut junk: Vec<u8> = match self.random.below(3) {
+            0 => (0..len).map(|_| self.random.next() as u8).collect(),
+            1 => (0..len).map(|_| b' ' + (self.random.below(95) as u8)).collect(),
+            _ => [&b"IMG 12.4"[..], b"ABCDE 1", b"FRAME  ", b"DETECT ", b"@F 1"][self.random.below(5)].to_vec(),
+        };
+        // So it does not run into the header that follows.
+        junk.push(0xff);
+        junk
+    }
+
+    /// Puts the message together, and the damage into it.
+    fn damaged(&mut self, index: u64, message: Message, truth: Truth) -> Turn {
+        let Message { records, mut header, detections, trailer } = message;
+        let whole = records.len() + header.len();
+        let body = detections.len() + truth.payload.len();
+        let behind = detections.first().or(truth.payload.first()).copied();
+        let (mut after, mut end) = (Before::Intact, None);
+        let (mut hole, mut cut) = (0..0, usize::MAX);
+        match truth.damage {
+            Some(Fault::ShortFrame) => {
+                let from = self.random.below(body);
+                let missing = 1 + self.random.below(body - from);
+                hole = whole + from..whole + from + missing;
+                after = Before::Lacking(missing);
+            }
+            Some(Fault::ShortHeader) => {
+                // A blank or a digit would go on with what is left of the header.
+                let completes = behind.is_none_or(|byte| byte == b' ' || byte.is_ascii_digit());
+                let left = self.random.below(if completes { 3 } else { header.len().min(LINE) });
+                header.truncate(left);
+                after = Before::Damaged;
+            }
+            Some(fault @ (Fault::Cut | Fault::Reset)) => {
+                let least = if matches!(self.before, Before::Lacking(_)) { whole } else { 1 };
+                cut = least + self.random.below(whole + body - least);
+                end = Some(if fault == Fault::Cut { End::Cut } else { End::Reset });
+            }
+            Some(Fault::WrongSize) => {
+                let payload = truth.payload.len();
+                let promised = match self.random.below(8) {
+                    // More than a receiver allows, unless it was told to; eight digits fit every dialect.
+                    0 => 99_999_999,
+                    1..4 => payload + 1 + self.random.below(payload),
+                    _ => 1 + self.random.below(payload - 1),
+                };
+                header = self.header(&truth, promised, detections.len(), &[]);
+                after = match promised.checked_sub(payload) {
+                    Some(lacking) => Before::Lacking(lacking),
+                    None => Before::Damaged,
+                };
+            }
+            _ => {}
+        }
+        if truth.mishaps.contains(&Fault::Reboot) {
+            end = Some(End::Reboot);
+        }
+        let payload = Arc::clone(&truth.payload);
+        let all = 0..payload.len();
+        let head = [records, header, detections].concat();
+        let mut pieces = vec![Piece::Bytes(head), Piece::Payload(payload, all)];
+        if !trailer.is_empty() {
+            pieces.push(Piece::Bytes(trailer));
+        }
+        cut_out(&mut pieces, hole);
+        cut_out(&mut pieces, cut..usize::MAX);
+        let pause = truth.mishaps.contains(&Fault::Stall).then(|| {
+            let len = pieces.iter().map(|piece| piece.bytes().len()).sum();
+            (self.random.below(len), self.reel.config().faults.stall_for)
+        });
+        self.connected = end.is_none();
+        self.before = if end.is_none() { after } else { Before::Nothing };
+        self.next = if end == Some(End::Reboot) { 0 } else { index + 1 };
+        let fragment = self.reel.config().faults.fragment.map_or(usize::MAX, std::num::NonZeroUsize::get);
+        Turn { truth, end, pieces, pause, fragment }
+    }
+
+    /// The header of a frame.
+    fn header(&self, truth: &Truth, payload_len: usize, detections_len: usize, tracks: &[Track]) -> Vec<u8> {
+        match self.reel.config().dialect {
+            Dialect::Img => encode::img(truth.device_time, payload_len, detections_len),
+            Dialect::Abcde => encode::abcde(truth.device_time, payload_len),
+            Dialect::Abcde256 => {
+                let counters = [(truth.index / 50) as u32, (truth.index / 70) as u32, 0, 0];
+                encode::abcde256(truth.device_time, payload_len, counters, tracks)
+            }
+            Dialect::Frame => encode::frame(truth.device_time, payload_len),
+        }
+    }
+}
+
+/// Takes a range of bytes out of the pieces.
+fn cut_out(pieces: &mut Vec<Piece>, hole: Range<usize>) {
+    let mut at = 0;
+    for piece in std::mem::take(pieces) {
+        let len = piece.bytes().len();
+        let (from, to) = (hole.start.clamp(at, at + len) - at, hole.end.clamp(at, at + len) - at);
+        if from == to {
+            pieces.push(piece);
+        } else {
+            for range in [0..from, to..len] {
+                let mut part = piece.clone();
+                part.keep(range);
+                pieces.push(part);
+            }
+        }
+        at += len;
+    }
+    pieces.retain(|piece| !piece.bytes().is_empty());
+}
+
+/// The time of a frame. The camera boots at 0; its first frame comes so soon that its time needs an exponent, the
+/// others some microseconds off the beat, as real ones do, and now and then on a full second.
+pub(super) fn device_time(config: &SimConfig, index: u64) -> DeviceTime {
+    let period = config.period_us();
+    let beat = (index as f64 * period).round() as i64;
+    if index == 0 {
+        return DeviceTime(50);
+    }
+    let off_beat = if beat % 1_000_000 == 0 { 0 } else { Random::new(index).below((period / 64.0) as usize + 1) };
+    DeviceTime(beat + off_beat as i64)
+}
+
+/// Repeats boxes until a header with this time and payload is longer than 32 bytes.
+fn overflowing_detections(time: DeviceTime, payload_len: usize, detections: &mut Vec<Detection>) {
+    if detections.is_empty() {
+        detections.push(Detection { confidence: 0.5, ..Detection::default() });
+    }
+    let digits_wanted = LINE + 1 - "IMG   ".len() - encode::seconds(time).len() - payload_len.to_string().len();
+    let text_wanted = 10_usize.pow(digits_wanted.saturating_sub(1) as u32);
+    let original = detections.len();
+    // A box is at least 32 characters long with its separator.
+    while detections.len() * 32 < text_wanted {
+        detections.push(detections[detections.len() % original]);
+    }
+}
+
+/// A detection as its text says it: percent with one decimal, edges with four.
+fn as_printed(detection: &Detection) -> Detection {
+    let round = |value: f32, to: f64| ((f64::from(value) * to).round() / to) as f32;
+    let edge = |value| round(value, 1e4);
+    let BBox { xmin, ymin, xmax, ymax } = detection.bbox;
+    Detection {
+        label: detection.label,
+        confidence: round(detection.confidence, 1e3),
+        bbox: BBox { xmin: edge(xmin), ymin: edge(ymin), xmax: edge(xmax), ymax: edge(ymax) },
+    }
+}
+
+/// The record of a box, and the box as that record says it.
+fn box_record(detection: &Detection) -> Option<([u8; LINE], Detection)> {
+    let detection = as_printed(detection);
+    let parts = |value: f32, of: f64| (f64::from(value) * of).round().max(0.0) as u32;
+    let edge = |value| parts(value, 1e4);
+    let BBox { xmin, ymin, xmax, ymax } = detection.bbox;
+    let line = encode::line(&format!(
+        "@B {} {} {:04} {:04} {:04} {:04}",
+        detection.label,
+        parts(detection.confidence, 1e3),
+        edge(xmin),
+        edge(ymin),
+        edge(xmax),
+        edge(ymax)
+    ))?;
+    Some((line, detection))
+}
+
+/// The objects as the counting example follows them; more than its header has room for when it is to overflow.
+fn tracks(detections: &[Detection], overflow: bool) -> Vec<Track> {
+    // Between 6 and 9 of them fit: their numbers are from 0 to 9, their places have one to three digits.
+    let count = if overflow { 14 } else { detections.len().min(6) };
+    let place = |low: f32, high: f32| ((low + high) / 2.0 * 300.0) as i32;
+    let centre = |bbox: &BBox| (place(bbox.xmin, bbox.xmax), place(bbox.ymin, bbox.ymax));
+    let centres = detections.iter().map(|detection| centre(&detection.bbox)).chain([(150, 150)]);
+    (0..count as u32).zip(centres.cycle()).map(|(id, centre)| Track { id, centre }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn stream(text: &str) -> Stream {
+        Stream::new(&text.parse().expect(text)).expect(text)
+    }
+
+    const EVERYTHING: &str = "size=64x48&records=on&fault=all:0.1&fragment=333";
+
+    #[test]
+    fn the_same_seed_makes_the_same_bytes() {
+        for (a, b, equal) in [(1, 1, true), (1, 2, false)] {
+            let bytes = |seed| {
+                let mut stream = stream(&format!("{EVERYTHING}&seed={seed}"));
+                (0..200).flat_map(|_| stream.turn().bytes()).collect::<Vec<_>>()
+            };
+            assert_eq!(bytes(a) == bytes(b), equal, "seeds {a} and {b}");
+        }
+    }
+
+    #[test]
+    fn steps_are_all_the_bytes_in_small_pieces() {
+        let mut stream = stream(EVERYTHING);
+        let mut pauses = 0;
+        for _ in 0..300 {
+            let turn = stream.turn();
+            let mut written = Vec::new();
+            for step in turn.steps() {
+                match step {
+                    Step::Bytes(bytes) => {
+                        assert!((1..=333).contains(&bytes.len()));
+                        written.extend_from_slice(bytes);
+                    }
+                    Step::Pause(pause) => {
+                        assert_eq!(pause, Duration::from_secs(3));
+                        pauses += 1;
+                    }
+                }
+            }
+            assert_eq!((written.len(), written == turn.bytes()), (turn.byte_len(), true));
+        }
+        assert!((10..60).contains(&pauses), "{pauses} stalls");
+    }
+
+    #[test]
+    fn every_fault_strikes_and_an_intact_frame_is_whole() {
+        for dialect in ["IMG", "ABCDE", "ABCDE-256", "FRAME"] {
+            let mut stream = stream(&format!("size=64x48&fault=all:0.05&seed=3&dialect={dialect}"));
+            let mut seen: HashMap<Fault, u32> = HashMap::new();
+            for _ in 0..2000 {
+                let turn = stream.turn();
+                for fault in turn.truth.mishaps.iter().chain(&turn.truth.damage) {
+                    *seen.entry(*fault).or_default() += 1;
+                }
+                let whole = turn.bytes().ends_with(&turn.truth.payload);
+                assert!(whole || !turn.truth.intact(), "{dialect}: {:?}", turn.truth);
+                assert_eq!(turn.truth.damage == Some(Fault::Cut), turn.end == Some(End::Cut));
+                assert_eq!(turn.truth.damage == Some(Fault::Reset), turn.end == Some(End::Reset));
+                assert_eq!(turn.truth.mishaps.contains(&Fault::Reboot), turn.end == Some(End::Reboot));
+            }
+            let overflows = matches!(dialect, "IMG" | "ABCDE-256");
+            for fault in Fault::ALL {
+                let times = seen.get(&fault).copied().unwrap_or(0);
+                assert!(
+                    times > 20 || (fault == Fault::Overflow && !overflows && times == 0),
+                    "{dialect}: {fault} {times}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn overflowing_headers_overflow() {
+        for text in ["", "size=64x48", "size=8x8&boxes=0", "size=1920x1080", "size=64x48&dialect=ABCDE-256"] {
+            let mut stream = stream(&format!("{text}&fault=overflow:1"));
+            let turn = stream.turn();
+            let bytes = turn.bytes();
+            let header = bytes.len() - turn.truth.payload.len() - turn.truth.detection_text.len();
+            let usual = if text.contains("256") { 256 } else { 32 };
+            assert!(header > usual && header < usual + 90, "{text}: {header}");
+        }
+    }
+
+    #[test]
+    fn a_reboot_begins_at_zero() {
+        let mut stream = stream("size=64x48&fault=reboot:0.2");
+        let mut expected = 0;
+        for _ in 0..50 {
+            let turn = stream.turn();
+            assert_eq!(turn.truth.index, expected);
+            expected = if turn.end == Some(End::Reboot) { 0 } else { expected + 1 };
+        }
+        let first = stream_first("size=64x48");
+        assert!(first.starts_with(b"IMG 5e-05 9216 "), "{}", String::from_utf8_lossy(&first[..32]));
+    }
+
+    fn stream_first(text: &str) -> Vec<u8> {
+        stream(text).turn().bytes()
+    }
+
+    #[test]
+    fn records_stand_around_the_frames() {
+        let bytes = stream_first("size=64x48&records=on&format=jpeg&boxes=1");
+        let lines: Vec<_> = bytes.chunks(LINE).take(7).map(|line| String::from_utf8_lossy(line)).collect();
+        for (line, start) in
+            lines.iter().zip(["@V 1 ", "@I ", "@D 64 48 JPEG", "@R 40", "@B ", "@F 0 50", "ABCDE 5e-05"])
+        {
+            assert!(line.starts_with(start), "{lines:?}");
+        }
+        assert!(bytes[bytes.len() - LINE..].starts_with(b"@E 0 "));
+    }
+
+    #[test]
+    fn time_runs_on_and_nearly_on_the_beat() {
+        let config = SimConfig::default();
+        let times: Vec<_> = (0..200).map(|index| device_time(&config, index).0).collect();
+        assert!(times.windows(2).all(|two| (24_000..26_000).contains(&(two[1] - two[0]))), "{times:?}");
+        assert_eq!(encode::seconds(DeviceTime(times[40])), "1.0");
+    }
+}
