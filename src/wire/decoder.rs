@@ -3,158 +3,203 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::header::Record;
-use crate::frame::{Frame, Interpreter, Pool, Received};
+use super::detections::DetectionError;
+use super::event::{Books, Damage, Event, Limits, SkipReason, Skipped};
+use super::header::{self, Header, LINE, Line};
+use super::record::{self, Record};
+use super::{detections, resync};
+use crate::frame::{Detection, Dialect, Frame, Interpreter, LabelMap, Lease, Pool, Received};
 
-/// What a peer may ask for: sizes are checked before memory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest payload in bytes. 64 MiB by default; 12 MP fp16 frames need 71 MiB.
-    pub payload: usize,
-    /// Largest detection text in bytes.
-    pub detections: usize,
-    /// Most boxes in one frame.
-    pub boxes: usize,
-}
+/// What a header is read into. The rest of such a read is payload that has to be copied, so it is small.
+const HEAD: usize = 8 << 10;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { payload: 64 << 20, detections: 1 << 20, boxes: 10_000 }
-    }
-}
+/// A payload longer than any before gets memory in steps of this size: a header is a word, not a promise.
+const STEP: usize = 4 << 20;
 
-/// What the decoder found, in the order of the stream.
-#[derive(Debug)]
-pub enum Event {
-    /// A frame is complete. It is provisional: `Confirmed` or `Withdrawn` with its id follows, always, and before
-    /// the next `Frame`.
-    Frame(Arc<Frame>),
-    /// What follows the frame proves that its length was right.
-    Confirmed(u64),
-    /// The frame is damaged: bytes of it were lost before they reached us.
-    Withdrawn(u64, Damage),
-    /// A frame of which only a part arrived; it was never handed out.
-    Lost(Damage),
-    /// Bytes that belong to no intact frame.
-    Skipped(Skipped),
-    /// A record between frames.
-    Record(Record),
-}
+/// After this many damaged frames in a row a header is believed only when nothing contradicts it to its frame's end.
+/// Before that it is believed at once: that costs a copy when it is wrong, and a peer must not buy many with few bytes.
+const PATIENCE: u32 = 3;
 
-/// Why a frame is not one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// Another header stands inside its payload, so bytes before it are missing.
-    Truncated {
-        /// Bytes of payload that its header promised.
-        promised: usize,
-        /// Bytes of payload that arrived before the next header.
-        arrived: usize,
-    },
-    /// The stream ended inside it.
-    Ended {
-        /// Bytes of payload that its header promised.
-        promised: usize,
-        /// Bytes of payload that arrived.
-        arrived: usize,
-    },
-    /// It is followed by something that is no header, and its length is not that of its neighbours.
-    Doubtful {
-        /// Bytes of payload that its header promised.
-        promised: usize,
-    },
-}
+/// A frame waits for its verdict until this much junk has followed it.
+const MUCH: u64 = 1 << 20;
 
-/// A range of bytes that belongs to no intact frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// Where it begins, in bytes since the connection was opened.
-    pub at: u64,
-    /// How many bytes.
-    pub len: u64,
-    /// Why.
-    pub reason: SkipReason,
-    /// Its first bytes.
-    pub found: [u8; 16],
-}
+/// Bytes of a skipped range that are kept to be shown.
+const SAMPLE: usize = 16 * LINE;
 
-/// Why bytes were skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SkipReason {
-    /// They belong to a frame that is damaged.
-    DamagedFrame,
-    /// They stand where a header should, and are none.
-    NotAHeader,
-    /// A 32-byte record of a kind that we do not know.
-    ForeignRecord,
-    /// A header that asks for more than the [`Limits`] allow.
-    TooLarge {
-        /// Bytes that it asks for.
-        claimed: u64,
-    },
-}
-
-/// Every byte that was received, by what it was. The books balance always, in the middle of a frame too:
-/// `received == headers + detections + payload + skipped + pending`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Books {
-    /// Bytes committed.
-    pub received: u64,
-    /// Headers of confirmed frames, and extension records.
-    pub headers: u64,
-    /// Detection texts of confirmed frames.
-    pub detections: u64,
-    /// Payloads of confirmed frames.
-    pub payload: u64,
-    /// Bytes of no intact frame.
-    pub skipped: u64,
-    /// Not decided yet: frames that are incomplete or provisional.
-    pub pending: u64,
-}
-
-impl Books {
-    /// Whether every byte is accounted for.
-    #[must_use]
-    pub const fn balance(&self) -> bool {
-        self.received == self.headers + self.detections + self.payload + self.skipped + self.pending
-    }
-}
-
-/// Bytes -> [`Event`]s.
+/// Bytes of a connection -> [`Event`]s. See the [module](super) for how it is driven.
 #[derive(Debug)]
 pub struct Decoder {
     frames: Pool<Frame>,
     interpreter: Interpreter,
     limits: Limits,
-    books: Books,
+    state: State,
     events: VecDeque<Event>,
+
+    /// Bytes that were read and not yet understood: `head[start..end]`. It begins at byte `at` of the connection.
     head: Vec<u8>,
+    start: usize,
+    end: usize,
+    at: u64,
+    now: Received,
+
+    /// The frame that was handed out and is still provisional.
+    last: Option<Provisional>,
+    /// What a `DETECT` message brought for the frame that follows.
+    detect: Option<Detect>,
+    /// What records brought for the frame that follows.
+    seq: Option<u64>,
+    boxes: Vec<Detection>,
+    labels: Option<Arc<LabelMap>>,
+
+    /// A range of bytes that is being skipped.
+    skipping: Option<Skipping>,
+    /// Length of the last payload that a header confirmed.
+    usual: Option<usize>,
+    damaged_in_a_row: u32,
+    next_id: u64,
+    ended: bool,
+    received: u64,
+    headers: u64,
+    detections: u64,
+    payload: u64,
+    skipped: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A header should stand at the front of `head`; it takes this many bytes to tell.
+    Boundary { need: usize },
+    /// A payload is being filled.
+    Payload(Filling),
+    /// Anything may stand at the front of `head`: up to `searched` no header begins.
+    Search { searched: usize },
+    /// A header stands at the front of `head`, after too many that were wrong: up to `searched` nothing in the message
+    /// that it promises speaks against it.
+    Distrust { searched: usize },
+}
+
+#[derive(Debug)]
+struct Filling {
+    frame: Lease<Frame>,
+    promised: usize,
+    filled: usize,
+    /// Up to where the payload was searched for the next header, if its length is suspicious.
+    watched: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Provisional {
+    frame: Arc<Frame>,
+    /// What stands behind it is no header: it waits for its verdict.
+    suspect: bool,
+}
+
+impl Provisional {
+    fn before_payload(&self) -> u64 {
+        (self.frame.header.len() + self.frame.detection_text.len()) as u64
+    }
+
+    fn len(&self) -> u64 {
+        self.before_payload() + self.frame.payload().len() as u64
+    }
+}
+
+#[derive(Debug)]
+struct Detect {
+    at: u64,
+    header: [u8; LINE],
+    json: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Skipping {
+    at: u64,
+    len: u64,
+    reason: SkipReason,
+    sample: Vec<u8>,
+}
+
+/// What a step of the machine came to.
+enum Step {
+    /// Go on with what is there.
+    Again,
+    /// More bytes are needed.
+    Wait,
 }
 
 impl Decoder {
     /// A decoder for one connection.
     #[must_use]
     pub fn new(frames: Pool<Frame>, interpreter: Interpreter, limits: Limits) -> Self {
-        Self { frames, interpreter, limits, books: Books::default(), events: VecDeque::new(), head: vec![0; 4096] }
+        Self {
+            frames,
+            interpreter,
+            limits,
+            state: State::Boundary { need: LINE },
+            events: VecDeque::with_capacity(8),
+            head: vec![0; HEAD],
+            start: 0,
+            end: 0,
+            at: 0,
+            now: Received::default(),
+            last: None,
+            detect: None,
+            seq: None,
+            boxes: Vec::new(),
+            labels: None,
+            skipping: None,
+            usual: None,
+            damaged_in_a_row: 0,
+            next_id: 0,
+            ended: false,
+            received: 0,
+            headers: 0,
+            detections: 0,
+            payload: 0,
+            skipped: 0,
+        }
     }
 
     /// Where the next bytes go. Never empty.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.head
+        match self.state {
+            State::Payload(_) => {}
+            State::Boundary { need } => self.make_room(need.saturating_sub(self.end - self.start)),
+            State::Search { .. } | State::Distrust { .. } => self.make_room(1),
+        }
+        match &mut self.state {
+            State::Payload(Filling { frame, promised, filled, .. }) => {
+                let room = frame.payload().len();
+                // Twice what has arrived: memory grows with the bytes, not with the claim.
+                let room = if *filled < room { room } else { (*promised).min(*filled * 2) };
+                &mut frame.payload_mut(room)[*filled..]
+            }
+            _ => &mut self.head[self.end..],
+        }
     }
 
-    /// How many bytes are still missing before something can happen: a hint for those who can wait for that many.
-    /// 1 while a header is awaited.
+    /// How many bytes are still missing before something can happen: for those who can wait for that many.
     #[must_use]
     pub fn wanted(&self) -> usize {
-        1
+        match &self.state {
+            State::Boundary { need } => need.saturating_sub(self.end - self.start).max(1),
+            State::Payload(filling) => filling.promised - filling.filled,
+            State::Search { .. } | State::Distrust { .. } => 1,
+        }
     }
 
     /// `n` bytes were written to the front of [`Self::space`], at this time. Drain [`Self::poll`] afterwards.
-    pub fn commit(&mut self, n: usize, at: Received) {
-        let _ = (at, &self.frames, &mut self.interpreter, self.limits);
-        self.books.received += n as u64;
-        self.books.pending += n as u64;
+    pub fn commit(&mut self, n: usize, now: Received) {
+        self.now = now;
+        self.received += n as u64;
+        match &mut self.state {
+            State::Payload(filling) => {
+                filling.filled += n;
+                self.at += n as u64;
+            }
+            _ => self.end += n,
+        }
+        self.advance();
     }
 
     /// What was found; `None` when everything has been told.
@@ -162,24 +207,578 @@ impl Decoder {
         self.events.pop_front()
     }
 
-    /// Nothing has come for about two frame times: a provisional frame is confirmed as it stands.
-    pub fn idle(&mut self) {}
+    /// Nothing has come for about two frame times: a provisional frame is judged as it stands.
+    pub fn idle(&mut self) {
+        let unread = &self.head[self.start..self.end];
+        let clean = match self.state {
+            State::Boundary { .. } => unread.is_empty() || header::could_begin(unread),
+            State::Search { .. } | State::Distrust { .. } => false,
+            State::Payload(_) => return,
+        };
+        if clean {
+            self.confirm_last();
+        } else {
+            self.judge_suspect(None);
+        }
+    }
 
     /// The connection has ended. Drain [`Self::poll`] afterwards.
     pub fn finish(&mut self) {
-        self.books.skipped += self.books.pending;
-        self.books.pending = 0;
+        self.ended = true;
+        self.advance();
+        let rest = self.end - self.start;
+        if rest > 0 {
+            let torn = header::could_begin(&self.head[self.start..self.end]);
+            if torn && matches!(self.state, State::Boundary { .. }) {
+                self.confirm_last();
+            }
+            self.skip(rest, SkipReason::NotAHeader);
+        }
+        self.drop_detect();
+        if matches!(self.state, State::Boundary { .. }) && rest == 0 {
+            self.confirm_last();
+        } else {
+            self.judge_suspect(None);
+        }
+        self.end_skip();
     }
 
     /// The byte ledger.
     #[must_use]
     pub fn books(&self) -> Books {
-        self.books
+        let mut pending = (self.end - self.start) as u64;
+        if let State::Payload(filling) = &self.state {
+            pending += (filling.frame.header.len() + filling.frame.detection_text.len() + filling.filled) as u64;
+        }
+        pending += self.last.as_ref().map_or(0, Provisional::len);
+        pending += self.detect.as_ref().map_or(0, |detect| (LINE + detect.json.len()) as u64);
+        let Self { received, headers, detections, payload, skipped, .. } = *self;
+        Books { received, headers, detections, payload, skipped, pending }
     }
 
     /// Whether a frame has been handed out that is neither confirmed nor withdrawn.
     #[must_use]
     pub fn is_provisional(&self) -> bool {
-        false
+        self.last.is_some()
     }
+
+    /// Whether the bytes at the front are in the middle of a message.
+    #[must_use]
+    pub fn is_inside_a_frame(&self) -> bool {
+        self.start < self.end || matches!(self.state, State::Payload(_)) || self.detect.is_some()
+    }
+
+    /// The range that is being skipped, as far as it goes by now.
+    #[must_use]
+    pub fn skipping(&self) -> Option<Skipped> {
+        self.skipping.as_ref().map(|skipping| skipping.told(skipping.reason))
+    }
+
+    /// What the payloads were taken for.
+    #[must_use]
+    pub fn interpreter(&self) -> &Interpreter {
+        &self.interpreter
+    }
+
+    fn advance(&mut self) {
+        loop {
+            let step = match self.state {
+                State::Boundary { .. } => self.boundary(),
+                State::Payload(_) => self.fill(),
+                State::Search { searched } => self.search(searched),
+                State::Distrust { searched } => self.distrust(searched),
+            };
+            if matches!(step, Step::Wait) {
+                return;
+            }
+        }
+    }
+
+    // -- at a boundary --------------------------------------------------------------------------
+
+    fn boundary(&mut self) -> Step {
+        let unread = &self.head[self.start..self.end];
+        if unread.is_empty() {
+            self.state = State::Boundary { need: LINE };
+            return Step::Wait;
+        }
+        match header::line(unread, &self.limits) {
+            Line::More(need) if !self.ended => {
+                self.state = State::Boundary { need };
+                Step::Wait
+            }
+            Line::Message(header) => self.begin_frame(header),
+            Line::Detect { json_len } => self.take_detect(json_len),
+            Line::Record(record) => {
+                self.confirm_last();
+                self.end_skip();
+                self.consume(LINE);
+                self.headers += LINE as u64;
+                self.learn(&record);
+                self.events.push_back(Event::Record(record));
+                Step::Again
+            }
+            Line::TooLarge { claimed } => {
+                self.confirm_last();
+                self.skip(LINE, SkipReason::TooLarge { claimed });
+                self.state = State::Search { searched: 0 };
+                Step::Again
+            }
+            // `finish` judges what is left when a line was cut off.
+            Line::More(_) if unread.len() < LINE => Step::Wait,
+            Line::More(_) | Line::Nothing => self.lose_lock(),
+        }
+    }
+
+    fn begin_frame(&mut self, header: Header) -> Step {
+        self.confirm_last();
+        self.end_skip();
+        let Header { dialect, len, device_time, detections_len, payload_len } = header;
+        if self.end - self.start < len + detections_len {
+            self.state = State::Boundary { need: len + detections_len };
+            if self.ended {
+                self.events.push_back(Event::Lost(Damage::Ended { promised: payload_len, arrived: 0 }));
+                self.skip(self.end - self.start, SkipReason::DamagedFrame);
+            }
+            return Step::Wait;
+        }
+        let enough = payload_len.min(self.usual.unwrap_or(0).max(STEP));
+        let mut frame = self.frames.lease(enough);
+        frame.clear();
+        frame.at = self.at;
+        frame.dialect = dialect;
+        frame.device_time = device_time;
+        if let Some(Detect { at, header, json }) = self.detect.take() {
+            if dialect == Dialect::Frame {
+                frame.at = at;
+                frame.header.extend_from_slice(&header);
+                frame.detection_text.extend_from_slice(&json);
+            } else {
+                self.skip_apart(at, &header, LINE as u64 + json.len() as u64);
+            }
+        }
+        let bytes = &self.head[self.start..self.end];
+        frame.header.extend_from_slice(&bytes[..len]);
+        frame.detection_text.extend_from_slice(&bytes[len..len + detections_len]);
+        self.consume(len + detections_len);
+        if let Err(error) = self.read_detections(&mut frame) {
+            self.events.push_back(Event::BadDetections(error));
+            // Bytes may be missing among them, so that the next header was taken for their end. By chance the frame
+            // could then end where another one begins: the lengths alone would not show that it is not itself.
+            let text = text_of(&frame);
+            if let Some(at) = resync::find(text, 0, &self.limits) {
+                self.events.push_back(Event::Lost(Damage::Truncated { promised: payload_len, arrived: 0 }));
+                self.damaged_in_a_row += 1;
+                self.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
+                self.put_back(&text[at..]);
+                return self.resume();
+            }
+        }
+        frame.camera_seq = self.seq.take();
+        frame.labels.clone_from(&self.labels);
+        frame.payload_mut(enough);
+        let suspicious = self.usual.is_some_and(|usual| match dialect {
+            Dialect::Img => payload_len > usual,
+            _ => payload_len > 2 * usual,
+        });
+        let watched = suspicious.then_some(0);
+        self.state = State::Payload(Filling { frame, promised: payload_len, filled: 0, watched });
+        Step::Again
+    }
+
+    fn read_detections(&mut self, frame: &mut Frame) -> Result<(), DetectionError> {
+        let Frame { detections: found, detection_text: text, .. } = frame;
+        let limit = self.limits.boxes;
+        let read = if text.is_empty() {
+            found.append(&mut self.boxes);
+            Ok(())
+        } else if frame.dialect == Dialect::Frame {
+            detections::parse_json(text, limit, found, self.labels.get_or_insert_default())
+        } else {
+            detections::parse(text, limit, found)
+        };
+        self.boxes.clear();
+        read
+    }
+
+    fn take_detect(&mut self, json_len: usize) -> Step {
+        self.confirm_last();
+        self.end_skip();
+        let unread = &self.head[self.start..self.end];
+        if unread.len() < LINE + json_len {
+            self.state = State::Boundary { need: LINE + json_len };
+            if self.ended {
+                self.skip(unread.len(), SkipReason::DamagedFrame);
+            }
+            return Step::Wait;
+        }
+        self.drop_detect();
+        let unread = &self.head[self.start..self.end];
+        let header = *unread.first_chunk().expect("a line was recognised here");
+        let json = unread[LINE..LINE + json_len].to_vec();
+        if let Some(at) = resync::find(&json, 0, &self.limits) {
+            self.damaged_in_a_row += 1;
+            self.skip(LINE + at, SkipReason::DamagedFrame);
+            self.end_skip();
+            return self.resume();
+        }
+        self.detect = Some(Detect { at: self.at, header, json });
+        self.consume(LINE + json_len);
+        Step::Again
+    }
+
+    fn drop_detect(&mut self) {
+        if let Some(Detect { at, header, json }) = self.detect.take() {
+            self.skip_apart(at, &header, LINE as u64 + json.len() as u64);
+        }
+    }
+
+    fn learn(&mut self, record: &Record) {
+        match record {
+            Record::Frame { seq, .. } => self.seq = Some(*seq),
+            Record::Box(found) if self.boxes.len() < self.limits.boxes => self.boxes.push(*found),
+            Record::Label { label, name } => {
+                let names = Arc::make_mut(self.labels.get_or_insert_default());
+                match (name.strip_prefix('+'), names.name(*label)) {
+                    (Some(more), Some(begun)) => {
+                        let whole: String = begun.chars().chain(more.chars()).take(256).collect();
+                        names.insert(*label, &whole);
+                    }
+                    _ if names.len() < self.limits.boxes => names.insert(*label, name),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // -- inside a payload -----------------------------------------------------------------------
+
+    fn fill(&mut self) -> Step {
+        let State::Payload(filling) = &mut self.state else { unreachable!("only called while a payload is filled") };
+        let n = (self.end - self.start).min(filling.promised - filling.filled);
+        if n > 0 {
+            let to = filling.filled + n;
+            let room = filling.frame.payload().len();
+            let payload = filling.frame.payload_mut(to.max(room));
+            payload[filling.filled..to].copy_from_slice(&self.head[self.start..self.start + n]);
+            filling.filled = to;
+            self.consume(n);
+        }
+        let State::Payload(filling) = &mut self.state else { unreachable!("consuming does not change the state") };
+        if let Some(watched) = filling.watched {
+            let arrived = &filling.frame.payload()[..filling.filled];
+            if let Some(at) = resync::find(arrived, watched, &self.limits) {
+                let text = text_of(&filling.frame).len();
+                return self.abandon(text + at);
+            }
+            filling.watched = Some(filling.filled.saturating_sub(resync::BLIND).max(watched));
+        }
+        let (filled, promised) = (filling.filled, filling.promised);
+        if filled == promised {
+            return self.complete();
+        }
+        if !self.ended {
+            return Step::Wait;
+        }
+        let (text, arrived) = (text_of(&filling.frame), &filling.frame.payload()[..filled]);
+        if let Some(at) = resync::find_inside(text, arrived, &[], &self.limits) {
+            return self.abandon(at);
+        }
+        let all = text.len() + filled;
+        self.events.push_back(Event::Lost(Damage::Ended { promised, arrived: filled }));
+        self.give_up(all);
+        Step::Wait
+    }
+
+    fn complete(&mut self) -> Step {
+        let State::Payload(filling) = std::mem::replace(&mut self.state, State::Boundary { need: LINE }) else {
+            unreachable!("only called while a payload is filled")
+        };
+        let mut frame = filling.frame;
+        frame.payload_mut(filling.promised);
+        let (kind, geometry) = self.interpreter.interpret(frame.payload());
+        frame.kind = kind;
+        frame.geometry = geometry;
+        frame.received = self.now;
+        frame.id = self.next_id;
+        self.next_id += 1;
+        let frame = frame.seal();
+        self.events.push_back(Event::Frame(Arc::clone(&frame)));
+        self.last = Some(Provisional { frame, suspect: false });
+        Step::Again
+    }
+
+    /// A header stands `at` bytes behind that of the frame whose payload is being filled.
+    fn abandon(&mut self, at: usize) -> Step {
+        let State::Payload(filling) = &self.state else { unreachable!("only called while a payload is filled") };
+        let arrived = at.saturating_sub(text_of(&filling.frame).len());
+        self.events.push_back(Event::Lost(Damage::Truncated { promised: filling.promised, arrived }));
+        self.damaged_in_a_row += 1;
+        self.give_up(at);
+        self.resume()
+    }
+
+    /// Skips the frame that is being filled up to `at` bytes behind its header, and puts the rest back.
+    fn give_up(&mut self, at: usize) {
+        let State::Payload(filling) = std::mem::replace(&mut self.state, State::Boundary { need: LINE }) else {
+            unreachable!("only called while a payload is filled")
+        };
+        let Filling { frame, filled, .. } = filling;
+        self.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
+        self.put_back_from(at, text_of(&frame), &frame.payload()[..filled]);
+    }
+
+    // -- what follows is no header --------------------------------------------------------------
+
+    /// Neither header nor record stands where one should: were bytes of the frame before lost, or is this junk?
+    fn lose_lock(&mut self) -> Step {
+        self.drop_detect();
+        if let Some(last) = &mut self.last {
+            last.suspect = true;
+            let ahead = &self.head[self.start..self.end.min(self.start + LINE)];
+            let (text, payload) = (text_of(&last.frame), last.frame.payload());
+            if let Some(at) = resync::find_inside(text, payload, ahead, &self.limits) {
+                self.withdraw_at(at);
+                return self.resume();
+            }
+        }
+        // The front has just been looked at.
+        self.state = State::Search { searched: 1 };
+        Step::Again
+    }
+
+    /// The provisional frame is damaged: a header stands `at` bytes behind its own. The rest is read again from there.
+    fn withdraw_at(&mut self, at: usize) {
+        let Some(last) = self.last.take() else { return };
+        let frame = &last.frame;
+        let (text, payload) = (text_of(frame), frame.payload());
+        let damage = Damage::Truncated { promised: payload.len(), arrived: at.saturating_sub(text.len()) };
+        self.events.push_back(Event::Withdrawn(frame.id, damage));
+        self.damaged_in_a_row += 1;
+        self.skip_apart(frame.at, &frame.header, (head_of(frame) + at) as u64);
+        self.put_back_from(at, text, payload);
+    }
+
+    /// A header has been found at the front of `head`: believe it, or look at its whole frame first.
+    fn resume(&mut self) -> Step {
+        self.state = if self.damaged_in_a_row < PATIENCE {
+            State::Boundary { need: LINE }
+        } else {
+            State::Distrust { searched: LINE }
+        };
+        Step::Again
+    }
+
+    fn search(&mut self, searched: usize) -> Step {
+        let unread = &self.head[self.start..self.end];
+        let Some(at) = resync::find(unread, searched, &self.limits) else {
+            // Junk is not kept: only the last bytes could still begin a header.
+            self.skip(unread.len().saturating_sub(resync::BLIND), SkipReason::NotAHeader);
+            if self.skipping.as_ref().is_some_and(|skipping| skipping.len > MUCH) {
+                self.judge_suspect(None);
+            }
+            self.state = State::Search { searched: 0 };
+            return Step::Wait;
+        };
+        if at > 0 || self.last.is_some() {
+            let next = match header::line(&unread[at..], &self.limits) {
+                Line::Message(header) => Some(header.payload_len),
+                _ => None,
+            };
+            self.skip(at, SkipReason::NotAHeader);
+            self.judge_suspect(next);
+            self.state = State::Search { searched: 0 };
+            return Step::Again;
+        }
+        self.resume()
+    }
+
+    /// A header stands at the front of `head`, after too many that were wrong. It is believed when no other one
+    /// stands in the message that it promises. Looks at every byte once, and copies none.
+    fn distrust(&mut self, searched: usize) -> Step {
+        let unread = &self.head[self.start..self.end];
+        let len = match header::line(unread, &self.limits) {
+            Line::Message(header) => header.len + header.detections_len + header.payload_len,
+            Line::Detect { json_len } => LINE + json_len,
+            Line::More(_) if !self.ended => {
+                self.state = State::Distrust { searched };
+                return Step::Wait;
+            }
+            Line::Record(_) | Line::TooLarge { .. } | Line::Nothing | Line::More(_) => LINE,
+        };
+        let inner = resync::find(&unread[..unread.len().min(len + resync::BLIND)], searched, &self.limits);
+        match inner {
+            Some(at) if at < len => {
+                let damage = Damage::Truncated { promised: len, arrived: at };
+                self.events.push_back(Event::Lost(damage));
+                self.skip(at, SkipReason::DamagedFrame);
+                self.state = State::Distrust { searched: LINE };
+                Step::Again
+            }
+            None if unread.len() < len && !self.ended => {
+                self.state = State::Distrust { searched: unread.len().saturating_sub(resync::BLIND).max(LINE) };
+                Step::Wait
+            }
+            _ => {
+                self.end_skip();
+                self.state = State::Boundary { need: LINE };
+                Step::Again
+            }
+        }
+    }
+
+    // -- verdicts -------------------------------------------------------------------------------
+
+    /// A header follows the provisional frame, or nothing does.
+    fn confirm_last(&mut self) {
+        let Some(last) = self.last.take() else { return };
+        if !last.suspect {
+            self.usual = Some(last.frame.payload().len());
+        }
+        self.damaged_in_a_row = 0;
+        self.headers += last.frame.header.len() as u64;
+        self.detections += last.frame.detection_text.len() as u64;
+        self.payload += last.frame.payload().len() as u64;
+        self.events.push_back(Event::Confirmed(last.frame.id));
+    }
+
+    /// Junk follows the provisional frame, and then a header that promises `next` bytes.
+    fn judge_suspect(&mut self, next: Option<usize>) {
+        let Some(last) = &self.last else { return };
+        let foreign = self.skipping.as_ref().is_some_and(Skipping::is_foreign);
+        if resync::is_whole(&last.frame, self.usual, next, foreign) {
+            self.confirm_last();
+            return;
+        }
+        let Some(last) = self.last.take() else { return };
+        let promised = last.frame.payload().len();
+        self.events.push_back(Event::Withdrawn(last.frame.id, Damage::Doubtful { promised }));
+        self.damaged_in_a_row += 1;
+        self.skip_apart(last.frame.at, &last.frame.header, last.len());
+    }
+
+    // -- bytes ----------------------------------------------------------------------------------
+
+    fn consume(&mut self, n: usize) {
+        self.start += n;
+        self.at += n as u64;
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if self.head.len() > 8 * HEAD {
+                self.head = vec![0; HEAD];
+            }
+        }
+    }
+
+    /// Makes room for at least `need` more bytes behind what is unread.
+    fn make_room(&mut self, need: usize) {
+        if self.head.len() - self.end >= need.max(HEAD / 2) {
+            return;
+        }
+        if self.start > 0 {
+            self.head.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.head.len() - self.end < need.max(HEAD / 2) {
+            // A claim of megabytes gets them as they arrive.
+            let more = need.clamp(HEAD, STEP).max(self.end / 2);
+            self.head.resize(self.end + more, 0);
+        }
+    }
+
+    /// Puts bytes in front of those that are unread.
+    fn put_back(&mut self, bytes: &[u8]) {
+        self.at -= bytes.len() as u64;
+        if bytes.len() <= self.start {
+            self.start -= bytes.len();
+            self.head[self.start..self.start + bytes.len()].copy_from_slice(bytes);
+            return;
+        }
+        let mut head = Vec::with_capacity(bytes.len() + self.end - self.start + HEAD);
+        head.extend_from_slice(bytes);
+        head.extend_from_slice(&self.head[self.start..self.end]);
+        self.start = 0;
+        self.end = head.len();
+        head.resize(head.capacity(), 0);
+        self.head = head;
+    }
+
+    /// Puts back what stands from byte `at` on of a message without its header.
+    fn put_back_from(&mut self, at: usize, text: &[u8], payload: &[u8]) {
+        self.put_back(&payload[at.saturating_sub(text.len())..]);
+        self.put_back(&text[at.min(text.len())..]);
+    }
+
+    /// Skips the next `n` unread bytes; ranges that touch are told as one.
+    fn skip(&mut self, n: usize, reason: SkipReason) {
+        if n == 0 {
+            return;
+        }
+        if self.skipping.as_ref().is_some_and(|skipping| skipping.reason != reason) {
+            self.end_skip();
+        }
+        let bytes = &self.head[self.start..self.start + n];
+        let skipping =
+            self.skipping.get_or_insert_with(|| Skipping { at: self.at, len: 0, reason, sample: Vec::new() });
+        skipping.len += n as u64;
+        let room = SAMPLE + 1 - skipping.sample.len();
+        skipping.sample.extend_from_slice(&bytes[..n.min(room)]);
+        self.skipped += n as u64;
+        self.consume(n);
+    }
+
+    /// Skips bytes that are no longer in `head`.
+    fn skip_apart(&mut self, at: u64, sample: &[u8], len: u64) {
+        self.skipped += len;
+        let skipped = Skipped { at, len, reason: SkipReason::DamagedFrame, found: first_bytes(sample) };
+        self.events.push_back(Event::Skipped(skipped));
+    }
+
+    /// Tells the range that was being skipped.
+    fn end_skip(&mut self) {
+        let Some(skipping) = self.skipping.take() else { return };
+        let foreign = skipping.is_foreign();
+        let mut reason = skipping.reason;
+        if foreign && let Some(records) = record::foreign(&skipping.sample) {
+            reason = SkipReason::ForeignRecord;
+            self.events.extend(records.map(Event::Record));
+        }
+        self.events.push_back(Event::Skipped(skipping.told(reason)));
+    }
+}
+
+impl Skipping {
+    fn told(&self, reason: SkipReason) -> Skipped {
+        Skipped { at: self.at, len: self.len, reason, found: first_bytes(&self.sample) }
+    }
+
+    /// Whether it is nothing but records of a kind that we do not know.
+    fn is_foreign(&self) -> bool {
+        self.reason == SkipReason::NotAHeader
+            && self.sample.len() as u64 == self.len
+            && record::foreign(&self.sample).is_some()
+    }
+}
+
+/// The detections that stand between header and payload. Those of a `DETECT` message stand before the header.
+fn text_of(frame: &Frame) -> &[u8] {
+    match frame.dialect {
+        Dialect::Frame => &[],
+        Dialect::Img | Dialect::Abcde | Dialect::Abcde256 => &frame.detection_text,
+    }
+}
+
+/// Bytes of the message before [`text_of`] it.
+fn head_of(frame: &Frame) -> usize {
+    frame.header.len() + frame.detection_text.len() - text_of(frame).len()
+}
+
+fn first_bytes(sample: &[u8]) -> [u8; LINE] {
+    let mut found = [0; LINE];
+    let n = sample.len().min(LINE);
+    found[..n].copy_from_slice(&sample[..n]);
+    found
 }

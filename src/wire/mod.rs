@@ -40,7 +40,11 @@
 mod decoder;
 pub mod detections;
 pub mod encode;
+mod event;
 pub mod header;
+mod record;
+mod resync;
 
-pub use decoder::{Books, Damage, Decoder, Event, Limits, SkipReason, Skipped};
-pub use header::Record;
+pub use decoder::Decoder;
+pub use event::{Books, Damage, Event, Limits, SkipReason, Skipped};
+pub use record::Record;

@@ -1,0 +1,203 @@
+//! Records of 32 bytes between messages: the door through which a camera may say more (wire.md section 7).
+
+use nom::bytes::complete::{tag, take_while_m_n};
+use nom::character::complete::{char, i64 as signed, u32 as decimal, u64 as long};
+use nom::combinator::{all_consuming, map_opt, opt, rest};
+use nom::sequence::{pair, preceded, terminated};
+use nom::{IResult, Parser};
+
+use super::header::{LINE, float, word};
+use crate::frame::{BBox, Detection, DeviceTime};
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // Each variant shows its line; the fields have the names that stand in it.
+pub enum Record {
+    /// `@V <version> <app>`: version of the extension and name of the application.
+    Version { version: u32, app: String },
+    /// `@I <device id>`.
+    DeviceId(String),
+    /// `@D W H TYPE [stride]`: size and layout of the payloads that follow; the stride in bytes.
+    Dimensions { width: u32, height: u32, format: String, stride: Option<u32> },
+    /// `@R <fps>`.
+    FrameRate(f32),
+    /// `@L <id> <name>`: a class has a name. One that begins with `+` continues the name of the record before.
+    Label { label: u32, name: String },
+    /// `@S <stream>`.
+    Stream(String),
+    /// `@F <seq> <ts_us>`: number and time of the frame that follows.
+    Frame { seq: u64, device_time: DeviceTime },
+    /// `@E <seq> <crc32 hex>`: checksum of the frame before.
+    Checksum { seq: u64, crc32: u32 },
+    /// `@B <label> <per mille> <xmin> <ymin> <xmax> <ymax>` in ten-thousandths: a box of the frame that follows.
+    Box(Detection),
+    /// `@T t=67.8 css=97 mss=13`: degrees Celsius, and the loads of the two processors in percent.
+    Health { celsius: Option<f32>, css: Option<f32>, mss: Option<f32> },
+    /// `@Q drop=12`: frames that the camera itself has dropped.
+    Dropped(u64),
+    /// `@N <text>`: the camera's answer to a control record.
+    Note(String),
+    /// 32 printable bytes that are nothing of the above: skipped, as the official host does (wire.md 4.8).
+    Foreign(String),
+}
+
+/// The record that a line is, if it is one of ours.
+pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
+    if !line.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        return None;
+    }
+    let [b'@', kind, b' ', body @ ..] = line.trim_ascii_end() else { return None };
+    let body = match kind {
+        b'V' => all_consuming(version).parse(body),
+        b'I' => all_consuming(word.map(|id| Record::DeviceId(id.into()))).parse(body),
+        b'D' => all_consuming(dimensions).parse(body),
+        b'R' => all_consuming(float.map(Record::FrameRate)).parse(body),
+        b'L' => all_consuming(label).parse(body),
+        b'S' => all_consuming(text.map(Record::Stream)).parse(body),
+        b'F' => all_consuming(frame).parse(body),
+        b'E' => all_consuming(checksum).parse(body),
+        b'B' => all_consuming(bounding_box).parse(body),
+        b'T' => all_consuming(health).parse(body),
+        b'Q' => all_consuming(preceded(tag(&b"drop="[..]), long).map(Record::Dropped)).parse(body),
+        b'N' => all_consuming(text.map(Record::Note)).parse(body),
+        _ => return None,
+    };
+    body.ok().map(|(_, record)| record)
+}
+
+/// The lines of `bytes`, if it is nothing but printable lines of 32 bytes.
+pub(super) fn foreign(bytes: &[u8]) -> Option<impl Iterator<Item = Record>> {
+    let printable = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
+    (printable && !bytes.is_empty() && bytes.len().is_multiple_of(LINE)).then(|| {
+        bytes.chunks_exact(LINE).map(|line| Record::Foreign(String::from_utf8_lossy(line).trim_end().to_owned()))
+    })
+}
+
+fn text(input: &[u8]) -> IResult<&[u8], String> {
+    rest.map(|text| String::from_utf8_lossy(text).into_owned()).parse(input)
+}
+
+fn version(input: &[u8]) -> IResult<&[u8], Record> {
+    pair(decimal, opt(preceded(char(' '), text)))
+        .map(|(version, app)| Record::Version { version, app: app.unwrap_or_default() })
+        .parse(input)
+}
+
+fn dimensions(input: &[u8]) -> IResult<&[u8], Record> {
+    (terminated(decimal, char(' ')), terminated(decimal, char(' ')), word, opt(preceded(char(' '), decimal)))
+        .map(|(width, height, format, stride)| Record::Dimensions { width, height, format: format.into(), stride })
+        .parse(input)
+}
+
+fn label(input: &[u8]) -> IResult<&[u8], Record> {
+    pair(terminated(decimal, char(' ')), text).map(|(label, name)| Record::Label { label, name }).parse(input)
+}
+
+fn frame(input: &[u8]) -> IResult<&[u8], Record> {
+    pair(terminated(long, char(' ')), signed)
+        .map(|(seq, micros)| Record::Frame { seq, device_time: DeviceTime(micros) })
+        .parse(input)
+}
+
+fn checksum(input: &[u8]) -> IResult<&[u8], Record> {
+    let hex = map_opt(take_while_m_n(1, 8, |byte: u8| byte.is_ascii_hexdigit()), |digits: &[u8]| {
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    });
+    pair(terminated(long, char(' ')), hex).map(|(seq, crc32)| Record::Checksum { seq, crc32 }).parse(input)
+}
+
+fn bounding_box(input: &[u8]) -> IResult<&[u8], Record> {
+    let mut part = preceded(char(' '), decimal);
+    #[allow(clippy::cast_possible_truncation)] // To the nearest f32 is what is wanted.
+    let share = |parts: u32, of: f64| (f64::from(parts) / of) as f32;
+    let (input, label) = decimal(input)?;
+    let (input, confidence) = part.parse(input)?;
+    let (input, xmin) = part.parse(input)?;
+    let (input, ymin) = part.parse(input)?;
+    let (input, xmax) = part.parse(input)?;
+    let (input, ymax) = part.parse(input)?;
+    let edge = |parts| share(parts, 10_000.0);
+    let bbox = BBox { xmin: edge(xmin), ymin: edge(ymin), xmax: edge(xmax), ymax: edge(ymax) };
+    Ok((input, Record::Box(Detection { label, confidence: share(confidence, 1000.0), bbox })))
+}
+
+fn health(input: &[u8]) -> IResult<&[u8], Record> {
+    let field = |name: &'static str| {
+        move |input| {
+            opt(preceded(pair(opt(char(' ')), tag(name.as_bytes())), float)).parse(input) as IResult<&[u8], Option<f32>>
+        }
+    };
+    let (input, celsius) = field("t=").parse(input)?;
+    let (input, css) = field("css=").parse(input)?;
+    let (input, mss) = field("mss=").parse(input)?;
+    Ok((input, Record::Health { celsius, css, mss }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Option<Record> {
+        let padded = format!("{line:32}");
+        parse(padded.as_bytes().try_into().expect("32 bytes"))
+    }
+
+    #[test]
+    fn every_record_of_section_7() {
+        let app = "demo".to_owned();
+        let format = "BGR888p".to_owned();
+        for (line, expected) in [
+            ("@V 1 demo", Record::Version { version: 1, app }),
+            ("@I 14442C10D13EABCE00", Record::DeviceId("14442C10D13EABCE00".into())),
+            ("@D 640 352 BGR888p", Record::Dimensions { width: 640, height: 352, format, stride: None }),
+            (
+                "@D 640 352 NV12 704",
+                Record::Dimensions { width: 640, height: 352, format: "NV12".into(), stride: Some(704) },
+            ),
+            ("@R 40.0", Record::FrameRate(40.0)),
+            ("@L 9 traffic light", Record::Label { label: 9, name: "traffic light".into() }),
+            ("@S preview", Record::Stream("preview".into())),
+            ("@F 123 12345678", Record::Frame { seq: 123, device_time: DeviceTime(12_345_678) }),
+            ("@F 1 -5", Record::Frame { seq: 1, device_time: DeviceTime(-5) }),
+            ("@E 123 deadBEEF", Record::Checksum { seq: 123, crc32: 0xdead_beef }),
+            ("@T t=67.8 css=97 mss=13", Record::Health { celsius: Some(67.8), css: Some(97.0), mss: Some(13.0) }),
+            ("@T css=97", Record::Health { celsius: None, css: Some(97.0), mss: None }),
+            ("@Q drop=12", Record::Dropped(12)),
+            ("@N bad record", Record::Note("bad record".into())),
+        ] {
+            assert_eq!(read(line), Some(expected), "{line}");
+        }
+        let Some(Record::Box(found)) = read("@B 57 893 0123 0456 0789 0999") else { panic!("a box") };
+        assert_eq!((found.label, found.confidence.to_string()), (57, "0.893".into()));
+        assert_eq!(found.bbox, BBox { xmin: 0.0123, ymin: 0.0456, xmax: 0.0789, ymax: 0.0999 });
+    }
+
+    #[test]
+    fn what_is_no_record() {
+        for line in [
+            "@",
+            "@F",
+            "@F 1",
+            "@F x 1",
+            "@F 1 2 3",
+            "@D 640 352",
+            "@X 1",
+            "@Q 12",
+            "F 1 2",
+            "@E 1 123456789",
+            "@N\x07 x",
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn foreign_lines_are_whole_and_printable() {
+        let two = format!("{:32}{:32}", "HELLO 1", "WORLD");
+        let found: Vec<_> = foreign(two.as_bytes()).expect("two lines").collect();
+        assert_eq!(found, [Record::Foreign("HELLO 1".into()), Record::Foreign("WORLD".into())]);
+        assert!(foreign(&two.as_bytes()[1..]).is_none());
+        assert!(foreign(&[0; 32]).is_none());
+        assert!(foreign(b"").is_none());
+    }
+}
