@@ -4,6 +4,7 @@
 
 pub mod detection;
 pub mod inference;
+mod magic;
 pub mod picture;
 pub mod pixel;
 pub mod pool;
@@ -12,9 +13,9 @@ pub mod time;
 use std::sync::Arc;
 
 pub use detection::{BBox, Detection, LabelMap};
-pub use inference::Interpreter;
+pub use inference::{Interpreter, Overrides};
 pub use picture::Picture;
-pub use pixel::{Geometry, PixelFormat};
+pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
 pub use time::{DeviceTime, Received};
 

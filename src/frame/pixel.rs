@@ -1,5 +1,8 @@
 //! Pixel formats and what a picture in one of them looks like in memory. Every length check lives here.
 
+use std::fmt;
+use std::str::FromStr;
+
 /// The layouts that a camera can send: the names and meanings of depthai's `ImgFrame::Type` (wire.md section 6),
 /// and encoded pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +38,158 @@ pub enum PixelFormat {
     Jpeg,
 }
 
+impl PixelFormat {
+    /// All of them, the likeliest first.
+    pub const ALL: [Self; 28] = [
+        Self::Bgr888p,
+        Self::Rgb888p,
+        Self::Nv12,
+        Self::Gray8,
+        Self::Raw16,
+        Self::Bgr888i,
+        Self::Rgb888i,
+        Self::Yuv420p,
+        Self::Nv21,
+        Self::Rgba8888,
+        Self::BgrF16p,
+        Self::RgbF16p,
+        Self::BgrF16i,
+        Self::RgbF16i,
+        Self::Rgb161616,
+        Self::Yuv422i,
+        Self::Yuv422p,
+        Self::Yuv444p,
+        Self::Yuv444i,
+        Self::Yuv400p,
+        Self::Raw8,
+        Self::Raw10,
+        Self::Raw12,
+        Self::Raw14,
+        Self::GrayF16,
+        Self::Pack10,
+        Self::Pack12,
+        Self::Jpeg,
+    ];
+
+    /// The vendor's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bgr888p => "BGR888p",
+            Self::Rgb888p => "RGB888p",
+            Self::Bgr888i => "BGR888i",
+            Self::Rgb888i => "RGB888i",
+            Self::Nv12 => "NV12",
+            Self::Nv21 => "NV21",
+            Self::Yuv420p => "YUV420p",
+            Self::Yuv422i => "YUV422i",
+            Self::Yuv422p => "YUV422p",
+            Self::Yuv444p => "YUV444p",
+            Self::Yuv444i => "YUV444i",
+            Self::Yuv400p => "YUV400p",
+            Self::Gray8 => "GRAY8",
+            Self::Raw8 => "RAW8",
+            Self::Raw16 => "RAW16",
+            Self::Raw14 => "RAW14",
+            Self::Raw12 => "RAW12",
+            Self::Raw10 => "RAW10",
+            Self::Pack10 => "PACK10",
+            Self::Pack12 => "PACK12",
+            Self::Rgba8888 => "RGBA8888",
+            Self::Rgb161616 => "RGB161616",
+            Self::RgbF16p => "RGBF16F16F16p",
+            Self::BgrF16p => "BGRF16F16F16p",
+            Self::RgbF16i => "RGBF16F16F16i",
+            Self::BgrF16i => "BGRF16F16F16i",
+            Self::GrayF16 => "GRAYF16",
+            Self::Jpeg => "JPEG",
+        }
+    }
+
+    /// What its planes are made of; `None` for an encoded picture.
+    fn shape(self) -> Option<Shape> {
+        let planes = |planes, grain, bits| Some(Shape { planes, grain, bits, chroma: Chroma::Full });
+        let chroma = |chroma| Some(Shape { planes: 1, grain: 1, bits: 8, chroma });
+        match self {
+            Self::Bgr888p | Self::Rgb888p | Self::Yuv444p => planes(3, 1, 8),
+            Self::Bgr888i | Self::Rgb888i | Self::Yuv444i => planes(1, 1, 24),
+            Self::Nv12 | Self::Nv21 => chroma(Chroma::PairedHalf),
+            Self::Yuv420p => chroma(Chroma::Quarter),
+            Self::Yuv422p => chroma(Chroma::HalfWidth),
+            Self::Yuv422i => planes(1, 2, 16),
+            Self::Yuv400p | Self::Gray8 | Self::Raw8 => planes(1, 1, 8),
+            Self::Raw16 | Self::Raw14 | Self::Raw12 | Self::Raw10 | Self::GrayF16 => planes(1, 1, 16),
+            Self::Pack10 => planes(1, 4, 10),
+            Self::Pack12 => planes(1, 2, 12),
+            Self::Rgba8888 => planes(1, 1, 32),
+            Self::Rgb161616 | Self::RgbF16p | Self::BgrF16p => planes(3, 1, 16),
+            Self::RgbF16i | Self::BgrF16i => planes(1, 1, 48),
+            Self::Jpeg => None,
+        }
+    }
+
+    /// Whether more than one row belongs to each row of the last plane.
+    #[must_use]
+    pub const fn has_half_rows(self) -> bool {
+        matches!(self, Self::Nv12 | Self::Nv21 | Self::Yuv420p)
+    }
+}
+
+/// `planes` equal ones, then those of the chroma. A row is cut into grains of `grain` pixels, each pixel of `bits`.
+struct Shape {
+    planes: u8,
+    grain: u32,
+    bits: u32,
+    chroma: Chroma,
+}
+
+/// The planes after the first ones.
+#[derive(Clone, Copy)]
+enum Chroma {
+    /// None: every plane is like the first.
+    Full,
+    /// One of U and V in turns, half the width and half the height.
+    PairedHalf,
+    /// Two, each half the width and half the height.
+    Quarter,
+    /// Two, each half the width.
+    HalfWidth,
+}
+
+impl fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name that no pixel format has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no pixel format; known: {known}", known = PixelFormat::ALL.map(PixelFormat::name).join(", "))]
+pub struct UnknownFormat(pub String);
+
+impl FromStr for PixelFormat {
+    type Err = UnknownFormat;
+
+    /// The vendor's name in any case, as `@D` records and `--format` give it, or one of its short forms: `BGR`, `RGB`
+    /// (planar), `GRAY`, `MJPEG`, `RGBF16P` and the like.
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        if let Some(format) = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name)) {
+            return Ok(format);
+        }
+        Ok(match name.to_ascii_uppercase().as_str() {
+            "BGR" => Self::Bgr888p,
+            "RGB" => Self::Rgb888p,
+            "GRAY" | "GREY" | "GREY8" => Self::Gray8,
+            "RGBF16P" => Self::RgbF16p,
+            "BGRF16P" => Self::BgrF16p,
+            "RGBF16I" => Self::RgbF16i,
+            "BGRF16I" => Self::BgrF16i,
+            "MJPEG" => Self::Jpeg,
+            _ => return Err(UnknownFormat(name.to_owned())),
+        })
+    }
+}
+
 /// How a payload is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -46,4 +201,345 @@ pub struct Geometry {
     pub height: u32,
     /// Bytes from one row of the first plane to the next; 0 for an encoded picture.
     pub stride: u32,
+    /// Rows from the start of one plane to the start of the next: `height`, or more when planes are padded;
+    /// 0 for an encoded picture.
+    pub plane_rows: u32,
+}
+
+/// Why bytes cannot be laid out so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GeometryError {
+    /// There is nothing to see.
+    #[error("{width}x{height} is no picture: width and height must be at least 1")]
+    Empty {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The stride is shorter than a row.
+    #[error("a row of {width} {format} pixels has {row} bytes, which a stride of {stride} does not hold")]
+    Stride {
+        /// Layout.
+        format: PixelFormat,
+        /// Pixels in a row.
+        width: u32,
+        /// Bytes in a row.
+        row: u64,
+        /// Bytes from row to row.
+        stride: u32,
+    },
+    /// The planes overlap.
+    #[error("{rows} rows from plane to plane are fewer than the {height} rows of the picture")]
+    PlaneRows {
+        /// Rows of the picture.
+        height: u32,
+        /// Rows from plane to plane.
+        rows: u32,
+    },
+    /// More bytes than can be addressed.
+    #[error("a {format} picture of {width}x{height} has more bytes than can be addressed")]
+    Huge {
+        /// Layout.
+        format: PixelFormat,
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// An encoded picture has no layout.
+    #[error("{0} is encoded: its bytes have no layout")]
+    Encoded(PixelFormat),
+    /// The payload is shorter than the picture.
+    #[error("{geometry} needs {needed} bytes, but the payload has {found}")]
+    Short {
+        /// How it was to be read.
+        geometry: Geometry,
+        /// Bytes that it needs at least.
+        needed: usize,
+        /// Bytes that are there.
+        found: usize,
+    },
+}
+
+/// Where one plane lies in the payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plane {
+    /// Byte at which its first row begins.
+    pub offset: usize,
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Bytes of a row that belong to the picture.
+    pub row: usize,
+    /// Rows that belong to the picture.
+    pub rows: usize,
+}
+
+impl Plane {
+    /// Its rows, without what pads them.
+    pub fn rows_of<'a>(&self, payload: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let Self { offset, stride, row, rows } = *self;
+        (0..rows).map(move |y| &payload[offset + y * stride..][..row])
+    }
+
+    /// All rows as one slice where nothing pads them.
+    #[must_use]
+    pub fn whole<'a>(&self, payload: &'a [u8]) -> Option<&'a [u8]> {
+        (self.stride == self.row).then(|| &payload[self.offset..][..self.row * self.rows])
+    }
+}
+
+/// Where all planes lie: the result of every size check, so that those who have one need none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    planes: [Plane; 3],
+    count: usize,
+    /// Bytes of the picture with all its padding.
+    pub byte_len: usize,
+    /// Bytes up to the end of the last row: less than `byte_len` when that row is padded.
+    pub needed: usize,
+}
+
+impl Layout {
+    /// One to three planes, in the order of the payload.
+    #[must_use]
+    pub fn planes(&self) -> &[Plane] {
+        &self.planes[..self.count]
+    }
+}
+
+impl Geometry {
+    /// A picture without padding.
+    ///
+    /// # Errors
+    /// When it has no pixels, or more bytes than can be addressed.
+    pub fn tight(format: PixelFormat, width: u32, height: u32) -> Result<Self, GeometryError> {
+        let huge = GeometryError::Huge { format, width, height };
+        let (stride, plane_rows) = match format.shape() {
+            Some(shape) => (u32::try_from(shape.row(width)).map_err(|_| huge)?, height),
+            None => (0, 0),
+        };
+        let geometry = Self { format, width, height, stride, plane_rows };
+        geometry.check()
+    }
+
+    /// The same picture with rows that are `stride` bytes apart (in the first plane; those of half its width follow).
+    ///
+    /// # Errors
+    /// When a row does not fit, or the picture is encoded.
+    pub fn with_stride(self, stride: u32) -> Result<Self, GeometryError> {
+        let geometry = Self { stride, ..self };
+        geometry.layout().map(|_| geometry)
+    }
+
+    /// The same picture with planes that begin `rows` rows apart.
+    ///
+    /// # Errors
+    /// When they are fewer than the picture has, or the picture is encoded.
+    pub fn with_plane_rows(self, rows: u32) -> Result<Self, GeometryError> {
+        let geometry = Self { plane_rows: rows, ..self };
+        geometry.layout().map(|_| geometry)
+    }
+
+    fn check(self) -> Result<Self, GeometryError> {
+        match self.layout() {
+            Ok(_) | Err(GeometryError::Encoded(_)) => Ok(self),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Bytes of the picture with its padding; `None` for an encoded picture, and for one that cannot be.
+    #[must_use]
+    pub fn byte_len(&self) -> Option<usize> {
+        self.layout().ok().map(|layout| layout.byte_len)
+    }
+
+    /// Whether rows or planes are padded.
+    #[must_use]
+    pub fn is_padded(&self) -> bool {
+        self.format
+            .shape()
+            .is_some_and(|shape| u64::from(self.stride) != shape.row(self.width) || self.plane_rows != self.height)
+    }
+
+    /// Where its planes lie. The fields of a geometry may hold anything: this is where they are checked.
+    ///
+    /// # Errors
+    /// Whatever is wrong with them.
+    pub fn layout(&self) -> Result<Layout, GeometryError> {
+        let Self { format, width, height, stride, plane_rows } = *self;
+        if width == 0 || height == 0 {
+            return Err(GeometryError::Empty { width, height });
+        }
+        let shape = format.shape().ok_or(GeometryError::Encoded(format))?;
+        let row = shape.row(width);
+        if u64::from(stride) < row {
+            return Err(GeometryError::Stride { format, width, row, stride });
+        }
+        if plane_rows < height {
+            return Err(GeometryError::PlaneRows { height, rows: plane_rows });
+        }
+        let half = |n: u32| n.div_ceil(2);
+        let first = (stride, row, height, plane_rows);
+        // (stride, bytes of a row, rows, rows up to the next plane)
+        let planes = match shape.chroma {
+            Chroma::Full => [first; 3],
+            Chroma::PairedHalf => {
+                let even = stride.checked_next_multiple_of(2).ok_or(GeometryError::Huge { format, width, height })?;
+                let pairs = (even, 2 * u64::from(half(width)), half(height), half(plane_rows));
+                [first, pairs, pairs]
+            }
+            Chroma::Quarter => {
+                let chroma = (half(stride), u64::from(half(width)), half(height), half(plane_rows));
+                [first, chroma, chroma]
+            }
+            Chroma::HalfWidth => {
+                let chroma = (half(stride), u64::from(half(width)), height, plane_rows);
+                [first, chroma, chroma]
+            }
+        };
+        let count = match shape.chroma {
+            Chroma::Full => usize::from(shape.planes),
+            Chroma::PairedHalf => 2,
+            Chroma::Quarter | Chroma::HalfWidth => 3,
+        };
+        // u128: three times a product of two u32 does not fit u64, and this is not done for each frame.
+        let (mut at, mut needed) = (0u128, 0u128);
+        let mut laid = [Plane::default(); 3];
+        for (plane, (stride, row, rows, apart)) in laid.iter_mut().zip(planes).take(count) {
+            needed = at + u128::from(rows - 1) * u128::from(stride) + u128::from(row);
+            *plane = Plane { offset: at as usize, stride: stride as usize, row: row as usize, rows: rows as usize };
+            at += u128::from(apart) * u128::from(stride);
+        }
+        if at > isize::MAX as u128 {
+            return Err(GeometryError::Huge { format, width, height });
+        }
+        Ok(Layout { planes: laid, count, byte_len: at as usize, needed: needed as usize })
+    }
+
+    /// [`Self::layout`], for a payload of this many bytes.
+    ///
+    /// # Errors
+    /// Also when the payload is shorter than the picture.
+    pub fn layout_in(&self, found: usize) -> Result<Layout, GeometryError> {
+        let layout = self.layout()?;
+        if found < layout.needed {
+            return Err(GeometryError::Short { geometry: *self, needed: layout.needed, found });
+        }
+        Ok(layout)
+    }
+}
+
+impl Shape {
+    /// Bytes in a row of the first plane.
+    fn row(&self, width: u32) -> u64 {
+        let grains = u64::from(width.div_ceil(self.grain));
+        grains * u64::from(self.grain) * u64::from(self.bits) / 8
+    }
+}
+
+impl fmt::Display for Geometry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{} {}", self.width, self.height, self.format)?;
+        if self.is_padded() {
+            write!(f, " (stride {}", self.stride)?;
+            if self.plane_rows != self.height {
+                write!(f, ", planes of {} rows", self.plane_rows)?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn len(format: PixelFormat, width: u32, height: u32) -> usize {
+        Geometry::tight(format, width, height).unwrap().byte_len().unwrap()
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_table_in_wire_md() {
+        use PixelFormat::*;
+        let rows: [(&[PixelFormat], [usize; 4]); 8] = [
+            (&[Bgr888p, Rgb888p, Bgr888i, Rgb888i, Yuv444p, Yuv444i], [675_840, 2_764_800, 6_220_800, 24_883_200]),
+            (&[Nv12, Nv21, Yuv420p, Pack12], [337_920, 1_382_400, 3_110_400, 12_441_600]),
+            (&[Yuv422i, Yuv422p, Raw16, Raw14, Raw12, Raw10, GrayF16], [450_560, 1_843_200, 4_147_200, 16_588_800]),
+            (&[Yuv400p, Gray8, Raw8], [225_280, 921_600, 2_073_600, 8_294_400]),
+            (&[Pack10], [281_600, 1_152_000, 2_592_000, 10_368_000]),
+            (&[Rgba8888], [901_120, 3_686_400, 8_294_400, 33_177_600]),
+            (&[Rgb161616, RgbF16p, BgrF16p, RgbF16i, BgrF16i], [1_351_680, 5_529_600, 12_441_600, 49_766_400]),
+            (&[], [0; 4]),
+        ];
+        let mut seen = 0;
+        for (formats, expected) in rows {
+            for &format in formats {
+                let found = [(640, 352), (1280, 720), (1920, 1080), (3840, 2160)].map(|(w, h)| len(format, w, h));
+                assert_eq!(found, expected, "{format}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, PixelFormat::ALL.len() - 1, "all but JPEG");
+    }
+
+    #[test]
+    fn names_round_trip_and_are_unique() {
+        for format in PixelFormat::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+            assert_eq!(format.to_string().to_lowercase().parse(), Ok(format));
+        }
+        let error = "BGR999".parse::<PixelFormat>().unwrap_err().to_string();
+        assert!(error.starts_with("`BGR999` is no pixel format; known: BGR888p, "), "{error}");
+    }
+
+    #[test]
+    fn odd_sizes_round_chroma_up() {
+        assert_eq!(len(PixelFormat::Nv12, 5, 3), 15 + 2 * 6);
+        assert_eq!(len(PixelFormat::Yuv420p, 5, 3), 15 + 2 * (2 * 3));
+        assert_eq!(len(PixelFormat::Yuv422p, 5, 3), 15 + 2 * 9);
+        assert_eq!(len(PixelFormat::Yuv422i, 5, 3), 12 * 3);
+        assert_eq!(len(PixelFormat::Pack10, 5, 3), 10 * 3);
+        assert_eq!(len(PixelFormat::Pack12, 5, 3), 9 * 3);
+    }
+
+    #[test]
+    fn padding_moves_the_planes() {
+        let nv12 = Geometry::tight(PixelFormat::Nv12, 300, 300).unwrap();
+        let padded = nv12.with_stride(320).unwrap().with_plane_rows(304).unwrap();
+        let layout = padded.layout().unwrap();
+        assert_eq!(layout.byte_len, 320 * 304 * 3 / 2);
+        assert_eq!(layout.planes()[1], Plane { offset: 320 * 304, stride: 320, row: 300, rows: 150 });
+        assert_eq!(layout.needed, 320 * 304 + 149 * 320 + 300);
+        assert_eq!(padded.to_string(), "300x300 NV12 (stride 320, planes of 304 rows)");
+        assert!(padded.is_padded() && !nv12.is_padded());
+        assert!(padded.layout_in(layout.needed).is_ok());
+        let short = padded.layout_in(layout.needed - 1).unwrap_err();
+        assert!(matches!(short, GeometryError::Short { .. }), "{short}");
+    }
+
+    #[test]
+    fn impossible_sizes_are_errors() {
+        let extremes = [0, 1, 2, 3, 0x7fff_ffff, 0x8000_0000, u32::MAX - 1, u32::MAX];
+        for format in PixelFormat::ALL {
+            for width in extremes {
+                for height in extremes {
+                    for stride in extremes {
+                        for plane_rows in extremes {
+                            let geometry = Geometry { format, width, height, stride, plane_rows };
+                            let Ok(layout) = geometry.layout() else { continue };
+                            assert!(layout.needed <= layout.byte_len && width > 0 && height > 0, "{geometry:?}");
+                            let last = layout.planes().last().unwrap();
+                            assert_eq!(last.offset + (last.rows - 1) * last.stride + last.row, layout.needed);
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(Geometry::tight(PixelFormat::Gray8, 0, 4), Err(GeometryError::Empty { width: 0, height: 4 }),);
+        assert!(Geometry::tight(PixelFormat::Gray8, 4, 4).unwrap().with_stride(3).is_err());
+        assert!(Geometry::tight(PixelFormat::Jpeg, 4, 4).unwrap().with_stride(8).is_err());
+    }
 }

@@ -1,0 +1,164 @@
+//! First bytes of a payload -> the kind of encoded picture, if it is one.
+//!
+//! Pixels can begin with any bytes, so the first ones prove nothing: the structure that they announce must be there.
+
+use super::PayloadKind;
+
+/// Bytes of an Annex B stream that are looked at: enough for all its parameter sets and a part of the picture.
+const ANNEX_B_WINDOW: usize = 4096;
+
+/// What an encoded payload says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Encoded {
+    /// Never [`PayloadKind::Raw`].
+    pub(super) kind: PayloadKind,
+    /// Width and height in pixels, for a JPEG.
+    pub(super) size: Option<(u32, u32)>,
+}
+
+/// Recognises JPEG, H.264 and H.265. Costs as much for a large payload as for a small one.
+pub(super) fn recognise(payload: &[u8]) -> Option<Encoded> {
+    if let Some(size) = jpeg_size(payload) {
+        return Some(Encoded { kind: PayloadKind::Jpeg, size: Some(size) });
+    }
+    let kind = annex_b(payload)?;
+    Some(Encoded { kind, size: None })
+}
+
+/// Size of a JPEG whose segments follow each other without a gap up to the first scan (ITU-T T.81, B.1 and B.2).
+pub(super) fn jpeg_size(file: &[u8]) -> Option<(u32, u32)> {
+    let mut rest = file.strip_prefix(&[0xff, 0xd8])?;
+    let mut size = None;
+    loop {
+        let (&[0xff, marker], segment) = rest.split_first_chunk()? else { return None };
+        if marker == 0xff {
+            rest = &rest[1..]; // A marker may be preceded by any number of fill bytes.
+            continue;
+        }
+        let (&len, body) = segment.split_first_chunk()?;
+        let body = body.get(..usize::from(u16::from_be_bytes(len)).checked_sub(2)?)?;
+        match marker {
+            // A frame header: all of SOF0..SOF15 but DHT, JPG and DAC, which share the range.
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                let &[_precision, h1, h0, w1, w0, ..] = body else { return None };
+                let of = |bytes| u32::from(u16::from_be_bytes(bytes));
+                size = Some((of([w1, w0]), of([h1, h0]))).filter(|(w, h)| *w > 0 && *h > 0);
+            }
+            0xda => return size,
+            0xc4 | 0xcc | 0xdb..=0xdf | 0xe0..=0xef | 0xfe => {}
+            _ => return None,
+        }
+        rest = &segment[2 + body.len()..];
+    }
+}
+
+/// H.264 or H.265 with start codes: every unit begins with a type that cameras send, and no byte sequence occurs
+/// that the standards forbid inside units (H.264 and H.265, 7.4.1: 00 00 00, 00 00 01 and 00 00 02 are escaped).
+fn annex_b(payload: &[u8]) -> Option<PayloadKind> {
+    let unit = payload.strip_prefix(&[0, 0, 0, 1]).or_else(|| payload.strip_prefix(&[0, 0, 1]))?;
+    let kind = match unit {
+        [first, second, ..] if is_h265_unit(*first, *second) => PayloadKind::H265,
+        [first, ..] if is_h264_unit(*first) => PayloadKind::H264,
+        _ => return None,
+    };
+    let mut at = payload.len() - unit.len();
+    let end = payload.len().min(ANNEX_B_WINDOW);
+    while let Some(found) = payload[at..end].windows(2).position(|pair| pair == [0, 0]) {
+        at += found;
+        let after = payload[at..].iter().position(|byte| *byte != 0);
+        let Some(zeros) = after else { return Some(kind) }; // Zeros to the end pad the last unit.
+        match (zeros, payload[at + zeros]) {
+            (_, 1) => {
+                let known = match (kind, &payload[at + zeros + 1..]) {
+                    (PayloadKind::H265, [first, second, ..]) => is_h265_unit(*first, *second),
+                    (PayloadKind::H264, [first, ..]) => is_h264_unit(*first),
+                    _ => false,
+                };
+                if !known {
+                    return None;
+                }
+            }
+            (2, 2) => return None,
+            (2, _) => {}
+            _ => return None,
+        }
+        at += zeros + 1;
+    }
+    Some(kind)
+}
+
+/// Slices, SEI, parameter sets, access unit delimiters, filler (H.264, table 7-1).
+fn is_h264_unit(first: u8) -> bool {
+    let (forbidden, importance, kind) = (first >> 7, first >> 5 & 3, first & 0x1f);
+    forbidden == 0
+        && match kind {
+            1 => true,
+            5 | 7 | 8 => importance > 0,
+            6 | 9 | 10 | 11 | 12 => importance == 0,
+            _ => false,
+        }
+}
+
+/// The same of H.265 (table 7-1), in the base layer.
+fn is_h265_unit(first: u8, second: u8) -> bool {
+    let (forbidden, kind) = (first >> 7, first >> 1);
+    let layer = (first & 1) << 5 | second >> 3;
+    forbidden == 0 && layer == 0 && second & 7 > 0 && matches!(kind, 0..=9 | 16..=21 | 32..=40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The segments of a JPEG up to its scan.
+    fn jpeg(width: u16, height: u16) -> Vec<u8> {
+        let mut file = vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xdb, 0, 3, 9, 0xff, 0xc0, 0, 8, 8];
+        file.extend(height.to_be_bytes());
+        file.extend(width.to_be_bytes());
+        file.extend([3, 0xff, 0xda, 0, 2, 1, 2, 3, 0xff, 0xd9]);
+        file
+    }
+
+    #[test]
+    fn a_jpeg_says_its_size() {
+        assert_eq!(recognise(&jpeg(640, 352)), Some(Encoded { kind: PayloadKind::Jpeg, size: Some((640, 352)) }));
+        assert_eq!(jpeg_size(&jpeg(0, 352)), None);
+    }
+
+    #[test]
+    fn the_first_bytes_of_a_jpeg_are_not_one() {
+        let file = jpeg(640, 352);
+        let scan = file.len() - 5;
+        for cut in 0..scan {
+            assert_eq!(recognise(&file[..cut]), None, "cut at {cut}");
+        }
+        let mut pixels = vec![0xff, 0xd8, 0xff, 0xe0];
+        pixels.extend((0..10_000u32).map(|n| (n * 31) as u8));
+        assert_eq!(recognise(&pixels), None);
+    }
+
+    #[test]
+    fn annex_b_by_its_units() {
+        let h264 = [&[0, 0, 0, 1, 0x67, 0x42, 0, 10][..], &[0, 0, 0, 1, 0x68, 0xce], &[0, 0, 1, 0x65, 0, 0, 3, 1, 9]];
+        assert_eq!(recognise(&h264.concat()).unwrap().kind, PayloadKind::H264);
+        let h265 = [&[0, 0, 0, 1, 0x40, 1, 12][..], &[0, 0, 0, 1, 0x42, 1, 7], &[0, 0, 1, 0x26, 1, 0, 0, 3, 0, 0]];
+        assert_eq!(recognise(&h265.concat()).unwrap().kind, PayloadKind::H265);
+        for lone in [0x41, 0x61, 0x21, 0x01] {
+            assert_eq!(recognise(&[0, 0, 0, 1, lone, 0x9a, 0x24]).unwrap().kind, PayloadKind::H264);
+        }
+        assert_eq!(recognise(&[0, 0, 0, 1, 0x02, 1, 0xd0]).unwrap().kind, PayloadKind::H265);
+    }
+
+    #[test]
+    fn dark_pixels_are_not_annex_b() {
+        let start = [0, 0, 0, 1, 0x65];
+        for tail in [&[7, 0, 0, 0, 2, 9][..], &[0, 0, 2], &[1, 0, 0, 0, 9], &[9, 0, 0, 1, 0xff], &[9, 0, 0, 1]] {
+            assert_eq!(recognise(&[&start[..], tail].concat()), None, "{tail:?}");
+        }
+        let mut black = vec![0; 9216];
+        black[3] = 1;
+        black[4] = 0x41;
+        black[9000] = 200;
+        assert_eq!(recognise(&black), None);
+    }
+}
