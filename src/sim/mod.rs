@@ -38,12 +38,15 @@ mod bitstream;
 mod config;
 mod faults;
 mod pixels;
+mod queue;
 mod random;
 mod reel;
 mod scene;
+mod server;
 mod stream;
 
 pub use config::{Coding, SimConfig, SimError};
 pub use faults::{Fault, Faults};
 pub use reel::{Reel, Still};
+pub use server::{Sent, Simulator};
 pub use stream::{End, Step, Stream, Truth, Turn};
