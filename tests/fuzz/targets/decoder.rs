@@ -1,0 +1,47 @@
+//! Any stream, in any pieces: the same events, balanced books, frames and skipped ranges that make up the input.
+#![no_main]
+
+use arbitrary::{Arbitrary, Unstructured};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use oaktap_fuzz::{memory, run, stream::Stream};
+
+#[derive(Arbitrary, Debug)]
+struct Cuts {
+    pieces: Vec<u16>,
+    idle: Option<u16>,
+}
+
+/// Inputs that begin with `#` are bytes of a connection (the captures), all others make one up.
+fn read(input: &[u8]) -> arbitrary::Result<(Vec<u8>, Option<Vec<oaktap_fuzz::stream::Sent>>, Cuts)> {
+    if let [b'#', piece, stream @ ..] = input {
+        return Ok((stream.to_vec(), None, Cuts { pieces: vec![u16::from(*piece)], idle: None }));
+    }
+    let mut input = Unstructured::new(input);
+    let cuts = Cuts::arbitrary(&mut input)?;
+    let (bytes, sent) = Stream::arbitrary_take_rest(input)?.bytes();
+    Ok((bytes, sent, cuts))
+}
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let Ok((bytes, sent, cuts)) = read(input) else { return Corpus::Reject };
+    let idle = cuts.idle.map(usize::from);
+    let (whole, held) = memory::peak(|| run::run(&bytes, &[], idle));
+    // Frames that a test keeps, a few of the largest buffers, and the events.
+    assert!(
+        held <= 16 * bytes.len() + 4 * run::LIMITS.payload,
+        "{held} bytes were held for a stream of {}",
+        bytes.len()
+    );
+    whole.covers(&bytes);
+    let pieces = run::run(&bytes, &cuts.pieces, idle);
+    assert_eq!((&whole.lines, whole.books), (&pieces.lines, pieces.books), "pieces of {:?}", cuts.pieces);
+    if let (Some(sent), None) = (sent, idle) {
+        assert_eq!(whole.frames.len(), sent.len(), "{:?}", whole.lines);
+        for (frame, sent) in whole.frames.iter().zip(&sent) {
+            assert!(frame.payload() == sent.payload, "frame {}", frame.id);
+            assert_eq!(frame.detection_text, sent.detections);
+            assert_eq!(frame.device_time.0, sent.micros);
+        }
+    }
+    Corpus::Keep
+});
