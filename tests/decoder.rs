@@ -284,6 +284,17 @@ fn extension_records_speak_for_the_frame_that_follows() {
 }
 
 #[test]
+fn records_between_junk_and_a_header_are_read_in_whatever_pieces_they_come() {
+    let lines = format!("junk{:32}{:32}", "@F 77 14025000", "@Q drop=3");
+    let stream = [lines.as_bytes(), &img("14.025", BOX, &pixels(300, 1))].concat();
+    let pieces: Vec<&[u8]> = stream.chunks(1).collect();
+    for told in [decode(&stream), decode_in(&pieces)] {
+        assert_eq!((told.records.len(), told.books.skipped), (2, 4));
+        assert_eq!(told.confirmed[0].camera_seq, Some(77));
+    }
+}
+
+#[test]
 fn boxes_of_encoded_frames_come_as_records() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let line = format!("{:32}{:32}", "@F 1 12500000", "@B 57 893 0123 0456 0789 0999");

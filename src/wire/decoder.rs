@@ -573,12 +573,13 @@ impl Decoder {
     fn search(&mut self, searched: usize) -> Step {
         let unread = &self.head[self.start..self.end];
         let Some(at) = resync::find(unread, searched, &self.limits) else {
-            // Junk is not kept: only the last bytes could still begin a header.
-            self.skip(unread.len().saturating_sub(resync::BLIND), SkipReason::NotAHeader);
+            // Junk is not kept: only the last bytes could still begin a header, or be records before one.
+            let kept = unread.len().min(resync::KEPT);
+            self.skip(self.end - self.start - kept, SkipReason::NotAHeader);
             if self.skipping.as_ref().is_some_and(|skipping| skipping.len > MUCH) {
                 self.judge_suspect(None);
             }
-            self.state = State::Search { searched: 0 };
+            self.state = State::Search { searched: kept.saturating_sub(resync::BLIND) };
             return Step::Wait;
         };
         if at > 0 || self.last.is_some() {

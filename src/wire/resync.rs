@@ -17,16 +17,21 @@ use crate::frame::{Dialect, Frame, PayloadKind};
 /// Bytes at the end of what is known in which a header can begin without being recognisable yet.
 pub(super) const BLIND: usize = LINE - 1;
 
+/// Most records before a header that are found with it.
+const RECORDS: usize = 8;
+
+/// Bytes in front of what comes next that may belong to it, so that it does not matter in which pieces it comes.
+pub(super) const KEPT: usize = RECORDS * LINE + BLIND;
+
 const MAGICS: [&[u8]; 4] = [b"IMG ", b"ABCDE ", b"FRAME ", b"DETECT"];
 const LONGEST_MAGIC: usize = 6;
 
-/// The first place in `bytes` at or after `from` where a header, or a record before one, begins.
+/// The first place in `bytes` where a header begins at or after `from`, or a record before such a header.
 ///
 /// The last [`BLIND`] bytes are not searched.
 pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits) -> Option<usize> {
     // All dialects are looked for in one growing window, so that the search ends soon behind what it finds.
     let mut from = from.min(bytes.len());
-    let begin = from;
     let mut window = 1 << 10;
     let first = loop {
         let end = bytes.len().min(from + window);
@@ -44,13 +49,10 @@ pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits) -> Option<usize> 
         from = end;
         window *= 2;
     };
-    let from = begin;
     // Records announce the frame that they stand before, so they belong to it.
-    let mut at = first;
-    while at >= from + LINE && bytes[at - LINE] == b'@' && header::begins(&bytes[at - LINE..], limits) {
-        at -= LINE;
-    }
-    Some(at)
+    let before = (1..=RECORDS).map_while(|n| first.checked_sub(n * LINE));
+    let records = before.take_while(|at| bytes[*at] == b'@' && header::begins(&bytes[*at..], limits));
+    Some(records.last().unwrap_or(first))
 }
 
 /// The first place in a message behind its header where another header begins: in the detections, in the payload, or
@@ -112,7 +114,7 @@ mod tests {
     fn records_before_it_belong_to_it() {
         let lines = format!("junk{:32}{:32}{:32}", "@F 1 2", "@F 2 3", "IMG 12.5 9216 0");
         assert_eq!(find_in(lines.as_bytes()), Some(4));
-        assert_eq!(find(lines.as_bytes(), 10, &Limits::default()), Some(36));
+        assert_eq!(find(lines.as_bytes(), 68, &Limits::default()), Some(4));
         let broken = format!("junk{:32}{:32}{:32}", "@F 1 2", "@F x 3", "IMG 12.5 9216 0");
         assert_eq!(find_in(broken.as_bytes()), Some(68));
     }
