@@ -32,8 +32,15 @@ const WALLS: &[Wall] = &[
     Wall { word: "minifb", places: ALL, except: &["src/sink/window"] },
 ];
 
-/// About 400 lines without the tests; past that a file must argue for itself.
+/// About 400 lines without the tests.
 const LINES: usize = 450;
+/// Past that a file argues for itself, here.
+const LONG: &[(&str, usize)] = &[
+    // One machine: its states share every field, and the books are kept wherever a byte changes hands.
+    ("src/wire/decoder.rs", 800),
+    // One turn of the faked camera and each way of damaging it, with the truth beside every byte.
+    ("src/sim/stream.rs", 550),
+];
 /// Says nothing about what is inside.
 const NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "types", "manager", "misc"];
 
@@ -57,8 +64,9 @@ fn offences(path: &str, text: &str) -> Vec<String> {
         found.extend(broken.map(|wall| format!("{path}:{number}: says `{}`", wall.word)));
     }
     let lines = code(text).count();
-    if lines > LINES {
-        found.push(format!("{path}: {lines} lines without its tests, more than {LINES}"));
+    let most = LONG.iter().find(|(long, _)| *long == path).map_or(LINES, |(_, most)| *most);
+    if lines > most {
+        found.push(format!("{path}: {lines} lines without its tests, more than {most}"));
     }
     let named = path.trim_end_matches(".rs").split('/').filter(|part| NAMES.contains(part));
     found.extend(named.map(|part| format!("{path}: `{part}` names nothing of the field")));
