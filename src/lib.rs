@@ -8,6 +8,7 @@
 //! The upper half is pure: no sockets, no clock, no files. It is what remains with `--no-default-features`.
 
 pub mod frame;
+pub mod hub;
 #[cfg(feature = "net")]
 pub mod sim;
 pub mod wire;

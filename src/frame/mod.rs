@@ -17,7 +17,7 @@ pub use inference::{Interpreter, Overrides};
 pub use picture::Picture;
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
-pub use time::{DeviceTime, Received};
+pub use time::{DeviceTime, Received, StaleBurst};
 
 /// Which grammar the header of a frame was written in (wire.md section 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
