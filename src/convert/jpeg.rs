@@ -1,0 +1,58 @@
+//! JPEG -> rows of red, green, blue, in memory that is used again.
+
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::ConvertError;
+
+/// Most pixels that a picture may have: the largest sensor of any OAK camera has 5312x6000 (IMX582).
+const MAX_PIXELS: usize = 1 << 25;
+
+/// Most pixels for each byte of a file. A block of 64 pixels takes a bit at least, so no more than 512 can come out
+/// of a byte: who claims more has sent a small file to have much memory asked for.
+const MAX_PIXELS_PER_BYTE: usize = 512;
+
+/// The pixels of the last picture.
+#[derive(Debug, Default)]
+pub(super) struct Jpeg {
+    rgb: Vec<u8>,
+}
+
+impl Jpeg {
+    /// Red, green and blue of the pixels of the last picture that could be decoded, and possibly more bytes.
+    pub(super) fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+
+    /// Width and height of what is in [`Self::rgb`] from now on.
+    ///
+    /// Here nothing is allocated once the pictures have stopped growing. The decoder itself allocates rows of
+    /// coefficients (and all coefficients for a progressive file) each time: it has no way to be used again.
+    pub(super) fn decode(&mut self, file: &[u8]) -> Result<(u32, u32), ConvertError> {
+        let options = DecoderOptions::default()
+            .jpeg_set_out_colorspace(ColorSpace::RGB)
+            .set_max_width(usize::from(u16::MAX))
+            .set_max_height(usize::from(u16::MAX));
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
+        let damaged = |error: zune_jpeg::errors::DecodeErrors| ConvertError::Jpeg(error.to_string());
+        decoder.decode_headers().map_err(damaged)?;
+        let (width, height) = decoder.dimensions().ok_or_else(|| ConvertError::Jpeg("no frame header".to_owned()))?;
+        // Sides are at most 65535, so the product fits.
+        let pixels = width * height;
+        if pixels > MAX_PIXELS.min(file.len().saturating_mul(MAX_PIXELS_PER_BYTE)) {
+            return Err(ConvertError::JpegTooLarge { width, height, file: file.len() });
+        }
+        let len = pixels * 3;
+        if self.rgb.len() < len {
+            self.rgb = vec![0; len];
+        }
+        let rgb = &mut self.rgb[..len];
+        if decoder.output_buffer_size() != Some(len) {
+            return Err(ConvertError::Jpeg("its colours cannot be turned into red, green and blue".to_owned()));
+        }
+        decoder.decode_into(rgb).map_err(damaged)?;
+        Ok((width as u32, height as u32))
+    }
+}

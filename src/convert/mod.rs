@@ -1,0 +1,291 @@
+//! [`Frame`] -> [`Picture`], or packed bytes for a file.
+//!
+//! | format | how it is shown |
+//! |---|---|
+//! | BGR888, RGB888 planar and interleaved, RGBA8888 | as it is; alpha is dropped |
+//! | GRAY8, RAW8, YUV400p | grey; a sensor's mosaic (RAW8) is not interpolated |
+//! | NV12, NV21, YUV420p, YUV422, YUV444 | BT.601 in video range, as `cv2.cvtColor` and so depthai's host library do; YUV422i is YUYV; chroma is repeated, not interpolated |
+//! | RAW16 | depth or disparity through a colour map, see below |
+//! | RAW10, RAW12, RAW14 in 16 bits, PACK10, PACK12 | grey, the upper 8 bits; the packing is that of MIPI CSI-2 |
+//! | RGB161616 | the upper 8 bits |
+//! | RGBF16F16F16, BGRF16F16F16, GRAYF16 | 0..=1 until a number above 1 has been seen in the stream, then 0..=255; not a number is black |
+//! | JPEG | as its file says |
+//!
+//! RAW16: 0 is black ("not measured"); the scale from blue to red ends at the power of two above 99 % of the
+//! measured samples.
+//!
+//! One [`Converter`] serves one stream. It looks at the geometry when that changes, keeps its memory, and runs code
+//! compiled for the instructions that the processor turned out to have ([`Level`]).
+
+mod depth;
+mod dispatch;
+mod half_float;
+mod jpeg;
+mod output;
+mod planar;
+pub mod reference;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod yuv;
+
+pub use dispatch::Level;
+
+use self::dispatch::compiled_for;
+use self::half_float::HalfTable;
+use self::jpeg::Jpeg;
+use self::output::{Bgr, Output, Rgb, Words};
+use crate::frame::pixel::{Layout, Plane};
+use crate::frame::{Frame, Geometry, GeometryError, PayloadKind, Picture, PixelFormat};
+
+/// Order of the bytes of a pixel in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackedOrder {
+    /// Red, green, blue: what image files have.
+    Rgb,
+    /// Blue, green, red: what OpenCV and Foxglove's `bgr8` have.
+    Bgr,
+}
+
+/// Why a frame cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// Nobody knows what the payload is.
+    #[error("a payload of {0} bytes in an unknown layout: say what it is with --size WxH and --format NAME")]
+    Unknown(usize),
+    /// The geometry is impossible, or the payload too short for it.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// Video is received, not decoded.
+    #[error("{0:?} video is received, but not decoded: configure the camera for MJPEG or raw pictures to see it")]
+    Video(PayloadKind),
+    /// The file is damaged, or of a kind that the decoder does not know.
+    #[error("a JPEG that cannot be decoded: {0}")]
+    Jpeg(String),
+    /// The file claims more pixels than cameras have, or than it can hold.
+    #[error(
+        "a JPEG of {file} bytes claims {width}x{height} pixels: expected at most 33554432, and at most 512 for each byte"
+    )]
+    JpegTooLarge {
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Bytes in the file.
+        file: usize,
+    },
+}
+
+/// Turns the frames of one stream into pictures.
+#[derive(Debug)]
+pub struct Converter {
+    level: Level,
+    /// The geometry of the last frame, checked.
+    known: Option<(Geometry, Layout)>,
+    halves: HalfTable,
+    jpeg: Jpeg,
+}
+
+impl Default for Converter {
+    fn default() -> Self {
+        Self::with_level(Level::best())
+    }
+}
+
+impl Converter {
+    /// One that uses the best instructions of this processor.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One that uses these instructions: to compare them.
+    #[must_use]
+    pub fn with_level(level: Level) -> Self {
+        Self { level, known: None, halves: HalfTable::default(), jpeg: Jpeg::default() }
+    }
+
+    /// The frame as a picture to show, with the frame's number and times.
+    ///
+    /// # Errors
+    /// When the payload is unknown, video, shorter than its geometry, or a JPEG that is damaged or too large. The
+    /// picture is then whatever it was.
+    pub fn picture(&mut self, frame: &Frame, into: &mut Picture) -> Result<(), ConvertError> {
+        let (geometry, layout) = self.prepare(frame)?;
+        into.resize(geometry.width as usize, geometry.height as usize);
+        self.write::<Words>(frame, &geometry, &layout, into.words_mut());
+        into.frame_id = frame.id;
+        into.device_time = frame.device_time;
+        into.received = frame.received;
+        Ok(())
+    }
+
+    /// The frame as `width * height` pixels of three bytes, without padding. Returns width and height.
+    ///
+    /// # Errors
+    /// As [`Self::picture`]; `into` is then whatever it was.
+    pub fn packed(
+        &mut self,
+        frame: &Frame,
+        order: PackedOrder,
+        into: &mut Vec<u8>,
+    ) -> Result<(u32, u32), ConvertError> {
+        let (geometry, layout) = self.prepare(frame)?;
+        into.resize(geometry.width as usize * geometry.height as usize * 3, 0);
+        let pixels = into.as_chunks_mut().0;
+        match order {
+            PackedOrder::Rgb => self.write::<Rgb>(frame, &geometry, &layout, pixels),
+            PackedOrder::Bgr => self.write::<Bgr>(frame, &geometry, &layout, pixels),
+        }
+        Ok((geometry.width, geometry.height))
+    }
+
+    /// Where the pixels of a frame lie: in its payload, or for a JPEG in what was decoded here.
+    fn prepare(&mut self, frame: &Frame) -> Result<(Geometry, Layout), ConvertError> {
+        let payload = frame.payload();
+        match (frame.kind, frame.geometry) {
+            (PayloadKind::H264 | PayloadKind::H265, _) => Err(ConvertError::Video(frame.kind)),
+            (PayloadKind::Jpeg, _) | (PayloadKind::Raw, Some(Geometry { format: PixelFormat::Jpeg, .. })) => {
+                let (width, height) = self.jpeg.decode(payload)?;
+                let geometry = Geometry::tight(PixelFormat::Rgb888i, width, height)?;
+                Ok((geometry, geometry.layout_in(self.jpeg.rgb().len())?))
+            }
+            (PayloadKind::Raw, None) => Err(ConvertError::Unknown(payload.len())),
+            (PayloadKind::Raw, Some(geometry)) => {
+                let layout = match self.known {
+                    Some((known, layout)) if known == geometry && layout.needed <= payload.len() => layout,
+                    _ => {
+                        let layout = geometry.layout_in(payload.len())?;
+                        self.known = Some((geometry, layout));
+                        self.halves = HalfTable::default();
+                        layout
+                    }
+                };
+                Ok((geometry, layout))
+            }
+        }
+    }
+
+    fn write<O: Output>(&mut self, frame: &Frame, geometry: &Geometry, layout: &Layout, out: &mut [O::Pixel]) {
+        let Self { level, halves, jpeg, .. } = self;
+        let is_raw = frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format != PixelFormat::Jpeg);
+        let bytes = if is_raw { frame.payload() } else { jpeg.rgb() };
+        let picture = Pixels { level: *level, width: geometry.width as usize, planes: layout.planes(), bytes };
+        picture.write::<O>(geometry.format, halves, out);
+    }
+}
+
+/// Bytes that are known to be long enough for their planes.
+struct Pixels<'a> {
+    level: Level,
+    width: usize,
+    planes: &'a [Plane],
+    bytes: &'a [u8],
+}
+
+impl<'a> Pixels<'a> {
+    fn write<O: Output>(&self, format: PixelFormat, halves: &mut HalfTable, out: &mut [O::Pixel]) {
+        use PixelFormat::*;
+        match format {
+            Rgb888p => self.planar::<O>([0, 1, 2], out),
+            Bgr888p => self.planar::<O>([2, 1, 0], out),
+            Rgb888i | Jpeg => self.single::<O>(out, rows::rgb::<O>),
+            Bgr888i => self.single::<O>(out, rows::bgr::<O>),
+            Rgba8888 => self.single::<O>(out, rows::rgba::<O>),
+            Gray8 | Raw8 | Yuv400p => self.single::<O>(out, rows::gray::<O>),
+            Raw14 => self.single::<O>(out, rows::deep_gray::<O, 14>),
+            Raw12 => self.single::<O>(out, rows::deep_gray::<O, 12>),
+            Raw10 => self.single::<O>(out, rows::deep_gray::<O, 10>),
+            Pack10 => self.single::<O>(out, rows::pack10::<O>),
+            Pack12 => self.single::<O>(out, rows::pack12::<O>),
+            Raw16 => {
+                let shift = depth::shift(self.rows(0));
+                self.single::<O>(out, |row, out| depth::coloured::<O>(shift, row, out));
+            }
+            Yuv422i => self.single::<O>(out, rows::yuyv::<O>),
+            Yuv444i => self.single::<O>(out, rows::yuv444::<O>),
+            Nv12 => self.paired::<O>(out, yuv::paired::<O, false>),
+            Nv21 => self.paired::<O>(out, yuv::paired::<O, true>),
+            Yuv420p => self.triple::<O>([0, 1, 2], 2, out, yuv::halved::<O>),
+            Yuv422p => self.triple::<O>([0, 1, 2], 1, out, yuv::halved::<O>),
+            Yuv444p => self.triple::<O>([0, 1, 2], 1, out, yuv::planar::<O>),
+            Rgb161616 => self.triple::<O>([0, 1, 2], 1, out, rows::deep_planar::<O>),
+            GrayF16 => {
+                let table = self.halves(halves);
+                self.single::<O>(out, |row, out| rows::half_gray::<O>(table, row, out));
+            }
+            RgbF16i => {
+                let table = self.halves(halves);
+                self.single::<O>(out, |row, out| rows::half_rgb::<O>(table, row, out));
+            }
+            BgrF16i => {
+                let table = self.halves(halves);
+                self.single::<O>(out, |row, out| rows::half_bgr::<O>(table, row, out));
+            }
+            RgbF16p | BgrF16p => {
+                let table = self.halves(halves);
+                let order = if format == RgbF16p { [0, 1, 2] } else { [2, 1, 0] };
+                self.triple::<O>(order, 1, out, |planes, out| rows::half_planar::<O>(table, planes, out));
+            }
+        }
+    }
+
+    fn rows(&self, plane: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        self.planes[plane].rows_of(self.bytes)
+    }
+
+    /// The table of half-precision numbers for a stream of which this is the newest picture.
+    fn halves<'t>(&self, halves: &'t mut HalfTable) -> &'t [u8; 65536] {
+        compiled_for(self.level, || halves.having_seen((0..self.planes.len()).flat_map(|plane| self.rows(plane))))
+    }
+
+    /// Red, green and blue from these planes.
+    fn planar<O: Output>(&self, order: [usize; 3], out: &mut [O::Pixel]) {
+        if let [Some(r), Some(g), Some(b)] = order.map(|plane| self.planes[plane].whole(self.bytes)) {
+            return O::planar(self.level, [r, g, b], out);
+        }
+        let [r, g, b] = order.map(|plane| self.rows(plane));
+        for (((out, r), g), b) in out.chunks_exact_mut(self.width).zip(r).zip(g).zip(b) {
+            O::planar(self.level, [r, g, b], out);
+        }
+    }
+
+    /// One row of the only plane for each row of pixels.
+    fn single<O: Output>(&self, out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [O::Pixel])) {
+        compiled_for(self.level, || {
+            for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
+                convert(row, out);
+            }
+        });
+    }
+
+    /// A row of the first plane for each row of pixels, and one of the second for each two.
+    fn paired<O: Output>(&self, out: &mut [O::Pixel], convert: impl Fn(&[u8], &[u8], &mut [O::Pixel])) {
+        compiled_for(self.level, || {
+            for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
+                convert(self.row(0, y), self.row(1, y / 2), out);
+            }
+        });
+    }
+
+    /// A row of each of three planes in this order; one of those after the first serves for `each` rows of pixels.
+    fn triple<O: Output>(
+        &self,
+        [a, b, c]: [usize; 3],
+        each: usize,
+        out: &mut [O::Pixel],
+        convert: impl Fn([&[u8]; 3], &mut [O::Pixel]),
+    ) {
+        compiled_for(self.level, || {
+            for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
+                convert([self.row(a, y), self.row(b, y / each), self.row(c, y / each)], out);
+            }
+        });
+    }
+
+    fn row(&self, plane: usize, y: usize) -> &'a [u8] {
+        let Plane { offset, stride, row, .. } = self.planes[plane];
+        &self.bytes[offset + y * stride..][..row]
+    }
+}

@@ -1,0 +1,279 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Bytes without a pattern, the same each time.
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn frame_of(kind: PayloadKind, geometry: Option<Geometry>, payload: &[u8]) -> Frame {
+    let mut frame = Frame::default();
+    (frame.kind, frame.geometry, frame.id) = (kind, geometry, 5);
+    frame.payload_mut(payload.len()).copy_from_slice(payload);
+    frame
+}
+
+fn frame(geometry: Geometry, payload: &[u8]) -> Frame {
+    frame_of(PayloadKind::Raw, Some(geometry), payload)
+}
+
+fn jpeg_frame(file: &[u8]) -> Frame {
+    frame_of(PayloadKind::Jpeg, None, file)
+}
+
+/// All outputs, on all levels of this processor, against the reference.
+fn check(geometry: Geometry, payload: &[u8]) {
+    let expected = reference::pixels(&geometry, payload).unwrap();
+    let frame = frame(geometry, payload);
+    for level in Level::available() {
+        let mut converter = Converter::with_level(level);
+        let mut picture = Picture::default();
+        converter.picture(&frame, &mut picture).unwrap();
+        let words: Vec<u32> = expected.iter().copied().map(reference::word).collect();
+        assert!(picture.words() == words, "{geometry} as words, {}", level.name());
+        assert_eq!((picture.width, picture.height), (geometry.width as usize, geometry.height as usize));
+        let mut bytes = Vec::new();
+        let size = converter.packed(&frame, PackedOrder::Rgb, &mut bytes).unwrap();
+        assert_eq!(size, (geometry.width, geometry.height));
+        assert!(bytes == expected.as_flattened(), "{geometry} as RGB, {}", level.name());
+        converter.packed(&frame, PackedOrder::Bgr, &mut bytes).unwrap();
+        let swapped: Vec<u8> = expected.iter().flat_map(|[r, g, b]| [*b, *g, *r]).collect();
+        assert!(bytes == swapped, "{geometry} as BGR, {}", level.name());
+    }
+}
+
+fn raw_formats() -> impl Iterator<Item = PixelFormat> {
+    PixelFormat::ALL.into_iter().filter(|format| *format != PixelFormat::Jpeg)
+}
+
+#[test]
+fn every_format_in_every_width_and_odd_heights() {
+    for format in raw_formats() {
+        for width in 1..=130 {
+            let height = [1, 2, 3, 5][width as usize % 4];
+            let tight = Geometry::tight(format, width, height).unwrap();
+            check(tight, &noise(tight.byte_len().unwrap(), u64::from(width)));
+            let padded = tight.with_stride(tight.stride + 1 + width % 7).unwrap();
+            let padded = padded.with_plane_rows(height + width % 3).unwrap();
+            check(padded, &noise(padded.layout().unwrap().needed, u64::from(width)));
+        }
+    }
+}
+
+#[test]
+fn planes_at_every_misalignment() {
+    // An odd stride puts each row, and an odd number of rows each plane, at another place of a vector.
+    for stride in 97..=97 + 64 {
+        for format in [PixelFormat::Bgr888p, PixelFormat::Rgb888p] {
+            let geometry = Geometry::tight(format, 97, 3).unwrap().with_stride(stride).unwrap();
+            check(geometry, &noise(geometry.byte_len().unwrap(), u64::from(stride)));
+        }
+    }
+}
+
+#[test]
+fn kernels_write_at_every_misalignment() {
+    let planes = noise(3 * 200, 1);
+    for level in Level::available() {
+        for at in 0..32 {
+            for len in 0..=130 {
+                let [a, b, c] = [&planes[at..][..len], &planes[200 + at / 2..][..len], &planes[400..][..len]];
+                let mut words = vec![7u32; 32 + 130 + 1];
+                dispatch::words(level, [a, b, c], &mut words[at..at + len]);
+                let mut triples = vec![[7u8; 3]; 32 + 130 + 1];
+                dispatch::triples(level, [a, b, c], &mut triples[at..at + len]);
+                for n in 0..words.len() {
+                    let inside = (at..at + len).contains(&n).then(|| n - at);
+                    let triple = inside.map_or([7; 3], |n| [a[n], b[n], c[n]]);
+                    let word = inside.map_or(7, |n| reference::word([c[n], b[n], a[n]]));
+                    assert_eq!((words[n], triples[n]), (word, triple), "{}, {len} at {at}, {n}", level.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_luma_with_every_chroma() {
+    let geometry = Geometry::tight(PixelFormat::Yuv444p, 256, 256).unwrap();
+    let (across, down) = ((0..65536).map(|n| n as u8), (0..65536).map(|n| (n >> 8) as u8));
+    for luma in (0..=255).step_by(5) {
+        let payload: Vec<u8> = std::iter::repeat_n(luma, 65536).chain(across.clone()).chain(down.clone()).collect();
+        check(geometry, &payload);
+    }
+}
+
+#[test]
+fn colours_are_where_people_expect_them() {
+    let one = |format, bytes: &[u8]| {
+        let mut picture = Picture::default();
+        Converter::new().picture(&frame(Geometry::tight(format, 1, 1).unwrap(), bytes), &mut picture).unwrap();
+        picture.words()[0]
+    };
+    assert_eq!(one(PixelFormat::Bgr888p, &[1, 2, 3]), 0x03_02_01);
+    assert_eq!(one(PixelFormat::Rgb888i, &[1, 2, 3]), 0x01_02_03);
+    // BT.601 red is Y 81, U 90, V 240.
+    assert_eq!(one(PixelFormat::Nv12, &[81, 90, 240]), 0xfe_00_00);
+    assert_eq!(one(PixelFormat::Nv21, &[81, 240, 90]), 0xfe_00_00);
+    assert_eq!(one(PixelFormat::Yuv420p, &[235, 128, 128]), 0xff_ff_ff);
+    assert_eq!(one(PixelFormat::Yuv422i, &[16, 128, 99, 128]), 0);
+    assert_eq!(one(PixelFormat::Raw10, &[0xff, 3]), 0xff_ff_ff);
+    assert_eq!(one(PixelFormat::GrayF16, &[0x00, 0x38]), 0x80_80_80, "0.5 of 1");
+    assert_eq!(one(PixelFormat::GrayF16, &[0x00, 0x58]), 0x80_80_80, "128 of 255");
+    assert_eq!(one(PixelFormat::GrayF16, &[0x00, 0x7e]), 0, "not a number");
+}
+
+#[test]
+fn depth_keeps_its_scale_when_a_few_samples_are_wild() {
+    let geometry = Geometry::tight(PixelFormat::Raw16, 100, 10).unwrap();
+    let mut samples = vec![1000u16; 1000];
+    samples[0] = 0;
+    samples[1] = u16::MAX;
+    let payload: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    check(geometry, &payload);
+    let mut picture = Picture::default();
+    Converter::new().picture(&frame(geometry, &payload), &mut picture).unwrap();
+    let last = reference::word(*depth::COLOURS.last().unwrap());
+    assert_eq!(picture.words()[0], 0);
+    assert_eq!(picture.words()[1], last);
+    assert_eq!(picture.words()[2], reference::word(depth::COLOURS[1000 * 256 / 1024]));
+}
+
+#[test]
+fn half_floats_are_of_full_range_once_one_was_seen() {
+    let geometry = Geometry::tight(PixelFormat::GrayF16, 1, 1).unwrap();
+    let mut converter = Converter::new();
+    let mut shade = |bytes: [u8; 2]| {
+        let mut picture = Picture::default();
+        converter.picture(&frame(geometry, &bytes), &mut picture).unwrap();
+        picture.words()[0] & 0xff
+    };
+    assert_eq!([[0, 0x3c], [0, 0x40], [0, 0x3c]].map(&mut shade), [255, 2, 1]);
+}
+
+#[test]
+fn bad_frames_are_errors() {
+    let mut picture = Picture::default();
+    let mut converter = Converter::new();
+    let mut error = |frame: &Frame| converter.picture(frame, &mut picture).unwrap_err().to_string();
+    assert_eq!(
+        error(&Frame::default()),
+        "a payload of 0 bytes in an unknown layout: say what it is with --size WxH and --format NAME"
+    );
+    let good = Geometry::tight(PixelFormat::Bgr888p, 4, 2).unwrap();
+    assert_eq!(error(&frame(good, &[0; 23])), "4x2 BGR888p needs 24 bytes, but the payload has 23");
+    for geometry in [
+        Geometry { width: 0, ..good },
+        Geometry { height: 0, ..good },
+        Geometry { stride: 3, ..good },
+        Geometry { plane_rows: 1, ..good },
+        Geometry { width: u32::MAX, height: u32::MAX, stride: u32::MAX, plane_rows: u32::MAX, ..good },
+    ] {
+        error(&frame(geometry, &[0; 24]));
+    }
+    assert!(
+        error(&frame_of(PayloadKind::H264, None, &[0, 0, 1])).starts_with("H264 video is received, but not decoded")
+    );
+    assert!(error(&jpeg_frame(&[])).starts_with("a JPEG that cannot be decoded: "));
+}
+
+/// A JPEG of a smooth picture.
+fn jpeg(width: u32, height: u32, gray: bool) -> Vec<u8> {
+    let mut file = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 90);
+    let shade = |x: u32, y: u32| (x * 255 / width.max(2)) as u8 ^ ((y * 40 / height) as u8);
+    if gray {
+        image::GrayImage::from_fn(width, height, |x, y| image::Luma([shade(x, y)])).write_with_encoder(encoder)
+    } else {
+        image::RgbImage::from_fn(width, height, |x, y| image::Rgb([shade(x, y), 128, 255 - shade(y, x)]))
+            .write_with_encoder(encoder)
+    }
+    .unwrap();
+    file
+}
+
+#[test]
+fn jpegs_are_what_another_decoder_makes_of_them() {
+    for gray in [false, true] {
+        for (width, height) in [(1, 1), (7, 3), (64, 48), (130, 97)] {
+            let file = jpeg(width, height, gray);
+            let expected = image::load_from_memory(&file).unwrap().to_rgb8();
+            let mut bytes = Vec::new();
+            let mut converter = Converter::new();
+            converter.packed(&jpeg_frame(&file), PackedOrder::Rgb, &mut bytes).unwrap();
+            assert!(bytes == *expected.as_raw(), "{width}x{height}");
+            let mut picture = Picture::default();
+            converter.picture(&jpeg_frame(&file), &mut picture).unwrap();
+            assert_eq!((picture.width, picture.height), (width as usize, height as usize));
+            let words: Vec<u32> = expected.pixels().map(|pixel| reference::word(pixel.0)).collect();
+            assert_eq!(picture.words(), words);
+        }
+    }
+}
+
+#[test]
+fn a_smaller_jpeg_after_a_larger_one_is_whole() {
+    let mut converter = Converter::new();
+    let mut bytes = Vec::new();
+    for (width, height) in [(130, 97), (16, 16), (64, 48)] {
+        let size = converter.packed(&jpeg_frame(&jpeg(width, height, false)), PackedOrder::Rgb, &mut bytes).unwrap();
+        assert_eq!((size, bytes.len() as u32), ((width, height), width * height * 3));
+    }
+}
+
+#[test]
+fn a_jpeg_that_claims_to_be_huge_is_refused_before_memory_is_asked_for() {
+    let mut file = jpeg(16, 16, false);
+    let sof = file.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    for claim in [[0xff, 0xff, 0xff, 0xff], [0x10, 0, 0x10, 0]] {
+        file[sof + 5..sof + 9].copy_from_slice(&claim);
+        let error = Converter::new().picture(&jpeg_frame(&file), &mut Picture::default()).unwrap_err();
+        assert!(matches!(error, ConvertError::JpegTooLarge { .. }), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_geometry_and_no_payload_panics(
+        format in 0..PixelFormat::ALL.len(),
+        width in prop_oneof![0..200u32, any::<u32>()],
+        height in prop_oneof![0..9u32, any::<u32>()],
+        stride in prop_oneof![0..900u32, any::<u32>()],
+        plane_rows in prop_oneof![0..20u32, any::<u32>()],
+        len in 0..5000usize,
+        kind in prop_oneof![Just(PayloadKind::Raw), Just(PayloadKind::Jpeg)],
+    ) {
+        let geometry = Geometry { format: PixelFormat::ALL[format], width, height, stride, plane_rows };
+        let frame = frame_of(kind, Some(geometry), &noise(len, 3));
+        let done = Converter::new().picture(&frame, &mut Picture::default());
+        prop_assert_eq!(done.is_ok(), kind == PayloadKind::Raw && geometry.layout_in(len).is_ok());
+    }
+
+    #[test]
+    fn no_damage_to_a_jpeg_panics(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        cut in any::<prop::sample::Index>(),
+        is_cut in any::<bool>(),
+    ) {
+        let mut file = jpeg(33, 17, false);
+        for (at, with) in flips {
+            let at = at.index(file.len());
+            file[at] ^= with;
+        }
+        if is_cut {
+            file.truncate(cut.index(file.len()));
+        }
+        let mut picture = Picture::default();
+        if Converter::new().picture(&jpeg_frame(&file), &mut picture).is_ok() {
+            prop_assert_eq!(picture.words().len(), picture.width * picture.height);
+        }
+    }
+}
