@@ -12,4 +12,5 @@ pub mod frame;
 pub mod hub;
 #[cfg(feature = "net")]
 pub mod sim;
+pub mod stats;
 pub mod wire;
