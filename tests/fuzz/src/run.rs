@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oaktap::frame::{Dialect, Frame, Interpreter, Pool, Received};
+use oaktap::frame::inference::Overrides;
+use oaktap::frame::{Dialect, Frame, Interpreter, PixelFormat, Pool, Received};
 use oaktap::wire::{Books, Decoder, Event, Limits};
 
 /// What was told; the lines and the books can be compared with those of another run.
@@ -22,15 +23,21 @@ pub enum Line {
 
 pub const LIMITS: Limits = Limits { payload: 1 << 20, detections: 1 << 16, boxes: 1000 };
 
-/// Pushes `bytes` through a decoder in pieces of these sizes (the last one for ever), with a silence at `idle`.
-pub fn run(bytes: &[u8], pieces: &[u16], idle: Option<usize>) -> Told {
-    let pool = Pool::default();
-    let mut decoder = Decoder::new(pool.clone(), Interpreter::default(), LIMITS);
+/// After so many pieces the rest comes at once: the decoder has seen what small pieces do, and time is short.
+const PIECES: usize = 2000;
+
+/// Pushes `bytes` through a decoder in pieces of these sizes (in turn), with a silence at `idle`. Sizes of raw pictures
+/// are worked out only when it is asked to `guess`, for that takes longer than all the rest.
+pub fn run(bytes: &[u8], pieces: &[u16], idle: Option<usize>, guess: bool) -> Told {
+    let told = Overrides { size: Some((16, 8)), format: Some(PixelFormat::Gray8), stride: None };
+    let interpreter = Interpreter::new(if guess { Overrides::default() } else { told });
+    let mut decoder = Decoder::new(Pool::default(), interpreter, LIMITS);
     let mut told = Told { lines: Vec::new(), books: Books::default(), frames: Vec::new() };
     let mut provisional = None;
     let (mut fed, mut turn) = (0, 0);
     while fed < bytes.len() {
-        let most = pieces.get(turn).or(pieces.last()).map_or(usize::MAX, |piece| usize::from(*piece).max(1));
+        let piece = pieces.get(turn % pieces.len().max(1)).filter(|_| turn < PIECES);
+        let most = piece.map_or(usize::MAX, |piece| usize::from(*piece).max(1));
         let silence = idle.filter(|at| *at > fed).unwrap_or(usize::MAX) - fed;
         let space = decoder.space();
         assert!(!space.is_empty(), "no space at byte {fed}");

@@ -170,7 +170,8 @@ impl Message {
 
 impl Payload {
     fn bytes(&self, dialect: Dialect) -> Vec<u8> {
-        let len = usize::from(self.len).max(4);
+        // Now and then one that takes several reads.
+        let len = usize::from(if self.seed % 8 == 0 { self.len } else { self.len % 1500 }).max(4);
         let mut state = u32::from(self.seed) | 1;
         let mut bytes: Vec<u8> = (0..len)
             .map(|_| {
@@ -178,8 +179,11 @@ impl Payload {
                 (state >> 24) as u8
             })
             .collect();
-        if dialect != Dialect::Img {
-            bytes[..3].copy_from_slice(&[0xff, 0xd8, 0xff]);
+        match (dialect, self.seed % 4) {
+            (Dialect::Img, _) => {}
+            (Dialect::Abcde, 1) => bytes[..4].copy_from_slice(&[0, 0, 1, 0x67]),
+            (Dialect::Abcde, 2) => bytes[..4].copy_from_slice(&[0, 0, 1, 0x42]),
+            _ => bytes[..3].copy_from_slice(&[0xff, 0xd8, 0xff]),
         }
         if let Some((at, claims)) = self.bait {
             let at = 4 + usize::from(at) % len;

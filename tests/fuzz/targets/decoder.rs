@@ -9,12 +9,14 @@ use oaktap_fuzz::{memory, run, stream::Stream};
 struct Cuts {
     pieces: Vec<u16>,
     idle: Option<u16>,
+    /// Sizes are guessed in one of sixteen runs.
+    guess: u8,
 }
 
 /// Inputs that begin with `#` are bytes of a connection (the captures), all others make one up.
 fn read(input: &[u8]) -> arbitrary::Result<(Vec<u8>, Option<Vec<oaktap_fuzz::stream::Sent>>, Cuts)> {
     if let [b'#', piece, stream @ ..] = input {
-        return Ok((stream.to_vec(), None, Cuts { pieces: vec![u16::from(*piece)], idle: None }));
+        return Ok((stream.to_vec(), None, Cuts { pieces: vec![u16::from(*piece)], idle: None, guess: 0 }));
     }
     let mut input = Unstructured::new(input);
     let cuts = Cuts::arbitrary(&mut input)?;
@@ -25,7 +27,8 @@ fn read(input: &[u8]) -> arbitrary::Result<(Vec<u8>, Option<Vec<oaktap_fuzz::str
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Ok((bytes, sent, cuts)) = read(input) else { return Corpus::Reject };
     let idle = cuts.idle.map(usize::from);
-    let (whole, held) = memory::peak(|| run::run(&bytes, &[], idle));
+    let guess = cuts.guess % 16 == 1;
+    let (whole, held) = memory::peak(|| run::run(&bytes, &[], idle, guess));
     // Frames that a test keeps, a few of the largest buffers, and the events.
     assert!(
         held <= 16 * bytes.len() + 4 * run::LIMITS.payload,
@@ -33,7 +36,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         bytes.len()
     );
     whole.covers(&bytes);
-    let pieces = run::run(&bytes, &cuts.pieces, idle);
+    let pieces = run::run(&bytes, &cuts.pieces, idle, guess);
     assert_eq!((&whole.lines, whole.books), (&pieces.lines, pieces.books), "pieces of {:?}", cuts.pieces);
     if let (Some(sent), None) = (sent, idle) {
         assert_eq!(whole.frames.len(), sent.len(), "{:?}", whole.lines);
