@@ -10,6 +10,7 @@
 pub mod convert;
 pub mod frame;
 pub mod hub;
+pub mod overlay;
 #[cfg(feature = "net")]
 pub mod sim;
 pub mod stats;

@@ -1,6 +1,8 @@
 //! What the network on the camera saw.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// One box of the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
@@ -28,6 +30,19 @@ pub struct BBox {
     pub ymax: f32,
 }
 
+/// The classes of COCO, numbered from 0, by the names that Luxonis' `host.py` gives them.
+#[rustfmt::skip]
+const COCO: [&str; 80] = [
+    "person", "bicycle", "car", "motorbike", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "sofa", "pottedplant", "bed", "diningtable", "toilet",
+    "tvmonitor", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+];
+
 /// Names of class numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelMap {
@@ -35,6 +50,36 @@ pub struct LabelMap {
 }
 
 impl LabelMap {
+    /// The 80 classes of COCO: what the cameras' YOLO examples are trained on.
+    #[must_use]
+    pub fn coco() -> &'static Self {
+        static MAP: LazyLock<LabelMap> = LazyLock::new(|| COCO.into_iter().collect());
+        &MAP
+    }
+
+    /// One name a line, the first for class 0. An empty line leaves its class without a name.
+    #[must_use]
+    pub fn from_lines(text: &str) -> Self {
+        let lines = text.strip_prefix('\u{FEFF}').unwrap_or(text).lines().map(str::trim);
+        Self {
+            names: (0..).zip(lines).filter(|(_, name)| !name.is_empty()).map(|(n, name)| (n, name.into())).collect(),
+        }
+    }
+
+    /// What to call a class: its name, or its number as `#57`.
+    #[must_use]
+    pub fn title(&self, label: u32) -> Cow<'_, str> {
+        self.name(label).map_or_else(|| format!("#{label}").into(), Cow::from)
+    }
+
+    /// Whether a person who says `wanted` means this class: by its name in any case, or by its number (`57` or `#57`).
+    #[must_use]
+    pub fn matches(&self, label: u32, wanted: &str) -> bool {
+        let wanted = wanted.trim();
+        let number = wanted.strip_prefix('#').unwrap_or(wanted).parse();
+        number == Ok(label) || self.name(label).is_some_and(|name| lower(name).eq(lower(wanted)))
+    }
+
     /// The name of a class, if it has one.
     #[must_use]
     pub fn name(&self, label: u32) -> Option<&str> {
@@ -68,5 +113,44 @@ impl<'a> FromIterator<&'a str> for LabelMap {
     /// Numbers the names from 0.
     fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
         Self { names: (0..).zip(names.into_iter().map(Box::from)).collect() }
+    }
+}
+
+fn lower(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().flat_map(char::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coco_is_numbered_as_the_host_program_does() {
+        let coco = LabelMap::coco();
+        assert_eq!(coco.len(), 80);
+        for (label, name) in [(0, "person"), (3, "motorbike"), (16, "dog"), (62, "tvmonitor"), (79, "toothbrush")] {
+            assert_eq!(coco.name(label), Some(name));
+        }
+        assert_eq!((coco.title(2), coco.title(80)), ("car".into(), "#80".into()));
+    }
+
+    #[test]
+    fn names_are_read_one_a_line() {
+        let map = LabelMap::from_lines("\u{FEFF}helmet\r\n  hard hat \r\n\r\nvest");
+        assert_eq!(map.iter().collect::<Vec<_>>(), [(0, "helmet"), (1, "hard hat"), (3, "vest")]);
+        assert_eq!(map.title(2), "#2");
+        assert!(LabelMap::from_lines("").is_empty());
+    }
+
+    #[test]
+    fn classes_are_meant_by_name_or_number() {
+        let coco = LabelMap::coco();
+        for wanted in ["person", "PERSON", " Person ", "0", "#0"] {
+            assert!(coco.matches(0, wanted) && !coco.matches(1, wanted), "{wanted:?}");
+        }
+        assert!(coco.matches(900, "900") && coco.matches(900, "#900"));
+        for wanted in ["", "#", "pers", "-0", "1e0", "99999999999"] {
+            assert!((0..80).all(|label| !coco.matches(label, wanted)), "{wanted:?}");
+        }
     }
 }
