@@ -32,8 +32,8 @@ const WALLS: &[Wall] = &[
     Wall { word: "minifb", places: ALL, except: &["src/sink/window"] },
 ];
 
-/// About 400 lines without the tests.
-const LINES: usize = 450;
+/// The budget is about 400 lines without the tests; this is where it is certainly spent.
+const LINES: usize = 500;
 /// Past that a file argues for itself, here.
 const LONG: &[(&str, usize)] = &[
     // One machine: its states share every field, and the books are kept wherever a byte changes hands.
