@@ -8,7 +8,8 @@ use super::event::{Books, Damage, Event, Limits, SkipReason, Skipped};
 use super::header::{self, Header, LINE, Line};
 use super::record::{self, Record};
 use super::{detections, resync};
-use crate::frame::{Detection, Dialect, Frame, Interpreter, LabelMap, Lease, Pool, Received};
+use crate::frame::time::StaleBurst;
+use crate::frame::{Detection, Dialect, Frame, Geometry, Interpreter, LabelMap, Lease, Pool, Received};
 
 /// What a header is read into. The rest of such a read is payload that has to be copied, so it is small.
 const HEAD: usize = 8 << 10;
@@ -56,6 +57,9 @@ pub struct Decoder {
     /// Length of the last payload that a header confirmed.
     usual: Option<usize>,
     damaged_in_a_row: u32,
+    /// Whether the camera sends checksums (`@E`).
+    checksums: bool,
+    stale_burst: StaleBurst,
     next_id: u64,
     ended: bool,
     received: u64,
@@ -150,6 +154,8 @@ impl Decoder {
             skipping: None,
             usual: None,
             damaged_in_a_row: 0,
+            checksums: false,
+            stale_burst: StaleBurst::default(),
             next_id: 0,
             ended: false,
             received: 0,
@@ -217,7 +223,9 @@ impl Decoder {
         };
         if clean {
             self.confirm_last();
-        } else {
+        } else if self.withdraw_if_torn().is_some() {
+            self.advance();
+        } else if self.usual.is_some() {
             self.judge_suspect(None);
         }
     }
@@ -226,10 +234,18 @@ impl Decoder {
     pub fn finish(&mut self) {
         self.ended = true;
         self.advance();
+        let torn = loop {
+            let rest = &self.head[self.start..self.end];
+            let torn = matches!(self.state, State::Boundary { .. }) && header::could_begin(rest);
+            // The few bytes that are left may be the end of a header that was taken for payload.
+            if torn || rest.is_empty() || self.withdraw_if_torn().is_none() {
+                break torn;
+            }
+            self.advance();
+        };
         let rest = self.end - self.start;
         if rest > 0 {
-            let torn = header::could_begin(&self.head[self.start..self.end]);
-            if torn && matches!(self.state, State::Boundary { .. }) {
+            if torn {
                 self.confirm_last();
             }
             self.skip(rest, SkipReason::NotAHeader);
@@ -241,6 +257,14 @@ impl Decoder {
             self.judge_suspect(None);
         }
         self.end_skip();
+    }
+
+    /// Ready for the next connection to the same camera: what was learned about its frames stays.
+    /// To be called after [`Self::finish`]; the books begin anew.
+    pub fn restart(&mut self) {
+        let interpreter = std::mem::take(&mut self.interpreter);
+        let new = Self::new(self.frames.clone(), interpreter, self.limits);
+        *self = Self { usual: self.usual, next_id: self.next_id, labels: self.labels.take(), ..new };
     }
 
     /// The byte ledger.
@@ -310,7 +334,11 @@ impl Decoder {
             Line::Message(header) => self.begin_frame(header),
             Line::Detect { json_len } => self.take_detect(json_len),
             Line::Record(record) => {
-                self.confirm_last();
+                if let Record::Checksum { seq, crc32 } = record {
+                    self.verify_last(seq, crc32);
+                } else if let Some(step) = self.confirm_or_withdraw() {
+                    return step;
+                }
                 self.end_skip();
                 self.consume(LINE);
                 self.headers += LINE as u64;
@@ -319,7 +347,9 @@ impl Decoder {
                 Step::Again
             }
             Line::TooLarge { claimed } => {
-                self.confirm_last();
+                if let Some(step) = self.confirm_or_withdraw() {
+                    return step;
+                }
                 self.skip(LINE, SkipReason::TooLarge { claimed });
                 self.state = State::Search { searched: 0 };
                 Step::Again
@@ -331,7 +361,9 @@ impl Decoder {
     }
 
     fn begin_frame(&mut self, header: Header) -> Step {
-        self.confirm_last();
+        if let Some(step) = self.confirm_or_withdraw() {
+            return step;
+        }
         self.end_skip();
         let Header { dialect, len, device_time, detections_len, payload_len } = header;
         if self.end - self.start < len + detections_len {
@@ -402,7 +434,9 @@ impl Decoder {
     }
 
     fn take_detect(&mut self, json_len: usize) -> Step {
-        self.confirm_last();
+        if let Some(step) = self.confirm_or_withdraw() {
+            return step;
+        }
         self.end_skip();
         let unread = &self.head[self.start..self.end];
         if unread.len() < LINE + json_len {
@@ -446,6 +480,14 @@ impl Decoder {
                     }
                     _ if names.len() < self.limits.boxes => names.insert(*label, name),
                     _ => {}
+                }
+            }
+            Record::Dimensions { width, height, format, stride } => {
+                let Ok(format) = format.parse() else { return };
+                let tight = Geometry::tight(format, *width, *height);
+                let geometry = tight.and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
+                if let Ok(geometry) = geometry {
+                    self.interpreter.announce(geometry);
                 }
             }
             _ => {}
@@ -501,6 +543,7 @@ impl Decoder {
         frame.kind = kind;
         frame.geometry = geometry;
         frame.received = self.now;
+        frame.stale = self.stale_burst.observe(frame.device_time, self.now);
         frame.id = self.next_id;
         self.next_id += 1;
         let frame = frame.seal();
@@ -534,18 +577,46 @@ impl Decoder {
     /// Neither header nor record stands where one should: were bytes of the frame before lost, or is this junk?
     fn lose_lock(&mut self) -> Step {
         self.drop_detect();
+        if let Some(step) = self.withdraw_if_torn() {
+            return step;
+        }
         if let Some(last) = &mut self.last {
             last.suspect = true;
-            let ahead = &self.head[self.start..self.end.min(self.start + LINE)];
-            let (text, payload) = (text_of(&last.frame), last.frame.payload());
-            if let Some(at) = resync::find_inside(text, payload, ahead, &self.limits) {
-                self.withdraw_at(at);
-                return self.resume();
-            }
         }
         // The front has just been looked at.
         self.state = State::Search { searched: 1 };
         Step::Again
+    }
+
+    /// Withdraws the provisional frame if a header stands inside its message.
+    fn withdraw_if_torn(&mut self) -> Option<Step> {
+        let frame = &self.last.as_ref()?.frame;
+        let ahead = &self.head[self.start..self.end.min(self.start + LINE)];
+        let at = resync::find_inside(text_of(frame), frame.payload(), ahead, &self.limits)?;
+        self.withdraw_at(at);
+        Some(self.resume())
+    }
+
+    /// A header follows the provisional frame. That would be so by chance too if as many bytes were lost as stand in a
+    /// record, or in a `DETECT` message, that was then taken for the end of the payload.
+    fn confirm_or_withdraw(&mut self) -> Option<Step> {
+        let suspicious = self.last.as_ref().is_some_and(|last| self.checksums || resync::is_suspicious(&last.frame));
+        let torn = if suspicious { self.withdraw_if_torn() } else { None };
+        self.confirm_last();
+        torn
+    }
+
+    /// The checksum of the provisional frame follows it.
+    fn verify_last(&mut self, seq: u64, crc32: u32) {
+        self.checksums = true;
+        let Some(last) = &self.last else { return };
+        let own = last.frame.camera_seq.is_none_or(|own| own == seq);
+        let found = crc32fast::hash(last.frame.payload());
+        if !own || found == crc32 {
+            self.confirm_last();
+        } else {
+            self.withdraw(Damage::Checksum { promised: crc32, found });
+        }
     }
 
     /// The provisional frame is damaged: a header stands `at` bytes behind its own. The rest is read again from there.
@@ -573,13 +644,12 @@ impl Decoder {
     fn search(&mut self, searched: usize) -> Step {
         let unread = &self.head[self.start..self.end];
         let Some(at) = resync::find(unread, searched, &self.limits) else {
-            // Junk is not kept: only the last bytes could still begin a header, or be records before one.
-            let kept = unread.len().min(resync::KEPT);
-            self.skip(self.end - self.start - kept, SkipReason::NotAHeader);
+            // Junk is not kept: only the last bytes could still begin a header.
+            self.skip(unread.len().saturating_sub(resync::BLIND), SkipReason::NotAHeader);
             if self.skipping.as_ref().is_some_and(|skipping| skipping.len > MUCH) {
                 self.judge_suspect(None);
             }
-            self.state = State::Search { searched: kept.saturating_sub(resync::BLIND) };
+            self.state = State::Search { searched: 0 };
             return Step::Wait;
         };
         if at > 0 || self.last.is_some() {
@@ -652,9 +722,14 @@ impl Decoder {
             self.confirm_last();
             return;
         }
-        let Some(last) = self.last.take() else { return };
         let promised = last.frame.payload().len();
-        self.events.push_back(Event::Withdrawn(last.frame.id, Damage::Doubtful { promised }));
+        self.withdraw(Damage::Doubtful { promised });
+    }
+
+    /// The provisional frame is damaged, all of it.
+    fn withdraw(&mut self, damage: Damage) {
+        let Some(last) = self.last.take() else { return };
+        self.events.push_back(Event::Withdrawn(last.frame.id, damage));
         self.damaged_in_a_row += 1;
         self.skip_apart(last.frame.at, &last.frame.header, last.len());
     }

@@ -68,6 +68,14 @@ pub enum Damage {
         /// Bytes of payload that its header promised.
         promised: usize,
     },
+    /// Its checksum is another one (`@E`).
+    #[error("its checksum is {found:08x}, and {promised:08x} was promised")]
+    Checksum {
+        /// CRC-32 that the camera sent.
+        promised: u32,
+        /// CRC-32 of the payload that arrived.
+        found: u32,
+    },
 }
 
 /// A range of bytes that belongs to no intact frame.

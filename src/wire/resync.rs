@@ -8,51 +8,41 @@
 //! What no receiver can see without a checksum: a raw frame that lost exactly as many bytes as of the junk behind it
 //! were taken for payload. Two faults in a row can make that; one cannot.
 
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 
 use super::event::Limits;
 use super::header::{self, LINE};
-use crate::frame::{Dialect, Frame, PayloadKind};
+use crate::frame::{Dialect, Frame};
 
 /// Bytes at the end of what is known in which a header can begin without being recognisable yet.
 pub(super) const BLIND: usize = LINE - 1;
 
-/// Most records before a header that are found with it.
-const RECORDS: usize = 8;
-
-/// Bytes in front of what comes next that may belong to it, so that it does not matter in which pieces it comes.
-pub(super) const KEPT: usize = RECORDS * LINE + BLIND;
-
 const MAGICS: [&[u8]; 4] = [b"IMG ", b"ABCDE ", b"FRAME ", b"DETECT"];
 const LONGEST_MAGIC: usize = 6;
 
-/// The first place in `bytes` where a header begins at or after `from`, or a record before such a header.
+/// The first place in `bytes` at or after `from` where a header or a record begins.
 ///
 /// The last [`BLIND`] bytes are not searched.
 pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits) -> Option<usize> {
-    // All dialects are looked for in one growing window, so that the search ends soon behind what it finds.
+    // All of them are looked for in one growing window, so that the search ends soon behind what it finds.
     let mut from = from.min(bytes.len());
     let mut window = 1 << 10;
-    let first = loop {
+    loop {
         let end = bytes.len().min(from + window);
         // A magic may straddle the end of the window; `begins` looks beyond it.
         let text = &bytes[from..bytes.len().min(end + LONGEST_MAGIC - 1)];
-        let hits = MAGICS.iter().filter_map(|magic| {
-            memmem::find_iter(text, magic).map(|at| from + at).find(|at| header::begins(&bytes[*at..], limits))
-        });
-        if let Some(first) = hits.min() {
-            break first;
+        let is_one = |at: &usize| header::begins(&bytes[*at..], limits);
+        let headers = MAGICS.iter().filter_map(|magic| memmem::find_iter(text, magic).map(|at| from + at).find(is_one));
+        let record = memchr_iter(b'@', text).map(|at| from + at).find(is_one);
+        if let Some(first) = headers.chain(record).min() {
+            return Some(first);
         }
         if end == bytes.len() {
             return None;
         }
         from = end;
         window *= 2;
-    };
-    // Records announce the frame that they stand before, so they belong to it.
-    let before = (1..=RECORDS).map_while(|n| first.checked_sub(n * LINE));
-    let records = before.take_while(|at| bytes[*at] == b'@' && header::begins(&bytes[*at..], limits));
-    Some(records.last().unwrap_or(first))
+    }
 }
 
 /// The first place in a message behind its header where another header begins: in the detections, in the payload, or
@@ -75,19 +65,29 @@ pub(super) fn find_inside(text: &[u8], payload: &[u8], ahead: &[u8], limits: &Li
 /// `foreign` says that the junk is whole printable lines.
 pub(super) fn is_whole(frame: &Frame, usual: Option<usize>, next: Option<usize>, foreign: bool) -> bool {
     let payload = frame.payload();
-    match frame.kind {
-        PayloadKind::Raw => {
-            // Encoded streams have no usual length, so a payload there that is no JPEG proves nothing.
-            frame.dialect == Dialect::Img && (usual == Some(payload.len()) || next == Some(payload.len()))
-        }
-        PayloadKind::Jpeg => payload.trim_ascii_end().ends_with(&[0xff, 0xd9]) || ends_padded(payload),
-        PayloadKind::H264 | PayloadKind::H265 => foreign,
+    let jpeg = is_jpeg(payload);
+    match frame.dialect {
+        Dialect::Img if !jpeg => usual == Some(payload.len()) || next == Some(payload.len()),
+        // What is encoded has no usual length. A JPEG ends with its end marker, video with nothing of its own.
+        _ if jpeg => has_end(payload),
+        Dialect::Img | Dialect::Abcde | Dialect::Abcde256 | Dialect::Frame => foreign,
     }
 }
 
-/// A JPEG whose end marker is followed by zeros.
-fn ends_padded(payload: &[u8]) -> bool {
-    payload.iter().rposition(|byte| *byte != 0).is_some_and(|last| payload[..=last].ends_with(&[0xff, 0xd9]))
+/// Whether a frame that another one follows may have been put together from two: it begins like a JPEG and does not
+/// end like one.
+pub(super) fn is_suspicious(frame: &Frame) -> bool {
+    is_jpeg(frame.payload()) && frame.dialect != Dialect::Img && !has_end(frame.payload())
+}
+
+fn is_jpeg(payload: &[u8]) -> bool {
+    payload.starts_with(&[0xff, 0xd8])
+}
+
+/// Whether there is an end marker behind which nothing but zeros stands.
+fn has_end(payload: &[u8]) -> bool {
+    let end = payload.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    payload[..end].ends_with(&[0xff, 0xd9])
 }
 
 #[cfg(test)]
@@ -111,12 +111,20 @@ mod tests {
     }
 
     #[test]
-    fn records_before_it_belong_to_it() {
-        let lines = format!("junk{:32}{:32}{:32}", "@F 1 2", "@F 2 3", "IMG 12.5 9216 0");
-        assert_eq!(find_in(lines.as_bytes()), Some(4));
-        assert_eq!(find(lines.as_bytes(), 68, &Limits::default()), Some(4));
-        let broken = format!("junk{:32}{:32}{:32}", "@F 1 2", "@F x 3", "IMG 12.5 9216 0");
-        assert_eq!(find_in(broken.as_bytes()), Some(68));
+    fn records_are_found_too() {
+        let lines = format!("junk{:32}{:32}{:32}", "@F x 2", "@F 2 3", "IMG 12.5 9216 0");
+        assert_eq!(find_in(lines.as_bytes()), Some(36));
+        assert_eq!(find(lines.as_bytes(), 37, &Limits::default()), Some(68));
+    }
+
+    #[test]
+    fn the_first_one_wins_in_whatever_window_it_lies() {
+        for before in [0, 1000, 1023, 1024, 3071, 3072, 100_000] {
+            let mut bytes = vec![b'x'; before];
+            bytes.extend_from_slice(format!("{:32}{:32}", "FRAME  1.5  77", "IMG 12.5 9216 0").as_bytes());
+            bytes[before..before + LINE].copy_from_slice(b"FRAME        1.5             77 ");
+            assert_eq!(find_in(&bytes), Some(before));
+        }
     }
 
     #[test]
