@@ -1,6 +1,6 @@
 //! The line before a message: one function per dialect (wire.md sections 2, 5 and 7).
 //!
-//! [`line`] is asked at a place where a header should be; [`begins`] is asked everywhere else, to find one.
+//! [`line`] is asked at a place where a header should be; `begins` is asked everywhere else, to find one.
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while1};
