@@ -230,6 +230,26 @@ fn a_smaller_jpeg_after_a_larger_one_is_whole() {
 }
 
 #[test]
+fn memory_is_kept_from_frame_to_frame() {
+    let geometry = Geometry::tight(PixelFormat::GrayF16, 64, 48).unwrap();
+    let frames = [frame(geometry, &noise(geometry.byte_len().unwrap(), 1)), jpeg_frame(&jpeg(64, 48, false))];
+    let (mut converter, mut picture, mut bytes) = (Converter::new(), Picture::default(), Vec::new());
+    let mut where_it_is = |frame: &Frame| {
+        converter.picture(frame, &mut picture).unwrap();
+        converter.packed(frame, PackedOrder::Rgb, &mut bytes).unwrap();
+        let (halves, rgb) = (converter.halves.having_seen(std::iter::empty()), converter.jpeg.rgb());
+        (picture.words().as_ptr(), bytes.as_ptr(), halves.as_ptr(), rgb.as_ptr())
+    };
+    let _grown = frames.each_ref().map(&mut where_it_is);
+    let first = where_it_is(&frames[0]);
+    for _ in 0..3 {
+        for frame in &frames {
+            assert_eq!(where_it_is(frame), first);
+        }
+    }
+}
+
+#[test]
 fn a_jpeg_that_claims_to_be_huge_is_refused_before_memory_is_asked_for() {
     let mut file = jpeg(16, 16, false);
     let sof = file.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();

@@ -73,6 +73,9 @@ const CLEARLY: f64 = 0.8;
 /// Lengths that are remembered: a stream has one, or a few when it is damaged or encoded.
 const REMEMBERED: usize = 8;
 
+/// Times that a length is looked at while rows do not decide, because the first pictures of a camera are often black.
+const LOOKS: u32 = 30;
+
 /// What the user says of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
@@ -90,6 +93,8 @@ struct Answer {
     kind: PayloadKind,
     geometry: Option<Geometry>,
     because: Arc<str>,
+    /// How often a picture of the same length may still change it.
+    looks: u32,
 }
 
 /// Decides what a payload is, in the order of wire.md section 6, and remembers why.
@@ -97,7 +102,7 @@ struct Answer {
 pub struct Interpreter {
     overrides: Overrides,
     announced: Option<Geometry>,
-    // Raw payloads by length, the oldest first: they are looked at once.
+    // Raw payloads by length, the oldest first: once known, they are not looked at again.
     known: Vec<(usize, Answer)>,
     now: Answer,
 }
@@ -126,7 +131,17 @@ impl Interpreter {
 
     /// What the payload is; its layout when that is known.
     pub fn interpret(&mut self, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
-        if let Some((_, answer)) = self.known.iter().find(|(len, _)| *len == payload.len()) {
+        if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
+            if self.known[at].1.looks > 0 {
+                let looks = self.known[at].1.looks - 1;
+                let again = self.look_at(payload);
+                let answer = &mut self.known[at].1;
+                if again.because != answer.because {
+                    *answer = again;
+                }
+                answer.looks = answer.looks.min(looks);
+            }
+            let answer = &self.known[at].1;
             if !Arc::ptr_eq(&answer.because, &self.now.because) {
                 self.now = answer.clone();
             }
@@ -135,7 +150,7 @@ impl Interpreter {
             let geometry =
                 encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
             if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
-                self.now = Answer { kind: encoded.kind, geometry, because: told(&encoded).into() };
+                self.now = Answer { kind: encoded.kind, geometry, because: told(&encoded).into(), looks: 0 };
             }
         } else {
             self.now = self.look_at(payload);
@@ -161,7 +176,11 @@ impl Interpreter {
         let mut because = String::new();
         if let Some(geometry) = self.announced {
             if fits(&geometry, len) {
-                return Answer::raw(geometry, format!("{len} bytes are {geometry}: the stream says so"));
+                return Answer {
+                    geometry: Some(geometry),
+                    because: format!("{len} bytes are {geometry}: the stream says so").into(),
+                    ..Answer::default()
+                };
             }
             because = format!("the stream announces {geometry}, which {len} bytes are not; ");
         }
@@ -169,7 +188,11 @@ impl Interpreter {
         let said = self.overrides.to_string();
         if format == Some(PixelFormat::Jpeg) {
             // Whether it is one is for the decoder to say: the user wants it tried.
-            return Answer { kind: PayloadKind::Jpeg, geometry: None, because: format!("{because}{said}").into() };
+            return Answer {
+                kind: PayloadKind::Jpeg,
+                because: format!("{because}{len} bytes are tried as a JPEG ({said})").into(),
+                ..Answer::default()
+            };
         }
         let said_size = size.map(|size| [size]);
         let sizes = said_size.as_ref().map_or([&USUAL_SIZES[..], &RARE_SIZES], |size| [size, &[]]);
@@ -197,7 +220,7 @@ impl Interpreter {
                 }
                 (false, ..) => write!(because, "{said}: no known picture of {len} bytes is like that"),
             };
-            return Answer { kind: PayloadKind::Raw, geometry: None, because: because.into() };
+            return Answer { because: because.into(), ..Answer::default() };
         };
         let Found { geometry, others, by_rows } = found;
         let _ = write!(because, "{len} bytes are taken for {geometry}");
@@ -218,13 +241,8 @@ impl Interpreter {
         {
             let _ = write!(because, "; if colours are wrong, try --format {twin}");
         }
-        Answer::raw(geometry, because)
-    }
-}
-
-impl Answer {
-    fn raw(geometry: Geometry, because: String) -> Self {
-        Self { kind: PayloadKind::Raw, geometry: Some(geometry), because: because.into() }
+        let looks = if others.is_empty() || by_rows { 0 } else { LOOKS };
+        Answer { kind: PayloadKind::Raw, geometry: Some(geometry), because: because.into(), looks }
     }
 }
 
@@ -515,6 +533,19 @@ mod tests {
             interpreter.interpret(&vec![0; len]);
         }
         assert_eq!(interpreter.known.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn black_pictures_decide_nothing() {
+        let gray = Geometry::tight(PixelFormat::Gray8, 1280, 720).unwrap();
+        let scene = scene(gray);
+        let mut interpreter = Interpreter::default();
+        for _ in 0..LOOKS {
+            assert_eq!(interpreter.interpret(&vec![0; 921_600]).1.unwrap().to_string(), "640x480 BGR888p");
+        }
+        assert_eq!(interpreter.clone().interpret(&scene).1, Some(gray));
+        interpreter.interpret(&vec![0; 921_600]);
+        assert_eq!(interpreter.interpret(&scene).1.unwrap().to_string(), "640x480 BGR888p", "not for ever");
     }
 
     #[test]

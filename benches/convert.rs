@@ -1,0 +1,224 @@
+//! Conversion of frames, each beside a memcpy in the same run: `cargo bench --bench convert [WORD...]`
+//!
+//! The memcpy moves as many bytes as the conversion does: one that reads 3 bytes a pixel and writes 4 is compared with a
+//! copy of 3.5 bytes a pixel, which reads 3.5 and writes 3.5 and touches as much memory. The two take turns, a
+//! millisecond each, because machines are noisy; `ratio` is the median over the turns of copy time by conversion time, and
+//! `best` the ratio of the shortest times. Every conversion is compared with `convert::reference` before it is timed.
+//!
+//! Only lines that contain all words of the command line are run.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use oaktap::convert::{Converter, Level, PackedOrder, reference};
+use oaktap::frame::{Frame, Geometry, PayloadKind, Picture, PixelFormat};
+
+const SIZES: [(u32, u32); 4] = [(640, 352), (1280, 720), (1920, 1080), (3840, 2160)];
+const TURN: Duration = Duration::from_millis(1);
+const TURNS: usize = 301;
+
+#[derive(Clone, Copy)]
+enum Into {
+    Words,
+    Packed(PackedOrder),
+}
+
+/// One conversion with memory of its own.
+struct Conversion {
+    converter: Converter,
+    frame: Frame,
+    into: Into,
+    picture: Picture,
+    bytes: Vec<u8>,
+}
+
+impl Conversion {
+    fn run(&mut self) {
+        match self.into {
+            Into::Words => self.converter.picture(&self.frame, &mut self.picture).expect("a good frame"),
+            Into::Packed(order) => {
+                self.converter.packed(&self.frame, order, &mut self.bytes).expect("a good frame");
+            }
+        }
+    }
+
+    /// A run that the compiler cannot leave out.
+    fn run_seen(&mut self) {
+        self.run();
+        black_box(self);
+    }
+
+    /// Whether the last run made what the reference says.
+    fn check(&self, expected: &[[u8; 3]]) {
+        match self.into {
+            Into::Words => {
+                assert!(self.picture.words().iter().copied().eq(expected.iter().copied().map(reference::word)));
+            }
+            Into::Packed(PackedOrder::Rgb) => assert!(self.bytes == expected.as_flattened()),
+            Into::Packed(PackedOrder::Bgr) => {
+                let swapped = expected.iter().flat_map(|[r, g, b]| [*b, *g, *r]);
+                assert!(self.bytes.iter().copied().eq(swapped));
+            }
+        }
+    }
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn frame(kind: PayloadKind, geometry: Geometry, payload: &[u8]) -> Frame {
+    let mut frame = Frame::default();
+    (frame.kind, frame.geometry) = (kind, Some(geometry));
+    frame.payload_mut(payload.len()).copy_from_slice(payload);
+    frame
+}
+
+/// Nanoseconds for one run, over as many as a turn holds.
+fn turn(runs: u32, mut run: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    for _ in 0..runs {
+        run();
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(runs)
+}
+
+fn runs_in_a_turn(mut run: impl FnMut()) -> u32 {
+    run();
+    let one = turn(3, run);
+    (TURN.as_nanos() as f64 / one).ceil().max(1.0) as u32
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+fn compare(name: &str, traffic: usize, turns: usize, mut convert: impl FnMut()) {
+    let source = noise(traffic / 2);
+    let mut target = vec![0u8; source.len()];
+    let mut copy = || {
+        target.copy_from_slice(black_box(&source));
+        black_box(&mut target);
+    };
+    let (copies, conversions) = (runs_in_a_turn(&mut copy), runs_in_a_turn(&mut convert));
+    let times: Vec<(f64, f64)> =
+        (0..turns).map(|_| (turn(copies, &mut copy), turn(conversions, &mut convert))).collect();
+    let least = |of: fn(&(f64, f64)) -> f64| times.iter().map(of).fold(f64::INFINITY, f64::min);
+    let took = median(times.iter().map(|(_, conversion)| *conversion).collect());
+    println!(
+        "{name:<44} {:>9.1} us {:>7.2} GB/s   ratio {:.2}   best {:.2}",
+        took / 1e3,
+        traffic as f64 / took,
+        median(times.iter().map(|(copy, conversion)| copy / conversion).collect()),
+        least(|times| times.0) / least(|times| times.1),
+    );
+}
+
+/// What no kernel with these loads and stores can beat: 32 bytes from each of three planes, and as many bytes written as
+/// 32 pixels have, but nothing done to them.
+fn limit<const WRITTEN: usize>(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
+    let name = format!("limit {width}x{height} 3 -> {}", WRITTEN / 32);
+    if !wanted(&name) {
+        return;
+    }
+    let pixels = width as usize * height as usize;
+    let planes = noise(3 * pixels);
+    let mut out = vec![0u8; WRITTEN / 32 * pixels];
+    let traffic = planes.len() + out.len();
+    compare(&name, traffic, TURNS, move || {
+        let [a, b, c] = [0, 1, 2].map(|plane| black_box(&planes)[plane * pixels..][..pixels].as_chunks::<32>().0);
+        for (((out, a), b), c) in out.as_chunks_mut::<WRITTEN>().0.iter_mut().zip(a).zip(b).zip(c) {
+            let (parts, _) = out.as_chunks_mut::<32>();
+            for (part, from) in parts.iter_mut().zip([a, b, c, a]) {
+                *part = *from;
+            }
+        }
+        black_box(&mut out);
+    });
+}
+
+fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32, u32), level: Level) {
+    for (into, into_name, bytes) in [
+        (Into::Words, "u32", 4),
+        (Into::Packed(PackedOrder::Bgr), "BGR8", 3),
+        (Into::Packed(PackedOrder::Rgb), "RGB8", 3),
+    ] {
+        let name = format!("{format} {width}x{height} -> {into_name} {}", level.name());
+        // The order of the bytes costs nothing: one is enough, but for the format that is most sent.
+        if !wanted(&name) || (into_name == "RGB8" && format != PixelFormat::Bgr888p) {
+            continue;
+        }
+        let geometry = Geometry::tight(format, width, height).expect("a usual size");
+        let payload = noise(geometry.byte_len().expect("a raw format"));
+        let expected = reference::pixels(&geometry, &payload).expect("a good payload");
+        let mut conversion = Conversion {
+            converter: Converter::with_level(level),
+            frame: frame(PayloadKind::Raw, geometry, &payload),
+            into,
+            picture: Picture::default(),
+            bytes: Vec::new(),
+        };
+        conversion.run();
+        conversion.check(&expected);
+        compare(&name, payload.len() + bytes * expected.len(), TURNS, || conversion.run_seen());
+    }
+}
+
+fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
+    let name = format!("JPEG {width}x{height} -> u32");
+    if !wanted(&name) {
+        return;
+    }
+    let scene = image::RgbImage::from_fn(width, height, |x, y| {
+        let shade = |scale: f32| (127.0 + 120.0 * (x as f32 / scale).sin() * (y as f32 / 31.0).cos()) as u8;
+        image::Rgb([shade(17.0), shade(23.0), shade(41.0)])
+    });
+    let mut file = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 95);
+    scene.write_with_encoder(encoder).expect("a picture can be encoded");
+    let expected = image::load_from_memory(&file).expect("it was just encoded").to_rgb8();
+    let expected: Vec<[u8; 3]> = expected.pixels().map(|pixel| pixel.0).collect();
+    let geometry = Geometry::tight(PixelFormat::Jpeg, width, height).expect("a usual size");
+    let mut conversion = Conversion {
+        converter: Converter::new(),
+        frame: frame(PayloadKind::Jpeg, geometry, &file),
+        into: Into::Words,
+        picture: Picture::default(),
+        bytes: Vec::new(),
+    };
+    conversion.run();
+    conversion.check(&expected);
+    compare(&name, file.len() + 4 * expected.len(), 31, || conversion.run_seen());
+}
+
+fn main() {
+    // Cargo adds `--bench`.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str| words.iter().all(|word| name.contains(word.as_str()));
+    println!("GB/s and ratio are of the bytes read and written; the copy beside each moves as many.");
+    for level in Level::available() {
+        for size in SIZES {
+            raw(&wanted, PixelFormat::Bgr888p, size, level);
+        }
+    }
+    for size in SIZES {
+        limit::<128>(&wanted, size);
+        limit::<96>(&wanted, size);
+    }
+    let others =
+        PixelFormat::ALL.into_iter().filter(|format| !matches!(format, PixelFormat::Bgr888p | PixelFormat::Jpeg));
+    for format in others {
+        for size in [SIZES[0], SIZES[2]] {
+            raw(&wanted, format, size, Level::best());
+        }
+    }
+    for size in SIZES {
+        jpeg(&wanted, size);
+    }
+}
