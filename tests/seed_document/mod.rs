@@ -1,0 +1,44 @@
+//! The programs in the standalone page, taken out of it when a test runs. They are not ours, so they are not here.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+const PAGE: &str = "seeds/002_9ab1a48b98534005.txt";
+
+/// The first Python block behind these words; `None`, with the reason on stderr, where the page is not at hand.
+pub(crate) fn program(behind: &str) -> Option<String> {
+    let shared = std::env::var_os("OAKTAP_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = shared.join(PAGE);
+    let Ok(page) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: {} is not there (OAKTAP_SHARED says where it is)", path.display());
+        return None;
+    };
+    let (_, rest) = page.split_once(behind).expect("the page has these words");
+    let (_, rest) = rest.split_once("```python\n").expect("a program follows");
+    Some(rest.split_once("```").expect("the program ends").0.to_owned())
+}
+
+/// Python running one of `tests/python`, with its output in a pipe; `None` where there is no Python.
+pub(crate) fn python(script: &str) -> Option<Command> {
+    let there = Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no python3 here");
+        return None;
+    }
+    let mut command = Command::new("python3");
+    command.arg("-u").arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    Some(command)
+}
+
+/// A program that does not outlive the test that started it.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already when all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
