@@ -1,21 +1,16 @@
 //! The state machine: lends the memory that the kernel fills, and never loses count of a byte.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::detections::DetectionError;
+use super::account::Account;
+use super::announced::{Announced, Detect};
 use super::event::{Books, Damage, Event, Limits, SkipReason, Skipped};
 use super::header::{self, Header, LINE, Line};
-use super::record::{self, Record};
-use super::{detections, resync};
+use super::record::Record;
+use super::resync;
+use super::unread::{STEP, Unread};
 use crate::frame::time::StaleBurst;
-use crate::frame::{Detection, Dialect, Frame, Geometry, Interpreter, LabelMap, Lease, Pool, Received};
-
-/// What a header is read into. The rest of such a read is payload that has to be copied, so it is small.
-const HEAD: usize = 8 << 10;
-
-/// A payload longer than any before gets memory in steps of this size: a header is a word, not a promise.
-const STEP: usize = 4 << 20;
+use crate::frame::{Dialect, Frame, Interpreter, Lease, Pool, Received};
 
 /// After this many damaged frames in a row a header is believed only when nothing contradicts it to its frame's end.
 /// Before that it is believed at once: that costs a copy when it is wrong, and a peer must not buy many with few bytes.
@@ -24,9 +19,6 @@ const PATIENCE: u32 = 3;
 /// A frame waits for its verdict until this much junk has followed it.
 const MUCH: u64 = 1 << 20;
 
-/// Bytes of a skipped range that are kept to be shown.
-const SAMPLE: usize = 16 * LINE;
-
 /// Bytes of a connection -> [`Event`]s. See the [module](super) for how it is driven.
 #[derive(Debug)]
 pub struct Decoder {
@@ -34,26 +26,14 @@ pub struct Decoder {
     interpreter: Interpreter,
     limits: Limits,
     state: State,
-    events: VecDeque<Event>,
-
-    /// Bytes that were read and not yet understood: `head[start..end]`. It begins at byte `at` of the connection.
-    head: Vec<u8>,
-    start: usize,
-    end: usize,
-    at: u64,
+    unread: Unread,
+    account: Account,
+    announced: Announced,
+    /// When the bytes that are being looked at arrived.
     now: Received,
 
     /// The frame that was handed out and is still provisional.
     last: Option<Provisional>,
-    /// What a `DETECT` message brought for the frame that follows.
-    detect: Option<Detect>,
-    /// What records brought for the frame that follows.
-    seq: Option<u64>,
-    boxes: Vec<Detection>,
-    labels: Option<Arc<LabelMap>>,
-
-    /// A range of bytes that is being skipped.
-    skipping: Option<Skipping>,
     /// Length of the last payload that a header confirmed.
     usual: Option<usize>,
     damaged_in_a_row: u32,
@@ -62,11 +42,6 @@ pub struct Decoder {
     stale_burst: StaleBurst,
     next_id: u64,
     ended: bool,
-    received: u64,
-    headers: u64,
-    detections: u64,
-    payload: u64,
-    skipped: u64,
 }
 
 #[derive(Debug)]
@@ -98,31 +73,6 @@ struct Provisional {
     suspect: bool,
 }
 
-impl Provisional {
-    fn before_payload(&self) -> u64 {
-        (self.frame.header.len() + self.frame.detection_text.len()) as u64
-    }
-
-    fn len(&self) -> u64 {
-        self.before_payload() + self.frame.payload().len() as u64
-    }
-}
-
-#[derive(Debug)]
-struct Detect {
-    at: u64,
-    header: [u8; LINE],
-    json: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Skipping {
-    at: u64,
-    len: u64,
-    reason: SkipReason,
-    sample: Vec<u8>,
-}
-
 /// What a step of the machine came to.
 enum Step {
     /// Go on with what is there.
@@ -140,39 +90,23 @@ impl Decoder {
             interpreter,
             limits,
             state: State::Boundary { need: LINE },
-            events: VecDeque::with_capacity(8),
-            head: vec![0; HEAD],
-            start: 0,
-            end: 0,
-            at: 0,
+            unread: Unread::new(),
+            account: Account::new(),
+            announced: Announced::default(),
             now: Received::default(),
             last: None,
-            detect: None,
-            seq: None,
-            boxes: Vec::new(),
-            labels: None,
-            skipping: None,
             usual: None,
             damaged_in_a_row: 0,
             checksums: false,
             stale_burst: StaleBurst::default(),
             next_id: 0,
             ended: false,
-            received: 0,
-            headers: 0,
-            detections: 0,
-            payload: 0,
-            skipped: 0,
         }
     }
 
     /// Where the next bytes go. Never empty.
     pub fn space(&mut self) -> &mut [u8] {
-        match self.state {
-            State::Payload(_) => {}
-            State::Boundary { need } => self.make_room(need.saturating_sub(self.end - self.start)),
-            State::Search { .. } | State::Distrust { .. } => self.make_room(1),
-        }
+        let missing = self.wanted();
         match &mut self.state {
             State::Payload(Filling { frame, promised, filled, .. }) => {
                 let room = frame.payload().len();
@@ -180,7 +114,7 @@ impl Decoder {
                 let room = if *filled < room { room } else { (*promised).min(*filled * 2) };
                 &mut frame.payload_mut(room)[*filled..]
             }
-            _ => &mut self.head[self.end..],
+            State::Boundary { .. } | State::Search { .. } | State::Distrust { .. } => self.unread.space(missing),
         }
     }
 
@@ -188,7 +122,7 @@ impl Decoder {
     #[must_use]
     pub fn wanted(&self) -> usize {
         match &self.state {
-            State::Boundary { need } => need.saturating_sub(self.end - self.start).max(1),
+            State::Boundary { need } => need.saturating_sub(self.unread.len()).max(1),
             State::Payload(filling) => filling.promised - filling.filled,
             State::Search { .. } | State::Distrust { .. } => 1,
         }
@@ -197,25 +131,25 @@ impl Decoder {
     /// `n` bytes were written to the front of [`Self::space`], at this time. Drain [`Self::poll`] afterwards.
     pub fn commit(&mut self, n: usize, now: Received) {
         self.now = now;
-        self.received += n as u64;
+        self.account.received(n);
         match &mut self.state {
             State::Payload(filling) => {
                 filling.filled += n;
-                self.at += n as u64;
+                self.unread.pass(n);
             }
-            _ => self.end += n,
+            State::Boundary { .. } | State::Search { .. } | State::Distrust { .. } => self.unread.fill(n),
         }
         self.advance();
     }
 
     /// What was found; `None` when everything has been told.
     pub fn poll(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.account.poll()
     }
 
     /// Nothing has come for about two frame times: a provisional frame is judged as it stands.
     pub fn idle(&mut self) {
-        let unread = &self.head[self.start..self.end];
+        let unread = self.unread.bytes();
         let clean = match self.state {
             State::Boundary { .. } => unread.is_empty() || header::could_begin(unread),
             State::Search { .. } | State::Distrust { .. } => false,
@@ -235,7 +169,7 @@ impl Decoder {
         self.ended = true;
         self.advance();
         let torn = loop {
-            let rest = &self.head[self.start..self.end];
+            let rest = self.unread.bytes();
             let torn = matches!(self.state, State::Boundary { .. }) && header::could_begin(rest);
             // The few bytes that are left may be the end of a header that was taken for payload.
             if torn || rest.is_empty() || self.withdraw_if_torn().is_none() {
@@ -243,7 +177,7 @@ impl Decoder {
             }
             self.advance();
         };
-        let rest = self.end - self.start;
+        let rest = self.unread.len();
         if rest > 0 {
             if torn {
                 self.confirm_last();
@@ -256,28 +190,28 @@ impl Decoder {
         } else {
             self.judge_suspect(None);
         }
-        self.end_skip();
+        self.account.end_skip();
     }
 
     /// Ready for the next connection to the same camera: what was learned about its frames stays.
     /// To be called after [`Self::finish`]; the books begin anew.
     pub fn restart(&mut self) {
         let interpreter = std::mem::take(&mut self.interpreter);
+        let announced = self.announced.for_next_connection();
         let new = Self::new(self.frames.clone(), interpreter, self.limits);
-        *self = Self { usual: self.usual, next_id: self.next_id, labels: self.labels.take(), ..new };
+        *self = Self { usual: self.usual, next_id: self.next_id, announced, ..new };
     }
 
     /// The byte ledger.
     #[must_use]
     pub fn books(&self) -> Books {
-        let mut pending = (self.end - self.start) as u64;
-        if let State::Payload(filling) = &self.state {
-            pending += (filling.frame.header.len() + filling.frame.detection_text.len() + filling.filled) as u64;
-        }
-        pending += self.last.as_ref().map_or(0, Provisional::len);
-        pending += self.detect.as_ref().map_or(0, |detect| (LINE + detect.json.len()) as u64);
-        let Self { received, headers, detections, payload, skipped, .. } = *self;
-        Books { received, headers, detections, payload, skipped, pending }
+        let filling = match &self.state {
+            State::Payload(Filling { frame, filled, .. }) => frame.header.len() + frame.detection_text.len() + filled,
+            State::Boundary { .. } | State::Search { .. } | State::Distrust { .. } => 0,
+        };
+        let last = self.last.as_ref().map_or(0, |last| message_len(&last.frame));
+        let detect = self.announced.detect.as_ref().map_or(0, Detect::len);
+        self.account.books((self.unread.len() + filling + last) as u64 + detect)
     }
 
     /// Whether a frame has been handed out that is neither confirmed nor withdrawn.
@@ -289,13 +223,13 @@ impl Decoder {
     /// Whether the bytes at the front are in the middle of a message.
     #[must_use]
     pub fn is_inside_a_frame(&self) -> bool {
-        self.start < self.end || matches!(self.state, State::Payload(_)) || self.detect.is_some()
+        self.unread.len() > 0 || matches!(self.state, State::Payload(_)) || self.announced.detect.is_some()
     }
 
     /// The range that is being skipped, as far as it goes by now.
     #[must_use]
     pub fn skipping(&self) -> Option<Skipped> {
-        self.skipping.as_ref().map(|skipping| skipping.told(skipping.reason))
+        self.account.skipping()
     }
 
     /// What the payloads were taken for.
@@ -321,7 +255,7 @@ impl Decoder {
     // -- at a boundary --------------------------------------------------------------------------
 
     fn boundary(&mut self) -> Step {
-        let unread = &self.head[self.start..self.end];
+        let unread = self.unread.bytes();
         if unread.is_empty() {
             self.state = State::Boundary { need: LINE };
             return Step::Wait;
@@ -339,11 +273,9 @@ impl Decoder {
                 } else if let Some(step) = self.confirm_or_withdraw() {
                     return step;
                 }
-                self.end_skip();
-                self.consume(LINE);
-                self.headers += LINE as u64;
-                self.learn(&record);
-                self.events.push_back(Event::Record(record));
+                self.unread.consume(LINE);
+                self.announced.learn(&record, &mut self.interpreter, &self.limits);
+                self.account.record(record);
                 Step::Again
             }
             Line::TooLarge { claimed } => {
@@ -364,50 +296,48 @@ impl Decoder {
         if let Some(step) = self.confirm_or_withdraw() {
             return step;
         }
-        self.end_skip();
+        self.account.end_skip();
         let Header { dialect, len, device_time, detections_len, payload_len } = header;
-        if self.end - self.start < len + detections_len {
+        if self.unread.len() < len + detections_len {
             self.state = State::Boundary { need: len + detections_len };
             if self.ended {
-                self.events.push_back(Event::Lost(Damage::Ended { promised: payload_len, arrived: 0 }));
-                self.skip(self.end - self.start, SkipReason::DamagedFrame);
+                self.account.tell(Event::Lost(Damage::Ended { promised: payload_len, arrived: 0 }));
+                self.skip(self.unread.len(), SkipReason::DamagedFrame);
             }
             return Step::Wait;
         }
         let enough = payload_len.min(self.usual.unwrap_or(0).max(STEP));
         let mut frame = self.frames.lease(enough);
         frame.clear();
-        frame.at = self.at;
+        frame.at = self.unread.at();
         frame.dialect = dialect;
         frame.device_time = device_time;
-        if let Some(Detect { at, header, json }) = self.detect.take() {
+        if let Some(Detect { at, header, json }) = self.announced.detect.take() {
             if dialect == Dialect::Frame {
                 frame.at = at;
                 frame.header.extend_from_slice(&header);
                 frame.detection_text.extend_from_slice(&json);
             } else {
-                self.skip_apart(at, &header, LINE as u64 + json.len() as u64);
+                self.account.skip_apart(at, &header, LINE as u64 + json.len() as u64);
             }
         }
-        let bytes = &self.head[self.start..self.end];
+        let bytes = self.unread.bytes();
         frame.header.extend_from_slice(&bytes[..len]);
         frame.detection_text.extend_from_slice(&bytes[len..len + detections_len]);
-        self.consume(len + detections_len);
-        if let Err(error) = self.read_detections(&mut frame) {
-            self.events.push_back(Event::BadDetections(error));
+        self.unread.consume(len + detections_len);
+        if let Err(error) = self.announced.join(&mut frame, &self.limits) {
+            self.account.tell(Event::BadDetections(error));
             // Bytes may be missing among them, so that the next header was taken for their end. By chance the frame
             // could then end where another one begins: the lengths alone would not show that it is not itself.
             let text = text_of(&frame);
             if let Some(at) = resync::find(text, 0, &self.limits) {
-                self.events.push_back(Event::Lost(Damage::Truncated { promised: payload_len, arrived: 0 }));
+                self.account.tell(Event::Lost(Damage::Truncated { promised: payload_len, arrived: 0 }));
                 self.damaged_in_a_row += 1;
-                self.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
-                self.put_back(&text[at..]);
+                self.account.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
+                self.unread.put_back(&text[at..]);
                 return self.resume();
             }
         }
-        frame.camera_seq = self.seq.take();
-        frame.labels.clone_from(&self.labels);
         frame.payload_mut(enough);
         let suspicious = self.usual.is_some_and(|usual| match dialect {
             Dialect::Img => payload_len > usual,
@@ -418,27 +348,12 @@ impl Decoder {
         Step::Again
     }
 
-    fn read_detections(&mut self, frame: &mut Frame) -> Result<(), DetectionError> {
-        let Frame { detections: found, detection_text: text, .. } = frame;
-        let limit = self.limits.boxes;
-        let read = if text.is_empty() {
-            found.append(&mut self.boxes);
-            Ok(())
-        } else if frame.dialect == Dialect::Frame {
-            detections::parse_json(text, limit, found, self.labels.get_or_insert_default())
-        } else {
-            detections::parse(text, limit, found)
-        };
-        self.boxes.clear();
-        read
-    }
-
     fn take_detect(&mut self, json_len: usize) -> Step {
         if let Some(step) = self.confirm_or_withdraw() {
             return step;
         }
-        self.end_skip();
-        let unread = &self.head[self.start..self.end];
+        self.account.end_skip();
+        let unread = self.unread.bytes();
         if unread.len() < LINE + json_len {
             self.state = State::Boundary { need: LINE + json_len };
             if self.ended {
@@ -447,50 +362,23 @@ impl Decoder {
             return Step::Wait;
         }
         self.drop_detect();
-        let unread = &self.head[self.start..self.end];
+        let unread = self.unread.bytes();
         let header = *unread.first_chunk().expect("a line was recognised here");
         let json = unread[LINE..LINE + json_len].to_vec();
         if let Some(at) = resync::find(&json, 0, &self.limits) {
             self.damaged_in_a_row += 1;
             self.skip(LINE + at, SkipReason::DamagedFrame);
-            self.end_skip();
+            self.account.end_skip();
             return self.resume();
         }
-        self.detect = Some(Detect { at: self.at, header, json });
-        self.consume(LINE + json_len);
+        self.announced.detect = Some(Detect { at: self.unread.at(), header, json });
+        self.unread.consume(LINE + json_len);
         Step::Again
     }
 
     fn drop_detect(&mut self) {
-        if let Some(Detect { at, header, json }) = self.detect.take() {
-            self.skip_apart(at, &header, LINE as u64 + json.len() as u64);
-        }
-    }
-
-    fn learn(&mut self, record: &Record) {
-        match record {
-            Record::Frame { seq, .. } => self.seq = Some(*seq),
-            Record::Box(found) if self.boxes.len() < self.limits.boxes => self.boxes.push(*found),
-            Record::Label { label, name } => {
-                let names = Arc::make_mut(self.labels.get_or_insert_default());
-                match (name.strip_prefix('+'), names.name(*label)) {
-                    (Some(more), Some(begun)) => {
-                        let whole: String = begun.chars().chain(more.chars()).take(256).collect();
-                        names.insert(*label, &whole);
-                    }
-                    _ if names.len() < self.limits.boxes => names.insert(*label, name),
-                    _ => {}
-                }
-            }
-            Record::Dimensions { width, height, format, stride } => {
-                let Ok(format) = format.parse() else { return };
-                let tight = Geometry::tight(format, *width, *height);
-                let geometry = tight.and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
-                if let Ok(geometry) = geometry {
-                    self.interpreter.announce(geometry);
-                }
-            }
-            _ => {}
+        if let Some(Detect { at, header, json }) = self.announced.detect.take() {
+            self.account.skip_apart(at, &header, LINE as u64 + json.len() as u64);
         }
     }
 
@@ -498,14 +386,14 @@ impl Decoder {
 
     fn fill(&mut self) -> Step {
         let State::Payload(filling) = &mut self.state else { unreachable!("only called while a payload is filled") };
-        let n = (self.end - self.start).min(filling.promised - filling.filled);
+        let n = (self.unread.len()).min(filling.promised - filling.filled);
         if n > 0 {
             let to = filling.filled + n;
             let room = filling.frame.payload().len();
             let payload = filling.frame.payload_mut(to.max(room));
-            payload[filling.filled..to].copy_from_slice(&self.head[self.start..self.start + n]);
+            payload[filling.filled..to].copy_from_slice(&self.unread.bytes()[..n]);
             filling.filled = to;
-            self.consume(n);
+            self.unread.consume(n);
         }
         let State::Payload(filling) = &mut self.state else { unreachable!("consuming does not change the state") };
         if let Some(watched) = filling.watched {
@@ -528,7 +416,7 @@ impl Decoder {
             return self.abandon(at);
         }
         let all = text.len() + filled;
-        self.events.push_back(Event::Lost(Damage::Ended { promised, arrived: filled }));
+        self.account.tell(Event::Lost(Damage::Ended { promised, arrived: filled }));
         self.give_up(all);
         Step::Wait
     }
@@ -547,7 +435,7 @@ impl Decoder {
         frame.id = self.next_id;
         self.next_id += 1;
         let frame = frame.seal();
-        self.events.push_back(Event::Frame(Arc::clone(&frame)));
+        self.account.tell(Event::Frame(Arc::clone(&frame)));
         self.last = Some(Provisional { frame, suspect: false });
         Step::Again
     }
@@ -556,7 +444,7 @@ impl Decoder {
     fn abandon(&mut self, at: usize) -> Step {
         let State::Payload(filling) = &self.state else { unreachable!("only called while a payload is filled") };
         let arrived = at.saturating_sub(text_of(&filling.frame).len());
-        self.events.push_back(Event::Lost(Damage::Truncated { promised: filling.promised, arrived }));
+        self.account.tell(Event::Lost(Damage::Truncated { promised: filling.promised, arrived }));
         self.damaged_in_a_row += 1;
         self.give_up(at);
         self.resume()
@@ -568,7 +456,7 @@ impl Decoder {
             unreachable!("only called while a payload is filled")
         };
         let Filling { frame, filled, .. } = filling;
-        self.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
+        self.account.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
         self.put_back_from(at, text_of(&frame), &frame.payload()[..filled]);
     }
 
@@ -591,7 +479,7 @@ impl Decoder {
     /// Withdraws the provisional frame if a header stands inside its message.
     fn withdraw_if_torn(&mut self) -> Option<Step> {
         let frame = &self.last.as_ref()?.frame;
-        let ahead = &self.head[self.start..self.end.min(self.start + LINE)];
+        let ahead = self.unread.bytes();
         let at = resync::find_inside(text_of(frame), frame.payload(), ahead, &self.limits)?;
         self.withdraw_at(at);
         Some(self.resume())
@@ -625,9 +513,9 @@ impl Decoder {
         let frame = &last.frame;
         let (text, payload) = (text_of(frame), frame.payload());
         let damage = Damage::Truncated { promised: payload.len(), arrived: at.saturating_sub(text.len()) };
-        self.events.push_back(Event::Withdrawn(frame.id, damage));
+        self.account.tell(Event::Withdrawn(frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.skip_apart(frame.at, &frame.header, (head_of(frame) + at) as u64);
+        self.account.skip_apart(frame.at, &frame.header, (head_of(frame) + at) as u64);
         self.put_back_from(at, text, payload);
     }
 
@@ -642,11 +530,11 @@ impl Decoder {
     }
 
     fn search(&mut self, searched: usize) -> Step {
-        let unread = &self.head[self.start..self.end];
+        let unread = self.unread.bytes();
         let Some(at) = resync::find(unread, searched, &self.limits) else {
             // Junk is not kept: only the last bytes could still begin a header.
             self.skip(unread.len().saturating_sub(resync::BLIND), SkipReason::NotAHeader);
-            if self.skipping.as_ref().is_some_and(|skipping| skipping.len > MUCH) {
+            if self.account.skipping().is_some_and(|skipped| skipped.len > MUCH) {
                 self.judge_suspect(None);
             }
             self.state = State::Search { searched: 0 };
@@ -668,7 +556,7 @@ impl Decoder {
     /// A header stands at the front of `head`, after too many that were wrong. It is believed when no other one
     /// stands in the message that it promises. Looks at every byte once, and copies none.
     fn distrust(&mut self, searched: usize) -> Step {
-        let unread = &self.head[self.start..self.end];
+        let unread = self.unread.bytes();
         let len = match header::line(unread, &self.limits) {
             Line::Message(header) => header.len + header.detections_len + header.payload_len,
             Line::Detect { json_len } => LINE + json_len,
@@ -682,7 +570,7 @@ impl Decoder {
         match inner {
             Some(at) if at < len => {
                 let damage = Damage::Truncated { promised: len, arrived: at };
-                self.events.push_back(Event::Lost(damage));
+                self.account.tell(Event::Lost(damage));
                 self.skip(at, SkipReason::DamagedFrame);
                 self.state = State::Distrust { searched: LINE };
                 Step::Again
@@ -692,7 +580,7 @@ impl Decoder {
                 Step::Wait
             }
             _ => {
-                self.end_skip();
+                self.account.end_skip();
                 self.state = State::Boundary { need: LINE };
                 Step::Again
             }
@@ -708,16 +596,13 @@ impl Decoder {
             self.usual = Some(last.frame.payload().len());
         }
         self.damaged_in_a_row = 0;
-        self.headers += last.frame.header.len() as u64;
-        self.detections += last.frame.detection_text.len() as u64;
-        self.payload += last.frame.payload().len() as u64;
-        self.events.push_back(Event::Confirmed(last.frame.id));
+        self.account.confirmed(&last.frame);
     }
 
     /// Junk follows the provisional frame, and then a header that promises `next` bytes.
     fn judge_suspect(&mut self, next: Option<usize>) {
         let Some(last) = &self.last else { return };
-        let foreign = self.skipping.as_ref().is_some_and(Skipping::is_foreign);
+        let foreign = self.account.is_skipping_records();
         if resync::is_whole(&last.frame, self.usual, next, foreign) {
             self.confirm_last();
             return;
@@ -729,114 +614,25 @@ impl Decoder {
     /// The provisional frame is damaged, all of it.
     fn withdraw(&mut self, damage: Damage) {
         let Some(last) = self.last.take() else { return };
-        self.events.push_back(Event::Withdrawn(last.frame.id, damage));
+        self.account.tell(Event::Withdrawn(last.frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.skip_apart(last.frame.at, &last.frame.header, last.len());
+        self.account.skip_apart(last.frame.at, &last.frame.header, message_len(&last.frame) as u64);
     }
 
-    // -- bytes ----------------------------------------------------------------------------------
-
-    fn consume(&mut self, n: usize) {
-        self.start += n;
-        self.at += n as u64;
-        if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
-            if self.head.len() > 8 * HEAD {
-                self.head = vec![0; HEAD];
-            }
-        }
-    }
-
-    /// Makes room for at least `need` more bytes behind what is unread.
-    fn make_room(&mut self, need: usize) {
-        if self.head.len() - self.end >= need.max(HEAD / 2) {
-            return;
-        }
-        if self.start > 0 {
-            self.head.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        if self.head.len() - self.end < need.max(HEAD / 2) {
-            // A claim of megabytes gets them as they arrive.
-            let more = need.clamp(HEAD, STEP).max(self.end / 2);
-            self.head.resize(self.end + more, 0);
-        }
-    }
-
-    /// Puts bytes in front of those that are unread.
-    fn put_back(&mut self, bytes: &[u8]) {
-        self.at -= bytes.len() as u64;
-        if bytes.len() <= self.start {
-            self.start -= bytes.len();
-            self.head[self.start..self.start + bytes.len()].copy_from_slice(bytes);
-            return;
-        }
-        let mut head = Vec::with_capacity(bytes.len() + self.end - self.start + HEAD);
-        head.extend_from_slice(bytes);
-        head.extend_from_slice(&self.head[self.start..self.end]);
-        self.start = 0;
-        self.end = head.len();
-        head.resize(head.capacity(), 0);
-        self.head = head;
+    fn skip(&mut self, n: usize, reason: SkipReason) {
+        self.account.skip(&mut self.unread, n, reason);
     }
 
     /// Puts back what stands from byte `at` on of a message without its header.
     fn put_back_from(&mut self, at: usize, text: &[u8], payload: &[u8]) {
-        self.put_back(&payload[at.saturating_sub(text.len())..]);
-        self.put_back(&text[at.min(text.len())..]);
-    }
-
-    /// Skips the next `n` unread bytes; ranges that touch are told as one.
-    fn skip(&mut self, n: usize, reason: SkipReason) {
-        if n == 0 {
-            return;
-        }
-        if self.skipping.as_ref().is_some_and(|skipping| skipping.reason != reason) {
-            self.end_skip();
-        }
-        let bytes = &self.head[self.start..self.start + n];
-        let skipping =
-            self.skipping.get_or_insert_with(|| Skipping { at: self.at, len: 0, reason, sample: Vec::new() });
-        skipping.len += n as u64;
-        let room = SAMPLE + 1 - skipping.sample.len();
-        skipping.sample.extend_from_slice(&bytes[..n.min(room)]);
-        self.skipped += n as u64;
-        self.consume(n);
-    }
-
-    /// Skips bytes that are no longer in `head`.
-    fn skip_apart(&mut self, at: u64, sample: &[u8], len: u64) {
-        self.skipped += len;
-        let skipped = Skipped { at, len, reason: SkipReason::DamagedFrame, found: first_bytes(sample) };
-        self.events.push_back(Event::Skipped(skipped));
-    }
-
-    /// Tells the range that was being skipped.
-    fn end_skip(&mut self) {
-        let Some(skipping) = self.skipping.take() else { return };
-        let foreign = skipping.is_foreign();
-        let mut reason = skipping.reason;
-        if foreign && let Some(records) = record::foreign(&skipping.sample) {
-            reason = SkipReason::ForeignRecord;
-            self.events.extend(records.map(Event::Record));
-        }
-        self.events.push_back(Event::Skipped(skipping.told(reason)));
+        self.unread.put_back(&payload[at.saturating_sub(text.len())..]);
+        self.unread.put_back(&text[at.min(text.len())..]);
     }
 }
 
-impl Skipping {
-    fn told(&self, reason: SkipReason) -> Skipped {
-        Skipped { at: self.at, len: self.len, reason, found: first_bytes(&self.sample) }
-    }
-
-    /// Whether it is nothing but records of a kind that we do not know.
-    fn is_foreign(&self) -> bool {
-        self.reason == SkipReason::NotAHeader
-            && self.sample.len() as u64 == self.len
-            && record::foreign(&self.sample).is_some()
-    }
+/// Bytes of a frame on the wire.
+fn message_len(frame: &Frame) -> usize {
+    frame.header.len() + frame.detection_text.len() + frame.payload().len()
 }
 
 /// The detections that stand between header and payload. Those of a `DETECT` message stand before the header.
@@ -850,11 +646,4 @@ fn text_of(frame: &Frame) -> &[u8] {
 /// Bytes of the message before [`text_of`] it.
 fn head_of(frame: &Frame) -> usize {
     frame.header.len() + frame.detection_text.len() - text_of(frame).len()
-}
-
-fn first_bytes(sample: &[u8]) -> [u8; LINE] {
-    let mut found = [0; LINE];
-    let n = sample.len().min(LINE);
-    found[..n].copy_from_slice(&sample[..n]);
-    found
 }

@@ -37,6 +37,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod account;
+mod announced;
 mod decoder;
 pub mod detections;
 pub mod encode;
@@ -44,6 +46,7 @@ mod event;
 pub mod header;
 mod record;
 mod resync;
+mod unread;
 
 pub use decoder::Decoder;
 pub use event::{Books, Damage, Event, Limits, SkipReason, Skipped};

@@ -1,0 +1,92 @@
+//! What a camera says before a frame, to be joined with it: records, and the third party's `DETECT` message.
+
+use std::sync::Arc;
+
+use super::detections::{self, DetectionError};
+use super::event::Limits;
+use super::header::LINE;
+use super::record::Record;
+use crate::frame::{Detection, Dialect, Frame, Geometry, Interpreter, LabelMap};
+
+/// Longest name of a class, in characters: one that is continued has to end.
+const LONGEST_NAME: usize = 256;
+
+#[derive(Debug, Default)]
+pub(super) struct Announced {
+    pub(super) detect: Option<Detect>,
+    labels: Option<Arc<LabelMap>>,
+    seq: Option<u64>,
+    boxes: Vec<Detection>,
+}
+
+/// A `DETECT` message.
+#[derive(Debug)]
+pub(super) struct Detect {
+    /// Where it began.
+    pub(super) at: u64,
+    pub(super) header: [u8; LINE],
+    pub(super) json: Vec<u8>,
+}
+
+impl Detect {
+    pub(super) fn len(&self) -> u64 {
+        (LINE + self.json.len()) as u64
+    }
+}
+
+impl Announced {
+    /// The names of the classes stay; what was said of a frame that did not come does not.
+    pub(super) fn for_next_connection(&mut self) -> Self {
+        Self { labels: self.labels.take(), ..Self::default() }
+    }
+
+    /// Remembers what a record says.
+    pub(super) fn learn(&mut self, record: &Record, interpreter: &mut Interpreter, limits: &Limits) {
+        match record {
+            Record::Frame { seq, .. } => self.seq = Some(*seq),
+            Record::Box(found) if self.boxes.len() < limits.boxes => self.boxes.push(*found),
+            Record::Label { label, name } => self.name(*label, name, limits),
+            Record::Dimensions { width, height, format, stride } => {
+                let Ok(format) = format.parse() else { return };
+                let tight = Geometry::tight(format, *width, *height);
+                let geometry = tight.and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
+                if let Ok(geometry) = geometry {
+                    interpreter.announce(geometry);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, label: u32, name: &str, limits: &Limits) {
+        let names = Arc::make_mut(self.labels.get_or_insert_default());
+        match (name.strip_prefix('+'), names.name(label)) {
+            (Some(more), Some(begun)) => {
+                let whole: String = begun.chars().chain(more.chars()).take(LONGEST_NAME).collect();
+                names.insert(label, &whole);
+            }
+            (_, known) if known.is_some() || names.len() < limits.boxes => names.insert(label, name),
+            _ => {}
+        }
+    }
+
+    /// Gives a frame its detections, its number and the names of its classes.
+    ///
+    /// # Errors
+    /// When the text of the detections cannot be read to its end; the frame has what could be read.
+    pub(super) fn join(&mut self, frame: &mut Frame, limits: &Limits) -> Result<(), DetectionError> {
+        let Frame { detections: found, detection_text: text, .. } = frame;
+        let read = if text.is_empty() {
+            found.append(&mut self.boxes);
+            Ok(())
+        } else if frame.dialect == Dialect::Frame {
+            detections::parse_json(text, limits.boxes, found, self.labels.get_or_insert_default())
+        } else {
+            detections::parse(text, limits.boxes, found)
+        };
+        self.boxes.clear();
+        frame.camera_seq = self.seq.take();
+        frame.labels.clone_from(&self.labels);
+        read
+    }
+}
