@@ -10,8 +10,12 @@
 pub mod convert;
 pub mod frame;
 pub mod hub;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod overlay;
 #[cfg(feature = "net")]
 pub mod sim;
+#[cfg(feature = "net")]
+pub mod source;
 pub mod stats;
 pub mod wire;

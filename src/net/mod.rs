@@ -1,0 +1,4 @@
+//! What the sockets and the clocks of this host need.
+
+pub mod clock;
+pub(crate) mod low_water;

@@ -1,0 +1,273 @@
+//! Why a connection did not come about, or ended: who, where, when, and what to do next.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a failure means for the one who retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It can be different the next time.
+    Retry,
+    /// It will be the same every time: what is there is no camera.
+    Fatal,
+    /// What was asked for makes no sense.
+    Usage,
+}
+
+/// Which connection, from where to where, and how far it had come.
+#[derive(Clone, Debug, Default)]
+pub struct ConnContext {
+    /// Counts the attempts of the session, from 1.
+    pub number: u64,
+    /// The source as it was named.
+    pub source: String,
+    /// The camera's address and ours, once connected.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
+    /// When it was opened: nanoseconds since 1970, UTC.
+    pub since_unix_ns: i64,
+    /// How long it has been open.
+    pub up: Duration,
+    /// Bytes received on it.
+    pub bytes: u64,
+    /// Frames received on it.
+    pub frames: u64,
+}
+
+/// What happened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceErrorKind {
+    /// The host's name has no address.
+    #[error("the name of the camera was not found: {0}")]
+    Resolve(io::Error),
+    /// No connection.
+    #[error("could not connect: {0}")]
+    Connect(io::Error),
+    /// No answer to the attempt to connect.
+    #[error("could not connect: no answer within {} s", .0.as_secs_f32())]
+    ConnectTimeout(Duration),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Read(io::Error),
+    /// The camera closed the connection.
+    #[error("the camera closed the connection")]
+    Closed,
+    /// Nothing came for too long.
+    #[error("nothing came for {:.1} s", .0.as_secs_f32())]
+    Idle(Duration),
+    /// Headers were lost so often that connecting again is cheaper.
+    #[error("the place of the next header was lost {failures} times in a row")]
+    Resync {
+        /// How often.
+        failures: u32,
+    },
+    /// Bytes flow, and there is no frame in them any more.
+    #[error("no frame in what came for {:.1} s", .0.as_secs_f32())]
+    NoFrames(Duration),
+    /// What came is no camera stream.
+    #[error("{}", what_it_is(.found))]
+    NotACamera {
+        /// The first bytes that came.
+        found: Vec<u8>,
+    },
+    /// The simulated camera could not be started.
+    #[error("the simulated camera did not start: {0}")]
+    Sim(io::Error),
+}
+
+/// A failure with its connection.
+#[derive(Debug)]
+pub struct SourceError {
+    /// Which connection.
+    pub conn: ConnContext,
+    /// What happened.
+    pub kind: SourceErrorKind,
+}
+
+impl std::error::Error for SourceError {}
+
+/// What the official programs begin with, and ours (wire.md section 5.4).
+const BEGINNINGS: [&[u8]; 5] = [b"IMG ", b"ABCDE ", b"FRAME ", b"DETECT", b"@"];
+
+/// Whether these can be the first bytes of a camera stream; a few are enough to say no.
+pub(super) fn could_be_a_camera(found: &[u8]) -> bool {
+    BEGINNINGS.iter().any(|beginning| {
+        let len = beginning.len().min(found.len());
+        beginning[..len] == found[..len]
+    })
+}
+
+fn is_http(found: &[u8]) -> bool {
+    found.starts_with(b"HTTP/")
+}
+
+fn what_it_is(found: &[u8]) -> &'static str {
+    match found {
+        _ if is_http(found) => "an HTTP server answered, not a camera stream",
+        [b'S', b'S', b'H', b'-', ..] => "an SSH server answered, not a camera stream",
+        [0x16, 3, ..] | [0x15, 3, ..] => "a TLS server answered, not a camera stream",
+        _ => "what came is not a camera stream",
+    }
+}
+
+impl SourceError {
+    /// What it means for the one who retries.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match &self.kind {
+            SourceErrorKind::NotACamera { .. } => Class::Fatal,
+            SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => Class::Usage,
+            SourceErrorKind::Sim(_) => Class::Fatal,
+            SourceErrorKind::Resolve(_)
+            | SourceErrorKind::Connect(_)
+            | SourceErrorKind::ConnectTimeout(_)
+            | SourceErrorKind::Read(_)
+            | SourceErrorKind::Closed
+            | SourceErrorKind::Idle(_)
+            | SourceErrorKind::Resync { .. }
+            | SourceErrorKind::NoFrames(_) => Class::Retry,
+        }
+    }
+
+    /// Nobody listened at that port: asking again costs nothing.
+    pub(super) fn refused(&self) -> bool {
+        matches!(&self.kind, SourceErrorKind::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        match &self.kind {
+            SourceErrorKind::Resolve(_) => Some("cameras have no name of their own: give the IP address"),
+            SourceErrorKind::Connect(_) if self.refused() => Some(
+                "the host is there, and nothing listens at that port: is the application flashed, and is it 5000 or 9876?",
+            ),
+            SourceErrorKind::Connect(_) | SourceErrorKind::ConnectTimeout(_) => Some(
+                "is the camera powered, and is this host in its network? Without DHCP it is 169.254.1.222, mask 255.255.0.0",
+            ),
+            SourceErrorKind::Closed if self.conn.frames == 0 => {
+                Some("the program on the camera ended at once: power-cycle the camera")
+            }
+            SourceErrorKind::Idle(_) => {
+                Some("if it stays so, another client may hold the camera: power-cycle it or wait")
+            }
+            SourceErrorKind::NotACamera { found } if is_http(found) => {
+                Some("this port speaks HTTP; the camera's stream is usually at port 5000 or 9876")
+            }
+            SourceErrorKind::NotACamera { .. } => {
+                Some("is this the camera's address, and the port of its stream (5000 or 9876)?")
+            }
+            SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists what can be simulated"),
+            SourceErrorKind::Read(_)
+            | SourceErrorKind::Closed
+            | SourceErrorKind::Resync { .. }
+            | SourceErrorKind::NoFrames(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConnContext { number, source, addresses, since_unix_ns, up, bytes, frames } = &self.conn;
+        write!(f, "{}", self.kind)?;
+        if let SourceErrorKind::NotACamera { found } = &self.kind {
+            write!(f, "\n  found  ")?;
+            let shown = &found[..found.len().min(16)];
+            shown.iter().try_for_each(|byte| write!(f, "{byte:02x} "))?;
+            write!(f, "  \"{}\"", shown.escape_ascii())?;
+            write!(f, "\n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header")?;
+        }
+        let Some((camera, us)) = addresses else { return write!(f, "\n  conn   #{number}  {source}") };
+        let since = Utc(*since_unix_ns);
+        let up = up.as_secs_f32();
+        // The relative sequence number wraps at 2^32, and the first byte has number 1.
+        let seq = bytes.wrapping_add(1) as u32;
+        write!(f, "\n  where  byte {bytes}, frame {frames}   (Wireshark: relative tcp.seq {seq})")?;
+        write!(f, "\n  conn   #{number}  {camera} -> {us}  up {up:.1} s  since {since}")
+    }
+}
+
+/// Nanoseconds since 1970 as a date and a time of day.
+struct Utc(i64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.div_euclid(1_000_000_000);
+        let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        // Years that begin in March have their leap day at the end, so the months before it have fixed lengths:
+        // 153 days for every five.
+        let from_era = day + 719_468; // Days from the first of March of the year 0 to 1970.
+        let (era, day) = (from_era.div_euclid(146_097), from_era.rem_euclid(146_097));
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let date = day - (153 * month + 2) / 5 + 1;
+        let (year, month) = (year + 400 * era + i64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_says_what_where_and_when() {
+        let conn = ConnContext {
+            number: 3,
+            source: "tcp://192.168.1.50:8080".to_owned(),
+            addresses: Some(("192.168.1.50:8080".parse().unwrap(), "192.168.1.10:51422".parse().unwrap())),
+            since_unix_ns: 1_795_248_723_500_000_000,
+            up: Duration::from_millis(1600),
+            bytes: 17,
+            frames: 0,
+        };
+        let kind = SourceErrorKind::NotACamera { found: b"HTTP/1.0 400 Bad request".to_vec() };
+        let error = SourceError { conn, kind };
+        assert_eq!(
+            error.to_string(),
+            "an HTTP server answered, not a camera stream\
+             \n  found  48 54 54 50 2f 31 2e 30 20 34 30 30 20 42 61 64   \"HTTP/1.0 400 Bad\"\
+             \n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header\
+             \n  where  byte 17, frame 0   (Wireshark: relative tcp.seq 18)\
+             \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03Z"
+        );
+        assert_eq!(error.class(), Class::Fatal);
+        assert_eq!(error.help(), Some("this port speaks HTTP; the camera's stream is usually at port 5000 or 9876"));
+    }
+
+    #[test]
+    fn without_a_connection_there_is_its_name() {
+        let conn = ConnContext { number: 1, source: "tcp://cam:5000".to_owned(), ..ConnContext::default() };
+        let error = SourceError { conn, kind: SourceErrorKind::ConnectTimeout(Duration::from_secs(3)) };
+        assert_eq!(error.to_string(), "could not connect: no answer within 3 s\n  conn   #1  tcp://cam:5000");
+        assert_eq!(error.class(), Class::Retry);
+    }
+
+    #[test]
+    fn dates() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Utc(seconds * 1_000_000_000).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_few_bytes_tell_whether_it_can_be_a_camera() {
+        for yes in [&b""[..], b"I", b"IMG", b"IMG 12.5", b"A", b"ABCDE 1", b"D", b"DETECT", b"FRAME ", b"@V 1"] {
+            assert!(could_be_a_camera(yes), "{}", yes.escape_ascii());
+        }
+        for no in [&b"H"[..], b"HTTP/1.0", b"IMAGE", b"SSH-2.0", b"\x16\x03\x01", b"\0"] {
+            assert!(!could_be_a_camera(no), "{}", no.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! A camera's address -> its frames, for days: connecting, losing it, connecting again.
+//!
+//! `tcp` is one honest attempt; `supervise` is the loop around it; a [`Session`] is what others see of both.
+
+pub mod error;
+mod session;
+mod spec;
+mod supervise;
+mod tcp;
+mod watch;
+
+pub use error::{Class, ConnContext, SourceError, SourceErrorKind};
+pub use session::{Outlets, Session, SessionOptions, SessionState};
+pub use spec::{DEFAULT_PORT, SourceSpec, SpecError};
+pub use watch::Timeouts;

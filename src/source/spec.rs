@@ -1,0 +1,209 @@
+//! Where frames come from, as people write it.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use crate::sim::SimConfig;
+
+/// Where the program of Luxonis' standalone page listens (wire.md section 1, F1).
+pub const DEFAULT_PORT: u16 = 5000;
+
+/// Where frames come from. Its text form reads back to the same value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceSpec {
+    /// `tcp://HOST[:PORT]`, or a bare `HOST[:PORT]`: a camera that listens.
+    Tcp {
+        /// Name or address, without the brackets of IPv6.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP.
+    Sim(Box<SimConfig>),
+}
+
+/// Why a text names no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no source: {why}")]
+pub struct SpecError {
+    text: String,
+    why: String,
+}
+
+impl SpecError {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        "a source is an address such as 192.168.1.50, tcp://HOST:PORT, or sim: for a simulated camera"
+    }
+}
+
+impl FromStr for SourceSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let fail = |why: String| SpecError { text: text.to_owned(), why };
+        if let Some(rest) = text.strip_prefix("sim:") {
+            let query = match rest.strip_prefix('?') {
+                Some(query) => query,
+                None if rest.is_empty() => "",
+                None => return Err(fail(format!("expected `sim:` or `sim:?key=value&...`, found `{rest}` behind it"))),
+            };
+            return query.parse().map(|config| Self::Sim(Box::new(config))).map_err(|error| fail(error.to_string()));
+        }
+        let address = match text.split_once("://") {
+            Some(("tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
+            Some((scheme, _)) => return Err(fail(format!("`{scheme}://` is not supported; `tcp://` and `sim:` are"))),
+            None => text,
+        };
+        let (host, port) = host_and_port(address).map_err(fail)?;
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+fn host_and_port(address: &str) -> Result<(&str, u16), String> {
+    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or("the bracket of the IPv6 address is not closed")?;
+        if !is_ipv6(host) {
+            return Err(format!("`{host}` is no IPv6 address"));
+        }
+        match port.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None if port.is_empty() => (host, None),
+            None => return Err(format!("expected `:PORT` behind the address, found `{port}`")),
+        }
+    } else if is_ipv6(address) {
+        (address, None)
+    } else {
+        match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        }
+    };
+    if host.is_empty() {
+        return Err("the host is missing".to_owned());
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => match port.parse() {
+            Ok(port) if port != 0 => port,
+            _ => return Err(format!("expected a port from 1 to 65535, found `{port}`")),
+        },
+    };
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if !is_ipv6(host)
+        && let Some(odd) = host.chars().find(|c| !allowed(*c))
+    {
+        return Err(format!("a host name does not contain `{}`", odd.escape_default()));
+    }
+    Ok((host, port))
+}
+
+/// An IPv6 address, with a zone (`fe80::1%eth0`) or without.
+fn is_ipv6(host: &str) -> bool {
+    let (address, zone) = host.split_once('%').unwrap_or((host, "lo"));
+    address.parse::<Ipv6Addr>().is_ok()
+        && !zone.is_empty()
+        && zone.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+impl fmt::Display for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Sim(config) if **config == SimConfig::default() => f.write_str("sim:"),
+            Self::Sim(config) => write!(f, "sim:?{config}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> SourceSpec {
+        SourceSpec::Tcp { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn what_people_write() {
+        for (text, spec) in [
+            ("192.168.1.50", tcp("192.168.1.50", 5000)),
+            ("192.168.1.50:9876", tcp("192.168.1.50", 9876)),
+            ("camera.local", tcp("camera.local", 5000)),
+            ("tcp://oak_1:5001/", tcp("oak_1", 5001)),
+            ("::1", tcp("::1", 5000)),
+            ("[::1]", tcp("::1", 5000)),
+            ("tcp://[fe80::1%eth0]:9876", tcp("fe80::1%eth0", 9876)),
+            ("fe80::1%eth0", tcp("fe80::1%eth0", 5000)),
+            ("tcp://::1", tcp("::1", 5000)),
+            ("sim:", SourceSpec::Sim(Box::default())),
+            ("sim:?", SourceSpec::Sim(Box::default())),
+        ] {
+            assert_eq!(text.parse().as_ref(), Ok(&spec), "{text}");
+            assert_eq!(spec.to_string().parse(), Ok(spec), "{text}");
+        }
+        assert_eq!(tcp("::1", 5000).to_string(), "tcp://[::1]:5000");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, error) in [
+            ("", "`` is no source: the host is missing"),
+            ("tcp://", "`tcp://` is no source: the host is missing"),
+            ("cam:", "`cam:` is no source: expected a port from 1 to 65535, found ``"),
+            ("cam:0", "`cam:0` is no source: expected a port from 1 to 65535, found `0`"),
+            ("cam:65536", "`cam:65536` is no source: expected a port from 1 to 65535, found `65536`"),
+            ("[::1", "`[::1` is no source: the bracket of the IPv6 address is not closed"),
+            ("[cam]:1", "`[cam]:1` is no source: `cam` is no IPv6 address"),
+            ("[::1]5000", "`[::1]5000` is no source: expected `:PORT` behind the address, found `5000`"),
+            ("rtsp://cam", "`rtsp://cam` is no source: `rtsp://` is not supported; `tcp://` and `sim:` are"),
+            ("a b", "`a b` is no source: a host name does not contain ` `"),
+            ("sim:40", "`sim:40` is no source: expected `sim:` or `sim:?key=value&...`, found `40` behind it"),
+        ] {
+            assert_eq!(text.parse::<SourceSpec>().unwrap_err().to_string(), error);
+        }
+        let error = "sim:?fsp=40".parse::<SourceSpec>().unwrap_err().to_string();
+        assert!(error.contains("`fsp` is nothing that can be simulated") && error.contains("fps"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn addresses_round_trip(address in any::<std::net::IpAddr>(), port in 1..=u16::MAX) {
+            let spec = tcp(&address.to_string(), port);
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec.clone()));
+            prop_assert_eq!(std::net::SocketAddr::new(address, port).to_string().parse(), Ok(spec));
+            prop_assert_eq!(address.to_string().parse(), Ok(tcp(&address.to_string(), DEFAULT_PORT)));
+        }
+
+        #[test]
+        fn names_round_trip(host in "[a-z0-9_][a-zA-Z0-9._-]{0,40}", port in 1..=u16::MAX) {
+            let spec = tcp(&host, port);
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+
+        #[test]
+        fn simulations_round_trip(width in 1_u32..100, fps in 0.0..100.0, boxes in 0_u32..20, seed in any::<u64>()) {
+            let config = SimConfig { size: (2 * width, 64), fps, boxes, seed, ..SimConfig::default() };
+            let spec = SourceSpec::Sim(Box::new(config));
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,60}") {
+            if let Ok(spec) = text.parse::<SourceSpec>() {
+                prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+            }
+        }
+    }
+}

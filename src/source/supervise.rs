@@ -1,0 +1,86 @@
+//! The loop around one attempt: shutdown, back-off, and what to say meanwhile.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::error::{Class, ConnContext, SourceError, SourceErrorKind};
+use super::session::{Outlets, SessionOptions, SessionState};
+use super::spec::SourceSpec;
+use super::tcp::{self, Connection};
+use super::watch::Backoff;
+use crate::sim::{SimConfig, Simulator};
+use crate::stats::Ledger;
+
+/// Runs a session to its end.
+pub(super) async fn run(
+    spec: SourceSpec,
+    options: SessionOptions,
+    outlets: Outlets,
+    ledger: Ledger,
+    tell: watch::Sender<SessionState>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let source = spec.to_string();
+    let (host, port, simulator) = match spec {
+        SourceSpec::Tcp { host, port } => (host, port, None),
+        SourceSpec::Sim(config) => match simulate(*config).await {
+            Ok(simulator) => (simulator.local_addr().ip().to_string(), simulator.local_addr().port(), Some(simulator)),
+            Err(error) => {
+                let conn = ConnContext { source, ..ConnContext::default() };
+                let error = SourceError { conn, kind: SourceErrorKind::Sim(error) };
+                drop(outlets);
+                tell.send_replace(SessionState::Ended { error: Some(Arc::new(error)) });
+                return;
+            }
+        },
+    };
+    let mut connection =
+        Connection { source, host, port, options, outlets, ledger, tell, stop: stop.clone(), number: 0 };
+    let error = supervise(&mut connection, &mut stop).await;
+    let Connection { outlets, tell, .. } = connection;
+    drop(outlets); // Takers see the end of their lanes before anybody sees the end of the session.
+    if let Some(simulator) = simulator {
+        // It joins a thread. If the runtime is going down, the thread goes with the process.
+        let _ = tokio::task::spawn_blocking(move || drop(simulator)).await;
+    }
+    tell.send_replace(SessionState::Ended { error });
+}
+
+async fn simulate(config: SimConfig) -> std::io::Result<Simulator> {
+    // Drawing its pictures takes a while.
+    tokio::task::spawn_blocking(move || Simulator::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, &config)).await?
+}
+
+/// Attempts until there is a reason not to; returns why, if nobody asked for the end.
+async fn supervise(connection: &mut Connection, stop: &mut watch::Receiver<bool>) -> Option<Arc<SourceError>> {
+    let mut backoff = Backoff::new();
+    let mut attempt = 0;
+    let mut streamed_ever = false;
+    loop {
+        attempt += 1;
+        let Err(reason) = tcp::run_once(connection, attempt).await else { return None };
+        let reason = Arc::new(reason);
+        let streamed = reason.conn.frames > 0;
+        streamed_ever |= streamed;
+        tracing::info!(source = %reason.conn.source, attempt, "{}", reason.kind);
+        if !connection.options.reconnect {
+            let clean = streamed && matches!(reason.kind, SourceErrorKind::Closed);
+            return (!clean).then_some(reason);
+        }
+        // What was a camera an hour ago is one that boots, even if something else answers meanwhile.
+        if !streamed_ever && reason.class() != Class::Retry {
+            return Some(reason);
+        }
+        if streamed {
+            attempt = 0;
+        }
+        let retry_in = backoff.delay(streamed || reason.refused());
+        connection.tell.send_replace(SessionState::Lost { reason, retry_in });
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return None, // Also when the session was dropped.
+            () = tokio::time::sleep(retry_in) => {}
+        }
+    }
+}

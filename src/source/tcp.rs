@@ -1,0 +1,347 @@
+//! One honest attempt: connect to a camera that listens, and receive until something ends it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::error::{ConnContext, SourceError, SourceErrorKind, could_be_a_camera};
+use super::session::{Outlets, SessionOptions, SessionState};
+use super::watch::{Quiet, Storm, Watch};
+use crate::frame::{Frame, Received};
+use crate::net::clock::received_now;
+use crate::net::low_water::LowWater;
+use crate::stats::Ledger;
+use crate::wire::{Decoder, Event};
+
+/// The end of a frame that is waited for by itself: when it comes, the rest has been read already.
+const TAIL: usize = 8 << 10;
+
+/// Frames shorter than this are not worth waiting for in two steps.
+const WORTH_WAITING: usize = 8 * TAIL;
+
+/// Bytes that one camera may bring in a row before the others get their turn.
+const TURN: usize = 4 << 20;
+
+/// Bytes without a frame after which a new connection is no camera. Every camera begins with a header.
+const TOO_MUCH_JUNK: u64 = 256 << 10;
+
+/// Time that bytes which wait in the kernel need to be noticed once the mark has sunk.
+const A_MOMENT: Duration = Duration::from_millis(5);
+
+/// Bytes of the beginning that are kept to be shown.
+const SAMPLE: usize = 64;
+
+/// What every attempt of a session shares.
+pub(super) struct Connection {
+    pub(super) source: String,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) options: SessionOptions,
+    pub(super) outlets: Outlets,
+    pub(super) ledger: Ledger,
+    pub(super) tell: watch::Sender<SessionState>,
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) number: u64,
+}
+
+/// Connects and receives. `Ok` when it was asked to stop.
+pub(super) async fn run_once(connection: &mut Connection, attempt: u32) -> Result<(), SourceError> {
+    connection.number += 1;
+    connection.ledger.update(|stats| stats.attempt());
+    let mut conn =
+        ConnContext { number: connection.number, source: connection.source.clone(), ..ConnContext::default() };
+    let mut stop = connection.stop.clone();
+    let connected = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        connected = connect(&connection.host, connection.port, connection.options.timeouts.connect) => connected,
+    };
+    let stream = match connected {
+        Ok(stream) => stream,
+        Err(kind) => return Err(SourceError { conn, kind }),
+    };
+    let opened = received_now();
+    conn.since_unix_ns = opened.unix_ns;
+    conn.addresses = stream.peer_addr().and_then(|peer| Ok((peer, stream.local_addr()?))).ok();
+    let resyncs = connection.ledger.update(|stats| {
+        stats.connected();
+        stats.resyncs
+    });
+    connection.tell.send_replace(SessionState::Connecting { attempt });
+
+    let options = &connection.options;
+    let mut receiving = Receiving {
+        decoder: Decoder::new(options.frames.clone(), options.interpreter.clone(), options.limits),
+        watch: Watch::new(options.timeouts, opened.mono_ns),
+        storm: Storm::default(),
+        mark: LowWater::new(),
+        connection,
+        provisional: None,
+        first_bytes: Vec::with_capacity(SAMPLE),
+        frames: 0,
+        last_len: 0,
+        steady_len: None,
+        resyncs,
+        told: Told::Connecting,
+    };
+    let ended = receiving.receive(&stream, &mut stop).await;
+    receiving.finish(ended.is_ok());
+    conn.frames = receiving.frames;
+    conn.bytes = receiving.decoder.books().received;
+    conn.up = Duration::from_nanos(received_now().mono_ns.saturating_sub(opened.mono_ns));
+    // Half-dead connections block the camera's only slot (wire.md 4.13), so the end is told even if nobody listens.
+    let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Both);
+    ended.map_err(|kind| SourceError { conn, kind })
+}
+
+async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SourceErrorKind> {
+    let attempt = async {
+        let addresses = tokio::net::lookup_host((host, port)).await.map_err(SourceErrorKind::Resolve)?;
+        let mut last = None;
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(match last {
+            Some(error) => SourceErrorKind::Connect(error),
+            None => SourceErrorKind::Resolve(io::ErrorKind::NotFound.into()),
+        })
+    };
+    let stream =
+        tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(SourceErrorKind::ConnectTimeout(timeout)))?;
+    // A camera without power sends no farewell. The receive buffer stays as it is: the kernel sizes it best.
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2)).with_retries(3);
+    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
+        tracing::debug!(%error, "no keepalive on this socket");
+    }
+    Ok(stream)
+}
+
+/// What was last told about this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Connecting,
+    Silent,
+    Streaming,
+    Stalled,
+}
+
+/// One connection while it lasts.
+struct Receiving<'a> {
+    connection: &'a mut Connection,
+    decoder: Decoder,
+    watch: Watch,
+    storm: Storm,
+    mark: LowWater,
+    /// Handed out to those who show, and kept back from those who keep.
+    provisional: Option<Arc<Frame>>,
+    first_bytes: Vec<u8>,
+    frames: u64,
+    last_len: usize,
+    /// Length of a payload when the last two had the same.
+    steady_len: Option<usize>,
+    resyncs: u64,
+    told: Told,
+}
+
+impl Receiving<'_> {
+    async fn receive(&mut self, stream: &TcpStream, stop: &mut watch::Receiver<bool>) -> Result<(), SourceErrorKind> {
+        let timer = tokio::time::sleep(self.watch.next_look(received_now().mono_ns));
+        tokio::pin!(timer);
+        let mut looked = false;
+        let mut turn = 0;
+        loop {
+            match stream.try_read(self.decoder.space()) {
+                Ok(0) => return Err(SourceErrorKind::Closed),
+                Ok(n) => {
+                    looked = false;
+                    self.bytes(n)?;
+                    turn += n;
+                    if turn >= TURN {
+                        turn = 0;
+                        if *stop.borrow() || stop.has_changed().is_err() {
+                            return Ok(());
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(SourceErrorKind::Read(error)),
+                Err(_) => turn = 0,
+            }
+            if !looked {
+                self.mark.set(stream, self.worth_waiting_for());
+            }
+            tokio::select! {
+                ready = stream.readable() => ready.map_err(SourceErrorKind::Read)?,
+                _ = stop.wait_for(|stop| *stop) => return Ok(()), // Also when the session was dropped.
+                () = &mut timer => {
+                    let now = received_now().mono_ns;
+                    let quiet = self.watch.quiet(now);
+                    let mut next = self.watch.next_look(now);
+                    if quiet != Quiet::No && !looked {
+                        // Bytes below the mark make the socket readable now: judge the silence without them.
+                        looked = true;
+                        self.mark.set(stream, 1);
+                        next = next.min(A_MOMENT);
+                    } else {
+                        self.silence(quiet, now)?;
+                    }
+                    timer.as_mut().reset(Instant::now() + next);
+                }
+            }
+        }
+    }
+
+    /// How many bytes to sleep for: all but the end of a frame, then its end.
+    fn worth_waiting_for(&self) -> usize {
+        let split = |len: usize| if len > WORTH_WAITING { len - TAIL } else { len };
+        if self.decoder.is_inside_a_frame() {
+            return split(self.decoder.wanted());
+        }
+        // A header is awaited. Frames that all have one length come with it; should the next one be shorter, the timer
+        // finds it.
+        self.steady_len.filter(|_| self.decoder.skipping().is_none()).map_or(1, split)
+    }
+
+    /// So many bytes were read.
+    fn bytes(&mut self, n: usize) -> Result<(), SourceErrorKind> {
+        if self.first_bytes.len() < SAMPLE && self.frames == 0 {
+            let room = SAMPLE - self.first_bytes.len();
+            let space = self.decoder.space();
+            let shown = n.min(room).min(space.len());
+            self.first_bytes.extend_from_slice(&space[..shown]);
+        }
+        let now = received_now();
+        self.watch.bytes(now.mono_ns);
+        self.decoder.commit(n, now);
+        self.events(now)?;
+        if self.frames == 0 {
+            let junk = self.decoder.books().skipped > TOO_MUCH_JUNK;
+            if junk || self.first_bytes.starts_with(b"HTTP/") {
+                return Err(self.not_a_camera());
+            }
+        }
+        match self.watch.no_frames(now.mono_ns).filter(|_| self.decoder.skipping().is_some()) {
+            Some(since) => Err(SourceErrorKind::NoFrames(since)),
+            None => Ok(()),
+        }
+    }
+
+    fn not_a_camera(&mut self) -> SourceErrorKind {
+        SourceErrorKind::NotACamera { found: std::mem::take(&mut self.first_bytes) }
+    }
+
+    /// Takes what the decoder tells to where it belongs.
+    fn events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
+        let Some(mut event) = self.decoder.poll() else { return Ok(()) };
+        let books = self.decoder.books();
+        let Outlets { live, kept } = &mut self.connection.outlets;
+        let (mut framed, mut storm) = (false, false);
+        loop {
+            // Those who show a frame come first: the ledger can wait.
+            if let Event::Frame(frame) = &event {
+                live.offer(frame);
+            }
+            let (frame_time, resyncs, confirmed) = self.connection.ledger.update(|stats| {
+                stats.books(books);
+                stats.event(&event);
+                (stats.frame_time_us(), stats.resyncs, stats.frames.confirmed)
+            });
+            if resyncs > self.resyncs {
+                self.resyncs = resyncs;
+                storm |= self.storm.failure(now.mono_ns, confirmed);
+            }
+            match event {
+                Event::Frame(frame) => {
+                    framed = true;
+                    self.frames += 1;
+                    let len = frame.payload().len();
+                    self.steady_len = (len == self.last_len && len > WORTH_WAITING).then_some(len);
+                    self.last_len = len;
+                    self.watch.frame(now.mono_ns, frame_time);
+                    self.provisional = Some(frame);
+                }
+                Event::Confirmed(id) => {
+                    if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
+                        kept.offer(&frame);
+                    }
+                }
+                Event::Withdrawn(id, damage) => {
+                    self.provisional = None;
+                    tracing::warn!(source = %self.connection.source, frame = id, "withdrawn: {damage}");
+                }
+                Event::Lost(damage) => tracing::warn!(source = %self.connection.source, "a frame was lost: {damage}"),
+                Event::BadDetections(error) => tracing::warn!(source = %self.connection.source, "detections: {error}"),
+                Event::Skipped(skipped) => {
+                    let found = skipped.found.escape_ascii();
+                    tracing::debug!(source = %self.connection.source, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped \"{found}\"");
+                }
+                Event::Record(record) => tracing::trace!(source = %self.connection.source, ?record, "record"),
+            }
+            match self.decoder.poll() {
+                Some(next) => event = next,
+                None => break,
+            }
+        }
+        if framed {
+            self.tell(Told::Streaming);
+        }
+        if storm { Err(SourceErrorKind::Resync { failures: Storm::FAILURES }) } else { Ok(()) }
+    }
+
+    /// The timer has come.
+    fn silence(&mut self, quiet: Quiet, now_ns: u64) -> Result<(), SourceErrorKind> {
+        let books = self.decoder.books();
+        self.connection.ledger.update(|stats| stats.books(books));
+        if self.watch.is_silent(now_ns) {
+            self.tell(Told::Silent);
+        }
+        let begins_well = could_be_a_camera(&self.first_bytes) && books.skipped == 0;
+        if self.watch.first_frame_is_late(now_ns) && !begins_well {
+            return Err(self.not_a_camera());
+        }
+        if quiet >= Quiet::Idle && books.received > 0 {
+            self.decoder.idle();
+            self.events(received_now())?;
+        }
+        if quiet >= Quiet::Stalled && self.watch.streams() {
+            self.tell(Told::Stalled);
+        }
+        if quiet == Quiet::Over && books.received > 0 && (self.watch.streams() || begins_well) {
+            return Err(SourceErrorKind::Idle(self.watch.silence(now_ns)));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, told: Told) {
+        if told != self.told {
+            self.told = told;
+            self.connection.tell.send_replace(match told {
+                Told::Connecting => SessionState::Connecting { attempt: 1 },
+                Told::Silent => SessionState::Silent,
+                Told::Streaming => SessionState::Streaming,
+                Told::Stalled => SessionState::Stalled,
+            });
+        }
+    }
+
+    /// The connection has ended: what is left in the decoder is told, and the books of the connection are closed.
+    fn finish(&mut self, by_us: bool) {
+        self.connection.ledger.update(|stats| stats.ending(by_us));
+        self.decoder.finish();
+        // Trouble on the way out is none.
+        let _ = self.events(received_now());
+        let books = self.decoder.books();
+        self.connection.ledger.update(|stats| stats.disconnected(books));
+    }
+}
