@@ -4,7 +4,7 @@
 //! know: a [`Level`] is the proof, because one above the baseline is made only by asking the processor.
 #![allow(unsafe_code)]
 
-use super::planar;
+use super::{planar, rows, yuv};
 
 /// A set of instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,22 +59,42 @@ impl Level {
     }
 }
 
-/// Runs `work` compiled for the level, as far as it can be inlined.
-pub(super) fn compiled_for<T>(level: Level, work: impl FnOnce() -> T) -> T {
-    match level.0 {
-        Set::Baseline => work(),
-        #[cfg(target_arch = "x86_64")]
-        Set::Ssse3 => work(),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
-        Set::Avx2 => unsafe { with_avx2(work) },
-    }
+/// Functions that run a plain loop compiled for the level. The loops are `inline(always)`, because a function that is not
+/// inlined keeps the instructions of the baseline.
+macro_rules! compiled {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) = $plain:path;)*) => {$(
+        $(#[$doc])*
+        pub(super) fn $name(level: Level, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn with_avx2($($arg: $type),*) {
+                $plain($($arg),*);
+            }
+            match level.0 {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
+                Set::Avx2 => unsafe { with_avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                Set::Ssse3 => $plain($($arg),*),
+                Set::Baseline => $plain($($arg),*),
+            }
+        }
+    )*};
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn with_avx2<T>(work: impl FnOnce() -> T) -> T {
-    work()
+compiled! {
+    /// [`rows::high_bits`].
+    fn high_bits(shift: u32, row: &[u8], out: &mut [u8]) = rows::high_bits;
+    /// [`yuv::paired`].
+    fn paired(v_first: bool, luma: &[u8], chroma: &[u8], out: [&mut [u8]; 3]) = yuv::paired;
+    /// [`yuv::halved`].
+    fn halved(rows: [&[u8]; 3], out: [&mut [u8]; 3]) = yuv::halved;
+    /// [`yuv::full`].
+    fn full(rows: [&[u8]; 3], out: [&mut [u8]; 3]) = yuv::full;
+    /// [`yuv::interleaved`].
+    fn interleaved(row: &[u8], out: [&mut [u8]; 3]) = yuv::interleaved;
+    /// [`yuv::yuyv`].
+    fn yuyv(row: &[u8], out: [&mut [u8]; 3]) = yuv::yuyv;
 }
 
 /// Three planes -> `0x00RRGGBB`. The planes have the length of `out`.
@@ -86,7 +106,7 @@ pub(super) fn words(level: Level, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
         // SAFETY: SSE2 is part of x86-64.
         Set::Baseline | Set::Ssse3 => unsafe { planar::words_sse2([b, g, r], out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as in `compiled_for`.
+        // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
         Set::Avx2 => unsafe { planar::words_avx2([b, g, r], out) },
     }
 }
@@ -99,7 +119,7 @@ pub(super) fn triples(level: Level, planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
         // SAFETY: a level of SSSE3 exists only where the processor said that it has SSSE3.
         Set::Ssse3 => unsafe { planar::triples_ssse3(planes, out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as in `compiled_for`.
+        // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
         Set::Avx2 => unsafe { planar::triples_avx2(planes, out) },
     }
 }

@@ -31,7 +31,6 @@ mod yuv;
 
 pub use dispatch::Level;
 
-use self::dispatch::compiled_for;
 use self::half_float::HalfTable;
 use self::jpeg::Jpeg;
 use self::output::{Bgr, Output, Rgb, Words};
@@ -85,6 +84,8 @@ pub struct Converter {
     known: Option<(Geometry, Layout)>,
     halves: HalfTable,
     jpeg: Jpeg,
+    /// A row each of red, green and blue.
+    scratch: Vec<u8>,
 }
 
 impl Default for Converter {
@@ -103,7 +104,7 @@ impl Converter {
     /// One that uses these instructions: to compare them.
     #[must_use]
     pub fn with_level(level: Level) -> Self {
-        Self { level, known: None, halves: HalfTable::default(), jpeg: Jpeg::default() }
+        Self { level, known: None, halves: HalfTable::default(), jpeg: Jpeg::default(), scratch: Vec::new() }
     }
 
     /// The frame as a picture to show, with the frame's number and times.
@@ -168,11 +169,12 @@ impl Converter {
     }
 
     fn write<O: Output>(&mut self, frame: &Frame, geometry: &Geometry, layout: &Layout, out: &mut [O::Pixel]) {
-        let Self { level, halves, jpeg, .. } = self;
+        let Self { level, halves, jpeg, scratch, .. } = self;
         let is_raw = frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format != PixelFormat::Jpeg);
         let bytes = if is_raw { frame.payload() } else { jpeg.rgb() };
         let picture = Pixels { level: *level, width: geometry.width as usize, planes: layout.planes(), bytes };
-        picture.write::<O>(geometry.format, halves, out);
+        scratch.resize(3 * picture.width, 0);
+        picture.write::<O>(geometry.format, halves, scratch, out);
     }
 }
 
@@ -185,50 +187,69 @@ struct Pixels<'a> {
 }
 
 impl<'a> Pixels<'a> {
-    fn write<O: Output>(&self, format: PixelFormat, halves: &mut HalfTable, out: &mut [O::Pixel]) {
+    fn write<O: Output>(&self, format: PixelFormat, halves: &mut HalfTable, scratch: &mut [u8], out: &mut [O::Pixel]) {
         use PixelFormat::*;
+        let level = self.level;
         match format {
             Rgb888p => self.planar::<O>([0, 1, 2], out),
             Bgr888p => self.planar::<O>([2, 1, 0], out),
-            Rgb888i | Jpeg => self.single::<O>(out, rows::rgb::<O>),
-            Bgr888i => self.single::<O>(out, rows::bgr::<O>),
-            Rgba8888 => self.single::<O>(out, rows::rgba::<O>),
-            Gray8 | Raw8 | Yuv400p => self.single::<O>(out, rows::gray::<O>),
-            Raw14 => self.single::<O>(out, rows::deep_gray::<O, 14>),
-            Raw12 => self.single::<O>(out, rows::deep_gray::<O, 12>),
-            Raw10 => self.single::<O>(out, rows::deep_gray::<O, 10>),
-            Pack10 => self.single::<O>(out, rows::pack10::<O>),
-            Pack12 => self.single::<O>(out, rows::pack12::<O>),
+            Gray8 | Raw8 | Yuv400p => self.planar::<O>([0, 0, 0], out),
+            Rgb888i | Jpeg => self.direct::<O>(out, rows::rgb::<O>),
+            Bgr888i => self.direct::<O>(out, rows::bgr::<O>),
+            Rgba8888 => self.direct::<O>(out, rows::rgba::<O>),
+            Raw14 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 6, row, out)),
+            Raw12 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 4, row, out)),
+            Raw10 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 2, row, out)),
+            Pack10 => self.gray::<O>(scratch, out, rows::pack10),
+            Pack12 => self.gray::<O>(scratch, out, rows::pack12),
             Raw16 => {
                 let shift = depth::shift(self.rows(0));
-                self.single::<O>(out, |row, out| depth::coloured::<O>(shift, row, out));
+                self.direct::<O>(out, |row, out| depth::coloured::<O>(shift, row, out));
             }
-            Yuv422i => self.single::<O>(out, rows::yuyv::<O>),
-            Yuv444i => self.single::<O>(out, rows::yuv444::<O>),
-            Nv12 => self.paired::<O>(out, yuv::paired::<O, false>),
-            Nv21 => self.paired::<O>(out, yuv::paired::<O, true>),
-            Yuv420p => self.triple::<O>([0, 1, 2], 2, out, yuv::halved::<O>),
-            Yuv422p => self.triple::<O>([0, 1, 2], 1, out, yuv::halved::<O>),
-            Yuv444p => self.triple::<O>([0, 1, 2], 1, out, yuv::planar::<O>),
-            Rgb161616 => self.triple::<O>([0, 1, 2], 1, out, rows::deep_planar::<O>),
+            Rgb161616 => self.coloured::<O>(scratch, out, |y, out| {
+                for (plane, out) in out.into_iter().enumerate() {
+                    dispatch::high_bits(level, 8, self.row(plane, y), out);
+                }
+            }),
+            Yuv422i => self.coloured::<O>(scratch, out, |y, out| dispatch::yuyv(level, self.row(0, y), out)),
+            Yuv444i => self.coloured::<O>(scratch, out, |y, out| dispatch::interleaved(level, self.row(0, y), out)),
+            Nv12 | Nv21 => self.coloured::<O>(scratch, out, |y, out| {
+                dispatch::paired(level, format == Nv21, self.row(0, y), self.row(1, y / 2), out);
+            }),
+            Yuv420p => self.coloured::<O>(scratch, out, |y, out| {
+                dispatch::halved(level, [self.row(0, y), self.row(1, y / 2), self.row(2, y / 2)], out);
+            }),
+            Yuv422p => self.coloured::<O>(scratch, out, |y, out| {
+                dispatch::halved(level, [0, 1, 2].map(|plane| self.row(plane, y)), out);
+            }),
+            Yuv444p => self.coloured::<O>(scratch, out, |y, out| {
+                dispatch::full(level, [0, 1, 2].map(|plane| self.row(plane, y)), out);
+            }),
             GrayF16 => {
                 let table = self.halves(halves);
-                self.single::<O>(out, |row, out| rows::half_gray::<O>(table, row, out));
+                self.direct::<O>(out, |row, out| rows::half_gray::<O>(table, row, out));
             }
             RgbF16i => {
                 let table = self.halves(halves);
-                self.single::<O>(out, |row, out| rows::half_rgb::<O>(table, row, out));
+                self.direct::<O>(out, |row, out| rows::half_rgb::<O>(table, row, out));
             }
             BgrF16i => {
                 let table = self.halves(halves);
-                self.single::<O>(out, |row, out| rows::half_bgr::<O>(table, row, out));
+                self.direct::<O>(out, |row, out| rows::half_bgr::<O>(table, row, out));
             }
             RgbF16p | BgrF16p => {
                 let table = self.halves(halves);
                 let order = if format == RgbF16p { [0, 1, 2] } else { [2, 1, 0] };
-                self.triple::<O>(order, 1, out, |planes, out| rows::half_planar::<O>(table, planes, out));
+                for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
+                    rows::half_planar::<O>(table, order.map(|plane| self.row(plane, y)), out);
+                }
             }
         }
+    }
+
+    fn row(&self, plane: usize, y: usize) -> &'a [u8] {
+        let Plane { offset, stride, row, .. } = self.planes[plane];
+        &self.bytes[offset + y * stride..][..row]
     }
 
     fn rows(&self, plane: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
@@ -237,55 +258,42 @@ impl<'a> Pixels<'a> {
 
     /// The table of half-precision numbers for a stream of which this is the newest picture.
     fn halves<'t>(&self, halves: &'t mut HalfTable) -> &'t [u8; 65536] {
-        compiled_for(self.level, || halves.having_seen((0..self.planes.len()).flat_map(|plane| self.rows(plane))))
+        halves.having_seen((0..self.planes.len()).flat_map(|plane| self.rows(plane)))
     }
 
-    /// Red, green and blue from these planes.
+    /// Red, green and blue are these planes.
     fn planar<O: Output>(&self, order: [usize; 3], out: &mut [O::Pixel]) {
         if let [Some(r), Some(g), Some(b)] = order.map(|plane| self.planes[plane].whole(self.bytes)) {
             return O::planar(self.level, [r, g, b], out);
         }
-        let [r, g, b] = order.map(|plane| self.rows(plane));
-        for (((out, r), g), b) in out.chunks_exact_mut(self.width).zip(r).zip(g).zip(b) {
-            O::planar(self.level, [r, g, b], out);
+        for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
+            O::planar(self.level, order.map(|plane| self.row(plane, y)), out);
         }
     }
 
-    /// One row of the only plane for each row of pixels.
-    fn single<O: Output>(&self, out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [O::Pixel])) {
-        compiled_for(self.level, || {
-            for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
-                convert(row, out);
-            }
-        });
+    /// Each row of the only plane becomes a row of pixels.
+    fn direct<O: Output>(&self, out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [O::Pixel])) {
+        for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
+            convert(row, out);
+        }
     }
 
-    /// A row of the first plane for each row of pixels, and one of the second for each two.
-    fn paired<O: Output>(&self, out: &mut [O::Pixel], convert: impl Fn(&[u8], &[u8], &mut [O::Pixel])) {
-        compiled_for(self.level, || {
-            for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
-                convert(self.row(0, y), self.row(1, y / 2), out);
-            }
-        });
+    /// Each row of the only plane becomes bytes of grey.
+    fn gray<O: Output>(&self, scratch: &mut [u8], out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [u8])) {
+        let gray = &mut scratch[..self.width];
+        for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
+            convert(row, gray);
+            O::planar(self.level, [gray; 3], out);
+        }
     }
 
-    /// A row of each of three planes in this order; one of those after the first serves for `each` rows of pixels.
-    fn triple<O: Output>(
-        &self,
-        [a, b, c]: [usize; 3],
-        each: usize,
-        out: &mut [O::Pixel],
-        convert: impl Fn([&[u8]; 3], &mut [O::Pixel]),
-    ) {
-        compiled_for(self.level, || {
-            for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
-                convert([self.row(a, y), self.row(b, y / each), self.row(c, y / each)], out);
-            }
-        });
-    }
-
-    fn row(&self, plane: usize, y: usize) -> &'a [u8] {
-        let Plane { offset, stride, row, .. } = self.planes[plane];
-        &self.bytes[offset + y * stride..][..row]
+    /// Each row becomes a row each of red, green and blue; `convert` knows which rows of which planes it needs.
+    fn coloured<O: Output>(&self, scratch: &mut [u8], out: &mut [O::Pixel], convert: impl Fn(usize, [&mut [u8]; 3])) {
+        let (r, rest) = scratch.split_at_mut(self.width);
+        let (g, b) = rest.split_at_mut(self.width);
+        for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
+            convert(y, [&mut *r, &mut *g, &mut *b]);
+            O::planar(self.level, [r, g, b], out);
+        }
     }
 }

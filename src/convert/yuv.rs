@@ -1,10 +1,11 @@
-//! Luma and chroma -> colours.
+//! A row of luma and chroma -> a row each of red, green and blue.
+//!
+//! Plain loops, which the compiler vectorises because they write planes; those are interleaved afterwards by the kernels
+//! for planar pictures. All are inlined into [`dispatch`](super::dispatch), which has them compiled twice.
 //!
 //! BT.601 with luma in 16..=235 and chroma in 16..=240: what depthai's own host library makes of these formats, because it
 //! leaves them to `cv2.cvtColor`. The coefficients are rounded as there (1.164, 2.018, 0.813, 0.391, 1.596), in 20-bit
 //! fixed point, so that the result is the same to the bit.
-
-use super::output::Output;
 
 const SHIFT: i32 = 20;
 const HALF: i32 = 1 << (SHIFT - 1);
@@ -22,7 +23,7 @@ const fn coefficient(value: f64) -> i32 {
 
 /// What a pair of chroma samples adds to the colours of its pixels.
 #[derive(Clone, Copy)]
-pub(super) struct Tint {
+struct Tint {
     r: i32,
     g: i32,
     b: i32,
@@ -30,54 +31,92 @@ pub(super) struct Tint {
 
 impl Tint {
     #[inline(always)]
-    pub(super) fn new(u: u8, v: u8) -> Self {
+    fn new(u: u8, v: u8) -> Self {
         let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
         Self { r: HALF + V_TO_RED * v, g: HALF + V_TO_GREEN * v + U_TO_GREEN * u, b: HALF + U_TO_BLUE * u }
     }
 }
 
-/// One pixel.
+/// Red, green and blue of one pixel.
 #[inline(always)]
-pub(super) fn pixel<O: Output>(y: u8, tint: Tint) -> O::Pixel {
+fn pixel(y: u8, tint: Tint) -> [u8; 3] {
     let y = (i32::from(y) - 16).max(0) * Y;
-    let byte = |tint: i32| ((y + tint) >> SHIFT).clamp(0, 255) as u8;
-    O::rgb(byte(tint.r), byte(tint.g), byte(tint.b))
+    [byte(y + tint.r), byte(y + tint.g), byte(y + tint.b)]
+}
+
+#[inline(always)]
+fn byte(value: i32) -> u8 {
+    (value >> SHIFT).clamp(0, 255) as u8
 }
 
 /// A row of luma and one of chroma pairs, one pair for two pixels; U comes first, or V.
 #[inline(always)]
-pub(super) fn paired<O: Output, const V_FIRST: bool>(luma: &[u8], chroma: &[u8], out: &mut [O::Pixel]) {
-    let tint = |[first, second]: &[u8; 2]| {
-        if V_FIRST { Tint::new(*second, *first) } else { Tint::new(*first, *second) }
-    };
-    let chroma = chroma.as_chunks::<2>().0;
-    let (pairs, odd) = out.as_chunks_mut::<2>();
-    for ((out, y), chroma) in pairs.iter_mut().zip(luma.as_chunks::<2>().0).zip(chroma) {
-        let tint = tint(chroma);
-        *out = [pixel::<O>(y[0], tint), pixel::<O>(y[1], tint)];
+pub(super) fn paired(v_first: bool, luma: &[u8], chroma: &[u8], out: [&mut [u8]; 3]) {
+    if v_first {
+        paired_in_order::<true>(luma, chroma, out);
+    } else {
+        paired_in_order::<false>(luma, chroma, out);
     }
-    if let ([out], [.., y], [.., chroma]) = (odd, luma, chroma) {
-        *out = pixel::<O>(*y, tint(chroma));
+}
+
+#[inline(always)]
+fn paired_in_order<const V_FIRST: bool>(luma: &[u8], chroma: &[u8], out: [&mut [u8]; 3]) {
+    let chroma = chroma.as_chunks::<2>().0;
+    let (y, odd) = luma.as_chunks::<2>();
+    let [(r, odd_r), (g, odd_g), (b, odd_b)] = out.map(|plane| plane.as_chunks_mut::<2>());
+    for ((((y, [u, v]), r), g), b) in y.iter().zip(chroma).zip(r).zip(g).zip(b) {
+        let tint = if V_FIRST { Tint::new(*v, *u) } else { Tint::new(*u, *v) };
+        let (left, right) = (pixel(y[0], tint), pixel(y[1], tint));
+        (*r, *g, *b) = ([left[0], right[0]], [left[1], right[1]], [left[2], right[2]]);
+    }
+    if let ([y], [.., [u, v]], [r], [g], [b]) = (odd, chroma, odd_r, odd_g, odd_b) {
+        let tint = if V_FIRST { Tint::new(*v, *u) } else { Tint::new(*u, *v) };
+        [*r, *g, *b] = pixel(*y, tint);
     }
 }
 
 /// A row of each of three planes, one sample of chroma for two pixels.
 #[inline(always)]
-pub(super) fn halved<O: Output>([luma, u, v]: [&[u8]; 3], out: &mut [O::Pixel]) {
-    let (pairs, odd) = out.as_chunks_mut::<2>();
-    for (((out, y), u), v) in pairs.iter_mut().zip(luma.as_chunks::<2>().0).zip(u).zip(v) {
+pub(super) fn halved([luma, u, v]: [&[u8]; 3], out: [&mut [u8]; 3]) {
+    let (y, odd) = luma.as_chunks::<2>();
+    let [(r, odd_r), (g, odd_g), (b, odd_b)] = out.map(|plane| plane.as_chunks_mut::<2>());
+    for (((((y, u), v), r), g), b) in y.iter().zip(u).zip(v).zip(r).zip(g).zip(b) {
         let tint = Tint::new(*u, *v);
-        *out = [pixel::<O>(y[0], tint), pixel::<O>(y[1], tint)];
+        let (left, right) = (pixel(y[0], tint), pixel(y[1], tint));
+        (*r, *g, *b) = ([left[0], right[0]], [left[1], right[1]], [left[2], right[2]]);
     }
-    if let ([out], [.., y], [.., u], [.., v]) = (odd, luma, u, v) {
-        *out = pixel::<O>(*y, Tint::new(*u, *v));
+    if let ([y], [.., u], [.., v], [r], [g], [b]) = (odd, u, v, odd_r, odd_g, odd_b) {
+        [*r, *g, *b] = pixel(*y, Tint::new(*u, *v));
     }
 }
 
 /// A row of each of three planes of the same width.
 #[inline(always)]
-pub(super) fn planar<O: Output>([luma, u, v]: [&[u8]; 3], out: &mut [O::Pixel]) {
-    for (((out, y), u), v) in out.iter_mut().zip(luma).zip(u).zip(v) {
-        *out = pixel::<O>(*y, Tint::new(*u, *v));
+pub(super) fn full([luma, u, v]: [&[u8]; 3], [r, g, b]: [&mut [u8]; 3]) {
+    for (((((y, u), v), r), g), b) in luma.iter().zip(u).zip(v).zip(r).zip(g).zip(b) {
+        [*r, *g, *b] = pixel(*y, Tint::new(*u, *v));
+    }
+}
+
+/// Y, U, V for each pixel.
+#[inline(always)]
+pub(super) fn interleaved(row: &[u8], [r, g, b]: [&mut [u8]; 3]) {
+    for ((([y, u, v], r), g), b) in row.as_chunks::<3>().0.iter().zip(r).zip(g).zip(b) {
+        [*r, *g, *b] = pixel(*y, Tint::new(*u, *v));
+    }
+}
+
+/// Y, U, Y, V for two pixels.
+#[inline(always)]
+pub(super) fn yuyv(row: &[u8], out: [&mut [u8]; 3]) {
+    let row = row.as_chunks::<4>().0;
+    let [(r, odd_r), (g, odd_g), (b, odd_b)] = out.map(|plane| plane.as_chunks_mut::<2>());
+    for ((([y0, u, y1, v], r), g), b) in row.iter().zip(r).zip(g).zip(b) {
+        let tint = Tint::new(*u, *v);
+        let (left, right) = (pixel(*y0, tint), pixel(*y1, tint));
+        (*r, *g, *b) = ([left[0], right[0]], [left[1], right[1]], [left[2], right[2]]);
+    }
+    if let ([.., [y, u, _, v]], [r], [g], [b]) = (row, odd_r, odd_g, odd_b) {
+        [*r, *g, *b] = pixel(*y, Tint::new(*u, *v));
     }
 }
