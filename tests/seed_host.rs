@@ -49,8 +49,7 @@ fn the_hosts_own_program_sees_what_the_simulator_sends() {
         let config: SimConfig = text.parse().expect(text);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let simulator = Simulator::start(listener, &config).expect(text);
-        let Some(mut python) = seed_document::python("host.py") else { return };
-        let mut process = python
+        let mut process = seed_document::python("host.py")
             .args([simulator.local_addr().port().to_string(), FRAMES.to_string()])
             .stderr(std::process::Stdio::null())
             .spawn()

@@ -25,7 +25,7 @@ struct Camera {
 impl Camera {
     fn start(frames: usize, piece: usize) -> Option<Self> {
         let program = seed_document::program(PROGRAM)?;
-        let mut process = seed_document::python("camera.py")?
+        let mut process = seed_document::python("camera.py")
             .args([frames.to_string(), piece.to_string()])
             .spawn()
             .map(Process)

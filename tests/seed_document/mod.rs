@@ -19,17 +19,19 @@ pub(crate) fn program(behind: &str) -> Option<String> {
     Some(rest.split_once("```").expect("the program ends").0.to_owned())
 }
 
-/// Python running one of `tests/python`, with its output in a pipe; `None` where there is no Python.
-pub(crate) fn python(script: &str) -> Option<Command> {
-    let there = Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no python3 here");
-        return None;
-    }
-    let mut command = Command::new("python3");
+/// Python running one of `tests/python`, with its output in a pipe: the first Python that has numpy, if one has.
+pub(crate) fn python(script: &str) -> Command {
+    let runs = |python: &str, program: &str| {
+        let quiet = Command::new(python).args(["-c", program]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        quiet.is_ok_and(|status| status.success())
+    };
+    let pythons = ["python3", "/usr/bin/python3"];
+    let python = pythons.iter().find(|python| runs(python, "import numpy")).unwrap_or(&"python3");
+    assert!(runs(python, ""), "there is no python3 here: `.ci/need tests` installs it");
+    let mut command = Command::new(python);
     command.arg("-u").arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    Some(command)
+    command
 }
 
 /// A program that does not outlive the test that started it.
