@@ -16,6 +16,10 @@ pub mod overlay;
 #[cfg(feature = "net")]
 pub mod sim;
 #[cfg(feature = "net")]
+pub mod sink;
+#[cfg(feature = "net")]
 pub mod source;
 pub mod stats;
+#[cfg(feature = "window")]
+pub mod view;
 pub mod wire;

@@ -1,0 +1,5 @@
+//! Where pictures end up.
+
+pub mod snapshot;
+#[cfg(feature = "window")]
+pub mod window;

@@ -1,0 +1,336 @@
+//! The newest pictures of all cameras and what keys have asked for -> what is to be seen, in words.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
+use super::hud::{self, Level, Status};
+use super::keys::Action;
+use crate::frame::Picture;
+use crate::overlay::{Canvas, Rect, Text};
+use crate::source::{Session, SessionState};
+use crate::view::View;
+
+/// A camera that is looked at.
+#[derive(Debug)]
+pub struct Camera {
+    /// Where its frames come from.
+    pub session: Session,
+    /// What makes pictures of them.
+    pub view: View,
+}
+
+/// The numbers of the HUD change this often, so that they can be read.
+const STATUS_NS: u64 = 250_000_000;
+
+/// How long a note stays.
+const NOTE_NS: u64 = 4_000_000_000;
+
+/// What is behind the pictures.
+const GROUND: u32 = 0x0012_161b;
+
+/// One camera's place on the screen.
+#[derive(Debug)]
+struct Tile {
+    picture: Option<Arc<Picture>>,
+    /// Not counted as shown yet.
+    fresh: bool,
+    status: Status,
+    scaler: Scaler,
+}
+
+/// Everything that is to be seen. It knows no window: a test, or a host without a display, can ask it for its words.
+#[derive(Debug)]
+pub struct Screen {
+    cameras: Vec<Camera>,
+    tiles: Vec<Tile>,
+    notes: Receiver<String>,
+    note: Option<(String, u64)>,
+    level: Level,
+    zoom: Zoom,
+    alone: Option<usize>,
+    help: bool,
+    paused: bool,
+    quit: bool,
+    /// Boxes, labels and least confidence in hundredths.
+    boxes: bool,
+    labels: bool,
+    threshold: i16,
+    looked_ns: Option<u64>,
+    stale: bool,
+    text: Text,
+    words: Vec<u32>,
+}
+
+/// What is to be put on a window.
+#[derive(Debug)]
+pub struct Image<'a> {
+    /// `width * height` words, `0x00RRGGBB` each.
+    pub words: &'a [u32],
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl Screen {
+    /// Shows these cameras. `notes` are shown for some seconds each.
+    #[must_use]
+    pub fn new(cameras: Vec<Camera>, notes: Receiver<String>) -> Self {
+        let wish = cameras.first().map(|camera| camera.view.wished());
+        let tiles = cameras
+            .iter()
+            .map(|camera| Tile {
+                picture: None,
+                fresh: false,
+                status: Status {
+                    name: camera.session.name().to_owned(),
+                    state: camera.session.state(),
+                    stats: camera.session.stats(),
+                    health: camera.view.health(),
+                    age_ns: None,
+                    threshold: 0.0,
+                },
+                scaler: Scaler::default(),
+            })
+            .collect();
+        Self {
+            cameras,
+            tiles,
+            notes,
+            note: None,
+            level: Level::default(),
+            zoom: Zoom::default(),
+            alone: None,
+            help: false,
+            paused: false,
+            quit: false,
+            boxes: wish.is_none_or(|wish| wish.boxes),
+            labels: wish.is_none_or(|wish| wish.labels),
+            threshold: wish.map_or(0, |wish| (wish.threshold * 100.0).round() as i16),
+            looked_ns: None,
+            stale: true,
+            text: Text::new(),
+            words: Vec::new(),
+        }
+    }
+
+    /// The cameras.
+    #[must_use]
+    pub fn cameras(&self) -> &[Camera] {
+        &self.cameras
+    }
+
+    /// Whether somebody has asked to end.
+    #[must_use]
+    pub fn quit(&self) -> bool {
+        self.quit
+    }
+
+    /// Whether every camera has a picture.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.tiles.iter().all(|tile| tile.picture.is_some())
+    }
+
+    /// What a window would best be called.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &*self.cameras {
+            [camera] => format!("oaktap - {}", camera.session.name()),
+            cameras => format!("oaktap - {} cameras", cameras.len()),
+        }
+    }
+
+    /// The sides that a new window should have: pictures one to one, unless that is too large or too small.
+    #[must_use]
+    pub fn opening_size(&self) -> (usize, usize) {
+        opening_size(self.tiles.len(), self.picture_size())
+    }
+
+    fn picture_size(&self) -> (usize, usize) {
+        let known = self.tiles.iter().find_map(|tile| tile.picture.as_ref());
+        known.map_or((640, 360), |picture| (picture.width, picture.height))
+    }
+
+    fn is_seen(&self, camera: usize) -> bool {
+        self.alone.is_none_or(|alone| alone == camera)
+    }
+
+    /// Does what a key asks for.
+    pub(super) fn act(&mut self, action: Action) {
+        self.stale = true;
+        match action {
+            Action::Quit => self.quit = true,
+            Action::Pause => self.paused = !self.paused,
+            Action::Step if self.paused => self.wish(|wish| wish.steps += 1),
+            Action::Step => {}
+            Action::Snapshot => self.snapshot(),
+            Action::Hud => self.level = self.level.next(),
+            Action::Boxes => self.boxes = !self.boxes,
+            Action::Labels => self.labels = !self.labels,
+            Action::Threshold(by) => {
+                self.threshold = (self.threshold + i16::from(by)).clamp(0, 100);
+                self.say(format!("confidence from {}%", self.threshold));
+            }
+            Action::FullSize => {
+                self.zoom = match self.zoom {
+                    Zoom::Fit => Zoom::FullSize,
+                    Zoom::FullSize => Zoom::Fit,
+                }
+            }
+            Action::Help => self.help = !self.help,
+            Action::Enlarge(camera) if camera < self.cameras.len() => self.alone = Some(camera),
+            Action::Enlarge(_) => {}
+            Action::Next => self.alone = Some(self.alone.map_or(0, |alone| (alone + 1) % self.cameras.len().max(1))),
+            Action::Grid => self.alone = None,
+        }
+        let (paused, boxes, labels) = (self.paused, self.boxes, self.labels);
+        let threshold = f32::from(self.threshold) / 100.0;
+        self.wish(|wish| {
+            (wish.paused, wish.boxes, wish.labels, wish.threshold) = (paused, boxes, labels, threshold);
+        });
+        for (at, camera) in self.cameras.iter().enumerate() {
+            let seen = self.is_seen(at);
+            camera.view.wish(|wish| wish.seen = seen);
+        }
+    }
+
+    fn wish(&self, change: impl Fn(&mut crate::view::Wish)) {
+        self.cameras.iter().for_each(|camera| camera.view.wish(&change));
+    }
+
+    fn snapshot(&mut self) {
+        for at in 0..self.cameras.len() {
+            if !self.is_seen(at) {
+                continue;
+            }
+            if self.paused || matches!(self.cameras[at].session.state(), SessionState::Streaming) {
+                self.cameras[at].view.wish(|wish| wish.snapshots += 1);
+            } else {
+                self.say(format!("{}: nothing to save, no picture comes", self.cameras[at].session.name()));
+            }
+        }
+    }
+
+    fn say(&mut self, note: String) {
+        self.note = Some((note, crate::net::clock::received_now().mono_ns + NOTE_NS));
+        self.stale = true;
+    }
+
+    /// Takes what has come since it was asked last. `true`: there is something new to be seen.
+    pub fn refresh(&mut self, now_ns: u64) -> bool {
+        while let Ok(note) = self.notes.try_recv() {
+            self.say(note);
+        }
+        if self.note.as_ref().is_some_and(|(_, until_ns)| *until_ns < now_ns) {
+            self.note = None;
+            self.stale = true;
+        }
+        let look = self.looked_ns.is_none_or(|looked| now_ns.saturating_sub(looked) >= STATUS_NS);
+        if look {
+            self.looked_ns = Some(now_ns);
+            self.stale |= self.level != Level::Off;
+        }
+        for (tile, camera) in self.tiles.iter_mut().zip(&self.cameras) {
+            while let Some(picture) = camera.view.pictures.try_take() {
+                tile.picture = Some(picture);
+                tile.fresh = true;
+                self.stale = true;
+            }
+            let state = camera.session.state();
+            if look || std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state) {
+                let health = camera.view.health();
+                self.stale |= state.to_string() != tile.status.state.to_string();
+                self.stale |= health.error != tile.status.health.error;
+                let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
+                tile.status = Status {
+                    state,
+                    stats: camera.session.stats(),
+                    health,
+                    age_ns: tile.picture.as_ref().map(age),
+                    threshold: f32::from(self.threshold) / 100.0,
+                    name: std::mem::take(&mut tile.status.name),
+                };
+            }
+        }
+        self.stale
+    }
+
+    /// What a window of this size is to show. With one picture that fits exactly and nothing to be said over it these
+    /// are the picture's own words, otherwise those of a buffer that is used again and again.
+    pub fn image(&mut self, width: usize, height: usize) -> Image<'_> {
+        self.stale = false;
+        if let Some(at) = self.bare((width, height)) {
+            let picture = self.tiles[at].picture.as_ref().expect("a bare tile has its picture");
+            return Image { words: picture.words(), width, height };
+        }
+        self.words.resize(width * height, GROUND);
+        self.words.fill(GROUND);
+        let seen: Vec<usize> = (0..self.tiles.len()).filter(|at| self.is_seen(*at)).collect();
+        let places = tiles(seen.len(), (width, height), self.picture_size());
+        for (at, place) in seen.into_iter().zip(places) {
+            self.draw_tile(at, place, (width, height));
+        }
+        let mut canvas = Canvas::new(&mut self.words, width, height);
+        let area = canvas.area();
+        let px = hud::text_height(area);
+        if self.paused {
+            let lines = ["paused   . one further"];
+            let size = self.text.panel_size(px, &lines);
+            self.text.panel(&mut canvas, area.width - size.width - 8, 8, px, hud::WHITE, &lines);
+        }
+        if let Some((note, _)) = &self.note {
+            let lines = [note];
+            let size = self.text.panel_size(px, &lines);
+            let x = ((area.width - size.width) / 2).max(0);
+            let y = area.height - size.height - 2 * px as i32 - 12;
+            self.text.panel(&mut canvas, x, y, px, hud::WHITE, &lines);
+        }
+        if self.help {
+            hud::draw_help(&mut canvas, &mut self.text, area);
+        }
+        Image { words: &self.words, width, height }
+    }
+
+    /// The one tile that is shown and needs nothing drawn over or beside it.
+    fn bare(&self, window: (usize, usize)) -> Option<usize> {
+        let undisturbed = self.level == Level::Off && !self.help && !self.paused && self.note.is_none();
+        let at = self.alone.or((self.tiles.len() == 1).then_some(0)).filter(|_| undisturbed)?;
+        let tile = &self.tiles[at];
+        let picture = tile.picture.as_ref()?;
+        ((picture.width, picture.height) == window && hud::message(&tile.status, true).is_none()).then_some(at)
+    }
+
+    fn draw_tile(&mut self, at: usize, place_at: Rect, (width, height): (usize, usize)) {
+        let tile = &mut self.tiles[at];
+        let message = hud::message(&tile.status, tile.picture.is_some());
+        let mut covered = place_at;
+        if let Some(picture) = &tile.picture {
+            let placed: Placed = place((picture.width, picture.height), place_at, self.zoom);
+            tile.scaler.copy(picture.words(), picture.width, placed, &mut self.words, width);
+            covered = placed.at;
+        }
+        let mut canvas = Canvas::new(&mut self.words, width, height);
+        if message.is_some() && tile.picture.is_some() {
+            canvas.part(covered).grey_out();
+        }
+        match self.level {
+            Level::Off => {}
+            Level::Line => hud::draw_line(&mut canvas, &mut self.text, place_at, &tile.status),
+            Level::Full => hud::draw_full(&mut canvas, &mut self.text, place_at, &tile.status),
+        }
+        if let Some((colour, lines)) = &message {
+            hud::draw_message(&mut canvas, &mut self.text, place_at, (*colour, lines));
+        }
+    }
+
+    /// What was asked for last has been shown to a person.
+    pub(super) fn shown(&mut self) {
+        for at in 0..self.tiles.len() {
+            if self.is_seen(at) && std::mem::take(&mut self.tiles[at].fresh) {
+                self.cameras[at].session.ledger().update(crate::stats::Stats::shown);
+            }
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! Frames of one camera -> pictures with boxes, on a thread of its own.
+//!
+//! ```text
+//! live frames --DropOldest(1)--> convert > boxes --DropOldest(1)--> whoever looks
+//! ```
+//!
+//! What nobody looks at is not converted, and no frame is held longer than it takes to convert it, except while
+//! the view is paused: then the frame that is shown is kept, to be drawn again with other boxes.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+use std::{io, thread};
+
+use crate::convert::Converter;
+use crate::frame::inference::Overrides;
+use crate::frame::{Dialect, Frame, Geometry, PayloadKind, Picture, Pool};
+use crate::hub::{Lane, Policy, RecvTimeoutError, Taker, lane};
+use crate::net::clock::received_now;
+use crate::overlay::{Overlay, Style};
+use crate::sink::snapshot::{self, About, Place};
+use crate::stats::Ledger;
+
+/// How long a view sleeps at most before it looks what it is asked for, while no frame comes.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What is asked of a view.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wish {
+    /// Whether anybody looks.
+    pub seen: bool,
+    /// Whether the picture stands still.
+    pub paused: bool,
+    /// Counted up for one more picture while paused.
+    pub steps: u64,
+    /// Counted up for a snapshot.
+    pub snapshots: u64,
+    /// Boxes are drawn.
+    pub boxes: bool,
+    /// Labels are drawn.
+    pub labels: bool,
+    /// Least confidence that is drawn, 0 to 1.
+    pub threshold: f32,
+}
+
+impl Wish {
+    fn of(style: &Style) -> Self {
+        let Style { boxes, labels, threshold, .. } = *style;
+        Self { seen: true, paused: false, steps: 0, snapshots: 0, boxes, labels, threshold }
+    }
+
+    /// What decides how a frame is drawn.
+    fn look(&self) -> (bool, bool, f32) {
+        (self.boxes, self.labels, self.threshold)
+    }
+}
+
+/// What a view makes of the frames.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Frames that could not be turned into a picture.
+    pub failed: u64,
+    /// Why the last frame could not; `None` when it could.
+    pub error: Option<String>,
+    /// What the last frame was.
+    pub last: Option<Look>,
+}
+
+/// What a frame looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Kind of header.
+    pub dialect: Dialect,
+    /// Kind of payload.
+    pub kind: PayloadKind,
+    /// Layout, when it is known.
+    pub geometry: Option<Geometry>,
+}
+
+/// What a view is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The camera's name.
+    pub name: String,
+    /// Frames as they come; what waits too long is dropped before it is converted.
+    pub live: Taker<Arc<Frame>>,
+    /// The same frames once they have proved to be intact. Snapshots are made of these.
+    pub kept: Taker<Arc<Frame>>,
+    /// What is drawn at first.
+    pub style: Style,
+    /// What the user said of the payload.
+    pub overrides: Overrides,
+    /// Where pictures come from.
+    pub pool: Pool<Picture>,
+    /// Where pictures and their latency are counted.
+    pub ledger: Ledger,
+    /// Where snapshots go.
+    pub snapshots: Place,
+    /// Who hears of snapshots.
+    pub notes: Sender<String>,
+    /// Who is woken for each picture.
+    pub wake: Thread,
+}
+
+/// A camera's frames as pictures. Dropping it ends its thread.
+#[derive(Debug)]
+pub struct View {
+    /// The pictures, the newest only.
+    pub pictures: Taker<Arc<Picture>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    // No wish: the view is to end.
+    wish: Mutex<Option<Wish>>,
+    health: Mutex<Health>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Plain values, written as a whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl View {
+    /// Begins to convert.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start(parts: Parts) -> io::Result<Self> {
+        let (out, pictures) = lane("window", Policy::DropOldest(1));
+        parts.ledger.watch(out.counter());
+        let wish = Wish::of(&parts.style);
+        let shared = Arc::new(Shared { wish: Mutex::new(Some(wish)), health: Mutex::default() });
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            out,
+            converter: Converter::new(),
+            overlay: Overlay::new(parts.style.clone()),
+            held: None,
+            look: wish.look(),
+            steps: 0,
+            snapshots: 0,
+            bytes: 0,
+            writers: Vec::new(),
+            parts,
+        };
+        let thread = thread::Builder::new().name(format!("view {}", worker.parts.name)).spawn(move || worker.run())?;
+        Ok(Self { pictures, shared, thread: Some(thread) })
+    }
+
+    /// Changes what is asked for.
+    pub fn wish(&self, change: impl FnOnce(&mut Wish)) {
+        if let Some(wish) = &mut *locked(&self.shared.wish) {
+            change(wish);
+        }
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub fn wished(&self) -> Wish {
+        locked(&self.shared.wish).expect("a view has its wish until it is dropped")
+    }
+
+    /// What became of the frames.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        locked(&self.shared.health).clone()
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        *locked(&self.shared.wish) = None;
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It has told its panic already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The frame that is shown while the view is paused.
+struct Held {
+    frame: Arc<Frame>,
+    drawn: bool,
+    /// Whether it is intact, once that is known.
+    intact: Option<bool>,
+}
+
+struct Worker {
+    parts: Parts,
+    shared: Arc<Shared>,
+    out: Lane<Arc<Picture>>,
+    converter: Converter,
+    overlay: Overlay,
+    held: Option<Held>,
+    /// How the last picture was drawn.
+    look: (bool, bool, f32),
+    /// Steps and snapshots that were asked for and are done.
+    steps: u64,
+    snapshots: u64,
+    /// Size of the last picture.
+    bytes: usize,
+    writers: Vec<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut ended = false;
+        loop {
+            let frame = if ended {
+                thread::park_timeout(PATIENCE);
+                None
+            } else {
+                let next = self.parts.live.recv_timeout(PATIENCE);
+                ended = matches!(next, Err(RecvTimeoutError::Disconnected));
+                next.ok()
+            };
+            let Some(wish) = *locked(&self.shared.wish) else { break };
+            if let Some(frame) = frame {
+                self.frame(frame, wish);
+            }
+            let confirmed = self.confirmed();
+            if wish.snapshots != self.snapshots {
+                self.snapshot(confirmed, wish);
+            }
+            self.redraw(wish);
+        }
+        for writer in self.writers {
+            // A snapshot that was asked for is finished; a panic has been told.
+            let _ = writer.join();
+        }
+    }
+
+    /// Shows a frame that has just come, if it is to be shown.
+    fn frame(&mut self, frame: Arc<Frame>, wish: Wish) {
+        if wish.paused && self.held.is_some() && wish.steps == self.steps {
+            return;
+        }
+        self.steps = wish.steps;
+        self.held = None;
+        if wish.seen
+            && let Some(picture) = self.picture(&frame, wish)
+        {
+            let latency_us = received_now().mono_ns.saturating_sub(frame.received.mono_ns) / 1000;
+            self.parts.ledger.update(|stats| stats.picture(frame.stale, latency_us));
+            self.offer(picture);
+        }
+        if wish.paused {
+            self.held = Some(Held { frame, drawn: wish.seen, intact: None });
+        }
+    }
+
+    /// Draws the frame that is held again when it is to look different.
+    fn redraw(&mut self, wish: Wish) {
+        let Some(held) = &mut self.held else { return };
+        if wish.seen && (!held.drawn || wish.look() != self.look) {
+            held.drawn = true;
+            let frame = Arc::clone(&held.frame);
+            if let Some(picture) = self.picture(&frame, wish) {
+                self.offer(picture);
+            }
+        }
+    }
+
+    /// The newest frame that has proved to be intact since this was asked last.
+    fn confirmed(&mut self) -> Option<Arc<Frame>> {
+        let mut newest = None;
+        while let Some(frame) = self.parts.kept.try_take() {
+            if let Some(held) = &mut self.held
+                && held.intact.is_none()
+                && frame.received.mono_ns >= held.frame.received.mono_ns
+            {
+                held.intact = Some(Arc::ptr_eq(&frame, &held.frame));
+            }
+            newest = Some(frame);
+        }
+        newest
+    }
+
+    /// Writes what is shown, or the next intact frame while the picture moves.
+    fn snapshot(&mut self, confirmed: Option<Arc<Frame>>, wish: Wish) {
+        let frame = match &self.held {
+            Some(Held { frame, intact: Some(true), .. }) => Arc::clone(frame),
+            Some(Held { intact: Some(false), .. }) => {
+                self.snapshots = wish.snapshots;
+                self.note("this picture is damaged and was not saved: step on with `.`".to_owned());
+                return;
+            }
+            Some(Held { intact: None, .. }) => return,
+            None => match confirmed {
+                Some(frame) => frame,
+                None => return,
+            },
+        };
+        self.snapshots = wish.snapshots;
+        let Some(picture) = self.picture(&frame, wish) else { return };
+        let Parts { name, style, overrides, snapshots, notes, wake, .. } = &self.parts;
+        let (name, style, overrides) = (name.clone(), style.clone(), *overrides);
+        let (place, notes, wake) = (snapshots.clone(), notes.clone(), wake.clone());
+        let write = move || {
+            let about = About { camera: &name, names: style.names(frame.labels.as_deref()), overrides };
+            let note = match snapshot::write_picture(&place, &picture, &frame, about) {
+                Ok(path) => format!("saved {}", path.display()),
+                Err(error) => error.to_string(),
+            };
+            // Nobody reads notes once the window is gone.
+            let _ = notes.send(note);
+            wake.unpark();
+        };
+        // Putting a large picture into a PNG takes longer than a frame.
+        match thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
+            Ok(writer) => {
+                self.writers.retain(|writer| !writer.is_finished());
+                self.writers.push(writer);
+            }
+            Err(error) => self.note(format!("no snapshot: {error}")),
+        }
+    }
+
+    fn note(&self, note: String) {
+        // Nobody reads notes once the window is gone.
+        let _ = self.parts.notes.send(note);
+        self.parts.wake.unpark();
+    }
+
+    fn offer(&mut self, picture: Arc<Picture>) {
+        self.out.offer(picture);
+        self.parts.wake.unpark();
+    }
+
+    /// The frame with its boxes; `None`, and the reason in the health, when nobody knows how.
+    fn picture(&mut self, frame: &Frame, wish: Wish) -> Option<Arc<Picture>> {
+        let mut picture = self.parts.pool.lease(self.bytes);
+        let converted = self.converter.picture(frame, &mut picture);
+        {
+            let mut health = locked(&self.shared.health);
+            health.last = Some(Look { dialect: frame.dialect, kind: frame.kind, geometry: frame.geometry });
+            health.failed += u64::from(converted.is_err());
+            health.error = converted.as_ref().err().map(ToString::to_string);
+        }
+        converted.ok()?;
+        self.bytes = size_of_val(picture.words());
+        self.look = wish.look();
+        let style = self.overlay.style_mut();
+        (style.boxes, style.labels, style.threshold) = self.look;
+        self.overlay.draw(&mut picture, &frame.detections, frame.labels.as_deref());
+        Some(picture.seal())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
+
+    use super::*;
+    use crate::frame::{BBox, Detection, PixelFormat, Received};
+    use std::sync::mpsc::{Receiver, channel};
+
+    struct Bench {
+        live: Lane<Arc<Frame>>,
+        kept: Lane<Arc<Frame>>,
+        view: View,
+        notes: Receiver<String>,
+        ledger: Ledger,
+        folder: tempfile::TempDir,
+        sent: u64,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (live, live_end) = lane("view", Policy::DropOldest(1));
+            let (kept, kept_end) = lane("snapshot", Policy::DropOldest(1));
+            let (notes_in, notes) = channel();
+            let (ledger, folder) = (Ledger::default(), tempfile::tempdir().expect("a folder"));
+            let view = View::start(Parts {
+                name: "cam".to_owned(),
+                live: live_end,
+                kept: kept_end,
+                style: Style { labels: false, ..Style::default() },
+                overrides: Overrides::default(),
+                pool: Pool::default(),
+                ledger: ledger.clone(),
+                snapshots: Place::Folder(folder.path().to_owned()),
+                notes: notes_in,
+                wake: thread::current(),
+            })
+            .expect("a thread");
+            Self { live, kept, view, notes, ledger, folder, sent: 0 }
+        }
+
+        /// A grey frame of 160x120 with a box around the middle, sent to the view.
+        fn send(&mut self) -> Arc<Frame> {
+            self.sent += 1;
+            let mut frame = Frame::default();
+            frame.id = self.sent;
+            frame.received = Received { mono_ns: self.sent, unix_ns: 0 };
+            frame.geometry = Some(Geometry::tight(PixelFormat::Gray8, 160, 120).expect("a usual geometry"));
+            frame.payload_mut(160 * 120).fill(self.sent as u8);
+            let bbox = BBox { xmin: 0.25, ymin: 0.25, xmax: 0.75, ymax: 0.75 };
+            frame.detections.push(Detection { label: 0, confidence: 0.5, bbox });
+            let frame = Arc::new(frame);
+            self.live.offer(Arc::clone(&frame));
+            frame
+        }
+
+        fn seen(&self) -> Arc<Picture> {
+            self.view.pictures.recv_timeout(Duration::from_secs(60)).expect("a picture")
+        }
+    }
+
+    const CORNER: usize = 30 * 160 + 40;
+
+    #[test]
+    fn a_paused_view_stands_still_and_is_drawn_again_and_stepped() {
+        let mut bench = Bench::new();
+        bench.send();
+        let moving = bench.seen();
+        assert_eq!((moving.frame_id, moving.words()[0]), (1, 0x0001_0101));
+        assert_ne!(moving.words()[CORNER], 0x0001_0101, "the box");
+
+        bench.view.wish(|wish| wish.paused = true);
+        bench.send();
+        assert_eq!(bench.seen().frame_id, 2, "the one that it stands still at");
+        let passed = bench.send();
+        while Arc::strong_count(&passed) > 1 {
+            thread::yield_now();
+        }
+        bench.view.wish(|wish| wish.boxes = false);
+        let again = bench.seen();
+        assert_eq!((again.frame_id, again.words()[CORNER]), (2, 0x0002_0202), "the same, without its box");
+
+        bench.view.wish(|wish| wish.steps += 1);
+        bench.send();
+        assert_eq!(bench.seen().frame_id, 4);
+        bench.view.wish(|wish| wish.paused = false);
+        bench.send();
+        assert_eq!(bench.seen().frame_id, 5);
+        assert_eq!(bench.ledger.snapshot().frames.pictures, 4, "drawn again is no other picture");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_not_converted() {
+        let mut bench = Bench::new();
+        bench.view.wish(|wish| wish.seen = false);
+        let unseen = bench.send();
+        while Arc::strong_count(&unseen) > 1 {
+            thread::yield_now();
+        }
+        bench.view.wish(|wish| wish.seen = true);
+        bench.send();
+        assert_eq!(bench.seen().frame_id, 2);
+        assert_eq!(bench.ledger.snapshot().frames.pictures, 1);
+        assert!(bench.ledger.snapshot().balances());
+    }
+
+    #[test]
+    fn snapshots_are_of_intact_frames() {
+        let mut bench = Bench::new();
+        bench.view.wish(|wish| wish.snapshots += 1);
+        let provisional = bench.send();
+        bench.seen();
+        assert!(bench.notes.try_recv().is_err(), "nothing is intact yet");
+        bench.kept.offer(provisional);
+        let note = bench.notes.recv_timeout(Duration::from_secs(60)).expect("a note");
+        let path = note.strip_prefix("saved ").expect("a path");
+        assert!(path.starts_with(bench.folder.path().to_str().unwrap()));
+        assert_eq!(image::open(path).expect("a picture").into_rgb8().get_pixel(0, 0).0, [1; 3]);
+
+        bench.view.wish(|wish| wish.paused = true);
+        let damaged = bench.send();
+        bench.seen();
+        bench.view.wish(|wish| wish.snapshots += 1);
+        let next = bench.send();
+        assert!(!Arc::ptr_eq(&damaged, &next));
+        bench.kept.offer(next);
+        let note = bench.notes.recv_timeout(Duration::from_secs(60)).expect("a note");
+        assert!(note.contains("damaged"), "{note}");
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_told() {
+        let mut bench = Bench::new();
+        let mut video = Frame::default();
+        video.kind = PayloadKind::H264;
+        bench.live.offer(Arc::new(video));
+        while bench.view.health().failed == 0 {
+            thread::yield_now();
+        }
+        assert!(bench.view.health().error.expect("a reason").contains("H264"));
+        bench.send();
+        bench.seen();
+        assert_eq!((bench.view.health().failed, bench.view.health().error), (1, None));
+    }
+}
