@@ -63,7 +63,7 @@ impl fmt::Display for SessionState {
 pub struct SessionOptions {
     /// What the camera may ask for.
     pub limits: Limits,
-    /// What payloads are taken for; each connection begins with a copy.
+    /// What payloads are taken for.
     pub interpreter: Interpreter,
     /// Where the memory of frames comes from: one for all cameras.
     pub frames: Pool<Frame>,

@@ -12,6 +12,7 @@ use super::tcp::{self, Connection};
 use super::watch::Backoff;
 use crate::sim::{SimConfig, Simulator};
 use crate::stats::Ledger;
+use crate::wire::Decoder;
 
 /// Runs a session to its end.
 pub(super) async fn run(
@@ -55,12 +56,14 @@ async fn simulate(config: SimConfig) -> std::io::Result<Simulator> {
 
 /// Attempts until there is a reason not to; returns why, if nobody asked for the end.
 async fn supervise(connection: &mut Connection, stop: &mut watch::Receiver<bool>) -> Option<Arc<SourceError>> {
+    let SessionOptions { frames, interpreter, limits, .. } = &connection.options;
+    let mut decoder = Decoder::new(frames.clone(), interpreter.clone(), *limits);
     let mut backoff = Backoff::new();
     let mut attempt = 0;
     let mut streamed_ever = false;
     loop {
         attempt += 1;
-        let Err(reason) = tcp::run_once(connection, attempt).await else { return None };
+        let Err(reason) = tcp::run_once(connection, &mut decoder, attempt).await else { return None };
         let reason = Arc::new(reason);
         let streamed = reason.conn.frames > 0;
         streamed_ever |= streamed;

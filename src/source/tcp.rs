@@ -50,7 +50,13 @@ pub(super) struct Connection {
 }
 
 /// Connects and receives. `Ok` when it was asked to stop.
-pub(super) async fn run_once(connection: &mut Connection, attempt: u32) -> Result<(), SourceError> {
+///
+/// The decoder is the same for all connections: what it knows of the camera's frames helps it to judge the first ones.
+pub(super) async fn run_once(
+    connection: &mut Connection,
+    decoder: &mut Decoder,
+    attempt: u32,
+) -> Result<(), SourceError> {
     connection.number += 1;
     connection.ledger.update(|stats| stats.attempt());
     let mut conn =
@@ -74,10 +80,10 @@ pub(super) async fn run_once(connection: &mut Connection, attempt: u32) -> Resul
     });
     connection.tell.send_replace(SessionState::Connecting { attempt });
 
-    let options = &connection.options;
+    decoder.restart();
     let mut receiving = Receiving {
-        decoder: Decoder::new(options.frames.clone(), options.interpreter.clone(), options.limits),
-        watch: Watch::new(options.timeouts, opened.mono_ns),
+        decoder,
+        watch: Watch::new(connection.options.timeouts, opened.mono_ns),
         storm: Storm::default(),
         mark: LowWater::new(),
         connection,
@@ -137,7 +143,7 @@ enum Told {
 /// One connection while it lasts.
 struct Receiving<'a> {
     connection: &'a mut Connection,
-    decoder: Decoder,
+    decoder: &'a mut Decoder,
     watch: Watch,
     storm: Storm,
     mark: LowWater,
