@@ -58,9 +58,9 @@ fn receive(port: u16, at_once: usize) -> Vec<Arc<Frame>> {
         let len = space.len().min(at_once);
         let n = socket.read(&mut space[..len]).expect("bytes");
         if n == 0 {
-            decoder.finish()
+            decoder.finish();
         } else {
-            decoder.commit(n, Received::default())
+            decoder.commit(n, Received::default());
         }
         while let Some(event) = decoder.poll() {
             match event {
