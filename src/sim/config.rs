@@ -27,6 +27,11 @@ impl Coding {
     pub fn is_encoded(self) -> bool {
         !matches!(self, Self::Pixels(format) if format != PixelFormat::Jpeg)
     }
+
+    /// Whether neither its length nor its last bytes show that a payload is whole.
+    pub(super) fn has_no_end(self) -> bool {
+        matches!(self, Self::H264 | Self::H265)
+    }
 }
 
 /// A camera that does not exist. [`Default`] is the camera of Luxonis' standalone page: 640x352 planar BGR at 40 frames
@@ -256,7 +261,7 @@ fn switch(value: &str) -> Option<bool> {
 impl fmt::Display for Coding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pixels(format) => f.write_str(super::pixels::name(*format)),
+            Self::Pixels(format) => format.fmt(f),
             Self::H264 => f.write_str("H264"),
             Self::H265 => f.write_str("H265"),
         }
@@ -271,14 +276,10 @@ impl FromStr for Coding {
         match text.to_ascii_uppercase().as_str() {
             "H264" => Ok(Self::H264),
             "H265" => Ok(Self::H265),
-            _ => super::pixels::FORMATS
-                .into_iter()
-                .find(|format| super::pixels::name(*format).eq_ignore_ascii_case(text))
+            _ => text
+                .parse()
                 .map(Self::Pixels)
-                .ok_or_else(|| {
-                    let names: Vec<_> = super::pixels::FORMATS.into_iter().map(super::pixels::name).collect();
-                    format!("{}, H264 or H265", names.join(", "))
-                }),
+                .map_err(|_| format!("{}, H264 or H265", PixelFormat::ALL.map(PixelFormat::name).join(", "))),
         }
     }
 }

@@ -18,72 +18,6 @@ impl Rgb {
     }
 }
 
-/// Every layout, in the order in which they are offered.
-pub(super) const FORMATS: [PixelFormat; 28] = [
-    PixelFormat::Bgr888p,
-    PixelFormat::Rgb888p,
-    PixelFormat::Bgr888i,
-    PixelFormat::Rgb888i,
-    PixelFormat::Nv12,
-    PixelFormat::Nv21,
-    PixelFormat::Yuv420p,
-    PixelFormat::Yuv422i,
-    PixelFormat::Yuv422p,
-    PixelFormat::Yuv444p,
-    PixelFormat::Yuv444i,
-    PixelFormat::Yuv400p,
-    PixelFormat::Gray8,
-    PixelFormat::Raw8,
-    PixelFormat::Raw16,
-    PixelFormat::Raw14,
-    PixelFormat::Raw12,
-    PixelFormat::Raw10,
-    PixelFormat::Pack10,
-    PixelFormat::Pack12,
-    PixelFormat::Rgba8888,
-    PixelFormat::Rgb161616,
-    PixelFormat::RgbF16p,
-    PixelFormat::BgrF16p,
-    PixelFormat::RgbF16i,
-    PixelFormat::BgrF16i,
-    PixelFormat::GrayF16,
-    PixelFormat::Jpeg,
-];
-
-/// The vendor's name of a layout.
-pub(super) fn name(format: PixelFormat) -> &'static str {
-    match format {
-        PixelFormat::Bgr888p => "BGR888p",
-        PixelFormat::Rgb888p => "RGB888p",
-        PixelFormat::Bgr888i => "BGR888i",
-        PixelFormat::Rgb888i => "RGB888i",
-        PixelFormat::Nv12 => "NV12",
-        PixelFormat::Nv21 => "NV21",
-        PixelFormat::Yuv420p => "YUV420p",
-        PixelFormat::Yuv422i => "YUV422i",
-        PixelFormat::Yuv422p => "YUV422p",
-        PixelFormat::Yuv444p => "YUV444p",
-        PixelFormat::Yuv444i => "YUV444i",
-        PixelFormat::Yuv400p => "YUV400p",
-        PixelFormat::Gray8 => "GRAY8",
-        PixelFormat::Raw8 => "RAW8",
-        PixelFormat::Raw16 => "RAW16",
-        PixelFormat::Raw14 => "RAW14",
-        PixelFormat::Raw12 => "RAW12",
-        PixelFormat::Raw10 => "RAW10",
-        PixelFormat::Pack10 => "PACK10",
-        PixelFormat::Pack12 => "PACK12",
-        PixelFormat::Rgba8888 => "RGBA8888",
-        PixelFormat::Rgb161616 => "RGB161616",
-        PixelFormat::RgbF16p => "RGBF16F16F16p",
-        PixelFormat::BgrF16p => "BGRF16F16F16p",
-        PixelFormat::RgbF16i => "RGBF16F16F16i",
-        PixelFormat::BgrF16i => "BGRF16F16F16i",
-        PixelFormat::GrayF16 => "GRAYF16",
-        PixelFormat::Jpeg => "JPEG",
-    }
-}
-
 /// Width and height must be multiples of these: chroma is shared by neighbours, packed samples share bytes.
 pub(super) fn grain(format: PixelFormat) -> (u32, u32) {
     match format {
@@ -92,19 +26,6 @@ pub(super) fn grain(format: PixelFormat) -> (u32, u32) {
         PixelFormat::Pack10 => (4, 1),
         _ => (1, 1),
     }
-}
-
-/// Whether a pixel takes more than three bytes.
-pub(super) fn is_wide(format: PixelFormat) -> bool {
-    matches!(
-        format,
-        PixelFormat::Rgba8888
-            | PixelFormat::Rgb161616
-            | PixelFormat::RgbF16p
-            | PixelFormat::BgrF16p
-            | PixelFormat::RgbF16i
-            | PixelFormat::BgrF16i
-    )
 }
 
 /// The picture in a layout. `None` for JPEG, which is no layout of pixels.
@@ -138,7 +59,7 @@ pub(super) fn layout(picture: &Rgb, format: PixelFormat) -> Option<Vec<u8>> {
         PixelFormat::Yuv444i => picture.pixels().flat_map(yuv).collect(),
         PixelFormat::Yuv422p => {
             let chroma = |c: usize| shared(picture, 2, 1).map(move |pixel| yuv(pixel)[c]);
-            picture.pixels().map(luma).chain(chroma(1)).chain(chroma(2)).collect()
+            picture.pixels().map(video_luma).chain(chroma(1)).chain(chroma(2)).collect()
         }
         PixelFormat::Yuv422i => {
             let pairs = picture.bytes.as_chunks::<6>().0.iter();
@@ -146,20 +67,20 @@ pub(super) fn layout(picture: &Rgb, format: PixelFormat) -> Option<Vec<u8>> {
                 .zip(shared(picture, 2, 1))
                 .flat_map(|([r0, g0, b0, r1, g1, b1], mean)| {
                     let [_, u, v] = yuv(mean);
-                    [luma([*r0, *g0, *b0]), u, luma([*r1, *g1, *b1]), v]
+                    [video_luma([*r0, *g0, *b0]), u, video_luma([*r1, *g1, *b1]), v]
                 })
                 .collect()
         }
         PixelFormat::Yuv420p => {
             let chroma = |c: usize| shared(picture, 2, 2).map(move |pixel| yuv(pixel)[c]);
-            picture.pixels().map(luma).chain(chroma(1)).chain(chroma(2)).collect()
+            picture.pixels().map(video_luma).chain(chroma(1)).chain(chroma(2)).collect()
         }
         PixelFormat::Nv12 | PixelFormat::Nv21 => {
             let chroma = shared(picture, 2, 2).flat_map(|pixel| {
                 let [_, u, v] = yuv(pixel);
                 if format == PixelFormat::Nv12 { [u, v] } else { [v, u] }
             });
-            picture.pixels().map(luma).chain(chroma).collect()
+            picture.pixels().map(video_luma).chain(chroma).collect()
         }
         PixelFormat::Jpeg => return None,
     })
@@ -209,50 +130,38 @@ fn shared(picture: &Rgb, x: usize, y: usize) -> impl Iterator<Item = [u8; 3]> + 
     })
 }
 
-/// Brightness, BT.601.
-fn luma(pixel: [u8; 3]) -> u8 {
+/// Brightness, 0 to 255: 0.299, 0.587 and 0.114 in 16 bits of fraction.
+fn luma([r, g, b]: [u8; 3]) -> u8 {
+    ((19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b) + (1 << 15)) >> 16) as u8
+}
+
+fn video_luma(pixel: [u8; 3]) -> u8 {
     yuv(pixel)[0]
 }
 
-/// BT.601, full range, in 16 bits of fraction.
+/// BT.601 in video range (luma 16 to 235, chroma 16 to 240), in 16 bits of fraction.
 fn yuv([r, g, b]: [u8; 3]) -> [u8; 3] {
     let (r, g, b) = (i32::from(r), i32::from(g), i32::from(b));
-    let scaled = |sum: i32, zero: i32| ((sum + (1 << 15)) >> 16).saturating_add(zero).clamp(0, 255) as u8;
+    let scaled = |sum: i32, zero: i32| (((sum + (1 << 15)) >> 16) + zero) as u8;
     [
-        scaled(19_595 * r + 38_470 * g + 7_471 * b, 0),
-        scaled(-11_059 * r - 21_709 * g + 32_768 * b, 128),
-        scaled(32_768 * r - 27_439 * g - 5_329 * b, 128),
+        scaled(16_829 * r + 33_039 * g + 6_416 * b, 16),
+        scaled(-9_714 * r - 19_070 * g + 28_784 * b, 128),
+        scaled(28_784 * r - 24_103 * g - 4_681 * b, 128),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Geometry;
 
-    /// Bytes of each layout for one picture, by the table of wire.md section 6.
     #[test]
-    fn lengths_are_those_of_the_table() {
+    fn lengths_are_those_of_the_geometry() {
         let picture = Rgb { width: 8, height: 4, bytes: (0..96).collect() };
-        for format in FORMATS {
+        for format in PixelFormat::ALL {
             let Some(bytes) = layout(&picture, format) else { continue };
-            let sixteenths = match format {
-                PixelFormat::Bgr888p | PixelFormat::Rgb888p | PixelFormat::Bgr888i | PixelFormat::Rgb888i => 48,
-                PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::Yuv420p | PixelFormat::Pack12 => 24,
-                PixelFormat::Yuv422i | PixelFormat::Yuv422p => 32,
-                PixelFormat::Yuv444p | PixelFormat::Yuv444i => 48,
-                PixelFormat::Yuv400p | PixelFormat::Gray8 | PixelFormat::Raw8 => 16,
-                PixelFormat::Raw16 | PixelFormat::Raw14 | PixelFormat::Raw12 | PixelFormat::Raw10 => 32,
-                PixelFormat::GrayF16 => 32,
-                PixelFormat::Pack10 => 20,
-                PixelFormat::Rgba8888 => 64,
-                PixelFormat::Rgb161616
-                | PixelFormat::RgbF16p
-                | PixelFormat::BgrF16p
-                | PixelFormat::RgbF16i
-                | PixelFormat::BgrF16i => 96,
-                PixelFormat::Jpeg => unreachable!("has no layout"),
-            };
-            assert_eq!(bytes.len(), 32 * sixteenths / 16, "{}", name(format));
+            let geometry = Geometry::tight(format, 8, 4).expect("a picture");
+            assert_eq!(Some(bytes.len()), geometry.byte_len(), "{format}");
         }
     }
 
@@ -262,9 +171,9 @@ mod tests {
         let of = |format| layout(&red, format).expect("a layout of pixels");
         assert_eq!(of(PixelFormat::Bgr888p)[16..], [255; 8]);
         assert_eq!(of(PixelFormat::Bgr888i)[..3], [0, 0, 255]);
-        assert_eq!(of(PixelFormat::Nv12)[8..], [85, 255, 85, 255]);
-        assert_eq!(of(PixelFormat::Nv21)[8..], [255, 85, 255, 85]);
-        assert_eq!(of(PixelFormat::Yuv422i)[..4], [76, 85, 76, 255]);
+        assert_eq!(of(PixelFormat::Nv12)[8..], [90, 240, 90, 240]);
+        assert_eq!(of(PixelFormat::Nv21)[8..], [240, 90, 240, 90]);
+        assert_eq!(of(PixelFormat::Yuv422i)[..4], [81, 90, 81, 240]);
         assert_eq!(of(PixelFormat::Raw12)[..2], 0x4c4_u16.to_le_bytes());
         assert_eq!(of(PixelFormat::Pack12)[..3], [0x4c, 0x4c, 0x44]);
         assert_eq!(of(PixelFormat::Pack10)[..5], [76, 76, 76, 76, 0b0101_0101]);

@@ -8,7 +8,7 @@ use super::bitstream;
 use super::config::{Coding, SimConfig, SimError};
 use super::pixels::{self, Rgb};
 use super::scene::Scene;
-use crate::frame::Detection;
+use crate::frame::{Detection, Geometry};
 
 /// What a payload may take of memory, all of a reel together.
 const BUDGET: usize = 64 << 20;
@@ -52,12 +52,14 @@ impl Reel {
     /// The configuration contradicts itself, or its folder has no pictures that can be used.
     pub fn new(config: &SimConfig) -> Result<Self, SimError> {
         config.check()?;
-        let pixels = config.size.0 as usize * config.size.1 as usize;
+        let (width, height) = config.size;
+        let pixels = width as usize * height as usize;
+        // What a still takes, or more.
         let len = match config.format {
-            // Never larger than this, so that two of them fit into any budget.
-            Coding::Pixels(format) => 6 * pixels / if pixels::is_wide(format) { 1 } else { 2 },
-            Coding::H264 | Coding::H265 => pixels / 8,
+            Coding::Pixels(format) => Geometry::tight(format, width, height).ok().and_then(|tight| tight.byte_len()),
+            Coding::H264 | Coding::H265 => Some(pixels / 8),
         };
+        let len = len.unwrap_or(3 * pixels);
         let files = config.images.as_deref().map(list).transpose()?;
         let frames = match &files {
             Some(files) if files.len().saturating_mul(len) > IMAGES_BUDGET => {

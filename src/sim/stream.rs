@@ -136,7 +136,8 @@ impl Turn {
 /// * where bytes are missing, fewer bytes than that follow before the next header, and that header is whole;
 /// * the end of a header is missing only where the bytes behind it do not complete it;
 /// * a header promises a wrong size only directly behind an intact frame of the same connection, so that the sizes
-///   of its neighbours show it.
+///   of its neighbours show it; and never a smaller one for H.264 and H.265, where neither a size that is the same
+///   every time nor a mark at the end shows it.
 #[derive(Debug)]
 pub struct Stream {
     reel: Arc<Reel>,
@@ -381,6 +382,7 @@ impl Stream {
                     // More than a receiver allows, unless it was told to; eight digits fit every dialect.
                     0 => 99_999_999,
                     1..4 => payload + 1 + self.random.below(payload),
+                    _ if self.reel.config().format.has_no_end() => payload + 1 + self.random.below(payload),
                     _ => 1 + self.random.below(payload - 1),
                 };
                 header = self.header(&truth, promised, detections.len(), &[]);
@@ -476,12 +478,13 @@ fn overflowing_detections(time: DeviceTime, payload_len: usize, detections: &mut
 
 /// A detection as its text says it: percent with one decimal, edges with four.
 fn as_printed(detection: &Detection) -> Detection {
-    let round = |value: f32, to: f64| ((f64::from(value) * to).round() / to) as f32;
-    let edge = |value| round(value, 1e4);
+    let number = |text: String| -> f64 { text.parse().expect("it was printed from a number") };
+    let edge = |value: f32| number(format!("{value:.4}")) as f32;
+    let percent = number(format!("{:.1}", f64::from(detection.confidence) * 100.0));
     let BBox { xmin, ymin, xmax, ymax } = detection.bbox;
     Detection {
         label: detection.label,
-        confidence: round(detection.confidence, 1e3),
+        confidence: (percent / 100.0) as f32,
         bbox: BBox { xmin: edge(xmin), ymin: edge(ymin), xmax: edge(xmax), ymax: edge(ymax) },
     }
 }
