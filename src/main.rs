@@ -1,3 +1,16 @@
 //! oaktap: parse, log, run, exit code.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    cli.log();
+    match cli.run() {
+        Ok(outcome) => outcome.into(),
+        Err(error) => cli::present::failure(&error),
+    }
+}

@@ -1,0 +1,143 @@
+//! The words of the program: what can be asked, and who answers.
+
+mod completions;
+mod detections;
+mod live;
+mod man;
+pub(crate) mod present;
+mod signals;
+mod simulate;
+mod source_args;
+mod values;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use signals::Stop;
+
+/// Receives, shows and measures the stream of Luxonis OAK PoE cameras in standalone mode.
+///
+/// Results go to standard output, everything else to standard error.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Print a summary with the whole ledger as one line of JSON on standard output at the end
+    #[arg(long, global = true, help_heading = "Output")]
+    json: bool,
+
+    /// Say more about what happens; twice for every detail
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all went well, 1 failed, 2 wrong usage, 3 finished, but frames were lost or \
+                          damaged on the way.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the detections of each frame as one line of JSON
+    Detections(detections::DetectionsArgs),
+    /// Simulate cameras on real sockets
+    Simulate(simulate::SimulateArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page
+    Man(man::ManArgs),
+}
+
+/// What every command is given beside its own arguments.
+#[derive(Debug)]
+pub(crate) struct Ctx {
+    /// A summary document is wanted on standard output.
+    pub(crate) json: bool,
+    /// Whether the user asked to stop.
+    pub(crate) stop: Stop,
+}
+
+/// How a command that did not fail went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All went well.
+    Done,
+    /// It finished, but frames were lost or damaged.
+    Lossy,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Lossy => Self::from(3),
+        }
+    }
+}
+
+/// When to stop without being told.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Until {
+    /// Stop after so many frames
+    #[arg(long, value_name = "N", help_heading = "When to stop", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: Option<u64>,
+
+    /// Stop after this time: 10s, 500ms, 2min, 1h
+    #[arg(long, value_name = "TIME", help_heading = "When to stop", value_parser = values::duration)]
+    pub(crate) duration: Option<Duration>,
+}
+
+impl Cli {
+    /// Sends log lines to standard error, as many as were asked for.
+    pub(crate) fn log(&self) {
+        let level = match self.verbose {
+            0 => tracing::Level::WARN,
+            1 => tracing::Level::INFO,
+            _ => tracing::Level::DEBUG,
+        };
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal() && !plain)
+            .with_target(false)
+            .init();
+    }
+
+    /// Does what was asked.
+    pub(crate) fn run(self) -> anyhow::Result<Outcome> {
+        let ctx = Ctx { json: self.json, stop: Stop::default() };
+        match self.command {
+            Command::Detections(args) => detections::run(&ctx, &args),
+            Command::Simulate(args) => simulate::run(&ctx, &args),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_argument_contradicts_another() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_stop_conditions_are_understood() {
+        let cli =
+            Cli::try_parse_from(["oaktap", "detections", "sim:", "--frames", "3", "--duration", "1.5s", "--json"]);
+        let Ok(Cli { json: true, command: Command::Detections(args), .. }) = cli else { panic!("{cli:?}") };
+        assert_eq!((args.until.frames, args.until.duration), (Some(3), Some(Duration::from_millis(1500))));
+        for wrong in [["--frames", "0"], ["--duration", "10"], ["--duration", "s"]] {
+            assert!(Cli::try_parse_from(["oaktap", "detections", "sim:"].iter().chain(&wrong)).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What people and programs are told: errors, notes, tables with units, JSON.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use oaktap::source::{Class, SourceError};
+use oaktap::stats::Summary;
+use serde::Serialize;
+
+/// The arguments make no sense together: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// An error, and what to do next.
+#[derive(Debug)]
+struct Advised {
+    error: anyhow::Error,
+    help: &'static str,
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Advised {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Adds what to do next.
+pub(crate) fn advised(error: anyhow::Error, help: &'static str) -> anyhow::Error {
+    Advised { error, help }.into()
+}
+
+/// Text that may come from the network, for a terminal: control characters are written out, but for line ends.
+pub(crate) fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { clean.extend(c.escape_default()) } else { clean.push(c) }
+    }
+    clean
+}
+
+/// One note on standard error. If nobody can read it, there is nobody to tell.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+}
+
+/// Tells why it failed and what to do next.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    say(&explanation(error));
+    let usage = error.chain().any(|cause| {
+        cause.is::<Usage>() || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == Class::Usage)
+    });
+    ExitCode::from(if usage { 2 } else { 1 })
+}
+
+fn explanation(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}");
+    for cause in error.chain().skip(1) {
+        text.push_str("\n  because ");
+        text.push_str(&cause.to_string());
+    }
+    let help = error.chain().find_map(|cause| {
+        let advised = cause.downcast_ref::<Advised>().map(|advised| advised.help);
+        advised.or_else(|| cause.downcast_ref::<Arc<SourceError>>()?.help())
+    });
+    let usage = error.chain().any(|cause| cause.is::<Usage>()).then_some("`oaktap --help` and `oaktap COMMAND --help`");
+    if let Some(help) = help.or(usage) {
+        text.push_str("\nhelp: ");
+        text.push_str(help);
+    }
+    text
+}
+
+/// Puts a result on standard output. When its reader has left, that is no failure.
+pub(crate) fn result(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("standard output cannot be written"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What `--json` prints at the end.
+#[derive(Debug, Serialize)]
+pub(crate) struct Document<'a, T> {
+    /// What was asked.
+    pub(crate) command: &'static str,
+    /// What every camera did.
+    pub(crate) cameras: &'a [T],
+}
+
+/// Prints a document as one line: `{"summary": ...}`, so that it can be told from the lines before it.
+pub(crate) fn document<T: Serialize>(document: &T) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        summary: &'a T,
+    }
+    result(json(&Line { summary: document })?.as_bytes())
+}
+
+/// One line of JSON that is safe to look at: names in it come from the network.
+pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<String> {
+    let text = serde_json::to_string(value)?;
+    let mut line = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        // Only strings can contain these, and there an escape means the same.
+        if c.is_control() { write!(line, "\\u{:04x}", u32::from(c))? } else { line.push(c) }
+    }
+    line.push('\n');
+    Ok(line)
+}
+
+/// The ledgers of all cameras on standard error, one row each.
+pub(crate) fn table(cameras: &[Summary]) {
+    say(&rows(cameras));
+}
+
+const HEADINGS: [&str; 13] = [
+    "camera",
+    "frames",
+    "shown",
+    "damaged",
+    "lost",
+    "missing",
+    "stale",
+    "dropped",
+    "MB",
+    "fps",
+    "Mbit/s",
+    "latency p50",
+    "p99",
+];
+
+fn rows(cameras: &[Summary]) -> String {
+    let mut table = vec![HEADINGS.map(str::to_owned)];
+    table.extend(cameras.iter().map(row));
+    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &table {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            // Names to the left, numbers to the right.
+            let pad = " ".repeat(width - cell.chars().count());
+            let (before, after) = if column == 0 { ("", pad.as_str()) } else { (pad.as_str(), "") };
+            let gap = if column == 0 { "" } else { "  " };
+            text.extend([gap, before, cell, after]);
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    for camera in cameras {
+        for remark in remarks(camera) {
+            text.extend([camera.name.as_str(), ": ", remark.as_str(), "\n"]);
+        }
+    }
+    text.truncate(text.trim_end().len());
+    printable(&text)
+}
+
+fn row(camera: &Summary) -> [String; 13] {
+    let frames = &camera.frames;
+    let dropped: u64 = camera.lanes.iter().map(|lane| lane.dropped).sum();
+    let latency = |at: fn(&oaktap::stats::LatencySummary) -> u64| {
+        camera
+            .latency_us
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |latency| format!("{:.2} ms", at(latency) as f64 / 1e3))
+    };
+    [
+        printable(&camera.name),
+        frames.received.to_string(),
+        frames.shown.to_string(),
+        frames.withdrawn.to_string(),
+        frames.lost.to_string(),
+        frames.missing.to_string(),
+        frames.stale.to_string(),
+        dropped.to_string(),
+        format!("{:.1}", camera.bytes.received as f64 / 1e6),
+        format!("{:.1}", camera.fps),
+        format!("{:.1}", camera.mbit_s),
+        latency(|latency| latency.p50),
+        latency(|latency| latency.p99),
+    ]
+}
+
+/// What is worth a line of its own.
+fn remarks(camera: &Summary) -> Vec<String> {
+    let lanes = camera.lanes.iter().filter(|lane| lane.dropped > 0).map(|lane| {
+        let judgement = if lane.keeps { "it was to keep them all" } else { "older than what came next" };
+        format!("lane {}: {} of {} frames dropped, {judgement}", lane.name, lane.dropped, lane.offered)
+    });
+    let counted = [
+        (camera.reconnects, "reconnects"),
+        (camera.reboots, "reboots of the camera"),
+        (camera.resyncs, "times that the place of the next header was lost"),
+        (camera.bytes.skipped, "bytes skipped"),
+        (camera.bad_detections, "frames with detections that could not be read to their end"),
+        (camera.dropped_by_camera, "frames dropped by the camera itself"),
+    ];
+    let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let books = (!camera.balances).then(|| "the books do not balance: this is a bug of oaktap".to_owned());
+    counted.chain(lanes).chain(books).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use oaktap::stats::Stats;
+
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\x1b[31m\u{9b}b\nc\r"), "a\\u{1b}[31m\\u{9b}b\nc\\r");
+        assert_eq!(json(&"a\u{9b}\x1b\u{7f}").unwrap(), "\"a\\u009b\\u001b\\u007f\"\n");
+    }
+
+    #[test]
+    fn an_error_tells_its_causes_and_what_to_do() {
+        let error = advised(anyhow::Error::new(io::Error::other("no such thing")).context("it failed"), "do that");
+        let error = error.context("nothing works");
+        assert_eq!(
+            explanation(&error),
+            "error: nothing works\n  because it failed\n  because no such thing\nhelp: do that"
+        );
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_tells_what_is_odd() {
+        let quiet = Stats::default().summary("tcp://192.168.1.50:5000");
+        let mut stats = Stats::default();
+        stats.reboots = 2;
+        let odd = stats.summary("b");
+        let text = rows(&[quiet, odd]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        for heading in ["frames", "damaged", "Mbit/s", "p99"] {
+            let end = lines[0].find(heading).unwrap() + heading.len();
+            for row in &lines[1..3] {
+                let cell = &row[..end];
+                assert!(cell.ends_with(['0', '-']) && !row[end..].starts_with(['0', '.']), "{heading}: {text}");
+            }
+        }
+        assert_eq!(lines[3], "b: 2 reboots of the camera");
+    }
+}
