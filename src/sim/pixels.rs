@@ -153,7 +153,8 @@ fn yuv([r, g, b]: [u8; 3]) -> [u8; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Geometry;
+    use crate::convert::{Converter, PackedOrder};
+    use crate::frame::{Frame, Geometry};
 
     #[test]
     fn lengths_are_those_of_the_geometry() {
@@ -178,5 +179,30 @@ mod tests {
         assert_eq!(of(PixelFormat::Pack12)[..3], [0x4c, 0x4c, 0x44]);
         assert_eq!(of(PixelFormat::Pack10)[..5], [76, 76, 76, 76, 0b0101_0101]);
         assert_eq!(of(PixelFormat::RgbF16i)[..2], f16::from_f32(255.0).to_le_bytes());
+    }
+
+    /// What is encoded here is seen there: each layout through the converter is the same picture again.
+    #[test]
+    fn the_converter_reads_every_layout_back() {
+        let colours = [[200, 60, 30], [40, 160, 220], [90, 90, 90], [16, 240, 16]];
+        let bytes = (0..16 * 8).flat_map(|at| colours[at % 16 / 4]).collect();
+        let picture = Rgb { width: 16, height: 8, bytes };
+        for format in PixelFormat::ALL {
+            // Depth is shown in false colours.
+            let Some(payload) = layout(&picture, format).filter(|_| format != PixelFormat::Raw16) else { continue };
+            let geometry = Geometry::tight(format, 16, 8).ok();
+            let mut frame = Frame::default();
+            frame.geometry = geometry;
+            frame.payload_mut(payload.len()).copy_from_slice(&payload);
+            let (mut converter, mut rgb) = (Converter::new(), Vec::new());
+            converter.packed(&frame, PackedOrder::Rgb, &mut rgb).expect("a layout of pixels");
+            let all = rgb.as_chunks::<3>().0;
+            let is_gray = all.iter().all(|[r, g, b]| r == g && g == b);
+            for (seen, was) in all.iter().zip(picture.pixels()) {
+                let was = if is_gray { [luma(was); 3] } else { was };
+                let near = seen.iter().zip(was).all(|(seen, was)| seen.abs_diff(was) <= 3);
+                assert!(near, "{format}: {was:?} is seen as {seen:?}");
+            }
+        }
     }
 }
