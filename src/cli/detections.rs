@@ -93,7 +93,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     printed.map(|()| outcome)
 }
 
-/// Prints until it is over. The lane ends with it: what comes later was not asked for.
+/// Prints until it is over. The lane ends then: what comes later was not asked for, and is no loss.
 fn print(live: &Live, taker: Taker<Arc<Frame>>, args: &DetectionsArgs, style: &Style) -> anyhow::Result<()> {
     let mut numbering = Numbering::default();
     let mut explained = Explained::new(args.source.overrides());
@@ -113,6 +113,7 @@ fn print(live: &Live, taker: Taker<Arc<Frame>>, args: &DetectionsArgs, style: &S
             Err(error) => return Err(anyhow::Error::new(error).context("standard output cannot be written")),
         }
     }
+    drop(taker);
     Ok(())
 }
 

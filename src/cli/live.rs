@@ -43,8 +43,16 @@ impl Live {
             .build()
             .context("the threads that receive cannot be started")?;
         let options = args.session_options();
+        let mut simulated = 0;
         let start = |(spec, outlets): (SourceSpec, Outlets)| {
-            let session = Session::start(spec.to_string(), spec, options.clone(), outlets, runtime.handle());
+            let name = match &spec {
+                SourceSpec::Tcp { .. } => spec.to_string(),
+                SourceSpec::Sim(_) => {
+                    simulated += 1;
+                    format!("sim-{simulated}")
+                }
+            };
+            let session = Session::start(name, spec, options.clone(), outlets, runtime.handle());
             let reason = Reason::default();
             runtime.spawn(tell(session.name().to_owned(), session.changes(), Arc::clone(&reason)));
             (session, reason)
@@ -152,7 +160,7 @@ impl Explained {
         let (_, geometry) = interpreter.interpret(frame.payload());
         // It may know it better: from the stream itself.
         if geometry == frame.geometry && !interpreter.because().is_empty() {
-            present::say(&format!("frames of {} bytes: {}", frame.payload().len(), interpreter.because()));
+            present::say(interpreter.because());
         }
     }
 }
