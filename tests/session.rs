@@ -61,7 +61,7 @@ impl Bench {
         self.session.wait().expect("it was asked to end");
         assert!(self.session.ended());
         while self.live.try_take().is_some() {}
-        assert!(self.live.recv().is_none() && self.kept.try_take().is_none_or(|_| true), "the lanes have ended");
+        assert!(self.live.recv().is_none(), "the lanes have ended");
         let stats = self.session.stats();
         assert!(stats.balances(), "{stats:?}");
         assert_eq!(stats.frames.pending, 0);
@@ -105,10 +105,10 @@ fn message(ms: u32) -> Vec<u8> {
     bytes
 }
 
+/// In one write, so that a camera that is closed meanwhile has said everything or nothing.
 fn send(camera: &mut TcpStream, times_ms: impl IntoIterator<Item = u32>) {
-    for ms in times_ms {
-        camera.write_all(&message(ms)).unwrap();
-    }
+    let bytes: Vec<u8> = times_ms.into_iter().flat_map(message).collect();
+    camera.write_all(&bytes).unwrap();
 }
 
 fn accept(listener: &TcpListener) -> TcpStream {
@@ -207,7 +207,8 @@ fn a_refused_port_is_retried_until_it_is_back() {
 #[test]
 fn a_camera_that_serves_somebody_else_is_silent_until_it_does_not() {
     let (listener, address) = listener();
-    let bench = Bench::at(address, options());
+    let timeouts = Timeouts { first_byte: options().timeouts.first_byte, ..patient().timeouts };
+    let bench = Bench::at(address, SessionOptions { timeouts, ..patient() });
     let mut camera = accept(&listener);
     let state = bench.reach("silent", |state| matches!(state, SessionState::Silent));
     assert_eq!(state.to_string(), "connected but silent: another client may hold the camera");
@@ -232,7 +233,8 @@ fn a_stream_that_stands_still_is_stalled_then_lost_then_connected_again() {
         bench.live();
     }
     let stats = bench.end();
-    assert_eq!((stats.frames.confirmed, stats.frames.missing, stats.connections), (20, 0, 2));
+    assert_eq!((stats.frames.confirmed, stats.frames.missing), (20, 0));
+    assert!(stats.connections >= 2, "on a busy machine the second can be lost as well before we leave");
 }
 
 #[test]
