@@ -115,3 +115,35 @@ fn the_cameras_own_program_is_received_bit_for_bit() {
         }
     }
 }
+
+#[test]
+fn the_real_program_says_the_same() {
+    for (frames, piece) in [(30, 0), (10, 1448), (3, 7)] {
+        let Some(camera) = Camera::start(frames, piece) else { return };
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_oaktap"))
+            .args([
+                "detections",
+                &format!("tcp://127.0.0.1:{}", camera.port),
+                "--hash",
+                "--frames",
+                &frames.to_string(),
+            ])
+            .output()
+            .expect("it starts");
+        let said = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{}\n{said}", String::from_utf8_lossy(&output.stderr));
+        let sent = camera.sent();
+        let lines: Vec<serde_json::Value> =
+            said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!((lines.len(), sent.len()), (frames, frames), "pieces of {piece}");
+        for (line, truth) in lines.iter().zip(&sent) {
+            assert_eq!((&line["sha256"], &line["device_time_us"]), (&truth["sha256"], &truth["device_time_us"]));
+            assert_eq!((&line["width"], &line["height"]), (&640.into(), &352.into()));
+            let labels = |list: &serde_json::Value, key: &dyn Fn(&serde_json::Value) -> serde_json::Value| {
+                list.as_array().expect("a list").iter().map(key).collect::<Vec<_>>()
+            };
+            let said = labels(&line["detections"], &|one| one["label"].clone());
+            assert_eq!(said, labels(&truth["detections"], &|one| one[0].clone()));
+        }
+    }
+}
