@@ -15,7 +15,7 @@ use std::{io, thread};
 
 use crate::convert::Converter;
 use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Geometry, PayloadKind, Picture, Pool};
+use crate::frame::{Dialect, Frame, Geometry, Interpreter, PayloadKind, Picture, Pool};
 use crate::hub::{Lane, Policy, RecvTimeoutError, Taker, lane};
 use crate::net::clock::received_now;
 use crate::overlay::{Overlay, Style};
@@ -24,6 +24,9 @@ use crate::stats::Ledger;
 
 /// How long a view sleeps at most before it looks what it is asked for, while no frame comes.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long a snapshot waits for a frame: 2 s.
+const NOTHING_NS: u64 = 2_000_000_000;
 
 /// What is asked of a view.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,8 +144,10 @@ impl View {
             overlay: Overlay::new(parts.style.clone()),
             held: None,
             look: wish.look(),
+            shown_ns: 0,
             steps: 0,
             snapshots: 0,
+            waits_since_ns: None,
             bytes: 0,
             writers: Vec::new(),
             parts,
@@ -189,8 +194,6 @@ impl Drop for View {
 struct Held {
     frame: Arc<Frame>,
     drawn: bool,
-    /// Whether it is intact, once that is known.
-    intact: Option<bool>,
 }
 
 struct Worker {
@@ -202,9 +205,13 @@ struct Worker {
     held: Option<Held>,
     /// How the last picture was drawn.
     look: (bool, bool, f32),
+    /// When the last byte of the newest frame that was shown came.
+    shown_ns: u64,
     /// Steps and snapshots that were asked for and are done.
     steps: u64,
     snapshots: u64,
+    /// Since when a snapshot waits for a frame.
+    waits_since_ns: Option<u64>,
     /// Size of the last picture.
     bytes: usize,
     writers: Vec<JoinHandle<()>>,
@@ -223,10 +230,16 @@ impl Worker {
                 next.ok()
             };
             let Some(wish) = *locked(&self.shared.wish) else { break };
-            if let Some(frame) = frame {
-                self.frame(frame, wish);
+            // Drained always: nothing is to be held there.
+            let confirmed = std::iter::from_fn(|| self.parts.kept.try_take()).last();
+            match (frame, &confirmed) {
+                (_, Some(frame)) if wish.paused => self.stand_still(Arc::clone(frame), wish),
+                (Some(frame), _) if !wish.paused => {
+                    self.held = None;
+                    self.show(&frame, wish);
+                }
+                _ => {}
             }
-            let confirmed = self.confirmed();
             if wish.snapshots != self.snapshots {
                 self.snapshot(confirmed, wish);
             }
@@ -238,23 +251,30 @@ impl Worker {
         }
     }
 
-    /// Shows a frame that has just come, if it is to be shown.
-    fn frame(&mut self, frame: Arc<Frame>, wish: Wish) {
-        if wish.paused && self.held.is_some() && wish.steps == self.steps {
-            return;
-        }
+    /// Shows a frame that has just come, if anybody looks.
+    fn show(&mut self, frame: &Frame, wish: Wish) {
         self.steps = wish.steps;
-        self.held = None;
+        self.shown_ns = frame.received.mono_ns;
         if wish.seen
-            && let Some(picture) = self.picture(&frame, wish)
+            && let Some(picture) = self.picture(frame, wish)
         {
             let latency_us = received_now().mono_ns.saturating_sub(frame.received.mono_ns) / 1000;
             self.parts.ledger.update(|stats| stats.picture(frame.stale, latency_us));
             self.offer(picture);
         }
-        if wish.paused {
-            self.held = Some(Held { frame, drawn: wish.seen, intact: None });
+    }
+
+    /// A paused view stands still at an intact frame, so that what is looked at can be saved; never at an older one than
+    /// was shown before.
+    fn stand_still(&mut self, frame: Arc<Frame>, wish: Wish) {
+        if frame.received.mono_ns < self.shown_ns || (self.held.is_some() && wish.steps == self.steps) {
+            return;
         }
+        if frame.received.mono_ns > self.shown_ns {
+            self.show(&frame, wish);
+        }
+        self.steps = wish.steps;
+        self.held = Some(Held { frame, drawn: wish.seen });
     }
 
     /// Draws the frame that is held again when it is to look different.
@@ -269,36 +289,18 @@ impl Worker {
         }
     }
 
-    /// The newest frame that has proved to be intact since this was asked last.
-    fn confirmed(&mut self) -> Option<Arc<Frame>> {
-        let mut newest = None;
-        while let Some(frame) = self.parts.kept.try_take() {
-            if let Some(held) = &mut self.held
-                && held.intact.is_none()
-                && frame.received.mono_ns >= held.frame.received.mono_ns
-            {
-                held.intact = Some(Arc::ptr_eq(&frame, &held.frame));
-            }
-            newest = Some(frame);
-        }
-        newest
-    }
-
     /// Writes what is shown, or the next intact frame while the picture moves.
     fn snapshot(&mut self, confirmed: Option<Arc<Frame>>, wish: Wish) {
-        let frame = match &self.held {
-            Some(Held { frame, intact: Some(true), .. }) => Arc::clone(frame),
-            Some(Held { intact: Some(false), .. }) => {
+        let Some(frame) = self.held.as_ref().map(|held| Arc::clone(&held.frame)).or(confirmed) else {
+            let now_ns = received_now().mono_ns;
+            if now_ns - *self.waits_since_ns.get_or_insert(now_ns) > NOTHING_NS {
+                self.waits_since_ns = None;
                 self.snapshots = wish.snapshots;
-                self.note("this picture is damaged and was not saved: step on with `.`".to_owned());
-                return;
+                self.note(format!("{}: nothing saved, no intact picture comes", self.parts.name));
             }
-            Some(Held { intact: None, .. }) => return,
-            None => match confirmed {
-                Some(frame) => frame,
-                None => return,
-            },
+            return;
         };
+        self.waits_since_ns = None;
         self.snapshots = wish.snapshots;
         let Some(picture) = self.picture(&frame, wish) else { return };
         let Parts { name, style, overrides, snapshots, notes, wake, .. } = &self.parts;
@@ -324,6 +326,16 @@ impl Worker {
         }
     }
 
+    /// Says what payloads are taken for, and why.
+    fn explain(&self, frame: &Frame) {
+        let mut interpreter = Interpreter::new(self.parts.overrides);
+        let (_, geometry) = interpreter.interpret(frame.payload());
+        // The stream itself may have said it.
+        if geometry == frame.geometry && !interpreter.because().is_empty() {
+            self.note(format!("{}: {}", self.parts.name, interpreter.because()));
+        }
+    }
+
     fn note(&self, note: String) {
         // Nobody reads notes once the window is gone.
         let _ = self.parts.notes.send(note);
@@ -339,11 +351,15 @@ impl Worker {
     fn picture(&mut self, frame: &Frame, wish: Wish) -> Option<Arc<Picture>> {
         let mut picture = self.parts.pool.lease(self.bytes);
         let converted = self.converter.picture(frame, &mut picture);
-        {
+        let look = Look { dialect: frame.dialect, kind: frame.kind, geometry: frame.geometry };
+        let news = {
             let mut health = locked(&self.shared.health);
-            health.last = Some(Look { dialect: frame.dialect, kind: frame.kind, geometry: frame.geometry });
             health.failed += u64::from(converted.is_err());
             health.error = converted.as_ref().err().map(ToString::to_string);
+            health.last.replace(look) != Some(look)
+        };
+        if news {
+            self.explain(frame);
         }
         converted.ok()?;
         self.bytes = size_of_val(picture.words());
@@ -395,8 +411,15 @@ mod tests {
             Self { live, kept, view, notes, ledger, folder, sent: 0 }
         }
 
-        /// A grey frame of 160x120 with a box around the middle, sent to the view.
+        /// A grey frame of 160x120 with a box around the middle, sent to the view; it proves to be intact.
         fn send(&mut self) -> Arc<Frame> {
+            let frame = self.send_provisional();
+            self.kept.offer(Arc::clone(&frame));
+            frame
+        }
+
+        /// As [`Self::send`], and nobody knows yet whether it is intact.
+        fn send_provisional(&mut self) -> Arc<Frame> {
             self.sent += 1;
             let mut frame = Frame::default();
             frame.id = self.sent;
@@ -408,6 +431,16 @@ mod tests {
             let frame = Arc::new(frame);
             self.live.offer(Arc::clone(&frame));
             frame
+        }
+
+        /// The next note that is not about the layout.
+        fn noted(&self) -> String {
+            loop {
+                let note = self.notes.recv_timeout(Duration::from_secs(60)).expect("a note");
+                if !note.starts_with("cam: ") {
+                    return note;
+                }
+            }
         }
 
         fn seen(&self) -> Arc<Picture> {
@@ -464,24 +497,22 @@ mod tests {
     fn snapshots_are_of_intact_frames() {
         let mut bench = Bench::new();
         bench.view.wish(|wish| wish.snapshots += 1);
-        let provisional = bench.send();
+        let provisional = bench.send_provisional();
         bench.seen();
-        assert!(bench.notes.try_recv().is_err(), "nothing is intact yet");
+        assert!(bench.folder.path().read_dir().expect("a folder").next().is_none(), "nothing is intact yet");
         bench.kept.offer(provisional);
-        let note = bench.notes.recv_timeout(Duration::from_secs(60)).expect("a note");
+        let note = bench.noted();
         let path = note.strip_prefix("saved ").expect("a path");
         assert!(path.starts_with(bench.folder.path().to_str().unwrap()));
         assert_eq!(image::open(path).expect("a picture").into_rgb8().get_pixel(0, 0).0, [1; 3]);
 
         bench.view.wish(|wish| wish.paused = true);
-        let damaged = bench.send();
-        bench.seen();
+        bench.send_provisional();
+        let intact = bench.send();
+        assert_eq!(bench.seen().frame_id, intact.id, "it does not stand still at what may be damaged");
         bench.view.wish(|wish| wish.snapshots += 1);
-        let next = bench.send();
-        assert!(!Arc::ptr_eq(&damaged, &next));
-        bench.kept.offer(next);
-        let note = bench.notes.recv_timeout(Duration::from_secs(60)).expect("a note");
-        assert!(note.contains("damaged"), "{note}");
+        let path = bench.noted().replace("saved ", "");
+        assert_eq!(image::open(path).expect("a picture").into_rgb8().get_pixel(0, 0).0, [intact.id as u8; 3]);
     }
 
     #[test]

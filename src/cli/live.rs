@@ -63,7 +63,6 @@ impl Live {
     }
 
     /// The sessions, in the order of their sources.
-    #[expect(dead_code, reason = "for the commands that show something while they receive")]
     pub(crate) fn sessions(&self) -> impl ExactSizeIterator<Item = &Session> {
         self.sessions.iter().map(|(session, _)| session)
     }

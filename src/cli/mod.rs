@@ -1,14 +1,17 @@
 //! The words of the program: what can be asked, and who answers.
 
 mod completions;
+mod demo;
 mod detections;
 mod live;
 mod man;
 pub(crate) mod present;
 mod signals;
 mod simulate;
+mod snapshot;
 mod source_args;
 mod values;
+mod view;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -41,6 +44,12 @@ const EXIT_CODES: &str = "Exit codes: 0 all went well, 1 failed, 2 wrong usage, 
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what cameras see, with the boxes of their network, in a window
+    View(view::ViewArgs),
+    /// Show a simulated camera: to look around without having one
+    Demo(demo::DemoArgs),
+    /// Write pictures to PNG files, and what the camera said of them to JSON files beside them
+    Snapshot(snapshot::SnapshotArgs),
     /// Print the detections of each frame as one line of JSON
     Detections(detections::DetectionsArgs),
     /// Simulate cameras on real sockets
@@ -111,6 +120,9 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
         let ctx = Ctx { json: self.json, stop: Stop::default() };
         match self.command {
+            Command::View(args) => view::run(&ctx, &args),
+            Command::Demo(args) => demo::run(&ctx, &args),
+            Command::Snapshot(args) => snapshot::run(&ctx, &args),
             Command::Detections(args) => detections::run(&ctx, &args),
             Command::Simulate(args) => simulate::run(&ctx, &args),
             Command::Completions(args) => completions::run(&args),

@@ -1,5 +1,6 @@
 //! One picture -> a PNG file, and a JSON file beside it with what the camera said.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -67,13 +68,12 @@ fn rgb_of(words: &[u32]) -> Vec<u8> {
     rgb
 }
 
-/// Words, as a window has them, as a PNG.
-///
-/// # Errors
-/// There is nothing in it, or more than a PNG can hold.
-pub fn png_of_words(words: &[u32], width: usize, height: usize) -> Result<Vec<u8>, SnapshotError> {
-    let side = |side| u32::try_from(side).unwrap_or(u32::MAX);
+fn png_of_words(words: &[u32], width: usize, height: usize) -> Result<Vec<u8>, SnapshotError> {
     png(Pixels { rgb: &rgb_of(words), width: side(width), height: side(height) })
+}
+
+fn side(side: usize) -> u32 {
+    u32::try_from(side).unwrap_or(u32::MAX)
 }
 
 /// What stands in the JSON file: raw times and boxes, exactly as they were sent.
@@ -102,7 +102,7 @@ struct Sidecar<'a> {
 #[derive(Debug, Serialize)]
 struct Seen<'a> {
     label: u32,
-    name: Option<&'a str>,
+    name: Cow<'a, str>,
     confidence: f32,
     bbox: [f32; 4],
 }
@@ -139,7 +139,6 @@ pub fn write_picture(
     frame: &Frame,
     about: About<'_>,
 ) -> Result<PathBuf, SnapshotError> {
-    let side = |side| u32::try_from(side).unwrap_or(u32::MAX);
     let (width, height) = (side(picture.width), side(picture.height));
     write(place, Pixels { rgb: &rgb_of(picture.words()), width, height }, frame, about)
 }
@@ -168,6 +167,23 @@ pub fn write(place: &Place, pixels: Pixels<'_>, frame: &Frame, about: About<'_>)
             Ok(path)
         }
     }
+}
+
+/// Writes words, as a window has them, to a file `STEM.png` (or `STEM-2.png` and so on) that was not there before.
+///
+/// # Errors
+/// The file cannot be written, or there is nothing in it, or more than a PNG can hold.
+pub fn write_new(
+    folder: &Path,
+    stem: &str,
+    words: &[u32],
+    width: usize,
+    height: usize,
+) -> Result<PathBuf, SnapshotError> {
+    let png = png_of_words(words, width, height)?;
+    let (path, mut file) = new_file(folder, stem)?;
+    save(&mut file, &png, &path)?;
+    Ok(path)
 }
 
 fn refused(path: &Path) -> impl FnOnce(io::Error) -> SnapshotError {
@@ -247,7 +263,7 @@ fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
             .iter()
             .map(|detection| Seen {
                 label: detection.label,
-                name: about.names.name(detection.label),
+                name: about.names.title(detection.label),
                 confidence: detection.confidence,
                 bbox: [detection.bbox.xmin, detection.bbox.ymin, detection.bbox.xmax, detection.bbox.ymax],
             })

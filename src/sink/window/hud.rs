@@ -237,7 +237,7 @@ pub(super) fn draw_full(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, st
     );
     let mut inside = canvas.part(tile);
     let mut inside = inside.part(panel);
-    inside.shade(panel, 0, 176);
+    inside.shade(panel, 0, 205);
     let (left, mut y) = (panel.x + margin, panel.y + margin);
     let after = text.write(&mut inside, left, y, px, colour_of(&status.state), "● ");
     text.write(&mut inside, left + after, y, px, WHITE, &status.name);
@@ -347,7 +347,7 @@ pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) 
     let (x, y) = ((window.width - size.width) / 2, (window.height - size.height) / 2);
     canvas.shade(window, 0, 110);
     let panel = Rect::new(x - 6, y - 6, size.width + 12, size.height + 12);
-    canvas.shade(panel, 0, 190);
+    canvas.shade(panel, 0, 225);
     canvas.outline(panel, 1, DIM);
     let margin = (size.width - lines.iter().map(|line| text.width(px, line)).max().unwrap_or(0)) / 2;
     for (at, line) in (0..).zip(&lines) {

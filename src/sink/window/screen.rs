@@ -3,21 +3,36 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use tokio::sync::watch;
+
 use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
 use super::hud::{self, Level, Status};
 use super::keys::Action;
 use crate::frame::Picture;
 use crate::overlay::{Canvas, Rect, Text};
 use crate::source::{Session, SessionState};
-use crate::view::View;
+use crate::stats::{Ledger, Stats};
+use crate::view::{View, Wish};
 
 /// A camera that is looked at.
 #[derive(Debug)]
 pub struct Camera {
-    /// Where its frames come from.
-    pub session: Session,
-    /// What makes pictures of them.
-    pub view: View,
+    name: String,
+    ledger: Ledger,
+    state: watch::Receiver<SessionState>,
+    view: View,
+}
+
+impl Camera {
+    /// The camera of this session, whose frames this view turns into pictures.
+    #[must_use]
+    pub fn new(session: &Session, view: View) -> Self {
+        Self { name: session.name().to_owned(), ledger: session.ledger().clone(), state: session.changes(), view }
+    }
+
+    fn state(&self) -> SessionState {
+        self.state.borrow().clone()
+    }
 }
 
 /// The numbers of the HUD change this often, so that they can be read.
@@ -45,6 +60,7 @@ pub struct Screen {
     cameras: Vec<Camera>,
     tiles: Vec<Tile>,
     notes: Receiver<String>,
+    tell: fn(&str),
     note: Option<(String, u64)>,
     level: Level,
     zoom: Zoom,
@@ -74,9 +90,9 @@ pub struct Image<'a> {
 }
 
 impl Screen {
-    /// Shows these cameras. `notes` are shown for some seconds each.
+    /// Shows these cameras. `notes` are shown for some seconds each, and told to `tell`.
     #[must_use]
-    pub fn new(cameras: Vec<Camera>, notes: Receiver<String>) -> Self {
+    pub fn new(cameras: Vec<Camera>, notes: Receiver<String>, tell: fn(&str)) -> Self {
         let wish = cameras.first().map(|camera| camera.view.wished());
         let tiles = cameras
             .iter()
@@ -84,9 +100,9 @@ impl Screen {
                 picture: None,
                 fresh: false,
                 status: Status {
-                    name: camera.session.name().to_owned(),
-                    state: camera.session.state(),
-                    stats: camera.session.stats(),
+                    name: camera.name.clone(),
+                    state: camera.state(),
+                    stats: camera.ledger.snapshot(),
                     health: camera.view.health(),
                     age_ns: None,
                     threshold: 0.0,
@@ -98,6 +114,7 @@ impl Screen {
             cameras,
             tiles,
             notes,
+            tell,
             note: None,
             level: Level::default(),
             zoom: Zoom::default(),
@@ -113,12 +130,6 @@ impl Screen {
             text: Text::new(),
             words: Vec::new(),
         }
-    }
-
-    /// The cameras.
-    #[must_use]
-    pub fn cameras(&self) -> &[Camera] {
-        &self.cameras
     }
 
     /// Whether somebody has asked to end.
@@ -137,7 +148,7 @@ impl Screen {
     #[must_use]
     pub fn title(&self) -> String {
         match &*self.cameras {
-            [camera] => format!("oaktap - {}", camera.session.name()),
+            [camera] => format!("oaktap - {}", camera.name),
             cameras => format!("oaktap - {} cameras", cameras.len()),
         }
     }
@@ -165,7 +176,11 @@ impl Screen {
             Action::Pause => self.paused = !self.paused,
             Action::Step if self.paused => self.wish(|wish| wish.steps += 1),
             Action::Step => {}
-            Action::Snapshot => self.snapshot(),
+            Action::Snapshot => {
+                for at in (0..self.cameras.len()).filter(|at| self.is_seen(*at)) {
+                    self.cameras[at].view.wish(|wish| wish.snapshots += 1);
+                }
+            }
             Action::Hud => self.level = self.level.next(),
             Action::Boxes => self.boxes = !self.boxes,
             Action::Labels => self.labels = !self.labels,
@@ -196,21 +211,8 @@ impl Screen {
         }
     }
 
-    fn wish(&self, change: impl Fn(&mut crate::view::Wish)) {
+    fn wish(&self, change: impl Fn(&mut Wish)) {
         self.cameras.iter().for_each(|camera| camera.view.wish(&change));
-    }
-
-    fn snapshot(&mut self) {
-        for at in 0..self.cameras.len() {
-            if !self.is_seen(at) {
-                continue;
-            }
-            if self.paused || matches!(self.cameras[at].session.state(), SessionState::Streaming) {
-                self.cameras[at].view.wish(|wish| wish.snapshots += 1);
-            } else {
-                self.say(format!("{}: nothing to save, no picture comes", self.cameras[at].session.name()));
-            }
-        }
     }
 
     fn say(&mut self, note: String) {
@@ -221,6 +223,7 @@ impl Screen {
     /// Takes what has come since it was asked last. `true`: there is something new to be seen.
     pub fn refresh(&mut self, now_ns: u64) -> bool {
         while let Ok(note) = self.notes.try_recv() {
+            (self.tell)(&note);
             self.say(note);
         }
         if self.note.as_ref().is_some_and(|(_, until_ns)| *until_ns < now_ns) {
@@ -238,7 +241,7 @@ impl Screen {
                 tile.fresh = true;
                 self.stale = true;
             }
-            let state = camera.session.state();
+            let state = camera.state();
             if look || std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state) {
                 let health = camera.view.health();
                 self.stale |= state.to_string() != tile.status.state.to_string();
@@ -246,7 +249,7 @@ impl Screen {
                 let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
                 tile.status = Status {
                     state,
-                    stats: camera.session.stats(),
+                    stats: camera.ledger.snapshot(),
                     health,
                     age_ns: tile.picture.as_ref().map(age),
                     threshold: f32::from(self.threshold) / 100.0,
@@ -329,7 +332,7 @@ impl Screen {
     pub(super) fn shown(&mut self) {
         for at in 0..self.tiles.len() {
             if self.is_seen(at) && std::mem::take(&mut self.tiles[at].fresh) {
-                self.cameras[at].session.ledger().update(crate::stats::Stats::shown);
+                self.cameras[at].ledger.update(Stats::shown);
             }
         }
     }

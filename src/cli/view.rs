@@ -1,0 +1,120 @@
+//! `oaktap view`: the pictures of cameras with their boxes, in a window.
+
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use oaktap::frame::{Overrides, Pool};
+use oaktap::hub::{Policy, lane};
+use oaktap::net::clock::received_now;
+use oaktap::overlay::Style;
+use oaktap::sink::snapshot::Place;
+use oaktap::sink::window::{self, Camera, Screen, WindowError};
+use oaktap::source::{Outlets, SourceSpec};
+use oaktap::view::{Parts, View};
+
+use super::live::Live;
+use super::source_args::SourceArgs;
+use super::{Ctx, Outcome, Until, present};
+
+/// How long to wait for a picture before asking whether it is over.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+#[derive(Args, Debug)]
+pub(crate) struct ViewArgs {
+    /// The cameras: addresses such as 192.168.1.50, tcp://HOST:PORT, or sim: for a simulated one
+    #[arg(value_name = "URI", required = true)]
+    uris: Vec<SourceSpec>,
+
+    /// Receive, convert and draw, but open no window
+    #[arg(long)]
+    no_window: bool,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    until: Until,
+}
+
+/// Receives, shows, and sums up.
+pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
+    let (live, mut screen) =
+        watch(ctx, &args.uris, &args.source, &args.until, args.source.style()?, args.source.overrides())?;
+    let shown = if args.no_window {
+        without_window(&mut screen, || over(&live, &args.until));
+        Ok(())
+    } else {
+        window::show(&mut screen, || over(&live, &args.until))
+    };
+    // Before the sums: what the views still do belongs into them.
+    drop(screen);
+    if let Err(error @ WindowError::NoDisplay(_)) = shown {
+        // Nothing was shown, so there is nothing to sum up.
+        return Err(error.into());
+    }
+    let outcome = live.finish(ctx, "view");
+    shown?;
+    outcome
+}
+
+/// Starts to receive and to convert.
+pub(super) fn watch(
+    ctx: &Ctx,
+    uris: &[SourceSpec],
+    source: &SourceArgs,
+    until: &Until,
+    style: Style,
+    overrides: Overrides,
+) -> anyhow::Result<(Live, Screen)> {
+    let mut lanes = Vec::new();
+    let sources = uris.iter().map(|uri| {
+        let (live, live_end) = lane("view", Policy::DropOldest(1));
+        let (kept, kept_end) = lane("snapshot", Policy::DropOldest(1));
+        let mut outlets = Outlets::default();
+        outlets.live.add(live);
+        outlets.kept.add(kept);
+        lanes.push((live_end, kept_end));
+        (uri.clone(), outlets)
+    });
+    let live = Live::start(ctx, sources.collect(), source, until)?;
+    let (notes, noted) = channel();
+    // One for all cameras, so that they take turns with few pictures that stay in the cache.
+    let pool = Pool::default();
+    let camera = |(session, (live, kept)): (&oaktap::source::Session, _)| {
+        let view = View::start(Parts {
+            name: session.name().to_owned(),
+            live,
+            kept,
+            style: style.clone(),
+            overrides,
+            pool: pool.clone(),
+            ledger: session.ledger().clone(),
+            snapshots: Place::Folder(".".into()),
+            notes: notes.clone(),
+            wake: thread::current(),
+        })?;
+        anyhow::Ok(Camera::new(session, view))
+    };
+    let cameras = live.sessions().zip(lanes).map(camera).collect::<Result<_, _>>()?;
+    Ok((live, Screen::new(cameras, noted, present::say)))
+}
+
+/// Takes the pictures and lets them go, until it is over.
+pub(super) fn without_window(screen: &mut Screen, mut done: impl FnMut() -> bool) {
+    while !done() {
+        screen.refresh(received_now().mono_ns);
+        // A picture ends the wait.
+        thread::park_timeout(PATIENCE);
+    }
+}
+
+/// Whether it is time to stop: the user says so, every camera has sent its frames, or none of them ever will again.
+pub(super) fn over(live: &Live, until: &Until) -> bool {
+    let enough = |session: &oaktap::source::Session| {
+        let decided = session.ledger().update(|stats| stats.frames.confirmed + stats.frames.withdrawn);
+        session.ended() || until.frames.is_some_and(|frames| decided >= frames)
+    };
+    live.over() || live.sessions().all(enough)
+}
