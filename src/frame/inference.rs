@@ -131,7 +131,15 @@ impl Interpreter {
 
     /// What the payload is; its layout when that is known.
     pub fn interpret(&mut self, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
-        if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
+        // First, and for every payload: a damaged one can have had the length of this.
+        if let Some(encoded) = self.encoded(payload) {
+            let format = PixelFormat::Jpeg;
+            let geometry =
+                encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
+            if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
+                self.now = Answer { kind: encoded.kind, geometry, because: told(&encoded).into(), looks: 0 };
+            }
+        } else if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
             if self.known[at].1.looks > 0 {
                 let looks = self.known[at].1.looks - 1;
                 let again = self.look_at(payload);
@@ -144,13 +152,6 @@ impl Interpreter {
             let answer = &self.known[at].1;
             if !Arc::ptr_eq(&answer.because, &self.now.because) {
                 self.now = answer.clone();
-            }
-        } else if let Some(encoded) = self.encoded(payload) {
-            let format = PixelFormat::Jpeg;
-            let geometry =
-                encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
-            if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
-                self.now = Answer { kind: encoded.kind, geometry, because: told(&encoded).into(), looks: 0 };
             }
         } else {
             self.now = self.look_at(payload);
@@ -379,6 +380,15 @@ mod tests {
 
     fn overridden(size: Option<(u32, u32)>, format: Option<PixelFormat>, stride: Option<u32>) -> Interpreter {
         Interpreter::new(Overrides { size, format, stride })
+    }
+
+    #[test]
+    fn a_jpeg_is_one_although_damage_once_had_its_length() {
+        let jpeg = crate::frame::magic::tests::jpeg(640, 352);
+        let mut interpreter = Interpreter::default();
+        assert_eq!(interpreter.interpret(&vec![7; jpeg.len()]).0, PayloadKind::Raw);
+        assert_eq!(interpreter.interpret(&jpeg).0, PayloadKind::Jpeg);
+        assert_eq!(interpreter.interpret(&vec![7; jpeg.len()]).0, PayloadKind::Raw);
     }
 
     fn guessed(payload: &[u8]) -> String {

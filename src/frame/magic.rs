@@ -107,11 +107,11 @@ fn is_h265_unit(first: u8, second: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// The segments of a JPEG up to its scan.
-    fn jpeg(width: u16, height: u16) -> Vec<u8> {
+    pub(in crate::frame) fn jpeg(width: u16, height: u16) -> Vec<u8> {
         let mut file = vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xdb, 0, 3, 9, 0xff, 0xc0, 0, 8, 8];
         file.extend(height.to_be_bytes());
         file.extend(width.to_be_bytes());
