@@ -295,6 +295,21 @@ fn records_between_junk_and_a_header_are_read_in_whatever_pieces_they_come() {
 }
 
 #[test]
+fn a_frame_short_by_less_than_a_header_is_judged_alike_in_whatever_pieces_it_comes() {
+    // After so many damaged frames the decoder looks at a whole message before it believes the header.
+    let (messages, payloads) = stream(8, 300);
+    let short = |n: usize, by: usize| messages[n][..messages[n].len() - by].to_vec();
+    let stream =
+        [short(0, 100), short(1, 100), short(2, 100), short(3, 100), short(4, 5), messages[5..].concat()].concat();
+    for size in [1, 97, 330, stream.len()] {
+        let pieces: Vec<&[u8]> = stream.chunks(size).collect();
+        let told = decode_in(&pieces);
+        assert_eq!(told.payloads(), prints(&payloads[5..]), "pieces of {size}");
+        assert_eq!((told.withdrawn.len(), told.lost.len()), (4, 1), "pieces of {size}");
+    }
+}
+
+#[test]
 fn boxes_of_encoded_frames_come_as_records() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let line = format!("{:32}{:32}", "@F 1 12500000", "@B 57 893 0123 0456 0789 0999");

@@ -566,9 +566,9 @@ impl Decoder {
             }
             Line::Record(_) | Line::TooLarge { .. } | Line::Nothing | Line::More(_) => LINE,
         };
-        let inner = resync::find(&unread[..unread.len().min(len + resync::BLIND)], searched, &self.limits);
-        match inner {
-            Some(at) if at < len => {
+        // One that ends behind the message is left to its last bytes' own check: those behind may not be here yet.
+        match resync::find(&unread[..unread.len().min(len)], searched, &self.limits) {
+            Some(at) => {
                 let damage = Damage::Truncated { promised: len, arrived: at };
                 self.account.tell(Event::Lost(damage));
                 self.skip(at, SkipReason::DamagedFrame);
@@ -579,7 +579,7 @@ impl Decoder {
                 self.state = State::Distrust { searched: unread.len().saturating_sub(resync::BLIND).max(LINE) };
                 Step::Wait
             }
-            _ => {
+            None => {
                 self.account.end_skip();
                 self.state = State::Boundary { need: LINE };
                 Step::Again
