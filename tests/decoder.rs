@@ -321,6 +321,18 @@ fn boxes_of_encoded_frames_come_as_records() {
 }
 
 #[test]
+fn what_was_said_of_a_frame_that_was_lost_is_not_said_of_the_next() {
+    let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
+    let line = |seq| format!("{:32}{:32}", format!("@F {seq} 12500000"), "@B 57 893 0123 0456 0789 0999");
+    let header = format!("ABCDE {:18}{:8}", "12.5", jpeg.len());
+    let torn = [line(1).as_bytes(), &header.as_bytes()[..20], &jpeg].concat();
+    let bare = [header.as_bytes(), &jpeg].concat();
+    let told = decode(&[&torn[..], &bare, line(2).as_bytes(), &bare].concat());
+    let of = |at: usize| (told.confirmed[at].camera_seq, told.confirmed[at].detections.len());
+    assert_eq!((of(0), of(1)), ((None, 0), (Some(2), 1)));
+}
+
+#[test]
 fn the_third_partys_two_messages_make_one_frame() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let json = r#"[{"label": "bolt", "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4}]"#;

@@ -40,6 +40,13 @@ impl Announced {
         Self { labels: self.labels.take(), ..Self::default() }
     }
 
+    /// Forgets what was said of the next frame; gives back the message that was to be joined with it.
+    pub(super) fn forget(&mut self) -> Option<Detect> {
+        self.seq = None;
+        self.boxes.clear();
+        self.detect.take()
+    }
+
     /// Remembers what a record says.
     pub(super) fn learn(&mut self, record: &Record, interpreter: &mut Interpreter, limits: &Limits) {
         match record {

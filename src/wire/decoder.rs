@@ -184,7 +184,7 @@ impl Decoder {
             }
             self.skip(rest, SkipReason::NotAHeader);
         }
-        self.drop_detect();
+        self.forget_announced();
         if matches!(self.state, State::Boundary { .. }) && rest == 0 {
             self.confirm_last();
         } else {
@@ -282,6 +282,7 @@ impl Decoder {
                 if let Some(step) = self.confirm_or_withdraw() {
                     return step;
                 }
+                self.forget_announced();
                 self.skip(LINE, SkipReason::TooLarge { claimed });
                 self.state = State::Search { searched: 0 };
                 Step::Again
@@ -361,7 +362,7 @@ impl Decoder {
             }
             return Step::Wait;
         }
-        self.drop_detect();
+        self.forget_announced();
         let unread = self.unread.bytes();
         let header = *unread.first_chunk().expect("a line was recognised here");
         let json = unread[LINE..LINE + json_len].to_vec();
@@ -376,8 +377,9 @@ impl Decoder {
         Step::Again
     }
 
-    fn drop_detect(&mut self) {
-        if let Some(Detect { at, header, json }) = self.announced.detect.take() {
+    /// What was announced was for a frame that does not come.
+    fn forget_announced(&mut self) {
+        if let Some(Detect { at, header, json }) = self.announced.forget() {
             self.account.skip_apart(at, &header, LINE as u64 + json.len() as u64);
         }
     }
@@ -464,7 +466,7 @@ impl Decoder {
 
     /// Neither header nor record stands where one should: were bytes of the frame before lost, or is this junk?
     fn lose_lock(&mut self) -> Step {
-        self.drop_detect();
+        self.forget_announced();
         if let Some(step) = self.withdraw_if_torn() {
             return step;
         }
