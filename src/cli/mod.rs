@@ -1,5 +1,6 @@
 //! The words of the program: what can be asked, and who answers.
 
+mod bench;
 mod completions;
 mod demo;
 mod detections;
@@ -54,6 +55,8 @@ enum Command {
     Detections(detections::DetectionsArgs),
     /// Simulate cameras on real sockets
     Simulate(simulate::SimulateArgs),
+    /// Measure how fast this machine parses, converts, draws and receives
+    Bench(bench::BenchArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print a manual page
@@ -125,6 +128,7 @@ impl Cli {
             Command::Snapshot(args) => snapshot::run(&ctx, &args),
             Command::Detections(args) => detections::run(&ctx, &args),
             Command::Simulate(args) => simulate::run(&ctx, &args),
+            Command::Bench(args) => bench::run(&ctx, &args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
         }

@@ -5,15 +5,23 @@ pub mod lane;
 pub use lane::{Lane, LaneCounter, LaneCounts, Policy, RecvTimeoutError, Taker, lane};
 
 /// Offers each item to every lane. Cloning an item must be cheap: it is meant for `Arc`s.
-#[derive(Debug)]
 pub struct Hub<T> {
     lanes: Vec<Lane<T>>,
     counters: Vec<LaneCounter>,
+    taps: Vec<Tap<T>>,
 }
+
+type Tap<T> = Box<dyn FnMut(&T) + Send>;
 
 impl<T> Default for Hub<T> {
     fn default() -> Self {
-        Self { lanes: Vec::new(), counters: Vec::new() }
+        Self { lanes: Vec::new(), counters: Vec::new(), taps: Vec::new() }
+    }
+}
+
+impl<T> std::fmt::Debug for Hub<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("lanes", &self.counters).field("taps", &self.taps.len()).finish()
     }
 }
 
@@ -30,9 +38,24 @@ impl<T: Clone> Hub<T> {
         self.lanes.push(lane);
     }
 
+    /// Calls this with every item, at once and on the thread that offers it: nothing is dropped, and the producer is kept
+    /// up. For those who measure what one thread can do; everybody else takes a lane.
+    pub fn tap(&mut self, each: impl FnMut(&T) + Send + 'static) {
+        self.taps.push(Box::new(each));
+    }
+
+    /// Whether nobody gets what is offered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.taps.is_empty()
+    }
+
     /// Gives every lane its own clone. Lanes that nobody takes from are let go; their counts stay.
     pub fn offer(&mut self, item: &T) {
         self.lanes.retain_mut(|lane| lane.offer(item.clone()));
+        for tap in &mut self.taps {
+            tap(item);
+        }
     }
 
     /// Readers of the counts of all lanes that were ever added.
@@ -51,6 +74,19 @@ impl<T: Clone> Hub<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tap_sees_every_item_before_the_next_is_offered() {
+        let (tx, seen) = std::sync::mpsc::channel();
+        let mut hub = Hub::new();
+        assert!(hub.is_empty());
+        hub.tap(move |item: &i32| tx.send(*item).unwrap());
+        for item in 0..100 {
+            hub.offer(&item);
+            assert_eq!(seen.try_recv(), Ok(item));
+        }
+        assert!(!hub.is_empty());
+    }
 
     #[test]
     fn a_slow_lane_does_not_hold_up_another_and_a_dead_one_goes() {

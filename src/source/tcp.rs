@@ -275,7 +275,8 @@ impl Receiving<'_> {
                     self.steady_len = (len == self.last_len && len > WORTH_WAITING).then_some(len);
                     self.last_len = len;
                     self.watch.frame(now.mono_ns, frame_time);
-                    self.provisional = Some(frame);
+                    // Without anybody to give it to, its memory is free for the next one.
+                    self.provisional = (!kept.is_empty()).then_some(frame);
                 }
                 Event::Confirmed(id) => {
                     if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
