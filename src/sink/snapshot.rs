@@ -129,10 +129,10 @@ fn png(pixels: Pixels<'_>) -> Result<Vec<u8>, SnapshotError> {
     Ok(png)
 }
 
-/// [`write`] of a picture that was made of the frame.
+/// [`write()`] of a picture that was made of the frame.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_picture(
     place: &Place,
     picture: &Picture,
