@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::overlay::Style;
 use oaktap::sim::SimConfig;
 use oaktap::sink::snapshot;
 use oaktap::sink::window::{self, Screen, WindowError};
@@ -37,7 +36,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
         only: Vec::new(),
         max_payload: Limits::default().payload,
     };
-    let (live, mut screen) = watch(ctx, &uris, &source, &args.until, Style::default(), source.overrides())?;
+    let (live, mut screen) = watch(ctx, &uris, &source, &args.until)?;
     present::say("a simulated camera at 40 frames a second over loopback TCP; press ? in the window for its keys");
     let path = match window::show(&mut screen, || over(&live, &args.until)) {
         Err(WindowError::NoDisplay(_)) => {

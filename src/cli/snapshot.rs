@@ -56,7 +56,8 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let mut outlets = Outlets::default();
     outlets.kept.add(lane);
     let live = Live::start(ctx, vec![(args.uri.clone(), outlets)], &args.source, &args.until)?;
-    let written = write(&live, taker, args, style, &place);
+    let written = write(&live, &taker, args, style, &place);
+    drop(taker);
     let outcome = live.finish(ctx, "snapshot");
     if written? < args.count {
         // No frame at all is an error that tells more.
@@ -69,7 +70,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
 /// Writes until there are enough, and says how many there are.
 fn write(
     live: &Live,
-    taker: Taker<Arc<Frame>>,
+    taker: &Taker<Arc<Frame>>,
     args: &SnapshotArgs,
     style: Style,
     place: &Place,

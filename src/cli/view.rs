@@ -5,10 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use oaktap::frame::{Overrides, Pool};
+use oaktap::frame::Pool;
 use oaktap::hub::{Policy, lane};
 use oaktap::net::clock::received_now;
-use oaktap::overlay::Style;
 use oaktap::sink::snapshot::Place;
 use oaktap::sink::window::{self, Camera, Screen, WindowError};
 use oaktap::source::{Outlets, SourceSpec};
@@ -40,8 +39,7 @@ pub(crate) struct ViewArgs {
 
 /// Receives, shows, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
-    let (live, mut screen) =
-        watch(ctx, &args.uris, &args.source, &args.until, args.source.style()?, args.source.overrides())?;
+    let (live, mut screen) = watch(ctx, &args.uris, &args.source, &args.until)?;
     let shown = if args.no_window {
         without_window(&mut screen, || over(&live, &args.until));
         Ok(())
@@ -65,9 +63,8 @@ pub(super) fn watch(
     uris: &[SourceSpec],
     source: &SourceArgs,
     until: &Until,
-    style: Style,
-    overrides: Overrides,
 ) -> anyhow::Result<(Live, Screen)> {
+    let style = source.style()?;
     let mut lanes = Vec::new();
     let sources = uris.iter().map(|uri| {
         let (live, live_end) = lane("view", Policy::DropOldest(1));
@@ -88,7 +85,7 @@ pub(super) fn watch(
             live,
             kept,
             style: style.clone(),
-            overrides,
+            overrides: source.overrides(),
             pool: pool.clone(),
             ledger: session.ledger().clone(),
             snapshots: Place::Folder(".".into()),
