@@ -81,6 +81,37 @@ pub struct Look {
     pub geometry: Option<Geometry>,
 }
 
+/// The newest frame that has proved to be intact, held only while a view wants one: that is no lane, because most of what
+/// is offered is not for it, and would look like drops.
+#[derive(Clone, Debug, Default)]
+pub struct Intact(Arc<Mutex<Wanted>>);
+
+#[derive(Debug, Default)]
+struct Wanted {
+    wanted: bool,
+    frame: Option<Arc<Frame>>,
+}
+
+impl Intact {
+    /// What is to be called with every intact frame.
+    pub fn tap(&self) -> impl FnMut(&Arc<Frame>) + Send + use<> {
+        let slot = Arc::clone(&self.0);
+        move |frame| {
+            let mut slot = locked(&slot);
+            if slot.wanted {
+                slot.frame = Some(Arc::clone(frame));
+            }
+        }
+    }
+
+    /// What has come since it was wanted, if it still is.
+    fn take(&self, wanted: bool) -> Option<Arc<Frame>> {
+        let mut slot = locked(&self.0);
+        slot.wanted = wanted;
+        slot.frame.take().filter(|_| wanted)
+    }
+}
+
 /// What a view is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -89,7 +120,7 @@ pub struct Parts {
     /// Frames as they come; what waits too long is dropped before it is converted.
     pub live: Taker<Arc<Frame>>,
     /// The same frames once they have proved to be intact. Snapshots are made of these.
-    pub kept: Taker<Arc<Frame>>,
+    pub intact: Intact,
     /// What is drawn at first.
     pub style: Style,
     /// What the user said of the payload.
@@ -230,8 +261,8 @@ impl Worker {
                 next.ok()
             };
             let Some(wish) = *locked(&self.shared.wish) else { break };
-            // Drained always: nothing is to be held there.
-            let confirmed = std::iter::from_fn(|| self.parts.kept.try_take()).last();
+            let stops = wish.paused && (self.held.is_none() || wish.steps != self.steps);
+            let confirmed = self.parts.intact.take(stops || wish.snapshots != self.snapshots);
             match (frame, &confirmed) {
                 (_, Some(frame)) if wish.paused => self.stand_still(Arc::clone(frame), wish),
                 (Some(frame), _) if !wish.paused => {
@@ -381,7 +412,7 @@ mod tests {
 
     struct Bench {
         live: Lane<Arc<Frame>>,
-        kept: Lane<Arc<Frame>>,
+        intact: Intact,
         view: View,
         notes: Receiver<String>,
         ledger: Ledger,
@@ -392,13 +423,13 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let (live, live_end) = lane("view", Policy::DropOldest(1));
-            let (kept, kept_end) = lane("snapshot", Policy::DropOldest(1));
+            let intact = Intact::default();
             let (notes_in, notes) = channel();
             let (ledger, folder) = (Ledger::default(), tempfile::tempdir().expect("a folder"));
             let view = View::start(Parts {
                 name: "cam".to_owned(),
                 live: live_end,
-                kept: kept_end,
+                intact: intact.clone(),
                 style: Style { labels: false, ..Style::default() },
                 overrides: Overrides::default(),
                 pool: Pool::default(),
@@ -408,13 +439,13 @@ mod tests {
                 wake: thread::current(),
             })
             .expect("a thread");
-            Self { live, kept, view, notes, ledger, folder, sent: 0 }
+            Self { live, intact, view, notes, ledger, folder, sent: 0 }
         }
 
         /// A grey frame of 160x120 with a box around the middle, sent to the view; it proves to be intact.
         fn send(&mut self) -> Arc<Frame> {
             let frame = self.send_provisional();
-            self.kept.offer(Arc::clone(&frame));
+            self.intact.tap()(&frame);
             frame
         }
 
@@ -431,6 +462,13 @@ mod tests {
             let frame = Arc::new(frame);
             self.live.offer(Arc::clone(&frame));
             frame
+        }
+
+        /// The view wants an intact frame now.
+        fn wants_one(&self) {
+            while !locked(&self.intact.0).wanted {
+                thread::yield_now();
+            }
         }
 
         /// The next note that is not about the layout.
@@ -459,6 +497,7 @@ mod tests {
         assert_ne!(moving.words()[CORNER], 0x0001_0101, "the box");
 
         bench.view.wish(|wish| wish.paused = true);
+        bench.wants_one();
         bench.send();
         assert_eq!(bench.seen().frame_id, 2, "the one that it stands still at");
         let passed = bench.send();
@@ -470,6 +509,7 @@ mod tests {
         assert_eq!((again.frame_id, again.words()[CORNER]), (2, 0x0002_0202), "the same, without its box");
 
         bench.view.wish(|wish| wish.steps += 1);
+        bench.wants_one();
         bench.send();
         assert_eq!(bench.seen().frame_id, 4);
         bench.view.wish(|wish| wish.paused = false);
@@ -497,16 +537,18 @@ mod tests {
     fn snapshots_are_of_intact_frames() {
         let mut bench = Bench::new();
         bench.view.wish(|wish| wish.snapshots += 1);
+        bench.wants_one();
         let provisional = bench.send_provisional();
         bench.seen();
         assert!(bench.folder.path().read_dir().expect("a folder").next().is_none(), "nothing is intact yet");
-        bench.kept.offer(provisional);
+        bench.intact.tap()(&provisional);
         let note = bench.noted();
         let path = note.strip_prefix("saved ").expect("a path");
         assert!(path.starts_with(bench.folder.path().to_str().unwrap()));
         assert_eq!(image::open(path).expect("a picture").into_rgb8().get_pixel(0, 0).0, [1; 3]);
 
         bench.view.wish(|wish| wish.paused = true);
+        bench.wants_one();
         bench.send_provisional();
         let intact = bench.send();
         assert_eq!(bench.seen().frame_id, intact.id, "it does not stand still at what may be damaged");

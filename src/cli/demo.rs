@@ -52,7 +52,9 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let outcome = live.finish(ctx, "demo")?;
     if let Some(path) = path {
         present::say("what the window would have shown:");
-        present::result(format!("{}\n", path.display()).as_bytes())?;
+        let line = path.display().to_string();
+        // With --json there is JSON on standard output, and nothing else.
+        if ctx.json { present::say(&line) } else { present::result(format!("{line}\n").as_bytes())? }
     }
     Ok(outcome)
 }

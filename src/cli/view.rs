@@ -11,7 +11,7 @@ use oaktap::net::clock::received_now;
 use oaktap::sink::snapshot::Place;
 use oaktap::sink::window::{self, Camera, Screen, WindowError};
 use oaktap::source::{Outlets, SourceSpec};
-use oaktap::view::{Parts, View};
+use oaktap::view::{Intact, Parts, View};
 
 use super::live::Live;
 use super::source_args::SourceArgs;
@@ -68,22 +68,22 @@ pub(super) fn watch(
     let mut lanes = Vec::new();
     let sources = uris.iter().map(|uri| {
         let (live, live_end) = lane("view", Policy::DropOldest(1));
-        let (kept, kept_end) = lane("snapshot", Policy::DropOldest(1));
+        let intact = Intact::default();
         let mut outlets = Outlets::default();
         outlets.live.add(live);
-        outlets.kept.add(kept);
-        lanes.push((live_end, kept_end));
+        outlets.kept.tap(intact.tap());
+        lanes.push((live_end, intact));
         (uri.clone(), outlets)
     });
     let live = Live::start(ctx, sources.collect(), source, until)?;
     let (notes, noted) = channel();
     // One for all cameras, so that they take turns with few pictures that stay in the cache.
     let pool = Pool::default();
-    let camera = |(session, (live, kept)): (&oaktap::source::Session, _)| {
+    let camera = |(session, (live, intact)): (&oaktap::source::Session, _)| {
         let view = View::start(Parts {
             name: session.name().to_owned(),
             live,
-            kept,
+            intact,
             style: style.clone(),
             overrides: source.overrides(),
             pool: pool.clone(),

@@ -39,7 +39,7 @@ impl<T: Clone> Hub<T> {
     }
 
     /// Calls this with every item, at once and on the thread that offers it: nothing is dropped, and the producer is kept
-    /// up. For those who measure what one thread can do; everybody else takes a lane.
+    /// up. For those who measure what one thread can do, or want a frame now and then; everybody else takes a lane.
     pub fn tap(&mut self, each: impl FnMut(&T) + Send + 'static) {
         self.taps.push(Box::new(each));
     }

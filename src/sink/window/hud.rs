@@ -106,12 +106,7 @@ fn trouble(stats: &Stats) -> Vec<(u64, &'static str)> {
 
 fn dropped(stats: &Stats) -> u64 {
     // Lanes whose drops a person can see: frames that were not converted, pictures that were not shown.
-    stats
-        .lanes
-        .iter()
-        .filter(|lane| !lane.keeps && lane.name != "snapshot")
-        .map(|LaneCounts { dropped, .. }| dropped)
-        .sum()
+    stats.lanes.iter().filter(|lane| !lane.keeps).map(|LaneCounts { dropped, .. }| dropped).sum()
 }
 
 /// Everything in one line, the most important first.
