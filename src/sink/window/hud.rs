@@ -313,7 +313,7 @@ pub(super) fn draw_message(
 }
 
 /// Breaks between words, and inside of those that are too long.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let mut rest: Vec<char> = word.chars().collect();

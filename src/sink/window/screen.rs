@@ -284,7 +284,8 @@ impl Screen {
             self.text.panel(&mut canvas, area.width - size.width - 8, 8, px, hud::WHITE, &lines);
         }
         if let Some((note, _)) = &self.note {
-            let lines = [note];
+            let columns = (area.width - 32) / self.text.advance(px).max(1);
+            let lines = hud::wrapped(note, columns.clamp(16, 90) as usize);
             let size = self.text.panel_size(px, &lines);
             let x = ((area.width - size.width) / 2).max(0);
             let y = area.height - size.height - 2 * px as i32 - 12;
