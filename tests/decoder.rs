@@ -223,6 +223,19 @@ fn junk_between_frames_costs_no_frame() {
 }
 
 #[test]
+fn the_first_frame_before_junk_is_judged_alike_in_whatever_pieces_the_next_header_comes() {
+    let payload = pixels(300, 1);
+    let tracks = format!("{:16}{:208}", "[0, 0, 0, 0]", "[['ID 0', 30, 105]]");
+    let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(295, 3), &[0xff, 0xd9]].concat();
+    let next = [format!("ABCDE {:18}{:8}", "12.5", jpeg.len()).as_bytes(), tracks.as_bytes(), &jpeg].concat();
+    let stream = [&img("12.4", "", &payload)[..], &[0xab; 45], &next].concat();
+    for piece in [1, 7, 33, stream.len()] {
+        let pieces: Vec<&[u8]> = stream.chunks(piece).collect();
+        assert_eq!(decode_in(&pieces).payloads(), [print(&payload), print(&jpeg)], "pieces of {piece}");
+    }
+}
+
+#[test]
 fn a_torn_header_costs_its_own_frame_only() {
     let (messages, payloads) = stream(5, 300);
     for kept in 0..32 {

@@ -543,10 +543,7 @@ impl Decoder {
             return Step::Wait;
         };
         if at > 0 || self.last.is_some() {
-            let next = match header::line(&unread[at..], &self.limits) {
-                Line::Message(header) => Some(header.payload_len),
-                _ => None,
-            };
+            let next = header::promised(&unread[at..]);
             self.skip(at, SkipReason::NotAHeader);
             self.judge_suspect(next);
             self.state = State::Search { searched: 0 };

@@ -103,6 +103,17 @@ pub(super) fn begins(bytes: &[u8], limits: &Limits) -> bool {
     }
 }
 
+/// Bytes of payload that the header which begins here promises, by its first 32 bytes alone; `None` for a record.
+pub(super) fn promised(bytes: &[u8]) -> Option<usize> {
+    let start = bytes.first_chunk::<LINE>()?;
+    let len = match start {
+        [b'I', b'M', b'G', b' ', ..] => img_tokens(start)?.payload_len,
+        [b'A', b'B', b'C', b'D', b'E', b' ', ..] | [b'F', b'R', b'A', b'M', b'E', b' ', ..] => columns(start)?.1,
+        _ => return None,
+    };
+    usize::try_from(len).ok()
+}
+
 /// Whether these few bytes (fewer than a line) could be the beginning of a header.
 pub(super) fn could_begin(bytes: &[u8]) -> bool {
     [&b"IMG "[..], b"ABCDE ", b"FRAME ", b"DETECT", b"@"].iter().any(|magic| {
