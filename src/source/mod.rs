@@ -2,6 +2,7 @@
 //!
 //! `tcp` is one honest attempt; `supervise` is the loop around it; a [`Session`] is what others see of both.
 
+mod delivery;
 pub mod error;
 mod session;
 mod spec;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::delivery::Delivery;
 use super::error::{Class, ConnContext, SourceError, SourceErrorKind};
 use super::session::{Outlets, SessionOptions, SessionState};
 use super::spec::SourceSpec;
@@ -37,11 +38,11 @@ pub(super) async fn run(
             }
         },
     };
-    let mut connection =
-        Connection { source, host, port, options, outlets, ledger, tell, stop: stop.clone(), number: 0 };
+    let delivery = Delivery::new(source, outlets, ledger);
+    let mut connection = Connection { host, port, options, delivery, tell, stop: stop.clone(), number: 0 };
     let error = supervise(&mut connection, &mut stop).await;
-    let Connection { outlets, tell, .. } = connection;
-    drop(outlets); // Takers see the end of their lanes before anybody sees the end of the session.
+    let Connection { delivery, tell, .. } = connection;
+    drop(delivery); // Takers see the end of their lanes before anybody sees the end of the session.
     if let Some(simulator) = simulator {
         // It joins a thread. If the runtime is going down, the thread goes with the process.
         let _ = tokio::task::spawn_blocking(move || drop(simulator)).await;

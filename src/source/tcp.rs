@@ -1,7 +1,6 @@
 //! One honest attempt: connect to a camera that listens, and receive until something ends it.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -9,14 +8,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::delivery::Delivery;
 use super::error::{ConnContext, SourceError, SourceErrorKind, could_be_a_camera};
-use super::session::{Outlets, SessionOptions, SessionState};
+use super::session::{SessionOptions, SessionState};
 use super::watch::{Quiet, Storm, Watch};
-use crate::frame::{Frame, Received};
+use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
-use crate::stats::Ledger;
-use crate::wire::{Decoder, Event};
+use crate::wire::Decoder;
 
 /// The end of a frame that is waited for by itself: when it comes, the rest has been read already.
 const TAIL: usize = 8 << 10;
@@ -38,12 +37,10 @@ const SAMPLE: usize = 64;
 
 /// What every attempt of a session shares.
 pub(super) struct Connection {
-    pub(super) source: String,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) options: SessionOptions,
-    pub(super) outlets: Outlets,
-    pub(super) ledger: Ledger,
+    pub(super) delivery: Delivery,
     pub(super) tell: watch::Sender<SessionState>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) number: u64,
@@ -58,9 +55,9 @@ pub(super) async fn run_once(
     attempt: u32,
 ) -> Result<(), SourceError> {
     connection.number += 1;
-    connection.ledger.update(|stats| stats.attempt());
+    connection.delivery.ledger.update(|stats| stats.attempt());
     let mut conn =
-        ConnContext { number: connection.number, source: connection.source.clone(), ..ConnContext::default() };
+        ConnContext { number: connection.number, source: connection.delivery.source.clone(), ..ConnContext::default() };
     let mut stop = connection.stop.clone();
     let connected = tokio::select! {
         biased;
@@ -74,20 +71,20 @@ pub(super) async fn run_once(
     let opened = received_now();
     conn.since_unix_ns = opened.unix_ns;
     conn.addresses = stream.peer_addr().and_then(|peer| Ok((peer, stream.local_addr()?))).ok();
-    let resyncs = connection.ledger.update(|stats| {
+    let resyncs = connection.delivery.ledger.update(|stats| {
         stats.connected();
         stats.resyncs
     });
     connection.tell.send_replace(SessionState::Connecting { attempt });
 
     decoder.restart();
+    connection.delivery.restart();
     let mut receiving = Receiving {
         decoder,
         watch: Watch::new(connection.options.timeouts, opened.mono_ns),
         storm: Storm::default(),
         mark: LowWater::new(),
         connection,
-        provisional: None,
         first_bytes: Vec::with_capacity(SAMPLE),
         frames: 0,
         last_len: 0,
@@ -147,8 +144,6 @@ struct Receiving<'a> {
     watch: Watch,
     storm: Storm,
     mark: LowWater,
-    /// Handed out to those who show, and kept back from those who keep.
-    provisional: Option<Arc<Frame>>,
     first_bytes: Vec<u8>,
     frames: u64,
     last_len: usize,
@@ -249,55 +244,18 @@ impl Receiving<'_> {
 
     /// Takes what the decoder tells to where it belongs.
     fn events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
-        let Some(mut event) = self.decoder.poll() else { return Ok(()) };
-        let books = self.decoder.books();
-        let Outlets { live, kept } = &mut self.connection.outlets;
         let (mut framed, mut storm) = (false, false);
-        loop {
-            // Those who show a frame come first: the ledger can wait.
-            if let Event::Frame(frame) = &event {
-                live.offer(frame);
+        while let Some(delivered) = self.connection.delivery.next(self.decoder) {
+            if delivered.resyncs > self.resyncs {
+                self.resyncs = delivered.resyncs;
+                storm |= self.storm.failure(now.mono_ns, delivered.confirmed);
             }
-            let (frame_time, resyncs, confirmed) = self.connection.ledger.update(|stats| {
-                stats.books(books);
-                stats.event(&event);
-                (stats.frame_time_us(), stats.resyncs, stats.frames.confirmed)
-            });
-            if resyncs > self.resyncs {
-                self.resyncs = resyncs;
-                storm |= self.storm.failure(now.mono_ns, confirmed);
-            }
-            match event {
-                Event::Frame(frame) => {
-                    framed = true;
-                    self.frames += 1;
-                    let len = frame.payload().len();
-                    self.steady_len = (len == self.last_len && len > WORTH_WAITING).then_some(len);
-                    self.last_len = len;
-                    self.watch.frame(now.mono_ns, frame_time);
-                    // Without anybody to give it to, its memory is free for the next one.
-                    self.provisional = (!kept.is_empty()).then_some(frame);
-                }
-                Event::Confirmed(id) => {
-                    if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
-                        kept.offer(&frame);
-                    }
-                }
-                Event::Withdrawn(id, damage) => {
-                    self.provisional = None;
-                    tracing::warn!(source = %self.connection.source, frame = id, "withdrawn: {damage}");
-                }
-                Event::Lost(damage) => tracing::warn!(source = %self.connection.source, "a frame was lost: {damage}"),
-                Event::BadDetections(error) => tracing::warn!(source = %self.connection.source, "detections: {error}"),
-                Event::Skipped(skipped) => {
-                    let found = skipped.found.escape_ascii();
-                    tracing::debug!(source = %self.connection.source, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped \"{found}\"");
-                }
-                Event::Record(record) => tracing::trace!(source = %self.connection.source, ?record, "record"),
-            }
-            match self.decoder.poll() {
-                Some(next) => event = next,
-                None => break,
+            if let Some(len) = delivered.framed {
+                framed = true;
+                self.frames += 1;
+                self.steady_len = (len == self.last_len && len > WORTH_WAITING).then_some(len);
+                self.last_len = len;
+                self.watch.frame(now.mono_ns, delivered.frame_time_us);
             }
         }
         if framed {
@@ -309,7 +267,7 @@ impl Receiving<'_> {
     /// The timer has come.
     fn silence(&mut self, quiet: Quiet, now_ns: u64) -> Result<(), SourceErrorKind> {
         let books = self.decoder.books();
-        self.connection.ledger.update(|stats| stats.books(books));
+        self.connection.delivery.ledger.update(|stats| stats.books(books));
         if self.watch.is_silent(now_ns) {
             self.tell(Told::Silent);
         }
@@ -344,11 +302,11 @@ impl Receiving<'_> {
 
     /// The connection has ended: what is left in the decoder is told, and the books of the connection are closed.
     fn finish(&mut self, by_us: bool) {
-        self.connection.ledger.update(|stats| stats.ending(by_us));
+        self.connection.delivery.ledger.update(|stats| stats.ending(by_us));
         self.decoder.finish();
         // Trouble on the way out is none.
         let _ = self.events(received_now());
         let books = self.decoder.books();
-        self.connection.ledger.update(|stats| stats.disconnected(books));
+        self.connection.delivery.ledger.update(|stats| stats.disconnected(books));
     }
 }
