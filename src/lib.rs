@@ -13,6 +13,8 @@ pub mod hub;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod overlay;
+#[cfg(feature = "recording")]
+pub mod recording;
 #[cfg(feature = "net")]
 pub mod sim;
 #[cfg(feature = "net")]

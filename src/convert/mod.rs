@@ -59,6 +59,14 @@ pub enum ConvertError {
     /// Video is received, not decoded.
     #[error("{0:?} video is received, but not decoded: configure the camera for MJPEG or raw pictures to see it")]
     Video(PayloadKind),
+    /// The memory that was given for the pixels has another length.
+    #[error("the picture has {needed} bytes, and there is room for {found}")]
+    Room {
+        /// Bytes of the picture.
+        needed: usize,
+        /// Bytes that were given.
+        found: usize,
+    },
     /// The file is damaged, or of a kind that the decoder does not know.
     #[error("a JPEG that cannot be decoded: {0}")]
     Jpeg(String),
@@ -134,12 +142,36 @@ impl Converter {
     ) -> Result<(u32, u32), ConvertError> {
         let (geometry, layout) = self.prepare(frame)?;
         into.resize(geometry.width as usize * geometry.height as usize * 3, 0);
+        self.write_packed(frame, order, (&geometry, &layout), into);
+        Ok((geometry.width, geometry.height))
+    }
+
+    /// [`Self::packed`], into memory that has the right length already: in the middle of a message.
+    ///
+    /// # Errors
+    /// Also when `into` has another length than `width * height * 3`.
+    pub fn packed_into(&mut self, frame: &Frame, order: PackedOrder, into: &mut [u8]) -> Result<(), ConvertError> {
+        let (geometry, layout) = self.prepare(frame)?;
+        let needed = geometry.width as usize * geometry.height as usize * 3;
+        if into.len() != needed {
+            return Err(ConvertError::Room { needed, found: into.len() });
+        }
+        self.write_packed(frame, order, (&geometry, &layout), into);
+        Ok(())
+    }
+
+    fn write_packed(
+        &mut self,
+        frame: &Frame,
+        order: PackedOrder,
+        (geometry, layout): (&Geometry, &Layout),
+        into: &mut [u8],
+    ) {
         let pixels = into.as_chunks_mut().0;
         match order {
-            PackedOrder::Rgb => self.write::<Rgb>(frame, &geometry, &layout, pixels),
-            PackedOrder::Bgr => self.write::<Bgr>(frame, &geometry, &layout, pixels),
+            PackedOrder::Rgb => self.write::<Rgb>(frame, geometry, layout, pixels),
+            PackedOrder::Bgr => self.write::<Bgr>(frame, geometry, layout, pixels),
         }
-        Ok((geometry.width, geometry.height))
     }
 
     /// Where the pixels of a frame lie: in its payload, or for a JPEG in what was decoded here.

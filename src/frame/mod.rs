@@ -73,6 +73,8 @@ pub struct Frame {
     pub at: u64,
     /// The grammar of its header.
     pub dialect: Dialect,
+    /// Records of 32 bytes, as sent, that stood between the last frame and this one.
+    pub records: Vec<u8>,
     /// The header as it was sent, padding included (32 bytes, more when it overflowed, 256 for `ABCDE-256`).
     pub header: Vec<u8>,
     /// The detections as they were sent; empty when there were none.
@@ -134,12 +136,14 @@ impl Frame {
 
     /// Forgets everything but the memory.
     pub fn clear(&mut self) {
-        let Self { header, detection_text, detections, payload, .. } = self;
+        let Self { records, header, detection_text, detections, payload, .. } = self;
+        records.clear();
         header.clear();
         detection_text.clear();
         detections.clear();
         payload.len = 0;
         *self = Self {
+            records: std::mem::take(records),
             header: std::mem::take(header),
             detection_text: std::mem::take(detection_text),
             detections: std::mem::take(detections),

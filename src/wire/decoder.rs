@@ -10,7 +10,7 @@ use super::record::Record;
 use super::resync;
 use super::unread::{STEP, Unread};
 use crate::frame::time::StaleBurst;
-use crate::frame::{Dialect, Frame, Interpreter, Lease, Pool, Received};
+use crate::frame::{Dialect, Frame, Geometry, Interpreter, Lease, Pool, Received};
 
 /// After this many damaged frames in a row a header is believed only when nothing contradicts it to its frame's end.
 /// Before that it is believed at once: that costs a copy when it is wrong, and a peer must not buy many with few bytes.
@@ -230,6 +230,11 @@ impl Decoder {
     #[must_use]
     pub fn skipping(&self) -> Option<Skipped> {
         self.account.skipping()
+    }
+
+    /// The payloads that follow lie in memory like this: for bytes that come with that knowledge.
+    pub fn announce(&mut self, geometry: Geometry) {
+        self.interpreter.announce(geometry);
     }
 
     /// What the payloads were taken for.

@@ -1,0 +1,422 @@
+//! A recording -> what was written into it, in the order of the file. Reads a torn file up to its first damage.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use mcap::records::{Metadata, Record, op};
+use mcap::sans_io::LinearReaderOptions;
+use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader};
+use prost::Message as _;
+
+use super::image::{self, Message};
+use super::schema::{Incident, Wire};
+use super::writer::{CAMERA_METADATA, CHANNELS, CLOCK_METADATA, FILE_METADATA, image_channel};
+use super::{CameraInfo, RecordingError};
+
+/// Opcode and length, which stand before every record.
+const RECORD_HEAD: u64 = 9;
+
+/// No record of ours is longer: the largest frame as a picture of three bytes a pixel, and once more as payload.
+const LONGEST_RECORD: usize = 1 << 30;
+
+/// Nothing but chunks is longer than this among the records that are looked at when a file is opened.
+const LONGEST_METADATA: u64 = 16 << 20;
+
+/// What is next in a recording.
+#[allow(clippy::large_enum_variant)] // Nearly all of them are frames.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A frame.
+    Frame(Recorded),
+    /// Something that happened.
+    Incident {
+        /// To which camera.
+        camera: usize,
+        /// When, UTC.
+        at_unix_ns: i64,
+        /// What.
+        incident: Incident,
+    },
+}
+
+/// One frame as it is in the file.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Which of [`Reader::cameras`].
+    pub camera: usize,
+    /// Counts the frames of this camera in this file.
+    pub sequence: u32,
+    /// Arrival, nanoseconds since 1970, UTC.
+    pub log_ns: i64,
+    /// When the camera took it, by the clock model at that time; nanoseconds since 1970, UTC.
+    pub publish_ns: i64,
+    /// What the wire said.
+    pub wire: Wire,
+    /// The payload as it was on the wire.
+    pub payload: Vec<u8>,
+}
+
+/// Where a chunk lies in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its record begins here.
+    pub at: u64,
+    /// Bytes of its record.
+    pub len: u64,
+    /// Arrival of its first message, UTC.
+    pub from_unix_ns: i64,
+    /// Arrival of its last message, UTC.
+    pub to_unix_ns: i64,
+}
+
+/// A recording that is read.
+pub struct Reader {
+    path: PathBuf,
+    file: File,
+    file_len: u64,
+    cameras: Vec<Camera>,
+    about: Metadata,
+    clocks: Vec<Metadata>,
+    chunks: Vec<Chunk>,
+    /// Where the file stops making sense, if it does.
+    torn_at: Option<u64>,
+    records: LinearReader,
+    /// Where the file is being read.
+    at: u64,
+    ended: bool,
+    /// The image message of each camera that waits for its wire message: sequence, which, and its bytes.
+    images: Vec<Option<(u32, Message, Vec<u8>)>>,
+    spare: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Camera {
+    info: CameraInfo,
+    channel: u16,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("path", &self.path).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Opens a recording, finished or torn, and looks where its chunks are.
+    ///
+    /// # Errors
+    /// It cannot be read, is no MCAP file, or holds no camera of ours.
+    pub fn open(path: &Path) -> Result<Self, RecordingError> {
+        let open = |source| RecordingError::Open { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(open)?;
+        let file_len = file.metadata().map_err(open)?.len();
+        let mut found = [0; mcap::MAGIC.len()];
+        let n = read_all(&mut file, &mut found).map_err(open)?;
+        if found[..n] != *mcap::MAGIC {
+            return Err(RecordingError::NotMcap { path: path.to_owned(), found: found[..n].to_vec() });
+        }
+        let mut reader = Self {
+            path: path.to_owned(),
+            file,
+            file_len,
+            cameras: Vec::new(),
+            about: Metadata { name: String::new(), metadata: Default::default() },
+            clocks: Vec::new(),
+            chunks: Vec::new(),
+            torn_at: None,
+            records: records(),
+            at: 0,
+            ended: false,
+            images: Vec::new(),
+            spare: Vec::new(),
+        };
+        reader.survey()?;
+        if reader.cameras.is_empty() {
+            let found = match reader.about.name.as_str() {
+                "" => format!("{} chunks and no metadata of ours", reader.chunks.len()),
+                _ => "a file that ends before its first frame".to_owned(),
+            };
+            return Err(RecordingError::NotOurs { path: path.to_owned(), found });
+        }
+        reader.images = vec![None; reader.cameras.len()];
+        reader.rewind()?;
+        Ok(reader)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The cameras.
+    pub fn cameras(&self) -> impl ExactSizeIterator<Item = &CameraInfo> {
+        self.cameras.iter().map(|camera| &camera.info)
+    }
+
+    /// What the file says of itself: version, host and time of its making.
+    #[must_use]
+    pub fn about(&self) -> &std::collections::BTreeMap<String, String> {
+        &self.about.metadata
+    }
+
+    /// What the file says of its cameras' clocks, each with the camera's `name`; nothing in a torn file.
+    pub fn clocks(&self) -> impl Iterator<Item = &std::collections::BTreeMap<String, String>> {
+        self.clocks.iter().map(|clock| &clock.metadata)
+    }
+
+    /// Where its chunks are, in the order of the file.
+    #[must_use]
+    pub fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// Arrival of the first and the last message, UTC.
+    #[must_use]
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let from = self.chunks.iter().map(|chunk| chunk.from_unix_ns).min()?;
+        let to = self.chunks.iter().map(|chunk| chunk.to_unix_ns).max()?;
+        Some((from, to))
+    }
+
+    /// Whether the file was finished in order.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.torn_at.is_none()
+    }
+
+    /// Where the file stops making sense, for one that was not finished.
+    #[must_use]
+    pub fn torn_at(&self) -> Option<u64> {
+        self.torn_at
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn file_len(&self) -> u64 {
+        self.file_len
+    }
+
+    /// Begins again.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn rewind(&mut self) -> Result<(), RecordingError> {
+        self.go_to(self.chunks.first().map_or(self.file_len, |chunk| chunk.at))
+    }
+
+    /// Continues with the chunk in which messages arrived at this time or later (UTC); at the end if there is none.
+    /// Entries that are a little older may come first: those of the same chunk.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn seek(&mut self, unix_ns: i64) -> Result<(), RecordingError> {
+        let chunk = self.chunks.iter().find(|chunk| chunk.to_unix_ns >= unix_ns && chunk.from_unix_ns > 0);
+        self.go_to(chunk.map_or(self.file_len, |chunk| chunk.at))
+    }
+
+    /// The next frame or incident; `None` at the end, or where a torn file is torn.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged. What follows the damage cannot be had from here: see `oaktap recover`.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, RecordingError> {
+        while !self.ended {
+            let at = self.at;
+            let torn = self.torn_at.is_some_and(|torn| at >= torn);
+            let event = match self.records.next_event() {
+                None => break,
+                Some(Ok(event)) => event,
+                Some(Err(mcap::McapError::UnexpectedEof)) if torn => break,
+                Some(Err(error)) => return Err(self.damaged(at, error.to_string())),
+            };
+            match event {
+                LinearReadEvent::ReadRequest(n) => {
+                    // A torn file ends where it is torn: what follows is no record.
+                    let room = self.torn_at.unwrap_or(self.file_len).saturating_sub(at);
+                    let n = n.min(usize::try_from(room).unwrap_or(usize::MAX));
+                    let read = read_all(&mut self.file, self.records.insert(n));
+                    let read = read.map_err(|source| RecordingError::Read { at, source })?;
+                    self.records.notify_read(read);
+                    self.at += read as u64;
+                }
+                LinearReadEvent::Record { opcode: op::MESSAGE, data } => {
+                    let message = mcap::parse_record(op::MESSAGE, data);
+                    let Ok(Record::Message { header, data }) = message else {
+                        return Err(self.damaged(at, "a message that cannot be read".to_owned()));
+                    };
+                    let Some(camera) = self.cameras.iter().position(|camera| {
+                        (camera.channel..camera.channel.saturating_add(CHANNELS)).contains(&header.channel_id)
+                    }) else {
+                        continue; // Somebody added a channel of their own.
+                    };
+                    let channel = header.channel_id - self.cameras[camera].channel;
+                    if let Some(kind) = Message::ALL.into_iter().find(|kind| image_channel(*kind) == channel) {
+                        let mut bytes = std::mem::take(&mut self.spare);
+                        bytes.clear();
+                        bytes.extend_from_slice(&data);
+                        let waiting = self.images[camera].replace((header.sequence, kind, bytes));
+                        self.spare = waiting.map(|(.., bytes)| bytes).unwrap_or_default();
+                    } else if channel == 0 {
+                        let wire = Wire::decode(&*data);
+                        let entry = wire.map_err(|error| error.to_string()).and_then(|wire| {
+                            let image = self.images[camera].take();
+                            entry(camera, &header, wire, image.as_ref()).inspect(|_| {
+                                if let Some((.., bytes)) = image {
+                                    self.spare = bytes;
+                                }
+                            })
+                        });
+                        return match entry {
+                            Ok(entry) => Ok(Some(entry)),
+                            Err(why) => {
+                                let name = &self.cameras[camera].info.name;
+                                let sequence = header.sequence;
+                                Err(self.damaged(at, format!("frame {sequence} of camera {name}: {why}")))
+                            }
+                        };
+                    }
+                }
+                LinearReadEvent::Record { opcode: op::DATA_END, .. } => break,
+                LinearReadEvent::Record { .. } => {}
+            }
+        }
+        self.ended = true;
+        Ok(None)
+    }
+
+    fn damaged(&self, at: u64, why: String) -> RecordingError {
+        let chunk = self.chunks.iter().rev().find(|chunk| chunk.at < at);
+        RecordingError::Damaged { at: chunk.map_or(at, |chunk| chunk.at), why }
+    }
+
+    fn go_to(&mut self, at: u64) -> Result<(), RecordingError> {
+        self.file.seek(SeekFrom::Start(at)).map_err(|source| RecordingError::Read { at, source })?;
+        self.at = at;
+        self.ended = false;
+        self.records = records();
+        self.images.iter_mut().for_each(|image| *image = None);
+        Ok(())
+    }
+
+    /// Walks over the records of the file, from head to head, without reading what is in the chunks.
+    fn survey(&mut self) -> Result<(), RecordingError> {
+        let mut at = mcap::MAGIC.len() as u64;
+        loop {
+            let failed = |source| RecordingError::Read { at, source };
+            let mut head = [0; RECORD_HEAD as usize];
+            self.file.seek(SeekFrom::Start(at)).map_err(failed)?;
+            let whole = read_all(&mut self.file, &mut head).map_err(failed)? == head.len();
+            let [opcode, len @ ..] = head;
+            let len = u64::from_le_bytes(len);
+            let end = at.saturating_add(RECORD_HEAD).saturating_add(len);
+            // What is preallocated and was never written is zeros.
+            if !whole || opcode == 0 || end > self.file_len {
+                self.torn_at = Some(at);
+                return Ok(());
+            }
+            match opcode {
+                op::CHUNK => {
+                    let mut times = [0; size_of::<u64>() * 2];
+                    let n = read_all(&mut self.file, &mut times).map_err(failed)?;
+                    let (from, to) = times[..n].split_at(n / 2);
+                    let time = |bytes: &[u8]| {
+                        let ns = bytes.try_into().map_or(0, u64::from_le_bytes);
+                        i64::try_from(ns).unwrap_or(i64::MAX)
+                    };
+                    let len = end - at;
+                    self.chunks.push(Chunk { at, len, from_unix_ns: time(from), to_unix_ns: time(to) });
+                }
+                op::METADATA if len <= LONGEST_METADATA => {
+                    let mut data = vec![0; len as usize];
+                    let n = read_all(&mut self.file, &mut data).map_err(failed)?;
+                    if let Ok(Record::Metadata(metadata)) = mcap::parse_record(opcode, &data[..n]) {
+                        self.learn(metadata);
+                    }
+                }
+                op::DATA_END => return Ok(()),
+                _ => {}
+            }
+            at = end;
+        }
+    }
+
+    fn learn(&mut self, metadata: Metadata) {
+        let get = |key: &str| metadata.metadata.get(key).cloned().unwrap_or_default();
+        match metadata.name.as_str() {
+            FILE_METADATA => self.about = metadata,
+            CAMERA_METADATA => {
+                let labels = serde_json::from_str::<std::collections::BTreeMap<u32, String>>(&get("labels")).ok();
+                let labels = labels.map(|names| {
+                    let mut labels = crate::frame::LabelMap::default();
+                    names.iter().for_each(|(label, name)| labels.insert(*label, name));
+                    labels
+                });
+                if let Ok(channel) = get("channel").parse() {
+                    let info = CameraInfo { name: get("name"), address: get("address"), labels };
+                    self.cameras.push(Camera { info, channel });
+                }
+            }
+            CLOCK_METADATA => self.clocks.push(metadata),
+            _ => {}
+        }
+    }
+}
+
+/// A reader of records that begins anywhere and checks a chunk before it tells what is in it.
+fn records() -> LinearReader {
+    let options = LinearReaderOptions::default()
+        .with_skip_start_magic(true)
+        .with_skip_end_magic(true)
+        .with_prevalidate_chunk_crcs(true)
+        .with_record_length_limit(LONGEST_RECORD);
+    LinearReader::new_with_options(options)
+}
+
+/// Reads until the slice is full or the file ends.
+fn read_all(file: &mut File, mut into: &mut [u8]) -> io::Result<usize> {
+    let mut all = 0;
+    while !into.is_empty() {
+        match file.read(into) {
+            Ok(0) => break,
+            Ok(n) => {
+                all += n;
+                into = &mut into[n..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+/// Joins the messages of a frame.
+///
+/// # Errors
+/// What does not fit together.
+fn entry(
+    camera: usize,
+    header: &mcap::records::MessageHeader,
+    mut wire: Wire,
+    image: Option<&(u32, Message, Vec<u8>)>,
+) -> Result<Entry, String> {
+    let time = |ns| i64::try_from(ns).unwrap_or(i64::MAX);
+    if let Some(incident) = wire.incident {
+        return Ok(Entry::Incident { camera, at_unix_ns: time(header.log_time), incident });
+    }
+    let len = usize::try_from(wire.payload_len).map_err(|_| format!("a payload of {} bytes", wire.payload_len))?;
+    let mut payload = std::mem::take(&mut wire.payload);
+    if payload.is_empty() && len > 0 {
+        let (sequence, message, bytes) = image.ok_or("it has no picture")?;
+        if *sequence != header.sequence {
+            return Err(format!("the picture before it belongs to frame {sequence}"));
+        }
+        let geometry = wire.layout.as_ref().and_then(super::schema::Layout::geometry);
+        image::payload(*message, bytes, geometry.as_ref(), len, &mut payload)?;
+    }
+    if payload.len() != len {
+        return Err(format!("its payload has {} bytes of {len}", payload.len()));
+    }
+    let (log_ns, publish_ns) = (time(header.log_time), time(header.publish_time));
+    Ok(Entry::Frame(Recorded { camera, sequence: header.sequence, log_ns, publish_ns, wire, payload }))
+}

@@ -1,0 +1,372 @@
+//! Frames -> one MCAP file. Knows no disk: it writes to whatever can be written and sought in.
+
+use std::collections::BTreeMap;
+use std::io::{Seek, Write};
+
+use foxglove::Encode as _;
+use foxglove::messages::{ImageAnnotations, Timestamp};
+use mcap::records::{MessageHeader, Metadata};
+use mcap::{McapResult, WriteOptions, Writer};
+use prost::Message as _;
+
+use super::RecordingError;
+use super::annotations::annotations;
+use super::image::{Image, Message};
+use super::schema::{self, Incident, Wire};
+use crate::frame::{Frame, LabelMap, PayloadKind};
+
+/// Name of the metadata about the file.
+pub(super) const FILE_METADATA: &str = "oaktap";
+/// Name of the metadata about a camera: one record for each, before its first message.
+pub(super) const CAMERA_METADATA: &str = "oaktap.camera";
+/// Name of the metadata about a camera's clock: one record for each, at the end.
+pub(super) const CLOCK_METADATA: &str = "oaktap.clock";
+
+/// Each camera has this many channel numbers in a row: wire, detections, and one for each image message.
+pub(super) const CHANNELS: u16 = 2 + Message::ALL.len() as u16;
+
+/// How chunks are compressed. Pictures of cameras hardly shrink, so not at all is the usual choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Fast.
+    Lz4,
+    /// Small.
+    Zstd,
+}
+
+impl std::str::FromStr for Compression {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "none" => Ok(Self::None),
+            "lz4" => Ok(Self::Lz4),
+            "zstd" => Ok(Self::Zstd),
+            _ => Err(format!("`{name}` is no compression; expected none, lz4 or zstd")),
+        }
+    }
+}
+
+/// What is known of a camera before its first frame, or was read of it from a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CameraInfo {
+    /// What people call it: the first part of its channels' topics. A `/` in it becomes `_`.
+    pub name: String,
+    /// Where its frames came from, as the user wrote it.
+    pub address: String,
+    /// Names that the user gave to the labels, if any; the stream's own come first.
+    pub labels: Option<LabelMap>,
+}
+
+/// One file while it is written.
+pub struct SegmentWriter<W: Write + Seek> {
+    mcap: Writer<W>,
+    cameras: Vec<Camera>,
+    image: Image,
+    message: Vec<u8>,
+    /// Bytes of messages since the last flush.
+    open_bytes: u64,
+}
+
+impl<W: Write + Seek> std::fmt::Debug for SegmentWriter<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentWriter").field("cameras", &self.cameras).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Camera {
+    info: CameraInfo,
+    /// The first of its channel numbers.
+    channel: u16,
+    begun: bool,
+    /// Which image channels exist.
+    image: [bool; Message::ALL.len()],
+    sequence: u32,
+    /// The records of the connection that still hold, as far as this file does not show them.
+    context: Vec<u8>,
+}
+
+/// Channel number of this image message, counted from the camera's first.
+pub(super) fn image_channel(message: Message) -> u16 {
+    2 + message as u16
+}
+
+impl<W: Write + Seek> SegmentWriter<W> {
+    /// Begins a file for these cameras, at this time (UTC).
+    ///
+    /// # Errors
+    /// It cannot be written; or there are more cameras than an MCAP file has channels for (13,107).
+    pub fn new(
+        to: W,
+        compression: Compression,
+        cameras: &[CameraInfo],
+        created_unix_ns: i64,
+    ) -> Result<Self, RecordingError> {
+        let mut options = WriteOptions::new()
+            .library(concat!("oaktap ", env!("CARGO_PKG_VERSION")))
+            // Chunks end where we say, so that each holds whole frames. Their checksums cover all data.
+            .chunk_size(None)
+            .calculate_data_section_crc(false)
+            .compression(match compression {
+                Compression::None => None,
+                Compression::Lz4 => Some(mcap::Compression::Lz4),
+                Compression::Zstd => Some(mcap::Compression::Zstd),
+            });
+        if compression == Compression::Zstd {
+            // The fastest level; the others gain nothing on pictures.
+            options = options.compression_level(1).compression_threads(0);
+        }
+        let camera = |(number, info): (u16, &CameraInfo)| Camera {
+            info: CameraInfo { name: info.name.replace('/', "_"), ..info.clone() },
+            channel: number * CHANNELS,
+            begun: false,
+            image: [false; Message::ALL.len()],
+            sequence: 0,
+            context: Vec::new(),
+        };
+        let begin = || -> McapResult<Self> {
+            if cameras.len() > usize::from(u16::MAX / CHANNELS) {
+                return Err(mcap::McapError::TooManyChannels);
+            }
+            let mut mcap = options.create(to)?;
+            mcap.write_metadata(&Metadata {
+                name: FILE_METADATA.to_owned(),
+                metadata: BTreeMap::from([
+                    ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                    ("host".to_owned(), host_name()),
+                    ("created_unix_ns".to_owned(), created_unix_ns.to_string()),
+                    ("cameras".to_owned(), cameras.len().to_string()),
+                ]),
+            })?;
+            let cameras = (0..).zip(cameras).map(camera).collect();
+            Ok(Self { mcap, cameras, image: Image::default(), message: Vec::new(), open_bytes: 0 })
+        };
+        begin().map_err(RecordingError::Write)
+    }
+
+    /// Records that a connection has brought before this file began and that still hold: labels, dimensions. They are
+    /// written with the camera's next frame.
+    pub fn context(&mut self, camera: usize, records: &[u8]) {
+        self.cameras[camera].context = records.to_vec();
+    }
+
+    /// Writes one frame of a camera: `publish_unix_ns` is when the camera took it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    ///
+    /// # Panics
+    /// There is no such camera.
+    pub fn frame(&mut self, camera: usize, frame: &Frame, publish_unix_ns: i64) -> Result<(), RecordingError> {
+        self.begin_camera(camera, Some(frame)).map_err(RecordingError::Write)?;
+        let Self { mcap, cameras, image, message, open_bytes } = self;
+        let camera = &mut cameras[camera];
+        let name = &camera.info.name;
+        let mut header = MessageHeader {
+            channel_id: camera.channel,
+            sequence: camera.sequence,
+            log_time: nanoseconds(frame.received.unix_ns),
+            publish_time: nanoseconds(publish_unix_ns),
+        };
+        camera.sequence = camera.sequence.wrapping_add(1);
+        let time = timestamp(publish_unix_ns);
+
+        let payload = frame.payload();
+        let shown = image.write(frame, name, time);
+        if let Some((kind, _)) = shown {
+            header.channel_id = camera.channel + image_channel(kind);
+            if !std::mem::replace(&mut camera.image[kind as usize], true) {
+                let schema = kind.schema();
+                add_channel(mcap, header.channel_id, &schema.name, &schema.data, &format!("/{name}/image"))
+                    .map_err(RecordingError::Write)?;
+            }
+            write(mcap, &header, image.bytes(), open_bytes)?;
+        }
+
+        let names = frame.labels.as_deref().or(camera.info.labels.as_ref()).unwrap_or(LabelMap::coco());
+        let size = frame.geometry.map(|geometry| (geometry.width, geometry.height));
+        message.clear();
+        // Memory grows as it needs to.
+        let _ = prost::Message::encode(&annotations(time, &frame.detections, names, size), message);
+        header.channel_id = camera.channel + 1;
+        write(mcap, &header, message, open_bytes)?;
+
+        let is_held = payload.is_empty() || shown.is_some_and(|(_, exact)| exact);
+        let wire = Wire {
+            id: frame.id,
+            at: frame.at,
+            dialect: frame.dialect.to_string(),
+            records: frame.records.clone(),
+            header: frame.header.clone(),
+            detections: frame.detection_text.clone(),
+            device_time_us: frame.device_time.0,
+            camera_seq: frame.camera_seq,
+            arrival_mono_ns: frame.received.mono_ns,
+            stale: frame.stale,
+            kind: kind_name(frame.kind).to_owned(),
+            layout: frame.geometry.as_ref().map(schema::Layout::from),
+            payload_len: payload.len() as u64,
+            payload_crc32: crc32fast::hash(payload),
+            payload: if is_held { Vec::new() } else { payload.to_vec() },
+            context: std::mem::take(&mut camera.context),
+            incident: None,
+        };
+        header.channel_id = camera.channel;
+        message.clear();
+        let _ = wire.encode(message);
+        write(mcap, &header, message, open_bytes)
+    }
+
+    /// Writes what happened between two frames of a camera, and when.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    ///
+    /// # Panics
+    /// There is no such camera.
+    pub fn incident(&mut self, camera: usize, incident: &Incident, at_unix_ns: i64) -> Result<(), RecordingError> {
+        self.begin_camera(camera, None).map_err(RecordingError::Write)?;
+        let Self { mcap, cameras, message, open_bytes, .. } = self;
+        let camera = &cameras[camera];
+        let header = MessageHeader {
+            channel_id: camera.channel,
+            sequence: camera.sequence,
+            log_time: nanoseconds(at_unix_ns),
+            publish_time: nanoseconds(at_unix_ns),
+        };
+        message.clear();
+        let wire = Wire { incident: Some(incident.clone()), ..Wire::default() };
+        // Memory grows as it needs to.
+        let _ = wire.encode(message);
+        write(mcap, &header, message, open_bytes)
+    }
+
+    /// Bytes of messages that were written since the last [`Self::flush`].
+    #[must_use]
+    pub const fn open_bytes(&self) -> u64 {
+        self.open_bytes
+    }
+
+    /// Ends the chunk, and flushes: what was written so far will not change any more.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn flush(&mut self) -> Result<(), RecordingError> {
+        self.open_bytes = 0;
+        self.mcap.flush().map_err(RecordingError::Write)
+    }
+
+    /// Ends the file: writes what is known of each camera's clock, the index and the summary, and flushes.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(mut self, clocks: &[BTreeMap<String, String>]) -> Result<W, RecordingError> {
+        let mut end = || -> McapResult<()> {
+            for camera in 0..self.cameras.len() {
+                self.begin_camera(camera, None)?;
+            }
+            for (camera, clock) in self.cameras.iter().zip(clocks) {
+                let mut metadata = clock.clone();
+                metadata.insert("name".to_owned(), camera.info.name.clone());
+                self.mcap.write_metadata(&Metadata { name: CLOCK_METADATA.to_owned(), metadata })?;
+            }
+            self.mcap.finish()?;
+            Ok(())
+        };
+        end().map_err(RecordingError::Write)?;
+        let mut to = self.mcap.into_inner();
+        to.flush().map_err(|error| RecordingError::Write(error.into()))?;
+        Ok(to)
+    }
+
+    /// Writes what is known of a camera, once, before its first message.
+    fn begin_camera(&mut self, camera: usize, first: Option<&Frame>) -> McapResult<()> {
+        let Self { mcap, cameras, .. } = self;
+        let camera = &mut cameras[camera];
+        if std::mem::replace(&mut camera.begun, true) {
+            return Ok(());
+        }
+        let CameraInfo { name, address, labels } = &camera.info;
+        let mut metadata = BTreeMap::from([
+            ("name".to_owned(), name.clone()),
+            ("address".to_owned(), address.clone()),
+            ("channel".to_owned(), camera.channel.to_string()),
+        ]);
+        let labels = first.and_then(|frame| frame.labels.as_deref()).or(labels.as_ref());
+        if let Some(labels) = labels {
+            metadata.insert("labels".to_owned(), labels_to_json(labels));
+        }
+        if let Some(frame) = first {
+            metadata.insert("dialect".to_owned(), frame.dialect.to_string());
+            metadata.insert("kind".to_owned(), kind_name(frame.kind).to_owned());
+            if let Some(geometry) = frame.geometry {
+                metadata.insert("geometry".to_owned(), geometry.to_string());
+            }
+        }
+        mcap.write_metadata(&Metadata { name: CAMERA_METADATA.to_owned(), metadata })?;
+        add_channel(mcap, camera.channel, schema::WIRE, &schema::descriptor(), &format!("/{name}/wire"))?;
+        let boxes = ImageAnnotations::get_schema().expect("every message of foxglove has its schema");
+        add_channel(mcap, camera.channel + 1, &boxes.name, &boxes.data, &format!("/{name}/detections"))
+    }
+}
+
+fn add_channel<W: Write + Seek>(
+    mcap: &mut Writer<W>,
+    id: u16,
+    schema_name: &str,
+    descriptor: &[u8],
+    topic: &str,
+) -> McapResult<()> {
+    let schema = mcap.add_schema(schema_name, "protobuf", descriptor)?;
+    mcap.add_channel_with_id(id, schema, topic, "protobuf", &BTreeMap::new())?;
+    Ok(())
+}
+
+fn write<W: Write + Seek>(
+    mcap: &mut Writer<W>,
+    header: &MessageHeader,
+    message: &[u8],
+    open_bytes: &mut u64,
+) -> Result<(), RecordingError> {
+    *open_bytes += message.len() as u64;
+    mcap.write_to_known_channel(header, message).map_err(RecordingError::Write)
+}
+
+/// Times before 1970 do not exist in MCAP.
+fn nanoseconds(unix_ns: i64) -> u64 {
+    u64::try_from(unix_ns).unwrap_or(0)
+}
+
+fn timestamp(unix_ns: i64) -> Timestamp {
+    let ns = nanoseconds(unix_ns);
+    let sec = u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX);
+    // Less than a second in nanoseconds fits.
+    Timestamp::new(sec, (ns % 1_000_000_000) as u32)
+}
+
+pub(super) const fn kind_name(kind: PayloadKind) -> &'static str {
+    match kind {
+        PayloadKind::Raw => "RAW",
+        PayloadKind::Jpeg => "JPEG",
+        PayloadKind::H264 => "H264",
+        PayloadKind::H265 => "H265",
+    }
+}
+
+fn labels_to_json(labels: &LabelMap) -> String {
+    let names: BTreeMap<u32, &str> = labels.iter().collect();
+    serde_json::to_string(&names).expect("numbers and names are JSON")
+}
+
+/// Who wrote the file, as far as the system says.
+fn host_name() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    name
+}
