@@ -34,7 +34,7 @@ pub enum RecordingError {
         found: Vec<u8>,
     },
     /// It is an MCAP file, and none of ours.
-    #[error("{} is an MCAP file without cameras of oaktap: expected metadata `oaktap.camera`, found {found}", path.display())]
+    #[error("{} is an MCAP file without cameras of oaktap: expected metadata `oaktap.camera/...`, found {found}", path.display())]
     NotOurs {
         /// Which.
         path: PathBuf,

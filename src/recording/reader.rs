@@ -345,7 +345,7 @@ impl Reader {
         let get = |key: &str| metadata.metadata.get(key).cloned().unwrap_or_default();
         match metadata.name.as_str() {
             FILE_METADATA => self.about = metadata,
-            CAMERA_METADATA => {
+            name if name.starts_with(CAMERA_METADATA) => {
                 let labels = serde_json::from_str::<std::collections::BTreeMap<u32, String>>(&get("labels")).ok();
                 let labels = labels.map(|names| {
                     let mut labels = crate::frame::LabelMap::default();
@@ -357,7 +357,7 @@ impl Reader {
                     self.cameras.push(Camera { info, channel });
                 }
             }
-            CLOCK_METADATA => self.clocks.push(metadata),
+            name if name.starts_with(CLOCK_METADATA) => self.clocks.push(metadata),
             _ => {}
         }
     }

@@ -17,10 +17,10 @@ use crate::frame::{Frame, LabelMap, PayloadKind};
 
 /// Name of the metadata about the file.
 pub(super) const FILE_METADATA: &str = "oaktap";
-/// Name of the metadata about a camera: one record for each, before its first message.
-pub(super) const CAMERA_METADATA: &str = "oaktap.camera";
-/// Name of the metadata about a camera's clock: one record for each, at the end.
-pub(super) const CLOCK_METADATA: &str = "oaktap.clock";
+/// Name of the metadata about a camera, with `NAME` behind it: before its first message. Rerun wants every name once.
+pub(super) const CAMERA_METADATA: &str = "oaktap.camera/";
+/// Name of the metadata about a camera's clock, with `NAME` behind it: at the end.
+pub(super) const CLOCK_METADATA: &str = "oaktap.clock/";
 
 /// Each camera has this many channel numbers in a row: wire, detections, and one for each image message.
 pub(super) const CHANNELS: u16 = 2 + Message::ALL.len() as u16;
@@ -272,7 +272,8 @@ impl<W: Write + Seek> SegmentWriter<W> {
             for (camera, clock) in self.cameras.iter().zip(clocks) {
                 let mut metadata = clock.clone();
                 metadata.insert("name".to_owned(), camera.info.name.clone());
-                self.mcap.write_metadata(&Metadata { name: CLOCK_METADATA.to_owned(), metadata })?;
+                self.mcap
+                    .write_metadata(&Metadata { name: format!("{CLOCK_METADATA}{}", camera.info.name), metadata })?;
             }
             self.mcap.finish()?;
             Ok(())
@@ -307,7 +308,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
                 metadata.insert("geometry".to_owned(), geometry.to_string());
             }
         }
-        mcap.write_metadata(&Metadata { name: CAMERA_METADATA.to_owned(), metadata })?;
+        mcap.write_metadata(&Metadata { name: format!("{CAMERA_METADATA}{name}"), metadata })?;
         add_channel(mcap, camera.channel, schema::WIRE, &schema::descriptor(), &format!("/{name}/wire"))?;
         let boxes = ImageAnnotations::get_schema().expect("every message of foxglove has its schema");
         add_channel(mcap, camera.channel + 1, &boxes.name, &boxes.data, &format!("/{name}/detections"))
