@@ -13,6 +13,7 @@
 mod annotations;
 mod error;
 mod image;
+mod join;
 mod player;
 mod reader;
 pub mod schema;

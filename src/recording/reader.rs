@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use mcap::records::{Metadata, Record, op};
 use mcap::sans_io::LinearReaderOptions;
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader};
-use prost::Message as _;
 
-use super::image::{self, Message};
+use super::join::Join;
 use super::schema::{Incident, Wire};
-use super::writer::{CAMERA_METADATA, CHANNELS, CLOCK_METADATA, FILE_METADATA, image_channel};
+use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
 use super::{CameraInfo, RecordingError};
 
 /// Opcode and length, which stand before every record.
@@ -75,7 +74,7 @@ pub struct Reader {
     path: PathBuf,
     file: File,
     file_len: u64,
-    cameras: Vec<Camera>,
+    join: Join,
     about: Metadata,
     clocks: Vec<Metadata>,
     chunks: Vec<Chunk>,
@@ -85,15 +84,6 @@ pub struct Reader {
     /// Where the file is being read.
     at: u64,
     ended: bool,
-    /// The image message of each camera that waits for its wire message: sequence, which, and its bytes.
-    images: Vec<Option<(u32, Message, Vec<u8>)>>,
-    spare: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Camera {
-    info: CameraInfo,
-    channel: u16,
 }
 
 impl std::fmt::Debug for Reader {
@@ -120,7 +110,7 @@ impl Reader {
             path: path.to_owned(),
             file,
             file_len,
-            cameras: Vec::new(),
+            join: Join::default(),
             about: Metadata { name: String::new(), metadata: Default::default() },
             clocks: Vec::new(),
             chunks: Vec::new(),
@@ -128,18 +118,15 @@ impl Reader {
             records: records(),
             at: 0,
             ended: false,
-            images: Vec::new(),
-            spare: Vec::new(),
         };
         reader.survey()?;
-        if reader.cameras.is_empty() {
+        if reader.cameras().len() == 0 {
             let found = match reader.about.name.as_str() {
                 "" => format!("{} chunks and no metadata of ours", reader.chunks.len()),
                 _ => "a file that ends before its first frame".to_owned(),
             };
             return Err(RecordingError::NotOurs { path: path.to_owned(), found });
         }
-        reader.images = vec![None; reader.cameras.len()];
         reader.rewind()?;
         Ok(reader)
     }
@@ -152,7 +139,7 @@ impl Reader {
 
     /// The cameras.
     pub fn cameras(&self) -> impl ExactSizeIterator<Item = &CameraInfo> {
-        self.cameras.iter().map(|camera| &camera.info)
+        self.join.cameras()
     }
 
     /// What the file says of itself: version, host and time of its making.
@@ -241,40 +228,14 @@ impl Reader {
                     self.at += read as u64;
                 }
                 LinearReadEvent::Record { opcode: op::MESSAGE, data } => {
-                    let message = mcap::parse_record(op::MESSAGE, data);
-                    let Ok(Record::Message { header, data }) = message else {
-                        return Err(self.damaged(at, "a message that cannot be read".to_owned()));
+                    let entry = match mcap::parse_record(op::MESSAGE, data) {
+                        Ok(Record::Message { header, data }) => self.join.message(&header, &data),
+                        _ => Err("a message that cannot be read".to_owned()),
                     };
-                    let Some(camera) = self.cameras.iter().position(|camera| {
-                        (camera.channel..camera.channel.saturating_add(CHANNELS)).contains(&header.channel_id)
-                    }) else {
-                        continue; // Somebody added a channel of their own.
-                    };
-                    let channel = header.channel_id - self.cameras[camera].channel;
-                    if let Some(kind) = Message::ALL.into_iter().find(|kind| image_channel(*kind) == channel) {
-                        let mut bytes = std::mem::take(&mut self.spare);
-                        bytes.clear();
-                        bytes.extend_from_slice(&data);
-                        let waiting = self.images[camera].replace((header.sequence, kind, bytes));
-                        self.spare = waiting.map(|(.., bytes)| bytes).unwrap_or_default();
-                    } else if channel == 0 {
-                        let wire = Wire::decode(&*data);
-                        let entry = wire.map_err(|error| error.to_string()).and_then(|wire| {
-                            let image = self.images[camera].take();
-                            entry(camera, &header, wire, image.as_ref()).inspect(|_| {
-                                if let Some((.., bytes)) = image {
-                                    self.spare = bytes;
-                                }
-                            })
-                        });
-                        return match entry {
-                            Ok(entry) => Ok(Some(entry)),
-                            Err(why) => {
-                                let name = &self.cameras[camera].info.name;
-                                let sequence = header.sequence;
-                                Err(self.damaged(at, format!("frame {sequence} of camera {name}: {why}")))
-                            }
-                        };
+                    match entry {
+                        Ok(None) => {}
+                        Ok(entry) => return Ok(entry),
+                        Err(why) => return Err(self.damaged(at, why)),
                     }
                 }
                 LinearReadEvent::Record { opcode: op::DATA_END, .. } => break,
@@ -295,7 +256,7 @@ impl Reader {
         self.at = at;
         self.ended = false;
         self.records = records();
-        self.images.iter_mut().for_each(|image| *image = None);
+        self.join.forget();
         Ok(())
     }
 
@@ -354,7 +315,7 @@ impl Reader {
                 });
                 if let Ok(channel) = get("channel").parse() {
                     let info = CameraInfo { name: get("name"), address: get("address"), labels };
-                    self.cameras.push(Camera { info, channel });
+                    self.join.add(info, channel);
                 }
             }
             name if name.starts_with(CLOCK_METADATA) => self.clocks.push(metadata),
@@ -388,35 +349,4 @@ fn read_all(file: &mut File, mut into: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(all)
-}
-
-/// Joins the messages of a frame.
-///
-/// # Errors
-/// What does not fit together.
-fn entry(
-    camera: usize,
-    header: &mcap::records::MessageHeader,
-    mut wire: Wire,
-    image: Option<&(u32, Message, Vec<u8>)>,
-) -> Result<Entry, String> {
-    let time = |ns| i64::try_from(ns).unwrap_or(i64::MAX);
-    if let Some(incident) = wire.incident {
-        return Ok(Entry::Incident { camera, at_unix_ns: time(header.log_time), incident });
-    }
-    let len = usize::try_from(wire.payload_len).map_err(|_| format!("a payload of {} bytes", wire.payload_len))?;
-    let mut payload = std::mem::take(&mut wire.payload);
-    if payload.is_empty() && len > 0 {
-        let (sequence, message, bytes) = image.ok_or("it has no picture")?;
-        if *sequence != header.sequence {
-            return Err(format!("the picture before it belongs to frame {sequence}"));
-        }
-        let geometry = wire.layout.as_ref().and_then(super::schema::Layout::geometry);
-        image::payload(*message, bytes, geometry.as_ref(), len, &mut payload)?;
-    }
-    if payload.len() != len {
-        return Err(format!("its payload has {} bytes of {len}", payload.len()));
-    }
-    let (log_ns, publish_ns) = (time(header.log_time), time(header.publish_time));
-    Ok(Entry::Frame(Recorded { camera, sequence: header.sequence, log_ns, publish_ns, wire, payload }))
 }
