@@ -11,6 +11,7 @@
 //! chunk holds whole frames only. A payload that no image message can hold exactly is in the wire message as well.
 
 mod annotations;
+pub mod disk;
 mod error;
 mod image;
 mod join;

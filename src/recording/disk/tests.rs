@@ -1,0 +1,301 @@
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::block::Block;
+use super::faults::{Faults, Faulty, InMemory, LIMIT};
+use super::{Condition, Disk, Gauge, QUEUE};
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < LIMIT, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn until_written(gauge: &Gauge, bytes: u64) {
+    until("what is final to be in the file", || {
+        assert_eq!(gauge.condition(), Condition::Writing);
+        gauge.written() == bytes
+    });
+}
+
+fn faulty() -> (Disk, Faults, InMemory) {
+    let (memory, faults) = (InMemory::default(), Faults::default());
+    let disk = Disk::over(Box::new(Faulty(memory.clone(), faults.clone())), "test", false).expect("a thread");
+    (disk, faults, memory)
+}
+
+/// Writes, seeks and flushes as the seed says, into both; returns what has to be in the file.
+fn scribble(disk: &mut Disk, seed: u64, steps: u32) -> Vec<u8> {
+    let mut random = Random(seed);
+    let (mut expected, mut at, mut flushed) = (Vec::<u8>::new(), 0_usize, 0_usize);
+    // From single bytes to more than a block of the queue.
+    let lengths = [1, 100, 5000, 700_000, 9 << 20];
+    for _ in 0..steps {
+        match random.below(12) {
+            0..8 => {
+                let kinds = if random.below(8) == 0 { 5 } else { 4 };
+                let longest = lengths[random.below(kinds) as usize];
+                let len = random.below(longest) as usize + 1;
+                let seed = random.below(251);
+                let bytes: Vec<u8> = (0..len as u64).map(|i| (i * 7 + seed) as u8 ^ (i >> 8) as u8).collect();
+                disk.write_all(&bytes).expect("it can be written");
+                expected.resize(expected.len().max(at + len), 0);
+                expected[at..at + len].copy_from_slice(&bytes);
+                at += len;
+            }
+            8 | 9 => {
+                at = flushed + random.below((expected.len() - flushed) as u64 + 1) as usize;
+                let to = match random.below(3) {
+                    0 => SeekFrom::Start(at as u64),
+                    1 => SeekFrom::End(at as i64 - expected.len() as i64),
+                    _ => SeekFrom::Current(at as i64 - disk.position() as i64),
+                };
+                assert_eq!(disk.seek(to).expect("it is not final"), at as u64);
+            }
+            _ => {
+                at = expected.len();
+                disk.seek(SeekFrom::End(0)).expect("the end");
+                disk.flush().expect("it can be flushed");
+                flushed = at;
+                if random.below(3) == 0 {
+                    until_written(&disk.gauge(), at as u64);
+                }
+            }
+        }
+        assert_eq!(disk.stream_position().expect("always"), at as u64);
+    }
+    expected
+}
+
+fn assert_same(found: &[u8], expected: &[u8], what: &str) {
+    let differ = found.iter().zip(expected).position(|(a, b)| a != b);
+    assert_eq!((found.len(), differ), (expected.len(), None), "{what}");
+}
+
+/// A memory file system, if there is one, and whatever the target folder is on.
+fn folders() -> Vec<tempfile::TempDir> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    [Path::new("/dev/shm"), &std::env::temp_dir(), here]
+        .into_iter()
+        .filter_map(|folder| tempfile::tempdir_in(folder).ok())
+        .collect()
+}
+
+#[test]
+fn the_file_is_what_was_written() {
+    for folder in folders() {
+        for seed in 0..6 {
+            let path = folder.path().join(format!("{seed}"));
+            let mut disk = Disk::create(&path, seed % 2 == 0).expect("a file");
+            let expected = scribble(&mut disk, seed, 60);
+            disk.finish(LIMIT).expect("it is all written");
+            assert_same(&std::fs::read(&path).expect("the file"), &expected, &format!("seed {seed}, {path:?}"));
+        }
+    }
+}
+
+#[test]
+fn what_is_flushed_is_in_the_file_to_the_byte_before_it_is_finished() {
+    for folder in folders() {
+        let path = folder.path().join("a");
+        let mut disk = Disk::create(&path, false).expect("a file");
+        let mut expected = Vec::new();
+        for len in [1, 4095, 1, 5000, Block::SIZE, Block::SIZE + 1, 3] {
+            expected.extend((0..len).map(|i| (i * 31 + len) as u8));
+            disk.write_all(&expected[expected.len() - len..]).expect("written");
+            disk.flush().expect("flushed");
+            // As after `kill -9`: whoever reads now reads all of it, and nothing else.
+            let mut found = Vec::new();
+            until("the exact length", || {
+                found = std::fs::read(&path).expect("the file");
+                found.len() == expected.len()
+            });
+            assert_same(&found, &expected, &format!("{path:?}"));
+        }
+        disk.write_all(&[9; 10_000]).expect("written");
+        drop(disk);
+        assert_same(&std::fs::read(&path).expect("the file"), &expected, "the window is forgotten");
+    }
+}
+
+#[test]
+fn what_is_final_is_out_of_reach() {
+    let (mut disk, _, memory) = faulty();
+    disk.write_all(b"final").unwrap();
+    disk.flush().unwrap();
+    disk.write_all(b"open").unwrap();
+    for to in [SeekFrom::Start(4), SeekFrom::Start(10), SeekFrom::End(-5), SeekFrom::End(1), SeekFrom::Current(-99)] {
+        let error = disk.seek(to).expect_err("out of reach");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().ends_with("bytes 5 to 9 alone are not final"), "{error}");
+        assert_eq!(disk.position(), 9, "where it was");
+    }
+    disk.seek(SeekFrom::Start(5)).unwrap();
+    disk.flush().unwrap();
+    assert_eq!(disk.write(b"x").expect_err("it would be in what is final").kind(), ErrorKind::InvalidInput);
+    disk.seek(SeekFrom::End(0)).unwrap();
+    disk.write_all(b"!").unwrap();
+    disk.finish(LIMIT).unwrap();
+    assert_eq!(*memory.0.lock().unwrap(), b"finalopen!");
+}
+
+#[test]
+fn nothing_is_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a");
+    let mut first = Disk::create(&path, false).expect("a file");
+    assert_eq!(Disk::create(&path, false).expect_err("it is there").kind(), ErrorKind::AlreadyExists);
+    first.write_all(b"mine").unwrap();
+    first.finish(LIMIT).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+    assert!(Disk::create(&folder.path().join("none/a"), false).is_err());
+}
+
+#[test]
+fn a_full_disk_loses_nothing_when_there_is_room_again() {
+    let (mut disk, faults, memory) = faulty();
+    let gauge = disk.gauge();
+    let bytes: Vec<u8> = (0..2 * QUEUE as usize).map(|i| (i >> 10) as u8).collect();
+    let (first, second) = bytes.split_at(QUEUE as usize + (2 << 20));
+    faults.room(Some(3 << 20));
+    for part in first.chunks(2 << 20) {
+        disk.write_all(part).unwrap();
+        disk.flush().unwrap();
+    }
+    until("it to be full", || gauge.condition() == Condition::Full);
+    faults.until_tried(3);
+    assert!(!disk.wait_for_room(Duration::ZERO).expect("full is not an error"));
+    assert_eq!(gauge.written() + gauge.queued(), first.len() as u64, "what is held is all that is missing");
+    assert!(gauge.written() <= 3 << 20);
+    faults.room(None);
+    assert!(disk.wait_for_room(LIMIT).expect("no error"), "there is room");
+    disk.write_all(second).unwrap();
+    disk.finish(LIMIT).unwrap();
+    assert_same(&memory.0.lock().unwrap(), &bytes, "nothing is lost");
+    assert_eq!(gauge.condition(), Condition::Writing);
+}
+
+#[test]
+fn a_disk_that_stays_full_ends_with_an_error() {
+    let (mut disk, faults, memory) = faulty();
+    disk.write_all(&[1; 5000]).unwrap();
+    disk.flush().unwrap();
+    until_written(&disk.gauge(), 5000);
+    faults.room(Some(0));
+    disk.write_all(&[2; 5000]).unwrap();
+    let error = disk.finish(Duration::ZERO).expect_err("there is no room");
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::StorageFull, "no room on the disk for the last 5000 bytes")
+    );
+    assert_same(&memory.0.lock().unwrap(), &[1; 5000], "what fitted");
+}
+
+#[test]
+fn a_broken_disk_says_so_to_the_one_who_writes() {
+    let (mut disk, faults, _) = faulty();
+    let gauge = disk.gauge();
+    disk.write_all(&[1; 5000]).unwrap();
+    disk.flush().unwrap();
+    until_written(&gauge, 5000);
+    faults.error(Some(ErrorKind::Other));
+    disk.write_all(&[2; 5000]).unwrap();
+    disk.flush().unwrap();
+    until("the failure", || gauge.condition() == Condition::Failed("as it was told".into()));
+    for error in [disk.write(b"x").map(drop), disk.flush(), disk.wait_for_room(LIMIT).map(drop)] {
+        assert_eq!(error.expect_err("it failed").to_string(), "as it was told");
+    }
+    assert_eq!(gauge.written(), 5000, "what is in the file is known");
+    assert_eq!(disk.finish(LIMIT).expect_err("it failed").kind(), ErrorKind::Other);
+}
+
+#[test]
+fn a_stall_holds_up_flush_and_nobody_else() {
+    let (mut disk, faults, memory) = faulty();
+    faults.stall(true);
+    disk.write_all(&vec![1; QUEUE as usize]).unwrap();
+    disk.flush().unwrap();
+    faults.until_stalled();
+    assert!(!disk.wait_for_room(Duration::ZERO).unwrap());
+    disk.write_all(&[2; 10]).unwrap();
+    let gauge = disk.gauge();
+    std::thread::scope(|scope| {
+        let flushing = scope.spawn(|| disk.flush());
+        assert_eq!(gauge.queued(), QUEUE);
+        faults.stall(false);
+        flushing.join().expect("no panic").expect("it went on");
+    });
+    disk.finish(LIMIT).unwrap();
+    assert_eq!(memory.0.lock().unwrap().len(), QUEUE as usize + 10);
+}
+
+#[test]
+fn a_file_that_goes_away_is_noticed() {
+    for idle in [true, false] {
+        for how in [remove_file, remove_folder, replace] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let below = folder.path().join("below");
+            std::fs::create_dir(&below).unwrap();
+            let path = below.join("a");
+            let mut disk = Disk::create(&path, false).expect("a file");
+            disk.write_all(&[1; 5000]).unwrap();
+            disk.flush().unwrap();
+            until_written(&disk.gauge(), 5000);
+            how(&path).expect("it can go");
+            let mut said = None;
+            until("somebody to notice", || {
+                if !idle {
+                    said = disk.write_all(&[1; 5000]).and_then(|()| disk.flush()).err().map(|error| error.to_string());
+                } else if let Condition::Failed(why) = disk.gauge().condition() {
+                    said = Some(why);
+                }
+                said.is_some()
+            });
+            let said = said.unwrap_or_default();
+            assert!(said.starts_with(path.to_str().unwrap()) && said.ends_with("while it was written"), "{said}");
+            assert!(disk.finish(LIMIT).is_err());
+        }
+    }
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)
+}
+
+fn remove_folder(path: &Path) -> io::Result<()> {
+    std::fs::remove_dir_all(path.parent().expect("it has one"))
+}
+
+fn replace(path: &Path) -> io::Result<()> {
+    let other: PathBuf = path.with_extension("other");
+    std::fs::write(&other, "other")?;
+    std::fs::rename(other, path)
+}
+
+#[test]
+fn sync_is_done_while_it_is_written_and_at_the_end() {
+    let faults = Faults::default();
+    let mut disk = Disk::over(Box::new(Faulty(InMemory::default(), faults.clone())), "sync", true).expect("a thread");
+    disk.write_all(&[1; 5000]).unwrap();
+    disk.flush().unwrap();
+    faults.until_synced(1);
+    disk.write_all(&[1; 5000]).unwrap();
+    disk.finish(LIMIT).unwrap();
+    faults.until_synced(2);
+    assert_eq!(faults.lengths().last(), Some(&10_000));
+}
