@@ -21,26 +21,32 @@ pub enum Policy {
 pub fn lane<T>(name: &'static str, policy: Policy) -> (Lane<T>, Taker<T>) {
     let (Policy::DropOldest(capacity) | Policy::DropNewest(capacity)) = policy;
     let (tx, rx) = crossbeam_channel::bounded(capacity.max(1));
-    let count = Arc::new(Count {
-        name,
-        keeps: matches!(policy, Policy::DropNewest(_)),
-        taken_from: AtomicBool::new(true),
-        offered: AtomicU64::new(0),
-        taken: AtomicU64::new(0),
-        dropped: AtomicU64::new(0),
-    });
+    let count = Arc::new(Count::new(name, matches!(policy, Policy::DropNewest(_))));
     (Lane { tx, rx: rx.clone(), policy, count: Arc::clone(&count) }, Taker { rx, count })
 }
 
 #[derive(Debug)]
-struct Count {
+pub(super) struct Count {
     name: &'static str,
     keeps: bool,
     // The producer holds a receiver to drop the oldest item, so the channel itself never looks disconnected to it.
     taken_from: AtomicBool,
-    offered: AtomicU64,
-    taken: AtomicU64,
-    dropped: AtomicU64,
+    pub(super) offered: AtomicU64,
+    pub(super) taken: AtomicU64,
+    pub(super) dropped: AtomicU64,
+}
+
+impl Count {
+    pub(super) const fn new(name: &'static str, keeps: bool) -> Self {
+        Self {
+            name,
+            keeps,
+            taken_from: AtomicBool::new(true),
+            offered: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
 }
 
 /// How many items went where. `offered == taken + dropped + queued` at every moment.
@@ -62,7 +68,7 @@ pub struct LaneCounts {
 
 /// Reads a lane's counts from anywhere, for as long as it likes.
 #[derive(Clone, Debug)]
-pub struct LaneCounter(Arc<Count>);
+pub struct LaneCounter(pub(super) Arc<Count>);
 
 impl LaneCounter {
     /// The counts now.

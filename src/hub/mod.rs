@@ -1,8 +1,10 @@
 //! One item in, a copy for everybody who wants one; nobody waits for anybody.
 
 pub mod lane;
+pub mod weighed;
 
 pub use lane::{Lane, LaneCounter, LaneCounts, Policy, RecvTimeoutError, Taker, lane};
+pub use weighed::{Budget, WeighedLane, WeighedTaker, weighed};
 
 /// Offers each item to every lane. Cloning an item must be cheap: it is meant for `Arc`s.
 pub struct Hub<T> {
