@@ -11,6 +11,7 @@
 //! chunk holds whole frames only. A payload that no image message can hold exactly is in the wire message as well.
 
 mod annotations;
+mod clock;
 pub mod disk;
 mod error;
 mod image;
@@ -20,6 +21,7 @@ mod reader;
 pub mod schema;
 mod writer;
 
+pub use clock::{ClockError, ClockFit, ClockModel};
 pub use error::RecordingError;
 pub use player::{Next, Played, Player};
 pub use reader::{Chunk, Entry, Reader, Recorded};
