@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use oaktap::frame::{Frame, Interpreter, Pool, Received};
-use oaktap::wire::{Decoder, Event, Limits};
+use oaktap::wire::{Decoder, Event, Limits, encode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -53,6 +53,16 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
     confirmed
 }
 
+/// The bytes of the stream.
+fn again(frames: &[Arc<Frame>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        encode::head(frame, &mut bytes);
+        bytes.extend_from_slice(frame.payload());
+    }
+    bytes
+}
+
 fn matches(frame: &Frame, taken: &Value, header: &str, has_detections: bool, name: &str) {
     let sha: String = Sha256::digest(frame.payload()).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(sha, taken["sha"], "{name}: payload of {header}");
@@ -89,6 +99,7 @@ fn every_capture_reads_as_its_manifest_says() {
         for chunk in [1, 7, 1448, stream.len()] {
             let frames = decode(stream.chunks(chunk));
             assert_eq!(frames.len(), headers.len(), "{name} in pieces of {chunk}");
+            assert!(again(&frames) == stream, "{name} in pieces of {chunk}");
             for ((frame, taken), header) in frames.iter().zip(&taken).zip(&headers) {
                 matches(frame, taken, header["text"].as_str().expect("a header"), name.starts_with("img"), name);
             }

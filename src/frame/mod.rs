@@ -37,6 +37,11 @@ pub enum Dialect {
     Frame,
 }
 
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Img, Self::Abcde, Self::Abcde256, Self::Frame];
+}
+
 impl std::fmt::Display for Dialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -73,8 +78,11 @@ pub struct Frame {
     pub at: u64,
     /// The grammar of its header.
     pub dialect: Dialect,
-    /// Records of 32 bytes, as sent, that stood between the last frame and this one.
+    /// The lines of 32 bytes, as sent, that stood between the last frame and this one. What was said of a frame that
+    /// was damaged is not among them, what was said of the connection is.
     pub records: Vec<u8>,
+    /// Bytes of [`Self::records`] that stood before the `DETECT` message, if there was one; the others stood behind it.
+    pub detect_at: usize,
     /// The header as it was sent, padding included (32 bytes, more when it overflowed, 256 for `ABCDE-256`).
     pub header: Vec<u8>,
     /// The detections as they were sent; empty when there were none.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::reader::{Entry, Reader, Recorded};
-use super::schema::Incident;
+use super::schema::{Incident, Wire};
 use super::{CameraInfo, RecordingError};
-use crate::frame::{Frame, Interpreter, PixelFormat, Pool, Received};
+use crate::frame::{Dialect, Frame, Interpreter, PixelFormat, Pool, Received};
+use crate::wire::encode::Head;
 use crate::wire::{Decoder, Event, Limits};
 
 /// A frame of a recording.
@@ -146,22 +147,9 @@ impl Player {
 }
 
 /// What stood on the wire before the payload, in its order.
-pub(super) fn head(wire: &super::schema::Wire) -> Vec<u8> {
-    let mut head = wire.records.clone();
-    let (detect, header) = match wire.dialect.as_str() {
-        // The message with the detections comes first, and has a header of its own.
-        "FRAME" if wire.header.len() >= 2 * crate::wire::encode::LINE => {
-            wire.header.split_at(crate::wire::encode::LINE)
-        }
-        _ => (&[][..], &wire.header[..]),
-    };
-    head.extend_from_slice(detect);
-    if detect.is_empty() {
-        head.extend_from_slice(header);
-        head.extend_from_slice(&wire.detections);
-    } else {
-        head.extend_from_slice(&wire.detections);
-        head.extend_from_slice(header);
-    }
-    head
+pub(super) fn head(wire: &Wire) -> Vec<u8> {
+    let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.to_string() == wire.dialect).unwrap_or_default();
+    let Wire { records, header, detections: detection_text, .. } = wire;
+    let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
+    Head { dialect, records, detect_at, header, detection_text }.parts().concat()
 }

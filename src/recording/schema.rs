@@ -59,6 +59,9 @@ pub struct Wire {
     /// Instead of a frame: something that happened.
     #[prost(message, optional, tag = "17")]
     pub incident: Option<Incident>,
+    /// Bytes of `records` that stood before the header of `DETECT`, if there was one; the others stood behind its text.
+    #[prost(uint64, tag = "18")]
+    pub detect_at: u64,
 }
 
 /// How a payload lies in memory: [`Geometry`] with the vendor's name of the format.
@@ -147,6 +150,7 @@ pub(super) fn descriptor() -> Vec<u8> {
             ("payload", Type::Bytes, ""),
             ("context", Type::Bytes, ""),
             ("incident", Type::Message, ".oaktap.Incident"),
+            ("detect_at", Type::Uint64, ""),
         ],
     );
     let layout = message(

@@ -214,6 +214,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
             payload: if is_held { Vec::new() } else { payload.to_vec() },
             context: std::mem::take(&mut camera.context),
             incident: None,
+            detect_at: frame.detect_at as u64,
         };
         header.channel_id = camera.channel;
         message.clear();

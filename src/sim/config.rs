@@ -194,7 +194,7 @@ impl FromStr for SimConfig {
                     format_given = true;
                 }
                 "dialect" => {
-                    config.dialect = DIALECTS
+                    config.dialect = Dialect::ALL
                         .into_iter()
                         .find(|dialect| dialect.to_string().eq_ignore_ascii_case(value))
                         .ok_or_else(|| bad("IMG, ABCDE, ABCDE-256 or FRAME"))?;
@@ -247,8 +247,6 @@ impl fmt::Display for SimConfig {
         if faults.is_empty() { Ok(()) } else { write!(f, "&fault={faults}") }
     }
 }
-
-const DIALECTS: [Dialect; 4] = [Dialect::Img, Dialect::Abcde, Dialect::Abcde256, Dialect::Frame];
 
 fn switch(value: &str) -> Option<bool> {
     match value {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::event::{Books, Event, SkipReason, Skipped};
 use super::header::LINE;
+use super::lines::Lines;
 use super::record::{self, Record};
 use super::unread::Unread;
 use crate::frame::Frame;
@@ -17,12 +18,14 @@ pub(super) struct Account {
     events: VecDeque<Event>,
     /// A range that is being skipped, and its first bytes.
     skipping: Option<(Skipped, Vec<u8>)>,
+    /// The lines since the last frame, as they were sent.
+    pub(super) lines: Lines,
     books: Books,
 }
 
 impl Account {
     pub(super) fn new() -> Self {
-        Self { events: VecDeque::with_capacity(8), skipping: None, books: Books::default() }
+        Self { events: VecDeque::with_capacity(8), skipping: None, lines: Lines::default(), books: Books::default() }
     }
 
     pub(super) fn poll(&mut self) -> Option<Event> {
@@ -49,9 +52,11 @@ impl Account {
         self.tell(Event::Confirmed(frame.id));
     }
 
-    pub(super) fn record(&mut self, record: Record) {
+    /// A record, and its line if it is to be kept.
+    pub(super) fn record(&mut self, record: Record, line: Option<&[u8]>) {
         self.end_skip();
         self.books.headers += LINE as u64;
+        self.lines.push(line.unwrap_or_default());
         self.tell(Event::Record(record));
     }
 
@@ -82,6 +87,12 @@ impl Account {
         self.tell(Event::Skipped(Skipped { at, len, reason: SkipReason::DamagedFrame, found }));
     }
 
+    /// So many bytes belong to a frame that is damaged, and are no longer among the unread ones.
+    pub(super) fn damaged(&mut self, frame: &Frame, len: usize) {
+        self.skip_apart(frame.at, &frame.header, len as u64);
+        self.lines.take_back(frame);
+    }
+
     /// The range that is being skipped, as far as it goes by now.
     pub(super) fn skipping(&self) -> Option<Skipped> {
         self.skipping.as_ref().map(|(skipped, _)| *skipped)
@@ -102,6 +113,7 @@ impl Account {
         let Some((mut skipped, sample)) = self.skipping.take() else { return };
         if foreign && let Some(records) = record::foreign(&sample) {
             skipped.reason = SkipReason::ForeignRecord;
+            self.lines.push(&sample);
             self.events.extend(records.map(Event::Record));
         }
         self.tell(Event::Skipped(skipped));

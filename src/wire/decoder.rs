@@ -278,9 +278,11 @@ impl Decoder {
                 } else if let Some(step) = self.confirm_or_withdraw() {
                     return step;
                 }
-                self.unread.consume(LINE);
                 self.announced.learn(&record, &mut self.interpreter, &self.limits);
-                self.account.record(record);
+                // The checksum of a damaged frame goes with it.
+                let kept = self.damaged_in_a_row == 0 || !matches!(record, Record::Checksum { .. });
+                self.account.record(record, kept.then_some(&self.unread.bytes()[..LINE]));
+                self.unread.consume(LINE);
                 Step::Again
             }
             Line::TooLarge { claimed } => {
@@ -318,6 +320,7 @@ impl Decoder {
         frame.at = self.unread.at();
         frame.dialect = dialect;
         frame.device_time = device_time;
+        self.account.lines.move_to(&mut frame);
         if let Some(Detect { at, header, json }) = self.announced.detect.take() {
             if dialect == Dialect::Frame {
                 frame.at = at;
@@ -339,7 +342,7 @@ impl Decoder {
             if let Some(at) = resync::find(text, 0, &self.limits) {
                 self.account.tell(Event::Lost(Damage::Truncated { promised: payload_len, arrived: 0 }));
                 self.damaged_in_a_row += 1;
-                self.account.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
+                self.account.damaged(&frame, head_of(&frame) + at);
                 self.unread.put_back(&text[at..]);
                 return self.resume();
             }
@@ -377,6 +380,7 @@ impl Decoder {
             self.account.end_skip();
             return self.resume();
         }
+        self.account.lines.mark_detect();
         self.announced.detect = Some(Detect { at: self.unread.at(), header, json });
         self.unread.consume(LINE + json_len);
         Step::Again
@@ -384,6 +388,7 @@ impl Decoder {
 
     /// What was announced was for a frame that does not come.
     fn forget_announced(&mut self) {
+        self.account.lines.forget_frame();
         if let Some(Detect { at, header, json }) = self.announced.forget() {
             self.account.skip_apart(at, &header, LINE as u64 + json.len() as u64);
         }
@@ -463,7 +468,7 @@ impl Decoder {
             unreachable!("only called while a payload is filled")
         };
         let Filling { frame, filled, .. } = filling;
-        self.account.skip_apart(frame.at, &frame.header, (head_of(&frame) + at) as u64);
+        self.account.damaged(&frame, head_of(&frame) + at);
         self.put_back_from(at, text_of(&frame), &frame.payload()[..filled]);
     }
 
@@ -522,7 +527,7 @@ impl Decoder {
         let damage = Damage::Truncated { promised: payload.len(), arrived: at.saturating_sub(text.len()) };
         self.account.tell(Event::Withdrawn(frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.account.skip_apart(frame.at, &frame.header, (head_of(frame) + at) as u64);
+        self.account.damaged(frame, head_of(frame) + at);
         self.put_back_from(at, text, payload);
     }
 
@@ -620,7 +625,7 @@ impl Decoder {
         let Some(last) = self.last.take() else { return };
         self.account.tell(Event::Withdrawn(last.frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.account.skip_apart(last.frame.at, &last.frame.header, message_len(&last.frame) as u64);
+        self.account.damaged(&last.frame, message_len(&last.frame));
     }
 
     fn skip(&mut self, n: usize, reason: SkipReason) {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::frame::{Detection, DeviceTime};
+use crate::frame::{Detection, DeviceTime, Dialect, Frame};
 
 /// Length of a header and of a record in bytes, unless it overflows.
 pub const LINE: usize = 32;
@@ -141,6 +141,50 @@ fn centred(magic: &str, time: DeviceTime, len: usize) -> Vec<u8> {
 pub fn line(text: &str) -> Option<[u8; LINE]> {
     let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     printable.then(|| format!("{text:LINE$}")).and_then(|padded| padded.into_bytes().try_into().ok())
+}
+
+/// What stood on the wire before a payload, in its parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// Grammar of the header.
+    pub dialect: Dialect,
+    /// As [`Frame::records`].
+    pub records: &'a [u8],
+    /// As [`Frame::detect_at`].
+    pub detect_at: usize,
+    /// As [`Frame::header`].
+    pub header: &'a [u8],
+    /// As [`Frame::detection_text`].
+    pub detection_text: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// That of a frame.
+    #[must_use]
+    pub fn of(frame: &'a Frame) -> Self {
+        let Frame { dialect, records, detect_at, header, detection_text, .. } = frame;
+        Self { dialect: *dialect, records, detect_at: *detect_at, header, detection_text }
+    }
+
+    /// Its parts in the order of the wire. The `DETECT` message has a header of its own and stands before that of the
+    /// picture, maybe with records in between.
+    #[must_use]
+    pub fn parts(&self) -> [&'a [u8]; 5] {
+        let Self { dialect, records, detect_at, header, detection_text } = *self;
+        let detect = if dialect == Dialect::Frame && header.len() > LINE { LINE } else { 0 };
+        let (before, behind) = records.split_at(if detect > 0 { detect_at.min(records.len()) } else { records.len() });
+        let (detect, header) = header.split_at(detect);
+        if detect.is_empty() {
+            [before, header, detection_text, behind, &[]]
+        } else {
+            [before, detect, detection_text, behind, header]
+        }
+    }
+}
+
+/// Appends everything that stood on the wire before the payload of a frame: records, headers and detections.
+pub fn head(frame: &Frame, out: &mut Vec<u8>) {
+    Head::of(frame).parts().iter().for_each(|part| out.extend_from_slice(part));
 }
 
 #[cfg(test)]

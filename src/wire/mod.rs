@@ -44,6 +44,7 @@ pub mod detections;
 pub mod encode;
 mod event;
 pub mod header;
+mod lines;
 mod record;
 mod resync;
 mod unread;
