@@ -19,6 +19,7 @@ mod join;
 mod player;
 mod reader;
 pub mod schema;
+mod seal;
 mod writer;
 
 pub use clock::{ClockError, ClockFit, ClockModel};

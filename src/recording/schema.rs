@@ -62,6 +62,10 @@ pub struct Wire {
     /// Bytes of `records` that stood before the header of `DETECT`, if there was one; the others stood behind its text.
     #[prost(uint64, tag = "18")]
     pub detect_at: u64,
+    /// CRC-32 (IEEE) of sequence (4 bytes, little endian), log time and publish time (8 bytes each) and of all fields
+    /// before this one as they are encoded. It is appended to the message.
+    #[prost(fixed32, tag = "19")]
+    pub crc32: u32,
 }
 
 /// How a payload lies in memory: [`Geometry`] with the vendor's name of the format.
@@ -151,6 +155,7 @@ pub(super) fn descriptor() -> Vec<u8> {
             ("context", Type::Bytes, ""),
             ("incident", Type::Message, ".oaktap.Incident"),
             ("detect_at", Type::Uint64, ""),
+            ("crc32", Type::Fixed32, ""),
         ],
     );
     let layout = message(

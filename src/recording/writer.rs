@@ -13,6 +13,7 @@ use super::RecordingError;
 use super::annotations::annotations;
 use super::image::{Image, Message};
 use super::schema::{self, Incident, Wire};
+use super::seal::{seal, seal_metadata};
 use crate::frame::{Frame, LabelMap, PayloadKind};
 
 /// Name of the metadata about the file.
@@ -133,15 +134,13 @@ impl<W: Write + Seek> SegmentWriter<W> {
                 return Err(mcap::McapError::TooManyChannels);
             }
             let mut mcap = options.create(to)?;
-            mcap.write_metadata(&Metadata {
-                name: FILE_METADATA.to_owned(),
-                metadata: BTreeMap::from([
-                    ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-                    ("host".to_owned(), host_name()),
-                    ("created_unix_ns".to_owned(), created_unix_ns.to_string()),
-                    ("cameras".to_owned(), cameras.len().to_string()),
-                ]),
-            })?;
+            let about = BTreeMap::from([
+                ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                ("host".to_owned(), host_name()),
+                ("created_unix_ns".to_owned(), created_unix_ns.to_string()),
+                ("cameras".to_owned(), cameras.len().to_string()),
+            ]);
+            write_metadata(&mut mcap, FILE_METADATA.to_owned(), about)?;
             let cameras = (0..).zip(cameras).map(camera).collect();
             Ok(Self { mcap, cameras, image: Image::default(), message: Vec::new(), open_bytes: 0 })
         };
@@ -215,10 +214,12 @@ impl<W: Write + Seek> SegmentWriter<W> {
             context: std::mem::take(&mut camera.context),
             incident: None,
             detect_at: frame.detect_at as u64,
+            crc32: 0,
         };
         header.channel_id = camera.channel;
         message.clear();
         let _ = wire.encode(message);
+        seal(&header, message);
         write(mcap, &header, message, open_bytes)
     }
 
@@ -243,7 +244,17 @@ impl<W: Write + Seek> SegmentWriter<W> {
         let wire = Wire { incident: Some(incident.clone()), ..Wire::default() };
         // Memory grows as it needs to.
         let _ = wire.encode(message);
+        seal(&header, message);
         write(mcap, &header, message, open_bytes)
+    }
+
+    /// Writes a remark about the file. Ends the chunk.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn remark(&mut self, name: &str, remark: BTreeMap<String, String>) -> Result<(), RecordingError> {
+        self.flush()?;
+        write_metadata(&mut self.mcap, name.to_owned(), remark).map_err(RecordingError::Write)
     }
 
     /// Bytes of messages that were written since the last [`Self::flush`].
@@ -273,8 +284,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
             for (camera, clock) in self.cameras.iter().zip(clocks) {
                 let mut metadata = clock.clone();
                 metadata.insert("name".to_owned(), camera.info.name.clone());
-                self.mcap
-                    .write_metadata(&Metadata { name: format!("{CLOCK_METADATA}{}", camera.info.name), metadata })?;
+                write_metadata(&mut self.mcap, format!("{CLOCK_METADATA}{}", camera.info.name), metadata)?;
             }
             self.mcap.finish()?;
             Ok(())
@@ -309,11 +319,20 @@ impl<W: Write + Seek> SegmentWriter<W> {
                 metadata.insert("geometry".to_owned(), geometry.to_string());
             }
         }
-        mcap.write_metadata(&Metadata { name: format!("{CAMERA_METADATA}{name}"), metadata })?;
+        write_metadata(mcap, format!("{CAMERA_METADATA}{name}"), metadata)?;
         add_channel(mcap, camera.channel, schema::WIRE, &schema::descriptor(), &format!("/{name}/wire"))?;
         let boxes = ImageAnnotations::get_schema().expect("every message of foxglove has its schema");
         add_channel(mcap, camera.channel + 1, &boxes.name, &boxes.data, &format!("/{name}/detections"))
     }
+}
+
+fn write_metadata<W: Write + Seek>(
+    mcap: &mut Writer<W>,
+    name: String,
+    mut metadata: BTreeMap<String, String>,
+) -> McapResult<()> {
+    seal_metadata(&name, &mut metadata);
+    mcap.write_metadata(&Metadata { name, metadata })
 }
 
 fn add_channel<W: Write + Seek>(
