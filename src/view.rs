@@ -89,16 +89,24 @@ pub struct Intact(Arc<Mutex<Wanted>>);
 #[derive(Debug, Default)]
 struct Wanted {
     wanted: bool,
+    /// A recording stands still by itself: what it showed last is wanted then, and whatever it shows while it is paused.
+    follows: bool,
     frame: Option<Arc<Frame>>,
 }
 
 impl Intact {
+    /// For a recording. A paused view of it shows every frame that comes, because it was stepped to or sought.
+    #[must_use]
+    pub fn of_recording() -> Self {
+        Self(Arc::new(Mutex::new(Wanted { follows: true, ..Wanted::default() })))
+    }
+
     /// What is to be called with every intact frame.
     pub fn tap(&self) -> impl FnMut(&Arc<Frame>) + Send + use<> {
         let slot = Arc::clone(&self.0);
         move |frame| {
             let mut slot = locked(&slot);
-            if slot.wanted {
+            if slot.wanted || slot.follows {
                 slot.frame = Some(Arc::clone(frame));
             }
         }
@@ -108,7 +116,11 @@ impl Intact {
     fn take(&self, wanted: bool) -> Option<Arc<Frame>> {
         let mut slot = locked(&self.0);
         slot.wanted = wanted;
-        slot.frame.take().filter(|_| wanted)
+        if wanted || !slot.follows { slot.frame.take().filter(|_| wanted) } else { None }
+    }
+
+    fn follows(&self) -> bool {
+        locked(&self.0).follows
     }
 }
 
@@ -261,7 +273,7 @@ impl Worker {
                 next.ok()
             };
             let Some(wish) = *locked(&self.shared.wish) else { break };
-            let stops = wish.paused && (self.held.is_none() || wish.steps != self.steps);
+            let stops = wish.paused && self.moves_on(wish);
             let confirmed = self.parts.intact.take(stops || wish.snapshots != self.snapshots);
             match (frame, &confirmed) {
                 (_, Some(frame)) if wish.paused => self.stand_still(Arc::clone(frame), wish),
@@ -282,6 +294,11 @@ impl Worker {
         }
     }
 
+    /// Whether a paused view takes the next intact frame.
+    fn moves_on(&self, wish: Wish) -> bool {
+        self.held.is_none() || wish.steps != self.steps || self.parts.intact.follows()
+    }
+
     /// Shows a frame that has just come, if anybody looks.
     fn show(&mut self, frame: &Frame, wish: Wish) {
         self.steps = wish.steps;
@@ -298,7 +315,7 @@ impl Worker {
     /// A paused view stands still at an intact frame, so that what is looked at can be saved; never at an older one than
     /// was shown before.
     fn stand_still(&mut self, frame: Arc<Frame>, wish: Wish) {
-        if frame.received.mono_ns < self.shown_ns || (self.held.is_some() && wish.steps == self.steps) {
+        if frame.received.mono_ns < self.shown_ns || !self.moves_on(wish) {
             return;
         }
         if frame.received.mono_ns > self.shown_ns {

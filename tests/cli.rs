@@ -155,7 +155,7 @@ fn labels_choose_and_name() {
 fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
     for (args, says) in [
         (&["detections"][..], "URI"),
-        (&["detections", "rtsp://camera"], "`tcp://` and `sim:` are"),
+        (&["detections", "rtsp://camera"], "`sim:` and `file:` are"),
         (&["detections", "sim:?fsp=40"], "known: size, fps"),
         (&["detections", "sim:", "--size", "640"], "WIDTHxHEIGHT"),
         (&["detections", "sim:", "--duration", "10"], "such as 10s"),

@@ -51,6 +51,7 @@ impl Live {
                     simulated += 1;
                     format!("sim-{simulated}")
                 }
+                SourceSpec::File(file) => file.name(),
             };
             let session = Session::start(name, spec, options.clone(), outlets, runtime.handle());
             let reason = Reason::default();

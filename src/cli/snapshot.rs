@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 pub(crate) struct SnapshotArgs {
-    /// The camera: an address such as 192.168.1.50, tcp://HOST:PORT, or sim: for a simulated one
+    /// The camera: an address such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
     #[arg(value_name = "URI")]
     uri: SourceSpec,
 

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 #[derive(Args, Debug)]
 pub(crate) struct ViewArgs {
-    /// The cameras: addresses such as 192.168.1.50, tcp://HOST:PORT, or sim: for a simulated one
+    /// The cameras: addresses such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
     #[arg(value_name = "URI", required = true)]
     uris: Vec<SourceSpec>,
 
@@ -68,7 +68,10 @@ pub(super) fn watch(
     let mut lanes = Vec::new();
     let sources = uris.iter().map(|uri| {
         let (live, live_end) = lane("view", Policy::DropOldest(1));
-        let intact = Intact::default();
+        let intact = match uri {
+            SourceSpec::File(_) => Intact::of_recording(),
+            SourceSpec::Tcp { .. } | SourceSpec::Sim(_) => Intact::default(),
+        };
         let mut outlets = Outlets::default();
         outlets.live.add(live);
         outlets.kept.tap(intact.tap());

@@ -29,7 +29,7 @@ pub struct Received {
 #[derive(Clone, Debug, Default)]
 pub struct StaleBurst {
     seen: u32,
-    last: Option<(DeviceTime, Received)>,
+    last: Option<(DeviceTime, u64)>,
     // Device time between the first two frames of the burst, in microseconds: what a frame time is there.
     spacing_us: Option<i64>,
     over: bool,
@@ -42,18 +42,19 @@ impl StaleBurst {
     /// No camera that streams is slower than this; a longer step is a jump, even as the first one that is seen.
     const SLOWEST_US: i64 = 1_000_000;
 
-    /// Whether this frame, which follows the ones that were observed before, is stale.
+    /// Whether this frame, which follows the ones that were observed before and arrived at this nanosecond of a clock
+    /// that never goes backwards, is stale.
     ///
     /// The first frame alone proves nothing and passes for new; when the second is stale, so was the first.
-    pub fn observe(&mut self, device: DeviceTime, received: Received) -> bool {
+    pub fn observe(&mut self, device: DeviceTime, arrived_ns: u64) -> bool {
         self.seen = self.seen.saturating_add(1);
         self.over |= self.seen > Self::LONGEST;
         if self.over {
             return false;
         }
-        let Some((last_device, last_received)) = self.last.replace((device, received)) else { return false };
+        let Some((last_device, last_ns)) = self.last.replace((device, arrived_ns)) else { return false };
         let step_us = device.since(last_device);
-        let arrived_us = received.mono_ns.saturating_sub(last_received.mono_ns) / 1000;
+        let arrived_us = arrived_ns.saturating_sub(last_ns) / 1000;
         let spacing_us = *self.spacing_us.get_or_insert(step_us);
         let back_to_back = step_us > 0 && arrived_us < step_us.unsigned_abs() / 2;
         let jump = step_us > Self::SLOWEST_US.min(spacing_us.saturating_add(spacing_us / 2));
@@ -69,9 +70,7 @@ mod tests {
     /// Which of these frames, given as (device milliseconds, arrival milliseconds), are stale.
     fn stale(frames: impl IntoIterator<Item = (i64, u64)>) -> Vec<bool> {
         let mut burst = StaleBurst::default();
-        let mut observe = |(device, arrival)| {
-            burst.observe(DeviceTime(device * 1000), Received { mono_ns: arrival * 1_000_000, unix_ns: 0 })
-        };
+        let mut observe = |(device, arrival)| burst.observe(DeviceTime(device * 1000), arrival * 1_000_000);
         frames.into_iter().map(&mut observe).collect()
     }
 
@@ -116,7 +115,7 @@ mod tests {
         assert_eq!(stale([(7, 0), (7, 1), (7, 2)]), [false; 3], "standing");
         let mut burst = StaleBurst::default();
         for device in [i64::MIN, i64::MAX, i64::MIN, 0] {
-            assert!(!burst.observe(DeviceTime(device), Received::default()));
+            assert!(!burst.observe(DeviceTime(device), 0));
         }
     }
 }

@@ -121,6 +121,15 @@ impl<T> Lane<T> {
         true
     }
 
+    /// Whether one more item would drop none that was to be kept. For those who can wait, as a file can.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        match self.policy {
+            Policy::DropOldest(_) => true,
+            Policy::DropNewest(_) => !self.tx.is_full() || !self.count.taken_from.load(Ordering::SeqCst),
+        }
+    }
+
     /// A reader of the counts.
     #[must_use]
     pub fn counter(&self) -> LaneCounter {
@@ -211,6 +220,7 @@ mod tests {
     fn the_newest_goes_so_what_was_promised_is_kept() {
         let (mut lane, taker) = lane("record", Policy::DropNewest(2));
         for i in 0..5 {
+            assert_eq!(lane.has_room(), i < 2);
             assert!(lane.offer(i));
         }
         drop(lane);

@@ -11,13 +11,15 @@ pub struct Hub<T> {
     lanes: Vec<Lane<T>>,
     counters: Vec<LaneCounter>,
     taps: Vec<Tap<T>>,
+    gates: Vec<Gate>,
 }
 
+type Gate = Box<dyn Fn() -> bool + Send>;
 type Tap<T> = Box<dyn FnMut(&T) + Send>;
 
 impl<T> Default for Hub<T> {
     fn default() -> Self {
-        Self { lanes: Vec::new(), counters: Vec::new(), taps: Vec::new() }
+        Self { lanes: Vec::new(), counters: Vec::new(), taps: Vec::new(), gates: Vec::new() }
     }
 }
 
@@ -44,6 +46,18 @@ impl<T: Clone> Hub<T> {
     /// up. For those who measure what one thread can do, or want a frame now and then; everybody else takes a lane.
     pub fn tap(&mut self, each: impl FnMut(&T) + Send + 'static) {
         self.taps.push(Box::new(each));
+    }
+
+    /// Asks this before each item, where the producer can wait: `false` is not yet. For those behind a tap who drop what
+    /// they have no room for.
+    pub fn gate(&mut self, has_room: impl Fn() -> bool + Send + 'static) {
+        self.gates.push(Box::new(has_room));
+    }
+
+    /// Whether one more item would make nobody drop one that was to be kept. A camera cannot wait for that; a file can.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.lanes.iter().all(Lane::has_room) && self.gates.iter().all(|has_room| has_room())
     }
 
     /// Whether nobody gets what is offered.
@@ -88,6 +102,29 @@ mod tests {
             assert_eq!(seen.try_recv(), Ok(item));
         }
         assert!(!hub.is_empty());
+    }
+
+    #[test]
+    fn there_is_room_when_all_who_keep_have_some() {
+        let mut hub = Hub::new();
+        let (tx, open) =
+            (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), std::sync::atomic::Ordering::SeqCst);
+        let (keeps, taker) = lane("keeps", Policy::DropNewest(1));
+        let (shows, _shown) = lane("shows", Policy::DropOldest(1));
+        hub.add(keeps);
+        hub.add(shows);
+        assert!(hub.has_room());
+        hub.offer(&1);
+        assert!(!hub.has_room());
+        assert_eq!(taker.try_take(), Some(1));
+        let gate = std::sync::Arc::clone(&tx);
+        hub.gate(move || gate.load(open));
+        assert!(!hub.has_room());
+        tx.store(true, open);
+        hub.offer(&2);
+        assert!(!hub.has_room());
+        drop(taker);
+        assert!(hub.has_room(), "nobody takes, so nobody is waited for");
     }
 
     #[test]

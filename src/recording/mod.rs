@@ -24,6 +24,7 @@ mod writer;
 
 pub use clock::{ClockError, ClockFit, ClockModel};
 pub use error::RecordingError;
+pub(crate) use player::feed;
 pub use player::{Next, Played, Player};
 pub use reader::{Chunk, Entry, Reader, Recorded};
 pub use writer::{CameraInfo, Compression, SegmentWriter};

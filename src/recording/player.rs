@@ -99,7 +99,7 @@ impl Player {
             Some(Entry::Incident { camera, at_unix_ns, incident }) => {
                 Ok(Some(Next::Incident(camera, at_unix_ns, incident)))
             }
-            Some(Entry::Frame(recorded)) => self.decode(recorded).map(|played| Some(Next::Frame(played))),
+            Some(Entry::Frame(recorded)) => self.decode(&recorded).map(|played| Some(Next::Frame(played))),
         }
     }
 
@@ -109,34 +109,17 @@ impl Player {
         self.decoders = self.reader.cameras().map(|_| decoder()).collect();
     }
 
-    fn decode(&mut self, recorded: Recorded) -> Result<Played, RecordingError> {
-        let Recorded { camera, sequence, log_ns, publish_ns, wire, payload } = recorded;
-        let decoder = &mut self.decoders[camera];
-        let layout = wire.layout.as_ref().and_then(super::schema::Layout::geometry);
-        if let Some(geometry) = layout.filter(|geometry| geometry.format != PixelFormat::Jpeg) {
-            // It was taken for this when it was recorded, whatever the reason.
-            decoder.announce(geometry);
-        }
+    fn decode(&mut self, recorded: &Recorded) -> Result<Played, RecordingError> {
+        let Recorded { camera, sequence, log_ns, publish_ns, ref wire, .. } = *recorded;
         let received = Received { mono_ns: wire.arrival_mono_ns, unix_ns: log_ns };
         let mut found = None;
-        for part in [&wire.context, &head(&wire), &payload] {
-            let mut part = &part[..];
-            while !part.is_empty() {
-                let space = decoder.space();
-                let n = space.len().min(part.len());
-                space[..n].copy_from_slice(&part[..n]);
-                part = &part[n..];
-                decoder.commit(n, received);
-                while let Some(event) = decoder.poll() {
-                    if let Event::Frame(frame) = event {
-                        found = Some(frame);
-                    }
+        feed(&mut self.decoders[camera], recorded, received, |decoder| {
+            while let Some(event) = decoder.poll() {
+                if let Event::Frame(frame) = event {
+                    found = Some(frame);
                 }
             }
-        }
-        // Nothing follows that could contradict it: it was confirmed when it was recorded.
-        decoder.idle();
-        while decoder.poll().is_some() {}
+        });
         let at = self.reader.torn_at().unwrap_or(self.reader.file_len());
         let frame = found.ok_or_else(|| RecordingError::Damaged {
             at,
@@ -144,6 +127,30 @@ impl Player {
         })?;
         Ok(Played { camera, sequence, log_ns, publish_ns, frame })
     }
+}
+
+/// Gives the bytes of a frame to a decoder as if they came now, and confirms it. `told` is to drain the decoder.
+pub(crate) fn feed(decoder: &mut Decoder, recorded: &Recorded, now: Received, mut told: impl FnMut(&mut Decoder)) {
+    let Recorded { wire, payload, .. } = recorded;
+    let layout = wire.layout.as_ref().and_then(super::schema::Layout::geometry);
+    if let Some(geometry) = layout.filter(|geometry| geometry.format != PixelFormat::Jpeg) {
+        // It was taken for this when it was recorded, whatever the reason.
+        decoder.announce(geometry);
+    }
+    for part in [&wire.context, &head(wire), payload] {
+        let mut part = &part[..];
+        while !part.is_empty() {
+            let space = decoder.space();
+            let n = space.len().min(part.len());
+            space[..n].copy_from_slice(&part[..n]);
+            part = &part[n..];
+            decoder.commit_again(n, now, wire.arrival_mono_ns);
+            told(decoder);
+        }
+    }
+    // Nothing follows that could contradict it: it was confirmed when it was recorded.
+    decoder.idle();
+    told(decoder);
 }
 
 /// What stood on the wire before the payload, in its order.

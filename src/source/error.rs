@@ -75,6 +75,32 @@ pub enum SourceErrorKind {
     /// The simulated camera could not be started.
     #[error("the simulated camera did not start: {0}")]
     Sim(io::Error),
+    /// The recording cannot be played, or not to its end.
+    #[cfg(feature = "recording")]
+    #[error("{}", with_causes(.0))]
+    Recording(crate::recording::RecordingError),
+    /// The recording has several cameras, or another one than was asked for.
+    #[error("{}", which_camera(.asked.as_deref(), .cameras))]
+    WhichCamera {
+        /// What was asked for.
+        asked: Option<String>,
+        /// The names of its cameras.
+        cameras: Vec<String>,
+    },
+}
+
+fn which_camera(asked: Option<&str>, cameras: &[String]) -> String {
+    let names = cameras.join(", ");
+    match asked {
+        Some(asked) => format!("no camera `{asked}` is in this recording; there is {names}"),
+        None => format!("this recording has {} cameras: {names}", cameras.len()),
+    }
+}
+
+#[cfg(feature = "recording")]
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A failure with its connection.
@@ -120,6 +146,9 @@ impl SourceError {
             SourceErrorKind::NotACamera { .. } => Class::Fatal,
             SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => Class::Usage,
             SourceErrorKind::Sim(_) => Class::Fatal,
+            #[cfg(feature = "recording")]
+            SourceErrorKind::Recording(_) => Class::Fatal,
+            SourceErrorKind::WhichCamera { .. } => Class::Usage,
             SourceErrorKind::Resolve(_)
             | SourceErrorKind::Connect(_)
             | SourceErrorKind::ConnectTimeout(_)
@@ -160,6 +189,9 @@ impl SourceError {
                 Some("is this the camera's address, and the port of its stream (5000 or 9876)?")
             }
             SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists what can be simulated"),
+            #[cfg(feature = "recording")]
+            SourceErrorKind::Recording(error) => error.help(),
+            SourceErrorKind::WhichCamera { .. } => Some("say which one: file:PATH?camera=NAME"),
             SourceErrorKind::Read(_)
             | SourceErrorKind::Closed
             | SourceErrorKind::Resync { .. }
@@ -179,7 +211,12 @@ impl fmt::Display for SourceError {
             write!(f, "  \"{}\"", shown.escape_ascii())?;
             write!(f, "\n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header")?;
         }
-        let Some((camera, us)) = addresses else { return write!(f, "\n  conn   #{number}  {source}") };
+        let Some((camera, us)) = addresses else {
+            return match number {
+                0 => write!(f, "\n  from   {source}"),
+                _ => write!(f, "\n  conn   #{number}  {source}"),
+            };
+        };
         let since = Utc(*since_unix_ns);
         let up = up.as_secs_f32();
         // The relative sequence number wraps at 2^32, and the first byte has number 1.

@@ -4,6 +4,10 @@
 
 mod delivery;
 pub mod error;
+mod file;
+pub mod playback;
+#[cfg(feature = "recording")]
+mod replay;
 mod session;
 mod spec;
 mod supervise;
@@ -11,6 +15,8 @@ mod tcp;
 mod watch;
 
 pub use error::{Class, ConnContext, SourceError, SourceErrorKind};
+pub use file::FileSpec;
+pub use playback::{Playback, Speed};
 pub use session::{Outlets, Session, SessionOptions, SessionState};
 pub use spec::{DEFAULT_PORT, SourceSpec, SpecError};
 pub use watch::Timeouts;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::delivery::Delivery;
 use super::supervise;
-use super::{SourceError, SourceSpec, Timeouts};
+use super::{Playback, SourceError, SourceSpec, Timeouts};
 use crate::frame::{Frame, Interpreter, Pool};
 use crate::hub::Hub;
 use crate::stats::{Ledger, Stats};
@@ -71,6 +72,8 @@ pub struct SessionOptions {
     pub timeouts: Timeouts,
     /// Whether to connect again when the connection ends.
     pub reconnect: bool,
+    /// What cameras of a recording take part in to keep together; `None`: each has its own, as its source says.
+    pub playback: Option<Playback>,
 }
 
 impl Default for SessionOptions {
@@ -81,6 +84,7 @@ impl Default for SessionOptions {
             frames: Pool::default(),
             timeouts: Timeouts::default(),
             reconnect: true,
+            playback: None,
         }
     }
 }
@@ -102,6 +106,7 @@ pub struct Session {
     ledger: Ledger,
     state: watch::Receiver<SessionState>,
     stop: watch::Sender<bool>,
+    playback: Option<Playback>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -121,8 +126,18 @@ impl Session {
         }
         let (tell, state) = watch::channel(SessionState::Connecting { attempt: 1 });
         let (stop, stopped) = watch::channel(false);
-        runtime.spawn(supervise::run(spec.clone(), options, outlets, ledger.clone(), tell, stopped));
-        Self { name, spec, ledger, state, stop, runtime: runtime.clone() }
+        let playback = match &spec {
+            SourceSpec::Tcp { .. } | SourceSpec::Sim(_) => None,
+            #[cfg(feature = "recording")]
+            SourceSpec::File(file) => {
+                Some(options.playback.clone().unwrap_or_else(|| Playback::new(file.speed, file.looped)))
+            }
+        };
+        // Here and not later: all cameras of a recording have joined before the first of them can be at its end.
+        let part = playback.as_ref().map(Playback::join);
+        let delivery = Delivery::new(spec.to_string(), outlets, ledger.clone());
+        runtime.spawn(supervise::run(spec.clone(), options, delivery, part, tell, stopped));
+        Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }
 
     /// What people call it.
@@ -135,6 +150,12 @@ impl Session {
     #[must_use]
     pub fn spec(&self) -> &SourceSpec {
         &self.spec
+    }
+
+    /// What plays it, if it is a recording.
+    #[must_use]
+    pub fn playback(&self) -> Option<&Playback> {
+        self.playback.as_ref()
     }
 
     /// Where it stands.

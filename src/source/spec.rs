@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use super::FileSpec;
 use crate::sim::SimConfig;
 
 /// Where the program of Luxonis' standalone page listens (wire.md section 1, F1).
@@ -21,6 +22,9 @@ pub enum SourceSpec {
     },
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP.
     Sim(Box<SimConfig>),
+    /// `file:PATH` or `file:PATH?speed=max&loop&camera=NAME`: a recording.
+    #[cfg(feature = "recording")]
+    File(FileSpec),
 }
 
 /// Why a text names no source.
@@ -35,7 +39,7 @@ impl SpecError {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> &'static str {
-        "a source is an address such as 192.168.1.50, tcp://HOST:PORT, or sim: for a simulated camera"
+        "a source is an address such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated camera, or file:PATH for a recording"
     }
 }
 
@@ -52,9 +56,18 @@ impl FromStr for SourceSpec {
             };
             return query.parse().map(|config| Self::Sim(Box::new(config))).map_err(|error| fail(error.to_string()));
         }
+        if let Some(rest) = text.strip_prefix("file:") {
+            let file = FileSpec::read(rest).map_err(fail)?;
+            #[cfg(feature = "recording")]
+            return Ok(Self::File(file));
+            #[cfg(not(feature = "recording"))]
+            return Err(fail(format!("{} needs the feature `recording`, which this build lacks", file.path.display())));
+        }
         let address = match text.split_once("://") {
             Some(("tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
-            Some((scheme, _)) => return Err(fail(format!("`{scheme}://` is not supported; `tcp://` and `sim:` are"))),
+            Some((scheme, _)) => {
+                return Err(fail(format!("`{scheme}://` is not supported; `tcp://`, `sim:` and `file:` are")));
+            }
             None => text,
         };
         let (host, port) = host_and_port(address).map_err(fail)?;
@@ -115,6 +128,8 @@ impl fmt::Display for SourceSpec {
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig::default() => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}"),
+            #[cfg(feature = "recording")]
+            Self::File(file) => file.fmt(f),
         }
     }
 }
@@ -124,6 +139,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    #[cfg(feature = "recording")]
+    use crate::source::Speed;
 
     fn tcp(host: &str, port: u16) -> SourceSpec {
         SourceSpec::Tcp { host: host.to_owned(), port }
@@ -161,14 +178,54 @@ mod tests {
             ("[::1", "`[::1` is no source: the bracket of the IPv6 address is not closed"),
             ("[cam]:1", "`[cam]:1` is no source: `cam` is no IPv6 address"),
             ("[::1]5000", "`[::1]5000` is no source: expected `:PORT` behind the address, found `5000`"),
-            ("rtsp://cam", "`rtsp://cam` is no source: `rtsp://` is not supported; `tcp://` and `sim:` are"),
+            ("rtsp://cam", "`rtsp://cam` is no source: `rtsp://` is not supported; `tcp://`, `sim:` and `file:` are"),
             ("a b", "`a b` is no source: a host name does not contain ` `"),
+            ("file:", "`file:` is no source: the name of the file is missing"),
+            ("file:?loop", "`file:?loop` is no source: the name of the file is missing"),
+            ("file:a%00", "`file:a%00` is no source: the name of a file contains no zero byte"),
+            (
+                "file://host/a",
+                "`file://host/a` is no source: `//host/a` is on another host; expected file:PATH or file:///PATH",
+            ),
+            ("file:a?speed=0", "`file:a?speed=0` is no source: `speed=0`: expected 0.001 to 1000 times, or max"),
+            ("file:a?loop=2", "`file:a?loop=2` is no source: `loop=2`: expected on or off"),
+            ("file:a?camera=", "`file:a?camera=` is no source: the name of the camera is missing"),
+            ("file:a?x", "`file:a?x` is no source: `x` says nothing about a recording; known: speed, loop, camera"),
             ("sim:40", "`sim:40` is no source: expected `sim:` or `sim:?key=value&...`, found `40` behind it"),
         ] {
             assert_eq!(text.parse::<SourceSpec>().unwrap_err().to_string(), error);
         }
         let error = "sim:?fsp=40".parse::<SourceSpec>().unwrap_err().to_string();
         assert!(error.contains("`fsp` is nothing that can be simulated") && error.contains("fps"), "{error}");
+    }
+
+    #[cfg(feature = "recording")]
+    #[test]
+    fn recordings() {
+        let file = |path: &str, camera: Option<&str>, speed, looped| {
+            SourceSpec::File(FileSpec { path: path.into(), camera: camera.map(str::to_owned), speed, looped })
+        };
+        let plain = |path: &str| file(path, None, Speed::Times(1.0), false);
+        for (text, spec, shown) in [
+            ("file:a.mcap", plain("a.mcap"), "file:a.mcap"),
+            ("file:/tmp/a b.mcap", plain("/tmp/a b.mcap"), "file:/tmp/a b.mcap"),
+            ("file:///tmp/a%20b.mcap", plain("/tmp/a b.mcap"), "file:/tmp/a b.mcap"),
+            ("file://localhost/a", plain("/a"), "file:/a"),
+            ("file:what%3f", plain("what?"), "file:what%3F"),
+            ("file:50%.mcap", plain("50%.mcap"), "file:50%25.mcap"),
+            ("file:////srv/a", plain("//srv/a"), "file:////srv/a"),
+            ("file:a?loop=off&speed=1", plain("a"), "file:a"),
+            (
+                "file:a?speed=0.5x&loop&camera=front%26back",
+                file("a", Some("front&back"), Speed::Times(0.5), true),
+                "file:a?speed=0.5&loop&camera=front%26back",
+            ),
+            ("file:a?speed=max", file("a", None, Speed::Max, false), "file:a?speed=max"),
+        ] {
+            assert_eq!(text.parse().as_ref(), Ok(&spec), "{text}");
+            assert_eq!(spec.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(spec), "{shown}");
+        }
     }
 
     proptest! {
@@ -197,6 +254,27 @@ mod tests {
             let config = SimConfig { size: (2 * width, 64), fps, boxes, seed, ..SimConfig::default() };
             let spec = SourceSpec::Sim(Box::new(config));
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+
+        #[cfg(all(unix, feature = "recording"))]
+        #[test]
+        fn recordings_round_trip(
+            path in prop::collection::vec(1_u8.., 1..40),
+            camera in prop::option::of("\\PC{1,20}"),
+            speed in prop::option::of(0.001..1000.0),
+            looped in any::<bool>(),
+        ) {
+            let path = std::path::PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(path));
+            let speed = speed.map_or(Speed::Max, Speed::Times);
+            let spec = SourceSpec::File(FileSpec { path, camera, speed, looped });
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+
+        #[test]
+        fn any_recording_is_read_or_refused(text in "file:\\PC{0,60}") {
+            if let Ok(spec) = text.parse::<SourceSpec>() {
+                prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+            }
         }
 
         #[test]

@@ -7,38 +7,41 @@ use tokio::sync::watch;
 
 use super::delivery::Delivery;
 use super::error::{Class, ConnContext, SourceError, SourceErrorKind};
-use super::session::{Outlets, SessionOptions, SessionState};
+use super::playback::Part;
+#[cfg(feature = "recording")]
+use super::replay::Replay;
+use super::session::{SessionOptions, SessionState};
 use super::spec::SourceSpec;
 use super::tcp::{self, Connection};
 use super::watch::Backoff;
 use crate::sim::{SimConfig, Simulator};
-use crate::stats::Ledger;
 use crate::wire::Decoder;
 
 /// Runs a session to its end.
 pub(super) async fn run(
     spec: SourceSpec,
     options: SessionOptions,
-    outlets: Outlets,
-    ledger: Ledger,
+    delivery: Delivery,
+    part: Option<Part>,
     tell: watch::Sender<SessionState>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let source = spec.to_string();
     let (host, port, simulator) = match spec {
         SourceSpec::Tcp { host, port } => (host, port, None),
         SourceSpec::Sim(config) => match simulate(*config).await {
             Ok(simulator) => (simulator.local_addr().ip().to_string(), simulator.local_addr().port(), Some(simulator)),
             Err(error) => {
-                let conn = ConnContext { source, ..ConnContext::default() };
-                let error = SourceError { conn, kind: SourceErrorKind::Sim(error) };
-                drop(outlets);
-                tell.send_replace(SessionState::Ended { error: Some(Arc::new(error)) });
-                return;
+                return end(delivery, &tell, Some(SourceErrorKind::Sim(error)));
             }
         },
+        #[cfg(feature = "recording")]
+        SourceSpec::File(file) => {
+            let part = part.expect("a recording is played as part of a playback");
+            let mut replay = Replay::new(options, delivery, part, tell.clone(), stop);
+            let error = replay.play(&file).await.err();
+            return end(replay.end(), &tell, error);
+        }
     };
-    let delivery = Delivery::new(source, outlets, ledger);
     let mut connection = Connection { host, port, options, delivery, tell, stop: stop.clone(), number: 0 };
     let error = supervise(&mut connection, &mut stop).await;
     let Connection { delivery, tell, .. } = connection;
@@ -47,6 +50,14 @@ pub(super) async fn run(
         // It joins a thread. If the runtime is going down, the thread goes with the process.
         let _ = tokio::task::spawn_blocking(move || drop(simulator)).await;
     }
+    tell.send_replace(SessionState::Ended { error });
+}
+
+/// The session is over before, or without, a connection.
+fn end(delivery: Delivery, tell: &watch::Sender<SessionState>, error: Option<SourceErrorKind>) {
+    let conn = ConnContext { source: delivery.source.clone(), ..ConnContext::default() };
+    let error = error.map(|kind| Arc::new(SourceError { conn, kind }));
+    drop(delivery); // Takers see the end of their lanes before anybody sees the end of the session.
     tell.send_replace(SessionState::Ended { error });
 }
 

@@ -137,6 +137,13 @@ impl Stats {
         self.ending = Ending::NotYet;
     }
 
+    /// What comes next does not follow what came before: somebody has sought in a recording.
+    pub fn sought(&mut self) {
+        self.frames_here = 0;
+        self.stale_here = 0;
+        self.last_device = None;
+    }
+
     /// The decoder found something on the connection that is open.
     pub fn event(&mut self, event: &Event) {
         match event {

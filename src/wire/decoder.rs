@@ -29,8 +29,9 @@ pub struct Decoder {
     unread: Unread,
     account: Account,
     announced: Announced,
-    /// When the bytes that are being looked at arrived.
+    /// When the bytes that are being looked at arrived, and when they did so for the first time.
     now: Received,
+    arrived_ns: u64,
 
     /// The frame that was handed out and is still provisional.
     last: Option<Provisional>,
@@ -94,6 +95,7 @@ impl Decoder {
             account: Account::new(),
             announced: Announced::default(),
             now: Received::default(),
+            arrived_ns: 0,
             last: None,
             usual: None,
             damaged_in_a_row: 0,
@@ -130,7 +132,14 @@ impl Decoder {
 
     /// `n` bytes were written to the front of [`Self::space`], at this time. Drain [`Self::poll`] afterwards.
     pub fn commit(&mut self, n: usize, now: Received) {
+        self.commit_again(n, now, now.mono_ns);
+    }
+
+    /// As [`Self::commit`], for bytes that were recorded: `arrived_ns` is when they arrived on the clock of those days,
+    /// which tells whether they had waited in the camera. To those who look at it now, a frame came at `now`.
+    pub fn commit_again(&mut self, n: usize, now: Received, arrived_ns: u64) {
         self.now = now;
+        self.arrived_ns = arrived_ns;
         self.account.received(n);
         match &mut self.state {
             State::Payload(filling) => {
@@ -443,7 +452,7 @@ impl Decoder {
         frame.kind = kind;
         frame.geometry = geometry;
         frame.received = self.now;
-        frame.stale = self.stale_burst.observe(frame.device_time, self.now);
+        frame.stale = self.stale_burst.observe(frame.device_time, self.arrived_ns);
         frame.id = self.next_id;
         self.next_id += 1;
         let frame = frame.seal();
