@@ -8,6 +8,8 @@
 //! The upper half is pure: no sockets, no clock, no files. It is what remains with `--no-default-features`.
 
 pub mod convert;
+#[cfg(feature = "export")]
+pub mod export;
 pub mod frame;
 pub mod hub;
 #[cfg(feature = "net")]

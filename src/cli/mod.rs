@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod demo;
 mod detections;
+mod export;
 mod live;
 mod man;
 pub(crate) mod present;
@@ -53,6 +54,8 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// Print the detections of each frame as one line of JSON
     Detections(detections::DetectionsArgs),
+    /// Turn recordings into pictures, video, tables of detections, or data sets to train with
+    Export(export::ExportArgs),
     /// Simulate cameras on real sockets
     Simulate(simulate::SimulateArgs),
     /// Measure how fast this machine parses, converts, draws and receives
@@ -127,6 +130,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&ctx, &args),
             Command::Snapshot(args) => snapshot::run(&ctx, &args),
             Command::Detections(args) => detections::run(&ctx, &args),
+            Command::Export(args) => export::run(&ctx, &args),
             Command::Simulate(args) => simulate::run(&ctx, &args),
             Command::Bench(args) => bench::run(&ctx, &args),
             Command::Completions(args) => completions::run(&args),

@@ -1,0 +1,141 @@
+//! One thread reads and writes in order, all others work in between.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+
+use crossbeam_channel::{bounded, unbounded};
+
+/// Takes items from `next` until there are none, has them worked on by threads of which each has a worker of its own
+/// (that `hire` makes), and gives the results to `write` in the order of the items.
+///
+/// At most `window` items are anywhere between `next` and `write`. What a worker panics with goes on here.
+///
+/// # Errors
+/// The first error of `next` or `write`; nothing is read or written after it.
+pub(super) fn in_order<T: Send, R: Send, E, W: FnMut(T) -> R>(
+    threads: usize,
+    window: usize,
+    mut next: impl FnMut() -> Result<Option<T>, E>,
+    hire: impl Fn() -> W + Sync,
+    mut write: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E> {
+    let window = window.max(1);
+    // Neither can be fuller than the window, so nobody ever waits to send.
+    let (work, to_do) = unbounded::<(usize, T)>();
+    let (done, results) = bounded::<(usize, thread::Result<R>)>(window);
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            let (to_do, done, hire) = (to_do.clone(), done.clone(), &hire);
+            scope.spawn(move || {
+                let mut worker = hire();
+                for (number, item) in to_do {
+                    let result = catch_unwind(AssertUnwindSafe(|| worker(item)));
+                    let panicked = result.is_err();
+                    // Nobody takes it once an error has ended everything.
+                    if done.send((number, result)).is_err() || panicked {
+                        break;
+                    }
+                }
+            });
+        }
+        drop((to_do, done));
+        // They end with this closure, however it ends, and with them the workers.
+        let (work, results) = (work, results);
+        // Results by number; the first one is that of item `written`.
+        let mut waiting: VecDeque<Option<R>> = VecDeque::with_capacity(window);
+        let (mut read, mut written, mut more) = (0, 0, true);
+        loop {
+            while more && read - written < window {
+                match next()? {
+                    Some(item) => {
+                        // The workers are there: one ends only with a panic, which is told before.
+                        let _ = work.send((read, item));
+                        waiting.push_back(None);
+                        read += 1;
+                    }
+                    None => more = false,
+                }
+            }
+            if read == written {
+                return Ok(());
+            }
+            let Ok((number, result)) = results.recv() else { unreachable!("a worker is silent") };
+            waiting[number - written] = Some(result.unwrap_or_else(|panic| resume_unwind(panic)));
+            while let Some(Some(_)) = waiting.front() {
+                if let Some(Some(result)) = waiting.pop_front() {
+                    written += 1;
+                    write(result)?;
+                }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn squares(threads: usize, window: usize, end: usize) -> (Vec<usize>, usize) {
+        let (alive, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (mut n, mut out) = (0, Vec::new());
+        let next = || {
+            n += 1;
+            most.fetch_max(alive.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            Ok::<_, ()>((n <= end).then_some(n))
+        };
+        in_order(
+            threads,
+            window,
+            next,
+            || |n: usize| n * n,
+            |square| {
+                alive.fetch_sub(1, Ordering::SeqCst);
+                out.push(square);
+                Ok(())
+            },
+        )
+        .expect("no error");
+        (out, most.into_inner())
+    }
+
+    #[test]
+    fn results_come_in_order_and_few_are_on_the_way() {
+        for (threads, window) in [(1, 1), (2, 3), (4, 8), (8, 1)] {
+            let (out, most) = squares(threads, window, 500);
+            assert_eq!(out, (1..=500).map(|n| n * n).collect::<Vec<_>>(), "{threads} {window}");
+            assert!(most <= window, "{most} of {window}");
+        }
+        assert!(squares(3, 4, 0).0.is_empty());
+    }
+
+    #[test]
+    fn the_first_error_ends_it() {
+        let mut n = 0;
+        let next = || {
+            n += 1;
+            if n == 50 { Err("read") } else { Ok(Some(n)) }
+        };
+        assert_eq!(in_order(3, 5, next, || |n: i32| n, |_| Ok(())), Err("read"));
+        let write = |n: i32| if n == 7 { Err("write") } else { Ok(()) };
+        let mut m = 0;
+        let next = || {
+            m += 1;
+            Ok(Some(m))
+        };
+        assert_eq!(in_order(3, 5, next, || |n: i32| n, write), Err("write"));
+    }
+
+    #[test]
+    #[should_panic(expected = "worker 3")]
+    fn a_panic_is_not_swallowed() {
+        let mut n = 0;
+        let next = || {
+            n += 1;
+            Ok::<_, ()>(Some(n))
+        };
+        let _ = in_order(2, 4, next, || |n: i32| assert!(n != 3, "worker {n}"), |()| Ok(()));
+    }
+}
