@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use oaktap::frame::Frame;
 use oaktap::hub::{Policy, Taker, lane};
-use oaktap::source::{Class, Outlets, Session, SessionOptions, SessionState, SourceErrorKind, SourceSpec, Timeouts};
+use oaktap::source::{
+    Class, Incident, Outlets, Session, SessionOptions, SessionState, SourceErrorKind, SourceSpec, Timeouts, What,
+};
 use oaktap::stats::Stats;
 use tokio::runtime::{Builder, Runtime};
 
@@ -466,4 +468,94 @@ fn the_books_balance_under_every_fault_of_the_simulator() {
         let stats = bench.end();
         assert!(stats.frames.confirmed >= 300, "{fault}: {stats:?}");
     }
+}
+
+/// Everything that a recorder hears, in one order.
+enum Heard {
+    Kept(Arc<Frame>),
+    Happened(Incident),
+}
+
+#[test]
+fn who_keeps_frames_hears_what_happens_between_them() {
+    let (listener, address) = listener();
+    let (tell, heard) = std::sync::mpsc::channel();
+    let mut outlets = Outlets::default();
+    let told = tell.clone();
+    outlets.kept.tap(move |frame| told.send(Heard::Kept(Arc::clone(frame))).unwrap());
+    outlets.incidents.tap(move |incident: &Incident| tell.send(Heard::Happened(incident.clone())).unwrap());
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let session = Session::start("cam", address.to_string().parse().unwrap(), once(), outlets, runtime.handle());
+    let mut camera = accept(&listener);
+    send(&mut camera, [1000, 1025]);
+    camera.write_all(&message(1050)[..80]).unwrap();
+    send(&mut camera, [1075]);
+    camera.write_all(b"some text that is no header of a camera, and not as long as two").unwrap();
+    camera.write_all(format!("{:<32}", "IMU 0.25 1.5").as_bytes()).unwrap();
+    send(&mut camera, [1100, 1125]);
+    camera.write_all(&message(1150)[..80]).unwrap();
+    drop(camera);
+    session.wait().expect("the camera closed it");
+    let mut story = Vec::new();
+    let mut last = 0;
+    // The session has ended, so nobody tells any more.
+    for heard in heard {
+        story.push(match heard {
+            Heard::Kept(frame) => format!("frame {}", frame.device_time.0 / 1000),
+            Heard::Happened(Incident { received, what }) => {
+                assert!(received.mono_ns >= last && received.unix_ns > 0);
+                last = received.mono_ns;
+                match what {
+                    What::Connected { number, addresses } => {
+                        assert_eq!(addresses.unwrap().0, address);
+                        format!("connected {number}")
+                    }
+                    what => what.to_string(),
+                }
+            }
+        });
+    }
+    let expected = [
+        "connected 1",
+        "frame 1000",
+        "frame 1025",
+        "frame 2: the next header came after 48 of 144 bytes of payload",
+        "80 bytes of a damaged frame",
+        "frame 1075",
+        "95 bytes where a header should stand",
+        "frame 1100",
+        "frame 1125",
+        "the stream ended after 48 of 144 bytes of payload",
+        "80 bytes of a damaged frame",
+        "the camera closed the connection",
+    ];
+    assert_eq!(story, expected);
+    let stats = session.stats();
+    assert_eq!((stats.frames.withdrawn, stats.frames.lost), (1, 1));
+    assert_eq!(stats.bytes().skipped, 80 + 95 + 80);
+}
+
+#[test]
+fn a_frame_that_is_cut_because_we_leave_is_no_incident() {
+    let (listener, address) = listener();
+    let (tell, heard) = std::sync::mpsc::channel();
+    let mut outlets = Outlets::default();
+    outlets.incidents.tap(move |incident: &Incident| tell.send(incident.what.to_string()).unwrap());
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let session = Session::start("cam", address.to_string().parse().unwrap(), once(), outlets, runtime.handle());
+    let mut camera = accept(&listener);
+    camera.write_all(&message(1000)[..80]).unwrap();
+    runtime.block_on(async {
+        let all = async {
+            while session.stats().bytes().received < 80 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(AGES, all).await.expect("the bytes arrive");
+    });
+    session.stop();
+    session.wait().expect("it was asked to end");
+    let heard: Vec<_> = heard.iter().skip(1).collect();
+    assert_eq!(heard, ["we closed the connection"]);
+    assert_eq!(session.stats().frames.unfinished, 1);
 }

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use super::session::Outlets;
-use crate::frame::Frame;
+use super::{Incident, What};
+use crate::frame::{Frame, Received};
 use crate::stats::Ledger;
-use crate::wire::{Decoder, Event};
+use crate::wire::{Decoder, Event, SkipReason};
 
 /// One source's way from its decoder to its outlets.
 pub(super) struct Delivery {
+    /// What people call the camera.
+    name: String,
     /// The source as it was named.
     pub(super) source: String,
     pub(super) outlets: Outlets,
     pub(super) ledger: Ledger,
     /// Handed out to those who show, and kept back from those who keep.
     provisional: Option<Arc<Frame>>,
+    /// We end the connection: what is cut short now is no loss.
+    leaving: bool,
 }
 
 /// What the caller may want to know of an event that was delivered.
@@ -31,19 +36,33 @@ pub(super) struct Delivered {
 }
 
 impl Delivery {
-    pub(super) fn new(source: String, outlets: Outlets, ledger: Ledger) -> Self {
-        Self { source, outlets, ledger, provisional: None }
+    pub(super) fn new(name: String, source: String, outlets: Outlets, ledger: Ledger) -> Self {
+        Self { name, source, outlets, ledger, provisional: None, leaving: false }
     }
 
     /// What was provisional on the connection before is nobody's any more.
     pub(super) fn restart(&mut self) {
         self.provisional = None;
+        self.leaving = false;
+    }
+
+    /// The connection ends; what the decoder still has to tell follows. `by_us`: a frame that is cut is no loss.
+    pub(super) fn ending(&mut self, by_us: bool) {
+        self.leaving = by_us;
+        self.ledger.update(|stats| stats.ending(by_us));
+    }
+
+    /// Tells what happened to those who want to know.
+    pub(super) fn incident(&mut self, received: Received, what: What) {
+        if !self.outlets.incidents.is_empty() {
+            self.outlets.incidents.offer(&Incident { received, what });
+        }
     }
 
     /// Delivers the decoder's next event; `None` when everything has been told.
     pub(super) fn next(&mut self, decoder: &mut Decoder) -> Option<Delivered> {
         let event = decoder.poll()?;
-        let Outlets { live, kept } = &mut self.outlets;
+        let Outlets { live, kept, .. } = &mut self.outlets;
         // Those who show a frame come first: the ledger can wait.
         if let Event::Frame(frame) = &event {
             live.offer(frame);
@@ -72,15 +91,26 @@ impl Delivery {
             }
             Event::Withdrawn(id, damage) => {
                 self.provisional = None;
-                tracing::warn!(source = %self.source, frame = id, "withdrawn: {damage}");
+                tracing::warn!(camera = %self.name, frame = id, "withdrawn: {damage}");
+                self.incident(decoder.arrived(), What::Withdrawn { id, damage });
             }
-            Event::Lost(damage) => tracing::warn!(source = %self.source, "a frame was lost: {damage}"),
-            Event::BadDetections(error) => tracing::warn!(source = %self.source, "detections: {error}"),
+            Event::Lost(damage) if self.leaving => tracing::debug!(camera = %self.name, "unfinished: {damage}"),
+            Event::Lost(damage) => {
+                tracing::warn!(camera = %self.name, "a frame was lost: {damage}");
+                self.incident(decoder.arrived(), What::Lost(damage));
+            }
+            Event::BadDetections(error) => {
+                tracing::warn!(camera = %self.name, "detections: {error}");
+                self.incident(decoder.arrived(), What::BadDetections(error.to_string()));
+            }
             Event::Skipped(skipped) => {
                 let found = skipped.found.escape_ascii();
-                tracing::debug!(source = %self.source, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped \"{found}\"");
+                tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped \"{found}\"");
+                if skipped.reason != SkipReason::ForeignRecord && !self.leaving {
+                    self.incident(decoder.arrived(), What::Skipped(skipped));
+                }
             }
-            Event::Record(record) => tracing::trace!(source = %self.source, ?record, "record"),
+            Event::Record(record) => tracing::trace!(camera = %self.name, ?record, "record"),
         }
         Some(delivered)
     }

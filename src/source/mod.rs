@@ -5,6 +5,7 @@
 mod delivery;
 pub mod error;
 mod file;
+mod incident;
 pub mod playback;
 #[cfg(feature = "recording")]
 mod replay;
@@ -16,6 +17,7 @@ mod watch;
 
 pub use error::{Class, ConnContext, SourceError, SourceErrorKind};
 pub use file::FileSpec;
+pub use incident::{Incident, What};
 pub use playback::{Playback, Speed};
 pub use session::{Outlets, Session, SessionOptions, SessionState};
 pub use spec::{DEFAULT_PORT, SourceSpec, SpecError};

@@ -194,7 +194,7 @@ impl Replay {
     }
 
     fn close(&mut self) {
-        self.delivery.ledger.update(|stats| stats.ending(true));
+        self.delivery.ending(true);
         self.decoder.finish();
         while self.delivery.next(&mut self.decoder).is_some() {}
         let books = self.decoder.books();

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::delivery::Delivery;
 use super::supervise;
-use super::{Playback, SourceError, SourceSpec, Timeouts};
+use super::{Incident, Playback, SourceError, SourceSpec, Timeouts};
 use crate::frame::{Frame, Interpreter, Pool};
 use crate::hub::Hub;
 use crate::stats::{Ledger, Stats};
@@ -96,6 +96,8 @@ pub struct Outlets {
     pub live: Hub<Arc<Frame>>,
     /// Confirmed frames only: for those who keep something of it.
     pub kept: Hub<Arc<Frame>>,
+    /// What happens beside that, in one order with the confirmed frames: a tap of both hears all of it as it was.
+    pub incidents: Hub<Incident>,
 }
 
 /// A supervised source. Dropping it ends it.
@@ -121,7 +123,9 @@ impl Session {
         runtime: &tokio::runtime::Handle,
     ) -> Self {
         let (name, ledger) = (name.into(), Ledger::default());
-        for lane in outlets.live.counters().iter().chain(outlets.kept.counters()) {
+        for lane in
+            [outlets.live.counters(), outlets.kept.counters(), outlets.incidents.counters()].into_iter().flatten()
+        {
             ledger.watch(lane.clone());
         }
         let (tell, state) = watch::channel(SessionState::Connecting { attempt: 1 });
@@ -135,7 +139,7 @@ impl Session {
         };
         // Here and not later: all cameras of a recording have joined before the first of them can be at its end.
         let part = playback.as_ref().map(Playback::join);
-        let delivery = Delivery::new(spec.to_string(), outlets, ledger.clone());
+        let delivery = Delivery::new(name.clone(), spec.to_string(), outlets, ledger.clone());
         runtime.spawn(supervise::run(spec.clone(), options, delivery, part, tell, stopped));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }

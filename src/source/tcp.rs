@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::What;
 use super::delivery::Delivery;
 use super::error::{ConnContext, SourceError, SourceErrorKind, could_be_a_camera};
 use super::session::{SessionOptions, SessionState};
@@ -79,6 +80,7 @@ pub(super) async fn run_once(
 
     decoder.restart();
     connection.delivery.restart();
+    connection.delivery.incident(opened, What::Connected { number: conn.number, addresses: conn.addresses });
     let mut receiving = Receiving {
         decoder,
         watch: Watch::new(connection.options.timeouts, opened.mono_ns),
@@ -96,7 +98,10 @@ pub(super) async fn run_once(
     receiving.finish(ended.is_ok());
     conn.frames = receiving.frames;
     conn.bytes = receiving.decoder.books().received;
-    conn.up = Duration::from_nanos(received_now().mono_ns.saturating_sub(opened.mono_ns));
+    let closed = received_now();
+    conn.up = Duration::from_nanos(closed.mono_ns.saturating_sub(opened.mono_ns));
+    let why = ended.as_ref().map_or_else(ToString::to_string, |()| "we closed the connection".to_owned());
+    connection.delivery.incident(closed, What::Disconnected { why });
     // Half-dead connections block the camera's only slot (wire.md 4.13), so the end is told even if nobody listens.
     let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Both);
     ended.map_err(|kind| SourceError { conn, kind })
@@ -302,7 +307,7 @@ impl Receiving<'_> {
 
     /// The connection has ended: what is left in the decoder is told, and the books of the connection are closed.
     fn finish(&mut self, by_us: bool) {
-        self.connection.delivery.ledger.update(|stats| stats.ending(by_us));
+        self.connection.delivery.ending(by_us);
         self.decoder.finish();
         // Trouble on the way out is none.
         let _ = self.events(received_now());

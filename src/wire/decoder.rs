@@ -241,6 +241,12 @@ impl Decoder {
         self.account.skipping()
     }
 
+    /// When the last bytes were committed.
+    #[must_use]
+    pub const fn arrived(&self) -> Received {
+        self.now
+    }
+
     /// The payloads that follow lie in memory like this: for bytes that come with that knowledge.
     pub fn announce(&mut self, geometry: Geometry) {
         self.interpreter.announce(geometry);
