@@ -1,5 +1,8 @@
 //! Where pictures end up.
 
+mod names;
+#[cfg(feature = "recording")]
+pub mod record;
 pub mod snapshot;
 #[cfg(feature = "window")]
 pub mod window;

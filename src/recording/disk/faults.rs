@@ -1,10 +1,12 @@
 //! A medium that fails as it is told.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::Medium;
+use super::medium::OnFile;
+use super::{Disk, Medium};
 
 /// No test waits longer for anything.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -137,4 +139,10 @@ impl Medium for InMemory {
     fn check(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Creates files that fail as they are told.
+pub(crate) fn files(faults: &Faults) -> impl FnMut(&Path, bool) -> io::Result<Disk> + Send + use<> {
+    let faults = faults.clone();
+    move |path, sync| Disk::over(Box::new(Faulty(OnFile::create(path)?, faults.clone())), "faulty", sync)
 }

@@ -27,6 +27,9 @@ use worker::{Ending, Job, Shared};
 /// Bytes that may wait for the disk before [`Disk::flush`] does.
 const QUEUE: u64 = 16 << 20;
 
+/// How often those who wait for a disk look up.
+const ASK: Duration = Duration::from_millis(100);
+
 /// What a disk is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -54,6 +57,40 @@ impl Gauge {
     #[must_use]
     pub fn written(&self) -> u64 {
         self.0.lock().written
+    }
+
+    /// Ends the waiting for a full disk: what is queued is lost, and everybody who waits for this disk gets an error of
+    /// the kind [`io::ErrorKind::StorageFull`].
+    pub fn give_up(&self) {
+        let queued = self.queued();
+        self.0.end(Ending::Leave);
+        self.0.fail(&no_room(queued));
+    }
+
+    /// Waits until a `flush` would not wait, but not longer than `limit`; `false` when it still would.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn wait_for_room(&self, limit: Duration) -> io::Result<bool> {
+        let until = Instant::now() + limit;
+        let mut state = self.0.lock();
+        loop {
+            state.failure()?;
+            if state.queued() < QUEUE {
+                return Ok(true);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            state = self.0.wait(state, left);
+        }
+    }
+
+    /// Bytes that are final: in the file, or on their way to it.
+    #[must_use]
+    pub fn flushed(&self) -> u64 {
+        self.0.lock().end
     }
 
     /// Bytes that are final and not yet in the file.
@@ -118,74 +155,45 @@ impl Disk {
         self.at
     }
 
-    /// Waits until a `flush` would not wait, but not longer than `limit`; `false` when it still would.
-    ///
-    /// # Errors
-    /// The disk failed.
-    pub fn wait_for_room(&self, limit: Duration) -> io::Result<bool> {
-        let until = Instant::now() + limit;
-        let mut state = self.shared.lock();
-        loop {
-            state.failure()?;
-            if state.queued() < QUEUE {
-                return Ok(true);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            state = self.shared.wait(state, left);
-        }
-    }
-
     /// Flushes, and returns when everything is in the file and the file has exactly that length. A full disk is waited for
-    /// as long as `patience`.
+    /// as long as `go_on`, which is then asked ten times a second, says so.
     ///
     /// # Errors
-    /// The disk failed, or was full for too long ([`io::ErrorKind::StorageFull`]). The file then ends somewhere before.
-    pub fn finish(mut self, patience: Duration) -> io::Result<()> {
-        self.hand_over(Some(patience))?;
-        self.end(Ending::Finish);
-        let mut full_since = None;
+    /// The disk failed, or was full and given up ([`io::ErrorKind::StorageFull`]). The file then ends somewhere before.
+    pub fn finish(mut self, mut go_on: impl FnMut() -> bool) -> io::Result<()> {
+        while !self.gauge().wait_for_room(ASK)? {
+            self.ask(&mut go_on)?;
+        }
+        self.hand_over()?;
+        self.shared.end(Ending::Finish);
         let mut state = self.shared.lock();
         while !state.finished {
             state.failure()?;
             if state.full {
-                if full_since.get_or_insert_with(Instant::now).elapsed() >= patience {
-                    return Err(no_room(state.queued()));
-                }
-            } else {
-                full_since = None;
+                drop(state);
+                self.ask(&mut go_on)?;
+                state = self.shared.lock();
             }
-            state = self.shared.wait(state, Duration::from_millis(100));
+            state = self.shared.wait(state, ASK);
         }
         state.failure()
         // Dropped: the thread has ended, or ends because it is told to.
     }
 
-    fn end(&self, ending: Ending) {
-        self.shared.lock().ending = ending;
-        self.shared.notify();
+    fn ask(&self, go_on: &mut impl FnMut() -> bool) -> io::Result<()> {
+        let state = self.shared.lock();
+        let (full, queued) = (state.full, state.queued());
+        drop(state);
+        if full && !go_on() { Err(no_room(queued)) } else { Ok(()) }
     }
 
-    /// Makes the window final. A full queue is waited for, a full disk no longer than `patience` when there is one.
-    fn hand_over(&mut self, patience: Option<Duration>) -> io::Result<()> {
-        let mut full_since = None;
-        let mut state = self.shared.lock();
-        state.failure()?;
+    /// Makes the window final. A full queue is waited for.
+    fn hand_over(&mut self) -> io::Result<()> {
+        self.shared.check()?;
         if self.end == self.flushed {
             return Ok(());
         }
-        while state.queued() >= QUEUE {
-            let full = *full_since.get_or_insert_with(Instant::now);
-            if patience.is_some_and(|patience| state.full && full.elapsed() >= patience) {
-                return Err(no_room(state.queued()));
-            }
-            state = self.shared.wait(state, Duration::from_millis(100));
-            state.failure()?;
-        }
-        drop(state);
-
+        while !self.gauge().wait_for_room(ASK)? {}
         let mut jobs = Vec::with_capacity(self.window.len());
         let mut offset = self.base;
         for block in self.window.drain(..) {
@@ -239,7 +247,7 @@ impl Write for Disk {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.hand_over(None)
+        self.hand_over()
     }
 }
 
@@ -263,7 +271,7 @@ impl Seek for Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        self.end(Ending::Leave);
+        self.shared.end(Ending::Leave);
         if let Some(thread) = self.thread.take() {
             // It panics when it has a bug, and has said so.
             let _ = thread.join();

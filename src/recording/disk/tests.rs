@@ -103,7 +103,7 @@ fn the_file_is_what_was_written() {
             let path = folder.path().join(format!("{seed}"));
             let mut disk = Disk::create(&path, seed % 2 == 0).expect("a file");
             let expected = scribble(&mut disk, seed, 60);
-            disk.finish(LIMIT).expect("it is all written");
+            disk.finish(|| true).expect("it is all written");
             assert_same(&std::fs::read(&path).expect("the file"), &expected, &format!("seed {seed}, {path:?}"));
         }
     }
@@ -150,7 +150,7 @@ fn what_is_final_is_out_of_reach() {
     assert_eq!(disk.write(b"x").expect_err("it would be in what is final").kind(), ErrorKind::InvalidInput);
     disk.seek(SeekFrom::End(0)).unwrap();
     disk.write_all(b"!").unwrap();
-    disk.finish(LIMIT).unwrap();
+    disk.finish(|| true).unwrap();
     assert_eq!(*memory.0.lock().unwrap(), b"finalopen!");
 }
 
@@ -161,7 +161,7 @@ fn nothing_is_replaced() {
     let mut first = Disk::create(&path, false).expect("a file");
     assert_eq!(Disk::create(&path, false).expect_err("it is there").kind(), ErrorKind::AlreadyExists);
     first.write_all(b"mine").unwrap();
-    first.finish(LIMIT).unwrap();
+    first.finish(|| true).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     assert!(Disk::create(&folder.path().join("none/a"), false).is_err());
 }
@@ -179,13 +179,13 @@ fn a_full_disk_loses_nothing_when_there_is_room_again() {
     }
     until("it to be full", || gauge.condition() == Condition::Full);
     faults.until_tried(3);
-    assert!(!disk.wait_for_room(Duration::ZERO).expect("full is not an error"));
+    assert!(!disk.gauge().wait_for_room(Duration::ZERO).expect("full is not an error"));
     assert_eq!(gauge.written() + gauge.queued(), first.len() as u64, "what is held is all that is missing");
     assert!(gauge.written() <= 3 << 20);
     faults.room(None);
-    assert!(disk.wait_for_room(LIMIT).expect("no error"), "there is room");
+    assert!(disk.gauge().wait_for_room(LIMIT).expect("no error"), "there is room");
     disk.write_all(second).unwrap();
-    disk.finish(LIMIT).unwrap();
+    disk.finish(|| true).unwrap();
     assert_same(&memory.0.lock().unwrap(), &bytes, "nothing is lost");
     assert_eq!(gauge.condition(), Condition::Writing);
 }
@@ -198,12 +198,31 @@ fn a_disk_that_stays_full_ends_with_an_error() {
     until_written(&disk.gauge(), 5000);
     faults.room(Some(0));
     disk.write_all(&[2; 5000]).unwrap();
-    let error = disk.finish(Duration::ZERO).expect_err("there is no room");
+    let error = disk.finish(|| false).expect_err("there is no room");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
         (ErrorKind::StorageFull, "no room on the disk for the last 5000 bytes")
     );
     assert_same(&memory.0.lock().unwrap(), &[1; 5000], "what fitted");
+}
+
+#[test]
+fn waiting_for_room_can_be_given_up() {
+    let (mut disk, faults, _) = faulty();
+    let gauge = disk.gauge();
+    faults.room(Some(0));
+    disk.write_all(&vec![1; QUEUE as usize]).unwrap();
+    disk.flush().unwrap();
+    until("it to be full", || gauge.condition() == Condition::Full);
+    disk.write_all(&[2; 10]).unwrap();
+    std::thread::scope(|scope| {
+        let flushing = scope.spawn(|| disk.flush());
+        faults.until_tried(2);
+        gauge.give_up();
+        let error = flushing.join().expect("no panic").expect_err("it was given up");
+        assert_eq!(error.to_string(), format!("no room on the disk for the last {QUEUE} bytes"));
+    });
+    assert_eq!(disk.finish(|| true).expect_err("no room").kind(), ErrorKind::StorageFull);
 }
 
 #[test]
@@ -217,11 +236,11 @@ fn a_broken_disk_says_so_to_the_one_who_writes() {
     disk.write_all(&[2; 5000]).unwrap();
     disk.flush().unwrap();
     until("the failure", || gauge.condition() == Condition::Failed("as it was told".into()));
-    for error in [disk.write(b"x").map(drop), disk.flush(), disk.wait_for_room(LIMIT).map(drop)] {
+    for error in [disk.write(b"x").map(drop), disk.flush(), disk.gauge().wait_for_room(LIMIT).map(drop)] {
         assert_eq!(error.expect_err("it failed").to_string(), "as it was told");
     }
     assert_eq!(gauge.written(), 5000, "what is in the file is known");
-    assert_eq!(disk.finish(LIMIT).expect_err("it failed").kind(), ErrorKind::Other);
+    assert_eq!(disk.finish(|| true).expect_err("it failed").kind(), ErrorKind::Other);
 }
 
 #[test]
@@ -231,7 +250,7 @@ fn a_stall_holds_up_flush_and_nobody_else() {
     disk.write_all(&vec![1; QUEUE as usize]).unwrap();
     disk.flush().unwrap();
     faults.until_stalled();
-    assert!(!disk.wait_for_room(Duration::ZERO).unwrap());
+    assert!(!disk.gauge().wait_for_room(Duration::ZERO).unwrap());
     disk.write_all(&[2; 10]).unwrap();
     let gauge = disk.gauge();
     std::thread::scope(|scope| {
@@ -240,7 +259,7 @@ fn a_stall_holds_up_flush_and_nobody_else() {
         faults.stall(false);
         flushing.join().expect("no panic").expect("it went on");
     });
-    disk.finish(LIMIT).unwrap();
+    disk.finish(|| true).unwrap();
     assert_eq!(memory.0.lock().unwrap().len(), QUEUE as usize + 10);
 }
 
@@ -268,7 +287,7 @@ fn a_file_that_goes_away_is_noticed() {
             });
             let said = said.unwrap_or_default();
             assert!(said.starts_with(path.to_str().unwrap()) && said.ends_with("while it was written"), "{said}");
-            assert!(disk.finish(LIMIT).is_err());
+            assert!(disk.finish(|| true).is_err());
         }
     }
 }
@@ -295,7 +314,7 @@ fn sync_is_done_while_it_is_written_and_at_the_end() {
     disk.flush().unwrap();
     faults.until_synced(1);
     disk.write_all(&[1; 5000]).unwrap();
-    disk.finish(LIMIT).unwrap();
+    disk.finish(|| true).unwrap();
     faults.until_synced(2);
     assert_eq!(faults.lengths().last(), Some(&10_000));
 }

@@ -44,7 +44,7 @@ pub(super) struct State {
     queue: VecDeque<Job>,
     spare: Vec<Block>,
     /// Everything before is final: in the file, in the queue, or in the thread's hand.
-    end: u64,
+    pub(super) end: u64,
     pub(super) written: u64,
     pub(super) ending: Ending,
     pub(super) full: bool,
@@ -82,10 +82,6 @@ impl Shared {
         self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    pub(super) fn notify(&self) {
-        self.changed.notify_all();
-    }
-
     pub(super) fn check(&self) -> io::Result<()> {
         if self.failed.load(Ordering::Relaxed) { self.lock().failure() } else { Ok(()) }
     }
@@ -112,14 +108,21 @@ impl Shared {
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
-        self.notify();
+    pub(super) fn end(&self, ending: Ending) {
+        self.change(|state| state.ending = ending);
     }
 
-    fn fail(&self, error: &io::Error) {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// The first failure is the one that is told.
+    pub(super) fn fail(&self, error: &io::Error) {
         self.failed.store(true, Ordering::Relaxed);
-        self.change(|state| state.failed = Some((error.kind(), error.to_string())));
+        self.change(|state| {
+            state.failed.get_or_insert_with(|| (error.kind(), error.to_string()));
+        });
     }
 }
 

@@ -1,0 +1,103 @@
+//! What a connection has said that still holds, for files that begin in the middle of it.
+
+use crate::frame::Frame;
+
+/// Bytes of a record.
+const LINE: usize = 32;
+/// More lines than this are no labels any more.
+const LINES: usize = 4096;
+
+/// The records of one camera's connection that still hold (wire.md section 7): version, device, size, rate, stream, and
+/// every label.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    lines: Vec<[u8; LINE]>,
+    at: u64,
+    id: u64,
+}
+
+impl Context {
+    /// Takes note of the next frame of the camera.
+    pub(super) fn observe(&mut self, frame: &Frame) {
+        if frame.at < self.at || frame.id < self.id {
+            // Another connection says everything anew.
+            self.lines.clear();
+        }
+        (self.at, self.id) = (frame.at, frame.id);
+        for line in frame.records.as_chunks::<LINE>().0 {
+            self.note(line);
+        }
+    }
+
+    fn note(&mut self, line: &[u8; LINE]) {
+        match line {
+            [b'@', kind @ (b'V' | b'I' | b'D' | b'R' | b'S'), b' ', ..] => {
+                self.lines.retain(|old| old[1] != *kind);
+            }
+            [b'@', b'L', b' ', label @ ..] => {
+                let (number, name) = split(label);
+                if !name.starts_with(b"+") {
+                    self.lines.retain(|old| old[1] != b'L' || split(&old[3..]).0 != number);
+                }
+            }
+            // About one frame, or about this moment.
+            _ => return,
+        }
+        if self.lines.len() < LINES {
+            self.lines.push(*line);
+        }
+    }
+
+    /// The records, in the order in which they were sent.
+    pub(super) fn records(&self) -> Vec<u8> {
+        self.lines.concat()
+    }
+}
+
+/// `12 name` -> (`12`, `name`)
+fn split(label: &[u8]) -> (&[u8], &[u8]) {
+    let at = label.iter().position(|byte| *byte == b' ').unwrap_or(label.len());
+    (&label[..at], label.get(at + 1..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(id: u64, lines: &[&str]) -> Frame {
+        let mut frame = Frame::default();
+        (frame.id, frame.at) = (id, id * 1000);
+        frame.records.extend(lines.iter().flat_map(|line| format!("{line:32}").into_bytes()));
+        frame
+    }
+
+    fn lines(context: &Context) -> Vec<String> {
+        let text = String::from_utf8(context.records()).expect("it is text");
+        text.as_bytes().chunks(LINE).map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_last_word_on_everything_holds() {
+        let mut context = Context::default();
+        context
+            .observe(&frame(0, &["@V 1 demo", "@D 640 352 BGR888p", "@L 0 person", "@L 1 a very", "@L 1 + long name"]));
+        context.observe(&frame(1, &["@F 1 25000", "@T t=60.0", "hello"]));
+        assert_eq!(
+            lines(&context),
+            ["@V 1 demo", "@D 640 352 BGR888p", "@L 0 person", "@L 1 a very", "@L 1 + long name"]
+        );
+        context.observe(&frame(2, &["@L 1 car", "@D 320 176 NV12"]));
+        assert_eq!(lines(&context), ["@V 1 demo", "@L 0 person", "@L 1 car", "@D 320 176 NV12"]);
+        context.observe(&frame(0, &["@V 2"]));
+        assert_eq!(lines(&context), ["@V 2"], "another connection");
+    }
+
+    #[test]
+    fn no_camera_fills_the_memory() {
+        let mut context = Context::default();
+        for id in 0..10_000 {
+            context.observe(&frame(id, &[&format!("@L {id} x")]));
+        }
+        assert_eq!(lines(&context).len(), LINES);
+    }
+}

@@ -1,0 +1,471 @@
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Feed, Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
+use crate::frame::{BBox, Detection, DeviceTime, Dialect, Frame, Received};
+use crate::hub::weighed::Budget;
+use crate::recording::disk::faults::{self, Faults, LIMIT};
+use crate::recording::{CameraInfo, Entry, Reader, schema};
+
+/// 2026-11-21 11:05:12.345 UTC.
+const BEGIN: i64 = 1_795_259_112_345_000_000;
+const FRAME_MS: u64 = 25;
+
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < LIMIT, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The n-th frame of a camera with 40 frames a second.
+#[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
+fn frame(n: u64, bytes: usize) -> Frame {
+    let mono_ns = n * FRAME_MS * 1_000_000;
+    let mut frame = Frame::default();
+    frame.id = n;
+    frame.at = n * (bytes as u64 + 32);
+    frame.dialect = Dialect::Img;
+    frame.header = format!("{:32}", format!("IMG {:.6} {bytes} 0", mono_ns as f64 / 1e9)).into_bytes();
+    frame.device_time = DeviceTime((mono_ns / 1000) as i64);
+    frame.received = Received { mono_ns, unix_ns: BEGIN + mono_ns as i64 };
+    for (i, byte) in frame.payload_mut(bytes).iter_mut().enumerate() {
+        *byte = (i as u64 ^ n) as u8;
+    }
+    frame
+}
+
+fn seen(mut frame: Frame, label: u32, confidence: f32) -> Frame {
+    frame.detections.push(Detection { label, confidence, bbox: BBox { xmin: 0.1, ymin: 0.1, xmax: 0.5, ymax: 0.5 } });
+    frame
+}
+
+fn camera(name: &str) -> CameraInfo {
+    CameraInfo { name: name.to_owned(), address: "tcp://10.0.0.5:5000".to_owned(), labels: None }
+}
+
+struct Recording {
+    recorder: Recorder,
+    faults: Faults,
+    folder: PathBuf,
+}
+
+impl Recording {
+    fn start(folder: &Path, change: impl FnOnce(&mut Options)) -> Self {
+        let (mut options, faults) = (Options::new(Place::Folder(folder.to_owned())), Faults::default());
+        change(&mut options);
+        let recorder = Recorder::start_on(options, vec![camera("front")], Box::new(faults::files(&faults)));
+        Self { recorder: recorder.expect("it begins"), faults, folder: folder.join("front") }
+    }
+
+    fn feed(&self) -> Feed {
+        self.recorder.feed(0)
+    }
+
+    fn offer(&self, frames: impl IntoIterator<Item = u64>, bytes: usize) {
+        for n in frames {
+            assert!(self.feed().frame(&Arc::new(frame(n, bytes))), "it records");
+        }
+    }
+
+    fn until(&self, what: &str, is: impl Fn(&Health) -> bool) {
+        until(what, || {
+            let health = self.recorder.health();
+            assert!(health.cameras.iter().all(super::CameraBooks::balances), "{health:?}");
+            is(&health)
+        });
+    }
+
+    /// Everything that was offered is in a file, or lost with one.
+    fn until_taken(&self) {
+        self.until("the lane to be empty", |health| {
+            health.cameras.iter().all(|camera| camera.queued == 0 && camera.held == 0)
+        });
+    }
+
+    fn until_in_file(&self) {
+        self.until_taken();
+        let current = || self.recorder.shared.books().current.clone();
+        until("the chunk to be in the file", || {
+            current().is_none_or(|(path, gauge)| {
+                let length = std::fs::metadata(path).map_or(0, |about| about.len());
+                gauge.written() == gauge.flushed() && length > 1000
+            })
+        });
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Found {
+    Frame(u64),
+    Gap(u64),
+    Other(String),
+}
+
+/// What is in a file; every frame is checked.
+fn read(path: &Path) -> Vec<Found> {
+    let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+    let mut found = Vec::new();
+    while let Some(entry) = reader.next_entry().expect("what is there is whole") {
+        found.push(match entry {
+            Entry::Frame(recorded) => {
+                let expected = frame(recorded.wire.id, recorded.payload.len());
+                assert!(recorded.payload == expected.payload(), "frame {}", recorded.wire.id);
+                assert_eq!(recorded.log_ns, expected.received.unix_ns);
+                Found::Frame(recorded.wire.id)
+            }
+            Entry::Incident { incident, .. } if incident.kind == "gap" => Found::Gap(incident.frames),
+            Entry::Incident { incident, .. } => Found::Other(incident.kind),
+        });
+    }
+    found
+}
+
+fn frames(numbers: impl IntoIterator<Item = u64>) -> Vec<Found> {
+    numbers.into_iter().map(Found::Frame).collect()
+}
+
+fn assert_balanced(outcome: &Outcome) {
+    for camera in &outcome.cameras {
+        assert!(camera.balances(), "{camera:?}");
+        assert_eq!((camera.held, camera.queued), (0, 0), "nothing is left anywhere: {camera:?}");
+    }
+}
+
+#[test]
+fn frames_and_incidents_of_several_cameras_in_one_file() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("below/both.mcap");
+    let options = Options::new(Place::named(path.clone()));
+    let recorder = Recorder::start(options, vec![camera("a"), camera("b")]).expect("it begins");
+    assert_eq!(recorder.health().state, State::Recording, "a file that was named is there at once");
+    let (a, b) = (recorder.feed(0), recorder.feed(1));
+    for n in 0..100 {
+        assert!(a.frame(&Arc::new(frame(n, 3000))));
+        if n % 2 == 0 {
+            assert!(b.frame(&Arc::new(frame(n, 50_000))));
+        }
+        if n == 50 {
+            let incident = schema::Incident { kind: "skipped".to_owned(), ..schema::Incident::default() };
+            assert!(b.incident(incident, frame(n, 0).received));
+        }
+    }
+    let outcome = recorder.finish();
+    assert!(!a.frame(&Arc::new(frame(100, 3000))), "it has ended");
+    assert_balanced(&outcome);
+    assert_eq!((outcome.frames, outcome.dropped, outcome.lost, outcome.gaps), (150, 0, 0, 0));
+    assert!(outcome.is_complete() && outcome.problems.is_empty());
+    let [saved] = outcome.files.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!((&saved.path, saved.frames), (&path, 150));
+    assert_eq!(saved.bytes, std::fs::metadata(&path).unwrap().len());
+    let reader = Reader::open(&path).expect("a recording");
+    assert!(reader.is_finished());
+    let found = read(&path);
+    assert_eq!(found.iter().filter(|found| matches!(found, Found::Frame(_))).count(), 150);
+    assert_eq!(found.iter().filter(|found| **found == Found::Other("skipped".into())).count(), 1);
+}
+
+#[test]
+fn two_recorders_do_not_write_one_file() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("a.mcap");
+    let start = || Recorder::start(Options::new(Place::named(path.clone())), vec![camera("a")]);
+    let first = start().expect("it begins");
+    assert!(matches!(start(), Err(RecordError::Busy(_))));
+    drop(first);
+    assert!(matches!(start(), Err(RecordError::Exists(found)) if found == path));
+    let mut options = Options::new(Place::named(root.path().join("b.mcap")));
+    options.keep = Some(Keep::Bytes(1));
+    assert!(matches!(Recorder::start(options, vec![camera("a")]), Err(RecordError::KeepsFolder(_))));
+    assert!(matches!(
+        Recorder::start(Options::new(Place::Folder(path.join("below"))), vec![camera("a")]),
+        Err(RecordError::Io { .. })
+    ));
+}
+
+#[test]
+fn nothing_is_written_before_the_first_frame() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    let incident = schema::Incident { kind: "connected".to_owned(), ..schema::Incident::default() };
+    recording.feed().incident(incident, Received::default());
+    assert_eq!(recording.recorder.health().state, State::Waiting);
+    recording.offer([0], 1000);
+    recording.until("the frame", |health| health.frames == 1);
+    assert_eq!(recording.recorder.health().state, State::Recording);
+    let outcome = recording.recorder.finish();
+    assert_eq!(outcome.files[0].path, recording.folder.join("2026-11-21_11-05-12.345.mcap"));
+    assert_eq!(read(&outcome.files[0].path), [Found::Other("connected".into()), Found::Frame(0)]);
+    let empty = Recording::start(root.path(), |_| {});
+    assert!(empty.recorder.finish().files.is_empty(), "no file for nothing");
+}
+
+#[test]
+fn what_is_written_is_in_the_file_without_another_frame() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    recording.offer(0..10, 1000);
+    recording.until_taken();
+    let path = recording.recorder.health().current.expect("a file");
+    assert!(path.to_str().unwrap().ends_with(".mcap.partial"));
+    until("the frames to be there for others", || Reader::open(&path).is_ok() && read(&path) == frames(0..10));
+    assert!(!Reader::open(&path).unwrap().is_finished());
+    drop(recording);
+    assert!(!path.exists(), "finished when it is dropped");
+}
+
+#[test]
+fn a_stall_of_half_a_second_loses_nothing() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    recording.faults.stall(true);
+    recording.offer([0], 675_840);
+    recording.faults.until_stalled();
+    // As many frames as come in that time: twenty. And a hundred more.
+    recording.offer(1..121, 675_840);
+    let health = recording.recorder.health();
+    assert_eq!((health.missing, health.gaps), (0, 0));
+    recording.faults.stall(false);
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert!(outcome.is_complete());
+    assert_eq!(read(&outcome.files[0].path), frames(0..121));
+}
+
+#[test]
+fn a_longer_stall_loses_counted_frames_and_leaves_a_mark_where_they_were() {
+    let root = tempfile::tempdir().expect("a folder");
+    let bytes = 1_000_000;
+    let recording = Recording::start(root.path(), |options| {
+        options.budget = Budget::new(5 * weight(&frame(0, bytes)));
+    });
+    recording.faults.stall(true);
+    recording.offer([0], bytes);
+    recording.faults.until_stalled();
+    // One after the other until the recorder takes no more: then five wait, and three are dropped.
+    let mut next = 1;
+    loop {
+        recording.offer([next], bytes);
+        next += 1;
+        let start = Instant::now();
+        while recording.recorder.health().cameras[0].queued > 0 && start.elapsed() < Duration::from_millis(700) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if recording.recorder.health().cameras[0].queued > 0 {
+            break;
+        }
+    }
+    recording.offer(next..next + 4 + 3, bytes);
+    recording.faults.stall(false);
+    recording.until_taken();
+    let after = next + 7;
+    recording.offer([after], bytes);
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.dropped, outcome.lost, outcome.gaps), (3, 0, 1));
+    assert!(!outcome.is_complete());
+    let mut expected = frames(0..next + 4);
+    expected.extend([Found::Gap(3), Found::Frame(after)]);
+    assert_eq!(read(&outcome.files[0].path), expected);
+}
+
+#[test]
+fn a_gap_at_the_end_is_marked() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |options| options.budget = Budget::new(1));
+    recording.faults.stall(true);
+    recording.offer([0], 20 << 20);
+    recording.faults.until_stalled();
+    recording.offer(1..4, 1000);
+    recording.faults.stall(false);
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.frames, outcome.dropped, outcome.gaps), (2, 2, 1));
+    assert_eq!(read(&outcome.files[0].path), [Found::Frame(0), Found::Frame(1), Found::Gap(2)]);
+}
+
+#[test]
+fn a_full_disk_pauses_and_goes_on() {
+    let root = tempfile::tempdir().expect("a folder");
+    let bytes = 1_000_000;
+    let recording = Recording::start(root.path(), |options| {
+        options.budget = Budget::new(10 * weight(&frame(0, bytes)));
+    });
+    recording.faults.room(Some(6_000_000));
+    let mut next = 0;
+    until("frames to be dropped", || {
+        recording.offer([next], bytes);
+        next += 1;
+        let health = recording.recorder.health();
+        health.missing >= 3 && health.state == State::Paused { why: "the disk is full".to_owned() }
+    });
+    recording.faults.room(None);
+    recording.until_taken();
+    assert_eq!(recording.recorder.health().state, State::Recording);
+    recording.offer([next], bytes);
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    let missing = outcome.dropped;
+    assert_eq!((outcome.lost, outcome.frames + missing), (0, next + 1), "what was held is recorded");
+    let found = read(&outcome.files[0].path);
+    let gaps: u64 = found.iter().map(|found| if let Found::Gap(frames) = found { *frames } else { 0 }).sum();
+    assert_eq!(
+        (gaps, outcome.gaps),
+        (missing, found.iter().filter(|found| matches!(found, Found::Gap(_))).count() as u64)
+    );
+    assert_eq!(outcome.files.len(), 1, "the same file goes on");
+}
+
+#[test]
+fn a_disk_that_stays_full_does_not_hold_up_the_end() {
+    let root = tempfile::tempdir().expect("a folder");
+    let bytes = 1_000_000;
+    let recording = Recording::start(root.path(), |_| {});
+    recording.faults.room(Some(6_000_000));
+    recording.offer(0..40, bytes);
+    recording.until("it to be full", |health| matches!(health.state, State::Paused { .. }));
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.frames + outcome.lost, outcome.dropped, outcome.files.len()), (40, 0, 0));
+    assert!(outcome.lost > 30, "{outcome:?}");
+    let [left] = outcome.left.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!(read(left), frames(0..outcome.frames), "what fitted can be read");
+}
+
+#[test]
+fn a_broken_disk_leaves_what_is_there_and_another_file_is_begun() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    recording.offer(0..10, 1000);
+    recording.until_in_file();
+    recording.faults.error(Some(ErrorKind::Other));
+    recording.offer(10..15, 1000);
+    recording.until("the failure", |health| matches!(health.state, State::Paused { .. }));
+    recording.offer(15..20, 1000);
+    recording.faults.error(None);
+    recording.until("another file", |health| health.state == State::Recording && health.current.is_some());
+    recording.until_taken();
+    recording.offer([20], 1000);
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!(outcome.dropped, 0);
+    let ([left], [saved]) = (outcome.left.as_slice(), outcome.files.as_slice()) else { panic!("{outcome:?}") };
+    assert_eq!(read(left), frames(0..10));
+    let lost = outcome.lost;
+    assert!((1..=10).contains(&lost), "{outcome:?}");
+    let mut expected = vec![Found::Gap(lost)];
+    expected.extend(frames(10 + lost..21));
+    assert_eq!(read(&saved.path), expected, "the hole is marked in the next file");
+    assert!(outcome.problems[0].contains(left.to_str().unwrap()), "{:?}", outcome.problems);
+}
+
+#[test]
+fn a_folder_that_is_removed_is_made_again() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    recording.offer(0..10, 1000);
+    recording.until_in_file();
+    std::fs::remove_dir_all(&recording.folder).unwrap();
+    recording.until("the failure", |health| matches!(health.state, State::Paused { .. }));
+    recording.offer(10..20, 1000);
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.lost, outcome.frames, outcome.left.len()), (10, 10, 0));
+    let mut expected = vec![Found::Gap(10)];
+    expected.extend(frames(10..20));
+    assert_eq!(read(&outcome.files[0].path), expected);
+}
+
+#[test]
+fn files_are_split_by_time_and_size_and_each_stands_alone() {
+    for (split, first) in [(Split::Time(Duration::from_millis(1000)), 40), (Split::Bytes(400_000), 40)] {
+        let root = tempfile::tempdir().expect("a folder");
+        let recording = Recording::start(root.path(), |options| options.split = Some(split));
+        recording.offer(0..100, 10_000);
+        let outcome = recording.recorder.finish();
+        assert_balanced(&outcome);
+        assert!(outcome.is_complete() && outcome.files.len() >= 3, "{outcome:?}");
+        if let Split::Time(_) = split {
+            assert_eq!(outcome.files[0].frames, first);
+        }
+        let found: Vec<Found> = outcome.files.iter().flat_map(|saved| read(&saved.path)).collect();
+        assert_eq!(found, frames(0..100), "{split:?}");
+    }
+}
+
+#[test]
+fn a_file_knows_what_the_connection_said_before_it_began() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording =
+        Recording::start(root.path(), |options| options.split = Some(Split::Time(Duration::from_millis(50))));
+    let label = format!("{:32}", "@L 0 helmet").into_bytes();
+    let mut first = frame(0, 100);
+    first.records.clone_from(&label);
+    recording.feed().frame(&Arc::new(first));
+    recording.offer(1..4, 100);
+    let outcome = recording.recorder.finish();
+    let contexts: Vec<Vec<u8>> = outcome
+        .files
+        .iter()
+        .map(|saved| match Reader::open(&saved.path).unwrap().next_entry().unwrap() {
+            Some(Entry::Frame(recorded)) => recorded.wire.context,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(contexts, [Vec::new(), label]);
+}
+
+#[test]
+fn old_files_go() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |options| {
+        options.split = Some(Split::Time(Duration::from_millis(250)));
+        options.keep = Some(Keep::Bytes(1_000_000));
+    });
+    std::fs::create_dir_all(&recording.folder).unwrap();
+    std::fs::write(recording.folder.join("notes.txt"), [0; 10_000]).unwrap();
+    recording.offer(0..200, 20_000);
+    let folder = recording.folder.clone();
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.files.len(), outcome.frames), (20, 200));
+    let there: Vec<_> = outcome.files.iter().filter(|saved| saved.path.exists()).collect();
+    assert_eq!(outcome.deleted + there.len() as u64, 20);
+    assert!((2..=4).contains(&there.len()), "{} of 210 kB each", there.len());
+    assert_eq!(there.last().map(|saved| &saved.path), outcome.files.last().map(|saved| &saved.path));
+    assert!(folder.join("notes.txt").exists());
+}
+
+#[test]
+fn a_trigger_records_what_is_around_it() {
+    let root = tempfile::tempdir().expect("a folder");
+    let trigger = "person>0.6".parse::<Trigger>().expect("a trigger");
+    let trigger = Trigger { pre: Duration::from_millis(100), post: Duration::from_millis(200), ..trigger };
+    let recording = Recording::start(root.path(), |options| options.trigger = Some(trigger));
+    for n in 0..200 {
+        let frame = frame(n, 1000);
+        let frame = match n {
+            50 | 54 => seen(frame, 0, 0.9),
+            100 => seen(frame, 0, 0.5),
+            120 => seen(frame, 2, 0.9),
+            150 => seen(frame, 0, 0.61),
+            _ => frame,
+        };
+        assert!(recording.feed().frame(&Arc::new(frame)));
+        if n == 45 {
+            recording.until("all to be looked at", |health| health.cameras[0].queued == 0);
+            assert_eq!(recording.recorder.health().state, State::Waiting);
+        }
+    }
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert!(outcome.is_complete());
+    let [first, second] = outcome.files.as_slice() else { panic!("{outcome:?}") };
+    // Four frames before, and eight after the last one that shows it.
+    assert_eq!(read(&first.path), frames(46..=62));
+    assert_eq!(read(&second.path), frames(146..=158));
+    assert_eq!(outcome.cameras[0].passed, 200 - 17 - 13);
+}
