@@ -1,0 +1,119 @@
+//! Recording beside `dd` with direct I/O on the same disk, in turns: `cargo bench --bench recording [FOLDER]`
+//!
+//! Raw frames of 640x352 go through the whole recorder: lane, MCAP, the thread of the disk; as fast as it takes them, so
+//! the lane is never empty. Both sides end with everything on the medium. The folder is on the disk that is measured; it
+//! is the build folder if none is named. The figures are those of performance.md, "To reach" 6. CPU time is that of the
+//! whole process, which does nothing else.
+
+#[path = "../src/cli/bench/measure.rs"]
+#[allow(dead_code)]
+mod measure;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use measure::median;
+use oaktap::frame::{Dialect, Frame, Geometry, PixelFormat, Received};
+use oaktap::hub::weighed::Budget;
+use oaktap::recording::CameraInfo;
+use oaktap::sink::record::{Options, Place, Recorder};
+
+const SIZE: (u32, u32) = (640, 352);
+const TURNS: usize = 7;
+const BYTES: u64 = 1 << 30;
+const GB: f64 = 1e9;
+
+fn main() {
+    let folder = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let folder = folder.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    std::fs::create_dir_all(&folder).expect("a folder to write to");
+    let (mut copied, mut recorded, mut cpu, mut ratios) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    println!("{} MB a turn in {}, {}x{} raw", BYTES / 1_000_000, folder.display(), SIZE.0, SIZE.1);
+    for _ in 0..TURNS {
+        let dd = dd(&folder);
+        let (bytes_per_s, cpu_s_per_gb) = record(&folder);
+        copied.push(dd / GB);
+        recorded.push(bytes_per_s / GB);
+        ratios.push(bytes_per_s / dd);
+        cpu.push(cpu_s_per_gb);
+    }
+    println!("  dd, 1 MiB blocks, direct, synced   {:>6.2} GB/s", median(&mut copied));
+    println!(
+        "  recorder                           {:>6.2} GB/s {:>6.3} s CPU a GB",
+        median(&mut recorded),
+        median(&mut cpu)
+    );
+    println!("  recorder by dd: {:.2} (to reach: >= 0.9); CPU (to reach: <= 0.4 s/GB)", median(&mut ratios));
+}
+
+/// Bytes a second.
+fn dd(folder: &Path) -> f64 {
+    let path = folder.join("dd.bin");
+    let count = BYTES >> 20;
+    let start = Instant::now();
+    let done = Command::new("dd")
+        .args(["if=/dev/zero", "bs=1M", "oflag=direct", "conv=fsync", "status=none"])
+        .arg(format!("count={count}"))
+        .arg(format!("of={}", path.display()))
+        .status();
+    let took = start.elapsed();
+    assert!(done.expect("there is a dd").success(), "dd cannot write to {}", folder.display());
+    std::fs::remove_file(path).expect("dd wrote a file");
+    BYTES as f64 / took.as_secs_f64()
+}
+
+/// Bytes a second, and seconds of CPU for 10^9 bytes.
+fn record(folder: &Path) -> (f64, f64) {
+    let path = folder.join("recording.mcap");
+    let budget = Budget::new(64 << 20);
+    let options = Options { sync: true, budget: budget.clone(), ..Options::new(Place::File(path.clone())) };
+    let frames: Vec<Arc<Frame>> = (0..8).map(|n| Arc::new(frame(n))).collect();
+    let info = CameraInfo { name: "bench".to_owned(), ..CameraInfo::default() };
+    let (start, cpu) = (Instant::now(), cpu_time());
+    let recorder = Recorder::start(options, vec![info]).expect("the folder can be written to");
+    let feed = recorder.feed(0);
+    let count = BYTES / frames[0].payload().len() as u64;
+    for frame in frames.iter().cycle().take(count as usize) {
+        while budget.used() > budget.limit() / 2 {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        feed.frame(frame);
+    }
+    let outcome = recorder.finish();
+    let (took, used) = (start.elapsed().as_secs_f64(), cpu_time().saturating_sub(cpu).as_secs_f64());
+    assert_eq!((outcome.frames, outcome.is_complete()), (count, true), "{:?}", outcome.problems);
+    std::fs::remove_file(path).expect("it recorded");
+    (outcome.bytes as f64 / took, used / (outcome.bytes as f64 / GB))
+}
+
+#[cfg(unix)]
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+#[cfg(not(unix))]
+fn cpu_time() -> Duration {
+    Duration::ZERO
+}
+
+#[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
+fn frame(n: u64) -> Frame {
+    let bytes = 3 * SIZE.0 as usize * SIZE.1 as usize;
+    let mut frame = Frame::default();
+    frame.id = n;
+    frame.dialect = Dialect::Img;
+    frame.header = format!("{:32}", format!("IMG {:.6} {bytes} 0", n as f64 / 40.0)).into_bytes();
+    frame.received = Received { mono_ns: n * 25_000_000, unix_ns: 1_795_259_112_345_678_901 + n as i64 * 25_000_000 };
+    frame.geometry = Geometry::tight(PixelFormat::Bgr888p, SIZE.0, SIZE.1).ok();
+    // Noise, as hard as it gets; seeded by the number.
+    let mut state = n + 1;
+    for word in frame.payload_mut(bytes).chunks_mut(8) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let noise = (state ^ (state >> 29)).to_le_bytes();
+        word.copy_from_slice(&noise[..word.len()]);
+    }
+    frame
+}

@@ -1,0 +1,195 @@
+//! Recording on real file systems that fail, and by a program that is killed.
+#![cfg(all(unix, feature = "cli"))]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oaktap::frame::{DeviceTime, Frame, Received};
+use oaktap::recording::{CameraInfo, Entry, Reader};
+use oaktap::sink::record::{Options, Outcome, Place, Recorder, State, Trigger};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const BYTES: usize = 675_840;
+
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < LIMIT, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A small file system in memory, until it is dropped.
+struct Mount(tempfile::TempDir);
+
+impl Mount {
+    /// `None`, and said so, where nobody may mount.
+    fn new(megabytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "oaktap-test"])
+            .arg(folder.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(folder)),
+            Ok(output) => {
+                eprintln!("SKIPPED: mounting needs root: {}", String::from_utf8_lossy(&output.stderr).trim());
+                None
+            }
+            Err(error) => {
+                eprintln!("SKIPPED: there is no mount: {error}");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn read_only(&self, read_only: bool) {
+        let how = if read_only { "remount,ro" } else { "remount,rw" };
+        let done = Command::new("mount").args(["-o", how]).arg(self.path()).status();
+        assert!(done.expect("there is a mount").success(), "{how}");
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: what a failed test has open in it must not keep it.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// The n-th frame of a camera with 40 frames a second.
+fn frame(n: u64) -> Arc<Frame> {
+    let mut frame = Frame::default();
+    let mono_ns = n * 25_000_000;
+    frame.id = n;
+    frame.header = format!("{:32}", format!("IMG {:.6} {BYTES} 0", mono_ns as f64 / 1e9)).into_bytes();
+    frame.device_time = DeviceTime((mono_ns / 1000) as i64);
+    frame.received = Received { mono_ns, unix_ns: 1_795_259_112_345_000_000 + mono_ns as i64 };
+    for (i, byte) in frame.payload_mut(BYTES).iter_mut().enumerate() {
+        *byte = (i as u64).wrapping_mul(n + 7) as u8;
+    }
+    Arc::new(frame)
+}
+
+fn start(options: Options) -> Recorder {
+    let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
+    Recorder::start(options, vec![camera]).expect("it begins")
+}
+
+/// Numbers of the frames in a file, and what is said to be missing; every payload is compared.
+fn read(path: &Path) -> (Vec<u64>, u64) {
+    let (mut numbers, mut missing) = (Vec::new(), 0);
+    let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    while let Some(entry) = reader.next_entry().expect("what is there is whole") {
+        match entry {
+            Entry::Frame(recorded) => {
+                assert!(recorded.payload == frame(recorded.wire.id).payload(), "frame {}", recorded.wire.id);
+                numbers.push(recorded.wire.id);
+            }
+            Entry::Incident { incident, .. } => missing += incident.frames,
+        }
+    }
+    (numbers, missing)
+}
+
+fn assert_balanced(outcome: &Outcome, offered: u64) {
+    let [camera] = outcome.cameras.as_slice() else { panic!("{outcome:?}") };
+    assert!(camera.balances(), "{camera:?}");
+    assert_eq!((camera.offered, camera.held, camera.queued), (offered, 0, 0), "{camera:?}");
+}
+
+#[test]
+fn a_full_file_system_pauses_and_nothing_is_lost() {
+    let Some(small) = Mount::new(40) else { return };
+    let ballast = small.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 30 << 20]).expect("it fits");
+    let recorder = start(Options::new(Place::Folder(small.path().to_owned())));
+    let feed = recorder.feed(0);
+    let count = 45;
+    for n in 0..count {
+        assert!(feed.frame(&frame(n)));
+    }
+    until("it to be full", || recorder.health().state == State::Paused { why: "the disk is full".to_owned() });
+    assert_eq!(recorder.health().missing, 0);
+    std::fs::remove_file(ballast).expect("it is there");
+    until("it to go on", || recorder.health().state == State::Recording);
+    let outcome = recorder.finish();
+    assert_balanced(&outcome, count);
+    assert!(outcome.is_complete() && outcome.left.is_empty(), "{outcome:?}");
+    assert_eq!(outcome.files.len(), 1, "it is the same file");
+    assert_eq!(read(&outcome.files[0].path), ((0..count).collect(), 0));
+}
+
+#[test]
+fn a_file_system_that_stays_full_costs_counted_frames() {
+    let Some(small) = Mount::new(16) else { return };
+    let recorder = start(Options::new(Place::Folder(small.path().to_owned())));
+    let feed = recorder.feed(0);
+    let count = 60;
+    for n in 0..count {
+        assert!(feed.frame(&frame(n)));
+    }
+    let outcome = recorder.finish();
+    assert_balanced(&outcome, count);
+    assert_eq!((outcome.frames + outcome.lost, outcome.dropped), (count, 0));
+    assert!(outcome.lost > 35 && !outcome.problems.is_empty(), "{outcome:?}");
+    let [left] = outcome.left.as_slice() else { panic!("{outcome:?}") };
+    let (numbers, _) = read(left);
+    assert_eq!(numbers, (0..outcome.frames).collect::<Vec<u64>>(), "what fitted can be read");
+}
+
+#[test]
+fn permission_that_is_lost_and_comes_back() {
+    let Some(small) = Mount::new(100) else { return };
+    // Between clips no file is open, so that the file system can be made read-only.
+    let trigger: Trigger = "0>0.5".parse().expect("a trigger");
+    let trigger = Trigger { pre: Duration::ZERO, post: Duration::ZERO, ..trigger };
+    let recorder = start(Options { trigger: Some(trigger), ..Options::new(Place::Folder(small.path().to_owned())) });
+    let feed = recorder.feed(0);
+    let seen = |n: u64| {
+        let mut frame = Arc::into_inner(frame(n)).expect("it is ours alone");
+        frame.detections.push(oaktap::frame::Detection { confidence: 0.9, ..Default::default() });
+        Arc::new(frame)
+    };
+    let looked_at = |count: u64| {
+        until("every frame to be looked at", || {
+            let health = recorder.health();
+            let camera = &health.cameras[0];
+            camera.recorded + camera.passed + camera.held == count && health.state == State::Waiting
+        });
+    };
+    feed.frame(&seen(0));
+    feed.frame(&frame(1));
+    looked_at(2);
+    small.read_only(true);
+    feed.frame(&seen(2));
+    until("it to be refused", || matches!(recorder.health().state, State::Paused { .. }));
+    let State::Paused { why } = recorder.health().state else { panic!("it was paused") };
+    assert!(why.contains(small.path().to_str().expect("UTF-8")) && why.contains("ead-only"), "{why}");
+    feed.frame(&frame(3));
+    small.read_only(false);
+    looked_at(4);
+    let outcome = recorder.finish();
+    assert_balanced(&outcome, 4);
+    assert!(outcome.is_complete(), "what waited was recorded: {outcome:?}");
+    let found: Vec<_> = outcome.files.iter().map(|saved| read(&saved.path)).collect();
+    assert_eq!(found, [(vec![0], 0), (vec![2], 0)]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_at_once() {
+    let Some(small) = Mount::new(1) else { return };
+    small.read_only(true);
+    let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
+    for place in [PathBuf::from("below"), PathBuf::from("a.mcap")] {
+        let place = Place::named(small.path().join(place));
+        let error = Recorder::start(Options::new(place), vec![camera.clone()]).expect_err("it is read-only");
+        assert!(error.to_string().contains("ead-only"), "{error}");
+    }
+}
