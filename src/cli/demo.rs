@@ -12,8 +12,8 @@ use oaktap::source::SourceSpec;
 use oaktap::wire::Limits;
 
 use super::source_args::SourceArgs;
-use super::view::{over, watch, without_window};
-use super::{Ctx, Outcome, Until, present};
+use super::view::{RECORDINGS, over, watch, without_window};
+use super::{Ctx, Outcome, Until, present, recorded};
 
 /// How long it runs where nobody can close a window.
 const WITHOUT_WINDOW: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
         only: Vec::new(),
         max_payload: Limits::default().payload,
     };
-    let (live, mut screen) = watch(ctx, &uris, &source, &args.until)?;
+    let (live, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
     present::say("a simulated camera at 40 frames a second over loopback TCP; press ? in the window for its keys");
     let path = match window::show(&mut screen, || over(&live, &args.until)) {
         Err(WindowError::NoDisplay(_)) => {
@@ -47,9 +47,10 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
         }
         shown => shown.map(|()| None)?,
     };
+    let deck = screen.take_deck();
     // Before the sums: what the view still does belongs into them.
     drop(screen);
-    let outcome = live.finish(ctx, "demo")?;
+    let outcome = recorded::finish(ctx, live, deck, "demo")?;
     if let Some(path) = path {
         present::say("what the window would have shown:");
         let line = path.display().to_string();

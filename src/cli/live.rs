@@ -8,6 +8,7 @@ use oaktap::frame::{Frame, Geometry, Interpreter, Overrides};
 use oaktap::source::{Outlets, Session, SessionState, SourceError, SourceSpec};
 use tokio::sync::watch;
 
+use super::recorded::Recorded;
 use super::source_args::SourceArgs;
 use super::{Ctx, Outcome, Until, present};
 
@@ -43,22 +44,14 @@ impl Live {
             .build()
             .context("the threads that receive cannot be started")?;
         let options = args.session_options();
-        let mut simulated = 0;
-        let start = |(spec, outlets): (SourceSpec, Outlets)| {
-            let name = match &spec {
-                SourceSpec::Tcp { .. } => spec.to_string(),
-                SourceSpec::Sim(_) => {
-                    simulated += 1;
-                    format!("sim-{simulated}")
-                }
-                SourceSpec::File(file) => file.name(),
-            };
+        let names = names(sources.iter().map(|(spec, _)| spec), SourceSpec::to_string);
+        let start = |((spec, outlets), name): ((SourceSpec, Outlets), String)| {
             let session = Session::start(name, spec, options.clone(), outlets, runtime.handle());
             let reason = Reason::default();
             runtime.spawn(tell(session.name().to_owned(), session.changes(), Arc::clone(&reason)));
             (session, reason)
         };
-        let sessions = sources.into_iter().map(start).collect();
+        let sessions = sources.into_iter().zip(names).map(start).collect();
         let deadline = until.duration.and_then(|duration| Instant::now().checked_add(duration));
         Ok(Self { sessions, stop: ctx.stop.clone(), deadline, _runtime: runtime })
     }
@@ -79,16 +72,32 @@ impl Live {
         self.deadline.map_or(often, |deadline| deadline.saturating_duration_since(Instant::now()).min(often))
     }
 
+    /// Ends the sessions: no frame comes any more.
+    pub(crate) fn stop(&self) -> Vec<Result<(), Arc<SourceError>>> {
+        self.sessions.iter().for_each(|(session, _)| session.stop());
+        self.sessions.iter().map(|(session, _)| session.wait()).collect()
+    }
+
     /// Ends the sessions and prints what became of every frame.
     pub(crate) fn finish(self, ctx: &Ctx, command: &'static str) -> anyhow::Result<Outcome> {
-        self.sessions.iter().for_each(|(session, _)| session.stop());
-        let ends: Vec<_> = self.sessions.iter().map(|(session, _)| session.wait()).collect();
+        self.finish_with(ctx, command, &[])
+    }
+
+    /// The same, and what was recorded of the frames.
+    pub(crate) fn finish_with(
+        self,
+        ctx: &Ctx,
+        command: &'static str,
+        recordings: &[Recorded],
+    ) -> anyhow::Result<Outcome> {
+        let ends = self.stop();
         let stats: Vec<_> = self.sessions.iter().map(|(session, _)| session.stats()).collect();
         let summaries: Vec<_> =
             self.sessions.iter().zip(&stats).map(|((session, _), stats)| stats.summary(session.name())).collect();
         present::table(&summaries);
+        recordings.iter().for_each(|recorded| present::say(&recorded.text()));
         if ctx.json {
-            present::document(&present::Document { command, cameras: &summaries })?;
+            present::document(&present::Document { command, cameras: &summaries, recordings })?;
         }
         for ((session, reason), (end, stats)) in self.sessions.iter().zip(ends.into_iter().zip(&stats)) {
             let what = || format!("{}: the stream cannot be received", session.name());
@@ -107,6 +116,29 @@ impl Live {
         }
         Ok(if stats.iter().all(oaktap::stats::Stats::lossless) { Outcome::Done } else { Outcome::Lossy })
     }
+}
+
+/// What people call these cameras: each by a name of its own. `tcp` names those on the network.
+pub(crate) fn names<'a>(
+    specs: impl Iterator<Item = &'a SourceSpec>,
+    tcp: impl Fn(&SourceSpec) -> String,
+) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut simulated = 0;
+    for spec in specs {
+        let name = match spec {
+            SourceSpec::Tcp { .. } => tcp(spec),
+            SourceSpec::Sim(_) => {
+                simulated += 1;
+                format!("sim-{simulated}")
+            }
+            SourceSpec::File(file) => file.name(),
+        };
+        let others = (2..).map(|number| format!("{name}-{number}"));
+        let free = std::iter::once(name.clone()).chain(others).find(|name| !names.contains(name));
+        names.extend(free);
+    }
+    names
 }
 
 /// Says what happens to a session, each thing once.

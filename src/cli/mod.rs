@@ -8,6 +8,8 @@ mod export;
 mod live;
 mod man;
 pub(crate) mod present;
+mod record;
+mod recorded;
 mod signals;
 mod simulate;
 mod snapshot;
@@ -54,6 +56,8 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// Print the detections of each frame as one line of JSON
     Detections(detections::DetectionsArgs),
+    /// Record cameras into MCAP files, which Foxglove, Rerun and Python open as they are
+    Record(record::RecordArgs),
     /// Turn recordings into pictures, video, tables of detections, or data sets to train with
     Export(export::ExportArgs),
     /// Simulate cameras on real sockets
@@ -116,7 +120,7 @@ impl Cli {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(std::io::stderr)
+            .with_writer(|| present::Log)
             .with_ansi(std::io::stderr().is_terminal() && !plain)
             .with_target(false)
             .init();
@@ -130,6 +134,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&ctx, &args),
             Command::Snapshot(args) => snapshot::run(&ctx, &args),
             Command::Detections(args) => detections::run(&ctx, &args),
+            Command::Record(args) => record::run(&ctx, &args),
             Command::Export(args) => export::run(&ctx, &args),
             Command::Simulate(args) => simulate::run(&ctx, &args),
             Command::Bench(args) => bench::run(&ctx, &args),

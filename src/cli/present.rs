@@ -3,11 +3,13 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use oaktap::source::{Class, SourceError};
 use oaktap::stats::Summary;
 use serde::Serialize;
+
+use super::recorded::Recorded;
 
 /// The arguments make no sense together: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +49,53 @@ pub(crate) fn printable(text: &str) -> String {
     clean
 }
 
+/// What stands in the last line of a terminal until something else does.
+static STATUS: Mutex<String> = Mutex::new(String::new());
+
+/// Erases the line that the cursor is in, and goes to its beginning.
+const ERASE: &[u8] = b"\r\x1b[2K";
+
 /// One note on standard error. If nobody can read it, there is nobody to tell.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+    let _ = above_status(format!("{}\n", printable(text)).as_bytes());
+}
+
+/// Shows how something goes in the last line of the terminal, which has to be one; an empty text ends that.
+pub(crate) fn status(text: &str) {
+    let mut status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
+    let columns = usize::from(terminal_columns());
+    *status = printable(text).chars().take(columns.saturating_sub(1)).collect();
+    let _ = io::stderr().lock().write_all(&[ERASE, status.as_bytes()].concat());
+}
+
+fn above_status(text: &[u8]) -> io::Result<()> {
+    let status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut err = io::stderr().lock();
+    if status.is_empty() { err.write_all(text) } else { err.write_all(&[ERASE, text, status.as_bytes()].concat()) }
+}
+
+/// Columns of the terminal that standard error is.
+fn terminal_columns() -> u16 {
+    #[cfg(unix)]
+    let columns =
+        rustix::termios::tcgetwinsize(io::stderr()).map(|size| size.ws_col).ok().filter(|columns| *columns > 0);
+    #[cfg(not(unix))]
+    let columns = None;
+    columns.unwrap_or(80)
+}
+
+/// Where lines of the log go: standard error, without getting mixed up with the status.
+#[derive(Debug)]
+pub(crate) struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        above_status(text).map(|()| text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Tells why it failed and what to do next.
@@ -97,6 +143,9 @@ pub(crate) struct Document<'a, T> {
     pub(crate) command: &'static str,
     /// What every camera did.
     pub(crate) cameras: &'a [T],
+    /// What was recorded of them, if it was.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) recordings: &'a [Recorded],
 }
 
 /// Prints a document as one line: `{"summary": ...}`, so that it can be told from the lines before it.

@@ -135,7 +135,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         ));
     }
     if ctx.json {
-        present::document(&present::Document { command: "simulate", cameras: &cameras })?;
+        present::document(&present::Document { command: "simulate", cameras: &cameras, recordings: &[] })?;
     }
     Ok(Outcome::Done)
 }

@@ -1,5 +1,6 @@
 //! `oaktap view`: the pictures of cameras with their boxes, in a window.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use clap::Args;
 use oaktap::frame::Pool;
 use oaktap::hub::{Policy, lane};
 use oaktap::net::clock::received_now;
+use oaktap::sink::record::{self, Deck};
 use oaktap::sink::snapshot::Place;
 use oaktap::sink::window::{self, Camera, Screen, WindowError};
 use oaktap::source::{Outlets, SourceSpec};
@@ -15,10 +17,13 @@ use oaktap::view::{Intact, Parts, View};
 
 use super::live::Live;
 use super::source_args::SourceArgs;
-use super::{Ctx, Outcome, Until, present};
+use super::{Ctx, Outcome, Until, present, recorded};
 
 /// How long to wait for a picture before asking whether it is over.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Where the key `r` records to, unless it is told.
+pub(super) const RECORDINGS: &str = "recordings";
 
 #[derive(Args, Debug)]
 pub(crate) struct ViewArgs {
@@ -30,6 +35,10 @@ pub(crate) struct ViewArgs {
     #[arg(long)]
     no_window: bool,
 
+    /// Folder for what the key `r` records
+    #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
+    record: PathBuf,
+
     #[command(flatten)]
     source: SourceArgs,
 
@@ -39,20 +48,21 @@ pub(crate) struct ViewArgs {
 
 /// Receives, shows, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
-    let (live, mut screen) = watch(ctx, &args.uris, &args.source, &args.until)?;
+    let (live, mut screen) = watch(ctx, &args.uris, &args.source, &args.until, &args.record)?;
     let shown = if args.no_window {
         without_window(&mut screen, || over(&live, &args.until));
         Ok(())
     } else {
         window::show(&mut screen, || over(&live, &args.until))
     };
+    let deck = screen.take_deck();
     // Before the sums: what the views still do belongs into them.
     drop(screen);
     if let Err(error @ WindowError::NoDisplay(_)) = shown {
         // Nothing was shown, so there is nothing to sum up.
         return Err(error.into());
     }
-    let outcome = live.finish(ctx, "view");
+    let outcome = recorded::finish(ctx, live, deck, "view");
     shown?;
     outcome
 }
@@ -63,10 +73,13 @@ pub(super) fn watch(
     uris: &[SourceSpec],
     source: &SourceArgs,
     until: &Until,
+    record: &Path,
 ) -> anyhow::Result<(Live, Screen)> {
     let style = source.style()?;
+    let place = record::Place::Folder(record.to_owned());
+    let deck = Deck::new(record::Options::new(place), recorded::cameras(uris, &style));
     let mut lanes = Vec::new();
-    let sources = uris.iter().map(|uri| {
+    let sources = uris.iter().enumerate().map(|(at, uri)| {
         let (live, live_end) = lane("view", Policy::DropOldest(1));
         let intact = match uri {
             SourceSpec::File(_) => Intact::of_recording(),
@@ -75,6 +88,7 @@ pub(super) fn watch(
         let mut outlets = Outlets::default();
         outlets.live.add(live);
         outlets.kept.tap(intact.tap());
+        deck.connect(at, &mut outlets, None);
         lanes.push((live_end, intact));
         (uri.clone(), outlets)
     });
@@ -98,7 +112,7 @@ pub(super) fn watch(
         anyhow::Ok(Camera::new(session, view))
     };
     let cameras = live.sessions().zip(lanes).map(camera).collect::<Result<_, _>>()?;
-    Ok((live, Screen::new(cameras, noted, present::say)))
+    Ok((live, Screen::new(cameras, noted, present::say).with_deck(deck, notes)))
 }
 
 /// Takes the pictures and lets them go, until it is over.

@@ -6,6 +6,7 @@ use super::account::Account;
 use super::announced::{Announced, Detect};
 use super::event::{Books, Damage, Event, Limits, SkipReason, Skipped};
 use super::header::{self, Header, LINE, Line};
+use super::message::{head_of, message_len, text_of};
 use super::record::Record;
 use super::resync;
 use super::unread::{STEP, Unread};
@@ -652,22 +653,4 @@ impl Decoder {
         self.unread.put_back(&payload[at.saturating_sub(text.len())..]);
         self.unread.put_back(&text[at.min(text.len())..]);
     }
-}
-
-/// Bytes of a frame on the wire.
-fn message_len(frame: &Frame) -> usize {
-    frame.header.len() + frame.detection_text.len() + frame.payload().len()
-}
-
-/// The detections that stand between header and payload. Those of a `DETECT` message stand before the header.
-fn text_of(frame: &Frame) -> &[u8] {
-    match frame.dialect {
-        Dialect::Frame => &[],
-        Dialect::Img | Dialect::Abcde | Dialect::Abcde256 => &frame.detection_text,
-    }
-}
-
-/// Bytes of the message before [`text_of`] it.
-fn head_of(frame: &Frame) -> usize {
-    frame.header.len() + frame.detection_text.len() - text_of(frame).len()
 }

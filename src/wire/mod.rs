@@ -45,6 +45,7 @@ pub mod encode;
 mod event;
 pub mod header;
 mod lines;
+mod message;
 mod record;
 mod resync;
 mod unread;

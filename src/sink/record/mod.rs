@@ -9,8 +9,10 @@
 
 mod books;
 mod context;
+mod deck;
 mod error;
 mod limits;
+mod pace;
 mod place;
 mod retention;
 mod segment;
@@ -21,8 +23,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 pub use books::{CameraBooks, Health, Outcome, State};
+pub use deck::{Deck, DeckHealth, Switch};
 pub use error::RecordError;
 pub use limits::{Keep, LimitError, Split};
+pub use pace::{Pace, remaining};
 pub use place::Place;
 pub use segment::Saved;
 pub use trigger::{Trigger, TriggerError};

@@ -1,5 +1,6 @@
 //! The state of a camera -> lines over its picture.
 
+use super::recording::Recording;
 use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
 use crate::overlay::{Canvas, Rect, Text};
@@ -37,16 +38,18 @@ pub(super) struct Status {
     pub(super) age_ns: Option<u64>,
     /// Least confidence that is drawn.
     pub(super) threshold: f32,
+    /// How its recording goes, if it is recorded.
+    pub(super) recording: Option<Recording>,
 }
 
 pub(super) const WHITE: u32 = 0x00ff_ffff;
-const DIM: u32 = 0x00a8_b2bd;
-const GREEN: u32 = 0x003d_dc84;
-const AMBER: u32 = 0x00ff_b83d;
-const RED: u32 = 0x00ff_5a52;
+pub(super) const DIM: u32 = 0x00a8_b2bd;
+pub(super) const GREEN: u32 = 0x003d_dc84;
+pub(super) const AMBER: u32 = 0x00ff_b83d;
+pub(super) const RED: u32 = 0x00ff_5a52;
 
 /// Text in one colour.
-type Piece = (u32, String);
+pub(super) type Piece = (u32, String);
 
 pub(super) fn colour_of(state: &SessionState) -> u32 {
     match state {
@@ -113,6 +116,7 @@ fn dropped(stats: &Stats) -> u64 {
 fn line(status: &Status) -> Vec<Piece> {
     let (stats, rates) = (&status.stats, status.stats.rates());
     let mut pieces = vec![(colour_of(&status.state), "● ".to_owned()), (WHITE, status.name.clone())];
+    pieces.extend(status.recording.iter().flat_map(Recording::pieces));
     let mut fact = |colour: u32, value: String, unit: &str| {
         pieces.push((colour, format!("  {value}")));
         pieces.push((DIM, format!(" {unit}")));
@@ -204,6 +208,7 @@ fn rows(status: &Status) -> Vec<(&'static str, Vec<Piece>)> {
     if status.threshold > 0.0 {
         rows.push(("boxes", plain(format!("from {:.0}% confidence", status.threshold * 100.0))));
     }
+    rows.extend(status.recording.iter().flat_map(Recording::rows));
     rows
 }
 
@@ -357,6 +362,7 @@ pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) 
 mod tests {
     use super::*;
     use crate::frame::{Dialect, PixelFormat};
+    use crate::sink::record::State;
 
     fn status() -> Status {
         let geometry = Geometry::tight(PixelFormat::Bgr888p, 640, 352).expect("a usual geometry");
@@ -370,6 +376,7 @@ mod tests {
             },
             age_ns: Some(12_400_000),
             threshold: 0.0,
+            recording: None,
         }
     }
 
@@ -401,6 +408,30 @@ mod tests {
         assert!(stream.iter().any(|(colour, text)| *colour == AMBER && text == "1 damaged"), "{stream:?}");
         assert!(decode.iter().any(|(colour, text)| *colour == AMBER && text == "   7 failed"), "{decode:?}");
         assert!(!stream.iter().any(|(_, text)| text.contains("failed")));
+    }
+
+    #[test]
+    fn a_recording_says_how_long_it_can_go_on_and_what_is_wrong() {
+        let mut status = status();
+        let recording = Recording {
+            state: State::Recording,
+            frames: 40,
+            missing: 0,
+            bytes_per_s: 27.1e6,
+            seconds_left: Some(7260.0),
+        };
+        status.recording = Some(recording.clone());
+        assert!(told(&line(&status)).starts_with("● front  REC 2 h 1 min left  0.0 fps"), "{}", told(&line(&status)));
+        let full = |status: &Status| rows(status).iter().map(|(_, pieces)| told(pieces)).collect::<Vec<_>>();
+        assert!(
+            full(&status).ends_with(&["40 frames   0 missing".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
+        );
+        assert!(recording.trouble().is_none());
+        let state = State::Paused { why: "the disk is full".to_owned() };
+        status.recording = Some(Recording { state, missing: 3, ..recording });
+        let pieces = line(&status);
+        assert!(pieces.contains(&(RED, "  REC".to_owned())) && told(&pieces).contains("paused  3 not recorded"));
+        assert_eq!(full(&status).last().map(String::as_str), Some("recording is paused: the disk is full"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) enum Action {
     Step,
     /// Writes what is shown to files.
     Snapshot,
+    /// Begins and ends a recording.
+    Record,
     /// The next level of the HUD.
     Hud,
     /// Boxes on and off.
@@ -49,6 +51,7 @@ impl Action {
             ' ' | 'p' => Self::Pause,
             '.' => Self::Step,
             'c' => Self::Snapshot,
+            'r' => Self::Record,
             'i' => Self::Hud,
             'b' => Self::Boxes,
             'l' => Self::Labels,
@@ -78,10 +81,11 @@ impl Action {
 }
 
 /// What the help shows: keys, and what they do.
-pub(super) const HELP: [(&str, &str); 13] = [
+pub(super) const HELP: [(&str, &str); 14] = [
     ("Space  p", "pause, continue"),
     (".", "one picture further while paused"),
     ("c", "snapshot: PNG and JSON"),
+    ("r", "record, stop recording"),
     ("b", "boxes"),
     ("l", "labels"),
     ("+  -", "confidence threshold"),

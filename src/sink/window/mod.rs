@@ -7,6 +7,7 @@
 mod grid;
 mod hud;
 mod keys;
+mod recording;
 mod screen;
 
 use std::sync::mpsc::channel;

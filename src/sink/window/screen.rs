@@ -1,15 +1,17 @@
 //! The newest pictures of all cameras and what keys have asked for -> what is to be seen, in words.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 
 use tokio::sync::watch;
 
 use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
 use super::hud::{self, Level, Status};
 use super::keys::Action;
+use super::recording::{Recording, summary};
 use crate::frame::Picture;
 use crate::overlay::{Canvas, Rect, Text};
+use crate::sink::record::{Deck, DeckHealth};
 use crate::source::{Session, SessionState};
 use crate::stats::{Ledger, Stats};
 use crate::view::{View, Wish};
@@ -59,6 +61,8 @@ struct Tile {
 pub struct Screen {
     cameras: Vec<Camera>,
     tiles: Vec<Tile>,
+    deck: Option<(Deck, Sender<String>)>,
+    recording: Option<DeckHealth>,
     notes: Receiver<String>,
     tell: fn(&str),
     note: Option<(String, u64)>,
@@ -106,6 +110,7 @@ impl Screen {
                     health: camera.view.health(),
                     age_ns: None,
                     threshold: 0.0,
+                    recording: None,
                 },
                 scaler: Scaler::default(),
             })
@@ -113,6 +118,8 @@ impl Screen {
         Self {
             cameras,
             tiles,
+            deck: None,
+            recording: None,
             notes,
             tell,
             note: None,
@@ -130,6 +137,19 @@ impl Screen {
             text: Text::new(),
             words: Vec::new(),
         }
+    }
+
+    /// Lets the key `r` record the cameras with this deck, which has them in the same order. `notes` is told what was
+    /// recorded.
+    #[must_use]
+    pub fn with_deck(mut self, deck: Deck, notes: Sender<String>) -> Self {
+        self.deck = Some((deck, notes));
+        self
+    }
+
+    /// Gives the deck back, to finish what it records.
+    pub fn take_deck(&mut self) -> Option<Deck> {
+        self.deck.take().map(|(deck, _)| deck)
     }
 
     /// Whether somebody has asked to end.
@@ -181,6 +201,7 @@ impl Screen {
                     self.cameras[at].view.wish(|wish| wish.snapshots += 1);
                 }
             }
+            Action::Record => self.record(),
             Action::Hud => self.level = self.level.next(),
             Action::Boxes => self.boxes = !self.boxes,
             Action::Labels => self.labels = !self.labels,
@@ -211,6 +232,35 @@ impl Screen {
         }
     }
 
+    /// Begins to record, or stops.
+    fn record(&mut self) {
+        let Some((deck, notes)) = &mut self.deck else {
+            return self.say("there is nothing here that could be recorded".to_owned());
+        };
+        if deck.is_on() {
+            let notes = notes.clone();
+            // The window may be gone when the files are finished.
+            deck.stop(move |outcomes| drop(notes.send(summary(outcomes))));
+            self.recording = None;
+            return self.look();
+        }
+        let note = match deck.start() {
+            Ok(lanes) => {
+                self.cameras.iter().zip(lanes).for_each(|(camera, lane)| camera.ledger.watch(lane));
+                format!("recording into {}", deck.place().display())
+            }
+            Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
+        };
+        (self.tell)(&note);
+        self.say(note);
+        self.look();
+    }
+
+    /// Numbers are looked at now, and not when it is time again.
+    fn look(&mut self) {
+        self.looked_ns = None;
+    }
+
     fn wish(&self, change: impl Fn(&mut Wish)) {
         self.cameras.iter().for_each(|camera| camera.view.wish(&change));
     }
@@ -233,9 +283,12 @@ impl Screen {
         let look = self.looked_ns.is_none_or(|looked| now_ns.saturating_sub(looked) >= STATUS_NS);
         if look {
             self.looked_ns = Some(now_ns);
-            self.stale |= self.level != Level::Off;
+            let before = std::mem::take(&mut self.recording);
+            self.recording = self.deck.as_mut().and_then(|(deck, _)| deck.health(now_ns));
+            let state = |health: &Option<DeckHealth>| health.as_ref().map(|health| health.state.clone());
+            self.stale |= self.level != Level::Off || state(&before) != state(&self.recording);
         }
-        for (tile, camera) in self.tiles.iter_mut().zip(&self.cameras) {
+        for (at, (tile, camera)) in self.tiles.iter_mut().zip(&self.cameras).enumerate() {
             while let Some(picture) = camera.view.pictures.try_take() {
                 tile.picture = Some(picture);
                 tile.fresh = true;
@@ -253,6 +306,7 @@ impl Screen {
                     health,
                     age_ns: tile.picture.as_ref().map(age),
                     threshold: f32::from(self.threshold) / 100.0,
+                    recording: self.recording.as_ref().map(|health| Recording::of(health, at)),
                     name: std::mem::take(&mut tile.status.name),
                 };
             }
@@ -268,6 +322,7 @@ impl Screen {
             let picture = self.tiles[at].picture.as_ref().expect("a bare tile has its picture");
             return Image { words: picture.words(), width, height };
         }
+        let trouble = self.recording_trouble();
         self.words.resize(width * height, GROUND);
         self.words.fill(GROUND);
         let seen: Vec<usize> = (0..self.tiles.len()).filter(|at| self.is_seen(*at)).collect();
@@ -283,6 +338,11 @@ impl Screen {
             let size = self.text.panel_size(px, &lines);
             self.text.panel(&mut canvas, area.width - size.width - 8, 8, px, hud::WHITE, &lines);
         }
+        if let Some(trouble) = trouble {
+            let size = self.text.panel_size(px, &[&trouble]);
+            let x = ((area.width - size.width) / 2).max(0);
+            self.text.panel(&mut canvas, x, 8, px, hud::RED, &[&trouble]);
+        }
         if let Some((note, _)) = &self.note {
             let columns = (area.width - 32) / self.text.advance(px).max(1);
             let lines = hud::wrapped(note, columns.clamp(16, 90) as usize);
@@ -297,9 +357,18 @@ impl Screen {
         Image { words: &self.words, width, height }
     }
 
+    /// What is wrong with the recording, whatever the HUD shows: it cannot wait.
+    fn recording_trouble(&self) -> Option<String> {
+        self.recording.as_ref().and_then(|health| Recording::of(health, 0).trouble())
+    }
+
     /// The one tile that is shown and needs nothing drawn over or beside it.
     fn bare(&self, window: (usize, usize)) -> Option<usize> {
-        let undisturbed = self.level == Level::Off && !self.help && !self.paused && self.note.is_none();
+        let undisturbed = self.level == Level::Off
+            && !self.help
+            && !self.paused
+            && self.note.is_none()
+            && self.recording_trouble().is_none();
         let at = self.alone.or((self.tiles.len() == 1).then_some(0)).filter(|_| undisturbed)?;
         let tile = &self.tiles[at];
         let picture = tile.picture.as_ref()?;

@@ -1,0 +1,204 @@
+//! What was recorded: for people, for programs, and for the exit code.
+
+use std::path::PathBuf;
+
+use oaktap::overlay::Style;
+use oaktap::recording::CameraInfo;
+use oaktap::sink::record::{self, CameraBooks, Deck, RecordError};
+use oaktap::source::{DEFAULT_PORT, SourceSpec};
+use serde::Serialize;
+
+use super::live::{Live, names};
+use super::{Ctx, Outcome, present};
+
+/// What one recorder did, as `--json` has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Recorded {
+    /// Finished files.
+    files: Vec<File>,
+    /// Files that could not be finished. What is in them can be read.
+    unfinished: Vec<PathBuf>,
+    /// Old files that went because of `--keep`.
+    deleted: u64,
+    /// Frames in files.
+    frames: u64,
+    /// Bytes of finished files.
+    bytes: u64,
+    /// Holes, each marked in its file.
+    gaps: u64,
+    /// Frames that are missing because the disk did not keep up.
+    dropped: u64,
+    /// Frames that are missing because a file could not be written.
+    lost: u64,
+    /// Whether nothing is missing.
+    complete: bool,
+    /// Whether every frame is accounted for.
+    balances: bool,
+    /// Each camera's frames.
+    cameras: Vec<CameraBooks>,
+    /// Why something could not be written.
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    path: PathBuf,
+    frames: u64,
+    bytes: u64,
+}
+
+impl From<record::Outcome> for Recorded {
+    fn from(outcome: record::Outcome) -> Self {
+        let complete = outcome.is_complete() && outcome.gaps == 0 && outcome.left.is_empty();
+        let record::Outcome { files, left, deleted, cameras, frames, bytes, gaps, dropped, lost, problems } = outcome;
+        let file = |record::Saved { path, frames, bytes }| File { path, frames, bytes };
+        let files = files.into_iter().map(file).collect();
+        let balances = cameras.iter().all(CameraBooks::balances);
+        Self {
+            files,
+            unfinished: left,
+            deleted,
+            frames,
+            bytes,
+            gaps,
+            dropped,
+            lost,
+            complete,
+            balances,
+            cameras,
+            problems,
+        }
+    }
+}
+
+impl Recorded {
+    /// In lines.
+    pub(crate) fn text(&self) -> String {
+        let names: Vec<&str> = self.cameras.iter().map(|camera| camera.name.as_str()).collect();
+        let Self { frames, gaps, dropped, lost, deleted, .. } = self;
+        let mut text = match &*self.files {
+            [] => format!("{}: {frames} frames recorded, no file finished", names.join(", ")),
+            [one] => format!("{}: {frames} frames in {}, {}", names.join(", "), one.path.display(), size(self.bytes)),
+            [first, .., last] => format!(
+                "{}: {frames} frames in {} files from {} to {}, {}",
+                names.join(", "),
+                self.files.len(),
+                first.path.display(),
+                last.path.display(),
+                size(self.bytes)
+            ),
+        };
+        let counted = [
+            (*dropped, "frames are missing because the disk did not keep up"),
+            (*lost, "frames are missing because a file could not be written"),
+            (*gaps, "gaps are marked in the files"),
+            (*deleted, "old files were deleted because of --keep"),
+        ];
+        let counted =
+            counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let left = self
+            .unfinished
+            .iter()
+            .map(|path| format!("{} could not be finished: `oaktap recover` makes a whole file of it", path.display()));
+        let odd = (!self.balances).then(|| "the books do not balance: this is a bug of oaktap".to_owned());
+        for line in counted.chain(self.problems.iter().cloned()).chain(left).chain(odd) {
+            text.push_str("\n  ");
+            text.push_str(&line);
+        }
+        text
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+}
+
+/// `1.23 GB`, `45.6 MB`
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes as f64 {
+        giga if giga >= 1e9 => format!("{:.2} GB", giga / 1e9),
+        less => format!("{:.1} MB", less / 1e6),
+    }
+}
+
+/// What a recording says of these cameras.
+pub(crate) fn cameras(uris: &[SourceSpec], style: &Style) -> Vec<CameraInfo> {
+    // Names of channels and folders: as short as they can be.
+    let host = |spec: &SourceSpec| match spec {
+        SourceSpec::Tcp { host, port } if *port == DEFAULT_PORT => host.clone(),
+        SourceSpec::Tcp { host, port } => format!("{host}:{port}"),
+        other => other.to_string(),
+    };
+    let info =
+        |(name, uri): (String, &SourceSpec)| CameraInfo { name, address: uri.to_string(), labels: style.names.clone() };
+    names(uris.iter(), host).into_iter().zip(uris).map(info).collect()
+}
+
+/// Why a recording was not begun, and what to do.
+pub(crate) fn refused(error: RecordError) -> anyhow::Error {
+    let help = error.help();
+    let error = anyhow::Error::new(error).context("nothing can be recorded");
+    match help {
+        Some(help) => present::advised(error, help),
+        None => error,
+    }
+}
+
+/// Ends the sessions, then the recordings of their frames, and sums up both.
+pub(crate) fn finish(ctx: &Ctx, live: Live, deck: Option<Deck>, command: &'static str) -> anyhow::Result<Outcome> {
+    // How they ended is asked for again below.
+    drop(live.stop());
+    let recordings: Vec<Recorded> = deck.map(Deck::finish).unwrap_or_default().into_iter().map(Into::into).collect();
+    if command == "record" && !ctx.json {
+        let files = recordings.iter().flat_map(|recorded| &recorded.files);
+        let paths: String = files.map(|file| format!("{}\n", file.path.display())).collect();
+        present::result(paths.as_bytes())?;
+    }
+    let outcome = live.finish_with(ctx, command, &recordings)?;
+    let missing = |recorded: &&Recorded| recorded.frames == 0 && recorded.lost + recorded.dropped > 0;
+    if let Some(nothing) = recordings.iter().find(missing) {
+        anyhow::bail!(
+            "no frame could be written: {}",
+            nothing.problems.first().map_or("the disk is too slow", |why| why)
+        );
+    }
+    Ok(if recordings.iter().all(Recorded::is_complete) { outcome } else { Outcome::Lossy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_have_short_names_of_their_own() {
+        let uris = ["10.0.0.5", "tcp://10.0.0.5:9876", "sim:", "10.0.0.5", "sim:?fps=5"];
+        let uris: Vec<SourceSpec> = uris.iter().map(|uri| uri.parse().unwrap()).collect();
+        let cameras = cameras(&uris, &Style::default());
+        let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+        assert_eq!(names, ["10.0.0.5", "10.0.0.5:9876", "sim-1", "10.0.0.5-2", "sim-2"]);
+        assert_eq!(cameras[0].address, "tcp://10.0.0.5:5000");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let saved = |path: &str| record::Saved { path: path.into(), frames: 5, bytes: 2_500_000 };
+        let books =
+            CameraBooks { name: "a".to_owned(), offered: 13, recorded: 10, dropped: 3, ..CameraBooks::default() };
+        let outcome = record::Outcome {
+            files: vec![saved("x.mcap"), saved("y.mcap")],
+            cameras: vec![books],
+            frames: 10,
+            bytes: 5_000_000,
+            ..record::Outcome::default()
+        };
+        let whole = Recorded::from(outcome.clone());
+        assert_eq!(whole.text(), "a: 10 frames in 2 files from x.mcap to y.mcap, 5.0 MB");
+        assert!(whole.complete && whole.balances);
+        let torn = record::Outcome { dropped: 3, gaps: 1, left: vec!["z.mcap.partial".into()], ..outcome };
+        let torn = Recorded::from(torn);
+        assert!(!torn.complete);
+        let text = torn.text();
+        assert!(text.contains("\n  3 frames are missing because the disk did not keep up\n  1 gaps"), "{text}");
+        assert!(text.contains("z.mcap.partial could not be finished: `oaktap recover`"), "{text}");
+    }
+}
