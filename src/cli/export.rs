@@ -25,7 +25,7 @@ pub(crate) struct ExportArgs {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
-    /// What to make of it: png, jpeg (pictures in a folder), jsonl,
+    /// What to make of it: png, jpeg (pictures in a folder), mp4 (H.264; a file, or a folder for several cameras), jsonl,
     /// csv, parquet (a file of detections), yolo, coco (a folder with pictures and boxes, to train with)
     #[arg(long, value_name = "FORMAT")]
     to: Format,

@@ -129,6 +129,12 @@ impl Frames {
         })
     }
 
+    /// Video has every frame, whatever is to be seen in it.
+    pub(super) fn with_unseen(mut self) -> Self {
+        self.only_seen = false;
+        self
+    }
+
     /// The cameras that were chosen.
     pub(super) fn cameras(&self) -> Arc<[Camera]> {
         Arc::clone(&self.cameras)

@@ -12,7 +12,9 @@
 mod album;
 mod choice;
 mod dataset;
+mod encode;
 mod error;
+mod film;
 mod frames;
 mod pipeline;
 mod place;
@@ -20,6 +22,8 @@ mod report;
 mod rows;
 mod still;
 mod table;
+mod units;
+mod video;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -42,6 +46,8 @@ pub enum Format {
     Png,
     /// A folder of JPEG files.
     Jpeg,
+    /// H.264 in MP4: a file, or a folder with one for each camera. What the camera sent as H.264 or H.265 stays as it is.
+    Mp4,
     /// A line of JSON for each frame.
     Jsonl,
     /// A line of CSV for each detection.
@@ -56,7 +62,8 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 7] = [Self::Png, Self::Jpeg, Self::Jsonl, Self::Csv, Self::Parquet, Self::Yolo, Self::Coco];
+    pub const ALL: [Self; 8] =
+        [Self::Png, Self::Jpeg, Self::Mp4, Self::Jsonl, Self::Csv, Self::Parquet, Self::Yolo, Self::Coco];
 
     /// What it is called.
     #[must_use]
@@ -64,6 +71,7 @@ impl Format {
         match self {
             Self::Png => "png",
             Self::Jpeg => "jpeg",
+            Self::Mp4 => "mp4",
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Parquet => "parquet",
@@ -75,13 +83,13 @@ impl Format {
     /// Whether boxes can be drawn into it. They have no place in pictures that somebody is going to learn from.
     #[must_use]
     pub const fn can_have_boxes(self) -> bool {
-        matches!(self, Self::Png | Self::Jpeg)
+        matches!(self, Self::Png | Self::Jpeg | Self::Mp4)
     }
 }
 
 /// No format has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no format: expected one of png, jpeg, jsonl, csv, parquet, yolo, coco")]
+#[error("`{0}` is no format: expected one of png, jpeg, mp4, jsonl, csv, parquet, yolo, coco")]
 pub struct BadFormat(String);
 
 impl FromStr for Format {
@@ -134,6 +142,7 @@ pub fn export(files: &[PathBuf], options: &Options, progress: &mut dyn FnMut(Pro
         Format::Parquet => ledger(frames, Ledger::parquet(output)?, &mut report, progress)?,
         Format::Png => Album::plain(options, Coding::Png)?.fill(frames, options, &mut report, progress)?,
         Format::Jpeg => Album::plain(options, Coding::Jpeg)?.fill(frames, options, &mut report, progress)?,
+        Format::Mp4 => video::write(frames.with_unseen(), options, &mut report, progress)?,
         Format::Yolo => {
             let boxes = |root: &Path, classes| Ok(Box::new(Yolo::new(root, classes)?) as Box<dyn Boxes>);
             let album = Album::with_boxes(options, Yolo::IMAGES, Classes::of(&frames.cameras()), boxes)?;

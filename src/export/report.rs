@@ -102,4 +102,10 @@ impl Report {
         self.files += added.files;
         self.bytes += added.bytes;
     }
+
+    pub(super) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
 }

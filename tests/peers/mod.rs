@@ -1,0 +1,53 @@
+//! Programs of others that open what is recorded and exported here. `.ci/need tests` gets them.
+
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs a script of `tests/python` with packages that it needs. `None` without them, but not in CI.
+pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {
+    let python = place()?.join("python");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
+    Some(output(Command::new(python).arg(script).args(arguments)))
+}
+
+/// A program that such a package brings.
+pub(crate) fn program(name: &str) -> Option<Command> {
+    Some(Command::new(place()?.join(name)))
+}
+
+/// `ffprobe` or `ffmpeg`.
+pub(crate) fn system(name: &str) -> Option<Command> {
+    let there = Command::new(name).arg("-version").output().is_ok();
+    if !there {
+        missing(name);
+    }
+    there.then(|| Command::new(name))
+}
+
+/// What it prints. Panics with all that it says when it fails.
+pub(crate) fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
+    out.into_owned()
+}
+
+/// The programs of the virtual environment beside what cargo builds.
+fn place() -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's target folder");
+    let place = target.join("peers").join(if cfg!(windows) { "Scripts" } else { "bin" });
+    // The last package that is installed.
+    let there = place.join("python").exists() && place.join("rerun").exists();
+    if !there {
+        missing(&format!("Python environment in {}", target.join("peers").display()));
+    }
+    there.then_some(place)
+}
+
+fn missing(what: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "missing: {what}; `.ci/need tests` gets it");
+    println!("skipped: there is no {what} here; `.ci/need tests` gets it");
+}
