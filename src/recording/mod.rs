@@ -12,14 +12,22 @@
 
 mod annotations;
 mod clock;
+mod decode;
 pub mod disk;
 mod error;
 mod image;
+pub mod inspect;
 mod join;
 mod player;
 mod reader;
+pub mod recover;
+mod salvage;
 pub mod schema;
 mod seal;
+mod timeline;
+mod unpack;
+pub mod verify;
+mod walk;
 mod writer;
 
 pub use clock::{ClockError, ClockFit, ClockModel};

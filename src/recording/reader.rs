@@ -14,13 +14,13 @@ use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
 use super::{CameraInfo, RecordingError};
 
 /// Opcode and length, which stand before every record.
-const RECORD_HEAD: u64 = 9;
+pub(super) const RECORD_HEAD: u64 = 9;
 
 /// No record of ours is longer: the largest frame as a picture of three bytes a pixel, and once more as payload.
-const LONGEST_RECORD: usize = 1 << 30;
+pub(super) const LONGEST_RECORD: usize = 1 << 30;
 
 /// Nothing but chunks is longer than this among the records that are looked at when a file is opened.
-const LONGEST_METADATA: u64 = 16 << 20;
+pub(super) const LONGEST_METADATA: u64 = 16 << 20;
 
 /// What is next in a recording.
 #[allow(clippy::large_enum_variant)] // Nearly all of them are frames.
@@ -303,18 +303,10 @@ impl Reader {
     }
 
     fn learn(&mut self, metadata: Metadata) {
-        let get = |key: &str| metadata.metadata.get(key).cloned().unwrap_or_default();
         match metadata.name.as_str() {
             FILE_METADATA => self.about = metadata,
             name if name.starts_with(CAMERA_METADATA) => {
-                let labels = serde_json::from_str::<std::collections::BTreeMap<u32, String>>(&get("labels")).ok();
-                let labels = labels.map(|names| {
-                    let mut labels = crate::frame::LabelMap::default();
-                    names.iter().for_each(|(label, name)| labels.insert(*label, name));
-                    labels
-                });
-                if let Ok(channel) = get("channel").parse() {
-                    let info = CameraInfo { name: get("name"), address: get("address"), labels };
+                if let Some((info, channel)) = camera(&metadata) {
                     self.join.add(info, channel);
                 }
             }
@@ -322,6 +314,19 @@ impl Reader {
             _ => {}
         }
     }
+}
+
+/// What the metadata of a camera tells, and the first of its channel numbers.
+pub(super) fn camera(metadata: &Metadata) -> Option<(CameraInfo, u16)> {
+    let get = |key: &str| metadata.metadata.get(key).cloned().unwrap_or_default();
+    let labels = serde_json::from_str::<std::collections::BTreeMap<u32, String>>(&get("labels")).ok();
+    let labels = labels.map(|names| {
+        let mut labels = crate::frame::LabelMap::default();
+        names.iter().for_each(|(label, name)| labels.insert(*label, name));
+        labels
+    });
+    let channel = get("channel").parse().ok()?;
+    Some((CameraInfo { name: get("name"), address: get("address"), labels }, channel))
 }
 
 /// A reader of records that begins anywhere and checks a chunk before it tells what is in it.

@@ -91,6 +91,19 @@ struct Camera {
     context: Vec<u8>,
 }
 
+impl Camera {
+    fn new(number: u16, info: &CameraInfo) -> Self {
+        Self {
+            info: CameraInfo { name: info.name.replace('/', "_"), ..info.clone() },
+            channel: number * CHANNELS,
+            begun: false,
+            image: [false; Message::ALL.len()],
+            sequence: 0,
+            context: Vec::new(),
+        }
+    }
+}
+
 /// Channel number of this image message, counted from the camera's first.
 pub(super) fn image_channel(message: Message) -> u16 {
     2 + message as u16
@@ -121,14 +134,6 @@ impl<W: Write + Seek> SegmentWriter<W> {
             // The fastest level; the others gain nothing on pictures.
             options = options.compression_level(1).compression_threads(0);
         }
-        let camera = |(number, info): (u16, &CameraInfo)| Camera {
-            info: CameraInfo { name: info.name.replace('/', "_"), ..info.clone() },
-            channel: number * CHANNELS,
-            begun: false,
-            image: [false; Message::ALL.len()],
-            sequence: 0,
-            context: Vec::new(),
-        };
         let begin = || -> McapResult<Self> {
             if cameras.len() > usize::from(u16::MAX / CHANNELS) {
                 return Err(mcap::McapError::TooManyChannels);
@@ -141,10 +146,21 @@ impl<W: Write + Seek> SegmentWriter<W> {
                 ("cameras".to_owned(), cameras.len().to_string()),
             ]);
             write_metadata(&mut mcap, FILE_METADATA.to_owned(), about)?;
-            let cameras = (0..).zip(cameras).map(camera).collect();
+            let cameras = (0..).zip(cameras).map(|(number, info)| Camera::new(number, info)).collect();
             Ok(Self { mcap, cameras, image: Image::default(), message: Vec::new(), open_bytes: 0 })
         };
         begin().map_err(RecordingError::Write)
+    }
+
+    /// One more camera, found late. Returns its number.
+    ///
+    /// # Errors
+    /// There are more than an MCAP file has channels for.
+    pub fn camera(&mut self, info: &CameraInfo) -> Result<usize, RecordingError> {
+        let number = u16::try_from(self.cameras.len()).ok().filter(|number| *number < u16::MAX / CHANNELS);
+        let number = number.ok_or(RecordingError::Write(mcap::McapError::TooManyChannels))?;
+        self.cameras.push(Camera::new(number, info));
+        Ok(usize::from(number))
     }
 
     /// Records that a connection has brought before this file began and that still hold: labels, dimensions. They are

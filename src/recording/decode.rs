@@ -1,0 +1,63 @@
+//! Recorded frames -> frames, without a file: one decoder for each camera.
+
+use std::sync::Arc;
+
+use super::player::feed;
+use super::reader::{LONGEST_RECORD, Recorded};
+use crate::frame::{Frame, Interpreter, Pool, Received};
+use crate::wire::{Decoder, Event, Limits};
+
+#[derive(Debug, Default)]
+pub(super) struct Decoders {
+    decoders: Vec<Decoder>,
+    pool: Pool<Frame>,
+}
+
+impl Decoders {
+    /// The frame that the wire carried.
+    ///
+    /// # Errors
+    /// What the decoder says of the bytes instead.
+    pub(super) fn decode(&mut self, recorded: &Recorded) -> Result<Arc<Frame>, String> {
+        let limits = Limits { payload: LONGEST_RECORD, ..Limits::default() };
+        while self.decoders.len() <= recorded.camera {
+            self.decoders.push(Decoder::new(self.pool.clone(), Interpreter::default(), limits));
+        }
+        let decoder = &mut self.decoders[recorded.camera];
+        let now = Received { mono_ns: recorded.wire.arrival_mono_ns, unix_ns: recorded.log_ns };
+        let (mut frames, mut skipped, mut complaint) = (Vec::new(), 0, None);
+        let mut drain = |decoder: &mut Decoder| {
+            while let Some(event) = decoder.poll() {
+                match event {
+                    Event::Frame(frame) => frames.push(frame),
+                    Event::Lost(damage) => complaint = Some(damage.to_string()),
+                    Event::BadDetections(error) => complaint = Some(error.to_string()),
+                    Event::Skipped(range) => skipped += range.len,
+                    // It was confirmed by what followed it, which does not follow here.
+                    Event::Confirmed(_) | Event::Withdrawn(..) | Event::Record(_) => {}
+                }
+            }
+        };
+        feed(decoder, recorded, now, &mut drain);
+        let whole = decoder.books().pending == 0;
+        if !whole {
+            decoder.finish();
+            drain(decoder);
+            decoder.restart();
+        }
+        let wire = &recorded.wire;
+        match (frames.pop(), frames.pop()) {
+            (Some(frame), None) if whole => {
+                let same = frame.header == wire.header
+                    && frame.detection_text == wire.detections
+                    && frame.payload() == recorded.payload
+                    && frame.device_time.0 == wire.device_time_us;
+                if same { Ok(frame) } else { Err("another header, text, payload or device time".to_owned()) }
+            }
+            (Some(_), Some(_)) => Err("more than one frame".to_owned()),
+            _ => Err(complaint.unwrap_or_else(|| {
+                format!("no frame ({skipped} bytes skipped) behind \"{}\"", wire.header.escape_ascii())
+            })),
+        }
+    }
+}
