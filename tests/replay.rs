@@ -1,22 +1,21 @@
 //! Recordings are played again: as a source, in a view, and on the wire.
 #![cfg(feature = "cli")]
 
-use std::path::PathBuf;
+mod recorded;
+
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use oaktap::convert::Converter;
 use oaktap::frame::inference::Overrides;
-use oaktap::frame::{Frame, Interpreter, Picture, Pool, Received};
+use oaktap::frame::{Frame, Picture, Pool};
 use oaktap::hub::{Policy, lane};
 use oaktap::overlay::Style;
-use oaktap::recording::{CameraInfo, Compression, SegmentWriter};
-use oaktap::sim::{SimConfig, Stream};
 use oaktap::sink::snapshot::Place;
 use oaktap::source::{FileSpec, Outlets, Playback, Session, SessionOptions, SessionState, SourceSpec, Speed};
 use oaktap::view::{Intact, Parts, View};
-use oaktap::wire::{Decoder, Event, Limits};
+use recorded::{BEGIN_NS, MS, Recording};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
@@ -24,76 +23,8 @@ use tokio::time::Instant;
 /// Longer than anything takes on a busy machine: reaching it is a failure.
 const AGES: Duration = Duration::from_secs(60);
 
-/// When the first frame of a recording arrived.
-const BEGIN_NS: i64 = 1_795_248_723_500_000_000;
-
-const MS: i64 = 1_000_000;
-
 /// From frame to frame.
 const STEP: Duration = Duration::from_millis(40);
-
-/// A recording of simulated cameras, 40 ms from frame to frame; with more than one, 10 ms from camera to camera.
-struct Recording {
-    folder: tempfile::TempDir,
-    /// What was written of each camera.
-    frames: Vec<Vec<Arc<Frame>>>,
-}
-
-impl Recording {
-    fn new(configs: &[&str], frames: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let name = |n: usize| CameraInfo { name: format!("cam {n}"), ..CameraInfo::default() };
-        let cameras: Vec<_> = (0..configs.len()).map(name).collect();
-        let file = std::fs::File::create(folder.path().join("a.mcap")).unwrap();
-        let mut writer = SegmentWriter::new(file, Compression::None, &cameras, BEGIN_NS).unwrap();
-        let sent: Vec<_> = (0..).zip(configs).map(|(camera, config)| received(config, frames, camera * 10)).collect();
-        for at in 0..frames {
-            for (camera, frames) in sent.iter().enumerate() {
-                writer.frame(camera, &frames[at], frames[at].received.unix_ns).unwrap();
-            }
-            if at % 5 == 4 {
-                writer.flush().unwrap();
-            }
-        }
-        writer.finish(&[]).unwrap();
-        Self { folder, frames: sent }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("a.mcap")
-    }
-
-    fn spec(&self) -> FileSpec {
-        FileSpec::new(self.path())
-    }
-}
-
-/// The frames of a simulated camera as they would arrive.
-fn received(config: &str, frames: usize, after_ms: i64) -> Vec<Arc<Frame>> {
-    let config: SimConfig = config.parse().unwrap();
-    let mut stream = Stream::new(&config).unwrap();
-    let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
-    let (mut received, mut at) = (Vec::new(), 0);
-    while received.len() < frames {
-        let ms = after_ms + at * 40;
-        at += 1;
-        let now = Received { mono_ns: (ms * MS).unsigned_abs(), unix_ns: BEGIN_NS + ms * MS };
-        let mut bytes = &stream.turn().bytes()[..];
-        while !bytes.is_empty() {
-            let space = decoder.space();
-            let n = space.len().min(bytes.len());
-            space[..n].copy_from_slice(&bytes[..n]);
-            bytes = &bytes[n..];
-            decoder.commit(n, now);
-            while let Some(event) = decoder.poll() {
-                if let Event::Frame(frame) = event {
-                    received.push(frame);
-                }
-            }
-        }
-    }
-    received
-}
 
 /// What a frame is, but for the connection that it came on and the moment at which it came.
 fn identity(frame: &Frame) -> impl PartialEq + std::fmt::Debug + use<> {
@@ -102,6 +33,10 @@ fn identity(frame: &Frame) -> impl PartialEq + std::fmt::Debug + use<> {
         (frame.detections.clone(), frame.labels.clone(), frame.camera_seq, frame.received.unix_ns, frame.stale),
         (frame.kind, frame.geometry, crc32fast::hash(frame.payload()), frame.payload().len()),
     )
+}
+
+fn spec(recording: &Recording) -> FileSpec {
+    FileSpec::new(recording.path())
 }
 
 /// A session that tells each frame with the moment of the (paused) clock at which it was delivered.
@@ -131,8 +66,8 @@ async fn next(frames: &mut UnboundedReceiver<(Duration, Arc<Frame>)>) -> i64 {
 async fn frames_come_again_as_they_came_the_first_time() {
     let recording = Recording::new(&["size=64x48&boxes=4&records=on"], 30);
     for (speed, step) in [(1.0, STEP), (0.25, 4 * STEP), (4.0, STEP / 4)] {
-        let spec = FileSpec { speed: Speed::Times(speed), ..recording.spec() };
-        let (session, mut frames) = play(spec, SessionOptions::default());
+        let file = FileSpec { speed: Speed::Times(speed), ..spec(&recording) };
+        let (session, mut frames) = play(file, SessionOptions::default());
         let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
         for (at, sent) in (0..).zip(&recording.frames[0]) {
             let (moment, frame) = frames.recv().await.expect("every frame");
@@ -149,7 +84,7 @@ async fn frames_come_again_as_they_came_the_first_time() {
 #[tokio::test(start_paused = true)]
 async fn pause_step_and_seek() {
     let recording = Recording::new(&["size=64x48"], 100);
-    let (session, mut frames) = play(recording.spec(), SessionOptions::default());
+    let (session, mut frames) = play(spec(&recording), SessionOptions::default());
     let playback = session.playback().expect("a recording has one").clone();
     for at in 0..10 {
         assert_eq!(next(&mut frames).await, at);
@@ -196,8 +131,8 @@ async fn pause_step_and_seek() {
 #[tokio::test(start_paused = true)]
 async fn a_loop_begins_again_until_it_is_stopped() {
     let recording = Recording::new(&["size=64x48"], 7);
-    let spec = FileSpec { looped: true, ..recording.spec() };
-    let (session, mut frames) = play(spec, SessionOptions::default());
+    let file = FileSpec { looped: true, ..spec(&recording) };
+    let (session, mut frames) = play(file, SessionOptions::default());
     for at in 0..30 {
         assert_eq!(next(&mut frames).await, at % 7);
     }
@@ -210,7 +145,7 @@ async fn a_held_playback_waits_at_the_end() {
     let recording = Recording::new(&["size=64x48"], 7);
     let playback = Playback::new(Speed::Max, false).holding();
     let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
-    let (session, mut frames) = play(recording.spec(), options);
+    let (session, mut frames) = play(spec(&recording), options);
     for at in 0..7 {
         assert_eq!(next(&mut frames).await, at);
     }
@@ -227,7 +162,7 @@ async fn several_cameras_keep_together() {
     let recording = Recording::new(&["size=64x48", "size=64x48&seed=2", "size=64x48&seed=3"], 20);
     let playback = Playback::new(Speed::Times(2.0), false);
     let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
-    let camera = |n: usize| FileSpec { camera: Some(format!("cam {n}")), ..recording.spec() };
+    let camera = |n: usize| FileSpec { camera: Some(format!("cam {n}")), ..spec(&recording) };
     let mut playing: Vec<_> = (0..3).map(|n| play(camera(n), options.clone())).collect();
     for (n, (session, frames)) in playing.iter_mut().enumerate() {
         ended(session).await;
@@ -238,7 +173,7 @@ async fn several_cameras_keep_together() {
             assert_eq!(moment.as_millis(), 20 * at + 5 * n as u128, "camera {n}, frame {at}");
         }
     }
-    let (session, _) = play(recording.spec(), SessionOptions::default());
+    let (session, _) = play(spec(&recording), SessionOptions::default());
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("one must be named") };
     let text = error.to_string();
     assert!(text.starts_with("this recording has 3 cameras: cam 0, cam 1, cam 2\n  from   file:"), "{text}");
@@ -250,8 +185,8 @@ async fn a_torn_file_is_played_up_to_the_damage() {
     let recording = Recording::new(&["size=64x48"], 50);
     let whole = std::fs::read(recording.path()).unwrap();
     std::fs::write(recording.path(), &whole[..whole.len() / 2]).unwrap();
-    let spec = FileSpec { speed: Speed::Max, ..recording.spec() };
-    let (session, mut frames) = play(spec.clone(), SessionOptions::default());
+    let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
+    let (session, mut frames) = play(file.clone(), SessionOptions::default());
     let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
     let mut played = 0;
     while let Some((_, frame)) = frames.recv().await {
@@ -266,7 +201,7 @@ async fn a_torn_file_is_played_up_to_the_damage() {
     let middle = damaged.len() / 2;
     damaged[middle..middle + 64].fill(0xff);
     std::fs::write(recording.path(), damaged).unwrap();
-    let (session, mut frames) = play(spec.clone(), SessionOptions::default());
+    let (session, mut frames) = play(file.clone(), SessionOptions::default());
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
     assert!(error.to_string().starts_with("the recording is damaged at byte "), "{error}");
     assert!(error.help().is_some_and(|help| help.contains("oaktap recover")));
@@ -278,7 +213,7 @@ async fn a_torn_file_is_played_up_to_the_damage() {
     assert!((15..=25).contains(&before), "{before}");
 
     std::fs::remove_file(recording.path()).unwrap();
-    let (session, _) = play(spec, SessionOptions::default());
+    let (session, _) = play(file, SessionOptions::default());
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
     assert!(error.to_string().contains("a.mcap cannot be opened: No such file"), "{error}");
 }
@@ -290,8 +225,8 @@ fn those_who_keep_are_waited_for() {
     let (kept, taker) = lane("kept", Policy::DropNewest(2));
     let mut outlets = Outlets::default();
     outlets.kept.add(kept);
-    let spec = FileSpec { speed: Speed::Max, ..recording.spec() };
-    let session = Session::start("cam", SourceSpec::File(spec), SessionOptions::default(), outlets, runtime.handle());
+    let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
+    let session = Session::start("cam", SourceSpec::File(file), SessionOptions::default(), outlets, runtime.handle());
     for sent in &recording.frames[0] {
         // As slow as the frames before it are to be printed.
         std::thread::yield_now();
@@ -317,7 +252,7 @@ fn a_paused_view_shows_what_was_stepped_to() {
         let playback = Playback::new(Speed::Times(1000.0), false).holding();
         playback.pause(true);
         let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
-        let session = Session::start("cam", SourceSpec::File(recording.spec()), options, outlets, runtime.handle());
+        let session = Session::start("cam", SourceSpec::File(spec(&recording)), options, outlets, runtime.handle());
         let (notes, _noted) = channel();
         let view = View::start(Parts {
             name: "cam".to_owned(),

@@ -2,3 +2,4 @@
 
 pub mod clock;
 pub(crate) mod low_water;
+pub(crate) mod serving;

@@ -1,9 +1,8 @@
 //! A [`Stream`] on a real socket: one client at a time, as the program on the camera serves them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -12,6 +11,7 @@ use super::config::SimConfig;
 use super::queue::Queue;
 use super::reel::Reel;
 use super::stream::{End, Step, Stream, Turn};
+use crate::net::serving::{Serving, Stopping, Then, write_all};
 
 /// What a simulated camera has done until now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -32,42 +32,13 @@ pub struct Sent {
 /// their turn (wire.md section 2.4). Dropping it ends its thread and its connection.
 #[derive(Debug)]
 pub struct Simulator {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    serving: Serving,
+    sent: Arc<Mutex<Sent>>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    stopping: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    stop: bool,
-    /// The connection that is served: closing it ends a write that waits for its client.
-    serving: Option<TcpStream>,
-    sent: Sent,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Plain numbers and a handle: they are whole whoever panicked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until that moment; `false` when it is time to stop.
-    fn wait_until(&self, moment: Instant) -> bool {
-        let mut state = self.state();
-        loop {
-            let left = moment.saturating_duration_since(Instant::now());
-            if state.stop || left.is_zero() {
-                return !state.stop;
-            }
-            state = self.stopping.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
+fn locked(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
+    // Plain numbers: they are whole whoever panicked.
+    sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Simulator {
@@ -85,71 +56,35 @@ impl Simulator {
     /// # Errors
     /// The system refuses a thread, or to say which address it listens at.
     pub fn play(listener: TcpListener, reel: Arc<Reel>) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
-        let camera = Camera::new(reel, Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name(format!("sim-{}", address.port())).spawn(move || {
-            camera.serve(&listener);
-        })?;
-        Ok(Self { address, shared, thread: Some(thread) })
+        let sent = Arc::<Mutex<Sent>>::default();
+        let mut camera = Camera::new(reel, Arc::clone(&sent));
+        let serving = Serving::start("sim", listener, move |client, stopping| camera.serve(client, stopping))?;
+        Ok(Self { serving, sent })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.serving.local_addr()
     }
 
     /// What it has done until now.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        self.shared.state().sent
+        *locked(&self.sent)
     }
 
     /// Ends its connection and its thread, and says what it has done.
     #[must_use = "ignore it by dropping the simulator instead"]
     pub fn stop(mut self) -> Sent {
-        self.end();
+        self.serving.end();
         self.sent()
     }
-
-    fn end(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        {
-            let mut state = self.shared.state();
-            state.stop = true;
-            if let Some(client) = &state.serving {
-                // It may have left already.
-                let _ = client.shutdown(Shutdown::Both);
-            }
-        }
-        self.shared.stopping.notify_all();
-        // It may be waiting for a client: be one. If that fails, others are waiting, and it wakes for them.
-        let _ = TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1));
-        // A panic has been shown already.
-        let _ = thread.join();
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// An address at which one reaches somebody who listens there: `0.0.0.0` and `::` are none.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// The thread's side of a simulator.
 struct Camera {
-    shared: Arc<Shared>,
+    sent: Arc<Mutex<Sent>>,
     stream: Stream,
     period: Duration,
     no_delay: bool,
@@ -158,74 +93,51 @@ struct Camera {
 }
 
 impl Camera {
-    fn new(reel: Arc<Reel>, shared: Arc<Shared>) -> Self {
+    fn new(reel: Arc<Reel>, sent: Arc<Mutex<Sent>>) -> Self {
         let config = reel.config();
         let period = if config.fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / config.fps) };
         let no_delay = config.no_delay || config.faults.fragment.is_some();
         let (booted, queue) = (Instant::now(), Queue::new(period));
-        Self { shared, stream: Stream::of(reel), period, no_delay, booted, queue }
+        Self { sent, stream: Stream::of(reel), period, no_delay, booted, queue }
     }
 
-    fn serve(mut self, listener: &TcpListener) {
+    /// Serves one client.
+    fn serve(&mut self, client: &TcpStream, stopping: &Stopping) -> Then {
+        locked(&self.sent).connections += 1;
+        self.stream.reconnect();
+        // Both settings are wishes; the stream is the same without them.
+        let _ = client.set_nodelay(self.no_delay);
         // The program on the camera holds on to a connection that failed until the next one is there (wire.md 4.12).
-        let mut zombie = None;
-        loop {
-            let accepted = listener.accept();
-            drop(zombie.take());
-            let mut state = self.shared.state();
-            if state.stop {
-                return;
-            }
-            let client = match accepted {
-                Ok((client, _)) => client,
-                Err(error) => {
-                    drop(state);
-                    tracing::warn!("the simulated camera cannot accept a client: {error}");
-                    if !self.shared.wait_until(Instant::now() + Duration::from_millis(100)) {
-                        return;
-                    }
-                    continue;
-                }
-            };
-            state.sent.connections += 1;
-            // Without a second handle a stop would have to wait for the client.
-            state.serving = client.try_clone().ok();
-            drop(state);
-            self.stream.reconnect();
-            // Both settings are wishes; the stream is the same without them.
-            let _ = client.set_nodelay(self.no_delay);
-            let keep = self.stream_to(&client);
-            self.shared.state().serving = None;
-            zombie = keep.then_some(client);
-        }
+        if self.stream_to(client, stopping) { Then::Hold } else { Then::Close }
     }
 
     /// Sends until the client leaves, a fault ends the connection, or it is time to stop. Whether the connection is
     /// to be held on to.
-    fn stream_to(&mut self, client: &TcpStream) -> bool {
+    fn stream_to(&mut self, client: &TcpStream, stopping: &Stopping) -> bool {
         loop {
             let index = match self.queue.take(self.booted.elapsed()) {
                 Ok(index) => index,
                 Err(due) => {
-                    if !self.shared.wait_until(self.booted + due) {
+                    if !stopping.wait_until(self.booted + due) {
                         return false;
                     }
                     continue;
                 }
             };
             let turn = self.stream.turn_of(index);
-            let written = self.write(client, &turn);
-            let mut state = self.shared.state();
+            let written = self.write(client, stopping, &turn);
+            let mut sent = locked(&self.sent);
             if written.is_err() {
-                state.sent.abandoned += 1;
-                return !state.stop;
+                sent.abandoned += 1;
+                drop(sent);
+                return !stopping.stopped();
             }
             if turn.truth.intact() {
-                state.sent.intact += 1;
+                sent.intact += 1;
             } else {
-                state.sent.damaged += 1;
+                sent.damaged += 1;
             }
-            drop(state);
+            drop(sent);
             match turn.end {
                 None => {}
                 Some(End::Cut) => return false,
@@ -241,15 +153,15 @@ impl Camera {
         }
     }
 
-    fn write(&self, client: &TcpStream, turn: &Turn) -> io::Result<()> {
+    fn write(&self, client: &TcpStream, stopping: &Stopping, turn: &Turn) -> io::Result<()> {
         for step in turn.steps() {
             match step {
                 Step::Bytes(bytes) => {
                     write_all(client, bytes)?;
-                    self.shared.state().sent.bytes += bytes.len() as u64;
+                    locked(&self.sent).bytes += bytes.len() as u64;
                 }
                 Step::Pause(pause) => {
-                    if !self.shared.wait_until(Instant::now() + pause) {
+                    if !stopping.wait_until(Instant::now() + pause) {
                         return Err(io::ErrorKind::Interrupted.into());
                     }
                 }
@@ -257,26 +169,6 @@ impl Camera {
         }
         Ok(())
     }
-}
-
-/// On Linux nothing is appended to what was written in the same segment, so that a header never lies across two: the
-/// official host asks for 32 bytes once and believes that it got them (wire.md 4.2).
-#[cfg(target_os = "linux")]
-const SEND_FLAGS: i32 = libc::MSG_EOR | libc::MSG_NOSIGNAL;
-#[cfg(not(target_os = "linux"))]
-const SEND_FLAGS: i32 = 0;
-
-fn write_all(client: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    let socket = SockRef::from(client);
-    while !bytes.is_empty() {
-        match socket.send_with_flags(bytes, SEND_FLAGS) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => bytes = &bytes[n..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
