@@ -193,3 +193,93 @@ fn a_folder_that_cannot_be_written_is_refused_at_once() {
         assert!(error.to_string().contains("ead-only"), "{error}");
     }
 }
+
+/// How many recorders are killed, and how much of the end may be missing. The promise is a second; a machine that is busy
+/// with other tests may not give the recorder its turn within one, so only `.ci/crash`, which has nothing else to do and
+/// says how many, holds it to that.
+fn crashes() -> (u64, Duration) {
+    match std::env::var("OAKTAP_CRASHES") {
+        Ok(number) => (number.parse().expect("OAKTAP_CRASHES is a number"), Duration::from_secs(1)),
+        Err(_) => (8, Duration::from_secs(4)),
+    }
+}
+
+/// What was on the disk when a recorder had been killed.
+struct Killed {
+    folder: tempfile::TempDir,
+    /// Nanoseconds since 1970.
+    at_unix_ns: i64,
+}
+
+/// Starts the real program with a simulated camera, and kills it so long after its file has begun.
+fn kill(seed: u64, after: Duration) -> Killed {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Large frames end chunks by their size, small ones by time.
+    let size = if seed.is_multiple_of(2) { "640x352" } else { "320x176" };
+    let mut recorder = Command::new(env!("CARGO_BIN_EXE_oaktap"))
+        .args(["record", &format!("sim:?size={size}&fps=40&seed={seed}"), "-o"])
+        .arg(folder.path())
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    until("the first frames to be in the file", || {
+        assert!(recorder.try_wait().expect("it is ours").is_none(), "it ended by itself");
+        partial(folder.path()).is_some_and(|path| path.metadata().is_ok_and(|about| about.len() > 100_000))
+    });
+    // Not to wait for anything: this is the moment at which it is killed.
+    std::thread::sleep(after);
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).expect("it is after 1970");
+    recorder.kill().expect("it runs");
+    recorder.wait().expect("it is ours");
+    Killed { folder, at_unix_ns: now.as_nanos() as i64 }
+}
+
+fn partial(folder: &Path) -> Option<PathBuf> {
+    let camera = std::fs::read_dir(folder).ok()?.next()?.ok()?.path();
+    let file = std::fs::read_dir(camera).ok()?.next()?.ok()?.path();
+    file.to_str()?.ends_with(".mcap.partial").then_some(file)
+}
+
+/// Every frame but those of the end is there, in order and intact. Returns how much of the end is missing.
+fn judge(killed: &Killed) -> Duration {
+    let path = partial(killed.folder.path()).expect("a file that is not finished");
+    let mut reader = Reader::open(&path).expect("it can be read");
+    assert!(!reader.is_finished());
+    let (mut next, mut newest) = (None, i64::MIN);
+    while let Some(entry) = reader.next_entry().expect("what is there is whole") {
+        let Entry::Frame(frame) = entry else { continue };
+        let id = frame.wire.id;
+        assert!(next.is_none_or(|next| next == id), "{id} instead of {next:?}");
+        assert_eq!(crc32fast::hash(&frame.payload), frame.wire.payload_crc32, "frame {id}");
+        assert!(frame.log_ns >= newest);
+        newest = frame.log_ns;
+        next = Some(id + 1);
+    }
+    assert!(next.is_some(), "there are frames");
+    Duration::from_nanos(u64::try_from(killed.at_unix_ns - newest).expect("no frame came after the end"))
+}
+
+#[test]
+fn a_recorder_that_is_killed_loses_the_last_moment_at_most() {
+    let (number, limit) = crashes();
+    let mut worst = Duration::ZERO;
+    for seeds in (0..number).collect::<Vec<u64>>().chunks(4) {
+        let missing: Vec<(u64, Duration)> = std::thread::scope(|scope| {
+            let kills: Vec<_> = seeds
+                .iter()
+                .map(|seed| {
+                    // Spread over two seconds, in no rhythm that chunks have.
+                    let after = Duration::from_micros((seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 2_000_000);
+                    scope.spawn(move || (*seed, judge(&kill(*seed, after))))
+                })
+                .collect();
+            kills.into_iter().map(|kill| kill.join().expect("a verdict")).collect()
+        });
+        for (seed, missing) in missing {
+            assert!(missing <= limit, "seed {seed}: the last {missing:?} are missing");
+            worst = worst.max(missing);
+        }
+    }
+    println!("{number} recorders killed; the longest end that was missing: {} ms", worst.as_millis());
+}
