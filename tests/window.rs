@@ -347,3 +347,48 @@ fn a_lost_camera_is_grey_and_comes_back() {
     assert!(matches!(status.code(), Some(0 | 3)), "{status}: {summary}");
     assert!(summary.contains("1 reconnects"), "{summary}");
 }
+
+#[test]
+fn a_key_begins_and_ends_a_recording() {
+    let uris = [1, 2].map(|seed| format!("sim:?fps=10&seed={seed}"));
+    let Some(mut bench) = Bench::view(&uris) else { return };
+    bench.until("two pictures", |seen| seen.dimensions() == (640, 706) && !is_grey(seen));
+    let folder = bench.folder.path().join("recordings");
+    let files = |end: &str| {
+        let found = ["sim-1", "sim-2"].into_iter().filter_map(|camera| std::fs::read_dir(folder.join(camera)).ok());
+        let paths = found.flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter(|path| path.to_string_lossy().ends_with(end)).collect::<Vec<_>>()
+    };
+    assert!(files("").is_empty(), "nothing is recorded before somebody says so");
+    bench.key("r");
+    wait_for("files of both cameras that grow", || {
+        let lengths = files(".mcap.partial").into_iter().filter_map(|path| Some(path.metadata().ok()?.len()));
+        (lengths.filter(|len| *len > 700_000).count() == 2).then_some(())
+    });
+    bench.key("r");
+    let finished = wait_for("both files to be finished", || Some(files(".mcap")).filter(|files| files.len() == 2));
+    assert!(files(".partial").is_empty());
+    // The window goes on, and a recording that is under way at its end is finished.
+    bench.key("r");
+    wait_for("the next files", || (files(".partial").len() == 2).then_some(()));
+    let read = |path: &Path| {
+        let mut reader = oaktap::recording::Reader::open(path).expect("a recording");
+        assert!(reader.is_finished());
+        let mut frames = 0;
+        while let Some(entry) = reader.next_entry().expect("it is whole") {
+            frames += u32::from(matches!(entry, oaktap::recording::Entry::Frame(_)));
+        }
+        frames
+    };
+    assert!(finished.iter().all(|path| read(path) > 0));
+    bench.key("q");
+    let status = wait_for("the end of the program", || bench.program.try_wait().expect("a child"));
+    assert!(status.success(), "{status}");
+    let all =
+        |camera: &str| std::fs::read_dir(folder.join(camera)).expect("its folder").flatten().map(|entry| entry.path());
+    let all: Vec<_> = ["sim-1", "sim-2"].into_iter().flat_map(all).collect();
+    assert_eq!(all.len(), 4, "{all:?}");
+    all.iter().for_each(|path| {
+        read(path);
+    });
+}

@@ -208,3 +208,98 @@ impl Drop for Deck {
         self.join();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::frame::Received;
+    use crate::recording::{Entry, Reader};
+    use crate::source::What;
+
+    #[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
+    fn frame(number: u64) -> Arc<Frame> {
+        let mut frame = Frame::default();
+        frame.id = number;
+        frame.header = crate::wire::encode::img(frame.device_time, 3, 0);
+        frame.received = Received { mono_ns: number, unix_ns: 1_790_000_000_000_000_000 + number as i64 };
+        frame.payload_mut(3).copy_from_slice(b"BGR");
+        Arc::new(frame)
+    }
+
+    /// Numbers of the frames and kinds of the incidents in a file.
+    fn read(path: &Path) -> (Vec<u64>, Vec<String>) {
+        let (mut frames, mut incidents) = (Vec::new(), Vec::new());
+        let mut reader = Reader::open(path).expect("a recording");
+        while let Some(entry) = reader.next_entry().expect("it is whole") {
+            match entry {
+                Entry::Frame(found) => frames.push(found.wire.id),
+                Entry::Incident { incident, .. } => incidents.push(incident.kind),
+            }
+        }
+        (frames, incidents)
+    }
+
+    fn two(place: Place) -> (Deck, [Outlets; 2]) {
+        let camera = |name: &str| CameraInfo { name: name.to_owned(), ..CameraInfo::default() };
+        let deck = Deck::new(Options::new(place), vec![camera("a"), camera("b")]);
+        let mut outlets = [Outlets::default(), Outlets::default()];
+        deck.connect(0, &mut outlets[0], None);
+        deck.connect(1, &mut outlets[1], Some(3));
+        (deck, outlets)
+    }
+
+    #[test]
+    fn what_comes_while_it_is_on_is_recorded_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut deck, [mut a, mut b]) = two(Place::Folder(folder.path().to_owned()));
+        let mut offer = |number| {
+            a.kept.offer(&frame(number));
+            b.kept.offer(&frame(number));
+        };
+        offer(0);
+        assert!(!deck.is_on() && deck.health(0).is_none());
+        let lanes = deck.start().expect("a folder");
+        offer(1);
+        offer(2);
+        assert!(deck.is_on() && deck.health(0).is_some_and(|health| health.cameras.len() == 2));
+        let (tell, told) = std::sync::mpsc::channel();
+        deck.stop(move |outcomes| tell.send(outcomes.iter().map(|of| of.frames).sum::<u64>()).expect("the test waits"));
+        assert!(!deck.is_on());
+        offer(3);
+        assert_eq!(told.recv(), Ok(4));
+        assert_eq!(lanes.iter().map(|lane| lane.counts().taken).collect::<Vec<_>>(), [2, 2]);
+        deck.start().expect("the same folder");
+        offer(4);
+        a.incidents
+            .offer(&Incident { received: frame(5).received, what: What::Disconnected { why: "it left".to_owned() } });
+        let outcomes = deck.finish();
+        let mut found: Vec<_> = outcomes.iter().flat_map(|of| &of.files).map(|file| read(&file.path)).collect();
+        found.sort();
+        // The second camera was to give three frames only, recorded or not.
+        let expected = [(vec![1, 2], vec![]), (vec![1, 2], vec![]), (vec![4], vec!["disconnected".to_owned()])];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_file_that_was_named_holds_all_cameras() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("all.mcap");
+        let (mut deck, [mut a, mut b]) = two(Place::File(path.clone()));
+        deck.start().expect("a file");
+        a.kept.offer(&frame(1));
+        b.kept.offer(&frame(2));
+        let begun = Instant::now();
+        while deck.health(0).is_none_or(|health| health.cameras != [(1, 0), (1, 0)]) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", deck.health(0));
+            std::thread::yield_now();
+        }
+        // Whoever drops it has it finished as well.
+        drop(deck);
+        assert_eq!(read(&path).0, [1, 2]);
+        let (mut again, _outlets) = two(Place::File(path));
+        assert!(matches!(again.start(), Err(RecordError::Exists(_))));
+        assert!(!again.is_on());
+    }
+}

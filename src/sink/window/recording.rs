@@ -74,7 +74,8 @@ pub(super) fn summary(outcomes: &[Outcome]) -> String {
     let (frames, missing) = (sum(|outcome| outcome.frames), sum(|outcome| outcome.dropped + outcome.lost));
     let files: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.files).collect();
     let mut text = match &*files {
-        [] => "nothing was recorded".to_owned(),
+        [] if frames == 0 => "nothing was recorded".to_owned(),
+        [] => format!("recorded {frames} frames, but no file could be finished"),
         [file] => format!("recorded {frames} frames: {}", file.path.display()),
         [first, ..] => format!("recorded {frames} frames in {} files: {} ...", files.len(), first.path.display()),
     };

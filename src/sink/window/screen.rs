@@ -357,9 +357,10 @@ impl Screen {
         Image { words: &self.words, width, height }
     }
 
-    /// What is wrong with the recording, whatever the HUD shows: it cannot wait.
+    /// What is wrong with the recording, unless the HUD says it all: it cannot wait.
     fn recording_trouble(&self) -> Option<String> {
-        self.recording.as_ref().and_then(|health| Recording::of(health, 0).trouble())
+        let health = self.recording.as_ref().filter(|_| self.level != Level::Full)?;
+        Recording::of(health, 0).trouble()
     }
 
     /// The one tile that is shown and needs nothing drawn over or beside it.
