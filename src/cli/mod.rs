@@ -5,16 +5,20 @@ mod completions;
 mod demo;
 mod detections;
 mod export;
+mod inspect;
 mod live;
 mod man;
+mod plot;
 pub(crate) mod present;
 mod record;
 mod recorded;
+mod recover;
 mod signals;
 mod simulate;
 mod snapshot;
 mod source_args;
 mod values;
+mod verify;
 mod view;
 
 use std::io::IsTerminal as _;
@@ -58,6 +62,12 @@ enum Command {
     Detections(detections::DetectionsArgs),
     /// Record cameras into MCAP files, which Foxglove, Rerun and Python open as they are
     Record(record::RecordArgs),
+    /// Tell what is in recordings: cameras, times, rates, gaps, boxes; exit code 3 when one is torn or damaged
+    Inspect(inspect::InspectArgs),
+    /// Save every frame of a torn or damaged recording into a new file
+    Recover(recover::RecoverArgs),
+    /// Check every checksum, every index and every frame of recordings; exit code 1 when something is wrong
+    Verify(verify::VerifyArgs),
     /// Turn recordings into pictures, video, tables of detections, or data sets to train with
     Export(export::ExportArgs),
     /// Simulate cameras on real sockets
@@ -135,6 +145,9 @@ impl Cli {
             Command::Snapshot(args) => snapshot::run(&ctx, &args),
             Command::Detections(args) => detections::run(&ctx, &args),
             Command::Record(args) => record::run(&ctx, &args),
+            Command::Inspect(args) => inspect::run(&ctx, &args),
+            Command::Recover(args) => recover::run(&ctx, &args),
+            Command::Verify(args) => verify::run(&ctx, &args),
             Command::Export(args) => export::run(&ctx, &args),
             Command::Simulate(args) => simulate::run(&ctx, &args),
             Command::Bench(args) => bench::run(&ctx, &args),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
@@ -15,6 +15,7 @@ use super::schema::Incident;
 pub use super::timeline::{Step, Timeline};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{DeviceTime, LabelMap};
+use crate::sink::names::Moment;
 
 /// Longer times between frames are an hour. Microseconds.
 const HOUR_US: u64 = 3_600_000_000;
@@ -62,6 +63,8 @@ pub struct CameraReport {
     pub frames: u64,
     /// Of those, the ones that were taken before the connection was made.
     pub stale: u64,
+    /// Arrival of the first frame, as people write it.
+    pub from_utc: Option<String>,
     /// Arrival of the first frame; nanoseconds since 1970, UTC.
     pub from_unix_ns: Option<i64>,
     /// Arrival of the last frame.
@@ -98,7 +101,8 @@ pub struct CameraReport {
     pub labels: BTreeMap<String, u64>,
     /// The camera's clock, as the file has it or, in a torn one, as its frames tell.
     pub clock: Option<ClockFit>,
-    /// Frames, boxes and gaps over time.
+    /// Frames, boxes and gaps over time; in a document in a hundred steps at most.
+    #[serde(serialize_with = "coarsely")]
     pub timeline: Timeline,
 }
 
@@ -355,6 +359,7 @@ impl Tally {
             formats: self.formats,
             frames: self.frames,
             stale: self.stale,
+            from_utc: self.span.map(|(from, _)| utc(from)),
             from_unix_ns: self.span.map(|(from, _)| from),
             to_unix_ns: self.span.map(|(_, to)| to),
             seconds,
@@ -376,6 +381,15 @@ impl Tally {
             timeline: self.timeline,
         }
     }
+}
+
+fn coarsely<S: Serializer>(timeline: &Timeline, to: S) -> Result<S::Ok, S::Error> {
+    timeline.at_most(100).serialize(to)
+}
+
+fn utc(unix_ns: i64) -> String {
+    let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(unix_ns);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
 impl Salvage<File> {

@@ -1,6 +1,6 @@
 //! Where pictures end up.
 
-mod names;
+pub(crate) mod names;
 #[cfg(feature = "recording")]
 pub mod record;
 pub mod snapshot;

@@ -4,19 +4,19 @@ use std::fmt;
 
 /// A moment in UTC, as it stands in names of files: sorts by time, and every file system takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) year: i64,
-    pub(super) month: i64,
-    pub(super) day: i64,
-    pub(super) hour: i64,
-    pub(super) minute: i64,
-    pub(super) second: i64,
-    pub(super) millisecond: i64,
+pub(crate) struct Moment {
+    pub(crate) year: i64,
+    pub(crate) month: i64,
+    pub(crate) day: i64,
+    pub(crate) hour: i64,
+    pub(crate) minute: i64,
+    pub(crate) second: i64,
+    pub(crate) millisecond: i64,
 }
 
 impl Moment {
     /// Nanoseconds since 1970, UTC.
-    pub(super) fn of(unix_ns: i64) -> Self {
+    pub(crate) fn of(unix_ns: i64) -> Self {
         let ms = unix_ns.div_euclid(1_000_000);
         let (year, month, day) = civil(ms.div_euclid(86_400_000));
         let in_day = ms.rem_euclid(86_400_000);

@@ -19,8 +19,8 @@ use oaktap::frame::{Geometry, PixelFormat};
 use oaktap::source::SourceSpec;
 
 use self::measure::Copying;
-use self::plot::PlotFile;
 use self::report::{Report, Row};
+use super::plot::PlotFile;
 use super::present::{self, Usage};
 use super::source_args::SourceArgs;
 use super::{Ctx, Outcome, Until};
