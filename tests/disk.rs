@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oaktap::frame::{DeviceTime, Frame, Received};
+use oaktap::recording::recover::recover;
 use oaktap::recording::{CameraInfo, Entry, Reader};
 use oaktap::sink::record::{Options, Outcome, Place, Recorder, State, Trigger};
 
@@ -246,7 +247,7 @@ fn judge(killed: &Killed) -> Duration {
     let path = partial(killed.folder.path()).expect("a file that is not finished");
     let mut reader = Reader::open(&path).expect("it can be read");
     assert!(!reader.is_finished());
-    let (mut next, mut newest) = (None, i64::MIN);
+    let (mut next, mut newest, mut frames) = (None, i64::MIN, 0);
     while let Some(entry) = reader.next_entry().expect("what is there is whole") {
         let Entry::Frame(frame) = entry else { continue };
         let id = frame.wire.id;
@@ -255,8 +256,11 @@ fn judge(killed: &Killed) -> Duration {
         assert!(frame.log_ns >= newest);
         newest = frame.log_ns;
         next = Some(id + 1);
+        frames += 1;
     }
-    assert!(next.is_some(), "there are frames");
+    let saved = recover(&path, &killed.folder.path().join("saved.mcap")).expect("there are frames");
+    assert_eq!((saved.frames, saved.lost_frames), (frames, 0));
+    assert!(Reader::open(&saved.path).expect("a recording").is_finished());
     Duration::from_nanos(u64::try_from(killed.at_unix_ns - newest).expect("no frame came after the end"))
 }
 

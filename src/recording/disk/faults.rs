@@ -120,7 +120,11 @@ impl Medium for InMemory {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut file = self.0.lock().unwrap();
         let (from, to) = (offset as usize, offset as usize + bytes.len());
-        assert!(from % 4096 == 0 && bytes.len() % 4096 == 0, "whole blocks: {} bytes at {from}", bytes.len());
+        assert!(
+            from.is_multiple_of(4096) && bytes.len().is_multiple_of(4096),
+            "whole blocks: {} bytes at {from}",
+            bytes.len()
+        );
         let len = file.len().max(to);
         file.resize(len, 0);
         file[from..to].copy_from_slice(bytes);

@@ -142,6 +142,13 @@ impl Recorder {
         }
     }
 
+    /// Takes no more frames, and begins to finish; to be followed by [`Self::finish`]. For those who end several at once.
+    pub fn stop(&self) {
+        self.shared.stop();
+        // So that it does not wait for the next frame to notice.
+        self.control.offer(Item::Wake, 0);
+    }
+
     /// Records what still waits, finishes the file and says what there is. A full disk is waited for two seconds more.
     #[must_use]
     pub fn finish(mut self) -> Outcome {
@@ -170,9 +177,7 @@ impl Recorder {
     }
 
     fn end(&mut self) {
-        self.shared.stop();
-        // So that it does not wait for the next frame to notice.
-        self.control.offer(Item::Wake, 0);
+        self.stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -1,7 +1,7 @@
 //! Files are begun, finished and given up, and old ones go.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Item, Kept, Worker};
@@ -99,7 +99,7 @@ impl Worker {
                 drop(books);
                 self.sweep();
             }
-            Err((why, lost)) => self.give_up_on(path, &why, &lost),
+            Err((why, lost)) => self.give_up_on(&path, &why, &lost),
         }
     }
 
@@ -121,11 +121,11 @@ impl Worker {
         let Some(segment) = self.segment.take() else { return };
         let (path, lost) = (segment.path().clone(), segment.lost());
         drop(segment);
-        self.give_up_on(path, why, &lost);
+        self.give_up_on(&path, why, &lost);
         self.next_try = Some(Instant::now() + AGAIN).filter(|_| self.stopped.is_none());
     }
 
-    pub(super) fn give_up_on(&mut self, path: PathBuf, why: &str, lost: &segment::Lost) {
+    pub(super) fn give_up_on(&mut self, path: &Path, why: &str, lost: &segment::Lost) {
         let mut books = self.shared.books();
         for (number, camera) in self.cameras.iter_mut().enumerate() {
             let taken = &mut books.taken[number];
@@ -138,10 +138,10 @@ impl Worker {
         let bytes = std::mem::take(&mut books.current_bytes);
         if lost.some_are_there {
             books.left_bytes += bytes;
-            books.left.push(path.clone());
+            books.left.push(path.to_owned());
         } else {
             // Nothing is in it, and a disk that fails for long would leave one every second.
-            let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_file(path);
         }
         drop(books);
         self.paused(&format!("{}: {why}", path.display()));
