@@ -1,0 +1,111 @@
+//! 2,000 frames to PNG and to MP4, by oaktap and by a plain script with OpenCV, in turns: `cargo bench --bench export`
+//!
+//! Wants a Python with OpenCV and the packages that read recordings: `python3`, or what OAKTAP_PYTHON names. One such is
+//! made by `python3 -m venv V && V/bin/pip install mcap mcap-protobuf-support numpy opencv-python-headless`. Wanted is at
+//! least twice its speed with two processors. OpenCV's wheels have no H.264, so the script encodes MPEG-4 part 2, which
+//! is less work.
+
+#[allow(dead_code)] // The tests use the rest of it.
+#[path = "../tests/tape/mod.rs"]
+mod tape;
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use oaktap::export::{self, Choice, Format, Options};
+use oaktap::recording::Compression;
+
+const FRAMES: usize = 2000;
+const ROUNDS: usize = 3;
+const WANTED: f64 = 2.0;
+
+/// What the script tells of itself.
+#[derive(serde::Deserialize)]
+struct Told {
+    frames: usize,
+    seconds: f64,
+    cpu_seconds: f64,
+    opencv: String,
+}
+
+fn main() {
+    let python = std::env::var("OAKTAP_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let works = Command::new(&python).args(["-c", "import cv2, mcap_protobuf"]).stderr(Stdio::null()).status();
+    if !works.is_ok_and(|status| status.success()) {
+        println!("skipped: {python} has no OpenCV or no mcap-protobuf-support; OAKTAP_PYTHON names one that has");
+        return;
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let recording = folder.path().join("front.mcap");
+    let frames = tape::frames("records=on", FRAMES);
+    tape::write(&recording, Compression::None, &[(tape::camera("front"), frames)]);
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    println!("{FRAMES} frames of 640x352, {threads} threads; seconds of {ROUNDS} runs in turns");
+    for format in [Format::Png, Format::Mp4] {
+        let mut runs = Vec::new();
+        for round in 0..ROUNDS {
+            let output = |who: &str| place(folder.path(), format, &format!("{who}-{round}"));
+            let theirs = script(&python, &recording, format, &output("opencv"));
+            let ours = ours(&recording, format, threads, &output("oaktap"));
+            runs.push((theirs.seconds, ours, theirs));
+            for who in ["opencv", "oaktap"] {
+                remove(&output(who));
+            }
+        }
+        let name = format.name();
+        let opencv = &runs[0].2.opencv;
+        let median = |of: &dyn Fn(&(f64, f64, Told)) -> f64| {
+            let mut all: Vec<_> = runs.iter().map(of).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        };
+        let (theirs, ours) = (median(&|run| run.0), median(&|run| run.1));
+        let cpu = median(&|run| run.2.cpu_seconds);
+        let ratio = median(&|run| run.0 / run.1);
+        println!(
+            "{name}: OpenCV {opencv} {theirs:.2} s ({:.0}/s, {cpu:.2} s of CPU), oaktap {ours:.2} s ({:.0}/s): {ratio:.2} \
+             times as fast (wanted: {WANTED})",
+            FRAMES as f64 / theirs,
+            FRAMES as f64 / ours,
+        );
+    }
+}
+
+/// Where a run writes to.
+fn place(folder: &Path, format: Format, who: &str) -> PathBuf {
+    match format {
+        Format::Mp4 => folder.join(format!("{who}.mp4")),
+        _ => folder.join(who),
+    }
+}
+
+fn remove(output: &Path) {
+    let removed = if output.is_dir() { fs::remove_dir_all(output) } else { fs::remove_file(output) };
+    removed.unwrap_or_else(|error| panic!("{}: {error}", output.display()));
+}
+
+fn script(python: &str, recording: &Path, format: Format, output: &Path) -> Told {
+    if format == Format::Png {
+        fs::create_dir(output).expect("a folder");
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/export.py");
+    let run = Command::new(python).arg(script).arg(recording).arg(format.name()).arg(output).output();
+    let run = run.unwrap_or_else(|error| panic!("{python}: {error}"));
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let told: Told = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!(told.frames, FRAMES);
+    told
+}
+
+fn ours(recording: &Path, format: Format, threads: NonZeroUsize, output: &Path) -> f64 {
+    let options = Options { format, output: output.to_owned(), choice: Choice::default(), boxes: false, threads };
+    let start = Instant::now();
+    let report = export::export(&[recording.to_owned()], &options, &mut |_| {}).expect("an export");
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(report.written, FRAMES as u64, "{report:?}");
+    seconds
+}
