@@ -150,6 +150,25 @@ fn damage_on_the_way_is_in_the_file_and_in_the_exit_code() {
 }
 
 #[test]
+fn a_recording_of_a_recording_says_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (folder.path().join("first.mcap"), folder.path().join("second.mcap"));
+    let uri =
+        "sim:?size=64x48&fps=400&records=on&fault=short:0.05&fault=foreign:0.1&fault=junk:0.05&fault=cut:0.02&seed=4";
+    let (code, summary, err) = record(&[uri, "-o", text(&first), "--frames", "300"]);
+    assert_eq!(code, 3, "{err}");
+    balanced(&summary);
+    let again = format!("file:{}?speed=max", text(&first));
+    let (code, summary, err) = record(&[&again, "-o", text(&second)]);
+    assert_eq!(code, 0, "{err}");
+    balanced(&summary);
+    let (first, second) = (read(&first), read(&second));
+    assert!(first.frames["sim-1"].len() == 300 && first.incidents.len() > 3, "{:?}", first.incidents);
+    assert_eq!(first.frames.values().collect::<Vec<_>>(), second.frames.values().collect::<Vec<_>>());
+    assert_eq!(first.incidents, second.incidents);
+}
+
+#[test]
 fn several_cameras_in_one_file_and_in_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let cameras = ["sim:?size=64x48&fps=100", "sim:?size=32x32&fps=50&dialect=ABCDE", "sim:?size=48x32&format=NV12"];
@@ -275,6 +294,8 @@ fn what_makes_no_sense_is_refused() {
         &["record", "sim:", "-o", "x", "--split", "10"],
         &["record", "sim:", "-o", "x", "--keep", "10%"],
         &["record", "sim:", "-o", "x", "--compress", "gzip"],
+        &["record", "sim:", "-o", "x", "--only", "person"],
+        &["record", "sim:", "-o", "x", "--threshold", "0.5"],
     ] {
         let (code, out, err) = run(wrong);
         assert_eq!((code, &*out), (2, ""), "{wrong:?}: {err}");

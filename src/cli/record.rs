@@ -105,6 +105,11 @@ impl RecordArgs {
 /// Receives, records, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     let style = args.source.style()?;
+    if style.threshold > 0.0 || !style.only.is_empty() {
+        let text = "a recording keeps every detection: --threshold and --only are for those who look at it; \
+                    --trigger records around some of them";
+        return Err(present::Usage(text.to_owned()).into());
+    }
     let mut deck = Deck::new(args.options(), recorded::cameras(&args.uris, &style));
     // Around a trigger nobody knows which frames are to be counted before they are recorded.
     let most = args.until.frames.filter(|_| args.trigger.is_none());

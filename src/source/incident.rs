@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::frame::Received;
+#[cfg(feature = "recording")]
+use crate::recording::schema;
 use crate::wire::{Damage, SkipReason, Skipped};
 
 /// Something that happened, and when. Told in the order of the stream: behind the frames before it, before those that
@@ -44,6 +46,9 @@ pub enum What {
     Skipped(Skipped),
     /// The detections of the frame that follows could not be read to their end.
     BadDetections(String),
+    /// What a recording that is played says to have happened here, gaps included.
+    #[cfg(feature = "recording")]
+    Recorded(schema::Incident),
 }
 
 impl What {
@@ -53,6 +58,8 @@ impl What {
         match self {
             Self::Withdrawn { .. } | Self::Lost(_) => 1,
             Self::Connected { .. } | Self::Disconnected { .. } | Self::Skipped(_) | Self::BadDetections(_) => 0,
+            #[cfg(feature = "recording")]
+            Self::Recorded(incident) => incident.frames,
         }
     }
 }
@@ -67,6 +74,8 @@ impl fmt::Display for What {
             Self::Disconnected { why } | Self::BadDetections(why) => f.write_str(why),
             Self::Withdrawn { id, damage } => write!(f, "frame {id}: {damage}"),
             Self::Lost(damage) => damage.fmt(f),
+            #[cfg(feature = "recording")]
+            Self::Recorded(incident) => f.write_str(&incident.text),
             Self::Skipped(Skipped { len, reason, .. }) => match reason {
                 SkipReason::DamagedFrame => write!(f, "{len} bytes of a damaged frame"),
                 SkipReason::NotAHeader => write!(f, "{len} bytes where a header should stand"),
@@ -81,7 +90,7 @@ impl fmt::Display for What {
 
 /// As a recording keeps it.
 #[cfg(feature = "recording")]
-impl From<&What> for crate::recording::schema::Incident {
+impl From<&What> for schema::Incident {
     fn from(what: &What) -> Self {
         let kind = match what {
             What::Connected { .. } => "connected",
@@ -90,6 +99,7 @@ impl From<&What> for crate::recording::schema::Incident {
             What::Lost(_) => "lost",
             What::Skipped(_) => "skipped",
             What::BadDetections(_) => "detections",
+            What::Recorded(incident) => return incident.clone(),
         };
         let incident = Self { kind: kind.to_owned(), text: what.to_string(), frames: what.frames(), ..Self::default() };
         match what {

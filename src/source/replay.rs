@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::FileSpec;
 use super::delivery::Delivery;
 use super::error::SourceErrorKind;
 use super::playback::{Due, End, Part};
 use super::session::{SessionOptions, SessionState};
+use super::{FileSpec, What};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::recording::{Entry, Reader, Recorded, RecordingError, feed};
@@ -84,9 +84,13 @@ impl Replay {
                     }
                     then
                 }
-                Ok(Some(Entry::Incident { camera: whose, incident, .. })) if whose == camera => {
+                Ok(Some(Entry::Incident { camera: whose, at_unix_ns, incident })) if whose == camera => {
                     if incident.kind == "connected" && begun {
                         self.reconnect();
+                    }
+                    if at_unix_ns >= from_ns {
+                        let received = Received { unix_ns: at_unix_ns, ..received_now() };
+                        self.delivery.incident(received, What::Recorded(incident));
                     }
                     Then::Go
                 }
