@@ -91,8 +91,8 @@ pub struct CameraReport {
     pub resyncs: u64,
     /// Bytes of no intact frame that were skipped for it.
     pub skipped_bytes: u64,
-    /// Connections that were lost.
-    pub disconnects: u64,
+    /// Connections that were opened after frames had come: it was lost and found again.
+    pub reconnects: u64,
     /// Frames with detections that could not be read to their end.
     pub bad_detections: u64,
     /// Boxes.
@@ -244,7 +244,7 @@ struct Tally {
     lost: u64,
     resyncs: u64,
     skipped_bytes: u64,
-    disconnects: u64,
+    reconnects: u64,
     bad_detections: u64,
     detections: u64,
     labels: BTreeMap<String, u64>,
@@ -269,7 +269,7 @@ impl Default for Tally {
             lost: 0,
             resyncs: 0,
             skipped_bytes: 0,
-            disconnects: 0,
+            reconnects: 0,
             bad_detections: 0,
             detections: 0,
             labels: BTreeMap::new(),
@@ -329,7 +329,7 @@ impl Tally {
                 self.resyncs += 1;
                 self.skipped_bytes += incident.bytes;
             }
-            "disconnected" => self.disconnects += 1,
+            "connected" if self.frames > 0 => self.reconnects += 1,
             "detections" => self.bad_detections += 1,
             _ => {}
         }
@@ -373,7 +373,7 @@ impl Tally {
             lost: self.lost,
             resyncs: self.resyncs,
             skipped_bytes: self.skipped_bytes,
-            disconnects: self.disconnects,
+            reconnects: self.reconnects,
             bad_detections: self.bad_detections,
             detections: self.detections,
             labels: self.labels,

@@ -146,7 +146,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         (camera.stale, "taken before the connection"),
         (camera.resyncs, "resyncs"),
         (camera.skipped_bytes, "bytes skipped"),
-        (camera.disconnects, "connections lost"),
+        (camera.reconnects, "reconnects"),
         (camera.bad_detections, "unreadable detections"),
     ];
     let odd: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
