@@ -35,6 +35,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
         threshold: 0.0,
         only: Vec::new(),
         max_payload: Limits::default().payload,
+        playback: None,
     };
     let (live, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
     present::say("a simulated camera at 40 frames a second over loopback TCP; press ? in the window for its keys");

@@ -13,6 +13,7 @@ pub(crate) mod present;
 mod record;
 mod recorded;
 mod recover;
+mod replay;
 mod signals;
 mod simulate;
 mod snapshot;
@@ -68,6 +69,8 @@ enum Command {
     Recover(recover::RecoverArgs),
     /// Check every checksum, every index and every frame of recordings; exit code 1 when something is wrong
     Verify(verify::VerifyArgs),
+    /// Play a recording in the window, or as a camera on the wire
+    Replay(replay::ReplayArgs),
     /// Turn recordings into pictures, video, tables of detections, or data sets to train with
     Export(export::ExportArgs),
     /// Simulate cameras on real sockets
@@ -148,6 +151,7 @@ impl Cli {
             Command::Inspect(args) => inspect::run(&ctx, &args),
             Command::Recover(args) => recover::run(&ctx, &args),
             Command::Verify(args) => verify::run(&ctx, &args),
+            Command::Replay(args) => replay::run(&ctx, &args),
             Command::Export(args) => export::run(&ctx, &args),
             Command::Simulate(args) => simulate::run(&ctx, &args),
             Command::Bench(args) => bench::run(&ctx, &args),

@@ -13,6 +13,7 @@ use oaktap::source::{Outlets, SourceSpec};
 
 use super::live::Live;
 use super::source_args::SourceArgs;
+use super::view::separated;
 use super::{Ctx, Outcome, Until, present, recorded, values};
 
 /// How often the last line of a terminal changes.
@@ -21,7 +22,7 @@ const OFTEN: Duration = Duration::from_millis(250);
 /// How often there is a line where there is no terminal.
 const NOW_AND_THEN: Duration = Duration::from_secs(10);
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct RecordArgs {
     /// The cameras: addresses such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
     #[arg(value_name = "URI", required = true)]
@@ -104,6 +105,7 @@ impl RecordArgs {
 
 /// Receives, records, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
+    let args = &RecordArgs { uris: separated(&args.uris), ..args.clone() };
     let style = args.source.style()?;
     if style.threshold > 0.0 || !style.only.is_empty() {
         let text = "a recording keeps every detection: --threshold and --only are for those who look at it; \

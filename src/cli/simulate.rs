@@ -141,16 +141,23 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
 }
 
 fn start(listen: SocketAddr, number: u16, reel: &Arc<Reel>) -> anyhow::Result<Simulator> {
+    Ok(Simulator::play(listener(listen, number, "--listen")?, Arc::clone(reel))?)
+}
+
+/// A listener at this port, or so many ports behind it. `option` is what the user gave the address with.
+pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow::Result<TcpListener> {
     let mut address = listen;
     if listen.port() != 0 {
         let port = listen.port().checked_add(number);
         address.set_port(port.ok_or_else(|| present::Usage("so many ports behind this one do not exist".to_owned()))?);
     }
-    let listener =
-        TcpListener::bind(address).with_context(|| format!("{address} cannot be listened at")).map_err(|error| {
-            present::advised(error, "another program may use this port: --listen 127.0.0.1:0 takes a free one")
-        })?;
-    Ok(Simulator::play(listener, Arc::clone(reel))?)
+    TcpListener::bind(address).with_context(|| format!("{address} cannot be listened at")).map_err(|error| {
+        let help = match option {
+            "--serve" => "another program may use this port: --serve 127.0.0.1:0 takes a free one",
+            _ => "another program may use this port: --listen 127.0.0.1:0 takes a free one",
+        };
+        present::advised(error, help)
+    })
 }
 
 fn wait(ctx: &Ctx, until: &Until, simulators: &[Simulator]) {

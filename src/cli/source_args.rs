@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::frame::{Interpreter, LabelMap, Overrides, PixelFormat};
 use oaktap::overlay::Style;
-use oaktap::source::SessionOptions;
+use oaktap::source::{Playback, SessionOptions};
 use oaktap::wire::Limits;
 
 use super::{present, values};
@@ -44,6 +44,10 @@ pub(crate) struct SourceArgs {
     /// Largest payload that a frame may have
     #[arg(long, value_name = "AMOUNT", default_value = "64MiB", value_parser = values::bytes)]
     pub(crate) max_payload: usize,
+
+    /// What the cameras of a recording take part in
+    #[arg(skip)]
+    pub(crate) playback: Option<Playback>,
 }
 
 impl SourceArgs {
@@ -57,6 +61,7 @@ impl SourceArgs {
         SessionOptions {
             limits: Limits { payload: self.max_payload, ..Limits::default() },
             interpreter: Interpreter::new(self.overrides()),
+            playback: self.playback.clone(),
             ..SessionOptions::default()
         }
     }

@@ -9,10 +9,11 @@ use clap::Args;
 use oaktap::frame::Pool;
 use oaktap::hub::{Policy, lane};
 use oaktap::net::clock::received_now;
+use oaktap::recording::Reader;
 use oaktap::sink::record::{self, Deck};
 use oaktap::sink::snapshot::Place;
 use oaktap::sink::window::{self, Camera, Screen, WindowError};
-use oaktap::source::{Outlets, SourceSpec};
+use oaktap::source::{FileSpec, Outlets, SourceSpec};
 use oaktap::view::{Intact, Parts, View};
 
 use super::live::Live;
@@ -48,12 +49,45 @@ pub(crate) struct ViewArgs {
 
 /// Receives, shows, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
-    let (live, mut screen) = watch(ctx, &args.uris, &args.source, &args.until, &args.record)?;
-    let shown = if args.no_window {
-        without_window(&mut screen, || over(&live, &args.until));
+    let uris = separated(&args.uris);
+    let (live, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
+    show(ctx, live, screen, args.no_window, &args.until, "view")
+}
+
+/// A recording with several cameras is as many sources.
+pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
+    let mut separate = Vec::new();
+    for uri in uris {
+        match uri {
+            // What cannot be opened is told by its session.
+            SourceSpec::File(file) if file.camera.is_none() => {
+                match Reader::open(&file.path) {
+                    Ok(reader) => separate.extend(reader.cameras().map(|camera| {
+                        SourceSpec::File(FileSpec { camera: Some(camera.name.clone()), ..file.clone() })
+                    })),
+                    Err(_) => separate.push(uri.clone()),
+                }
+            }
+            SourceSpec::File(_) | SourceSpec::Tcp { .. } | SourceSpec::Sim(_) => separate.push(uri.clone()),
+        }
+    }
+    separate
+}
+
+/// Shows until it is over, and sums up.
+pub(super) fn show(
+    ctx: &Ctx,
+    live: Live,
+    mut screen: Screen,
+    no_window: bool,
+    until: &Until,
+    command: &'static str,
+) -> anyhow::Result<Outcome> {
+    let shown = if no_window {
+        without_window(&mut screen, || over(&live, until));
         Ok(())
     } else {
-        window::show(&mut screen, || over(&live, &args.until))
+        window::show(&mut screen, || over(&live, until))
     };
     let deck = screen.take_deck();
     // Before the sums: what the views still do belongs into them.
@@ -62,7 +96,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
         // Nothing was shown, so there is nothing to sum up.
         return Err(error.into());
     }
-    let outcome = recorded::finish(ctx, live, deck, "view");
+    let outcome = recorded::finish(ctx, live, deck, command);
     shown?;
     outcome
 }

@@ -1,7 +1,7 @@
 //! A recording plays the camera on the wire: the very bytes, to whoever connects.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -92,6 +92,29 @@ impl RecordingServer {
     }
 }
 
+/// How long a client may take to read the end and to say so by closing its side.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Whether a client that was sent everything has taken it: what was sent may still wait in the buffers of the system, and
+/// one that leaves without having read it resets the connection.
+fn has_read_all(client: &TcpStream, stopping: &Stopping) -> bool {
+    let deadline = Instant::now() + FAREWELL;
+    let mut heard = [0; 1024];
+    if client.shutdown(Shutdown::Write).is_err() || client.set_read_timeout(Some(Duration::from_millis(50))).is_err() {
+        return false;
+    }
+    while Instant::now() < deadline && !stopping.stopped() {
+        match (&mut &*client).read(&mut heard) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
 /// The thread's side.
 struct Camera {
     reader: Reader,
@@ -123,8 +146,8 @@ impl Camera {
         // A wish; the stream is the same without it.
         let _ = client.set_nodelay(true);
         match self.play(client, stopping) {
-            Ok(()) => Then::Done,
-            Err(Stop::Left) => Then::Close,
+            Ok(()) if has_read_all(client, stopping) => Then::Done,
+            Ok(()) | Err(Stop::Left) => Then::Close,
             Err(Stop::Recording(error)) => {
                 tracing::warn!("{error}: it is played up to there");
                 locked(&self.served).error = Some(error.to_string());

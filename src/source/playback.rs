@@ -302,6 +302,12 @@ impl Playback {
         self
     }
 
+    /// Whether this is the same playback.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pace, &other.pace)
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn standing(&self) -> Standing {

@@ -94,6 +94,9 @@ impl Deck {
             }
         });
         outlets.incidents.tap(incident);
+        // A recording that is recorded again can wait for the disk.
+        let budget = self.options.budget.clone();
+        outlets.kept.gate(move || budget.used() <= budget.limit() / 2);
     }
 
     /// Begins to record: a file for each camera in a folder, or one for all if a file was named. Gives the lanes of the

@@ -342,7 +342,7 @@ pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) {
     let px = text_height(window);
     let mut lines = vec!["oaktap".to_owned(), String::new()];
-    lines.extend(super::keys::HELP.iter().map(|(keys, what)| format!("{keys:<9} {what}")));
+    lines.extend(super::keys::HELP.iter().map(|(keys, what)| format!("{keys:<12} {what}")));
     let size = text.panel_size(px, &lines);
     let (x, y) = ((window.width - size.width) / 2, (window.height - size.height) / 2);
     canvas.shade(window, 0, 110);
@@ -351,7 +351,7 @@ pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) 
     canvas.outline(panel, 1, DIM);
     let margin = (size.width - lines.iter().map(|line| text.width(px, line)).max().unwrap_or(0)) / 2;
     for (at, line) in (0..).zip(&lines) {
-        let (keys, what) = line.split_at_checked(10).unwrap_or((line, ""));
+        let (keys, what) = line.split_at_checked(13).unwrap_or((line, ""));
         let (x, y) = (x + margin, y + margin + at * px as i32);
         let after = text.write(canvas, x, y, px, if at == 0 { WHITE } else { GREEN }, keys);
         text.write(canvas, x + after, y, px, WHITE, what);

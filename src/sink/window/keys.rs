@@ -16,6 +16,12 @@ pub(super) enum Action {
     Pause,
     /// Shows one more picture, then stops again.
     Step,
+    /// So many seconds forwards in a recording, or backwards.
+    Seek(i8),
+    /// Plays a recording faster.
+    Faster,
+    /// Plays a recording slower.
+    Slower,
     /// Writes what is shown to files.
     Snapshot,
     /// Begins and ends a recording.
@@ -43,6 +49,9 @@ pub(super) enum Action {
 /// What one step of the threshold is, in hundredths.
 const STEP: i8 = 5;
 
+/// How many seconds an arrow key goes in a recording.
+const SEEK: i8 = 5;
+
 impl Action {
     /// What a character asks for.
     pub(super) fn of_character(character: char) -> Option<Self> {
@@ -50,6 +59,8 @@ impl Action {
             'q' => Self::Quit,
             ' ' | 'p' => Self::Pause,
             '.' => Self::Step,
+            ']' => Self::Faster,
+            '[' => Self::Slower,
             'c' => Self::Snapshot,
             'r' => Self::Record,
             'i' => Self::Hud,
@@ -70,20 +81,26 @@ impl Action {
         match key {
             Key::Escape => Some(Self::Quit),
             Key::Tab => Some(Self::Next),
+            Key::Left => Some(Self::Seek(-SEEK)),
+            Key::Right => Some(Self::Seek(SEEK)),
+            Key::Up => Some(Self::Faster),
+            Key::Down => Some(Self::Slower),
             _ => None,
         }
     }
 
     /// Whether a key that is held down asks again and again.
     const fn repeats(self) -> bool {
-        matches!(self, Self::Step | Self::Threshold(_))
+        matches!(self, Self::Step | Self::Threshold(_) | Self::Seek(_))
     }
 }
 
 /// What the help shows: keys, and what they do.
-pub(super) const HELP: [(&str, &str); 14] = [
+pub(super) const HELP: [(&str, &str); 16] = [
     ("Space  p", "pause, continue"),
     (".", "one picture further while paused"),
+    ("Left  Right", "recordings: 5 s back, 5 s on"),
+    ("[  ]", "recordings: slower, faster (Down, Up)"),
     ("c", "snapshot: PNG and JSON"),
     ("r", "record, stop recording"),
     ("b", "boxes"),
@@ -151,6 +168,8 @@ mod tests {
                     "Space" => Action::of_character(' '),
                     "Tab" => Action::of_key(Key::Tab),
                     "Esc" => Action::of_key(Key::Escape),
+                    "Left" => Action::of_key(Key::Left),
+                    "Right" => Action::of_key(Key::Right),
                     "1..9" => Action::of_character('9'),
                     _ => Action::of_character(key.chars().next().expect("a key")),
                 };
@@ -187,6 +206,15 @@ mod tests {
         assert_eq!(typed(&[p(true), p(true), p(true), p(false), p(true)]), [Action::Pause, Action::Pause]);
         let dot = |pressed| (Some(Key::Period), pressed, '.');
         assert_eq!(typed(&[dot(true), dot(true), dot(false)]), [Action::Step, Action::Step]);
+    }
+
+    #[test]
+    fn arrows_go_through_recordings() {
+        let arrow = |key, pressed| (Some(key), pressed, '\u{0}');
+        let keys = [(Key::Left, true), (Key::Left, true), (Key::Left, false), (Key::Up, true), (Key::Up, true)];
+        let events = keys.map(|(key, pressed)| arrow(key, pressed));
+        assert_eq!(typed(&events), [Action::Seek(-5), Action::Seek(-5), Action::Faster], "held down, one seeks on");
+        assert_eq!(Action::of_key(Key::Down), Action::of_character('['));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod grid;
 mod hud;
 mod keys;
+mod position;
 mod recording;
 mod screen;
 

@@ -8,10 +8,12 @@ use tokio::sync::watch;
 use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
 use super::hud::{self, Level, Status};
 use super::keys::Action;
+use super::position;
 use super::recording::{Recording, summary};
 use crate::frame::Picture;
 use crate::overlay::{Canvas, Rect, Text};
 use crate::sink::record::{Deck, DeckHealth};
+use crate::source::playback::{Playback, Standing};
 use crate::source::{Session, SessionState};
 use crate::stats::{Ledger, Stats};
 use crate::view::{View, Wish};
@@ -22,6 +24,7 @@ pub struct Camera {
     name: String,
     ledger: Ledger,
     state: watch::Receiver<SessionState>,
+    playback: Option<Playback>,
     view: View,
 }
 
@@ -29,7 +32,13 @@ impl Camera {
     /// The camera of this session, whose frames this view turns into pictures.
     #[must_use]
     pub fn new(session: &Session, view: View) -> Self {
-        Self { name: session.name().to_owned(), ledger: session.ledger().clone(), state: session.changes(), view }
+        Self {
+            name: session.name().to_owned(),
+            ledger: session.ledger().clone(),
+            state: session.changes(),
+            playback: session.playback().cloned(),
+            view,
+        }
     }
 
     fn state(&self) -> SessionState {
@@ -63,6 +72,10 @@ pub struct Screen {
     tiles: Vec<Tile>,
     deck: Option<(Deck, Sender<String>)>,
     recording: Option<DeckHealth>,
+    /// What plays the cameras that are recordings, each once.
+    playbacks: Vec<Playback>,
+    /// Where the first of them stood when it was drawn.
+    standing: Option<Standing>,
     notes: Receiver<String>,
     tell: fn(&str),
     note: Option<(String, u64)>,
@@ -115,11 +128,19 @@ impl Screen {
                 scaler: Scaler::default(),
             })
             .collect();
+        let mut playbacks: Vec<Playback> = Vec::new();
+        for playback in cameras.iter().filter_map(|camera| camera.playback.as_ref()) {
+            if !playbacks.iter().any(|known| known.is(playback)) {
+                playbacks.push(playback.clone());
+            }
+        }
         Self {
             cameras,
             tiles,
             deck: None,
             recording: None,
+            playbacks,
+            standing: None,
             notes,
             tell,
             note: None,
@@ -193,8 +214,20 @@ impl Screen {
         self.stale = true;
         match action {
             Action::Quit => self.quit = true,
-            Action::Pause => self.paused = !self.paused,
-            Action::Step if self.paused => self.wish(|wish| wish.steps += 1),
+            Action::Pause => {
+                self.paused = !self.paused;
+                self.playbacks.iter().for_each(|playback| playback.pause(self.paused));
+            }
+            Action::Step if self.paused => {
+                self.wish(|wish| wish.steps += 1);
+                self.playbacks.iter().for_each(Playback::step);
+            }
+            Action::Seek(seconds) => {
+                let ns = i64::from(seconds) * 1_000_000_000;
+                self.playbacks.iter().for_each(|playback| playback.seek_by(ns));
+            }
+            Action::Faster => self.playbacks.iter().for_each(Playback::faster),
+            Action::Slower => self.playbacks.iter().for_each(Playback::slower),
             Action::Step => {}
             Action::Snapshot => {
                 for at in (0..self.cameras.len()).filter(|at| self.is_seen(*at)) {
@@ -304,14 +337,27 @@ impl Screen {
                     state,
                     stats: camera.ledger.snapshot(),
                     health,
-                    age_ns: tile.picture.as_ref().map(age),
+                    // What was recorded has no age that says anything.
+                    age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none()).map(age),
                     threshold: f32::from(self.threshold) / 100.0,
                     recording: self.recording.as_ref().map(|health| Recording::of(health, at)),
                     name: std::mem::take(&mut tile.status.name),
                 };
             }
         }
+        if self.shows_position() {
+            let standing = self.playbacks.first().map(Playback::standing);
+            // A position moves with the pictures; everything else is to be seen at once.
+            let still = |standing: &Standing| (standing.speed.to_string(), standing.paused, standing.ended);
+            self.stale |= look && standing != self.standing;
+            self.stale |= standing.as_ref().map(still) != self.standing.as_ref().map(still);
+            self.standing = standing;
+        }
         self.stale
+    }
+
+    fn shows_position(&self) -> bool {
+        !self.playbacks.is_empty() && (self.level != Level::Off || self.paused)
     }
 
     /// What a window of this size is to show. With one picture that fits exactly and nothing to be said over it these
@@ -323,6 +369,7 @@ impl Screen {
             return Image { words: picture.words(), width, height };
         }
         let trouble = self.recording_trouble();
+        let standing = self.standing.filter(|_| self.shows_position());
         self.words.resize(width * height, GROUND);
         self.words.fill(GROUND);
         let seen: Vec<usize> = (0..self.tiles.len()).filter(|at| self.is_seen(*at)).collect();
@@ -342,6 +389,11 @@ impl Screen {
             let size = self.text.panel_size(px, &[&trouble]);
             let x = ((area.width - size.width) / 2).max(0);
             self.text.panel(&mut canvas, x, 8, px, hud::RED, &[&trouble]);
+        }
+        if let Some(standing) = standing {
+            let (line, hud) = (px as i32 + 6, if self.level == Level::Line { px as i32 + 6 } else { 0 });
+            let strip = Rect::new(0, area.height - hud - line, area.width, line);
+            position::draw(&mut canvas, &mut self.text, px, strip, &standing);
         }
         if let Some((note, _)) = &self.note {
             let columns = (area.width - 32) / self.text.advance(px).max(1);

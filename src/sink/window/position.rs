@@ -1,0 +1,87 @@
+//! Where a recording stands -> a bar at the lower edge of the window.
+
+use super::hud::{AMBER, DIM, GREEN, WHITE};
+use crate::overlay::{Canvas, Rect, Text};
+use crate::source::playback::{Speed, Standing};
+
+/// What stands before the bar, and behind it.
+fn words(standing: &Standing) -> (String, String) {
+    let Standing { position_ns, span_ns, speed, paused, looped, ended } = *standing;
+    let seconds = |ns: i64| ns.max(0) / 1_000_000_000;
+    let time = |ns: i64| format!("{}:{:02}.{}", seconds(ns) / 60, seconds(ns) % 60, ns.max(0) / 100_000_000 % 10);
+    let before = match (position_ns, span_ns) {
+        (Some(at), Some((first, last))) => {
+            let day = at.div_euclid(1_000_000_000).rem_euclid(86_400);
+            let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
+            let (gone, all) = (time(at.saturating_sub(first)), time(last.saturating_sub(first)));
+            format!("{hour:02}:{minute:02}:{second:02} UTC  {gone} / {all}")
+        }
+        _ => "nothing yet".to_owned(),
+    };
+    let mut behind = match speed {
+        Speed::Max => "max".to_owned(),
+        Speed::Times(_) => format!("{speed}x"),
+    };
+    for (is, word) in [(looped, " loop"), (ended, " end"), (paused, " paused")] {
+        if is {
+            behind.push_str(word);
+        }
+    }
+    (before, behind)
+}
+
+/// How far it is, 0 to 1.
+fn share(standing: &Standing) -> f64 {
+    let (Some(at), Some((first, last))) = (standing.position_ns, standing.span_ns) else { return 0.0 };
+    let (gone, all) = (at.saturating_sub(first) as f64, last.saturating_sub(first) as f64);
+    if all > 0.0 { (gone / all).clamp(0.0, 1.0) } else { 1.0 }
+}
+
+/// Draws it on this strip.
+pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rect, standing: &Standing) {
+    let (before, behind) = words(standing);
+    let mut inside = canvas.part(strip);
+    inside.shade(strip, 0, 190);
+    let y = strip.y + 3;
+    let left = strip.x + 8 + text.write(&mut inside, strip.x + 8, y, px, WHITE, &before) + 10;
+    let right = strip.right() - 8 - text.width(px, &behind);
+    let colour = if standing.paused || standing.ended { AMBER } else { GREEN };
+    text.write(&mut inside, right, y, px, colour, &behind);
+    let width = right - 10 - left;
+    if width > 20 {
+        let bar = Rect::new(left, strip.y + strip.height / 2 - 2, width, 4);
+        inside.fill(bar, DIM);
+        let gone = (f64::from(width) * share(standing)).round() as i32;
+        inside.fill(Rect::new(bar.x, bar.y, gone, bar.height), colour);
+        inside.fill(Rect::new(bar.x + gone - 2, bar.y - 3, 4, bar.height + 6), WHITE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing() -> Standing {
+        let first = 1_795_248_723_500_000_000; // 08:12:03.5
+        Standing {
+            position_ns: Some(first + 75_250_000_000),
+            span_ns: Some((first, first + 301_000_000_000)),
+            speed: Speed::Times(0.5),
+            paused: false,
+            looped: false,
+            ended: false,
+        }
+    }
+
+    #[test]
+    fn when_where_and_how_fast() {
+        assert_eq!(words(&standing()), ("08:13:18 UTC  1:15.2 / 5:01.0".to_owned(), "0.5x".to_owned()));
+        assert!((share(&standing()) - 0.25).abs() < 1e-9);
+        let held = Standing { speed: Speed::Max, paused: true, looped: true, ended: true, ..standing() };
+        assert_eq!(words(&held).1, "max loop end paused");
+        let nothing = Standing { position_ns: None, span_ns: None, ..standing() };
+        assert_eq!((words(&nothing).0.as_str(), share(&nothing)), ("nothing yet", 0.0));
+        let single = Standing { span_ns: standing().position_ns.map(|at| (at, at)), ..standing() };
+        assert!((share(&single) - 1.0).abs() < 1e-9, "one frame is all of it");
+    }
+}
