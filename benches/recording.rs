@@ -2,23 +2,23 @@
 //!
 //! Raw frames of 640x352 go through the whole recorder: lane, MCAP, the thread of the disk; as fast as it takes them, so
 //! the lane is never empty. Both sides end with everything on the medium. The folder is on the disk that is measured; it
-//! is the build folder if none is named. The figures are those of performance.md, "To reach" 6. CPU time is that of the
+//! is the build folder if none is named. Then sixteen cameras at 40 frames a second, received and recorded at once. The figures are those of performance.md, "To reach" 6. CPU time is that of the
 //! whole process, which does nothing else.
 
-#[path = "../src/cli/bench/measure.rs"]
-#[allow(dead_code)]
-mod measure;
+mod live;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use measure::median;
+use live::measure::median;
+use live::{CAMERA, Sender};
 use oaktap::frame::{Dialect, Frame, Geometry, PixelFormat, Received};
 use oaktap::hub::weighed::Budget;
 use oaktap::recording::CameraInfo;
-use oaktap::sink::record::{Options, Place, Recorder};
+use oaktap::sink::record::{Deck, Options, Outcome, Place, Recorder};
+use oaktap::source::{Outlets, Session, SessionOptions, SessionState, SourceSpec};
 
 const SIZE: (u32, u32) = (640, 352);
 const TURNS: usize = 7;
@@ -46,6 +46,48 @@ fn main() {
         median(&mut cpu)
     );
     println!("  recorder by dd: {:.2} (to reach: >= 0.9); CPU (to reach: <= 0.4 s/GB)", median(&mut ratios));
+    cameras(&folder, 16);
+}
+
+/// So many cameras, each into files of its own. The senders are in this process and have half of its processors.
+fn cameras(folder: &Path, count: usize) {
+    let folder = folder.join("cameras");
+    let still = live::still(SIZE);
+    let senders: Vec<Sender> = (0..count).map(|_| Sender::start(&still, CAMERA, Duration::from_secs(10))).collect();
+    let info = |n| CameraInfo { name: format!("camera-{n}"), ..CameraInfo::default() };
+    let mut deck = Deck::new(Options::new(Place::Folder(folder.clone())), (0..count).map(info).collect());
+    deck.start().expect("the folder can be written to");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let options = SessionOptions { reconnect: false, ..SessionOptions::default() };
+    let connect = |(number, sender): (usize, &Sender)| {
+        let mut outlets = Outlets::default();
+        deck.connect(number, &mut outlets, None);
+        let spec = SourceSpec::Tcp { host: sender.address.ip().to_string(), port: sender.address.port() };
+        Session::start(format!("camera-{number}"), spec, options.clone(), outlets, runtime.handle())
+    };
+    let start = Instant::now();
+    let sessions: Vec<Session> = senders.iter().enumerate().map(connect).collect();
+    runtime.block_on(async {
+        for session in &sessions {
+            let mut state = session.changes();
+            // An error means that it is over as well.
+            let _ = state.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
+        }
+    });
+    let outcomes = deck.finish();
+    let took = start.elapsed().as_secs_f64();
+    let sent: u64 = senders.into_iter().map(|sender| sender.sent().len() as u64).sum();
+    let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    println!(
+        "{count} cameras at 40 fps: {sent} frames sent of {}, {} recorded, {} dropped, {} lost; {:.0} MB/s",
+        count * 400,
+        sum(|outcome| outcome.frames),
+        sum(|outcome| outcome.dropped),
+        sum(|outcome| outcome.lost),
+        sum(|outcome| outcome.bytes) as f64 / took / 1e6
+    );
+    std::fs::remove_dir_all(folder).expect("it recorded");
 }
 
 /// Bytes a second.
