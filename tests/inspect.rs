@@ -201,7 +201,7 @@ fn a_flip_costs_one_frame_at_most() {
         let least = bench.sent.len() - usize::from(bench.in_a_chunk(at));
         assert!(saved >= least, "{what}: {saved} frames of {}", bench.sent.len());
         put(&bench.path, at, &[byte]);
-        at += 1 + random.below(16);
+        at += 1 + random.below(64);
     }
 }
 

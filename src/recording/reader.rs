@@ -5,11 +5,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use mcap::records::{Metadata, Record, op};
-use mcap::sans_io::LinearReaderOptions;
-use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader};
 
 use super::join::Join;
 use super::schema::{Incident, Wire};
+use super::walk::{ChunkFound, Piece, Walk};
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
 use super::{CameraInfo, RecordingError};
 
@@ -80,7 +79,7 @@ pub struct Reader {
     chunks: Vec<Chunk>,
     /// Where the file stops making sense, if it does.
     torn_at: Option<u64>,
-    records: LinearReader,
+    walk: Walk<File>,
     /// Where the file is being read.
     at: u64,
     ended: bool,
@@ -106,6 +105,7 @@ impl Reader {
         if found[..n] != *mcap::MAGIC {
             return Err(RecordingError::NotMcap { path: path.to_owned(), found: found[..n].to_vec() });
         }
+        let walk = file.try_clone().and_then(|file| Walk::new(file, false)).map_err(open)?;
         let mut reader = Self {
             path: path.to_owned(),
             file,
@@ -115,7 +115,7 @@ impl Reader {
             clocks: Vec::new(),
             chunks: Vec::new(),
             torn_at: None,
-            records: records(),
+            walk,
             at: 0,
             ended: false,
         };
@@ -190,7 +190,8 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn rewind(&mut self) -> Result<(), RecordingError> {
-        self.go_to(self.chunks.first().map_or(self.file_len, |chunk| chunk.at))
+        self.go_to(self.chunks.first().map_or(self.file_len, |chunk| chunk.at));
+        Ok(())
     }
 
     /// Continues with the chunk in which messages arrived at this time or later (UTC); at the end if there is none.
@@ -200,7 +201,8 @@ impl Reader {
     /// The file cannot be read.
     pub fn seek(&mut self, unix_ns: i64) -> Result<(), RecordingError> {
         let chunk = self.chunks.iter().find(|chunk| chunk.to_unix_ns >= unix_ns && chunk.from_unix_ns > 0);
-        self.go_to(chunk.map_or(self.file_len, |chunk| chunk.at))
+        self.go_to(chunk.map_or(self.file_len, |chunk| chunk.at));
+        Ok(())
     }
 
     /// The next frame or incident; `None` at the end, or where a torn file is torn.
@@ -209,55 +211,40 @@ impl Reader {
     /// The file cannot be read, or is damaged. What follows the damage cannot be had from here: see `oaktap recover`.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, RecordingError> {
         while !self.ended {
-            let at = self.at;
-            let torn = self.torn_at.is_some_and(|torn| at >= torn);
-            let event = match self.records.next_event() {
+            let piece = self.walk.next().map_err(|source| RecordingError::Read { at: self.at, source })?;
+            // A torn file ends where it is torn: what follows is no record.
+            let torn = |at| self.torn_at.is_some_and(|torn| at >= torn);
+            match piece {
                 None => break,
-                Some(Ok(event)) => event,
-                Some(Err(mcap::McapError::UnexpectedEof)) if torn => break,
-                Some(Err(error)) => return Err(self.damaged(at, error.to_string())),
-            };
-            match event {
-                LinearReadEvent::ReadRequest(n) => {
-                    // A torn file ends where it is torn: what follows is no record.
-                    let room = self.torn_at.unwrap_or(self.file_len).saturating_sub(at);
-                    let n = n.min(usize::try_from(room).unwrap_or(usize::MAX));
-                    let read = read_all(&mut self.file, self.records.insert(n));
-                    let read = read.map_err(|source| RecordingError::Read { at, source })?;
-                    self.records.notify_read(read);
-                    self.at += read as u64;
+                Some(Piece::Chunk(ChunkFound { at, .. }) | Piece::Damage { at, .. }) if torn(at) => break,
+                Some(Piece::Chunk(ChunkFound { at, damage: Some(why), .. })) => {
+                    return Err(RecordingError::Damaged { at, why });
                 }
-                LinearReadEvent::Record { opcode: op::MESSAGE, data } => {
-                    let entry = match mcap::parse_record(op::MESSAGE, data) {
-                        Ok(Record::Message { header, data }) => self.join.message(&header, &data),
-                        _ => Err("a message that cannot be read".to_owned()),
-                    };
-                    match entry {
+                Some(Piece::Damage { at, len, .. }) => {
+                    let why = format!("expected a record, found {len} bytes of something else");
+                    return Err(RecordingError::Damaged { at, why });
+                }
+                Some(Piece::Message(message)) => {
+                    self.at = message.at;
+                    match self.join.message(&message.header, &message.data) {
                         Ok(None) => {}
                         Ok(entry) => return Ok(entry),
-                        Err(why) => return Err(self.damaged(at, why)),
+                        Err(why) => return Err(RecordingError::Damaged { at: message.at, why }),
                     }
                 }
-                LinearReadEvent::Record { opcode: op::DATA_END, .. } => break,
-                LinearReadEvent::Record { .. } => {}
+                Some(Piece::Record { opcode: op::DATA_END, .. }) => break,
+                Some(Piece::Record { .. } | Piece::Chunk(_)) => {}
             }
         }
         self.ended = true;
         Ok(None)
     }
 
-    fn damaged(&self, at: u64, why: String) -> RecordingError {
-        let chunk = self.chunks.iter().rev().find(|chunk| chunk.at < at);
-        RecordingError::Damaged { at: chunk.map_or(at, |chunk| chunk.at), why }
-    }
-
-    fn go_to(&mut self, at: u64) -> Result<(), RecordingError> {
-        self.file.seek(SeekFrom::Start(at)).map_err(|source| RecordingError::Read { at, source })?;
+    fn go_to(&mut self, at: u64) {
+        self.walk.go_to(at);
         self.at = at;
         self.ended = false;
-        self.records = records();
         self.join.forget();
-        Ok(())
     }
 
     /// Walks over the records of the file, from head to head, without reading what is in the chunks.
@@ -327,16 +314,6 @@ pub(super) fn camera(metadata: &Metadata) -> Option<(CameraInfo, u16)> {
     });
     let channel = get("channel").parse().ok()?;
     Some((CameraInfo { name: get("name"), address: get("address"), labels }, channel))
-}
-
-/// A reader of records that begins anywhere and checks a chunk before it tells what is in it.
-fn records() -> LinearReader {
-    let options = LinearReaderOptions::default()
-        .with_skip_start_magic(true)
-        .with_skip_end_magic(true)
-        .with_prevalidate_chunk_crcs(true)
-        .with_record_length_limit(LONGEST_RECORD);
-    LinearReader::new_with_options(options)
 }
 
 /// Reads until the slice is full or the file ends.

@@ -112,6 +112,13 @@ impl<R: Read + Seek> Walk<R> {
         Ok(Self { from, len, at: 0, passing, inside: None, unpacked: None, channels, around })
     }
 
+    /// Continues with the record that begins here.
+    pub(super) fn go_to(&mut self, at: u64) {
+        self.at = at;
+        self.inside = None;
+        self.unpacked = None;
+    }
+
     /// Bytes of the file.
     pub(super) const fn len(&self) -> u64 {
         self.len
