@@ -17,7 +17,7 @@ use crate::source::{Incident, Outlets};
 
 /// Leads what a camera sends into a recording while there is one. Clones are the same switch.
 #[derive(Clone, Debug, Default)]
-pub struct Switch(Arc<Mutex<Option<Feed>>>);
+struct Switch(Arc<Mutex<Option<Feed>>>);
 
 impl Switch {
     /// What is to be called with every frame that is intact, and what with everything else that happens.

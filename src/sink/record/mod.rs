@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 pub use books::{CameraBooks, Health, Outcome, State};
-pub use deck::{Deck, DeckHealth, Switch};
+pub use deck::{Deck, DeckHealth};
 pub use error::RecordError;
 pub use limits::{Keep, LimitError, Split};
 pub use pace::{Pace, remaining};
