@@ -4,6 +4,8 @@
 
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
+mod recorded;
+
 use std::fmt::Debug;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use oaktap::overlay::colour;
 use oaktap::sim::{Reel, SimConfig, Simulator};
+use recorded::Recording;
 use serde_json::Value;
 
 /// How long anything may take on a busy machine.
@@ -58,6 +61,11 @@ impl Drop for Bench {
 impl Bench {
     /// `None` where the tools for it are missing.
     fn view(uris: &[String]) -> Option<Self> {
+        Self::run("view", uris)
+    }
+
+    /// Any command that opens a window.
+    fn run(command: &str, arguments: &[String]) -> Option<Self> {
         let missing: Vec<_> = [("Xvfb", "-help"), ("xdotool", "version"), ("import", "-version")]
             .into_iter()
             .filter(|(tool, ask)| {
@@ -81,8 +89,8 @@ impl Bench {
         let display = format!(":{}", number.trim());
         let folder = tempfile::tempdir().expect("a folder");
         let program = Command::new(env!("CARGO_BIN_EXE_oaktap"))
-            .arg("view")
-            .args(uris)
+            .arg(command)
+            .args(arguments)
             .current_dir(folder.path())
             .env("DISPLAY", &display)
             .env_remove("WAYLAND_DISPLAY")
@@ -391,4 +399,52 @@ fn a_key_begins_and_ends_a_recording() {
     all.iter().for_each(|path| {
         read(path);
     });
+}
+
+#[test]
+fn a_recording_is_paused_stepped_and_sought() {
+    const AMBER: [u8; 3] = [0xff, 0xb8, 0x3d];
+    // Eight seconds, in a window that shows it one to one.
+    let recording = Recording::new(&["size=480x264&format=GRAY8&boxes=0&records=on"], 200);
+    let path = recording.path().to_str().expect("a name").to_owned();
+    let Some(bench) = Bench::run("replay", &[path]) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (480, 264));
+    // Beside the words, and above the bar and the line.
+    let shows = |seen: &RgbImage, at: usize| {
+        let payload = recording.frames[0][at].payload();
+        (0..200).step_by(3).all(|y| (0..240).all(|x| seen.get_pixel(x, y).0[1] == payload[(y * 480 + x) as usize]))
+    };
+    // The scene begins again after some seconds, so several frames may look alike.
+    let which = |seen: &RgbImage| (0..200).filter(|at| shows(seen, *at)).collect::<Vec<_>>();
+    let bar = |seen: &RgbImage| count(seen, AMBER);
+    bench.key("space");
+    let mut last = None;
+    let paused = wait_for("a picture that stands still", || {
+        let now = bench.look();
+        let still = last.as_ref() == Some(&now) && bar(&now) > 30 && !which(&now).is_empty();
+        last = Some(now);
+        still.then(|| last.clone()).flatten()
+    });
+    let from = which(&paused);
+    assert!(from.iter().any(|at| *at < 60), "it was paused early: {from:?}");
+    bench.key("period");
+    let stepped = bench
+        .until("the next picture", |seen| *seen != paused && from.iter().any(|at| *at < 199 && shows(seen, at + 1)));
+    let from = which(&stepped);
+    bench.key("Right");
+    // Five seconds further are 125 frames.
+    let sought = bench.until("a picture five seconds on", |seen| {
+        bar(seen) > bar(&stepped) && from.iter().any(|at| *at < 75 && shows(seen, at + 125))
+    });
+    let from = which(&sought);
+    bench.key("Left");
+    bench.until("the picture before", |seen| from.iter().any(|at| *at >= 125 && shows(seen, at - 125)));
+    bench.key("bracketright");
+    bench.key("space");
+    // To the end, where it waits: the whole bar is filled.
+    let end = bench.until("the end", |seen| shows(seen, 199) && bar(seen) > bar(&sought));
+    assert!(end.dimensions() == (480, 264));
+    bench.key("q");
+    let (status, summary) = bench.end();
+    assert!(status.success(), "{status}: {summary}");
 }
