@@ -1,6 +1,6 @@
 //! When the frames of a recording are due, and who may change that: pause, step, seek, speed, loop.
 //!
-//! [`Pace`] decides and knows no clock; a [`Playback`] is one that its player and a window share.
+//! `Pace` decides and knows no clock; a [`Playback`] is one that its player and a window share.
 
 use std::fmt;
 use std::str::FromStr;
