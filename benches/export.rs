@@ -5,7 +5,6 @@
 //! least twice its speed with two processors. OpenCV's wheels have no H.264, so the script encodes MPEG-4 part 2, which
 //! is less work.
 
-#[allow(dead_code)] // The tests use the rest of it.
 #[path = "../tests/tape/mod.rs"]
 mod tape;
 
