@@ -185,9 +185,9 @@ fn dialects_and_records_come_back() {
             space[..n].copy_from_slice(&rest[..n]);
             rest = &rest[n..];
             if n == 0 {
-                decoder.finish()
+                decoder.finish();
             } else {
-                decoder.commit(n, Received { mono_ns: 1, unix_ns: 2 })
+                decoder.commit(n, Received { mono_ns: 1, unix_ns: 2 });
             }
             frames.extend(std::iter::from_fn(|| decoder.poll()).filter_map(|event| match event {
                 Event::Frame(frame) => Some(frame),

@@ -23,12 +23,12 @@ pub enum RecordError {
     #[error("old recordings can go from a folder only, and {} is a file", .0.display())]
     KeepsFolder(PathBuf),
     /// The system refuses a file or a folder.
-    #[error("{} cannot be written: {source}", path.display())]
+    #[error("{} cannot be written: {why}", path.display())]
     Io {
         /// Which one.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// No thread.
     #[error("no thread can be started: {0}")]

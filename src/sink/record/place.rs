@@ -51,7 +51,7 @@ pub(super) fn writable(folder: &Path) -> Result<(), RecordError> {
         rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)?;
         Ok(())
     });
-    possible.map_err(|source| RecordError::Io { path: folder.to_owned(), source })
+    possible.map_err(|why| RecordError::Io { path: folder.to_owned(), why })
 }
 
 /// A file that is being written, and what it will be called.
@@ -98,7 +98,7 @@ pub(super) fn create(
 ) -> Result<(Names, Disk), RecordError> {
     let refused = |path: &Path| {
         let path = path.to_owned();
-        move |source| RecordError::Io { path, source }
+        move |why| RecordError::Io { path, why }
     };
     std::fs::create_dir_all(folder).map_err(refused(folder))?;
     let wanted = match place {

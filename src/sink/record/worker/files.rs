@@ -57,7 +57,7 @@ impl Worker {
         let segment = Segment::new(names, disk, *compression, &self.infos, received.unix_ns);
         let mut segment = segment.map_err(|error| RecordError::Io {
             path: partial.clone(),
-            source: std::io::Error::other(segment::chain(&error)),
+            why: std::io::Error::other(segment::chain(&error)),
         })?;
         self.first = false;
         for (number, camera) in self.cameras.iter().enumerate() {
