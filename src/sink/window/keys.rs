@@ -147,10 +147,12 @@ impl InputCallback for Keyboard {
         self.repeating = pressed && self.down.contains(&key);
         if !pressed {
             self.down.retain(|down| *down != key);
-        } else if !self.repeating {
-            self.down.push(key);
-            self.ask(Action::of_key(key));
+            return;
         }
+        if !self.repeating {
+            self.down.push(key);
+        }
+        self.ask(Action::of_key(key));
     }
 }
 
