@@ -20,6 +20,7 @@ pub mod inspect;
 mod join;
 mod player;
 mod reader;
+mod record;
 pub mod recover;
 mod salvage;
 pub mod schema;

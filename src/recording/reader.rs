@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mcap::records::{Metadata, Record, op};
 
 use super::join::Join;
+use super::record;
 use super::schema::{Incident, Wire};
 use super::walk::{ChunkFound, Piece, Walk};
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
@@ -278,7 +279,7 @@ impl Reader {
                 op::METADATA if len <= LONGEST_METADATA => {
                     let mut data = vec![0; len as usize];
                     let n = read_all(&mut self.file, &mut data).map_err(failed)?;
-                    if let Ok(Record::Metadata(metadata)) = mcap::parse_record(opcode, &data[..n]) {
+                    if let Some(Record::Metadata(metadata)) = record::parse(opcode, &data[..n]) {
                         self.learn(metadata);
                     }
                 }

@@ -8,6 +8,7 @@ use mcap::records::{MessageHeader, Metadata, Record, op};
 use super::CameraInfo;
 use super::join::Join;
 use super::reader::{Entry, Recorded, camera};
+use super::record;
 use super::schema::Incident;
 use super::seal;
 use super::walk::{ChunkFound, MessageFound, Piece, Walk};
@@ -224,12 +225,12 @@ impl<R: Read + Seek> Salvage<R> {
     fn learn(&mut self, opcode: u8, data: &[u8]) {
         match opcode {
             op::CHANNEL => {
-                if let Ok(Record::Channel(channel)) = mcap::parse_record(opcode, data) {
+                if let Some(Record::Channel(channel)) = record::parse(opcode, data) {
                     self.topics.insert(channel.id, channel.topic);
                 }
             }
             op::METADATA => {
-                let Ok(Record::Metadata(metadata)) = mcap::parse_record(opcode, data) else { return };
+                let Some(Record::Metadata(metadata)) = record::parse(opcode, data) else { return };
                 if seal::metadata_damage(&metadata.name, &metadata.metadata).is_some() {
                     return;
                 }

@@ -16,6 +16,7 @@ use super::RecordingError;
 use super::annotations::annotations;
 use super::decode::Decoders;
 use super::reader::Recorded;
+use super::record;
 use super::salvage::{Found, Salvage};
 use super::seal;
 use crate::frame::{Frame, LabelMap};
@@ -184,8 +185,8 @@ impl Check {
         if opcode != op::METADATA {
             return;
         }
-        match mcap::parse_record(opcode, data) {
-            Ok(Record::Metadata(metadata)) => {
+        match record::parse(opcode, data) {
+            Some(Record::Metadata(metadata)) => {
                 // Other programs may add their own.
                 let ours = metadata.name.starts_with(super::writer::FILE_METADATA);
                 let damage = seal::metadata_damage(&metadata.name, &metadata.metadata).filter(|_| ours);

@@ -9,6 +9,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
 use super::reader::{LONGEST_METADATA, LONGEST_RECORD, RECORD_HEAD};
+use super::record;
 use super::unpack::unpack;
 use super::writer::{CAMERA_METADATA, CHANNELS};
 
@@ -210,11 +211,11 @@ impl<R: Read + Seek> Walk<R> {
             let offset = at - self.inside.map_or(0, |inside| inside.from).min(at);
             return Ok(Piece::Message(MessageFound { at, offset, trusted, header, data }));
         }
-        match mcap::parse_record(head.opcode, &data) {
-            Ok(Record::Channel(channel)) => {
+        match record::parse(head.opcode, &data) {
+            Some(Record::Channel(channel)) => {
                 self.channels.insert(channel.id);
             }
-            Ok(Record::Metadata(metadata)) if metadata.name.starts_with(CAMERA_METADATA) => {
+            Some(Record::Metadata(metadata)) if metadata.name.starts_with(CAMERA_METADATA) => {
                 if let Some(Ok(first)) = metadata.metadata.get("channel").map(|channel| channel.parse::<u16>()) {
                     self.channels.extend(first..first.saturating_add(CHANNELS));
                 }
@@ -299,30 +300,12 @@ impl<R: Read + Seek> Walk<R> {
             op::MESSAGE => fits && len >= MESSAGE_HEAD && self.expects(rest),
             // Somebody may have added some: never ours.
             op::ATTACHMENT => fits,
-            _ => match layout(opcode) {
-                Some(parts) if fits && len <= LONGEST_METADATA => self.agrees(data, len, parts)?,
-                _ => false,
-            },
+            _ if fits && len <= LONGEST_METADATA && record::is_known(opcode) => {
+                record::parse(opcode, &self.bytes(data, len as usize)?).is_some()
+            }
+            _ => false,
         };
         Ok(agrees.then_some(Head { opcode, data, end }))
-    }
-
-    /// Whether the parts of a record fill it exactly.
-    fn agrees(&mut self, data: u64, len: u64, parts: &[Part]) -> io::Result<bool> {
-        let mut at = 0;
-        for part in parts {
-            at += match part {
-                Part::Bytes(n) => *n,
-                Part::Counted => match u32_at(&self.bytes(data + at, size_of::<u32>())?, 0) {
-                    Some(n) => u64::from(n) + 4,
-                    None => return Ok(false),
-                },
-            };
-            if at > len {
-                return Ok(false);
-            }
-        }
-        Ok(at == len)
     }
 
     /// Whether a message that begins like this may be one of this file.
@@ -410,35 +393,6 @@ impl<R: Read + Seek> Walk<R> {
         bytes.truncate(filled);
         Ok(bytes)
     }
-}
-
-/// A part of a record.
-#[derive(Clone, Copy, Debug)]
-enum Part {
-    /// So many bytes.
-    Bytes(u64),
-    /// A text, list or map: a number of four bytes says how many follow.
-    Counted,
-}
-
-/// What a record consists of; `None` for those that do not exist, or are larger than the rest.
-fn layout(opcode: u8) -> Option<&'static [Part]> {
-    use Part::{Bytes, Counted};
-    Some(match opcode {
-        op::HEADER => &[Counted, Counted],
-        op::FOOTER => &[Bytes(20)],
-        op::SCHEMA => &[Bytes(2), Counted, Counted, Counted],
-        op::CHANNEL => &[Bytes(4), Counted, Counted, Counted],
-        op::MESSAGE_INDEX => &[Bytes(2), Counted],
-        op::CHUNK_INDEX => &[Bytes(32), Counted, Bytes(8), Counted, Bytes(16)],
-        op::ATTACHMENT_INDEX => &[Bytes(40), Counted, Counted],
-        op::STATISTICS => &[Bytes(42), Counted],
-        op::METADATA => &[Counted, Counted],
-        op::METADATA_INDEX => &[Bytes(16), Counted],
-        op::SUMMARY_OFFSET => &[Bytes(17)],
-        op::DATA_END => &[Bytes(4)],
-        _ => return None,
-    })
 }
 
 /// The lengths in the head of a chunk say the same thing three times.

@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 use mcap::records::{ChunkIndex, Footer, MetadataIndex, Record, Statistics, op};
 
+use super::super::record;
 use super::super::salvage::{Salvage, Slot};
 use super::super::walk::ChunkFound;
 use super::{Check, checksum};
@@ -60,21 +61,21 @@ impl Index {
         if inside {
             return; // Schemas and channels: the checksum of the chunk covers them.
         }
-        match mcap::parse_record(opcode, data) {
-            Ok(Record::MessageIndex(index)) => {
+        match record::parse(opcode, data) {
+            Some(Record::MessageIndex(index)) => {
                 let told = index.records.iter().map(|entry| (entry.log_time, entry.offset));
                 self.messages_told(at, data.len() as u64, index.channel_id, told, from.slots(), check);
                 return;
             }
-            Ok(Record::Metadata(metadata)) => {
+            Some(Record::Metadata(metadata)) => {
                 let length = HEAD + data.len() as u64;
                 self.metadata.push(MetadataIndex { offset: at, length, name: metadata.name });
             }
-            Ok(Record::DataEnd(end)) => self.data_end = Some((at, end.data_section_crc)),
-            Ok(Record::ChunkIndex(index)) => self.told_chunks.push((at, index)),
-            Ok(Record::MetadataIndex(index)) => self.told_metadata.push((at, index)),
-            Ok(Record::Statistics(statistics)) => self.statistics = Some((at, statistics)),
-            Ok(Record::Footer(footer)) => self.footer = Some((at, footer)),
+            Some(Record::DataEnd(end)) => self.data_end = Some((at, end.data_section_crc)),
+            Some(Record::ChunkIndex(index)) => self.told_chunks.push((at, index)),
+            Some(Record::MetadataIndex(index)) => self.told_metadata.push((at, index)),
+            Some(Record::Statistics(statistics)) => self.statistics = Some((at, statistics)),
+            Some(Record::Footer(footer)) => self.footer = Some((at, footer)),
             _ => {}
         }
         self.close(from.slots(), check);
