@@ -164,15 +164,21 @@ async fn several_cameras_keep_together() {
     let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
     let camera = |n: usize| FileSpec { camera: Some(format!("cam {n}")), ..spec(&recording) };
     let mut playing: Vec<_> = (0..3).map(|n| play(camera(n), options.clone())).collect();
+    let mut early = Vec::new();
     for (n, (session, frames)) in playing.iter_mut().enumerate() {
         ended(session).await;
         for (at, sent) in (0..).zip(&recording.frames[n]) {
             let (moment, frame) = frames.recv().await.expect("every frame");
             assert_eq!(identity(&frame), identity(sent));
-            // 40 ms from frame to frame and 10 ms from camera to camera, at twice the speed.
-            assert_eq!(moment.as_millis(), 20 * at + 5 * n as u128, "camera {n}, frame {at}");
+            // 40 ms from frame to frame and 10 ms from camera to camera, at twice the speed. What was due before the first
+            // of them was read comes at once.
+            if at > 0 {
+                early.push(20 * at + 5 * n as i64 - moment.as_millis() as i64);
+            }
         }
     }
+    // The one that is read first is on time, and the others with it.
+    assert!([0, 5, 10].contains(&early[0]) && early.iter().all(|by| *by == early[0]), "{early:?}");
     let (session, _) = play(spec(&recording), SessionOptions::default());
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("one must be named") };
     let text = error.to_string();
