@@ -285,6 +285,19 @@ fn foreign_records_are_told_and_cost_nothing() {
 }
 
 #[test]
+fn pixels_that_read_like_a_record_of_words_do_not_make_a_frame_torn() {
+    // A row of half floats between 50 and 114, as the simulator paints them: printable, and `@S` by chance.
+    let mut payload = pixels(9216, 1);
+    payload[4000..4032].copy_from_slice(b"@S W W W W W W W W W W W W W W W");
+    let mut bytes = img("1.5", "", &payload);
+    bytes.extend_from_slice(format!("{:32}", "IMU 5.29 -2.14 5.17 9.57").as_bytes());
+    bytes.extend(img("2.5", "", &payload));
+    let told = decode(&bytes);
+    assert!(told.confirmed.iter().all(|frame| frame.payload() == payload));
+    assert_eq!((told.confirmed.len(), told.withdrawn.len(), told.books.skipped), (2, 0, 32));
+}
+
+#[test]
 fn extension_records_speak_for_the_frame_that_follows() {
     let payload = pixels(300, 1);
     let lines = format!("{:32}{:32}{:32}", "@V 1 demo", "@L 12 wing nut", "@F 77 14025000");

@@ -99,7 +99,11 @@ pub(super) fn begins(bytes: &[u8], limits: &Limits) -> bool {
             }
             None => false,
         },
-        _ => matches!(line(start, limits), Line::Message(_) | Line::Detect { .. } | Line::Record(_)),
+        _ => match line(start, limits) {
+            Line::Message(_) | Line::Detect { .. } => true,
+            Line::Record(record) => !record.is_words_only(),
+            Line::More(_) | Line::TooLarge { .. } | Line::Nothing => false,
+        },
     }
 }
 

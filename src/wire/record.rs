@@ -41,6 +41,13 @@ pub enum Record {
     Foreign(String),
 }
 
+impl Record {
+    /// Whether any text would do for what it says: pixels look like that by chance, a gradient of half floats does.
+    pub(super) const fn is_words_only(&self) -> bool {
+        matches!(self, Self::DeviceId(_) | Self::Stream(_) | Self::Note(_) | Self::Foreign(_))
+    }
+}
+
 /// The record that a line is, if it is one of ours.
 pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
     if !line.iter().all(|byte| (b' '..=b'~').contains(byte)) {
