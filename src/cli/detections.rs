@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use clap::Args;
-use oaktap::frame::{Frame, PayloadKind};
+use oaktap::frame::{Frame, Named, PayloadKind};
 use oaktap::hub::{Policy, RecvTimeoutError, Taker, lane};
 use oaktap::overlay::Style;
 use oaktap::source::{Outlets, SourceSpec};
@@ -51,16 +51,8 @@ struct Line<'a> {
     sha256: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stale: bool,
-    detections: Vec<Seen<'a>>,
-}
-
-/// One box, as sent: not clamped. What is not a number is `null`.
-#[derive(Debug, Serialize)]
-struct Seen<'a> {
-    label: u32,
-    name: std::borrow::Cow<'a, str>,
-    confidence: f32,
-    bbox: [f32; 4],
+    /// As sent: not clamped.
+    detections: Vec<Named<'a>>,
 }
 
 /// Numbers the frames of all connections: it grows always, and a frame that was withdrawn or dropped leaves a gap.
@@ -119,12 +111,7 @@ fn print(live: &Live, taker: Taker<Arc<Frame>>, args: &DetectionsArgs, style: &S
 
 fn describe<'a>(frame: &'a Frame, seq: u64, style: &'a Style, hash: bool) -> Line<'a> {
     let names = style.names(frame.labels.as_deref());
-    let seen = frame.detections.iter().filter(|detection| style.shows(detection, names)).map(|detection| Seen {
-        label: detection.label,
-        name: names.title(detection.label),
-        confidence: detection.confidence,
-        bbox: [detection.bbox.xmin, detection.bbox.ymin, detection.bbox.xmax, detection.bbox.ymax],
-    });
+    let shown = frame.detections.iter().filter(|detection| style.shows(detection, names));
     Line {
         seq,
         camera_seq: frame.camera_seq,
@@ -141,7 +128,7 @@ fn describe<'a>(frame: &'a Frame, seq: u64, style: &'a Style, hash: bool) -> Lin
         bytes: frame.payload().len(),
         sha256: hash.then(|| Sha256::digest(frame.payload()).iter().map(|byte| format!("{byte:02x}")).collect()),
         stale: frame.stale,
-        detections: seen.collect(),
+        detections: shown.map(|detection| detection.named(names)).collect(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::ExportError;
 use super::frames::{Camera, Shot};
 use super::place::NewFile;
 use super::table::Table;
-use crate::frame::LabelMap;
+use crate::frame::{LabelMap, Named};
 
 /// One detection: a row of CSV and Parquet. The names are those of the columns.
 #[derive(Debug, Serialize)]
@@ -47,15 +47,7 @@ struct Line<'a> {
     time_utc_ns: i64,
     width: Option<u32>,
     height: Option<u32>,
-    detections: Vec<Seen<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Seen<'a> {
-    label: u32,
-    name: Cow<'a, str>,
-    confidence: f32,
-    bbox: [f32; 4],
+    detections: Vec<Named<'a>>,
 }
 
 /// The rows of a frame.
@@ -81,12 +73,6 @@ fn rows<'a>(shot: &'a Shot, camera: &'a Camera, names: &'a LabelMap) -> impl Ite
 
 fn line<'a>(shot: &'a Shot, camera: &'a Camera, names: &'a LabelMap) -> Line<'a> {
     let frame = &*shot.frame;
-    let seen = shot.seen.iter().map(|detection| Seen {
-        label: detection.label,
-        name: names.title(detection.label),
-        confidence: detection.confidence,
-        bbox: [detection.bbox.xmin, detection.bbox.ymin, detection.bbox.xmax, detection.bbox.ymax],
-    });
     Line {
         camera: &camera.name,
         sequence: shot.sequence,
@@ -96,7 +82,7 @@ fn line<'a>(shot: &'a Shot, camera: &'a Camera, names: &'a LabelMap) -> Line<'a>
         time_utc_ns: shot.taken_ns,
         width: frame.geometry.map(|geometry| geometry.width),
         height: frame.geometry.map(|geometry| geometry.height),
-        detections: seen.collect(),
+        detections: shot.seen.iter().map(|detection| detection.named(names)).collect(),
     }
 }
 

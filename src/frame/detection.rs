@@ -15,6 +15,25 @@ pub struct Detection {
     pub bbox: BBox,
 }
 
+impl Detection {
+    /// With the name of its label.
+    #[must_use]
+    pub fn named<'a>(&self, names: &'a LabelMap) -> Named<'a> {
+        let BBox { xmin, ymin, xmax, ymax } = self.bbox;
+        let name = names.title(self.label);
+        Named { label: self.label, name, confidence: self.confidence, bbox: [xmin, ymin, xmax, ymax] }
+    }
+}
+
+/// A [`Detection`] as JSON has it for people: with a name, and the corners in a row. What is not a number is `null`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Named<'a> {
+    label: u32,
+    name: Cow<'a, str>,
+    confidence: f32,
+    bbox: [f32; 4],
+}
+
 /// A box in parts of the picture: 0 is the left or upper edge, 1 the right or lower one.
 ///
 /// As sent: not clamped, not ordered, and possibly `NaN` (wire.md section 2.1).

@@ -12,7 +12,7 @@ pub mod time;
 
 use std::sync::Arc;
 
-pub use detection::{BBox, Detection, LabelMap};
+pub use detection::{BBox, Detection, LabelMap, Named};
 pub use inference::{Interpreter, Overrides};
 pub use picture::Picture;
 pub use pixel::{Geometry, GeometryError, PixelFormat};

@@ -1,6 +1,5 @@
 //! One picture -> a PNG file, and a JSON file beside it with what the camera said.
 
-use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use serde::Serialize;
 
 use super::names::{self, Moment};
 use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Interpreter, LabelMap, Picture};
+use crate::frame::{Dialect, Frame, Interpreter, LabelMap, Named, Picture};
 
 /// Where snapshots go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,15 +96,7 @@ struct Sidecar<'a> {
     bytes: usize,
     /// Sat in the camera's queue before we connected.
     stale: bool,
-    detections: Vec<Seen<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Seen<'a> {
-    label: u32,
-    name: Cow<'a, str>,
-    confidence: f32,
-    bbox: [f32; 4],
+    detections: Vec<Named<'a>>,
 }
 
 /// What is written beside a picture.
@@ -241,16 +232,7 @@ fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
         header: String::from_utf8_lossy(&frame.header).into_owned(),
         bytes: frame.payload().len(),
         stale: frame.stale,
-        detections: frame
-            .detections
-            .iter()
-            .map(|detection| Seen {
-                label: detection.label,
-                name: about.names.title(detection.label),
-                confidence: detection.confidence,
-                bbox: [detection.bbox.xmin, detection.bbox.ymin, detection.bbox.xmax, detection.bbox.ymax],
-            })
-            .collect(),
+        detections: frame.detections.iter().map(|detection| detection.named(about.names)).collect(),
     };
     let mut json = serde_json::to_vec_pretty(&sidecar).expect("plain values and strings can always be written");
     json.push(b'\n');
