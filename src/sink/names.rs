@@ -1,6 +1,7 @@
 //! Names of files: from the time, and from what people call their cameras.
 
 use std::fmt;
+use std::path::Path;
 
 /// A moment in UTC, as it stands in names of files: sorts by time, and every file system takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,11 @@ pub(super) fn of_camera(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '-' }).collect();
     name.trim_matches(['-', '.']).to_owned()
+}
+
+/// Whether a person who names this path means a file, because of how it ends; a folder can be called anything.
+pub(super) fn is_file(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) && !path.is_dir()
 }
 
 /// Year, month and day of so many days after 1970-01-01, in the Gregorian calendar.

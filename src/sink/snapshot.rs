@@ -25,8 +25,7 @@ impl Place {
     /// What a person means who names this path: a file when it ends in `.png`, a folder otherwise.
     #[must_use]
     pub fn named(path: PathBuf) -> Self {
-        let is_png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-        if is_png && !path.is_dir() { Self::File(path) } else { Self::Folder(path) }
+        if names::is_file(&path, "png") { Self::File(path) } else { Self::Folder(path) }
     }
 }
 

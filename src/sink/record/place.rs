@@ -24,8 +24,7 @@ impl Place {
     /// What a person means who names this path: a file when it ends in `.mcap`, a folder otherwise.
     #[must_use]
     pub fn named(path: PathBuf) -> Self {
-        let is_mcap = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mcap"));
-        if is_mcap && !path.is_dir() { Self::File(path) } else { Self::Folder(path) }
+        if names::is_file(&path, "mcap") { Self::File(path) } else { Self::Folder(path) }
     }
 
     /// The folder in which files of these cameras are.
