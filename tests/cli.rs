@@ -1,6 +1,8 @@
 //! The real program: exit codes, what goes to which stream, and how it ends.
 #![cfg(feature = "cli")]
 
+mod program;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,18 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use oaktap::sim::{SimConfig, Stream};
-
-fn oaktap(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oaktap"));
-    command.args(args).env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null());
-    command
-}
-
-fn run(args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = oaktap(args).output().expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
-    (status.code().expect("it was not killed"), text(stdout), text(stderr))
-}
+use program::{oaktap, run};
 
 /// A simulator in a process of its own. Killed when it is dropped, if it still lives.
 struct Simulator {

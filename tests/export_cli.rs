@@ -1,19 +1,15 @@
 //! `oaktap export`: what it says, and how it ends.
 
+mod program;
 mod tape;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use oaktap::recording::Compression;
 use serde_json::Value;
 
-fn oaktap(arguments: &[&str], files: &[&Path]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oaktap"));
-    let Output { status, stdout, stderr } =
-        command.arg("export").args(files).args(arguments).output().expect("the program runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (status.code().expect("an exit code"), text(stdout), text(stderr))
+fn export(arguments: &[&str], file: &Path) -> (i32, String, String) {
+    program::run(&[&["export", file.to_str().expect("UTF-8")], arguments].concat())
 }
 
 fn recording(folder: &Path, config: &str, frames: usize) -> std::path::PathBuf {
@@ -28,14 +24,14 @@ fn the_books_are_told() {
     let file = recording(folder.path(), "size=96x64&records=on", 20);
     let out = folder.path().join("png");
     let out = out.to_str().expect("UTF-8");
-    let (code, stdout, stderr) = oaktap(&["-o", out, "--to", "png", "--every", "4", "--until", "400ms"], &[&file]);
+    let (code, stdout, stderr) = export(&["-o", out, "--to", "png", "--every", "4", "--until", "400ms"], &file);
     assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
     assert!(stderr.contains("4 of 20 frames read, 12 detections, 4 files"), "{stderr}");
     assert!(stderr.contains("4 frames left out: outside of --from and --until"), "{stderr}");
     assert!(stderr.contains("12 frames left out: between those that --every chose"), "{stderr}");
 
     let out = folder.path().join("a.csv");
-    let (code, stdout, _) = oaktap(&["-o", out.to_str().unwrap(), "--to", "CSV", "--json"], &[&file]);
+    let (code, stdout, _) = export(&["-o", out.to_str().unwrap(), "--to", "CSV", "--json"], &file);
     let summary: Value = serde_json::from_str(&stdout).expect("a line of JSON");
     let summary = &summary["summary"];
     assert_eq!((code, &summary["command"], &summary["format"]), (0, &Value::from("export"), &Value::from("csv")));
@@ -47,7 +43,7 @@ fn what_is_missing_is_told_and_ends_with_3() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&format=H264", 5);
     let out = folder.path().join("png");
-    let (code, _, stderr) = oaktap(&["-o", out.to_str().unwrap(), "--to", "png"], &[&file]);
+    let (code, _, stderr) = export(&["-o", out.to_str().unwrap(), "--to", "png"], &file);
     assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("5 frames of front not exported, video that is not decoded here"), "{stderr}");
 }
@@ -66,16 +62,16 @@ fn what_makes_no_sense_is_refused() {
         &["--to", "csv", "--min-confidence", "60"],
         &[],
     ] {
-        let (code, stdout, stderr) = oaktap(&[&["-o", out], wrong].concat(), &[&file]);
+        let (code, stdout, stderr) = export(&[&["-o", out], wrong].concat(), &file);
         assert_eq!((code, stdout.as_str()), (2, ""), "{wrong:?}: {stderr}");
         assert!(stderr.starts_with("error: "), "{stderr}");
     }
-    let (code, _, stderr) = oaktap(&["-o", out, "--to", "csv", "--camera", "back"], &[&file]);
+    let (code, _, stderr) = export(&["-o", out, "--to", "csv", "--camera", "back"], &file);
     assert_eq!(code, 1);
     assert!(stderr.contains("no camera is called `back`: expected one of front"), "{stderr}");
     assert!(!Path::new(out).exists());
     std::fs::write(out, "mine").unwrap();
-    let (code, _, stderr) = oaktap(&["-o", out, "--to", "csv"], &[&file]);
+    let (code, _, stderr) = export(&["-o", out, "--to", "csv"], &file);
     assert_eq!(code, 1);
     assert!(stderr.contains("is there already") && stderr.contains("help: name another place"), "{stderr}");
     assert_eq!(std::fs::read(out).unwrap(), b"mine");

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "cli")]
 
+mod program;
 mod tape;
 
 use std::fs::{self, File, OpenOptions};
@@ -14,6 +15,7 @@ use oaktap::recording::recover::{RecoverError, recover, usual_name};
 use oaktap::recording::schema::Incident;
 use oaktap::recording::verify::verify;
 use oaktap::recording::{CameraInfo, ClockModel, Compression, Entry, Reader, RecordingError, SegmentWriter};
+use program::run;
 use sha2::{Digest as _, Sha256};
 
 /// Reproducible numbers.
@@ -344,29 +346,22 @@ fn what_is_no_recording_is_refused() {
     assert!(matches!(recover(&folder.path().join("none"), &out), Err(RecoverError::Recording(_))));
 }
 
-fn oaktap(args: &[&str]) -> (i32, String, String) {
-    let run = std::process::Command::new(env!("CARGO_BIN_EXE_oaktap")).args(args).env("NO_COLOR", "1").output();
-    let run = run.expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
-    (run.status.code().expect("it was not killed"), text(run.stdout), text(run.stderr))
-}
-
 /// The program, on a file that is whole, and on the same one when it is torn.
 #[test]
 fn the_program_inspects_verifies_and_recovers() {
     let bench = Bench::new(Compression::None, 9);
     let folder = bench.path.parent().unwrap();
     let path = bench.path.to_str().unwrap();
-    let (code, out, _) = oaktap(&["inspect", path]);
+    let (code, out, _) = run(&["inspect", path]);
     assert_eq!(code, 0);
     for told in
         ["door", "9 in 0.200 s from 2026-09-21T", "40.00 frames/s", "BGR888p 16x16 (9); 768 bytes", "1 arrived damaged"]
     {
         assert!(out.contains(told), "{told}: {out}");
     }
-    assert_eq!(oaktap(&["verify", path]).0, 0);
+    assert_eq!(run(&["verify", path]).0, 0);
     let plot = folder.join("plot.svg");
-    let (code, out, _) = oaktap(&["inspect", "--json", "--plot", plot.to_str().unwrap(), folder.to_str().unwrap()]);
+    let (code, out, _) = run(&["inspect", "--json", "--plot", plot.to_str().unwrap(), folder.to_str().unwrap()]);
     let document: serde_json::Value = serde_json::from_str(&out).expect("one document");
     assert_eq!((code, document["summary"]["files"][0]["cameras"][1]["frames"].as_u64()), (0, Some(9)));
     assert!(fs::read_to_string(&plot).unwrap().contains("9 frames, 0 missing, 18 boxes"));
@@ -374,23 +369,23 @@ fn the_program_inspects_verifies_and_recovers() {
     let torn = folder.join("torn.mcap.partial");
     fs::write(&torn, &bench.bytes[..bench.chunks[2].1 as usize + 7]).unwrap();
     let torn = torn.to_str().unwrap();
-    let (code, out, _) = oaktap(&["inspect", torn]);
+    let (code, out, _) = run(&["inspect", torn]);
     assert!(code == 3 && out.contains("torn"), "{code}: {out}");
-    let (code, out, error) = oaktap(&["verify", torn]);
+    let (code, out, error) = run(&["verify", torn]);
     assert!(code == 1 && out.contains("it was not finished") && error.contains("oaktap recover"), "{out}{error}");
-    let (code, out, _) = oaktap(&["recover", torn]);
+    let (code, out, _) = run(&["recover", torn]);
     assert!(code == 3 && out.starts_with("12 frames saved in ") && out.contains("7 bytes could not"), "{code}: {out}");
     let saved = folder.join("torn.recovered.mcap");
-    assert_eq!(oaktap(&["verify", saved.to_str().unwrap()]).0, 0);
-    let (code, _, error) = oaktap(&["recover", torn]);
+    assert_eq!(run(&["verify", saved.to_str().unwrap()]).0, 0);
+    let (code, _, error) = run(&["recover", torn]);
     assert!(code == 1 && error.contains("nothing is overwritten"), "{code}: {error}");
     let elsewhere = folder.join("elsewhere.mcap");
-    let (code, out, _) = oaktap(&["recover", "--json", path, "-o", elsewhere.to_str().unwrap()]);
+    let (code, out, _) = run(&["recover", "--json", path, "-o", elsewhere.to_str().unwrap()]);
     let document: serde_json::Value = serde_json::from_str(&out).expect("one document");
     assert_eq!((code, document["summary"]["frames"].as_u64()), (0, Some(18)));
     fs::write(&elsewhere, b"nothing").unwrap();
     for command in ["inspect", "verify", "recover"] {
-        let (code, _, error) = oaktap(&[command, elsewhere.to_str().unwrap()]);
+        let (code, _, error) = run(&[command, elsewhere.to_str().unwrap()]);
         assert!(code == 1 && error.starts_with("error: "), "{command} {code}: {error}");
     }
 }

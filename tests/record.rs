@@ -1,30 +1,21 @@
 //! `oaktap record`, the real program: what is in its files, how it ends, and what it says is missing.
 #![cfg(feature = "cli")]
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use oaktap::recording::{Entry, Reader};
 use oaktap::sim::{SimConfig, Stream};
+use program::{oaktap, run};
 use serde_json::Value;
 
 /// Longer than anything takes on a busy machine: reaching it is a failure.
 const AGES: Duration = Duration::from_secs(60);
-
-fn oaktap(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oaktap"));
-    command.args(args).env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null());
-    command
-}
-
-fn run(args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = oaktap(args).output().expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
-    (status.code().expect("it was not killed"), text(stdout), text(stderr))
-}
 
 /// Records with `--json`: the exit code, the summary, and what was said.
 fn record(args: &[&str]) -> (i32, Value, String) {

@@ -1,6 +1,7 @@
 //! A recording plays the camera on the wire, and nobody can tell.
 #![cfg(feature = "cli")]
 
+mod program;
 mod recorded;
 mod seed_document;
 
@@ -171,25 +172,19 @@ fn without_a_loop_it_is_over_once_somebody_has_seen_it_all() {
     assert!((20..=40).contains(&served.frames) && served.abandoned <= 1, "{served:?}");
 }
 
-fn oaktap(arguments: &[&str]) -> std::process::Command {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_oaktap"));
-    command.args(arguments);
-    command
-}
-
 /// The program itself: recorded, served, recorded again, verified.
 #[test]
 fn the_program_records_what_it_serves() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let run = |arguments: &[&str]| {
-        let output = oaktap(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        let (code, out, said) = program::run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {said}");
+        out
     };
     let (first, second) = (file("first.mcap"), file("second.mcap"));
     run(&["record", "sim:?size=64x48&fps=200", "sim:?size=64x48&fps=200&seed=2", "-o", &first, "--frames", "100"]);
-    let mut server = oaktap(&["replay", &first, "--serve", "127.0.0.1:0", "--speed", "max"])
+    let mut server = program::oaktap(&["replay", &first, "--serve", "127.0.0.1:0", "--speed", "max"])
         .stderr(std::process::Stdio::piped())
         .spawn()
         .map(Process)
@@ -241,27 +236,24 @@ fn the_program_records_what_it_serves() {
 fn a_replay_without_a_window_ends_and_says_what_it_played() {
     let recording = Recording::new(&["size=64x48", "size=64x48&seed=2"], 30);
     let path = recording.path().to_str().unwrap().to_owned();
-    let run = |more: &[&str]| {
-        let output = oaktap(&["replay", &path]).args(more).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
-    };
+    let run = |more: &[&str]| program::run(&[&["replay", &path], more].concat());
     let (code, out, said) = run(&["--no-window", "--speed", "max", "--json"]);
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, 0, "{said}");
     let summary: serde_json::Value = serde_json::from_str(&out).unwrap();
     let cameras = summary["summary"]["cameras"].as_array().unwrap();
     assert_eq!(cameras.iter().map(|camera| camera["frames"]["confirmed"].as_u64()).collect::<Vec<_>>(), [Some(30); 2]);
     let (code, _, said) = run(&["--no-window", "--camera", "cam 1", "--speed", "max"]);
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, 0, "{said}");
     assert!(said.contains("cam 1") && !said.contains("cam 0"), "{said}");
     let (code, _, said) = run(&["--camera", "cam 7"]);
-    assert_eq!(code, Some(2));
+    assert_eq!(code, 2);
     assert!(said.contains("no camera `cam 7` is in this recording; there is cam 0, cam 1"), "{said}");
     let (code, _, said) = run(&["--speed", "0"]);
-    assert_eq!(code, Some(2));
+    assert_eq!(code, 2);
     assert!(said.contains("expected 0.001 to 1000 times, or max"), "{said}");
     let taken = listener();
     let (code, _, said) = run(&["--camera", "cam 1", "--serve", &taken.local_addr().unwrap().to_string()]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, 1);
     assert!(said.contains("cannot be listened at") && said.contains("--serve 127.0.0.1:0 takes a free one"), "{said}");
 }
 

@@ -1,0 +1,16 @@
+//! The real program, with nobody at its keyboard and a terminal that is always the same.
+
+use std::process::{Command, Output, Stdio};
+
+pub(crate) fn oaktap(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oaktap"));
+    command.args(args).env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end: the exit code, what it printed, and what it said on standard error.
+pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = oaktap(args).output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+    (status.code().expect("it was not killed"), text(stdout), text(stderr))
+}
