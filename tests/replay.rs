@@ -1,7 +1,7 @@
 //! Recordings are played again: as a source, in a view, and on the wire.
 #![cfg(feature = "cli")]
 
-mod recorded;
+mod tape;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -15,7 +15,7 @@ use oaktap::overlay::Style;
 use oaktap::sink::snapshot::Place;
 use oaktap::source::{FileSpec, Outlets, Playback, Session, SessionOptions, SessionState, SourceSpec, Speed};
 use oaktap::view::{Intact, Parts, View};
-use recorded::{BEGIN_NS, MS, Recording};
+use tape::{MS, Recording, START_NS};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
@@ -59,7 +59,7 @@ async fn ended(session: &Session) -> SessionState {
 /// The next frame: frame times from the beginning of the recording at which it had arrived.
 async fn next(frames: &mut UnboundedReceiver<(Duration, Arc<Frame>)>) -> i64 {
     let (_, frame) = frames.recv().await.expect("a frame");
-    (frame.received.unix_ns - BEGIN_NS) / MS / 40
+    (frame.received.unix_ns - START_NS) / MS / 40
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +92,7 @@ async fn pause_step_and_seek() {
     playback.pause(true);
     tokio::time::sleep(AGES).await;
     assert!(frames.try_recv().is_err(), "it stands still");
-    assert_eq!(playback.standing().position_ns, Some(BEGIN_NS + 9 * 40 * MS));
+    assert_eq!(playback.standing().position_ns, Some(START_NS + 9 * 40 * MS));
 
     playback.step();
     assert_eq!(next(&mut frames).await, 10);
@@ -103,9 +103,9 @@ async fn pause_step_and_seek() {
     assert!(frames.try_recv().is_err());
 
     let (first, last) = playback.standing().span_ns.expect("the file says it");
-    assert_eq!((first, last), (BEGIN_NS, BEGIN_NS + 99 * 40 * MS));
+    assert_eq!((first, last), (START_NS, START_NS + 99 * 40 * MS));
     // Between two frames, and in the middle of a chunk.
-    playback.seek(BEGIN_NS + 62 * 40 * MS - 1);
+    playback.seek(START_NS + 62 * 40 * MS - 1);
     assert_eq!(next(&mut frames).await, 62);
     playback.seek_by(-50 * 40 * MS);
     assert_eq!(next(&mut frames).await, 12);
@@ -116,7 +116,7 @@ async fn pause_step_and_seek() {
     tokio::time::sleep(AGES).await;
     assert!(frames.try_recv().is_err());
 
-    playback.seek(BEGIN_NS + 90 * 40 * MS);
+    playback.seek(START_NS + 90 * 40 * MS);
     playback.pause(false);
     for at in 90..100 {
         assert_eq!(next(&mut frames).await, at);
@@ -151,7 +151,7 @@ async fn a_held_playback_waits_at_the_end() {
     }
     tokio::time::sleep(AGES).await;
     assert!(playback.standing().ended && !session.ended());
-    playback.seek(BEGIN_NS + 5 * 40 * MS);
+    playback.seek(START_NS + 5 * 40 * MS);
     assert_eq!([next(&mut frames).await, next(&mut frames).await], [5, 6]);
     session.stop();
     ended(&session).await;
@@ -286,7 +286,7 @@ fn a_paused_view_shows_what_was_stepped_to() {
             playback.step();
             expect(at);
         }
-        playback.seek(BEGIN_NS + 25 * 40 * MS);
+        playback.seek(START_NS + 25 * 40 * MS);
         expect(25);
         playback.seek_by(-20 * 40 * MS);
         expect(5);

@@ -2,8 +2,8 @@
 #![cfg(feature = "cli")]
 
 mod program;
-mod recorded;
 mod seed_document;
+mod tape;
 
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -16,8 +16,8 @@ use oaktap::recording::RecordingServer;
 use oaktap::sim::{SimConfig, Simulator};
 use oaktap::source::{Outlets, Session, SessionOptions, Speed, Timeouts};
 use oaktap::wire::encode;
-use recorded::Recording;
 use seed_document::Process;
+use tape::Recording;
 
 /// Longer than anything takes on a busy machine: reaching it is a failure.
 const AGES: Duration = Duration::from_secs(60);

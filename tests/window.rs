@@ -4,7 +4,7 @@
 
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
-mod recorded;
+mod tape;
 
 use std::fmt::Debug;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use oaktap::overlay::colour;
 use oaktap::sim::{Reel, SimConfig, Simulator};
-use recorded::Recording;
 use serde_json::Value;
+use tape::Recording;
 
 /// How long anything may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use oaktap::frame::{Frame, Interpreter, Pool, Received};
@@ -16,17 +16,24 @@ use oaktap::wire::{Decoder, Event, Limits};
 pub(crate) const START_NS: i64 = 1_790_000_000_000_000_000;
 /// From its exposure to its arrival.
 pub(crate) const DELAY_NS: i64 = 5_000_000;
+pub(crate) const MS: i64 = 1_000_000;
 
 /// The first frames of a simulated camera, a frame time apart (40 a second unless the configuration says more).
 pub(crate) fn frames(config: &str, count: usize) -> Vec<Arc<Frame>> {
     let config: SimConfig = config.parse().expect("a configuration");
-    let mut stream = Stream::new(&config).expect("a camera");
+    let step_ns = (1e9 / if config.fps == 0.0 { 40.0 } else { config.fps }) as i64;
+    arriving(&config, count, |number| step_ns * number)
+}
+
+/// The first frames of a simulated camera, each so long after [`START_NS`] as is said of its number.
+fn arriving(config: &SimConfig, count: usize, after_ns: impl Fn(i64) -> i64) -> Vec<Arc<Frame>> {
+    let mut stream = Stream::new(config).expect("a camera");
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
     let mut frames: Vec<Arc<Frame>> = Vec::new();
     while frames.len() < count {
         let bytes = stream.turn().bytes();
-        let step_ns = (1e9 / if config.fps == 0.0 { 40.0 } else { config.fps }) as i64 * frames.len() as i64;
-        let received = Received { mono_ns: 1 + step_ns as u64, unix_ns: START_NS + step_ns };
+        let after_ns = after_ns(frames.len() as i64);
+        let received = Received { mono_ns: 1 + after_ns as u64, unix_ns: START_NS + after_ns };
         let mut part = &bytes[..];
         while !part.is_empty() {
             let space = decoder.space();
@@ -69,4 +76,47 @@ pub(crate) fn write<F: AsRef<Frame>>(path: &Path, compression: Compression, came
         }
     }
     writer.finish(&[]).expect("room");
+}
+
+/// A recording in a folder of its own.
+pub(crate) struct Recording {
+    pub(crate) folder: tempfile::TempDir,
+    /// What was written of each camera.
+    pub(crate) frames: Vec<Vec<Arc<Frame>>>,
+}
+
+impl Recording {
+    /// Of simulated cameras, 40 ms from frame to frame and 10 ms from camera to camera.
+    pub(crate) fn new(configs: &[&str], frames: usize) -> Self {
+        let camera = |(camera, config): (i64, &&str)| {
+            let config = config.parse().expect("a configuration");
+            arriving(&config, frames, |number| (10 * camera + 40 * number) * MS)
+        };
+        Self::of((0..).zip(configs).map(camera).collect())
+    }
+
+    /// Of these frames of each camera, as they arrived.
+    pub(crate) fn of(frames: Vec<Vec<Arc<Frame>>>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |n: usize| CameraInfo { name: format!("cam {n}"), ..CameraInfo::default() };
+        let cameras: Vec<_> = (0..frames.len()).map(name).collect();
+        let file = File::create(folder.path().join("a.mcap")).unwrap();
+        let mut writer = SegmentWriter::new(file, Compression::None, &cameras, START_NS).unwrap();
+        for at in 0..frames.iter().map(Vec::len).max().unwrap_or(0) {
+            for (camera, frames) in frames.iter().enumerate() {
+                if let Some(frame) = frames.get(at) {
+                    writer.frame(camera, frame, frame.received.unix_ns).unwrap();
+                }
+            }
+            if at % 5 == 4 {
+                writer.flush().unwrap();
+            }
+        }
+        writer.finish(&[]).unwrap();
+        Self { folder, frames }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("a.mcap")
+    }
 }
