@@ -5,7 +5,6 @@
 //! others. The ratios are those of performance.md, "To reach" 2 and 5.
 
 mod live;
-#[allow(dead_code)] // The tests use the rest of it.
 #[path = "../tests/seed_document/mod.rs"]
 mod seed_document;
 

@@ -2,13 +2,11 @@
 
 mod seed_document;
 
-use std::io::Write;
 use std::net::TcpListener;
 
 use oaktap::frame::{Detection, LabelMap};
 use oaktap::sim::{SimConfig, Simulator, Stream};
 use oaktap::wire::encode;
-use seed_document::Process;
 use sha2::{Digest, Sha256};
 
 const PROGRAM: &str = "receive and visualize detections";
@@ -49,21 +47,13 @@ fn the_hosts_own_program_sees_what_the_simulator_sends() {
         let config: SimConfig = text.parse().expect(text);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let simulator = Simulator::start(listener, &config).expect(text);
-        let mut process = seed_document::python("host.py")
-            .args([simulator.local_addr().port().to_string(), FRAMES.to_string()])
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .map(Process)
-            .expect("python3 starts");
-        process.0.stdin.take().expect("a pipe").write_all(program.as_bytes()).expect("Python reads the program");
-        let output = std::io::read_to_string(process.0.stdout.take().expect("a pipe")).expect("text");
-        assert!(process.0.wait().expect("it ends").success());
+        let lines = seed_document::seen_by_the_host(&program, simulator.local_addr().port(), FRAMES);
         assert_eq!(simulator.stop().connections, 1);
 
         let names = seed_names(&program);
         let mut stream = Stream::new(&config).expect(text);
         let mut shown = 0;
-        for line in output.lines() {
+        for line in &lines {
             let seen: serde_json::Value = serde_json::from_str(line).expect("JSON");
             let truth = loop {
                 let turn = stream.turn();

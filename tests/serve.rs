@@ -5,7 +5,7 @@ mod program;
 mod seed_document;
 mod tape;
 
-use std::io::{BufRead as _, Read as _, Write as _};
+use std::io::{BufRead as _, Read as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -257,32 +257,18 @@ fn a_replay_without_a_window_ends_and_says_what_it_played() {
     assert!(said.contains("cannot be listened at") && said.contains("--serve 127.0.0.1:0 takes a free one"), "{said}");
 }
 
-/// The lines that the host's own program prints of a camera at that port.
-fn seen_by_the_host(program: &str, port: u16, frames: usize) -> Vec<String> {
-    let mut process = seed_document::python("host.py")
-        .args([port.to_string(), frames.to_string()])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .map(Process)
-        .expect("python3 starts");
-    process.0.stdin.take().expect("a pipe").write_all(program.as_bytes()).expect("Python reads the program");
-    let output = std::io::read_to_string(process.0.stdout.take().expect("a pipe")).expect("text");
-    assert!(process.0.wait().expect("it ends").success());
-    output.lines().map(str::to_owned).collect()
-}
-
 #[test]
 fn the_hosts_own_program_cannot_tell_it_from_the_camera() {
     let Some(program) = seed_document::program("receive and visualize detections") else { return };
     let config = "fps=0&boxes=4";
     let simulator = Simulator::start(listener(), &config.parse::<SimConfig>().unwrap()).unwrap();
-    let camera = seen_by_the_host(&program, simulator.local_addr().port(), 100);
+    let camera = seed_document::seen_by_the_host(&program, simulator.local_addr().port(), 100);
     drop(simulator);
     assert_eq!(camera.len(), 100);
     let recording = Recording::new(&[config], 110);
     // As fast as it takes them, and a good deal faster than they came.
     for speed in [Speed::Max, Speed::Times(8.0)] {
         let server = RecordingServer::start(listener(), &recording.path(), 0, speed, false).unwrap();
-        assert_eq!(seen_by_the_host(&program, server.local_addr().port(), 100), camera, "{speed}");
+        assert_eq!(seed_document::seen_by_the_host(&program, server.local_addr().port(), 100), camera, "{speed}");
     }
 }

@@ -1,5 +1,9 @@
 //! The programs in the standalone page, taken out of it when a test runs. They are not ours, so they are not here.
 
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -32,6 +36,20 @@ pub(crate) fn python(script: &str) -> Command {
     command.arg("-u").arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
+}
+
+/// The lines that the host's own program prints of a camera at that port.
+pub(crate) fn seen_by_the_host(program: &str, port: u16, frames: usize) -> Vec<String> {
+    let mut process = python("host.py")
+        .args([port.to_string(), frames.to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .map(Process)
+        .expect("python3 starts");
+    process.0.stdin.take().expect("a pipe").write_all(program.as_bytes()).expect("Python reads the program");
+    let output = std::io::read_to_string(process.0.stdout.take().expect("a pipe")).expect("text");
+    assert!(process.0.wait().expect("it ends").success());
+    output.lines().map(str::to_owned).collect()
 }
 
 /// A program that does not outlive the test that started it.
