@@ -12,7 +12,7 @@ mod live;
 use std::time::Duration;
 
 use live::measure::median;
-use live::{CAMERA, Done, GIGABIT, SATURATED, Sender, Work};
+use live::{CAMERA, Done, GIGABIT, Pace, SATURATED, Sender, Work};
 
 const ROUNDS: usize = 5;
 const SIZE: (u32, u32) = (640, 352);
@@ -68,21 +68,27 @@ impl Figures {
     }
 }
 
-/// One connection as fast as it goes.
-fn saturated(size: (u32, u32)) {
-    println!("saturated {}x{}", size.0, size.1);
+/// One connection, read alone, parsed, and made into pictures, in turns.
+fn rounds(size: (u32, u32), pace: Pace, each: Duration) -> [Figures; 3] {
     let (mut alone, mut parsed, mut pictures) = (Figures::new(), Figures::new(), Figures::new());
-    let (each, still) = (Duration::from_millis(600), live::still(size));
+    let still = live::still(size);
     for _ in 0..ROUNDS {
-        let sender = Sender::start(&still, SATURATED, each);
+        let sender = Sender::start(&still, pace, each);
         let done = live::read_exact(sender.address, live::message_len(&still));
         alone.add(&done, sender.sent().len() as u64);
         for (work, figures) in [(Work::Nothing, &mut parsed), (Work::Pictures, &mut pictures)] {
-            let sender = Sender::start(&still, SATURATED, each);
+            let sender = Sender::start(&still, pace, each);
             let done = live::sessions(&[sender.address], work);
             figures.add(&done, sender.sent().len() as u64);
         }
     }
+    [alone, parsed, pictures]
+}
+
+/// One connection as fast as it goes.
+fn saturated(size: (u32, u32)) {
+    println!("saturated {}x{}", size.0, size.1);
+    let [mut alone, mut parsed, mut pictures] = rounds(size, SATURATED, Duration::from_millis(600));
     let (_, alone) = alone.line("receive only (read_exact)");
     parsed.line("receive, parse");
     let (_, pictures) = pictures.line("receive, parse, convert, boxes");
@@ -124,18 +130,7 @@ fn many(count: u32) {
 /// One camera at 40 frames a second, in packets at the pace of Gigabit Ethernet.
 fn gigabit() {
     println!("gigabit: one camera at 40 fps, a packet of 1448 bytes each 12.3 us, {}x{}", SIZE.0, SIZE.1);
-    let (mut alone, mut parsed, mut pictures) = (Figures::new(), Figures::new(), Figures::new());
-    let (each, still) = (Duration::from_secs(2), live::still(SIZE));
-    for _ in 0..ROUNDS {
-        let sender = Sender::start(&still, GIGABIT, each);
-        let done = live::read_exact(sender.address, live::message_len(&still));
-        alone.add(&done, sender.sent().len() as u64);
-        for (work, figures) in [(Work::Nothing, &mut parsed), (Work::Pictures, &mut pictures)] {
-            let sender = Sender::start(&still, GIGABIT, each);
-            let done = live::sessions(&[sender.address], work);
-            figures.add(&done, sender.sent().len() as u64);
-        }
-    }
+    let [mut alone, mut parsed, mut pictures] = rounds(SIZE, GIGABIT, Duration::from_secs(2));
     let (_, alone) = alone.line("receive only (read_exact)");
     let (_, parsed) = parsed.line("receive, parse");
     let (_, pictures) = pictures.line("receive, parse, convert, boxes");
