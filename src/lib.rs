@@ -27,3 +27,4 @@ pub mod stats;
 #[cfg(feature = "window")]
 pub mod view;
 pub mod wire;
+pub mod xlink;
