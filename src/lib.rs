@@ -10,6 +10,7 @@
 pub mod convert;
 #[cfg(feature = "export")]
 pub mod export;
+pub mod flash;
 pub mod frame;
 pub mod hub;
 #[cfg(feature = "net")]

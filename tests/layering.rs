@@ -13,6 +13,7 @@ const PURE: &[&str] = &[
     "src/sim/faults",
     "src/xlink/",
     "src/bootloader/",
+    "src/flash/",
 ];
 const PROGRAM: &[&str] = &["src/cli/", "src/main.rs"];
 const ALL: &[&str] = &["src/"];

@@ -1,0 +1,293 @@
+//! The table of sections, and every check of what it says.
+
+use std::io::Read;
+use std::ops::Range;
+
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+
+use super::{MAX_SECTIONS, PackageError, TABLE_BYTES, djb2};
+
+/// What a table begins with (bootloader.md 5).
+pub(super) const MAGIC: [u8; 2] = *b"BR";
+/// Bytes of an entry: name 16, size 4, offset 4, checksum 4, type 1, flags 1 (bootloader.md 5).
+pub(super) const ENTRY: usize = 30;
+pub(super) const NAME: usize = 16;
+/// Flags of an entry (bootloader.md 5).
+pub(super) const BOOTABLE: u8 = 1;
+pub(super) const IGNORE_CHECKSUM: u8 = 1 << 1;
+/// Where the compression stands in the flags: three bits.
+pub(super) const COMPRESSION_SHIFT: u32 = 2;
+
+/// How a section is stored (bootloader.md 5, bits 2 to 4 of the flags).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As it is.
+    None,
+    /// zlib, what the vendor's tool uses.
+    Zlib,
+    /// gzip.
+    Gzip,
+    /// xz.
+    Xz,
+    /// A number that means nothing yet.
+    Unknown(u8),
+}
+
+/// An entry of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    index: usize,
+    name: String,
+    size: u32,
+    offset: u32,
+    checksum: u32,
+    kind: u8,
+    flags: u8,
+}
+
+impl Section {
+    /// The entry that stands there, unless the place is free: an erased memory reads as ones.
+    fn parse(index: usize, entry: &[u8; ENTRY]) -> Option<Self> {
+        let (name, rest) = entry.split_first_chunk::<NAME>()?;
+        if matches!(name[0], 0 | 0xff) {
+            return None;
+        }
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        let (numbers, [kind, flags]) = rest.split_first_chunk::<12>()? else { return None };
+        let number = |at: usize| numbers[at..at + 4].iter().rev().fold(0, |n, &byte| n << 8 | u32::from(byte));
+        Some(Self {
+            index,
+            // A byte a character: what is no ASCII is refused later, and shown as what it is until then.
+            name: name.iter().map(|&byte| char::from(byte)).collect(),
+            size: number(0),
+            offset: number(4),
+            checksum: number(8),
+            kind: *kind,
+            flags: *flags,
+        })
+    }
+
+    /// Its place in the table.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Stored bytes.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Where it begins, from the beginning of the file.
+    #[must_use]
+    pub const fn offset(&self) -> u32 {
+        self.offset
+    }
+
+    /// Where it ends, from the beginning of the file.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        u64::from(self.offset) + u64::from(self.size)
+    }
+
+    /// [`djb2`] of the stored bytes, as the table has it.
+    #[must_use]
+    pub const fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    /// Its type: 0 in every package of the vendor's tool.
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// All its flags.
+    #[must_use]
+    pub const fn flags(&self) -> u8 {
+        self.flags
+    }
+
+    /// Whether it is what the camera boots.
+    #[must_use]
+    pub const fn is_bootable(&self) -> bool {
+        self.flags & BOOTABLE != 0
+    }
+
+    /// Whether the camera boots it without looking at its checksum, which is quicker.
+    #[must_use]
+    pub const fn ignores_checksum(&self) -> bool {
+        self.flags & IGNORE_CHECKSUM != 0
+    }
+
+    /// How it is stored.
+    #[must_use]
+    pub const fn compression(&self) -> Compression {
+        match self.flags >> COMPRESSION_SHIFT & 7 {
+            0 => Compression::None,
+            1 => Compression::Zlib,
+            2 => Compression::Gzip,
+            3 => Compression::Xz,
+            other => Compression::Unknown(other),
+        }
+    }
+
+    /// Its stored bytes, if the file has all of them.
+    #[must_use]
+    pub fn stored_in<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+        file.get(self.range()?)
+    }
+
+    /// Reads what was packed out of its stored bytes. `None`: xz and unknown compressions are not read here, no tool
+    /// is known that packs them.
+    #[must_use]
+    pub fn content<'a>(&self, stored: &'a [u8]) -> Option<Box<dyn Read + 'a>> {
+        match self.compression() {
+            Compression::None => Some(Box::new(stored)),
+            Compression::Zlib => Some(Box::new(ZlibDecoder::new(stored))),
+            Compression::Gzip => Some(Box::new(MultiGzDecoder::new(stored))),
+            Compression::Xz | Compression::Unknown(_) => None,
+        }
+    }
+
+    fn range(&self) -> Option<Range<usize>> {
+        Some(usize::try_from(self.offset).ok()?..usize::try_from(self.end()).ok()?)
+    }
+
+    /// What is wrong with it, whatever the others are like.
+    fn fault(&self, file: &[u8]) -> Option<PackageError> {
+        let (index, name, offset, end, len) =
+            (self.index, self.name.clone(), self.offset, self.end(), file.len() as u64);
+        if !self.name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            return Some(PackageError::BadName { index, name });
+        }
+        if u64::from(offset) < TABLE_BYTES as u64 {
+            return Some(PackageError::InTable { index, name, offset });
+        }
+        // An empty section may begin where the file ends.
+        if u64::from(offset) > len || (self.size > 0 && u64::from(offset) == len) {
+            return Some(PackageError::Outside { index, name, offset, end, file: len });
+        }
+        let Some(stored) = self.stored_in(file) else {
+            return Some(PackageError::CutOff { index, name, offset, end, file: len });
+        };
+        if let Compression::Unknown(found) = self.compression() {
+            return Some(PackageError::UnknownCompression { index, name, found });
+        }
+        let (found, expected) = (djb2(stored), self.checksum);
+        (found != expected).then_some(PackageError::Checksum { index, name, offset, end, found, expected })
+    }
+}
+
+/// What the table says. Nothing of it is checked yet: see [`Table::faults`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    sections: Vec<Section>,
+}
+
+impl Table {
+    /// Reads the table in front of a file, or of a camera's application memory.
+    ///
+    /// # Errors
+    /// [`PackageError::TooShort`], [`PackageError::NotAPackage`].
+    pub fn parse(file: &[u8]) -> Result<Self, PackageError> {
+        if let Some(found) = file.first_chunk().filter(|found| **found != MAGIC) {
+            return Err(PackageError::NotAPackage { found: *found });
+        }
+        let table = file.get(MAGIC.len()..TABLE_BYTES).ok_or(PackageError::TooShort { found: file.len() })?;
+        let (entries, _) = table.as_chunks::<ENTRY>();
+        let sections =
+            (0..MAX_SECTIONS).zip(entries).filter_map(|(index, entry)| Section::parse(index, entry)).collect();
+        Ok(Self { sections })
+    }
+
+    /// The sections, in the order of the table.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// The first section of that name.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// Where the last section ends: the length of a whole file.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.sections.iter().map(Section::end).max().unwrap_or(0).max(TABLE_BYTES as u64)
+    }
+
+    /// All that is wrong with a file of this table: section by section, then what concerns several.
+    #[must_use]
+    pub fn faults(&self, file: &[u8]) -> Vec<PackageError> {
+        if self.sections.is_empty() {
+            return vec![PackageError::NoSection];
+        }
+        let mut faults: Vec<_> = self.sections.iter().filter_map(|section| section.fault(file)).collect();
+        faults.extend(self.same_names());
+        faults.extend(self.overlaps());
+        if !self.sections.iter().any(Section::is_bootable) {
+            let names = self.sections.iter().map(|section| section.name.clone()).collect();
+            faults.push(PackageError::NothingBootable { names });
+        }
+        let (end, len) = (self.end(), file.len() as u64);
+        if len > end {
+            faults.push(PackageError::Trailing { end, file: len });
+        }
+        faults
+    }
+
+    /// Bytes between sections that are not zero, of which every package of the vendor's tool has none. They harm nothing.
+    #[must_use]
+    pub fn gap_bytes(&self, file: &[u8]) -> u64 {
+        let mut ranges: Vec<_> = self.sections.iter().filter_map(Section::range).collect();
+        ranges.sort_by_key(|range| (range.start, range.end));
+        let (mut at, mut odd) = (TABLE_BYTES, 0);
+        for range in ranges {
+            let gap = file.get(at..range.start.min(file.len())).unwrap_or_default();
+            odd += gap.iter().filter(|byte| **byte != 0).count() as u64;
+            at = at.max(range.end);
+        }
+        odd
+    }
+
+    fn same_names(&self) -> impl Iterator<Item = PackageError> {
+        self.sections.iter().enumerate().filter_map(|(at, second)| {
+            let first = self.sections[..at].iter().find(|first| first.name == second.name)?;
+            Some(PackageError::SameName { first: first.index, second: second.index, name: second.name.clone() })
+        })
+    }
+
+    fn overlaps(&self) -> Vec<PackageError> {
+        let mut by_place: Vec<_> = self.sections.iter().filter(|section| section.size > 0).collect();
+        by_place.sort_by_key(|section| (section.offset, section.end()));
+        let mut faults = Vec::new();
+        let mut furthest: Option<&Section> = None;
+        for second in by_place {
+            if let Some(first) = furthest.filter(|first| first.end() > u64::from(second.offset)) {
+                faults.push(PackageError::Overlap {
+                    first: first.index,
+                    first_name: first.name.clone(),
+                    to: first.end(),
+                    second: second.index,
+                    second_name: second.name.clone(),
+                    from: second.offset,
+                });
+            }
+            if furthest.is_none_or(|first| second.end() > first.end()) {
+                furthest = Some(second);
+            }
+        }
+        faults
+    }
+}
