@@ -7,6 +7,7 @@
 //!
 //! The upper half is pure: no sockets, no clock, no files. It is what remains with `--no-default-features`.
 
+pub mod bootloader;
 pub mod convert;
 pub mod discovery;
 #[cfg(feature = "export")]
