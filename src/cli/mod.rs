@@ -1,11 +1,13 @@
 //! The words of the program: what can be asked, and who answers.
 
 mod bench;
+mod camera;
 mod completions;
 mod demo;
 mod detections;
 mod export;
 mod inspect;
+mod list;
 mod live;
 mod man;
 mod plot;
@@ -53,6 +55,8 @@ const EXIT_CODES: &str = "Exit codes: 0 all went well, 1 failed, 2 wrong usage, 
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List the cameras in all networks of this host, without disturbing any
+    List(list::ListArgs),
     /// Show what cameras see, with the boxes of their network, in a window
     View(view::ViewArgs),
     /// Show a simulated camera: to look around without having one
@@ -143,6 +147,7 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
         let ctx = Ctx { json: self.json, stop: Stop::default() };
         match self.command {
+            Command::List(args) => list::run(&ctx, &args),
             Command::View(args) => view::run(&ctx, &args),
             Command::Demo(args) => demo::run(&ctx, &args),
             Command::Snapshot(args) => snapshot::run(&ctx, &args),

@@ -174,6 +174,21 @@ pub(crate) fn table(cameras: &[Summary]) {
     say(&rows(cameras));
 }
 
+/// Rows of text, each column as wide as its widest cell.
+pub(crate) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            text.extend([cell.as_str(), &" ".repeat(width - cell.chars().count() + 2)]);
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    text
+}
+
 const HEADINGS: [&str; 13] = [
     "camera",
     "frames",
@@ -271,6 +286,12 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\x1b[31m\u{9b}b\nc\r"), "a\\u{1b}[31m\\u{9b}b\nc\\r");
         assert_eq!(json(&"a\u{9b}\x1b\u{7f}").unwrap(), "\"a\\u009b\\u001b\\u007f\"\n");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let rows = [["id", "state"], ["\u{e4}bc", ""], ["d", "e"]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&rows), "id   state\n\u{e4}bc\nd    e\n");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What the sockets and the clocks of this host need.
 
 pub mod clock;
+pub mod discovery;
+pub mod interfaces;
+pub mod knock;
 pub(crate) mod low_water;
 pub(crate) mod serving;
