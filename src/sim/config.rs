@@ -84,6 +84,14 @@ pub enum SimError {
     /// The text form has a name in it that is none of ours.
     #[error("`{0}` is nothing that can be simulated; known: {known}", known = KEYS.join(", "))]
     UnknownKey(String),
+    /// The same, where a whole camera is described.
+    #[error("`{key}` is nothing that can be simulated; known: {of_the_stream}, {known}", of_the_stream = KEYS.join(", "))]
+    UnknownCameraKey {
+        /// The name.
+        key: String,
+        /// The names that a camera has beside those of its stream.
+        known: &'static str,
+    },
     /// A value does not fit its name.
     #[error("`{key}={value}`: expected {expected}")]
     BadValue {

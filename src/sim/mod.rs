@@ -35,6 +35,7 @@
 //! What is not made: damage that no receiver could tell from an intact frame without a checksum. See [`Stream`].
 
 mod bitstream;
+pub mod bootloader;
 mod config;
 mod faults;
 mod pixels;

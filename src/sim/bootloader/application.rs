@@ -1,0 +1,275 @@
+//! The application in a memory, as the camera judges it: when it is flashed, when it is asked for, when it is to be booted.
+//! The messages are those of the camera's bootloader (bootloader.md 8).
+
+use super::memory::Memory;
+
+/// Bytes of the table at the start (bootloader.md 5).
+pub(super) const TABLE: usize = 512;
+/// Number of entries in it, and bytes of each.
+const ENTRIES: usize = 17;
+const ENTRY: usize = 30;
+/// Bytes that are read at once when a checksum is made.
+const PIECE: usize = 256 * 1024;
+
+const CANNOT_PARSE: &str = "Error parsing SBR structure";
+const NOT_BOOTABLE: &str = "SBR must specify at least one bootable section";
+
+/// One entry of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Section {
+    index: usize,
+    name: String,
+    size: u32,
+    /// From the start of the table.
+    offset: u32,
+    checksum: u32,
+    bootable: bool,
+    ignore_checksum: bool,
+}
+
+/// What is said of an application that is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Details {
+    pub(super) firmware_version: Option<String>,
+    pub(super) name: Option<String>,
+}
+
+/// The running sum that the table has of each section (bootloader.md 5).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Djb2(u32);
+
+impl Djb2 {
+    pub(super) fn new() -> Self {
+        Self(5381)
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        // Eight steps at once: one multiplication waits for another only once in eight bytes.
+        const POWERS: [u32; 8] = {
+            let mut powers = [1u32; 8];
+            let mut i = 7;
+            while i > 0 {
+                powers[i - 1] = powers[i].wrapping_mul(33);
+                i -= 1;
+            }
+            powers
+        };
+        let pieces = bytes.chunks_exact(8);
+        let rest = pieces.remainder();
+        for piece in pieces {
+            let sum = piece
+                .iter()
+                .zip(POWERS)
+                .fold(0u32, |sum, (byte, power)| sum.wrapping_add(u32::from(*byte).wrapping_mul(power)));
+            self.0 = self.0.wrapping_mul(POWERS[0].wrapping_mul(33)).wrapping_add(sum);
+        }
+        for byte in rest {
+            self.0 = self.0.wrapping_mul(33).wrapping_add(u32::from(*byte));
+        }
+    }
+
+    pub(super) fn sum(self) -> u32 {
+        self.0
+    }
+
+    pub(super) fn of(bytes: &[u8]) -> u32 {
+        let mut sum = Self::new();
+        sum.add(bytes);
+        sum.sum()
+    }
+}
+
+fn sections(table: &[u8]) -> Result<Vec<Section>, &'static str> {
+    if table.len() < TABLE || !table.starts_with(b"BR") {
+        return Err(CANNOT_PARSE);
+    }
+    let mut sections = Vec::new();
+    for (index, entry) in table[2..].chunks_exact(ENTRY).take(ENTRIES).enumerate() {
+        if matches!(entry[0], 0 | 0xFF) {
+            continue;
+        }
+        let word = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
+        let name = entry[..16].split(|byte| *byte == 0).next().unwrap_or_default();
+        sections.push(Section {
+            index,
+            name: String::from_utf8_lossy(name).into_owned(),
+            size: word(16),
+            offset: word(20),
+            checksum: word(24),
+            bootable: entry[29] & 1 != 0,
+            ignore_checksum: entry[29] & 2 != 0,
+        });
+    }
+    Ok(sections)
+}
+
+/// Whether the bootloader takes this as an application: it looks at the checksum of every section, whatever the flags.
+pub(super) fn accept(image: &[u8]) -> Result<(), String> {
+    if image.len() < TABLE {
+        return Err("Size too small".to_owned());
+    }
+    let sections = sections(&image[..TABLE])?;
+    if !sections.iter().any(|section| section.bootable) {
+        return Err(NOT_BOOTABLE.to_owned());
+    }
+    for section in sections {
+        let start = section.offset as usize;
+        let stored = start.checked_add(section.size as usize).and_then(|end| image.get(start..end));
+        let stored = stored.ok_or(CANNOT_PARSE)?;
+        if Djb2::of(stored) != section.checksum {
+            return Err(format!("Sbr section index: {} checksum mismatch", section.index));
+        }
+    }
+    Ok(())
+}
+
+fn flashed(memory: &mut Memory, at: u64) -> Result<Vec<Section>, &'static str> {
+    let table = memory.read(at, TABLE).map_err(|_| CANNOT_PARSE)?;
+    sections(&table)
+}
+
+fn text(memory: &mut Memory, at: u64, section: &Section, most: usize) -> Option<String> {
+    let len = (section.size as usize).min(most);
+    let bytes = memory.read(at + u64::from(section.offset), len).ok()?;
+    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// What is said of the application at that place, if there is one.
+pub(super) fn details(memory: &mut Memory, at: u64) -> Option<Details> {
+    let sections = flashed(memory, at).ok()?;
+    if !sections.iter().any(|section| section.bootable) {
+        return None;
+    }
+    // The fields hold 256 and 4096 bytes (bootloader.md 3.2), with the NUL.
+    let mut text_of = |name: &str, most| {
+        sections.iter().find(|section| section.name == name).and_then(|section| text(memory, at, section, most))
+    };
+    Some(Details { firmware_version: text_of("__fw_version", 255), name: text_of("app_name", 4095) })
+}
+
+/// Whether the application at that place can be booted.
+pub(super) fn boot(memory: &mut Memory, at: u64) -> Result<(), String> {
+    let sections = flashed(memory, at)?;
+    let section = sections.iter().find(|section| section.bootable).ok_or(NOT_BOOTABLE)?;
+    if section.ignore_checksum {
+        return Ok(());
+    }
+    let mut sum = Djb2::new();
+    let (start, mut done) = (at + u64::from(section.offset), 0);
+    let mut piece = vec![0; PIECE];
+    while done < section.size as usize {
+        let len = PIECE.min(section.size as usize - done);
+        memory.read_into(start + done as u64, &mut piece[..len]).map_err(|_| CANNOT_PARSE)?;
+        sum.add(&piece[..len]);
+        done += len;
+    }
+    if sum.sum() == section.checksum {
+        Ok(())
+    } else {
+        Err("Section is not okay to boot (checksum doesn't match)".to_owned())
+    }
+}
+
+/// The smallest thing that a camera boots: what a simulated camera has that is said to run an application. Its firmware
+/// is a line of text.
+pub(super) fn stand_in() -> Vec<u8> {
+    let parts: [(&str, &[u8], u8); 3] = [
+        ("__firmware", b"MA2x simulated firmware", 1),
+        ("__fw_version", b"0000000000000000000000000000000000000000", 0),
+        ("app_name", b"simulated", 0),
+    ];
+    let mut image = vec![0; TABLE];
+    image[..2].copy_from_slice(b"BR");
+    for (i, (name, bytes, flags)) in parts.into_iter().enumerate() {
+        let offset = image.len();
+        let entry = &mut image[2 + ENTRY * i..][..ENTRY];
+        entry[..name.len()].copy_from_slice(name.as_bytes());
+        for (at, word) in [(16, bytes.len() as u32), (20, offset as u32), (24, Djb2::of(bytes))] {
+            entry[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        }
+        entry[29] = flags;
+        image.extend_from_slice(bytes);
+    }
+    image
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemorySpec;
+    use super::*;
+
+    const AT: u64 = 0x80_0000;
+
+    fn memory(image: &[u8]) -> Memory {
+        let mut memory = Memory::nor(&MemorySpec::of_size(16 << 20), 0).expect("a memory");
+        memory.write(AT, image).expect("it fits");
+        memory
+    }
+
+    #[test]
+    fn the_sum_is_the_one_of_the_definition() {
+        let bytes: Vec<u8> = (0..1000u32).map(|n| (n * n % 253) as u8).collect();
+        for len in [0, 1, 7, 8, 9, 64, 1000] {
+            let plain = bytes[..len].iter().fold(5381u32, |h, byte| h.wrapping_mul(33).wrapping_add(u32::from(*byte)));
+            assert_eq!(Djb2::of(&bytes[..len]), plain, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_whole_package_is_taken_described_and_booted() {
+        let image = stand_in();
+        accept(&image).expect("a whole package");
+        let mut memory = memory(&image);
+        let details = details(&mut memory, AT).expect("an application");
+        assert_eq!(details.name.as_deref(), Some("simulated"));
+        assert_eq!(details.firmware_version.as_deref(), Some(&*"0".repeat(40)));
+        boot(&mut memory, AT).expect("it boots");
+    }
+
+    #[test]
+    fn damage_is_refused_in_the_words_of_the_camera() {
+        let whole = stand_in();
+        let damaged = |damage: &dyn Fn(&mut Vec<u8>)| {
+            let mut image = whole.clone();
+            damage(&mut image);
+            image
+        };
+        for (image, said) in [
+            (damaged(&|image| image.truncate(511)), "Size too small"),
+            (damaged(&|image| image[0] = b'X'), CANNOT_PARSE),
+            (damaged(&|image| image.truncate(whole.len() - 1)), CANNOT_PARSE),
+            (damaged(&|image| image[2 + 29] = 0), NOT_BOOTABLE),
+            (damaged(&|image| image[513] ^= 1), "Sbr section index: 0 checksum mismatch"),
+            (damaged(&|image| *image.last_mut().expect("bytes") ^= 1), "Sbr section index: 2 checksum mismatch"),
+            // The flag lets it boot; it is not taken for all that.
+            (
+                damaged(&|image| {
+                    image[2 + 29] = 3;
+                    image[513] ^= 1;
+                }),
+                "Sbr section index: 0 checksum mismatch",
+            ),
+            (damaged(&|image| image[2 + 20..2 + 24].fill(0xFF)), CANNOT_PARSE),
+        ] {
+            assert_eq!(accept(&image), Err(said.to_owned()));
+        }
+    }
+
+    #[test]
+    fn only_the_firmware_decides_whether_it_boots() {
+        let mut image = stand_in();
+        *image.last_mut().expect("bytes") ^= 1;
+        boot(&mut memory(&image), AT).expect("its name is wrong, but it boots");
+        image[513] ^= 1;
+        let said = boot(&mut memory(&image), AT).expect_err("its firmware is wrong");
+        assert_eq!(said, "Section is not okay to boot (checksum doesn't match)");
+        image[2 + 29] = 3;
+        boot(&mut memory(&image), AT).expect("nobody looks at its checksum");
+        let mut cleared = memory(&image);
+        cleared.erase(AT, 512).expect("inside");
+        assert_eq!((boot(&mut cleared, AT), details(&mut cleared, AT)), (Err(CANNOT_PARSE.to_owned()), None));
+        let mut short = Memory::nor(&MemorySpec::of_size(4 << 20), 0).expect("a memory");
+        assert_eq!((boot(&mut short, AT), details(&mut short, AT)), (Err(CANNOT_PARSE.to_owned()), None));
+    }
+}

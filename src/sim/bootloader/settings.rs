@@ -1,0 +1,230 @@
+//! The configuration in flash: size, checksum and document (bootloader.md 8), and what the camera takes from it.
+
+use serde_json::{Map, Value};
+
+use super::application::Djb2;
+use super::map::CONFIG_SIZE;
+use super::memory::Memory;
+
+/// Bytes before the document. How the real bootloader frames it is unknown (bootloader.md 3.4); size and checksum are
+/// named by its messages.
+const FRAME: u64 = 8;
+
+pub(super) const NO_CONFIG: &str = "No config available";
+const CHECKSUM: &str = "Configuration data checksum doesn't match";
+const CANNOT_PARSE: &str = "Couldn't parse configuration data";
+const CANNOT_WRITE: &str = "Failure overwriting configuration";
+
+/// The document as it was written.
+pub(super) fn read(memory: &mut Memory, at: u64) -> Result<Vec<u8>, &'static str> {
+    let frame = memory.read(at, FRAME as usize).map_err(|_| NO_CONFIG)?;
+    let word = |at: usize| u32::from_le_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
+    let (size, checksum) = (word(0), word(4));
+    if size == 0 || u64::from(size) > CONFIG_SIZE - FRAME {
+        return Err(NO_CONFIG);
+    }
+    let bytes = memory.read(at + FRAME, size as usize).map_err(|_| NO_CONFIG)?;
+    if Djb2::of(&bytes) == checksum { Ok(bytes) } else { Err(CHECKSUM) }
+}
+
+/// Writes a document, and compares what is there then.
+pub(super) fn write(memory: &mut Memory, at: u64, bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() as u64 > CONFIG_SIZE - FRAME {
+        return Err(format!("Not enough space: {}->{}B", bytes.len(), CONFIG_SIZE - FRAME));
+    }
+    document(bytes).ok_or(CANNOT_PARSE)?;
+    clear(memory, at)?;
+    let mut framed = (bytes.len() as u32).to_le_bytes().to_vec();
+    framed.extend(Djb2::of(bytes).to_le_bytes());
+    framed.extend_from_slice(bytes);
+    memory.write(at, &framed).map_err(|_| CANNOT_WRITE)?;
+    if read(memory, at).as_deref() == Ok(bytes) { Ok(()) } else { Err(CANNOT_WRITE.to_owned()) }
+}
+
+/// Erases it.
+pub(super) fn clear(memory: &mut Memory, at: u64) -> Result<(), String> {
+    memory.erase(at, CONFIG_SIZE).map_err(|_| CANNOT_WRITE.to_owned())
+}
+
+/// What the camera itself takes from the document. What is not there is as usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// `appMem`: the memory to boot the application from; negative is the usual one.
+    pub(super) application_memory: Option<i64>,
+    /// `userBlSize` and `userBlChecksum`.
+    pub(super) user_bootloader: Option<(u64, u32)>,
+    /// `network.timeoutMs`: how long a host is waited for; negative is for ever.
+    pub(super) timeout_ms: Option<i64>,
+    /// `network.ipv4`, when `network.staticIpv4` says so: the bytes in network order.
+    pub(super) static_ipv4: Option<[u8; 4]>,
+}
+
+impl Settings {
+    /// From the memory, or the usual ones when there are none that are valid.
+    pub(super) fn of(memory: &mut Memory, at: u64) -> Self {
+        let document = read(memory, at).ok().and_then(|bytes| document(&bytes)).unwrap_or_default();
+        let number = |value: Option<&Value>| value.and_then(Value::as_i64);
+        let network = document.get("network");
+        let of_network = |key: &str| network.and_then(|network| network.get(key));
+        let is_static = of_network("staticIpv4").and_then(Value::as_bool).unwrap_or(false);
+        let size = number(document.get("userBlSize")).and_then(|size| u64::try_from(size).ok());
+        Self {
+            application_memory: number(document.get("appMem")),
+            user_bootloader: size
+                .filter(|size| *size > 0)
+                .map(|size| (size, number(document.get("userBlChecksum")).unwrap_or(0) as u32)),
+            timeout_ms: number(of_network("timeoutMs")),
+            // The four bytes in network order, read as a little-endian number (bootloader.md 4).
+            static_ipv4: number(of_network("ipv4"))
+                .filter(|address| is_static && *address != 0)
+                .and_then(|address| u32::try_from(address).ok())
+                .map(u32::to_le_bytes),
+        }
+    }
+}
+
+/// The types that the documents of this camera are made of (bootloader.md 4). `None` is anything else.
+fn document(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let (document, rest) = fields(bytes, 0)?;
+    rest.is_empty().then_some(document)
+}
+
+/// Documents within documents; a real one has three levels.
+const DEEPEST: u32 = 16;
+
+fn fields(bytes: &[u8], depth: u32) -> Option<(Map<String, Value>, &[u8])> {
+    let size = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    let (document, rest) = bytes.split_at_checked(size)?;
+    let mut fields = document.get(4..)?.strip_suffix(&[0])?;
+    let mut map = Map::new();
+    while let [kind, named @ ..] = fields {
+        let end = named.iter().position(|byte| *byte == 0)?;
+        let name = std::str::from_utf8(&named[..end]).ok()?.to_owned();
+        let (value, next) = value(*kind, &named[end + 1..], depth)?;
+        map.insert(name, value);
+        fields = next;
+    }
+    Some((map, rest))
+}
+
+fn value(kind: u8, bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
+    Some(match kind {
+        0x01 => (f64::from_le_bytes(*bytes.first_chunk()?).into(), &bytes[8..]),
+        0x02 => {
+            let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+            let (text, rest) = bytes[4..].split_at_checked(len)?;
+            (std::str::from_utf8(text.strip_suffix(&[0])?).ok()?.into(), rest)
+        }
+        0x03 | 0x04 if depth < DEEPEST => {
+            let (map, rest) = fields(bytes, depth + 1)?;
+            let value = if kind == 3 { Value::Object(map) } else { map.into_iter().map(|(_, value)| value).collect() };
+            (value, rest)
+        }
+        0x08 => match bytes {
+            [flag @ (0 | 1), rest @ ..] => ((*flag == 1).into(), rest),
+            _ => return None,
+        },
+        0x0A => (Value::Null, bytes),
+        0x10 => (i32::from_le_bytes(*bytes.first_chunk()?).into(), &bytes[4..]),
+        0x12 => (i64::from_le_bytes(*bytes.first_chunk()?).into(), &bytes[8..]),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemorySpec;
+    use super::*;
+
+    const AT: u64 = 0x1000;
+
+    fn memory() -> Memory {
+        Memory::nor(&MemorySpec::of_size(64 * 1024), 0).expect("a memory")
+    }
+
+    fn field(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
+        [&[kind], name.as_bytes(), &[0], value].concat()
+    }
+
+    fn object(fields: &[Vec<u8>]) -> Vec<u8> {
+        let fields = fields.concat();
+        [&(fields.len() as u32 + 5).to_le_bytes()[..], &fields, &[0]].concat()
+    }
+
+    #[test]
+    fn what_the_vendor_writes_is_understood() {
+        // {"appMem": 0}, as in transcript 11.
+        let minimal = b"\x11\0\0\0\x10appMem\0\0\0\0\0\0";
+        let mut memory = memory();
+        write(&mut memory, AT, minimal).expect("a document");
+        assert_eq!(read(&mut memory, AT).as_deref(), Ok(&minimal[..]));
+        let settings = Settings::of(&mut memory, AT);
+        assert_eq!(settings, Settings { application_memory: Some(0), ..Settings::default() });
+    }
+
+    #[test]
+    fn every_setting_is_taken() {
+        let network = object(&[
+            field(0x12, "ipv4", &0xC801_A8C0_i64.to_le_bytes()),
+            field(0x04, "ipv6", &object(&[field(0x10, "0", &[0; 4])])),
+            field(0x08, "staticIpv4", &[1]),
+            field(0x10, "timeoutMs", &(-1i32).to_le_bytes()),
+        ]);
+        let document = object(&[
+            field(0x10, "appMem", &1i32.to_le_bytes()),
+            field(0x03, "network", &network),
+            field(0x02, "note", b"\x02\0\0\0a\0"),
+            field(0x01, "ratio", &0.5f64.to_le_bytes()),
+            field(0x0A, "nothing", &[]),
+            field(0x12, "userBlChecksum", &0xFFFF_FFF0_i64.to_le_bytes()),
+            field(0x10, "userBlSize", &77i32.to_le_bytes()),
+        ]);
+        let mut memory = memory();
+        write(&mut memory, AT, &document).expect("a document");
+        let expected = Settings {
+            application_memory: Some(1),
+            user_bootloader: Some((77, 0xFFFF_FFF0)),
+            timeout_ms: Some(-1),
+            static_ipv4: Some([192, 168, 1, 200]),
+        };
+        assert_eq!(Settings::of(&mut memory, AT), expected);
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused_and_what_was_there_stays() {
+        let mut memory = memory();
+        write(&mut memory, AT, &object(&[])).expect("an empty document");
+        let mut bottomless = object(&[]);
+        for _ in 0..40 {
+            bottomless = object(&[field(0x03, "in", &bottomless)]);
+        }
+        let wrong = [
+            vec![],
+            b"\x06\0\0\0\0".to_vec(),
+            b"\x05\0\0\0\0\0".to_vec(),
+            b"\x05\0\0\0\x01".to_vec(),
+            object(&[field(0x10, "short", &[0; 3])]),
+            object(&[field(0x55, "unknown", &[])]),
+            object(&[field(0x02, "endless", &[0xFF; 4])]),
+            bottomless,
+        ];
+        for bytes in wrong {
+            assert_eq!(write(&mut memory, AT, &bytes), Err(CANNOT_PARSE.to_owned()), "{bytes:?}");
+        }
+        let large = object(&[field(0x02, "large", &[&0x4000u32.to_le_bytes()[..], &[0; 0x4000]].concat())]);
+        assert_eq!(write(&mut memory, AT, &large), Err(format!("Not enough space: {}->16376B", large.len())));
+        assert_eq!(read(&mut memory, AT), Ok(object(&[])));
+    }
+
+    #[test]
+    fn damage_and_absence_are_told_apart() {
+        let mut memory = memory();
+        assert_eq!(read(&mut memory, AT), Err(NO_CONFIG));
+        write(&mut memory, AT, &object(&[field(0x10, "appMem", &[1, 0, 0, 0])])).expect("a document");
+        memory.write(AT + 12, &[0x12]).expect("inside");
+        assert_eq!(read(&mut memory, AT), Err(CHECKSUM));
+        assert_eq!(Settings::of(&mut memory, AT), Settings::default());
+        clear(&mut memory, AT).expect("inside");
+        assert_eq!(read(&mut memory, AT), Err(NO_CONFIG));
+    }
+}
