@@ -19,9 +19,12 @@
 //! * Bytes that only pad a structure are zero.
 //! * On a slow link data goes in packets of less than 5 MiB, and little of it ahead, so that the watchdog is served.
 
+pub mod bson;
 mod client;
+pub mod config;
 mod conversation;
 mod message;
+pub mod reach;
 mod version;
 
 pub use client::{Client, ClientError, Data, Options, Progress};
