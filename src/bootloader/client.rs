@@ -270,8 +270,12 @@ impl Client {
         self.link.output()
     }
 
-    /// So many bytes of [`Self::output`] were sent.
-    pub fn consumed(&mut self, n: usize) {
+    /// So many bytes of [`Self::output`] were sent. On a slow link a packet is under way for long before the camera can
+    /// say that it has taken it.
+    pub fn consumed(&mut self, n: usize, now: Duration) {
+        if n > 0 && self.link.is_sending(self.main) {
+            self.active = now;
+        }
         self.link.consumed(n);
     }
 
@@ -282,6 +286,10 @@ impl Client {
         }
         if let Err(error) = self.link.handle_input(bytes) {
             self.fail(error.into());
+        }
+        if self.link.is_receiving(self.main) {
+            // So is a packet that comes.
+            self.active = now;
         }
         while let Some(event) = self.link.poll() {
             self.event(event, now);
@@ -475,7 +483,8 @@ impl Client {
                 | Request::UpdateBootHeader { .. },
                 Response::FlashComplete(Ok(())),
             ) => {
-                if sent < total {
+                // One that returns no credit may have it all the same.
+                if self.link.waiting(self.main) > 0 || self.link.is_sending(self.main) {
                     return self.fail(ClientError::DoneEarly { request, sent, total });
                 }
                 self.done(Ok(Reply::Response(response)));

@@ -164,8 +164,8 @@ impl<T> Conversation<T> {
     }
 
     /// So many bytes of [`Self::output`] were sent.
-    pub fn consumed(&mut self, n: usize) {
-        self.client.consumed(n);
+    pub fn consumed(&mut self, n: usize, now: Duration) {
+        self.client.consumed(n, now);
     }
 
     /// Bytes have come.
@@ -289,7 +289,7 @@ mod tests {
         let (mut now, mut told) = (Duration::ZERO, Vec::new());
         loop {
             let out = conversation.output().to_vec();
-            conversation.consumed(out.len());
+            conversation.consumed(out.len(), now);
             fake.take(&out);
             let back = fake.link.output().to_vec();
             fake.link.consumed(back.len());

@@ -25,6 +25,7 @@ pub mod config;
 mod conversation;
 mod message;
 pub mod reach;
+mod settings;
 mod version;
 
 pub use client::{Client, ClientError, Data, Options, Progress};
@@ -32,6 +33,7 @@ pub use conversation::{Caller, Conversation, Greeting, Told};
 pub use message::{
     Announced, ApplicationDetails, BootHeader, Memory, MemoryDetails, MessageError, Request, Response, Storage, Type,
 };
+pub use settings::SettingsError;
 pub use version::Version;
 
 /// Name of the stream for requests and responses.

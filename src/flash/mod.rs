@@ -1,11 +1,27 @@
 //! An application on its way into a camera's memory.
 //!
 //! ```text
-//! .dap file -> package::Package (table + sections, every checksum) -> what the camera gets, byte for byte
+//! .dap file -> package::Package (table + sections, every checksum) -+
+//! camera ----> target::Target   (version, type, memories) ----------+-> Plan::check -> Plan::carry_out -> Flashed
+//!                                                                        refuses        write, read back, compare,
+//!                                                                                       and only then boot from it
 //! ```
 //!
 //! [`package`] is the container: the table of sections that the bootloader looks for at the application's place in
 //! its memory ("SBR", bootloader.md 5), and what it points to. A [`package::Package`] has passed every check that can be
 //! made without a camera; [`package::Table`] looks at damaged ones too, and tells what is whole.
 
+mod backup;
+mod erase;
+mod job;
 pub mod package;
+mod plan;
+mod receipt;
+mod target;
+
+pub use backup::read_application;
+pub use erase::erase;
+pub use job::{FlashError, Flashed, Phase};
+pub use plan::{Objection, Plan, Refusal, Wish};
+pub use receipt::{PackageFacts, Receipt, SectionFacts};
+pub use target::{Target, application};

@@ -18,6 +18,8 @@ const MOST_STREAMS: usize = 32;
 const LONGEST: u32 = 5 << 20;
 /// Memory for a packet grows with the bytes that arrive, not with the claim: this much is given in advance.
 const CREDULITY: usize = 1 << 20;
+/// Answers that wait to be read by the other end: more have never anything to do with packets.
+const MOST_ANSWERS: usize = 10_000;
 /// Budgets are multiples of this (bootloader.md 2.2).
 const BUDGET_UNIT: u32 = 64;
 
@@ -112,6 +114,12 @@ pub enum LinkError {
         /// The stream's number.
         stream: u32,
     },
+    /// The other end asks and does not read the answers.
+    #[error("byte {at} of the connection: {MOST_ANSWERS} answers wait to be read by the other end")]
+    Deaf {
+        /// Bytes that were received before it.
+        at: u64,
+    },
     /// More streams than a link can have.
     #[error("byte {at} of the connection: stream `{name}` is one more than the {MOST_STREAMS} that a link can have")]
     TooManyStreams {
@@ -184,7 +192,7 @@ impl Channel {
 #[derive(Debug)]
 struct Sending {
     header: [u8; HEADER],
-    payload: Option<Packet>,
+    payload: Option<(Stream, Packet)>,
     /// Bytes of both that have been sent.
     sent: usize,
 }
@@ -193,7 +201,7 @@ impl Sending {
     fn rest(&self) -> &[u8] {
         match self.sent.checked_sub(HEADER) {
             None => &self.header[self.sent..],
-            Some(sent) => self.payload.as_ref().map_or(&[], |packet| &packet.bytes()[sent..]),
+            Some(sent) => self.payload.as_ref().map_or(&[], |(_, packet)| &packet.bytes()[sent..]),
         }
     }
 }
@@ -318,6 +326,19 @@ impl Link {
         self.stale = Some((name.to_owned(), size));
     }
 
+    /// Whether a packet of this stream is being sent.
+    #[must_use]
+    pub fn is_sending(&self, stream: Stream) -> bool {
+        let payload = self.sending.as_ref().and_then(|sending| sending.payload.as_ref());
+        payload.is_some_and(|(sending, _)| *sending == stream)
+    }
+
+    /// Whether a packet of this stream has come in part.
+    #[must_use]
+    pub fn is_receiving(&self, stream: Stream) -> bool {
+        self.receiving.as_ref().is_some_and(|receiving| receiving.stream == stream)
+    }
+
     /// Packets of the stream that have not begun to be sent.
     #[must_use]
     pub fn waiting(&self, stream: Stream) -> usize {
@@ -382,7 +403,7 @@ impl Link {
         channel.outstanding.push_back(packet.len());
         let (number, size) = (channel.number.unwrap_or(UNNUMBERED), packet.len());
         let header = self.header(Kind::Write, "", number, size);
-        Some(Sending { header: header.to_bytes(), payload: Some(packet), sent: 0 })
+        Some(Sending { header: header.to_bytes(), payload: Some((Stream(at), packet)), sent: 0 })
     }
 
     /// Bytes have arrived.
@@ -410,6 +431,9 @@ impl Link {
                     let at = self.received - HEADER as u64;
                     let header = Header::parse(head).map_err(|why| LinkError::Malformed { at, why })?;
                     self.head.clear();
+                    if self.urgent.len() > MOST_ANSWERS {
+                        return Err(LinkError::Deaf { at });
+                    }
                     if header.response {
                         self.response(&header);
                     } else {

@@ -185,6 +185,10 @@ fn what_no_link_can_take_says_where() {
     assert_eq!(found, Err(LinkError::NoSuchStream { at: 0, stream: 9 }));
     let found = Link::host().handle_input(&[0xff; HEADER]).map_err(|error| error.to_string());
     assert!(found.is_err_and(|text| text.starts_with("byte 0 of the connection: an event of type 4294967295")));
+    let mut deaf = Link::device();
+    let ping = Header { kind: Kind::Ping, ..write(0, 0) }.to_bytes();
+    let found = (0..20_000).find_map(|_| deaf.handle_input(&ping).err());
+    assert_eq!(found, Some(LinkError::Deaf { at: 84 * 10_001 }));
     let mut device = Link::device();
     let create = |n: usize| Header { kind: Kind::Create, name: format!("s{n}"), ..write(n as u32, 64) };
     for n in 0..MOST_STREAMS {
