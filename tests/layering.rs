@@ -14,7 +14,6 @@ const PURE: &[&str] = &[
     "src/xlink/",
     "src/bootloader/",
     "src/flash/",
-    "src/device/",
     "src/discovery/",
 ];
 const PROGRAM: &[&str] = &["src/cli/", "src/main.rs"];

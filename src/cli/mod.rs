@@ -1,21 +1,28 @@
 //! The words of the program: what can be asked, and who answers.
 
+mod backup;
 mod bench;
 mod camera;
 mod completions;
 mod demo;
 mod detections;
+mod enter;
+mod erase;
 mod export;
+mod flash;
+mod info;
 mod inspect;
 mod list;
 mod live;
 mod man;
+mod network;
 mod plot;
 pub(crate) mod present;
 mod record;
 mod recorded;
 mod recover;
 mod replay;
+mod reset;
 mod signals;
 mod simulate;
 mod snapshot;
@@ -51,12 +58,26 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all went well, 1 failed, 2 wrong usage, 3 finished, but frames were lost or \
-                          damaged on the way.";
+                          damaged on the way, 4 the camera refused, or it would not have been safe.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the cameras in all networks of this host, without disturbing any
     List(list::ListArgs),
+    /// Tell what a camera's bootloader knows: versions, memories, application, configuration. Its application stops
+    Info(info::InfoArgs),
+    /// Write an application into cameras, read it back, and see it run
+    Flash(flash::FlashArgs),
+    /// Take the application out of a camera
+    Erase(erase::EraseArgs),
+    /// Start a camera anew, and see its application run
+    Reset(reset::ResetArgs),
+    /// Let a camera leave its bootloader, and see its application run
+    Boot(reset::ResetArgs),
+    /// Show or change how a camera gets its address
+    Network(network::NetworkArgs),
+    /// Read application and configuration out of a camera into files
+    Backup(backup::BackupArgs),
     /// Show what cameras see, with the boxes of their network, in a window
     View(view::ViewArgs),
     /// Show a simulated camera: to look around without having one
@@ -148,6 +169,13 @@ impl Cli {
         let ctx = Ctx { json: self.json, stop: Stop::default() };
         match self.command {
             Command::List(args) => list::run(&ctx, &args),
+            Command::Info(args) => info::run(&ctx, &args),
+            Command::Flash(args) => flash::run(&ctx, &args),
+            Command::Erase(args) => erase::run(&ctx, &args),
+            Command::Reset(args) => reset::reset(&ctx, &args),
+            Command::Boot(args) => reset::boot(&ctx, &args),
+            Command::Network(args) => network::run(&ctx, &args),
+            Command::Backup(args) => backup::run(&ctx, &args),
             Command::View(args) => view::run(&ctx, &args),
             Command::Demo(args) => demo::run(&ctx, &args),
             Command::Snapshot(args) => snapshot::run(&ctx, &args),

@@ -16,6 +16,11 @@ use super::recorded::Recorded;
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// A camera refused, or something would not have been safe: exit code 4. Nothing is broken.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub(crate) String);
+
 /// An error, and what to do next.
 #[derive(Debug)]
 struct Advised {
@@ -38,6 +43,14 @@ impl std::error::Error for Advised {
 /// Adds what to do next.
 pub(crate) fn advised(error: anyhow::Error, help: &'static str) -> anyhow::Error {
     Advised { error, help }.into()
+}
+
+/// Adds what to do next, if that is known.
+pub(crate) fn with_help(error: anyhow::Error, help: Option<&'static str>) -> anyhow::Error {
+    match help {
+        Some(help) => advised(error, help),
+        None => error,
+    }
 }
 
 /// Text that may come from the network, for a terminal: control characters are written out, but for line ends.
@@ -104,7 +117,14 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>() || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == Class::Usage)
     });
-    ExitCode::from(if usage { 2 } else { 1 })
+    let refused = error.chain().any(|cause| cause.is::<Refused>());
+    ExitCode::from(if usage {
+        2
+    } else if refused {
+        4
+    } else {
+        1
+    })
 }
 
 fn explanation(error: &anyhow::Error) -> String {

@@ -7,7 +7,7 @@ use oaktap::recording::RecordingError;
 use oaktap::recording::recover::{Recovered, recover, usual_name};
 use serde::Serialize;
 
-use super::present::{self, advised, printable};
+use super::present::{self, printable, with_help};
 use super::{Ctx, Outcome};
 
 #[derive(Args, Debug)]
@@ -60,11 +60,4 @@ fn text(recovered: &Recovered) -> String {
 pub(super) fn unreadable(error: RecordingError) -> anyhow::Error {
     let help = error.help();
     with_help(error.into(), help)
-}
-
-fn with_help(error: anyhow::Error, help: Option<&'static str>) -> anyhow::Error {
-    match help {
-        Some(help) => advised(error, help),
-        None => error,
-    }
 }

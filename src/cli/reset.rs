@@ -1,0 +1,65 @@
+//! `oaktap reset` and `oaktap boot`: a camera starts anew, and is seen to run.
+
+use clap::Args;
+use oaktap::discovery::State;
+use serde::Serialize;
+
+use super::camera::runtime;
+use super::enter::{EnterArgs, Running, Waiting};
+use super::present::{self, printable};
+use super::{Ctx, Outcome};
+
+#[derive(Args, Debug)]
+pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    enter: EnterArgs,
+
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+#[derive(Serialize)]
+struct Document {
+    command: &'static str,
+    camera: String,
+    /// `null`: it was not waited for.
+    running: Option<Running>,
+}
+
+/// Stops the application, and starts it again.
+pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
+    let document = runtime()?.block_on(async {
+        let entered = args.enter.enter("resetting").await?;
+        // The end of any session is a reset (bootloader.md 2.3).
+        entered.talk(|caller| async move { caller.greet().await }).await??;
+        let running = entered.prove(args.waiting).await?;
+        anyhow::Ok(Document { command: "reset", camera: entered.camera.id, running })
+    })?;
+    tell(ctx, &document)
+}
+
+/// Leaves the bootloader. A camera that runs its application is left alone.
+pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
+    let document = runtime()?.block_on(async {
+        let located = args.enter.camera.locate(&args.enter.how.search).await?;
+        if let Some(camera) = located.camera.filter(|camera| camera.state == State::FlashBooted) {
+            present::say(&format!("{}: it runs its application already", camera.id));
+            return anyhow::Ok(Document { command: "boot", camera: camera.id, running: None });
+        }
+        let entered = args.enter.enter("leaving the bootloader").await?;
+        entered.talk(|caller| async move { caller.greet().await }).await??;
+        let running = entered.prove(args.waiting).await?;
+        anyhow::Ok(Document { command: "boot", camera: entered.camera.id, running })
+    })?;
+    tell(ctx, &document)
+}
+
+fn tell(ctx: &Ctx, document: &Document) -> anyhow::Result<Outcome> {
+    if ctx.json {
+        present::document(document)?;
+    } else {
+        let text = if document.running.is_some() { "it runs its application" } else { "done" };
+        present::result(printable(&format!("{}: {text}\n", document.camera)).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}
