@@ -242,6 +242,13 @@ impl Camera {
         self.session.as_ref().is_none_or(|session| session.end.is_some())
     }
 
+    /// Whether it ends the connection at once, with what is on the way.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        let end = self.session.as_ref().and_then(|session| session.end.as_ref());
+        matches!(end, Some(End::Lost | End::Watchdog))
+    }
+
     /// The connection is no more, whoever ended it.
     pub fn disconnected(&mut self, now: Duration) {
         let Some(session) = self.session.take() else { return };

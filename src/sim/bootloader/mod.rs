@@ -5,6 +5,7 @@
 //! CameraConfig --> Camera: Board (memories, what is in them, what runs)     knows no socket; time is an argument
 //!                     +-- Session (xlink::Link, requests, writes) while a host is connected
 //!                     +-- faults, each as often as is said
+//!                  CameraSimulator: the same on real sockets, over a line that may be slow; its application streams
 //! ```
 //!
 //! It is as strict as the real one says it is: checksums of packages, space, versions, the order in which flash is erased
@@ -16,8 +17,10 @@ mod board;
 mod camera;
 mod config;
 mod fault;
+mod line;
 mod map;
 mod memory;
+mod server;
 mod session;
 mod settings;
 mod shape;
@@ -28,6 +31,7 @@ pub use camera::{Account, Camera, Doing};
 pub use config::{Answering, CameraConfig, Opening, Start};
 pub use fault::{CameraFaults, Fault};
 pub use memory::{Memory, MemoryError, MemorySpec};
+pub use server::{CameraSimulator, Place, StartError};
 pub use shape::{Pipe, Shape};
 
 #[cfg(test)]
