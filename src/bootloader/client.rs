@@ -414,7 +414,12 @@ impl Client {
         let Some(call) = &mut self.call else { return };
         if std::mem::replace(&mut call.request_taken, true) {
             call.sent += u64::from(len);
-            self.told.push_back(Progress::Sent { bytes: call.sent, total: call.data_total });
+            let (bytes, total) = (call.sent, call.data_total);
+            self.told.push_back(Progress::Sent { bytes, total });
+            if bytes == total && matches!(call.request, Request::BootMemory { .. }) {
+                // There is no answer to this: what boots now knows nothing of it (bootloader.md 3.3).
+                self.done(Ok(Reply::Data(Vec::new())));
+            }
         }
     }
 

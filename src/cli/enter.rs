@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientError, Options, Progress, SettingsError, Told};
 use oaktap::discovery::{Camera, State};
-use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader};
+use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::proof::{FirstFrame, Unproved, first_frame, running};
 use oaktap::net::talk::talk;
 use oaktap::{source, xlink};
@@ -17,6 +17,9 @@ use serde::Serialize;
 use super::camera::{CAMERA, CameraArg, SearchArgs};
 use super::present::{self, Refused, Usage, advised, with_help};
 use super::values;
+
+/// How long a camera is waited for that starts anew.
+const BACK: Duration = Duration::from_secs(30);
 
 /// One camera, and how it is entered.
 #[derive(Args, Clone, Debug)]
@@ -124,6 +127,21 @@ pub(crate) fn ask(what: &str) -> anyhow::Result<()> {
 }
 
 impl Entered {
+    /// The same camera after a reset, in its bootloader again.
+    pub(crate) async fn again(&self) -> anyhow::Result<Self> {
+        let mut known = self.camera.ips();
+        known.push(self.ip);
+        let alive = |camera: &Camera| matches!(camera.state, State::Bootloader | State::FlashBooted);
+        let id = &self.camera.id;
+        let camera = wait_for(id, &known, self.udp_port(), BACK, alive).await?.ok_or_else(|| {
+            let error = anyhow::anyhow!("camera {id} did not answer within {} s of its reset", BACK.as_secs());
+            advised(error, "`oaktap list` and `oaktap doctor` look for it; power-cycle it if it stays away")
+        })?;
+        let ip = camera.ip().unwrap_or(self.ip);
+        let camera = reset_to_bootloader(ip, self.udp_port(), RESET_LIMIT).await?;
+        Ok(Self { ip: camera.ip().unwrap_or(ip), camera, ..self.clone() })
+    }
+
     /// Its bootloader's address.
     pub(crate) fn address(&self) -> SocketAddr {
         (self.ip, self.port).into()

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bench;
+mod bootloader;
 mod camera;
 mod completions;
 mod demo;
@@ -76,6 +77,8 @@ enum Command {
     Boot(reset::ResetArgs),
     /// Show or change how a camera gets its address
     Network(network::NetworkArgs),
+    /// Show a camera's bootloader, or write another one
+    Bootloader(bootloader::BootloaderArgs),
     /// Read application and configuration out of a camera into files
     Backup(backup::BackupArgs),
     /// Show what cameras see, with the boxes of their network, in a window
@@ -175,6 +178,7 @@ impl Cli {
             Command::Reset(args) => reset::reset(&ctx, &args),
             Command::Boot(args) => reset::boot(&ctx, &args),
             Command::Network(args) => network::run(&ctx, &args),
+            Command::Bootloader(args) => bootloader::run(&ctx, &args),
             Command::Backup(args) => backup::run(&ctx, &args),
             Command::View(args) => view::run(&ctx, &args),
             Command::Demo(args) => demo::run(&ctx, &args),

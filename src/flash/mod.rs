@@ -12,6 +12,7 @@
 //! made without a camera; [`package::Table`] looks at damaged ones too, and tells what is whole.
 
 mod backup;
+mod bootloader;
 mod erase;
 mod job;
 pub mod package;
@@ -20,6 +21,7 @@ mod receipt;
 mod target;
 
 pub use backup::read_application;
+pub use bootloader::{BootloaderImage, ImageError, boot_from_memory, factory_reset, write_factory, write_user};
 pub use erase::erase;
 pub use job::{FlashError, Flashed, Phase};
 pub use plan::{Objection, Plan, Refusal, Wish};
