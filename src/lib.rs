@@ -9,6 +9,7 @@
 
 pub mod bootloader;
 pub mod convert;
+pub mod device;
 pub mod discovery;
 #[cfg(feature = "export")]
 pub mod export;

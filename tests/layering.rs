@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "src/xlink/",
     "src/bootloader/",
     "src/flash/",
+    "src/device/",
     "src/discovery/",
 ];
 const PROGRAM: &[&str] = &["src/cli/", "src/main.rs"];

@@ -91,7 +91,7 @@ enum Command {
     Detections(detections::DetectionsArgs),
     /// Record cameras into MCAP files, which Foxglove, Rerun and Python open as they are
     Record(record::RecordArgs),
-    /// Tell what is in recordings: cameras, times, rates, gaps, boxes; exit code 3 when one is torn or damaged
+    /// Tell what is in recordings and in application packages; exit code 3 when one is torn or damaged
     Inspect(inspect::InspectArgs),
     /// Save every frame of a torn or damaged recording into a new file
     Recover(recover::RecoverArgs),

@@ -9,11 +9,13 @@
 //!
 //! [`package`] is the container: the table of sections that the bootloader looks for at the application's place in
 //! its memory ("SBR", bootloader.md 5), and what it points to. A [`package::Package`] has passed every check that can be
-//! made without a camera; [`package::Table`] looks at damaged ones too, and tells what is whole.
+//! made without a camera; [`package::Table`] looks at damaged ones too, and tells what is whole. [`inspect`] tells what is
+//! in either.
 
 mod backup;
 mod bootloader;
 mod erase;
+pub mod inspect;
 mod job;
 pub mod package;
 mod plan;

@@ -1,9 +1,12 @@
-//! `oaktap inspect`: what is in recordings.
+//! `oaktap inspect`: what is in recordings and in application packages.
 
+mod extract;
+mod package;
 mod plot;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -16,6 +19,8 @@ use super::present::{self, Usage, printable};
 use super::recover::unreadable;
 use super::{Ctx, Outcome};
 
+/// What MCAP files begin with.
+const MCAP: &[u8] = b"\x89MCAP0\r\n";
 /// Bars of the sparkline.
 const BARS: usize = 72;
 /// Gaps that are told one by one; `--json` has a hundred.
@@ -23,9 +28,13 @@ const GAPS: usize = 5;
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// Recordings, finished or torn, or folders of them
+    /// Recordings, finished or torn, application packages (.dap), or folders of them
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
+
+    /// Write the parts of a package into a new folder: its sections, decompressed, and the files of its nodes
+    #[arg(long, value_name = "DIR", conflicts_with = "plot")]
+    extract: Option<PathBuf>,
 
     /// Draw frames a second, gaps and detections over time as well
     #[arg(long, value_name = "FILE.svg|png")]
@@ -36,27 +45,58 @@ pub(crate) struct InspectArgs {
 struct Document<'a> {
     command: &'static str,
     files: &'a [Report],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    packages: &'a [package::Inspected],
+}
+
+/// What a file is, by its first bytes.
+enum Kind {
+    Recording,
+    Package,
 }
 
 /// Reads them, and tells.
 pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
     let mut files = Vec::new();
     for path in &args.files {
-        if path.is_dir() { recordings(path, &mut files)? } else { files.push(path.clone()) }
+        if path.is_dir() { search(path, &mut files)? } else { files.push(path.clone()) }
     }
     if files.is_empty() {
-        return Err(Usage("there is no file that ends in .mcap or .mcap.partial in that folder".to_owned()).into());
+        let nothing = "there is no file that ends in .mcap, .mcap.partial or .dap in that folder";
+        return Err(Usage(nothing.to_owned()).into());
     }
-    let mut reports = Vec::new();
+    if let (Some(_), [_, _, ..]) = (&args.extract, files.as_slice()) {
+        return Err(Usage("--extract takes one package at a time".to_owned()).into());
+    }
+    let (mut reports, mut packages) = (Vec::new(), Vec::new());
     for path in &files {
-        let report = inspect(path).map_err(unreadable).with_context(|| format!("inspecting {}", path.display()))?;
+        let text = match kind(path)? {
+            Kind::Recording if args.extract.is_some() => {
+                return Err(Usage(format!("--extract is for packages, and {} is a recording", path.display())).into());
+            }
+            Kind::Recording => {
+                let report = inspect(path).map_err(unreadable);
+                let report = report.with_context(|| format!("inspecting {}", path.display()))?;
+                let text = text(&report);
+                reports.push(report);
+                text
+            }
+            Kind::Package => {
+                let inspected = package::Inspected::read(path)?;
+                if let Some(folder) = &args.extract {
+                    extract::extract(path, folder)?;
+                }
+                let text = inspected.text();
+                packages.push(inspected);
+                text
+            }
+        };
         if !ctx.json {
-            present::result(printable(&text(&report)).as_bytes())?;
+            present::result(printable(&text).as_bytes())?;
         }
-        reports.push(report);
     }
     if ctx.json {
-        present::document(&Document { command: "inspect", files: &reports })?;
+        present::document(&Document { command: "inspect", files: &reports, packages: &packages })?;
     } else if reports.len() > 1 {
         let frames: u64 = reports.iter().map(Report::frames).sum();
         let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
@@ -67,11 +107,32 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         file.write(&plot::Timelines(&reports))?;
         present::say(&format!("the plot is in {}", file.path().display()));
     }
-    Ok(if reports.iter().all(Report::is_whole) { Outcome::Done } else { Outcome::Lossy })
+    let whole = reports.iter().all(Report::is_whole) && packages.iter().all(package::Inspected::is_whole);
+    Ok(if whole { Outcome::Done } else { Outcome::Lossy })
 }
 
-/// The recordings in a folder and the folders in it, by name.
-fn recordings(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// What a file is. One that ends before it says is taken for what its name says.
+fn kind(path: &Path) -> anyhow::Result<Kind> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MCAP.len() as u64).read_to_end(&mut start));
+    read.with_context(|| format!("{} cannot be read", path.display()))?;
+    let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dap"));
+    if start.starts_with(b"BR") || (named && b"BR".starts_with(&start)) {
+        return Ok(Kind::Package);
+    }
+    if MCAP.starts_with(&start) {
+        return Ok(Kind::Recording);
+    }
+    let (path, start) = (path.display(), start.escape_ascii());
+    let expected = "expected \\x89MCAP0 or BR at its beginning";
+    let error =
+        format!("{path} is neither a recording (MCAP) nor an application package (.dap): {expected}, found {start}");
+    let help = "a recording is what `oaktap record` writes, a package what is flashed into a camera";
+    Err(present::advised(anyhow::Error::msg(error), help))
+}
+
+/// The recordings and packages in a folder and the folders in it, by name.
+fn search(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let mut entries = entries.with_context(|| format!("{} cannot be read", folder.display()))?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -81,8 +142,8 @@ fn recordings(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let name = name.to_string_lossy();
         // Links are not followed into folders: they can lead back.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            recordings(&path, into)?;
-        } else if name.ends_with(".mcap") || name.ends_with(".mcap.partial") {
+            search(&path, into)?;
+        } else if name.ends_with(".mcap") || name.ends_with(".mcap.partial") || name.ends_with(".dap") {
             into.push(path);
         }
     }

@@ -1,0 +1,293 @@
+//! libnop, the encoding of what a firmware is told about an application (bootloader.md 5.2).
+//!
+//! Values say themselves what they are, so a reader needs no schema; only which member of a structure means what is
+//! nowhere in the bytes. Reading is bounded: in depth, and in values, of which each costs memory.
+
+use std::borrow::Cow;
+
+/// Values in values. The deepest that is known has 7.
+const MAX_DEPTH: usize = 32;
+/// Values in one text. An application of forty nodes has five thousand.
+const MAX_VALUES: usize = 1 << 20;
+
+/// Why bytes cannot be read. Offsets count from the beginning of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The fields stand in the texts.
+pub enum NopError {
+    /// It ends too early.
+    #[error("cut off at byte {at}: expected {expected} more bytes, found {found}")]
+    CutOff { at: usize, expected: u64, found: usize },
+    /// A byte that begins no value.
+    #[error("expected a value at byte {at}, found {found:#04x}, which begins none")]
+    NoValue { at: usize, found: u8 },
+    /// A length or count is no number.
+    #[error("expected a number of items or bytes at byte {at}, found {found}")]
+    NoCount { at: usize, found: &'static str },
+    /// Values in values in values.
+    #[error("nested more than {MAX_DEPTH} deep at byte {at}")]
+    TooDeep { at: usize },
+    /// More values than any application has.
+    #[error("more than {MAX_VALUES} values, at byte {at}")]
+    TooMany { at: usize },
+    /// Something stands behind the value.
+    #[error("{extra} bytes stand behind the end, which is at byte {at}")]
+    Trailing { at: usize, extra: usize },
+}
+
+/// A value. Booleans are the numbers 0 and 1, enumerations are numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A number; those up to 127 are the same with and without a sign.
+    Unsigned(u64),
+    /// A number with a sign.
+    Signed(i64),
+    /// A fraction of 32 bits.
+    Float(f32),
+    /// A fraction of 64 bits.
+    Double(f64),
+    /// A text, which should be UTF-8.
+    String(&'a [u8]),
+    /// Bytes, or numbers in a row: of which width is not said.
+    Binary(&'a [u8]),
+    /// Items.
+    Array(Vec<Self>),
+    /// Keys and what they stand for, in their order.
+    Map(Vec<(Self, Self)>),
+    /// Members without names.
+    Structure(Vec<Self>),
+    /// One of several kinds: which, and the value.
+    Variant(i64, Box<Self>),
+    /// An option that is not there.
+    Nil,
+}
+
+impl<'a> Value<'a> {
+    /// Reads a value that fills the bytes.
+    ///
+    /// # Errors
+    /// The bytes are not one value.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, NopError> {
+        let mut reader = Reader { bytes, at: 0, left: MAX_VALUES };
+        let value = reader.value(0)?;
+        match bytes.len() - reader.at {
+            0 => Ok(value),
+            extra => Err(NopError::Trailing { at: reader.at, extra }),
+        }
+    }
+
+    /// What it is, in a word.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unsigned(_) | Self::Signed(_) => "a number",
+            Self::Float(_) | Self::Double(_) => "a fraction",
+            Self::String(_) => "a text",
+            Self::Binary(_) => "bytes",
+            Self::Array(_) => "an array",
+            Self::Map(_) => "a map",
+            Self::Structure(_) => "a structure",
+            Self::Variant(..) => "a variant",
+            Self::Nil => "nothing",
+        }
+    }
+
+    /// A whole number, whatever its width.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Unsigned(number) => i64::try_from(*number).ok(),
+            Self::Signed(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A text. What is no UTF-8 in it is replaced.
+    #[must_use]
+    pub fn as_text(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::String(bytes) => Some(String::from_utf8_lossy(bytes)),
+            _ => None,
+        }
+    }
+
+    /// For people: structures become arrays, bytes become hexadecimal digits, fractions that are none become null.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Self::Unsigned(number) => Json::from(*number),
+            Self::Signed(number) => Json::from(*number),
+            // The shortest fraction that means the same: 0.5, not 0.5000000001.
+            Self::Float(number) => number.to_string().parse::<f64>().map_or(Json::Null, Json::from),
+            Self::Double(number) => Json::from(*number),
+            Self::String(bytes) => Json::from(String::from_utf8_lossy(bytes)),
+            Self::Binary(bytes) => Json::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+            Self::Array(items) | Self::Structure(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(pairs) => {
+                pairs.iter().map(|(key, value)| Json::from(vec![key.to_json(), value.to_json()])).collect()
+            }
+            Self::Variant(kind, value) => serde_json::json!({ "kind": kind, "value": value.to_json() }),
+            Self::Nil => Json::Null,
+        }
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    left: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, depth: usize) -> Result<Value<'a>, NopError> {
+        let at = self.at;
+        if depth > MAX_DEPTH {
+            return Err(NopError::TooDeep { at });
+        }
+        self.left = self.left.checked_sub(1).ok_or(NopError::TooMany { at })?;
+        let [prefix] = self.take()?;
+        let deeper = depth + 1;
+        Ok(match prefix {
+            0x00..=0x7f => Value::Unsigned(u64::from(prefix)),
+            0xc0..=0xff => Value::Signed(i64::from(prefix.cast_signed())),
+            0x80 => Value::Unsigned(u64::from(u8::from_le_bytes(self.take()?))),
+            0x81 => Value::Unsigned(u64::from(u16::from_le_bytes(self.take()?))),
+            0x82 => Value::Unsigned(u64::from(u32::from_le_bytes(self.take()?))),
+            0x83 => Value::Unsigned(u64::from_le_bytes(self.take()?)),
+            0x84 => Value::Signed(i64::from(i8::from_le_bytes(self.take()?))),
+            0x85 => Value::Signed(i64::from(i16::from_le_bytes(self.take()?))),
+            0x86 => Value::Signed(i64::from(i32::from_le_bytes(self.take()?))),
+            0x87 => Value::Signed(i64::from_le_bytes(self.take()?)),
+            0x88 => Value::Float(f32::from_bits(u32::from_le_bytes(self.take()?))),
+            0x89 => Value::Double(f64::from_bits(u64::from_le_bytes(self.take()?))),
+            0xb8 => {
+                let at = self.at;
+                let kind = self.value(deeper)?;
+                let kind = kind.as_integer().ok_or(NopError::NoCount { at, found: kind.kind() })?;
+                Value::Variant(kind, Box::new(self.value(deeper)?))
+            }
+            0xb9 => Value::Structure(self.items(deeper)?),
+            0xba => Value::Array(self.items(deeper)?),
+            0xbb => {
+                let count = self.count(deeper, 2)?;
+                let mut pairs = Vec::new();
+                for _ in 0..count {
+                    pairs.push((self.value(deeper)?, self.value(deeper)?));
+                }
+                Value::Map(pairs)
+            }
+            0xbc => {
+                let len = self.count(deeper, 1)?;
+                Value::Binary(self.slice(len)?)
+            }
+            0xbd => {
+                let len = self.count(deeper, 1)?;
+                Value::String(self.slice(len)?)
+            }
+            0xbe => Value::Nil,
+            _ => return Err(NopError::NoValue { at, found: prefix }),
+        })
+    }
+
+    fn items(&mut self, depth: usize) -> Result<Vec<Value<'a>>, NopError> {
+        let count = self.count(depth, 1)?;
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(self.value(depth)?);
+        }
+        Ok(items)
+    }
+
+    /// A number of things that take so many bytes each at least, all of which must be there.
+    fn count(&mut self, depth: usize, least: usize) -> Result<usize, NopError> {
+        let at = self.at;
+        let value = self.value(depth)?;
+        let Value::Unsigned(count) = value else { return Err(NopError::NoCount { at, found: value.kind() }) };
+        let (expected, found) = (count.saturating_mul(least as u64), self.bytes.len() - self.at);
+        match usize::try_from(count) {
+            Ok(count) if expected <= found as u64 => Ok(count),
+            _ => Err(NopError::CutOff { at: self.at, expected, found }),
+        }
+    }
+
+    fn slice(&mut self, len: usize) -> Result<&'a [u8], NopError> {
+        let left = &self.bytes[self.at..];
+        let cut_off = NopError::CutOff { at: self.at, expected: len as u64, found: left.len() };
+        let slice = left.get(..len).ok_or(cut_off)?;
+        self.at += len;
+        Ok(slice)
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], NopError> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.slice(N)?);
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_value_is_read() {
+        let bytes: &[u8] = &[
+            0xb9, 12, // members
+            0x7f, 0x80, 0xc8, 0x81, 0xe8, 0x03, // 127, 200, 1000
+            0xc0, 0x85, 0xc8, 0x00, // -64, 200 with a sign
+            0x87, 0, 0, 0, 0, 0, 0, 0, 0x80, // the least number
+            0x88, 0x00, 0x00, 0xf0, 0x41, // 30
+            0xbd, 2, b'h', 0xff, // no UTF-8
+            0xbc, 2, 1, 2, // bytes
+            0xba, 2, 0, 0xbe, // an array of 0 and nothing
+            0xbb, 1, 0xbd, 1, b'k', 5, // a map
+            0xb8, 1, 7, // a variant
+        ];
+        let value = Value::parse(bytes);
+        let expected = Value::Structure(vec![
+            Value::Unsigned(127),
+            Value::Unsigned(200),
+            Value::Unsigned(1000),
+            Value::Signed(-64),
+            Value::Signed(200),
+            Value::Signed(i64::MIN),
+            Value::Float(30.0),
+            Value::String(b"h\xff"),
+            Value::Binary(&[1, 2]),
+            Value::Array(vec![Value::Unsigned(0), Value::Nil]),
+            Value::Map(vec![(Value::String(b"k"), Value::Unsigned(5))]),
+            Value::Variant(1, Box::new(Value::Unsigned(7))),
+        ]);
+        assert_eq!(value, Ok(expected.clone()));
+        assert_eq!(
+            expected.to_json().to_string(),
+            "[127,200,1000,-64,200,-9223372036854775808,30.0,\"h\u{fffd}\",\"0102\",[0,null],[[\"k\",5]],{\"kind\":1,\"value\":7}]"
+        );
+        for cut in 0..bytes.len() {
+            assert!(matches!(Value::parse(&bytes[..cut]), Err(NopError::CutOff { .. })), "{cut}");
+        }
+        assert_eq!(Value::parse(&[1, 2]), Err(NopError::Trailing { at: 1, extra: 1 }));
+    }
+
+    #[test]
+    fn damage_has_a_place_and_costs_nothing() {
+        let error = |bytes: &[u8]| Value::parse(bytes).unwrap_err().to_string();
+        assert_eq!(error(&[0xba, 1, 0xb5]), "expected a value at byte 2, found 0xb5, which begins none");
+        assert_eq!(error(&[0xbd, 0xbe]), "expected a number of items or bytes at byte 1, found nothing");
+        // Four thousand million items in six bytes: nothing is made ready for them.
+        assert_eq!(
+            error(&[0xba, 0x82, 0xff, 0xff, 0xff, 0xff]),
+            "cut off at byte 6: expected 4294967295 more bytes, found 0"
+        );
+        assert_eq!(
+            error(&[0xbb, 0x83, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+            "cut off at byte 10: expected 18446744073709551615 more bytes, found 0"
+        );
+        assert_eq!(error(&[[0xba, 1]; 100].concat()), "nested more than 32 deep at byte 65");
+        // A count is a value too, and may not nest either.
+        assert_eq!(error(&[0xba; 100]), "nested more than 32 deep at byte 33");
+        let many = [&[0xba, 0x82], &((MAX_VALUES as u32) + 1).to_le_bytes()[..], &vec![0; MAX_VALUES + 1]].concat();
+        assert!(error(&many).starts_with("more than 1048576 values, at byte "));
+    }
+}

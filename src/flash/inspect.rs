@@ -1,0 +1,312 @@
+//! What is in a package, damaged ones too.
+
+use std::io::{self, Read as _};
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::package::{
+    APP_NAME, ASSET_STORAGE, ASSETS, Compression, FIRMWARE, FIRMWARE_VERSION, PIPELINE, PackageError, Section, Table,
+};
+use crate::device::schema::{Asset, Link, Pipeline, Port, SchemaError, Script, assets};
+
+/// What a Myriad X boots begins with it, and so do RVC2 cameras' firmwares (bootloader.md 5).
+pub const MYRIAD_X: [u8; 4] = *b"MA2x";
+/// What decompresses to more is no firmware: the cameras have 512 MB of memory for everything.
+const MOST_FIRMWARE: u64 = 512 << 20;
+
+/// What is in a package.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Whether a camera would take it: nothing in it is damaged.
+    pub whole: bool,
+    /// What is wrong.
+    pub faults: Vec<String>,
+    /// What the application is called, if that is whole.
+    pub app_name: Option<String>,
+    /// Commit or version of the firmware, if that is whole.
+    pub firmware_version: Option<String>,
+    /// What is booted, if there is something.
+    pub firmware: Option<Firmware>,
+    /// The table.
+    pub sections: Vec<SectionReport>,
+    /// Bytes between the sections that are not zero. They harm nothing, and no tool is known that writes them.
+    pub odd_gap_bytes: u64,
+    /// What the application consists of, if that is whole and of a version that is known.
+    pub application: Option<Application>,
+}
+
+/// An entry of the table, and whether its bytes are right.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // Named as in `Section`.
+pub struct SectionReport {
+    pub index: usize,
+    pub name: String,
+    pub offset: u32,
+    pub size: u32,
+    /// In hexadecimal digits, as the table has it.
+    pub checksum: String,
+    pub compression: Compression,
+    pub bootable: bool,
+    pub checked_at_boot: bool,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+}
+
+/// What is booted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Firmware {
+    /// Bytes of it when it is not compressed. `None`: it cannot be decompressed, or not here.
+    pub bytes: Option<u64>,
+    /// Whether it begins like a firmware for a Myriad X.
+    pub myriad_x: bool,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+}
+
+/// What an application consists of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Application {
+    /// The nodes.
+    pub nodes: Vec<NodeReport>,
+    /// The links.
+    pub links: Vec<Link>,
+    /// What concerns the whole application, without names.
+    pub global: Json,
+    /// The files that its nodes use.
+    pub assets: Vec<AssetReport>,
+    /// What its Script nodes run.
+    pub scripts: Vec<ScriptReport>,
+    /// What could not be told.
+    pub faults: Vec<String>,
+}
+
+/// A node.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // Named as in `Node`.
+pub struct NodeReport {
+    pub id: i64,
+    pub name: String,
+    /// How it is set, without names.
+    pub properties: Json,
+    pub ports: Vec<Port>,
+}
+
+/// A file.
+#[derive(Clone, Debug, Serialize)]
+pub struct AssetReport {
+    /// Which.
+    #[serde(flatten)]
+    pub asset: Asset,
+    /// Whether the storage has all of it.
+    pub there: bool,
+}
+
+/// What a Script node runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScriptReport {
+    /// Which.
+    #[serde(flatten)]
+    pub script: Script,
+    /// Its text, if it is there. What is no UTF-8 in it is replaced.
+    pub text: Option<String>,
+}
+
+/// Looks at a package, as far as it is whole.
+///
+/// # Errors
+/// There is no table: it is no package, or shorter than a table.
+pub fn inspect(file: &[u8]) -> Result<Report, PackageError> {
+    let table = Table::parse(file)?;
+    let faults = table.faults(file);
+    let fault = |section: &Section| faults.iter().find(|fault| fault.section() == Some(section.index()));
+    let whole = |name: &str| {
+        let section = table.section(name).filter(|section| fault(section).is_none())?;
+        section.stored_in(file)
+    };
+    let filled = |name: &str| whole(name).filter(|bytes| !bytes.is_empty());
+    let text = |name: &str| whole(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let sections = table.sections().iter().map(|section| SectionReport {
+        index: section.index(),
+        name: section.name().to_owned(),
+        offset: section.offset(),
+        size: section.size(),
+        checksum: format!("{:08x}", section.checksum()),
+        compression: section.compression(),
+        bootable: section.is_bootable(),
+        checked_at_boot: section.is_bootable() && !section.ignores_checksum(),
+        fault: fault(section).map(ToString::to_string),
+    });
+    let booted = table.sections().iter().find(|section| section.is_bootable()).or_else(|| table.section(FIRMWARE));
+    Ok(Report {
+        bytes: file.len() as u64,
+        whole: faults.is_empty(),
+        app_name: text(APP_NAME),
+        firmware_version: text(FIRMWARE_VERSION),
+        firmware: booted.filter(|section| fault(section).is_none()).and_then(|section| firmware(section, file)),
+        sections: sections.collect(),
+        odd_gap_bytes: table.gap_bytes(file),
+        application: filled(PIPELINE).map(|pipeline| application(pipeline, filled(ASSETS), whole(ASSET_STORAGE))),
+        faults: faults.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn firmware(section: &Section, file: &[u8]) -> Option<Firmware> {
+    let stored = section.stored_in(file)?;
+    let Some(mut content) = section.content(stored) else {
+        let fault = "what is compressed with xz cannot be looked at here".to_owned();
+        return Some(Firmware { bytes: None, myriad_x: false, fault: Some(fault) });
+    };
+    let mut magic = [0; 4];
+    let read = content.read_exact(&mut magic);
+    let read = read.and_then(|()| io::copy(&mut content.take(MOST_FIRMWARE), &mut io::sink()));
+    let myriad_x = magic == MYRIAD_X;
+    let (bytes, fault) = match read {
+        Ok(MOST_FIRMWARE) => (None, Some(format!("it decompresses to more than {MOST_FIRMWARE} bytes"))),
+        Ok(rest) if myriad_x => (Some(rest + 4), None),
+        Ok(rest) => {
+            let found = magic.escape_ascii();
+            (Some(rest + 4), Some(format!("it begins with \"{found}\", a firmware for RVC2 cameras with \"MA2x\"")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (None, Some("it is cut off".to_owned())),
+        Err(error) => (None, Some(format!("it cannot be decompressed: {error}"))),
+    };
+    Some(Firmware { bytes, myriad_x, fault })
+}
+
+fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&[u8]>) -> Application {
+    let mut faults = Vec::new();
+    let files = match assets_section {
+        Some(section) => or_fault(ASSETS, assets(section), &mut faults).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let stored = |asset: &Asset| storage.and_then(|storage| asset.stored_in(storage));
+    let (mut nodes, mut links, mut global, mut scripts) = (Vec::new(), Vec::new(), Json::Null, Vec::new());
+    if let Some(pipeline) = or_fault(PIPELINE, Pipeline::parse(pipeline), &mut faults) {
+        for script in or_fault(PIPELINE, pipeline.scripts(), &mut faults).unwrap_or_default() {
+            let asset = files.iter().find(|asset| Some(&asset.key) == script.asset.as_ref());
+            let text = asset.and_then(stored).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            if text.is_none() {
+                faults.push(format!("the text of Script {} is not in the package", script.node));
+            }
+            scripts.push(ScriptReport { script, text });
+        }
+        global = pipeline.global.to_json();
+        links = pipeline.links;
+        nodes.extend(pipeline.nodes.into_iter().map(|node| NodeReport {
+            id: node.id,
+            properties: node.properties.to_json(),
+            name: node.name,
+            ports: node.ports,
+        }));
+    }
+    let assets: Vec<_> =
+        files.into_iter().map(|asset| AssetReport { there: stored(&asset).is_some(), asset }).collect();
+    for AssetReport { asset, .. } in assets.iter().filter(|asset| storage.is_some() && !asset.there) {
+        let Asset { key, offset, size } = asset;
+        faults.push(format!("asset `{key}` ({size} bytes from {offset}) is outside of the section `{ASSET_STORAGE}`"));
+    }
+    Application { nodes, links, global, assets, scripts, faults }
+}
+
+fn or_fault<T>(section: &str, result: Result<T, SchemaError>, faults: &mut Vec<String>) -> Option<T> {
+    result
+        .map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            faults.push(format!("section `{section}`: {error}{cause}"));
+        })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::package::PackageBuilder;
+    use super::*;
+
+    /// One Script without ports, whose text is in the storage.
+    fn package(storage: &[u8]) -> Vec<u8> {
+        let script = [&[0xb9, 3, 0xbd, 14][..], b"asset:__script", &[0xbd, 0, 0]].concat();
+        let node = [
+            &[0xb9, 4, 7, 0xbd, 6][..],
+            b"Script",
+            &[0xbc, script.len() as u8],
+            &script,
+            // No ports.
+            &[0xbb, 0],
+        ];
+        let pipeline = [&[0xb9, 3, 0xba, 0, 0xbe, 0xbb, 1, 7], &node.concat()[..]].concat();
+        let assets = [&[0xb9, 1, 0xbb, 1, 0xbd, 16][..], b"/node/7/__script", &[0xb9, 3, 2, 5, 64]].concat();
+        PackageBuilder::new(b"MA2x and more".to_vec())
+            .pipeline(pipeline)
+            .assets(assets)
+            .asset_storage(storage)
+            .firmware_version("abc")
+            .app_name("door")
+            .compressed()
+            .build()
+            .expect("a package")
+    }
+
+    #[test]
+    fn a_whole_package_tells_everything() {
+        let report = inspect(&package(b"..print")).unwrap();
+        assert!(report.whole && report.faults.is_empty());
+        assert_eq!((report.app_name.as_deref(), report.firmware_version.as_deref()), (Some("door"), Some("abc")));
+        let firmware = report.firmware.unwrap();
+        assert_eq!((firmware.bytes, firmware.myriad_x, firmware.fault), (Some(13), true, None));
+        let application = report.application.unwrap();
+        assert_eq!(application.faults, [""; 0]);
+        assert_eq!((application.nodes[0].id, application.nodes[0].name.as_str()), (7, "Script"));
+        assert_eq!(application.scripts[0].text.as_deref(), Some("print"));
+        assert!(application.assets[0].there);
+        assert!(report.sections[0].bootable && !report.sections[0].checked_at_boot);
+    }
+
+    #[test]
+    fn a_damaged_package_tells_the_rest() {
+        let mut bytes = package(b"..print");
+        // The first byte of the section `assets`.
+        bytes[(1 << 20) + (1 << 16)] ^= 1;
+        let report = inspect(&bytes).unwrap();
+        assert!(!report.whole);
+        assert!(report.faults[0].starts_with("section 2 `assets` "), "{:?}", report.faults);
+        assert_eq!(report.sections.iter().filter(|section| section.fault.is_some()).count(), 1);
+        let application = report.application.unwrap();
+        assert_eq!(application.nodes.len(), 1);
+        assert_eq!(application.faults, ["the text of Script 7 is not in the package"]);
+        assert_eq!(report.app_name.as_deref(), Some("door"));
+    }
+
+    #[test]
+    fn what_is_packed_wrongly_is_told_although_no_checksum_does() {
+        let application = inspect(&package(b"..pri")).unwrap().application.unwrap();
+        assert_eq!(
+            application.faults,
+            [
+                "the text of Script 7 is not in the package",
+                "asset `/node/7/__script` (5 bytes from 2) is outside of the section `asset_storage`"
+            ]
+        );
+        let firmware = |bytes: &[u8], flags| {
+            let package = PackageBuilder::new(b"MA2x".to_vec()).section("more", bytes, flags);
+            let mut package = package.build().expect("a package");
+            // The first section is not what is booted.
+            package[2 + 29] = 0;
+            inspect(&package).expect("a package").firmware.expect("a firmware")
+        };
+        assert_eq!(
+            firmware(b"KMB.more", 1).fault.unwrap(),
+            "it begins with \"KMB.\", a firmware for RVC2 cameras with \"MA2x\""
+        );
+        assert_eq!(firmware(b"MA", 1).fault.unwrap(), "it is cut off");
+        assert!(firmware(b"MA2x", 1 | 1 << 2).fault.unwrap().starts_with("it cannot be decompressed: "));
+        assert_eq!(firmware(b"MA2x", 1 | 3 << 2).fault.unwrap(), "what is compressed with xz cannot be looked at here");
+        let unknown = PackageBuilder::new(b"MA2x".to_vec()).pipeline(b"{}").build().unwrap();
+        assert_eq!(
+            inspect(&unknown).unwrap().application.unwrap().faults[0],
+            "section `pipeline`: the section is no libnop: 1 bytes stand behind the end, which is at byte 1"
+        );
+    }
+}
