@@ -133,7 +133,8 @@ impl Value {
     }
 
     fn from_nested_json(value: &serde_json::Value, depth: usize) -> Result<Self, BsonError> {
-        if depth > MAX_DEPTH {
+        // What holds nothing is not counted, as in the bytes.
+        if depth > MAX_DEPTH && (value.is_array() || value.is_object()) {
             return Err(BsonError::TooDeep { at: 0 });
         }
         let inner = |value| Self::from_nested_json(value, depth + 1);

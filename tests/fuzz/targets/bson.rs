@@ -1,0 +1,141 @@
+//! BSON: what is read comes out again byte for byte, and a configuration can be made of it, or it is said why not.
+#![no_main]
+
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use oaktap::bootloader::Memory;
+use oaktap::bootloader::bson::{BsonError, Document, Value};
+use oaktap::bootloader::config::{Config, HostWait, StaticAddress};
+use oaktap_fuzz::memory;
+
+#[derive(Arbitrary, Debug)]
+enum Made {
+    Double(u64),
+    String(String),
+    Document(Vec<(Key, Made)>),
+    Array(Vec<Made>),
+    Binary(u8, Vec<u8>),
+    Bool(bool),
+    Null,
+    Int32(i32),
+    Unsigned64(u64),
+    Int64(i64),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Key {
+    Network,
+    Usb,
+    AppMem,
+    UserBlSize,
+    Ipv4,
+    StaticIpv4,
+    Mac,
+    TimeoutMs,
+    Other(String),
+}
+
+impl Key {
+    fn text(&self) -> &str {
+        match self {
+            Self::Network => "network",
+            Self::Usb => "usb",
+            Self::AppMem => "appMem",
+            Self::UserBlSize => "userBlSize",
+            Self::Ipv4 => "ipv4",
+            Self::StaticIpv4 => "staticIpv4",
+            Self::Mac => "mac",
+            Self::TimeoutMs => "timeoutMs",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+fn document(elements: &[(Key, Made)]) -> Document {
+    let mut document = Document::default();
+    for (key, value) in elements {
+        document.set(key.text(), value.value());
+    }
+    document
+}
+
+impl Made {
+    fn value(&self) -> Value {
+        match self {
+            Self::Double(bits) => Value::Double(f64::from_bits(*bits)),
+            Self::String(text) => Value::String(text.clone()),
+            Self::Document(elements) => Value::Document(document(elements)),
+            Self::Array(items) => Value::Array(items.iter().map(Self::value).collect()),
+            Self::Binary(subtype, bytes) => Value::Binary(*subtype, bytes.clone()),
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Null => Value::Null,
+            Self::Int32(number) => Value::Int32(*number),
+            Self::Unsigned64(number) => Value::Unsigned64(*number),
+            Self::Int64(number) => Value::Int64(*number),
+        }
+    }
+}
+
+/// Bytes to numbers that equal themselves: fractions that are no number do not.
+fn same(a: &Document, b: &Document) -> bool {
+    a.to_bytes() == b.to_bytes()
+}
+
+fn settle(document: Document) {
+    let own = document.clone();
+    // Bytes become an object with an array in JSON, two levels deeper than they were.
+    let json = Value::from_json(&document.to_json());
+    assert!(matches!(json, Ok(Value::Document(_)) | Err(BsonError::TooDeep { .. })), "{json:?}");
+    let mut config = Config::from_document(document);
+    let _ = (config.network(), config.usb(), config.application_memory(), config.user_bootloader());
+    let wanted = StaticAddress { address: [10, 0, 0, 200].into(), prefix: 24, gateway: [10, 0, 0, 1].into() };
+    let before = config.clone();
+    let changed = config.set_static_address(&wanted).and_then(|()| {
+        config.set_mac(None)?;
+        config.set_network_host_wait(HostWait::For(Duration::from_secs(9)))
+    });
+    let is_object = before.document().get("network").is_none_or(|network| matches!(network, Value::Document(_)));
+    assert_eq!(changed.is_ok(), is_object);
+    config.set_application_memory(Memory::Emmc);
+    assert_eq!(config.application_memory(), Ok(Some(Memory::Emmc)));
+    if changed.is_ok() {
+        let network = config.network().map(|network| (network.is_static, network.address, network.prefix()));
+        if let Ok(network) = network {
+            assert_eq!(network, (true, Some(wanted.address), Some(24)));
+        }
+    }
+    // What was not named is as it was.
+    for (key, value) in own.iter().filter(|(key, _)| !matches!(*key, "network" | "appMem")) {
+        let kept = config.document().get(key).expect("it is kept");
+        let alone = |value: &Value| {
+            let mut alone = Document::default();
+            alone.set("it", value.clone());
+            alone.to_bytes()
+        };
+        assert_eq!(alone(kept), alone(value));
+    }
+    if let Ok(bytes) = config.to_bytes() {
+        let again = Config::parse(&bytes).expect("it was written here");
+        assert!(same(again.document(), config.document()));
+    }
+    let _ = before.changes(&config);
+}
+
+fuzz_target!(|input: &[u8]| {
+    let (parsed, held) = memory::peak(|| Document::parse(input));
+    // The smallest element has two bytes and costs a name, a value and a place among the names that were seen.
+    assert!(held <= 160 * input.len() + (4 << 10), "{held} bytes were held for a document of {}", input.len());
+    if let Ok(document) = parsed {
+        assert_eq!(document.to_bytes(), input);
+        settle(document);
+    }
+    let Ok(made) = Vec::<(Key, Made)>::arbitrary(&mut Unstructured::new(input)) else { return };
+    let document = document(&made);
+    let bytes = document.to_bytes();
+    // Nested too deep, if anything.
+    let Ok(read) = Document::parse(&bytes) else { return };
+    assert!(same(&read, &document));
+    settle(read);
+});
