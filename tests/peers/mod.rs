@@ -18,6 +18,23 @@ pub(crate) fn program(name: &str) -> Option<Command> {
     Some(Command::new(place()?.join(name)))
 }
 
+/// Python with the vendor's own client, depthai. `None` without it; in CI only where it could not be downloaded, which
+/// `.ci/need` says then.
+pub(crate) fn vendor() -> Option<Command> {
+    let place = target().join("vendor");
+    let python = place.join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python");
+    // What `.ci/need` leaves behind once everything is installed, or when it could not be.
+    if place.join("installed").exists() {
+        return Some(Command::new(python));
+    }
+    if place.join("unreachable").exists() {
+        println!("skipped: depthai could not be downloaded when `.ci/need tests` ran");
+    } else {
+        missing(&format!("depthai in {}", place.display()));
+    }
+    None
+}
+
 /// `ffprobe` or `ffmpeg`.
 pub(crate) fn system(name: &str) -> Option<Command> {
     let there = Command::new(name).arg("-version").output().is_ok();
@@ -37,7 +54,7 @@ pub(crate) fn output(command: &mut Command) -> String {
 
 /// The programs of the virtual environment beside what cargo builds.
 fn place() -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's target folder");
+    let target = target();
     let place = target.join("peers").join(if cfg!(windows) { "Scripts" } else { "bin" });
     // The last package that is installed.
     let there = place.join("python").exists() && place.join("rerun").exists();
@@ -45,6 +62,10 @@ fn place() -> Option<PathBuf> {
         missing(&format!("Python environment in {}", target.join("peers").display()));
     }
     there.then_some(place)
+}
+
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's target folder")
 }
 
 fn missing(what: &str) {

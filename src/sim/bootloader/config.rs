@@ -86,6 +86,8 @@ pub struct CameraConfig {
     pub watchdog: Duration,
     /// How discovery is answered.
     pub answering: Answering,
+    /// Whether it hears what is sent to all of loopback (Linux). Otherwise it is found at its address alone.
+    pub broadcast: bool,
     /// Speed of its end of the cable in Mbit/s, and whether that is full duplex; `None` does not answer to such a question.
     pub ethernet: Option<(u32, bool)>,
     /// The line between it and the host.
@@ -118,6 +120,7 @@ impl Default for CameraConfig {
             write_rate: None,
             watchdog: Duration::from_secs(30),
             answering: Answering::Simple,
+            broadcast: false,
             ethernet: Some((1000, true)),
             line: Shape::default(),
             faults: CameraFaults::default(),
@@ -128,8 +131,8 @@ impl Default for CameraConfig {
 
 /// The names of the text form, beside those of [`SimConfig`].
 const KEYS: &str = "id, bootloader, claims, image, commit, type, nor, nor-file, emmc, emmc-file, app, state, wait, \
-                    wait-again, restart, open, stale, packet, write-rate, watchdog, answer, ethernet, bandwidth, delay, \
-                    fault";
+                    wait-again, restart, open, stale, packet, write-rate, watchdog, answer, broadcast, ethernet, bandwidth, \
+                    delay, fault";
 
 impl FromStr for CameraConfig {
     type Err = SimError;
@@ -203,13 +206,8 @@ impl CameraConfig {
                     _ => return Err("first, after or never".to_owned()),
                 }
             }
-            "stale" => {
-                self.stale = match value {
-                    "on" => true,
-                    "off" => false,
-                    _ => return Err("on or off".to_owned()),
-                }
-            }
+            "stale" => self.stale = switch(value)?,
+            "broadcast" => self.broadcast = switch(value)?,
             "packet" => {
                 let packet = bytes(value)?;
                 // More than the budget of the stream never goes out (bootloader.md 2.3).
@@ -250,6 +248,14 @@ impl CameraConfig {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".to_owned()),
     }
 }
 
@@ -298,7 +304,7 @@ mod tests {
         let all = config(
             "id=ABC&bootloader=0.0.14&claims=0.0.28&image=0.0.29&commit=c1&type=network&nor=32MiB&nor-file=/tmp/n\
              &emmc=4GiB&emmc-file=/tmp/e&app=/tmp/a.dap&state=application&wait=2s&wait-again=1ms&restart=0ms&open=first\
-             &stale=on&packet=1MiB&write-rate=2MiB&watchdog=6s&answer=both&ethernet=100half&bandwidth=10Mbit&delay=100ms\
+             &stale=on&packet=1MiB&write-rate=2MiB&watchdog=6s&answer=both&broadcast=on&ethernet=100half&bandwidth=10Mbit&delay=100ms\
              &fault=refuse*1,mute&size=64x48&fault=junk:0.5",
         );
         assert_eq!((all.id.as_str(), all.commit.as_str()), ("ABC", "c1"));
@@ -310,7 +316,7 @@ mod tests {
         assert_eq!((all.start, all.opening, all.answering), (Start::Application, Opening::First, Answering::Both));
         let ms = Duration::from_millis;
         assert_eq!([all.wait, all.wait_again, all.restart, all.watchdog], [ms(2000), ms(1), ms(0), ms(6000)]);
-        assert_eq!((all.stale, all.packet, all.write_rate), (true, 1 << 20, Some(2 << 20)));
+        assert_eq!((all.stale, all.broadcast, all.packet, all.write_rate), (true, true, 1 << 20, Some(2 << 20)));
         assert_eq!(all.ethernet, Some((100, false)));
         assert_eq!(all.line, Shape { bits_per_second: Some(10_000_000), delay: ms(100) });
         assert_eq!(all.faults.to_string(), "refuse*1,mute");
@@ -347,6 +353,7 @@ mod tests {
             "packet=0",
             "packet=6MiB",
             "answer=x",
+            "broadcast=x",
             "ethernet=fast",
             "bandwidth=10",
             "bandwidth=0Mbit",

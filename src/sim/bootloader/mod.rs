@@ -24,6 +24,7 @@ mod server;
 mod session;
 mod settings;
 mod shape;
+mod sockets;
 mod writing;
 
 pub use board::CameraError;
@@ -31,8 +32,9 @@ pub use camera::{Account, Camera, Doing};
 pub use config::{Answering, CameraConfig, Opening, Start};
 pub use fault::{CameraFaults, Fault};
 pub use memory::{Memory, MemoryError, MemorySpec};
-pub use server::{CameraSimulator, Place, StartError};
+pub use server::CameraSimulator;
 pub use shape::{Pipe, Shape};
+pub use sockets::{Place, StartError};
 
 #[cfg(test)]
 mod tests;

@@ -2,81 +2,28 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener as StdListener};
+use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockRef, Socket, Type as SocketType};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 
-use super::board::CameraError;
 use super::camera::{Account, Camera, Doing};
 use super::config::CameraConfig;
 use super::fault::CameraFaults;
 use super::line::Line;
-use crate::sim::{Reel, SimError, Simulator};
+use super::sockets::{Place, Sockets, StartError, nearby};
+use crate::sim::{Reel, Simulator};
 
 /// The longest datagram that is looked at: questions have 4 bytes.
 const DATAGRAM: usize = 512;
 /// Addresses of this host that are tried before it is said that none is free.
 const ATTEMPTS: u32 = 64;
-
-/// Where a simulated camera is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Place {
-    /// Its address.
-    pub ip: Ipv4Addr,
-    /// UDP port of discovery.
-    pub discovery: u16,
-    /// TCP port of its bootloader.
-    pub link: u16,
-    /// TCP port of its application's stream.
-    pub stream: u16,
-}
-
-impl Place {
-    /// At this address, with the ports that real cameras have.
-    #[must_use]
-    pub fn usual(ip: Ipv4Addr) -> Self {
-        let (discovery, link) = (crate::discovery::PORT, crate::xlink::PORT);
-        Self { ip, discovery, link, stream: crate::source::DEFAULT_PORT }
-    }
-
-    /// At this address, with ports that are free.
-    #[must_use]
-    pub fn free(ip: Ipv4Addr) -> Self {
-        Self { ip, discovery: 0, link: 0, stream: 0 }
-    }
-}
-
-/// Why a camera cannot be put on the network.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// There can be no such camera.
-    #[error(transparent)]
-    Camera(#[from] CameraError),
-    /// Its application can send no such stream.
-    #[error(transparent)]
-    Stream(#[from] SimError),
-    /// A port is taken, or there is no such address here.
-    #[error("{protocol} {address} cannot be listened at: {error}")]
-    Bind {
-        /// `UDP` or `TCP`.
-        protocol: &'static str,
-        /// The address and port.
-        address: SocketAddrV4,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The system refuses a thread.
-    #[error("no thread for a simulated camera: {0}")]
-    Thread(#[from] io::Error),
-}
 
 /// A simulated camera on the network. Dropping it ends it.
 #[derive(Debug)]
@@ -116,8 +63,10 @@ impl CameraSimulator {
     pub fn start(config: CameraConfig, places: &[Place]) -> Result<Self, StartError> {
         let reel = Arc::new(Reel::new(&config.stream)?);
         let epoch = Instant::now();
+        let hears_broadcasts = config.broadcast;
         let camera = Camera::new(config, Duration::ZERO)?;
-        let sockets = places.iter().map(|place| Sockets::bind(*place)).collect::<Result<Vec<_>, _>>()?;
+        let sockets =
+            places.iter().map(|place| Sockets::bind(*place, hears_broadcasts)).collect::<Result<Vec<_>, _>>()?;
         let places = sockets.iter().map(|sockets| sockets.place).collect();
         let (changed, touched) = (Condvar::new(), Notify::new());
         let camera = Mutex::new(camera);
@@ -234,54 +183,6 @@ impl Drop for CameraSimulator {
     }
 }
 
-/// The `at`-th address of this host to be tried. Programs that run at the same time begin somewhere else.
-fn nearby(at: u32) -> Ipv4Addr {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    if !cfg!(target_os = "linux") {
-        return Ipv4Addr::LOCALHOST;
-    }
-    let n = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(at);
-    let [a, b, ..] = std::process::id().wrapping_mul(0x9E37_79B1).to_be_bytes();
-    // 127.64.0.1 and after: nobody has anything there by habit.
-    Ipv4Addr::new(127, 64 | a & 63, b, 1 + (n % 250) as u8)
-}
-
-/// What is bound at one place. The TCP ports are kept while nobody listens there.
-#[derive(Debug)]
-struct Sockets {
-    place: Place,
-    udp: std::net::UdpSocket,
-    _link: Socket,
-    _stream: Socket,
-}
-
-impl Sockets {
-    fn bind(mut place: Place) -> Result<Self, StartError> {
-        let failed = |protocol, port| {
-            move |error| StartError::Bind { protocol, address: SocketAddrV4::new(place.ip, port), error }
-        };
-        let udp = std::net::UdpSocket::bind((place.ip, place.discovery)).map_err(failed("UDP", place.discovery))?;
-        udp.set_nonblocking(true)?;
-        let (link, link_port) = keep(place.ip, place.link).map_err(failed("TCP", place.link))?;
-        let (stream, stream_port) = keep(place.ip, place.stream).map_err(failed("TCP", place.stream))?;
-        (place.link, place.stream) = (link_port, stream_port);
-        place.discovery = udp.local_addr()?.port();
-        Ok(Self { place, udp, _link: link, _stream: stream })
-    }
-}
-
-/// A port that nobody else can have, and at which nobody listens yet: hosts are refused there.
-fn keep(ip: Ipv4Addr, port: u16) -> io::Result<(Socket, u16)> {
-    // Somebody else may have a listener there: that is refused here, without this option.
-    drop(StdListener::bind((ip, port))?);
-    let socket = Socket::new(Domain::IPV4, SocketType::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddrV4::new(ip, port).into())?;
-    let port = socket.local_addr()?.as_socket_ipv4().map_or(port, |address| address.port());
-    Ok((socket, port))
-}
-
 /// What serves at the moment.
 #[derive(Debug, Default)]
 struct Open {
@@ -374,7 +275,8 @@ impl Server {
         if same(&self.sockets.borrow()) {
             return;
         }
-        match wanted.iter().map(|place| Sockets::bind(*place)).collect::<Result<Vec<_>, _>>() {
+        let hears_broadcasts = self.camera().config().broadcast;
+        match wanted.iter().map(|place| Sockets::bind(*place, hears_broadcasts)).collect::<Result<Vec<_>, _>>() {
             Ok(sockets) => {
                 *locked(&self.shared.places) = sockets.iter().map(|sockets| sockets.place).collect();
                 self.close();
@@ -395,10 +297,16 @@ impl Server {
     }
 
     fn discover(self: &Rc<Self>) {
-        let sockets = self.sockets.borrow();
-        let sockets =
-            sockets.iter().filter_map(|sockets| warned(sockets.udp.try_clone().and_then(UdpSocket::from_std)));
-        self.open.borrow_mut().discovery = sockets.map(|udp| spawn_local(Rc::clone(self).answer(udp))).collect();
+        let mut tasks = Vec::new();
+        for Sockets { udp, broadcast, .. } in self.sockets.borrow().iter() {
+            for ears in [Some(udp), broadcast.as_ref()].into_iter().flatten() {
+                let tokio = |socket: &std::net::UdpSocket| warned(socket.try_clone().and_then(UdpSocket::from_std));
+                if let (Some(ears), Some(mouth)) = (tokio(ears), tokio(udp)) {
+                    tasks.push(spawn_local(Rc::clone(self).answer(ears, mouth)));
+                }
+            }
+        }
+        self.open.borrow_mut().discovery = tasks;
     }
 
     fn listeners(&self, port: fn(&Place) -> u16) -> impl Iterator<Item = StdListener> {
@@ -406,16 +314,16 @@ impl Server {
         places.into_iter().filter_map(move |place| warned(StdListener::bind((place.ip, port(&place)))))
     }
 
-    async fn answer(self: Rc<Self>, udp: UdpSocket) {
+    async fn answer(self: Rc<Self>, ears: UdpSocket, mouth: UdpSocket) {
         let mut bytes = [0; DATAGRAM];
         loop {
             // Errors are of answers that nobody waited for.
-            let Ok((len, from)) = udp.recv_from(&mut bytes).await else { continue };
+            let Ok((len, from)) = ears.recv_from(&mut bytes).await else { continue };
             let answers = self.camera().datagram(&bytes[..len], self.shared.now());
             self.settle();
             self.shared.touched.notify_one();
             for answer in answers {
-                let _ = udp.send_to(&answer, from).await;
+                let _ = mouth.send_to(&answer, from).await;
             }
         }
     }
