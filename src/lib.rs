@@ -11,6 +11,7 @@ pub mod bootloader;
 pub mod convert;
 pub mod device;
 pub mod discovery;
+pub mod doctor;
 #[cfg(feature = "export")]
 pub mod export;
 pub mod flash;

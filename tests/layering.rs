@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "src/flash/",
     "src/device/",
     "src/discovery/",
+    "src/doctor/",
 ];
 const PROGRAM: &[&str] = &["src/cli/", "src/main.rs"];
 const ALL: &[&str] = &["src/"];

@@ -7,6 +7,7 @@ mod camera;
 mod completions;
 mod demo;
 mod detections;
+mod doctor;
 mod enter;
 mod erase;
 mod export;
@@ -65,6 +66,8 @@ const EXIT_CODES: &str = "Exit codes: 0 all went well, 1 failed, 2 wrong usage, 
 enum Command {
     /// List the cameras in all networks of this host, without disturbing any
     List(list::ListArgs),
+    /// Find out why a camera is not found, not reached or slow, and what mends it; changes nothing
+    Doctor(doctor::DoctorArgs),
     /// Tell what a camera's bootloader knows: versions, memories, application, configuration. Its application stops
     Info(info::InfoArgs),
     /// Write an application into cameras, read it back, and see it run
@@ -172,6 +175,7 @@ impl Cli {
         let ctx = Ctx { json: self.json, stop: Stop::default() };
         match self.command {
             Command::List(args) => list::run(&ctx, &args),
+            Command::Doctor(args) => doctor::run(&ctx, &args),
             Command::Info(args) => info::run(&ctx, &args),
             Command::Flash(args) => flash::run(&ctx, &args),
             Command::Erase(args) => erase::run(&ctx, &args),
