@@ -2,6 +2,7 @@
 //! retry succeeds.
 #![cfg(feature = "net")]
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use oaktap::bootloader::{
@@ -9,7 +10,7 @@ use oaktap::bootloader::{
 };
 use oaktap::flash::package::{Package, PackageBuilder};
 use oaktap::flash::{FlashError, Flashed, Phase, Plan, Target, Wish, application, erase, read_application};
-use oaktap::sim::bootloader::{Camera, CameraFaults, Doing};
+use oaktap::sim::bootloader::{Camera, CameraFaults, Doing, Pipe, Shape};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -86,6 +87,81 @@ impl Bench {
         let memory = self.camera.memory(memory).expect("there is such a memory");
         memory.read(map::APPLICATION.into(), len).expect("it is that large")
     }
+}
+
+/// A slow and long line from one end to the other, behind a socket's buffer: what is in there cannot be overtaken.
+struct Line {
+    buffer: VecDeque<u8>,
+    pipe: Pipe,
+}
+
+impl Line {
+    /// What Linux lets a socket's buffer grow to.
+    const BUFFER: usize = 4 << 20;
+
+    fn new(shape: Shape) -> Self {
+        Self { buffer: VecDeque::new(), pipe: Pipe::new(shape) }
+    }
+
+    /// Takes as much of it as there is room for.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(Self::BUFFER - self.buffer.len());
+        self.buffer.extend(&bytes[..n]);
+        n
+    }
+
+    fn carry(&mut self, now: Duration) -> Vec<u8> {
+        let n = self.pipe.room().min(self.buffer.len());
+        let bytes: Vec<u8> = self.buffer.drain(..n).collect();
+        self.pipe.push(&bytes, now);
+        std::iter::from_fn(|| self.pipe.pop(now)).flatten().collect()
+    }
+}
+
+#[test]
+fn a_slow_and_long_line_flashes_28_mib_and_serves_the_watchdog() {
+    let package = package_of(26_000_000, "far away");
+    assert!(package.bytes().len() > 28_000_000);
+    let mut bench = Bench::new("nor=64MiB&wait-again=5s&watchdog=30s");
+    let shape = Shape { bits_per_second: Some(10_000_000), delay: Duration::from_millis(200) };
+    let (mut there, mut back) = (Line::new(shape), Line::new(shape));
+    bench.until(|doing| doing == Doing::Bootloader);
+    assert!(bench.camera.connected(bench.now));
+    let wanted = package.clone();
+    let task = async move |caller: Caller| {
+        let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+        Plan::check(&target, wanted, AUTO)?.carry_out(&caller).await
+    };
+    let mut conversation = Conversation::new(bench.now, Options { inactivity: 20 * S }, task);
+    let result = loop {
+        let now = bench.now;
+        let sent = there.take(conversation.output());
+        conversation.consumed(sent, now);
+        let arrived = there.carry(now);
+        bench.camera.input(&arrived, now);
+        let answered = back.take(bench.camera.output());
+        bench.camera.consumed(answered, now);
+        let heard = back.carry(now);
+        conversation.handle_input(&heard, now);
+        while conversation.told().is_some() {}
+        if let Some(result) = conversation.result() {
+            break result;
+        }
+        if sent + arrived.len() + answered + heard.len() > 0 {
+            continue;
+        }
+        let times = [Some(conversation.timeout()), bench.camera.poll_timeout(), there.pipe.next(), back.pipe.next()];
+        bench.now = times.into_iter().flatten().min().expect("there is a limit").max(now);
+        bench.camera.handle_timeout(bench.now);
+        conversation.handle_timeout(bench.now);
+    };
+    assert_eq!(result.map(|flashed| flashed.written), Ok(true));
+    assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes());
+    let account = bench.camera.account();
+    // Twice as long as the vendor's period, which is half of the camera's (bootloader.md 2.4).
+    assert!(account.longest_silence < Duration::from_millis(1500), "{:?}", account.longest_silence);
+    // There and back again, with little waiting between: 23.5 s each way at this rate.
+    assert!(bench.now < 70 * S, "{:?}", bench.now);
 }
 
 const AUTO: Wish = Wish { memory: Memory::Auto, force: false };
