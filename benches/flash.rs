@@ -1,0 +1,82 @@
+//! An application of 28 MiB into a simulated camera over loopback, and back again: `cargo bench --bench flash`
+//!
+//! The protocol's own speed: a real camera's flash is far slower. Beside it the same bytes over a plain socket, in turns.
+//! Both ends are in this process. To reach: 200 MB/s.
+
+mod live;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use live::measure::median;
+use oaktap::bootloader::{Caller, Memory, Options};
+use oaktap::flash::package::{Package, PackageBuilder};
+use oaktap::flash::{FlashError, Flashed, Phase, Plan, Target, Wish};
+use oaktap::net::talk::talk;
+use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
+
+const TURNS: usize = 7;
+const MB: f64 = 1e6;
+
+fn main() {
+    let package = package();
+    let bytes = 2.0 * package.bytes().len() as f64;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let config: CameraConfig = "nor=64MiB&wait-again=3600s&restart=10ms".parse().expect("a camera");
+    let camera = CameraSimulator::start(config, &[Place::free(Ipv4Addr::LOCALHOST)]).expect("free ports");
+    let place = camera.places()[0];
+    let address = SocketAddr::from((place.ip, place.link));
+    let (mut flashed, mut plain, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let copied = bytes / copy(package.bytes()).as_secs_f64() / MB;
+        assert!(camera.wait_until(Duration::from_secs(10), |camera| camera.doing() == Doing::Bootloader));
+        let wanted = package.clone();
+        let start = Instant::now();
+        let done = runtime.block_on(talk(address, Options::default(), |_| {}, |caller| flash(caller, wanted)));
+        let rate = bytes / start.elapsed().as_secs_f64() / MB;
+        assert!(done.expect("a connection").expect("nothing is wrong").written);
+        flashed.push(rate);
+        plain.push(copied);
+        ratios.push(rate / copied);
+    }
+    println!("{} MB written and read back, every byte compared", package.bytes().len() as f64 / MB);
+    println!("  plain socket, there and back {:>7.0} MB/s", median(&mut plain));
+    println!("  flash                        {:>7.0} MB/s (to reach: >= 200)", median(&mut flashed));
+    println!("  flash by plain socket: {:.2}", median(&mut ratios));
+}
+
+async fn flash(caller: Caller, package: Package) -> Result<Flashed, FlashError> {
+    let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+    Plan::check(&target, package, Wish { memory: Memory::Auto, force: true })?.carry_out(&caller).await
+}
+
+/// The same bytes there and back again, without a protocol.
+fn copy(bytes: &[u8]) -> Duration {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("it listens");
+    let len = bytes.len();
+    let echo = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody connects");
+        let mut received = vec![0; len];
+        stream.read_exact(&mut received).expect("all of it");
+        stream.write_all(&received).expect("all of it");
+    });
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.write_all(bytes).expect("all of it");
+    let mut received = vec![0; len];
+    stream.read_exact(&mut received).expect("all of it");
+    let took = start.elapsed();
+    assert!(received == bytes);
+    echo.join().expect("it does not panic");
+    took
+}
+
+fn package() -> Package {
+    let noise = |n: u64| n.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17).to_le_bytes()[3];
+    let mut firmware = b"MA2x".to_vec();
+    firmware.extend((0..27_489_112).map(noise));
+    let bytes = PackageBuilder::new(firmware).asset_storage(vec![7; 800_000]).app_name("bench").build().expect("a package");
+    Package::parse(bytes).expect("a whole one")
+}
