@@ -77,6 +77,7 @@ fn package() -> Package {
     let noise = |n: u64| n.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17).to_le_bytes()[3];
     let mut firmware = b"MA2x".to_vec();
     firmware.extend((0..27_489_112).map(noise));
-    let bytes = PackageBuilder::new(firmware).asset_storage(vec![7; 800_000]).app_name("bench").build().expect("a package");
+    let bytes =
+        PackageBuilder::new(firmware).asset_storage(vec![7; 800_000]).app_name("bench").build().expect("a package");
     Package::parse(bytes).expect("a whole one")
 }

@@ -370,6 +370,12 @@ fn an_application_is_erased_and_read_out() {
     let clear = Request::WriteFlash { memory: Memory::Auto, offset: map::APPLICATION, total: 512, packets: 1 };
     assert!(requests.contains(&clear));
     assert_eq!(bench.session(read).0.expect("nothing is wrong").0, None);
+    let nowhere = async |caller: Caller| {
+        let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+        erase(&caller, &target, Memory::Emmc).await
+    };
+    let error = bench.session(nowhere).0.expect_err("there is none");
+    assert_eq!(error.to_string(), "the camera has no emmc memory; it has flash");
     // A camera that says so and does not.
     bench.flash(&package, AUTO).expect("nothing is wrong");
     bench.camera.set_faults("not-written*1".parse().expect("a fault"));

@@ -16,7 +16,7 @@ pub(crate) struct EraseArgs {
     #[command(flatten)]
     enter: EnterArgs,
 
-    /// The memory that it is taken out of; by default the one that the camera boots from
+    /// The memory that it is taken out of; by default all that it has
     #[arg(long, value_name = "auto|flash|emmc", default_value = "auto")]
     memory: Memory,
 }

@@ -93,7 +93,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let summary = format!("{count} of {of} cameras were not flashed; the same command again skips those that were");
-    let all_refused = failed.iter().all(|error| error.chain().any(|cause| cause.is::<Refused>()));
+    let all_refused = failed.iter().all(present::is_refusal);
     Err(if all_refused { Refused(summary).into() } else { anyhow::anyhow!(summary) })
 }
 

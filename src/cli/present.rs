@@ -117,13 +117,21 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>() || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == Class::Usage)
     });
-    let refused = error.chain().any(|cause| cause.is::<Refused>());
+    let refused = is_refusal(error);
     ExitCode::from(if usage {
         2
     } else if refused {
         4
     } else {
         1
+    })
+}
+
+/// Whether a camera refused, or something would not have been safe.
+pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let advised = cause.downcast_ref::<Advised>();
+        cause.is::<Refused>() || advised.is_some_and(|advised| is_refusal(&advised.error))
     })
 }
 

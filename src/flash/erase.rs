@@ -1,7 +1,7 @@
 //! Takes the application away: its table is overwritten, and without that a camera boots nothing.
 
 use super::job::Phase;
-use super::{FlashError, Target};
+use super::{FlashError, Objection, Refusal, Target};
 use crate::bootloader::{Caller, Data, Memory, Request, map};
 
 /// Bytes of the table (bootloader.md 5).
@@ -9,40 +9,38 @@ const TABLE: u32 = 512;
 /// What erased flash is full of.
 const ERASED: u8 = 0xff;
 
-/// Overwrites the table of the application in this memory, and reads it back where the bootloader can (0.0.19).
-/// [`Memory::Auto`] leaves the choice to the camera, and is proved in all of its memories: `true` when it was proved.
+/// Overwrites the table of the application in this memory, and reads it back where the bootloader can (0.0.19): `true`
+/// when it was proved. [`Memory::Auto`] means every memory that the camera has.
 ///
 /// # Errors
 /// The camera refuses, or the table is still there.
 pub async fn erase(caller: &Caller, target: &Target, memory: Memory) -> Result<bool, FlashError> {
+    let Some(memories) = &target.memories else { return overwrite(caller, memory).await.map(|()| false) };
+    let there = memories.iter().map(|details| details.memory);
+    let chosen: Vec<Memory> = there.filter(|there| memory == Memory::Auto || *there == memory).collect();
+    if chosen.is_empty() {
+        let has: Vec<_> = memories.iter().map(|details| details.memory.to_string()).collect();
+        return Err(Refusal(vec![Objection::NoMemory { memory, has: has.join(" and ") }]).into());
+    }
+    for one in &chosen {
+        // Where there is no choice the camera is left to make it, as the vendor's client does.
+        overwrite(caller, if chosen.len() == 1 { memory } else { *one }).await?;
+        prove(caller, *one).await?;
+    }
+    Ok(true)
+}
+
+async fn overwrite(caller: &Caller, memory: Memory) -> Result<(), FlashError> {
     let data = Data::new(vec![ERASED; TABLE as usize]);
     let request = Request::WriteFlash { memory, offset: map::APPLICATION, total: TABLE, packets: 1 };
-    let error = |phase| move |error| FlashError::Camera { phase, error };
-    caller.write(request, data).await.map_err(error(Phase::Write))?;
-    let Some(memories) = &target.memories else { return Ok(false) };
-    let there = memories.iter().map(|details| details.memory);
-    let choice: Vec<Memory> = there.filter(|there| memory == Memory::Auto || *there == memory).collect();
-    let mut gone = false;
-    let mut first = None;
-    for memory in choice {
-        let phase = Phase::Verify;
-        let request = Request::ReadFlash { memory, offset: map::APPLICATION, total: TABLE };
-        let table = caller.read(request).await.map_err(error(phase))?;
-        match table.iter().position(|byte| *byte != ERASED) {
-            None => gone = true,
-            Some(at) => {
-                let (found, place) = (table[at], "in its table".to_owned());
-                first.get_or_insert(FlashError::Differs {
-                    phase,
-                    at: at as u32,
-                    place,
-                    memory,
-                    found,
-                    expected: ERASED,
-                });
-            }
-        }
-    }
-    // The camera has chosen one of them; that one is empty now.
-    if gone { Ok(true) } else { first.map_or(Ok(false), Err) }
+    caller.write(request, data).await.map_err(|error| FlashError::Camera { phase: Phase::Write, error })
+}
+
+async fn prove(caller: &Caller, memory: Memory) -> Result<(), FlashError> {
+    let phase = Phase::Verify;
+    let request = Request::ReadFlash { memory, offset: map::APPLICATION, total: TABLE };
+    let table = caller.read(request).await.map_err(|error| FlashError::Camera { phase, error })?;
+    let Some(at) = table.iter().position(|byte| *byte != ERASED) else { return Ok(()) };
+    let (found, place, at) = (table[at], "in its table".to_owned(), at as u32);
+    Err(FlashError::Differs { phase, at, place, memory, found, expected: ERASED })
 }
