@@ -7,10 +7,12 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use oaktap::bootloader::config::UserBootloader;
 use oaktap::bootloader::{Caller, Greeting, SettingsError, Version};
+use oaktap::device::firmware;
 use oaktap::flash::{
     BootloaderImage, FlashError, Phase, Target, boot_from_memory, factory_reset, write_factory, write_user,
 };
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::camera::runtime;
 use super::enter::{EnterArgs, Entered, settings_error};
@@ -99,9 +101,16 @@ pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// An image that looks like a bootloader for the network.
+/// An image that looks like a bootloader for the network: the file itself, or what a depthai wheel brings along.
 fn open(path: &std::path::Path) -> anyhow::Result<Arc<BootloaderImage>> {
-    let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let mut bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    if firmware::is_package(&bytes) {
+        let (name, image) = firmware::image(&bytes, firmware::NETWORK_BOOTLOADER)
+            .with_context(|| format!("looking for a bootloader in {}", path.display()))?;
+        let sha256: String = Sha256::digest(&image).iter().map(|byte| format!("{byte:02x}")).collect();
+        present::say(&format!("{name} out of {}: {} bytes, SHA-256 {sha256}", path.display(), image.len()));
+        bytes = image;
+    }
     let image = BootloaderImage::new(bytes).map_err(|error| {
         let error = Refused(format!("{} is no bootloader for a PoE camera: {error}", path.display()));
         advised(error.into(), "nothing was sent to the camera")

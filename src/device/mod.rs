@@ -1,6 +1,9 @@
 //! What runs on a camera: nodes, links between them, and the files that they use.
 //!
+//! `firmware` finds what the vendor's own package brings along (it takes the feature of that name).
 //! [`nop`] reads the encoding in which the firmware wants it, [`schema`] gives its values their names.
 
+#[cfg(feature = "firmware")]
+pub mod firmware;
 pub mod nop;
 pub mod schema;

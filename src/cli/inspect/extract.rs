@@ -73,11 +73,11 @@ fn write(path: &Path, content: impl Read) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::name;
 
     #[test]
     fn names_from_a_package_stay_in_the_folder() {
-        let told = |name: &str| super::name(name).display().to_string();
+        let told = |text: &str| name(text).display().to_string();
         assert_eq!(told("__firmware"), "__firmware");
         assert_eq!(told("node/1/__script"), "node-1-__script.py");
         assert_eq!(told("node/2/__blob"), "node-2-__blob.blob");
