@@ -1,19 +1,21 @@
-//! The CAMERA argument: an address, an id, or the beginning of one -> the camera that is meant.
+//! The CAMERA argument: an address, an id, the beginning of one, or a simulated camera -> the camera that is meant.
 
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::discovery::{self, Camera, Subnet};
 use oaktap::net::discovery::{Survey, Targets, WINDOW, find};
+use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
 
-use super::present::{Usage, advised, printable};
+use super::present::{self, Usage, advised, printable};
 use super::values;
 
 /// What the argument is, for `help` texts.
-pub(crate) const CAMERA: &str = "IP[:PORT]|ID";
+pub(crate) const CAMERA: &str = "IP[:PORT]|ID|sim:";
 /// How long one camera that was named by its address is asked, before it counts as absent.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -24,7 +26,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// A camera as the user names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CameraArg {
     /// `192.168.1.50`, `192.168.1.50:11490`.
     Address {
@@ -35,6 +37,33 @@ pub(crate) enum CameraArg {
     },
     /// An id or the beginning of one, in upper or lower case.
     Id(String),
+    /// `sim:`, `sim:bootloader=0.0.21&nor=16MiB`: one that does not exist.
+    Simulated(Simulated),
+}
+
+/// A camera that does not exist. It is there from when it is first looked for until the program ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Simulated {
+    config: Box<CameraConfig>,
+    camera: Arc<OnceLock<CameraSimulator>>,
+}
+
+impl PartialEq for Simulated {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config
+    }
+}
+
+impl Simulated {
+    fn ip(&self) -> anyhow::Result<Ipv4Addr> {
+        if self.camera.get().is_none() {
+            let camera = CameraSimulator::start_nearby(&self.config).context("a camera cannot be simulated")?;
+            present::say(&format!("a simulated camera is at {}", camera.ip()));
+            // Nobody else starts it: whoever looks for it has it for himself.
+            let _ = self.camera.set(camera);
+        }
+        Ok(self.camera.get().map_or(Ipv4Addr::UNSPECIFIED, CameraSimulator::ip))
+    }
 }
 
 impl FromStr for CameraArg {
@@ -43,6 +72,11 @@ impl FromStr for CameraArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = "expected an IPv4 address such as 192.168.1.50, or the id of a camera or its beginning such as \
                         14442C; `oaktap list` shows both";
+        if let Some(config) = text.strip_prefix("sim:") {
+            let config = config.strip_prefix('?').unwrap_or(config).parse::<CameraConfig>();
+            let config = Box::new(config.map_err(|error| error.to_string())?);
+            return Ok(Self::Simulated(Simulated { config, camera: Arc::default() }));
+        }
         if text.contains('.') {
             let (ip, port) = text.split_once(':').map_or((text, None), |(ip, port)| (ip, Some(port)));
             let ip = ip.parse().map_err(|_| format!("`{ip}` is no IPv4 address; {expected}"))?;
@@ -97,6 +131,11 @@ impl CameraArg {
     /// Finds it. An address need not answer; an id must.
     pub(crate) async fn locate(&self, search: &SearchArgs) -> anyhow::Result<Located> {
         match self {
+            Self::Simulated(simulated) => {
+                let ip = simulated.ip()?;
+                let survey = find(&Targets::only(ip, discovery::PORT), PATIENCE.max(search.wait), |_| true).await?;
+                Ok(Located { ip, port: None, camera: survey.cameras.into_iter().next() })
+            }
             Self::Address { ip, port } => {
                 let survey = find(&Targets::only(*ip, search.udp_port), PATIENCE.max(search.wait), |_| true).await?;
                 Ok(Located { ip: *ip, port: *port, camera: survey.cameras.into_iter().next() })
@@ -171,6 +210,8 @@ mod tests {
             ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
             ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),
             ("fe80::1", "`fe80::1` names no camera"),
+            ("sim:nor=x", "`nor=x`: expected bytes"),
+            ("sim:nand=1", "`nand` is nothing that can be simulated"),
         ] {
             let found = text.parse::<CameraArg>().unwrap_err();
             assert!(found.starts_with(error), "{text}: {found}");

@@ -35,7 +35,7 @@ mod view;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -151,6 +151,13 @@ pub(crate) struct Until {
     /// Stop after this time: 10s, 500ms, 2min, 1h
     #[arg(long, value_name = "TIME", help_heading = "When to stop", value_parser = values::duration)]
     pub(crate) duration: Option<Duration>,
+}
+
+impl Until {
+    /// When it is time to stop, if that was said.
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        self.duration.and_then(|duration| Instant::now().checked_add(duration))
+    }
 }
 
 impl Cli {

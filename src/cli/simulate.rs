@@ -1,5 +1,7 @@
 //! `oaktap simulate`: cameras that do not exist, on real sockets.
 
+mod bootloader;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +29,9 @@ pub(crate) struct SimulateArgs {
 
     #[command(flatten)]
     scene: SceneArgs,
+
+    #[command(flatten)]
+    bootloader: bootloader::BootloaderArgs,
 
     #[command(flatten)]
     until: Until,
@@ -85,6 +90,13 @@ pub(crate) struct SceneArgs {
 impl SceneArgs {
     /// The camera that is meant.
     pub(crate) fn config(&self) -> anyhow::Result<SimConfig> {
+        let mut config: SimConfig = self.text().parse().map_err(|error| present::Usage(format!("{error}")))?;
+        config.images.clone_from(&self.images);
+        Ok(config)
+    }
+
+    /// What was given, in the text form. A folder may have any name, so that is not in it.
+    fn text(&self) -> String {
         let given = [
             self.size.map(|(width, height)| format!("size={width}x{height}")),
             self.fps.map(|fps| format!("fps={fps}")),
@@ -97,10 +109,7 @@ impl SceneArgs {
             self.nodelay.then(|| "nodelay=on".to_owned()),
         ];
         let faults = self.fault.iter().map(|fault| format!("fault={fault}"));
-        let text = given.into_iter().flatten().chain(faults).collect::<Vec<_>>().join("&");
-        let mut config: SimConfig = text.parse().map_err(|error| present::Usage(format!("{error}")))?;
-        config.images.clone_from(&self.images);
-        Ok(config)
+        given.into_iter().flatten().chain(faults).collect::<Vec<_>>().join("&")
     }
 }
 
@@ -114,6 +123,9 @@ struct Camera {
 
 /// Listens until it is told to stop.
 pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
+    if args.bootloader.bootloader {
+        return bootloader::run(ctx, args);
+    }
     let reel = Arc::new(Reel::new(&args.scene.config()?)?);
     ctx.stop.on_signals()?;
     let simulators =
@@ -161,7 +173,7 @@ pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow:
 }
 
 fn wait(ctx: &Ctx, until: &Until, simulators: &[Simulator]) {
-    let deadline = until.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let deadline = until.deadline();
     let Some(frames) = until.frames else {
         ctx.stop.wait_until(deadline);
         return;
