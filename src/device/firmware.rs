@@ -62,7 +62,7 @@ pub enum FirmwareError {
     TooLarge { name: String, most: u64 },
 }
 
-/// Whether a file begins like a wheel or an extension module: [`image`] can be asked.
+/// Whether a file begins like a wheel or an extension module: [`image()`] can be asked.
 #[must_use]
 pub fn is_package(file: &[u8]) -> bool {
     file.starts_with(ZIP) || is_module(file)
