@@ -23,13 +23,15 @@ pub mod bson;
 mod client;
 pub mod config;
 mod conversation;
+mod error;
 mod message;
 pub mod reach;
 mod settings;
 mod version;
 
-pub use client::{Client, ClientError, Data, Options, Progress};
+pub use client::{Client, Data, Options, Progress};
 pub use conversation::{Caller, Conversation, Greeting, Told};
+pub use error::ClientError;
 pub use message::{
     Announced, ApplicationDetails, BootHeader, Memory, MemoryDetails, MessageError, Request, Response, Storage, Type,
 };

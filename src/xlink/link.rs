@@ -1,65 +1,23 @@
 //! One end of a connection, as a machine: bytes in, packets out, and the other way round.
 
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::sync::Arc;
 
-use super::event::{HEADER, Header, Kind, MalformedHeader};
+use super::channel::{Channel, Packet, Sending};
+use super::error::{LONGEST, LinkError, MOST_ANSWERS, MOST_STREAMS};
+use super::event::{HEADER, Header, Kind};
 
 /// Number of a stream in the request of somebody who does not number them (bootloader.md 2.2).
 const UNNUMBERED: u32 = 0xdead_dead;
 /// The vendor's host counts its events from here.
 const FIRST_ID: i32 = 11;
-/// Packets of a stream that may wait to be consumed (bootloader.md 2.2).
-const MOST_PACKETS: usize = 64;
-/// Streams of a link (bootloader.md 2.2).
-const MOST_STREAMS: usize = 32;
-/// A packet is at most as long as the budget of its stream. No stream of a bootloader has more than this.
-const LONGEST: u32 = 5 << 20;
 /// Memory for a packet grows with the bytes that arrive, not with the claim: this much is given in advance.
 const CREDULITY: usize = 1 << 20;
-/// Answers that wait to be read by the other end: more have never anything to do with packets.
-const MOST_ANSWERS: usize = 10_000;
 /// Budgets are multiples of this (bootloader.md 2.2).
 const BUDGET_UNIT: u32 = 64;
 
 /// A stream of this end. Numbers of another link mean nothing here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stream(usize);
-
-/// Bytes to be sent: a part of something that is shared, so that a package of 28 MiB is in memory once.
-#[derive(Clone, Debug)]
-pub struct Packet {
-    bytes: Arc<[u8]>,
-    range: Range<usize>,
-}
-
-impl Packet {
-    /// This part of these bytes.
-    ///
-    /// # Panics
-    /// There is no such part.
-    #[must_use]
-    pub fn part(bytes: &Arc<[u8]>, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= bytes.len(), "{range:?} of {} bytes", bytes.len());
-        Self { bytes: Arc::clone(bytes), range }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[self.range.clone()]
-    }
-
-    fn len(&self) -> u32 {
-        u32::try_from(self.range.len()).unwrap_or(u32::MAX)
-    }
-}
-
-impl From<Vec<u8>> for Packet {
-    fn from(bytes: Vec<u8>) -> Self {
-        let range = 0..bytes.len();
-        Self { bytes: bytes.into(), range }
-    }
-}
+pub struct Stream(pub(super) usize);
 
 /// What happened on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,128 +40,11 @@ pub enum Event {
     Reset,
 }
 
-/// Why a link cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LinkError {
-    /// No header stands where one should.
-    #[error("byte {at} of the connection: {why}")]
-    Malformed {
-        /// Bytes that were received before it.
-        at: u64,
-        /// What is wrong.
-        why: MalformedHeader,
-    },
-    /// A packet is longer than any can be.
-    #[error(
-        "byte {at} of the connection: a packet of {size} bytes on stream {stream}, where at most {LONGEST} are agreed upon"
-    )]
-    TooLarge {
-        /// Bytes that were received before it.
-        at: u64,
-        /// The stream's number.
-        stream: u32,
-        /// What its header promises.
-        size: u32,
-    },
-    /// A packet, or a release, for a stream that nobody has opened.
-    #[error("byte {at} of the connection: an event for stream {stream}, which nobody has opened")]
-    NoSuchStream {
-        /// Bytes that were received before it.
-        at: u64,
-        /// The stream's number.
-        stream: u32,
-    },
-    /// The other end asks and does not read the answers.
-    #[error("byte {at} of the connection: {MOST_ANSWERS} answers wait to be read by the other end")]
-    Deaf {
-        /// Bytes that were received before it.
-        at: u64,
-    },
-    /// More streams than a link can have.
-    #[error("byte {at} of the connection: stream `{name}` is one more than the {MOST_STREAMS} that a link can have")]
-    TooManyStreams {
-        /// Bytes that were received before it.
-        at: u64,
-        /// The stream's name.
-        name: String,
-    },
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     /// Connects, asks for the link, and numbers the streams.
     Host,
     Device,
-}
-
-#[derive(Debug)]
-struct Channel {
-    name: String,
-    /// The number of both directions, once the host has given it.
-    number: Option<u32>,
-    /// Bytes that this end may have outstanding; `None` before it is opened by us.
-    budget: Option<u32>,
-    /// The identifier of our request to open it, until it is answered.
-    opening: Option<i32>,
-    writable: bool,
-    /// No more than so many bytes are sent ahead, however large the budget is.
-    window: u32,
-    waiting: VecDeque<Packet>,
-    /// Lengths of the packets that the other end has not consumed yet.
-    outstanding: VecDeque<u32>,
-    peer_budget: Option<u32>,
-    /// Whether what comes is released at once.
-    releases: bool,
-}
-
-impl Channel {
-    fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            number: None,
-            budget: None,
-            opening: None,
-            writable: false,
-            window: u32::MAX,
-            waiting: VecDeque::new(),
-            outstanding: VecDeque::new(),
-            peer_budget: None,
-            releases: true,
-        }
-    }
-
-    fn outstanding(&self) -> u64 {
-        self.outstanding.iter().map(|len| u64::from(*len)).sum()
-    }
-
-    /// Whether its next packet may be sent (bootloader.md 2.3).
-    fn is_ready(&self) -> bool {
-        let Some(next) = self.waiting.front() else { return false };
-        let budget = u64::from(self.budget.unwrap_or(LONGEST).min(self.window));
-        let ahead = self.outstanding();
-        // What is larger than the window goes alone.
-        let fits = ahead == 0 || ahead + u64::from(next.len()) <= budget;
-        self.writable && fits && self.outstanding.len() < MOST_PACKETS
-    }
-}
-
-/// What is being sent.
-#[derive(Debug)]
-struct Sending {
-    header: [u8; HEADER],
-    payload: Option<(Stream, Packet)>,
-    /// Bytes of both that have been sent.
-    sent: usize,
-}
-
-impl Sending {
-    fn rest(&self) -> &[u8] {
-        match self.sent.checked_sub(HEADER) {
-            None => &self.header[self.sent..],
-            Some(sent) => self.payload.as_ref().map_or(&[], |(_, packet)| &packet.bytes()[sent..]),
-        }
-    }
 }
 
 #[derive(Debug)]
