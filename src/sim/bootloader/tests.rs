@@ -566,6 +566,26 @@ fn each_fault_of_a_write_does_what_it_says_and_a_retry_succeeds() {
 }
 
 #[test]
+fn what_nobody_asks_is_answered_too() {
+    let mut host = Host::of("").connect();
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+    // BOOTLOADER_MEMORY, and UPDATE_FLASH_EX of the application's and of no section.
+    host.heard.clear();
+    host.send(words(&[11]));
+    assert_eq!(host.heard, [words(&[5, 0])]);
+    host.send(words(&[5, 0, 3, 4, 1]));
+    host.heard.clear();
+    host.send(b"here".to_vec());
+    assert_eq!(host.heard.last().map(|bytes| Response::parse(bytes)), Some(Ok(Response::FlashComplete(Ok(())))));
+    assert_eq!(host.read(Which::Flash, 0x80_0000, 4), b"here");
+    for wrong in [&[5, 0, 9, 4, 1][..], &[5, 7, 3, 4, 1], &[5, 0, 3], &[5]] {
+        host.heard.clear();
+        host.send(words(wrong));
+        assert_eq!(host.heard, [words(&[12, 1])], "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_write_that_is_interrupted_leaves_no_application() {
     let image = package(4 << 20);
     let mut host = Host::of("").connect();
