@@ -7,6 +7,7 @@ use super::map::{self, BOOT_HEADER, BOOTLOADER, FlashMap, USER_BOOTLOADER_SIZE};
 use super::memory::{Memory, MemoryError};
 use super::settings::Settings;
 use crate::bootloader::{BootHeader, Memory as Which, Request, Version};
+use crate::flash::package::djb2;
 
 /// What every image for this processor starts with (bootloader.md 5). A bootloader that does not is never heard of again.
 const MAGIC: &[u8; 4] = b"MA2x";
@@ -149,7 +150,7 @@ impl Board {
             return None;
         }
         let image = self.nor.read(at, usize::try_from(size).ok()?).ok()?;
-        (image.starts_with(MAGIC) && application::Djb2::of(&image) == checksum).then_some(())
+        (image.starts_with(MAGIC) && djb2(&image) == checksum).then_some(())
     }
 
     /// An image is booted from memory: whether it starts.

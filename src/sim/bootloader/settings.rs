@@ -1,10 +1,9 @@
 //! The configuration in flash: size, checksum and document (bootloader.md 8), and what the camera takes from it.
 
-use serde_json::{Map, Value};
-
-use super::application::Djb2;
 use super::map::CONFIG_SIZE;
 use super::memory::Memory;
+use crate::bootloader::bson::{Document, Value};
+use crate::flash::package::djb2;
 
 /// Bytes before the document. How the real bootloader frames it is unknown (bootloader.md 3.4); size and checksum are
 /// named by its messages.
@@ -24,7 +23,7 @@ pub(super) fn read(memory: &mut Memory, at: u64) -> Result<Vec<u8>, &'static str
         return Err(NO_CONFIG);
     }
     let bytes = memory.read(at + FRAME, size as usize).map_err(|_| NO_CONFIG)?;
-    if Djb2::of(&bytes) == checksum { Ok(bytes) } else { Err(CHECKSUM) }
+    if djb2(&bytes) == checksum { Ok(bytes) } else { Err(CHECKSUM) }
 }
 
 /// Writes a document, and compares what is there then.
@@ -32,10 +31,10 @@ pub(super) fn write(memory: &mut Memory, at: u64, bytes: &[u8]) -> Result<(), St
     if bytes.len() as u64 > CONFIG_SIZE - FRAME {
         return Err(format!("Not enough space: {}->{}B", bytes.len(), CONFIG_SIZE - FRAME));
     }
-    document(bytes).ok_or(CANNOT_PARSE)?;
+    Document::parse(bytes).map_err(|_| CANNOT_PARSE)?;
     clear(memory, at)?;
     let mut framed = (bytes.len() as u32).to_le_bytes().to_vec();
-    framed.extend(Djb2::of(bytes).to_le_bytes());
+    framed.extend(djb2(bytes).to_le_bytes());
     framed.extend_from_slice(bytes);
     memory.write(at, &framed).map_err(|_| CANNOT_WRITE)?;
     if read(memory, at).as_deref() == Ok(bytes) { Ok(()) } else { Err(CANNOT_WRITE.to_owned()) }
@@ -62,11 +61,11 @@ pub(super) struct Settings {
 impl Settings {
     /// From the memory, or the usual ones when there are none that are valid.
     pub(super) fn of(memory: &mut Memory, at: u64) -> Self {
-        let document = read(memory, at).ok().and_then(|bytes| document(&bytes)).unwrap_or_default();
-        let number = |value: Option<&Value>| value.and_then(Value::as_i64);
+        let document = read(memory, at).ok().and_then(|bytes| Document::parse(&bytes).ok()).unwrap_or_default();
+        let number = |value: Option<&Value>| value.and_then(Value::as_integer);
         let network = document.get("network");
-        let of_network = |key: &str| network.and_then(|network| network.get(key));
-        let is_static = of_network("staticIpv4").and_then(Value::as_bool).unwrap_or(false);
+        let of_network = |key: &str| if let Some(Value::Document(network)) = network { network.get(key) } else { None };
+        let is_static = of_network("staticIpv4") == Some(&Value::Bool(true));
         let size = number(document.get("userBlSize")).and_then(|size| u64::try_from(size).ok());
         Self {
             application_memory: number(document.get("appMem")),
@@ -81,54 +80,6 @@ impl Settings {
                 .map(u32::to_le_bytes),
         }
     }
-}
-
-/// The types that the documents of this camera are made of (bootloader.md 4). `None` is anything else.
-fn document(bytes: &[u8]) -> Option<Map<String, Value>> {
-    let (document, rest) = fields(bytes, 0)?;
-    rest.is_empty().then_some(document)
-}
-
-/// Documents within documents; a real one has three levels.
-const DEEPEST: u32 = 16;
-
-fn fields(bytes: &[u8], depth: u32) -> Option<(Map<String, Value>, &[u8])> {
-    let size = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-    let (document, rest) = bytes.split_at_checked(size)?;
-    let mut fields = document.get(4..)?.strip_suffix(&[0])?;
-    let mut map = Map::new();
-    while let [kind, named @ ..] = fields {
-        let end = named.iter().position(|byte| *byte == 0)?;
-        let name = std::str::from_utf8(&named[..end]).ok()?.to_owned();
-        let (value, next) = value(*kind, &named[end + 1..], depth)?;
-        map.insert(name, value);
-        fields = next;
-    }
-    Some((map, rest))
-}
-
-fn value(kind: u8, bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
-    Some(match kind {
-        0x01 => (f64::from_le_bytes(*bytes.first_chunk()?).into(), &bytes[8..]),
-        0x02 => {
-            let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-            let (text, rest) = bytes[4..].split_at_checked(len)?;
-            (std::str::from_utf8(text.strip_suffix(&[0])?).ok()?.into(), rest)
-        }
-        0x03 | 0x04 if depth < DEEPEST => {
-            let (map, rest) = fields(bytes, depth + 1)?;
-            let value = if kind == 3 { Value::Object(map) } else { map.into_iter().map(|(_, value)| value).collect() };
-            (value, rest)
-        }
-        0x08 => match bytes {
-            [flag @ (0 | 1), rest @ ..] => ((*flag == 1).into(), rest),
-            _ => return None,
-        },
-        0x0A => (Value::Null, bytes),
-        0x10 => (i32::from_le_bytes(*bytes.first_chunk()?).into(), &bytes[4..]),
-        0x12 => (i64::from_le_bytes(*bytes.first_chunk()?).into(), &bytes[8..]),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::application::{Djb2, stand_in};
+use super::application::stand_in;
 use super::*;
 use crate::bootloader::{
     BUDGET, BootHeader, Memory as Which, Request, Response, STREAM, Storage, Type, Version, WATCHDOG, WATCHDOG_BUDGET,
 };
 use crate::discovery::{Answer, Query, State};
+use crate::flash::package::djb2;
 use crate::xlink::{Event, Link, Stream};
 
 const MS: Duration = Duration::from_millis(1);
@@ -164,7 +165,7 @@ fn package(len: usize) -> Vec<u8> {
     let offset = u32::from_le_bytes(image[entry + 20..entry + 24].try_into().expect("4 bytes")) as usize;
     image.truncate(offset);
     image.extend(noise(len - offset));
-    let (size, sum) = ((image.len() - offset) as u32, Djb2::of(&image[offset..]));
+    let (size, sum) = ((image.len() - offset) as u32, djb2(&image[offset..]));
     image[entry + 16..entry + 20].copy_from_slice(&size.to_le_bytes());
     image[entry + 24..entry + 28].copy_from_slice(&sum.to_le_bytes());
     image
@@ -465,7 +466,7 @@ fn the_users_bootloader_runs_when_its_sum_is_right() {
     let image = bootloader(100_000);
     let mut host = Host::of("bootloader=0.0.21&image=0.0.28").connect();
     assert_eq!(host.write(&put(Which::Flash, 0x40_0000, &image), &image), Ok(()));
-    let sum = Djb2::of(&image).cast_signed();
+    let sum = djb2(&image).cast_signed();
     for (size, sum, runs) in [(100_000, sum, true), (100_000, sum ^ 1, false), (0, sum, false)] {
         let config = document(&[("userBlSize", size), ("userBlChecksum", sum)]);
         assert_eq!(host.write(&configure(&config), &config), Ok(()));
