@@ -17,7 +17,7 @@ pub(super) fn judge(facts: &Facts, target: &Target) -> Vec<Finding> {
 }
 
 /// Where the camera answered from on its network: the interface that can talk to it, if packets leave by another.
-fn seen_at<'a>(target: &'a Target, ip: Ipv4Addr) -> Vec<&'a str> {
+fn seen_at(target: &Target, ip: Ipv4Addr) -> Vec<&str> {
     let seen = target.camera.iter().flat_map(|camera| &camera.addresses).filter(|seen| seen.ip == ip);
     seen.filter_map(|seen| seen.interface.as_deref()).collect()
 }
