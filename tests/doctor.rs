@@ -118,6 +118,26 @@ fn a_network_without_faults() {
 }
 
 #[test]
+fn the_version_of_a_bootloader() {
+    let Some(network) = Network::new() else { return };
+    let (_, document) = doctor(&network, &["sim:bootloader=0.0.17", "--no-stream"]);
+    let checks = document["checks"].as_array().expect("a list");
+    assert!(checks.iter().all(|check| check["check"] != "bootloader"), "nobody asked: {document:#}");
+    // This one runs an application, and is not to be reset: nobody agreed.
+    network.cable("h0", "c0");
+    network.host("ip addr add 10.0.0.1/24 dev h0");
+    network.camera("ip addr add 10.0.0.5/24 dev c0");
+    let camera = Camera::start(&network, ID);
+    let (code, _, err) = network.run(&["doctor", IP, "--no-stream", "--enter-bootloader"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("will stop"), "{err}");
+    drop(camera);
+    let (_, document) = doctor(&network, &["sim:bootloader=0.0.17", "--no-stream", "--enter-bootloader", "--yes"]);
+    assert_eq!(level(&document, "bootloader"), "WARN", "{document:#}");
+    assert_eq!(check(&document, "bootloader")["observed"], "0.0.17: it is not reached from other networks");
+}
+
+#[test]
 fn one_camera_on_two_networks_is_one_row() {
     let Some(network) = Network::new() else { return };
     for n in 0..2 {

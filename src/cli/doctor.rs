@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use oaktap::bootloader::Version;
 use oaktap::discovery::Camera;
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
+use oaktap::flash::Target;
 use oaktap::net::observe::{Look, Wanted, observe};
 use serde::Serialize;
 
 use super::camera::{CAMERA, CameraArg, SearchArgs, runtime};
+use super::enter::{How, camera_error};
 use super::present::{self, printable};
 use super::{Ctx, Outcome, values};
 
 const NOTES: &str = "\
 It changes nothing, on the camera or here: commands that mend something are printed, and are yours to run (as root). It \
 asks cameras who they are, connects to the port of the stream and receives for a moment. A camera that serves one client \
-at a time serves this one meanwhile; --no-stream leaves streams alone. The bootloader's port is not touched.
+at a time serves this one meanwhile; --no-stream leaves streams alone. The bootloader is not touched, unless \
+--enter-bootloader asks it for its version: that stops the application, and starts it again.
 
 Firewall rules are read by root alone: without, this check says so.
 
@@ -46,13 +50,17 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = values::duration)]
     measure: Duration,
 
+    /// Ask the bootloader of CAMERA for its version too. The application stops for that, and the camera starts anew
+    #[arg(long, requires = "camera")]
+    enter_bootloader: bool,
+
     /// Write everything that was observed into a new file, to be attached to a report. Ids, hardware addresses and
     /// public addresses are left out of it
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 
     #[command(flatten)]
-    search: SearchArgs,
+    how: How,
 }
 
 #[derive(Serialize)]
@@ -111,13 +119,31 @@ async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
             Some(Wanted { name: ip.to_string(), ip: *ip })
         }
         Some(id) => {
-            let located = id.locate(&args.search).await?;
+            let located = id.locate(&args.how.search).await?;
             let name = located.camera.map_or_else(|| located.ip.to_string(), |Camera { id, .. }| id);
             Some(Wanted { name, ip: located.ip })
         }
     };
-    let SearchArgs { subnet, wait, udp_port } = args.search.clone();
-    Ok(observe(&Look { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure }).await?)
+    let SearchArgs { subnet, wait, udp_port } = args.how.search.clone();
+    let look = Look { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure };
+    let mut facts = observe(&look).await?;
+    // At the end: it stops what was looked at.
+    if let (true, Some(camera)) = (args.enter_bootloader, &args.camera) {
+        let version = version(args, camera).await?;
+        facts.targets.iter_mut().for_each(|target| target.bootloader = Some(version));
+    }
+    Ok(facts)
+}
+
+async fn version(args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Version> {
+    let camera = match camera {
+        // The port was that of the stream.
+        CameraArg::Address { ip, .. } => CameraArg::Address { ip: *ip, port: None },
+        other => other.clone(),
+    };
+    let entered = args.how.enter(&camera, "to tell its version, a camera enters its bootloader").await?;
+    let target = entered.talk(|caller| async move { Target::ask(&caller).await }).await?.map_err(camera_error)?;
+    Ok(target.bootloader.version)
 }
 
 /// One line for each check, those of one subject together; what mends it below.

@@ -3,11 +3,15 @@
 use super::facts::{Facts, Link, Port, Target};
 use super::host::GIGABIT;
 use super::{Finding, Level};
+use crate::bootloader::Version;
 use crate::discovery::State;
 
 /// Where the boot switch stands for PoE, and for USB (bootloader.md 1, "Device info").
 const BOOT_POE: u32 = 3;
 const BOOT_USB: u32 = 0x16;
+
+/// The first that is reached from other networks by its address (PoE guide, "I can ping the OAK PoE camera").
+const OTHER_NETWORKS: Version = Version::new(0, 0, 18);
 
 /// Nobody was named, and nobody answered.
 pub(super) fn nobody(facts: &Facts) -> Finding {
@@ -27,7 +31,22 @@ pub(super) fn judge(facts: &Facts, target: &Target) -> Vec<Finding> {
         findings.push(state(target, camera.state));
         findings.extend(link(target));
     }
+    findings.extend(target.bootloader.map(|version| bootloader(target, version)));
     findings
+}
+
+fn bootloader(target: &Target, version: Version) -> Finding {
+    let finding = |level, lack: &str| Finding::new("bootloader", &target.name, level, format!("{version}{lack}"));
+    let update = "`oaktap bootloader CAMERA update` writes a newer one";
+    if version < Version::FLASHES_OVER_NETWORK {
+        finding(Level::Fail, ": it cannot write applications over the network").hint(update)
+    } else if version < OTHER_NETWORKS {
+        finding(Level::Warn, ": it is not reached from other networks").hint(update)
+    } else if version < Version::RECOMMENDED {
+        finding(Level::Warn, &format!(", older than {}", Version::RECOMMENDED)).hint(update)
+    } else {
+        finding(Level::Pass, "")
+    }
 }
 
 fn answers(facts: &Facts, target: &Target) -> Finding {

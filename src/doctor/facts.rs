@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 use super::firewall::Firewall;
+use crate::bootloader::Version;
 use crate::discovery::{Camera, Subnet};
 
 /// Everything that the checks look at.
@@ -131,6 +132,8 @@ pub struct Target {
     pub ports: Vec<(u16, Port)>,
     /// What came of looking at its stream. `None`: it was not looked at.
     pub stream: Option<Stream>,
+    /// The version of its bootloader. `None`: it was not entered, which stops the application.
+    pub bootloader: Option<Version>,
 }
 
 /// How packets to a camera leave this host.

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::facts::{Host, Kind, Link, Neighbour, Port, Route, Stream, Target, Way};
 use super::*;
+use crate::bootloader::Version;
 use crate::discovery::{Camera, LinkInfo, Seen, State};
 
 const IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -56,6 +57,7 @@ fn healthy() -> Facts {
         way: Way { interface: Some("eth0".to_owned()), source: Some([10, 0, 0, 1].into()), error: None },
         ports: vec![(5000, Port::Open)],
         stream: Some(stream),
+        bootloader: Some(Version::RECOMMENDED),
     };
     let host = Host { links: vec![link("eth0", [10, 0, 0, 1], 24)], ..Host::default() };
     Facts { host, targets: vec![target], seen: vec![camera("A")], unsent: Vec::new() }
@@ -273,6 +275,21 @@ fn everything_that_can_be_wrong() {
             "boot-switch",
             Level::Fail,
             "stands at 0x16, which is USB",
+            "",
+        ),
+        (
+            |f| f.targets[0].bootloader = Some(Version::new(0, 0, 13)),
+            "bootloader",
+            Level::Fail,
+            "0.0.13: it cannot",
+            "",
+        ),
+        (|f| f.targets[0].bootloader = Some(Version::new(0, 0, 17)), "bootloader", Level::Warn, "other networks", ""),
+        (
+            |f| f.targets[0].bootloader = Some(Version::new(0, 0, 27)),
+            "bootloader",
+            Level::Warn,
+            "older than 0.0.28",
             "",
         ),
         (
