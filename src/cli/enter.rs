@@ -36,11 +36,11 @@ pub(crate) struct EnterArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct How {
     /// Do not ask before the application on the camera is stopped
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub(crate) yes: bool,
 
     /// A camera may be silent for so long before it is given up
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration, global = true)]
     pub(crate) inactivity_timeout: Duration,
 
     #[command(flatten)]

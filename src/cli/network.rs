@@ -56,7 +56,8 @@ enum What {
         #[command(flatten)]
         more: More,
     },
-    /// Delete all settings of the camera: it uses its defaults, DHCP among them
+    /// Delete the settings of the network: the camera uses its defaults, which is DHCP. Settings that cannot be understood
+    /// are deleted as a whole
     Clear,
 }
 
@@ -148,13 +149,21 @@ async fn settle(args: &NetworkArgs) -> anyhow::Result<Document> {
 /// Before and after. What is written was read back.
 async fn change(caller: &Caller, what: &What) -> Result<(Option<Config>, Option<Config>), SettingsError> {
     caller.greet().await?;
-    let before = caller.settings().await?;
-    let mut after = before.clone().unwrap_or_default();
+    let before = match (caller.settings().await, what) {
+        // Nobody can tell what else is in it.
+        (Err(SettingsError::Config(_)), What::Clear) => {
+            caller.clear_settings().await?;
+            return Ok((None, None));
+        }
+        (before, _) => before?,
+    };
+    // What is not there yet is written as the vendor's client does it: with every key that it knows.
+    let mut after = before.clone().unwrap_or_else(Config::usual);
     match what {
         What::Show => return Ok((before.clone(), before)),
         What::Clear => {
-            caller.clear_settings().await?;
-            return Ok((before, None));
+            // The memory to boot from stands there too.
+            after.clear_network();
         }
         What::Static { address, gateway, more } => {
             after.set_static_address(&wanted(*address, *gateway))?;
@@ -244,7 +253,9 @@ fn text(document: &Document) -> String {
     let Document { camera, settings, network, changed, address, .. } = document;
     let mut text = format!("{camera}\n");
     match network {
-        None => text.push_str("  none: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n"),
+        None => {
+            text.push_str("  no settings: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n")
+        }
         Some(network) => {
             let way = if network.is_static { "static" } else { "DHCP, then" };
             let show = |ip: &Option<Ipv4Addr>| ip.map_or_else(|| "none".to_owned(), |ip| ip.to_string());
