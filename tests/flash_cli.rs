@@ -274,7 +274,7 @@ fn a_camera_is_reset_and_booted() {
 fn image(version: &str) -> Vec<u8> {
     let mut bytes = b"MA2x".to_vec();
     bytes.resize(2 << 20, 0x5a);
-    bytes.extend_from_slice(format!("\0DHCP\0{version}\0").as_bytes());
+    bytes.extend_from_slice(format!("\0DHCP\01.2.11\0{version}\0").as_bytes());
     bytes
 }
 

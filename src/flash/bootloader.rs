@@ -92,10 +92,11 @@ impl BootloaderImage {
         &self.bytes
     }
 
-    /// The version that it will say it is: the first text in it that is one and nothing else.
+    /// The version that it will say it is: the first text in it that is one of 0.0.x and nothing else. All that there are
+    /// begin so, and the libraries in it have other versions.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
-        let texts = self.bytes.split(|byte| *byte == 0).filter(|text| (5..=11).contains(&text.len()));
+        let texts = self.bytes.split(|byte| *byte == 0).filter(|text| text.starts_with(b"0.0.") && text.len() < 12);
         texts.filter_map(|text| std::str::from_utf8(text).ok()).find_map(|text| text.parse().ok())
     }
 
