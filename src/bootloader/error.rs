@@ -87,7 +87,7 @@ pub enum ClientError {
         came: u64,
     },
     /// The camera is there and says nothing.
-    #[error("{during}: the camera has been silent for {} s after {} bytes were sent and {} received", .limit.as_secs(), .sent, .received)]
+    #[error("{during}: the camera has been silent for {} s; until then it had taken {} bytes of data, and {} had come", .limit.as_secs(), .sent, .received)]
     Silent {
         /// What was being done.
         during: &'static str,
@@ -106,7 +106,7 @@ pub enum ClientError {
     },
     /// The connection ended.
     #[error(
-        "{during}: the camera closed the connection after {sent} of {total} bytes were sent and {received} received"
+        "{during}: the camera closed the connection after it had taken {sent} of {total} bytes, and {received} had come"
     )]
     Closed {
         /// What was being done.
