@@ -254,7 +254,7 @@ fn text(document: &Document) -> String {
     let mut text = format!("{camera}\n");
     match network {
         None => {
-            text.push_str("  no settings: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n")
+            text.push_str("  no settings: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n");
         }
         Some(network) => {
             let way = if network.is_static { "static" } else { "DHCP, then" };
