@@ -1,8 +1,12 @@
-//! oaktap receives what Luxonis OAK PoE cameras in standalone mode put on the network.
+//! oaktap finds Luxonis OAK PoE cameras in standalone mode, flashes them, and receives what they put on the network.
 //!
 //! ```text
 //! camera --bytes--> wire --> frame --> Hub<Frame> -+-> detections        (confirmed frames)
+//!                                                  +-> recording
 //!                                                  +-> view: convert > overlay -> window, snapshot
+//!
+//! camera <--datagrams--> discovery                         which cameras are there, and what they do
+//! camera <--bytes--> xlink <--packets--> bootloader <--calls--> flash: plan, write, read back, boot
 //! ```
 //!
 //! The upper half is pure: no sockets, no clock, no files. It is what remains with `--no-default-features`.

@@ -5,7 +5,7 @@ use oaktap::discovery::State;
 use serde::Serialize;
 
 use super::camera::runtime;
-use super::enter::{EnterArgs, Running, Waiting};
+use super::enter::{EnterArgs, Running, Waiting, camera_error};
 use super::present::{self, printable};
 use super::{Ctx, Outcome};
 
@@ -28,14 +28,7 @@ struct Document {
 
 /// Stops the application, and starts it again.
 pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
-    let document = runtime()?.block_on(async {
-        let entered = args.enter.enter("resetting").await?;
-        // The end of any session is a reset (bootloader.md 2.3).
-        entered.talk(|caller| async move { caller.greet().await }).await??;
-        let running = entered.prove(args.waiting).await?;
-        anyhow::Ok(Document { command: "reset", camera: entered.camera.id, running })
-    })?;
-    tell(ctx, &document)
+    tell(ctx, &runtime()?.block_on(start(args, "reset", "resetting"))?)
 }
 
 /// Leaves the bootloader. A camera that runs its application is left alone.
@@ -44,14 +37,19 @@ pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
         let located = args.enter.camera.locate(&args.enter.how.search).await?;
         if let Some(camera) = located.camera.filter(|camera| camera.state == State::FlashBooted) {
             present::say(&format!("{}: it runs its application already", camera.id));
-            return anyhow::Ok(Document { command: "boot", camera: camera.id, running: None });
+            return Ok(Document { command: "boot", camera: camera.id, running: None });
         }
-        let entered = args.enter.enter("leaving the bootloader").await?;
-        entered.talk(|caller| async move { caller.greet().await }).await??;
-        let running = entered.prove(args.waiting).await?;
-        anyhow::Ok(Document { command: "boot", camera: entered.camera.id, running })
+        start(args, "boot", "leaving the bootloader").await
     })?;
     tell(ctx, &document)
+}
+
+async fn start(args: &ResetArgs, command: &'static str, why: &str) -> anyhow::Result<Document> {
+    let entered = args.enter.enter(why).await?;
+    // The end of any session is a reset (bootloader.md 2.3).
+    entered.talk(|caller| async move { caller.greet().await }).await?.map_err(camera_error)?;
+    let running = entered.prove(args.waiting).await?;
+    Ok(Document { command, camera: entered.camera.id, running })
 }
 
 fn tell(ctx: &Ctx, document: &Document) -> anyhow::Result<Outcome> {

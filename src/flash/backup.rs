@@ -2,8 +2,9 @@
 
 use super::job::Phase;
 use super::package::Table;
+use super::read_back::read;
 use super::{FlashError, Target};
-use crate::bootloader::{Caller, Memory, Request, map};
+use crate::bootloader::{Caller, Memory, map};
 
 /// Bytes of the table (bootloader.md 5).
 const TABLE: u32 = 512;
@@ -18,24 +19,15 @@ const BLOCK: u32 = 1 << 20;
 pub async fn read_application(caller: &Caller, target: &Target, memory: Memory) -> Result<Option<Vec<u8>>, FlashError> {
     let phase = Phase::Ask;
     let room = target.memory(memory).map_or(0, |details| details.size - i64::from(map::APPLICATION));
-    let mut bytes = read(caller, memory, 0, TABLE).await?;
+    let mut bytes = read(caller, phase, memory, map::APPLICATION, TABLE).await?;
     let Ok(table) = Table::parse(&bytes) else { return Ok(None) };
     let Some(end) = u32::try_from(table.end()).ok().filter(|end| i64::from(*end) <= room) else { return Ok(None) };
     caller.begin(format!("reading the application from the {memory} memory"));
     while (bytes.len() as u32) < end {
         let at = bytes.len() as u32;
         let len = BLOCK.min(end - at);
-        let more = read(caller, memory, at, len).await?;
-        if more.len() != len as usize {
-            let offset = map::APPLICATION + at;
-            return Err(FlashError::Short { phase, memory, offset, found: more.len(), expected: len });
-        }
+        let more = read(caller, phase, memory, map::APPLICATION + at, len).await?;
         bytes.extend_from_slice(&more);
     }
     Ok(Some(bytes))
-}
-
-async fn read(caller: &Caller, memory: Memory, at: u32, len: u32) -> Result<Vec<u8>, FlashError> {
-    let request = Request::ReadFlash { memory, offset: map::APPLICATION + at, total: len };
-    caller.read(request).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })
 }

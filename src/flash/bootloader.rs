@@ -4,9 +4,9 @@
 //! USB socket, so a camera that loses power then is not found over the network again (bootloader.md 8). The second slot
 //! ("user") is booted by the first if its checksum is right, and can be replaced without that danger (bootloader.md 3.3).
 
-use super::job::Phase;
+use super::job::{Phase, during};
 use super::package::djb2;
-use super::{FlashError, Target};
+use super::{FlashError, Target, read_back};
 use crate::bootloader::config::UserBootloader;
 use crate::bootloader::{Caller, ClientError, Data, Memory, Request, SettingsError, Storage, Version, map};
 
@@ -20,8 +20,6 @@ const ERASED: u8 = 0xff;
 const FACTORY_IMAGE: usize = (8 << 20) + 512;
 /// How often the first slot is written again in one session.
 const TRIES: u32 = 3;
-/// Bytes of one request.
-const BLOCK: usize = 1 << 20;
 
 /// A bootloader for cameras with an Ethernet socket.
 #[derive(Clone, Debug)]
@@ -199,24 +197,7 @@ async fn write(caller: &Caller, bytes: Vec<u8>, image: &[u8]) -> Result<(), Flas
 }
 
 async fn compare(caller: &Caller, offset: u32, image: &[u8]) -> Result<(), FlashError> {
-    let (phase, memory) = (Phase::Verify, Memory::Flash);
     caller.begin("reading it back");
-    for (number, block) in image.chunks(BLOCK).enumerate() {
-        let (at, total) = ((number * BLOCK) as u32, block.len() as u32);
-        let request = Request::ReadFlash { memory, offset: offset + at, total };
-        let found = caller.read(request).await.map_err(during(phase))?;
-        if found.len() != block.len() {
-            return Err(FlashError::Short { phase, memory, offset: offset + at, found: found.len(), expected: total });
-        }
-        if let Some(differs) = found.iter().zip(block).position(|(found, expected)| found != expected) {
-            let (found, expected, at) = (found[differs], block[differs], at + differs as u32);
-            let place = "the bootloader".to_owned();
-            return Err(FlashError::Differs { phase, at, place, memory, found, expected });
-        }
-    }
-    Ok(())
-}
-
-fn during(phase: Phase) -> impl Fn(ClientError) -> FlashError {
-    move |error| FlashError::Camera { phase, error }
+    let place = |_| "the bootloader".to_owned();
+    read_back::compare(caller, Phase::Verify, Memory::Flash, offset, image, place).await
 }

@@ -1,7 +1,7 @@
 //! Takes the application away: its table is overwritten, and without that a camera boots nothing.
 
-use super::job::Phase;
-use super::{FlashError, Objection, Refusal, Target};
+use super::job::{Phase, during};
+use super::{FlashError, Objection, Refusal, Target, read_back};
 use crate::bootloader::{Caller, Data, Memory, Request, map};
 
 /// Bytes of the table (bootloader.md 5).
@@ -33,14 +33,10 @@ pub async fn erase(caller: &Caller, target: &Target, memory: Memory) -> Result<b
 async fn overwrite(caller: &Caller, memory: Memory) -> Result<(), FlashError> {
     let data = Data::new(vec![ERASED; TABLE as usize]);
     let request = Request::WriteFlash { memory, offset: map::APPLICATION, total: TABLE, packets: 1 };
-    caller.write(request, data).await.map_err(|error| FlashError::Camera { phase: Phase::Write, error })
+    caller.write(request, data).await.map_err(during(Phase::Write))
 }
 
 async fn prove(caller: &Caller, memory: Memory) -> Result<(), FlashError> {
-    let phase = Phase::Verify;
-    let request = Request::ReadFlash { memory, offset: map::APPLICATION, total: TABLE };
-    let table = caller.read(request).await.map_err(|error| FlashError::Camera { phase, error })?;
-    let Some(at) = table.iter().position(|byte| *byte != ERASED) else { return Ok(()) };
-    let (found, place, at) = (table[at], "in its table".to_owned(), at as u32);
-    Err(FlashError::Differs { phase, at, place, memory, found, expected: ERASED })
+    let (erased, place) = ([ERASED; TABLE as usize], |_| "in its table".to_owned());
+    read_back::compare(caller, Phase::Verify, memory, map::APPLICATION, &erased, place).await
 }

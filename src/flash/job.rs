@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use super::package::Section;
 use super::plan::{Plan, Refusal};
+use super::read_back;
 use crate::bootloader::{BUDGET, Caller, ClientError, Data, Memory, Request, SettingsError, Storage, map};
 
-/// Bytes of one request to read: large against a round trip, small against the patience of whoever watches.
-const BLOCK: u32 = 1 << 20;
 /// The first one tells how fast the link is.
 const FIRST: u32 = 256 << 10;
 /// A packet takes about so long on the link: the watchdog's pings stand behind at most one (bootloader.md 2.4).
@@ -154,7 +153,7 @@ impl FlashError {
 }
 
 /// An error of the camera, with what was being done.
-fn during(phase: Phase) -> impl Fn(ClientError) -> FlashError {
+pub(super) fn during(phase: Phase) -> impl Fn(ClientError) -> FlashError {
     move |error| FlashError::Camera { phase, error }
 }
 
@@ -200,7 +199,7 @@ impl Plan {
         let round_trip = caller.now().saturating_sub(start);
         let len = FIRST.min(u32::try_from(self.package.bytes().len()).unwrap_or(u32::MAX));
         let start = caller.now();
-        let first = self.read(caller, Phase::Ask, self.memory, 0, len).await?;
+        let first = read_back::read(caller, Phase::Ask, self.memory, map::APPLICATION, len).await?;
         let took = caller.now().saturating_sub(start);
         Ok(LinkSpeed::new(round_trip, took, first))
     }
@@ -231,36 +230,8 @@ impl Plan {
     }
 
     async fn compare(&self, caller: &Caller, phase: Phase, memory: Memory) -> Result<(), FlashError> {
-        let package = self.package.bytes();
-        let mut at = 0;
-        while at < package.len() {
-            let len = package.len().min(at + BLOCK as usize) - at;
-            let (from, len_u32) = (at as u32, len as u32);
-            let found = self.read(caller, phase, memory, from, len_u32).await?;
-            if let Some(differs) = found.iter().zip(&package[at..]).position(|(found, expected)| found != expected) {
-                let (found, expected) = (found[differs], package[at + differs]);
-                let at = from + differs as u32;
-                return Err(FlashError::Differs { phase, at, place: self.place(at), memory, found, expected });
-            }
-            at += len;
-        }
-        Ok(())
-    }
-
-    async fn read(
-        &self,
-        caller: &Caller,
-        phase: Phase,
-        memory: Memory,
-        at: u32,
-        len: u32,
-    ) -> Result<Vec<u8>, FlashError> {
-        let offset = map::APPLICATION + at;
-        let found = caller.read(Request::ReadFlash { memory, offset, total: len }).await.map_err(during(phase))?;
-        if found.len() != len as usize {
-            return Err(FlashError::Short { phase, memory, offset, found: found.len(), expected: len });
-        }
-        Ok(found)
+        let place = |at| self.place(at);
+        read_back::compare(caller, phase, memory, map::APPLICATION, self.package.bytes(), place).await
     }
 
     fn place(&self, at: u32) -> String {

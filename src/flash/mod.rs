@@ -19,6 +19,7 @@ pub mod inspect;
 mod job;
 pub mod package;
 mod plan;
+mod read_back;
 mod receipt;
 mod target;
 
