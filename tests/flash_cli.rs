@@ -322,3 +322,31 @@ fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
         assert!(said.contains(text), "{said}");
     }
 }
+
+#[test]
+fn what_happens_after_the_reset_is_seen() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let flash = |more: &[&str]| scene.run("flash", &[&["--app", &app, "--yes", "--boot-timeout", "4s"], more].concat());
+    scene.camera.set_faults("no-boot*1".parse().expect("a fault"));
+    let (code, _, said) = flash(&[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("did not say within 4 s that it runs its application; last it said \"bootloader\""),
+        "{said}"
+    );
+    let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("it is there already"), "{said}");
+    // The first request to leave the application is not heard.
+    scene.camera.set_faults("deaf*1".parse().expect("a fault"));
+    let (code, _, said) = scene.run("info", &["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    scene.camera.set_faults("vanish".parse().expect("a fault"));
+    let (code, _, said) = flash(&["--force"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("was told to enter its bootloader and did not") || said.contains("last it said nothing"),
+        "{said}"
+    );
+}

@@ -3,13 +3,17 @@
 #![cfg(feature = "net")]
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oaktap::bootloader::{
     ApplicationDetails, Caller, ClientError, Conversation, Memory, Options, Request, Storage, Told, Version, map,
 };
 use oaktap::flash::package::{Package, PackageBuilder};
-use oaktap::flash::{FlashError, Flashed, Phase, Plan, Target, Wish, application, erase, read_application};
+use oaktap::flash::{
+    BootloaderImage, FlashError, Flashed, Phase, Plan, Target, Wish, application, boot_from_memory, erase,
+    read_application, write_factory, write_user,
+};
 use oaktap::sim::bootloader::{Camera, CameraFaults, Doing, Pipe, Shape};
 
 const S: Duration = Duration::from_secs(1);
@@ -420,4 +424,90 @@ fn an_old_bootloader_is_asked_for_what_it_can() {
         caller.read(Request::ReadFlash { memory: Memory::Flash, offset: 0, total: 1 }).await
     };
     assert!(matches!(bench.session(read).0, Err(ClientError::TooOld { request: "READ_FLASH", .. })));
+}
+
+/// As large as a bootloader for the network, of no vendor.
+fn image() -> Arc<BootloaderImage> {
+    let mut bytes = b"MA2x".to_vec();
+    bytes.resize(2 << 20, 0x5a);
+    bytes.extend_from_slice(b"\0DHCP\x000.0.28\0");
+    Arc::new(BootloaderImage::new(bytes).expect("it looks like one"))
+}
+
+/// One operation of a camera that is not the writing of an application.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Erase,
+    UserSlot,
+    Settings,
+    Clear,
+    ReadOut,
+}
+
+async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError> {
+    let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+    match operation {
+        Operation::Erase => erase(&caller, &target, Memory::Auto).await.map(|proved| assert!(proved)),
+        Operation::UserSlot => write_user(&caller, &target, &image()).await,
+        Operation::Settings => {
+            let mut settings = caller.settings().await?.unwrap_or_default();
+            settings.merge(&oaktap::bootloader::bson::Document::parse(UNKNOWN).expect("a document"));
+            Ok(caller.store_settings(&settings).await?)
+        }
+        Operation::Clear => Ok(caller.clear_settings().await?),
+        Operation::ReadOut => {
+            let bytes = read_application(&caller, &target, Memory::Flash).await?;
+            bytes.map_or(Ok(()), |bytes| Package::parse(bytes).map(drop)).expect("what was read is whole");
+            Ok(())
+        }
+    }
+}
+
+#[test]
+fn each_other_operation_fails_loudly_and_can_be_repeated() {
+    use Operation::{Clear, Erase, ReadOut, Settings, UserSlot};
+    for (operation, faults) in [
+        (Erase, &["refuse", "not-written", "drop-progress:0.5", "bad-response", "short-response:READ_FLASH"][..]),
+        (UserSlot, &["refuse", "refuse-late:0.5", "not-written", "corrupt:70000", "drop:900000", "stall-progress:0.5"]),
+        (UserSlot, &["config-refused", "config-not-written", "bad-response", "short-response", "freeze:900000"]),
+        (Settings, &["config-refused", "config-not-written", "bad-response:SET_BOOTLOADER_CONFIG", "drop:1000"]),
+        (Clear, &["config-refused", "config-not-written"]),
+        (ReadOut, &["bad-response:READ_FLASH", "short-response:READ_FLASH", "drop-output:100000"]),
+    ] {
+        for fault in faults {
+            let mut bench = Bench::new("nor=32MiB&wait-again=5s");
+            bench.flash(&package("door"), AUTO).expect("nothing is wrong yet");
+            bench.camera.set_faults(format!("{fault}*1").parse().expect(fault));
+            let result = bench.session(move |caller| operate(caller, operation)).0;
+            let error = result.expect_err(&format!("{operation:?} with {fault}"));
+            assert!(!error.to_string().is_empty() && !error.help().is_empty());
+            bench.camera.set_faults(CameraFaults::default());
+            let again = bench.session(move |caller| operate(caller, operation)).0;
+            again.unwrap_or_else(|error| panic!("{operation:?} again after {fault}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn the_factory_slot_is_written_again_before_the_reset() {
+    for fault in ["refuse", "refuse-late:0.5", "not-written", "corrupt:70000"] {
+        let mut bench = Bench::new("nor=32MiB&wait-again=5s&bootloader=0.0.26&image=0.0.28");
+        let boot = async |caller: Caller| {
+            caller.greet().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+            boot_from_memory(&caller, &image()).await
+        };
+        bench.session(boot).0.unwrap_or_else(|error| panic!("{fault}: {error}"));
+        bench.camera.set_faults(format!("{fault}*1").parse().expect(fault));
+        let write = async |caller: Caller| {
+            let greeting = caller.greet().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+            assert_eq!(greeting.version, Version::new(0, 0, 28), "the new one, out of memory");
+            write_factory(&caller, &image()).await
+        };
+        bench.session(write).0.unwrap_or_else(|error| panic!("{fault}: {error}"));
+        let memory = bench.camera.memory(Memory::Flash).expect("there is one");
+        assert!(
+            memory.read(map::BOOTLOADER.into(), image().bytes().len()).expect("it is that large") == image().bytes()
+        );
+        bench.until(|doing| doing == Doing::Bootloader);
+    }
 }
