@@ -9,7 +9,7 @@ use clap::Args;
 use oaktap::bootloader::{Caller, ClientError, Options, Progress, SettingsError, Told};
 use oaktap::discovery::{Camera, State};
 use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
-use oaktap::net::proof::{FirstFrame, Unproved, first_frame, running};
+use oaktap::net::proof::{FirstFrame, first_frame, running};
 use oaktap::net::talk::talk;
 use oaktap::{source, xlink};
 use serde::Serialize;
@@ -116,7 +116,7 @@ impl How {
 }
 
 /// Asks the user. Without a terminal there is nobody to ask.
-pub(crate) fn ask(what: &str) -> anyhow::Result<()> {
+fn ask(what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(Usage(format!("{what}; there is no terminal to ask you, so say --yes if that is wanted")).into());
     }
@@ -171,7 +171,8 @@ impl Entered {
             return Ok(None);
         }
         present::say(&format!("{}: waiting for the application", self.camera.id));
-        let camera = self.wait(waiting.boot_timeout).await.map_err(|error| {
+        let seen = running(&self.camera.id, &[self.ip], self.udp_port(), waiting.boot_timeout).await;
+        let camera = seen.map_err(|error| {
             advised(
                 error.into(),
                 "is there an application in it? `oaktap info CAMERA` tells; `oaktap list` shows what it does",
@@ -187,11 +188,6 @@ impl Entered {
         })?;
         present::say(&format!("{}: {frame}", self.camera.id));
         Ok(Some(Running { state: camera.state.name(), first_frame: frame }))
-    }
-
-    /// Waits until the camera says that it runs its application.
-    pub(crate) async fn wait(&self, limit: Duration) -> Result<Camera, Unproved> {
-        running(&self.camera.id, &[self.ip], self.how.search.udp_port, limit).await
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
 }
 
 /// A package that has passed its own checks.
-pub(super) fn open(path: &Path) -> anyhow::Result<Package> {
+fn open(path: &Path) -> anyhow::Result<Package> {
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     Package::parse(bytes).map_err(|error| {
         let error = Refused(format!("{}: {error}", path.display()));

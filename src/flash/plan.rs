@@ -133,24 +133,6 @@ impl Plan {
             Err(Refusal(objections))
         }
     }
-
-    /// What will be written.
-    #[must_use]
-    pub fn package(&self) -> &Package {
-        &self.package
-    }
-
-    /// The memory that it goes into.
-    #[must_use]
-    pub fn memory(&self) -> Memory {
-        self.memory
-    }
-
-    /// The camera as it was found.
-    #[must_use]
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
 }
 
 impl fmt::Display for Plan {

@@ -60,7 +60,6 @@ pub(super) struct Channel {
     pub(super) waiting: VecDeque<Packet>,
     /// Lengths of the packets that the other end has not consumed yet.
     pub(super) outstanding: VecDeque<u32>,
-    pub(super) peer_budget: Option<u32>,
     /// Whether what comes is released at once.
     pub(super) releases: bool,
 }
@@ -76,7 +75,6 @@ impl Channel {
             window: u32::MAX,
             waiting: VecDeque::new(),
             outstanding: VecDeque::new(),
-            peer_budget: None,
             releases: true,
         }
     }

@@ -349,9 +349,7 @@ impl Link {
             Role::Host => self.number(stream),
             Role::Device => header.stream,
         };
-        let channel = &mut self.channels[stream.0];
-        channel.number = Some(number);
-        channel.peer_budget = Some(header.size);
+        self.channels[stream.0].number = Some(number);
         // Both sides need the number and the name here, whatever else is left standing.
         let answer = Header { stream: number, response: true, flags: Header::ACK, ..header.clone() };
         self.urgent.push_back(answer);
