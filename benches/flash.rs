@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use live::measure::median;
 use oaktap::bootloader::{Caller, Memory, Options};
 use oaktap::flash::package::{Package, PackageBuilder};
-use oaktap::flash::{FlashError, Flashed, Phase, Plan, Target, Wish};
+use oaktap::flash::{FlashError, Flashed, Plan, Wish};
 use oaktap::net::talk::talk;
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
 
@@ -47,8 +47,7 @@ fn main() {
 }
 
 async fn flash(caller: Caller, package: Package) -> Result<Flashed, FlashError> {
-    let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-    Plan::check(&target, package, Wish { memory: Memory::Auto, force: true })?.carry_out(&caller).await
+    Plan::make(&caller, package, Wish { memory: Memory::Auto, force: true }).await?.carry_out(&caller).await
 }
 
 /// The same bytes there and back again, without a protocol.

@@ -12,7 +12,7 @@ use oaktap::bootloader::{
 use oaktap::flash::package::{Package, PackageBuilder};
 use oaktap::flash::{
     BootloaderImage, FlashError, Flashed, Phase, Plan, Target, Wish, application, boot_from_memory, erase,
-    read_application, write_factory, write_user,
+    read_applications, write_factory, write_user,
 };
 use oaktap::sim::bootloader::{Camera, CameraFaults, Doing, Pipe, Shape};
 
@@ -79,10 +79,7 @@ impl Bench {
 
     fn flash(&mut self, package: &Package, wish: Wish) -> Result<Flashed, FlashError> {
         let package = package.clone();
-        let task = async move |caller: Caller| {
-            let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-            Plan::check(&target, package, wish)?.carry_out(&caller).await
-        };
+        let task = async move |caller: Caller| Plan::make(&caller, package, wish).await?.carry_out(&caller).await;
         self.session(task).0
     }
 
@@ -132,10 +129,7 @@ fn a_slow_and_long_line_flashes_28_mib_and_serves_the_watchdog() {
     bench.until(|doing| doing == Doing::Bootloader);
     assert!(bench.camera.connected(bench.now));
     let wanted = package.clone();
-    let task = async move |caller: Caller| {
-        let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-        Plan::check(&target, wanted, AUTO)?.carry_out(&caller).await
-    };
+    let task = async move |caller: Caller| Plan::make(&caller, wanted, AUTO).await?.carry_out(&caller).await;
     let mut conversation = Conversation::new(bench.now, Options { inactivity: 20 * S }, task);
     let result = loop {
         let now = bench.now;
@@ -358,26 +352,23 @@ fn an_application_is_erased_and_read_out() {
     let read = async |caller: Caller| -> Result<(Option<Vec<u8>>, Option<ApplicationDetails>), FlashError> {
         let asked = |error| FlashError::Camera { phase: Phase::Ask, error };
         let target = Target::ask(&caller).await.map_err(asked)?;
-        let bytes = read_application(&caller, &target, Memory::Flash).await?;
+        let bytes = read_applications(&caller).await?.pop().map(|(memory, bytes)| {
+            assert_eq!(memory, Memory::Flash);
+            bytes
+        });
         Ok((bytes, application(&caller, &target, Memory::Flash).await.map_err(asked)?))
     };
     let (bytes, details) = bench.session(read).0.expect("nothing is wrong");
     assert!(bytes.as_deref() == Some(package.bytes()));
     assert_eq!(details.and_then(|details| details.name).as_deref(), Some("door"));
-    let wipe = async |caller: Caller| {
-        let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-        erase(&caller, &target, Memory::Auto).await
-    };
+    let wipe = async |caller: Caller| erase(&caller, Memory::Auto).await;
     assert_eq!(bench.session(wipe).0, Ok(true));
     let requests = bench.camera.account().requests;
     // 13_flash_clear.txt
     let clear = Request::WriteFlash { memory: Memory::Auto, offset: map::APPLICATION, total: 512, packets: 1 };
     assert!(requests.contains(&clear));
     assert_eq!(bench.session(read).0.expect("nothing is wrong").0, None);
-    let nowhere = async |caller: Caller| {
-        let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-        erase(&caller, &target, Memory::Emmc).await
-    };
+    let nowhere = async |caller: Caller| erase(&caller, Memory::Emmc).await;
     let error = bench.session(nowhere).0.expect_err("there is none");
     assert_eq!(error.to_string(), "the camera has no emmc memory; it has flash");
     // A camera that says so and does not.
@@ -445,10 +436,9 @@ enum Operation {
 }
 
 async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError> {
-    let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
     match operation {
-        Operation::Erase => erase(&caller, &target, Memory::Auto).await.map(|proved| assert!(proved)),
-        Operation::UserSlot => write_user(&caller, &target, &image()).await,
+        Operation::Erase => erase(&caller, Memory::Auto).await.map(|proved| assert!(proved)),
+        Operation::UserSlot => write_user(&caller, &image()).await,
         Operation::Settings => {
             let mut settings = caller.settings().await?.unwrap_or_default();
             settings.merge(&oaktap::bootloader::bson::Document::parse(UNKNOWN).expect("a document"));
@@ -456,8 +446,9 @@ async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError>
         }
         Operation::Clear => Ok(caller.clear_settings().await?),
         Operation::ReadOut => {
-            let bytes = read_application(&caller, &target, Memory::Flash).await?;
-            bytes.map_or(Ok(()), |bytes| Package::parse(bytes).map(drop)).expect("what was read is whole");
+            for (_, bytes) in read_applications(&caller).await? {
+                Package::parse(bytes).expect("what was read is whole");
+            }
             Ok(())
         }
     }

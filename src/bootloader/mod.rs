@@ -59,6 +59,8 @@ pub mod map {
     pub const CONFIG: u32 = 0x7f_c000;
     /// Room for the configuration.
     pub const CONFIG_SIZE: u32 = 16 << 10;
+    /// What erased flash is full of.
+    pub const ERASED: u8 = 0xff;
     /// The application, to the end of the memory.
     pub const APPLICATION: u32 = 0x80_0000;
 }

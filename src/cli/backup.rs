@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::{Memory, SettingsError};
 use oaktap::flash::package::Package;
-use oaktap::flash::{FlashError, Phase, Target, read_application};
+use oaktap::flash::{FlashError, read_applications};
 use serde::Serialize;
 
 use super::camera::runtime;
@@ -38,13 +38,7 @@ struct Document {
 type Read = (Vec<(Memory, Vec<u8>)>, Result<Option<serde_json::Value>, SettingsError>);
 
 async fn read(caller: oaktap::bootloader::Caller) -> Result<Read, FlashError> {
-    let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-    let mut applications = Vec::new();
-    for details in target.memories.iter().flatten() {
-        if let Some(bytes) = read_application(&caller, &target, details.memory).await? {
-            applications.push((details.memory, bytes));
-        }
-    }
+    let applications = read_applications(&caller).await?;
     let settings = caller.settings().await;
     Ok((applications, settings.map(|settings| settings.map(|config| config.document().to_json()))))
 }

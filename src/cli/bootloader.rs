@@ -8,9 +8,7 @@ use clap::{Args, Subcommand};
 use oaktap::bootloader::config::UserBootloader;
 use oaktap::bootloader::{Caller, Greeting, SettingsError, Version};
 use oaktap::device::firmware;
-use oaktap::flash::{
-    BootloaderImage, FlashError, Phase, Target, boot_from_memory, factory_reset, write_factory, write_user,
-};
+use oaktap::flash::{BootloaderImage, boot_from_memory, factory_reset, write_factory, write_user};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -86,11 +84,12 @@ pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
         What::Show => runtime()?.block_on(show(args))?,
         What::Update { image, user, factory } => {
             let image = open(image)?;
-            runtime()?.block_on(write(args, image, *user, *factory, false))?
+            let slot = if *user { Some(Slot::User) } else { factory.then_some(Slot::Factory) };
+            runtime()?.block_on(write(args, image, slot))?
         }
         What::FactoryReset { image } => {
             let image = open(image)?;
-            runtime()?.block_on(write(args, image, false, true, true))?
+            runtime()?.block_on(write(args, image, Some(Slot::FactoryReset)))?
         }
     };
     if ctx.json {
@@ -136,13 +135,8 @@ async fn greet(caller: Caller) -> Result<(Greeting, Option<UserBootloader>), Set
     Ok((greeting, user_slot))
 }
 
-async fn write(
-    args: &BootloaderArgs,
-    image: Arc<BootloaderImage>,
-    user: bool,
-    factory: bool,
-    reset: bool,
-) -> anyhow::Result<Document> {
+/// Into this slot, or into the user's where there is one.
+async fn write(args: &BootloaderArgs, image: Arc<BootloaderImage>, slot: Option<Slot>) -> anyhow::Result<Document> {
     let entered = args.enter.enter("writing a bootloader").await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
     if before.kind != oaktap::bootloader::Type::Network {
@@ -152,23 +146,15 @@ async fn write(
         ))
         .into());
     }
-    let slot = match (reset, user, factory) {
-        (true, ..) => Slot::FactoryReset,
-        (_, true, _) => Slot::User,
-        (_, _, true) => Slot::Factory,
-        _ if before.version >= Version::HAS_USER_SLOT => Slot::User,
-        _ => Slot::Factory,
-    };
+    let has_user_slot = before.version >= Version::HAS_USER_SLOT;
+    let slot = slot.unwrap_or(if has_user_slot { Slot::User } else { Slot::Factory });
     if slot != Slot::User {
         swear(&entered.camera.id, slot)?;
     }
     let entered = entered.again().await?;
     if slot == Slot::User {
         let image = Arc::clone(&image);
-        let task = async move |caller: Caller| {
-            let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-            write_user(&caller, &target, &image).await
-        };
+        let task = async move |caller: Caller| write_user(&caller, &image).await;
         entered.talk(task).await?.map_err(flash_error)?;
     } else {
         renew(&entered, &image, slot).await?;
@@ -191,15 +177,11 @@ async fn write(
 /// The first slot is written by the new bootloader itself, which runs from memory.
 async fn renew(entered: &Entered, image: &Arc<BootloaderImage>, slot: Slot) -> anyhow::Result<()> {
     let in_memory = Arc::clone(image);
-    let boot = async move |caller: Caller| {
-        caller.greet().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-        boot_from_memory(&caller, &in_memory).await
-    };
+    let boot = async move |caller: Caller| boot_from_memory(&caller, &in_memory).await;
     entered.talk(boot).await?.map_err(flash_error)?;
     let entered = entered.again().await?;
     let image = Arc::clone(image);
     let task = async move |caller: Caller| {
-        caller.greet().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
         if slot == Slot::FactoryReset {
             factory_reset(&caller, &image).await
         } else {

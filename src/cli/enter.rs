@@ -14,7 +14,7 @@ use oaktap::net::talk::talk;
 use oaktap::{source, xlink};
 use serde::Serialize;
 
-use super::camera::{CAMERA, CameraArg, SearchArgs};
+use super::camera::{CAMERA, CameraArg, Located, SearchArgs};
 use super::present::{self, Refused, Usage, advised, with_help};
 use super::values;
 
@@ -85,7 +85,11 @@ impl EnterArgs {
 impl How {
     /// As [`EnterArgs::enter`].
     pub(crate) async fn enter(&self, camera: &CameraArg, why: &str) -> anyhow::Result<Entered> {
-        let located = camera.locate(&self.search).await?;
+        self.enter_at(camera.locate(&self.search).await?, why).await
+    }
+
+    /// As [`EnterArgs::enter`], for a camera that was looked for already.
+    pub(crate) async fn enter_at(&self, located: Located, why: &str) -> anyhow::Result<Entered> {
         let Some(found) = located.camera else {
             return Err(advised(
                 anyhow::anyhow!("no camera answers at {}, UDP port {}", located.ip, self.search.udp_port),
@@ -99,14 +103,19 @@ impl How {
         if was_running {
             present::say(&format!("{}: entering the bootloader", found.id));
         }
-        let camera = reset_to_bootloader(located.ip, self.search.udp_port, RESET_LIMIT).await.map_err(|error| {
+        let camera = self.to_bootloader(located.ip).await?;
+        let ip = camera.ip().unwrap_or(located.ip);
+        Ok(Entered { camera, ip, port: located.port.unwrap_or(xlink::PORT), was_running, how: self.clone() })
+    }
+
+    /// Waits until the bootloader of the camera at this address is there. An application is stopped.
+    async fn to_bootloader(&self, ip: Ipv4Addr) -> anyhow::Result<Camera> {
+        reset_to_bootloader(ip, self.search.udp_port, RESET_LIMIT).await.map_err(|error| {
             let help = error.help();
             let refused = matches!(error, ResetError::InUse { .. });
             let error = if refused { Refused(error.to_string()).into() } else { anyhow::Error::from(error) };
             with_help(error, help)
-        })?;
-        let ip = camera.ip().unwrap_or(located.ip);
-        Ok(Entered { camera, ip, port: located.port.unwrap_or(xlink::PORT), was_running, how: self.clone() })
+        })
     }
 
     /// Asks the user, unless he has said yes.
@@ -138,7 +147,7 @@ impl Entered {
             advised(error, "`oaktap list` and `oaktap doctor` look for it; power-cycle it if it stays away")
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let camera = reset_to_bootloader(ip, self.udp_port(), RESET_LIMIT).await?;
+        let camera = self.how.to_bootloader(ip).await?;
         Ok(Self { ip: camera.ip().unwrap_or(ip), camera, ..self.clone() })
     }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::Memory;
 use oaktap::flash::package::Package;
-use oaktap::flash::{FlashError, Flashed, PackageFacts, Phase, Plan, Receipt, Target, Wish};
+use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
 use serde::Serialize;
 use sha2::Digest as _;
 
@@ -120,9 +120,8 @@ async fn one(
     let (wish, package, dry_run) = (Wish { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
     let task =
         async move |caller: oaktap::bootloader::Caller| -> Result<(Target, String, Option<Flashed>), FlashError> {
-            let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-            let plan = Plan::check(&target, package, wish)?;
-            let text = plan.to_string();
+            let plan = Plan::make(&caller, package, wish).await?;
+            let (target, text) = (plan.target().clone(), plan.to_string());
             let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
             Ok((target, text, flashed))
         };

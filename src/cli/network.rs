@@ -122,7 +122,7 @@ async fn settle(args: &NetworkArgs) -> anyhow::Result<Document> {
     // What would strand it is refused before anything is stopped.
     let located = args.enter.camera.locate(&args.enter.how.search).await?;
     check(args, located.camera.as_ref())?;
-    let entered = args.enter.enter("the settings are in the bootloader").await?;
+    let entered = args.enter.how.enter_at(located, "the settings are in the bootloader").await?;
     let what = args.what.clone();
     let task = async move |caller: Caller| change(&caller, &what).await;
     let (before, after) = entered.talk(task).await?.map_err(settings_error)?;

@@ -5,7 +5,7 @@ use oaktap::discovery::State;
 use serde::Serialize;
 
 use super::camera::runtime;
-use super::enter::{EnterArgs, Running, Waiting, camera_error};
+use super::enter::{EnterArgs, Entered, Running, Waiting, camera_error};
 use super::present::{self, printable};
 use super::{Ctx, Outcome};
 
@@ -28,24 +28,28 @@ struct Document {
 
 /// Stops the application, and starts it again.
 pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
-    tell(ctx, &runtime()?.block_on(start(args, "reset", "resetting"))?)
+    let document = runtime()?.block_on(async {
+        let entered = args.enter.enter("resetting").await?;
+        start(args, "reset", entered).await
+    })?;
+    tell(ctx, &document)
 }
 
 /// Leaves the bootloader. A camera that runs its application is left alone.
 pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
     let document = runtime()?.block_on(async {
         let located = args.enter.camera.locate(&args.enter.how.search).await?;
-        if let Some(camera) = located.camera.filter(|camera| camera.state == State::FlashBooted) {
+        if let Some(camera) = located.camera.as_ref().filter(|camera| camera.state == State::FlashBooted) {
             present::say(&format!("{}: it runs its application already", camera.id));
-            return Ok(Document { command: "boot", camera: camera.id, running: None });
+            return Ok(Document { command: "boot", camera: camera.id.clone(), running: None });
         }
-        start(args, "boot", "leaving the bootloader").await
+        let entered = args.enter.how.enter_at(located, "leaving the bootloader").await?;
+        start(args, "boot", entered).await
     })?;
     tell(ctx, &document)
 }
 
-async fn start(args: &ResetArgs, command: &'static str, why: &str) -> anyhow::Result<Document> {
-    let entered = args.enter.enter(why).await?;
+async fn start(args: &ResetArgs, command: &'static str, entered: Entered) -> anyhow::Result<Document> {
     // The end of any session is a reset (bootloader.md 2.3).
     entered.talk(|caller| async move { caller.greet().await }).await?.map_err(camera_error)?;
     let running = entered.prove(args.waiting).await?;

@@ -6,16 +6,13 @@
 
 use super::job::{Phase, during};
 use super::package::djb2;
-use super::{FlashError, Target, read_back};
+use super::plan::MYRIAD;
+use super::{FlashError, read_back};
 use crate::bootloader::config::UserBootloader;
-use crate::bootloader::{Caller, ClientError, Data, Memory, Request, SettingsError, Storage, Version, map};
+use crate::bootloader::{Caller, ClientError, Data, Greeting, Memory, Request, SettingsError, Storage, Version, map};
 
-/// What firmware for the Myriad X begins with.
-const MAGIC: &[u8] = b"MA2x";
 /// The vendor's one for the network has 3.8 MB, that for USB 0.8 MB: it would never be heard of again.
 const SMALLEST: usize = 2 << 20;
-/// What erased flash is full of.
-const ERASED: u8 = 0xff;
 /// From the bootloader to the table of the application, and over it: the vendor's factory reset (bootloader.md 6).
 const FACTORY_IMAGE: usize = (8 << 20) + 512;
 /// How often the first slot is written again in one session.
@@ -68,7 +65,7 @@ impl BootloaderImage {
     /// They do not.
     pub fn new(bytes: Vec<u8>) -> Result<Self, ImageError> {
         let room = map::USER_BOOTLOADER_SIZE as usize;
-        if !bytes.starts_with(MAGIC) {
+        if !bytes.starts_with(&MYRIAD) {
             let found = bytes[..bytes.len().min(4)].escape_ascii().to_string();
             return Err(ImageError::NoFirmware { found });
         }
@@ -101,7 +98,7 @@ impl BootloaderImage {
     /// With everything erased behind it that a camera has learned: configuration, second slot, application.
     fn with_factory_reset(&self) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        bytes.resize(FACTORY_IMAGE, ERASED);
+        bytes.resize(FACTORY_IMAGE, map::ERASED);
         bytes
     }
 }
@@ -110,8 +107,8 @@ impl BootloaderImage {
 ///
 /// # Errors
 /// The camera has no second slot, refuses, or what is there is not what was written. The first slot is as it was.
-pub async fn write_user(caller: &Caller, target: &Target, image: &BootloaderImage) -> Result<(), FlashError> {
-    let (has, needs) = (target.bootloader.version, Version::HAS_USER_SLOT);
+pub async fn write_user(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
+    let (has, needs) = (greet(caller).await?.version, Version::HAS_USER_SLOT);
     if has < needs {
         let error = ClientError::TooOld { request: "a bootloader in the user's slot", needs, has };
         return Err(FlashError::Camera { phase: Phase::Ask, error });
@@ -136,6 +133,7 @@ pub async fn write_user(caller: &Caller, target: &Target, image: &BootloaderImag
 /// # Errors
 /// The camera does not take it. It comes up with the bootloader that it has.
 pub async fn boot_from_memory(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
+    greet(caller).await?;
     caller.begin("booting the new bootloader from memory");
     let data = Data::new(image.bytes.clone());
     let request = Request::BootMemory { total: data.total(), packets: data.packets() };
@@ -148,6 +146,7 @@ pub async fn boot_from_memory(caller: &Caller, image: &BootloaderImage) -> Resul
 /// # Errors
 /// The camera refuses, or what is there is not what was written. **It must not be reset then.**
 pub async fn write_factory(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
+    greet(caller).await?;
     let settings = caller.settings().await?;
     if let Some(mut settings) = settings
         && settings.user_bootloader().map_err(SettingsError::from)?.is_some_and(|user| user.size > 0)
@@ -164,7 +163,13 @@ pub async fn write_factory(caller: &Caller, image: &BootloaderImage) -> Result<(
 /// # Errors
 /// As [`write_factory`].
 pub async fn factory_reset(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
+    greet(caller).await?;
     write(caller, image.with_factory_reset(), &image.bytes).await
+}
+
+/// As every session begins: what a version does not know is not asked of it.
+async fn greet(caller: &Caller) -> Result<Greeting, FlashError> {
+    caller.greet().await.map_err(during(Phase::Ask))
 }
 
 /// Until it is right: what writes runs in memory and can do it again, but the end of the session would be a reset into

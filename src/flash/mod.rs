@@ -23,7 +23,7 @@ mod read_back;
 mod receipt;
 mod target;
 
-pub use backup::read_application;
+pub use backup::read_applications;
 pub use bootloader::{BootloaderImage, ImageError, boot_from_memory, factory_reset, write_factory, write_user};
 pub use erase::erase;
 pub use job::{FlashError, Flashed, Phase};

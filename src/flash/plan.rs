@@ -3,12 +3,13 @@
 
 use std::fmt;
 
+use super::job::{FlashError, Phase, during};
 use super::package::Package;
 use super::target::Target;
-use crate::bootloader::{Memory, Version, map};
+use crate::bootloader::{Caller, Memory, MemoryDetails, Version, map};
 
 /// What the processor of RVC2 cameras boots (bootloader.md 5).
-const MYRIAD: [u8; 4] = *b"MA2x";
+pub(super) const MYRIAD: [u8; 4] = *b"MA2x";
 
 /// What is to be written where, and that nothing speaks against it.
 #[derive(Clone, Debug)]
@@ -94,12 +95,30 @@ pub enum Objection {
     },
 }
 
+impl Objection {
+    /// There is no such memory, only these.
+    pub(super) fn no_memory(memory: Memory, memories: &[MemoryDetails]) -> Self {
+        let has: Vec<_> = memories.iter().map(|details| details.memory.to_string()).collect();
+        let has = if has.is_empty() { "none that it tells of".to_owned() } else { has.join(" and ") };
+        Self::NoMemory { memory, has }
+    }
+}
+
 impl Plan {
+    /// Asks the camera, and checks whether the package can be written to it.
+    ///
+    /// # Errors
+    /// It cannot be asked, or everything that speaks against it.
+    pub async fn make(caller: &Caller, package: Package, wish: Wish) -> Result<Self, FlashError> {
+        let target = Target::ask(caller).await.map_err(during(Phase::Ask))?;
+        Ok(Self::check(target, package, wish)?)
+    }
+
     /// Checks whether the package can be written to this camera.
     ///
     /// # Errors
     /// Everything that speaks against it.
-    pub fn check(target: &Target, package: Package, wish: Wish) -> Result<Self, Refusal> {
+    pub fn check(target: Target, package: Package, wish: Wish) -> Result<Self, Refusal> {
         let mut objections = Vec::new();
         if !target.is_network() {
             objections.push(Objection::Type { found: target.bootloader.kind });
@@ -115,11 +134,7 @@ impl Plan {
                 let (has, needs) = (target.bootloader.version, Version::READS);
                 objections.push(Objection::TooOld { has, needs });
             }
-            (Some(memories), None) => {
-                let has: Vec<_> = memories.iter().map(|details| details.memory.to_string()).collect();
-                let has = if has.is_empty() { "none that it tells of".to_owned() } else { has.join(" and ") };
-                objections.push(Objection::NoMemory { memory, has });
-            }
+            (Some(memories), None) => objections.push(Objection::no_memory(memory, memories)),
             (Some(_), Some(details)) => {
                 let (len, room) = (package.bytes().len() as u64, details.size - i64::from(map::APPLICATION));
                 if i64::try_from(len).is_ok_and(|len| len > room) {
@@ -128,10 +143,16 @@ impl Plan {
             }
         }
         if objections.is_empty() {
-            Ok(Self { package, asked: wish.memory, memory, target: target.clone(), force: wish.force })
+            Ok(Self { package, asked: wish.memory, memory, target, force: wish.force })
         } else {
             Err(Refusal(objections))
         }
+    }
+
+    /// The camera as it was found.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 }
 

@@ -5,7 +5,7 @@ use super::job::Phase;
 use crate::bootloader::{Caller, Memory, Request};
 
 /// Bytes of one request: large against a round trip, small against the patience of whoever watches.
-const BLOCK: usize = 1 << 20;
+pub(super) const BLOCK: usize = 1 << 20;
 
 /// Exactly so many bytes from this offset of the memory.
 ///

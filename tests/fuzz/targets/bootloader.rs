@@ -10,7 +10,7 @@ use oaktap::bootloader::{
     Version,
 };
 use oaktap::flash::package::{Package, PackageBuilder};
-use oaktap::flash::{FlashError, Flashed, Phase, Plan, Target, Wish};
+use oaktap::flash::{FlashError, Flashed, Plan, Wish};
 use oaktap::xlink::{Event, Link};
 
 #[derive(Arbitrary, Debug)]
@@ -129,8 +129,7 @@ fuzz_target!(|answers: Vec<Answer>| {
     let package = package();
     let expected = package.bytes().to_vec();
     let task = async move |caller: Caller| -> Result<Flashed, FlashError> {
-        let target = Target::ask(&caller).await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-        Plan::check(&target, package, Wish { memory: Memory::Auto, force: false })?.carry_out(&caller).await
+        Plan::make(&caller, package, Wish { memory: Memory::Auto, force: false }).await?.carry_out(&caller).await
     };
     let mut conversation = Conversation::new(Duration::ZERO, Options::default(), task);
     let mut camera = Camera { written: Vec::new(), config: None, expects: 0, what: None };
