@@ -1,0 +1,162 @@
+//! What an application and those who receive its stream agree on: it stands in the package as the application's name,
+//! and the camera says it in its records at every connection (wire.md section 7).
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The version of the records that a camera with our Script sends.
+pub const VERSION: u32 = 1;
+
+/// What a stream is. Its text is the application's name in a package: `door oaktap/1 640x352 BGR888p 30 1a2b3c4d`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Contract {
+    /// What the application is called.
+    pub name: String,
+    /// Width of its pictures in pixels.
+    pub width: u32,
+    /// Height of its pictures in pixels.
+    pub height: u32,
+    /// Their type: `BGR888p`, `RGB888p`, `JPEG`, `H264`, `H265`.
+    pub format: String,
+    /// Frames a second.
+    pub fps: f32,
+    /// [`Self::labels_hash`] of the names of the classes, if they have any.
+    pub labels: Option<u32>,
+}
+
+impl Contract {
+    /// CRC-32 (IEEE 802.3) of the names with line feeds between them, because that is what the camera can compute
+    /// (`binascii`); `None` without names.
+    #[must_use]
+    pub fn labels_hash<S: AsRef<str>>(labels: &[S]) -> Option<u32> {
+        let names: Vec<_> = labels.iter().map(AsRef::as_ref).collect();
+        (!names.is_empty()).then(|| crc32fast::hash(names.join("\n").as_bytes()))
+    }
+
+    /// In what `found` is another stream than this one, in words; nothing if they are the same.
+    #[must_use]
+    pub fn differences(&self, found: &Self) -> Vec<String> {
+        let labels =
+            |hash: Option<u32>| hash.map_or_else(|| "no labels".to_owned(), |hash| format!("labels {hash:08x}"));
+        let pairs = [
+            (self.name.clone(), found.name.clone()),
+            (format!("{}x{}", self.width, self.height), format!("{}x{}", found.width, found.height)),
+            (self.format.clone(), found.format.clone()),
+            (format!("{} frames/s", self.fps), format!("{} frames/s", found.fps)),
+            (labels(self.labels), labels(found.labels)),
+        ];
+        let other = pairs.into_iter().filter(|(expected, found)| expected != found);
+        other.map(|(expected, found)| format!("expected {expected}, found {found}")).collect()
+    }
+}
+
+impl fmt::Display for Contract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, width, height, format, fps, labels } = self;
+        write!(f, "{name} oaktap/{VERSION} {width}x{height} {format} {fps} ")?;
+        match labels {
+            Some(hash) => write!(f, "{hash:08x}"),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// Why a text is no contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The fields stand in the texts.
+pub enum ContractError {
+    /// The name of an application that was not built by oaktap.
+    #[error("`{found}` is no contract of oaktap: expected NAME oaktap/{VERSION} WIDTHxHEIGHT TYPE FPS LABELS")]
+    None { found: String },
+    /// Of a version that is not known here.
+    #[error(
+        "the application speaks version {found} of oaktap's records, and version {VERSION} is known here: a newer oaktap is needed"
+    )]
+    Version { found: String },
+}
+
+impl FromStr for Contract {
+    type Err = ContractError;
+
+    fn from_str(text: &str) -> Result<Self, ContractError> {
+        let none = || ContractError::None { found: text.to_owned() };
+        let words: Vec<_> = text.split(' ').collect();
+        let [name, version, ..] = words[..] else { return Err(none()) };
+        let version = version.strip_prefix("oaktap/").ok_or_else(none)?;
+        if version.parse() != Ok(VERSION) {
+            return Err(ContractError::Version { found: version.to_owned() });
+        }
+        let [_, _, size, format, fps, labels] = words[..] else { return Err(none()) };
+        let (width, height) = size.split_once('x').ok_or_else(none)?;
+        let labels = match labels {
+            "-" => None,
+            hash if hash.len() == 8 => Some(u32::from_str_radix(hash, 16).map_err(|_| none())?),
+            _ => return Err(none()),
+        };
+        let fps: f32 = fps.parse().map_err(|_| none())?;
+        if name.is_empty() || format.is_empty() || !fps.is_finite() {
+            return Err(none());
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            width: width.parse().map_err(|_| none())?,
+            height: height.parse().map_err(|_| none())?,
+            format: format.to_owned(),
+            fps,
+            labels,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door() -> Contract {
+        Contract {
+            name: "door".to_owned(),
+            width: 640,
+            height: 352,
+            format: "BGR888p".to_owned(),
+            fps: 12.5,
+            labels: Contract::labels_hash(&["person", "traffic light"]),
+        }
+    }
+
+    #[test]
+    fn its_text_is_read_back() {
+        // binascii.crc32(b"person\ntraffic light") of CPython.
+        assert_eq!(door().to_string(), "door oaktap/1 640x352 BGR888p 12.5 abda5f13");
+        for contract in [door(), Contract { labels: None, fps: 30.0, ..door() }] {
+            assert_eq!(contract.to_string().parse(), Ok(contract));
+        }
+    }
+
+    #[test]
+    fn other_names_are_none() {
+        for text in ["", "door", "my app oaktap/1", "door oaktap/1", "door oaktap/1 640 BGR888p 30 -"] {
+            assert_eq!(text.parse::<Contract>(), Err(ContractError::None { found: text.to_owned() }), "{text}");
+        }
+        for text in ["door oaktap/1 640x352 BGR888p 30 123", "door oaktap/1 640x352 BGR888p nan -"] {
+            assert!(matches!(text.parse::<Contract>(), Err(ContractError::None { .. })), "{text}");
+        }
+        let newer = "door oaktap/2 whatever".parse::<Contract>();
+        assert_eq!(newer, Err(ContractError::Version { found: "2".to_owned() }));
+    }
+
+    #[test]
+    fn differences_are_told_one_by_one() {
+        assert_eq!(door().differences(&door()), [""; 0]);
+        let other = Contract { width: 416, height: 416, fps: 30.0, labels: None, ..door() };
+        let labels = door().labels.expect("it has some");
+        assert_eq!(
+            door().differences(&other),
+            [
+                "expected 640x352, found 416x416".to_owned(),
+                "expected 12.5 frames/s, found 30 frames/s".to_owned(),
+                format!("expected labels {labels:08x}, found no labels"),
+            ]
+        );
+    }
+}
