@@ -2,6 +2,10 @@
 //!
 //! Values say themselves what they are, so a reader needs no schema; only which member of a structure means what is
 //! nowhere in the bytes. Reading is bounded: in depth, and in values, of which each costs memory.
+//!
+//! Writing takes the shortest form, as the vendor's library does. Numbers are told with or without a sign, as their type
+//! in the firmware has it, so values are made of Rust's numbers of the same kind: `200_u32.into()` is `80 c8`,
+//! `200_i32.into()` is `85 c8 00`.
 
 use std::borrow::Cow;
 
@@ -111,6 +115,41 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Appends its bytes: the shortest that mean it.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Unsigned(number) => unsigned(*number, to),
+            Self::Signed(number) => signed(*number, to),
+            Self::Float(number) => prefixed(0x88, number.to_le_bytes(), to),
+            Self::Double(number) => prefixed(0x89, number.to_le_bytes(), to),
+            Self::String(bytes) => counted(0xbd, bytes.len(), to).extend_from_slice(bytes),
+            Self::Binary(bytes) => counted(0xbc, bytes.len(), to).extend_from_slice(bytes),
+            Self::Structure(items) => all(items, counted(0xb9, items.len(), to)),
+            Self::Array(items) => all(items, counted(0xba, items.len(), to)),
+            Self::Map(pairs) => {
+                let to = counted(0xbb, pairs.len(), to);
+                for (key, value) in pairs {
+                    key.write(to);
+                    value.write(to);
+                }
+            }
+            Self::Variant(kind, value) => {
+                to.push(0xb8);
+                signed(*kind, to);
+                value.write(to);
+            }
+            Self::Nil => to.push(0xbe),
+        }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes
+    }
+
     /// For people: structures become arrays, bytes become hexadecimal digits, fractions that are none become null.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
@@ -130,6 +169,79 @@ impl<'a> Value<'a> {
             Self::Variant(kind, value) => serde_json::json!({ "kind": kind, "value": value.to_json() }),
             Self::Nil => Json::Null,
         }
+    }
+}
+
+macro_rules! of_numbers {
+    ($kind:ident($wide:ty): $($number:ty)*) => {$(
+        impl From<$number> for Value<'_> {
+            fn from(number: $number) -> Self {
+                Self::$kind(<$wide>::from(number))
+            }
+        }
+    )*};
+}
+of_numbers!(Unsigned(u64): bool u8 u16 u32 u64);
+of_numbers!(Signed(i64): i8 i16 i32 i64);
+of_numbers!(Float(f32): f32);
+of_numbers!(Double(f64): f64);
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::String(text.as_bytes())
+    }
+}
+
+impl<'a, T: Into<Self>> From<Option<T>> for Value<'a> {
+    fn from(option: Option<T>) -> Self {
+        option.map_or(Self::Nil, Into::into)
+    }
+}
+
+fn all(values: &[Value<'_>], to: &mut Vec<u8>) {
+    for value in values {
+        value.write(to);
+    }
+}
+
+fn counted(prefix: u8, count: usize, to: &mut Vec<u8>) -> &mut Vec<u8> {
+    to.push(prefix);
+    unsigned(count as u64, to);
+    to
+}
+
+fn prefixed<const N: usize>(prefix: u8, bytes: [u8; N], to: &mut Vec<u8>) {
+    to.push(prefix);
+    to.extend_from_slice(&bytes);
+}
+
+fn unsigned(number: u64, to: &mut Vec<u8>) {
+    let [least, ..] = number.to_le_bytes();
+    if number < 0x80 {
+        to.push(least);
+    } else if number <= u64::from(u8::MAX) {
+        prefixed(0x80, [least], to);
+    } else if let Ok(number) = u16::try_from(number) {
+        prefixed(0x81, number.to_le_bytes(), to);
+    } else if let Ok(number) = u32::try_from(number) {
+        prefixed(0x82, number.to_le_bytes(), to);
+    } else {
+        prefixed(0x83, number.to_le_bytes(), to);
+    }
+}
+
+fn signed(number: i64, to: &mut Vec<u8>) {
+    let [least, ..] = number.to_le_bytes();
+    if (-64..128).contains(&number) {
+        to.push(least);
+    } else if i8::try_from(number).is_ok() {
+        prefixed(0x84, [least], to);
+    } else if let Ok(number) = i16::try_from(number) {
+        prefixed(0x85, number.to_le_bytes(), to);
+    } else if let Ok(number) = i32::try_from(number) {
+        prefixed(0x86, number.to_le_bytes(), to);
+    } else {
+        prefixed(0x87, number.to_le_bytes(), to);
     }
 }
 
@@ -268,6 +380,41 @@ mod tests {
             assert!(matches!(Value::parse(&bytes[..cut]), Err(NopError::CutOff { .. })), "{cut}");
         }
         assert_eq!(Value::parse(&[1, 2]), Err(NopError::Trailing { at: 1, extra: 1 }));
+    }
+
+    #[test]
+    fn the_shortest_form_is_written_and_the_sign_picks_the_family() {
+        let written = |value: Value<'_>, bytes: &[u8]| {
+            assert_eq!(value.to_bytes(), bytes, "{value:?}");
+            // Small numbers are read without a sign, and written again as they were.
+            assert_eq!(Value::parse(bytes).expect("it is a value").to_bytes(), bytes, "{value:?}");
+        };
+        written(127_u8.into(), &[0x7f]);
+        written(200_u32.into(), &[0x80, 0xc8]);
+        written(200_i32.into(), &[0x85, 0xc8, 0]);
+        written(255_u16.into(), &[0x80, 0xff]);
+        written(256_u64.into(), &[0x81, 0, 1]);
+        written(0x1_0000_u32.into(), &[0x82, 0, 0, 1, 0]);
+        written(0x1_0000_0000_u64.into(), &[0x83, 0, 0, 0, 0, 1, 0, 0, 0]);
+        written(127_i64.into(), &[0x7f]);
+        written((-64_i8).into(), &[0xc0]);
+        written((-65_i16).into(), &[0x84, 0xbf]);
+        written((-128_i32).into(), &[0x84, 0x80]);
+        written(128_i32.into(), &[0x85, 0x80, 0]);
+        written(40_000_i32.into(), &[0x86, 0x40, 0x9c, 0, 0]);
+        written(i64::MIN.into(), &[0x87, 0, 0, 0, 0, 0, 0, 0, 0x80]);
+        written(true.into(), &[1]);
+        written(30.0_f32.into(), &[0x88, 0, 0, 0xf0, 0x41]);
+        written(7e8.into(), &[0x89, 0, 0, 0, 0x80, 0x93, 0xdc, 0xc4, 0x41]);
+        written("t".into(), &[0xbd, 1, b't']);
+        written(None::<bool>.into(), &[0xbe]);
+        written(Value::Binary(&[1, 2]), &[0xbc, 2, 1, 2]);
+        written(Value::Variant(1, Box::new(Value::Nil)), &[0xb8, 1, 0xbe]);
+        let items = || vec![Value::Nil, 1_u8.into()];
+        written(Value::Structure(items()), &[0xb9, 2, 0xbe, 1]);
+        written(Value::Array(items()), &[0xba, 2, 0xbe, 1]);
+        written(Value::Map(vec![("k".into(), 5_u8.into())]), &[0xbb, 1, 0xbd, 1, b'k', 5]);
+        written(Value::Array(vec![0_u8.into(); 200]), &[&[0xba, 0x80, 200][..], &[0; 200]].concat());
     }
 
     #[test]

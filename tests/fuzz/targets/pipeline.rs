@@ -79,7 +79,12 @@ fn check(section: &[u8]) {
     let (value, held) = memory::peak(|| Value::parse(section));
     bound(held, "a value");
     match &value {
-        Ok(value) => assert!(serde_json::to_string(&value.to_json()).is_ok()),
+        Ok(value) => {
+            assert!(serde_json::to_string(&value.to_json()).is_ok());
+            // What is written is read as the same. Bytes are compared, because some fractions are not even themselves.
+            let written = value.to_bytes();
+            assert_eq!(Value::parse(&written).map(|value| value.to_bytes()), Ok(written));
+        }
         Err(error) => within(error, section.len()),
     }
     let (pipeline, held) = memory::peak(|| Pipeline::parse(section));
