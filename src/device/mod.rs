@@ -1,6 +1,7 @@
 //! What runs on a camera: nodes, links between them, and the files that they use.
 //!
 //! [`app`] says what an application is for, [`contract`] what those who receive its stream may hold it to.
+//! [`script`] has the program that sends it.
 //! `firmware` finds what the vendor's own package brings along (it takes the feature of that name).
 //! [`nop`] reads the encoding in which the firmware wants it, [`schema`] gives its values their names.
 
@@ -10,3 +11,4 @@ pub mod contract;
 pub mod firmware;
 pub mod nop;
 pub mod schema;
+pub mod script;
