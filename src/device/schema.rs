@@ -1,15 +1,18 @@
 //! What an application consists of, out of the sections of its package (bootloader.md 5.2).
 //!
 //! Members of structures are told by their place alone, so a structure of another length is another version's, and is
-//! refused rather than misread.
+//! refused rather than misread. What is written here is what the vendor's library writes, but for the order of nodes, links
+//! and ports: that of its hash tables means nothing to a camera.
 
 mod error;
 mod fields;
+mod write;
 
 use std::collections::BTreeMap;
 
 pub use error::SchemaError;
 use fields::Fields;
+pub use write::store;
 
 use super::nop::Value;
 

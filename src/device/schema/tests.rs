@@ -68,6 +68,33 @@ fn nodes_links_and_files_are_found() {
 }
 
 #[test]
+fn what_is_written_is_read_back() {
+    let section = bytes(PIPELINE);
+    let pipeline = Pipeline::parse(&section).unwrap();
+    let written = pipeline.section();
+    assert_eq!(Pipeline::parse(&written).as_ref(), Ok(&pipeline));
+    // The order is another one, and nothing else: the same bytes.
+    let sorted = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    assert_eq!(sorted(&written), sorted(&section));
+    assert_eq!(Pipeline::usual().global, pipeline.global);
+    let (assets, storage) = store(&[("/node/1/__script".to_owned(), &[7; 70])]);
+    assert_eq!((assets, storage), (bytes(ASSETS), vec![7; 70]));
+    let (section, storage) =
+        store(&[("/node/2/__script".to_owned(), &[7; 70]), ("/node/1/__blob".to_owned(), &[8; 3])]);
+    assert_eq!(storage, [&[7; 70][..], &[0; 58], &[8; 3]].concat());
+    let found: Vec<_> =
+        super::assets(&section).unwrap().into_iter().map(|asset| (asset.key, asset.offset, asset.size)).collect();
+    assert_eq!(found, [("/node/2/__script".to_owned(), 0, 70), ("/node/1/__blob".to_owned(), 128, 3)]);
+    assert!(
+        section.windows(6).position(|name| name == b"__blob") < section.windows(8).position(|name| name == b"__script")
+    );
+}
+
+#[test]
 fn other_versions_are_refused_rather_than_misread() {
     let error = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut section = bytes(PIPELINE);

@@ -1,0 +1,113 @@
+//! Pictures turned into other pictures: of another size, or in another format.
+
+use super::{QUEUE_SIZE, Settings, Value, input, output};
+use crate::device::schema::Port;
+
+/// The vendor's numbers of formats (`ImgFrame.Type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameType {
+    /// Planes of red, green and blue.
+    Rgb888p = 7,
+    /// Planes of blue, green and red.
+    Bgr888p = 8,
+    /// What encoders want.
+    Nv12 = 22,
+}
+
+/// What becomes of a picture of another shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fitting {
+    /// All of it, with bars beside it.
+    Letterbox,
+    /// All of it, squeezed.
+    Stretch,
+    /// The middle of it.
+    Crop,
+}
+
+/// Makes pictures of another size or in another format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageManip {
+    /// Columns, rows and how to get there; `None` leaves the size as it is.
+    pub resize: Option<(u32, u32, Fitting)>,
+    /// The format that comes out; `None` for the one that comes in.
+    pub frame_type: Option<FrameType>,
+    /// The bytes that the largest picture takes.
+    pub max_output_frame_size: i32,
+}
+
+impl Default for ImageManip {
+    fn default() -> Self {
+        Self { resize: None, frame_type: None, max_output_frame_size: 1 << 20 }
+    }
+}
+
+/// The number for no format (`ImgFrame.Type.NONE`).
+const NO_FORMAT: i32 = 32;
+
+impl Settings for ImageManip {
+    const KIND: &'static str = "ImageManip";
+
+    fn properties(&self) -> Value<'_> {
+        let zeros = |count| Value::Structure(vec![0.0_f32.into(); count]);
+        let (width, height, fitting) = self.resize.unwrap_or((0, 0, Fitting::Crop));
+        let crop = Value::Structure(vec![
+            zeros(4),                                                   // cropRect: xmin, ymin, xmax, ymax
+            Value::Structure(vec![zeros(2), zeros(2), 0.0_f32.into()]), // cropRotatedRect: center, size, angle
+            false.into(),                                               // enableCenterCropRectangle
+            1.0_f32.into(),                                             // cropRatio
+            1.0_f32.into(),                                             // widthHeightAspectRatio
+            false.into(),                                               // enableRotatedRect
+            true.into(),                                                // normalizedCoords
+        ]);
+        let resize = Value::Structure(vec![
+            width.cast_signed().into(),
+            height.cast_signed().into(),
+            (fitting == Fitting::Letterbox).into(), // lockAspectRatioFill
+            0_u32.into(),                           // bgRed
+            0_u32.into(),                           // bgGreen
+            0_u32.into(),                           // bgBlue
+            Value::Array(Vec::new()),               // warpFourPoints
+            true.into(),                            // normalizedCoords
+            false.into(),                           // enableWarp4pt
+            Value::Array(Vec::new()),               // warpMatrix3x3
+            false.into(),                           // enableWarpMatrix
+            false.into(),                           // warpBorderReplicate
+            // The vendor's library never sets it: 0 is what it was in every run (bootloader.md 7).
+            0.0_f32.into(),                       // rotationAngleDeg
+            false.into(),                         // enableRotation
+            (fitting != Fitting::Stretch).into(), // keepAspectRatio
+        ]);
+        let format = Value::Structure(vec![
+            self.frame_type.map_or(NO_FORMAT, |frame_type| frame_type as i32).into(),
+            false.into(),   // flipHorizontal
+            false.into(),   // flipVertical
+            0_i32.into(),   // colormap
+            0_i32.into(),   // colormapMin
+            255_i32.into(), // colormapMax
+        ]);
+        let initial_config = Value::Structure(vec![
+            crop,
+            resize,
+            format,
+            false.into(), // enableCrop
+            self.resize.is_some().into(),
+            self.frame_type.is_some().into(),
+            false.into(),    // reusePreviousImage
+            false.into(),    // skipCurrentImage
+            (-1_i32).into(), // interpolation: as the firmware thinks
+        ]);
+        Value::Structure(vec![
+            initial_config,
+            self.max_output_frame_size.into(),
+            4_i32.into(), // numFramesPool
+            0_i32.into(), // meshWidth
+            0_i32.into(), // meshHeight
+            "".into(),    // meshUri
+        ])
+    }
+
+    fn ports(&self) -> Vec<Port> {
+        vec![input("inputConfig", true, QUEUE_SIZE, false), input("inputImage", true, QUEUE_SIZE, true), output("out")]
+    }
+}
