@@ -12,6 +12,8 @@ use program::run;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// The contract that stands as the application's name.
+const NAME: &str = "door oaktap/1 640x352 BGR888p 12.5 1a2b3c4d :5000";
 const SCRIPT: &str = "import socket\nif True:\n\tprint('ü')\x1b[2J\n";
 
 /// A package with a camera, a Script and a link between them, in a folder that goes with it.
@@ -48,7 +50,7 @@ impl Sample {
             .assets(assets)
             .asset_storage(SCRIPT)
             .firmware_version("a62b2ccb")
-            .app_name("door")
+            .app_name(NAME)
             .compressed()
             .build()
             .expect("a package");
@@ -75,7 +77,8 @@ fn a_whole_package_is_told_to_its_scripts() {
     let lines: Vec<_> = told.lines().map(str::trim_end).collect();
     assert!(lines[0].ends_with("door.dap: application package, 1.3 MB; every checksum is right"), "{told}");
     for line in [
-        "    application  door",
+        &format!("    application  {NAME}"),
+        "    contract     640x352 BGR888p, 12.5 frames/s, labels 1a2b3c4d; the camera listens at port 5000",
         "    firmware     a62b2ccb; 3004 bytes, for RVC2 cameras",
         "    nodes        0 ColorCamera",
         "                 1 Script",
@@ -95,6 +98,7 @@ fn a_whole_package_is_told_to_its_scripts() {
     let summary: Value = serde_json::from_str(&told).expect("JSON");
     let package = &summary["summary"]["packages"][0];
     assert_eq!((code, &package["whole"]), (0, &Value::Bool(true)));
+    assert_eq!((&package["contract"]["name"], &package["contract"]["fps"]), (&"door".into(), &12.5.into()));
     assert_eq!(package["application"]["scripts"][0]["text"], SCRIPT);
     assert_eq!(package["application"]["links"][0]["to"]["port"], "in");
     assert_eq!(package["sections"][0]["compression"], "zlib");
@@ -152,7 +156,7 @@ fn the_parts_are_extracted_into_a_new_folder() {
     let read = |name: &str| fs::read(parts.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(read("__firmware"), [b"MA2x".as_slice(), &[0x55; 3000]].concat());
     assert_eq!(read("node-1-__script.py"), SCRIPT.as_bytes());
-    assert_eq!(read("app_name"), b"door");
+    assert_eq!(read("app_name"), NAME.as_bytes());
     assert_eq!(fs::read_dir(&parts).expect("a folder").count(), 7);
 
     let (code, _, said) = extract(&path, &parts);

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::package::{
     APP_NAME, ASSET_STORAGE, ASSETS, Compression, FIRMWARE, FIRMWARE_VERSION, PIPELINE, PackageError, Section, Table,
 };
+use crate::device::contract::Contract;
 use crate::device::schema::{Asset, Link, Pipeline, Port, SchemaError, Script, assets};
 
 /// What a Myriad X boots begins with it, and so do RVC2 cameras' firmwares (bootloader.md 5).
@@ -26,6 +27,8 @@ pub struct Report {
     pub faults: Vec<String>,
     /// What the application is called, if that is whole.
     pub app_name: Option<String>,
+    /// What those who receive its stream may hold it to, if it was built by oaktap.
+    pub contract: Option<Contract>,
     /// Commit or version of the firmware, if that is whole.
     pub firmware_version: Option<String>,
     /// What is booted, if there is something.
@@ -139,11 +142,13 @@ pub fn inspect(file: &[u8]) -> Result<Report, PackageError> {
         checked_at_boot: section.is_bootable() && !section.ignores_checksum(),
         fault: fault(section).map(ToString::to_string),
     });
+    let app_name = text(APP_NAME);
     let booted = table.sections().iter().find(|section| section.is_bootable()).or_else(|| table.section(FIRMWARE));
     Ok(Report {
         bytes: file.len() as u64,
         whole: faults.is_empty(),
-        app_name: text(APP_NAME),
+        contract: app_name.as_deref().and_then(|name| name.parse().ok()),
+        app_name,
         firmware_version: text(FIRMWARE_VERSION),
         firmware: booted.filter(|section| fault(section).is_none()).and_then(|section| firmware(section, file)),
         sections: sections.collect(),

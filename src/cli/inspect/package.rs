@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use oaktap::device::contract::{Contract, Meeting};
 use oaktap::device::schema::End;
 use oaktap::flash::inspect::{Application, AssetReport, Report, SectionReport, inspect};
 use oaktap::flash::package::Compression;
@@ -61,6 +62,7 @@ impl Inspected {
             if report.whole { "every checksum is right" } else { "DAMAGED: a camera would refuse it" }
         );
         rows(&mut text, "application", [name]);
+        rows(&mut text, "contract", report.contract.as_ref().map(contract));
         rows(&mut text, "firmware", [firmware(report)]);
         rows(&mut text, "sha256", [sha256]);
         rows(&mut text, "sections", report.sections.iter().map(section));
@@ -81,6 +83,17 @@ fn rows(into: &mut String, what: &str, told: impl IntoIterator<Item = impl AsRef
         let what = if at == 0 { what } else { "" };
         into.push_str(&format!("    {what:<12} {}\n", told.as_ref()));
     }
+}
+
+fn contract(contract: &Contract) -> String {
+    let Contract { width, height, format, fps, labels, meeting, .. } = contract;
+    let labels = labels.map_or_else(|| "no labels".to_owned(), |hash| format!("labels {hash:08x}"));
+    let meeting = match meeting {
+        Some(Meeting { host: Some(host), port }) => format!("; the camera connects to {host}:{port}"),
+        Some(Meeting { host: None, port }) => format!("; the camera listens at port {port}"),
+        None => String::new(),
+    };
+    format!("{width}x{height} {format}, {fps} frames/s, {labels}{meeting}")
 }
 
 fn firmware(report: &Report) -> String {
