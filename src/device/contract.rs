@@ -2,12 +2,22 @@
 //! and the camera says it in its records at every connection (wire.md section 7).
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// The version of the records that a camera with our Script sends.
 pub const VERSION: u32 = 1;
 
-/// What a stream is. Its text is the application's name in a package: `door oaktap/1 640x352 BGR888p 30 1a2b3c4d`.
+/// Who connects to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Meeting {
+    /// The host that the camera connects to; without one it listens.
+    pub host: Option<Ipv4Addr>,
+    /// The TCP port, of the host or of the camera.
+    pub port: u16,
+}
+
+/// What a stream is. Its text is the application's name in a package: `door oaktap/1 640x352 BGR888p 30 1a2b3c4d :5000`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Contract {
     /// What the application is called.
@@ -22,6 +32,8 @@ pub struct Contract {
     pub fps: f32,
     /// [`Self::labels_hash`] of the names of the classes, if they have any.
     pub labels: Option<u32>,
+    /// Where it is to be had. `None`: the stream told the rest, and whoever has that knows.
+    pub meeting: Option<Meeting>,
 }
 
 impl Contract {
@@ -33,7 +45,8 @@ impl Contract {
         (!names.is_empty()).then(|| crc32fast::hash(names.join("\n").as_bytes()))
     }
 
-    /// In what `found` is another stream than this one, in words; nothing if they are the same.
+    /// In what `found` is another stream than this one, in words; nothing if they are the same. Where it was had is no
+    /// part of that.
     #[must_use]
     pub fn differences(&self, found: &Self) -> Vec<String> {
         let labels =
@@ -52,11 +65,16 @@ impl Contract {
 
 impl fmt::Display for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, width, height, format, fps, labels } = self;
+        let Self { name, width, height, format, fps, labels, meeting } = self;
         write!(f, "{name} oaktap/{VERSION} {width}x{height} {format} {fps} ")?;
         match labels {
-            Some(hash) => write!(f, "{hash:08x}"),
-            None => f.write_str("-"),
+            Some(hash) => write!(f, "{hash:08x}")?,
+            None => f.write_str("-")?,
+        }
+        match meeting {
+            Some(Meeting { host: Some(host), port }) => write!(f, " {host}:{port}"),
+            Some(Meeting { host: None, port }) => write!(f, " :{port}"),
+            None => Ok(()),
         }
     }
 }
@@ -67,7 +85,9 @@ impl fmt::Display for Contract {
 #[allow(missing_docs)] // The fields stand in the texts.
 pub enum ContractError {
     /// The name of an application that was not built by oaktap.
-    #[error("`{found}` is no contract of oaktap: expected NAME oaktap/{VERSION} WIDTHxHEIGHT TYPE FPS LABELS")]
+    #[error(
+        "`{found}` is no contract of oaktap: expected NAME oaktap/{VERSION} WIDTHxHEIGHT TYPE FPS LABELS [HOST]:PORT"
+    )]
     None { found: String },
     /// Of a version that is not known here.
     #[error(
@@ -87,7 +107,12 @@ impl FromStr for Contract {
         if version.parse() != Ok(VERSION) {
             return Err(ContractError::Version { found: version.to_owned() });
         }
-        let [_, _, size, format, fps, labels] = words[..] else { return Err(none()) };
+        let (size, format, fps, labels, meeting) = match words[..] {
+            [_, _, size, format, fps, labels] => (size, format, fps, labels, None),
+            [_, _, size, format, fps, labels, meeting] => (size, format, fps, labels, Some(meeting)),
+            _ => return Err(none()),
+        };
+        let meeting = meeting.map(|text| meet(text).ok_or_else(none)).transpose()?;
         let (width, height) = size.split_once('x').ok_or_else(none)?;
         let labels = match labels {
             "-" => None,
@@ -105,8 +130,16 @@ impl FromStr for Contract {
             format: format.to_owned(),
             fps,
             labels,
+            meeting,
         })
     }
+}
+
+/// `:5000`, `192.168.1.10:5000`.
+fn meet(text: &str) -> Option<Meeting> {
+    let (host, port) = text.split_once(':')?;
+    let host = if host.is_empty() { None } else { Some(host.parse().ok()?) };
+    Some(Meeting { host, port: port.parse().ok().filter(|port| *port != 0)? })
 }
 
 #[cfg(test)]
@@ -121,14 +154,21 @@ mod tests {
             format: "BGR888p".to_owned(),
             fps: 12.5,
             labels: Contract::labels_hash(&["person", "traffic light"]),
+            meeting: Some(Meeting { host: None, port: 5000 }),
         }
     }
 
     #[test]
     fn its_text_is_read_back() {
         // binascii.crc32(b"person\ntraffic light") of CPython.
-        assert_eq!(door().to_string(), "door oaktap/1 640x352 BGR888p 12.5 abda5f13");
-        for contract in [door(), Contract { labels: None, fps: 30.0, ..door() }] {
+        assert_eq!(door().to_string(), "door oaktap/1 640x352 BGR888p 12.5 abda5f13 :5000");
+        let host = Meeting { host: Some(Ipv4Addr::new(10, 0, 0, 1)), port: 80 };
+        let others = [
+            Contract { labels: None, fps: 30.0, ..door() },
+            Contract { meeting: Some(host), ..door() },
+            Contract { meeting: None, ..door() },
+        ];
+        for contract in [door()].into_iter().chain(others) {
             assert_eq!(contract.to_string().parse(), Ok(contract));
         }
     }
@@ -138,7 +178,9 @@ mod tests {
         for text in ["", "door", "my app oaktap/1", "door oaktap/1", "door oaktap/1 640 BGR888p 30 -"] {
             assert_eq!(text.parse::<Contract>(), Err(ContractError::None { found: text.to_owned() }), "{text}");
         }
-        for text in ["door oaktap/1 640x352 BGR888p 30 123", "door oaktap/1 640x352 BGR888p nan -"] {
+        for text in
+            ["door oaktap/1 640x352 BGR888p 30 123", "door oaktap/1 640x352 BGR888p nan -", "a oaktap/1 1x1 A 1 - 5000"]
+        {
             assert!(matches!(text.parse::<Contract>(), Err(ContractError::None { .. })), "{text}");
         }
         let newer = "door oaktap/2 whatever".parse::<Contract>();

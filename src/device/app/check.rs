@@ -1,7 +1,7 @@
 //! Whether an application can be built: its parameters looked at together.
 
 use super::{App, AppError, Colour, Family, Fit, Mapping, Model, Payload, Picture, Size};
-use crate::device::contract::Contract;
+use crate::device::contract::{Contract, Meeting};
 
 /// Ports that the camera uses itself (bootloader.md 1 and 2).
 const TAKEN: [u16; 2] = [crate::discovery::PORT, crate::xlink::PORT];
@@ -213,6 +213,7 @@ impl Checked<'_> {
             format: self.format().to_owned(),
             fps: self.app.fps,
             labels: Contract::labels_hash(self.labels()),
+            meeting: Some(Meeting { host: self.app.host, port: self.app.port }),
         }
     }
 

@@ -75,7 +75,8 @@ fn labels_and_anchors_fit_the_model() {
         yolo(app, Some(80), &[], &[]);
     };
     assert!(said(few, None).starts_with("there are 1 labels for 80 classes"));
-    let anchors: [(&[f32], &[(&str, &[i32])], &str); 5] = [
+    type Case<'a> = (&'a [f32], &'a [(&'a str, &'a [i32])], &'a str);
+    let anchors: [Case<'_>; 5] = [
         (&[10.0, 14.0], &[], "there are 2 numbers of anchors and 0 masks"),
         (&[], &[("side26", &[0])], "there are 0 numbers of anchors and 1 masks"),
         (&[10.0, 14.0, 23.0], &[("side26", &[0])], "3 numbers of anchors"),
@@ -93,7 +94,7 @@ fn what_can_be_built_says_what_it_sends() {
     let size = Some(Size::new(640, 352));
     let plain = app();
     let checked = plain.check(size).expect("it is the vendor's example");
-    assert_eq!(checked.contract().to_string(), "oaktap oaktap/1 640x352 BGR888p 30 -");
+    assert_eq!(checked.contract().to_string(), "oaktap oaktap/1 640x352 BGR888p 30 - :5000");
     assert_eq!((checked.rate(), checked.mapping()), (Rate::Known(162_201_600.0), Mapping::IDENTITY));
     let mut video = app();
     (video.payload, video.picture, video.resolution) =
@@ -101,7 +102,7 @@ fn what_can_be_built_says_what_it_sends() {
     model(&mut video).labels = vec!["person".to_owned()];
     let checked = video.check(size).expect("4K is what is encoded");
     let hash = Contract::labels_hash(&["person"]).expect("a label");
-    assert_eq!(checked.contract().to_string(), format!("oaktap oaktap/1 3840x2160 H264 30 {hash:08x}"));
+    assert_eq!(checked.contract().to_string(), format!("oaktap oaktap/1 3840x2160 H264 30 {hash:08x} :5000"));
     assert_eq!(video.model.as_ref().map(Model::classes), Some(1));
 }
 
