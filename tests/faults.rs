@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use oaktap::frame::{Frame, Interpreter, Pool, Received};
 use oaktap::sim::{Fault, Step, Stream, Truth};
+use oaktap::stats::Stats;
 use oaktap::wire::{Decoder, Event, Limits};
 
 /// What came through, against what was sent.
@@ -33,13 +34,14 @@ struct Receiver {
     provisional: Option<Arc<Frame>>,
     confirmed: VecDeque<Arc<Frame>>,
     skipped: u64,
+    stats: Stats,
 }
 
 impl Receiver {
     fn new() -> Self {
         let pool = Pool::default();
         let decoder = Decoder::new(pool.clone(), Interpreter::default(), Limits::default());
-        Self { decoder, pool, provisional: None, confirmed: VecDeque::new(), skipped: 0 }
+        Self { decoder, pool, provisional: None, confirmed: VecDeque::new(), skipped: 0, stats: Stats::default() }
     }
 
     fn feed(&mut self, mut bytes: &[u8]) {
@@ -55,8 +57,11 @@ impl Receiver {
 
     /// The connection ended; the next one begins.
     fn reconnect(&mut self) {
+        self.stats.ending(false);
         self.decoder.finish();
         self.drain();
+        self.stats.disconnected(self.decoder.books());
+        self.stats.connected();
         let books = self.decoder.books();
         assert_eq!((books.pending, books.skipped), (0, self.skipped), "{books:?}");
         assert!(self.provisional.is_none());
@@ -66,6 +71,7 @@ impl Receiver {
 
     fn drain(&mut self) {
         while let Some(event) = self.decoder.poll() {
+            self.stats.event(&event);
             match event {
                 Event::Frame(frame) => assert!(self.provisional.replace(frame).is_none()),
                 Event::Confirmed(_) => self.confirmed.extend(self.provisional.take()),
@@ -119,6 +125,11 @@ fn run(config: &str, frames: usize) -> Outcome {
         if turn.end.is_some() || last {
             outcome.miss(sent.drain(..));
         }
+    }
+    // This camera sends every frame of which it tells the number: what is missing was damaged behind it.
+    if let Some(numbers) = receiver.stats.numbers() {
+        assert!(numbers.balance() && numbers.not_sent + numbers.pending == 0, "{config}: {numbers:?}");
+        assert!(numbers.came >= receiver.stats.frames.received, "{config}: {numbers:?}");
     }
     // A queue of frames was never built up: what the pool holds is what one connection needs.
     let largest = stream.turn().truth.payload.len();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oaktap::source::{Class, SourceError};
-use oaktap::stats::Summary;
+use oaktap::stats::{NumberCounts, Summary};
 use serde::Serialize;
 
 use super::recorded::Recorded;
@@ -274,7 +274,8 @@ fn row(camera: &Summary) -> [String; 13] {
         frames.shown.to_string(),
         frames.withdrawn.to_string(),
         frames.lost.to_string(),
-        frames.missing.to_string(),
+        // Where the camera does not number its frames, a gap in its rhythm is all that can be seen.
+        format!("{}{}", if camera.numbers.is_none() || frames.estimated > 0 { "~" } else { "" }, frames.missing),
         frames.stale.to_string(),
         dropped.to_string(),
         format!("{:.1}", camera.bytes.received as f64 / 1e6),
@@ -297,16 +298,34 @@ fn remarks(camera: &Summary) -> Vec<String> {
         (camera.resyncs, "times that the place of the next header was lost"),
         (camera.bytes.skipped, "bytes skipped"),
         (camera.bad_detections, "frames with detections that could not be read to their end"),
-        (camera.dropped_by_camera, "frames dropped by the camera itself"),
+        (camera.dropped_by_camera, "frames dropped by the camera itself, as it says"),
     ];
+    let numbered = camera.numbers.filter(|counts| counts.numbers > counts.came).map(|counts| {
+        let NumberCounts { numbers, came, damaged, not_sent, away, pending } = counts;
+        let fates = [
+            (came, "came"),
+            (not_sent, "were never sent by the camera"),
+            (damaged, "were damaged on the way"),
+            (away, "passed before anybody read"),
+            (pending, "were on their way"),
+        ];
+        let fates = fates.iter().filter(|(count, _)| *count > 0).map(|(count, fate)| format!("{count} {fate}"));
+        format!("of {numbers} numbered frames {}", fates.collect::<Vec<_>>().join(", "))
+    });
+    let table = camera.introduction.as_ref().and_then(|introduction| introduction.table);
+    let names = table.filter(|table| !table.complete).map(|table| {
+        format!("the names of the camera's {} classes did not come whole: classes are numbers", table.count)
+    });
     let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let books = (!camera.balances).then(|| "the books do not balance: this is a bug of oaktap".to_owned());
-    counted.chain(lanes).chain(books).collect()
+    counted.chain(numbered).chain(names).chain(lanes).chain(books).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use oaktap::frame::{DeviceTime, Frame};
     use oaktap::stats::Stats;
+    use oaktap::wire::{Event, Record};
 
     use super::*;
 
@@ -349,5 +368,21 @@ mod tests {
             }
         }
         assert_eq!(lines[3], "b: 2 reboots of the camera");
+    }
+
+    #[test]
+    fn the_table_says_whether_it_counted_or_estimated() {
+        let mut counted = Stats::default();
+        counted.connected();
+        for seq in [3, 4, 5, 8] {
+            counted.event(&Event::Record(Record::Frame { seq, device_time: DeviceTime(0) }));
+            let mut frame = Frame::default();
+            frame.camera_seq = Some(seq);
+            counted.event(&Event::Frame(frame.into()));
+        }
+        let text = rows(&[Stats::default().summary("a"), counted.summary("b")]);
+        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!((lines[0][5], lines[1][5], lines[2][5]), ("missing", "~0", "2"), "{text}");
+        assert!(text.ends_with("b: of 6 numbered frames 4 came, 2 were never sent by the camera"), "{text}");
     }
 }

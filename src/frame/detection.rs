@@ -66,6 +66,8 @@ const COCO: [&str; 80] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelMap {
     names: BTreeMap<u32, Box<str>>,
+    /// The names are known to be others than any that could be guessed.
+    unnamed: bool,
 }
 
 impl LabelMap {
@@ -80,9 +82,36 @@ impl LabelMap {
     #[must_use]
     pub fn from_lines(text: &str) -> Self {
         let lines = text.strip_prefix('\u{FEFF}').unwrap_or(text).lines().map(str::trim);
-        Self {
-            names: (0..).zip(lines).filter(|(_, name)| !name.is_empty()).map(|(n, name)| (n, name.into())).collect(),
+        let names = (0..).zip(lines).filter(|(_, name)| !name.is_empty()).map(|(n, name)| (n, name.into())).collect();
+        Self { names, unnamed: false }
+    }
+
+    /// No class has a name, and none is to be guessed: the camera has names of its own, and they did not come whole.
+    #[must_use]
+    pub const fn unnamed() -> Self {
+        Self { names: BTreeMap::new(), unnamed: true }
+    }
+
+    /// Whether nothing is known of the names, so that usual ones may be taken.
+    #[must_use]
+    pub fn may_be_guessed(&self) -> bool {
+        self.is_empty() && !self.unnamed
+    }
+
+    /// CRC-32 of the names with line feeds between them; `None` when they are not numbered from 0 without a hole.
+    #[must_use]
+    pub fn crc32(&self) -> Option<u32> {
+        let mut hasher = crc32fast::Hasher::new();
+        for (at, (label, name)) in (0..).zip(&self.names) {
+            if at != *label {
+                return None;
+            }
+            if at > 0 {
+                hasher.update(b"\n");
+            }
+            hasher.update(name.as_bytes());
         }
+        Some(hasher.finalize())
     }
 
     /// What to call a class: its name, or its number as `#57`.
@@ -131,7 +160,7 @@ impl LabelMap {
 impl<'a> FromIterator<&'a str> for LabelMap {
     /// Numbers the names from 0.
     fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        Self { names: (0..).zip(names.into_iter().map(Box::from)).collect() }
+        Self { names: (0..).zip(names.into_iter().map(Box::from)).collect(), unnamed: false }
     }
 }
 

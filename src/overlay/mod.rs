@@ -46,7 +46,7 @@ impl Style {
     /// The names that hold for a stream which gave these.
     #[must_use]
     pub fn names<'a>(&'a self, stream_names: Option<&'a LabelMap>) -> &'a LabelMap {
-        let given = stream_names.filter(|names| !names.is_empty());
+        let given = stream_names.filter(|names| !names.may_be_guessed());
         self.names.as_ref().or(given).unwrap_or_else(|| LabelMap::coco())
     }
 
@@ -281,6 +281,7 @@ mod tests {
         assert_eq!(style.names(None).name(0), Some("person"));
         assert_eq!(style.names(Some(&LabelMap::default())).name(0), Some("person"));
         assert_eq!(style.names(Some(&stream)).name(0), Some("vest"));
+        assert_eq!(style.names(Some(&LabelMap::unnamed())).name(0), None, "the camera's names came damaged");
         style.names = Some(user);
         assert_eq!(style.names(Some(&stream)).name(0), Some("helmet"));
     }

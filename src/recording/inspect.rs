@@ -16,6 +16,8 @@ pub use super::timeline::{Step, Timeline};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{DeviceTime, LabelMap};
 use crate::sink::names::Moment;
+use crate::stats::Health;
+use crate::wire::{self, Record};
 
 /// Longer times between frames are an hour. Microseconds.
 const HOUR_US: u64 = 3_600_000_000;
@@ -99,6 +101,8 @@ pub struct CameraReport {
     pub detections: u64,
     /// How often each label was seen.
     pub labels: BTreeMap<String, u64>,
+    /// How warm and how busy the camera said to be, if it did.
+    pub health: Option<Health>,
     /// The camera's clock, as the file has it or, in a torn one, as its frames tell.
     pub clock: Option<ClockFit>,
     /// Frames, boxes and gaps over time; in a document in a hundred steps at most.
@@ -248,6 +252,7 @@ struct Tally {
     bad_detections: u64,
     detections: u64,
     labels: BTreeMap<String, u64>,
+    health: Health,
     clock: ClockModel,
     timeline: Timeline,
 }
@@ -273,6 +278,7 @@ impl Default for Tally {
             bad_detections: 0,
             detections: 0,
             labels: BTreeMap::new(),
+            health: Health::default(),
             clock: ClockModel::default(),
             timeline: Timeline::default(),
         }
@@ -306,6 +312,11 @@ impl Tally {
             // Back is another numbering, not nearly all of the numbers.
             if skipped > 0 && skipped < u32::MAX / 2 {
                 self.gap(log_ns, skipped.into(), "not in the file");
+            }
+        }
+        for record in wire::records(&wire.records) {
+            if let Record::Health { celsius, css, mss } = record {
+                self.health.observe(celsius, css, mss);
             }
         }
         let mut detections = 0;
@@ -377,6 +388,7 @@ impl Tally {
             bad_detections: self.bad_detections,
             detections: self.detections,
             labels: self.labels,
+            health: (!self.health.is_empty()).then_some(self.health),
             clock: clock.or_else(|| self.clock.fit()),
             timeline: self.timeline,
         }

@@ -9,7 +9,7 @@ use super::config::{SimConfig, SimError};
 use super::faults::Fault;
 use super::random::Random;
 use super::reel::{Reel, Still};
-use crate::frame::{BBox, Detection, DeviceTime, Dialect};
+use crate::frame::{BBox, Detection, DeviceTime, Dialect, LabelMap};
 use crate::wire::encode::{self, LINE, Track};
 
 /// What was really sent for one frame.
@@ -143,6 +143,8 @@ pub struct Stream {
     reel: Arc<Reel>,
     random: Random,
     next: u64,
+    /// Frames that were left out on this connection, behind its first.
+    dropped: u64,
     /// Whether a turn has been taken on this connection.
     connected: bool,
     before: Before,
@@ -182,7 +184,7 @@ impl Stream {
     #[must_use]
     pub fn of(reel: Arc<Reel>) -> Self {
         let random = Random::new(reel.config().seed);
-        Self { reel, random, next: 0, connected: false, before: Before::Nothing }
+        Self { reel, random, next: 0, dropped: 0, connected: false, before: Before::Nothing }
     }
 
     /// What the camera does for its next frame.
@@ -192,6 +194,7 @@ impl Stream {
 
     /// What the camera does for a later frame, because it dropped some.
     pub(super) fn turn_of(&mut self, index: u64) -> Turn {
+        self.dropped = if self.connected { self.dropped + index.saturating_sub(self.next) } else { 0 };
         let still = self.reel.still(index).clone();
         let (damage, mut mishaps) = self.strike(&still);
         let overflow = mishaps.contains(&Fault::Overflow);
@@ -301,6 +304,7 @@ impl Stream {
         let header = self.header(&truth, payload_len, text.len(), &tracks(&detections, overflow));
         let mut trailer = Vec::new();
         if config.records {
+            records.extend(self.condition(index).into_iter().flatten());
             if matches!(config.dialect, Dialect::Abcde | Dialect::Abcde256) {
                 for (line, detection) in detections.iter().filter_map(box_record) {
                     records.extend(line);
@@ -317,13 +321,31 @@ impl Stream {
     fn greeting(&self) -> Vec<u8> {
         let config = self.reel.config();
         let (width, height) = config.size;
-        let lines = [
+        let mut lines = vec![
             "@V 1 oaktap-simulate".to_owned(),
             format!("@I SIM{:016X}", config.seed),
             format!("@D {width} {height} {}", config.format),
             format!("@R {}", config.fps),
         ];
+        let names = LabelMap::coco();
+        lines.extend(names.iter().map(|(label, name)| format!("@L {label} {name}")));
+        lines.extend(names.crc32().map(|crc32| format!("@C {crc32:08x} {}", names.len())));
         lines.iter().filter_map(|text| encode::line(text)).flatten().collect()
+    }
+
+    /// Once a second of the camera's time, how warm and how busy it is, and how many frames it has dropped since the
+    /// connection was opened.
+    fn condition(&self, index: u64) -> Option<[u8; 2 * LINE]> {
+        let second = 1e6 / self.reel.config().period_us();
+        let number = |index: u64| (index as f64 / second) as u64;
+        if number(index) == number(self.next.saturating_sub(1)) {
+            return None;
+        }
+        // It warms up in some minutes; the loads are those of wire.md section 7.
+        let celsius = 72.0 - 24.0 * (-(number(index) as f64) / 120.0).exp();
+        let lines = [format!("@T t={celsius:.1} css=97 mss=13"), format!("@Q drop={}", self.dropped)];
+        let lines: Vec<u8> = lines.iter().filter_map(|text| encode::line(text)).flatten().collect();
+        lines.try_into().ok()
     }
 
     /// A record that no receiver knows.
@@ -623,11 +645,13 @@ mod tests {
     #[test]
     fn records_stand_around_the_frames() {
         let bytes = stream_first("size=64x48&records=on&format=jpeg&boxes=1");
-        let lines: Vec<_> = bytes.chunks(LINE).take(7).map(|line| String::from_utf8_lossy(line)).collect();
-        for (line, start) in
-            lines.iter().zip(["@V 1 ", "@I ", "@D 64 48 JPEG", "@R 40", "@B ", "@F 0 50", "ABCDE 5e-05"])
-        {
-            assert!(line.starts_with(start), "{lines:?}");
+        let lines: Vec<_> = bytes.chunks(LINE).take(89).map(|line| String::from_utf8_lossy(line)).collect();
+        // binascii.crc32 of CPython says so of the names with line feeds between them.
+        let names = (0..80).map(|label| format!("@L {label} ")).chain(["@C 7329e710 80".to_owned()]);
+        let before = ["@V 1 ", "@I ", "@D 64 48 JPEG", "@R 40"].map(str::to_owned);
+        let after = ["@B ", "@F 0 50", "ABCDE 5e-05"].map(str::to_owned);
+        for (line, start) in lines.iter().zip(before.into_iter().chain(names).chain(after)) {
+            assert!(line.starts_with(&start), "{start}: {lines:?}");
         }
         assert!(bytes[bytes.len() - LINE..].starts_with(b"@E 0 "));
     }

@@ -6,7 +6,7 @@ use super::session::Outlets;
 use super::{Incident, What};
 use crate::frame::{Frame, Received};
 use crate::stats::Ledger;
-use crate::wire::{Decoder, Event, SkipReason};
+use crate::wire::{Decoder, Event, Record, SkipReason};
 
 /// One source's way from its decoder to its outlets.
 pub(super) struct Delivery {
@@ -71,6 +71,9 @@ impl Delivery {
         let mut delivered = self.ledger.update(|stats| {
             stats.books(books);
             stats.event(&event);
+            if matches!(event, Event::Record(_)) {
+                stats.introduced(decoder.introduction());
+            }
             Delivered {
                 framed: None,
                 frame_time_us: stats.frame_time_us(),
@@ -110,6 +113,7 @@ impl Delivery {
                     self.incident(decoder.arrived(), What::Skipped(skipped));
                 }
             }
+            Event::Record(Record::Note(text)) => tracing::warn!(camera = %self.name, "the camera says: {text}"),
             Event::Record(record) => tracing::trace!(camera = %self.name, ?record, "record"),
         }
         Some(delivered)

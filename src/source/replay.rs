@@ -89,6 +89,8 @@ impl Replay {
                         self.reconnect();
                     }
                     if at_unix_ns >= from_ns {
+                        let torn = incident.kind == "skipped";
+                        self.delivery.ledger.update(|stats| stats.unrecorded(incident.frames, torn));
                         let received = Received { unix_ns: at_unix_ns, ..received_now() };
                         self.delivery.incident(received, What::Recorded(incident));
                     }

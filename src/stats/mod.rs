@@ -1,6 +1,8 @@
 //! What happened to every frame and every byte of a camera: the ledger. Its books balance at every moment.
 
+mod gauge;
 mod grid;
+mod numbers;
 mod rates;
 mod summary;
 
@@ -8,13 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
 
+pub use gauge::{Gauge, Health};
 pub use grid::Grid;
+pub use numbers::NumberCounts;
 pub use rates::{RECENT, Rates};
 pub use summary::{LatencySummary, Summary};
 
 use crate::frame::{Frame, Received};
 use crate::hub::{LaneCounter, LaneCounts};
-use crate::wire::{Books, Event, SkipReason};
+use crate::wire::{Books, Event, Introduction, Record, SkipReason};
 
 /// Latencies up to this many microseconds are told apart; longer ones count as this long.
 const LONGEST_LATENCY_US: u64 = 60_000_000;
@@ -36,8 +40,11 @@ pub struct FrameCounts {
     pub unfinished: u64,
     /// Received, but taken before we connected: they sat in the camera's queue.
     pub stale: u64,
-    /// Gaps in the camera's rhythm, in frame times: an estimate of the frames that never came, lost ones included.
+    /// Frames that never came whole: counted where the camera numbers its frames ([`Stats::numbers`]), lost ones and
+    /// those that it never sent; elsewhere as in [`Self::estimated`].
     pub missing: u64,
+    /// Of these, gaps in the camera's rhythm, in frame times: an estimate, of the frames without numbers.
+    pub estimated: u64,
     /// Pictures made.
     pub pictures: u64,
     /// Pictures that a person could see.
@@ -66,8 +73,12 @@ pub struct Stats {
     pub skipped_ranges: u64,
     /// Records that stood between the frames.
     pub records: u64,
-    /// Frames that the camera says it dropped itself (`@Q`).
+    /// Frames that the camera says it dropped itself: it tells a total for each connection (`@Q`).
     pub dropped_by_camera: u64,
+    /// What the camera has said of itself on the connection that is open, or was last.
+    pub introduction: Arc<Introduction>,
+    /// How warm and how busy it says to be (`@T`).
+    pub health: Health,
     /// Attempts to connect.
     pub attempts: u64,
     /// Connections that were opened.
@@ -79,6 +90,7 @@ pub struct Stats {
     /// When the first frame was received, and the last.
     pub span: Option<(Received, Received)>,
     grid: Grid,
+    numbers: numbers::Numbers,
     recent: rates::Recent,
     latency_us: Histogram<u64>,
     closed: Books,
@@ -86,6 +98,7 @@ pub struct Stats {
     ending: Ending,
     frames_here: u64,
     stale_here: u64,
+    dropped_here: u64,
     lock_lost: bool,
     skipped_to: u64,
     last_device: Option<crate::frame::DeviceTime>,
@@ -100,12 +113,15 @@ impl Default for Stats {
             skipped_ranges: 0,
             records: 0,
             dropped_by_camera: 0,
+            introduction: Arc::default(),
+            health: Health::default(),
             attempts: 0,
             connections: 0,
             reboots: 0,
             lanes: Vec::new(),
             span: None,
             grid: Grid::default(),
+            numbers: numbers::Numbers::default(),
             recent: rates::Recent::default(),
             latency_us: Histogram::new_with_max(LONGEST_LATENCY_US, 2)
                 .expect("a minute in microseconds is a valid range"),
@@ -114,6 +130,7 @@ impl Default for Stats {
             ending: Ending::NotYet,
             frames_here: 0,
             stale_here: 0,
+            dropped_here: 0,
             lock_lost: false,
             skipped_to: 0,
             last_device: None,
@@ -132,13 +149,16 @@ impl Stats {
         self.connections += 1;
         self.frames_here = 0;
         self.stale_here = 0;
+        self.dropped_here = 0;
         self.lock_lost = false;
         self.skipped_to = 0;
         self.ending = Ending::NotYet;
+        self.introduction = Arc::default();
     }
 
     /// What comes next does not follow what came before: somebody has sought in a recording.
     pub fn sought(&mut self) {
+        self.numbers.close(true);
         self.frames_here = 0;
         self.stale_here = 0;
         self.last_device = None;
@@ -157,25 +177,62 @@ impl Stats {
                 self.frames.pending -= 1;
             }
             Event::Lost(_) if self.ending == Ending::ByUs => self.frames.unfinished += 1,
-            Event::Lost(_) => self.frames.lost += 1,
+            Event::Lost(_) => {
+                self.frames.lost += 1;
+                self.numbers.lost();
+                self.count_missing();
+            }
             Event::BadDetections(_) => self.bad_detections += 1,
             Event::Skipped(skipped) => {
                 // A long range may be told in pieces.
                 self.skipped_ranges += u64::from(skipped.at != self.skipped_to || skipped.at == 0);
                 self.skipped_to = skipped.at + skipped.len;
                 // A foreign record stands where one is allowed, and the end of the stream is no surprise.
-                if skipped.reason != SkipReason::ForeignRecord && self.ending == Ending::NotYet && !self.lock_lost {
+                if skipped.reason == SkipReason::ForeignRecord {
+                    return;
+                }
+                self.numbers.torn();
+                if self.ending == Ending::NotYet && !self.lock_lost {
                     self.lock_lost = true;
                     self.resyncs += 1;
                 }
             }
             Event::Record(record) => {
                 self.records += 1;
-                if let crate::wire::Record::Dropped(frames) = record {
-                    self.dropped_by_camera += frames;
+                match record {
+                    Record::Dropped(frames) => {
+                        let more = frames.saturating_sub(std::mem::replace(&mut self.dropped_here, *frames));
+                        self.dropped_by_camera = self.dropped_by_camera.saturating_add(more);
+                    }
+                    Record::Frame { seq, .. } => {
+                        self.numbers.told(*seq);
+                        self.count_missing();
+                    }
+                    Record::Health { celsius, css, mss } => self.health.observe(*celsius, *css, *mss),
+                    _ => {}
                 }
             }
         }
+    }
+
+    /// What the camera has said of itself on this connection.
+    pub fn introduced(&mut self, introduction: &Arc<Introduction>) {
+        if !Arc::ptr_eq(&self.introduction, introduction) {
+            self.introduction = Arc::clone(introduction);
+        }
+    }
+
+    /// A recording that is played says that so many frames are missing here, or that bytes were.
+    pub fn unrecorded(&mut self, frames: u64, torn: bool) {
+        self.numbers.unrecorded(frames);
+        if torn {
+            self.numbers.torn();
+        }
+    }
+
+    fn count_missing(&mut self) {
+        let counted = self.numbers.counts().map_or(0, |counts| counts.not_sent + counts.damaged);
+        self.frames.missing = self.frames.estimated.saturating_add(counted);
     }
 
     fn frame(&mut self, frame: &Frame) {
@@ -194,15 +251,22 @@ impl Stats {
             self.recent.clear();
         }
         self.last_device = Some(frame.device_time);
+        self.numbers.frame(frame.camera_seq, !frame.stale && self.frames_here > 1);
         if frame.stale || self.frames_here == 1 {
             // What precedes the first new frame is no rhythm: the camera's queue, or nobody who listened.
             self.grid.interrupt();
             self.recent.clear();
         } else {
+            let before = self.grid.missing();
             self.grid.observe(frame.device_time);
+            if frame.camera_seq.is_none() {
+                // What was taken for a gap may prove to be the rhythm.
+                self.frames.estimated =
+                    self.frames.estimated.saturating_add(self.grid.missing()).saturating_sub(before);
+            }
             self.recent.observe(frame.device_time, frame.received, self.closed.received + self.open.received);
         }
-        self.frames.missing = self.grid.missing();
+        self.count_missing();
         self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
     }
 
@@ -218,6 +282,8 @@ impl Stats {
 
     /// The connection has ended, with these books.
     pub fn disconnected(&mut self, books: Books) {
+        self.numbers.close(self.ending == Ending::ByUs);
+        self.count_missing();
         self.closed = sum(self.closed, books);
         self.open = Books::default();
         self.ending = Ending::NotYet;
@@ -254,6 +320,13 @@ impl Stats {
         self.grid.period_us()
     }
 
+    /// What became of the camera's own numbers; `None` if it sends none (`@F`): then [`FrameCounts::missing`] is an
+    /// estimate.
+    #[must_use]
+    pub fn numbers(&self) -> Option<NumberCounts> {
+        self.numbers.counts()
+    }
+
     /// Speeds over the last [`RECENT`] frames.
     #[must_use]
     pub fn rates(&self) -> Rates {
@@ -278,6 +351,7 @@ impl Stats {
         received == confirmed + withdrawn + pending
             && self.closed.balance()
             && self.open.balance()
+            && self.numbers.counts().is_none_or(|counts| counts.balance())
             && self.lanes.iter().all(|lane| lane.offered == lane.taken + lane.dropped + lane.queued)
     }
 

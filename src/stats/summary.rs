@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{FrameCounts, Rates, Stats};
+use super::{FrameCounts, Health, NumberCounts, Rates, Stats};
 use crate::hub::LaneCounts;
-use crate::wire::Books;
+use crate::wire::{Books, Introduction};
 
 /// Everything that the ledger of one camera knows.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +15,8 @@ pub struct Summary {
     pub seconds: f64,
     /// What became of the frames.
     pub frames: FrameCounts,
+    /// What became of the camera's own numbers; `None` if its frames have none: then the missing ones are an estimate.
+    pub numbers: Option<NumberCounts>,
     /// Every byte, by what it was.
     pub bytes: Books,
     /// Frames a second over the whole run, by our clock; 0 with fewer than two.
@@ -45,6 +47,10 @@ pub struct Summary {
     pub records: u64,
     /// Frames that the camera says it dropped itself.
     pub dropped_by_camera: u64,
+    /// What the camera said of itself when the last connection was opened; `None` if it said nothing.
+    pub introduction: Option<Introduction>,
+    /// How warm and how busy it said to be; `None` if it did not.
+    pub health: Option<Health>,
     /// What every lane did with what it was offered.
     pub lanes: Vec<LaneCounts>,
     /// Whether the books balance.
@@ -85,6 +91,7 @@ impl Stats {
             name: name.to_owned(),
             seconds,
             frames: self.frames,
+            numbers: self.numbers(),
             bytes,
             fps: per_second(self.frames.received.saturating_sub(1) as f64),
             mbit_s: per_second(bytes.received as f64 * 8e-6),
@@ -108,6 +115,8 @@ impl Stats {
             skipped_ranges: self.skipped_ranges,
             records: self.records,
             dropped_by_camera: self.dropped_by_camera,
+            introduction: (!self.introduction.is_empty()).then(|| (*self.introduction).clone()),
+            health: (!self.health.is_empty()).then_some(self.health),
             lanes: self.lanes.clone(),
             balances: self.balances(),
             lossless: self.lossless(),

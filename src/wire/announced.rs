@@ -5,16 +5,15 @@ use std::sync::Arc;
 use super::detections::{self, DetectionError};
 use super::event::Limits;
 use super::header::LINE;
+use super::introduction::Introduction;
 use super::record::Record;
-use crate::frame::{Detection, Dialect, Frame, Geometry, Interpreter, LabelMap};
-
-/// Longest name of a class, in characters: one that is continued has to end.
-const LONGEST_NAME: usize = 256;
+use crate::frame::{Detection, Dialect, Frame, Geometry, Interpreter};
 
 #[derive(Debug, Default)]
 pub(super) struct Announced {
     pub(super) detect: Option<Detect>,
-    labels: Option<Arc<LabelMap>>,
+    /// What was said of the connection.
+    pub(super) introduction: Arc<Introduction>,
     seq: Option<u64>,
     boxes: Vec<Detection>,
 }
@@ -37,7 +36,7 @@ impl Detect {
 impl Announced {
     /// The names of the classes stay; what was said of a frame that did not come does not.
     pub(super) fn for_next_connection(&mut self) -> Self {
-        Self { labels: self.labels.take(), ..Self::default() }
+        Self { introduction: Arc::new(self.introduction.again()), ..Self::default() }
     }
 
     /// Forgets what was said of the next frame; gives back the message that was to be joined with it.
@@ -50,30 +49,25 @@ impl Announced {
     /// Remembers what a record says.
     pub(super) fn learn(&mut self, record: &Record, interpreter: &mut Interpreter, limits: &Limits) {
         match record {
-            Record::Frame { seq, .. } => self.seq = Some(*seq),
-            Record::Box(found) if self.boxes.len() < limits.boxes => self.boxes.push(*found),
-            Record::Label { label, name } => self.name(*label, name, limits),
-            Record::Dimensions { width, height, format, stride } => {
-                let Ok(format) = format.parse() else { return };
-                let tight = Geometry::tight(format, *width, *height);
-                let geometry = tight.and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
-                if let Ok(geometry) = geometry {
-                    interpreter.announce(geometry);
+            Record::Frame { seq, .. } => {
+                // The boxes of a frame of which the camera sends nothing else.
+                if self.seq.replace(*seq).is_some() {
+                    self.boxes.clear();
                 }
             }
+            Record::Box(found) if self.boxes.len() < limits.boxes => self.boxes.push(*found),
             _ => {}
         }
-    }
-
-    fn name(&mut self, label: u32, name: &str, limits: &Limits) {
-        let names = Arc::make_mut(self.labels.get_or_insert_default());
-        match (name.strip_prefix('+'), names.name(label)) {
-            (Some(more), Some(begun)) => {
-                let whole: String = begun.chars().chain(more.chars()).take(LONGEST_NAME).collect();
-                names.insert(label, &whole);
+        if Introduction::concerns(record) {
+            Arc::make_mut(&mut self.introduction).learn(record, limits);
+        }
+        if let Record::Dimensions { width, height, format, stride } = record {
+            let Ok(format) = format.parse() else { return };
+            let tight = Geometry::tight(format, *width, *height);
+            let geometry = tight.and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
+            if let Ok(geometry) = geometry {
+                interpreter.announce(geometry);
             }
-            (_, known) if known.is_some() || names.len() < limits.boxes => names.insert(label, name),
-            _ => {}
         }
     }
 
@@ -87,13 +81,15 @@ impl Announced {
             found.append(&mut self.boxes);
             Ok(())
         } else if frame.dialect == Dialect::Frame {
-            detections::parse_json(text, limits.boxes, found, self.labels.get_or_insert_default())
+            // The names come with the boxes; they are the connection's from then on.
+            let labels = &mut Arc::make_mut(&mut self.introduction).labels;
+            detections::parse_json(text, limits.boxes, found, labels.get_or_insert_default())
         } else {
             detections::parse(text, limits.boxes, found)
         };
         self.boxes.clear();
         frame.camera_seq = self.seq.take();
-        frame.labels.clone_from(&self.labels);
+        frame.labels.clone_from(&self.introduction.labels);
         read
     }
 }

@@ -6,6 +6,7 @@ use super::account::Account;
 use super::announced::{Announced, Detect};
 use super::event::{Books, Damage, Event, Limits, SkipReason, Skipped};
 use super::header::{self, Header, LINE, Line};
+use super::introduction::Introduction;
 use super::message::{head_of, message_len, text_of};
 use super::record::Record;
 use super::resync;
@@ -251,6 +252,12 @@ impl Decoder {
     /// The payloads that follow lie in memory like this: for bytes that come with that knowledge.
     pub fn announce(&mut self, geometry: Geometry) {
         self.interpreter.announce(geometry);
+    }
+
+    /// What the camera has said of itself on this connection.
+    #[must_use]
+    pub fn introduction(&self) -> &Arc<Introduction> {
+        &self.announced.introduction
     }
 
     /// What the payloads were taken for.

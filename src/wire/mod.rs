@@ -44,6 +44,7 @@ pub mod detections;
 pub mod encode;
 mod event;
 pub mod header;
+mod introduction;
 mod lines;
 mod message;
 mod record;
@@ -52,4 +53,5 @@ mod unread;
 
 pub use decoder::Decoder;
 pub use event::{Books, Damage, Event, Limits, SkipReason, Skipped};
-pub use record::Record;
+pub use introduction::{Introduction, LabelTable};
+pub use record::{Record, records};

@@ -23,6 +23,8 @@ pub enum Record {
     FrameRate(f32),
     /// `@L <id> <name>`: a class has a name. One that begins with `+` continues the name of the record before.
     Label { label: u32, name: String },
+    /// `@C <crc32 hex> <count>`: how many classes have names, and the CRC-32 of those names with line feeds between them.
+    Labels { crc32: u32, count: u32 },
     /// `@S <stream>`.
     Stream(String),
     /// `@F <seq> <ts_us>`: number and time of the frame that follows.
@@ -33,7 +35,7 @@ pub enum Record {
     Box(Detection),
     /// `@T t=67.8 css=97 mss=13`: degrees Celsius, and the loads of the two processors in percent.
     Health { celsius: Option<f32>, css: Option<f32>, mss: Option<f32> },
-    /// `@Q drop=12`: frames that the camera itself has dropped.
+    /// `@Q drop=12`: frames that the camera itself has dropped since the first one that it sent on this connection.
     Dropped(u64),
     /// `@N <text>`: the camera's answer to a control record.
     Note(String),
@@ -60,6 +62,7 @@ pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
         b'D' => all_consuming(dimensions).parse(body),
         b'R' => all_consuming(float.map(Record::FrameRate)).parse(body),
         b'L' => all_consuming(label).parse(body),
+        b'C' => all_consuming(labels).parse(body),
         b'S' => all_consuming(text.map(Record::Stream)).parse(body),
         b'F' => all_consuming(frame).parse(body),
         b'E' => all_consuming(checksum).parse(body),
@@ -70,6 +73,11 @@ pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
         _ => return None,
     };
     body.ok().map(|(_, record)| record)
+}
+
+/// The records among lines of 32 bytes that were kept as they were sent ([`Frame::records`](crate::frame::Frame::records)).
+pub fn records(lines: &[u8]) -> impl Iterator<Item = Record> {
+    lines.as_chunks().0.iter().filter_map(parse)
 }
 
 /// The lines of `bytes`, if it is nothing but printable lines of 32 bytes.
@@ -106,10 +114,18 @@ fn frame(input: &[u8]) -> IResult<&[u8], Record> {
         .parse(input)
 }
 
-fn checksum(input: &[u8]) -> IResult<&[u8], Record> {
-    let hex = map_opt(take_while_m_n(1, 8, |byte: u8| byte.is_ascii_hexdigit()), |digits: &[u8]| {
+fn hex(input: &[u8]) -> IResult<&[u8], u32> {
+    map_opt(take_while_m_n(1, 8, |byte: u8| byte.is_ascii_hexdigit()), |digits: &[u8]| {
         u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-    });
+    })
+    .parse(input)
+}
+
+fn labels(input: &[u8]) -> IResult<&[u8], Record> {
+    pair(terminated(hex, char(' ')), decimal).map(|(crc32, count)| Record::Labels { crc32, count }).parse(input)
+}
+
+fn checksum(input: &[u8]) -> IResult<&[u8], Record> {
     pair(terminated(long, char(' ')), hex).map(|(seq, crc32)| Record::Checksum { seq, crc32 }).parse(input)
 }
 
@@ -163,6 +179,7 @@ mod tests {
             ),
             ("@R 40.0", Record::FrameRate(40.0)),
             ("@L 9 traffic light", Record::Label { label: 9, name: "traffic light".into() }),
+            ("@C abda5f13 2", Record::Labels { crc32: 0xabda_5f13, count: 2 }),
             ("@S preview", Record::Stream("preview".into())),
             ("@F 123 12345678", Record::Frame { seq: 123, device_time: DeviceTime(12_345_678) }),
             ("@F 1 -5", Record::Frame { seq: 1, device_time: DeviceTime(-5) }),
@@ -188,6 +205,9 @@ mod tests {
             "@F x 1",
             "@F 1 2 3",
             "@D 640 352",
+            "@C 2",
+            "@C 123456789 2",
+            "@C abda5f13 -2",
             "@X 1",
             "@Q 12",
             "F 1 2",

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::recording::inspect::{CameraReport, Report, inspect};
+use oaktap::stats::{Gauge, Health};
 use serde::Serialize;
 
 use super::plot::PlotFile;
@@ -221,6 +222,13 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("", "more gaps: see --json".to_owned()));
     }
     lines.push(("boxes", boxes(camera.detections, &camera.labels)));
+    if let Some(Health { celsius, css, mss }) = camera.health {
+        let range = |what: &str, unit: &str, gauge: Option<Gauge>| {
+            gauge.map(|Gauge { min, max, last }| format!("{what}{min:.1} to {max:.1}{unit}, last {last:.1}"))
+        };
+        let all = [range("", " °C", celsius), range("css ", " %", css), range("mss ", " %", mss)];
+        lines.push(("condition", all.into_iter().flatten().collect::<Vec<_>>().join("; ")));
+    }
     if let Some(clock) = &camera.clock {
         let bound = clock.error_bound_ns.map_or("?".to_owned(), |bound| format!("{:.3} ms", bound as f64 / 1e6));
         let told = format!("drift {:+.2} ppm, known to {bound}, restarts {}", clock.drift_ppm, clock.restarts);

@@ -31,7 +31,7 @@ impl Context {
 
     fn note(&mut self, line: &[u8; LINE]) {
         match line {
-            [b'@', kind @ (b'V' | b'I' | b'D' | b'R' | b'S'), b' ', ..] => {
+            [b'@', kind @ (b'V' | b'I' | b'D' | b'R' | b'S' | b'C'), b' ', ..] => {
                 self.lines.retain(|old| old[1] != *kind);
             }
             [b'@', b'L', b' ', label @ ..] => {
@@ -48,9 +48,10 @@ impl Context {
         }
     }
 
-    /// The records, in the order in which they were sent.
+    /// The records, in the order in which they were sent; what describes the labels behind them, as a camera does.
     pub(super) fn records(&self) -> Vec<u8> {
-        self.lines.concat()
+        let (table, others): (Vec<_>, Vec<_>) = self.lines.iter().copied().partition(|line| line[1] == b'C');
+        [others, table].concat().concat()
     }
 }
 
@@ -86,8 +87,8 @@ mod tests {
             lines(&context),
             ["@V 1 demo", "@D 640 352 BGR888p", "@L 0 person", "@L 1 a very", "@L 1 + long name"]
         );
-        context.observe(&frame(2, &["@L 1 car", "@D 320 176 NV12"]));
-        assert_eq!(lines(&context), ["@V 1 demo", "@L 0 person", "@L 1 car", "@D 320 176 NV12"]);
+        context.observe(&frame(2, &["@C 1a2b3c4d 2", "@L 1 car", "@D 320 176 NV12"]));
+        assert_eq!(lines(&context), ["@V 1 demo", "@L 0 person", "@L 1 car", "@D 320 176 NV12", "@C 1a2b3c4d 2"]);
         context.observe(&frame(0, &["@V 2"]));
         assert_eq!(lines(&context), ["@V 2"], "another connection");
     }

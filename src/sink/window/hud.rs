@@ -5,7 +5,7 @@ use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
 use crate::overlay::{Canvas, Rect, Text};
 use crate::source::SessionState;
-use crate::stats::Stats;
+use crate::stats::{Gauge, Stats};
 use crate::view::{Health, Look};
 
 /// How much is told.
@@ -97,14 +97,37 @@ fn form(look: Option<Look>) -> String {
 /// What is wrong with the stream, and is no choice of ours.
 fn trouble(stats: &Stats) -> Vec<(u64, &'static str)> {
     let frames = &stats.frames;
+    // Frames that the camera never sent are its own choice or its own trouble, and exactly known.
+    let missing = match stats.numbers() {
+        Some(counts) => (counts.not_sent, "not sent"),
+        None => (frames.missing.saturating_sub(frames.withdrawn + frames.lost), "missing"),
+    };
     let all = [
         (frames.withdrawn + frames.lost, "damaged"),
-        (frames.missing.saturating_sub(frames.withdrawn + frames.lost), "missing"),
+        missing,
         (stats.bad_detections, "bad boxes"),
         (stats.reconnects(), "reconnects"),
         (stats.reboots, "reboots"),
     ];
     all.into_iter().filter(|(count, _)| *count > 0).collect()
+}
+
+/// Frames that never came: exactly, by the camera's numbers, or as an estimate from its rhythm.
+fn missing(stats: &Stats) -> String {
+    match stats.numbers() {
+        Some(counts) => format!("   {} not sent", counts.not_sent),
+        None => format!("   ~{} missing", stats.frames.missing),
+    }
+}
+
+/// How warm and how busy the camera says to be.
+fn condition(stats: &Stats) -> Option<String> {
+    let health = &stats.health;
+    let celsius = health.celsius.map(|gauge| format!("{:.1} °C", gauge.last));
+    let load = |name: &str, gauge: Option<Gauge>| gauge.map(|gauge| format!("{name} {:.0} %", gauge.last));
+    let all = [celsius, load("css", health.css), load("mss", health.mss)];
+    let all: Vec<_> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("   "))
 }
 
 fn dropped(stats: &Stats) -> u64 {
@@ -131,6 +154,9 @@ fn line(status: &Status) -> Vec<Piece> {
     }
     if dropped(stats) > 0 {
         fact(DIM, dropped(stats).to_string(), "dropped");
+    }
+    if let Some(Gauge { last, .. }) = stats.health.celsius {
+        pieces.push((DIM, format!("  {last:.0} °C")));
     }
     if let Some(age) = status.age_ns {
         pieces.push((DIM, format!("  {}", milliseconds(age))));
@@ -177,7 +203,7 @@ fn rows(status: &Status) -> Vec<(&'static str, Vec<Piece>)> {
             "",
             vec![
                 (fine(frames.withdrawn + frames.lost == 0), format!("{} damaged", frames.withdrawn + frames.lost)),
-                (fine(frames.missing == 0), format!("   {} missing", frames.missing)),
+                (fine(frames.missing == 0), missing(stats)),
                 (fine(stats.bytes().skipped == 0), format!("   {} skipped", bytes(stats.bytes().skipped))),
             ],
         ),
@@ -199,6 +225,9 @@ fn rows(status: &Status) -> Vec<(&'static str, Vec<Piece>)> {
         ),
         ("shown", plain(format!("{}   {} dropped", frames.shown, dropped(stats)))),
     ];
+    if let Some(camera) = condition(stats) {
+        rows.push(("camera", plain(camera)));
+    }
     if !latency.is_empty() {
         rows.push(("latency", plain(format!("{} p50   {} p99", percentile(0.5), percentile(0.99)))));
     }
@@ -361,7 +390,7 @@ pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Dialect, PixelFormat};
+    use crate::frame::{DeviceTime, Dialect, Frame, PixelFormat};
     use crate::sink::record::State;
 
     fn status() -> Status {
@@ -408,6 +437,27 @@ mod tests {
         assert!(stream.iter().any(|(colour, text)| *colour == AMBER && text == "1 damaged"), "{stream:?}");
         assert!(decode.iter().any(|(colour, text)| *colour == AMBER && text == "   7 failed"), "{decode:?}");
         assert!(!stream.iter().any(|(_, text)| text.contains("failed")));
+    }
+
+    #[test]
+    fn a_camera_that_speaks_of_itself_is_quoted() {
+        let mut status = status();
+        let full = |status: &Status| rows(status).into_iter().map(|(_, pieces)| told(&pieces)).collect::<Vec<_>>();
+        assert!(full(&status).contains(&"0 damaged   ~0 missing   0 B skipped".to_owned()), "an estimate");
+        let record = |record| crate::wire::Event::Record(record);
+        for seq in [3, 4] {
+            status.stats.event(&record(crate::wire::Record::Frame { seq, device_time: DeviceTime(0) }));
+            let mut frame = Frame::default();
+            frame.camera_seq = Some(seq);
+            status.stats.event(&crate::wire::Event::Frame(frame.into()));
+        }
+        status.stats.event(&record(crate::wire::Record::Frame { seq: 7, device_time: DeviceTime(0) }));
+        let health = crate::wire::Record::Health { celsius: Some(67.8), css: Some(97.0), mss: None };
+        status.stats.event(&record(health));
+        assert!(told(&line(&status)).contains("  2 not sent  68 °C  12 ms"), "{}", told(&line(&status)));
+        let full = full(&status);
+        assert!(full.contains(&"0 damaged   2 not sent   0 B skipped".to_owned()), "{full:?}");
+        assert!(full.contains(&"67.8 °C   css 97 %".to_owned()), "{full:?}");
     }
 
     #[test]
