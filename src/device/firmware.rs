@@ -1,11 +1,17 @@
 //! Firmware and bootloaders out of the vendor's own package, depthai, which users have and which may not be passed on.
 //!
 //! ```text
-//! depthai-2.30.0.0-...whl (zip) -> depthai.cpython-...so -> xz stream -> tar -> depthai-bootloader-eth.cmd
+//! depthai-2.30.0.0-...whl (zip) -> depthai.cpython-...so -+-> xz stream -> tar -> depthai-bootloader-eth.cmd
+//!                                                         +-> xz stream -> tar -> depthai-device-openvino-universal-COMMIT.cmd
+//!                                                                                 depthai-device-openvino-2021.3-COMMIT.patch
 //! ```
 //!
 //! The streams lie somewhere in the extension module, so it is searched for the bytes with which they begin, and what
 //! does not decompress is none of them (bootloader.md 5.1).
+
+mod device;
+mod patch;
+mod preboot;
 
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
@@ -14,6 +20,11 @@ use lzma_rust2::XzReader;
 use memchr::memmem;
 use zip::ZipArchive;
 use zip::result::ZipError;
+
+use super::blob::OpenVino;
+pub use super::pipeline::Firmware;
+pub use device::{DeviceImages, KNOWN, Known, device, stand_in};
+pub use patch::PatchError;
 
 /// The bootloader of cameras with an Ethernet socket, as it is called in the package.
 pub const NETWORK_BOOTLOADER: &str = "depthai-bootloader-eth.cmd";
@@ -57,6 +68,18 @@ pub enum FirmwareError {
     /// The module has none of what is wanted.
     #[error("there is no `{wanted}` in it; {streams} archives were found, with {}", if found.is_empty() { "nothing".to_owned() } else { found.join(", ") })]
     NotThere { wanted: String, streams: usize, found: Vec<String> },
+    /// Applications cannot be built for it: members of structures are told by their place alone.
+    #[error(
+        "the device firmware in it has the commit {found}; how its nodes are set is known of {} alone, and others may mean something else by it: take one of those, `pip download --no-deps depthai=={}`",
+        KNOWN.map(|known| format!("depthai {} ({})", known.version, known.commit)).join(" and "), KNOWN[0].version
+    )]
+    UnknownCommit { found: String },
+    /// A model of another version of OpenVINO needs another firmware.
+    #[error("there is no firmware for models of OpenVINO {wanted} in it: compile the model for 2022.1 or 2021.4")]
+    NoOpenVino { wanted: OpenVino },
+    /// The firmware for older models cannot be made.
+    #[error("`{name}` cannot be applied")]
+    Patch { name: String, source: PatchError },
     /// It is longer than any firmware.
     #[error("`{name}` has more than {most} bytes, more than any that is known")]
     TooLarge { name: String, most: u64 },
@@ -74,6 +97,11 @@ pub fn is_package(file: &[u8]) -> bool {
 /// # Errors
 /// The file is none of them, or damaged, or has no such file.
 pub fn image(file: &[u8], wanted: &str) -> Result<(String, Vec<u8>), FirmwareError> {
+    images(file, wanted).map(|mut images| images.swap_remove(0))
+}
+
+/// All files of one archive whose names begin like that: one at least.
+fn images(file: &[u8], wanted: &str) -> Result<Vec<(String, Vec<u8>)>, FirmwareError> {
     if !file.starts_with(ZIP) {
         return if is_module(file) {
             search(file, wanted)
@@ -113,29 +141,35 @@ fn read(file: impl Read, name: String, most: u64) -> Result<Vec<u8>, FirmwareErr
     }
 }
 
-fn search(module: &[u8], wanted: &str) -> Result<(String, Vec<u8>), FirmwareError> {
+fn search(module: &[u8], wanted: &str) -> Result<Vec<(String, Vec<u8>)>, FirmwareError> {
     let (mut streams, mut seen) = (0, Vec::new());
     for at in memmem::find_iter(module, XZ).take(MOST_STREAMS) {
         let stream = XzReader::new_mem_limit(&module[at..], false, MOST_MEMORY_KIB).take(MOST_STREAM);
         let mut archive = tar::Archive::new(stream);
         let Ok(entries) = archive.entries() else { continue };
-        let (mut names, mut image) = (0, None);
-        // The six bytes stand in other places too: what cannot be read is no archive, and that is no error.
-        for entry in entries.map_while(Result::ok) {
+        let (mut names, mut images) = (0, Vec::new());
+        for entry in entries {
+            let entry = match (entry, images.first()) {
+                (Ok(entry), _) => entry,
+                // The six bytes stand in other places too: what cannot be read is no archive, and that is no error.
+                (Err(_), None) => break,
+                (Err(source), Some((name, _))) => {
+                    return Err(FirmwareError::Member { name: String::clone(name), source });
+                }
+            };
             let Some(name) = entry.path().ok().and_then(|path| path.to_str().map(str::to_owned)) else { continue };
             names += 1;
             if name.starts_with(wanted) {
-                image = Some((name.clone(), read(entry, name, MOST_IMAGE)?));
-                break;
+                images.push((name.clone(), read(entry, name, MOST_IMAGE)?));
+            } else {
+                seen.push(name);
             }
-            seen.push(name);
         }
-        if let Some((name, bytes)) = image {
+        if let Some((name, _)) = images.first() {
             // The checksum of the stream stands at its end.
-            let rest = io::copy(&mut archive.into_inner(), &mut io::sink());
-            return match rest {
-                Ok(_) => Ok((name, bytes)),
-                Err(source) => Err(FirmwareError::Member { name, source }),
+            return match io::copy(&mut archive.into_inner(), &mut io::sink()) {
+                Ok(_) => Ok(images),
+                Err(source) => Err(FirmwareError::Member { name: name.clone(), source }),
             };
         }
         streams += usize::from(names > 0);
@@ -144,7 +178,7 @@ fn search(module: &[u8], wanted: &str) -> Result<(String, Vec<u8>), FirmwareErro
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write as _;
 
     use lzma_rust2::{XzOptions, XzWriter};
@@ -153,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    fn stream(files: &[(&str, &[u8])]) -> Vec<u8> {
+    pub(super) fn stream(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, bytes) in files {
             let mut header = tar::Header::new_gnu();

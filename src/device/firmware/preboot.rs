@@ -1,0 +1,80 @@
+//! What stands before the image in an application: what the camera's boards are to be like (bootloader.md 5).
+
+use crate::device::nop::Value;
+use crate::flash::package::djb2;
+
+/// What images for a Myriad X begin with.
+const MAGIC: &[u8] = b"MA2x";
+/// Writes a number to a register; what follows is where, and the number.
+const WRITE: u8 = 0x9a;
+/// Registers of the watchdog, and what is written to them: unlocked, set to the longest time, unlocked, started.
+const WATCHDOG: [(u32, u32); 4] =
+    [(0x2032_00a8, 0xf1d0_dead), (0x2032_009c, u32::MAX), (0x2032_00a8, 0xf1d0_dead), (0x2032_00a4, 1)];
+/// Puts bytes into the memory; what follows is where, and how many words there are.
+const PLACE: u8 = 0x8a;
+const BOARD_PLACE: u32 = 0x7801_0000;
+/// What a description of the board begins with.
+const BOARD_MAGIC: u32 = 0x21ea_17e6;
+
+/// The header, for a board of which nothing was set.
+pub(super) fn header() -> Vec<u8> {
+    let board = board().to_bytes();
+    let mut header = MAGIC.to_vec();
+    for (register, number) in WATCHDOG {
+        header.push(WRITE);
+        header.extend(register.to_le_bytes());
+        header.extend(number.to_le_bytes());
+    }
+    header.push(PLACE);
+    header.extend(BOARD_PLACE.to_le_bytes());
+    let mut payload: Vec<u8> =
+        [BOARD_MAGIC, djb2(&board), board.len() as u32].iter().flat_map(|number| number.to_le_bytes()).collect();
+    payload.extend(board);
+    payload.resize(payload.len().next_multiple_of(4), 0);
+    header.extend((payload.len() as u16 / 4).to_le_bytes());
+    header.extend(payload);
+    header
+}
+
+/// The vendor's `BoardConfig`, with its defaults.
+fn board() -> Value<'static> {
+    let (nil, nothing) = (|| Value::Nil, || Value::Map(Vec::new()));
+    let usb = vec![
+        0x03e7_u16.into(), // vid
+        0xf63b_u16.into(), // pid
+        0x03e7_u16.into(), // flashBootedVid
+        0xf63d_u16.into(), // flashBootedPid
+        4_i32.into(),      // maxSpeed: SUPER
+        "".into(),         // productName
+        "".into(),         // manufacturer
+    ];
+    let network = vec![0_u32.into(), true.into()]; // mtu, xlinkTcpNoDelay
+    let mut members = vec![
+        Value::Structure(usb),
+        Value::Structure(network),
+        Value::Array(Vec::new()), // sysctl
+        nil(),                    // watchdogTimeoutMs
+        nil(),                    // watchdogInitialDelayMs
+        nothing(),                // gpio
+        nothing(),                // uart
+    ];
+    members.extend((0..7).map(|_| nil()));
+    members.extend([false.into(), nothing(), nil(), nil()]); // nonExclusiveMode, camera, imu, uvc
+    Value::Structure(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_what_the_vendors_library_writes() {
+        let hex: String = header().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "4d4132789aa8003220added0f19a9c003220ffffffff9aa8003220added0f19aa4003220010000008a00000178\
+             0f00e617ea211b4f27b12d000000b912b90781e703813bf681e703813df604bd00bd00b9020001ba00bebebb00\
+             bb00bebebebebebebe00bb00bebe000000"
+        );
+    }
+}
