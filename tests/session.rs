@@ -559,3 +559,63 @@ fn a_frame_that_is_cut_because_we_leave_is_no_incident() {
     assert_eq!(heard, ["we closed the connection"]);
     assert_eq!(session.stats().frames.unfinished, 1);
 }
+
+/// An address of this host that no other test listens at, whichever process it is in.
+#[cfg(target_os = "linux")]
+fn own_address() -> SocketAddr {
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    (Ipv4Addr::new(127, 83, high, low), 5000).into()
+}
+
+/// Connects from there as soon as somebody listens, and sends these messages.
+#[cfg(target_os = "linux")]
+fn come(from: Ipv4Addr, to: SocketAddr, times: &[u32]) -> TcpStream {
+    let until = std::time::Instant::now() + AGES;
+    let mut stream = loop {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        match socket.connect(&to.into()) {
+            Ok(()) => break TcpStream::from(socket),
+            Err(error) => assert!(std::time::Instant::now() < until, "nobody listens: {error}"),
+        }
+    };
+    send(&mut stream, times.iter().copied());
+    stream
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_camera_that_comes_by_itself_is_let_in_again_and_again() {
+    let (address, camera) = (own_address(), Ipv4Addr::new(127, 83, 0, 1));
+    let bench = Bench::new(&format!("listen://{address}"), patient());
+    bench.reach("waits", |state| matches!(state, SessionState::Waiting));
+    let mut first = come(camera, address, &[100, 200]);
+    assert_eq!(bench.kept().device_time.0, 100_000);
+    // Another one is turned away, and costs this one nothing.
+    assert!(hears_the_end(come(Ipv4Addr::new(127, 83, 0, 2), address, &[])));
+    send(&mut first, [300]);
+    assert_eq!(bench.kept().device_time.0, 200_000);
+    // It comes anew while its first connection looks alive: what was pending there is told, and the new one counts.
+    let second = come(camera, address, &[400, 500]);
+    assert_eq!(bench.kept().device_time.0, 300_000);
+    assert_eq!(bench.kept().device_time.0, 400_000);
+    // It leaves, and comes again.
+    drop(second);
+    assert_eq!(bench.kept().device_time.0, 500_000);
+    let _third = come(camera, address, &[600, 700]);
+    assert_eq!(bench.kept().device_time.0, 600_000);
+    let stats = bench.end();
+    assert_eq!((stats.connections, stats.frames.withdrawn), (3, 0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_port_that_is_taken_is_told() {
+    let (_listener, address) = listener();
+    let bench = Bench::new(&format!("listen://{address}"), patient());
+    let state = bench.reach("ends", |state| matches!(state, SessionState::Ended { .. }));
+    let SessionState::Ended { error: Some(error) } = state else { panic!("{state}") };
+    assert!(matches!(error.kind, SourceErrorKind::Listen(_)), "{error}");
+    assert_eq!(error.class(), Class::Fatal);
+    assert!(error.help().is_some_and(|help| help.starts_with("another program may use this port")));
+}

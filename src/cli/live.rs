@@ -127,7 +127,7 @@ pub(crate) fn names<'a>(
     let mut simulated = 0;
     for spec in specs {
         let name = match spec {
-            SourceSpec::Tcp { .. } => tcp(spec),
+            SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } => tcp(spec),
             SourceSpec::Sim(_) => {
                 simulated += 1;
                 format!("sim-{simulated}")
@@ -154,6 +154,7 @@ async fn tell(name: String, mut changes: watch::Receiver<SessionState>, last: Re
                 (format!("lost: {}; trying again until it is back", reason.kind), reason.help())
             }
             SessionState::Connecting { .. }
+            | SessionState::Waiting
             | SessionState::Silent
             | SessionState::Streaming
             | SessionState::Stalled => (state.to_string(), None),

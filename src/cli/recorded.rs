@@ -127,6 +127,7 @@ pub(crate) fn cameras(uris: &[SourceSpec], style: &Style) -> Vec<CameraInfo> {
     let host = |spec: &SourceSpec| match spec {
         SourceSpec::Tcp { host, port } if *port == DEFAULT_PORT => host.clone(),
         SourceSpec::Tcp { host, port } => format!("{host}:{port}"),
+        SourceSpec::Listen { port, .. } => format!("listen:{port}"),
         other => other.to_string(),
     };
     let info =

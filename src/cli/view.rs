@@ -68,7 +68,9 @@ pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
                     Err(_) => separate.push(uri.clone()),
                 }
             }
-            SourceSpec::File(_) | SourceSpec::Tcp { .. } | SourceSpec::Sim(_) => separate.push(uri.clone()),
+            SourceSpec::File(_) | SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => {
+                separate.push(uri.clone())
+            }
         }
     }
     separate
@@ -117,7 +119,7 @@ pub(super) fn watch(
         let (live, live_end) = lane("view", Policy::DropOldest(1));
         let intact = match uri {
             SourceSpec::File(_) => Intact::of_recording(),
-            SourceSpec::Tcp { .. } | SourceSpec::Sim(_) => Intact::default(),
+            SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => Intact::default(),
         };
         let mut outlets = Outlets::default();
         outlets.live.add(live);

@@ -48,6 +48,12 @@ pub enum SourceErrorKind {
     /// No answer to the attempt to connect.
     #[error("could not connect: no answer within {} s", .0.as_secs_f32())]
     ConnectTimeout(Duration),
+    /// Nothing can be listened at there.
+    #[error("no camera can be waited for: {0}")]
+    Listen(io::Error),
+    /// The camera that was connected has connected again.
+    #[error("the camera has connected anew")]
+    Anew,
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Read(io::Error),
@@ -143,7 +149,7 @@ impl SourceError {
     #[must_use]
     pub fn class(&self) -> Class {
         match &self.kind {
-            SourceErrorKind::NotACamera { .. } => Class::Fatal,
+            SourceErrorKind::NotACamera { .. } | SourceErrorKind::Listen(_) => Class::Fatal,
             SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => Class::Usage,
             SourceErrorKind::Sim(_) => Class::Fatal,
             #[cfg(feature = "recording")]
@@ -154,6 +160,7 @@ impl SourceError {
             | SourceErrorKind::ConnectTimeout(_)
             | SourceErrorKind::Read(_)
             | SourceErrorKind::Closed
+            | SourceErrorKind::Anew
             | SourceErrorKind::Idle(_)
             | SourceErrorKind::Resync { .. }
             | SourceErrorKind::NoFrames(_) => Class::Retry,
@@ -192,8 +199,12 @@ impl SourceError {
             #[cfg(feature = "recording")]
             SourceErrorKind::Recording(error) => error.help(),
             SourceErrorKind::WhichCamera { .. } => Some("say which one: file:PATH?camera=NAME"),
+            SourceErrorKind::Listen(_) => Some(
+                "another program may use this port, or the address is not one of this host: listen://:PORT takes all",
+            ),
             SourceErrorKind::Read(_)
             | SourceErrorKind::Closed
+            | SourceErrorKind::Anew
             | SourceErrorKind::Resync { .. }
             | SourceErrorKind::NoFrames(_) => None,
         }

@@ -1,8 +1,9 @@
 //! A camera's address -> its frames, for days: connecting, losing it, connecting again.
 //!
-//! `tcp` is one honest attempt; `supervise` is the loop around it; a [`Session`] is what others see of both.
+//! `tcp` is one honest attempt (or `door`, where the camera comes by itself); `supervise` is the loop around it; a [`Session`] is what others see of both.
 
 mod delivery;
+mod door;
 pub mod error;
 mod file;
 mod incident;

@@ -22,6 +22,8 @@ pub enum SessionState {
         /// Counts from 1 since frames last flowed.
         attempt: u32,
     },
+    /// The camera is waited for: it comes by itself.
+    Waiting,
     /// Connected, and not a byte has come for too long: the sign of a camera that serves somebody else (wire.md 4.11).
     Silent,
     /// Frames flow.
@@ -47,6 +49,7 @@ impl fmt::Display for SessionState {
         match self {
             Self::Connecting { attempt: 0 | 1 } => f.write_str("connecting"),
             Self::Connecting { attempt } => write!(f, "connecting (attempt {attempt})"),
+            Self::Waiting => f.write_str("waiting for the camera to connect"),
             Self::Silent => f.write_str("connected but silent: another client may hold the camera"),
             Self::Streaming => f.write_str("streaming"),
             Self::Stalled => f.write_str("stalled: connected, and no frame comes"),
@@ -131,7 +134,7 @@ impl Session {
         let (tell, state) = watch::channel(SessionState::Connecting { attempt: 1 });
         let (stop, stopped) = watch::channel(false);
         let playback = match &spec {
-            SourceSpec::Tcp { .. } | SourceSpec::Sim(_) => None,
+            SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => None,
             #[cfg(feature = "recording")]
             SourceSpec::File(file) => {
                 Some(options.playback.clone().unwrap_or_else(|| Playback::new(file.speed, file.looped)))

@@ -10,12 +10,22 @@ use crate::sim::SimConfig;
 /// Where the program of Luxonis' standalone page listens (wire.md section 1, F1).
 pub const DEFAULT_PORT: u16 = 5000;
 
+/// All addresses of this host.
+const ANYWHERE: &str = "0.0.0.0";
+
 /// Where frames come from. Its text form reads back to the same value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceSpec {
     /// `tcp://HOST[:PORT]`, or a bare `HOST[:PORT]`: a camera that listens.
     Tcp {
         /// Name or address, without the brackets of IPv6.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `listen://[ADDRESS][:PORT]`: a camera that comes by itself. Without an address, all of this host.
+    Listen {
+        /// Name or address of this host, without the brackets of IPv6.
         host: String,
         /// TCP port.
         port: u16,
@@ -39,7 +49,8 @@ impl SpecError {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> &'static str {
-        "a source is an address such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated camera, or file:PATH for a recording"
+        "a source is an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT for a camera that connects to this host, sim: for a simulated camera, or file:PATH \
+         for a recording"
     }
 }
 
@@ -65,8 +76,17 @@ impl FromStr for SourceSpec {
         }
         let address = match text.split_once("://") {
             Some(("tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
+            Some(("listen", rest)) => {
+                let rest = rest.strip_suffix('/').unwrap_or(rest);
+                let anywhere = format!("{ANYWHERE}{rest}");
+                let address = if rest.is_empty() || rest.starts_with(':') { &anywhere } else { rest };
+                let (host, port) = host_and_port(address).map_err(fail)?;
+                return Ok(Self::Listen { host: host.to_owned(), port });
+            }
             Some((scheme, _)) => {
-                return Err(fail(format!("`{scheme}://` is not supported; `tcp://`, `sim:` and `file:` are")));
+                return Err(fail(format!(
+                    "`{scheme}://` is not supported; `tcp://`, `listen://`, `sim:` and `file:` are"
+                )));
             }
             None => text,
         };
@@ -125,6 +145,8 @@ impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Listen { host, port } if host.contains(':') => write!(f, "listen://[{host}]:{port}"),
+            Self::Listen { host, port } => write!(f, "listen://{host}:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig::default() => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}"),
@@ -146,6 +168,10 @@ mod tests {
         SourceSpec::Tcp { host: host.to_owned(), port }
     }
 
+    fn listen(host: &str, port: u16) -> SourceSpec {
+        SourceSpec::Listen { host: host.to_owned(), port }
+    }
+
     #[test]
     fn what_people_write() {
         for (text, spec) in [
@@ -158,6 +184,10 @@ mod tests {
             ("tcp://[fe80::1%eth0]:9876", tcp("fe80::1%eth0", 9876)),
             ("fe80::1%eth0", tcp("fe80::1%eth0", 5000)),
             ("tcp://::1", tcp("::1", 5000)),
+            ("listen://", listen("0.0.0.0", 5000)),
+            ("listen://:9876", listen("0.0.0.0", 9876)),
+            ("listen://192.168.1.10", listen("192.168.1.10", 5000)),
+            ("listen://[::]:9876/", listen("::", 9876)),
             ("sim:", SourceSpec::Sim(Box::default())),
             ("sim:?", SourceSpec::Sim(Box::default())),
         ] {
@@ -172,13 +202,17 @@ mod tests {
         for (text, error) in [
             ("", "`` is no source: the host is missing"),
             ("tcp://", "`tcp://` is no source: the host is missing"),
+            ("listen://:x", "`listen://:x` is no source: expected a port from 1 to 65535, found `x`"),
             ("cam:", "`cam:` is no source: expected a port from 1 to 65535, found ``"),
             ("cam:0", "`cam:0` is no source: expected a port from 1 to 65535, found `0`"),
             ("cam:65536", "`cam:65536` is no source: expected a port from 1 to 65535, found `65536`"),
             ("[::1", "`[::1` is no source: the bracket of the IPv6 address is not closed"),
             ("[cam]:1", "`[cam]:1` is no source: `cam` is no IPv6 address"),
             ("[::1]5000", "`[::1]5000` is no source: expected `:PORT` behind the address, found `5000`"),
-            ("rtsp://cam", "`rtsp://cam` is no source: `rtsp://` is not supported; `tcp://`, `sim:` and `file:` are"),
+            (
+                "rtsp://cam",
+                "`rtsp://cam` is no source: `rtsp://` is not supported; `tcp://`, `listen://`, `sim:` and `file:` are",
+            ),
             ("a b", "`a b` is no source: a host name does not contain ` `"),
             ("file:", "`file:` is no source: the name of the file is missing"),
             ("file:?loop", "`file:?loop` is no source: the name of the file is missing"),

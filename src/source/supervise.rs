@@ -6,13 +6,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::delivery::Delivery;
+use super::door::Door;
 use super::error::{Class, ConnContext, SourceError, SourceErrorKind};
 use super::playback::Part;
 #[cfg(feature = "recording")]
 use super::replay::Replay;
 use super::session::{SessionOptions, SessionState};
 use super::spec::SourceSpec;
-use super::tcp::{self, Connection};
+use super::tcp::{self, Connection, Peer};
 use super::watch::Backoff;
 use crate::sim::{SimConfig, Simulator};
 use crate::wire::Decoder;
@@ -26,13 +27,18 @@ pub(super) async fn run(
     tell: watch::Sender<SessionState>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (host, port, simulator) = match spec {
-        SourceSpec::Tcp { host, port } => (host, port, None),
+    let (peer, simulator) = match spec {
+        SourceSpec::Tcp { host, port } => (Peer::At { host, port }, None),
+        SourceSpec::Listen { host, port } => match Door::open(&host, port).await {
+            Ok(door) => (Peer::Comes(door), None),
+            Err(error) => return end(delivery, &tell, Some(SourceErrorKind::Listen(error))),
+        },
         SourceSpec::Sim(config) => match simulate(*config).await {
-            Ok(simulator) => (simulator.local_addr().ip().to_string(), simulator.local_addr().port(), Some(simulator)),
-            Err(error) => {
-                return end(delivery, &tell, Some(SourceErrorKind::Sim(error)));
+            Ok(simulator) => {
+                let at = simulator.local_addr();
+                (Peer::At { host: at.ip().to_string(), port: at.port() }, Some(simulator))
             }
+            Err(error) => return end(delivery, &tell, Some(SourceErrorKind::Sim(error))),
         },
         #[cfg(feature = "recording")]
         SourceSpec::File(file) => {
@@ -42,7 +48,7 @@ pub(super) async fn run(
             return end(replay.end(), &tell, error);
         }
     };
-    let mut connection = Connection { host, port, options, delivery, tell, stop: stop.clone(), number: 0 };
+    let mut connection = Connection { peer, options, delivery, tell, stop: stop.clone(), number: 0 };
     let error = supervise(&mut connection, &mut stop).await;
     let Connection { delivery, tell, .. } = connection;
     drop(delivery); // Takers see the end of their lanes before anybody sees the end of the session.

@@ -1,4 +1,4 @@
-//! One honest attempt: connect to a camera that listens, and receive until something ends it.
+//! One honest attempt: connect to a camera that listens, or let one in, and receive until something ends it.
 
 use std::io;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::What;
 use super::delivery::Delivery;
+use super::door::Door;
 use super::error::{ConnContext, SourceError, SourceErrorKind, could_be_a_camera};
 use super::session::{SessionOptions, SessionState};
 use super::watch::{Quiet, Storm, Watch};
@@ -36,10 +37,27 @@ const A_MOMENT: Duration = Duration::from_millis(5);
 /// Bytes of the beginning that are kept to be shown.
 const SAMPLE: usize = 64;
 
+/// How the camera is met.
+pub(super) enum Peer {
+    /// It listens there.
+    At { host: String, port: u16 },
+    /// It comes by itself.
+    Comes(Door),
+}
+
+impl Peer {
+    /// When the camera comes anew, which one that listens never does.
+    async fn comes_anew(&mut self) {
+        match self {
+            Self::At { .. } => std::future::pending().await,
+            Self::Comes(door) => door.comes_anew().await,
+        }
+    }
+}
+
 /// What every attempt of a session shares.
 pub(super) struct Connection {
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) peer: Peer,
     pub(super) options: SessionOptions,
     pub(super) delivery: Delivery,
     pub(super) tell: watch::Sender<SessionState>,
@@ -60,15 +78,26 @@ pub(super) async fn run_once(
     let mut conn =
         ConnContext { number: connection.number, source: connection.delivery.source.clone(), ..ConnContext::default() };
     let mut stop = connection.stop.clone();
+    let timeout = connection.options.timeouts.connect;
+    let connecting = async {
+        match &mut connection.peer {
+            Peer::At { host, port } => connect(host, *port, timeout).await,
+            Peer::Comes(door) => {
+                connection.tell.send_replace(SessionState::Waiting);
+                door.camera().await.map_err(SourceErrorKind::Connect)
+            }
+        }
+    };
     let connected = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
-        connected = connect(&connection.host, connection.port, connection.options.timeouts.connect) => connected,
+        connected = connecting => connected,
     };
     let stream = match connected {
         Ok(stream) => stream,
         Err(kind) => return Err(SourceError { conn, kind }),
     };
+    keep_alive(&stream);
     let opened = received_now();
     conn.since_unix_ns = opened.unix_ns;
     conn.addresses = stream.peer_addr().and_then(|peer| Ok((peer, stream.local_addr()?))).ok();
@@ -122,15 +151,16 @@ async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, 
             None => SourceErrorKind::Resolve(io::ErrorKind::NotFound.into()),
         })
     };
-    let stream =
-        tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(SourceErrorKind::ConnectTimeout(timeout)))?;
-    // A camera without power sends no farewell. The receive buffer stays as it is: the kernel sizes it best.
+    tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(SourceErrorKind::ConnectTimeout(timeout)))
+}
+
+/// A camera without power sends no farewell. The receive buffer stays as it is: the kernel sizes it best.
+fn keep_alive(stream: &TcpStream) {
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2)).with_retries(3);
-    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
         tracing::debug!(%error, "no keepalive on this socket");
     }
-    Ok(stream)
 }
 
 /// What was last told about this connection.
@@ -190,6 +220,7 @@ impl Receiving<'_> {
             tokio::select! {
                 ready = stream.readable() => ready.map_err(SourceErrorKind::Read)?,
                 _ = stop.wait_for(|stop| *stop) => return Ok(()), // Also when the session was dropped.
+                () = self.connection.peer.comes_anew() => return Err(SourceErrorKind::Anew),
                 () = &mut timer => {
                     let now = received_now().mono_ns;
                     let quiet = self.watch.quiet(now);

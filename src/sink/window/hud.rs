@@ -54,7 +54,7 @@ pub(super) type Piece = (u32, String);
 pub(super) fn colour_of(state: &SessionState) -> u32 {
     match state {
         SessionState::Streaming => GREEN,
-        SessionState::Connecting { .. } | SessionState::Silent | SessionState::Stalled => AMBER,
+        SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Silent | SessionState::Stalled => AMBER,
         SessionState::Lost { .. } | SessionState::Ended { error: Some(_) } => RED,
         SessionState::Ended { error: None } => DIM,
     }
@@ -294,6 +294,7 @@ pub(super) fn draw_full(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, st
 fn short(state: &SessionState) -> &'static str {
     match state {
         SessionState::Connecting { .. } => "connecting",
+        SessionState::Waiting => "waiting",
         SessionState::Silent => "silent",
         SessionState::Streaming => "streaming",
         SessionState::Stalled => "stalled",
