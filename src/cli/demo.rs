@@ -34,6 +34,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
         labels: None,
         threshold: 0.0,
         only: Vec::new(),
+        expect: None,
         max_payload: Limits::default().payload,
         playback: None,
     };

@@ -5,11 +5,13 @@ mod bench;
 mod bootloader;
 mod camera;
 mod completions;
+mod control;
 mod demo;
 mod detections;
 mod doctor;
 mod enter;
 mod erase;
+mod expect;
 mod export;
 mod flash;
 mod info;
@@ -104,6 +106,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Turn recordings into pictures, video, tables of detections, or data sets to train with
     Export(export::ExportArgs),
+    /// Set lens, exposure and white balance of a camera while it streams
+    Control(control::ControlArgs),
     /// Simulate cameras on real sockets
     Simulate(simulate::SimulateArgs),
     /// Measure how fast this machine parses, converts, draws and receives
@@ -201,6 +205,7 @@ impl Cli {
             Command::Verify(args) => verify::run(&ctx, &args),
             Command::Replay(args) => replay::run(&ctx, &args),
             Command::Export(args) => export::run(&ctx, &args),
+            Command::Control(args) => control::run(&ctx, &args),
             Command::Simulate(args) => simulate::run(&ctx, &args),
             Command::Bench(args) => bench::run(&ctx, &args),
             Command::Completions(args) => completions::run(&args),

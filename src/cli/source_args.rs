@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use oaktap::device::contract::Contract;
 use oaktap::frame::{Interpreter, LabelMap, Overrides, PixelFormat};
 use oaktap::overlay::Style;
 use oaktap::source::{Playback, SessionOptions};
 use oaktap::wire::Limits;
 
-use super::{present, values};
+use super::{expect, present, values};
 
 /// A file of names is not larger than this; it is read as a whole.
 const LABELS_BYTES: u64 = 1 << 20;
@@ -41,6 +42,10 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "LABEL")]
     pub(crate) only: Vec<String>,
 
+    /// The application that should be on the camera: oaktap.toml, app.dap, or the text that stands in the package for it
+    #[arg(long, value_name = "APPLICATION", value_parser = expect::contract)]
+    pub(crate) expect: Option<Contract>,
+
     /// Largest payload that a frame may have
     #[arg(long, value_name = "AMOUNT", default_value = "64MiB", value_parser = values::bytes)]
     pub(crate) max_payload: usize,
@@ -62,6 +67,7 @@ impl SourceArgs {
             limits: Limits { payload: self.max_payload, ..Limits::default() },
             interpreter: Interpreter::new(self.overrides()),
             playback: self.playback.clone(),
+            expect: self.expect.clone(),
             ..SessionOptions::default()
         }
     }

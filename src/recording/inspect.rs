@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
-use super::reader::Recorded;
+use super::reader::{RECORD_HEAD, Recorded};
 use super::salvage::{Found, Salvage};
 use super::schema::Incident;
 pub use super::timeline::{Step, Timeline};
@@ -203,7 +203,10 @@ pub fn inspect(path: &Path) -> Result<Report, RecordingError> {
                     compression.push(name.to_owned());
                 }
             }
-            Found::Record { opcode, .. } => finished |= opcode == mcap::records::op::FOOTER,
+            Found::Record { at, opcode, data } => {
+                let end = at + RECORD_HEAD + data.len() as u64 + mcap::MAGIC.len() as u64;
+                finished |= opcode == mcap::records::op::FOOTER && end <= from.len();
+            }
             // What was preallocated and never written is no damage: the file is not finished then.
             Found::Damage { len, zeros, .. } => damaged_bytes += if zeros { 0 } else { len },
         }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::error::SourceErrorKind;
+use super::expected::{Expected, Wrong};
 use super::session::Outlets;
 use super::{Incident, What};
+use crate::device::contract::Contract;
 use crate::frame::{Frame, Received};
 use crate::stats::Ledger;
 use crate::wire::{Decoder, Event, Record, SkipReason};
@@ -18,6 +21,10 @@ pub(super) struct Delivery {
     pub(super) ledger: Ledger,
     /// Handed out to those who show, and kept back from those who keep.
     provisional: Option<Arc<Frame>>,
+    /// Whose frames they should be.
+    expected: Expected,
+    /// They are another application's: nothing more is to be received.
+    wrong: Option<SourceErrorKind>,
     /// We end the connection: what is cut short now is no loss.
     leaving: bool,
 }
@@ -36,14 +43,27 @@ pub(super) struct Delivered {
 }
 
 impl Delivery {
-    pub(super) fn new(name: String, source: String, outlets: Outlets, ledger: Ledger) -> Self {
-        Self { name, source, outlets, ledger, provisional: None, leaving: false }
+    pub(super) fn new(
+        name: String,
+        source: String,
+        outlets: Outlets,
+        ledger: Ledger,
+        expected: Option<Contract>,
+    ) -> Self {
+        let expected = Expected::new(expected);
+        Self { name, source, outlets, ledger, provisional: None, expected, wrong: None, leaving: false }
     }
 
     /// What was provisional on the connection before is nobody's any more.
     pub(super) fn restart(&mut self) {
         self.provisional = None;
+        self.expected.restart();
         self.leaving = false;
+    }
+
+    /// Why nothing more is to be received, if it is so.
+    pub(super) fn wrong(&mut self) -> Result<(), SourceErrorKind> {
+        self.wrong.take().map_or(Ok(()), Err)
     }
 
     /// The connection ends; what the decoder still has to tell follows. `by_us`: a frame that is cut is no loss.
@@ -64,8 +84,12 @@ impl Delivery {
         let event = decoder.poll()?;
         let Outlets { live, kept, .. } = &mut self.outlets;
         // Those who show a frame come first: the ledger can wait.
+        let mut allowed = true;
         if let Event::Frame(frame) = &event {
-            live.offer(frame);
+            allowed = self.expected.allows(decoder.introduction(), frame);
+            if allowed {
+                live.offer(frame);
+            }
         }
         let books = decoder.books();
         let mut delivered = self.ledger.update(|stats| {
@@ -85,11 +109,21 @@ impl Delivery {
             Event::Frame(frame) => {
                 delivered.framed = Some(frame.payload().len());
                 // Without anybody to give it to, its memory is free for the next one.
-                self.provisional = (!kept.is_empty()).then_some(frame);
+                self.provisional = (allowed && !kept.is_empty()).then_some(frame);
             }
             Event::Confirmed(id) => {
                 if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
                     kept.offer(&frame);
+                }
+                match self.expected.confirmed(id) {
+                    Some(Wrong::Other(differences)) => {
+                        self.wrong.get_or_insert(SourceErrorKind::OtherApplication { differences });
+                    }
+                    Some(Wrong::Contradiction(found)) => tracing::warn!(
+                        camera = %self.name,
+                        "the stream contradicts itself: {found}; --size and --format say what it is"
+                    ),
+                    None => {}
                 }
             }
             Event::Withdrawn(id, damage) => {

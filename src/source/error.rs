@@ -78,6 +78,12 @@ pub enum SourceErrorKind {
         /// The first bytes that came.
         found: Vec<u8>,
     },
+    /// It is a camera's stream, of another application than was expected.
+    #[error("the flashed application is not the one you think: {}", .differences.join("; "))]
+    OtherApplication {
+        /// What was expected and what was found, one by one.
+        differences: Vec<String>,
+    },
     /// The simulated camera could not be started.
     #[error("the simulated camera did not start: {0}")]
     Sim(io::Error),
@@ -149,7 +155,9 @@ impl SourceError {
     #[must_use]
     pub fn class(&self) -> Class {
         match &self.kind {
-            SourceErrorKind::NotACamera { .. } | SourceErrorKind::Listen(_) => Class::Fatal,
+            SourceErrorKind::NotACamera { .. }
+            | SourceErrorKind::OtherApplication { .. }
+            | SourceErrorKind::Listen(_) => Class::Fatal,
             SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => Class::Usage,
             SourceErrorKind::Sim(_) => Class::Fatal,
             #[cfg(feature = "recording")]
@@ -195,6 +203,10 @@ impl SourceError {
             SourceErrorKind::NotACamera { .. } => {
                 Some("is this the camera's address, and the port of its stream (5000 or 9876)?")
             }
+            SourceErrorKind::OtherApplication { .. } => Some(
+                "flash the one that you expect (`oaktap flash CAMERA`), or give --expect the one that is there; without \
+                 --expect whatever comes is received",
+            ),
             SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists what can be simulated"),
             #[cfg(feature = "recording")]
             SourceErrorKind::Recording(error) => error.help(),

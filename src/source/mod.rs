@@ -2,9 +2,11 @@
 //!
 //! `tcp` is one honest attempt (or `door`, where the camera comes by itself); `supervise` is the loop around it; a [`Session`] is what others see of both.
 
+pub mod control;
 mod delivery;
 mod door;
 pub mod error;
+mod expected;
 mod file;
 mod incident;
 pub mod playback;

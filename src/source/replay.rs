@@ -81,6 +81,7 @@ impl Replay {
                     if matches!(then, Then::Go) {
                         begun = true;
                         self.deliver(&recorded);
+                        self.delivery.wrong()?;
                     }
                     then
                 }

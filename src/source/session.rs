@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::delivery::Delivery;
 use super::supervise;
 use super::{Incident, Playback, SourceError, SourceSpec, Timeouts};
+use crate::device::contract::Contract;
 use crate::frame::{Frame, Interpreter, Pool};
 use crate::hub::Hub;
 use crate::stats::{Ledger, Stats};
@@ -73,6 +74,8 @@ pub struct SessionOptions {
     pub frames: Pool<Frame>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// Whose stream it should be. With another one the session ends, and no frame of it is shown or kept.
+    pub expect: Option<Contract>,
     /// Whether to connect again when the connection ends.
     pub reconnect: bool,
     /// What cameras of a recording take part in to keep together; `None`: each has its own, as its source says.
@@ -86,6 +89,7 @@ impl Default for SessionOptions {
             interpreter: Interpreter::default(),
             frames: Pool::default(),
             timeouts: Timeouts::default(),
+            expect: None,
             reconnect: true,
             playback: None,
         }
@@ -142,7 +146,7 @@ impl Session {
         };
         // Here and not later: all cameras of a recording have joined before the first of them can be at its end.
         let part = playback.as_ref().map(Playback::join);
-        let delivery = Delivery::new(name.clone(), spec.to_string(), outlets, ledger.clone());
+        let delivery = Delivery::new(name.clone(), spec.to_string(), outlets, ledger.clone(), options.expect.clone());
         runtime.spawn(supervise::run(spec.clone(), options, delivery, part, tell, stopped));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }

@@ -45,7 +45,10 @@ pub(super) async fn run(
             let part = part.expect("a recording is played as part of a playback");
             let mut replay = Replay::new(options, delivery, part, tell.clone(), stop);
             let error = replay.play(&file).await.err();
-            return end(replay.end(), &tell, error);
+            let mut delivery = replay.end();
+            // What the last frame was may show at the end only.
+            let error = error.or_else(|| delivery.wrong().err());
+            return end(delivery, &tell, error);
         }
     };
     let mut connection = Connection { peer, options, delivery, tell, stop: stop.clone(), number: 0 };
@@ -91,7 +94,8 @@ async fn supervise(connection: &mut Connection, stop: &mut watch::Receiver<bool>
             return (!clean).then_some(reason);
         }
         // What was a camera an hour ago is one that boots, even if something else answers meanwhile.
-        if !streamed_ever && reason.class() != Class::Retry {
+        let other = matches!(reason.kind, SourceErrorKind::OtherApplication { .. });
+        if other || (!streamed_ever && reason.class() != Class::Retry) {
             return Some(reason);
         }
         if streamed {

@@ -124,7 +124,8 @@ pub(super) async fn run_once(
         told: Told::Connecting,
     };
     let ended = receiving.receive(&stream, &mut stop).await;
-    receiving.finish(ended.is_ok());
+    // What the last frame was may show at the end only.
+    let ended = receiving.finish(ended.is_ok()).and(ended);
     conn.frames = receiving.frames;
     conn.bytes = receiving.decoder.books().received;
     let closed = received_now();
@@ -297,6 +298,7 @@ impl Receiving<'_> {
         if framed {
             self.tell(Told::Streaming);
         }
+        self.connection.delivery.wrong()?;
         if storm { Err(SourceErrorKind::Resync { failures: Storm::FAILURES }) } else { Ok(()) }
     }
 
@@ -337,12 +339,15 @@ impl Receiving<'_> {
     }
 
     /// The connection has ended: what is left in the decoder is told, and the books of the connection are closed.
-    fn finish(&mut self, by_us: bool) {
+    fn finish(&mut self, by_us: bool) -> Result<(), SourceErrorKind> {
         self.connection.delivery.ending(by_us);
         self.decoder.finish();
-        // Trouble on the way out is none.
-        let _ = self.events(received_now());
+        // Trouble on the way out is none, but for another application.
+        let found = self.events(received_now());
         let books = self.decoder.books();
         self.connection.delivery.ledger.update(|stats| stats.disconnected(books));
+        found.or_else(
+            |error| if matches!(error, SourceErrorKind::OtherApplication { .. }) { Err(error) } else { Ok(()) },
+        )
     }
 }

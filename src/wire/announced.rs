@@ -7,7 +7,7 @@ use super::event::Limits;
 use super::header::LINE;
 use super::introduction::Introduction;
 use super::record::Record;
-use crate::frame::{Detection, Dialect, Frame, Geometry, Interpreter};
+use crate::frame::{Detection, Dialect, Frame, Interpreter};
 
 #[derive(Debug, Default)]
 pub(super) struct Announced {
@@ -61,14 +61,7 @@ impl Announced {
         if Introduction::concerns(record) {
             Arc::make_mut(&mut self.introduction).learn(record, limits);
         }
-        if let Record::Dimensions { width, height, format, stride } = record {
-            let Ok(format) = format.parse() else { return };
-            let tight = Geometry::tight(format, *width, *height);
-            let geometry = tight.and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
-            if let Ok(geometry) = geometry {
-                interpreter.announce(geometry);
-            }
-        }
+        record.geometry().inspect(|geometry| interpreter.announce(*geometry));
     }
 
     /// Gives a frame its detections, its number and the names of its classes.

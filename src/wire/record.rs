@@ -7,7 +7,7 @@ use nom::sequence::{pair, preceded, terminated};
 use nom::{IResult, Parser};
 
 use super::header::{LINE, float, word};
-use crate::frame::{BBox, Detection, DeviceTime};
+use crate::frame::{BBox, Detection, DeviceTime, Geometry};
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,14 @@ pub enum Record {
 }
 
 impl Record {
+    /// How the payloads lie in memory that `@D` announces, if it is in a way that we know.
+    #[must_use]
+    pub fn geometry(&self) -> Option<Geometry> {
+        let Self::Dimensions { width, height, format, stride } = self else { return None };
+        let tight = Geometry::tight(format.parse().ok()?, *width, *height).ok()?;
+        stride.map_or(Some(tight), |stride| tight.with_stride(stride).ok())
+    }
+
     /// Whether any text would do for what it says: pixels look like that by chance, a gradient of half floats does.
     pub(super) const fn is_words_only(&self) -> bool {
         matches!(self, Self::DeviceId(_) | Self::Stream(_) | Self::Note(_) | Self::Foreign(_))
