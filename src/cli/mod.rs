@@ -34,6 +34,8 @@ mod source_args;
 mod values;
 mod verify;
 mod view;
+#[allow(dead_code)] // Until applications are built.
+mod wheel;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

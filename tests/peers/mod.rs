@@ -21,7 +21,16 @@ pub(crate) fn program(name: &str) -> Option<Command> {
 /// Python with the vendor's own client, depthai. `None` without it; in CI only where it could not be downloaded, which
 /// `.ci/need` says then.
 pub(crate) fn vendor() -> Option<Command> {
-    let place = target().join("vendor");
+    vendor_in("vendor")
+}
+
+/// The same with the newest version of depthai 2.
+pub(crate) fn newer_vendor() -> Option<Command> {
+    vendor_in("vendor-2.33")
+}
+
+fn vendor_in(folder: &str) -> Option<Command> {
+    let place = target().join(folder);
     let python = place.join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python");
     // What `.ci/need` leaves behind once everything is installed, or when it could not be.
     if place.join("installed").exists() {

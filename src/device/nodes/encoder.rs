@@ -30,14 +30,14 @@ pub struct VideoEncoder {
 }
 
 impl VideoEncoder {
-    /// As the vendor's `setDefaultProfilePreset` sets it: a key frame each second.
+    /// As the vendor's `setDefaultProfilePreset` sets it: a key frame each second of video.
     #[must_use]
     pub const fn preset(fps: f32, profile: Profile) -> Self {
-        let quality = match profile {
-            Profile::Mjpeg => 95,
-            Profile::H264Main | Profile::H265Main => 80,
+        let (keyframe_frequency, quality) = match profile {
+            Profile::Mjpeg => (30, 95),
+            Profile::H264Main | Profile::H265Main => (fps as i32, 80),
         };
-        Self { profile, bitrate: 0, keyframe_frequency: fps as i32, quality, frame_rate: fps }
+        Self { profile, bitrate: 0, keyframe_frequency, quality, frame_rate: fps }
     }
 }
 
