@@ -211,9 +211,12 @@ def expose(place, value):
 
 
 def number(text, low, high, kind=int):
-    value = kind(text)
+    try:
+        value = kind(text)
+    except ValueError:
+        raise ValueError("not a number")
     if not low <= value <= high:
-        raise ValueError("%s: %d to %d" % (text, low, high))
+        raise ValueError("%s is not %d to %d" % (text.strip(), low, high))
     return value
 
 
@@ -284,9 +287,10 @@ class Client:
                 (self.rest, self.message), self.picture = self.picture, (b"", None)
                 self.write_rest()
         except Exception as error:
-            node.warn("client left: %s" % error)
+            why = str(error)
         finally:
             self.leave()
+        node.warn("client left: " + why)
 
     def leave(self):
         self.rest = self.message = self.picture = None
@@ -467,6 +471,7 @@ def stay_on_the_network():
 def stream():
     frames = node.io["frame"]
     while True:
+        message = frame = None  # The camera has few buffers.
         message = frames.get()
         with LOCK:
             clients = list(SERVED)
@@ -485,7 +490,6 @@ def stream():
                 client.offer(frame)
         except Exception as error:
             node.warn("a frame was left out: %s" % error)
-        message = frame = None
 
 
 LOCK = threading.Lock()
