@@ -10,7 +10,6 @@ use oaktap::bootloader::{Caller, Greeting, SettingsError, Version};
 use oaktap::device::firmware;
 use oaktap::flash::{BootloaderImage, boot_from_memory, factory_reset, write_factory, write_user};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::camera::runtime;
 use super::enter::{EnterArgs, Entered, settings_error};
@@ -106,7 +105,7 @@ fn open(path: &std::path::Path) -> anyhow::Result<Arc<BootloaderImage>> {
     if firmware::is_package(&bytes) {
         let (name, image) = firmware::image(&bytes, firmware::NETWORK_BOOTLOADER)
             .with_context(|| format!("looking for a bootloader in {}", path.display()))?;
-        let sha256: String = Sha256::digest(&image).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256: String = present::sha256(&image);
         present::say(&format!("{name} out of {}: {} bytes, SHA-256 {sha256}", path.display(), image.len()));
         bytes = image;
     }

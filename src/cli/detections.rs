@@ -9,7 +9,6 @@ use oaktap::hub::{Policy, RecvTimeoutError, Taker, lane};
 use oaktap::overlay::Style;
 use oaktap::source::{Outlets, SourceSpec};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::live::{Explained, Live};
 use super::source_args::SourceArgs;
@@ -126,7 +125,7 @@ fn describe<'a>(frame: &'a Frame, seq: u64, style: &'a Style, hash: bool) -> Lin
             PayloadKind::H265 => Some("H265"),
         },
         bytes: frame.payload().len(),
-        sha256: hash.then(|| Sha256::digest(frame.payload()).iter().map(|byte| format!("{byte:02x}")).collect()),
+        sha256: hash.then(|| present::sha256(frame.payload())),
         stale: frame.stale,
         detections: shown.map(|detection| detection.named(names)).collect(),
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oaktap::source::{Class, SourceError};
 use oaktap::stats::{NumberCounts, Summary};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::recorded::Recorded;
 
@@ -114,25 +115,29 @@ impl io::Write for Log {
 /// Tells why it failed and what to do next.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     say(&explanation(error));
-    let usage = error.chain().any(|cause| {
+    let usage = is_caused_by(error, &|cause| {
         cause.is::<Usage>() || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == Class::Usage)
     });
-    let refused = is_refusal(error);
     ExitCode::from(if usage {
         2
-    } else if refused {
+    } else if is_refusal(error) {
         4
     } else {
         1
     })
 }
 
-/// Whether a camera refused, or something would not have been safe.
-pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
+/// Whether there is such a cause, with advice or without.
+fn is_caused_by(error: &anyhow::Error, wanted: &dyn Fn(&(dyn std::error::Error + 'static)) -> bool) -> bool {
     error.chain().any(|cause| {
         let advised = cause.downcast_ref::<Advised>();
-        cause.is::<Refused>() || advised.is_some_and(|advised| is_refusal(&advised.error))
+        wanted(cause) || advised.is_some_and(|advised| is_caused_by(&advised.error, wanted))
     })
+}
+
+/// Whether a camera refused, or something would not have been safe.
+pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
+    is_caused_by(error, &|cause| cause.is::<Refused>())
 }
 
 fn explanation(error: &anyhow::Error) -> String {
@@ -183,6 +188,11 @@ pub(crate) fn document<T: Serialize>(document: &T) -> anyhow::Result<()> {
         summary: &'a T,
     }
     result(json(&Line { summary: document })?.as_bytes())
+}
+
+/// The SHA-256 of something, as tools print it.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One line of JSON that is safe to look at: names in it come from the network.

@@ -11,7 +11,8 @@ use oaktap::device::schema::End;
 use oaktap::flash::inspect::{Application, AssetReport, Report, SectionReport, inspect};
 use oaktap::flash::package::Compression;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+
+use crate::cli::present;
 
 /// Offsets in a package have 32 bits: what is longer is none.
 const MOST: u64 = u32::MAX as u64;
@@ -40,7 +41,7 @@ impl Inspected {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let bytes = read(path)?;
         let report = inspect(&bytes).with_context(|| format!("inspecting {}", path.display()))?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = present::sha256(&bytes);
         Ok(Self { path: path.to_owned(), sha256, report })
     }
 
