@@ -128,6 +128,11 @@ pub(crate) struct Located {
 }
 
 impl CameraArg {
+    /// Whether it does not exist.
+    pub(crate) const fn is_simulated(&self) -> bool {
+        matches!(self, Self::Simulated(_))
+    }
+
     /// Finds it. An address need not answer; an id must.
     pub(crate) async fn locate(&self, search: &SearchArgs) -> anyhow::Result<Located> {
         match self {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientError, Options, Progress, SettingsError, Told};
+use oaktap::device::contract::{Contract, Meeting};
 use oaktap::discovery::{Camera, State};
 use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
-use oaktap::net::proof::{FirstFrame, first_frame, running};
+use oaktap::net::proof::{FirstFrame, Unproved, first_frame, first_frame_of_guest, running};
 use oaktap::net::talk::talk;
 use oaktap::{source, xlink};
 use serde::Serialize;
@@ -54,9 +55,9 @@ pub(crate) struct Waiting {
     #[arg(long)]
     pub(crate) no_wait: bool,
 
-    /// The TCP port of the application's stream
-    #[arg(long, value_name = "PORT", default_value_t = source::DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) stream_port: u16,
+    /// The TCP port of the application's stream [default: what the application says, or 5000]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) stream_port: Option<u16>,
 
     /// How long it may take until the camera runs its application, and then until the first frame comes
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = values::duration)]
@@ -173,8 +174,9 @@ impl Entered {
         Ok(result?)
     }
 
-    /// Waits until the camera runs its application again and the first frame of its stream has come.
-    pub(crate) async fn prove(&self, waiting: Waiting) -> anyhow::Result<Option<Running>> {
+    /// Waits until the camera runs its application again and the first frame of its stream has come, which has to be the
+    /// one that was promised.
+    pub(crate) async fn prove(&self, waiting: Waiting, contract: Option<&Contract>) -> anyhow::Result<Option<Running>> {
         if waiting.no_wait {
             present::say(&format!("{}: not waited for; `oaktap list` shows when it runs", self.camera.id));
             return Ok(None);
@@ -188,15 +190,36 @@ impl Entered {
             )
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let frame = first_frame((ip, waiting.stream_port).into(), waiting.boot_timeout).await.map_err(|error| {
-            advised(
-                error.into(),
-                "the camera runs an application; if its stream has another port, --stream-port names it, and for one \
-                 without a stream there is --no-wait",
-            )
-        })?;
-        present::say(&format!("{}: {frame}", self.camera.id));
-        Ok(Some(Running { state: camera.state.name(), first_frame: frame }))
+        let meeting = match contract.and_then(|contract| contract.meeting) {
+            None => Meeting { host: None, port: source::DEFAULT_PORT },
+            Some(meeting) => meeting,
+        };
+        let port = waiting.stream_port.unwrap_or(meeting.port);
+        let frame = match meeting.host {
+            None => first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
+            Some(host) => first_frame_of_guest((host, port).into(), contract, waiting.boot_timeout).await,
+        };
+        let first_frame = match frame {
+            Ok(frame) => {
+                present::say(&format!("{}: {frame}", self.camera.id));
+                Some(frame)
+            }
+            Err(error @ Unproved::Elsewhere { .. }) => {
+                present::say(&format!("{}: the first frame was not waited for: {error}", self.camera.id));
+                None
+            }
+            Err(error @ Unproved::Other { .. }) => {
+                let help = "the camera booted something else: `oaktap info CAMERA` tells what is in its memories, and \
+                            --memory which one is written";
+                return Err(advised(error.into(), help));
+            }
+            Err(error) => {
+                let help = "the camera runs an application; if its stream has another port, --stream-port names it, and \
+                            for one without a stream there is --no-wait";
+                return Err(advised(error.into(), help));
+            }
+        };
+        Ok(Some(Running { state: camera.state.name(), first_frame }))
     }
 }
 
@@ -205,8 +228,8 @@ impl Entered {
 pub(crate) struct Running {
     /// What it says of itself.
     state: &'static str,
-    /// What its stream began with.
-    first_frame: FirstFrame,
+    /// What its stream began with; none if it goes to another host.
+    first_frame: Option<FirstFrame>,
 }
 
 /// An error of a camera; a refusal has an exit code of its own.

@@ -6,11 +6,16 @@ use anyhow::Context as _;
 use oaktap::device::contract::Contract;
 use oaktap::flash::package::Package;
 
+use super::application::AppFile;
+
 /// The contract that a text names: of a package, or the one that it is itself.
 pub(crate) fn contract(text: &str) -> Result<Contract, String> {
     let path = Path::new(text);
-    let found = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dap")) {
+    let ends = |end: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
+    let found = if ends("dap") {
         of_package(path)
+    } else if ends("toml") {
+        AppFile::read(path).map(|file| file.application.contract())
     } else {
         text.parse().context("neither oaktap.toml nor a package (.dap)")
     };

@@ -1,20 +1,24 @@
-//! `oaktap flash`: an application into a camera, and the proof that it runs.
+//! `oaktap flash`: an application into cameras, and the proof that it runs.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
+use oaktap::device::contract::{Contract, Meeting};
 use oaktap::flash::package::Package;
 use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
+use oaktap::source::{DEFAULT_PORT, SourceSpec};
 use serde::Serialize;
-use sha2::Digest as _;
 
+use super::application::ApplicationArgs;
 use super::camera::{CAMERA, CameraArg, runtime};
 use super::enter::{Entered, How, Running, Waiting};
-use super::present::{self, Refused, advised};
-use super::{Ctx, Outcome};
+use super::packing::{For, PackingArgs};
+use super::present::{self, Refused, Usage, advised};
+use super::view::ViewArgs;
+use super::{Ctx, Outcome, view};
 
 #[derive(Args, Debug)]
 #[command(
@@ -22,13 +26,14 @@ use super::{Ctx, Outcome};
                         2 wrong usage; 4 the camera refused, or it would not be safe, and nothing was written."
 )]
 pub(crate) struct FlashArgs {
-    /// Cameras: addresses, ids, or beginnings of ids. One is flashed after the other
-    #[arg(value_name = CAMERA, required = true)]
+    /// Cameras: addresses, ids, or beginnings of ids; without any, those that oaktap.toml names. One is flashed after the
+    /// other
+    #[arg(value_name = CAMERA, required_unless_present = "ApplicationArgs")]
     cameras: Vec<CameraArg>,
 
-    /// The application: a package made by depthai or oaktap
-    #[arg(long, value_name = "FILE.dap")]
-    app: PathBuf,
+    /// A package that is there already, made by depthai or oaktap; without it, one is built from what is said below
+    #[arg(long, value_name = "FILE.dap", conflicts_with_all = ["ApplicationArgs", "PackingArgs"])]
+    app: Option<PathBuf>,
 
     /// The memory that it is written into; by default the eMMC where there is one
     #[arg(long, value_name = "auto|flash|emmc", default_value = "auto")]
@@ -46,11 +51,61 @@ pub(crate) struct FlashArgs {
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
 
+    /// What to do once it runs in all of them
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["dry_run", "no_wait"])]
+    then: Option<Then>,
+
     #[command(flatten)]
     how: How,
 
     #[command(flatten)]
     waiting: Waiting,
+
+    #[command(flatten)]
+    packing: PackingArgs,
+
+    #[command(flatten)]
+    application: ApplicationArgs,
+}
+
+/// What can be done with a camera whose application runs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Then {
+    /// Show its pictures in a window
+    View,
+}
+
+/// What is flashed, and into which cameras.
+struct Task {
+    cameras: Vec<CameraArg>,
+    package: Package,
+    facts: PackageFacts,
+    /// What its stream should be, if it says so.
+    contract: Option<Contract>,
+}
+
+impl FlashArgs {
+    fn task(&self) -> anyhow::Result<Task> {
+        let (cameras, package, from) = match &self.app {
+            Some(path) => (self.cameras.clone(), open(path)?, path.display().to_string()),
+            None => {
+                let file = self.application.read()?;
+                let cameras = if self.cameras.is_empty() { file.cameras()? } else { self.cameras.clone() };
+                if cameras.is_empty() {
+                    let error = Usage("no camera is named".to_owned());
+                    let help = "name them here, or in oaktap.toml (cameras = [\"192.168.1.50\"]); `oaktap list` shows those that \
+                                are there";
+                    return Err(advised(error.into(), help));
+                }
+                let simulated = cameras.iter().all(CameraArg::is_simulated);
+                let packed = self.packing.pack(&file, if simulated { For::Simulated } else { For::Camera })?;
+                (cameras, Package::parse(packed.bytes)?, format!("{} (built here)", packed.contract.name))
+            }
+        };
+        let facts = PackageFacts::new(&package, from, present::sha256(package.bytes()));
+        let contract = package.app_name().and_then(|name| name.parse().ok());
+        Ok(Task { cameras, package, facts, contract })
+    }
 }
 
 /// What became of one camera.
@@ -71,26 +126,28 @@ enum Document {
 
 /// Flashes, camera by camera. One that fails does not keep the others from their turn.
 pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
-    let package = open(&args.app)?;
-    let hash = sha2::Sha256::digest(package.bytes());
-    let sha256: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let facts = PackageFacts::new(&package, args.app.display().to_string(), sha256);
+    let task = args.task()?;
     let runtime = runtime()?;
-    let mut failed = Vec::new();
-    for camera in &args.cameras {
-        let done =
-            runtime.block_on(one(args, camera, &package, &facts)).and_then(|document| tell(ctx, args, &document));
+    let (mut failed, mut streams) = (Vec::new(), Vec::new());
+    for camera in &task.cameras {
+        let done = runtime.block_on(one(args, &task, camera)).and_then(|(document, stream)| {
+            streams.push(stream);
+            tell(ctx, args, &document)
+        });
         if let Err(error) = done {
-            if args.cameras.len() == 1 {
+            if task.cameras.len() == 1 {
                 return Err(error);
             }
             present::failure(&error);
             failed.push(error);
         }
     }
-    let (count, of) = (failed.len(), args.cameras.len());
+    let (count, of) = (failed.len(), task.cameras.len());
     if count == 0 {
-        return Ok(Outcome::Done);
+        return match args.then {
+            Some(Then::View) => view::run(ctx, &ViewArgs::of(&streams)),
+            None => Ok(Outcome::Done),
+        };
     }
     let summary = format!("{count} of {of} cameras were not flashed; the same command again skips those that were");
     let all_refused = failed.iter().all(present::is_refusal);
@@ -109,27 +166,25 @@ fn open(path: &Path) -> anyhow::Result<Package> {
     })
 }
 
-async fn one(
-    args: &FlashArgs,
-    camera: &CameraArg,
-    package: &Package,
-    facts: &PackageFacts,
-) -> anyhow::Result<Document> {
+/// Flashes one camera; where its stream is to be had then.
+async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Result<(Document, SourceSpec)> {
+    let Task { package, facts, contract, .. } = task;
     let started = SystemTime::now();
     let entered = args.how.enter(camera, if args.dry_run { "to look at it" } else { "flashing" }).await?;
     let (wish, package, dry_run) = (Wish { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
-    let task =
+    let work =
         async move |caller: oaktap::bootloader::Caller| -> Result<(Target, String, Option<Flashed>), FlashError> {
             let plan = Plan::make(&caller, package, wish).await?;
             let (target, text) = (plan.target().clone(), plan.to_string());
             let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
             Ok((target, text, flashed))
         };
-    let (target, plan, flashed) = entered.talk(task).await?.map_err(flash_error)?;
+    let (target, plan, flashed) = entered.talk(work).await?.map_err(flash_error)?;
     let Some(flashed) = flashed else {
-        return Ok(Document::Plan { command: "flash", camera: entered.camera.id.clone(), plan });
+        let document = Document::Plan { command: "flash", camera: entered.camera.id.clone(), plan };
+        return Ok((document, stream(args, contract.as_ref(), &entered)));
     };
-    let running = prove(&entered, args.waiting, &flashed).await?;
+    let running = prove(&entered, args.waiting, &flashed, contract.as_ref()).await?;
     let finished = SystemTime::now();
     let receipt = Receipt {
         tool: concat!("oaktap ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -143,7 +198,20 @@ async fn one(
         read_back: true,
         running,
     };
-    Ok(Document::Receipt { command: "flash", receipt: Box::new(receipt) })
+    let document = Document::Receipt { command: "flash", receipt: Box::new(receipt) };
+    Ok((document, stream(args, contract.as_ref(), &entered)))
+}
+
+/// Where the stream is to be had.
+fn stream(args: &FlashArgs, contract: Option<&Contract>, entered: &Entered) -> SourceSpec {
+    match contract.and_then(|contract| contract.meeting) {
+        Some(Meeting { host: Some(host), port }) => SourceSpec::Listen { host: host.to_string(), port },
+        meeting => {
+            let told = meeting.map_or(DEFAULT_PORT, |meeting| meeting.port);
+            let port = args.waiting.stream_port.unwrap_or(told);
+            SourceSpec::Tcp { host: entered.address().ip().to_string(), port }
+        }
+    }
 }
 
 /// `2026-11-21T10:15:00.123Z`
@@ -151,7 +219,12 @@ fn utc(time: SystemTime) -> String {
     chrono::DateTime::<chrono::Utc>::from(time).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-async fn prove(entered: &Entered, waiting: Waiting, flashed: &Flashed) -> anyhow::Result<Option<Running>> {
+async fn prove(
+    entered: &Entered,
+    waiting: Waiting,
+    flashed: &Flashed,
+    contract: Option<&Contract>,
+) -> anyhow::Result<Option<Running>> {
     let id = &entered.camera.id;
     if flashed.written {
         present::say(&format!("{id}: written to the {} memory, read back, every byte is right", flashed.memory));
@@ -160,7 +233,7 @@ async fn prove(entered: &Entered, waiting: Waiting, flashed: &Flashed) -> anyhow
             "{id}: it is there already, every byte of it; nothing was written (--force writes it anyway)"
         ));
     }
-    entered.prove(waiting).await.context("the application is written and proved, but was not seen to run")
+    entered.prove(waiting, contract).await.context("the application is written and proved, but was not seen to run")
 }
 
 fn tell(ctx: &Ctx, args: &FlashArgs, document: &Document) -> anyhow::Result<()> {

@@ -1,8 +1,10 @@
 //! The words of the program: what can be asked, and who answers.
 
+mod application;
 mod backup;
 mod bench;
 mod bootloader;
+mod build;
 mod camera;
 mod completions;
 mod control;
@@ -20,6 +22,7 @@ mod list;
 mod live;
 mod man;
 mod network;
+mod packing;
 mod plot;
 pub(crate) mod present;
 mod record;
@@ -34,7 +37,6 @@ mod source_args;
 mod values;
 mod verify;
 mod view;
-#[allow(dead_code)] // Until applications are built.
 mod wheel;
 
 use std::io::IsTerminal as _;
@@ -74,8 +76,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Tell what a camera's bootloader knows: versions, memories, application, configuration. Its application stops
     Info(info::InfoArgs),
+    /// Build the application that goes with oaktap, as a package
+    Build(Box<build::BuildArgs>),
     /// Write an application into cameras, read it back, and see it run
-    Flash(flash::FlashArgs),
+    Flash(Box<flash::FlashArgs>),
     /// Take the application out of a camera
     Erase(erase::EraseArgs),
     /// Start a camera anew, and see its application run
@@ -190,6 +194,7 @@ impl Cli {
             Command::List(args) => list::run(&ctx, &args),
             Command::Doctor(args) => doctor::run(&ctx, &args),
             Command::Info(args) => info::run(&ctx, &args),
+            Command::Build(args) => build::run(&ctx, &args),
             Command::Flash(args) => flash::run(&ctx, &args),
             Command::Erase(args) => erase::run(&ctx, &args),
             Command::Reset(args) => reset::reset(&ctx, &args),

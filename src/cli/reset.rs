@@ -52,7 +52,7 @@ pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
 async fn start(args: &ResetArgs, command: &'static str, entered: Entered) -> anyhow::Result<Document> {
     // The end of any session is a reset (bootloader.md 2.3).
     entered.talk(|caller| async move { caller.greet().await }).await?.map_err(camera_error)?;
-    let running = entered.prove(args.waiting).await?;
+    let running = entered.prove(args.waiting, None).await?;
     Ok(Document { command, camera: entered.camera.id, running })
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, FromArgMatches as _};
 use oaktap::frame::Pool;
 use oaktap::hub::{Policy, lane};
 use oaktap::net::clock::received_now;
@@ -45,6 +45,16 @@ pub(crate) struct ViewArgs {
 
     #[command(flatten)]
     until: Until,
+}
+
+impl ViewArgs {
+    /// These sources, and everything else as it is by default.
+    pub(crate) fn of(sources: &[SourceSpec]) -> Self {
+        let words = std::iter::once("view".to_owned()).chain(sources.iter().map(ToString::to_string));
+        let matches = Self::augment_args(clap::Command::new("view")).try_get_matches_from(words);
+        let args = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        args.expect("a source reads back from its text, and everything else has a default")
+    }
 }
 
 /// Receives, shows, and sums up.

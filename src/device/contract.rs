@@ -5,6 +5,11 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use crate::wire::Introduction;
+
+/// Frame rates are told with six digits.
+const RATE_DIGITS: f32 = 1e-5;
+
 /// The version of the records that a camera with our Script sends.
 pub const VERSION: u32 = 1;
 
@@ -43,6 +48,30 @@ impl Contract {
     pub fn labels_hash<S: AsRef<str>>(labels: &[S]) -> Option<u32> {
         let names: Vec<_> = labels.iter().map(AsRef::as_ref).collect();
         (!names.is_empty()).then(|| crc32fast::hash(names.join("\n").as_bytes()))
+    }
+
+    /// In what the records of a connection tell of another application. What they do not say is no difference.
+    #[must_use]
+    pub fn contradicted_by(&self, said: &Introduction) -> Vec<String> {
+        if said.is_empty() {
+            return Vec::new();
+        }
+        let (width, height) = said.size.unwrap_or((self.width, self.height));
+        let fps = said.fps.filter(|fps| (fps - self.fps).abs() > RATE_DIGITS * self.fps).unwrap_or(self.fps);
+        let found = Self {
+            name: said.app.clone().unwrap_or_default(),
+            width,
+            height,
+            format: said.format.clone().unwrap_or_else(|| self.format.clone()),
+            fps,
+            labels: said.table.map(|table| table.crc32),
+            meeting: None,
+        };
+        let mut differences = self.differences(&found);
+        if let Some(version) = said.version.filter(|version| *version != VERSION) {
+            differences.push(format!("expected version {VERSION} of the records, found {version}"));
+        }
+        differences
     }
 
     /// In what `found` is another stream than this one, in words; nothing if they are the same. Where it was had is no

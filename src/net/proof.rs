@@ -3,15 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::discovery::{FindError, wait_for};
+use crate::device::contract::Contract;
 use crate::discovery::{Camera, State};
 use crate::frame::{Interpreter, Pool, Received};
-use crate::wire::{Decoder, Event, Limits};
+use crate::wire::{Decoder, Event, Introduction, Limits};
 
 /// Between two tries to connect.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -38,6 +40,24 @@ impl fmt::Display for FirstFrame {
     }
 }
 
+/// A first frame, and what the camera said of itself before it.
+struct First {
+    seen: FirstFrame,
+    said: Arc<Introduction>,
+}
+
+impl First {
+    /// The frame, if it is of the application that was flashed.
+    fn keeps(self, contract: Option<&Contract>) -> Result<FirstFrame, Unproved> {
+        // A camera that says nothing of itself runs another application for sure: ours always does.
+        let differences = contract.map_or_else(Vec::new, |contract| match self.said.is_empty() {
+            true => vec![format!("expected {contract}, found a camera that does not say what it runs")],
+            false => contract.contradicted_by(&self.said),
+        });
+        if differences.is_empty() { Ok(self.seen) } else { Err(Unproved::Other { differences }) }
+    }
+}
+
 /// What was not seen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -60,6 +80,20 @@ pub enum Unproved {
         address: SocketAddr,
         /// How long it was waited for.
         limit: Duration,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// It sends something else than was flashed.
+    #[error("the application that runs is not the one that was flashed: {}", differences.join("; "))]
+    Other {
+        /// What was expected, and what was found.
+        differences: Vec<String>,
+    },
+    /// The camera comes to another place.
+    #[error("the camera comes to {address}, and this host cannot let it in there: {why}")]
+    Elsewhere {
+        /// Where it comes to.
+        address: SocketAddr,
         /// What the system says.
         why: io::Error,
     },
@@ -94,7 +128,11 @@ pub async fn running(id: &str, known: &[Ipv4Addr], udp_port: u16, limit: Duratio
 ///
 /// # Errors
 /// There is none, within this time.
-pub async fn first_frame(address: SocketAddr, limit: Duration) -> Result<FirstFrame, Unproved> {
+pub async fn first_frame(
+    address: SocketAddr,
+    contract: Option<&Contract>,
+    limit: Duration,
+) -> Result<FirstFrame, Unproved> {
     let until = Instant::now() + limit;
     let mut bytes = 0;
     let mut why = io::Error::new(io::ErrorKind::TimedOut, "no answer");
@@ -102,7 +140,7 @@ pub async fn first_frame(address: SocketAddr, limit: Duration) -> Result<FirstFr
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, look(address, &mut bytes, &mut heard)).await {
-            Ok(Ok(Some(frame))) => return Ok(frame),
+            Ok(Ok(Some(first))) => return first.keeps(contract),
             Ok(Err(error)) => why = error,
             // It closed the connection, which the first one after a start may be.
             Ok(Ok(None)) | Err(_) => {}
@@ -118,9 +156,41 @@ pub async fn first_frame(address: SocketAddr, limit: Duration) -> Result<FirstFr
     }
 }
 
-async fn look(address: SocketAddr, bytes: &mut u64, heard: &mut bool) -> io::Result<Option<FirstFrame>> {
+/// As [`first_frame`], of a camera that comes to this address of this host by itself.
+///
+/// # Errors
+/// There is none, within this time; or this host has no such address, or somebody else listens there.
+pub async fn first_frame_of_guest(
+    address: SocketAddr,
+    contract: Option<&Contract>,
+    limit: Duration,
+) -> Result<FirstFrame, Unproved> {
+    let until = Instant::now() + limit;
+    let listener = TcpListener::bind(address).await.map_err(|why| Unproved::Elsewhere { address, why })?;
+    let mut bytes = 0;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let guest = async {
+            let (stream, from) = listener.accept().await?;
+            receive(&stream, from, &mut bytes).await
+        };
+        match tokio::time::timeout(left, guest).await {
+            Ok(Ok(Some(first))) => return first.keeps(contract),
+            // It left before its first frame, and will come again.
+            Ok(Ok(None) | Err(_)) => {}
+            Err(_) => return Err(Unproved::NoFrame { address, bytes, limit }),
+        }
+    }
+}
+
+async fn look(address: SocketAddr, bytes: &mut u64, heard: &mut bool) -> io::Result<Option<First>> {
     let stream = TcpStream::connect(address).await?;
     *heard = true;
+    receive(&stream, address, bytes).await
+}
+
+/// The first frame, or nothing if the camera closes the connection before.
+async fn receive(stream: &TcpStream, address: SocketAddr, bytes: &mut u64) -> io::Result<Option<First>> {
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
     loop {
         stream.readable().await?;
@@ -134,7 +204,7 @@ async fn look(address: SocketAddr, bytes: &mut u64, heard: &mut bool) -> io::Res
         decoder.commit(n, Received::default());
         while let Some(event) = decoder.poll() {
             if let Event::Frame(frame) = event {
-                return Ok(Some(FirstFrame {
+                let seen = FirstFrame {
                     address,
                     dialect: frame.dialect.to_string(),
                     picture: frame
@@ -142,7 +212,8 @@ async fn look(address: SocketAddr, bytes: &mut u64, heard: &mut bool) -> io::Res
                         .map_or_else(|| format!("{:?}", frame.kind), |geometry| geometry.to_string()),
                     bytes: frame.payload().len(),
                     detections: frame.detections.len(),
-                }));
+                };
+                return Ok(Some(First { seen, said: Arc::clone(decoder.introduction()) }));
             }
         }
     }

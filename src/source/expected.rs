@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::device::contract::{Contract, VERSION};
+use crate::device::contract::Contract;
 use crate::frame::{Frame, Geometry, PayloadKind, PixelFormat};
 use crate::wire::Introduction;
-
-/// Frame rates are told with six digits.
-const RATE_DIGITS: f32 = 1e-5;
 
 /// What one connection after the other is held to.
 #[derive(Debug)]
@@ -45,7 +42,7 @@ impl Expected {
         self.frame = None;
         if let Some(contract) = &self.contract {
             if !Arc::ptr_eq(&self.said.0, introduction) {
-                self.said = (Arc::clone(introduction), said_otherwise(contract, introduction));
+                self.said = (Arc::clone(introduction), contract.contradicted_by(introduction));
             }
             let mut differences = self.said.1.clone();
             differences.extend(sent_otherwise((contract.width, contract.height), &contract.format, frame));
@@ -69,29 +66,6 @@ impl Expected {
         self.contradicted |= matches!(wrong, Wrong::Contradiction(_));
         Some(wrong)
     }
-}
-
-/// In what the records of a connection tell of another application. What they do not say is no difference.
-fn said_otherwise(expected: &Contract, said: &Introduction) -> Vec<String> {
-    if said.is_empty() {
-        return Vec::new();
-    }
-    let (width, height) = said.size.unwrap_or((expected.width, expected.height));
-    let fps = said.fps.filter(|fps| (fps - expected.fps).abs() > RATE_DIGITS * expected.fps).unwrap_or(expected.fps);
-    let found = Contract {
-        name: said.app.clone().unwrap_or_default(),
-        width,
-        height,
-        format: said.format.clone().unwrap_or_else(|| expected.format.clone()),
-        fps,
-        labels: said.table.map(|table| table.crc32),
-        meeting: None,
-    };
-    let mut differences = expected.differences(&found);
-    if let Some(version) = said.version.filter(|version| *version != VERSION) {
-        differences.push(format!("expected version {VERSION} of the records, found {version}"));
-    }
-    differences
 }
 
 /// In what a frame cannot be one of this application.

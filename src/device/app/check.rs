@@ -162,6 +162,14 @@ fn multiple(
     if fits == size { Ok(()) } else { Err(AppError::Multiple { what, size, expected, nearest: fits }) }
 }
 
+impl App {
+    /// What its stream would be.
+    #[must_use]
+    pub fn contract(&self) -> Contract {
+        Checked { app: self, input: None }.contract()
+    }
+}
+
 impl Checked<'_> {
     /// Size of the pictures that are sent.
     #[must_use]
