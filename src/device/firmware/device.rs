@@ -60,6 +60,7 @@ impl DeviceImages {
     pub fn firmware(&self, openvino: Option<OpenVino>) -> Result<Firmware, FirmwareError> {
         let mut image = preboot::header();
         match openvino {
+            Some(wanted) if !OpenVino::KNOWN.contains(&wanted) => return Err(FirmwareError::NoOpenVino { wanted }),
             Some(wanted) if wanted < UNIVERSAL_FROM => {
                 let begins = format!("{PREFIX}{wanted}-");
                 let patch = self.patches.iter().find(|(name, _)| name.starts_with(&begins));
@@ -117,6 +118,7 @@ mod tests {
         }
         let patched = device(&module(KNOWN[0].commit), Some(OpenVino::new(2021, 3))).expect("it is there");
         assert_eq!(patched.image, [&header, b"MA2x2021".as_slice()].concat());
+        assert!(matches!(firmware(Some(OpenVino::new(2023, 0))), Err(FirmwareError::NoOpenVino { .. })));
         let error = |version| firmware(Some(version)).expect_err("it is not there").to_string();
         assert_eq!(
             error(OpenVino::new(2020, 4)),
