@@ -64,7 +64,7 @@ fn cases() -> Vec<Case> {
                 colour: Colour::Rgb,
                 orientation: Orientation::Rotate180,
                 resolution: Resolution::Mp12,
-                size: Size::new(1920, 1080),
+                size: Size::new(2560, 1440),
                 port: 6000,
                 host,
                 ..App::default()

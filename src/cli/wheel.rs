@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, fs};
+use std::{env, fs, iter};
 
 use anyhow::{Context as _, anyhow};
 use oaktap::device::firmware::KNOWN;
@@ -19,12 +19,12 @@ const GET: &str = "`pip download --no-deps depthai==2.30.0.0` fetches it and ins
 const ASK: &str = "import sys; print('\\n'.join(path for path in sys.path if path))";
 
 /// A wheel or an extension module.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Candidate {
+#[derive(Debug)]
+struct Candidate {
     /// Where it is.
-    pub(crate) path: PathBuf,
+    path: PathBuf,
     /// Its version, as its name or that of the folder beside it says.
-    pub(crate) version: Option<String>,
+    version: Option<String>,
 }
 
 /// A wheel or an extension module, and all of its bytes.
@@ -41,44 +41,26 @@ pub(crate) fn open(named: Option<&Path>) -> anyhow::Result<Wheel> {
     let path = match named {
         Some(path) => path.to_owned(),
         None => {
-            let found = find();
-            let Candidate { path, version } = choose(&found)?;
+            let Candidate { path, version } = first(places())?;
             present::say(&format!("firmware: depthai {} in {}", version.as_deref().unwrap_or("?"), path.display()));
-            path.clone()
+            path
         }
     };
     let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(Wheel { path, bytes })
 }
 
-/// All that are found: as a wheel in this folder, and in the Python environments of this machine.
-pub(crate) fn find() -> Vec<Candidate> {
-    let mut found = Vec::new();
-    for place in places() {
-        let seen = |found: &[Candidate], new: &Candidate| found.iter().any(|old| old.path == new.path);
-        let new = search(&place);
-        found.extend(new.into_iter().filter(|new| !seen(&found, new)).collect::<Vec<_>>());
-    }
-    found
-}
-
-/// Folders that may have one, in the order in which people expect to be asked.
-fn places() -> Vec<PathBuf> {
-    let mut places = vec![PathBuf::from(".")];
+/// Folders that may have one, in the order in which people expect to be asked: this one, the active environment, those of the
+/// Pythons in the path, which are only asked when they come up, and the user's.
+fn places() -> impl Iterator<Item = PathBuf> {
     let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env::var_os).map(PathBuf::from);
-    places.extend(active.flat_map(|prefix| site_packages(&prefix)));
     let path = env::var_os("PATH").unwrap_or_default();
     let name = if cfg!(windows) { "python.exe" } else { "python3" };
-    let mut asked = Vec::new();
-    for python in env::split_paths(&path).map(|folder| folder.join(name)).filter(|python| python.is_file()) {
-        // Several names of one and the same answer alike; in a virtual environment a link is one of its own.
-        if !asked.contains(&python) {
-            places.extend(ask(&python));
-            asked.push(python);
-        }
-    }
-    places.extend(env::home_dir().into_iter().flat_map(|home| site_packages(&home.join(".local"))));
-    places
+    let pythons: Vec<_> = env::split_paths(&path).map(|folder| folder.join(name)).collect();
+    iter::once(PathBuf::from("."))
+        .chain(active.flat_map(|prefix| site_packages(&prefix)))
+        .chain(pythons.into_iter().filter(|python| python.is_file()).flat_map(|python| ask(&python)))
+        .chain(env::home_dir().into_iter().flat_map(|home| site_packages(&home.join(".local"))))
 }
 
 /// Where a Python looks for modules; nowhere, if it cannot be run.
@@ -124,50 +106,57 @@ fn search(folder: &Path) -> Vec<Candidate> {
     of_depthai.into_iter().filter_map(candidate).collect()
 }
 
-/// The first of a version that is known, the version that is named first before the others.
-fn choose(found: &[Candidate]) -> anyhow::Result<&Candidate> {
-    let of = |version: &str| found.iter().find(|candidate| candidate.version.as_deref() == Some(version));
-    KNOWN.iter().find_map(|known| of(known.version)).ok_or_else(|| {
-        let listed = |Candidate { path, version }: &Candidate| {
-            format!("depthai {} in {}", version.as_deref().unwrap_or("of no known version"), path.display())
-        };
-        let others = found.iter().map(listed).collect::<Vec<_>>().join(", ");
-        let others = if others.is_empty() { "nothing".to_owned() } else { others };
-        let versions = KNOWN.map(|known| known.version).join(" nor depthai ");
-        let error =
-            anyhow!("the firmware comes out of depthai, and there is neither depthai {versions} here: found {others}");
-        advised(error, GET)
-    })
+/// The first of a version that is known.
+fn first(places: impl Iterator<Item = PathBuf>) -> anyhow::Result<Candidate> {
+    let mut others = Vec::new();
+    for candidate in places.flat_map(|place| search(&place)) {
+        if KNOWN.iter().any(|known| candidate.version.as_deref() == Some(known.version)) {
+            return Ok(candidate);
+        }
+        let Candidate { path, version } = candidate;
+        let told = format!("depthai {} in {}", version.as_deref().unwrap_or("of no known version"), path.display());
+        if !others.contains(&told) {
+            others.push(told);
+        }
+    }
+    let others = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
+    let versions = KNOWN.map(|known| known.version).join(" nor depthai ");
+    let error =
+        anyhow!("the firmware comes out of depthai, and there is neither depthai {versions} here: found {others}");
+    Err(advised(error, GET))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(files: &[&str]) -> (tempfile::TempDir, Vec<Candidate>) {
+    fn folder(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         for file in files {
             let path = folder.path().join(file);
             if file.ends_with("info") { fs::create_dir(path) } else { fs::write(path, b"x") }.expect("it is written");
         }
-        let found = search(folder.path());
-        (folder, found)
+        folder
     }
 
-    fn told(found: &[Candidate]) -> Vec<(&str, Option<&str>)> {
-        found.iter().map(|candidate| (name(&candidate.path), candidate.version.as_deref())).collect()
+    fn chosen(folders: &[&tempfile::TempDir]) -> anyhow::Result<Candidate> {
+        first(folders.iter().map(|folder| folder.path().to_owned()))
     }
+
+    const MODULE: &str = "depthai.cpython-311-x86_64-linux-gnu.so";
+    const WHEEL: &str = "depthai-2.33.0.0-cp311-cp311-manylinux_2_28_x86_64.whl";
+    const OLD: &str = "depthai-2.17.0.0-cp39-cp39-win_amd64.whl";
 
     #[test]
     fn wheels_and_modules_are_found_with_their_versions() {
-        let module = "depthai.cpython-311-x86_64-linux-gnu.so";
-        let wheel = "depthai-2.33.0.0-cp311-cp311-manylinux_2_28_x86_64.whl";
         let others = ["numpy.so", "depthai.py", "depthai_sdk-1.9.4-py3-none-any.whl", "depthai.libs-info"];
-        let (_folder, all) = found(&[&[module, wheel, "depthai-2.30.0.0.dist-info"][..], &others].concat());
-        assert_eq!(told(&all), [(wheel, Some("2.33.0.0")), (module, Some("2.30.0.0"))]);
-        assert_eq!(name(&choose(&all).expect("a known one").path), module);
-        let (_folder, only) = found(&[module]);
-        assert_eq!(told(&only), [(module, None)]);
+        let all = folder(&[&[MODULE, WHEEL, OLD, "depthai-2.30.0.0.dist-info"][..], &others].concat());
+        let found = search(all.path());
+        let told: Vec<_> = found.iter().map(|found| (name(&found.path), found.version.as_deref())).collect();
+        assert_eq!(told, [(OLD, Some("2.17.0.0")), (WHEEL, Some("2.33.0.0")), (MODULE, Some("2.30.0.0"))]);
+        let [unknown, wheel] = [&[MODULE, OLD][..], &[WHEEL]].map(folder);
+        assert_eq!(name(&chosen(&[&unknown, &wheel, &all]).expect("a known one").path), WHEEL);
+        assert_eq!(name(&chosen(&[&all]).expect("a known one").path), WHEEL);
         let environment = tempfile::tempdir().expect("a folder");
         let packages = environment.path().join("lib/python3.11/site-packages");
         fs::create_dir_all(&packages).expect("folders");
@@ -176,12 +165,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_the_way_to_get_it() {
-        let error = |found: &[Candidate]| choose(found).expect_err("none of them").to_string();
+        let error = |folders: &[&tempfile::TempDir]| chosen(folders).expect_err("none of them").to_string();
         let text = error(&[]);
         assert!(text.ends_with("there is neither depthai 2.30.0.0 nor depthai 2.33.0.0 here: found nothing"), "{text}");
         assert!(GET.contains(&format!("depthai=={}`", KNOWN[0].version)));
-        let (folder, old) = found(&["depthai-2.17.0.0-cp39-cp39-win_amd64.whl"]);
-        let there = folder.path().join("depthai-2.17.0.0-cp39-cp39-win_amd64.whl");
-        assert!(error(&old).ends_with(&format!("found depthai 2.17.0.0 in {}", there.display())), "{}", error(&old));
+        let [old, module] = [&[OLD][..], &[MODULE]].map(folder);
+        let [wheel, unversioned] =
+            [old.path().join(OLD), module.path().join(MODULE)].map(|path| path.display().to_string());
+        let expected = format!("found depthai 2.17.0.0 in {wheel}, depthai of no known version in {unversioned}");
+        let text = error(&[&old, &module, &old]);
+        assert!(text.ends_with(&expected), "{text}");
     }
 }

@@ -10,7 +10,7 @@
 //!   +-- control ---------------------------------------------------------------- Script
 //! ```
 
-use super::app::{App, Checked, Colour, Family, Fit, Model, Payload, Picture, Video};
+use super::app::{App, Checked, Colour, Family, Fit, Model, Payload, Picture, Size, Video};
 use super::nodes::{self, Settings};
 use super::nodes::{
     BLOB, ColorCamera, ColorOrder, DetectionNetwork, Fitting, FrameType, IO, ImageManip, NeuralNetwork, Parser,
@@ -22,7 +22,9 @@ use crate::flash::package::{PackageBuilder, PackageError};
 
 /// The Script lends raw pictures from the camera's memory while it waits for their boxes and while clients take them. With
 /// the vendor's 4 the camera would wait for the Script, and the Script for the boxes of pictures that were never taken.
-const LENT_PICTURES: i32 = 10;
+const LENT_PICTURES: u64 = 10;
+/// What they may take of the camera's memory, which is 512 MB for everything: large ones are fewer.
+const LENT_BYTES: u64 = 64 << 20;
 /// A picture that waits for the network is replaced by a newer one.
 const NEWEST: i64 = 1;
 
@@ -169,7 +171,6 @@ impl<'a> Graph<'a> {
 fn camera(app: &App) -> ColorCamera {
     let usual = ColorCamera::default();
     ColorCamera {
-        board_socket: 0,
         image_orientation: app.orientation.number(),
         color_order: match app.colour {
             Colour::Bgr => ColorOrder::Bgr,
@@ -178,11 +179,16 @@ fn camera(app: &App) -> ColorCamera {
         interleaved: false,
         preview_width: app.size.width,
         preview_height: app.size.height,
-        preview_pool: if app.payload == Payload::Raw { LENT_PICTURES } else { usual.preview_pool },
+        preview_pool: if app.payload == Payload::Raw { lent(app.size) } else { usual.preview_pool },
         resolution: app.resolution.number(),
         fps: app.fps,
         ..usual
     }
+}
+
+/// Pictures of a raw preview that may be under way, the vendor's 4 at least.
+fn lent(preview: Size) -> i32 {
+    (LENT_BYTES / preview.pixels().saturating_mul(3).max(1)).clamp(4, LENT_PICTURES) as i32
 }
 
 /// What makes the model's input of a preview of another size.

@@ -37,7 +37,6 @@ def size(text):
 def camera(pipeline, app):
     node = pipeline.create(dai.node.ColorCamera)
     properties = dai.ColorCameraProperties
-    node.setBoardSocket(dai.CameraBoardSocket.CAM_A)
     node.setResolution(getattr(properties.SensorResolution, RESOLUTIONS[app["resolution"]]))
     node.setPreviewSize(*size(app["size"]))
     node.setFps(app["fps"])
@@ -45,8 +44,9 @@ def camera(pipeline, app):
     node.setColorOrder(getattr(properties.ColorOrder, app["colour"].upper()))
     node.setImageOrientation(getattr(dai.CameraImageOrientation, ORIENTATIONS[app["orientation"]]))
     if app["payload"]["coding"] == "raw":
-        # The Script keeps some of them for a while.
-        node.setPreviewNumFramesPool(10)
+        # The Script keeps some of them for a while, up to 64 MiB.
+        width, height = size(app["size"])
+        node.setPreviewNumFramesPool(min(10, max(4, (64 << 20) // (3 * width * height))))
     return node
 
 

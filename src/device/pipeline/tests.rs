@@ -74,7 +74,7 @@ fn the_package_names_its_contract() {
     for compressed in [false, true] {
         let bytes = package(&checked, None, "", firmware.clone(), compressed).expect("a package");
         let package = Package::parse(bytes).expect("it is whole");
-        assert_eq!(package.app_name().as_deref(), Some("oaktap oaktap/1 640x352 BGR888p 30 -"));
+        assert_eq!(package.app_name().unwrap().parse(), Ok(checked.contract()));
         assert_eq!(package.firmware_version().as_deref(), Some("c7127782"));
         let stored = package.section("__firmware").expect("it is there");
         assert_eq!(

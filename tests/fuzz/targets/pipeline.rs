@@ -1,8 +1,10 @@
-//! libnop: any bytes are a value or an error at a place that exists, in bounded memory, and so is what is made of them.
+//! libnop: any bytes are a value or an error at a place that exists, in bounded memory, and so is what is made of them. Models
+//! too: they are what else an application consists of.
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use oaktap::device::blob::Blob;
 use oaktap::device::nop::{NopError, Value};
 use oaktap::device::schema::{Pipeline, SchemaError, assets};
 use oaktap_fuzz::memory;
@@ -107,8 +109,20 @@ fn check(section: &[u8]) {
     }
 }
 
+/// Whatever a model says of itself, behind what a model begins with.
+fn check_model(said: &[u8]) {
+    let file = [&[0; 52], 9709_u32.to_le_bytes().as_slice(), said].concat();
+    let (blob, held) = memory::peak(|| Blob::parse(&file));
+    assert!(held <= 64 * file.len() + (4 << 10), "{held} bytes were held for a model of {}", file.len());
+    if let Ok(blob) = blob {
+        assert!(blob.input_size().is_none_or(|size| size.pixels() > 0));
+        assert!(40 * (blob.inputs.len() + blob.outputs.len()) <= file.len() * 2);
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     check(input);
+    check_model(input);
     let Ok(made) = Made::arbitrary(&mut Unstructured::new(input)) else { return };
     let mut section = made.section();
     if made.change.is_none() {
