@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use oaktap::bootloader::{Memory, map};
+use oaktap::bootloader::{Memory, Request, map};
 use oaktap::flash::package::PackageBuilder;
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
 use program::{oaktap, run};
@@ -349,4 +349,115 @@ fn what_happens_after_the_reset_is_seen() {
         said.contains("was told to enter its bootloader and did not") || said.contains("last it said nothing"),
         "{said}"
     );
+}
+
+/// Another host is quicker than we are: when the application is left, and when it is to start.
+#[test]
+fn a_camera_that_another_host_takes_is_left_to_it() {
+    let scene = Scene::new("");
+    let (door, gate) = (scene.package("door"), scene.package("gate"));
+    scene.json("flash", &["--app", &door, "--yes"]);
+    let before = scene.camera.account();
+    scene.camera.set_faults("taken*1".parse().expect("a fault"));
+    let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
+    assert_eq!((code, scene.camera.doing()), (4, Doing::InUse), "{said}");
+    assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
+    assert!(said.contains("help: end the program that is connected to it, or power-cycle the camera"), "{said}");
+    assert_eq!(scene.camera.account().sessions, before.sessions, "nobody talked to it");
+    // It is still so for whoever comes now.
+    let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
+    assert!(code == 4 && said.contains("is in use by a host"), "{said}");
+    scene.camera.with(oaktap::sim::bootloader::Camera::released);
+    assert!(scene.camera.wait_until(AGES, |camera| camera.doing() == Doing::Bootloader));
+
+    // Taken by the reset that should have started what was written.
+    scene.camera.set_faults("taken*1".parse().expect("a fault"));
+    let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
+    assert_eq!((code, scene.camera.doing()), (1, Doing::InUse), "{said}");
+    assert!(said.contains("the application is written and proved, but was not seen to run"), "{said}");
+    assert!(said.contains("last it said \"in use by a host\""), "{said}");
+    scene.camera.with(oaktap::sim::bootloader::Camera::released);
+    let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
+    assert_eq!((&receipt["written"], &receipt["package"]["app_name"]), (&false.into(), &"gate".into()));
+    assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG");
+}
+
+/// One camera at two addresses of this host, with the ports that real cameras have, is one camera.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_camera_with_two_addresses_is_flashed_once_and_proved() {
+    // Nobody else is at these addresses.
+    let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
+    let addresses = [[127, 83, high, low], [127, 84, high, low]].map(Ipv4Addr::from);
+    let config = "nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s";
+    let camera =
+        CameraSimulator::start(config.parse().expect("a camera"), &addresses.map(Place::usual)).expect("ports");
+    let scene = Scene { camera, folder: tempfile::tempdir().expect("a folder") };
+    let (door, gate) = (scene.package("door"), scene.package("gate"));
+    for (address, app, written) in [
+        (addresses[0], &door, true),
+        (addresses[1], &door, false),
+        (addresses[1], &gate, true),
+        (addresses[0], &gate, false),
+    ] {
+        let (code, out, said) = run(&["flash", &address.to_string(), "--app", app, "--yes", "--json"]);
+        assert_eq!(code, 0, "{said}");
+        let receipt = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
+        assert_eq!((&receipt["camera"], &receipt["written"]), (&ID.into(), &written.into()), "{receipt}");
+        assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG", "{said}");
+    }
+    // Named twice, by both: the second time everything is there.
+    let [one, other] = addresses.map(|address| address.to_string());
+    let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("it was there"), "{out}");
+}
+
+/// What the vendor's client asks (06_info.txt, 20_config.txt), but for what the documentation of `flash::job` lists.
+#[test]
+fn the_requests_of_info_and_network() {
+    let scene = Scene::new("emmc=64MiB");
+    let asked = |command: &str, more: &[&str]| {
+        let before = scene.camera.account().requests.len();
+        scene.json(command, more);
+        scene.camera.account().requests.split_off(before)
+    };
+    let greeting = [Request::Version, Request::Commit, Request::Type, Request::IsUserBootloader];
+    let get = Request::GetConfig { memory: Memory::Auto, offset: -1, max: 0 };
+    let memory = |memory| Request::MemoryDetails { memory };
+    let application = |memory| Request::Application { memory };
+    // In the order of 06_info.txt: whose last question about memories, for the usual one, is answered by these two.
+    let expected = [memory(Memory::Flash), memory(Memory::Emmc), application(Memory::Flash), application(Memory::Emmc)];
+    assert_eq!(asked("info", &["--yes"]), [&greeting[..], &expected, &[get.clone()]].concat());
+
+    // 20_config.txt: what is there is read, everything is written with what was changed, and read again.
+    let set = |requests: &[Request]| {
+        let Some(Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 }) =
+            requests.iter().find(|request| matches!(request, Request::SetConfig { .. }))
+        else {
+            panic!("{requests:?}")
+        };
+        *total
+    };
+    let requests = asked("network", &["--yes", "--force", "--no-wait", "dhcp"]);
+    let total = set(&requests);
+    let write = Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 };
+    assert_eq!(requests, [&greeting[..], &[get.clone(), write, get.clone()]].concat());
+    // As many bytes as the vendor's client writes for a camera without settings.
+    assert_eq!(asked("network", &["--yes", "show"]), [&greeting[..], &[get.clone()]].concat());
+    // Where it deletes everything (SET_BOOTLOADER_CONFIG with `clear`), the network's part goes and the rest stays.
+    let requests = asked("network", &["--yes", "--force", "--no-wait", "clear"]);
+    assert!(set(&requests) < total, "{requests:?}");
+}
+
+#[test]
+fn a_simulated_camera_is_listed() {
+    let (code, out, said) = run(&["list", "sim:?id=1944301091C10E1300&state=in-use", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let listed = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
+    let cameras = listed["cameras"].as_array().expect("a list");
+    let ours = cameras.iter().find(|camera| camera["id"] == "1944301091C10E1300").unwrap_or_else(|| panic!("{listed}"));
+    assert_eq!(ours["state"], "booted", "{ours}");
+    let (code, _, said) = run(&["list", "14442C"]);
+    assert!(code == 2 && said.contains("`14442C` is no IPv4 address; expected one such as"), "{said}");
 }

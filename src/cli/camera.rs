@@ -133,6 +133,26 @@ impl CameraArg {
         matches!(self, Self::Simulated(_))
     }
 
+    /// One that is named by an address, or does not exist: for who looks for all the others anyway.
+    pub(crate) fn with_address(text: &str) -> Result<Self, String> {
+        match text.parse()? {
+            Self::Address { ip, port: None } => Ok(Self::Address { ip, port: None }),
+            Self::Simulated(simulated) => Ok(Self::Simulated(simulated)),
+            Self::Address { .. } | Self::Id(_) => {
+                Err(format!("`{text}` is no IPv4 address; expected one such as 192.168.1.50, or sim:"))
+            }
+        }
+    }
+
+    /// Its address, if it was named by one. A simulated camera is started.
+    pub(crate) fn ip(&self) -> anyhow::Result<Option<Ipv4Addr>> {
+        match self {
+            Self::Address { ip, .. } => Ok(Some(*ip)),
+            Self::Simulated(simulated) => simulated.ip().map(Some),
+            Self::Id(_) => Ok(None),
+        }
+    }
+
     /// Finds it. An address need not answer; an id must.
     pub(crate) async fn locate(&self, search: &SearchArgs) -> anyhow::Result<Located> {
         match self {

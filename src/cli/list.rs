@@ -12,7 +12,7 @@ use oaktap::net::interfaces::Interface;
 use oaktap::net::knock::{Knock, knock};
 use serde::Serialize;
 
-use super::camera::{SearchArgs, runtime};
+use super::camera::{CameraArg, SearchArgs, runtime};
 use super::present::{self, advised, printable};
 use super::{Ctx, Outcome};
 
@@ -34,9 +34,9 @@ watches can lose a frame by it.";
 #[derive(Args, Debug)]
 #[command(after_help = NOTES)]
 pub(crate) struct ListArgs {
-    /// Ask these too, for cameras that broadcasts do not reach
-    #[arg(value_name = "IP")]
-    addresses: Vec<Ipv4Addr>,
+    /// Ask these too, for cameras that broadcasts do not reach; sim: is one that does not exist
+    #[arg(value_name = "IP", value_parser = CameraArg::with_address)]
+    addresses: Vec<CameraArg>,
 
     /// Find out at which port the stream of each camera is, by connecting to it for a moment
     #[arg(long)]
@@ -89,13 +89,19 @@ struct Document<'a> {
 /// Asks, and tells who answered.
 pub(crate) fn run(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
-    if args.watch { runtime.block_on(watch(ctx, args)) } else { runtime.block_on(list(ctx, args)) }
+    let addresses = args.addresses.iter().map(CameraArg::ip).collect::<anyhow::Result<Vec<_>>>()?;
+    let addresses: Vec<_> = addresses.into_iter().flatten().collect();
+    if args.watch {
+        runtime.block_on(watch(ctx, args, &addresses))
+    } else {
+        runtime.block_on(list(ctx, args, &addresses))
+    }
 }
 
-async fn list(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
-    let survey = survey(args).await?;
+async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Outcome> {
+    let survey = survey(args, addresses).await?;
     let answered = |ip: &Ipv4Addr| survey.cameras.iter().any(|camera| camera.ips().contains(ip));
-    let unanswered: Vec<_> = args.addresses.iter().copied().filter(|ip| !answered(ip)).collect();
+    let unanswered: Vec<_> = addresses.iter().copied().filter(|ip| !answered(ip)).collect();
     let mut rows = Vec::new();
     for camera in &survey.cameras {
         rows.push(row(camera.clone(), args).await);
@@ -135,9 +141,9 @@ async fn list(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn survey(args: &ListArgs) -> anyhow::Result<Survey> {
+async fn survey(args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Survey> {
     let targets = Targets {
-        addresses: args.addresses.clone(),
+        addresses: addresses.to_vec(),
         subnets: args.search.subnet.clone(),
         port: args.search.udp_port,
         ..Targets::default()
@@ -190,10 +196,10 @@ struct Event<'a> {
 }
 
 /// Asks again and again until it is told to stop.
-async fn watch(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
+async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut watch = Watch::default();
-    while let Some(survey) = unless_stopped(ctx, survey(args)).await {
+    while let Some(survey) = unless_stopped(ctx, survey(args, addresses)).await {
         for change in watch.round(survey?.cameras) {
             let (event, row) = match change {
                 Change::Came(camera) => ("new", row(camera, args).await),

@@ -8,7 +8,11 @@
 //! * What was written is read back and compared, byte by byte.
 //! * `appMem` is set after that alone, in the memory where the application was found; if it has the value already,
 //!   nothing is written; a failure is an error. The vendor sets it even when flashing failed, and hides errors.
-//! * The configuration is changed element by element; the vendor's typed way loses what it does not know.
+//! * The configuration is changed element by element; the vendor's typed way loses what it does not know. Clearing it
+//!   takes the network's part out, and leaves the memory to boot from.
+//! * What is in a camera is asked memory by memory, each once, and its configuration is read too; the vendor's client
+//!   asks for the usual memory as well, which is one of these.
+//! * Before its configuration is touched, a bootloader is asked whether it is the one in the user's slot.
 
 use std::time::Duration;
 

@@ -103,11 +103,14 @@ pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Re
         let mut seen = None;
         let found = wait_for(&camera.id, &[ip], port, left.min(LOST), |camera| {
             seen = Some(camera.state);
-            camera.state == State::Bootloader
+            // Another host may be quicker.
+            matches!(camera.state, State::Bootloader | State::Booted)
         })
         .await?;
-        if let Some(camera) = found {
-            return Ok(camera);
+        match found {
+            Some(camera) if camera.state == State::Booted => return Err(ResetError::InUse { id: camera.id, ip }),
+            Some(camera) => return Ok(camera),
+            None => {}
         }
         last = seen.or(last);
         if seen == Some(camera.state) && sent.elapsed() >= LOST {

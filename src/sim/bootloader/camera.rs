@@ -165,6 +165,13 @@ impl Camera {
         self.board.faults = faults;
     }
 
+    /// The host that has taken it leaves: it starts anew.
+    pub fn released(&mut self) {
+        if matches!(self.power, Power::InUse) {
+            self.power = Power::Starting { until: Duration::ZERO, waits: Waits::AsConfigured, image: None };
+        }
+    }
+
     /// A datagram came: what it answers.
     pub fn datagram(&mut self, bytes: &[u8], now: Duration) -> Vec<Vec<u8>> {
         let state = match self.power {
