@@ -376,10 +376,9 @@ impl Worker {
 
     /// Says what payloads are taken for, and why.
     fn explain(&self, frame: &Frame) {
-        let mut interpreter = Interpreter::new(self.parts.overrides);
-        let (_, geometry) = interpreter.interpret(frame.payload());
-        // The stream itself may have said it.
-        if geometry == frame.geometry && !interpreter.because().is_empty() {
+        let (interpreter, same) = Interpreter::of(self.parts.overrides, frame);
+        // A recording may know it better.
+        if same && !interpreter.because().is_empty() {
             self.note(format!("{}: {}", self.parts.name, interpreter.because()));
         }
     }

@@ -174,31 +174,24 @@ async fn tell(name: String, mut changes: watch::Receiver<SessionState>, last: Re
 #[derive(Debug)]
 pub(crate) struct Explained {
     overrides: Overrides,
-    /// What the stream itself says.
-    announced: Option<Geometry>,
     last: Option<Option<Geometry>>,
 }
 
 impl Explained {
     /// For a stream of which the user says this.
     pub(crate) fn new(overrides: Overrides) -> Self {
-        Self { overrides, announced: None, last: None }
+        Self { overrides, last: None }
     }
 
     /// Looks at one more frame.
     pub(crate) fn frame(&mut self, frame: &Frame) {
-        if let Some(geometry) = oaktap::wire::records(&frame.records).filter_map(|record| record.geometry()).last() {
-            self.announced = Some(geometry);
-        }
         if self.last == Some(frame.geometry) {
             return;
         }
         self.last = Some(frame.geometry);
-        let mut interpreter = Interpreter::new(self.overrides);
-        self.announced.inspect(|geometry| interpreter.announce(*geometry));
-        let (_, geometry) = interpreter.interpret(frame.payload());
-        // It may know it better: from the stream itself.
-        if geometry == frame.geometry && !interpreter.because().is_empty() {
+        let (interpreter, same) = Interpreter::of(self.overrides, frame);
+        // A recording may know it better.
+        if same && !interpreter.because().is_empty() {
             present::say(interpreter.because());
         }
     }

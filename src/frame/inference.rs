@@ -7,9 +7,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::PayloadKind;
 use super::magic::{self, Encoded};
 use super::pixel::{Geometry, PixelFormat};
+use super::{Frame, PayloadKind};
 
 /// Sizes that OAK cameras send, the likeliest first: that of the standalone example, inputs of common networks,
 /// resolutions of sensors and of the ISP (wire.md section 6).
@@ -112,6 +112,16 @@ impl Interpreter {
     #[must_use]
     pub fn new(overrides: Overrides) -> Self {
         Self { overrides, ..Self::default() }
+    }
+
+    /// One that has looked at this frame alone, to say why it is taken for what it is; and whether it takes it for the
+    /// same.
+    #[must_use]
+    pub fn of(overrides: Overrides, frame: &Frame) -> (Self, bool) {
+        let mut interpreter = Self::new(overrides);
+        frame.geometry.filter(|_| frame.announced).inspect(|geometry| interpreter.announce(*geometry));
+        let (_, geometry) = interpreter.interpret(frame.payload());
+        (interpreter, geometry == frame.geometry)
     }
 
     /// The stream itself said what it carries (`@D`).

@@ -103,6 +103,8 @@ pub struct Frame {
     pub kind: PayloadKind,
     /// Layout of the payload; `None` while it is not known (encoded video, or a raw size that fits nothing).
     pub geometry: Option<Geometry>,
+    /// Whether the stream itself says that layout (`@D`).
+    pub announced: bool,
     payload: Payload,
 }
 

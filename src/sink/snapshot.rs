@@ -214,9 +214,8 @@ fn stem(frame: &Frame, camera: &str) -> String {
 }
 
 fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
-    let mut interpreter = Interpreter::new(about.overrides);
-    let (_, geometry) = interpreter.interpret(frame.payload());
-    let because = if geometry == frame.geometry { interpreter.because() } else { "the stream announced it" };
+    let (interpreter, same) = Interpreter::of(about.overrides, frame);
+    let because = if same { interpreter.because() } else { "the recording has it so" };
     let sidecar = Sidecar {
         camera: about.camera,
         seq: frame.id,

@@ -465,6 +465,7 @@ impl Decoder {
         let (kind, geometry) = self.interpreter.interpret(frame.payload());
         frame.kind = kind;
         frame.geometry = geometry;
+        frame.announced = geometry.is_some() && geometry == self.announced.introduction.geometry;
         frame.received = self.now;
         frame.stale = self.stale_burst.observe(frame.device_time, self.arrived_ns);
         frame.id = self.next_id;

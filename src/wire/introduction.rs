@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::event::Limits;
 use super::record::Record;
-use crate::frame::LabelMap;
+use crate::frame::{Geometry, LabelMap};
 
 /// Longest name of a class, in characters: one that is continued has to end.
 const LONGEST_NAME: usize = 256;
@@ -24,6 +24,9 @@ pub struct Introduction {
     pub format: Option<String>,
     /// Bytes from one row to the next, if rows are padded (`@D`).
     pub stride: Option<u32>,
+    /// How payloads lie in memory that are pixels, in a layout that is known here (`@D`).
+    #[serde(skip)]
+    pub geometry: Option<Geometry>,
     /// Frames a second that the application is set to (`@R`).
     pub fps: Option<f32>,
     /// Which of several streams it is (`@S`).
@@ -81,6 +84,7 @@ impl Introduction {
                 self.size = Some((*width, *height));
                 self.format = Some(format.clone());
                 self.stride = *stride;
+                self.geometry = record.geometry();
             }
             Record::FrameRate(fps) => self.fps = Some(*fps),
             Record::Stream(stream) => self.stream = Some(stream.clone()),
