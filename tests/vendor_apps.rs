@@ -4,6 +4,7 @@
 #![cfg(feature = "cli")]
 
 mod peers;
+mod program;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -235,6 +236,25 @@ fn packages_are_those_of_2_30() {
 #[test]
 fn packages_are_those_of_2_33() {
     packages_are_those_of(KNOWN[1].version, peers::newer_vendor());
+}
+
+/// In the environment that is active, and by asking the Python in the path.
+#[test]
+fn the_vendors_package_is_found_where_it_is_installed() {
+    let Some(python) = peers::vendor() else { return };
+    let programs = Path::new(python.get_program()).parent().expect("a folder");
+    let environment = programs.parent().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (variable, place) in [("VIRTUAL_ENV", environment), ("PATH", programs)] {
+        let mut build = program::oaktap(&["build", "--camera-only", "--uncompressed", "-o", "app.dap"]);
+        build.current_dir(&folder).env("PATH", "").env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX");
+        let output = build.env("HOME", folder.path()).env(variable, place).output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("firmware: depthai 2.30.0.0 in "), "{variable}: {said}");
+        let package = fs::read(folder.path().join("app.dap")).expect("it was built");
+        let package = Package::parse(package).expect("it is whole");
+        assert_eq!(package.firmware_version().as_deref(), Some(KNOWN[0].commit));
+    }
 }
 
 /// What the comparison is worth: each thing that differs is noticed.
