@@ -1,5 +1,8 @@
 //! The real program, with nobody at its keyboard and a terminal that is always the same.
 
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
 use std::process::{Command, Output, Stdio};
 
 pub(crate) fn oaktap(args: &[&str]) -> Command {
