@@ -1,5 +1,6 @@
 //! `oaktap simulate`: cameras that do not exist, on real sockets.
 
+mod app;
 mod bootloader;
 
 use std::net::{SocketAddr, TcpListener};
@@ -125,6 +126,9 @@ struct Camera {
 pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     if args.bootloader.bootloader {
         return bootloader::run(ctx, args);
+    }
+    if let Some(path) = &args.bootloader.app {
+        return app::run(ctx, args, path);
     }
     let reel = Arc::new(Reel::new(&args.scene.config()?)?);
     ctx.stop.on_signals()?;

@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 
+SIZE = tuple(APP["size"])
 RAW = APP["type"] in ("BGR888p", "RGB888p")
 CLIENTS = 3      # served at once
 DEADLINE = 5.0   # s: a client that takes nothing for so long is dropped
@@ -64,7 +65,7 @@ def hello():
     identity = ask(lambda: __device_id__)
     if identity:
         lines.append(record("@I %s" % identity))
-    lines.append(record("@D %d %d %s" % (APP["size"] + (APP["type"],))))
+    lines.append(record("@D %d %d %s" % (SIZE + (APP["type"],))))
     lines.append(record("@R %s" % APP["fps"]))
     for number, name in enumerate(APP["labels"]):
         lines.extend(label_records(number, name))
@@ -102,7 +103,7 @@ class Frame:
         self.micros = (stamp.days * 86400 + stamp.seconds) * 1000000 + stamp.microseconds if stamp is not None \
             else int(time.monotonic() * 1e6)
         self.data = message.getData()
-        self.size = APP["size"]
+        self.size = SIZE
         if RAW:
             size = ask(lambda: (int(message.getWidth()), int(message.getHeight())), self.size)
             if 3 * size[0] * size[1] == len(self.data):
@@ -231,7 +232,7 @@ class Client:
         self.left_out = 0        # frames, while it waits for that
         self.paused, self.once, self.stream = False, False, "all"
         self.step, self.next = 0, None   # us between frames, and when the next one is due
-        self.size = APP["size"]
+        self.size = SIZE
         self.last = None         # number of the last frame that was sent
         self.dropped = 0         # frames of the camera that were not sent since the first one that was
         self.heard, self.heard_at = b"", 0.0

@@ -4,6 +4,7 @@
 //! SimConfig --> Reel (pictures, payloads and boxes that match them)
 //!                 +--> Stream --> Turn: bytes of one frame, faults and all, and the Truth about it     pure, seeded
 //!                                  +--> Simulator: the same on a real socket, with the camera's queue
+//! package --> Program --> Running: the Script of a real application, with the same pictures
 //! ```
 //!
 //! Everything up to [`Stream`] knows no socket and no clock, so a test can push any number of damaged frames through
@@ -34,6 +35,7 @@
 //!
 //! What is not made: damage that no receiver could tell from an intact frame without a checksum. See [`Stream`].
 
+mod application;
 mod bitstream;
 pub mod bootloader;
 mod config;
@@ -46,6 +48,7 @@ mod scene;
 mod server;
 mod stream;
 
+pub use application::{Program, ProgramError, Running};
 pub use config::{Coding, SimConfig, SimError};
 pub use faults::{Fault, Faults};
 pub use reel::{Reel, Still};

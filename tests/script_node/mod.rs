@@ -41,7 +41,8 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(app: App) -> Self {
-        Self { app, input: None, piece: 0, clock: true, with: Vec::new() }
+        // However busy the machine is, a result that comes is waited for.
+        Self { app, input: None, piece: 0, clock: true, with: vec![("WAIT = 0.3", "WAIT = 30.0")] }
     }
 
     pub(crate) fn start(self) -> Camera {

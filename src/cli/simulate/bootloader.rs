@@ -31,8 +31,8 @@ pub(crate) struct BootloaderArgs {
     link_port: u16,
 
     /// Its id [default: 14442C10D13EABCE00]
-    #[arg(long, value_name = "ID", requires = "bootloader")]
-    id: Option<String>,
+    #[arg(long, value_name = "ID")]
+    pub(super) id: Option<String>,
 
     /// Version of its bootloader [default: 0.0.28]
     #[arg(long, value_name = "VERSION", requires = "bootloader")]
@@ -58,9 +58,13 @@ pub(crate) struct BootloaderArgs {
     #[arg(long, value_name = "FILE", requires = "bootloader")]
     emmc_file: Option<PathBuf>,
 
-    /// Have this application package in it from the start
-    #[arg(long, value_name = "FILE.dap", requires = "bootloader")]
-    app: Option<PathBuf>,
+    /// Run the program of this application package; with --bootloader, have it in the flash from the start
+    #[arg(long, value_name = "FILE.dap")]
+    pub(super) app: Option<PathBuf>,
+
+    /// Run whatever Script is flashed, not only that of this oaktap. Whoever reaches the camera can then run programs here
+    #[arg(long, requires = "bootloader")]
+    run_scripts: bool,
 
     /// What goes wrong with it, and how often: refuse, refuse-late:0.5, drop:BYTE, drop-progress:0.5*1,
     /// drop-output:BYTE, stall-progress:0.5, freeze:BYTE, bad-response, short-response, no-credit, not-written,
@@ -88,6 +92,7 @@ impl BootloaderArgs {
             pair("state", &self.state),
             pair("nor", &self.nor),
             pair("emmc", &self.emmc),
+            self.run_scripts.then(|| "scripts=any".to_owned()),
         ];
         let faults = self.camera_fault.iter().map(|fault| format!("fault={fault}"));
         let all = given.into_iter().flatten().chain(faults).chain(self.set.iter().cloned()).chain([stream]);

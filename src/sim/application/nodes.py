@@ -16,7 +16,6 @@ Then any of
   {"time": SECONDS}
   {"count": true}
 """
-import ast
 import builtins
 import collections
 import datetime
@@ -305,7 +304,7 @@ def main():
         "__device_id__": start["device_id"], "node": node, "CameraControl": CameraControl, **KINDS,
     }
     if parameters:
-        world["APP"] = ast.literal_eval(parameters)  # A value: nothing of it is run.
+        world["APP"] = json.loads(parameters)  # A value: nothing of it is run.
     threading.Thread(target=listen, args=(node,), daemon=True).start()
     try:
         exec(compile(program, "script", "exec"), world)

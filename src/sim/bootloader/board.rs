@@ -7,7 +7,7 @@ use super::map::{self, BOOT_HEADER, BOOTLOADER, FlashMap, USER_BOOTLOADER_SIZE};
 use super::memory::{Memory, MemoryError};
 use super::settings::Settings;
 use crate::bootloader::{BootHeader, Memory as Which, Request, Version};
-use crate::flash::package::djb2;
+use crate::flash::package::{TABLE_BYTES, Table, djb2};
 
 /// What every image for this processor starts with (bootloader.md 5). A bootloader that does not is never heard of again.
 const MAGIC: &[u8; 4] = b"MA2x";
@@ -170,12 +170,24 @@ impl Board {
     /// Whether the application can be booted, from the memory that the configuration names.
     pub(super) fn boot_application(&mut self) -> Result<(), String> {
         let at = self.map.application;
+        application::boot(self.application_memory().ok_or("No eMMC memory available")?, at)
+    }
+
+    /// What would be booted, as far as its table says that it goes.
+    pub(super) fn application_image(&mut self) -> Option<Vec<u8>> {
+        let at = self.map.application;
+        let memory = self.application_memory()?;
+        let table = Table::parse(&memory.read(at, TABLE_BYTES).ok()?).ok()?;
+        memory.read(at, usize::try_from(table.end()).ok()?).ok()
+    }
+
+    fn application_memory(&mut self) -> Option<&mut Memory> {
         let which = match self.settings().application_memory {
             Some(0) => Which::Flash,
             Some(1) => Which::Emmc,
             _ => Which::Auto,
         };
-        application::boot(self.memory(which).ok_or("No eMMC memory available")?, at)
+        self.memory(which)
     }
 
     /// Whether so many bytes can be written there.

@@ -160,6 +160,12 @@ impl Camera {
         self.board.memory(which)
     }
 
+    /// The application in the memory from which it would be booted, with all its sections.
+    #[must_use]
+    pub fn application_image(&mut self) -> Option<Vec<u8>> {
+        self.board.application_image()
+    }
+
     /// Other faults from now on.
     pub fn set_faults(&mut self, faults: CameraFaults) {
         self.board.faults = faults;

@@ -94,8 +94,11 @@ pub struct CameraConfig {
     pub line: Shape,
     /// What goes wrong.
     pub faults: CameraFaults,
-    /// What its application sends.
+    /// What its application sends, or what it sees.
     pub stream: SimConfig,
+    /// Whether it runs every Script that is flashed, and not only that of this oaktap. Whoever reaches the camera can
+    /// then run programs on this computer.
+    pub any_script: bool,
 }
 
 impl Default for CameraConfig {
@@ -125,6 +128,7 @@ impl Default for CameraConfig {
             line: Shape::default(),
             faults: CameraFaults::default(),
             stream: SimConfig::default(),
+            any_script: false,
         }
     }
 }
@@ -132,7 +136,7 @@ impl Default for CameraConfig {
 /// The names of the text form, beside those of [`SimConfig`].
 const KEYS: &str = "id, bootloader, claims, image, commit, type, nor, nor-file, emmc, emmc-file, app, state, wait, \
                     wait-again, restart, open, stale, packet, write-rate, watchdog, answer, broadcast, ethernet, bandwidth, \
-                    delay, fault";
+                    delay, scripts, fault";
 
 impl FromStr for CameraConfig {
     type Err = SimError;
@@ -230,6 +234,13 @@ impl CameraConfig {
                 let rate = megabits.filter(|rate| *rate > 0.0 && *rate < 1e6).ok_or("such as 10Mbit")?;
                 self.line.bits_per_second = Some(((rate * 1e6) as u64).max(1));
             }
+            "scripts" => {
+                self.any_script = match value {
+                    "own" => false,
+                    "any" => true,
+                    _ => return Err("own or any".to_owned()),
+                }
+            }
             "delay" => self.line.delay = time(value)?,
             "fault" if value.split(',').all(Fault::is_name) => {
                 self.faults.extend(value.parse::<CameraFaults>()?);
@@ -305,7 +316,7 @@ mod tests {
             "id=ABC&bootloader=0.0.14&claims=0.0.28&image=0.0.29&commit=c1&type=network&nor=32MiB&nor-file=/tmp/n\
              &emmc=4GiB&emmc-file=/tmp/e&app=/tmp/a.dap&state=application&wait=2s&wait-again=1ms&restart=0ms&open=first\
              &stale=on&packet=1MiB&write-rate=2MiB&watchdog=6s&answer=both&broadcast=on&ethernet=100half&bandwidth=10Mbit&delay=100ms\
-             &fault=refuse*1,mute&size=64x48&fault=junk:0.5",
+             &scripts=any&fault=refuse*1,mute&size=64x48&fault=junk:0.5",
         );
         assert_eq!((all.id.as_str(), all.commit.as_str()), ("ABC", "c1"));
         let version = |patch| Version::new(0, 0, patch);
@@ -319,6 +330,7 @@ mod tests {
         assert_eq!((all.stale, all.broadcast, all.packet, all.write_rate), (true, true, 1 << 20, Some(2 << 20)));
         assert_eq!(all.ethernet, Some((100, false)));
         assert_eq!(all.line, Shape { bits_per_second: Some(10_000_000), delay: ms(100) });
+        assert!(all.any_script && !config("scripts=any&scripts=own").any_script);
         assert_eq!(all.faults.to_string(), "refuse*1,mute");
         assert_eq!(all.stream, "size=64x48&fault=junk:0.5".parse().expect("a stream"));
         assert_eq!(config(""), CameraConfig::default());
@@ -358,6 +370,7 @@ mod tests {
             "bandwidth=10",
             "bandwidth=0Mbit",
             "delay=x",
+            "scripts=x",
             "fault=drop:x",
             "fault=nothing",
             "size=x",

@@ -14,6 +14,7 @@
 
 mod application;
 mod board;
+mod boots;
 mod camera;
 mod config;
 mod fault;

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 
+use super::boots::Boots;
 use super::camera::{Account, Camera, Doing};
 use super::config::CameraConfig;
 use super::fault::CameraFaults;
@@ -188,6 +189,8 @@ impl Drop for CameraSimulator {
 struct Open {
     discovery: Vec<Task<()>>,
     link: Vec<Task<()>>,
+    /// What its application does, while it runs.
+    boots: Option<Boots>,
     stream: Vec<Simulator>,
     /// Applications that take connections and say nothing.
     silent: Vec<StdListener>,
@@ -248,21 +251,35 @@ impl Server {
             open.link.drain(..).for_each(|task| task.abort());
         }
         match doing {
-            Doing::Application { silent: false } if open.stream.is_empty() => {
-                let play = |listener| warned(Simulator::play(listener, Arc::clone(&self.reel)));
-                open.stream = self.listeners(|place| place.stream).filter_map(play).collect();
+            Doing::Application { silent: false } => {
+                let boots = open.boots.get_or_insert_with(|| self.boot());
+                if matches!(boots, Boots::BuiltIn) && open.stream.is_empty() {
+                    let play = |listener| warned(Simulator::play(listener, Arc::clone(&self.reel)));
+                    open.stream = self.listeners(|place| place.stream).filter_map(play).collect();
+                }
             }
             Doing::Application { silent: true } if open.silent.is_empty() => {
                 open.silent = self.listeners(|place| place.stream).collect();
             }
             Doing::Application { .. } => {}
             _ => {
+                open.boots = None;
                 open.stream.clear();
                 open.silent.clear();
             }
         }
         drop(open);
         self.shared.changed.notify_all();
+    }
+
+    /// The application in its memory, booted at the first of its places.
+    fn boot(&self) -> Boots {
+        let (image, config) = {
+            let mut camera = self.camera();
+            (camera.application_image(), camera.config().clone())
+        };
+        let place = self.sockets.borrow().first().map(|sockets| sockets.place);
+        place.map_or(Boots::Nothing, |place| Boots::boot(image, place, &config))
     }
 
     /// The static address of the configuration, or the ones that it was given here.
@@ -290,7 +307,8 @@ impl Server {
 
     fn close(&self) {
         let mut open = self.open.borrow_mut();
-        let Open { discovery, link, stream, silent } = &mut *open;
+        let Open { discovery, link, boots, stream, silent } = &mut *open;
+        *boots = None;
         discovery.drain(..).chain(link.drain(..)).for_each(|task| task.abort());
         stream.clear();
         silent.clear();
