@@ -461,3 +461,53 @@ fn a_simulated_camera_is_listed() {
     let (code, _, said) = run(&["list", "14442C"]);
     assert!(code == 2 && said.contains("`14442C` is no IPv4 address; expected one such as"), "{said}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn several_cameras_are_flashed_at_once_each_with_its_receipt() {
+    let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
+    // At addresses where nobody else is, with the ports that real cameras have.
+    let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
+    let places: Vec<_> = (85..88).map(|net| Place::usual(Ipv4Addr::from([127, net, high, low]))).collect();
+    let cameras: Vec<_> = ids
+        .iter()
+        .zip(&places)
+        .map(|(id, place)| {
+            let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&id={id}");
+            CameraSimulator::start(config.parse().expect("a camera"), &[*place]).expect("ports")
+        })
+        .collect();
+    cameras[1].set_faults("corrupt:600000*1".parse().expect("a fault"));
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let receipts = scene.folder.path().join("receipts");
+    let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
+    let flash = |more: &[&str]| {
+        let mut args = vec!["flash"];
+        args.extend(addresses.iter().map(String::as_str));
+        run(&[&args, &["--app", &app, "--receipts", receipts.to_str().expect("UTF-8"), "--jobs", "3"][..], more]
+            .concat())
+    };
+    let (code, _, said) = flash(&[]);
+    assert!(code == 2 && said.contains("with --jobs nobody is asked"), "{said}");
+    let (code, out, said) = flash(&["--yes", "--json"]);
+    assert_eq!(code, 1, "{said}");
+    // What is said of each says of which, and the failure does not stop the others.
+    for id in ids {
+        assert!(said.contains(&format!("{id}: writing to the flash memory")), "{said}");
+    }
+    let failed =
+        format!("error: flashing {} failed\n  because reading the application back: byte 600000", addresses[1]);
+    assert!(said.contains(&failed) && said.contains("1 of 3 cameras were not flashed"), "{said}");
+    let done: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let mut flashed: Vec<_> = done.iter().map(|line| line["summary"]["camera"].as_str().expect("an id")).collect();
+    flashed.sort_unstable();
+    assert_eq!(flashed, [ids[0], ids[2]]);
+    let began = cameras.iter().map(|camera| camera.account().sessions);
+    assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
+    let (code, out, said) = flash(&["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!((out.matches("it was there").count(), out.matches("written, read back").count()), (2, 1), "{out}");
+    let kept = std::fs::read_dir(&receipts).expect("a folder").count();
+    assert_eq!(kept, 5, "two, and three");
+}

@@ -1,5 +1,6 @@
 //! The CAMERA argument: an address, an id, the beginning of one, or a simulated camera -> the camera that is meant.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -63,6 +64,18 @@ impl Simulated {
             let _ = self.camera.set(camera);
         }
         Ok(self.camera.get().map_or(Ipv4Addr::UNSPECIFIED, CameraSimulator::ip))
+    }
+}
+
+impl fmt::Display for CameraArg {
+    /// As the user named it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { ip, port: None } => write!(f, "{ip}"),
+            Self::Address { ip, port: Some(port) } => write!(f, "{ip}:{port}"),
+            Self::Id(id) => f.write_str(&printable(id)),
+            Self::Simulated(simulated) => write!(f, "the simulated camera {}", simulated.config.id),
+        }
     }
 }
 

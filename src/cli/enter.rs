@@ -270,7 +270,7 @@ impl Shown {
                 self.since = std::time::Instant::now();
                 present::say(&format!("{}: {what}", self.id));
             }
-            Told::Progress(progress) if self.bar => present::status(&self.line(*progress)),
+            Told::Progress(progress) if self.bar => present::status_of(&self.id, &self.line(*progress)),
             Told::Progress(_) => {}
         }
     }
@@ -291,7 +291,7 @@ impl Shown {
 
     fn end(&self) {
         if self.bar {
-            present::status("");
+            present::status_of(&self.id, "");
         }
     }
 }

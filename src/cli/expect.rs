@@ -30,3 +30,25 @@ fn of_package(path: &Path) -> anyhow::Result<Contract> {
         format!("{} was not built by oaktap: nothing says what its stream is to look like", path.display())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_file_is_enough_without_the_model() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("oaktap.toml");
+        let text = "[application]\nname = \"door\"\nsize = \"416x416\"\nfps = 12.5\n\
+                    [application.model]\nblob = \"elsewhere.blob\"\nfit = \"letterbox\"\nlabels = [\"person\"]\n";
+        std::fs::write(&path, text).expect("it can be written");
+        let found = contract(path.to_str().expect("UTF-8")).expect("it is one");
+        let hash = Contract::labels_hash(&["person"]).expect("a label");
+        assert_eq!(found.to_string(), format!("door oaktap/1 416x416 BGR888p 12.5 {hash:08x} :5000"));
+        std::fs::write(&path, "[application]\nsise = \"1x1\"\n").expect("it can be written");
+        let error = contract(path.to_str().expect("UTF-8")).expect_err("no such line");
+        assert!(error.contains("oaktap.toml cannot be understood"), "{error}");
+        let error = contract("nowhere.dap").expect_err("it is not there");
+        assert!(error.contains("nowhere.dap cannot be read"), "{error}");
+    }
+}

@@ -1,6 +1,8 @@
 //! `oaktap flash`: an application into cameras, and the proof that it runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -26,8 +28,7 @@ use super::{Ctx, Outcome, view};
                         2 wrong usage; 4 the camera refused, or it would not be safe, and nothing was written."
 )]
 pub(crate) struct FlashArgs {
-    /// Cameras: addresses, ids, or beginnings of ids; without any, those that oaktap.toml names. One is flashed after the
-    /// other
+    /// Cameras: addresses, ids, or beginnings of ids; without any, those that oaktap.toml names
     #[arg(value_name = CAMERA, required_unless_present = "ApplicationArgs")]
     cameras: Vec<CameraArg>,
 
@@ -50,6 +51,10 @@ pub(crate) struct FlashArgs {
     /// Write a receipt for each camera into this folder
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
+
+    /// Cameras that are flashed at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
 
     /// What to do once it runs in all of them
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["dry_run", "no_wait"])]
@@ -124,22 +129,50 @@ enum Document {
     },
 }
 
-/// Flashes, camera by camera. One that fails does not keep the others from their turn.
+/// Flashes every camera. One that fails does not keep the others from their turn.
 pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let task = args.task()?;
-    let runtime = runtime()?;
-    let (mut failed, mut streams) = (Vec::new(), Vec::new());
-    for camera in &task.cameras {
-        let done = runtime.block_on(one(args, &task, camera)).and_then(|(document, stream)| {
-            streams.push(stream);
-            tell(ctx, args, &document)
+    if args.jobs > 1 && !args.how.yes {
+        let text = "with --jobs nobody is asked, camera by camera, whether its application may stop: say --yes";
+        return Err(Usage(text.to_owned()).into());
+    }
+    let next = AtomicUsize::new(0);
+    let work = || -> anyhow::Result<Vec<_>> {
+        let runtime = runtime()?;
+        let mut done = Vec::new();
+        while let Some((at, camera)) = take(&next, &task.cameras) {
+            let result = runtime.block_on(one(args, &task, camera));
+            let result = result.and_then(|(document, stream)| tell(ctx, args, &document).map(|()| stream));
+            let result = if task.cameras.len() > 1 {
+                let result = result.with_context(|| format!("flashing {camera} failed"));
+                // At once, and not when the slowest is done.
+                result.inspect_err(|error| _ = present::failure(error))
+            } else {
+                result
+            };
+            done.push((at, result));
+        }
+        Ok(done)
+    };
+    let workers = usize::from(args.jobs).min(task.cameras.len());
+    let done = thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let done = workers.into_iter().map(|worker| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
         });
-        if let Err(error) = done {
-            if task.cameras.len() == 1 {
-                return Err(error);
-            }
-            present::failure(&error);
-            failed.push(error);
+        done.collect::<anyhow::Result<Vec<_>>>()
+    });
+    let mut done: Vec<_> = done?.into_iter().flatten().collect();
+    done.sort_by_key(|(at, _)| *at);
+    if let [(_, Err(_))] = done.as_slice() {
+        return done.remove(0).1.map(|_| Outcome::Done);
+    }
+    let (mut failed, mut streams) = (Vec::new(), Vec::new());
+    for (_, result) in done {
+        match result {
+            Ok(stream) => streams.push(stream),
+            Err(error) => failed.push(error),
         }
     }
     let (count, of) = (failed.len(), task.cameras.len());
@@ -152,6 +185,12 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let summary = format!("{count} of {of} cameras were not flashed; the same command again skips those that were");
     let all_refused = failed.iter().all(present::is_refusal);
     Err(if all_refused { Refused(summary).into() } else { anyhow::anyhow!(summary) })
+}
+
+/// The next camera whose turn it is.
+fn take<'a>(next: &AtomicUsize, cameras: &'a [CameraArg]) -> Option<(usize, &'a CameraArg)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    cameras.get(at).map(|camera| (at, camera))
 }
 
 /// A package that has passed its own checks.

@@ -1,5 +1,6 @@
 //! What people and programs are told: errors, notes, tables with units, JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -63,8 +64,8 @@ pub(crate) fn printable(text: &str) -> String {
     clean
 }
 
-/// What stands in the last line of a terminal until something else does.
-static STATUS: Mutex<String> = Mutex::new(String::new());
+/// What stands in the last line of a terminal until something else does: of each who has something to show.
+static STATUS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
 /// Erases the line that the cursor is in, and goes to its beginning.
 const ERASE: &[u8] = b"\r\x1b[2K";
@@ -76,16 +77,35 @@ pub(crate) fn say(text: &str) {
 
 /// Shows how something goes in the last line of the terminal, which has to be one; an empty text ends that.
 pub(crate) fn status(text: &str) {
+    status_of("", text);
+}
+
+/// The same for one of several that go on at once: they share the line.
+pub(crate) fn status_of(whose: &str, text: &str) {
     let mut status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
-    let columns = usize::from(terminal_columns());
-    *status = printable(text).chars().take(columns.saturating_sub(1)).collect();
-    let _ = io::stderr().lock().write_all(&[ERASE, status.as_bytes()].concat());
+    if text.is_empty() {
+        status.remove(whose);
+    } else {
+        status.insert(whose.to_owned(), printable(text));
+    }
+    let _ = io::stderr().lock().write_all(&[ERASE, joined(&status, terminal_columns()).as_bytes()].concat());
+}
+
+/// All of them in one line, each with as much room as the others.
+fn joined(status: &BTreeMap<String, String>, columns: u16) -> String {
+    let each = (usize::from(columns) / status.len().max(1)).saturating_sub(3).max(1);
+    let cut = |text: &String| text.chars().take(if status.len() < 2 { each + 2 } else { each }).collect::<String>();
+    status.values().map(cut).collect::<Vec<_>>().join(" | ")
 }
 
 fn above_status(text: &[u8]) -> io::Result<()> {
     let status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut err = io::stderr().lock();
-    if status.is_empty() { err.write_all(text) } else { err.write_all(&[ERASE, text, status.as_bytes()].concat()) }
+    if status.is_empty() {
+        err.write_all(text)
+    } else {
+        err.write_all(&[ERASE, text, joined(&status, terminal_columns()).as_bytes()].concat())
+    }
 }
 
 /// Columns of the terminal that standard error is.
@@ -343,6 +363,16 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\x1b[31m\u{9b}b\nc\r"), "a\\u{1b}[31m\\u{9b}b\nc\\r");
         assert_eq!(json(&"a\u{9b}\x1b\u{7f}").unwrap(), "\"a\\u009b\\u001b\\u007f\"\n");
+    }
+
+    #[test]
+    fn several_share_the_last_line() {
+        let mut status = BTreeMap::from([("a".to_owned(), "a: writing 50 %".to_owned())]);
+        assert_eq!(joined(&status, 12), "a: writing ", "one column is left for the cursor");
+        status.insert("b".to_owned(), "b: reading".to_owned());
+        assert_eq!(joined(&status, 80), "a: writing 50 % | b: reading");
+        assert_eq!(joined(&status, 24), "a: writin | b: readin");
+        assert_eq!(joined(&BTreeMap::new(), 24), "");
     }
 
     #[test]
