@@ -1,13 +1,10 @@
 //! From an application to its package.
 //!
 //! ```text
-//!               +-> ImageManip (model's size) -+
-//! ColorCamera --+------------------------------+-> DetectionNetwork --boxes--> Script <-- SystemLogger
-//!   ^  preview  |                                       |  the picture as well, of raw ones: `frame`
-//!   |           +-> (raw, without a model, or fitted) --+----------------------> Script
-//!   |  preview  +-> ImageManip (NV12) -+-> VideoEncoder -----------------------> Script
-//!   |  video    +----------------------+
-//!   +-- control ---------------------------------------------------------------- Script
+//! with a model   camera.preview [-> ImageManip: the model's size] -> DetectionNetwork -> Script.detections
+//! raw            the network's passthrough -> Script.frame; camera.preview, without a network or where its input is fitted
+//! encoded        camera.video, or camera.preview -> ImageManip: NV12 -> VideoEncoder -> Script.frame
+//! always         SystemLogger -> Script.system; Script.control -> camera.inputControl
 //! ```
 
 use super::app::{App, Checked, Colour, Family, Fit, Model, Payload, Picture, Size, Video};
