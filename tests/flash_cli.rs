@@ -428,7 +428,7 @@ fn the_requests_of_info_and_network() {
     let application = |memory| Request::Application { memory };
     // In the order of 06_info.txt: whose last question about memories, for the usual one, is answered by these two.
     let expected = [memory(Memory::Flash), memory(Memory::Emmc), application(Memory::Flash), application(Memory::Emmc)];
-    assert_eq!(asked("info", &["--yes"]), [&greeting[..], &expected, &[get.clone()]].concat());
+    assert_eq!(asked("info", &["--yes"]), [&greeting[..], &expected, std::slice::from_ref(&get)].concat());
 
     // 20_config.txt: what is there is read, everything is written with what was changed, and read again.
     let set = |requests: &[Request]| {
@@ -444,7 +444,7 @@ fn the_requests_of_info_and_network() {
     let write = Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 };
     assert_eq!(requests, [&greeting[..], &[get.clone(), write, get.clone()]].concat());
     // As many bytes as the vendor's client writes for a camera without settings.
-    assert_eq!(asked("network", &["--yes", "show"]), [&greeting[..], &[get.clone()]].concat());
+    assert_eq!(asked("network", &["--yes", "show"]), [&greeting[..], std::slice::from_ref(&get)].concat());
     // Where it deletes everything (SET_BOOTLOADER_CONFIG with `clear`), the network's part goes and the rest stays.
     let requests = asked("network", &["--yes", "--force", "--no-wait", "clear"]);
     assert!(set(&requests) < total, "{requests:?}");

@@ -79,7 +79,7 @@ pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
                 }
             }
             SourceSpec::File(_) | SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => {
-                separate.push(uri.clone())
+                separate.push(uri.clone());
             }
         }
     }

@@ -69,11 +69,8 @@ impl Numbers {
         let left = left - damaged;
         counts.came += came;
         counts.damaged += damaged;
-        if run.steady {
-            counts.not_sent += left
-        } else {
-            counts.away += left
-        }
+        let side = if run.steady { &mut counts.not_sent } else { &mut counts.away };
+        *side += left;
         *run = Run { first: run.first, steady: run.steady, ..begins };
     }
 

@@ -50,8 +50,9 @@ impl Announced {
     pub(super) fn learn(&mut self, record: &Record, interpreter: &mut Interpreter, limits: &Limits) {
         match record {
             Record::Frame { seq, .. } => {
+                let before = self.seq.replace(*seq);
                 // The boxes of a frame of which the camera sends nothing else.
-                if self.seq.replace(*seq).is_some() {
+                if before.is_some() {
                     self.boxes.clear();
                 }
             }
