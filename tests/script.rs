@@ -58,7 +58,7 @@ fn it_is_python_3_9() {
     let parse = "import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 9))";
     python(parse, &text(&app())).expect("it is");
     let newer = "match 1:\n  case 1: pass\n";
-    assert!(python(parse, newer).expect_err("3.10").contains("Pattern matching is only supported in Python 3.10"));
+    assert!(python(parse, newer).expect_err("3.10").contains("SyntaxError"));
     // What the grammar does not tell: modules, functions and arguments that came later.
     let Some(mut vermin) = peers::program("vermin") else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -492,7 +492,7 @@ fn a_host_can_set_what_it_gets() {
     };
     assert_eq!(client.ask("@K pause=on"), "pause=on");
     assert_eq!(of(&mut client, 5).len(), 0);
-    assert_eq!(client.ask("@K still"), "still=");
+    assert_eq!(client.ask("@K still"), "still");
     assert_eq!(of(&mut client, 5).len(), 1);
     assert_eq!(client.ask("@K pause=off"), "pause=off");
     assert_eq!(client.ask("@K stream=picture"), "stream=picture");

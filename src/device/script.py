@@ -32,7 +32,8 @@ LINE = 32        # bytes of a record and of a header
 
 def plain(text):
     """Only what fits into a record: the official host ends when it reads something else."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
+    fits = text.isascii() and text.isprintable()
+    return text if fits else "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 def record(text):
@@ -116,13 +117,12 @@ class Frame:
             edges = (a * box.xmin + b, c * box.ymin + d, a * box.xmax + b, c * box.ymax + d)
             if all(map(math.isfinite, edges + (box.confidence,))):
                 self.boxes.append((box.label, box.confidence) + edges)
-
-    def text(self):
-        return "|".join("%d;%.1f;%.4f;%.4f;%.4f;%.4f" % ((label, 100 * confidence) + tuple(edges))
-                        for label, confidence, *edges in self.boxes).encode("ascii")
+        texts = ["%d;%.1f;%.4f;%.4f;%.4f;%.4f" % ((label, 100 * confidence) + tuple(edges))
+                 for label, confidence, *edges in self.boxes] if RAW else ()
+        self.text = "|".join(texts).encode("ascii")
 
     def lines(self):
-        """The same as records: per mille, and ten-thousandths of the picture's sides."""
+        """The boxes as records: per mille, and ten-thousandths of the picture's sides."""
         for label, confidence, *edges in self.boxes:
             edges = [min(9999, max(0, int(10000 * edge + 0.5))) for edge in edges]
             line = "@B %d %d %04d %04d %04d %04d" % tuple([label, int(1000 * confidence + 0.5)] + edges)
@@ -262,13 +262,13 @@ class Client:
     def serve(self):
         try:
             self.socket.setblocking(False)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            ask(lambda: self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1))
             self.write(hello())
             beat = time.monotonic()
             while True:
                 with self.news:
                     if not self.waiting:
-                        self.news.wait(0.1)
+                        self.news.wait(0.05)
                 self.listen()
                 lines, now = [record("@N " + note) for note in self.notes], time.monotonic()
                 self.notes.clear()
@@ -311,7 +311,7 @@ class Client:
         if boxes and (self.stream == "boxes" or not RAW):
             lines.extend(frame.lines())
         if self.stream != "boxes":
-            lines.append(header(frame.micros, len(frame.data), frame.text() if boxes and RAW else b""))
+            lines.append(header(frame.micros, len(frame.data), frame.text if boxes else b""))
             self.picture = memoryview(frame.data), frame.message
         return b"".join(lines)
 
@@ -372,7 +372,7 @@ class Client:
         # Everything is looked at before anything is done.
         for act in [self.order(key, value) for key, value in words.items()]:
             act()
-        return " ".join("%s=%s" % (key, value.strip()) for key, value in words.items())
+        return " ".join(key + "=" + value.strip() if value else key for key, value in words.items())
 
     def order(self, key, value):
         """What is to be done, if it can be understood."""
@@ -429,7 +429,7 @@ def accept():
     """The camera as a server."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ask(lambda: server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
         server.bind(("0.0.0.0", APP["port"]))
         server.listen(CLIENTS)
         node.warn("listening at port %d" % APP["port"])
