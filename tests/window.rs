@@ -292,6 +292,23 @@ fn one_camera_its_boxes_and_the_help() {
     assert!(summary.contains("frames") && summary.contains("shown"), "{summary}");
 }
 
+/// One command and no camera: built, flashed, booted, and these are the pictures of the Script that was flashed.
+#[test]
+fn from_nothing_to_pictures() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny.blob");
+    let arguments = ["sim:", "--model", model, "--then", "view"].map(str::to_owned);
+    let Some(bench) = Bench::run("flash", &arguments) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+    bench.key("i");
+    bench.key("i");
+    let (still, said) = bench.paused_and_saved(1);
+    boxes_are_right(&still, &said[0], "sim:?fps=30", (0, 0)).expect("boxes");
+    bench.key("q");
+    let (status, summary) = bench.end();
+    assert!(status.success(), "{status}: {summary}");
+    assert!(summary.contains("written to the flash memory, read back, every byte is right"), "{summary}");
+}
+
 #[test]
 fn four_cameras_and_one_of_them_alone() {
     let uris: Vec<_> = (1..=4).map(|seed| format!("sim:?fps=8&seed={seed}")).collect();
