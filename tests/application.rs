@@ -106,7 +106,12 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
         "{names:?}"
     );
     let script = package["application"]["scripts"][0]["text"].as_str().expect("a text");
-    assert!(script.starts_with("APP = {\"name\": \"door\"") && script.contains("\"person\", \"bicycle\""), "{script}");
+    assert!(
+        script.starts_with("APP = {\"name\": \"door\"")
+            && script.contains("\"person\"")
+            && script.contains("\"bicycle\""),
+        "{script}"
+    );
 
     // The same again is the same, byte for byte, and takes its place.
     assert_eq!(build(&["--fps", "12.5"]).0["sha256"], built["sha256"]);
@@ -115,6 +120,27 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
     assert_eq!(plain["app_name"], "door oaktap/1 640x352 JPEG 20 - 192.168.1.10:5000");
     let files = std::fs::read_dir(&bench.0).expect("a folder").map(|file| file.expect("a file").file_name());
     assert!(files.filter(|name| Path::new(name).extension().is_some_and(|end| end == "partial")).count() == 0);
+}
+
+/// What people copy from there has to work as it stands.
+#[test]
+fn the_file_of_the_readme_is_one() {
+    let readme = include_str!("../README.md");
+    let (_, after) = readme.split_once("```toml\n").expect("a file");
+    let (text, _) = after.split_once("```").expect("its end");
+    let bench = Bench::new();
+    let config = bench.file("oaktap.toml", text);
+    let named = |what: &str| {
+        let line = text.lines().find(|line| line.starts_with(what)).expect(what);
+        bench.0.path().join(line.split('"').nth(1).expect("a name"))
+    };
+    std::fs::copy(TINY, named("blob")).expect("the folder can be written to");
+    std::fs::rename(bench.module(KNOWN[0].commit), named("firmware")).expect("the folder can be written to");
+    let path = bench.0.path().join("app.dap");
+    let (code, out, said) = run(&["build", "--config", &config, "-o", path.to_str().expect("UTF-8")]);
+    assert_eq!(code, 0, "{said}");
+    let crc = crc32fast::hash(b"person\nbicycle");
+    assert!(out.contains(&format!("door oaktap/1 3840x2160 H264 20 {crc:08x} :5000")), "{out}");
 }
 
 #[test]
