@@ -600,3 +600,49 @@ fn as_a_client_it_comes_again_and_again() {
     camera.pair(50);
     assert_eq!(number(&client.next().expect("a frame")), 50);
 }
+
+#[test]
+fn the_queues_are_those_of_a_camera() {
+    // The vendor's own program, with the queues that it has by default.
+    let Some(program) = seed_document::program("Final Script node code will look like this") else { return };
+    let inputs = json!({"frame_in": {"blocking": true, "size": 8}, "detection_in": {"blocking": true, "size": 8}});
+    let mut camera = Setup::new(App { size: Size::new(640, 352), ..app() }).run(&program, &inputs);
+    let pair = |camera: &mut Camera, seq: u64| {
+        let payload = pixels(Size::new(640, 352), seq);
+        let (mut boxes, mut picture) = (found(seq, &boxes(seq)), camera.picture(seq, time_of(seq), &payload));
+        (boxes["to"], picture["to"]) = ("detection_in".into(), "frame_in".into());
+        camera.deliver(&[boxes, picture], &[&payload]);
+    };
+    // Nobody is there yet. Nine are kept: eight wait, and one is in the hands of the network that has to wait (wire.md 2.5).
+    (1..=30).for_each(|seq| pair(&mut camera, seq));
+    camera.buffers();
+    let mut client = camera.client();
+    let number = |client: &mut Client| {
+        let frame = client.next().expect("a frame");
+        let seq = u64::from_be_bytes(*frame.payload().first_chunk().expect("pixels"));
+        assert_eq!(frame.detections.len(), boxes(seq).len(), "the boxes of {seq}");
+        seq
+    };
+    (1..=9).for_each(|seq| assert_eq!(number(&mut client), seq));
+    pair(&mut camera, 31);
+    assert_eq!(number(&mut client), 31);
+}
+
+#[test]
+fn messages_have_the_names_of_the_vendors() {
+    let Some(mut vendor) = peers::vendor() else { return };
+    let check = r#"
+import depthai, runpy, sys
+ours = runpy.run_path(sys.argv[1])
+wrong = [name for name in ours["CONTROLS"] if not hasattr(depthai.CameraControl, name)]
+for kind in ("ImgFrame", "ImgDetections", "SystemInformation"):
+    names = [name for name in dir(ours[kind]) if not name.startswith("_")]
+    wrong += [kind + "." + name for name in names if not hasattr(getattr(depthai, kind), name)]
+for name in ("AutoFocusMode", "AutoWhiteBalanceMode"):
+    values = vars(getattr(ours["CameraControl"], name))
+    wrong += [name + "." + value for value in values if not hasattr(getattr(depthai.CameraControl, name), value)]
+print(wrong)
+"#;
+    let said = peers::output(vendor.args(["-c", check]).arg(nodes()));
+    assert_eq!(said.lines().last(), Some("[]"), "{said}");
+}

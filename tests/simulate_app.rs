@@ -169,6 +169,8 @@ fn what_cannot_be_run_says_why() {
     for (more, says) in [
         (&[broken, "--count", "2"][..], "--app is one camera"),
         (&[broken, "--frames", "2"], "--app knows no --frames"),
+        (&[broken, "--fault", "cut:0.1"], "--fault has no effect on "),
+        (&[broken, "--fps", "5"], "--fps has no effect on "),
     ] {
         let (code, _, err) = simulate(more);
         assert!(code == 2 && err.contains(says), "{more:?}: {err}");

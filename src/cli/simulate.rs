@@ -96,6 +96,21 @@ impl SceneArgs {
         Ok(config)
     }
 
+    /// What was given although a program that runs sends the stream in its own way; `pictures` says whether it knows
+    /// which ones it wants.
+    fn in_vain(&self, pictures: bool) -> Option<&'static str> {
+        let given = [
+            (self.dialect.is_some(), "--dialect"),
+            (self.records, "--records"),
+            (!self.fault.is_empty(), "--fault"),
+            (self.nodelay, "--nodelay"),
+            (pictures && self.size.is_some(), "--size"),
+            (pictures && self.fps.is_some(), "--fps"),
+            (pictures && self.format.is_some(), "--format"),
+        ];
+        given.into_iter().find_map(|(given, option)| given.then_some(option))
+    }
+
     /// What was given, in the text form. A folder may have any name, so that is not in it.
     fn text(&self) -> String {
         let given = [

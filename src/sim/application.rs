@@ -133,6 +133,12 @@ impl Program {
         self.parameters.is_some()
     }
 
+    /// Whether it says itself which pictures it sends, and how many a second.
+    #[must_use]
+    pub const fn tells_pictures(&self) -> bool {
+        self.parameters.is_some() || self.contract.is_some()
+    }
+
     /// What it shows: what the application says, and of the rest what `config` does.
     fn scene(&self, config: &SimConfig) -> SimConfig {
         let mut scene = config.clone();

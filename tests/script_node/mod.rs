@@ -47,7 +47,7 @@ impl Setup {
 
     pub(crate) fn start(self) -> Camera {
         let mut text = script::text(&self.app.check(self.input).expect("it can be built"));
-        for (old, new) in self.with {
+        for (old, new) in &self.with {
             assert_eq!(text.matches(old).count(), 1, "{old}");
             text = text.replace(old, new);
         }
@@ -55,6 +55,11 @@ impl Setup {
             .into_iter()
             .map(|input| (input.name.into(), json!({"blocking": input.blocking, "size": input.queue_size})))
             .collect();
+        self.run(&text, &inputs.into())
+    }
+
+    /// Runs this text, with these inputs.
+    pub(crate) fn run(self, text: &str, inputs: &Value) -> Camera {
         let mut process = Command::new("python3")
             .args(["-I", "-u"])
             .arg(nodes())

@@ -39,6 +39,10 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, path: &Path) -> anyhow::Result
     let bytes = std::fs::read(path).with_context(at)?;
     let program =
         Package::parse(bytes).map_err(Into::into).and_then(|package| Program::of(&package)).with_context(at)?;
+    if let Some(option) = args.scene.in_vain(program.tells_pictures()) {
+        let text = format!("{option} has no effect on {}: its own program sends the stream", path.display());
+        return Err(present::Usage(text).into());
+    }
     ctx.stop.on_signals()?;
     let port = (args.listen.port() != oaktap::source::DEFAULT_PORT).then_some(args.listen.port());
     let id = args.bootloader.id.as_deref().unwrap_or("14442C10D13EABCE00");

@@ -78,7 +78,7 @@ impl Program {
         config: &SimConfig,
     ) -> Result<Running, ProgramError> {
         let reel = Reel::new(&self.scene(config))?;
-        let mut child = Command::new("python3")
+        let mut child = Command::new(if cfg!(windows) { "python" } else { "python3" })
             // Nothing of the user's surroundings gets in.
             .args(["-I", "-u", "-c", NODES])
             .stdin(Stdio::piped())
@@ -93,7 +93,8 @@ impl Program {
         let Some((mut stdin, stdout)) = pipes else {
             return Err(ProgramError::Start(io::ErrorKind::BrokenPipe.into()));
         };
-        self.introduce(&mut stdin, ip, port, id).map_err(ProgramError::Start)?;
+        let piece = config.faults.fragment.map_or(0, usize::from);
+        self.introduce(&mut stdin, (ip, port), id, piece).map_err(ProgramError::Start)?;
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let state = Arc::clone(&running.state);
         thread("sim-script").spawn(move || listen(stdout, &state)).map_err(ProgramError::Start)?;
@@ -105,7 +106,13 @@ impl Program {
         Ok(running)
     }
 
-    fn introduce(&self, to: &mut ChildStdin, ip: Ipv4Addr, port: Option<u16>, id: &str) -> io::Result<()> {
+    fn introduce(
+        &self,
+        to: &mut ChildStdin,
+        (ip, port): (Ipv4Addr, Option<u16>),
+        id: &str,
+        piece: usize,
+    ) -> io::Result<()> {
         let queue = |input: &super::Input| json!({"blocking": input.blocking, "size": input.size});
         let inputs: serde_json::Map<_, _> =
             self.inputs.iter().map(|input| (input.name.clone(), queue(input))).collect();
@@ -115,7 +122,7 @@ impl Program {
             None => (None, self.text.as_str()),
         };
         let start = json!({
-            "inputs": inputs, "outputs": self.outputs, "device_id": id, "ip": ip, "port": port, "piece": 0, "clock": false,
+            "inputs": inputs, "outputs": self.outputs, "device_id": id, "ip": ip, "port": port, "piece": piece, "clock": false,
             "parameters": parameters.as_ref().map(String::len), "program": text.len(),
         });
         to.write_all(format!("{start}\n{}{text}", parameters.unwrap_or_default()).as_bytes())
