@@ -36,6 +36,10 @@ impl Camera {
         })
     }
 
+    fn that_sends_and_leaves(bytes: Vec<u8>) -> Self {
+        Self::start(move |mut client| client.write_all(&bytes).expect("a client"))
+    }
+
     fn end(self) {
         self.thread.join().expect("it does not fail");
     }
@@ -223,4 +227,14 @@ fn a_camera_that_does_not_understand_is_told_nothing() {
         let (code, _, err) = run(&["control", "192.0.2.1", order]);
         assert!(code == 2 && err.contains(told), "{code} {err}");
     }
+}
+
+#[test]
+fn a_camera_that_serves_others_says_so() {
+    let camera = Camera::that_sends_and_leaves(lines(&["@N busy: 3 clients are served"]));
+    let (code, _, err) = run(&["detections", &camera.uri, "--duration", "1s"]);
+    camera.end();
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("lost: the camera closed the connection and said \"busy: 3 clients are served\""), "{err}");
+    assert!(err.contains("help: the camera serves three clients at a time"), "{err}");
 }

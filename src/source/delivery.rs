@@ -25,6 +25,8 @@ pub(super) struct Delivery {
     expected: Expected,
     /// They are another application's: nothing more is to be received.
     wrong: Option<SourceErrorKind>,
+    /// What the camera has answered or explained last on this connection.
+    note: Option<String>,
     /// We end the connection: what is cut short now is no loss.
     leaving: bool,
 }
@@ -51,14 +53,20 @@ impl Delivery {
         expected: Option<Contract>,
     ) -> Self {
         let expected = Expected::new(expected);
-        Self { name, source, outlets, ledger, provisional: None, expected, wrong: None, leaving: false }
+        Self { name, source, outlets, ledger, provisional: None, expected, wrong: None, note: None, leaving: false }
     }
 
     /// What was provisional on the connection before is nobody's any more.
     pub(super) fn restart(&mut self) {
         self.provisional = None;
         self.expected.restart();
+        self.note = None;
         self.leaving = false;
+    }
+
+    /// Why the camera has closed the connection, as far as that is known.
+    pub(super) fn closed(&mut self) -> SourceErrorKind {
+        self.note.take().map_or(SourceErrorKind::Closed, |said| SourceErrorKind::SentAway { said })
     }
 
     /// Why nothing more is to be received, if it is so.
@@ -147,7 +155,10 @@ impl Delivery {
                     self.incident(decoder.arrived(), What::Skipped(skipped));
                 }
             }
-            Event::Record(Record::Note(text)) => tracing::warn!(camera = %self.name, "the camera says: {text}"),
+            Event::Record(Record::Note(text)) => {
+                tracing::info!(camera = %self.name, "the camera says: {text}");
+                self.note = Some(text);
+            }
             Event::Record(record) => tracing::trace!(camera = %self.name, ?record, "record"),
         }
         Some(delivered)

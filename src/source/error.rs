@@ -60,6 +60,12 @@ pub enum SourceErrorKind {
     /// The camera closed the connection.
     #[error("the camera closed the connection")]
     Closed,
+    /// The camera closed the connection, and said why.
+    #[error("the camera closed the connection and said \"{said}\"")]
+    SentAway {
+        /// Its words (`@N`).
+        said: String,
+    },
     /// Nothing came for too long.
     #[error("nothing came for {:.1} s", .0.as_secs_f32())]
     Idle(Duration),
@@ -168,6 +174,7 @@ impl SourceError {
             | SourceErrorKind::ConnectTimeout(_)
             | SourceErrorKind::Read(_)
             | SourceErrorKind::Closed
+            | SourceErrorKind::SentAway { .. }
             | SourceErrorKind::Anew
             | SourceErrorKind::Idle(_)
             | SourceErrorKind::Resync { .. }
@@ -194,6 +201,7 @@ impl SourceError {
             SourceErrorKind::Closed if self.conn.frames == 0 => {
                 Some("the program on the camera ended at once: power-cycle the camera")
             }
+            SourceErrorKind::SentAway { .. } => Some("the camera serves three clients at a time: close one of them"),
             SourceErrorKind::Idle(_) => {
                 Some("if it stays so, another client may hold the camera: power-cycle it or wait")
             }

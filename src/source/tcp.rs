@@ -197,6 +197,7 @@ impl Receiving<'_> {
         let mut turn = 0;
         loop {
             match stream.try_read(self.decoder.space()) {
+                Ok(0) if self.frames == 0 => return Err(self.connection.delivery.closed()),
                 Ok(0) => return Err(SourceErrorKind::Closed),
                 Ok(n) => {
                     looked = false;

@@ -87,3 +87,27 @@ impl Announced {
         read
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{BBox, DeviceTime};
+
+    #[test]
+    fn boxes_of_a_frame_that_is_not_sent_are_no_other_ones() {
+        let seen = |label| Record::Box(Detection { label, confidence: 0.5, bbox: BBox::default() });
+        let number = |seq| Record::Frame { seq, device_time: DeviceTime(0) };
+        let (mut announced, mut interpreter) = (Announced::default(), Interpreter::default());
+        let mut labels = |records: &[Record]| {
+            let limits = Limits::default();
+            records.iter().for_each(|record| announced.learn(record, &mut interpreter, &limits));
+            let mut frame = Frame::default();
+            announced.join(&mut frame, &limits).expect("there is no text");
+            frame.detections.iter().map(|found| found.label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[number(1), seen(1), seen(2), number(2), seen(3)]), [3], "only boxes are sent of frame 1");
+        // Before or behind the number of their frame.
+        assert_eq!(labels(&[seen(4), number(3)]), [4]);
+        assert_eq!(labels(&[number(4), seen(5)]), [5]);
+    }
+}

@@ -70,6 +70,7 @@ pub enum Record {
     Checksum(u32, u32),
     Dimensions(u8, u8),
     Foreign(u32),
+    Labels(u32, u8),
 }
 
 /// What was put in, for the streams that nothing happened to.
@@ -209,6 +210,7 @@ impl Record {
             Self::Health(celsius, load) => format!("@T t={celsius}.5 css={load} mss=13"),
             Self::Checksum(seq, crc) => format!("@E {seq} {crc:08x}"),
             Self::Dimensions(width, height) => format!("@D {width} {height} BGR888p"),
+            Self::Labels(crc, count) => format!("@C {crc:08x} {count}"),
             Self::Foreign(n) => format!("TEMPERATURE {n} mK"),
         };
         into.extend(format!("{line:<32}").bytes());
