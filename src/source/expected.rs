@@ -77,22 +77,24 @@ fn sent_otherwise((width, height): (u32, u32), format: &str, frame: &Frame) -> O
         _ => None,
     };
     let bytes = frame.payload().len();
-    let found = match frame.kind {
+    // Only when there is something to tell: this is asked of every frame.
+    let found = || match frame.kind {
         PayloadKind::Raw => format!("{bytes} bytes of raw pixels"),
         kind => format!("{kind:?} of {bytes} bytes"),
     };
     if let Some(kind) = encoded {
         let other = frame.geometry.is_some_and(|found| (found.width, found.height) != (width, height));
-        let size = frame.geometry.map(|Geometry { width, height, .. }| format!(", {width}x{height}"));
         return (frame.kind != kind || other).then(|| {
-            format!("expected {format} of {width}x{height} pixels, found {found}{}", size.unwrap_or_default())
+            let size = frame.geometry.map(|Geometry { width, height, .. }| format!(", {width}x{height}"));
+            let (found, size) = (found(), size.unwrap_or_default());
+            format!("expected {format} of {width}x{height} pixels, found {found}{size}")
         });
     }
     let format: PixelFormat = format.parse().ok()?;
     let whole = Geometry::tight(format, width, height).ok()?.byte_len()?;
     let padded = |found: Geometry| (found.width, found.height) == (width, height) && found.is_padded() && bytes > whole;
     let same = bytes == whole || frame.geometry.is_some_and(padded);
-    (!same).then(|| format!("expected {width}x{height} {format}, which are {whole} bytes; found {found}"))
+    (!same).then(|| format!("expected {width}x{height} {format}, which are {whole} bytes; found {}", found()))
 }
 
 #[cfg(test)]

@@ -178,18 +178,31 @@ fn the_summary_is_json_with_everything_in_it() {
 #[derive(Clone, Debug)]
 enum Happens {
     Connect,
-    Frame { device_us: i64, arrival_ns: u64, stale: bool, bytes: u32 },
+    Frame { device_us: i64, arrival_ns: u64, stale: bool, bytes: u32, number: Option<u64> },
+    Tell { number: u64 },
+    Unrecorded { frames: u64, torn: bool },
+    Seek,
     Decide { intact: bool },
     Lose,
     Skip { at: u64, len: u32 },
     End { by_us: bool },
 }
 
+/// Mostly near to each other, as a camera's are.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => 0..200_u64, 1 => any::<u64>()]
+}
+
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         1 => Just(Happens::Connect),
-        8 => (any::<i64>(), any::<u64>(), any::<bool>(), any::<u32>())
-            .prop_map(|(device_us, arrival_ns, stale, bytes)| Happens::Frame { device_us, arrival_ns, stale, bytes }),
+        8 => (any::<i64>(), any::<u64>(), any::<bool>(), any::<u32>(), prop::option::of(number()))
+            .prop_map(|(device_us, arrival_ns, stale, bytes, number)| {
+                Happens::Frame { device_us, arrival_ns, stale, bytes, number }
+            }),
+        8 => number().prop_map(|number| Happens::Tell { number }),
+        1 => (any::<u64>(), any::<bool>()).prop_map(|(frames, torn)| Happens::Unrecorded { frames, torn }),
+        1 => Just(Happens::Seek),
         8 => any::<bool>().prop_map(|intact| Happens::Decide { intact }),
         2 => Just(Happens::Lose),
         2 => (any::<u32>(), any::<u32>()).prop_map(|(at, len)| Happens::Skip { at: at.into(), len }),
@@ -214,13 +227,15 @@ proptest! {
             match what {
                 Happens::Connect => { stats.attempt(); stats.connected(); }
                 // The decoder decides about one frame before it tells the next.
-                Happens::Frame { device_us, arrival_ns, stale, bytes: len } if provisional.is_none() => {
+                Happens::Frame { device_us, arrival_ns, stale, bytes: len, number } if provisional.is_none() => {
                     books.received += u64::from(len);
                     books.pending += u64::from(len);
                     bytes += u64::from(len);
                     frames += 1;
                     stats.books(books);
-                    stats.event(&frame_at(device_us, arrival_ns, stale));
+                    let Event::Frame(mut frame) = frame_at(device_us, arrival_ns, stale) else { unreachable!() };
+                    Arc::get_mut(&mut frame).expect("nobody else has it").camera_seq = number;
+                    stats.event(&Event::Frame(frame));
                     provisional = Some(u64::from(len));
                 }
                 Happens::Decide { intact } => if let Some(len) = provisional.take() {
@@ -234,6 +249,11 @@ proptest! {
                     }
                     stats.books(books);
                 },
+                Happens::Tell { number } => {
+                    stats.event(&Event::Record(Record::Frame { seq: number, device_time: DeviceTime(0) }));
+                }
+                Happens::Unrecorded { frames, torn } => stats.unrecorded(frames, torn),
+                Happens::Seek => stats.sought(),
                 Happens::Lose => stats.event(&Event::Lost(CUT)),
                 Happens::Skip { at, len } => stats.event(&skipped(at, len.into(), SkipReason::NotAHeader)),
                 Happens::End { by_us } => {
@@ -251,6 +271,12 @@ proptest! {
             prop_assert_eq!(stats.frames.received, frames);
             prop_assert_eq!(stats.bytes().received, bytes);
             prop_assert!(stats.frames.stale <= stats.frames.received);
+            let counts = stats.numbers().unwrap_or_default();
+            prop_assert_eq!(
+                u128::from(stats.frames.missing),
+                u128::from(stats.frames.estimated) + u128::from(counts.not_sent) + u128::from(counts.damaged),
+                "{:?}", stats
+            );
             prop_assert!(stats.rates().fps_arrival.is_finite() && stats.rates().jitter_us.is_finite());
         }
         prop_assert!(stats.summary("any").balances);
