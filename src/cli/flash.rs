@@ -178,7 +178,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let (count, of) = (failed.len(), task.cameras.len());
     if count == 0 {
         return match args.then {
-            Some(Then::View) => view::run(ctx, &ViewArgs::of(&streams)),
+            Some(Then::View) => view::run(ctx, &ViewArgs::of(&streams, task.contract.as_ref())),
             None => Ok(Outcome::Done),
         };
     }

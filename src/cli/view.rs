@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches as _};
+use oaktap::device::contract::Contract;
 use oaktap::frame::Pool;
 use oaktap::hub::{Policy, lane};
 use oaktap::net::clock::received_now;
@@ -48,12 +49,13 @@ pub(crate) struct ViewArgs {
 }
 
 impl ViewArgs {
-    /// These sources, and everything else as it is by default.
-    pub(crate) fn of(sources: &[SourceSpec]) -> Self {
+    /// These sources, which should have this application, and everything else as it is by default.
+    pub(crate) fn of(sources: &[SourceSpec], expect: Option<&Contract>) -> Self {
         let words = std::iter::once("view".to_owned()).chain(sources.iter().map(ToString::to_string));
+        let words = words.chain(expect.map(|contract| format!("--expect={contract}")));
         let matches = Self::augment_args(clap::Command::new("view")).try_get_matches_from(words);
         let args = matches.and_then(|matches| Self::from_arg_matches(&matches));
-        args.expect("a source reads back from its text, and everything else has a default")
+        args.expect("sources and contracts read back from their texts, and everything else has a default")
     }
 }
 
