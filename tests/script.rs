@@ -527,7 +527,7 @@ fn a_video_begins_with_a_key_frame() {
         let mut camera = Setup::new(app).start();
         let mut early = camera.client();
         let show = |camera: &mut Camera, seq: u64| {
-            let payload = unit(if seq % 4 == 0 { key } else { other }, seq);
+            let payload = unit(if seq.is_multiple_of(4) { key } else { other }, seq);
             let messages = [found(seq, &boxes(seq)), camera.picture(seq, time_of(seq), &payload)];
             camera.deliver(&messages, &[&payload]);
             payload
