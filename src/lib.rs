@@ -6,6 +6,7 @@
 //!                                                  +-> view: convert > overlay -> window, snapshot
 //!
 //! camera <--datagrams--> discovery                         which cameras are there, and what they do
+//! application --> device: pipeline, Script, firmware --> flash::package
 //! camera <--bytes--> xlink <--packets--> bootloader <--calls--> flash: plan, write, read back, boot
 //! ```
 //!
