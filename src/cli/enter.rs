@@ -232,6 +232,13 @@ pub(crate) struct Running {
     first_frame: Option<FirstFrame>,
 }
 
+impl Running {
+    /// Where its stream came from.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.first_frame.as_ref().map(|frame| frame.address)
+    }
+}
+
 /// An error of a camera; a refusal has an exit code of its own.
 pub(crate) fn camera_error(error: ClientError) -> anyhow::Error {
     if error.is_refusal() { Refused(error.to_string()).into() } else { error.into() }

@@ -1,5 +1,6 @@
 //! `oaktap flash`: an application into cameras, and the proof that it runs.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -221,7 +222,7 @@ async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Resul
     let (target, plan, flashed) = entered.talk(work).await?.map_err(flash_error)?;
     let Some(flashed) = flashed else {
         let document = Document::Plan { command: "flash", camera: entered.camera.id.clone(), plan };
-        return Ok((document, stream(args, contract.as_ref(), &entered)));
+        return Ok((document, stream(args, contract.as_ref(), entered.address().ip())));
     };
     let running = prove(&entered, args.waiting, &flashed, contract.as_ref()).await?;
     let finished = SystemTime::now();
@@ -237,18 +238,20 @@ async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Resul
         read_back: true,
         running,
     };
-    let document = Document::Receipt { command: "flash", receipt: Box::new(receipt) };
-    Ok((document, stream(args, contract.as_ref(), &entered)))
+    // Its address may be another one than that of its bootloader.
+    let seen = receipt.running.as_ref().and_then(Running::address);
+    let stream = stream(args, contract.as_ref(), seen.unwrap_or(entered.address()).ip());
+    Ok((Document::Receipt { command: "flash", receipt: Box::new(receipt) }, stream))
 }
 
-/// Where the stream is to be had.
-fn stream(args: &FlashArgs, contract: Option<&Contract>, entered: &Entered) -> SourceSpec {
+/// Where the stream of the camera at this address is to be had.
+fn stream(args: &FlashArgs, contract: Option<&Contract>, camera: IpAddr) -> SourceSpec {
     match contract.and_then(|contract| contract.meeting) {
         Some(Meeting { host: Some(host), port }) => SourceSpec::Listen { host: host.to_string(), port },
         meeting => {
             let told = meeting.map_or(DEFAULT_PORT, |meeting| meeting.port);
             let port = args.waiting.stream_port.unwrap_or(told);
-            SourceSpec::Tcp { host: entered.address().ip().to_string(), port }
+            SourceSpec::Tcp { host: camera.to_string(), port }
         }
     }
 }
