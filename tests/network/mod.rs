@@ -35,6 +35,13 @@ impl Network {
                 eprintln!("skipped: no network namespace can be made here: {}", why.trim_end());
                 return None;
             }
+            // In a root that is no mount, such as that of a plain chroot, there can be one and nobody gets in.
+            let Output { status, stderr, .. } = shell(&network.inside(part, "true"));
+            if !status.success() {
+                let why = String::from_utf8_lossy(&stderr);
+                eprintln!("skipped: no program gets into a network namespace here: {}", why.trim_end());
+                return None;
+            }
             network.within(part, "ip link set dev lo up");
         }
         Some(network)
