@@ -5,8 +5,7 @@
 //! ("user") is booted by the first if its checksum is right, and can be replaced without that danger (bootloader.md 3.3).
 
 use super::job::{Phase, during};
-use super::package::djb2;
-use super::plan::MYRIAD;
+use super::package::{MYRIAD_X, djb2};
 use super::{FlashError, read_back};
 use crate::bootloader::config::UserBootloader;
 use crate::bootloader::{Caller, ClientError, Data, Greeting, Memory, Request, SettingsError, Storage, Version, map};
@@ -65,7 +64,7 @@ impl BootloaderImage {
     /// They do not.
     pub fn new(bytes: Vec<u8>) -> Result<Self, ImageError> {
         let room = map::USER_BOOTLOADER_SIZE as usize;
-        if !bytes.starts_with(&MYRIAD) {
+        if !bytes.starts_with(&MYRIAD_X) {
             let found = bytes[..bytes.len().min(4)].escape_ascii().to_string();
             return Err(ImageError::NoFirmware { found });
         }

@@ -6,13 +6,12 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::package::{
-    APP_NAME, ASSET_STORAGE, ASSETS, Compression, FIRMWARE, FIRMWARE_VERSION, PIPELINE, PackageError, Section, Table,
+    APP_NAME, ASSET_STORAGE, ASSETS, Compression, FIRMWARE, FIRMWARE_VERSION, MYRIAD_X, PIPELINE, PackageError,
+    Section, Table,
 };
 use crate::device::contract::Contract;
 use crate::device::schema::{Asset, Link, Pipeline, Port, SchemaError, Script, assets};
 
-/// What a Myriad X boots begins with it, and so do RVC2 cameras' firmwares (bootloader.md 5).
-pub const MYRIAD_X: [u8; 4] = *b"MA2x";
 /// What decompresses to more is no firmware: the cameras have 512 MB of memory for everything.
 const MOST_FIRMWARE: u64 = 512 << 20;
 

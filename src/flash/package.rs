@@ -27,6 +27,8 @@ pub use table::{Compression, Section, Table};
 
 /// Bytes of the table in front (bootloader.md 5).
 pub const TABLE_BYTES: usize = 512;
+/// What a Myriad X boots begins with it: firmware and bootloaders of RVC2 cameras (bootloader.md 5).
+pub const MYRIAD_X: [u8; 4] = *b"MA2x";
 /// Entries that the table has room for (bootloader.md 5).
 pub const MAX_SECTIONS: usize = 17;
 /// The section that is booted.

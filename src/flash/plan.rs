@@ -4,12 +4,9 @@
 use std::fmt;
 
 use super::job::{FlashError, Phase, during};
-use super::package::Package;
+use super::package::{MYRIAD_X, Package};
 use super::target::Target;
 use crate::bootloader::{Caller, Memory, MemoryDetails, Version, map};
-
-/// What the processor of RVC2 cameras boots (bootloader.md 5).
-pub(super) const MYRIAD: [u8; 4] = *b"MA2x";
 
 /// What is to be written where, and that nothing speaks against it.
 #[derive(Clone, Debug)]
@@ -124,7 +121,7 @@ impl Plan {
             objections.push(Objection::Type { found: target.bootloader.kind });
         }
         let magic = package.firmware_magic();
-        if magic != Some(MYRIAD) {
+        if magic != Some(MYRIAD_X) {
             let found = magic.map_or("nothing".to_owned(), |magic| format!("\"{}\"", magic.escape_ascii()));
             objections.push(Objection::Platform { found });
         }

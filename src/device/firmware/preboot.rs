@@ -1,10 +1,8 @@
 //! What stands before the image in an application: what the camera's boards are to be like (bootloader.md 5).
 
 use crate::device::nop::Value;
-use crate::flash::package::djb2;
+use crate::flash::package::{MYRIAD_X, djb2};
 
-/// What images for a Myriad X begin with.
-const MAGIC: &[u8] = b"MA2x";
 /// Writes a number to a register; what follows is where, and the number.
 const WRITE: u8 = 0x9a;
 /// Registers of the watchdog, and what is written to them: unlocked, set to the longest time, unlocked, started.
@@ -19,7 +17,7 @@ const BOARD_MAGIC: u32 = 0x21ea_17e6;
 /// The header, for a board of which nothing was set.
 pub(super) fn header() -> Vec<u8> {
     let board = board().to_bytes();
-    let mut header = MAGIC.to_vec();
+    let mut header = MYRIAD_X.to_vec();
     for (register, number) in WATCHDOG {
         header.push(WRITE);
         header.extend(register.to_le_bytes());

@@ -7,10 +7,8 @@ use super::map::{self, BOOT_HEADER, BOOTLOADER, FlashMap, USER_BOOTLOADER_SIZE};
 use super::memory::{Memory, MemoryError};
 use super::settings::Settings;
 use crate::bootloader::{BootHeader, Memory as Which, Request, Version};
-use crate::flash::package::{TABLE_BYTES, Table, djb2};
+use crate::flash::package::{MYRIAD_X, TABLE_BYTES, Table, djb2};
 
-/// What every image for this processor starts with (bootloader.md 5). A bootloader that does not is never heard of again.
-const MAGIC: &[u8; 4] = b"MA2x";
 /// The processor's own header is unknown (bootloader.md 3.4: the host never writes it). This stands in for it, with the
 /// kind of boot behind it.
 const HEADER: &[u8; 4] = b"boot";
@@ -69,9 +67,9 @@ impl Board {
         let running = Running { version: factory, of_the_user: false };
         let (map, faults) = (map::of(config.kind), config.faults.clone());
         let mut board = Self { config, faults, map, running, nor, emmc, factory };
-        if board.nor.read(BOOTLOADER, MAGIC.len())? == [0xFF; MAGIC.len()] {
+        if board.nor.read(BOOTLOADER, MYRIAD_X.len())? == [0xFF; MYRIAD_X.len()] {
             // As it leaves the factory.
-            board.nor.write(BOOTLOADER, MAGIC)?;
+            board.nor.write(BOOTLOADER, &MYRIAD_X)?;
             board.write_header(BootHeader::Normal)?;
         }
         let package = match &board.config.application {
@@ -133,7 +131,7 @@ impl Board {
     pub(super) fn power_on(&mut self) -> bool {
         let header = self.nor.read(BOOT_HEADER, 5).unwrap_or_default();
         let whole = header.starts_with(HEADER) && header[4] != BootHeader::UsbRecovery as u8;
-        if !whole || self.nor.read(BOOTLOADER, MAGIC.len()).ok().as_deref() != Some(&MAGIC[..]) {
+        if !whole || self.nor.read(BOOTLOADER, MYRIAD_X.len()).ok().as_deref() != Some(&MYRIAD_X[..]) {
             return false;
         }
         self.running = Running { version: self.factory, of_the_user: false };
@@ -150,12 +148,12 @@ impl Board {
             return None;
         }
         let image = self.nor.read(at, usize::try_from(size).ok()?).ok()?;
-        (image.starts_with(MAGIC) && djb2(&image) == checksum).then_some(())
+        (image.starts_with(&MYRIAD_X) && djb2(&image) == checksum).then_some(())
     }
 
     /// An image is booted from memory: whether it starts.
     pub(super) fn boot_memory(&mut self, image: &[u8]) -> bool {
-        let starts = image.starts_with(MAGIC);
+        let starts = image.starts_with(&MYRIAD_X);
         if starts {
             self.running = Running { version: self.config.image, of_the_user: false };
         }
