@@ -19,7 +19,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{Checked, Rate};
+pub use check::{Checked, MOST_FPS, Rate};
 pub use error::AppError;
 pub use mapping::Mapping;
 

@@ -28,7 +28,7 @@ pub(crate) struct Serving {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread and those who end it share.
+/// What a thread and those who end it share.
 #[derive(Debug, Default)]
 pub(crate) struct Stopping {
     state: Mutex<State>,
@@ -64,6 +64,18 @@ impl Stopping {
             state = self.woken.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+
+    /// It is time to stop: waits end, and so does the connection that is served.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state();
+        state.stop = true;
+        if let Some(client) = &state.serving {
+            // It may have left already.
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        drop(state);
+        self.woken.notify_all();
+    }
 }
 
 impl Serving {
@@ -98,15 +110,7 @@ impl Serving {
     /// Ends its connection and its thread.
     pub(crate) fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        {
-            let mut state = self.stopping.state();
-            state.stop = true;
-            if let Some(client) = &state.serving {
-                // It may have left already.
-                let _ = client.shutdown(Shutdown::Both);
-            }
-        }
-        self.stopping.woken.notify_all();
+        self.stopping.stop();
         if !thread.is_finished() {
             // It may be waiting for a client: be one. If that fails, others are waiting, and it wakes for them.
             let _ = TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1));

@@ -13,15 +13,12 @@ use std::io;
 pub use running::Running;
 
 use super::config::{Coding, SimConfig, SimError};
+use crate::device::app::MOST_FPS;
 use crate::device::contract::Contract;
+use crate::device::nodes::Processor;
 use crate::device::schema::{self, Direction, Pipeline, SchemaError};
 use crate::device::script::Parameters;
 use crate::flash::package::{ASSET_STORAGE, ASSETS, PIPELINE, Package, PackageError};
-
-/// The processor that has the network (wire.md section 7, Script node facts): its number in the schema.
-const LEON_CSS: i64 = 0;
-/// No sensor is faster.
-const MOST_FPS: f64 = 240.0;
 
 /// What a node sends to the Script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +92,7 @@ impl Program {
         }
         let pipeline = Pipeline::parse(section(PIPELINE))?;
         let scripts = pipeline.scripts()?;
-        let script = scripts.iter().find(|script| script.processor == LEON_CSS).ok_or_else(|| {
+        let script = scripts.iter().find(|script| script.processor == Processor::LeonCss as i64).ok_or_else(|| {
             let names: Vec<_> = pipeline.names().into_values().collect();
             none(&names.join(", "))
         })?;
@@ -150,7 +147,7 @@ impl Program {
         } else if self.encoded && !scene.format.is_encoded() {
             scene.format = Coding::JPEG;
         }
-        if !(scene.fps > 0.0 && scene.fps <= MOST_FPS) {
+        if !(scene.fps > 0.0 && scene.fps <= f64::from(MOST_FPS)) {
             scene.fps = SimConfig::default().fps;
         }
         scene

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use oaktap::flash::package::Package;
 use oaktap::sim::Program;
+use oaktap::sim::bootloader::CameraConfig;
 use serde::Serialize;
 
 use super::{LOOK, SimulateArgs};
@@ -44,9 +45,8 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, path: &Path) -> anyhow::Result
         return Err(present::Usage(text).into());
     }
     ctx.stop.on_signals()?;
-    let port = (args.listen.port() != oaktap::source::DEFAULT_PORT).then_some(args.listen.port());
-    let id = args.bootloader.id.as_deref().unwrap_or("14442C10D13EABCE00");
-    let running = program.start(ip, port, id, &args.scene.config()?).with_context(at)?;
+    let id = args.bootloader.id.clone().unwrap_or_else(|| CameraConfig::default().id);
+    let running = program.start(ip, args.listen.port(), &id, &args.scene.config()?).with_context(at)?;
     let ended = |why: String| anyhow::anyhow!("{}: its program has ended: {why}", at());
     let mut address = None;
     let until = Instant::now() + LISTENS_WITHIN;

@@ -6,7 +6,7 @@ use crate::device::contract::{Contract, Meeting};
 /// Ports that the camera uses itself (bootloader.md 1 and 2).
 const TAKEN: [u16; 2] = [crate::discovery::PORT, crate::xlink::PORT];
 /// The rate of the fastest sensor mode that the vendor lists.
-const MOST_FPS: f32 = 240.0;
+pub const MOST_FPS: f32 = 240.0;
 /// So long that four records hold it (wire.md section 7).
 const LONGEST_LABEL: usize = 100;
 

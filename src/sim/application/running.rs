@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Kind, Program, ProgramError};
+use crate::net::serving::Stopping;
 use crate::sim::config::SimConfig;
 use crate::sim::reel::{Reel, Still};
+use crate::source::DEFAULT_PORT;
 
 /// Script nodes for Python, with the program's surroundings.
 const NODES: &str = include_str!("nodes.py");
@@ -33,6 +35,7 @@ impl fmt::Debug for Running {
 
 #[derive(Debug, Default)]
 struct State {
+    stopping: Stopping,
     told: Mutex<Told>,
     news: Condvar,
     frames: AtomicU64,
@@ -40,7 +43,6 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Told {
-    stop: bool,
     listening: Option<SocketAddr>,
     ended: Option<String>,
 }
@@ -50,33 +52,15 @@ impl State {
         // Plain values: they are whole whoever panicked.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Waits until that moment; `false` when it is time to stop.
-    fn wait_until(&self, moment: Instant) -> bool {
-        let mut told = self.told();
-        loop {
-            let left = moment.saturating_duration_since(Instant::now());
-            if told.stop || left.is_zero() {
-                return !told.stop;
-            }
-            told = self.news.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
 }
 
 impl Program {
-    /// Runs it as the camera `id` at this address. Where it listens everywhere it listens there: at `port`, or at the
-    /// one that it names itself.
+    /// Runs it as the camera `id` at this address. Where it listens everywhere it listens there: at the port that it
+    /// names itself, if `port` is the usual one, or else at `port`.
     ///
     /// # Errors
     /// There is no Python, or what the application shows cannot be simulated.
-    pub fn start(
-        &self,
-        ip: Ipv4Addr,
-        port: Option<u16>,
-        id: &str,
-        config: &SimConfig,
-    ) -> Result<Running, ProgramError> {
+    pub fn start(&self, ip: Ipv4Addr, port: u16, id: &str, config: &SimConfig) -> Result<Running, ProgramError> {
         let reel = Reel::new(&self.scene(config))?;
         let mut child = Command::new(if cfg!(windows) { "python" } else { "python3" })
             // Nothing of the user's surroundings gets in.
@@ -106,13 +90,8 @@ impl Program {
         Ok(running)
     }
 
-    fn introduce(
-        &self,
-        to: &mut ChildStdin,
-        (ip, port): (Ipv4Addr, Option<u16>),
-        id: &str,
-        piece: usize,
-    ) -> io::Result<()> {
+    fn introduce(&self, to: &mut ChildStdin, (ip, port): (Ipv4Addr, u16), id: &str, piece: usize) -> io::Result<()> {
+        let port = (port != DEFAULT_PORT).then_some(port);
         let queue = |input: &super::Input| json!({"blocking": input.blocking, "size": input.size});
         let inputs: serde_json::Map<_, _> =
             self.inputs.iter().map(|input| (input.name.clone(), queue(input))).collect();
@@ -136,7 +115,7 @@ impl Program {
         let (mut next, mut system) = (0_u64, Duration::ZERO);
         loop {
             let due = period.saturating_mul(u32::try_from(next).unwrap_or(u32::MAX));
-            if !state.wait_until(begun + due) {
+            if !state.stopping.wait_until(begun + due) {
                 return;
             }
             let is_second = begun.elapsed() >= system;
@@ -269,8 +248,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.state.told().stop = true;
-        self.state.news.notify_all();
+        self.state.stopping.stop();
         // It may have ended already. The threads end with its pipes.
         let _ = self.child.kill();
         let _ = self.child.wait();

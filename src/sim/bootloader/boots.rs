@@ -4,7 +4,6 @@ use super::config::CameraConfig;
 use super::sockets::Place;
 use crate::flash::package::Package;
 use crate::sim::{Program, ProgramError, Running};
-use crate::source::DEFAULT_PORT;
 
 /// What sends the stream.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl Boots {
             );
             return Self::BuiltIn;
         }
-        match program.start(place.ip, port(place), &config.id, &config.stream) {
+        match program.start(place.ip, place.stream, &config.id, &config.stream) {
             Ok(running) => Self::Program { _running: running },
             Err(error) => {
                 tracing::warn!("the application sends nothing: {error}");
@@ -48,11 +47,6 @@ impl Boots {
             }
         }
     }
-}
-
-/// The port of the stream, if it is not where the application wants it to be.
-fn port(place: Place) -> Option<u16> {
-    (place.stream != DEFAULT_PORT).then_some(place.stream)
 }
 
 fn source(error: &ProgramError) -> String {
