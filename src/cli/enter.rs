@@ -190,10 +190,8 @@ impl Entered {
             )
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let meeting = match contract.and_then(|contract| contract.meeting) {
-            None => Meeting { host: None, port: source::DEFAULT_PORT },
-            Some(meeting) => meeting,
-        };
+        let usual = Meeting { host: None, port: source::DEFAULT_PORT };
+        let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(usual);
         let port = waiting.stream_port.unwrap_or(meeting.port);
         let frame = match meeting.host {
             None => first_frame((ip, port).into(), contract, waiting.boot_timeout).await,

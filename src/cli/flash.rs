@@ -1,6 +1,5 @@
 //! `oaktap flash`: an application into cameras, and the proof that it runs.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,7 +11,7 @@ use oaktap::bootloader::Memory;
 use oaktap::device::contract::{Contract, Meeting};
 use oaktap::flash::package::Package;
 use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
-use oaktap::source::{DEFAULT_PORT, SourceSpec};
+use oaktap::source::SourceSpec;
 use serde::Serialize;
 
 use super::application::ApplicationArgs;
@@ -130,6 +129,22 @@ enum Document {
     },
 }
 
+impl Document {
+    /// Where the stream of a camera is to be had that was seen to run this application.
+    fn stream(&self, contract: Option<&Contract>) -> Option<SourceSpec> {
+        let Self::Receipt { receipt, .. } = self else { return None };
+        match contract.and_then(|contract| contract.meeting) {
+            Some(Meeting { host: Some(host), port }) => Some(SourceSpec::Listen { host: host.to_string(), port }),
+            // Its address may be another one than that of its bootloader.
+            _ => receipt
+                .running
+                .as_ref()
+                .and_then(Running::address)
+                .map(|seen| SourceSpec::Tcp { host: seen.ip().to_string(), port: seen.port() }),
+        }
+    }
+}
+
 /// Flashes every camera. One that fails does not keep the others from their turn.
 pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let task = args.task()?;
@@ -143,7 +158,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
         let mut done = Vec::new();
         while let Some((at, camera)) = take(&next, &task.cameras) {
             let result = runtime.block_on(one(args, &task, camera));
-            let result = result.and_then(|(document, stream)| tell(ctx, args, &document).map(|()| stream));
+            let result = result.and_then(|document| tell(ctx, args, &document).map(|()| document));
             let result = if task.cameras.len() > 1 {
                 let result = result.with_context(|| format!("flashing {camera} failed"));
                 // At once, and not when the slowest is done.
@@ -172,7 +187,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let (mut failed, mut streams) = (Vec::new(), Vec::new());
     for (_, result) in done {
         match result {
-            Ok(stream) => streams.push(stream),
+            Ok(document) => streams.extend(document.stream(task.contract.as_ref())),
             Err(error) => failed.push(error),
         }
     }
@@ -206,8 +221,8 @@ fn open(path: &Path) -> anyhow::Result<Package> {
     })
 }
 
-/// Flashes one camera; where its stream is to be had then.
-async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Result<(Document, SourceSpec)> {
+/// Flashes one camera.
+async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Result<Document> {
     let Task { package, facts, contract, .. } = task;
     let started = SystemTime::now();
     let entered = args.how.enter(camera, if args.dry_run { "to look at it" } else { "flashing" }).await?;
@@ -221,8 +236,7 @@ async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Resul
         };
     let (target, plan, flashed) = entered.talk(work).await?.map_err(flash_error)?;
     let Some(flashed) = flashed else {
-        let document = Document::Plan { command: "flash", camera: entered.camera.id.clone(), plan };
-        return Ok((document, stream(args, contract.as_ref(), entered.address().ip())));
+        return Ok(Document::Plan { command: "flash", camera: entered.camera.id.clone(), plan });
     };
     let running = prove(&entered, args.waiting, &flashed, contract.as_ref()).await?;
     let finished = SystemTime::now();
@@ -238,22 +252,7 @@ async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Resul
         read_back: true,
         running,
     };
-    // Its address may be another one than that of its bootloader.
-    let seen = receipt.running.as_ref().and_then(Running::address);
-    let stream = stream(args, contract.as_ref(), seen.unwrap_or(entered.address()).ip());
-    Ok((Document::Receipt { command: "flash", receipt: Box::new(receipt) }, stream))
-}
-
-/// Where the stream of the camera at this address is to be had.
-fn stream(args: &FlashArgs, contract: Option<&Contract>, camera: IpAddr) -> SourceSpec {
-    match contract.and_then(|contract| contract.meeting) {
-        Some(Meeting { host: Some(host), port }) => SourceSpec::Listen { host: host.to_string(), port },
-        meeting => {
-            let told = meeting.map_or(DEFAULT_PORT, |meeting| meeting.port);
-            let port = args.waiting.stream_port.unwrap_or(told);
-            SourceSpec::Tcp { host: camera.to_string(), port }
-        }
-    }
+    Ok(Document::Receipt { command: "flash", receipt: Box::new(receipt) })
 }
 
 /// `2026-11-21T10:15:00.123Z`
