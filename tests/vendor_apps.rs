@@ -8,7 +8,6 @@ mod program;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
@@ -20,6 +19,7 @@ use oaktap::device::nop::Value;
 use oaktap::device::schema::{Node, Pipeline};
 use oaktap::device::{pipeline, script};
 use oaktap::flash::package::{APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, PIPELINE, Package};
+use peers::content;
 use serde_json::{Value as Json, json};
 
 /// A model that says it takes pictures of this size, and that this version of OpenVINO compiled it.
@@ -152,14 +152,6 @@ fn told(case: &Case, folder: &Path, number: usize) -> Json {
         "name": checked.contract().to_string(),
         "compressed": compressed,
     })
-}
-
-fn content(package: &Package, name: &str) -> Vec<u8> {
-    let section = package.section(name).unwrap_or_else(|| panic!("there is no {name}"));
-    let mut content = Vec::new();
-    let mut reader = section.content(package.section_bytes(section)).expect("it can be decompressed");
-    reader.read_to_end(&mut content).expect("it is whole");
-    content
 }
 
 /// The bytes that the properties of each node are written in, by its number.

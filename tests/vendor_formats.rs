@@ -5,7 +5,6 @@
 mod peers;
 
 use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 
 use oaktap::bootloader::config::{Config, StaticAddress};
@@ -15,16 +14,9 @@ use oaktap::flash::inspect::inspect;
 use oaktap::flash::package::{
     APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, PIPELINE, Package, PackageBuilder,
 };
+use peers::content;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-
-fn content(package: &Package, name: &str) -> Vec<u8> {
-    let section = package.section(name).unwrap_or_else(|| panic!("there is no {name}"));
-    let mut content = Vec::new();
-    let mut reader = section.content(package.section_bytes(section)).expect("it can be decompressed");
-    reader.read_to_end(&mut content).expect("it is whole");
-    content
-}
 
 /// The same parts, packed here.
 fn again(package: &Package) -> PackageBuilder {

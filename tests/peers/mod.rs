@@ -3,8 +3,11 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use oaktap::flash::package::Package;
 
 /// Runs a script of `tests/python` with packages that it needs. `None` without them, but not in CI.
 pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {
@@ -59,6 +62,15 @@ pub(crate) fn output(command: &mut Command) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
     out.into_owned()
+}
+
+/// What is in a section of a package, unpacked if it is packed.
+pub(crate) fn content(package: &Package, name: &str) -> Vec<u8> {
+    let section = package.section(name).unwrap_or_else(|| panic!("there is no {name}"));
+    let mut content = Vec::new();
+    let mut reader = section.content(package.section_bytes(section)).expect("it can be decompressed");
+    reader.read_to_end(&mut content).expect("it is whole");
+    content
 }
 
 /// The programs of the virtual environment beside what cargo builds.
