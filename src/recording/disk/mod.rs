@@ -205,7 +205,7 @@ impl Disk {
         // again when there is more: it begins the next window.
         let rest = (self.end % Block::ALIGN as u64) as usize;
         if let Some(last) = jobs.last_mut().filter(|_| rest > 0) {
-            let mut begun = self.shared.block();
+            let mut begun = self.shared.block()?;
             begun.bytes_mut()[..rest].copy_from_slice(&last.block.bytes()[last.len - rest..last.len]);
             last.block.bytes_mut()[last.len..last.len - rest + Block::ALIGN].fill(0);
             self.window.push(begun);
@@ -237,7 +237,7 @@ impl Write for Disk {
         let into = usize::try_from(self.at - self.base).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let (index, from) = (into / Block::SIZE, into % Block::SIZE);
         if index == self.window.len() {
-            self.window.push(self.shared.block());
+            self.window.push(self.shared.block()?);
         }
         let len = bytes.len().min(Block::SIZE - from);
         self.window[index].bytes_mut()[from..from + len].copy_from_slice(&bytes[..len]);

@@ -110,6 +110,14 @@ fn the_file_is_what_was_written() {
 }
 
 #[test]
+fn blocks_begin_where_a_huge_page_can() {
+    for block in [Block::new().expect("memory"), Block::new().expect("memory")] {
+        assert_eq!(block.bytes().as_ptr().addr() % (2 << 20), 0);
+        assert_eq!(block.bytes().len(), Block::SIZE);
+    }
+}
+
+#[test]
 fn what_is_flushed_is_in_the_file_to_the_byte_before_it_is_finished() {
     for folder in folders() {
         let path = folder.path().join("a");

@@ -96,9 +96,9 @@ impl Shared {
     }
 
     /// One to be filled. The one used last comes first: it is in the cache.
-    pub(super) fn block(&self) -> Block {
+    pub(super) fn block(&self) -> io::Result<Block> {
         let spare = self.lock().spare.pop();
-        spare.unwrap_or_else(Block::new)
+        spare.map_or_else(Block::new, Ok)
     }
 
     pub(super) fn queue(&self, jobs: Vec<Job>, end: u64) {
