@@ -22,11 +22,8 @@ const KEYS: [(&str, &str); 5] = [
 const OTHERS: [&str; 4] = ["fps", "pause", "still", "stream"];
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "What can be set: lens=0..255, focus=auto, exposure=auto or microseconds, iso=100..1600, wb=auto \
-                        or kelvin. Each is one control record, which the application that oaktap flashes understands; \
-                        others are told nothing."
-)]
+#[command(after_help = format!("What can be set: {}. Each is one control record, which the application that oaktap \
+                                flashes understands; others are told nothing.", known()))]
 pub(crate) struct ControlArgs {
     /// The camera: an address such as 192.168.1.50, or tcp://HOST:PORT
     #[arg(value_name = "URI")]
@@ -69,16 +66,19 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+fn known() -> String {
+    KEYS.map(|(key, values)| format!("{key}={values}")).join("; ")
+}
+
 fn check(order: &str) -> anyhow::Result<()> {
-    let known = KEYS.map(|(key, values)| format!("{key}={values}")).join("; ");
     match order.split_once('=') {
         Some((key, value)) if KEYS.iter().any(|(known, _)| *known == key) && !value.is_empty() => Ok(()),
         Some((key, _)) if OTHERS.contains(&key) => {
             let text =
-                format!("`{key}` holds for the connection that says it, and this one ends at once; known: {known}");
+                format!("`{key}` holds for the connection that says it, and this one ends at once; known: {}", known());
             Err(Usage(text).into())
         }
-        _ => Err(Usage(format!("`{order}` is nothing that can be set; known: {known}")).into()),
+        _ => Err(Usage(format!("`{order}` is nothing that can be set; known: {}", known())).into()),
     }
 }
 
