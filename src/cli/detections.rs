@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use clap::Args;
-use oaktap::frame::{Frame, Named, PayloadKind};
+use oaktap::frame::{Frame, Named};
 use oaktap::hub::{Policy, RecvTimeoutError, Taker, lane};
 use oaktap::overlay::Style;
 use oaktap::source::{Outlets, SourceSpec};
@@ -118,12 +118,7 @@ fn describe<'a>(frame: &'a Frame, seq: u64, style: &'a Style, hash: bool) -> Lin
         arrival_unix_ns: frame.received.unix_ns,
         width: frame.geometry.map(|geometry| geometry.width),
         height: frame.geometry.map(|geometry| geometry.height),
-        format: match frame.kind {
-            PayloadKind::Raw => frame.geometry.map(|geometry| geometry.format.name()),
-            PayloadKind::Jpeg => Some("JPEG"),
-            PayloadKind::H264 => Some("H264"),
-            PayloadKind::H265 => Some("H265"),
-        },
+        format: frame.format(),
         bytes: frame.payload().len(),
         sha256: hash.then(|| present::sha256(frame.payload())),
         stale: frame.stale,

@@ -67,6 +67,22 @@ pub enum PayloadKind {
     H265,
 }
 
+impl PayloadKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Raw, Self::Jpeg, Self::H264, Self::H265];
+
+    /// What it is called everywhere: in recordings, in JSON, on the screen.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "RAW",
+            Self::Jpeg => "JPEG",
+            Self::H264 => "H264",
+            Self::H265 => "H265",
+        }
+    }
+}
+
 /// One message of the camera: a picture (or an encoded access unit) and the detections that came with it.
 ///
 /// Written once by the decoder, immutable ever after behind an [`Arc`]; nobody draws on it.
@@ -126,6 +142,15 @@ impl Frame {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload.bytes[..self.payload.len]
+    }
+
+    /// What the payload is: the name of its layout for pixels, if that is known, or of its encoding.
+    #[must_use]
+    pub fn format(&self) -> Option<&'static str> {
+        match self.kind {
+            PayloadKind::Raw => self.geometry.map(|geometry| geometry.format.name()),
+            encoded => Some(encoded.name()),
+        }
     }
 
     /// The payload to be written: exactly `len` bytes, whatever they held before.

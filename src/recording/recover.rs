@@ -12,7 +12,6 @@ use super::decode::Decoders;
 use super::reader::Recorded;
 use super::salvage::{Found, Salvage};
 use super::schema::{Incident, Layout};
-use super::writer::kind_name;
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter};
 use crate::frame::{DeviceTime, Dialect, Frame, PayloadKind, Received};
 
@@ -280,7 +279,6 @@ impl Copy {
         let decoded = self.decoders.decode(recorded);
         let Recorded { log_ns, wire, payload, .. } = recorded;
         let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.to_string() == wire.dialect);
-        let kinds = [PayloadKind::Raw, PayloadKind::Jpeg, PayloadKind::H264, PayloadKind::H265];
         let mut frame = Frame::default();
         frame.id = wire.id;
         frame.at = wire.at;
@@ -293,7 +291,7 @@ impl Copy {
         frame.camera_seq = wire.camera_seq;
         frame.received = Received { mono_ns: wire.arrival_mono_ns, unix_ns: *log_ns };
         frame.stale = wire.stale;
-        frame.kind = kinds.into_iter().find(|kind| kind_name(*kind) == wire.kind).unwrap_or_default();
+        frame.kind = PayloadKind::ALL.into_iter().find(|kind| kind.name() == wire.kind).unwrap_or_default();
         frame.geometry = wire.layout.as_ref().and_then(Layout::geometry);
         if let Ok(decoded) = decoded {
             frame.detections.clone_from(&decoded.detections);

@@ -14,7 +14,7 @@ use super::annotations::annotations;
 use super::image::{Image, Message};
 use super::schema::{self, Incident, Wire};
 use super::seal::{seal, seal_metadata};
-use crate::frame::{Frame, LabelMap, PayloadKind};
+use crate::frame::{Frame, LabelMap};
 
 /// Name of the metadata about the file.
 pub(super) const FILE_METADATA: &str = "oaktap";
@@ -222,7 +222,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
             camera_seq: frame.camera_seq,
             arrival_mono_ns: frame.received.mono_ns,
             stale: frame.stale,
-            kind: kind_name(frame.kind).to_owned(),
+            kind: frame.kind.name().to_owned(),
             layout: frame.geometry.as_ref().map(schema::Layout::from),
             payload_len: payload.len() as u64,
             payload_crc32: crc32fast::hash(payload),
@@ -330,7 +330,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         }
         if let Some(frame) = first {
             metadata.insert("dialect".to_owned(), frame.dialect.to_string());
-            metadata.insert("kind".to_owned(), kind_name(frame.kind).to_owned());
+            metadata.insert("kind".to_owned(), frame.kind.name().to_owned());
             if let Some(geometry) = frame.geometry {
                 metadata.insert("geometry".to_owned(), geometry.to_string());
             }
@@ -383,15 +383,6 @@ fn timestamp(unix_ns: i64) -> Timestamp {
     let sec = u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX);
     // Less than a second in nanoseconds fits.
     Timestamp::new(sec, (ns % 1_000_000_000) as u32)
-}
-
-pub(super) const fn kind_name(kind: PayloadKind) -> &'static str {
-    match kind {
-        PayloadKind::Raw => "RAW",
-        PayloadKind::Jpeg => "JPEG",
-        PayloadKind::H264 => "H264",
-        PayloadKind::H265 => "H265",
-    }
 }
 
 fn labels_to_json(labels: &LabelMap) -> String {

@@ -70,17 +70,12 @@ impl Expected {
 
 /// In what a frame cannot be one of this application.
 fn sent_otherwise((width, height): (u32, u32), format: &str, frame: &Frame) -> Option<String> {
-    let encoded = match format {
-        "JPEG" => Some(PayloadKind::Jpeg),
-        "H264" => Some(PayloadKind::H264),
-        "H265" => Some(PayloadKind::H265),
-        _ => None,
-    };
+    let encoded = PayloadKind::ALL.into_iter().find(|kind| *kind != PayloadKind::Raw && kind.name() == format);
     let bytes = frame.payload().len();
     // Only when there is something to tell: this is asked of every frame.
     let found = || match frame.kind {
         PayloadKind::Raw => format!("{bytes} bytes of raw pixels"),
-        kind => format!("{kind:?} of {bytes} bytes"),
+        kind => format!("{} of {bytes} bytes", kind.name()),
     };
     if let Some(kind) = encoded {
         let other = frame.geometry.is_some_and(|found| (found.width, found.height) != (width, height));
@@ -176,6 +171,8 @@ mod tests {
             plane_rows: 0,
         }));
         assert!(!encoded.allows(&nothing, &jpeg));
+        let told = "expected JPEG of 64x48 pixels, found JPEG of 9216 bytes, 640x352".to_owned();
+        assert_eq!(encoded.confirmed(0), Some(Wrong::Other(vec![told])));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::doctor::facts::Stream;
-use crate::frame::{Frame, PayloadKind};
+use crate::frame::Frame;
 use crate::source::{Outlets, Session, SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec};
 
 /// How long the first frame may take: what a session waits before it calls a camera silent, and a little more.
@@ -78,15 +78,9 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
 }
 
 fn describe(frame: &Frame) -> First {
-    let format = match frame.kind {
-        PayloadKind::Raw => frame.geometry.map(|geometry| geometry.format.name()),
-        PayloadKind::Jpeg => Some("JPEG"),
-        PayloadKind::H264 => Some("H264"),
-        PayloadKind::H265 => Some("H265"),
-    };
     First {
         dialect: frame.dialect.to_string(),
-        format: format.map(str::to_owned),
+        format: frame.format().map(str::to_owned),
         size: frame.geometry.map(|geometry| (geometry.width, geometry.height)),
     }
 }

@@ -87,10 +87,10 @@ fn form(look: Option<Look>) -> String {
         None => "no picture yet".to_owned(),
         Some(Look { geometry: Some(Geometry { format, width, height, .. }), kind, .. }) => match kind {
             PayloadKind::Raw | PayloadKind::Jpeg => format!("{width}x{height} {format}"),
-            PayloadKind::H264 | PayloadKind::H265 => format!("{width}x{height} {kind:?}"),
+            PayloadKind::H264 | PayloadKind::H265 => format!("{width}x{height} {}", kind.name()),
         },
         Some(Look { geometry: None, kind: PayloadKind::Raw, .. }) => "unknown layout".to_owned(),
-        Some(Look { kind, .. }) => format!("{kind:?}"),
+        Some(Look { kind, .. }) => kind.name().to_owned(),
     }
 }
 
