@@ -336,6 +336,28 @@ fn a_frame_short_by_less_than_a_header_is_judged_alike_in_whatever_pieces_it_com
 }
 
 #[test]
+fn a_frame_that_swallowed_its_own_checksum_is_not_believed_when_nothing_follows() {
+    let checked = |seq: u32, missing: usize| {
+        let payload = pixels(300, seq as u8);
+        let mut bytes = format!("{:32}", format!("@F {seq} {seq}0000")).into_bytes();
+        bytes.extend(&img(&format!("12.{seq}"), "", &payload)[..32 + 300 - missing]);
+        bytes.extend(format!("{:32}", format!("@E {seq} {:08x}", crc32fast::hash(&payload))).into_bytes());
+        bytes
+    };
+    for (missing, whole) in [(0, 2), (32, 1)] {
+        let stream = [checked(1, 0), checked(2, missing)].concat();
+        assert_eq!(decode(&stream).confirmed.len(), whole, "{missing} bytes missing");
+        let mut paused = Reader::new(Limits::default());
+        paused.feed(&stream);
+        paused.decoder.idle();
+        paused.drain();
+        assert_eq!(paused.told.confirmed.len(), whole, "{missing} bytes missing before a pause");
+        paused.feed(&checked(3, 0));
+        assert_eq!(paused.finish().confirmed.len(), whole + 1, "{missing} bytes missing before a pause");
+    }
+}
+
+#[test]
 fn boxes_of_encoded_frames_come_as_records() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let line = format!("{:32}{:32}", "@F 1 12500000", "@B 57 893 0123 0456 0789 0999");

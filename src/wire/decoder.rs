@@ -160,17 +160,14 @@ impl Decoder {
 
     /// Nothing has come for about two frame times: a provisional frame is judged as it stands.
     pub fn idle(&mut self) {
-        let unread = self.unread.bytes();
-        let clean = match self.state {
-            State::Boundary { .. } => unread.is_empty() || header::could_begin(unread),
-            State::Search { .. } | State::Distrust { .. } => false,
-            State::Payload(_) => return,
-        };
-        if clean {
-            self.confirm_last();
-        } else if self.withdraw_if_torn().is_some() {
+        if matches!(self.state, State::Payload(_)) {
+            return;
+        }
+        let clean = self.is_clean();
+        let torn = if clean { self.confirm_or_withdraw() } else { self.withdraw_if_torn() };
+        if torn.is_some() {
             self.advance();
-        } else if self.usual.is_some() {
+        } else if !clean && self.usual.is_some() {
             self.judge_suspect(None);
         }
     }
@@ -179,29 +176,30 @@ impl Decoder {
     pub fn finish(&mut self) {
         self.ended = true;
         self.advance();
-        let torn = loop {
-            let rest = self.unread.bytes();
-            let torn = matches!(self.state, State::Boundary { .. }) && header::could_begin(rest);
-            // The few bytes that are left may be the end of a header that was taken for payload.
-            if torn || rest.is_empty() || self.withdraw_if_torn().is_none() {
-                break torn;
+        loop {
+            let torn = if self.is_clean() {
+                self.confirm_or_withdraw()
+            } else if self.unread.len() > 0 {
+                // The few bytes that are left may be the end of a header that was taken for payload.
+                self.withdraw_if_torn()
+            } else {
+                None
+            };
+            if torn.is_none() {
+                break;
             }
             self.advance();
-        };
-        let rest = self.unread.len();
-        if rest > 0 {
-            if torn {
-                self.confirm_last();
-            }
-            self.skip(rest, SkipReason::NotAHeader);
         }
+        self.skip(self.unread.len(), SkipReason::NotAHeader);
         self.forget_announced();
-        if matches!(self.state, State::Boundary { .. }) && rest == 0 {
-            self.confirm_last();
-        } else {
-            self.judge_suspect(None);
-        }
+        self.judge_suspect(None);
         self.account.end_skip();
+    }
+
+    /// Whether the last message ends where the next one begins, as far as that is here.
+    fn is_clean(&self) -> bool {
+        let unread = self.unread.bytes();
+        matches!(self.state, State::Boundary { .. }) && (unread.is_empty() || header::could_begin(unread))
     }
 
     /// Ready for the next connection to the same camera: what was learned about its frames stays.
@@ -521,7 +519,7 @@ impl Decoder {
         Some(self.resume())
     }
 
-    /// A header follows the provisional frame. That would be so by chance too if as many bytes were lost as stand in a
+    /// A header follows the provisional frame, or nothing does. That would be so by chance too if as many bytes were lost as stand in a
     /// record, or in a `DETECT` message, that was then taken for the end of the payload.
     fn confirm_or_withdraw(&mut self) -> Option<Step> {
         let suspicious = self.last.as_ref().is_some_and(|last| self.checksums || resync::is_suspicious(&last.frame));
