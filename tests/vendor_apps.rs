@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Command;
 
 use oaktap::device::app::{App, Colour, Family, Fit, Model, Orientation, Payload, Picture, Resolution, Size, Video};
 use oaktap::device::blob::Blob;
@@ -192,8 +191,8 @@ fn compare(what: &str, ours: &Package, theirs: &Package) {
     assert_eq!(ours.global, theirs.global, "{what}");
 }
 
-fn packages_are_those_of(version: &str, python: Option<Command>) {
-    let Some(mut python) = python else { return };
+fn packages_are_those_of(version: &str) {
+    let Some(mut python) = peers::vendor_of(version) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let cases = cases();
     let description: Vec<_> = (0..).zip(&cases).map(|(number, case)| told(case, folder.path(), number)).collect();
@@ -222,12 +221,21 @@ fn packages_are_those_of(version: &str, python: Option<Command>) {
 
 #[test]
 fn packages_are_those_of_2_30() {
-    packages_are_those_of(KNOWN[0].version, peers::vendor());
+    packages_are_those_of("2.30.0.0");
 }
 
 #[test]
 fn packages_are_those_of_2_33() {
-    packages_are_those_of(KNOWN[1].version, peers::newer_vendor());
+    packages_are_those_of("2.33.0.0");
+}
+
+/// `.ci/need vendors && cargo test --test vendor_apps -- --ignored`: of every one whose firmware is taken.
+#[test]
+#[ignore = "wants six versions of depthai, 400 MB when they are installed"]
+fn packages_are_those_of_all_that_are_known() {
+    for known in KNOWN {
+        packages_are_those_of(known.version);
+    }
 }
 
 /// In the environment that is active, and by asking the Python in the path.

@@ -120,9 +120,9 @@ fn first(places: impl Iterator<Item = PathBuf>) -> anyhow::Result<Candidate> {
         }
     }
     let others = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
-    let versions = KNOWN.map(|known| known.version).join(" nor depthai ");
+    let versions = KNOWN.map(|known| known.version).join(", ");
     let error =
-        anyhow!("the firmware comes out of depthai, and there is neither depthai {versions} here: found {others}");
+        anyhow!("the firmware comes out of depthai, and none that is known ({versions}) is here: found {others}");
     Err(advised(error, GET))
 }
 
@@ -167,7 +167,7 @@ mod tests {
     fn what_is_missing_is_named_with_the_way_to_get_it() {
         let error = |folders: &[&tempfile::TempDir]| chosen(folders).expect_err("none of them").to_string();
         let text = error(&[]);
-        assert!(text.ends_with("there is neither depthai 2.30.0.0 nor depthai 2.33.0.0 here: found nothing"), "{text}");
+        assert!(text.contains("(2.30.0.0, ") && text.ends_with(") is here: found nothing"), "{text}");
         assert!(GET.contains(&format!("depthai=={}`", KNOWN[0].version)));
         let [old, module] = [&[OLD][..], &[MODULE]].map(folder);
         let [wheel, unversioned] =

@@ -50,7 +50,7 @@ pub enum BlobError {
     CutOff { expected: u32, found: usize },
     /// No firmware that is known runs it.
     #[error(
-        "the model was compiled by OpenVINO {major}.{minor}; depthai 2.30 to 2.33 runs those of {}: compile it again",
+        "the model was compiled by OpenVINO {major}.{minor}; depthai 2.29 to 2.33 runs those of {}: compile it again",
         OpenVino::KNOWN.map(|known| known.to_string()).join(", ")
     )]
     Version { major: u32, minor: u32 },
@@ -72,7 +72,7 @@ pub struct OpenVino {
 }
 
 impl OpenVino {
-    /// Those whose models depthai 2.30 to 2.33 has a firmware for (`ver.getVersions()`, without 2020.3, which it refuses).
+    /// Those whose models depthai 2.29 to 2.33 has a firmware for (`ver.getVersions()`, without 2020.3, which it refuses).
     pub const KNOWN: [Self; 6] = [
         Self::new(2020, 4),
         Self::new(2021, 1),
@@ -316,7 +316,7 @@ mod tests {
         let error = |at, number| changed(at, number).expect_err("it is damaged").to_string();
         assert_eq!(
             error(MAJOR, 2023),
-            "the model was compiled by OpenVINO 2023.1; depthai 2.30 to 2.33 runs those of 2020.4, 2021.1, 2021.2, 2021.3, \
+            "the model was compiled by OpenVINO 2023.1; depthai 2.29 to 2.33 runs those of 2020.4, 2021.1, 2021.2, 2021.3, \
              2021.4, 2022.1: compile it again"
         );
         assert_eq!(

@@ -70,8 +70,8 @@ pub enum FirmwareError {
     NotThere { wanted: String, streams: usize, found: Vec<String> },
     /// Applications cannot be built for it: members of structures are told by their place alone.
     #[error(
-        "the device firmware in it has the commit {found}; how its nodes are set is known of {} alone, and others may mean something else by it: take one of those, `pip download --no-deps depthai=={}`",
-        KNOWN.map(|known| format!("depthai {} ({})", known.version, known.commit)).join(" and "), KNOWN[0].version
+        "the device firmware in it has the commit {found}; how its nodes are set is known of depthai {} alone, and others may mean something else by it: take one of those, `pip download --no-deps depthai=={}`",
+        KNOWN.map(|known| known.version).join(", "), KNOWN[0].version
     )]
     UnknownCommit { found: String },
     /// A model of another version of OpenVINO needs another firmware.

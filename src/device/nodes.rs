@@ -1,6 +1,6 @@
 //! Nodes as the firmware wants them: how each is set, in the order of the members of its structure, and its ports.
 //!
-//! The defaults are those of the vendor's library, depthai 2.30 to 2.33 (bootloader.md 5.2): what it writes for a node on
+//! The defaults are those of the vendor's library, depthai 2.29 to 2.33 (bootloader.md 5.2): what it writes for a node on
 //! which nothing was called. Members are told by their place alone, so these tables are for the firmware of those versions
 //! and for no other; `firmware` (with the feature of that name) knows the commits. Which number has a sign is part of the
 //! encoding, so it is that of the types here.

@@ -126,7 +126,7 @@ impl<'a> Pipeline<'a> {
     /// Reads the section `pipeline`.
     ///
     /// # Errors
-    /// It cannot be read, or it is laid out in another way than that of the versions that are known (2.30 to 2.33).
+    /// It cannot be read, or it is laid out in another way than that of the versions that are known (2.29 to 2.33).
     pub fn parse(section: &'a [u8]) -> Result<Self, SchemaError> {
         let schema = Value::parse(section).map_err(SchemaError::Nop)?;
         let [connections, global, nodes] = Fields::of("the pipeline", schema)?.exactly()?;
@@ -155,7 +155,7 @@ impl<'a> Pipeline<'a> {
 /// Reads the section `assets`.
 ///
 /// # Errors
-/// It cannot be read, or it is laid out in another way than that of the versions that are known (2.30 to 2.33).
+/// It cannot be read, or it is laid out in another way than that of the versions that are known (2.29 to 2.33).
 pub fn assets(section: &[u8]) -> Result<Vec<Asset>, SchemaError> {
     let [map] = Fields::of("the assets", Value::parse(section).map_err(SchemaError::Nop)?)?.exactly()?;
     let asset = |(key, place): (fields::Field<'_>, fields::Field<'_>)| {

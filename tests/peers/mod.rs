@@ -24,25 +24,21 @@ pub(crate) fn program(name: &str) -> Option<Command> {
 /// Python with the vendor's own client, depthai. `None` without it; in CI only where it could not be downloaded, which
 /// `.ci/need` says then.
 pub(crate) fn vendor() -> Option<Command> {
-    vendor_in("vendor")
+    vendor_of("2.30.0.0")
 }
 
-/// The same with the newest version of depthai 2.
-pub(crate) fn newer_vendor() -> Option<Command> {
-    vendor_in("vendor-2.33")
-}
-
-fn vendor_in(folder: &str) -> Option<Command> {
-    let place = target().join(folder);
+/// The same with another version of depthai.
+pub(crate) fn vendor_of(version: &str) -> Option<Command> {
+    let place = target().join(format!("vendor-{version}"));
     let python = place.join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python");
     // What `.ci/need` leaves behind once everything is installed, or when it could not be.
     if place.join("installed").exists() {
         return Some(Command::new(python));
     }
     if place.join("unreachable").exists() {
-        println!("skipped: depthai could not be downloaded when `.ci/need tests` ran");
+        println!("skipped: depthai {version} could not be downloaded when `.ci/need` ran");
     } else {
-        missing(&format!("depthai in {}", place.display()));
+        missing(&format!("depthai {version} in {}", place.display()));
     }
     None
 }

@@ -18,9 +18,15 @@ pub struct Known {
     pub commit: &'static str,
 }
 
-/// The firmware that the tables of nodes were compared with, the one that is to be had first.
-pub const KNOWN: [Known; 2] = [
+/// The firmware that the tables of nodes were compared with (`tests/vendor_apps.rs`). The first is the one to be had.
+///
+/// 2.28 and older write one property less for a colour camera.
+pub const KNOWN: [Known; 6] = [
     Known { version: "2.30.0.0", commit: "a62b2ccb0bc493c2fb41694cb81c08887be24c52" },
+    Known { version: "2.29.0.0", commit: "4d360b5c56225f23e9a3d3a3999ce46c90cfdeaf" },
+    Known { version: "2.31.0.0", commit: "f6083e8ec0afa948497100b39ec967a901ad57c4" },
+    Known { version: "2.31.1.0", commit: "393e4f64252329c13741f696de6863234c117768" },
+    Known { version: "2.32.0.0", commit: "0f6d2cc12723f414dce437d438d124f340f5789b" },
     Known { version: "2.33.0.0", commit: "6632d3a2dbdfbede61251ad5a448a8faa8dc18b9" },
 ];
 
@@ -132,9 +138,7 @@ mod tests {
         let error = |module: &[u8]| device(module, None).expect_err("it is refused").to_string();
         let told = error(&module("0123abcd"));
         assert!(told.starts_with("the device firmware in it has the commit 0123abcd; how its nodes are set"), "{told}");
-        for known in KNOWN {
-            assert!(told.contains(&format!("depthai {} ({})", known.version, known.commit)), "{told}");
-        }
+        assert!(KNOWN.iter().all(|known| told.contains(known.version)), "{told}");
         assert!(told.ends_with("`pip download --no-deps depthai==2.30.0.0`"), "{told}");
         let patches = [b"\x7fELF".as_slice(), &stream(&[("depthai-device-openvino-2021.3-abc.patch", b"x")])].concat();
         assert!(error(&patches).starts_with("there is no `depthai-device-openvino-universal-` in it; 1 archives"));
