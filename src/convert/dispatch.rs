@@ -4,6 +4,7 @@
 //! know: a [`Level`] is the proof, because one above the baseline is made only by asking the processor.
 #![allow(unsafe_code)]
 
+use super::interleaved::{self, First};
 use super::{planar, rows, yuv};
 
 /// A set of instructions that this processor has.
@@ -108,6 +109,19 @@ pub(super) fn words(level: Level, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
         Set::Avx2 => unsafe { planar::words_avx2([b, g, r], out) },
+    }
+}
+
+/// Three bytes a pixel -> `0x00RRGGBB`. There are three times as many as words in `out`.
+pub(super) fn words_of(level: Level, first: First, triples: &[u8], out: &mut [u32]) {
+    match level.0 {
+        Set::Baseline => interleaved::words_plain(first, triples, out),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level of SSSE3 exists only where the processor said that it has SSSE3.
+        Set::Ssse3 => unsafe { interleaved::words_ssse3(first, triples, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
+        Set::Avx2 => unsafe { interleaved::words_avx2(first, triples, out) },
     }
 }
 

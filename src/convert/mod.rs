@@ -20,6 +20,7 @@
 mod depth;
 mod dispatch;
 mod half_float;
+mod interleaved;
 mod jpeg;
 mod output;
 mod planar;
@@ -32,6 +33,7 @@ mod yuv;
 pub use dispatch::Level;
 
 use self::half_float::HalfTable;
+use self::interleaved::First;
 use self::jpeg::Jpeg;
 use self::output::{Bgr, Output, Rgb, Words};
 use crate::frame::pixel::{Layout, Plane};
@@ -226,8 +228,8 @@ impl<'a> Pixels<'a> {
             Rgb888p => self.planar::<O>([0, 1, 2], out),
             Bgr888p => self.planar::<O>([2, 1, 0], out),
             Gray8 | Raw8 | Yuv400p => self.planar::<O>([0, 0, 0], out),
-            Rgb888i | Jpeg => self.direct::<O>(out, rows::rgb::<O>),
-            Bgr888i => self.direct::<O>(out, rows::bgr::<O>),
+            Rgb888i | Jpeg => self.direct::<O>(out, |row, out| O::interleaved(level, First::Red, row, out)),
+            Bgr888i => self.direct::<O>(out, |row, out| O::interleaved(level, First::Blue, row, out)),
             Rgba8888 => self.direct::<O>(out, rows::rgba::<O>),
             Raw14 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 6, row, out)),
             Raw12 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 4, row, out)),

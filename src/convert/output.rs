@@ -1,6 +1,8 @@
 //! What a pixel becomes: a word for a screen, or three bytes for a file.
 
 use super::dispatch::{self, Level};
+use super::interleaved::First;
+use super::rows;
 
 /// A way to write pixels down.
 pub(super) trait Output {
@@ -12,6 +14,9 @@ pub(super) trait Output {
 
     /// Planes of red, green and blue -> pixels. All have the same length.
     fn planar(level: Level, rgb: [&[u8]; 3], out: &mut [Self::Pixel]);
+
+    /// Three bytes a pixel -> pixels. They are three times as many.
+    fn interleaved(level: Level, first: First, triples: &[u8], out: &mut [Self::Pixel]);
 }
 
 /// `0x00RRGGBB`.
@@ -34,6 +39,10 @@ impl Output for Words {
     fn planar(level: Level, [r, g, b]: [&[u8]; 3], out: &mut [u32]) {
         dispatch::words(level, [b, g, r], out);
     }
+
+    fn interleaved(level: Level, first: First, triples: &[u8], out: &mut [u32]) {
+        dispatch::words_of(level, first, triples, out);
+    }
 }
 
 impl Output for Rgb {
@@ -47,6 +56,13 @@ impl Output for Rgb {
     fn planar(level: Level, planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
         dispatch::triples(level, planes, out);
     }
+
+    fn interleaved(_: Level, first: First, triples: &[u8], out: &mut [[u8; 3]]) {
+        match first {
+            First::Red => out.as_flattened_mut().copy_from_slice(triples),
+            First::Blue => rows::bgr::<Self>(triples, out),
+        }
+    }
 }
 
 impl Output for Bgr {
@@ -59,5 +75,12 @@ impl Output for Bgr {
 
     fn planar(level: Level, [r, g, b]: [&[u8]; 3], out: &mut [[u8; 3]]) {
         dispatch::triples(level, [b, g, r], out);
+    }
+
+    fn interleaved(_: Level, first: First, triples: &[u8], out: &mut [[u8; 3]]) {
+        match first {
+            First::Red => rows::rgb::<Self>(triples, out),
+            First::Blue => out.as_flattened_mut().copy_from_slice(triples),
+        }
     }
 }

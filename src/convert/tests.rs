@@ -82,6 +82,7 @@ fn planes_at_every_misalignment() {
 #[test]
 fn kernels_write_at_every_misalignment() {
     let planes = noise(3 * 200, 1);
+    let interleaved = noise(16 + 3 * 130, 2);
     for level in Level::available() {
         for at in 0..32 {
             for len in 0..=130 {
@@ -90,10 +91,17 @@ fn kernels_write_at_every_misalignment() {
                 dispatch::words(level, [a, b, c], &mut words[at..at + len]);
                 let mut triples = vec![[7u8; 3]; 32 + 130 + 1];
                 dispatch::triples(level, [a, b, c], &mut triples[at..at + len]);
+                let triples_in = &interleaved[at / 2..][..3 * len];
+                let [mut of_red, mut of_blue] = [(); 2].map(|()| vec![7u32; 32 + 130 + 1]);
+                dispatch::words_of(level, First::Red, triples_in, &mut of_red[at..at + len]);
+                dispatch::words_of(level, First::Blue, triples_in, &mut of_blue[at..at + len]);
                 for n in 0..words.len() {
                     let inside = (at..at + len).contains(&n).then(|| n - at);
                     let triple = inside.map_or([7; 3], |n| [a[n], b[n], c[n]]);
                     let word = inside.map_or(7, |n| reference::word([c[n], b[n], a[n]]));
+                    let pixel = inside.map(|n| [0, 1, 2].map(|byte| triples_in[3 * n + byte]));
+                    let expected = pixel.map_or([7; 2], |[a, b, c]| [[a, b, c], [c, b, a]].map(reference::word));
+                    assert_eq!([of_red[n], of_blue[n]], expected, "{}, {len} at {at}, {n}", level.name());
                     assert_eq!((words[n], triples[n]), (word, triple), "{}, {len} at {at}, {n}", level.name());
                 }
             }
