@@ -23,6 +23,10 @@ use crate::wire::{Books, Event, Introduction, Record, SkipReason};
 /// Latencies up to this many microseconds are told apart; longer ones count as this long.
 const LONGEST_LATENCY_US: u64 = 60_000_000;
 
+/// A camera's clock that goes forward by more than this, and the connection is not as old as that, was set: frames of so
+/// long a time cannot be missing. Microseconds.
+const LONGEST_GAP_US: u64 = 600_000_000;
+
 /// What became of the frames. `received == confirmed + withdrawn + pending` at every moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct FrameCounts {
@@ -97,6 +101,7 @@ pub struct Stats {
     open: Books,
     ending: Ending,
     frames_here: u64,
+    first_here: Received,
     stale_here: u64,
     dropped_here: u64,
     lock_lost: bool,
@@ -129,6 +134,7 @@ impl Default for Stats {
             open: Books::default(),
             ending: Ending::NotYet,
             frames_here: 0,
+            first_here: Received::default(),
             stale_here: 0,
             dropped_here: 0,
             lock_lost: false,
@@ -245,18 +251,20 @@ impl Stats {
             self.frames.stale += if self.frames_here == 2 && self.stale_here == 0 { 2 } else { 1 };
             self.stale_here += 1;
         }
-        if self.last_device.is_some_and(|last| frame.device_time < last) {
-            self.reboots += 1;
+        if self.frames_here == 1 {
+            self.first_here = frame.received;
+        }
+        let step_us = self.last_device.replace(frame.device_time).map_or(0, |last| frame.device_time.since(last));
+        self.reboots += u64::from(step_us < 0);
+        let here_us = frame.received.mono_ns.saturating_sub(self.first_here.mono_ns) / 1000;
+        let was_set = step_us < 0 || step_us.unsigned_abs() > LONGEST_GAP_US.saturating_add(here_us);
+        self.numbers.frame(frame.camera_seq, !frame.stale && self.frames_here > 1);
+        if was_set || frame.stale || self.frames_here == 1 {
+            // What precedes the first new frame is no rhythm: another clock, the camera's queue, or nobody who listened.
             self.grid.interrupt();
             self.recent.clear();
         }
-        self.last_device = Some(frame.device_time);
-        self.numbers.frame(frame.camera_seq, !frame.stale && self.frames_here > 1);
-        if frame.stale || self.frames_here == 1 {
-            // What precedes the first new frame is no rhythm: the camera's queue, or nobody who listened.
-            self.grid.interrupt();
-            self.recent.clear();
-        } else {
+        if !frame.stale && self.frames_here > 1 {
             let before = self.grid.missing();
             self.grid.observe(frame.device_time);
             if frame.camera_seq.is_none() {

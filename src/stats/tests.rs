@@ -104,6 +104,22 @@ fn a_clock_that_goes_backwards_is_a_reboot_also_across_connections() {
 }
 
 #[test]
+fn a_clock_that_is_set_forward_is_no_gap_and_a_long_silence_is_one() {
+    let mut stats = Stats::default();
+    stats.connected();
+    stream(&mut stats, 0..60, |_| true);
+    // One frame with the time since 1970, as some Scripts send when their clock is set, and then the others again.
+    stats.event(&frame(1_795_259_112_345, 2500, false));
+    stats.event(&Event::Confirmed(0));
+    stream(&mut stats, 61..100, |_| true);
+    assert_eq!((stats.frames.missing, stats.reboots), (0, 1));
+    // For a quarter of an hour nothing came, because nobody read: the frames that were not sent are counted.
+    let quarter = 15 * 60 * 40;
+    stream(&mut stats, 100 + quarter..140 + quarter, |_| true);
+    assert_eq!((stats.frames.missing, stats.reboots), (quarter.unsigned_abs(), 1));
+}
+
+#[test]
 fn a_range_told_in_pieces_is_one_and_one_loss_of_lock() {
     let mut stats = Stats::default();
     stats.connected();
