@@ -4,8 +4,7 @@
 //! know: a [`Level`] is the proof, because one above the baseline is made only by asking the processor.
 #![allow(unsafe_code)]
 
-use super::interleaved::{self, First};
-use super::{planar, rows, yuv};
+use super::{PackedOrder, interleaved, planar, rows, yuv};
 
 /// A set of instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,15 +112,15 @@ pub(super) fn words(level: Level, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
 }
 
 /// Three bytes a pixel -> `0x00RRGGBB`. There are three times as many as words in `out`.
-pub(super) fn words_of(level: Level, first: First, triples: &[u8], out: &mut [u32]) {
+pub(super) fn words_of(level: Level, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     match level.0 {
-        Set::Baseline => interleaved::words_plain(first, triples, out),
+        Set::Baseline => interleaved::words_plain(order, triples, out),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a level of SSSE3 exists only where the processor said that it has SSSE3.
-        Set::Ssse3 => unsafe { interleaved::words_ssse3(first, triples, out) },
+        Set::Ssse3 => unsafe { interleaved::words_ssse3(order, triples, out) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
-        Set::Avx2 => unsafe { interleaved::words_avx2(first, triples, out) },
+        Set::Avx2 => unsafe { interleaved::words_avx2(order, triples, out) },
     }
 }
 

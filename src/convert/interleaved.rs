@@ -6,59 +6,50 @@
 use std::arch::x86_64::*;
 
 use super::output::Words;
-use super::rows;
+use super::{PackedOrder, rows};
 
-/// Which byte of a pixel comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
-    Red,
-    Blue,
-}
-
-impl First {
-    /// Where the bytes of four pixels go that stand in the first twelve: blue, green, red, and a zero (0x80) behind them.
-    #[cfg(target_arch = "x86_64")]
-    const fn shuffle(self) -> [u8; 16] {
-        match self {
-            Self::Blue => [0, 1, 2, 0x80, 3, 4, 5, 0x80, 6, 7, 8, 0x80, 9, 10, 11, 0x80],
-            Self::Red => [2, 1, 0, 0x80, 5, 4, 3, 0x80, 8, 7, 6, 0x80, 11, 10, 9, 0x80],
-        }
+/// Where the bytes of four pixels go that stand in the first twelve: blue, green, red, and a zero (0x80) behind them.
+#[cfg(target_arch = "x86_64")]
+const fn shuffle(order: PackedOrder) -> [u8; 16] {
+    match order {
+        PackedOrder::Bgr => [0, 1, 2, 0x80, 3, 4, 5, 0x80, 6, 7, 8, 0x80, 9, 10, 11, 0x80],
+        PackedOrder::Rgb => [2, 1, 0, 0x80, 5, 4, 3, 0x80, 8, 7, 6, 0x80, 11, 10, 9, 0x80],
     }
 }
 
 /// One pixel after the other.
-pub(super) fn words_plain(first: First, triples: &[u8], out: &mut [u32]) {
-    match first {
-        First::Red => rows::rgb::<Words>(triples, out),
-        First::Blue => rows::bgr::<Words>(triples, out),
+pub(super) fn words_plain(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
+    match order {
+        PackedOrder::Rgb => rows::rgb::<Words>(triples, out),
+        PackedOrder::Bgr => rows::bgr::<Words>(triples, out),
     }
 }
 
 /// 16 pixels at a time: the twelve bytes of each four of them at the beginning of a vector, then one shuffle.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "ssse3")]
-pub(super) fn words_ssse3(first: First, triples: &[u8], out: &mut [u32]) {
+pub(super) fn words_ssse3(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     let (triples, tail) = triples[..3 * out.len()].as_chunks::<48>();
     let (blocks, rest) = out.as_chunks_mut::<16>();
-    let shuffle: __m128i = bytemuck::cast(first.shuffle());
+    let shuffle: __m128i = bytemuck::cast(shuffle(order));
     for (out, triples) in blocks.iter_mut().zip(triples) {
         let [a, b, c]: [__m128i; 3] = bytemuck::cast(*triples);
         let fours = [a, _mm_alignr_epi8::<12>(b, a), _mm_alignr_epi8::<8>(c, b), _mm_srli_si128::<4>(c)];
         *out = bytemuck::cast(fours.map(|four| _mm_shuffle_epi8(four, shuffle)));
     }
-    words_plain(first, tail, rest);
+    words_plain(order, tail, rest);
 }
 
 /// The same with 32 pixels: 24 bytes of them become twelve in each of the two lanes.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-pub(super) fn words_avx2(first: First, triples: &[u8], out: &mut [u32]) {
+pub(super) fn words_avx2(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     // Each lane's three words of four bytes; the fourth is not looked at.
     const PLACES: [[u32; 8]; 4] =
         [[0, 1, 2, 0, 3, 4, 5, 0], [6, 7, 0, 0, 1, 2, 3, 0], [4, 5, 6, 0, 7, 0, 1, 0], [2, 3, 4, 0, 5, 6, 7, 0]];
     let (triples, tail) = triples[..3 * out.len()].as_chunks::<96>();
     let (blocks, rest) = out.as_chunks_mut::<32>();
-    let shuffle: __m256i = bytemuck::cast([first.shuffle(); 2]);
+    let shuffle: __m256i = bytemuck::cast([shuffle(order); 2]);
     let places: [__m256i; 4] = bytemuck::cast(PLACES);
     for (out, triples) in blocks.iter_mut().zip(triples) {
         let [a, b, c]: [__m256i; 3] = bytemuck::cast(*triples);
@@ -72,5 +63,5 @@ pub(super) fn words_avx2(first: First, triples: &[u8], out: &mut [u32]) {
         ];
         *out = bytemuck::cast(eights.map(|eight| _mm256_shuffle_epi8(eight, shuffle)));
     }
-    words_plain(first, tail, rest);
+    words_plain(order, tail, rest);
 }

@@ -33,13 +33,12 @@ mod yuv;
 pub use dispatch::Level;
 
 use self::half_float::HalfTable;
-use self::interleaved::First;
 use self::jpeg::Jpeg;
 use self::output::{Bgr, Output, Rgb, Words};
 use crate::frame::pixel::{Layout, Plane};
 use crate::frame::{Frame, Geometry, GeometryError, PayloadKind, Picture, PixelFormat};
 
-/// Order of the bytes of a pixel in a file.
+/// Order of the bytes of a pixel in a file, or in a payload that is not planar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PackedOrder {
     /// Red, green, blue: what image files have.
@@ -228,8 +227,8 @@ impl<'a> Pixels<'a> {
             Rgb888p => self.planar::<O>([0, 1, 2], out),
             Bgr888p => self.planar::<O>([2, 1, 0], out),
             Gray8 | Raw8 | Yuv400p => self.planar::<O>([0, 0, 0], out),
-            Rgb888i | Jpeg => self.direct::<O>(out, |row, out| O::interleaved(level, First::Red, row, out)),
-            Bgr888i => self.direct::<O>(out, |row, out| O::interleaved(level, First::Blue, row, out)),
+            Rgb888i | Jpeg => self.direct::<O>(out, |row, out| O::interleaved(level, PackedOrder::Rgb, row, out)),
+            Bgr888i => self.direct::<O>(out, |row, out| O::interleaved(level, PackedOrder::Bgr, row, out)),
             Rgba8888 => self.direct::<O>(out, rows::rgba::<O>),
             Raw14 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 6, row, out)),
             Raw12 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 4, row, out)),

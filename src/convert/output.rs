@@ -1,8 +1,7 @@
 //! What a pixel becomes: a word for a screen, or three bytes for a file.
 
 use super::dispatch::{self, Level};
-use super::interleaved::First;
-use super::rows;
+use super::{PackedOrder, rows};
 
 /// A way to write pixels down.
 pub(super) trait Output {
@@ -16,7 +15,7 @@ pub(super) trait Output {
     fn planar(level: Level, rgb: [&[u8]; 3], out: &mut [Self::Pixel]);
 
     /// Three bytes a pixel -> pixels. They are three times as many.
-    fn interleaved(level: Level, first: First, triples: &[u8], out: &mut [Self::Pixel]);
+    fn interleaved(level: Level, order: PackedOrder, triples: &[u8], out: &mut [Self::Pixel]);
 }
 
 /// `0x00RRGGBB`.
@@ -40,8 +39,8 @@ impl Output for Words {
         dispatch::words(level, [b, g, r], out);
     }
 
-    fn interleaved(level: Level, first: First, triples: &[u8], out: &mut [u32]) {
-        dispatch::words_of(level, first, triples, out);
+    fn interleaved(level: Level, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
+        dispatch::words_of(level, order, triples, out);
     }
 }
 
@@ -57,10 +56,10 @@ impl Output for Rgb {
         dispatch::triples(level, planes, out);
     }
 
-    fn interleaved(_: Level, first: First, triples: &[u8], out: &mut [[u8; 3]]) {
-        match first {
-            First::Red => out.as_flattened_mut().copy_from_slice(triples),
-            First::Blue => rows::bgr::<Self>(triples, out),
+    fn interleaved(_: Level, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
+        match order {
+            PackedOrder::Rgb => out.as_flattened_mut().copy_from_slice(triples),
+            PackedOrder::Bgr => rows::bgr::<Self>(triples, out),
         }
     }
 }
@@ -77,10 +76,10 @@ impl Output for Bgr {
         dispatch::triples(level, [b, g, r], out);
     }
 
-    fn interleaved(_: Level, first: First, triples: &[u8], out: &mut [[u8; 3]]) {
-        match first {
-            First::Red => rows::rgb::<Self>(triples, out),
-            First::Blue => out.as_flattened_mut().copy_from_slice(triples),
+    fn interleaved(_: Level, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
+        match order {
+            PackedOrder::Rgb => rows::rgb::<Self>(triples, out),
+            PackedOrder::Bgr => out.as_flattened_mut().copy_from_slice(triples),
         }
     }
 }

@@ -93,8 +93,8 @@ fn kernels_write_at_every_misalignment() {
                 dispatch::triples(level, [a, b, c], &mut triples[at..at + len]);
                 let triples_in = &interleaved[at / 2..][..3 * len];
                 let [mut of_red, mut of_blue] = [(); 2].map(|()| vec![7u32; 32 + 130 + 1]);
-                dispatch::words_of(level, First::Red, triples_in, &mut of_red[at..at + len]);
-                dispatch::words_of(level, First::Blue, triples_in, &mut of_blue[at..at + len]);
+                dispatch::words_of(level, PackedOrder::Rgb, triples_in, &mut of_red[at..at + len]);
+                dispatch::words_of(level, PackedOrder::Bgr, triples_in, &mut of_blue[at..at + len]);
                 for n in 0..words.len() {
                     let inside = (at..at + len).contains(&n).then(|| n - at);
                     let triple = inside.map_or([7; 3], |n| [a[n], b[n], c[n]]);
