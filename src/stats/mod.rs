@@ -258,13 +258,14 @@ impl Stats {
         self.reboots += u64::from(step_us < 0);
         let here_us = frame.received.mono_ns.saturating_sub(self.first_here.mono_ns) / 1000;
         let was_set = step_us < 0 || step_us.unsigned_abs() > LONGEST_GAP_US.saturating_add(here_us);
-        self.numbers.frame(frame.camera_seq, !frame.stale && self.frames_here > 1);
-        if was_set || frame.stale || self.frames_here == 1 {
+        let follows = !frame.stale && self.frames_here > 1;
+        self.numbers.frame(frame.camera_seq, follows);
+        if was_set || !follows {
             // What precedes the first new frame is no rhythm: another clock, the camera's queue, or nobody who listened.
             self.grid.interrupt();
             self.recent.clear();
         }
-        if !frame.stale && self.frames_here > 1 {
+        if follows {
             let before = self.grid.missing();
             self.grid.observe(frame.device_time);
             if frame.camera_seq.is_none() {
