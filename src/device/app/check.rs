@@ -2,6 +2,7 @@
 
 use super::{App, AppError, Colour, Family, Fit, Mapping, Model, Payload, Picture, Size};
 use crate::device::contract::{Contract, Meeting};
+use crate::frame::{PayloadKind, PixelFormat};
 
 /// Ports that the camera uses itself (bootloader.md 1 and 2).
 const TAKEN: [u16; 2] = [crate::discovery::PORT, crate::xlink::PORT];
@@ -184,11 +185,11 @@ impl Checked<'_> {
     #[must_use]
     pub fn format(&self) -> &'static str {
         match (self.app.payload, self.app.colour) {
-            (Payload::Raw, Colour::Bgr) => "BGR888p",
-            (Payload::Raw, Colour::Rgb) => "RGB888p",
-            (Payload::Jpeg { .. }, _) => "JPEG",
-            (Payload::H264(_), _) => "H264",
-            (Payload::H265(_), _) => "H265",
+            (Payload::Raw, Colour::Bgr) => PixelFormat::Bgr888p.name(),
+            (Payload::Raw, Colour::Rgb) => PixelFormat::Rgb888p.name(),
+            (Payload::Jpeg { .. }, _) => PayloadKind::Jpeg.name(),
+            (Payload::H264(_), _) => PayloadKind::H264.name(),
+            (Payload::H265(_), _) => PayloadKind::H265.name(),
         }
     }
 
