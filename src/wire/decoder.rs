@@ -519,8 +519,8 @@ impl Decoder {
         Some(self.resume())
     }
 
-    /// A header follows the provisional frame, or nothing does. That would be so by chance too if as many bytes were lost as stand in a
-    /// record, or in a `DETECT` message, that was then taken for the end of the payload.
+    /// A header follows the provisional frame, or nothing does. That would be so by chance too if as many bytes were lost
+    /// as stand in a record, or in a `DETECT` message, that was then taken for the end of the payload.
     fn confirm_or_withdraw(&mut self) -> Option<Step> {
         let suspicious = self.last.as_ref().is_some_and(|last| self.checksums || resync::is_suspicious(&last.frame));
         let torn = if suspicious { self.withdraw_if_torn() } else { None };
