@@ -148,8 +148,8 @@ pub(crate) fn feed(decoder: &mut Decoder, recorded: &Recorded, now: Received, mu
             told(decoder);
         }
     }
-    // Nothing follows that could contradict it: it was confirmed when it was recorded.
-    decoder.idle();
+    // What could contradict it does not follow here, and did not when it was recorded.
+    decoder.confirm();
     told(decoder);
 }
 

@@ -172,6 +172,11 @@ impl Decoder {
         }
     }
 
+    /// The frame that was handed out last is whole: for those who know, because it was confirmed before it was recorded.
+    pub fn confirm(&mut self) {
+        self.confirm_last();
+    }
+
     /// The connection has ended. Drain [`Self::poll`] afterwards.
     pub fn finish(&mut self) {
         self.ended = true;
