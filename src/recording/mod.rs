@@ -30,6 +30,7 @@ mod timeline;
 mod unpack;
 pub mod verify;
 mod walk;
+mod window;
 mod writer;
 
 pub use clock::{ClockError, ClockFit, ClockModel};

@@ -227,7 +227,7 @@ impl Reader {
                 }
                 Some(Piece::Message(message)) => {
                     self.at = message.at;
-                    match self.join.message(&message.header, &message.data) {
+                    match self.join.message(&message.header, self.walk.data()) {
                         Ok(None) => {}
                         Ok(entry) => return Ok(entry),
                         Err(why) => return Err(RecordingError::Damaged { at: message.at, why }),

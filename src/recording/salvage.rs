@@ -136,7 +136,7 @@ impl<R: Read + Seek> Salvage<R> {
                 return Ok(Some(found));
             }
             match self.walk.next()? {
-                Some(Piece::Message(message)) => self.message(message),
+                Some(Piece::Message(message)) => self.message(&message),
                 Some(Piece::Chunk(chunk)) => {
                     self.begins = true;
                     return Ok(Some(Found::Chunk(chunk)));
@@ -156,8 +156,8 @@ impl<R: Read + Seek> Salvage<R> {
         }
     }
 
-    fn message(&mut self, message: MessageFound) {
-        let MessageFound { at, offset, trusted, header, .. } = message;
+    fn message(&mut self, message: &MessageFound) {
+        let MessageFound { at, offset, trusted, len, ref header } = *message;
         self.slots.push(Slot { channel: header.channel_id, log_time: header.log_time, offset });
         let Some(camera) = self.camera_of(header.channel_id) else { return };
         let waiting = &self.cameras[camera];
@@ -168,19 +168,19 @@ impl<R: Read + Seek> Salvage<R> {
         if waiting.bytes == 0 {
             (waiting.at, waiting.sequence) = (at, header.sequence);
         }
-        waiting.bytes += message.len();
+        waiting.bytes += len;
         if header.channel_id == waiting.channel + 1 {
-            waiting.boxes = Some(message.data);
+            waiting.boxes = Some(self.walk.data().to_vec());
             return;
         }
         if header.channel_id != waiting.channel {
             // An image never fails: it waits for its wire message.
-            let _ = self.join.message(&header, &message.data);
+            let _ = self.join.message(header, self.walk.data());
             return;
         }
         let bytes = std::mem::take(&mut waiting.bytes);
         let boxes = waiting.boxes.take();
-        let found = match self.wire(&header, &message.data, trusted) {
+        let found = match wire(&mut self.join, header, self.walk.data(), trusted) {
             Ok(Entry::Frame(recorded)) => Found::Frame { at, recorded, boxes },
             Ok(Entry::Incident { camera, at_unix_ns, incident }) => Found::Incident { camera, at_unix_ns, incident },
             Err((expected, found)) => {
@@ -188,26 +188,6 @@ impl<R: Read + Seek> Salvage<R> {
             }
         };
         self.queue.push_back(found);
-    }
-
-    /// The frame that a wire message completes, or what was expected and what was found instead.
-    fn wire(&mut self, header: &MessageHeader, data: &[u8], trusted: bool) -> Result<Entry, (&'static str, String)> {
-        match seal::is_whole(header, data) {
-            Some(true) => {}
-            None if trusted => {} // Written before there were any.
-            Some(false) => return Err(("a wire message with its checksum", "another checksum".to_owned())),
-            None => return Err(("a wire message with its checksum", "no checksum".to_owned())),
-        }
-        let joined = self.join.message(header, data).map_err(|why| ("messages that make up a frame", why))?;
-        let entry = joined.ok_or(("a wire message", "a message of another channel".to_owned()))?;
-        if let Entry::Frame(Recorded { wire, payload, .. }) = &entry {
-            let found = crc32fast::hash(payload);
-            if found != wire.payload_crc32 {
-                let found = format!("{found:08x} instead of {:08x}", wire.payload_crc32);
-                return Err(("the payload that arrived, by its CRC-32", found));
-            }
-        }
-        Ok(entry)
     }
 
     /// The wire message of these messages will not come.
@@ -284,4 +264,24 @@ impl<R: Read + Seek> Salvage<R> {
         let name = format!("camera-{}", channel / CHANNELS + 1);
         Some(self.add(CameraInfo { name, ..CameraInfo::default() }, channel - channel % CHANNELS))
     }
+}
+
+/// The frame that a wire message completes, or what was expected and what was found instead.
+fn wire(join: &mut Join, header: &MessageHeader, data: &[u8], trusted: bool) -> Result<Entry, (&'static str, String)> {
+    match seal::is_whole(header, data) {
+        Some(true) => {}
+        None if trusted => {} // Written before there were any.
+        Some(false) => return Err(("a wire message with its checksum", "another checksum".to_owned())),
+        None => return Err(("a wire message with its checksum", "no checksum".to_owned())),
+    }
+    let joined = join.message(header, data).map_err(|why| ("messages that make up a frame", why))?;
+    let entry = joined.ok_or(("a wire message", "a message of another channel".to_owned()))?;
+    if let Entry::Frame(Recorded { wire, payload, .. }) = &entry {
+        let found = crc32fast::hash(payload);
+        if found != wire.payload_crc32 {
+            let found = format!("{found:08x} instead of {:08x}", wire.payload_crc32);
+            return Err(("the payload that arrived, by its CRC-32", found));
+        }
+    }
+    Ok(entry)
 }

@@ -4,13 +4,14 @@
 //! byte by byte for the next one, inside of chunks too. Knows no more of recordings than where their messages are.
 
 use std::collections::BTreeSet;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
 use super::reader::{LONGEST_METADATA, LONGEST_RECORD, RECORD_HEAD};
 use super::record;
 use super::unpack::unpack;
+use super::window::Window;
 use super::writer::{CAMERA_METADATA, CHANNELS};
 
 /// What a message says before its data: channel, sequence and two times.
@@ -21,6 +22,8 @@ const CHUNK_HEAD: u64 = 40;
 const LOOK: usize = 64;
 /// Bytes that are searched or summed up at once.
 const BLOCK: usize = 1 << 16;
+/// A chunk that is not larger is in memory as a whole while it is read. Ours have 4 MiB and the rest of a frame.
+const WHOLE: u64 = 64 << 20;
 /// A message that is this far from the others is none.
 const DAY_NS: u64 = 86_400_000_000_000;
 const METADATA_NAME: &[u8] = b"oaktap";
@@ -58,15 +61,9 @@ pub(super) struct MessageFound {
     pub(super) offset: u64,
     /// A checksum says that it is as it was written.
     pub(super) trusted: bool,
-    pub(super) header: MessageHeader,
-    pub(super) data: Vec<u8>,
-}
-
-impl MessageFound {
     /// Bytes of its record.
-    pub(super) fn len(&self) -> u64 {
-        RECORD_HEAD + MESSAGE_HEAD + self.data.len() as u64
-    }
+    pub(super) len: u64,
+    pub(super) header: MessageHeader,
 }
 
 /// Where a record begins and ends.
@@ -87,30 +84,46 @@ struct Inside {
 }
 
 /// The contents of a compressed chunk.
-type Unpacked = Walk<Cursor<Vec<u8>>>;
+type Unpacked = Walk<io::Empty>;
+
+/// Which messages there can be.
+#[derive(Clone, Debug, Default)]
+struct Expected {
+    /// Channels that are known to exist.
+    channels: BTreeSet<u16>,
+    /// A time at which there was a message.
+    around: Option<u64>,
+}
+
+impl Expected {
+    /// Whether a message that begins like this may be one of this file.
+    fn fits(&self, message: &[u8]) -> bool {
+        let (Some(channel), Some(time)) = (u16_at(message, 0), u64_at(message, 6)) else { return false };
+        (self.channels.is_empty() || self.channels.contains(&channel))
+            && self.around.is_none_or(|around| around.abs_diff(time) <= DAY_NS)
+    }
+}
 
 /// Reads a file from its beginning to its end, whatever is between.
 #[derive(Debug)]
 pub(super) struct Walk<R> {
-    from: R,
-    len: u64,
+    file: Window<R>,
     at: u64,
+    /// Where the data of the last message are, and how many.
+    data: (u64, usize),
     /// Chunks are not looked into when they seem to be in order.
     passing: bool,
     inside: Option<Inside>,
     /// A compressed chunk that is being read: where it is, and its contents.
     unpacked: Option<(u64, Box<Unpacked>)>,
-    /// Channels that are known to exist, and a time at which there was a message.
-    channels: BTreeSet<u16>,
-    around: Option<u64>,
+    expected: Expected,
 }
 
 impl<R: Read + Seek> Walk<R> {
     /// Begins. `passing` over the chunks that seem to be in order, or reading what is in them.
-    pub(super) fn new(mut from: R, passing: bool) -> io::Result<Self> {
-        let len = from.seek(SeekFrom::End(0))?;
-        let (channels, around) = (BTreeSet::new(), None);
-        Ok(Self { from, len, at: 0, passing, inside: None, unpacked: None, channels, around })
+    pub(super) fn new(from: R, passing: bool) -> io::Result<Self> {
+        let (file, expected) = (Window::new(from)?, Expected::default());
+        Ok(Self { file, at: 0, data: (0, 0), passing, inside: None, unpacked: None, expected })
     }
 
     /// Continues with the record that begins here.
@@ -122,12 +135,20 @@ impl<R: Read + Seek> Walk<R> {
 
     /// Bytes of the file.
     pub(super) const fn len(&self) -> u64 {
-        self.len
+        self.file.len()
+    }
+
+    /// The data of the message that came last.
+    pub(super) fn data(&self) -> &[u8] {
+        match &self.unpacked {
+            Some((_, inner)) => inner.data(),
+            None => self.file.held(self.data.0, self.data.1),
+        }
     }
 
     /// Messages of this channel are to be expected.
     pub(super) fn expect_channel(&mut self, id: u16) {
-        self.channels.insert(id);
+        self.expected.channels.insert(id);
     }
 
     /// What comes next.
@@ -139,31 +160,32 @@ impl<R: Read + Seek> Walk<R> {
                 Some(Piece::Record { opcode, data, .. }) => return Ok(Some(Piece::Record { at, opcode, data })),
                 Some(Piece::Damage { len, zeros, .. }) => return Ok(Some(Piece::Damage { at, len, zeros })),
                 Some(Piece::Chunk(_)) | None => {
-                    self.channels.append(&mut inner.channels);
+                    self.expected.channels.append(&mut inner.expected.channels);
                     self.unpacked = None;
                 }
             }
         }
-        if self.at == 0 && self.unpacked.is_none() && self.len > 0 && !self.is_part() {
-            let n = (mcap::MAGIC.len() as u64).min(self.len);
-            let found = self.bytes(0, n as usize)?;
+        let len = self.file.len();
+        if self.at == 0 && self.unpacked.is_none() && len > 0 && !self.is_part() {
+            let n = (mcap::MAGIC.len() as u64).min(len);
+            let found = self.file.bytes(0, n as usize)?;
             self.at = n;
             if found != mcap::MAGIC {
-                self.at = 0;
+                let zeros = found.iter().all(|byte| *byte == 0);
                 let next = self.search(0)?.min(n);
                 self.at = next.max(1);
-                return Ok(Some(Piece::Damage { at: 0, len: self.at, zeros: found.iter().all(|byte| *byte == 0) }));
+                return Ok(Some(Piece::Damage { at: 0, len: self.at, zeros }));
             }
         }
         if self.inside.is_some_and(|inside| self.at >= inside.end) {
             self.inside = None;
         }
-        if self.at >= self.len {
+        if self.at >= len {
             return Ok(None);
         }
         let at = self.at;
-        if at + mcap::MAGIC.len() as u64 == self.len && self.bytes(at, mcap::MAGIC.len())? == mcap::MAGIC {
-            self.at = self.len;
+        if self.is_end_magic(at)? {
+            self.at = len;
             return Ok(None);
         }
         let trusted = self.inside.filter(|inside| inside.trusted);
@@ -173,7 +195,7 @@ impl<R: Read + Seek> Walk<R> {
         if head.opcode == op::CHUNK {
             return self.chunk(at, head);
         }
-        if head.end > self.len {
+        if head.end > len {
             return self.damage(at).map(Some);
         }
         if trusted.is_none() && !self.follows(head.end)? {
@@ -193,31 +215,37 @@ impl<R: Read + Seek> Walk<R> {
         self.inside.is_some()
     }
 
+    fn is_end_magic(&mut self, at: u64) -> io::Result<bool> {
+        let magic = mcap::MAGIC;
+        Ok(at + magic.len() as u64 == self.len() && self.file.bytes(at, magic.len())? == magic)
+    }
+
     fn record(&mut self, at: u64, head: Head, trusted: bool) -> io::Result<Piece> {
         let len = usize::try_from(head.end - head.data).unwrap_or(usize::MAX);
         if head.opcode != op::MESSAGE && len as u64 > LONGEST_METADATA {
             // An attachment: none of ours.
             return Ok(Piece::Record { at, opcode: head.opcode, data: Vec::new() });
         }
-        let mut data = self.bytes(head.data, len)?;
+        let data = self.file.bytes(head.data, len)?;
         if head.opcode == op::MESSAGE {
-            let Ok(Record::Message { header, .. }) = mcap::parse_record(op::MESSAGE, &data) else {
+            let Ok(Record::Message { header, data }) = mcap::parse_record(op::MESSAGE, data) else {
                 return Ok(Piece::Damage { at, len: head.end - at, zeros: false });
             };
+            self.data = (head.data + MESSAGE_HEAD, data.len());
             if trusted {
-                self.around = Some(header.log_time);
+                self.expected.around = Some(header.log_time);
             }
-            data.drain(..MESSAGE_HEAD as usize);
             let offset = at - self.inside.map_or(0, |inside| inside.from).min(at);
-            return Ok(Piece::Message(MessageFound { at, offset, trusted, header, data }));
+            return Ok(Piece::Message(MessageFound { at, offset, trusted, len: head.end - at, header }));
         }
+        let data = data.to_vec();
         match record::parse(head.opcode, &data) {
             Some(Record::Channel(channel)) => {
-                self.channels.insert(channel.id);
+                self.expected.channels.insert(channel.id);
             }
             Some(Record::Metadata(metadata)) if metadata.name.starts_with(CAMERA_METADATA) => {
                 if let Some(Ok(first)) = metadata.metadata.get("channel").map(|channel| channel.parse::<u16>()) {
-                    self.channels.extend(first..first.saturating_add(CHANNELS));
+                    self.expected.channels.extend(first..first.saturating_add(CHANNELS));
                 }
             }
             _ => {}
@@ -226,11 +254,11 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     fn chunk(&mut self, at: u64, head: Head) -> io::Result<Option<Piece>> {
-        let front = self.bytes(head.data, LOOK)?;
-        let Some(header) = chunk_header(&front) else { return self.damage(at).map(Some) };
+        let front = self.file.bytes(head.data, LOOK)?;
+        let Some(header) = chunk_header(front) else { return self.damage(at).map(Some) };
         let from = head.data + CHUNK_HEAD + header.compression.len() as u64;
-        let torn = (head.end > self.len).then(|| format!("{} bytes of it are missing", head.end - self.len));
-        let end = head.end.min(self.len);
+        let torn = (head.end > self.len()).then(|| format!("{} bytes of it are missing", head.end - self.len()));
+        let end = head.end.min(self.len());
         let len = end - at;
         if self.passing && torn.is_none() && self.follows(end)? {
             self.at = end;
@@ -245,27 +273,25 @@ impl<R: Read + Seek> Walk<R> {
             self.at = from;
             self.inside = Some(Inside { from, end, trusted: damage.is_none() });
         } else {
-            self.from.seek(SeekFrom::Start(from))?;
-            let packed = io::BufReader::new((&mut self.from).take(end - from));
+            let packed = io::BufReader::new(self.file.file_at(from)?.take(end - from));
             let size = header.uncompressed_size.min(LONGEST_RECORD as u64);
             let (contents, why) = unpack(&header.compression, packed, size);
             damage = torn.or(why).or_else(|| checksum_damage(&header, crc32fast::hash(&contents)));
-            let len = contents.len() as u64;
             let inner = Walk {
-                from: Cursor::new(contents),
-                len,
+                inside: Some(Inside { from: 0, end: contents.len() as u64, trusted: damage.is_none() }),
+                file: Window::of(contents),
                 at: 0,
+                data: (0, 0),
                 passing: false,
-                inside: Some(Inside { from: 0, end: len, trusted: damage.is_none() }),
                 unpacked: None,
-                channels: self.channels.clone(),
-                around: self.around,
+                expected: self.expected.clone(),
             };
             self.unpacked = Some((at, Box::new(inner)));
             self.at = end;
         }
         if damage.is_none() {
-            self.around = Some(header.message_end_time).filter(|time| *time > 0).or(self.around);
+            let around = &mut self.expected.around;
+            *around = Some(header.message_end_time).filter(|time| *time > 0).or(*around);
         }
         Ok(Some(Piece::Chunk(ChunkFound { at, len, header, damage })))
     }
@@ -279,43 +305,32 @@ impl<R: Read + Seek> Walk<R> {
 
     /// Whether a record may follow here: one begins, or a chunk or the file ends.
     fn follows(&mut self, at: u64) -> io::Result<bool> {
-        let ends = at == self.len || self.inside.is_some_and(|inside| at == inside.end);
-        let magic = mcap::MAGIC.len() as u64;
-        Ok(ends
-            || (at + magic == self.len && self.bytes(at, mcap::MAGIC.len())? == mcap::MAGIC)
-            || self.look(at)?.is_some())
+        let ends = at == self.len() || self.inside.is_some_and(|inside| at == inside.end);
+        Ok(ends || self.is_end_magic(at)? || self.look(at)?.is_some())
     }
 
     /// The head of the record that begins here, if one does. Only that of a chunk may end after the file.
     fn look(&mut self, at: u64) -> io::Result<Option<Head>> {
-        let front = self.bytes(at, LOOK)?;
+        let len_of_file = self.len();
+        let front = self.file.bytes(at, LOOK)?;
         let Some((&opcode, rest)) = front.split_first() else { return Ok(None) };
         let Some(len) = u64_at(rest, 0) else { return Ok(None) };
         let data = at + RECORD_HEAD;
         let Some(end) = data.checked_add(len).filter(|_| len <= LONGEST_RECORD as u64) else { return Ok(None) };
         let rest = &rest[size_of::<u64>()..];
-        let fits = end <= self.len;
+        let fits = end <= len_of_file;
+        let trusted = self.inside.is_some_and(|inside| inside.trusted);
         let agrees = match opcode {
             op::CHUNK => chunk_agrees(rest, len),
-            op::MESSAGE => fits && len >= MESSAGE_HEAD && self.expects(rest),
+            op::MESSAGE => fits && len >= MESSAGE_HEAD && (trusted || self.expected.fits(rest)),
             // Somebody may have added some: never ours.
             op::ATTACHMENT => fits,
             _ if fits && len <= LONGEST_METADATA && record::is_known(opcode) => {
-                record::parse(opcode, &self.bytes(data, len as usize)?).is_some()
+                record::parse(opcode, self.file.bytes(data, len as usize)?).is_some()
             }
             _ => false,
         };
         Ok(agrees.then_some(Head { opcode, data, end }))
-    }
-
-    /// Whether a message that begins like this may be one of this file.
-    fn expects(&self, message: &[u8]) -> bool {
-        if self.inside.is_some_and(|inside| inside.trusted) {
-            return true;
-        }
-        let (Some(channel), Some(time)) = (u16_at(message, 0), u64_at(message, 6)) else { return false };
-        (self.channels.is_empty() || self.channels.contains(&channel))
-            && self.around.is_none_or(|around| around.abs_diff(time) <= DAY_NS)
     }
 
     /// Where the next record begins that cannot be anything else; the end of the file if there is none.
@@ -323,8 +338,8 @@ impl<R: Read + Seek> Walk<R> {
         // A length is less than 4 GiB: its upper half is zero.
         const HEAD: usize = RECORD_HEAD as usize;
         let mut at = from;
-        while at < self.len {
-            let block = self.bytes(at, BLOCK)?;
+        while at < self.len() {
+            let block = self.file.bytes(at, BLOCK)?.to_vec();
             for (offset, head) in block.windows(HEAD).enumerate() {
                 let candidate = at + offset as u64;
                 if !matches!(
@@ -335,9 +350,9 @@ impl<R: Read + Seek> Walk<R> {
                     continue;
                 }
                 let sure = match head[0] {
-                    op::METADATA => self.bytes(candidate + RECORD_HEAD + 4, METADATA_NAME.len())? == METADATA_NAME,
+                    op::METADATA => self.file.bytes(candidate + RECORD_HEAD + 4, METADATA_NAME.len())? == METADATA_NAME,
                     op::DATA_END => head[1..5] == [4, 0, 0, 0] && self.look(candidate + RECORD_HEAD + 4)?.is_some(),
-                    op::FOOTER => candidate + RECORD_HEAD + 20 + mcap::MAGIC.len() as u64 == self.len,
+                    op::FOOTER => candidate + RECORD_HEAD + 20 + mcap::MAGIC.len() as u64 == self.len(),
                     _ => true,
                 };
                 if sure && self.look(candidate)?.is_some() {
@@ -350,16 +365,18 @@ impl<R: Read + Seek> Walk<R> {
                 break;
             }
         }
-        Ok(self.len)
+        Ok(self.len())
     }
 
+    /// Of the contents of a chunk, which are in memory then unless they are many.
     fn checksum(&mut self, from: u64, end: u64) -> io::Result<u32> {
+        let block = if end - from <= WHOLE { end - from } else { BLOCK as u64 };
         let mut crc = crc32fast::Hasher::new();
         let mut at = from;
         while at < end {
-            let n = usize::try_from(end - at).unwrap_or(usize::MAX).min(BLOCK);
-            crc.update(&self.bytes(at, n)?);
-            at += n as u64;
+            let n = block.min(end - at);
+            crc.update(self.file.bytes(at, n as usize)?);
+            at += n;
         }
         Ok(crc.finalize())
     }
@@ -367,31 +384,13 @@ impl<R: Read + Seek> Walk<R> {
     fn is_zeros(&mut self, from: u64, end: u64) -> io::Result<bool> {
         let mut at = from;
         while at < end {
-            let n = usize::try_from(end - at).unwrap_or(usize::MAX).min(BLOCK);
-            if self.bytes(at, n)?.iter().any(|byte| *byte != 0) {
+            let n = (end - at).min(BLOCK as u64);
+            if self.file.bytes(at, n as usize)?.iter().any(|byte| *byte != 0) {
                 return Ok(false);
             }
-            at += n as u64;
+            at += n;
         }
         Ok(true)
-    }
-
-    /// These bytes of the file; fewer when it ends before.
-    fn bytes(&mut self, at: u64, n: usize) -> io::Result<Vec<u8>> {
-        let n = n.min(usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX));
-        let mut bytes = vec![0; n];
-        self.from.seek(SeekFrom::Start(at))?;
-        let mut filled = 0;
-        while filled < n {
-            match self.from.read(&mut bytes[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
     }
 }
 

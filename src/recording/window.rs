@@ -1,0 +1,152 @@
+//! A file, of which the part that was read last is in memory.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// What is read at once at the least: heads of records are small, and stand close to each other.
+const BLOCK: usize = 1 << 16;
+/// More memory than this is given back with the next part that needs less.
+const KEPT: usize = 64 << 20;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Window<R> {
+    from: R,
+    /// Bytes of the file.
+    len: u64,
+    /// What was read: the bytes of the file from `at` on, and behind `filled` what was there before.
+    memory: Vec<u8>,
+    at: u64,
+    filled: usize,
+}
+
+impl<R: Read + Seek> Window<R> {
+    pub(super) fn new(mut from: R) -> io::Result<Self> {
+        let len = from.seek(SeekFrom::End(0))?;
+        Ok(Self { from, len, memory: Vec::new(), at: 0, filled: 0 })
+    }
+
+    /// Bytes of the file.
+    pub(super) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// These bytes of the file; fewer when it ends before.
+    pub(super) fn bytes(&mut self, at: u64, n: usize) -> io::Result<&[u8]> {
+        let most = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
+        let n = n.min(most);
+        if self.held(at, n).len() < n {
+            self.fill(at, n.max(BLOCK).min(most))?;
+        }
+        Ok(self.held(at, n))
+    }
+
+    /// These bytes, as far as they are in memory.
+    pub(super) fn held(&self, at: u64, n: usize) -> &[u8] {
+        let offset = at.checked_sub(self.at).and_then(|offset| usize::try_from(offset).ok());
+        let start = offset.map_or(self.filled, |offset| offset.min(self.filled));
+        &self.memory[start..start.saturating_add(n).min(self.filled)]
+    }
+
+    /// The file, to be read from here on.
+    pub(super) fn file_at(&mut self, at: u64) -> io::Result<&mut R> {
+        self.from.seek(SeekFrom::Start(at))?;
+        Ok(&mut self.from)
+    }
+
+    fn fill(&mut self, at: u64, n: usize) -> io::Result<()> {
+        (self.at, self.filled) = (at, 0);
+        if self.memory.len() > KEPT && n <= KEPT {
+            self.memory = Vec::new();
+        }
+        if self.memory.len() < n {
+            self.memory.resize(n, 0);
+        }
+        self.from.seek(SeekFrom::Start(at))?;
+        while self.filled < n {
+            match self.from.read(&mut self.memory[self.filled..n]) {
+                Ok(0) => break,
+                Ok(more) => self.filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Window<io::Empty> {
+    /// All of it is in memory.
+    pub(super) fn of(memory: Vec<u8>) -> Self {
+        Self { from: io::empty(), len: memory.len() as u64, at: 0, filled: memory.len(), memory }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn file(len: u32) -> Vec<u8> {
+        (0..len).map(|n| (n % 251) as u8).collect()
+    }
+
+    #[test]
+    fn every_part_is_what_stands_there() {
+        let file = file(200_000);
+        let mut window = Window::new(Cursor::new(&file)).unwrap();
+        // Forwards, backwards, across what is held, and beyond the end.
+        for (at, n) in [(0, 64), (10, 64), (65_500, 100), (65_000, 700), (5, 150_000), (3, 1), (199_990, 64), (7, 7)] {
+            let end = file.len().min(at + n);
+            assert_eq!(window.bytes(at as u64, n).unwrap(), &file[at..end], "{n} at {at}");
+            assert_eq!(window.held(at as u64, n), &file[at..end], "{n} at {at}");
+        }
+        assert!(window.bytes(200_000, 5).unwrap().is_empty() && window.bytes(u64::MAX, 5).unwrap().is_empty());
+        let mut whole = Window::of(file.clone());
+        assert_eq!((whole.len(), whole.bytes(100, 50).unwrap()), (200_000, &file[100..150]));
+    }
+
+    /// Counts how often it is read.
+    struct Counted(Cursor<Vec<u8>>, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            self.0.read(into)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_not_read_again() {
+        let mut window = Window::new(Counted(Cursor::new(file(1_000_000)), 0)).unwrap();
+        window.bytes(1000, 900_000).unwrap();
+        for at in (1000..900_000).step_by(1000) {
+            window.bytes(at, 1000).unwrap();
+        }
+        assert_eq!(window.from.1, 1);
+    }
+
+    #[test]
+    fn an_error_leaves_nothing_that_could_be_taken_for_the_file() {
+        struct Torn;
+        impl Read for Torn {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("EIO"))
+            }
+        }
+        impl Seek for Torn {
+            fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+                Ok(1000)
+            }
+        }
+        let mut window = Window::new(Torn).unwrap();
+        assert!(window.bytes(0, 10).is_err());
+        assert!(window.held(0, 10).is_empty());
+    }
+}
