@@ -10,7 +10,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use oaktap::convert::{Converter, Level, PackedOrder, reference};
+use oaktap::convert::{Converter, Level, PackedOrder, Yuv420, reference};
 use oaktap::frame::{Frame, Geometry, PayloadKind, Picture, PixelFormat};
 
 const SIZES: [(u32, u32); 4] = [(640, 352), (1280, 720), (1920, 1080), (3840, 2160)];
@@ -21,6 +21,7 @@ const TURNS: usize = 301;
 enum Into {
     Words,
     Packed(PackedOrder),
+    Encoder,
 }
 
 /// One conversion with memory of its own.
@@ -30,6 +31,7 @@ struct Conversion {
     into: Into,
     picture: Picture,
     bytes: Vec<u8>,
+    yuv: Yuv420,
 }
 
 impl Conversion {
@@ -38,6 +40,9 @@ impl Conversion {
             Into::Words => self.converter.picture(&self.frame, &mut self.picture).expect("a good frame"),
             Into::Packed(order) => {
                 self.converter.packed(&self.frame, order, &mut self.bytes).expect("a good frame");
+            }
+            Into::Encoder => {
+                self.converter.yuv420(&self.frame, &mut self.yuv).expect("a good frame");
             }
         }
     }
@@ -58,6 +63,9 @@ impl Conversion {
             Into::Packed(PackedOrder::Bgr) => {
                 let swapped = expected.iter().flat_map(|[r, g, b]| [*b, *g, *r]);
                 assert!(self.bytes.iter().copied().eq(swapped));
+            }
+            Into::Encoder => {
+                assert!(self.yuv.planes().concat() == reference::yuv420(expected, self.yuv.size().0));
             }
         }
     }
@@ -145,13 +153,20 @@ fn limit<const WRITTEN: usize>(wanted: &dyn Fn(&str) -> bool, (width, height): (
 
 fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32, u32), level: Level) {
     for (into, into_name, bytes) in [
-        (Into::Words, "u32", 4),
-        (Into::Packed(PackedOrder::Bgr), "BGR8", 3),
-        (Into::Packed(PackedOrder::Rgb), "RGB8", 3),
+        (Into::Words, "u32", 4.0),
+        (Into::Packed(PackedOrder::Bgr), "BGR8", 3.0),
+        (Into::Packed(PackedOrder::Rgb), "RGB8", 3.0),
+        (Into::Encoder, "YUV420", 1.5),
     ] {
         let name = format!("{format} {width}x{height} -> {into_name} {}", level.name());
-        // The order of the bytes costs nothing: one is enough, but for the format that is most sent.
-        if !wanted(&name) || (into_name == "RGB8" && format != PixelFormat::Bgr888p) {
+        // The order of the bytes costs nothing: one is enough, but for the format that is most sent. Encoders get it as it
+        // is, or by way of words.
+        let one_is_enough = match into {
+            Into::Words | Into::Packed(PackedOrder::Bgr) => false,
+            Into::Packed(PackedOrder::Rgb) => format != PixelFormat::Bgr888p,
+            Into::Encoder => !matches!(format, PixelFormat::Bgr888p | PixelFormat::Bgr888i),
+        };
+        if !wanted(&name) || one_is_enough {
             continue;
         }
         let geometry = Geometry::tight(format, width, height).expect("a usual size");
@@ -163,11 +178,13 @@ fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32
             into,
             picture: Picture::default(),
             bytes: Vec::new(),
+            yuv: Yuv420::default(),
         };
         conversion.run();
         conversion.check(&expected);
         let turns = if format == PixelFormat::Bgr888p { TURNS } else { TURNS / 5 };
-        compare(&name, payload.len() + bytes * expected.len(), turns, || conversion.run_seen());
+        let written = (bytes * expected.len() as f64) as usize;
+        compare(&name, payload.len() + written, turns, || conversion.run_seen());
     }
 }
 
@@ -192,6 +209,7 @@ fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
         into: Into::Words,
         picture: Picture::default(),
         bytes: Vec::new(),
+        yuv: Yuv420::default(),
     };
     conversion.run();
     conversion.check(&expected);

@@ -4,7 +4,7 @@
 //! know: a [`Level`] is the proof, because one above the baseline is made only by asking the processor.
 #![allow(unsafe_code)]
 
-use super::{PackedOrder, interleaved, planar, rows, yuv};
+use super::{PackedOrder, interleaved, planar, rows, yuv, yuv420};
 
 /// A set of instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,10 @@ compiled! {
     fn interleaved(row: &[u8], out: [&mut [u8]; 3]) = yuv::interleaved;
     /// [`yuv::yuyv`].
     fn yuyv(row: &[u8], out: [&mut [u8]; 3]) = yuv::yuyv;
+    /// [`yuv420::encoded`].
+    fn encoded(upper: [&[u8]; 3], lower: [&[u8]; 3], luma: [&mut [u8]; 2], u: &mut [u8], v: &mut [u8]) = yuv420::encoded;
+    /// [`yuv420::unpacked`].
+    fn unpacked(words: &[u32], out: [&mut [u8]; 3]) = yuv420::unpacked;
 }
 
 /// Three planes -> `0x00RRGGBB`. The planes have the length of `out`.

@@ -1,4 +1,4 @@
-//! [`Frame`] -> [`Picture`], or packed bytes for a file.
+//! [`Frame`] -> [`Picture`], packed bytes for a file, or luma and chroma for a video encoder.
 //!
 //! | format | how it is shown |
 //! |---|---|
@@ -29,12 +29,15 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod yuv;
+mod yuv420;
 
 pub use dispatch::Level;
+pub use yuv420::Yuv420;
 
 use self::half_float::HalfTable;
 use self::jpeg::Jpeg;
 use self::output::{Bgr, Output, Rgb, Words};
+use self::yuv420::RowPair;
 use crate::frame::pixel::{Layout, Plane};
 use crate::frame::{Frame, Geometry, GeometryError, PayloadKind, Picture, PixelFormat};
 
@@ -93,8 +96,10 @@ pub struct Converter {
     known: Option<(Geometry, Layout)>,
     halves: HalfTable,
     jpeg: Jpeg,
-    /// A row each of red, green and blue.
+    /// A row each of red, green and blue, or two.
     scratch: Vec<u8>,
+    /// What becomes luma and chroma in two steps.
+    shown: Picture,
 }
 
 impl Default for Converter {
@@ -113,7 +118,8 @@ impl Converter {
     /// One that uses these instructions: to compare them.
     #[must_use]
     pub fn with_level(level: Level) -> Self {
-        Self { level, known: None, halves: HalfTable::default(), jpeg: Jpeg::default(), scratch: Vec::new() }
+        let (halves, jpeg) = (HalfTable::default(), Jpeg::default());
+        Self { level, known: None, halves, jpeg, scratch: Vec::new(), shown: Picture::default() }
     }
 
     /// The frame as a picture to show, with the frame's number and times.
@@ -159,6 +165,40 @@ impl Converter {
         }
         self.write_packed(frame, order, (&geometry, &layout), into);
         Ok(())
+    }
+
+    /// The frame as video encoders take it. What has chroma for every four pixels already stays as it is. Returns width and
+    /// height of the frame.
+    ///
+    /// # Errors
+    /// As [`Self::picture`]; `into` is then whatever it was.
+    pub fn yuv420(&mut self, frame: &Frame, into: &mut Yuv420) -> Result<(u32, u32), ConvertError> {
+        let (geometry, layout) = self.prepare(frame)?;
+        let (width, height) = (geometry.width as usize, geometry.height as usize);
+        into.resize(width, height);
+        let pixels = Pixels { level: self.level, width, planes: layout.planes(), bytes: frame.payload() };
+        if !pixels.write_yuv420(geometry.format, into) {
+            let mut shown = std::mem::take(&mut self.shown);
+            shown.resize(width, height);
+            self.write::<Words>(frame, &geometry, &layout, shown.words_mut());
+            self.yuv420_of(&shown, into);
+            self.shown = shown;
+        }
+        Ok((geometry.width, geometry.height))
+    }
+
+    /// A picture as video encoders take it: after something has been drawn on it.
+    pub fn yuv420_of(&mut self, picture: &Picture, into: &mut Yuv420) {
+        into.resize(picture.width, picture.height);
+        let (width, pair) = (picture.width, 2 * picture.width);
+        self.scratch.resize(3 * pair, 0);
+        let (r, rest) = self.scratch.split_at_mut(pair);
+        let (g, b) = rest.split_at_mut(pair);
+        for (words, RowPair { luma, u, v }) in picture.words().chunks_exact(pair.max(1)).zip(into.row_pairs()) {
+            dispatch::unpacked(self.level, words, [&mut *r, &mut *g, &mut *b]);
+            let [upper, lower] = [0, width].map(|at| [&r[at..][..width], &g[at..][..width], &b[at..][..width]]);
+            dispatch::encoded(self.level, upper, lower, luma, u, v);
+        }
     }
 
     fn write_packed(
@@ -276,6 +316,42 @@ impl<'a> Pixels<'a> {
                 for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
                     rows::half_planar::<O>(table, order.map(|plane| self.row(plane, y)), out);
                 }
+            }
+        }
+    }
+
+    /// Without another step in between, if that can be.
+    fn write_yuv420(&self, format: PixelFormat, into: &mut Yuv420) -> bool {
+        use PixelFormat::*;
+        let order = match format {
+            Rgb888p => [0, 1, 2],
+            Bgr888p => [2, 1, 0],
+            Yuv420p | Nv12 | Nv21 => {
+                self.copy_yuv420(format, into);
+                return true;
+            }
+            _ => return false,
+        };
+        for (n, RowPair { luma, u, v }) in into.row_pairs().enumerate() {
+            let [upper, lower] = [2 * n, 2 * n + 1].map(|y| order.map(|plane| self.row(plane, y)));
+            dispatch::encoded(self.level, upper, lower, luma, u, v);
+        }
+        true
+    }
+
+    fn copy_yuv420(&self, format: PixelFormat, into: &mut Yuv420) {
+        for (n, RowPair { luma, u, v }) in into.row_pairs().enumerate() {
+            for (y, luma) in luma.into_iter().enumerate() {
+                luma.copy_from_slice(&self.row(0, 2 * n + y)[..luma.len()]);
+            }
+            if format == PixelFormat::Yuv420p {
+                u.copy_from_slice(&self.row(1, n)[..u.len()]);
+                v.copy_from_slice(&self.row(2, n)[..v.len()]);
+                continue;
+            }
+            let (first, second) = if format == PixelFormat::Nv21 { (v, u) } else { (u, v) };
+            for (([a, b], first), second) in self.row(1, n).as_chunks().0.iter().zip(first).zip(second) {
+                (*first, *second) = (*a, *b);
             }
         }
     }

@@ -93,6 +93,28 @@ fn bt601(y: u8, u: u8, v: u8) -> [u8; 3] {
     [byte(luma + 1_673_527 * v), byte(luma - 852_492 * v - 409_993 * u), byte(luma + 2_116_026 * u)]
 }
 
+/// Luma and chroma of [`pixels`] of this width, for a video encoder: Y of each pixel, then U and then V of every four.
+#[must_use]
+pub fn yuv420(pixels: &[[u8; 3]], width: usize) -> Vec<u8> {
+    let (even_width, even_height) = (width / 2 * 2, pixels.len() / width / 2 * 2);
+    let at = |x: usize, y: usize| pixels[y * width + x].map(i32::from);
+    let scaled = |[r, g, b]: [i32; 3], by: [i32; 3]| (by[0] * r + by[1] * g + by[2] * b + 128).div_euclid(256) as u8;
+    let mut out = Vec::new();
+    for y in 0..even_height {
+        out.extend((0..even_width).map(|x| scaled(at(x, y), [66, 129, 25]) + 16));
+    }
+    for by in [[-38, -74, 112], [112, -94, -18]] {
+        for y in (0..even_height).step_by(2) {
+            for x in (0..even_width).step_by(2) {
+                let four = [at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)];
+                let mean = [0, 1, 2].map(|colour| (four.iter().map(|pixel| pixel[colour]).sum::<i32>() + 2) / 4);
+                out.push(scaled(mean, by).wrapping_add(128));
+            }
+        }
+    }
+    out
+}
+
 /// A pixel of [`pixels`] as a word of a [`Picture`](crate::frame::Picture).
 #[must_use]
 pub fn word([r, g, b]: [u8; 3]) -> u32 {

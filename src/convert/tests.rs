@@ -47,6 +47,16 @@ fn check(geometry: Geometry, payload: &[u8]) {
         converter.packed(&frame, PackedOrder::Bgr, &mut bytes).unwrap();
         let swapped: Vec<u8> = expected.iter().flat_map(|[r, g, b]| [*b, *g, *r]).collect();
         assert!(bytes == swapped, "{geometry} as BGR, {}", level.name());
+        let mut yuv = Yuv420::default();
+        if !matches!(geometry.format, PixelFormat::Yuv420p | PixelFormat::Nv12 | PixelFormat::Nv21) {
+            let expected = reference::yuv420(&expected, geometry.width as usize);
+            assert_eq!(converter.yuv420(&frame, &mut yuv).unwrap(), size);
+            assert_eq!(yuv.size(), (picture.width & !1, picture.height & !1));
+            assert!(yuv.planes().concat() == expected, "{geometry} for an encoder, {}", level.name());
+        }
+        converter.yuv420_of(&picture, &mut yuv);
+        let expected = reference::yuv420(&expected, geometry.width as usize);
+        assert!(yuv.planes().concat() == expected, "{geometry} for an encoder, drawn on, {}", level.name());
     }
 }
 
@@ -117,6 +127,62 @@ fn every_luma_with_every_chroma() {
         let payload: Vec<u8> = std::iter::repeat_n(luma, 65536).chain(across.clone()).chain(down.clone()).collect();
         check(geometry, &payload);
     }
+}
+
+/// Whatever is between two rows and behind the last pixel of them.
+#[test]
+fn what_an_encoder_takes_as_it_is_stays_as_it_is() {
+    for (width, height) in [(64, 48), (33, 17), (1, 1), (2, 2)] {
+        let tight = Geometry::tight(PixelFormat::Yuv420p, width, height).unwrap();
+        for geometry in [tight, tight.with_stride(tight.stride + 10).unwrap().with_plane_rows(height + 2).unwrap()] {
+            for format in [PixelFormat::Yuv420p, PixelFormat::Nv12, PixelFormat::Nv21] {
+                let geometry = Geometry { format, ..geometry };
+                let layout = geometry.layout().unwrap();
+                let payload = noise(layout.needed, 11);
+                let (w, h) = (width as usize / 2 * 2, height as usize / 2 * 2);
+                let sample = |plane: usize, x: usize, y: usize| {
+                    let plane = layout.planes()[plane];
+                    payload[plane.offset + y * plane.stride + x]
+                };
+                let chroma = |second: bool, x: usize, y: usize| match format {
+                    PixelFormat::Yuv420p => sample(1 + usize::from(second), x, y),
+                    PixelFormat::Nv12 => sample(1, 2 * x + usize::from(second), y),
+                    _ => sample(1, 2 * x + usize::from(!second), y),
+                };
+                let luma = (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| sample(0, x, y));
+                let quarter = || (0..h / 2).flat_map(|y| (0..w / 2).map(move |x| (x, y)));
+                let expected: Vec<u8> = luma
+                    .chain(quarter().map(|(x, y)| chroma(false, x, y)))
+                    .chain(quarter().map(|(x, y)| chroma(true, x, y)))
+                    .collect();
+                let mut yuv = Yuv420::default();
+                let size = Converter::new().yuv420(&frame(geometry, &payload), &mut yuv).unwrap();
+                assert_eq!((size, yuv.size()), ((width, height), (w, h)));
+                assert!(yuv.planes().concat() == expected, "{geometry}");
+            }
+        }
+    }
+}
+
+/// BT.601 as the standard has it, without rounding.
+#[test]
+fn an_encoder_gets_the_colours_that_the_file_says_it_has() {
+    let mut worst = 0.0_f64;
+    for colour in 0..16_u32.pow(3) {
+        let [r, g, b] = [colour / 256, colour / 16 % 16, colour % 16].map(|part| (part * 17) as u8);
+        let geometry = Geometry::tight(PixelFormat::Rgb888p, 2, 2).unwrap();
+        let payload = [[r; 4], [g; 4], [b; 4]].concat();
+        let mut yuv = Yuv420::default();
+        Converter::new().yuv420(&frame(geometry, &payload), &mut yuv).unwrap();
+        let found = yuv.planes().map(|plane| f64::from(plane[0]));
+        let [r, g, b] = [r, g, b].map(|part| f64::from(part) / 255.0);
+        let luma = 0.299 * r + 0.587 * g + 0.114 * b;
+        let expected = [16.0 + 219.0 * luma, 128.0 + 224.0 * (b - luma) / 1.772, 128.0 + 224.0 * (r - luma) / 1.402];
+        for (found, expected) in found.into_iter().zip(expected) {
+            worst = worst.max((found - expected).abs());
+        }
+    }
+    assert!(worst < 1.0, "{worst}");
 }
 
 #[test]
