@@ -6,7 +6,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 
 use super::frames::{Camera, Shot};
 use super::report::Skip;
-use crate::convert::{ConvertError, Converter, PackedOrder};
+use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420};
 use crate::frame::{PayloadKind, Picture, PixelFormat};
 use crate::overlay::{Overlay, Style};
 
@@ -55,15 +55,8 @@ impl Darkroom {
 
     /// Red, green and blue of every pixel, width, height.
     pub(super) fn develop(&mut self, shot: &Shot, camera: &Camera) -> Result<(&[u8], u32, u32), Skip> {
-        let frame = &shot.frame;
-        if frame.geometry.is_some_and(|geometry| is_half(geometry.format)) {
-            // Its scale is that of the stream so far. Here each worker sees some frames of it: each by itself, then.
-            self.converter = Converter::new();
-        }
-        let Self { converter, overlay, picture, rgb } = self;
-        let (width, height) = if let Some(overlay) = overlay {
-            converter.picture(frame, picture).map_err(unconvertible)?;
-            overlay.draw(picture, &frame.detections, Some(camera.names(frame)));
+        let (width, height) = if self.draw(shot, camera)? {
+            let Self { picture, rgb, .. } = self;
             rgb.clear();
             rgb.extend(picture.words().iter().flat_map(|word| {
                 let [_, red, green, blue] = word.to_be_bytes();
@@ -71,12 +64,35 @@ impl Darkroom {
             }));
             (side(picture.width), side(picture.height))
         } else {
-            converter.packed(frame, PackedOrder::Rgb, rgb).map_err(unconvertible)?
+            self.converter.packed(&shot.frame, PackedOrder::Rgb, &mut self.rgb).map_err(unconvertible)?
         };
-        if width == 0 || height == 0 {
-            return Err(Skip { kind: "empty", why: format!("a picture of {width}x{height} pixels") });
+        not_empty(width, height)?;
+        Ok((&self.rgb, width, height))
+    }
+
+    /// The frame as a video encoder takes it. Returns its width and height.
+    pub(super) fn expose(&mut self, shot: &Shot, camera: &Camera, into: &mut Yuv420) -> Result<(u32, u32), Skip> {
+        let (width, height) = if self.draw(shot, camera)? {
+            self.converter.yuv420_of(&self.picture, into);
+            (side(self.picture.width), side(self.picture.height))
+        } else {
+            self.converter.yuv420(&shot.frame, into).map_err(unconvertible)?
+        };
+        not_empty(width, height)?;
+        Ok((width, height))
+    }
+
+    /// The picture with its boxes; whether they are wanted at all.
+    fn draw(&mut self, shot: &Shot, camera: &Camera) -> Result<bool, Skip> {
+        let frame = &shot.frame;
+        if frame.geometry.is_some_and(|geometry| is_half(geometry.format)) {
+            // Its scale is that of the stream so far. Here each worker sees some frames of it: each by itself, then.
+            self.converter = Converter::new();
         }
-        Ok((rgb, width, height))
+        let Some(overlay) = &mut self.overlay else { return Ok(false) };
+        self.converter.picture(frame, &mut self.picture).map_err(unconvertible)?;
+        overlay.draw(&mut self.picture, &frame.detections, Some(camera.names(frame)));
+        Ok(true)
     }
 
     /// The frame as a file. A JPEG that stays as it is has been decoded all the same: a damaged one is none.
@@ -114,6 +130,13 @@ impl Darkroom {
 pub(super) fn stem(shot: &Shot, camera: &Camera) -> String {
     let time = DateTime::from_timestamp_nanos(shot.taken_ns).format("%Y-%m-%dT%H-%M-%S%.3fZ");
     format!("{}_{:06}_{time}", camera.stem, shot.sequence)
+}
+
+fn not_empty(width: u32, height: u32) -> Result<(), Skip> {
+    if width > 0 && height > 0 {
+        return Ok(());
+    }
+    Err(Skip { kind: "empty", why: format!("a picture of {width}x{height} pixels") })
 }
 
 fn is_half(format: PixelFormat) -> bool {
