@@ -5,13 +5,13 @@ mod program;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use oaktap::sim::{SimConfig, Stream};
-use program::{oaktap, run};
+use program::{oaktap, run, signal};
 
 /// A simulator in a process of its own. Killed when it is dropped, if it still lives.
 struct Simulator {
@@ -51,11 +51,6 @@ impl Drop for Simulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
-    assert!(status.expect("there is a shell").success());
 }
 
 /// The lines of JSON on standard output. Fails when there is anything else.

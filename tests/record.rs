@@ -6,7 +6,7 @@ mod program;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use oaktap::recording::{Entry, Reader};
@@ -227,8 +227,7 @@ impl Recorder {
     }
 
     fn end(mut self, signal: &str) -> (i32, Value, tempfile::TempDir) {
-        let kill = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.child.id())]).status();
-        assert!(kill.expect("there is a shell").success());
+        program::signal(&self.child, signal);
         let (mut out, mut err) = (String::new(), String::new());
         self.child.stdout.take().expect("it is piped").read_to_string(&mut out).expect("UTF-8");
         self.child.stderr.take().expect("it is piped").read_to_string(&mut err).expect("UTF-8");

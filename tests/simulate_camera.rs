@@ -4,9 +4,9 @@
 mod program;
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use program::{oaktap, run};
+use program::{oaktap, run, signal};
 use serde_json::Value;
 
 #[test]
@@ -44,8 +44,7 @@ fn a_whole_camera_is_found_asked_and_accounted_for() {
     let summary: Value = serde_json::from_str(&out).expect("one line of JSON");
     assert!(summary.to_string().contains("simulated"), "the name of its application: {summary}");
 
-    let interrupted = Command::new("sh").args(["-c", &format!("kill -INT {}", camera.id())]).status();
-    assert!(interrupted.expect("there is a shell").success());
+    signal(&camera, "INT");
     let (mut out, mut err) = (String::new(), String::new());
     said.read_to_string(&mut err).expect("it prints UTF-8");
     camera.stdout.take().expect("it is piped").read_to_string(&mut out).expect("it prints UTF-8");

@@ -4,6 +4,7 @@
 
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
+mod program;
 mod tape;
 
 use std::fmt::Debug;
@@ -365,10 +366,7 @@ fn a_lost_camera_is_grey_and_comes_back() {
     let listener = TcpListener::bind(address).expect("the same port");
     let _simulator = Simulator::start(listener, &config).expect("the camera again");
     bench.until("it back", |seen| !is_grey(seen) && count(seen, [0xff, 0x5a, 0x52]) < 10);
-    // The shell's own: a minimal Debian has no program of that name.
-    let interrupt = format!("kill -INT {}", bench.program.id());
-    let interrupted = Command::new("sh").args(["-c", &interrupt]).status();
-    assert!(interrupted.expect("kill").success());
+    program::signal(&bench.program, "INT");
     let (status, summary) = bench.end();
     // The frame that was under way when the camera went is lost, if there was one.
     assert!(matches!(status.code(), Some(0 | 3)), "{status}: {summary}");
