@@ -10,6 +10,7 @@ mod tape;
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -109,7 +110,8 @@ struct Took {
 fn ours(recording: &Path, format: Format, threads: NonZeroUsize, output: &Path) -> Took {
     let options = Options { format, output: output.to_owned(), choice: Choice::default(), boxes: false, threads };
     let (start, cpu) = (Instant::now(), cpu_time());
-    let report = export::export(&[recording.to_owned()], &options, &mut |_| {}).expect("an export");
+    let report =
+        export::export(&[recording.to_owned()], &options, &mut |_| ControlFlow::Continue(())).expect("an export");
     let took = Took { seconds: start.elapsed().as_secs_f64(), cpu_seconds: cpu_time() - cpu };
     assert_eq!(report.written, FRAMES as u64, "{report:?}");
     took

@@ -4,12 +4,13 @@ mod tape;
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use oaktap::convert::{Converter, PackedOrder};
-use oaktap::export::{self, Choice, ExportError, Format, Moment, Options, Report};
+use oaktap::export::{self, Choice, ExportError, Format, Moment, Options, Progress, Report};
 use oaktap::frame::{BBox, Detection, DeviceTime, Frame, Geometry, LabelMap, PixelFormat, Received};
 use oaktap::recording::{CameraInfo, Compression};
 use oaktap::wire::encode;
@@ -23,7 +24,11 @@ fn options(format: Format, output: PathBuf) -> Options {
 
 fn exported(files: &[PathBuf], options: &Options) -> Report {
     let mut parts = Vec::new();
-    let report = export::export(files, options, &mut |progress| parts.push(progress.part)).expect("an export");
+    let mut tell = |progress: Progress| {
+        parts.push(progress.part);
+        ControlFlow::Continue(())
+    };
+    let report = export::export(files, options, &mut tell).expect("an export");
     assert!(report.balances(), "{report:?}");
     assert!(parts.is_sorted() && parts.iter().all(|part| (0.0..=1.0).contains(part)), "{parts:?}");
     report
@@ -235,7 +240,8 @@ fn nothing_is_replaced() {
     let file = folder.path().join("mine.csv");
     fs::write(&file, "mine").unwrap();
     let refused = |format, output: &Path| {
-        export::export(&files, &options(format, output.to_owned()), &mut |_| {}).expect_err("it is there already")
+        export::export(&files, &options(format, output.to_owned()), &mut |_| ControlFlow::Continue(()))
+            .expect_err("it is there already")
     };
     for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
         assert!(matches!(refused(format, &file), ExportError::Exists(path) if path == file));
@@ -255,14 +261,16 @@ fn a_choice_that_fits_nothing_is_told() {
     let out = folder.path().join("a.csv");
     let refused = |choice| {
         let options = Options { choice, ..options(Format::Csv, out.clone()) };
-        export::export(&files, &options, &mut |_| {}).expect_err("it fits nothing").to_string()
+        export::export(&files, &options, &mut |_| ControlFlow::Continue(())).expect_err("it fits nothing").to_string()
     };
     let error = refused(Choice { cameras: vec!["back".to_owned()], ..Choice::default() });
     assert_eq!(error, "no camera is called `back`: expected one of front");
     let from = Some(Moment::After(Duration::from_secs(2)));
     let error = refused(Choice { from, until: Some(Moment::At(tape::START_NS)), ..Choice::default() });
     assert!(error.starts_with("the range is empty"), "{error}");
-    let error = export::export(&[folder.path().join("none.mcap")], &options(Format::Csv, out.clone()), &mut |_| {});
+    let error = export::export(&[folder.path().join("none.mcap")], &options(Format::Csv, out.clone()), &mut |_| {
+        ControlFlow::Continue(())
+    });
     assert!(matches!(error, Err(ExportError::Recording { .. })));
     assert!(!out.exists());
 }
@@ -277,4 +285,35 @@ fn a_torn_recording_is_exported_as_far_as_it_goes() {
     assert!(report.written > 100, "{report:?}");
     assert!(!report.is_complete());
     assert_eq!(report.unread.len(), 1, "{report:?}");
+}
+
+#[test]
+fn an_export_that_is_stopped_leaves_only_what_is_finished() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = recording(folder.path(), "front", tape::frames(SMALL, 200));
+    for format in Format::ALL {
+        let output = folder.path().join(format.name());
+        let mut told = 0;
+        let mut tell = |_: Progress| {
+            told += 1;
+            if told == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let stopped = export::export(&files, &options(format, output.clone()), &mut tell);
+        let Err(ExportError::Stopped { written }) = stopped else { panic!("{format:?}: {stopped:?}") };
+        // A video is told of in groups.
+        assert_eq!((told, written), (2, if format == Format::Mp4 { 120 } else { 2 }), "{format:?}");
+        let left = all_files(&output);
+        let finished =
+            |path: &PathBuf| matches!(path.extension().and_then(|end| end.to_str()), Some("png" | "jpg" | "txt"));
+        assert!(left.iter().all(finished), "{format:?}: {left:?}");
+        let pictures = matches!(format, Format::Png | Format::Jpeg | Format::Yolo | Format::Coco);
+        assert_eq!(left.is_empty(), !pictures, "{format:?}: {left:?}");
+    }
+}
+
+/// In a folder and those inside of it; none where there is none.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect()
 }

@@ -4,6 +4,7 @@ mod program;
 mod tape;
 
 use std::path::Path;
+use std::process::Stdio;
 
 use oaktap::recording::Compression;
 use serde_json::Value;
@@ -75,4 +76,25 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(code, 1);
     assert!(stderr.contains("is there already") && stderr.contains("help: name another place"), "{stderr}");
     assert_eq!(std::fs::read(out).unwrap(), b"mine");
+}
+
+/// One that would take minutes.
+#[test]
+fn an_export_that_is_interrupted_says_so_and_tidies_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&records=on", 500);
+    let out = folder.path().join("out.csv");
+    let mut command = program::oaktap(&["export", "--to", "csv", "-o", out.to_str().expect("UTF-8")]);
+    command.args(std::iter::repeat_n(&file, 2000)).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    let beginning = || std::fs::read_dir(folder.path()).expect("a folder").count() > 1;
+    while !beginning() {
+        std::thread::yield_now();
+    }
+    program::signal(&child, "INT");
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8(ended.stderr).expect("UTF-8");
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: stopped after "), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "the recording alone");
 }

@@ -5,6 +5,7 @@ mod tape;
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ fn options(output: PathBuf) -> Options {
 }
 
 fn exported(files: &[PathBuf], options: &Options) -> Report {
-    let report = export::export(files, options, &mut |_| {}).expect("an export");
+    let report = export::export(files, options, &mut |_| ControlFlow::Continue(())).expect("an export");
     assert!(report.balances(), "{report:?}");
     report
 }
@@ -135,7 +136,8 @@ fn each_camera_has_its_own_video_and_odd_sizes_lose_a_row() {
     let path = folder.path().join("a.mcap");
     tape::write(&path, Compression::Zstd, &[(tape::camera("front"), front), (tape::camera("back"), back)]);
     let files = [path];
-    let error = export::export(&files, &options(folder.path().join("a.mp4")), &mut |_| {}).expect_err("two cameras");
+    let error = export::export(&files, &options(folder.path().join("a.mp4")), &mut |_| ControlFlow::Continue(()))
+        .expect_err("two cameras");
     assert!(matches!(&error, ExportError::OneVideo { cameras, .. } if cameras == "front, back"), "{error}");
     let out = folder.path().join("video");
     let report = exported(&files, &Options { boxes: true, ..options(out.clone()) });

@@ -5,6 +5,7 @@ mod tape;
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 fn exported(files: &[PathBuf], format: Format, output: &Path) -> Report {
     let threads = NonZeroUsize::new(2).expect("two");
     let options = Options { format, output: output.to_owned(), choice: Choice::default(), boxes: false, threads };
-    let report = export::export(files, &options, &mut |_| {}).expect("an export");
+    let report = export::export(files, &options, &mut |_| ControlFlow::Continue(())).expect("an export");
     assert!(report.balances() && report.is_complete(), "{report:?}");
     report
 }

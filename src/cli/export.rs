@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::thread;
 
@@ -83,10 +84,12 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         boxes: args.boxes,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
+    ctx.stop.on_signals()?;
     let bar = bar();
     let mut tell = |progress: Progress| {
         bar.set_position((progress.part * STEPS) as u64);
         bar.set_message(format!("{} frames", progress.written));
+        if ctx.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let exported = export::export(&args.files, &options, &mut tell);
     bar.finish_and_clear();

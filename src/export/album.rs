@@ -8,7 +8,7 @@ use super::dataset::{Added, Boxes, Classes, write_file};
 use super::frames::{Frames, Shot};
 use super::report::{Report, Skip};
 use super::still::{Coding, Darkroom, Still, stem};
-use super::{ExportError, Options, Progress, pipeline, place};
+use super::{ExportError, Options, Tell, pipeline, place, tell};
 
 /// Frames on the way for each thread: one is worked on, one waits, one is done early.
 const WINDOW: usize = 3;
@@ -54,7 +54,7 @@ impl Album {
         mut frames: Frames,
         options: &Options,
         report: &mut Report,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut Tell<'_>,
     ) -> Result<(), ExportError> {
         let cameras = frames.cameras();
         let style = options.boxes.then(|| options.choice.style());
@@ -90,8 +90,7 @@ impl Album {
                     shot.part
                 }
             };
-            progress(Progress { part, written: report.written });
-            Ok(())
+            tell(progress, part, report.written)
         };
         pipeline::in_order(threads, WINDOW * threads, next, hire, write)?;
         let report = books.into_inner();

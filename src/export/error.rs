@@ -55,6 +55,12 @@ pub enum ExportError {
         /// Its end.
         until: i64,
     },
+    /// Somebody asked to stop.
+    #[error("stopped after {written} frames: pictures that were finished stay, a file that was not is gone")]
+    Stopped {
+        /// Frames that had been written.
+        written: u64,
+    },
     /// A file format cannot hold it.
     #[error("{} cannot be written as {format}: {why}", path.display())]
     Format {

@@ -26,6 +26,7 @@ mod units;
 mod video;
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -125,14 +126,25 @@ pub struct Progress {
     pub written: u64,
 }
 
+/// Is told how far an export is, and may end it.
+pub type Tell<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
+
+/// Tells, and ends the export if that is wanted.
+fn tell(progress: &mut Tell<'_>, part: f64, written: u64) -> Result<(), ExportError> {
+    match progress(Progress { part, written }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(ExportError::Stopped { written }),
+    }
+}
+
 /// Exports recordings, in the order of their first frames, and tells what became of each frame.
 ///
-/// `progress` is called with every frame.
+/// `progress` is called with every picture, row or group of a video.
 ///
 /// # Errors
-/// A recording that cannot be opened, a choice that contradicts the recordings, or a file that cannot be written. What is
-/// not finished then is removed; finished pictures stay.
-pub fn export(files: &[PathBuf], options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Report, ExportError> {
+/// A recording that cannot be opened, a choice that contradicts the recordings, a file that cannot be written, or that
+/// `progress` ended it. What is not finished then is removed; finished pictures stay.
+pub fn export(files: &[PathBuf], options: &Options, progress: &mut Tell<'_>) -> Result<Report, ExportError> {
     let mut report = Report::default();
     let frames = Frames::open(files, &options.choice, &mut report)?;
     let output = &options.output;
@@ -162,14 +174,14 @@ fn ledger(
     mut frames: Frames,
     mut ledger: Ledger,
     report: &mut Report,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut Tell<'_>,
 ) -> Result<(), ExportError> {
     let cameras = frames.cameras();
     while let Some(shot) = frames.next(report)? {
         ledger.write(&shot, &cameras[shot.camera])?;
         report.written += 1;
         report.detections += shot.seen.len() as u64;
-        progress(Progress { part: shot.part, written: report.written });
+        tell(progress, shot.part, report.written)?;
     }
     report.files += 1;
     report.bytes += ledger.finish()?;

@@ -12,7 +12,7 @@ use super::frames::{Camera, Frames, Shot};
 use super::report::{Report, Skip};
 use super::still::Darkroom;
 use super::units::{Codec, Unit};
-use super::{ExportError, Options, Progress, pipeline, place};
+use super::{ExportError, Options, Tell, pipeline, place, tell};
 use crate::frame::PayloadKind;
 
 /// Pictures from one that needs no other to the next: two seconds at thirty a second, as far as one can seek then.
@@ -130,7 +130,7 @@ pub(super) fn write(
     frames: Frames,
     options: &Options,
     report: &mut Report,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut Tell<'_>,
 ) -> Result<(), ExportError> {
     let cameras = frames.cameras();
     let place = Place::of(options, &cameras)?;
@@ -173,8 +173,7 @@ pub(super) fn write(
             let size = format!("H.264 has an even number of rows and columns; those of {name} are {width}x{height}");
             report.note(format!("{size}, so the last one is left out"));
         }
-        progress(Progress { part: take.part, written: report.written });
-        Ok(())
+        tell(progress, take.part, report.written)
     };
     pipeline::in_order(threads, window, next, hire, write)?;
     let report = books.into_inner();
