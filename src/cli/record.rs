@@ -32,7 +32,8 @@ pub(crate) struct RecordArgs {
     #[arg(short, long, value_name = "DIR|FILE.mcap")]
     output: PathBuf,
 
-    /// Begin a new file after so long, or so many bytes: 10min, 1GB
+    /// Begin a new file after so long, or so many bytes: 10min, 1GB; for video with the next key picture, if one comes within
+    /// ten seconds
     #[arg(long, value_name = "AMOUNT", help_heading = "Files")]
     split: Option<Split>,
 

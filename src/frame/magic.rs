@@ -87,6 +87,17 @@ fn annex_b(payload: &[u8]) -> Option<PayloadKind> {
     Some(kind)
 }
 
+/// Whether a picture of such a stream is one that a decoder can begin with: IDR of H.264, IRAP of H.265.
+pub(super) fn is_key_picture(kind: PayloadKind, payload: &[u8]) -> bool {
+    // What stands before the first slice is small.
+    let units = payload[..payload.len().min(ANNEX_B_WINDOW)].windows(4).filter(|unit| unit[..3] == [0, 0, 1]);
+    units.map(|unit| unit[3]).any(|first| match kind {
+        PayloadKind::H264 => first & 0x1f == 5,
+        PayloadKind::H265 => matches!(first >> 1, 16..=21),
+        PayloadKind::Raw | PayloadKind::Jpeg => false,
+    })
+}
+
 /// Slices, SEI, parameter sets, access unit delimiters, filler (H.264, table 7-1).
 fn is_h264_unit(first: u8) -> bool {
     let (forbidden, importance, kind) = (first >> 7, first >> 5 & 3, first & 0x1f);
@@ -147,6 +158,26 @@ pub(super) mod tests {
             assert_eq!(recognise(&[0, 0, 0, 1, lone, 0x9a, 0x24]).unwrap().kind, PayloadKind::H264);
         }
         assert_eq!(recognise(&[0, 0, 0, 1, 0x02, 1, 0xd0]).unwrap().kind, PayloadKind::H265);
+    }
+
+    #[test]
+    fn a_decoder_begins_with_a_key_picture() {
+        // First in the payload, and behind something else.
+        let key = |kind, unit: u8| {
+            [&[0, 0, 0, 1, unit, 1, 12][..], &[0, 0, 0, 1, 0x09, 0x10, 0, 0, 1, unit]]
+                .map(|payload| is_key_picture(kind, payload))
+        };
+        for (kind, units, expected) in [
+            (PayloadKind::H264, &[0x65, 0x25][..], true),
+            (PayloadKind::H264, &[0x41, 0x67, 0x68, 0x01], false),
+            (PayloadKind::H265, &[16 << 1, 19 << 1, 20 << 1, 21 << 1], true),
+            (PayloadKind::H265, &[0, 1 << 1, 9 << 1, 32 << 1, 33 << 1], false),
+        ] {
+            for unit in units {
+                assert_eq!(key(kind, *unit), [expected; 2], "{kind:?} {unit:#04x}");
+            }
+        }
+        assert!(!is_key_picture(PayloadKind::H264, &[]) && !is_key_picture(PayloadKind::H264, &[0, 0, 1]));
     }
 
     #[test]

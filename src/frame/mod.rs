@@ -144,6 +144,15 @@ impl Frame {
         &self.payload.bytes[..self.payload.len]
     }
 
+    /// Whether it can be shown without those before it: everything but video between two key pictures.
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        match self.kind {
+            PayloadKind::Raw | PayloadKind::Jpeg => true,
+            PayloadKind::H264 | PayloadKind::H265 => magic::is_key_picture(self.kind, self.payload()),
+        }
+    }
+
     /// What the payload is: the name of its layout for pixels, if that is known, or of its encoding.
     #[must_use]
     pub fn format(&self) -> Option<&'static str> {

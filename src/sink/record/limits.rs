@@ -6,9 +6,9 @@ use std::time::Duration;
 /// A new file is begun when one is as long, or as large, as this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// From its first frame to the next file's first one.
+    /// From its first frame to the next file's first one. Video goes on until its next key picture, ten seconds at most.
     Time(Duration),
-    /// Bytes of the file. The last frame makes it a little larger.
+    /// Bytes of the file. The last frame makes it a little larger, and video goes on likewise.
     Bytes(u64),
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Feed, Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
-use crate::frame::{BBox, Detection, DeviceTime, Dialect, Frame, Received};
+use crate::frame::{BBox, Detection, DeviceTime, Dialect, Frame, PayloadKind, Received};
 use crate::hub::weighed::Budget;
 use crate::recording::disk::faults::{self, Faults, LIMIT};
 use crate::recording::{CameraInfo, Entry, Reader, schema};
@@ -399,6 +399,28 @@ fn files_are_split_by_time_and_size_and_each_stands_alone() {
         let found: Vec<Found> = outcome.files.iter().flat_map(|saved| read(&saved.path)).collect();
         assert_eq!(found, frames(0..100), "{split:?}");
     }
+}
+
+/// As far as there are such pictures: nobody waits for ever.
+#[test]
+fn video_is_split_where_a_decoder_can_begin() {
+    let files = |count: u64, is_key: fn(u64) -> bool| {
+        let root = tempfile::tempdir().expect("a folder");
+        let recording =
+            Recording::start(root.path(), |options| options.split = Some(Split::Time(Duration::from_secs(1))));
+        for n in 0..count {
+            let mut video = frame(n, 100);
+            video.kind = PayloadKind::H264;
+            video.payload_mut(100)[..5].copy_from_slice(&[0, 0, 0, 1, if is_key(n) { 0x65 } else { 0x41 }]);
+            assert!(recording.feed().frame(&Arc::new(video)), "it records");
+        }
+        let outcome = recording.recorder.finish();
+        assert_balanced(&outcome);
+        outcome.files.iter().map(|saved| saved.frames).collect::<Vec<_>>()
+    };
+    // A second is 40 frames.
+    assert_eq!(files(150, |n| n % 30 == 0), [60, 60, 30]);
+    assert_eq!(files(500, |n| n == 0), [440, 60], "ten seconds later");
 }
 
 #[test]

@@ -24,6 +24,8 @@ use crate::recording::{CameraInfo, ClockModel, schema};
 
 /// Incidents that are kept while there is no file for them.
 const EARLY: usize = 64;
+/// So long a file that is long enough waits for a picture that the next one can begin with.
+const KEY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What comes through the lane.
 #[derive(Debug)]
@@ -93,6 +95,8 @@ pub(super) struct Worker {
     ring: Ring<Kept>,
     clip: Option<Clip>,
     segment: Option<Segment>,
+    /// Since when the file has been long enough, by the arrival of frames.
+    overdue_mono_ns: Option<u64>,
     first: bool,
     last: Received,
     next_try: Option<Instant>,
@@ -134,6 +138,7 @@ impl Worker {
             ring: Ring::default(),
             clip: None,
             segment: None,
+            overdue_mono_ns: None,
             first: true,
             last: Received { mono_ns: 0, unix_ns: now_unix_ns() },
             next_try: None,
@@ -313,7 +318,9 @@ impl Worker {
     /// Into the file, or into the next one, or back to the hand.
     fn write(&mut self, kept: Kept) {
         let received = kept.received();
-        if matches!(kept, Kept::Frame { .. }) && self.is_long_enough(received) {
+        if let Kept::Frame { frame, .. } = &kept
+            && self.is_split_before(frame)
+        {
             self.finish_segment();
         }
         if self.segment.is_none() && !self.try_begin(received) {
@@ -346,6 +353,18 @@ impl Worker {
                 segment.frame(*camera, frame, *publish_ns).and(gap)
             }
         }
+    }
+
+    /// Whether this frame is the first one of the next file: one that can be shown without those before it, if such a one
+    /// comes in time.
+    fn is_split_before(&mut self, frame: &Frame) -> bool {
+        let now = frame.received.mono_ns;
+        let overdue = self.is_long_enough(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
+        let split = overdue.is_some_and(|since| {
+            frame.stands_alone() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_PATIENCE
+        });
+        self.overdue_mono_ns = overdue.filter(|_| !split);
+        split
     }
 
     fn is_long_enough(&self, received: Received) -> bool {
