@@ -118,13 +118,40 @@ fn a_video_has_every_frame_as_long_as_it_was() {
         assert_eq!(*key, n % 60 == 0, "{n}");
     }
     let Some(pixels) = decoded(&out) else { return };
+    assert_look_like(&pixels, &frames, "BGR888p");
+}
+
+/// The pictures of a video, against the frames that it was made of.
+fn assert_look_like(pixels: &[u8], frames: &[Arc<Frame>], kind: &str) {
     let mut rgb = Vec::new();
-    assert_eq!(pixels.len(), 150 * 96 * 64 * 3);
-    for (n, (found, frame)) in pixels.chunks(96 * 64 * 3).zip(&frames).enumerate() {
+    assert_eq!(pixels.len(), frames.len() * 96 * 64 * 3, "{kind}");
+    for (n, (found, frame)) in pixels.chunks(96 * 64 * 3).zip(frames).enumerate() {
         Converter::new().packed(frame, PackedOrder::Rgb, &mut rgb).expect("a picture");
         let squares = found.iter().zip(&rgb).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum::<f64>();
         let psnr = 10.0 * (255.0 * 255.0 * rgb.len() as f64 / squares).log10();
-        assert!(psnr > 28.0, "picture {n}: {psnr} dB");
+        assert!(psnr > 28.0, "{kind}, picture {n}: {psnr} dB");
+    }
+}
+
+/// Whether it is luma and chroma already, planar, or has to become words first.
+#[test]
+fn every_kind_of_picture_keeps_its_colours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kinds = ["NV12", "NV21", "YUV420p", "RGB888p", "RGB888i", "YUV422i", "GRAY8", "JPEG&dialect=IMG"];
+    let cameras: Vec<_> = kinds
+        .iter()
+        .enumerate()
+        .map(|(n, kind)| {
+            (tape::camera(&format!("cam{n}")), tape::frames(&format!("size=96x64&records=on&format={kind}"), 10))
+        })
+        .collect();
+    let path = folder.path().join("a.mcap");
+    tape::write(&path, Compression::None, &cameras);
+    let out = folder.path().join("videos");
+    assert_eq!(exported(&[path], &options(out.clone())).written, 10 * kinds.len() as u64);
+    for ((camera, frames), kind) in cameras.iter().zip(kinds) {
+        let Some(pixels) = decoded(&out.join(format!("{}.mp4", camera.name))) else { return };
+        assert_look_like(&pixels, frames, kind);
     }
 }
 
