@@ -1,7 +1,7 @@
 //! A recording -> what was written into it, in the order of the file. Reads a torn file up to its first damage.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use mcap::records::{Metadata, Record, op};
@@ -10,6 +10,7 @@ use super::join::Join;
 use super::record;
 use super::schema::{Incident, Wire};
 use super::walk::{ChunkFound, Piece, Walk};
+use super::window::read_all;
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
 use super::{CameraInfo, RecordingError};
 
@@ -315,21 +316,4 @@ pub(super) fn camera(metadata: &Metadata) -> Option<(CameraInfo, u16)> {
     });
     let channel = get("channel").parse().ok()?;
     Some((CameraInfo { name: get("name"), address: get("address"), labels }, channel))
-}
-
-/// Reads until the slice is full or the file ends.
-fn read_all(file: &mut File, mut into: &mut [u8]) -> io::Result<usize> {
-    let mut all = 0;
-    while !into.is_empty() {
-        match file.read(into) {
-            Ok(0) => break,
-            Ok(n) => {
-                all += n;
-                into = &mut into[n..];
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(all)
 }

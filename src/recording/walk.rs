@@ -11,7 +11,7 @@ use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 use super::reader::{LONGEST_METADATA, LONGEST_RECORD, RECORD_HEAD};
 use super::record;
 use super::unpack::unpack;
-use super::window::Window;
+use super::window::{BLOCK, KEPT, Window};
 use super::writer::{CAMERA_METADATA, CHANNELS};
 
 /// What a message says before its data: channel, sequence and two times.
@@ -20,10 +20,6 @@ const MESSAGE_HEAD: u64 = 22;
 const CHUNK_HEAD: u64 = 40;
 /// Enough to judge the head of any record.
 const LOOK: usize = 64;
-/// Bytes that are searched or summed up at once.
-const BLOCK: usize = 1 << 16;
-/// A chunk that is not larger is in memory as a whole while it is read. Ours have 4 MiB and the rest of a frame.
-const WHOLE: u64 = 64 << 20;
 /// A message that is this far from the others is none.
 const DAY_NS: u64 = 86_400_000_000_000;
 const METADATA_NAME: &[u8] = b"oaktap";
@@ -368,9 +364,9 @@ impl<R: Read + Seek> Walk<R> {
         Ok(self.len())
     }
 
-    /// Of the contents of a chunk, which are in memory then unless they are many.
+    /// Of the contents of a chunk, which are in memory then unless they are many. Ours have 4 MiB and the rest of a frame.
     fn checksum(&mut self, from: u64, end: u64) -> io::Result<u32> {
-        let block = if end - from <= WHOLE { end - from } else { BLOCK as u64 };
+        let block = if end - from <= KEPT as u64 { end - from } else { BLOCK as u64 };
         let mut crc = crc32fast::Hasher::new();
         let mut at = from;
         while at < end {

@@ -3,9 +3,9 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// What is read at once at the least: heads of records are small, and stand close to each other.
-const BLOCK: usize = 1 << 16;
+pub(super) const BLOCK: usize = 1 << 16;
 /// More memory than this is given back with the next part that needs less.
-const KEPT: usize = 64 << 20;
+pub(super) const KEPT: usize = 64 << 20;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -62,14 +62,7 @@ impl<R: Read + Seek> Window<R> {
             self.memory.resize(n, 0);
         }
         self.from.seek(SeekFrom::Start(at))?;
-        while self.filled < n {
-            match self.from.read(&mut self.memory[self.filled..n]) {
-                Ok(0) => break,
-                Ok(more) => self.filled += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.filled = read_all(&mut self.from, &mut self.memory[..n])?;
         Ok(())
     }
 }
@@ -79,6 +72,23 @@ impl Window<io::Empty> {
     pub(super) fn of(memory: Vec<u8>) -> Self {
         Self { from: io::empty(), len: memory.len() as u64, at: 0, filled: memory.len(), memory }
     }
+}
+
+/// Reads until the slice is full or the file ends.
+pub(super) fn read_all(from: &mut impl Read, mut into: &mut [u8]) -> io::Result<usize> {
+    let mut all = 0;
+    while !into.is_empty() {
+        match from.read(into) {
+            Ok(0) => break,
+            Ok(n) => {
+                all += n;
+                into = &mut into[n..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
