@@ -5,6 +5,7 @@ use shiguredo_mp4::bitstream::{h264, h265};
 use shiguredo_mp4::boxes::SampleEntry;
 
 use super::report::Skip;
+use crate::frame::PayloadKind;
 
 /// What a video is made of. Frames of one kind cannot follow those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +31,7 @@ pub(super) struct Unit {
 
 /// What kind of unit it is.
 enum Role {
-    /// Of a picture that a decoder can begin with.
-    Key,
-    /// Of another picture.
+    /// Of a picture.
     Slice,
     /// For the sample entry.
     Parameters,
@@ -53,6 +52,10 @@ impl Unit {
                 .map(|units| units.iter().map(|unit| unit.data).collect())
                 .map_err(|error| damaged(error.to_string()))?,
         };
+        let kind = match codec {
+            Codec::Encoded | Codec::H264 => PayloadKind::H264,
+            Codec::H265 => PayloadKind::H265,
+        };
         let (mut key, mut picture, mut parameters) = (false, false, false);
         let mut bytes = Vec::with_capacity(stream.len());
         for body in bodies {
@@ -60,9 +63,9 @@ impl Unit {
             match role {
                 Role::Parameters => parameters = true,
                 Role::Padding => {}
-                Role::Key | Role::Slice | Role::Other => {
-                    key |= matches!(role, Role::Key);
-                    picture |= matches!(role, Role::Key | Role::Slice);
+                Role::Slice | Role::Other => {
+                    key |= body.first().is_some_and(|first| kind.is_key_unit(*first));
+                    picture |= matches!(role, Role::Slice);
                     let len = u32::try_from(body.len()).map_err(|error| damaged(error.to_string()))?;
                     bytes.extend_from_slice(&len.to_be_bytes());
                     bytes.extend_from_slice(body);
@@ -83,15 +86,13 @@ fn role(codec: Codec, body: &[u8]) -> Role {
     let first = body.first().copied().unwrap_or(0);
     match codec {
         Codec::Encoded | Codec::H264 => match first & 0x1f {
-            5 => Role::Key,
-            1..=4 => Role::Slice,
+            1..=5 => Role::Slice,
             7 | 8 => Role::Parameters,
             9..=12 => Role::Padding,
             _ => Role::Other,
         },
         Codec::H265 => match first >> 1 & 0x3f {
-            16..=21 => Role::Key,
-            0..=15 => Role::Slice,
+            0..=21 => Role::Slice,
             32..=34 => Role::Parameters,
             35..=38 => Role::Padding,
             _ => Role::Other,

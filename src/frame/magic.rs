@@ -91,11 +91,20 @@ fn annex_b(payload: &[u8]) -> Option<PayloadKind> {
 pub(super) fn is_key_picture(kind: PayloadKind, payload: &[u8]) -> bool {
     // What stands before the first slice is small.
     let units = payload[..payload.len().min(ANNEX_B_WINDOW)].windows(4).filter(|unit| unit[..3] == [0, 0, 1]);
-    units.map(|unit| unit[3]).any(|first| match kind {
-        PayloadKind::H264 => first & 0x1f == 5,
-        PayloadKind::H265 => matches!(first >> 1, 16..=21),
-        PayloadKind::Raw | PayloadKind::Jpeg => false,
-    })
+    units.map(|unit| unit[3]).any(|first| kind.is_key_unit(first))
+}
+
+impl PayloadKind {
+    /// Whether a unit of such a stream that begins with this byte is of a picture that a decoder can begin with (H.264 and
+    /// H.265, table 7-1).
+    #[must_use]
+    pub const fn is_key_unit(self, first: u8) -> bool {
+        match self {
+            Self::H264 => first & 0x1f == 5,
+            Self::H265 => matches!(first >> 1 & 0x3f, 16..=21),
+            Self::Raw | Self::Jpeg => false,
+        }
+    }
 }
 
 /// Slices, SEI, parameter sets, access unit delimiters, filler (H.264, table 7-1).
