@@ -86,9 +86,10 @@ fn an_export_that_is_interrupted_says_so_and_tidies_up() {
     let out = folder.path().join("out.csv");
     let mut command = program::oaktap(&["export", "--to", "csv", "-o", out.to_str().expect("UTF-8")]);
     command.args(std::iter::repeat_n(&file, 2000)).stdout(Stdio::null()).stderr(Stdio::piped());
-    let child = command.spawn().expect("the program starts");
+    let mut child = command.spawn().expect("the program starts");
     let beginning = || std::fs::read_dir(folder.path()).expect("a folder").count() > 1;
     while !beginning() {
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it has ended before it began");
         std::thread::yield_now();
     }
     program::signal(&child, "INT");

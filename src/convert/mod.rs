@@ -176,6 +176,7 @@ impl Converter {
         let (geometry, layout) = self.prepare(frame)?;
         let (width, height) = (geometry.width as usize, geometry.height as usize);
         into.resize(width, height);
+        // Those of a JPEG are elsewhere: they are interleaved, and so none that are written without another step.
         let pixels = Pixels { level: self.level, width, planes: layout.planes(), bytes: frame.payload() };
         if !pixels.write_yuv420(geometry.format, into) {
             let mut shown = std::mem::take(&mut self.shown);
