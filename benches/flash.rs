@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use live::measure::median;
 use oaktap::bootloader::{Caller, Memory, Options};
-use oaktap::flash::package::{Package, PackageBuilder};
 use oaktap::flash::{FlashError, Flashed, Plan, Wish};
 use oaktap::net::talk::talk;
+use oaktap::package::{Package, PackageBuilder};
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
 
 const TURNS: usize = 7;

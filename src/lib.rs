@@ -6,7 +6,7 @@
 //!                                                  +-> view: convert > overlay -> window, snapshot
 //!
 //! camera <--datagrams--> discovery                         which cameras are there, and what they do
-//! application --> device: pipeline, Script, firmware --> flash::package
+//! application --> device: pipeline, Script, firmware --> package
 //! camera <--bytes--> xlink <--packets--> bootloader <--calls--> flash: plan, write, read back, boot
 //! ```
 //!
@@ -17,6 +17,7 @@ pub mod convert;
 pub mod device;
 pub mod discovery;
 pub mod doctor;
+pub mod error;
 #[cfg(feature = "export")]
 pub mod export;
 pub mod flash;
@@ -25,7 +26,8 @@ pub mod hub;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod overlay;
-#[cfg(feature = "recording")]
+pub mod package;
+#[cfg(feature = "net")]
 pub mod recording;
 #[cfg(feature = "net")]
 pub mod sim;
@@ -34,6 +36,7 @@ pub mod sink;
 #[cfg(feature = "net")]
 pub mod source;
 pub mod stats;
+pub mod sync;
 #[cfg(feature = "window")]
 pub mod view;
 pub mod wire;

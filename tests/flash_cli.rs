@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use oaktap::bootloader::{Memory, Request, map};
-use oaktap::flash::package::PackageBuilder;
+use oaktap::package::PackageBuilder;
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
 use program::{oaktap, run};
 use serde_json::Value;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use oaktap::bootloader::{
     ApplicationDetails, Caller, ClientError, Conversation, Memory, Options, Request, Storage, Told, Version, map,
 };
-use oaktap::flash::package::{Package, PackageBuilder};
 use oaktap::flash::{
     BootloaderImage, FlashError, Flashed, Phase, Plan, Target, Wish, application, boot_from_memory, erase,
     read_applications, write_factory, write_user,
 };
+use oaktap::package::{Package, PackageBuilder};
 use oaktap::sim::bootloader::{Camera, CameraFaults, Doing, Pipe, Shape};
 
 const S: Duration = Duration::from_secs(1);

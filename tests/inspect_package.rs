@@ -7,7 +7,7 @@ mod program;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oaktap::flash::package::PackageBuilder;
+use oaktap::package::PackageBuilder;
 use program::run;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -12,9 +12,9 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use oaktap::frame::{Dialect, Frame, PixelFormat};
-use oaktap::recording::RecordingServer;
+use oaktap::recording::{RecordingServer, Speed};
 use oaktap::sim::{SimConfig, Simulator};
-use oaktap::source::{Outlets, Session, SessionOptions, Speed, Timeouts};
+use oaktap::source::{Outlets, Session, SessionOptions, Timeouts};
 use oaktap::wire::encode;
 use seed_document::Process;
 use tape::Recording;

@@ -17,7 +17,7 @@ use oaktap::device::firmware::{DeviceImages, KNOWN};
 use oaktap::device::nop::Value;
 use oaktap::device::schema::{Node, Pipeline};
 use oaktap::device::{pipeline, script};
-use oaktap::flash::package::{APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, PIPELINE, Package};
+use oaktap::package::{APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, PIPELINE, Package};
 use peers::content;
 use serde_json::{Value as Json, json};
 

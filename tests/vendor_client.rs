@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use oaktap::bootloader::{Memory, Request, Storage};
-use oaktap::flash::package::PackageBuilder;
+use oaktap::package::PackageBuilder;
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing};
 use serde_json::{Value, json};
 

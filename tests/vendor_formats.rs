@@ -11,9 +11,7 @@ use oaktap::bootloader::config::{Config, StaticAddress};
 use oaktap::device::firmware::{NETWORK_BOOTLOADER, image};
 use oaktap::device::schema::End;
 use oaktap::flash::inspect::inspect;
-use oaktap::flash::package::{
-    APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, PIPELINE, Package, PackageBuilder,
-};
+use oaktap::package::{APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, PIPELINE, Package, PackageBuilder};
 use peers::content;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::{Memory, SettingsError};
-use oaktap::flash::package::Package;
 use oaktap::flash::{FlashError, read_applications};
+use oaktap::package::Package;
 use serde::Serialize;
 
 use super::camera::runtime;

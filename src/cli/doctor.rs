@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::Version;
 use oaktap::discovery::Camera;
+use oaktap::doctor::observe::{Look, Wanted, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
 use oaktap::flash::Target;
-use oaktap::net::observe::{Look, Wanted, observe};
 use serde::Serialize;
 
 use super::camera::{CAMERA, CameraArg, SearchArgs, runtime};

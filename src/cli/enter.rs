@@ -12,7 +12,7 @@ use oaktap::discovery::{Camera, State};
 use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::proof::{FirstFrame, Unproved, first_frame, first_frame_of_guest, running};
 use oaktap::net::talk::talk;
-use oaktap::{source, xlink};
+use oaktap::{wire, xlink};
 use serde::Serialize;
 
 use super::camera::{CAMERA, CameraArg, Located, SearchArgs};
@@ -190,7 +190,7 @@ impl Entered {
             )
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let usual = Meeting { host: None, port: source::DEFAULT_PORT };
+        let usual = Meeting { host: None, port: wire::PORT };
         let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(usual);
         let port = waiting.stream_port.unwrap_or(meeting.port);
         let frame = match meeting.host {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use oaktap::device::contract::Contract;
-use oaktap::flash::package::Package;
+use oaktap::package::Package;
 
 use super::application::AppFile;
 

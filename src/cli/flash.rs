@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
 use oaktap::device::contract::{Contract, Meeting};
-use oaktap::flash::package::Package;
 use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
+use oaktap::package::Package;
 use oaktap::source::SourceSpec;
 use serde::Serialize;
 

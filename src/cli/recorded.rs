@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use oaktap::overlay::Style;
 use oaktap::recording::CameraInfo;
 use oaktap::sink::record::{self, CameraBooks, Deck, RecordError};
-use oaktap::source::{DEFAULT_PORT, SourceSpec};
+use oaktap::source::SourceSpec;
+use oaktap::wire;
 use serde::Serialize;
 
 use super::live::{Live, names};
@@ -125,7 +126,7 @@ pub(crate) fn size(bytes: u64) -> String {
 pub(crate) fn cameras(uris: &[SourceSpec], style: &Style) -> Vec<CameraInfo> {
     // Names of channels and folders: as short as they can be.
     let host = |spec: &SourceSpec| match spec {
-        SourceSpec::Tcp { host, port } if *port == DEFAULT_PORT => host.clone(),
+        SourceSpec::Tcp { host, port } if *port == wire::PORT => host.clone(),
         SourceSpec::Tcp { host, port } => format!("{host}:{port}"),
         SourceSpec::Listen { port, .. } => format!("listen:{port}"),
         other => other.to_string(),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::recording::{Reader, RecordingError, RecordingServer, Served};
-use oaktap::source::{FileSpec, Playback, SourceSpec, Speed};
+use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, Served, Speed};
+use oaktap::source::{FileSpec, SourceSpec};
 use serde::Serialize;
 
 use super::simulate::listener;

@@ -7,7 +7,8 @@ use clap::Args;
 use oaktap::device::contract::Contract;
 use oaktap::frame::{Interpreter, LabelMap, Overrides, PixelFormat};
 use oaktap::overlay::Style;
-use oaktap::source::{Playback, SessionOptions};
+use oaktap::recording::Playback;
+use oaktap::source::SessionOptions;
 use oaktap::wire::Limits;
 
 use super::{expect, present, values};

@@ -7,9 +7,7 @@ use serde::Serialize;
 use super::facts::{Facts, Port, Target};
 use super::{Finding, Level};
 use crate::discovery::{PORT, Subnet};
-
-/// The bootloader's TCP port (bootloader.md 2).
-const XLINK: u16 = 11_490;
+use crate::xlink;
 
 /// What is known of the filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -327,7 +325,7 @@ pub(super) fn judge(facts: &Facts, target: Option<&Target>) -> Vec<Finding> {
     let ip = target.and_then(|target| target.ip);
     let interface = target.and_then(|target| target.way.interface.as_deref());
     let packets = Packets { ip, interface, unasked: false };
-    let all: Vec<_> = [PORT, XLINK].into_iter().chain(stream.iter().map(|(port, _)| *port)).collect();
+    let all: Vec<_> = [PORT, xlink::PORT].into_iter().chain(stream.iter().map(|(port, _)| *port)).collect();
     let stops = |packets: Packets, ports: &[u16]| {
         chains.iter().filter_map(|chain| Some((chain, chain.stops(&packets, ports)?))).collect::<Vec<_>>()
     };
@@ -348,10 +346,10 @@ pub(super) fn judge(facts: &Facts, target: Option<&Target>) -> Vec<Finding> {
         let opening = guilty.iter().flat_map(|(chain, _)| chain.opening(ip, &all));
         return vec![finding(level, why.clone()).hint(hint).commands(opening)];
     }
-    vec![match stops(packets, &[XLINK]).first() {
-        Some((chain, why)) => finding(Level::Warn, format!("{why}: TCP port {XLINK}, which flashing needs"))
+    vec![match stops(packets, &[xlink::PORT]).first() {
+        Some((chain, why)) => finding(Level::Warn, format!("{why}: TCP port {}, which flashing needs", xlink::PORT))
             .hint("it is needed to flash and to change settings")
-            .commands(chain.opening(ip, &[XLINK])),
+            .commands(chain.opening(ip, &[xlink::PORT])),
         None if chains.is_empty() => finding(Level::Pass, "this host filters nothing".to_owned()),
         None => finding(Level::Pass, format!("{} chains filter, and let it pass", chains.len())),
     }]
@@ -420,7 +418,7 @@ table ip6 filter {
         assert_eq!(opening, ["nft insert rule inet x input ip saddr 10.0.0.5 accept"]);
         assert_eq!((iptables.tool, iptables.name.as_str(), iptables.drops_the_rest), (Tool::Iptables, "INPUT", false));
         assert_eq!(stops(iptables, None, PORT), None);
-        assert!(stops(iptables, None, XLINK).is_some());
+        assert!(stops(iptables, None, xlink::PORT).is_some());
         assert_eq!(iptables.opening(None, &[PORT]), ["iptables -I INPUT -p udp --sport 11491 -j ACCEPT"]);
     }
 

@@ -1,6 +1,6 @@
 //! The troubleshooting list as checks: each looks at what was observed, judges it, and says what mends it.
 //!
-//! Pure: [`Facts`] go in, [`Finding`]s come out. `net::observe` gathers the facts. Nothing is changed anywhere: what mends
+//! Pure: [`Facts`] go in, [`Finding`]s come out. `observe` gathers the facts. Nothing is changed anywhere: what mends
 //! something is a command that is shown, and that the user runs.
 
 mod camera;
@@ -8,6 +8,8 @@ pub mod facts;
 pub mod firewall;
 mod host;
 mod link_budget;
+#[cfg(feature = "net")]
+pub mod observe;
 mod path;
 mod redact;
 mod stream;

@@ -1,13 +1,13 @@
 //! Reads the application out of a camera, as a package that can be flashed again.
 
 use super::job::{Phase, during};
-use super::package::{TABLE_BYTES, Table};
 use super::read_back::{BLOCK, read};
 use super::{FlashError, Target};
 use crate::bootloader::{Caller, Memory, MemoryDetails, map};
+use crate::package::{TABLE_BYTES, Table};
 
 /// The applications in all memories, each from its table to the end of its last section. Their checksums are not looked
-/// at: [`super::package::Package::parse`] does that.
+/// at: [`crate::package::Package::parse`] does that.
 ///
 /// # Errors
 /// The camera cannot be read.

@@ -5,10 +5,10 @@
 //! ("user") is booted by the first if its checksum is right, and can be replaced without that danger (bootloader.md 3.3).
 
 use super::job::{Phase, during};
-use super::package::{MYRIAD_X, djb2};
 use super::{FlashError, read_back};
 use crate::bootloader::config::UserBootloader;
 use crate::bootloader::{Caller, ClientError, Data, Greeting, Memory, Request, SettingsError, Storage, Version, map};
+use crate::package::{MYRIAD_X, djb2};
 
 /// The vendor's one for the network has 3.8 MB, that for USB 0.8 MB: it would never be heard of again.
 const SMALLEST: usize = 2 << 20;

@@ -1,9 +1,9 @@
 //! Takes the application away: its table is overwritten, and without that a camera boots nothing.
 
 use super::job::{Phase, during};
-use super::package::TABLE_BYTES;
 use super::{FlashError, Objection, Refusal, Target, read_back};
 use crate::bootloader::{Caller, Data, Memory, Request, map};
+use crate::package::TABLE_BYTES;
 
 /// What stands where no table is.
 const ERASED: [u8; TABLE_BYTES] = [map::ERASED; TABLE_BYTES];

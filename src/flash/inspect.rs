@@ -5,12 +5,12 @@ use std::io::{self, Read as _};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::package::{
+use crate::device::contract::Contract;
+use crate::device::schema::{Asset, Link, Pipeline, Port, SchemaError, Script, assets};
+use crate::package::{
     APP_NAME, ASSET_STORAGE, ASSETS, Compression, FIRMWARE, FIRMWARE_VERSION, MYRIAD_X, PIPELINE, PackageError,
     Section, Table,
 };
-use crate::device::contract::Contract;
-use crate::device::schema::{Asset, Link, Pipeline, Port, SchemaError, Script, assets};
 
 /// What decompresses to more is no firmware: the cameras have 512 MB of memory for everything.
 const MOST_FIRMWARE: u64 = 512 << 20;
@@ -226,8 +226,8 @@ fn or_fault<T>(section: &str, result: Result<T, SchemaError>, faults: &mut Vec<S
 
 #[cfg(test)]
 mod tests {
-    use super::super::package::PackageBuilder;
     use super::*;
+    use crate::package::PackageBuilder;
 
     /// One Script without ports, whose text is in the storage.
     fn package(storage: &[u8]) -> Vec<u8> {

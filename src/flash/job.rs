@@ -16,10 +16,10 @@
 
 use std::time::Duration;
 
-use super::package::Section;
 use super::plan::{Plan, Refusal};
 use super::read_back;
 use crate::bootloader::{BUDGET, Caller, ClientError, Data, Memory, Request, SettingsError, Storage, map};
+use crate::package::Section;
 
 /// The first one tells how fast the link is.
 const FIRST: u32 = 256 << 10;

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use super::job::{FlashError, Phase, during};
-use super::package::{MYRIAD_X, Package};
 use super::target::Target;
 use crate::bootloader::{Caller, Memory, MemoryDetails, Version, map};
+use crate::package::{MYRIAD_X, Package};
 
 /// What is to be written where, and that nothing speaks against it.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::package::Package;
 use super::{Flashed, Target};
 use crate::bootloader::map;
+use crate::package::Package;
 
 /// A receipt for one camera.
 #[derive(Clone, Debug, Serialize)]
@@ -67,7 +67,7 @@ impl PackageFacts {
     /// Of this package, which was read from `file` and has this hash.
     #[must_use]
     pub fn new(package: &Package, file: String, sha256: String) -> Self {
-        let section = |section: &super::package::Section| SectionFacts {
+        let section = |section: &crate::package::Section| SectionFacts {
             name: section.name().to_owned(),
             offset: u64::from(map::APPLICATION) + u64::from(section.offset()),
             bytes: section.size(),

@@ -9,6 +9,7 @@ pub mod picture;
 pub mod pixel;
 pub mod pool;
 pub mod time;
+mod utc;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use picture::Picture;
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
 pub use time::{DeviceTime, Received, StaleBurst};
+pub use utc::Utc;
 
 /// Which grammar the header of a frame was written in (wire.md section 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]

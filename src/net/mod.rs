@@ -5,7 +5,6 @@ pub mod discovery;
 pub mod interfaces;
 pub mod knock;
 pub(crate) mod low_water;
-pub mod observe;
 pub mod proof;
 pub(crate) mod serving;
 pub mod talk;

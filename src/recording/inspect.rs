@@ -14,8 +14,7 @@ use super::salvage::{Found, Salvage};
 use super::schema::Incident;
 pub use super::timeline::{Step, Timeline};
 use super::{CameraInfo, RecordingError};
-use crate::frame::{DeviceTime, LabelMap};
-use crate::sink::names::Moment;
+use crate::frame::{DeviceTime, LabelMap, Utc};
 use crate::stats::Health;
 use crate::wire::{self, Record};
 
@@ -373,7 +372,7 @@ impl Tally {
             formats: self.formats,
             frames: self.frames,
             stale: self.stale,
-            from_utc: self.span.map(|(from, _)| utc(from)),
+            from_utc: self.span.map(|(from, _)| Utc::from_unix_ns(from).to_string()),
             from_unix_ns: self.span.map(|(from, _)| from),
             to_unix_ns: self.span.map(|(_, to)| to),
             seconds,
@@ -400,11 +399,6 @@ impl Tally {
 
 fn coarsely<S: Serializer>(timeline: &Timeline, to: S) -> Result<S::Ok, S::Error> {
     timeline.at_most(100).serialize(to)
-}
-
-fn utc(unix_ns: i64) -> String {
-    let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(unix_ns);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
 impl Salvage<File> {

@@ -18,6 +18,7 @@ mod error;
 mod image;
 pub mod inspect;
 mod join;
+pub mod playback;
 mod player;
 mod reader;
 mod record;
@@ -35,6 +36,7 @@ mod writer;
 
 pub use clock::{ClockError, ClockFit, ClockModel};
 pub use error::RecordingError;
+pub use playback::{Playback, Speed};
 pub(crate) use player::feed;
 pub use player::{Next, Played, Player};
 pub use reader::{Chunk, Entry, Reader, Recorded};

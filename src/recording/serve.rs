@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::playback::Speed;
+use super::playback::{Due, End, Playback};
 use super::player::head;
 use super::{Entry, Reader, Recorded, RecordingError};
 use crate::net::serving::{Serving, Stopping, Then, write_all};
-use crate::source::Speed;
-use crate::source::playback::{Due, End, Playback};
 
 /// What a played camera has done until now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]

@@ -1,7 +1,6 @@
 //! Where pictures end up.
 
 pub(crate) mod names;
-#[cfg(feature = "recording")]
 pub mod record;
 pub mod snapshot;
 #[cfg(feature = "window")]

@@ -8,9 +8,9 @@ use image::ImageEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde::Serialize;
 
-use super::names::{self, Moment};
+use super::names;
 use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Interpreter, LabelMap, Named, Picture};
+use crate::frame::{Dialect, Frame, Interpreter, LabelMap, Named, Picture, Utc};
 
 /// Where snapshots go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,9 +208,8 @@ fn new_file(folder: &Path, stem: &str) -> Result<(PathBuf, File), SnapshotError>
 
 /// `2026-11-21T11-05-12.345Z_front`: sorts by time, and every file system takes it.
 fn stem(frame: &Frame, camera: &str) -> String {
-    let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(frame.received.unix_ns);
-    let camera = names::of_camera(camera);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}.{millisecond:03}Z_{camera}")
+    let time = Utc::from_unix_ns(frame.received.unix_ns).to_string().replace(':', "-");
+    format!("{time}_{}", names::of_camera(camera))
 }
 
 fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {

@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::frame::Utc;
+
 /// What a failure means for the one who retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -94,8 +96,7 @@ pub enum SourceErrorKind {
     #[error("the simulated camera did not start: {0}")]
     Sim(io::Error),
     /// The recording cannot be played, or not to its end.
-    #[cfg(feature = "recording")]
-    #[error("{}", with_causes(.0))]
+    #[error("{}", crate::error::with_causes(.0))]
     Recording(crate::recording::RecordingError),
     /// The recording has several cameras, or another one than was asked for.
     #[error("{}", which_camera(.asked.as_deref(), .cameras))]
@@ -113,12 +114,6 @@ fn which_camera(asked: Option<&str>, cameras: &[String]) -> String {
         Some(asked) => format!("no camera `{asked}` is in this recording; there is {names}"),
         None => format!("this recording has {} cameras: {names}", cameras.len()),
     }
-}
-
-#[cfg(feature = "recording")]
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A failure with its connection.
@@ -166,7 +161,6 @@ impl SourceError {
             | SourceErrorKind::Listen(_) => Class::Fatal,
             SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => Class::Usage,
             SourceErrorKind::Sim(_) => Class::Fatal,
-            #[cfg(feature = "recording")]
             SourceErrorKind::Recording(_) => Class::Fatal,
             SourceErrorKind::WhichCamera { .. } => Class::Usage,
             SourceErrorKind::Resolve(_)
@@ -216,7 +210,6 @@ impl SourceError {
                  --expect whatever comes is received",
             ),
             SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists what can be simulated"),
-            #[cfg(feature = "recording")]
             SourceErrorKind::Recording(error) => error.help(),
             SourceErrorKind::WhichCamera { .. } => Some("say which one: file:PATH?camera=NAME"),
             SourceErrorKind::Listen(_) => Some(
@@ -248,33 +241,12 @@ impl fmt::Display for SourceError {
                 _ => write!(f, "\n  conn   #{number}  {source}"),
             };
         };
-        let since = Utc(*since_unix_ns);
+        let since = Utc::from_unix_ns(*since_unix_ns);
         let up = up.as_secs_f32();
         // The relative sequence number wraps at 2^32, and the first byte has number 1.
         let seq = bytes.wrapping_add(1) as u32;
         write!(f, "\n  where  byte {bytes}, frame {frames}   (Wireshark: relative tcp.seq {seq})")?;
         write!(f, "\n  conn   #{number}  {camera} -> {us}  up {up:.1} s  since {since}")
-    }
-}
-
-/// Nanoseconds since 1970 as a date and a time of day.
-struct Utc(i64);
-
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.div_euclid(1_000_000_000);
-        let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        // Years that begin in March have their leap day at the end, so the months before it have fixed lengths:
-        // 153 days for every five.
-        let from_era = day + 719_468; // Days from the first of March of the year 0 to 1970.
-        let (era, day) = (from_era.div_euclid(146_097), from_era.rem_euclid(146_097));
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let date = day - (153 * month + 2) / 5 + 1;
-        let (year, month) = (year + 400 * era + i64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 
@@ -301,7 +273,7 @@ mod tests {
              \n  found  48 54 54 50 2f 31 2e 30 20 34 30 30 20 42 61 64   \"HTTP/1.0 400 Bad\"\
              \n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header\
              \n  where  byte 17, frame 0   (Wireshark: relative tcp.seq 18)\
-             \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03Z"
+             \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03.500Z"
         );
         assert_eq!(error.class(), Class::Fatal);
         assert_eq!(error.help(), Some("this port speaks HTTP; the camera's stream is usually at port 5000 or 9876"));
@@ -313,20 +285,6 @@ mod tests {
         let error = SourceError { conn, kind: SourceErrorKind::ConnectTimeout(Duration::from_secs(3)) };
         assert_eq!(error.to_string(), "could not connect: no answer within 3 s\n  conn   #1  tcp://cam:5000");
         assert_eq!(error.class(), Class::Retry);
-    }
-
-    #[test]
-    fn dates() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (951_868_800, "2000-03-01T00:00:00Z"),
-            (4_107_542_399, "2100-02-28T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (-1, "1969-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(Utc(seconds * 1_000_000_000).to_string(), text);
-        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::playback::Speed;
+use crate::recording::playback::Speed;
 
 /// A recording, one of its cameras, and how it is played. Its text form reads back to the same value.
 #[derive(Clone, Debug, PartialEq)]

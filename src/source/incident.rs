@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::frame::Received;
-#[cfg(feature = "recording")]
 use crate::recording::schema;
 use crate::wire::{Damage, SkipReason, Skipped};
 
@@ -47,7 +46,6 @@ pub enum What {
     /// The detections of the frame that follows could not be read to their end.
     BadDetections(String),
     /// What a recording that is played says to have happened here, gaps included.
-    #[cfg(feature = "recording")]
     Recorded(schema::Incident),
 }
 
@@ -58,7 +56,6 @@ impl What {
         match self {
             Self::Withdrawn { .. } | Self::Lost(_) => 1,
             Self::Connected { .. } | Self::Disconnected { .. } | Self::Skipped(_) | Self::BadDetections(_) => 0,
-            #[cfg(feature = "recording")]
             Self::Recorded(incident) => incident.frames,
         }
     }
@@ -74,7 +71,6 @@ impl fmt::Display for What {
             Self::Disconnected { why } | Self::BadDetections(why) => f.write_str(why),
             Self::Withdrawn { id, damage } => write!(f, "frame {id}: {damage}"),
             Self::Lost(damage) => damage.fmt(f),
-            #[cfg(feature = "recording")]
             Self::Recorded(incident) => f.write_str(&incident.text),
             Self::Skipped(Skipped { len, reason, .. }) => match reason {
                 SkipReason::DamagedFrame => write!(f, "{len} bytes of a damaged frame"),
@@ -89,7 +85,6 @@ impl fmt::Display for What {
 }
 
 /// As a recording keeps it.
-#[cfg(feature = "recording")]
 impl From<&What> for schema::Incident {
     fn from(what: &What) -> Self {
         let kind = match what {

@@ -9,8 +9,6 @@ pub mod error;
 mod expected;
 mod file;
 mod incident;
-pub mod playback;
-#[cfg(feature = "recording")]
 mod replay;
 mod session;
 mod spec;
@@ -21,7 +19,6 @@ mod watch;
 pub use error::{Class, ConnContext, SourceError, SourceErrorKind};
 pub use file::FileSpec;
 pub use incident::{Incident, What};
-pub use playback::{Playback, Speed};
 pub use session::{Outlets, Session, SessionOptions, SessionState};
-pub use spec::{DEFAULT_PORT, SourceSpec, SpecError};
+pub use spec::{SourceSpec, SpecError};
 pub use watch::Timeouts;

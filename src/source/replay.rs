@@ -8,11 +8,11 @@ use tokio::time::sleep;
 
 use super::delivery::Delivery;
 use super::error::SourceErrorKind;
-use super::playback::{Due, End, Part};
 use super::session::{SessionOptions, SessionState};
 use super::{FileSpec, What};
 use crate::frame::Received;
 use crate::net::clock::received_now;
+use crate::recording::playback::{Due, End, Part};
 use crate::recording::{Entry, Reader, Recorded, RecordingError, feed};
 use crate::wire::Decoder;
 

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use super::delivery::Delivery;
 use super::supervise;
-use super::{Incident, Playback, SourceError, SourceSpec, Timeouts};
+use super::{Incident, SourceError, SourceSpec, Timeouts};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Interpreter, Pool};
 use crate::hub::Hub;
+use crate::recording::playback::Playback;
 use crate::stats::{Ledger, Stats};
 use crate::wire::Limits;
 
@@ -139,7 +140,6 @@ impl Session {
         let (stop, stopped) = watch::channel(false);
         let playback = match &spec {
             SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => None,
-            #[cfg(feature = "recording")]
             SourceSpec::File(file) => {
                 Some(options.playback.clone().unwrap_or_else(|| Playback::new(file.speed, file.looped)))
             }

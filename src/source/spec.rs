@@ -6,9 +6,7 @@ use std::str::FromStr;
 
 use super::FileSpec;
 use crate::sim::SimConfig;
-
-/// Where the program of Luxonis' standalone page listens (wire.md section 1, F1).
-pub const DEFAULT_PORT: u16 = 5000;
+use crate::wire::PORT;
 
 /// All addresses of this host.
 const ANYWHERE: &str = "0.0.0.0";
@@ -33,7 +31,6 @@ pub enum SourceSpec {
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP.
     Sim(Box<SimConfig>),
     /// `file:PATH` or `file:PATH?speed=max&loop&camera=NAME`: a recording.
-    #[cfg(feature = "recording")]
     File(FileSpec),
 }
 
@@ -68,11 +65,7 @@ impl FromStr for SourceSpec {
             return query.parse().map(|config| Self::Sim(Box::new(config))).map_err(|error| fail(error.to_string()));
         }
         if let Some(rest) = text.strip_prefix("file:") {
-            let file = FileSpec::read(rest).map_err(fail)?;
-            #[cfg(feature = "recording")]
-            return Ok(Self::File(file));
-            #[cfg(not(feature = "recording"))]
-            return Err(fail(format!("{} needs the feature `recording`, which this build lacks", file.path.display())));
+            return FileSpec::read(rest).map(Self::File).map_err(fail);
         }
         let address = match text.split_once("://") {
             Some(("tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
@@ -118,7 +111,7 @@ fn host_and_port(address: &str) -> Result<(&str, u16), String> {
         return Err("the host is missing".to_owned());
     }
     let port = match port {
-        None => DEFAULT_PORT,
+        None => PORT,
         Some(port) => match port.parse() {
             Ok(port) if port != 0 => port,
             _ => return Err(format!("expected a port from 1 to 65535, found `{port}`")),
@@ -150,7 +143,6 @@ impl fmt::Display for SourceSpec {
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig::default() => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}"),
-            #[cfg(feature = "recording")]
             Self::File(file) => file.fmt(f),
         }
     }
@@ -161,8 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    #[cfg(feature = "recording")]
-    use crate::source::Speed;
+    use crate::recording::playback::Speed;
 
     fn tcp(host: &str, port: u16) -> SourceSpec {
         SourceSpec::Tcp { host: host.to_owned(), port }
@@ -233,7 +224,6 @@ mod tests {
         assert!(error.contains("`fsp` is nothing that can be simulated") && error.contains("fps"), "{error}");
     }
 
-    #[cfg(feature = "recording")]
     #[test]
     fn recordings() {
         let file = |path: &str, camera: Option<&str>, speed, looped| {
@@ -274,7 +264,7 @@ mod tests {
             let spec = tcp(&address.to_string(), port);
             prop_assert_eq!(spec.to_string().parse(), Ok(spec.clone()));
             prop_assert_eq!(std::net::SocketAddr::new(address, port).to_string().parse(), Ok(spec));
-            prop_assert_eq!(address.to_string().parse(), Ok(tcp(&address.to_string(), DEFAULT_PORT)));
+            prop_assert_eq!(address.to_string().parse(), Ok(tcp(&address.to_string(), PORT)));
         }
 
         #[test]
@@ -290,7 +280,7 @@ mod tests {
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
 
-        #[cfg(all(unix, feature = "recording"))]
+        #[cfg(unix)]
         #[test]
         fn recordings_round_trip(
             path in prop::collection::vec(1_u8.., 1..40),

@@ -8,13 +8,12 @@ use tokio::sync::watch;
 use super::delivery::Delivery;
 use super::door::Door;
 use super::error::{Class, ConnContext, SourceError, SourceErrorKind};
-use super::playback::Part;
-#[cfg(feature = "recording")]
 use super::replay::Replay;
 use super::session::{SessionOptions, SessionState};
 use super::spec::SourceSpec;
 use super::tcp::{self, Connection, Peer};
 use super::watch::Backoff;
+use crate::recording::playback::Part;
 use crate::sim::{SimConfig, Simulator};
 use crate::wire::Decoder;
 
@@ -40,7 +39,6 @@ pub(super) async fn run(
             }
             Err(error) => return end(delivery, &tell, Some(SourceErrorKind::Sim(error))),
         },
-        #[cfg(feature = "recording")]
         SourceSpec::File(file) => {
             let part = part.expect("a recording is played as part of a playback");
             let mut replay = Replay::new(options, delivery, part, tell.clone(), stop);

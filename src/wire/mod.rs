@@ -55,3 +55,9 @@ pub use decoder::Decoder;
 pub use event::{Books, Damage, Event, Limits, SkipReason, Skipped};
 pub use introduction::{Introduction, LabelTable};
 pub use record::{Record, records};
+
+/// TCP port of the camera's stream in the vendor's standalone example (wire.md section 1, F1).
+pub const PORT: u16 = 5000;
+
+/// TCP ports of the vendor's streaming examples and of common copies of them, in the order in which to try them.
+pub const USUAL_PORTS: [u16; 3] = [PORT, 9876, 8080];

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use oaktap::flash::package::Package;
+use oaktap::package::Package;
 
 /// Runs a script of `tests/python` with packages that it needs. `None` without them, but not in CI.
 pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::device::schema::assets;
-use oaktap::flash::package::{ASSET_STORAGE, ASSETS, Section, Table};
+use oaktap::package::{ASSET_STORAGE, ASSETS, Section, Table};
 
 use super::package::{new_folder, read};
 use crate::cli::present::{self, say};

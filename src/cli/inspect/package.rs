@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use oaktap::device::contract::{Contract, Meeting};
 use oaktap::device::schema::End;
 use oaktap::flash::inspect::{Application, AssetReport, Report, SectionReport, inspect};
-use oaktap::flash::package::Compression;
+use oaktap::package::Compression;
 use serde::Serialize;
 
 use crate::cli::present;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use oaktap::flash::package::Package;
+use oaktap::package::Package;
 use oaktap::sim::Program;
 use oaktap::sim::bootloader::CameraConfig;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! What stands before the image in an application: what the camera's boards are to be like (bootloader.md 5).
 
 use crate::device::nop::Value;
-use crate::flash::package::{MYRIAD_X, djb2};
+use crate::package::{MYRIAD_X, djb2};
 
 /// Writes a number to a register; what follows is where, and the number.
 const WRITE: u8 = 0x9a;

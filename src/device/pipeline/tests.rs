@@ -1,7 +1,7 @@
 use super::*;
 use crate::device::app::Size;
 use crate::device::schema::{self, Direction};
-use crate::flash::package::{Package, djb2};
+use crate::package::{Package, djb2};
 
 const MODEL: &[u8] = &[9; 100];
 

@@ -14,7 +14,7 @@ use super::{Kind, Program, ProgramError};
 use crate::net::serving::Stopping;
 use crate::sim::config::SimConfig;
 use crate::sim::reel::{Reel, Still};
-use crate::source::DEFAULT_PORT;
+use crate::wire;
 
 /// Script nodes for Python, with the program's surroundings.
 const NODES: &str = include_str!("nodes.py");
@@ -91,7 +91,7 @@ impl Program {
     }
 
     fn introduce(&self, to: &mut ChildStdin, (ip, port): (Ipv4Addr, u16), id: &str, piece: usize) -> io::Result<()> {
-        let port = (port != DEFAULT_PORT).then_some(port);
+        let port = (port != wire::PORT).then_some(port);
         let queue = |input: &super::Input| json!({"blocking": input.blocking, "size": input.size});
         let inputs: serde_json::Map<_, _> =
             self.inputs.iter().map(|input| (input.name.clone(), queue(input))).collect();

@@ -2,7 +2,7 @@
 //! The messages are those of the camera's bootloader (bootloader.md 8).
 
 use super::memory::Memory;
-use crate::flash::package::djb2;
+use crate::package::djb2;
 
 /// Bytes of the table at the start (bootloader.md 5).
 pub(super) const TABLE: usize = 512;

@@ -7,7 +7,7 @@ use super::map::{self, BOOT_HEADER, BOOTLOADER, FlashMap, USER_BOOTLOADER_SIZE};
 use super::memory::{Memory, MemoryError};
 use super::settings::Settings;
 use crate::bootloader::{BootHeader, Memory as Which, Request, Version};
-use crate::flash::package::{MYRIAD_X, TABLE_BYTES, Table, djb2};
+use crate::package::{MYRIAD_X, TABLE_BYTES, Table, djb2};
 
 /// The processor's own header is unknown (bootloader.md 3.4: the host never writes it). This stands in for it, with the
 /// kind of boot behind it.

@@ -2,7 +2,7 @@
 
 use super::config::CameraConfig;
 use super::sockets::Place;
-use crate::flash::package::Package;
+use crate::package::Package;
 use crate::sim::{Program, ProgramError, Running};
 
 /// What sends the stream.

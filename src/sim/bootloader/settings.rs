@@ -3,7 +3,7 @@
 use super::map::CONFIG_SIZE;
 use super::memory::Memory;
 use crate::bootloader::bson::{Document, Value};
-use crate::flash::package::djb2;
+use crate::package::djb2;
 
 /// Bytes before the document. How the real bootloader frames it is unknown (bootloader.md 3.4); size and checksum are
 /// named by its messages.

@@ -26,7 +26,7 @@ impl Place {
     #[must_use]
     pub fn usual(ip: Ipv4Addr) -> Self {
         let (discovery, link) = (crate::discovery::PORT, crate::xlink::PORT);
-        Self { ip, discovery, link, stream: crate::source::DEFAULT_PORT }
+        Self { ip, discovery, link, stream: crate::wire::PORT }
     }
 
     /// At this address, with ports that are free.

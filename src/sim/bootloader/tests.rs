@@ -10,7 +10,7 @@ use crate::bootloader::{
     BUDGET, BootHeader, Memory as Which, Request, Response, STREAM, Storage, Type, Version, WATCHDOG, WATCHDOG_BUDGET,
 };
 use crate::discovery::{Answer, Query, State};
-use crate::flash::package::djb2;
+use crate::package::djb2;
 use crate::xlink::{Event, Link, Stream};
 
 const MS: Duration = Duration::from_millis(1);

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::RecordError;
+use crate::frame::Utc;
 use crate::recording::disk::Disk;
-use crate::sink::names::{self, Moment};
+use crate::sink::names;
 
 /// What a file is called while it is written.
 const PARTIAL: &str = ".partial";
@@ -101,7 +102,7 @@ pub(super) fn create(
     };
     std::fs::create_dir_all(folder).map_err(refused(folder))?;
     let wanted = match place {
-        Place::Folder(_) => folder.join(format!("{}.mcap", Moment::of(unix_ns))),
+        Place::Folder(_) => folder.join(format!("{}.mcap", Utc::from_unix_ns(unix_ns).for_file_name())),
         Place::File(path) => path.clone(),
     };
     let only = first && matches!(place, Place::File(_));

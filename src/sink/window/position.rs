@@ -2,7 +2,7 @@
 
 use super::hud::{AMBER, DIM, GREEN, WHITE};
 use crate::overlay::{Canvas, Rect, Text};
-use crate::source::playback::{Speed, Standing};
+use crate::recording::playback::{Speed, Standing};
 
 /// What stands before the bar, and behind it.
 fn words(standing: &Standing) -> (String, String) {

@@ -9,7 +9,7 @@ use oaktap::bootloader::{
     Announced, ApplicationDetails, Caller, Conversation, Memory, MemoryDetails, Options, Request, Response, Type,
     Version,
 };
-use oaktap::flash::package::{Package, PackageBuilder};
+use oaktap::package::{Package, PackageBuilder};
 use oaktap::flash::{FlashError, Flashed, Plan, Wish};
 use oaktap::xlink::{Event, Link};
 

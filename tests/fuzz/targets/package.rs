@@ -6,7 +6,7 @@ use std::io::Read as _;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use oaktap::flash::inspect::inspect;
-use oaktap::flash::package::{Package, PackageBuilder, TABLE_BYTES, Table, djb2};
+use oaktap::package::{Package, PackageBuilder, TABLE_BYTES, Table, djb2};
 use oaktap_fuzz::memory;
 
 #[derive(Arbitrary, Debug)]

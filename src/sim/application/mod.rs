@@ -18,7 +18,7 @@ use crate::device::contract::Contract;
 use crate::device::nodes::Processor;
 use crate::device::schema::{self, Direction, Pipeline, SchemaError};
 use crate::device::script::Parameters;
-use crate::flash::package::{ASSET_STORAGE, ASSETS, PIPELINE, Package, PackageError};
+use crate::package::{ASSET_STORAGE, ASSETS, PIPELINE, Package, PackageError};
 
 /// What a node sends to the Script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +219,7 @@ mod tests {
         let app = App { model: None, ..App::default() };
         let program = Program::of(&package(&app, Some("import os\nos.system('ls')"))).expect("it has a Script");
         assert!(!program.is_ours());
-        let empty = crate::flash::package::PackageBuilder::new(b"MA2x".to_vec()).build().expect("a package");
+        let empty = crate::package::PackageBuilder::new(b"MA2x".to_vec()).build().expect("a package");
         let error = Program::of(&Package::parse(empty).expect("it is whole")).expect_err("no nodes").to_string();
         assert!(error.ends_with("found a package without nodes"), "{error}");
     }

@@ -8,11 +8,13 @@ mod stream;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::discovery::{FindError, Targets, find};
-use super::interfaces::{interfaces, source_for};
-use super::knock::{Knock, knock};
+use super::facts::{Facts, Host, Port, Target, Way};
+
 use crate::discovery::{Camera, PORT, State, Subnet};
-use crate::doctor::facts::{Facts, Host, Port, Target, Way};
+use crate::net::discovery::{FindError, Targets, find};
+use crate::net::interfaces::{interfaces, source_for};
+use crate::net::knock::{Knock, knock};
+use crate::wire;
 
 /// How long one port may take to answer.
 const KNOCK: Duration = Duration::from_secs(2);
@@ -41,9 +43,9 @@ impl Default for Look {
         Self {
             camera: None,
             subnets: Vec::new(),
-            wait: super::discovery::WINDOW,
+            wait: crate::net::discovery::WINDOW,
             udp_port: PORT,
-            ports: vec![5000, 9876, 8080],
+            ports: wire::USUAL_PORTS.to_vec(),
             measure: Duration::from_secs(2),
         }
     }

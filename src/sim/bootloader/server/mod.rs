@@ -411,5 +411,4 @@ fn warned<T>(result: io::Result<T>) -> Option<T> {
 }
 
 #[cfg(test)]
-#[path = "server/tests.rs"]
 mod tests;

@@ -426,5 +426,4 @@ impl Link {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

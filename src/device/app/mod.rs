@@ -23,9 +23,6 @@ pub use check::{Checked, MOST_FPS, Rate};
 pub use error::AppError;
 pub use mapping::Mapping;
 
-/// The port of the vendor's example (wire.md section 1).
-pub const PORT: u16 = 5000;
-
 /// Width and height in pixels; `640x352` in texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -392,7 +389,7 @@ impl Default for App {
             orientation: Orientation::default(),
             payload: Payload::default(),
             picture: Picture::default(),
-            port: PORT,
+            port: crate::wire::PORT,
             host: None,
             model: None,
         }

@@ -15,7 +15,7 @@ use super::nodes::{
 };
 use super::schema::{End, Link, Node, Pipeline, store};
 use super::script;
-use crate::flash::package::{PackageBuilder, PackageError};
+use crate::package::{PackageBuilder, PackageError};
 
 /// The Script lends raw pictures from the camera's memory while it waits for their boxes and while clients take them. With
 /// the vendor's 4 the camera would wait for the Script, and the Script for the boxes of pictures that were never taken.

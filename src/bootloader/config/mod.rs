@@ -47,7 +47,7 @@ pub struct Usb {
 pub struct UserBootloader {
     /// Bytes of its image.
     pub size: u32,
-    /// [`djb2`](crate::flash::package::djb2) of its image.
+    /// [`djb2`](crate::package::djb2) of its image.
     pub checksum: u32,
 }
 
