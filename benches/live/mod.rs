@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // Each bench uses its part.
 
-#[path = "../../src/cli/bench/measure.rs"]
+#[path = "../../src/cli/commands/bench/measure.rs"]
 pub(crate) mod measure;
 
 use std::io::{Read as _, Write as _};

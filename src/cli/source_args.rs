@@ -11,7 +11,7 @@ use oaktap::recording::Playback;
 use oaktap::source::SessionOptions;
 use oaktap::wire::Limits;
 
-use super::{expect, present, values};
+use super::{contract_arg, present, value_parsers};
 
 /// A file of names is not larger than this; it is read as a whole.
 const LABELS_BYTES: u64 = 1 << 20;
@@ -20,7 +20,7 @@ const LABELS_BYTES: u64 = 1 << 20;
 #[command(next_help_heading = "The stream")]
 pub(crate) struct SourceArgs {
     /// Size of the pictures, when the stream does not say it and the guess is wrong
-    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    #[arg(long, value_name = "WxH", value_parser = value_parsers::size)]
     pub(crate) size: Option<(u32, u32)>,
 
     /// Layout of the pictures, such as BGR888p, NV12, GRAY8 or RAW16
@@ -36,7 +36,7 @@ pub(crate) struct SourceArgs {
     pub(crate) labels: Option<PathBuf>,
 
     /// Least confidence of a detection: 0 to 1, or in per cent
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = values::share)]
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = value_parsers::share)]
     pub(crate) threshold: f32,
 
     /// Detections with this label only, by name or number; can be given several times
@@ -44,11 +44,11 @@ pub(crate) struct SourceArgs {
     pub(crate) only: Vec<String>,
 
     /// The application that should be on the camera: oaktap.toml, app.dap, or the text that stands in the package for it
-    #[arg(long, value_name = "APPLICATION", value_parser = expect::contract)]
+    #[arg(long, value_name = "APPLICATION", value_parser = contract_arg::contract)]
     pub(crate) expect: Option<Contract>,
 
     /// Largest payload that a frame may have
-    #[arg(long, value_name = "AMOUNT", default_value = "64MiB", value_parser = values::bytes)]
+    #[arg(long, value_name = "AMOUNT", default_value = "64MiB", value_parser = value_parsers::bytes)]
     pub(crate) max_payload: usize,
 
     /// What the cameras of a recording take part in
