@@ -10,6 +10,7 @@ use oaktap::frame::{DeviceTime, Frame, Received};
 use oaktap::recording::recover::recover;
 use oaktap::recording::{CameraInfo, Entry, Reader};
 use oaktap::sink::record::{Options, Outcome, Place, Recorder, State, Trigger};
+use oaktap::source::Outlets;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const BYTES: usize = 675_840;
@@ -78,9 +79,10 @@ fn frame(n: u64) -> Arc<Frame> {
     Arc::new(frame)
 }
 
-fn start(options: Options) -> Recorder {
+fn start(options: Options) -> (Recorder, Outlets) {
     let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
-    Recorder::start(options, vec![camera]).expect("it begins")
+    let outlets = Outlets::default();
+    (Recorder::start(options, vec![(camera, outlets.clone())]).expect("it begins"), outlets)
 }
 
 /// Numbers of the frames in a file, and what is said to be missing; every payload is compared.
@@ -110,11 +112,10 @@ fn a_full_file_system_pauses_and_nothing_is_lost() {
     let Some(small) = Mount::new(40) else { return };
     let ballast = small.path().join("ballast");
     std::fs::write(&ballast, vec![0; 30 << 20]).expect("it fits");
-    let recorder = start(Options::new(Place::Folder(small.path().to_owned())));
-    let feed = recorder.feed(0);
+    let (recorder, outlets) = start(Options::new(Place::Folder(small.path().to_owned())));
     let count = 45;
     for n in 0..count {
-        assert!(feed.frame(&frame(n)));
+        outlets.confirmed.offer(&frame(n));
     }
     until("it to be full", || recorder.health().state == State::Paused { why: "the disk is full".to_owned() });
     assert_eq!(recorder.health().missing, 0);
@@ -130,11 +131,10 @@ fn a_full_file_system_pauses_and_nothing_is_lost() {
 #[test]
 fn a_file_system_that_stays_full_costs_counted_frames() {
     let Some(small) = Mount::new(16) else { return };
-    let recorder = start(Options::new(Place::Folder(small.path().to_owned())));
-    let feed = recorder.feed(0);
+    let (recorder, outlets) = start(Options::new(Place::Folder(small.path().to_owned())));
     let count = 60;
     for n in 0..count {
-        assert!(feed.frame(&frame(n)));
+        outlets.confirmed.offer(&frame(n));
     }
     let outcome = recorder.finish();
     assert_balanced(&outcome, count);
@@ -151,8 +151,8 @@ fn permission_that_is_lost_and_comes_back() {
     // Between clips no file is open, so that the file system can be made read-only.
     let trigger: Trigger = "0>0.5".parse().expect("a trigger");
     let trigger = Trigger { pre: Duration::ZERO, post: Duration::ZERO, ..trigger };
-    let recorder = start(Options { trigger: Some(trigger), ..Options::new(Place::Folder(small.path().to_owned())) });
-    let feed = recorder.feed(0);
+    let (recorder, outlets) =
+        start(Options { trigger: Some(trigger), ..Options::new(Place::Folder(small.path().to_owned())) });
     let seen = |n: u64| {
         let mut frame = Arc::into_inner(frame(n)).expect("it is ours alone");
         frame.detections.push(oaktap::frame::Detection { confidence: 0.9, ..Default::default() });
@@ -165,15 +165,15 @@ fn permission_that_is_lost_and_comes_back() {
             camera.recorded + camera.passed + camera.held == count && health.state == State::Waiting
         });
     };
-    feed.frame(&seen(0));
-    feed.frame(&frame(1));
+    outlets.confirmed.offer(&seen(0));
+    outlets.confirmed.offer(&frame(1));
     looked_at(2);
     small.read_only(true);
-    feed.frame(&seen(2));
+    outlets.confirmed.offer(&seen(2));
     until("it to be refused", || matches!(recorder.health().state, State::Paused { .. }));
     let State::Paused { why } = recorder.health().state else { panic!("it was paused") };
     assert!(why.contains(small.path().to_str().expect("UTF-8")) && why.contains("ead-only"), "{why}");
-    feed.frame(&frame(3));
+    outlets.confirmed.offer(&frame(3));
     small.read_only(false);
     looked_at(4);
     let outcome = recorder.finish();
@@ -190,7 +190,8 @@ fn a_folder_that_cannot_be_written_is_refused_at_once() {
     let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
     for place in [PathBuf::from("below"), PathBuf::from("a.mcap")] {
         let place = Place::named(small.path().join(place));
-        let error = Recorder::start(Options::new(place), vec![camera.clone()]).expect_err("it is read-only");
+        let error = Recorder::start(Options::new(place), vec![(camera.clone(), Outlets::default())])
+            .expect_err("it is read-only");
         assert!(error.to_string().contains("ead-only"), "{error}");
     }
 }

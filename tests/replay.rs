@@ -4,18 +4,16 @@
 mod tape;
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use oaktap::convert::Converter;
-use oaktap::frame::inference::Overrides;
-use oaktap::frame::{Frame, Picture, Pool};
+use oaktap::frame::{Frame, Picture};
 use oaktap::hub::{Policy, lane};
+use oaktap::live::{Camera, Live};
 use oaktap::overlay::Style;
 use oaktap::recording::{Playback, Speed};
-use oaktap::sink::snapshot::Place;
 use oaktap::source::{FileSpec, Outlets, Session, SessionOptions, SessionState, SourceSpec};
-use oaktap::view::{Intact, Parts, View};
+use oaktap::view::{View, ViewOptions};
 use tape::{MS, Recording, START_NS};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -44,8 +42,8 @@ fn spec(recording: &Recording) -> FileSpec {
 fn play(spec: FileSpec, options: SessionOptions) -> (Session, UnboundedReceiver<(Duration, Arc<Frame>)>) {
     let (tx, rx) = unbounded_channel();
     let begin = Instant::now();
-    let mut outlets = Outlets::default();
-    outlets.kept.tap(move |frame: &Arc<Frame>| {
+    let outlets = Outlets::default();
+    outlets.confirmed.tap(move |frame: &Arc<Frame>| {
         // A test that has seen enough does not listen any more.
         let _ = tx.send((begin.elapsed(), Arc::clone(frame)));
     });
@@ -229,9 +227,8 @@ async fn a_torn_file_is_played_up_to_the_damage() {
 fn those_who_keep_are_waited_for() {
     let recording = Recording::new(&["size=64x48"], 300);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (kept, taker) = lane("kept", Policy::DropNewest(2));
-    let mut outlets = Outlets::default();
-    outlets.kept.add(kept);
+    let outlets = Outlets::default();
+    let taker = outlets.take_confirmed("kept", Policy::DropNewest(2));
     let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
     let session = Session::start("cam", SourceSpec::File(file), SessionOptions::default(), outlets, runtime.handle());
     for sent in &recording.frames[0] {
@@ -242,8 +239,9 @@ fn those_who_keep_are_waited_for() {
     }
     assert!(taker.recv_timeout(AGES).is_err());
     session.wait().unwrap();
-    assert!(session.stats().lossless());
-    assert_eq!(taker.counts().dropped, 0);
+    let stats = session.stats();
+    assert!(stats.lossless());
+    assert_eq!((stats.lanes[0].name, stats.lanes[0].dropped), ("kept", 0));
 }
 
 #[test]
@@ -251,33 +249,20 @@ fn a_paused_view_shows_what_was_stepped_to() {
     for config in ["size=64x48", "size=64x48&format=nv12", "size=64x48&format=jpeg"] {
         let recording = Recording::new(&[config], 30);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (live, live_end) = lane("view", Policy::DropOldest(1));
-        let intact = Intact::of_recording();
-        let mut outlets = Outlets::default();
-        outlets.live.add(live);
-        outlets.kept.tap(intact.tap());
         let playback = Playback::new(Speed::Times(1000.0), false).holding();
         playback.pause(true);
         let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
-        let session = Session::start("cam", SourceSpec::File(spec(&recording)), options, outlets, runtime.handle());
-        let (notes, _noted) = channel();
-        let view = View::start(Parts {
-            name: "cam".to_owned(),
-            live: live_end,
-            intact,
-            style: Style { boxes: false, labels: false, ..Style::default() },
-            overrides: Overrides::default(),
-            pool: Pool::default(),
-            ledger: session.ledger().clone(),
-            snapshots: Place::Folder(recording.folder.path().into()),
-            notes,
-            wake: std::thread::current(),
-        })
-        .unwrap();
-        view.wish(|wish| wish.paused = true);
+        let camera = Camera::new("cam", SourceSpec::File(spec(&recording)));
+        let options_of_view =
+            ViewOptions { style: Style { boxes: false, labels: false, ..Style::default() }, ..ViewOptions::default() };
+        let view = View::start(&camera, options_of_view).expect("a thread");
+        let (lane, pictures) = lane("window", Policy::DropOldest(1));
+        view.pictures().add(lane);
+        view.control(|controls| controls.paused = true);
+        let live = Live::start_on(vec![camera], &options, runtime.handle());
         let mut converter = Converter::new();
         let mut expect = |at: usize| {
-            let picture = view.pictures.recv_timeout(AGES).unwrap_or_else(|error| panic!("{config}, {at}: {error}"));
+            let picture = pictures.recv_timeout(AGES).unwrap_or_else(|error| panic!("{config}, {at}: {error}"));
             let mut truth = Picture::default();
             converter.picture(&recording.frames[0][at], &mut truth).unwrap();
             assert_eq!(picture.device_time, recording.frames[0][at].device_time, "{config}");
@@ -291,8 +276,7 @@ fn a_paused_view_shows_what_was_stepped_to() {
         expect(25);
         playback.seek_by(-20 * 40 * MS);
         expect(5);
-        session.stop();
-        session.wait().unwrap();
+        assert!(live.stop().iter().all(Result::is_ok));
     }
 }
 

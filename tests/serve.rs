@@ -30,8 +30,8 @@ fn listener() -> TcpListener {
 fn confirmed(uri: &str, frames: usize, reconnect: bool) -> Vec<Arc<Frame>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (tx, rx) = channel();
-    let mut outlets = Outlets::default();
-    outlets.kept.tap(move |frame: &Arc<Frame>| {
+    let outlets = Outlets::default();
+    outlets.confirmed.tap(move |frame: &Arc<Frame>| {
         // A test that has seen enough does not listen any more.
         let _ = tx.send(Arc::clone(frame));
     });

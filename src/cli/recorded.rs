@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use oaktap::overlay::Style;
-use oaktap::recording::CameraInfo;
-use oaktap::sink::record::{self, CameraBooks, Deck, RecordError};
-use oaktap::source::SourceSpec;
-use oaktap::wire;
+use oaktap::live::Sink as _;
+use oaktap::sink::record::{self, CameraBooks, RecordError, Recorders};
 use serde::Serialize;
 
-use super::live::{Live, names};
+use super::live::Receiving;
 use super::{Ctx, Outcome, present};
 
 /// What one recorder did, as `--json` has it.
@@ -122,20 +119,6 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// What a recording says of these cameras.
-pub(crate) fn cameras(uris: &[SourceSpec], style: &Style) -> Vec<CameraInfo> {
-    // Names of channels and folders: as short as they can be.
-    let host = |spec: &SourceSpec| match spec {
-        SourceSpec::Tcp { host, port } if *port == wire::PORT => host.clone(),
-        SourceSpec::Tcp { host, port } => format!("{host}:{port}"),
-        SourceSpec::Listen { port, .. } => format!("listen:{port}"),
-        other => other.to_string(),
-    };
-    let info =
-        |(name, uri): (String, &SourceSpec)| CameraInfo { name, address: uri.to_string(), labels: style.names.clone() };
-    names(uris.iter(), host).into_iter().zip(uris).map(info).collect()
-}
-
 /// Why a recording was not begun, and what to do.
 pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     let help = error.help();
@@ -146,17 +129,23 @@ pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     }
 }
 
-/// Ends the sessions, then the recordings of their frames, and sums up both.
-pub(crate) fn finish(ctx: &Ctx, live: Live, deck: Option<Deck>, command: &'static str) -> anyhow::Result<Outcome> {
-    // How they ended is asked for again below.
-    drop(live.stop());
-    let recordings: Vec<Recorded> = deck.map(Deck::finish).unwrap_or_default().into_iter().map(Into::into).collect();
+/// Ends the sessions, then the recordings of their frames, and prints a summary of both.
+pub(crate) fn finish(
+    ctx: &Ctx,
+    receiving: Receiving,
+    recorders: Option<Recorders>,
+    command: &'static str,
+) -> anyhow::Result<Outcome> {
+    // `finish_with` reports how they ended.
+    drop(receiving.stop());
+    let outcomes = recorders.map(Recorders::finish).unwrap_or_default();
+    let recordings: Vec<Recorded> = outcomes.into_iter().map(Into::into).collect();
     if command == "record" && !ctx.json {
         let files = recordings.iter().flat_map(|recorded| &recorded.files);
         let paths: String = files.map(|file| format!("{}\n", file.path.display())).collect();
         present::result(paths.as_bytes())?;
     }
-    let outcome = live.finish_with(ctx, command, &recordings)?;
+    let outcome = receiving.finish_with(ctx, command, &recordings)?;
     let missing = |recorded: &&Recorded| recorded.frames == 0 && recorded.lost + recorded.dropped > 0;
     if let Some(nothing) = recordings.iter().find(missing) {
         anyhow::bail!(
@@ -170,16 +159,6 @@ pub(crate) fn finish(ctx: &Ctx, live: Live, deck: Option<Deck>, command: &'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cameras_have_short_names_of_their_own() {
-        let uris = ["10.0.0.5", "tcp://10.0.0.5:9876", "sim:", "10.0.0.5", "sim:?fps=5"];
-        let uris: Vec<SourceSpec> = uris.iter().map(|uri| uri.parse().unwrap()).collect();
-        let cameras = cameras(&uris, &Style::default());
-        let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
-        assert_eq!(names, ["10.0.0.5", "10.0.0.5:9876", "sim-1", "10.0.0.5-2", "sim-2"]);
-        assert_eq!(cameras[0].address, "tcp://10.0.0.5:5000");
-    }
 
     #[test]
     fn what_is_missing_is_said() {

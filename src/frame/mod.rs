@@ -140,6 +140,14 @@ impl std::fmt::Debug for Payload {
 }
 
 impl Frame {
+    /// Creates a frame with this payload and defaults for everything else, for tests and for sources that are not decoders.
+    #[must_use]
+    pub fn with_payload(payload: &[u8]) -> Self {
+        let mut frame = Self::default();
+        frame.payload_mut(payload.len()).copy_from_slice(payload);
+        frame
+    }
+
     /// The picture's bytes as they were sent.
     #[must_use]
     pub fn payload(&self) -> &[u8] {

@@ -1,23 +1,17 @@
 //! A recording as a camera: its frames through the decoder again, when they are due. A file can wait, so nobody who
 //! keeps its frames loses one.
 
-use std::time::Duration;
-
 use tokio::sync::watch;
-use tokio::time::sleep;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
-use super::session::{SessionOptions, SessionState};
 use super::{FileSpec, What};
+use super::{SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::recording::playback::{Due, End, Part};
 use crate::recording::{Entry, Reader, Recorded, RecordingError, feed};
 use crate::wire::Decoder;
-
-/// How long to wait before asking again whether those who keep have room.
-const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// One camera of a recording while it is played.
 pub(super) struct Replay {
@@ -58,7 +52,7 @@ impl Replay {
         if let Some(at) = reader.torn_at() {
             tracing::warn!(source = %self.delivery.source, "the recording was not finished: it is played up to byte {at}");
         }
-        self.delivery.ledger.update(|stats| {
+        self.delivery.outlets.ledger.update(|stats| {
             stats.attempt();
             stats.connected();
         });
@@ -81,7 +75,7 @@ impl Replay {
                     if matches!(then, Then::Go) {
                         begun = true;
                         self.deliver(&recorded);
-                        self.delivery.wrong()?;
+                        self.delivery.check_application()?;
                     }
                     then
                 }
@@ -91,7 +85,7 @@ impl Replay {
                     }
                     if at_unix_ns >= from_ns {
                         let torn = incident.kind == "skipped";
-                        self.delivery.ledger.update(|stats| stats.unrecorded(incident.frames, torn));
+                        self.delivery.outlets.ledger.update(|stats| stats.unrecorded(incident.frames, torn));
                         let received = Received { unix_ns: at_unix_ns, ..received_now() };
                         self.delivery.incident(received, What::Recorded(incident));
                     }
@@ -110,7 +104,7 @@ impl Replay {
                 Then::Stop => break,
                 Then::Seek(to_ns) => {
                     from_ns = to_ns;
-                    self.delivery.ledger.update(crate::stats::Stats::sought);
+                    self.delivery.outlets.ledger.update(crate::stats::Stats::sought);
                     let Some(sought) = away(move || reader.seek(to_ns).map(|()| reader)).await else { return Ok(()) };
                     reader = sought.map_err(SourceErrorKind::Recording)?;
                 }
@@ -144,13 +138,12 @@ impl Replay {
                 return Then::Stop;
             }
         }
-        while !self.delivery.outlets.kept.has_room() {
-            tokio::select! {
-                _ = self.stop.wait_for(|stop| *stop) => return Then::Stop,
-                () = sleep(A_MOMENT) => {}
-            }
+        let confirmed = &self.delivery.outlets.confirmed;
+        tokio::select! {
+            biased;
+            () = std::future::poll_fn(|cx| confirmed.poll_room(cx)) => Then::Go,
+            _ = self.stop.wait_for(|stop| *stop) => Then::Stop,
         }
-        Then::Go
     }
 
     /// Waits for what becomes of the playback when there is nothing left of this camera.
@@ -186,7 +179,7 @@ impl Replay {
         // For files the time at which it arrived first; for latency the present.
         let now = Received { unix_ns: recorded.log_ns, ..received_now() };
         let delivery = &mut self.delivery;
-        feed(&mut self.decoder, recorded, now, |decoder| while delivery.next(decoder).is_some() {});
+        feed(&mut self.decoder, recorded, now, |decoder| deliver_all(decoder, delivery));
         if !std::mem::replace(&mut self.streams, true) {
             self.tell.send_replace(SessionState::Streaming);
         }
@@ -197,15 +190,21 @@ impl Replay {
         self.close();
         self.decoder.restart();
         self.delivery.restart();
-        self.delivery.ledger.update(|stats| stats.connected());
+        self.delivery.outlets.ledger.update(|stats| stats.connected());
     }
 
     fn close(&mut self) {
         self.delivery.ending(true);
         self.decoder.finish();
-        while self.delivery.next(&mut self.decoder).is_some() {}
+        deliver_all(&mut self.decoder, &mut self.delivery);
         let books = self.decoder.books();
-        self.delivery.ledger.update(|stats| stats.disconnected(books));
+        self.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
+    }
+}
+
+fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
+    while let Some(event) = decoder.poll() {
+        delivery.deliver(event, &Progress::of(decoder));
     }
 }
 

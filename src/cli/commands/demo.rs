@@ -38,21 +38,21 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
         max_payload: Limits::default().payload,
         playback: None,
     };
-    let (live, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
+    let (receiving, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
     present::say("a simulated camera at 40 frames a second over loopback TCP; press ? in the window for its keys");
-    let path = match window::show(&mut screen, || over(&live, &args.until)) {
+    let path = match window::show(&mut screen, || over(&receiving, &args.until)) {
         Err(WindowError::NoDisplay(_)) => {
             present::say("there is no display: running for ten seconds without a window");
             let end = Instant::now() + WITHOUT_WINDOW;
-            without_window(&mut screen, || Instant::now() >= end || over(&live, &args.until));
+            without_window(&mut screen, || Instant::now() >= end || over(&receiving, &args.until));
             Some(write(&mut screen)?)
         }
         shown => shown.map(|()| None)?,
     };
-    let deck = screen.take_deck();
-    // Before the sums: what the view still does belongs into them.
+    let recorders = screen.take_recorders();
+    // Ends the view, so that the summary counts everything that it did.
     drop(screen);
-    let outcome = recorded::finish(ctx, live, deck, "demo")?;
+    let outcome = recorded::finish(ctx, receiving, recorders, "demo")?;
     if let Some(path) = path {
         present::say("what the window would have shown:");
         let line = path.display().to_string();

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use oaktap::frame::LabelMap;
 use oaktap::hub::Budget;
+use oaktap::live;
 use oaktap::net::clock::received_now;
 use oaktap::recording::Compression;
-use oaktap::sink::record::{Deck, DeckHealth, Keep, Options, Place, Split, State, Trigger, remaining};
-use oaktap::source::{Outlets, SourceSpec};
+use oaktap::sink::record::{Keep, Options, Place, Recorders, RecordersHealth, Split, State, Trigger, remaining};
+use oaktap::source::SourceSpec;
 
 use super::view::separated;
-use crate::cli::live::Live;
+use crate::cli::live::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, present, recorded, value_parsers};
 
@@ -75,7 +77,7 @@ pub(crate) struct RecordArgs {
 }
 
 impl RecordArgs {
-    fn options(&self) -> Options {
+    fn options(&self, labels: Option<LabelMap>) -> Options {
         let place = Place::named(self.output.clone());
         // In a folder each camera has a recorder, and a memory of its own for what comes before a trigger.
         let rings = if matches!(place, Place::Folder(_)) { self.uris.len().max(1) } else { 1 };
@@ -92,12 +94,15 @@ impl RecordArgs {
             trigger,
             sync: self.sync,
             budget: Budget::new(self.buffer),
+            // Around a trigger, which frames count is known only when they are recorded.
+            frames_max: self.until.frames.filter(|_| self.trigger.is_none()),
+            labels,
             ..Options::new(place)
         }
     }
 
     /// Whether every camera has its frames.
-    fn enough(&self, health: &DeckHealth) -> bool {
+    fn enough(&self, health: &RecordersHealth) -> bool {
         let enough =
             |(recorded, missing): &(u64, u64)| self.until.frames.is_some_and(|most| recorded + missing >= most);
         health.state == State::Finished || health.cameras.iter().all(enough)
@@ -113,30 +118,23 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
                     --trigger records around some of them";
         return Err(present::Usage(text.to_owned()).into());
     }
-    let mut deck = Deck::new(args.options(), recorded::cameras(&args.uris, &style));
-    // Around a trigger nobody knows which frames are to be counted before they are recorded.
-    let most = args.until.frames.filter(|_| args.trigger.is_none());
-    let connect = |(at, uri): (usize, &SourceSpec)| {
-        let mut outlets = Outlets::default();
-        deck.connect(at, &mut outlets, most);
-        (uri.clone(), outlets)
-    };
-    let sources = args.uris.iter().enumerate().map(connect).collect();
-    let lanes = deck.start().map_err(recorded::refused)?;
-    let live = Live::start(ctx, sources, &args.source, &args.until)?;
-    live.sessions().zip(lanes).for_each(|(session, lane)| session.ledger().watch(lane));
-    watch(ctx, args, &live, &mut deck);
-    recorded::finish(ctx, live, Some(deck), "record")
+    let cameras = live::cameras(&args.uris);
+    let mut recorders = Recorders::new(args.options(style.names));
+    live::connect(&cameras, &mut recorders)?;
+    recorders.start().map_err(recorded::refused)?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
+    watch(ctx, args, &receiving, &mut recorders);
+    recorded::finish(ctx, receiving, Some(recorders), "record")
 }
 
-/// Says how it goes until it is over.
-fn watch(ctx: &Ctx, args: &RecordArgs, live: &Live, deck: &mut Deck) {
+/// Prints the progress until a stop condition holds.
+fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Recorders) {
     let terminal = std::io::stderr().is_terminal();
     let often = if terminal { OFTEN } else { NOW_AND_THEN };
     let mut due = Instant::now() + often;
     let mut state = State::Waiting;
-    while !live.over() && !live.sessions().all(oaktap::source::Session::ended) {
-        let Some(health) = deck.health(received_now().mono_ns) else { break };
+    while !receiving.over() && !receiving.ended() {
+        let Some(health) = recorders.health(received_now().mono_ns) else { break };
         if args.enough(&health) {
             break;
         }
@@ -151,15 +149,15 @@ fn watch(ctx: &Ctx, args: &RecordArgs, live: &Live, deck: &mut Deck) {
             let line = progress(&health, args);
             if terminal { present::status(&line) } else { present::say(&line) }
         }
-        ctx.stop.wait_until(Some(Instant::now() + live.patience()));
+        ctx.stop.wait_until(Some(Instant::now() + receiving.patience()));
     }
     if terminal {
         present::status("");
     }
 }
 
-fn progress(health: &DeckHealth, args: &RecordArgs) -> String {
-    let DeckHealth { state, frames, missing, bytes, bytes_per_s, disk_left, seconds_left, .. } = health;
+fn progress(health: &RecordersHealth, args: &RecordArgs) -> String {
+    let RecordersHealth { state, frames, missing, bytes, bytes_per_s, disk_left, seconds_left, .. } = health;
     let doing = match (state, &args.trigger) {
         (State::Waiting, Some(trigger)) => format!("waiting for {trigger}"),
         (State::Waiting, None) => "waiting for frames".to_owned(),

@@ -94,8 +94,8 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow
     // Somebody who looks may want to go back from the end; nobody does where there is no window.
     let playback = if args.no_window { playback } else { playback.holding() };
     let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
-    let (live, screen) = watch(ctx, &uris, &source, &args.until, &args.record)?;
-    show(ctx, live, screen, args.no_window, &args.until, "replay")
+    let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.record)?;
+    show(ctx, receiving, screen, args.no_window, &args.until, "replay")
 }
 
 /// What one camera did.

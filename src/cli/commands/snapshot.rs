@@ -1,18 +1,16 @@
 //! `oaktap snapshot`: pictures in files.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::convert::{Converter, PackedOrder};
-use oaktap::frame::{Frame, Picture};
-use oaktap::hub::{Policy, RecvTimeoutError, Taker, lane};
-use oaktap::overlay::{Overlay, Style};
-use oaktap::sink::snapshot::{self, About, Pixels, Place};
-use oaktap::source::{Outlets, SourceSpec};
+use oaktap::frame::Frame;
+use oaktap::hub::RecvTimeoutError;
+use oaktap::live::{self, Sink as _};
+use oaktap::sink::snapshot::{Place, Snapshots};
+use oaktap::source::SourceSpec;
 
-use crate::cli::live::{Explained, Live};
+use crate::cli::live::{Explained, Receiving};
 use crate::cli::present::Usage;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, present};
@@ -51,44 +49,30 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     if matches!(place, Place::File(_)) && args.count > 1 {
         return Err(Usage(format!("{} pictures do not go into one file: name a folder", args.count)).into());
     }
-    let style = args.source.style()?;
-    let (lane, taker) = lane("snapshot", Policy::DropOldest(1));
-    let mut outlets = Outlets::default();
-    outlets.kept.add(lane);
-    let live = Live::start(ctx, vec![(args.uri.clone(), outlets)], &args.source, &args.until)?;
-    let written = write(&live, &taker, args, style, &place);
-    drop(taker);
-    let outcome = live.finish(ctx, "snapshot");
+    let mut snapshots = Snapshots::new(place, args.source.style()?, args.source.overrides(), !args.no_overlay);
+    let cameras = live::cameras(std::slice::from_ref(&args.uri));
+    live::connect(&cameras, &mut snapshots)?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
+    let written = save_all(&receiving, &mut snapshots, args);
+    snapshots.finish();
+    let outcome = receiving.finish(ctx, "snapshot");
     if written? < args.count {
-        // No frame at all is an error that tells more.
+        // No frame at all is an error that explains more.
         outcome?;
         anyhow::bail!("the stream ended before {} pictures were written", args.count);
     }
     outcome
 }
 
-/// Writes until there are enough, and says how many there are.
-fn write(
-    live: &Live,
-    taker: &Taker<Arc<Frame>>,
-    args: &SnapshotArgs,
-    style: Style,
-    place: &Place,
-) -> anyhow::Result<u64> {
-    let mut shutter = Shutter {
-        converter: Converter::new(),
-        overlay: (!args.no_overlay).then(|| Overlay::new(style.clone())),
-        style,
-        picture: Picture::default(),
-        rgb: Vec::new(),
-    };
+/// Saves frames until there are enough. Returns how many.
+fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArgs) -> anyhow::Result<u64> {
     let mut explained = Explained::new(args.source.overrides());
     let mut received = 0;
     let mut written = 0;
     let mut first = None;
     let mut deadline = Instant::now() + args.until.duration.unwrap_or(PATIENCE);
-    while written < args.count && !live.over() && args.until.frames.is_none_or(|frames| received < frames) {
-        let frame = match taker.recv_timeout(live.patience()) {
+    while written < args.count && !receiving.over() && args.until.frames.is_none_or(|frames| received < frames) {
+        let frame = match snapshots.recv_timeout(receiving.patience()) {
             Ok(frame) => frame,
             Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => continue,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
@@ -98,44 +82,23 @@ fn write(
         if frame.stale {
             first = None;
         } else if written == 0 && first.is_none() && frame.id == 0 {
-            // Only the second frame tells whether the first had been waiting in the camera for ever.
+            // Only the second frame shows whether the first one had waited in the camera (wire.md 2.5).
             first = Some(frame);
         } else {
             explained.frame(&frame);
-            written += shutter.write(&frame, args, place)?;
+            written += save(snapshots, &frame)?;
         }
     }
     // There was no second one.
     if let Some(frame) = first.filter(|_| written == 0) {
         explained.frame(&frame);
-        written += shutter.write(&frame, args, place)?;
+        written += save(snapshots, &frame)?;
     }
     Ok(written)
 }
 
-/// Frames -> files.
-struct Shutter {
-    converter: Converter,
-    overlay: Option<Overlay>,
-    style: Style,
-    picture: Picture,
-    rgb: Vec<u8>,
-}
-
-impl Shutter {
-    fn write(&mut self, frame: &Frame, args: &SnapshotArgs, place: &Place) -> anyhow::Result<u64> {
-        let name = args.uri.to_string();
-        let names = self.style.names(frame.labels.as_deref());
-        let about = About { camera: &name, names, overrides: args.source.overrides() };
-        let path = if let Some(overlay) = &mut self.overlay {
-            self.converter.picture(frame, &mut self.picture)?;
-            overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
-            snapshot::write_picture(place, &self.picture, frame, about)?
-        } else {
-            let (width, height) = self.converter.packed(frame, PackedOrder::Rgb, &mut self.rgb)?;
-            snapshot::write(place, Pixels { rgb: &self.rgb, width, height }, frame, about)?
-        };
-        present::result(format!("{}\n", path.display()).as_bytes())?;
-        Ok(1)
-    }
+fn save(snapshots: &mut Snapshots, frame: &Frame) -> anyhow::Result<u64> {
+    let path = snapshots.save(frame)?;
+    present::result(format!("{}\n", path.display()).as_bytes())?;
+    Ok(1)
 }

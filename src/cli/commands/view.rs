@@ -1,23 +1,22 @@
 //! `oaktap view`: the pictures of cameras with their boxes, in a window.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches as _};
 use oaktap::device::contract::Contract;
-use oaktap::frame::Pool;
-use oaktap::hub::{Policy, lane};
+use oaktap::live;
 use oaktap::net::clock::received_now;
 use oaktap::recording::Reader;
-use oaktap::sink::record::{self, Deck};
-use oaktap::sink::snapshot::Place;
-use oaktap::sink::window::{self, Camera, Screen, WindowError};
-use oaktap::source::{FileSpec, Outlets, SourceSpec};
-use oaktap::view::{Intact, Parts, View};
+use oaktap::sink::record::{self, Recorders};
+use oaktap::sink::snapshot::{Place, SnapshotSaver};
+use oaktap::sink::window::{self, Screen, WindowError, note_channel};
+use oaktap::source::{FileSpec, SourceSpec};
+use oaktap::view::{ViewOptions, Views};
 
-use crate::cli::live::Live;
+use crate::cli::live::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, present, recorded};
 
@@ -62,8 +61,8 @@ impl ViewArgs {
 /// Receives, shows, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
     let uris = separated(&args.uris);
-    let (live, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
-    show(ctx, live, screen, args.no_window, &args.until, "view")
+    let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
+    show(ctx, receiving, screen, args.no_window, &args.until, "view")
 }
 
 /// A recording with several cameras is as many sources.
@@ -91,76 +90,57 @@ pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
 /// Shows until it is over, and sums up.
 pub(super) fn show(
     ctx: &Ctx,
-    live: Live,
+    receiving: Receiving,
     mut screen: Screen,
     no_window: bool,
     until: &Until,
     command: &'static str,
 ) -> anyhow::Result<Outcome> {
     let shown = if no_window {
-        without_window(&mut screen, || over(&live, until));
+        without_window(&mut screen, || over(&receiving, until));
         Ok(())
     } else {
-        window::show(&mut screen, || over(&live, until))
+        window::show(&mut screen, || over(&receiving, until))
     };
-    let deck = screen.take_deck();
-    // Before the sums: what the views still do belongs into them.
+    let recorders = screen.take_recorders();
+    // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     if let Err(error @ WindowError::NoDisplay(_)) = shown {
         // Nothing was shown, so there is nothing to sum up.
         return Err(error.into());
     }
-    let outcome = recorded::finish(ctx, live, deck, command);
+    let outcome = recorded::finish(ctx, receiving, recorders, command);
     shown?;
     outcome
 }
 
-/// Starts to receive and to convert.
+/// Starts to receive and to convert. Call it on the thread that shows the screen.
 pub(super) fn watch(
     ctx: &Ctx,
     uris: &[SourceSpec],
     source: &SourceArgs,
     until: &Until,
     record: &Path,
-) -> anyhow::Result<(Live, Screen)> {
+) -> anyhow::Result<(Receiving, Screen)> {
     let style = source.style()?;
-    let place = record::Place::Folder(record.to_owned());
-    let deck = Deck::new(record::Options::new(place), recorded::cameras(uris, &style));
-    let mut lanes = Vec::new();
-    let sources = uris.iter().enumerate().map(|(at, uri)| {
-        let (live, live_end) = lane("view", Policy::DropOldest(1));
-        let intact = match uri {
-            SourceSpec::File(_) => Intact::of_recording(),
-            SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => Intact::default(),
-        };
-        let mut outlets = Outlets::default();
-        outlets.live.add(live);
-        outlets.kept.tap(intact.tap());
-        deck.connect(at, &mut outlets, None);
-        lanes.push((live_end, intact));
-        (uri.clone(), outlets)
+    let (notify, notes) = note_channel();
+    let saver = SnapshotSaver::new(Place::Folder(".".into()), style.clone(), source.overrides(), Arc::clone(&notify));
+    let mut views = Views::new(ViewOptions {
+        style: style.clone(),
+        overrides: source.overrides(),
+        notify: Arc::clone(&notify),
+        snapshot: Arc::new(move |snapshot| saver.save(snapshot)),
+        ..ViewOptions::default()
     });
-    let live = Live::start(ctx, sources.collect(), source, until)?;
-    let (notes, noted) = channel();
-    // One for all cameras, so that they take turns with few pictures that stay in the cache.
-    let pool = Pool::default();
-    let camera = |(session, (live, intact)): (&oaktap::source::Session, _)| {
-        let view = View::start(Parts {
-            name: session.name().to_owned(),
-            live,
-            intact,
-            style: style.clone(),
-            overrides: source.overrides(),
-            pool: pool.clone(),
-            ledger: session.ledger().clone(),
-            snapshots: Place::Folder(".".into()),
-            notes: notes.clone(),
-            wake: thread::current(),
-        })?;
-        anyhow::Ok(Camera::new(session, view))
-    };
-    let cameras = live.sessions().zip(lanes).map(camera).collect::<Result<_, _>>()?;
-    Ok((live, Screen::new(cameras, noted, present::say).with_deck(deck, notes)))
+    let place = record::Place::Folder(record.to_owned());
+    let mut recorders = Recorders::new(record::Options { labels: style.names, ..record::Options::new(place) });
+    let cameras = live::cameras(uris);
+    live::connect(&cameras, &mut views)?;
+    live::connect(&cameras, &mut recorders)?;
+    let pictures = window::subscribe(&cameras, &views);
+    let receiving = Receiving::start(ctx, cameras, source, until)?;
+    let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::say);
+    Ok((receiving, screen.with_recorders(recorders)))
 }
 
 /// Takes the pictures and lets them go, until it is over.
@@ -172,11 +152,11 @@ pub(super) fn without_window(screen: &mut Screen, mut done: impl FnMut() -> bool
     }
 }
 
-/// Whether it is time to stop: the user says so, every camera has sent its frames, or none of them ever will again.
-pub(super) fn over(live: &Live, until: &Until) -> bool {
+/// Returns whether a stop condition holds: the user's, or every camera has sent its frames or has ended.
+pub(super) fn over(receiving: &Receiving, until: &Until) -> bool {
     let enough = |session: &oaktap::source::Session| {
         let decided = session.ledger().update(|stats| stats.frames.confirmed + stats.frames.withdrawn);
         session.ended() || until.frames.is_some_and(|frames| decided >= frames)
     };
-    live.over() || live.sessions().all(enough)
+    receiving.over() || receiving.sessions().iter().all(enough)
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use oaktap::convert::Converter;
 use oaktap::frame::{Frame, Geometry, Picture, PixelFormat};
+use oaktap::live::{self, Live};
 use oaktap::overlay::{Overlay, Style};
 use oaktap::sim::{Coding, Reel, Sent, SimConfig, Simulator};
-use oaktap::source::{Outlets, Session, SessionOptions, SessionState, SourceSpec};
+use oaktap::source::{SessionOptions, SessionState, SourceSpec};
 use oaktap::stats::Stats;
 use tokio::sync::Notify;
 
@@ -177,8 +178,9 @@ pub(super) fn watch(
 ) -> anyhow::Result<Watched> {
     let enough = Arc::new(Notify::new());
     let watching = Arc::new(Mutex::new(Watching::new(style, wanted)));
-    let mut outlets = Outlets::default();
-    outlets.live.tap({
+    let cameras = live::cameras(&[spec]);
+    // A tap, because one thread does all the work: that is what is measured.
+    cameras[0].outlets.provisional.tap({
         let (watching, enough) = (Arc::clone(&watching), Arc::clone(&enough));
         move |frame: &Arc<Frame>| {
             if !lock(&watching).frame(frame) {
@@ -188,7 +190,8 @@ pub(super) fn watch(
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let options = SessionOptions { reconnect: false, ..options };
-    let session = Session::start("bench", spec, options, outlets, runtime.handle());
+    let live = Live::start_on(cameras, &options, runtime.handle());
+    let session = &live.sessions()[0];
     let mut state = session.changes();
     runtime.block_on(async {
         let ended = state.wait_for(|state| matches!(state, SessionState::Ended { .. }));

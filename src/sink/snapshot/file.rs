@@ -8,9 +8,10 @@ use image::ImageEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde::Serialize;
 
-use super::names;
+use crate::convert::ConvertError;
 use crate::frame::inference::Overrides;
 use crate::frame::{Dialect, Frame, Interpreter, LabelMap, Named, Picture, Utc};
+use crate::sink::names;
 
 /// Where snapshots go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,9 @@ pub enum SnapshotError {
         /// Why.
         source: io::Error,
     },
+    /// The frame cannot be converted to a picture.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
     /// The picture could not be put into a PNG.
     #[error("cannot write the picture as PNG: {0}")]
     Png(#[from] image::ImageError),
