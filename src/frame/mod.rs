@@ -140,6 +140,13 @@ impl std::fmt::Debug for Payload {
 }
 
 impl Frame {
+    /// Returns a frame with this payload and defaults for everything else.
+    #[must_use]
+    pub fn with_payload(payload: Vec<u8>) -> Self {
+        let len = payload.len();
+        Self { payload: Payload { bytes: payload, len }, ..Self::default() }
+    }
+
     /// The picture's bytes as they were sent.
     #[must_use]
     pub fn payload(&self) -> &[u8] {

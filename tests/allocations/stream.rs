@@ -49,14 +49,10 @@ impl Path {
     }
 
     /// Takes one message, in pieces such as a socket gives.
-    fn message(&mut self, mut bytes: &[u8], piece: usize) {
+    fn message(&mut self, bytes: &[u8], piece: usize) {
         self.now.mono_ns += 25_000_000;
-        while !bytes.is_empty() {
-            let space = self.decoder.space();
-            let n = space.len().min(bytes.len()).min(piece);
-            space[..n].copy_from_slice(&bytes[..n]);
-            bytes = &bytes[n..];
-            self.decoder.commit(n, self.now);
+        for piece in bytes.chunks(piece) {
+            self.decoder.feed(piece, self.now);
             while let Some(event) = self.decoder.poll() {
                 self.ledger.update(|stats| stats.event(&event));
                 if let Event::Frame(frame) = &event {

@@ -4,15 +4,14 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use oaktap::export::{self, Choice, Format, Options, Report};
-use oaktap::frame::{BBox, Detection, DeviceTime, Frame, LabelMap};
+use oaktap::frame::{BBox, Detection, Frame, LabelMap};
 use oaktap::recording::{CameraInfo, Compression};
-use oaktap::wire::encode;
 use serde_json::{Value, json};
 
 use crate::external_tools;
+use crate::frames;
 use crate::recordings;
 
 fn exported(files: &[PathBuf], format: Format, output: &Path) -> Report {
@@ -27,27 +26,12 @@ fn seen(label: u32, confidence: f32, [xmin, ymin, xmax, ymax]: [f32; 4]) -> Dete
     Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }
 }
 
-/// The frame with other detections.
-fn with(frame: &Frame, detections: Vec<Detection>) -> Arc<Frame> {
-    let text = encode::detections(&detections);
-    let mut copy = Frame::default();
-    copy.id = frame.id;
-    copy.device_time = DeviceTime(frame.device_time.0);
-    copy.header = encode::img(copy.device_time, frame.payload().len(), text.len());
-    copy.detection_text = text;
-    copy.detections = detections;
-    copy.received = frame.received;
-    copy.kind = frame.kind;
-    copy.geometry = frame.geometry;
-    copy.payload_mut(frame.payload().len()).copy_from_slice(frame.payload());
-    Arc::new(copy)
-}
-
 /// Two cameras with names of their own for their classes: raw pictures, and JPEG.
 fn recording(folder: &Path) -> Vec<PathBuf> {
     let path = folder.join("a.mcap");
     let (raw, jpeg) =
         (recordings::frames("size=96x64&records=on", 3), recordings::frames("size=64x48&format=JPEG&dialect=IMG", 2));
+    let with = |frame: &Frame, detections| frames::altered(frame, frame.device_time.0, detections);
     let front = vec![
         with(&raw[0], vec![seen(0, 0.75, [0.25, 0.25, 0.5, 0.75]), seen(9, 0.5, [-0.5, 0.5, 0.5, 1.5])]),
         with(&raw[1], vec![]),

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use oaktap::convert::{Converter, PackedOrder};
 use oaktap::export::{self, Choice, ExportError, Format, Moment, Options, Progress, Report};
-use oaktap::frame::{BBox, Detection, DeviceTime, Frame, Geometry, LabelMap, PixelFormat, Received};
+use oaktap::frame::{BBox, Detection, Frame, Geometry, LabelMap, PixelFormat, Received};
 use oaktap::recording::{CameraInfo, Compression};
-use oaktap::wire::encode;
 use serde_json::Value;
 
+use crate::frames;
 use crate::recordings;
 
 const SMALL: &str = "size=96x64&records=on&boxes=2&seed=3";
@@ -41,19 +41,10 @@ fn recording(folder: &Path, name: &str, frames: Vec<Arc<Frame>>) -> Vec<PathBuf>
     vec![path]
 }
 
-/// A frame that says what a test wants it to say.
 fn made(number: u64, detections: Vec<Detection>, geometry: Option<Geometry>, payload: &[u8]) -> Arc<Frame> {
-    let device_time = DeviceTime(25_000 * number as i64);
-    let text = encode::detections(&detections);
-    let mut frame = Frame::default();
-    frame.id = number;
-    frame.header = encode::img(device_time, payload.len(), text.len());
-    frame.detection_text = text;
-    frame.detections = detections;
-    frame.device_time = device_time;
+    let mut frame = frames::frame(number, 25_000 * number as i64, geometry, payload);
+    frames::set_detections(&mut frame, detections);
     frame.received = Received { mono_ns: 1 + number, unix_ns: recordings::START_NS + 25_000_000 * number as i64 };
-    frame.geometry = geometry;
-    frame.payload_mut(payload.len()).copy_from_slice(payload);
     Arc::new(frame)
 }
 

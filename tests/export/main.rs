@@ -7,6 +7,8 @@ mod video;
 
 #[path = "../support/external_tools.rs"]
 mod external_tools;
+#[path = "../support/frames.rs"]
+mod frames;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/recordings.rs"]

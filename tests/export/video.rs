@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use oaktap::convert::{Converter, PackedOrder};
 use oaktap::export::{self, Choice, ExportError, Format, Options, Report};
-use oaktap::frame::{DeviceTime, Dialect, Frame, PayloadKind, Received};
+use oaktap::frame::{Frame, PayloadKind, Received};
 use oaktap::recording::Compression;
-use oaktap::wire::encode;
 use openh264::encoder::Encoder;
 use openh264::formats::{RgbSliceU8, YUVBuffer};
 use serde_json::Value;
 
 use crate::external_tools;
+use crate::frames;
 use crate::recordings;
 
 const SMALL: &str = "size=96x64&records=on&boxes=2&seed=3";
@@ -30,20 +30,6 @@ fn exported(files: &[PathBuf], options: &Options) -> Report {
     let report = export::export(files, options, &mut |_| ControlFlow::Continue(())).expect("an export");
     assert!(report.balances(), "{report:?}");
     report
-}
-
-/// With another time on the camera's clock.
-fn at(frame: &Frame, device_us: i64) -> Arc<Frame> {
-    let mut copy = Frame::default();
-    copy.id = frame.id;
-    copy.dialect = frame.dialect;
-    copy.device_time = DeviceTime(device_us);
-    copy.header = encode::img(copy.device_time, frame.payload().len(), 0);
-    copy.received = frame.received;
-    copy.kind = frame.kind;
-    copy.geometry = frame.geometry;
-    copy.payload_mut(frame.payload().len()).copy_from_slice(frame.payload());
-    Arc::new(copy)
 }
 
 /// What ffprobe finds: the stream, and the time, duration and key flag of every packet.
@@ -86,7 +72,7 @@ fn a_video_has_every_frame_as_long_as_it_was() {
         .enumerate()
         .map(|(n, frame)| {
             us += 20_000 + 5000 * (n as i64 % 6) + if n == 77 { 1_000_000 } else { 0 };
-            at(frame, us)
+            frames::altered(frame, us, Vec::new())
         })
         .collect();
     let path = folder.path().join("a.mcap");
@@ -201,14 +187,9 @@ fn h264(count: usize) -> Vec<Arc<Frame>> {
         }
         let unit =
             encoder.encode(&YUVBuffer::from_rgb8_source(RgbSliceU8::new(&rgb, (96, 64)))).expect("a unit").to_vec();
-        let mut frame = Frame::default();
-        frame.id = n as u64;
-        frame.device_time = DeviceTime(40_000 * n as i64);
-        frame.dialect = Dialect::Img;
-        frame.header = encode::img(frame.device_time, unit.len(), 0);
+        let mut frame = frames::frame(n as u64, 40_000 * n as i64, None, &unit);
         frame.received = Received { mono_ns: 1, unix_ns: recordings::START_NS + 40_000_000 * n as i64 };
         frame.kind = PayloadKind::H264;
-        frame.payload_mut(unit.len()).copy_from_slice(&unit);
         frames.push(Arc::new(frame));
     }
     frames

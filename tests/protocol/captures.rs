@@ -36,16 +36,10 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
         }
         assert!(decoder.books().balance());
     };
-    for mut piece in pieces {
+    for piece in pieces {
         received += piece.len() as u64;
-        while !piece.is_empty() {
-            let space = decoder.space();
-            let n = space.len().min(piece.len());
-            space[..n].copy_from_slice(&piece[..n]);
-            piece = &piece[n..];
-            decoder.commit(n, Received::default());
-            drain(&mut decoder);
-        }
+        decoder.feed(piece, Received::default());
+        drain(&mut decoder);
     }
     decoder.finish();
     drain(&mut decoder);

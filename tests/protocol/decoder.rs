@@ -37,15 +37,9 @@ impl Reader {
         Self { decoder, provisional: None, told: Told::default() }
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let space = self.decoder.space();
-            let n = space.len().min(bytes.len());
-            space[..n].copy_from_slice(&bytes[..n]);
-            self.decoder.commit(n, Received::default());
-            bytes = &bytes[n..];
-            self.drain();
-        }
+    fn feed(&mut self, bytes: &[u8]) {
+        self.decoder.feed(bytes, Received::default());
+        self.drain();
     }
 
     fn drain(&mut self) {

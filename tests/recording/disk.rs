@@ -5,10 +5,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oaktap::frame::{DeviceTime, Frame, Received};
+use oaktap::frame::{Frame, Received};
 use oaktap::recording::recover::recover;
 use oaktap::recording::{CameraInfo, Entry, Reader};
 use oaktap::sink::record::{Options, Outcome, Place, Recorder, State, Trigger};
+
+use crate::frames;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const BYTES: usize = 675_840;
@@ -63,17 +65,12 @@ impl Drop for Mount {
     }
 }
 
-/// The n-th frame of a camera with 40 frames a second.
+/// The n-th frame of a camera that sends 40 frames per second.
 fn frame(n: u64) -> Arc<Frame> {
-    let mut frame = Frame::default();
     let mono_ns = n * 25_000_000;
-    frame.id = n;
-    frame.header = format!("{:32}", format!("IMG {:.6} {BYTES} 0", mono_ns as f64 / 1e9)).into_bytes();
-    frame.device_time = DeviceTime((mono_ns / 1000) as i64);
+    let payload: Vec<_> = (0..BYTES as u64).map(|i| i.wrapping_mul(n + 7) as u8).collect();
+    let mut frame = frames::frame(n, (mono_ns / 1000) as i64, None, &payload);
     frame.received = Received { mono_ns, unix_ns: 1_795_259_112_345_000_000 + mono_ns as i64 };
-    for (i, byte) in frame.payload_mut(BYTES).iter_mut().enumerate() {
-        *byte = (i as u64).wrapping_mul(n + 7) as u8;
-    }
     Arc::new(frame)
 }
 

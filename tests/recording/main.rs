@@ -13,6 +13,8 @@ mod serve;
 
 #[path = "../support/external_tools.rs"]
 mod external_tools;
+#[path = "../support/frames.rs"]
+mod frames;
 #[path = "../support/luxonis_page.rs"]
 mod luxonis_page;
 #[path = "../support/program.rs"]

@@ -11,6 +11,8 @@ use oaktap::recording::verify::verify;
 use oaktap::recording::{CameraInfo, Compression, Entry, Player, Reader, RecordingError, SegmentWriter};
 use oaktap::wire::{Decoder, Event, Limits, encode};
 
+use crate::frames;
+
 /// Bytes that look like nothing.
 fn noise(len: usize, mut seed: u64) -> Vec<u8> {
     let mut next = || {
@@ -21,19 +23,10 @@ fn noise(len: usize, mut seed: u64) -> Vec<u8> {
 }
 
 fn frame(number: u64, geometry: Option<Geometry>, payload: &[u8]) -> Frame {
-    let device_time = DeviceTime(1_000_000 + 25_000 * number as i64);
     let bbox = BBox { xmin: 0.25, ymin: 0.125, xmax: 0.5, ymax: 0.75 };
-    let detections = vec![Detection { label: (number % 3) as u32, confidence: 0.875, bbox }];
-    let detection_text = encode::detections(&detections);
-    let mut frame = Frame::default();
-    frame.id = number;
-    frame.header = encode::img(device_time, payload.len(), detection_text.len());
-    frame.detection_text = detection_text;
-    frame.detections = detections;
-    frame.device_time = device_time;
+    let mut frame = frames::frame(number, 1_000_000 + 25_000 * number as i64, geometry, payload);
+    frames::set_detections(&mut frame, vec![Detection { label: (number % 3) as u32, confidence: 0.875, bbox }]);
     frame.received = Received { mono_ns: 7 + number, unix_ns: 1_790_000_000_000_000_000 + 25_000_000 * number as i64 };
-    frame.geometry = geometry;
-    frame.payload_mut(payload.len()).copy_from_slice(payload);
     frame
 }
 
@@ -85,25 +78,10 @@ fn write(path: &Path, frames: &[Frame], compression: Compression) {
 /// The frames of a stream, which ends behind them.
 fn decoded(stream: &[u8]) -> Vec<Arc<Frame>> {
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
-    let (mut rest, mut frames) = (stream, Vec::new());
-    loop {
-        let space = decoder.space();
-        let n = space.len().min(rest.len());
-        space[..n].copy_from_slice(&rest[..n]);
-        rest = &rest[n..];
-        if n == 0 {
-            decoder.finish();
-        } else {
-            decoder.commit(n, Received { mono_ns: 1, unix_ns: 2 });
-        }
-        frames.extend(std::iter::from_fn(|| decoder.poll()).filter_map(|event| match event {
-            Event::Frame(frame) => Some(frame),
-            _ => None,
-        }));
-        if n == 0 {
-            return frames;
-        }
-    }
+    decoder.feed(stream, Received { mono_ns: 1, unix_ns: 2 });
+    decoder.finish();
+    let frame = |event| if let Event::Frame(frame) = event { Some(frame) } else { None };
+    std::iter::from_fn(|| decoder.poll()).filter_map(frame).collect()
 }
 
 /// Writes the frames of one camera.

@@ -44,15 +44,9 @@ impl Receiver {
         Self { decoder, pool, provisional: None, confirmed: VecDeque::new(), skipped: 0, stats: Stats::default() }
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let space = self.decoder.space();
-            let n = space.len().min(bytes.len());
-            space[..n].copy_from_slice(&bytes[..n]);
-            bytes = &bytes[n..];
-            self.decoder.commit(n, Received::default());
-            self.drain();
-        }
+    fn feed(&mut self, bytes: &[u8]) {
+        self.decoder.feed(bytes, Received::default());
+        self.drain();
     }
 
     /// The connection ended; the next one begins.

@@ -22,13 +22,9 @@ impl Reader {
         Self { decoder, provisional: None, confirmed: Vec::new(), records: Vec::new(), damaged: 0 }
     }
 
-    fn feed(&mut self, mut bytes: &[u8], piece: usize) {
-        while !bytes.is_empty() {
-            let space = self.decoder.space();
-            let n = space.len().min(bytes.len()).min(piece);
-            space[..n].copy_from_slice(&bytes[..n]);
-            bytes = &bytes[n..];
-            self.decoder.commit(n, Received::default());
+    fn feed(&mut self, bytes: &[u8], piece: usize) {
+        for piece in bytes.chunks(piece) {
+            self.decoder.feed(piece, Received::default());
             self.drain();
         }
     }

@@ -34,17 +34,10 @@ fn arriving(config: &SimConfig, count: usize, after_ns: impl Fn(i64) -> i64) -> 
         let bytes = stream.turn().bytes();
         let after_ns = after_ns(frames.len() as i64);
         let received = Received { mono_ns: 1 + after_ns as u64, unix_ns: START_NS + after_ns };
-        let mut part = &bytes[..];
-        while !part.is_empty() {
-            let space = decoder.space();
-            let n = space.len().min(part.len());
-            space[..n].copy_from_slice(&part[..n]);
-            part = &part[n..];
-            decoder.commit(n, received);
-            while let Some(event) = decoder.poll() {
-                if let Event::Frame(frame) = event {
-                    frames.push(frame);
-                }
+        decoder.feed(&bytes, received);
+        while let Some(event) = decoder.poll() {
+            if let Event::Frame(frame) = event {
+                frames.push(frame);
             }
         }
     }
