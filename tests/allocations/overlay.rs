@@ -1,4 +1,4 @@
-//! Drawing over a steady stream allocates nothing.
+//! Drawing over a steady stream does not allocate.
 
 use oaktap::frame::{BBox, Detection, Picture};
 use oaktap::overlay::{Canvas, Overlay, Rect, Style, Text};
@@ -12,7 +12,7 @@ fn allocations(work: impl FnOnce()) -> u32 {
 }
 
 #[test]
-fn a_steady_stream_allocates_nothing() {
+fn drawing_does_not_allocate_after_the_first_frame() {
     let detections: Vec<_> = (0..20)
         .map(|label| {
             let at = label as f32 / 25.0;

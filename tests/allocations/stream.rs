@@ -1,4 +1,5 @@
-//! A steady stream allocates nothing: parsing, converting, drawing, handing over. And memory that is held stays flat.
+//! A steady stream does not allocate per frame (parse, convert, draw, hand over), and the memory that it holds stays
+//! constant.
 
 use std::net::TcpListener;
 use std::sync::{Arc, mpsc};
@@ -48,7 +49,7 @@ impl Path {
         }
     }
 
-    /// Takes one message, in pieces such as a socket gives.
+    /// Decodes one message in pieces of at most `piece` bytes, as a socket returns them.
     fn message(&mut self, bytes: &[u8], piece: usize) {
         self.now.mono_ns += 25_000_000;
         for piece in bytes.chunks(piece) {
@@ -69,16 +70,16 @@ impl Path {
 }
 
 #[test]
-fn a_steady_stream_allocates_nothing() {
+fn parsing_converting_and_drawing_do_not_allocate_per_frame() {
     let formats = [PixelFormat::Bgr888p, PixelFormat::Nv12, PixelFormat::Raw16, PixelFormat::GrayF16];
     for (format, records) in formats.into_iter().flat_map(|format| [(format, false), (format, true)]) {
         let config =
             SimConfig { size: SIZE, format: Coding::Pixels(format), boxes: 5, records, ..SimConfig::default() };
         let mut stream = Stream::new(&config).expect("a usual camera");
-        // The scene goes round in 120 frames: every box has had each of its titles then.
+        // The scene repeats after 120 frames: by then every box has had each of its titles.
         let messages: Vec<_> = (0..360).map(|_| stream.turn().bytes()).collect();
         let (frames, pictures) = (Pool::default(), Pool::default());
-        // Two cameras share one memory.
+        // Two cameras share one pool.
         let mut paths = [Path::new(&frames, &pictures, format), Path::new(&frames, &pictures, format)];
         let mut before = None;
         for (number, message) in messages.iter().enumerate() {
@@ -95,12 +96,12 @@ fn a_steady_stream_allocates_nothing() {
 }
 
 #[test]
-fn a_session_allocates_nothing_for_a_frame() {
+fn a_session_does_not_allocate_per_frame() {
     let config = SimConfig { size: SIZE, fps: 0.0, boxes: 5, ..SimConfig::default() };
     let simulator = Simulator::start(TcpListener::bind("127.0.0.1:0").expect("a free port"), &config);
     let simulator = simulator.expect("a simulated camera");
     let address = simulator.local_addr();
-    // Everything of the session runs on this thread, so everything is counted.
+    // The whole session runs on this thread, so every allocation is counted.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (tell, counted) = mpsc::sync_channel(2);
     let mut outlets = Outlets::default();

@@ -1,4 +1,4 @@
-//! The program builds the application of its own and flashes it: what is asked for, what is refused, what comes out.
+//! `oaktap build` and `oaktap flash` of oaktap's own application: options, refusals and results.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::program::{oaktap, run};
 
-/// A model of 276 bytes, all of them header.
+/// A model of 276 bytes that consists of a header only.
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny.blob");
 
 struct Bench(TempDir);
@@ -27,7 +27,7 @@ impl Bench {
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// An extension module as the vendor's, with a firmware of this commit that nobody wrote.
+    /// An extension module like the vendor's, with made-up firmware of this commit.
     fn module(&self, commit: &str) -> String {
         let mut builder = tar::Builder::new(Vec::new());
         let firmware = b"MA2x and nothing that boots".repeat(1000);
@@ -41,7 +41,7 @@ impl Bench {
         self.file("depthai.so", [b"\x7fELF....".as_slice(), &stream].concat())
     }
 
-    /// Runs the program in the folder, where there is no Python and so no depthai.
+    /// Runs the program in the folder, without Python and so without depthai.
     fn alone(&self, args: &[&str]) -> (i32, String) {
         let mut command = oaktap(args);
         command.current_dir(&self.0).env("PATH", "").env("HOME", self.0.path());
@@ -58,7 +58,7 @@ fn inspected(path: &str) -> Value {
 }
 
 #[test]
-fn a_file_and_options_become_a_package_that_says_what_it_is() {
+fn a_file_and_options_are_built_into_a_package_that_describes_itself() {
     let bench = Bench::new();
     bench.module(KNOWN[0].commit);
     std::fs::copy(TINY, bench.0.path().join("tiny.blob")).expect("the folder can be written to");
@@ -106,7 +106,7 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
     let script = package["application"]["scripts"][0]["text"].as_str().expect("a text");
     assert!(script.starts_with("APP = {\"name\":\"door\"") && script.contains("[\"person\",\"bicycle\"]"), "{script}");
 
-    // The same again is the same, byte for byte, and takes its place.
+    // The same build gives the same bytes and may replace the file.
     assert_eq!(build(&["--fps", "12.5"]).0["sha256"], built["sha256"]);
     let (plain, _) = build(&["--uncompressed", "--camera-only"]);
     assert_eq!(inspected(path)["sections"][0]["compression"], "none");
@@ -115,9 +115,9 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
     assert!(files.filter(|name| Path::new(name).extension().is_some_and(|end| end == "partial")).count() == 0);
 }
 
-/// What people copy from there has to work as it stands.
+/// Users copy this file from the README, so it must work unchanged.
 #[test]
-fn the_file_of_the_readme_is_one() {
+fn the_application_file_in_the_readme_is_valid() {
     let readme = include_str!("../../README.md");
     let (_, after) = readme.split_once("```toml\n").expect("a file");
     let (text, _) = after.split_once("```").expect("its end");
@@ -137,7 +137,7 @@ fn the_file_of_the_readme_is_one() {
 }
 
 #[test]
-fn what_cannot_be_built_says_what_to_do() {
+fn a_failed_build_reports_what_to_do() {
     let bench = Bench::new();
     let build = ["build", "-o", "a.dap"];
     let alone = |more: &[&str]| bench.alone(&[&build, more].concat());
@@ -163,7 +163,7 @@ fn what_cannot_be_built_says_what_to_do() {
 }
 
 #[test]
-fn a_package_is_flashed_or_built_and_not_both() {
+fn a_package_and_build_options_exclude_each_other() {
     let (code, _, said) = run(&["flash", "sim:", "--app", "a.dap", "--model", TINY]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("cannot be used with"), "{said}");
@@ -172,9 +172,9 @@ fn a_package_is_flashed_or_built_and_not_both() {
     assert!(said.contains("no camera is named"), "{said}");
 }
 
-/// From nothing to the first frame: built, flashed, read back, booted, and the Script that was flashed said what it is.
+/// From a build to the first frame: flashed, read back, booted, and described by the flashed Script.
 #[test]
-fn a_simulated_camera_is_flashed_with_what_was_built_for_it() {
+fn a_simulated_camera_is_flashed_with_a_new_build() {
     let bench = Bench::new();
     let config = bench.file(
         "oaktap.toml",
@@ -193,9 +193,9 @@ fn a_simulated_camera_is_flashed_with_what_was_built_for_it() {
     );
 }
 
-/// The camera comes to its host, which is this one.
+/// The camera connects to its host, which is this computer.
 #[test]
-fn a_simulated_camera_comes_by_itself() {
+fn a_flashed_camera_connects_to_its_host() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let port = port.to_string();

@@ -1,4 +1,4 @@
-//! `oaktap inspect` of application packages: whole, damaged in each way, and what is no package at all.
+//! `oaktap inspect` of application packages: intact, damaged in several ways, and files of other types.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use tempfile::TempDir;
 
 use crate::program::run;
 
-/// The contract that stands as the application's name.
+/// The contract that is stored as the application's name.
 const NAME: &str = "door oaktap/1 640x352 BGR888p 12.5 1a2b3c4d :5000";
 const SCRIPT: &str = "import socket\nif True:\n\tprint('ü')\x1b[2J\n";
 
-/// A package with a camera, a Script and a link between them, in a folder that goes with it.
+/// A package with a camera, a Script and a link between them, in a temporary folder.
 struct Sample {
     folder: TempDir,
     bytes: Vec<u8>,
 }
 
-/// A text as libnop has it.
+/// A string as libnop encodes it.
 fn text(text: &str) -> Vec<u8> {
     [&[0xbd, text.len() as u8], text.as_bytes()].concat()
 }
@@ -66,7 +66,7 @@ impl Sample {
 }
 
 #[test]
-fn a_whole_package_is_told_to_its_scripts() {
+fn an_intact_package_is_reported_with_its_scripts() {
     let sample = Sample::new();
     let path = sample.write("door.dap", &sample.bytes);
     let (code, told, said) = run(&["inspect", &path]);
@@ -83,7 +83,7 @@ fn a_whole_package_is_told_to_its_scripts() {
         "    files        /node/1/__script (40 bytes)",
         "    script       node 1, on LEON_CSS",
         "      | import socket",
-        // Nothing in a package moves the cursor.
+        // No text of a package may move the terminal's cursor.
         "      |     print('ü')\\u{1b}[2J",
     ] {
         assert!(lines.contains(&line), "{line}\n{told}");
@@ -103,7 +103,7 @@ fn a_whole_package_is_told_to_its_scripts() {
 }
 
 #[test]
-fn damage_is_named_and_the_rest_is_told() {
+fn damage_is_reported_with_the_readable_rest() {
     let sample = Sample::new();
     type Change = fn(&mut Vec<u8>);
     let cases: [(&str, Change, &str); 4] = [
@@ -129,13 +129,13 @@ fn damage_is_named_and_the_rest_is_told() {
 }
 
 #[test]
-fn what_is_neither_is_said_to_be_neither() {
+fn a_file_of_another_type_is_reported_as_such() {
     let sample = Sample::new();
     let (code, told, said) = run(&["inspect", &sample.write("notes.txt", b"PK\x03\x04")]);
     assert_eq!((code, told.as_str()), (1, ""));
     assert!(said.contains("notes.txt is neither a recording (MCAP) nor an application package (.dap)"), "{said}");
     assert!(said.contains("found PK\\x03\\x04\nhelp: "), "{said}");
-    // In a folder only what is named so is looked at.
+    // In a folder, only files with the package's extension are inspected.
     sample.write("a.dap", &sample.bytes);
     let (code, told, said) = run(&["inspect", sample.folder.path().to_str().expect("UTF-8")]);
     assert_eq!(code, 0, "{said}");

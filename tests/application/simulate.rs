@@ -1,4 +1,4 @@
-//! Applications whose Script runs in a simulated camera: packed here, booted there, received again.
+//! Applications whose Script runs in a simulated camera: packed, booted and received.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use crate::script_node::Client;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A model that gets all of the picture with bars at its sides, and knows two classes.
+/// A model that receives the whole picture with bars at its sides, and has two classes.
 fn app() -> App {
     let mut model = Model::new("m.blob");
     (model.labels, model.fit) = (vec!["person".to_owned(), "car".to_owned()], Fit::Letterbox);
@@ -25,7 +25,7 @@ fn app() -> App {
     App { name: "door".to_owned(), size: Size::new(64, 48), fps: 60.0, model: Some(model), ..App::default() }
 }
 
-/// A package of it in a file, with another Script if there is one.
+/// Writes its package to a file, optionally with another Script.
 fn package(folder: &tempfile::TempDir, app: &App, text: Option<&str>) -> PathBuf {
     let checked = app.check(None).expect("it can be built");
     let ours = script::text(&checked);
@@ -44,7 +44,7 @@ fn camera(text: &str, package: PathBuf) -> CameraSimulator {
     CameraSimulator::start(config, &[Place::free(Ipv4Addr::LOCALHOST)]).expect("a camera")
 }
 
-/// Its stream, as soon as there is one.
+/// Waits for its stream.
 fn stream(camera: &CameraSimulator) -> Client {
     let port = camera.places()[0].stream;
     let until = Instant::now() + LIMIT;
@@ -58,7 +58,7 @@ fn stream(camera: &CameraSimulator) -> Client {
 }
 
 #[test]
-fn a_package_is_booted_and_its_script_streams_what_the_sensor_sees() {
+fn a_booted_package_streams_the_pictures_of_the_sensor() {
     let folder = tempfile::tempdir().expect("a folder");
     let camera = camera("state=application&id=194430104193&boxes=4&size=8x8", package(&folder, &app(), None));
     let mut client = stream(&camera);
@@ -73,34 +73,34 @@ fn a_package_is_booted_and_its_script_streams_what_the_sensor_sees() {
         let still = reel.still(frame.camera_seq.expect("it has a number"));
         assert_eq!(frame.payload(), &still.payload[..]);
         assert_eq!(frame.detections.len(), still.detections.len());
-        // The network saw them between bars: they are back where they were.
+        // The network received the picture with bars: the boxes are mapped back.
         for (found, truth) in frame.detections.iter().zip(still.detections.iter()) {
             assert_eq!(found.label, truth.label % 2);
             assert!((found.bbox.ymin - truth.bbox.ymin).abs() < 2e-4, "{found:?} instead of {truth:?}");
             assert!((found.bbox.xmax - truth.bbox.xmax).abs() < 2e-4, "{found:?} instead of {truth:?}");
         }
     }
-    // It comes again after a restart, and its stream ends with it.
+    // The camera restarts, and its stream ends with the restart.
     let reset = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let place = camera.places()[0];
     let question = oaktap::discovery::Query::Reset.to_bytes();
     reset.send_to(&question, (place.ip, place.discovery)).expect("it is sent");
-    // Maybe in the middle of a frame.
+    // Possibly in the middle of a frame.
     std::io::copy(&mut client.socket, &mut std::io::sink()).expect("its end");
     assert!(camera.wait_until(LIMIT, |camera| matches!(camera.doing(), Doing::Bootloader)));
 }
 
 #[test]
-fn what_a_stranger_flashes_is_not_run() {
+fn foreign_scripts_are_not_run() {
     let folder = tempfile::tempdir().expect("a folder");
-    // A camera's own network is that of this computer.
+    // The simulated camera's network is that of this computer.
     let host = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = host.local_addr().expect("it has one").port();
     let foreign =
         format!("import socket\nsocket.create_connection(('127.0.0.1', {port}))\nimport time\ntime.sleep(1000)");
     let package = package(&folder, &app(), Some(&foreign));
     let refusing = camera("state=application&size=64x48&records=on", package.clone());
-    // What simulated cameras send by themselves.
+    // The simulator's own stream, without the foreign Script.
     let mut client = stream(&refusing);
     client.next().expect("a frame");
     assert!(!format!("{:?}", client.records).contains("door"));
@@ -113,7 +113,7 @@ fn what_a_stranger_flashes_is_not_run() {
 }
 
 #[test]
-fn a_camera_that_connects_to_its_host_does_so() {
+fn a_camera_in_client_mode_connects_to_its_host() {
     let folder = tempfile::tempdir().expect("a folder");
     let host = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = host.local_addr().expect("it has one").port();
@@ -127,7 +127,7 @@ fn a_camera_that_connects_to_its_host_does_so() {
 }
 
 #[test]
-fn the_program_runs_what_its_user_names() {
+fn simulate_runs_the_given_package() {
     let folder = tempfile::tempdir().expect("a folder");
     let foreign = "import socket
 server = socket.create_server(('0.0.0.0', 9876))
@@ -156,7 +156,7 @@ while True:
 }
 
 #[test]
-fn what_cannot_be_run_says_why() {
+fn simulate_reports_why_a_package_cannot_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let broken = package(&folder, &app(), Some("import nothing_like_this"));
     let broken = broken.to_str().expect("UTF-8");

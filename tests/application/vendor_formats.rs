@@ -1,4 +1,4 @@
-//! What the vendor's tool writes: packages, settings, and the bootloader that it brings along.
+//! Files that the vendor's tool writes: packages, settings, and the bootloader that it contains.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::external_tools::{self, content};
 
-/// The same parts, packed here.
+/// Packs the same parts with our code.
 fn again(package: &Package) -> PackageBuilder {
     let text = |name| String::from_utf8(content(package, name)).expect("UTF-8");
     PackageBuilder::new(content(package, FIRMWARE))
@@ -43,7 +43,7 @@ fn settings(told: &Value) {
 }
 
 #[test]
-fn the_vendors_packages_settings_and_bootloader_are_understood() {
+fn packages_settings_and_bootloader_of_the_vendor_are_parsed() {
     let Some(mut python) = external_tools::vendor() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/vendor_formats.py");
@@ -54,7 +54,7 @@ fn the_vendors_packages_settings_and_bootloader_are_understood() {
         Package::parse(bytes).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
 
-    // The same bytes out of the same parts.
+    // The same parts give the same bytes.
     let plain = package("plain.dap");
     assert!(again(&plain).build().expect("a package") == plain.bytes(), "plain.dap is laid out in another way");
     let named = package("named.dap");
@@ -63,7 +63,7 @@ fn the_vendors_packages_settings_and_bootloader_are_understood() {
         "named.dap is laid out in another way"
     );
     assert_eq!(named.app_name().as_deref(), Some("Tür 1"));
-    // Compressed by another library, it is the same when it is not compressed any more.
+    // Another library compressed it, so only the decompressed contents are equal.
     let compressed = package("compressed.dap");
     let packed_here = again(&compressed).compressed().build().expect("a package");
     let packed_here = Package::parse(packed_here).expect("whole");

@@ -1,4 +1,4 @@
-//! Applications are packed as the vendor's library packs them: the same pipelines out of the same descriptions, by both
+//! Applications are packed like by the vendor's library: the same descriptions give the same pipelines, with both
 //! versions whose firmware is known.
 
 use std::collections::BTreeMap;
@@ -18,10 +18,10 @@ use serde_json::{Value as Json, json};
 use crate::external_tools::{self, content};
 use crate::program;
 
-/// A model that says it takes pictures of this size, and that this version of OpenVINO compiled it.
+/// A model of this input size, compiled by this version of OpenVINO.
 fn blob(size: Size, [major, minor]: [u32; 2]) -> Vec<u8> {
     let mut blob = include_bytes!("../data/tiny.blob").to_vec();
-    // Fields of the header (src/device/blob.rs); the first sizes stand where the weights begin.
+    // Fields of the header (src/device/blob.rs); the first sizes are where the weights begin.
     let weights = u32::from_le_bytes(blob[128..132].try_into().expect("a number")) as usize;
     for (at, number) in [(60, major), (64, minor), (weights, size.width), (weights + 4, size.height)] {
         blob[at..at + 4].copy_from_slice(&number.to_le_bytes());
@@ -117,13 +117,13 @@ fn cases() -> Vec<Case> {
             Some(blob(small, newest)),
         ),
     ];
-    // A version of the blob's own, and two that need another firmware each.
+    // A blob version of its own, and two that need different firmware.
     let older = [[6, 0], [2021, 3], [2020, 4]];
     cases.extend(older.map(|version| case(with(yolo(), App::default()), Some(blob(preview, version)))));
     cases
 }
 
-/// What the vendor's side is told: the description, and what cannot be otherwise.
+/// The description for the vendor's side, with the values that cannot be chosen there.
 fn told(case: &Case, folder: &Path, number: usize) -> Json {
     let Case { app, blob, compressed } = case;
     let size = blob.as_deref().and_then(|blob| Blob::parse(blob).expect("a model").input_size());
@@ -150,7 +150,7 @@ fn told(case: &Case, folder: &Path, number: usize) -> Json {
     })
 }
 
-/// The bytes that the properties of each node are written in, by its number.
+/// The encoded properties of each node, by node number.
 fn properties(section: &[u8]) -> BTreeMap<i64, Vec<u8>> {
     let Value::Structure(parts) = Value::parse(section).expect("libnop") else { panic!("no structure") };
     let [_, _, Value::Map(nodes)] = &parts[..] else { panic!("no map") };
@@ -162,7 +162,7 @@ fn properties(section: &[u8]) -> BTreeMap<i64, Vec<u8>> {
     nodes.iter().map(node).collect()
 }
 
-/// Kind and ports of a node, in one order.
+/// Kind and ports of a node, sorted.
 fn kind_and_ports(node: &Node<'_>) -> (i64, String, Vec<String>) {
     let mut ports: Vec<_> = node.ports.iter().map(|port| format!("{port:?}")).collect();
     ports.sort();
@@ -217,27 +217,28 @@ fn packages_are_those_of(version: &str) {
 }
 
 #[test]
-fn packages_are_those_of_2_30() {
+fn packages_equal_those_of_depthai_2_30() {
     packages_are_those_of("2.30.0.0");
 }
 
 #[test]
-fn packages_are_those_of_2_33() {
+fn packages_equal_those_of_depthai_2_33() {
     packages_are_those_of("2.33.0.0");
 }
 
-/// `.ci/need vendors && cargo test --test application vendor_packages -- --ignored`: of every one whose firmware is taken.
+/// `.ci/need vendors && cargo test --test application vendor_packages -- --ignored`: compares with every version whose
+/// firmware is known.
 #[test]
 #[ignore = "wants six versions of depthai, 400 MB when they are installed"]
-fn packages_are_those_of_all_that_are_known() {
+fn packages_equal_those_of_every_known_depthai() {
     for known in KNOWN {
         packages_are_those_of(known.version);
     }
 }
 
-/// In the environment that is active, and by asking the Python in the path.
+/// In the active environment, and through the Python in `PATH`.
 #[test]
-fn the_vendors_package_is_found_where_it_is_installed() {
+fn the_firmware_of_an_installed_depthai_is_found() {
     let Some(python) = external_tools::vendor() else { return };
     let programs = Path::new(python.get_program()).parent().expect("a folder");
     let environment = programs.parent().expect("a folder");
@@ -254,9 +255,9 @@ fn the_vendors_package_is_found_where_it_is_installed() {
     }
 }
 
-/// What the comparison is worth: each thing that differs is noticed.
+/// Shows that the comparison above notices each difference.
 #[test]
-fn no_two_applications_are_packed_alike() {
+fn different_applications_give_different_packages() {
     let sections: Vec<_> = cases()
         .iter()
         .map(|Case { app, blob, .. }| {

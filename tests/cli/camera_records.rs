@@ -1,4 +1,5 @@
-//! What a camera says of itself, as the program uses it: names, numbers, condition, and which application it is.
+//! Extension records of the camera in the program: label names, frame numbers, temperature, and the application's
+//! identity.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use oaktap::wire::encode;
 
 use crate::program::run;
 
-/// A camera that serves one client as the closure says, and is gone.
+/// A camera that serves one client as the closure does, and then disconnects.
 struct Camera {
     uri: String,
     thread: JoinHandle<()>,
@@ -25,10 +26,10 @@ impl Camera {
         Self { uri, thread }
     }
 
-    /// One that sends this and then waits for the other side to leave.
+    /// A camera that sends these bytes and then waits until the client disconnects.
     fn that_sends(bytes: Vec<u8>) -> Self {
         Self::start(move |mut client| {
-            // Whoever has seen enough leaves before the end.
+            // A client that has seen enough disconnects before the end.
             let _ = client.write_all(&bytes);
             let _ = client.read(&mut [0; 64]);
         })
@@ -47,7 +48,7 @@ fn lines(texts: &[&str]) -> Vec<u8> {
     texts.iter().flat_map(|text| encode::line(text).expect(text)).collect()
 }
 
-/// Frames of 8x6 BGR pixels with these numbers, 25 ms apart, and a box of class 1 in each.
+/// Frames of 8x6 BGR pixels with these numbers, 25 ms apart, each with a box of class 1.
 fn frames(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for number in numbers {
@@ -69,7 +70,8 @@ fn summary(out: &str) -> Value {
     serde_json::from_str::<Value>(last).expect(last)["summary"]["cameras"][0].clone()
 }
 
-/// What `detections` does with a camera that sends this: exit code, names of the boxes, summary, standard error.
+/// Runs `detections` with a camera that sends these bytes; returns exit code, names of the boxes, summary and standard
+/// error.
 fn detections(bytes: Vec<u8>, arguments: &[&str]) -> (i32, Vec<Value>, Value, String) {
     let frames = bytes.windows(4).filter(|four| four == b"IMG ").count().to_string();
     let camera = Camera::that_sends(bytes);
@@ -84,13 +86,13 @@ fn detections(bytes: Vec<u8>, arguments: &[&str]) -> (i32, Vec<Value>, Value, St
 }
 
 #[test]
-fn what_never_came_is_counted_by_the_cameras_numbers() {
+fn missing_frames_are_counted_by_the_cameras_numbers() {
     let mut bytes = lines(&DOOR);
-    // Nine that come at once may have waited in the camera.
+    // Nine frames that arrive at once may have waited in the camera.
     bytes.extend(frames((80..103).chain([105, 106])));
     bytes.extend(lines(&["@T t=61.5 css=88 mss=9", "@Q drop=2"]));
     bytes.extend(frames([107]));
-    // The camera was started again: its numbers are others, and none is missing.
+    // The camera restarted: its numbers begin again, and none is missing.
     bytes.extend(frames([3, 4, 5]));
     let (code, names, told, err) = detections(bytes, &[]);
     assert_eq!((code, names.len()), (0, 29), "{err}");
@@ -106,12 +108,12 @@ fn what_never_came_is_counted_by_the_cameras_numbers() {
 }
 
 #[test]
-fn names_that_did_not_come_whole_are_not_guessed() {
+fn an_incomplete_label_table_is_not_used() {
     for (table, name, complete) in [
         (&["@C abda5f13 2"][..], "traffic light", true),
         (&["@C abda5f13 3"], "#1", false),
         (&["@C 12345678 2"], "#1", false),
-        // Without what describes it, a table is believed as it came.
+        // Without the record that describes it, a table is used as received.
         (&[], "traffic light", false),
     ] {
         let mut bytes = lines(&[&DOOR[..], table].concat());
@@ -124,7 +126,7 @@ fn names_that_did_not_come_whole_are_not_guessed() {
 }
 
 #[test]
-fn another_application_than_the_expected_one_is_not_received() {
+fn an_unexpected_application_is_rejected() {
     let mut bytes = lines(&DOOR);
     bytes.extend(lines(&["@C abda5f13 2"]));
     bytes.extend(frames(0..3));
@@ -139,7 +141,7 @@ fn another_application_than_the_expected_one_is_not_received() {
     ] {
         assert!(err.contains(told), "{told}\n{err}");
     }
-    // One that says nothing of itself is judged by its payload.
+    // A camera that does not identify itself is judged by its payload.
     let silent: Vec<u8> =
         frames(0..3).chunks(32).skip_while(|line| !line.starts_with(b"IMG")).flatten().copied().collect();
     let (code, _, _, err) = detections(silent.clone(), &["--expect", "door oaktap/1 8x6 BGR888p 40 -"]);
@@ -152,7 +154,7 @@ fn another_application_than_the_expected_one_is_not_received() {
 }
 
 #[test]
-fn a_stream_that_contradicts_itself_says_so() {
+fn a_contradiction_in_the_stream_is_reported() {
     let mut bytes = lines(&["@V 1 door", "@D 16 6 BGR888p"]);
     bytes.extend(frames(0..3));
     let (code, _, _, err) = detections(bytes, &[]);
@@ -162,7 +164,7 @@ fn a_stream_that_contradicts_itself_says_so() {
 }
 
 #[test]
-fn a_recording_tells_how_warm_the_camera_was() {
+fn a_recording_contains_the_cameras_temperature() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("a.mcap");
     let file = file.to_str().expect("UTF-8");
@@ -179,7 +181,7 @@ fn a_recording_tells_how_warm_the_camera_was() {
     let (code, out, err) = run(&["inspect", file]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("60.0 to 64.5 °C, last 64.5; css 80.0 to 97.0 %, last 97.0; mss 9.0 to 9.0 %"), "{out}");
-    // Played, it is counted as it was.
+    // Replayed, the recording gives the same counts.
     let (code, out, err) = run(&["detections", &format!("file:{file}?speed=max"), "--json"]);
     assert_eq!(code, 0, "{err}");
     let told = summary(&out);
@@ -188,14 +190,14 @@ fn a_recording_tells_how_warm_the_camera_was() {
 }
 
 #[test]
-fn a_camera_is_told_what_to_do_and_its_answers_are_printed() {
+fn control_commands_are_sent_and_their_answers_printed() {
     let camera = Camera::start(|mut client| {
         client.write_all(&lines(&["@V 1 door"])).expect("a client");
         let mut told = [0; 32];
         for (order, answer) in [("@K lens=120", "@N lens=120"), ("@K iso=7", "@N no: 7: 100 to 1600")] {
             client.read_exact(&mut told).expect("a record");
             assert_eq!(told, encode::line(order).expect(order));
-            // Answers come among frames.
+            // The answers arrive between frames.
             client.write_all(&[frames(0..2), lines(&[answer]), frames(2..3)].concat()).expect("a client");
         }
         let _ = client.read(&mut told);
@@ -207,12 +209,12 @@ fn a_camera_is_told_what_to_do_and_its_answers_are_printed() {
 }
 
 #[test]
-fn a_camera_that_does_not_understand_is_told_nothing() {
+fn a_camera_without_control_is_sent_no_command() {
     let camera = Camera::start(|mut client| {
-        // Without a number the frames of the official program.
+        // Without a number: the frames of the official program.
         client.write_all(&frames([0])[32..]).expect("a client");
         let mut heard = Vec::new();
-        // Leaving with unread frames resets the connection.
+        // Disconnecting with unread frames resets the connection.
         let _ = client.read_to_end(&mut heard);
         assert_eq!(heard, b"");
     });
@@ -228,7 +230,7 @@ fn a_camera_that_does_not_understand_is_told_nothing() {
 }
 
 #[test]
-fn a_camera_that_serves_others_says_so() {
+fn a_camera_without_a_free_connection_is_reported() {
     let camera = Camera::that_sends_and_leaves(lines(&["@N busy: 3 clients are served"]));
     let (code, _, err) = run(&["detections", &camera.uri, "--duration", "1s"]);
     camera.end();

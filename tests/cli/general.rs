@@ -1,4 +1,4 @@
-//! The real program: exit codes, what goes to which stream, and how it ends.
+//! The program `oaktap`: exit codes, output streams and termination.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use oaktap::sim::{SimConfig, Stream};
 
 use crate::program::{oaktap, run, signal};
 
-/// A simulator in a process of its own. Killed when it is dropped, if it still lives.
+/// A simulator in its own process, which is killed on drop if it still runs.
 struct Simulator {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
@@ -33,7 +33,7 @@ impl Simulator {
         Self { child, stderr, uri }
     }
 
-    /// Interrupts it; what it has printed meanwhile.
+    /// Interrupts it and returns the lines that it has printed meanwhile.
     fn interrupt(mut self) -> (i32, String, String) {
         signal(&self.child, "INT");
         let (mut out, mut err) = (String::new(), String::new());
@@ -45,13 +45,13 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        // It has ended when the test went well.
+        // It has already ended if the test passed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The lines of JSON on standard output. Fails when there is anything else.
+/// Parses the lines of JSON on standard output. Panics if there is other text.
 fn lines(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
@@ -65,7 +65,7 @@ fn detections_of_a_simulated_camera_end_to_end() {
     let lines = lines(&out);
     assert_eq!(lines.len(), 21, "{out}");
 
-    // The camera forgets frames that nobody fetches, so the first one is whichever it was when we came.
+    // The camera drops frames that no client fetches, so the first frame may have any number.
     let config: SimConfig = "size=64x48&fps=100&seed=5".parse().unwrap();
     let mut camera = Stream::new(&config).unwrap();
     let mut sent = std::iter::from_fn(|| Some(camera.turn().truth)).take(100_000);
@@ -118,7 +118,7 @@ fn damage_is_exit_code_3_and_no_damaged_frame_is_printed() {
 }
 
 #[test]
-fn labels_choose_and_name() {
+fn labels_select_and_name_classes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("labels.txt");
     let names: String = (0..80).map(|label| format!("thing {label}\n")).collect();
@@ -136,7 +136,7 @@ fn labels_choose_and_name() {
 }
 
 #[test]
-fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
+fn a_usage_error_exits_with_2_and_advice() {
     for (args, says) in [
         (&["detections"][..], "URI"),
         (&["detections", "rtsp://camera"], "`sim:` and `file:` are"),
@@ -157,7 +157,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
 }
 
 #[test]
-fn failures_are_exit_code_1_with_cause_and_help() {
+fn a_failure_exits_with_1_a_cause_and_help() {
     let (code, out, err) = run(&["detections", "sim:", "--labels", "/nowhere/labels.txt"]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("/nowhere/labels.txt") && err.contains("because") && err.contains("\nhelp: "), "{err}");
@@ -175,7 +175,7 @@ fn failures_are_exit_code_1_with_cause_and_help() {
 }
 
 #[test]
-fn interrupted_it_finishes_with_the_summary() {
+fn an_interrupted_program_prints_its_summary() {
     for name in ["INT", "TERM"] {
         let mut child = oaktap(&["detections", "sim:?size=64x48", "--json"])
             .stdout(Stdio::piped())
@@ -197,7 +197,7 @@ fn interrupted_it_finishes_with_the_summary() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let mut child = oaktap(&["detections", "sim:?size=64x48"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -214,7 +214,7 @@ fn a_reader_that_leaves_is_no_failure() {
 }
 
 #[test]
-fn simulates_several_cameras_and_stops_by_itself() {
+fn simulate_runs_several_cameras_and_stops_after_its_duration() {
     let (code, out, err) = run(&[
         "simulate",
         "--listen",
@@ -233,7 +233,7 @@ fn simulates_several_cameras_and_stops_by_itself() {
 }
 
 #[test]
-fn shells_and_manuals_know_the_commands() {
+fn completions_and_manual_pages_list_the_commands() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (code, out, err) = run(&["completions", shell]);
         assert_eq!((code, err.as_str()), (0, ""));
@@ -246,7 +246,7 @@ fn shells_and_manuals_know_the_commands() {
 }
 
 #[test]
-fn help_reads_well() {
+fn help_pages_match_their_snapshots() {
     for command in ["detections", "simulate"] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""));

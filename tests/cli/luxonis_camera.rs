@@ -1,4 +1,4 @@
-//! The camera's own program from the standalone page, run by Python, is received bit for bit.
+//! The camera program of Luxonis' standalone page, run by Python, is received bit for bit.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,11 +13,11 @@ use crate::luxonis_page::{self, Process};
 
 const PROGRAM: &str = "Final Script node code will look like this";
 
-/// The program with a computer around it, and the port at which it listens.
+/// The running program, and the port at which it listens.
 struct Camera {
     process: Process,
     port: u16,
-    // A pipe holds less than it has to say, so somebody has to listen all the time.
+    // Its output is larger than a pipe's buffer, so a thread must read it all the time.
     lines: JoinHandle<Vec<serde_json::Value>>,
 }
 
@@ -40,14 +40,14 @@ impl Camera {
         Some(Self { process, port, lines })
     }
 
-    /// What it says that it has sent, once it has ended.
+    /// The frames that it reports as sent, after it has ended.
     fn sent(mut self) -> Vec<serde_json::Value> {
         assert!(self.process.0.wait().expect("it ends").success());
         self.lines.join().expect("every line was read")
     }
 }
 
-/// Whatever is confirmed until the camera closes the connection, reading at most so many bytes at once.
+/// Returns the confirmed frames until the camera closes the connection, with reads of at most `at_once` bytes.
 fn receive(port: u16, at_once: usize) -> Vec<Arc<Frame>> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
@@ -85,8 +85,8 @@ fn near(found: f32, sent: &serde_json::Value, error: f64) -> bool {
 }
 
 #[test]
-fn the_cameras_own_program_is_received_bit_for_bit() {
-    // As it is written, in the pieces of a slow link with its usual segments, and in pieces that split every field.
+fn the_library_receives_luxonis_camera_program_bit_for_bit() {
+    // Unlimited reads, reads of the usual segment size on a slow link, and reads that split every field.
     for (frames, piece) in [(40, 0), (20, 1448), (6, 7)] {
         let Some(camera) = Camera::start(frames, piece) else { return };
         let received = receive(camera.port, if piece == 0 { usize::MAX } else { piece });
@@ -101,7 +101,7 @@ fn the_cameras_own_program_is_received_bit_for_bit() {
             let boxes = truth["detections"].as_array().expect("a list");
             assert_eq!(frame.detections.len(), boxes.len());
             for (found, sent) in frame.detections.iter().zip(boxes) {
-                // The text has a decimal of the percentage and four of the edges.
+                // The text has one decimal of the percentage and four of the edges.
                 let same = found.label == sent[0]
                     && near(found.confidence, &sent[1], 0.0005 + 1e-6)
                     && near(found.bbox.xmin, &sent[2], 0.00005 + 1e-6)
@@ -116,7 +116,7 @@ fn the_cameras_own_program_is_received_bit_for_bit() {
 }
 
 #[test]
-fn the_real_program_says_the_same() {
+fn the_program_prints_the_hashes_of_luxonis_camera_program() {
     for (frames, piece) in [(30, 0), (10, 1448), (3, 7)] {
         let Some(camera) = Camera::start(frames, piece) else { return };
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_oaktap"))

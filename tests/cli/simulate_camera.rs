@@ -1,4 +1,4 @@
-//! `oaktap simulate --bootloader` and `sim:` as a camera: the real program at both ends.
+//! `oaktap simulate --bootloader` and `sim:` cameras: the program at both ends.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::program::{oaktap, run, signal};
 
 #[test]
-fn a_whole_camera_is_found_asked_and_accounted_for() {
+fn a_simulated_bootloader_is_found_and_queried() {
     let folder = tempfile::tempdir().expect("a folder");
     let flash = folder.path().join("flash");
     let flash = flash.to_str().expect("UTF-8");
@@ -55,7 +55,7 @@ fn a_whole_camera_is_found_asked_and_accounted_for() {
 }
 
 #[test]
-fn sim_is_a_camera() {
+fn sim_uri_is_accepted_as_a_camera() {
     if !cfg!(target_os = "linux") {
         eprintln!("skipped: the usual ports of the only loopback address may be taken");
         return;
@@ -67,7 +67,7 @@ fn sim_is_a_camera() {
 }
 
 #[test]
-fn what_cannot_be_simulated_says_why() {
+fn invalid_simulations_are_rejected_with_a_reason() {
     let bootloader = ["simulate", "--bootloader"];
     for (args, says) in [
         (&["--count", "2"][..], "start the program again"),

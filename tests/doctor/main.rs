@@ -1,6 +1,6 @@
-//! `list` and `doctor` in networks that are made for each test: every fault is found, and what is advised mends it.
+//! `list` and `doctor` in a network of each test's own: every fault is found, and the advice repairs it.
 //!
-//! Network namespaces need root. Without, these tests say so and are skipped.
+//! Network namespaces need root; without it the tests are skipped with a message.
 #![cfg(target_os = "linux")]
 
 mod network;
@@ -13,10 +13,10 @@ use network::{Camera, Network};
 
 const ID: &str = "14442C10D13EABCE00";
 const IP: &str = "10.0.0.5";
-/// Longer than the usual half second, because both cores may be busy.
+/// Longer than the default 0.5 s, because both cores may be busy.
 const SOON: [&str; 4] = ["--wait", "2s", "--measure", "500ms"];
 
-/// What `doctor` found: its exit code and its document.
+/// The exit code and the JSON document of `doctor`.
 fn doctor(network: &Network, arguments: &[&str]) -> (i32, Value) {
     let arguments: Vec<_> = ["doctor", "--json"].into_iter().chain(SOON).chain(arguments.iter().copied()).collect();
     let (code, out, err) = network.run(&arguments);
@@ -24,7 +24,7 @@ fn doctor(network: &Network, arguments: &[&str]) -> (i32, Value) {
     (code, document["summary"].clone())
 }
 
-/// The worst of a check's findings.
+/// The worst result of a check.
 fn check<'a>(document: &'a Value, name: &str) -> &'a Value {
     let checks = document["checks"].as_array().expect("a list").iter().filter(|check| check["check"] == name);
     let rank = |check: &&Value| ["SKIP", "PASS", "WARN", "FAIL"].iter().position(|level| check["level"] == **level);
@@ -35,7 +35,7 @@ fn level<'a>(document: &'a Value, name: &str) -> &'a str {
     check(document, name)["level"].as_str().expect("a word")
 }
 
-/// Does what is advised.
+/// Runs the advised command.
 fn mend(network: &Network, finding: &Value) {
     let commands = finding["commands"].as_array().expect("a list");
     assert!(!commands.is_empty(), "nothing is advised: {finding:#}");
@@ -44,7 +44,7 @@ fn mend(network: &Network, finding: &Value) {
     }
 }
 
-/// The check fails, or warns, with words like these; what is advised is done; then it passes.
+/// The check fails or warns with these words; after the advised command it passes.
 fn found_and_mended(network: &Network, arguments: &[&str], name: &str, expected: &str, words: &str) {
     let (code, before) = doctor(network, arguments);
     let finding = check(&before, name);
@@ -57,14 +57,14 @@ fn found_and_mended(network: &Network, arguments: &[&str], name: &str, expected:
     let (code, after) = doctor(network, arguments);
     assert_eq!(code, 0, "{after:#}");
     let stays = after["checks"].as_array().expect("a list").iter().find(|check| check["check"] == name);
-    // A check of something that is not there any more is gone.
+    // A check of something that no longer exists is gone.
     assert!(stays.is_none_or(|check| check["level"] == "PASS"), "{after:#}");
     assert_eq!(level(&after, "stream"), "PASS", "{after:#}");
     assert_eq!(level(&after, "discovery"), "PASS", "{after:#}");
 }
 
 #[test]
-fn a_network_without_faults() {
+fn a_network_without_faults_passes_every_check() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
@@ -104,7 +104,7 @@ fn a_network_without_faults() {
     assert_eq!(code, 1);
     assert!(err.contains(&format!("no camera has an id that begins with `1555`; there are {ID} at {IP}")), "{err}");
 
-    // It says how it was, not whose.
+    // The bundle describes the network but does not identify the camera.
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("report.json");
     let path = file.to_str().expect("UTF-8");
@@ -119,12 +119,12 @@ fn a_network_without_faults() {
 }
 
 #[test]
-fn the_version_of_a_bootloader() {
+fn the_version_of_a_bootloader_is_reported() {
     let Some(network) = Network::new() else { return };
     let (_, document) = doctor(&network, &["sim:bootloader=0.0.17", "--no-stream"]);
     let checks = document["checks"].as_array().expect("a list");
     assert!(checks.iter().all(|check| check["check"] != "bootloader"), "nobody asked: {document:#}");
-    // This one runs an application, and is not to be reset: nobody agreed.
+    // This camera runs an application and must not be reset without consent.
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
     network.camera("ip addr add 10.0.0.5/24 dev c0");
@@ -139,7 +139,7 @@ fn the_version_of_a_bootloader() {
 }
 
 #[test]
-fn one_camera_on_two_networks_is_one_row() {
+fn a_camera_on_two_networks_is_listed_once() {
     let Some(network) = Network::new() else { return };
     for n in 0..2 {
         network.cable(&format!("h{n}"), &format!("c{n}"));
@@ -159,7 +159,7 @@ fn one_camera_on_two_networks_is_one_row() {
 }
 
 #[test]
-fn a_camera_behind_a_router() {
+fn a_camera_behind_a_router_is_found_by_address() {
     let Some(network) = Network::new() else { return };
     // The third namespace is the router.
     network.cable_to_middle("h0", "m0");
@@ -186,7 +186,7 @@ fn a_camera_behind_a_router() {
 }
 
 #[test]
-fn an_interface_that_is_off() {
+fn an_interface_that_is_down_is_reported() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
@@ -197,7 +197,7 @@ fn an_interface_that_is_off() {
 }
 
 #[test]
-fn two_interfaces_in_one_network_and_the_wrong_one_is_used() {
+fn a_wrong_interface_in_the_same_network_is_reported() {
     let Some(network) = Network::new() else { return };
     network.cable_to_middle("h0", "m0");
     network.cable("h1", "c0");
@@ -210,7 +210,7 @@ fn two_interfaces_in_one_network_and_the_wrong_one_is_used() {
 }
 
 #[test]
-fn two_paths_to_one_camera() {
+fn two_paths_to_one_camera_are_reported() {
     let Some(network) = Network::new() else { return };
     network.camera("ip link add br0 type bridge");
     network.camera("ip link set dev br0 up");
@@ -229,7 +229,7 @@ fn two_paths_to_one_camera() {
 }
 
 #[test]
-fn two_cameras_with_one_address() {
+fn two_cameras_with_one_address_are_reported() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.cable_to_middle("h1", "m0");
@@ -246,7 +246,7 @@ fn two_cameras_with_one_address() {
 }
 
 #[test]
-fn a_link_local_address_with_the_wrong_mask() {
+fn a_link_local_address_with_a_wrong_mask_is_reported() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 169.254.77.10/24 dev h0");
@@ -256,7 +256,7 @@ fn a_link_local_address_with_the_wrong_mask() {
 }
 
 #[test]
-fn no_route_to_the_camera() {
+fn a_missing_route_is_reported() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
@@ -266,7 +266,7 @@ fn no_route_to_the_camera() {
 }
 
 #[test]
-fn rules_of_a_firewall() {
+fn blocking_firewall_rules_are_reported() {
     let rules = [
         (
             "nft",
@@ -289,7 +289,7 @@ fn rules_of_a_firewall() {
             "FAIL",
             "inet t output drops what no rule lets pass",
         ),
-        // What most firewalls do: answers to broadcasts belong to no connection.
+        // The default of most firewalls: answers to broadcasts belong to no connection.
         (
             "nft",
             &[
@@ -320,7 +320,7 @@ fn rules_of_a_firewall() {
 }
 
 #[test]
-fn a_switch_that_carries_no_large_packets() {
+fn a_path_that_drops_large_packets_is_reported() {
     let Some(network) = Network::new() else { return };
     network.middle("ip link add br0 type bridge");
     network.cable_to_middle("h0", "m0");
@@ -331,7 +331,7 @@ fn a_switch_that_carries_no_large_packets() {
     network.middle("ip link set dev br0 up");
     network.host("ip link set dev h0 mtu 9000");
     network.camera("ip link set dev c0 mtu 9000");
-    // What is to be cut up by a network card passes a switch that is none in one piece.
+    // A network card with segmentation offload would pass large packets through the simulated switch in one piece.
     if !network.camera_can("ethtool -K c0 tso off gso off") {
         eprintln!("skipped: ethtool does not work here");
         return;
@@ -344,7 +344,7 @@ fn a_switch_that_carries_no_large_packets() {
     assert_eq!((code, level(&before, "mtu")), (1, "FAIL"), "{before:#}");
     assert!(finding["observed"].as_str().expect("text").contains("something on the way drops large packets"));
     mend(&network, finding);
-    // It still tries to send to the one who is gone: its hint says so.
+    // The camera still tries to send to the disconnected client, so the hint advises a restart.
     assert!(finding["hint"].as_str().expect("text").contains("power-cycle the camera"));
     drop(camera);
     let _camera = Camera::start(&network, ID);
@@ -353,13 +353,13 @@ fn a_switch_that_carries_no_large_packets() {
 }
 
 #[test]
-fn nobody_is_there() {
+fn an_absent_camera_is_reported() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
     network.camera("ip addr add 169.254.1.222/16 dev c0");
     let _camera = Camera::start(&network, ID);
-    // It hears the broadcast, and has no way to answer.
+    // The camera receives the broadcast but cannot answer.
     let (code, before) = doctor(&network, &[]);
     assert_eq!((code, level(&before, "discovery")), (1, "FAIL"), "{before:#}");
     let finding = check(&before, "link-local");

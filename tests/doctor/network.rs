@@ -1,4 +1,4 @@
-//! Network namespaces with cables between them, and a camera in one: all of it goes with the value that it is.
+//! Network namespaces connected by cables, with a camera in one of them. Dropping the value removes all of it.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -13,7 +13,7 @@ use oaktap::discovery::{Answer, LinkInfo, PORT, Query, State};
 use oaktap::sim::{SimConfig, Simulator};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// This host, what is between, and where the camera is.
+/// The three namespaces: this host, the network between, and the camera.
 const PARTS: [&str; 3] = ["h", "m", "c"];
 
 /// Three namespaces.
@@ -22,7 +22,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// `None`, with a word about it: this may not be done here.
+    /// Returns `None`, and prints the reason, where namespaces cannot be created.
     pub(crate) fn new() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -35,7 +35,7 @@ impl Network {
                 eprintln!("skipped: no network namespace can be made here: {}", why.trim_end());
                 return None;
             }
-            // In a root that is no mount, such as that of a plain chroot, there can be one and nobody gets in.
+            // If `/` is not a mount point, as in a plain chroot, a namespace can be created but not entered.
             let Output { status, stderr, .. } = shell(&network.inside(part, "true"));
             if !status.success() {
                 let why = String::from_utf8_lossy(&stderr);
@@ -58,7 +58,7 @@ impl Network {
         self.within(to, &format!("ip link set dev {other} up"));
     }
 
-    /// A cable from an interface of this host to one of the camera.
+    /// Connects an interface of this host to one of the camera.
     pub(crate) fn cable(&self, host: &str, camera: &str) {
         self.connect(("h", host), ("c", camera));
     }
@@ -79,7 +79,7 @@ impl Network {
         format!("ip netns exec {} {command}", self.space(part))
     }
 
-    /// Runs a command on this host, on what is between, at the camera.
+    /// Runs a command in one namespace: on this host, in between, or at the camera.
     pub(crate) fn host(&self, command: &str) {
         self.within("h", command);
     }
@@ -92,17 +92,17 @@ impl Network {
         self.within("c", command);
     }
 
-    /// Whether a command works on this host.
+    /// Whether a command succeeds on this host.
     pub(crate) fn host_can(&self, command: &str) -> bool {
         shell(&self.inside("h", command)).status.success()
     }
 
-    /// Does a command at the camera, if that works.
+    /// Runs a command at the camera, which must succeed.
     pub(crate) fn camera_can(&self, command: &str) -> bool {
         shell(&self.inside("c", command)).status.success()
     }
 
-    /// Runs the real program on this host.
+    /// Runs the program `oaktap` on this host.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.space("h"), env!("CARGO_BIN_EXE_oaktap")]).args(arguments);
@@ -113,7 +113,7 @@ impl Network {
     }
 }
 
-/// Does something on a thread that lives in a namespace: sockets stay where they were made.
+/// Runs `task` on a thread in a namespace; the sockets that it creates stay there.
 fn there<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
     let file = File::open(format!("/run/netns/{space}")).expect("it was made");
     let thread = std::thread::spawn(move || {
@@ -126,7 +126,7 @@ fn there<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'stat
 impl Drop for Network {
     fn drop(&mut self) {
         for part in PARTS {
-            // Of those that could not be made there is nothing to delete.
+            // Namespaces that could not be created need no removal.
             let _ = shell(&format!("ip netns del {}", self.space(part)));
         }
     }
@@ -141,7 +141,7 @@ fn run(command: &str) {
     assert!(status.success(), "{command}: {}", String::from_utf8_lossy(&stderr));
 }
 
-/// A camera that runs its application: it answers, and streams at port 5000.
+/// A camera that runs its application: it answers discovery and streams at port 5000.
 pub(crate) struct Camera {
     stop: Arc<AtomicBool>,
     answering: Option<JoinHandle<()>>,
@@ -166,7 +166,7 @@ impl Camera {
         });
         let config: SimConfig = "size=64x48&fps=50".parse().expect("it can be simulated");
         let stream = Simulator::start(tcp, &config).expect("it starts");
-        // So that it notices that it is to stop.
+        // Wakes it, so that it notices that it must stop.
         udp.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket setting");
         let stop = Arc::new(AtomicBool::new(false));
         let answering = std::thread::spawn({
@@ -185,11 +185,11 @@ fn answer(socket: &UdpSocket, id: &str, stop: &AtomicBool) {
         let answer = match Query::parse(&buffer[..length]) {
             Some(Query::Discover) => Answer::Simple { id, state: State::FlashBooted },
             Some(Query::Info) => Answer::Info(LinkInfo { id, speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 }),
-            // Nobody here may ask for it.
+            // Unreachable from here: do not answer.
             Some(Query::Reset) => panic!("a camera was reset"),
             None => panic!("{:?} is no question", &buffer[..length]),
         };
-        // Where there is no way back, the camera does not notice either.
+        // Without a route back, the camera gets an error: ignore it.
         let _ = socket.send_to(&answer.to_bytes(), from);
     }
 }
@@ -198,7 +198,7 @@ impl Drop for Camera {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let answered = self.answering.take().map(JoinHandle::join);
-        // To be ended it is connected to, which has to be done where it is.
+        // Connect once to end its accept loop, from within its namespace.
         let stream = self.stream.take();
         there(&self.space, || drop(stream));
         if !std::thread::panicking() {

@@ -1,4 +1,4 @@
-//! `oaktap export`: what it says, and how it ends.
+//! `oaktap export`: output, exit codes and interruption.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -20,7 +20,7 @@ fn recording(folder: &Path, config: &str, frames: usize) -> std::path::PathBuf {
 }
 
 #[test]
-fn the_books_are_told() {
+fn the_summary_counts_every_frame() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&records=on", 20);
     let out = folder.path().join("png");
@@ -40,7 +40,7 @@ fn the_books_are_told() {
 }
 
 #[test]
-fn what_is_missing_is_told_and_ends_with_3() {
+fn missing_frames_are_reported_with_exit_code_3() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&format=H264", 5);
     let out = folder.path().join("png");
@@ -50,7 +50,7 @@ fn what_is_missing_is_told_and_ends_with_3() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn contradicting_options_are_rejected() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&records=on", 2);
     let out = folder.path().join("out.csv");
@@ -78,9 +78,9 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(std::fs::read(out).unwrap(), b"mine");
 }
 
-/// One that would take minutes.
+/// A recording whose export takes minutes.
 #[test]
-fn an_export_that_is_interrupted_says_so_and_tidies_up() {
+fn an_interrupted_export_reports_it_and_removes_partial_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&records=on", 500);
     let out = folder.path().join("out.csv");

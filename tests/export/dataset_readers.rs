@@ -1,4 +1,4 @@
-//! What is exported is loaded by those whom it is for.
+//! Exports are loaded by the programs that users load them with.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -26,7 +26,7 @@ fn seen(label: u32, confidence: f32, [xmin, ymin, xmax, ymax]: [f32; 4]) -> Dete
     Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }
 }
 
-/// Two cameras with names of their own for their classes: raw pictures, and JPEG.
+/// Two cameras with their own class names: one raw, one JPEG.
 fn recording(folder: &Path) -> Vec<PathBuf> {
     let path = folder.join("a.mcap");
     let (raw, jpeg) =
@@ -51,7 +51,7 @@ fn recording(folder: &Path) -> Vec<PathBuf> {
 const ODD: &str = "say: \"x\" # \u{1b}";
 
 #[test]
-fn trainers_of_yolo_load_the_data_set() {
+fn a_yolo_data_set_is_valid() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("yolo");
     let report = exported(&recording(folder.path()), Format::Yolo, &out);
@@ -60,7 +60,7 @@ fn trainers_of_yolo_load_the_data_set() {
     let found: Value = serde_json::from_str(&found).expect("JSON");
     assert_eq!(found["names"], json!({ "0": "helmet", "1": ODD, "2": "vest", "3": "#9" }));
     let boxes: Vec<_> = found["images"].as_array().unwrap().iter().map(|image| image["boxes"].clone()).collect();
-    // The files of `back` come before those of `front`.
+    // The files of `back` sort before those of `front`.
     assert_eq!(
         boxes,
         [

@@ -1,4 +1,4 @@
-//! What recordings are exported to is what the camera sent.
+//! Exports contain exactly the frames that the camera sent.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -66,7 +66,7 @@ fn rgb(frame: &Frame) -> (Vec<u8>, (u32, u32)) {
 }
 
 #[test]
-fn pictures_are_those_of_the_camera() {
+fn exported_pictures_equal_the_cameras() {
     let folder = tempfile::tempdir().expect("a folder");
     let frames = recordings::frames(SMALL, 20);
     let files = recording(folder.path(), "front", frames.clone());
@@ -86,7 +86,7 @@ fn pictures_are_those_of_the_camera() {
 }
 
 #[test]
-fn a_jpeg_stays_as_it_is_until_boxes_are_drawn() {
+fn a_jpeg_is_copied_unless_boxes_are_drawn() {
     let folder = tempfile::tempdir().expect("a folder");
     let frames = recordings::frames("size=96x64&format=JPEG&dialect=IMG&boxes=2&seed=3", 5);
     let files = recording(folder.path(), "a b", frames.clone());
@@ -106,7 +106,7 @@ fn a_jpeg_stays_as_it_is_until_boxes_are_drawn() {
 }
 
 #[test]
-fn rows_are_detections() {
+fn a_table_has_one_row_per_detection() {
     let folder = tempfile::tempdir().expect("a folder");
     let detections = vec![
         seen(0, 0.875, [-0.5, 0.25, 0.5, 2.0]),
@@ -144,7 +144,7 @@ fn rows_are_detections() {
 }
 
 #[test]
-fn what_was_chosen_is_exported_and_the_rest_is_counted() {
+fn only_selected_frames_are_exported_and_the_rest_is_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let (front, back) = (recordings::frames(SMALL, 40), recordings::frames("size=64x48&records=on&boxes=1&seed=9", 40));
     let path = folder.path().join("a.mcap");
@@ -169,7 +169,7 @@ fn what_was_chosen_is_exported_and_the_rest_is_counted() {
     };
     let (report, all) = lines(Choice::default());
     assert_eq!((report.read, all.len()), (80, 80));
-    // 25 ms a frame: 4 to 15, of those the first and every fifth of each camera.
+    // At 25 ms per frame, the time range has frames 4 to 15; of those the first and every fifth of each camera.
     let (report, some) = lines(Choice {
         from: Some(Moment::After(Duration::from_millis(100))),
         until: Some(Moment::At(recordings::START_NS + 400_000_000)),
@@ -181,7 +181,7 @@ fn what_was_chosen_is_exported_and_the_rest_is_counted() {
     assert_eq!((report.between, report.out_of_range + report.between + report.written), (18, report.read));
     let (report, back) = lines(Choice { cameras: vec!["back".to_owned()], ..Choice::default() });
     assert_eq!((report.read, sequences(&back, "front").len(), sequences(&back, "back").len()), (40, 0, 40));
-    // A class of one of the two cameras, or none.
+    // A class that one of the two cameras has, or none.
     let label = front[0].detections[0].label;
     let (report, with_label) = lines(Choice { labels: vec![label.to_string()], ..Choice::default() });
     assert_eq!(report.written + report.without_label, 80);
@@ -199,7 +199,7 @@ fn what_was_chosen_is_exported_and_the_rest_is_counted() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_counted_with_its_reason() {
+fn frames_that_cannot_be_converted_are_counted_by_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let tight = Geometry::tight(PixelFormat::Gray8, 8, 4).expect("a geometry");
     let mut damaged = recordings::frames("size=64x48&format=JPEG", 1)[0].payload().to_vec();
@@ -229,7 +229,7 @@ fn what_cannot_be_shown_is_counted_with_its_reason() {
 }
 
 #[test]
-fn nothing_is_replaced() {
+fn existing_files_are_not_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 2));
     let file = folder.path().join("mine.csv");
@@ -250,7 +250,7 @@ fn nothing_is_replaced() {
 }
 
 #[test]
-fn a_choice_that_fits_nothing_is_told() {
+fn a_selection_without_frames_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 2));
     let out = folder.path().join("a.csv");
@@ -271,7 +271,7 @@ fn a_choice_that_fits_nothing_is_told() {
 }
 
 #[test]
-fn a_torn_recording_is_exported_as_far_as_it_goes() {
+fn a_truncated_recording_is_exported_up_to_its_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 400));
     let whole = fs::metadata(&files[0]).unwrap().len();
@@ -283,7 +283,7 @@ fn a_torn_recording_is_exported_as_far_as_it_goes() {
 }
 
 #[test]
-fn an_export_that_is_stopped_leaves_only_what_is_finished() {
+fn a_stopped_export_leaves_only_finished_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 200));
     for format in Format::ALL {
@@ -295,7 +295,7 @@ fn an_export_that_is_stopped_leaves_only_what_is_finished() {
         };
         let stopped = export::export(&files, &options(format, output.clone()), &mut tell);
         let Err(ExportError::Stopped { written }) = stopped else { panic!("{format:?}: {stopped:?}") };
-        // A video is told of in groups.
+        // A video reports progress once per group of pictures.
         assert_eq!((told, written), (2, if format == Format::Mp4 { 120 } else { 2 }), "{format:?}");
         let left = all_files(&output);
         let finished =
@@ -306,7 +306,7 @@ fn an_export_that_is_stopped_leaves_only_what_is_finished() {
     }
 }
 
-/// In a folder and those inside of it; none where there is none.
+/// Number of files in a folder and its subfolders; 0 if it does not exist.
 fn all_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.expect("an entry").path());

@@ -1,4 +1,4 @@
-//! Video that is exported is what the camera saw, when it saw it: as others decode it.
+//! Exported video, decoded by ffmpeg, has the camera's pictures at the camera's times.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -32,7 +32,7 @@ fn exported(files: &[PathBuf], options: &Options) -> Report {
     report
 }
 
-/// What ffprobe finds: the stream, and the time, duration and key flag of every packet.
+/// The stream according to ffprobe, and the time, duration and key flag of every packet.
 struct Probe {
     stream: Value,
     packets: Vec<(f64, f64, bool)>,
@@ -51,7 +51,7 @@ fn probe(path: &Path) -> Option<Probe> {
     Some(Probe { stream: found["streams"][0].clone(), packets })
 }
 
-/// Every picture as ffmpeg decodes it: red, green, blue. Nothing may be wrong with the stream.
+/// Every picture as RGB, decoded by ffmpeg. Panics on any decoder message.
 fn decoded(path: &Path) -> Option<Vec<u8>> {
     let mut ffmpeg: Command = external_tools::system("ffmpeg")?;
     ffmpeg.args(["-v", "error", "-xerror", "-i"]).arg(path);
@@ -63,9 +63,9 @@ fn decoded(path: &Path) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_video_has_every_frame_as_long_as_it_was() {
+fn a_video_keeps_every_frame_and_its_duration() {
     let folder = tempfile::tempdir().expect("a folder");
-    // Three groups; intervals of 20 to 45 ms, and a hole of a second.
+    // Three groups of pictures; intervals of 20 to 45 ms, and a gap of 1 s.
     let mut us = 0;
     let frames: Vec<_> = recordings::frames(SMALL, 150)
         .iter()
@@ -107,7 +107,7 @@ fn a_video_has_every_frame_as_long_as_it_was() {
     assert_look_like(&pixels, &frames, "BGR888p");
 }
 
-/// The pictures of a video, against the frames that it was made of.
+/// Compares the pictures of a video with the frames that it was made from.
 fn assert_look_like(pixels: &[u8], frames: &[Arc<Frame>], kind: &str) {
     let mut rgb = Vec::new();
     assert_eq!(pixels.len(), frames.len() * 96 * 64 * 3, "{kind}");
@@ -119,9 +119,9 @@ fn assert_look_like(pixels: &[u8], frames: &[Arc<Frame>], kind: &str) {
     }
 }
 
-/// Whether it is luma and chroma already, planar, or has to become words first.
+/// Whether the format is planar YUV already, or must be converted first.
 #[test]
-fn every_kind_of_picture_keeps_its_colours() {
+fn every_pixel_format_keeps_its_colors() {
     let folder = tempfile::tempdir().expect("a folder");
     let kinds = ["NV12", "NV21", "YUV420p", "RGB888p", "RGB888i", "YUV422i", "GRAY8", "JPEG&dialect=IMG"];
     let cameras: Vec<_> = kinds
@@ -145,7 +145,7 @@ fn every_kind_of_picture_keeps_its_colours() {
 }
 
 #[test]
-fn each_camera_has_its_own_video_and_odd_sizes_lose_a_row() {
+fn each_camera_gets_its_own_video_and_odd_sizes_are_cropped() {
     let folder = tempfile::tempdir().expect("a folder");
     let odd = "size=97x65&records=on";
     let (front, back) = (recordings::frames(odd, 3), recordings::frames("size=64x48&format=JPEG&dialect=IMG", 5));
@@ -175,7 +175,7 @@ fn each_camera_has_its_own_video_and_odd_sizes_lose_a_row() {
     }
 }
 
-/// Real H.264, a key frame every five, as a camera's frames.
+/// Real H.264 with a key frame every five frames, as a camera's frames.
 fn h264(count: usize) -> Vec<Arc<Frame>> {
     let mut encoder = Encoder::new().expect("an encoder");
     let mut rgb = Vec::new();
@@ -196,7 +196,7 @@ fn h264(count: usize) -> Vec<Arc<Frame>> {
 }
 
 #[test]
-fn video_of_the_camera_stays_as_it_is() {
+fn encoded_video_is_copied_unchanged() {
     let folder = tempfile::tempdir().expect("a folder");
     let frames = h264(20);
     let path = folder.path().join("a.mcap");
@@ -221,7 +221,7 @@ fn video_of_the_camera_stays_as_it_is() {
         fs::write(&raw, frames.iter().flat_map(|frame| frame.payload().to_vec()).collect::<Vec<_>>()).unwrap();
         assert!(decoded(&raw).expect("ffmpeg") == pixels);
     }
-    // Begun in the middle of a group: what cannot be decoded is left out, and said.
+    // Begins in the middle of a group: frames that cannot be decoded are omitted and counted.
     let from = Some("120ms".parse().expect("a time"));
     let late = exported(
         &files,
@@ -244,7 +244,7 @@ fn video_of_the_camera_stays_as_it_is() {
 }
 
 #[test]
-fn what_does_not_fit_a_video_is_counted() {
+fn frames_that_do_not_fit_a_video_are_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut frames = recordings::frames(SMALL, 2);
     frames.extend(recordings::frames("size=64x48&records=on", 2));
@@ -265,7 +265,7 @@ fn what_does_not_fit_a_video_is_counted() {
             ("picture that H.264 is not encoded for here", 1)
         ]
     );
-    // The clock began again with each part.
+    // The camera's clock restarted in each part.
     assert!(report.notes.iter().any(|note| note.contains("the clock of front jumped")), "{report:?}");
     if let Some(pixels) = decoded(&out) {
         assert_eq!(pixels.len(), 3 * 96 * 64 * 3);

@@ -1,4 +1,5 @@
-//! The program itself, at a simulated camera on real sockets: what is flashed, proved, refused and kept.
+//! `oaktap flash` and related commands with a simulated camera on real sockets: success, verification, refusals,
+//! backups.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -16,7 +17,7 @@ use crate::program::{oaktap, run};
 const AGES: Duration = Duration::from_secs(60);
 const ID: &str = "14442C10D13EABCE00";
 
-/// A camera that waits long for a host, so that nothing depends on how busy this machine is, and a folder.
+/// A simulated camera and a folder. It waits long for a host, so that a busy machine does not matter.
 struct Scene {
     camera: CameraSimulator,
     folder: tempfile::TempDir,
@@ -30,7 +31,7 @@ impl Scene {
         Self { camera, folder: tempfile::tempdir().expect("a folder") }
     }
 
-    /// The arguments that name this camera.
+    /// The arguments that select this camera.
     fn at(&self, command: &str, more: &[&str]) -> Vec<String> {
         let place = self.camera.places()[0];
         let camera = format!("{}:{}", place.ip, place.link);
@@ -76,7 +77,7 @@ impl Scene {
     }
 }
 
-/// The one file of a folder.
+/// Returns the only file of a folder.
 fn only(folder: &Path) -> PathBuf {
     let mut files = std::fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("readable").path());
     let file = files.next().expect("one file");
@@ -85,7 +86,7 @@ fn only(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn an_application_is_flashed_proved_kept_and_not_flashed_again() {
+fn an_application_is_flashed_verified_and_not_flashed_twice() {
     let scene = Scene::new("");
     let app = scene.package("door");
     let receipts = scene.folder.path().join("receipts");
@@ -102,7 +103,7 @@ fn an_application_is_flashed_proved_kept_and_not_flashed_again() {
     assert!(scene.stored(map::APPLICATION, 2) == b"BR");
     assert_eq!(scene.camera.doing(), Doing::Application { silent: false });
 
-    // Without a terminal nobody can be asked whether the application may be stopped.
+    // Without a terminal the program cannot ask whether it may stop the application.
     let (code, _, said) = scene.run("flash", &["--app", &app]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("will stop; there is no terminal to ask you, so say --yes"), "{said}");
@@ -123,7 +124,7 @@ fn an_application_is_flashed_proved_kept_and_not_flashed_again() {
 }
 
 #[test]
-fn what_is_refused_has_an_exit_code_of_its_own() {
+fn a_refusal_has_its_own_exit_code() {
     let scene = Scene::new("nor=9MiB");
     let app = scene.package("door");
     let (code, _, said) = scene.run("flash", &["--app", &app]);
@@ -142,7 +143,7 @@ fn what_is_refused_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn a_failure_is_told_with_its_phase_and_the_same_command_mends_it() {
+fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     let scene = Scene::new("");
     let app = scene.package("door");
     for (fault, text) in [
@@ -159,7 +160,7 @@ fn a_failure_is_told_with_its_phase_and_the_same_command_mends_it() {
         let (code, _, said) = scene.run("erase", &["--yes"]);
         assert_eq!(code, 0, "{said}");
     }
-    // It is written and proved, and what it boots says nothing.
+    // The application is written and verified, but sends nothing after the boot.
     scene.camera.set_faults("silent".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
     assert_eq!(code, 1, "{said}");
@@ -168,7 +169,7 @@ fn a_failure_is_told_with_its_phase_and_the_same_command_mends_it() {
 }
 
 #[test]
-fn a_bootloader_tells_all_and_everything_is_backed_up() {
+fn info_and_backup_read_the_whole_camera() {
     let scene = Scene::new("emmc=64MiB");
     let app = scene.package("gate");
     scene.json("flash", &["--app", &app, "--yes", "--memory", "flash", "--no-wait"]);
@@ -191,7 +192,7 @@ fn a_bootloader_tells_all_and_everything_is_backed_up() {
     assert!(std::fs::read(&saved).expect("it is there") == std::fs::read(&app).expect("it is there"));
     let settings = std::fs::read(backup["configuration"].as_str().expect("a file")).expect("it is there");
     assert_eq!(serde_json::from_slice::<Value>(&settings).expect("JSON")["appMem"], 0);
-    // Nothing that is there is replaced.
+    // Existing files are not replaced.
     let (code, _, said) = scene.run("backup", &["--yes", "-o", folder_text]);
     assert_eq!(code, 1, "{said}");
     scene.json("erase", &["--yes"]);
@@ -200,7 +201,7 @@ fn a_bootloader_tells_all_and_everything_is_backed_up() {
 }
 
 #[test]
-fn a_camera_is_not_put_out_of_reach() {
+fn an_unreachable_network_configuration_is_rejected() {
     let scene = Scene::new("");
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77/24", "198.51.100.1"]);
     assert_eq!(code, 4, "{said}");
@@ -251,7 +252,7 @@ fn settings_are_shown_changed_and_cleared() {
 }
 
 #[test]
-fn a_camera_is_reset_and_booted() {
+fn reset_and_boot_start_the_application() {
     let scene = Scene::new("");
     let app = scene.package("door");
     scene.json("flash", &["--app", &app, "--yes"]);
@@ -268,7 +269,7 @@ fn a_camera_is_reset_and_booted() {
     assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.doing(), Doing::Application { .. })));
 }
 
-/// As large as a bootloader, of no vendor.
+/// As large as a bootloader, but not the vendor's.
 fn image(version: &str) -> Vec<u8> {
     let mut bytes = b"MA2x".to_vec();
     bytes.resize(2 << 20, 0x5a);
@@ -277,7 +278,7 @@ fn image(version: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
+fn a_bootloader_goes_to_the_user_slot_and_the_factory_slot_needs_confirmation() {
     let scene = Scene::new("bootloader=0.0.26&image=0.0.28");
     let file = scene.file("eth.cmd", &image("0.0.28"));
     let shown = scene.json("bootloader", &["--yes", "show"]);
@@ -309,7 +310,7 @@ fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
     assert!(scene.stored(map::BOOTLOADER, 2 << 20) == image("0.0.28")[..2 << 20]);
     assert!(scene.stored(map::CONFIG, 4096).iter().all(|byte| *byte == 0xff), "the settings are gone");
 
-    // One for USB would take the camera off the network.
+    // A bootloader for USB would take the camera off the network.
     for (bytes, text) in [
         (b"MA2x".repeat(1000), "that for USB would put the camera out of the network's reach"),
         (b"RVC4, and more".to_vec(), "a bootloader begins with \"MA2x\""),
@@ -322,7 +323,7 @@ fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
 }
 
 #[test]
-fn what_happens_after_the_reset_is_seen() {
+fn the_boot_after_the_reset_is_checked() {
     let scene = Scene::new("");
     let app = scene.package("door");
     let flash = |more: &[&str]| scene.run("flash", &[&["--app", &app, "--yes", "--boot-timeout", "4s"], more].concat());
@@ -336,7 +337,7 @@ fn what_happens_after_the_reset_is_seen() {
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("it is there already"), "{said}");
-    // The first request to leave the application is not heard.
+    // The camera ignores the first request to leave the application.
     scene.camera.set_faults("deaf*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
@@ -349,9 +350,9 @@ fn what_happens_after_the_reset_is_seen() {
     );
 }
 
-/// Another host is quicker than we are: when the application is left, and when it is to start.
+/// Another host connects first: when the application has been left, and when it is about to start.
 #[test]
-fn a_camera_that_another_host_takes_is_left_to_it() {
+fn a_camera_in_use_by_another_host_is_left_alone() {
     let scene = Scene::new("");
     let (door, gate) = (scene.package("door"), scene.package("gate"));
     scene.json("flash", &["--app", &door, "--yes"]);
@@ -362,13 +363,13 @@ fn a_camera_that_another_host_takes_is_left_to_it() {
     assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
     assert!(said.contains("help: end the program that is connected to it, or power-cycle the camera"), "{said}");
     assert_eq!(scene.camera.account().sessions, before.sessions, "nobody talked to it");
-    // It is still so for whoever comes now.
+    // The camera is still busy for the next command.
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
     assert!(code == 4 && said.contains("is in use by a host"), "{said}");
     scene.camera.with(oaktap::sim::bootloader::Camera::released);
     assert!(scene.camera.wait_until(AGES, |camera| camera.doing() == Doing::Bootloader));
 
-    // Taken by the reset that should have started what was written.
+    // The other host connects after the reset that should have started the new application.
     scene.camera.set_faults("taken*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
     assert_eq!((code, scene.camera.doing()), (1, Doing::InUse), "{said}");
@@ -380,11 +381,11 @@ fn a_camera_that_another_host_takes_is_left_to_it() {
     assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG");
 }
 
-/// One camera at two addresses of this host, with the ports that real cameras have, is one camera.
+/// A camera at two addresses of this host, with the ports of real cameras, counts as one camera.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_camera_with_two_addresses_is_flashed_once_and_proved() {
-    // Nobody else is at these addresses.
+fn a_camera_with_two_addresses_is_flashed_once() {
+    // No other test uses these addresses.
     let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
     let addresses = [[127, 83, high, low], [127, 84, high, low]].map(Ipv4Addr::from);
     let config = "nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s";
@@ -404,16 +405,17 @@ fn a_camera_with_two_addresses_is_flashed_once_and_proved() {
         assert_eq!((&receipt["camera"], &receipt["written"]), (&ID.into(), &written.into()), "{receipt}");
         assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG", "{said}");
     }
-    // Named twice, by both: the second time everything is there.
+    // Given twice, by both addresses: the second time everything is already there.
     let [one, other] = addresses.map(|address| address.to_string());
     let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("it was there"), "{out}");
 }
 
-/// What the vendor's client asks (06_info.txt, 20_config.txt), but for what the documentation of `flash::job` lists.
+/// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
+/// `flash::job`.
 #[test]
-fn the_requests_of_info_and_network() {
+fn info_and_network_send_the_vendors_requests() {
     let scene = Scene::new("emmc=64MiB");
     let asked = |command: &str, more: &[&str]| {
         let before = scene.camera.account().requests.len();
@@ -424,11 +426,11 @@ fn the_requests_of_info_and_network() {
     let get = Request::GetConfig { memory: Memory::Auto, offset: -1, max: 0 };
     let memory = |memory| Request::MemoryDetails { memory };
     let application = |memory| Request::Application { memory };
-    // In the order of 06_info.txt: whose last question about memories, for the usual one, is answered by these two.
+    // In the order of 06_info.txt, whose last question about memories (the default one) these two answer.
     let expected = [memory(Memory::Flash), memory(Memory::Emmc), application(Memory::Flash), application(Memory::Emmc)];
     assert_eq!(asked("info", &["--yes"]), [&greeting[..], &expected, std::slice::from_ref(&get)].concat());
 
-    // 20_config.txt: what is there is read, everything is written with what was changed, and read again.
+    // 20_config.txt: read the settings, write all of them with the changes, and read them again.
     let set = |requests: &[Request]| {
         let Some(Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 }) =
             requests.iter().find(|request| matches!(request, Request::SetConfig { .. }))
@@ -443,7 +445,8 @@ fn the_requests_of_info_and_network() {
     assert_eq!(requests, [&greeting[..], &[get.clone(), write, get.clone()]].concat());
     // As many bytes as the vendor's client writes for a camera without settings.
     assert_eq!(asked("network", &["--yes", "show"]), [&greeting[..], std::slice::from_ref(&get)].concat());
-    // Where it deletes everything (SET_BOOTLOADER_CONFIG with `clear`), the network's part goes and the rest stays.
+    // The vendor deletes everything here (SET_BOOTLOADER_CONFIG with `clear`); we delete the network part and keep the
+    // rest.
     let requests = asked("network", &["--yes", "--force", "--no-wait", "clear"]);
     assert!(set(&requests) < total, "{requests:?}");
 }
@@ -462,9 +465,9 @@ fn a_simulated_camera_is_listed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn several_cameras_are_flashed_at_once_each_with_its_receipt() {
+fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
-    // At addresses where nobody else is, with the ports that real cameras have.
+    // At addresses that no other test uses, with the ports of real cameras.
     let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
     let places: Vec<_> = (85..88).map(|net| Place::usual(Ipv4Addr::from([127, net, high, low]))).collect();
     let cameras: Vec<_> = ids
@@ -490,7 +493,7 @@ fn several_cameras_are_flashed_at_once_each_with_its_receipt() {
     assert!(code == 2 && said.contains("with --jobs nobody is asked"), "{said}");
     let (code, out, said) = flash(&["--yes", "--json"]);
     assert_eq!(code, 1, "{said}");
-    // What is said of each says of which, and the failure does not stop the others.
+    // Every message names its camera, and one failure does not stop the others.
     for id in ids {
         assert!(said.contains(&format!("{id}: writing to the flash memory")), "{said}");
     }

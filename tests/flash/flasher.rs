@@ -1,5 +1,5 @@
-//! The flasher and the simulated camera, joined in memory with a made-up clock: everything that can go wrong, and that a
-//! retry succeeds.
+//! The flasher and the simulated camera, connected in memory with a simulated clock: everything that can fail, and that
+//! a retry succeeds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use oaktap::sim::bootloader::{Camera, CameraFaults, Doing, Pipe, Shape};
 
 const S: Duration = Duration::from_secs(1);
 
-/// One camera and the time.
+/// One camera and its clock.
 struct Bench {
     camera: Camera,
     now: Duration,
@@ -29,7 +29,7 @@ impl Bench {
         Self { camera, now: Duration::ZERO }
     }
 
-    /// Lets time pass until the camera does that.
+    /// Advances the clock until the camera reaches this state.
     fn until(&mut self, is: impl Fn(Doing) -> bool) {
         while !is(self.camera.doing()) {
             let next = self.camera.poll_timeout();
@@ -38,7 +38,7 @@ impl Bench {
         }
     }
 
-    /// One session, from connecting to the reset.
+    /// Runs one session, from the connection to the reset.
     fn session<T, F>(&mut self, task: impl FnOnce(Caller) -> F) -> (T, Vec<Told>)
     where
         F: Future<Output = T> + 'static,
@@ -82,28 +82,28 @@ impl Bench {
         self.session(task).0
     }
 
-    /// What is in the memory at the application's place.
+    /// The bytes at the application's address.
     fn stored(&mut self, memory: Memory, len: usize) -> Vec<u8> {
         let memory = self.camera.memory(memory).expect("there is such a memory");
         memory.read(map::APPLICATION.into(), len).expect("it is that large")
     }
 }
 
-/// A slow and long line from one end to the other, behind a socket's buffer: what is in there cannot be overtaken.
+/// A slow, long link behind a socket's send buffer: data in that buffer cannot be overtaken.
 struct Line {
     buffer: VecDeque<u8>,
     pipe: Pipe,
 }
 
 impl Line {
-    /// What Linux lets a socket's buffer grow to.
+    /// The size to which Linux lets a socket's buffer grow.
     const BUFFER: usize = 4 << 20;
 
     fn new(shape: Shape) -> Self {
         Self { buffer: VecDeque::new(), pipe: Pipe::new(shape) }
     }
 
-    /// Takes as much of it as there is room for.
+    /// Takes as much as there is room for.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let n = bytes.len().min(Self::BUFFER - self.buffer.len());
         self.buffer.extend(&bytes[..n]);
@@ -119,7 +119,7 @@ impl Line {
 }
 
 #[test]
-fn a_slow_and_long_line_flashes_28_mib_and_serves_the_watchdog() {
+fn a_slow_link_flashes_28_mib_and_feeds_the_watchdog() {
     let package = package_of(26_000_000, "far away");
     assert!(package.bytes().len() > 28_000_000);
     let mut bench = Bench::new("nor=64MiB&wait-again=5s&watchdog=30s");
@@ -155,20 +155,20 @@ fn a_slow_and_long_line_flashes_28_mib_and_serves_the_watchdog() {
     assert_eq!(result.map(|flashed| flashed.written), Ok(true));
     assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes());
     let account = bench.camera.account();
-    // Twice as long as the vendor's period, which is half of the camera's (bootloader.md 2.4).
+    // Twice the vendor's period, which is half of the camera's (bootloader.md 2.4).
     assert!(account.longest_silence < Duration::from_millis(1500), "{:?}", account.longest_silence);
-    // There and back again, with little waiting between: 23.5 s each way at this rate.
+    // Written and read back with little waiting: 23.5 s per direction at this rate.
     assert!(bench.now < 70 * S, "{:?}", bench.now);
 }
 
 const AUTO: Wish = Wish { memory: Memory::Auto, force: false };
 
-/// 3 MiB, of no vendor.
+/// 3 MiB that are not the vendor's.
 fn package(name: &str) -> Package {
     package_of(900_000, name)
 }
 
-/// With so many bytes of assets.
+/// A package with this many bytes of assets.
 fn package_of(assets: u64, name: &str) -> Package {
     let noise = |n: u64| n.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17).to_le_bytes()[3];
     let mut firmware = b"MA2x".to_vec();
@@ -184,7 +184,7 @@ fn package_of(assets: u64, name: &str) -> Package {
 }
 
 #[test]
-fn what_was_written_is_proved_and_booted() {
+fn a_written_application_is_verified_and_booted() {
     for (config, memory) in [("nor=32MiB", Memory::Flash), ("nor=32MiB&emmc=64MiB", Memory::Emmc)] {
         for wish in [AUTO, Wish { memory, force: false }] {
             let mut bench = Bench::new(config);
@@ -200,7 +200,7 @@ fn what_was_written_is_proved_and_booted() {
 }
 
 #[test]
-fn what_is_there_is_not_written_again() {
+fn an_identical_application_is_not_written_again() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let package = package("door");
     bench.flash(&package, AUTO).expect("nothing is wrong");
@@ -208,7 +208,7 @@ fn what_is_there_is_not_written_again() {
     assert_eq!(again, Flashed { written: false, memory: Memory::Flash, settings_written: false });
     let forced = bench.flash(&package, Wish { force: true, ..AUTO }).expect("nothing is wrong");
     assert!(forced.written);
-    // The same table, and a byte of the last section is another one.
+    // The same table, but one different byte in the last section.
     let memory = bench.camera.memory(Memory::Flash).expect("there is one");
     let last = u64::from(map::APPLICATION) + package.bytes().len() as u64 - 1;
     memory.write(last, b"X").expect("it is that large");
@@ -216,9 +216,9 @@ fn what_is_there_is_not_written_again() {
     assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes());
 }
 
-/// Every fault, what is said about it, and what the camera is worth afterwards.
+/// Every fault, the reported error, and the state of the camera afterwards.
 #[test]
-fn each_fault_is_told_and_a_retry_succeeds() {
+fn each_fault_is_reported_and_a_retry_succeeds() {
     let package = package("door");
     for (fault, phase, text) in [
         ("refuse", Phase::Write, "UPDATE_FLASH: the camera refused"),
@@ -260,7 +260,7 @@ fn each_fault_is_told_and_a_retry_succeeds() {
 }
 
 #[test]
-fn a_camera_without_credit_takes_what_fits_and_is_proved_or_given_up() {
+fn a_camera_without_flow_control_is_verified_or_given_up() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     bench.camera.set_faults("no-credit".parse().expect("a fault"));
     let small = package("door");
@@ -275,7 +275,7 @@ fn a_camera_without_credit_takes_what_fits_and_is_proved_or_given_up() {
 }
 
 #[test]
-fn what_is_not_safe_is_not_begun() {
+fn unsafe_writes_are_refused_before_they_begin() {
     let other = Package::parse(PackageBuilder::new(b"RVC4 firmware".to_vec()).build().expect("built")).expect("whole");
     let fits = package("door");
     for (config, package, wish, text) in [
@@ -294,7 +294,7 @@ fn what_is_not_safe_is_not_begun() {
         let writes = |request: &&Request| matches!(request, Request::UpdateFlash { .. } | Request::WriteFlash { .. });
         assert_eq!(account.requests.iter().find(writes), None, "{config}");
     }
-    // One that claims to be newer than it is leaves unanswered what it does not know.
+    // A bootloader that claims a newer version than its own does not answer requests that it does not know.
     let mut bench = Bench::new("nor=32MiB&bootloader=0.0.16&claims=0.0.28");
     let error = bench.flash(&fits, AUTO).expect_err("it cannot read");
     assert!(error.to_string().contains("GET_BOOTLOADER_COMMIT: the camera has been silent for 20 s"), "{error}");
@@ -302,7 +302,7 @@ fn what_is_not_safe_is_not_begun() {
 }
 
 #[test]
-fn streams_and_answers_in_any_order_and_form() {
+fn streams_and_answers_are_accepted_in_any_order_and_form() {
     let package = package("door");
     for config in ["open=first", "open=after", "open=never", "stale=on", "packet=1000"] {
         let mut bench = Bench::new(&format!("nor=32MiB&{config}"));
@@ -310,15 +310,15 @@ fn streams_and_answers_in_any_order_and_form() {
     }
 }
 
-/// As the vendor's client says it, but for what is listed in the documentation of `flash::job` (11_flash_dap.txt).
+/// Like the vendor's client, except for the differences listed in the docs of `flash::job` (11_flash_dap.txt).
 #[test]
-fn the_requests_of_a_flash() {
+fn a_flash_sends_the_vendors_requests() {
     let mut bench = Bench::new("nor=32MiB");
     let package = package("door");
     bench.flash(&package, AUTO).expect("nothing is wrong");
     let total = package.bytes().len() as u32;
     let mut requests = bench.camera.account().requests;
-    // Where we are better: the slot is asked for, memories are looked at first, and everything is read back.
+    // Our additions: the slot and the memories are queried first, and everything is read back.
     requests.retain(|request| {
         !matches!(
             request,
@@ -333,7 +333,7 @@ fn the_requests_of_a_flash() {
             Request::Commit,
             Request::Type,
             Request::MemoryDetails { memory: Memory::Emmc },
-            // The shortest question, for the round trip.
+            // The shortest request, to measure the round trip.
             Request::Version,
             Request::UpdateFlash { storage: Storage::Application, total, packets: 1 },
             get.clone(),
@@ -344,7 +344,7 @@ fn the_requests_of_a_flash() {
 }
 
 #[test]
-fn an_application_is_erased_and_read_out() {
+fn an_application_is_read_and_erased() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let package = package("door");
     bench.flash(&package, AUTO).expect("nothing is wrong");
@@ -370,7 +370,7 @@ fn an_application_is_erased_and_read_out() {
     let nowhere = async |caller: Caller| erase(&caller, Memory::Emmc).await;
     let error = bench.session(nowhere).0.expect_err("there is none");
     assert_eq!(error.to_string(), "the camera has no emmc memory; it has flash");
-    // A camera that says so and does not.
+    // A camera that reports success without erasing.
     bench.flash(&package, AUTO).expect("nothing is wrong");
     bench.camera.set_faults("not-written*1".parse().expect("a fault"));
     let error = bench.session(wipe).0.expect_err("it lies");
@@ -378,7 +378,7 @@ fn an_application_is_erased_and_read_out() {
 }
 
 #[test]
-fn settings_are_changed_key_by_key_and_proved() {
+fn settings_are_changed_key_by_key_and_verified() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let set = async |caller: Caller| {
         caller.greet().await?;
@@ -404,7 +404,7 @@ fn settings_are_changed_key_by_key_and_proved() {
 const UNKNOWN: &[u8] = b"\x1c\0\0\0\x03network\0\x0e\0\0\0\x10new\0\x07\0\0\0\0\0";
 
 #[test]
-fn an_old_bootloader_is_asked_for_what_it_can() {
+fn an_old_bootloader_receives_only_requests_it_supports() {
     let mut bench = Bench::new("nor=32MiB&bootloader=0.0.15");
     let ask = async |caller: Caller| Target::ask(&caller).await;
     let target = bench.session(ask).0.expect("nothing is wrong");
@@ -416,7 +416,7 @@ fn an_old_bootloader_is_asked_for_what_it_can() {
     assert!(matches!(bench.session(read).0, Err(ClientError::TooOld { request: "READ_FLASH", .. })));
 }
 
-/// As large as a bootloader for the network, of no vendor.
+/// As large as a network bootloader, but not the vendor's.
 fn image() -> Arc<BootloaderImage> {
     let mut bytes = b"MA2x".to_vec();
     bytes.resize(2 << 20, 0x5a);
@@ -424,7 +424,7 @@ fn image() -> Arc<BootloaderImage> {
     Arc::new(BootloaderImage::new(bytes).expect("it looks like one"))
 }
 
-/// One operation of a camera that is not the writing of an application.
+/// One operation other than writing an application.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Erase,
@@ -454,7 +454,7 @@ async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError>
 }
 
 #[test]
-fn each_other_operation_fails_loudly_and_can_be_repeated() {
+fn every_other_operation_reports_its_failure_and_can_be_repeated() {
     use Operation::{Clear, Erase, ReadOut, Settings, UserSlot};
     for (operation, faults) in [
         (Erase, &["refuse", "not-written", "drop-progress:0.5", "bad-response", "short-response:READ_FLASH"][..]),

@@ -1,5 +1,5 @@
-//! The vendor's own client, depthai 2.30, finds, asks, flashes and configures the simulated camera, and fails at it as it
-//! does at a real one. It knows no ports but the usual ones: each camera has an address of its own.
+//! The vendor's own client, depthai 2.30, finds, queries, flashes and configures the simulated camera, and fails as it
+//! does with a real one. It uses fixed ports only, so each simulated camera has its own address.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use crate::external_tools;
 
-/// Longer than anything takes on a machine with other things to do.
+/// Longer than any operation takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Where applications are (bootloader.md 3.4).
+/// Where applications are stored (bootloader.md 3.4).
 const APPLICATION: u64 = 0x80_0000;
 
 /// A camera and a folder for files.
@@ -26,7 +26,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// `None` where the vendor's client is not installed, or where there is one loopback address only.
+    /// Returns `None` where the vendor's client is not installed, or where there is only one loopback address.
     fn of(text: &str) -> Option<Self> {
         external_tools::vendor()?;
         if !cfg!(target_os = "linux") {
@@ -34,14 +34,14 @@ impl Bench {
             return None;
         }
         let mut config: CameraConfig = text.parse().expect(text);
-        // It looks for the camera again by its id, wherever that answers: nobody else here may have the same.
+        // The client finds the camera again by its id at any address, so the id must be unique here.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         config.id = format!("1944301041{:08X}{:04X}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let camera = CameraSimulator::start_nearby(&config).expect("a camera");
         Some(Self { camera, folder: tempfile::tempdir().expect("a folder") })
     }
 
-    /// What the client saw.
+    /// The properties that the client read.
     fn ask(&self, case: &str, arguments: &[&str]) -> Value {
         let ip = self.camera.ip().to_string();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/vendor.py");
@@ -76,14 +76,14 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(step).collect()
 }
 
-/// A package whose firmware is noise of so many bytes.
+/// A package with this many bytes of noise as firmware.
 fn package(len: usize) -> Vec<u8> {
     let firmware = [b"MA2x", &noise(len)[..]].concat();
     let commit = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
     PackageBuilder::new(firmware).firmware_version(commit).app_name("test bench").build().expect("a package")
 }
 
-/// A bootloader's image: noise that begins as it has to.
+/// A bootloader image: noise with a valid start.
 fn image(len: usize) -> Vec<u8> {
     [b"MA2x", &noise(len - 4)[..]].concat()
 }
@@ -91,20 +91,20 @@ fn image(len: usize) -> Vec<u8> {
 const RUNS: Doing = Doing::Application { silent: false };
 
 #[test]
-fn it_finds_the_camera_by_broadcast_and_by_address() {
+fn finds_the_camera_by_broadcast_and_by_address() {
     for answer in ["simple", "extended", "both"] {
         let Some(bench) = Bench::of(&format!("broadcast=on&answer={answer}")) else { return };
         let id = bench.camera.with(|camera| camera.config().id.clone());
         let found = bench.ask("discover", &[&id]);
         let ip = bench.camera.ip().to_string();
-        // The same camera at the same address is one, however often it answers.
+        // Several answers from the same camera at the same address count as one.
         assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
         assert_eq!((&found[0]["name"], &found[0]["state"]), (&json!(ip), &json!("X_LINK_BOOTLOADER")));
     }
 }
 
 #[test]
-fn it_learns_everything_about_the_camera() {
+fn reads_all_properties_of_the_camera() {
     for text in ["", "&open=first&stale=on", "&open=never", "&emmc=4GiB&stale=on"] {
         let Some(bench) = Bench::of(&format!("commit=c0ffee{text}")) else { return };
         let said = bench.ask("info", &[]);
@@ -120,8 +120,8 @@ fn it_learns_everything_about_the_camera() {
 }
 
 #[test]
-fn it_flashes_an_application_which_then_runs() {
-    // Its Python half drops the argument that names the memory: there is no way to have it write to another one.
+fn flashes_an_application_that_then_runs() {
+    // Its Python binding drops the argument that names the memory, so it cannot write to another one.
     for (text, place) in [("size=64x48&fps=5", Memory::Flash), ("size=64x48&fps=5&emmc=64MiB", Memory::Emmc)] {
         let Some(bench) = Bench::of(text) else { return };
         let package = package(6 << 20);
@@ -129,7 +129,7 @@ fn it_flashes_an_application_which_then_runs() {
         assert_eq!(said["said"], json!([true, ""]), "{text}");
         let progress: Vec<f64> = serde_json::from_value(said["progress"].clone()).expect("numbers");
         assert!(progress.len() > 5 && progress.is_sorted() && progress.last() == Some(&1.0), "{progress:?}");
-        // It asks for the flash whatever it is told (bootloader.md 3.3).
+        // It always asks for the flash, whichever memory is requested (bootloader.md 3.3).
         assert_eq!(said["name"], if place == Memory::Flash { "test bench" } else { "" }, "{text}");
         assert_eq!(bench.read(place, APPLICATION, package.len()), package);
         bench.wait(RUNS);
@@ -142,7 +142,7 @@ fn it_flashes_an_application_which_then_runs() {
 }
 
 #[test]
-fn it_clears_an_application() {
+fn clears_an_application() {
     let Some(bench) = Bench::of("state=application&size=64x48&fps=5") else { return };
     bench.ask("running", &[]);
     let said = bench.ask("clear", &[]);
@@ -152,7 +152,7 @@ fn it_clears_an_application() {
 }
 
 #[test]
-fn it_replaces_the_bootloader() {
+fn replaces_the_bootloader() {
     let Some(bench) = Bench::of("bootloader=0.0.20&image=0.0.28") else { return };
     let image = image((5 << 20) + 5);
     let said = bench.ask("bootloader", &[&bench.file("bootloader", &image)]);
@@ -162,7 +162,7 @@ fn it_replaces_the_bootloader() {
 }
 
 #[test]
-fn it_writes_the_users_bootloader() {
+fn writes_the_users_bootloader() {
     let Some(bench) = Bench::of("bootloader=0.0.21&image=0.0.28") else { return };
     let image = image(1 << 20);
     let said = bench.ask("user_bootloader", &[&bench.file("bootloader", &image)]);
@@ -172,7 +172,7 @@ fn it_writes_the_users_bootloader() {
 }
 
 #[test]
-fn it_resets_to_the_factory_state() {
+fn resets_to_the_factory_state() {
     let Some(bench) = Bench::of("state=application&size=64x48&fps=5") else { return };
     bench.ask("running", &[]);
     let path = bench.folder.path().join("factory");
@@ -186,9 +186,9 @@ fn it_resets_to_the_factory_state() {
 }
 
 #[test]
-fn it_writes_reads_and_clears_the_configuration() {
+fn writes_reads_and_clears_the_configuration() {
     let Some(bench) = Bench::of("") else { return };
-    // Its last octet is above 127, which is a longer number in the document (bootloader.md 4).
+    // The last octet is above 127, which takes a longer encoding in the document (bootloader.md 4).
     let [a, b, c, d] = bench.camera.ip().octets();
     let address = Ipv4Addr::new(a, b, c ^ 0x80, d | 0x80).to_string();
     let said = bench.ask("config", &[&address]);
@@ -211,7 +211,7 @@ fn it_writes_reads_and_clears_the_configuration() {
 }
 
 #[test]
-fn it_writes_and_reads_anywhere() {
+fn writes_and_reads_any_address() {
     let Some(bench) = Bench::of("") else { return };
     let data = noise(6_291_579);
     let said = bench.ask("custom", &[&bench.file("data", &data)]);
@@ -228,7 +228,7 @@ fn it_writes_and_reads_anywhere() {
 }
 
 #[test]
-fn it_refuses_what_an_old_bootloader_does_not_know() {
+fn rejects_requests_that_an_old_bootloader_does_not_support() {
     let Some(bench) = Bench::of("bootloader=0.0.15") else { return };
     let said = bench.ask("old", &[]);
     assert_eq!((&said["version"], &said["user"]), (&json!("0.0.15"), &json!(false)));
@@ -240,7 +240,7 @@ fn it_refuses_what_an_old_bootloader_does_not_know() {
 }
 
 #[test]
-fn it_fails_as_it_does_at_a_real_camera() {
+fn fails_as_with_a_real_camera() {
     let package = package(6 << 20);
     let refused = json!([false, "Couldn't flash update, try again"]);
     for (fault, expected) in [
@@ -252,7 +252,7 @@ fn it_fails_as_it_does_at_a_real_camera() {
         let Some(bench) = Bench::of(&format!("fault={fault}*1")) else { return };
         let path = bench.file("app.dap", &package);
         assert_eq!(bench.ask("failing_flash", &[&path])["said"], expected, "{fault}");
-        // Half a package is no application; what was said about a whole one does not matter.
+        // Half a package is not an application, whatever was reported about the whole one.
         let there = bench.read(Memory::Flash, APPLICATION, package.len()) == package;
         assert_eq!(there, fault.contains("response"), "{fault}");
         assert_eq!(bench.ask("flash", &[&path])["said"], json!([true, ""]), "{fault}: a retry");
@@ -278,7 +278,7 @@ fn it_fails_as_it_does_at_a_real_camera() {
 }
 
 #[test]
-fn it_is_refused_by_a_camera_that_somebody_has_and_by_strange_answers() {
+fn is_refused_by_a_busy_camera_and_by_unknown_answers() {
     let Some(bench) = Bench::of("state=in-use") else { return };
     let said = bench.ask("in_use", &[]);
     assert_eq!(said["error"], "Device not in UNBOOTED, BOOTLOADER or FLASH_BOOTED state", "{said}");

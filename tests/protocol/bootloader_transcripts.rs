@@ -1,6 +1,6 @@
-//! What the vendor's client and a camera were heard to say, against what we say and understand.
+//! Recorded traffic between the vendor's client and a camera, compared with our encoder and parser.
 //!
-//! The transcripts lie beside the repository, not in it; without them the tests say so and pass.
+//! The transcripts are stored beside the repository; without them the tests are skipped with a message.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 impl Transcript {
-    /// The packets of the bootloader's stream that are there in full.
+    /// The complete packets of the bootloader's stream.
     fn packets(&self) -> Vec<(From, Vec<u8>)> {
         let mut packets = Vec::new();
         for line in self.text.lines() {
@@ -66,7 +66,7 @@ impl Transcript {
             if from != From::Host {
                 continue;
             }
-            // Data is not looked at; all of it is there in full but for that of packages, which no request follows.
+            // Data is skipped. All of it is complete, except for the data of packages, which no request follows.
             if data > 0 {
                 data = data.saturating_sub(bytes.len());
                 continue;
@@ -82,7 +82,7 @@ impl Transcript {
     }
 }
 
-/// Bytes of a request that mean something: the vendor leaves its padding as it happens to be (bootloader.md 3).
+/// The bytes of a request that have a meaning: the vendor leaves the padding uninitialized (bootloader.md 3).
 fn meant(request: &Request) -> usize {
     match request {
         Request::SetConfig { .. } => 28,
@@ -93,7 +93,7 @@ fn meant(request: &Request) -> usize {
 }
 
 #[test]
-fn every_request_is_said_as_the_vendor_says_it() {
+fn every_request_is_encoded_as_by_the_vendor() {
     for transcript in transcripts() {
         for (request, theirs) in transcript.requests() {
             let (ours, meant) = (request.to_bytes(), meant(&request));
@@ -104,7 +104,7 @@ fn every_request_is_said_as_the_vendor_says_it() {
 }
 
 #[test]
-fn every_answer_is_understood_and_said_alike() {
+fn every_answer_is_parsed_and_encoded_identically() {
     let mut seen = 0;
     for transcript in transcripts() {
         for (from, theirs) in transcript.packets() {
@@ -120,14 +120,14 @@ fn every_answer_is_understood_and_said_alike() {
 }
 
 #[test]
-fn every_event_of_the_link_is_read_as_it_was_written() {
+fn every_link_event_round_trips() {
     for transcript in transcripts() {
         for line in transcript.text.lines() {
             let Some((_, hex)) = line.split_once(" hdr ") else { continue };
             let theirs: [u8; HEADER] = bytes(hex.trim()).try_into().expect("84 bytes");
             let header = Header::parse(&theirs).expect("an event");
             let ours = header.to_bytes();
-            // The sender's clock, at 60 to 72, means nothing to anybody.
+            // The sender's clock, at 60 to 72, has no meaning for the receiver.
             assert_eq!((&ours[..60], &ours[72..]), (&theirs[..60], &theirs[72..]), "{}: {line}", transcript.name);
             if line.contains("CREATE_STREAM_REQ") {
                 assert_eq!((header.kind, header.response), (Kind::Create, false));
@@ -136,9 +136,9 @@ fn every_event_of_the_link_is_read_as_it_was_written() {
     }
 }
 
-/// The order of the requests, operation by operation. What we do otherwise is listed in `bootloader` and `flash::job`.
+/// The order of the requests of each operation. The docs of `bootloader` and `flash::job` list our differences.
 #[test]
-fn the_vendors_operations_are_those_that_we_have() {
+fn the_vendors_operations_equal_ours() {
     let greeting = [Request::Version, Request::Commit, Request::Type];
     for transcript in transcripts() {
         let requests: Vec<Request> = transcript.requests().into_iter().map(|(request, _)| request).collect();

@@ -1,6 +1,6 @@
-//! Streams that the public on-camera programs sent, against what they say that they sent.
+//! Captured streams of the public on-camera programs, compared with the programs' own logs.
 //!
-//! The captures lie beside the repository, not in it; without them the test says so and passes.
+//! The captures are stored beside the repository; without them the tests are skipped with a message.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn captures() -> Option<PathBuf> {
     None
 }
 
-/// Reads a stream that arrives in these pieces.
+/// Decodes a stream that arrives in these pieces.
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
     let (mut provisional, mut confirmed) = (None, Vec::new());
@@ -47,7 +47,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
     confirmed
 }
 
-/// The bytes of the stream.
+/// Encodes the frames back to the bytes of the stream.
 fn again(frames: &[Arc<Frame>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for frame in frames {
@@ -79,7 +79,7 @@ fn matches(frame: &Frame, taken: &Value, header: &str, has_detections: bool, nam
 }
 
 #[test]
-fn every_capture_reads_as_its_manifest_says() {
+fn every_capture_matches_its_manifest() {
     let Some(captures) = captures() else { return };
     for name in ["img-bgr-64x48", "img-exp-64x48", "abcde-mjpeg-64x48", "abcde-h264-64x48", "abcde256-64x48"] {
         let stream = std::fs::read(captures.join(format!("{name}.bin"))).expect("a capture");
@@ -87,7 +87,7 @@ fn every_capture_reads_as_its_manifest_says() {
         let manifest: Vec<Value> = serde_json::from_slice(&manifest).expect("a list of events");
         let of = |kind: &str, value: &str| manifest.iter().filter(|event| event[kind] == value).collect::<Vec<_>>();
         let headers = of("kind", "header");
-        // The on-camera program may have taken one more frame than it could send.
+        // The on-camera program may have logged one more frame than it could send.
         let taken = of("ev", "take");
         assert!(!headers.is_empty() && taken.len() >= headers.len());
         for chunk in [1, 7, 1448, stream.len()] {
@@ -102,7 +102,7 @@ fn every_capture_reads_as_its_manifest_says() {
 }
 
 #[test]
-fn a_capture_cut_at_every_byte_gives_the_same_frames() {
+fn a_capture_split_at_every_byte_gives_the_same_frames() {
     let Some(captures) = captures() else { return };
     let stream = std::fs::read(captures.join("img-exp-64x48.bin")).expect("a capture");
     let whole = decode([&stream[..]].into_iter());

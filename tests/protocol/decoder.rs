@@ -1,4 +1,4 @@
-//! The decoder against streams that are cut, damaged and stuffed in every way that one fault can.
+//! The decoder on streams with splits, damage and junk, one fault at a time.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use oaktap::frame::{Dialect, Frame, Interpreter, Pool, Received};
 use oaktap::wire::{Books, Damage, Decoder, Event, Limits, Record, SkipReason, Skipped};
 
-/// What a stream came to.
+/// The decoder's results for one stream.
 #[derive(Default)]
 struct Told {
     confirmed: Vec<Arc<Frame>>,
@@ -19,7 +19,7 @@ struct Told {
 }
 
 impl Told {
-    /// Lengths and hashes: a difference prints in a line.
+    /// Lengths and hashes, so that a failed assertion prints short lines.
     fn payloads(&self) -> Vec<(usize, u64)> {
         self.confirmed.iter().map(|frame| print(frame.payload())).collect()
     }
@@ -96,7 +96,7 @@ fn decode(stream: &[u8]) -> Told {
 
 const BOX: &str = "12;93.1;0.5577;0.0410;0.6305;0.3167";
 
-/// A payload that looks like no header anywhere: pixels that depend on `seed`.
+/// Pixels that depend on `seed` and do not look like a header anywhere.
 fn pixels(len: usize, seed: u8) -> Vec<u8> {
     (0..len).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed) | 0x80).collect()
 }
@@ -106,7 +106,7 @@ fn img(seconds: &str, boxes: &str, payload: &[u8]) -> Vec<u8> {
     [header.as_bytes(), boxes.as_bytes(), payload].concat()
 }
 
-/// `n` frames of `len` bytes, with none, one and two boxes in turn.
+/// `n` frames of `len` bytes, with zero, one and two boxes in turn.
 fn stream(n: usize, len: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let boxes = [String::new(), BOX.to_owned(), format!("{BOX}|{BOX}")];
     (0..n)
@@ -128,7 +128,7 @@ fn prints(payloads: &[Vec<u8>]) -> Vec<(usize, u64)> {
 }
 
 #[test]
-fn cut_in_two_and_three_anywhere() {
+fn splits_in_two_and_three_at_any_byte_give_the_same_frames() {
     let (messages, payloads) = stream(3, 97);
     let bytes = messages.concat();
     for split in 0..=bytes.len() {
@@ -144,7 +144,7 @@ fn cut_in_two_and_three_anywhere() {
 }
 
 #[test]
-fn a_frame_is_seen_when_its_last_byte_is_there_and_confirmed_by_the_next_header() {
+fn a_frame_is_returned_at_its_last_byte_and_confirmed_by_the_next_header() {
     let (messages, _) = stream(2, 50);
     let mut reader = Reader::new(Limits::default());
     reader.feed(&messages[0][..messages[0].len() - 1]);
@@ -159,14 +159,14 @@ fn a_frame_is_seen_when_its_last_byte_is_there_and_confirmed_by_the_next_header(
 }
 
 #[test]
-fn a_pause_confirms_a_frame_with_nothing_behind_it() {
+fn a_pause_confirms_the_last_frame() {
     let (messages, _) = stream(2, 50);
     let mut reader = Reader::new(Limits::default());
     reader.feed(&messages[0]);
     reader.decoder.idle();
     reader.drain();
     assert_eq!(reader.told.confirmed.len(), 1);
-    // In the middle of the next one a pause says nothing.
+    // In the middle of the next frame a pause has no effect.
     reader.feed(&messages[1][..60]);
     reader.decoder.idle();
     reader.drain();
@@ -174,7 +174,7 @@ fn a_pause_confirms_a_frame_with_nothing_behind_it() {
 }
 
 #[test]
-fn the_frame_before_the_end_of_the_stream_stands_and_a_torn_one_does_not() {
+fn the_last_frame_is_kept_if_complete_and_dropped_if_truncated() {
     let (messages, payloads) = stream(3, 90);
     let bytes = messages.concat();
     let two = messages[0].len() + messages[1].len();
@@ -186,7 +186,7 @@ fn the_frame_before_the_end_of_the_stream_stands_and_a_torn_one_does_not() {
 }
 
 #[test]
-fn a_frame_that_lost_bytes_is_withdrawn_and_the_next_one_is_whole() {
+fn a_frame_with_missing_bytes_is_withdrawn_and_the_next_is_intact() {
     let (messages, payloads) = stream(5, 300);
     for missing in 1..messages[2].len() - 32 {
         for position in [0, 40, 150] {
@@ -203,7 +203,7 @@ fn a_frame_that_lost_bytes_is_withdrawn_and_the_next_one_is_whole() {
 }
 
 #[test]
-fn junk_between_frames_costs_no_frame() {
+fn junk_between_frames_loses_no_frame() {
     let (messages, payloads) = stream(6, 300);
     for len in (1..200).chain([5000, 70_000]) {
         let junk: Vec<u8> = (0..len).map(|at| (at * 7 % 251) as u8).collect();
@@ -217,7 +217,7 @@ fn junk_between_frames_costs_no_frame() {
 }
 
 #[test]
-fn the_first_frame_before_junk_is_judged_alike_in_whatever_pieces_the_next_header_comes() {
+fn the_verdict_on_a_first_frame_before_junk_does_not_depend_on_splits() {
     let payload = pixels(300, 1);
     let tracks = format!("{:16}{:208}", "[0, 0, 0, 0]", "[['ID 0', 30, 105]]");
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(295, 3), &[0xff, 0xd9]].concat();
@@ -230,7 +230,7 @@ fn the_first_frame_before_junk_is_judged_alike_in_whatever_pieces_the_next_heade
 }
 
 #[test]
-fn a_torn_header_costs_its_own_frame_only() {
+fn a_truncated_header_loses_only_its_own_frame() {
     let (messages, payloads) = stream(5, 300);
     for kept in 0..32 {
         let short = [&messages[2][..kept], &messages[2][32..]].concat();
@@ -242,7 +242,7 @@ fn a_torn_header_costs_its_own_frame_only() {
 }
 
 #[test]
-fn a_header_that_lies_about_its_length_is_not_believed() {
+fn a_header_with_a_wrong_length_is_rejected() {
     let (messages, payloads) = stream(6, 300);
     for lie in [1, 10, 100, 200, 299, 301, 310, 400, 631, 632, 700, 900, 1000, 5000, 900_000, 60_000_000] {
         let mut liar = img("14.025", "", &payloads[2]);
@@ -255,7 +255,7 @@ fn a_header_that_lies_about_its_length_is_not_believed() {
 }
 
 #[test]
-fn an_exaggerated_length_does_not_hold_up_the_frames_behind_it() {
+fn a_length_that_is_too_large_does_not_delay_the_following_frames() {
     let (messages, payloads) = stream(4, 300);
     let mut liar = img("14.025", "", &payloads[2]);
     liar[..32].copy_from_slice(format!("{:32}", "IMG 14.025 60000000 0").as_bytes());
@@ -267,7 +267,7 @@ fn an_exaggerated_length_does_not_hold_up_the_frames_behind_it() {
 }
 
 #[test]
-fn foreign_records_are_told_and_cost_nothing() {
+fn unknown_records_are_reported_and_lose_no_frame() {
     let (messages, payloads) = stream(3, 300);
     let lines = format!("{:32}{:32}", "HELLO 1 2", "WORLD 3");
     let told = decode(&[&messages[0][..], lines.as_bytes(), &messages[1], lines.as_bytes(), &messages[2]].concat());
@@ -279,7 +279,7 @@ fn foreign_records_are_told_and_cost_nothing() {
 }
 
 #[test]
-fn pixels_that_read_like_a_record_of_words_do_not_make_a_frame_torn() {
+fn pixels_that_look_like_a_text_record_do_not_truncate_a_frame() {
     // A row of half floats between 50 and 114, as the simulator paints them: printable, and `@S` by chance.
     let mut payload = pixels(9216, 1);
     payload[4000..4032].copy_from_slice(b"@S W W W W W W W W W W W W W W W");
@@ -292,7 +292,7 @@ fn pixels_that_read_like_a_record_of_words_do_not_make_a_frame_torn() {
 }
 
 #[test]
-fn extension_records_speak_for_the_frame_that_follows() {
+fn extension_records_apply_to_the_next_frame() {
     let payload = pixels(300, 1);
     let lines = format!("{:32}{:32}{:32}", "@V 1 demo", "@L 12 wing nut", "@F 77 14025000");
     let told = decode(&[lines.as_bytes(), &img("14.025", BOX, &payload), &img("14.050", "", &payload)].concat());
@@ -304,7 +304,7 @@ fn extension_records_speak_for_the_frame_that_follows() {
 }
 
 #[test]
-fn records_between_junk_and_a_header_are_read_in_whatever_pieces_they_come() {
+fn records_between_junk_and_a_header_are_parsed_at_any_split() {
     let lines = format!("junk{:32}{:32}", "@F 77 14025000", "@Q drop=3");
     let stream = [lines.as_bytes(), &img("14.025", BOX, &pixels(300, 1))].concat();
     let pieces: Vec<&[u8]> = stream.chunks(1).collect();
@@ -315,8 +315,8 @@ fn records_between_junk_and_a_header_are_read_in_whatever_pieces_they_come() {
 }
 
 #[test]
-fn a_frame_short_by_less_than_a_header_is_judged_alike_in_whatever_pieces_it_comes() {
-    // After so many damaged frames the decoder looks at a whole message before it believes the header.
+fn the_verdict_on_a_slightly_short_frame_does_not_depend_on_splits() {
+    // After this many damaged frames the decoder scans a whole message before it accepts the header.
     let (messages, payloads) = stream(8, 300);
     let short = |n: usize, by: usize| messages[n][..messages[n].len() - by].to_vec();
     let stream =
@@ -330,7 +330,7 @@ fn a_frame_short_by_less_than_a_header_is_judged_alike_in_whatever_pieces_it_com
 }
 
 #[test]
-fn a_frame_that_swallowed_its_own_checksum_is_not_believed_when_nothing_follows() {
+fn a_last_frame_whose_payload_contains_its_checksum_record_is_rejected() {
     let checked = |seq: u32, missing: usize| {
         let payload = pixels(300, seq as u8);
         let mut bytes = format!("{:32}", format!("@F {seq} {seq}0000")).into_bytes();
@@ -352,7 +352,7 @@ fn a_frame_that_swallowed_its_own_checksum_is_not_believed_when_nothing_follows(
 }
 
 #[test]
-fn boxes_of_encoded_frames_come_as_records() {
+fn boxes_of_encoded_frames_are_read_from_records() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let line = format!("{:32}{:32}", "@F 1 12500000", "@B 57 893 0123 0456 0789 0999");
     let header = format!("ABCDE {:18}{:8}", "12.5", jpeg.len());
@@ -363,7 +363,7 @@ fn boxes_of_encoded_frames_come_as_records() {
 }
 
 #[test]
-fn what_was_said_of_a_frame_that_was_lost_is_not_said_of_the_next() {
+fn records_of_a_lost_frame_do_not_apply_to_the_next() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let line = |seq| format!("{:32}{:32}", format!("@F {seq} 12500000"), "@B 57 893 0123 0456 0789 0999");
     let header = format!("ABCDE {:18}{:8}", "12.5", jpeg.len());
@@ -375,7 +375,7 @@ fn what_was_said_of_a_frame_that_was_lost_is_not_said_of_the_next() {
 }
 
 #[test]
-fn the_third_partys_two_messages_make_one_frame() {
+fn detect_and_frame_messages_form_one_frame() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let json = r#"[{"label": "bolt", "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4}]"#;
     let detect = format!("DETECT{:^18}{:^8}{json}", "12.4", json.len());
@@ -390,13 +390,13 @@ fn the_third_partys_two_messages_make_one_frame() {
         assert!(second.detections.is_empty());
         assert_eq!(told.books.detections as usize, json.len());
     }
-    // A message of boxes that no frame follows is no part of any.
+    // A `DETECT` message that no frame follows belongs to no frame.
     let told = decode(&[detect.as_bytes(), detect.as_bytes(), frame.as_bytes(), &jpeg].concat());
     assert_eq!((told.confirmed.len(), told.books.skipped as usize), (1, detect.len()));
 }
 
 #[test]
-fn an_overflowing_header_reads_like_any_other() {
+fn an_overflowing_header_is_parsed() {
     let payload = pixels(9216, 5);
     for (ts, boxes) in [("1234567890.123456", 40), ("1234567890.123456", 3000), ("12345678.123456", 300)] {
         let list = vec![BOX; boxes].join("|");
@@ -409,7 +409,7 @@ fn an_overflowing_header_reads_like_any_other() {
 }
 
 #[test]
-fn text_of_a_header_inside_a_payload_harms_nothing_while_frames_follow_each_other() {
+fn header_text_inside_a_payload_is_harmless_between_intact_frames() {
     let (messages, mut payloads) = stream(3, 300);
     payloads[1][100..132].copy_from_slice(b"IMG 12.345678 300 0             ");
     let bytes = [&messages[0][..], &img("13.025", BOX, &payloads[1]), &messages[2]].concat();
@@ -418,7 +418,7 @@ fn text_of_a_header_inside_a_payload_harms_nothing_while_frames_follow_each_othe
 }
 
 #[test]
-fn boxes_that_cannot_be_read_do_not_cost_the_picture() {
+fn invalid_boxes_do_not_lose_the_picture() {
     let payload = pixels(300, 1);
     let told = decode(&[img("1.5", "person;1;2", &payload), img("1.6", "", &payload)].concat());
     assert_eq!((told.confirmed.len(), told.bad_detections), (2, 1));
@@ -426,7 +426,7 @@ fn boxes_that_cannot_be_read_do_not_cost_the_picture() {
 }
 
 #[test]
-fn a_claim_beyond_the_limits_gets_no_memory_and_costs_its_own_frame_only() {
+fn a_length_over_the_limit_allocates_nothing_and_loses_only_its_frame() {
     let (messages, payloads) = stream(3, 300);
     let claim = format!("{:32}", "IMG 12.5 999999999 0");
     let told = decode(&[&messages[0][..], claim.as_bytes(), &messages[1], &messages[2]].concat());
@@ -435,7 +435,7 @@ fn a_claim_beyond_the_limits_gets_no_memory_and_costs_its_own_frame_only() {
 }
 
 #[test]
-fn a_claim_within_the_limits_gets_memory_as_it_is_filled() {
+fn memory_for_a_payload_grows_with_the_received_bytes() {
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
     let claim = format!("{:32}", "IMG 12.5 64000000 0");
     decoder.space()[..32].copy_from_slice(claim.as_bytes());
@@ -451,8 +451,8 @@ fn a_claim_within_the_limits_gets_memory_as_it_is_filled() {
 }
 
 #[test]
-fn thousands_of_false_headers_do_not_cost_thousands_of_copies() {
-    // Each asks for 4 MB, so believing each would move hundreds of gigabytes. This test is about finishing at all.
+fn thousands_of_false_headers_do_not_cause_thousands_of_copies() {
+    // Each header claims 4 MB, so a copy for each would move hundreds of gigabytes. The test passes if it finishes.
     let good = pixels(4_000_000, 1);
     let line = format!("{:32}", "IMG 12.5 4000000 0");
     let poison = line.repeat(100_000);
@@ -463,7 +463,7 @@ fn thousands_of_false_headers_do_not_cost_thousands_of_copies() {
 }
 
 #[test]
-fn many_damaged_frames_in_a_row_and_then_good_ones_between_junk() {
+fn intact_frames_are_found_after_many_damaged_ones() {
     let (messages, payloads) = stream(12, 300);
     let mut bytes = messages[..2].concat();
     for message in &messages[2..8] {
@@ -478,7 +478,7 @@ fn many_damaged_frames_in_a_row_and_then_good_ones_between_junk() {
 }
 
 #[test]
-fn junk_without_end_is_not_kept() {
+fn endless_junk_is_not_buffered() {
     let (messages, _) = stream(2, 300);
     let mut reader = Reader::new(Limits::default());
     reader.feed(&messages.concat());

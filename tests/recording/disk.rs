@@ -23,11 +23,11 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// A small file system in memory, until it is dropped.
+/// A small file system in memory, unmounted on drop.
 struct Mount(tempfile::TempDir);
 
 impl Mount {
-    /// `None`, and said so, where nobody may mount.
+    /// Returns `None`, and prints the reason, where mounting is not permitted.
     fn new(megabytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mounted = Command::new("mount")
@@ -60,7 +60,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: what a failed test has open in it must not keep it.
+        // Lazily: a failed test may still have open files.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }
@@ -79,7 +79,7 @@ fn start(options: Options) -> Recorder {
     Recorder::start(options, vec![camera]).expect("it begins")
 }
 
-/// Numbers of the frames in a file, and what is said to be missing; every payload is compared.
+/// Frame numbers in a file, and those marked as missing. Compares every payload.
 fn read(path: &Path) -> (Vec<u64>, u64) {
     let (mut numbers, mut missing) = (Vec::new(), 0);
     let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -102,7 +102,7 @@ fn assert_balanced(outcome: &Outcome, offered: u64) {
 }
 
 #[test]
-fn a_full_file_system_pauses_and_nothing_is_lost() {
+fn a_full_file_system_pauses_the_recording_without_loss() {
     let Some(small) = Mount::new(40) else { return };
     let ballast = small.path().join("ballast");
     std::fs::write(&ballast, vec![0; 30 << 20]).expect("it fits");
@@ -124,7 +124,7 @@ fn a_full_file_system_pauses_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_file_system_that_stays_full_costs_counted_frames() {
+fn frames_lost_to_a_full_file_system_are_counted() {
     let Some(small) = Mount::new(16) else { return };
     let recorder = start(Options::new(Place::Folder(small.path().to_owned())));
     let feed = recorder.feed(0);
@@ -142,9 +142,9 @@ fn a_file_system_that_stays_full_costs_counted_frames() {
 }
 
 #[test]
-fn permission_that_is_lost_and_comes_back() {
+fn recording_resumes_when_write_permission_returns() {
     let Some(small) = Mount::new(100) else { return };
-    // Between clips no file is open, so that the file system can be made read-only.
+    // Between clips no file is open, so the file system can be made read-only.
     let trigger: Trigger = "0>0.5".parse().expect("a trigger");
     let trigger = Trigger { pre: Duration::ZERO, post: Duration::ZERO, ..trigger };
     let recorder = start(Options { trigger: Some(trigger), ..Options::new(Place::Folder(small.path().to_owned())) });
@@ -180,7 +180,7 @@ fn permission_that_is_lost_and_comes_back() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_refused_at_once() {
+fn an_unwritable_folder_is_rejected_at_the_start() {
     let Some(small) = Mount::new(1) else { return };
     small.read_only(true);
     let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
@@ -191,9 +191,9 @@ fn a_folder_that_cannot_be_written_is_refused_at_once() {
     }
 }
 
-/// How many recorders are killed, and how much of the end may be missing. The promise is a second; a machine that is busy
-/// with other tests may not give the recorder its turn within one, so only `.ci/crash`, which has nothing else to do and
-/// says how many, holds it to that.
+/// How many recorders to kill, and how much of the end may be missing. The promise is 1 s. A machine that is busy with
+/// other tests may not schedule the recorder within 1 s, so only `.ci/crash`, which runs alone and sets the number,
+/// requires that.
 fn crashes() -> (u64, Duration) {
     match std::env::var("OAKTAP_CRASHES") {
         Ok(number) => (number.parse().expect("OAKTAP_CRASHES is a number"), Duration::from_secs(1)),
@@ -201,14 +201,14 @@ fn crashes() -> (u64, Duration) {
     }
 }
 
-/// What was on the disk when a recorder had been killed.
+/// The files on the disk after a recorder was killed.
 struct Killed {
     folder: tempfile::TempDir,
     /// Nanoseconds since 1970.
     at_unix_ns: i64,
 }
 
-/// Starts the real program with a simulated camera, and kills it so long after its file has begun.
+/// Starts the program with a simulated camera, and kills it this long after its file has begun.
 fn kill(seed: u64, after: Duration) -> Killed {
     let folder = tempfile::tempdir().expect("a folder");
     // Large frames end chunks by their size, small ones by time.
@@ -224,7 +224,7 @@ fn kill(seed: u64, after: Duration) -> Killed {
         assert!(recorder.try_wait().expect("it is ours").is_none(), "it ended by itself");
         partial(folder.path()).is_some_and(|path| path.metadata().is_ok_and(|about| about.len() > 100_000))
     });
-    // Not to wait for anything: this is the moment at which it is killed.
+    // A plain sleep: this is the moment of the kill.
     std::thread::sleep(after);
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).expect("it is after 1970");
     recorder.kill().expect("it runs");
@@ -238,7 +238,7 @@ fn partial(folder: &Path) -> Option<PathBuf> {
     file.to_str()?.ends_with(".mcap.partial").then_some(file)
 }
 
-/// Every frame but those of the end is there, in order and intact. Returns how much of the end is missing.
+/// Every frame but the last ones is present, in order and intact. Returns how much of the end is missing.
 fn judge(killed: &Killed) -> Duration {
     let path = partial(killed.folder.path()).expect("a file that is not finished");
     let mut reader = Reader::open(&path).expect("it can be read");
@@ -261,7 +261,7 @@ fn judge(killed: &Killed) -> Duration {
 }
 
 #[test]
-fn a_recorder_that_is_killed_loses_the_last_moment_at_most() {
+fn a_killed_recorder_loses_at_most_the_last_second() {
     let (number, limit) = crashes();
     let mut worst = Duration::ZERO;
     for seeds in (0..number).collect::<Vec<u64>>().chunks(4) {
@@ -269,7 +269,7 @@ fn a_recorder_that_is_killed_loses_the_last_moment_at_most() {
             let kills: Vec<_> = seeds
                 .iter()
                 .map(|seed| {
-                    // Spread over two seconds, in no rhythm that chunks have.
+                    // Spread over 2 s, without the rhythm of the chunks.
                     let after = Duration::from_micros((seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 2_000_000);
                     scope.spawn(move || (*seed, judge(&kill(*seed, after))))
                 })

@@ -1,4 +1,4 @@
-//! Recordings that are torn, flipped and overwritten: what is wrong is found, and what is whole is saved.
+//! Truncated, bit-flipped and overwritten recordings: every damage is found, and every intact frame is recovered.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::program::run;
 use crate::recordings;
 
-/// Reproducible numbers.
+/// Reproducible pseudorandom numbers.
 struct Random(u64);
 
 impl Random {
@@ -25,7 +25,7 @@ impl Random {
     }
 }
 
-/// What was on the wire, and when.
+/// A frame's bytes on the wire, and its time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Sent {
     camera: String,
@@ -38,7 +38,7 @@ struct Sent {
     payload: Vec<u8>,
 }
 
-/// Two cameras of different dialects, with a chunk for every six frames, and a note between them.
+/// Two cameras of different dialects, one chunk per six frames, and an incident between them.
 fn write(path: &Path, compression: Compression, frames: usize) {
     let cameras: [(CameraInfo, Vec<_>); 2] = [
         (recordings::camera("door"), recordings::frames("size=16x16&boxes=2&seed=3&records=on", frames)),
@@ -65,7 +65,7 @@ fn write(path: &Path, compression: Compression, frames: usize) {
     writer.finish(&clocks.map(|clock| clock.metadata())).expect("room");
 }
 
-/// Every frame that a reader gets out of a file, up to its first damage.
+/// Every frame that a reader returns from a file, up to its first damage.
 fn read(path: &Path) -> Result<Vec<Sent>, RecordingError> {
     let mut reader = Reader::open(path)?;
     let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
@@ -97,7 +97,7 @@ fn put(path: &Path, at: u64, bytes: &[u8]) {
     file.write_all(bytes).expect("room");
 }
 
-/// A folder, a recording in it, its bytes, and what was sent.
+/// A folder, a recording in it, its bytes, and the frames in it.
 struct Bench {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -121,8 +121,8 @@ impl Bench {
         Self { out: usual_name(&path), _folder: folder, path, bytes, sent, chunks }
     }
 
-    /// Saves what can be saved; the number of frames. What comes out is whole, was sent like that, and is told the truth
-    /// about. The original is not touched.
+    /// Recovers the file and returns the number of frames. The result is intact, contains only recorded frames, and is
+    /// reported correctly. The original is unchanged.
     fn recovered(&self, what: &str) -> usize {
         let before = hash(&self.path);
         let done = match recover(&self.path, &self.out) {
@@ -155,7 +155,7 @@ impl Bench {
 }
 
 #[test]
-fn an_intact_file_is_good_and_recovers_to_all_of_itself() {
+fn an_intact_file_passes_and_recovers_completely() {
     for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
         let bench = Bench::new(compression, 9);
         let verified = verify(&bench.path).unwrap();
@@ -171,16 +171,16 @@ fn an_intact_file_is_good_and_recovers_to_all_of_itself() {
 }
 
 #[test]
-fn a_flip_of_any_byte_is_found() {
+fn a_flipped_byte_is_detected_anywhere() {
     let bench = Bench::new(Compression::None, 2);
-    // The header says which library wrote the file: nothing depends on it.
+    // The header names the library that wrote the file: no reader depends on it.
     let header_end = 8 + 9 + u64::from_le_bytes(bench.bytes[9..17].try_into().unwrap());
     for at in 0..bench.bytes.len() as u64 {
         let byte = bench.bytes[at as usize];
         put(&bench.path, at, &[byte ^ (1 << (at % 8))]);
         let found = verify(&bench.path).map_or(true, |verified| !verified.is_good());
         assert!(found || (17..header_end).contains(&at), "byte {at} of {}", bench.bytes.len());
-        // Told or not: nobody panics.
+        // Reported or not: no panic.
         let _ = read(&bench.path);
         put(&bench.path, at, &[byte]);
     }
@@ -188,7 +188,7 @@ fn a_flip_of_any_byte_is_found() {
 }
 
 #[test]
-fn a_flip_costs_one_frame_at_most() {
+fn a_flipped_byte_loses_at_most_one_frame() {
     let bench = Bench::new(Compression::None, 4);
     let mut random = Random(5);
     let mut at = 0;
@@ -205,7 +205,7 @@ fn a_flip_costs_one_frame_at_most() {
 }
 
 #[test]
-fn a_flip_in_a_compressed_chunk_costs_that_chunk_at_most() {
+fn a_flipped_byte_in_a_compressed_chunk_loses_at_most_that_chunk() {
     for compression in [Compression::Lz4, Compression::Zstd] {
         let bench = Bench::new(compression, 9);
         let mut random = Random(6);
@@ -223,7 +223,7 @@ fn a_flip_in_a_compressed_chunk_costs_that_chunk_at_most() {
 }
 
 #[test]
-fn a_torn_file_is_saved_up_to_where_it_is_torn() {
+fn a_truncated_file_is_recovered_up_to_its_end() {
     for compression in [Compression::None, Compression::Zstd] {
         let bench = Bench::new(compression, 9);
         let mut random = Random(7);
@@ -246,7 +246,7 @@ fn a_torn_file_is_saved_up_to_where_it_is_torn() {
                 let report = inspect(&bench.path).unwrap();
                 assert_eq!((report.frames(), report.finished), (saved as u64, false), "{what}");
             }
-            // Zeros that were preallocated are no loss.
+            // Preallocated zeros do not count as loss.
             let mut padded = bench.bytes[..cut as usize].to_vec();
             padded.resize(padded.len() + 5000, 0);
             fs::write(&bench.path, &padded).unwrap();
@@ -255,7 +255,7 @@ fn a_torn_file_is_saved_up_to_where_it_is_torn() {
     }
 }
 
-/// Frames in the n-th chunk of what [`write`] makes.
+/// Frames in the n-th chunk of a file written by [`write`].
 fn frames_in(chunk: usize) -> usize {
     match chunk {
         0 => 1,
@@ -265,7 +265,7 @@ fn frames_in(chunk: usize) -> usize {
 }
 
 #[test]
-fn blocks_of_nonsense_cost_what_they_cover() {
+fn an_overwritten_block_loses_only_what_it_covers() {
     for compression in [Compression::None, Compression::Lz4] {
         let bench = Bench::new(compression, 30);
         let mut random = Random(8);
@@ -285,7 +285,7 @@ fn blocks_of_nonsense_cost_what_they_cover() {
 }
 
 #[test]
-fn a_report_says_what_is_in_the_file() {
+fn a_report_describes_the_contents() {
     let bench = Bench::new(Compression::Lz4, 9);
     let report = inspect(&bench.path).unwrap();
     assert!(report.is_whole() && !report.is_complete(), "a frame was withdrawn: {report:?}");
@@ -304,12 +304,12 @@ fn a_report_says_what_is_in_the_file() {
     assert_eq!(door.clock.as_ref().unwrap().frames, 9);
     let all = door.timeline.at_most(1).steps[0];
     assert_eq!((all.frames, all.detections, all.missing), (9, 18, 0));
-    // Nothing that is no number spoils the document.
+    // NaN must not make the document invalid.
     assert!(serde_json::to_string(&report).unwrap().contains("\"fps\":40.0"));
 }
 
 #[test]
-fn frames_that_are_missing_are_told() {
+fn missing_frames_are_reported() {
     let bench = Bench::new(Compression::None, 9);
     // The third chunk: six frames, three of each camera.
     let (from, to) = bench.chunks[2];
@@ -328,7 +328,7 @@ fn frames_that_are_missing_are_told() {
 }
 
 #[test]
-fn what_is_no_recording_is_refused() {
+fn a_file_that_is_not_a_recording_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x");
     let out = folder.path().join("out");
@@ -343,9 +343,9 @@ fn what_is_no_recording_is_refused() {
     assert!(matches!(recover(&folder.path().join("none"), &out), Err(RecoverError::Recording(_))));
 }
 
-/// The program, on a file that is whole, and on the same one when it is torn.
+/// The commands on an intact file and on the same file truncated.
 #[test]
-fn the_program_inspects_verifies_and_recovers() {
+fn the_commands_inspect_verify_and_recover_files() {
     let bench = Bench::new(Compression::None, 9);
     let folder = bench.path.parent().unwrap();
     let path = bench.path.to_str().unwrap();

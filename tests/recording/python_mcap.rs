@@ -1,4 +1,4 @@
-//! The Python packages `mcap` and `mcap-protobuf-support` read every message of a recording as what it was.
+//! The Python packages `mcap` and `mcap-protobuf-support` read every message of a recording.
 
 use oaktap::convert::{Converter, PackedOrder};
 use oaktap::frame::{Frame, LabelMap};
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::external_tools;
 use crate::recordings;
 
-/// A camera of each kind, what its pictures are called there, and the shape of the array that Python makes of them.
+/// A camera of each kind, the format name in its messages, and the shape of its array in Python.
 const CAMERAS: [(&str, &str, &str, &[u32]); 12] = [
     ("bgr", "size=48x32&records=on", "bgr8", &[32, 48, 3]),
     ("rgb", "size=48x32&records=on&format=RGB888p", "rgb8", &[32, 48, 3]),
@@ -86,7 +86,7 @@ fn wire(frame: &Frame, kind: &str) -> Value {
     })
 }
 
-/// Equal, but for the last digit that a number loses as text.
+/// Equal, except for the last digit that a number loses as text.
 fn alike(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
@@ -101,7 +101,7 @@ fn alike(a: &Value, b: &Value) -> bool {
 }
 
 #[test]
-fn every_message_is_read_as_what_it_was() {
+fn python_reads_every_message_as_recorded() {
     let folder = tempfile::tempdir().expect("a folder");
     let cameras: Vec<_> = CAMERAS
         .iter()

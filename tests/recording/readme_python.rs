@@ -1,4 +1,4 @@
-//! The Python of the README does what it says there.
+//! Runs the Python examples of the README.
 
 use oaktap::recording::Compression;
 
@@ -14,7 +14,7 @@ fn blocks(language: &str) -> Vec<String> {
 }
 
 #[test]
-fn five_lines_give_a_picture_with_its_boxes_and_some_more_give_them_to_rerun() {
+fn the_python_examples_of_the_readme_run() {
     const FRAMES: usize = 5;
     let Some(mut python) = external_tools::program("python") else { return };
     let folder = tempfile::tempdir().expect("a folder");

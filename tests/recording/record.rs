@@ -1,4 +1,4 @@
-//! `oaktap record`, the real program: what is in its files, how it ends, and what it says is missing.
+//! `oaktap record`: contents of its files, termination, and the reported losses.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::program::{self, oaktap, run};
 
-/// Longer than anything takes on a busy machine: reaching it is a failure.
+/// Longer than any operation takes on a busy machine.
 const AGES: Duration = Duration::from_secs(60);
 
-/// Records with `--json`: the exit code, the summary, and what was said.
+/// Records with `--json`; returns the exit code, the summary and standard error.
 fn record(args: &[&str]) -> (i32, Value, String) {
     let (code, out, err) = run(&[&["record", "--json"], args].concat());
     let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}\n{err}"));
@@ -26,12 +26,12 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// What is in a file.
+/// The contents of a file.
 #[derive(Default)]
 struct Found {
     /// Hash and length of each payload, by camera.
     frames: BTreeMap<String, Vec<(u32, u64)>>,
-    /// How often what happened.
+    /// How often each kind of incident occurred.
     incidents: BTreeMap<String, u64>,
 }
 
@@ -53,7 +53,7 @@ fn read(path: &Path) -> Found {
     found
 }
 
-/// The files of a summary, which are all there are.
+/// The files of a summary, which must be all that exist.
 fn files(summary: &Value, folder: &Path) -> Vec<PathBuf> {
     let recordings = summary["recordings"].as_array().expect("there are recordings");
     let files = recordings.iter().flat_map(|recorded| recorded["files"].as_array().expect("files"));
@@ -74,7 +74,7 @@ fn everything(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Every ledger and every recorder accounts for everything.
+/// Every ledger and every recorder balances.
 fn balanced(summary: &Value) {
     for camera in summary["cameras"].as_array().expect("cameras") {
         assert_eq!(camera["balances"], true, "{summary}");
@@ -92,7 +92,7 @@ fn balanced(summary: &Value) {
 }
 
 #[test]
-fn what_a_camera_sends_is_in_the_file() {
+fn every_byte_that_a_camera_sends_is_recorded() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("new/recordings");
     let (code, summary, err) =
@@ -109,7 +109,7 @@ fn what_a_camera_sends_is_in_the_file() {
     assert_eq!(found.incidents, [("connected".to_owned(), 1), ("disconnected".to_owned(), 1)].into());
     let frames = &found.frames["sim-1"];
     assert_eq!(frames.len(), 50);
-    // The same camera once more: a piece of its stream, without a hole.
+    // The same camera again: a part of its stream, without a gap.
     let config: SimConfig = "size=64x48&fps=200&records=on&seed=5".parse().expect("a camera");
     let mut stream = Stream::new(&config).expect("a camera");
     let sent: Vec<_> = (0..2000).map(|_| crc32fast::hash(&stream.turn().truth.payload)).collect();
@@ -118,7 +118,7 @@ fn what_a_camera_sends_is_in_the_file() {
 }
 
 #[test]
-fn damage_on_the_way_is_in_the_file_and_in_the_exit_code() {
+fn damage_in_the_stream_is_recorded_and_sets_the_exit_code() {
     let folder = tempfile::tempdir().expect("a folder");
     let uri = "sim:?size=64x48&fps=400&fault=short:0.1&fault=cut:0.02&seed=3";
     let (code, summary, err) = record(&[uri, "-o", text(folder.path()), "--frames", "200"]);
@@ -139,7 +139,7 @@ fn damage_on_the_way_is_in_the_file_and_in_the_exit_code() {
 }
 
 #[test]
-fn a_recording_of_a_recording_says_the_same() {
+fn a_recording_of_a_recording_is_identical() {
     let folder = tempfile::tempdir().expect("a folder");
     let (first, second) = (folder.path().join("first.mcap"), folder.path().join("second.mcap"));
     let uri =
@@ -158,7 +158,7 @@ fn a_recording_of_a_recording_says_the_same() {
 }
 
 #[test]
-fn several_cameras_in_one_file_and_in_a_folder() {
+fn several_cameras_are_recorded_to_one_file_or_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let cameras = ["sim:?size=64x48&fps=100", "sim:?size=32x32&fps=50&dialect=ABCDE", "sim:?size=48x32&format=NV12"];
     let file = folder.path().join("all.mcap");
@@ -236,7 +236,7 @@ impl Recorder {
 }
 
 #[test]
-fn ctrl_c_and_sigterm_finish_the_file() {
+fn an_interrupted_recorder_finishes_its_file() {
     for signal in ["INT", "TERM"] {
         let recorder = Recorder::start(&["sim:?size=64x48&fps=200"]);
         let (code, summary, folder) = recorder.end(signal);
@@ -249,7 +249,7 @@ fn ctrl_c_and_sigterm_finish_the_file() {
 }
 
 #[test]
-fn only_what_triggers_is_recorded() {
+fn only_triggered_clips_are_recorded() {
     let folder = tempfile::tempdir().expect("a folder");
     let config: SimConfig = "size=64x48&fps=100&boxes=1&seed=2".parse().expect("a camera");
     let mut stream = Stream::new(&config).expect("a camera");
@@ -273,7 +273,7 @@ fn only_what_triggers_is_recorded() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn contradicting_options_are_rejected() {
     for wrong in [
         &["record", "sim:"][..],
         &["record", "-o", "x"],

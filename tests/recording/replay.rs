@@ -1,4 +1,4 @@
-//! Recordings are played again: as a source, in a view, and on the wire.
+//! Replay of recordings: as a source, in a view, and on the wire.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -19,13 +19,13 @@ use tokio::time::Instant;
 
 use crate::recordings::{MS, Recording, START_NS};
 
-/// Longer than anything takes on a busy machine: reaching it is a failure.
+/// Longer than any operation takes on a busy machine.
 const AGES: Duration = Duration::from_secs(60);
 
-/// From frame to frame.
+/// Time between two frames.
 const STEP: Duration = Duration::from_millis(40);
 
-/// What a frame is, but for the connection that it came on and the moment at which it came.
+/// A frame's contents, without its connection and arrival time.
 fn identity(frame: &Frame) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (frame.header.clone(), frame.detection_text.clone(), frame.records.clone(), frame.dialect, frame.device_time),
@@ -38,13 +38,13 @@ fn spec(recording: &Recording) -> FileSpec {
     FileSpec::new(recording.path())
 }
 
-/// A session that tells each frame with the moment of the (paused) clock at which it was delivered.
+/// A session that sends each frame with the time of the (paused) clock at its delivery.
 fn play(spec: FileSpec, options: SessionOptions) -> (Session, UnboundedReceiver<(Duration, Arc<Frame>)>) {
     let (tx, rx) = unbounded_channel();
     let begin = Instant::now();
     let mut outlets = Outlets::default();
     outlets.kept.tap(move |frame: &Arc<Frame>| {
-        // A test that has seen enough does not listen any more.
+        // A test that has seen enough drops the receiver.
         let _ = tx.send((begin.elapsed(), Arc::clone(frame)));
     });
     (Session::start("cam", SourceSpec::File(spec), options, outlets, &Handle::current()), rx)
@@ -55,7 +55,7 @@ async fn ended(session: &Session) -> SessionState {
     changes.wait_for(|state| matches!(state, SessionState::Ended { .. })).await.unwrap().clone()
 }
 
-/// The next frame: frame times from the beginning of the recording at which it had arrived.
+/// The next frame, and the frame times from the start of the recording until it arrived.
 async fn next(frames: &mut UnboundedReceiver<(Duration, Arc<Frame>)>) -> i64 {
     let (_, frame) = frames.recv().await.expect("a frame");
     (frame.received.unix_ns - START_NS) / MS / 40
@@ -169,14 +169,14 @@ async fn several_cameras_keep_together() {
         for (at, sent) in (0..).zip(&recording.frames[n]) {
             let (moment, frame) = frames.recv().await.expect("every frame");
             assert_eq!(identity(&frame), identity(sent));
-            // 40 ms from frame to frame and 10 ms from camera to camera, at twice the speed. What was due before the first
-            // of them was read comes at once.
+            // 40 ms between frames and 10 ms between cameras, at double speed. Frames that were due before the first of
+            // them was read arrive at once.
             if at > 0 {
                 early.push(20 * at + 5 * n as i64 - moment.as_millis() as i64);
             }
         }
     }
-    // The one that is read first is on time, and the others with it.
+    // The frame that is read first is on time, and so are the others.
     assert!([0, 5, 10].contains(&early[0]) && early.iter().all(|by| *by == early[0]), "{early:?}");
     let (session, _) = play(spec(&recording), SessionOptions::default());
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("one must be named") };
@@ -201,7 +201,7 @@ async fn a_torn_file_is_played_up_to_the_damage() {
     assert_eq!(played % 5, 0, "whole chunks");
     assert!((15..=25).contains(&played), "{played}");
 
-    // Finished, and damaged in the middle: what follows cannot be trusted, and that is no good end.
+    // A finished file, damaged in the middle: the rest cannot be trusted, so the replay ends with an error.
     let mut damaged = whole;
     let middle = damaged.len() / 2;
     damaged[middle..middle + 64].fill(0xff);
@@ -224,7 +224,7 @@ async fn a_torn_file_is_played_up_to_the_damage() {
 }
 
 #[test]
-fn those_who_keep_are_waited_for() {
+fn replay_waits_for_lossless_lanes() {
     let recording = Recording::new(&["size=64x48"], 300);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (kept, taker) = lane("kept", Policy::DropNewest(2));
@@ -233,7 +233,7 @@ fn those_who_keep_are_waited_for() {
     let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
     let session = Session::start("cam", SourceSpec::File(file), SessionOptions::default(), outlets, runtime.handle());
     for sent in &recording.frames[0] {
-        // As slow as the frames before it are to be printed.
+        // The printer is as slow as the frames before this one.
         std::thread::yield_now();
         let frame = taker.recv_timeout(AGES).expect("every frame");
         assert_eq!(identity(&frame), identity(sent));
@@ -245,7 +245,7 @@ fn those_who_keep_are_waited_for() {
 }
 
 #[test]
-fn a_paused_view_shows_what_was_stepped_to() {
+fn a_paused_view_shows_the_frame_after_a_step() {
     for config in ["size=64x48", "size=64x48&format=nv12", "size=64x48&format=jpeg"] {
         let recording = Recording::new(&[config], 30);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -295,7 +295,7 @@ fn a_paused_view_shows_what_was_stepped_to() {
 }
 
 #[test]
-fn a_recording_is_a_source_of_every_command() {
+fn every_command_accepts_a_recording_as_its_source() {
     let recording = Recording::new(&["size=64x48&boxes=3"], 200);
     let uri = format!("file:{}?speed=max", recording.path().display());
     let run = |arguments: &[&str]| {

@@ -1,4 +1,4 @@
-//! Rerun takes a recording as it is: every channel is found good, and every picture is one there.
+//! Rerun imports a recording: it accepts every channel and shows every picture.
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ const FRAMES: usize = 30;
 
 fn rerun(arguments: &[&str], files: &[&Path]) -> Option<String> {
     let mut rerun = external_tools::program("rerun")?;
-    // It would tell its maker.
+    // Rerun sends usage data by default.
     rerun.env("RERUN_ANALYTICS_ENABLED", "0").env("DO_NOT_TRACK", "1");
     Some(external_tools::output(rerun.args(arguments).args(files)))
 }
 
 #[test]
-fn a_recording_is_imported_with_every_picture() {
+fn rerun_imports_every_picture_of_a_recording() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.mcap");
     let cameras: Vec<_> = [
@@ -47,7 +47,7 @@ fn a_recording_is_imported_with_every_picture() {
     }
 }
 
-/// Rows that hold a picture, in lines such as
+/// Counts the rows that hold a picture, in lines such as
 /// `Chunk(..) with 29 rows (267 KiB) - /raw/image - data columns: [CoordinateFrame:frame Image:buffer Image:format]`.
 fn image_rows(printed: &str, entity: &str) -> usize {
     let of_entity = printed.lines().filter(|line| line.contains(&format!(" - {entity} - data columns:")));

@@ -1,4 +1,4 @@
-//! What is written into a recording comes out of it again, byte for byte.
+//! A recording returns the frames that were written, byte for byte.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use oaktap::wire::{Decoder, Event, Limits, encode};
 
 use crate::frames;
 
-/// Bytes that look like nothing.
+/// Reproducible noise.
 fn noise(len: usize, mut seed: u64) -> Vec<u8> {
     let mut next = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -30,7 +30,7 @@ fn frame(number: u64, geometry: Option<Geometry>, payload: &[u8]) -> Frame {
     frame
 }
 
-/// Every layout at usual and at odd sizes, with padding and with a tail, and payloads that are nothing known.
+/// Every layout at usual and at odd sizes, with padding and trailing bytes, and payloads of unknown layout.
 fn frames() -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut add = |geometry: Option<Geometry>, len: usize| {
@@ -59,7 +59,7 @@ fn camera(name: &str) -> CameraInfo {
     CameraInfo { name: name.to_owned(), address: format!("tcp://{name}:5000"), labels: None }
 }
 
-/// Writes the frames in turns for two cameras, with a chunk for every third.
+/// Writes the frames for two cameras alternately, one chunk for every three.
 fn write(path: &Path, frames: &[Frame], compression: Compression) {
     let file = File::create_new(path).expect("a new file");
     let mut writer = SegmentWriter::new(file, compression, &[camera("a"), camera("b/c")], 1).expect("a recording");
@@ -75,7 +75,7 @@ fn write(path: &Path, frames: &[Frame], compression: Compression) {
     writer.finish(&[clock.clone(), clock]).expect("room");
 }
 
-/// The frames of a stream, which ends behind them.
+/// Decodes a stream that ends after its last frame.
 fn decoded(stream: &[u8]) -> Vec<Arc<Frame>> {
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
     decoder.feed(stream, Received { mono_ns: 1, unix_ns: 2 });
@@ -95,7 +95,7 @@ fn record(path: &Path, frames: &[Arc<Frame>]) {
 }
 
 #[test]
-fn every_layout_comes_back_byte_for_byte() {
+fn every_layout_round_trips_byte_for_byte() {
     let folder = tempfile::tempdir().expect("a folder");
     for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
         let path = folder.path().join(format!("{compression:?}.mcap"));
@@ -122,10 +122,10 @@ fn every_layout_comes_back_byte_for_byte() {
 }
 
 #[test]
-fn the_player_gives_the_frames_that_were_recorded() {
+fn the_player_returns_the_recorded_frames() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.mcap");
-    // What the decoder would not take for what it was said to be is another matter: whole pictures only.
+    // Complete pictures only: the decoder may interpret the others differently.
     let whole = |frame: &Frame| frame.geometry.is_some_and(|of| of.byte_len() == Some(frame.payload().len()));
     let frames: Vec<_> = frames().into_iter().filter(whole).collect();
     write(&path, &frames, Compression::None);
@@ -149,9 +149,9 @@ fn the_player_gives_the_frames_that_were_recorded() {
     assert!(player.next_frame().expect("whole").is_none());
 }
 
-/// The dialects, with records between the messages, as the decoder finds them and as the player finds them again.
+/// Every dialect, with records between the messages: the player returns the frames that the decoder returned.
 #[test]
-fn dialects_and_records_come_back() {
+fn dialects_and_records_round_trip() {
     let at = |number: i64| DeviceTime(1_000_000 + 25_000 * number);
     let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 0.3, ymax: 0.4 };
     let boxes = [Detection { label: 1, confidence: 0.5, bbox }];
@@ -209,9 +209,9 @@ fn dialects_and_records_come_back() {
     }
 }
 
-/// Its checksum said that it is whole when it came. Whoever reads the recording need not doubt it again.
+/// The camera's checksum confirmed the frame when it was received, so the player does not check it again.
 #[test]
-fn a_picture_that_reads_like_a_header_is_a_picture_all_the_same() {
+fn a_payload_that_looks_like_a_header_round_trips() {
     let mut payload = noise(64 * 48 * 3, 7);
     let inside = encode::img(DeviceTime(5_000_000), payload.len(), 0);
     payload[5000..5000 + inside.len()].copy_from_slice(&inside);
@@ -241,7 +241,7 @@ fn a_picture_that_reads_like_a_header_is_a_picture_all_the_same() {
 }
 
 #[test]
-fn what_is_no_recording_is_said() {
+fn a_file_that_is_not_a_recording_is_rejected() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x");
     std::fs::write(&path, b"PK\x03\x04 and so on").expect("room");
@@ -254,7 +254,7 @@ fn what_is_no_recording_is_said() {
 }
 
 #[test]
-fn a_torn_file_is_read_to_where_it_is_torn() {
+fn a_truncated_file_is_read_up_to_its_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.mcap");
     let frames: Vec<_> = frames().into_iter().take(30).collect();

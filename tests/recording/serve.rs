@@ -1,4 +1,4 @@
-//! A recording plays the camera on the wire, and nobody can tell.
+//! A recording is served on the wire exactly as a camera would send it.
 
 use std::io::{BufRead as _, Read as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -16,23 +16,23 @@ use crate::luxonis_page::{self, Process};
 use crate::program;
 use crate::recordings::Recording;
 
-/// Longer than anything takes on a busy machine: reaching it is a failure.
+/// Longer than any operation takes on a busy machine.
 const AGES: Duration = Duration::from_secs(60);
 
 fn listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
 }
 
-/// The first frames of a source that have proved to be intact, or all of them until it ends.
+/// The first confirmed frames of a source, or all of them until it ends.
 fn confirmed(uri: &str, frames: usize, reconnect: bool) -> Vec<Arc<Frame>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (tx, rx) = channel();
     let mut outlets = Outlets::default();
     outlets.kept.tap(move |frame: &Arc<Frame>| {
-        // A test that has seen enough does not listen any more.
+        // A test that has seen enough drops the receiver.
         let _ = tx.send(Arc::clone(frame));
     });
-    // Silence means nothing on a busy machine.
+    // A pause has no meaning on a busy machine.
     let timeouts = Timeouts { connect: AGES, first_byte: AGES, stalled: AGES, idle: AGES };
     let options = SessionOptions { reconnect, timeouts, ..SessionOptions::default() };
     let session = Session::start("cam", uri.parse().expect(uri), options, outlets, runtime.handle());
@@ -49,7 +49,7 @@ fn confirmed(uri: &str, frames: usize, reconnect: bool) -> Vec<Arc<Frame>> {
     kept
 }
 
-/// Everything that the wire said of a frame.
+/// All bytes of a frame on the wire.
 fn said(frame: &Frame) -> (Vec<u8>, Dialect, String, u32, usize) {
     let mut head = Vec::new();
     encode::head(frame, &mut head);
@@ -57,13 +57,13 @@ fn said(frame: &Frame) -> (Vec<u8>, Dialect, String, u32, usize) {
     (head, frame.dialect, detections, crc32fast::hash(frame.payload()), frame.payload().len())
 }
 
-/// Every pixel type, every coding in every dialect that carries it, and extension records.
+/// Every pixel type, every coding in every dialect that supports it, and extension records.
 fn kinds() -> Vec<String> {
     let pixels = PixelFormat::ALL.iter().map(|format| format!("format={format}&dialect=IMG"));
     let coded = ["JPEG", "H264", "H265"]
         .into_iter()
         .flat_map(|coding| ["ABCDE", "FRAME"].map(|dialect| format!("format={coding}&dialect={dialect}")));
-    // Headers of 256 bytes stand before JPEG files only: these show where they end.
+    // Headers of 256 bytes precede JPEG files only, whose end is visible in the payload.
     let others = [
         "format=JPEG&dialect=ABCDE-256",
         "format=H264&dialect=IMG",
@@ -74,11 +74,11 @@ fn kinds() -> Vec<String> {
     pixels.chain(coded).chain(others.map(str::to_owned)).collect()
 }
 
-/// Records a simulated camera with faults, plays the recording on the wire, and records that.
+/// Records a simulated camera with faults, serves the recording, and records that.
 fn records_again(kind: &str, frames: usize, seed: usize) {
     let faults = "short:0.04,header:0.02,junk:0.04,overflow:0.04,size:0.02,cut:0.01,reset:0.01,reboot:0.01";
-    // Nothing shows where H.264 ends but the header behind it. In the first frame of a connection, which has no other
-    // before it to be compared with, a record of somebody else there is as good as damage.
+    // Only the next header shows where an H.264 payload ends. In the first frame of a connection, which has no earlier
+    // frame to compare with, an unknown record there counts as damage.
     let foreign = if kind.contains("format=H26") { "" } else { ",foreign:0.04" };
     let uri = format!("sim:?size=64x48&fps=0&boxes=4&seed={seed}&fault={faults}{foreign}&{kind}");
     let first = Recording::of(vec![confirmed(&uri, frames, true)]);
@@ -91,16 +91,16 @@ fn records_again(kind: &str, frames: usize, seed: usize) {
     assert_eq!(again.len(), frames, "{uri}");
     let served = server.stop();
     assert_eq!((served.frames, served.connections, served.abandoned), (frames as u64, 1, 0), "{uri}");
-    // And the file that is made of it holds the same bytes.
+    // A file made from it holds the same bytes.
     let second = Recording::of(vec![again]);
     let file = format!("file:{}?speed=max", second.path().display());
     let played = confirmed(&file, usize::MAX, false);
     assert!(played.iter().map(|frame| said(frame)).eq(first.frames[0].iter().map(|frame| said(frame))), "{uri}");
 }
 
-/// 2,000 frames, 45 or so of each kind.
+/// 2,000 frames, about 45 of each kind.
 #[test]
-fn what_was_recorded_and_played_is_recorded_again_bit_for_bit() {
+fn a_served_recording_is_recorded_again_bit_for_bit() {
     let kinds = kinds();
     let each = 2000_usize.div_ceil(kinds.len());
     for (seed, kind) in kinds.iter().enumerate() {
@@ -111,20 +111,20 @@ fn what_was_recorded_and_played_is_recorded_again_bit_for_bit() {
 /// `cargo test --release --test recording serve -- --ignored`: 2,000 frames of each kind.
 #[test]
 #[ignore = "takes minutes"]
-fn two_thousand_frames_of_each_kind() {
+fn two_thousand_frames_of_each_kind_are_recorded_again_bit_for_bit() {
     for (seed, kind) in kinds().iter().enumerate() {
         records_again(kind, 2000, seed);
     }
 }
 
 #[test]
-fn every_client_is_played_the_recording_from_its_beginning() {
+fn every_client_receives_the_recording_from_its_beginning() {
     let recording = Recording::new(&["size=64x48"], 20);
     let server = RecordingServer::start(listener(), &recording.path(), 0, Speed::Max, true).unwrap();
     for _ in 0..3 {
         let mut client = TcpStream::connect(server.local_addr()).unwrap();
         let mut head = Vec::new();
-        // Twice around, and a little further.
+        // Twice through the recording, and a little further.
         for frame in recording.frames[0].iter().cycle().take(45) {
             head.clear();
             encode::head(frame, &mut head);
@@ -146,7 +146,7 @@ fn every_client_is_played_the_recording_from_its_beginning() {
 }
 
 #[test]
-fn without_a_loop_it_is_over_once_somebody_has_seen_it_all() {
+fn without_a_loop_serving_ends_after_one_client_has_read_everything() {
     let recording = Recording::new(&["size=64x48", "size=64x48&seed=2"], 20);
     let server = RecordingServer::start(listener(), &recording.path(), 1, Speed::Max, false).unwrap();
     let mut one = TcpStream::connect(server.local_addr()).unwrap();
@@ -165,11 +165,11 @@ fn without_a_loop_it_is_over_once_somebody_has_seen_it_all() {
     }
     let served = server.stop();
     assert_eq!(served.connections, 2);
-    // The first client may have been sent more than it read: what fits into the buffers of the system.
+    // The first client may have been sent more than it read: up to the size of the system's buffers.
     assert!((20..=40).contains(&served.frames) && served.abandoned <= 1, "{served:?}");
 }
 
-/// The program itself: recorded, served, recorded again, verified.
+/// The program: record, serve, record again, verify.
 #[test]
 fn the_program_records_what_it_serves() {
     let folder = tempfile::tempdir().unwrap();
@@ -194,7 +194,7 @@ fn the_program_records_what_it_serves() {
     };
     let addresses = [address(), address()];
     run(&["record", &addresses[0], &addresses[1], "-o", &second, "--frames", "100"]);
-    // What its clients have read to the end is over.
+    // Serving ends once its clients have read everything.
     assert!(server.0.wait().unwrap().success());
     let rest: Vec<_> = said.map(Result::unwrap).collect();
     assert!(rest.iter().all(|line| line.contains("1 connections, 100 frames, 0 abandoned")), "{rest:?}");
@@ -217,12 +217,12 @@ fn the_program_records_what_it_serves() {
             into.push(hashes(path, &name));
         }
     }
-    // Cameras are in the order in which their first frames came.
+    // Cameras are in the order of their first frames.
     one.sort_by_key(|frames| frames[0].0.to_string());
     other.sort_by_key(|frames| frames[0].0.to_string());
     assert_eq!(one.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100]);
     assert!(one == other);
-    // And without a socket: from one file into another.
+    // Without a socket: from one file to another.
     let third = file("third.mcap");
     run(&["record", &format!("file:{first}?speed=max"), "-o", &third]);
     run(&["verify", &third]);
@@ -230,7 +230,7 @@ fn the_program_records_what_it_serves() {
 }
 
 #[test]
-fn a_replay_without_a_window_ends_and_says_what_it_played() {
+fn a_replay_without_a_window_ends_with_a_summary() {
     let recording = Recording::new(&["size=64x48", "size=64x48&seed=2"], 30);
     let path = recording.path().to_str().unwrap().to_owned();
     let run = |more: &[&str]| program::run(&[&["replay", &path], more].concat());
@@ -255,7 +255,7 @@ fn a_replay_without_a_window_ends_and_says_what_it_played() {
 }
 
 #[test]
-fn the_hosts_own_program_cannot_tell_it_from_the_camera() {
+fn luxonis_host_program_reads_a_served_recording() {
     let Some(program) = luxonis_page::program("receive and visualize detections") else { return };
     let config = "fps=0&boxes=4";
     let simulator = Simulator::start(listener(), &config.parse::<SimConfig>().unwrap()).unwrap();
@@ -263,7 +263,7 @@ fn the_hosts_own_program_cannot_tell_it_from_the_camera() {
     drop(simulator);
     assert_eq!(camera.len(), 100);
     let recording = Recording::new(&[config], 110);
-    // As fast as it takes them, and a good deal faster than they came.
+    // As fast as the client reads, and much faster than recorded.
     for speed in [Speed::Max, Speed::Times(8.0)] {
         let server = RecordingServer::start(listener(), &recording.path(), 0, speed, false).unwrap();
         assert_eq!(luxonis_page::seen_by_the_host(&program, server.local_addr().port(), 100), camera, "{speed}");

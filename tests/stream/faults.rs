@@ -1,5 +1,5 @@
-//! Ten thousand frames through every fault of the simulator, alone and mixed: every intact frame is confirmed, no
-//! damaged one is, and the books balance to the byte.
+//! Ten thousand frames with every fault of the simulator, alone and mixed: every intact frame is confirmed, no damaged
+//! frame is, and the ledger balances to the byte.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use oaktap::sim::{Fault, Step, Stream, Truth};
 use oaktap::stats::Stats;
 use oaktap::wire::{Decoder, Event, Limits};
 
-/// What came through, against what was sent.
+/// The received frames compared with the sent ones.
 #[derive(Default)]
 struct Outcome {
     confirmed: usize,
@@ -18,7 +18,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// These did not come through. The story of an intact one begins with its neighbours.
+    /// Frames that did not arrive; an intact one is listed with its neighbors.
     fn miss(&mut self, truths: impl Iterator<Item = Truth>) {
         let truths: Vec<_> = truths.collect();
         if truths.iter().any(Truth::intact) {
@@ -49,7 +49,7 @@ impl Receiver {
         self.drain();
     }
 
-    /// The connection ended; the next one begins.
+    /// Ends the connection and begins the next one.
     fn reconnect(&mut self) {
         self.stats.ending(false);
         self.decoder.finish();
@@ -84,7 +84,7 @@ fn same(frame: &Frame, truth: &Truth) -> bool {
         && frame.detection_text == truth.detection_text
 }
 
-/// Sends `frames` of a configuration, and compares as it goes: both sides are in order.
+/// Sends `frames` frames of a configuration and compares while sending: both sides are in order.
 fn run(config: &str, frames: usize) -> Outcome {
     let mut stream = Stream::new(&config.parse().expect(config)).expect(config);
     let mut receiver = Receiver::new();
@@ -120,12 +120,12 @@ fn run(config: &str, frames: usize) -> Outcome {
             outcome.miss(sent.drain(..));
         }
     }
-    // This camera sends every frame of which it tells the number: what is missing was damaged behind it.
+    // This camera sends every frame that it numbers: a missing one was damaged in transit.
     if let Some(numbers) = receiver.stats.numbers() {
         assert!(numbers.balance() && numbers.not_sent + numbers.pending == 0, "{config}: {numbers:?}");
         assert!(numbers.came >= receiver.stats.frames.received, "{config}: {numbers:?}");
     }
-    // A queue of frames was never built up: what the pool holds is what one connection needs.
+    // No queue of frames built up: the pool holds as many as one connection needs.
     let largest = stream.turn().truth.payload.len();
     assert!(receiver.pool.bytes() <= 24 * (largest.max(99_999_999 / 64) + 4096), "{} bytes", receiver.pool.bytes());
     outcome
@@ -138,7 +138,7 @@ fn check(config: &str, frames: usize) {
     assert!(confirmed > frames / 10, "{config}: {confirmed} of {frames} frames");
 }
 
-/// The dialects and payloads that can prove where a frame ends: raw ones by their size, JPEGs by their end marker.
+/// The dialects and payloads whose end can be verified: raw ones by their size, JPEG by its end marker.
 const STREAMS: [&str; 5] = [
     "size=64x48",
     "size=48x32&records=on",
@@ -148,7 +148,7 @@ const STREAMS: [&str; 5] = [
 ];
 
 #[test]
-fn each_fault_alone() {
+fn intact_frames_survive_each_fault_alone() {
     for stream in STREAMS {
         for fault in Fault::ALL {
             for rate in ["0.3", "0.02"] {
@@ -159,7 +159,7 @@ fn each_fault_alone() {
 }
 
 #[test]
-fn all_faults_mixed() {
+fn intact_frames_survive_all_faults_mixed() {
     for (seed, stream) in STREAMS.iter().enumerate() {
         check(&format!("{stream}&fault=all:0.03&fragment=1448&seed={seed}"), 10_000);
         check(&format!("{stream}&fault=all:0.2&fragment=333&seed={seed}"), 3000);
@@ -167,12 +167,12 @@ fn all_faults_mixed() {
 }
 
 #[test]
-fn frames_of_the_seeds_size() {
+fn intact_frames_of_full_size_survive_all_faults() {
     check("size=640x352&fault=all:0.1&fragment=1448&seed=11", 300);
 }
 
 #[test]
-fn video_that_cannot_prove_its_end_is_withdrawn_rather_than_believed() {
+fn video_without_a_verifiable_end_is_withdrawn() {
     for coding in ["H264", "H265"] {
         let config = format!("size=64x48&dialect=ABCDE&format={coding}&fault=all:0.05&seed=9");
         let outcome = run(&config, 10_000);

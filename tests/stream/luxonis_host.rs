@@ -1,4 +1,4 @@
-//! The host's own program from the standalone page, run by Python, sees what the simulated camera sends.
+//! The host program of Luxonis' standalone page, run by Python, reads the simulated camera.
 
 use std::net::TcpListener;
 
@@ -13,16 +13,17 @@ const PROGRAM: &str = "receive and visualize detections";
 
 const FRAMES: usize = 100;
 
-/// Planes of blue, green and red -> pixels, as the program does for its window.
+/// Converts planes of blue, green and red to pixels, as the program does for its window.
 fn interleaved(planes: &[u8]) -> Vec<u8> {
     let third = planes.len() / 3;
     (0..third).flat_map(|at| [planes[at], planes[third + at], planes[2 * third + at]]).collect()
 }
 
-/// What the program writes and draws for a box, by its source: names 10 pixels to the right and 20 below the corner.
+/// The text and the corners that the program draws for a box, according to its source: the text is 10 pixels right of
+/// the corner and 20 below it.
 fn drawn(detection: &Detection, names: &LabelMap) -> ([serde_json::Value; 2], serde_json::Value) {
     let pixel = |part: f32, side: f64| {
-        // It reads the four decimals as a 64-bit number and cuts what is behind the point.
+        // The program parses the four decimals as a 64-bit number and truncates it.
         let part: f64 = format!("{part:.4}").parse().expect("a number");
         (part * side) as i64
     };
@@ -40,8 +41,8 @@ fn drawn(detection: &Detection, names: &LabelMap) -> ([serde_json::Value; 2], se
 }
 
 #[test]
-fn the_hosts_own_program_sees_what_the_simulator_sends() {
-    // As fast as it takes them, and at the camera's pace: then it may miss frames that the camera drops for it.
+fn luxonis_host_program_reads_the_simulator() {
+    // As fast as the program reads, and at the camera's rate: then the camera may drop frames for it.
     for text in ["fps=0&boxes=4", "fps=100&boxes=4&seed=5"] {
         let Some(program) = luxonis_page::program(PROGRAM) else { return };
         let config: SimConfig = text.parse().expect(text);

@@ -1,5 +1,5 @@
-//! A session against cameras that misbehave, over real loopback TCP. Nothing sleeps: a test waits for what must happen,
-//! and a camera does the next thing when its test says so.
+//! A session with misbehaving cameras over loopback TCP. Tests do not sleep: a test waits for the event, and the camera
+//! acts when its test tells it to.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use oaktap::source::{
 use oaktap::stats::Stats;
 use tokio::runtime::{Builder, Runtime};
 
-/// Longer than anything takes on a busy machine: reaching it is a failure.
+/// Longer than any operation takes on a busy machine.
 const AGES: Duration = Duration::from_secs(30);
 
 struct Bench {
@@ -71,7 +71,7 @@ impl Bench {
     }
 }
 
-/// Times that make the tests short. Whatever waits for one of them waits for its effect, not for its length.
+/// Short timeouts. Tests wait for the effect of a timeout, not for its duration.
 fn options() -> SessionOptions {
     let timeouts = Timeouts {
         connect: AGES,
@@ -82,7 +82,7 @@ fn options() -> SessionOptions {
     SessionOptions { timeouts, ..SessionOptions::default() }
 }
 
-/// As [`options`], for tests in which silence must not matter.
+/// As [`options`], for tests in which a pause must have no effect.
 fn patient() -> SessionOptions {
     SessionOptions { timeouts: Timeouts { connect: AGES, first_byte: AGES, stalled: AGES, idle: AGES }, ..options() }
 }
@@ -99,14 +99,14 @@ fn listener() -> (TcpListener, SocketAddr) {
 
 const LEN: usize = 6 * 8 * 3;
 
-/// A message of the seed's program: one small picture, taken at `ms`.
+/// A message as Luxonis' program sends it: one small picture, taken at `ms`.
 fn message(ms: u32) -> Vec<u8> {
     let mut bytes = format!("{:<32}", format!("IMG {}.{:03} {LEN} 0", ms / 1000, ms % 1000)).into_bytes();
     bytes.extend((0..LEN).map(|i| (i as u32 * 7 + ms) as u8));
     bytes
 }
 
-/// In one write, so that a camera that is closed meanwhile has said everything or nothing.
+/// In one write, so that a camera that is closed meanwhile has sent everything or nothing.
 fn send(camera: &mut TcpStream, times_ms: impl IntoIterator<Item = u32>) {
     let bytes: Vec<u8> = times_ms.into_iter().flat_map(message).collect();
     camera.write_all(&bytes).unwrap();
@@ -116,15 +116,15 @@ fn accept(listener: &TcpListener) -> TcpStream {
     listener.accept().unwrap().0
 }
 
-/// What the camera reads when the session has closed its end.
+/// Reads until the session has closed its end.
 fn hears_the_end(mut camera: TcpStream) -> bool {
     camera.set_read_timeout(Some(AGES)).unwrap();
-    // A reset is an end too: bytes that were on their way when we left.
+    // A reset is an end too: our bytes may have been in transit when we closed.
     !matches!(camera.read(&mut [0; 16]), Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
 }
 
 #[test]
-fn frames_flow_and_the_connection_is_closed_in_order() {
+fn frames_arrive_and_the_connection_is_closed_cleanly() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     let mut camera = accept(&listener);
@@ -151,12 +151,12 @@ fn the_last_frame_is_confirmed_by_silence() {
 }
 
 #[test]
-fn a_frame_that_arrives_in_bits_is_whole() {
+fn a_frame_in_small_pieces_is_intact() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     let mut camera = accept(&listener);
     camera.set_nodelay(true).unwrap();
-    // Large enough to be waited for with a low-water mark, and stopped below it: it is a partial frame that must be seen.
+    // Large enough for a low-water mark, and cut below it: the session must notice the partial frame.
     let len = 300_000;
     let header = format!("{:<32}", format!("IMG 1.0 {len} 0"));
     for _ in 0..3 {
@@ -166,7 +166,7 @@ fn a_frame_that_arrives_in_bits_is_whole() {
     for _ in 0..3 {
         assert_eq!(bench.live().payload().len(), len);
     }
-    // Then a smaller one, for which nobody waited.
+    // Then a smaller one, below the low-water mark of the last.
     send(&mut camera, [1100]);
     assert_eq!(bench.live().payload().len(), LEN);
     camera.write_all(header.as_bytes()).unwrap();
@@ -206,7 +206,7 @@ fn a_refused_port_is_retried_until_it_is_back() {
 }
 
 #[test]
-fn a_camera_that_serves_somebody_else_is_silent_until_it_does_not() {
+fn busy_camera_is_reported_as_silent() {
     let (listener, address) = listener();
     let timeouts = Timeouts { first_byte: options().timeouts.first_byte, ..patient().timeouts };
     let bench = Bench::at(address, SessionOptions { timeouts, ..patient() });
@@ -221,7 +221,7 @@ fn a_camera_that_serves_somebody_else_is_silent_until_it_does_not() {
 }
 
 #[test]
-fn a_stream_that_stands_still_is_stalled_then_lost_then_connected_again() {
+fn a_stopped_stream_is_stalled_then_lost_then_reconnected() {
     let (listener, address) = listener();
     let bench = Bench::at(address, options());
     let mut camera = accept(&listener);
@@ -239,7 +239,7 @@ fn a_stream_that_stands_still_is_stalled_then_lost_then_connected_again() {
 }
 
 #[test]
-fn a_stall_that_ends_in_time_is_forgotten() {
+fn a_short_stall_does_not_reconnect() {
     let (listener, address) = listener();
     let timeouts = Timeouts { stalled: Duration::from_millis(50), ..patient().timeouts };
     let bench = Bench::at(address, SessionOptions { timeouts, ..patient() });
@@ -252,7 +252,7 @@ fn a_stall_that_ends_in_time_is_forgotten() {
 }
 
 #[test]
-fn a_camera_that_reboots_is_noticed() {
+fn a_camera_reboot_is_detected() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     let mut camera = accept(&listener);
@@ -272,7 +272,8 @@ fn frames_from_the_cameras_queue_are_stale() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     let mut camera = accept(&listener);
-    // One write: they arrive together, although the camera took them 25 ms apart, and a minute before the last one.
+    // One write: the frames arrive together, although the camera took them 25 ms apart, and a minute before the last
+    // one.
     let mut burst: Vec<u8> = (0..9).flat_map(|i| message(1000 + 25 * i)).collect();
     burst.extend(message(61_000));
     camera.write_all(&burst).unwrap();
@@ -283,7 +284,7 @@ fn frames_from_the_cameras_queue_are_stale() {
 }
 
 #[test]
-fn a_damaged_frame_is_shown_and_not_kept() {
+fn a_damaged_frame_is_shown_live_but_not_recorded() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     let mut camera = accept(&listener);
@@ -303,7 +304,7 @@ fn a_damaged_frame_is_shown_and_not_kept() {
 }
 
 #[test]
-fn headers_that_are_lost_again_and_again_are_a_reason_to_connect_again() {
+fn repeated_loss_of_frame_sync_reconnects() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     let mut camera = accept(&listener);
@@ -319,7 +320,7 @@ fn headers_that_are_lost_again_and_again_are_a_reason_to_connect_again() {
 }
 
 #[test]
-fn a_web_server_is_no_camera() {
+fn a_web_server_is_not_accepted_as_a_camera() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     accept(&listener).write_all(b"HTTP/1.0 400 Bad request\r\n\r\n").unwrap();
@@ -336,13 +337,13 @@ fn a_web_server_is_no_camera() {
 }
 
 #[test]
-fn junk_is_no_camera_whether_there_is_much_of_it_or_little() {
+fn junk_of_any_length_is_not_accepted_as_a_camera() {
     for junk in [vec![0xa5; 2 << 20], b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), vec![0; 40]] {
         let (listener, address) = listener();
         let bench =
             Bench::at(address, SessionOptions { timeouts: Timeouts { idle: AGES, ..options().timeouts }, ..options() });
         let mut camera = accept(&listener);
-        // It may hang up before it has heard everything.
+        // The session may close before it has read everything.
         let _ = camera.write_all(&junk);
         let error = bench.session.wait().unwrap_err();
         assert!(matches!(&error.kind, SourceErrorKind::NotACamera { found } if junk.starts_with(found)), "{error}");
@@ -353,7 +354,7 @@ fn junk_is_no_camera_whether_there_is_much_of_it_or_little() {
 }
 
 #[test]
-fn without_reconnecting_the_cameras_end_is_the_end() {
+fn without_reconnect_the_session_ends_with_the_connection() {
     let (listener, address) = listener();
     let bench = Bench::at(address, once());
     send(&mut accept(&listener), [1000, 1025]);
@@ -373,7 +374,7 @@ fn without_reconnecting_the_cameras_end_is_the_end() {
 }
 
 #[test]
-fn a_frame_that_the_camera_cuts_is_lost() {
+fn a_frame_truncated_by_the_camera_is_lost() {
     let (listener, address) = listener();
     let bench = Bench::at(address, once());
     let mut camera = accept(&listener);
@@ -400,7 +401,7 @@ fn stopping_while_connecting_waiting_or_lost_ends_at_once() {
 }
 
 #[test]
-fn dropping_a_session_frees_the_camera() {
+fn dropping_a_session_closes_its_connection() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());
     let mut camera = accept(&listener);
@@ -414,7 +415,7 @@ fn dropping_a_session_frees_the_camera() {
 }
 
 #[test]
-fn a_slow_taker_loses_frames_and_the_camera_does_not_wait() {
+fn a_slow_lane_drops_frames_without_slowing_the_camera() {
     let (listener, address) = listener();
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut outlets = Outlets::default();
@@ -437,7 +438,7 @@ fn a_slow_taker_loses_frames_and_the_camera_does_not_wait() {
 }
 
 #[test]
-fn a_simulated_camera_is_a_source_like_any_other() {
+fn a_simulated_camera_is_a_source() {
     let bench = Bench::new("sim:?size=64x48&fps=0&boxes=2", patient());
     for _ in 0..50 {
         let frame = bench.kept();
@@ -448,7 +449,7 @@ fn a_simulated_camera_is_a_source_like_any_other() {
 }
 
 #[test]
-fn the_books_balance_under_every_fault_of_the_simulator() {
+fn the_ledger_balances_under_every_simulated_fault() {
     for fault in [
         "short:0.05",
         "header:0.05",
@@ -469,14 +470,14 @@ fn the_books_balance_under_every_fault_of_the_simulator() {
     }
 }
 
-/// Everything that a recorder hears, in one order.
+/// All frames and incidents that a recorder receives, in order.
 enum Heard {
     Kept(Arc<Frame>),
     Happened(Incident),
 }
 
 #[test]
-fn who_keeps_frames_hears_what_happens_between_them() {
+fn recorders_receive_the_incidents_between_frames() {
     let (listener, address) = listener();
     let (tell, heard) = std::sync::mpsc::channel();
     let mut outlets = Outlets::default();
@@ -497,7 +498,7 @@ fn who_keeps_frames_hears_what_happens_between_them() {
     session.wait().expect("the camera closed it");
     let mut story = Vec::new();
     let mut last = 0;
-    // The session has ended, so nobody tells any more.
+    // The session has ended and sends nothing more.
     for heard in heard {
         story.push(match heard {
             Heard::Kept(frame) => format!("frame {}", frame.device_time.0 / 1000),
@@ -535,7 +536,7 @@ fn who_keeps_frames_hears_what_happens_between_them() {
 }
 
 #[test]
-fn a_frame_that_is_cut_because_we_leave_is_no_incident() {
+fn a_frame_truncated_by_our_disconnect_is_not_an_incident() {
     let (listener, address) = listener();
     let (tell, heard) = std::sync::mpsc::channel();
     let mut outlets = Outlets::default();
@@ -559,14 +560,14 @@ fn a_frame_that_is_cut_because_we_leave_is_no_incident() {
     assert_eq!(session.stats().frames.unfinished, 1);
 }
 
-/// An address of this host that no other test listens at, whichever process it is in.
+/// An address of this host at which no other test, in any process, listens.
 #[cfg(target_os = "linux")]
 fn own_address() -> SocketAddr {
     let [low, high, ..] = std::process::id().to_le_bytes();
     (Ipv4Addr::new(127, 83, high, low), 5000).into()
 }
 
-/// Connects from there as soon as somebody listens, and sends these messages.
+/// Connects from that address as soon as the session listens, and sends these messages.
 #[cfg(target_os = "linux")]
 fn come(from: Ipv4Addr, to: SocketAddr, times: &[u32]) -> TcpStream {
     let until = std::time::Instant::now() + AGES;
@@ -584,21 +585,22 @@ fn come(from: Ipv4Addr, to: SocketAddr, times: &[u32]) -> TcpStream {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_camera_that_comes_by_itself_is_let_in_again_and_again() {
+fn a_connecting_camera_is_accepted_again_after_it_leaves() {
     let (address, camera) = (own_address(), Ipv4Addr::new(127, 83, 0, 1));
     let bench = Bench::new(&format!("listen://{address}"), patient());
     bench.reach("waits", |state| matches!(state, SessionState::Waiting));
     let mut first = come(camera, address, &[100, 200]);
     assert_eq!(bench.kept().device_time.0, 100_000);
-    // Another one is turned away, and costs this one nothing.
+    // Another camera is rejected without affecting this one.
     assert!(hears_the_end(come(Ipv4Addr::new(127, 83, 0, 2), address, &[])));
     send(&mut first, [300]);
     assert_eq!(bench.kept().device_time.0, 200_000);
-    // It comes anew while its first connection looks alive: what was pending there is told, and the new one counts.
+    // The camera connects again while its first connection looks alive: the session reports the pending frame as lost
+    // and uses the new connection.
     let second = come(camera, address, &[400, 500]);
     assert_eq!(bench.kept().device_time.0, 300_000);
     assert_eq!(bench.kept().device_time.0, 400_000);
-    // It leaves, and comes again.
+    // It disconnects and connects again.
     drop(second);
     assert_eq!(bench.kept().device_time.0, 500_000);
     let _third = come(camera, address, &[600, 700]);
@@ -609,7 +611,7 @@ fn a_camera_that_comes_by_itself_is_let_in_again_and_again() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_port_that_is_taken_is_told() {
+fn a_port_in_use_is_reported() {
     let (_listener, address) = listener();
     let bench = Bench::new(&format!("listen://{address}"), patient());
     let state = bench.reach("ends", |state| matches!(state, SessionState::Ended { .. }));

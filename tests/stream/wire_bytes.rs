@@ -1,5 +1,5 @@
-//! What a frame keeps is the stream again: every byte of it when nothing was damaged, and otherwise one that reads the
-//! same without the damage.
+//! A frame keeps its bytes of the stream: all of them if it was not damaged. The frames of a damaged stream encode to a
+//! stream that decodes to the same frames.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use oaktap::frame::{Dialect, Frame, Interpreter, Pool, Received};
 use oaktap::sim::{End, SimConfig, Stream};
 use oaktap::wire::{Decoder, Event, Limits, Record, encode};
 
-/// Reads connections one after the other.
+/// Decodes connections one after another.
 struct Reader {
     decoder: Decoder,
     provisional: Option<Arc<Frame>>,
@@ -61,7 +61,7 @@ fn config(dialect: Dialect, records: &str, faults: &str) -> SimConfig {
 }
 
 #[test]
-fn every_byte_of_an_undamaged_stream_comes_back() {
+fn frames_of_an_intact_stream_contain_every_byte() {
     for dialect in Dialect::ALL {
         for (records, faults) in [("off", ""), ("on", ""), ("off", "&fault=foreign:0.3"), ("on", "&fault=foreign:0.3")]
         {
@@ -73,7 +73,7 @@ fn every_byte_of_an_undamaged_stream_comes_back() {
                 reader.feed(&sent, piece);
                 reader.finish();
                 assert_eq!((reader.confirmed.len(), reader.damaged), (100, 0), "{dialect} {records} {faults}");
-                // The checksum of the last frame stands before none.
+                // No frame follows the checksum of the last one.
                 let end = if records == "on" { sent.len() - encode::LINE } else { sent.len() };
                 assert!(bytes(&reader.confirmed) == sent[..end], "{dialect} {records} {faults} in pieces of {piece}");
             }
@@ -82,7 +82,7 @@ fn every_byte_of_an_undamaged_stream_comes_back() {
 }
 
 #[test]
-fn what_is_left_of_a_damaged_stream_reads_the_same() {
+fn frames_of_a_damaged_stream_decode_identically() {
     for dialect in Dialect::ALL {
         for records in ["off", "on"] {
             let mut stream = Stream::new(&config(dialect, records, "&fault=all:0.03")).expect("a camera");
@@ -122,7 +122,7 @@ fn line(text: &str) -> [u8; encode::LINE] {
 }
 
 #[test]
-fn what_was_said_of_a_lost_frame_is_void_and_what_was_said_of_the_connection_stays() {
+fn a_lost_frame_drops_its_own_records_only() {
     let img = |n: u32, payload: &[u8]| {
         [&encode::img(oaktap::frame::DeviceTime(i64::from(n) * 25_000), 3072, 0), payload].concat()
     };
@@ -148,7 +148,7 @@ fn what_was_said_of_a_lost_frame_is_void_and_what_was_said_of_the_connection_sta
 }
 
 #[test]
-fn lines_without_a_frame_do_not_fill_the_memory() {
+fn records_without_frames_use_bounded_memory() {
     let mut reader = Reader::new();
     let many = line("@T t=50").repeat(1000);
     for _ in 0..100 {

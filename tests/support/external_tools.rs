@@ -1,4 +1,4 @@
-//! Programs of others that open what is recorded and exported here. `.ci/need tests` gets them.
+//! Programs of others that read our recordings and exports. `.ci/need tests` installs them.
 
 // Each test program uses a part of it.
 #![allow(dead_code)]
@@ -9,29 +9,29 @@ use std::process::Command;
 
 use oaktap::package::Package;
 
-/// Runs a script of `tests/python` with packages that it needs. `None` without them, but not in CI.
+/// Runs a script of `tests/python` with the packages that it needs. `None` without them; panics in CI.
 pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {
     let python = place()?.join("python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
     Some(output(Command::new(python).arg(script).args(arguments)))
 }
 
-/// A program that such a package brings.
+/// A program that one of these packages installs.
 pub(crate) fn program(name: &str) -> Option<Command> {
     Some(Command::new(place()?.join(name)))
 }
 
-/// Python with the vendor's own client, depthai. `None` without it; in CI only where it could not be downloaded, which
-/// `.ci/need` says then.
+/// Python with the vendor's client, depthai 2.30. `None` if it is not installed; in CI only if `.ci/need` could not
+/// download it.
 pub(crate) fn vendor() -> Option<Command> {
     vendor_of("2.30.0.0")
 }
 
-/// The same with another version of depthai.
+/// The same for any version of depthai.
 pub(crate) fn vendor_of(version: &str) -> Option<Command> {
     let place = target().join(format!("vendor-{version}"));
     let python = place.join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python");
-    // What `.ci/need` leaves behind once everything is installed, or when it could not be.
+    // `.ci/need` leaves these files when the installation succeeded or failed.
     if place.join("installed").exists() {
         return Some(Command::new(python));
     }
@@ -52,7 +52,7 @@ pub(crate) fn system(name: &str) -> Option<Command> {
     there.then(|| Command::new(name))
 }
 
-/// What it prints. Panics with all that it says when it fails.
+/// Returns its standard output. Panics with all output when it fails.
 pub(crate) fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -60,7 +60,7 @@ pub(crate) fn output(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// What is in a section of a package, unpacked if it is packed.
+/// The contents of a section of a package, decompressed.
 pub(crate) fn content(package: &Package, name: &str) -> Vec<u8> {
     let section = package.section(name).unwrap_or_else(|| panic!("there is no {name}"));
     let mut content = Vec::new();
@@ -69,11 +69,11 @@ pub(crate) fn content(package: &Package, name: &str) -> Vec<u8> {
     content
 }
 
-/// The programs of the virtual environment beside what cargo builds.
+/// The programs of the virtual environment in cargo's target folder.
 fn place() -> Option<PathBuf> {
     let target = target();
     let place = target.join("peers").join(if cfg!(windows) { "Scripts" } else { "bin" });
-    // The last package that is installed.
+    // The package that is installed last.
     let there = place.join("python").exists() && place.join("rerun").exists();
     if !there {
         missing(&format!("Python environment in {}", target.join("peers").display()));

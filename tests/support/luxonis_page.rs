@@ -1,4 +1,4 @@
-//! The programs in the standalone page, taken out of it when a test runs. They are not ours, so they are not here.
+//! The programs of Luxonis' standalone page, extracted when a test runs: we may not distribute them.
 
 // Each test program uses a part of it.
 #![allow(dead_code)]
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 const PAGE: &str = "seeds/002_9ab1a48b98534005.txt";
 
-/// The first Python block behind these words; `None`, with the reason on stderr, where the page is not at hand.
+/// The first Python block after these words; `None`, with the reason on stderr, where the page is missing.
 pub(crate) fn program(behind: &str) -> Option<String> {
     let shared = std::env::var_os("OAKTAP_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -23,7 +23,7 @@ pub(crate) fn program(behind: &str) -> Option<String> {
     Some(rest.split_once("```").expect("the program ends").0.to_owned())
 }
 
-/// Python running one of `tests/python`, with its output in a pipe: the first Python that has numpy, if one has.
+/// A command for a script of `tests/python` with its output in a pipe, run by the first Python that has numpy.
 pub(crate) fn python(script: &str) -> Command {
     let runs = |python: &str, program: &str| {
         let quiet = Command::new(python).args(["-c", program]).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -38,7 +38,7 @@ pub(crate) fn python(script: &str) -> Command {
     command
 }
 
-/// The lines that the host's own program prints of a camera at that port.
+/// The lines that the page's host program prints for a camera at this port.
 pub(crate) fn seen_by_the_host(program: &str, port: u16, frames: usize) -> Vec<String> {
     let mut process = python("host.py")
         .args([port.to_string(), frames.to_string()])
@@ -52,12 +52,12 @@ pub(crate) fn seen_by_the_host(program: &str, port: u16, frames: usize) -> Vec<S
     output.lines().map(str::to_owned).collect()
 }
 
-/// A program that does not outlive the test that started it.
+/// A process that is killed on drop.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It has ended already when all went well.
+        // It has already ended if the test passed.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

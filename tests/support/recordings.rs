@@ -1,4 +1,4 @@
-//! Recordings of simulated cameras, made in memory: no socket, and times that are made up.
+//! Recordings of simulated cameras, made without sockets and with fixed times.
 
 // Each test program uses a part of it.
 #![allow(dead_code)]
@@ -14,18 +14,18 @@ use oaktap::wire::{Decoder, Event, Limits};
 
 /// When the first frame arrives: 2026-09-21T13:06:40Z.
 pub(crate) const START_NS: i64 = 1_790_000_000_000_000_000;
-/// From its exposure to its arrival.
+/// From exposure to arrival.
 pub(crate) const DELAY_NS: i64 = 5_000_000;
 pub(crate) const MS: i64 = 1_000_000;
 
-/// The first frames of a simulated camera, a frame time apart (40 a second unless the configuration says more).
+/// The first frames of a simulated camera, one frame time apart (40 per second by default).
 pub(crate) fn frames(config: &str, count: usize) -> Vec<Arc<Frame>> {
     let config: SimConfig = config.parse().expect("a configuration");
     let step_ns = (1e9 / if config.fps == 0.0 { 40.0 } else { config.fps }) as i64;
     arriving(&config, count, |number| step_ns * number)
 }
 
-/// The first frames of a simulated camera, each so long after [`START_NS`] as is said of its number.
+/// The first frames of a simulated camera; frame n arrives `after_ns(n)` after [`START_NS`].
 fn arriving(config: &SimConfig, count: usize, after_ns: impl Fn(i64) -> i64) -> Vec<Arc<Frame>> {
     let mut stream = Stream::new(config).expect("a camera");
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
@@ -45,7 +45,7 @@ fn arriving(config: &SimConfig, count: usize, after_ns: impl Fn(i64) -> i64) -> 
     frames
 }
 
-/// When it is said to have been taken: on the camera's clock, which began to run at [`START_NS`].
+/// Its exposure on the camera's clock, which started at [`START_NS`].
 pub(crate) fn taken_ns(frame: &Frame) -> i64 {
     START_NS - DELAY_NS + 1000 * frame.device_time.0
 }
@@ -54,7 +54,7 @@ pub(crate) fn camera(name: &str) -> CameraInfo {
     CameraInfo { name: name.to_owned(), address: format!("tcp://{name}:5000"), labels: None }
 }
 
-/// Writes the frames of these cameras in turns.
+/// Writes the frames of these cameras alternately.
 pub(crate) fn write<F: AsRef<Frame>>(path: &Path, compression: Compression, cameras: &[(CameraInfo, Vec<F>)]) {
     let infos: Vec<_> = cameras.iter().map(|(info, _)| info.clone()).collect();
     let file = File::create_new(path).expect("a new file");
@@ -71,15 +71,15 @@ pub(crate) fn write<F: AsRef<Frame>>(path: &Path, compression: Compression, came
     writer.finish(&[]).expect("room");
 }
 
-/// A recording in a folder of its own.
+/// A recording in its own folder.
 pub(crate) struct Recording {
     pub(crate) folder: tempfile::TempDir,
-    /// What was written of each camera.
+    /// The written frames of each camera.
     pub(crate) frames: Vec<Vec<Arc<Frame>>>,
 }
 
 impl Recording {
-    /// Of simulated cameras, 40 ms from frame to frame and 10 ms from camera to camera.
+    /// Of simulated cameras, 40 ms between frames and 10 ms between cameras.
     pub(crate) fn new(configs: &[&str], frames: usize) -> Self {
         let camera = |(camera, config): (i64, &&str)| {
             let config = config.parse().expect("a configuration");
@@ -88,7 +88,7 @@ impl Recording {
         Self::of((0..).zip(configs).map(camera).collect())
     }
 
-    /// Of these frames of each camera, as they arrived.
+    /// Of these frames of each camera, with their arrival times.
     pub(crate) fn of(frames: Vec<Vec<Arc<Frame>>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name = |n: usize| CameraInfo { name: format!("cam {n}"), ..CameraInfo::default() };

@@ -1,6 +1,7 @@
-//! The program's real window, on a display of its own, driven by real keys, and looked at.
+//! The program's window on its own X display, driven by real keys and checked by screenshots.
 //!
-//! Needs Xvfb, xdotool and ImageMagick. Where one is missing the tests say so and pass, but not with `CI=true`.
+//! Needs Xvfb, xdotool and ImageMagick. Without one of them the tests are skipped with a message, but fail with
+//! `CI=true`.
 
 #![cfg(target_os = "linux")]
 
@@ -24,10 +25,10 @@ use serde_json::Value;
 
 use recordings::Recording;
 
-/// How long anything may take on a busy machine.
+/// Longer than any operation takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Asks again and again until there is an answer.
+/// Polls until there is an answer.
 fn wait_for<T>(what: impl Debug, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;
     loop {
@@ -44,7 +45,7 @@ fn answer(command: &mut Command) -> Option<Vec<u8>> {
     output.status.success().then_some(output.stdout)
 }
 
-/// An X server that nobody else uses, and the program that runs on it.
+/// A private X server, and the program that runs on it.
 struct Bench {
     server: Child,
     display: String,
@@ -63,7 +64,7 @@ impl Drop for Bench {
 }
 
 impl Bench {
-    /// `None` where the tools for it are missing.
+    /// Returns `None` where the tools are missing.
     fn view(uris: &[String]) -> Option<Self> {
         Self::run("view", uris)
     }
@@ -115,7 +116,7 @@ impl Bench {
         String::from_utf8(out).ok()
     }
 
-    /// Presses and releases a key, as fast as a machine can.
+    /// Presses and releases a key without a pause.
     fn key(&self, name: &str) {
         self.xdotool(&["key", name]).unwrap_or_else(|| panic!("the key {name}"));
     }
@@ -125,7 +126,7 @@ impl Bench {
         import.args(["-display", &self.display, "-window", &self.window, "-depth", "8", "png:-"]);
         let png = wait_for("a picture of the window", || answer(&mut import));
         let seen = image::load_from_memory(&png).expect("a picture").into_rgb8();
-        // For those who want to look themselves.
+        // For inspection by hand.
         if let Some(folder) = std::env::var_os("OAKTAP_SCREENSHOTS") {
             let name = format!("{}-{}.png", std::process::id(), self.window);
             let name = format!("{}-{name}", thread::current().name().unwrap_or("test"));
@@ -134,12 +135,12 @@ impl Bench {
         seen
     }
 
-    /// What is seen once it is as expected.
+    /// Returns the screenshot once it meets the expectation.
     fn until(&self, what: &str, expected: impl Fn(&RgbImage) -> bool) -> RgbImage {
         wait_for(what, || Some(self.look()).filter(&expected))
     }
 
-    /// The picture when it does not change any more, and what the camera said of it, in the order of the cameras.
+    /// The screenshot once it no longer changes, and the camera's output for it, in the order of the cameras.
     fn paused_and_saved(&self, cameras: usize) -> (RgbImage, Vec<Value>) {
         self.key("space");
         self.key("c");
@@ -152,7 +153,7 @@ impl Bench {
             Some(json.collect::<Vec<Value>>()).filter(|said| said.len() == cameras)
         });
         said.sort_by_key(|said| said["camera"].as_str().map(str::to_owned));
-        // Notes are over when nothing changes for longer than the program needs to draw.
+        // On-screen notes have expired when nothing changes for longer than the program needs to draw.
         let mut last = (self.look(), Instant::now());
         let still = wait_for("a picture that stands still", || {
             let now = self.look();
@@ -165,7 +166,7 @@ impl Bench {
         (still, said)
     }
 
-    /// Waits for the program to end by itself; what it said.
+    /// Waits for the program to end; returns its standard error.
     fn end(mut self) -> (ExitStatus, String) {
         let status = wait_for("the end of the program", || self.program.try_wait().expect("a child"));
         let mut said = String::new();
@@ -179,7 +180,7 @@ fn rgb(word: u32) -> [u8; 3] {
     [red, green, blue]
 }
 
-/// What the simulated camera sent, without any box: looked up by what it said of its boxes.
+/// The picture that the simulated camera sent, without boxes; its boxes identify it.
 struct Sent {
     payload: std::sync::Arc<[u8]>,
     size: (u32, u32),
@@ -210,8 +211,8 @@ impl Sent {
     }
 }
 
-/// Places on the left and right edges of every box, half way down, with the label of the box; and places just outside
-/// and inside of them, without. On a picture of 640x352 lines are 2 pixels wide.
+/// Points on the left and right edges of every box, at half height, with the box's label; and points just outside and
+/// inside the edges, without one. On a picture of 640x352 lines are 2 pixels wide.
 fn edges(said: &Value) -> Vec<((u32, u32), Option<u32>)> {
     let boxes = said["detections"].as_array().expect("a list");
     assert!(boxes.len() >= 3, "boxes to look for");
@@ -229,7 +230,7 @@ fn edges(said: &Value) -> Vec<((u32, u32), Option<u32>)> {
     places
 }
 
-/// Whether boxes are where they belong, and nowhere beside it, in a tile of the window with that corner.
+/// Whether boxes are drawn in their places, and nowhere beside them, in the tile with this corner.
 fn boxes_are_right(seen: &RgbImage, said: &Value, uri: &str, (left, top): (u32, u32)) -> Result<(), String> {
     let sent = Sent::of(said, uri);
     for ((x, y), label) in edges(said) {
@@ -247,17 +248,17 @@ fn is_grey(seen: &RgbImage) -> bool {
     grey * 10 > seen.pixels().len() * 8
 }
 
-/// Pixels of about this colour: strokes of letters are rarely all of it.
+/// Number of pixels of about this color: few pixels of a letter's strokes have it exactly.
 fn count(seen: &RgbImage, colour: [u8; 3]) -> usize {
     seen.pixels().filter(|pixel| pixel.0.iter().zip(&colour).all(|(a, b)| a.abs_diff(*b) < 48)).count()
 }
 
 #[test]
-fn one_camera_its_boxes_and_the_help() {
+fn one_camera_is_shown_with_boxes_and_help() {
     let uri = "sim:?fps=10&boxes=4&seed=3";
     let Some(bench) = Bench::view(&[uri.to_owned()]) else { return };
     bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
-    // From the line to everything, to nothing: then the whole picture is to be seen.
+    // From the status line to all overlays to none: then the whole picture is visible.
     bench.key("i");
     bench.until("the whole HUD", |seen| count(seen, [0x3d, 0xdc, 0x84]) > 30);
     bench.key("i");
@@ -285,7 +286,7 @@ fn one_camera_its_boxes_and_the_help() {
     bench.key("question");
     bench.until("no help", |seen| *seen == still);
 
-    // The simulated scene begins again after some seconds: the next picture may happen to be the same.
+    // The simulated scene repeats after some seconds: the next picture may be equal.
     wait_for("the next picture", || {
         bench.key("period");
         (bench.look() != still).then_some(())
@@ -296,9 +297,9 @@ fn one_camera_its_boxes_and_the_help() {
     assert!(summary.contains("frames") && summary.contains("shown"), "{summary}");
 }
 
-/// One command and no camera: built, flashed, booted, and these are the pictures of the Script that was flashed.
+/// One command builds, flashes and boots the application, and shows the pictures of the flashed Script.
 #[test]
-fn from_nothing_to_pictures() {
+fn a_flashed_application_is_shown_by_one_command() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny.blob");
     let arguments = ["sim:", "--model", model, "--then", "view"].map(str::to_owned);
     let Some(bench) = Bench::run("flash", &arguments) else { return };
@@ -314,7 +315,7 @@ fn from_nothing_to_pictures() {
 }
 
 #[test]
-fn four_cameras_and_one_of_them_alone() {
+fn four_cameras_are_tiled_and_one_can_be_enlarged() {
     let uris: Vec<_> = (1..=4).map(|seed| format!("sim:?fps=8&seed={seed}")).collect();
     let Some(bench) = Bench::view(&uris) else { return };
     let corners = [(0, 0), (642, 0), (0, 354), (642, 354)];
@@ -332,7 +333,7 @@ fn four_cameras_and_one_of_them_alone() {
     }
     assert_eq!(still.get_pixel(640, 100).0, ground, "tiles do not touch");
 
-    // Alone the second camera is twice as large: its first pixel is where that of the first camera was.
+    // The enlarged second camera is twice as large: its first pixel is where that of the first camera was.
     bench.key("2");
     let second = Sent::of(&said[1], &uris[1]);
     let near = |a: [u8; 3], b: [u8; 3]| a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) < 24);
@@ -342,7 +343,7 @@ fn four_cameras_and_one_of_them_alone() {
     bench.key("Tab");
     bench.key("g");
     bench.until("all four again", |seen| *seen == still);
-    // What a window manager's close button sends.
+    // The message that a window manager's close button sends.
     if bench.xdotool(&["windowquit", &bench.window]).is_none() {
         bench.key("Escape");
     }
@@ -353,7 +354,7 @@ fn four_cameras_and_one_of_them_alone() {
 }
 
 #[test]
-fn a_lost_camera_is_grey_and_comes_back() {
+fn a_lost_camera_is_grayed_out_until_it_reconnects() {
     let config: SimConfig = "fps=10".parse().expect("a configuration");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let simulator = Simulator::start(listener, &config).expect("a camera");
@@ -371,13 +372,13 @@ fn a_lost_camera_is_grey_and_comes_back() {
     bench.until("it back", |seen| !is_grey(seen) && count(seen, [0xff, 0x5a, 0x52]) < 10);
     program::signal(&bench.program, "INT");
     let (status, summary) = bench.end();
-    // The frame that was under way when the camera went is lost, if there was one.
+    // A frame in transit when the camera disconnected is lost.
     assert!(matches!(status.code(), Some(0 | 3)), "{status}: {summary}");
     assert!(summary.contains("1 reconnects"), "{summary}");
 }
 
 #[test]
-fn a_key_begins_and_ends_a_recording() {
+fn a_key_starts_and_stops_recording() {
     let uris = [1, 2].map(|seed| format!("sim:?fps=10&seed={seed}"));
     let Some(mut bench) = Bench::view(&uris) else { return };
     bench.until("two pictures", |seen| seen.dimensions() == (640, 706) && !is_grey(seen));
@@ -396,7 +397,7 @@ fn a_key_begins_and_ends_a_recording() {
     bench.key("r");
     let finished = wait_for("both files to be finished", || Some(files(".mcap")).filter(|files| files.len() == 2));
     assert!(files(".partial").is_empty());
-    // The window goes on, and a recording that is under way at its end is finished.
+    // The window continues; a recording in progress is finished when it ends.
     bench.key("r");
     wait_for("the next files", || (files(".partial").len() == 2).then_some(()));
     let read = |path: &Path| {
@@ -422,19 +423,19 @@ fn a_key_begins_and_ends_a_recording() {
 }
 
 #[test]
-fn a_recording_is_paused_stepped_and_sought() {
+fn a_recording_is_paused_stepped_and_seeked() {
     const AMBER: [u8; 3] = [0xff, 0xb8, 0x3d];
-    // Eight seconds, in a window that shows it one to one.
+    // 8 s, in a window that shows it at its original size.
     let recording = Recording::new(&["size=480x264&format=GRAY8&boxes=0&records=on"], 200);
     let path = recording.path().to_str().expect("a name").to_owned();
     let Some(bench) = Bench::run("replay", &[path]) else { return };
     bench.until("a picture", |seen| seen.dimensions() == (480, 264));
-    // Beside the words, and above the bar and the line.
+    // Beside the text, and above the bar and the line.
     let shows = |seen: &RgbImage, at: usize| {
         let payload = recording.frames[0][at].payload();
         (0..200).step_by(3).all(|y| (0..240).all(|x| seen.get_pixel(x, y).0[1] == payload[(y * 480 + x) as usize]))
     };
-    // The scene begins again after some seconds, so several frames may look alike.
+    // The scene repeats after some seconds, so several frames may look alike.
     let which = |seen: &RgbImage| (0..200).filter(|at| shows(seen, *at)).collect::<Vec<_>>();
     let bar = |seen: &RgbImage| count(seen, AMBER);
     bench.key("space");
@@ -452,7 +453,7 @@ fn a_recording_is_paused_stepped_and_sought() {
         .until("the next picture", |seen| *seen != paused && from.iter().any(|at| *at < 199 && shows(seen, at + 1)));
     let from = which(&stepped);
     bench.key("Right");
-    // Five seconds further are 125 frames.
+    // 5 s are 125 frames.
     let sought = bench.until("a picture five seconds on", |seen| {
         bar(seen) > bar(&stepped) && from.iter().any(|at| *at < 75 && shows(seen, at + 125))
     });
@@ -461,7 +462,7 @@ fn a_recording_is_paused_stepped_and_sought() {
     bench.until("the picture before", |seen| from.iter().any(|at| *at >= 125 && shows(seen, at - 125)));
     bench.key("bracketright");
     bench.key("space");
-    // To the end, where it waits: the whole bar is filled.
+    // At the end it waits: the whole bar is filled.
     let end = bench.until("the end", |seen| shows(seen, 199) && bar(seen) > bar(&sought));
     assert!(end.dimensions() == (480, 264));
     bench.key("q");
