@@ -81,9 +81,8 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 fn frame(kind: PayloadKind, geometry: Geometry, payload: &[u8]) -> Frame {
-    let mut frame = Frame::default();
+    let mut frame = Frame::with_payload(payload.to_vec());
     (frame.kind, frame.geometry) = (kind, Some(geometry));
-    frame.payload_mut(payload.len()).copy_from_slice(payload);
     frame
 }
 

@@ -5,8 +5,8 @@
 //! least twice its speed with two processors. OpenCV's wheels have no H.264, so the script encodes MPEG-4 part 2, which
 //! is less work.
 
-#[path = "../tests/tape/mod.rs"]
-mod tape;
+#[path = "../tests/support/recordings.rs"]
+mod recordings;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -41,8 +41,8 @@ fn main() {
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let recording = folder.path().join("front.mcap");
-    let frames = tape::frames("records=on", FRAMES);
-    tape::write(&recording, Compression::None, &[(tape::camera("front"), frames)]);
+    let frames = recordings::frames("records=on", FRAMES);
+    recordings::write(&recording, Compression::None, &[(recordings::camera("front"), frames)]);
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     println!("{FRAMES} frames of 640x352, {threads} threads; seconds of {ROUNDS} runs in turns");
     for format in [Format::Png, Format::Mp4] {

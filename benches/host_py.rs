@@ -5,8 +5,8 @@
 //! others. The ratios are those of performance.md, "To reach" 2 and 5.
 
 mod live;
-#[path = "../tests/seed_document/mod.rs"]
-mod seed_document;
+#[path = "../tests/support/luxonis_page.rs"]
+mod luxonis_page;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -28,7 +28,7 @@ struct Told {
 }
 
 fn main() {
-    let Some(program) = seed_document::program("receive and visualize detections") else { return };
+    let Some(program) = luxonis_page::program("receive and visualize detections") else { return };
     let python = std::env::var("OAKTAP_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let works = Command::new(&python).args(["-c", "import numpy, cv2"]).stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {

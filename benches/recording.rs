@@ -169,21 +169,21 @@ fn cpu_time() -> Duration {
     Duration::ZERO
 }
 
-#[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
 fn frame(n: u64) -> Frame {
-    let bytes = 3 * SIZE.0 as usize * SIZE.1 as usize;
-    let mut frame = Frame::default();
-    frame.id = n;
-    frame.dialect = Dialect::Img;
-    frame.header = format!("{:32}", format!("IMG {:.6} {bytes} 0", n as f64 / 40.0)).into_bytes();
-    frame.received = Received { mono_ns: n * 25_000_000, unix_ns: 1_795_259_112_345_678_901 + n as i64 * 25_000_000 };
-    frame.geometry = Geometry::tight(PixelFormat::Bgr888p, SIZE.0, SIZE.1).ok();
-    // Noise, as hard as it gets; seeded by the number.
+    // Noise cannot be compressed: the worst case. The number of the frame seeds it.
+    let mut payload = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
     let mut state = n + 1;
-    for word in frame.payload_mut(bytes).chunks_mut(8) {
+    for word in payload.chunks_mut(8) {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let noise = (state ^ (state >> 29)).to_le_bytes();
         word.copy_from_slice(&noise[..word.len()]);
     }
+    let header = format!("{:32}", format!("IMG {:.6} {} 0", n as f64 / 40.0, payload.len())).into_bytes();
+    let mut frame = Frame::with_payload(payload);
+    frame.id = n;
+    frame.dialect = Dialect::Img;
+    frame.header = header;
+    frame.received = Received { mono_ns: n * 25_000_000, unix_ns: 1_795_259_112_345_678_901 + n as i64 * 25_000_000 };
+    frame.geometry = Geometry::tight(PixelFormat::Bgr888p, SIZE.0, SIZE.1).ok();
     frame
 }

@@ -142,10 +142,10 @@ impl std::fmt::Debug for Payload {
 impl Frame {
     /// Creates a frame with this payload and defaults for everything else, for tests and for sources that are not decoders.
     #[must_use]
-    pub fn with_payload(payload: &[u8]) -> Self {
-        let mut frame = Self::default();
-        frame.payload_mut(payload.len()).copy_from_slice(payload);
-        frame
+    pub fn with_payload(payload: impl Into<Vec<u8>>) -> Self {
+        let bytes = payload.into();
+        let len = bytes.len();
+        Self { payload: Payload { bytes, len }, ..Self::default() }
     }
 
     /// The picture's bytes as they were sent.

@@ -137,6 +137,17 @@ impl Decoder {
         self.commit_again(n, now, now.mono_ns);
     }
 
+    /// Copies `bytes`, which arrived at `now`, into the decoder. Drain [`Self::poll`] afterwards.
+    pub fn feed(&mut self, mut bytes: &[u8], now: Received) {
+        while !bytes.is_empty() {
+            let space = self.space();
+            let (piece, rest) = bytes.split_at(space.len().min(bytes.len()));
+            space[..piece.len()].copy_from_slice(piece);
+            self.commit(piece.len(), now);
+            bytes = rest;
+        }
+    }
+
     /// As [`Self::commit`], for bytes that were recorded: `arrived_ns` is when they arrived on the clock of those days,
     /// which tells whether they had waited in the camera. To those who look at it now, a frame came at `now`.
     pub fn commit_again(&mut self, n: usize, now: Received, arrived_ns: u64) {

@@ -39,11 +39,9 @@ pub fn run(bytes: &[u8], pieces: &[u16], idle: Option<usize>, guess: bool) -> To
         let piece = pieces.get(turn % pieces.len().max(1)).filter(|_| turn < PIECES);
         let most = piece.map_or(usize::MAX, |piece| usize::from(*piece).max(1));
         let silence = idle.filter(|at| *at > fed).unwrap_or(usize::MAX) - fed;
-        let space = decoder.space();
-        assert!(!space.is_empty(), "no space at byte {fed}");
-        let n = space.len().min(most).min(bytes.len() - fed).min(silence);
-        space[..n].copy_from_slice(&bytes[fed..fed + n]);
-        decoder.commit(n, Received::default());
+        assert!(!decoder.space().is_empty(), "no space at byte {fed}");
+        let n = most.min(bytes.len() - fed).min(silence);
+        decoder.feed(&bytes[fed..fed + n], Received::default());
         fed += n;
         turn += 1;
         told.listen(&mut decoder, bytes, &mut provisional);

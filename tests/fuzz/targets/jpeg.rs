@@ -88,12 +88,12 @@ fn read(input: &[u8]) -> arbitrary::Result<(Vec<u8>, Option<(u16, u16)>)> {
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Ok((file, size)) = read(input) else { return Corpus::Reject };
-    let mut frame = Frame::default();
+    let bytes = file.len();
+    let mut frame = Frame::with_payload(file);
     frame.kind = PayloadKind::Jpeg;
-    frame.payload_mut(file.len()).copy_from_slice(&file);
     let mut picture = Picture::default();
     let (result, held) = memory::peak(|| Converter::new().picture(&frame, &mut picture));
-    assert!(held <= 1 << 30, "{held} bytes were held for a file of {}", file.len());
+    assert!(held <= 1 << 30, "{held} bytes were held for a file of {bytes}");
     if result.is_ok() {
         assert_eq!(picture.words().len(), picture.width * picture.height);
     }

@@ -35,13 +35,11 @@ fn recording(compression: Compression) -> Vec<u8> {
     let camera = CameraInfo { name: "a".to_owned(), ..CameraInfo::default() };
     let mut writer = SegmentWriter::new(Cursor::new(Vec::new()), compression, &[camera], START_NS).expect("memory");
     for number in 0..4_i64 {
-        let mut frame = Frame::default();
-        let payload = [number as u8; 3 * 8 * 4];
+        let mut frame = Frame::with_payload(vec![number as u8; 3 * 8 * 4]);
         frame.device_time = DeviceTime(25_000 * number);
-        frame.header = encode::img(frame.device_time, payload.len(), 0);
+        frame.header = encode::img(frame.device_time, frame.payload().len(), 0);
         frame.received = Received { mono_ns: 1, unix_ns: START_NS + 25_000_000 * number };
         frame.geometry = Geometry::tight(PixelFormat::Bgr888p, 8, 4).ok();
-        frame.payload_mut(payload.len()).copy_from_slice(&payload);
         writer.frame(0, &frame, frame.received.unix_ns).expect("memory");
         if number % 2 == 1 {
             writer.flush().expect("memory");

@@ -1,0 +1,255 @@
+//! The program `oaktap`: exit codes, output streams and termination.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Child, Output, Stdio};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use oaktap::sim::{SimConfig, Stream};
+
+use crate::program::{oaktap, run, signal};
+
+/// A simulator in its own process, which is killed on drop if it still runs.
+struct Simulator {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    uri: String,
+}
+
+impl Simulator {
+    fn start(args: &[&str]) -> Self {
+        let mut child = oaktap(&["simulate", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("it prints UTF-8");
+        let uri = line.strip_prefix("listening on ").expect(&line).trim_end().to_owned();
+        Self { child, stderr, uri }
+    }
+
+    /// Interrupts it and returns the lines that it has printed meanwhile.
+    fn interrupt(mut self) -> (i32, String, String) {
+        signal(&self.child, "INT");
+        let (mut out, mut err) = (String::new(), String::new());
+        self.stderr.read_to_string(&mut err).expect("it prints UTF-8");
+        self.child.stdout.take().expect("it is piped").read_to_string(&mut out).expect("it prints UTF-8");
+        (self.child.wait().expect("it ends").code().expect("it was not killed"), out, err)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // It has already ended if the test passed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Parses the lines of JSON on standard output. Panics if there is other text.
+fn lines(stdout: &str) -> Vec<Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[test]
+fn detections_of_a_simulated_camera_end_to_end() {
+    let simulator = Simulator::start(&["--size", "64x48", "--fps", "100", "--seed", "5", "--json"]);
+    let (code, out, err) =
+        run(&["detections", &simulator.uri, "--size", "64x48", "--hash", "--frames", "20", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let lines = lines(&out);
+    assert_eq!(lines.len(), 21, "{out}");
+
+    // The camera drops frames that no client fetches, so the first frame may have any number.
+    let config: SimConfig = "size=64x48&fps=100&seed=5".parse().unwrap();
+    let mut camera = Stream::new(&config).unwrap();
+    let mut sent = std::iter::from_fn(|| Some(camera.turn().truth)).take(100_000);
+    for (seq, line) in lines[..20].iter().enumerate() {
+        let hash = line["sha256"].as_str().unwrap();
+        let truth = sent
+            .find(|truth| format_hash(&truth.payload) == hash && line["device_time_us"] == truth.device_time.0)
+            .unwrap_or_else(|| panic!("the camera did not send this: {line}"));
+        let place = (line["seq"].as_u64(), &line["width"], &line["height"], &line["format"], &line["bytes"]);
+        assert_eq!(place, (Some(seq as u64), &64.into(), &48.into(), &"BGR888p".into(), &9216.into()));
+        let detections = line["detections"].as_array().unwrap();
+        assert_eq!(detections.len(), truth.detections.len());
+        for (seen, sent) in detections.iter().zip(&truth.detections) {
+            assert_eq!(seen["label"], sent.label);
+            let confidence = seen["confidence"].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&confidence) && (confidence - f64::from(sent.confidence)).abs() < 1e-6);
+            assert!(seen["name"].as_str().is_some_and(|name| !name.is_empty()));
+            let bbox: Vec<f64> = seen["bbox"].as_array().unwrap().iter().map(|edge| edge.as_f64().unwrap()).collect();
+            let expected = [sent.bbox.xmin, sent.bbox.ymin, sent.bbox.xmax, sent.bbox.ymax].map(f64::from);
+            assert!(bbox.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{bbox:?} {expected:?}");
+        }
+        assert!(line["arrival_unix_ns"].as_i64().unwrap() > 1_700_000_000_000_000_000);
+    }
+
+    let ledger = &lines[20]["summary"]["cameras"][0];
+    assert_eq!((&ledger["balances"], &ledger["lossless"]), (&true.into(), &true.into()), "{ledger}");
+    assert!(ledger["frames"]["confirmed"].as_u64().unwrap() >= 20, "{ledger}");
+    assert_eq!((&ledger["lanes"][0]["name"], &ledger["lanes"][0]["dropped"]), (&"detections".into(), &0.into()));
+
+    let (code, out, err) = simulator.interrupt();
+    assert_eq!(code, 0, "{err}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["summary"]["command"], "simulate");
+    assert!(document["summary"]["cameras"][0]["intact"].as_u64().unwrap() >= 20, "{out}");
+}
+
+fn format_hash(payload: &[u8]) -> String {
+    Sha256::digest(payload).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn damage_is_exit_code_3_and_no_damaged_frame_is_printed() {
+    let uri = "sim:?size=64x48&fps=200&fault=short:0.3&seed=3";
+    let (code, out, err) = run(&["detections", uri, "--frames", "40", "--json"]);
+    assert_eq!(code, 3, "{err}");
+    let lines = lines(&out);
+    let frames = &lines[40]["summary"]["cameras"][0]["frames"];
+    assert!(frames["withdrawn"].as_u64().unwrap() + frames["lost"].as_u64().unwrap() > 0, "{frames}");
+    assert!(lines[..40].iter().all(|line| line["bytes"] == 9216), "{out}");
+}
+
+#[test]
+fn labels_select_and_name_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("labels.txt");
+    let names: String = (0..80).map(|label| format!("thing {label}\n")).collect();
+    std::fs::write(&file, names).unwrap();
+    let file = file.to_str().unwrap();
+    let uri = "sim:?size=64x48&fps=200&boxes=8";
+    let all = lines(&run(&["detections", uri, "--frames", "3", "--labels", file]).1);
+    let wanted = all[0]["detections"][0]["name"].as_str().unwrap();
+    assert!(wanted.starts_with("thing "), "{wanted}");
+    let some = lines(&run(&["detections", uri, "--frames", "3", "--labels", file, "--only", wanted]).1);
+    for line in &some {
+        let detections = line["detections"].as_array().unwrap();
+        assert!(!detections.is_empty() && detections.iter().all(|seen| seen["name"] == wanted), "{line}");
+    }
+}
+
+#[test]
+fn a_usage_error_exits_with_2_and_advice() {
+    for (args, says) in [
+        (&["detections"][..], "URI"),
+        (&["detections", "rtsp://camera"], "`sim:` and `file:` are"),
+        (&["detections", "sim:?fsp=40"], "known: size, fps"),
+        (&["detections", "sim:", "--size", "640"], "WIDTHxHEIGHT"),
+        (&["detections", "sim:", "--duration", "10"], "such as 10s"),
+        (&["detections", "sim:", "--format", "PNG"], "BGR888p"),
+        (&["simulate", "--format", "NV12", "--dialect", "ABCDE"], "use dialect IMG"),
+        (&["simulate", "--fault", "shrt:0.1"], "short"),
+        (&["simulate", "--listen", "127.0.0.1:65535", "--count", "2"], "ports"),
+        (&["man", "nonsense"], "no command `nonsense`"),
+        (&["nonsense"], "nonsense"),
+    ] {
+        let (code, out, err) = run(args);
+        assert_eq!((code, out.as_str()), (2, ""), "{args:?}: {err}");
+        assert!(err.contains(says), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn a_failure_exits_with_1_a_cause_and_help() {
+    let (code, out, err) = run(&["detections", "sim:", "--labels", "/nowhere/labels.txt"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("/nowhere/labels.txt") && err.contains("because") && err.contains("\nhelp: "), "{err}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, out, err) = run(&["simulate", "--listen", &address]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains(&address) && err.contains("help: another program may use this port"), "{err}");
+
+    drop(taken);
+    let (code, out, err) = run(&["detections", &address, "--duration", "300ms"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("refused") && err.contains("nothing listens at that port"), "{err}");
+}
+
+#[test]
+fn an_interrupted_program_prints_its_summary() {
+    for name in ["INT", "TERM"] {
+        let mut child = oaktap(&["detections", "sim:?size=64x48", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        out.read_line(&mut first).unwrap(); // It runs, and listens for signals.
+        signal(&child, name);
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+        let err = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(0), "SIG{name}: {err}");
+        assert!(lines(&rest).last().unwrap()["summary"]["cameras"][0]["balances"] == true, "{rest}");
+        assert!(err.contains("Mbit/s"), "{err}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_not_a_failure() {
+    let mut child = oaktap(&["detections", "sim:?size=64x48"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut first = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut first).unwrap();
+    drop(out);
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    let err = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(0), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+}
+
+#[test]
+fn simulate_runs_several_cameras_and_stops_after_its_duration() {
+    let (code, out, err) = run(&[
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--count",
+        "3",
+        "--duration",
+        "50ms",
+        "--json",
+        "--size",
+        "64x48",
+    ]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(err.lines().filter(|line| line.starts_with("listening on tcp://127.0.0.1:")).count(), 3, "{err}");
+    assert_eq!(lines(&out)[0]["summary"]["cameras"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn completions_and_manual_pages_list_the_commands() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, out, err) = run(&["completions", shell]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains("detections") && out.contains("fragment"), "{shell}");
+    }
+    let (code, out, _) = run(&["man"]);
+    assert!(code == 0 && out.starts_with(".ie") && out.contains("simulate"), "{out}");
+    let (code, out, _) = run(&["man", "simulate"]);
+    assert!(code == 0 && out.contains("\\-\\-fragment") && out.contains("oaktap\\-simulate"), "{out}");
+}
+
+#[test]
+fn help_pages_match_their_snapshots() {
+    for command in ["detections", "simulate"] {
+        let (code, out, err) = run(&[command, "--help"]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        insta::assert_snapshot!(format!("help-{command}"), out);
+    }
+}

@@ -1,0 +1,11 @@
+//! The program `oaktap` with cameras: exit codes, output, and what it says about the stream.
+
+mod camera_records;
+mod general;
+mod luxonis_camera;
+mod simulate_camera;
+
+#[path = "../support/luxonis_page.rs"]
+mod luxonis_page;
+#[path = "../support/program.rs"]
+mod program;

@@ -1,0 +1,208 @@
+//! Network namespaces connected by cables, with a camera in one of them. Dropping the value removes all of it.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::fd::AsFd as _;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use oaktap::discovery::{Answer, LinkInfo, PORT, Query, State};
+use oaktap::sim::{SimConfig, Simulator};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// The three namespaces: this host, the network between, and the camera.
+const PARTS: [&str; 3] = ["h", "m", "c"];
+
+/// Three namespaces.
+pub(crate) struct Network {
+    name: String,
+}
+
+impl Network {
+    /// Returns `None`, and prints the reason, where namespaces cannot be created.
+    pub(crate) fn new() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let network = Self { name: format!("oaktap-{}-{number}", std::process::id()) };
+        for part in PARTS {
+            let Output { status, stderr, .. } = shell(&format!("ip netns add {}-{part}", network.name));
+            if !status.success() {
+                let why = String::from_utf8_lossy(&stderr).into_owned();
+                assert!(part == PARTS[0] && !why.contains("File exists"), "{why}");
+                eprintln!("skipped: no network namespace can be made here: {}", why.trim_end());
+                return None;
+            }
+            // If `/` is not a mount point, as in a plain chroot, a namespace can be created but not entered.
+            let Output { status, stderr, .. } = shell(&network.inside(part, "true"));
+            if !status.success() {
+                let why = String::from_utf8_lossy(&stderr);
+                eprintln!("skipped: no program gets into a network namespace here: {}", why.trim_end());
+                return None;
+            }
+            network.within(part, "ip link set dev lo up");
+        }
+        Some(network)
+    }
+
+    fn space(&self, part: &str) -> String {
+        format!("{}-{part}", self.name)
+    }
+
+    fn connect(&self, (from, one): (&str, &str), (to, other): (&str, &str)) {
+        let (a, b) = (self.space(from), self.space(to));
+        run(&format!("ip link add {one} netns {a} type veth peer name {other} netns {b}"));
+        self.within(from, &format!("ip link set dev {one} up"));
+        self.within(to, &format!("ip link set dev {other} up"));
+    }
+
+    /// Connects an interface of this host to one of the camera.
+    pub(crate) fn cable(&self, host: &str, camera: &str) {
+        self.connect(("h", host), ("c", camera));
+    }
+
+    pub(crate) fn cable_to_middle(&self, host: &str, middle: &str) {
+        self.connect(("h", host), ("m", middle));
+    }
+
+    pub(crate) fn cable_from_middle(&self, middle: &str, camera: &str) {
+        self.connect(("m", middle), ("c", camera));
+    }
+
+    fn within(&self, part: &str, command: &str) {
+        run(&self.inside(part, command));
+    }
+
+    fn inside(&self, part: &str, command: &str) -> String {
+        format!("ip netns exec {} {command}", self.space(part))
+    }
+
+    /// Runs a command in one namespace: on this host, in between, or at the camera.
+    pub(crate) fn host(&self, command: &str) {
+        self.within("h", command);
+    }
+
+    pub(crate) fn middle(&self, command: &str) {
+        self.within("m", command);
+    }
+
+    pub(crate) fn camera(&self, command: &str) {
+        self.within("c", command);
+    }
+
+    /// Whether a command succeeds on this host.
+    pub(crate) fn host_can(&self, command: &str) -> bool {
+        shell(&self.inside("h", command)).status.success()
+    }
+
+    /// Runs a command at the camera, which must succeed.
+    pub(crate) fn camera_can(&self, command: &str) -> bool {
+        shell(&self.inside("c", command)).status.success()
+    }
+
+    /// Runs the program `oaktap` on this host.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.space("h"), env!("CARGO_BIN_EXE_oaktap")]).args(arguments);
+        let output = command.env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null()).output();
+        let Output { status, stdout, stderr } = output.expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+        (status.code().expect("it was not killed"), text(stdout), text(stderr))
+    }
+}
+
+/// Runs `task` on a thread in a namespace; the sockets that it creates stay there.
+fn there<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
+    let file = File::open(format!("/run/netns/{space}")).expect("it was made");
+    let thread = std::thread::spawn(move || {
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+        make()
+    });
+    thread.join().expect("it does not panic")
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for part in PARTS {
+            // Namespaces that could not be created need no removal.
+            let _ = shell(&format!("ip netns del {}", self.space(part)));
+        }
+    }
+}
+
+fn shell(command: &str) -> Output {
+    Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().expect("there is a shell")
+}
+
+fn run(command: &str) {
+    let Output { status, stderr, .. } = shell(command);
+    assert!(status.success(), "{command}: {}", String::from_utf8_lossy(&stderr));
+}
+
+/// A camera that runs its application: it answers discovery and streams at port 5000.
+pub(crate) struct Camera {
+    stop: Arc<AtomicBool>,
+    answering: Option<JoinHandle<()>>,
+    stream: Option<Simulator>,
+    space: String,
+}
+
+impl Camera {
+    pub(crate) fn start(network: &Network, id: &str) -> Self {
+        Self::start_in(network, "c", id)
+    }
+
+    pub(crate) fn start_in_middle(network: &Network, id: &str) -> Self {
+        Self::start_in(network, "m", id)
+    }
+
+    fn start_in(network: &Network, part: &str, id: &str) -> Self {
+        let space = network.space(part);
+        let (udp, tcp) = there(&space, || {
+            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("nobody else is there");
+            (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5000)).expect("nobody else is there"))
+        });
+        let config: SimConfig = "size=64x48&fps=50".parse().expect("it can be simulated");
+        let stream = Simulator::start(tcp, &config).expect("it starts");
+        // Wakes it, so that it notices that it must stop.
+        udp.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket setting");
+        let stop = Arc::new(AtomicBool::new(false));
+        let answering = std::thread::spawn({
+            let (stop, id) = (Arc::clone(&stop), id.to_owned());
+            move || answer(&udp, &id, &stop)
+        });
+        Self { stop, answering: Some(answering), stream: Some(stream), space }
+    }
+}
+
+fn answer(socket: &UdpSocket, id: &str, stop: &AtomicBool) {
+    let mut buffer = [0; 64];
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
+        let id = id.to_owned();
+        let answer = match Query::parse(&buffer[..length]) {
+            Some(Query::Discover) => Answer::Simple { id, state: State::FlashBooted },
+            Some(Query::Info) => Answer::Info(LinkInfo { id, speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 }),
+            // Unreachable from here: do not answer.
+            Some(Query::Reset) => panic!("a camera was reset"),
+            None => panic!("{:?} is no question", &buffer[..length]),
+        };
+        // Without a route back, the camera gets an error: ignore it.
+        let _ = socket.send_to(&answer.to_bytes(), from);
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let answered = self.answering.take().map(JoinHandle::join);
+        // Connect once to end its accept loop, from within its namespace.
+        let stream = self.stream.take();
+        there(&self.space, || drop(stream));
+        if !std::thread::panicking() {
+            answered.expect("it runs").expect("nobody asked what may not be asked");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `oaktap export`: output, exit codes and interruption.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use oaktap::recording::Compression;
+use serde_json::Value;
+
+use crate::program;
+use crate::recordings;
+
+fn export(arguments: &[&str], file: &Path) -> (i32, String, String) {
+    program::run(&[&["export", file.to_str().expect("UTF-8")], arguments].concat())
+}
+
+fn recording(folder: &Path, config: &str, frames: usize) -> std::path::PathBuf {
+    let path = folder.join("a.mcap");
+    recordings::write(&path, Compression::None, &[(recordings::camera("front"), recordings::frames(config, frames))]);
+    path
+}
+
+#[test]
+fn the_summary_counts_every_frame() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&records=on", 20);
+    let out = folder.path().join("png");
+    let out = out.to_str().expect("UTF-8");
+    let (code, stdout, stderr) = export(&["-o", out, "--to", "png", "--every", "4", "--until", "400ms"], &file);
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    assert!(stderr.contains("4 of 20 frames read, 12 detections, 4 files"), "{stderr}");
+    assert!(stderr.contains("4 frames left out: outside of --from and --until"), "{stderr}");
+    assert!(stderr.contains("12 frames left out: between those that --every chose"), "{stderr}");
+
+    let out = folder.path().join("a.csv");
+    let (code, stdout, _) = export(&["-o", out.to_str().unwrap(), "--to", "CSV", "--json"], &file);
+    let summary: Value = serde_json::from_str(&stdout).expect("a line of JSON");
+    let summary = &summary["summary"];
+    assert_eq!((code, &summary["command"], &summary["format"]), (0, &Value::from("export"), &Value::from("csv")));
+    assert_eq!((&summary["read"], &summary["written"], &summary["detections"]), (&20.into(), &20.into(), &60.into()));
+}
+
+#[test]
+fn missing_frames_are_reported_with_exit_code_3() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&format=H264", 5);
+    let out = folder.path().join("png");
+    let (code, _, stderr) = export(&["-o", out.to_str().unwrap(), "--to", "png"], &file);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("5 frames of front not exported, video that is not decoded here"), "{stderr}");
+}
+
+#[test]
+fn contradicting_options_are_rejected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&records=on", 2);
+    let out = folder.path().join("out.csv");
+    let out = out.to_str().unwrap();
+    for wrong in [
+        &["--to", "csv", "--boxes"][..],
+        &["--to", "gif"],
+        &["--to", "csv", "--from", "yesterday"],
+        &["--to", "csv", "--every", "0"],
+        &["--to", "csv", "--min-confidence", "60"],
+        &[],
+    ] {
+        let (code, stdout, stderr) = export(&[&["-o", out], wrong].concat(), &file);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{wrong:?}: {stderr}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+    }
+    let (code, _, stderr) = export(&["-o", out, "--to", "csv", "--camera", "back"], &file);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("no camera is called `back`: expected one of front"), "{stderr}");
+    assert!(!Path::new(out).exists());
+    std::fs::write(out, "mine").unwrap();
+    let (code, _, stderr) = export(&["-o", out, "--to", "csv"], &file);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("is there already") && stderr.contains("help: name another place"), "{stderr}");
+    assert_eq!(std::fs::read(out).unwrap(), b"mine");
+}
+
+/// A recording whose export takes minutes.
+#[test]
+fn an_interrupted_export_reports_it_and_removes_partial_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&records=on", 500);
+    let out = folder.path().join("out.csv");
+    let mut command = program::oaktap(&["export", "--to", "csv", "-o", out.to_str().expect("UTF-8")]);
+    command.args(std::iter::repeat_n(&file, 2000)).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let beginning = || std::fs::read_dir(folder.path()).expect("a folder").count() > 1;
+    while !beginning() {
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it has ended before it began");
+        std::thread::yield_now();
+    }
+    program::signal(&child, "INT");
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8(ended.stderr).expect("UTF-8");
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: stopped after "), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "the recording alone");
+}

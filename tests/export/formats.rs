@@ -1,0 +1,314 @@
+//! Exports contain exactly the frames that the camera sent.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oaktap::convert::{Converter, PackedOrder};
+use oaktap::export::{self, Choice, ExportError, Format, Moment, Options, Progress, Report};
+use oaktap::frame::{BBox, Detection, Frame, Geometry, LabelMap, PixelFormat, Received};
+use oaktap::recording::{CameraInfo, Compression};
+use serde_json::Value;
+
+use crate::frames;
+use crate::recordings;
+
+const SMALL: &str = "size=96x64&records=on&boxes=2&seed=3";
+
+fn options(format: Format, output: PathBuf) -> Options {
+    Options { format, output, choice: Choice::default(), boxes: false, threads: NonZeroUsize::new(2).expect("two") }
+}
+
+fn exported(files: &[PathBuf], options: &Options) -> Report {
+    let mut parts = Vec::new();
+    let mut tell = |progress: Progress| {
+        parts.push(progress.part);
+        ControlFlow::Continue(())
+    };
+    let report = export::export(files, options, &mut tell).expect("an export");
+    assert!(report.balances(), "{report:?}");
+    assert!(parts.is_sorted() && parts.iter().all(|part| (0.0..=1.0).contains(part)), "{parts:?}");
+    report
+}
+
+/// A recording of one camera.
+fn recording(folder: &Path, name: &str, frames: Vec<Arc<Frame>>) -> Vec<PathBuf> {
+    let path = folder.join(format!("{name}.mcap"));
+    recordings::write(&path, Compression::None, &[(recordings::camera(name), frames)]);
+    vec![path]
+}
+
+fn made(number: u64, detections: Vec<Detection>, geometry: Option<Geometry>, payload: &[u8]) -> Arc<Frame> {
+    let mut frame = frames::frame(number, 25_000 * number as i64, geometry, payload);
+    frames::set_detections(&mut frame, detections);
+    frame.received = Received { mono_ns: 1 + number, unix_ns: recordings::START_NS + 25_000_000 * number as i64 };
+    Arc::new(frame)
+}
+
+fn seen(label: u32, confidence: f32, [xmin, ymin, xmax, ymax]: [f32; 4]) -> Detection {
+    Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn rgb(frame: &Frame) -> (Vec<u8>, (u32, u32)) {
+    let mut rgb = Vec::new();
+    let size = Converter::new().packed(frame, PackedOrder::Rgb, &mut rgb).expect("a picture");
+    (rgb, size)
+}
+
+#[test]
+fn exported_pictures_equal_the_cameras() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let frames = recordings::frames(SMALL, 20);
+    let files = recording(folder.path(), "front", frames.clone());
+    let out = folder.path().join("png");
+    let report = exported(&files, &options(Format::Png, out.clone()));
+    assert_eq!((report.read, report.written, report.files), (20, 20, 20));
+    assert!(report.is_complete());
+    let names = names_in(&out);
+    assert_eq!(names[0], "front_000000_2026-09-21T14-13-19.995Z.png");
+    let mut bytes = 0;
+    for (name, frame) in names.iter().zip(&frames) {
+        let picture = image::open(out.join(name)).expect("a picture").into_rgb8();
+        assert_eq!((picture.as_raw(), picture.dimensions()), (&rgb(frame).0, (96, 64)), "{name}");
+        bytes += fs::metadata(out.join(name)).unwrap().len();
+    }
+    assert_eq!(report.bytes, bytes);
+}
+
+#[test]
+fn a_jpeg_is_copied_unless_boxes_are_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let frames = recordings::frames("size=96x64&format=JPEG&dialect=IMG&boxes=2&seed=3", 5);
+    let files = recording(folder.path(), "a b", frames.clone());
+    let out = folder.path().join("jpeg");
+    exported(&files, &options(Format::Jpeg, out.clone()));
+    for (name, frame) in names_in(&out).iter().zip(&frames) {
+        assert!(name.starts_with("a-b_0000") && name.ends_with("Z.jpg"), "{name}");
+        assert_eq!(fs::read(out.join(name)).unwrap(), frame.payload());
+    }
+    let out = folder.path().join("boxes");
+    let report = exported(&files, &Options { boxes: true, ..options(Format::Png, out.clone()) });
+    assert_eq!(report.detections, 10);
+    let drawn = image::open(out.join(&names_in(&out)[0])).expect("a picture").into_rgb8();
+    let plain = rgb(&frames[0]).0;
+    let differ = drawn.as_raw().iter().zip(&plain).filter(|(a, b)| a != b).count();
+    assert!(differ > 100, "boxes change pixels, not {differ}");
+}
+
+#[test]
+fn a_table_has_one_row_per_detection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let detections = vec![
+        seen(0, 0.875, [-0.5, 0.25, 0.5, 2.0]),
+        seen(57, f32::NAN, [0.0, 0.0, 0.5, 0.5]),
+        seen(2, 0.5, [0.1, f32::NAN, 0.2, 0.2]),
+    ];
+    let tight = Geometry::tight(PixelFormat::Gray8, 8, 4).expect("a geometry");
+    let frames = vec![made(0, detections, Some(tight), &[7; 32]), made(1, vec![], Some(tight), &[8; 32])];
+    let path = folder.path().join("a.mcap");
+    let labels = Some(["say \"hi\", you", "b"].into_iter().collect::<LabelMap>());
+    let info = CameraInfo { labels, ..recordings::camera("front") };
+    recordings::write(&path, Compression::None, &[(info, frames)]);
+    let files = [path];
+
+    let out = folder.path().join("a.csv");
+    let report = exported(&files, &options(Format::Csv, out.clone()));
+    assert_eq!((report.written, report.detections, report.without_box, report.files), (2, 2, 1, 1));
+    assert_eq!(
+        fs::read_to_string(&out).unwrap(),
+        "camera,sequence,device_time_us,arrival_unix_ns,time_utc_ns,label,name,confidence,xmin,ymin,xmax,ymax,width,height\n\
+         front,0,0,1790000000000000000,1789999999995000000,0,\"say \"\"hi\"\", you\",0.875,0.0,0.25,0.5,1.0,8,4\n\
+         front,0,0,1790000000000000000,1789999999995000000,57,#57,,0.0,0.0,0.5,0.5,8,4\n"
+    );
+    assert_eq!(report.bytes, fs::metadata(&out).unwrap().len());
+
+    let out = folder.path().join("a.jsonl");
+    exported(&files, &options(Format::Jsonl, out.clone()));
+    let text = fs::read_to_string(&out).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["detections"][0]["bbox"].to_string(), "[0.0,0.25,0.5,1.0]");
+    assert_eq!(lines[0]["detections"][1]["confidence"], Value::Null);
+    assert_eq!((&lines[1]["sequence"], &lines[1]["device_time_us"]), (&Value::from(1), &Value::from(25_000)));
+    assert_eq!(lines[1]["detections"], Value::Array(vec![]));
+}
+
+#[test]
+fn only_selected_frames_are_exported_and_the_rest_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (front, back) = (recordings::frames(SMALL, 40), recordings::frames("size=64x48&records=on&boxes=1&seed=9", 40));
+    let path = folder.path().join("a.mcap");
+    recordings::write(
+        &path,
+        Compression::None,
+        &[(recordings::camera("front"), front.clone()), (recordings::camera("back"), back)],
+    );
+    let mut number = 0;
+    let mut lines = |choice: Choice| {
+        number += 1;
+        let out = folder.path().join(format!("{number}.jsonl"));
+        let report = exported(std::slice::from_ref(&path), &Options { choice, ..options(Format::Jsonl, out.clone()) });
+        let text = fs::read_to_string(out).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(report.written, lines.len() as u64);
+        (report, lines)
+    };
+    let sequences = |lines: &[Value], camera: &str| -> Vec<u64> {
+        let of = lines.iter().filter(|line| line["camera"] == camera);
+        of.map(|line| line["sequence"].as_u64().expect("a number")).collect()
+    };
+    let (report, all) = lines(Choice::default());
+    assert_eq!((report.read, all.len()), (80, 80));
+    // At 25 ms per frame, the time range has frames 4 to 15; of those the first and every fifth of each camera.
+    let (report, some) = lines(Choice {
+        from: Some(Moment::After(Duration::from_millis(100))),
+        until: Some(Moment::At(recordings::START_NS + 400_000_000)),
+        every: 5,
+        ..Choice::default()
+    });
+    assert_eq!(sequences(&some, "front"), [4, 9, 14]);
+    assert_eq!(sequences(&some, "back"), [4, 9, 14]);
+    assert_eq!((report.between, report.out_of_range + report.between + report.written), (18, report.read));
+    let (report, back) = lines(Choice { cameras: vec!["back".to_owned()], ..Choice::default() });
+    assert_eq!((report.read, sequences(&back, "front").len(), sequences(&back, "back").len()), (40, 0, 40));
+    // A class that one of the two cameras has, or none.
+    let label = front[0].detections[0].label;
+    let (report, with_label) = lines(Choice { labels: vec![label.to_string()], ..Choice::default() });
+    assert_eq!(report.written + report.without_label, 80);
+    assert!(!with_label.is_empty());
+    for line in &with_label {
+        let seen = line["detections"].as_array().expect("detections");
+        assert!(!seen.is_empty() && seen.iter().all(|seen| seen["label"] == label), "{line}");
+    }
+    let (_, sure) = lines(Choice { min_confidence: 0.7, ..Choice::default() });
+    assert_eq!(sure.len(), 80);
+    let confidences = || sure.iter().flat_map(|line| line["detections"].as_array().unwrap().iter());
+    assert!(confidences().all(|seen| seen["confidence"].as_f64().unwrap() >= 0.7));
+    let expected = all.iter().flat_map(|line| line["detections"].as_array().unwrap().iter());
+    assert_eq!(confidences().count(), expected.filter(|seen| seen["confidence"].as_f64().unwrap() >= 0.7).count());
+}
+
+#[test]
+fn frames_that_cannot_be_converted_are_counted_by_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tight = Geometry::tight(PixelFormat::Gray8, 8, 4).expect("a geometry");
+    let mut damaged = recordings::frames("size=64x48&format=JPEG", 1)[0].payload().to_vec();
+    let header = damaged.windows(2).position(|pair| pair == [0xff, 0xc0]).expect("a frame header");
+    damaged[header + 9] = 77; // Colours.
+    let mut frames = vec![
+        made(0, vec![], Some(tight), &[7; 32]),
+        made(1, vec![], None, &[8; 31]),
+        made(2, vec![], None, &damaged),
+        made(3, vec![], None, &damaged),
+    ];
+    frames.extend(recordings::frames("size=64x48&format=H264", 2));
+    let files = recording(folder.path(), "front", frames);
+    let report = exported(&files, &options(Format::Png, folder.path().join("out")));
+    assert_eq!((report.read, report.written, report.frames_skipped()), (6, 1, 5), "{report:?}");
+    assert!(!report.is_complete());
+    let skipped: Vec<_> = report.skipped.iter().map(|skipped| (skipped.kind, skipped.frames)).collect();
+    assert_eq!(
+        skipped,
+        [
+            ("payload in an unknown layout", 1),
+            ("JPEG that cannot be decoded", 2),
+            ("video that is not decoded here", 2)
+        ]
+    );
+    assert_eq!(names_in(&folder.path().join("out")).len(), 1);
+}
+
+#[test]
+fn existing_files_are_not_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = recording(folder.path(), "front", recordings::frames(SMALL, 2));
+    let file = folder.path().join("mine.csv");
+    fs::write(&file, "mine").unwrap();
+    let refused = |format, output: &Path| {
+        export::export(&files, &options(format, output.to_owned()), &mut |_| ControlFlow::Continue(()))
+            .expect_err("it is there already")
+    };
+    for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
+        assert!(matches!(refused(format, &file), ExportError::Exists(path) if path == file));
+    }
+    for format in [Format::Png, Format::Jpeg, Format::Yolo, Format::Coco] {
+        assert!(matches!(refused(format, folder.path()), ExportError::NotEmpty(_)));
+        assert!(matches!(refused(format, &file), ExportError::Io { .. }));
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    assert_eq!(names_in(folder.path()), ["front.mcap", "mine.csv"]);
+}
+
+#[test]
+fn a_selection_without_frames_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = recording(folder.path(), "front", recordings::frames(SMALL, 2));
+    let out = folder.path().join("a.csv");
+    let refused = |choice| {
+        let options = Options { choice, ..options(Format::Csv, out.clone()) };
+        export::export(&files, &options, &mut |_| ControlFlow::Continue(())).expect_err("it fits nothing").to_string()
+    };
+    let error = refused(Choice { cameras: vec!["back".to_owned()], ..Choice::default() });
+    assert_eq!(error, "no camera is called `back`: expected one of front");
+    let from = Some(Moment::After(Duration::from_secs(2)));
+    let error = refused(Choice { from, until: Some(Moment::At(recordings::START_NS)), ..Choice::default() });
+    assert!(error.starts_with("the range is empty"), "{error}");
+    let error = export::export(&[folder.path().join("none.mcap")], &options(Format::Csv, out.clone()), &mut |_| {
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(error, Err(ExportError::Recording { .. })));
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_truncated_recording_is_exported_up_to_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = recording(folder.path(), "front", recordings::frames(SMALL, 400));
+    let whole = fs::metadata(&files[0]).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&files[0]).unwrap().set_len(whole / 2).unwrap();
+    let report = exported(&files, &options(Format::Jsonl, folder.path().join("a.jsonl")));
+    assert!(report.written > 100, "{report:?}");
+    assert!(!report.is_complete());
+    assert_eq!(report.unread.len(), 1, "{report:?}");
+}
+
+#[test]
+fn a_stopped_export_leaves_only_finished_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = recording(folder.path(), "front", recordings::frames(SMALL, 200));
+    for format in Format::ALL {
+        let output = folder.path().join(format.name());
+        let mut told = 0;
+        let mut tell = |_: Progress| {
+            told += 1;
+            if told == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let stopped = export::export(&files, &options(format, output.clone()), &mut tell);
+        let Err(ExportError::Stopped { written }) = stopped else { panic!("{format:?}: {stopped:?}") };
+        // A video reports progress once per group of pictures.
+        assert_eq!((told, written), (2, if format == Format::Mp4 { 120 } else { 2 }), "{format:?}");
+        let left = all_files(&output);
+        let finished =
+            |path: &PathBuf| matches!(path.extension().and_then(|end| end.to_str()), Some("png" | "jpg" | "txt"));
+        assert!(left.iter().all(finished), "{format:?}: {left:?}");
+        let pictures = matches!(format, Format::Png | Format::Jpeg | Format::Yolo | Format::Coco);
+        assert_eq!(left.is_empty(), !pictures, "{format:?}: {left:?}");
+    }
+}
+
+/// Number of files in a folder and its subfolders; 0 if it does not exist.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect()
+}

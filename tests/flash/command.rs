@@ -1,0 +1,514 @@
+//! `oaktap flash` and related commands with a simulated camera on real sockets: success, verification, refusals,
+//! backups.
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use oaktap::bootloader::{Memory, Request, map};
+use oaktap::package::PackageBuilder;
+use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
+use serde_json::Value;
+
+use crate::program::{oaktap, run};
+
+const AGES: Duration = Duration::from_secs(60);
+const ID: &str = "14442C10D13EABCE00";
+
+/// A simulated camera and a folder. It waits long for a host, so that a busy machine does not matter.
+struct Scene {
+    camera: CameraSimulator,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(config: &str) -> Self {
+        let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&{config}");
+        let config: CameraConfig = config.parse().expect("a camera");
+        let camera = CameraSimulator::start(config, &[Place::free(Ipv4Addr::LOCALHOST)]).expect("free ports");
+        Self { camera, folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// The arguments that select this camera.
+    fn at(&self, command: &str, more: &[&str]) -> Vec<String> {
+        let place = self.camera.places()[0];
+        let camera = format!("{}:{}", place.ip, place.link);
+        let (udp, stream) = (place.discovery.to_string(), place.stream.to_string());
+        let mut args = vec![command.to_owned(), camera, "--udp-port".to_owned(), udp];
+        if matches!(command, "flash" | "reset" | "boot") {
+            args.extend(["--stream-port".to_owned(), stream]);
+        }
+        args.extend(more.iter().map(|&word| word.to_owned()));
+        args
+    }
+
+    fn run(&self, command: &str, more: &[&str]) -> (i32, String, String) {
+        let args = self.at(command, more);
+        run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn json(&self, command: &str, more: &[&str]) -> Value {
+        let (code, out, said) = self.run(command, &[more, &["--json"]].concat());
+        assert_eq!(code, 0, "{command} {more:?}: {said}");
+        serde_json::from_str::<Value>(&out).expect("one line of JSON")["summary"].take()
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).expect("the folder can be written to");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    fn package(&self, name: &str) -> String {
+        let bytes = PackageBuilder::new(b"MA2x, and no firmware of anybody".to_vec())
+            .asset_storage((0..100_000u32).map(|n| (n % 251) as u8).collect::<Vec<_>>())
+            .firmware_version("c7127782f2da45aac89d5b5b816d04cc45ae40be")
+            .app_name(name)
+            .build();
+        self.file(&format!("{name}.dap"), &bytes.expect("a package"))
+    }
+
+    fn stored(&self, offset: u32, len: usize) -> Vec<u8> {
+        self.camera.with(|camera| {
+            camera.memory(Memory::Flash).expect("there is one").read(offset.into(), len).expect("it is that large")
+        })
+    }
+}
+
+/// Returns the only file of a folder.
+fn only(folder: &Path) -> PathBuf {
+    let mut files = std::fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("readable").path());
+    let file = files.next().expect("one file");
+    assert_eq!(files.next(), None);
+    file
+}
+
+#[test]
+fn an_application_is_flashed_verified_and_not_flashed_twice() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let receipts = scene.folder.path().join("receipts");
+    let receipts_text = receipts.to_str().expect("UTF-8");
+    let receipt = scene.json("flash", &["--app", &app, "--yes", "--receipts", receipts_text]);
+    assert_eq!(
+        (&receipt["camera"], &receipt["written"], &receipt["read_back"]),
+        (&ID.into(), &true.into(), &true.into())
+    );
+    assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG");
+    assert_eq!(receipt["package"]["app_name"], "door");
+    let kept: Value = serde_json::from_slice(&std::fs::read(only(&receipts)).expect("a receipt")).expect("JSON");
+    assert_eq!((&kept["package"], &kept["running"]), (&receipt["package"], &receipt["running"]));
+    assert!(scene.stored(map::APPLICATION, 2) == b"BR");
+    assert_eq!(scene.camera.doing(), Doing::Application { silent: false });
+
+    // Without a terminal the program cannot ask whether it may stop the application.
+    let (code, _, said) = scene.run("flash", &["--app", &app]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("will stop; there is no terminal to ask you, so say --yes"), "{said}");
+    assert_eq!(scene.camera.account().sessions, 1);
+
+    let (code, out, said) = scene.run("flash", &["--app", &app, "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("it is there already, every byte of it; nothing was written (--force writes it anyway)"),
+        "{said}"
+    );
+    assert!(out.contains("compared: it was there and runs"), "{out}");
+
+    let (code, out, said) = scene.run("flash", &["--app", &app, "--yes", "--dry-run", "--memory", "flash"]);
+    assert_eq!(code, 0, "{said}");
+    let bytes = std::fs::metadata(&app).expect("it is there").len();
+    assert!(out.contains(&format!("2. write {bytes} bytes there")), "{out}");
+}
+
+#[test]
+fn a_refusal_has_its_own_exit_code() {
+    let scene = Scene::new("nor=9MiB");
+    let app = scene.package("door");
+    let (code, _, said) = scene.run("flash", &["--app", &app]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("room for 1048576") && said.contains("nothing was changed in the camera"), "{said}");
+    let torn = std::fs::read(&app).expect("a package");
+    let torn = scene.file("torn.dap", &torn[..torn.len() - 1]);
+    let (code, _, said) = scene.run("flash", &["--app", &torn]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("nothing was sent to the camera"), "{said}");
+
+    let scene = Scene::new("state=in-use");
+    let (code, _, said) = scene.run("info", &["--yes"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
+}
+
+#[test]
+fn a_failure_reports_its_phase_and_a_retry_succeeds() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    for (fault, text) in [
+        ("config-refused*1", "setting the memory to boot from: SET_BOOTLOADER_CONFIG: the camera refused"),
+        ("corrupt:600000*1", "reading the application back: byte 600000 of the package"),
+        ("drop-progress:0.5*1", "writing the application: UPDATE_FLASH: the camera closed the connection after"),
+    ] {
+        scene.camera.set_faults(fault.parse().expect(fault));
+        let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
+        assert_eq!(code, if fault.contains("refused") { 4 } else { 1 }, "{fault}: {said}");
+        assert!(said.contains(text) && said.contains("run the same command again"), "{fault}: {said}");
+        let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
+        assert_eq!(code, 0, "again after {fault}: {said}");
+        let (code, _, said) = scene.run("erase", &["--yes"]);
+        assert_eq!(code, 0, "{said}");
+    }
+    // The application is written and verified, but sends nothing after the boot.
+    scene.camera.set_faults("silent".parse().expect("a fault"));
+    let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("the application is written and proved, but was not seen to run"), "{said}");
+    assert!(said.contains("and no whole frame among them"), "{said}");
+}
+
+#[test]
+fn info_and_backup_read_the_whole_camera() {
+    let scene = Scene::new("emmc=64MiB");
+    let app = scene.package("gate");
+    scene.json("flash", &["--app", &app, "--yes", "--memory", "flash", "--no-wait"]);
+    let info = scene.json("info", &["--yes"]);
+    assert_eq!((&info["bootloader"]["version"], &info["bootloader"]["type"]), (&"0.0.28".into(), &"network".into()));
+    assert_eq!(info["memories"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&info["applications"][0]["name"], &info["applications"][1]["present"]),
+        (&"gate".into(), &false.into())
+    );
+    assert_eq!(info["configuration"]["appMem"], 0);
+    let (code, out, said) = scene.run("info", &["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("memory       flash: 32 MiB JEDEC ID") && out.contains("application  emmc: none"), "{out}");
+
+    let folder = scene.folder.path().join("backup");
+    let folder_text = folder.to_str().expect("UTF-8");
+    let backup = scene.json("backup", &["--yes", "-o", folder_text]);
+    let saved = backup["applications"][0].as_str().expect("a file").to_owned();
+    assert!(std::fs::read(&saved).expect("it is there") == std::fs::read(&app).expect("it is there"));
+    let settings = std::fs::read(backup["configuration"].as_str().expect("a file")).expect("it is there");
+    assert_eq!(serde_json::from_slice::<Value>(&settings).expect("JSON")["appMem"], 0);
+    // Existing files are not replaced.
+    let (code, _, said) = scene.run("backup", &["--yes", "-o", folder_text]);
+    assert_eq!(code, 1, "{said}");
+    scene.json("erase", &["--yes"]);
+    let restored = scene.json("flash", &["--app", &saved, "--yes", "--memory", "flash"]);
+    assert_eq!(restored["written"], true);
+}
+
+#[test]
+fn an_unreachable_network_configuration_is_rejected() {
+    let scene = Scene::new("");
+    let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77/24", "198.51.100.1"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("no interface of this host is in 198.51.100.0/24"), "{said}");
+    assert!(said.contains("nothing was written; --force writes it all the same"), "{said}");
+    let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77", "198.51.100.1"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("has no /PREFIX"), "{said}");
+    assert_eq!(scene.camera.account().sessions, 0, "the camera was not even asked");
+
+    let set = scene.json(
+        "network",
+        &[
+            "--yes",
+            "--force",
+            "--no-wait",
+            "static",
+            "198.51.100.77/24",
+            "198.51.100.1",
+            "--dns",
+            "198.51.100.2",
+            "--mac",
+            "02:11:22:33:44:55",
+        ],
+    );
+    assert_eq!(
+        (&set["network"]["address"], &set["network"]["mac"]),
+        (&"198.51.100.77".into(), &"02:11:22:33:44:55".into())
+    );
+    let changed: Vec<_> = set["changed"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert!(changed.iter().any(|line| line.contains("staticIpv4")), "{changed:?}");
+}
+
+#[test]
+fn settings_are_shown_changed_and_cleared() {
+    let scene = Scene::new("");
+    let shown = scene.json("network", &["--yes", "show"]);
+    assert_eq!(shown["settings"], Value::Null);
+    let set = scene.json("network", &["--yes", "--force", "dhcp", "--host-wait", "20s"]);
+    assert_eq!((&set["settings"]["network"]["timeoutMs"], &set["address"]), (&20_000.into(), &"127.0.0.1".into()));
+    let (code, out, said) = scene.run("network", &["--yes", "show"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("DHCP"), "{out}");
+    assert_eq!(set["settings"]["usb"]["vid"], 0x03e7, "all that the vendor's client writes");
+    let cleared = scene.json("network", &["clear", "--yes", "--force"]);
+    assert_eq!((&cleared["settings"]["network"], &cleared["address"]), (&Value::Null, &"127.0.0.1".into()));
+    assert_eq!(cleared["settings"]["appMem"], -1, "the rest is kept");
+}
+
+#[test]
+fn reset_and_boot_start_the_application() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    scene.json("flash", &["--app", &app, "--yes"]);
+    let reset = scene.json("reset", &["--yes"]);
+    assert_eq!(reset["running"]["first_frame"]["dialect"], "IMG");
+    let boots = scene.camera.account().boots;
+    let booted = scene.json("boot", &["--yes"]);
+    assert_eq!((&booted["running"], scene.camera.account().boots), (&Value::Null, boots), "it ran already");
+    let (code, _, said) = scene.run("info", &["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("was reset and starts its application again"), "{said}");
+    let booted = scene.json("boot", &["--yes"]);
+    assert!(booted["camera"] == ID, "{booted}");
+    assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.doing(), Doing::Application { .. })));
+}
+
+/// As large as a bootloader, but not the vendor's.
+fn image(version: &str) -> Vec<u8> {
+    let mut bytes = b"MA2x".to_vec();
+    bytes.resize(2 << 20, 0x5a);
+    bytes.extend_from_slice(format!("\0DHCP\01.2.11\0{version}\0").as_bytes());
+    bytes
+}
+
+#[test]
+fn a_bootloader_goes_to_the_user_slot_and_the_factory_slot_needs_confirmation() {
+    let scene = Scene::new("bootloader=0.0.26&image=0.0.28");
+    let file = scene.file("eth.cmd", &image("0.0.28"));
+    let shown = scene.json("bootloader", &["--yes", "show"]);
+    assert_eq!((&shown["version"], &shown["user_slot"]), (&"0.0.26".into(), &Value::Null));
+    let updated = scene.json("bootloader", &["--yes", "update", "--image", &file]);
+    assert_eq!(
+        (&updated["written"], &updated["after"]["version"], &updated["after"]["user"]),
+        (&"user".into(), &"0.0.28".into(), &true.into())
+    );
+    assert!(scene.stored(map::USER_BOOTLOADER, 2 << 20) == image("0.0.28")[..2 << 20]);
+
+    // `--yes` does not answer the second question.
+    let (code, _, said) = scene.run("bootloader", &["--yes", "factory-reset", "--image", &file]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("has to be opened and flashed by USB") && said.contains("nothing was written"), "{said}");
+    let args = scene.at("bootloader", &["--yes", "factory-reset", "--image", &file, "--json"]);
+    let mut child = oaktap(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    writeln!(child.stdin.take().expect("a pipe"), "{ID}").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let done = serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["summary"].take();
+    assert_eq!((&done["written"], &done["after"]["user"]), (&"factory-reset".into(), &false.into()), "{said}");
+    assert!(scene.stored(map::BOOTLOADER, 2 << 20) == image("0.0.28")[..2 << 20]);
+    assert!(scene.stored(map::CONFIG, 4096).iter().all(|byte| *byte == 0xff), "the settings are gone");
+
+    // A bootloader for USB would take the camera off the network.
+    for (bytes, text) in [
+        (b"MA2x".repeat(1000), "that for USB would put the camera out of the network's reach"),
+        (b"RVC4, and more".to_vec(), "a bootloader begins with \"MA2x\""),
+    ] {
+        let file = scene.file("wrong.cmd", &bytes);
+        let (code, _, said) = scene.run("bootloader", &["--yes", "update", "--image", &file]);
+        assert_eq!(code, 4, "{said}");
+        assert!(said.contains(text), "{said}");
+    }
+}
+
+#[test]
+fn the_boot_after_the_reset_is_checked() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let flash = |more: &[&str]| scene.run("flash", &[&["--app", &app, "--yes", "--boot-timeout", "4s"], more].concat());
+    scene.camera.set_faults("no-boot*1".parse().expect("a fault"));
+    let (code, _, said) = flash(&[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("did not say within 4 s that it runs its application; last it said \"bootloader\""),
+        "{said}"
+    );
+    let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("it is there already"), "{said}");
+    // The camera ignores the first request to leave the application.
+    scene.camera.set_faults("deaf*1".parse().expect("a fault"));
+    let (code, _, said) = scene.run("info", &["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    scene.camera.set_faults("vanish".parse().expect("a fault"));
+    let (code, _, said) = flash(&["--force"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("was told to enter its bootloader and did not") || said.contains("last it said nothing"),
+        "{said}"
+    );
+}
+
+/// Another host connects first: when the application has been left, and when it is about to start.
+#[test]
+fn a_camera_in_use_by_another_host_is_left_alone() {
+    let scene = Scene::new("");
+    let (door, gate) = (scene.package("door"), scene.package("gate"));
+    scene.json("flash", &["--app", &door, "--yes"]);
+    let before = scene.camera.account();
+    scene.camera.set_faults("taken*1".parse().expect("a fault"));
+    let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
+    assert_eq!((code, scene.camera.doing()), (4, Doing::InUse), "{said}");
+    assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
+    assert!(said.contains("help: end the program that is connected to it, or power-cycle the camera"), "{said}");
+    assert_eq!(scene.camera.account().sessions, before.sessions, "nobody talked to it");
+    // The camera is still busy for the next command.
+    let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
+    assert!(code == 4 && said.contains("is in use by a host"), "{said}");
+    scene.camera.with(oaktap::sim::bootloader::Camera::released);
+    assert!(scene.camera.wait_until(AGES, |camera| camera.doing() == Doing::Bootloader));
+
+    // The other host connects after the reset that should have started the new application.
+    scene.camera.set_faults("taken*1".parse().expect("a fault"));
+    let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
+    assert_eq!((code, scene.camera.doing()), (1, Doing::InUse), "{said}");
+    assert!(said.contains("the application is written and proved, but was not seen to run"), "{said}");
+    assert!(said.contains("last it said \"in use by a host\""), "{said}");
+    scene.camera.with(oaktap::sim::bootloader::Camera::released);
+    let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
+    assert_eq!((&receipt["written"], &receipt["package"]["app_name"]), (&false.into(), &"gate".into()));
+    assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG");
+}
+
+/// A camera at two addresses of this host, with the ports of real cameras, counts as one camera.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_camera_with_two_addresses_is_flashed_once() {
+    // No other test uses these addresses.
+    let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
+    let addresses = [[127, 83, high, low], [127, 84, high, low]].map(Ipv4Addr::from);
+    let config = "nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s";
+    let camera =
+        CameraSimulator::start(config.parse().expect("a camera"), &addresses.map(Place::usual)).expect("ports");
+    let scene = Scene { camera, folder: tempfile::tempdir().expect("a folder") };
+    let (door, gate) = (scene.package("door"), scene.package("gate"));
+    for (address, app, written) in [
+        (addresses[0], &door, true),
+        (addresses[1], &door, false),
+        (addresses[1], &gate, true),
+        (addresses[0], &gate, false),
+    ] {
+        let (code, out, said) = run(&["flash", &address.to_string(), "--app", app, "--yes", "--json"]);
+        assert_eq!(code, 0, "{said}");
+        let receipt = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
+        assert_eq!((&receipt["camera"], &receipt["written"]), (&ID.into(), &written.into()), "{receipt}");
+        assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG", "{said}");
+    }
+    // Given twice, by both addresses: the second time everything is already there.
+    let [one, other] = addresses.map(|address| address.to_string());
+    let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("it was there"), "{out}");
+}
+
+/// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
+/// `flash::job`.
+#[test]
+fn info_and_network_send_the_vendors_requests() {
+    let scene = Scene::new("emmc=64MiB");
+    let asked = |command: &str, more: &[&str]| {
+        let before = scene.camera.account().requests.len();
+        scene.json(command, more);
+        scene.camera.account().requests.split_off(before)
+    };
+    let greeting = [Request::Version, Request::Commit, Request::Type, Request::IsUserBootloader];
+    let get = Request::GetConfig { memory: Memory::Auto, offset: -1, max: 0 };
+    let memory = |memory| Request::MemoryDetails { memory };
+    let application = |memory| Request::Application { memory };
+    // In the order of 06_info.txt, whose last question about memories (the default one) these two answer.
+    let expected = [memory(Memory::Flash), memory(Memory::Emmc), application(Memory::Flash), application(Memory::Emmc)];
+    assert_eq!(asked("info", &["--yes"]), [&greeting[..], &expected, std::slice::from_ref(&get)].concat());
+
+    // 20_config.txt: read the settings, write all of them with the changes, and read them again.
+    let set = |requests: &[Request]| {
+        let Some(Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 }) =
+            requests.iter().find(|request| matches!(request, Request::SetConfig { .. }))
+        else {
+            panic!("{requests:?}")
+        };
+        *total
+    };
+    let requests = asked("network", &["--yes", "--force", "--no-wait", "dhcp"]);
+    let total = set(&requests);
+    let write = Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 };
+    assert_eq!(requests, [&greeting[..], &[get.clone(), write, get.clone()]].concat());
+    // As many bytes as the vendor's client writes for a camera without settings.
+    assert_eq!(asked("network", &["--yes", "show"]), [&greeting[..], std::slice::from_ref(&get)].concat());
+    // The vendor deletes everything here (SET_BOOTLOADER_CONFIG with `clear`); we delete the network part and keep the
+    // rest.
+    let requests = asked("network", &["--yes", "--force", "--no-wait", "clear"]);
+    assert!(set(&requests) < total, "{requests:?}");
+}
+
+#[test]
+fn a_simulated_camera_is_listed() {
+    let (code, out, said) = run(&["list", "sim:?id=1944301091C10E1300&state=in-use", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let listed = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
+    let cameras = listed["cameras"].as_array().expect("a list");
+    let ours = cameras.iter().find(|camera| camera["id"] == "1944301091C10E1300").unwrap_or_else(|| panic!("{listed}"));
+    assert_eq!(ours["state"], "booted", "{ours}");
+    let (code, _, said) = run(&["list", "14442C"]);
+    assert!(code == 2 && said.contains("`14442C` is no IPv4 address; expected one such as"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
+    let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
+    // At addresses that no other test uses, with the ports of real cameras.
+    let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
+    let places: Vec<_> = (85..88).map(|net| Place::usual(Ipv4Addr::from([127, net, high, low]))).collect();
+    let cameras: Vec<_> = ids
+        .iter()
+        .zip(&places)
+        .map(|(id, place)| {
+            let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&id={id}");
+            CameraSimulator::start(config.parse().expect("a camera"), &[*place]).expect("ports")
+        })
+        .collect();
+    cameras[1].set_faults("corrupt:600000*1".parse().expect("a fault"));
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let receipts = scene.folder.path().join("receipts");
+    let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
+    let flash = |more: &[&str]| {
+        let mut args = vec!["flash"];
+        args.extend(addresses.iter().map(String::as_str));
+        run(&[&args, &["--app", &app, "--receipts", receipts.to_str().expect("UTF-8"), "--jobs", "3"][..], more]
+            .concat())
+    };
+    let (code, _, said) = flash(&[]);
+    assert!(code == 2 && said.contains("with --jobs nobody is asked"), "{said}");
+    let (code, out, said) = flash(&["--yes", "--json"]);
+    assert_eq!(code, 1, "{said}");
+    // Every message names its camera, and one failure does not stop the others.
+    for id in ids {
+        assert!(said.contains(&format!("{id}: writing to the flash memory")), "{said}");
+    }
+    let failed =
+        format!("error: flashing {} failed\n  because reading the application back: byte 600000", addresses[1]);
+    assert!(said.contains(&failed) && said.contains("1 of 3 cameras were not flashed"), "{said}");
+    let done: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let mut flashed: Vec<_> = done.iter().map(|line| line["summary"]["camera"].as_str().expect("an id")).collect();
+    flashed.sort_unstable();
+    assert_eq!(flashed, [ids[0], ids[2]]);
+    let began = cameras.iter().map(|camera| camera.account().sessions);
+    assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
+    let (code, out, said) = flash(&["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!((out.matches("it was there").count(), out.matches("written, read back").count()), (2, 1), "{out}");
+    let kept = std::fs::read_dir(&receipts).expect("a folder").count();
+    assert_eq!(kept, 5, "two, and three");
+}

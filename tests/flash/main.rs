@@ -1,0 +1,10 @@
+//! Flashing of simulated cameras: in memory, by the program, and by the vendor's own client.
+
+mod command;
+mod flasher;
+mod vendor_client;
+
+#[path = "../support/external_tools.rs"]
+mod external_tools;
+#[path = "../support/program.rs"]
+mod program;

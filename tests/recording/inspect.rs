@@ -1,0 +1,388 @@
+//! Truncated, bit-flipped and overwritten recordings: every damage is found, and every intact frame is recovered.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use oaktap::frame::Frame;
+use oaktap::recording::inspect::inspect;
+use oaktap::recording::recover::{RecoverError, recover, usual_name};
+use oaktap::recording::schema::Incident;
+use oaktap::recording::verify::verify;
+use oaktap::recording::{CameraInfo, ClockModel, Compression, Entry, Reader, RecordingError, SegmentWriter};
+use sha2::{Digest as _, Sha256};
+
+use crate::program::run;
+use crate::recordings;
+
+/// Reproducible pseudorandom numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 20) % n
+    }
+}
+
+/// A frame's bytes on the wire, and its time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sent {
+    camera: String,
+    id: u64,
+    log_ns: i64,
+    publish_ns: i64,
+    records: Vec<u8>,
+    header: Vec<u8>,
+    detections: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+/// Two cameras of different dialects, one chunk per six frames, and an incident between them.
+fn write(path: &Path, compression: Compression, frames: usize) {
+    let cameras: [(CameraInfo, Vec<_>); 2] = [
+        (recordings::camera("door"), recordings::frames("size=16x16&boxes=2&seed=3&records=on", frames)),
+        (recordings::camera("yard"), recordings::frames("size=16x16&boxes=1&seed=4&dialect=FRAME&format=JPEG", frames)),
+    ];
+    let infos: Vec<_> = cameras.iter().map(|(info, _)| info.clone()).collect();
+    let file = File::create_new(path).expect("a new file");
+    let mut writer = SegmentWriter::new(file, compression, &infos, recordings::START_NS).expect("a recording");
+    let mut clocks = [ClockModel::default(), ClockModel::default()];
+    for number in 0..frames {
+        for (camera, (_, frames)) in cameras.iter().enumerate() {
+            let frame: &Frame = &frames[number];
+            clocks[camera].observe(frame.device_time, frame.received.unix_ns);
+            writer.frame(camera, frame, recordings::taken_ns(frame)).expect("room");
+        }
+        if number == 1 {
+            let lost = Incident { kind: "withdrawn".to_owned(), text: "torn".to_owned(), ..Incident::default() };
+            writer.incident(1, &lost, cameras[1].1[1].received.unix_ns).expect("room");
+        }
+        if number % 3 == 2 {
+            writer.flush().expect("room");
+        }
+    }
+    writer.finish(&clocks.map(|clock| clock.metadata())).expect("room");
+}
+
+/// Every frame that a reader returns from a file, up to its first damage.
+fn read(path: &Path) -> Result<Vec<Sent>, RecordingError> {
+    let mut reader = Reader::open(path)?;
+    let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
+    let mut all = Vec::new();
+    while let Some(entry) = reader.next_entry()? {
+        let Entry::Frame(frame) = entry else { continue };
+        all.push(Sent {
+            camera: names[frame.camera].clone(),
+            id: frame.wire.id,
+            log_ns: frame.log_ns,
+            publish_ns: frame.publish_ns,
+            records: frame.wire.records,
+            header: frame.wire.header,
+            detections: frame.wire.detections,
+            payload: frame.payload,
+        });
+    }
+    all.sort();
+    Ok(all)
+}
+
+fn hash(path: &Path) -> Vec<u8> {
+    Sha256::digest(fs::read(path).expect("a file")).to_vec()
+}
+
+fn put(path: &Path, at: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).expect("a file");
+    file.seek(SeekFrom::Start(at)).expect("within it");
+    file.write_all(bytes).expect("room");
+}
+
+/// A folder, a recording in it, its bytes, and the frames in it.
+struct Bench {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    out: PathBuf,
+    bytes: Vec<u8>,
+    sent: Vec<Sent>,
+    /// Where its chunks begin and end.
+    chunks: Vec<(u64, u64)>,
+}
+
+impl Bench {
+    fn new(compression: Compression, frames: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.mcap");
+        write(&path, compression, frames);
+        let bytes = fs::read(&path).expect("a file");
+        let sent = read(&path).expect("a whole file");
+        assert_eq!(sent.len(), 2 * frames);
+        let reader = Reader::open(&path).expect("a whole file");
+        let chunks = reader.chunks().iter().map(|chunk| (chunk.at, chunk.at + chunk.len)).collect();
+        Self { out: usual_name(&path), _folder: folder, path, bytes, sent, chunks }
+    }
+
+    /// Recovers the file and returns the number of frames. The result is intact, contains only recorded frames, and is
+    /// reported correctly. The original is unchanged.
+    fn recovered(&self, what: &str) -> usize {
+        let before = hash(&self.path);
+        let done = match recover(&self.path, &self.out) {
+            Ok(done) => done,
+            Err(RecoverError::Nothing { .. }) => {
+                assert!(!self.out.exists(), "{what}");
+                return 0;
+            }
+            Err(error) => panic!("{what}: {error:?}"),
+        };
+        assert_eq!(hash(&self.path), before, "{what}");
+        let saved = read(&self.out).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(saved.len() as u64, done.frames, "{what}");
+        let strange: Vec<_> = saved.iter().filter(|frame| !self.sent.contains(frame)).collect();
+        assert!(strange.is_empty(), "{what}: {strange:?}");
+        let verified = verify(&self.out).expect("a file that was just written");
+        assert!(verified.is_good(), "{what}: {:?}", verified.findings);
+        assert_eq!(verified.frames, done.frames);
+        let report = inspect(&self.out).expect("a file that was just written");
+        assert!(report.is_whole() && report.frames() == done.frames, "{what}: {report:?}");
+        let missing: u64 = report.cameras.iter().map(|camera| camera.missing).sum();
+        assert_eq!(missing, done.lost_frames, "{what}");
+        fs::remove_file(&self.out).expect("it is ours");
+        saved.len()
+    }
+
+    fn in_a_chunk(&self, at: u64) -> bool {
+        self.chunks.iter().any(|(from, to)| (*from..*to).contains(&at))
+    }
+}
+
+#[test]
+fn an_intact_file_passes_and_recovers_completely() {
+    for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        let bench = Bench::new(compression, 9);
+        let verified = verify(&bench.path).unwrap();
+        assert!(verified.is_good(), "{compression:?}: {:#?}", verified.findings);
+        assert_eq!((verified.frames, verified.incidents, verified.chunks), (18, 1, bench.chunks.len() as u64));
+        assert_eq!(bench.recovered("nothing"), 18);
+        let done = recover(&bench.path, &bench.out).unwrap();
+        assert!(done.is_all() && done.finished, "{done:?}");
+        assert_eq!((done.frames, done.incidents), (18, 1));
+        let again = recover(&bench.path, &bench.out).unwrap_err();
+        assert!(matches!(&again, RecoverError::Create { .. }) && again.help().is_some(), "{again:?}");
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_detected_anywhere() {
+    let bench = Bench::new(Compression::None, 2);
+    // The header names the library that wrote the file: no reader depends on it.
+    let header_end = 8 + 9 + u64::from_le_bytes(bench.bytes[9..17].try_into().unwrap());
+    for at in 0..bench.bytes.len() as u64 {
+        let byte = bench.bytes[at as usize];
+        put(&bench.path, at, &[byte ^ (1 << (at % 8))]);
+        let found = verify(&bench.path).map_or(true, |verified| !verified.is_good());
+        assert!(found || (17..header_end).contains(&at), "byte {at} of {}", bench.bytes.len());
+        // Reported or not: no panic.
+        let _ = read(&bench.path);
+        put(&bench.path, at, &[byte]);
+    }
+    assert!(verify(&bench.path).unwrap().is_good());
+}
+
+#[test]
+fn a_flipped_byte_loses_at_most_one_frame() {
+    let bench = Bench::new(Compression::None, 4);
+    let mut random = Random(5);
+    let mut at = 0;
+    while at < bench.bytes.len() as u64 {
+        let byte = bench.bytes[at as usize];
+        put(&bench.path, at, &[byte ^ (1 << random.below(8))]);
+        let what = format!("byte {at}");
+        let saved = bench.recovered(&what);
+        let least = bench.sent.len() - usize::from(bench.in_a_chunk(at));
+        assert!(saved >= least, "{what}: {saved} frames of {}", bench.sent.len());
+        put(&bench.path, at, &[byte]);
+        at += 1 + random.below(64);
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_a_compressed_chunk_loses_at_most_that_chunk() {
+    for compression in [Compression::Lz4, Compression::Zstd] {
+        let bench = Bench::new(compression, 9);
+        let mut random = Random(6);
+        for _ in 0..300 {
+            let at = random.below(bench.bytes.len() as u64);
+            let byte = bench.bytes[at as usize];
+            put(&bench.path, at, &[byte ^ (1 << random.below(8))]);
+            let what = format!("{compression:?}, byte {at}");
+            let saved = bench.recovered(&what);
+            let least = bench.sent.len() - if bench.in_a_chunk(at) { 6 } else { 0 };
+            assert!(saved >= least, "{what}: {saved} frames of {}", bench.sent.len());
+            put(&bench.path, at, &[byte]);
+        }
+    }
+}
+
+#[test]
+fn a_truncated_file_is_recovered_up_to_its_end() {
+    for compression in [Compression::None, Compression::Zstd] {
+        let bench = Bench::new(compression, 9);
+        let mut random = Random(7);
+        let ends = bench.chunks.iter().flat_map(|(from, to)| [*from, *to]);
+        let mut cuts: Vec<u64> = ends.flat_map(|end| [end - 1, end, end + 1]).collect();
+        cuts.extend((0..100).map(|_| random.below(bench.bytes.len() as u64)));
+        for cut in cuts {
+            let what = format!("{compression:?}, cut at {cut}");
+            fs::write(&bench.path, &bench.bytes[..cut as usize]).unwrap();
+            match verify(&bench.path) {
+                Ok(verified) => assert!(!verified.is_good(), "{what}"),
+                Err(error) => assert!(matches!(error, RecordingError::NotMcap { .. } | RecordingError::NotOurs { .. })),
+            }
+            let saved = bench.recovered(&what);
+            // The first chunk of the file holds one frame: the second camera's metadata end it.
+            let whole: usize =
+                (0..).zip(&bench.chunks).filter(|(_, (_, end))| *end <= cut).map(|(n, _)| frames_in(n)).sum();
+            assert!(saved >= whole, "{what}: {saved} of {whole}");
+            if saved > 0 {
+                let report = inspect(&bench.path).unwrap();
+                assert_eq!((report.frames(), report.finished), (saved as u64, false), "{what}");
+            }
+            // Preallocated zeros do not count as loss.
+            let mut padded = bench.bytes[..cut as usize].to_vec();
+            padded.resize(padded.len() + 5000, 0);
+            fs::write(&bench.path, &padded).unwrap();
+            assert!(bench.recovered(&what) >= whole, "{what}");
+        }
+    }
+}
+
+/// Frames in the n-th chunk of a file written by [`write`].
+fn frames_in(chunk: usize) -> usize {
+    match chunk {
+        0 => 1,
+        1 => 5,
+        _ => 6,
+    }
+}
+
+#[test]
+fn an_overwritten_block_loses_only_what_it_covers() {
+    for compression in [Compression::None, Compression::Lz4] {
+        let bench = Bench::new(compression, 30);
+        let mut random = Random(8);
+        for round in 0..60_u64 {
+            let len = 1 + random.below(1 << (1 + round % 12));
+            let at = random.below(bench.bytes.len() as u64 - len);
+            let block: Vec<u8> = (0..len).map(|_| if round % 2 == 0 { 0 } else { random.below(256) as u8 }).collect();
+            put(&bench.path, at, &block);
+            let what = format!("{compression:?}, {len} bytes at {at}");
+            let saved = bench.recovered(&what);
+            let hit = (0..).zip(&bench.chunks).filter(|(_, (from, to))| *from < at + len && at < *to);
+            let least = bench.sent.len() - hit.map(|(n, _)| frames_in(n)).sum::<usize>();
+            assert!(saved >= least, "{what}: {saved} frames, {least} were not hit");
+            fs::write(&bench.path, &bench.bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_report_describes_the_contents() {
+    let bench = Bench::new(Compression::Lz4, 9);
+    let report = inspect(&bench.path).unwrap();
+    assert!(report.is_whole() && !report.is_complete(), "a frame was withdrawn: {report:?}");
+    assert_eq!((report.compression.as_str(), report.chunks), ("lz4", bench.chunks.len() as u64));
+    let [door, yard] = &report.cameras[..] else { panic!("{report:?}") };
+    assert_eq!((door.name.as_str(), door.address.as_str(), door.frames), ("door", "tcp://door:5000", 9));
+    assert_eq!((door.dialects.clone(), yard.dialects.clone()), (vec!["IMG".to_owned()], vec!["FRAME".to_owned()]));
+    assert_eq!(door.formats.keys().collect::<Vec<_>>(), ["BGR888p 16x16"]);
+    assert_eq!((door.withdrawn, yard.withdrawn, door.missing), (0, 1, 0));
+    assert!((door.fps - 40.0).abs() < 0.01 && (door.seconds - 0.2).abs() < 1e-9, "{door:?}");
+    assert_eq!((door.payload.min, door.payload.max, door.payload.total), (768, 768, 9 * 768));
+    let interval = door.interval_ms.unwrap();
+    assert!((interval.p50 - 25.0).abs() < 0.1 && (interval.max - 25.0).abs() < 0.1, "{interval:?}");
+    assert_eq!((door.detections, yard.detections), (18, 9));
+    assert_eq!(door.labels.values().sum::<u64>(), 18);
+    assert_eq!(door.clock.as_ref().unwrap().frames, 9);
+    let all = door.timeline.at_most(1).steps[0];
+    assert_eq!((all.frames, all.detections, all.missing), (9, 18, 0));
+    // NaN must not make the document invalid.
+    assert!(serde_json::to_string(&report).unwrap().contains("\"fps\":40.0"));
+}
+
+#[test]
+fn missing_frames_are_reported() {
+    let bench = Bench::new(Compression::None, 9);
+    // The third chunk: six frames, three of each camera.
+    let (from, to) = bench.chunks[2];
+    put(&bench.path, from, &vec![7; (to - from) as usize]);
+    let report = inspect(&bench.path).unwrap();
+    assert!(!report.is_whole() && report.damaged_bytes >= to - from, "{report:?}");
+    let door = &report.cameras[0];
+    assert_eq!((door.frames, door.missing), (6, 3));
+    assert_eq!(door.gaps[0].frames, 3);
+    let found = verify(&bench.path).unwrap();
+    let gap = found.findings.iter().find(|finding| finding.camera.as_deref() == Some("door")).expect("a finding");
+    assert_eq!((gap.frame, gap.expected.as_str()), (Some(6), "frame 3"));
+    assert!(gap.to_string().contains("a.mcap at byte"), "{gap}");
+    let done = recover(&bench.path, &bench.out).unwrap();
+    assert_eq!((done.frames, done.lost_frames, done.is_all()), (12, 6, false));
+}
+
+#[test]
+fn a_file_that_is_not_a_recording_is_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    let out = folder.path().join("out");
+    for bytes in [&b""[..], b"P6 a picture", mcap::MAGIC, &[0; 100_000], &[5; 100_000]] {
+        fs::write(&path, bytes).unwrap();
+        for error in [inspect(&path).map(|_| ()), verify(&path).map(|_| ())] {
+            assert!(matches!(error, Err(RecordingError::NotMcap { .. } | RecordingError::NotOurs { .. })), "{error:?}");
+        }
+        assert!(matches!(recover(&path, &out), Err(RecoverError::Nothing { .. })));
+        assert!(!out.exists());
+    }
+    assert!(matches!(recover(&folder.path().join("none"), &out), Err(RecoverError::Recording(_))));
+}
+
+/// The commands on an intact file and on the same file truncated.
+#[test]
+fn the_commands_inspect_verify_and_recover_files() {
+    let bench = Bench::new(Compression::None, 9);
+    let folder = bench.path.parent().unwrap();
+    let path = bench.path.to_str().unwrap();
+    let (code, out, _) = run(&["inspect", path]);
+    assert_eq!(code, 0);
+    for told in
+        ["door", "9 in 0.200 s from 2026-09-21T", "40.00 frames/s", "BGR888p 16x16 (9); 768 bytes", "1 arrived damaged"]
+    {
+        assert!(out.contains(told), "{told}: {out}");
+    }
+    assert_eq!(run(&["verify", path]).0, 0);
+    let plot = folder.join("plot.svg");
+    let (code, out, _) = run(&["inspect", "--json", "--plot", plot.to_str().unwrap(), folder.to_str().unwrap()]);
+    let document: serde_json::Value = serde_json::from_str(&out).expect("one document");
+    assert_eq!((code, document["summary"]["files"][0]["cameras"][1]["frames"].as_u64()), (0, Some(9)));
+    assert!(fs::read_to_string(&plot).unwrap().contains("9 frames, 0 missing, 18 boxes"));
+
+    let torn = folder.join("torn.mcap.partial");
+    fs::write(&torn, &bench.bytes[..bench.chunks[2].1 as usize + 7]).unwrap();
+    let torn = torn.to_str().unwrap();
+    let (code, out, _) = run(&["inspect", torn]);
+    assert!(code == 3 && out.contains("torn"), "{code}: {out}");
+    let (code, out, error) = run(&["verify", torn]);
+    assert!(code == 1 && out.contains("it was not finished") && error.contains("oaktap recover"), "{out}{error}");
+    let (code, out, _) = run(&["recover", torn]);
+    assert!(code == 3 && out.starts_with("12 frames saved in ") && out.contains("7 bytes could not"), "{code}: {out}");
+    let saved = folder.join("torn.recovered.mcap");
+    assert_eq!(run(&["verify", saved.to_str().unwrap()]).0, 0);
+    let (code, _, error) = run(&["recover", torn]);
+    assert!(code == 1 && error.contains("nothing is overwritten"), "{code}: {error}");
+    let elsewhere = folder.join("elsewhere.mcap");
+    let (code, out, _) = run(&["recover", "--json", path, "-o", elsewhere.to_str().unwrap()]);
+    let document: serde_json::Value = serde_json::from_str(&out).expect("one document");
+    assert_eq!((code, document["summary"]["frames"].as_u64()), (0, Some(18)));
+    fs::write(&elsewhere, b"nothing").unwrap();
+    for command in ["inspect", "verify", "recover"] {
+        let (code, _, error) = run(&[command, elsewhere.to_str().unwrap()]);
+        assert!(code == 1 && error.starts_with("error: "), "{command} {code}: {error}");
+    }
+}

@@ -1,0 +1,23 @@
+//! Recordings in MCAP: written, damaged, recovered, replayed, and read by programs of others.
+
+#[cfg(unix)]
+mod disk;
+mod inspect;
+mod python_mcap;
+mod readme_python;
+mod record;
+mod replay;
+mod rerun;
+mod round_trip;
+mod serve;
+
+#[path = "../support/external_tools.rs"]
+mod external_tools;
+#[path = "../support/frames.rs"]
+mod frames;
+#[path = "../support/luxonis_page.rs"]
+mod luxonis_page;
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/recordings.rs"]
+mod recordings;

@@ -1,0 +1,323 @@
+//! Replay of recordings: as a source, in a view, and on the wire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oaktap::convert::Converter;
+use oaktap::frame::{Frame, Picture};
+use oaktap::hub::{Policy, lane};
+use oaktap::live::{Camera, Live};
+use oaktap::overlay::Style;
+use oaktap::recording::{Playback, Speed};
+use oaktap::source::{FileSpec, Outlets, Session, SessionOptions, SessionState, SourceSpec};
+use oaktap::view::{View, ViewOptions};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::Instant;
+
+use crate::recordings::{MS, Recording, START_NS};
+
+/// Longer than any operation takes on a busy machine.
+const AGES: Duration = Duration::from_secs(60);
+
+/// Time between two frames.
+const STEP: Duration = Duration::from_millis(40);
+
+/// A frame's contents, without its connection and arrival time.
+fn identity(frame: &Frame) -> impl PartialEq + std::fmt::Debug + use<> {
+    (
+        (frame.header.clone(), frame.detection_text.clone(), frame.records.clone(), frame.dialect, frame.device_time),
+        (frame.detections.clone(), frame.labels.clone(), frame.camera_seq, frame.received.unix_ns, frame.stale),
+        (frame.kind, frame.geometry, crc32fast::hash(frame.payload()), frame.payload().len()),
+    )
+}
+
+fn spec(recording: &Recording) -> FileSpec {
+    FileSpec::new(recording.path())
+}
+
+/// A session that sends each frame with the time of the (paused) clock at its delivery.
+fn play(spec: FileSpec, options: SessionOptions) -> (Session, UnboundedReceiver<(Duration, Arc<Frame>)>) {
+    let (tx, rx) = unbounded_channel();
+    let begin = Instant::now();
+    let outlets = Outlets::default();
+    outlets.confirmed.tap(move |frame: &Arc<Frame>| {
+        // A test that has seen enough does not listen any more.
+        let _ = tx.send((begin.elapsed(), Arc::clone(frame)));
+    });
+    (Session::start("cam", SourceSpec::File(spec), options, outlets, &Handle::current()), rx)
+}
+
+async fn ended(session: &Session) -> SessionState {
+    let mut changes = session.changes();
+    changes.wait_for(|state| matches!(state, SessionState::Ended { .. })).await.unwrap().clone()
+}
+
+/// The next frame, and the frame times from the start of the recording until it arrived.
+async fn next(frames: &mut UnboundedReceiver<(Duration, Arc<Frame>)>) -> i64 {
+    let (_, frame) = frames.recv().await.expect("a frame");
+    (frame.received.unix_ns - START_NS) / MS / 40
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_come_again_as_they_came_the_first_time() {
+    let recording = Recording::new(&["size=64x48&boxes=4&records=on"], 30);
+    for (speed, step) in [(1.0, STEP), (0.25, 4 * STEP), (4.0, STEP / 4)] {
+        let file = FileSpec { speed: Speed::Times(speed), ..spec(&recording) };
+        let (session, mut frames) = play(file, SessionOptions::default());
+        let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
+        for (at, sent) in (0..).zip(&recording.frames[0]) {
+            let (moment, frame) = frames.recv().await.expect("every frame");
+            assert_eq!(identity(&frame), identity(sent));
+            assert_eq!(moment.as_millis(), (step * at).as_millis(), "{speed} times as fast, frame {at}");
+        }
+        assert!(frames.recv().await.is_none());
+        let stats = session.stats();
+        assert!(stats.balances() && stats.lossless());
+        assert_eq!((stats.frames.confirmed, stats.frames.pending, stats.bytes().skipped), (30, 0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pause_step_and_seek() {
+    let recording = Recording::new(&["size=64x48"], 100);
+    let (session, mut frames) = play(spec(&recording), SessionOptions::default());
+    let playback = session.playback().expect("a recording has one").clone();
+    for at in 0..10 {
+        assert_eq!(next(&mut frames).await, at);
+    }
+    playback.pause(true);
+    tokio::time::sleep(AGES).await;
+    assert!(frames.try_recv().is_err(), "it stands still");
+    assert_eq!(playback.standing().position_ns, Some(START_NS + 9 * 40 * MS));
+
+    playback.step();
+    assert_eq!(next(&mut frames).await, 10);
+    playback.step();
+    playback.step();
+    assert_eq!([next(&mut frames).await, next(&mut frames).await], [11, 12]);
+    tokio::time::sleep(AGES).await;
+    assert!(frames.try_recv().is_err());
+
+    let (first, last) = playback.standing().span_ns.expect("the file says it");
+    assert_eq!((first, last), (START_NS, START_NS + 99 * 40 * MS));
+    // Between two frames, and in the middle of a chunk.
+    playback.seek(START_NS + 62 * 40 * MS - 1);
+    assert_eq!(next(&mut frames).await, 62);
+    playback.seek_by(-50 * 40 * MS);
+    assert_eq!(next(&mut frames).await, 12);
+    playback.seek_by(i64::MIN);
+    assert_eq!(next(&mut frames).await, 0);
+    playback.seek_by(i64::MAX);
+    assert_eq!(next(&mut frames).await, 99);
+    tokio::time::sleep(AGES).await;
+    assert!(frames.try_recv().is_err());
+
+    playback.seek(START_NS + 90 * 40 * MS);
+    playback.pause(false);
+    for at in 90..100 {
+        assert_eq!(next(&mut frames).await, at);
+    }
+    ended(&session).await;
+    assert!(frames.recv().await.is_none());
+    let stats = session.stats();
+    assert!(stats.balances() && stats.lossless());
+    assert_eq!((stats.reboots, stats.reconnects(), stats.frames.missing), (0, 0, 0), "it was us who went back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_begins_again_until_it_is_stopped() {
+    let recording = Recording::new(&["size=64x48"], 7);
+    let file = FileSpec { looped: true, ..spec(&recording) };
+    let (session, mut frames) = play(file, SessionOptions::default());
+    for at in 0..30 {
+        assert_eq!(next(&mut frames).await, at % 7);
+    }
+    session.stop();
+    let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_playback_waits_at_the_end() {
+    let recording = Recording::new(&["size=64x48"], 7);
+    let playback = Playback::new(Speed::Max, false).holding();
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (session, mut frames) = play(spec(&recording), options);
+    for at in 0..7 {
+        assert_eq!(next(&mut frames).await, at);
+    }
+    tokio::time::sleep(AGES).await;
+    assert!(playback.standing().ended && !session.ended());
+    playback.seek(START_NS + 5 * 40 * MS);
+    assert_eq!([next(&mut frames).await, next(&mut frames).await], [5, 6]);
+    session.stop();
+    ended(&session).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_cameras_keep_together() {
+    let recording = Recording::new(&["size=64x48", "size=64x48&seed=2", "size=64x48&seed=3"], 20);
+    let playback = Playback::new(Speed::Times(2.0), false);
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let camera = |n: usize| FileSpec { camera: Some(format!("cam {n}")), ..spec(&recording) };
+    let mut playing: Vec<_> = (0..3).map(|n| play(camera(n), options.clone())).collect();
+    let mut early = Vec::new();
+    for (n, (session, frames)) in playing.iter_mut().enumerate() {
+        ended(session).await;
+        for (at, sent) in (0..).zip(&recording.frames[n]) {
+            let (moment, frame) = frames.recv().await.expect("every frame");
+            assert_eq!(identity(&frame), identity(sent));
+            // 40 ms between frames and 10 ms between cameras, at double speed. Frames that were due before the first of
+            // them was read arrive at once.
+            if at > 0 {
+                early.push(20 * at + 5 * n as i64 - moment.as_millis() as i64);
+            }
+        }
+    }
+    // The frame that is read first is on time, and so are the others.
+    assert!([0, 5, 10].contains(&early[0]) && early.iter().all(|by| *by == early[0]), "{early:?}");
+    let (session, _) = play(spec(&recording), SessionOptions::default());
+    let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("one must be named") };
+    let text = error.to_string();
+    assert!(text.starts_with("this recording has 3 cameras: cam 0, cam 1, cam 2\n  from   file:"), "{text}");
+    assert_eq!(error.help(), Some("say which one: file:PATH?camera=NAME"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_torn_file_is_played_up_to_the_damage() {
+    let recording = Recording::new(&["size=64x48"], 50);
+    let whole = std::fs::read(recording.path()).unwrap();
+    std::fs::write(recording.path(), &whole[..whole.len() / 2]).unwrap();
+    let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
+    let (session, mut frames) = play(file.clone(), SessionOptions::default());
+    let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
+    let mut played = 0;
+    while let Some((_, frame)) = frames.recv().await {
+        assert_eq!(identity(&frame), identity(&recording.frames[0][played]));
+        played += 1;
+    }
+    assert_eq!(played % 5, 0, "whole chunks");
+    assert!((15..=25).contains(&played), "{played}");
+
+    // A finished file, damaged in the middle: the rest cannot be trusted, so the replay ends with an error.
+    let mut damaged = whole;
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 64].fill(0xff);
+    std::fs::write(recording.path(), damaged).unwrap();
+    let (session, mut frames) = play(file.clone(), SessionOptions::default());
+    let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
+    assert!(error.to_string().starts_with("the recording is damaged at byte "), "{error}");
+    assert!(error.help().is_some_and(|help| help.contains("oaktap recover")));
+    let mut before = 0;
+    while frames.recv().await.is_some() {
+        before += 1;
+    }
+    assert_eq!(before % 5, 0, "whole chunks");
+    assert!((15..=25).contains(&before), "{before}");
+
+    std::fs::remove_file(recording.path()).unwrap();
+    let (session, _) = play(file, SessionOptions::default());
+    let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
+    assert!(error.to_string().contains("a.mcap cannot be opened: No such file"), "{error}");
+}
+
+#[test]
+fn replay_waits_for_lossless_lanes() {
+    let recording = Recording::new(&["size=64x48"], 300);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let outlets = Outlets::default();
+    let taker = outlets.take_confirmed("kept", Policy::DropNewest(2));
+    let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
+    let session = Session::start("cam", SourceSpec::File(file), SessionOptions::default(), outlets, runtime.handle());
+    for sent in &recording.frames[0] {
+        // The printer is as slow as the frames before this one.
+        std::thread::yield_now();
+        let frame = taker.recv_timeout(AGES).expect("every frame");
+        assert_eq!(identity(&frame), identity(sent));
+    }
+    assert!(taker.recv_timeout(AGES).is_err());
+    session.wait().unwrap();
+    let stats = session.stats();
+    assert!(stats.lossless());
+    assert_eq!((stats.lanes[0].name, stats.lanes[0].dropped), ("kept", 0));
+}
+
+#[test]
+fn a_paused_view_shows_the_frame_after_a_step() {
+    for config in ["size=64x48", "size=64x48&format=nv12", "size=64x48&format=jpeg"] {
+        let recording = Recording::new(&[config], 30);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let playback = Playback::new(Speed::Times(1000.0), false).holding();
+        playback.pause(true);
+        let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+        let camera = Camera::new("cam", SourceSpec::File(spec(&recording)));
+        let options_of_view =
+            ViewOptions { style: Style { boxes: false, labels: false, ..Style::default() }, ..ViewOptions::default() };
+        let view = View::start(&camera, options_of_view).expect("a thread");
+        let (lane, pictures) = lane("window", Policy::DropOldest(1));
+        view.pictures().add(lane);
+        view.control(|controls| controls.paused = true);
+        let live = Live::start_on(vec![camera], &options, runtime.handle());
+        let mut converter = Converter::new();
+        let mut expect = |at: usize| {
+            let picture = pictures.recv_timeout(AGES).unwrap_or_else(|error| panic!("{config}, {at}: {error}"));
+            let mut truth = Picture::default();
+            converter.picture(&recording.frames[0][at], &mut truth).unwrap();
+            assert_eq!(picture.device_time, recording.frames[0][at].device_time, "{config}");
+            assert!(picture.words() == truth.words(), "{config}, frame {at}");
+        };
+        for at in 0..10 {
+            playback.step();
+            expect(at);
+        }
+        playback.seek(START_NS + 25 * 40 * MS);
+        expect(25);
+        playback.seek_by(-20 * 40 * MS);
+        expect(5);
+        assert!(live.stop().iter().all(Result::is_ok));
+    }
+}
+
+#[test]
+fn every_command_accepts_a_recording_as_its_source() {
+    let recording = Recording::new(&["size=64x48&boxes=3"], 200);
+    let uri = format!("file:{}?speed=max", recording.path().display());
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_oaktap"))
+            .args(arguments)
+            .current_dir(recording.folder.path())
+            .output()
+            .unwrap();
+        let (out, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        (output.status.code(), out, said)
+    };
+    let (code, lines, said) = run(&["detections", &uri, "--hash"]);
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 200, "nothing is lost at any speed");
+    for (line, frame) in lines.iter().zip(&recording.frames[0]) {
+        assert_eq!(line["arrival_unix_ns"], frame.received.unix_ns);
+        assert_eq!(line["device_time_us"], frame.device_time.0);
+        assert_eq!(line["sha256"], sha256(frame.payload()));
+        assert!(line["stale"].is_null());
+    }
+    let (code, path, said) = run(&["snapshot", &uri, "--no-overlay"]);
+    assert_eq!(code, Some(0), "{said}");
+    let seen = image::open(recording.folder.path().join(path.trim())).unwrap().into_rgb8();
+    assert_eq!(seen.dimensions(), (64, 48));
+    let (code, _, said) = run(&["view", &uri, "--no-window"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("200"), "{said}");
+    let (code, _, said) = run(&["detections", "file:nothing.mcap"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("nothing.mcap cannot be opened"), "{said}");
+    let (code, _, said) = run(&["detections", "file:nothing.mcap?speed=fast"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("expected 0.001 to 1000 times, or max"), "{said}");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

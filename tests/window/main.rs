@@ -1,0 +1,471 @@
+//! The program's window on its own X display, driven by real keys and checked by screenshots.
+//!
+//! Needs Xvfb, xdotool and ImageMagick. Without one of them the tests are skipped with a message, but fail with
+//! `CI=true`.
+
+#![cfg(target_os = "linux")]
+
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/recordings.rs"]
+mod recordings;
+
+use std::fmt::Debug;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use oaktap::overlay::colour;
+use oaktap::sim::{Reel, SimConfig, Simulator};
+use serde_json::Value;
+
+use recordings::Recording;
+
+/// Longer than any operation takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Polls until there is an answer.
+fn wait_for<T>(what: impl Debug, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited in vain for: {what:?}");
+        thread::park_timeout(Duration::from_millis(30));
+    }
+}
+
+fn answer(command: &mut Command) -> Option<Vec<u8>> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
+/// A private X server, and the program that runs on it.
+struct Bench {
+    server: Child,
+    display: String,
+    program: Child,
+    window: String,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for child in [&mut self.program, &mut self.server] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Bench {
+    /// Returns `None` where the tools are missing.
+    fn view(uris: &[String]) -> Option<Self> {
+        Self::run("view", uris)
+    }
+
+    /// Any command that opens a window.
+    fn run(command: &str, arguments: &[String]) -> Option<Self> {
+        let missing: Vec<_> = [("Xvfb", "-help"), ("xdotool", "version"), ("import", "-version")]
+            .into_iter()
+            .filter(|(tool, ask)| {
+                Command::new(tool).arg(ask).stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
+            })
+            .map(|(tool, _)| tool)
+            .collect();
+        if !missing.is_empty() {
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "missing: {missing:?}");
+            println!("skipped: there is no {missing:?} here (Debian: apt install xvfb xdotool imagemagick)");
+            return None;
+        }
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1400x900x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("an X server");
+        let mut number = String::new();
+        BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut number).expect("its display");
+        let display = format!(":{}", number.trim());
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = Command::new(env!("CARGO_BIN_EXE_oaktap"))
+            .arg(command)
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("DISPLAY", &display)
+            .env_remove("WAYLAND_DISPLAY")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        let mut bench = Self { server, display, program, window: String::new(), folder };
+        bench.window = wait_for("a window", || {
+            let found = bench.xdotool(&["search", "--onlyvisible", "--name", "^oaktap"])?;
+            found.split_whitespace().next().map(str::to_owned)
+        });
+        wait_for("the keyboard", || bench.xdotool(&["windowfocus", "--sync", &bench.window]));
+        Some(bench)
+    }
+
+    fn xdotool(&self, arguments: &[&str]) -> Option<String> {
+        let out = answer(Command::new("xdotool").args(arguments).env("DISPLAY", &self.display))?;
+        String::from_utf8(out).ok()
+    }
+
+    /// Presses and releases a key without a pause.
+    fn key(&self, name: &str) {
+        self.xdotool(&["key", name]).unwrap_or_else(|| panic!("the key {name}"));
+    }
+
+    fn look(&self) -> RgbImage {
+        let mut import = Command::new("import");
+        import.args(["-display", &self.display, "-window", &self.window, "-depth", "8", "png:-"]);
+        let png = wait_for("a picture of the window", || answer(&mut import));
+        let seen = image::load_from_memory(&png).expect("a picture").into_rgb8();
+        // For inspection by hand.
+        if let Some(folder) = std::env::var_os("OAKTAP_SCREENSHOTS") {
+            let name = format!("{}-{}.png", std::process::id(), self.window);
+            let name = format!("{}-{name}", thread::current().name().unwrap_or("test"));
+            seen.save(Path::new(&folder).join(name)).expect("a file");
+        }
+        seen
+    }
+
+    /// Returns the screenshot once it meets the expectation.
+    fn until(&self, what: &str, expected: impl Fn(&RgbImage) -> bool) -> RgbImage {
+        wait_for(what, || Some(self.look()).filter(&expected))
+    }
+
+    /// The screenshot once it no longer changes, and the camera's output for it, in the order of the cameras.
+    fn paused_and_saved(&self, cameras: usize) -> (RgbImage, Vec<Value>) {
+        self.key("space");
+        self.key("c");
+        let mut said = wait_for("snapshots", || {
+            let files = std::fs::read_dir(self.folder.path()).ok()?;
+            let json = files.filter_map(|file| {
+                let path = file.ok()?.path();
+                (path.extension()? == "json").then(|| serde_json::from_slice(&std::fs::read(path).ok()?).ok())?
+            });
+            Some(json.collect::<Vec<Value>>()).filter(|said| said.len() == cameras)
+        });
+        said.sort_by_key(|said| said["camera"].as_str().map(str::to_owned));
+        // On-screen notes have expired when nothing changes for longer than the program needs to draw.
+        let mut last = (self.look(), Instant::now());
+        let still = wait_for("a picture that stands still", || {
+            let now = self.look();
+            if now != last.0 {
+                last = (now, Instant::now());
+                return None;
+            }
+            (last.1.elapsed() > Duration::from_secs(5)).then_some(now)
+        });
+        (still, said)
+    }
+
+    /// Waits for the program to end; returns its standard error.
+    fn end(mut self) -> (ExitStatus, String) {
+        let status = wait_for("the end of the program", || self.program.try_wait().expect("a child"));
+        let mut said = String::new();
+        self.program.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+        (status, said)
+    }
+}
+
+fn rgb(word: u32) -> [u8; 3] {
+    let [_, red, green, blue] = word.to_be_bytes();
+    [red, green, blue]
+}
+
+/// The picture that the simulated camera sent, without boxes; its boxes identify it.
+struct Sent {
+    payload: std::sync::Arc<[u8]>,
+    size: (u32, u32),
+}
+
+impl Sent {
+    fn of(said: &Value, uri: &str) -> Self {
+        let config: SimConfig = uri.trim_start_matches("sim:?").parse().expect("a configuration");
+        let reel = Reel::new(&config).expect("a reel");
+        let found = said["detections"].as_array().expect("a list");
+        let still = (0..reel.frames() as u64).map(|k| reel.still(k)).find(|still| {
+            still.detections.len() == found.len()
+                && still.detections.iter().zip(found).all(|(sent, found)| {
+                    let near =
+                        |found: &Value, sent: f32| (found.as_f64().expect("a number") - f64::from(sent)).abs() < 6e-5;
+                    let bbox = [sent.bbox.xmin, sent.bbox.ymin, sent.bbox.xmax, sent.bbox.ymax];
+                    found["label"] == sent.label && (0..4).all(|i| near(&found["bbox"][i], bbox[i]))
+                })
+        });
+        Self { payload: still.expect("what was saved was sent").payload.clone(), size: config.size }
+    }
+
+    /// Planar, blue first.
+    fn pixel(&self, x: u32, y: u32) -> [u8; 3] {
+        let plane = (self.size.0 * self.size.1) as usize;
+        let at = (y * self.size.0 + x) as usize;
+        [self.payload[2 * plane + at], self.payload[plane + at], self.payload[at]]
+    }
+}
+
+/// Points on the left and right edges of every box, at half height, with the box's label; and points just outside and
+/// inside the edges, without one. On a picture of 640x352 lines are 2 pixels wide.
+fn edges(said: &Value) -> Vec<((u32, u32), Option<u32>)> {
+    let boxes = said["detections"].as_array().expect("a list");
+    assert!(boxes.len() >= 3, "boxes to look for");
+    let mut places = Vec::new();
+    for found in boxes {
+        let pixel = |i: usize, side: f64| (found["bbox"][i].as_f64().expect("a number") * side).round() as u32;
+        let (left, top, right, bottom) = (pixel(0, 640.0), pixel(1, 352.0), pixel(2, 640.0), pixel(3, 352.0));
+        let y = u32::midpoint(top, bottom);
+        let label = found["label"].as_u64().map(|label| label as u32);
+        places.extend([left, left + 1, right - 2, right - 1].map(|x| ((x, y), label)));
+        places.extend([left + 3, right - 4].map(|x| ((x, y), None)));
+        places.extend([left.checked_sub(2), Some(right + 1)].into_iter().flatten().map(|x| ((x, y), None)));
+    }
+    places.retain(|((x, y), _)| *x < 640 && *y < 352);
+    places
+}
+
+/// Whether boxes are drawn in their places, and nowhere beside them, in the tile with this corner.
+fn boxes_are_right(seen: &RgbImage, said: &Value, uri: &str, (left, top): (u32, u32)) -> Result<(), String> {
+    let sent = Sent::of(said, uri);
+    for ((x, y), label) in edges(said) {
+        let expected = label.map_or_else(|| sent.pixel(x, y), |label| rgb(colour(label)));
+        let found = seen.get_pixel(left + x, top + y).0;
+        if found != expected {
+            return Err(format!("({x}, {y}) is {found:?} and not {expected:?}, label {label:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn is_grey(seen: &RgbImage) -> bool {
+    let grey = seen.pixels().filter(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]).count();
+    grey * 10 > seen.pixels().len() * 8
+}
+
+/// Number of pixels of about this color: few pixels of a letter's strokes have it exactly.
+fn count(seen: &RgbImage, colour: [u8; 3]) -> usize {
+    seen.pixels().filter(|pixel| pixel.0.iter().zip(&colour).all(|(a, b)| a.abs_diff(*b) < 48)).count()
+}
+
+#[test]
+fn one_camera_is_shown_with_boxes_and_help() {
+    let uri = "sim:?fps=10&boxes=4&seed=3";
+    let Some(bench) = Bench::view(&[uri.to_owned()]) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+    // From the status line to all overlays to none: then the whole picture is visible.
+    bench.key("i");
+    bench.until("the whole HUD", |seen| count(seen, [0x3d, 0xdc, 0x84]) > 30);
+    bench.key("i");
+    let (still, said) = bench.paused_and_saved(1);
+    boxes_are_right(&still, &said[0], uri, (0, 0)).expect("boxes");
+
+    bench.key("b");
+    let sent = Sent::of(&said[0], uri);
+    bench.until("no boxes", |seen| {
+        edges(&said[0]).iter().all(|((x, y), _)| seen.get_pixel(*x, *y).0 == sent.pixel(*x, *y))
+    });
+    bench.key("b");
+    bench.until("the same boxes again", |seen| *seen == still);
+    bench.key("l");
+    let unlabelled = bench.until("no labels", |seen| *seen != still);
+    boxes_are_right(&unlabelled, &said[0], uri, (0, 0)).expect("boxes stay without labels");
+    bench.key("l");
+
+    bench.key("question");
+    let help = bench.until("the help", |seen| count(seen, [0x3d, 0xdc, 0x84]) > 30);
+    assert!(count(&help, [255; 3]) > 100, "what keys do");
+    let darker =
+        |at: (u32, u32)| help.get_pixel(at.0, at.1).0.iter().zip(&still.get_pixel(at.0, at.1).0).all(|(a, b)| a <= b);
+    assert!([(2, 340), (630, 345), (4, 170)].into_iter().all(darker), "the picture behind it is darker");
+    bench.key("question");
+    bench.until("no help", |seen| *seen == still);
+
+    // The simulated scene repeats after some seconds: the next picture may be equal.
+    wait_for("the next picture", || {
+        bench.key("period");
+        (bench.look() != still).then_some(())
+    });
+    bench.key("q");
+    let (status, summary) = bench.end();
+    assert!(status.success(), "{status}: {summary}");
+    assert!(summary.contains("frames") && summary.contains("shown"), "{summary}");
+}
+
+/// One command builds, flashes and boots the application, and shows the pictures of the flashed Script.
+#[test]
+fn a_flashed_application_is_shown_by_one_command() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny.blob");
+    let arguments = ["sim:", "--model", model, "--then", "view"].map(str::to_owned);
+    let Some(bench) = Bench::run("flash", &arguments) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+    bench.key("i");
+    bench.key("i");
+    let (still, said) = bench.paused_and_saved(1);
+    boxes_are_right(&still, &said[0], "sim:?fps=30", (0, 0)).expect("boxes");
+    bench.key("q");
+    let (status, summary) = bench.end();
+    assert!(status.success(), "{status}: {summary}");
+    assert!(summary.contains("written to the flash memory, read back, every byte is right"), "{summary}");
+}
+
+#[test]
+fn four_cameras_are_tiled_and_one_can_be_enlarged() {
+    let uris: Vec<_> = (1..=4).map(|seed| format!("sim:?fps=8&seed={seed}")).collect();
+    let Some(bench) = Bench::view(&uris) else { return };
+    let corners = [(0, 0), (642, 0), (0, 354), (642, 354)];
+    let ground = [0x12, 0x16, 0x1b];
+    bench.until("four pictures", |seen| {
+        seen.dimensions() == (1282, 706)
+            && corners.iter().all(|(x, y)| seen.get_pixel(x + 2, y + 2).0 != ground)
+            && !is_grey(seen)
+    });
+    bench.key("i");
+    bench.key("i");
+    let (still, said) = bench.paused_and_saved(4);
+    for ((said, uri), corner) in said.iter().zip(&uris).zip(corners) {
+        boxes_are_right(&still, said, uri, corner).unwrap_or_else(|error| panic!("{}: {error}", said["camera"]));
+    }
+    assert_eq!(still.get_pixel(640, 100).0, ground, "tiles do not touch");
+
+    // The enlarged second camera is twice as large: its first pixel is where that of the first camera was.
+    bench.key("2");
+    let second = Sent::of(&said[1], &uris[1]);
+    let near = |a: [u8; 3], b: [u8; 3]| a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) < 24);
+    bench.until("the second camera alone", |seen| {
+        seen.get_pixel(640, 100).0 != ground && near(seen.get_pixel(4, 690).0, second.pixel(2, 344))
+    });
+    bench.key("Tab");
+    bench.key("g");
+    bench.until("all four again", |seen| *seen == still);
+    // The message that a window manager's close button sends.
+    if bench.xdotool(&["windowquit", &bench.window]).is_none() {
+        bench.key("Escape");
+    }
+    let (status, summary) = bench.end();
+    assert!(status.success(), "{status}: {summary}");
+    let rows = summary.lines().filter(|line| line.starts_with("sim-") && !line.contains(':'));
+    assert_eq!(rows.count(), 4, "{summary}");
+}
+
+#[test]
+fn a_lost_camera_is_grayed_out_until_it_reconnects() {
+    let config: SimConfig = "fps=10".parse().expect("a configuration");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let simulator = Simulator::start(listener, &config).expect("a camera");
+    let address = simulator.local_addr();
+    let Some(bench) = Bench::view(&[address.to_string()]) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+    bench.key("i");
+    bench.key("i");
+    drop(simulator);
+    let lost = bench.until("the lost state", |seen| is_grey(seen) && count(seen, [0xff, 0x5a, 0x52]) > 50);
+    let levels: std::collections::HashSet<_> = lost.rows().next_back().expect("rows").map(|pixel| pixel.0).collect();
+    assert!(levels.len() > 20, "its last picture is still there: {levels:?}");
+    let listener = TcpListener::bind(address).expect("the same port");
+    let _simulator = Simulator::start(listener, &config).expect("the camera again");
+    bench.until("it back", |seen| !is_grey(seen) && count(seen, [0xff, 0x5a, 0x52]) < 10);
+    program::signal(&bench.program, "INT");
+    let (status, summary) = bench.end();
+    // A frame in transit when the camera disconnected is lost.
+    assert!(matches!(status.code(), Some(0 | 3)), "{status}: {summary}");
+    assert!(summary.contains("1 reconnects"), "{summary}");
+}
+
+#[test]
+fn a_key_starts_and_stops_recording() {
+    let uris = [1, 2].map(|seed| format!("sim:?fps=10&seed={seed}"));
+    let Some(mut bench) = Bench::view(&uris) else { return };
+    bench.until("two pictures", |seen| seen.dimensions() == (640, 706) && !is_grey(seen));
+    let folder = bench.folder.path().join("recordings");
+    let files = |end: &str| {
+        let found = ["sim-1", "sim-2"].into_iter().filter_map(|camera| std::fs::read_dir(folder.join(camera)).ok());
+        let paths = found.flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter(|path| path.to_string_lossy().ends_with(end)).collect::<Vec<_>>()
+    };
+    assert!(files("").is_empty(), "nothing is recorded before somebody says so");
+    bench.key("r");
+    wait_for("files of both cameras that grow", || {
+        let lengths = files(".mcap.partial").into_iter().filter_map(|path| Some(path.metadata().ok()?.len()));
+        (lengths.filter(|len| *len > 700_000).count() == 2).then_some(())
+    });
+    bench.key("r");
+    let finished = wait_for("both files to be finished", || Some(files(".mcap")).filter(|files| files.len() == 2));
+    assert!(files(".partial").is_empty());
+    // The window continues; a recording in progress is finished when it ends.
+    bench.key("r");
+    wait_for("the next files", || (files(".partial").len() == 2).then_some(()));
+    let read = |path: &Path| {
+        let mut reader = oaktap::recording::Reader::open(path).expect("a recording");
+        assert!(reader.is_finished());
+        let mut frames = 0;
+        while let Some(entry) = reader.next_entry().expect("it is whole") {
+            frames += u32::from(matches!(entry, oaktap::recording::Entry::Frame(_)));
+        }
+        frames
+    };
+    assert!(finished.iter().all(|path| read(path) > 0));
+    bench.key("q");
+    let status = wait_for("the end of the program", || bench.program.try_wait().expect("a child"));
+    assert!(status.success(), "{status}");
+    let all =
+        |camera: &str| std::fs::read_dir(folder.join(camera)).expect("its folder").flatten().map(|entry| entry.path());
+    let all: Vec<_> = ["sim-1", "sim-2"].into_iter().flat_map(all).collect();
+    assert_eq!(all.len(), 4, "{all:?}");
+    all.iter().for_each(|path| {
+        read(path);
+    });
+}
+
+#[test]
+fn a_recording_is_paused_stepped_and_seeked() {
+    const AMBER: [u8; 3] = [0xff, 0xb8, 0x3d];
+    // 8 s, in a window that shows it at its original size.
+    let recording = Recording::new(&["size=480x264&format=GRAY8&boxes=0&records=on"], 200);
+    let path = recording.path().to_str().expect("a name").to_owned();
+    let Some(bench) = Bench::run("replay", &[path]) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (480, 264));
+    // Beside the text, and above the bar and the line.
+    let shows = |seen: &RgbImage, at: usize| {
+        let payload = recording.frames[0][at].payload();
+        (0..200).step_by(3).all(|y| (0..240).all(|x| seen.get_pixel(x, y).0[1] == payload[(y * 480 + x) as usize]))
+    };
+    // The scene repeats after some seconds, so several frames may look alike.
+    let which = |seen: &RgbImage| (0..200).filter(|at| shows(seen, *at)).collect::<Vec<_>>();
+    let bar = |seen: &RgbImage| count(seen, AMBER);
+    bench.key("space");
+    let mut last = None;
+    let paused = wait_for("a picture that stands still", || {
+        let now = bench.look();
+        let still = last.as_ref() == Some(&now) && bar(&now) > 30 && !which(&now).is_empty();
+        last = Some(now);
+        still.then(|| last.clone()).flatten()
+    });
+    let from = which(&paused);
+    assert!(from.iter().any(|at| *at < 60), "it was paused early: {from:?}");
+    bench.key("period");
+    let stepped = bench
+        .until("the next picture", |seen| *seen != paused && from.iter().any(|at| *at < 199 && shows(seen, at + 1)));
+    let from = which(&stepped);
+    bench.key("Right");
+    // 5 s are 125 frames.
+    let sought = bench.until("a picture five seconds on", |seen| {
+        bar(seen) > bar(&stepped) && from.iter().any(|at| *at < 75 && shows(seen, at + 125))
+    });
+    let from = which(&sought);
+    bench.key("Left");
+    bench.until("the picture before", |seen| from.iter().any(|at| *at >= 125 && shows(seen, at - 125)));
+    bench.key("bracketright");
+    bench.key("space");
+    // At the end it waits: the whole bar is filled.
+    let end = bench.until("the end", |seen| shows(seen, 199) && bar(seen) > bar(&sought));
+    assert!(end.dimensions() == (480, 264));
+    bench.key("q");
+    let (status, summary) = bench.end();
+    assert!(status.success(), "{status}: {summary}");
+}
