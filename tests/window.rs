@@ -401,7 +401,7 @@ fn a_key_begins_and_ends_a_recording() {
         assert!(reader.is_finished());
         let mut frames = 0;
         while let Some(entry) = reader.next_entry().expect("it is whole") {
-            frames += u32::from(matches!(entry, oaktap::recording::Entry::Frame(_)));
+            frames += u32::from(matches!(entry, oaktap::recording::RecordingEntry::Frame(_)));
         }
         frames
     };

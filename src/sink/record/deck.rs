@@ -220,7 +220,7 @@ mod tests {
 
     use super::*;
     use crate::frame::Received;
-    use crate::recording::{Entry, Reader};
+    use crate::recording::{Reader, RecordingEntry};
     use crate::source::What;
 
     #[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
@@ -239,8 +239,8 @@ mod tests {
         let mut reader = Reader::open(path).expect("a recording");
         while let Some(entry) = reader.next_entry().expect("it is whole") {
             match entry {
-                Entry::Frame(found) => frames.push(found.wire.id),
-                Entry::Incident { incident, .. } => incidents.push(incident.kind),
+                RecordingEntry::Frame(found) => frames.push(found.wire.id),
+                RecordingEntry::Incident { incident, .. } => incidents.push(incident.kind),
             }
         }
         (frames, incidents)

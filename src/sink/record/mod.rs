@@ -220,12 +220,12 @@ impl Feed {
     }
 
     /// Offers something that happened between two frames. `false`: the recorder has ended.
-    pub fn incident(&self, incident: schema::Incident, at: crate::frame::Received) -> bool {
+    pub fn incident(&self, incident: schema::RecordedIncident, at: crate::frame::Received) -> bool {
         let Ends { camera, incidents, shared, .. } = &*self.0;
         if shared.is_stopped() {
             return false;
         }
-        let bytes = 256 + incident.text.len() + incident.found.len();
+        let bytes = incident.memory_bytes();
         incidents.offer(Item::Incident { camera: *camera, incident, at }, bytes)
     }
 

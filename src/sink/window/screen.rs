@@ -12,7 +12,7 @@ use super::position;
 use super::recording::{Recording, summary};
 use crate::frame::Picture;
 use crate::overlay::{Canvas, Rect, Text};
-use crate::recording::playback::{Playback, Standing};
+use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Deck, DeckHealth};
 use crate::source::{Session, SessionState};
 use crate::stats::{Ledger, Stats};
@@ -75,7 +75,7 @@ pub struct Screen {
     /// What plays the cameras that are recordings, each once.
     playbacks: Vec<Playback>,
     /// Where the first of them stood when it was drawn.
-    standing: Option<Standing>,
+    standing: Option<PlaybackStatus>,
     notes: Receiver<String>,
     tell: fn(&str),
     note: Option<(String, u64)>,
@@ -346,9 +346,9 @@ impl Screen {
             }
         }
         if self.shows_position() {
-            let standing = self.playbacks.first().map(Playback::standing);
+            let standing = self.playbacks.first().map(Playback::status);
             // A position moves with the pictures; everything else is to be seen at once.
-            let still = |standing: &Standing| (standing.speed.to_string(), standing.paused, standing.ended);
+            let still = |standing: &PlaybackStatus| (standing.speed.to_string(), standing.paused, standing.ended);
             self.stale |= look && standing != self.standing;
             self.stale |= standing.as_ref().map(still) != self.standing.as_ref().map(still);
             self.standing = standing;

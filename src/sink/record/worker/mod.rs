@@ -19,7 +19,7 @@ use super::{Options, RecordError, weight};
 use crate::frame::{Frame, Received};
 use crate::hub::weighed::WeighedTaker;
 use crate::hub::{LaneCounter, RecvTimeoutError};
-use crate::recording::disk::Condition;
+use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
 
 /// Incidents that are kept while there is no file for them.
@@ -38,7 +38,7 @@ pub(super) enum Item {
     },
     Incident {
         camera: usize,
-        incident: schema::Incident,
+        incident: schema::RecordedIncident,
         at: Received,
     },
     /// Nothing, so that somebody looks up.
@@ -49,7 +49,7 @@ pub(super) enum Item {
 #[derive(Debug)]
 enum Kept {
     Frame { camera: usize, frame: Arc<Frame>, dropped: u64, publish_ns: i64 },
-    Incident { camera: usize, incident: schema::Incident, at: Received },
+    Incident { camera: usize, incident: schema::RecordedIncident, at: Received },
 }
 
 impl Kept {
@@ -226,7 +226,7 @@ impl Worker {
         match gauge.wait_for_room(Duration::from_millis(200)) {
             Ok(true) => true,
             Ok(false) => {
-                if gauge.condition() == Condition::Full {
+                if gauge.condition() == DiskCondition::Full {
                     if self.is_impatient() {
                         gauge.give_up();
                         self.gave_up = true;
@@ -291,7 +291,7 @@ impl Worker {
     fn hold(&mut self, kept: Kept, mono_ns: u64, trigger: &Trigger) {
         let bytes = match &kept {
             Kept::Frame { frame, .. } => weight(frame),
-            Kept::Incident { incident, .. } => 256 + incident.text.len() + incident.found.len(),
+            Kept::Incident { incident, .. } => incident.memory_bytes(),
         };
         let gone = self.ring.push(kept, mono_ns, bytes, trigger);
         self.pass(gone);
