@@ -55,6 +55,15 @@ impl std::fmt::Display for Dialect {
     }
 }
 
+impl std::str::FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|dialect| dialect.to_string() == name);
+        known.ok_or_else(|| format!("unknown dialect `{name}`; expected IMG, ABCDE, ABCDE-256 or FRAME"))
+    }
+}
+
 /// What kind of bytes the payload is, recognised by its first bytes (wire.md section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PayloadKind {
@@ -216,6 +225,15 @@ impl pool::Recycled for Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dialects_are_read_back_from_their_text() {
+        for dialect in Dialect::ALL {
+            assert_eq!(dialect.to_string().parse(), Ok(dialect));
+        }
+        let error = "IMAGE".parse::<Dialect>().unwrap_err();
+        assert_eq!(error, "unknown dialect `IMAGE`; expected IMG, ABCDE, ABCDE-256 or FRAME");
+    }
 
     #[test]
     fn clearing_keeps_the_memory_and_nothing_else() {

@@ -9,15 +9,16 @@ use super::{FileSpec, What};
 use super::{SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::recording::playback::{Due, End, Part};
-use crate::recording::{Entry, Reader, Recorded, RecordingError, feed};
+use crate::recording::playback::{AtEnd, CameraPlayback, Due};
+use crate::recording::schema::IncidentKind;
+use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, feed};
 use crate::wire::Decoder;
 
 /// One camera of a recording while it is played.
 pub(super) struct Replay {
     delivery: Delivery,
     decoder: Decoder,
-    part: Part,
+    part: CameraPlayback,
     tell: watch::Sender<SessionState>,
     stop: watch::Receiver<bool>,
     streams: bool,
@@ -34,7 +35,7 @@ impl Replay {
     pub(super) fn new(
         options: SessionOptions,
         delivery: Delivery,
-        part: Part,
+        part: CameraPlayback,
         tell: watch::Sender<SessionState>,
         stop: watch::Receiver<bool>,
     ) -> Self {
@@ -70,7 +71,9 @@ impl Replay {
             };
             reader = back;
             let then = match entry {
-                Ok(Some(Entry::Frame(recorded))) if recorded.camera == camera && recorded.log_ns >= from_ns => {
+                Ok(Some(RecordingEntry::Frame(recorded)))
+                    if recorded.camera == camera && recorded.log_ns >= from_ns =>
+                {
                     let then = self.wait_for(&recorded).await;
                     if matches!(then, Then::Go) {
                         begun = true;
@@ -79,12 +82,12 @@ impl Replay {
                     }
                     then
                 }
-                Ok(Some(Entry::Incident { camera: whose, at_unix_ns, incident })) if whose == camera => {
-                    if incident.kind == "connected" && begun {
+                Ok(Some(RecordingEntry::Incident { camera: whose, at_unix_ns, incident })) if whose == camera => {
+                    if incident.kind() == Some(IncidentKind::Connected) && begun {
                         self.reconnect();
                     }
                     if at_unix_ns >= from_ns {
-                        let torn = incident.kind == "skipped";
+                        let torn = incident.kind() == Some(IncidentKind::Skipped);
                         self.delivery.outlets.ledger.update(|stats| stats.unrecorded(incident.frames, torn));
                         let received = Received { unix_ns: at_unix_ns, ..received_now() };
                         self.delivery.incident(received, What::Recorded(incident));
@@ -126,13 +129,13 @@ impl Replay {
     }
 
     /// Waits until a frame is due and those who keep it have room for it.
-    async fn wait_for(&mut self, recorded: &Recorded) -> Then {
+    async fn wait_for(&mut self, recorded: &RecordedFrame) -> Then {
         loop {
             let due = match self.part.due(recorded.log_ns, self.part.now_ns()) {
                 Due::Now => break,
                 Due::Seek(to_ns) => return Then::Seek(to_ns),
                 Due::At(ns) => Some(self.part.instant(ns)),
-                Due::Held => None,
+                Due::Paused => None,
             };
             if !self.change_before(due).await {
                 return Then::Stop;
@@ -150,9 +153,9 @@ impl Replay {
     async fn end_of_file(&mut self) -> Then {
         loop {
             match self.part.end() {
-                End::Over => return Then::Stop,
-                End::Seek(to_ns) => return Then::Seek(to_ns),
-                End::Held => {}
+                AtEnd::Stop => return Then::Stop,
+                AtEnd::Seek(to_ns) => return Then::Seek(to_ns),
+                AtEnd::Wait => {}
             }
             if !self.change_before(None).await {
                 return Then::Stop;
@@ -175,7 +178,7 @@ impl Replay {
         }
     }
 
-    fn deliver(&mut self, recorded: &Recorded) {
+    fn deliver(&mut self, recorded: &RecordedFrame) {
         // For files the time at which it arrived first; for latency the present.
         let now = Received { unix_ns: recorded.log_ns, ..received_now() };
         let delivery = &mut self.delivery;

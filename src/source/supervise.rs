@@ -13,7 +13,7 @@ use super::spec::SourceSpec;
 use super::tcp::{self, Connection, Peer};
 use super::watch::Backoff;
 use super::{SessionOptions, SessionState};
-use crate::recording::playback::Part;
+use crate::recording::playback::CameraPlayback;
 use crate::sim::{SimConfig, Simulator};
 use crate::wire::Decoder;
 
@@ -22,7 +22,7 @@ pub(super) async fn run(
     spec: SourceSpec,
     options: SessionOptions,
     delivery: Delivery,
-    part: Option<Part>,
+    part: Option<CameraPlayback>,
     tell: watch::Sender<SessionState>,
     mut stop: watch::Receiver<bool>,
 ) {

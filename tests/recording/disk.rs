@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use oaktap::frame::{Frame, Received};
 use oaktap::recording::recover::recover;
-use oaktap::recording::{CameraInfo, Entry, Reader};
+use oaktap::recording::{CameraInfo, Reader, RecordingEntry};
 use oaktap::sink::record::{Options, Outcome, Place, Recorder, State, Trigger};
 use oaktap::source::Outlets;
 
@@ -87,11 +87,11 @@ fn read(path: &Path) -> (Vec<u64>, u64) {
     let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     while let Some(entry) = reader.next_entry().expect("what is there is whole") {
         match entry {
-            Entry::Frame(recorded) => {
+            RecordingEntry::Frame(recorded) => {
                 assert!(recorded.payload == frame(recorded.wire.id).payload(), "frame {}", recorded.wire.id);
                 numbers.push(recorded.wire.id);
             }
-            Entry::Incident { incident, .. } => missing += incident.frames,
+            RecordingEntry::Incident { incident, .. } => missing += incident.frames,
         }
     }
     (numbers, missing)
@@ -246,7 +246,7 @@ fn judge(killed: &Killed) -> Duration {
     assert!(!reader.is_finished());
     let (mut next, mut newest, mut frames) = (None, i64::MIN, 0);
     while let Some(entry) = reader.next_entry().expect("what is there is whole") {
-        let Entry::Frame(frame) = entry else { continue };
+        let RecordingEntry::Frame(frame) = entry else { continue };
         let id = frame.wire.id;
         assert!(next.is_none_or(|next| next == id), "{id} instead of {next:?}");
         assert_eq!(crc32fast::hash(&frame.payload), frame.wire.payload_crc32, "frame {id}");

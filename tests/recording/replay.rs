@@ -90,7 +90,7 @@ async fn pause_step_and_seek() {
     playback.pause(true);
     tokio::time::sleep(AGES).await;
     assert!(frames.try_recv().is_err(), "it stands still");
-    assert_eq!(playback.standing().position_ns, Some(START_NS + 9 * 40 * MS));
+    assert_eq!(playback.status().position_ns, Some(START_NS + 9 * 40 * MS));
 
     playback.step();
     assert_eq!(next(&mut frames).await, 10);
@@ -100,7 +100,7 @@ async fn pause_step_and_seek() {
     tokio::time::sleep(AGES).await;
     assert!(frames.try_recv().is_err());
 
-    let (first, last) = playback.standing().span_ns.expect("the file says it");
+    let (first, last) = playback.status().span_ns.expect("the file says it");
     assert_eq!((first, last), (START_NS, START_NS + 99 * 40 * MS));
     // Between two frames, and in the middle of a chunk.
     playback.seek(START_NS + 62 * 40 * MS - 1);
@@ -141,14 +141,14 @@ async fn a_loop_begins_again_until_it_is_stopped() {
 #[tokio::test(start_paused = true)]
 async fn a_held_playback_waits_at_the_end() {
     let recording = Recording::new(&["size=64x48"], 7);
-    let playback = Playback::new(Speed::Max, false).holding();
+    let playback = Playback::new(Speed::Max, false).waiting_at_end();
     let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
     let (session, mut frames) = play(spec(&recording), options);
     for at in 0..7 {
         assert_eq!(next(&mut frames).await, at);
     }
     tokio::time::sleep(AGES).await;
-    assert!(playback.standing().ended && !session.ended());
+    assert!(playback.status().ended && !session.ended());
     playback.seek(START_NS + 5 * 40 * MS);
     assert_eq!([next(&mut frames).await, next(&mut frames).await], [5, 6]);
     session.stop();
@@ -219,7 +219,7 @@ async fn a_torn_file_is_played_up_to_the_damage() {
     std::fs::remove_file(recording.path()).unwrap();
     let (session, _) = play(file, SessionOptions::default());
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
-    assert!(error.to_string().contains("a.mcap cannot be opened: No such file"), "{error}");
+    assert!(error.to_string().contains("a.mcap: No such file"), "{error}");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_paused_view_shows_the_frame_after_a_step() {
     for config in ["size=64x48", "size=64x48&format=nv12", "size=64x48&format=jpeg"] {
         let recording = Recording::new(&[config], 30);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let playback = Playback::new(Speed::Times(1000.0), false).holding();
+        let playback = Playback::new(Speed::Times(1000.0), false).waiting_at_end();
         playback.pause(true);
         let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
         let camera = Camera::new("cam", SourceSpec::File(spec(&recording)));
@@ -311,7 +311,7 @@ fn every_command_accepts_a_recording_as_its_source() {
     assert!(said.contains("200"), "{said}");
     let (code, _, said) = run(&["detections", "file:nothing.mcap"]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("nothing.mcap cannot be opened"), "{said}");
+    assert!(said.contains("cannot open nothing.mcap"), "{said}");
     let (code, _, said) = run(&["detections", "file:nothing.mcap?speed=fast"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("expected 0.001 to 1000 times, or max"), "{said}");

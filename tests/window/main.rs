@@ -405,7 +405,7 @@ fn a_key_starts_and_stops_recording() {
         assert!(reader.is_finished());
         let mut frames = 0;
         while let Some(entry) = reader.next_entry().expect("it is whole") {
-            frames += u32::from(matches!(entry, oaktap::recording::Entry::Frame(_)));
+            frames += u32::from(matches!(entry, oaktap::recording::RecordingEntry::Frame(_)));
         }
         frames
     };

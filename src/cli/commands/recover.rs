@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use oaktap::recording::recover::{Recovered, recover, usual_name};
+use oaktap::recording::recover::{RecoveryReport, default_output_path, recover};
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, with_help};
@@ -25,12 +25,12 @@ pub(crate) struct RecoverArgs {
 struct Document<'a> {
     command: &'static str,
     #[serde(flatten)]
-    recovered: &'a Recovered,
+    recovered: &'a RecoveryReport,
 }
 
 /// Saves, and says what could not be.
 pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
-    let into = args.output.clone().unwrap_or_else(|| usual_name(&args.file));
+    let into = args.output.clone().unwrap_or_else(|| default_output_path(&args.file));
     let recovered = recover(&args.file, &into).map_err(|error| {
         let help = error.help();
         with_help(error.into(), help)
@@ -43,8 +43,8 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     Ok(if recovered.is_all() { Outcome::Done } else { Outcome::Lossy })
 }
 
-fn text(recovered: &Recovered) -> String {
-    let Recovered { path, frames, lost_frames, lost_bytes, unwritten_bytes, .. } = recovered;
+fn text(recovered: &RecoveryReport) -> String {
+    let RecoveryReport { path, frames, lost_frames, lost_bytes, unwritten_bytes, .. } = recovered;
     let mut text = format!("{frames} frames saved in {}\n", path.display());
     if !recovered.is_all() {
         text.push_str(&format!("{lost_bytes} bytes could not be saved; at least {lost_frames} frames are missing\n"));

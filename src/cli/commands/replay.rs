@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, Served, Speed};
+use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed};
 use oaktap::source::{FileSpec, SourceSpec};
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow
     let uris: Vec<_> = cameras.into_iter().map(camera).collect();
     let playback = Playback::new(args.speed, args.looped);
     // Somebody who looks may want to go back from the end; nobody does where there is no window.
-    let playback = if args.no_window { playback } else { playback.holding() };
+    let playback = if args.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
     let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.record)?;
     show(ctx, receiving, screen, args.no_window, &args.until, "replay")
@@ -104,7 +104,7 @@ struct Camera {
     name: String,
     address: SocketAddr,
     #[serde(flatten)]
-    served: Served,
+    served: ServedCounts,
 }
 
 /// Listens until everything has been sent, or it is told to stop.
@@ -136,7 +136,7 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: Soc
         .into_iter()
         .map(|(name, server)| Camera { name: name.clone(), address: server.local_addr(), served: server.stop() })
         .collect();
-    for Camera { name, address, served: Served { connections, frames, abandoned, bytes, .. } } in &cameras {
+    for Camera { name, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras {
         present::say(&format!(
             "tcp://{address} ({name}): {connections} connections, {frames} frames, {abandoned} abandoned by clients, \
              {:.1} MB",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use oaktap::recording::verify::{Verified, verify};
+use oaktap::recording::verify::{VerifyReport, verify};
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, recording_error};
@@ -20,7 +20,7 @@ pub(crate) struct VerifyArgs {
 #[derive(Serialize)]
 struct Document<'a> {
     command: &'static str,
-    files: &'a [Verified],
+    files: &'a [VerifyReport],
 }
 
 /// Verifies, and says what is wrong.
@@ -47,9 +47,9 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn text(verified: &Verified) -> String {
+fn text(verified: &VerifyReport) -> String {
     let mut text: String = verified.findings.iter().map(|finding| format!("{finding}\n")).collect();
-    let Verified { path, frames, chunks, found, .. } = verified;
+    let VerifyReport { path, frames, chunks, found, .. } = verified;
     if *found > verified.findings.len() as u64 {
         text.push_str(&format!("{}: {} more\n", path.display(), found - verified.findings.len() as u64));
     }

@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::frame::{Frame, Received};
-    use crate::recording::{Entry, Reader};
+    use crate::recording::{Reader, RecordingEntry};
     use crate::source::{Incident, What};
 
     fn frame(number: u64) -> Arc<Frame> {
@@ -192,8 +192,8 @@ mod tests {
         let mut reader = Reader::open(path).expect("a recording");
         while let Some(entry) = reader.next_entry().expect("it is whole") {
             match entry {
-                Entry::Frame(found) => frames.push(found.wire.id),
-                Entry::Incident { incident, .. } => incidents.push(incident.kind),
+                RecordingEntry::Frame(found) => frames.push(found.wire.id),
+                RecordingEntry::Incident { incident, .. } => incidents.push(incident.kind),
             }
         }
         (frames, incidents)

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::{Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
 use crate::frame::{BBox, Detection, DeviceTime, Dialect, Frame, PayloadKind, Received};
 use crate::hub::Budget;
-use crate::recording::disk::faults::{self, Faults, LIMIT};
-use crate::recording::{CameraInfo, Entry, Reader, schema};
+use crate::recording::disk::faults::{self, Faults, TEST_TIMEOUT};
+use crate::recording::{CameraInfo, Reader, RecordingEntry, schema};
 use crate::source::{Incident, Outlets, What};
 
 /// 2026-11-21 11:05:12.345 UTC.
@@ -17,7 +17,7 @@ const FRAME_MS: u64 = 25;
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
-        assert!(start.elapsed() < LIMIT, "waited for {what}");
+        assert!(start.elapsed() < TEST_TIMEOUT, "waited for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -115,14 +115,14 @@ fn read(path: &Path) -> Vec<Found> {
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry().expect("what is there is whole") {
         found.push(match entry {
-            Entry::Frame(recorded) => {
+            RecordingEntry::Frame(recorded) => {
                 let expected = frame(recorded.wire.id, recorded.payload.len());
                 assert!(recorded.payload == expected.payload(), "frame {}", recorded.wire.id);
                 assert_eq!(recorded.log_ns, expected.received.unix_ns);
                 Found::Frame(recorded.wire.id)
             }
-            Entry::Incident { incident, .. } if incident.kind == "gap" => Found::Gap(incident.frames),
-            Entry::Incident { incident, .. } => Found::Other(incident.kind),
+            RecordingEntry::Incident { incident, .. } if incident.kind == "gap" => Found::Gap(incident.frames),
+            RecordingEntry::Incident { incident, .. } => Found::Other(incident.kind),
         });
     }
     found
@@ -154,7 +154,8 @@ fn frames_and_incidents_of_several_cameras_in_one_file() {
             b.confirmed.offer(&Arc::new(frame(n, 50_000)));
         }
         if n == 50 {
-            let incident = schema::Incident { kind: "skipped".to_owned(), ..schema::Incident::default() };
+            let incident =
+                schema::RecordedIncident { kind: "skipped".to_owned(), ..schema::RecordedIncident::default() };
             b.incidents.offer(&Incident { received: frame(n, 0).received, what: What::Recorded(incident) });
         }
     }
@@ -198,7 +199,7 @@ fn two_recorders_do_not_write_one_file() {
 fn nothing_is_written_before_the_first_frame() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
-    let incident = schema::Incident { kind: "connected".to_owned(), ..schema::Incident::default() };
+    let incident = schema::RecordedIncident { kind: "connected".to_owned(), ..schema::RecordedIncident::default() };
     recording.outlets.incidents.offer(&Incident { received: Received::default(), what: What::Recorded(incident) });
     assert_eq!(recording.recorder.health().state, State::Waiting);
     recording.offer([0], 1000);
@@ -446,7 +447,7 @@ fn a_file_knows_what_the_connection_said_before_it_began() {
         .files
         .iter()
         .map(|saved| match Reader::open(&saved.path).unwrap().next_entry().unwrap() {
-            Some(Entry::Frame(recorded)) => recorded.wire.context,
+            Some(RecordingEntry::Frame(recorded)) => recorded.wire.context,
             other => panic!("{other:?}"),
         })
         .collect();

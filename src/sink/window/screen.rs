@@ -13,9 +13,9 @@ use super::recording::{Recording, summary};
 use crate::frame::Picture;
 use crate::hub::Taker;
 use crate::overlay::{Canvas, Rect, Text};
-use crate::recording::playback::{Playback, Standing};
+use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
-use crate::source::{Session, SessionState};
+use crate::source::Session;
 use crate::stats::Stats;
 use crate::view::{Notify, View, ViewControls, Views};
 
@@ -49,7 +49,7 @@ pub struct Screen {
     /// What plays the cameras that are recordings, each once.
     playbacks: Vec<Playback>,
     /// Where the first of them stood when it was drawn.
-    standing: Option<Standing>,
+    standing: Option<PlaybackStatus>,
     notes: Receiver<String>,
     print: fn(&str),
     note: Option<(String, u64)>,
@@ -333,9 +333,9 @@ impl Screen {
             }
         }
         if self.shows_position() {
-            let standing = self.playbacks.first().map(Playback::standing);
+            let standing = self.playbacks.first().map(Playback::status);
             // A position moves with the pictures; everything else is to be seen at once.
-            let still = |standing: &Standing| (standing.speed.to_string(), standing.paused, standing.ended);
+            let still = |standing: &PlaybackStatus| (standing.speed.to_string(), standing.paused, standing.ended);
             self.stale |= look && standing != self.standing;
             self.stale |= standing.as_ref().map(still) != self.standing.as_ref().map(still);
             self.standing = standing;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::recording::inspect::{CameraReport, Report, inspect};
+use oaktap::recording::inspect::{CameraReport, RecordingReport, inspect};
 use oaktap::stats::{Gauge, Health};
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub(crate) struct InspectArgs {
 #[derive(Serialize)]
 struct Document<'a> {
     command: &'static str,
-    files: &'a [Report],
+    files: &'a [RecordingReport],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     packages: &'a [package::Inspected],
 }
@@ -99,7 +99,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
     if ctx.json {
         present::document(&Document { command: "inspect", files: &reports, packages: &packages })?;
     } else if reports.len() > 1 {
-        let frames: u64 = reports.iter().map(Report::frames).sum();
+        let frames: u64 = reports.iter().map(RecordingReport::frames).sum();
         let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
         let total = format!("{} files: {frames} frames, {:.1} MB\n", reports.len(), bytes as f64 / 1e6);
         present::result(total.as_bytes())?;
@@ -108,7 +108,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         file.write(&plot::Timelines(&reports))?;
         present::say(&format!("the plot is in {}", file.path().display()));
     }
-    let whole = reports.iter().all(Report::is_whole) && packages.iter().all(package::Inspected::is_whole);
+    let whole = reports.iter().all(RecordingReport::is_whole) && packages.iter().all(package::Inspected::is_whole);
     Ok(if whole { Outcome::Done } else { Outcome::Lossy })
 }
 
@@ -151,8 +151,8 @@ fn search(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn text(report: &Report) -> String {
-    let Report { path, bytes, finished, chunks, compression, version, host, .. } = report;
+fn text(report: &RecordingReport) -> String {
+    let RecordingReport { path, bytes, finished, chunks, compression, version, host, .. } = report;
     let unknown = || "?".to_owned();
     let mut text = format!(
         "{}: {:.1} MB in {chunks} chunks, compression {compression}; oaktap {} on {}\n",
@@ -165,7 +165,7 @@ fn text(report: &Report) -> String {
         text.push_str("  torn: it was not finished, its end is missing; `oaktap recover` makes a whole file of it\n");
     }
     if report.damaged_bytes + report.damaged_frames > 0 {
-        let Report { damaged_bytes, damaged_frames, .. } = report;
+        let RecordingReport { damaged_bytes, damaged_frames, .. } = report;
         text.push_str(&format!("  damaged: {damaged_bytes} bytes, frames that are there in part: {damaged_frames}\n"));
     }
     for camera in &report.cameras {

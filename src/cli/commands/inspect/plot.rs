@@ -1,6 +1,6 @@
 //! Frames a second, gaps and detections over time, one strip for each camera of each file.
 
-use oaktap::recording::inspect::{CameraReport, Report, Timeline};
+use oaktap::recording::inspect::{CameraReport, RecordingReport, Timeline};
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
 use plotters::element::{PathElement, Rectangle, Text as Label};
@@ -26,10 +26,10 @@ const ORANGE: RGBColor = RGBColor(230, 159, 0);
 const RED: RGBColor = RGBColor(213, 0, 50);
 
 /// What is drawn.
-pub(super) struct Timelines<'a>(pub(super) &'a [Report]);
+pub(super) struct Timelines<'a>(pub(super) &'a [RecordingReport]);
 
 impl Timelines<'_> {
-    fn strips(&self) -> impl Iterator<Item = (&Report, &CameraReport)> {
+    fn strips(&self) -> impl Iterator<Item = (&RecordingReport, &CameraReport)> {
         self.0.iter().flat_map(|report| report.cameras.iter().map(move |camera| (report, camera)))
     }
 }

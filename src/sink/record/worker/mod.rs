@@ -18,7 +18,7 @@ use super::trigger::{Ring, Trigger};
 use super::{Options, RecordError, weight};
 use crate::frame::{Frame, Received};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
-use crate::recording::disk::Condition;
+use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
 
 /// Incidents that are kept while there is no file for them.
@@ -37,7 +37,7 @@ pub(super) enum Item {
     },
     Incident {
         camera: usize,
-        incident: schema::Incident,
+        incident: schema::RecordedIncident,
         at: Received,
     },
 }
@@ -47,20 +47,16 @@ impl Item {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Frame { frame, .. } => weight(frame),
-            Self::Incident { incident, .. } => incident_weight(incident),
+            Self::Incident { incident, .. } => incident.memory_bytes(),
         }
     }
-}
-
-fn incident_weight(incident: &schema::Incident) -> usize {
-    256 + incident.text.len() + incident.found.len()
 }
 
 /// What is written, or held until it is known whether it is.
 #[derive(Debug)]
 enum Kept {
     Frame { camera: usize, frame: Arc<Frame>, dropped: u64, publish_ns: i64 },
-    Incident { camera: usize, incident: schema::Incident, at: Received },
+    Incident { camera: usize, incident: schema::RecordedIncident, at: Received },
 }
 
 impl Kept {
@@ -241,7 +237,7 @@ impl Worker {
         match gauge.wait_for_room(Duration::from_millis(200)) {
             Ok(true) => true,
             Ok(false) => {
-                if gauge.condition() == Condition::Full {
+                if gauge.condition() == DiskCondition::Full {
                     if self.is_impatient() {
                         gauge.give_up();
                         self.gave_up = true;
@@ -305,7 +301,7 @@ impl Worker {
     fn hold(&mut self, kept: Kept, mono_ns: u64, trigger: &Trigger) {
         let bytes = match &kept {
             Kept::Frame { frame, .. } => weight(frame),
-            Kept::Incident { incident, .. } => incident_weight(incident),
+            Kept::Incident { incident, .. } => incident.memory_bytes(),
         };
         let gone = self.ring.push(kept, mono_ns, bytes, trigger);
         self.pass(gone);

@@ -1,21 +1,21 @@
-//! The contents of a compressed chunk, as far as they can be had.
+//! Decompresses chunks, up to the first damage.
 
 use std::io::{self, Read};
 
-/// Unpacks until `size` bytes are there, the end, or the first damage. Memory grows with what comes out, not with what is
-/// claimed.
+/// Decompresses until `size` bytes are out, the input ends, or the first damage.
 ///
-/// Returns what came out, and what is wrong if that is not all of it.
-pub(super) fn unpack(compression: &str, packed: impl Read, size: u64) -> (Vec<u8>, Option<String>) {
+/// Returns the bytes, and the reason if there are fewer than `size`. Memory grows with the output and not with the
+/// claimed size.
+pub(super) fn decompress(compression: &str, packed: impl Read, size: u64) -> (Vec<u8>, Option<String>) {
     let mut out = Vec::new();
     let result = match compression {
         "zstd" => zstd::stream::read::Decoder::new(packed).and_then(|from| take(from, size, &mut out)),
         "lz4" => lz4::Decoder::new(packed).and_then(|from| take(from, size, &mut out)),
-        _ => Err(io::Error::other(format!("compression {compression:?} is none of lz4, zstd"))),
+        _ => Err(io::Error::other(format!("unknown compression {compression:?}; expected lz4 or zstd"))),
     };
     let why = match result {
-        Err(error) => Some(format!("it cannot be unpacked: {error}")),
-        Ok(n) if n != size => Some(format!("it holds {n} bytes of {size}")),
+        Err(error) => Some(format!("cannot decompress it: {error}")),
+        Ok(n) if n != size => Some(format!("it decompresses to {n} bytes; expected {size}")),
         Ok(_) => None,
     };
     (out, why)
@@ -44,25 +44,25 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_the_damage_comes_out() {
-        // Not to be packed well, in blocks smaller than all of it.
+    fn bytes_before_the_damage_are_returned() {
+        // Data that hardly compresses and fills several blocks.
         let data: Vec<u8> = (0..1_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         for compression in ["lz4", "zstd"] {
             let whole = packed(compression, &data);
-            assert_eq!(unpack(compression, &whole[..], data.len() as u64), (data.clone(), None), "{compression}");
-            let (torn, why) = unpack(compression, &whole[..whole.len() * 3 / 4], data.len() as u64);
+            assert_eq!(decompress(compression, &whole[..], data.len() as u64), (data.clone(), None), "{compression}");
+            let (torn, why) = decompress(compression, &whole[..whole.len() * 3 / 4], data.len() as u64);
             assert!(why.is_some() && torn.len() > data.len() / 10 && data.starts_with(&torn), "{compression}");
-            let (_, why) = unpack(compression, &b"nothing of the kind"[..], 10);
-            assert!(why.is_some_and(|why| why.contains("cannot be unpacked") || why.contains("bytes of")));
+            let (_, why) = decompress(compression, &b"not compressed"[..], 10);
+            assert!(why.is_some_and(|why| why.contains("cannot decompress") || why.contains("expected")));
         }
-        assert!(unpack("rar", &[][..], 0).1.is_some_and(|why| why.contains("rar")));
+        assert!(decompress("rar", &[][..], 0).1.is_some_and(|why| why.contains("rar")));
     }
 
     #[test]
-    fn no_more_is_unpacked_than_was_promised() {
+    fn output_is_limited_to_the_claimed_size() {
         let bomb = packed("zstd", &vec![0; 50 << 20]);
         assert!(bomb.len() < 10_000);
-        let (out, why) = unpack("zstd", &bomb[..], 1000);
+        let (out, why) = decompress("zstd", &bomb[..], 1000);
         assert_eq!((out.len(), why), (1000, None));
     }
 }

@@ -1,22 +1,32 @@
-//! Whether a record is what it claims to be, before it is given to a parser.
+//! MCAP records: sizes and limits, and a check of the inner lengths before a record is parsed.
 //!
-//! Texts and maps say how long they are, and a parser makes room for that. Here the lengths have to make up the record
-//! exactly, so that no more room is made than there are bytes.
+//! The strings and maps of a record carry their own lengths, and the `mcap` parser allocates what a length claims. The
+//! check accepts a record only if its lengths add up to the bytes that are there, so a damaged length cannot cause a large
+//! allocation.
 
 use mcap::records::{Record, op};
+
+/// Bytes of opcode and length before the data of every record.
+pub(super) const RECORD_HEAD_BYTES: u64 = 9;
+
+/// Limit for one record: the largest frame as 3 bytes per pixel, plus the same frame again as payload.
+pub(super) const RECORD_BYTES_MAX: usize = 1 << 30;
+
+/// Limit for every record except chunks, messages and attachments.
+pub(super) const METADATA_BYTES_MAX: u64 = 16 << 20;
 
 /// A part of a record.
 #[derive(Clone, Copy, Debug)]
 enum Part {
-    /// So many bytes.
+    /// A fixed number of bytes.
     Bytes(usize),
-    /// A text or list: a number of four bytes says how many follow.
+    /// A string, list or map: a 4-byte length, then that many bytes.
     Counted,
-    /// The same, and what follows are texts.
+    /// A map of strings: like [`Self::Counted`], with a sequence of counted strings inside.
     Texts,
 }
 
-/// What a record consists of; `None` for those that do not exist, or hold data of any size.
+/// The parts of a record; `None` for unknown opcodes and for records that hold bulk data.
 fn layout(opcode: u8) -> Option<&'static [Part]> {
     use Part::{Bytes, Counted, Texts};
     Some(match opcode {
@@ -36,12 +46,12 @@ fn layout(opcode: u8) -> Option<&'static [Part]> {
     })
 }
 
-/// Whether there are records of this kind that [`parse`] can read.
+/// Returns whether [`parse`] supports this opcode.
 pub(super) fn is_known(opcode: u8) -> bool {
     layout(opcode).is_some()
 }
 
-/// The record, if its parts fill it exactly. No message, chunk or attachment.
+/// Parses a record if its parts fill it exactly. Does not support messages, chunks and attachments.
 pub(super) fn parse(opcode: u8, data: &[u8]) -> Option<Record<'_>> {
     let mut rest = data;
     for part in layout(opcode)? {
@@ -60,7 +70,7 @@ pub(super) fn parse(opcode: u8, data: &[u8]) -> Option<Record<'_>> {
     if rest.is_empty() { mcap::parse_record(opcode, data).ok() } else { None }
 }
 
-/// What a number counts, and what is behind it.
+/// Splits off a counted part: its contents, and the bytes after it.
 fn counted(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let (n, rest) = data.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_le_bytes(*n)).ok()?)
@@ -75,21 +85,21 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_to_make_up_the_record() {
+    fn record_is_parsed_only_if_its_lengths_add_up() {
         let map = [text("key"), text("value")].concat();
         let whole = [text("name"), (map.len() as u32).to_le_bytes().to_vec(), map].concat();
-        let Some(Record::Metadata(metadata)) = parse(op::METADATA, &whole) else { panic!("it is one") };
+        let Some(Record::Metadata(metadata)) = parse(op::METADATA, &whole) else { panic!("not parsed as metadata") };
         assert_eq!((metadata.name.as_str(), metadata.metadata["key"].as_str()), ("name", "value"));
-        assert!(parse(op::METADATA, &[&whole[..], &[0]].concat()).is_none(), "more than there is to be");
+        assert!(parse(op::METADATA, &[&whole[..], &[0]].concat()).is_none(), "one extra byte");
         for len in 0..whole.len() {
-            assert!(parse(op::METADATA, &whole[..len]).is_none(), "{len} bytes of it");
+            assert!(parse(op::METADATA, &whole[..len]).is_none(), "cut to {len} bytes");
         }
-        // Every length in it, made huge: in the name, the map, and the texts of the map.
+        // The high byte of each length: of the name, of the map, and of the strings in the map.
         for at in [3, 11, 15, 22] {
-            let mut lying = whole.clone();
-            assert_eq!(lying[at], 0);
-            lying[at] = 0x7f;
-            assert!(parse(op::METADATA, &lying).is_none(), "byte {at}");
+            let mut wrong = whole.clone();
+            assert_eq!(wrong[at], 0);
+            wrong[at] = 0x7f;
+            assert!(parse(op::METADATA, &wrong).is_none(), "byte {at}");
         }
         assert!(parse(op::CHUNK, &whole).is_none() && parse(0x80, &whole).is_none());
     }
