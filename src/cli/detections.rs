@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use clap::Args;
-use oaktap::frame::{Frame, Named};
+use oaktap::frame::{Frame, NamedDetection};
 use oaktap::hub::{Policy, RecvTimeoutError, Taker, lane};
 use oaktap::overlay::Style;
 use oaktap::source::{Outlets, SourceSpec};
@@ -51,7 +51,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stale: bool,
     /// As sent: not clamped.
-    detections: Vec<Named<'a>>,
+    detections: Vec<NamedDetection<'a>>,
 }
 
 /// Numbers the frames of all connections: it grows always, and a frame that was withdrawn or dropped leaves a gap.
