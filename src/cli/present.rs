@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oaktap::source::{Class, SourceError};
-use oaktap::stats::{NumberCounts, Summary};
+use oaktap::stats::{SequenceCounts, Summary};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -331,7 +331,7 @@ fn remarks(camera: &Summary) -> Vec<String> {
         (camera.dropped_by_camera, "frames dropped by the camera itself, as it says"),
     ];
     let numbered = camera.numbers.filter(|counts| counts.numbers > counts.came).map(|counts| {
-        let NumberCounts { numbers, came, damaged, not_sent, away, pending } = counts;
+        let SequenceCounts { numbers, came, damaged, not_sent, away, pending } = counts;
         let fates = [
             (came, "came"),
             (not_sent, "were never sent by the camera"),

@@ -15,7 +15,7 @@ use super::schema::Incident;
 pub use super::timeline::{Step, Timeline};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{DeviceTime, LabelMap, Utc};
-use crate::stats::Health;
+use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
 
 /// Longer times between frames are an hour. Microseconds.
@@ -101,7 +101,7 @@ pub struct CameraReport {
     /// How often each label was seen.
     pub labels: BTreeMap<String, u64>,
     /// How warm and how busy the camera said to be, if it did.
-    pub health: Option<Health>,
+    pub health: Option<CameraHealth>,
     /// The camera's clock, as the file has it or, in a torn one, as its frames tell.
     pub clock: Option<ClockFit>,
     /// Frames, boxes and gaps over time; in a document in a hundred steps at most.
@@ -254,7 +254,7 @@ struct Tally {
     bad_detections: u64,
     detections: u64,
     labels: BTreeMap<String, u64>,
-    health: Health,
+    health: CameraHealth,
     clock: ClockModel,
     timeline: Timeline,
 }
@@ -280,7 +280,7 @@ impl Default for Tally {
             bad_detections: 0,
             detections: 0,
             labels: BTreeMap::new(),
-            health: Health::default(),
+            health: CameraHealth::default(),
             clock: ClockModel::default(),
             timeline: Timeline::default(),
         }

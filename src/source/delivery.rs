@@ -104,7 +104,7 @@ impl Delivery {
             stats.books(books);
             stats.event(&event);
             if matches!(event, Event::Record(_)) {
-                stats.introduced(decoder.introduction());
+                stats.set_introduction(decoder.introduction());
             }
             Delivered {
                 framed: None,
