@@ -54,6 +54,6 @@ pub(super) fn annotations(
 }
 
 fn colour(label: u32) -> Color {
-    let [_, r, g, b] = overlay::colour(label).to_be_bytes().map(|part| f64::from(part) / 255.0);
+    let [_, r, g, b] = overlay::class_color(label).to_be_bytes().map(|part| f64::from(part) / 255.0);
     Color { r, g, b, a: 1.0 }
 }

@@ -15,7 +15,7 @@ use super::schema::{IncidentKind, RecordedIncident};
 pub use super::timeline::{Timeline, TimelineStep};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{DeviceTime, LabelMap, Utc};
-use crate::stats::Health;
+use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
 
 /// Intervals between frames are clamped to one hour, in microseconds.
@@ -101,7 +101,7 @@ pub struct CameraReport {
     /// Number of boxes per label.
     pub labels: BTreeMap<String, u64>,
     /// Temperature and load that the camera reported, if it did.
-    pub health: Option<Health>,
+    pub health: Option<CameraHealth>,
     /// The camera's clock, from the file's metadata or, in a torn file, from its frames.
     pub clock: Option<ClockFit>,
     /// Frames, boxes and gaps over time. Serialized with at most 100 steps.
@@ -254,7 +254,7 @@ struct CameraTally {
     bad_detections: u64,
     detections: u64,
     labels: BTreeMap<String, u64>,
-    health: Health,
+    health: CameraHealth,
     clock: ClockModel,
     timeline: Timeline,
 }
@@ -280,7 +280,7 @@ impl Default for CameraTally {
             bad_detections: 0,
             detections: 0,
             labels: BTreeMap::new(),
-            health: Health::default(),
+            health: CameraHealth::default(),
             clock: ClockModel::default(),
             timeline: Timeline::default(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::frame::{Frame, Named};
+use crate::frame::{Frame, NamedDetection};
 use crate::hub::{Policy, RecvTimeoutError, Taker};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -42,7 +42,7 @@ pub struct DetectionRecord<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
     /// Detections that the style shows.
-    pub detections: Vec<Named<'a>>,
+    pub detections: Vec<NamedDetection<'a>>,
 }
 
 impl<'a> DetectionRecord<'a> {

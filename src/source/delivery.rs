@@ -91,7 +91,7 @@ impl Delivery {
             stats.books(progress.books);
             stats.event(&event);
             if matches!(event, Event::Record(_)) {
-                stats.introduced(progress.introduction);
+                stats.set_introduction(progress.introduction);
             }
         });
         match event {

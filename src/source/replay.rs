@@ -88,7 +88,7 @@ impl Replay {
                     }
                     if at_unix_ns >= from_ns {
                         let torn = incident.kind() == Some(IncidentKind::Skipped);
-                        self.delivery.outlets.ledger.update(|stats| stats.unrecorded(incident.frames, torn));
+                        self.delivery.outlets.ledger.update(|stats| stats.missing_in_recording(incident.frames, torn));
                         let received = Received { unix_ns: at_unix_ns, ..received_now() };
                         self.delivery.incident(received, What::Recorded(incident));
                     }
@@ -107,7 +107,7 @@ impl Replay {
                 Then::Stop => break,
                 Then::Seek(to_ns) => {
                     from_ns = to_ns;
-                    self.delivery.outlets.ledger.update(crate::stats::Stats::sought);
+                    self.delivery.outlets.ledger.update(crate::stats::Stats::reset_continuity);
                     let Some(sought) = away(move || reader.seek(to_ns).map(|()| reader)).await else { return Ok(()) };
                     reader = sought.map_err(SourceErrorKind::Recording)?;
                 }

@@ -1,6 +1,6 @@
 //! Tables: rows of aligned columns, and the ledgers of all cameras.
 
-use oaktap::stats::{LatencySummary, NumberCounts, Summary};
+use oaktap::stats::{LatencySummary, SequenceCounts, Summary};
 
 use super::{printable, say};
 
@@ -96,7 +96,7 @@ fn remarks(camera: &Summary) -> Vec<String> {
         (camera.dropped_by_camera, "frames dropped by the camera itself"),
     ];
     let numbered = camera.numbers.filter(|counts| counts.numbers > counts.came).map(|counts| {
-        let NumberCounts { numbers, came, damaged, not_sent, away, pending } = counts;
+        let SequenceCounts { numbers, came, damaged, not_sent, away, pending } = counts;
         let fates = [
             (came, "received"),
             (not_sent, "never sent by the camera"),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::convert::ConvertError;
 use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Interpreter, LabelMap, Named, Picture, Utc};
+use crate::frame::{Dialect, Frame, Interpreter, LabelMap, NamedDetection, Picture, Utc};
 use crate::sink::names;
 
 /// Where snapshots go.
@@ -99,7 +99,7 @@ struct Sidecar<'a> {
     bytes: usize,
     /// Sat in the camera's queue before we connected.
     stale: bool,
-    detections: Vec<Named<'a>>,
+    detections: Vec<NamedDetection<'a>>,
 }
 
 /// What is written beside a picture.

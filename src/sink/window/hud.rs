@@ -5,7 +5,7 @@ use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
 use crate::overlay::{Canvas, Rect, Text};
 use crate::source::SessionState;
-use crate::stats::{Gauge, Stats};
+use crate::stats::{HealthGauge, Stats};
 use crate::view::{FrameKind, ViewHealth};
 
 /// How much is told.
@@ -124,7 +124,7 @@ fn missing(stats: &Stats) -> String {
 fn condition(stats: &Stats) -> Option<String> {
     let health = &stats.health;
     let celsius = health.celsius.map(|gauge| format!("{:.1} °C", gauge.last));
-    let load = |name: &str, gauge: Option<Gauge>| gauge.map(|gauge| format!("{name} {:.0} %", gauge.last));
+    let load = |name: &str, gauge: Option<HealthGauge>| gauge.map(|gauge| format!("{name} {:.0} %", gauge.last));
     let all = [celsius, load("css", health.css), load("mss", health.mss)];
     let all: Vec<_> = all.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("   "))
@@ -155,7 +155,7 @@ fn line(status: &Status) -> Vec<Piece> {
     if dropped(stats) > 0 {
         fact(DIM, dropped(stats).to_string(), "dropped");
     }
-    if let Some(Gauge { last, .. }) = stats.health.celsius {
+    if let Some(HealthGauge { last, .. }) = stats.health.celsius {
         pieces.push((DIM, format!("  {last:.0} °C")));
     }
     if let Some(age) = status.age_ns {

@@ -426,7 +426,7 @@ impl Screen {
         }
         let mut canvas = Canvas::new(&mut self.words, width, height);
         if message.is_some() && tile.picture.is_some() {
-            canvas.part(covered).grey_out();
+            canvas.part(covered).gray_out();
         }
         match self.level {
             Level::Off => {}

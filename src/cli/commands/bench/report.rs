@@ -71,7 +71,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             cpu: cpu_name(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
-            instructions: oaktap::convert::Level::best().name(),
+            instructions: oaktap::convert::SimdLevel::best().name(),
             rows,
             cameras: Vec::new(),
         }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::recording::inspect::{CameraReport, RecordingReport, inspect};
-use oaktap::stats::{Gauge, Health};
+use oaktap::stats::{CameraHealth, HealthGauge};
 use serde::Serialize;
 
 use crate::cli::plot_file::PlotFile;
@@ -222,9 +222,9 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("", "more gaps: see --json".to_owned()));
     }
     lines.push(("boxes", boxes(camera.detections, &camera.labels)));
-    if let Some(Health { celsius, css, mss }) = camera.health {
-        let range = |what: &str, unit: &str, gauge: Option<Gauge>| {
-            gauge.map(|Gauge { min, max, last }| format!("{what}{min:.1} to {max:.1}{unit}, last {last:.1}"))
+    if let Some(CameraHealth { celsius, css, mss }) = camera.health {
+        let range = |what: &str, unit: &str, gauge: Option<HealthGauge>| {
+            gauge.map(|HealthGauge { min, max, last }| format!("{what}{min:.1} to {max:.1}{unit}, last {last:.1}"))
         };
         let all = [range("", " °C", celsius), range("css ", " %", css), range("mss ", " %", mss)];
         lines.push(("condition", all.into_iter().flatten().collect::<Vec<_>>().join("; ")));

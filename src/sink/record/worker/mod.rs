@@ -371,7 +371,7 @@ impl Worker {
         let now = frame.received.mono_ns;
         let overdue = self.is_long_enough(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
         let split = overdue.is_some_and(|since| {
-            frame.stands_alone() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_PATIENCE
+            frame.is_key_frame() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_PATIENCE
         });
         self.overdue_mono_ns = overdue.filter(|_| !split);
         split
