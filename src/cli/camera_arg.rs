@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::discovery::{self, Camera, Subnet};
+use oaktap::discovery::{self, DiscoveredCamera, Subnet};
 use oaktap::net::discovery::{Survey, Targets, WINDOW, find};
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
 
@@ -137,7 +137,7 @@ pub(crate) struct Located {
     /// The TCP port, if one was given.
     pub(crate) port: Option<u16>,
     /// What it said. `None`: nobody answered at the address that was given; it may still be there, behind a firewall.
-    pub(crate) camera: Option<Camera>,
+    pub(crate) camera: Option<DiscoveredCamera>,
 }
 
 impl CameraArg {
@@ -189,7 +189,7 @@ impl CameraArg {
 
 /// The one camera whose id is `wanted` or begins with it.
 fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
-    let begins = |camera: &&Camera| {
+    let begins = |camera: &&DiscoveredCamera| {
         camera.id.get(..wanted.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(wanted))
     };
     let exact = survey.cameras.iter().find(|camera| camera.id.eq_ignore_ascii_case(wanted));
@@ -216,8 +216,8 @@ fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
 }
 
 /// `A at 10.0.0.5, B at 10.0.0.6`.
-fn named<'a>(cameras: impl IntoIterator<Item = &'a Camera>) -> String {
-    let name = |camera: &Camera| match camera.ip() {
+fn named<'a>(cameras: impl IntoIterator<Item = &'a DiscoveredCamera>) -> String {
+    let name = |camera: &DiscoveredCamera| match camera.ip() {
         Some(ip) => printable(&format!("{} at {ip}", camera.id)),
         None => printable(&camera.id),
     };
@@ -226,7 +226,7 @@ fn named<'a>(cameras: impl IntoIterator<Item = &'a Camera>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use oaktap::discovery::{Seen, State};
+    use oaktap::discovery::{CameraAddress, CameraState};
 
     use super::*;
 
@@ -257,10 +257,10 @@ mod tests {
     }
 
     fn survey(ids: &[&str]) -> Survey {
-        let camera = |(at, id): (usize, &&str)| Camera {
+        let camera = |(at, id): (usize, &&str)| DiscoveredCamera {
             id: (*id).to_owned(),
-            addresses: vec![Seen { ip: [10, 0, 0, at as u8 + 1].into(), interface: None }],
-            state: State::FlashBooted,
+            addresses: vec![CameraAddress { ip: [10, 0, 0, at as u8 + 1].into(), interface: None }],
+            state: CameraState::FlashBooted,
             platform: None,
             link: None,
         };

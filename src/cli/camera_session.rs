@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use oaktap::bootloader::{Caller, Options, Progress, Told};
+use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
 use oaktap::device::contract::{Contract, Meeting};
-use oaktap::discovery::{Camera, State};
+use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::proof::{FirstFrame, Unproved, first_frame, first_frame_of_guest, running};
 use oaktap::net::talk::talk;
@@ -68,7 +68,7 @@ pub(crate) struct Waiting {
 #[derive(Clone, Debug)]
 pub(crate) struct Entered {
     /// What it says of itself.
-    pub(crate) camera: Camera,
+    pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
     port: u16,
     /// Whether an application ran before.
@@ -97,8 +97,8 @@ impl How {
                 "`oaktap doctor` finds out why",
             ));
         };
-        let was_running = found.state != State::Bootloader;
-        if found.state == State::FlashBooted {
+        let was_running = found.state != CameraState::Bootloader;
+        if found.state == CameraState::FlashBooted {
             self.consent(&format!("{why}: the application on camera {} at {} will stop", found.id, located.ip))?;
         }
         if was_running {
@@ -110,7 +110,7 @@ impl How {
     }
 
     /// Waits until the bootloader of the camera at this address is there. An application is stopped.
-    async fn to_bootloader(&self, ip: Ipv4Addr) -> anyhow::Result<Camera> {
+    async fn to_bootloader(&self, ip: Ipv4Addr) -> anyhow::Result<DiscoveredCamera> {
         reset_to_bootloader(ip, self.search.udp_port, RESET_LIMIT).await.map_err(|error| {
             let help = error.help();
             let refused = matches!(error, ResetError::InUse { .. });
@@ -141,7 +141,8 @@ impl Entered {
     pub(crate) async fn again(&self) -> anyhow::Result<Self> {
         let mut known = self.camera.ips();
         known.push(self.ip);
-        let alive = |camera: &Camera| matches!(camera.state, State::Bootloader | State::FlashBooted);
+        let alive =
+            |camera: &DiscoveredCamera| matches!(camera.state, CameraState::Bootloader | CameraState::FlashBooted);
         let id = &self.camera.id;
         let camera = wait_for(id, &known, self.udp_port(), BACK, alive).await?.ok_or_else(|| {
             let error = anyhow::anyhow!("camera {id} did not answer within {} s of its reset", BACK.as_secs());
@@ -168,7 +169,7 @@ impl Entered {
         F: Future<Output = T> + 'static,
     {
         let mut shown = Shown::new(&self.camera.id);
-        let options = Options { inactivity: self.how.inactivity_timeout };
+        let options = ClientOptions { inactivity_timeout: self.how.inactivity_timeout };
         let result = talk(self.address(), options, |told| shown.show(told), task).await;
         shown.end();
         Ok(result?)
@@ -251,29 +252,29 @@ impl Shown {
         Self { id: id.to_owned(), bar, what: String::new(), since: std::time::Instant::now() }
     }
 
-    fn show(&mut self, told: &Told) {
+    fn show(&mut self, told: &ConversationEvent) {
         match told {
-            Told::Begun(what) => {
+            ConversationEvent::Step(what) => {
                 self.what.clone_from(what);
                 self.since = std::time::Instant::now();
                 present::say(&format!("{}: {what}", self.id));
             }
-            Told::Progress(progress) if self.bar => present::status_of(&self.id, &self.line(*progress)),
-            Told::Progress(_) => {}
+            ConversationEvent::Progress(progress) if self.bar => present::status_of(&self.id, &self.line(*progress)),
+            ConversationEvent::Progress(_) => {}
         }
     }
 
-    fn line(&self, progress: Progress) -> String {
+    fn line(&self, progress: TransferProgress) -> String {
         let Self { id, what, .. } = self;
         match progress {
-            Progress::Sent { bytes, total } | Progress::Read { bytes, total } => {
+            TransferProgress::Sent { bytes, total } | TransferProgress::Read { bytes, total } => {
                 let seconds = self.since.elapsed().as_secs_f64().max(1e-3);
                 let rate = bytes as f64 / seconds;
                 let left = (total.saturating_sub(bytes)) as f64 / rate.max(1.0);
                 let percent = 100.0 * bytes as f64 / total.max(1) as f64;
                 format!("{id}: {what}: {percent:3.0} %, {:.1} MB/s, {left:.0} s left", rate / 1e6)
             }
-            Progress::Written(share) => format!("{id}: the camera writes: {:3.0} %", 100.0 * share),
+            TransferProgress::Written(share) => format!("{id}: the camera writes: {:3.0} %", 100.0 * share),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use oaktap::bootloader::config::UserBootloader;
-use oaktap::bootloader::{Caller, Greeting, SettingsError, Version};
+use oaktap::bootloader::{BootloaderInfo, Caller, SettingsError, Version};
 use oaktap::device::firmware;
 use oaktap::flash::{BootloaderImage, boot_from_memory, factory_reset, write_factory, write_user};
 use serde::Serialize;
@@ -69,12 +69,12 @@ struct Document {
     command: &'static str,
     camera: String,
     #[serde(flatten)]
-    before: Greeting,
+    before: BootloaderInfo,
     /// What is in the user's slot, if the settings say so.
     user_slot: Option<UserBootloader>,
     written: Option<Slot>,
     /// What answered afterwards; `null` when nothing was written, or that was not waited for.
-    after: Option<Greeting>,
+    after: Option<BootloaderInfo>,
 }
 
 /// Shows or writes.
@@ -123,8 +123,8 @@ async fn show(args: &BootloaderArgs) -> anyhow::Result<Document> {
     Ok(Document { command: "bootloader", camera, before, user_slot, written: None, after: None })
 }
 
-async fn greet(caller: Caller) -> Result<(Greeting, Option<UserBootloader>), SettingsError> {
-    let greeting = caller.greet().await?;
+async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>), SettingsError> {
+    let greeting = caller.identify().await?;
     let mut user_slot = None;
     if greeting.version >= Version::HAS_USER_SLOT
         && let Some(settings) = caller.settings().await?
@@ -138,7 +138,7 @@ async fn greet(caller: Caller) -> Result<(Greeting, Option<UserBootloader>), Set
 async fn write(args: &BootloaderArgs, image: Arc<BootloaderImage>, slot: Option<Slot>) -> anyhow::Result<Document> {
     let entered = args.enter.enter("writing a bootloader").await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
-    if before.kind != oaktap::bootloader::Type::Network {
+    if before.kind != oaktap::bootloader::BootloaderType::Network {
         return Err(Refused(format!(
             "the camera's bootloader is of type {}; this is one for the network",
             before.kind
@@ -222,7 +222,7 @@ fn swear(id: &str, slot: Slot) -> anyhow::Result<()> {
 
 fn text(document: &Document) -> String {
     let Document { camera, before, user_slot, written, after, .. } = document;
-    let slot = |greeting: &Greeting| if greeting.user { "the user's slot" } else { "the factory slot" };
+    let slot = |greeting: &BootloaderInfo| if greeting.user { "the user's slot" } else { "the factory slot" };
     let mut text = format!("{camera}: bootloader {} ({}) from {}", before.version, before.kind, slot(before));
     if let Some(commit) = &before.commit {
         text.push_str(&format!(", commit {commit}"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::Version;
-use oaktap::discovery::Camera;
+use oaktap::discovery::DiscoveredCamera;
 use oaktap::doctor::observe::{Look, Wanted, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
 use oaktap::flash::Target;
@@ -120,7 +120,7 @@ async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
         }
         Some(id) => {
             let located = id.locate(&args.how.search).await?;
-            let name = located.camera.map_or_else(|| located.ip.to_string(), |Camera { id, .. }| id);
+            let name = located.camera.map_or_else(|| located.ip.to_string(), |DiscoveredCamera { id, .. }| id);
             Some(Wanted { name, ip: located.ip })
         }
     };

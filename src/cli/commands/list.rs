@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::discovery::{Camera, Change, State, Watch};
+use oaktap::discovery::{CameraChange, CameraState, CameraWatch, DiscoveredCamera};
 use oaktap::net::clock::received_now;
 use oaktap::net::discovery::{Survey, Targets, find};
 use oaktap::net::interfaces::Interface;
@@ -59,7 +59,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Serialize)]
 struct Row {
     #[serde(flatten)]
-    camera: Camera,
+    camera: DiscoveredCamera,
     stream: Stream,
 }
 
@@ -151,11 +151,11 @@ async fn survey(args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Surve
     Ok(find(&targets, args.search.wait, |_| false).await?)
 }
 
-async fn row(camera: Camera, args: &ListArgs) -> Row {
+async fn row(camera: DiscoveredCamera, args: &ListArgs) -> Row {
     let stream = match (camera.ip(), camera.state) {
         _ if !args.probe => Stream::NotTried,
         // What a host has booted talks to that host alone.
-        (_, State::Bootloader | State::Booted) | (None, _) => Stream::NoApplication,
+        (_, CameraState::Bootloader | CameraState::Booted) | (None, _) => Stream::NoApplication,
         (Some(ip), _) => {
             let mut open = None;
             for port in &args.ports {
@@ -198,13 +198,13 @@ struct Event<'a> {
 /// Asks again and again until it is told to stop.
 async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
-    let mut watch = Watch::default();
+    let mut watch = CameraWatch::default();
     while let Some(survey) = unless_stopped(ctx, survey(args, addresses)).await {
         for change in watch.round(survey?.cameras) {
             let (event, row) = match change {
-                Change::Came(camera) => ("new", row(camera, args).await),
-                Change::Changed { is, .. } => ("changed", row(is, args).await),
-                Change::Gone(camera) => ("gone", Row { camera, stream: Stream::NotTried }),
+                CameraChange::Appeared(camera) => ("new", row(camera, args).await),
+                CameraChange::Changed { after, .. } => ("changed", row(after, args).await),
+                CameraChange::Disappeared(camera) => ("gone", Row { camera, stream: Stream::NotTried }),
             };
             let line = if ctx.json {
                 present::json(&Event { event, unix_ns: received_now().unix_ns, camera: &row })?

@@ -5,11 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use oaktap::bootloader::bson::Value;
-use oaktap::bootloader::config::{Change, Config, HostWait, Mac, Network, StaticAddress};
+use oaktap::bootloader::bson::BsonValue;
+use oaktap::bootloader::config::{Config, ConfigChange, HostWait, Mac, NetworkConfig, StaticAddress};
 use oaktap::bootloader::reach::{Hazard, HostAddress, dhcp_hazards, host_wait_hazard, static_hazards};
 use oaktap::bootloader::{Caller, SettingsError};
-use oaktap::discovery::Camera;
+use oaktap::discovery::DiscoveredCamera;
 use oaktap::net::discovery::wait_for;
 use oaktap::net::interfaces::interfaces;
 use serde::Serialize;
@@ -100,7 +100,7 @@ struct Document {
     camera: String,
     /// `null`: the camera has no settings and uses its defaults.
     settings: Option<serde_json::Value>,
-    network: Option<Network>,
+    network: Option<NetworkConfig>,
     /// What was changed, key by key.
     changed: Vec<String>,
     /// Where the camera answered afterwards; `null` when it was not waited for.
@@ -128,8 +128,8 @@ async fn settle(args: &NetworkArgs) -> anyhow::Result<Document> {
     let (before, after) = entered.talk(task).await?.map_err(settings_error)?;
     let changed = before.clone().unwrap_or_default().changes(&after.clone().unwrap_or_default());
     let value =
-        |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), |value| value.to_json().to_string());
-    let line = |change: &Change| format!("{}: {} -> {}", change.key, value(&change.before), value(&change.after));
+        |value: &Option<BsonValue>| value.as_ref().map_or("nothing".to_owned(), |value| value.to_json().to_string());
+    let line = |change: &ConfigChange| format!("{}: {} -> {}", change.key, value(&change.before), value(&change.after));
     let changed: Vec<_> = changed.iter().map(line).collect();
     let address = match (&args.what, args.no_wait) {
         (What::Show, _) | (_, true) => None,
@@ -148,7 +148,7 @@ async fn settle(args: &NetworkArgs) -> anyhow::Result<Document> {
 
 /// Before and after. What is written was read back.
 async fn change(caller: &Caller, what: &What) -> Result<(Option<Config>, Option<Config>), SettingsError> {
-    caller.greet().await?;
+    caller.identify().await?;
     let before = match (caller.settings().await, what) {
         // Nobody can tell what else is in it.
         (Err(SettingsError::Config(_)), What::Clear) => {
@@ -158,7 +158,7 @@ async fn change(caller: &Caller, what: &What) -> Result<(Option<Config>, Option<
         (before, _) => before?,
     };
     // What is not there yet is written as the vendor's client does it: with every key that it knows.
-    let mut after = before.clone().unwrap_or_else(Config::usual);
+    let mut after = before.clone().unwrap_or_else(Config::vendor_default);
     match what {
         What::Show => return Ok((before.clone(), before)),
         What::Clear => {
@@ -198,7 +198,7 @@ fn wanted(address: AddressArg, gateway: Ipv4Addr) -> StaticAddress {
 }
 
 /// Refuses what would put the camera out of reach, and warns of what may.
-fn check(args: &NetworkArgs, camera: Option<&Camera>) -> anyhow::Result<()> {
+fn check(args: &NetworkArgs, camera: Option<&DiscoveredCamera>) -> anyhow::Result<()> {
     let host: Vec<HostAddress> = interfaces()?
         .into_iter()
         .map(|interface| HostAddress { interface: interface.name, address: interface.ip, prefix: interface.prefix })
@@ -207,13 +207,13 @@ fn check(args: &NetworkArgs, camera: Option<&Camera>) -> anyhow::Result<()> {
         What::Show => return Ok(()),
         What::Clear => (dhcp_hazards(&host, None), None),
         What::Static { address, gateway, more } => {
-            (static_hazards(&host, camera.and_then(Camera::ip), &wanted(*address, *gateway)), Some(more))
+            (static_hazards(&host, camera.and_then(DiscoveredCamera::ip), &wanted(*address, *gateway)), Some(more))
         }
         What::Dhcp { more } => (dhcp_hazards(&host, None), Some(more)),
     };
     let wait = more.and_then(|more| more.host_wait);
     hazards.extend(wait.and_then(|wait| host_wait_hazard(HostWait::For(wait))));
-    let (strand, warn): (Vec<_>, Vec<_>) = hazards.iter().partition(|hazard| hazard.strands());
+    let (strand, warn): (Vec<_>, Vec<_>) = hazards.iter().partition(|hazard| hazard.is_fatal());
     for hazard in warn {
         present::say(&format!("warning: {hazard}"));
     }
@@ -234,7 +234,7 @@ async fn again(entered: &Entered, what: &What) -> anyhow::Result<Ipv4Addr> {
     present::say(&format!("{}: waiting until it answers again", entered.camera.id));
     let mut known = entered.camera.ips();
     known.extend(expected);
-    let is = |camera: &Camera| expected.is_none_or(|expected| camera.ips().contains(&expected));
+    let is = |camera: &DiscoveredCamera| expected.is_none_or(|expected| camera.ips().contains(&expected));
     let limit = Duration::from_secs(90);
     match wait_for(&entered.camera.id, &known, entered.udp_port(), limit, is).await? {
         Some(camera) => Ok(expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED)),

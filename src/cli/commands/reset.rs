@@ -1,7 +1,7 @@
 //! `oaktap reset` and `oaktap boot`: a camera starts anew, and is seen to run.
 
 use clap::Args;
-use oaktap::discovery::State;
+use oaktap::discovery::CameraState;
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
@@ -39,7 +39,7 @@ pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
 pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
     let document = runtime()?.block_on(async {
         let located = args.enter.camera.locate(&args.enter.how.search).await?;
-        if let Some(camera) = located.camera.as_ref().filter(|camera| camera.state == State::FlashBooted) {
+        if let Some(camera) = located.camera.as_ref().filter(|camera| camera.state == CameraState::FlashBooted) {
             present::say(&format!("{}: it runs its application already", camera.id));
             return Ok(Document { command: "boot", camera: camera.id.clone(), running: None });
         }
@@ -51,7 +51,7 @@ pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
 
 async fn start(args: &ResetArgs, command: &'static str, entered: Entered) -> anyhow::Result<Document> {
     // The end of any session is a reset (bootloader.md 2.3).
-    entered.talk(|caller| async move { caller.greet().await }).await?.map_err(camera_error)?;
+    entered.talk(|caller| async move { caller.identify().await }).await?.map_err(camera_error)?;
     let running = entered.prove(args.waiting, None).await?;
     Ok(Document { command, camera: entered.camera.id, running })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::device::schema::assets;
-use oaktap::package::{ASSET_STORAGE, ASSETS, Section, Table};
+use oaktap::package::{ASSET_STORAGE, ASSETS, Section, SectionTable};
 
 use super::package::{new_folder, read};
 use crate::cli::present::{self, say};
@@ -17,7 +17,7 @@ const MOST: u64 = 512 << 20;
 /// Writes every section that is whole into a new folder, and the files of the nodes beside them.
 pub(super) fn extract(package: &Path, folder: &Path) -> anyhow::Result<()> {
     let file = read(package)?;
-    let table = Table::parse(&file).with_context(|| format!("inspecting {}", package.display()))?;
+    let table = SectionTable::parse(&file).with_context(|| format!("inspecting {}", package.display()))?;
     let faults = table.faults(&file);
     let whole = |section: &&Section| !faults.iter().any(|fault| fault.section() == Some(section.index()));
     new_folder(folder)?;
