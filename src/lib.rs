@@ -37,6 +37,7 @@ pub mod sink;
 pub mod source;
 pub mod stats;
 pub mod sync;
+pub mod units;
 #[cfg(feature = "window")]
 pub mod view;
 pub mod wire;
