@@ -89,7 +89,7 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
     let (built, said) = build(&["--fps", "12.5"]);
     let crc = crc32fast::hash(b"person\nbicycle");
     assert_eq!(built["app_name"], format!("door oaktap/1 640x352 JPEG 12.5 {crc:08x} 192.168.1.10:5000"));
-    assert!(said.contains("the stream will take about 4 of 941 Mbit/s"), "{said}");
+    assert!(said.contains("the stream needs about 4 of 941 Mbit/s"), "{said}");
 
     let package = inspected(path);
     assert_eq!(package["sha256"], built["sha256"]);
@@ -160,7 +160,7 @@ fn what_cannot_be_built_says_what_to_do() {
     assert!(said.contains("no compiled model (.blob)"), "{said}");
     let (code, said) = alone(&[]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("help: say --model FILE.blob"), "{said}");
+    assert!(said.contains("help: give --model FILE.blob"), "{said}");
     assert!(!bench.0.path().join("a.dap").exists());
 }
 
@@ -171,7 +171,7 @@ fn a_package_is_flashed_or_built_and_not_both() {
     assert!(said.contains("cannot be used with"), "{said}");
     let (code, _, said) = run(&["flash", "--camera-only"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("no camera is named"), "{said}");
+    assert!(said.contains("no camera given"), "{said}");
 }
 
 /// From nothing to the first frame: built, flashed, read back, booted, and the Script that was flashed said what it is.

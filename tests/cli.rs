@@ -149,7 +149,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
         (&["simulate", "--format", "NV12", "--dialect", "ABCDE"], "use dialect IMG"),
         (&["simulate", "--fault", "shrt:0.1"], "short"),
         (&["simulate", "--listen", "127.0.0.1:65535", "--count", "2"], "ports"),
-        (&["man", "nonsense"], "no command `nonsense`"),
+        (&["man", "nonsense"], "unknown command `nonsense`"),
         (&["nonsense"], "nonsense"),
     ] {
         let (code, out, err) = run(args);
@@ -249,7 +249,7 @@ fn shells_and_manuals_know_the_commands() {
 
 #[test]
 fn help_reads_well() {
-    for command in ["detections", "simulate"] {
+    for command in ["detections", "simulate", "view", "record", "flash", "export"] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""));
         insta::assert_snapshot!(format!("help-{command}"), out);

@@ -107,16 +107,16 @@ fn an_application_is_flashed_proved_kept_and_not_flashed_again() {
     // Without a terminal nobody can be asked whether the application may be stopped.
     let (code, _, said) = scene.run("flash", &["--app", &app]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("will stop; there is no terminal to ask you, so say --yes"), "{said}");
+    assert!(said.contains("standard input is not a terminal, so confirm with --yes"), "{said}");
     assert_eq!(scene.camera.account().sessions, 1);
 
     let (code, out, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(
-        said.contains("it is there already, every byte of it; nothing was written (--force writes it anyway)"),
+        said.contains("the camera has this application already; nothing was written (--force writes it anyway)"),
         "{said}"
     );
-    assert!(out.contains("compared: it was there and runs"), "{out}");
+    assert!(out.contains("verified, was there already, running"), "{out}");
 
     let (code, out, said) = scene.run("flash", &["--app", &app, "--yes", "--dry-run", "--memory", "flash"]);
     assert_eq!(code, 0, "{said}");
@@ -165,7 +165,7 @@ fn a_failure_is_told_with_its_phase_and_the_same_command_mends_it() {
     scene.camera.set_faults("silent".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("the application is written and proved, but was not seen to run"), "{said}");
+    assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
     assert!(said.contains("and no whole frame among them"), "{said}");
 }
 
@@ -207,7 +207,7 @@ fn a_camera_is_not_put_out_of_reach() {
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77/24", "198.51.100.1"]);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("no interface of this host is in 198.51.100.0/24"), "{said}");
-    assert!(said.contains("nothing was written; --force writes it all the same"), "{said}");
+    assert!(said.contains("nothing was written; --force writes the settings anyway"), "{said}");
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77", "198.51.100.1"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("has no /PREFIX"), "{said}");
@@ -264,7 +264,7 @@ fn a_camera_is_reset_and_booted() {
     assert_eq!((&booted["running"], scene.camera.account().boots), (&Value::Null, boots), "it ran already");
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("was reset and starts its application again"), "{said}");
+    assert!(said.contains("rebooting into its application"), "{said}");
     let booted = scene.json("boot", &["--yes"]);
     assert!(booted["camera"] == ID, "{booted}");
     assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.doing(), Doing::Application { .. })));
@@ -294,7 +294,7 @@ fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
     // `--yes` does not answer the second question.
     let (code, _, said) = scene.run("bootloader", &["--yes", "factory-reset", "--image", &file]);
     assert_eq!(code, 4, "{said}");
-    assert!(said.contains("has to be opened and flashed by USB") && said.contains("nothing was written"), "{said}");
+    assert!(said.contains("and flashed over USB") && said.contains("nothing was written"), "{said}");
     let args = scene.at("bootloader", &["--yes", "factory-reset", "--image", &file, "--json"]);
     let mut child = oaktap(&args.iter().map(String::as_str).collect::<Vec<_>>())
         .stdin(Stdio::piped())
@@ -337,7 +337,7 @@ fn what_happens_after_the_reset_is_seen() {
     );
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("it is there already"), "{said}");
+    assert!(said.contains("has this application already"), "{said}");
     // The first request to leave the application is not heard.
     scene.camera.set_faults("deaf*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("info", &["--yes"]);
@@ -374,7 +374,7 @@ fn a_camera_that_another_host_takes_is_left_to_it() {
     scene.camera.set_faults("taken*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
     assert_eq!((code, scene.camera.doing()), (1, Doing::InUse), "{said}");
-    assert!(said.contains("the application is written and proved, but was not seen to run"), "{said}");
+    assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
     assert!(said.contains("last it said \"in use by a host\""), "{said}");
     scene.camera.with(oaktap::sim::bootloader::Camera::released);
     let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
@@ -459,7 +459,7 @@ fn a_simulated_camera_is_listed() {
     let ours = cameras.iter().find(|camera| camera["id"] == "1944301091C10E1300").unwrap_or_else(|| panic!("{listed}"));
     assert_eq!(ours["state"], "booted", "{ours}");
     let (code, _, said) = run(&["list", "14442C"]);
-    assert!(code == 2 && said.contains("`14442C` is no IPv4 address; expected one such as"), "{said}");
+    assert!(code == 2 && said.contains("`14442C` is not an IPv4 address; expected one such as"), "{said}");
 }
 
 #[cfg(target_os = "linux")]
@@ -489,15 +489,14 @@ fn several_cameras_are_flashed_at_once_each_with_its_receipt() {
             .concat())
     };
     let (code, _, said) = flash(&[]);
-    assert!(code == 2 && said.contains("with --jobs nobody is asked"), "{said}");
+    assert!(code == 2 && said.contains("--jobs requires --yes"), "{said}");
     let (code, out, said) = flash(&["--yes", "--json"]);
     assert_eq!(code, 1, "{said}");
     // What is said of each says of which, and the failure does not stop the others.
     for id in ids {
         assert!(said.contains(&format!("{id}: writing to the flash memory")), "{said}");
     }
-    let failed =
-        format!("error: flashing {} failed\n  because reading the application back: byte 600000", addresses[1]);
+    let failed = format!("error: cannot flash {}\n  because reading the application back: byte 600000", addresses[1]);
     assert!(said.contains(&failed) && said.contains("1 of 3 cameras were not flashed"), "{said}");
     let done: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let mut flashed: Vec<_> = done.iter().map(|line| line["summary"]["camera"].as_str().expect("an id")).collect();

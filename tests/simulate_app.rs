@@ -168,8 +168,8 @@ fn what_cannot_be_run_says_why() {
     let (code, _, err) = simulate(&[broken]);
     assert!(code == 1 && err.contains("No module named 'nothing_like_this'"), "{err}");
     for (more, says) in [
-        (&[broken, "--count", "2"][..], "--app is one camera"),
-        (&[broken, "--frames", "2"], "--app knows no --frames"),
+        (&[broken, "--count", "2"][..], "--app simulates one camera"),
+        (&[broken, "--frames", "2"], "--app cannot be used with --frames"),
         (&[broken, "--fault", "cut:0.1"], "--fault has no effect on "),
         (&[broken, "--fps", "5"], "--fps has no effect on "),
     ] {

@@ -307,7 +307,7 @@ fn from_nothing_to_pictures() {
     bench.key("q");
     let (status, summary) = bench.end();
     assert!(status.success(), "{status}: {summary}");
-    assert!(summary.contains("written to the flash memory, read back, every byte is right"), "{summary}");
+    assert!(summary.contains("written to the flash memory, read back and verified"), "{summary}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Live {
             .thread_name("receive")
             .enable_all()
             .build()
-            .context("the threads that receive cannot be started")?;
+            .context("cannot start the receiving threads")?;
         let options = args.session_options();
         let names = names(sources.iter().map(|(spec, _)| spec), SourceSpec::to_string);
         let start = |((spec, outlets), name): ((SourceSpec, Outlets), String)| {
@@ -100,15 +100,15 @@ impl Live {
             present::document(&present::Document { command, cameras: &summaries, recordings })?;
         }
         for ((session, reason), (end, stats)) in self.sessions.iter().zip(ends.into_iter().zip(&stats)) {
-            let what = || format!("{}: the stream cannot be received", session.name());
+            let what = || format!("cannot receive the stream of {}", session.name());
             end.with_context(what)?;
             if stats.frames.received == 0 {
                 let reason = reason.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let error = match reason {
                     Some(reason) => anyhow::Error::new(reason),
                     None => present::advised(
-                        anyhow::anyhow!("no frame came before it was time to stop"),
-                        "if the camera is on, another client may hold it: it serves one at a time",
+                        anyhow::anyhow!("no frame received"),
+                        "another client may be connected: most cameras serve one client at a time",
                     ),
                 };
                 return Err(error).with_context(what);
@@ -151,7 +151,7 @@ async fn tell(name: String, mut changes: watch::Receiver<SessionState>, last: Re
             SessionState::Connecting { .. } if !said.is_empty() => (said.clone(), None),
             SessionState::Lost { reason, .. } => {
                 *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(reason));
-                (format!("lost: {}; trying again until it is back", reason.kind), reason.help())
+                (format!("connection lost: {}; reconnecting", reason.kind), reason.help())
             }
             SessionState::Connecting { .. }
             | SessionState::Waiting

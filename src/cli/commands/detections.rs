@@ -12,18 +12,20 @@ use serde::Serialize;
 
 use crate::cli::live::{Explained, Live};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, present};
+use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
 /// Frames that wait while standard output is slow: 1.6 s at 40 a second, 43 MB at 640x352. More is counted as lost.
 const WAITING: usize = 64;
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print a summary with all frame counts as one more line of JSON at the end"))]
 pub(crate) struct DetectionsArgs {
-    /// The camera: an address such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
+    /// Camera: an address (192.168.1.50, tcp://HOST:PORT), listen://:PORT for a camera that connects to this host, sim: for a
+    /// simulated camera, or file:PATH for a recording
     #[arg(value_name = "URI")]
     uri: SourceSpec,
 
-    /// Add the SHA-256 of each frame's payload
+    /// Add the SHA-256 of each payload
     #[arg(long)]
     hash: bool,
 
@@ -101,7 +103,7 @@ fn print(live: &Live, taker: Taker<Arc<Frame>>, args: &DetectionsArgs, style: &S
         match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => left -= 1,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // Whoever reads has seen enough.
-            Err(error) => return Err(anyhow::Error::new(error).context("standard output cannot be written")),
+            Err(error) => return Err(anyhow::Error::new(error).context("cannot write to standard output")),
         }
     }
     drop(taker);
