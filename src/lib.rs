@@ -39,6 +39,7 @@ pub mod sink;
 pub mod source;
 pub mod stats;
 pub mod sync;
+pub mod units;
 #[cfg(feature = "net")]
 pub mod view;
 pub mod wire;

@@ -29,7 +29,7 @@ const ORDER: &[&[&str]] = &[
     &["wire"],
     &["discovery", "xlink"],
     &["frame"],
-    &["error", "sync"],
+    &["error", "sync", "units"],
 ];
 /// Imports that go up all the same: the file, and the folder that it imports.
 const UPWARD: &[(&str, &str)] = &[];
@@ -49,6 +49,7 @@ const PURE: &[&str] = &[
     "src/package/",
     "src/sim/faults.rs",
     "src/stats/",
+    "src/units.rs",
     "src/wire/",
     "src/xlink/",
 ];

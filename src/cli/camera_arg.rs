@@ -1,4 +1,4 @@
-//! The CAMERA argument: an address, an id, the beginning of one, or a simulated camera -> the camera that is meant.
+//! The CAMERA argument, and the search for the camera that it names.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -15,34 +15,34 @@ use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
 use super::present::{self, Usage, advised, printable};
 use super::value_parsers;
 
-/// What the argument is, for `help` texts.
-pub(crate) const CAMERA: &str = "IP[:PORT]|ID|sim:";
-/// How long one camera that was named by its address is asked, before it counts as absent.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SEARCH: &str = "Search";
 
-/// What drives the sockets of one command, on its own thread.
+/// How long to wait for the reply of a camera that is named by its address.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Creates the runtime that drives the sockets of one command on the current thread.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("sockets cannot be driven")
+    runtime.context("cannot start the network runtime")
 }
 
-/// A camera as the user names it.
+/// A camera as named on the command line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CameraArg {
     /// `192.168.1.50`, `192.168.1.50:11490`.
     Address {
-        /// IPv4: cameras have no other (bootloader.md 2).
+        /// IPv4 only, like the bootloader (bootloader.md 2).
         ip: Ipv4Addr,
-        /// A TCP port other than the usual one.
+        /// The TCP port, if it is not the default one.
         port: Option<u16>,
     },
-    /// An id or the beginning of one, in upper or lower case.
+    /// An id or the start of one, in upper or lower case.
     Id(String),
-    /// `sim:`, `sim:bootloader=0.0.21&nor=16MiB`: one that does not exist.
+    /// `sim:`, `sim:bootloader=0.0.21&nor=16MiB`: a simulated camera.
     Simulated(Simulated),
 }
 
-/// A camera that does not exist. It is there from when it is first looked for until the program ends.
+/// A simulated camera. Starts when it is first searched for and runs until the program ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Simulated {
     config: Box<CameraConfig>,
@@ -58,9 +58,9 @@ impl PartialEq for Simulated {
 impl Simulated {
     fn ip(&self) -> anyhow::Result<Ipv4Addr> {
         if self.camera.get().is_none() {
-            let camera = CameraSimulator::start_nearby(&self.config).context("a camera cannot be simulated")?;
-            present::say(&format!("a simulated camera is at {}", camera.ip()));
-            // Nobody else starts it: whoever looks for it has it for himself.
+            let camera = CameraSimulator::start_nearby(&self.config).context("cannot simulate a camera")?;
+            present::say(&format!("simulated camera at {}", camera.ip()));
+            // Cannot fail: one thread alone searches for this camera.
             let _ = self.camera.set(camera);
         }
         Ok(self.camera.get().map_or(Ipv4Addr::UNSPECIFIED, CameraSimulator::ip))
@@ -68,7 +68,6 @@ impl Simulated {
 }
 
 impl fmt::Display for CameraArg {
-    /// As the user named it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { ip, port: None } => write!(f, "{ip}"),
@@ -83,7 +82,7 @@ impl FromStr for CameraArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected an IPv4 address such as 192.168.1.50, or the id of a camera or its beginning such as \
+        let expected = "expected an IPv4 address such as 192.168.1.50, the id of a camera, or the start of its id such as \
                         14442C; `oaktap list` shows both";
         if let Some(config) = text.strip_prefix("sim:") {
             let config = config.strip_prefix('?').unwrap_or(config).parse::<CameraConfig>();
@@ -92,7 +91,7 @@ impl FromStr for CameraArg {
         }
         if text.contains('.') {
             let (ip, port) = text.split_once(':').map_or((text, None), |(ip, port)| (ip, Some(port)));
-            let ip = ip.parse().map_err(|_| format!("`{ip}` is no IPv4 address; {expected}"))?;
+            let ip = ip.parse().map_err(|_| format!("`{ip}` is not an IPv4 address; {expected}"))?;
             let port = port.map(|port| match port.parse() {
                 Ok(port) if port != 0 => Ok(port),
                 _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
@@ -100,26 +99,26 @@ impl FromStr for CameraArg {
             return Ok(Self::Address { ip, port: port.transpose()? });
         }
         if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric()) {
-            return Err(format!("`{text}` names no camera; {expected}"));
+            return Err(format!("invalid camera `{text}`; {expected}"));
         }
         Ok(Self::Id(text.to_owned()))
     }
 }
 
-/// Where cameras are looked for, for every command that takes one.
+/// Where to search for cameras.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Search")]
 pub(crate) struct SearchArgs {
-    /// Ask every address of this network too, for cameras behind a router: 10.0.3.0/24. Can be given several times
-    #[arg(long, value_name = "NETWORK")]
+    /// Also query every address of this network, for cameras behind a router, such as 10.0.3.0/24; repeatable
+    #[arg(long, value_name = "NETWORK", help_heading = SEARCH)]
     pub(crate) subnet: Vec<Subnet>,
 
-    /// How long answers are waited for behind the last question
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = value_parsers::duration)]
+    /// How long to wait for replies after the last query
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = value_parsers::duration, help_heading = SEARCH)]
     pub(crate) wait: Duration,
 
-    /// The UDP port that cameras answer at, where it is translated
-    #[arg(long, value_name = "PORT", default_value_t = discovery::PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    /// UDP port of the cameras' discovery service, if remapped
+    #[arg(long, value_name = "PORT", default_value_t = discovery::PORT, help_heading = SEARCH,
+          value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) udp_port: u16,
 }
 
@@ -129,35 +128,34 @@ impl Default for SearchArgs {
     }
 }
 
-/// The camera that was meant, and where it is.
+/// A camera that was searched for.
 #[derive(Clone, Debug)]
 pub(crate) struct Located {
-    /// Its address.
     pub(crate) ip: Ipv4Addr,
-    /// The TCP port, if one was given.
+    /// The TCP port, if the user gave one.
     pub(crate) port: Option<u16>,
-    /// What it said. `None`: nobody answered at the address that was given; it may still be there, behind a firewall.
+    /// Its reply. `None`: no reply from the address that the user gave. A firewall may block it.
     pub(crate) camera: Option<DiscoveredCamera>,
 }
 
 impl CameraArg {
-    /// Whether it does not exist.
+    /// Returns whether the camera is simulated.
     pub(crate) const fn is_simulated(&self) -> bool {
         matches!(self, Self::Simulated(_))
     }
 
-    /// One that is named by an address, or does not exist: for who looks for all the others anyway.
+    /// Parses an address or a simulated camera, for a command that searches for all other cameras anyway.
     pub(crate) fn with_address(text: &str) -> Result<Self, String> {
         match text.parse()? {
             Self::Address { ip, port: None } => Ok(Self::Address { ip, port: None }),
             Self::Simulated(simulated) => Ok(Self::Simulated(simulated)),
             Self::Address { .. } | Self::Id(_) => {
-                Err(format!("`{text}` is no IPv4 address; expected one such as 192.168.1.50, or sim:"))
+                Err(format!("`{text}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:"))
             }
         }
     }
 
-    /// Its address, if it was named by one. A simulated camera is started.
+    /// Returns the address, unless the camera is named by its id. Starts a simulated camera.
     pub(crate) fn ip(&self) -> anyhow::Result<Option<Ipv4Addr>> {
         match self {
             Self::Address { ip, .. } => Ok(Some(*ip)),
@@ -166,16 +164,18 @@ impl CameraArg {
         }
     }
 
-    /// Finds it. An address need not answer; an id must.
+    /// Searches for the camera. A camera named by its address need not reply; one named by its id must.
     pub(crate) async fn locate(&self, search: &SearchArgs) -> anyhow::Result<Located> {
         match self {
             Self::Simulated(simulated) => {
                 let ip = simulated.ip()?;
-                let survey = find(&Targets::only(ip, discovery::PORT), PATIENCE.max(search.wait), |_| true).await?;
+                let survey =
+                    find(&Targets::only(ip, discovery::PORT), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
                 Ok(Located { ip, port: None, camera: survey.cameras.into_iter().next() })
             }
             Self::Address { ip, port } => {
-                let survey = find(&Targets::only(*ip, search.udp_port), PATIENCE.max(search.wait), |_| true).await?;
+                let survey =
+                    find(&Targets::only(*ip, search.udp_port), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
                 Ok(Located { ip: *ip, port: *port, camera: survey.cameras.into_iter().next() })
             }
             Self::Id(wanted) => {
@@ -187,7 +187,7 @@ impl CameraArg {
     }
 }
 
-/// The one camera whose id is `wanted` or begins with it.
+/// Returns the only camera whose id is `wanted` or starts with it.
 fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
     let begins = |camera: &&DiscoveredCamera| {
         camera.id.get(..wanted.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(wanted))
@@ -200,22 +200,21 @@ fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
             Ok(Located { ip, port: None, camera: Some((*camera).clone()) })
         }
         [] if survey.cameras.is_empty() => Err(advised(
-            anyhow::anyhow!("no camera answered, so none is `{wanted}`"),
-            "`oaktap doctor` finds out why; a camera behind a router is found by its address, or with --subnet",
+            anyhow::anyhow!("no camera replied to the search for `{wanted}`"),
+            "`oaktap doctor` finds out why; for a camera behind a router, give its address or --subnet",
         )),
         [] => Err(advised(
-            anyhow::anyhow!("no camera has an id that begins with `{wanted}`; there are {}", named(&survey.cameras)),
-            "a camera behind a router is found by its address, or with --subnet",
+            anyhow::anyhow!("no camera id starts with `{wanted}`; found {}", named(&survey.cameras)),
+            "for a camera behind a router, give its address or --subnet",
         )),
-        several => Err(Usage(format!(
-            "`{wanted}` is the beginning of several ids: {}; give more of it",
-            named(several.iter().copied())
-        ))
-        .into()),
+        several => {
+            Err(Usage(format!("`{wanted}` matches several ids: {}; give more digits", named(several.iter().copied())))
+                .into())
+        }
     }
 }
 
-/// `A at 10.0.0.5, B at 10.0.0.6`.
+/// Formats a list such as `A at 10.0.0.5, B at 10.0.0.6`.
 fn named<'a>(cameras: impl IntoIterator<Item = &'a DiscoveredCamera>) -> String {
     let name = |camera: &DiscoveredCamera| match camera.ip() {
         Some(ip) => printable(&format!("{} at {ip}", camera.id)),
@@ -231,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write() {
+    fn addresses_ids_and_simulated_cameras_are_parsed() {
         let address = |ip: [u8; 4], port| CameraArg::Address { ip: ip.into(), port };
         for (text, expected) in [
             ("192.168.1.50", address([192, 168, 1, 50], None)),
@@ -242,12 +241,12 @@ mod tests {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
         for (text, error) in [
-            ("", "`` names no camera"),
-            ("cam 1", "`cam 1` names no camera"),
-            ("192.168.1", "`192.168.1` is no IPv4 address"),
+            ("", "invalid camera ``"),
+            ("cam 1", "invalid camera `cam 1`"),
+            ("192.168.1", "`192.168.1` is not an IPv4 address"),
             ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
             ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),
-            ("fe80::1", "`fe80::1` names no camera"),
+            ("fe80::1", "invalid camera `fe80::1`"),
             ("sim:nor=x", "`nor=x`: expected bytes"),
             ("sim:nand=1", "`nand` is nothing that can be simulated"),
         ] {
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_or_the_beginning_of_one_camera() {
+    fn an_exact_id_wins_over_longer_ids_that_start_with_it() {
         let survey = survey(&["14442C10", "14442C1077", "1844A"]);
         for (wanted, ip) in [("14442C10", 1), ("14442c107", 2), ("18", 3)] {
             let located = choose(wanted, &survey).expect(wanted);
@@ -277,21 +276,16 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_candidates() {
+    fn errors_list_the_candidates() {
         let cameras = survey(&["14442C10", "14442C11", "1844A"]);
         for (wanted, survey, error) in [
-            (
-                "14",
-                &cameras,
-                "`14` is the beginning of several ids: 14442C10 at 10.0.0.1, 14442C11 at 10.0.0.2; give more of it",
-            ),
+            ("14", &cameras, "`14` matches several ids: 14442C10 at 10.0.0.1, 14442C11 at 10.0.0.2; give more digits"),
             (
                 "F",
                 &cameras,
-                "no camera has an id that begins with `F`; there are 14442C10 at 10.0.0.1, 14442C11 at 10.0.0.2, \
-                 1844A at 10.0.0.3",
+                "no camera id starts with `F`; found 14442C10 at 10.0.0.1, 14442C11 at 10.0.0.2, 1844A at 10.0.0.3",
             ),
-            ("F", &Survey::default(), "no camera answered, so none is `F`"),
+            ("F", &Survey::default(), "no camera replied to the search for `F`"),
         ] {
             assert_eq!(choose(wanted, survey).unwrap_err().to_string(), error);
         }

@@ -1,5 +1,4 @@
-//! Into the bootloader of a camera, and out of it again: what `info`, `flash`, `erase`, `network` and others have in
-//! common.
+//! Enters the bootloader of a camera, runs a session with it, and waits until the application runs again.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,101 +14,106 @@ use oaktap::net::talk::talk;
 use oaktap::{wire, xlink};
 use serde::Serialize;
 
-use super::camera_arg::{CAMERA, CameraArg, Located, SearchArgs};
+use super::camera_arg::{CameraArg, Located, SearchArgs};
 use super::present::{self, Refused, Usage, advised, with_help};
 use super::value_parsers;
 
-/// How long a camera is waited for that starts anew.
-const BACK: Duration = Duration::from_secs(30);
+/// How long to wait for a camera to answer after a reset.
+const RESET_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One camera, and how it is entered.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EnterArgs {
-    /// The camera: its address, its id, or the beginning of its id
-    #[arg(value_name = CAMERA)]
+    /// Address (IP or IP:PORT), id or start of an id, or sim: for a simulated camera
+    #[arg(value_name = "CAMERA")]
     pub(crate) camera: CameraArg,
 
     #[command(flatten)]
-    pub(crate) how: How,
+    pub(crate) options: EnterOptions,
 }
 
-/// How a camera is entered.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct How {
-    /// Do not ask before the application on the camera is stopped
-    #[arg(short, long, global = true)]
+pub(crate) struct EnterOptions {
+    /// Do not ask before stopping the application on the camera
+    #[arg(short, long, global = true, display_order = 900)]
     pub(crate) yes: bool,
 
-    /// A camera may be silent for so long before it is given up
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = value_parsers::duration, global = true)]
+    /// Give up when the camera has not answered for this long
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = value_parsers::duration, global = true,
+          display_order = 901)]
     pub(crate) inactivity_timeout: Duration,
 
     #[command(flatten)]
     pub(crate) search: SearchArgs,
 }
 
-/// Whether the camera is waited for at the end.
+/// Whether and how long to wait for the application.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    /// Do not wait until the camera runs its application again
+pub(crate) struct BootWaitArgs {
+    /// Do not wait until the application runs
     #[arg(long)]
     pub(crate) no_wait: bool,
 
-    /// The TCP port of the application's stream [default: what the application says, or 5000]
+    /// TCP port of the application's stream [default: the port in the application's contract, or 5000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) stream_port: Option<u16>,
 
-    /// How long it may take until the camera runs its application, and then until the first frame comes
+    /// How long to wait for the application, and then for its first frame
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = value_parsers::duration)]
     pub(crate) boot_timeout: Duration,
 }
 
 /// A camera that waits in its bootloader.
 #[derive(Clone, Debug)]
-pub(crate) struct Entered {
-    /// What it says of itself.
+pub(crate) struct BootloaderCamera {
+    /// Its last discovery reply.
     pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
     port: u16,
-    /// Whether an application ran before.
+    /// Whether it was running something else before.
     pub(crate) was_running: bool,
-    how: How,
+    options: EnterOptions,
 }
 
 impl EnterArgs {
-    /// Finds the camera, asks, stops its application and waits until its bootloader is there.
-    pub(crate) async fn enter(&self, why: &str) -> anyhow::Result<Entered> {
-        self.how.enter(&self.camera, why).await
+    /// Finds the camera, asks for consent, stops its application and waits for its bootloader. `why` begins the question.
+    pub(crate) async fn enter(&self, why: &str) -> anyhow::Result<BootloaderCamera> {
+        self.options.enter(&self.camera, why).await
     }
 }
 
-impl How {
-    /// As [`EnterArgs::enter`].
-    pub(crate) async fn enter(&self, camera: &CameraArg, why: &str) -> anyhow::Result<Entered> {
+impl EnterOptions {
+    /// Like [`EnterArgs::enter`].
+    pub(crate) async fn enter(&self, camera: &CameraArg, why: &str) -> anyhow::Result<BootloaderCamera> {
         self.enter_at(camera.locate(&self.search).await?, why).await
     }
 
-    /// As [`EnterArgs::enter`], for a camera that was looked for already.
-    pub(crate) async fn enter_at(&self, located: Located, why: &str) -> anyhow::Result<Entered> {
+    /// Like [`EnterArgs::enter`], for a camera that has been searched for.
+    pub(crate) async fn enter_at(&self, located: Located, why: &str) -> anyhow::Result<BootloaderCamera> {
         let Some(found) = located.camera else {
             return Err(advised(
-                anyhow::anyhow!("no camera answers at {}, UDP port {}", located.ip, self.search.udp_port),
+                anyhow::anyhow!("no reply from a camera at {}, UDP port {}", located.ip, self.search.udp_port),
                 "`oaktap doctor` finds out why",
             ));
         };
         let was_running = found.state != CameraState::Bootloader;
         if found.state == CameraState::FlashBooted {
-            self.consent(&format!("{why}: the application on camera {} at {} will stop", found.id, located.ip))?;
+            self.consent(&format!("{why}: this stops the application on camera {} at {}", found.id, located.ip))?;
         }
         if was_running {
             present::say(&format!("{}: entering the bootloader", found.id));
         }
         let camera = self.to_bootloader(located.ip).await?;
         let ip = camera.ip().unwrap_or(located.ip);
-        Ok(Entered { camera, ip, port: located.port.unwrap_or(xlink::PORT), was_running, how: self.clone() })
+        Ok(BootloaderCamera {
+            camera,
+            ip,
+            port: located.port.unwrap_or(xlink::PORT),
+            was_running,
+            options: self.clone(),
+        })
     }
 
-    /// Waits until the bootloader of the camera at this address is there. An application is stopped.
+    /// Resets the camera at this address into its bootloader, unless it is there already.
     async fn to_bootloader(&self, ip: Ipv4Addr) -> anyhow::Result<DiscoveredCamera> {
         reset_to_bootloader(ip, self.search.udp_port, RESET_LIMIT).await.map_err(|error| {
             let help = error.help();
@@ -119,67 +123,73 @@ impl How {
         })
     }
 
-    /// Asks the user, unless he has said yes.
+    /// Asks the user for consent, unless `--yes` is given.
     pub(crate) fn consent(&self, what: &str) -> anyhow::Result<()> {
         if self.yes { Ok(()) } else { ask(what) }
     }
 }
 
-/// Asks the user. Without a terminal there is nobody to ask.
 fn ask(what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
-        return Err(Usage(format!("{what}; there is no terminal to ask you, so say --yes if that is wanted")).into());
+        return Err(Usage(format!("{what}; standard input is not a terminal, so confirm with --yes")).into());
     }
-    present::say(&format!("{what}. Go on? [y/N]"));
+    present::say(&format!("{what}. Continue? [y/N]"));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { anyhow::bail!("you said no; nothing was done") }
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { anyhow::bail!("cancelled; nothing was changed") }
 }
 
-impl Entered {
-    /// The same camera after a reset, in its bootloader again.
-    pub(crate) async fn again(&self) -> anyhow::Result<Self> {
+impl BootloaderCamera {
+    /// Waits for the camera after a reset and enters its bootloader again.
+    pub(crate) async fn reenter(&self) -> anyhow::Result<Self> {
         let mut known = self.camera.ips();
         known.push(self.ip);
         let alive =
             |camera: &DiscoveredCamera| matches!(camera.state, CameraState::Bootloader | CameraState::FlashBooted);
         let id = &self.camera.id;
-        let camera = wait_for(id, &known, self.udp_port(), BACK, alive).await?.ok_or_else(|| {
-            let error = anyhow::anyhow!("camera {id} did not answer within {} s of its reset", BACK.as_secs());
-            advised(error, "`oaktap list` and `oaktap doctor` look for it; power-cycle it if it stays away")
+        let camera = wait_for(id, &known, self.udp_port(), RESET_TIMEOUT, alive).await?.ok_or_else(|| {
+            let error = anyhow::anyhow!("camera {id} did not answer within {} s of its reset", RESET_TIMEOUT.as_secs());
+            advised(error, "run `oaktap list` or `oaktap doctor`; power-cycle the camera if neither finds it")
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let camera = self.how.to_bootloader(ip).await?;
+        let camera = self.options.to_bootloader(ip).await?;
         Ok(Self { ip: camera.ip().unwrap_or(ip), camera, ..self.clone() })
     }
 
-    /// Its bootloader's address.
+    /// Returns the address of its bootloader.
     pub(crate) fn address(&self) -> SocketAddr {
         (self.ip, self.port).into()
     }
 
-    /// The UDP port that it answers at.
+    /// Returns the UDP port of its discovery service.
     pub(crate) fn udp_port(&self) -> u16 {
-        self.how.search.udp_port
+        self.options.search.udp_port
     }
 
-    /// Does this in one session, and shows how it goes. The camera is reset afterwards.
+    /// Runs `task` in one session and shows its progress. The session ends with a reset of the camera.
     pub(crate) async fn talk<T, F>(&self, task: impl FnOnce(Caller) -> F) -> anyhow::Result<T>
     where
         F: Future<Output = T> + 'static,
     {
-        let mut shown = Shown::new(&self.camera.id);
-        let options = ClientOptions { inactivity_timeout: self.how.inactivity_timeout };
-        let result = talk(self.address(), options, |told| shown.show(told), task).await;
-        shown.end();
+        let mut progress = SessionProgress::new(&self.camera.id);
+        let options = ClientOptions { inactivity_timeout: self.options.inactivity_timeout };
+        let result = talk(self.address(), options, |told| progress.show(told), task).await;
+        progress.end();
         Ok(result?)
     }
 
-    /// Waits until the camera runs its application again and the first frame of its stream has come, which has to be the
-    /// one that was promised.
-    pub(crate) async fn prove(&self, waiting: Waiting, contract: Option<&Contract>) -> anyhow::Result<Option<Running>> {
+    /// Waits until the camera runs its application and has sent a first frame that matches the contract. Returns `None` if
+    /// the user does not want to wait.
+    pub(crate) async fn wait_until_running(
+        &self,
+        waiting: BootWaitArgs,
+        contract: Option<&Contract>,
+    ) -> anyhow::Result<Option<RunningApplication>> {
         if waiting.no_wait {
-            present::say(&format!("{}: not waited for; `oaktap list` shows when it runs", self.camera.id));
+            present::say(&format!(
+                "{}: not waiting for the application; `oaktap list` shows when it runs",
+                self.camera.id
+            ));
             return Ok(None);
         }
         present::say(&format!("{}: waiting for the application", self.camera.id));
@@ -187,12 +197,12 @@ impl Entered {
         let camera = seen.map_err(|error| {
             advised(
                 error.into(),
-                "is there an application in it? `oaktap info CAMERA` tells; `oaktap list` shows what it does",
+                "`oaktap info CAMERA` shows whether the camera has an application, `oaktap list` what it is doing",
             )
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let usual = Meeting { host: None, port: wire::PORT };
-        let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(usual);
+        let default = Meeting { host: None, port: wire::PORT };
+        let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(default);
         let port = waiting.stream_port.unwrap_or(meeting.port);
         let frame = match meeting.host {
             None => first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
@@ -204,49 +214,49 @@ impl Entered {
                 Some(frame)
             }
             Err(error @ Unproved::Elsewhere { .. }) => {
-                present::say(&format!("{}: the first frame was not waited for: {error}", self.camera.id));
+                present::say(&format!("{}: not waiting for the first frame: {error}", self.camera.id));
                 None
             }
             Err(error @ Unproved::Other { .. }) => {
-                let help = "the camera booted something else: `oaktap info CAMERA` tells what is in its memories, and \
-                            --memory which one is written";
+                let help = "the camera booted another application: `oaktap info CAMERA` shows the applications in its \
+                            memories, and --memory selects the one to write";
                 return Err(advised(error.into(), help));
             }
             Err(error) => {
-                let help = "the camera runs an application; if its stream has another port, --stream-port names it, and \
-                            for one without a stream there is --no-wait";
+                let help = "the camera runs an application; if its stream uses another port, give --stream-port; if it has no \
+                            stream, give --no-wait";
                 return Err(advised(error.into(), help));
             }
         };
-        Ok(Some(Running { state: camera.state.name(), first_frame }))
+        Ok(Some(RunningApplication { state: camera.state.name(), first_frame }))
     }
 }
 
-/// What a camera showed after a reset.
+/// An application that was seen to run.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Running {
-    /// What it says of itself.
+pub(crate) struct RunningApplication {
+    /// The state in its discovery reply.
     state: &'static str,
-    /// What its stream began with; none if it goes to another host.
+    /// The first frame of its stream. `None` if the camera streams to another host.
     first_frame: Option<FirstFrame>,
 }
 
-impl Running {
-    /// Where its stream came from.
+impl RunningApplication {
+    /// Returns the address from which its stream came.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.first_frame.as_ref().map(|frame| frame.address)
     }
 }
 
-/// The course of a session, in the last line of the terminal.
-struct Shown {
+/// The progress of a session, in the status line.
+struct SessionProgress {
     id: String,
     bar: bool,
     what: String,
     since: std::time::Instant,
 }
 
-impl Shown {
+impl SessionProgress {
     fn new(id: &str) -> Self {
         let bar = std::io::stderr().is_terminal();
         Self { id: id.to_owned(), bar, what: String::new(), since: std::time::Instant::now() }
@@ -274,7 +284,7 @@ impl Shown {
                 let percent = 100.0 * bytes as f64 / total.max(1) as f64;
                 format!("{id}: {what}: {percent:3.0} %, {:.1} MB/s, {left:.0} s left", rate / 1e6)
             }
-            TransferProgress::Written(share) => format!("{id}: the camera writes: {:3.0} %", 100.0 * share),
+            TransferProgress::Written(share) => format!("{id}: the camera is writing: {:3.0} %", 100.0 * share),
         }
     }
 

@@ -30,7 +30,7 @@ impl Receiving {
     /// Starts a session for each camera; sinks are connected before. From here on Ctrl-C asks to stop.
     pub(crate) fn start(ctx: &Ctx, cameras: Vec<Camera>, args: &SourceArgs, until: &Until) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
-        let live = Live::start(cameras, &args.session_options()).context("cannot start the threads that receive")?;
+        let live = Live::start(cameras, &args.session_options()).context("cannot start the receiving threads")?;
         let watch = |session: &Session| {
             let reason = Reason::default();
             live.runtime().spawn(print_states(session.name().to_owned(), session.changes(), Arc::clone(&reason)));
@@ -89,15 +89,15 @@ impl Receiving {
         }
         let sessions = self.sessions().iter().zip(&self.reasons);
         for ((session, reason), (end, stats)) in sessions.zip(ends.into_iter().zip(&stats)) {
-            let what = || format!("{}: the stream cannot be received", session.name());
+            let what = || format!("cannot receive the stream of {}", session.name());
             end.with_context(what)?;
             if stats.frames.received == 0 {
                 let reason = locked(reason).take();
                 let error = match reason {
                     Some(reason) => anyhow::Error::new(reason),
                     None => present::advised(
-                        anyhow::anyhow!("no frame came before it was time to stop"),
-                        "if the camera is on, another client may hold it: it serves one at a time",
+                        anyhow::anyhow!("no frame received"),
+                        "another client may be connected: most cameras serve one client at a time",
                     ),
                 };
                 return Err(error).with_context(what);
@@ -117,7 +117,7 @@ async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, 
             SessionState::Connecting { .. } if !printed.is_empty() => (printed.clone(), None),
             SessionState::Lost { reason, .. } => {
                 *locked(&last) = Some(Arc::clone(reason));
-                (format!("lost: {}; trying again until it is back", reason.kind), reason.help())
+                (format!("connection lost: {}; reconnecting", reason.kind), reason.help())
             }
             SessionState::Connecting { .. }
             | SessionState::Waiting

@@ -22,14 +22,12 @@ use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parse
 use commands::Command;
 use signals::Stop;
 
-/// Finds, flashes, receives, records and shows Luxonis OAK PoE cameras in standalone mode.
-///
-/// Results go to standard output, everything else to standard error.
+/// Find, flash, receive, record and show Luxonis OAK PoE cameras in standalone mode
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// Print the result as one line of JSON
-    #[arg(long, global = true, help_heading = OUTPUT)]
+    #[arg(long, global = true, help_heading = OUTPUT, display_order = 0)]
     json: bool,
 
     /// Log more to standard error; -vv logs details
@@ -45,13 +43,21 @@ pub(crate) struct Cli {
 
 const OUTPUT: &str = "Output";
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Results go to standard output, everything else to standard error.
+
 Exit codes: 0 success; 1 failure; 2 wrong usage; 3 finished, but frames were lost or damaged; 4 refused by the camera, or \
 unsafe to try.";
 
 /// Describes what `--json` prints for one command, in place of the general text.
 fn json_option(help: &'static str) -> Arg {
-    Arg::new("json").long("json").action(ArgAction::SetTrue).global(true).help(help).help_heading(OUTPUT)
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .global(true)
+        .help(help)
+        .help_heading(OUTPUT)
+        .display_order(0)
 }
 
 /// Hides `--json` from the help of a command that prints no JSON.
@@ -147,6 +153,157 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The options of each heading. All others stand under "Options".
+    const HEADINGS: [(&str, &[&str]); 11] = [
+        (OUTPUT, &["json", "verbose"]),
+        ("Search", &["subnet", "wait", "udp_port"]),
+        ("When to stop", &["frames", "duration"]),
+        (
+            "Stream",
+            &[
+                "size",
+                "format",
+                "stride",
+                "labels",
+                "threshold",
+                "only",
+                "expect",
+                "max_payload",
+                "fps",
+                "dialect",
+                "boxes",
+                "records",
+                "images",
+                "fault",
+                "fragment",
+                "seed",
+                "nodelay",
+            ],
+        ),
+        ("Files", &["split", "keep", "compress", "sync", "buffer"]),
+        ("Trigger", &["trigger", "pre", "post"]),
+        ("Selection", &["camera", "every", "from", "until", "label", "min_confidence"]),
+        ("Package", &["firmware", "uncompressed"]),
+        (
+            "Application",
+            &[
+                "config",
+                "camera_only",
+                "name",
+                "size",
+                "fps",
+                "resolution",
+                "colour",
+                "orientation",
+                "payload",
+                "video",
+                "quality",
+                "bitrate",
+                "keyframes",
+                "port",
+                "host",
+            ],
+        ),
+        (
+            "Model",
+            &[
+                "model",
+                "family",
+                "confidence",
+                "iou",
+                "classes",
+                "coordinates",
+                "anchors",
+                "mask",
+                "labels",
+                "threads",
+                "model_input",
+                "letterbox",
+                "stretch",
+                "crop",
+            ],
+        ),
+        (
+            "Bootloader",
+            &[
+                "bootloader",
+                "address",
+                "discovery_port",
+                "link_port",
+                "id",
+                "bootloader_version",
+                "state",
+                "nor",
+                "nor_file",
+                "emmc",
+                "emmc_file",
+                "app",
+                "run_scripts",
+                "camera_fault",
+                "set",
+            ],
+        ),
+    ];
+
+    /// Options of a command itself that share their name with an option under a heading.
+    const OWN: [(&str, &str); 3] = [("replay", "camera"), ("flash", "app"), ("export", "boxes")];
+
+    /// Calls `each` for every command and subcommand, with their global options.
+    fn walk(command: &clap::Command, each: &mut impl FnMut(&clap::Command)) {
+        each(command);
+        command
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help")
+            .for_each(|command| walk(command, each));
+    }
+
+    #[test]
+    fn every_option_stands_under_the_heading_of_its_group() {
+        let mut command = Cli::command();
+        command.build();
+        let mut options = 0;
+        walk(&command, &mut |command| {
+            for option in command.get_opts().filter(|option| !["help", "version"].contains(&option.get_id().as_str())) {
+                let (name, id) = (command.get_name(), option.get_id().as_str());
+                let of_group = |(_, ids): &&(&str, &[&str])| ids.contains(&id) && !OWN.contains(&(name, id));
+                let expected: Vec<_> = HEADINGS.iter().filter(of_group).map(|(heading, _)| *heading).collect();
+                match option.get_help_heading() {
+                    Some(heading) => assert!(expected.contains(&heading), "{name} --{id} is under {heading}"),
+                    None => assert!(expected.is_empty(), "{name} --{id} is under Options, expected {expected:?}"),
+                }
+                options += 1;
+            }
+        });
+        assert!(options > 200, "only {options} options were checked");
+    }
+
+    #[test]
+    fn every_argument_has_a_help_text_and_a_readable_value_name() {
+        let mut command = Cli::command();
+        command.build();
+        walk(&command, &mut |command| {
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let (name, id) = (command.get_name(), argument.get_id());
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.starts_with(char::is_uppercase) && !help.ends_with('.'), "{name} {id}: {help:?}");
+                let values = argument.get_value_names().unwrap_or_default();
+                assert!(values.iter().all(|value| !value.contains(['<', '>'])), "{name} {id}: {values:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn json_is_described_by_every_command_or_hidden() {
+        let mut command = Cli::command();
+        command.build();
+        for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+            let json = command.get_arguments().find(|argument| argument.get_id() == "json").expect("it is global");
+            let help = json.get_help().map(ToString::to_string).unwrap_or_default();
+            let general = help == "Print the result as one line of JSON";
+            assert!(json.is_hide_set() || !general, "{} does not say what it prints", command.get_name());
+        }
+    }
 
     #[test]
     fn arguments_do_not_contradict_each_other() {

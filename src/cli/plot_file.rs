@@ -1,4 +1,4 @@
-//! Plots: SVG, or PNG with our own pictures and glyphs.
+//! The FILE argument of `--plot`: drawings as SVG, or as PNG with our own pictures and glyphs.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -13,27 +13,24 @@ use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 
-/// Of text that is not the title.
-pub(crate) const FONT: u32 = 14;
+/// Height in pixels of text other than titles.
+pub(crate) const FONT_PX: u32 = 14;
 pub(crate) const GREY: RGBColor = RGBColor(110, 110, 110);
 
-/// What can be drawn on anything.
+/// A drawing that can be written as SVG or PNG.
 pub(crate) trait Drawing {
-    /// Width and height in pixels.
+    /// Returns width and height in pixels.
     fn size(&self) -> (u32, u32);
 
-    /// Draws it.
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> anyhow::Result<()>
     where
         B::ErrorType: 'static;
 }
 
-/// What a plot can be written as.
+/// A plot file. Its extension selects the format.
 #[derive(Clone, Debug)]
 pub(crate) enum PlotFile {
-    /// Lines and text.
     Svg(PathBuf),
-    /// Pixels.
     Png(PathBuf),
 }
 
@@ -45,41 +42,42 @@ impl std::str::FromStr for PlotFile {
         match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("svg") => Ok(Self::Svg(path)),
             Some("png") => Ok(Self::Png(path)),
-            _ => Err(format!("`{text}` ends in neither .svg nor .png")),
+            _ => Err(format!("expected a name that ends in .svg or .png")),
         }
     }
 }
 
 impl PlotFile {
-    /// Where it is written.
     pub(crate) fn path(&self) -> &Path {
         let (Self::Svg(path) | Self::Png(path)) = self;
         path
     }
 
-    /// Draws and writes.
+    /// Draws and writes the file.
     pub(crate) fn write(&self, drawing: &impl Drawing) -> anyhow::Result<()> {
         let (width, height) = drawing.size();
         match self {
             Self::Svg(path) => {
                 let mut text = String::new();
                 drawing.draw(&SVGBackend::with_string(&mut text, (width, height)).into_drawing_area())?;
-                std::fs::write(path, text).with_context(|| format!("writing the plot to {}", path.display()))
+                std::fs::write(path, text).with_context(|| format!("cannot write the plot to {}", path.display()))
             }
             Self::Png(path) => {
                 let mut picture = Picture::default();
                 picture.resize(width as usize, height as usize);
-                drawing.draw(&Paper { picture: &mut picture, text: Text::new() }.into_drawing_area())?;
+                drawing.draw(&PictureBackend { picture: &mut picture, text: Text::new() }.into_drawing_area())?;
                 let pixels = picture.words().iter().flat_map(|word| word.to_be_bytes().into_iter().skip(1)).collect();
-                let image = image::RgbImage::from_raw(width, height, pixels).context("a picture has all its pixels")?;
-                image.save(path).with_context(|| format!("writing the plot to {}", path.display()))
+                let image =
+                    image::RgbImage::from_raw(width, height, pixels).context("the picture has the wrong size")?;
+                image.save(path).with_context(|| format!("cannot write the plot to {}", path.display()))
             }
         }
     }
 }
 
-/// Our own pictures and glyphs for plotters to draw with: it brings none that are written in Rust and kept up.
-struct Paper<'a> {
+/// A backend of `plotters` that draws on our pictures with our glyphs: its bitmap backends need system libraries or
+/// unmaintained crates.
+struct PictureBackend<'a> {
     picture: &'a mut Picture,
     text: Text,
 }
@@ -91,7 +89,7 @@ fn word(colour: BackendColor) -> u32 {
     u32::from_be_bytes([0, r, g, b])
 }
 
-impl DrawingBackend for Paper<'_> {
+impl DrawingBackend for PictureBackend<'_> {
     type ErrorType = Infallible;
 
     fn get_size(&self) -> (u32, u32) {

@@ -24,7 +24,7 @@ pub(crate) struct Recorded {
     bytes: u64,
     /// Holes, each marked in its file.
     gaps: u64,
-    /// Frames that are missing because the disk did not keep up.
+    /// Frames that are missing because the disk was too slow.
     dropped: u64,
     /// Frames that are missing because a file could not be written.
     lost: u64,
@@ -87,7 +87,7 @@ impl Recorded {
             ),
         };
         let counted = [
-            (*dropped, "frames are missing because the disk did not keep up"),
+            (*dropped, "frames are missing because the disk was too slow"),
             (*lost, "frames are missing because a file could not be written"),
             (*gaps, "gaps are marked in the files"),
             (*deleted, "old files were deleted because of --keep"),
@@ -97,8 +97,8 @@ impl Recorded {
         let left = self
             .unfinished
             .iter()
-            .map(|path| format!("{} could not be finished: `oaktap recover` makes a whole file of it", path.display()));
-        let odd = (!self.balances).then(|| "the books do not balance: this is a bug of oaktap".to_owned());
+            .map(|path| format!("cannot finish {}: `oaktap recover` completes the file", path.display()));
+        let odd = (!self.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
         for line in counted.chain(self.problems.iter().cloned()).chain(left).chain(odd) {
             text.push_str("\n  ");
             text.push_str(&line);
@@ -122,7 +122,7 @@ pub(crate) fn size(bytes: u64) -> String {
 /// Why a recording was not begun, and what to do.
 pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     let help = error.help();
-    let error = anyhow::Error::new(error).context("nothing can be recorded");
+    let error = anyhow::Error::new(error).context("cannot start recording");
     match help {
         Some(help) => present::advised(error, help),
         None => error,
@@ -179,7 +179,7 @@ mod tests {
         let torn = Recorded::from(torn);
         assert!(!torn.complete);
         let text = torn.text();
-        assert!(text.contains("\n  3 frames are missing because the disk did not keep up\n  1 gaps"), "{text}");
-        assert!(text.contains("z.mcap.partial could not be finished: `oaktap recover`"), "{text}");
+        assert!(text.contains("\n  3 frames are missing because the disk was too slow\n  1 gaps"), "{text}");
+        assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover`"), "{text}");
     }
 }

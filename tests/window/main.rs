@@ -311,7 +311,7 @@ fn a_flashed_application_is_shown_by_one_command() {
     bench.key("q");
     let (status, summary) = bench.end();
     assert!(status.success(), "{status}: {summary}");
-    assert!(summary.contains("written to the flash memory, read back, every byte is right"), "{summary}");
+    assert!(summary.contains("written to the flash memory, read back and verified"), "{summary}");
 }
 
 #[test]

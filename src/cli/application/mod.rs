@@ -1,4 +1,4 @@
-//! Which application: oaktap.toml, and what is said on the command line, which counts more.
+//! The application to build: oaktap.toml, overridden by the command line.
 
 pub(crate) mod packing;
 mod wheel;
@@ -15,30 +15,28 @@ use crate::cli::camera_arg::CameraArg;
 use crate::cli::present::{Usage, advised};
 use crate::cli::value_parsers;
 
-/// What the file is called in texts.
-pub(crate) const FILE: &str = "oaktap.toml";
-/// A file that says what an application is has not more than this.
-const MOST_TEXT: u64 = 1 << 20;
+const CONFIG_FILE: &str = "oaktap.toml";
+/// Configuration and label files are read into memory at once.
+const TEXT_FILE_MAX_BYTES: u64 = 1 << 20;
 
-/// What oaktap.toml says: an application, and which cameras run it.
+/// The contents of oaktap.toml.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AppFile {
-    /// Addresses or ids.
+    /// Addresses or ids of the cameras that run the application.
     pub(crate) cameras: Vec<String>,
-    /// The vendor's package that has the firmware in it.
+    /// The depthai wheel that contains the firmware.
     pub(crate) firmware: Option<PathBuf>,
-    /// The application.
     pub(crate) application: App,
 }
 
 impl AppFile {
-    /// Reads one. Files that it names are found beside it.
+    /// Reads the file. Resolves paths in it relative to its folder.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = read_text(path)?;
         let mut file: Self = toml::from_str(&text).map_err(|error| {
-            let error = Usage(format!("{} cannot be understood: {error}", path.display()));
-            advised(error.into(), "README.md shows such a file, and `oaktap build --help` what there is to say")
+            let error = Usage(format!("cannot parse {}: {error}", path.display()));
+            advised(error.into(), "README.md shows an example, and `oaktap build --help` lists the settings")
         })?;
         let beside = |named: &mut PathBuf| {
             if let Some(folder) = path.parent() {
@@ -54,9 +52,10 @@ impl AppFile {
         Ok(file)
     }
 
-    /// The cameras that it names.
+    /// Returns the cameras that the file lists.
     pub(crate) fn cameras(&self) -> anyhow::Result<Vec<CameraArg>> {
-        let camera = |text: &String| text.parse().map_err(|error| Usage(format!("{FILE}, cameras: {error}")).into());
+        let camera =
+            |text: &String| text.parse().map_err(|error| Usage(format!("{CONFIG_FILE}, cameras: {error}")).into());
         self.cameras.iter().map(camera).collect()
     }
 }
@@ -64,158 +63,154 @@ impl AppFile {
 fn read_text(path: &Path) -> anyhow::Result<String> {
     let read = || {
         let bytes = std::fs::metadata(path)?.len();
-        if bytes > MOST_TEXT {
-            return Err(std::io::Error::other(format!("it has {bytes} bytes, expected a text of at most {MOST_TEXT}")));
+        if bytes > TEXT_FILE_MAX_BYTES {
+            return Err(std::io::Error::other(format!(
+                "the file has {bytes} bytes, expected at most {TEXT_FILE_MAX_BYTES}"
+            )));
         }
         std::fs::read_to_string(path)
     };
-    read().with_context(|| format!("{} cannot be read", path.display()))
+    read().with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// What is sent.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Coding {
-    /// Planes of pixels
+enum Encoding {
     Raw,
-    /// JPEG pictures
     Jpeg,
-    /// H.264 video
     H264,
-    /// H.265 video
     H265,
 }
 
-/// What a model's output means.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
-    /// YOLO v3 to v8
+enum ModelFamily {
     Yolo,
-    /// MobileNet-SSD
     Mobilenet,
 }
 
-/// The application, for commands that build one.
+const APPLICATION: &str = "Application";
+const MODEL: &str = "Model";
+
+/// The options of an application that is built.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "The application")]
 pub(crate) struct ApplicationArgs {
-    /// A file that says what is said here, and which cameras run it; what is said here counts more
-    #[arg(long, value_name = "oaktap.toml")]
+    /// Configuration file; command-line options override it
+    #[arg(long, value_name = "oaktap.toml", help_heading = APPLICATION)]
     pub(crate) config: Option<PathBuf>,
 
-    /// The compiled network: a .blob file
-    #[arg(long, value_name = "FILE.blob")]
-    model: Option<PathBuf>,
-
-    /// No network: the camera sends pictures alone
-    #[arg(long, conflicts_with = "model")]
+    /// Send pictures without running a model
+    #[arg(long, conflicts_with = "model", help_heading = APPLICATION)]
     camera_only: bool,
 
-    /// What it is called [default: oaktap]
-    #[arg(long)]
+    /// Name of the application [default: oaktap]
+    #[arg(long, help_heading = APPLICATION)]
     name: Option<String>,
 
-    /// Size of the preview, which is what the model sees [default: 640x352]
-    #[arg(long, value_name = "WxH")]
+    /// Size of the preview, which is the picture that the model gets [default: 640x352]
+    #[arg(long, value_name = "WxH", help_heading = APPLICATION)]
     size: Option<Size>,
 
-    /// Frames a second [default: 30]
-    #[arg(long, value_name = "N")]
+    /// Frames per second [default: 30]
+    #[arg(long, value_name = "N", help_heading = APPLICATION)]
     fps: Option<f32>,
 
-    /// What the sensor is read out at [default: 1080p]
-    #[arg(long, value_name = "NAME", value_parser = resolution)]
+    /// Resolution of the sensor [default: 1080p]
+    #[arg(long, value_name = "NAME", value_parser = resolution, help_heading = APPLICATION)]
     resolution: Option<Resolution>,
 
-    /// Order of the colours: bgr or rgb [default: bgr]
-    #[arg(long, value_name = "ORDER", value_parser = word::<Colour>)]
+    /// Order of the color channels: bgr or rgb [default: bgr]
+    #[arg(long, value_name = "ORDER", value_parser = word::<Colour>, help_heading = APPLICATION)]
     colour: Option<Colour>,
 
-    /// How the camera hangs: auto, normal, mirror, flip or rotate180 [default: auto]
-    #[arg(long, value_name = "HOW", value_parser = word::<Orientation>)]
+    /// Orientation of the picture: auto, normal, mirror, flip or rotate180 [default: auto]
+    #[arg(long, value_name = "ORIENTATION", value_parser = word::<Orientation>, help_heading = APPLICATION)]
     orientation: Option<Orientation>,
 
-    /// How pictures are sent [default: raw]
-    #[arg(long, value_name = "CODING")]
-    payload: Option<Coding>,
+    /// Encoding of the pictures; raw is uncompressed [default: raw]
+    #[arg(long, value_name = "ENCODING", help_heading = APPLICATION)]
+    payload: Option<Encoding>,
 
-    /// Send the sensor's picture, encoded, and not the preview
-    #[arg(long)]
+    /// Send the full picture of the sensor, encoded, in place of the preview
+    #[arg(long, help_heading = APPLICATION)]
     video: bool,
 
-    /// Quality of JPEG pictures, 1 to 100 [default: 95]
-    #[arg(long, value_name = "N")]
+    /// JPEG quality, from 1 to 100 [default: 95]
+    #[arg(long, value_name = "N", help_heading = APPLICATION)]
     quality: Option<u8>,
 
-    /// Thousands of bits a second of H.264 and H.265; 0 leaves it to the camera [default: 0]
-    #[arg(long, value_name = "KBPS")]
+    /// Bit rate of H.264 and H.265, in kbit/s; 0 lets the camera choose [default: 0]
+    #[arg(long, value_name = "KBPS", help_heading = APPLICATION)]
     bitrate: Option<u32>,
 
-    /// Every so many frames of H.264 and H.265 one stands for itself [default: 30]
-    #[arg(long, value_name = "N")]
+    /// Key-frame interval of H.264 and H.265, in frames [default: 30]
+    #[arg(long, value_name = "N", help_heading = APPLICATION)]
     keyframes: Option<u32>,
 
-    /// What the model's output means [default: yolo]
-    #[arg(long)]
-    family: Option<Kind>,
-
-    /// Detections below this are dropped [default: 0.5]
-    #[arg(long, value_name = "SHARE", value_parser = value_parsers::share)]
-    confidence: Option<f32>,
-
-    /// YOLO: boxes that overlap by more than this are one [default: 0.5]
-    #[arg(long, value_name = "SHARE", value_parser = value_parsers::share)]
-    iou: Option<f32>,
-
-    /// YOLO: number of classes [default: that of the labels, or 80]
-    #[arg(long, value_name = "N")]
-    classes: Option<u32>,
-
-    /// YOLO: numbers of a box [default: 4]
-    #[arg(long, value_name = "N")]
-    coordinates: Option<u32>,
-
-    /// YOLO 3, 4, 5 and 7: width and height of each anchor: 10,14,23,27
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    anchors: Vec<f32>,
-
-    /// YOLO 3, 4, 5 and 7: which anchors belong to an output: side26=1,2,3. Can be given several times
-    #[arg(long, value_name = "SIDE=LIST", value_parser = mask)]
-    mask: Vec<(String, Vec<i32>)>,
-
-    /// A text with the names of the classes, one a line
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-
-    /// Threads of inference, 1 or 2 [default: 2]
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
-
-    /// Size of the model's input, where the blob does not tell
-    #[arg(long, value_name = "WxH")]
-    model_input: Option<Size>,
-
-    /// Fit the preview into the model's input, with black bars at two sides
-    #[arg(long, group = "fit")]
-    letterbox: bool,
-
-    /// Fit the preview into the model's input, out of shape
-    #[arg(long, group = "fit")]
-    stretch: bool,
-
-    /// Fit the middle of the preview into the model's input
-    #[arg(long, group = "fit")]
-    crop: bool,
-
-    /// The TCP port that the camera listens at, or that of the host [default: 5000]
-    #[arg(long, value_name = "PORT")]
+    /// TCP port on which the camera listens, or to which it connects with --host [default: 5000]
+    #[arg(long, value_name = "PORT", help_heading = APPLICATION)]
     port: Option<u16>,
 
-    /// The host that the camera connects to, again and again; without one it listens
-    #[arg(long, value_name = "IP")]
+    /// Host to which the camera connects, instead of listening
+    #[arg(long, value_name = "IP", help_heading = APPLICATION)]
     host: Option<Ipv4Addr>,
+
+    /// Compiled model, a .blob file
+    #[arg(long, value_name = "FILE.blob", help_heading = MODEL)]
+    model: Option<PathBuf>,
+
+    /// Family of the model: YOLO v3 to v8, or MobileNet-SSD [default: yolo]
+    #[arg(long, help_heading = MODEL)]
+    family: Option<ModelFamily>,
+
+    /// Drop detections below this confidence, such as 0.6 or 60% [default: 0.5]
+    #[arg(long, value_name = "CONFIDENCE", value_parser = value_parsers::fraction, help_heading = MODEL)]
+    confidence: Option<f32>,
+
+    /// YOLO: merge boxes whose overlap (intersection over union) is above this [default: 0.5]
+    #[arg(long, value_name = "FRACTION", value_parser = value_parsers::fraction, help_heading = MODEL)]
+    iou: Option<f32>,
+
+    /// YOLO: number of classes [default: the number of labels, or 80]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    classes: Option<u32>,
+
+    /// YOLO: number of coordinates per box [default: 4]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    coordinates: Option<u32>,
+
+    /// YOLO 3, 4, 5 and 7: width and height of each anchor, such as 10,14,23,27
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = MODEL)]
+    anchors: Vec<f32>,
+
+    /// YOLO 3, 4, 5 and 7: anchors of one output, such as side26=1,2,3; repeatable
+    #[arg(long, value_name = "SIDE=LIST", value_parser = mask, help_heading = MODEL)]
+    mask: Vec<(String, Vec<i32>)>,
+
+    /// Text file with one class name per line, starting with class 0
+    #[arg(long, value_name = "FILE", help_heading = MODEL)]
+    labels: Option<PathBuf>,
+
+    /// Inference threads on the camera, 1 or 2 [default: 2]
+    #[arg(long, value_name = "N", help_heading = MODEL)]
+    threads: Option<u32>,
+
+    /// Input size of the model, if the blob does not state it
+    #[arg(long, value_name = "WxH", help_heading = MODEL)]
+    model_input: Option<Size>,
+
+    /// Fit the preview to the input of the model by adding black bars
+    #[arg(long, group = "fit", help_heading = MODEL)]
+    letterbox: bool,
+
+    /// Fit the preview to the input of the model by changing its aspect ratio
+    #[arg(long, group = "fit", help_heading = MODEL)]
+    stretch: bool,
+
+    /// Fit the preview to the input of the model by cutting off its edges
+    #[arg(long, group = "fit", help_heading = MODEL)]
+    crop: bool,
 }
 
-/// Whatever reads as a word in oaktap.toml.
+/// Parses a value in the spelling of oaktap.toml.
 fn word<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, String> {
     use serde::de::IntoDeserializer as _;
     use serde::de::value::{Error, StrDeserializer};
@@ -239,17 +234,17 @@ fn mask(text: &str) -> Result<(String, Vec<i32>), String> {
 }
 
 impl ApplicationArgs {
-    /// Whether anything of it was said.
-    pub(crate) const fn is_wanted(&self) -> bool {
+    /// Returns whether the options name an application.
+    pub(crate) const fn names_an_application(&self) -> bool {
         self.config.is_some() || self.model.is_some() || self.camera_only
     }
 
-    /// The file, if one was named, with what was said here in it.
+    /// Reads the configuration file, if one is given, and applies the options to it.
     pub(crate) fn read(&self) -> anyhow::Result<AppFile> {
         let mut file = self.config.as_deref().map(AppFile::read).transpose()?.unwrap_or_default();
-        if !self.is_wanted() {
-            let error = Usage("it is not said which application is to be built".to_owned());
-            let help = "say --model FILE.blob, --camera-only for pictures alone, or --config oaktap.toml";
+        if !self.names_an_application() {
+            let error = Usage("no application given".to_owned());
+            let help = "give --model FILE.blob, --camera-only for pictures alone, or --config oaktap.toml";
             return Err(advised(error.into(), help));
         }
         self.apply(&mut file.application)?;
@@ -257,9 +252,9 @@ impl ApplicationArgs {
     }
 
     fn apply(&self, app: &mut App) -> anyhow::Result<()> {
-        fn set<T: Clone>(into: &mut T, said: &Option<T>) {
-            if let Some(said) = said {
-                into.clone_from(said);
+        fn set<T: Clone>(into: &mut T, option: &Option<T>) {
+            if let Some(value) = option {
+                into.clone_from(value);
             }
         }
         set(&mut app.name, &self.name);
@@ -280,16 +275,13 @@ impl ApplicationArgs {
             app.model = None;
         }
         if let Some(blob) = &self.model {
-            // What is said of another model does not hold for this one, but for what is told again.
+            // Settings of the file's model stay in force unless options replace them.
             let model = app.model.get_or_insert_with(|| Model::new(blob));
             model.blob.clone_from(blob);
         }
-        let about_a_model = self.says_of_a_model();
-        match (&mut app.model, about_a_model) {
+        match (&mut app.model, self.model_option()) {
             (Some(model), _) => self.apply_model(model),
-            (None, Some(option)) => {
-                Err(Usage(format!("{option} is about a model, and there is none: say --model")).into())
-            }
+            (None, Some(option)) => Err(Usage(format!("{option} requires --model")).into()),
             (None, None) => Ok(()),
         }
     }
@@ -301,16 +293,16 @@ impl ApplicationArgs {
         };
         match self.payload {
             None => {}
-            Some(Coding::Raw) => *payload = Payload::Raw,
-            Some(Coding::Jpeg) if matches!(payload, Payload::Jpeg { .. }) => {}
-            Some(Coding::Jpeg) => *payload = Payload::Jpeg { quality: 95 },
-            Some(Coding::H264) => *payload = Payload::H264(video(payload)),
-            Some(Coding::H265) => *payload = Payload::H265(video(payload)),
+            Some(Encoding::Raw) => *payload = Payload::Raw,
+            Some(Encoding::Jpeg) if matches!(payload, Payload::Jpeg { .. }) => {}
+            Some(Encoding::Jpeg) => *payload = Payload::Jpeg { quality: 95 },
+            Some(Encoding::H264) => *payload = Payload::H264(video(payload)),
+            Some(Encoding::H265) => *payload = Payload::H265(video(payload)),
         }
         match (payload, self.quality, self.bitrate, self.keyframes) {
             (_, None, None, None) => Ok(()),
-            (Payload::Jpeg { quality }, Some(said), None, None) => {
-                *quality = said;
+            (Payload::Jpeg { quality }, Some(value), None, None) => {
+                *quality = value;
                 Ok(())
             }
             (Payload::H264(video) | Payload::H265(video), None, bitrate, keyframes) => {
@@ -319,14 +311,15 @@ impl ApplicationArgs {
                 Ok(())
             }
             _ => Err(Usage(
-                "--quality is for --payload jpeg, --bitrate and --keyframes are for h264 and h265".to_owned(),
+                "--quality requires --payload jpeg; --bitrate and --keyframes require --payload h264 or h265"
+                    .to_owned(),
             )
             .into()),
         }
     }
 
-    /// An option that makes no sense without a model.
-    fn says_of_a_model(&self) -> Option<&'static str> {
+    /// Returns the first given option that requires a model.
+    fn model_option(&self) -> Option<&'static str> {
         [
             ("--family", self.family.is_some()),
             ("--confidence", self.confidence.is_some()),
@@ -338,18 +331,20 @@ impl ApplicationArgs {
             ("--labels", self.labels.is_some()),
             ("--threads", self.threads.is_some()),
             ("--model-input", self.model_input.is_some()),
-            ("--letterbox, --stretch or --crop", self.letterbox || self.stretch || self.crop),
+            ("--letterbox", self.letterbox),
+            ("--stretch", self.stretch),
+            ("--crop", self.crop),
         ]
         .into_iter()
-        .find_map(|(option, said)| said.then_some(option))
+        .find_map(|(option, given)| given.then_some(option))
     }
 
     fn apply_model(&self, model: &mut Model) -> anyhow::Result<()> {
         match self.family {
             None => {}
-            Some(Kind::Mobilenet) => model.family = Family::Mobilenet,
-            Some(Kind::Yolo) if matches!(model.family, Family::Yolo { .. }) => {}
-            Some(Kind::Yolo) => model.family = Family::default(),
+            Some(ModelFamily::Mobilenet) => model.family = Family::Mobilenet,
+            Some(ModelFamily::Yolo) if matches!(model.family, Family::Yolo { .. }) => {}
+            Some(ModelFamily::Yolo) => model.family = Family::default(),
         }
         match &mut model.family {
             Family::Yolo { classes, coordinates, iou, anchors, masks } => {
@@ -366,7 +361,7 @@ impl ApplicationArgs {
             Family::Mobilenet => {
                 let of_yolo = [self.classes.is_some(), self.coordinates.is_some(), self.iou.is_some()];
                 if of_yolo.contains(&true) || !self.anchors.is_empty() || !self.mask.is_empty() {
-                    let text = "--classes, --coordinates, --iou, --anchors and --mask are for YOLO models";
+                    let text = "--classes, --coordinates, --iou, --anchors and --mask require a YOLO model";
                     return Err(Usage(text.to_owned()).into());
                 }
             }
@@ -375,7 +370,7 @@ impl ApplicationArgs {
         model.threads = self.threads.unwrap_or(model.threads);
         model.input = self.model_input.or(model.input);
         let fit = [(self.letterbox, Fit::Letterbox), (self.stretch, Fit::Stretch), (self.crop, Fit::Crop)];
-        model.fit = fit.into_iter().find_map(|(said, fit)| said.then_some(fit)).unwrap_or(model.fit);
+        model.fit = fit.into_iter().find_map(|(given, fit)| given.then_some(fit)).unwrap_or(model.fit);
         if let Some(path) = &self.labels {
             let text = read_text(path)?;
             model.labels = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
@@ -402,16 +397,16 @@ mod tests {
 
     fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
         let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("the folder can be written to");
+        std::fs::write(&path, text).expect("writable folder");
         path.to_str().expect("UTF-8").to_owned()
     }
 
     #[test]
-    fn what_is_said_counts_more_than_the_file() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn options_override_the_configuration_file() {
+        let folder = tempfile::tempdir().expect("temporary folder");
         let config = file(
             &folder,
-            FILE,
+            CONFIG_FILE,
             r#"
             cameras = ["192.168.1.50", "14442C"]
             firmware = "depthai.whl"
@@ -426,34 +421,34 @@ mod tests {
             "#,
         );
         let labels = file(&folder, "names.txt", "cat\n\ndog \nbird\n");
-        let as_it_is = read(&["--config", &config]).expect("a file");
+        let as_it_is = read(&["--config", &config]).expect("valid file");
         assert_eq!(as_it_is.cameras().expect("two cameras").len(), 2);
         assert_eq!(as_it_is.firmware, Some(folder.path().join("depthai.whl")));
         let model = as_it_is.application.model.as_ref().expect("a model");
         assert_eq!(model.blob, folder.path().join("models/yolov8n.blob"));
-        let said = ["--fps", "12.5", "--labels", &labels, "--iou", "30%", "--keyframes", "60", "--letterbox"];
-        let app = read(&[&["--config", &config], &said[..]].concat()).expect("a file").application;
+        let options = ["--fps", "12.5", "--labels", &labels, "--iou", "30%", "--keyframes", "60", "--letterbox"];
+        let app = read(&[&["--config", &config], &options[..]].concat()).expect("valid file").application;
         let model = app.model.as_ref().expect("a model");
         assert_eq!((app.name.as_str(), app.fps, app.size), ("door", 12.5, Size::new(416, 416)));
         assert_eq!(app.payload, Payload::H264(Video { bitrate_kbps: 4000, keyframe_interval: 60 }));
         assert_eq!((model.labels.join(" "), model.fit), ("cat dog bird".to_owned(), Fit::Letterbox));
         assert!(matches!(model.family, Family::Yolo { iou: 0.3, .. }), "{:?}", model.family);
-        let without = read(&["--config", &config, "--camera-only"]).expect("no model").application;
+        let without = read(&["--config", &config, "--camera-only"]).expect("valid options").application;
         assert_eq!(without.model, None);
     }
 
     #[test]
-    fn what_makes_no_sense_is_told() {
-        let error = |words: &[&str]| format!("{:#}", read(words).expect_err("it makes no sense"));
-        assert_eq!(error(&[]), "it is not said which application is to be built");
+    fn contradictory_options_are_rejected() {
+        let error = |words: &[&str]| format!("{:#}", read(words).expect_err("contradictory options"));
+        assert_eq!(error(&[]), "no application given");
         let iou = error(&["--camera-only", "--iou", "0.5"]);
-        assert_eq!(iou, "--iou is about a model, and there is none: say --model");
+        assert_eq!(iou, "--iou requires --model");
         let family = ["--model", "a.blob", "--family", "mobilenet"];
-        assert!(error(&[&family[..], &["--classes", "3"]].concat()).ends_with("are for YOLO models"));
-        assert!(error(&["--camera-only", "--quality", "80"]).starts_with("--quality is for --payload jpeg"));
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = file(&folder, FILE, "[application]\nsise = 3\n");
+        assert!(error(&[&family[..], &["--classes", "3"]].concat()).ends_with("require a YOLO model"));
+        assert!(error(&["--camera-only", "--quality", "80"]).starts_with("--quality requires --payload jpeg"));
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let config = file(&folder, CONFIG_FILE, "[application]\nsise = 3\n");
         assert!(error(&["--config", &config]).contains("unknown field `sise`"), "{}", error(&["--config", &config]));
-        assert!(error(&["--config", "/nowhere/a.toml"]).starts_with("/nowhere/a.toml cannot be read"));
+        assert!(error(&["--config", "/nowhere/a.toml"]).starts_with("cannot read /nowhere/a.toml"));
     }
 }

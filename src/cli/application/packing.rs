@@ -1,4 +1,4 @@
-//! From an application and a firmware to a package.
+//! Packs an application and its firmware into a package.
 
 use std::path::{Path, PathBuf};
 
@@ -15,65 +15,62 @@ use super::AppFile;
 use super::wheel;
 use crate::cli::present::{self, Usage, advised};
 
-/// How a package is made.
+const PACKAGE: &str = "Package";
+
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PackingArgs {
-    /// Where the firmware comes from: a depthai wheel or its extension module [default: what the Python environments of
-    /// this machine have]
-    #[arg(long, value_name = "FILE.whl")]
+    /// Take the firmware from this depthai wheel or extension module [default: search the Python environments of this
+    /// machine]
+    #[arg(long, value_name = "FILE.whl", help_heading = PACKAGE)]
     firmware: Option<PathBuf>,
 
-    /// Do not compress the firmware: the package is three times as large, and the camera starts a little sooner
-    #[arg(long)]
+    /// Do not compress the firmware: the package is three times as large, and the camera boots slightly faster
+    #[arg(long, help_heading = PACKAGE)]
     uncompressed: bool,
 }
 
-/// What boots.
+/// The camera that boots the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum For {
-    /// A camera.
+pub(crate) enum PackageTarget {
     Camera,
-    /// A simulated one, which boots anything.
+    /// A simulated camera, which boots a package without firmware.
     Simulated,
 }
 
-/// A package, and what it promises.
+/// A built package.
 #[derive(Debug)]
 pub(crate) struct Packed {
-    /// The package.
     pub(crate) bytes: Vec<u8>,
-    /// What its stream will be.
+    /// The promised properties of its stream.
     pub(crate) contract: Contract,
-    /// Where its firmware is from.
+    /// The file that the firmware was taken from.
     pub(crate) firmware: String,
 }
 
 impl PackingArgs {
-    /// Makes one, and says what its stream will take of the link.
-    pub(crate) fn pack(&self, file: &AppFile, target: For) -> anyhow::Result<Packed> {
+    /// Builds a package and prints how much of the link its stream needs.
+    pub(crate) fn pack(&self, file: &AppFile, target: PackageTarget) -> anyhow::Result<Packed> {
         let App { model, .. } = &file.application;
         let blob = model.as_ref().map(|model| read_blob(&model.blob)).transpose()?;
         let input = blob.as_ref().and_then(|(_, blob)| blob.input_size());
         let checked = file.application.check(input).map_err(|error| {
             let help = match &error {
                 AppError::Input { .. } => {
-                    "add --letterbox (or --stretch, or --crop), or --size with the size that the model wants"
+                    "add --letterbox, --stretch or --crop, or set --size to the input size of the model"
                 }
-                _ => "the option of that name changes it, or the line in oaktap.toml",
+                _ => "change the option of that name, or the line in oaktap.toml",
             };
             advised(Usage(error.to_string()).into(), help)
         })?;
         let named = self.firmware.as_deref().or(file.firmware.as_deref());
         let (firmware, from) = match (named, target) {
-            (None, For::Simulated) => {
-                present::say(
-                    "no firmware is packed: a simulated camera needs none, and no other camera would boot this",
-                );
+            (None, PackageTarget::Simulated) => {
+                present::say("package without firmware: only a simulated camera boots it");
                 (stand_in(), "none".to_owned())
             }
-            (named, _) => of_the_vendor(named, blob.as_ref().map(|(_, blob)| blob))?,
+            (named, _) => vendor_firmware(named, blob.as_ref().map(|(_, blob)| blob))?,
         };
-        say_budget(&checked);
+        print_budget(&checked);
         let text = script::text(&checked);
         let bytes = blob.as_ref().map(|(bytes, _)| bytes.as_slice());
         let bytes = pipeline::package(&checked, bytes, &text, firmware, !self.uncompressed)?;
@@ -82,26 +79,26 @@ impl PackingArgs {
 }
 
 fn read_blob(path: &Path) -> anyhow::Result<(Vec<u8>, Blob)> {
-    let bytes = std::fs::read(path).with_context(|| format!("the model {} cannot be read", path.display()))?;
-    let blob = Blob::parse(&bytes).with_context(|| format!("the model {} cannot be used", path.display()))?;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?;
+    let blob = Blob::parse(&bytes).with_context(|| format!("cannot use the model {}", path.display()))?;
     Ok((bytes, blob))
 }
 
-fn of_the_vendor(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<(Firmware, String)> {
+fn vendor_firmware(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<(Firmware, String)> {
     let wheel = wheel::open(named)?;
     let firmware = device(&wheel.bytes, blob.map(|blob| blob.openvino));
-    let firmware = firmware.with_context(|| format!("there is no firmware for it in {}", wheel.path.display()))?;
+    let firmware = firmware.with_context(|| format!("no suitable firmware in {}", wheel.path.display()))?;
     Ok((firmware, wheel.path.display().to_string()))
 }
 
-/// What the stream will take of a link of 1 Gbit/s with packets of 1500 bytes, which is what cameras have.
-fn say_budget(checked: &Checked<'_>) {
+/// Prints how much of a 1 Gbit/s link with 1500-byte packets the stream needs.
+fn print_budget(checked: &Checked<'_>) {
     present::say(&budget(checked));
     let (Rate::Known(bits) | Rate::About(bits)) = checked.rate();
     if bits / 1e6 > carries_mbit_s(1000, 1500) {
         present::say(
-            "that is more than the link carries, and the camera will drop frames: take a smaller size, fewer frames a \
-             second, or --payload jpeg",
+            "warning: this exceeds the link, so the camera will drop frames; use a smaller --size, a lower --fps or \
+             --payload jpeg",
         );
     }
 }
@@ -113,7 +110,7 @@ fn budget(checked: &Checked<'_>) -> String {
     };
     let carries_mbit_s = carries_mbit_s(1000, 1500);
     let budget = Budget { used_mbit_s: bits / 1e6, carries_mbit_s, fps: f64::from(checked.app.fps) };
-    format!("the stream will take {about}{}", budget.line())
+    format!("the stream needs {about}{}", budget.line())
 }
 
 #[cfg(test)]
@@ -123,12 +120,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_is_told_before() {
+    fn the_link_budget_of_a_stream_is_estimated() {
         let app = App { fps: 40.0, ..App::default() };
-        let line = budget(&app.check(None).expect("the vendor's example"));
-        assert!(line.starts_with("the stream will take 216 of 941 Mbit/s; 3 more such cameras fit"), "{line}");
+        let line = budget(&app.check(None).expect("valid application"));
+        assert!(line.starts_with("the stream needs 216 of 941 Mbit/s; 3 more such cameras fit"), "{line}");
         let jpeg = App { payload: Payload::Jpeg { quality: 95 }, ..App::default() };
-        let line = budget(&jpeg.check(None).expect("it can be built"));
-        assert!(line.starts_with("the stream will take about 10 of"), "{line}");
+        let line = budget(&jpeg.check(None).expect("valid application"));
+        assert!(line.starts_with("the stream needs about 10 of"), "{line}");
     }
 }

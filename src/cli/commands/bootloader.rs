@@ -1,4 +1,4 @@
-//! `oaktap bootloader`: which bootloader a camera has, and another one for it.
+//! `oaktap bootloader`: shows or updates the bootloader of a camera.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,115 +12,118 @@ use oaktap::flash::{BootloaderImage, boot_from_memory, factory_reset, write_fact
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::{EnterArgs, Entered};
+use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
 
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
-use crate::cli::{Ctx, Outcome};
+use crate::cli::{Ctx, Outcome, json_option};
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print the bootloader, before and after a change, as one line of JSON"))]
 pub(crate) struct BootloaderArgs {
     #[command(flatten)]
     enter: EnterArgs,
 
     #[command(subcommand)]
-    what: What,
+    action: BootloaderAction,
 
-    /// Do not wait until the camera is back
+    /// Do not wait for the camera after a change
     #[arg(long, global = true)]
     no_wait: bool,
 }
 
+const SLOTS: &str = "\
+The user slot exists from bootloader 0.0.21 on; if the one in it fails, the camera boots the factory slot. Older \
+bootloaders have the factory slot only.";
+
 #[derive(Clone, Debug, Subcommand)]
-enum What {
+enum BootloaderAction {
     /// Show version, type and slots
     Show,
-    /// Write another bootloader. The user's slot is taken where there is one (0.0.21): the factory slot stays as it is, and
-    /// is booted if anything goes wrong
+    /// Write another bootloader, to the user slot by default
+    #[command(after_help = SLOTS)]
     Update {
-        /// The bootloader: a depthai wheel (.whl) that you have, or an image out of it
+        /// Bootloader image, or a depthai wheel (.whl) that contains one
         #[arg(long, value_name = "FILE")]
         image: PathBuf,
-        /// Into the user's slot
+        /// Write to the user slot
         #[arg(long, conflicts_with = "factory")]
         user: bool,
-        /// Into the factory slot. A camera that loses power meanwhile is only reached by USB afterwards
+        /// Write to the factory slot. If the camera loses power meanwhile, it can only be repaired over USB
         #[arg(long)]
         factory: bool,
     },
-    /// Write the factory slot, and erase settings, user's slot and application
+    /// Write the factory slot; erase the settings, the user slot and the application
     FactoryReset {
-        /// The bootloader: a depthai wheel (.whl) that you have, or an image out of it
+        /// Bootloader image, or a depthai wheel (.whl) that contains one
         #[arg(long, value_name = "FILE")]
         image: PathBuf,
     },
 }
 
-/// Where a bootloader is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Slot {
+enum BootloaderSlot {
     User,
     Factory,
     FactoryReset,
 }
 
 #[derive(Serialize)]
-struct Document {
+struct BootloaderReport {
     command: &'static str,
     camera: String,
     #[serde(flatten)]
     before: BootloaderInfo,
-    /// What is in the user's slot, if the settings say so.
+    /// The contents of the user slot according to the settings.
     user_slot: Option<UserBootloader>,
-    written: Option<Slot>,
-    /// What answered afterwards; `null` when nothing was written, or that was not waited for.
+    written: Option<BootloaderSlot>,
+    /// The bootloader after the change; `null` if nothing was written, or with `--no-wait`.
     after: Option<BootloaderInfo>,
 }
 
-/// Shows or writes.
 pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
-    let document = match &args.what {
-        What::Show => runtime()?.block_on(show(args))?,
-        What::Update { image, user, factory } => {
+    let report = match &args.action {
+        BootloaderAction::Show => runtime()?.block_on(show(ctx.command, args))?,
+        BootloaderAction::Update { image, user, factory } => {
             let image = open(image)?;
-            let slot = if *user { Some(Slot::User) } else { factory.then_some(Slot::Factory) };
-            runtime()?.block_on(write(args, image, slot))?
+            let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
+            runtime()?.block_on(write(ctx.command, args, image, slot))?
         }
-        What::FactoryReset { image } => {
+        BootloaderAction::FactoryReset { image } => {
             let image = open(image)?;
-            runtime()?.block_on(write(args, image, Some(Slot::FactoryReset)))?
+            runtime()?.block_on(write(ctx.command, args, image, Some(BootloaderSlot::FactoryReset)))?
         }
     };
     if ctx.json {
-        present::document(&document)?;
+        present::document(&report)?;
     } else {
-        present::result(printable(&text(&document)).as_bytes())?;
+        present::result(printable(&text(&report)).as_bytes())?;
     }
     Ok(Outcome::Done)
 }
 
-/// An image that looks like a bootloader for the network: the file itself, or what a depthai wheel brings along.
+/// Reads a bootloader image for the network from the file, or from the depthai wheel.
 fn open(path: &std::path::Path) -> anyhow::Result<Arc<BootloaderImage>> {
-    let mut bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let mut bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     if firmware::is_package(&bytes) {
         let (name, image) = firmware::image(&bytes, firmware::NETWORK_BOOTLOADER)
-            .with_context(|| format!("looking for a bootloader in {}", path.display()))?;
+            .with_context(|| format!("cannot read a bootloader from {}", path.display()))?;
         let sha256: String = present::sha256(&image);
-        present::say(&format!("{name} out of {}: {} bytes, SHA-256 {sha256}", path.display(), image.len()));
+        present::say(&format!("{name} from {}: {} bytes, SHA-256 {sha256}", path.display(), image.len()));
         bytes = image;
     }
     let image = BootloaderImage::new(bytes).map_err(|error| {
-        let error = Refused(format!("{} is no bootloader for a PoE camera: {error}", path.display()));
+        let error = Refused(format!("{} is not a bootloader for a PoE camera: {error}", path.display()));
         advised(error.into(), "nothing was sent to the camera")
     })?;
     Ok(Arc::new(image))
 }
 
-async fn show(args: &BootloaderArgs) -> anyhow::Result<Document> {
-    let entered = args.enter.enter("to be asked, a camera enters its bootloader").await?;
+async fn show(command: &'static str, args: &BootloaderArgs) -> anyhow::Result<BootloaderReport> {
+    let entered = args.enter.enter("reading the bootloader").await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
     let camera = entered.camera.id;
-    Ok(Document { command: "bootloader", camera, before, user_slot, written: None, after: None })
+    Ok(BootloaderReport { command, camera, before, user_slot, written: None, after: None })
 }
 
 async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>), SettingsError> {
@@ -134,54 +137,59 @@ async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>
     Ok((greeting, user_slot))
 }
 
-/// Into this slot, or into the user's where there is one.
-async fn write(args: &BootloaderArgs, image: Arc<BootloaderImage>, slot: Option<Slot>) -> anyhow::Result<Document> {
+/// Writes to `slot`, or by default to the user slot if the camera has one.
+async fn write(
+    command: &'static str,
+    args: &BootloaderArgs,
+    image: Arc<BootloaderImage>,
+    slot: Option<BootloaderSlot>,
+) -> anyhow::Result<BootloaderReport> {
     let entered = args.enter.enter("writing a bootloader").await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
     if before.kind != oaktap::bootloader::BootloaderType::Network {
-        return Err(Refused(format!(
-            "the camera's bootloader is of type {}; this is one for the network",
-            before.kind
-        ))
-        .into());
+        return Err(Refused(format!("the camera's bootloader has type {}, expected type network", before.kind)).into());
     }
     let has_user_slot = before.version >= Version::HAS_USER_SLOT;
-    let slot = slot.unwrap_or(if has_user_slot { Slot::User } else { Slot::Factory });
-    if slot != Slot::User {
-        swear(&entered.camera.id, slot)?;
+    let slot = slot.unwrap_or(if has_user_slot { BootloaderSlot::User } else { BootloaderSlot::Factory });
+    if slot != BootloaderSlot::User {
+        confirm_id(&entered.camera.id, slot)?;
     }
-    let entered = entered.again().await?;
-    if slot == Slot::User {
+    let entered = entered.reenter().await?;
+    if slot == BootloaderSlot::User {
         let image = Arc::clone(&image);
         let task = async move |caller: Caller| write_user(&caller, &image).await;
         entered.talk(task).await?.map_err(flash_error)?;
     } else {
-        renew(&entered, &image, slot).await?;
+        write_factory_slot(&entered, &image, slot).await?;
     }
     let after =
-        if args.no_wait { None } else { Some(entered.again().await?.talk(greet).await?.map_err(settings_error)?.0) };
+        if args.no_wait { None } else { Some(entered.reenter().await?.talk(greet).await?.map_err(settings_error)?.0) };
     if let (Some(after), Some(expected)) = (&after, image.version())
         && after.version != expected
     {
         let error = anyhow::anyhow!(
-            "the image is bootloader {expected}, every byte of it was read back, and the camera says that it runs {}",
+            "the image contains bootloader {expected} and was read back intact, but the camera reports {}",
             after.version
         );
-        return Err(advised(error, "`oaktap bootloader CAMERA show` tells which slot it runs from"));
+        return Err(advised(error, "`oaktap bootloader CAMERA show` shows the slot that it runs from"));
     }
     let written = Some(slot);
-    Ok(Document { command: "bootloader", camera: entered.camera.id, before, user_slot, written, after })
+    Ok(BootloaderReport { command, camera: entered.camera.id, before, user_slot, written, after })
 }
 
-/// The first slot is written by the new bootloader itself, which runs from memory.
-async fn renew(entered: &Entered, image: &Arc<BootloaderImage>, slot: Slot) -> anyhow::Result<()> {
+/// Boots the image from memory, so that it can overwrite the factory slot.
+async fn write_factory_slot(
+    entered: &BootloaderCamera,
+    image: &Arc<BootloaderImage>,
+    slot: BootloaderSlot,
+) -> anyhow::Result<()> {
     let in_memory = Arc::clone(image);
     let boot = async move |caller: Caller| boot_from_memory(&caller, &in_memory).await;
     entered.talk(boot).await?.map_err(flash_error)?;
-    let entered = entered.again().await?;
+    let entered = entered.reenter().await?;
     let image = Arc::clone(image);
     let task = async move |caller: Caller| {
-        if slot == Slot::FactoryReset {
+        if slot == BootloaderSlot::FactoryReset {
             factory_reset(&caller, &image).await
         } else {
             write_factory(&caller, &image).await
@@ -191,58 +199,59 @@ async fn renew(entered: &Entered, image: &Arc<BootloaderImage>, slot: Slot) -> a
         let text = anyhow::anyhow!("{error}");
         advised(
             text,
-            "if nothing was written, the camera is as it was; if writing had begun, do not switch it off: run the same command \
-             again while `oaktap list` still shows it. Later it is reached only by USB (set its boot switch to USB)",
+            "if nothing was written, the camera is unchanged; if writing had begun, keep it powered and run the same command \
+             again while `oaktap list` still shows it; after a power cycle it can only be reached over USB (set its boot \
+             switch to USB)",
         )
     })
 }
 
-/// The second question, which `--yes` does not answer.
-fn swear(id: &str, slot: Slot) -> anyhow::Result<()> {
+/// Asks the user to type the camera's id. `--yes` does not answer this question.
+fn confirm_id(id: &str, slot: BootloaderSlot) -> anyhow::Result<()> {
     let what = match slot {
-        Slot::FactoryReset => {
-            "The bootloader of camera {} is replaced, and its settings (a static address too) and its application are erased."
+        BootloaderSlot::FactoryReset => {
+            "This replaces the bootloader of camera {} and erases its settings (also a static address) and its application."
         }
-        _ => "The factory bootloader of camera {} is replaced.",
+        _ => "This replaces the factory bootloader of camera {}.",
     };
     present::say(&what.replace("{}", id));
     present::say(
-        "While that goes on, for about a minute, the camera's boot header points at its USB socket: if it loses power or the",
+        "For about a minute, the camera can boot from USB only. If it loses power or the network meanwhile, it must be opened",
     );
-    present::say("network then, it is not found over the network any more and has to be opened and flashed by USB.");
-    present::say("Type the id of the camera to go on:");
+    present::say("and flashed over USB.");
+    present::say("To continue, type the id of the camera:");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if answer.trim() == id {
         Ok(())
     } else {
-        Err(Refused("that is not the camera's id; nothing was written".to_owned()).into())
+        Err(Refused("the typed id does not match; nothing was written".to_owned()).into())
     }
 }
 
-fn text(document: &Document) -> String {
-    let Document { camera, before, user_slot, written, after, .. } = document;
-    let slot = |greeting: &BootloaderInfo| if greeting.user { "the user's slot" } else { "the factory slot" };
+fn text(report: &BootloaderReport) -> String {
+    let BootloaderReport { camera, before, user_slot, written, after, .. } = report;
+    let slot = |greeting: &BootloaderInfo| if greeting.user { "the user slot" } else { "the factory slot" };
     let mut text = format!("{camera}: bootloader {} ({}) from {}", before.version, before.kind, slot(before));
     if let Some(commit) = &before.commit {
         text.push_str(&format!(", commit {commit}"));
     }
     text.push('\n');
     match user_slot {
-        Some(user) => text.push_str(&format!("user's slot: {} bytes, checksum {:08x}\n", user.size, user.checksum)),
-        None if before.version >= Version::HAS_USER_SLOT => text.push_str("user's slot: empty\n"),
-        None => text.push_str(&format!("user's slot: there is none before {}\n", Version::HAS_USER_SLOT)),
+        Some(user) => text.push_str(&format!("user slot: {} bytes, checksum {:08x}\n", user.size, user.checksum)),
+        None if before.version >= Version::HAS_USER_SLOT => text.push_str("user slot: empty\n"),
+        None => text.push_str(&format!("user slot: available from bootloader {} on\n", Version::HAS_USER_SLOT)),
     }
     if before.version < Version::RECOMMENDED && written.is_none() {
-        text.push_str(&format!("{} or newer is recommended\n", Version::RECOMMENDED));
+        text.push_str(&format!("recommended: {} or newer\n", Version::RECOMMENDED));
     }
     if let Some(written) = written {
         let what = match written {
-            Slot::User => "written to the user's slot",
-            Slot::Factory => "written to the factory slot",
-            Slot::FactoryReset => "written to the factory slot, and everything else was erased",
+            BootloaderSlot::User => "written to the user slot",
+            BootloaderSlot::Factory => "written to the factory slot",
+            BootloaderSlot::FactoryReset => "written to the factory slot; everything else was erased",
         };
-        text.push_str(&format!("{what}; read back and compared\n"));
+        text.push_str(&format!("{what}; read back and verified\n"));
     }
     if let Some(after) = after {
         text.push_str(&format!("now: bootloader {} from {}\n", after.version, slot(after)));

@@ -1,4 +1,4 @@
-//! `oaktap build`: an application into a package, to be flashed later or elsewhere.
+//! `oaktap build`: builds an application package.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::device::contract::Contract;
+use oaktap::units::Bytes;
 use serde::Serialize;
 
 use crate::cli::application::ApplicationArgs;
-use crate::cli::application::packing::{For, PackingArgs};
-use crate::cli::{Ctx, Outcome, present};
+use crate::cli::application::packing::{PackageTarget, PackingArgs};
+use crate::cli::{Ctx, Outcome, json_option, present};
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print path, size, SHA-256 and contract of the package as one line of JSON"))]
 pub(crate) struct BuildArgs {
-    /// Where the package is written to
+    /// Package to write; replaces an existing file
     #[arg(short, long, value_name = "FILE.dap")]
     output: PathBuf,
 
@@ -25,9 +27,8 @@ pub(crate) struct BuildArgs {
     application: ApplicationArgs,
 }
 
-/// What was built.
 #[derive(Debug, Serialize)]
-struct Built {
+struct BuildReport {
     command: &'static str,
     path: PathBuf,
     bytes: usize,
@@ -37,13 +38,12 @@ struct Built {
     firmware: String,
 }
 
-/// Builds it.
 pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
     let file = args.application.read()?;
-    let packed = args.packing.pack(&file, For::Camera)?;
-    write(&args.output, &packed.bytes).with_context(|| format!("{} cannot be written", args.output.display()))?;
-    let built = Built {
-        command: "build",
+    let packed = args.packing.pack(&file, PackageTarget::Camera)?;
+    write(&args.output, &packed.bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
+    let report = BuildReport {
+        command: ctx.command,
         path: args.output.clone(),
         bytes: packed.bytes.len(),
         sha256: present::sha256(&packed.bytes),
@@ -52,16 +52,16 @@ pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
         firmware: packed.firmware,
     };
     if ctx.json {
-        present::document(&built)?;
+        present::document(&report)?;
     } else {
-        let Built { path, bytes, app_name, .. } = &built;
-        let text = format!("{}: {:.1} MB, {app_name}\n", path.display(), *bytes as f64 / 1e6);
+        let BuildReport { path, bytes, app_name, .. } = &report;
+        let text = format!("{}: {}, {app_name}\n", path.display(), Bytes(*bytes as u64));
         present::result(present::printable(&text).as_bytes())?;
     }
     Ok(Outcome::Done)
 }
 
-/// All of it or nothing: what was there stays until then.
+/// Writes a temporary file and renames it, so that an existing file is replaced as a whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut part = path.as_os_str().to_owned();
     part.push(".partial");
@@ -70,7 +70,7 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::rename(&part, path)
     });
     written.inspect_err(|_| {
-        // If it cannot be removed either, its name says what it is.
+        // If this fails too, the name of the file shows that it is incomplete.
         let _ = std::fs::remove_file(&part);
     })
 }

@@ -1,4 +1,4 @@
-//! `oaktap control`: lens, exposure and white balance of a camera while it streams.
+//! `oaktap control`: sets the lens, exposure and white balance of a streaming camera.
 
 use std::time::Duration;
 
@@ -8,86 +8,95 @@ use oaktap::source::control::{Answer, ControlError, control};
 use serde::Serialize;
 
 use crate::cli::present::{self, Refused, Usage};
-use crate::cli::{Ctx, Outcome, value_parsers};
+use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
-/// What is the camera's, for all who receive it. Pausing, frame rate and choice of the stream are each connection's own.
-const KEYS: [(&str, &str); 5] = [
+/// Settings of the camera, which apply to all its clients, and their values.
+const CAMERA_KEYS: [(&str, &str); 5] = [
     ("lens", "0 to 255"),
     ("focus", "auto"),
     ("exposure", "auto, or microseconds"),
     ("iso", "100 to 1600"),
     ("wb", "auto, or kelvin"),
 ];
-/// The connection's own.
-const OTHERS: [&str; 4] = ["fps", "pause", "still", "stream"];
+/// Settings that apply to one connection only.
+const CONNECTION_KEYS: [&str; 4] = ["fps", "pause", "still", "stream"];
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("What can be set: {}. Each is one control record, which the application that oaktap \
-                                flashes understands; others are told nothing.", known()))]
+#[command(after_help = after_help(), arg = json_option("Print the camera's answers as one line of JSON"))]
 pub(crate) struct ControlArgs {
-    /// The camera: an address such as 192.168.1.50, or tcp://HOST:PORT
+    /// Camera: an address such as 192.168.1.50, or tcp://HOST:PORT
     #[arg(value_name = "URI")]
     uri: SourceSpec,
 
-    /// What is to be set: lens=120, exposure=8000
+    /// Setting, such as lens=120 or exposure=8000; see below
     #[arg(value_name = "KEY=VALUE", required = true)]
     orders: Vec<String>,
 
-    /// How long to wait for the connection, and for each answer
+    /// How long to wait for the connection and for each answer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value_parsers::duration)]
     timeout: Duration,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ControlReport<'a> {
     command: &'static str,
     camera: String,
     answers: &'a [Answer],
 }
 
-/// Says it, and tells what the camera answers.
 pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     let SourceSpec::Tcp { host, port } = &args.uri else {
-        return Err(Usage(format!("{} is no camera on the network: expected an address", args.uri)).into());
+        return Err(Usage(format!("`{}` is not a camera on the network: expected an address", args.uri)).into());
     };
     args.orders.iter().try_for_each(|order| check(order))?;
     let answers = control(host, *port, &args.orders, args.timeout).map_err(explained)?;
     if ctx.json {
-        present::document(&Document { command: "control", camera: args.uri.to_string(), answers: &answers })?;
+        present::document(&ControlReport { command: ctx.command, camera: args.uri.to_string(), answers: &answers })?;
     } else {
-        let told = answers.iter().map(|answer| format!("{}\n", answer.said)).collect::<String>();
-        present::result(present::printable(&told).as_bytes())?;
+        let text = answers.iter().map(|answer| format!("{}\n", answer.said)).collect::<String>();
+        present::result(present::printable(&text).as_bytes())?;
     }
     let refused: Vec<_> = answers.iter().filter(|answer| !answer.done).collect();
     if !refused.is_empty() {
-        let told = refused.iter().map(|answer| format!("`{}`: {}", answer.order, answer.said));
-        return Err(Refused(format!("the camera refused {}", told.collect::<Vec<_>>().join(", "))).into());
+        let refusals = refused.iter().map(|answer| format!("`{}`: {}", answer.order, answer.said));
+        return Err(Refused(format!("the camera refused {}", refusals.collect::<Vec<_>>().join(", "))).into());
     }
     Ok(Outcome::Done)
 }
 
+fn after_help() -> String {
+    let settings = CAMERA_KEYS.map(|(key, values)| format!("  {key:<9} {values}\n")).concat();
+    format!(
+        "Settings:\n{settings}\nThey need an application built by oaktap; other applications do not understand them."
+    )
+}
+
 fn known() -> String {
-    KEYS.map(|(key, values)| format!("{key}={values}")).join("; ")
+    CAMERA_KEYS.map(|(key, values)| format!("{key}={values}")).join("; ")
 }
 
 fn check(order: &str) -> anyhow::Result<()> {
     match order.split_once('=') {
-        Some((key, value)) if KEYS.iter().any(|(known, _)| *known == key) && !value.is_empty() => Ok(()),
-        Some((key, _)) if OTHERS.contains(&key) => {
+        Some((key, value)) if CAMERA_KEYS.iter().any(|(known, _)| *known == key) && !value.is_empty() => Ok(()),
+        Some((key, _)) if CONNECTION_KEYS.contains(&key) => {
             let text =
-                format!("`{key}` holds for the connection that says it, and this one ends at once; known: {}", known());
+                format!("`{key}` applies to one connection only, and this one ends at once; expected {}", known());
             Err(Usage(text).into())
         }
-        _ => Err(Usage(format!("`{order}` is nothing that can be set; known: {}", known())).into()),
+        _ => Err(Usage(format!("unknown setting `{order}`; expected {}", known())).into()),
     }
 }
 
 fn explained(error: ControlError) -> anyhow::Error {
     let help = match &error {
-        ControlError::Connect { .. } => "is the camera on, and is it the port of its stream (5000 or 9876)?",
-        ControlError::NotUnderstood { .. } => "`oaktap flash CAMERA` writes an application that understands them",
+        ControlError::Connect { .. } => {
+            "check that the camera is on and that the port is the one of its stream (5000 or 9876)"
+        }
+        ControlError::NotUnderstood { .. } => {
+            "`oaktap flash CAMERA` writes an application that understands these settings"
+        }
         ControlError::Busy(_) | ControlError::Silent(_) => "close another client, and try again",
-        _ => "try again; `oaktap doctor CAMERA` looks at the connection",
+        _ => "try again; `oaktap doctor CAMERA` checks the connection",
     };
     let refusal = error.is_refusal();
     let text = error.to_string();

@@ -9,16 +9,16 @@ use oaktap::sim::SimConfig;
 use oaktap::sink::snapshot;
 use oaktap::sink::window::{self, Screen, WindowError};
 use oaktap::source::SourceSpec;
-use oaktap::wire::Limits;
 
 use super::view::{RECORDINGS, over, watch, without_window};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, present, recorded};
+use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded};
 
 /// How long it runs where nobody can close a window.
 const WITHOUT_WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     until: Until,
@@ -27,22 +27,12 @@ pub(crate) struct DemoArgs {
 /// Simulates, receives over loopback TCP, shows, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let uris = [SourceSpec::Sim(Box::<SimConfig>::default())];
-    let source = SourceArgs {
-        size: None,
-        format: None,
-        stride: None,
-        labels: None,
-        threshold: 0.0,
-        only: Vec::new(),
-        expect: None,
-        max_payload: Limits::default().payload,
-        playback: None,
-    };
+    let source = SourceArgs::default();
     let (receiving, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
-    present::say("a simulated camera at 40 frames a second over loopback TCP; press ? in the window for its keys");
+    present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");
     let path = match window::show(&mut screen, || over(&receiving, &args.until)) {
         Err(WindowError::NoDisplay(_)) => {
-            present::say("there is no display: running for ten seconds without a window");
+            present::say("no display: running for 10 s without a window");
             let end = Instant::now() + WITHOUT_WINDOW;
             without_window(&mut screen, || Instant::now() >= end || over(&receiving, &args.until));
             Some(write(&mut screen)?)
@@ -54,7 +44,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     drop(screen);
     let outcome = recorded::finish(ctx, receiving, recorders, "demo")?;
     if let Some(path) = path {
-        present::say("what the window would have shown:");
+        present::say("the picture that the window would have shown:");
         let line = path.display().to_string();
         // With --json there is JSON on standard output, and nothing else.
         if ctx.json { present::say(&line) } else { present::result(format!("{line}\n").as_bytes())? }
@@ -68,5 +58,5 @@ fn write(screen: &mut Screen) -> anyhow::Result<PathBuf> {
     let image = screen.image(width, height);
     let folder = std::env::temp_dir();
     snapshot::write_new(&folder, "oaktap-demo", image.words, image.width, image.height)
-        .with_context(|| format!("the picture cannot be written to {}", folder.display()))
+        .with_context(|| format!("cannot write the picture to {}", folder.display()))
 }

@@ -11,15 +11,17 @@ use oaktap::source::SourceSpec;
 
 use crate::cli::live::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, present};
+use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print a summary with all frame counts as one more line of JSON at the end"))]
 pub(crate) struct DetectionsArgs {
-    /// The camera: an address such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
+    /// Camera: an address (192.168.1.50, tcp://HOST:PORT), listen://:PORT for a camera that connects to this host, sim: for a
+    /// simulated camera, or file:PATH for a recording
     #[arg(value_name = "URI")]
     uri: SourceSpec,
 
-    /// Add the SHA-256 of each frame's payload
+    /// Add the SHA-256 of each payload
     #[arg(long)]
     hash: bool,
 

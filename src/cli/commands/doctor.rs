@@ -1,4 +1,4 @@
-//! `oaktap doctor`: why a camera is not found, not reached, or slow, and what mends it.
+//! `oaktap doctor`: finds out why a camera is not found, not reachable or slow.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -12,59 +12,60 @@ use oaktap::discovery::DiscoveredCamera;
 use oaktap::doctor::observe::{Look, Wanted, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
 use oaktap::flash::Target;
+use oaktap::wire;
 use serde::Serialize;
 
-use crate::cli::camera_arg::{CAMERA, CameraArg, SearchArgs, runtime};
-use crate::cli::camera_session::How;
+use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
+use crate::cli::camera_session::EnterOptions;
 use crate::cli::present::{self, camera_error, printable};
-use crate::cli::{Ctx, Outcome, value_parsers};
+use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 const NOTES: &str = "\
-It changes nothing, on the camera or here: commands that mend something are printed, and are yours to run (as root). It \
-asks cameras who they are, connects to the port of the stream and receives for a moment. A camera that serves one client \
-at a time serves this one meanwhile; --no-stream leaves streams alone. The bootloader is not touched, unless \
---enter-bootloader asks it for its version: that stops the application, and starts it again.
+It changes nothing, neither on the camera nor on this host: it prints the commands that solve a problem, for you to run \
+(as root). It queries cameras, connects to the port of each stream and receives for a few seconds. A camera that serves \
+one client at a time serves no other meanwhile; --no-stream prevents that. Applications keep running, unless \
+--enter-bootloader is given.
 
-Firewall rules are read by root alone: without, this check says so.
+Reading firewall rules needs root; without it, that check is skipped.
 
-Exit codes: 0 nothing failed, 1 something did.";
+Exit codes: 0 no check failed; 1 a check failed.";
 
 #[derive(Args, Debug)]
-#[command(after_help = NOTES)]
+#[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON"))]
 pub(crate) struct DoctorArgs {
-    /// The camera: its address, with the port of its stream if that is an unusual one, or its id, or the beginning of
-    /// one; all that answer by default
-    #[arg(value_name = CAMERA)]
+    /// Address (IP, or IP:PORT of its stream), id or start of an id, or sim: for a simulated camera [default: all cameras
+    /// that reply]
+    #[arg(value_name = "CAMERA")]
     camera: Option<CameraArg>,
 
     /// Do not connect to streams
     #[arg(long)]
     no_stream: bool,
 
-    /// Ports at which the stream may be, in this order
-    #[arg(long, value_name = "PORT,...", value_delimiter = ',', default_value = "5000,9876,8080",
+    /// Ports on which to look for the stream, in this order
+    #[arg(long, value_name = "PORT,...", value_delimiter = ',', default_values_t = wire::USUAL_PORTS,
           value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "no_stream")]
     ports: Vec<u16>,
 
-    /// How long to measure each stream
+    /// How long to receive each stream
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = value_parsers::duration)]
     measure: Duration,
 
-    /// Ask the bootloader of CAMERA for its version too. The application stops for that, and the camera starts anew
+    /// Also read the bootloader version of CAMERA. This stops its application and reboots it
     #[arg(long, requires = "camera")]
     enter_bootloader: bool,
 
-    /// Write everything that was observed into a new file, to be attached to a report. Ids, hardware addresses and
-    /// public addresses are left out of it
+    /// Write all observations to a new file that can be attached to a bug report. Ids, hardware addresses and public
+    /// addresses are redacted
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 
     #[command(flatten)]
-    how: How,
+    options: EnterOptions,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct DoctorReport<'a> {
     command: &'static str,
     version: &'static str,
     system: &'static str,
@@ -76,14 +77,13 @@ struct Document<'a> {
     facts: &'a Facts,
 }
 
-/// Looks, judges, and tells.
 pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let facts = runtime.block_on(look(args))?;
     let findings = judge(&facts);
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    let document = Document {
-        command: "doctor",
+    let report = DoctorReport {
+        command: ctx.command,
         version: env!("CARGO_PKG_VERSION"),
         system: std::env::consts::OS,
         machine: std::env::consts::ARCH,
@@ -94,15 +94,15 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
         facts: &facts,
     };
     if let Some(path) = &args.bundle {
-        bundle(path, &document)?;
-        present::say(&format!("the report is in {}; look at it before you publish it", path.display()));
+        bundle(path, &report)?;
+        present::say(&format!("the report is in {}; check it before you publish it", path.display()));
     }
     if ctx.json {
-        present::document(&document)?;
+        present::document(&report)?;
     } else {
         present::result(printable(&text(&findings)).as_bytes())?;
     }
-    match document.failed {
+    match report.failed {
         0 => Ok(Outcome::Done),
         failed => Err(anyhow::anyhow!("{failed} of {} checks failed", findings.len())),
     }
@@ -119,15 +119,15 @@ async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
             Some(Wanted { name: ip.to_string(), ip: *ip })
         }
         Some(id) => {
-            let located = id.locate(&args.how.search).await?;
+            let located = id.locate(&args.options.search).await?;
             let name = located.camera.map_or_else(|| located.ip.to_string(), |DiscoveredCamera { id, .. }| id);
             Some(Wanted { name, ip: located.ip })
         }
     };
-    let SearchArgs { subnet, wait, udp_port } = args.how.search.clone();
+    let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
     let look = Look { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure };
     let mut facts = observe(&look).await?;
-    // At the end: it stops what was looked at.
+    // Last, because it stops the application that the other checks observe.
     if let (true, Some(camera)) = (args.enter_bootloader, &args.camera) {
         let version = version(args, camera).await?;
         facts.targets.iter_mut().for_each(|target| target.bootloader = Some(version));
@@ -137,16 +137,16 @@ async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
 
 async fn version(args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Version> {
     let camera = match camera {
-        // The port was that of the stream.
+        // The port belongs to the stream, not to the bootloader.
         CameraArg::Address { ip, .. } => CameraArg::Address { ip: *ip, port: None },
         other => other.clone(),
     };
-    let entered = args.how.enter(&camera, "to tell its version, a camera enters its bootloader").await?;
+    let entered = args.options.enter(&camera, "reading the bootloader version").await?;
     let target = entered.talk(|caller| async move { Target::ask(&caller).await }).await?.map_err(camera_error)?;
     Ok(target.bootloader.version)
 }
 
-/// One line for each check, those of one subject together; what mends it below.
+/// Formats one line per check, grouped by subject, with the commands that solve a problem below.
 fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     let mut subjects: Vec<&str> = Vec::new();
@@ -176,13 +176,13 @@ fn text(findings: &[Finding]) -> String {
     text
 }
 
-fn bundle(path: &Path, document: &Document) -> anyhow::Result<()> {
-    let what = || format!("the report cannot be written to {}", path.display());
-    let mut names: Vec<_> = document.facts.seen.iter().map(|camera| camera.id.as_str()).collect();
-    names.extend(document.facts.targets.iter().filter(|target| target.camera.is_some()).map(|t| t.name.as_str()));
-    // A camera that was named by its address keeps it: that is redacted like every other address.
+fn bundle(path: &Path, report: &DoctorReport) -> anyhow::Result<()> {
+    let what = || format!("cannot write the report to {}", path.display());
+    let mut names: Vec<_> = report.facts.seen.iter().map(|camera| camera.id.as_str()).collect();
+    names.extend(report.facts.targets.iter().filter(|target| target.camera.is_some()).map(|t| t.name.as_str()));
+    // Addresses are redacted by their own rule.
     names.retain(|name| name.parse::<std::net::IpAddr>().is_err());
-    let text = redact(&serde_json::to_string_pretty(document)?, &names);
+    let text = redact(&serde_json::to_string_pretty(report)?, &names);
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(what)?;
     file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).with_context(what)
 }
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_of_one_subject_stand_together() {
+    fn checks_are_grouped_by_subject() {
         let finding = |check, subject: &str, level| Finding {
             check,
             subject: subject.to_owned(),

@@ -1,4 +1,4 @@
-//! `oaktap export`: recordings as what other programs read.
+//! `oaktap export`: converts recordings to the formats of other programs.
 
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
@@ -9,66 +9,74 @@ use std::thread;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use oaktap::export::{self, Choice, Format, Moment, Options, Progress, Report};
+use oaktap::units::Bytes;
 
 use crate::cli::present::{self, Usage, with_help};
-use crate::cli::{Ctx, Outcome, value_parsers};
+use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
-/// Steps of the bar: what is known is the time that has been read, not the number of frames that come.
-const STEPS: f64 = 10_000.0;
+const SELECTION: &str = "Selection";
+
+const EXAMPLES: &str = "\
+Examples:
+  oaktap export cam.mcap --to mp4 -o cam.mp4 --boxes
+  oaktap export cam.mcap --to png -o pictures --every 30
+  oaktap export cam.mcap --to csv -o people.csv --label person --min-confidence 60%
+  oaktap export *.mcap --to yolo -o dataset --from 10s --until 5min";
+
+/// Steps of the progress bar: it shows the time that has been read, because the number of frames is unknown.
+const BAR_STEPS: f64 = 10_000.0;
 
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, arg = json_option("Print the numbers of exported and skipped frames as one line of JSON"))]
 pub(crate) struct ExportArgs {
-    /// Recordings
+    /// Recordings to convert
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// The folder or file to write; nothing is ever replaced
-    #[arg(short, long, value_name = "OUT")]
+    /// File or folder to write; never replaces a file
+    #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
 
-    /// What to make of it: png, jpeg (pictures in a folder), mp4 (H.264; a file, or a folder for several cameras), jsonl,
-    /// csv, parquet (a file of detections), yolo, coco (a folder with pictures and boxes, to train with)
+    /// Format: png, jpeg (pictures in a folder); mp4 (H.264 video; a file, or a folder for several cameras); jsonl, csv,
+    /// parquet (a file of detections); yolo, coco (a folder of training data)
     #[arg(long, value_name = "FORMAT")]
     to: Format,
 
-    /// Draw the boxes into the pictures
+    /// Draw the boxes of the detections into pictures and video
     #[arg(long)]
     boxes: bool,
 
-    /// Only the camera of this name; can be given several times
-    #[arg(long, value_name = "NAME", help_heading = "What to export")]
+    /// Export this camera only; repeatable
+    #[arg(long, value_name = "NAME", help_heading = SELECTION)]
     camera: Vec<String>,
 
-    /// Every Nth frame of each camera
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "What to export",
+    /// Export every Nth frame of each camera
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = SELECTION,
           value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
 
-    /// Frames that arrived at this time or later: 2026-11-21T10:15:00Z, or so long after the first frame, such as 10s
-    #[arg(long, value_name = "TIME", help_heading = "What to export")]
+    /// Start at this time of arrival, such as 2026-11-21T10:15:00Z, or this long after the first frame, such as 10s
+    #[arg(long, value_name = "TIME", help_heading = SELECTION)]
     from: Option<Moment>,
 
-    /// Frames that arrived before this time, given as with --from
-    #[arg(long, value_name = "TIME", help_heading = "What to export")]
+    /// Stop before this time, given like --from
+    #[arg(long, value_name = "TIME", help_heading = SELECTION)]
     until: Option<Moment>,
 
-    /// Only detections of this class, by name or number, and only frames that have one (video has all frames); can be
-    /// given several times
-    #[arg(long, value_name = "CLASS", help_heading = "What to export")]
+    /// Export detections with this label only, by name or number, and only frames with one (video keeps all frames);
+    /// repeatable
+    #[arg(long, value_name = "LABEL", help_heading = SELECTION)]
     label: Vec<String>,
 
-    /// Only detections that are at least so sure: 0.6 or 60%
-    #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true,
-          help_heading = "What to export", value_parser = value_parsers::share)]
+    /// Ignore detections below this confidence, such as 0.6 or 60%
+    #[arg(long, value_name = "CONFIDENCE", default_value = "0", help_heading = SELECTION,
+          value_parser = value_parsers::fraction)]
     min_confidence: f32,
 }
 
-/// Exports, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     if args.boxes && !args.to.can_have_boxes() {
-        return Err(
-            Usage(format!("--boxes draws into pictures and video, which {} are not for", args.to.name())).into()
-        );
+        return Err(Usage(format!("--boxes needs pictures or video, but --to is {}", args.to.name())).into());
     }
     let options = Options {
         format: args.to,
@@ -86,21 +94,21 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     };
     ctx.stop.on_signals()?;
     let bar = bar();
-    let mut tell = |progress: Progress| {
-        bar.set_position((progress.part * STEPS) as u64);
+    let mut show = |progress: Progress| {
+        bar.set_position((progress.part * BAR_STEPS) as u64);
         bar.set_message(format!("{} frames", progress.written));
         if ctx.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let exported = export::export(&args.files, &options, &mut tell);
+    let exported = export::export(&args.files, &options, &mut show);
     bar.finish_and_clear();
     let report = exported.map_err(|error| {
         let help = error.help();
         with_help(error.into(), help)
     })?;
-    present::say(&told(&report, args));
+    present::say(&text(&report, args));
     if ctx.json {
-        present::document(&Document {
-            command: "export",
+        present::document(&ExportReport {
+            command: ctx.command,
             format: args.to.name(),
             output: &args.output,
             report: &report,
@@ -109,9 +117,8 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
 }
 
-/// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Document<'a> {
+struct ExportReport<'a> {
     command: &'static str,
     format: &'static str,
     output: &'a std::path::Path,
@@ -119,40 +126,39 @@ struct Document<'a> {
     report: &'a Report,
 }
 
-/// A bar on a terminal, and nothing elsewhere.
+/// Returns a progress bar, which is hidden if standard error is not a terminal.
 fn bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(STEPS as u64);
+    let bar = ProgressBar::new(BAR_STEPS as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}%  {msg}, {eta} left") {
         bar.set_style(style);
     }
     bar
 }
 
-/// The books, in words.
-fn told(report: &Report, args: &ExportArgs) -> String {
+fn text(report: &Report, args: &ExportArgs) -> String {
     let mut text = format!(
-        "{}: {} of {} frames read, {} detections, {} files, {:.1} MB",
+        "{}: {} of {} frames exported, {} detections, {} files, {}",
         args.output.display(),
         report.written,
         report.read,
         report.detections,
         report.files,
-        report.bytes as f64 / 1e6
+        Bytes(report.bytes)
     );
     let left_out = [
-        (report.out_of_range, "outside of --from and --until"),
-        (report.between, "between those that --every chose"),
-        (report.without_label, "without a detection that --label chose"),
+        (report.out_of_range, "outside --from and --until"),
+        (report.between, "not selected by --every"),
+        (report.without_label, "no detection selected by --label"),
     ];
     for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {
-        text.push_str(&format!("\n  {frames} frames left out: {why}"));
+        text.push_str(&format!("\n  {frames} frames skipped: {why}"));
     }
     if report.without_box > 0 {
         let boxes = report.without_box;
-        text.push_str(&format!("\n  {boxes} detections left out: their box is no box, or outside of the picture"));
+        text.push_str(&format!("\n  {boxes} detections skipped: box invalid or outside the picture"));
     }
     for skipped in &report.skipped {
         let (frames, camera, kind, why) = (skipped.frames, &skipped.camera, skipped.kind, &skipped.why);
@@ -160,13 +166,13 @@ fn told(report: &Report, args: &ExportArgs) -> String {
     }
     for unread in &report.unread {
         text.push_str(&format!("\n  {}: {}", unread.path.display(), unread.why));
-        text.push_str("\n    `oaktap recover FILE` saves every frame that is whole, into another file");
+        text.push_str("\n    `oaktap recover FILE` saves the intact frames to a new file");
     }
     for note in &report.notes {
         text.push_str(&format!("\n  {note}"));
     }
     if !report.balances() {
-        text.push_str("\n  the books do not balance: this is a bug of oaktap");
+        text.push_str("\n  the frame counts do not balance: this is a bug in oaktap");
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `oaktap list`: which cameras are there.
+//! `oaktap list`: lists the cameras in all networks of this host.
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -10,44 +10,44 @@ use oaktap::net::clock::received_now;
 use oaktap::net::discovery::{Survey, Targets, find};
 use oaktap::net::interfaces::Interface;
 use oaktap::net::knock::{Knock, knock};
+use oaktap::wire;
 use serde::Serialize;
 
 use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
 use crate::cli::present::{self, advised, printable};
-use crate::cli::{Ctx, Outcome};
+use crate::cli::{Ctx, Outcome, json_option};
 
-/// How long one port may take to answer: ten times what the slowest network here takes.
-const KNOCK: Duration = Duration::from_secs(1);
-/// From one round of `--watch` to the next.
-const PERIOD: Duration = Duration::from_secs(2);
-/// How soon Ctrl-C is noticed.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long to wait for one port to accept or refuse a connection.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause between two searches with `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// How often to check for Ctrl-C during a search.
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const NOTES: &str = "\
-It asks who is there, and nothing else: no application is stopped, nothing is changed. One row is one camera, however \
-many addresses and interfaces it answers on.
+The search does not stop applications and changes nothing. A camera gets one row, even if it replies on several addresses \
+and interfaces.
 
-The port of the stream is not tried unless --probe says so. It takes a connection, which is closed at once; but most \
-programs on cameras serve one client at a time, and some share the frames among all who are connected, so somebody who \
-watches can lose a frame by it.";
+--probe connects to each camera and disconnects at once. Most applications serve one client at a time, and some \
+distribute their frames over all clients, so another client can lose a frame.";
 
 #[derive(Args, Debug)]
-#[command(after_help = NOTES)]
+#[command(after_help = NOTES, arg = json_option("Print the cameras as one line of JSON; with --watch, one line per change"))]
 pub(crate) struct ListArgs {
-    /// Ask these too, for cameras that broadcasts do not reach; sim: is one that does not exist
+    /// Also query these addresses, for cameras that broadcasts do not reach; sim: starts a simulated camera
     #[arg(value_name = "IP", value_parser = CameraArg::with_address)]
     addresses: Vec<CameraArg>,
 
-    /// Find out at which port the stream of each camera is, by connecting to it for a moment
+    /// Find the stream port of each camera by connecting to it
     #[arg(long)]
     probe: bool,
 
-    /// Ports that --probe tries, in this order
-    #[arg(long, value_name = "PORT,...", value_delimiter = ',', default_value = "5000,9876,8080",
+    /// Ports for --probe to try, in this order
+    #[arg(long, value_name = "PORT,...", value_delimiter = ',', default_values_t = wire::USUAL_PORTS,
           value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
 
-    /// Go on, and print a line whenever a camera comes, changes or goes
+    /// Keep searching, and print a line whenever a camera appears, changes or disappears
     #[arg(long)]
     watch: bool,
 
@@ -55,38 +55,35 @@ pub(crate) struct ListArgs {
     search: SearchArgs,
 }
 
-/// One row.
 #[derive(Debug, Serialize)]
-struct Row {
+struct CameraRow {
     #[serde(flatten)]
     camera: DiscoveredCamera,
-    stream: Stream,
+    stream: StreamPort,
 }
 
-/// What is known of the stream's port.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Stream {
-    /// It was not tried.
+enum StreamPort {
+    /// Without `--probe`.
     NotTried,
-    /// No application runs, so there is no stream.
+    /// No application runs that could have a stream.
     NoApplication,
-    /// Somebody listens at this port.
+    /// This port accepted a connection.
     Open(u16),
-    /// Nobody listens at any of these.
+    /// None of these ports accepted a connection.
     Closed(Vec<u16>),
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ListReport<'a> {
     command: &'static str,
-    cameras: &'a [Row],
+    cameras: &'a [CameraRow],
     asked: &'a [Interface],
     unanswered: &'a [Ipv4Addr],
     unsent: Vec<String>,
 }
 
-/// Asks, and tells who answered.
 pub(crate) fn run(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let addresses = args.addresses.iter().map(CameraArg::ip).collect::<anyhow::Result<Vec<_>>>()?;
@@ -107,12 +104,12 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
         rows.push(row(camera.clone(), args).await);
     }
     for (ip, error) in &survey.strange {
-        present::say(&format!("{ip} answered, and is no camera: {error}"));
+        present::say(&format!("{ip} replied, but is not a camera: {error}"));
     }
     if ctx.json {
         let unsent = survey.unsent.iter().map(ToString::to_string).collect();
-        present::document(&Document {
-            command: "list",
+        present::document(&ListReport {
+            command: ctx.command,
             cameras: &rows,
             asked: &survey.asked,
             unanswered: &unanswered,
@@ -128,7 +125,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
     if !unanswered.is_empty() {
         let silent: Vec<_> = unanswered.iter().map(ToString::to_string).collect();
         return Err(advised(
-            anyhow::anyhow!("no camera answers at {}", silent.join(", ")),
+            anyhow::anyhow!("no reply from a camera at {}", silent.join(", ")),
             "`oaktap doctor IP` finds out why",
         ));
     }
@@ -136,7 +133,9 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
         let asked = survey.asked.iter().map(|interface| format!("{} ({})", interface.name, interface.ip));
         let asked = asked.collect::<Vec<_>>().join(", ");
         let asked = if asked.is_empty() { "no interface with an IPv4 address is up".to_owned() } else { asked };
-        present::say(&format!("no camera answered; asked by broadcast: {asked}\nhelp: `oaktap doctor` finds out why"));
+        present::say(&format!(
+            "no camera replied; searched by broadcast: {asked}\nhelp: `oaktap doctor` finds out why"
+        ));
     }
     Ok(Outcome::Done)
 }
@@ -151,34 +150,34 @@ async fn survey(args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Surve
     Ok(find(&targets, args.search.wait, |_| false).await?)
 }
 
-async fn row(camera: DiscoveredCamera, args: &ListArgs) -> Row {
+async fn row(camera: DiscoveredCamera, args: &ListArgs) -> CameraRow {
     let stream = match (camera.ip(), camera.state) {
-        _ if !args.probe => Stream::NotTried,
-        // What a host has booted talks to that host alone.
-        (_, CameraState::Bootloader | CameraState::Booted) | (None, _) => Stream::NoApplication,
+        _ if !args.probe => StreamPort::NotTried,
+        // A camera that was booted by a host talks to that host only.
+        (_, CameraState::Bootloader | CameraState::Booted) | (None, _) => StreamPort::NoApplication,
         (Some(ip), _) => {
             let mut open = None;
             for port in &args.ports {
-                if knock(ip, *port, KNOCK).await == Knock::Open {
+                if knock(ip, *port, PROBE_TIMEOUT).await == Knock::Open {
                     open = Some(*port);
                     break;
                 }
             }
-            open.map_or_else(|| Stream::Closed(args.ports.clone()), Stream::Open)
+            open.map_or_else(|| StreamPort::Closed(args.ports.clone()), StreamPort::Open)
         }
     };
-    Row { camera, stream }
+    CameraRow { camera, stream }
 }
 
-fn cells(row: &Row) -> [String; 5] {
-    let Row { camera, stream } = row;
+fn cells(row: &CameraRow) -> [String; 5] {
+    let CameraRow { camera, stream } = row;
     let ips: Vec<_> = camera.ips().iter().map(ToString::to_string).collect();
     let interfaces = camera.interfaces();
     let stream = match stream {
-        Stream::NotTried => "not tried (--probe)".to_owned(),
-        Stream::NoApplication => "-".to_owned(),
-        Stream::Open(port) => port.to_string(),
-        Stream::Closed(ports) => {
+        StreamPort::NotTried => "not tried (--probe)".to_owned(),
+        StreamPort::NoApplication => "-".to_owned(),
+        StreamPort::Open(port) => port.to_string(),
+        StreamPort::Closed(ports) => {
             let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
             format!("none of {}", ports.join(", "))
         }
@@ -189,13 +188,12 @@ fn cells(row: &Row) -> [String; 5] {
 
 /// One line of `--watch --json`.
 #[derive(Serialize)]
-struct Event<'a> {
+struct WatchEvent<'a> {
     event: &'static str,
     unix_ns: i64,
-    camera: &'a Row,
+    camera: &'a CameraRow,
 }
 
-/// Asks again and again until it is told to stop.
 async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut watch = CameraWatch::default();
@@ -204,10 +202,10 @@ async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Re
             let (event, row) = match change {
                 CameraChange::Appeared(camera) => ("new", row(camera, args).await),
                 CameraChange::Changed { after, .. } => ("changed", row(after, args).await),
-                CameraChange::Disappeared(camera) => ("gone", Row { camera, stream: Stream::NotTried }),
+                CameraChange::Disappeared(camera) => ("gone", CameraRow { camera, stream: StreamPort::NotTried }),
             };
             let line = if ctx.json {
-                present::json(&Event { event, unix_ns: received_now().unix_ns, camera: &row })?
+                present::json(&WatchEvent { event, unix_ns: received_now().unix_ns, camera: &row })?
             } else {
                 let [id, address, interface, state, stream] = cells(&row);
                 let stream =
@@ -216,18 +214,18 @@ async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Re
             };
             present::result(line.as_bytes())?;
         }
-        if ctx.stop.wait_until(Some(Instant::now() + PERIOD)) {
+        if ctx.stop.wait_until(Some(Instant::now() + WATCH_INTERVAL)) {
             break;
         }
     }
     Ok(Outcome::Done)
 }
 
-/// `None`: the user asked to stop first.
+/// Returns `None` if the user stops the program first.
 async fn unless_stopped<T>(ctx: &Ctx, work: impl Future<Output = T>) -> Option<T> {
     let asked = async {
         while !ctx.stop.asked() {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(STOP_POLL_INTERVAL).await;
         }
     };
     tokio::select! {

@@ -1,4 +1,4 @@
-//! `oaktap network`: how a camera gets its address, changed so that it is not lost.
+//! `oaktap network`: shows or changes the network settings of a camera, and refuses to put it out of reach.
 
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -15,67 +15,68 @@ use oaktap::net::interfaces::interfaces;
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::{EnterArgs, Entered};
+use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
 use crate::cli::present::{self, Refused, advised, printable, settings_error};
-use crate::cli::{Ctx, Outcome, value_parsers};
+use crate::cli::{Ctx, Outcome, json_option, value_parsers};
+
+/// How long to wait for the camera to answer after a change.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print the settings and what changed as one line of JSON"))]
 pub(crate) struct NetworkArgs {
     #[command(flatten)]
     enter: EnterArgs,
 
     #[command(subcommand)]
-    what: What,
+    action: NetworkAction,
 
-    /// Write what would put the camera out of this host's reach
+    /// Write settings even if they put the camera out of reach of this host
     #[arg(long, global = true)]
     force: bool,
 
-    /// Do not wait until the camera answers again
+    /// Do not wait for the camera after a change
     #[arg(long, global = true)]
     no_wait: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]
-enum What {
+enum NetworkAction {
     /// Show the settings
     Show,
-    /// Give the camera an address of its own
+    /// Set a static address
     Static {
-        /// The address and the bits of its network: 192.168.1.50/24
+        /// Address and prefix length, such as 192.168.1.50/24
         #[arg(value_name = "IP/PREFIX")]
         address: AddressArg,
-        /// The way out of its network. The camera wants one, even if there is none
+        /// Gateway. Required by the camera, even in a network without one
         #[arg(value_name = "GATEWAY")]
         gateway: Ipv4Addr,
         #[command(flatten)]
-        more: More,
+        more: MoreSettings,
     },
-    /// Let the camera ask a DHCP server for its address
+    /// Get the address from a DHCP server
     Dhcp {
         #[command(flatten)]
-        more: More,
+        more: MoreSettings,
     },
-    /// Delete the settings of the network: the camera uses its defaults, which is DHCP. Settings that cannot be understood
-    /// are deleted as a whole
+    /// Delete the network settings, so that the camera uses DHCP; delete all settings if they cannot be parsed
     Clear,
 }
 
-/// What can be set beside the address.
 #[derive(Args, Clone, Debug, Default)]
-struct More {
-    /// Name servers, two at most
+struct MoreSettings {
+    /// Name servers, at most two
     #[arg(long, value_name = "IP", num_args = 1..=2)]
     dns: Vec<Ipv4Addr>,
-    /// The Ethernet address: 02:11:22:33:44:55
+    /// Ethernet address, such as 02:11:22:33:44:55
     #[arg(long, value_name = "MAC")]
     mac: Option<Mac>,
-    /// How long the bootloader waits for a host before it boots the application: 30s
+    /// How long the bootloader waits for a host before it boots the application, such as 30s
     #[arg(long, value_name = "TIME", value_parser = value_parsers::duration)]
     host_wait: Option<Duration>,
 }
 
-/// `192.168.1.50/24`
 #[derive(Clone, Copy, Debug)]
 struct AddressArg {
     address: Ipv4Addr,
@@ -86,58 +87,57 @@ impl FromStr for AddressArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected an address and the bits of its network, such as 192.168.1.50/24";
+        let expected = "expected an address and a prefix length, such as 192.168.1.50/24";
         let (address, prefix) = text.split_once('/').ok_or_else(|| format!("`{text}` has no /PREFIX; {expected}"))?;
-        let address = address.parse().map_err(|_| format!("`{address}` is no IPv4 address; {expected}"))?;
-        let prefix = prefix.parse().map_err(|_| format!("`{prefix}` is no number of bits; {expected}"))?;
+        let address = address.parse().map_err(|_| format!("`{address}` is not an IPv4 address; {expected}"))?;
+        let prefix = prefix.parse().map_err(|_| format!("`{prefix}` is not a prefix length; {expected}"))?;
         Ok(Self { address, prefix })
     }
 }
 
 #[derive(Serialize)]
-struct Document {
+struct NetworkReport {
     command: &'static str,
     camera: String,
     /// `null`: the camera has no settings and uses its defaults.
     settings: Option<serde_json::Value>,
     network: Option<NetworkConfig>,
-    /// What was changed, key by key.
+    /// One line per changed key.
     changed: Vec<String>,
-    /// Where the camera answered afterwards; `null` when it was not waited for.
+    /// The address at which the camera answered afterwards; `null` with `--no-wait`.
     address: Option<Ipv4Addr>,
 }
 
-/// Shows or changes.
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
-    let document = runtime()?.block_on(settle(args))?;
+    let report = runtime()?.block_on(settle(ctx.command, args))?;
     if ctx.json {
-        present::document(&document)?;
+        present::document(&report)?;
     } else {
-        present::result(printable(&text(&document)).as_bytes())?;
+        present::result(printable(&text(&report)).as_bytes())?;
     }
     Ok(Outcome::Done)
 }
 
-async fn settle(args: &NetworkArgs) -> anyhow::Result<Document> {
-    // What would strand it is refused before anything is stopped.
-    let located = args.enter.camera.locate(&args.enter.how.search).await?;
+async fn settle(command: &'static str, args: &NetworkArgs) -> anyhow::Result<NetworkReport> {
+    // Refuse unreachable settings before stopping the application.
+    let located = args.enter.camera.locate(&args.enter.options.search).await?;
     check(args, located.camera.as_ref())?;
-    let entered = args.enter.how.enter_at(located, "the settings are in the bootloader").await?;
-    let what = args.what.clone();
-    let task = async move |caller: Caller| change(&caller, &what).await;
+    let entered = args.enter.options.enter_at(located, "reading or changing the network settings").await?;
+    let action = args.action.clone();
+    let task = async move |caller: Caller| change(&caller, &action).await;
     let (before, after) = entered.talk(task).await?.map_err(settings_error)?;
     let changed = before.clone().unwrap_or_default().changes(&after.clone().unwrap_or_default());
     let value =
         |value: &Option<BsonValue>| value.as_ref().map_or("nothing".to_owned(), |value| value.to_json().to_string());
     let line = |change: &ConfigChange| format!("{}: {} -> {}", change.key, value(&change.before), value(&change.after));
     let changed: Vec<_> = changed.iter().map(line).collect();
-    let address = match (&args.what, args.no_wait) {
-        (What::Show, _) | (_, true) => None,
-        (..) => Some(again(&entered, &args.what).await?),
+    let address = match (&args.action, args.no_wait) {
+        (NetworkAction::Show, _) | (_, true) => None,
+        (..) => Some(wait_for_reply(&entered, &args.action).await?),
     };
     let network = after.as_ref().map(Config::network).transpose()?;
-    Ok(Document {
-        command: "network",
+    Ok(NetworkReport {
+        command,
         camera: entered.camera.id,
         settings: after.map(|config| config.document().to_json()),
         network,
@@ -146,30 +146,30 @@ async fn settle(args: &NetworkArgs) -> anyhow::Result<Document> {
     })
 }
 
-/// Before and after. What is written was read back.
-async fn change(caller: &Caller, what: &What) -> Result<(Option<Config>, Option<Config>), SettingsError> {
+/// Returns the settings before and after the change. Written settings have been read back.
+async fn change(caller: &Caller, action: &NetworkAction) -> Result<(Option<Config>, Option<Config>), SettingsError> {
     caller.identify().await?;
-    let before = match (caller.settings().await, what) {
-        // Nobody can tell what else is in it.
-        (Err(SettingsError::Config(_)), What::Clear) => {
+    let before = match (caller.settings().await, action) {
+        // Settings that cannot be parsed cannot be edited.
+        (Err(SettingsError::Config(_)), NetworkAction::Clear) => {
             caller.clear_settings().await?;
             return Ok((None, None));
         }
         (before, _) => before?,
     };
-    // What is not there yet is written as the vendor's client does it: with every key that it knows.
+    // Like the vendor's client, write every known key if there are no settings yet.
     let mut after = before.clone().unwrap_or_else(Config::vendor_default);
-    match what {
-        What::Show => return Ok((before.clone(), before)),
-        What::Clear => {
-            // The memory to boot from stands there too.
+    match action {
+        NetworkAction::Show => return Ok((before.clone(), before)),
+        NetworkAction::Clear => {
+            // The settings also name the memory to boot from, so keep the rest.
             after.clear_network();
         }
-        What::Static { address, gateway, more } => {
-            after.set_static_address(&wanted(*address, *gateway))?;
+        NetworkAction::Static { address, gateway, more } => {
+            after.set_static_address(&static_address(*address, *gateway))?;
             more.set(&mut after)?;
         }
-        What::Dhcp { more } => {
+        NetworkAction::Dhcp { more } => {
             after.set_dhcp(None)?;
             more.set(&mut after)?;
         }
@@ -178,7 +178,7 @@ async fn change(caller: &Caller, what: &What) -> Result<(Option<Config>, Option<
     Ok((before, Some(after)))
 }
 
-impl More {
+impl MoreSettings {
     fn set(&self, config: &mut Config) -> Result<(), SettingsError> {
         if !self.dns.is_empty() {
             config.set_dns([self.dns.first().copied(), self.dns.get(1).copied()])?;
@@ -193,23 +193,24 @@ impl More {
     }
 }
 
-fn wanted(address: AddressArg, gateway: Ipv4Addr) -> StaticAddress {
+fn static_address(address: AddressArg, gateway: Ipv4Addr) -> StaticAddress {
     StaticAddress { address: address.address, prefix: address.prefix, gateway }
 }
 
-/// Refuses what would put the camera out of reach, and warns of what may.
+/// Refuses settings that put the camera out of reach, and warns of those that may.
 fn check(args: &NetworkArgs, camera: Option<&DiscoveredCamera>) -> anyhow::Result<()> {
     let host: Vec<HostAddress> = interfaces()?
         .into_iter()
         .map(|interface| HostAddress { interface: interface.name, address: interface.ip, prefix: interface.prefix })
         .collect();
-    let (mut hazards, more) = match &args.what {
-        What::Show => return Ok(()),
-        What::Clear => (dhcp_hazards(&host, None), None),
-        What::Static { address, gateway, more } => {
-            (static_hazards(&host, camera.and_then(DiscoveredCamera::ip), &wanted(*address, *gateway)), Some(more))
-        }
-        What::Dhcp { more } => (dhcp_hazards(&host, None), Some(more)),
+    let (mut hazards, more) = match &args.action {
+        NetworkAction::Show => return Ok(()),
+        NetworkAction::Clear => (dhcp_hazards(&host, None), None),
+        NetworkAction::Static { address, gateway, more } => (
+            static_hazards(&host, camera.and_then(DiscoveredCamera::ip), &static_address(*address, *gateway)),
+            Some(more),
+        ),
+        NetworkAction::Dhcp { more } => (dhcp_hazards(&host, None), Some(more)),
     };
     let wait = more.and_then(|more| more.host_wait);
     hazards.extend(wait.and_then(|wait| host_wait_hazard(HostWait::For(wait))));
@@ -225,32 +226,32 @@ fn check(args: &NetworkArgs, camera: Option<&DiscoveredCamera>) -> anyhow::Resul
     }
     let all: Vec<_> = strand.iter().map(|hazard| Hazard::to_string(hazard)).collect();
     let error = Refused(all.join("; "));
-    Err(advised(error.into(), "nothing was written; --force writes it all the same"))
+    Err(advised(error.into(), "nothing was written; --force writes the settings anyway"))
 }
 
-/// Waits until the camera answers again, where it should.
-async fn again(entered: &Entered, what: &What) -> anyhow::Result<Ipv4Addr> {
-    let expected = if let What::Static { address, .. } = what { Some(address.address) } else { None };
-    present::say(&format!("{}: waiting until it answers again", entered.camera.id));
+/// Waits until the camera answers at its new address.
+async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<Ipv4Addr> {
+    let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
+    present::say(&format!("{}: waiting for the camera", entered.camera.id));
     let mut known = entered.camera.ips();
     known.extend(expected);
     let is = |camera: &DiscoveredCamera| expected.is_none_or(|expected| camera.ips().contains(&expected));
-    let limit = Duration::from_secs(90);
-    match wait_for(&entered.camera.id, &known, entered.udp_port(), limit, is).await? {
+    match wait_for(&entered.camera.id, &known, entered.udp_port(), REPLY_TIMEOUT, is).await? {
         Some(camera) => Ok(expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED)),
         None => {
             let where_ = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
             let error = anyhow::anyhow!(
-                "the settings were written and read back, and camera {} did not answer{where_} within 90 s",
-                entered.camera.id
+                "the settings were written and read back, but camera {} did not answer{where_} within {} s",
+                entered.camera.id,
+                REPLY_TIMEOUT.as_secs()
             );
-            Err(advised(error, "power-cycle it; `oaktap list` and `oaktap doctor` look for it at every address"))
+            Err(advised(error, "power-cycle the camera; `oaktap list` and `oaktap doctor` then search every network"))
         }
     }
 }
 
-fn text(document: &Document) -> String {
-    let Document { camera, settings, network, changed, address, .. } = document;
+fn text(report: &NetworkReport) -> String {
+    let NetworkReport { camera, settings, network, changed, address, .. } = report;
     let mut text = format!("{camera}\n");
     match network {
         None => {

@@ -16,7 +16,7 @@ use oaktap::source::SourceSpec;
 use super::view::separated;
 use crate::cli::live::Receiving;
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, present, recorded, value_parsers};
+use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded, value_parsers};
 
 /// How often the last line of a terminal changes.
 const OFTEN: Duration = Duration::from_millis(250);
@@ -24,49 +24,57 @@ const OFTEN: Duration = Duration::from_millis(250);
 /// How often there is a line where there is no terminal.
 const NOW_AND_THEN: Duration = Duration::from_secs(10);
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap record 192.168.1.50 192.168.1.51 -o recordings --split 10min --keep 500GB
+  oaktap record 192.168.1.50 -o recordings --trigger 'person>0.6' --pre 10s --post 30s
+  oaktap record sim: -o cam.mcap --duration 10s";
+
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES, arg = json_option("Print the files and all frame counts as one line of JSON at the end"))]
 pub(crate) struct RecordArgs {
-    /// The cameras: addresses such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), listen://:PORT for cameras that connect to this host, sim: for a
+    /// simulated camera, or file:PATH for a recording
     #[arg(value_name = "URI", required = true)]
     uris: Vec<SourceSpec>,
 
-    /// Folder for one set of files per camera, or a file that ends in .mcap, for all cameras together
+    /// Folder for one set of files per camera, or a .mcap file for all cameras together
     #[arg(short, long, value_name = "DIR|FILE.mcap")]
     output: PathBuf,
 
-    /// Begin a new file after so long, or so many bytes: 10min, 1GB; for video with the next key picture, if one comes within
-    /// ten seconds
-    #[arg(long, value_name = "AMOUNT", help_heading = "Files")]
+    /// Start a new file after this time or size, such as 10min or 1GB. Video continues to its next key frame, at most 10 s
+    #[arg(long, value_name = "TIME|BYTES", help_heading = "Files")]
     split: Option<Split>,
 
-    /// Delete the oldest finished files of a camera beyond this: 7d, 50GB, 10%free
-    #[arg(long, value_name = "AMOUNT", help_heading = "Files")]
+    /// Delete the oldest finished files of a camera beyond this age, total size or free share of the disk, such as 7d, 50GB
+    /// or 10%free
+    #[arg(long, value_name = "LIMIT", help_heading = "Files")]
     keep: Option<Keep>,
 
-    /// How to compress: none, lz4 or zstd. Pictures of cameras hardly shrink
-    #[arg(long, value_name = "HOW", default_value = "none", help_heading = "Files")]
+    /// Compression: none, lz4 or zstd. It hardly shrinks camera pictures
+    #[arg(long, value_name = "METHOD", default_value = "none", help_heading = "Files")]
     compress: Compression,
 
-    /// Force what is written to the medium each second, so that a power cut takes no more than that
+    /// Sync files to the disk every second, so that a power failure loses at most that
     #[arg(long, help_heading = "Files")]
     sync: bool,
 
-    /// Memory for frames that wait for the disk, of all cameras together; as much again holds what comes before a trigger
+    /// Memory for frames that wait for the disk, for all cameras together. --trigger uses as much again
     #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = value_parsers::bytes, help_heading = "Files")]
     buffer: usize,
 
-    /// Record around detections only: a label and what the confidence must be above
-    #[arg(long, value_name = "LABEL>SHARE", help_heading = "What to record")]
+    /// Record only around detections with this label and a confidence above this, such as 'person>0.6'
+    #[arg(long, value_name = "TRIGGER", help_heading = "Trigger")]
     trigger: Option<Trigger>,
 
-    /// How much before a detection that triggers is recorded
+    /// Time to record before the first triggering detection
     #[arg(long, value_name = "TIME", default_value = "5s", requires = "trigger", value_parser = value_parsers::duration)]
-    #[arg(help_heading = "What to record")]
+    #[arg(help_heading = "Trigger")]
     pre: Duration,
 
-    /// How much after the last detection that triggers is recorded
+    /// Time to record after the last triggering detection
     #[arg(long, value_name = "TIME", default_value = "10s", requires = "trigger", value_parser = value_parsers::duration)]
-    #[arg(help_heading = "What to record")]
+    #[arg(help_heading = "Trigger")]
     post: Duration,
 
     #[command(flatten)]
@@ -114,8 +122,8 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     let args = &RecordArgs { uris: separated(&args.uris), ..args.clone() };
     let style = args.source.style()?;
     if style.threshold > 0.0 || !style.only.is_empty() {
-        let text = "a recording keeps every detection: --threshold and --only are for those who look at it; \
-                    --trigger records around some of them";
+        let text = "a recording keeps every detection, so --threshold and --only have no effect; --trigger selects \
+                    what to record";
         return Err(present::Usage(text.to_owned()).into());
     }
     let cameras = live::cameras(&args.uris);

@@ -1,4 +1,4 @@
-//! `oaktap recover`: every whole frame of a torn or damaged recording, in a new file.
+//! `oaktap recover`: saves the intact frames of an unfinished or damaged recording to a new file.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,30 @@ use oaktap::recording::recover::{RecoveryReport, default_output_path, recover};
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, with_help};
-use crate::cli::{Ctx, Outcome};
+use crate::cli::{Ctx, Outcome, json_option};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 all of it was saved, 3 a part of it, 1 nothing.")]
+#[command(
+    after_help = "Exit codes: 0 saved everything; 3 saved a part; 1 saved nothing.",
+    arg = json_option("Print the numbers of saved and lost frames as one line of JSON")
+)]
 pub(crate) struct RecoverArgs {
-    /// The recording; it is only read
+    /// Recording to read; it is not changed
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The new file, which must not exist; FILE.recovered.mcap beside the old one by default
-    #[arg(short, long, value_name = "OUT")]
+    /// File to write, which must not exist [default: FILE.recovered.mcap]
+    #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct RecoverReport<'a> {
     command: &'static str,
     #[serde(flatten)]
     recovered: &'a RecoveryReport,
 }
 
-/// Saves, and says what could not be.
 pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     let into = args.output.clone().unwrap_or_else(|| default_output_path(&args.file));
     let recovered = recover(&args.file, &into).map_err(|error| {
@@ -36,7 +38,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
         with_help(error.into(), help)
     })?;
     if ctx.json {
-        present::document(&Document { command: "recover", recovered: &recovered })?;
+        present::document(&RecoverReport { command: ctx.command, recovered: &recovered })?;
     } else {
         present::result(printable(&text(&recovered)).as_bytes())?;
     }
@@ -45,12 +47,12 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
 
 fn text(recovered: &RecoveryReport) -> String {
     let RecoveryReport { path, frames, lost_frames, lost_bytes, unwritten_bytes, .. } = recovered;
-    let mut text = format!("{frames} frames saved in {}\n", path.display());
+    let mut text = format!("saved {frames} frames to {}\n", path.display());
     if !recovered.is_all() {
-        text.push_str(&format!("{lost_bytes} bytes could not be saved; at least {lost_frames} frames are missing\n"));
+        text.push_str(&format!("{lost_bytes} bytes lost; at least {lost_frames} frames are missing\n"));
     }
     if *unwritten_bytes > 0 {
-        text.push_str(&format!("{unwritten_bytes} bytes at the end were never written\n"));
+        text.push_str(&format!("the last {unwritten_bytes} bytes were never written\n"));
     }
     text
 }

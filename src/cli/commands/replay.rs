@@ -12,39 +12,40 @@ use serde::Serialize;
 use super::simulate::listener;
 use super::view::{RECORDINGS, show, watch};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, present};
+use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
 /// How often what was sent is counted.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ReplayArgs {
-    /// The recording
+    /// Recording to play
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The camera with this name only; can be given several times
+    /// Play this camera only; repeatable
     #[arg(long, value_name = "NAME")]
     camera: Vec<String>,
 
-    /// How fast: 0.25x, 1, 4 and so on, or max
-    #[arg(long, value_name = "TIMES", default_value = "1")]
+    /// Speed, such as 0.25x or 4, or max
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
     speed: Speed,
 
-    /// Begin again at the end
+    /// Start again at the end
     #[arg(long = "loop")]
     looped: bool,
 
-    /// Play the camera on the wire to whoever connects, one client at a time and each from the beginning, until one has
-    /// been sent everything; several cameras on consecutive ports [default: 127.0.0.1:5000]
+    /// Serve the recording like a camera instead of showing it: one client at a time, each from the start, until one has
+    /// received everything. Several cameras use consecutive ports [default: 127.0.0.1:5000]
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:5000")]
     serve: Option<SocketAddr>,
 
-    /// Play, convert and draw, but open no window; end at the end of the recording
+    /// Play, convert and draw without opening a window; end with the recording
     #[arg(long, conflicts_with = "serve")]
     no_window: bool,
 
-    /// Folder for what the key `r` records
+    /// Folder for recordings started with the key `r`
     #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
     record: PathBuf,
 
@@ -61,7 +62,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
     drop(reader);
     if let Some(unknown) = args.camera.iter().find(|camera| !names.contains(camera)) {
-        let text = format!("no camera `{unknown}` is in this recording; there is {}", names.join(", "));
+        let text = format!("the recording has no camera `{unknown}`; it has {}", names.join(", "));
         return Err(present::Usage(text).into());
     }
     let wanted = |(_, name): &(usize, String)| args.camera.is_empty() || args.camera.contains(name);
@@ -150,7 +151,7 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: Soc
         None => Ok(Outcome::Done),
         Some(error) => Err(present::advised(
             anyhow::Error::msg(error),
-            "`oaktap recover FILE` saves every frame that is whole, into another file",
+            "`oaktap recover FILE` saves the intact frames to a new file",
         )),
     }
 }

@@ -13,14 +13,16 @@ use oaktap::source::SourceSpec;
 use crate::cli::live::{Explained, Receiving};
 use crate::cli::present::Usage;
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, present};
+use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
 /// How long to wait for a frame when the user does not say it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct SnapshotArgs {
-    /// The camera: an address such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
+    /// Camera: an address (192.168.1.50, tcp://HOST:PORT), listen://:PORT for a camera that connects to this host, sim: for a
+    /// simulated camera, or file:PATH for a recording
     #[arg(value_name = "URI")]
     uri: SourceSpec,
 
@@ -28,11 +30,11 @@ pub(crate) struct SnapshotArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 
-    /// Where to: a folder, in which nothing is ever replaced, or FILE.png, which is, with FILE.json beside it
+    /// Folder for new files, or a .png file to write or replace, with a .json file beside it
     #[arg(short, long, value_name = "DIR|FILE.png", default_value = ".")]
     output: PathBuf,
 
-    /// Draw no boxes and no labels
+    /// Do not draw boxes and labels
     #[arg(long)]
     no_overlay: bool,
 
@@ -47,7 +49,12 @@ pub(crate) struct SnapshotArgs {
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let place = Place::named(args.output.clone());
     if matches!(place, Place::File(_)) && args.count > 1 {
-        return Err(Usage(format!("{} pictures do not go into one file: name a folder", args.count)).into());
+        return Err(Usage(format!(
+            "`--count {}` needs a folder, but `-o {}` is a file",
+            args.count,
+            args.output.display()
+        ))
+        .into());
     }
     let mut snapshots = Snapshots::new(place, args.source.style()?, args.source.overrides(), !args.no_overlay);
     let cameras = live::cameras(std::slice::from_ref(&args.uri));

@@ -1,4 +1,4 @@
-//! `oaktap verify`: whether recordings are as they were written.
+//! `oaktap verify`: checks the checksums, indexes and frames of recordings.
 
 use std::path::PathBuf;
 
@@ -8,22 +8,25 @@ use serde::Serialize;
 
 use crate::cli::present::{self, printable, recording_error};
 
-use crate::cli::{Ctx, Outcome};
+use crate::cli::{Ctx, Outcome, json_option};
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 all recordings are intact; 1 a recording is damaged or cannot be read.",
+    arg = json_option("Print the findings as one line of JSON")
+)]
 pub(crate) struct VerifyArgs {
-    /// Recordings
+    /// Recordings to check
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct VerifySummary<'a> {
     command: &'static str,
     files: &'a [VerifyReport],
 }
 
-/// Verifies, and says what is wrong.
 pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let mut all = Vec::new();
     for path in &args.files {
@@ -34,15 +37,12 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
         all.push(verified);
     }
     if ctx.json {
-        present::document(&Document { command: "verify", files: &all })?;
+        present::document(&VerifySummary { command: ctx.command, files: &all })?;
     }
     let bad = all.iter().filter(|verified| !verified.is_good()).count();
     if bad > 0 {
-        let error = anyhow::anyhow!("{bad} of {} recordings are not as they were written", all.len());
-        return Err(present::advised(
-            error,
-            "`oaktap recover FILE` saves every frame that is whole, into another file",
-        ));
+        let error = anyhow::anyhow!("{bad} of {} recordings are damaged", all.len());
+        return Err(present::advised(error, "`oaktap recover FILE` saves the intact frames to a new file"));
     }
     Ok(Outcome::Done)
 }
@@ -51,9 +51,9 @@ fn text(verified: &VerifyReport) -> String {
     let mut text: String = verified.findings.iter().map(|finding| format!("{finding}\n")).collect();
     let VerifyReport { path, frames, chunks, found, .. } = verified;
     if *found > verified.findings.len() as u64 {
-        text.push_str(&format!("{}: {} more\n", path.display(), found - verified.findings.len() as u64));
+        text.push_str(&format!("{}: {} more findings\n", path.display(), found - verified.findings.len() as u64));
     }
-    let verdict = if verified.is_good() { "good".to_owned() } else { format!("damaged in {found} places") };
-    text.push_str(&format!("{}: {verdict}; {frames} whole frames, {chunks} chunks\n", path.display()));
+    let verdict = if verified.is_good() { "intact".to_owned() } else { format!("damaged in {found} places") };
+    text.push_str(&format!("{}: {verdict}; {frames} intact frames, {chunks} chunks\n", path.display()));
     text
 }

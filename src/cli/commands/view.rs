@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Args, FromArgMatches as _};
+use clap::Args;
 use oaktap::device::contract::Contract;
 use oaktap::live;
 use oaktap::net::clock::received_now;
@@ -18,7 +18,7 @@ use oaktap::view::{ViewOptions, Views};
 
 use crate::cli::live::Receiving;
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, present, recorded};
+use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded};
 
 /// How long to wait for a picture before asking whether it is over.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -26,17 +26,28 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// Where the key `r` records to, unless it is told.
 pub(super) const RECORDINGS: &str = "recordings";
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap view 192.168.1.50
+  oaktap view 192.168.1.50 192.168.1.51 --threshold 60% --only person
+  oaktap view file:cam.mcap
+  oaktap view sim:
+
+Press ? in the window for its keys.";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ViewArgs {
-    /// The cameras: addresses such as 192.168.1.50, tcp://HOST:PORT, sim: for a simulated one, or file:PATH
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), listen://:PORT for cameras that connect to this host, sim: for a
+    /// simulated camera, or file:PATH for a recording
     #[arg(value_name = "URI", required = true)]
     uris: Vec<SourceSpec>,
 
-    /// Receive, convert and draw, but open no window
+    /// Receive, convert and draw without opening a window
     #[arg(long)]
     no_window: bool,
 
-    /// Folder for what the key `r` records
+    /// Folder for recordings started with the key `r`
     #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
     record: PathBuf,
 
@@ -48,13 +59,15 @@ pub(crate) struct ViewArgs {
 }
 
 impl ViewArgs {
-    /// These sources, which should have this application, and everything else as it is by default.
-    pub(crate) fn of(sources: &[SourceSpec], expect: Option<&Contract>) -> Self {
-        let words = std::iter::once("view".to_owned()).chain(sources.iter().map(ToString::to_string));
-        let words = words.chain(expect.map(|contract| format!("--expect={contract}")));
-        let matches = Self::augment_args(clap::Command::new("view")).try_get_matches_from(words);
-        let args = matches.and_then(|matches| Self::from_arg_matches(&matches));
-        args.expect("sources and contracts read back from their texts, and everything else has a default")
+    /// Returns the arguments for these sources, which must run the application of the contract.
+    pub(crate) fn for_sources(sources: Vec<SourceSpec>, expect: Option<Contract>) -> Self {
+        Self {
+            uris: sources,
+            no_window: false,
+            record: RECORDINGS.into(),
+            source: SourceArgs { expect, ..SourceArgs::default() },
+            until: Until::default(),
+        }
     }
 }
 

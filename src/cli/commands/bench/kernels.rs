@@ -1,4 +1,4 @@
-//! The stages one by one, in memory: parse, convert, overlay.
+//! Measures each stage alone, in memory: parse, convert, overlay.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::report::Row;
 /// Boxes in every picture.
 pub(crate) const BOXES: u32 = 5;
 
-/// What a camera sends by itself, and the other formats that people configure.
+/// The default format of the vendor's examples, and other common ones.
 pub(crate) const FORMATS: [PixelFormat; 6] = [
     PixelFormat::Bgr888p,
     PixelFormat::Bgr888i,
@@ -27,7 +27,7 @@ pub(crate) const FORMATS: [PixelFormat; 6] = [
     PixelFormat::Jpeg,
 ];
 
-/// Measures one size: each stage for about `each`.
+/// Measures each stage for about `each`, with frames of one size.
 pub(crate) fn measure(size: (u32, u32), formats: &[PixelFormat], each: Duration) -> anyhow::Result<Vec<Row>> {
     let mut rows = vec![parse(size, each)?];
     for format in formats {
@@ -60,7 +60,7 @@ fn row(stage: &'static str, what: String, (width, height): (u32, u32), bytes: us
     row
 }
 
-/// A message of the camera into the memory that the decoder lends, as a socket would write it.
+/// Copies a message into the decoder's buffer, as a socket would, and decodes it.
 fn parse(size: (u32, u32), each: Duration) -> anyhow::Result<Row> {
     let mut stream = Stream::new(&config(size, PixelFormat::Bgr888p))?;
     let message = stream.turn().bytes();
@@ -94,7 +94,7 @@ fn parse(size: (u32, u32), each: Duration) -> anyhow::Result<Row> {
     Ok(row("parse", PixelFormat::Bgr888p.to_string(), size, message.len(), &timing))
 }
 
-/// A frame of this format, as the decoder would hand it out.
+/// Returns a simulated frame of this format.
 pub(crate) fn frame(size: (u32, u32), format: PixelFormat) -> anyhow::Result<Arc<Frame>> {
     let still = Reel::new(&config(size, format))?.still(0).clone();
     let pool = Pool::<Frame>::default();
@@ -106,7 +106,7 @@ pub(crate) fn frame(size: (u32, u32), format: PixelFormat) -> anyhow::Result<Arc
     Ok(frame.seal())
 }
 
-/// A payload into words for a screen.
+/// Converts a payload to 0RGB words.
 fn convert(size: (u32, u32), format: PixelFormat, each: Duration) -> anyhow::Result<Row> {
     let frame = frame(size, format)?;
     let mut converter = Converter::new();
@@ -115,26 +115,29 @@ fn convert(size: (u32, u32), format: PixelFormat, each: Duration) -> anyhow::Res
     check(&frame, &picture)?;
     let bytes = (frame.payload().len() + 4 * picture.words().len()) / 2;
     let timing = beside_memcpy(bytes, each, || {
-        // It succeeded before.
+        // Cannot fail: the same conversion succeeded above.
         let _ = converter.picture(black_box(&frame), &mut picture);
         black_box(&mut picture);
     });
     Ok(row("convert", format!("{format} to 0RGB"), size, bytes, &timing))
 }
 
-/// A wrong picture is not worth timing.
+/// Compares the picture with the reference conversion, because timing a wrong one is useless.
 fn check(frame: &Frame, picture: &Picture) -> anyhow::Result<()> {
     let Some(geometry @ Geometry { format, .. }) = frame.geometry.filter(|of| of.format != PixelFormat::Jpeg) else {
-        return Ok(()); // Compared with another decoder in the tests.
+        return Ok(()); // The tests compare JPEG with another decoder.
     };
     let expected = oaktap::convert::reference::pixels(&geometry, frame.payload())?;
     let same =
         picture.words().iter().zip(&expected).all(|(word, [r, g, b])| *word == u32::from_be_bytes([0, *r, *g, *b]));
-    anyhow::ensure!(same && picture.words().len() == expected.len(), "{format} is converted wrongly on this machine");
+    anyhow::ensure!(
+        same && picture.words().len() == expected.len(),
+        "the conversion of {format} is wrong on this machine"
+    );
     Ok(())
 }
 
-/// Boxes and titles onto a picture.
+/// Draws boxes and titles on a picture.
 fn overlay(size: (u32, u32), each: Duration) -> anyhow::Result<Row> {
     let frame = frame(size, PixelFormat::Bgr888p)?;
     let mut picture = Picture::default();

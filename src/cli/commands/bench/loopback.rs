@@ -55,7 +55,7 @@ impl Sender {
         match told.recv() {
             Ok(address) => Ok(Self { address, thread }),
             Err(_) => {
-                Err(Self::join(thread).err().unwrap_or_else(|| anyhow::anyhow!("the simulated camera did not start")))
+                Err(Self::join(thread).err().unwrap_or_else(|| anyhow::anyhow!("cannot start the simulated camera")))
             }
         }
     }
@@ -123,7 +123,7 @@ pub(super) fn row(
 
 /// Reads everything into the memory of one frame and looks at nothing.
 fn receive_only(sender: Sender, payload: usize) -> anyhow::Result<Pass> {
-    let mut socket = TcpStream::connect(sender.address).context("connecting to the simulated camera")?;
+    let mut socket = TcpStream::connect(sender.address).context("cannot connect to the simulated camera")?;
     let mut buffer = vec![0; payload];
     let (mut bytes, mut start) = (0, None);
     loop {
@@ -138,7 +138,7 @@ fn receive_only(sender: Sender, payload: usize) -> anyhow::Result<Pass> {
     }
     let end = (Instant::now(), thread_cpu());
     sender.sent()?;
-    let (began, cpu, before) = start.context("the simulated camera sent too little to measure")?;
+    let (began, cpu, before) = start.context("the simulated camera sent too few frames to measure")?;
     let frames = (bytes - before) as f64 / payload as f64;
     Ok(Pass {
         frames: frames as u64,
@@ -219,7 +219,7 @@ pub(super) fn watch(
     let (end, end_cpu) = watching.ended.unwrap_or(now);
     let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
     let Some(((began, cpu, _), (geometry, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0) else {
-        anyhow::bail!("{} frames came: too few to measure, expected at least 2", watching.frames);
+        anyhow::bail!("received {} frames, expected at least 2 to measure", watching.frames);
     };
     let pass = Pass {
         frames: measured,
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn what_cannot_be_measured_says_why() {
         let error = watch_sim("size=64x48&fps=0&boxes=0", None, || true).err().unwrap();
-        assert!(error.to_string().contains("too few"), "{error}");
+        assert!(error.to_string().contains("expected at least 2"), "{error}");
         let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
         assert!(format!("{error:#}").contains("received, but not decoded"), "{error:#}");
     }

@@ -1,24 +1,24 @@
-//! Two kinds of work, timed in turn so that the noise of the machine strikes both: the ratio is what counts.
+//! Times two kinds of work in turn, so that noise of the machine affects both and their ratio stays meaningful.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// One turn of each: long against a look at the clock, short against what else the machine does.
+/// The length of one turn: long compared to reading the clock, short compared to other activity of the machine.
 const TURN: Duration = Duration::from_millis(2);
 
-/// What some work took, beside a `memcpy` of as many bytes in the same turns.
+/// The time of some work, and of a `memcpy` of as many bytes in the same turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// Seconds for one run, median over the turns: of this thread's CPU time where the system tells it, because what does
-    /// not wait is only held up by other processes.
+    /// Seconds per run, median over the turns. CPU time of this thread if the system reports it: the work does not wait, so
+    /// other processes alone make the difference to wall-clock time.
     pub(crate) seconds: f64,
-    /// Time of the copy by time of the work, median over the turns.
+    /// Time of the copy divided by the time of the work, median over the turns.
     pub(crate) memcpy_share: f64,
-    /// How often the work was done.
+    /// Number of runs.
     pub(crate) runs: u64,
 }
 
-/// Times `work`, which moves `bytes` bytes from here to there each time, for about `duration`.
+/// Times `work`, which moves `bytes` bytes per run, for about `duration`.
 pub(crate) fn beside_memcpy(bytes: usize, duration: Duration, mut work: impl FnMut()) -> Timing {
     let mut copy = Copying::new(bytes);
     let copies = runs_in_a_turn(|| copy.run());
@@ -35,7 +35,7 @@ pub(crate) fn beside_memcpy(bytes: usize, duration: Duration, mut work: impl FnM
     Timing { seconds: median(&mut took), memcpy_share: median(&mut ratios), runs }
 }
 
-/// Seconds that a copy of so many bytes takes, in cache as far as they fit: median over some turns.
+/// A copy between two buffers, for comparison.
 pub(crate) struct Copying {
     from: Vec<u8>,
     to: Vec<u8>,
@@ -43,7 +43,7 @@ pub(crate) struct Copying {
 
 impl Copying {
     pub(crate) fn new(bytes: usize) -> Self {
-        // Not zeros: those would all be the same page.
+        // Not zeros: untouched zero pages share one physical page.
         Self { from: vec![0x5a; bytes], to: vec![0xa5; bytes] }
     }
 
@@ -52,14 +52,14 @@ impl Copying {
         black_box(&mut self.to);
     }
 
-    /// Seconds for one copy, measured for one turn.
+    /// Returns the seconds per copy, measured for one turn.
     pub(crate) fn seconds(&mut self) -> f64 {
         let runs = runs_in_a_turn(|| self.run());
         turn(runs, || self.run())
     }
 }
 
-/// Seconds for one run.
+/// Returns the seconds per run.
 fn turn(runs: u32, mut run: impl FnMut()) -> f64 {
     let (start, cpu) = (Instant::now(), thread_cpu());
     for _ in 0..runs {
@@ -75,27 +75,27 @@ fn runs_in_a_turn(mut run: impl FnMut()) -> u32 {
     (TURN.as_secs_f64() / one).ceil().clamp(1.0, 1e6) as u32
 }
 
-/// The middle one; 0 of none.
+/// Returns the median, or 0 of no numbers.
 pub(crate) fn median(numbers: &mut [f64]) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// CPU time that this thread has used, where the system tells.
+/// Returns the CPU time of this thread, if the system reports it.
 #[cfg(unix)]
 pub(crate) fn thread_cpu() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
-/// CPU time that this thread has used, where the system tells.
+/// Returns the CPU time of this thread, if the system reports it.
 #[cfg(not(unix))]
 pub(crate) fn thread_cpu() -> Option<Duration> {
     None
 }
 
-/// Keeps this thread, and those that it starts, on the first processor (`true`) or off it: a receiver and its sender
-/// then do not share one. Does nothing where there is only one, or where the system has no such thing.
+/// Binds this thread, and those that it starts, to the first processor (`true`) or to the others, so that a receiver and its
+/// sender do not share one. Does nothing on a single processor, or if the system does not support it.
 #[cfg(target_os = "linux")]
 pub(crate) fn stay_on_first_cpu(first: bool) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -110,10 +110,10 @@ pub(crate) fn stay_on_first_cpu(first: bool) {
         }
         _ => return,
     }
-    // Without it the figures are noisier, not wrong.
+    // If it fails, the figures are noisier, but not wrong.
     let _ = sched_setaffinity(None, &wanted);
 }
 
-/// Does nothing here.
+/// Does nothing on this system.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn stay_on_first_cpu(_: bool) {}

@@ -1,8 +1,8 @@
-//! `oaktap bench`: how fast this machine parses, converts, draws, and receives.
+//! `oaktap bench`: measures how fast this machine receives, parses, converts and draws.
 //!
-//! Without a source, every stage by itself and then all of them over loopback. With one, all of them for every frame of
-//! that stream. Each figure stands beside a `memcpy` of as many bytes in the same run: only such ratios can be compared
-//! between machines, or between runs on a machine that does other things too.
+//! Without a source, it measures each stage alone and then all of them over loopback. With a source, it measures all of them
+//! for each frame of that stream. Each figure is compared to a `memcpy` of as many bytes in the same run: only such ratios
+//! are comparable between machines, and between runs on a busy machine.
 
 mod kernels;
 mod loopback;
@@ -19,30 +19,31 @@ use oaktap::frame::{Geometry, PixelFormat};
 use oaktap::source::SourceSpec;
 
 use self::measure::Copying;
-use self::report::{Report, Row};
+use self::report::{BenchReport, Row};
 use crate::cli::plot_file::PlotFile;
 use crate::cli::present::{self, Usage};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until};
+use crate::cli::{Ctx, Outcome, Until, json_option};
 
-/// Sizes that are measured unless one is asked for.
-const SIZES: [(u32, u32); 3] = [(640, 352), (1280, 720), (1920, 1080)];
+/// Sizes to measure without `--size`.
+const DEFAULT_SIZES: [(u32, u32); 3] = [(640, 352), (1280, 720), (1920, 1080)];
 
-/// Time for a stage at one size, but for those over loopback.
-const EACH: Duration = Duration::from_millis(150);
+/// How long to measure one stage at one size, in memory.
+const STAGE_TIME: Duration = Duration::from_millis(150);
 
-/// Turns that the receivers over loopback take, and the length of each.
+/// Rounds of each receiver over loopback, and the length of one round.
 const ROUNDS: usize = 3;
-const ROUND: Duration = Duration::from_millis(400);
+const ROUND_TIME: Duration = Duration::from_millis(400);
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print the measurements as one line of JSON"))]
 pub(crate) struct BenchArgs {
-    /// Do all of it with every frame of this stream until it ends, instead of each with made-up ones
+    /// Measure with the frames of this stream until it ends [default: measure each stage with simulated frames]
     #[arg(value_name = "URI")]
     uri: Option<SourceSpec>,
 
-    /// Draw the results as well
-    #[arg(long, value_name = "FILE.svg|png")]
+    /// Plot the results to this .svg or .png file
+    #[arg(long, value_name = "FILE")]
     plot: Option<PlotFile>,
 
     #[command(flatten)]
@@ -52,21 +53,24 @@ pub(crate) struct BenchArgs {
     until: Until,
 }
 
-/// Measures, and prints what came out.
-///
-/// Without a source, `--size` and `--format` say what to measure alone.
+/// Without a source, `--size` and `--format` restrict what to measure.
 pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
     let report = match &args.uri {
         Some(spec) => stream(ctx, spec, args)?,
         None if args.until.frames.or(args.until.duration.map(|_| 0)).is_some() => {
-            return Err(Usage("--frames and --duration are for a stream: bench URI --frames N".to_owned()).into());
+            return Err(
+                Usage("--frames and --duration require a stream: oaktap bench URI --frames N".to_owned()).into()
+            );
         }
         None => {
-            let sizes = args.source.size.map_or(SIZES.to_vec(), |size| vec![size]);
+            let sizes = args.source.size.map_or(DEFAULT_SIZES.to_vec(), |size| vec![size]);
             let formats = args.source.format.map_or(kernels::FORMATS.to_vec(), |format| vec![format]);
-            // On a thread that stays where it is: the rest of the process may go where it likes.
-            let measuring = std::thread::spawn(move || made_up(&sizes, &formats));
-            Report::new(measuring.join().map_err(|_| anyhow::anyhow!("the thread that measures panicked"))??)
+            // On a thread of its own, because it is bound to one processor.
+            let measuring = std::thread::spawn(move || simulated(&sizes, &formats));
+            BenchReport::new(
+                ctx.command,
+                measuring.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))??,
+            )
         }
     };
     if ctx.json {
@@ -81,28 +85,31 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
     Ok(if report.lossless() { Outcome::Done } else { Outcome::Lossy })
 }
 
-fn made_up(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Vec<Row>> {
+fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Vec<Row>> {
     measure::stay_on_first_cpu(true);
     let mut rows = Vec::new();
     for size in sizes {
-        rows.extend(kernels::measure(*size, formats, EACH)?);
-        rows.extend(loopback::measure(*size, ROUNDS, ROUND)?);
+        rows.extend(kernels::measure(*size, formats, STAGE_TIME)?);
+        rows.extend(loopback::measure(*size, ROUNDS, ROUND_TIME)?);
     }
     Ok(rows)
 }
 
-fn stream(ctx: &Ctx, spec: &SourceSpec, args: &BenchArgs) -> anyhow::Result<Report> {
+fn stream(ctx: &Ctx, spec: &SourceSpec, args: &BenchArgs) -> anyhow::Result<BenchReport> {
     ctx.stop.on_signals()?;
     let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
     let over = || ctx.stop.asked() || deadline.is_some_and(|deadline| deadline <= Instant::now());
     let style = args.source.style()?;
     let watched = loopback::watch(spec.clone(), args.source.session_options(), style, args.until.frames, over)
-        .with_context(|| format!("{spec}: the stream cannot be measured"))?;
+        .with_context(|| format!("cannot measure the stream of {spec}"))?;
     let mut copying = Copying::new(watched.bytes);
     let copy = measure::median(&mut [(); 5].map(|()| copying.seconds()));
     let Geometry { format, width, height, .. } = watched.geometry;
     let row = loopback::row("stream", format, (width, height), watched.bytes, copy, &[watched.pass]);
-    Ok(Report { cameras: vec![watched.stats.summary(&spec.to_string())], ..Report::new(vec![row]) })
+    Ok(BenchReport {
+        cameras: vec![watched.stats.summary(&spec.to_string())],
+        ..BenchReport::new(ctx.command, vec![row])
+    })
 }
 
 #[cfg(test)]
@@ -110,7 +117,7 @@ mod tests {
     use super::measure::median;
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn the_median_is_the_middle_value() {
         assert_eq!(median(&mut [5.0, 1.0, 3.0]), 3.0);
         assert_eq!(median(&mut []), 0.0);
     }

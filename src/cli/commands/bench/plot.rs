@@ -1,4 +1,4 @@
-//! The report as a picture: how near each stage comes to a copy of the same bytes.
+//! Plots how close each stage comes to the speed of a copy of the same bytes.
 
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
@@ -7,17 +7,17 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, WHITE};
 use plotters_backend::DrawingBackend;
 
-use super::report::{Report, Row};
-use crate::cli::plot_file::{Drawing, FONT, GREY};
+use super::report::{BenchReport, Row};
+use crate::cli::plot_file::{Drawing, FONT_PX, GREY};
 
 const WIDTH: u32 = 1060;
 const LINE: u32 = 24;
 const TOP: u32 = 64;
-/// Where the bars begin, and their length at a share of one.
+/// Start of the bars, and their length at the speed of memcpy, in pixels.
 const BARS: i32 = 330;
 const UNIT: f64 = 400.0;
-/// Bars end here; their number tells the rest.
-const LONGEST: f64 = 1.2;
+/// Longer bars are cut off here.
+const SHARE_MAX: f64 = 1.2;
 
 fn size(row: &Row) -> (u32, u32) {
     (row.width, row.height)
@@ -37,7 +37,7 @@ fn colour(stage: &str) -> RGBColor {
     }
 }
 
-impl Drawing for Report {
+impl Drawing for BenchReport {
     fn size(&self) -> (u32, u32) {
         (WIDTH, TOP + LINE * (self.rows.len() as u32 + groups(&self.rows) as u32 + 2))
     }
@@ -50,7 +50,7 @@ impl Drawing for Report {
     }
 }
 
-fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &Report) -> anyhow::Result<()>
+fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &BenchReport) -> anyhow::Result<()>
 where
     B::ErrorType: 'static,
 {
@@ -61,25 +61,25 @@ where
     let right = WIDTH as i32 - 16;
     area.fill(&WHITE)?;
     write("time of a memcpy of as many bytes / time of the stage".to_owned(), 16, 12, 18, BLACK, HPos::Left)?;
-    write(report.machine(), 16, 36, FONT, GREY, HPos::Left)?;
+    write(report.machine(), 16, 36, FONT_PX, GREY, HPos::Left)?;
     let mut y = TOP as i32;
     let line = LINE as i32;
     let axis = BARS + UNIT as i32;
     let bottom = y + line * (report.rows.len() + groups(&report.rows)) as i32;
     area.draw(&PathElement::new(vec![(axis, y), (axis, bottom + 4)], GREY))?;
-    write("memcpy".to_owned(), axis, bottom + 8, FONT, GREY, HPos::Center)?;
+    write("memcpy".to_owned(), axis, bottom + 8, FONT_PX, GREY, HPos::Center)?;
     for rows in report.rows.chunk_by(|a, b| size(a) == size(b)) {
         let (width, height) = size(&rows[0]);
-        write(format!("{width}x{height}"), 16, y + 6, FONT, BLACK, HPos::Left)?;
+        write(format!("{width}x{height}"), 16, y + 6, FONT_PX, BLACK, HPos::Left)?;
         y += line;
         for row in rows {
-            let end = BARS + (row.memcpy_share.clamp(0.0, LONGEST) * UNIT) as i32;
+            let end = BARS + (row.memcpy_share.clamp(0.0, SHARE_MAX) * UNIT) as i32;
             let style = ShapeStyle { color: colour(row.stage).to_rgba(), filled: true, stroke_width: 0 };
             area.draw(&Rectangle::new([(BARS, y + 3), (end.max(BARS + 1), y + line - 3)], style))?;
-            write(format!("{:<8} {}", row.stage, row.what), 32, y + 5, FONT, BLACK, HPos::Left)?;
-            write(format!("{:.2}", row.memcpy_share), end + 6, y + 5, FONT, BLACK, HPos::Left)?;
+            write(format!("{:<8} {}", row.stage, row.what), 32, y + 5, FONT_PX, BLACK, HPos::Left)?;
+            write(format!("{:.2}", row.memcpy_share), end + 6, y + 5, FONT_PX, BLACK, HPos::Left)?;
             let lost = if row.frames_lost > 0 { format!(", {} lost", row.frames_lost) } else { String::new() };
-            write(format!("{:.0} frames/s{lost}", row.frames_per_s), right, y + 5, FONT, GREY, HPos::Right)?;
+            write(format!("{:.0} frames/s{lost}", row.frames_per_s), right, y + 5, FONT_PX, GREY, HPos::Right)?;
             y += line;
         }
     }
@@ -92,13 +92,13 @@ mod tests {
     use super::*;
     use crate::cli::plot_file::PlotFile;
 
-    fn report() -> Report {
+    fn report() -> BenchReport {
         let row = |stage, share, height| {
             let mut row = Row { stage, what: "BGR888p".to_owned(), height, memcpy_share: share, ..Row::default() };
             row.set_times(1e-4, None);
             row
         };
-        Report::new(vec![row("convert", 1.0, 352), row("convert", 0.5, 720)])
+        BenchReport::new("bench", vec![row("convert", 1.0, 352), row("convert", 0.5, 720)])
     }
 
     #[test]
@@ -115,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn an_svg_says_what_was_measured() {
+    fn an_svg_names_stages_formats_and_speeds() {
         let folder = tempfile::tempdir().unwrap();
         let file: PlotFile = folder.path().join("plot.SVG").to_str().unwrap().parse().unwrap();
         file.write(&report()).unwrap();
         let text = std::fs::read_to_string(file.path()).unwrap();
         assert!(text.starts_with("<svg") && text.contains("10000 frames/s") && text.contains("BGR888p"));
-        assert!("plot.pdf".parse::<PlotFile>().unwrap_err().contains("neither"));
+        assert!("plot.pdf".parse::<PlotFile>().unwrap_err().contains(".svg or .png"));
     }
 }

@@ -1,4 +1,4 @@
-//! What was measured: a table for people, a document for programs.
+//! The results of a benchmark, as a table and as JSON.
 
 use std::io::{self, Write};
 
@@ -8,34 +8,31 @@ use serde::Serialize;
 /// One stage at one size.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Row {
-    /// `parse`, `convert`, `overlay`, `receive` (nothing else) or `stream` (receive, parse, convert, overlay).
+    /// `parse`, `convert`, `overlay`, `receive` (only) or `stream` (receive, parse, convert, overlay).
     pub(crate) stage: &'static str,
-    /// The payload's format, and where it is turned into something else, that.
+    /// The payload format, and for a conversion also its result.
     pub(crate) what: String,
-    /// Pixels in a row.
     pub(crate) width: u32,
-    /// Rows.
     pub(crate) height: u32,
-    /// Bytes that the stage moves for a frame: the mean of those that it reads and those that it writes.
+    /// The mean of the bytes that the stage reads and writes per frame.
     pub(crate) bytes_per_frame: u64,
-    /// Frames that were worked on.
+    /// Frames processed.
     pub(crate) frames: u64,
-    /// Frames that were sent and did not arrive whole.
+    /// Frames that were sent but did not arrive intact.
     pub(crate) frames_lost: u64,
-    /// Frames a second.
     pub(crate) frames_per_s: f64,
-    /// 10^9 bytes a second, of `bytes_per_frame`.
+    /// Throughput in 10^9 bytes per second, of `bytes_per_frame`.
     pub(crate) gb_per_s: f64,
-    /// The time that a `memcpy` of `bytes_per_frame` took in the same run, by the time that this took.
+    /// The time of a `memcpy` of `bytes_per_frame` in the same run, divided by the time of the stage.
     pub(crate) memcpy_share: f64,
-    /// CPU time of the thread that did it, in microseconds a frame; absent where the system does not tell.
+    /// CPU time of the thread per frame, in microseconds. `None` if the system does not report it.
     pub(crate) cpu_us_per_frame: Option<f64>,
-    /// How many cameras at 40 frames a second that CPU time leaves room for on one core.
+    /// How many cameras at 40 frames per second one core can serve with that CPU time.
     pub(crate) cameras_at_40_fps: Option<f64>,
 }
 
 impl Row {
-    /// Derives what follows from seconds and CPU time of a frame.
+    /// Sets the figures that follow from the time and the CPU time of one frame.
     pub(crate) fn set_times(&mut self, seconds: f64, cpu_us: Option<f64>) {
         self.frames_per_s = 1.0 / seconds;
         self.gb_per_s = self.bytes_per_frame as f64 / seconds / 1e9;
@@ -44,30 +41,27 @@ impl Row {
     }
 }
 
-/// Everything that one run measured.
+/// The results of one run.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Report {
-    /// `bench`
+pub(crate) struct BenchReport {
     pub(crate) command: &'static str,
-    /// Version of this program.
     pub(crate) version: &'static str,
-    /// The processor, as it names itself.
+    /// The model name of the processor.
     pub(crate) cpu: String,
-    /// How many of them this process may use.
+    /// Processors that this process may use.
     pub(crate) cpus: usize,
-    /// The instructions that conversion uses.
+    /// The instruction set that conversion uses.
     pub(crate) instructions: &'static str,
-    /// What was measured.
     pub(crate) rows: Vec<Row>,
-    /// The ledger of the stream that was measured with, if there was one.
+    /// The ledger of the measured stream, if one was given.
     pub(crate) cameras: Vec<Summary>,
 }
 
-impl Report {
-    /// For this machine.
-    pub(crate) fn new(rows: Vec<Row>) -> Self {
+impl BenchReport {
+    /// Describes this machine.
+    pub(crate) fn new(command: &'static str, rows: Vec<Row>) -> Self {
         Self {
-            command: "bench",
+            command,
             version: env!("CARGO_PKG_VERSION"),
             cpu: cpu_name(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
@@ -77,17 +71,16 @@ impl Report {
         }
     }
 
-    /// Whether every frame that was sent arrived whole.
+    /// Returns whether every frame that was sent arrived intact.
     pub(crate) fn lossless(&self) -> bool {
         self.rows.iter().all(|row| row.frames_lost == 0)
     }
 
-    /// The machine in a line.
+    /// Describes the machine in one line.
     pub(crate) fn machine(&self) -> String {
         format!("oaktap {} on {}, {} CPUs, {}", self.version, self.cpu, self.cpus, self.instructions)
     }
 
-    /// Writes the table.
     pub(crate) fn write_table(&self, mut to: impl Write) -> io::Result<()> {
         writeln!(to, "{}", self.machine())?;
         writeln!(to)?;
@@ -115,14 +108,14 @@ impl Report {
         writeln!(to)?;
         writeln!(
             to,
-            "of memcpy: the time of a copy of as many bytes, measured in turn with the stage, by the stage's time.\n\
-             CPU us: time of the thread that does it, per frame. cams@40fps: how many cameras that is on one core.\n\
-             receive: read from a socket and thrown away. stream: received, parsed, converted, boxes drawn."
+            "of memcpy: time of a copy of as many bytes, measured in turn with the stage, divided by the stage's time.\n\
+             CPU us: CPU time of the thread per frame. cams@40fps: cameras that one core can serve.\n\
+             receive: read from a socket and discarded. stream: received, parsed, converted, boxes drawn."
         )
     }
 }
 
-/// What the processor calls itself; empty where that is not known.
+/// Returns the model name of the processor, or else its architecture.
 fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

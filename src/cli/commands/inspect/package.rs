@@ -1,4 +1,4 @@
-//! What is in an application package.
+//! Reports on application packages.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,57 +10,58 @@ use oaktap::device::contract::{Contract, Meeting};
 use oaktap::device::schema::End;
 use oaktap::flash::inspect::{Application, AssetReport, Report, SectionReport, inspect};
 use oaktap::package::Compression;
+use oaktap::units::Bytes;
 use serde::Serialize;
 
 use crate::cli::present;
 
-/// Offsets in a package have 32 bits: what is longer is none.
-const MOST: u64 = u32::MAX as u64;
+/// Offsets in a package have 32 bits.
+const PACKAGE_MAX_BYTES: u64 = u32::MAX as u64;
 
-/// A package, and what is in it.
+/// A package and its report.
 #[derive(Debug, Serialize)]
-pub(super) struct Inspected {
+pub(super) struct InspectedPackage {
     path: PathBuf,
     sha256: String,
     #[serde(flatten)]
     report: Report,
 }
 
-/// The bytes of a package.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
-    read.with_context(|| format!("{} cannot be read", path.display()))?;
+    let read = File::open(path).and_then(|file| file.take(PACKAGE_MAX_BYTES + 1).read_to_end(&mut bytes));
+    read.with_context(|| format!("cannot read {}", path.display()))?;
     let len = bytes.len() as u64;
-    anyhow::ensure!(len <= MOST, "{} is no package: it has more than {MOST} bytes", path.display());
+    anyhow::ensure!(
+        len <= PACKAGE_MAX_BYTES,
+        "{} is not a package: it exceeds {PACKAGE_MAX_BYTES} bytes",
+        path.display()
+    );
     Ok(bytes)
 }
 
-impl Inspected {
-    /// Reads one.
+impl InspectedPackage {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let bytes = read(path)?;
-        let report = inspect(&bytes).with_context(|| format!("inspecting {}", path.display()))?;
+        let report = inspect(&bytes).with_context(|| format!("cannot inspect {}", path.display()))?;
         let sha256 = present::sha256(&bytes);
         Ok(Self { path: path.to_owned(), sha256, report })
     }
 
-    /// Whether a camera would take it.
+    /// Returns whether a camera would accept the package.
     pub(super) const fn is_whole(&self) -> bool {
         self.report.whole
     }
 
-    /// For people.
     pub(super) fn text(&self) -> String {
         let Self { path, sha256, report } = self;
         let unknown = "?";
-        let name =
-            report.app_name.as_deref().map_or(unknown, |name| if name.is_empty() { "without a name" } else { name });
+        let name = report.app_name.as_deref().map_or(unknown, |name| if name.is_empty() { "unnamed" } else { name });
         let mut text = format!(
-            "{}: application package, {:.1} MB; {}\n",
+            "{}: application package, {}; {}\n",
             path.display(),
-            report.bytes as f64 / 1e6,
-            if report.whole { "every checksum is right" } else { "DAMAGED: a camera would refuse it" }
+            Bytes(report.bytes),
+            if report.whole { "all checksums match" } else { "DAMAGED: a camera would refuse it" }
         );
         rows(&mut text, "application", [name]);
         rows(&mut text, "contract", report.contract.as_ref().map(contract));
@@ -78,11 +79,11 @@ impl Inspected {
     }
 }
 
-/// Lines of one kind, the first of which says which.
-fn rows(into: &mut String, what: &str, told: impl IntoIterator<Item = impl AsRef<str>>) {
-    for (at, told) in told.into_iter().enumerate() {
+/// Appends lines, the first one with a heading.
+fn rows(into: &mut String, what: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+    for (at, line) in lines.into_iter().enumerate() {
         let what = if at == 0 { what } else { "" };
-        into.push_str(&format!("    {what:<12} {}\n", told.as_ref()));
+        into.push_str(&format!("    {what:<12} {}\n", line.as_ref()));
     }
 }
 
@@ -91,7 +92,7 @@ fn contract(contract: &Contract) -> String {
     let labels = labels.map_or_else(|| "no labels".to_owned(), |hash| format!("labels {hash:08x}"));
     let meeting = match meeting {
         Some(Meeting { host: Some(host), port }) => format!("; the camera connects to {host}:{port}"),
-        Some(Meeting { host: None, port }) => format!("; the camera listens at port {port}"),
+        Some(Meeting { host: None, port }) => format!("; the camera listens on port {port}"),
         None => String::new(),
     };
     format!("{width}x{height} {format}, {fps} frames/s, {labels}{meeting}")
@@ -99,7 +100,7 @@ fn contract(contract: &Contract) -> String {
 
 fn firmware(report: &Report) -> String {
     let version = report.firmware_version.as_deref().filter(|version| !version.is_empty()).unwrap_or("?");
-    let Some(firmware) = &report.firmware else { return format!("{version}; it cannot be read") };
+    let Some(firmware) = &report.firmware else { return format!("{version}; unreadable") };
     let bytes = firmware.bytes.map(|bytes| format!("; {bytes} bytes")).unwrap_or_default();
     match &firmware.fault {
         Some(fault) => format!("{version}{bytes}; {fault}"),
@@ -120,7 +121,7 @@ fn section(section: &SectionReport) -> String {
         Compression::Unknown(number) => text.push_str(&format!(", unknown compression {number}")),
     }
     if section.bootable {
-        text.push_str(if section.checked_at_boot { ", booted when checked" } else { ", booted unchecked" });
+        text.push_str(if section.checked_at_boot { ", booted after a check" } else { ", booted unchecked" });
     }
     text
 }
@@ -149,14 +150,13 @@ fn application(application: &Application) -> String {
         };
         rows(&mut text, "script", [format!("node {}, on {processor}", script.script.node)]);
         for code in script.text.iter().flat_map(|text| text.lines()) {
-            // Tabs are what Python code may be indented with, and the only control character that it needs.
+            // Python may be indented with tabs; `printable` would escape them.
             text.push_str(&format!("      | {}\n", code.replace('\t', "    ")));
         }
     }
     text
 }
 
-/// A new folder to write into.
 pub(super) fn new_folder(path: &Path) -> anyhow::Result<()> {
-    fs::create_dir(path).with_context(|| format!("the folder {} cannot be made: it must be a new one", path.display()))
+    fs::create_dir(path).with_context(|| format!("cannot create the new folder {}", path.display()))
 }

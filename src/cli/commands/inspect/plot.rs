@@ -1,4 +1,4 @@
-//! Frames a second, gaps and detections over time, one strip for each camera of each file.
+//! Plots frames per second, gaps and detections over time, in one strip per camera and file.
 
 use oaktap::recording::inspect::{CameraReport, RecordingReport, Timeline};
 use plotters::coord::Shift;
@@ -8,13 +8,13 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, WHITE};
 use plotters_backend::DrawingBackend;
 
-use crate::cli::plot_file::{Drawing, FONT, GREY};
+use crate::cli::plot_file::{Drawing, FONT_PX, GREY};
 
 const WIDTH: i32 = 1060;
-/// Where the time axis begins, and how long it is.
+/// Start and length of the time axis, in pixels.
 const LEFT: i32 = 90;
-const LONG: i32 = 940;
-/// Of a strip: all of it, its title, its frames, the space below them, its detections.
+const AXIS: i32 = 940;
+/// Heights in pixels: a strip, its title, its frames, the space below them, its detections.
 const STRIP: i32 = 190;
 const TITLE: i32 = 26;
 const FRAMES: i32 = 80;
@@ -25,7 +25,6 @@ const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(230, 159, 0);
 const RED: RGBColor = RGBColor(213, 0, 50);
 
-/// What is drawn.
 pub(super) struct Timelines<'a>(pub(super) &'a [RecordingReport]);
 
 impl Timelines<'_> {
@@ -36,7 +35,7 @@ impl Timelines<'_> {
 
 impl Drawing for Timelines<'_> {
     fn size(&self) -> (u32, u32) {
-        (WIDTH as u32, (STRIP * self.strips().count().max(1) as i32) as u32 + FONT)
+        (WIDTH as u32, (STRIP * self.strips().count().max(1) as i32) as u32 + FONT_PX)
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> anyhow::Result<()>
@@ -63,7 +62,7 @@ where
     B::ErrorType: 'static,
 {
     let write = |text: String, x: i32, y: i32, colour: RGBColor, side: HPos| {
-        let style = ("monospace", FONT).into_font().color(&colour).pos(Pos::new(side, VPos::Top));
+        let style = ("monospace", FONT_PX).into_font().color(&colour).pos(Pos::new(side, VPos::Top));
         area.draw(&Label::new(text, (x, y), style))
     };
     let bar = |from: (i32, i32), to: (i32, i32), colour: RGBColor| {
@@ -71,10 +70,10 @@ where
     };
     write(format!("{}  {file}", camera.name), LEFT, y, BLACK, HPos::Left)?;
     let missing = format!("{} frames, {} missing, {} boxes", camera.frames, camera.missing, camera.detections);
-    write(missing, LEFT + LONG, y, GREY, HPos::Right)?;
+    write(missing, LEFT + AXIS, y, GREY, HPos::Right)?;
 
-    // No step shorter than a few frames: they would be a comb.
-    let frames = usize::try_from(camera.frames / 4).unwrap_or(usize::MAX).clamp(1, LONG as usize / 2);
+    // At least four frames per step: fewer would alternate between 0 and 1.
+    let frames = usize::try_from(camera.frames / 4).unwrap_or(usize::MAX).clamp(1, AXIS as usize / 2);
     let Timeline { step_ns, steps, .. } = camera.timeline.at_most(frames);
     let seconds = step_ns as f64 / 1e9;
     let floor = y + TITLE + FRAMES;
@@ -83,7 +82,7 @@ where
     let boxes = steps.iter().map(|step| step.detections).max().unwrap_or(0);
     write(format!("{:.0}/s", most as f64 / seconds.max(1e-9)), LEFT - 8, y + TITLE, BLUE, HPos::Right)?;
     write(format!("{:.0}/s", boxes as f64 / seconds.max(1e-9)), LEFT - 8, floor + BETWEEN, ORANGE, HPos::Right)?;
-    let x = |step: usize| LEFT + (step as f64 / steps.len() as f64 * f64::from(LONG)) as i32;
+    let x = |step: usize| LEFT + (step as f64 / steps.len() as f64 * f64::from(AXIS)) as i32;
     let high = |n: u64, most: u64, height: i32| (n as f64 / most.max(1) as f64 * f64::from(height)).round() as i32;
     for (number, step) in steps.iter().enumerate() {
         let (left, right) = (x(number), x(number + 1));
@@ -94,9 +93,9 @@ where
         bar((left, ground - high(step.detections, boxes, BOXES)), (right, ground), ORANGE)?;
     }
     for axis in [floor, ground] {
-        area.draw(&PathElement::new(vec![(LEFT, axis), (LEFT + LONG, axis)], GREY))?;
+        area.draw(&PathElement::new(vec![(LEFT, axis), (LEFT + AXIS, axis)], GREY))?;
     }
     write(camera.from_utc.clone().unwrap_or_default(), LEFT, ground + 4, GREY, HPos::Left)?;
-    write(format!("+{:.1} s", seconds * steps.len() as f64), LEFT + LONG, ground + 4, GREY, HPos::Right)?;
+    write(format!("+{:.1} s", seconds * steps.len() as f64), LEFT + AXIS, ground + 4, GREY, HPos::Right)?;
     Ok(())
 }

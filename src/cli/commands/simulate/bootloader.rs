@@ -1,5 +1,5 @@
-//! `oaktap simulate --bootloader`: a whole camera, that is found, asked and flashed, and streams once it runs an
-//! application.
+//! `oaktap simulate --bootloader`: simulates a whole camera, which can be found, queried and flashed, and which streams
+//! while it runs an application.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -11,81 +11,84 @@ use serde::Serialize;
 use super::SimulateArgs;
 use crate::cli::{Ctx, Outcome, present};
 
+const BOOTLOADER: &str = "Bootloader";
+
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "The camera's bootloader")]
 pub(crate) struct BootloaderArgs {
-    /// Simulate a whole camera: one that is found, asked and flashed, and streams once it runs an application
-    #[arg(long)]
+    /// Simulate a whole camera, which can be found, queried and flashed, and which streams while it runs an application
+    #[arg(long, help_heading = BOOTLOADER)]
     pub(super) bootloader: bool,
 
-    /// One more address of the same camera; the first is that of --listen. Can be given several times
-    #[arg(long, value_name = "IP", requires = "bootloader")]
+    /// Additional address of the camera, besides that of --listen; repeatable
+    #[arg(long, value_name = "IP", requires = "bootloader", help_heading = BOOTLOADER)]
     address: Vec<Ipv4Addr>,
 
-    /// Where it is found; 0 is a free port
-    #[arg(long, value_name = "PORT", requires = "bootloader", default_value_t = oaktap::discovery::PORT)]
+    /// UDP port of the discovery service; 0 selects a free port
+    #[arg(long, value_name = "PORT", requires = "bootloader", default_value_t = oaktap::discovery::PORT,
+          help_heading = BOOTLOADER)]
     discovery_port: u16,
 
-    /// Where its bootloader listens; 0 is a free port
-    #[arg(long, value_name = "PORT", requires = "bootloader", default_value_t = oaktap::xlink::PORT)]
+    /// TCP port of the bootloader; 0 selects a free port
+    #[arg(long, value_name = "PORT", requires = "bootloader", default_value_t = oaktap::xlink::PORT,
+          help_heading = BOOTLOADER)]
     link_port: u16,
 
-    /// Its id [default: 14442C10D13EABCE00]
-    #[arg(long, value_name = "ID")]
+    /// Id of the camera [default: 14442C10D13EABCE00]
+    #[arg(long, value_name = "ID", help_heading = BOOTLOADER)]
     pub(super) id: Option<String>,
 
-    /// Version of its bootloader [default: 0.0.28]
-    #[arg(long, value_name = "VERSION", requires = "bootloader")]
+    /// Version of the bootloader [default: 0.0.28]
+    #[arg(long, value_name = "VERSION", requires = "bootloader", help_heading = BOOTLOADER)]
     bootloader_version: Option<String>,
 
-    /// What it is doing when it is met: bootloader, application or in-use [default: bootloader]
-    #[arg(long, value_name = "STATE", requires = "bootloader")]
+    /// State at the start: bootloader, application or in-use [default: bootloader]
+    #[arg(long, value_name = "STATE", requires = "bootloader", help_heading = BOOTLOADER)]
     state: Option<String>,
 
-    /// Size of its flash: 16MiB, 32MiB and so on [default: 128MiB, or the size of the file]
-    #[arg(long, value_name = "SIZE", requires = "bootloader")]
+    /// Size of the flash, such as 16MiB [default: the size of the file, or 128MiB]
+    #[arg(long, value_name = "SIZE", requires = "bootloader", help_heading = BOOTLOADER)]
     nor: Option<String>,
 
-    /// Keep its flash in this file, which is made when it is not there
-    #[arg(long, value_name = "FILE", requires = "bootloader")]
+    /// Keep the flash in this file; creates a missing file
+    #[arg(long, value_name = "FILE", requires = "bootloader", help_heading = BOOTLOADER)]
     nor_file: Option<PathBuf>,
 
-    /// Give it an eMMC of this size
-    #[arg(long, value_name = "SIZE", requires = "bootloader")]
+    /// Add an eMMC of this size, such as 1GiB
+    #[arg(long, value_name = "SIZE", requires = "bootloader", help_heading = BOOTLOADER)]
     emmc: Option<String>,
 
-    /// Give it an eMMC in this file
-    #[arg(long, value_name = "FILE", requires = "bootloader")]
+    /// Add an eMMC and keep it in this file
+    #[arg(long, value_name = "FILE", requires = "bootloader", help_heading = BOOTLOADER)]
     emmc_file: Option<PathBuf>,
 
-    /// Run the program of this application package; with --bootloader, have it in the flash from the start
-    #[arg(long, value_name = "FILE.dap")]
+    /// Run the program of this application package; with --bootloader, start with the package in the flash
+    #[arg(long, value_name = "FILE.dap", help_heading = BOOTLOADER)]
     pub(super) app: Option<PathBuf>,
 
-    /// Run whatever Script is flashed, not only that of this oaktap. Whoever reaches the camera can then run programs here
-    #[arg(long, requires = "bootloader")]
+    /// Run any Script that is flashed, not only the one of this oaktap. Everyone who can reach the camera can then run
+    /// programs on this host
+    #[arg(long, requires = "bootloader", help_heading = BOOTLOADER)]
     run_scripts: bool,
 
-    /// What goes wrong with it, and how often: refuse, refuse-late:0.5, drop:BYTE, drop-progress:0.5*1,
+    /// Fail like this, at most TIMES; repeatable. Faults: refuse, refuse-late:0.5, drop:BYTE, drop-progress:0.5*1,
     /// drop-output:BYTE, stall-progress:0.5, freeze:BYTE, bad-response, short-response, no-credit, not-written,
-    /// corrupt:BYTE, config-refused, config-not-written, no-boot, silent, taken, vanish, deaf, mute. Can be given several
-    /// times
-    #[arg(long, value_name = "FAULT[*TIMES]", requires = "bootloader")]
+    /// corrupt:BYTE, config-refused, config-not-written, no-boot, silent, taken, vanish, deaf, mute
+    #[arg(long, value_name = "FAULT[*TIMES]", requires = "bootloader", help_heading = BOOTLOADER)]
     camera_fault: Vec<String>,
 
-    /// Anything else of it: type=usb, claims=0.0.20, image=0.0.29, commit=TEXT, open=first|after|never, stale=on,
-    /// packet=1MiB, write-rate=2MiB, wait=30s, wait-again=300ms, restart=50ms, watchdog=30s, answer=extended|both,
-    /// broadcast=off, ethernet=100half, bandwidth=10Mbit, delay=100ms. Can be given several times
-    #[arg(long, value_name = "KEY=VALUE", requires = "bootloader")]
+    /// Set another property; repeatable. Properties: type=usb, claims=0.0.20, image=0.0.29, commit=TEXT,
+    /// open=first|after|never, stale=on, packet=1MiB, write-rate=2MiB, wait=30s, wait-again=300ms, restart=50ms,
+    /// watchdog=30s, answer=extended|both, broadcast=off, ethernet=100half, bandwidth=10Mbit, delay=100ms
+    #[arg(long, value_name = "KEY=VALUE", requires = "bootloader", help_heading = BOOTLOADER)]
     set: Vec<String>,
 }
 
 impl BootloaderArgs {
-    /// The camera that is meant; `stream` is the text of what its application sends.
+    /// Parses the options into a configuration. `stream` configures the stream of its application.
     fn config(&self, stream: String) -> anyhow::Result<CameraConfig> {
         let pair = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!("{key}={value}"));
         let given = [
-            // Whoever looks for cameras on this machine is to find it.
+            // So that searches on this host find the camera.
             Some("broadcast=on".to_owned()),
             pair("id", &self.id),
             pair("bootloader", &self.bootloader_version),
@@ -107,9 +110,8 @@ impl BootloaderArgs {
     }
 }
 
-/// What the camera did.
 #[derive(Debug, Serialize)]
-struct Camera {
+struct SimulatedCamera {
     id: String,
     places: Vec<Place>,
     doing: &'static str,
@@ -122,19 +124,19 @@ struct Camera {
     longest_watchdog_silence_ms: u128,
 }
 
-/// Is there until it is told to stop.
 pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     let BootloaderArgs { address, discovery_port, link_port, .. } = &args.bootloader;
     if args.count != 1 {
-        return Err(present::Usage("--bootloader is one camera: start the program again for another one".into()).into());
+        return Err(present::Usage("--bootloader simulates one camera, so it cannot be used with --count; run `oaktap simulate` once per camera".into()).into());
     }
     if args.until.frames.is_some() {
-        return Err(present::Usage("--bootloader knows no --frames: say --duration".into()).into());
+        return Err(present::Usage("--bootloader cannot be used with --frames; use --duration".into()).into());
     }
     let IpAddr::V4(first) = args.listen.ip() else {
-        return Err(
-            present::Usage("--bootloader needs an IPv4 address to --listen at: cameras have no other".into()).into()
-        );
+        return Err(present::Usage(
+            "--bootloader requires an IPv4 address in --listen, because cameras have no other".into(),
+        )
+        .into());
     };
     let mut config = args.bootloader.config(args.scene.text())?;
     config.stream.images.clone_from(&args.scene.images);
@@ -148,22 +150,22 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         if taken {
             present::advised(
                 error,
-                "another camera may be simulated there: any 127.x.y.z is an address of this machine",
+                "another simulated camera may use this address; any 127.x.y.z is an address of this host",
             )
         } else {
             error
         }
     })?;
     for Place { ip, discovery, link, stream } in camera.places() {
-        present::say(&format!("camera {id} at {ip}: found at UDP {discovery}, its bootloader at TCP {link}"));
-        // For programs too: the address is what they wait for.
-        present::say(&format!("listening on tcp://{ip}:{stream} whenever its application runs"));
+        present::say(&format!("camera {id} at {ip}: discovery on UDP port {discovery}, bootloader on TCP port {link}"));
+        // Other programs wait for this line to learn the address.
+        present::say(&format!("listening on tcp://{ip}:{stream} while its application runs"));
     }
     ctx.stop.wait_until(args.until.deadline());
     let (account, doing) = (camera.account(), camera.doing());
     let seen = seen(id, camera.places(), &account, doing);
     present::say(&format!(
-        "{}: {} sessions, {} requests, {} of them not known, {} restarts, {} boots of an application",
+        "{}: {} sessions, {} requests, {} of them unknown, {} restarts, {} boots of an application",
         seen.id,
         seen.sessions,
         account.requests.len() as u64 + account.unknown,
@@ -172,12 +174,12 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         seen.boots
     ));
     if ctx.json {
-        present::document(&present::Document { command: "simulate", cameras: &[seen], recordings: &[] })?;
+        present::document(&present::Document { command: ctx.command, cameras: &[seen], recordings: &[] })?;
     }
     Ok(Outcome::Done)
 }
 
-fn seen(id: String, places: Vec<Place>, account: &Account, doing: Doing) -> Camera {
+fn seen(id: String, places: Vec<Place>, account: &Account, doing: Doing) -> SimulatedCamera {
     let doing = match doing {
         Doing::Starting => "starting",
         Doing::Bootloader => "bootloader",
@@ -186,7 +188,7 @@ fn seen(id: String, places: Vec<Place>, account: &Account, doing: Doing) -> Came
         Doing::Recovery => "usb-recovery",
         _ => "gone",
     };
-    Camera {
+    SimulatedCamera {
         id,
         places,
         doing,

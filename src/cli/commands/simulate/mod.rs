@@ -1,4 +1,4 @@
-//! `oaktap simulate`: cameras that do not exist, on real sockets.
+//! `oaktap simulate`: simulates cameras on real sockets.
 
 mod app;
 mod bootloader;
@@ -11,20 +11,24 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::sim::{Reel, Sent, SimConfig, Simulator};
+use oaktap::units::Bytes;
 use serde::Serialize;
 
-use crate::cli::{Ctx, Outcome, Until, present, value_parsers};
+use crate::cli::{Ctx, Outcome, Until, json_option, present, value_parsers};
 
-/// How often the frames that were sent are counted.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often to check whether to stop.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+const STREAM: &str = "Stream";
 
 #[derive(Args, Debug)]
+#[command(arg = json_option("Print what each camera has sent as one line of JSON at the end"))]
 pub(crate) struct SimulateArgs {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
     listen: SocketAddr,
 
-    /// Number of cameras, on consecutive ports (or on as many free ones)
+    /// Number of cameras, on consecutive ports
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
 
@@ -38,67 +42,66 @@ pub(crate) struct SimulateArgs {
     until: Until,
 }
 
-/// What the camera shows and says. What is not given is as on Luxonis' standalone page.
+/// The simulated stream. By default, it is the one on Luxonis' page on standalone mode.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "The camera")]
 pub(crate) struct SceneArgs {
     /// Size of the pictures [default: 640x352]
-    #[arg(long, value_name = "WxH", value_parser = value_parsers::size)]
+    #[arg(long, value_name = "WxH", value_parser = value_parsers::size, help_heading = STREAM)]
     size: Option<(u32, u32)>,
 
-    /// Frames a second; 0 is as fast as the client takes them [default: 40]
-    #[arg(long, value_name = "N")]
+    /// Frames per second; 0 sends as fast as the client reads [default: 40]
+    #[arg(long, value_name = "N", help_heading = STREAM)]
     fps: Option<f64>,
 
-    /// Payload: BGR888p, NV12, GRAY8, RAW16, JPEG, H264 and so on [default: BGR888p]
-    #[arg(long, value_name = "TYPE")]
+    /// Payload format, such as BGR888p, NV12, GRAY8, RAW16, JPEG or H264 [default: BGR888p]
+    #[arg(long, value_name = "FORMAT", help_heading = STREAM)]
     format: Option<String>,
 
-    /// Kind of header: IMG, ABCDE, ABCDE-256 or FRAME [default: IMG]
-    #[arg(long, value_name = "NAME")]
+    /// Header dialect: IMG, ABCDE, ABCDE-256 or FRAME [default: IMG]
+    #[arg(long, value_name = "NAME", help_heading = STREAM)]
     dialect: Option<String>,
 
-    /// Objects in the picture, each with its box [default: 3]
-    #[arg(long, value_name = "N")]
+    /// Number of objects in the picture, each with a box [default: 3]
+    #[arg(long, value_name = "N", help_heading = STREAM)]
     boxes: Option<u32>,
 
-    /// Send the extension records too: size, labels, sequence numbers
-    #[arg(long)]
+    /// Also send the extension records: size, labels, sequence numbers
+    #[arg(long, help_heading = STREAM)]
     records: bool,
 
-    /// Show the PNG and JPEG files of this folder
-    #[arg(long, value_name = "DIR")]
+    /// Send the PNG and JPEG files of this folder
+    #[arg(long, value_name = "DIR", help_heading = STREAM)]
     images: Option<PathBuf>,
 
-    /// What goes wrong, and in which share of the frames: short, header, cut, reset, junk, foreign, stall, reboot,
-    /// overflow, size, or all; such as short:0.01. Can be given several times
-    #[arg(long, value_name = "KIND:RATE")]
+    /// Damage this fraction of the frames, such as short:0.01; repeatable. Kinds: short, header, cut, reset, junk, foreign,
+    /// stall, reboot, overflow, size, all
+    #[arg(long, value_name = "KIND:RATE", help_heading = STREAM)]
     fault: Vec<String>,
 
-    /// Write at most so many bytes at a time
-    #[arg(long, value_name = "BYTES")]
+    /// Write at most this many bytes at a time
+    #[arg(long, value_name = "BYTES", help_heading = STREAM)]
     fragment: Option<usize>,
 
-    /// Decides what is seen and when faults strike; the same number gives the same stream [default: 1]
-    #[arg(long, value_name = "N")]
+    /// Random seed; the same seed gives the same pictures and faults [default: 1]
+    #[arg(long, value_name = "N", help_heading = STREAM)]
     seed: Option<u64>,
 
-    /// Set TCP_NODELAY, which the official programs do not
-    #[arg(long)]
+    /// Set TCP_NODELAY, unlike the official programs
+    #[arg(long, help_heading = STREAM)]
     nodelay: bool,
 }
 
 impl SceneArgs {
-    /// The camera that is meant.
+    /// Parses the options into a configuration.
     pub(crate) fn config(&self) -> anyhow::Result<SimConfig> {
         let mut config: SimConfig = self.text().parse().map_err(|error| present::Usage(format!("{error}")))?;
         config.images.clone_from(&self.images);
         Ok(config)
     }
 
-    /// What was given although a program that runs sends the stream in its own way; `pictures` says whether it knows
-    /// which ones it wants.
-    fn in_vain(&self, pictures: bool) -> Option<&'static str> {
+    /// Returns the first option that has no effect on a program that sends the stream itself. `pictures`: the program also
+    /// selects the pictures.
+    fn ineffective(&self, pictures: bool) -> Option<&'static str> {
         let given = [
             (self.dialect.is_some(), "--dialect"),
             (self.records, "--records"),
@@ -111,7 +114,7 @@ impl SceneArgs {
         given.into_iter().find_map(|(given, option)| given.then_some(option))
     }
 
-    /// What was given, in the text form. A folder may have any name, so that is not in it.
+    /// Formats the options as `key=value&…`, without the folder of pictures, whose name may contain `&`.
     fn text(&self) -> String {
         let given = [
             self.size.map(|(width, height)| format!("size={width}x{height}")),
@@ -129,15 +132,13 @@ impl SceneArgs {
     }
 }
 
-/// What one camera did.
 #[derive(Debug, Serialize)]
-struct Camera {
+struct SimulatedStream {
     address: SocketAddr,
     #[serde(flatten)]
     sent: Sent,
 }
 
-/// Listens until it is told to stop.
 pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     if args.bootloader.bootloader {
         return bootloader::run(ctx, args);
@@ -150,23 +151,23 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     let simulators =
         (0..args.count).map(|number| start(args.listen, number, &reel)).collect::<anyhow::Result<Vec<_>>>()?;
     for simulator in &simulators {
-        // For programs too: the address is what they wait for.
+        // Other programs wait for this line to learn the address.
         present::say(&format!("listening on tcp://{}", simulator.local_addr()));
     }
     wait(ctx, &args.until, &simulators);
     let cameras: Vec<_> = simulators
         .into_iter()
-        .map(|simulator| Camera { address: simulator.local_addr(), sent: simulator.stop() })
+        .map(|simulator| SimulatedStream { address: simulator.local_addr(), sent: simulator.stop() })
         .collect();
-    for Camera { address, sent: Sent { connections, intact, damaged, abandoned, bytes } } in &cameras {
+    for SimulatedStream { address, sent: Sent { connections, intact, damaged, abandoned, bytes } } in &cameras {
         present::say(&format!(
             "tcp://{address}: {connections} connections, {intact} frames, {damaged} damaged on purpose, \
-             {abandoned} abandoned by clients, {:.1} MB",
-            *bytes as f64 / 1e6
+             {abandoned} abandoned by clients, {}",
+            Bytes(*bytes)
         ));
     }
     if ctx.json {
-        present::document(&present::Document { command: "simulate", cameras: &cameras, recordings: &[] })?;
+        present::document(&present::Document { command: ctx.command, cameras: &cameras, recordings: &[] })?;
     }
     Ok(Outcome::Done)
 }
@@ -175,17 +176,19 @@ fn start(listen: SocketAddr, number: u16, reel: &Arc<Reel>) -> anyhow::Result<Si
     Ok(Simulator::play(listener(listen, number, "--listen")?, Arc::clone(reel))?)
 }
 
-/// A listener at this port, or so many ports behind it. `option` is what the user gave the address with.
+/// Listens on the port of `listen` plus `number`, or on a free port if it is 0. `option` is the option that gave the address.
 pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow::Result<TcpListener> {
     let mut address = listen;
     if listen.port() != 0 {
         let port = listen.port().checked_add(number);
-        address.set_port(port.ok_or_else(|| present::Usage("so many ports behind this one do not exist".to_owned()))?);
+        address.set_port(
+            port.ok_or_else(|| present::Usage("not enough ports after this one: the last port is 65535".to_owned()))?,
+        );
     }
-    TcpListener::bind(address).with_context(|| format!("{address} cannot be listened at")).map_err(|error| {
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}")).map_err(|error| {
         let help = match option {
-            "--serve" => "another program may use this port: --serve 127.0.0.1:0 takes a free one",
-            _ => "another program may use this port: --listen 127.0.0.1:0 takes a free one",
+            "--serve" => "another program may use this port; --serve 127.0.0.1:0 selects a free one",
+            _ => "another program may use this port; --listen 127.0.0.1:0 selects a free one",
         };
         present::advised(error, help)
     })
@@ -201,7 +204,7 @@ fn wait(ctx: &Ctx, until: &Until, simulators: &[Simulator]) {
         || simulators.iter().map(|simulator| simulator.sent()).map(|sent| sent.intact + sent.damaged).sum::<u64>();
     loop {
         let now = Instant::now();
-        let next = now + LOOK;
+        let next = now + POLL_INTERVAL;
         let over = deadline.is_some_and(|deadline| deadline <= now) || sent() >= frames;
         if over || ctx.stop.wait_until(Some(deadline.map_or(next, |deadline| deadline.min(next)))) {
             return;
