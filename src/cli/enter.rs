@@ -9,8 +9,8 @@ use clap::Args;
 use oaktap::bootloader::{Caller, ClientError, Options, Progress, SettingsError, Told};
 use oaktap::device::contract::{Contract, Meeting};
 use oaktap::discovery::{Camera, State};
-use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
-use oaktap::net::proof::{FirstFrame, Unproved, first_frame, first_frame_of_guest, running};
+use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
+use oaktap::net::startup::{FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
 use oaktap::net::talk::talk;
 use oaktap::{wire, xlink};
 use serde::Serialize;
@@ -111,7 +111,7 @@ impl How {
 
     /// Waits until the bootloader of the camera at this address is there. An application is stopped.
     async fn to_bootloader(&self, ip: Ipv4Addr) -> anyhow::Result<Camera> {
-        reset_to_bootloader(ip, self.search.udp_port, RESET_LIMIT).await.map_err(|error| {
+        reset_to_bootloader(ip, self.search.udp_port, RESET_TIMEOUT).await.map_err(|error| {
             let help = error.help();
             let refused = matches!(error, ResetError::InUse { .. });
             let error = if refused { Refused(error.to_string()).into() } else { anyhow::Error::from(error) };
@@ -182,7 +182,7 @@ impl Entered {
             return Ok(None);
         }
         present::say(&format!("{}: waiting for the application", self.camera.id));
-        let seen = running(&self.camera.id, &[self.ip], self.udp_port(), waiting.boot_timeout).await;
+        let seen = wait_until_running(&self.camera.id, &[self.ip], self.udp_port(), waiting.boot_timeout).await;
         let camera = seen.map_err(|error| {
             advised(
                 error.into(),
@@ -194,19 +194,19 @@ impl Entered {
         let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(usual);
         let port = waiting.stream_port.unwrap_or(meeting.port);
         let frame = match meeting.host {
-            None => first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
-            Some(host) => first_frame_of_guest((host, port).into(), contract, waiting.boot_timeout).await,
+            None => wait_for_first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
+            Some(host) => accept_first_frame((host, port).into(), contract, waiting.boot_timeout).await,
         };
         let first_frame = match frame {
             Ok(frame) => {
                 present::say(&format!("{}: {frame}", self.camera.id));
                 Some(frame)
             }
-            Err(error @ Unproved::Elsewhere { .. }) => {
+            Err(error @ StartupError::CannotListen { .. }) => {
                 present::say(&format!("{}: the first frame was not waited for: {error}", self.camera.id));
                 None
             }
-            Err(error @ Unproved::Other { .. }) => {
+            Err(error @ StartupError::UnexpectedApplication { .. }) => {
                 let help = "the camera booted something else: `oaktap info CAMERA` tells what is in its memories, and \
                             --memory which one is written";
                 return Err(advised(error.into(), help));

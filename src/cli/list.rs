@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::discovery::{Camera, Change, State, Watch};
+use oaktap::discovery::{Camera, Change, PortProbe, State, Watch};
 use oaktap::net::clock::received_now;
 use oaktap::net::discovery::{Survey, Targets, find};
 use oaktap::net::interfaces::Interface;
-use oaktap::net::knock::{Knock, knock};
+use oaktap::net::port_probe::probe_port;
 use serde::Serialize;
 
 use super::camera::{CameraArg, SearchArgs, runtime};
@@ -106,7 +106,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
     for camera in &survey.cameras {
         rows.push(row(camera.clone(), args).await);
     }
-    for (ip, error) in &survey.strange {
+    for (ip, error) in &survey.unrecognized {
         present::say(&format!("{ip} answered, and is no camera: {error}"));
     }
     if ctx.json {
@@ -114,7 +114,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
         present::document(&Document {
             command: "list",
             cameras: &rows,
-            asked: &survey.asked,
+            asked: &survey.queried,
             unanswered: &unanswered,
             unsent,
         })?;
@@ -133,7 +133,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
         ));
     }
     if rows.is_empty() {
-        let asked = survey.asked.iter().map(|interface| format!("{} ({})", interface.name, interface.ip));
+        let asked = survey.queried.iter().map(|interface| format!("{} ({})", interface.name, interface.ip));
         let asked = asked.collect::<Vec<_>>().join(", ");
         let asked = if asked.is_empty() { "no interface with an IPv4 address is up".to_owned() } else { asked };
         present::say(&format!("no camera answered; asked by broadcast: {asked}\nhelp: `oaktap doctor` finds out why"));
@@ -159,7 +159,7 @@ async fn row(camera: Camera, args: &ListArgs) -> Row {
         (Some(ip), _) => {
             let mut open = None;
             for port in &args.ports {
-                if knock(ip, *port, KNOCK).await == Knock::Open {
+                if probe_port(ip, *port, KNOCK).await == PortProbe::Open {
                     open = Some(*port);
                     break;
                 }

@@ -9,7 +9,7 @@ use oaktap::device::blob::Blob;
 use oaktap::device::contract::Contract;
 use oaktap::device::firmware::{Firmware, device, stand_in};
 use oaktap::device::{pipeline, script};
-use oaktap::doctor::{Budget, carries_mbit_s};
+use oaktap::doctor::{LinkBudget, tcp_capacity_mbit_s};
 
 use super::application::AppFile;
 use super::present::{self, Usage, advised};
@@ -98,7 +98,7 @@ fn of_the_vendor(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<(F
 fn say_budget(checked: &Checked<'_>) {
     present::say(&budget(checked));
     let (Rate::Known(bits) | Rate::About(bits)) = checked.rate();
-    if bits / 1e6 > carries_mbit_s(1000, 1500) {
+    if bits / 1e6 > tcp_capacity_mbit_s(1000, 1500) {
         present::say(
             "that is more than the link carries, and the camera will drop frames: take a smaller size, fewer frames a \
              second, or --payload jpeg",
@@ -111,9 +111,9 @@ fn budget(checked: &Checked<'_>) -> String {
         Rate::Known(bits) => ("", bits),
         Rate::About(bits) => ("about ", bits),
     };
-    let carries_mbit_s = carries_mbit_s(1000, 1500);
-    let budget = Budget { used_mbit_s: bits / 1e6, carries_mbit_s, fps: f64::from(checked.app.fps) };
-    format!("the stream will take {about}{}", budget.line())
+    let capacity_mbit_s = tcp_capacity_mbit_s(1000, 1500);
+    let budget = LinkBudget { used_mbit_s: bits / 1e6, capacity_mbit_s, fps: f64::from(checked.app.fps) };
+    format!("the stream will take {about}{budget}")
 }
 
 #[cfg(test)]

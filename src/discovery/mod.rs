@@ -5,11 +5,13 @@
 
 mod datagram;
 mod found;
+mod port_probe;
 mod subnet;
 mod watch;
 
 pub use datagram::{Answer, AnswerError, LinkInfo, Query};
 pub use found::{Camera, Found, Seen};
+pub use port_probe::PortProbe;
 pub use subnet::{Subnet, SubnetError};
 pub use watch::{Change, Watch};
 

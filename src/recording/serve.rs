@@ -10,7 +10,7 @@ use super::playback::Speed;
 use super::playback::{Due, End, Playback};
 use super::player::head;
 use super::{Entry, Reader, Recorded, RecordingError};
-use crate::net::serving::{Serving, Stopping, Then, write_all};
+use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
 
 /// What a played camera has done until now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -32,7 +32,7 @@ pub struct Served {
 /// time is served, as the official program does it. Dropping it ends its thread and its connection.
 #[derive(Debug)]
 pub struct RecordingServer {
-    serving: Serving,
+    serving: SingleClientServer,
     served: Arc<Mutex<Served>>,
 }
 
@@ -61,7 +61,8 @@ impl RecordingServer {
         assert!(camera < reader.cameras().len(), "camera {camera} of {}", reader.cameras().len());
         let served = Arc::<Mutex<Served>>::default();
         let mut camera = Camera { reader, camera, speed, looped, served: Arc::clone(&served), bytes: Vec::new() };
-        let serving = Serving::start("replay", listener, move |client, stopping| camera.serve(client, stopping));
+        let serving =
+            SingleClientServer::start("replay", listener, move |client, stopping| camera.serve(client, stopping));
         let serving = serving.map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
         Ok(Self { serving, served })
     }
@@ -97,7 +98,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Whether a client that was sent everything has taken it: what was sent may still wait in the buffers of the system, and
 /// one that leaves without having read it resets the connection.
-fn has_read_all(client: &TcpStream, stopping: &Stopping) -> bool {
+fn has_read_all(client: &TcpStream, stopping: &StopSignal) -> bool {
     let deadline = Instant::now() + FAREWELL;
     let mut heard = [0; 1024];
     if client.shutdown(Shutdown::Write).is_err() || client.set_read_timeout(Some(Duration::from_millis(50))).is_err() {
@@ -141,23 +142,23 @@ impl From<RecordingError> for Stop {
 }
 
 impl Camera {
-    fn serve(&mut self, client: &TcpStream, stopping: &Stopping) -> Then {
+    fn serve(&mut self, client: &TcpStream, stopping: &StopSignal) -> AfterClient {
         locked(&self.served).connections += 1;
         // A wish; the stream is the same without it.
         let _ = client.set_nodelay(true);
         match self.play(client, stopping) {
-            Ok(()) if has_read_all(client, stopping) => Then::Done,
-            Ok(()) | Err(Stop::Left) => Then::Close,
+            Ok(()) if has_read_all(client, stopping) => AfterClient::Done,
+            Ok(()) | Err(Stop::Left) => AfterClient::Close,
             Err(Stop::Recording(error)) => {
                 tracing::warn!("{error}: it is played up to there");
                 locked(&self.served).error = Some(error.to_string());
-                Then::Done
+                AfterClient::Done
             }
         }
     }
 
     /// Sends the recording from its beginning, each frame when it is due.
-    fn play(&mut self, client: &TcpStream, stopping: &Stopping) -> Result<(), Stop> {
+    fn play(&mut self, client: &TcpStream, stopping: &StopSignal) -> Result<(), Stop> {
         let mut part = Playback::new(self.speed, self.looped).join();
         self.reader.rewind()?;
         loop {

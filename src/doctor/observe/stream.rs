@@ -1,4 +1,4 @@
-//! A look at a stream: one connection, for as long as it takes to tell what it is.
+//! Measures a stream over one connection.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,23 +6,24 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::doctor::facts::Stream;
+use crate::doctor::facts::StreamMeasurement;
 use crate::frame::Frame;
 use crate::source::{Outlets, Session, SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec};
 
-/// How long the first frame may take: what a session waits before it calls a camera silent, and a little more.
-const FIRST: Duration = Duration::from_secs(6);
+/// How long to wait for the first frame: longer than a session waits before it reports a camera as silent.
+const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What the first frame says of all.
+/// The properties of the first frame, which stand for the whole stream.
 #[derive(Clone, Debug, Default)]
-struct First {
+struct FrameProperties {
     dialect: String,
     format: Option<String>,
     size: Option<(u32, u32)>,
 }
 
-/// Receives for `measure` behind the first frame. The camera's only place for a client may be taken for that time.
-pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
+/// Receives for `measure` after the first frame. Meanwhile, a camera that serves one client at a time sends
+/// nothing to others.
+pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> StreamMeasurement {
     let first = Arc::new(Mutex::new(None));
     let mut outlets = Outlets::default();
     outlets.live.tap({
@@ -35,7 +36,7 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
     let options = SessionOptions { reconnect: false, ..SessionOptions::default() };
     let session = Session::start("doctor", spec, options, outlets, &tokio::runtime::Handle::current());
     let mut changes = session.changes();
-    let deadline = Instant::now() + FIRST;
+    let deadline = Instant::now() + FIRST_FRAME_TIMEOUT;
     let began = |state: &SessionState| matches!(state, SessionState::Streaming | SessionState::Ended { .. });
     tokio::select! {
         _ = changes.wait_for(began) => {}
@@ -43,7 +44,7 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
     }
     if matches!(session.state(), SessionState::Streaming) {
         let ended = changes.wait_for(|state| matches!(state, SessionState::Ended { .. }));
-        // That it goes on for so long is the usual end.
+        // The timeout is the normal end of a measurement.
         let _ = timeout(measure, ended).await;
     }
     let error = match session.state() {
@@ -52,20 +53,20 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
     };
     session.stop();
     let _ = changes.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
-    let first: Option<First> = first.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let first: Option<FrameProperties> = first.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let summary = session.stats().summary("doctor");
-    // A stream that never began is judged by what came of it, not by who gave up.
-    let never = |error: &SourceError| matches!(error.kind, SourceErrorKind::Idle(_)) && summary.frames.received == 0;
-    let error = error.filter(|error| !never(error)).map(|error| error.kind.to_string());
-    // By the camera's own clock, where it is known: what waited for us in the camera came all at once.
+    // Without a frame, the idle timeout does not tell more than the byte count does.
+    let idle = |error: &SourceError| matches!(error.kind, SourceErrorKind::Idle(_)) && summary.frames.received == 0;
+    let error = error.filter(|error| !idle(error)).map(|error| error.kind.to_string());
+    // Prefer the camera's clock: frames that were queued in the camera arrive in a burst.
     let fps = summary.frame_time_us.filter(|time| *time > 0).map_or(summary.fps, |time| 1e6 / time as f64);
     let each = summary.bytes.received as f64 / summary.frames.received.max(1) as f64;
-    Stream {
+    StreamMeasurement {
         port,
         connected: summary.connections > 0,
         bytes: summary.bytes.received,
         frames: summary.frames.received,
-        // What was cut off at the end was cut off by us.
+        // Excludes the frame that was cut off when we closed the connection.
         damaged: summary.frames.withdrawn + summary.frames.lost,
         seconds: summary.seconds,
         dialect: first.as_ref().map(|first| first.dialect.clone()),
@@ -77,8 +78,8 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
     }
 }
 
-fn describe(frame: &Frame) -> First {
-    First {
+fn describe(frame: &Frame) -> FrameProperties {
+    FrameProperties {
         dialect: frame.dialect.to_string(),
         format: frame.format().map(str::to_owned),
         size: frame.geometry.map(|geometry| (geometry.width, geometry.height)),
