@@ -1,4 +1,4 @@
-//! Network namespaces with cables between them, and a camera in one: all of it goes with the value that it is.
+//! Network namespaces connected by virtual cables, and simulated cameras in them. Dropping the values removes both.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -13,7 +13,7 @@ use oaktap::discovery::{Answer, LinkInfo, PORT, Query, State};
 use oaktap::sim::{SimConfig, Simulator};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// This host, what is between, and where the camera is.
+/// The namespaces: host, middle (a switch, a router or a second camera), and camera.
 const PARTS: [&str; 3] = ["h", "m", "c"];
 
 /// Three namespaces.
@@ -22,7 +22,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// `None`, with a word about it: this may not be done here.
+    /// Creates the namespaces. Returns `None` and prints the reason if the system does not permit it.
     pub(crate) fn new() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -32,14 +32,14 @@ impl Network {
             if !status.success() {
                 let why = String::from_utf8_lossy(&stderr).into_owned();
                 assert!(part == PARTS[0] && !why.contains("File exists"), "{why}");
-                eprintln!("skipped: no network namespace can be made here: {}", why.trim_end());
+                eprintln!("skipped: cannot create a network namespace: {}", why.trim_end());
                 return None;
             }
-            // In a root that is no mount, such as that of a plain chroot, there can be one and nobody gets in.
+            // In a plain chroot, whose root is not a mount point, a namespace can be created but not entered.
             let Output { status, stderr, .. } = shell(&network.inside(part, "true"));
             if !status.success() {
                 let why = String::from_utf8_lossy(&stderr);
-                eprintln!("skipped: no program gets into a network namespace here: {}", why.trim_end());
+                eprintln!("skipped: cannot enter a network namespace: {}", why.trim_end());
                 return None;
             }
             network.within(part, "ip link set dev lo up");
@@ -58,7 +58,7 @@ impl Network {
         self.within(to, &format!("ip link set dev {other} up"));
     }
 
-    /// A cable from an interface of this host to one of the camera.
+    /// Connects an interface of the host to one of the camera.
     pub(crate) fn cable(&self, host: &str, camera: &str) {
         self.connect(("h", host), ("c", camera));
     }
@@ -79,7 +79,6 @@ impl Network {
         format!("ip netns exec {} {command}", self.space(part))
     }
 
-    /// Runs a command on this host, on what is between, at the camera.
     pub(crate) fn host(&self, command: &str) {
         self.within("h", command);
     }
@@ -92,48 +91,48 @@ impl Network {
         self.within("c", command);
     }
 
-    /// Whether a command works on this host.
+    /// Runs a command on the host. Returns `true` on success.
     pub(crate) fn host_can(&self, command: &str) -> bool {
         shell(&self.inside("h", command)).status.success()
     }
 
-    /// Does a command at the camera, if that works.
+    /// Runs a command on the camera. Returns `true` on success.
     pub(crate) fn camera_can(&self, command: &str) -> bool {
         shell(&self.inside("c", command)).status.success()
     }
 
-    /// Runs the real program on this host.
+    /// Runs `oaktap` on the host.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.space("h"), env!("CARGO_BIN_EXE_oaktap")]).args(arguments);
         let output = command.env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null()).output();
         let Output { status, stdout, stderr } = output.expect("the program starts");
-        let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
-        (status.code().expect("it was not killed"), text(stdout), text(stderr))
+        let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
+        (status.code().expect("the program exits by itself"), text(stdout), text(stderr))
     }
 }
 
-/// Does something on a thread that lives in a namespace: sockets stay where they were made.
-fn there<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
-    let file = File::open(format!("/run/netns/{space}")).expect("it was made");
+/// Runs a closure on a thread inside a namespace. A socket stays in the namespace in which it was created.
+fn in_namespace<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
+    let file = File::open(format!("/run/netns/{space}")).expect("the namespace exists");
     let thread = std::thread::spawn(move || {
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter a namespace");
         make()
     });
-    thread.join().expect("it does not panic")
+    thread.join().expect("the closure does not panic")
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
         for part in PARTS {
-            // Of those that could not be made there is nothing to delete.
+            // Fails for a namespace that could not be created.
             let _ = shell(&format!("ip netns del {}", self.space(part)));
         }
     }
 }
 
 fn shell(command: &str) -> Output {
-    Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().expect("there is a shell")
+    Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().expect("a shell")
 }
 
 fn run(command: &str) {
@@ -141,7 +140,7 @@ fn run(command: &str) {
     assert!(status.success(), "{command}: {}", String::from_utf8_lossy(&stderr));
 }
 
-/// A camera that runs its application: it answers, and streams at port 5000.
+/// A camera that runs its application: it answers discovery and streams on port 5000.
 pub(crate) struct Camera {
     stop: Arc<AtomicBool>,
     answering: Option<JoinHandle<()>>,
@@ -160,13 +159,13 @@ impl Camera {
 
     fn start_in(network: &Network, part: &str, id: &str) -> Self {
         let space = network.space(part);
-        let (udp, tcp) = there(&space, || {
-            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("nobody else is there");
-            (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5000)).expect("nobody else is there"))
+        let (udp, tcp) = in_namespace(&space, || {
+            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("a free port");
+            (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5000)).expect("a free port"))
         });
-        let config: SimConfig = "size=64x48&fps=50".parse().expect("it can be simulated");
-        let stream = Simulator::start(tcp, &config).expect("it starts");
-        // So that it notices that it is to stop.
+        let config: SimConfig = "size=64x48&fps=50".parse().expect("a valid configuration");
+        let stream = Simulator::start(tcp, &config).expect("the simulator starts");
+        // The thread checks the stop flag after each timeout.
         udp.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket setting");
         let stop = Arc::new(AtomicBool::new(false));
         let answering = std::thread::spawn({
@@ -185,11 +184,11 @@ fn answer(socket: &UdpSocket, id: &str, stop: &AtomicBool) {
         let answer = match Query::parse(&buffer[..length]) {
             Some(Query::Discover) => Answer::Simple { id, state: State::FlashBooted },
             Some(Query::Info) => Answer::Info(LinkInfo { id, speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 }),
-            // Nobody here may ask for it.
+            // `list` and `doctor` must not reset a camera.
             Some(Query::Reset) => panic!("a camera was reset"),
-            None => panic!("{:?} is no question", &buffer[..length]),
+            None => panic!("{:?} is not a query", &buffer[..length]),
         };
-        // Where there is no way back, the camera does not notice either.
+        // A camera without a route back cannot send its answer.
         let _ = socket.send_to(&answer.to_bytes(), from);
     }
 }
@@ -198,11 +197,11 @@ impl Drop for Camera {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let answered = self.answering.take().map(JoinHandle::join);
-        // To be ended it is connected to, which has to be done where it is.
+        // The simulator connects to itself to stop, which works only inside its namespace.
         let stream = self.stream.take();
-        there(&self.space, || drop(stream));
+        in_namespace(&self.space, || drop(stream));
         if !std::thread::panicking() {
-            answered.expect("it runs").expect("nobody asked what may not be asked");
+            answered.expect("the thread was started").expect("the camera received only permitted queries");
         }
     }
 }
