@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::discovery::{self, DiscoveredCamera, Subnet};
-use oaktap::net::discovery::{Survey, Targets, WINDOW, find};
+use oaktap::net::discovery::{RESPONSE_WINDOW, Survey, Targets, find};
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
 
 use super::present::{self, Usage, advised, printable};
@@ -124,7 +124,7 @@ pub(crate) struct SearchArgs {
 
 impl Default for SearchArgs {
     fn default() -> Self {
-        Self { subnet: Vec::new(), wait: WINDOW, udp_port: discovery::PORT }
+        Self { subnet: Vec::new(), wait: RESPONSE_WINDOW, udp_port: discovery::PORT }
     }
 }
 

@@ -8,8 +8,8 @@ use clap::Args;
 use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
 use oaktap::device::contract::{Contract, Meeting};
 use oaktap::discovery::{CameraState, DiscoveredCamera};
-use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
-use oaktap::net::proof::{FirstFrame, Unproved, first_frame, first_frame_of_guest, running};
+use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
+use oaktap::net::startup::{FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
 use oaktap::net::talk::talk;
 use oaktap::{wire, xlink};
 use serde::Serialize;
@@ -19,7 +19,7 @@ use super::present::{self, Refused, Usage, advised, with_help};
 use super::value_parsers;
 
 /// How long to wait for a camera to answer after a reset.
-const RESET_TIMEOUT: Duration = Duration::from_secs(30);
+const REAPPEAR_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EnterArgs {
@@ -115,7 +115,7 @@ impl EnterOptions {
 
     /// Resets the camera at this address into its bootloader, unless it is there already.
     async fn to_bootloader(&self, ip: Ipv4Addr) -> anyhow::Result<DiscoveredCamera> {
-        reset_to_bootloader(ip, self.search.udp_port, RESET_LIMIT).await.map_err(|error| {
+        reset_to_bootloader(ip, self.search.udp_port, RESET_TIMEOUT).await.map_err(|error| {
             let help = error.help();
             let refused = matches!(error, ResetError::InUse { .. });
             let error = if refused { Refused(error.to_string()).into() } else { anyhow::Error::from(error) };
@@ -147,8 +147,9 @@ impl BootloaderCamera {
         let alive =
             |camera: &DiscoveredCamera| matches!(camera.state, CameraState::Bootloader | CameraState::FlashBooted);
         let id = &self.camera.id;
-        let camera = wait_for(id, &known, self.udp_port(), RESET_TIMEOUT, alive).await?.ok_or_else(|| {
-            let error = anyhow::anyhow!("camera {id} did not answer within {} s of its reset", RESET_TIMEOUT.as_secs());
+        let camera = wait_for(id, &known, self.udp_port(), REAPPEAR_TIMEOUT, alive).await?.ok_or_else(|| {
+            let error =
+                anyhow::anyhow!("camera {id} did not answer within {} s of its reset", REAPPEAR_TIMEOUT.as_secs());
             advised(error, "run `oaktap list` or `oaktap doctor`; power-cycle the camera if neither finds it")
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
@@ -193,7 +194,7 @@ impl BootloaderCamera {
             return Ok(None);
         }
         present::say(&format!("{}: waiting for the application", self.camera.id));
-        let seen = running(&self.camera.id, &[self.ip], self.udp_port(), waiting.boot_timeout).await;
+        let seen = wait_until_running(&self.camera.id, &[self.ip], self.udp_port(), waiting.boot_timeout).await;
         let camera = seen.map_err(|error| {
             advised(
                 error.into(),
@@ -205,19 +206,19 @@ impl BootloaderCamera {
         let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(default);
         let port = waiting.stream_port.unwrap_or(meeting.port);
         let frame = match meeting.host {
-            None => first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
-            Some(host) => first_frame_of_guest((host, port).into(), contract, waiting.boot_timeout).await,
+            None => wait_for_first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
+            Some(host) => accept_first_frame((host, port).into(), contract, waiting.boot_timeout).await,
         };
         let first_frame = match frame {
             Ok(frame) => {
                 present::say(&format!("{}: {frame}", self.camera.id));
                 Some(frame)
             }
-            Err(error @ Unproved::Elsewhere { .. }) => {
+            Err(error @ StartupError::CannotListen { .. }) => {
                 present::say(&format!("{}: not waiting for the first frame: {error}", self.camera.id));
                 None
             }
-            Err(error @ Unproved::Other { .. }) => {
+            Err(error @ StartupError::UnexpectedApplication { .. }) => {
                 let help = "the camera booted another application: `oaktap info CAMERA` shows the applications in its \
                             memories, and --memory selects the one to write";
                 return Err(advised(error.into(), help));

@@ -5,12 +5,15 @@
 
 mod camera;
 mod datagram;
+mod port_probe;
 mod state;
 mod subnet;
 mod watch;
 
 pub use camera::{CameraAddress, DiscoveredCamera, DiscoveredCameras};
 pub use datagram::{Answer, AnswerError, LinkInfo, Query};
+
+pub use port_probe::PortProbe;
 pub use state::CameraState;
 pub use subnet::{Subnet, SubnetError};
 pub use watch::{CameraChange, CameraWatch};

@@ -1,32 +1,36 @@
-//! The camera itself: whether it answers, what it is doing, and its end of the cable.
+//! Checks of a camera: its answers to discovery, its state, its bootloader and its end of the cable.
 
-use super::facts::{Facts, Link, Port, Target};
-use super::host::GIGABIT;
+use super::facts::{CheckedCamera, Facts, HostLink};
+use super::host::GIGABIT_MBIT_S;
 use super::{Finding, Level};
 use crate::bootloader::Version;
-use crate::discovery::CameraState;
+use crate::discovery::{CameraState, PORT, PortProbe};
 
-/// Where the boot switch stands for PoE, and for USB (bootloader.md 1, "Device info").
-const BOOT_POE: u32 = 3;
-const BOOT_USB: u32 = 0x16;
+/// Positions of the boot switch (bootloader.md 1, "Device info").
+const BOOT_SWITCH_POE: u32 = 3;
+const BOOT_SWITCH_USB: u32 = 0x16;
 
-/// The first that is reached from other networks by its address (PoE guide, "I can ping the OAK PoE camera").
-const OTHER_NETWORKS: Version = Version::new(0, 0, 18);
+/// The first bootloader that other networks can reach (PoE guide, "I can ping the OAK PoE camera").
+const REACHABLE_FROM_OTHER_NETWORKS: Version = Version::new(0, 0, 18);
 
-/// Nobody was named, and nobody answered.
-pub(super) fn nobody(facts: &Facts) -> Finding {
+/// The finding if the user named no camera and none answered.
+pub(super) fn none_found(facts: &Facts) -> Finding {
     let usable = facts.host.links.iter().filter(|link| link.usable()).map(|link| link.name.as_str());
     let usable: Vec<_> = usable.collect();
-    let asked =
-        if usable.is_empty() { "no interface is up".to_owned() } else { format!("asked at {}", usable.join(", ")) };
-    Finding::new("discovery", "host", Level::Fail, format!("no camera answered a broadcast; {asked}")).hint(
-        "is it powered (its LED blinks), and in the same network? A camera behind a router is found by its address \
-         (`oaktap doctor IP`) or with --subnet; one without DHCP is at 169.254.1.222",
-    )
+    let observed = if usable.is_empty() {
+        "no camera answered: no interface is up".to_owned()
+    } else {
+        format!("no camera answered the broadcast on {}", usable.join(", "))
+    };
+    Finding::new("discovery", "host", Level::Fail, observed).hint(format!(
+        "check that the camera has power (its LED blinks) and is in the same network; for a camera behind a router, \
+         pass its address (`oaktap doctor IP`) or --subnet; a camera without DHCP has the address {}",
+        crate::bootloader::reach::FALLBACK_ADDRESS
+    ))
 }
 
-pub(super) fn judge(facts: &Facts, target: &Target) -> Vec<Finding> {
-    let mut findings = vec![answers(facts, target)];
+pub(super) fn judge(facts: &Facts, target: &CheckedCamera) -> Vec<Finding> {
+    let mut findings = vec![discovery(facts, target)];
     if let Some(camera) = &target.camera {
         findings.push(state(target, camera.state));
         findings.extend(link(target));
@@ -35,85 +39,109 @@ pub(super) fn judge(facts: &Facts, target: &Target) -> Vec<Finding> {
     findings
 }
 
-fn bootloader(target: &Target, version: Version) -> Finding {
-    let finding = |level, lack: &str| Finding::new("bootloader", &target.name, level, format!("{version}{lack}"));
-    let update = "`oaktap bootloader CAMERA update` writes a newer one";
+fn bootloader(target: &CheckedCamera, version: Version) -> Finding {
+    let finding = |level, observed: String| Finding::new("bootloader", &target.name, level, observed);
+    let outdated = |level, problem: &str, expected: Version| {
+        finding(level, format!("{version}: {problem}; expected {expected} or newer"))
+            .hint("`oaktap bootloader CAMERA update` writes a newer bootloader")
+    };
     if version < Version::FLASHES_OVER_NETWORK {
-        finding(Level::Fail, ": it cannot write applications over the network").hint(update)
-    } else if version < OTHER_NETWORKS {
-        finding(Level::Warn, ": it is not reached from other networks").hint(update)
+        outdated(Level::Fail, "cannot write applications over the network", Version::FLASHES_OVER_NETWORK)
+    } else if version < REACHABLE_FROM_OTHER_NETWORKS {
+        outdated(Level::Warn, "not reachable from other networks", REACHABLE_FROM_OTHER_NETWORKS)
     } else if version < Version::RECOMMENDED {
-        finding(Level::Warn, &format!(", older than {}", Version::RECOMMENDED)).hint(update)
+        outdated(Level::Warn, "outdated", Version::RECOMMENDED)
     } else {
-        finding(Level::Pass, "")
+        finding(Level::Pass, version.to_string())
     }
 }
 
-fn answers(facts: &Facts, target: &Target) -> Finding {
+fn discovery(facts: &Facts, target: &CheckedCamera) -> Finding {
     let finding = |level, observed: String| Finding::new("discovery", &target.name, level, observed);
-    let local = |link: &Link| target.ip.is_some_and(|ip| link.covers(ip));
-    let local = facts.host.links.iter().any(local);
-    let open = target.ports.iter().find(|(_, port)| *port == Port::Open).map(|(port, _)| *port);
-    let known = target.ip.and_then(|ip| facts.host.neighbours.iter().find(|neighbour| neighbour.ip == ip));
+    let covers = |link: &HostLink| target.ip.is_some_and(|ip| link.covers(ip));
+    let local = facts.host.links.iter().any(covers);
     match (target.by_broadcast, target.by_unicast) {
-        (true, true) => finding(Level::Pass, "it answers broadcasts, and at its address".to_owned()),
-        (false, true) if local => finding(Level::Warn, "it answers at its address, but not to broadcasts".to_owned())
-            .hint("the vendor's client does not find it: a firewall drops the answers, or the switch the broadcasts"),
-        (false, true) => finding(Level::Pass, "it answers at its address; broadcasts do not pass routers".to_owned()),
-        (true, false) => finding(Level::Fail, "it answers broadcasts, but not at its address".to_owned())
-            .hint("packets to its address get lost: see the checks of its route"),
-        (false, false) => match (open, known.map(|neighbour| &neighbour.mac)) {
-            (Some(port), _) => {
-                finding(Level::Warn, format!("it does not answer at UDP port 11491, and its port {port} is open"))
-                    .hint("the stream works; to be found, UDP port 11491 must pass all firewalls on the way")
-            }
-            (None, Some(Some(_))) => {
-                finding(Level::Fail, "something has its address, and does not answer at UDP port 11491".to_owned())
-                    .hint("a firewall drops it, or it is no camera; power-cycle it if it is one")
-            }
-            (None, Some(None)) => finding(Level::Fail, "nothing in this network has its address".to_owned())
-                .hint("is it powered (its LED blinks), and is this its address? `oaktap list` shows all that answer"),
-            (None, None) => finding(Level::Fail, "it does not answer at UDP port 11491".to_owned())
-                .hint("is it powered (its LED blinks), and is this its address? `oaktap list` shows all that answer"),
-        },
+        (true, true) => finding(Level::Pass, "the camera answers broadcast and unicast queries".to_owned()),
+        (false, true) if local => {
+            finding(Level::Warn, "the camera answers unicast queries, but not broadcasts".to_owned()).hint(
+                "the vendor's client cannot find this camera: a firewall drops its answers, or the switch drops the \
+                 broadcasts",
+            )
+        }
+        (false, true) => {
+            finding(Level::Pass, "the camera answers unicast queries; broadcasts do not pass routers".to_owned())
+        }
+        (true, false) => finding(Level::Fail, "the camera answers broadcasts, but not unicast queries".to_owned())
+            .hint("packets to the camera's address are lost: see the check `route`"),
+        (false, false) => no_answer(facts, target),
     }
 }
 
-fn state(target: &Target, state: CameraState) -> Finding {
+fn no_answer(facts: &Facts, target: &CheckedCamera) -> Finding {
+    let finding = |level, observed: String| Finding::new("discovery", &target.name, level, observed);
+    let open = target.ports.iter().find(|(_, probe)| *probe == PortProbe::Open).map(|(port, _)| *port);
+    let neighbor = target.ip.and_then(|ip| facts.host.neighbors.iter().find(|neighbor| neighbor.ip == ip));
+    let absent = "check that the camera has power (its LED blinks) and that this is its address; `oaktap list` shows \
+                  all cameras that answer";
+    match (open, neighbor.map(|neighbor| &neighbor.mac)) {
+        (Some(port), _) => {
+            let observed = format!("the camera does not answer on UDP port {PORT}, but its TCP port {port} is open");
+            finding(Level::Warn, observed).hint(format!(
+                "the stream works; to find the camera, accept UDP port {PORT} in every firewall on the path"
+            ))
+        }
+        (None, Some(Some(_))) => {
+            let observed = format!("a device has the camera's address, but does not answer on UDP port {PORT}");
+            finding(Level::Fail, observed).hint(
+                "a firewall drops the queries, or the device is not a camera; if it is the camera, power-cycle it",
+            )
+        }
+        (None, Some(None)) => {
+            finding(Level::Fail, "no device in this network has the camera's address".to_owned()).hint(absent)
+        }
+        (None, None) => finding(Level::Fail, format!("the camera does not answer on UDP port {PORT}")).hint(absent),
+    }
+}
+
+fn state(target: &CheckedCamera, state: CameraState) -> Finding {
     let finding = |level| Finding::new("state", &target.name, level, state.to_string());
     match state {
         CameraState::FlashBooted => finding(Level::Pass),
         CameraState::Bootloader => finding(Level::Warn).hint(
-            "no application runs: it has none, it could not be booted, or a host holds the bootloader; `oaktap flash`",
+            "no application is running: none is flashed, it did not boot, or a host uses the bootloader; `oaktap \
+             flash` writes an application",
         ),
         CameraState::Booted => finding(Level::Warn)
-            .hint("a program on some host has booted it, and its flashed application does not run: end that program"),
-        CameraState::Other(_) => finding(Level::Warn).hint("power-cycle it"),
+            .hint("a program on a host booted the camera, so its flashed application does not run: end that program"),
+        CameraState::Other(_) => finding(Level::Warn).hint("power-cycle the camera"),
     }
 }
 
-/// Its own end of the cable. A camera may leave the question unanswered, which means nothing (bootloader.md 1).
-fn link(target: &Target) -> Vec<Finding> {
+/// Judges the camera's end of the cable. Many cameras do not answer this query (bootloader.md 1).
+fn link(target: &CheckedCamera) -> Vec<Finding> {
     let finding = |level, observed: String| Finding::new("camera-link", &target.name, level, observed);
     let Some(link) = target.camera.as_ref().and_then(|camera| camera.link.as_ref()) else {
-        return vec![finding(Level::Skip, "the camera does not tell its link; many do not".to_owned())];
+        return vec![finding(Level::Skip, "the camera does not report its link; many cameras do not".to_owned())];
     };
     let speed = link.speed_mbit_s;
     let mut findings = vec![if !link.full_duplex {
-        finding(Level::Fail, format!("{speed} Mbit/s half duplex at the camera"))
-            .hint("the switch port has its speed fixed: let it negotiate")
-    } else if speed < GIGABIT {
-        finding(Level::Warn, format!("{speed} Mbit/s at the camera; {GIGABIT} are expected")).hint(
-            "cable (Cat5e or better, under 100 m), switch port and injector between switch and camera must do 1 Gbit/s",
+        finding(Level::Fail, format!("{speed} Mbit/s half duplex at the camera; expected full duplex"))
+            .hint("the switch port has a fixed speed: enable auto-negotiation on it")
+    } else if speed < GIGABIT_MBIT_S {
+        finding(Level::Warn, format!("{speed} Mbit/s at the camera; expected {GIGABIT_MBIT_S} Mbit/s")).hint(
+            "the cable (Cat5e or better, at most 100 m), the switch port and any injector between switch and camera \
+             must support 1 Gbit/s",
         )
     } else {
         finding(Level::Pass, format!("{speed} Mbit/s full duplex at the camera"))
     }];
-    if link.boot_mode != BOOT_POE {
-        let usb = if link.boot_mode == BOOT_USB { ", which is USB" } else { "" };
-        let observed = format!("its boot switch stands at {:#x}{usb}", link.boot_mode);
+    if link.boot_mode != BOOT_SWITCH_POE {
+        let usb = if link.boot_mode == BOOT_SWITCH_USB { " (USB)" } else { "" };
+        let observed = format!("the boot switch is at {:#x}{usb}; expected {BOOT_SWITCH_POE:#x} (PoE)", link.boot_mode);
         let finding = Finding::new("boot-switch", &target.name, Level::Fail, observed);
-        findings.push(finding.hint("set the switch in the camera to PoE (3), or it does not boot from its flash"));
+        findings.push(
+            finding.hint("set the boot switch inside the camera to PoE (3); otherwise it does not boot from its flash"),
+        );
     }
     findings
 }

@@ -1,85 +1,87 @@
-//! What was observed: plain values. Nothing is judged here, and `None` is always "this host did not tell".
+//! Observations about this host and its cameras, as plain values. `None` means that the value could not be observed.
 
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use super::firewall::Firewall;
+use super::rules::FirewallRules;
 use crate::bootloader::Version;
-use crate::discovery::{DiscoveredCamera, Subnet};
+use crate::discovery::{DiscoveredCamera, PortProbe, Subnet};
 
-/// Everything that the checks look at.
+/// The input of all checks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Facts {
-    /// This host.
-    pub host: Host,
-    /// The cameras that were named, or else all that answered.
-    pub targets: Vec<Target>,
-    /// Every camera that answered, whether it was asked about or not.
+    /// The network configuration of this host.
+    pub host: HostFacts,
+    /// The cameras to check: those that the user named, or else all that answered.
+    pub targets: Vec<CheckedCamera>,
+    /// Every camera that answered, including those that the user did not name.
     pub seen: Vec<DiscoveredCamera>,
-    /// Questions that could not be sent, in words.
+    /// Queries that could not be sent, as text.
     pub unsent: Vec<String>,
 }
 
-/// This host's side of the network.
+/// The network configuration of this host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Host {
-    /// Its interfaces, without loopback.
-    pub links: Vec<Link>,
-    /// Its IPv4 routes.
+pub struct HostFacts {
+    /// The interfaces, without loopback.
+    pub links: Vec<HostLink>,
+    /// The IPv4 routes of the main table.
     pub routes: Vec<Route>,
-    /// Who it has spoken to lately.
-    pub neighbours: Vec<Neighbour>,
-    /// What it filters.
-    pub firewall: Firewall,
+    /// The ARP table.
+    #[serde(rename = "neighbours")]
+    pub neighbors: Vec<Neighbor>,
+    /// The firewall rules.
+    pub firewall: FirewallRules,
 }
 
-/// What an interface is made of.
+/// The medium of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A cable.
+pub enum LinkKind {
+    /// Ethernet.
     #[default]
     Wired,
-    /// Radio.
+    /// Wi-Fi.
     Wireless,
-    /// A VPN: packets go to one peer.
+    /// A point-to-point tunnel, such as a VPN.
     Tunnel,
-    /// Nothing that can be touched: bridges, containers, virtual machines.
+    /// A bridge, or an interface of a container or virtual machine.
     Virtual,
 }
 
-/// An interface.
+/// An interface of this host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Link {
-    /// The system's name of it.
+pub struct HostLink {
+    /// The system's name, such as `eth0`.
     pub name: String,
-    /// What it is.
-    pub kind: Kind,
-    /// Whether it was switched on.
+    /// The medium.
+    pub kind: LinkKind,
+    /// The interface is enabled (`IFF_UP`).
     pub up: bool,
-    /// Whether something is at the other end.
+    /// The interface detects a device at the other end of the cable.
     pub carrier: Option<bool>,
-    /// Mbit/s.
+    /// Speed in Mbit/s.
     pub speed_mbit_s: Option<u32>,
-    /// Whether it sends and receives at the same time.
+    /// The link sends and receives at the same time.
     pub full_duplex: Option<bool>,
-    /// Largest packet in bytes, with the IP header.
+    /// Largest packet in bytes, including the IP header.
     pub mtu: Option<u32>,
-    /// Microseconds that received packets are held back to save interrupts.
+    /// Microseconds by which the network card delays receive interrupts (`ethtool -c`).
     pub rx_usecs: Option<u32>,
-    /// Its addresses, and the bits that those of their networks share.
+    /// IPv4 addresses, each with its prefix length.
     pub addresses: Vec<(Ipv4Addr, u8)>,
 }
 
-impl Link {
-    /// Whether packets can leave by it.
+impl HostLink {
+    /// Returns `true` if packets can leave through this interface: it is up, has an address and does not lack a
+    /// carrier.
     #[must_use]
     pub fn usable(&self) -> bool {
         self.up && self.carrier != Some(false) && !self.addresses.is_empty()
     }
 
-    /// Whether an address is in a network that this interface is in.
+    /// Returns `true` if `ip` belongs to the network of one of the addresses.
     #[must_use]
     pub fn covers(&self, ip: Ipv4Addr) -> bool {
         let mut subnets = self.addresses.iter().filter_map(|(own, prefix)| Subnet::of(*own, *prefix));
@@ -90,102 +92,89 @@ impl Link {
 /// A route of the main table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
-    /// First address of where it leads.
+    /// First address of the destination network.
     pub network: Ipv4Addr,
-    /// Bits that the addresses there share; 32 is one host, 0 is everything else.
+    /// Prefix length of the destination: 32 for one host, 0 for the default route.
     pub prefix: u8,
-    /// The router, if there is one.
+    /// The router, or `None` if the destination is directly connected.
     pub gateway: Option<Ipv4Addr>,
-    /// By which interface.
+    /// The outgoing interface.
     pub interface: String,
-    /// Of two routes to the same place the lower one is taken.
+    /// The priority among routes to the same destination; the lowest wins.
     pub metric: u32,
 }
 
-/// Who answered to the question for an address lately.
+/// An entry of the ARP table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Neighbour {
-    /// The address.
+pub struct Neighbor {
+    /// The IPv4 address.
     pub ip: Ipv4Addr,
-    /// Who has it. `None`: it was asked for, and nobody has.
+    /// The hardware address. `None`: no device answered the ARP request.
     pub mac: Option<String>,
-    /// Where.
+    /// The interface on which the request was sent.
     pub interface: String,
 }
 
-/// A camera that is looked at.
+/// A camera to check.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Target {
-    /// As the user named it, or its id.
+pub struct CheckedCamera {
+    /// The name given by the user, or the camera's id.
     pub name: String,
-    /// Where it is thought to be.
+    /// The address at which the camera is expected.
     pub ip: Option<Ipv4Addr>,
-    /// What it said of itself, if it answered.
+    /// The camera's answers to discovery, if it answered.
     pub camera: Option<DiscoveredCamera>,
-    /// Whether it answered a broadcast.
+    /// The camera answered a broadcast query.
     pub by_broadcast: bool,
-    /// Whether it answered when asked at its address.
+    /// The camera answered a unicast query.
     pub by_unicast: bool,
-    /// How packets get there.
-    pub way: Way,
-    /// The ports of streams that were tried, and what came of each.
-    pub ports: Vec<(u16, Port)>,
-    /// What came of looking at its stream. `None`: it was not looked at.
-    pub stream: Option<Stream>,
-    /// The version of its bootloader. `None`: it was not entered, which stops the application.
+    /// The result of looking up the route to the camera.
+    #[serde(rename = "way")]
+    pub route: RouteLookup,
+    /// The probed stream ports with their results.
+    pub ports: Vec<(u16, PortProbe)>,
+    /// The measurement of the stream. `None`: not measured.
+    pub stream: Option<StreamMeasurement>,
+    /// The version of the bootloader. `None`: not queried, because that stops the application.
     pub bootloader: Option<Version>,
 }
 
-/// How packets to a camera leave this host.
+/// The route that this host uses for packets to one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Way {
-    /// The interface.
+pub struct RouteLookup {
+    /// The outgoing interface.
     pub interface: Option<String>,
-    /// This host's address there.
+    /// The source address of the packets.
     pub source: Option<Ipv4Addr>,
-    /// The system's words, when there is no way.
+    /// The system's error text if there is no route.
     pub error: Option<String>,
 }
 
-/// A TCP port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Port {
-    /// Somebody listens.
-    Open,
-    /// The camera is there, and nobody listens.
-    Refused,
-    /// Nothing came back.
-    Silence,
-    /// It was refused on the way, in the words of the system.
-    Unreachable(String),
-}
-
-/// What a look at the stream showed.
+/// A measurement of one stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Stream {
+pub struct StreamMeasurement {
     /// TCP port.
     pub port: u16,
-    /// Whether the connection was made.
+    /// The connection was established.
     pub connected: bool,
-    /// Bytes that came.
+    /// Bytes received.
     pub bytes: u64,
-    /// Whole frames that came.
+    /// Complete frames received.
     pub frames: u64,
-    /// Frames that came damaged or in part.
+    /// Damaged or incomplete frames.
     pub damaged: u64,
     /// Seconds from the first frame to the last.
     pub seconds: f64,
-    /// The header's grammar.
+    /// The dialect of the header.
     pub dialect: Option<String>,
-    /// Layout or coding of the pictures.
+    /// Pixel format or codec.
     pub format: Option<String>,
-    /// Width and height.
+    /// Width and height in pixels.
     pub size: Option<(u32, u32)>,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f64,
-    /// Mbit/s of the stream.
+    /// Bit rate of the stream in Mbit/s.
     pub mbit_s: f64,
-    /// Why it ended before its time.
+    /// The error that ended the measurement early.
     pub error: Option<String>,
 }

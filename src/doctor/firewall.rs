@@ -1,281 +1,124 @@
-//! What this host filters: rules as the tools print them -> what could stop a camera's packets, and what lets them pass.
+//! Checks whether the firewall of this host drops a camera's packets, and suggests rules that accept them.
 
 use std::net::Ipv4Addr;
 
-use serde::Serialize;
-
-use super::facts::{Facts, Port, Target};
+use super::facts::{CheckedCamera, Facts};
+use super::rules::{Chain, Direction, FirewallRules, FirewallTool};
 use super::{Finding, Level};
-use crate::discovery::{PORT, Subnet};
+use crate::discovery::{PORT, PortProbe, Subnet};
 use crate::xlink;
 
-/// What is known of the filters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Firewall {
-    /// The chains that packets of this host pass.
-    pub chains: Vec<Chain>,
-    /// Why they are not known.
-    pub unreadable: Option<String>,
-}
-
-/// Which way packets go through a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// What comes in.
-    In,
-    /// What goes out.
-    Out,
-}
-
-/// Who keeps a chain, and with what it is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tool {
-    /// `nft`.
-    Nft,
-    /// `iptables`.
-    Iptables,
-    /// `ufw`.
-    Ufw,
-}
-
-/// A chain of rules that packets begin in, with those that it leads to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Chain {
-    /// Who keeps it.
-    pub tool: Tool,
-    /// Its name, as the tool wants it: `inet filter input`, `INPUT`.
-    pub name: String,
-    /// Which way packets go.
-    pub direction: Direction,
-    /// What no rule says anything about is dropped.
-    pub drops_the_rest: bool,
-    /// The rules, in order.
-    pub rules: Vec<String>,
-}
-
-/// Reads what `nft list ruleset` prints.
-#[must_use]
-pub fn parse_nft(text: &str) -> Vec<Chain> {
-    struct Open {
-        name: String,
-        hook: Option<(Direction, bool)>,
-        rules: Vec<String>,
-    }
-    let mut table: Option<(String, String)> = None;
-    let mut chains: Vec<(String, String, Open)> = Vec::new();
-    let mut inside = false;
-    let mut depth = 0_i32;
-    for line in text.lines().map(str::trim) {
-        let words: Vec<_> = line.split_whitespace().collect();
-        match (words.as_slice(), depth) {
-            (["table", family, name, ..], 0) => table = Some(((*family).to_owned(), (*name).to_owned())),
-            (["chain", name, ..], 1) => {
-                if let Some((family, table)) = &table {
-                    let open = Open { name: (*name).to_owned(), hook: None, rules: Vec::new() };
-                    chains.push((family.clone(), table.clone(), open));
-                    inside = true;
-                }
-            }
-            (["type", "filter", "hook", hook, ..], 2) if inside => {
-                let direction = match *hook {
-                    "input" => Some(Direction::In),
-                    "output" => Some(Direction::Out),
-                    _ => None,
-                };
-                if let Some((_, _, open)) = chains.last_mut() {
-                    open.hook = direction.map(|direction| (direction, line.contains("policy drop")));
-                }
-            }
-            ([] | ["}"], _) => {}
-            _ if inside && depth == 2 => {
-                if let Some((_, _, open)) = chains.last_mut() {
-                    open.rules.push(line.split(" # handle").next().unwrap_or(line).to_owned());
-                }
-            }
-            _ => {}
-        }
-        depth += line.matches('{').count() as i32 - line.matches('}').count() as i32;
-        inside &= depth >= 2 || line.ends_with('{');
-    }
-    let v4 = |family: &str| matches!(family, "ip" | "inet");
-    let begins = chains.iter().filter(|(family, _, open)| v4(family) && open.hook.is_some());
-    let led_to = |family: &str, table: &str, open: &Open| {
-        let mut rules = Vec::new();
-        let mut names = vec![open.name.as_str()];
-        let mut at = 0;
-        while let Some(name) = names.get(at).copied() {
-            at += 1;
-            let of = |(f, t, o): &&(String, String, Open)| f == family && t == table && o.name == name;
-            for rule in chains.iter().find(of).map_or(&[][..], |(_, _, open)| &open.rules) {
-                let mut words = rule.split_whitespace().skip_while(|word| !matches!(*word, "jump" | "goto")).skip(1);
-                match words.next() {
-                    Some(next) if !names.contains(&next) => {
-                        names.extend(chains.iter().map(|(_, _, open)| open.name.as_str()).find(|name| *name == next));
-                    }
-                    _ => {}
-                }
-                rules.push(rule.clone());
-            }
-        }
-        rules
-    };
-    begins
-        .filter_map(|(family, table, open)| {
-            let (direction, drops_the_rest) = open.hook?;
-            let rules = led_to(family, table, open);
-            // These are iptables' own, and are kept with it.
-            let iptables = family == "ip" && table == "filter" && matches!(open.name.as_str(), "INPUT" | "OUTPUT");
-            let (tool, name) = match iptables {
-                true if open.rules.iter().any(|rule| rule.contains("ufw-")) => (Tool::Ufw, open.name.clone()),
-                true => (Tool::Iptables, open.name.clone()),
-                false => (Tool::Nft, format!("{family} {table} {}", open.name)),
-            };
-            Some(Chain { tool, name, direction, drops_the_rest, rules })
-        })
-        .collect()
-}
-
-/// Reads what `iptables -S` prints.
-#[must_use]
-pub fn parse_iptables(text: &str) -> Vec<Chain> {
-    let mut chains = Vec::new();
-    for (name, direction) in [("INPUT", Direction::In), ("OUTPUT", Direction::Out)] {
-        let policy = format!("-P {name} ");
-        let Some(policy) = text.lines().find_map(|line| line.strip_prefix(&policy)) else { continue };
-        let mut names = vec![name];
-        let mut rules = Vec::new();
-        let mut at = 0;
-        while let Some(name) = names.get(at).copied() {
-            at += 1;
-            let mark = format!("-A {name} ");
-            for line in text.lines().filter(|line| line.starts_with(&mark)) {
-                let target = line.split_whitespace().skip_while(|word| !matches!(*word, "-j" | "-g")).nth(1);
-                let own = text.lines().filter_map(|line| line.strip_prefix("-N ")).find(|own| Some(*own) == target);
-                if let Some(own) = own.filter(|own| !names.contains(own)) {
-                    names.push(own);
-                }
-                rules.push(line.to_owned());
-            }
-        }
-        let tool = if rules.iter().any(|rule| rule.contains("ufw-")) { Tool::Ufw } else { Tool::Iptables };
-        let drops_the_rest = matches!(policy.trim(), "DROP" | "REJECT");
-        chains.push(Chain { tool, name: name.to_owned(), direction, drops_the_rest, rules });
-    }
-    chains
-}
-
-/// What a rule does to packets of a camera.
+/// The effect of a rule on a camera's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// It lets them pass.
-    Accepts,
-    /// It drops them.
-    Drops,
-    /// It says nothing about them.
-    None,
+    Accept,
+    Drop,
+    /// The rule does not apply to them.
+    NoMatch,
 }
 
-/// Packets of a camera.
+/// The properties of a camera's packets that rules match on.
 #[derive(Clone, Copy, Debug, Default)]
-struct Packets<'a> {
-    /// Its address, if that is known.
+struct CameraPackets<'a> {
+    /// The camera's address, if known.
     ip: Option<Ipv4Addr>,
-    /// This host's interface that they pass, if that is known.
+    /// This host's interface, if known.
     interface: Option<&'a str>,
-    /// They answer a broadcast, so they belong to no connection that the filter knows.
-    unasked: bool,
+    /// They answer a broadcast, so connection tracking does not assign them to a connection.
+    untracked: bool,
 }
 
 impl Chain {
-    /// What a rule does to packets of the camera's port.
-    fn verdict(&self, rule: &str, packets: &Packets, port: u16) -> Verdict {
+    /// Returns the effect of `rule` on packets from or to the camera's `port`.
+    fn verdict(&self, rule: &str, packets: &CameraPackets, port: u16) -> Verdict {
         let words: Vec<_> =
             rule.split(|c: char| c.is_whitespace() || ",{}".contains(c)).filter(|w| !w.is_empty()).collect();
-        let is = |word: &str| words.contains(&word);
-        let drops = is("drop") || is("reject") || is("DROP") || is("REJECT");
-        let accepts = is("accept") || is("ACCEPT");
+        let has = |word: &str| words.contains(&word);
+        let drops = has("drop") || has("reject") || has("DROP") || has("REJECT");
+        let accepts = has("accept") || has("ACCEPT");
         if !drops && !accepts {
-            return Verdict::None;
+            return Verdict::NoMatch;
         }
-        let (theirs, ours, address, interface) = match self.direction {
+        let (camera_port, host_port, address, interface) = match self.direction {
             Direction::In => (["sport", "--sport"], ["dport", "--dport"], ["saddr", "-s"], ["iifname", "-i"]),
             Direction::Out => (["dport", "--dport"], ["sport", "--sport"], ["daddr", "-d"], ["oifname", "-o"]),
         };
-        let follows = |names: &[&str]| {
+        let values_of = |names: &[&str]| {
             let at = words.iter().position(|word| names.contains(word))?;
             Some(words[at + 1..].iter().copied())
         };
-        // What no packet of a camera is; our end of a connection has any port.
+        // A camera's packets are never any of these. This host's port is ephemeral, so rules about it do not match
+        // either.
         let never = ["invalid", "INVALID", "icmp", "icmpv6", "ip6"];
-        let of_a_connection = is("established") || is("ESTABLISHED") || is("RELATED");
-        let begins = self.direction == Direction::Out || packets.unasked;
-        if never.into_iter().any(is) || follows(&ours).is_some() || (of_a_connection && accepts && begins) {
-            return Verdict::None;
+        let established = has("established") || has("ESTABLISHED") || has("RELATED");
+        let new_connection = self.direction == Direction::Out || packets.untracked;
+        if never.into_iter().any(has) || values_of(&host_port).is_some() || (established && accepts && new_connection) {
+            return Verdict::NoMatch;
         }
-        if let Some(mut values) = follows(&theirs)
-            && !values.any(|value| names_port(value, port))
+        if let Some(mut values) = values_of(&camera_port)
+            && !values.any(|value| includes_port(value, port))
         {
-            return Verdict::None;
+            return Verdict::NoMatch;
         }
-        if let Some(named) = follows(&interface).and_then(|mut values| values.next())
+        if let Some(named) = values_of(&interface).and_then(|mut values| values.next())
             && packets.interface.is_none_or(|interface| interface != named.trim_matches('"'))
         {
-            return Verdict::None;
+            return Verdict::NoMatch;
         }
-        if let Some(named) = follows(&address).and_then(|mut values| values.next())
+        if let Some(named) = values_of(&address).and_then(|mut values| values.next())
             && !packets.ip.is_some_and(|ip| network(named).is_some_and(|network| network.contains(ip)))
         {
-            return Verdict::None;
+            return Verdict::NoMatch;
         }
-        if drops { Verdict::Drops } else { Verdict::Accepts }
+        if drops { Verdict::Drop } else { Verdict::Accept }
     }
 
-    /// Why packets of a camera do not pass, if they do not: the rule, or the policy. The first rule that says something
-    /// about them counts, port by port.
-    fn stops(&self, packets: &Packets, ports: &[u16]) -> Option<String> {
+    /// Names the rule or the policy that drops a camera's packets, if one does. For each port, the first matching rule
+    /// decides.
+    fn dropped_by(&self, packets: &CameraPackets, ports: &[u16]) -> Option<String> {
         ports.iter().find_map(|port| {
-            let mut said = self.rules.iter().map(|rule| (rule, self.verdict(rule, packets, *port)));
-            match said.find(|(_, verdict)| *verdict != Verdict::None) {
-                Some((rule, Verdict::Drops)) => Some(format!("the rule `{rule}` of {}", self.name)),
+            let mut verdicts = self.rules.iter().map(|rule| (rule, self.verdict(rule, packets, *port)));
+            match verdicts.find(|(_, verdict)| *verdict != Verdict::NoMatch) {
+                Some((rule, Verdict::Drop)) => Some(format!("rule `{rule}` of chain {}", self.name)),
                 Some(_) => None,
-                None => self.drops_the_rest.then(|| format!("{} drops what no rule lets pass", self.name)),
+                None => self.drops_the_rest.then(|| format!("the default policy of chain {}", self.name)),
             }
         })
     }
 
-    /// What lets a camera's packets pass, in front of all other rules.
-    fn opening(&self, ip: Option<Ipv4Addr>, ports: &[u16]) -> Vec<String> {
+    /// Returns commands that insert, before all other rules, a rule that accepts a camera's packets.
+    fn accept_commands(&self, ip: Option<Ipv4Addr>, ports: &[u16]) -> Vec<String> {
         let (from, address, nft_address, side) = match self.direction {
             Direction::In => ("from", "-s", "saddr", "sport"),
             Direction::Out => ("to", "-d", "daddr", "dport"),
         };
         let name = &self.name;
         match (self.tool, ip) {
-            (Tool::Ufw, Some(ip)) if self.direction == Direction::In => vec![format!("ufw insert 1 allow {from} {ip}")],
-            (Tool::Ufw, Some(ip)) => {
+            (FirewallTool::Ufw, Some(ip)) if self.direction == Direction::In => {
+                vec![format!("ufw insert 1 allow {from} {ip}")]
+            }
+            (FirewallTool::Ufw, Some(ip)) => {
                 vec![format!("ufw insert 1 allow out {from} {ip}"), format!("ufw insert 1 allow out {PORT}/udp")]
             }
-            (Tool::Nft, Some(ip)) => {
+            (FirewallTool::Nft, Some(ip)) => {
                 let all = format!("nft insert rule {name} ip {nft_address} {ip} accept");
-                // Broadcasts have no camera's address.
-                let asking = format!("nft insert rule {name} udp dport {PORT} accept");
-                std::iter::once(all).chain((self.direction == Direction::Out).then_some(asking)).collect()
+                // Broadcast queries are not sent to a camera's address.
+                let queries = format!("nft insert rule {name} udp dport {PORT} accept");
+                std::iter::once(all).chain((self.direction == Direction::Out).then_some(queries)).collect()
             }
-            (Tool::Iptables, Some(ip)) => {
+            (FirewallTool::Iptables, Some(ip)) => {
                 let all = format!("iptables -I {name} {address} {ip} -j ACCEPT");
-                let asking = format!("iptables -I {name} -p udp --dport {PORT} -j ACCEPT");
-                std::iter::once(all).chain((self.direction == Direction::Out).then_some(asking)).collect()
+                let queries = format!("iptables -I {name} -p udp --dport {PORT} -j ACCEPT");
+                std::iter::once(all).chain((self.direction == Direction::Out).then_some(queries)).collect()
             }
             (_, None) => ports
                 .iter()
                 .map(|port| {
                     let protocol = if *port == PORT { "udp" } else { "tcp" };
                     match self.tool {
-                        Tool::Nft => format!("nft insert rule {name} {protocol} {side} {port} accept"),
-                        // ufw has no word for the port of the other side alone; its chains are iptables' own.
-                        Tool::Iptables | Tool::Ufw => {
+                        FirewallTool::Nft => format!("nft insert rule {name} {protocol} {side} {port} accept"),
+                        // ufw cannot match the remote port alone, but its chains are those of iptables.
+                        FirewallTool::Iptables | FirewallTool::Ufw => {
                             format!("iptables -I {name} -p {protocol} --{side} {port} -j ACCEPT")
                         }
                     }
@@ -285,8 +128,8 @@ impl Chain {
     }
 }
 
-/// `11491`, or a range that it is in: `11000-12000`, `11000:12000`.
-fn names_port(word: &str, port: u16) -> bool {
+/// Matches `11491` and the ranges `11000-12000` and `11000:12000`.
+fn includes_port(word: &str, port: u16) -> bool {
     let number = |text: &str| text.parse::<u16>().ok();
     match word.split_once(['-', ':']) {
         Some((from, to)) => number(from).zip(number(to)).is_some_and(|(from, to)| (from..=to).contains(&port)),
@@ -294,171 +137,131 @@ fn names_port(word: &str, port: u16) -> bool {
     }
 }
 
-/// `10.0.0.5`, `10.0.0.0/24`.
+/// Parses `10.0.0.5` and `10.0.0.0/24`.
 fn network(word: &str) -> Option<Subnet> {
     let (ip, prefix) = word.split_once('/').unwrap_or((word, "32"));
     Subnet::of(ip.parse().ok()?, prefix.parse().ok()?)
 }
 
-pub(super) fn judge(facts: &Facts, target: Option<&Target>) -> Vec<Finding> {
-    let Firewall { chains, unreadable } = &facts.host.firewall;
+pub(super) fn judge(facts: &Facts, target: Option<&CheckedCamera>) -> Vec<Finding> {
+    let FirewallRules { chains, unreadable } = &facts.host.firewall;
     let subject = target.map_or("host", |target| target.name.as_str());
     let finding = |level, observed: String| Finding::new("firewall", subject, level, observed);
-    let stream = target.map_or(&[][..], |target| &target.ports);
-    let silent = |port: &Port| matches!(port, Port::Silence | Port::Unreachable(_));
-    let open = stream.iter().any(|(_, port)| *port == Port::Open);
-    // What does not answer is looked at; what answers passes, whatever the rules say.
-    let answers = target.is_some_and(|target| target.by_unicast);
-    let mut ports = Vec::new();
-    if !answers {
-        ports.push(PORT);
-    }
-    if !open {
-        ports.extend(stream.iter().filter(|(_, port)| silent(port)).map(|(port, _)| *port));
-    }
-    let unheard = target.is_some_and(|target| target.by_unicast && !target.by_broadcast);
+    let stream_ports = target.map_or(&[][..], |target| &target.ports);
+    let suspects = unanswered_ports(target, stream_ports);
+    let broadcast_unanswered = target.is_some_and(|target| target.by_unicast && !target.by_broadcast);
     if let Some(why) = unreadable {
-        let hint = "the rules are read by root alone: `sudo oaktap doctor`";
-        let finding = finding(Level::Skip, format!("the rules could not be read: {why}"));
-        return vec![if ports.is_empty() && !unheard { finding } else { finding.hint(hint) }];
+        let finding = finding(Level::Skip, format!("cannot read the firewall rules: {why}"));
+        let hint = "only root can read the rules: run `sudo oaktap doctor`";
+        return vec![if suspects.is_empty() && !broadcast_unanswered { finding } else { finding.hint(hint) }];
     }
     let ip = target.and_then(|target| target.ip);
-    let interface = target.and_then(|target| target.way.interface.as_deref());
-    let packets = Packets { ip, interface, unasked: false };
-    let all: Vec<_> = [PORT, xlink::PORT].into_iter().chain(stream.iter().map(|(port, _)| *port)).collect();
-    let stops = |packets: Packets, ports: &[u16]| {
-        chains.iter().filter_map(|chain| Some((chain, chain.stops(&packets, ports)?))).collect::<Vec<_>>()
+    let interface = target.and_then(|target| target.route.interface.as_deref());
+    let packets = CameraPackets { ip, interface, untracked: false };
+    let dropping = |packets: CameraPackets, ports: &[u16]| {
+        chains.iter().filter_map(|chain| Some((chain, chain.dropped_by(&packets, ports)?))).collect::<Vec<_>>()
     };
-    let mut guilty = stops(packets, &ports);
-    if unheard || target.is_none() {
-        // Each chain once.
-        let mut more = stops(Packets { unasked: true, ..packets }, &[PORT]);
+    let mut guilty = dropping(packets, &suspects);
+    if broadcast_unanswered || target.is_none() {
+        let mut more = dropping(CameraPackets { untracked: true, ..packets }, &[PORT]);
         more.retain(|(chain, _)| !guilty.iter().any(|(known, _)| known == chain));
         guilty.extend(more);
     }
-    if let Some((_, why)) = guilty.first() {
-        let level = if ports.is_empty() { Level::Warn } else { Level::Fail };
-        let hint = if ports.is_empty() {
-            "answers to broadcasts belong to no connection, so they are dropped: let the camera's packets pass"
+    if let Some((_, rule)) = guilty.first() {
+        let (level, hint) = if suspects.is_empty() {
+            (
+                Level::Warn,
+                "answers to broadcasts do not belong to a tracked connection, so they are dropped: accept the camera's \
+                 packets",
+            )
         } else {
-            "let the camera's packets pass; with an address that does not change the rule stays right"
+            (
+                Level::Fail,
+                "accept the camera's packets, and give the camera a fixed address so that the new rule stays valid",
+            )
         };
-        let opening = guilty.iter().flat_map(|(chain, _)| chain.opening(ip, &all));
-        return vec![finding(level, why.clone()).hint(hint).commands(opening)];
+        let ports: Vec<_> = [PORT, xlink::PORT].into_iter().chain(stream_ports.iter().map(|(port, _)| *port)).collect();
+        let commands = guilty.iter().flat_map(|(chain, _)| chain.accept_commands(ip, &ports));
+        return vec![finding(level, format!("{rule} drops the camera's packets")).hint(hint).commands(commands)];
     }
-    vec![match stops(packets, &[xlink::PORT]).first() {
-        Some((chain, why)) => finding(Level::Warn, format!("{why}: TCP port {}, which flashing needs", xlink::PORT))
-            .hint("it is needed to flash and to change settings")
-            .commands(chain.opening(ip, &[xlink::PORT])),
-        None if chains.is_empty() => finding(Level::Pass, "this host filters nothing".to_owned()),
-        None => finding(Level::Pass, format!("{} chains filter, and let it pass", chains.len())),
+    vec![match dropping(packets, &[xlink::PORT]).first() {
+        Some((chain, rule)) => finding(Level::Warn, format!("{rule} drops TCP port {}", xlink::PORT))
+            .hint("accept this port: flashing and changing settings need it")
+            .commands(chain.accept_commands(ip, &[xlink::PORT])),
+        None if chains.is_empty() => finding(Level::Pass, "this host has no firewall rules".to_owned()),
+        None => finding(Level::Pass, format!("the {} firewall chains accept the camera's packets", chains.len())),
     }]
+}
+
+/// Returns the camera's ports that do not answer. A port that answers passes the firewall, whatever the rules say.
+fn unanswered_ports(target: Option<&CheckedCamera>, stream_ports: &[(u16, PortProbe)]) -> Vec<u16> {
+    let mut ports = Vec::new();
+    if !target.is_some_and(|target| target.by_unicast) {
+        ports.push(PORT);
+    }
+    if !stream_ports.iter().any(|(_, probe)| *probe == PortProbe::Open) {
+        let unanswered = |probe: &PortProbe| matches!(probe, PortProbe::TimedOut | PortProbe::Unreachable(_));
+        ports.extend(stream_ports.iter().filter(|(_, probe)| unanswered(probe)).map(|(port, _)| *port));
+    }
+    ports
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rules::tests::{IPTABLES, NFT};
+    use super::super::rules::{parse_iptables, parse_nft};
     use super::*;
-
-    const NFT: &str = "\
-table inet x { # handle 1
-\tset blocked { # handle 9
-\t\ttype ipv4_addr
-\t\telements = { 1.2.3.4 }
-\t}
-\tchain input { # handle 1
-\t\ttype filter hook input priority filter; policy drop;
-\t\tct state established,related accept # handle 3
-\t\tct state invalid drop
-\t\tudp dport { 68, 5353 } accept
-\t\tjump cameras # handle 5
-\t}
-\tchain cameras { # handle 2
-\t\tudp sport 11491 drop # handle 2
-\t}
-\tchain forward {
-\t\ttype filter hook forward priority filter; policy drop;
-\t}
-}
-table ip filter {
-\tchain INPUT {
-\t\ttype filter hook input priority filter; policy accept;
-\t\ttcp sport 11490 counter packets 0 bytes 0 drop
-\t}
-}
-table ip6 filter {
-\tchain INPUT {
-\t\ttype filter hook input priority filter; policy drop;
-\t}
-}
-";
 
     fn ip(text: &str) -> Option<Ipv4Addr> {
         Some(text.parse().expect("an address"))
     }
 
-    /// What stops the answer of a camera to a broadcast.
-    fn stops(chain: &Chain, ip: Option<Ipv4Addr>, port: u16) -> Option<String> {
-        chain.stops(&Packets { ip, interface: None, unasked: true }, &[port])
+    /// Names the rule that drops a camera's answer to a broadcast.
+    fn dropped_by(chain: &Chain, ip: Option<Ipv4Addr>, port: u16) -> Option<String> {
+        chain.dropped_by(&CameraPackets { ip, interface: None, untracked: true }, &[port])
     }
 
     #[test]
-    fn the_rules_of_nft() {
+    fn nft_rules_are_judged_in_order() {
         let chains = parse_nft(NFT);
         let [input, iptables] = chains.as_slice() else { panic!("{chains:#?}") };
-        assert_eq!((input.tool, input.name.as_str(), input.drops_the_rest), (Tool::Nft, "inet x input", true));
-        assert_eq!(input.rules.len(), 5, "{:?}", input.rules);
-        assert_eq!(
-            stops(input, ip("10.0.0.5"), PORT).as_deref(),
-            Some("the rule `udp sport 11491 drop` of inet x input")
-        );
-        assert_eq!(stops(input, None, 5000).as_deref(), Some("inet x input drops what no rule lets pass"));
-        let asked = Packets { ip: None, interface: Some("eth0"), unasked: false };
-        assert_eq!(input.stops(&asked, &[5000, PORT]), None, "what belongs to a connection passes");
-        let opening = input.opening(ip("10.0.0.5"), &[]);
-        assert_eq!(opening, ["nft insert rule inet x input ip saddr 10.0.0.5 accept"]);
-        assert_eq!((iptables.tool, iptables.name.as_str(), iptables.drops_the_rest), (Tool::Iptables, "INPUT", false));
-        assert_eq!(stops(iptables, None, PORT), None);
-        assert!(stops(iptables, None, xlink::PORT).is_some());
-        assert_eq!(iptables.opening(None, &[PORT]), ["iptables -I INPUT -p udp --sport 11491 -j ACCEPT"]);
+        let rule = dropped_by(input, ip("10.0.0.5"), PORT);
+        assert_eq!(rule.as_deref(), Some("rule `udp sport 11491 drop` of chain inet x input"));
+        assert_eq!(dropped_by(input, None, 5000).as_deref(), Some("the default policy of chain inet x input"));
+        let tracked = CameraPackets { ip: None, interface: Some("eth0"), untracked: false };
+        assert_eq!(input.dropped_by(&tracked, &[5000, PORT]), None, "packets of an established connection pass");
+        let commands = input.accept_commands(ip("10.0.0.5"), &[]);
+        assert_eq!(commands, ["nft insert rule inet x input ip saddr 10.0.0.5 accept"]);
+        assert_eq!(dropped_by(iptables, None, PORT), None);
+        assert!(dropped_by(iptables, None, xlink::PORT).is_some());
+        let commands = iptables.accept_commands(None, &[PORT]);
+        assert_eq!(commands, ["iptables -I INPUT -p udp --sport 11491 -j ACCEPT"]);
     }
 
     #[test]
-    fn the_rules_of_iptables() {
-        let text = "-P INPUT DROP\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N mine\n\
-                    -A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
-                    -A INPUT -j mine\n-A mine -s 10.0.0.5/32 -j ACCEPT\n-A mine -s 10.0.1.0/24 -j DROP\n\
-                    -A OUTPUT -p udp -m udp --dport 11491 -j REJECT --reject-with icmp-port-unreachable\n";
-        let chains = parse_iptables(text);
+    fn iptables_rules_are_judged_in_order() {
+        let chains = parse_iptables(IPTABLES);
         let [input, output] = chains.as_slice() else { panic!("{chains:#?}") };
-        assert_eq!(stops(input, ip("10.0.0.5"), PORT), None);
-        assert!(stops(input, ip("10.0.0.6"), PORT).is_some_and(|why| why.contains("drops what no rule")));
-        let why = stops(input, ip("10.0.1.6"), PORT);
-        assert_eq!(why.as_deref(), Some("the rule `-A mine -s 10.0.1.0/24 -j DROP` of INPUT"));
-        assert!(stops(output, ip("10.0.0.5"), PORT).is_some());
-        assert_eq!(stops(output, ip("10.0.0.5"), 5000), None);
-        let opening = ["iptables -I OUTPUT -d 10.0.0.5 -j ACCEPT", "iptables -I OUTPUT -p udp --dport 11491 -j ACCEPT"];
-        assert_eq!(output.opening(ip("10.0.0.5"), &[]), opening);
-        assert_eq!(parse_iptables(""), []);
+        assert_eq!(dropped_by(input, ip("10.0.0.5"), PORT), None);
+        let rule = dropped_by(input, ip("10.0.0.6"), PORT);
+        assert_eq!(rule.as_deref(), Some("the default policy of chain INPUT"));
+        let rule = dropped_by(input, ip("10.0.1.6"), PORT);
+        assert_eq!(rule.as_deref(), Some("rule `-A mine -s 10.0.1.0/24 -j DROP` of chain INPUT"));
+        assert!(dropped_by(output, ip("10.0.0.5"), PORT).is_some());
+        assert_eq!(dropped_by(output, ip("10.0.0.5"), 5000), None);
+        let commands =
+            ["iptables -I OUTPUT -d 10.0.0.5 -j ACCEPT", "iptables -I OUTPUT -p udp --dport 11491 -j ACCEPT"];
+        assert_eq!(output.accept_commands(ip("10.0.0.5"), &[]), commands);
         let ufw = parse_iptables("-P INPUT DROP\n-A INPUT -j ufw-before-input\n-N ufw-before-input\n");
-        assert_eq!(ufw[0].opening(ip("10.0.0.5"), &[]), ["ufw insert 1 allow from 10.0.0.5"]);
+        assert_eq!(ufw[0].accept_commands(ip("10.0.0.5"), &[]), ["ufw insert 1 allow from 10.0.0.5"]);
     }
 
     #[test]
-    fn odd_texts_are_read_without_a_panic() {
-        for text in ["}", "table", "table inet x {\nchain a {\n", "{{{{", "}}}}\nchain x {", "-A INPUT", "-P INPUT"] {
-            let _ = (parse_nft(text), parse_iptables(text));
-        }
-        for cut in 0..NFT.len() {
-            let _ = parse_nft(&NFT[..cut]);
-        }
-    }
-
-    #[test]
-    fn ports_and_ranges() {
-        for (word, port, is) in
+    fn ports_match_numbers_and_ranges() {
+        for (word, port, matches) in
             [("11491", 11_491, true), ("11490-11491", 11_491, true), ("1:2", 3, false), ("x", 1, false)]
         {
-            assert_eq!(names_port(word, port), is, "{word}");
+            assert_eq!(includes_port(word, port), matches, "{word}");
         }
     }
 }

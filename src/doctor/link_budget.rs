@@ -1,58 +1,62 @@
-//! What a link carries, and what of it cameras take.
+//! The capacity of a link, and the share of it that a camera's stream uses.
 
-/// Bytes of each packet that are no payload: IP and TCP headers with time stamps (RFC 791, 9293, 7323).
-const HEADERS: f64 = 20.0 + 20.0 + 12.0;
+use std::fmt;
+
+/// Bytes of each packet that are not payload: IP and TCP headers with time stamps (RFC 791, 9293, 7323).
+const HEADER_BYTES: f64 = 20.0 + 20.0 + 12.0;
 /// Bytes around each packet on the wire: preamble, Ethernet header, checksum, gap (IEEE 802.3).
-const FRAMING: f64 = 8.0 + 14.0 + 4.0 + 12.0;
+const FRAMING_BYTES: f64 = 8.0 + 14.0 + 4.0 + 12.0;
+/// The smallest packet size in bytes that every IPv4 host must accept (RFC 791).
+const MIN_MTU: u32 = 576;
 
-/// Mbit/s of payload that TCP gets out of a full-duplex Ethernet link: 941 of 1000 with packets of 1500 bytes.
+/// Returns the TCP payload rate of a full-duplex Ethernet link in Mbit/s: 941 of 1000 with packets of 1500 bytes.
 #[must_use]
-pub fn carries_mbit_s(speed_mbit_s: u32, mtu: u32) -> f64 {
-    let mtu = f64::from(mtu.max(576)); // The least that IPv4 hosts must take (RFC 791).
-    f64::from(speed_mbit_s) * (mtu - HEADERS) / (mtu + FRAMING)
+pub fn tcp_capacity_mbit_s(speed_mbit_s: u32, mtu: u32) -> f64 {
+    let mtu = f64::from(mtu.max(MIN_MTU));
+    f64::from(speed_mbit_s) * (mtu - HEADER_BYTES) / (mtu + FRAMING_BYTES)
 }
 
-/// A camera's stream beside what its link carries.
+/// The bit rate of a camera's stream compared with the capacity of its link. [`Display`](fmt::Display) prints it as one
+/// line.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Budget {
-    /// What the stream takes.
+pub struct LinkBudget {
+    /// The bit rate of the stream.
     pub used_mbit_s: f64,
-    /// What the slowest link on the way carries.
-    pub carries_mbit_s: f64,
-    /// Frames a second of the stream.
+    /// The TCP payload rate of the slowest link on the path.
+    pub capacity_mbit_s: f64,
+    /// The frame rate of the stream, per second.
     pub fps: f64,
 }
 
-impl Budget {
-    /// How many more such cameras fit.
+impl LinkBudget {
+    /// Returns how many more cameras with the same stream fit on the link.
     #[must_use]
-    pub fn more(&self) -> u32 {
+    pub fn additional_cameras(&self) -> u32 {
         if self.used_mbit_s <= 0.0 {
             return 0;
         }
-        ((self.carries_mbit_s / self.used_mbit_s).floor() - 1.0).max(0.0) as u32
+        ((self.capacity_mbit_s / self.used_mbit_s).floor() - 1.0).max(0.0) as u32
     }
 
-    /// What pictures of 1920x1080 at the same rate would take, at so many bits a pixel: 24 for BGR, 12 for NV12.
+    /// Returns the bit rate of raw 1920x1080 frames at the same frame rate; `bits_per_pixel` is 24 for BGR, 12 for
+    /// NV12.
     #[must_use]
-    pub fn full_hd_mbit_s(&self, bits: u32) -> f64 {
-        1920.0 * 1080.0 * f64::from(bits) * self.fps / 1e6
+    pub fn full_hd_mbit_s(&self, bits_per_pixel: u32) -> f64 {
+        1920.0 * 1080.0 * f64::from(bits_per_pixel) * self.fps / 1e6
     }
+}
 
-    /// The line for people.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let Self { used_mbit_s, carries_mbit_s, fps } = self;
-        let more = match self.more() {
-            0 => "no more such camera fits".to_owned(),
-            1 => "1 more such camera fits".to_owned(),
-            n => format!("{n} more such cameras fit"),
-        };
+impl fmt::Display for LinkBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { used_mbit_s, capacity_mbit_s, fps } = self;
+        write!(f, "{used_mbit_s:.0} of {capacity_mbit_s:.0} Mbit/s; ")?;
+        match self.additional_cameras() {
+            0 => write!(f, "no more such camera fits")?,
+            1 => write!(f, "1 more such camera fits")?,
+            n => write!(f, "{n} more such cameras fit")?,
+        }
         let (bgr, nv12) = (self.full_hd_mbit_s(24), self.full_hd_mbit_s(12));
-        format!(
-            "{used_mbit_s:.0} of {carries_mbit_s:.0} Mbit/s; {more}; 1080p raw at {fps:.1} frames/s would need {bgr:.0} (BGR) \
-             or {nv12:.0} (NV12)"
-        )
+        write!(f, "; raw 1080p at {fps:.1} frames/s would need {bgr:.0} Mbit/s (BGR) or {nv12:.0} Mbit/s (NV12)")
     }
 }
 
@@ -61,29 +65,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_links_carry() {
+    fn capacity_depends_on_speed_and_mtu() {
         for (speed, mtu, mbit_s) in [(1000, 1500, 941.5), (100, 1500, 94.1), (1000, 9000, 990.0), (2500, 1500, 2353.7)]
         {
-            let found = carries_mbit_s(speed, mtu);
+            let found = tcp_capacity_mbit_s(speed, mtu);
             assert!((found - mbit_s).abs() < 0.1, "{speed} Mbit/s, {mtu} bytes: {found}");
         }
-        assert!(carries_mbit_s(10, 0) > 0.0);
+        assert!(tcp_capacity_mbit_s(10, 0) > 0.0);
     }
 
     #[test]
-    fn the_line() {
-        let budget = |used, carries, fps| Budget { used_mbit_s: used, carries_mbit_s: carries, fps };
+    fn budget_is_printed_as_one_line() {
+        let budget = |used, capacity, fps| LinkBudget { used_mbit_s: used, capacity_mbit_s: capacity, fps };
+        let line = |used, capacity, fps| budget(used, capacity, fps).to_string();
         assert_eq!(
-            budget(216.3, 941.48, 40.0).line(),
-            "216 of 941 Mbit/s; 3 more such cameras fit; 1080p raw at 40.0 frames/s would need 1991 (BGR) or 995 (NV12)"
+            line(216.3, 941.48, 40.0),
+            "216 of 941 Mbit/s; 3 more such cameras fit; raw 1080p at 40.0 frames/s would need 1991 Mbit/s (BGR) or \
+             995 Mbit/s (NV12)"
         );
         assert!(
-            budget(30.0, 94.1, 25.0)
-                .line()
-                .contains("2 more such cameras fit; 1080p raw at 25.0 frames/s would need 1244 (BGR) or 622")
+            line(30.0, 94.1, 25.0).contains("2 more such cameras fit; raw 1080p at 25.0 frames/s would need 1244 ")
         );
-        assert!(budget(40.0, 94.1, 25.0).line().contains("1 more such camera fits"));
-        assert!(budget(90.0, 94.1, 25.0).line().contains("no more such camera fits"));
-        assert_eq!([budget(0.0, 94.1, 0.0).more(), budget(200.0, 94.1, 1.0).more()], [0, 0]);
+        assert!(line(40.0, 94.1, 25.0).contains("1 more such camera fits"));
+        assert!(line(90.0, 94.1, 25.0).contains("no more such camera fits"));
+        let budgets = [budget(0.0, 94.1, 0.0), budget(200.0, 94.1, 1.0)];
+        assert_eq!(budgets.map(|budget| budget.additional_cameras()), [0, 0]);
     }
 }

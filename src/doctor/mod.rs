@@ -1,42 +1,43 @@
-//! The troubleshooting list as checks: each looks at what was observed, judges it, and says what mends it.
+//! The troubleshooting list as checks: each check judges the observed facts and suggests a fix.
 //!
-//! Pure: [`Facts`] go in, [`Finding`]s come out. `observe` gathers the facts. Nothing is changed anywhere: what mends
-//! something is a command that is shown, and that the user runs.
+//! The checks are pure: [`Facts`] in, [`Finding`]s out. `observe` gathers the facts. Nothing is changed on this host or
+//! on a camera: a fix is a command that is shown to the user.
 
 mod camera;
 pub mod facts;
-pub mod firewall;
+mod firewall;
 mod host;
 mod link_budget;
 #[cfg(feature = "net")]
 pub mod observe;
 mod path;
 mod redact;
+pub mod rules;
 mod stream;
 
 pub use facts::Facts;
-pub use link_budget::{Budget, carries_mbit_s};
+pub use link_budget::{LinkBudget, tcp_capacity_mbit_s};
 pub use redact::redact;
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Where a camera is that found no DHCP server, and an address for a host to reach it (PoE guide, "DHCP and Static IP").
-pub const FALLBACK: std::net::Ipv4Addr = std::net::Ipv4Addr::new(169, 254, 1, 222);
-const FALLBACK_HOST: &str = "169.254.1.10/16";
+/// An address, with its prefix, for a host that must reach the cameras' fallback address (PoE guide, "DHCP and Static
+/// IP").
+const HOST_ADDRESS_FOR_FALLBACK: &str = "169.254.1.10/16";
 
-/// How a check came out.
+/// The result of a check, from harmless to severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// It could not be judged.
+    /// The facts needed for this check are missing.
     Skip,
-    /// It is as it should be.
+    /// No problem found.
     Pass,
-    /// It works, and could be better or break.
+    /// The camera works, but could work better or may fail later.
     Warn,
-    /// It is why something does not work.
+    /// This prevents the camera from working.
     Fail,
 }
 
@@ -51,20 +52,20 @@ impl fmt::Display for Level {
     }
 }
 
-/// What one check found.
+/// The outcome of one check for one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The check's name, which does not change.
+    /// The name of the check. Stable, because scripts match on it.
     pub check: &'static str,
-    /// Of what: an interface, a camera, or this host.
+    /// The name of an interface or a camera, or `host`.
     pub subject: String,
     /// The judgement.
     pub level: Level,
-    /// What was observed.
+    /// The observation in one line. Names the expected value if the check did not pass.
     pub observed: String,
-    /// What to do about it.
+    /// Advice in words.
     pub hint: Option<String>,
-    /// Commands that mend it, for root on this host, one after the other.
+    /// Commands that fix the problem, to be run as root on this host, in this order.
     pub commands: Vec<String>,
 }
 
@@ -89,7 +90,7 @@ impl Finding {
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = host::judge(facts);
     if facts.targets.is_empty() {
-        findings.push(camera::nobody(facts));
+        findings.push(camera::none_found(facts));
         findings.extend(firewall::judge(facts, None));
     }
     for target in &facts.targets {

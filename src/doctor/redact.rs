@@ -1,11 +1,11 @@
-//! A report without what names its owner: for public issue trackers.
+//! Removes identifying values from a report, so that it can be posted in a public issue tracker.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Replaces camera ids, hardware addresses, IPv6 addresses and public IPv4 addresses by numbered words, the same one for
-/// the same value. Private, link-local and loopback addresses stay: without them nothing can be diagnosed, and they say
-/// nothing about who it is.
+/// Replaces the camera ids in `ids`, hardware addresses, IPv6 addresses and public IPv4 addresses with numbered words.
+/// Equal values get the same word. Private, link-local and loopback addresses stay: a diagnosis needs them, and they do
+/// not identify the owner.
 #[must_use]
 pub fn redact(text: &str, ids: &[&str]) -> String {
     let mut known = BTreeMap::new();
@@ -27,7 +27,7 @@ pub fn redact(text: &str, ids: &[&str]) -> String {
 }
 
 fn replaced(word: &str, ids: &[&str], known: &mut BTreeMap<(&'static str, String), usize>) -> String {
-    // Sentences end with a point, and rules put colons behind words; addresses may have a port.
+    // A word may end a sentence or precede a colon, and an address may have a port.
     let bare = word.trim_matches(['.', ':']);
     let host = bare.rsplit_once(':').map_or(bare, |(host, _)| host);
     let named = [word, bare, host].into_iter().find_map(|part| Some((kind(part, ids)?, part)));
@@ -55,7 +55,7 @@ fn is_mac(word: &str) -> bool {
     parts.clone().count() == 6 && parts.all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Addresses that everybody has: private, link-local, loopback, broadcast; and masks, which look like addresses.
+/// Addresses that do not identify a host on the Internet, and masks, which look like addresses.
 fn is_local(ip: Ipv4Addr) -> bool {
     ip.is_private()
         || ip.is_link_local()
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_go_and_networks_stay() {
+    fn identifying_values_are_replaced_and_private_addresses_kept() {
         let text = "14442C10D13EABCE00 at 10.0.0.5 (aa:bb:cc:00:11:22), 203.0.113.7:5000 and 203.0.113.9, 203.0.113.7:5000.\n\
                     {\"id\":\"14442c10d13eabce00\",\"mac\":\"AA:BB:CC:00:11:22\",\"mask\":\"255.255.0.0\",\"v\":\"0.1.0\"} \
                     fe80::1 2001:db8::5/64 169.254.1.222/16 ::1 12:30:05 other";

@@ -1,18 +1,18 @@
-//! The stream: its port, whether it flows, what it is, and what it takes of the link.
+//! Checks of a camera's stream: its port, its frames and its share of the link.
 
-use super::facts::{Facts, Kind, Port, Stream, Target};
-use super::host::USUAL_MTU;
-use super::link_budget::{Budget, carries_mbit_s};
+use super::facts::{CheckedCamera, Facts, LinkKind, StreamMeasurement};
+use super::host::ETHERNET_MTU;
+use super::link_budget::{LinkBudget, tcp_capacity_mbit_s};
 use super::{Finding, Level};
-use crate::discovery::CameraState;
+use crate::discovery::{CameraState, PortProbe};
 
-/// The share of a link beyond which frames come late: TCP needs room to catch up.
-const TIGHT: f64 = 0.8;
+/// The utilization of a link above which frames are delayed: TCP needs spare capacity to recover lost packets.
+const MAX_UTILIZATION: f64 = 0.8;
 
-pub(super) fn judge(facts: &Facts, target: &Target) -> Vec<Finding> {
+pub(super) fn judge(facts: &Facts, target: &CheckedCamera) -> Vec<Finding> {
     let mut findings: Vec<_> = port(target).into_iter().collect();
     if let Some(stream) = &target.stream {
-        findings.push(flows(target, stream));
+        findings.push(frames(target, stream));
         if stream.frames > 0 {
             findings.push(budget(facts, target, stream));
         }
@@ -20,95 +20,103 @@ pub(super) fn judge(facts: &Facts, target: &Target) -> Vec<Finding> {
     findings
 }
 
-fn port(target: &Target) -> Option<Finding> {
+fn port(target: &CheckedCamera) -> Option<Finding> {
     let finding = |level, observed: String| Finding::new("stream-port", &target.name, level, observed);
-    let tried: Vec<_> = target.ports.iter().map(|(port, _)| port.to_string()).collect();
-    let tried = tried.join(", ");
+    let ports: Vec<_> = target.ports.iter().map(|(port, _)| port.to_string()).collect();
+    let ports = ports.join(" or ");
     let state = target.camera.as_ref().map(|camera| camera.state);
     if target.ports.is_empty() {
         return Some(match state {
             Some(CameraState::Bootloader | CameraState::Booted) => {
-                finding(Level::Skip, "no flashed application runs, so there is no stream".to_owned())
+                finding(Level::Skip, "no flashed application is running, so there is no stream".to_owned())
             }
-            _ => finding(Level::Skip, "it was not tried".to_owned()),
+            _ => finding(Level::Skip, "the stream port was not probed".to_owned()),
         });
     }
-    if let Some((port, _)) = target.ports.iter().find(|(_, found)| *found == Port::Open) {
-        return Some(finding(Level::Pass, format!("{port} is open")));
+    if let Some((port, _)) = target.ports.iter().find(|(_, probe)| *probe == PortProbe::Open) {
+        return Some(finding(Level::Pass, format!("TCP port {port} is open")));
     }
-    let is = |kind: fn(&Port) -> bool| target.ports.iter().any(|(_, port)| kind(port));
-    Some(if is(|port| *port == Port::Refused) {
-        finding(Level::Fail, format!("the camera is there, and nothing listens at {tried}")).hint(
-            "the application uses another port (--ports), has ended (power-cycle the camera), or connects to a host by itself",
+    let unreachable = target.ports.iter().find_map(|(_, probe)| match probe {
+        PortProbe::Unreachable(why) => Some(why),
+        _ => None,
+    });
+    Some(if target.ports.iter().any(|(_, probe)| *probe == PortProbe::Refused) {
+        finding(Level::Fail, format!("no program on the camera listens on TCP port {ports}")).hint(
+            "the application uses another port (pass --ports), has ended (power-cycle the camera), or connects to a \
+             host itself",
         )
-    } else if let Some(Port::Unreachable(why)) =
-        target.ports.iter().map(|(_, port)| port).find(|p| matches!(p, Port::Unreachable(_)))
-    {
-        finding(Level::Fail, format!("{tried} cannot be reached: {why}")).hint("see the checks of its route")
+    } else if let Some(why) = unreachable {
+        finding(Level::Fail, format!("cannot reach TCP port {ports}: {why}")).hint("see the check `route`")
     } else {
-        finding(Level::Fail, format!("nothing comes back from {tried}"))
-            .hint("a firewall on the way drops it, or the camera is not there")
+        finding(Level::Fail, format!("no answer from TCP port {ports}"))
+            .hint("a firewall on the path drops the packets, or the camera has another address")
     })
 }
 
-fn flows(target: &Target, stream: &Stream) -> Finding {
+fn frames(target: &CheckedCamera, stream: &StreamMeasurement) -> Finding {
     let finding = |level, observed: String| Finding::new("stream", &target.name, level, observed);
-    let Stream { frames, damaged, fps, mbit_s, .. } = stream;
+    let StreamMeasurement { frames, damaged, fps, mbit_s, .. } = stream;
     if *frames > 0 {
-        let what = [
+        let description = [
             stream.dialect.clone(),
             stream.size.map(|(width, height)| format!("{width}x{height}")),
             stream.format.clone(),
         ];
-        let what: Vec<_> = what.into_iter().flatten().collect();
+        let description: Vec<_> = description.into_iter().flatten().collect();
         let rate = if stream.seconds > 0.0 {
             format!("{fps:.1} frames/s, {mbit_s:.0} Mbit/s")
         } else {
             "one frame".to_owned()
         };
-        let observed = format!("{}; {rate}", what.join(" "));
+        let observed = format!("{}; {rate}", description.join(" "));
         return match (damaged, &stream.error) {
             (0, None) => finding(Level::Pass, observed),
-            (0, Some(error)) => finding(Level::Warn, format!("{observed}; then: {error}"))
-                .hint("if it goes on so, power-cycle the camera; `oaktap detections -v` shows what happens"),
-            (damaged, _) => finding(Level::Warn, format!("{observed}; {damaged} frames damaged or in part"))
-                .hint("the program on the camera writes less than it says: `oaktap detections -v` shows where"),
+            (0, Some(error)) => finding(Level::Warn, format!("{observed}; then the stream failed: {error}")).hint(
+                "if this happens again, power-cycle the camera; `oaktap detections -v` shows the course of events",
+            ),
+            (damaged, _) => finding(Level::Warn, format!("{observed}; {damaged} frames damaged or incomplete")).hint(
+                "the application sends fewer bytes than its headers announce; `oaktap detections -v` shows where",
+            ),
         };
     }
     match &stream.error {
         Some(error) => finding(Level::Fail, error.clone())
-            .hint("is this the port of the stream (5000 or 9876), and the application the right one?"),
-        None if !stream.connected => finding(Level::Fail, "no connection was made in time".to_owned())
-            .hint("a firewall on the way drops it, or the camera is not there"),
-        None if stream.bytes == 0 => finding(Level::Fail, "connected but silent".to_owned()).hint(
-            "another client may hold the camera: it serves one at a time. End it, or wait; if there is none, power-cycle \
-             the camera",
+            .hint("check that this is the stream's port (usually 5000 or 9876) and that the right application runs"),
+        None if !stream.connected => finding(Level::Fail, "the connection was not established in time".to_owned())
+            .hint("a firewall on the path drops the packets, or the camera has another address"),
+        None if stream.bytes == 0 => finding(Level::Fail, "connected, but received no data".to_owned()).hint(
+            "another client may hold the camera, which serves one client at a time: end that client or wait; if there \
+             is none, power-cycle the camera",
         ),
-        None => finding(Level::Fail, format!("{} bytes came, and not one whole frame", stream.bytes))
-            .hint("the stream stalls: see the checks of the MTU and of the link's speed"),
+        None => finding(Level::Fail, format!("received {} bytes, but no complete frame", stream.bytes))
+            .hint("the stream stalls: see the checks `mtu` and `link-speed`"),
     }
 }
 
-fn budget(facts: &Facts, target: &Target, stream: &Stream) -> Finding {
+fn budget(facts: &Facts, target: &CheckedCamera, stream: &StreamMeasurement) -> Finding {
     let finding = |level, observed: String| Finding::new("budget", &target.name, level, observed);
-    let way = target.way.interface.as_deref();
-    let link = facts.host.links.iter().find(|link| Some(link.name.as_str()) == way);
-    let here = link.filter(|link| link.kind != Kind::Wireless).and_then(|link| link.speed_mbit_s);
-    let there = target.camera.as_ref().and_then(|camera| camera.link.as_ref()).map(|link| link.speed_mbit_s);
-    let Some(speed) = here.into_iter().chain(there).min() else {
-        let observed = format!("{:.0} Mbit/s; how much the link carries is not known", stream.mbit_s);
+    let interface = target.route.interface.as_deref();
+    let link = facts.host.links.iter().find(|link| Some(link.name.as_str()) == interface);
+    let host_speed = link.filter(|link| link.kind != LinkKind::Wireless).and_then(|link| link.speed_mbit_s);
+    let camera_link = target.camera.as_ref().and_then(|camera| camera.link.as_ref());
+    let camera_speed = camera_link.map(|link| link.speed_mbit_s);
+    let Some(speed) = host_speed.into_iter().chain(camera_speed).min() else {
+        let observed = format!("{:.0} Mbit/s; the capacity of the link is unknown", stream.mbit_s);
         return finding(Level::Skip, observed);
     };
-    let mtu = link.and_then(|link| link.mtu).unwrap_or(USUAL_MTU);
-    let carries = carries_mbit_s(speed, mtu);
-    // Cameras that share this host's link share what it carries.
-    let sharing = |other: &&Target| other.way.interface.as_deref() == way && way.is_some();
-    let all: f64 = facts.targets.iter().filter(sharing).filter_map(|other| Some(other.stream.as_ref()?.mbit_s)).sum();
-    let line = Budget { used_mbit_s: stream.mbit_s, carries_mbit_s: carries, fps: stream.fps }.line();
-    let line = if all > stream.mbit_s { format!("{line}; all cameras at this interface take {all:.0}") } else { line };
-    if all.max(stream.mbit_s) > carries * TIGHT {
-        return finding(Level::Warn, line)
-            .hint("fewer frames a second, smaller pictures or MJPEG; or a faster link (Cat5e, 1 Gbit/s switch)");
+    let mtu = link.and_then(|link| link.mtu).unwrap_or(ETHERNET_MTU);
+    let capacity_mbit_s = tcp_capacity_mbit_s(speed, mtu);
+    let same_link = |other: &&CheckedCamera| other.route.interface.as_deref() == interface && interface.is_some();
+    let cameras = facts.targets.iter().filter(same_link);
+    let all: f64 = cameras.filter_map(|camera| Some(camera.stream.as_ref()?.mbit_s)).sum();
+    let mut line = LinkBudget { used_mbit_s: stream.mbit_s, capacity_mbit_s, fps: stream.fps }.to_string();
+    if all > stream.mbit_s {
+        line.push_str(&format!("; all cameras on this interface use {all:.0} Mbit/s"));
+    }
+    if all.max(stream.mbit_s) > capacity_mbit_s * MAX_UTILIZATION {
+        return finding(Level::Warn, line).hint(
+            "reduce the frame rate or the frame size, send MJPEG, or use a faster link (Cat5e, 1 Gbit/s switch)",
+        );
     }
     finding(Level::Pass, line)
 }

@@ -1,18 +1,18 @@
-//! Judgements on made-up facts: one line for each thing that can be wrong.
+//! Judgements on invented facts: one case per fault.
 
 use std::net::Ipv4Addr;
 
-use super::facts::{Host, Kind, Link, Neighbour, Port, Route, Stream, Target, Way};
+use super::facts::{CheckedCamera, HostFacts, HostLink, LinkKind, Neighbor, Route, RouteLookup, StreamMeasurement};
 use super::*;
 use crate::bootloader::Version;
-use crate::discovery::{CameraAddress, CameraState, DiscoveredCamera, LinkInfo};
+use crate::discovery::{CameraAddress, CameraState, DiscoveredCamera, LinkInfo, PortProbe};
 
 const IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
-fn link(name: &str, ip: [u8; 4], prefix: u8) -> Link {
-    Link {
+fn link(name: &str, ip: [u8; 4], prefix: u8) -> HostLink {
+    HostLink {
         name: name.to_owned(),
-        kind: Kind::Wired,
+        kind: LinkKind::Wired,
         up: true,
         carrier: Some(true),
         speed_mbit_s: Some(1000),
@@ -33,9 +33,9 @@ fn camera(id: &str) -> DiscoveredCamera {
     }
 }
 
-/// All is well.
+/// A camera and a host without faults.
 fn healthy() -> Facts {
-    let stream = Stream {
+    let stream = StreamMeasurement {
         port: 5000,
         connected: true,
         bytes: 1_000_000,
@@ -46,24 +46,24 @@ fn healthy() -> Facts {
         size: Some((640, 352)),
         fps: 40.0,
         mbit_s: 216.3,
-        ..Stream::default()
+        ..StreamMeasurement::default()
     };
-    let target = Target {
+    let target = CheckedCamera {
         name: "A".to_owned(),
         ip: Some(IP),
         camera: Some(camera("A")),
         by_broadcast: true,
         by_unicast: true,
-        way: Way { interface: Some("eth0".to_owned()), source: Some([10, 0, 0, 1].into()), error: None },
-        ports: vec![(5000, Port::Open)],
+        route: RouteLookup { interface: Some("eth0".to_owned()), source: Some([10, 0, 0, 1].into()), error: None },
+        ports: vec![(5000, PortProbe::Open)],
         stream: Some(stream),
         bootloader: Some(Version::RECOMMENDED),
     };
-    let host = Host { links: vec![link("eth0", [10, 0, 0, 1], 24)], ..Host::default() };
+    let host = HostFacts { links: vec![link("eth0", [10, 0, 0, 1], 24)], ..HostFacts::default() };
     Facts { host, targets: vec![target], seen: vec![camera("A")], unsent: Vec::new() }
 }
 
-/// The worst finding of a check.
+/// Returns the worst finding of a check.
 fn worst(facts: &Facts, check: &str) -> Finding {
     let findings = judge(facts);
     let of_check = findings.iter().filter(|finding| finding.check == check);
@@ -71,21 +71,21 @@ fn worst(facts: &Facts, check: &str) -> Finding {
 }
 
 #[test]
-fn nothing_is_wrong() {
+fn healthy_facts_pass_every_check() {
     let findings = judge(&healthy());
     assert!(findings.iter().all(|finding| finding.level == Level::Pass), "{findings:#?}");
     assert_eq!(worst(&healthy(), "stream").observed, "IMG 640x352 BGR888p; 40.0 frames/s, 216 Mbit/s");
-    assert!(worst(&healthy(), "budget").observed.starts_with("216 of 941 Mbit/s; 3 more such cameras fit; 1080p raw"));
+    assert!(worst(&healthy(), "budget").observed.starts_with("216 of 941 Mbit/s; 3 more such cameras fit; raw 1080p"));
 }
 
-/// A thing that can be wrong: how it is made so, which check sees it, and what that says and advises.
+/// A fault: how to create it, the check that finds it, its level, part of the observation, and one suggested command.
 type Case = (fn(&mut Facts), &'static str, Level, &'static str, &'static str);
 
 #[test]
-fn everything_that_can_be_wrong() {
+fn every_fault_is_found_with_advice() {
     let cases: &[Case] = &[
-        (|f| f.host.links[0].up = false, "interface", Level::Fail, "switched off", "ip link set dev eth0 up"),
-        (|f| f.host.links[0].carrier = Some(false), "interface", Level::Fail, "nothing is at the other end", ""),
+        (|f| f.host.links[0].up = false, "interface", Level::Fail, "the interface is down", "ip link set dev eth0 up"),
+        (|f| f.host.links[0].carrier = Some(false), "interface", Level::Fail, "detects no device at the other end", ""),
         (
             |f| f.host.links[0].addresses.clear(),
             "interface",
@@ -93,7 +93,13 @@ fn everything_that_can_be_wrong() {
             "no IPv4 address",
             "ip addr add 169.254.1.10/16 dev eth0",
         ),
-        (|f| f.host.links[0].speed_mbit_s = Some(100), "link-speed", Level::Warn, "100 Mbit/s; 1000 are expected", ""),
+        (
+            |f| f.host.links[0].speed_mbit_s = Some(100),
+            "link-speed",
+            Level::Warn,
+            "100 Mbit/s; expected 1000 Mbit/s",
+            "",
+        ),
         (
             |f| f.host.links[0].full_duplex = Some(false),
             "link-speed",
@@ -101,14 +107,21 @@ fn everything_that_can_be_wrong() {
             "half duplex",
             "ethtool -s eth0 autoneg on",
         ),
-        (|f| f.host.links[0].speed_mbit_s = None, "link-speed", Level::Skip, "does not tell", ""),
-        (|f| f.host.links[0].kind = Kind::Wireless, "wireless", Level::Warn, "Wi-Fi", ""),
+        (|f| f.host.links[0].speed_mbit_s = None, "link-speed", Level::Skip, "does not report the link speed", ""),
+        (|f| f.host.links[0].kind = LinkKind::Wireless, "wireless", Level::Warn, "Wi-Fi", ""),
         (|f| f.host.links[0].mtu = Some(9000), "mtu", Level::Warn, "jumbo", "ip link set dev eth0 mtu 1500"),
-        (|f| f.host.links[0].mtu = Some(1280), "mtu", Level::Warn, "1500 are usual", "ip link set dev eth0 mtu 1500"),
+        (
+            |f| f.host.links[0].mtu = Some(1280),
+            "mtu",
+            Level::Warn,
+            "1280 bytes; expected 1500 bytes",
+            "ip link set dev eth0 mtu 1500",
+        ),
         (
             |f| {
                 f.host.links[0].mtu = Some(9000);
-                f.targets[0].stream = Some(Stream { connected: true, bytes: 32, ..Stream::default() });
+                f.targets[0].stream =
+                    Some(StreamMeasurement { connected: true, bytes: 32, ..StreamMeasurement::default() });
             },
             "mtu",
             Level::Fail,
@@ -119,14 +132,14 @@ fn everything_that_can_be_wrong() {
             |f| f.host.links.push(link("eth1", [169, 254, 1, 9], 24)),
             "link-local",
             Level::Warn,
-            "has the mask 255.255.0.0",
+            "expected 255.255.0.0 (/16)",
             "ip addr add 169.254.1.9/16 dev eth1",
         ),
         (
             |f| f.host.links.push(link("eth1", [169, 254, 7, 9], 24)),
             "link-local",
             Level::Fail,
-            "has the mask 255.255.0.0",
+            "expected 255.255.0.0 (/16)",
             "ip addr del 169.254.7.9/24 dev eth1",
         ),
         (
@@ -146,37 +159,40 @@ fn everything_that_can_be_wrong() {
             },
             "discovery",
             Level::Fail,
-            "no camera answered a broadcast; asked at eth0",
+            "no camera answered the broadcast on eth0",
             "",
         ),
-        (|f| f.unsent.push("eth0 is sulking".to_owned()), "asking", Level::Warn, "sulking", ""),
+        (|f| f.unsent.push("cannot send a query".to_owned()), "asking", Level::Warn, "cannot send a query", ""),
         (
-            |f| f.targets[0].way = Way { error: Some("Network is unreachable".to_owned()), ..Way::default() },
+            |f| {
+                f.targets[0].route =
+                    RouteLookup { error: Some("Network is unreachable".to_owned()), ..RouteLookup::default() }
+            },
             "route",
             Level::Fail,
-            "there is no way to 10.0.0.5: Network is unreachable",
+            "no route to 10.0.0.5: Network is unreachable",
             "ip addr add 10.0.0.10/24 dev eth0",
         ),
         (
             |f| {
                 f.host.links.push(link("eth1", [10, 0, 0, 2], 24));
-                f.targets[0].way.interface = Some("eth1".to_owned());
+                f.targets[0].route.interface = Some("eth1".to_owned());
             },
             "route",
             Level::Warn,
-            "leave by eth1, and the camera is at eth0",
+            "leave through eth1, but the camera answers on eth0",
             "ip route replace 10.0.0.5/32 dev eth0",
         ),
         (
             |f| {
-                f.host.links.push(Link { kind: Kind::Tunnel, ..link("wg0", [10, 9, 0, 2], 24) });
-                f.targets[0].way.interface = Some("wg0".to_owned());
+                f.host.links.push(HostLink { kind: LinkKind::Tunnel, ..link("wg0", [10, 9, 0, 2], 24) });
+                f.targets[0].route.interface = Some("wg0".to_owned());
                 f.targets[0].by_unicast = false;
                 f.targets[0].stream = None;
             },
             "route",
             Level::Fail,
-            "leave by wg0, which is a VPN",
+            "leave through wg0; wg0 is a VPN",
             "ip route replace 10.0.0.5/32 dev eth0",
         ),
         (
@@ -191,14 +207,14 @@ fn everything_that_can_be_wrong() {
             },
             "route",
             Level::Warn,
-            "through the router 192.168.1.1",
+            "to the router 192.168.1.1",
             "",
         ),
         (
             |f| f.host.links.push(link("eth1", [10, 0, 0, 2], 24)),
             "paths",
             Level::Warn,
-            "eth0, eth1 are in its network",
+            "eth0, eth1 are in the camera's network",
             "ip route replace 10.0.0.5/32 dev eth0",
         ),
         (
@@ -209,14 +225,14 @@ fn everything_that_can_be_wrong() {
             },
             "paths",
             Level::Fail,
-            "it does not answer by the one that is used",
+            "the camera does not answer on eth0",
             "ip route replace 10.0.0.5/32 dev eth1",
         ),
         (
             |f| f.host.links[0].addresses.push((IP, 24)),
             "address",
             Level::Fail,
-            "an address of this host too, at eth0",
+            "also an address of this host, on eth0",
             "",
         ),
         (|f| f.seen.push(camera("B")), "address", Level::Fail, "2 cameras have the address 10.0.0.5: A, B", ""),
@@ -224,7 +240,7 @@ fn everything_that_can_be_wrong() {
             |f| {
                 for mac in ["aa", "bb"] {
                     let mac = Some(mac.to_owned());
-                    f.host.neighbours.push(Neighbour { ip: IP, mac, interface: "eth0".to_owned() });
+                    f.host.neighbors.push(Neighbor { ip: IP, mac, interface: "eth0".to_owned() });
                 }
             },
             "address",
@@ -232,24 +248,24 @@ fn everything_that_can_be_wrong() {
             "2 devices have the address 10.0.0.5: aa, bb",
             "",
         ),
-        (|f| f.targets[0].by_broadcast = false, "discovery", Level::Warn, "but not to broadcasts", ""),
-        (|f| f.targets[0].by_unicast = false, "discovery", Level::Fail, "but not at its address", ""),
+        (|f| f.targets[0].by_broadcast = false, "discovery", Level::Warn, "but not broadcasts", ""),
+        (|f| f.targets[0].by_unicast = false, "discovery", Level::Fail, "but not unicast queries", ""),
         (
             |f| {
-                f.host.neighbours.push(Neighbour { ip: IP, mac: None, interface: "eth0".to_owned() });
+                f.host.neighbors.push(Neighbor { ip: IP, mac: None, interface: "eth0".to_owned() });
                 (f.targets[0].by_broadcast, f.targets[0].by_unicast) = (false, false);
-                f.targets[0].ports = vec![(5000, Port::Silence)];
+                f.targets[0].ports = vec![(5000, PortProbe::TimedOut)];
             },
             "discovery",
             Level::Fail,
-            "nothing in this network has its address",
+            "no device in this network has the camera's address",
             "",
         ),
         (
             |f| (f.targets[0].by_broadcast, f.targets[0].by_unicast) = (false, false),
             "discovery",
             Level::Warn,
-            "its port 5000 is open",
+            "its TCP port 5000 is open",
             "",
         ),
         (
@@ -281,53 +297,74 @@ fn everything_that_can_be_wrong() {
             "half duplex at the camera",
             "",
         ),
-        (|f| f.targets[0].camera.as_mut().unwrap().link = None, "camera-link", Level::Skip, "does not tell", ""),
+        (
+            |f| f.targets[0].camera.as_mut().unwrap().link = None,
+            "camera-link",
+            Level::Skip,
+            "does not report its link",
+            "",
+        ),
         (
             |f| f.targets[0].camera.as_mut().unwrap().link.as_mut().unwrap().boot_mode = 0x16,
             "boot-switch",
             Level::Fail,
-            "stands at 0x16, which is USB",
+            "the boot switch is at 0x16 (USB); expected 0x3 (PoE)",
             "",
         ),
         (
             |f| f.targets[0].bootloader = Some(Version::new(0, 0, 13)),
             "bootloader",
             Level::Fail,
-            "0.0.13: it cannot",
+            "0.0.13: cannot write applications over the network",
             "",
         ),
-        (|f| f.targets[0].bootloader = Some(Version::new(0, 0, 17)), "bootloader", Level::Warn, "other networks", ""),
+        (
+            |f| f.targets[0].bootloader = Some(Version::new(0, 0, 17)),
+            "bootloader",
+            Level::Warn,
+            "0.0.17: not reachable from other networks; expected 0.0.18",
+            "",
+        ),
         (
             |f| f.targets[0].bootloader = Some(Version::new(0, 0, 27)),
             "bootloader",
             Level::Warn,
-            "older than 0.0.28",
+            "expected 0.0.28 or newer",
             "",
         ),
         (
-            |f| f.targets[0].ports = vec![(5000, Port::Refused), (9876, Port::Refused)],
+            |f| f.targets[0].ports = vec![(5000, PortProbe::Refused), (9876, PortProbe::Refused)],
             "stream-port",
             Level::Fail,
-            "nothing listens at 5000, 9876",
+            "listens on TCP port 5000 or 9876",
             "",
         ),
-        (|f| f.targets[0].ports = vec![(5000, Port::Silence)], "stream-port", Level::Fail, "nothing comes back", ""),
         (
-            |f| f.targets[0].ports = vec![(5000, Port::Unreachable("no route".to_owned()))],
+            |f| f.targets[0].ports = vec![(5000, PortProbe::TimedOut)],
             "stream-port",
             Level::Fail,
-            "5000 cannot be reached: no route",
+            "no answer from TCP port 5000",
             "",
         ),
         (
-            |f| f.targets[0].stream = Some(Stream { connected: true, ..Stream::default() }),
+            |f| f.targets[0].ports = vec![(5000, PortProbe::Unreachable("no route".to_owned()))],
+            "stream-port",
+            Level::Fail,
+            "cannot reach TCP port 5000: no route",
+            "",
+        ),
+        (
+            |f| f.targets[0].stream = Some(StreamMeasurement { connected: true, ..StreamMeasurement::default() }),
             "stream",
             Level::Fail,
-            "connected but silent",
+            "connected, but received no data",
             "",
         ),
         (
-            |f| f.targets[0].stream = Some(Stream { error: Some("an SSH server".to_owned()), ..Stream::default() }),
+            |f| {
+                f.targets[0].stream =
+                    Some(StreamMeasurement { error: Some("an SSH server".to_owned()), ..StreamMeasurement::default() });
+            },
             "stream",
             Level::Fail,
             "an SSH server",
@@ -351,13 +388,13 @@ fn everything_that_can_be_wrong() {
         let advised = |command: &&str| finding.commands.iter().any(|advised| advised == command);
         assert!(command.is_empty() || advised(command), "case {number}: {finding:#?}");
         if *level > Level::Pass {
-            assert!(finding.hint.is_some(), "case {number} leaves people alone: {finding:#?}");
+            assert!(finding.hint.is_some(), "case {number} gives no advice: {finding:#?}");
         }
     }
 }
 
 #[test]
-fn who_has_a_route_of_their_own_is_left_alone() {
+fn host_route_makes_several_paths_acceptable() {
     let mut facts = healthy();
     facts.host.links.push(link("eth1", [10, 0, 0, 2], 24));
     facts.host.routes.push(Route { network: IP, prefix: 32, gateway: None, interface: "eth0".to_owned(), metric: 0 });
@@ -365,8 +402,8 @@ fn who_has_a_route_of_their_own_is_left_alone() {
 }
 
 #[test]
-fn without_facts_nothing_is_made_up() {
-    let findings = judge(&Facts { targets: vec![Target::default()], ..Facts::default() });
+fn missing_facts_are_not_judged() {
+    let findings = judge(&Facts { targets: vec![CheckedCamera::default()], ..Facts::default() });
     assert!(findings.iter().all(|finding| finding.check != "route"), "{findings:#?}");
     assert!(judge(&Facts::default()).iter().any(|finding| finding.check == "discovery"));
 }

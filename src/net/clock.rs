@@ -1,15 +1,15 @@
-//! This host's clocks, read once for everything that is pure and takes time as an argument.
+//! Reads the clocks of this host. Pure code takes the time as an argument.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::frame::Received;
 
-/// Both clocks, now.
+/// Returns the current time on the monotonic clock, which starts at 0 with the first call, and on the system clock.
 #[must_use]
 pub fn received_now() -> Received {
     static START: OnceLock<Instant> = OnceLock::new();
-    // 584 years of nanoseconds fit on each side of 1970.
+    // An i64 holds 292 years of nanoseconds before and after 1970, a u64 holds 584 years.
     let nanoseconds = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
     let unix_ns = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_goes_forward_and_is_after_this_was_written() {
+    fn clock_is_monotonic_and_later_than_2023() {
         let (a, b) = (received_now(), received_now());
         assert!(a.mono_ns <= b.mono_ns);
         assert!(a.unix_ns > 1_700_000_000_000_000_000);

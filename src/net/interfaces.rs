@@ -1,41 +1,41 @@
-//! The IPv4 addresses of this host, and which of them packets to somebody leave by.
+//! The IPv4 addresses of this host, and the source address of packets to a given destination.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use serde::Serialize;
 
 use crate::discovery::Subnet;
 
-/// One IPv4 address of an interface that is up and has a carrier. An interface with two addresses is there twice.
+/// One IPv4 address of an interface that is up and has a carrier. An interface with two addresses is listed twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Interface {
-    /// The system's name of it: `eth0`.
+    /// The system's name, such as `eth0`.
     pub name: String,
-    /// This host's address there.
+    /// The IPv4 address.
     pub ip: Ipv4Addr,
-    /// Bits that the addresses of its network share.
+    /// The prefix length, 0 to 32.
     pub prefix: u8,
-    /// A tunnel: there is one peer, and nobody hears a broadcast.
+    /// The interface is a tunnel to one peer, so broadcasts do not reach a camera.
     pub point_to_point: bool,
 }
 
 impl Interface {
-    /// The network that it is in.
+    /// Returns the network of the address, or `None` if the prefix length is invalid.
     #[must_use]
     pub fn subnet(&self) -> Option<Subnet> {
         Subnet::of(self.ip, self.prefix)
     }
 }
 
-/// The IPv4 addresses of all interfaces that are up, by name.
+/// Lists the IPv4 addresses of all interfaces that are up, sorted by name and address.
 ///
 /// # Errors
-/// The system does not tell.
+/// Returns the system's error if it cannot list the interfaces.
 pub fn interfaces() -> io::Result<Vec<Interface>> {
     let mut found: Vec<_> = if_addrs::get_if_addrs()?
         .into_iter()
-        // On Linux and macOS this is IFF_RUNNING: up, and something is at the other end of the cable.
+        // IFF_RUNNING on Linux and macOS: up, and with a carrier.
         .filter(if_addrs::Interface::is_oper_up)
         .filter_map(|interface| match &interface.addr {
             if_addrs::IfAddr::V4(v4) => Some(Interface {
@@ -51,17 +51,19 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(found)
 }
 
-/// The address of this host that packets to `to` leave from. Nothing is sent.
+/// Returns the source address that this host uses for packets to `destination`. Sends nothing.
 ///
 /// # Errors
-/// There is no route.
-pub fn source_for(to: Ipv4Addr) -> io::Result<Ipv4Addr> {
+/// Returns the system's error if there is no route to `destination`.
+pub fn source_for(destination: Ipv4Addr) -> io::Result<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // The port does not matter to a route.
-    socket.connect((to, crate::discovery::PORT))?;
+    // The route does not depend on the port.
+    socket.connect((destination, crate::discovery::PORT))?;
     match socket.local_addr()? {
         SocketAddr::V4(address) => Ok(*address.ip()),
-        SocketAddr::V6(address) => Err(io::Error::other(format!("{} is no IPv4 address", IpAddr::V6(*address.ip())))),
+        SocketAddr::V6(address) => {
+            Err(io::Error::other(format!("expected an IPv4 source address, found {}", address.ip())))
+        }
     }
 }
 
@@ -70,13 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_host_reaches_itself_from_itself() {
+    fn packets_to_loopback_leave_from_loopback() {
         assert_eq!(source_for(Ipv4Addr::LOCALHOST).expect("a route"), Ipv4Addr::LOCALHOST);
-        let all = interfaces().expect("the system tells");
+        let all = interfaces().expect("the interfaces can be listed");
         let Some(lo) = all.iter().find(|interface| interface.ip.is_loopback()) else {
-            eprintln!("skipped: the loopback interface is down here");
+            eprintln!("skipped: the loopback interface is down");
             return;
         };
-        assert!(lo.subnet().expect("a prefix").contains(Ipv4Addr::LOCALHOST), "{lo:?}");
+        assert!(lo.subnet().expect("a valid prefix").contains(Ipv4Addr::LOCALHOST), "{lo:?}");
     }
 }

@@ -1,53 +1,58 @@
-//! `SO_RCVLOWAT`: a socket that counts as readable only once so many bytes wait in it.
+//! The low-water mark of a receiving socket (`SO_RCVLOWAT`): the kernel reports the socket as readable only once at
+//! least this many bytes are in its receive buffer.
 //!
-//! At 1 GbE a frame arrives in some 460 packets over 5 ms, and an ordinary receiver wakes for most of them. One that waits for
-//! what it still needs wakes a few times a frame (performance.md, "Receiving"). End of stream, errors and a full
-//! receive buffer wake it all the same. Linux alone does this for readiness; elsewhere the mark stays at one byte.
+//! At 1 GbE a frame arrives in about 460 packets over 5 ms, and a receiver with the default mark of 1 byte wakes for
+//! most of them. A receiver that sets the mark to the bytes that it still needs wakes a few times per frame
+//! (performance.md, "Receiving"). The receiver therefore does not see bytes below the mark: they are in the kernel, but
+//! neither read nor counted. A receiver that judges whether the camera is silent must first lower the mark to 1 byte
+//! and allow a few milliseconds for the socket to become readable. End of stream, errors and a full receive buffer make
+//! the socket readable regardless of the mark. Only Linux applies the mark to readiness; on other systems it stays at 1
+//! byte.
 
 use tokio::net::TcpStream;
 
-/// The mark of one socket.
+/// The low-water mark of one socket, in bytes. Remembers the value to avoid redundant system calls.
 #[derive(Debug)]
 pub(crate) struct LowWater {
     bytes: usize,
 }
 
 impl LowWater {
-    /// The mark that every new socket has.
+    /// The mark of a new socket: 1 byte.
     pub(crate) const fn new() -> Self {
         Self { bytes: 1 }
     }
 
-    /// Makes the socket readable from so many bytes on. Asks the kernel only when that is a change.
+    /// Sets the mark to `bytes`. `socket` must be the same one in every call.
     ///
-    /// The kernel caps it at half of the largest receive buffer and makes room for it. Lowering it below what
-    /// already waits makes the socket readable at once.
+    /// The kernel caps the mark at half of the largest receive buffer and grows the buffer to fit it. Lowering the mark
+    /// to the number of bytes received so far makes the socket readable immediately.
     pub(crate) fn set(&mut self, socket: &TcpStream, bytes: usize) {
         if bytes != self.bytes {
             self.bytes = bytes;
-            ask(socket, bytes);
+            set_option(socket, bytes);
         }
     }
 }
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn ask(socket: &TcpStream, bytes: usize) {
+fn set_option(socket: &TcpStream, bytes: usize) {
     use std::os::fd::AsRawFd as _;
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the kernel reads `len` bytes of `value`.
-    let refused = unsafe {
+    let result = unsafe {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, (&raw const value).cast(), len)
     };
-    if refused != 0 {
-        // Nothing is lost but a few wake-ups.
-        tracing::debug!(error = %std::io::Error::last_os_error(), bytes, "the low-water mark was refused");
+    if result != 0 {
+        // The stream still works, with more wake-ups.
+        tracing::debug!(error = %std::io::Error::last_os_error(), bytes, "cannot set the low-water mark");
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask(_: &TcpStream, _: usize) {}
+fn set_option(_: &TcpStream, _: usize) {}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -56,7 +61,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_below_its_mark_is_not_readable_until_the_mark_sinks() {
+    async fn socket_below_its_mark_becomes_readable_when_the_mark_is_lowered() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut peer, _) = listener.accept().unwrap();
@@ -65,7 +70,7 @@ mod tests {
         mark.set(&socket, 100);
 
         peer.write_all(&[1; 99]).unwrap();
-        // The 99 bytes are in the socket for certain once a second connection's byte, sent later, has made the round.
+        // Once a byte that was sent later on a second connection has arrived, the 99 bytes are in the socket.
         let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         listener.accept().unwrap().0.write_all(&[1]).unwrap();
         other.readable().await.unwrap();
@@ -83,6 +88,6 @@ mod tests {
         mark.set(&socket, 1 << 20);
         drop(peer);
         socket.readable().await.unwrap();
-        assert_eq!(socket.try_read(&mut buffer).unwrap(), 0, "the end wakes all the same");
+        assert_eq!(socket.try_read(&mut buffer).unwrap(), 0, "end of stream ignores the mark");
     }
 }

@@ -1,10 +1,11 @@
-//! What the sockets and the clocks of this host need.
+//! Sockets, clocks and interfaces of this host, and the loops that drive the state machines of `discovery` and
+//! `bootloader`.
 
 pub mod clock;
 pub mod discovery;
 pub mod interfaces;
-pub mod knock;
 pub(crate) mod low_water;
-pub mod proof;
+pub mod port_probe;
 pub(crate) mod serving;
+pub mod startup;
 pub mod talk;

@@ -1,5 +1,5 @@
-//! A listener that serves one client at a time, on a thread of its own: as the program on the camera does. Others can
-//! connect, and hear nothing until it is their turn (wire.md section 2.4).
+//! A TCP server that serves one client at a time on its own thread, like the application on a camera. Other clients can
+//! connect, but receive nothing until the server accepts them (wire.md section 2.4).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,55 +9,55 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-/// What to do once a client has been served.
+/// The next step after a client has been served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum AfterClient {
     /// Close its connection and wait for the next one.
     Close,
-    /// Hold on to its connection until the next one is there.
+    /// Keep its connection open until the next client connects.
     Hold,
-    /// Close its connection; there is nothing more to be served.
+    /// Close its connection and end the server.
     Done,
 }
 
-/// A thread that serves. Dropping it ends the thread and its connection.
+/// A server thread. Dropping it closes the current connection and joins the thread.
 #[derive(Debug)]
-pub(crate) struct Serving {
+pub(crate) struct SingleClientServer {
     address: SocketAddr,
-    stopping: Arc<Stopping>,
+    stopping: Arc<StopSignal>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a thread and those who end it share.
+/// Asks a server thread to stop. Shared by the thread and its owner.
 #[derive(Debug, Default)]
-pub(crate) struct Stopping {
-    state: Mutex<State>,
+pub(crate) struct StopSignal {
+    state: Mutex<CameraState>,
     woken: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CameraState {
     stop: bool,
-    /// The connection that is served: closing it ends a write that waits for its client.
-    serving: Option<TcpStream>,
+    /// The current connection. Closing it unblocks a write to a client that does not read.
+    client: Option<TcpStream>,
 }
 
-impl Stopping {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A flag and a handle: they are whole whoever panicked.
+impl StopSignal {
+    fn state(&self) -> MutexGuard<'_, CameraState> {
+        // A panic cannot leave a flag and a handle in an inconsistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is time to stop.
+    /// Returns `true` once a stop was requested.
     pub(crate) fn stopped(&self) -> bool {
         self.state().stop
     }
 
-    /// Waits until that moment; `false` when it is time to stop.
-    pub(crate) fn wait_until(&self, moment: Instant) -> bool {
+    /// Waits until `deadline`. Returns `false` if a stop was requested.
+    pub(crate) fn wait_until(&self, deadline: Instant) -> bool {
         let mut state = self.state();
         loop {
-            let left = moment.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if state.stop || left.is_zero() {
                 return !state.stop;
             }
@@ -65,12 +65,12 @@ impl Stopping {
         }
     }
 
-    /// It is time to stop: waits end, and so does the connection that is served.
+    /// Requests a stop: ends every wait and closes the current connection.
     pub(crate) fn stop(&self) {
         let mut state = self.state();
         state.stop = true;
-        if let Some(client) = &state.serving {
-            // It may have left already.
+        if let Some(client) = &state.client {
+            // Fails if the client has disconnected already.
             let _ = client.shutdown(Shutdown::Both);
         }
         drop(state);
@@ -78,18 +78,18 @@ impl Stopping {
     }
 }
 
-impl Serving {
-    /// Serves every client of this listener in turn.
+impl SingleClientServer {
+    /// Starts a thread that accepts clients from `listener` and calls `serve` for each, one after the other.
     ///
     /// # Errors
-    /// The system refuses a thread, or to say which address it listens at.
+    /// Fails if the thread cannot be started or the address of `listener` is not available.
     pub(crate) fn start(
         name: &str,
         listener: TcpListener,
-        mut serve: impl FnMut(&TcpStream, &Stopping) -> Then + Send + 'static,
+        mut serve: impl FnMut(&TcpStream, &StopSignal) -> AfterClient + Send + 'static,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let stopping = Arc::new(Stopping::default());
+        let stopping = Arc::new(StopSignal::default());
         let shared = Arc::clone(&stopping);
         let thread = std::thread::Builder::new()
             .name(format!("{name}-{}", address.port()))
@@ -97,36 +97,40 @@ impl Serving {
         Ok(Self { address, stopping, thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether there is nothing more to be served.
+    /// Returns `true` once the thread has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends its connection and its thread.
+    /// Closes the current connection and joins the thread.
     pub(crate) fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         self.stopping.stop();
         if !thread.is_finished() {
-            // It may be waiting for a client: be one. If that fails, others are waiting, and it wakes for them.
+            // Unblocks `accept`. If this connection fails, the backlog is full, so `accept` returns anyway.
             let _ = TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1));
         }
-        // A panic has been shown already.
+        // A panic of the thread has been printed already.
         let _ = thread.join();
     }
 }
 
-impl Drop for Serving {
+impl Drop for SingleClientServer {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-fn accept(listener: &TcpListener, stopping: &Stopping, serve: &mut impl FnMut(&TcpStream, &Stopping) -> Then) {
+fn accept(
+    listener: &TcpListener,
+    stopping: &StopSignal,
+    serve: &mut impl FnMut(&TcpStream, &StopSignal) -> AfterClient,
+) {
     let mut held = None;
     loop {
         let accepted = listener.accept();
@@ -139,27 +143,27 @@ fn accept(listener: &TcpListener, stopping: &Stopping, serve: &mut impl FnMut(&T
             Ok((client, _)) => client,
             Err(error) => {
                 drop(state);
-                tracing::warn!("a client cannot be accepted: {error}");
+                tracing::warn!("cannot accept a client: {error}");
                 if !stopping.wait_until(Instant::now() + Duration::from_millis(100)) {
                     return;
                 }
                 continue;
             }
         };
-        // Without a second handle a stop would have to wait for the client.
-        state.serving = client.try_clone().ok();
+        // Without this handle, a stop would have to wait for the client.
+        state.client = client.try_clone().ok();
         drop(state);
-        let then = serve(&client, stopping);
-        stopping.state().serving = None;
-        match then {
-            Then::Close => {}
-            Then::Hold => held = Some(client),
-            Then::Done => return,
+        let next = serve(&client, stopping);
+        stopping.state().client = None;
+        match next {
+            AfterClient::Close => {}
+            AfterClient::Hold => held = Some(client),
+            AfterClient::Done => return,
         }
     }
 }
 
-/// An address at which one reaches somebody who listens there: `0.0.0.0` and `::` are none.
+/// Returns an address that connects to a listener on `address`: loopback instead of `0.0.0.0` and `::`.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -169,17 +173,17 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// On Linux nothing is appended to what was written in the same segment, so that a header never lies across two: the
-/// official host asks for 32 bytes once and believes that it got them (wire.md 4.2).
+/// On Linux, `MSG_EOR` keeps the kernel from appending later writes to the last segment, so that a header is never
+/// split between two: the official host reads once and assumes that it received all 32 bytes (wire.md 4.2).
 #[cfg(target_os = "linux")]
 const SEND_FLAGS: i32 = libc::MSG_EOR | libc::MSG_NOSIGNAL;
 #[cfg(not(target_os = "linux"))]
 const SEND_FLAGS: i32 = 0;
 
-/// Writes all of it, as one piece as far as the system lets us.
+/// Writes all `bytes` with as few system calls as possible.
 ///
 /// # Errors
-/// The client has left, or the connection was closed by a stop.
+/// Fails if the client disconnected or a stop closed the connection.
 pub(crate) fn write_all(client: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     let socket = SockRef::from(client);
     while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! Moves the bytes of a [`Conversation`] over TCP.
+//! Runs a [`Conversation`] with a bootloader over TCP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,66 +9,65 @@ use tokio::net::TcpStream;
 
 use crate::bootloader::{Caller, ClientOptions, Conversation, ConversationEvent};
 
-/// A bootloader that has just been entered does not listen at once: it is tried again for so long (bootloader.md 2).
-const CONNECT: Duration = Duration::from_secs(5);
-/// Between two tries.
-const AGAIN: Duration = Duration::from_millis(50);
-/// How long the reset at the end may take to go out (bootloader.md 2.3).
-const FAREWELL: Duration = Duration::from_secs(2);
-const BUFFER: usize = 256 << 10;
+/// How long to retry connecting: a bootloader does not listen immediately after a reset (bootloader.md 2).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// How long to wait at the end until the reset is sent (bootloader.md 2.3).
+const RESET_SEND_TIMEOUT: Duration = Duration::from_secs(2);
+const BUFFER_BYTES: usize = 256 << 10;
 
-/// Why there is no connection to a bootloader.
+/// Error of [`talk`].
 #[derive(Debug, thiserror::Error)]
 pub enum TalkError {
-    /// Nobody listens there, or nothing gets there.
+    /// The TCP connection could not be established.
     #[error(
-        "{address} cannot be connected to: {why}; a camera listens there in its bootloader only, and a firewall may stand \
-         before TCP port {}", .address.port()
+        "cannot connect to {address}: {why}; a camera listens there only in its bootloader, and a firewall may block \
+         TCP port {}", .address.port()
     )]
     Connect {
-        /// Where it should listen.
+        /// The bootloader's address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         why: io::Error,
     },
 }
 
-/// Connects to a bootloader, does this with it, and resets it. `told` hears of the course.
+/// Connects to a bootloader, runs `task`, then resets the camera. `progress` receives updates.
 ///
 /// # Errors
-/// There is no connection. Everything else is in what `task` comes to.
+/// Fails if the connection cannot be established. All later errors are part of the output of `task`.
 pub async fn talk<T, F>(
     address: SocketAddr,
     options: ClientOptions,
-    mut told: impl FnMut(&ConversationEvent),
+    mut progress: impl FnMut(&ConversationEvent),
     task: impl FnOnce(Caller) -> F,
 ) -> Result<T, TalkError>
 where
     F: Future<Output = T> + 'static,
 {
     let stream = connect(address).await?;
-    // A wish; it is only slower without.
+    // Without TCP_NODELAY the conversation works, but is slower.
     let _ = stream.set_nodelay(true);
     let start = Instant::now();
     let mut conversation = Conversation::new(Duration::ZERO, options, task);
-    let mut buffer = vec![0; BUFFER];
-    let mut leaving = None;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut reset_deadline = None;
     loop {
         while let Some(news) = conversation.poll_event() {
-            told(&news);
+            progress(&news);
         }
-        if conversation.is_over() && leaving.is_none() {
-            leaving = Some(start.elapsed() + FAREWELL);
+        if conversation.is_over() && reset_deadline.is_none() {
+            reset_deadline = Some(start.elapsed() + RESET_SEND_TIMEOUT);
         }
         let has_output = !conversation.output().is_empty();
-        if leaving.is_some() && !has_output {
+        if reset_deadline.is_some() && !has_output {
             break;
         }
         let interest = if has_output { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let until = tokio::time::Instant::from_std(start + leaving.unwrap_or_else(|| conversation.timeout()));
+        let until = tokio::time::Instant::from_std(start + reset_deadline.unwrap_or_else(|| conversation.timeout()));
         tokio::select! {
             ready = stream.ready(interest) => {
-                if turn(&stream, ready, &mut conversation, &mut buffer, start).is_err() {
+                if transfer(&stream, ready, &mut conversation, &mut buffer, start).is_err() {
                     conversation.handle_close(start.elapsed());
                     if conversation.is_over() {
                         break;
@@ -76,7 +75,7 @@ where
                 }
             }
             () = tokio::time::sleep_until(until) => {
-                if leaving.is_some() {
+                if reset_deadline.is_some() {
                     break;
                 }
                 conversation.handle_timeout(start.elapsed());
@@ -84,13 +83,13 @@ where
         }
     }
     while let Some(news) = conversation.poll_event() {
-        told(&news);
+        progress(&news);
     }
-    Ok(conversation.result().expect("it is over"))
+    Ok(conversation.result().expect("the conversation is over"))
 }
 
-/// Sends and receives what can be sent and received now. An error is the end of the connection, whatever the reason.
-fn turn<T>(
+/// Sends and receives as much as possible without waiting. Any error means that the connection is closed.
+fn transfer<T>(
     stream: &TcpStream,
     ready: io::Result<tokio::io::Ready>,
     conversation: &mut Conversation<T>,
@@ -119,17 +118,17 @@ fn turn<T>(
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, TalkError> {
-    let until = Instant::now() + CONNECT;
+    let until = Instant::now() + CONNECT_TIMEOUT;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let why = match tokio::time::timeout(left, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(why)) => why,
-            Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no answer for 5 s"),
+            Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no answer within 5 s"),
         };
-        if Instant::now() + AGAIN >= until {
+        if Instant::now() + CONNECT_RETRY_INTERVAL >= until {
             return Err(TalkError::Connect { address, why });
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(CONNECT_RETRY_INTERVAL).await;
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::playback::{AtEnd, Due, Playback, Speed};
 use super::player::bytes_before_payload;
 use super::{Reader, RecordedFrame, RecordingEntry, RecordingError};
-use crate::net::serving::{Serving, Stopping, Then, write_all};
+use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
 use crate::sync::locked;
 
 /// Counts of a [`RecordingServer`].
@@ -32,7 +32,7 @@ pub struct ServedCounts {
 /// as the official program does. Dropping it ends its thread and its connection.
 #[derive(Debug)]
 pub struct RecordingServer {
-    serving: Serving,
+    serving: SingleClientServer,
     served: Arc<Mutex<ServedCounts>>,
 }
 
@@ -56,7 +56,8 @@ impl RecordingServer {
         assert!(camera < reader.cameras().len(), "camera {camera} of {}", reader.cameras().len());
         let served = Arc::<Mutex<ServedCounts>>::default();
         let mut camera = CameraServer { reader, camera, speed, looped, served: Arc::clone(&served), bytes: Vec::new() };
-        let serving = Serving::start("replay", listener, move |client, stopping| camera.serve(client, stopping));
+        let serving =
+            SingleClientServer::start("replay", listener, move |client, stopping| camera.serve(client, stopping));
         let serving = serving.map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
         Ok(Self { serving, served })
     }
@@ -92,7 +93,7 @@ const CLIENT_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Waits for the client to close its side. Returns whether it read everything: sent bytes may still be in the buffers of
 /// the system, and a client that disconnects without reading them resets the connection.
-fn has_read_all(client: &TcpStream, stopping: &Stopping) -> bool {
+fn has_read_all(client: &TcpStream, stopping: &StopSignal) -> bool {
     let deadline = Instant::now() + CLIENT_CLOSE_TIMEOUT;
     let mut buffer = [0; 1024];
     if client.shutdown(Shutdown::Write).is_err() || client.set_read_timeout(Some(Duration::from_millis(50))).is_err() {
@@ -136,23 +137,23 @@ impl From<RecordingError> for StopReason {
 }
 
 impl CameraServer {
-    fn serve(&mut self, client: &TcpStream, stopping: &Stopping) -> Then {
+    fn serve(&mut self, client: &TcpStream, stopping: &StopSignal) -> AfterClient {
         locked(&self.served).connections += 1;
         // Only reduces latency.
         let _ = client.set_nodelay(true);
         match self.play(client, stopping) {
-            Ok(()) if has_read_all(client, stopping) => Then::Done,
-            Ok(()) | Err(StopReason::Disconnected) => Then::Close,
+            Ok(()) if has_read_all(client, stopping) => AfterClient::Done,
+            Ok(()) | Err(StopReason::Disconnected) => AfterClient::Close,
             Err(StopReason::Recording(error)) => {
                 tracing::warn!("{error}; playback ends there");
                 locked(&self.served).error = Some(error.to_string());
-                Then::Done
+                AfterClient::Done
             }
         }
     }
 
     /// Sends the recording from its beginning, each frame when it is due.
-    fn play(&mut self, client: &TcpStream, stopping: &Stopping) -> Result<(), StopReason> {
+    fn play(&mut self, client: &TcpStream, stopping: &StopSignal) -> Result<(), StopReason> {
         let mut playback = Playback::new(self.speed, self.looped).join();
         self.reader.rewind()?;
         loop {

@@ -11,7 +11,7 @@ use super::config::SimConfig;
 use super::queue::Queue;
 use super::reel::Reel;
 use super::stream::{End, Step, Stream, Turn};
-use crate::net::serving::{Serving, Stopping, Then, write_all};
+use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
 
 /// What a simulated camera has done until now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -32,7 +32,7 @@ pub struct Sent {
 /// their turn (wire.md section 2.4). Dropping it ends its thread and its connection.
 #[derive(Debug)]
 pub struct Simulator {
-    serving: Serving,
+    serving: SingleClientServer,
     sent: Arc<Mutex<Sent>>,
 }
 
@@ -58,7 +58,8 @@ impl Simulator {
     pub fn play(listener: TcpListener, reel: Arc<Reel>) -> io::Result<Self> {
         let sent = Arc::<Mutex<Sent>>::default();
         let mut camera = Camera::new(reel, Arc::clone(&sent));
-        let serving = Serving::start("sim", listener, move |client, stopping| camera.serve(client, stopping))?;
+        let serving =
+            SingleClientServer::start("sim", listener, move |client, stopping| camera.serve(client, stopping))?;
         Ok(Self { serving, sent })
     }
 
@@ -102,18 +103,18 @@ impl Camera {
     }
 
     /// Serves one client.
-    fn serve(&mut self, client: &TcpStream, stopping: &Stopping) -> Then {
+    fn serve(&mut self, client: &TcpStream, stopping: &StopSignal) -> AfterClient {
         locked(&self.sent).connections += 1;
         self.stream.reconnect();
         // Both settings are wishes; the stream is the same without them.
         let _ = client.set_nodelay(self.no_delay);
         // The program on the camera holds on to a connection that failed until the next one is there (wire.md 4.12).
-        if self.stream_to(client, stopping) { Then::Hold } else { Then::Close }
+        if self.stream_to(client, stopping) { AfterClient::Hold } else { AfterClient::Close }
     }
 
     /// Sends until the client leaves, a fault ends the connection, or it is time to stop. Whether the connection is
     /// to be held on to.
-    fn stream_to(&mut self, client: &TcpStream, stopping: &Stopping) -> bool {
+    fn stream_to(&mut self, client: &TcpStream, stopping: &StopSignal) -> bool {
         loop {
             let index = match self.queue.take(self.booted.elapsed()) {
                 Ok(index) => index,
@@ -153,7 +154,7 @@ impl Camera {
         }
     }
 
-    fn write(&self, client: &TcpStream, stopping: &Stopping, turn: &Turn) -> io::Result<()> {
+    fn write(&self, client: &TcpStream, stopping: &StopSignal, turn: &Turn) -> io::Result<()> {
         for step in turn.steps() {
             match step {
                 Step::Bytes(bytes) => {

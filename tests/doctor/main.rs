@@ -1,7 +1,7 @@
-//! `list` and `doctor` in a network of each test's own: every fault is found, and the advice repairs it.
+//! `list` and `doctor` in networks that are built for each test: `doctor` finds every fault, and its commands fix it.
 //!
-//! Network namespaces need root; without it the tests are skipped with a message.
-#![cfg(target_os = "linux")]
+//! Network namespaces need root. Without root, these tests are skipped.
+#![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod network;
 
@@ -13,18 +13,18 @@ use network::{Camera, Network};
 
 const ID: &str = "14442C10D13EABCE00";
 const IP: &str = "10.0.0.5";
-/// Longer than the default 0.5 s, because both cores may be busy.
-const SOON: [&str; 4] = ["--wait", "2s", "--measure", "500ms"];
+/// Waits longer than the default of 500 ms, because the machine may be busy.
+const TIMES: [&str; 4] = ["--wait", "2s", "--measure", "500ms"];
 
-/// The exit code and the JSON document of `doctor`.
+/// Runs `doctor` and returns its exit code and its summary.
 fn doctor(network: &Network, arguments: &[&str]) -> (i32, Value) {
-    let arguments: Vec<_> = ["doctor", "--json"].into_iter().chain(SOON).chain(arguments.iter().copied()).collect();
+    let arguments: Vec<_> = ["doctor", "--json"].into_iter().chain(TIMES).chain(arguments.iter().copied()).collect();
     let (code, out, err) = network.run(&arguments);
     let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}\n{err}"));
     (code, document["summary"].clone())
 }
 
-/// The worst result of a check.
+/// Returns the worst finding of a check.
 fn check<'a>(document: &'a Value, name: &str) -> &'a Value {
     let checks = document["checks"].as_array().expect("a list").iter().filter(|check| check["check"] == name);
     let rank = |check: &&Value| ["SKIP", "PASS", "WARN", "FAIL"].iter().position(|level| check["level"] == **level);
@@ -35,36 +35,36 @@ fn level<'a>(document: &'a Value, name: &str) -> &'a str {
     check(document, name)["level"].as_str().expect("a word")
 }
 
-/// Runs the advised command.
-fn mend(network: &Network, finding: &Value) {
+/// Runs the commands that a finding suggests.
+fn run_commands(network: &Network, finding: &Value) {
     let commands = finding["commands"].as_array().expect("a list");
-    assert!(!commands.is_empty(), "nothing is advised: {finding:#}");
+    assert!(!commands.is_empty(), "no command is suggested: {finding:#}");
     for command in commands {
         network.host(command.as_str().expect("a command"));
     }
 }
 
-/// The check fails or warns with these words; after the advised command it passes.
-fn found_and_mended(network: &Network, arguments: &[&str], name: &str, expected: &str, words: &str) {
+/// Asserts that a check reports a fault with these words, and that its commands fix the fault.
+fn assert_found_and_fixed(network: &Network, arguments: &[&str], name: &str, expected: &str, words: &str) {
     let (code, before) = doctor(network, arguments);
     let finding = check(&before, name);
     assert_eq!(finding["level"], expected, "{finding:#}\n{before:#}");
-    assert!(finding["observed"].as_str().expect("text").contains(words), "{finding:#}");
+    assert!(finding["observed"].as_str().expect("a string").contains(words), "{finding:#}");
     if expected == "FAIL" {
         assert_eq!(code, 1);
     }
-    mend(network, finding);
+    run_commands(network, finding);
     let (code, after) = doctor(network, arguments);
     assert_eq!(code, 0, "{after:#}");
-    let stays = after["checks"].as_array().expect("a list").iter().find(|check| check["check"] == name);
-    // A check of something that no longer exists is gone.
-    assert!(stays.is_none_or(|check| check["level"] == "PASS"), "{after:#}");
+    let remaining = after["checks"].as_array().expect("a list").iter().find(|check| check["check"] == name);
+    // A check whose subject no longer exists is absent.
+    assert!(remaining.is_none_or(|check| check["level"] == "PASS"), "{after:#}");
     assert_eq!(level(&after, "stream"), "PASS", "{after:#}");
     assert_eq!(level(&after, "discovery"), "PASS", "{after:#}");
 }
 
 #[test]
-fn a_network_without_faults_passes_every_check() {
+fn network_without_faults_passes_every_check() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
@@ -95,36 +95,39 @@ fn a_network_without_faults_passes_every_check() {
         ] {
             assert_eq!(level(&document, name), "PASS", "{arguments:?}: {document:#}");
         }
-        let stream = check(&document, "stream")["observed"].as_str().expect("text");
+        let stream = check(&document, "stream")["observed"].as_str().expect("a string");
         assert!(stream.starts_with("IMG 64x48 BGR888p; "), "{stream}");
-        assert!(check(&document, "budget")["observed"].as_str().expect("text").contains(" more such camera"));
+        assert!(check(&document, "budget")["observed"].as_str().expect("a string").contains(" more such camera"));
     }
 
     let (code, _, err) = network.run(&["doctor", "1555", "--wait", "2s"]);
     assert_eq!(code, 1);
     assert!(err.contains(&format!("no camera id starts with `1555`; found {ID} at {IP}")), "{err}");
 
-    // The bundle describes the network but does not identify the camera.
+    // The report contains the facts, but no identifying values.
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("report.json");
     let path = file.to_str().expect("UTF-8");
     let (code, out, err) = network.run(&["doctor", "--no-stream", "--bundle", path]);
     assert_eq!(code, 0, "{out}{err}");
-    let report = std::fs::read_to_string(&file).expect("it was written");
+    let report = std::fs::read_to_string(&file).expect("the report was written");
     assert!(!report.contains(ID) && report.contains("camera-1") && report.contains(IP), "{report}");
     assert!(serde_json::from_str::<Value>(&report).expect("JSON")["facts"]["host"]["links"][0]["name"] == "h0");
     let (code, _, err) = network.run(&["doctor", "--no-stream", "--bundle", path]);
-    assert_eq!(code, 1, "what is there is not replaced");
+    assert_eq!(code, 1, "an existing file is not replaced");
     assert!(err.contains("cannot be written"), "{err}");
 }
 
 #[test]
-fn the_version_of_a_bootloader_is_reported() {
+fn bootloader_version_is_checked_on_request_only() {
     let Some(network) = Network::new() else { return };
     let (_, document) = doctor(&network, &["sim:bootloader=0.0.17", "--no-stream"]);
     let checks = document["checks"].as_array().expect("a list");
-    assert!(checks.iter().all(|check| check["check"] != "bootloader"), "nobody asked: {document:#}");
-    // This camera runs an application and must not be reset without consent.
+    assert!(
+        checks.iter().all(|check| check["check"] != "bootloader"),
+        "the bootloader was not requested: {document:#}"
+    );
+    // Without consent, a camera that runs an application is not reset.
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
     network.camera("ip addr add 10.0.0.5/24 dev c0");
@@ -135,11 +138,14 @@ fn the_version_of_a_bootloader_is_reported() {
     drop(camera);
     let (_, document) = doctor(&network, &["sim:bootloader=0.0.17", "--no-stream", "--enter-bootloader", "--yes"]);
     assert_eq!(level(&document, "bootloader"), "WARN", "{document:#}");
-    assert_eq!(check(&document, "bootloader")["observed"], "0.0.17: it is not reached from other networks");
+    assert_eq!(
+        check(&document, "bootloader")["observed"],
+        "0.0.17: not reachable from other networks; expected 0.0.18 or newer"
+    );
 }
 
 #[test]
-fn a_camera_on_two_networks_is_listed_once() {
+fn camera_on_two_networks_is_one_row() {
     let Some(network) = Network::new() else { return };
     for n in 0..2 {
         network.cable(&format!("h{n}"), &format!("c{n}"));
@@ -159,7 +165,7 @@ fn a_camera_on_two_networks_is_listed_once() {
 }
 
 #[test]
-fn a_camera_behind_a_router_is_found_by_address() {
+fn camera_behind_a_router_is_found_by_address_and_subnet() {
     let Some(network) = Network::new() else { return };
     // The third namespace is the router.
     network.cable_to_middle("h0", "m0");
@@ -181,23 +187,23 @@ fn a_camera_behind_a_router_is_found_by_address() {
     assert!(out.contains(ID) && err.contains("no reply from a camera at 10.0.3.6"), "{out}{err}");
     let (code, document) = doctor(&network, &["10.0.3.5"]);
     assert_eq!((code, level(&document, "stream")), (0, "PASS"), "{document:#}");
-    let route = check(&document, "route")["observed"].as_str().expect("text");
-    assert_eq!(route, "packets to 10.0.3.5 leave by h0, through the router 10.0.0.254");
+    let route = check(&document, "route")["observed"].as_str().expect("a string");
+    assert_eq!(route, "packets to 10.0.3.5 leave through h0 to the router 10.0.0.254");
 }
 
 #[test]
-fn an_interface_that_is_down_is_reported() {
+fn interface_that_is_down() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
     network.camera("ip addr add 10.0.0.5/24 dev c0");
     network.host("ip link set dev h0 down");
     let _camera = Camera::start(&network, ID);
-    found_and_mended(&network, &[IP], "interface", "FAIL", "switched off");
+    assert_found_and_fixed(&network, &[IP], "interface", "FAIL", "the interface is down");
 }
 
 #[test]
-fn a_wrong_interface_in_the_same_network_is_reported() {
+fn packets_leave_through_the_wrong_one_of_two_interfaces() {
     let Some(network) = Network::new() else { return };
     network.cable_to_middle("h0", "m0");
     network.cable("h1", "c0");
@@ -206,7 +212,7 @@ fn a_wrong_interface_in_the_same_network_is_reported() {
     network.host("ip addr add 10.0.0.2/24 dev h1");
     network.camera("ip addr add 10.0.0.5/24 dev c0");
     let _camera = Camera::start(&network, ID);
-    found_and_mended(&network, &[IP], "route", "FAIL", "leave by h0, and the camera is at h1");
+    assert_found_and_fixed(&network, &[IP], "route", "FAIL", "leave through h0, but the camera answers on h1");
 }
 
 #[test]
@@ -225,11 +231,11 @@ fn two_paths_to_one_camera_are_reported() {
     let document: Value = serde_json::from_str(&out).expect("JSON");
     let addresses = serde_json::json!([{"ip": IP, "interface": "h0"}, {"ip": IP, "interface": "h1"}]);
     assert_eq!(document["summary"]["cameras"][0]["addresses"], addresses);
-    found_and_mended(&network, &[IP], "paths", "WARN", "h0, h1 are in its network");
+    assert_found_and_fixed(&network, &[IP], "paths", "WARN", "h0, h1 are in the camera's network");
 }
 
 #[test]
-fn two_cameras_with_one_address_are_reported() {
+fn two_cameras_with_the_same_address() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.cable_to_middle("h1", "m0");
@@ -241,18 +247,18 @@ fn two_cameras_with_one_address_are_reported() {
     let _cameras = [Camera::start(&network, ID), Camera::start_in_middle(&network, "1844A")];
     let (code, document) = doctor(&network, &["--no-stream"]);
     assert_eq!((code, level(&document, "address")), (1, "FAIL"), "{document:#}");
-    let observed = check(&document, "address")["observed"].as_str().expect("text");
+    let observed = check(&document, "address")["observed"].as_str().expect("a string");
     assert!(observed.starts_with("2 cameras have the address 169.254.1.222: "), "{observed}");
 }
 
 #[test]
-fn a_link_local_address_with_a_wrong_mask_is_reported() {
+fn link_local_address_with_the_wrong_mask() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 169.254.77.10/24 dev h0");
     network.camera("ip addr add 169.254.1.222/16 dev c0");
     let _camera = Camera::start(&network, ID);
-    found_and_mended(&network, &["169.254.1.222"], "link-local", "FAIL", "169.254.77.10/24");
+    assert_found_and_fixed(&network, &["169.254.1.222"], "link-local", "FAIL", "169.254.77.10/24");
 }
 
 #[test]
@@ -262,11 +268,11 @@ fn a_missing_route_is_reported() {
     network.host("ip addr add 10.0.0.1/24 dev h0");
     network.camera("ip addr add 10.9.0.5/24 dev c0");
     let _camera = Camera::start(&network, ID);
-    found_and_mended(&network, &["10.9.0.5"], "route", "FAIL", "there is no way to 10.9.0.5");
+    assert_found_and_fixed(&network, &["10.9.0.5"], "route", "FAIL", "no route to 10.9.0.5");
 }
 
 #[test]
-fn blocking_firewall_rules_are_reported() {
+fn firewall_rules_that_drop_the_cameras_packets() {
     let rules = [
         (
             "nft",
@@ -277,7 +283,7 @@ fn blocking_firewall_rules_are_reported() {
                 "nft add rule inet t input tcp sport 5000 drop",
             ][..],
             "FAIL",
-            "the rule `udp sport 11491 drop` of inet t input",
+            "rule `udp sport 11491 drop` of chain inet t input drops the camera's packets",
         ),
         (
             "nft",
@@ -287,9 +293,9 @@ fn blocking_firewall_rules_are_reported() {
                 "nft add rule inet t output tcp dport 22 accept",
             ],
             "FAIL",
-            "inet t output drops what no rule lets pass",
+            "the default policy of chain inet t output drops the camera's packets",
         ),
-        // The default of most firewalls: answers to broadcasts belong to no connection.
+        // The rules of most firewalls. Answers to broadcasts do not belong to a tracked connection.
         (
             "nft",
             &[
@@ -298,7 +304,7 @@ fn blocking_firewall_rules_are_reported() {
                 "nft add rule inet t input ct state established,related accept",
             ],
             "WARN",
-            "inet t input drops what no rule lets pass",
+            "the default policy of chain inet t input drops the camera's packets",
         ),
         ("iptables", &["iptables -A INPUT -p udp --sport 11491 -j DROP"], "FAIL", "sport 11491"),
     ];
@@ -315,12 +321,12 @@ fn blocking_firewall_rules_are_reported() {
         for command in commands {
             network.host(command);
         }
-        found_and_mended(&network, &[IP], "firewall", expected, words);
+        assert_found_and_fixed(&network, &[IP], "firewall", expected, words);
     }
 }
 
 #[test]
-fn a_path_that_drops_large_packets_is_reported() {
+fn switch_that_drops_jumbo_frames() {
     let Some(network) = Network::new() else { return };
     network.middle("ip link add br0 type bridge");
     network.cable_to_middle("h0", "m0");
@@ -331,7 +337,7 @@ fn a_path_that_drops_large_packets_is_reported() {
     network.middle("ip link set dev br0 up");
     network.host("ip link set dev h0 mtu 9000");
     network.camera("ip link set dev c0 mtu 9000");
-    // A network card with segmentation offload would pass large packets through the simulated switch in one piece.
+    // With segmentation offload, a virtual switch would forward packets larger than its MTU.
     if !network.camera_can("ethtool -K c0 tso off gso off") {
         eprintln!("skipped: ethtool does not work here");
         return;
@@ -342,10 +348,10 @@ fn a_path_that_drops_large_packets_is_reported() {
     let (code, before) = doctor(&network, &[IP]);
     let finding = check(&before, "mtu");
     assert_eq!((code, level(&before, "mtu")), (1, "FAIL"), "{before:#}");
-    assert!(finding["observed"].as_str().expect("text").contains("something on the way drops large packets"));
-    mend(&network, finding);
-    // The camera still tries to send to the disconnected client, so the hint advises a restart.
-    assert!(finding["hint"].as_str().expect("text").contains("power-cycle the camera"));
+    assert!(finding["observed"].as_str().expect("a string").contains("a device on the path drops large packets"));
+    run_commands(&network, finding);
+    // The camera keeps retransmitting to the closed connection, so the hint asks for a power cycle.
+    assert!(finding["hint"].as_str().expect("a string").contains("power-cycle the camera"));
     drop(camera);
     let _camera = Camera::start(&network, ID);
     let (code, after) = doctor(&network, &[IP]);
@@ -353,20 +359,20 @@ fn a_path_that_drops_large_packets_is_reported() {
 }
 
 #[test]
-fn an_absent_camera_is_reported() {
+fn camera_at_the_fallback_address_is_not_found_by_a_host_in_another_network() {
     let Some(network) = Network::new() else { return };
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");
     network.camera("ip addr add 169.254.1.222/16 dev c0");
     let _camera = Camera::start(&network, ID);
-    // The camera receives the broadcast but cannot answer.
+    // The camera receives the broadcast, but does not have a route for its answer.
     let (code, before) = doctor(&network, &[]);
     assert_eq!((code, level(&before, "discovery")), (1, "FAIL"), "{before:#}");
     let finding = check(&before, "link-local");
     assert_eq!(finding["level"], "WARN");
-    mend(&network, finding);
+    run_commands(&network, finding);
     let (code, after) = doctor(&network, &[]);
     assert_eq!((code, level(&after, "discovery"), level(&after, "stream")), (0, "PASS", "PASS"), "{after:#}");
     let named = Ipv4Addr::new(169, 254, 1, 222).to_string();
-    assert!(check(&after, "address")["observed"].as_str().expect("text").contains(&named));
+    assert!(check(&after, "address")["observed"].as_str().expect("a string").contains(&named));
 }

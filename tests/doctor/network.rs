@@ -1,4 +1,4 @@
-//! Network namespaces connected by cables, with a camera in one of them. Dropping the value removes all of it.
+//! Network namespaces connected by virtual cables, and simulated cameras in them. Dropping the values removes both.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -13,7 +13,7 @@ use oaktap::discovery::{Answer, CameraState, LinkInfo, PORT, Query};
 use oaktap::sim::{SimConfig, Simulator};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// The three namespaces: this host, the network between, and the camera.
+/// The namespaces: host, middle (a switch, a router or a second camera), and camera.
 const PARTS: [&str; 3] = ["h", "m", "c"];
 
 /// Three namespaces.
@@ -22,7 +22,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Returns `None`, and prints the reason, where namespaces cannot be created.
+    /// Creates the namespaces. Returns `None` and prints the reason if the system does not permit it.
     pub(crate) fn new() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -32,14 +32,14 @@ impl Network {
             if !status.success() {
                 let why = String::from_utf8_lossy(&stderr).into_owned();
                 assert!(part == PARTS[0] && !why.contains("File exists"), "{why}");
-                eprintln!("skipped: no network namespace can be made here: {}", why.trim_end());
+                eprintln!("skipped: cannot create a network namespace: {}", why.trim_end());
                 return None;
             }
-            // If `/` is not a mount point, as in a plain chroot, a namespace can be created but not entered.
+            // In a plain chroot, whose root is not a mount point, a namespace can be created but not entered.
             let Output { status, stderr, .. } = shell(&network.inside(part, "true"));
             if !status.success() {
                 let why = String::from_utf8_lossy(&stderr);
-                eprintln!("skipped: no program gets into a network namespace here: {}", why.trim_end());
+                eprintln!("skipped: cannot enter a network namespace: {}", why.trim_end());
                 return None;
             }
             network.within(part, "ip link set dev lo up");
@@ -58,7 +58,7 @@ impl Network {
         self.within(to, &format!("ip link set dev {other} up"));
     }
 
-    /// Connects an interface of this host to one of the camera.
+    /// Connects an interface of the host to one of the camera.
     pub(crate) fn cable(&self, host: &str, camera: &str) {
         self.connect(("h", host), ("c", camera));
     }
@@ -79,7 +79,6 @@ impl Network {
         format!("ip netns exec {} {command}", self.space(part))
     }
 
-    /// Runs a command in one namespace: on this host, in between, or at the camera.
     pub(crate) fn host(&self, command: &str) {
         self.within("h", command);
     }
@@ -92,48 +91,48 @@ impl Network {
         self.within("c", command);
     }
 
-    /// Whether a command succeeds on this host.
+    /// Runs a command on the host. Returns `true` on success.
     pub(crate) fn host_can(&self, command: &str) -> bool {
         shell(&self.inside("h", command)).status.success()
     }
 
-    /// Runs a command at the camera, which must succeed.
+    /// Runs a command on the camera. Returns `true` on success.
     pub(crate) fn camera_can(&self, command: &str) -> bool {
         shell(&self.inside("c", command)).status.success()
     }
 
-    /// Runs the program `oaktap` on this host.
+    /// Runs `oaktap` on the host.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.space("h"), env!("CARGO_BIN_EXE_oaktap")]).args(arguments);
         let output = command.env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null()).output();
         let Output { status, stdout, stderr } = output.expect("the program starts");
-        let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
-        (status.code().expect("it was not killed"), text(stdout), text(stderr))
+        let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
+        (status.code().expect("the program exits by itself"), text(stdout), text(stderr))
     }
 }
 
-/// Runs `task` on a thread in a namespace; the sockets that it creates stay there.
-fn there<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
-    let file = File::open(format!("/run/netns/{space}")).expect("it was made");
+/// Runs a closure on a thread inside a namespace. A socket stays in the namespace in which it was created.
+fn in_namespace<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
+    let file = File::open(format!("/run/netns/{space}")).expect("the namespace exists");
     let thread = std::thread::spawn(move || {
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter a namespace");
         make()
     });
-    thread.join().expect("it does not panic")
+    thread.join().expect("the closure does not panic")
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
         for part in PARTS {
-            // Namespaces that could not be created need no removal.
+            // Fails for a namespace that could not be created.
             let _ = shell(&format!("ip netns del {}", self.space(part)));
         }
     }
 }
 
 fn shell(command: &str) -> Output {
-    Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().expect("there is a shell")
+    Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().expect("a shell")
 }
 
 fn run(command: &str) {
@@ -141,7 +140,7 @@ fn run(command: &str) {
     assert!(status.success(), "{command}: {}", String::from_utf8_lossy(&stderr));
 }
 
-/// A camera that runs its application: it answers discovery and streams at port 5000.
+/// A camera that runs its application: it answers discovery and streams on port 5000.
 pub(crate) struct Camera {
     stop: Arc<AtomicBool>,
     answering: Option<JoinHandle<()>>,
@@ -160,13 +159,13 @@ impl Camera {
 
     fn start_in(network: &Network, part: &str, id: &str) -> Self {
         let space = network.space(part);
-        let (udp, tcp) = there(&space, || {
-            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("nobody else is there");
-            (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5000)).expect("nobody else is there"))
+        let (udp, tcp) = in_namespace(&space, || {
+            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("a free port");
+            (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5000)).expect("a free port"))
         });
-        let config: SimConfig = "size=64x48&fps=50".parse().expect("it can be simulated");
-        let stream = Simulator::start(tcp, &config).expect("it starts");
-        // Wakes it, so that it notices that it must stop.
+        let config: SimConfig = "size=64x48&fps=50".parse().expect("a valid configuration");
+        let stream = Simulator::start(tcp, &config).expect("the simulator starts");
+        // The thread checks the stop flag after each timeout.
         udp.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket setting");
         let stop = Arc::new(AtomicBool::new(false));
         let answering = std::thread::spawn({
@@ -185,11 +184,11 @@ fn answer(socket: &UdpSocket, id: &str, stop: &AtomicBool) {
         let answer = match Query::parse(&buffer[..length]) {
             Some(Query::Discover) => Answer::Simple { id, state: CameraState::FlashBooted },
             Some(Query::Info) => Answer::Info(LinkInfo { id, speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 }),
-            // Unreachable from here: do not answer.
+            // `list` and `doctor` must not reset a camera.
             Some(Query::Reset) => panic!("a camera was reset"),
-            None => panic!("{:?} is no question", &buffer[..length]),
+            None => panic!("{:?} is not a query", &buffer[..length]),
         };
-        // Without a route back, the camera gets an error: ignore it.
+        // A camera without a route back cannot send its answer.
         let _ = socket.send_to(&answer.to_bytes(), from);
     }
 }
@@ -198,11 +197,11 @@ impl Drop for Camera {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let answered = self.answering.take().map(JoinHandle::join);
-        // Connect once to end its accept loop, from within its namespace.
+        // The simulator connects to itself to stop, which works only inside its namespace.
         let stream = self.stream.take();
-        there(&self.space, || drop(stream));
+        in_namespace(&self.space, || drop(stream));
         if !std::thread::panicking() {
-            answered.expect("it runs").expect("nobody asked what may not be asked");
+            answered.expect("the thread was started").expect("the camera received only permitted queries");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads and writes fields of the vendor's C structures.
 
 use super::error::MessageError;
-use super::types::{AnnouncedData, Memory};
+use super::fields::{AnnouncedData, Memory};
 
 /// Length of an error text, with the terminating zero (bootloader.md 3.2).
 pub(super) const ERROR_BYTES: usize = 64;

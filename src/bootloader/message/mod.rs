@@ -2,15 +2,15 @@
 //! are little endian. Both directions can be read and written, because the simulator is the camera's end.
 
 mod error;
+mod fields;
 mod layout;
 mod request;
 mod response;
-mod types;
 
 pub use error::MessageError;
+pub use fields::{AnnouncedData, ApplicationDetails, BootHeader, BootloaderType, Memory, MemoryDetails, Storage};
 pub use request::Request;
 pub use response::Response;
-pub use types::{AnnouncedData, ApplicationDetails, BootHeader, BootloaderType, Memory, MemoryDetails, Storage};
 
 #[cfg(test)]
 mod tests {

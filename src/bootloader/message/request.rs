@@ -1,8 +1,8 @@
 //! Requests of a host (bootloader.md 3.1).
 
 use super::error::MessageError;
+use super::fields::{BootHeader, Memory, Storage};
 use super::layout::{Reader, Writer, command};
-use super::types::{BootHeader, Memory, Storage};
 use crate::bootloader::version::Version;
 
 const STORAGES: [Storage; 2] = [Storage::Application, Storage::Bootloader];

@@ -1,8 +1,8 @@
 //! Responses of a camera (bootloader.md 3.2).
 
 use super::error::MessageError;
+use super::fields::{AnnouncedData, ApplicationDetails, BootloaderType, Memory, MemoryDetails};
 use super::layout::{ERROR_BYTES, Reader, Writer, command};
-use super::types::{AnnouncedData, ApplicationDetails, BootloaderType, Memory, MemoryDetails};
 use crate::bootloader::version::Version;
 
 /// Lengths of text fields, with the terminating zero.

@@ -9,7 +9,7 @@ use oaktap::device::blob::Blob;
 use oaktap::device::contract::Contract;
 use oaktap::device::firmware::{Firmware, device, stand_in};
 use oaktap::device::{pipeline, script};
-use oaktap::doctor::{Budget, carries_mbit_s};
+use oaktap::doctor::{LinkBudget, tcp_capacity_mbit_s};
 
 use super::AppFile;
 use super::wheel;
@@ -95,7 +95,7 @@ fn vendor_firmware(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<
 fn print_budget(checked: &Checked<'_>) {
     present::say(&budget(checked));
     let (Rate::Known(bits) | Rate::About(bits)) = checked.rate();
-    if bits / 1e6 > carries_mbit_s(1000, 1500) {
+    if bits / 1e6 > tcp_capacity_mbit_s(1000, 1500) {
         present::say(
             "warning: this exceeds the link, so the camera will drop frames; use a smaller --size, a lower --fps or \
              --payload jpeg",
@@ -108,9 +108,9 @@ fn budget(checked: &Checked<'_>) -> String {
         Rate::Known(bits) => ("", bits),
         Rate::About(bits) => ("about ", bits),
     };
-    let carries_mbit_s = carries_mbit_s(1000, 1500);
-    let budget = Budget { used_mbit_s: bits / 1e6, carries_mbit_s, fps: f64::from(checked.app.fps) };
-    format!("the stream needs {about}{}", budget.line())
+    let capacity_mbit_s = tcp_capacity_mbit_s(1000, 1500);
+    let budget = LinkBudget { used_mbit_s: bits / 1e6, capacity_mbit_s, fps: f64::from(checked.app.fps) };
+    format!("the stream needs {about}{budget}")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::Version;
 use oaktap::discovery::DiscoveredCamera;
-use oaktap::doctor::observe::{Look, Wanted, observe};
+use oaktap::doctor::observe::{NamedCamera, ObserveOptions, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
 use oaktap::flash::Target;
 use oaktap::wire;
@@ -116,17 +116,17 @@ async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
             if let (Some(port), false) = (port, args.no_stream) {
                 ports = vec![*port];
             }
-            Some(Wanted { name: ip.to_string(), ip: *ip })
+            Some(NamedCamera { name: ip.to_string(), ip: *ip })
         }
         Some(id) => {
             let located = id.locate(&args.options.search).await?;
             let name = located.camera.map_or_else(|| located.ip.to_string(), |DiscoveredCamera { id, .. }| id);
-            Some(Wanted { name, ip: located.ip })
+            Some(NamedCamera { name, ip: located.ip })
         }
     };
     let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
-    let look = Look { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure };
-    let mut facts = observe(&look).await?;
+    let options = ObserveOptions { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure };
+    let mut facts = observe(&options).await?;
     // Last, because it stops the application that the other checks observe.
     if let (true, Some(camera)) = (args.enter_bootloader, &args.camera) {
         let version = version(args, camera).await?;

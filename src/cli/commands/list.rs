@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::discovery::{CameraChange, CameraState, CameraWatch, DiscoveredCamera};
+use oaktap::discovery::{CameraChange, CameraState, CameraWatch, DiscoveredCamera, PortProbe};
 use oaktap::net::clock::received_now;
 use oaktap::net::discovery::{Survey, Targets, find};
 use oaktap::net::interfaces::Interface;
-use oaktap::net::knock::{Knock, knock};
+use oaktap::net::port_probe::probe_port;
 use oaktap::wire;
 use serde::Serialize;
 
@@ -103,7 +103,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
     for camera in &survey.cameras {
         rows.push(row(camera.clone(), args).await);
     }
-    for (ip, error) in &survey.strange {
+    for (ip, error) in &survey.unrecognized {
         present::say(&format!("{ip} replied, but is not a camera: {error}"));
     }
     if ctx.json {
@@ -111,7 +111,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
         present::document(&ListReport {
             command: ctx.command,
             cameras: &rows,
-            asked: &survey.asked,
+            asked: &survey.queried,
             unanswered: &unanswered,
             unsent,
         })?;
@@ -130,7 +130,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
         ));
     }
     if rows.is_empty() {
-        let asked = survey.asked.iter().map(|interface| format!("{} ({})", interface.name, interface.ip));
+        let asked = survey.queried.iter().map(|interface| format!("{} ({})", interface.name, interface.ip));
         let asked = asked.collect::<Vec<_>>().join(", ");
         let asked = if asked.is_empty() { "no interface with an IPv4 address is up".to_owned() } else { asked };
         present::say(&format!(
@@ -158,7 +158,7 @@ async fn row(camera: DiscoveredCamera, args: &ListArgs) -> CameraRow {
         (Some(ip), _) => {
             let mut open = None;
             for port in &args.ports {
-                if knock(ip, *port, PROBE_TIMEOUT).await == Knock::Open {
+                if probe_port(ip, *port, PROBE_TIMEOUT).await == PortProbe::Open {
                     open = Some(*port);
                     break;
                 }

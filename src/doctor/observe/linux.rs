@@ -1,4 +1,4 @@
-//! What Linux tells of its network, in /sys and /proc, and by tools that only list.
+//! Reads the network configuration from /sys and /proc, and from the listings of `ip`, `ethtool`, `nft` and `iptables`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,40 +6,40 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::doctor::facts::{Host, Kind, Link, Neighbour, Route};
-use crate::doctor::firewall::{Firewall, parse_iptables, parse_nft};
+use crate::doctor::facts::{HostFacts, HostLink, LinkKind, Neighbor, Route};
+use crate::doctor::rules::{FirewallRules, parse_iptables, parse_nft};
 
-const INTERFACES: &str = "/sys/class/net";
+const INTERFACES_PATH: &str = "/sys/class/net";
 /// Interface flags (linux/if.h).
 const IFF_UP: u32 = 1;
 const IFF_LOOPBACK: u32 = 1 << 3;
 const IFF_POINTOPOINT: u32 = 1 << 4;
-/// Of the flags in /proc/net/arp: an answer came (linux/if_arp.h, ATF_COM).
-const COMPLETE: u32 = 2;
+/// Flag of /proc/net/arp: the request was answered (linux/if_arp.h).
+const ATF_COM: u32 = 2;
 
-pub(super) fn host() -> Host {
-    Host {
+pub(super) fn host() -> HostFacts {
+    HostFacts {
         links: links(),
         routes: routes(&read("/proc/net/route")),
-        neighbours: neighbours(&read("/proc/net/arp")),
+        neighbors: neighbors(&read("/proc/net/arp")),
         firewall: firewall(),
     }
 }
 
-/// The interface that packets to an address leave by. The system is asked, because VPNs route past the main table.
-pub(super) fn leaves_by(ip: Ipv4Addr) -> Option<String> {
+/// Returns the interface through which packets to `ip` leave. Asks `ip route get`, because VPNs bypass the main table.
+pub(super) fn outgoing_interface(ip: Ipv4Addr) -> Option<String> {
     let text = output("ip", &["-4", "route", "get", &ip.to_string()]).ok()?;
     let mut words = text.split_whitespace().skip_while(|word| *word != "dev").skip(1);
     words.next().map(str::to_owned)
 }
 
-/// What a file says; nothing, where there is none.
+/// Returns the content of a file, or an empty string if it cannot be read.
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-fn links() -> Vec<Link> {
-    let mut names: Vec<_> = fs::read_dir(INTERFACES)
+fn links() -> Vec<HostLink> {
+    let mut names: Vec<_> = fs::read_dir(INTERFACES_PATH)
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -49,7 +49,7 @@ fn links() -> Vec<Link> {
     names.into_iter().filter_map(|name| link(name, &addresses)).collect()
 }
 
-/// Every IPv4 address, of interfaces without a carrier too.
+/// Returns the IPv4 addresses by interface, including interfaces without a carrier.
 fn addresses() -> BTreeMap<String, Vec<(Ipv4Addr, u8)>> {
     let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for interface in if_addrs::get_if_addrs().unwrap_or_default() {
@@ -60,8 +60,8 @@ fn addresses() -> BTreeMap<String, Vec<(Ipv4Addr, u8)>> {
     all
 }
 
-fn link(name: String, addresses: &BTreeMap<String, Vec<(Ipv4Addr, u8)>>) -> Option<Link> {
-    let folder = Path::new(INTERFACES).join(&name);
+fn link(name: String, addresses: &BTreeMap<String, Vec<(Ipv4Addr, u8)>>) -> Option<HostLink> {
+    let folder = Path::new(INTERFACES_PATH).join(&name);
     let text = |file: &str| read(folder.join(file)).trim().to_owned();
     let number = |file: &str| text(file).parse::<u32>().ok();
     let flags = u32::from_str_radix(text("flags").trim_start_matches("0x"), 16).ok()?;
@@ -70,20 +70,20 @@ fn link(name: String, addresses: &BTreeMap<String, Vec<(Ipv4Addr, u8)>>) -> Opti
     }
     let has = |file: &str| folder.join(file).exists();
     let kind = if has("wireless") || has("phy80211") {
-        Kind::Wireless
+        LinkKind::Wireless
     } else if flags & IFF_POINTOPOINT != 0 || has("tun_flags") {
-        Kind::Tunnel
+        LinkKind::Tunnel
     } else if has("device") {
-        Kind::Wired
+        LinkKind::Wired
     } else {
-        Kind::Virtual
+        LinkKind::Virtual
     };
-    Some(Link {
+    Some(HostLink {
         kind,
         up: flags & IFF_UP != 0,
-        // It cannot be read of one that is switched off.
+        // Cannot be read while the interface is down.
         carrier: number("carrier").map(|carrier| carrier == 1),
-        // -1 is a driver that does not know.
+        // Drivers report -1 if the speed is unknown.
         speed_mbit_s: number("speed").filter(|speed| (1..u32::MAX).contains(speed)),
         full_duplex: match text("duplex").as_str() {
             "full" => Some(true),
@@ -91,7 +91,7 @@ fn link(name: String, addresses: &BTreeMap<String, Vec<(Ipv4Addr, u8)>>) -> Opti
             _ => None,
         },
         mtu: number("mtu"),
-        rx_usecs: (kind == Kind::Wired).then(|| rx_usecs(&name)).flatten(),
+        rx_usecs: (kind == LinkKind::Wired).then(|| rx_usecs(&name)).flatten(),
         addresses: addresses.get(&name).cloned().unwrap_or_default(),
         name,
     })
@@ -102,7 +102,7 @@ fn rx_usecs(interface: &str) -> Option<u32> {
     text.lines().find_map(|line| line.strip_prefix("rx-usecs:"))?.trim().parse().ok()
 }
 
-/// Reads /proc/net/route: numbers in hex, addresses as the bytes lie in memory.
+/// Parses /proc/net/route: hexadecimal numbers, addresses in memory order.
 fn routes(text: &str) -> Vec<Route> {
     text.lines()
         .skip(1)
@@ -124,69 +124,71 @@ fn routes(text: &str) -> Vec<Route> {
         .collect()
 }
 
-/// Reads /proc/net/arp.
-fn neighbours(text: &str) -> Vec<Neighbour> {
+/// Parses /proc/net/arp.
+fn neighbors(text: &str) -> Vec<Neighbor> {
     text.lines()
         .skip(1)
         .filter_map(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
             let [ip, _, flags, mac, .., interface] = fields.as_slice() else { return None };
             let flags = u32::from_str_radix(flags.trim_start_matches("0x"), 16).ok()?;
-            let mac = (flags & COMPLETE != 0).then(|| (*mac).to_owned());
-            Some(Neighbour { ip: ip.parse().ok()?, mac, interface: (*interface).to_owned() })
+            let mac = (flags & ATF_COM != 0).then(|| (*mac).to_owned());
+            Some(Neighbor { ip: ip.parse().ok()?, mac, interface: (*interface).to_owned() })
         })
         .collect()
 }
 
-/// nft lists what iptables has set too, unless that is the old kind, which has its own list in the kernel.
-fn firewall() -> Firewall {
-    let mut firewall = Firewall::default();
-    let mut refused = None;
-    let old = read("/proc/net/ip_tables_names").lines().any(|table| table == "filter");
+/// Lists the firewall rules. `nft` lists the rules of `iptables` too, except those of `iptables-legacy`, which the
+/// kernel keeps apart.
+fn firewall() -> FirewallRules {
+    let mut firewall = FirewallRules::default();
+    let mut unreadable = None;
+    let legacy = read("/proc/net/ip_tables_names").lines().any(|table| table == "filter");
     let nft = output("nft", &["list", "ruleset"]);
     match &nft {
         Ok(text) => firewall.chains.extend(parse_nft(text)),
-        Err(Tool::Refused(why)) => refused = Some(why.clone()),
-        Err(Tool::Missing) => {}
+        Err(ToolError::Failed(why)) => unreadable = Some(why.clone()),
+        Err(ToolError::Missing) => {}
     }
-    if old || matches!(nft, Err(Tool::Missing)) {
-        let listed = if old {
+    if legacy || matches!(nft, Err(ToolError::Missing)) {
+        let listed = if legacy {
             output("iptables-legacy", &["-S"]).or_else(|_| output("iptables", &["-S"]))
         } else {
             output("iptables", &["-S"])
         };
         match listed {
             Ok(text) => firewall.chains.extend(parse_iptables(&text)),
-            Err(Tool::Refused(why)) => refused = Some(why),
-            Err(Tool::Missing) if old => refused = Some("there are rules, and no `iptables` to list them".to_owned()),
-            // There is no tool, so nobody has set a rule with one.
-            Err(Tool::Missing) => {}
+            Err(ToolError::Failed(why)) => unreadable = Some(why),
+            Err(ToolError::Missing) if legacy => unreadable = Some("`iptables` is not installed".to_owned()),
+            // Without a tool, no rules have been set.
+            Err(ToolError::Missing) => {}
         }
     }
-    firewall.unreadable = refused;
+    firewall.unreadable = unreadable;
     firewall
 }
 
-/// Why a tool did not list.
-enum Tool {
+enum ToolError {
     Missing,
-    Refused(String),
+    /// The tool failed. Holds the first line of its error output.
+    Failed(String),
 }
 
-/// What a tool prints. It is found where root finds it, too: users may not have these folders in their path.
-fn output(program: &str, arguments: &[&str]) -> Result<String, Tool> {
+/// Runs a tool and returns its output. Also searches the folders of system tools, which are often missing in a user's
+/// `PATH`.
+fn output(program: &str, arguments: &[&str]) -> Result<String, ToolError> {
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{path}:/usr/sbin:/sbin:/usr/local/sbin");
     let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
-    let program = found.ok_or(Tool::Missing)?;
+    let program = found.ok_or(ToolError::Missing)?;
     let run = Command::new(program).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).output();
     match run {
         Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stderr);
-            Err(Tool::Refused(text.lines().next().unwrap_or("it failed").to_owned()))
+            Err(ToolError::Failed(text.lines().next().unwrap_or("failed without a message").to_owned()))
         }
-        Err(error) => Err(Tool::Refused(error.to_string())),
+        Err(error) => Err(ToolError::Failed(error.to_string())),
     }
 }
 
@@ -198,10 +200,10 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// As the kernel prints it where numbers are little endian, which all machines are that this is built for.
+    /// The kernel prints addresses in memory order; this listing is from a little-endian machine.
     #[test]
     #[cfg(target_endian = "little")]
-    fn the_tables_of_the_kernel() {
+    fn kernel_tables_are_parsed() {
         let text = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
                     eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
                     eth1\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
@@ -222,14 +224,14 @@ mod tests {
         let text = "IP address       HW type     Flags       HW address            Mask     Device\n\
                     10.0.0.5         0x1         0x2         02:fc:00:00:00:05     *        eth0\n\
                     10.0.0.6         0x1         0x0         00:00:00:00:00:00     *        eth0\n";
-        let found = neighbours(text);
+        let found = neighbors(text);
         assert_eq!((found[0].ip, found[0].mac.as_deref()), (ip("10.0.0.5"), Some("02:fc:00:00:00:05")));
         assert_eq!((found[1].ip, found[1].mac.as_deref(), found.len()), (ip("10.0.0.6"), None, 2));
-        assert_eq!((routes(""), neighbours("")), (vec![], vec![]));
+        assert_eq!((routes(""), neighbors("")), (vec![], vec![]));
     }
 
     #[test]
-    fn this_host() {
+    fn links_of_this_host_have_name_and_mtu() {
         for link in host().links {
             assert!(!link.name.is_empty() && link.mtu.is_some(), "{link:?}");
         }

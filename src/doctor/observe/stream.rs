@@ -1,4 +1,4 @@
-//! A look at a stream: one connection, for as long as it takes to tell what it is.
+//! Measures a stream over one connection.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::doctor::facts::Stream;
+use crate::doctor::facts::StreamMeasurement;
 use crate::frame::Frame;
 use crate::hub::{Policy, Taker, lane};
 use crate::live::{self, Camera, Live, Sink};
 use crate::source::{SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec};
 
-/// How long the first frame may take: what a session waits before it calls a camera silent, and a little more.
-const FIRST: Duration = Duration::from_secs(6);
+/// How long to wait for the first frame: longer than a session waits before it reports a camera as silent.
+const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Keeps the first frame of a stream.
 #[derive(Debug, Default)]
@@ -37,8 +37,9 @@ impl Sink for FirstFrame {
     }
 }
 
-/// Receives for `measure` after the first frame. The camera's only place for a client may be taken for that time.
-pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
+/// Receives for `measure` after the first frame. Meanwhile, a camera that serves one client at a time sends nothing to
+/// others.
+pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> StreamMeasurement {
     let mut first = FirstFrame::default();
     let cameras = live::cameras(&[SourceSpec::Tcp { host: ip.to_string(), port }]);
     live::connect(&cameras, &mut first).expect("connecting cannot fail without a thread");
@@ -46,7 +47,7 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
     let live = Live::start_on(cameras, &options, &Handle::current());
     let session = &live.sessions()[0];
     let mut changes = session.changes();
-    let deadline = Instant::now() + FIRST;
+    let deadline = Instant::now() + FIRST_FRAME_TIMEOUT;
     let began = |state: &SessionState| matches!(state, SessionState::Streaming | SessionState::Ended { .. });
     tokio::select! {
         _ = changes.wait_for(began) => {}
@@ -54,7 +55,7 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
     }
     if matches!(session.state(), SessionState::Streaming) {
         let ended = changes.wait_for(|state| matches!(state, SessionState::Ended { .. }));
-        // That it goes on for so long is the usual end.
+        // The timeout is the normal end of a measurement.
         let _ = timeout(measure, ended).await;
     }
     let error = match session.state() {
@@ -65,13 +66,13 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> Stream {
     let _ = changes.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
     let first = first.finish();
     let summary = session.stats().summary("doctor");
-    // A stream that never began is judged by what came of it, not by who gave up.
-    let never = |error: &SourceError| matches!(error.kind, SourceErrorKind::Idle(_)) && summary.frames.received == 0;
-    let error = error.filter(|error| !never(error)).map(|error| error.kind.to_string());
-    // By the camera's own clock, where it is known: what waited for us in the camera came all at once.
+    // Without a frame, the idle timeout does not tell more than the byte count does.
+    let idle = |error: &SourceError| matches!(error.kind, SourceErrorKind::Idle(_)) && summary.frames.received == 0;
+    let error = error.filter(|error| !idle(error)).map(|error| error.kind.to_string());
+    // Frames that waited in the camera arrive at once, so prefer its own clock.
     let fps = summary.frame_time_us.filter(|time| *time > 0).map_or(summary.fps, |time| 1e6 / time as f64);
     let each = summary.bytes.received as f64 / summary.frames.received.max(1) as f64;
-    Stream {
+    StreamMeasurement {
         port,
         connected: summary.connections > 0,
         bytes: summary.bytes.received,

@@ -1,14 +1,15 @@
-//! Asks for cameras: by broadcast on every interface, one by one, or subnet by subnet. And one thing that is no
-//! question: [`reset_to_bootloader`].
+//! Finds cameras by broadcast on every interface, by address, or address by address in a subnet. Also resets a camera
+//! into its bootloader.
 //!
-//! As the vendor's client does (bootloader.md 1), with these differences: every interface is asked from a socket of its
-//! own, so that it is known which one a camera is at, and two interfaces in one network are asked both; questions are
-//! asked several times, because datagrams get lost; cameras behind a router can be asked address by address.
+//! Works like the vendor's client (bootloader.md 1), with these differences: each interface has its own socket, so that
+//! the interface of a camera is known and two interfaces in one network are both queried; queries are repeated, because
+//! datagrams get lost; cameras behind a router can be queried address by address.
 
-mod lines;
 mod reset;
+mod sockets;
 
-pub use reset::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
+pub(super) use reset::describe_last_state;
+pub use reset::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,34 +24,34 @@ use tokio::time::Instant;
 
 use super::interfaces::{Interface, interfaces, source_for};
 use crate::discovery::{Answer, AnswerError, CameraAddress, DiscoveredCamera, DiscoveredCameras, PORT, Query, Subnet};
-use lines::Line;
+use sockets::QuerySocket;
 
-/// How long answers are waited for behind the last question (bootloader.md 1, "total collection window").
-pub const WINDOW: Duration = Duration::from_millis(500);
-/// How often each question is asked within the window, and the time from one to the next.
+/// How long to wait for answers after the last query (bootloader.md 1, "total collection window").
+pub const RESPONSE_WINDOW: Duration = Duration::from_millis(500);
+/// How often each query is sent within the window.
 const ROUNDS: u32 = 3;
-const ROUND: Duration = Duration::from_millis(80);
-/// Questions of a sweep that go out together, and the time from one such burst to the next: 1,000 a second. Each one may
-/// cost a router an address request that nobody answers.
-const BURST: usize = 10;
-const PAUSE: Duration = Duration::from_millis(10);
+const ROUND_INTERVAL: Duration = Duration::from_millis(80);
+/// A subnet is queried in bursts, 1,000 addresses per second, because each query to an unused address costs a router an
+/// ARP request.
+const SWEEP_BURST: usize = 10;
+const SWEEP_BURST_INTERVAL: Duration = Duration::from_millis(10);
 /// Longer than any answer.
-const DATAGRAM: usize = 256;
-/// Strange datagrams that are kept: anybody can send them.
-const STRANGE: usize = 16;
+const DATAGRAM_MAX_BYTES: usize = 256;
+/// Unrecognized datagrams to keep. Bounds the memory, because any host can send them.
+const UNRECOGNIZED_MAX: usize = 16;
 
-/// Who is asked.
+/// The addresses and networks to query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
-    /// Everybody in the networks of this host.
+    /// Query the networks of this host by broadcast.
     pub broadcast: bool,
-    /// These.
+    /// Query these addresses.
     pub addresses: Vec<Ipv4Addr>,
-    /// Every address of these, one after the other: for cameras behind a router, which broadcasts do not pass.
+    /// Query every address of these networks: for cameras behind a router, which broadcasts do not pass.
     pub subnets: Vec<Subnet>,
-    /// Ask `addresses` for the speed of their link too. A camera may leave that unanswered.
+    /// Query `addresses` for the speed of their link too. Many cameras do not answer this.
     pub link: bool,
-    /// The UDP port that cameras answer at.
+    /// The UDP port of the cameras' discovery service.
     pub port: u16,
 }
 
@@ -61,111 +62,112 @@ impl Default for Targets {
 }
 
 impl Targets {
-    /// One camera at an address.
+    /// Targets a single address.
     #[must_use]
     pub fn only(ip: Ipv4Addr, port: u16) -> Self {
         Self { broadcast: false, addresses: vec![ip], port, ..Self::default() }
     }
 }
 
-/// What came of it.
+/// The result of [`find`].
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Who answered, by id.
+    /// The cameras that answered, sorted by id.
     pub cameras: Vec<DiscoveredCamera>,
-    /// What could not be asked. The vendor's client keeps silent about it.
+    /// Queries that could not be sent. The vendor's client does not report these.
     pub unsent: Vec<Unsent>,
-    /// Who else answered, and why that is no camera.
-    pub strange: Vec<(Ipv4Addr, AnswerError)>,
-    /// The networks that were asked by broadcast.
-    pub asked: Vec<Interface>,
+    /// Answers that are not from a camera: the sender and the parse error.
+    pub unrecognized: Vec<(Ipv4Addr, AnswerError)>,
+    /// The interfaces on which a broadcast was sent.
+    pub queried: Vec<Interface>,
 }
 
-/// A question that could not be sent.
+/// A query that could not be sent.
 #[derive(Debug)]
 pub struct Unsent {
-    /// To whom: an address, or the broadcast address of a network.
+    /// The destination: an address, or the broadcast address of a network.
     pub to: Ipv4Addr,
-    /// The interface that it was to leave by, if that was given.
+    /// The outgoing interface, if one was selected.
     pub interface: Option<String>,
-    /// How many more like it: other addresses of the subnet that is swept.
+    /// The number of other addresses of the same subnet that could not be queried.
     pub more: u64,
-    /// Why.
+    /// The error of the first query.
     pub error: io::Error,
 }
 
 impl fmt::Display for Unsent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.to)?;
+        write!(f, "cannot send a query to {}", self.to)?;
         if self.more > 0 {
             write!(f, " and {} more", self.more)?;
         }
         if let Some(interface) = &self.interface {
             write!(f, " on {interface}")?;
         }
-        write!(f, " could not be asked: {}", self.error)
+        write!(f, ": {}", self.error)
     }
 }
 
-/// Why nobody could be asked.
+/// Error of [`find`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// The system does not tell its interfaces.
-    #[error("the interfaces of this host cannot be listed: {0}")]
+    /// The interfaces could not be listed.
+    #[error("cannot list the interfaces of this host: {0}")]
     Interfaces(#[source] io::Error),
-    /// There is no socket to be had.
-    #[error("no UDP socket can be opened: {0}")]
+    /// No UDP socket could be opened.
+    #[error("cannot open a UDP socket: {0}")]
     Socket(#[source] io::Error),
 }
 
-/// Asks, and collects answers for `window` behind the last question, or until `until` says of a camera, as it has
-/// answered so far, that this is enough.
+/// Sends the queries and collects answers for `window` after the last one, or until `done` returns `true` for a camera.
 ///
-/// It asks only [`Query::Discover`] (and [`Query::Info`] when `link` is set): nothing on a camera is stopped or changed.
+/// Sends only [`Query::Discover`], and [`Query::Info`] if `link` is set. Neither stops or changes anything on a camera.
 ///
 /// # Errors
-/// Nobody could be asked. That a part of them could not is in the [`Survey`].
+/// Fails if the interfaces cannot be listed or no UDP socket can be opened. Single queries that could not be sent are
+/// in the [`Survey`].
 pub async fn find(
     targets: &Targets,
     window: Duration,
-    mut until: impl FnMut(&DiscoveredCamera) -> bool,
+    mut done: impl FnMut(&DiscoveredCamera) -> bool,
 ) -> Result<Survey, FindError> {
     let local = interfaces().map_err(FindError::Interfaces)?;
-    let (lines, mut unsent) = lines::open(targets, &local)?;
-    let (tell, mut heard) = mpsc::channel(64);
-    let mut listening = JoinSet::new();
-    for line in &lines {
-        listening.spawn(listen(Arc::clone(line), tell.clone()));
+    let (sockets, mut unsent) = sockets::open_all(targets, &local)?;
+    let (sender, mut receiver) = mpsc::channel(64);
+    // Dropping the set at the end aborts the tasks.
+    let mut listeners = JoinSet::new();
+    for socket in &sockets {
+        listeners.spawn(listen(Arc::clone(socket), sender.clone()));
     }
-    drop(tell);
+    drop(sender);
 
     let mut found = DiscoveredCameras::default();
-    let mut strange = Vec::new();
-    let mut ways = Ways { local, known: BTreeMap::new() };
-    let mut take = |heard: Heard, ways: &mut Ways| match Answer::parse(&heard.datagram) {
+    let mut unrecognized = Vec::new();
+    let mut routes = RouteCache { local, interfaces: BTreeMap::new() };
+    let mut accept = |received: Datagram, routes: &mut RouteCache| match Answer::parse(&received.bytes) {
         Ok(answer) => {
-            let interface = heard.interface.or_else(|| ways.to(heard.from));
-            found.add(answer, CameraAddress { ip: heard.from, interface }).is_some_and(&mut until)
+            let interface = received.interface.or_else(|| routes.interface_to(received.from));
+            found.add(answer, CameraAddress { ip: received.from, interface }).is_some_and(&mut done)
         }
         Err(error) => {
-            tracing::debug!(from = %heard.from, "{error}");
-            if strange.len() < STRANGE {
-                strange.push((heard.from, error));
+            tracing::debug!(from = %received.from, "{error}");
+            if unrecognized.len() < UNRECOGNIZED_MAX {
+                unrecognized.push((received.from, error));
             }
             false
         }
     };
     {
-        let asking = ask(&lines, targets, window, &mut unsent);
-        tokio::pin!(asking);
+        let sending = send_queries(&sockets, targets, window, &mut unsent);
+        tokio::pin!(sending);
         loop {
             tokio::select! {
-                Some(heard) = heard.recv() => if take(heard, &mut ways) { break },
-                () = &mut asking => {
-                    // What is there already was in time.
-                    while let Ok(heard) = heard.try_recv() {
-                        if take(heard, &mut ways) {
+                Some(received) = receiver.recv() => if accept(received, &mut routes) { break },
+                () = &mut sending => {
+                    // Answers in the channel arrived within the window.
+                    while let Ok(received) = receiver.try_recv() {
+                        if accept(received, &mut routes) {
                             break;
                         }
                     }
@@ -174,70 +176,70 @@ pub async fn find(
             }
         }
     }
-    let asked = lines.iter().filter_map(|line| line.interface.clone()).collect();
-    Ok(Survey { cameras: found.into_cameras(), unsent, strange, asked })
+    let queried = sockets.iter().filter_map(|socket| socket.interface.clone()).collect();
+    Ok(Survey { cameras: found.into_cameras(), unsent, unrecognized, queried })
 }
 
-/// A datagram that came.
-struct Heard {
+/// A received datagram.
+struct Datagram {
     from: Ipv4Addr,
     interface: Option<String>,
-    datagram: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-async fn listen(line: Arc<Line>, tell: mpsc::Sender<Heard>) {
-    let mut buffer = [0; DATAGRAM];
+async fn listen(socket: Arc<QuerySocket>, sender: mpsc::Sender<Datagram>) {
+    let mut buffer = [0; DATAGRAM_MAX_BYTES];
     loop {
-        match line.socket.recv_from(&mut buffer).await {
+        match socket.socket.recv_from(&mut buffer).await {
             Ok((length, SocketAddr::V4(from))) => {
-                let interface = line.interface.as_ref().map(|interface| interface.name.clone());
-                let heard = Heard { from: *from.ip(), interface, datagram: buffer[..length].to_vec() };
-                if tell.send(heard).await.is_err() {
+                let interface = socket.interface.as_ref().map(|interface| interface.name.clone());
+                let received = Datagram { from: *from.ip(), interface, bytes: buffer[..length].to_vec() };
+                if sender.send(received).await.is_err() {
                     return;
                 }
             }
             Ok((_, SocketAddr::V6(_))) => {}
-            // Windows tells here that nobody listens where an earlier question went, or that a datagram was longer.
-            Err(error) => tracing::debug!("while answers are waited for: {error}"),
+            // Windows reports here that an earlier query was rejected, or that a datagram did not fit into the buffer.
+            Err(error) => tracing::debug!("error while receiving answers: {error}"),
         }
     }
 }
 
-/// Which interface packets to an address leave by, asked of the system once for each.
-struct Ways {
+/// Looks up the interface through which packets to an address leave, once per address.
+struct RouteCache {
     local: Vec<Interface>,
-    known: BTreeMap<Ipv4Addr, Option<String>>,
+    interfaces: BTreeMap<Ipv4Addr, Option<String>>,
 }
 
-impl Ways {
-    fn to(&mut self, ip: Ipv4Addr) -> Option<String> {
-        let Self { local, known } = self;
-        let way = || {
+impl RouteCache {
+    fn interface_to(&mut self, ip: Ipv4Addr) -> Option<String> {
+        let Self { local, interfaces } = self;
+        let look_up = || {
             let source = source_for(ip).ok()?;
             local.iter().find(|interface| interface.ip == source).map(|interface| interface.name.clone())
         };
-        known.entry(ip).or_insert_with(way).clone()
+        interfaces.entry(ip).or_insert_with(look_up).clone()
     }
 }
 
-/// Asks everybody, several times, and waits to the end of the window behind the last question.
-async fn ask(lines: &[Arc<Line>], targets: &Targets, window: Duration, unsent: &mut Vec<Unsent>) {
+/// Sends all queries, several times, and waits until the window after the last one ends.
+async fn send_queries(sockets: &[Arc<QuerySocket>], targets: &Targets, window: Duration, unsent: &mut Vec<Unsent>) {
     let start = Instant::now();
     for round in 0..ROUNDS {
-        tokio::time::sleep_until(start + ROUND.min(window / ROUNDS) * round).await;
-        for line in lines {
-            line.ask(targets, round == 0, unsent).await;
+        tokio::time::sleep_until(start + ROUND_INTERVAL.min(window / ROUNDS) * round).await;
+        for socket in sockets {
+            socket.query(targets, round == 0, unsent).await;
         }
     }
     let mut last = start;
-    let Some(everywhere) = lines.iter().find(|line| line.interface.is_none()) else { return };
+    let Some(routed) = sockets.iter().find(|socket| socket.interface.is_none()) else { return };
     for subnet in &targets.subnets {
         let mut failed: Option<Unsent> = None;
         for (number, host) in subnet.hosts().enumerate() {
-            if number % BURST == 0 {
-                tokio::time::sleep(PAUSE).await;
+            if number % SWEEP_BURST == 0 {
+                tokio::time::sleep(SWEEP_BURST_INTERVAL).await;
             }
-            if let Err(error) = everywhere.send(Query::Discover, host, targets.port).await {
+            if let Err(error) = routed.send(Query::Discover, host, targets.port).await {
                 match &mut failed {
                     Some(failed) => failed.more += 1,
                     None => failed = Some(Unsent { to: host, interface: None, more: 0, error }),
@@ -250,7 +252,6 @@ async fn ask(lines: &[Arc<Line>], targets: &Targets, window: Duration, unsent: &
     tokio::time::sleep_until(last + window).await;
 }
 
-/// The address of a socket that any IPv4 address may answer.
 fn any_port(ip: Ipv4Addr) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(ip), 0)
 }

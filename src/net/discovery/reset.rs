@@ -1,4 +1,4 @@
-//! Back into the bootloader, and waiting for a camera to be something else than it was.
+//! Resets a camera into its bootloader, and waits for state changes.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -6,66 +6,70 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{FindError, Targets, WINDOW, find};
+use super::{FindError, RESPONSE_WINDOW, Targets, find};
 use crate::discovery::{CameraState, DiscoveredCamera, Query};
 
-/// How long a camera may take from its application into its bootloader (bootloader.md 1: what the vendor's client waits).
-pub const RESET_LIMIT: Duration = Duration::from_secs(15);
-/// How long a single camera that was named may take to answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// A reset that left the camera as it was for so long got lost: nobody confirms it.
-const LOST: Duration = Duration::from_secs(2);
+/// How long to wait for a camera to enter its bootloader (bootloader.md 1: the limit of the vendor's client).
+pub const RESET_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long to wait for the answer of a single camera.
+const UNICAST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Send the reset again if the camera has not changed its state after this time: resets are not acknowledged.
+const RESET_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why a camera is not in its bootloader.
+/// Error of [`reset_to_bootloader`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResetError {
-    /// Nobody could be asked.
+    /// The camera could not be queried.
     #[error(transparent)]
     Find(#[from] FindError),
-    /// Nobody answered at that address.
+    /// No answer from this address.
     #[error("no camera answers at {ip}, UDP port {port}")]
     NotFound {
         /// The address.
         ip: Ipv4Addr,
-        /// The port.
+        /// The UDP port of the query.
         port: u16,
     },
-    /// A host uses it (bootloader.md 1: refused by the vendor's client too).
+    /// A host uses the camera (bootloader.md 1: the vendor's client refuses this too).
     #[error("camera {id} at {ip} is in use by a host")]
     InUse {
-        /// The camera.
+        /// The camera's id.
         id: String,
-        /// Its address.
+        /// The camera's address.
         ip: Ipv4Addr,
     },
     /// The reset could not be sent.
-    #[error("the reset could not be sent to {ip}: {error}")]
+    #[error("cannot send the reset to {ip}: {error}")]
     Unsent {
         /// The camera's address.
         ip: Ipv4Addr,
-        /// Why.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
-    /// It was sent, and nothing came of it.
-    #[error("camera {id} was told to enter its bootloader and did not within {} s: {}", limit.as_secs_f32(), last_words(*last))]
+    /// The reset was sent, but the camera did not enter its bootloader.
+    #[error(
+        "camera {id} did not enter its bootloader within {} s; {}",
+        limit.as_secs_f32(),
+        describe_last_state(*last)
+    )]
     Silent {
-        /// The camera.
+        /// The camera's id.
         id: String,
-        /// How long it was waited for.
+        /// The time limit.
         limit: Duration,
-        /// What it said last.
+        /// The last state that the camera reported.
         last: Option<CameraState>,
     },
 }
 
-fn last_words(last: Option<CameraState>) -> String {
-    last.map_or_else(|| "it does not answer".to_owned(), |state| format!("last it said \"{state}\""))
+pub(in crate::net) fn describe_last_state(last: Option<CameraState>) -> String {
+    last.map_or_else(|| "it does not answer".to_owned(), |state| format!("its last state was \"{state}\""))
 }
 
 impl ResetError {
-    /// What to do about it.
+    /// Returns advice for the user.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
@@ -73,19 +77,20 @@ impl ResetError {
             Self::NotFound { .. } | Self::Unsent { .. } => "`oaktap doctor CAMERA` finds out why",
             Self::InUse { .. } => "end the program that is connected to it, or power-cycle the camera",
             Self::Silent { .. } => {
-                "power-cycle the camera: its bootloader waits for a host before it starts the application"
+                "power-cycle the camera: its bootloader waits for a host before it boots the application"
             }
         })
     }
 }
 
-/// Tells the camera at `ip` to leave its application and enter its bootloader, and waits until it is there. A camera
-/// that is there already is left as it is. **The application stops.** Its address may be another one afterwards.
+/// Resets the camera at `ip` into its bootloader and waits at most `limit` (usually [`RESET_TIMEOUT`]) until it answers
+/// from there. **The application stops.** A camera that is in its bootloader already is not reset. The camera's address
+/// may change.
 ///
 /// # Errors
-/// It is not there, or not within `limit` ([`RESET_LIMIT`]).
+/// Fails if no camera answers, if another host uses it, or if it does not enter its bootloader in time.
 pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Result<DiscoveredCamera, ResetError> {
-    let survey = find(&Targets::only(ip, port), PATIENCE.min(limit), |_| true).await?;
+    let survey = find(&Targets::only(ip, port), UNICAST_TIMEOUT.min(limit), |_| true).await?;
     let Some(camera) = survey.cameras.into_iter().next() else { return Err(ResetError::NotFound { ip, port }) };
     match camera.state {
         CameraState::Bootloader => return Ok(camera),
@@ -101,9 +106,9 @@ pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Re
     let mut last = None;
     while let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
         let mut seen = None;
-        let found = wait_for(&camera.id, &[ip], port, left.min(LOST), |camera| {
+        let found = wait_for(&camera.id, &[ip], port, left.min(RESET_RETRY_INTERVAL), |camera| {
             seen = Some(camera.state);
-            // Another host may be quicker.
+            // Another host may have connected to the bootloader first.
             matches!(camera.state, CameraState::Bootloader | CameraState::Booted)
         })
         .await?;
@@ -113,7 +118,7 @@ pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Re
             None => {}
         }
         last = seen.or(last);
-        if seen == Some(camera.state) && sent.elapsed() >= LOST {
+        if seen == Some(camera.state) && sent.elapsed() >= RESET_RETRY_INTERVAL {
             reset()?;
             sent = Instant::now();
         }
@@ -121,32 +126,32 @@ pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Re
     Err(ResetError::Silent { id: camera.id, limit, last })
 }
 
-/// Asks again and again, by broadcast and at the addresses that are known, until the camera with this id `is` what it is
-/// waited for. `None`: it was not within `limit`.
+/// Queries by broadcast and at the `known` addresses until the camera with this id satisfies `condition`. Returns
+/// `None` after `limit`.
 ///
 /// # Errors
-/// Nobody can be asked.
+/// Fails if the interfaces cannot be listed or no UDP socket can be opened.
 pub async fn wait_for(
     id: &str,
     known: &[Ipv4Addr],
     port: u16,
     limit: Duration,
-    mut is: impl FnMut(&DiscoveredCamera) -> bool,
+    mut condition: impl FnMut(&DiscoveredCamera) -> bool,
 ) -> Result<Option<DiscoveredCamera>, FindError> {
     let start = Instant::now();
-    // On loopback there is nobody to broadcast to, and a camera there is a simulated one.
+    // A camera on loopback is simulated, and broadcasts do not reach it.
     let broadcast = known.is_empty() || known.iter().any(|ip| !ip.is_loopback());
     let targets = Targets { broadcast, addresses: known.to_vec(), port, ..Targets::default() };
     while let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
-        let mut there = None;
-        find(&targets, WINDOW.min(left), |camera| {
-            let is = camera.id == id && is(camera);
-            there = is.then(|| camera.clone());
-            is
+        let mut found = None;
+        find(&targets, RESPONSE_WINDOW.min(left), |camera| {
+            let satisfied = camera.id == id && condition(camera);
+            found = satisfied.then(|| camera.clone());
+            satisfied
         })
         .await?;
-        if there.is_some() {
-            return Ok(there);
+        if found.is_some() {
+            return Ok(found);
         }
     }
     Ok(None)

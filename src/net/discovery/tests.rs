@@ -1,4 +1,4 @@
-//! Cameras on loopback, at addresses of their own and one port.
+//! Discovery against cameras on loopback, which have different addresses and the same port.
 
 use std::net::UdpSocket as Blocking;
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use tokio::net::UdpSocket;
 use super::*;
 use crate::discovery::{CameraState, LinkInfo};
 
-/// Longer than any of this takes; it ends when what is waited for is there.
-const LONG: Duration = Duration::from_secs(60);
+/// Longer than any of these tests takes.
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// A camera that answers.
+/// A camera that answers queries.
 struct Fake {
     state: Arc<Mutex<CameraState>>,
     resets: Arc<Mutex<u32>>,
@@ -26,11 +26,11 @@ impl Drop for Fake {
 }
 
 impl Fake {
-    /// Port 0 is a free one. `deaf`: so many resets get lost.
-    fn new(ip: [u8; 4], port: u16, id: &str, state: CameraState, deaf: u32) -> Self {
-        let socket = Blocking::bind((Ipv4Addr::from(ip), port)).expect("an address of loopback");
+    /// `port` 0 selects a free port. The camera ignores the first `lost_resets` resets.
+    fn new(ip: [u8; 4], port: u16, id: &str, state: CameraState, lost_resets: u32) -> Self {
+        let socket = Blocking::bind((Ipv4Addr::from(ip), port)).expect("a loopback address");
         socket.set_nonblocking(true).expect("a socket setting");
-        let port = socket.local_addr().expect("it has an address").port();
+        let port = socket.local_addr().expect("a local address").port();
         let (state, resets, id) = (Arc::new(Mutex::new(state)), Arc::new(Mutex::new(0)), id.to_owned());
         let task = tokio::spawn({
             let (state, resets) = (Arc::clone(&state), Arc::clone(&resets));
@@ -49,14 +49,14 @@ impl Fake {
                         Some(Query::Reset) => {
                             let mut resets = resets.lock().unwrap();
                             *resets += 1;
-                            if *resets > deaf {
+                            if *resets > lost_resets {
                                 *state.lock().unwrap() = CameraState::Bootloader;
                             }
                             continue;
                         }
-                        None => panic!("{:?} is no question", &buffer[..length]),
+                        None => panic!("{:?} is not a query", &buffer[..length]),
                     };
-                    socket.send_to(&answer.to_bytes(), from).await.expect("it is sent");
+                    socket.send_to(&answer.to_bytes(), from).await.expect("the datagram is sent");
                 }
             }
         });
@@ -68,17 +68,17 @@ fn loopback(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, last)
 }
 
-/// macOS has only 127.0.0.1, unless told otherwise.
+/// macOS has only 127.0.0.1 by default.
 fn many_addresses() -> bool {
     let many = Blocking::bind((loopback(9), 0)).is_ok();
     if !many {
-        eprintln!("skipped: there is only one address of loopback here");
+        eprintln!("skipped: this system has only one loopback address");
     }
     many
 }
 
 #[tokio::test]
-async fn cameras_at_addresses_and_in_subnets() {
+async fn cameras_are_found_by_address_and_in_subnets() {
     if !many_addresses() {
         return;
     }
@@ -96,93 +96,93 @@ async fn cameras_at_addresses_and_in_subnets() {
         port,
     };
     let (mut a, mut b) = (false, false);
-    let survey = find(&targets, LONG, |camera| {
+    let survey = find(&targets, LIMIT, |camera| {
         a |= camera.id == "A" && camera.addresses.len() == 2 && camera.link.is_some();
         b |= camera.id == "B";
         a && b
     });
-    let survey = survey.await.expect("they are asked");
+    let survey = survey.await.expect("the queries are sent");
     let [a, b] = survey.cameras.as_slice() else { panic!("{survey:?}") };
     assert_eq!((a.id.as_str(), a.state, a.ips()), ("A", CameraState::FlashBooted, vec![loopback(11), loopback(12)]));
     assert_eq!(a.link.as_ref().map(|link| link.speed_mbit_s), Some(100));
     assert_eq!((b.id.as_str(), b.state, b.ip()), ("B", CameraState::Bootloader, Some(Ipv4Addr::new(127, 0, 7, 3))));
-    assert_eq!(b.link, None, "a sweep asks who they are alone");
-    assert!(survey.strange.is_empty() && survey.asked.is_empty(), "{survey:?}");
+    assert_eq!(b.link, None, "a sweep does not query the link");
+    assert!(survey.unrecognized.is_empty() && survey.queried.is_empty(), "{survey:?}");
 }
 
 #[tokio::test]
-async fn nobody_there_and_somebody_strange() {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
-    let port = socket.local_addr().expect("it has an address").port();
+async fn unknown_answers_are_reported_as_unrecognized() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    let port = socket.local_addr().expect("a local address").port();
     let task = tokio::spawn(async move {
         let mut buffer = [0; 64];
         while let Ok((_, from)) = socket.recv_from(&mut buffer).await {
-            socket.send_to(b"HTTP", from).await.expect("it is sent");
+            socket.send_to(b"HTTP", from).await.expect("the datagram is sent");
         }
     });
     let only = Targets::only(Ipv4Addr::LOCALHOST, port);
-    // It asks three times, so it is answered as often; once is enough.
+    // Three queries get three answers, at least one of them within a few rounds.
     let survey = loop {
-        let survey = find(&only, Duration::from_millis(50), |_| true).await.expect("it is asked");
-        if !survey.strange.is_empty() {
+        let survey = find(&only, Duration::from_millis(50), |_| true).await.expect("the query is sent");
+        if !survey.unrecognized.is_empty() {
             break survey;
         }
     };
     assert!(survey.cameras.is_empty());
-    assert_eq!(survey.strange[0], (Ipv4Addr::LOCALHOST, AnswerError::Unknown(u32::from_le_bytes(*b"HTTP"))));
+    assert_eq!(survey.unrecognized[0], (Ipv4Addr::LOCALHOST, AnswerError::Unknown(u32::from_le_bytes(*b"HTTP"))));
     task.abort();
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_told_and_stops_nothing() {
-    // Nothing can be sent to port 0.
+async fn failed_queries_are_reported_and_the_others_are_sent() {
+    // The system refuses to send to port 0.
     let targets = Targets { subnets: vec!["127.0.7.0/28".parse().unwrap()], ..Targets::only(Ipv4Addr::LOCALHOST, 0) };
-    let survey = find(&targets, Duration::from_millis(50), |_| true).await.expect("it is tried");
-    let told: Vec<_> = survey.unsent.iter().map(|unsent| (unsent.to, unsent.more)).collect();
-    assert_eq!(told, [(Ipv4Addr::LOCALHOST, 0), (Ipv4Addr::new(127, 0, 7, 1), 13)]);
+    let survey = find(&targets, Duration::from_millis(50), |_| true).await.expect("the search itself succeeds");
+    let unsent: Vec<_> = survey.unsent.iter().map(|unsent| (unsent.to, unsent.more)).collect();
+    assert_eq!(unsent, [(Ipv4Addr::LOCALHOST, 0), (Ipv4Addr::new(127, 0, 7, 1), 13)]);
     let text = survey.unsent[1].to_string();
-    assert!(text.starts_with("127.0.7.1 and 13 more could not be asked: "), "{text}");
+    assert!(text.starts_with("cannot send a query to 127.0.7.1 and 13 more: "), "{text}");
 }
 
 #[tokio::test]
-async fn a_running_camera_goes_into_its_bootloader() {
+async fn running_camera_is_reset_into_its_bootloader() {
     let fake = Fake::new([127, 0, 0, 1], 0, "A", CameraState::FlashBooted, 0);
     let port = fake.port;
-    let camera = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect("it does");
+    let camera = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LIMIT).await.expect("it enters its bootloader");
     assert_eq!((camera.id.as_str(), camera.state), ("A", CameraState::Bootloader));
-    let again = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect("it is there");
+    let again = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LIMIT).await.expect("it is in its bootloader");
     assert_eq!(again.state, CameraState::Bootloader);
-    assert_eq!(*fake.resets.lock().unwrap(), 1, "who is there is left alone");
+    assert_eq!(*fake.resets.lock().unwrap(), 1, "a camera in its bootloader is not reset");
 }
 
 #[tokio::test]
-async fn a_reset_that_got_lost_is_sent_again() {
+async fn lost_reset_is_sent_again() {
     let fake = Fake::new([127, 0, 0, 1], 0, "A", CameraState::FlashBooted, 1);
     let port = fake.port;
-    let camera = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect("it does");
+    let camera = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LIMIT).await.expect("it enters its bootloader");
     assert_eq!((camera.state, *fake.resets.lock().unwrap()), (CameraState::Bootloader, 2));
 }
 
 #[tokio::test]
-async fn why_a_camera_is_not_in_its_bootloader() {
-    // It hears, and does not answer.
-    let silent = Blocking::bind("127.0.0.1:0").expect("a port");
-    let port = silent.local_addr().expect("it has an address").port();
+async fn failed_resets_explain_the_reason() {
+    // This socket receives and does not answer.
+    let silent = Blocking::bind("127.0.0.1:0").expect("a free port");
+    let port = silent.local_addr().expect("a local address").port();
     let limit = Duration::from_millis(20);
-    let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, limit).await.expect_err("nobody is there");
+    let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, limit).await.expect_err("no camera answers");
     assert_eq!(error.to_string(), format!("no camera answers at 127.0.0.1, UDP port {port}"));
 
     let fake = Fake::new([127, 0, 0, 1], 0, "A", CameraState::Booted, u32::MAX);
     let port = fake.port;
-    let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect_err("it is in use");
+    let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LIMIT).await.expect_err("it is in use");
     assert_eq!(error.to_string(), "camera A at 127.0.0.1 is in use by a host");
-    assert_eq!(*fake.resets.lock().unwrap(), 0, "it is not disturbed");
+    assert_eq!(*fake.resets.lock().unwrap(), 0, "a camera in use is not reset");
 
     *fake.state.lock().unwrap() = CameraState::FlashBooted;
     let limit = Duration::from_millis(700);
-    let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, limit).await.expect_err("it does not");
+    let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, limit).await.expect_err("the resets are lost");
     let ResetError::Silent { id, .. } = &error else { panic!("{error}") };
     assert_eq!(id, "A");
-    assert!(error.to_string().starts_with("camera A was told to enter its bootloader and did not within 0.7 s: "));
+    assert!(error.to_string().starts_with("camera A did not enter its bootloader within 0.7 s; "));
     assert!(error.help().is_some());
 }

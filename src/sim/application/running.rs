@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Kind, Program, ProgramError};
-use crate::net::serving::Stopping;
+use crate::net::serving::StopSignal;
 use crate::sim::config::SimConfig;
 use crate::sim::reel::{Reel, Still};
 use crate::wire;
@@ -35,7 +35,7 @@ impl fmt::Debug for Running {
 
 #[derive(Debug, Default)]
 struct State {
-    stopping: Stopping,
+    stopping: StopSignal,
     told: Mutex<Told>,
     news: Condvar,
     frames: AtomicU64,

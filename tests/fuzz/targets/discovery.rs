@@ -5,8 +5,8 @@
 use std::net::Ipv4Addr;
 
 use libfuzzer_sys::fuzz_target;
-use oaktap::discovery::{Answer, AnswerError, CameraAddress, DiscoveredCameras, Query, Subnet};
-use oaktap::doctor::{firewall, redact};
+use oaktap::discovery::{Answer, AnswerError, DiscoveredCameras, Query, CameraAddress, Subnet};
+use oaktap::doctor::{redact, rules};
 
 fuzz_target!(|input: &[u8]| {
     let mut found = DiscoveredCameras::default();
@@ -51,10 +51,10 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(subnet.to_string().parse(), Ok(subnet));
         assert!(subnet.hosts().count() <= 1 << 16);
     }
-    let rules: usize = firewall::parse_nft(&text).iter().map(|chain| chain.rules.len()).sum();
+    let count: usize = rules::parse_nft(&text).iter().map(|chain| chain.rules.len()).sum();
     // A chain that several lead to counts for each.
-    assert!(rules <= text.lines().count().pow(2));
-    let _ = firewall::parse_iptables(&text);
+    assert!(count <= text.lines().count().pow(2));
+    let _ = rules::parse_iptables(&text);
     let clean = redact(&text, &["camera9"]);
     assert!(clean.len() <= 16 * (text.len() + 1), "{} bytes of {}", clean.len(), text.len());
 });

@@ -1,4 +1,4 @@
-//! The sockets that questions leave by: one for each interface, and one that goes wherever the system routes it.
+//! The sockets that send queries: one per interface, and one that follows the routes of the system.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -11,31 +11,38 @@ use super::{FindError, Targets, Unsent, any_port};
 use crate::discovery::Query;
 use crate::net::interfaces::Interface;
 
-/// A socket, and what it is for.
+/// A socket and the queries to send from it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct QuerySocket {
     pub(super) socket: UdpSocket,
-    /// The one interface that it asks at. `None`: it asks everywhere.
+    /// The interface to query. `None`: queries follow the routes of the system.
     pub(super) interface: Option<Interface>,
-    /// The networks to broadcast in from the socket that asks everywhere. It hears what answers to the wrong interface,
-    /// as hosts with two of them in one network are answered.
-    networks: Vec<Ipv4Addr>,
+    /// Broadcast addresses to query from the routed socket too. It also receives answers on the wrong interface, which
+    /// occur if two interfaces are in one network.
+    broadcasts: Vec<Ipv4Addr>,
 }
 
-/// Opens them. That one of an interface cannot be opened is noted; it is not the only one.
-pub(super) fn open(targets: &Targets, local: &[Interface]) -> Result<(Vec<Arc<Line>>, Vec<Unsent>), FindError> {
-    let mut lines = Vec::new();
+/// Opens the sockets. Reports an interface whose socket cannot be opened as unsent.
+pub(super) fn open_all(
+    targets: &Targets,
+    local: &[Interface],
+) -> Result<(Vec<Arc<QuerySocket>>, Vec<Unsent>), FindError> {
+    let mut sockets = Vec::new();
     let mut unsent = Vec::new();
     let hears_broadcasts = |interface: &&Interface| targets.broadcast && !interface.point_to_point;
     let interfaces: Vec<_> = local.iter().filter(hears_broadcasts).filter(|local| local.prefix < 31).collect();
     let broadcast = |interface: &Interface| interface.subnet().map(|subnet| subnet.broadcast());
-    let networks = interfaces.iter().filter_map(|interface| broadcast(interface)).collect();
+    let broadcasts = interfaces.iter().filter_map(|interface| broadcast(interface)).collect();
     let socket = socket(None).map_err(FindError::Socket)?;
-    lines.push(Arc::new(Line { socket, interface: None, networks }));
+    sockets.push(Arc::new(QuerySocket { socket, interface: None, broadcasts }));
     for interface in interfaces {
         match self::socket(Some(interface)) {
             Ok(socket) => {
-                lines.push(Arc::new(Line { socket, interface: Some(interface.clone()), networks: Vec::new() }));
+                sockets.push(Arc::new(QuerySocket {
+                    socket,
+                    interface: Some(interface.clone()),
+                    broadcasts: Vec::new(),
+                }));
             }
             Err(error) => unsent.push(Unsent {
                 to: broadcast(interface).unwrap_or(Ipv4Addr::BROADCAST),
@@ -45,7 +52,7 @@ pub(super) fn open(targets: &Targets, local: &[Interface]) -> Result<(Vec<Arc<Li
             }),
         }
     }
-    Ok((lines, unsent))
+    Ok((sockets, unsent))
 }
 
 fn socket(interface: Option<&Interface>) -> io::Result<UdpSocket> {
@@ -59,29 +66,30 @@ fn socket(interface: Option<&Interface>) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Of two interfaces in one network, the system sends a broadcast by the first, whatever address it comes from; this
-/// makes it the right one. Where it may not be done (Linux before 5.7, for users), what remains is the address.
+/// Binds the socket to an interface. If two interfaces are in one network, the system otherwise sends every broadcast
+/// through the first one, whatever the source address. Needs root on Linux before 5.7; without it, only the source
+/// address selects the interface.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn bind_device(socket: &Socket, name: &str) {
     if let Err(error) = socket.bind_device(Some(name.as_bytes())) {
-        tracing::debug!(interface = name, "cannot be bound to: {error}");
+        tracing::debug!(interface = name, "cannot bind a socket to the interface: {error}");
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn bind_device(_: &Socket, _: &str) {}
 
-impl Line {
-    /// Asks once. What fails is noted in the `first` round only.
-    pub(super) async fn ask(&self, targets: &Targets, first: bool, unsent: &mut Vec<Unsent>) {
+impl QuerySocket {
+    /// Sends each query once. Reports failures in the `first` round only.
+    pub(super) async fn query(&self, targets: &Targets, first: bool, unsent: &mut Vec<Unsent>) {
         let port = targets.port;
         let Some(interface) = &self.interface else {
-            for network in &self.networks {
-                // It is reported where the interface itself is asked.
+            for network in &self.broadcasts {
+                // Failures are reported by the socket of the interface.
                 let _ = self.send(Query::Discover, *network, port).await;
             }
             if targets.broadcast {
-                // As the vendor's client does; without a default route it cannot be sent, and each network was asked.
+                // Like the vendor's client. Fails without a default route, but the broadcasts above cover each network.
                 let _ = self.send(Query::Discover, Ipv4Addr::BROADCAST, port).await;
             }
             for to in &targets.addresses {
@@ -97,9 +105,10 @@ impl Line {
             }
             return;
         };
-        // A camera with an address of another network hears the second of these; the loopback interface has no such.
-        let everybody = (!interface.ip.is_loopback()).then_some(Ipv4Addr::BROADCAST);
-        for to in interface.subnet().map(|subnet| subnet.broadcast()).into_iter().chain(everybody) {
+        // A camera with an address of another network receives only the limited broadcast, which loopback does not
+        // have.
+        let limited = (!interface.ip.is_loopback()).then_some(Ipv4Addr::BROADCAST);
+        for to in interface.subnet().map(|subnet| subnet.broadcast()).into_iter().chain(limited) {
             if let Err(error) = self.send(Query::Discover, to, port).await
                 && first
             {
