@@ -275,7 +275,7 @@ impl Client {
             LinkEvent::Open(stream) if stream == self.watchdog => self.ping(now),
             LinkEvent::Refused(stream) if stream == self.main => self.fail(ClientError::StreamRefused(STREAM)),
             LinkEvent::Refused(stream) if stream == self.watchdog => {
-                self.fail(ClientError::StreamRefused(WATCHDOG_STREAM))
+                self.fail(ClientError::StreamRefused(WATCHDOG_STREAM));
             }
             LinkEvent::Packet(stream, bytes) if stream == self.main => {
                 self.active = now;
