@@ -114,7 +114,7 @@ fn a_network_without_faults_passes_every_check() {
     assert!(!report.contains(ID) && report.contains("camera-1") && report.contains(IP), "{report}");
     assert!(serde_json::from_str::<Value>(&report).expect("JSON")["facts"]["host"]["links"][0]["name"] == "h0");
     let (code, _, err) = network.run(&["doctor", "--no-stream", "--bundle", path]);
-    assert_eq!(code, 1, "what is there is not replaced");
+    assert_eq!(code, 1, "an existing file is not replaced");
     assert!(err.contains("cannot be written"), "{err}");
 }
 
@@ -123,7 +123,7 @@ fn the_version_of_a_bootloader_is_reported() {
     let Some(network) = Network::new() else { return };
     let (_, document) = doctor(&network, &["sim:bootloader=0.0.17", "--no-stream"]);
     let checks = document["checks"].as_array().expect("a list");
-    assert!(checks.iter().all(|check| check["check"] != "bootloader"), "nobody asked: {document:#}");
+    assert!(checks.iter().all(|check| check["check"] != "bootloader"), "`--enter-bootloader` was not given: {document:#}");
     // This camera runs an application and must not be reset without consent.
     network.cable("h0", "c0");
     network.host("ip addr add 10.0.0.1/24 dev h0");

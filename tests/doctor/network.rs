@@ -32,14 +32,14 @@ impl Network {
             if !status.success() {
                 let why = String::from_utf8_lossy(&stderr).into_owned();
                 assert!(part == PARTS[0] && !why.contains("File exists"), "{why}");
-                eprintln!("skipped: no network namespace can be made here: {}", why.trim_end());
+                eprintln!("skipped: network namespaces cannot be created here: {}", why.trim_end());
                 return None;
             }
             // If `/` is not a mount point, as in a plain chroot, a namespace can be created but not entered.
             let Output { status, stderr, .. } = shell(&network.inside(part, "true"));
             if !status.success() {
                 let why = String::from_utf8_lossy(&stderr);
-                eprintln!("skipped: no program gets into a network namespace here: {}", why.trim_end());
+                eprintln!("skipped: programs cannot enter a network namespace here: {}", why.trim_end());
                 return None;
             }
             network.within(part, "ip link set dev lo up");
@@ -117,7 +117,7 @@ impl Network {
 fn there<T: Send + 'static>(space: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
     let file = File::open(format!("/run/netns/{space}")).expect("it was made");
     let thread = std::thread::spawn(move || {
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root enters a namespace");
         make()
     });
     thread.join().expect("it does not panic")
@@ -161,8 +161,8 @@ impl Camera {
     fn start_in(network: &Network, part: &str, id: &str) -> Self {
         let space = network.space(part);
         let (udp, tcp) = there(&space, || {
-            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("nobody else is there");
-            (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5000)).expect("nobody else is there"))
+            let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("a free address");
+            (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5000)).expect("a free address"))
         });
         let config: SimConfig = "size=64x48&fps=50".parse().expect("it can be simulated");
         let stream = Simulator::start(tcp, &config).expect("it starts");
@@ -187,7 +187,7 @@ fn answer(socket: &UdpSocket, id: &str, stop: &AtomicBool) {
             Some(Query::Info) => Answer::Info(LinkInfo { id, speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 }),
             // Unreachable from here: do not answer.
             Some(Query::Reset) => panic!("a camera was reset"),
-            None => panic!("{:?} is no question", &buffer[..length]),
+            None => panic!("{:?} is not a query", &buffer[..length]),
         };
         // Without a route back, the camera gets an error: ignore it.
         let _ = socket.send_to(&answer.to_bytes(), from);
@@ -202,7 +202,7 @@ impl Drop for Camera {
         let stream = self.stream.take();
         there(&self.space, || drop(stream));
         if !std::thread::panicking() {
-            answered.expect("it runs").expect("nobody asked what may not be asked");
+            answered.expect("it runs").expect("an allowed request");
         }
     }
 }
