@@ -10,7 +10,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use oaktap::convert::{Converter, Level, PackedOrder, Yuv420, reference};
+use oaktap::convert::{Converter, PackedOrder, SimdLevel, Yuv420, reference};
 use oaktap::frame::{Frame, Geometry, PayloadKind, Picture, PixelFormat};
 
 const SIZES: [(u32, u32); 4] = [(640, 352), (1280, 720), (1920, 1080), (3840, 2160)];
@@ -150,7 +150,7 @@ fn limit<const WRITTEN: usize>(wanted: &dyn Fn(&str) -> bool, (width, height): (
     });
 }
 
-fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32, u32), level: Level) {
+fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32, u32), level: SimdLevel) {
     for (into, into_name, bytes) in [
         (Into::Words, "u32", 4.0),
         (Into::Packed(PackedOrder::Bgr), "BGR8", 3.0),
@@ -220,7 +220,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |name: &str| words.iter().all(|word| name.contains(word.as_str()));
     println!("GB/s and ratio are of the bytes read and written; the copy beside each moves as many.");
-    for level in Level::available() {
+    for level in SimdLevel::available() {
         for size in SIZES {
             raw(&wanted, PixelFormat::Bgr888p, size, level);
         }
@@ -233,7 +233,7 @@ fn main() {
         PixelFormat::ALL.into_iter().filter(|format| !matches!(format, PixelFormat::Bgr888p | PixelFormat::Jpeg));
     for format in others {
         for size in [SIZES[0], SIZES[2]] {
-            raw(&wanted, format, size, Level::best());
+            raw(&wanted, format, size, SimdLevel::best());
         }
     }
     for size in SIZES {

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use live::measure::median;
-use oaktap::bootloader::{Caller, Memory, Options};
+use oaktap::bootloader::{Caller, ClientOptions, Memory};
 use oaktap::flash::{FlashError, Flashed, Plan, Wish};
 use oaktap::net::talk::talk;
 use oaktap::package::{Package, PackageBuilder};
@@ -33,7 +33,7 @@ fn main() {
         assert!(camera.wait_until(Duration::from_secs(10), |camera| camera.doing() == Doing::Bootloader));
         let wanted = package.clone();
         let start = Instant::now();
-        let done = runtime.block_on(talk(address, Options::default(), |_| {}, |caller| flash(caller, wanted)));
+        let done = runtime.block_on(talk(address, ClientOptions::default(), |_| {}, |caller| flash(caller, wanted)));
         let rate = bytes / start.elapsed().as_secs_f64() / MB;
         assert!(done.expect("a connection").expect("nothing is wrong").written);
         flashed.push(rate);

@@ -6,7 +6,7 @@ use divan::{Bencher, counter::ItemsCount};
 use image::Rgb;
 use imageproc::drawing::draw_hollow_rect_mut;
 use oaktap::frame::{BBox, Detection, Picture};
-use oaktap::overlay::{Canvas, Overlay, Rect, Style, colour};
+use oaktap::overlay::{Canvas, Overlay, Rect, Style, class_color};
 
 const SIZES: [(usize, usize); 2] = [(640, 352), (1920, 1080)];
 const BOXES: [u32; 3] = [5, 20, 10_000];
@@ -40,7 +40,7 @@ fn rects(picture: &Picture, count: u32) -> Vec<Rect> {
 fn draw(bencher: Bencher, size: (usize, usize), count: u32, style: Style) {
     let (mut picture, mut overlay, detections) = (picture(size), Overlay::new(style), detections(count));
     overlay.draw(&mut picture, &detections, None);
-    let last = colour(detections[count as usize - 1].label);
+    let last = class_color(detections[count as usize - 1].label);
     assert!(picture.words().contains(&last), "the last box is not covered");
     bencher.counter(ItemsCount::new(count)).bench_local(|| overlay.draw(&mut picture, &detections, None));
 }
@@ -108,11 +108,11 @@ fn borders(bencher: Bencher, size: (usize, usize), draw: fn(&mut Picture, &[Rect
 }
 
 #[divan::bench(args = SIZES)]
-fn grey_out(bencher: Bencher, size: (usize, usize)) {
+fn gray_out(bencher: Bencher, size: (usize, usize)) {
     let mut picture = picture(size);
     let bytes = picture.words().len() * 4;
     picture.words_mut().fill(0xFF_FFFF);
-    Canvas::of(&mut picture).grey_out();
+    Canvas::of(&mut picture).gray_out();
     assert!(picture.words().iter().all(|word| *word == 0x7F_7F7F));
-    bencher.counter(divan::counter::BytesCount::new(bytes)).bench_local(|| Canvas::of(&mut picture).grey_out());
+    bencher.counter(divan::counter::BytesCount::new(bytes)).bench_local(|| Canvas::of(&mut picture).gray_out());
 }

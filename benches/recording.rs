@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 use live::measure::median;
 use live::{CAMERA, Sender};
 use oaktap::frame::{Dialect, Frame, Geometry, PixelFormat, Received};
-use oaktap::hub::weighed::Budget;
+use oaktap::hub::Budget;
+use oaktap::live::{Live, Sink as _};
 use oaktap::recording::CameraInfo;
-use oaktap::sink::record::{Deck, Options, Outcome, Place, Recorder};
-use oaktap::source::{Outlets, Session, SessionOptions, SessionState, SourceSpec};
+use oaktap::sink::record::{Options, Outcome, Place, Recorder, Recorders};
+use oaktap::source::{Outlets, SessionOptions, SessionState, SourceSpec};
 
 const SIZE: (u32, u32) = (640, 352);
 const TURNS: usize = 7;
@@ -69,28 +70,23 @@ fn cameras(folder: &Path, count: usize) {
     let folder = folder.join("cameras");
     let still = live::still(SIZE);
     let senders: Vec<Sender> = (0..count).map(|_| Sender::start(&still, CAMERA, Duration::from_secs(10))).collect();
-    let info = |n| CameraInfo { name: format!("camera-{n}"), ..CameraInfo::default() };
-    let mut deck = Deck::new(Options::new(Place::Folder(folder.clone())), (0..count).map(info).collect());
-    deck.start().expect("the folder can be written to");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let options = SessionOptions { reconnect: false, ..SessionOptions::default() };
-    let connect = |(number, sender): (usize, &Sender)| {
-        let mut outlets = Outlets::default();
-        deck.connect(number, &mut outlets, None);
-        let spec = SourceSpec::Tcp { host: sender.address.ip().to_string(), port: sender.address.port() };
-        Session::start(format!("camera-{number}"), spec, options.clone(), outlets, runtime.handle())
-    };
+    let spec = |sender: &Sender| SourceSpec::Tcp { host: sender.address.ip().to_string(), port: sender.address.port() };
+    let specs: Vec<SourceSpec> = senders.iter().map(spec).collect();
+    let cameras = oaktap::live::cameras(&specs);
+    let mut recorders = Recorders::new(Options::new(Place::Folder(folder.clone())));
+    oaktap::live::connect(&cameras, &mut recorders).expect("recorders connect");
+    recorders.start().expect("the folder can be written to");
     let start = Instant::now();
-    let sessions: Vec<Session> = senders.iter().enumerate().map(connect).collect();
-    runtime.block_on(async {
-        for session in &sessions {
+    let options = SessionOptions { reconnect: false, ..SessionOptions::default() };
+    let live = Live::start(cameras, &options).expect("threads");
+    live.runtime().block_on(async {
+        for session in live.sessions() {
             let mut state = session.changes();
             // An error means that it is over as well.
             let _ = state.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
         }
     });
-    let outcomes = deck.finish();
+    let outcomes = recorders.finish();
     let took = start.elapsed().as_secs_f64();
     let sent: u64 = senders.into_iter().map(|sender| sender.sent().len() as u64).sum();
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
@@ -146,14 +142,14 @@ fn record(folder: &Path) -> (f64, f64) {
     let frames: Vec<Arc<Frame>> = (0..8).map(|n| Arc::new(frame(n))).collect();
     let info = CameraInfo { name: "bench".to_owned(), ..CameraInfo::default() };
     let (start, cpu) = (Instant::now(), cpu_time());
-    let recorder = Recorder::start(options, vec![info]).expect("the folder can be written to");
-    let feed = recorder.feed(0);
+    let outlets = Outlets::default();
+    let recorder = Recorder::start(options, vec![(info, outlets.clone())]).expect("the folder can be written to");
     let count = BYTES / frames[0].payload().len() as u64;
     for frame in frames.iter().cycle().take(count as usize) {
         while budget.used() > budget.limit() / 2 {
             std::thread::sleep(Duration::from_micros(500));
         }
-        feed.frame(frame);
+        outlets.confirmed.offer(frame);
     }
     let outcome = recorder.finish();
     let (took, used) = (start.elapsed().as_secs_f64(), cpu_time().saturating_sub(cpu).as_secs_f64());

@@ -24,6 +24,8 @@ pub mod flash;
 pub mod frame;
 pub mod hub;
 #[cfg(feature = "net")]
+pub mod live;
+#[cfg(feature = "net")]
 pub mod net;
 pub mod overlay;
 pub mod package;
@@ -37,7 +39,8 @@ pub mod sink;
 pub mod source;
 pub mod stats;
 pub mod sync;
-#[cfg(feature = "window")]
+pub mod units;
+#[cfg(feature = "net")]
 pub mod view;
 pub mod wire;
 pub mod xlink;

@@ -1,16 +1,14 @@
-//! oaktap: parse, log, run, exit code.
+//! The `oaktap` program.
 
 mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::from_command_line();
     cli.log();
     match cli.run() {
         Ok(outcome) => outcome.into(),
-        Err(error) => cli::present::failure(&error),
+        Err(error) => cli::present::failure(&error, cli.command_name()),
     }
 }

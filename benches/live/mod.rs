@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // Each bench uses its part.
 
-#[path = "../../src/cli/bench/measure.rs"]
+#[path = "../../src/cli/commands/bench/measure.rs"]
 pub(crate) mod measure;
 
 use std::io::{Read as _, Write as _};
@@ -12,14 +12,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use oaktap::convert::Converter;
-use oaktap::frame::{DeviceTime, Frame, Overrides, Picture, Pool};
+use oaktap::frame::{DeviceTime, Frame, Picture, Pool};
 use oaktap::hub::{Policy, lane};
+use oaktap::live::{Camera, Live};
 use oaktap::overlay::{Overlay, Style};
 use oaktap::sim::{Reel, SimConfig, Still};
-use oaktap::sink::snapshot::Place;
-use oaktap::source::{Outlets, Session, SessionOptions, SessionState, SourceSpec};
+use oaktap::source::{Session, SessionOptions, SessionState, SourceSpec};
 use oaktap::stats::Stats;
-use oaktap::view::{Intact, Parts, View};
+use oaktap::view::{View, ViewOptions};
 use oaktap::wire::encode;
 
 use measure::{stay_on_first_cpu, thread_cpu};
@@ -155,13 +155,14 @@ pub(crate) fn sessions(addresses: &[SocketAddr], work: Work) -> Done {
         let options = SessionOptions { reconnect: false, ..SessionOptions::default() };
         let pictures = Pool::<Picture>::default();
         let began = Arc::new(Mutex::new((0_u64, None)));
-        let sessions: Vec<_> = addresses
+        let cameras: Vec<_> = addresses
             .iter()
             .map(|address| {
-                let mut outlets = Outlets::default();
+                let spec = SourceSpec::Tcp { host: address.ip().to_string(), port: address.port() };
+                let camera = Camera::new(address.to_string(), spec);
                 let (pictures, began) = (pictures.clone(), Arc::clone(&began));
                 let (mut converter, mut overlay) = (Converter::new(), Overlay::new(Style::default()));
-                outlets.live.tap(move |frame: &Arc<Frame>| {
+                camera.outlets.provisional.tap(move |frame: &Arc<Frame>| {
                     if work == Work::Pictures {
                         let mut picture = pictures.lease(4 * frame.payload().len() / 3);
                         converter.picture(frame, &mut picture).expect("the camera's own format");
@@ -173,12 +174,13 @@ pub(crate) fn sessions(addresses: &[SocketAddr], work: Work) -> Done {
                         began.1 = Some((Instant::now(), thread_cpu()));
                     }
                 });
-                let spec = SourceSpec::Tcp { host: address.ip().to_string(), port: address.port() };
-                Session::start(address.to_string(), spec, options.clone(), outlets, runtime.handle())
+                camera
             })
             .collect();
+        let live = Live::start_on(cameras, &options, runtime.handle());
+        let sessions = live.sessions();
         runtime.block_on(async {
-            for session in &sessions {
+            for session in sessions {
                 let mut state = session.changes();
                 // An error means that it is over as well.
                 let _ = state.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
@@ -250,34 +252,20 @@ pub(crate) fn read_exact(address: SocketAddr, message: usize) -> Done {
 /// One camera as `oaktap view` shows it: a thread that receives, one that makes pictures, and this one, which is handed
 /// them. The number of each frame and when its picture was here, on the clock of [`monotonic_ns`].
 pub(crate) fn views(address: SocketAddr) -> Vec<(u64, u64)> {
-    let (live, live_end) = lane("view", Policy::DropOldest(1));
-    let intact = Intact::default();
-    let mut outlets = Outlets::default();
-    outlets.live.add(live);
-    outlets.kept.tap(intact.tap());
+    let spec = SourceSpec::Tcp { host: address.ip().to_string(), port: address.port() };
+    let camera = Camera::new("camera", spec);
+    let view = View::start(&camera, ViewOptions::default()).expect("a thread");
+    let (lane, pictures) = lane("window", Policy::DropOldest(1));
+    view.pictures().add(lane);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let spec = SourceSpec::Tcp { host: address.ip().to_string(), port: address.port() };
     let options = SessionOptions { reconnect: false, ..SessionOptions::default() };
-    let session = Session::start("camera", spec, options, outlets, runtime.handle());
-    let view = View::start(Parts {
-        name: "camera".to_owned(),
-        live: live_end,
-        intact,
-        style: Style::default(),
-        overrides: Overrides::default(),
-        pool: Pool::default(),
-        ledger: session.ledger().clone(),
-        snapshots: Place::Folder(std::path::PathBuf::new()),
-        notes: std::sync::mpsc::channel().0,
-        wake: std::thread::current(),
-    });
-    let view = view.expect("a thread");
+    let live = Live::start_on(vec![camera], &options, runtime.handle());
     let mut done = Vec::new();
     loop {
-        match view.pictures.recv_timeout(Duration::from_millis(200)) {
+        match pictures.recv_timeout(Duration::from_millis(200)) {
             Ok(picture) => done.push((picture.frame_id, monotonic_ns())),
-            Err(_) if session.ended() => break,
+            Err(_) if live.ended() => break,
             Err(_) => {}
         }
     }

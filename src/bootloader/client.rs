@@ -1,85 +1,95 @@
-//! One request at a time, and everything around it: data, answers, the watchdog, time limits.
+//! Carries out one request at a time: sends data, matches responses, serves the watchdog, enforces timeouts.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{ClientError, MISSED};
-use super::message::{Announced, Request, Response};
-use super::{BUDGET, STREAM, Version, WATCHDOG, WATCHDOG_BUDGET};
-use crate::xlink::{Event, Link, Packet, Stream};
+use super::error::{ClientError, WATCHDOG_TIMEOUT};
+use super::message::{AnnouncedData, Request, Response};
+use super::version::Version;
+use crate::xlink::{Link, LinkEvent, Packet, StreamId};
 
-/// How often the watchdog is served: half of the time after which the camera reboots (bootloader.md 2.4).
-const PING: Duration = Duration::from_millis(750);
-/// A configuration is not longer than its place in the flash; this leaves room for other places.
-const LONGEST_CONFIG: u32 = 1 << 20;
+/// Name of the stream for requests and responses.
+pub const STREAM: &str = "__bootloader";
+/// Budget of [`STREAM`], which limits its outstanding bytes (bootloader.md 3).
+pub const BUDGET_BYTES: u32 = 5 << 20;
+/// Name of the stream for watchdog pings.
+pub const WATCHDOG_STREAM: &str = "__watchdog";
+/// Budget of [`WATCHDOG_STREAM`] (bootloader.md 2.4).
+pub const WATCHDOG_BUDGET_BYTES: u32 = 64;
 
-/// How long to wait.
+/// Half of the time after which the camera reboots without a ping (bootloader.md 2.4).
+const PING_INTERVAL: Duration = Duration::from_millis(750);
+/// Largest configuration that is accepted. Its place in flash has 16 KiB; future bootloaders may have more.
+const MAX_CONFIG_BYTES: u32 = 1 << 20;
+
+/// Timeouts of a [`Client`].
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// The camera may be silent for so long while something is asked of it: erasing a flash takes a while.
-    pub inactivity: Duration,
+pub struct ClientOptions {
+    /// A request fails when the camera neither sends nor consumes anything for this long. 60 s by default, because a camera is
+    /// silent while it erases flash.
+    pub inactivity_timeout: Duration,
 }
 
-impl Default for Options {
+impl Default for ClientOptions {
     fn default() -> Self {
-        Self { inactivity: Duration::from_secs(60) }
+        Self { inactivity_timeout: Duration::from_secs(60) }
     }
 }
 
 /// Data that follows a request.
 #[derive(Clone, Debug)]
-pub struct Data {
-    /// All of it.
+pub struct RequestData {
+    /// The whole data.
     pub bytes: Arc<[u8]>,
-    /// Bytes of each packet but the last, at most [`BUDGET`].
+    /// Size of each packet but the last in bytes, at most [`BUDGET_BYTES`].
     pub packet: u32,
-    /// Bytes that may be ahead of what the camera has taken.
+    /// Limit of the bytes that are sent ahead of what the camera has consumed.
     pub window: u32,
 }
 
-impl Data {
-    /// In packets as large as the vendor's.
+impl RequestData {
+    /// Creates data in packets of 5 MiB, like the vendor's client.
     #[must_use]
     pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self { bytes: bytes.into(), packet: BUDGET, window: BUDGET }
+        Self { bytes: bytes.into(), packet: BUDGET_BYTES, window: BUDGET_BYTES }
     }
 
-    /// Bytes of all of it.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn total(&self) -> u32 {
         u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
     }
 
-    /// In how many packets it goes.
+    /// Returns the number of packets.
     #[must_use]
     pub fn packets(&self) -> u32 {
         self.total().div_ceil(self.packet)
     }
 }
 
-/// How far a call is.
+/// Progress of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Progress {
-    /// The camera has taken so many bytes of the data.
+pub enum TransferProgress {
+    /// The camera has consumed data of the request.
     Sent {
         /// Bytes so far.
         bytes: u64,
-        /// Bytes in all.
+        /// Total bytes.
         total: u64,
     },
-    /// So many bytes were read.
+    /// Data of the response was received.
     Read {
         /// Bytes so far.
         bytes: u64,
-        /// Bytes in all.
+        /// Total bytes.
         total: u64,
     },
-    /// The camera says that it has written so much, from 0 to 1.
+    /// The camera reports the written share, 0 to 1.
     Written(f32),
 }
 
-/// What became of a call.
+/// The successful result of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reply {
     Response(Response),
@@ -87,44 +97,47 @@ pub(super) enum Reply {
 }
 
 #[derive(Debug)]
-struct Calling {
+struct Call {
     request: Request,
+    /// Whether the camera has consumed the request itself.
     request_taken: bool,
-    /// Bytes of data that follow the request, and those that the camera has taken.
+    /// Bytes of data that follow the request.
     data_total: u64,
+    /// Bytes of that data that the camera has consumed.
     sent: u64,
-    /// The response was seen; its data is being received.
-    announced: Option<Announced>,
+    /// Size of the response's data, once the response is received.
+    announced: Option<AnnouncedData>,
     received: Vec<u8>,
 }
 
-/// Talks to one bootloader. See the [module](super).
+/// The state machine of a session with one bootloader; see the [module](super).
 #[derive(Debug)]
 pub struct Client {
     link: Link,
-    main: Stream,
-    watchdog: Stream,
+    main: StreamId,
+    watchdog: StreamId,
     ready: bool,
-    options: Options,
+    options: ClientOptions,
     version: Option<Version>,
-    call: Option<Calling>,
-    told: VecDeque<Progress>,
+    call: Option<Call>,
+    progress: VecDeque<TransferProgress>,
     reply: Option<Result<Reply, ClientError>>,
     failed: Option<ClientError>,
-    /// When the camera has last said or taken something.
+    /// Time of the camera's last activity.
     active: Duration,
-    /// When the watchdog is to be served next, and since when no ping was taken.
+    /// Time of the next watchdog ping.
     ping_at: Option<Duration>,
+    /// Time since which a ping is outstanding.
     unserved: Option<Duration>,
 }
 
 impl Client {
-    /// For a connection that was made just now.
+    /// Starts a session on a new connection.
     #[must_use]
-    pub fn new(now: Duration, options: Options) -> Self {
+    pub fn new(now: Duration, options: ClientOptions) -> Self {
         let mut link = Link::host();
-        let main = link.open(STREAM, BUDGET);
-        let watchdog = link.open(WATCHDOG, WATCHDOG_BUDGET);
+        let main = link.open(STREAM, BUDGET_BYTES);
+        let watchdog = link.open(WATCHDOG_STREAM, WATCHDOG_BUDGET_BYTES);
         Self {
             link,
             main,
@@ -133,7 +146,7 @@ impl Client {
             options,
             version: None,
             call: None,
-            told: VecDeque::new(),
+            progress: VecDeque::new(),
             reply: None,
             failed: None,
             active: now,
@@ -142,21 +155,21 @@ impl Client {
         }
     }
 
-    /// The bytes to be sent, and that so many of them were.
+    /// Returns the next bytes to send. Report sent bytes with [`Self::consumed`].
     pub fn output(&mut self) -> &[u8] {
         self.link.output()
     }
 
-    /// So many bytes of [`Self::output`] were sent. On a slow link a packet is under way for long before the camera can
-    /// say that it has taken it.
+    /// Reports that the first `n` bytes of [`Self::output`] were sent.
     pub fn consumed(&mut self, n: usize, now: Duration) {
+        // On a slow link, a packet takes long to send before the camera can acknowledge it: sending counts as activity.
         if n > 0 && self.link.is_sending(self.main) {
             self.active = now;
         }
         self.link.consumed(n);
     }
 
-    /// Bytes have come.
+    /// Processes received bytes.
     pub fn handle_input(&mut self, bytes: &[u8], now: Duration) {
         if self.failed.is_some() {
             return;
@@ -165,7 +178,7 @@ impl Client {
             self.fail(error.into());
         }
         if self.link.is_receiving(self.main) {
-            // So is a packet that comes.
+            // A partly received packet counts as activity too.
             self.active = now;
         }
         while let Some(event) = self.link.poll() {
@@ -173,20 +186,23 @@ impl Client {
         }
     }
 
-    /// The connection has ended.
+    /// Reports the end of the connection.
     pub fn handle_close(&mut self) {
         let (sent, total, received) = self.extent();
         self.fail(ClientError::Closed { during: self.during(), sent, total, received });
     }
 
-    /// When [`Self::handle_timeout`] is to be called.
+    /// Returns the time at which to call [`Self::handle_timeout`].
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        let silent = self.active + self.options.inactivity;
-        [self.ping_at, self.unserved.map(|since| since + MISSED)].into_iter().flatten().fold(silent, Duration::min)
+        let silent = self.active + self.options.inactivity_timeout;
+        [self.ping_at, self.unserved.map(|since| since + WATCHDOG_TIMEOUT)]
+            .into_iter()
+            .flatten()
+            .fold(silent, Duration::min)
     }
 
-    /// It is that late.
+    /// Processes elapsed time: sends pings, detects a silent camera.
     pub fn handle_timeout(&mut self, now: Duration) {
         if self.failed.is_some() {
             return;
@@ -194,27 +210,27 @@ impl Client {
         if self.ping_at.is_some_and(|at| now >= at) {
             self.ping(now);
         }
-        if self.unserved.is_some_and(|since| now >= since + MISSED) {
+        if self.unserved.is_some_and(|since| now >= since + WATCHDOG_TIMEOUT) {
             self.fail(ClientError::Watchdog { during: self.during() });
-        } else if now >= self.active + self.options.inactivity {
+        } else if now >= self.active + self.options.inactivity_timeout {
             if self.ready && self.call.is_none() {
-                // Nothing is asked of it, so it has nothing to say.
+                // Without a request, the camera has nothing to send.
                 self.active = now;
             } else {
                 let (sent, _, received) = self.extent();
-                let limit = self.options.inactivity;
+                let limit = self.options.inactivity_timeout;
                 self.fail(ClientError::Silent { during: self.during(), limit, sent, received });
             }
         }
     }
 
-    /// How far the call is.
-    pub fn progress(&mut self) -> Option<Progress> {
-        self.told.pop_front()
+    /// Returns the next progress report, if any.
+    pub fn progress(&mut self) -> Option<TransferProgress> {
+        self.progress.pop_front()
     }
 
-    /// Asks for something. One call at a time.
-    pub(super) fn call(&mut self, request: Request, data: Option<&Data>, now: Duration) {
+    /// Starts a request. The previous one must have its reply.
+    pub(super) fn call(&mut self, request: Request, data: Option<&RequestData>, now: Duration) {
         if let Some(error) = &self.failed {
             self.reply = Some(Err(error.clone()));
             return;
@@ -227,58 +243,60 @@ impl Client {
         self.active = now;
         self.link.send(self.main, request.to_bytes());
         let data_total = data.map_or(0, |data| data.bytes.len() as u64);
-        if let Some(Data { bytes, packet, window }) = data {
+        if let Some(RequestData { bytes, packet, window }) = data {
             self.link.set_window(self.main, *window);
-            let packet = (*packet).clamp(1, BUDGET) as usize;
+            let packet = (*packet).clamp(1, BUDGET_BYTES) as usize;
             for from in (0..bytes.len()).step_by(packet) {
                 self.link.send(self.main, Packet::part(bytes, from..bytes.len().min(from + packet)));
             }
         }
         self.call =
-            Some(Calling { request, request_taken: false, data_total, sent: 0, announced: None, received: Vec::new() });
+            Some(Call { request, request_taken: false, data_total, sent: 0, announced: None, received: Vec::new() });
     }
 
-    /// What became of the call.
+    /// Returns the result of the request, once.
     pub(super) fn reply(&mut self) -> Option<Result<Reply, ClientError>> {
         self.reply.take()
     }
 
-    /// Ends the session. The camera reboots, and so it comes out of its bootloader (bootloader.md 2.3).
+    /// Ends the session. The camera reboots, which is the only way to leave a session (bootloader.md 2.3).
     pub fn reset(&mut self) {
         self.link.reset();
         self.ping_at = None;
         self.unserved = None;
     }
 
-    fn event(&mut self, event: Event, now: Duration) {
+    fn event(&mut self, event: LinkEvent, now: Duration) {
         match event {
-            Event::Open(stream) if stream == self.main => {
+            LinkEvent::Open(stream) if stream == self.main => {
                 self.active = now;
                 self.ready = true;
             }
-            Event::Open(stream) if stream == self.watchdog => self.ping(now),
-            Event::Refused(stream) if stream == self.main => self.fail(ClientError::StreamRefused(STREAM)),
-            Event::Refused(stream) if stream == self.watchdog => self.fail(ClientError::StreamRefused(WATCHDOG)),
-            Event::Packet(stream, bytes) if stream == self.main => {
+            LinkEvent::Open(stream) if stream == self.watchdog => self.ping(now),
+            LinkEvent::Refused(stream) if stream == self.main => self.fail(ClientError::StreamRefused(STREAM)),
+            LinkEvent::Refused(stream) if stream == self.watchdog => {
+                self.fail(ClientError::StreamRefused(WATCHDOG_STREAM))
+            }
+            LinkEvent::Packet(stream, bytes) if stream == self.main => {
                 self.active = now;
                 self.packet(&bytes);
             }
-            Event::Released(stream, len) if stream == self.main => {
+            LinkEvent::Released(stream, len) if stream == self.main => {
                 self.active = now;
                 self.taken(len);
             }
-            Event::Released(stream, _) if stream == self.watchdog => {
+            LinkEvent::Released(stream, _) if stream == self.watchdog => {
                 self.unserved = (self.link.outstanding(self.watchdog) > 0).then_some(now);
             }
-            // It reboots, and closes the connection.
-            Event::Reset => self.handle_close(),
+            // The camera reboots and closes the connection.
+            LinkEvent::Reset => self.handle_close(),
             _ => {}
         }
     }
 
     fn ping(&mut self, now: Duration) {
-        self.ping_at = Some(now + PING);
-        if self.link.outstanding(self.watchdog) + 4 <= u64::from(WATCHDOG_BUDGET)
+        self.ping_at = Some(now + PING_INTERVAL);
+        if self.link.outstanding(self.watchdog) + 4 <= u64::from(WATCHDOG_BUDGET_BYTES)
             && self.link.waiting(self.watchdog) == 0
         {
             self.link.send(self.watchdog, vec![0; 4]);
@@ -286,36 +304,36 @@ impl Client {
         }
     }
 
-    /// The camera has taken a packet of so many bytes: the request first, then its data.
+    /// Counts a packet that the camera has consumed: the request first, then its data.
     fn taken(&mut self, len: u32) {
         let Some(call) = &mut self.call else { return };
         if std::mem::replace(&mut call.request_taken, true) {
             call.sent += u64::from(len);
             let (bytes, total) = (call.sent, call.data_total);
-            self.told.push_back(Progress::Sent { bytes, total });
+            self.progress.push_back(TransferProgress::Sent { bytes, total });
             if bytes == total && matches!(call.request, Request::BootMemory { .. }) {
-                // There is no answer to this: what boots now knows nothing of it (bootloader.md 3.3).
+                // BOOT_MEMORY has no response: the camera drops the connection (bootloader.md 3.3).
                 self.done(Ok(Reply::Data(Vec::new())));
             }
         }
     }
 
-    /// A packet of the camera: an answer, or data that an answer has announced.
+    /// Processes a packet: a response, or data that a response has announced.
     fn packet(&mut self, bytes: &[u8]) {
         let Some(call) = &mut self.call else {
-            tracing::debug!("{} bytes from the camera that nobody asked for", bytes.len());
+            tracing::debug!("ignored an unrequested packet of {} bytes", bytes.len());
             return;
         };
         let request = call.request.name();
         if let Some(announced) = call.announced {
             call.received.extend_from_slice(bytes);
-            let (came, total) = (call.received.len() as u64, u64::from(announced.total));
-            if came > total {
-                let asked = asked(&call.request);
-                return self.fail(ClientError::TooMuch { request, asked, announced: total, came });
+            let (received, total) = (call.received.len() as u64, u64::from(announced.total));
+            if received > total {
+                let requested = requested(&call.request);
+                return self.fail(ClientError::TooMuch { request, requested, announced: total, received });
             }
-            self.told.push_back(Progress::Read { bytes: came, total });
-            if came == total {
+            self.progress.push_back(TransferProgress::Read { bytes: received, total });
+            if received == total {
                 let data = std::mem::take(&mut call.received);
                 self.done(Ok(Reply::Data(data)));
             }
@@ -329,7 +347,7 @@ impl Client {
         let refused = |why: &String| ClientError::Refused { request, why: why.clone(), sent, total };
         match (&call.request, &response) {
             (Request::UpdateFlash { .. } | Request::WriteFlash { .. }, Response::Progress(share)) => {
-                self.told.push_back(Progress::Written(share.clamp(0.0, 1.0)));
+                self.progress.push_back(TransferProgress::Written(share.clamp(0.0, 1.0)));
             }
             (_, Response::Progress(_)) => {}
             (_, Response::NoOp { invalid: true }) => self.done(Err(ClientError::Unsupported { request })),
@@ -339,7 +357,7 @@ impl Client {
             | (Request::ReadFlash { .. }, Response::ReadFlash(Err(why))) => {
                 let error = refused(why);
                 if sent < total {
-                    // What it expects next nobody knows: the session is of no use any more.
+                    // Whether the camera still expects the rest of the data is unknown: the session is unusable.
                     self.fail(error);
                 } else {
                     self.done(Err(error));
@@ -347,10 +365,10 @@ impl Client {
             }
             (Request::GetConfig { .. }, Response::Config(Ok(announced)))
             | (Request::ReadFlash { .. }, Response::ReadFlash(Ok(announced))) => {
-                let asked = asked(&call.request);
-                if u64::from(announced.total) > asked {
+                let requested = requested(&call.request);
+                if u64::from(announced.total) > requested {
                     let announced = u64::from(announced.total);
-                    return self.fail(ClientError::TooMuch { request, asked, announced, came: 0 });
+                    return self.fail(ClientError::TooMuch { request, requested, announced, received: 0 });
                 }
                 if announced.total == 0 {
                     self.done(Ok(Reply::Data(Vec::new())));
@@ -365,7 +383,7 @@ impl Client {
                 | Request::UpdateBootHeader { .. },
                 Response::FlashComplete(Ok(())),
             ) => {
-                // One that returns no credit may have it all the same.
+                // Checks unsent data, not credit: a camera may return no credit for data that it has.
                 if self.link.waiting(self.main) > 0 || self.link.is_sending(self.main) {
                     return self.fail(ClientError::DoneEarly { request, sent, total });
                 }
@@ -382,8 +400,8 @@ impl Client {
             | (Request::IsUserBootloader, Response::IsUserBootloader(_))
             | (Request::NoOp, Response::NoOp { .. })
             | (Request::BootApplication, Response::BootApplication(Ok(()))) => self.done(Ok(Reply::Response(response))),
-            (asked, found) => {
-                let expected = expected(asked);
+            (request_sent, found) => {
+                let expected = expected(request_sent);
                 self.fail(ClientError::Unexpected { request, found: found.name(), expected });
             }
         }
@@ -408,8 +426,8 @@ impl Client {
 
     fn fail(&mut self, error: ClientError) {
         if self.failed.is_none() {
-            // What has begun to be sent goes to its end: the reset must stand at the beginning of an event.
-            self.link.forget(self.main);
+            // A partly sent packet is completed, because the reset that follows must start a new event.
+            self.link.clear_queue(self.main);
             self.call = None;
             self.reply = Some(Err(error.clone()));
             self.failed = Some(error);
@@ -417,16 +435,16 @@ impl Client {
     }
 }
 
-/// Bytes that a request asks for, at most.
-fn asked(request: &Request) -> u64 {
+/// Returns the limit of the data in a response.
+fn requested(request: &Request) -> u64 {
     match request {
         Request::ReadFlash { total, .. } => u64::from(*total),
-        Request::GetConfig { .. } => u64::from(LONGEST_CONFIG),
+        Request::GetConfig { .. } => u64::from(MAX_CONFIG_BYTES),
         _ => 0,
     }
 }
 
-/// Name of the answer that a request should get.
+/// Returns the vendor's name of the response to a request.
 fn expected(request: &Request) -> &'static str {
     match request {
         Request::UpdateFlash { .. }

@@ -1,4 +1,5 @@
-//! Runs what is done with a camera: plain `async` functions, without a runtime.
+//! Runs a task, an `async` function over a [`Caller`], without a runtime: `async` serves only to let the compiler turn a
+//! sequence of requests into a state machine, which [`Conversation`] polls whenever a reply arrives.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,46 +9,56 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::client::Reply;
-use super::{Client, ClientError, Data, Options, Progress, Request, Response, Type, Version};
+use super::client::{Client, ClientOptions, Reply, RequestData, TransferProgress};
+use super::error::ClientError;
+use super::message::{BootloaderType, Request, Response};
+use super::version::Version;
 
-/// Asks one camera. Clones ask the same one; calls must not overlap.
-#[derive(Clone, Debug, Default)]
+/// Sends requests to one camera, one at a time.
+///
+/// # Panics
+/// Every request panics when the previous one has no reply yet, which `join` or a dropped future would cause: replies
+/// carry no number that would tell them apart.
+#[derive(Debug)]
 pub struct Caller(Rc<Shared>);
 
+/// State that the task shares with its conversation.
 #[derive(Debug, Default)]
 struct Shared {
-    asked: RefCell<Option<(Request, Option<Data>)>>,
+    /// A new request that the conversation has not started yet.
+    request: RefCell<Option<(Request, Option<RequestData>)>>,
     reply: RefCell<Option<Result<Reply, ClientError>>>,
+    /// Whether a request has no reply yet.
+    waiting: Cell<bool>,
     now: Cell<Duration>,
-    told: RefCell<VecDeque<Told>>,
+    events: RefCell<VecDeque<ConversationEvent>>,
 }
 
-/// What a conversation tells of its course.
+/// Progress of a conversation.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
-    /// The next thing has begun.
-    Begun(String),
-    /// How far it is.
-    Progress(Progress),
+pub enum ConversationEvent {
+    /// The task began a step, with its description for the user.
+    Step(String),
+    /// The current request progressed.
+    Progress(TransferProgress),
 }
 
-/// What a bootloader says of itself when a session begins.
+/// Identity of a bootloader.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Greeting {
-    /// Its version.
+pub struct BootloaderInfo {
+    /// The version.
     pub version: Version,
-    /// The commit that it was built from, from 0.0.18 on.
+    /// The commit that it was built from. `None` before 0.0.18.
     pub commit: Option<String>,
-    /// What kind it is; before 0.0.12 there was only the one for USB.
+    /// The type. Before 0.0.12 the only type was USB.
     #[serde(rename = "type")]
-    pub kind: Type,
-    /// Whether it is the one in the second slot.
+    pub kind: BootloaderType,
+    /// Whether it runs from the user slot.
     pub user: bool,
 }
 
 impl Caller {
-    /// Asks, and waits for the answer.
+    /// Sends a request and returns its response.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -55,11 +66,11 @@ impl Caller {
         let name = request.name();
         match self.call(request, None).await? {
             Reply::Response(response) => Ok(response),
-            Reply::Data(_) => Err(ClientError::Unexpected { request: name, found: "data", expected: "one answer" }),
+            Reply::Data(_) => Err(ClientError::Unexpected { request: name, found: "data", expected: "a response" }),
         }
     }
 
-    /// Asks for data, and waits for all of it.
+    /// Sends a request and returns the data of its response.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -73,68 +84,74 @@ impl Caller {
         }
     }
 
-    /// Asks with data, and waits until the camera says that it is done.
+    /// Sends a request with data and waits until the camera reports success.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn write(&self, request: Request, data: Data) -> Result<(), ClientError> {
+    pub async fn write(&self, request: Request, data: RequestData) -> Result<(), ClientError> {
         self.call(request, Some(data)).await.map(|_| ())
     }
 
-    /// What the vendor's client asks first (bootloader.md 3.3), and whether it is in the second slot.
+    /// Reads the bootloader's identity with the first requests of the vendor's client (bootloader.md 3.3), then asks for the
+    /// slot.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn greet(&self) -> Result<Greeting, ClientError> {
-        let Response::Version(version) = self.ask(Request::Version).await? else { unreachable!("it was looked at") };
-        let mut greeting = Greeting { version, commit: None, kind: Type::Usb, user: false };
-        if version >= Version::TELLS_COMMIT
+    pub async fn identify(&self) -> Result<BootloaderInfo, ClientError> {
+        let Response::Version(version) = self.ask(Request::Version).await? else {
+            unreachable!("the client matches responses to requests")
+        };
+        let mut info = BootloaderInfo { version, commit: None, kind: BootloaderType::Usb, user: false };
+        if version >= Version::REPORTS_COMMIT
             && let Response::Commit(commit) = self.ask(Request::Commit).await?
         {
-            greeting.commit = Some(commit).filter(|commit| !commit.is_empty());
+            info.commit = Some(commit).filter(|commit| !commit.is_empty());
         }
-        if version >= Version::TELLS_TYPE
+        if version >= Version::REPORTS_TYPE
             && let Response::Type(kind) = self.ask(Request::Type).await?
         {
-            greeting.kind = kind;
+            info.kind = kind;
         }
         if version >= Version::HAS_USER_SLOT
             && let Response::IsUserBootloader(user) = self.ask(Request::IsUserBootloader).await?
         {
-            greeting.user = user;
+            info.user = user;
         }
-        Ok(greeting)
+        Ok(info)
     }
 
-    /// The time of the last input.
+    /// Returns the time of the last input.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.0.now.get()
     }
 
-    /// Tells whoever watches that the next thing begins.
-    pub fn begin(&self, what: impl Into<String>) {
-        self.0.told.borrow_mut().push_back(Told::Begun(what.into()));
+    /// Reports that a step begins, described for the user.
+    pub fn begin(&self, step: impl Into<String>) {
+        self.0.events.borrow_mut().push_back(ConversationEvent::Step(step.into()));
     }
 
-    async fn call(&self, request: Request, data: Option<Data>) -> Result<Reply, ClientError> {
-        *self.0.asked.borrow_mut() = Some((request, data));
-        std::future::poll_fn(|_| match self.0.reply.borrow_mut().take() {
+    async fn call(&self, request: Request, data: Option<RequestData>) -> Result<Reply, ClientError> {
+        assert!(!self.0.waiting.replace(true), "{}: the previous request has no reply yet", request.name());
+        *self.0.request.borrow_mut() = Some((request, data));
+        let reply = std::future::poll_fn(|_| match self.0.reply.borrow_mut().take() {
             Some(reply) => Poll::Ready(reply),
             None => Poll::Pending,
         })
-        .await
+        .await;
+        self.0.waiting.set(false);
+        reply
     }
 }
 
-/// A session with a camera that does one thing, and what came of it.
+/// A session with a camera that runs one task.
 ///
-/// Whoever moves its bytes calls, in any order: [`Self::output`] and [`Self::consumed`], [`Self::handle_input`],
-/// [`Self::handle_timeout`] at [`Self::timeout`], [`Self::handle_close`], and looks at [`Self::told`] and [`Self::result`]
-/// afterwards. It is over when [`Self::is_over`] says so.
+/// Its driver moves the bytes: it calls [`Self::output`] and [`Self::consumed`], [`Self::handle_input`],
+/// [`Self::handle_timeout`] at [`Self::timeout`] and [`Self::handle_close`] in any order, and polls [`Self::poll_event`] after
+/// each. The session ends when [`Self::is_over`] returns `true` and the rest of the output is sent.
 pub struct Conversation<T> {
     client: Client,
-    caller: Caller,
+    shared: Rc<Shared>,
     task: Option<Pin<Box<dyn Future<Output = T>>>>,
     result: Option<T>,
 }
@@ -146,77 +163,77 @@ impl<T> fmt::Debug for Conversation<T> {
 }
 
 impl<T> Conversation<T> {
-    /// For a connection that was made just now.
-    pub fn new<F>(now: Duration, options: Options, task: impl FnOnce(Caller) -> F) -> Self
+    /// Starts a session on a new connection.
+    pub fn new<F>(now: Duration, options: ClientOptions, task: impl FnOnce(Caller) -> F) -> Self
     where
         F: Future<Output = T> + 'static,
     {
-        let caller = Caller::default();
-        let task: Pin<Box<dyn Future<Output = T>>> = Box::pin(task(caller.clone()));
-        let mut new = Self { client: Client::new(now, options), caller, task: Some(task), result: None };
+        let shared = Rc::<Shared>::default();
+        let task: Pin<Box<dyn Future<Output = T>>> = Box::pin(task(Caller(Rc::clone(&shared))));
+        let mut new = Self { client: Client::new(now, options), shared, task: Some(task), result: None };
         new.advance(now);
         new
     }
 
-    /// The next bytes to be sent.
+    /// Returns the next bytes to send. Report sent bytes with [`Self::consumed`].
     pub fn output(&mut self) -> &[u8] {
         self.client.output()
     }
 
-    /// So many bytes of [`Self::output`] were sent.
+    /// Reports that the first `n` bytes of [`Self::output`] were sent.
     pub fn consumed(&mut self, n: usize, now: Duration) {
         self.client.consumed(n, now);
     }
 
-    /// Bytes have come.
+    /// Processes received bytes.
     pub fn handle_input(&mut self, bytes: &[u8], now: Duration) {
         self.client.handle_input(bytes, now);
         self.advance(now);
     }
 
-    /// The connection has ended.
+    /// Reports the end of the connection.
     pub fn handle_close(&mut self, now: Duration) {
         self.client.handle_close();
         self.advance(now);
     }
 
-    /// When [`Self::handle_timeout`] is to be called.
+    /// Returns the time at which to call [`Self::handle_timeout`].
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.client.timeout()
     }
 
-    /// It is that late.
+    /// Processes elapsed time.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.client.handle_timeout(now);
         self.advance(now);
     }
 
-    /// What is to be shown of its course.
-    pub fn told(&mut self) -> Option<Told> {
-        self.caller.0.told.borrow_mut().pop_front()
+    /// Returns the next event, if any.
+    pub fn poll_event(&mut self) -> Option<ConversationEvent> {
+        self.shared.events.borrow_mut().pop_front()
     }
 
-    /// Whether there is a result. What [`Self::output`] still has is the reset that ends the session.
+    /// Whether the task has ended. [`Self::output`] then still returns the reset that ends the session.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.task.is_none()
     }
 
-    /// What came of it, once.
+    /// Returns the result of the task, once.
     pub fn result(&mut self) -> Option<T> {
         self.result.take()
     }
 
     fn advance(&mut self, now: Duration) {
-        self.caller.0.now.set(now);
+        self.shared.now.set(now);
         loop {
             while let Some(progress) = self.client.progress() {
-                self.caller.0.told.borrow_mut().push_back(Told::Progress(progress));
+                self.shared.events.borrow_mut().push_back(ConversationEvent::Progress(progress));
             }
             let Some(task) = &mut self.task else { return };
             if let Some(reply) = self.client.reply() {
-                *self.caller.0.reply.borrow_mut() = Some(reply);
+                *self.shared.reply.borrow_mut() = Some(reply);
             }
             if let Poll::Ready(result) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 self.task = None;
@@ -224,8 +241,8 @@ impl<T> Conversation<T> {
                 self.client.reset();
                 return;
             }
-            // It waits for something that only the camera can say, unless it has just asked.
-            let Some((request, data)) = self.caller.0.asked.borrow_mut().take() else { return };
+            // Without a new request, the task waits for the camera.
+            let Some((request, data)) = self.shared.request.borrow_mut().take() else { return };
             self.client.call(request, data.as_ref(), now);
         }
     }
@@ -236,10 +253,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::bootloader::{BUDGET, STREAM, Storage, WATCHDOG};
-    use crate::xlink::{Event, Link, Packet, Stream};
+    use crate::bootloader::client::{BUDGET_BYTES, STREAM, WATCHDOG_STREAM};
+    use crate::bootloader::message::{Memory, Storage};
+    use crate::xlink::{Link, LinkEvent, Packet, StreamId};
 
-    /// A camera whose answers are made up; it counts its pings.
+    /// A camera with given answers that counts watchdog pings.
     struct Fake<A> {
         link: Link,
         answer: A,
@@ -254,39 +272,38 @@ mod tests {
         }
 
         fn take(&mut self, bytes: &[u8]) {
-            self.link.handle_input(bytes).expect("what the client says is XLink");
+            self.link.handle_input(bytes).expect("the client sends XLink");
             while let Some(event) = self.link.poll() {
                 match event {
-                    Event::OpenedByPeer(stream, _) => self.link.write_unopened(stream),
-                    Event::Packet(stream, _) if self.link.name(stream) == WATCHDOG => self.pings += 1,
-                    Event::Packet(stream, bytes) => self.asked(stream, &bytes),
-                    Event::Reset => self.reset = true,
+                    LinkEvent::OpenedByPeer(stream, _) => self.link.write_unopened(stream),
+                    LinkEvent::Packet(stream, _) if self.link.name(stream) == WATCHDOG_STREAM => self.pings += 1,
+                    LinkEvent::Packet(stream, bytes) => self.respond(stream, &bytes),
+                    LinkEvent::Reset => self.reset = true,
                     _ => {}
                 }
             }
         }
 
-        fn asked(&mut self, stream: Stream, bytes: &[u8]) {
+        fn respond(&mut self, stream: StreamId, bytes: &[u8]) {
             assert_eq!(self.link.name(stream), STREAM);
-            let asked = Request::parse(bytes).unwrap_or_else(|_| {
+            let request = Request::parse(bytes).unwrap_or_else(|_| {
                 self.data += bytes.len();
                 Request::NoOp
             });
-            for response in (self.answer)(asked, self.data) {
+            for response in (self.answer)(request, self.data) {
                 self.link.send(stream, Packet::from(response.to_bytes()));
             }
         }
     }
 
-    /// Seconds.
     const S: Duration = Duration::from_secs(1);
 
-    /// Runs both until nothing moves, then lets time pass, until there is a result.
-    fn run<T, A>(mut conversation: Conversation<T>, fake: &mut Fake<A>) -> (T, Vec<Told>, Duration)
+    /// Exchanges bytes, and advances the time whenever both ends are idle, until the task has a result.
+    fn run<T, A>(mut conversation: Conversation<T>, fake: &mut Fake<A>) -> (T, Vec<ConversationEvent>, Duration)
     where
         A: FnMut(Request, usize) -> Vec<Response>,
     {
-        let (mut now, mut told) = (Duration::ZERO, Vec::new());
+        let (mut now, mut events) = (Duration::ZERO, Vec::new());
         loop {
             let out = conversation.output().to_vec();
             conversation.consumed(out.len(), now);
@@ -294,87 +311,88 @@ mod tests {
             let back = fake.link.output().to_vec();
             fake.link.consumed(back.len());
             conversation.handle_input(&back, now);
-            told.extend(std::iter::from_fn(|| conversation.told()));
+            events.extend(std::iter::from_fn(|| conversation.poll_event()));
             if !out.is_empty() || !back.is_empty() {
                 continue;
             }
             if let Some(result) = conversation.result() {
-                return (result, told, now);
+                return (result, events, now);
             }
             now = conversation.timeout();
-            assert!(now < 1000 * S, "it waits for ever");
+            assert!(now < 1000 * S, "the conversation never ends");
             conversation.handle_timeout(now);
         }
     }
 
-    fn polite(version: Version) -> impl FnMut(Request, usize) -> Vec<Response> {
+    fn answering(version: Version) -> impl FnMut(Request, usize) -> Vec<Response> {
         move |request, _| match request {
             Request::Version => vec![Response::Version(version)],
             Request::Commit => vec![Response::Commit("abc".into())],
-            Request::Type => vec![Response::Type(Type::Network)],
+            Request::Type => vec![Response::Type(BootloaderType::Network)],
             Request::IsUserBootloader => vec![Response::IsUserBootloader(true)],
             Request::MemoryDetails { .. } => vec![Response::NoOp { invalid: true }],
             _ => vec![],
         }
     }
 
-    fn package() -> Data {
-        Data { bytes: Arc::from(vec![0xaa; 1000]), packet: 100, window: BUDGET }
+    fn package() -> RequestData {
+        RequestData { bytes: Arc::from(vec![0xaa; 1000]), packet: 100, window: BUDGET_BYTES }
     }
 
     async fn flash(caller: Caller) -> Result<(), ClientError> {
-        caller.greet().await?;
+        caller.identify().await?;
         let data = package();
         let (total, packets) = (data.total(), data.packets());
         caller.write(Request::UpdateFlash { storage: Storage::Application, total, packets }, data).await
     }
 
     fn new<T, F: Future<Output = T> + 'static>(task: impl FnOnce(Caller) -> F) -> Conversation<T> {
-        Conversation::new(Duration::ZERO, Options { inactivity: 20 * S }, task)
+        Conversation::new(Duration::ZERO, ClientOptions { inactivity_timeout: 20 * S }, task)
     }
 
     #[test]
-    fn each_version_is_asked_what_it_knows() {
+    fn identify_sends_only_requests_that_the_version_supports() {
         for (version, commit, kind, user) in [
-            (Version::new(0, 0, 28), Some("abc"), Type::Network, true),
-            (Version::new(0, 0, 18), Some("abc"), Type::Network, false),
-            (Version::new(0, 0, 12), None, Type::Network, false),
-            (Version::new(0, 0, 11), None, Type::Usb, false),
+            (Version::new(0, 0, 28), Some("abc"), BootloaderType::Network, true),
+            (Version::new(0, 0, 18), Some("abc"), BootloaderType::Network, false),
+            (Version::new(0, 0, 12), None, BootloaderType::Network, false),
+            (Version::new(0, 0, 11), None, BootloaderType::Usb, false),
         ] {
-            let mut fake = Fake::new(polite(version));
-            let (greeting, ..) = run(new(|caller| async move { caller.greet().await }), &mut fake);
+            let mut fake = Fake::new(answering(version));
+            let (info, ..) = run(new(|caller| async move { caller.identify().await }), &mut fake);
             let commit = commit.map(str::to_owned);
-            assert_eq!(greeting, Ok(Greeting { version, commit, kind, user }));
+            assert_eq!(info, Ok(BootloaderInfo { version, commit, kind, user }));
             assert!(fake.reset, "the session ends with a reset");
         }
     }
 
     #[test]
-    fn data_is_sent_and_its_course_told() {
-        let mut polite = polite(Version::RECOMMENDED);
+    fn upload_reports_sent_and_written_progress() {
+        let mut others = answering(Version::RECOMMENDED);
         let mut fake = Fake::new(move |request, data| match request {
             Request::NoOp if data == 1000 => {
                 vec![Response::Progress(0.5), Response::Progress(1.0), Response::FlashComplete(Ok(()))]
             }
-            other => polite(other, data),
+            other => others(other, data),
         });
-        let (result, told, _) = run(new(flash), &mut fake);
+        let (result, events, _) = run(new(flash), &mut fake);
         assert_eq!(result, Ok(()));
-        let sent = |bytes| Told::Progress(Progress::Sent { bytes, total: 1000 });
-        let course: Vec<_> = (1..=10).map(|n| sent(100 * n)).collect();
-        assert_eq!(told[..10], course);
-        assert_eq!(told[10..], [Told::Progress(Progress::Written(0.5)), Told::Progress(Progress::Written(1.0))]);
+        let sent = |bytes| ConversationEvent::Progress(TransferProgress::Sent { bytes, total: 1000 });
+        let expected: Vec<_> = (1..=10).map(|n| sent(100 * n)).collect();
+        assert_eq!(events[..10], expected);
+        let written = |share| ConversationEvent::Progress(TransferProgress::Written(share));
+        assert_eq!(events[10..], [written(0.5), written(1.0)]);
     }
 
     #[test]
-    fn a_refusal_ends_the_sending() {
-        let mut polite = polite(Version::RECOMMENDED);
+    fn refusal_ends_the_upload() {
+        let mut others = answering(Version::RECOMMENDED);
         let mut fake = Fake::new(move |request, data| match request {
             Request::NoOp if data == 300 => vec![Response::FlashComplete(Err("Not enough space".into()))],
-            other => polite(other, data),
+            other => others(other, data),
         });
         let (result, ..) = run(new(flash), &mut fake);
-        let error = result.expect_err("it refuses");
+        let error = result.expect_err("the camera refuses");
         assert!(error.is_refusal(), "{error}");
         assert_eq!(
             error.to_string(),
@@ -384,64 +402,80 @@ mod tests {
     }
 
     #[test]
-    fn done_before_it_has_everything_is_a_lie() {
-        let mut polite = polite(Version::RECOMMENDED);
+    fn success_before_all_data_is_an_error() {
+        let mut others = answering(Version::RECOMMENDED);
         let mut fake = Fake::new(move |request, data| match request {
             Request::NoOp if data == 300 => vec![Response::FlashComplete(Ok(()))],
-            other => polite(other, data),
+            other => others(other, data),
         });
         let found = run(new(flash), &mut fake).0;
         assert_eq!(found, Err(ClientError::DoneEarly { request: "UPDATE_FLASH", sent: 300, total: 1000 }));
     }
 
     #[test]
-    fn silence_ends_while_the_watchdog_is_served() {
-        let mut fake = Fake::new(polite(Version::RECOMMENDED));
+    fn silence_ends_the_session_although_pings_are_acknowledged() {
+        let mut fake = Fake::new(answering(Version::RECOMMENDED));
         let (result, _, now) = run(new(flash), &mut fake);
         let during = "UPDATE_FLASH";
         assert_eq!(result, Err(ClientError::Silent { during, limit: 20 * S, sent: 1000, received: 0 }));
-        assert_eq!((now, fake.pings), (20 * S, 27), "one at once, and one each 750 ms");
+        assert_eq!((now, fake.pings), (20 * S, 27), "one immediately, then one every 750 ms");
     }
 
     #[test]
-    fn a_watchdog_that_is_not_served_ends_the_session() {
-        let mut fake = Fake::new(polite(Version::RECOMMENDED));
-        let watchdog = fake.link.open(WATCHDOG, 64);
+    fn unacknowledged_pings_end_the_session() {
+        let mut fake = Fake::new(answering(Version::RECOMMENDED));
+        let watchdog = fake.link.open(WATCHDOG_STREAM, 64);
         fake.link.set_releasing(watchdog, false);
         let (result, _, now) = run(new(flash), &mut fake);
         assert_eq!((result, now), (Err(ClientError::Watchdog { during: "UPDATE_FLASH" }), 6 * S));
     }
 
     #[test]
-    fn what_an_old_one_cannot_do_is_not_asked_of_it() {
+    fn unsupported_requests_are_reported() {
         let ask = |caller: Caller| async move {
-            caller.greet().await?;
-            caller.ask(Request::MemoryDetails { memory: crate::bootloader::Memory::Flash }).await
+            caller.identify().await?;
+            caller.ask(Request::MemoryDetails { memory: Memory::Flash }).await
         };
-        let mut old = Fake::new(polite(Version::new(0, 0, 17)));
-        let error = run(new(ask), &mut old).0.expect_err("it is too old");
-        assert!(
-            error.to_string().starts_with("GET_MEMORY_DETAILS needs bootloader 0.0.19 or newer, and this is 0.0.17")
-        );
-        // One that claims to be new, and is not.
-        let mut liar = Fake::new(polite(Version::RECOMMENDED));
-        let error = run(new(ask), &mut liar).0.expect_err("it does not know that");
+        let mut old = Fake::new(answering(Version::new(0, 0, 17)));
+        let error = run(new(ask), &mut old).0.expect_err("the version is too old");
+        assert!(error.to_string().starts_with("GET_MEMORY_DETAILS requires bootloader 0.0.19 or newer, found 0.0.17"));
+        // A bootloader that reports a newer version than it implements.
+        let mut claiming = Fake::new(answering(Version::RECOMMENDED));
+        let error = run(new(ask), &mut claiming).0.expect_err("the request is not supported");
         assert_eq!(error, ClientError::Unsupported { request: "GET_MEMORY_DETAILS" });
     }
 
     #[test]
-    fn strange_answers_are_told() {
+    fn unexpected_responses_are_errors() {
         for (answer, text) in [
-            (Response::Type(Type::Usb), "GET_BOOTLOADER_VERSION: the camera answered BOOTLOADER_TYPE, where"),
-            (Response::NoOp { invalid: true }, "GET_BOOTLOADER_VERSION: the camera does not know this request"),
+            (
+                Response::Type(BootloaderType::Usb),
+                "GET_BOOTLOADER_VERSION: the camera answered BOOTLOADER_TYPE, expected",
+            ),
+            (Response::NoOp { invalid: true }, "GET_BOOTLOADER_VERSION: the camera does not support this request"),
         ] {
             let mut fake = Fake::new(|_, _| vec![answer.clone()]);
-            let error = run(new(|caller| async move { caller.greet().await }), &mut fake).0.expect_err("it is strange");
+            let error = run(new(|caller| async move { caller.identify().await }), &mut fake)
+                .0
+                .expect_err("the response is unexpected");
             assert!(error.to_string().starts_with(text), "{error}");
         }
-        let mut conversation = new(|caller| async move { caller.greet().await });
+        let mut conversation = new(|caller| async move { caller.identify().await });
         conversation.handle_close(S);
         let closed = ClientError::Closed { during: "opening the session", sent: 0, total: 0, received: 0 };
         assert_eq!(conversation.result(), Some(Err(closed)));
+    }
+
+    #[test]
+    #[should_panic(expected = "GET_BOOTLOADER_COMMIT: the previous request has no reply yet")]
+    fn overlapping_requests_panic() {
+        let mut fake = Fake::new(answering(Version::RECOMMENDED));
+        let task = |caller: Caller| async move {
+            let mut dropped = Box::pin(caller.ask(Request::Version));
+            assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(dropped);
+            caller.ask(Request::Commit).await
+        };
+        let _ = run(new(task), &mut fake);
     }
 }

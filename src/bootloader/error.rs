@@ -1,130 +1,72 @@
-//! Why a session with a bootloader fails.
+//! Errors of a session with a bootloader.
 
 use std::time::Duration;
 
-use super::Version;
 use super::message::MessageError;
+use super::version::Version;
 use crate::xlink::LinkError;
 
-/// The camera's watchdog was not served for so long: it has rebooted, or will (bootloader.md 2.4).
-pub(super) const MISSED: Duration = Duration::from_secs(6);
+/// Time without an acknowledged ping after which the session fails, as in the vendor's client (bootloader.md 2.4).
+pub(super) const WATCHDOG_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Why a camera cannot be talked to, or does not do what it was asked for.
+/// Failure of a request or of the whole session.
+///
+/// `request` and `during` are the vendor's name of the request; `during` may also be a phase of the session. `sent` of `total`
+/// bytes of the request's data were consumed by the camera, `received` bytes of the response's data came from it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs)] // The texts and the paragraph above explain the fields.
 pub enum ClientError {
-    /// What came is no XLink.
-    #[error("the camera breaks the protocol: {0}")]
+    /// The camera violated the XLink protocol.
+    #[error("the camera violated the XLink protocol: {0}")]
     Link(#[from] LinkError),
-    /// What came is no message of a bootloader.
-    #[error("{during}: the camera's answer cannot be read: {error}")]
-    Message {
-        /// The request that was being answered.
-        during: &'static str,
-        /// What is wrong.
-        error: MessageError,
-    },
-    /// The bootloader does not know the request.
+    /// The response is not a message of a bootloader.
+    #[error("{during}: cannot parse the camera's response: {error}")]
+    Message { during: &'static str, error: MessageError },
+    /// The bootloader's version does not support the request.
     #[error(
-        "{request} needs bootloader {needs} or newer, and this is {has}; `oaktap bootloader CAMERA update` brings one"
+        "{request} requires bootloader {needs} or newer, found {has}; `oaktap bootloader CAMERA update` installs a newer one"
     )]
-    TooOld {
-        /// The vendor's name of the request.
-        request: &'static str,
-        /// The first that knows it.
-        needs: Version,
-        /// What the camera has.
-        has: Version,
-    },
-    /// The camera says that it does not know the request.
-    #[error("{request}: the camera does not know this request (it answered NO_OP)")]
-    Unsupported {
-        /// The vendor's name of the request.
-        request: &'static str,
-    },
-    /// The answer is one to another question.
-    #[error("{request}: the camera answered {found}, where {expected} was expected")]
-    Unexpected {
-        /// The vendor's name of the request.
-        request: &'static str,
-        /// What came.
-        found: &'static str,
-        /// What should have come.
-        expected: &'static str,
-    },
-    /// The camera says no.
+    TooOld { request: &'static str, needs: Version, has: Version },
+    /// The camera answered that it does not support the request.
+    #[error("{request}: the camera does not support this request (it answered NO_OP)")]
+    Unsupported { request: &'static str },
+    /// The response belongs to another request.
+    #[error("{request}: the camera answered {found}, expected {expected}")]
+    Unexpected { request: &'static str, found: &'static str, expected: &'static str },
+    /// The camera refused the request, with its own text.
     #[error("{request}: the camera refused: \"{why}\" (after {sent} of {total} bytes)")]
-    Refused {
-        /// The vendor's name of the request.
-        request: &'static str,
-        /// In the camera's words.
-        why: String,
-        /// Bytes of data that it had taken by then.
-        sent: u64,
-        /// Bytes of data in all.
-        total: u64,
-    },
-    /// The camera says that it is done with data that it has not even got.
-    #[error("{request}: the camera says that it is done after {sent} of {total} bytes, which cannot be")]
-    DoneEarly {
-        /// The vendor's name of the request.
-        request: &'static str,
-        /// Bytes of data that it had taken by then.
-        sent: u64,
-        /// Bytes of data in all.
-        total: u64,
-    },
-    /// More data came than was asked for.
-    #[error("{request}: the camera announced {announced} bytes and sent {came}, where at most {asked} were asked for")]
-    TooMuch {
-        /// The vendor's name of the request.
-        request: &'static str,
-        /// Bytes that were asked for.
-        asked: u64,
-        /// Bytes that the camera announced.
-        announced: u64,
-        /// Bytes that came.
-        came: u64,
-    },
-    /// The camera is there and says nothing.
-    #[error("{during}: the camera has been silent for {} s; until then it had taken {} bytes of data, and {} had come", .limit.as_secs(), .sent, .received)]
-    Silent {
-        /// What was being done.
-        during: &'static str,
-        /// How long was waited.
-        limit: Duration,
-        /// Bytes of data that the camera has taken.
-        sent: u64,
-        /// Bytes of data that were received.
-        received: u64,
-    },
-    /// The camera does not take the pings that keep its watchdog quiet.
-    #[error("{during}: the camera has not taken a ping of the watchdog for {} s: the link is too slow, or it hangs", MISSED.as_secs())]
-    Watchdog {
-        /// What was being done.
-        during: &'static str,
-    },
+    Refused { request: &'static str, why: String, sent: u64, total: u64 },
+    /// The camera reported success before it had all data.
+    #[error("{request}: the camera reported success after {sent} of {total} bytes")]
+    DoneEarly { request: &'static str, sent: u64, total: u64 },
+    /// The camera announced or sent more data than requested.
+    #[error("{request}: the camera announced {announced} bytes and sent {received}, expected at most {requested}")]
+    TooMuch { request: &'static str, requested: u64, announced: u64, received: u64 },
+    /// The camera did not answer in time.
+    #[error(
+        "{during}: the camera has been silent for {} s, after consuming {sent} bytes of data and sending {received}",
+        .limit.as_secs()
+    )]
+    Silent { during: &'static str, limit: Duration, sent: u64, received: u64 },
+    /// The camera does not acknowledge watchdog pings.
+    #[error(
+        "{during}: the camera has not acknowledged a watchdog ping for {} s: the link is too slow, or the camera hangs",
+        WATCHDOG_TIMEOUT.as_secs()
+    )]
+    Watchdog { during: &'static str },
     /// The connection ended.
     #[error(
-        "{during}: the camera closed the connection after it had taken {sent} of {total} bytes, and {received} had come"
+        "{during}: the camera closed the connection after consuming {sent} of {total} bytes of data and sending {received}"
     )]
-    Closed {
-        /// What was being done.
-        during: &'static str,
-        /// Bytes of data that the camera has taken.
-        sent: u64,
-        /// Bytes of data in all.
-        total: u64,
-        /// Bytes of data that were received.
-        received: u64,
-    },
-    /// A stream was refused.
-    #[error("the camera does not open the stream `{0}`: it is no bootloader, or another host has it")]
+    Closed { during: &'static str, sent: u64, total: u64, received: u64 },
+    /// The camera refused to open a stream.
+    #[error("the camera refused to open stream `{0}`: it is not in its bootloader, or another host is connected")]
     StreamRefused(&'static str),
 }
 
 impl ClientError {
-    /// Whether the camera is well and does not want to.
+    /// Whether the camera works but declined the request.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::TooOld { .. } | Self::Unsupported { .. } | Self::Refused { .. })

@@ -1,4 +1,4 @@
-//! Whether a host will still reach a camera that gets another address, known before it is written.
+//! Checks network settings before they are written: whether this host could still reach the camera.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -6,24 +6,24 @@ use std::net::Ipv4Addr;
 use super::config::{HostWait, StaticAddress};
 use crate::discovery::Subnet;
 
-/// The address of a camera that finds no DHCP server and was told no other (the vendor's network guide).
-pub const FALLBACK: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 222);
-/// Bits of the mask that belongs to link-local addresses (RFC 3927).
+/// The address of a camera without DHCP server and without a configured address (the vendor's network guide).
+pub const FALLBACK_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 222);
+/// Prefix length of link-local addresses in bits (RFC 3927).
 const LINK_LOCAL_PREFIX: u8 = 16;
 
 /// An address of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostAddress {
-    /// The interface that has it.
+    /// The name of the interface.
     pub interface: String,
     /// The address.
     pub address: Ipv4Addr,
-    /// Bits of its mask.
+    /// The prefix length in bits.
     pub prefix: u8,
 }
 
 impl HostAddress {
-    /// Whether this host takes an address to be its neighbour here.
+    /// Whether `address` is in the subnet of this interface.
     fn reaches(&self, address: Ipv4Addr) -> bool {
         Subnet::of(self.address, self.prefix).is_some_and(|subnet| subnet.contains(address))
     }
@@ -35,77 +35,75 @@ impl fmt::Display for HostAddress {
     }
 }
 
-/// What is wrong with settings that are to be written.
+/// A problem of network settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum Hazard {
-    /// No camera has such a mask.
-    #[error("/{prefix} is no network for a camera and a host: expected /1 to /30")]
+    /// The prefix leaves no room for two devices.
+    #[error("invalid prefix /{prefix} for a network with a camera and a host: expected /1 to /30")]
     Prefix { prefix: u8 },
-    /// It means a group, a host itself, or nothing.
-    #[error("{address} is no address of one device: it is {what}")]
+    /// The address is loopback, multicast or reserved.
+    #[error("{address} cannot be the address of a device: it is {what}")]
     NotOneDevice { address: Ipv4Addr, what: &'static str },
-    /// It names the network.
-    #[error("{address} is the name of the network {network}, not an address in it")]
+    /// The address is the first one of its network.
+    #[error("{address} is the network address of {network}, expected the address of a device")]
     NetworkAddress { address: Ipv4Addr, network: Subnet },
-    /// It means everybody in the network.
-    #[error("{address} means every device in {network}, not one")]
+    /// The address is the last one of its network.
+    #[error("{address} is the broadcast address of {network}, expected the address of a device")]
     BroadcastAddress { address: Ipv4Addr, network: Subnet },
-    /// The camera wants a gateway.
-    #[error(
-        "there is no gateway: the camera needs one with a static address, even one that does not exist, such as {example}"
-    )]
+    /// A static address without a gateway.
+    #[error("no gateway: a camera with a static address requires one, even one that does not exist, such as {example}")]
     NoGateway { example: Ipv4Addr },
-    /// The camera cannot ask the gateway.
-    #[error("the gateway {gateway} is outside of the camera's network {network}: the camera could not reach it")]
+    /// The camera could not reach its gateway.
+    #[error("the gateway {gateway} is outside of the camera's network {network}")]
     GatewayOutside { gateway: Ipv4Addr, network: Subnet },
     /// The gateway is the camera.
     #[error("the gateway {gateway} is the camera's own address")]
     GatewayIsCamera { gateway: Ipv4Addr },
-    /// Another device has the address already: this one.
-    #[error("{address} is this host's own address ({interface}): two devices cannot have it")]
+    /// This host has the address already.
+    #[error("{address} is already the address of this host ({interface})")]
     Taken { address: Ipv4Addr, interface: String },
-    /// No interface is in that network.
-    #[error("no interface of this host is in {network}, so {address} would be out of its reach; it has {here}")]
+    /// This host could not reach the address.
+    #[error("no interface of this host is in {network}, so it could not reach {address}; its addresses: {here}")]
     OutOfReach { address: Ipv4Addr, network: Subnet, here: String },
-    /// The camera would answer to the gateway.
+    /// This host is outside of the camera's smaller network, so the camera would send answers to its gateway.
     #[error(
-        "this host's {host} is outside of the camera's network {network}: it can ask the camera, whose answers go to the gateway {gateway}"
+        "this host's {host} is outside of the camera's network {network}: it can reach the camera, but the camera's answers go to the gateway {gateway}"
     )]
     OneWay { host: HostAddress, network: Subnet, gateway: Ipv4Addr },
-    /// Which way a packet takes is a matter of luck.
+    /// The system chooses one of several interfaces for packets to the camera.
     #[error(
-        "several interfaces of this host are in the camera's network: {here}; packets take one of them, not always the right one"
+        "several interfaces of this host are in the camera's network: {here}; packets may leave through the wrong one"
     )]
     SeveralWays { here: String },
-    /// Link-local with another mask than everybody else.
-    #[error(
-        "{address} is a link-local address, where the mask is /{LINK_LOCAL_PREFIX} everywhere: expected /{LINK_LOCAL_PREFIX}, found /{prefix}"
-    )]
+    /// The camera's address is link-local with a prefix other than /16.
+    #[error("{address} is a link-local address: expected prefix /{LINK_LOCAL_PREFIX}, found /{prefix}")]
     LinkLocalMask { address: Ipv4Addr, prefix: u8 },
-    /// Of a host: link-local with another mask.
+    /// This host's address is link-local with a prefix other than /16.
     #[error(
-        "this host's {host} is a link-local address with a mask of its own: with /{LINK_LOCAL_PREFIX} it would reach the fallback address {FALLBACK} of cameras"
+        "this host's {host} is a link-local address: with prefix /{LINK_LOCAL_PREFIX} it would reach the fallback address {FALLBACK_ADDRESS} of cameras"
     )]
     HostLinkLocalMask { host: HostAddress },
-    /// Without a DHCP server there is no way.
-    #[error("if no DHCP server answers, the camera takes {FALLBACK}, which is out of this host's reach; it has {here}")]
-    FallbackOutOfReach { here: String },
-    /// The camera does not wait for anybody.
+    /// This host could not reach the camera's fallback address.
     #[error(
-        "a camera that does not wait for a host boots its application at once: one that hangs can then not be replaced over the network"
+        "without a DHCP server the camera uses {FALLBACK_ADDRESS}, which this host cannot reach; its addresses: {here}"
+    )]
+    FallbackOutOfReach { here: String },
+    /// The bootloader would not wait for a host.
+    #[error(
+        "a camera that does not wait for a host boots its application immediately: if it hangs, it cannot be replaced over the network"
     )]
     NoHostWait,
-    /// The camera waits for ever.
-    #[error("a camera that waits for a host for ever never boots its application by itself")]
+    /// The bootloader would wait for a host forever.
+    #[error("a camera that waits for a host forever never boots its application without one")]
     HostWaitForever,
 }
 
 impl Hazard {
-    /// Whether the camera would be lost to this host. The others are worth a warning.
+    /// Whether this host could not reach the camera any more. All other hazards are warnings.
     #[must_use]
-    pub const fn strands(&self) -> bool {
+    pub const fn is_fatal(&self) -> bool {
         !matches!(
             self,
             Self::SeveralWays { .. }
@@ -117,8 +115,9 @@ impl Hazard {
     }
 }
 
-/// What is wrong with a static address, for a host with these addresses. `now` is where the camera is at present: one
-/// behind a router is still behind it in the same network.
+/// Returns the problems of a static address for a host with the addresses `host`.
+///
+/// `now` is the camera's present address: a camera that is reached through a router remains reachable in its network.
 #[must_use]
 pub fn static_hazards(host: &[HostAddress], now: Option<Ipv4Addr>, wanted: &StaticAddress) -> Vec<Hazard> {
     let StaticAddress { address, prefix, gateway } = *wanted;
@@ -134,32 +133,32 @@ pub fn static_hazards(host: &[HostAddress], now: Option<Ipv4Addr>, wanted: &Stat
         hazards.push(Hazard::Taken { address, interface: own.interface.clone() });
         return hazards;
     }
-    let near: Vec<_> = host.iter().filter(|own| own.reaches(address)).collect();
+    let neighbors: Vec<_> = host.iter().filter(|own| own.reaches(address)).collect();
     let routed = |now: Ipv4Addr| network.contains(now) && !host.iter().any(|own| own.reaches(now));
-    match near.as_slice() {
+    match neighbors.as_slice() {
         [] if now.is_some_and(routed) => {}
         [] => hazards.push(Hazard::OutOfReach { address, network, here: list(host) }),
-        near => {
-            if let [first, ..] = near
-                && !near.iter().any(|own| network.contains(own.address))
+        neighbors => {
+            if let [first, ..] = neighbors
+                && !neighbors.iter().any(|own| network.contains(own.address))
             {
                 hazards.push(Hazard::OneWay { host: (*first).clone(), network, gateway });
             }
-            if near.len() > 1 {
-                hazards.push(Hazard::SeveralWays { here: list(near.iter().copied()) });
+            if neighbors.len() > 1 {
+                hazards.push(Hazard::SeveralWays { here: list(neighbors.iter().copied()) });
             }
         }
     }
     hazards
 }
 
-/// What can go wrong when a camera asks a DHCP server. Whether there is one cannot be known here.
+/// Returns the problems of a camera with DHCP. Assumes that no DHCP server may answer.
 #[must_use]
 pub fn dhcp_hazards(host: &[HostAddress], fallback: Option<&StaticAddress>) -> Vec<Hazard> {
     if let Some(fallback) = fallback {
         return static_hazards(host, None, fallback);
     }
-    if host.iter().any(|own| own.reaches(FALLBACK)) {
+    if host.iter().any(|own| own.reaches(FALLBACK_ADDRESS)) {
         return Vec::new();
     }
     match host.iter().find(|own| own.address.is_link_local()) {
@@ -168,7 +167,7 @@ pub fn dhcp_hazards(host: &[HostAddress], fallback: Option<&StaticAddress>) -> V
     }
 }
 
-/// What is wrong with a time for which a host is waited for.
+/// Returns the problem of a host wait, if any.
 #[must_use]
 pub const fn host_wait_hazard(wait: HostWait) -> Option<Hazard> {
     match wait {
@@ -228,7 +227,7 @@ mod tests {
         addresses.iter().enumerate().map(read).collect()
     }
 
-    fn told(own: &[&str], now: Option<&str>, camera: &str, gateway: &str) -> Vec<String> {
+    fn hazards(own: &[&str], now: Option<&str>, camera: &str, gateway: &str) -> Vec<String> {
         let (address, prefix) = camera.split_once('/').expect("ADDRESS/PREFIX");
         let wanted = StaticAddress {
             address: address.parse().expect("an address"),
@@ -236,84 +235,84 @@ mod tests {
             gateway: gateway.parse().expect("an address"),
         };
         let now = now.map(|now| now.parse().expect("an address"));
-        let severity = |hazard: &Hazard| if hazard.strands() { "strands" } else { "warns" };
+        let severity = |hazard: &Hazard| if hazard.is_fatal() { "fatal" } else { "warning" };
         static_hazards(&host(own), now, &wanted).iter().map(|h| format!("{}: {h}", severity(h))).collect()
     }
 
     const NONE: [&str; 0] = [];
 
     #[test]
-    fn what_is_right_is_not_held_up() {
-        assert_eq!(told(&["192.168.1.10/24"], None, "192.168.1.50/24", "192.168.1.1"), NONE);
-        assert_eq!(told(&["10.0.0.1/8", "192.168.1.10/24"], None, "192.168.1.200/24", "192.168.1.254"), NONE);
-        assert_eq!(told(&["169.254.0.5/16"], None, "169.254.1.222/16", "169.254.0.1"), NONE);
-        // The camera has a narrower view of the same network, and this host is in it.
-        assert_eq!(told(&["10.1.2.3/8"], None, "10.1.2.4/24", "10.1.2.1"), NONE);
-        // Behind a router, where it is now.
-        assert_eq!(told(&["192.168.1.10/24"], Some("10.0.3.7"), "10.0.3.50/24", "10.0.3.1"), NONE);
+    fn safe_addresses_have_no_hazards() {
+        assert_eq!(hazards(&["192.168.1.10/24"], None, "192.168.1.50/24", "192.168.1.1"), NONE);
+        assert_eq!(hazards(&["10.0.0.1/8", "192.168.1.10/24"], None, "192.168.1.200/24", "192.168.1.254"), NONE);
+        assert_eq!(hazards(&["169.254.0.5/16"], None, "169.254.1.222/16", "169.254.0.1"), NONE);
+        // The camera's smaller network contains this host.
+        assert_eq!(hazards(&["10.1.2.3/8"], None, "10.1.2.4/24", "10.1.2.1"), NONE);
+        // The camera is reached through a router, and stays in its network.
+        assert_eq!(hazards(&["192.168.1.10/24"], Some("10.0.3.7"), "10.0.3.50/24", "10.0.3.1"), NONE);
     }
 
     #[test]
-    fn addresses_out_of_reach_strand() {
-        let out = "strands: no interface of this host is in 192.168.2.0/24, so 192.168.2.50 would be out of its reach; it \
-                   has 192.168.1.10/24 (eth0)";
-        assert_eq!(told(&["192.168.1.10/24"], None, "192.168.2.50/24", "192.168.2.1"), [out]);
-        // That it is in this host's network now says nothing of the next one.
-        assert_eq!(told(&["192.168.1.10/24"], Some("192.168.1.50"), "192.168.2.50/24", "192.168.2.1"), [out]);
+    fn unreachable_addresses_are_fatal() {
+        let out = "fatal: no interface of this host is in 192.168.2.0/24, so it could not reach 192.168.2.50; its addresses: \
+                   192.168.1.10/24 (eth0)";
+        assert_eq!(hazards(&["192.168.1.10/24"], None, "192.168.2.50/24", "192.168.2.1"), [out]);
+        // The camera's present address in this host's network does not help.
+        assert_eq!(hazards(&["192.168.1.10/24"], Some("192.168.1.50"), "192.168.2.50/24", "192.168.2.1"), [out]);
         assert_eq!(
-            told(&[], None, "192.168.2.50/24", "192.168.2.1"),
+            hazards(&[], None, "192.168.2.50/24", "192.168.2.1"),
             [
-                "strands: no interface of this host is in 192.168.2.0/24, so 192.168.2.50 would be out of its reach; it has none"
+                "fatal: no interface of this host is in 192.168.2.0/24, so it could not reach 192.168.2.50; its addresses: none"
             ]
         );
         assert_eq!(
-            told(&["10.9.0.1/8"], None, "10.1.2.4/24", "10.1.2.1"),
+            hazards(&["10.9.0.1/8"], None, "10.1.2.4/24", "10.1.2.1"),
             [
-                "strands: this host's 10.9.0.1/8 (eth0) is outside of the camera's network 10.1.2.0/24: it can ask the camera, \
-              whose answers go to the gateway 10.1.2.1"
+                "fatal: this host's 10.9.0.1/8 (eth0) is outside of the camera's network 10.1.2.0/24: it can reach the camera, \
+              but the camera's answers go to the gateway 10.1.2.1"
             ]
         );
         assert_eq!(
-            told(&["192.168.1.10/24"], None, "192.168.1.10/24", "192.168.1.1"),
-            ["strands: 192.168.1.10 is this host's own address (eth0): two devices cannot have it"]
+            hazards(&["192.168.1.10/24"], None, "192.168.1.10/24", "192.168.1.1"),
+            ["fatal: 192.168.1.10 is already the address of this host (eth0)"]
         );
     }
 
     #[test]
-    fn addresses_that_no_camera_can_have_strand() {
+    fn invalid_addresses_are_fatal() {
         let one = |camera, gateway| {
-            let told = told(&["192.168.1.10/24"], None, camera, gateway);
-            assert_eq!(told.len(), 1, "{told:?}");
-            told[0].strip_prefix("strands: ").expect("it strands").to_owned()
+            let found = hazards(&["192.168.1.10/24"], None, camera, gateway);
+            assert_eq!(found.len(), 1, "{found:?}");
+            found[0].strip_prefix("fatal: ").expect("a fatal hazard").to_owned()
         };
         assert_eq!(
             one("192.168.1.0/24", "192.168.1.1"),
-            "192.168.1.0 is the name of the network 192.168.1.0/24, not an address in it"
+            "192.168.1.0 is the network address of 192.168.1.0/24, expected the address of a device"
         );
         assert_eq!(
             one("192.168.1.255/24", "192.168.1.1"),
-            "192.168.1.255 means every device in 192.168.1.0/24, not one"
+            "192.168.1.255 is the broadcast address of 192.168.1.0/24, expected the address of a device"
         );
         assert_eq!(
             one("192.168.1.50/31", "192.168.1.51"),
-            "/31 is no network for a camera and a host: expected /1 to /30"
+            "invalid prefix /31 for a network with a camera and a host: expected /1 to /30"
         );
         assert_eq!(
             one("192.168.1.50/0", "192.168.1.51"),
-            "/0 is no network for a camera and a host: expected /1 to /30"
+            "invalid prefix /0 for a network with a camera and a host: expected /1 to /30"
         );
         assert_eq!(
             one("192.168.1.50/24", "192.168.2.1"),
-            "the gateway 192.168.2.1 is outside of the camera's network 192.168.1.0/24: the camera could not reach it"
+            "the gateway 192.168.2.1 is outside of the camera's network 192.168.1.0/24"
         );
         assert_eq!(one("192.168.1.50/24", "192.168.1.50"), "the gateway 192.168.1.50 is the camera's own address");
         assert_eq!(
             one("192.168.1.50/24", "192.168.1.255"),
-            "192.168.1.255 means every device in 192.168.1.0/24, not one"
+            "192.168.1.255 is the broadcast address of 192.168.1.0/24, expected the address of a device"
         );
         assert_eq!(
             one("192.168.1.1/24", "0.0.0.0"),
-            "there is no gateway: the camera needs one with a static address, even one that does not exist, such as 192.168.1.2"
+            "no gateway: a camera with a static address requires one, even one that does not exist, such as 192.168.1.2"
         );
         for (address, what) in [
             ("127.0.0.5/8", "loopback"),
@@ -321,38 +320,38 @@ mod tests {
             ("255.1.1.1/8", "reserved"),
             ("0.0.0.5/8", "this network"),
         ] {
-            let told = told(&["192.168.1.10/24"], None, address, "192.168.1.1");
-            assert!(told[0].starts_with("strands: ") && told[0].contains(what), "{told:?}");
+            let found = hazards(&["192.168.1.10/24"], None, address, "192.168.1.1");
+            assert!(found[0].starts_with("fatal: ") && found[0].contains(what), "{found:?}");
         }
     }
 
     #[test]
-    fn what_may_go_wrong_warns() {
+    fn possible_problems_are_warnings() {
         assert_eq!(
-            told(&["192.168.1.10/24", "192.168.1.11/24"], None, "192.168.1.50/24", "192.168.1.1"),
+            hazards(&["192.168.1.10/24", "192.168.1.11/24"], None, "192.168.1.50/24", "192.168.1.1"),
             [
-                "warns: several interfaces of this host are in the camera's network: 192.168.1.10/24 (eth0), 192.168.1.11/24 \
-              (eth1); packets take one of them, not always the right one"
+                "warning: several interfaces of this host are in the camera's network: 192.168.1.10/24 (eth0), 192.168.1.11/24 \
+              (eth1); packets may leave through the wrong one"
             ]
         );
         assert_eq!(
-            told(&["169.254.1.5/16"], None, "169.254.1.50/24", "169.254.1.1"),
-            ["warns: 169.254.1.50 is a link-local address, where the mask is /16 everywhere: expected /16, found /24"]
+            hazards(&["169.254.1.5/16"], None, "169.254.1.50/24", "169.254.1.1"),
+            ["warning: 169.254.1.50 is a link-local address: expected prefix /16, found /24"]
         );
         assert_eq!(dhcp_hazards(&host(&["169.254.7.7/16"]), None), []);
         let text = |own: &[&str]| dhcp_hazards(&host(own), None)[0].to_string();
         assert_eq!(
             text(&["169.254.7.7/24"]),
-            "this host's 169.254.7.7/24 (eth0) is a link-local address with a mask of its own: with /16 it would reach the \
-             fallback address 169.254.1.222 of cameras"
+            "this host's 169.254.7.7/24 (eth0) is a link-local address: with prefix /16 it would reach the fallback address \
+             169.254.1.222 of cameras"
         );
         assert_eq!(
             text(&["192.168.1.10/24"]),
-            "if no DHCP server answers, the camera takes 169.254.1.222, which is out of this host's reach; it has \
+            "without a DHCP server the camera uses 169.254.1.222, which this host cannot reach; its addresses: \
              192.168.1.10/24 (eth0)"
         );
-        assert!(!dhcp_hazards(&host(&["192.168.1.10/24"]), None)[0].strands());
-        assert!(host_wait_hazard(HostWait::None).unwrap().strands());
-        assert!(!host_wait_hazard(HostWait::Forever).unwrap().strands());
+        assert!(!dhcp_hazards(&host(&["192.168.1.10/24"]), None)[0].is_fatal());
+        assert!(host_wait_hazard(HostWait::None).unwrap().is_fatal());
+        assert!(!host_wait_hazard(HostWait::Forever).unwrap().is_fatal());
     }
 }

@@ -1,59 +1,66 @@
-//! The configuration in the camera: read, and written so that it is proved.
+//! Reads and writes a camera's configuration. Every write is verified by reading back.
 
+use super::client::RequestData;
 use super::config::{Config, ConfigError};
-use super::{Caller, ClientError, Data, Memory, Request};
+use super::conversation::Caller;
+use super::error::ClientError;
+use super::message::{Memory, Request};
 
-/// At the usual place (bootloader.md 3.1).
-const USUAL: i64 = -1;
-/// What the camera says when there is none (bootloader.md 8).
-const NONE: [&str; 2] = ["No config available", "No configuration data available"];
+/// Offset that selects the default place of the configuration (bootloader.md 3.1).
+const DEFAULT_OFFSET: i64 = -1;
+/// Error texts of a camera without a configuration (bootloader.md 8).
+const NO_CONFIG: [&str; 2] = ["No config available", "No configuration data available"];
 
-/// Why the configuration was not read or written.
+/// Reason for not reading or writing the configuration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The camera cannot be talked to, or says no.
+    /// The session failed, or the camera refused.
     #[error(transparent)]
     Camera(#[from] ClientError),
-    /// What is stored in the camera, or should be, is no configuration.
+    /// The stored or the new configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// What was read back is not what was written.
-    #[error("the configuration was read back, and is not what was written although the camera said so")]
+    /// The configuration read back is not the one written.
+    #[error("the configuration read back differs from the one written, although the camera reported success")]
     Differs,
 }
 
 impl Caller {
-    /// The configuration; `None` when the camera has none and uses its defaults.
+    /// Reads the configuration. `None` when the camera has none and uses its defaults.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// When the camera refuses, or its configuration cannot be parsed.
     pub async fn settings(&self) -> Result<Option<Config>, SettingsError> {
-        match self.read(Request::GetConfig { memory: Memory::Auto, offset: USUAL, max: 0 }).await {
+        match self.read(Request::GetConfig { memory: Memory::Auto, offset: DEFAULT_OFFSET, max: 0 }).await {
             Ok(bytes) => Ok(Some(Config::parse(&bytes)?)),
-            Err(ClientError::Refused { why, .. }) if NONE.iter().any(|none| why.contains(none)) => Ok(None),
+            Err(ClientError::Refused { why, .. }) if NO_CONFIG.iter().any(|text| why.contains(text)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes the configuration, all of it, and reads it back.
+    /// Replaces the whole configuration and reads it back.
     ///
     /// # Errors
-    /// It was not written, or is not what was written.
+    /// When the camera refuses, or the configuration read back differs.
     pub async fn store_settings(&self, settings: &Config) -> Result<(), SettingsError> {
-        let data = Data::new(settings.to_bytes()?);
+        let data = RequestData::new(settings.to_bytes()?);
         let (total, packets) = (data.total(), data.packets());
-        self.write(Request::SetConfig { memory: Memory::Auto, offset: USUAL, clear: false, total, packets }, data)
-            .await?;
+        self.write(
+            Request::SetConfig { memory: Memory::Auto, offset: DEFAULT_OFFSET, clear: false, total, packets },
+            data,
+        )
+        .await?;
         if self.settings().await?.as_ref() == Some(settings) { Ok(()) } else { Err(SettingsError::Differs) }
     }
 
-    /// Deletes the configuration: the camera uses its defaults from then on, DHCP among them.
+    /// Deletes the configuration, so that the camera uses its defaults, which include DHCP.
     ///
     /// # Errors
-    /// It was not deleted, or is still there.
+    /// When the camera refuses, or still has a configuration.
     pub async fn clear_settings(&self) -> Result<(), SettingsError> {
-        let request = Request::SetConfig { memory: Memory::Auto, offset: USUAL, clear: true, total: 0, packets: 0 };
+        let request =
+            Request::SetConfig { memory: Memory::Auto, offset: DEFAULT_OFFSET, clear: true, total: 0, packets: 0 };
         self.ask(request).await?;
         if self.settings().await?.is_none() { Ok(()) } else { Err(SettingsError::Differs) }
     }

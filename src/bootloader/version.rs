@@ -1,11 +1,11 @@
-//! Versions of bootloaders, and what each can do (bootloader.md 3.1).
+//! Versions of bootloaders and the features that each introduced (bootloader.md 3.1).
 
 use std::fmt;
 use std::str::FromStr;
 
 /// A version of a bootloader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // Its three numbers.
+#[allow(missing_docs)] // Three plain numbers.
 pub struct Version {
     pub major: u32,
     pub minor: u32,
@@ -13,20 +13,20 @@ pub struct Version {
 }
 
 impl Version {
-    /// The first whose network type can write applications (bootloader.md 3.3).
+    /// First version whose network type can write applications (bootloader.md 3.3).
     pub const FLASHES_OVER_NETWORK: Self = Self::new(0, 0, 14);
-    /// The first that tells its commit.
-    pub const TELLS_COMMIT: Self = Self::new(0, 0, 18);
-    /// The first that tells its type.
-    pub const TELLS_TYPE: Self = Self::new(0, 0, 12);
-    /// The first that reads its memories, and tells how large they are and which application is in them.
-    pub const READS: Self = Self::new(0, 0, 19);
-    /// The first with a second slot, for a bootloader of the user.
+    /// First version that reports its commit.
+    pub const REPORTS_COMMIT: Self = Self::new(0, 0, 18);
+    /// First version that reports its type.
+    pub const REPORTS_TYPE: Self = Self::new(0, 0, 12);
+    /// First version that can read memories and report their sizes and applications.
+    pub const READS_MEMORY: Self = Self::new(0, 0, 19);
+    /// First version with a slot for a user bootloader.
     pub const HAS_USER_SLOT: Self = Self::new(0, 0, 21);
-    /// The vendor's client warns of those before (bootloader.md 3.3).
+    /// First version that the vendor's client accepts without a warning (bootloader.md 3.3).
     pub const RECOMMENDED: Self = Self::new(0, 0, 28);
 
-    /// These three numbers.
+    /// Creates a version.
     #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
@@ -46,7 +46,7 @@ impl FromStr for Version {
         let mut numbers = text.split('.').map(str::parse);
         match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
             (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch)), None) => Ok(Self { major, minor, patch }),
-            _ => Err(format!("`{text}` is no version of a bootloader; expected one like 0.0.28")),
+            _ => Err(format!("invalid bootloader version `{text}`: expected one such as 0.0.28")),
         }
     }
 }
@@ -62,12 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_ordered_by_their_numbers_and_come_back() {
+    fn versions_parse_and_compare_by_number() {
         let read = |text: &str| text.parse::<Version>();
         assert!(read("0.0.9") < read("0.0.28") && read("0.1.0") > read("0.0.99"));
         assert_eq!(read("0.0.28").map(|version| version.to_string()), Ok("0.0.28".into()));
         for wrong in ["", "1", "0.0", "0.0.28.1", "0.0.x", "v0.0.28"] {
-            assert!(read(wrong).is_err_and(|error| error.contains("expected one like 0.0.28")), "{wrong}");
+            assert!(read(wrong).is_err_and(|error| error.contains("expected one such as 0.0.28")), "{wrong}");
         }
     }
 }

@@ -1,144 +1,87 @@
-//! The words of the program: what can be asked, and who answers.
+//! The command line: arguments, output and exit codes.
 
 mod application;
-mod backup;
-mod bench;
-mod bootloader;
-mod build;
-mod camera;
-mod completions;
-mod control;
-mod demo;
-mod detections;
-mod doctor;
-mod enter;
-mod erase;
-mod expect;
-mod export;
-mod flash;
-mod info;
-mod inspect;
-mod list;
+mod camera_arg;
+mod camera_session;
+mod commands;
+mod contract_arg;
 mod live;
-mod man;
-mod network;
-mod packing;
-mod plot;
+mod plot_file;
 pub(crate) mod present;
-mod record;
 mod recorded;
-mod recover;
-mod replay;
-mod reset;
 mod signals;
-mod simulate;
-mod snapshot;
 mod source_args;
-mod values;
-mod verify;
-mod view;
-mod wheel;
+mod value_parsers;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser};
 
+use commands::Command;
 use signals::Stop;
 
-/// Receives, shows and measures the stream of Luxonis OAK PoE cameras in standalone mode.
-///
-/// Results go to standard output, everything else to standard error.
+/// Find, flash, receive, record and show Luxonis OAK PoE cameras in standalone mode
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
-    /// Print a summary with the whole ledger as one line of JSON on standard output at the end
-    #[arg(long, global = true, help_heading = "Output")]
+    /// Print the result as one line of JSON
+    #[arg(long, global = true, help_heading = OUTPUT, display_order = 0)]
     json: bool,
 
-    /// Say more about what happens; twice for every detail
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    /// Log more to standard error; -vv logs details
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = OUTPUT)]
     verbose: u8,
 
     #[command(subcommand)]
     command: Command,
+
+    #[arg(skip)]
+    name: &'static str,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all went well, 1 failed, 2 wrong usage, 3 finished, but frames were lost or \
-                          damaged on the way, 4 the camera refused, or it would not have been safe.";
+const OUTPUT: &str = "Output";
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// List the cameras in all networks of this host, without disturbing any
-    List(list::ListArgs),
-    /// Find out why a camera is not found, not reached or slow, and what mends it; changes nothing
-    Doctor(doctor::DoctorArgs),
-    /// Tell what a camera's bootloader knows: versions, memories, application, configuration. Its application stops
-    Info(info::InfoArgs),
-    /// Build the application that goes with oaktap, as a package
-    Build(Box<build::BuildArgs>),
-    /// Write an application into cameras, read it back, and see it run
-    Flash(Box<flash::FlashArgs>),
-    /// Take the application out of a camera
-    Erase(erase::EraseArgs),
-    /// Start a camera anew, and see its application run
-    Reset(reset::ResetArgs),
-    /// Let a camera leave its bootloader, and see its application run
-    Boot(reset::ResetArgs),
-    /// Show or change how a camera gets its address
-    Network(network::NetworkArgs),
-    /// Show a camera's bootloader, or write another one
-    Bootloader(bootloader::BootloaderArgs),
-    /// Read application and configuration out of a camera into files
-    Backup(backup::BackupArgs),
-    /// Show what cameras see, with the boxes of their network, in a window
-    View(view::ViewArgs),
-    /// Show a simulated camera: to look around without having one
-    Demo(demo::DemoArgs),
-    /// Write pictures to PNG files, and what the camera said of them to JSON files beside them
-    Snapshot(snapshot::SnapshotArgs),
-    /// Print the detections of each frame as one line of JSON
-    Detections(detections::DetectionsArgs),
-    /// Record cameras into MCAP files, which Foxglove, Rerun and Python open as they are
-    Record(record::RecordArgs),
-    /// Tell what is in recordings and in application packages; exit code 3 when one is torn or damaged
-    Inspect(inspect::InspectArgs),
-    /// Save every frame of a torn or damaged recording into a new file
-    Recover(recover::RecoverArgs),
-    /// Check every checksum, every index and every frame of recordings; exit code 1 when something is wrong
-    Verify(verify::VerifyArgs),
-    /// Play a recording in the window, or as a camera on the wire
-    Replay(replay::ReplayArgs),
-    /// Turn recordings into pictures, video, tables of detections, or data sets to train with
-    Export(export::ExportArgs),
-    /// Set lens, exposure and white balance of a camera while it streams
-    Control(control::ControlArgs),
-    /// Simulate cameras on real sockets
-    Simulate(simulate::SimulateArgs),
-    /// Measure how fast this machine parses, converts, draws and receives
-    Bench(bench::BenchArgs),
-    /// Print a completion script for a shell
-    Completions(completions::CompletionsArgs),
-    /// Print a manual page
-    Man(man::ManArgs),
+const AFTER_HELP: &str = "\
+Results go to standard output, everything else to standard error.
+
+Exit codes: 0 success; 1 failure; 2 wrong usage; 3 finished, but frames were lost or damaged; 4 refused by the camera, or \
+unsafe to try.";
+
+/// Describes what `--json` prints for one command, in place of the general text.
+fn json_option(help: &'static str) -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .global(true)
+        .help(help)
+        .help_heading(OUTPUT)
+        .display_order(0)
 }
 
-/// What every command is given beside its own arguments.
+/// Hides `--json` from the help of a command that prints no JSON.
+fn no_json_option() -> Arg {
+    json_option("").hide(true)
+}
+
+/// What every command gets besides its own arguments.
 #[derive(Debug)]
 pub(crate) struct Ctx {
-    /// A summary document is wanted on standard output.
+    /// The name of the command, as in `"command": "view"`.
+    pub(crate) command: &'static str,
+    /// Whether to print JSON on standard output.
     pub(crate) json: bool,
     /// Whether the user asked to stop.
     pub(crate) stop: Stop,
 }
 
-/// How a command that did not fail went.
+/// The result of a command that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All went well.
+    /// Success: exit code 0.
     Done,
-    /// It finished, but frames were lost or damaged.
+    /// Finished, but frames were lost or damaged: exit code 3.
     Lossy,
 }
 
@@ -151,27 +94,41 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// When to stop without being told.
+/// Limits after which a command stops by itself.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Until {
-    /// Stop after so many frames
+    /// Stop after N frames
     #[arg(long, value_name = "N", help_heading = "When to stop", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 
-    /// Stop after this time: 10s, 500ms, 2min, 1h
-    #[arg(long, value_name = "TIME", help_heading = "When to stop", value_parser = values::duration)]
+    /// Stop after this time, such as 500ms, 10s, 2min or 1h
+    #[arg(long, value_name = "TIME", help_heading = "When to stop", value_parser = value_parsers::duration)]
     pub(crate) duration: Option<Duration>,
 }
 
 impl Until {
-    /// When it is time to stop, if that was said.
+    /// Returns the moment at which `--duration` ends, counted from now.
     pub(crate) fn deadline(self) -> Option<Instant> {
         self.duration.and_then(|duration| Instant::now().checked_add(duration))
     }
 }
 
 impl Cli {
-    /// Sends log lines to standard error, as many as were asked for.
+    /// Parses the command line. Exits on wrong usage, `--help` and `--version`.
+    pub(crate) fn from_command_line() -> Self {
+        let mut matches = Self::command().get_matches();
+        // One small leak per run, so that reports can hold the name without a lifetime.
+        let name = matches.subcommand_name().unwrap_or_default().to_owned().leak();
+        let cli = Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+        Self { name, ..cli }
+    }
+
+    /// Returns the name of the command, such as `view`.
+    pub(crate) fn command_name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Starts logging to standard error, at the level that `--verbose` selects.
     pub(crate) fn log(&self) {
         let level = match self.verbose {
             0 => tracing::Level::WARN,
@@ -181,65 +138,193 @@ impl Cli {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(|| present::Log)
+            .with_writer(|| present::LogWriter)
             .with_ansi(std::io::stderr().is_terminal() && !plain)
             .with_target(false)
             .init();
     }
 
-    /// Does what was asked.
-    pub(crate) fn run(self) -> anyhow::Result<Outcome> {
-        let ctx = Ctx { json: self.json, stop: Stop::default() };
-        match self.command {
-            Command::List(args) => list::run(&ctx, &args),
-            Command::Doctor(args) => doctor::run(&ctx, &args),
-            Command::Info(args) => info::run(&ctx, &args),
-            Command::Build(args) => build::run(&ctx, &args),
-            Command::Flash(args) => flash::run(&ctx, &args),
-            Command::Erase(args) => erase::run(&ctx, &args),
-            Command::Reset(args) => reset::reset(&ctx, &args),
-            Command::Boot(args) => reset::boot(&ctx, &args),
-            Command::Network(args) => network::run(&ctx, &args),
-            Command::Bootloader(args) => bootloader::run(&ctx, &args),
-            Command::Backup(args) => backup::run(&ctx, &args),
-            Command::View(args) => view::run(&ctx, &args),
-            Command::Demo(args) => demo::run(&ctx, &args),
-            Command::Snapshot(args) => snapshot::run(&ctx, &args),
-            Command::Detections(args) => detections::run(&ctx, &args),
-            Command::Record(args) => record::run(&ctx, &args),
-            Command::Inspect(args) => inspect::run(&ctx, &args),
-            Command::Recover(args) => recover::run(&ctx, &args),
-            Command::Verify(args) => verify::run(&ctx, &args),
-            Command::Replay(args) => replay::run(&ctx, &args),
-            Command::Export(args) => export::run(&ctx, &args),
-            Command::Control(args) => control::run(&ctx, &args),
-            Command::Simulate(args) => simulate::run(&ctx, &args),
-            Command::Bench(args) => bench::run(&ctx, &args),
-            Command::Completions(args) => completions::run(&args),
-            Command::Man(args) => man::run(&args),
-        }
+    pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
+        let ctx = Ctx { command: self.name, json: self.json, stop: Stop::default() };
+        self.command.run(&ctx)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
+    /// The options of each heading. All others stand under "Options".
+    const HEADINGS: [(&str, &[&str]); 11] = [
+        (OUTPUT, &["json", "verbose"]),
+        ("Search", &["subnet", "wait", "udp_port"]),
+        ("When to stop", &["frames", "duration"]),
+        (
+            "Stream",
+            &[
+                "size",
+                "format",
+                "stride",
+                "labels",
+                "threshold",
+                "only",
+                "expect",
+                "max_payload",
+                "fps",
+                "dialect",
+                "boxes",
+                "records",
+                "images",
+                "fault",
+                "fragment",
+                "seed",
+                "nodelay",
+            ],
+        ),
+        ("Files", &["split", "keep", "compress", "sync", "buffer"]),
+        ("Trigger", &["trigger", "pre", "post"]),
+        ("Selection", &["camera", "every", "from", "until", "label", "min_confidence"]),
+        ("Package", &["firmware", "uncompressed"]),
+        (
+            "Application",
+            &[
+                "config",
+                "camera_only",
+                "name",
+                "size",
+                "fps",
+                "resolution",
+                "colour",
+                "orientation",
+                "payload",
+                "video",
+                "quality",
+                "bitrate",
+                "keyframes",
+                "port",
+                "host",
+            ],
+        ),
+        (
+            "Model",
+            &[
+                "model",
+                "family",
+                "confidence",
+                "iou",
+                "classes",
+                "coordinates",
+                "anchors",
+                "mask",
+                "labels",
+                "threads",
+                "model_input",
+                "letterbox",
+                "stretch",
+                "crop",
+            ],
+        ),
+        (
+            "Bootloader",
+            &[
+                "bootloader",
+                "address",
+                "discovery_port",
+                "link_port",
+                "id",
+                "bootloader_version",
+                "state",
+                "nor",
+                "nor_file",
+                "emmc",
+                "emmc_file",
+                "app",
+                "run_scripts",
+                "camera_fault",
+                "set",
+            ],
+        ),
+    ];
+
+    /// Options of a command itself that share their name with an option under a heading.
+    const OWN: [(&str, &str); 3] = [("replay", "camera"), ("flash", "app"), ("export", "boxes")];
+
+    /// Calls `each` for every command and subcommand, with their global options.
+    fn walk(command: &clap::Command, each: &mut impl FnMut(&clap::Command)) {
+        each(command);
+        command
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help")
+            .for_each(|command| walk(command, each));
+    }
+
     #[test]
-    fn no_argument_contradicts_another() {
+    fn every_option_stands_under_the_heading_of_its_group() {
+        let mut command = Cli::command();
+        command.build();
+        let mut options = 0;
+        walk(&command, &mut |command| {
+            for option in command.get_opts().filter(|option| !["help", "version"].contains(&option.get_id().as_str())) {
+                let (name, id) = (command.get_name(), option.get_id().as_str());
+                let of_group = |(_, ids): &&(&str, &[&str])| ids.contains(&id) && !OWN.contains(&(name, id));
+                let expected: Vec<_> = HEADINGS.iter().filter(of_group).map(|(heading, _)| *heading).collect();
+                match option.get_help_heading() {
+                    Some(heading) => assert!(expected.contains(&heading), "{name} --{id} is under {heading}"),
+                    None => assert!(expected.is_empty(), "{name} --{id} is under Options, expected {expected:?}"),
+                }
+                options += 1;
+            }
+        });
+        assert!(options > 200, "only {options} options were checked");
+    }
+
+    #[test]
+    fn every_argument_has_a_help_text_and_a_readable_value_name() {
+        let mut command = Cli::command();
+        command.build();
+        walk(&command, &mut |command| {
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let (name, id) = (command.get_name(), argument.get_id());
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.starts_with(char::is_uppercase) && !help.ends_with('.'), "{name} {id}: {help:?}");
+                let values = argument.get_value_names().unwrap_or_default();
+                assert!(values.iter().all(|value| !value.contains(['<', '>'])), "{name} {id}: {values:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn json_is_described_by_every_command_or_hidden() {
+        let mut command = Cli::command();
+        command.build();
+        for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+            let json = command.get_arguments().find(|argument| argument.get_id() == "json").expect("it is global");
+            let help = json.get_help().map(ToString::to_string).unwrap_or_default();
+            let general = help == "Print the result as one line of JSON";
+            assert!(json.is_hide_set() || !general, "{} does not say what it prints", command.get_name());
+        }
+    }
+
+    #[test]
+    fn arguments_do_not_contradict_each_other() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn the_stop_conditions_are_understood() {
-        let cli =
-            Cli::try_parse_from(["oaktap", "detections", "sim:", "--frames", "3", "--duration", "1.5s", "--json"]);
-        let Ok(Cli { json: true, command: Command::Detections(args), .. }) = cli else { panic!("{cli:?}") };
-        assert_eq!((args.until.frames, args.until.duration), (Some(3), Some(Duration::from_millis(1500))));
+    fn json_and_stop_conditions_reach_the_command() {
+        let parse = |words: &[&str]| Cli::try_parse_from([&["oaktap", "detections", "sim:"], words].concat());
+        let cli = parse(&["--frames", "3", "--duration", "1.5s", "--json"]).expect("valid arguments");
+        let until = match &cli.command {
+            Command::Detections(args) => args.until,
+            other => panic!("{other:?}"),
+        };
+        assert!(cli.json);
+        assert_eq!((until.frames, until.duration), (Some(3), Some(Duration::from_millis(1500))));
         for wrong in [["--frames", "0"], ["--duration", "10"], ["--duration", "s"]] {
-            assert!(Cli::try_parse_from(["oaktap", "detections", "sim:"].iter().chain(&wrong)).is_err(), "{wrong:?}");
+            assert!(parse(&wrong).is_err(), "{wrong:?}");
         }
+        assert!(Cli::try_parse_from(["oaktap", "--json", "list"]).expect("valid arguments").json);
+        assert!(Cli::try_parse_from(["oaktap", "network", "1.2.3.4", "--json", "show"]).expect("valid").json);
+        assert!(Cli::try_parse_from(["oaktap", "network", "1.2.3.4", "show", "--json"]).expect("valid").json);
     }
 }

@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use oaktap::overlay::Style;
-use oaktap::recording::CameraInfo;
-use oaktap::sink::record::{self, CameraBooks, Deck, RecordError};
-use oaktap::source::SourceSpec;
-use oaktap::wire;
+use oaktap::live::Sink as _;
+use oaktap::sink::record::{self, CameraBooks, RecordError, Recorders};
 use serde::Serialize;
 
-use super::live::{Live, names};
+use super::live::Receiving;
 use super::{Ctx, Outcome, present};
 
 /// What one recorder did, as `--json` has it.
@@ -27,7 +24,7 @@ pub(crate) struct Recorded {
     bytes: u64,
     /// Holes, each marked in its file.
     gaps: u64,
-    /// Frames that are missing because the disk did not keep up.
+    /// Frames that are missing because the disk was too slow.
     dropped: u64,
     /// Frames that are missing because a file could not be written.
     lost: u64,
@@ -90,7 +87,7 @@ impl Recorded {
             ),
         };
         let counted = [
-            (*dropped, "frames are missing because the disk did not keep up"),
+            (*dropped, "frames are missing because the disk was too slow"),
             (*lost, "frames are missing because a file could not be written"),
             (*gaps, "gaps are marked in the files"),
             (*deleted, "old files were deleted because of --keep"),
@@ -100,8 +97,8 @@ impl Recorded {
         let left = self
             .unfinished
             .iter()
-            .map(|path| format!("{} could not be finished: `oaktap recover` makes a whole file of it", path.display()));
-        let odd = (!self.balances).then(|| "the books do not balance: this is a bug of oaktap".to_owned());
+            .map(|path| format!("cannot finish {}: `oaktap recover` completes the file", path.display()));
+        let odd = (!self.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
         for line in counted.chain(self.problems.iter().cloned()).chain(left).chain(odd) {
             text.push_str("\n  ");
             text.push_str(&line);
@@ -122,41 +119,33 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// What a recording says of these cameras.
-pub(crate) fn cameras(uris: &[SourceSpec], style: &Style) -> Vec<CameraInfo> {
-    // Names of channels and folders: as short as they can be.
-    let host = |spec: &SourceSpec| match spec {
-        SourceSpec::Tcp { host, port } if *port == wire::PORT => host.clone(),
-        SourceSpec::Tcp { host, port } => format!("{host}:{port}"),
-        SourceSpec::Listen { port, .. } => format!("listen:{port}"),
-        other => other.to_string(),
-    };
-    let info =
-        |(name, uri): (String, &SourceSpec)| CameraInfo { name, address: uri.to_string(), labels: style.names.clone() };
-    names(uris.iter(), host).into_iter().zip(uris).map(info).collect()
-}
-
 /// Why a recording was not begun, and what to do.
 pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     let help = error.help();
-    let error = anyhow::Error::new(error).context("nothing can be recorded");
+    let error = anyhow::Error::new(error).context("cannot start recording");
     match help {
         Some(help) => present::advised(error, help),
         None => error,
     }
 }
 
-/// Ends the sessions, then the recordings of their frames, and sums up both.
-pub(crate) fn finish(ctx: &Ctx, live: Live, deck: Option<Deck>, command: &'static str) -> anyhow::Result<Outcome> {
-    // How they ended is asked for again below.
-    drop(live.stop());
-    let recordings: Vec<Recorded> = deck.map(Deck::finish).unwrap_or_default().into_iter().map(Into::into).collect();
+/// Ends the sessions, then the recordings of their frames, and prints a summary of both.
+pub(crate) fn finish(
+    ctx: &Ctx,
+    receiving: Receiving,
+    recorders: Option<Recorders>,
+    command: &'static str,
+) -> anyhow::Result<Outcome> {
+    // `finish_with` reports how they ended.
+    drop(receiving.stop());
+    let outcomes = recorders.map(Recorders::finish).unwrap_or_default();
+    let recordings: Vec<Recorded> = outcomes.into_iter().map(Into::into).collect();
     if command == "record" && !ctx.json {
         let files = recordings.iter().flat_map(|recorded| &recorded.files);
         let paths: String = files.map(|file| format!("{}\n", file.path.display())).collect();
         present::result(paths.as_bytes())?;
     }
-    let outcome = live.finish_with(ctx, command, &recordings)?;
+    let outcome = receiving.finish_with(ctx, command, &recordings)?;
     let missing = |recorded: &&Recorded| recorded.frames == 0 && recorded.lost + recorded.dropped > 0;
     if let Some(nothing) = recordings.iter().find(missing) {
         anyhow::bail!(
@@ -170,16 +159,6 @@ pub(crate) fn finish(ctx: &Ctx, live: Live, deck: Option<Deck>, command: &'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cameras_have_short_names_of_their_own() {
-        let uris = ["10.0.0.5", "tcp://10.0.0.5:9876", "sim:", "10.0.0.5", "sim:?fps=5"];
-        let uris: Vec<SourceSpec> = uris.iter().map(|uri| uri.parse().unwrap()).collect();
-        let cameras = cameras(&uris, &Style::default());
-        let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
-        assert_eq!(names, ["10.0.0.5", "10.0.0.5:9876", "sim-1", "10.0.0.5-2", "sim-2"]);
-        assert_eq!(cameras[0].address, "tcp://10.0.0.5:5000");
-    }
 
     #[test]
     fn what_is_missing_is_said() {
@@ -200,7 +179,7 @@ mod tests {
         let torn = Recorded::from(torn);
         assert!(!torn.complete);
         let text = torn.text();
-        assert!(text.contains("\n  3 frames are missing because the disk did not keep up\n  1 gaps"), "{text}");
-        assert!(text.contains("z.mcap.partial could not be finished: `oaktap recover`"), "{text}");
+        assert!(text.contains("\n  3 frames are missing because the disk was too slow\n  1 gaps"), "{text}");
+        assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover`"), "{text}");
     }
 }

@@ -1,36 +1,35 @@
-//! Ctrl-C and its like -> a wish to stop. The second one ends the process at once.
+//! Stopping on SIGINT and SIGTERM. A second signal ends the process at once.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
 
-/// What shells report for a process that Ctrl-C ended: 128 and the number of SIGINT.
-const INTERRUPTED: i32 = 130;
+/// The exit code that shells report after SIGINT: 128 + 2.
+const EXIT_INTERRUPTED: i32 = 130;
 
-/// Whether the user asked to stop. Clones share one answer.
+/// A flag that a signal sets. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop(Arc<(Mutex<bool>, Condvar)>);
 
 impl Stop {
-    /// From here on, SIGINT and SIGTERM ask to stop instead of killing.
+    /// Makes SIGINT and SIGTERM set the flag instead of ending the process.
     pub(crate) fn on_signals(&self) -> anyhow::Result<()> {
         let stop = self.clone();
-        let heard = move || {
+        let on_signal = move || {
             if std::mem::replace(&mut *stop.flag(), true) {
-                std::process::exit(INTERRUPTED);
+                std::process::exit(EXIT_INTERRUPTED);
             }
             stop.0.1.notify_all();
         };
-        ctrlc::set_handler(heard).context("Ctrl-C cannot be listened for")
+        ctrlc::set_handler(on_signal).context("cannot handle Ctrl-C")
     }
 
-    /// Whether the user asked.
     pub(crate) fn asked(&self) -> bool {
         *self.flag()
     }
 
-    /// Waits until the user asks, not longer than until `moment`.
+    /// Waits for a signal until `moment`, or without limit. Returns whether one was received.
     pub(crate) fn wait_until(&self, moment: Option<Instant>) -> bool {
         let mut asked = self.flag();
         while !*asked {
@@ -44,7 +43,7 @@ impl Stop {
     }
 
     fn flag(&self) -> MutexGuard<'_, bool> {
-        // A plain flag.
+        // A panic cannot leave a bool half-written.
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What a user can say about a stream, for every command that receives one.
+//! Options of every command that receives a stream.
 
 use std::path::PathBuf;
 
@@ -11,58 +11,76 @@ use oaktap::recording::Playback;
 use oaktap::source::SessionOptions;
 use oaktap::wire::Limits;
 
-use super::{expect, present, values};
+use super::{contract_arg, present, value_parsers};
 
-/// A file of names is not larger than this; it is read as a whole.
-const LABELS_BYTES: u64 = 1 << 20;
+/// The file of label names is read into memory at once.
+const LABELS_FILE_MAX_BYTES: u64 = 1 << 20;
+
+const STREAM: &str = "Stream";
 
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "The stream")]
 pub(crate) struct SourceArgs {
-    /// Size of the pictures, when the stream does not say it and the guess is wrong
-    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    /// Size of the pictures, if the stream does not announce it and the detected one is wrong
+    #[arg(long, value_name = "WxH", value_parser = value_parsers::size, help_heading = STREAM)]
     pub(crate) size: Option<(u32, u32)>,
 
-    /// Layout of the pictures, such as BGR888p, NV12, GRAY8 or RAW16
-    #[arg(long, value_name = "TYPE")]
+    /// Pixel format of the pictures, such as BGR888p, NV12, GRAY8 or RAW16
+    #[arg(long, value_name = "FORMAT", help_heading = STREAM)]
     pub(crate) format: Option<PixelFormat>,
 
-    /// Bytes from one row of the picture to the next, when rows are padded
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Bytes from the start of one row to the start of the next, if rows are padded
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..), help_heading = STREAM)]
     pub(crate) stride: Option<u32>,
 
-    /// File with the names of the labels, one per line, the first for label 0; COCO's by default
-    #[arg(long, value_name = "FILE")]
+    /// Text file with one label name per line, starting with label 0 [default: the camera's names, or COCO]
+    #[arg(long, value_name = "FILE", help_heading = STREAM)]
     pub(crate) labels: Option<PathBuf>,
 
-    /// Least confidence of a detection: 0 to 1, or in per cent
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = values::share)]
+    /// Ignore detections below this confidence, such as 0.6 or 60%
+    #[arg(long, value_name = "CONFIDENCE", default_value = "0", value_parser = value_parsers::fraction, help_heading = STREAM)]
     pub(crate) threshold: f32,
 
-    /// Detections with this label only, by name or number; can be given several times
-    #[arg(long, value_name = "LABEL")]
+    /// Ignore detections without this label, given by name or number; repeatable
+    #[arg(long, value_name = "LABEL", help_heading = STREAM)]
     pub(crate) only: Vec<String>,
 
-    /// The application that should be on the camera: oaktap.toml, app.dap, or the text that stands in the package for it
-    #[arg(long, value_name = "APPLICATION", value_parser = expect::contract)]
+    /// Fail unless the camera runs this application: oaktap.toml, FILE.dap, or the contract stored in the package
+    #[arg(long, value_name = "APPLICATION", value_parser = contract_arg::contract, help_heading = STREAM)]
     pub(crate) expect: Option<Contract>,
 
-    /// Largest payload that a frame may have
-    #[arg(long, value_name = "AMOUNT", default_value = "64MiB", value_parser = values::bytes)]
+    /// Reject frames with a payload larger than this
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = value_parsers::bytes, help_heading = STREAM)]
     pub(crate) max_payload: usize,
 
-    /// What the cameras of a recording take part in
+    /// The clock that keeps the cameras of one recording together.
     #[arg(skip)]
     pub(crate) playback: Option<Playback>,
 }
 
+impl Default for SourceArgs {
+    /// The values that clap fills in.
+    fn default() -> Self {
+        Self {
+            size: None,
+            format: None,
+            stride: None,
+            labels: None,
+            threshold: 0.0,
+            only: Vec::new(),
+            expect: None,
+            max_payload: Limits::default().payload,
+            playback: None,
+        }
+    }
+}
+
 impl SourceArgs {
-    /// What the user says of the payload.
+    /// Returns what the user states about the payload.
     pub(crate) fn overrides(&self) -> Overrides {
         Overrides { size: self.size, format: self.format, stride: self.stride }
     }
 
-    /// What a session is to be started with. Clones share their memory.
+    /// Returns the options for a session. Clones share their frame pool.
     pub(crate) fn session_options(&self) -> SessionOptions {
         SessionOptions {
             limits: Limits { payload: self.max_payload, ..Limits::default() },
@@ -73,21 +91,42 @@ impl SourceArgs {
         }
     }
 
-    /// Which detections count, and what they are called. Reads the file of names.
+    /// Returns which detections to show and their names. Reads the file of label names.
     pub(crate) fn style(&self) -> anyhow::Result<Style> {
         let names = self.labels.as_ref().map(|path| {
             let read = || {
                 let size = std::fs::metadata(path)?.len();
-                if size > LABELS_BYTES {
-                    return Err(std::io::Error::other(format!("{size} bytes are no list of names")));
+                if size > LABELS_FILE_MAX_BYTES {
+                    return Err(std::io::Error::other(format!(
+                        "the file has {size} bytes, expected at most {LABELS_FILE_MAX_BYTES}"
+                    )));
                 }
                 std::fs::read_to_string(path)
             };
             let text = read()
-                .with_context(|| format!("the names of the labels cannot be read from {}", path.display()))
-                .map_err(|error| present::advised(error, "--labels wants a text file with one name per line"))?;
+                .with_context(|| format!("cannot read the label names from {}", path.display()))
+                .map_err(|error| present::advised(error, "--labels needs a text file with one name per line"))?;
             anyhow::Ok(LabelMap::from_lines(&text))
         });
         Ok(Style { threshold: self.threshold, only: self.only.clone(), names: names.transpose()?, ..Style::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Words {
+        #[command(flatten)]
+        source: SourceArgs,
+    }
+
+    #[test]
+    fn the_default_is_what_clap_fills_in() {
+        let parsed = Words::try_parse_from(["oaktap"]).expect("every option has a default").source;
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", SourceArgs::default()));
     }
 }

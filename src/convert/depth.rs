@@ -1,12 +1,12 @@
-//! 16-bit depth or disparity -> colours that a person can tell apart.
+//! Maps 16-bit depth or disparity to false colors.
 //!
-//! 0 means "not measured" and is black; from small to large the colours go from blue over green and yellow to red. The scale
-//! ends at the power of two above 99 % of the measured samples, at least at 256: a few wild ones do not darken the
-//! rest, and it stays as it is while the scene does.
+//! 0 means "not measured" and is black; increasing values go from blue through green and yellow to red. The scale ends
+//! at the power of two above 99 % of the measured samples, and at 256 or more. So a few outliers do not compress the
+//! rest, and the scale does not flicker while the scene stays the same.
 
 use super::output::Output;
 
-/// Colours of equal distance on the scale (red, green, blue): the course of the map that is known as Turbo.
+/// Equidistant colors (red, green, blue) of the Turbo color map.
 const ANCHORS: [[u8; 3]; 9] = [
     [48, 18, 59],
     [70, 107, 227],
@@ -19,9 +19,9 @@ const ANCHORS: [[u8; 3]; 9] = [
     [122, 4, 3],
 ];
 
-/// The colour of each 256th part of the scale.
-pub(super) const COLOURS: [[u8; 3]; 256] = {
-    let mut colours = [[0; 3]; 256];
+/// The colors of the scale in 256 steps.
+pub(super) const COLORS: [[u8; 3]; 256] = {
+    let mut colors = [[0; 3]; 256];
     let mut n = 0;
     while n < 256 {
         let (at, part) = (n * 8 / 255, (n * 8 % 255) as i32);
@@ -29,18 +29,18 @@ pub(super) const COLOURS: [[u8; 3]; 256] = {
         while channel < 3 {
             let from = ANCHORS[at][channel] as i32;
             let to = ANCHORS[if at < 8 { at + 1 } else { 8 }][channel] as i32;
-            colours[n][channel] = (from + (to - from) * part / 255) as u8;
+            colors[n][channel] = (from + (to - from) * part / 255) as u8;
             channel += 1;
         }
         n += 1;
     }
-    colours
+    colors
 };
 
-/// How far samples are shifted down to become an index of [`COLOURS`].
+/// Returns the right shift that turns samples into an index of [`COLORS`].
 #[inline(always)]
 pub(super) fn shift<'a>(rows: impl Iterator<Item = &'a [u8]>) -> u32 {
-    // By the high byte: that is as fine as a scale of powers of two can need.
+    // A histogram of the high bytes is fine enough, because the scale ends at a power of two.
     let mut histogram = [0usize; 256];
     let mut zeros = 0;
     for row in rows {
@@ -62,12 +62,12 @@ pub(super) fn shift<'a>(rows: impl Iterator<Item = &'a [u8]>) -> u32 {
     scale.next_power_of_two().ilog2()
 }
 
-/// One row, with the [`shift`] of its picture.
+/// Converts one row, with the [`shift`] of its picture.
 #[inline(always)]
-pub(super) fn coloured<O: Output>(shift: u32, row: &[u8], out: &mut [O::Pixel]) {
+pub(super) fn colored<O: Output>(shift: u32, row: &[u8], out: &mut [O::Pixel]) {
     for (out, sample) in out.iter_mut().zip(row.as_chunks().0) {
         let sample = u16::from_le_bytes(*sample);
-        let [r, g, b] = COLOURS[usize::from((sample >> shift).min(255))];
+        let [r, g, b] = COLORS[usize::from((sample >> shift).min(255))];
         *out = if sample == 0 { O::rgb(0, 0, 0) } else { O::rgb(r, g, b) };
     }
 }

@@ -1,14 +1,14 @@
-//! Which instructions this processor has, and the calls into code that was compiled for them.
+//! Detects the instructions of this processor, and calls the code compiled for them.
 //!
-//! The kernels themselves are safe. That they run only where their instructions exist is what the compiler cannot
-//! know: a [`Level`] is the proof, because one above the baseline is made only by asking the processor.
+//! The kernels are safe functions. The compiler cannot check that the processor has their instructions: a [`SimdLevel`]
+//! is the proof, because levels above the baseline are only made by asking the processor.
 #![allow(unsafe_code)]
 
 use super::{PackedOrder, interleaved, planar, rows, yuv, yuv420};
 
-/// A set of instructions that this processor has.
+/// A set of SIMD instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level(Set);
+pub struct SimdLevel(Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
@@ -19,11 +19,11 @@ enum Set {
     Avx2,
 }
 
-impl Level {
-    /// What every processor of this architecture has (SSE2 on x86-64).
+impl SimdLevel {
+    /// Instructions of every processor of this architecture: SSE2 on x86-64.
     pub const BASELINE: Self = Self(Set::Baseline);
 
-    /// All levels of this processor, the baseline first and the best last.
+    /// Returns all levels of this processor, from the baseline to the best.
     #[must_use]
     pub fn available() -> Vec<Self> {
         let mut levels = vec![Self::BASELINE];
@@ -39,13 +39,13 @@ impl Level {
         levels
     }
 
-    /// The best level of this processor. AVX-512 is no level: its clones of these loops are slower.
+    /// Returns the best level of this processor. AVX-512 is not used: it is slower in these loops.
     #[must_use]
     pub fn best() -> Self {
         Self::available().pop().unwrap_or(Self::BASELINE)
     }
 
-    /// Its usual name.
+    /// Returns the usual name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self.0 {
@@ -59,12 +59,12 @@ impl Level {
     }
 }
 
-/// Functions that run a plain loop compiled for the level. The loops are `inline(always)`, because a function that is not
-/// inlined keeps the instructions of the baseline.
+/// Defines functions that run a plain loop compiled for the level. The loops are `inline(always)`, because a function
+/// that is not inlined is compiled for the baseline.
 macro_rules! compiled {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) = $plain:path;)*) => {$(
         $(#[$doc])*
-        pub(super) fn $name(level: Level, $($arg: $type),*) {
+        pub(super) fn $name(level: SimdLevel, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]
             fn with_avx2($($arg: $type),*) {
@@ -72,7 +72,7 @@ macro_rules! compiled {
             }
             match level.0 {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
+                // SAFETY: this level is only made if the processor reports AVX2.
                 Set::Avx2 => unsafe { with_avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 Set::Ssse3 => $plain($($arg),*),
@@ -101,8 +101,8 @@ compiled! {
     fn unpacked(words: &[u32], out: [&mut [u8]; 3]) = yuv420::unpacked;
 }
 
-/// Three planes -> `0x00RRGGBB`. The planes have the length of `out`.
-pub(super) fn words(level: Level, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
+/// Interleaves three planes to `0x00RRGGBB`. The planes have the length of `out`.
+pub(super) fn words(level: SimdLevel, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
     match level.0 {
         #[cfg(not(target_arch = "x86_64"))]
         Set::Baseline => planar::words_plain([b, g, r], out),
@@ -110,33 +110,33 @@ pub(super) fn words(level: Level, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
         // SAFETY: SSE2 is part of x86-64.
         Set::Baseline | Set::Ssse3 => unsafe { planar::words_sse2([b, g, r], out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
+        // SAFETY: this level is only made if the processor reports AVX2.
         Set::Avx2 => unsafe { planar::words_avx2([b, g, r], out) },
     }
 }
 
-/// Three bytes a pixel -> `0x00RRGGBB`. There are three times as many as words in `out`.
-pub(super) fn words_of(level: Level, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
+/// Expands pixels of three bytes to `0x00RRGGBB`. `triples` is three times as long as `out`.
+pub(super) fn words_of(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     match level.0 {
         Set::Baseline => interleaved::words_plain(order, triples, out),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a level of SSSE3 exists only where the processor said that it has SSSE3.
+        // SAFETY: this level is only made if the processor reports SSSE3.
         Set::Ssse3 => unsafe { interleaved::words_ssse3(order, triples, out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
+        // SAFETY: this level is only made if the processor reports AVX2.
         Set::Avx2 => unsafe { interleaved::words_avx2(order, triples, out) },
     }
 }
 
-/// Three planes -> three bytes a pixel, in the order of the planes. The planes have the length of `out`.
-pub(super) fn triples(level: Level, planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
+/// Interleaves three planes to pixels of three bytes, in the order of the planes. The planes have the length of `out`.
+pub(super) fn triples(level: SimdLevel, planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
     match level.0 {
         Set::Baseline => planar::triples_plain(planes, out),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a level of SSSE3 exists only where the processor said that it has SSSE3.
+        // SAFETY: this level is only made if the processor reports SSSE3.
         Set::Ssse3 => unsafe { planar::triples_ssse3(planes, out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a level of AVX2 exists only where the processor said that it has AVX2.
+        // SAFETY: this level is only made if the processor reports AVX2.
         Set::Avx2 => unsafe { planar::triples_avx2(planes, out) },
     }
 }

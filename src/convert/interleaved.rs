@@ -1,6 +1,6 @@
-//! Three bytes a pixel -> words: what `preview` sends unless it is told to be planar, and what JPEG becomes.
+//! Expands pixels of three bytes to words: for interleaved `preview` pictures and decoded JPEGs.
 //!
-//! Written with intrinsics, because compilers make a third of this speed of the plain loop.
+//! Uses intrinsics, because the compiled plain loop reaches a third of their speed.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use super::output::Words;
 use super::{PackedOrder, rows};
 
-/// Where the bytes of four pixels go that stand in the first twelve: blue, green, red, and a zero (0x80) behind them.
+/// Returns the shuffle of twelve bytes to four words: blue, green, red, then zero (0x80).
 #[cfg(target_arch = "x86_64")]
 const fn shuffle(order: PackedOrder) -> [u8; 16] {
     match order {
@@ -17,7 +17,7 @@ const fn shuffle(order: PackedOrder) -> [u8; 16] {
     }
 }
 
-/// One pixel after the other.
+/// Converts pixel by pixel.
 pub(super) fn words_plain(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     match order {
         PackedOrder::Rgb => rows::rgb::<Words>(triples, out),
@@ -25,7 +25,8 @@ pub(super) fn words_plain(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     }
 }
 
-/// 16 pixels at a time: the twelve bytes of each four of them at the beginning of a vector, then one shuffle.
+/// Converts 16 pixels at a time: moves the twelve bytes of every four pixels to the start of a vector, then shuffles
+/// once.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "ssse3")]
 pub(super) fn words_ssse3(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
@@ -40,11 +41,11 @@ pub(super) fn words_ssse3(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     words_plain(order, tail, rest);
 }
 
-/// The same with 32 pixels: 24 bytes of them become twelve in each of the two lanes.
+/// Converts 32 pixels at a time: distributes every 24 bytes to the two lanes, twelve each, then shuffles once.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 pub(super) fn words_avx2(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
-    // Each lane's three words of four bytes; the fourth is not looked at.
+    // Three 4-byte words per lane; the fourth is ignored.
     const PLACES: [[u32; 8]; 4] =
         [[0, 1, 2, 0, 3, 4, 5, 0], [6, 7, 0, 0, 1, 2, 3, 0], [4, 5, 6, 0, 7, 0, 1, 0], [2, 3, 4, 0, 5, 6, 7, 0]];
     let (triples, tail) = triples[..3 * out.len()].as_chunks::<96>();
@@ -53,7 +54,7 @@ pub(super) fn words_avx2(order: PackedOrder, triples: &[u8], out: &mut [u32]) {
     let places: [__m256i; 4] = bytemuck::cast(PLACES);
     for (out, triples) in blocks.iter_mut().zip(triples) {
         let [a, b, c]: [__m256i; 3] = bytemuck::cast(*triples);
-        // Bytes 24 to 48 are the end of `a` and the beginning of `b`, those from 48 to 72 of `b` and `c`.
+        // Bytes 24..48 are the end of `a` and the start of `b`; bytes 48..72 those of `b` and `c`.
         let (ab, bc) = (_mm256_blend_epi32::<0b1100_0000>(b, a), _mm256_blend_epi32::<0b1111_0000>(c, b));
         let eights = [
             _mm256_permutevar8x32_epi32(a, places[0]),

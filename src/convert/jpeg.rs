@@ -1,4 +1,4 @@
-//! JPEG -> rows of red, green, blue, in memory that is used again.
+//! Decodes JPEG to interleaved RGB, in a buffer that is reused.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -7,29 +7,28 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::ConvertError;
 
-/// Most pixels that a picture may have: the largest sensor of any OAK camera has 5312x6000 (IMX582).
+/// Most pixels of a picture. The largest sensor of an OAK camera has 5312x6000 (IMX582).
 const MAX_PIXELS: usize = 1 << 25;
 
-/// Most pixels for each byte of a file. A block of 64 pixels takes a bit at least, so no more than 512 can come out
-/// of a byte: who claims more has sent a small file to have much memory asked for.
+/// Most pixels per byte of a file: a block of 64 pixels takes at least one bit. Prevents a small file from making us
+/// allocate much memory.
 const MAX_PIXELS_PER_BYTE: usize = 512;
 
-/// The pixels of the last picture.
 #[derive(Debug, Default)]
 pub(super) struct Jpeg {
     rgb: Vec<u8>,
 }
 
 impl Jpeg {
-    /// Red, green and blue of the pixels of the last picture that could be decoded, and possibly more bytes.
+    /// Returns the pixels of the last decoded picture, possibly followed by unused bytes.
     pub(super) fn rgb(&self) -> &[u8] {
         &self.rgb
     }
 
-    /// Width and height of what is in [`Self::rgb`] from now on.
+    /// Decodes a file into [`Self::rgb`], and returns width and height.
     ///
-    /// Here nothing is allocated once the pictures have stopped growing. The decoder itself allocates rows of
-    /// coefficients (and all coefficients for a progressive file) each time: it has no way to be used again.
+    /// The pixel buffer only grows. The decoder itself allocates rows of coefficients every time (all coefficients for
+    /// a progressive file), because it cannot be reused.
     pub(super) fn decode(&mut self, file: &[u8]) -> Result<(u32, u32), ConvertError> {
         let options = DecoderOptions::default()
             .jpeg_set_out_colorspace(ColorSpace::RGB)
@@ -50,7 +49,7 @@ impl Jpeg {
         }
         let rgb = &mut self.rgb[..len];
         if decoder.output_buffer_size() != Some(len) {
-            return Err(ConvertError::Jpeg("its colours cannot be turned into red, green and blue".to_owned()));
+            return Err(ConvertError::Jpeg("unsupported color space".to_owned()));
         }
         decoder.decode_into(rgb).map_err(damaged)?;
         Ok((width as u32, height as u32))

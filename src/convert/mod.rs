@@ -1,21 +1,21 @@
-//! [`Frame`] -> [`Picture`], packed bytes for a file, or luma and chroma for a video encoder.
+//! Converts a [`Frame`] to a [`Picture`], to packed bytes for a file, or to luma and chroma for a video encoder.
 //!
-//! | format | how it is shown |
+//! | format | conversion |
 //! |---|---|
-//! | BGR888, RGB888 planar and interleaved, RGBA8888 | as it is; alpha is dropped |
-//! | GRAY8, RAW8, YUV400p | grey; a sensor's mosaic (RAW8) is not interpolated |
-//! | NV12, NV21, YUV420p, YUV422, YUV444 | BT.601 in video range, as `cv2.cvtColor` and so depthai's host library do; YUV422i is YUYV; chroma is repeated, not interpolated |
-//! | RAW16 | depth or disparity through a colour map, see below |
-//! | RAW10, RAW12, RAW14 in 16 bits, PACK10, PACK12 | grey, the upper 8 bits; the packing is that of MIPI CSI-2 |
+//! | BGR888, RGB888 planar and interleaved, RGBA8888 | unchanged; alpha is dropped |
+//! | GRAY8, RAW8, YUV400p | gray; a Bayer mosaic (RAW8) is not interpolated |
+//! | NV12, NV21, YUV420p, YUV422, YUV444 | BT.601 in video range, like `cv2.cvtColor` and so depthai's host library; YUV422i is YUYV; chroma is repeated, not interpolated |
+//! | RAW16 | depth or disparity in false colors, see below |
+//! | RAW10, RAW12, RAW14 in 16 bits, PACK10, PACK12 | gray, the upper 8 bits; packed as in MIPI CSI-2 |
 //! | RGB161616 | the upper 8 bits |
-//! | RGBF16F16F16, BGRF16F16F16, GRAYF16 | 0..=1 until a number above 1 has been seen in the stream, then 0..=255; not a number is black |
-//! | JPEG | as its file says |
+//! | RGBF16F16F16, BGRF16F16F16, GRAYF16 | range 0..=1 until the stream contains a value above 1, then 0..=255; `NaN` is black |
+//! | JPEG | decoded |
 //!
-//! RAW16: 0 is black ("not measured"); the scale from blue to red ends at the power of two above 99 % of the
-//! measured samples.
+//! RAW16: 0 ("not measured") is black; the scale from blue to red ends at the power of two above 99 % of the measured
+//! samples.
 //!
-//! One [`Converter`] serves one stream. It looks at the geometry when that changes, keeps its memory, and runs code
-//! compiled for the instructions that the processor turned out to have ([`Level`]).
+//! Use one [`Converter`] per stream. It checks the geometry only when that changes, reuses its memory, and runs code
+//! compiled for the instructions of this processor ([`SimdLevel`]).
 
 mod depth;
 mod dispatch;
@@ -31,7 +31,7 @@ mod tests;
 mod yuv;
 mod yuv420;
 
-pub use dispatch::Level;
+pub use dispatch::SimdLevel;
 pub use yuv420::Yuv420;
 
 use self::half_float::HalfTable;
@@ -41,92 +41,90 @@ use self::yuv420::RowPair;
 use crate::frame::pixel::{Layout, Plane};
 use crate::frame::{Frame, Geometry, GeometryError, PayloadKind, Picture, PixelFormat};
 
-/// Order of the bytes of a pixel in a file, or in a payload that is not planar.
+/// Byte order of interleaved pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PackedOrder {
-    /// Red, green, blue: what image files have.
+    /// Red, green, blue, as in image files.
     Rgb,
-    /// Blue, green, red: what OpenCV and Foxglove's `bgr8` have.
+    /// Blue, green, red, as in OpenCV and Foxglove's `bgr8`.
     Bgr,
 }
 
-/// Why a frame cannot be shown.
+/// Reason for not converting a frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// Nobody knows what the payload is.
-    #[error("a payload of {0} bytes in an unknown layout: say what it is with --size WxH and --format NAME")]
-    Unknown(usize),
-    /// The geometry is impossible, or the payload too short for it.
+    /// The layout of the payload, of this many bytes, is unknown.
+    #[error("cannot convert {0} bytes of unknown layout; set --size WxH and --format NAME")]
+    UnknownLayout(usize),
+    /// The geometry is invalid, or the payload is too short for it.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
-    /// Video is received, not decoded.
-    #[error("{0:?} video is received, but not decoded: configure the camera for MJPEG or raw pictures to see it")]
+    /// Video is not decoded here.
+    #[error("cannot decode {0:?} video; configure the camera for MJPEG or raw pictures")]
     Video(PayloadKind),
-    /// The memory that was given for the pixels has another length.
-    #[error("the picture has {needed} bytes, and there is room for {found}")]
-    Room {
+    /// The output buffer has the wrong length.
+    #[error("the picture needs {needed} bytes, but the buffer has {found}")]
+    BufferSize {
         /// Bytes of the picture.
         needed: usize,
-        /// Bytes that were given.
+        /// Bytes of the buffer.
         found: usize,
     },
-    /// The file is damaged, or of a kind that the decoder does not know.
-    #[error("a JPEG that cannot be decoded: {0}")]
+    /// The file is damaged or not supported by the decoder.
+    #[error("cannot decode JPEG: {0}")]
     Jpeg(String),
-    /// The file claims more pixels than cameras have, or than it can hold.
-    #[error(
-        "a JPEG of {file} bytes claims {width}x{height} pixels: expected at most 33554432, and at most 512 for each byte"
-    )]
+    /// The header claims more pixels than any camera has, or than the file can contain.
+    #[error("JPEG of {file} bytes claims {width}x{height} pixels: expected at most 33554432, and at most 512 per byte")]
     JpegTooLarge {
-        /// Pixels in a row.
+        /// Pixels per row.
         width: usize,
-        /// Rows.
+        /// Number of rows.
         height: usize,
-        /// Bytes in the file.
+        /// Length of the file in bytes.
         file: usize,
     },
 }
 
-/// Turns the frames of one stream into pictures.
+/// Converts the frames of one stream.
 #[derive(Debug)]
 pub struct Converter {
-    level: Level,
-    /// The geometry of the last frame, checked.
+    level: SimdLevel,
+    /// The last geometry, checked.
     known: Option<(Geometry, Layout)>,
     halves: HalfTable,
     jpeg: Jpeg,
-    /// A row each of red, green and blue, or two.
+    /// One or two rows each of red, green and blue.
     scratch: Vec<u8>,
-    /// What becomes luma and chroma in two steps.
-    shown: Picture,
+    /// Intermediate picture of the formats that become luma and chroma in two steps.
+    intermediate: Picture,
 }
 
 impl Default for Converter {
     fn default() -> Self {
-        Self::with_level(Level::best())
+        Self::with_level(SimdLevel::best())
     }
 }
 
 impl Converter {
-    /// One that uses the best instructions of this processor.
+    /// Uses the best instructions of this processor.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One that uses these instructions: to compare them.
+    /// Uses these instructions, to compare them.
     #[must_use]
-    pub fn with_level(level: Level) -> Self {
+    pub fn with_level(level: SimdLevel) -> Self {
         let (halves, jpeg) = (HalfTable::default(), Jpeg::default());
-        Self { level, known: None, halves, jpeg, scratch: Vec::new(), shown: Picture::default() }
+        Self { level, known: None, halves, jpeg, scratch: Vec::new(), intermediate: Picture::default() }
     }
 
-    /// The frame as a picture to show, with the frame's number and times.
+    /// Converts a frame to a picture, and copies its number and times.
     ///
     /// # Errors
-    /// When the payload is unknown, video, shorter than its geometry, or a JPEG that is damaged or too large. The
-    /// picture is then whatever it was.
+    /// If the layout is unknown, or the payload is video, shorter than its geometry, or a JPEG that is damaged or too
+    /// large. The picture is then unchanged.
     pub fn picture(&mut self, frame: &Frame, into: &mut Picture) -> Result<(), ConvertError> {
         let (geometry, layout) = self.prepare(frame)?;
         into.resize(geometry.width as usize, geometry.height as usize);
@@ -137,10 +135,10 @@ impl Converter {
         Ok(())
     }
 
-    /// The frame as `width * height` pixels of three bytes, without padding. Returns width and height.
+    /// Converts a frame to pixels of three bytes without padding, and returns width and height.
     ///
     /// # Errors
-    /// As [`Self::picture`]; `into` is then whatever it was.
+    /// As [`Self::picture`]; `into` is then unchanged.
     pub fn packed(
         &mut self,
         frame: &Frame,
@@ -153,42 +151,42 @@ impl Converter {
         Ok((geometry.width, geometry.height))
     }
 
-    /// [`Self::packed`], into memory that has the right length already: in the middle of a message.
+    /// Does the same as [`Self::packed`] into a slice, such as a part of a message.
     ///
     /// # Errors
-    /// Also when `into` has another length than `width * height * 3`.
+    /// Also if the length of `into` is not `width * height * 3`.
     pub fn packed_into(&mut self, frame: &Frame, order: PackedOrder, into: &mut [u8]) -> Result<(), ConvertError> {
         let (geometry, layout) = self.prepare(frame)?;
         let needed = geometry.width as usize * geometry.height as usize * 3;
         if into.len() != needed {
-            return Err(ConvertError::Room { needed, found: into.len() });
+            return Err(ConvertError::BufferSize { needed, found: into.len() });
         }
         self.write_packed(frame, order, (&geometry, &layout), into);
         Ok(())
     }
 
-    /// The frame as video encoders take it. What has chroma for every four pixels already stays as it is. Returns width and
-    /// height of the frame.
+    /// Converts a frame for a video encoder, and returns width and height of the frame. Copies formats that are 4:2:0
+    /// already.
     ///
     /// # Errors
-    /// As [`Self::picture`]; `into` is then whatever it was.
+    /// As [`Self::picture`]; `into` is then unchanged.
     pub fn yuv420(&mut self, frame: &Frame, into: &mut Yuv420) -> Result<(u32, u32), ConvertError> {
         let (geometry, layout) = self.prepare(frame)?;
         let (width, height) = (geometry.width as usize, geometry.height as usize);
         into.resize(width, height);
-        // Those of a JPEG are elsewhere: they are interleaved, and so none that are written without another step.
+        // For a JPEG, `bytes` would be wrong, but its format (RGB888i) never takes the direct way.
         let pixels = Pixels { level: self.level, width, planes: layout.planes(), bytes: frame.payload() };
         if !pixels.write_yuv420(geometry.format, into) {
-            let mut shown = std::mem::take(&mut self.shown);
-            shown.resize(width, height);
-            self.write::<Words>(frame, &geometry, &layout, shown.words_mut());
-            self.yuv420_of(&shown, into);
-            self.shown = shown;
+            let mut picture = std::mem::take(&mut self.intermediate);
+            picture.resize(width, height);
+            self.write::<Words>(frame, &geometry, &layout, picture.words_mut());
+            self.yuv420_of(&picture, into);
+            self.intermediate = picture;
         }
         Ok((geometry.width, geometry.height))
     }
 
-    /// A picture as video encoders take it: after something has been drawn on it.
+    /// Converts a picture for a video encoder, for pictures that have been drawn on.
     pub fn yuv420_of(&mut self, picture: &Picture, into: &mut Yuv420) {
         into.resize(picture.width, picture.height);
         let (width, pair) = (picture.width, 2 * picture.width);
@@ -216,7 +214,7 @@ impl Converter {
         }
     }
 
-    /// Where the pixels of a frame lie: in its payload, or for a JPEG in what was decoded here.
+    /// Checks a frame, and returns the layout of its payload or, for a JPEG, that of the decoded pixels.
     fn prepare(&mut self, frame: &Frame) -> Result<(Geometry, Layout), ConvertError> {
         let payload = frame.payload();
         match (frame.kind, frame.geometry) {
@@ -226,7 +224,7 @@ impl Converter {
                 let geometry = Geometry::tight(PixelFormat::Rgb888i, width, height)?;
                 Ok((geometry, geometry.layout_in(self.jpeg.rgb().len())?))
             }
-            (PayloadKind::Raw, None) => Err(ConvertError::Unknown(payload.len())),
+            (PayloadKind::Raw, None) => Err(ConvertError::UnknownLayout(payload.len())),
             (PayloadKind::Raw, Some(geometry)) => {
                 let layout = match self.known {
                     Some((known, layout)) if known == geometry && layout.needed <= payload.len() => layout,
@@ -252,9 +250,9 @@ impl Converter {
     }
 }
 
-/// Bytes that are known to be long enough for their planes.
+/// Bytes that were checked to be long enough for their planes.
 struct Pixels<'a> {
-    level: Level,
+    level: SimdLevel,
     width: usize,
     planes: &'a [Plane],
     bytes: &'a [u8],
@@ -278,25 +276,25 @@ impl<'a> Pixels<'a> {
             Pack12 => self.gray::<O>(scratch, out, rows::pack12),
             Raw16 => {
                 let shift = depth::shift(self.rows(0));
-                self.direct::<O>(out, |row, out| depth::coloured::<O>(shift, row, out));
+                self.direct::<O>(out, |row, out| depth::colored::<O>(shift, row, out));
             }
-            Rgb161616 => self.coloured::<O>(scratch, out, |y, out| {
+            Rgb161616 => self.colored::<O>(scratch, out, |y, out| {
                 for (plane, out) in out.into_iter().enumerate() {
                     dispatch::high_bits(level, 8, self.row(plane, y), out);
                 }
             }),
-            Yuv422i => self.coloured::<O>(scratch, out, |y, out| dispatch::yuyv(level, self.row(0, y), out)),
-            Yuv444i => self.coloured::<O>(scratch, out, |y, out| dispatch::interleaved(level, self.row(0, y), out)),
-            Nv12 | Nv21 => self.coloured::<O>(scratch, out, |y, out| {
+            Yuv422i => self.colored::<O>(scratch, out, |y, out| dispatch::yuyv(level, self.row(0, y), out)),
+            Yuv444i => self.colored::<O>(scratch, out, |y, out| dispatch::interleaved(level, self.row(0, y), out)),
+            Nv12 | Nv21 => self.colored::<O>(scratch, out, |y, out| {
                 dispatch::paired(level, format == Nv21, self.row(0, y), self.row(1, y / 2), out);
             }),
-            Yuv420p => self.coloured::<O>(scratch, out, |y, out| {
+            Yuv420p => self.colored::<O>(scratch, out, |y, out| {
                 dispatch::halved(level, [self.row(0, y), self.row(1, y / 2), self.row(2, y / 2)], out);
             }),
-            Yuv422p => self.coloured::<O>(scratch, out, |y, out| {
+            Yuv422p => self.colored::<O>(scratch, out, |y, out| {
                 dispatch::halved(level, [0, 1, 2].map(|plane| self.row(plane, y)), out);
             }),
-            Yuv444p => self.coloured::<O>(scratch, out, |y, out| {
+            Yuv444p => self.colored::<O>(scratch, out, |y, out| {
                 dispatch::full(level, [0, 1, 2].map(|plane| self.row(plane, y)), out);
             }),
             GrayF16 => {
@@ -321,7 +319,7 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// Without another step in between, if that can be.
+    /// Converts to 4:2:0 in one step. Returns `false` for formats that have no such conversion.
     fn write_yuv420(&self, format: PixelFormat, into: &mut Yuv420) -> bool {
         use PixelFormat::*;
         let order = match format {
@@ -331,7 +329,11 @@ impl<'a> Pixels<'a> {
                 self.copy_yuv420(format, into);
                 return true;
             }
-            _ => return false,
+            Bgr888i | Rgb888i | Yuv422i | Yuv422p | Yuv444p | Yuv444i | Yuv400p | Gray8 | Raw8 | Raw16 | Raw14
+            | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | RgbF16p | BgrF16p | RgbF16i | BgrF16i
+            | GrayF16 | Jpeg => {
+                return false;
+            }
         };
         for (n, RowPair { luma, u, v }) in into.row_pairs().enumerate() {
             let [upper, lower] = [2 * n, 2 * n + 1].map(|y| order.map(|plane| self.row(plane, y)));
@@ -366,12 +368,12 @@ impl<'a> Pixels<'a> {
         self.planes[plane].rows_of(self.bytes)
     }
 
-    /// The table of half-precision numbers for a stream of which this is the newest picture.
+    /// Returns the table for half-precision numbers, updated by this picture.
     fn halves<'t>(&self, halves: &'t mut HalfTable) -> &'t [u8; 65536] {
-        halves.having_seen((0..self.planes.len()).flat_map(|plane| self.rows(plane)))
+        halves.adapted_to((0..self.planes.len()).flat_map(|plane| self.rows(plane)))
     }
 
-    /// Red, green and blue are these planes.
+    /// Converts three planes, given by the indices of red, green and blue.
     fn planar<O: Output>(&self, order: [usize; 3], out: &mut [O::Pixel]) {
         if let [Some(r), Some(g), Some(b)] = order.map(|plane| self.planes[plane].whole(self.bytes)) {
             return O::planar(self.level, [r, g, b], out);
@@ -381,14 +383,14 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// Each row of the only plane becomes a row of pixels.
+    /// Converts each row of a single plane to a row of pixels.
     fn direct<O: Output>(&self, out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [O::Pixel])) {
         for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
             convert(row, out);
         }
     }
 
-    /// Each row of the only plane becomes bytes of grey.
+    /// Converts each row of a single plane to gray bytes first.
     fn gray<O: Output>(&self, scratch: &mut [u8], out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [u8])) {
         let gray = &mut scratch[..self.width];
         for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
@@ -397,8 +399,8 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// Each row becomes a row each of red, green and blue; `convert` knows which rows of which planes it needs.
-    fn coloured<O: Output>(&self, scratch: &mut [u8], out: &mut [O::Pixel], convert: impl Fn(usize, [&mut [u8]; 3])) {
+    /// Converts each row to a row each of red, green and blue first; `convert` selects the rows of the planes.
+    fn colored<O: Output>(&self, scratch: &mut [u8], out: &mut [O::Pixel], convert: impl Fn(usize, [&mut [u8]; 3])) {
         let (r, rest) = scratch.split_at_mut(self.width);
         let (g, b) = rest.split_at_mut(self.width);
         for (y, out) in out.chunks_exact_mut(self.width).enumerate() {

@@ -1,30 +1,30 @@
-//! What a pixel becomes: a word for a screen, or three bytes for a file.
+//! Output pixel formats: words for a screen, or three bytes for a file.
 
-use super::dispatch::{self, Level};
+use super::dispatch::{self, SimdLevel};
 use super::{PackedOrder, rows};
 
-/// A way to write pixels down.
+/// An output pixel format.
 pub(super) trait Output {
-    /// One pixel.
+    /// Type of one pixel.
     type Pixel: Copy;
 
-    /// One pixel from its colours.
+    /// Makes one pixel.
     fn rgb(r: u8, g: u8, b: u8) -> Self::Pixel;
 
-    /// Planes of red, green and blue -> pixels. All have the same length.
-    fn planar(level: Level, rgb: [&[u8]; 3], out: &mut [Self::Pixel]);
+    /// Interleaves planes of red, green and blue. All slices have the same length.
+    fn planar(level: SimdLevel, rgb: [&[u8]; 3], out: &mut [Self::Pixel]);
 
-    /// Three bytes a pixel -> pixels. They are three times as many.
-    fn interleaved(level: Level, order: PackedOrder, triples: &[u8], out: &mut [Self::Pixel]);
+    /// Converts pixels of three bytes. `triples` is three times as long as `out`.
+    fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [Self::Pixel]);
 }
 
 /// `0x00RRGGBB`.
 pub(super) struct Words;
 
-/// Bytes red, green, blue.
+/// Red, green, blue.
 pub(super) struct Rgb;
 
-/// Bytes blue, green, red.
+/// Blue, green, red.
 pub(super) struct Bgr;
 
 impl Output for Words {
@@ -35,11 +35,11 @@ impl Output for Words {
         u32::from_be_bytes([0, r, g, b])
     }
 
-    fn planar(level: Level, [r, g, b]: [&[u8]; 3], out: &mut [u32]) {
+    fn planar(level: SimdLevel, [r, g, b]: [&[u8]; 3], out: &mut [u32]) {
         dispatch::words(level, [b, g, r], out);
     }
 
-    fn interleaved(level: Level, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
+    fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
         dispatch::words_of(level, order, triples, out);
     }
 }
@@ -52,11 +52,11 @@ impl Output for Rgb {
         [r, g, b]
     }
 
-    fn planar(level: Level, planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
+    fn planar(level: SimdLevel, planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
         dispatch::triples(level, planes, out);
     }
 
-    fn interleaved(_: Level, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
+    fn interleaved(_: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
         match order {
             PackedOrder::Rgb => out.as_flattened_mut().copy_from_slice(triples),
             PackedOrder::Bgr => rows::bgr::<Self>(triples, out),
@@ -72,11 +72,11 @@ impl Output for Bgr {
         [b, g, r]
     }
 
-    fn planar(level: Level, [r, g, b]: [&[u8]; 3], out: &mut [[u8; 3]]) {
+    fn planar(level: SimdLevel, [r, g, b]: [&[u8]; 3], out: &mut [[u8; 3]]) {
         dispatch::triples(level, [b, g, r], out);
     }
 
-    fn interleaved(_: Level, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
+    fn interleaved(_: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
         match order {
             PackedOrder::Rgb => rows::rgb::<Self>(triples, out),
             PackedOrder::Bgr => out.as_flattened_mut().copy_from_slice(triples),

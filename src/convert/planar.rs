@@ -1,12 +1,12 @@
-//! Three planes of bytes -> words or triples: what cameras send most, and so the kernels written with intrinsics.
+//! Interleaves three planes of bytes to words or triples. Uses intrinsics, because most cameras send planar pictures.
 //!
-//! Shape and figures are in performance.md. Loads and stores go through casts of fixed-size arrays, so everything here
-//! is safe once the instructions are known to exist ([`dispatch`](super::dispatch)).
+//! performance.md has the design and the measurements. Loads and stores are casts of fixed-size arrays, so this code is
+//! safe on processors that have the instructions, which [`dispatch`](super::dispatch) checks.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// One pixel after the other.
+/// Converts pixel by pixel.
 #[inline(always)]
 pub(super) fn words_plain([b, g, r]: [&[u8]; 3], out: &mut [u32]) {
     for (((out, b), g), r) in out.iter_mut().zip(b).zip(g).zip(r) {
@@ -14,7 +14,7 @@ pub(super) fn words_plain([b, g, r]: [&[u8]; 3], out: &mut [u32]) {
     }
 }
 
-/// One pixel after the other.
+/// Converts pixel by pixel.
 #[inline(always)]
 pub(super) fn triples_plain([a, b, c]: [&[u8]; 3], out: &mut [[u8; 3]]) {
     for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
@@ -22,14 +22,14 @@ pub(super) fn triples_plain([a, b, c]: [&[u8]; 3], out: &mut [[u8; 3]]) {
     }
 }
 
-/// The planes from sample `at` on.
+/// Returns the planes without their first `at` samples.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn from(planes: [&[u8]; 3], at: usize) -> [&[u8]; 3] {
     planes.map(|plane| &plane[at..])
 }
 
-/// 16 pixels at a time: bytes of blue and green interleaved, bytes of red and zero, then those pairs.
+/// Converts 16 pixels at a time: interleaves blue with green and red with zero, then those pairs.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse2")]
 pub(super) fn words_sse2(planes: [&[u8]; 3], out: &mut [u32]) {
@@ -51,7 +51,7 @@ pub(super) fn words_sse2(planes: [&[u8]; 3], out: &mut [u32]) {
     words_plain(tail, rest);
 }
 
-/// The same with 32 pixels: AVX2 unpacks within its two lanes, so the lanes are put in order at the end.
+/// Converts 32 pixels at a time. AVX2 unpacks within its two lanes, so the lanes are reordered at the end.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 pub(super) fn words_avx2(planes: [&[u8]; 3], out: &mut [u32]) {
@@ -78,8 +78,8 @@ pub(super) fn words_avx2(planes: [&[u8]; 3], out: &mut [u32]) {
     words_plain(tail, rest);
 }
 
-/// Where each of 16 bytes of plane `plane` goes: sample `k` is byte `3k + plane` of the 48 that come out, and because
-/// 3 and 16 share no factor, no two of the 16 are at the same place of their 16-byte vectors.
+/// Returns the shuffle of 16 samples of a plane: sample `k` becomes byte `3k + plane` of the 48 output bytes. Because 3
+/// and 16 share no factor, no two samples have the same position in their 16-byte vectors.
 #[cfg(target_arch = "x86_64")]
 const fn spread(plane: usize) -> [u8; 16] {
     let mut shuffle = [0; 16];
@@ -91,7 +91,7 @@ const fn spread(plane: usize) -> [u8; 16] {
     shuffle
 }
 
-/// Which bytes of output vector `vector` are from plane `plane`: 0xff there.
+/// Returns the mask of output vector `vector` that is 0xff for bytes from plane `plane`.
 #[cfg(target_arch = "x86_64")]
 const fn of_plane(plane: usize, vector: usize) -> [u8; 16] {
     let mut mask = [0; 16];
@@ -105,7 +105,7 @@ const fn of_plane(plane: usize, vector: usize) -> [u8; 16] {
     mask
 }
 
-/// `spread` where `of_plane`, else the mark for "zero": what one shuffle contributes to one output vector.
+/// Combines `spread` and `of_plane`: the shuffle of a plane into one output vector, with 0x80 (zero) elsewhere.
 #[cfg(target_arch = "x86_64")]
 const fn spread_into(plane: usize, vector: usize) -> [u8; 16] {
     let (mut shuffle, mask) = (spread(plane), of_plane(plane, vector));
@@ -119,7 +119,7 @@ const fn spread_into(plane: usize, vector: usize) -> [u8; 16] {
     shuffle
 }
 
-/// 16 pixels at a time: each output vector is the union of three shuffles (SSSE3 has no blend).
+/// Converts 16 pixels at a time: each output vector is the union of three shuffles, because SSSE3 has no blend.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "ssse3")]
 pub(super) fn triples_ssse3(planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
@@ -155,7 +155,7 @@ pub(super) fn triples_ssse3(planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
     triples_plain(tail, rest);
 }
 
-/// 32 pixels at a time: one shuffle a plane, two blends a vector, then the lanes in order.
+/// Converts 32 pixels at a time: one shuffle per plane, two blends per vector, then reorders the lanes.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 pub(super) fn triples_avx2(planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
@@ -172,7 +172,7 @@ pub(super) fn triples_avx2(planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
         let a = _mm256_shuffle_epi8(bytemuck::cast(*a), spread[0]);
         let b = _mm256_shuffle_epi8(bytemuck::cast(*b), spread[1]);
         let c = _mm256_shuffle_epi8(bytemuck::cast(*c), spread[2]);
-        // Bytes 0..16 of the 48 of each lane, 16..32, 32..48.
+        // Bytes 0..16, 16..32 and 32..48 of the 48 of each lane.
         let v0 = _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, from_b[0]), c, from_c[0]);
         let v1 = _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, from_b[1]), c, from_c[1]);
         let v2 = _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, from_b[2]), c, from_c[2]);

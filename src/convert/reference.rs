@@ -1,18 +1,18 @@
-//! The obvious loops: what [`Converter`](super::Converter) must produce, pixel by pixel, slowly.
+//! Slow reference conversions, against which tests and benches compare [`Converter`](super::Converter).
 //!
-//! Shares no code with the fast paths but the layout and the table of colours, so that it can tell when they are wrong.
+//! Shares only the layout and the color table with the fast code, so that it does not repeat its errors.
 
 use half::f16;
 
-use super::depth::COLOURS;
+use super::depth::COLORS;
 use crate::frame::pixel::Plane;
 use crate::frame::{Geometry, GeometryError, PixelFormat};
 
-/// Red, green and blue of each pixel of a payload, row after row. The first of its stream, for formats for which that
-/// matters.
+/// Converts a payload to red, green and blue per pixel. Treats it as the first of its stream, which matters for
+/// half-precision formats.
 ///
 /// # Errors
-/// When the geometry is impossible or encoded, or the payload too short for it.
+/// If the geometry is invalid or encoded, or the payload is too short for it.
 pub fn pixels(geometry: &Geometry, payload: &[u8]) -> Result<Vec<[u8; 3]>, GeometryError> {
     use PixelFormat::*;
     let layout = geometry.layout_in(payload.len())?;
@@ -53,7 +53,7 @@ pub fn pixels(geometry: &Geometry, payload: &[u8]) -> Result<Vec<[u8; 3]>, Geome
                 Pack10 => gray(byte(0, x / 4 * 5 + x % 4, y)),
                 Pack12 => gray(byte(0, x / 2 * 3 + x % 2, y)),
                 Raw16 if wide(0, x, y) == 0 => [0, 0, 0],
-                Raw16 => COLOURS[(usize::from(wide(0, x, y)) * 256 / depth_end).min(255)],
+                Raw16 => COLORS[(usize::from(wide(0, x, y)) * 256 / depth_end).min(255)],
                 Rgb161616 => [(wide(0, x, y) / 256) as u8, (wide(1, x, y) / 256) as u8, (wide(2, x, y) / 256) as u8],
                 Nv12 => bt601(byte(0, x, y), byte(1, x / 2 * 2, y / 2), byte(1, x / 2 * 2 + 1, y / 2)),
                 Nv21 => bt601(byte(0, x, y), byte(1, x / 2 * 2 + 1, y / 2), byte(1, x / 2 * 2, y / 2)),
@@ -74,7 +74,7 @@ pub fn pixels(geometry: &Geometry, payload: &[u8]) -> Result<Vec<[u8; 3]>, Geome
     Ok(out)
 }
 
-/// Where the scale of RAW16 ends: the power of two, at least 256, above 99 % of the samples that are not 0.
+/// Returns the end of the RAW16 scale: the power of two above 99 % of the samples that are not 0, at least 256.
 fn depth_end<P>(all: impl Iterator<Item = P>, sample: impl Fn(P) -> u16, geometry: Geometry) -> usize {
     if geometry.format != PixelFormat::Raw16 {
         return 256;
@@ -85,7 +85,8 @@ fn depth_end<P>(all: impl Iterator<Item = P>, sample: impl Fn(P) -> u16, geometr
     last.map_or(256, |last| (last + 1).next_power_of_two().max(256))
 }
 
-/// BT.601, luma 16..=235, chroma 16..=240: 1.164, 1.596, 0.813, 0.391 and 2.018 in 1/1048576, rounded at the end.
+/// Converts BT.601 with luma 16..=235 and chroma 16..=240: coefficients 1.164, 1.596, 0.813, 0.391 and 2.018 in
+/// 1/1048576, rounded at the end.
 fn bt601(y: u8, u: u8, v: u8) -> [u8; 3] {
     let luma = 1_220_542 * i64::from(y.saturating_sub(16));
     let (u, v) = (i64::from(u) - 128, i64::from(v) - 128);
@@ -93,7 +94,7 @@ fn bt601(y: u8, u: u8, v: u8) -> [u8; 3] {
     [byte(luma + 1_673_527 * v), byte(luma - 852_492 * v - 409_993 * u), byte(luma + 2_116_026 * u)]
 }
 
-/// Luma and chroma of [`pixels`] of this width, for a video encoder: Y of each pixel, then U and then V of every four.
+/// Converts the output of [`pixels`] to 4:2:0 planes Y, U, V.
 #[must_use]
 pub fn yuv420(pixels: &[[u8; 3]], width: usize) -> Vec<u8> {
     let (even_width, even_height) = (width / 2 * 2, pixels.len() / width / 2 * 2);
@@ -107,7 +108,7 @@ pub fn yuv420(pixels: &[[u8; 3]], width: usize) -> Vec<u8> {
         for y in (0..even_height).step_by(2) {
             for x in (0..even_width).step_by(2) {
                 let four = [at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)];
-                let mean = [0, 1, 2].map(|colour| (four.iter().map(|pixel| pixel[colour]).sum::<i32>() + 2) / 4);
+                let mean = [0, 1, 2].map(|color| (four.iter().map(|pixel| pixel[color]).sum::<i32>() + 2) / 4);
                 out.push(scaled(mean, by).wrapping_add(128));
             }
         }
@@ -115,7 +116,7 @@ pub fn yuv420(pixels: &[[u8; 3]], width: usize) -> Vec<u8> {
     out
 }
 
-/// A pixel of [`pixels`] as a word of a [`Picture`](crate::frame::Picture).
+/// Converts a pixel to a word of a [`Picture`](crate::frame::Picture).
 #[must_use]
 pub fn word([r, g, b]: [u8; 3]) -> u32 {
     u32::from(r) << 16 | u32::from(g) << 8 | u32::from(b)

@@ -1,8 +1,8 @@
-//! One row of a layout that is neither planar bytes nor YUV -> one row of pixels, or of grey bytes.
+//! Converts rows of formats that are neither planar bytes nor YUV to pixels or gray bytes.
 
 use super::output::Output;
 
-/// Red, green, blue.
+/// Converts red, green, blue.
 #[inline(always)]
 pub(super) fn rgb<O: Output>(row: &[u8], out: &mut [O::Pixel]) {
     for (out, [r, g, b]) in out.iter_mut().zip(row.as_chunks().0) {
@@ -10,7 +10,7 @@ pub(super) fn rgb<O: Output>(row: &[u8], out: &mut [O::Pixel]) {
     }
 }
 
-/// Blue, green, red.
+/// Converts blue, green, red.
 #[inline(always)]
 pub(super) fn bgr<O: Output>(row: &[u8], out: &mut [O::Pixel]) {
     for (out, [b, g, r]) in out.iter_mut().zip(row.as_chunks().0) {
@@ -18,7 +18,7 @@ pub(super) fn bgr<O: Output>(row: &[u8], out: &mut [O::Pixel]) {
     }
 }
 
-/// Red, green, blue, alpha; alpha is dropped.
+/// Converts red, green, blue, alpha. Drops alpha.
 #[inline(always)]
 pub(super) fn rgba<O: Output>(row: &[u8], out: &mut [O::Pixel]) {
     for (out, [r, g, b, _]) in out.iter_mut().zip(row.as_chunks().0) {
@@ -26,7 +26,7 @@ pub(super) fn rgba<O: Output>(row: &[u8], out: &mut [O::Pixel]) {
     }
 }
 
-/// 16-bit numbers, the lowest byte first -> what is left of each when it is shifted down, at most 255.
+/// Shifts little-endian 16-bit samples right and saturates them at 255.
 #[inline(always)]
 pub(super) fn high_bits(shift: u32, row: &[u8], out: &mut [u8]) {
     for (out, sample) in out.iter_mut().zip(row.as_chunks().0) {
@@ -34,21 +34,21 @@ pub(super) fn high_bits(shift: u32, row: &[u8], out: &mut [u8]) {
     }
 }
 
-/// Four pixels of 10 bits in 5 bytes: the upper eight of each, then the lower two of all (MIPI CSI-2, RAW10).
+/// Unpacks four 10-bit pixels from 5 bytes: the upper 8 bits of each, then the lower 2 bits of all (MIPI CSI-2, RAW10).
 pub(super) fn pack10(row: &[u8], out: &mut [u8]) {
     for (out, [upper @ .., _]) in out.chunks_mut(4).zip(row.as_chunks::<5>().0) {
         out.copy_from_slice(&upper[..out.len()]);
     }
 }
 
-/// Two pixels of 12 bits in 3 bytes: the upper eight of each, then the lower four of both (MIPI CSI-2, RAW12).
+/// Unpacks two 12-bit pixels from 3 bytes: the upper 8 bits of each, then the lower 4 bits of both (MIPI CSI-2, RAW12).
 pub(super) fn pack12(row: &[u8], out: &mut [u8]) {
     for (out, [upper @ .., _]) in out.chunks_mut(2).zip(row.as_chunks::<3>().0) {
         out.copy_from_slice(&upper[..out.len()]);
     }
 }
 
-/// Half-precision numbers through a table of what each becomes.
+/// Converts half-precision gray through the table.
 #[inline(always)]
 pub(super) fn half_gray<O: Output>(table: &[u8; 65536], row: &[u8], out: &mut [O::Pixel]) {
     for (out, sample) in out.iter_mut().zip(row.as_chunks().0) {
@@ -57,7 +57,7 @@ pub(super) fn half_gray<O: Output>(table: &[u8; 65536], row: &[u8], out: &mut [O
     }
 }
 
-/// Three half-precision numbers a pixel, red first.
+/// Converts half-precision red, green, blue through the table.
 #[inline(always)]
 pub(super) fn half_rgb<O: Output>(table: &[u8; 65536], row: &[u8], out: &mut [O::Pixel]) {
     for (out, [r0, r1, g0, g1, b0, b1]) in out.iter_mut().zip(row.as_chunks().0) {
@@ -66,7 +66,7 @@ pub(super) fn half_rgb<O: Output>(table: &[u8; 65536], row: &[u8], out: &mut [O:
     }
 }
 
-/// Three half-precision numbers a pixel, blue first.
+/// Converts half-precision blue, green, red through the table.
 #[inline(always)]
 pub(super) fn half_bgr<O: Output>(table: &[u8; 65536], row: &[u8], out: &mut [O::Pixel]) {
     for (out, [b0, b1, g0, g1, r0, r1]) in out.iter_mut().zip(row.as_chunks().0) {
@@ -75,7 +75,7 @@ pub(super) fn half_bgr<O: Output>(table: &[u8; 65536], row: &[u8], out: &mut [O:
     }
 }
 
-/// A row of each of three planes of half-precision numbers.
+/// Converts a row of three half-precision planes through the table.
 #[inline(always)]
 pub(super) fn half_planar<O: Output>(table: &[u8; 65536], [r, g, b]: [&[u8]; 3], out: &mut [O::Pixel]) {
     let [r, g, b] = [r, g, b].map(|row| row.as_chunks::<2>().0);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Bytes without a pattern, the same each time.
+/// Returns reproducible pseudo-random bytes.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -15,9 +15,8 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 }
 
 fn frame_of(kind: PayloadKind, geometry: Option<Geometry>, payload: &[u8]) -> Frame {
-    let mut frame = Frame::default();
-    (frame.kind, frame.geometry, frame.id) = (kind, geometry, 5);
-    frame.payload_mut(payload.len()).copy_from_slice(payload);
+    let mut frame = Frame::with_payload(payload);
+    (frame.kind, frame.geometry) = (kind, geometry);
     frame
 }
 
@@ -29,11 +28,11 @@ fn jpeg_frame(file: &[u8]) -> Frame {
     frame_of(PayloadKind::Jpeg, None, file)
 }
 
-/// All outputs, on all levels of this processor, against the reference.
+/// Compares all outputs, on all levels of this processor, with the reference.
 fn check(geometry: Geometry, payload: &[u8]) {
     let expected = reference::pixels(&geometry, payload).unwrap();
     let frame = frame(geometry, payload);
-    for level in Level::available() {
+    for level in SimdLevel::available() {
         let mut converter = Converter::with_level(level);
         let mut picture = Picture::default();
         converter.picture(&frame, &mut picture).unwrap();
@@ -52,11 +51,11 @@ fn check(geometry: Geometry, payload: &[u8]) {
             let expected = reference::yuv420(&expected, geometry.width as usize);
             assert_eq!(converter.yuv420(&frame, &mut yuv).unwrap(), size);
             assert_eq!(yuv.size(), (picture.width & !1, picture.height & !1));
-            assert!(yuv.planes().concat() == expected, "{geometry} for an encoder, {}", level.name());
+            assert!(yuv.planes().concat() == expected, "{geometry} as YUV420, {}", level.name());
         }
         converter.yuv420_of(&picture, &mut yuv);
         let expected = reference::yuv420(&expected, geometry.width as usize);
-        assert!(yuv.planes().concat() == expected, "{geometry} for an encoder, drawn on, {}", level.name());
+        assert!(yuv.planes().concat() == expected, "{geometry} as YUV420 via a picture, {}", level.name());
     }
 }
 
@@ -65,7 +64,7 @@ fn raw_formats() -> impl Iterator<Item = PixelFormat> {
 }
 
 #[test]
-fn every_format_in_every_width_and_odd_heights() {
+fn all_formats_match_the_reference_at_all_widths() {
     for format in raw_formats() {
         for width in 1..=130 {
             let height = [1, 2, 3, 5][width as usize % 4];
@@ -79,8 +78,8 @@ fn every_format_in_every_width_and_odd_heights() {
 }
 
 #[test]
-fn planes_at_every_misalignment() {
-    // An odd stride puts each row, and an odd number of rows each plane, at another place of a vector.
+fn misaligned_planes_match_the_reference() {
+    // With an odd stride and an odd number of rows, every row and every plane starts at another alignment.
     for stride in 97..=97 + 64 {
         for format in [PixelFormat::Bgr888p, PixelFormat::Rgb888p] {
             let geometry = Geometry::tight(format, 97, 3).unwrap().with_stride(stride).unwrap();
@@ -90,10 +89,10 @@ fn planes_at_every_misalignment() {
 }
 
 #[test]
-fn kernels_write_at_every_misalignment() {
+fn kernels_write_exactly_their_output_at_any_alignment() {
     let planes = noise(3 * 200, 1);
     let interleaved = noise(16 + 3 * 130, 2);
-    for level in Level::available() {
+    for level in SimdLevel::available() {
         for at in 0..32 {
             for len in 0..=130 {
                 let [a, b, c] = [&planes[at..][..len], &planes[200 + at / 2..][..len], &planes[400..][..len]];
@@ -120,7 +119,7 @@ fn kernels_write_at_every_misalignment() {
 }
 
 #[test]
-fn every_luma_with_every_chroma() {
+fn all_chroma_values_match_the_reference() {
     let geometry = Geometry::tight(PixelFormat::Yuv444p, 256, 256).unwrap();
     let (across, down) = ((0..65536).map(|n| n as u8), (0..65536).map(|n| (n >> 8) as u8));
     for luma in (0..=255).step_by(5) {
@@ -129,9 +128,8 @@ fn every_luma_with_every_chroma() {
     }
 }
 
-/// Whatever is between two rows and behind the last pixel of them.
 #[test]
-fn what_an_encoder_takes_as_it_is_stays_as_it_is() {
+fn formats_that_are_420_are_copied_without_their_padding() {
     for (width, height) in [(64, 48), (33, 17), (1, 1), (2, 2)] {
         let tight = Geometry::tight(PixelFormat::Yuv420p, width, height).unwrap();
         for geometry in [tight, tight.with_stride(tight.stride + 10).unwrap().with_plane_rows(height + 2).unwrap()] {
@@ -164,12 +162,12 @@ fn what_an_encoder_takes_as_it_is_stays_as_it_is() {
     }
 }
 
-/// BT.601 as the standard has it, without rounding.
+/// Compares with BT.601 in floating point.
 #[test]
-fn an_encoder_gets_the_colours_that_the_file_says_it_has() {
+fn yuv420_is_bt601_in_video_range() {
     let mut worst = 0.0_f64;
-    for colour in 0..16_u32.pow(3) {
-        let [r, g, b] = [colour / 256, colour / 16 % 16, colour % 16].map(|part| (part * 17) as u8);
+    for color in 0..16_u32.pow(3) {
+        let [r, g, b] = [color / 256, color / 16 % 16, color % 16].map(|part| (part * 17) as u8);
         let geometry = Geometry::tight(PixelFormat::Rgb888p, 2, 2).unwrap();
         let payload = [[r; 4], [g; 4], [b; 4]].concat();
         let mut yuv = Yuv420::default();
@@ -186,7 +184,7 @@ fn an_encoder_gets_the_colours_that_the_file_says_it_has() {
 }
 
 #[test]
-fn colours_are_where_people_expect_them() {
+fn known_pixels_have_known_colors() {
     let one = |format, bytes: &[u8]| {
         let mut picture = Picture::default();
         Converter::new().picture(&frame(Geometry::tight(format, 1, 1).unwrap(), bytes), &mut picture).unwrap();
@@ -206,7 +204,7 @@ fn colours_are_where_people_expect_them() {
 }
 
 #[test]
-fn depth_keeps_its_scale_when_a_few_samples_are_wild() {
+fn outliers_do_not_change_the_depth_scale() {
     let geometry = Geometry::tight(PixelFormat::Raw16, 100, 10).unwrap();
     let mut samples = vec![1000u16; 1000];
     samples[0] = 0;
@@ -215,14 +213,14 @@ fn depth_keeps_its_scale_when_a_few_samples_are_wild() {
     check(geometry, &payload);
     let mut picture = Picture::default();
     Converter::new().picture(&frame(geometry, &payload), &mut picture).unwrap();
-    let last = reference::word(*depth::COLOURS.last().unwrap());
+    let last = reference::word(*depth::COLORS.last().unwrap());
     assert_eq!(picture.words()[0], 0);
     assert_eq!(picture.words()[1], last);
-    assert_eq!(picture.words()[2], reference::word(depth::COLOURS[1000 * 256 / 1024]));
+    assert_eq!(picture.words()[2], reference::word(depth::COLORS[1000 * 256 / 1024]));
 }
 
 #[test]
-fn half_floats_are_of_full_range_once_one_was_seen() {
+fn half_floats_switch_to_full_range_after_a_value_above_one() {
     let geometry = Geometry::tight(PixelFormat::GrayF16, 1, 1).unwrap();
     let mut converter = Converter::new();
     let mut shade = |bytes: [u8; 2]| {
@@ -234,14 +232,11 @@ fn half_floats_are_of_full_range_once_one_was_seen() {
 }
 
 #[test]
-fn bad_frames_are_errors() {
+fn invalid_frames_are_errors() {
     let mut picture = Picture::default();
     let mut converter = Converter::new();
     let mut error = |frame: &Frame| converter.picture(frame, &mut picture).unwrap_err().to_string();
-    assert_eq!(
-        error(&Frame::default()),
-        "a payload of 0 bytes in an unknown layout: say what it is with --size WxH and --format NAME"
-    );
+    assert_eq!(error(&Frame::default()), "cannot convert 0 bytes of unknown layout; set --size WxH and --format NAME");
     let good = Geometry::tight(PixelFormat::Bgr888p, 4, 2).unwrap();
     assert_eq!(error(&frame(good, &[0; 23])), "4x2 BGR888p needs 24 bytes, but the payload has 23");
     for geometry in [
@@ -253,13 +248,14 @@ fn bad_frames_are_errors() {
     ] {
         error(&frame(geometry, &[0; 24]));
     }
-    assert!(
-        error(&frame_of(PayloadKind::H264, None, &[0, 0, 1])).starts_with("H264 video is received, but not decoded")
+    assert_eq!(
+        error(&frame_of(PayloadKind::H264, None, &[0, 0, 1])),
+        "cannot decode H264 video; configure the camera for MJPEG or raw pictures"
     );
-    assert!(error(&jpeg_frame(&[])).starts_with("a JPEG that cannot be decoded: "));
+    assert!(error(&jpeg_frame(&[])).starts_with("cannot decode JPEG: "));
 }
 
-/// A JPEG of a smooth picture.
+/// Encodes a smooth picture as JPEG.
 fn jpeg(width: u32, height: u32, gray: bool) -> Vec<u8> {
     let mut file = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 90);
@@ -275,7 +271,7 @@ fn jpeg(width: u32, height: u32, gray: bool) -> Vec<u8> {
 }
 
 #[test]
-fn jpegs_are_what_another_decoder_makes_of_them() {
+fn jpegs_match_another_decoder() {
     for gray in [false, true] {
         for (width, height) in [(1, 1), (7, 3), (64, 48), (130, 97)] {
             let file = jpeg(width, height, gray);
@@ -294,7 +290,7 @@ fn jpegs_are_what_another_decoder_makes_of_them() {
 }
 
 #[test]
-fn a_smaller_jpeg_after_a_larger_one_is_whole() {
+fn smaller_jpeg_after_a_larger_one_has_its_own_size() {
     let mut converter = Converter::new();
     let mut bytes = Vec::new();
     for (width, height) in [(130, 97), (16, 16), (64, 48)] {
@@ -304,27 +300,27 @@ fn a_smaller_jpeg_after_a_larger_one_is_whole() {
 }
 
 #[test]
-fn memory_is_kept_from_frame_to_frame() {
+fn buffers_are_reused_between_frames() {
     let geometry = Geometry::tight(PixelFormat::GrayF16, 64, 48).unwrap();
     let frames = [frame(geometry, &noise(geometry.byte_len().unwrap(), 1)), jpeg_frame(&jpeg(64, 48, false))];
     let (mut converter, mut picture, mut bytes) = (Converter::new(), Picture::default(), Vec::new());
-    let mut where_it_is = |frame: &Frame| {
+    let mut addresses = |frame: &Frame| {
         converter.picture(frame, &mut picture).unwrap();
         converter.packed(frame, PackedOrder::Rgb, &mut bytes).unwrap();
-        let (halves, rgb) = (converter.halves.having_seen(std::iter::empty()), converter.jpeg.rgb());
+        let (halves, rgb) = (converter.halves.adapted_to(std::iter::empty()), converter.jpeg.rgb());
         (picture.words().as_ptr(), bytes.as_ptr(), halves.as_ptr(), rgb.as_ptr())
     };
-    let _grown = frames.each_ref().map(&mut where_it_is);
-    let first = where_it_is(&frames[0]);
+    let _grown = frames.each_ref().map(&mut addresses);
+    let first = addresses(&frames[0]);
     for _ in 0..3 {
         for frame in &frames {
-            assert_eq!(where_it_is(frame), first);
+            assert_eq!(addresses(frame), first);
         }
     }
 }
 
 #[test]
-fn a_jpeg_that_claims_to_be_huge_is_refused_before_memory_is_asked_for() {
+fn oversized_jpegs_are_rejected_before_allocating() {
     let mut file = jpeg(16, 16, false);
     let sof = file.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     for claim in [[0xff, 0xff, 0xff, 0xff], [0x10, 0, 0x10, 0]] {
@@ -336,7 +332,7 @@ fn a_jpeg_that_claims_to_be_huge_is_refused_before_memory_is_asked_for() {
 
 proptest! {
     #[test]
-    fn no_geometry_and_no_payload_panics(
+    fn arbitrary_geometries_and_payloads_do_not_panic(
         format in 0..PixelFormat::ALL.len(),
         width in prop_oneof![0..200u32, any::<u32>()],
         height in prop_oneof![0..9u32, any::<u32>()],
@@ -352,7 +348,7 @@ proptest! {
     }
 
     #[test]
-    fn no_damage_to_a_jpeg_panics(
+    fn damaged_jpegs_do_not_panic(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
         cut in any::<prop::sample::Index>(),
         is_cut in any::<bool>(),

@@ -1,11 +1,11 @@
-//! A row of luma and chroma -> a row each of red, green and blue.
+//! Converts a row of luma and chroma to a row each of red, green and blue.
 //!
-//! Plain loops, which the compiler vectorises because they write planes; those are interleaved afterwards by the kernels
-//! for planar pictures. All are inlined into [`dispatch`](super::dispatch), which has them compiled twice.
+//! The compiler vectorizes these plain loops because they write planes; the kernels for planar pictures interleave
+//! those afterwards. All loops are inlined into [`dispatch`](super::dispatch), which compiles them twice.
 //!
-//! BT.601 with luma in 16..=235 and chroma in 16..=240: what depthai's own host library makes of these formats, because it
-//! leaves them to `cv2.cvtColor`. The coefficients are rounded as there (1.164, 2.018, 0.813, 0.391, 1.596), in 20-bit
-//! fixed point, so that the result is the same to the bit.
+//! BT.601 with luma in 16..=235 and chroma in 16..=240, like `cv2.cvtColor`, which depthai's host library uses. The
+//! coefficients are rounded as there (1.164, 2.018, 0.813, 0.391, 1.596), in 20-bit fixed point, so that the results
+//! are bit-identical.
 
 const SHIFT: i32 = 20;
 const HALF: i32 = 1 << (SHIFT - 1);
@@ -15,13 +15,13 @@ const U_TO_GREEN: i32 = coefficient(-0.391);
 const V_TO_GREEN: i32 = coefficient(-0.813);
 const V_TO_RED: i32 = coefficient(1.596);
 
-/// In fixed point, to the nearest.
+/// Converts to fixed point, rounded to nearest.
 const fn coefficient(value: f64) -> i32 {
     let scaled = value * (1 << SHIFT) as f64;
     (if scaled < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
 }
 
-/// What a pair of chroma samples adds to the colours of its pixels.
+/// Contribution of a pair of chroma samples to the colors of its pixels.
 #[derive(Clone, Copy)]
 struct Tint {
     r: i32,
@@ -37,7 +37,7 @@ impl Tint {
     }
 }
 
-/// Red, green and blue of one pixel.
+/// Returns red, green and blue of one pixel.
 #[inline(always)]
 fn pixel(y: u8, tint: Tint) -> [u8; 3] {
     let y = (i32::from(y) - 16).max(0) * Y;
@@ -49,7 +49,7 @@ fn byte(value: i32) -> u8 {
     (value >> SHIFT).clamp(0, 255) as u8
 }
 
-/// A row of luma and one of chroma pairs, one pair for two pixels; U comes first, or V.
+/// Converts a row of luma and a row of chroma pairs, one pair per two pixels: UV, or VU if `v_first`.
 #[inline(always)]
 pub(super) fn paired(v_first: bool, luma: &[u8], chroma: &[u8], out: [&mut [u8]; 3]) {
     if v_first {
@@ -75,7 +75,7 @@ fn paired_in_order<const V_FIRST: bool>(luma: &[u8], chroma: &[u8], out: [&mut [
     }
 }
 
-/// A row of each of three planes, one sample of chroma for two pixels.
+/// Converts a row of three planes with one chroma sample per two pixels.
 #[inline(always)]
 pub(super) fn halved([luma, u, v]: [&[u8]; 3], out: [&mut [u8]; 3]) {
     let (y, odd) = luma.as_chunks::<2>();
@@ -90,7 +90,7 @@ pub(super) fn halved([luma, u, v]: [&[u8]; 3], out: [&mut [u8]; 3]) {
     }
 }
 
-/// A row of each of three planes of the same width.
+/// Converts a row of three planes of equal width.
 #[inline(always)]
 pub(super) fn full([luma, u, v]: [&[u8]; 3], [r, g, b]: [&mut [u8]; 3]) {
     for (((((y, u), v), r), g), b) in luma.iter().zip(u).zip(v).zip(r).zip(g).zip(b) {
@@ -98,7 +98,7 @@ pub(super) fn full([luma, u, v]: [&[u8]; 3], [r, g, b]: [&mut [u8]; 3]) {
     }
 }
 
-/// Y, U, V for each pixel.
+/// Converts Y, U, V per pixel.
 #[inline(always)]
 pub(super) fn interleaved(row: &[u8], [r, g, b]: [&mut [u8]; 3]) {
     for ((([y, u, v], r), g), b) in row.as_chunks::<3>().0.iter().zip(r).zip(g).zip(b) {
@@ -106,7 +106,7 @@ pub(super) fn interleaved(row: &[u8], [r, g, b]: [&mut [u8]; 3]) {
     }
 }
 
-/// Y, U, Y, V for two pixels.
+/// Converts Y, U, Y, V per two pixels.
 #[inline(always)]
 pub(super) fn yuyv(row: &[u8], out: [&mut [u8]; 3]) {
     let row = row.as_chunks::<4>().0;

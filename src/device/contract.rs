@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use crate::frame::Size;
 use crate::wire::Introduction;
 
 /// Frame rates are told with six digits.
@@ -142,7 +143,7 @@ impl FromStr for Contract {
             _ => return Err(none()),
         };
         let meeting = meeting.map(|text| meet(text).ok_or_else(none)).transpose()?;
-        let (width, height) = size.split_once('x').ok_or_else(none)?;
+        let Size { width, height } = size.parse().map_err(|_| none())?;
         let labels = match labels {
             "-" => None,
             hash if hash.len() == 8 => Some(u32::from_str_radix(hash, 16).map_err(|_| none())?),
@@ -152,15 +153,7 @@ impl FromStr for Contract {
         if name.is_empty() || format.is_empty() || !fps.is_finite() {
             return Err(none());
         }
-        Ok(Self {
-            name: name.to_owned(),
-            width: width.parse().map_err(|_| none())?,
-            height: height.parse().map_err(|_| none())?,
-            format: format.to_owned(),
-            fps,
-            labels,
-            meeting,
-        })
+        Ok(Self { name: name.to_owned(), width, height, format: format.to_owned(), fps, labels, meeting })
     }
 }
 

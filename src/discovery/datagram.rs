@@ -1,29 +1,29 @@
-//! The datagrams of discovery, both ways (bootloader.md 1). All integers are little endian.
+//! The datagrams of discovery in both directions (bootloader.md 1). All integers are little endian.
 
 use serde::Serialize;
 
-use super::State;
+use super::state::CameraState;
 
-/// Bytes of an id on the wire, NUL padded (bootloader.md 1).
-const ID: usize = 32;
-/// Bytes of the answers (bootloader.md 1). Longer ones are read too: what follows is not known.
-const SIMPLE: usize = 40;
-const INFO: usize = 48;
-const EXTENDED: usize = 52;
+/// Length of an id on the wire, padded with NUL (bootloader.md 1).
+const ID_BYTES: usize = 32;
+/// Lengths of the answers (bootloader.md 1). Longer datagrams are accepted and their rest is ignored.
+const SIMPLE_BYTES: usize = 40;
+const INFO_BYTES: usize = 48;
+const EXTENDED_BYTES: usize = 52;
 
-/// A question: 4 bytes, sent to a camera or broadcast.
+/// A command of 4 bytes, sent to one camera or broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// 1: who are you, and what are you doing?
+    /// 1: requests id and state.
     Discover,
-    /// 2: how fast is your link? The vendor's clients never ask it, and a camera may keep silent.
+    /// 2: requests speed and duplex of the Ethernet link. The vendor's clients never send it, and a camera may not answer.
     Info,
-    /// 3: reboot into the bootloader. Not a question: there is no answer, and the application stops. Never broadcast it.
+    /// 3: reboots into the bootloader, which stops the application. There is no answer. Must not be broadcast.
     Reset,
 }
 
 impl Query {
-    /// The datagram.
+    /// Returns the datagram.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 4] {
         let command: u32 = match self {
@@ -34,7 +34,7 @@ impl Query {
         command.to_le_bytes()
     }
 
-    /// The question that a datagram asks, for those who answer. What follows its 4 bytes is ignored.
+    /// Parses a query as a camera does. Bytes after the first 4 are ignored.
     #[must_use]
     pub fn parse(datagram: &[u8]) -> Option<Self> {
         match word(datagram, 0)? {
@@ -46,90 +46,90 @@ impl Query {
     }
 }
 
-/// What a camera says of its own end of the cable.
+/// The Ethernet link as the camera sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LinkInfo {
     /// The camera's id.
     pub id: String,
-    /// Speed of its link in Mbit/s; 1000 is expected.
+    /// Link speed in Mbit/s; 1000 is expected.
     pub speed_mbit_s: u32,
-    /// Whether it sends and receives at the same time; it should.
+    /// Whether the link is full duplex; `true` is expected.
     pub full_duplex: bool,
-    /// Where its boot switch stands: 3 is PoE, 0x16 is USB.
+    /// Position of the boot switch: 3 is PoE, 0x16 is USB.
     pub boot_mode: u32,
 }
 
-/// What a camera answers. It does not say its address: that is where the datagram came from.
+/// An answer of a camera. The camera's address is not part of it: it is the sender of the datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Query::Discover`].
+    /// Answers [`Query::Discover`].
     Simple {
         /// Printable ASCII, 1 to 32 characters.
         id: String,
-        /// What it is doing.
-        state: State,
+        /// The camera's state.
+        state: CameraState,
     },
-    /// To [`Query::Discover`] too, with more behind it.
+    /// Answers [`Query::Discover`] with more fields.
     Extended {
         /// Printable ASCII, 1 to 32 characters.
         id: String,
-        /// What it is doing.
-        state: State,
+        /// The camera's state.
+        state: CameraState,
         /// 4 is TCP/IP.
         protocol: u32,
         /// 2 is the Myriad X (RVC2).
         platform: u32,
-        /// Read and ignored by the vendor's client.
+        /// Ignored by the vendor's client.
         port_http: u16,
-        /// The same.
+        /// Ignored by the vendor's client.
         port_https: u16,
     },
-    /// To [`Query::Info`].
+    /// Answers [`Query::Info`].
     Info(LinkInfo),
 }
 
-/// Why a datagram is no answer of a camera.
+/// Reason for rejecting a datagram.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// It ends early.
-    #[error("a datagram of {found} bytes is too short: this kind of answer has {expected}")]
+    /// The datagram is shorter than its command requires.
+    #[error("datagram too short: expected {expected} bytes, found {found}")]
     TooShort {
-        /// Bytes that came.
+        /// Length of the datagram in bytes.
         found: usize,
-        /// Bytes that it takes.
+        /// Length required by the command, in bytes.
         expected: usize,
     },
-    /// Its first number is none that a camera sends.
-    #[error("{0} is no kind of answer: expected 1 (simple), 2 (link) or 4 (extended)")]
+    /// The command is not one of an answer.
+    #[error("unknown command {0} in an answer: expected 1 (simple), 2 (link) or 4 (extended)")]
     Unknown(u32),
-    /// Its id is empty or has bytes that no id has.
-    #[error("the id `{found}` is none: expected 1 to 32 printable characters")]
+    /// The id is empty or has characters that are not printable ASCII.
+    #[error("invalid camera id `{found}`: expected 1 to 32 printable ASCII characters")]
     Id {
-        /// The bytes, escaped.
+        /// The id, escaped.
         found: String,
     },
 }
 
 impl Answer {
-    /// Reads a datagram.
+    /// Parses a datagram.
     ///
     /// # Errors
-    /// It is not what a camera sends.
+    /// When it is not an answer of a camera.
     pub fn parse(datagram: &[u8]) -> Result<Self, AnswerError> {
         let short = |expected| AnswerError::TooShort { found: datagram.len(), expected };
-        let command = word(datagram, 0).ok_or(short(SIMPLE))?;
+        let command = word(datagram, 0).ok_or(short(SIMPLE_BYTES))?;
         let expected = match command {
-            1 => SIMPLE,
-            2 => INFO,
-            4 => EXTENDED,
+            1 => SIMPLE_BYTES,
+            2 => INFO_BYTES,
+            4 => EXTENDED_BYTES,
             unknown => return Err(AnswerError::Unknown(unknown)),
         };
         if datagram.len() < expected {
             return Err(short(expected));
         }
         let number = |at| word(datagram, at).ok_or(short(expected));
-        let id = id(datagram.get(4..4 + ID).ok_or(short(expected))?)?;
+        let id = id(datagram.get(4..4 + ID_BYTES).ok_or(short(expected))?)?;
         Ok(match command {
             1 => Self::Simple { id, state: number(36)?.into() },
             2 => Self::Info(LinkInfo {
@@ -152,13 +152,13 @@ impl Answer {
         })
     }
 
-    /// The datagram. Of an id that is longer than 32 bytes the first 32 are sent.
+    /// Returns the datagram. An id longer than 32 bytes is truncated.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(EXTENDED);
+        let mut bytes = Vec::with_capacity(EXTENDED_BYTES);
         let mut head = |command: u32| {
             bytes.extend(command.to_le_bytes());
-            bytes.extend(self.id().bytes().chain(std::iter::repeat(0)).take(ID));
+            bytes.extend(self.id().bytes().chain(std::iter::repeat(0)).take(ID_BYTES));
         };
         match self {
             Self::Simple { state, .. } => {
@@ -183,7 +183,7 @@ impl Answer {
         bytes
     }
 
-    /// Whose answer it is.
+    /// Returns the id of the camera that answered.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
@@ -196,7 +196,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
 }
 
-/// What stands before the first NUL. What stands behind it may be anything.
+/// Returns the text before the first NUL. The bytes after it may be stale.
 fn id(field: &[u8]) -> Result<String, AnswerError> {
     let bytes = field.split(|byte| *byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(bytes) {
@@ -217,19 +217,18 @@ mod tests {
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
     }
 
-    /// What the vendor's client understood: the datagrams of its transcripts.
     #[test]
-    fn transcripts_of_the_vendors_client() {
+    fn datagrams_of_vendor_transcripts_parse_and_round_trip() {
         let simple = hex("01000000313434343243313044313345414243453030000000000000000000000000000003000000");
         let extended = hex("0400000031343434324331304431334541424345303000000000000000000000000000000300000004000000\
                             02000000e22c0000");
         let answers = [
-            (simple, Answer::Simple { id: MXID.into(), state: State::Bootloader }),
+            (simple, Answer::Simple { id: MXID.into(), state: CameraState::Bootloader }),
             (
                 extended,
                 Answer::Extended {
                     id: MXID.into(),
-                    state: State::Bootloader,
+                    state: CameraState::Bootloader,
                     protocol: 4,
                     platform: 2,
                     port_http: 11_490,
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_of_the_camera() {
+    fn link_info_round_trips() {
         let info = LinkInfo { id: MXID.into(), speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 };
         let bytes = Answer::Info(info.clone()).to_bytes();
         assert_eq!(bytes.len(), 48);
@@ -258,24 +257,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_told_apart() {
-        let good = Answer::Simple { id: MXID.into(), state: State::FlashBooted }.to_bytes();
+    fn invalid_answers_are_rejected_with_reason() {
+        let good = Answer::Simple { id: MXID.into(), state: CameraState::FlashBooted }.to_bytes();
         let mut longer = good.clone();
         longer.extend([0xff; 9]);
-        assert_eq!(Answer::parse(&longer), Answer::parse(&good), "what follows is ignored");
+        assert_eq!(Answer::parse(&longer), Answer::parse(&good), "bytes after the answer are ignored");
         let mut stale = good.clone();
         stale[4 + 20..36].fill(0xaa);
-        assert_eq!(Answer::parse(&stale), Answer::parse(&good), "what follows the NUL of the id too");
+        assert_eq!(Answer::parse(&stale), Answer::parse(&good), "bytes after the NUL of the id are ignored");
 
         let mut full = good.clone();
         full[4..36].fill(b'x');
         assert_eq!(Answer::parse(&full).map(|answer| answer.id().len()), Ok(32), "an id may fill its field");
 
         for (bytes, error) in [
-            (&good[..39], "a datagram of 39 bytes is too short: this kind of answer has 40"),
-            (&[], "a datagram of 0 bytes is too short: this kind of answer has 40"),
-            (&[2, 0, 0, 0][..], "a datagram of 4 bytes is too short: this kind of answer has 48"),
-            (&[9, 0, 0, 0][..], "9 is no kind of answer: expected 1 (simple), 2 (link) or 4 (extended)"),
+            (&good[..39], "datagram too short: expected 40 bytes, found 39"),
+            (&[], "datagram too short: expected 40 bytes, found 0"),
+            (&[2, 0, 0, 0][..], "datagram too short: expected 48 bytes, found 4"),
+            (&[9, 0, 0, 0][..], "unknown command 9 in an answer: expected 1 (simple), 2 (link) or 4 (extended)"),
         ] {
             assert_eq!(Answer::parse(bytes).unwrap_err().to_string(), error);
         }
@@ -290,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..80), kind in 0u8..6) {
+        fn arbitrary_bytes_are_parsed_or_rejected(mut bytes in proptest::collection::vec(any::<u8>(), 0..80), kind in 0u8..6) {
             if let Some(first) = bytes.first_chunk_mut::<4>() {
                 *first = [kind, 0, 0, 0];
             }
@@ -300,8 +299,8 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read(id in "[!-~]{1,32}", state: u32, a: u32, b: u32, c: u16, d: u16) {
-            let state = State::from(state);
+        fn written_answers_round_trip(id in "[!-~]{1,32}", state: u32, a: u32, b: u32, c: u16, d: u16) {
+            let state = CameraState::from(state);
             for answer in [
                 Answer::Simple { id: id.clone(), state },
                 Answer::Extended { id: id.clone(), state, protocol: a, platform: b, port_http: c, port_https: d },

@@ -1,64 +1,64 @@
-//! A subnet as people write it: `10.0.3.0/24`.
+//! IPv4 subnets in the form `10.0.3.0/24`.
 
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-/// The largest subnet that is asked address by address: 65,534 of them take a minute.
-const LARGEST: u8 = 16;
+/// Prefix of the largest subnet accepted from text. Querying its 65,534 addresses one by one takes a minute.
+const MIN_PREFIX: u8 = 16;
 
-/// IPv4 addresses with the same first bits. Its text form reads back to the same value.
+/// An IPv4 subnet. `Display` and `FromStr` round-trip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subnet {
     network: Ipv4Addr,
     prefix: u8,
 }
 
-/// Why a text is no subnet that can be asked.
+/// Reason for rejecting the text of a subnet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubnetError {
-    /// It is not `ADDRESS/PREFIX`.
-    #[error("`{0}` is no subnet: expected ADDRESS/PREFIX such as 10.0.3.0/24")]
+    /// The text is not `ADDRESS/PREFIX`.
+    #[error("invalid subnet `{0}`: expected ADDRESS/PREFIX, such as 10.0.3.0/24")]
     Text(String),
-    /// It has too many addresses to ask each.
-    #[error("`{0}` has too many addresses to ask each of them: expected /{LARGEST} to /32")]
+    /// The subnet has too many addresses to query each of them.
+    #[error("subnet `{0}` is too large to query each address: expected /{MIN_PREFIX} to /32")]
     Large(String),
 }
 
 impl Subnet {
-    /// The subnet of an address. `None`: a prefix has 0 to 32 bits.
+    /// Returns the subnet of an address. `None` when `prefix` is greater than 32.
     #[must_use]
     pub fn of(address: Ipv4Addr, prefix: u8) -> Option<Self> {
         let mask = mask(prefix)?;
         Some(Self { network: Ipv4Addr::from_bits(address.to_bits() & mask), prefix })
     }
 
-    /// Its first address, which names it.
+    /// Returns the first address, which identifies the subnet.
     #[must_use]
     pub fn network(self) -> Ipv4Addr {
         self.network
     }
 
-    /// How many bits its addresses share.
+    /// Returns the length of the prefix in bits, 0 to 32.
     #[must_use]
     pub fn prefix(self) -> u8 {
         self.prefix
     }
 
-    /// Its last address, which means all of them.
+    /// Returns the last address, which is the broadcast address.
     #[must_use]
     pub fn broadcast(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.network.to_bits() | !mask(self.prefix).unwrap_or(u32::MAX))
     }
 
-    /// Whether an address is one of its.
+    /// Whether the address is in the subnet.
     #[must_use]
     pub fn contains(self, address: Ipv4Addr) -> bool {
         Self::of(address, self.prefix) == Some(self)
     }
 
-    /// The addresses that a camera can have: without the first and the last, where there are more than two.
+    /// Returns the addresses that a device can have: without network and broadcast address, unless the prefix is 31 or 32.
     pub fn hosts(self) -> impl Iterator<Item = Ipv4Addr> {
         let (first, last) = (self.network.to_bits(), self.broadcast().to_bits());
         let inner = if self.prefix < 31 { first + 1..=last - 1 } else { first..=last };
@@ -79,7 +79,7 @@ impl FromStr for Subnet {
         let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
         let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
         let subnet = Self::of(address, prefix).ok_or_else(wrong)?;
-        if prefix < LARGEST { Err(SubnetError::Large(text.to_owned())) } else { Ok(subnet) }
+        if prefix < MIN_PREFIX { Err(SubnetError::Large(text.to_owned())) } else { Ok(subnet) }
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write() {
+    fn subnets_parse_and_list_their_hosts() {
         for (text, shown, hosts, first, last) in [
             ("10.0.3.0/24", "10.0.3.0/24", 254, "10.0.3.1", "10.0.3.254"),
             ("10.0.3.77/24", "10.0.3.0/24", 254, "10.0.3.1", "10.0.3.254"),
@@ -122,15 +122,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_subnets_are_rejected_with_reason() {
         for text in ["", "10.0.3.0", "10.0.3.0/", "10.0.3/24", "10.0.3.0/33", "10.0.3.0/-1", "cam/24"] {
             let error = text.parse::<Subnet>().unwrap_err();
             assert_eq!(
                 error.to_string(),
-                format!("`{text}` is no subnet: expected ADDRESS/PREFIX such as 10.0.3.0/24")
+                format!("invalid subnet `{text}`: expected ADDRESS/PREFIX, such as 10.0.3.0/24")
             );
         }
         let error = "10.0.0.0/8".parse::<Subnet>().unwrap_err().to_string();
-        assert_eq!(error, "`10.0.0.0/8` has too many addresses to ask each of them: expected /16 to /32");
+        assert_eq!(error, "subnet `10.0.0.0/8` is too large to query each address: expected /16 to /32");
     }
 }

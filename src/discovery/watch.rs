@@ -1,77 +1,82 @@
-//! Round after round of answers -> what has changed since.
+//! Compares rounds of discovery and reports the changes.
 
 use std::collections::BTreeMap;
 
-use super::Camera;
+use super::camera::DiscoveredCamera;
 
-/// Rounds that a camera may miss before it counts as gone: datagrams get lost, and it reboots in a few seconds.
-const PATIENCE: u32 = 3;
+/// Consecutive rounds without an answer after which a camera has disappeared. Datagrams get lost, and a reboot takes a few
+/// seconds.
+const MAX_MISSED_ROUNDS: u32 = 3;
 
-/// What is new about a camera.
+/// A difference between two rounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It was not there before.
-    Came(Camera),
-    /// Its state, its addresses or its interfaces are others than before.
+pub enum CameraChange {
+    /// A new camera answered.
+    Appeared(DiscoveredCamera),
+    /// State, addresses, interfaces or details differ from the previous answer.
     Changed {
-        /// As it was.
-        was: Camera,
-        /// As it is.
-        is: Camera,
+        /// The camera before the change.
+        before: DiscoveredCamera,
+        /// The camera after the change.
+        after: DiscoveredCamera,
     },
-    /// It has not answered for some rounds.
-    Gone(Camera),
+    /// The camera has not answered in 3 consecutive rounds.
+    Disappeared(DiscoveredCamera),
 }
 
-/// Remembers who was there.
+/// The cameras of earlier rounds.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
-    known: BTreeMap<String, (Camera, u32)>,
+pub struct CameraWatch {
+    /// Cameras by id, with the number of rounds that each has missed.
+    known: BTreeMap<String, (DiscoveredCamera, u32)>,
 }
 
-impl Watch {
-    /// Takes the cameras of one more round; what is new, by id.
-    pub fn round(&mut self, cameras: Vec<Camera>) -> Vec<Change> {
+impl CameraWatch {
+    /// Adds the cameras of a round and returns the changes: new and changed cameras in the given order, then those that
+    /// disappeared.
+    pub fn round(&mut self, cameras: Vec<DiscoveredCamera>) -> Vec<CameraChange> {
         let mut changes = Vec::new();
         for (_, missed) in self.known.values_mut() {
             *missed += 1;
         }
-        for is in cameras {
-            match self.known.insert(is.id.clone(), (is.clone(), 0)) {
-                None => changes.push(Change::Came(is)),
-                Some((was, _)) if was != is => changes.push(Change::Changed { was, is }),
+        for camera in cameras {
+            match self.known.insert(camera.id.clone(), (camera.clone(), 0)) {
+                None => changes.push(CameraChange::Appeared(camera)),
+                Some((before, _)) if before != camera => {
+                    changes.push(CameraChange::Changed { before, after: camera });
+                }
                 Some(_) => {}
             }
         }
-        let gone = self.known.extract_if(.., |_, (_, missed)| *missed >= PATIENCE);
-        changes.extend(gone.map(|(_, (camera, _))| Change::Gone(camera)));
+        let disappeared = self.known.extract_if(.., |_, (_, missed)| *missed >= MAX_MISSED_ROUNDS);
+        changes.extend(disappeared.map(|(_, (camera, _))| CameraChange::Disappeared(camera)));
         changes
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Seen, State};
+    use super::super::{CameraAddress, CameraState};
     use super::*;
 
-    fn camera(id: &str, state: State) -> Camera {
-        let seen = Seen { ip: [10, 0, 0, 5].into(), interface: None };
-        Camera { id: id.to_owned(), addresses: vec![seen], state, platform: None, link: None }
+    fn camera(id: &str, state: CameraState) -> DiscoveredCamera {
+        let address = CameraAddress { ip: [10, 0, 0, 5].into(), interface: None };
+        DiscoveredCamera { id: id.to_owned(), addresses: vec![address], state, platform: None, link: None }
     }
 
     #[test]
-    fn only_what_is_new_is_told() {
-        let (running, waiting) = (camera("A", State::FlashBooted), camera("A", State::Bootloader));
-        let other = camera("B", State::FlashBooted);
-        let mut watch = Watch::default();
-        let came = [Change::Came(running.clone()), Change::Came(other.clone())];
-        assert_eq!(watch.round(vec![running.clone(), other.clone()]), came);
+    fn only_changes_are_reported() {
+        let (running, waiting) = (camera("A", CameraState::FlashBooted), camera("A", CameraState::Bootloader));
+        let other = camera("B", CameraState::FlashBooted);
+        let mut watch = CameraWatch::default();
+        let appeared = [CameraChange::Appeared(running.clone()), CameraChange::Appeared(other.clone())];
+        assert_eq!(watch.round(vec![running.clone(), other.clone()]), appeared);
         assert_eq!(watch.round(vec![running.clone(), other.clone()]), []);
-        assert_eq!(watch.round(vec![other.clone()]), [], "one lost datagram is no news");
-        let changed = Change::Changed { was: running, is: waiting.clone() };
+        assert_eq!(watch.round(vec![other.clone()]), [], "one missed round is not a change");
+        let changed = CameraChange::Changed { before: running, after: waiting.clone() };
         assert_eq!(watch.round(vec![waiting.clone()]), [changed]);
         assert_eq!(watch.round(vec![waiting.clone()]), []);
-        assert_eq!(watch.round(vec![waiting.clone()]), [Change::Gone(other.clone())]);
-        assert_eq!(watch.round(vec![waiting, other.clone()]), [Change::Came(other)]);
+        assert_eq!(watch.round(vec![waiting.clone()]), [CameraChange::Disappeared(other.clone())]);
+        assert_eq!(watch.round(vec![waiting, other.clone()]), [CameraChange::Appeared(other)]);
     }
 }

@@ -4,7 +4,7 @@ use super::facts::{Facts, Link, Port, Target};
 use super::host::GIGABIT;
 use super::{Finding, Level};
 use crate::bootloader::Version;
-use crate::discovery::State;
+use crate::discovery::CameraState;
 
 /// Where the boot switch stands for PoE, and for USB (bootloader.md 1, "Device info").
 const BOOT_POE: u32 = 3;
@@ -79,16 +79,16 @@ fn answers(facts: &Facts, target: &Target) -> Finding {
     }
 }
 
-fn state(target: &Target, state: State) -> Finding {
+fn state(target: &Target, state: CameraState) -> Finding {
     let finding = |level| Finding::new("state", &target.name, level, state.to_string());
     match state {
-        State::FlashBooted => finding(Level::Pass),
-        State::Bootloader => finding(Level::Warn).hint(
+        CameraState::FlashBooted => finding(Level::Pass),
+        CameraState::Bootloader => finding(Level::Warn).hint(
             "no application runs: it has none, it could not be booted, or a host holds the bootloader; `oaktap flash`",
         ),
-        State::Booted => finding(Level::Warn)
+        CameraState::Booted => finding(Level::Warn)
             .hint("a program on some host has booted it, and its flashed application does not run: end that program"),
-        State::Other(_) => finding(Level::Warn).hint("power-cycle it"),
+        CameraState::Other(_) => finding(Level::Warn).hint("power-cycle it"),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::firewall::Firewall;
 use crate::bootloader::Version;
-use crate::discovery::{Camera, Subnet};
+use crate::discovery::{DiscoveredCamera, Subnet};
 
 /// Everything that the checks look at.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -16,7 +16,7 @@ pub struct Facts {
     /// The cameras that were named, or else all that answered.
     pub targets: Vec<Target>,
     /// Every camera that answered, whether it was asked about or not.
-    pub seen: Vec<Camera>,
+    pub seen: Vec<DiscoveredCamera>,
     /// Questions that could not be sent, in words.
     pub unsent: Vec<String>,
 }
@@ -121,7 +121,7 @@ pub struct Target {
     /// Where it is thought to be.
     pub ip: Option<Ipv4Addr>,
     /// What it said of itself, if it answered.
-    pub camera: Option<Camera>,
+    pub camera: Option<DiscoveredCamera>,
     /// Whether it answered a broadcast.
     pub by_broadcast: bool,
     /// Whether it answered when asked at its address.

@@ -4,7 +4,7 @@ use super::facts::{Facts, Kind, Port, Stream, Target};
 use super::host::USUAL_MTU;
 use super::link_budget::{Budget, carries_mbit_s};
 use super::{Finding, Level};
-use crate::discovery::State;
+use crate::discovery::CameraState;
 
 /// The share of a link beyond which frames come late: TCP needs room to catch up.
 const TIGHT: f64 = 0.8;
@@ -27,7 +27,7 @@ fn port(target: &Target) -> Option<Finding> {
     let state = target.camera.as_ref().map(|camera| camera.state);
     if target.ports.is_empty() {
         return Some(match state {
-            Some(State::Bootloader | State::Booted) => {
+            Some(CameraState::Bootloader | CameraState::Booted) => {
                 finding(Level::Skip, "no flashed application runs, so there is no stream".to_owned())
             }
             _ => finding(Level::Skip, "it was not tried".to_owned()),

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::facts::{Host, Kind, Link, Neighbour, Port, Route, Stream, Target, Way};
 use super::*;
 use crate::bootloader::Version;
-use crate::discovery::{Camera, LinkInfo, Seen, State};
+use crate::discovery::{CameraAddress, CameraState, DiscoveredCamera, LinkInfo};
 
 const IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
@@ -23,11 +23,11 @@ fn link(name: &str, ip: [u8; 4], prefix: u8) -> Link {
     }
 }
 
-fn camera(id: &str) -> Camera {
-    Camera {
+fn camera(id: &str) -> DiscoveredCamera {
+    DiscoveredCamera {
         id: id.to_owned(),
-        addresses: vec![Seen { ip: IP, interface: Some("eth0".to_owned()) }],
-        state: State::FlashBooted,
+        addresses: vec![CameraAddress { ip: IP, interface: Some("eth0".to_owned()) }],
+        state: CameraState::FlashBooted,
         platform: None,
         link: Some(LinkInfo { id: id.to_owned(), speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 }),
     }
@@ -252,9 +252,21 @@ fn everything_that_can_be_wrong() {
             "its port 5000 is open",
             "",
         ),
-        (|f| f.targets[0].camera.as_mut().unwrap().state = State::Booted, "state", Level::Warn, "in use by a host", ""),
-        (|f| f.targets[0].camera.as_mut().unwrap().state = State::Bootloader, "state", Level::Warn, "bootloader", ""),
-        (|f| f.targets[0].camera.as_mut().unwrap().state = State::Other(9), "state", Level::Warn, "state 9", ""),
+        (
+            |f| f.targets[0].camera.as_mut().unwrap().state = CameraState::Booted,
+            "state",
+            Level::Warn,
+            "in use by a host",
+            "",
+        ),
+        (
+            |f| f.targets[0].camera.as_mut().unwrap().state = CameraState::Bootloader,
+            "state",
+            Level::Warn,
+            "bootloader",
+            "",
+        ),
+        (|f| f.targets[0].camera.as_mut().unwrap().state = CameraState::Other(9), "state", Level::Warn, "state 9", ""),
         (
             |f| f.targets[0].camera.as_mut().unwrap().link.as_mut().unwrap().speed_mbit_s = 100,
             "camera-link",

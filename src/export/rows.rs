@@ -10,7 +10,7 @@ use super::ExportError;
 use super::frames::{Camera, Shot};
 use super::place::NewFile;
 use super::table::Table;
-use crate::frame::{LabelMap, Named};
+use crate::frame::{LabelMap, NamedDetection};
 
 /// One detection: a row of CSV and Parquet. The names are those of the columns.
 #[derive(Debug, Serialize)]
@@ -47,7 +47,7 @@ struct Line<'a> {
     time_utc_ns: i64,
     width: Option<u32>,
     height: Option<u32>,
-    detections: Vec<Named<'a>>,
+    detections: Vec<NamedDetection<'a>>,
 }
 
 /// The rows of a frame.

@@ -152,8 +152,8 @@ fn side(side: usize) -> u32 {
 fn unconvertible(error: ConvertError) -> Skip {
     let kind = match error {
         ConvertError::Video(_) => "video that is not decoded here",
-        ConvertError::Unknown(_) => "payload in an unknown layout",
-        ConvertError::Geometry(_) | ConvertError::Room { .. } => "payload that does not fit its layout",
+        ConvertError::UnknownLayout(_) => "payload in an unknown layout",
+        ConvertError::Geometry(_) | ConvertError::BufferSize { .. } => "payload that does not fit its layout",
         ConvertError::Jpeg(_) | ConvertError::JpegTooLarge { .. } => "JPEG that cannot be decoded",
     };
     Skip { kind, why: error.to_string() }

@@ -4,7 +4,7 @@ use super::job::{Phase, during};
 use super::read_back::{BLOCK, read};
 use super::{FlashError, Target};
 use crate::bootloader::{Caller, Memory, MemoryDetails, map};
-use crate::package::{TABLE_BYTES, Table};
+use crate::package::{SectionTable, TABLE_BYTES};
 
 /// The applications in all memories, each from its table to the end of its last section. Their checksums are not looked
 /// at: [`crate::package::Package::parse`] does that.
@@ -25,7 +25,7 @@ async fn read_application(caller: &Caller, details: &MemoryDetails) -> Result<Op
     let (phase, memory) = (Phase::Ask, details.memory);
     let room = details.size - i64::from(map::APPLICATION);
     let mut bytes = read(caller, phase, memory, map::APPLICATION, TABLE_BYTES as u32).await?;
-    let Ok(table) = Table::parse(&bytes) else { return Ok(None) };
+    let Ok(table) = SectionTable::parse(&bytes) else { return Ok(None) };
     let Some(end) = u32::try_from(table.end()).ok().filter(|end| i64::from(*end) <= room) else { return Ok(None) };
     caller.begin(format!("reading the application from the {memory} memory"));
     while (bytes.len() as u32) < end {

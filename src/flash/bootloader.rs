@@ -7,7 +7,9 @@
 use super::job::{Phase, during};
 use super::{FlashError, read_back};
 use crate::bootloader::config::UserBootloader;
-use crate::bootloader::{Caller, ClientError, Data, Greeting, Memory, Request, SettingsError, Storage, Version, map};
+use crate::bootloader::{
+    BootloaderInfo, Caller, ClientError, Memory, Request, RequestData, SettingsError, Storage, Version, map,
+};
 use crate::package::{MYRIAD_X, djb2};
 
 /// The vendor's one for the network has 3.8 MB, that for USB 0.8 MB: it would never be heard of again.
@@ -63,7 +65,7 @@ impl BootloaderImage {
     /// # Errors
     /// They do not.
     pub fn new(bytes: Vec<u8>) -> Result<Self, ImageError> {
-        let room = map::USER_BOOTLOADER_SIZE as usize;
+        let room = map::USER_BOOTLOADER_BYTES as usize;
         if !bytes.starts_with(&MYRIAD_X) {
             let found = bytes[..bytes.len().min(4)].escape_ascii().to_string();
             return Err(ImageError::NoFirmware { found });
@@ -114,7 +116,7 @@ pub async fn write_user(caller: &Caller, image: &BootloaderImage) -> Result<(), 
     }
     let mut settings = caller.settings().await?.unwrap_or_default();
     caller.begin("writing the user's slot");
-    let data = Data::new(image.bytes.clone());
+    let data = RequestData::new(image.bytes.clone());
     let (memory, offset) = (Memory::Flash, map::USER_BOOTLOADER);
     let request = Request::WriteFlash { memory, offset, total: data.total(), packets: data.packets() };
     caller.write(request, data).await.map_err(during(Phase::Write))?;
@@ -134,7 +136,7 @@ pub async fn write_user(caller: &Caller, image: &BootloaderImage) -> Result<(), 
 pub async fn boot_from_memory(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
     greet(caller).await?;
     caller.begin("booting the new bootloader from memory");
-    let data = Data::new(image.bytes.clone());
+    let data = RequestData::new(image.bytes.clone());
     let request = Request::BootMemory { total: data.total(), packets: data.packets() };
     caller.write(request, data).await.map_err(during(Phase::Ask))
 }
@@ -167,14 +169,14 @@ pub async fn factory_reset(caller: &Caller, image: &BootloaderImage) -> Result<(
 }
 
 /// As every session begins: what a version does not know is not asked of it.
-async fn greet(caller: &Caller) -> Result<Greeting, FlashError> {
-    caller.greet().await.map_err(during(Phase::Ask))
+async fn greet(caller: &Caller) -> Result<BootloaderInfo, FlashError> {
+    caller.identify().await.map_err(during(Phase::Ask))
 }
 
 /// Until it is right: what writes runs in memory and can do it again, but the end of the session would be a reset into
 /// what is there by then.
 async fn write(caller: &Caller, bytes: Vec<u8>, image: &[u8]) -> Result<(), FlashError> {
-    let data = Data::new(bytes);
+    let data = RequestData::new(bytes);
     let (total, packets) = (data.total(), data.packets());
     let mut tries = 1..=TRIES;
     loop {

@@ -2,7 +2,7 @@
 
 use super::job::{Phase, during};
 use super::{FlashError, Objection, Refusal, Target, read_back};
-use crate::bootloader::{Caller, Data, Memory, Request, map};
+use crate::bootloader::{Caller, Memory, Request, RequestData, map};
 use crate::package::TABLE_BYTES;
 
 /// What stands where no table is.
@@ -30,7 +30,7 @@ pub async fn erase(caller: &Caller, memory: Memory) -> Result<bool, FlashError> 
 }
 
 async fn overwrite(caller: &Caller, memory: Memory) -> Result<(), FlashError> {
-    let data = Data::new(ERASED);
+    let data = RequestData::new(ERASED);
     let (total, packets) = (data.total(), data.packets());
     let request = Request::WriteFlash { memory, offset: map::APPLICATION, total, packets };
     caller.write(request, data).await.map_err(during(Phase::Write))

@@ -9,7 +9,7 @@ use crate::device::contract::Contract;
 use crate::device::schema::{Asset, Link, Pipeline, Port, SchemaError, Script, assets};
 use crate::package::{
     APP_NAME, ASSET_STORAGE, ASSETS, Compression, FIRMWARE, FIRMWARE_VERSION, MYRIAD_X, PIPELINE, PackageError,
-    Section, Table,
+    Section, SectionTable,
 };
 
 /// What decompresses to more is no firmware: the cameras have 512 MB of memory for everything.
@@ -121,7 +121,7 @@ pub struct ScriptReport {
 /// # Errors
 /// There is no table: it is no package, or shorter than a table.
 pub fn inspect(file: &[u8]) -> Result<Report, PackageError> {
-    let table = Table::parse(file)?;
+    let table = SectionTable::parse(file)?;
     let faults = table.faults(file);
     let fault = |section: &Section| faults.iter().find(|fault| fault.section() == Some(section.index()));
     let whole = |name: &str| {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::plan::{Plan, Refusal};
 use super::read_back;
-use crate::bootloader::{BUDGET, Caller, ClientError, Data, Memory, Request, SettingsError, Storage, map};
+use crate::bootloader::{BUDGET_BYTES, Caller, ClientError, Memory, Request, RequestData, SettingsError, Storage, map};
 use crate::package::Section;
 
 /// The first one tells how fast the link is.
@@ -183,8 +183,8 @@ impl Plan {
     }
 
     /// What is written, and how.
-    fn request(&self, link: &LinkSpeed) -> (Request, Data) {
-        let data = Data { bytes: self.package.shared_bytes(), packet: link.packet, window: link.window };
+    fn request(&self, link: &LinkSpeed) -> (Request, RequestData) {
+        let data = RequestData { bytes: self.package.shared_bytes(), packet: link.packet, window: link.window };
         let (total, packets) = (data.total(), data.packets());
         let request = match self.asked {
             // The camera checks the table and the sections of this one itself.
@@ -262,9 +262,9 @@ impl LinkSpeed {
         let transfer = took.saturating_sub(round_trip).as_secs_f64().max(1e-6);
         let bytes_per_s = first.len() as f64 / transfer;
         // Floats become the nearest number that there is.
-        let packet = ((bytes_per_s * PACKET_TIME) as u32).clamp(SMALLEST_PACKET, BUDGET);
+        let packet = ((bytes_per_s * PACKET_TIME) as u32).clamp(SMALLEST_PACKET, BUDGET_BYTES);
         let ahead = bytes_per_s * round_trip.as_secs_f64();
-        let window = (ahead as u32).saturating_add(2 * packet.min(BUDGET / 2)).min(BUDGET);
+        let window = (ahead as u32).saturating_add(2 * packet.min(BUDGET_BYTES / 2)).min(BUDGET_BYTES);
         Self { packet, window: window.max(packet), first }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! [`crate::package`] is the container: the table of sections that the bootloader looks for at the application's place in
 //! its memory ("SBR", bootloader.md 5), and what it points to. A [`crate::package::Package`] has passed every check that can be
-//! made without a camera; [`crate::package::Table`] looks at damaged ones too, and tells what is whole. [`inspect`] tells what is
+//! made without a camera; [`crate::package::SectionTable`] looks at damaged ones too, and tells what is whole. [`inspect`] tells what is
 //! in either.
 
 mod backup;

@@ -44,7 +44,7 @@ pub enum Objection {
     )]
     Type {
         /// What it has.
-        found: crate::bootloader::Type,
+        found: crate::bootloader::BootloaderType,
     },
     /// Too old to prove anything.
     #[error(
@@ -128,7 +128,7 @@ impl Plan {
         let memory = if wish.memory == Memory::Auto { target.usual_memory() } else { wish.memory };
         match (&target.memories, target.memory(memory)) {
             (None, _) => {
-                let (has, needs) = (target.bootloader.version, Version::READS);
+                let (has, needs) = (target.bootloader.version, Version::READS_MEMORY);
                 objections.push(Objection::TooOld { has, needs });
             }
             (Some(memories), None) => objections.push(Objection::no_memory(memory, memories)),

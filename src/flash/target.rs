@@ -3,14 +3,15 @@
 use serde::Serialize;
 
 use crate::bootloader::{
-    ApplicationDetails, Caller, ClientError, Greeting, Memory, MemoryDetails, Request, Response, Type, Version,
+    ApplicationDetails, BootloaderInfo, BootloaderType, Caller, ClientError, Memory, MemoryDetails, Request, Response,
+    Version,
 };
 
 /// A camera in its bootloader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
     /// Version, type, slot.
-    pub bootloader: Greeting,
+    pub bootloader: BootloaderInfo,
     /// The memories that it has; `None` when its version cannot tell.
     pub memories: Option<Vec<MemoryDetails>>,
 }
@@ -21,8 +22,8 @@ impl Target {
     /// # Errors
     /// See [`ClientError`].
     pub async fn ask(caller: &Caller) -> Result<Self, ClientError> {
-        let bootloader = caller.greet().await?;
-        if bootloader.version < Version::READS {
+        let bootloader = caller.identify().await?;
+        if bootloader.version < Version::READS_MEMORY {
             return Ok(Self { bootloader, memories: None });
         }
         let mut memories = Vec::new();
@@ -50,7 +51,7 @@ impl Target {
     /// Whether it is a bootloader for the network.
     #[must_use]
     pub fn is_network(&self) -> bool {
-        self.bootloader.kind == Type::Network
+        self.bootloader.kind == BootloaderType::Network
     }
 }
 
@@ -63,7 +64,7 @@ pub async fn application(
     target: &Target,
     memory: Memory,
 ) -> Result<Option<ApplicationDetails>, ClientError> {
-    if target.bootloader.version < Version::READS {
+    if target.bootloader.version < Version::READS_MEMORY {
         return Ok(None);
     }
     match caller.ask(Request::Application { memory }).await? {

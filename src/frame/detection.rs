@@ -1,55 +1,56 @@
-//! What the network on the camera saw.
+//! Detections of the network on the camera, and the names of their labels.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// One box of the network.
+/// One detected object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Detection {
-    /// Class number, as sent. Names are in a [`LabelMap`].
+    /// Class number as received. A [`LabelMap`] has the name.
     pub label: u32,
-    /// 0..=1. `NaN` when the camera sent one.
+    /// Normally 0..=1. Not clamped, and `NaN` if the camera sent it.
     pub confidence: f32,
-    /// Where, in parts of the picture.
+    /// Position in the picture.
     pub bbox: BBox,
 }
 
 impl Detection {
-    /// With the name of its label.
+    /// Adds the name of the label.
     #[must_use]
-    pub fn named<'a>(&self, names: &'a LabelMap) -> Named<'a> {
+    pub fn named<'a>(&self, names: &'a LabelMap) -> NamedDetection<'a> {
         let BBox { xmin, ymin, xmax, ymax } = self.bbox;
         let name = names.title(self.label);
-        Named { label: self.label, name, confidence: self.confidence, bbox: [xmin, ymin, xmax, ymax] }
+        NamedDetection { label: self.label, name, confidence: self.confidence, bbox: [xmin, ymin, xmax, ymax] }
     }
 }
 
-/// A [`Detection`] as JSON has it for people: with a name, and the corners in a row. What is not a number is `null`.
+/// A [`Detection`] for JSON output, with the name of its label. `bbox` is `[xmin, ymin, xmax, ymax]`; `NaN` becomes
+/// `null`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Named<'a> {
+pub struct NamedDetection<'a> {
     label: u32,
     name: Cow<'a, str>,
     confidence: f32,
     bbox: [f32; 4],
 }
 
-/// A box in parts of the picture: 0 is the left or upper edge, 1 the right or lower one.
+/// A box relative to the picture: 0 is the left or top edge, 1 the right or bottom edge.
 ///
-/// As sent: not clamped, not ordered, and possibly `NaN` (wire.md section 2.1).
+/// Values are as received: not clamped, not ordered, possibly `NaN` (wire.md section 2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct BBox {
     /// Left edge.
     pub xmin: f32,
-    /// Upper edge.
+    /// Top edge.
     pub ymin: f32,
     /// Right edge.
     pub xmax: f32,
-    /// Lower edge.
+    /// Bottom edge.
     pub ymax: f32,
 }
 
-/// The classes of COCO, numbered from 0, by the names that Luxonis' `host.py` gives them.
+/// The 80 classes of COCO, with the names used in Luxonis' `host.py`.
 #[rustfmt::skip]
 const COCO: [&str; 80] = [
     "person", "bicycle", "car", "motorbike", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
@@ -62,23 +63,23 @@ const COCO: [&str; 80] = [
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 ];
 
-/// Names of class numbers.
+/// Maps class numbers to names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelMap {
     names: BTreeMap<u32, Box<str>>,
-    /// The names are known to be others than any that could be guessed.
+    /// The stream has names of its own that could not be read, so COCO names would be wrong.
     unnamed: bool,
 }
 
 impl LabelMap {
-    /// The 80 classes of COCO: what the cameras' YOLO examples are trained on.
+    /// Returns the 80 classes of COCO, on which the cameras' YOLO examples are trained.
     #[must_use]
     pub fn coco() -> &'static Self {
         static MAP: LazyLock<LabelMap> = LazyLock::new(|| COCO.into_iter().collect());
         &MAP
     }
 
-    /// One name a line, the first for class 0. An empty line leaves its class without a name.
+    /// Parses one name per line, starting with class 0. An empty line leaves its class without a name.
     #[must_use]
     pub fn from_lines(text: &str) -> Self {
         let lines = text.strip_prefix('\u{FEFF}').unwrap_or(text).lines().map(str::trim);
@@ -86,19 +87,19 @@ impl LabelMap {
         Self { names, unnamed: false }
     }
 
-    /// No class has a name, and none is to be guessed: the camera has names of its own, and they did not come whole.
+    /// Returns a map without names that prevents the fallback to COCO: the camera sent names, but they were incomplete.
     #[must_use]
     pub const fn unnamed() -> Self {
         Self { names: BTreeMap::new(), unnamed: true }
     }
 
-    /// Whether nothing is known of the names, so that usual ones may be taken.
+    /// Returns whether the stream sent no names, so that COCO may be assumed.
     #[must_use]
     pub fn may_be_guessed(&self) -> bool {
         self.is_empty() && !self.unnamed
     }
 
-    /// CRC-32 of the names with line feeds between them; `None` when they are not numbered from 0 without a hole.
+    /// Returns the CRC-32 of the names joined by line feeds; `None` if the class numbers are not contiguous from 0.
     #[must_use]
     pub fn crc32(&self) -> Option<u32> {
         let mut hasher = crc32fast::Hasher::new();
@@ -114,13 +115,13 @@ impl LabelMap {
         Some(hasher.finalize())
     }
 
-    /// What to call a class: its name, or its number as `#57`.
+    /// Returns the name of a class, or its number in the form `#57`.
     #[must_use]
     pub fn title(&self, label: u32) -> Cow<'_, str> {
         self.name(label).map_or_else(|| format!("#{label}").into(), Cow::from)
     }
 
-    /// Whether a person who says `wanted` means this class: by its name in any case, or by its number (`57` or `#57`).
+    /// Returns whether `wanted` is the name of this class, ignoring case, or its number (`57` or `#57`).
     #[must_use]
     pub fn matches(&self, label: u32, wanted: &str) -> bool {
         let wanted = wanted.trim();
@@ -128,29 +129,29 @@ impl LabelMap {
         number == Ok(label) || self.name(label).is_some_and(|name| lower(name).eq(lower(wanted)))
     }
 
-    /// The name of a class, if it has one.
+    /// Returns the name of a class, if it has one.
     #[must_use]
     pub fn name(&self, label: u32) -> Option<&str> {
         self.names.get(&label).map(|name| &**name)
     }
 
-    /// Names a class, or renames it.
+    /// Sets the name of a class.
     pub fn insert(&mut self, label: u32, name: &str) {
         self.names.insert(label, name.into());
     }
 
-    /// Every class and its name, by number.
+    /// Iterates over the named classes in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
         self.names.iter().map(|(label, name)| (*label, &**name))
     }
 
-    /// The number of classes that have a name.
+    /// Returns the number of named classes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether no class has a name.
+    /// Returns whether no class has a name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn coco_is_numbered_as_the_host_program_does() {
+    fn coco_is_numbered_like_host_py() {
         let coco = LabelMap::coco();
         assert_eq!(coco.len(), 80);
         for (label, name) in [(0, "person"), (3, "motorbike"), (16, "dog"), (62, "tvmonitor"), (79, "toothbrush")] {
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_one_a_line() {
+    fn names_are_parsed_one_per_line() {
         let map = LabelMap::from_lines("\u{FEFF}helmet\r\n  hard hat \r\n\r\nvest");
         assert_eq!(map.iter().collect::<Vec<_>>(), [(0, "helmet"), (1, "hard hat"), (3, "vest")]);
         assert_eq!(map.title(2), "#2");
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_meant_by_name_or_number() {
+    fn classes_match_by_name_or_number() {
         let coco = LabelMap::coco();
         for wanted in ["person", "PERSON", " Person ", "0", "#0"] {
             assert!(coco.matches(0, wanted) && !coco.matches(1, wanted), "{wanted:?}");

@@ -1,19 +1,19 @@
-//! Payload -> [`Geometry`]: the stream of the official programs does not say what it carries (wire.md section 6).
+//! Infers the layout of payloads, because the streams of the official programs do not describe it (wire.md section 6).
 //!
-//! What is known better comes first: what the stream announces, what the user says, what an encoded picture says of
-//! itself, the sizes that cameras usually send, the same with padded rows. Where several fit, the one with which rows
-//! look most like their neighbours is taken.
+//! In order of preference: the stream's announcement (`@D`), the user's options, the structure of encoded payloads,
+//! common picture sizes, and common sizes with padded rows. Among several candidates, the one whose rows are most
+//! similar to their neighbors wins.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::magic::{self, Encoded};
 use super::pixel::{Geometry, PixelFormat};
-use super::{Frame, PayloadKind};
+use super::{Frame, PayloadKind, Size};
 
-/// Sizes that OAK cameras send, the likeliest first: that of the standalone example, inputs of common networks,
-/// resolutions of sensors and of the ISP (wire.md section 6).
-const USUAL_SIZES: [(u32, u32); 12] = [
+/// Sizes that OAK cameras send, most likely first: the standalone example, inputs of common networks, sensor and ISP
+/// resolutions (wire.md section 6).
+const COMMON_SIZES: [(u32, u32); 12] = [
     (640, 352),
     (640, 640),
     (416, 416),
@@ -28,7 +28,7 @@ const USUAL_SIZES: [(u32, u32); 12] = [
     (4056, 3040),
 ];
 
-/// Sizes that are possible, after all of the usual ones.
+/// Other possible sizes, tried after all common ones.
 const RARE_SIZES: [(u32, u32); 27] = [
     (512, 512),
     (320, 320),
@@ -59,63 +59,71 @@ const RARE_SIZES: [(u32, u32); 27] = [
     (64, 48),
 ];
 
-/// One format for each arrangement of bytes; the others of the same arrangement cannot be told from it.
-const USUAL_FORMATS: [PixelFormat; 5] =
+/// One common format per arrangement of bytes. Formats of the same arrangement, such as RGB for BGR, look the same.
+const COMMON_FORMATS: [PixelFormat; 5] =
     [PixelFormat::Bgr888p, PixelFormat::Nv12, PixelFormat::Gray8, PixelFormat::Raw16, PixelFormat::Bgr888i];
 
-/// Arrangements that are possible, in any size less likely than the usual ones.
+/// One format for each of the less common arrangements.
 const RARE_FORMATS: [PixelFormat; 5] =
     [PixelFormat::Yuv420p, PixelFormat::Rgba8888, PixelFormat::BgrF16p, PixelFormat::BgrF16i, PixelFormat::Pack10];
 
-/// Another candidate wins only when its rows differ by less than this share of what those of the likelier one do.
-const CLEARLY: f64 = 0.8;
+/// A less likely candidate wins only if the difference of its rows is below this fraction of that of the likelier one.
+const CLEARLY_SMOOTHER: f64 = 0.8;
 
-/// Lengths that are remembered: a stream has one, or a few when it is damaged or encoded.
-const REMEMBERED: usize = 8;
+/// Cached payload lengths. A stream has one length, or a few if it is damaged.
+const MAX_KNOWN_LENGTHS: usize = 8;
 
-/// Times that a length is looked at while rows do not decide, because the first pictures of a camera are often black.
-const LOOKS: u32 = 30;
+/// Further payloads to examine while the rows do not decide, because the first pictures of a camera are often black.
+const MAX_RETRIES: u32 = 30;
 
-/// What the user says of the stream.
+/// Layout given by the user (`--size`, `--format`, `--stride`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Width and height in pixels.
     pub size: Option<(u32, u32)>,
-    /// Layout.
+    /// Pixel format.
     pub format: Option<PixelFormat>,
     /// Bytes from one row of the first plane to the next.
     pub stride: Option<u32>,
 }
 
-/// What a payload was taken for, and why.
+/// The interpretation of a payload.
 #[derive(Clone, Debug, Default)]
-struct Answer {
+struct Interpretation {
     kind: PayloadKind,
     geometry: Option<Geometry>,
     because: Arc<str>,
-    /// How often a picture of the same length may still change it.
-    looks: u32,
+    /// Payloads of the same length that may still change it.
+    retries: u32,
 }
 
-/// Decides what a payload is, in the order of wire.md section 6, and remembers why.
+/// The origin of a layout that need not be inferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Stream,
+    Recording,
+}
+
+/// Infers the encoding and layout of payloads, in the order of wire.md section 6.
 #[derive(Clone, Debug, Default)]
 pub struct Interpreter {
     overrides: Overrides,
-    announced: Option<Geometry>,
-    // Raw payloads by length, the oldest first: once known, they are not looked at again.
-    known: Vec<(usize, Answer)>,
-    now: Answer,
+    announced: Option<(Geometry, Origin)>,
+    /// Interpretations of raw payloads by length, oldest first.
+    known: Vec<(usize, Interpretation)>,
+    now: Interpretation,
 }
 
 impl Interpreter {
-    /// One that believes the user.
+    /// Uses the size and format given by the user instead of inferring them.
     #[must_use]
     pub fn new(overrides: Overrides) -> Self {
         Self { overrides, ..Self::default() }
     }
 
-    /// One that has looked at this frame alone, to say why it is taken for what it is; and whether it takes it for the
-    /// same.
+    /// Interprets one frame on its own, and returns whether the result agrees with the frame's geometry.
+    ///
+    /// [`Frame::because`] has the reason without this work.
     #[must_use]
     pub fn of(overrides: Overrides, frame: &Frame) -> (Self, bool) {
         let mut interpreter = Self::new(overrides);
@@ -124,48 +132,65 @@ impl Interpreter {
         (interpreter, geometry == frame.geometry)
     }
 
-    /// The stream itself said what it carries (`@D`).
+    /// Sets the layout announced by the stream (`@D`).
     pub fn announce(&mut self, geometry: Geometry) {
-        if self.announced != Some(geometry) {
-            self.announced = Some(geometry);
+        self.set_announced(geometry, Origin::Stream);
+    }
+
+    /// Sets the layout stored in a recording, unless the stream has announced the same.
+    pub fn restore(&mut self, geometry: Geometry) {
+        if self.announced.is_none_or(|(announced, _)| announced != geometry) {
+            self.set_announced(geometry, Origin::Recording);
+        }
+    }
+
+    fn set_announced(&mut self, geometry: Geometry, origin: Origin) {
+        if self.announced != Some((geometry, origin)) {
+            self.announced = Some((geometry, origin));
             self.known.clear();
         }
     }
 
-    /// What was assumed of the last payload and why, as a sentence for people; empty before the first.
-    /// It changes when the assumption does.
+    /// Explains the interpretation of the last payload in a sentence for people; empty before the first payload.
     #[must_use]
     pub fn because(&self) -> &str {
         &self.now.because
     }
 
-    /// What the payload is; its layout when that is known.
+    /// Sets the kind and geometry of a frame by its payload, and the reason for them.
+    pub fn interpret_frame(&mut self, frame: &mut Frame) {
+        (frame.kind, frame.geometry) = self.interpret(frame.payload());
+        frame.because = Arc::clone(&self.now.because);
+    }
+
+    /// Returns the encoding of a payload, and its layout if that is known.
     pub fn interpret(&mut self, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
-        // First, and for every payload: a damaged one can have had the length of this.
+        // Before the cache, because a damaged payload can have had the same length.
         if let Some(encoded) = self.encoded(payload) {
             let format = PixelFormat::Jpeg;
             let geometry =
                 encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
             if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
-                self.now = Answer { kind: encoded.kind, geometry, because: told(&encoded).into(), looks: 0 };
+                let because = explain(&encoded).into();
+                self.now = Interpretation { kind: encoded.kind, geometry, because, retries: 0 };
             }
         } else if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
-            if self.known[at].1.looks > 0 {
-                let looks = self.known[at].1.looks - 1;
-                let again = self.look_at(payload);
-                let answer = &mut self.known[at].1;
-                if again.because != answer.because {
-                    *answer = again;
+            if self.known[at].1.retries > 0 {
+                let retries = self.known[at].1.retries - 1;
+                let new = self.infer(payload);
+                let known = &mut self.known[at].1;
+                if new.because != known.because {
+                    *known = new;
                 }
-                answer.looks = answer.looks.min(looks);
+                known.retries = known.retries.min(retries);
             }
-            let answer = &self.known[at].1;
-            if !Arc::ptr_eq(&answer.because, &self.now.because) {
-                self.now = answer.clone();
+            let known = &self.known[at].1;
+            if !Arc::ptr_eq(&known.because, &self.now.because) {
+                self.now = known.clone();
             }
         } else {
-            self.now = self.look_at(payload);
-            if self.known.len() == REMEMBERED {
+            self.now = self.infer(payload);
+            if self.known.len() == MAX_KNOWN_LENGTHS {
                 self.known.remove(0);
             }
             self.known.push((payload.len(), self.now.clone()));
@@ -173,76 +198,80 @@ impl Interpreter {
         (self.now.kind, self.now.geometry)
     }
 
-    /// An encoded picture, unless the stream or the user says that there are only pixels.
+    /// Recognizes an encoded payload, unless the stream or the user declares raw pixels.
     fn encoded(&self, payload: &[u8]) -> Option<Encoded> {
         let raw = |format| format != PixelFormat::Jpeg;
-        let announced = self.announced.is_some_and(|geometry| raw(geometry.format) && fits(&geometry, payload.len()));
-        let said = self.overrides.format.is_some_and(raw) || self.overrides.stride.is_some();
-        if announced || said { None } else { magic::recognise(payload) }
+        let announced =
+            self.announced.is_some_and(|(geometry, _)| raw(geometry.format) && fits(&geometry, payload.len()));
+        let given = self.overrides.format.is_some_and(raw) || self.overrides.stride.is_some();
+        if announced || given { None } else { magic::recognize(payload) }
     }
 
-    /// A payload that does not say what it is.
-    fn look_at(&self, payload: &[u8]) -> Answer {
+    /// Interprets a payload that is not recognizably encoded.
+    fn infer(&self, payload: &[u8]) -> Interpretation {
         let len = payload.len();
         let mut because = String::new();
-        if let Some(geometry) = self.announced {
+        if let Some((geometry, origin)) = self.announced {
+            let (origin, announces) = match origin {
+                Origin::Stream => ("announced by the stream", "the stream announces"),
+                Origin::Recording => ("stored in the recording", "the recording stores"),
+            };
             if fits(&geometry, len) {
-                return Answer {
+                return Interpretation {
                     geometry: Some(geometry),
-                    because: format!("{len} bytes are {geometry}: the stream says so").into(),
-                    ..Answer::default()
+                    because: format!("{len} bytes are {geometry}, as {origin}").into(),
+                    ..Interpretation::default()
                 };
             }
-            because = format!("the stream announces {geometry}, which {len} bytes are not; ");
+            because = format!("{announces} {geometry}, which does not match {len} bytes; ");
         }
         let Overrides { size, format, stride } = self.overrides;
-        let said = self.overrides.to_string();
+        let given = self.overrides.to_string();
         if format == Some(PixelFormat::Jpeg) {
-            // Whether it is one is for the decoder to say: the user wants it tried.
-            return Answer {
+            // Leave it to the JPEG decoder to reject the payload.
+            return Interpretation {
                 kind: PayloadKind::Jpeg,
-                because: format!("{because}{len} bytes are tried as a JPEG ({said})").into(),
-                ..Answer::default()
+                because: format!("{because}{len} bytes are decoded as JPEG ({given})").into(),
+                ..Interpretation::default()
             };
         }
-        let said_size = size.map(|size| [size]);
-        let sizes = said_size.as_ref().map_or([&USUAL_SIZES[..], &RARE_SIZES], |size| [size, &[]]);
+        let given_size = size.map(|size| [size]);
+        let sizes = given_size.as_ref().map_or([&COMMON_SIZES[..], &RARE_SIZES], |size| [size, &[]]);
         let found = match format {
             Some(format) => search(sizes, [&[format], &[]], stride, payload),
-            None => search(sizes, [&USUAL_FORMATS, &RARE_FORMATS], stride, payload)
+            None => search(sizes, [&COMMON_FORMATS, &RARE_FORMATS], stride, payload)
                 .or_else(|| search(sizes, [&[], &PixelFormat::ALL], stride, payload)),
         };
         let Some(found) = found else {
-            let _ = match (said.is_empty(), size, format) {
-                (true, ..) => write!(
-                    because,
-                    "{len} bytes fit no size that is known: say what they are with --size WxH and --format NAME"
-                ),
+            let _ = match (given.is_empty(), size, format) {
+                (true, ..) => {
+                    write!(because, "{len} bytes match no known picture size; set --size WxH and --format NAME")
+                }
                 (false, Some((width, height)), Some(format)) => {
                     let wanted = Geometry::tight(format, width, height)
                         .and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
                     match wanted.map(|geometry| (geometry, geometry.byte_len())) {
                         Ok((geometry, Some(needed))) => {
-                            write!(because, "{said}: {geometry} has {needed} bytes, but the payload has {len}")
+                            write!(because, "{given}: {geometry} has {needed} bytes, but the payload has {len}")
                         }
-                        Ok((geometry, None)) => write!(because, "{said}: {geometry} has no fixed length"),
-                        Err(error) => write!(because, "{said}: {error}"),
+                        Ok((geometry, None)) => write!(because, "{given}: {geometry} has no fixed length"),
+                        Err(error) => write!(because, "{given}: {error}"),
                     }
                 }
-                (false, ..) => write!(because, "{said}: no known picture of {len} bytes is like that"),
+                (false, ..) => write!(because, "{given}: no known picture of {len} bytes matches"),
             };
-            return Answer { because: because.into(), ..Answer::default() };
+            return Interpretation { because: because.into(), ..Interpretation::default() };
         };
-        let Found { geometry, others, by_rows } = found;
-        let _ = write!(because, "{len} bytes are taken for {geometry}");
+        let Candidates { geometry, others, by_rows } = found;
+        let _ = write!(because, "{len} bytes are interpreted as {geometry}");
         because.push_str(match (others.is_empty(), by_rows) {
-            (true, _) if said.is_empty() => ", the only usual picture of that length",
+            (true, _) if given.is_empty() => ", the only common picture of that length",
             (true, _) => "",
-            (false, true) => ", in which neighbouring rows are most alike",
-            (false, false) => ", the likeliest picture of that length",
+            (false, true) => ", where neighboring rows are most similar",
+            (false, false) => ", the most likely picture of that length",
         });
-        if !said.is_empty() {
-            let _ = write!(because, " ({said})");
+        if !given.is_empty() {
+            let _ = write!(because, " ({given})");
         }
         for (n, other) in others.iter().take(3).enumerate() {
             let _ = write!(because, "{} {other}", if n == 0 { "; could be" } else { " or" });
@@ -250,63 +279,68 @@ impl Interpreter {
         if format.is_none()
             && let Some(twin) = twin(geometry.format)
         {
-            let _ = write!(because, "; if colours are wrong, try --format {twin}");
+            let _ = write!(because, "; if colors are wrong, try --format {twin}");
         }
-        let looks = if others.is_empty() || by_rows { 0 } else { LOOKS };
-        Answer { kind: PayloadKind::Raw, geometry: Some(geometry), because: because.into(), looks }
+        let retries = if others.is_empty() || by_rows { 0 } else { MAX_RETRIES };
+        Interpretation { kind: PayloadKind::Raw, geometry: Some(geometry), because: because.into(), retries }
     }
 }
 
 impl std::fmt::Display for Overrides {
-    /// As options of the command line; empty when there are none.
+    /// Formats as command-line options; empty without overrides.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let size = self.size.map(|(width, height)| format!("--size {width}x{height}"));
+        let size = self.size.map(|(width, height)| format!("--size {}", Size::new(width, height)));
         let format = self.format.map(|format| format!("--format {format}"));
         let stride = self.stride.map(|stride| format!("--stride {stride}"));
         f.write_str(&[size, format, stride].into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }
 
-fn told(encoded: &Encoded) -> String {
+fn explain(encoded: &Encoded) -> String {
     match (encoded.kind, encoded.size) {
-        (PayloadKind::Jpeg, Some((width, height))) => format!("JPEG of {width}x{height}, as its own header says"),
-        (kind, _) => format!("{}, by its start codes", if kind == PayloadKind::H265 { "H.265" } else { "H.264" }),
+        (PayloadKind::Jpeg, Some((width, height))) => format!("{width}x{height} JPEG, according to its header"),
+        (kind, _) => {
+            format!("{}, recognized by its start codes", if kind == PayloadKind::H265 { "H.265" } else { "H.264" })
+        }
     }
 }
 
-/// The format that looks the same in every length and every row, if colours can tell it apart.
+/// Returns the format of the same arrangement that a viewer can distinguish by wrong colors.
 fn twin(format: PixelFormat) -> Option<PixelFormat> {
+    use PixelFormat::*;
     match format {
-        PixelFormat::Bgr888p => Some(PixelFormat::Rgb888p),
-        PixelFormat::Bgr888i => Some(PixelFormat::Rgb888i),
-        PixelFormat::Nv12 => Some(PixelFormat::Nv21),
-        PixelFormat::Raw16 => Some(PixelFormat::Raw10),
-        PixelFormat::BgrF16p => Some(PixelFormat::RgbF16p),
-        PixelFormat::BgrF16i => Some(PixelFormat::RgbF16i),
-        _ => None,
+        Bgr888p => Some(Rgb888p),
+        Bgr888i => Some(Rgb888i),
+        Nv12 => Some(Nv21),
+        Raw16 => Some(Raw10),
+        BgrF16p => Some(RgbF16p),
+        BgrF16i => Some(RgbF16i),
+        Rgb888p | Rgb888i | Nv21 | Yuv420p | Yuv422i | Yuv422p | Yuv444p | Yuv444i | Yuv400p | Gray8 | Raw8 | Raw14
+        | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | RgbF16p | RgbF16i | GrayF16 | Jpeg => None,
     }
 }
 
-/// Whether a payload of this length is such a picture; the padding of the last row may be missing.
+/// Returns whether a payload of this length can have the geometry; the padding of the last row may be missing.
 fn fits(geometry: &Geometry, len: usize) -> bool {
     geometry.layout().is_ok_and(|layout| (layout.needed..=layout.byte_len).contains(&len))
 }
 
-struct Found {
+struct Candidates {
     geometry: Geometry,
+    /// Other geometries of the same length.
     others: Vec<Geometry>,
-    /// Whether it was the rows that decided between them.
+    /// Set if the rows decided between them.
     by_rows: bool,
 }
 
-/// The best of the pictures with one of these sizes and formats (the usual, then the rare) that have the length of the
-/// payload: those without padding if there is one, else those with it.
+/// Finds the geometries of these sizes and formats (common ones, then rare ones) that have the length of the payload,
+/// and selects the best. Considers padding only if no geometry fits without it.
 fn search(
     sizes: [&[(u32, u32)]; 2],
     formats: [&[PixelFormat]; 2],
     stride: Option<u32>,
     payload: &[u8],
-) -> Option<Found> {
+) -> Option<Candidates> {
     let len = payload.len();
     let tight = || {
         let pairs = formats.into_iter().flat_map(move |formats| sizes.into_iter().map(move |sizes| (formats, sizes)));
@@ -325,17 +359,17 @@ fn search(
         fitting.dedup();
     }
     if fitting.len() < 2 {
-        return Some(Found { geometry: fitting.pop()?, others: fitting, by_rows: false });
+        return Some(Candidates { geometry: fitting.pop()?, others: fitting, by_rows: false });
     }
-    let scores: Vec<f64> = fitting.iter().map(|geometry| unevenness(geometry, payload)).collect();
-    let best = (1..scores.len()).fold(0, |best, n| if scores[n] < CLEARLY * scores[best] { n } else { best });
-    let worse = |n: usize| n == best || scores[best] < CLEARLY * scores[n];
+    let scores: Vec<f64> = fitting.iter().map(|geometry| row_difference(geometry, payload)).collect();
+    let best = (1..scores.len()).fold(0, |best, n| if scores[n] < CLEARLY_SMOOTHER * scores[best] { n } else { best });
+    let worse = |n: usize| n == best || scores[best] < CLEARLY_SMOOTHER * scores[n];
     let by_rows = (0..scores.len()).all(worse);
     let geometry = fitting.remove(best);
-    Some(Found { geometry, others: fitting, by_rows })
+    Some(Candidates { geometry, others: fitting, by_rows })
 }
 
-/// The paddings that the ISP is known to use: rows to 16, 32, 64 or 128 bytes, planes of half height to 8 or 16 rows.
+/// Returns the paddings that the ISP uses: rows to 16, 32, 64 or 128 bytes, planes with half rows to 8 or 16 rows.
 fn padded(geometry: Geometry, stride: Option<u32>) -> impl Iterator<Item = Geometry> {
     let to = |n: u32, multiple: u32| n.checked_next_multiple_of(multiple).unwrap_or(n);
     let rows = [1, 8, 16].map(|multiple| to(geometry.height, multiple));
@@ -346,16 +380,16 @@ fn padded(geometry: Geometry, stride: Option<u32>) -> impl Iterator<Item = Geome
     })
 }
 
-/// How much samples differ from those below them, on the average and in 1/256 of their range: least where the geometry
-/// is right, 0 where there is nothing to see.
-fn unevenness(geometry: &Geometry, payload: &[u8]) -> f64 {
-    // Enough to decide, and few enough to be done while the next frame is on its way.
-    const ROWS: usize = 192;
-    const SAMPLES: usize = 128;
+/// Returns the mean difference between vertically adjacent samples, in 1/256 of their range. It is lowest for the right
+/// geometry, and 0 for a picture of one color.
+fn row_difference(geometry: &Geometry, payload: &[u8]) -> f64 {
+    // Enough samples to decide, and few enough to finish before the next frame arrives.
+    const SAMPLED_ROWS: usize = 192;
+    const SAMPLES_PER_ROW: usize = 128;
     let Ok(layout) = geometry.layout_in(payload.len()) else { return f64::INFINITY };
     let (sample, scale) = if is_16_bit(geometry.format) { (2, 256.0) } else { (1, 1.0) };
-    // One step for all planes, so that each counts for as much as it has bytes.
-    let step = layout.planes().iter().map(|plane| plane.rows).sum::<usize>().div_ceil(ROWS);
+    // The same step for all planes weighs each plane by its size.
+    let step = layout.planes().iter().map(|plane| plane.rows).sum::<usize>().div_ceil(SAMPLED_ROWS);
     let (mut sum, mut count) = (0.0, 0.0);
     for plane in layout.planes().iter().filter(|plane| plane.rows > 1) {
         let value = |x: usize, y: usize| {
@@ -365,8 +399,8 @@ fn unevenness(geometry: &Geometry, payload: &[u8]) -> f64 {
         };
         let samples = plane.row / sample;
         for y in (0..plane.rows - 1).step_by(step) {
-            // An odd step meets all channels, however many there are.
-            for x in (0..samples).step_by(samples.div_ceil(SAMPLES) | 1) {
+            // An odd step samples all channels of interleaved formats.
+            for x in (0..samples).step_by(samples.div_ceil(SAMPLES_PER_ROW) | 1) {
                 sum += f64::from(value(x, y).abs_diff(value(x, y + 1)));
                 count += 1.0;
             }
@@ -393,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_is_one_although_damage_once_had_its_length() {
+    fn jpeg_is_recognized_even_if_a_damaged_payload_had_its_length() {
         let jpeg = crate::frame::magic::tests::jpeg(640, 352);
         let mut interpreter = Interpreter::default();
         assert_eq!(interpreter.interpret(&vec![7; jpeg.len()]).0, PayloadKind::Raw);
@@ -409,7 +443,7 @@ mod tests {
         }
     }
 
-    /// A smooth picture with edges, in any layout: each byte depends on where in the picture it is.
+    /// Draws a smooth picture with edges in any layout: each byte depends on its position in the picture.
     fn scene(geometry: Geometry) -> Vec<u8> {
         let layout = geometry.layout().unwrap();
         let mut bytes = vec![0; layout.byte_len];
@@ -433,20 +467,20 @@ mod tests {
     }
 
     #[test]
-    fn the_standalone_example_is_known_by_its_length() {
+    fn standalone_example_is_recognized_by_its_length() {
         let mut interpreter = Interpreter::default();
         assert_eq!(interpreter.because(), "");
         let (kind, geometry) = interpreter.interpret(&vec![0; 675_840]);
         assert_eq!((kind, geometry), (PayloadKind::Raw, Geometry::tight(PixelFormat::Bgr888p, 640, 352).ok()));
         assert_eq!(
             interpreter.because(),
-            "675840 bytes are taken for 640x352 BGR888p, the likeliest picture of that length; could be \
-             640x352 BGR888i; if colours are wrong, try --format RGB888p"
+            "675840 bytes are interpreted as 640x352 BGR888p, the most likely picture of that length; could be \
+             640x352 BGR888i; if colors are wrong, try --format RGB888p"
         );
     }
 
     #[test]
-    fn featureless_payloads_take_the_likeliest_size() {
+    fn uniform_payloads_get_the_most_likely_size() {
         for (len, expected) in [
             (9216, "64x48 BGR888p"),
             (921_600, "640x480 BGR888p"),
@@ -496,29 +530,33 @@ mod tests {
     }
 
     #[test]
-    fn unknown_lengths_are_given_up_with_advice() {
+    fn unknown_lengths_are_reported_with_advice() {
         for len in [0, 1, 31, 700_001] {
             let mut interpreter = Interpreter::default();
             assert_eq!(interpreter.interpret(&vec![7; len]), (PayloadKind::Raw, None));
             assert_eq!(
                 interpreter.because(),
-                format!("{len} bytes fit no size that is known: say what they are with --size WxH and --format NAME")
+                format!("{len} bytes match no known picture size; set --size WxH and --format NAME")
             );
         }
     }
 
     #[test]
-    fn the_user_knows_better_than_the_table() {
+    fn options_override_the_table() {
         let payload = vec![0; 675_840];
-        let said = |size, format, stride| overridden(size, format, stride).interpret(&payload).1.unwrap().to_string();
-        assert_eq!(said(None, Some(PixelFormat::Rgb888i), None), "640x352 RGB888i");
-        assert_eq!(said(Some((352, 640)), None, None), "352x640 BGR888p");
-        assert_eq!(said(Some((600, 352)), Some(PixelFormat::Bgr888p), Some(640)), "600x352 BGR888p (stride 640)");
-        assert_eq!(said(Some((630, 352)), None, None), "630x352 BGR888p (stride 640)");
+        let interpreted =
+            |size, format, stride| overridden(size, format, stride).interpret(&payload).1.unwrap().to_string();
+        assert_eq!(interpreted(None, Some(PixelFormat::Rgb888i), None), "640x352 RGB888i");
+        assert_eq!(interpreted(Some((352, 640)), None, None), "352x640 BGR888p");
+        assert_eq!(
+            interpreted(Some((600, 352)), Some(PixelFormat::Bgr888p), Some(640)),
+            "600x352 BGR888p (stride 640)"
+        );
+        assert_eq!(interpreted(Some((630, 352)), None, None), "630x352 BGR888p (stride 640)");
     }
 
     #[test]
-    fn a_user_who_is_wrong_is_told_the_numbers() {
+    fn contradicting_options_are_reported_with_both_lengths() {
         let mut interpreter = overridden(Some((640, 400)), Some(PixelFormat::Nv12), None);
         assert_eq!(interpreter.interpret(&vec![0; 675_840]), (PayloadKind::Raw, None));
         assert_eq!(
@@ -530,56 +568,82 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_knows_best_unless_its_length_says_otherwise() {
+    fn announcement_overrides_options_unless_the_length_differs() {
         let mut interpreter = overridden(Some((640, 352)), None, None);
         let announced = Geometry::tight(PixelFormat::Rgb888p, 352, 640).unwrap();
         interpreter.announce(announced);
         assert_eq!(interpreter.interpret(&vec![0; 675_840]).1, Some(announced));
-        assert_eq!(interpreter.because(), "675840 bytes are 352x640 RGB888p: the stream says so");
+        assert_eq!(interpreter.because(), "675840 bytes are 352x640 RGB888p, as announced by the stream");
         let half = interpreter.interpret(&vec![0; 337_920]).1.unwrap();
         assert_eq!(half.to_string(), "640x352 NV12");
-        assert!(interpreter.because().starts_with("the stream announces 352x640 RGB888p, which 337920 bytes are not"));
+        assert!(
+            interpreter
+                .because()
+                .starts_with("the stream announces 352x640 RGB888p, which does not match 337920 bytes;")
+        );
     }
 
     #[test]
-    fn a_length_is_looked_at_once() {
+    fn frames_carry_the_reason_for_their_layout() {
+        let stored = Geometry::tight(PixelFormat::Rgb888p, 352, 640).unwrap();
+        let mut frame = Frame::with_payload(vec![0; 675_840]);
+        let mut interpreter = Interpreter::default();
+        let mut because = |interpreter: &mut Interpreter| {
+            interpreter.interpret_frame(&mut frame);
+            (frame.geometry, frame.because.to_string())
+        };
+        interpreter.restore(stored);
+        let text = "675840 bytes are 352x640 RGB888p, as stored in the recording";
+        assert_eq!(because(&mut interpreter), (Some(stored), text.to_owned()));
+        interpreter.announce(stored);
+        interpreter.restore(stored);
+        let text = "675840 bytes are 352x640 RGB888p, as announced by the stream";
+        assert_eq!(because(&mut interpreter), (Some(stored), text.to_owned()), "the announcement is kept");
+    }
+
+    #[test]
+    fn known_lengths_are_not_examined_again() {
         let gray = Geometry::tight(PixelFormat::Gray8, 1280, 720).unwrap();
         let mut interpreter = Interpreter::default();
         assert_eq!(interpreter.interpret(&scene(gray)).1, Some(gray));
         let because = Arc::clone(&interpreter.now.because);
-        assert_eq!(interpreter.interpret(&vec![0; 921_600]).1, Some(gray), "not looked at again");
+        assert_eq!(interpreter.interpret(&vec![0; 921_600]).1, Some(gray), "not examined again");
         assert!(Arc::ptr_eq(&because, &interpreter.now.because));
-        for len in 1..=2 * REMEMBERED {
+        for len in 1..=2 * MAX_KNOWN_LENGTHS {
             interpreter.interpret(&vec![0; len]);
         }
-        assert_eq!(interpreter.known.len(), REMEMBERED);
+        assert_eq!(interpreter.known.len(), MAX_KNOWN_LENGTHS);
     }
 
     #[test]
-    fn black_pictures_decide_nothing() {
+    fn black_pictures_are_followed_by_retries() {
         let gray = Geometry::tight(PixelFormat::Gray8, 1280, 720).unwrap();
         let scene = scene(gray);
         let mut interpreter = Interpreter::default();
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_RETRIES {
             assert_eq!(interpreter.interpret(&vec![0; 921_600]).1.unwrap().to_string(), "640x480 BGR888p");
         }
         assert_eq!(interpreter.clone().interpret(&scene).1, Some(gray));
         interpreter.interpret(&vec![0; 921_600]);
-        assert_eq!(interpreter.interpret(&scene).1.unwrap().to_string(), "640x480 BGR888p", "not for ever");
+        assert_eq!(
+            interpreter.interpret(&scene).1.unwrap().to_string(),
+            "640x480 BGR888p",
+            "the number of retries is limited"
+        );
     }
 
     #[test]
-    fn encoded_pictures_say_what_they_are() {
+    fn encoded_payloads_are_recognized() {
         let mut file = vec![0xff, 0xd8, 0xff, 0xc0, 0, 8, 8, 0, 48, 0, 64, 3, 0xff, 0xda, 0, 2];
         file.resize(9216, 5);
         let mut interpreter = Interpreter::default();
         let (kind, geometry) = interpreter.interpret(&file);
         assert_eq!((kind, geometry.unwrap().to_string().as_str()), (PayloadKind::Jpeg, "64x48 JPEG"));
-        assert_eq!(interpreter.because(), "JPEG of 64x48, as its own header says");
+        assert_eq!(interpreter.because(), "64x48 JPEG, according to its header");
         file[7..11].copy_from_slice(&[1, 224, 2, 128]);
         assert_eq!(interpreter.interpret(&file).1.unwrap().to_string(), "640x480 JPEG");
         assert_eq!(interpreter.interpret(&[0, 0, 0, 1, 0x67, 0x42, 9]), (PayloadKind::H264, None));
-        assert_eq!(interpreter.because(), "H.264, by its start codes");
+        assert_eq!(interpreter.because(), "H.264, recognized by its start codes");
         let mut raw = overridden(None, Some(PixelFormat::Bgr888p), None);
         assert_eq!(raw.interpret(&file).1.unwrap().to_string(), "64x48 BGR888p");
     }

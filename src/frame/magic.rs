@@ -1,13 +1,14 @@
-//! First bytes of a payload -> the kind of encoded picture, if it is one.
+//! Recognizes encoded payloads (JPEG, H.264, H.265) by their structure.
 //!
-//! Pixels can begin with any bytes, so the first ones prove nothing: the structure that they announce must be there.
+//! Raw pixels can begin with any bytes, so a magic number alone proves nothing: the structure after it must be valid
+//! too.
 
 use super::PayloadKind;
 
-/// Bytes of an Annex B stream that are looked at: enough for all its parameter sets and a part of the picture.
-const ANNEX_B_WINDOW: usize = 4096;
+/// Bytes of an Annex B payload that are examined: enough for all parameter sets and a part of the picture.
+const ANNEX_B_WINDOW_BYTES: usize = 4096;
 
-/// What an encoded payload says of itself.
+/// An encoded payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Encoded {
     /// Never [`PayloadKind::Raw`].
@@ -16,8 +17,8 @@ pub(super) struct Encoded {
     pub(super) size: Option<(u32, u32)>,
 }
 
-/// Recognises JPEG, H.264 and H.265. Costs as much for a large payload as for a small one.
-pub(super) fn recognise(payload: &[u8]) -> Option<Encoded> {
+/// Recognizes JPEG, H.264 and H.265. The cost does not depend on the length of the payload.
+pub(super) fn recognize(payload: &[u8]) -> Option<Encoded> {
     if let Some(size) = jpeg_size(payload) {
         return Some(Encoded { kind: PayloadKind::Jpeg, size: Some(size) });
     }
@@ -25,7 +26,7 @@ pub(super) fn recognise(payload: &[u8]) -> Option<Encoded> {
     Some(Encoded { kind, size: None })
 }
 
-/// Size of a JPEG whose segments follow each other without a gap up to the first scan (ITU-T T.81, B.1 and B.2).
+/// Returns the size of a JPEG whose segments are contiguous up to the first scan (ITU-T T.81, B.1 and B.2).
 pub(super) fn jpeg_size(file: &[u8]) -> Option<(u32, u32)> {
     let mut rest = file.strip_prefix(&[0xff, 0xd8])?;
     let mut size = None;
@@ -52,8 +53,8 @@ pub(super) fn jpeg_size(file: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
-/// H.264 or H.265 with start codes: every unit begins with a type that cameras send, and no byte sequence occurs
-/// that the standards forbid inside units (H.264 and H.265, 7.4.1: 00 00 00, 00 00 01 and 00 00 02 are escaped).
+/// Recognizes H.264 or H.265 with start codes: every unit has a type that cameras send, and no unit contains a byte
+/// sequence that must be escaped (H.264 and H.265, 7.4.1: 00 00 00, 00 00 01 and 00 00 02).
 fn annex_b(payload: &[u8]) -> Option<PayloadKind> {
     let unit = payload.strip_prefix(&[0, 0, 0, 1]).or_else(|| payload.strip_prefix(&[0, 0, 1]))?;
     let kind = match unit {
@@ -62,7 +63,7 @@ fn annex_b(payload: &[u8]) -> Option<PayloadKind> {
         _ => return None,
     };
     let mut at = payload.len() - unit.len();
-    let end = payload.len().min(ANNEX_B_WINDOW);
+    let end = payload.len().min(ANNEX_B_WINDOW_BYTES);
     while let Some(found) = payload[at..end].windows(2).position(|pair| pair == [0, 0]) {
         at += found;
         let after = payload[at..].iter().position(|byte| *byte != 0);
@@ -87,15 +88,15 @@ fn annex_b(payload: &[u8]) -> Option<PayloadKind> {
     Some(kind)
 }
 
-/// Whether a picture of such a stream is one that a decoder can begin with: IDR of H.264, IRAP of H.265.
-pub(super) fn is_key_picture(kind: PayloadKind, payload: &[u8]) -> bool {
-    // What stands before the first slice is small.
-    let units = payload[..payload.len().min(ANNEX_B_WINDOW)].windows(4).filter(|unit| unit[..3] == [0, 0, 1]);
+/// Returns whether an access unit is a key frame: IDR of H.264, IRAP of H.265.
+pub(super) fn has_key_unit(kind: PayloadKind, payload: &[u8]) -> bool {
+    // The units before the first slice are small, so the window reaches it.
+    let units = payload[..payload.len().min(ANNEX_B_WINDOW_BYTES)].windows(4).filter(|unit| unit[..3] == [0, 0, 1]);
     units.map(|unit| unit[3]).any(|first| kind.is_key_unit(first))
 }
 
 impl PayloadKind {
-    /// Whether a unit of such a stream that begins with this byte is of a picture that a decoder can begin with (H.264 and
+    /// Returns whether a unit that begins with this byte belongs to a key frame, where a decoder can start (H.264 and
     /// H.265, table 7-1).
     #[must_use]
     pub const fn is_key_unit(self, first: u8) -> bool {
@@ -107,7 +108,7 @@ impl PayloadKind {
     }
 }
 
-/// Slices, SEI, parameter sets, access unit delimiters, filler (H.264, table 7-1).
+/// Accepts slices, SEI, parameter sets, access unit delimiters and filler (H.264, table 7-1).
 fn is_h264_unit(first: u8) -> bool {
     let (forbidden, importance, kind) = (first >> 7, first >> 5 & 3, first & 0x1f);
     forbidden == 0
@@ -119,7 +120,7 @@ fn is_h264_unit(first: u8) -> bool {
         }
 }
 
-/// The same of H.265 (table 7-1), in the base layer.
+/// Accepts the same of H.265 (table 7-1), in the base layer.
 fn is_h265_unit(first: u8, second: u8) -> bool {
     let (forbidden, kind) = (first >> 7, first >> 1);
     let layer = (first & 1) << 5 | second >> 3;
@@ -130,7 +131,7 @@ fn is_h265_unit(first: u8, second: u8) -> bool {
 pub(super) mod tests {
     use super::*;
 
-    /// The segments of a JPEG up to its scan.
+    /// Builds the segments of a JPEG up to its scan.
     pub(in crate::frame) fn jpeg(width: u16, height: u16) -> Vec<u8> {
         let mut file = vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xdb, 0, 3, 9, 0xff, 0xc0, 0, 8, 8];
         file.extend(height.to_be_bytes());
@@ -140,41 +141,41 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_jpeg_says_its_size() {
-        assert_eq!(recognise(&jpeg(640, 352)), Some(Encoded { kind: PayloadKind::Jpeg, size: Some((640, 352)) }));
+    fn jpeg_size_is_read_from_the_frame_header() {
+        assert_eq!(recognize(&jpeg(640, 352)), Some(Encoded { kind: PayloadKind::Jpeg, size: Some((640, 352)) }));
         assert_eq!(jpeg_size(&jpeg(0, 352)), None);
     }
 
     #[test]
-    fn the_first_bytes_of_a_jpeg_are_not_one() {
+    fn magic_bytes_without_the_structure_are_not_a_jpeg() {
         let file = jpeg(640, 352);
         let scan = file.len() - 5;
         for cut in 0..scan {
-            assert_eq!(recognise(&file[..cut]), None, "cut at {cut}");
+            assert_eq!(recognize(&file[..cut]), None, "cut at {cut}");
         }
         let mut pixels = vec![0xff, 0xd8, 0xff, 0xe0];
         pixels.extend((0..10_000u32).map(|n| (n * 31) as u8));
-        assert_eq!(recognise(&pixels), None);
+        assert_eq!(recognize(&pixels), None);
     }
 
     #[test]
-    fn annex_b_by_its_units() {
+    fn annex_b_is_recognized_by_its_unit_types() {
         let h264 = [&[0, 0, 0, 1, 0x67, 0x42, 0, 10][..], &[0, 0, 0, 1, 0x68, 0xce], &[0, 0, 1, 0x65, 0, 0, 3, 1, 9]];
-        assert_eq!(recognise(&h264.concat()).unwrap().kind, PayloadKind::H264);
+        assert_eq!(recognize(&h264.concat()).unwrap().kind, PayloadKind::H264);
         let h265 = [&[0, 0, 0, 1, 0x40, 1, 12][..], &[0, 0, 0, 1, 0x42, 1, 7], &[0, 0, 1, 0x26, 1, 0, 0, 3, 0, 0]];
-        assert_eq!(recognise(&h265.concat()).unwrap().kind, PayloadKind::H265);
+        assert_eq!(recognize(&h265.concat()).unwrap().kind, PayloadKind::H265);
         for lone in [0x41, 0x61, 0x21, 0x01] {
-            assert_eq!(recognise(&[0, 0, 0, 1, lone, 0x9a, 0x24]).unwrap().kind, PayloadKind::H264);
+            assert_eq!(recognize(&[0, 0, 0, 1, lone, 0x9a, 0x24]).unwrap().kind, PayloadKind::H264);
         }
-        assert_eq!(recognise(&[0, 0, 0, 1, 0x02, 1, 0xd0]).unwrap().kind, PayloadKind::H265);
+        assert_eq!(recognize(&[0, 0, 0, 1, 0x02, 1, 0xd0]).unwrap().kind, PayloadKind::H265);
     }
 
     #[test]
-    fn a_decoder_begins_with_a_key_picture() {
-        // First in the payload, and behind something else.
+    fn key_frames_are_found_by_their_unit_type() {
+        // As the first unit of the payload, and after another one.
         let key = |kind, unit: u8| {
             [&[0, 0, 0, 1, unit, 1, 12][..], &[0, 0, 0, 1, 0x09, 0x10, 0, 0, 1, unit]]
-                .map(|payload| is_key_picture(kind, payload))
+                .map(|payload| has_key_unit(kind, payload))
         };
         for (kind, units, expected) in [
             (PayloadKind::H264, &[0x65, 0x25][..], true),
@@ -186,19 +187,19 @@ pub(super) mod tests {
                 assert_eq!(key(kind, *unit), [expected; 2], "{kind:?} {unit:#04x}");
             }
         }
-        assert!(!is_key_picture(PayloadKind::H264, &[]) && !is_key_picture(PayloadKind::H264, &[0, 0, 1]));
+        assert!(!has_key_unit(PayloadKind::H264, &[]) && !has_key_unit(PayloadKind::H264, &[0, 0, 1]));
     }
 
     #[test]
-    fn dark_pixels_are_not_annex_b() {
+    fn dark_raw_pixels_are_not_annex_b() {
         let start = [0, 0, 0, 1, 0x65];
         for tail in [&[7, 0, 0, 0, 2, 9][..], &[0, 0, 2], &[1, 0, 0, 0, 9], &[9, 0, 0, 1, 0xff], &[9, 0, 0, 1]] {
-            assert_eq!(recognise(&[&start[..], tail].concat()), None, "{tail:?}");
+            assert_eq!(recognize(&[&start[..], tail].concat()), None, "{tail:?}");
         }
         let mut black = vec![0; 9216];
         black[3] = 1;
         black[4] = 0x41;
         black[9000] = 200;
-        assert_eq!(recognise(&black), None);
+        assert_eq!(recognize(&black), None);
     }
 }

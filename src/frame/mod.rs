@@ -1,6 +1,7 @@
-//! What a packet means: a [`Frame`] is one message of the camera, with its times, geometry and detections.
+//! The received [`Frame`] and its parts: times, layout of the payload, detections; and the [`Picture`] made from it.
 //!
-//! Memory is recycled: frames and pictures come out of a [`Pool`] and go back to it when the last reader drops them.
+//! Frames and pictures come from a [`Pool`] and return to it when the last reader drops them, so that a steady stream
+//! allocates nothing.
 
 pub mod detection;
 pub mod inference;
@@ -8,23 +9,25 @@ mod magic;
 pub mod picture;
 pub mod pixel;
 pub mod pool;
+mod size;
 pub mod time;
 mod utc;
 
 use std::sync::Arc;
 
-pub use detection::{BBox, Detection, LabelMap, Named};
+pub use detection::{BBox, Detection, LabelMap, NamedDetection};
 pub use inference::{Interpreter, Overrides};
 pub use picture::Picture;
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
+pub use size::Size;
 pub use time::{DeviceTime, Received, StaleBurst};
 pub use utc::Utc;
 
-/// Which grammar the header of a frame was written in (wire.md section 1).
+/// The header format of a frame (wire.md section 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum Dialect {
-    /// `IMG <ts> <imglen> <detlen>`, 32 bytes or more (F1): the program in Luxonis' standalone page.
+    /// `IMG <ts> <imglen> <detlen>`, 32 bytes or more (F1): Luxonis' standalone example.
     #[default]
     #[serde(rename = "IMG")]
     Img,
@@ -40,7 +43,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// All of them.
+    /// All dialects.
     pub const ALL: [Self; 4] = [Self::Img, Self::Abcde, Self::Abcde256, Self::Frame];
 }
 
@@ -55,10 +58,19 @@ impl std::fmt::Display for Dialect {
     }
 }
 
-/// What kind of bytes the payload is, recognised by its first bytes (wire.md section 6).
+impl std::str::FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|dialect| dialect.to_string() == name);
+        known.ok_or_else(|| format!("unknown dialect `{name}`; expected IMG, ABCDE, ABCDE-256 or FRAME"))
+    }
+}
+
+/// The encoding of a payload, recognized by its first bytes (wire.md section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PayloadKind {
-    /// Pixels in a layout that the [`Geometry`] names.
+    /// Pixels in the layout of [`Frame::geometry`].
     #[default]
     Raw,
     /// A complete JPEG file.
@@ -70,10 +82,10 @@ pub enum PayloadKind {
 }
 
 impl PayloadKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Raw, Self::Jpeg, Self::H264, Self::H265];
 
-    /// What it is called everywhere: in recordings, in JSON, on the screen.
+    /// Returns the name used in recordings, in JSON and on screen.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,48 +97,52 @@ impl PayloadKind {
     }
 }
 
-/// One message of the camera: a picture (or an encoded access unit) and the detections that came with it.
+/// One message of the camera: a picture, or an encoded access unit, with its detections.
 ///
-/// Written once by the decoder, immutable ever after behind an [`Arc`]; nobody draws on it.
+/// The decoder writes it once; after that it is immutable behind an [`Arc`]. To draw, convert it to a [`Picture`].
 #[derive(Debug, Default)]
 pub struct Frame {
-    /// Counts the frames of one decoder, from 0. Withdrawn frames have used up their number.
+    /// Number of the frame within its decoder, from 0. Withdrawn frames use up a number.
     pub id: u64,
-    /// Where its header began, in bytes since the connection was opened.
+    /// Offset of the header in bytes since the connection was opened.
     pub at: u64,
-    /// The grammar of its header.
+    /// Format of the header.
     pub dialect: Dialect,
-    /// The lines of 32 bytes, as sent, that stood between the last frame and this one. What was said of a frame that
-    /// was damaged is not among them, what was said of the connection is.
+    /// The 32-byte lines received between the last frame and this one, unchanged. Excludes lines about a frame that was
+    /// damaged, includes lines about the connection.
     pub records: Vec<u8>,
-    /// Bytes of [`Self::records`] that stood before the `DETECT` message, if there was one; the others stood behind it.
+    /// Length of the part of [`Self::records`] that was received before the `DETECT` message, if there was one.
     pub detect_at: usize,
-    /// The header as it was sent, padding included (32 bytes, more when it overflowed, 256 for `ABCDE-256`).
+    /// The header as received, with its padding: 32 bytes, more if it overflowed, 256 for `ABCDE-256`.
     pub header: Vec<u8>,
-    /// The detections as they were sent; empty when there were none.
+    /// The detections as received; empty without detections.
     pub detection_text: Vec<u8>,
-    /// The detections, in the order sent.
+    /// The parsed detections, in the order received.
     pub detections: Vec<Detection>,
-    /// Names that the stream itself gave to its labels, if any.
+    /// Label names sent in the stream, if any.
     pub labels: Option<Arc<LabelMap>>,
-    /// When the camera says that the picture was taken, on the camera's own clock.
+    /// Capture time, by the camera's clock.
     pub device_time: DeviceTime,
-    /// The camera's own number for this frame (`@F`), if it sends one.
+    /// The camera's own number of this frame (`@F`), if it sends one.
     pub camera_seq: Option<u64>,
-    /// When the last byte of the frame was read here.
+    /// Arrival of the frame's last byte.
     pub received: Received,
-    /// Sat in the camera's queue before we connected (wire.md 4.14): not to be used for latency.
+    /// Set for frames that waited in the camera's queue before we connected (wire.md 4.14). They are excluded from
+    /// latency.
     pub stale: bool,
-    /// What kind of bytes the payload is.
+    /// Encoding of the payload.
     pub kind: PayloadKind,
-    /// Layout of the payload; `None` while it is not known (encoded video, or a raw size that fits nothing).
+    /// Layout of the payload. `None` for video, and for raw bytes whose layout is unknown.
     pub geometry: Option<Geometry>,
-    /// Whether the stream itself says that layout (`@D`).
+    /// Set if the stream announced this layout (`@D`).
     pub announced: bool,
+    /// Why the payload has this kind and layout, as a sentence for people; empty if nothing interpreted it.
+    pub because: Arc<str>,
     payload: Payload,
 }
 
-/// Bytes that keep their capacity when the frame is used again, so that a steady stream allocates and clears nothing.
+/// A buffer that keeps its capacity, and its old bytes, when the frame is reused: a steady stream neither allocates nor
+/// clears.
 #[derive(Default)]
 struct Payload {
     bytes: Vec<u8>,
@@ -140,29 +156,30 @@ impl std::fmt::Debug for Payload {
 }
 
 impl Frame {
-    /// Returns a frame with this payload and defaults for everything else.
+    /// Creates a frame with this payload and defaults for the rest, for tests and for sources that are not decoders.
     #[must_use]
-    pub fn with_payload(payload: Vec<u8>) -> Self {
-        let len = payload.len();
-        Self { payload: Payload { bytes: payload, len }, ..Self::default() }
+    pub fn with_payload(payload: impl Into<Vec<u8>>) -> Self {
+        let bytes = payload.into();
+        let len = bytes.len();
+        Self { payload: Payload { bytes, len }, ..Self::default() }
     }
 
-    /// The picture's bytes as they were sent.
+    /// Returns the payload as received.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload.bytes[..self.payload.len]
     }
 
-    /// Whether it can be shown without those before it: everything but video between two key pictures.
+    /// Returns whether the frame can be decoded without those before it: pictures always, video at key frames only.
     #[must_use]
-    pub fn stands_alone(&self) -> bool {
+    pub fn is_key_frame(&self) -> bool {
         match self.kind {
             PayloadKind::Raw | PayloadKind::Jpeg => true,
-            PayloadKind::H264 | PayloadKind::H265 => magic::is_key_picture(self.kind, self.payload()),
+            PayloadKind::H264 | PayloadKind::H265 => magic::has_key_unit(self.kind, self.payload()),
         }
     }
 
-    /// What the payload is: the name of its layout for pixels, if that is known, or of its encoding.
+    /// Returns the name of the pixel format of raw payloads, if it is known, or of the encoding of others.
     #[must_use]
     pub fn format(&self) -> Option<&'static str> {
         match self.kind {
@@ -171,9 +188,9 @@ impl Frame {
         }
     }
 
-    /// The payload to be written: exactly `len` bytes, whatever they held before.
+    /// Sets the payload's length and returns it for writing. New bytes are unspecified: the buffer is reused.
     ///
-    /// Grows the memory to `len`; what is already there is kept, so a caller may grow in steps.
+    /// Growing keeps the bytes written so far, so that a caller may grow in steps.
     pub fn payload_mut(&mut self, len: usize) -> &mut [u8] {
         if self.payload.bytes.len() < len {
             if self.payload.len == 0 {
@@ -187,7 +204,7 @@ impl Frame {
         &mut self.payload.bytes[..len]
     }
 
-    /// Forgets everything but the memory.
+    /// Resets every field to its default but keeps the buffers.
     pub fn clear(&mut self) {
         let Self { records, header, detection_text, detections, payload, .. } = self;
         records.clear();
@@ -217,9 +234,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clearing_keeps_the_memory_and_nothing_else() {
-        let mut frame = Frame { id: 7, stale: true, ..Frame::default() };
-        frame.payload_mut(100).fill(9);
+    fn clearing_resets_all_fields_and_keeps_the_buffer() {
+        let mut frame = Frame { id: 7, stale: true, ..Frame::with_payload(&[9; 100]) };
         frame.header.extend_from_slice(b"IMG");
         let at = frame.payload().as_ptr();
         frame.clear();
@@ -228,9 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn growing_in_steps_keeps_what_was_written() {
-        let mut frame = Frame::default();
-        frame.payload_mut(4).copy_from_slice(b"abcd");
+    fn growing_in_steps_keeps_the_bytes_written() {
+        let mut frame = Frame::with_payload(b"abcd");
         assert_eq!(&frame.payload_mut(1000)[..4], b"abcd");
     }
 }

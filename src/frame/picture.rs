@@ -1,37 +1,49 @@
-//! A picture ready to show.
+//! A converted picture.
 
 use super::pool::Recycled;
-use super::{DeviceTime, Received};
+use super::{DeviceTime, Received, Size};
 
-/// Owned 0RGB words, row after row without gaps: what a window takes.
+/// A picture in 0RGB words, row by row without padding, as windows take it.
 #[derive(Debug, Default)]
 pub struct Picture {
-    /// Pixels in a row.
+    /// Pixels per row.
     pub width: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// The number of the [`Frame`](super::Frame) that this was made from.
+    /// [`Frame::id`](super::Frame::id) of the converted frame.
     pub frame_id: u64,
-    /// When the camera took it.
+    /// Capture time of the frame, by the camera's clock.
     pub device_time: DeviceTime,
-    /// When its last byte was read here.
+    /// Arrival of the frame's last byte.
     pub received: Received,
     words: Vec<u32>,
 }
 
 impl Picture {
-    /// `width * height` words, `0x00RRGGBB` each.
+    /// Returns `width * height` words `0x00RRGGBB`.
     #[must_use]
     pub fn words(&self) -> &[u32] {
         &self.words[..self.width * self.height]
     }
 
-    /// The words, to be drawn on.
+    /// Returns the words for drawing.
     pub fn words_mut(&mut self) -> &mut [u32] {
         &mut self.words[..self.width * self.height]
     }
 
-    /// Sets the size; the words are what they were before, whatever that was.
+    /// Returns red, green and blue of every pixel as bytes, as image files store them.
+    pub fn rgb(&self) -> impl Iterator<Item = u8> + '_ {
+        rgb(self.words())
+    }
+
+    /// Returns width and height.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        Size::new(side(self.width), side(self.height))
+    }
+
+    /// Sets width and height. The words are not cleared.
     pub fn resize(&mut self, width: usize, height: usize) {
         if self.words.len() < width * height {
             self.words = vec![0; width * height];
@@ -41,8 +53,31 @@ impl Picture {
     }
 }
 
+/// Returns red, green and blue of words `0x00RRGGBB` as bytes: [`Picture::rgb`] for words that are not in a
+/// [`Picture`].
+pub fn rgb(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
+    words.iter().flat_map(|word| {
+        let [_, red, green, blue] = word.to_be_bytes();
+        [red, green, blue]
+    })
+}
+
 impl Recycled for Picture {
     fn capacity(&self) -> usize {
         self.words.len() * size_of::<u32>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rgb_bytes_are_in_file_order() {
+        let mut picture = Picture::default();
+        picture.resize(2, 1);
+        picture.words_mut().copy_from_slice(&[0x01_02_03, 0xff_fe_fd]);
+        assert_eq!(picture.rgb().collect::<Vec<_>>(), [1, 2, 3, 0xff, 0xfe, 0xfd]);
+        assert_eq!(picture.size(), Size::new(2, 1));
     }
 }

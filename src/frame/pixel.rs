@@ -1,10 +1,9 @@
-//! Pixel formats and what a picture in one of them looks like in memory. Every length check lives here.
+//! Pixel formats and their layout in memory. Performs all length checks of raw payloads.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The layouts that a camera can send: the names and meanings of depthai's `ImgFrame::Type` (wire.md section 6),
-/// and encoded pictures.
+/// The formats that a camera can send: those of depthai's `ImgFrame::Type` (wire.md section 6), and JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // The names are the vendor's; the table in wire.md section 6 is their documentation.
 pub enum PixelFormat {
@@ -39,7 +38,7 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
-    /// All of them, the likeliest first.
+    /// All formats, most likely first: the order in which a payload is tried.
     pub const ALL: [Self; 28] = [
         Self::Bgr888p,
         Self::Rgb888p,
@@ -71,7 +70,7 @@ impl PixelFormat {
         Self::Jpeg,
     ];
 
-    /// The vendor's name.
+    /// Returns the vendor's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -106,10 +105,10 @@ impl PixelFormat {
         }
     }
 
-    /// What its planes are made of; `None` for an encoded picture.
+    /// Returns the arrangement of the planes; `None` for encoded formats.
     fn shape(self) -> Option<Shape> {
-        let planes = |planes, grain, bits| Some(Shape { planes, grain, bits, chroma: Chroma::Full });
-        let chroma = |chroma| Some(Shape { planes: 1, grain: 1, bits: 8, chroma });
+        let planes = |planes, group, bits| Some(Shape { planes, group, bits, chroma: Chroma::Full });
+        let chroma = |chroma| Some(Shape { planes: 1, group: 1, bits: 8, chroma });
         match self {
             Self::Bgr888p | Self::Rgb888p | Self::Yuv444p => planes(3, 1, 8),
             Self::Bgr888i | Self::Rgb888i | Self::Yuv444i => planes(1, 1, 24),
@@ -128,31 +127,34 @@ impl PixelFormat {
         }
     }
 
-    /// Whether more than one row belongs to each row of the last plane.
+    /// Returns whether the chroma planes have half as many rows as the picture.
     #[must_use]
-    pub const fn has_half_rows(self) -> bool {
-        matches!(self, Self::Nv12 | Self::Nv21 | Self::Yuv420p)
+    pub fn has_half_rows(self) -> bool {
+        self.shape().is_some_and(|shape| match shape.chroma {
+            Chroma::PairedHalf | Chroma::Quarter => true,
+            Chroma::Full | Chroma::HalfWidth => false,
+        })
     }
 }
 
-/// `planes` equal ones, then those of the chroma. A row is cut into grains of `grain` pixels, each pixel of `bits`.
+/// `planes` equal planes, then those of the chroma. Rows are rounded up to groups of `group` pixels of `bits` each.
 struct Shape {
     planes: u8,
-    grain: u32,
+    group: u32,
     bits: u32,
     chroma: Chroma,
 }
 
-/// The planes after the first ones.
+/// The chroma planes after the first plane.
 #[derive(Clone, Copy)]
 enum Chroma {
-    /// None: every plane is like the first.
+    /// No chroma planes of another size: all planes are like the first.
     Full,
-    /// One of U and V in turns, half the width and half the height.
+    /// One plane of alternating U and V, half the width and half the height.
     PairedHalf,
-    /// Two, each half the width and half the height.
+    /// Two planes, each half the width and half the height.
     Quarter,
-    /// Two, each half the width.
+    /// Two planes, each half the width.
     HalfWidth,
 }
 
@@ -162,17 +164,21 @@ impl fmt::Display for PixelFormat {
     }
 }
 
-/// A name that no pixel format has.
+/// A name that is not a pixel format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no pixel format; known: {known}", known = PixelFormat::ALL.map(PixelFormat::name).join(", "))]
-pub struct UnknownFormat(pub String);
+#[error(
+    "unknown pixel format `{0}`; expected one of {known}",
+    known = PixelFormat::ALL.map(PixelFormat::name).join(", ")
+)]
+pub struct UnknownPixelFormat(pub String);
 
 impl FromStr for PixelFormat {
-    type Err = UnknownFormat;
+    type Err = UnknownPixelFormat;
 
-    /// The vendor's name in any case, as `@D` records and `--format` give it, or one of its short forms: `BGR`, `RGB`
-    /// (planar), `GRAY`, `MJPEG`, `RGBF16P` and the like.
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+    /// Parses the vendor's name, as in `@D` records and `--format`, or a short form: `BGR`, `RGB` (planar), `GRAY`,
+    /// `MJPEG`,
+    /// `RGBF16P` and so on. Ignores case.
+    fn from_str(name: &str) -> Result<Self, UnknownPixelFormat> {
         if let Some(format) = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name)) {
             return Ok(format);
         }
@@ -185,124 +191,124 @@ impl FromStr for PixelFormat {
             "RGBF16I" => Self::RgbF16i,
             "BGRF16I" => Self::BgrF16i,
             "MJPEG" => Self::Jpeg,
-            _ => return Err(UnknownFormat(name.to_owned())),
+            _ => return Err(UnknownPixelFormat(name.to_owned())),
         })
     }
 }
 
-/// How a payload is to be read.
+/// Format, size and padding of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    /// Layout of the bytes.
+    /// Pixel format.
     pub format: PixelFormat,
-    /// Pixels in a row.
+    /// Pixels per row.
     pub width: u32,
-    /// Rows.
+    /// Number of rows.
     pub height: u32,
-    /// Bytes from one row of the first plane to the next; 0 for an encoded picture.
+    /// Bytes from one row of the first plane to the next; 0 for encoded formats.
     pub stride: u32,
-    /// Rows from the start of one plane to the start of the next: `height`, or more when planes are padded;
-    /// 0 for an encoded picture.
+    /// Rows from the start of one plane to the start of the next: `height`, or more if planes are padded; 0 for encoded
+    /// formats.
     pub plane_rows: u32,
 }
 
-/// Why bytes cannot be laid out so.
+/// Reason for rejecting a [`Geometry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GeometryError {
-    /// There is nothing to see.
-    #[error("{width}x{height} is no picture: width and height must be at least 1")]
+    /// The picture has no pixels.
+    #[error("invalid size {width}x{height}: width and height must be at least 1")]
     Empty {
-        /// Pixels in a row.
+        /// Pixels per row.
         width: u32,
-        /// Rows.
+        /// Number of rows.
         height: u32,
     },
     /// The stride is shorter than a row.
-    #[error("a row of {width} {format} pixels has {row} bytes, which a stride of {stride} does not hold")]
+    #[error("stride of {stride} bytes is too short: a row of {width} {format} pixels has {row} bytes")]
     Stride {
-        /// Layout.
+        /// Pixel format.
         format: PixelFormat,
-        /// Pixels in a row.
+        /// Pixels per row.
         width: u32,
-        /// Bytes in a row.
+        /// Bytes per row.
         row: u64,
-        /// Bytes from row to row.
+        /// Bytes from one row to the next.
         stride: u32,
     },
     /// The planes overlap.
-    #[error("{rows} rows from plane to plane are fewer than the {height} rows of the picture")]
+    #[error("planes of {rows} rows are too short: the picture has {height} rows")]
     PlaneRows {
-        /// Rows of the picture.
+        /// Number of rows of the picture.
         height: u32,
-        /// Rows from plane to plane.
+        /// Rows from one plane to the next.
         rows: u32,
     },
-    /// More bytes than can be addressed.
-    #[error("a {format} picture of {width}x{height} has more bytes than can be addressed")]
+    /// The picture exceeds the address space.
+    #[error("{width}x{height} {format} is too large for the address space")]
     Huge {
-        /// Layout.
+        /// Pixel format.
         format: PixelFormat,
-        /// Pixels in a row.
+        /// Pixels per row.
         width: u32,
-        /// Rows.
+        /// Number of rows.
         height: u32,
     },
-    /// An encoded picture has no layout.
-    #[error("{0} is encoded: its bytes have no layout")]
+    /// The format is encoded.
+    #[error("{0} is encoded and has no pixel layout")]
     Encoded(PixelFormat),
     /// The payload is shorter than the picture.
     #[error("{geometry} needs {needed} bytes, but the payload has {found}")]
     Short {
-        /// How it was to be read.
+        /// The expected layout.
         geometry: Geometry,
-        /// Bytes that it needs at least.
+        /// Fewest bytes of that layout.
         needed: usize,
-        /// Bytes that are there.
+        /// Bytes in the payload.
         found: usize,
     },
 }
 
-/// Where one plane lies in the payload.
+/// Position of one plane in the payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plane {
-    /// Byte at which its first row begins.
+    /// Offset of the first row in bytes.
     pub offset: usize,
     /// Bytes from one row to the next.
     pub stride: usize,
-    /// Bytes of a row that belong to the picture.
+    /// Bytes per row, without padding.
     pub row: usize,
-    /// Rows that belong to the picture.
+    /// Number of rows, without padding.
     pub rows: usize,
 }
 
 impl Plane {
-    /// Its rows, without what pads them.
+    /// Iterates over the rows, without padding.
     pub fn rows_of<'a>(&self, payload: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let Self { offset, stride, row, rows } = *self;
         (0..rows).map(move |y| &payload[offset + y * stride..][..row])
     }
 
-    /// All rows as one slice where nothing pads them.
+    /// Returns all rows as one slice, if they are not padded.
     #[must_use]
     pub fn whole<'a>(&self, payload: &'a [u8]) -> Option<&'a [u8]> {
         (self.stride == self.row).then(|| &payload[self.offset..][..self.row * self.rows])
     }
 }
 
-/// Where all planes lie: the result of every size check, so that those who have one need none.
+/// Positions of all planes. Made by the size checks only, so that code that has one need not check again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     planes: [Plane; 3],
     count: usize,
-    /// Bytes of the picture with all its padding.
+    /// Length of the picture in bytes, with all padding.
     pub byte_len: usize,
-    /// Bytes up to the end of the last row: less than `byte_len` when that row is padded.
+    /// Length up to the end of the last row, which is less than `byte_len` if that row is padded.
     pub needed: usize,
 }
 
 impl Layout {
-    /// One to three planes, in the order of the payload.
+    /// Returns the one to three planes in payload order.
     #[must_use]
     pub fn planes(&self) -> &[Plane] {
         &self.planes[..self.count]
@@ -310,10 +316,10 @@ impl Layout {
 }
 
 impl Geometry {
-    /// A picture without padding.
+    /// Makes a geometry without padding.
     ///
     /// # Errors
-    /// When it has no pixels, or more bytes than can be addressed.
+    /// If the picture has no pixels or exceeds the address space.
     pub fn tight(format: PixelFormat, width: u32, height: u32) -> Result<Self, GeometryError> {
         let huge = GeometryError::Huge { format, width, height };
         let (stride, plane_rows) = match format.shape() {
@@ -324,19 +330,19 @@ impl Geometry {
         geometry.check()
     }
 
-    /// The same picture with rows that are `stride` bytes apart (in the first plane; those of half its width follow).
+    /// Sets the stride of the first plane in bytes. The stride of planes of half its width follows from it.
     ///
     /// # Errors
-    /// When a row does not fit, or the picture is encoded.
+    /// If a row is longer than `stride`, or the format is encoded.
     pub fn with_stride(self, stride: u32) -> Result<Self, GeometryError> {
         let geometry = Self { stride, ..self };
         geometry.layout().map(|_| geometry)
     }
 
-    /// The same picture with planes that begin `rows` rows apart.
+    /// Sets the rows from the start of one plane to the start of the next.
     ///
     /// # Errors
-    /// When they are fewer than the picture has, or the picture is encoded.
+    /// If `rows` is less than the height, or the format is encoded.
     pub fn with_plane_rows(self, rows: u32) -> Result<Self, GeometryError> {
         let geometry = Self { plane_rows: rows, ..self };
         geometry.layout().map(|_| geometry)
@@ -349,13 +355,13 @@ impl Geometry {
         }
     }
 
-    /// Bytes of the picture with its padding; `None` for an encoded picture, and for one that cannot be.
+    /// Returns the length of the picture in bytes, with padding; `None` for encoded formats and invalid geometries.
     #[must_use]
     pub fn byte_len(&self) -> Option<usize> {
         self.layout().ok().map(|layout| layout.byte_len)
     }
 
-    /// Whether rows or planes are padded.
+    /// Returns whether rows or planes are padded.
     #[must_use]
     pub fn is_padded(&self) -> bool {
         self.format
@@ -363,10 +369,10 @@ impl Geometry {
             .is_some_and(|shape| u64::from(self.stride) != shape.row(self.width) || self.plane_rows != self.height)
     }
 
-    /// Where its planes lie. The fields of a geometry may hold anything: this is where they are checked.
+    /// Checks the fields, which may have any values, and computes the positions of the planes.
     ///
     /// # Errors
-    /// Whatever is wrong with them.
+    /// If the fields contradict each other, or the format is encoded.
     pub fn layout(&self) -> Result<Layout, GeometryError> {
         let Self { format, width, height, stride, plane_rows } = *self;
         if width == 0 || height == 0 {
@@ -382,7 +388,7 @@ impl Geometry {
         }
         let half = |n: u32| n.div_ceil(2);
         let first = (stride, row, height, plane_rows);
-        // (stride, bytes of a row, rows, rows up to the next plane)
+        // (stride, bytes per row, rows, rows up to the next plane)
         let planes = match shape.chroma {
             Chroma::Full => [first; 3],
             Chroma::PairedHalf => {
@@ -404,7 +410,7 @@ impl Geometry {
             Chroma::PairedHalf => 2,
             Chroma::Quarter | Chroma::HalfWidth => 3,
         };
-        // u128: three times a product of two u32 does not fit u64, and this is not done for each frame.
+        // u128, because three times a product of two u32 does not fit u64. Not done for every frame.
         let (mut at, mut needed) = (0u128, 0u128);
         let mut laid = [Plane::default(); 3];
         for (plane, (stride, row, rows, apart)) in laid.iter_mut().zip(planes).take(count) {
@@ -418,10 +424,10 @@ impl Geometry {
         Ok(Layout { planes: laid, count, byte_len: at as usize, needed: needed as usize })
     }
 
-    /// [`Self::layout`], for a payload of this many bytes.
+    /// Does the same as [`Self::layout`] for a payload of `found` bytes.
     ///
     /// # Errors
-    /// Also when the payload is shorter than the picture.
+    /// Also if the payload is shorter than the picture.
     pub fn layout_in(&self, found: usize) -> Result<Layout, GeometryError> {
         let layout = self.layout()?;
         if found < layout.needed {
@@ -432,10 +438,10 @@ impl Geometry {
 }
 
 impl Shape {
-    /// Bytes in a row of the first plane.
+    /// Returns the bytes per row of the first plane.
     fn row(&self, width: u32) -> u64 {
-        let grains = u64::from(width.div_ceil(self.grain));
-        grains * u64::from(self.grain) * u64::from(self.bits) / 8
+        let groups = u64::from(width.div_ceil(self.group));
+        groups * u64::from(self.group) * u64::from(self.bits) / 8
     }
 }
 
@@ -462,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_those_of_the_table_in_wire_md() {
+    fn lengths_match_the_table_in_wire_md() {
         use PixelFormat::*;
         let rows: [(&[PixelFormat], [usize; 4]); 8] = [
             (&[Bgr888p, Rgb888p, Bgr888i, Rgb888i, Yuv444p, Yuv444i], [675_840, 2_764_800, 6_220_800, 24_883_200]),
@@ -482,7 +488,7 @@ mod tests {
                 seen += 1;
             }
         }
-        assert_eq!(seen, PixelFormat::ALL.len() - 1, "all but JPEG");
+        assert_eq!(seen, PixelFormat::ALL.len() - 1, "all formats except JPEG");
     }
 
     #[test]
@@ -492,7 +498,7 @@ mod tests {
             assert_eq!(format.to_string().to_lowercase().parse(), Ok(format));
         }
         let error = "BGR999".parse::<PixelFormat>().unwrap_err().to_string();
-        assert!(error.starts_with("`BGR999` is no pixel format; known: BGR888p, "), "{error}");
+        assert!(error.starts_with("unknown pixel format `BGR999`; expected one of BGR888p, "), "{error}");
     }
 
     #[test]
@@ -506,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_moves_the_planes() {
+    fn padding_moves_the_second_plane() {
         let nv12 = Geometry::tight(PixelFormat::Nv12, 300, 300).unwrap();
         let padded = nv12.with_stride(320).unwrap().with_plane_rows(304).unwrap();
         let layout = padded.layout().unwrap();

@@ -1,28 +1,29 @@
-//! Recycled memory: the most recently used free slot first, because that one is still in the cache.
+//! A pool of reusable values. Leases the most recently used free value first, because it is still in the CPU cache.
 //!
-//! One pool is shared by all cameras: forty cameras that take turns then touch a few buffers, not forty
-//! (performance.md, "Receiving"). A slot is free when nobody but the pool holds it, so readers keep plain [`Arc`]s
-//! and dropping one is all that is needed to give it back.
+//! All cameras share one pool, so that 40 cameras taking turns touch a few buffers instead of 40 (performance.md,
+//! "Receiving"). Readers hold plain [`Arc`]s; a value is free again once the pool has the only reference.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-/// What a pool can hold.
+use crate::sync::locked;
+
+/// A value that a pool can reuse.
 pub trait Recycled: Default {
-    /// Bytes that the slot can hold without asking for memory.
+    /// Returns the bytes that the value can hold without allocating.
     fn capacity(&self) -> usize;
 }
 
-/// Slots that nobody uses are dropped beyond this number, so that a burst does not hold memory for ever.
-const MAX_IDLE: usize = 16;
+/// Free slots beyond this number are dropped, so that a burst does not hold memory forever.
+const MAX_IDLE_SLOTS: usize = 16;
 
-/// A slot of more than this many times the wanted size is left to those who need it.
-const MAX_WASTE: usize = 4;
+/// Slots larger than the wanted size by more than this factor are not leased.
+const MAX_OVERSIZE_FACTOR: usize = 4;
 
-/// Recycled values of one type, shared by all who clone the pool.
+/// A pool of values of one type. Clones share the same values.
 #[derive(Debug)]
 pub struct Pool<T> {
-    // Sealed slots, the most recently sealed last. Free when the strong count is one.
+    /// The most recently returned last. A slot is free when its strong count is 1.
     slots: Arc<Mutex<Vec<Arc<T>>>>,
 }
 
@@ -38,27 +39,20 @@ impl<T> Default for Pool<T> {
     }
 }
 
-impl<T> Pool<T> {
-    fn slots(&self) -> MutexGuard<'_, Vec<Arc<T>>> {
-        // A panic elsewhere cannot leave the list half-changed.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<T: Recycled> Pool<T> {
-    /// A slot of its own for the caller, best one with room for `want` bytes. What it holds is left from its last use.
+    /// Leases a value, preferably one with room for `want` bytes. It still has the contents of its last use.
     #[must_use]
     pub fn lease(&self, want: usize) -> Lease<T> {
-        let mut slots = self.slots();
+        let mut slots = locked(&self.slots);
         let fits = |slot: &T| {
             let capacity = slot.capacity();
-            capacity >= want && capacity / MAX_WASTE <= want.max(4096)
+            capacity >= want && capacity / MAX_OVERSIZE_FACTOR <= want.max(4096)
         };
         let mut idle = 0;
         let mut oldest_idle = None;
         let mut found = None;
         for at in (0..slots.len()).rev() {
-            // `get_mut` rather than the count: it also waits for the last reader's reads to be over.
+            // `get_mut` instead of the strong count: it also synchronizes with the reads of the last reader.
             let Some(slot) = Arc::get_mut(&mut slots[at]) else { continue };
             if fits(slot) {
                 found = Some(at);
@@ -69,7 +63,7 @@ impl<T: Recycled> Pool<T> {
         }
         let slot = match (found, oldest_idle) {
             (Some(at), _) => slots.remove(at),
-            (None, Some(at)) if idle > MAX_IDLE => {
+            (None, Some(at)) if idle > MAX_IDLE_SLOTS => {
                 slots.remove(at);
                 Arc::default()
             }
@@ -79,20 +73,20 @@ impl<T: Recycled> Pool<T> {
         Lease { slot: Some(slot), pool: self.clone() }
     }
 
-    /// Bytes that all sealed slots hold, in use or not.
+    /// Returns the capacity in bytes of all values that are not leased, free or not.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.slots().iter().map(|slot| slot.capacity()).sum()
+        locked(&self.slots).iter().map(|slot| slot.capacity()).sum()
     }
 
     fn put_back(&self, slot: Arc<T>) {
-        let mut slots = self.slots();
+        let mut slots = locked(&self.slots);
         slots.push(slot);
-        if slots.len() > MAX_IDLE {
-            // The oldest free one goes when too many are free. Counting is cheap: there are as many slots as
-            // queues can hold.
+        if slots.len() > MAX_IDLE_SLOTS {
+            // Drops the oldest free slot when too many are free. Counting is cheap: the capacity of the queues bounds
+            // the number of slots.
             let free = |slot: &Arc<T>| Arc::strong_count(slot) == 1;
-            if slots.iter().filter(|slot| free(slot)).count() > MAX_IDLE
+            if slots.iter().filter(|slot| free(slot)).count() > MAX_IDLE_SLOTS
                 && let Some(at) = slots.iter().position(free)
             {
                 slots.remove(at);
@@ -101,16 +95,16 @@ impl<T: Recycled> Pool<T> {
     }
 }
 
-/// A slot that one owner may write. [`Lease::seal`] makes it readable by many; dropping it gives it back.
+/// Exclusive access to a value. [`Lease::seal`] makes it immutable and shared; dropping it returns it to the pool.
 #[derive(Debug)]
 pub struct Lease<T: Recycled> {
-    // `None` only once `seal` or `drop` has taken it.
+    /// `None` only after `seal` or `drop` has taken it.
     slot: Option<Arc<T>>,
     pool: Pool<T>,
 }
 
 impl<T: Recycled> Lease<T> {
-    /// Ends the writing: the value is immutable until the last reader drops it, then it is recycled.
+    /// Makes the value immutable and shared. It returns to the pool when the last reader drops it.
     #[must_use]
     pub fn seal(mut self) -> Arc<T> {
         let slot = self.slot.take().expect("a lease holds its slot until it is sealed");
@@ -161,22 +155,22 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_in_use_is_not_leased_and_the_last_one_used_comes_first() {
+    fn newest_free_slot_is_leased_and_slots_in_use_are_not() {
         let pool = Pool::default();
         let (a, b, c) = (sealed(&pool, 10), sealed(&pool, 10), sealed(&pool, 10));
         let (at_a, at_b) = (a.0.as_ptr(), b.0.as_ptr());
         drop(a);
         drop(b);
-        assert_eq!(pool.lease(10).0.as_ptr(), at_b, "the newest free slot");
+        assert_eq!(pool.lease(10).0.as_ptr(), at_b, "newest free slot");
         let first = pool.lease(10);
         let second = pool.lease(10);
         assert_eq!((first.0.as_ptr(), second.0.as_ptr()), (at_b, at_a));
-        assert_eq!(pool.lease(10).0.len(), 0, "c is in use, so this one is new");
+        assert_eq!(pool.lease(10).0.len(), 0, "a new slot, because c is in use");
         drop(c);
     }
 
     #[test]
-    fn small_wants_do_not_take_huge_slots() {
+    fn small_requests_do_not_take_huge_slots() {
         let pool = Pool::default();
         drop(sealed(&pool, 1 << 20));
         assert_eq!(pool.lease(100).0.len(), 0);
@@ -184,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_given_back() {
+    fn memory_of_a_burst_is_released() {
         let pool = Pool::default();
         let held: Vec<_> = (0..100).map(|_| sealed(&pool, 1000)).collect();
         assert_eq!(pool.bytes(), 100_000);
@@ -192,6 +186,6 @@ mod tests {
         for _ in 0..200 {
             drop(sealed(&pool, 1000));
         }
-        assert!(pool.bytes() <= (MAX_IDLE + 1) * 1000, "{} bytes are still held", pool.bytes());
+        assert!(pool.bytes() <= (MAX_IDLE_SLOTS + 1) * 1000, "{} bytes", pool.bytes());
     }
 }

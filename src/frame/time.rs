@@ -1,54 +1,53 @@
-//! The clocks: the camera's, and this host's.
+//! Device time, arrival time, and the detection of stale frames.
 
-/// Microseconds on the camera's clock: since its boot when it runs alone (wire.md section 2.1). Can be negative.
+/// Microseconds on the camera's clock: since boot, for a standalone camera (wire.md section 2.1). Can be negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct DeviceTime(pub i64);
 
 impl DeviceTime {
-    /// Microseconds from `earlier` to `self`; negative when the camera's clock went backwards.
+    /// Returns the microseconds from `earlier` to `self`; negative if the camera's clock went backwards.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// When bytes were read here, on both of this host's clocks. Plain numbers, so that tests can make them up.
+/// Arrival time by this host's monotonic and real-time clocks. Plain numbers, so that tests need no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// For intervals and latency: nanoseconds since some moment of this process; never goes backwards.
+    /// Monotonic nanoseconds since an arbitrary start, for intervals and latency.
     pub mono_ns: u64,
-    /// For files: nanoseconds since 1970, UTC.
+    /// Nanoseconds since 1970-01-01 UTC, for files.
     pub unix_ns: i64,
 }
 
-/// Tells the frames that sat in the camera's queue before we connected from those that are new.
+/// Detects stale frames, which waited in the camera's queue before we connected. Use a new one for each connection.
 ///
-/// While nobody is connected the official program holds the last nine frames (eight in its queue and one in the hand of
-/// the producer, wire.md section 2.5). They arrive as fast as the network carries them although the camera took them
-/// a frame time apart; then the device time jumps to the present. One of these for every connection.
+/// Without a client, the official program keeps nine frames (eight in its queue and one that the producer is adding,
+/// wire.md section 2.5). They arrive as fast as the network allows although they were captured one frame period apart;
+/// then the device time jumps to the present.
 #[derive(Clone, Debug, Default)]
 pub struct StaleBurst {
-    seen: u32,
+    seen_frames: u32,
     last: Option<(DeviceTime, u64)>,
-    // Device time between the first two frames of the burst, in microseconds: what a frame time is there.
+    /// Device time between the first two frames, as the frame period of the burst.
     spacing_us: Option<i64>,
     over: bool,
 }
 
 impl StaleBurst {
-    /// Frames that the camera can have held back. A sender that is simply fast is suspected no longer than that.
-    const LONGEST: u32 = 9;
+    /// Most frames that a camera keeps. A sender that is merely fast looks stale for no longer than this.
+    const MAX_BURST_FRAMES: u32 = 9;
 
-    /// No camera that streams is slower than this; a longer step is a jump, even as the first one that is seen.
-    const SLOWEST_US: i64 = 1_000_000;
+    /// Longest frame period. A longer step is the jump to the present, even if it is the first step.
+    const MAX_PERIOD_US: i64 = 1_000_000;
 
-    /// Whether this frame, which follows the ones that were observed before and arrived at this nanosecond of a clock
-    /// that never goes backwards, is stale.
+    /// Adds the next frame and returns whether it is stale. `arrived_ns` is monotonic.
     ///
-    /// The first frame alone proves nothing and passes for new; when the second is stale, so was the first.
+    /// Always returns `false` for the first frame, for lack of an interval; if the second is stale, so was the first.
     pub fn observe(&mut self, device: DeviceTime, arrived_ns: u64) -> bool {
-        self.seen = self.seen.saturating_add(1);
-        self.over |= self.seen > Self::LONGEST;
+        self.seen_frames = self.seen_frames.saturating_add(1);
+        self.over |= self.seen_frames > Self::MAX_BURST_FRAMES;
         if self.over {
             return false;
         }
@@ -57,7 +56,7 @@ impl StaleBurst {
         let arrived_us = arrived_ns.saturating_sub(last_ns) / 1000;
         let spacing_us = *self.spacing_us.get_or_insert(step_us);
         let back_to_back = step_us > 0 && arrived_us < step_us.unsigned_abs() / 2;
-        let jump = step_us > Self::SLOWEST_US.min(spacing_us.saturating_add(spacing_us / 2));
+        let jump = step_us > Self::MAX_PERIOD_US.min(spacing_us.saturating_add(spacing_us / 2));
         self.over = jump || !back_to_back;
         !self.over
     }
@@ -67,7 +66,7 @@ impl StaleBurst {
 mod tests {
     use super::*;
 
-    /// Which of these frames, given as (device milliseconds, arrival milliseconds), are stale.
+    /// Classifies frames given as (device milliseconds, arrival milliseconds).
     fn stale(frames: impl IntoIterator<Item = (i64, u64)>) -> Vec<bool> {
         let mut burst = StaleBurst::default();
         let mut observe = |(device, arrival)| burst.observe(DeviceTime(device * 1000), arrival * 1_000_000);
@@ -75,44 +74,44 @@ mod tests {
     }
 
     #[test]
-    fn nine_held_frames_then_the_present() {
+    fn nine_queued_frames_are_stale_until_the_jump() {
         // 40 fps, one minute without a client, 5 ms for a frame on the wire.
-        let held = (0..9_i64).map(|i| (25 * i, 5 * i.unsigned_abs()));
+        let queued = (0..9_i64).map(|i| (25 * i, 5 * i.unsigned_abs()));
         let fresh = (0..5_i64).map(|i| (60_000 + 25 * i, 50 + 25 * i.unsigned_abs()));
         let mut expected = vec![true; 14];
         expected[0] = false;
         expected[9..].fill(false);
-        assert_eq!(stale(held.chain(fresh)), expected);
+        assert_eq!(stale(queued.chain(fresh)), expected);
     }
 
     #[test]
-    fn the_jump_ends_the_burst_even_when_it_is_short() {
+    fn jump_ends_a_short_burst() {
         assert_eq!(stale([(0, 0), (25, 1), (50, 2), (100, 3), (125, 4)]), [false, true, true, false, false]);
     }
 
     #[test]
-    fn one_held_frame_and_a_jump() {
+    fn single_queued_frame_cannot_be_detected() {
         assert_eq!(stale([(0, 0), (60_000, 3), (60_025, 28)]), [false; 3]);
     }
 
     #[test]
-    fn a_steady_camera_is_never_stale() {
+    fn steady_stream_is_never_stale() {
         assert_eq!(stale((0..20_i64).map(|i| (25 * i, 3 + 25 * i.unsigned_abs()))), [false; 20]);
-        // One late frame, so that the next seems early, long after the connect.
+        // One late frame makes the next one look early.
         assert_eq!(stale([(0, 0), (25, 25), (50, 70), (75, 75)]), [false; 4]);
     }
 
     #[test]
-    fn as_fast_as_possible_is_suspected_for_nine_frames_only() {
+    fn fast_sender_looks_stale_for_nine_frames_only() {
         let all = stale((0..10_000_i64).map(|i| (25 * i, i.unsigned_abs() / 10)));
         assert_eq!(all.iter().filter(|stale| **stale).count(), 8);
         assert!(all[9..].iter().all(|stale| !stale));
     }
 
     #[test]
-    fn absurd_times_are_no_burst() {
+    fn device_times_that_do_not_increase_are_not_stale() {
         assert_eq!(stale([(100, 0), (50, 1), (0, 2)]), [false; 3], "backwards");
-        assert_eq!(stale([(7, 0), (7, 1), (7, 2)]), [false; 3], "standing");
+        assert_eq!(stale([(7, 0), (7, 1), (7, 2)]), [false; 3], "unchanged");
         let mut burst = StaleBurst::default();
         for device in [i64::MIN, i64::MAX, i64::MIN, 0] {
             assert!(!burst.observe(DeviceTime(device), 0));

@@ -1,199 +1,259 @@
-//! A bounded queue between one producer that never waits and one taker that may be slow.
+//! A bounded queue between one producer, which never waits, and one taker, which may be slow.
+//!
+//! A lane is bounded by items or by bytes. Bytes come from a [`Budget`], which several lanes can share: a frame weighs a few
+//! kilobytes or many megabytes, so a number of frames says nothing about memory.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 pub use crossbeam_channel::RecvTimeoutError;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-/// What a full lane does with one item too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::budget::{Budget, Reservation};
+use super::counts::{Counters, LaneCounter, LaneCounts};
+use super::wakers::Wakers;
+use crate::sync::locked;
+
+/// Bound of a lane, and the item that a full lane drops. A bound of 0 items counts as 1.
+#[derive(Clone, Debug)]
 pub enum Policy {
-    /// The item that has waited longest goes: for those who want what is new. At least one item.
+    /// At most this many items; drops the oldest one. For takers that want the newest item.
     DropOldest(usize),
-    /// The item that was offered goes: for those who keep everything, where a hole must be visible. At least one item.
+    /// At most this many items; drops the one that is offered. For takers that keep everything: a drop is a loss.
     DropNewest(usize),
+    /// As many bytes as the budget has left; drops the item that is offered. For takers that keep everything.
+    Bytes(Budget),
 }
 
-/// A lane of at most the policy's number of items; `name` is what the ledger calls it.
+/// Creates a lane whose items weigh nothing but themselves; `name` appears in the ledger.
+///
+/// A lane of [`Policy::Bytes`] needs weights: see [`weighed_lane`].
 #[must_use]
 pub fn lane<T>(name: &'static str, policy: Policy) -> (Lane<T>, Taker<T>) {
-    let (Policy::DropOldest(capacity) | Policy::DropNewest(capacity)) = policy;
-    let (tx, rx) = crossbeam_channel::bounded(capacity.max(1));
-    let count = Arc::new(Count::new(name, matches!(policy, Policy::DropNewest(_))));
-    (Lane { tx, rx: rx.clone(), policy, count: Arc::clone(&count) }, Taker { rx, count })
+    weighed_lane(name, policy, |_| 1)
 }
 
+/// Creates a lane; `weigh` returns the bytes that an item holds, which only [`Policy::Bytes`] asks for.
+#[must_use]
+pub fn weighed_lane<T>(name: &'static str, policy: Policy, weigh: fn(&T) -> usize) -> (Lane<T>, Taker<T>) {
+    let (tx, rx) = match policy {
+        Policy::DropOldest(items) | Policy::DropNewest(items) => crossbeam_channel::bounded(items.max(1)),
+        Policy::Bytes(_) => crossbeam_channel::unbounded(),
+    };
+    let shared = Arc::new(Shared::default());
+    let taker = Taker { rx: rx.clone(), shared: Arc::clone(&shared) };
+    let counters = Arc::new(Counters::new(name, !matches!(policy, Policy::DropOldest(_))));
+    (Lane { tx, rx, policy, weigh, counters, shared }, taker)
+}
+
+/// Known to both ends.
+#[derive(Debug, Default)]
+struct Shared {
+    state: AtomicU8,
+    /// Producers that wait for room.
+    room: Wakers,
+    /// The consumer, if it does not wait in `recv`.
+    consumer: Mutex<Option<Waker>>,
+    has_consumer: AtomicBool,
+}
+
+/// The taker takes items.
+const OPEN: u8 = 0;
+/// The taker ignores new items for now.
+const MUTED: u8 = 1;
+/// The taker was dropped.
+const GONE: u8 = 2;
+
+/// An item in the queue.
 #[derive(Debug)]
-pub(super) struct Count {
-    name: &'static str,
-    keeps: bool,
-    // The producer holds a receiver to drop the oldest item, so the channel itself never looks disconnected to it.
-    taken_from: AtomicBool,
-    pub(super) offered: AtomicU64,
-    pub(super) taken: AtomicU64,
-    pub(super) dropped: AtomicU64,
+struct Queued<T> {
+    item: T,
+    counters: Arc<Counters>,
+    // Returns its bytes to the budget when the item leaves the queue.
+    _reservation: Option<Reservation>,
 }
 
-impl Count {
-    pub(super) const fn new(name: &'static str, keeps: bool) -> Self {
-        Self {
-            name,
-            keeps,
-            taken_from: AtomicBool::new(true),
-            offered: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-        }
-    }
-}
-
-/// How many items went where. `offered == taken + dropped + queued` at every moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct LaneCounts {
-    /// The lane's name.
-    pub name: &'static str,
-    /// Whether the lane promises to keep everything: a drop in it is a loss.
-    pub keeps: bool,
-    /// Items offered while somebody took.
-    pub offered: u64,
-    /// Items taken.
-    pub taken: u64,
-    /// Items dropped because the lane was full.
-    pub dropped: u64,
-    /// Items that wait, or that were left behind when the taker went.
-    pub queued: u64,
-}
-
-/// Reads a lane's counts from anywhere, for as long as it likes.
-#[derive(Clone, Debug)]
-pub struct LaneCounter(pub(super) Arc<Count>);
-
-impl LaneCounter {
-    /// The counts now.
-    #[must_use]
-    pub fn counts(&self) -> LaneCounts {
-        let count = &*self.0;
-        // An item is counted as offered before it can be taken or dropped: read in the other order, nothing is
-        // ever taken that was not offered.
-        let taken = count.taken.load(Ordering::SeqCst);
-        let dropped = count.dropped.load(Ordering::SeqCst);
-        let offered = count.offered.load(Ordering::SeqCst);
-        let queued = offered - taken - dropped;
-        LaneCounts { name: count.name, keeps: count.keeps, offered, taken, dropped, queued }
-    }
-}
-
-/// The end that offers. There is one, and `offer` takes it by `&mut`, so there is one producer.
+/// The producer's end. [`Self::offer`] takes `&mut self`, so each lane has one producer.
 #[derive(Debug)]
 pub struct Lane<T> {
-    tx: Sender<T>,
-    rx: Receiver<T>,
+    tx: Sender<Queued<T>>,
+    // To drop the oldest item. It keeps the channel connected, so `shared` says whether there is a taker.
+    rx: Receiver<Queued<T>>,
     policy: Policy,
-    count: Arc<Count>,
+    weigh: fn(&T) -> usize,
+    counters: Arc<Counters>,
+    shared: Arc<Shared>,
 }
 
 impl<T> Lane<T> {
-    /// Puts an item into the lane without ever waiting. `false`: nobody takes from it any more, the item was not offered.
-    pub fn offer(&mut self, item: T) -> bool {
-        if !self.count.taken_from.load(Ordering::SeqCst) {
-            self.abandon();
-            return false;
+    /// Creates another lane to the same taker, with counters of its own. The taker receives the items of both in the order
+    /// in which they were offered.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        let LaneCounts { name, keeps, .. } = self.counter().counts();
+        Self {
+            tx: self.tx.clone(),
+            rx: self.rx.clone(),
+            policy: self.policy.clone(),
+            weigh: self.weigh,
+            counters: Arc::new(Counters::new(name, keeps)),
+            shared: Arc::clone(&self.shared),
         }
-        self.count.offered.fetch_add(1, Ordering::SeqCst);
-        let mut item = item;
-        while let Err(TrySendError::Full(back)) = self.tx.try_send(item) {
+    }
+
+    /// Puts an item into the lane and never waits. A lane that nobody takes from ignores the item and does not count it.
+    pub fn offer(&mut self, item: T) {
+        match self.shared.state.load(Ordering::SeqCst) {
+            OPEN => {}
+            MUTED => return,
+            _ => return self.discard_queue(),
+        }
+        self.counters.offered();
+        let reservation = match &self.policy {
+            Policy::DropOldest(_) | Policy::DropNewest(_) => None,
+            Policy::Bytes(budget) => match budget.reserve((self.weigh)(&item)) {
+                Some(reservation) => Some(reservation),
+                None => return self.counters.dropped(),
+            },
+        };
+        let mut queued = Queued { item, counters: Arc::clone(&self.counters), _reservation: reservation };
+        while let Err(TrySendError::Full(back)) = self.tx.try_send(queued) {
             match self.policy {
                 Policy::DropOldest(_) => {
-                    // Empty when the taker was quicker: then there is room.
-                    if self.rx.try_recv().is_ok() {
-                        self.count.dropped.fetch_add(1, Ordering::SeqCst);
+                    // Empty if the taker was quicker: then there is room now.
+                    if let Ok(oldest) = self.rx.try_recv() {
+                        oldest.counters.dropped();
                     }
-                    item = back;
+                    queued = back;
                 }
-                Policy::DropNewest(_) => {
-                    self.count.dropped.fetch_add(1, Ordering::SeqCst);
-                    break;
-                }
+                Policy::DropNewest(_) | Policy::Bytes(_) => return self.counters.dropped(),
             }
         }
-        true
-    }
-
-    /// Whether one more item would drop none that was to be kept. For those who can wait, as a file can.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        match self.policy {
-            Policy::DropOldest(_) => true,
-            Policy::DropNewest(_) => !self.tx.is_full() || !self.count.taken_from.load(Ordering::SeqCst),
+        if self.shared.has_consumer.load(Ordering::SeqCst)
+            && let Some(consumer) = &*locked(&self.shared.consumer)
+        {
+            consumer.wake_by_ref();
         }
     }
 
-    /// A reader of the counts.
+    /// Returns whether the taker still exists.
     #[must_use]
-    pub fn counter(&self) -> LaneCounter {
-        LaneCounter(Arc::clone(&self.count))
+    pub fn has_taker(&self) -> bool {
+        self.shared.state.load(Ordering::SeqCst) != GONE
     }
 
-    /// Gives back the memory of items that nobody will take; they stay counted as queued.
-    fn abandon(&self) {
+    /// Returns whether an item that is offered now would be queued.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.state.load(Ordering::SeqCst) == OPEN
+    }
+
+    /// Returns whether the next item would be queued without dropping one that the taker keeps.
+    ///
+    /// A lane that is bounded by bytes has room while half of its budget is free: a source that can wait, such as a file,
+    /// then leaves memory to those that cannot.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.is_open()
+            || match &self.policy {
+                Policy::DropOldest(_) => true,
+                Policy::DropNewest(_) => !self.tx.is_full(),
+                Policy::Bytes(budget) => budget.used() <= budget.limit() / 2,
+            }
+    }
+
+    /// Returns `Ready` if the lane [has room](Self::has_room); otherwise wakes the task once it may have.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.has_room() {
+            return Poll::Ready(());
+        }
+        // Registered first and checked again afterwards, so that a wake-up in between is not missed.
+        self.shared.room.register(cx.waker());
+        if let Policy::Bytes(budget) = &self.policy {
+            budget.room().register(cx.waker());
+        }
+        if self.has_room() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Returns a reader of the lane's counts.
+    #[must_use]
+    pub fn counter(&self) -> LaneCounter {
+        LaneCounter(Arc::clone(&self.counters))
+    }
+
+    /// Frees items that nobody will take; they stay counted as queued.
+    fn discard_queue(&self) {
         while self.rx.try_recv().is_ok() {}
     }
 }
 
 impl<T> Drop for Lane<T> {
     fn drop(&mut self) {
-        if !self.count.taken_from.load(Ordering::SeqCst) {
-            self.abandon();
+        if !self.has_taker() {
+            self.discard_queue();
         }
     }
 }
 
-/// The end that takes.
+/// The consumer's end.
 #[derive(Debug)]
 pub struct Taker<T> {
-    rx: Receiver<T>,
-    count: Arc<Count>,
+    rx: Receiver<Queued<T>>,
+    shared: Arc<Shared>,
 }
 
 impl<T> Taker<T> {
-    /// Waits for the next item; `None` when the lane has ended and is empty.
+    /// Waits for the next item. Returns `None` when all lanes to this taker are gone and the queue is empty.
     #[must_use]
     pub fn recv(&self) -> Option<T> {
-        self.rx.recv().ok().map(|item| self.took(item))
+        self.rx.recv().ok().map(|queued| self.take(queued))
     }
 
-    /// Waits for the next item, not longer than `timeout`.
+    /// Waits for the next item, at most for `timeout`.
     ///
     /// # Errors
-    /// `Timeout` when nothing came, `Disconnected` when the lane has ended and is empty.
+    /// `Timeout` if no item arrived, `Disconnected` if all lanes to this taker are gone and the queue is empty.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        self.rx.recv_timeout(timeout).map(|item| self.took(item))
+        self.rx.recv_timeout(timeout).map(|queued| self.take(queued))
     }
 
-    /// The next item if there is one.
+    /// Returns the next item if there is one.
     #[must_use]
     pub fn try_take(&self) -> Option<T> {
-        self.rx.try_recv().ok().map(|item| self.took(item))
+        self.rx.try_recv().ok().map(|queued| self.take(queued))
     }
 
-    /// How many items went where.
-    #[must_use]
-    pub fn counts(&self) -> LaneCounts {
-        LaneCounter(Arc::clone(&self.count)).counts()
+    /// Ignores items from now on, or no longer does. Ignored items do not count as offered, so a consumer that needs an
+    /// item only now and then causes no drops. What is queued stays.
+    pub fn mute(&self, muted: bool) {
+        self.shared.state.store(if muted { MUTED } else { OPEN }, Ordering::SeqCst);
+        if muted {
+            self.shared.room.wake();
+        }
     }
 
-    fn took(&self, item: T) -> T {
-        self.count.taken.fetch_add(1, Ordering::SeqCst);
+    /// Wakes `consumer` after each item from now on: for a thread that takes from several lanes, or an async task.
+    pub fn wake_on_item(&self, consumer: Waker) {
+        *locked(&self.shared.consumer) = Some(consumer);
+        self.shared.has_consumer.store(true, Ordering::SeqCst);
+    }
+
+    fn take(&self, queued: Queued<T>) -> T {
+        let Queued { item, counters, _reservation: reservation } = queued;
+        counters.taken();
+        drop(reservation);
+        self.shared.room.wake();
         item
     }
 }
 
 impl<T> Drop for Taker<T> {
     fn drop(&mut self) {
-        self.count.taken_from.store(false, Ordering::SeqCst);
+        self.shared.state.store(GONE, Ordering::SeqCst);
         while self.rx.try_recv().is_ok() {}
+        self.shared.room.wake();
     }
 }
 
@@ -205,99 +265,226 @@ mod tests {
         (counts.offered, counts.taken, counts.dropped, counts.queued)
     }
 
-    #[test]
-    fn the_oldest_goes_so_the_newest_is_seen() {
-        let (mut lane, taker) = lane("view", Policy::DropOldest(2));
-        for i in 0..5 {
-            assert!(lane.offer(i));
+    /// A waker that counts its wake-ups.
+    #[derive(Debug, Default)]
+    struct WakeCount(std::sync::atomic::AtomicUsize);
+
+    impl std::task::Wake for WakeCount {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
         }
-        assert_eq!(numbers(taker.counts()), (5, 0, 3, 2));
-        assert_eq!([taker.try_take(), taker.try_take(), taker.try_take()], [Some(3), Some(4), None]);
-        assert_eq!(numbers(taker.counts()), (5, 2, 3, 0));
+    }
+
+    impl WakeCount {
+        fn get(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
     }
 
     #[test]
-    fn the_newest_goes_so_what_was_promised_is_kept() {
-        let (mut lane, taker) = lane("record", Policy::DropNewest(2));
-        for i in 0..5 {
-            assert_eq!(lane.has_room(), i < 2);
-            assert!(lane.offer(i));
+    fn drop_oldest_keeps_the_newest_items() {
+        let (mut lane, taker) = lane("view", Policy::DropOldest(2));
+        (0..5).for_each(|item| lane.offer(item));
+        assert_eq!(numbers(lane.counter().counts()), (5, 0, 3, 2));
+        assert_eq!([taker.try_take(), taker.try_take(), taker.try_take()], [Some(3), Some(4), None]);
+        assert_eq!(numbers(lane.counter().counts()), (5, 2, 3, 0));
+    }
+
+    #[test]
+    fn drop_newest_keeps_the_oldest_items_and_reports_room() {
+        let (mut lane, taker) = lane("detections", Policy::DropNewest(2));
+        for item in 0..5 {
+            assert_eq!(lane.has_room(), item < 2);
+            lane.offer(item);
         }
+        let counter = lane.counter();
         drop(lane);
         assert_eq!([taker.recv(), taker.recv(), taker.recv()], [Some(0), Some(1), None]);
-        assert_eq!(numbers(taker.counts()), (5, 2, 3, 0));
+        assert_eq!(numbers(counter.counts()), (5, 2, 3, 0));
         assert_eq!(taker.recv_timeout(Duration::from_secs(60)), Err(RecvTimeoutError::Disconnected));
     }
 
     #[test]
-    fn a_dead_taker_is_noticed_and_holds_no_memory() {
-        for policy in [Policy::DropOldest(4), Policy::DropNewest(4)] {
+    fn a_dropped_taker_frees_the_queue_and_offers_are_not_counted() {
+        for policy in [Policy::DropOldest(4), Policy::DropNewest(4), Policy::Bytes(Budget::new(4))] {
             let (mut lane, taker) = lane("gone", policy);
             let item = Arc::new(());
-            assert!(lane.offer(Arc::clone(&item)));
+            lane.offer(Arc::clone(&item));
             drop(taker);
-            assert_eq!(Arc::strong_count(&item), 1, "the queue was emptied");
-            assert!(!lane.offer(Arc::clone(&item)));
+            assert_eq!(Arc::strong_count(&item), 1, "the queue is empty");
+            assert!(!lane.has_taker() && lane.has_room());
+            lane.offer(Arc::clone(&item));
             assert_eq!(Arc::strong_count(&item), 1);
-            assert_eq!(numbers(lane.counter().counts()), (1, 0, 0, 1), "left behind, not dropped");
+            assert_eq!(numbers(lane.counter().counts()), (1, 0, 0, 1), "left in the queue, not dropped");
         }
     }
 
     #[test]
-    fn a_lane_of_nothing_holds_one() {
+    fn a_bound_of_zero_items_counts_as_one() {
         let (mut lane, taker) = lane("one", Policy::DropOldest(0));
         lane.offer(1);
         lane.offer(2);
         assert_eq!(taker.try_take(), Some(2));
     }
 
-    /// A producer and a taker as fast as they can, and a witness who reads the counts in between.
     #[test]
-    fn the_counts_balance_while_everybody_runs() {
+    fn a_muted_lane_ignores_items_and_keeps_its_queue() {
+        let (mut lane, taker) = lane("snapshot", Policy::DropOldest(2));
+        lane.offer(1);
+        taker.mute(true);
+        assert!(!lane.is_open() && lane.has_taker());
+        lane.offer(2);
+        taker.mute(false);
+        lane.offer(3);
+        assert_eq!([taker.try_take(), taker.try_take(), taker.try_take()], [Some(1), Some(3), None]);
+        assert_eq!(numbers(lane.counter().counts()), (2, 2, 0, 0));
+    }
+
+    #[test]
+    fn siblings_share_a_budget_and_a_taker() {
+        let budget = Budget::new(100);
+        let weigh = |(_, bytes): &(u32, usize)| *bytes;
+        let (mut a, taker) = weighed_lane("record", Policy::Bytes(budget.clone()), weigh);
+        let mut b = a.sibling();
+        a.offer((1, 60));
+        b.offer((2, 60));
+        b.offer((3, 40));
+        assert_eq!(budget.used(), 100);
+        assert_eq!((numbers(a.counter().counts()), numbers(b.counter().counts())), ((1, 0, 0, 1), (2, 0, 1, 1)));
+        assert!(a.counter().counts().keeps, "a drop is a loss");
+        assert_eq!([taker.try_take(), taker.try_take(), taker.try_take()], [Some((1, 60)), Some((3, 40)), None]);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_item_larger_than_the_budget_passes_alone() {
+        let (mut lane, taker) = weighed_lane("record", Policy::Bytes(Budget::new(10)), |bytes: &usize| *bytes);
+        lane.offer(1000);
+        lane.offer(1);
+        assert_eq!([taker.try_take(), taker.try_take()], [Some(1000), None]);
+        lane.offer(1);
+        drop(lane);
+        assert_eq!(taker.recv(), Some(1));
+        assert_eq!(taker.recv(), None);
+    }
+
+    #[test]
+    fn a_waiting_producer_is_woken_when_there_is_room() {
+        let budget = Budget::new(10);
+        let (other, _other_taker) = weighed_lane("other", Policy::Bytes(budget.clone()), |bytes: &usize| *bytes);
+        for (policy, weight) in [(Policy::DropNewest(1), 1), (Policy::Bytes(budget), 6)] {
+            let (mut lane, taker) = weighed_lane("keeps", policy, |bytes: &usize| *bytes);
+            let woken = Arc::new(WakeCount::default());
+            let waker = Waker::from(Arc::clone(&woken));
+            let cx = Context::from_waker(&waker);
+            assert!(lane.poll_room(&cx).is_ready());
+            lane.offer(weight);
+            assert!(lane.poll_room(&cx).is_pending() && woken.get() == 0);
+            assert!(taker.try_take().is_some());
+            assert!(woken.get() > 0 && lane.poll_room(&cx).is_ready());
+            lane.offer(weight);
+            assert!(lane.poll_room(&cx).is_pending());
+            let before = woken.get();
+            drop(taker);
+            assert!(woken.get() > before && lane.poll_room(&cx).is_ready(), "a lane without a taker is not waited for");
+        }
+        assert!(other.has_room());
+    }
+
+    #[test]
+    fn bytes_that_another_lane_returns_wake_the_producer() {
+        let budget = Budget::new(10);
+        let lane = || weighed_lane("record", Policy::Bytes(budget.clone()), |bytes: &usize| *bytes);
+        let ((mut first, first_taker), (second, _second_taker)) = (lane(), lane());
+        first.offer(9);
+        let woken = Arc::new(WakeCount::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(second.poll_room(&Context::from_waker(&waker)).is_pending());
+        assert!(first_taker.try_take().is_some());
+        assert_eq!(woken.get(), 1);
+    }
+
+    #[test]
+    fn the_consumer_is_woken_by_items_that_are_queued() {
+        let (mut lane, taker) = lane("window", Policy::DropOldest(1));
+        let woken = Arc::new(WakeCount::default());
+        taker.wake_on_item(Waker::from(Arc::clone(&woken)));
+        lane.offer(1);
+        lane.offer(2);
+        taker.mute(true);
+        lane.offer(3);
+        assert_eq!(woken.get(), 2);
+    }
+
+    /// A producer and a taker at full speed, and a third thread that reads the counts.
+    #[test]
+    fn counts_balance_at_every_moment() {
         const ITEMS: u64 = 100_000;
-        for policy in [Policy::DropOldest(1), Policy::DropOldest(7), Policy::DropNewest(7)] {
+        let policies =
+            [Policy::DropOldest(1), Policy::DropOldest(7), Policy::DropNewest(7), Policy::Bytes(Budget::new(7))];
+        for policy in policies {
+            let newest_arrives = matches!(policy, Policy::DropOldest(_));
             let (mut lane, taker) = lane("race", policy);
             let counter = lane.counter();
-            let (taken, last, looks) = std::thread::scope(|scope| {
+            let (taken, last) = std::thread::scope(|scope| {
                 let taking = scope.spawn(move || {
                     let (mut taken, mut last) = (0, None);
                     while let Some(item) = taker.recv() {
-                        assert!(last < Some(item), "{item} after {last:?}: order is kept, nothing comes twice");
+                        assert!(last < Some(item), "{item} after {last:?}: in order, each at most once");
                         last = Some(item);
                         taken += 1;
                     }
                     (taken, last)
                 });
-                let witness = scope.spawn({
-                    let counter = counter.clone();
-                    move || {
-                        let (mut looks, mut before) = (0, 0);
-                        loop {
-                            let now = counter.counts();
-                            assert_eq!(now.offered, now.taken + now.dropped + now.queued);
-                            assert!(now.offered >= before);
-                            before = now.offered;
-                            looks += 1;
-                            if now.offered == ITEMS {
-                                return looks;
-                            }
-                        }
+                let counter = counter.clone();
+                scope.spawn(move || {
+                    let mut before = 0;
+                    while before < ITEMS {
+                        let now = counter.counts();
+                        assert_eq!(now.offered, now.taken + now.dropped + now.queued);
+                        assert!(now.offered >= before);
+                        before = now.offered;
                     }
                 });
-                for i in 0..ITEMS {
-                    assert!(lane.offer(i));
-                }
+                (0..ITEMS).for_each(|item| lane.offer(item));
                 drop(lane);
-                let (taken, last) = taking.join().expect("the taker does not panic");
-                (taken, last, witness.join().expect("the witness does not panic"))
+                taking.join().expect("the taker does not panic")
             });
-            let counts = counter.counts();
-            assert_eq!((counts.offered, counts.taken, counts.queued), (ITEMS, taken, 0));
-            assert_eq!(counts.dropped, ITEMS - taken);
-            assert!(looks > 0);
-            if matches!(policy, Policy::DropOldest(_)) {
-                assert_eq!(last, Some(ITEMS - 1), "the newest always arrives");
-            }
+            assert_eq!(numbers(counter.counts()), (ITEMS, taken, ITEMS - taken, 0));
+            assert!(!newest_arrives || last == Some(ITEMS - 1), "the newest item always arrives");
         }
+    }
+
+    /// Three producers at full speed and one slower taker.
+    #[test]
+    fn siblings_lose_nothing_uncounted() {
+        const ITEMS: u64 = 20_000;
+        let budget = Budget::new(64);
+        let weigh = |(_, item): &(usize, u64)| 1 + *item as usize % 7;
+        let (first, taker) = weighed_lane("race", Policy::Bytes(budget.clone()), weigh);
+        let lanes = [first.sibling(), first.sibling(), first];
+        let counters: Vec<_> = lanes.iter().map(Lane::counter).collect();
+        let taken = std::thread::scope(|scope| {
+            for (producer, mut lane) in lanes.into_iter().enumerate() {
+                let budget = &budget;
+                scope.spawn(move || {
+                    for item in 0..ITEMS {
+                        lane.offer((producer, item));
+                        assert!(budget.used() <= budget.limit());
+                    }
+                });
+            }
+            let (mut taken, mut last) = ([0; 3], [None; 3]);
+            while let Ok((producer, item)) = taker.recv_timeout(Duration::from_secs(60)) {
+                assert!(last[producer] < Some(item), "in order, each at most once");
+                last[producer] = Some(item);
+                taken[producer] += 1;
+            }
+            taken
+        });
+        for (counter, taken) in counters.iter().zip(taken) {
+            assert_eq!(numbers(counter.counts()), (ITEMS, taken, ITEMS - taken, 0));
+        }
+        assert_eq!(budget.used(), 0);
     }
 }

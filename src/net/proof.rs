@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::discovery::{FindError, wait_for};
 use crate::device::contract::Contract;
-use crate::discovery::{Camera, State};
+use crate::discovery::{CameraState, DiscoveredCamera};
 use crate::frame::{Interpreter, Pool, Received};
 use crate::wire::{Decoder, Event, Introduction, Limits};
 
@@ -113,11 +113,16 @@ pub enum Unproved {
 ///
 /// # Errors
 /// It did not, within this time.
-pub async fn running(id: &str, known: &[Ipv4Addr], udp_port: u16, limit: Duration) -> Result<Camera, Unproved> {
+pub async fn running(
+    id: &str,
+    known: &[Ipv4Addr],
+    udp_port: u16,
+    limit: Duration,
+) -> Result<DiscoveredCamera, Unproved> {
     let mut last = "nothing".to_owned();
-    let is = |camera: &Camera| {
+    let is = |camera: &DiscoveredCamera| {
         last = format!("\"{}\"", camera.state);
-        camera.state == State::FlashBooted
+        camera.state == CameraState::FlashBooted
     };
     let found = wait_for(id, known, udp_port, limit, is).await?;
     found.ok_or(Unproved::NotRunning { limit, last })

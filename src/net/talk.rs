@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::bootloader::{Caller, Conversation, Options, Told};
+use crate::bootloader::{Caller, ClientOptions, Conversation, ConversationEvent};
 
 /// A bootloader that has just been entered does not listen at once: it is tried again for so long (bootloader.md 2).
 const CONNECT: Duration = Duration::from_secs(5);
@@ -39,8 +39,8 @@ pub enum TalkError {
 /// There is no connection. Everything else is in what `task` comes to.
 pub async fn talk<T, F>(
     address: SocketAddr,
-    options: Options,
-    mut told: impl FnMut(&Told),
+    options: ClientOptions,
+    mut told: impl FnMut(&ConversationEvent),
     task: impl FnOnce(Caller) -> F,
 ) -> Result<T, TalkError>
 where
@@ -54,7 +54,7 @@ where
     let mut buffer = vec![0; BUFFER];
     let mut leaving = None;
     loop {
-        while let Some(news) = conversation.told() {
+        while let Some(news) = conversation.poll_event() {
             told(&news);
         }
         if conversation.is_over() && leaving.is_none() {
@@ -83,7 +83,7 @@ where
             }
         }
     }
-    while let Some(news) = conversation.told() {
+    while let Some(news) = conversation.poll_event() {
         told(&news);
     }
     Ok(conversation.result().expect("it is over"))

@@ -1,41 +1,39 @@
-//! A character and a height -> how much of each pixel it covers.
-//!
-//! The only place that knows rusttype, and the only font it is given is the one in `fonts/`.
+//! Rasterizes characters of the bundled font. The only module that uses rusttype.
 
 use rusttype::{Font, Scale, point};
 
-/// JetBrains Mono 2.242: see `fonts/README.md`.
-const BUNDLED: &[u8] = include_bytes!("../../fonts/JetBrainsMono-Regular.ttf");
+/// JetBrains Mono 2.242 (`fonts/README.md`).
+const BUNDLED_FONT: &[u8] = include_bytes!("../../fonts/JetBrainsMono-Regular.ttf");
 
-/// One character, rasterised.
+/// A rasterized character.
 #[derive(Debug, Default)]
 pub(super) struct Glyph {
-    /// From the left of its column to the left of the coverage, in pixels.
+    /// Offset of the coverage from the left of the character cell, in pixels.
     pub(super) left: i32,
-    /// From the top of its line to the top of the coverage, in pixels.
+    /// Offset of the coverage from the top of the line, in pixels.
     pub(super) top: i32,
-    /// Columns of the coverage.
+    /// Width of the coverage in pixels.
     pub(super) width: usize,
-    /// 0 is the ground, 255 is ink; rows of `width`.
+    /// Opacity of each pixel, 0..=255, in rows of `width`.
     pub(super) coverage: Vec<u8>,
 }
 
-/// The bundled font. Every character of it is as wide as every other.
+/// The bundled font, in which all characters have the same width.
 #[derive(Debug)]
 pub(super) struct Face(Font<'static>);
 
 impl Face {
     pub(super) fn bundled() -> Self {
-        Self(Font::try_from_bytes(BUNDLED).expect("the bundled file is a TrueType font"))
+        Self(Font::try_from_bytes(BUNDLED_FONT).expect("the bundled file is a TrueType font"))
     }
 
-    /// Columns of pixels from one character to the next, in lines `px` pixels high.
+    /// Returns the width of a character in pixels, in lines `px` pixels high.
     pub(super) fn advance(&self, px: u16) -> i32 {
         let metrics = self.0.glyph('0').scaled(Scale::uniform(f32::from(px))).h_metrics();
         (metrics.advance_width.round() as i32).max(1)
     }
 
-    /// What the font has for a character, or its sign for a missing one.
+    /// Rasterizes a character, or the sign for a missing one.
     pub(super) fn glyph(&self, character: char, px: u16) -> Glyph {
         let scale = Scale::uniform(f32::from(px));
         let baseline = self.0.v_metrics(scale).ascent.round();
@@ -57,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_has_what_is_written_here() {
+    fn font_has_all_characters_in_use() {
         let face = Face::bundled();
         for character in (' '..='~').chain("…·µ×°\u{FFFD}".chars()) {
             assert_ne!(face.0.glyph(character).id().0, 0, "{character:?}");
@@ -66,10 +64,10 @@ mod tests {
     }
 
     #[test]
-    fn every_character_can_be_drawn_at_any_height() {
+    fn any_character_can_be_rasterized_at_any_height() {
         let face = Face::bundled();
-        let some = (0..0x3000u32).step_by(7).chain([0x4E2D, 0x1F600, 0x10FFFF]).filter_map(char::from_u32);
-        for (index, character) in some.enumerate() {
+        let characters = (0..0x3000u32).step_by(7).chain([0x4E2D, 0x1F600, 0x10FFFF]).filter_map(char::from_u32);
+        for (index, character) in characters.enumerate() {
             let px = [4, 13, 16, 49][index % 4];
             let glyph = face.glyph(character, px);
             assert!(glyph.coverage.len() <= 4 * usize::from(px) * usize::from(px), "{character:?} at {px}");
@@ -77,12 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_as_high_as_asked() {
-        // A pixel of rounding either way.
+    fn glyphs_fit_the_line_height() {
+        // Rounding may add a pixel at both ends.
         let face = Face::bundled();
         for px in [8u16, 16, 33, 256] {
-            let inked = "Åpgj|".chars().map(|character| face.glyph(character, px));
-            for glyph in inked {
+            let glyphs = "Åpgj|".chars().map(|character| face.glyph(character, px));
+            for glyph in glyphs {
                 let bottom = glyph.top + (glyph.coverage.len() / glyph.width.max(1)) as i32;
                 assert!(glyph.top >= -1 && bottom <= i32::from(px) + 1, "{} {bottom} in {px}", glyph.top);
             }

@@ -1,38 +1,38 @@
-//! A picture and its detections -> the picture with boxes and their names.
+//! Draws detections on a picture: boxes, names and confidences.
 //!
-//! Also what a window writes over a picture: [`Canvas`] to draw on, [`Text`] to write with.
-//! A steady stream allocates nothing here: glyphs and plates are drawn once and copied ever after.
+//! Also provides [`Canvas`] and [`Text`] for other overlays, such as those of a window. A steady stream allocates
+//! nothing: glyphs and titles are drawn once and then copied.
 
 mod font;
 mod palette;
-mod plate;
 mod raster;
 mod text;
+mod title;
 
 use std::fmt::Write;
 
-pub use palette::{colour, ink_on};
-use plate::Plates;
+pub use palette::class_color;
 pub use raster::{Canvas, Rect};
 pub use text::Text;
+use title::TitleCache;
 
 use crate::frame::{Detection, LabelMap, Picture};
 
-/// Names may come from the network: longer ones are cut.
-const TITLE_CHARACTERS: usize = 48;
+/// Longer titles are truncated. Names can come from the network, so their length is not limited.
+const MAX_TITLE_CHARS: usize = 48;
 
-/// What is drawn.
+/// Selects the detections to draw, and the parts of each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Style {
-    /// Draw the boxes.
+    /// Draws the boxes.
     pub boxes: bool,
-    /// Draw name and confidence.
+    /// Draws the titles: name and confidence.
     pub labels: bool,
-    /// Least confidence, 0..=1. With any above 0, detections without a usable one are left out.
+    /// Minimum confidence, 0..=1. A threshold above 0 also excludes confidences that are `NaN`.
     pub threshold: f32,
-    /// Names (in any case) or numbers of the classes to draw; all of them when empty.
+    /// Names or numbers of the classes to draw, ignoring case; empty for all classes.
     pub only: Vec<String>,
-    /// Names that the user gave. Without them, those of the stream are used, or else COCO's.
+    /// Label names given by the user. `None`: those of the stream, or else those of COCO.
     pub names: Option<LabelMap>,
 }
 
@@ -43,108 +43,109 @@ impl Default for Style {
 }
 
 impl Style {
-    /// The names that hold for a stream which gave these.
+    /// Returns the label names to use for a stream that sent `stream_names`.
     #[must_use]
     pub fn names<'a>(&'a self, stream_names: Option<&'a LabelMap>) -> &'a LabelMap {
         let given = stream_names.filter(|names| !names.may_be_guessed());
         self.names.as_ref().or(given).unwrap_or_else(|| LabelMap::coco())
     }
 
-    /// Whether a detection passes the threshold and the choice of classes.
+    /// Returns whether a detection passes the threshold and the selection of classes.
     #[must_use]
     pub fn shows(&self, detection: &Detection, names: &LabelMap) -> bool {
-        let sure = self.threshold <= 0.0 || detection.confidence >= self.threshold;
-        sure && (self.only.is_empty() || self.only.iter().any(|wanted| names.matches(detection.label, wanted)))
+        let confident = self.threshold <= 0.0 || detection.confidence >= self.threshold;
+        confident && (self.only.is_empty() || self.only.iter().any(|wanted| names.matches(detection.label, wanted)))
     }
 }
 
-/// A box that is going to be drawn.
+/// A detection to draw, in pixels.
 #[derive(Clone, Copy, Debug)]
-struct Shown {
+struct VisibleBox {
     rect: Rect,
     label: u32,
     confidence: f32,
 }
 
-/// Draws detections. One for each view: it keeps the glyphs and plates that it has drawn.
+/// Draws detections. Use one per view, because it caches glyphs and titles.
 #[derive(Debug, Default)]
 pub struct Overlay {
     style: Style,
     text: Text,
-    plates: Plates,
-    shown: Vec<Shown>,
-    title: String,
+    titles: TitleCache,
+    visible: Vec<VisibleBox>,
+    label: String,
 }
 
 impl Overlay {
-    /// Nothing is rasterised before it is needed.
+    /// Makes an overlay with empty caches.
     #[must_use]
     pub fn new(style: Style) -> Self {
         Self { style, ..Self::default() }
     }
 
-    /// What is drawn.
+    /// Returns the style.
     #[must_use]
     pub fn style(&self) -> &Style {
         &self.style
     }
 
-    /// What is drawn from the next picture on.
+    /// Returns the style for changing it.
     pub fn style_mut(&mut self) -> &mut Style {
         &mut self.style
     }
 
-    /// Draws the boxes that pass the style, then their titles over all of them.
+    /// Draws the detections selected by the style: first all boxes, then all titles.
     ///
-    /// Boxes are cut to the picture; those outside of it and those with a `NaN` are left out.
-    /// The cost is linear in boxes, and for each of them bounded by the size of the picture.
+    /// Clips boxes to the picture, and omits boxes outside it or with a `NaN`. The cost is linear in the number of
+    /// boxes, and bounded for each box by the size of the picture.
     pub fn draw(&mut self, picture: &mut Picture, detections: &[Detection], stream_names: Option<&LabelMap>) {
-        let Self { style, text, plates, shown, title } = self;
+        let Self { style, text, titles, visible, label } = self;
         let names = style.names(stream_names);
         let mut canvas = Canvas::of(picture);
         let (width, height) = (canvas.width(), canvas.height());
         let side = width.min(height);
-        shown.clear();
-        shown.extend(detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
+        visible.clear();
+        visible.extend(detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
             let rect = Rect::of_box(&detection.bbox, width, height)?;
-            Some(Shown { rect, label: detection.label, confidence: detection.confidence })
+            Some(VisibleBox { rect, label: detection.label, confidence: detection.confidence })
         }));
         if style.boxes {
             let thickness = thickness(side);
-            shown.iter().for_each(|each| canvas.outline(each.rect, thickness, colour(each.label)));
+            visible.iter().for_each(|each| canvas.outline(each.rect, thickness, class_color(each.label)));
         }
         if style.labels {
             let px_height = text_height(side);
             let room = (width - 2 * text::margin(px_height)) / text.advance(px_height);
-            let room = usize::try_from(room).unwrap_or(0).min(TITLE_CHARACTERS);
-            for each in shown.iter() {
-                write_title(title, each, names, room);
-                let plate = plates.get(text, px_height, colour(each.label), title);
-                let (x, y) = plate.place(&each.rect, width, height);
-                plate.draw(&mut canvas, x, y);
+            let room = usize::try_from(room).unwrap_or(0).min(MAX_TITLE_CHARS);
+            for each in visible.iter() {
+                write_label(label, each, names, room);
+                let title = titles.get(text, px_height, class_color(each.label), label);
+                let (x, y) = title.place(&each.rect, width, height);
+                title.draw(&mut canvas, x, y);
             }
         }
     }
 }
 
-/// Width of a box's line on a picture whose shorter side has so many pixels: 2 at 640x352, 5 at 1920x1080.
+/// Returns the line width for a picture with this shorter side, in pixels: 2 at 640x352, 5 at 1920x1080.
 fn thickness(side: i32) -> i32 {
     (side + 100) / 200
 }
 
-/// Height of a line of text on such a picture: 16 at 640x352, 49 at 1920x1080.
+/// Returns the line height for a picture with this shorter side, in pixels: 16 at 640x352, 49 at 1920x1080.
 fn text_height(side: i32) -> u32 {
     (side / 22).clamp(12, 200) as u32
 }
 
-/// Name and percentage in at most `room` characters. The name is cut first; without room for both, the percentage goes.
-fn write_title(title: &mut String, shown: &Shown, names: &LabelMap, room: usize) {
+/// Writes name and percentage in at most `room` characters. Truncates the name first; omits the percentage if there is
+/// no room for both.
+fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room: usize) {
     title.clear();
-    match names.name(shown.label) {
-        Some(name) => title.extend(name.chars().take(room + 1).map(text::visible)),
-        None => write!(title, "#{}", shown.label).expect("a string takes everything"),
+    match names.name(visible.label) {
+        Some(name) => title.extend(name.chars().take(room + 1).map(text::printable)),
+        None => write!(title, "#{}", visible.label).expect("writing to a string cannot fail"),
     }
-    let percent = (shown.confidence * 100.0).round();
+    let percent = (visible.confidence * 100.0).round();
     let known = (0.0..=100.0).contains(&percent);
     let digits = match percent {
         _ if !known => 1,
@@ -165,7 +166,7 @@ fn write_title(title: &mut String, shown: &Shown, names: &LabelMap, room: usize)
     }
     match (with_percent, known) {
         (false, _) => {}
-        (true, true) => write!(title, " {percent}%").expect("a string takes everything"),
+        (true, true) => write!(title, " {percent}%").expect("writing to a string cannot fail"),
         (true, false) => title.push_str(" ?%"),
     }
 }
@@ -201,15 +202,15 @@ mod tests {
         Style { labels: false, ..Style::default() }
     }
 
-    fn title(shown: &Detection, names: &LabelMap, room: usize) -> String {
-        let mut title = String::from("of the last one");
-        let shown = Shown { rect: Rect::default(), label: shown.label, confidence: shown.confidence };
-        write_title(&mut title, &shown, names, room);
-        title
+    fn label(detection: &Detection, names: &LabelMap, room: usize) -> String {
+        let mut label = String::from("left from the last detection");
+        let Detection { label: class, confidence, .. } = *detection;
+        write_label(&mut label, &VisibleBox { rect: Rect::default(), label: class, confidence }, names, room);
+        label
     }
 
     #[test]
-    fn a_box_is_where_it_was_sent() {
+    fn boxes_are_drawn_at_their_position() {
         let boxed =
             drawn(boxes(), &[detection(0, 0.9, [0.25, 0.25, 0.5, 0.75]), detection(1, 0.9, [0.75, 0.5, 1.5, 2.0])]);
         for (at, word) in boxed.words().iter().enumerate() {
@@ -229,20 +230,20 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_inside_of_the_picture_wherever_its_box_is() {
+    fn titles_stay_inside_the_picture() {
         for corner in [[0.0, 0.0, 0.02, 0.02], [0.98, 0.0, 1.0, 0.02], [0.0, 0.98, 0.02, 1.0], [0.98, 0.98, 1.0, 1.0]] {
             let words = drawn(Style { boxes: false, ..Style::default() }, &[detection(0, 0.87, corner)]);
-            let plate = words.words().iter().filter(|word| **word != 0x40_4040).count();
-            // `person 87%` with its margins: the same number of pixels in every corner.
+            let covered = words.words().iter().filter(|word| **word != 0x40_4040).count();
+            // `person 87%` with its margins covers the same number of pixels in every corner.
             let advance = Text::new().advance(16);
-            assert_eq!(plate as i32, (10 * advance + 8) * 18, "{corner:?}");
+            assert_eq!(covered as i32, (10 * advance + 8) * 18, "{corner:?}");
         }
     }
 
     #[test]
-    fn titles_say_who_and_how_sure() {
+    fn titles_show_name_and_percentage() {
         let coco = LabelMap::coco();
-        let named = |label, confidence| title(&detection(label, confidence, [0.0; 4]), coco, 40);
+        let named = |number, confidence| label(&detection(number, confidence, [0.0; 4]), coco, 40);
         assert_eq!(named(0, 0.876), "person 88%");
         assert_eq!(named(0, 1.0), "person 100%");
         assert_eq!(named(0, 0.0), "person 0%");
@@ -254,9 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn titles_are_cut_to_the_room_there_is() {
+    fn titles_are_truncated_to_the_available_width() {
         let fridge = detection(72, 0.5, [0.0; 4]);
-        let cut = |room| title(&fridge, LabelMap::coco(), room);
+        let cut = |room| label(&fridge, LabelMap::coco(), room);
         assert_eq!(cut(16), "refrigerator 50%");
         assert_eq!(cut(15), "refrigerat… 50%");
         assert_eq!(cut(6), "r… 50%");
@@ -266,28 +267,28 @@ mod tests {
     }
 
     #[test]
-    fn names_from_the_wire_are_harmless() {
+    fn names_from_the_network_are_sanitized_and_truncated() {
         let names = ["\u{1b}[2J\u{202e}x\n"].into_iter().collect();
-        assert_eq!(title(&detection(0, 0.5, [0.0; 4]), &names, 40), "\u{FFFD}[2J\u{FFFD}x\u{FFFD} 50%");
+        assert_eq!(label(&detection(0, 0.5, [0.0; 4]), &names, 40), "\u{FFFD}[2J\u{FFFD}x\u{FFFD} 50%");
         let endless = "ä".repeat(1 << 20);
         let names = [&*endless].into_iter().collect();
-        assert_eq!(title(&detection(0, 0.5, [0.0; 4]), &names, TITLE_CHARACTERS).chars().count(), TITLE_CHARACTERS);
+        assert_eq!(label(&detection(0, 0.5, [0.0; 4]), &names, MAX_TITLE_CHARS).chars().count(), MAX_TITLE_CHARS);
     }
 
     #[test]
-    fn names_come_from_the_user_then_the_stream_then_coco() {
+    fn user_names_precede_stream_names_and_coco() {
         let [user, stream]: [LabelMap; 2] = [["helmet"].into_iter().collect(), ["vest"].into_iter().collect()];
         let mut style = Style::default();
         assert_eq!(style.names(None).name(0), Some("person"));
         assert_eq!(style.names(Some(&LabelMap::default())).name(0), Some("person"));
         assert_eq!(style.names(Some(&stream)).name(0), Some("vest"));
-        assert_eq!(style.names(Some(&LabelMap::unnamed())).name(0), None, "the camera's names came damaged");
+        assert_eq!(style.names(Some(&LabelMap::unnamed())).name(0), None, "the stream's names were incomplete");
         style.names = Some(user);
         assert_eq!(style.names(Some(&stream)).name(0), Some("helmet"));
     }
 
     #[test]
-    fn threshold_and_choice_leave_boxes_out() {
+    fn threshold_and_classes_select_detections() {
         let coco = LabelMap::coco();
         let shows = |threshold, only: &[&str], label, confidence| {
             let only = only.iter().map(|name| name.to_string()).collect();
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_without_boxes_and_labels_changes_nothing() {
+    fn style_without_boxes_and_labels_draws_nothing() {
         let all = [detection(0, 0.9, [0.1, 0.1, 0.9, 0.9])];
         let style = Style { boxes: false, labels: false, ..Style::default() };
         assert!(drawn(style, &all).words().iter().all(|word| *word == 0x40_4040));
@@ -316,19 +317,19 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_boxes_are_drawn() {
+    fn later_boxes_cover_earlier_ones() {
         let many: Vec<_> =
             (0..10_000).map(|n| detection(n, (n % 101) as f32 / 100.0, [-1e30, -1.0, 1e30, 2.0])).collect();
-        let last = *many.last().expect("there are many");
+        let last = *many.last().expect("there are 10,000");
         let all = drawn(boxes(), &many);
-        assert_eq!(all.words(), drawn(boxes(), &[last]).words(), "each covers the one before");
+        assert_eq!(all.words(), drawn(boxes(), &[last]).words(), "only the last box is visible");
         let titled = drawn(Style::default(), &many);
-        assert_eq!(titled.words()[640 * 200], colour(9999));
+        assert_eq!(titled.words()[640 * 200], class_color(9999));
     }
 
     proptest! {
         #[test]
-        fn whatever_is_sent_is_drawn_or_left_out(
+        fn arbitrary_detections_do_not_panic(
             width in 0usize..90, height in 0usize..90, label: u32, confidence: f32, corners: [f32; 4], name: String,
         ) {
             let mut names = LabelMap::default();

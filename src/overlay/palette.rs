@@ -1,8 +1,8 @@
-//! Class number -> colour, the same on every run and machine.
+//! Colors of classes, the same on every run and machine.
 
-/// Each next one is as far as possible, in OKLab, from all before it (among colours that are neither near black nor near
-/// grey), so that the first classes differ most. The first is the colour that the camera maker's example draws with.
-const COLOURS: [u32; 80] = [
+/// Each color has the greatest OKLab distance to all before it, among colors that are neither near black nor near gray,
+/// so that the first classes differ most. The first is the color in Luxonis' example.
+const CLASS_COLORS: [u32; 80] = [
     0x00FF7F, 0x6600EE, 0xFF4400, 0x007700, 0xFFCCFF, 0xFF11FF, 0x00AADD, 0x884466, //
     0xFFBB00, 0xCC88BB, 0x77AA55, 0x55EEFF, 0x0066AA, 0xDD0088, 0x9966FF, 0x996600, //
     0x9900AA, 0xCCFFBB, 0xBB0000, 0xCC8855, 0x448877, 0x1177FF, 0xAACC99, 0x00CC00, //
@@ -15,23 +15,23 @@ const COLOURS: [u32; 80] = [
     0x9999CC, 0xAADDFF, 0xAA8800, 0xAA6655, 0x007788, 0x3399FF, 0xAA77CC, 0x88FF00, //
 ];
 
-/// The colour of a class, `0x00RRGGBB`. They repeat after 80 classes.
+/// Returns the color of a class, `0x00RRGGBB`. Colors repeat after 80 classes.
 #[must_use]
-pub fn colour(label: u32) -> u32 {
-    COLOURS[label as usize % COLOURS.len()]
+pub fn class_color(label: u32) -> u32 {
+    CLASS_COLORS[label as usize % CLASS_COLORS.len()]
 }
 
-/// Black or white, whichever can be read on `ground`.
+/// Returns the more legible of black and white on a background.
 #[must_use]
-pub fn ink_on(ground: u32) -> u32 {
-    // The luminance at which both have the same contrast: (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
-    if luminance(ground) > 0.179 { 0x00_0000 } else { 0xFF_FFFF }
+pub(super) fn text_color_on(background: u32) -> u32 {
+    // Black and white have the same contrast at this luminance: (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
+    if luminance(background) > 0.179 { 0x00_0000 } else { 0xFF_FFFF }
 }
 
-/// Relative luminance, 0..=1 (WCAG 2.2).
-fn luminance(colour: u32) -> f32 {
+/// Returns the relative luminance, 0..=1 (WCAG 2.2).
+fn luminance(color: u32) -> f32 {
     let linear = |shift: u32| {
-        let part = (colour >> shift & 255) as f32 / 255.0;
+        let part = (color >> shift & 255) as f32 / 255.0;
         if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
     };
     0.2126 * linear(16) + 0.7152 * linear(8) + 0.0722 * linear(0)
@@ -46,9 +46,9 @@ mod tests {
         one.max(other) / one.min(other)
     }
 
-    /// The weighted distance in RGB that is known as redmean: 765 between black and white.
+    /// Returns the redmean distance: 765 between black and white.
     fn distance(one: u32, other: u32) -> f32 {
-        let parts = |colour: u32| [16, 8, 0].map(|shift: u32| (colour >> shift & 255) as f32);
+        let parts = |color: u32| [16, 8, 0].map(|shift: u32| (color >> shift & 255) as f32);
         let ([r1, g1, b1], [r2, g2, b2]) = (parts(one), parts(other));
         let red = (r1 + r2) / 2.0;
         ((2.0 + red / 256.0) * (r1 - r2).powi(2)
@@ -58,27 +58,27 @@ mod tests {
     }
 
     #[test]
-    fn the_classes_of_coco_differ() {
+    fn coco_classes_have_distinct_colors() {
         let pairs = || (0..80).flat_map(|one| (0..one).map(move |other| (one, other)));
         let nearest = |most: u32| {
             let pairs = pairs().filter(move |(one, _)| *one < most);
-            pairs.map(|(one, other)| distance(colour(one), colour(other))).fold(f32::MAX, f32::min)
+            pairs.map(|(one, other)| distance(class_color(one), class_color(other))).fold(f32::MAX, f32::min)
         };
         assert!(nearest(80) > 40.0, "{}", nearest(80));
         assert!(nearest(8) > 150.0, "{}", nearest(8));
     }
 
     #[test]
-    fn colours_do_not_change() {
-        assert_eq!([0, 1, 2, 79, 80].map(colour), [0x00FF7F, 0x6600EE, 0xFF4400, 0x88FF00, 0x00FF7F]);
-        assert_eq!(colour(u32::MAX), colour(u32::MAX % 80));
+    fn class_colors_are_stable() {
+        assert_eq!([0, 1, 2, 79, 80].map(class_color), [0x00FF7F, 0x6600EE, 0xFF4400, 0x88FF00, 0x00FF7F]);
+        assert_eq!(class_color(u32::MAX), class_color(u32::MAX % 80));
     }
 
     #[test]
-    fn text_can_be_read_on_every_colour() {
-        // 4.5 is what WCAG 2.2 asks for text of any size (success criterion 1.4.3).
-        for ground in (0..80).map(colour).chain((0..256).map(|grey| grey << 16 | grey << 8 | grey)) {
-            assert!(contrast(ground, ink_on(ground)) >= 4.5, "{ground:06X}");
+    fn text_is_legible_on_every_color() {
+        // WCAG 2.2 requires 4.5 for text of any size (success criterion 1.4.3).
+        for background in (0..80).map(class_color).chain((0..256).map(|gray| gray << 16 | gray << 8 | gray)) {
+            assert!(contrast(background, text_color_on(background)) >= 4.5, "{background:06X}");
         }
     }
 }

@@ -1,36 +1,37 @@
-//! Words and coordinates -> fills, lines and blits that stay inside.
+//! Drawing on a picture, clipped to its area.
 //!
-//! Upright edges are filled row by row with slices: a box costs about a fifth of what it costs pixel by pixel
-//! (`benches/overlay.rs` runs both). Slanted lines are imageproc's, which draws through its own trait into our words.
+//! Fills horizontal and vertical edges row by row: a box costs about a fifth of drawing it pixel by pixel
+//! (`benches/overlay.rs` compares both). imageproc draws the slanted lines, through its own canvas trait.
 
 use image::Rgb;
 use imageproc::drawing::draw_line_segment_mut;
 
 use crate::frame::{BBox, Picture};
 
-/// Upright rectangle in pixels; empty when a side is not positive. May lie outside of any picture.
+/// An axis-aligned rectangle in pixels. Empty if a side is not positive; may be partly or completely outside a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rect {
-    /// Left column.
+    /// Leftmost column.
     pub x: i32,
-    /// Upper row.
+    /// Topmost row.
     pub y: i32,
-    /// Columns.
+    /// Number of columns.
     pub width: i32,
-    /// Rows.
+    /// Number of rows.
     pub height: i32,
 }
 
 impl Rect {
-    /// From its upper left corner and size.
+    /// Makes a rectangle from its top left corner and size.
     #[must_use]
     pub const fn new(x: i32, y: i32, width: i32, height: i32) -> Self {
         Self { x, y, width, height }
     }
 
-    /// Where a detection's box is on a picture: its part inside, at least one pixel.
+    /// Converts a detection's box to pixels of a picture, clipped to it and at least one pixel large.
     ///
-    /// `None` when nothing of it is inside or a coordinate is `NaN`. Corners in the wrong order are put right.
+    /// Returns `None` if the box is outside the picture or a coordinate is `NaN`. Swaps corners that are in the wrong
+    /// order.
     #[must_use]
     pub fn of_box(bbox: &BBox, width: i32, height: i32) -> Option<Self> {
         let (x, width) = span(bbox.xmin, bbox.xmax, width)?;
@@ -38,19 +39,19 @@ impl Rect {
         Some(Self { x, y, width, height })
     }
 
-    /// First column to the right of it.
+    /// Returns the first column to the right of the rectangle.
     #[must_use]
     pub const fn right(&self) -> i32 {
         self.x.saturating_add(self.width)
     }
 
-    /// First row below it.
+    /// Returns the first row below the rectangle.
     #[must_use]
     pub const fn bottom(&self) -> i32 {
         self.y.saturating_add(self.height)
     }
 
-    /// What two have in common, possibly empty.
+    /// Returns the common area, possibly empty.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let (x, y) = (self.x.max(other.x), self.y.max(other.y));
@@ -64,19 +65,19 @@ impl Rect {
     }
 }
 
-/// Start and length in pixels of what lies inside of `pixels`, given in parts of it.
+/// Converts relative coordinates to start and length in pixels, clipped to `0..pixels`.
 fn span(one: f32, other: f32, pixels: i32) -> Option<(i32, i32)> {
     let (low, high) = (one.min(other), one.max(other));
     if one.is_nan() || other.is_nan() || high < 0.0 || low > 1.0 || pixels < 1 {
         return None;
     }
-    // Between 0 and 1 before it is multiplied, so whatever was sent fits.
+    // Clamp before multiplying, so that any received value fits.
     let at = |part: f32| (part.clamp(0.0, 1.0) * pixels as f32).round() as i32;
     let start = at(low).min(pixels - 1);
     Some((start, at(high).clamp(start + 1, pixels) - start))
 }
 
-/// 0RGB words to draw on. Nothing is written outside of its [`area`](Self::area).
+/// A drawing surface of 0RGB words. Drawing is clipped to its [`area`](Self::area).
 #[derive(Debug)]
 pub struct Canvas<'a> {
     words: &'a mut [u32],
@@ -86,38 +87,38 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// `words` are rows of `width` without gaps. Where there are fewer than `width * height`, the lower rows are missing.
+    /// Uses `words` as rows of `width` without padding. The height is less than `height` if there are too few words.
     pub fn new(words: &'a mut [u32], width: usize, height: usize) -> Self {
         let columns = i32::try_from(width).unwrap_or(0);
         let rows = i32::try_from(words.len().checked_div(width).unwrap_or(0).min(height)).unwrap_or(0);
         Self { words, width: columns, height: rows, area: Rect::new(0, 0, columns, rows) }
     }
 
-    /// The picture itself, not a copy.
+    /// Draws on a picture in place.
     pub fn of(picture: &'a mut Picture) -> Self {
         let (width, height) = (picture.width, picture.height);
         Self::new(picture.words_mut(), width, height)
     }
 
-    /// Columns of the whole.
+    /// Returns the width of the whole canvas in pixels.
     #[must_use]
     pub fn width(&self) -> i32 {
         self.width
     }
 
-    /// Rows of the whole.
+    /// Returns the height of the whole canvas in pixels.
     #[must_use]
     pub fn height(&self) -> i32 {
         self.height
     }
 
-    /// Where drawing has an effect: all of it, or less after [`part`](Self::part).
+    /// Returns the clipping area: the whole canvas, or less after [`part`](Self::part).
     #[must_use]
     pub fn area(&self) -> Rect {
         self.area
     }
 
-    /// The same canvas, with the same coordinates, that draws inside of `area` alone: one tile of several.
+    /// Returns the same canvas, with the same coordinates, clipped to `area`.
     pub fn part(&mut self, area: Rect) -> Canvas<'_> {
         let area = self.area.intersection(&area);
         Canvas { words: &mut *self.words, width: self.width, height: self.height, area }
@@ -127,47 +128,47 @@ impl<'a> Canvas<'a> {
         let inside = self.area.intersection(rect);
         let (from, to) = (inside.x as usize, inside.right() as usize);
         let rows = if inside.is_empty() { 0 } else { inside.height as usize };
-        // The area is inside of the canvas, so what is left of the rectangle has no negative coordinate.
+        // The area is inside the canvas, so the clipped rectangle has no negative coordinate.
         let rest = self.words.chunks_exact_mut(self.width.max(1) as usize).skip(inside.y.max(0) as usize);
         rest.take(rows).map(move |row| &mut row[from..to])
     }
 
-    /// Fills with one colour, `0x00RRGGBB`.
-    pub fn fill(&mut self, rect: Rect, colour: u32) {
-        self.rows(&rect).for_each(|row| row.fill(colour));
+    /// Fills a rectangle with a color `0x00RRGGBB`.
+    pub fn fill(&mut self, rect: Rect, color: u32) {
+        self.rows(&rect).for_each(|row| row.fill(color));
     }
 
-    /// Lays a colour over what is there: `alpha` 0 changes nothing, 255 hides it.
-    pub fn shade(&mut self, rect: Rect, colour: u32, alpha: u8) {
+    /// Blends a color over a rectangle: `alpha` 0 is transparent, 255 opaque.
+    pub fn shade(&mut self, rect: Rect, color: u32, alpha: u8) {
         for row in self.rows(&rect) {
-            row.iter_mut().for_each(|word| *word = blend(*word, colour, alpha));
+            row.iter_mut().for_each(|word| *word = blend(*word, color, alpha));
         }
     }
 
-    /// The border of a rectangle, inside of it, `thickness` pixels wide or as wide as there is room for.
-    pub fn outline(&mut self, rect: Rect, thickness: i32, colour: u32) {
+    /// Draws the border inside a rectangle, `thickness` pixels wide or as wide as fits.
+    pub fn outline(&mut self, rect: Rect, thickness: i32, color: u32) {
         if rect.is_empty() || thickness < 1 {
             return;
         }
         let Rect { x, y, width, height } = rect;
         let (across, down) = (thickness.min(width), thickness.min(height));
-        self.fill(Rect::new(x, y, width, down), colour);
-        self.fill(Rect::new(x, rect.bottom() - down, width, down), colour);
-        self.fill(Rect::new(x, y, across, height), colour);
-        self.fill(Rect::new(rect.right() - across, y, across, height), colour);
+        self.fill(Rect::new(x, y, width, down), color);
+        self.fill(Rect::new(x, rect.bottom() - down, width, down), color);
+        self.fill(Rect::new(x, y, across, height), color);
+        self.fill(Rect::new(rect.right() - across, y, across, height), color);
     }
 
-    /// A line one pixel wide, both ends included. Ends far outside are moved nearer: a line costs no more than three
-    /// times the canvas is long, and one that is not a number is not drawn.
-    pub fn line(&mut self, from: (f32, f32), to: (f32, f32), colour: u32) {
+    /// Draws a line one pixel wide, including both ends. Moves ends that are far outside the canvas closer, which
+    /// bounds the cost by three times the length of the canvas. Draws nothing if a coordinate is `NaN`.
+    pub fn line(&mut self, from: (f32, f32), to: (f32, f32), color: u32) {
         let (width, height) = (self.width as f32, self.height as f32);
         let near = |(x, y): (f32, f32)| (x.clamp(-width, 2.0 * width), y.clamp(-height, 2.0 * height));
         if [from.0, from.1, to.0, to.1].iter().all(|at| !at.is_nan()) {
-            draw_line_segment_mut(self, near(from), near(to), rgb(colour));
+            draw_line_segment_mut(self, near(from), near(to), rgb(color));
         }
     }
 
-    /// Copies rows of `width` words, the upper left one to (`x`, `y`).
+    /// Copies rows of `width` words, with the top left one at (`x`, `y`).
     pub fn blit(&mut self, x: i32, y: i32, words: &[u32], width: usize) {
         let height = words.len().checked_div(width).unwrap_or(0);
         let clamped = |side: usize| i32::try_from(side).unwrap_or(i32::MAX);
@@ -183,8 +184,8 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Lays a colour over what is there, as much as `coverage` says for each pixel, in rows of `width`.
-    pub(super) fn stencil(&mut self, x: i32, y: i32, coverage: &[u8], width: usize, colour: u32) {
+    /// Blends a color over the canvas with an opacity per pixel, in rows of `width`.
+    pub(super) fn stencil(&mut self, x: i32, y: i32, coverage: &[u8], width: usize, color: u32) {
         let height = coverage.len().checked_div(width).unwrap_or(0);
         let whole = Rect::new(x, y, width as i32, height as i32);
         let inside = self.area.intersection(&whole);
@@ -195,13 +196,13 @@ impl<'a> Canvas<'a> {
         let source = coverage.chunks_exact(width).skip(above);
         for (row, source) in self.rows(&whole).zip(source) {
             for (word, alpha) in row.iter_mut().zip(&source[left..]) {
-                *word = blend(*word, colour, *alpha);
+                *word = blend(*word, color, *alpha);
             }
         }
     }
 
-    /// Takes the colour and half of the brightness away: a picture that is no longer live.
-    pub fn grey_out(&mut self) {
+    /// Removes the color and halves the brightness, to mark a picture that is not live.
+    pub fn gray_out(&mut self) {
         let area = self.area;
         for row in self.rows(&area) {
             for word in row {
@@ -212,10 +213,10 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Values from the oldest to the newest as a curve over the whole of `rect`, on a translucent ground.
+    /// Draws values as a curve over the width of `rect`, on a translucent background.
     ///
-    /// The lower edge is 0, the upper one the greatest value. Values that are not finite leave a gap.
-    pub fn sparkline(&mut self, rect: Rect, values: &[f32], colour: u32) {
+    /// The bottom edge is 0, the top edge the greatest value. Values that are not finite leave a gap.
+    pub fn sparkline(&mut self, rect: Rect, values: &[f32], color: u32) {
         self.shade(rect, 0, 160);
         let finite = || values.iter().filter(|value| value.is_finite());
         let greatest = finite().fold(0.0f32, |most, value| most.max(*value));
@@ -229,7 +230,7 @@ impl<'a> Canvas<'a> {
         };
         for (index, pair) in values.windows(2).enumerate() {
             if pair[0].is_finite() && pair[1].is_finite() {
-                self.line(point(index, pair[0]), point(index + 1, pair[1]), colour);
+                self.line(point(index, pair[0]), point(index + 1, pair[1]), color);
             }
         }
     }
@@ -260,9 +261,9 @@ fn rgb(word: u32) -> Rgb<u8> {
     Rgb([red, green, blue])
 }
 
-/// `over` upon `under`, red and blue in one multiplication.
+/// Blends `over` on `under`. Multiplies red and blue at once.
 pub(super) fn blend(under: u32, over: u32, alpha: u8) -> u32 {
-    // 0..=256, so that 255 is all of it and the division is a shift.
+    // Map to 0..=256, so that 255 is opaque and the division is a shift.
     let alpha = u32::from(alpha) + u32::from(alpha >> 7);
     let mix = |mask: u32| (((under & mask) * (256 - alpha) + (over & mask) * alpha) >> 8) & mask;
     mix(0x00FF_00FF) | (((under >> 8 & 255) * (256 - alpha) + (over >> 8 & 255) * alpha) & 0xFF00)
@@ -287,13 +288,13 @@ mod tests {
     }
 
     #[test]
-    fn a_border_is_inside_of_its_rectangle() {
+    fn border_is_inside_its_rectangle() {
         let lines = drawn(8, 6, |canvas| canvas.outline(Rect::new(1, 1, 6, 5), 2, 1));
         assert_eq!(lines, ["........", ".######.", ".######.", ".##..##.", ".######.", ".######."]);
     }
 
     #[test]
-    fn a_border_is_cut_at_the_edge_and_never_wider_than_its_rectangle() {
+    fn border_is_clipped_and_not_wider_than_its_rectangle() {
         let lines = drawn(4, 4, |canvas| canvas.outline(Rect::new(2, -2, 9, 5), 1, 1));
         assert_eq!(lines, ["..#.", "..#.", "..##", "...."]);
         let lines = drawn(4, 3, |canvas| canvas.outline(Rect::new(1, 1, 2, 1), 9, 1));
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_keeps_the_coordinates_and_its_neighbours() {
+    fn a_part_keeps_the_coordinates_and_its_neighbors() {
         let lines = drawn(5, 3, |canvas| {
             let mut tile = canvas.part(Rect::new(2, 1, 2, 9));
             tile.fill(Rect::new(0, 0, 9, 9), 1);
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn blits_are_cut_on_every_side() {
+    fn blits_are_clipped_on_every_side() {
         let source = [1; 9];
         for (x, y, expected) in [
             (-2, -2, ["#..", "...", "..."]),
@@ -325,21 +326,21 @@ mod tests {
     }
 
     #[test]
-    fn blending_reaches_both_ends() {
+    fn blending_is_exact_at_0_and_255() {
         assert_eq!(blend(0x12_3456, 0xFE_DCBA, 0), 0x12_3456);
         assert_eq!(blend(0x12_3456, 0xFE_DCBA, 255), 0xFE_DCBA);
         assert_eq!(blend(0, 0xFF_FFFF, 128), 0x80_8080);
     }
 
     #[test]
-    fn greyed_out_is_grey_and_dark() {
+    fn graying_out_removes_color_and_brightness() {
         let mut words = [0xFF_FFFF, 0xFF_0000, 0x00_FF00, 0x00_00FF];
-        Canvas::new(&mut words, 4, 1).grey_out();
+        Canvas::new(&mut words, 4, 1).gray_out();
         assert_eq!(words, [0x7F_7F7F, 0x26_2626, 0x4A_4A4A, 0x0E_0E0E]);
     }
 
     #[test]
-    fn a_sparkline_goes_from_the_first_value_to_the_last() {
+    fn sparkline_spans_the_rectangle() {
         let lines = drawn(5, 3, |canvas| canvas.sparkline(Rect::new(0, 0, 5, 3), &[0.0, 2.0, 0.0], 1));
         assert_eq!(lines, ["..#..", ".#.#.", "#...#"].map(str::to_owned));
         let lines = drawn(5, 1, |canvas| canvas.sparkline(Rect::new(0, 0, 5, 1), &[f32::NAN, 1.0, f32::INFINITY], 1));
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canvas_with_too_few_words_is_lower() {
+    fn canvas_with_too_few_words_has_fewer_rows() {
         let mut words = [0; 7];
         let mut canvas = Canvas::new(&mut words, 3, 5);
         assert_eq!(canvas.height(), 2);
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_are_placed_on_the_pixels_that_they_cover() {
+    fn boxes_are_converted_to_pixels_and_clipped() {
         let place = |xmin, ymin, xmax, ymax| Rect::of_box(&BBox { xmin, ymin, xmax, ymax }, 640, 352);
         assert_eq!(place(0.0, 0.0, 1.0, 1.0), Some(Rect::new(0, 0, 640, 352)));
         assert_eq!(place(0.25, 0.5, 0.5, 0.75), Some(Rect::new(160, 176, 160, 88)));
@@ -374,7 +375,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn borders_are_those_of_imageproc(
+        fn borders_match_imageproc(
             x in -20i32..40, y in -20i32..40, width in 1i32..40, height in 1i32..40, thickness in 1i32..5,
         ) {
             let (mut ours, mut theirs) = (vec![0; 24 * 20], vec![0; 24 * 20]);
@@ -391,7 +392,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(x: i32, y: i32, width: i32, height: i32, thickness: i32, ends: [f32; 4]) {
+        fn arbitrary_coordinates_do_not_panic(x: i32, y: i32, width: i32, height: i32, thickness: i32, ends: [f32; 4]) {
             let mut words = vec![0; 24 * 20];
             let mut canvas = Canvas::new(&mut words, 24, 20);
             let rect = Rect::new(x, y, width, height);
@@ -400,7 +401,7 @@ mod tests {
             canvas.sparkline(rect, &ends, 1);
             canvas.blit(x, y, &[3; 12], 4);
             canvas.line((ends[0], ends[1]), (ends[2], ends[3]), 1);
-            canvas.part(rect).grey_out();
+            canvas.part(rect).gray_out();
             let _ = Rect::of_box(&BBox { xmin: ends[0], ymin: ends[1], xmax: ends[2], ymax: ends[3] }, 24, 20);
         }
     }

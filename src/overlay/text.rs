@@ -1,24 +1,24 @@
-//! Text and a height -> pixels on a canvas, each glyph rasterised once.
+//! Writes text on a canvas. Rasterizes each glyph once.
 
 use std::collections::HashMap;
 
 use super::font::{Face, Glyph};
 use super::raster::{Canvas, Rect};
 
-/// Lower than that nothing can be read; higher than that nobody needs it.
-const HEIGHTS: std::ops::RangeInclusive<u32> = 4..=256;
-/// Bytes of coverage kept. At 50 pixels that is every glyph of the font.
-const KEPT: usize = 4 << 20;
-/// Lays the ground of a panel over the picture.
-const GROUND_ALPHA: u8 = 160;
+/// Supported line heights: smaller text is not legible, larger text has no use.
+const LINE_HEIGHTS_PX: std::ops::RangeInclusive<u32> = 4..=256;
+/// Limit of the glyph cache. Enough for every glyph of the font at 50 pixels.
+const GLYPH_CACHE_BYTES: usize = 4 << 20;
+/// Opacity of a panel, 0..=255.
+const PANEL_ALPHA: u8 = 160;
 
-/// Writes with the bundled font, in which all characters have the same width.
+/// Writes text in the bundled font, in which all characters have the same width.
 #[derive(Debug)]
 pub struct Text {
     face: Face,
     glyphs: HashMap<(char, u16), Glyph>,
-    kept: usize,
-    /// Of the height that was asked for last.
+    cached_bytes: usize,
+    /// Character width of the line height used last.
     advance: (u16, i32),
 }
 
@@ -29,13 +29,13 @@ impl Default for Text {
 }
 
 impl Text {
-    /// Nothing is rasterised before it is written.
+    /// Makes an empty glyph cache.
     #[must_use]
     pub fn new() -> Self {
-        Self { face: Face::bundled(), glyphs: HashMap::new(), kept: 0, advance: (0, 0) }
+        Self { face: Face::bundled(), glyphs: HashMap::new(), cached_bytes: 0, advance: (0, 0) }
     }
 
-    /// Width of one character in lines `px_height` pixels high.
+    /// Returns the width of one character in pixels, in lines `px_height` pixels high.
     pub fn advance(&mut self, px_height: u32) -> i32 {
         let px = height(px_height);
         if self.advance.0 != px {
@@ -44,43 +44,43 @@ impl Text {
         self.advance.1
     }
 
-    /// Width in pixels that `text` takes in lines `px_height` pixels high.
+    /// Returns the width of `text` in pixels, in lines `px_height` pixels high.
     pub fn width(&mut self, px_height: u32, text: &str) -> i32 {
         i32::try_from(text.chars().count()).unwrap_or(i32::MAX).saturating_mul(self.advance(px_height))
     }
 
-    /// Writes one line, its upper left corner at (`x`, `y`), and gives its width in pixels.
+    /// Writes one line with its top left corner at (`x`, `y`), and returns its width in pixels.
     ///
-    /// `px_height` is the height of the line from the highest to the lowest stroke (4 to 256, others are taken as those).
-    /// Characters that are not meant to be seen (line ends, escapes, changes of direction) are drawn as `�`.
-    pub fn write(&mut self, canvas: &mut Canvas<'_>, x: i32, y: i32, px_height: u32, colour: u32, text: &str) -> i32 {
+    /// `px_height` is the distance from the highest to the lowest stroke, clamped to 4..=256. Control and formatting
+    /// characters are drawn as `�`.
+    pub fn write(&mut self, canvas: &mut Canvas<'_>, x: i32, y: i32, px_height: u32, color: u32, text: &str) -> i32 {
         let (px, advance) = (height(px_height), self.advance(px_height));
         let mut at = x;
         for character in text.chars() {
             if at >= canvas.area().right() {
                 break;
             }
-            let glyph = self.glyph(visible(character), px);
+            let glyph = self.glyph(printable(character), px);
             let (left, top) = (at.saturating_add(glyph.left), y.saturating_add(glyph.top));
-            canvas.stencil(left, top, &glyph.coverage, glyph.width, colour);
+            canvas.stencil(left, top, &glyph.coverage, glyph.width, color);
             at = at.saturating_add(advance);
         }
         self.width(px_height, text)
     }
 
-    /// Writes lines on a translucent dark ground, its upper left corner at (`x`, `y`), and gives what it covers.
+    /// Writes lines on a translucent dark panel with its top left corner at (`x`, `y`), and returns the covered area.
     pub fn panel(
         &mut self,
         canvas: &mut Canvas<'_>,
         x: i32,
         y: i32,
         px_height: u32,
-        colour: u32,
+        color: u32,
         lines: &[impl AsRef<str>],
     ) -> Rect {
         let panel = self.panel_size(px_height, lines);
         let panel = Rect { x, y, ..panel };
-        canvas.shade(panel, 0, GROUND_ALPHA);
+        canvas.shade(panel, 0, PANEL_ALPHA);
         let (line, margin) = (i32::from(height(px_height)), margin(px_height));
         let mut inside = canvas.part(panel);
         let mut top = y.saturating_add(margin);
@@ -88,13 +88,13 @@ impl Text {
             if top >= inside.area().bottom() {
                 break;
             }
-            self.write(&mut inside, x.saturating_add(margin), top, px_height, colour, text.as_ref());
+            self.write(&mut inside, x.saturating_add(margin), top, px_height, color, text.as_ref());
             top = top.saturating_add(line);
         }
         panel
     }
 
-    /// How large [`panel`](Self::panel) makes it; `x` and `y` are 0.
+    /// Returns the size of a [`panel`](Self::panel); `x` and `y` are 0.
     pub fn panel_size(&mut self, px_height: u32, lines: &[impl AsRef<str>]) -> Rect {
         let margins = 2 * margin(px_height);
         let widest = lines.iter().map(|line| self.width(px_height, line.as_ref())).max().unwrap_or(0);
@@ -104,30 +104,30 @@ impl Text {
     }
 
     fn glyph(&mut self, character: char, px: u16) -> &Glyph {
-        if self.kept > KEPT {
+        if self.cached_bytes > GLYPH_CACHE_BYTES {
             self.glyphs.clear();
-            self.kept = 0;
+            self.cached_bytes = 0;
         }
-        let Self { face, glyphs, kept, .. } = self;
+        let Self { face, glyphs, cached_bytes, .. } = self;
         glyphs.entry((character, px)).or_insert_with(|| {
             let glyph = face.glyph(character, px);
-            *kept += glyph.coverage.len() + size_of::<Glyph>();
+            *cached_bytes += glyph.coverage.len() + size_of::<Glyph>();
             glyph
         })
     }
 }
 
 fn height(px_height: u32) -> u16 {
-    px_height.clamp(*HEIGHTS.start(), *HEIGHTS.end()) as u16
+    px_height.clamp(*LINE_HEIGHTS_PX.start(), *LINE_HEIGHTS_PX.end()) as u16
 }
 
-/// Between the edge of a panel or plate and its text.
+/// Returns the distance in pixels between the edge of a panel or title and its text.
 pub(super) fn margin(px_height: u32) -> i32 {
     i32::from(height(px_height) / 4).max(2)
 }
 
-/// The character itself, or a sign that there was one which is not for people's eyes.
-pub(super) fn visible(character: char) -> char {
+/// Replaces control and formatting characters by `�`, so that text from the network cannot hide or reorder characters.
+pub(super) fn printable(character: char) -> char {
     match character {
         // Zero-width characters, line and paragraph separators, changes of direction, byte order mark.
         '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' => {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_as_wide_and_high_as_it_says() {
+    fn text_stays_within_its_width_and_height() {
         let (words, width) = written("Agh|gy_W", 20);
         assert_eq!(width, Text::new().width(20, "Agh|gy_W"));
         let inked: Vec<_> = (0..words.len()).filter(|at| words[*at] != 0).map(|at| (at % 200, at / 200)).collect();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_for_the_eyes_is_replaced() {
+    fn control_and_formatting_characters_are_replaced() {
         for hidden in ["\n", "\u{1b}", "\u{202e}", "\u{9b}", "\u{feff}", "\0"] {
             assert_eq!(written(hidden, 20).0, written("\u{FFFD}", 20).0, "{hidden:?}");
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn text_may_lie_anywhere_and_be_of_any_height() {
+    fn text_at_any_position_and_height_does_not_panic() {
         let mut words = vec![0; 40 * 20];
         let mut canvas = Canvas::new(&mut words, 40, 20);
         let mut text = Text::new();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn glyphs_kept_are_bounded() {
+    fn glyph_cache_is_bounded() {
         let mut words = vec![0; 300 * 300];
         let mut text = Text::new();
         for px_height in 200..256 {
@@ -188,12 +188,12 @@ mod tests {
                 let _ = text.glyph(character, px_height as u16);
             }
         }
-        let held: usize = text.glyphs.values().map(|glyph| glyph.coverage.len()).sum();
-        assert!(held <= KEPT + (256 * 256), "{held}");
+        let cached: usize = text.glyphs.values().map(|glyph| glyph.coverage.len()).sum();
+        assert!(cached <= GLYPH_CACHE_BYTES + (256 * 256), "{cached}");
     }
 
     #[test]
-    fn a_panel_darkens_what_it_covers_and_nothing_else() {
+    fn panel_darkens_exactly_the_area_it_returns() {
         let mut words = vec![0xFF_FFFF; 100 * 60];
         let mut text = Text::new();
         let lines = ["fps 40", "lost 0"];

@@ -1,25 +1,24 @@
-//! Packages made of their parts, laid out as the vendor's tool does it (bootloader.md 5): the same parts make the same
-//! bytes.
+//! Builds packages with the layout of the vendor's tool (bootloader.md 5). The same parts give the same bytes.
 
 use std::io::Read as _;
 
 use flate2::read::ZlibEncoder;
 
-use super::table::{BOOTABLE, COMPRESSION_SHIFT, ENTRY, IGNORE_CHECKSUM, MAGIC, NAME};
-use super::{
-    APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, MAX_SECTIONS, PIPELINE, PackageError, TABLE_BYTES,
-    djb2,
+use super::checksum::djb2;
+use super::error::PackageError;
+use super::layout::{
+    APP_NAME, ASSET_STORAGE, ASSETS, BOOTABLE, COMPRESSION_SHIFT, ENTRY_BYTES, FIRMWARE, FIRMWARE_VERSION,
+    IGNORE_CHECKSUM, MAGIC, MAX_SECTIONS, NAME_BYTES, PIPELINE, TABLE_BYTES,
 };
 
-/// Where the second section may begin: multiples of a MiB (bootloader.md 5).
+/// Alignment of the second section in bytes (bootloader.md 5).
 const SECOND_ALIGNMENT: u64 = 1 << 20;
-/// Where the third and every later one may begin (bootloader.md 5).
+/// Alignment of the third and all later sections in bytes (bootloader.md 5).
 const LATER_ALIGNMENT: u64 = 1 << 16;
-/// The vendor's compression level (bootloader.md 5).
-const LEVEL: u32 = 9;
+/// zlib level of the vendor's tool (bootloader.md 5).
+const COMPRESSION_LEVEL: u32 = 9;
 
-/// The parts of a package. Sections stand in it in the order of the vendor's tool, all six of them; those that were not
-/// given are empty.
+/// The parts of a package. All six sections of the vendor's tool are written in its order; those that were not set are empty.
 #[derive(Clone, Debug)]
 pub struct PackageBuilder {
     firmware: Vec<u8>,
@@ -30,11 +29,11 @@ pub struct PackageBuilder {
     app_name: String,
     compressed: bool,
     checked_at_boot: bool,
-    more: Vec<(String, Vec<u8>, u8)>,
+    extra_sections: Vec<(String, Vec<u8>, u8)>,
 }
 
 impl PackageBuilder {
-    /// A package that boots `firmware`: the preboot header and the image (bootloader.md 5).
+    /// Starts a package that boots `firmware`, which is the preboot header and the image (bootloader.md 5).
     #[must_use]
     pub const fn new(firmware: Vec<u8>) -> Self {
         Self {
@@ -46,71 +45,71 @@ impl PackageBuilder {
             app_name: String::new(),
             compressed: false,
             checked_at_boot: false,
-            more: Vec::new(),
+            extra_sections: Vec::new(),
         }
     }
 
-    /// Nodes and links.
+    /// Sets the nodes and links.
     #[must_use]
     pub fn pipeline(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.pipeline = bytes.into();
         self
     }
 
-    /// Where each asset lies in the storage.
+    /// Sets the offset and size of each asset in the storage.
     #[must_use]
     pub fn assets(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.assets = bytes.into();
         self
     }
 
-    /// The bytes of the assets.
+    /// Sets the bytes of the assets.
     #[must_use]
     pub fn asset_storage(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.asset_storage = bytes.into();
         self
     }
 
-    /// The commit of the firmware.
+    /// Sets the commit of the firmware.
     #[must_use]
     pub fn firmware_version(mut self, version: impl Into<String>) -> Self {
         self.firmware_version = version.into();
         self
     }
 
-    /// What the application is called.
+    /// Sets the name of the application.
     #[must_use]
     pub fn app_name(mut self, name: impl Into<String>) -> Self {
         self.app_name = name.into();
         self
     }
 
-    /// Stores the firmware compressed with zlib. Inflates to the same firmware as the vendor's, with other bytes in
-    /// between (bootloader.md 7).
+    /// Compresses the firmware with zlib. It inflates to the same bytes as the vendor's, but the compressed bytes differ
+    /// (bootloader.md 7).
     #[must_use]
     pub const fn compressed(mut self) -> Self {
         self.compressed = true;
         self
     }
 
-    /// Makes the camera compare the firmware's checksum at every boot, which takes it a while.
+    /// Makes the camera compare the firmware's checksum at every boot, which slows booting.
     #[must_use]
     pub const fn checked_at_boot(mut self) -> Self {
         self.checked_at_boot = true;
         self
     }
 
-    /// One more section behind the others, with its flags.
+    /// Appends a section with these flags.
     #[must_use]
     pub fn section(mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>, flags: u8) -> Self {
-        self.more.push((name.into(), bytes.into(), flags));
+        self.extra_sections.push((name.into(), bytes.into(), flags));
         self
     }
 
-    /// The bytes of the package.
+    /// Returns the bytes of the package.
     ///
     /// # Errors
-    /// More than 17 sections, a name that does not fit into 16 bytes of printable ASCII, or more than 4 GiB.
+    /// When there are more than 17 sections, a name is not 1 to 16 bytes of printable ASCII, or the package exceeds 4 GiB.
     pub fn build(self) -> Result<Vec<u8>, PackageError> {
         let mut flags = BOOTABLE;
         if !self.checked_at_boot {
@@ -118,10 +117,10 @@ impl PackageBuilder {
         }
         let mut firmware = self.firmware;
         if self.compressed {
-            let mut packed = Vec::new();
-            let mut encoder = ZlibEncoder::new(firmware.as_slice(), flate2::Compression::new(LEVEL));
-            encoder.read_to_end(&mut packed).expect("memory can be read");
-            firmware = packed;
+            let mut compressed = Vec::new();
+            let mut encoder = ZlibEncoder::new(firmware.as_slice(), flate2::Compression::new(COMPRESSION_LEVEL));
+            encoder.read_to_end(&mut compressed).expect("reading from memory cannot fail");
+            firmware = compressed;
             flags |= 1 << COMPRESSION_SHIFT;
         }
         let mut sections = vec![
@@ -132,7 +131,7 @@ impl PackageBuilder {
             (FIRMWARE_VERSION.to_owned(), self.firmware_version.into_bytes(), 0),
             (APP_NAME.to_owned(), self.app_name.into_bytes(), 0),
         ];
-        sections.extend(self.more);
+        sections.extend(self.extra_sections);
         lay_out(&sections)
     }
 }
@@ -143,7 +142,7 @@ fn lay_out(sections: &[(String, Vec<u8>, u8)]) -> Result<Vec<u8>, PackageError> 
     }
     let mut file = [MAGIC.as_slice(), &[0; TABLE_BYTES - MAGIC.len()]].concat();
     for (index, (name, bytes, flags)) in sections.iter().enumerate() {
-        if name.is_empty() || name.len() > NAME || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if name.is_empty() || name.len() > NAME_BYTES || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(PackageError::BadName { index, name: name.clone() });
         }
         let alignment = match index {
@@ -159,12 +158,12 @@ fn lay_out(sections: &[(String, Vec<u8>, u8)]) -> Result<Vec<u8>, PackageError> 
         };
         file.resize(offset as usize, 0);
         file.extend_from_slice(bytes);
-        let entry = &mut file[MAGIC.len() + index * ENTRY..][..ENTRY];
+        let entry = &mut file[MAGIC.len() + index * ENTRY_BYTES..][..ENTRY_BYTES];
         entry[..name.len()].copy_from_slice(name.as_bytes());
-        for (at, number) in [(NAME, size), (NAME + 4, offset), (NAME + 8, djb2(bytes))] {
+        for (at, number) in [(NAME_BYTES, size), (NAME_BYTES + 4, offset), (NAME_BYTES + 8, djb2(bytes))] {
             entry[at..at + 4].copy_from_slice(&number.to_le_bytes());
         }
-        entry[ENTRY - 1] = *flags;
+        entry[ENTRY_BYTES - 1] = *flags;
     }
     Ok(file)
 }
@@ -175,9 +174,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_application_is_still_a_package() {
+    fn package_without_sections_but_firmware_is_valid() {
         let bytes = PackageBuilder::new(b"MA2x".to_vec()).build().unwrap();
-        // The empty name stands at the next place, and the file reaches to it.
+        // The file extends to the aligned offset of the empty sections.
         assert_eq!(bytes.len(), (1 << 20));
         let package = Package::parse(bytes).unwrap();
         assert_eq!(package.app_name().as_deref(), Some(""));
@@ -186,11 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_packed_is_refused() {
+    fn bad_names_and_too_many_sections_are_rejected() {
         let builder = PackageBuilder::new(vec![0]);
-        for (name, told) in [("", "\"\""), ("seventeen_letters", "\"seventeen_letters\""), ("a\n", "\"a\\n\"")] {
+        for (name, shown) in [("", "\"\""), ("seventeen_letters", "\"seventeen_letters\""), ("a\n", "\"a\\n\"")] {
             let error = builder.clone().section(name, [], 0).build().unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(shown), "{error}");
         }
         let many = (0..12).fold(builder, |builder, n| builder.section(format!("s{n}"), [], 0));
         assert_eq!(many.build().unwrap_err(), PackageError::TooManySections { found: 18 });

@@ -1,36 +1,29 @@
-//! The table of sections, and every check of what it says.
+//! The table of sections and its checks.
 
 use std::io::Read;
 use std::ops::Range;
 
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
-use super::{MAX_SECTIONS, PackageError, TABLE_BYTES, djb2};
+use super::checksum::djb2;
+use super::error::PackageError;
+use super::layout::{
+    BOOTABLE, COMPRESSION_SHIFT, ENTRY_BYTES, IGNORE_CHECKSUM, MAGIC, MAX_SECTIONS, NAME_BYTES, TABLE_BYTES,
+};
 
-/// What a table begins with (bootloader.md 5).
-pub(super) const MAGIC: [u8; 2] = *b"BR";
-/// Bytes of an entry: name 16, size 4, offset 4, checksum 4, type 1, flags 1 (bootloader.md 5).
-pub(super) const ENTRY: usize = 30;
-pub(super) const NAME: usize = 16;
-/// Flags of an entry (bootloader.md 5).
-pub(super) const BOOTABLE: u8 = 1;
-pub(super) const IGNORE_CHECKSUM: u8 = 1 << 1;
-/// Where the compression stands in the flags: three bits.
-pub(super) const COMPRESSION_SHIFT: u32 = 2;
-
-/// How a section is stored (bootloader.md 5, bits 2 to 4 of the flags).
+/// The compression of a section (bootloader.md 5, bits 2 to 4 of the flags).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// As it is.
+    /// Not compressed.
     None,
-    /// zlib, what the vendor's tool uses.
+    /// zlib, used by the vendor's tool.
     Zlib,
     /// gzip.
     Gzip,
     /// xz.
     Xz,
-    /// A number that means nothing yet.
+    /// An undefined number, 4 to 7.
     Unknown(u8),
 }
 
@@ -47,9 +40,9 @@ pub struct Section {
 }
 
 impl Section {
-    /// The entry that stands there, unless the place is free: an erased memory reads as ones.
-    fn parse(index: usize, entry: &[u8; ENTRY]) -> Option<Self> {
-        let (name, rest) = entry.split_first_chunk::<NAME>()?;
+    /// Parses an entry. `None` for an empty one: unused entries begin with zero, erased flash reads as 0xff.
+    fn parse(index: usize, entry: &[u8; ENTRY_BYTES]) -> Option<Self> {
+        let (name, rest) = entry.split_first_chunk::<NAME_BYTES>()?;
         if matches!(name[0], 0 | 0xff) {
             return None;
         }
@@ -58,7 +51,7 @@ impl Section {
         let number = |at: usize| numbers[at..at + 4].iter().rev().fold(0, |n, &byte| n << 8 | u32::from(byte));
         Some(Self {
             index,
-            // A byte a character: what is no ASCII is refused later, and shown as what it is until then.
+            // Latin-1 keeps every byte visible: `fault` reports names that are not ASCII.
             name: name.iter().map(|&byte| char::from(byte)).collect(),
             size: number(0),
             offset: number(4),
@@ -68,67 +61,67 @@ impl Section {
         })
     }
 
-    /// Its place in the table.
+    /// Returns the index in the table.
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Stored bytes.
+    /// Returns the stored (compressed) size in bytes.
     #[must_use]
     pub const fn size(&self) -> u32 {
         self.size
     }
 
-    /// Where it begins, from the beginning of the file.
+    /// Returns the offset of the first byte in the file.
     #[must_use]
     pub const fn offset(&self) -> u32 {
         self.offset
     }
 
-    /// Where it ends, from the beginning of the file.
+    /// Returns the offset after the last byte in the file.
     #[must_use]
     pub fn end(&self) -> u64 {
         u64::from(self.offset) + u64::from(self.size)
     }
 
-    /// [`djb2`] of the stored bytes, as the table has it.
+    /// Returns the table's [`djb2`] of the stored bytes.
     #[must_use]
     pub const fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// Its type: 0 in every package of the vendor's tool.
+    /// Returns the type, which is 0 in every package of the vendor's tool.
     #[must_use]
     pub const fn kind(&self) -> u8 {
         self.kind
     }
 
-    /// All its flags.
+    /// Returns all flags.
     #[must_use]
     pub const fn flags(&self) -> u8 {
         self.flags
     }
 
-    /// Whether it is what the camera boots.
+    /// Whether the camera boots this section.
     #[must_use]
     pub const fn is_bootable(&self) -> bool {
         self.flags & BOOTABLE != 0
     }
 
-    /// Whether the camera boots it without looking at its checksum, which is quicker.
+    /// Whether the camera boots the section without comparing its checksum, which is faster.
     #[must_use]
     pub const fn ignores_checksum(&self) -> bool {
         self.flags & IGNORE_CHECKSUM != 0
     }
 
-    /// How it is stored.
+    /// Returns the compression.
     #[must_use]
     pub const fn compression(&self) -> Compression {
         match self.flags >> COMPRESSION_SHIFT & 7 {
@@ -140,14 +133,14 @@ impl Section {
         }
     }
 
-    /// Its stored bytes, if the file has all of them.
+    /// Returns the stored bytes. `None` when the file ends before them.
     #[must_use]
     pub fn stored_in<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
         file.get(self.range()?)
     }
 
-    /// Reads what was packed out of its stored bytes. `None`: xz and unknown compressions are not read here, no tool
-    /// is known that packs them.
+    /// Returns a reader of the decompressed bytes. `None` for xz and unknown compressions, which are not supported: no known
+    /// tool uses them.
     #[must_use]
     pub fn content<'a>(&self, stored: &'a [u8]) -> Option<Box<dyn Read + 'a>> {
         match self.compression() {
@@ -162,7 +155,7 @@ impl Section {
         Some(usize::try_from(self.offset).ok()?..usize::try_from(self.end()).ok()?)
     }
 
-    /// What is wrong with it, whatever the others are like.
+    /// Returns the first fault of this section alone.
     fn fault(&self, file: &[u8]) -> Option<PackageError> {
         let (index, name, offset, end, len) =
             (self.index, self.name.clone(), self.offset, self.end(), file.len() as u64);
@@ -187,14 +180,14 @@ impl Section {
     }
 }
 
-/// What the table says. Nothing of it is checked yet: see [`Table::faults`].
+/// The sections of a package, unchecked. [`SectionTable::faults`] checks them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct SectionTable {
     sections: Vec<Section>,
 }
 
-impl Table {
-    /// Reads the table in front of a file, or of a camera's application memory.
+impl SectionTable {
+    /// Parses the table at the beginning of a package or of a camera's application memory.
     ///
     /// # Errors
     /// [`PackageError::TooShort`], [`PackageError::NotAPackage`].
@@ -203,31 +196,31 @@ impl Table {
             return Err(PackageError::NotAPackage { found: *found });
         }
         let table = file.get(MAGIC.len()..TABLE_BYTES).ok_or(PackageError::TooShort { found: file.len() })?;
-        let (entries, _) = table.as_chunks::<ENTRY>();
+        let (entries, _) = table.as_chunks::<ENTRY_BYTES>();
         let sections =
             (0..MAX_SECTIONS).zip(entries).filter_map(|(index, entry)| Section::parse(index, entry)).collect();
         Ok(Self { sections })
     }
 
-    /// The sections, in the order of the table.
+    /// Returns the sections in the order of the table.
     #[must_use]
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 
-    /// The first section of that name.
+    /// Returns the first section of this name.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// Where the last section ends: the length of a whole file.
+    /// Returns the end of the last section, which is the length of a complete file.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.sections.iter().map(Section::end).max().unwrap_or(0).max(TABLE_BYTES as u64)
     }
 
-    /// All that is wrong with a file of this table: section by section, then what concerns several.
+    /// Returns all faults of a file with this table: those of single sections, then those of several sections.
     #[must_use]
     pub fn faults(&self, file: &[u8]) -> Vec<PackageError> {
         if self.sections.is_empty() {
@@ -247,18 +240,18 @@ impl Table {
         faults
     }
 
-    /// Bytes between sections that are not zero, of which every package of the vendor's tool has none. They harm nothing.
+    /// Returns the number of bytes between sections that are not zero. They are harmless; the vendor's tool writes zeros.
     #[must_use]
     pub fn gap_bytes(&self, file: &[u8]) -> u64 {
         let mut ranges: Vec<_> = self.sections.iter().filter_map(Section::range).collect();
         ranges.sort_by_key(|range| (range.start, range.end));
-        let (mut at, mut odd) = (TABLE_BYTES, 0);
+        let (mut at, mut nonzero) = (TABLE_BYTES, 0);
         for range in ranges {
             let gap = file.get(at..range.start.min(file.len())).unwrap_or_default();
-            odd += gap.iter().filter(|byte| **byte != 0).count() as u64;
+            nonzero += gap.iter().filter(|byte| **byte != 0).count() as u64;
             at = at.max(range.end);
         }
-        odd
+        nonzero
     }
 
     fn same_names(&self) -> impl Iterator<Item = PackageError> {
@@ -269,11 +262,11 @@ impl Table {
     }
 
     fn overlaps(&self) -> Vec<PackageError> {
-        let mut by_place: Vec<_> = self.sections.iter().filter(|section| section.size > 0).collect();
-        by_place.sort_by_key(|section| (section.offset, section.end()));
+        let mut by_offset: Vec<_> = self.sections.iter().filter(|section| section.size > 0).collect();
+        by_offset.sort_by_key(|section| (section.offset, section.end()));
         let mut faults = Vec::new();
         let mut furthest: Option<&Section> = None;
-        for second in by_place {
+        for second in by_offset {
             if let Some(first) = furthest.filter(|first| first.end() > u64::from(second.offset)) {
                 faults.push(PackageError::Overlap {
                     first: first.index,

@@ -1,4 +1,4 @@
-//! Detections -> boxes and labels that Foxglove draws, in pixels.
+//! Converts detections to the boxes and labels that Foxglove draws, in pixels.
 
 use foxglove::messages::points_annotation::Type;
 use foxglove::messages::{Color, ImageAnnotations, KeyValuePair, Point2, PointsAnnotation, TextAnnotation, Timestamp};
@@ -6,8 +6,8 @@ use foxglove::messages::{Color, ImageAnnotations, KeyValuePair, Point2, PointsAn
 use crate::frame::{Detection, LabelMap};
 use crate::overlay;
 
-/// The boxes of a picture of `size`. Those without numbers are left out; the wire message has them all. Without a size
-/// there are no pixels, and so no boxes.
+/// Returns the boxes for a picture of `size` (width, height). Leaves out boxes with a coordinate that is not finite; the
+/// wire message has all of them. Returns no boxes if the size is unknown.
 pub(super) fn annotations(
     time: Timestamp,
     detections: &[Detection],
@@ -54,6 +54,6 @@ pub(super) fn annotations(
 }
 
 fn colour(label: u32) -> Color {
-    let [_, r, g, b] = overlay::colour(label).to_be_bytes().map(|part| f64::from(part) / 255.0);
+    let [_, r, g, b] = overlay::class_color(label).to_be_bytes().map(|part| f64::from(part) / 255.0);
     Color { r, g, b, a: 1.0 }
 }

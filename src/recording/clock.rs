@@ -1,8 +1,8 @@
-//! The camera's clock -> UTC, from nothing but when its frames arrived.
+//! Maps a camera's clock to UTC, from the arrival times of its frames alone.
 //!
-//! A frame comes late by what the camera, the network and this host do with it, and never early. So the offset between
-//! the two clocks is followed along the lower edge of `arrival - device`: of each second the frame that was the least
-//! late, and of those seconds the line that lies below all of them and as near to them as it can.
+//! Camera, network and host only ever delay a frame. So the offset between the clocks is the lower edge of
+//! `arrival - device time`: the model keeps the least delayed frame of each second, and fits the closest line that is not
+//! above any of them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,29 +10,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::DeviceTime;
 
-/// Of each of these the least late frame is kept. By arrival: a burst after a stall is in one of them, with its end.
+/// Length of a window, of which only the least delayed frame is kept. Windows are counted by arrival, so that a burst of
+/// frames after a stall falls into one window.
 const WINDOW_NS: i64 = 1_000_000_000;
-/// So many of them: ten minutes of a camera that streams.
-const WINDOWS: usize = 600;
-/// Crystals are off by a few parts per million, by a hundred when they are hot; more is no drift.
-const MAX_DRIFT: f64 = 500e-6;
-/// Before so much time has passed, jitter looks like drift, and there is taken to be none. Microseconds.
-const DRIFT_AFTER_US: f64 = 10e6;
-/// Earlier than was predicted by so much is another clock. Nanoseconds.
-const JUMP_NS: f64 = 3e9;
-/// Later than was predicted by so much, for so many windows, is another clock as well; less is a slow network.
-const LATE_NS: f64 = 10e9;
-const LATE_WINDOWS: u32 = 3;
-/// A clock that goes back by more than this was set anew. Microseconds.
-const BACK_US: i64 = 1_000_000;
-/// Frames that the camera can have held back before we connected (wire.md section 2.5): that they were late is no jump.
-const HELD: u64 = 9;
-/// A better line is followed with this time constant, so that times of pictures never jump forward. Microseconds.
+/// Number of windows that are kept: ten minutes.
+const WINDOWS_MAX: usize = 600;
+/// Largest drift that is accepted. Crystals are off by a few parts per million, and by a hundred when hot.
+const DRIFT_MAX: f64 = 500e-6;
+/// Shortest span in microseconds over which drift is estimated. Over a shorter span jitter looks like drift.
+const DRIFT_SPAN_MIN_US: f64 = 10e6;
+/// A frame that is this much earlier than predicted, in nanoseconds, means that the camera's clock restarted.
+const EARLY_RESTART_NS: f64 = 3e9;
+/// Frames that are this much later than predicted, in nanoseconds, for `LATE_RESTART_WINDOWS` windows in a row mean the
+/// same. A shorter delay is attributed to the network.
+const LATE_RESTART_NS: f64 = 10e9;
+const LATE_RESTART_WINDOWS: u32 = 3;
+/// A device time that goes back by more than this, in microseconds, means the same.
+const BACKWARD_RESTART_US: i64 = 1_000_000;
+/// Frames that the camera may have queued before the connection (wire.md section 2.5). Their delay is not a restart.
+const HELD_FRAMES_MAX: u64 = 9;
+/// Time constant in microseconds with which the reported times approach a new line, so that they never jump forward.
 const SLEW_US: f64 = 4e6;
-/// The error bound is larger than what this share of the windows is off; the rest are stalls.
-const WITHIN: f64 = 0.9;
+/// Share of windows that the error bound covers. The rest are taken for stalls.
+const ERROR_BOUND_SHARE: f64 = 0.9;
 
-/// One frame: microseconds since the run began, nanoseconds later than the first frame of the run.
+/// One frame: device time since the start of the run in microseconds, and its delay relative to the run's first frame in
+/// nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Point {
     device_us: f64,
@@ -41,65 +44,64 @@ struct Point {
 
 /// `late_ns = level_ns + slope * device_us`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Line {
+struct OffsetLine {
     level_ns: f64,
     slope: f64,
 }
 
-impl Line {
+impl OffsetLine {
     fn at(self, device_us: f64) -> f64 {
         self.level_ns + self.slope * device_us
     }
 }
 
-/// Maps a camera's clock to UTC while its frames come in. Knows no clock itself.
+/// Maps a camera's clock to UTC while its frames arrive. Does not read a clock itself.
 ///
-/// What it cannot know: the part of the delay that never goes away (exposure, the camera's pipeline, the transfer of a
-/// frame at best). All times are later than the truth by that much; by what, a test with a clock in the picture tells.
-/// A step of this host's clock of less than three seconds looks like a change of that delay, and is forgotten after
-/// ten minutes.
+/// The model cannot see the constant part of the delay: exposure, the camera's pipeline and the fastest transfer of a
+/// frame. All times are late by that much; to measure it, film a clock. A step of the host's clock of less than 3 s looks
+/// like a change of this delay, and is forgotten after ten minutes.
 #[derive(Clone, Debug, Default)]
 pub struct ClockModel {
-    run: Option<Run>,
+    run: Option<ClockRun>,
     frames: u64,
     restarts: u64,
 }
 
-/// Since the camera was started, or its clock was set.
+/// The time since the camera's clock was started or set.
 #[derive(Clone, Debug)]
-struct Run {
+struct ClockRun {
     /// Device time and offset (UTC minus device time) of its first frame.
     origin_us: i64,
     base_ns: i128,
     frames: u64,
     last_us: i64,
-    /// The least late frames of windows that are over, by device time.
+    /// The least delayed frames of complete windows, by device time.
     minima: VecDeque<Point>,
-    /// The window that is not over, by its number since 1970.
+    /// The current window: its number since 1970, and its least delayed frame.
     open: (i64, Point),
-    line: Line,
-    /// By how much and since when the times that are told differ from the line.
+    line: OffsetLine,
+    /// Difference between reported times and the line, and the device time at which it was that large.
     slew_ns: f64,
     slew_from_us: f64,
-    /// Windows in a row that were far too late.
+    /// Number of consecutive windows that were too late by `LATE_RESTART_NS`.
     late: u32,
 }
 
 impl ClockModel {
-    /// Takes note of a frame, and tells when it was taken: nanoseconds since 1970, UTC. Never later than its arrival,
-    /// and within a run of the camera's clock never before a frame that was taken and arrived before it.
+    /// Adds a frame, and returns its capture time in nanoseconds since 1970, UTC. It is never after the arrival and, unless
+    /// the camera's clock restarted, never before an earlier frame.
     pub fn observe(&mut self, device: DeviceTime, arrival_unix_ns: i64) -> i64 {
         self.frames += 1;
-        let verdict = self.run.as_mut().map_or(Verdict::Another, |run| run.observe(device.0, arrival_unix_ns));
-        if verdict != Verdict::Same {
-            self.restarts += u64::from(self.run.is_some() && verdict == Verdict::Another);
-            self.run = Some(Run::new(device.0, arrival_unix_ns));
+        let verdict = self.run.as_mut().map_or(FrameClock::Restarted, |run| run.observe(device.0, arrival_unix_ns));
+        if verdict != FrameClock::Same {
+            self.restarts += u64::from(self.run.is_some() && verdict == FrameClock::Restarted);
+            self.run = Some(ClockRun::new(device.0, arrival_unix_ns));
         }
         self.utc_ns(device)
     }
 
-    /// UTC at this time of the camera's clock, in nanoseconds since 1970. Before the first frame nothing is known of that
-    /// clock, and its time is returned as if it counted from 1970.
+    /// Converts a device time to nanoseconds since 1970, UTC. Before the first frame, treats the device time as time since
+    /// 1970.
     #[must_use]
     pub fn utc_ns(&self, device: DeviceTime) -> i64 {
         let Some(run) = &self.run else { return device.0.saturating_mul(1000) };
@@ -107,15 +109,15 @@ impl ClockModel {
         run.utc_ns(device.0, run.line.at(x) + run.slew(x))
     }
 
-    /// How far [`Self::utc_ns`] may be from the line that the least late frames follow, in nanoseconds. Nine of ten
-    /// seconds had a frame that is nearer to it; what the line itself is late by, nobody here knows (see above).
-    /// `None` before the third second.
+    /// Largest distance of [`Self::utc_ns`] from the line through the least delayed frames, in nanoseconds. In nine of ten
+    /// seconds the least delayed frame was closer. The constant delay (see above) is not included. `None` before the third
+    /// second.
     #[must_use]
     pub fn error_bound_ns(&self) -> Option<i64> {
         self.run.as_ref()?.error_bound_ns()
     }
 
-    /// What is known now, to be stored.
+    /// Returns the current line, to be stored.
     #[must_use]
     pub fn fit(&self) -> Option<ClockFit> {
         let run = self.run.as_ref()?;
@@ -132,24 +134,24 @@ impl ClockModel {
         })
     }
 
-    /// [`Self::fit`] as the metadata of a file; empty before the first frame.
+    /// Returns [`Self::fit`] as metadata; empty before the first frame.
     #[must_use]
     pub fn metadata(&self) -> BTreeMap<String, String> {
         self.fit().map(|fit| fit.metadata()).unwrap_or_default()
     }
 }
 
-/// Whose frame it is.
+/// Clock run that a frame belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum FrameClock {
     Same,
-    /// Of this clock, but what came before had waited in the camera.
+    /// The current run, but the frames before it had been queued in the camera.
     Held,
-    /// Of a clock that was started or set anew.
-    Another,
+    /// A new run.
+    Restarted,
 }
 
-impl Run {
+impl ClockRun {
     fn new(device_us: i64, arrival_ns: i64) -> Self {
         let first = Point { device_us: 0.0, late_ns: 0.0 };
         Self {
@@ -159,7 +161,7 @@ impl Run {
             last_us: device_us,
             minima: VecDeque::new(),
             open: (arrival_ns.div_euclid(WINDOW_NS), first),
-            line: Line::default(),
+            line: OffsetLine::default(),
             slew_ns: 0.0,
             slew_from_us: 0.0,
             late: 0,
@@ -174,54 +176,54 @@ impl Run {
         narrow(self.base_ns + i128::from(device_us) * 1000 + late_ns.round() as i128)
     }
 
-    /// What the times that are told differ from the line by, at this device time.
+    /// Difference between reported times and the line at this device time, in nanoseconds.
     fn slew(&self, x: f64) -> f64 {
         self.slew_ns * (-(x - self.slew_from_us).max(0.0) / SLEW_US).exp()
     }
 
-    fn observe(&mut self, device_us: i64, arrival_ns: i64) -> Verdict {
+    fn observe(&mut self, device_us: i64, arrival_ns: i64) -> FrameClock {
         let point =
             Point { device_us: self.x(device_us), late_ns: (offset_ns(device_us, arrival_ns) - self.base_ns) as f64 };
-        let told = self.line.at(point.device_us) + self.slew(point.device_us);
-        if device_us < self.last_us.saturating_sub(BACK_US) {
-            return Verdict::Another;
+        let reported = self.line.at(point.device_us) + self.slew(point.device_us);
+        if device_us < self.last_us.saturating_sub(BACKWARD_RESTART_US) {
+            return FrameClock::Restarted;
         }
-        if point.late_ns < told - JUMP_NS {
-            return if self.frames <= HELD { Verdict::Held } else { Verdict::Another };
+        if point.late_ns < reported - EARLY_RESTART_NS {
+            return if self.frames <= HELD_FRAMES_MAX { FrameClock::Held } else { FrameClock::Restarted };
         }
         self.frames += 1;
         self.last_us = self.last_us.max(device_us);
         let window = arrival_ns.div_euclid(WINDOW_NS);
-        let mut better = point.late_ns < told;
+        let mut better = point.late_ns < reported;
         if self.open.0 == window {
             if point.late_ns < self.open.1.late_ns {
                 self.open.1 = point;
             }
         } else {
             let (_, least) = std::mem::replace(&mut self.open, (window, point));
-            self.late = if least.late_ns > self.line.at(least.device_us) + LATE_NS { self.late + 1 } else { 0 };
-            if self.late >= LATE_WINDOWS {
-                return Verdict::Another;
+            self.late = if least.late_ns > self.line.at(least.device_us) + LATE_RESTART_NS { self.late + 1 } else { 0 };
+            if self.late >= LATE_RESTART_WINDOWS {
+                return FrameClock::Restarted;
             }
             self.keep(least);
             better = true;
         }
         if better {
             self.line = self.fit();
-            // Not later than it arrived; else as it would have been told before, and from there to the new line.
-            self.slew_ns = told.min(point.late_ns) - self.line.at(point.device_us);
+            // Continue from the time that the old line gives, but not after the arrival, and approach the new line.
+            self.slew_ns = reported.min(point.late_ns) - self.line.at(point.device_us);
             self.slew_from_us = point.device_us;
         }
-        Verdict::Same
+        FrameClock::Same
     }
 
-    /// By device time, at most [`WINDOWS`] of them.
+    /// Keeps the least delayed frame of a window, in order of device time.
     fn keep(&mut self, least: Point) {
         match self.minima.back_mut() {
             Some(last) if last.device_us >= least.device_us => last.late_ns = last.late_ns.min(least.late_ns),
             _ => self.minima.push_back(least),
         }
-        if self.minima.len() > WINDOWS {
+        if self.minima.len() > WINDOWS_MAX {
             self.minima.pop_front();
         }
     }
@@ -231,14 +233,14 @@ impl Run {
         self.minima.iter().copied().chain(after.then_some(self.open.1))
     }
 
-    /// The line below all points with the least sum of distances: it contains the edge of their lower hull that spans
-    /// the mean of their times. If that is steeper than a clock can drift, the steepest that one can.
-    fn fit(&self) -> Line {
+    /// Returns the line that is not above any point and has the least sum of distances. It contains the edge of the lower
+    /// hull that spans the mean time. Its slope is limited to `DRIFT_MAX`.
+    fn fit(&self) -> OffsetLine {
         let mut hull: Vec<Point> = Vec::new();
         let (mut sum, mut n) = (0.0, 0.0);
         for point in self.points() {
             while let [.., a, b] = hull[..] {
-                // Keeps b only when it is below the line from a to the new point.
+                // Keeps b only if it is below the line from a to the new point.
                 let rise = (point.late_ns - a.late_ns) * (b.device_us - a.device_us);
                 if (b.late_ns - a.late_ns) * (point.device_us - a.device_us) < rise {
                     break;
@@ -250,18 +252,18 @@ impl Run {
             n += 1.0;
         }
         let slope = match hull[..] {
-            [first, .., last] if last.device_us - first.device_us >= DRIFT_AFTER_US => {
+            [first, .., last] if last.device_us - first.device_us >= DRIFT_SPAN_MIN_US => {
                 let edge = hull.windows(2).find(|edge| edge[1].device_us >= sum / n).unwrap_or(&hull[..2]);
                 let slope = (edge[1].late_ns - edge[0].late_ns) / (edge[1].device_us - edge[0].device_us);
                 // Nanoseconds per microsecond.
-                slope.clamp(-MAX_DRIFT * 1e3, MAX_DRIFT * 1e3)
+                slope.clamp(-DRIFT_MAX * 1e3, DRIFT_MAX * 1e3)
             }
             _ => 0.0,
         };
         let level = hull.iter().map(|point| point.late_ns - slope * point.device_us);
-        // The open window may lie beside the others when device times are not in order.
+        // If device times are not in order, `points` may leave out the current window.
         let open = self.open.1.late_ns - slope * self.open.1.device_us;
-        Line { level_ns: level.fold(open, f64::min), slope }
+        OffsetLine { level_ns: level.fold(open, f64::min), slope }
     }
 
     fn error_bound_ns(&self) -> Option<i64> {
@@ -270,10 +272,10 @@ impl Run {
             return None;
         }
         off.sort_by(f64::total_cmp);
-        let nearly_all = off[((off.len() - 1) as f64 * WITHIN).ceil() as usize];
+        let nearly_all = off[((off.len() - 1) as f64 * ERROR_BOUND_SHARE).ceil() as usize];
         let first = self.points().next()?.device_us;
         let span = self.x(self.last_us) - first;
-        let unknown_drift = if span < DRIFT_AFTER_US { span * MAX_DRIFT * 1e3 } else { 0.0 };
+        let unknown_drift = if span < DRIFT_SPAN_MIN_US { span * DRIFT_MAX * 1e3 } else { 0.0 };
         Some((nearly_all + unknown_drift + self.slew(self.x(self.last_us)).abs()).ceil() as i64)
     }
 }
@@ -286,38 +288,38 @@ fn narrow(ns: i128) -> i64 {
     i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// What a [`ClockModel`] knew at the end, as it is stored in a recording.
+/// The line of a [`ClockModel`] as stored in a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClockFit {
     /// UTC (nanoseconds since 1970) at `device_from_us`, minus that device time in nanoseconds.
     pub offset_ns: i64,
-    /// Parts per million by which UTC runs ahead of the camera's clock; negative when that clock is fast.
+    /// Drift in parts per million; negative if the camera's clock is fast.
     pub drift_ppm: f64,
-    /// See [`ClockModel::error_bound_ns`]; in nanoseconds.
+    /// See [`ClockModel::error_bound_ns`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_bound_ns: Option<i64>,
-    /// The first device time that the line rests on; microseconds.
+    /// First device time that the line is fitted to, in microseconds.
     pub device_from_us: i64,
-    /// The last one; microseconds.
+    /// Last device time that the line is fitted to, in microseconds.
     pub device_to_us: i64,
-    /// Frames that were looked at, of earlier runs of the camera's clock as well.
+    /// Number of frames, including those before the last restart of the camera's clock.
     pub frames: u64,
-    /// How often the camera's clock was set anew: by a reboot, mostly. The line is about the time since the last one.
+    /// Number of times that the camera's clock restarted, mostly by a reboot. The line applies since the last restart.
     pub restarts: u64,
 }
 
-/// Metadata that is no clock.
+/// Error of [`ClockFit::from_metadata`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}` of the clock is {found}, and a number was expected")]
+#[error("invalid clock metadata: expected a number for `{key}`, found {found}")]
 pub struct ClockError {
-    /// Which value.
+    /// Key of the value.
     pub key: &'static str,
-    /// What there is.
+    /// The value, or `nothing`.
     pub found: String,
 }
 
 impl ClockFit {
-    /// UTC at this time of the camera's clock, in nanoseconds since 1970.
+    /// Converts a device time to nanoseconds since 1970, UTC.
     #[must_use]
     pub fn utc_ns(&self, device: DeviceTime) -> i64 {
         let since = i128::from(device.0) - i128::from(self.device_from_us);
@@ -325,7 +327,7 @@ impl ClockFit {
         narrow(i128::from(self.offset_ns) + i128::from(device.0) * 1000 + drift.round() as i128)
     }
 
-    /// As the metadata of a file.
+    /// Returns the line as metadata.
     #[must_use]
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let mut all = BTreeMap::from([
@@ -342,13 +344,13 @@ impl ClockFit {
         all
     }
 
-    /// From the metadata of a file, which may hold more.
+    /// Parses metadata. Ignores unknown keys.
     ///
     /// # Errors
-    /// A value is missing, or no number.
+    /// A value is missing, or is not a number.
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Self, ClockError> {
         fn get<T: std::str::FromStr>(all: &BTreeMap<String, String>, key: &'static str) -> Result<T, ClockError> {
-            let found = all.get(key).ok_or(ClockError { key, found: "missing".to_owned() })?;
+            let found = all.get(key).ok_or(ClockError { key, found: "nothing".to_owned() })?;
             found.parse().map_err(|_| ClockError { key, found: format!("{found:?}") })
         }
         let bound = "error_bound_ns";
@@ -371,7 +373,7 @@ mod tests {
     use super::*;
 
     const EPOCH: i64 = 1_790_000_000_000_000_000;
-    /// The part of the delay that nobody can know.
+    /// The constant delay, which the model cannot see.
     const DELAY_NS: f64 = 3e6;
 
     /// A camera whose clock started at `EPOCH`, and a network.
@@ -393,12 +395,12 @@ mod tests {
             (self.seed >> 33) as f64 / f64::from(1_u32 << 31)
         }
 
-        /// UTC when the camera's clock says this, as the model could know it at best.
+        /// UTC at this device time, plus the constant delay.
         fn truth(&self, device_us: i64) -> i64 {
             EPOCH + (device_us as f64 * (1e3 + self.drift_ppm * 1e-3) + DELAY_NS) as i64
         }
 
-        /// Frame number `index`, and its arrival; frames stay in order.
+        /// Device time and arrival of a frame. Arrivals are in order.
         fn frame(&mut self, index: u32, stalled_until_ns: f64) -> (DeviceTime, i64) {
             let device_us = (f64::from(index) * 1e6 / self.fps) as i64;
             let late = -self.jitter_ns * (1.0 - self.random()).ln();
@@ -416,9 +418,9 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// Jitter, drift and stalls: what is told is within the bound, not after the arrival, and in order.
+        /// With jitter, drift and stalls, reported times are within the bound, not after the arrival, and in order.
         #[test]
-        fn the_truth_is_within_the_bound(
+        fn true_time_is_within_the_error_bound(
             seed in any::<u64>(), drift in -400.0..400.0_f64, jitter_ms in 0.05..30.0_f64, fps in 5.0..60.0_f64,
             seconds in 20..200_u32, stall in 0.0..2.0_f64,
         ) {
@@ -430,13 +432,13 @@ mod tests {
                 // Every seventh second begins with a stall.
                 let stalled = if second as u32 % 7 == 3 { (second + stall) * 1e9 } else { 0.0 };
                 let (device, arrival) = camera.frame(index, stalled);
-                let told = model.observe(device, arrival);
-                prop_assert!(told <= arrival, "frame {index} was taken {} ns after it came", told - arrival);
-                prop_assert!(told >= last, "frame {index} was taken {} ns before the one before it", last - told);
-                last = told;
+                let reported = model.observe(device, arrival);
+                prop_assert!(reported <= arrival, "frame {index}: {} ns after its arrival", reported - arrival);
+                prop_assert!(reported >= last, "frame {index}: {} ns before the previous frame", last - reported);
+                last = reported;
             }
-            let fit = model.fit().expect("there were frames");
-            let bound = fit.error_bound_ns.expect("there were seconds");
+            let fit = model.fit().expect("a fit after the first frame");
+            let bound = fit.error_bound_ns.expect("a bound after three seconds");
             prop_assert_eq!(fit.restarts, 0);
             for part in 0..=10 {
                 let device = fit.device_from_us + (fit.device_to_us - fit.device_from_us) / 10 * part;
@@ -449,7 +451,7 @@ mod tests {
         }
 
         #[test]
-        fn absurd_times_are_borne(frames in prop::collection::vec((any::<i64>(), any::<i64>()), 0..50)) {
+        fn extreme_times_do_not_panic(frames in prop::collection::vec((any::<i64>(), any::<i64>()), 0..50)) {
             let mut model = ClockModel::default();
             for (device, arrival) in &frames {
                 model.observe(DeviceTime(*device), *arrival);
@@ -462,17 +464,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_frame_has_a_time_and_a_camera_without_jitter_exact_ones() {
+    fn without_jitter_the_times_are_exact() {
         let mut camera = Camera::new(1, 40.0, 0.0, 40.0);
         let mut model = ClockModel::default();
         assert_eq!((model.fit(), model.metadata().len(), model.utc_ns(DeviceTime(7))), (None, 0, 7000));
         for index in 0..40 * 60 {
             let (device, arrival) = camera.frame(index, 0.0);
-            let told = model.observe(device, arrival);
-            // A third of a millisecond of drift in the ten seconds in which none is assumed.
-            assert!((arrival - told).abs() < 500_000, "frame {index}: {} ns", arrival - told);
+            let reported = model.observe(device, arrival);
+            // In the first ten seconds no drift is assumed, which costs up to 0.4 ms.
+            assert!((arrival - reported).abs() < 500_000, "frame {index}: {} ns", arrival - reported);
             if index == 0 {
-                assert_eq!((told, model.error_bound_ns()), (arrival, None));
+                assert_eq!((reported, model.error_bound_ns()), (arrival, None));
             }
         }
         let fit = model.fit().unwrap();
@@ -482,8 +484,8 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_waited_in_the_camera_do_not_count() {
-        // Nine frames of an hour ago, in 45 ms; then the present. Once more after a lost connection.
+    fn frames_queued_before_the_connection_do_not_count() {
+        // Nine frames of an hour ago within 45 ms, then current ones. The same after a reconnect.
         let present = |model: &mut ClockModel, from: i64| {
             (0..400).map(|i| model.observe(DeviceTime(from + 25_000 * i), EPOCH + 1000 * (from + 25_000 * i))).last()
         };
@@ -502,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reboot_begins_again() {
+    fn reboot_restarts_the_model() {
         let mut model = ClockModel::default();
         let mut stream = |device_s: i64, utc_s: i64, seconds: i64| {
             for i in 0..40 * seconds {
@@ -516,17 +518,17 @@ mod tests {
         };
         assert_eq!(stream(100, 100, 20), (0, 0));
         assert_eq!(stream(0, 150, 20), (1, 150), "back");
-        // Ten seconds after the boot it is lost, and comes back later than it was: only its lateness tells.
+        // Reconnected 30 s after a reboot, with a device time that did not go back: only the delay shows the reboot.
         assert_eq!(stream(30, 400, 20), (2, 370), "late");
         assert_eq!(stream(5000, 450, 20), (3, -4550), "ahead");
     }
 
     #[test]
-    fn a_long_stall_is_no_reboot() {
+    fn long_stall_is_not_a_reboot() {
         let mut camera = Camera::new(3, 0.0, 1e6, 10.0);
         let mut model = ClockModel::default();
         for index in 0..1000 {
-            // From second 40 on nothing comes, for 25 seconds; then everything at once.
+            // No arrivals for 25 s from second 40 on, then all at once.
             let (device, arrival) = camera.frame(index, if index > 400 { 65e9 } else { 0.0 });
             model.observe(device, arrival);
         }
@@ -536,22 +538,22 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_the_present_counts() {
+    fn old_windows_are_dropped() {
         let mut model = ClockModel::default();
-        // The drift turns after half an hour.
+        // The drift changes its sign after half an hour.
         for second in 0..3600_i64 {
             let drifted = if second < 1800 { 20_000 * second } else { 20_000 * (3600 - second) };
             model.observe(DeviceTime(second * 1_000_000), EPOCH + second * 1_000_000_000 + drifted);
         }
         let run = model.run.as_ref().unwrap();
-        assert_eq!(run.minima.len(), WINDOWS);
+        assert_eq!(run.minima.len(), WINDOWS_MAX);
         let fit = model.fit().unwrap();
         assert!((fit.drift_ppm + 20.0).abs() < 0.01, "{fit:?}");
         assert!(fit.device_from_us >= 2_990_000_000, "{fit:?}");
     }
 
     #[test]
-    fn metadata_that_is_no_clock_is_refused() {
+    fn invalid_clock_metadata_is_rejected() {
         let mut model = ClockModel::default();
         model.observe(DeviceTime(5), EPOCH);
         let metadata = model.metadata();
@@ -563,7 +565,7 @@ mod tests {
         assert_eq!(read(&|map| drop(map.insert("name".to_owned(), "a".to_owned()))), Ok(model.fit().unwrap()));
         assert_eq!(
             read(&|map| drop(map.remove("frames"))),
-            Err("`frames` of the clock is missing, and a number was expected".to_owned())
+            Err("invalid clock metadata: expected a number for `frames`, found nothing".to_owned())
         );
         assert!(read(&|map| drop(map.insert("error_bound_ns".to_owned(), "soon".to_owned()))).is_err());
         let json = serde_json::to_string(&model.fit()).unwrap();

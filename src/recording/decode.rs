@@ -1,9 +1,10 @@
-//! Recorded frames -> frames, without a file: one decoder for each camera.
+//! Decodes recorded frames, with one decoder per camera.
 
 use std::sync::Arc;
 
+use super::RecordedFrame;
+use super::mcap_record::RECORD_BYTES_MAX;
 use super::player::feed;
-use super::reader::{LONGEST_RECORD, Recorded};
 use crate::frame::{Frame, Interpreter, Pool, Received};
 use crate::wire::{Decoder, Event, Limits};
 
@@ -14,12 +15,12 @@ pub(super) struct Decoders {
 }
 
 impl Decoders {
-    /// The frame that the wire carried.
+    /// Decodes one frame, and checks that the result is what was recorded.
     ///
     /// # Errors
-    /// What the decoder says of the bytes instead.
-    pub(super) fn decode(&mut self, recorded: &Recorded) -> Result<Arc<Frame>, String> {
-        let limits = Limits { payload: LONGEST_RECORD, ..Limits::default() };
+    /// The bytes are not exactly one frame. The text is the decoder's reason.
+    pub(super) fn decode(&mut self, recorded: &RecordedFrame) -> Result<Arc<Frame>, String> {
+        let limits = Limits { payload: RECORD_BYTES_MAX, ..Limits::default() };
         while self.decoders.len() <= recorded.camera {
             self.decoders.push(Decoder::new(self.pool.clone(), Interpreter::default(), limits));
         }
@@ -33,7 +34,7 @@ impl Decoders {
                     Event::Lost(damage) => complaint = Some(damage.to_string()),
                     Event::BadDetections(error) => complaint = Some(error.to_string()),
                     Event::Skipped(range) => skipped += range.len,
-                    // It was confirmed by what followed it, which does not follow here.
+                    // The header of the next frame confirmed it during the recording. Here no next frame follows.
                     Event::Confirmed(_) | Event::Withdrawn(..) | Event::Record(_) => {}
                 }
             }
@@ -52,11 +53,11 @@ impl Decoders {
                     && frame.detection_text == wire.detections
                     && frame.payload() == recorded.payload
                     && frame.device_time.0 == wire.device_time_us;
-                if same { Ok(frame) } else { Err("another header, text, payload or device time".to_owned()) }
+                if same { Ok(frame) } else { Err("a different header, text, payload or device time".to_owned()) }
             }
             (Some(_), Some(_)) => Err("more than one frame".to_owned()),
             _ => Err(complaint.unwrap_or_else(|| {
-                format!("no frame ({skipped} bytes skipped) behind \"{}\"", wire.header.escape_ascii())
+                format!("no frame ({skipped} bytes skipped) after the header \"{}\"", wire.header.escape_ascii())
             })),
         }
     }

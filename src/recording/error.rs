@@ -1,66 +1,66 @@
-//! Why a recording cannot be written or read.
+//! Errors of reading and writing recordings.
 
 use std::io;
 use std::path::PathBuf;
 
 use mcap::McapError;
 
-/// Why a recording cannot be written or read.
+/// Error of reading or writing a recording.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
     /// The file cannot be opened.
-    #[error("{} cannot be opened", path.display())]
+    #[error("cannot open {}", path.display())]
     Open {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The file cannot be read.
-    #[error("the recording cannot be read at byte {at}")]
+    #[error("cannot read the recording at byte {at}")]
     Read {
-        /// Where.
+        /// Position in the file.
         at: u64,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file begins like no recording.
-    #[error("{} is no recording: expected an MCAP file, found \"{}\" at its beginning", path.display(), found.escape_ascii())]
+    /// The file does not begin with the magic bytes of MCAP.
+    #[error("{} is not a recording: expected an MCAP file, found \"{}\" at byte 0", path.display(), found.escape_ascii())]
     NotMcap {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Its first bytes.
         found: Vec<u8>,
     },
-    /// It is an MCAP file, and none of ours.
-    #[error("{} is an MCAP file without cameras of oaktap: expected metadata `oaktap.camera/...`, found {found}", path.display())]
+    /// The MCAP file was not written by oaktap, or ends before its first camera.
+    #[error("{} is not a recording of oaktap: expected metadata `oaktap.camera/...`, found {found}", path.display())]
     NotOurs {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What there is.
+        /// The content of the file, in words.
         found: String,
     },
-    /// Something in the file is not as it was written.
+    /// A part of the file was changed after it was written.
     #[error("the recording is damaged at byte {at}: {why}")]
     Damaged {
-        /// The record or chunk.
+        /// Position of the record or chunk.
         at: u64,
-        /// What is wrong.
+        /// Description of the damage.
         why: String,
     },
     /// The file cannot be written.
-    #[error("the recording cannot be written")]
+    #[error("cannot write the recording")]
     Write(#[source] McapError),
 }
 
 impl RecordingError {
-    /// What to do about it.
+    /// Returns the command to run next, if one helps.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::NotMcap { .. } | Self::NotOurs { .. } => Some("a recording is what `oaktap record` writes"),
-            Self::Damaged { .. } => Some("`oaktap recover FILE` saves every frame that is whole, into another file"),
+            Self::NotMcap { .. } | Self::NotOurs { .. } => Some("give a file that `oaktap record` wrote"),
+            Self::Damaged { .. } => Some("`oaktap recover FILE` saves all intact frames to a new file"),
             Self::Open { .. } | Self::Read { .. } | Self::Write(_) => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Payload <-> image message: which message shows it, and whether that message holds every byte of it.
+//! Converts payloads to image messages, and back where the image message holds every byte of the payload.
 
 use foxglove::Encode as _;
 use foxglove::messages::{CompressedImage, CompressedVideo, RawImage, Timestamp};
@@ -7,85 +7,94 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 use crate::convert::{Converter, PackedOrder};
 use crate::frame::{Frame, Geometry, PayloadKind, PixelFormat};
 
-/// Field number of `data` in the messages: the last one that is written, so that it can be filled in place.
-const RAW_DATA: u32 = 6;
-const COMPRESSED_DATA: u32 = 2;
-const VIDEO_DATA: u32 = 3;
+// Field numbers of `data` in the messages. It is written last, so that it can be filled in place.
+const RAW_DATA_FIELD: u32 = 6;
+const COMPRESSED_DATA_FIELD: u32 = 2;
+const VIDEO_DATA_FIELD: u32 = 3;
 
-/// Which message shows a payload. Their order is that of the channel numbers.
+/// Type of the image message. The order is the order of the channel numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Message {
+pub(super) enum ImageMessage {
     Raw,
     Compressed,
     Video,
 }
 
-impl Message {
+impl ImageMessage {
     pub(super) const ALL: [Self; 3] = [Self::Raw, Self::Compressed, Self::Video];
 
-    /// Name and descriptor of its schema.
+    /// Its schema: name and descriptor.
     pub(super) fn schema(self) -> foxglove::Schema {
         let schema = match self {
             Self::Raw => RawImage::get_schema(),
             Self::Compressed => CompressedImage::get_schema(),
             Self::Video => CompressedVideo::get_schema(),
         };
-        schema.expect("every message of foxglove has its schema")
+        schema.expect("foxglove has a schema for each of its messages")
     }
 
-    /// The number of the field that holds the bytes.
-    fn data(self) -> u32 {
+    /// Number of its field `data`.
+    fn data_field(self) -> u32 {
         match self {
-            Self::Raw => RAW_DATA,
-            Self::Compressed => COMPRESSED_DATA,
-            Self::Video => VIDEO_DATA,
+            Self::Raw => RAW_DATA_FIELD,
+            Self::Compressed => COMPRESSED_DATA_FIELD,
+            Self::Video => VIDEO_DATA_FIELD,
         }
     }
 }
 
-/// How the payload gets into its message.
+/// Form of the payload in its image message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
-    /// Byte for byte.
+enum Packing {
+    /// The same bytes.
     AsIs,
-    /// Three planes of bytes become one of triples. The inverse is exact.
+    /// Three planes as one plane of triples. The inverse is exact.
     Interleaved(PackedOrder),
-    /// As a picture to look at, from which the payload cannot be had back.
+    /// Converted to BGR. The payload cannot be rebuilt from it.
     Converted,
 }
 
-/// Whether [`payload`] can be had back from the message. To be asked of [`write`]'s result and of a layout that was read.
-fn how(geometry: &Geometry, payload_len: usize) -> (How, &'static str) {
+/// Returns the form in which an image message holds a payload, and the encoding that the message names. Both [`write`] and
+/// [`payload`] use it, so they agree about the form.
+///
+/// [`write`]: ImageBuffer::write
+fn packing(geometry: &Geometry, payload_len: usize) -> (Packing, &'static str) {
     use PixelFormat::*;
+    const CONVERTED: (Packing, &str) = (Packing::Converted, "bgr8");
     let Geometry { width, height, plane_rows, .. } = *geometry;
     let whole = geometry.byte_len() == Some(payload_len);
-    match geometry.format {
-        Bgr888p if whole && !geometry.is_padded() => (How::Interleaved(PackedOrder::Bgr), "bgr8"),
-        Rgb888p if whole && !geometry.is_padded() => (How::Interleaved(PackedOrder::Rgb), "rgb8"),
-        _ if !whole || plane_rows != height => (How::Converted, "bgr8"),
-        Bgr888i => (How::AsIs, "bgr8"),
-        Rgb888i => (How::AsIs, "rgb8"),
-        Rgba8888 => (How::AsIs, "rgba8"),
-        Gray8 | Raw8 | Yuv400p => (How::AsIs, "mono8"),
-        Raw16 | Raw14 | Raw12 | Raw10 => (How::AsIs, "16UC1"),
-        Yuv422i if width.is_multiple_of(2) => (How::AsIs, "yuyv"),
-        Nv12 if width.is_multiple_of(2) && height.is_multiple_of(2) => (How::AsIs, "nv12"),
-        _ => (How::Converted, "bgr8"),
-    }
+    let tight = whole && !geometry.is_padded();
+    // `RawImage` has a distance between rows, but none between planes.
+    let fits = whole && plane_rows == height;
+    let (is_exact, exact) = match geometry.format {
+        Bgr888p => (tight, (Packing::Interleaved(PackedOrder::Bgr), "bgr8")),
+        Rgb888p => (tight, (Packing::Interleaved(PackedOrder::Rgb), "rgb8")),
+        Bgr888i => (fits, (Packing::AsIs, "bgr8")),
+        Rgb888i => (fits, (Packing::AsIs, "rgb8")),
+        Rgba8888 => (fits, (Packing::AsIs, "rgba8")),
+        Gray8 | Raw8 | Yuv400p => (fits, (Packing::AsIs, "mono8")),
+        Raw16 | Raw14 | Raw12 | Raw10 => (fits, (Packing::AsIs, "16UC1")),
+        Yuv422i => (fits && width.is_multiple_of(2), (Packing::AsIs, "yuyv")),
+        Nv12 => (fits && width.is_multiple_of(2) && height.is_multiple_of(2), (Packing::AsIs, "nv12")),
+        // `RawImage` has no encoding for these.
+        Nv21 | Yuv420p | Yuv422p | Yuv444p | Yuv444i | Pack10 | Pack12 | Rgb161616 | RgbF16p | BgrF16p | RgbF16i
+        | BgrF16i | GrayF16 | Jpeg => (false, CONVERTED),
+    };
+    if is_exact { exact } else { CONVERTED }
 }
 
-/// An image message in memory that is used again for the next.
+/// A buffer for one encoded image message, reused for the next.
 #[derive(Debug, Default)]
-pub(super) struct Image {
+pub(super) struct ImageBuffer {
     bytes: Vec<u8>,
     len: usize,
     converter: Converter,
 }
 
-impl Image {
-    /// Writes the message that shows the frame. Returns which one, and whether it holds the payload exactly; `None` when
-    /// no message can show it.
-    pub(super) fn write(&mut self, frame: &Frame, camera: &str, time: Timestamp) -> Option<(Message, bool)> {
+impl ImageBuffer {
+    /// Encodes the image message of a frame. Returns its type, and whether it holds the payload exactly; `None` if the
+    /// payload cannot be shown.
+    pub(super) fn write(&mut self, frame: &Frame, camera: &str, time: Timestamp) -> Option<(ImageMessage, bool)> {
         let payload = frame.payload();
         let frame_id = camera.to_owned();
         let timestamp = Some(time);
@@ -94,53 +103,53 @@ impl Image {
             (PayloadKind::Jpeg, _) | (PayloadKind::Raw, Some(Geometry { format: PixelFormat::Jpeg, .. })) => {
                 let format = "jpeg".to_owned();
                 let head = CompressedImage { timestamp, frame_id, format, ..CompressedImage::default() };
-                self.begin(Message::Compressed, &head, payload.len()).copy_from_slice(payload);
-                Some((Message::Compressed, true))
+                self.begin(ImageMessage::Compressed, &head, payload.len()).copy_from_slice(payload);
+                Some((ImageMessage::Compressed, true))
             }
             (PayloadKind::H264 | PayloadKind::H265, _) => {
                 let format = if frame.kind == PayloadKind::H264 { "h264" } else { "h265" }.to_owned();
                 let head = CompressedVideo { timestamp, frame_id, format, ..CompressedVideo::default() };
-                self.begin(Message::Video, &head, payload.len()).copy_from_slice(payload);
-                Some((Message::Video, true))
+                self.begin(ImageMessage::Video, &head, payload.len()).copy_from_slice(payload);
+                Some((ImageMessage::Video, true))
             }
             (PayloadKind::Raw, None) => None,
             (PayloadKind::Raw, Some(geometry)) => {
-                // What claims more pixels than its payload holds is not given the memory for them.
+                // Checked before the memory for the pixels is allocated.
                 geometry.layout_in(payload.len()).ok()?;
                 let Geometry { width, height, stride, .. } = geometry;
-                let (how, encoding) = how(&geometry, payload.len());
-                let step = if how == How::AsIs { stride } else { width.checked_mul(3)? };
+                let (packing, encoding) = packing(&geometry, payload.len());
+                let step = if packing == Packing::AsIs { stride } else { width.checked_mul(3)? };
                 let encoding = encoding.to_owned();
                 let head = RawImage { timestamp, frame_id, width, height, encoding, step, ..RawImage::default() };
-                match how {
-                    How::AsIs => {
-                        self.begin(Message::Raw, &head, payload.len()).copy_from_slice(payload);
-                        Some((Message::Raw, true))
+                match packing {
+                    Packing::AsIs => {
+                        self.begin(ImageMessage::Raw, &head, payload.len()).copy_from_slice(payload);
+                        Some((ImageMessage::Raw, true))
                     }
-                    How::Interleaved(_) | How::Converted => {
-                        let order = if let How::Interleaved(order) = how { order } else { PackedOrder::Bgr };
+                    Packing::Interleaved(_) | Packing::Converted => {
+                        let order = if let Packing::Interleaved(order) = packing { order } else { PackedOrder::Bgr };
                         let mut converter = std::mem::take(&mut self.converter);
-                        let pixels = self.begin(Message::Raw, &head, step as usize * height as usize);
+                        let pixels = self.begin(ImageMessage::Raw, &head, step as usize * height as usize);
                         let converted = converter.packed_into(frame, order, pixels);
                         self.converter = converter;
                         converted.ok()?;
-                        Some((Message::Raw, matches!(how, How::Interleaved(_))))
+                        Some((ImageMessage::Raw, matches!(packing, Packing::Interleaved(_))))
                     }
                 }
             }
         }
     }
 
-    /// The message that was written last.
+    /// The last message, encoded.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    /// Writes everything but the data, which is to be written to the slice that is returned: it is the last field.
-    fn begin(&mut self, message: Message, head: &impl prost::Message, data_len: usize) -> &mut [u8] {
-        // A dozen fields at most: nothing against the data.
+    /// Encodes all fields before the data. The caller has to write the data to the returned slice.
+    fn begin(&mut self, message: ImageMessage, head: &impl prost::Message, data_len: usize) -> &mut [u8] {
+        // At most a dozen short fields, so that this allocation costs nothing beside the data.
         let mut front = head.encode_to_vec();
-        encode_key(message.data(), WireType::LengthDelimited, &mut front);
+        encode_key(message.data_field(), WireType::LengthDelimited, &mut front);
         encode_varint(data_len as u64, &mut front);
         self.len = front.len() + data_len;
         if self.bytes.len() < self.len {
@@ -151,20 +160,20 @@ impl Image {
     }
 }
 
-/// The data of an image message, without a copy.
+/// Returns the data of an encoded image message, without a copy.
 ///
 /// # Errors
-/// What is wrong with the message.
-fn data(message: Message, mut bytes: &[u8]) -> Result<&[u8], String> {
+/// The message is malformed.
+fn data(message: ImageMessage, mut bytes: &[u8]) -> Result<&[u8], String> {
     let mut found: &[u8] = &[];
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes).map_err(|error| error.to_string())?;
-        if number == message.data() && wire_type == WireType::LengthDelimited {
+        if number == message.data_field() && wire_type == WireType::LengthDelimited {
             let len = decode_varint(&mut bytes).map_err(|error| error.to_string())?;
             let len = usize::try_from(len).unwrap_or(usize::MAX);
             (found, bytes) = bytes
                 .split_at_checked(len)
-                .ok_or_else(|| format!("its data is to have {len} bytes, and {} follow", bytes.len()))?;
+                .ok_or_else(|| format!("its data should have {len} bytes, but only {} follow", bytes.len()))?;
         } else {
             skip_field(wire_type, number, &mut bytes, prost::encoding::DecodeContext::default())
                 .map_err(|error| error.to_string())?;
@@ -173,12 +182,12 @@ fn data(message: Message, mut bytes: &[u8]) -> Result<&[u8], String> {
     Ok(found)
 }
 
-/// Appends the payload that an image message was made of, given the layout that the wire message names.
+/// Rebuilds the payload of an image message and appends it to `into`. `geometry` and `len` are those of the wire message.
 ///
 /// # Errors
-/// What is wrong with the message.
+/// The message is malformed or does not fit the wire message.
 pub(super) fn payload(
-    message: Message,
+    message: ImageMessage,
     bytes: &[u8],
     geometry: Option<&Geometry>,
     len: usize,
@@ -186,19 +195,24 @@ pub(super) fn payload(
 ) -> Result<(), String> {
     let data = data(message, bytes)?;
     if data.len() != len {
-        return Err(format!("its picture has {} bytes, and the payload had {len}", data.len()));
+        return Err(format!("its image has {} bytes, but its payload had {len}", data.len()));
     }
-    match (message, geometry.map(|geometry| how(geometry, len).0)) {
-        (Message::Raw, Some(How::Interleaved(_))) => deinterleave(data, into),
-        (Message::Raw, Some(How::Converted) | None) => return Err("its picture does not hold the payload".to_owned()),
-        (Message::Raw, Some(How::AsIs)) | (Message::Compressed | Message::Video, _) => into.extend_from_slice(data),
+    match (message, geometry.map(|geometry| packing(geometry, len).0)) {
+        (ImageMessage::Raw, Some(Packing::Interleaved(_))) => deinterleave(data, into),
+        (ImageMessage::Raw, Some(Packing::Converted) | None) => {
+            return Err("its image does not hold the payload".to_owned());
+        }
+        (ImageMessage::Raw, Some(Packing::AsIs)) | (ImageMessage::Compressed | ImageMessage::Video, _) => {
+            into.extend_from_slice(data)
+        }
     }
     Ok(())
 }
 
-/// Triples -> three planes, one behind the other. Four triples at a time, as words: a third of the time that bytes take.
+/// Converts triples to three planes, one after the other. Takes four triples at a time as words, which needs a third of
+/// the time of single bytes.
 fn deinterleave(triples: &[u8], into: &mut Vec<u8>) {
-    debug_assert!(triples.len().is_multiple_of(3), "an interleaved picture is whole");
+    debug_assert!(triples.len().is_multiple_of(3), "an interleaved image has complete triples");
     let (at, pixels) = (into.len(), triples.len() / 3);
     into.resize(at + 3 * pixels, 0);
     let (first, others) = into[at..].split_at_mut(pixels);

@@ -1,7 +1,6 @@
-//! What is in a recording: cameras, times, rates, sizes, gaps, boxes.
+//! Reports the content of a recording: cameras, times, rates, sizes, gaps and boxes.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
@@ -9,178 +8,179 @@ use serde::{Serialize, Serializer};
 
 use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
-use super::reader::{RECORD_HEAD, Recorded};
-use super::salvage::{Found, Salvage};
-use super::schema::Incident;
-pub use super::timeline::{Step, Timeline};
+use super::join::RecordedFrame;
+use super::mcap_record::RECORD_HEAD_BYTES;
+use super::salvage::{Salvage, SalvageItem};
+use super::schema::{IncidentKind, RecordedIncident};
+pub use super::timeline::{Timeline, TimelineStep};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{DeviceTime, LabelMap, Utc};
-use crate::stats::Health;
+use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
 
-/// Longer times between frames are an hour. Microseconds.
-const HOUR_US: u64 = 3_600_000_000;
+/// Intervals between frames are clamped to one hour, in microseconds.
+const INTERVAL_MAX_US: u64 = 3_600_000_000;
 
-/// Gaps that are told one by one, for each camera; all are counted.
-const GAPS: usize = 100;
+/// Number of gaps per camera that a report lists. All are counted.
+const GAPS_MAX: usize = 100;
 
-/// What is in one file.
+/// Content of one file.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The file.
+pub struct RecordingReport {
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its size.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// It was finished in order.
+    /// The recorder finished the file.
     pub finished: bool,
-    /// Bytes that are no record, or of messages that cannot be used.
+    /// Bytes that are not a record, or belong to damaged messages.
     pub damaged_bytes: u64,
-    /// Frames of which only a part is there.
+    /// Frames of which only a part is in the file, or that are damaged.
     pub damaged_frames: u64,
-    /// The version that wrote it.
+    /// Version of oaktap that wrote it.
     pub version: Option<String>,
-    /// The host that wrote it.
+    /// Name of the host that wrote it.
     pub host: Option<String>,
-    /// How its chunks are compressed: `none`, `lz4`, `zstd`; several joined by a comma.
+    /// Compression of its chunks: `none`, `lz4`, `zstd`, or several of them separated by commas.
     pub compression: String,
-    /// Chunks.
+    /// Number of chunks.
     pub chunks: u64,
-    /// The cameras.
+    /// One report per camera.
     pub cameras: Vec<CameraReport>,
 }
 
-/// What is in a file of one camera.
+/// Content of one camera in a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct CameraReport {
-    /// Its name.
+    /// Name of the camera.
     pub name: String,
-    /// Where its frames came from.
+    /// Source of its frames, as the user wrote it.
     pub address: String,
-    /// Dialects of its headers.
+    /// Dialects of its headers, in order of appearance.
     pub dialects: Vec<String>,
-    /// What its frames are, and how many of each: such as `BGR888p 640x352`, `JPEG`.
+    /// Number of frames per format, such as `BGR888p 640x352` or `JPEG`.
     pub formats: BTreeMap<String, u64>,
-    /// Frames.
+    /// Number of frames.
     pub frames: u64,
-    /// Of those, the ones that were taken before the connection was made.
+    /// Frames among them that were captured before the connection was opened.
     pub stale: u64,
-    /// Arrival of the first frame, as people write it.
+    /// Arrival of the first frame as text, UTC.
     pub from_utc: Option<String>,
-    /// Arrival of the first frame; nanoseconds since 1970, UTC.
+    /// Arrival of the first frame in nanoseconds since 1970, UTC.
     pub from_unix_ns: Option<i64>,
-    /// Arrival of the last frame.
+    /// Arrival of the last frame in nanoseconds since 1970, UTC.
     pub to_unix_ns: Option<i64>,
-    /// From the first frame to the last; seconds.
+    /// Time from the first to the last frame in seconds.
     pub seconds: f64,
-    /// Frames a second.
+    /// Frame rate in frames per second.
     pub fps: f64,
-    /// Payload; megabits a second.
+    /// Payload rate in Mbit/s.
     pub mbit_s: f64,
-    /// Payload; bytes.
-    pub payload: Size,
-    /// From one arrival to the next; milliseconds.
-    pub interval_ms: Option<Interval>,
-    /// Frames that the recorder had to drop, or that were sent and are not in the file.
+    /// Payload sizes in bytes.
+    pub payload: PayloadSizes,
+    /// Intervals between arrivals in milliseconds.
+    pub interval_ms: Option<FrameIntervals>,
+    /// Frames that the recorder dropped or that are missing in the file.
     pub missing: u64,
-    /// The first hundred times that frames are missing.
-    pub gaps: Vec<Gap>,
+    /// The first 100 gaps.
+    pub gaps: Vec<GapReport>,
     /// Frames that arrived damaged.
     pub withdrawn: u64,
     /// Frames of which only a part arrived.
     pub lost: u64,
-    /// How often the place of the next header was lost.
+    /// Number of times that the decoder had to search for the next header.
     pub resyncs: u64,
-    /// Bytes of no intact frame that were skipped for it.
+    /// Bytes that were skipped in these searches.
     pub skipped_bytes: u64,
-    /// Connections that were opened after frames had come: it was lost and found again.
+    /// Connections that were opened after the first frame.
     pub reconnects: u64,
-    /// Frames with detections that could not be read to their end.
+    /// Frames with detections that could not be parsed completely.
     pub bad_detections: u64,
-    /// Boxes.
+    /// Number of boxes.
     pub detections: u64,
-    /// How often each label was seen.
+    /// Number of boxes per label.
     pub labels: BTreeMap<String, u64>,
-    /// How warm and how busy the camera said to be, if it did.
-    pub health: Option<Health>,
-    /// The camera's clock, as the file has it or, in a torn one, as its frames tell.
+    /// Temperature and load that the camera reported, if it did.
+    pub health: Option<CameraHealth>,
+    /// The camera's clock, from the file's metadata or, in a torn file, from its frames.
     pub clock: Option<ClockFit>,
-    /// Frames, boxes and gaps over time; in a document in a hundred steps at most.
-    #[serde(serialize_with = "coarsely")]
+    /// Frames, boxes and gaps over time. Serialized with at most 100 steps.
+    #[serde(serialize_with = "serialize_coarse")]
     pub timeline: Timeline,
 }
 
-/// Sizes of frames.
+/// Payload sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Size {
-    /// Of all together.
+pub struct PayloadSizes {
+    /// Sum of all frames.
     pub total: u64,
-    /// Of the smallest.
+    /// The smallest frame.
     pub min: u64,
-    /// Of the largest.
+    /// The largest frame.
     pub max: u64,
 }
 
-/// Times from one frame to the next, in milliseconds.
+/// Intervals between frames in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Interval {
-    /// Half are shorter.
+pub struct FrameIntervals {
+    /// The median.
     pub p50: f64,
-    /// One of a hundred is longer.
+    /// The 99th percentile.
     pub p99: f64,
-    /// The longest.
+    /// The longest interval.
     pub max: f64,
 }
 
-/// Frames that are missing.
+/// Consecutive frames that are missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Gap {
-    /// When; nanoseconds since 1970, UTC.
+pub struct GapReport {
+    /// Time in nanoseconds since 1970, UTC.
     pub at_unix_ns: i64,
-    /// How many.
+    /// Number of missing frames.
     pub frames: u64,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-impl Report {
-    /// Whether the file holds everything that was sent while it was written, and holds it whole.
+impl RecordingReport {
+    /// Returns whether the file is intact and no frame that was sent during the recording is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let whole = |camera: &CameraReport| camera.missing + camera.withdrawn + camera.lost == 0;
         self.is_whole() && self.cameras.iter().all(whole)
     }
 
-    /// Whether the file is as it was written, to its end.
+    /// Returns whether the file is finished and undamaged.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.finished && self.damaged_bytes == 0 && self.damaged_frames == 0
     }
 
-    /// Frames of all cameras.
+    /// Number of frames of all cameras.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.cameras.iter().map(|camera| camera.frames).sum()
     }
 }
 
-/// Reads a recording from its beginning to its end, around what is damaged.
+/// Reads a whole recording, past any damage.
 ///
 /// # Errors
-/// It cannot be read, or is no recording.
-pub fn inspect(path: &Path) -> Result<Report, RecordingError> {
+/// The file cannot be read, or is not a recording.
+pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
     let mut at = 0;
     let failed = |at: u64| move |source| RecordingError::Read { at, source };
     let mut from = Salvage::open(path)?;
     let mut decoders = Decoders::default();
-    let mut tallies: Vec<Tally> = Vec::new();
+    let mut tallies: Vec<CameraTally> = Vec::new();
     let mut compression: Vec<String> = Vec::new();
     let (mut chunks, mut damaged_bytes, mut damaged_frames, mut finished) = (0, 0, 0, false);
     while let Some(found) = from.next().map_err(failed(at))? {
         while tallies.len() < from.cameras().len() {
-            tallies.push(Tally::default());
+            tallies.push(CameraTally::default());
         }
         match found {
-            Found::Frame { at: frame_at, recorded, .. } => {
+            SalvageItem::Frame { at: frame_at, recorded, .. } => {
                 at = frame_at;
                 let frame = decoders.decode(&recorded).ok();
                 let info = from.cameras().nth(recorded.camera);
@@ -190,24 +190,24 @@ pub fn inspect(path: &Path) -> Result<Report, RecordingError> {
                 let seen = detections.iter().map(|detection| names.title(detection.label).into_owned());
                 tallies[recorded.camera].frame(&recorded, seen);
             }
-            Found::Incident { camera, at_unix_ns, incident } => tallies[camera].incident(at_unix_ns, &incident),
-            Found::Lost { bytes, .. } => {
+            SalvageItem::Incident { camera, at_unix_ns, incident } => tallies[camera].incident(at_unix_ns, &incident),
+            SalvageItem::Lost { bytes, .. } => {
                 damaged_bytes += bytes;
                 damaged_frames += 1;
             }
-            Found::Chunk(chunk) => {
+            SalvageItem::Chunk(chunk) => {
                 chunks += 1;
                 let name = if chunk.header.compression.is_empty() { "none" } else { &chunk.header.compression };
                 if !compression.iter().any(|known| known == name) {
                     compression.push(name.to_owned());
                 }
             }
-            Found::Record { at, opcode, data } => {
-                let end = at + RECORD_HEAD + data.len() as u64 + mcap::MAGIC.len() as u64;
+            SalvageItem::Record { at, opcode, data } => {
+                let end = at + RECORD_HEAD_BYTES + data.len() as u64 + mcap::MAGIC.len() as u64;
                 finished |= opcode == mcap::records::op::FOOTER && end <= from.len();
             }
-            // What was preallocated and never written is no damage: the file is not finished then.
-            Found::Damage { len, zeros, .. } => damaged_bytes += if zeros { 0 } else { len },
+            // Zeros were preallocated and never written. They are not damage, but the file is then not finished.
+            SalvageItem::Damage { len, zeros, .. } => damaged_bytes += if zeros { 0 } else { len },
         }
     }
     let about = from.about();
@@ -218,7 +218,7 @@ pub fn inspect(path: &Path) -> Result<Report, RecordingError> {
     if cameras.is_empty() {
         return Err(from.no_recording(path));
     }
-    Ok(Report {
+    Ok(RecordingReport {
         path: path.to_owned(),
         bytes: from.len(),
         finished,
@@ -232,20 +232,20 @@ pub fn inspect(path: &Path) -> Result<Report, RecordingError> {
     })
 }
 
-/// What is counted of one camera.
+/// Counts of one camera.
 #[derive(Debug)]
-struct Tally {
+struct CameraTally {
     dialects: Vec<String>,
     formats: BTreeMap<String, u64>,
     frames: u64,
     stale: u64,
     span: Option<(i64, i64)>,
     last: Option<(u32, i64)>,
-    payload: Size,
+    payload: PayloadSizes,
     /// Microseconds.
     intervals: Histogram<u64>,
     missing: u64,
-    gaps: Vec<Gap>,
+    gaps: Vec<GapReport>,
     withdrawn: u64,
     lost: u64,
     resyncs: u64,
@@ -254,12 +254,12 @@ struct Tally {
     bad_detections: u64,
     detections: u64,
     labels: BTreeMap<String, u64>,
-    health: Health,
+    health: CameraHealth,
     clock: ClockModel,
     timeline: Timeline,
 }
 
-impl Default for Tally {
+impl Default for CameraTally {
     fn default() -> Self {
         Self {
             dialects: Vec::new(),
@@ -268,8 +268,8 @@ impl Default for Tally {
             stale: 0,
             span: None,
             last: None,
-            payload: Size::default(),
-            intervals: Histogram::new_with_max(HOUR_US, 3).expect("bounds and digits that it can do"),
+            payload: PayloadSizes::default(),
+            intervals: Histogram::new_with_max(INTERVAL_MAX_US, 3).expect("valid bounds and digits"),
             missing: 0,
             gaps: Vec::new(),
             withdrawn: 0,
@@ -280,16 +280,16 @@ impl Default for Tally {
             bad_detections: 0,
             detections: 0,
             labels: BTreeMap::new(),
-            health: Health::default(),
+            health: CameraHealth::default(),
             clock: ClockModel::default(),
             timeline: Timeline::default(),
         }
     }
 }
 
-impl Tally {
-    fn frame(&mut self, recorded: &Recorded, seen: impl Iterator<Item = String>) {
-        let Recorded { sequence, log_ns, ref wire, ref payload, .. } = *recorded;
+impl CameraTally {
+    fn frame(&mut self, recorded: &RecordedFrame, seen: impl Iterator<Item = String>) {
+        let RecordedFrame { sequence, log_ns, ref wire, ref payload, .. } = *recorded;
         if !self.dialects.contains(&wire.dialect) {
             self.dialects.push(wire.dialect.clone());
         }
@@ -311,7 +311,7 @@ impl Tally {
             longest_ns = u64::try_from(log_ns.saturating_sub(last_ns)).unwrap_or(0);
             self.intervals.saturating_record(longest_ns / 1000);
             let skipped = sequence.wrapping_sub(last).wrapping_sub(1);
-            // Back is another numbering, not nearly all of the numbers.
+            // A sequence number that goes back restarts the numbering, and means no missing frames.
             if skipped > 0 && skipped < u32::MAX / 2 {
                 self.gap(log_ns, skipped.into(), "not in the file");
             }
@@ -327,32 +327,33 @@ impl Tally {
             *self.labels.entry(name).or_default() += 1;
         }
         self.detections += detections;
-        self.timeline.add(log_ns, &Step { frames: 1, detections, missing: 0, longest_ns });
+        self.timeline.add(log_ns, &TimelineStep { frames: 1, detections, missing: 0, longest_ns });
         if !wire.stale {
             self.clock.observe(DeviceTime(wire.device_time_us), log_ns);
         }
     }
 
-    fn incident(&mut self, at_unix_ns: i64, incident: &Incident) {
-        match incident.kind.as_str() {
-            "gap" => self.gap(at_unix_ns, incident.frames, &incident.text),
-            "withdrawn" => self.withdrawn += 1,
-            "lost" => self.lost += 1,
-            "skipped" => {
+    fn incident(&mut self, at_unix_ns: i64, incident: &RecordedIncident) {
+        match incident.kind() {
+            Some(IncidentKind::Gap) => self.gap(at_unix_ns, incident.frames, &incident.text),
+            Some(IncidentKind::Withdrawn) => self.withdrawn += 1,
+            Some(IncidentKind::Lost) => self.lost += 1,
+            Some(IncidentKind::Skipped) => {
                 self.resyncs += 1;
                 self.skipped_bytes += incident.bytes;
             }
-            "connected" if self.frames > 0 => self.reconnects += 1,
-            "detections" => self.bad_detections += 1,
-            _ => {}
+            Some(IncidentKind::Connected) => self.reconnects += u64::from(self.frames > 0),
+            Some(IncidentKind::BadDetections) => self.bad_detections += 1,
+            // `None`: another version wrote it.
+            Some(IncidentKind::Disconnected) | None => {}
         }
     }
 
     fn gap(&mut self, at_unix_ns: i64, frames: u64, why: &str) {
         self.missing += frames;
-        self.timeline.add(at_unix_ns, &Step { missing: frames, ..Step::default() });
-        if self.gaps.len() < GAPS {
-            self.gaps.push(Gap { at_unix_ns, frames, why: why.to_owned() });
+        self.timeline.add(at_unix_ns, &TimelineStep { missing: frames, ..TimelineStep::default() });
+        if self.gaps.len() < GAPS_MAX {
+            self.gaps.push(GapReport { at_unix_ns, frames, why: why.to_owned() });
         }
     }
 
@@ -360,7 +361,7 @@ impl Tally {
         let seconds = self.span.map_or(0.0, |(from, to)| (i128::from(to) - i128::from(from)) as f64 / 1e9);
         let rate = |n: f64| if seconds > 0.0 { n / seconds } else { 0.0 };
         let ms = |us: u64| us as f64 / 1e3;
-        let interval_ms = (!self.intervals.is_empty()).then(|| Interval {
+        let interval_ms = (!self.intervals.is_empty()).then(|| FrameIntervals {
             p50: ms(self.intervals.value_at_quantile(0.5)),
             p99: ms(self.intervals.value_at_quantile(0.99)),
             max: ms(self.intervals.max()),
@@ -397,30 +398,6 @@ impl Tally {
     }
 }
 
-fn coarsely<S: Serializer>(timeline: &Timeline, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_coarse<S: Serializer>(timeline: &Timeline, to: S) -> Result<S::Ok, S::Error> {
     timeline.at_most(100).serialize(to)
-}
-
-impl Salvage<File> {
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// It cannot be opened, or not be read.
-    pub(super) fn open(path: &Path) -> Result<Self, RecordingError> {
-        File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
-        Self::new(|| File::open(path)).map_err(|source| RecordingError::Read { at: 0, source })
-    }
-
-    /// What a file is in which no camera was found.
-    pub(super) fn no_recording(&self, path: &Path) -> RecordingError {
-        let path = path.to_owned();
-        let mut found = vec![0; mcap::MAGIC.len()];
-        let read = File::open(&path).and_then(|mut file| std::io::Read::read(&mut file, &mut found)).unwrap_or(0);
-        found.truncate(read);
-        if found != mcap::MAGIC && self.about().is_empty() {
-            return RecordingError::NotMcap { path, found };
-        }
-        let found = if self.about().is_empty() { "none of ours" } else { "a file that ends before its first frame" };
-        RecordingError::NotOurs { path, found: found.to_owned() }
-    }
 }

@@ -1,6 +1,6 @@
-//! When the frames of a recording are due, and who may change that: pause, step, seek, speed, loop.
+//! Times at which the frames of a recording are due, and the controls that change them: pause, step, seek, speed, loop.
 //!
-//! `Pace` decides and knows no clock; a [`Playback`] is one that its player and a window share.
+//! `PlaybackClock` computes the times, with the present as an argument. [`Playback`] shares one between cameras and windows.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How fast a recording is played.
+/// Playback speed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Speed {
-    /// So many times as fast as it was recorded.
+    /// A multiple of the recorded speed.
     Times(f64),
-    /// As fast as somebody takes the frames.
+    /// As fast as the consumers take the frames.
     Max,
 }
 
 impl Speed {
-    /// What the keys for faster and slower go through.
+    /// Speeds that [`Playback::faster`] and [`Playback::slower`] step through.
     const STEPS: [Self; 9] = [
         Self::Times(0.125),
         Self::Times(0.25),
@@ -33,7 +33,7 @@ impl Speed {
         Self::Max,
     ];
 
-    /// Slower shows nothing that happens, and faster is [`Self::Max`] on every machine.
+    /// Accepted multiples. Slower playback would show no change, and faster playback would be the same as [`Self::Max`].
     const RANGE: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 
     fn factor(self) -> f64 {
@@ -68,7 +68,7 @@ impl fmt::Display for Speed {
 }
 
 impl FromStr for Speed {
-    /// What was expected instead.
+    /// The accepted values, as text.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -81,162 +81,163 @@ impl FromStr for Speed {
     }
 }
 
-/// A lag up to this is caught up with, so that the pace does not drift; after a longer one the clock starts anew.
-const CAUGHT_UP_NS: u64 = 250_000_000;
+/// Delays up to this are caught up, so that the speed does not drift. After a longer delay the clock is restarted.
+const CATCH_UP_MAX_NS: u64 = 250_000_000;
 
-/// The beginning of a recording, whenever that is.
-pub(crate) const BEGINNING: i64 = i64::MIN;
+/// Seek target: the beginning of the recording.
+pub(crate) const RECORDING_START: i64 = i64::MIN;
 
-/// One camera's place in a playback that several may share.
+/// The seeks and steps that one camera of a playback has already made.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cursor {
+pub(crate) struct PlaybackCursor {
     seeks: u64,
     steps: u64,
     ended: bool,
 }
 
-/// When a frame is to be delivered.
+/// Time at which a frame is to be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// Now: it counts as delivered.
+    /// Now. The clock counts it as delivered.
     Now,
-    /// At this moment of the present, unless something changes before.
+    /// At this present time in nanoseconds, unless the playback changes before.
     At(u64),
-    /// Not before something changes.
-    Held,
-    /// Not at all: the first frame that arrived at this time or later is next.
+    /// Not before the playback changes.
+    Paused,
+    /// Never: continue with the first frame that arrived at this time or later.
     Seek(i64),
 }
 
-/// What the end of the recording means.
+/// Action of a camera that has no more frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// That was it.
-    Over,
-    /// Wait: others are not there yet, or somebody may still seek.
-    Held,
-    /// Go on with the first frame that arrived at this time or later.
+pub(crate) enum AtEnd {
+    /// Playback is finished.
+    Stop,
+    /// Wait for a change: other cameras have frames left, or a user may still seek.
+    Wait,
+    /// Continue with the first frame that arrived at this time or later.
     Seek(i64),
 }
 
-/// When frames are due. Times of the recording are nanoseconds since 1970; those of the present are nanoseconds on one
-/// clock that never goes backwards.
+/// Computes when frames are due. Times of the recording are nanoseconds since 1970, UTC; present times are nanoseconds of
+/// a monotonic clock.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct PlaybackClock {
     speed: Speed,
     paused: bool,
     looped: bool,
-    /// At the end of the recording a seek is waited for.
-    holds: bool,
-    /// This moment of the recording is that moment of the present.
+    /// Wait for a seek at the end of the recording.
+    waits_at_end: bool,
+    /// A time of the recording, and the present time at which it is due.
     anchor: Option<(i64, u64)>,
-    /// What was delivered last, unless what follows it is due at once.
+    /// Time of the last delivered frame. `None` if the next frame is due at once.
     last: Option<i64>,
-    /// Where it stands, to be shown.
+    /// Time of the last delivered frame or seek, for display.
     position: Option<i64>,
     span: Option<(i64, i64)>,
-    /// Counted up for each seek, and where to.
+    /// Number of seeks, and the target of the last.
     seeks: u64,
-    target: i64,
-    /// Counted up for each frame that every camera may show while paused, and what it was at the last seek.
+    target_ns: i64,
+    /// Number of steps, each of which lets every camera deliver one frame while paused, and that number at the last seek.
     steps: u64,
     steps_before: u64,
-    /// Cameras that take part, those of them that are at the end, and frames since the beginning or the last seek.
-    players: usize,
+    /// Number of cameras, of cameras at the end, and of frames since the beginning or the last seek.
+    cameras: usize,
     ended: usize,
     frames: u64,
 }
 
-impl Pace {
+impl PlaybackClock {
     pub(crate) fn new(speed: Speed, looped: bool) -> Self {
         Self { speed, looped, ..Self::default() }
     }
 
-    /// One more camera takes part.
-    fn join(&mut self) -> Cursor {
-        self.players += 1;
-        Cursor { seeks: 0, steps: self.steps, ended: false }
+    /// Adds a camera.
+    fn join(&mut self) -> PlaybackCursor {
+        self.cameras += 1;
+        PlaybackCursor { seeks: 0, steps: self.steps, ended: false }
     }
 
-    fn leave(&mut self, cursor: Cursor) {
-        self.players -= 1;
+    fn leave(&mut self, cursor: PlaybackCursor) {
+        self.cameras -= 1;
         self.ended -= usize::from(cursor.ended && cursor.seeks == self.seeks);
     }
 
-    /// When the next frame of a camera, which arrived then, is due.
-    fn due(&mut self, cursor: &mut Cursor, arrived_ns: i64, now_ns: u64) -> Due {
-        if let Some(target) = self.sought(cursor) {
-            return Due::Seek(target);
+    /// Returns when the next frame of a camera is due. `arrived_ns` is its time in the recording.
+    fn due(&mut self, cursor: &mut PlaybackCursor, arrived_ns: i64, now_ns: u64) -> Due {
+        if let Some(target_ns) = self.pending_seek(cursor) {
+            return Due::Seek(target_ns);
         }
         if self.paused {
             if cursor.steps == self.steps {
-                return Due::Held;
+                return Due::Paused;
             }
             cursor.steps += 1;
-            return self.now(arrived_ns);
+            return self.deliver(arrived_ns);
         }
         cursor.steps = self.steps;
-        let Speed::Times(speed) = self.speed else { return self.now(arrived_ns) };
+        let Speed::Times(speed) = self.speed else { return self.deliver(arrived_ns) };
         let (from_ns, from_now_ns) = *self.anchor.get_or_insert((self.last.unwrap_or(arrived_ns), now_ns));
-        // A time before that one is due at once: several cameras share a clock, and the host's clock can have been set.
+        // A frame from before the anchor is due at once: several cameras share this clock, and the host's clock may have
+        // been set back during the recording.
         let after_ns = (arrived_ns.saturating_sub(from_ns).max(0) as f64 / speed) as u64;
         let due_ns = from_now_ns.saturating_add(after_ns);
         if due_ns > now_ns {
             return Due::At(due_ns);
         }
-        if now_ns - due_ns > CAUGHT_UP_NS {
+        if now_ns - due_ns > CATCH_UP_MAX_NS {
             self.anchor = Some((arrived_ns, now_ns));
         }
-        self.now(arrived_ns)
+        self.deliver(arrived_ns)
     }
 
-    fn now(&mut self, arrived_ns: i64) -> Due {
+    fn deliver(&mut self, arrived_ns: i64) -> Due {
         self.last = Some(arrived_ns);
         self.position = Some(arrived_ns);
         self.frames += 1;
         Due::Now
     }
 
-    /// Where a seek that this camera has not followed yet leads to.
-    fn sought(&self, cursor: &mut Cursor) -> Option<i64> {
+    /// Returns the target of a seek that this camera has not made yet, and marks it as made.
+    fn pending_seek(&self, cursor: &mut PlaybackCursor) -> Option<i64> {
         (cursor.seeks != self.seeks).then(|| {
-            *cursor = Cursor { seeks: self.seeks, steps: self.steps_before, ended: false };
-            self.target
+            *cursor = PlaybackCursor { seeks: self.seeks, steps: self.steps_before, ended: false };
+            self.target_ns
         })
     }
 
-    /// A camera has no more frames.
-    fn end(&mut self, cursor: &mut Cursor) -> End {
-        if let Some(target) = self.sought(cursor) {
-            return End::Seek(target);
+    /// Returns what a camera without more frames has to do.
+    fn end(&mut self, cursor: &mut PlaybackCursor) -> AtEnd {
+        if let Some(target_ns) = self.pending_seek(cursor) {
+            return AtEnd::Seek(target_ns);
         }
         self.ended += usize::from(!std::mem::replace(&mut cursor.ended, true));
         if self.looped && self.frames > 0 {
-            if self.ended < self.players {
-                return End::Held;
+            if self.ended < self.cameras {
+                return AtEnd::Wait;
             }
-            self.go(BEGINNING);
+            self.jump(RECORDING_START);
             self.steps_before = cursor.steps;
-            return self.sought(cursor).map_or(End::Over, End::Seek);
+            return self.pending_seek(cursor).map_or(AtEnd::Stop, AtEnd::Seek);
         }
-        // Somebody who stepped to the last frame wants to see it.
-        if self.holds || self.paused { End::Held } else { End::Over }
+        // While paused, the last frame stays visible after a step to it.
+        if self.waits_at_end || self.paused { AtEnd::Wait } else { AtEnd::Stop }
     }
 
-    fn go(&mut self, target: i64) {
+    fn jump(&mut self, target_ns: i64) {
         self.seeks += 1;
-        self.target = target;
+        self.target_ns = target_ns;
         (self.anchor, self.last) = (None, None);
         (self.ended, self.frames) = (0, 0);
     }
 
-    fn seek(&mut self, target: i64) {
-        let (first, last) = self.span.unwrap_or((BEGINNING, i64::MAX));
-        let target = target.clamp(first, last);
-        self.go(target);
-        self.position = Some(target).filter(|target| *target != BEGINNING);
+    fn seek(&mut self, target_ns: i64) {
+        let (first, last) = self.span.unwrap_or((RECORDING_START, i64::MAX));
+        let target_ns = target_ns.clamp(first, last);
+        self.jump(target_ns);
+        self.position = Some(target_ns).filter(|target_ns| *target_ns != RECORDING_START);
         self.steps_before = self.steps;
-        // While paused, the frame that was sought is shown.
+        // While paused, this lets each camera show one frame at the target.
         self.steps += u64::from(self.paused);
     }
 
@@ -256,175 +257,175 @@ impl Pace {
         self.anchor = None;
     }
 
-    /// What is to be shown of a recording has these first and last times, beside what was known.
+    /// Extends the span by the first and last time of another recording.
     fn include(&mut self, (first, last): (i64, i64)) {
         self.span = Some(self.span.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
     }
 }
 
-/// Where a playback stands.
+/// State of a playback, for display.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Standing {
-    /// When what is shown had arrived: nanoseconds since 1970, UTC. `None` before the first frame.
+pub struct PlaybackStatus {
+    /// Arrival of the current frame in nanoseconds since 1970, UTC. `None` before the first frame.
     pub position_ns: Option<i64>,
-    /// First and last arrival in the recording, as far as that is known.
+    /// First and last arrival in the recording in nanoseconds since 1970, UTC, once known.
     pub span_ns: Option<(i64, i64)>,
-    /// How fast it is played.
+    /// Playback speed.
     pub speed: Speed,
-    /// Whether it stands still.
+    /// Playback is paused.
     pub paused: bool,
-    /// Whether it begins again at the end.
+    /// Playback restarts at the end.
     pub looped: bool,
-    /// Whether every camera has come to the end, and nobody has sought back yet.
+    /// Every camera has reached the end.
     pub ended: bool,
 }
 
-/// A recording that is played, for those who watch it and those who play it: clones are the same playback. Several
-/// cameras of one recording that share a playback keep together.
+/// A handle to control and watch the playback of a recording. Clones control the same playback. Cameras of one recording
+/// that share a playback stay synchronized.
 #[derive(Clone, Debug)]
 pub struct Playback {
-    pace: Arc<watch::Sender<Pace>>,
-    /// Where the clock of the present begins.
+    clock: Arc<watch::Sender<PlaybackClock>>,
+    /// Origin of present times.
     origin: Instant,
 }
 
 impl Playback {
-    /// Nothing is played yet.
+    /// A playback without cameras.
     #[must_use]
     pub fn new(speed: Speed, looped: bool) -> Self {
-        Self { pace: Arc::new(watch::Sender::new(Pace::new(speed, looped))), origin: Instant::now() }
+        Self { clock: Arc::new(watch::Sender::new(PlaybackClock::new(speed, looped))), origin: Instant::now() }
     }
 
-    /// It does not end at the end, but waits there for a seek.
+    /// Waits for a seek at the end of the recording instead of ending.
     #[must_use]
-    pub fn holding(self) -> Self {
-        self.pace.send_modify(|pace| pace.holds = true);
+    pub fn waiting_at_end(self) -> Self {
+        self.clock.send_modify(|clock| clock.waits_at_end = true);
         self
     }
 
-    /// Whether this is the same playback.
+    /// Returns whether both control the same playback.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.pace, &other.pace)
+        Arc::ptr_eq(&self.clock, &other.clock)
     }
 
-    /// Where it stands.
+    /// Returns the current state.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        let pace = self.pace.borrow();
-        Standing {
-            position_ns: pace.position,
-            span_ns: pace.span,
-            speed: pace.speed,
-            paused: pace.paused,
-            looped: pace.looped,
-            ended: pace.players > 0 && pace.ended == pace.players,
+    pub fn status(&self) -> PlaybackStatus {
+        let clock = self.clock.borrow();
+        PlaybackStatus {
+            position_ns: clock.position,
+            span_ns: clock.span,
+            speed: clock.speed,
+            paused: clock.paused,
+            looped: clock.looped,
+            ended: clock.cameras > 0 && clock.ended == clock.cameras,
         }
     }
 
-    /// Stands still, or goes on.
+    /// Pauses or resumes.
     pub fn pause(&self, paused: bool) {
-        self.pace.send_modify(|pace| pace.pause(paused));
+        self.clock.send_modify(|clock| clock.pause(paused));
     }
 
-    /// One more frame of each camera, while paused.
+    /// Shows the next frame of each camera. Does nothing unless paused.
     pub fn step(&self) {
-        self.pace.send_modify(|pace| pace.steps += u64::from(pace.paused));
+        self.clock.send_modify(|clock| clock.steps += u64::from(clock.paused));
     }
 
-    /// Goes on with what arrived then: nanoseconds since 1970, UTC; not beyond the recording. While paused, that frame
-    /// is shown.
+    /// Continues with the frames that arrived at this time (nanoseconds since 1970, UTC), clamped to the recording. While
+    /// paused, shows the first of these frames.
     pub fn seek(&self, unix_ns: i64) {
-        self.pace.send_modify(|pace| pace.seek(unix_ns));
+        self.clock.send_modify(|clock| clock.seek(unix_ns));
     }
 
-    /// Seeks from where it stands, so many nanoseconds forwards or backwards.
+    /// Seeks by a number of nanoseconds, forward or (negative) backward.
     pub fn seek_by(&self, ns: i64) {
-        self.pace.send_modify(|pace| pace.seek_by(ns));
+        self.clock.send_modify(|clock| clock.seek_by(ns));
     }
 
-    /// Plays as fast as that.
+    /// Sets the speed.
     pub fn set_speed(&self, speed: Speed) {
-        self.pace.send_modify(|pace| pace.set_speed(speed));
+        self.clock.send_modify(|clock| clock.set_speed(speed));
     }
 
-    /// The next higher of the usual speeds.
+    /// Sets the next higher speed: 1/8, 1/4, 1/2, 1, 2, 4, 8, 16 times, or maximum.
     pub fn faster(&self) {
-        self.pace.send_modify(|pace| pace.set_speed(pace.speed.faster()));
+        self.clock.send_modify(|clock| clock.set_speed(clock.speed.faster()));
     }
 
-    /// The next lower of the usual speeds.
+    /// Sets the next lower speed; see [`Self::faster`].
     pub fn slower(&self) {
-        self.pace.send_modify(|pace| pace.set_speed(pace.speed.slower()));
+        self.clock.send_modify(|clock| clock.set_speed(clock.speed.slower()));
     }
 
-    /// One more camera takes part until what is returned is dropped.
-    pub(crate) fn join(&self) -> Part {
-        let mut cursor = Cursor::default();
-        self.pace.send_modify(|pace| cursor = pace.join());
-        Part { playback: self.clone(), cursor, changes: self.pace.subscribe() }
+    /// Adds a camera, until the returned value is dropped.
+    pub(crate) fn join(&self) -> CameraPlayback {
+        let mut cursor = PlaybackCursor::default();
+        self.clock.send_modify(|clock| cursor = clock.join());
+        CameraPlayback { playback: self.clone(), cursor, changes: self.clock.subscribe() }
     }
 }
 
-/// One camera's part in a playback.
+/// One camera of a playback.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct CameraPlayback {
     playback: Playback,
-    cursor: Cursor,
-    changes: watch::Receiver<Pace>,
+    cursor: PlaybackCursor,
+    changes: watch::Receiver<PlaybackClock>,
 }
 
-impl Part {
-    /// What is to be shown has these first and last times.
+impl CameraPlayback {
+    /// Extends the span of the playback by this first and last time.
     pub(crate) fn include(&self, span_ns: (i64, i64)) {
-        self.playback.pace.send_modify(|pace| pace.include(span_ns));
+        self.playback.clock.send_modify(|clock| clock.include(span_ns));
     }
 
-    /// The present.
+    /// Present time in nanoseconds since the playback was created.
     pub(crate) fn now_ns(&self) -> u64 {
-        // 584 years.
+        // Overflows after 584 years.
         u64::try_from(self.playback.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// A moment of the present, for timers; not further away than those can count.
+    /// Converts a present time for use with timers. Clamps it to one year from now, since timers overflow.
     pub(crate) fn instant(&self, ns: u64) -> Instant {
         const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
         self.playback.origin + Duration::from_nanos(ns.min(self.now_ns().saturating_add(YEAR_NS)))
     }
 
-    /// When the next frame, which arrived then, is due.
+    /// Returns when the next frame is due. `arrived_ns` is its time in the recording.
     pub(crate) fn due(&mut self, arrived_ns: i64, now_ns: u64) -> Due {
-        self.ask(|pace, cursor| pace.due(cursor, arrived_ns, now_ns))
+        self.with_clock(|clock, cursor| clock.due(cursor, arrived_ns, now_ns))
     }
 
-    /// There is no next frame.
-    pub(crate) fn end(&mut self) -> End {
-        self.ask(Pace::end)
+    /// Returns what to do without a next frame.
+    pub(crate) fn end(&mut self) -> AtEnd {
+        self.with_clock(PlaybackClock::end)
     }
 
-    /// Waits until something has changed since [`Self::due`] or [`Self::end`] was asked.
+    /// Waits until the playback has changed since the last call of [`Self::due`] or [`Self::end`].
     pub(crate) async fn changed(&mut self) {
-        // We hold a sender ourselves, so it cannot be gone.
+        // Cannot fail, because `playback` holds a sender.
         let _ = self.changes.changed().await;
     }
 
-    fn ask<R>(&mut self, question: impl FnOnce(&mut Pace, &mut Cursor) -> R) -> R {
+    fn with_clock<R>(&mut self, call: impl FnOnce(&mut PlaybackClock, &mut PlaybackCursor) -> R) -> R {
         self.changes.mark_unchanged();
-        let (cursor, mut answer) = (&mut self.cursor, None);
-        // A delivered frame is no change that another camera waits for; a new round, or one that is at its end, is.
-        self.playback.pace.send_if_modified(|pace| {
-            let before = (pace.seeks, pace.ended);
-            answer = Some(question(pace, cursor));
-            (pace.seeks, pace.ended) != before
+        let (cursor, mut result) = (&mut self.cursor, None);
+        // Other cameras wait for a seek or for a camera at its end, and not for a delivered frame.
+        self.playback.clock.send_if_modified(|clock| {
+            let before = (clock.seeks, clock.ended);
+            result = Some(call(clock, cursor));
+            (clock.seeks, clock.ended) != before
         });
-        answer.expect("the question is asked at once")
+        result.expect("`send_if_modified` calls the closure")
     }
 }
 
-impl Drop for Part {
+impl Drop for CameraPlayback {
     fn drop(&mut self) {
         let cursor = self.cursor;
-        self.playback.pace.send_modify(|pace| pace.leave(cursor));
+        self.playback.clock.send_modify(|clock| clock.leave(cursor));
     }
 }
 
@@ -438,15 +439,15 @@ mod tests {
         ms * 1_000_000
     }
 
-    fn pace(speed: Speed) -> (Pace, Cursor) {
-        let mut pace = Pace::new(speed, false);
-        pace.include((0, 1000 * MS));
-        let cursor = pace.join();
-        (pace, cursor)
+    fn clock(speed: Speed) -> (PlaybackClock, PlaybackCursor) {
+        let mut clock = PlaybackClock::new(speed, false);
+        clock.include((0, 1000 * MS));
+        let cursor = clock.join();
+        (clock, cursor)
     }
 
     #[test]
-    fn speeds_as_people_write_them() {
+    fn speeds_are_parsed_and_printed() {
         for (text, speed) in [("1", Speed::Times(1.0)), ("0.25x", Speed::Times(0.25)), ("max", Speed::Max)] {
             assert_eq!(text.parse(), Ok(speed), "{text}");
             assert_eq!(speed.to_string().parse(), Ok(speed), "{text}");
@@ -457,128 +458,128 @@ mod tests {
         assert_eq!([Speed::Times(1.0).faster(), Speed::Times(3.0).faster()], [Speed::Times(2.0), Speed::Times(4.0)]);
         assert_eq!([Speed::Times(99.0).faster(), Speed::Max.faster()], [Speed::Max; 2]);
         assert_eq!([Speed::Max.slower(), Speed::Times(1.0).slower()], [Speed::Times(16.0), Speed::Times(0.5)]);
-        assert_eq!(Speed::Times(0.01).slower(), Speed::Times(0.125), "the slowest that has a key");
+        assert_eq!(Speed::Times(0.01).slower(), Speed::Times(0.125), "the slowest step");
     }
 
     #[test]
-    fn frames_come_as_they_came() {
+    fn frames_are_due_at_their_recorded_intervals() {
         for (speed, times) in [(Speed::Times(1.0), 1), (Speed::Times(4.0), 4)] {
-            let (mut pace, mut cursor) = pace(speed);
-            assert_eq!(pace.due(&mut cursor, 100 * MS, ms(7000)), Due::Now);
-            assert_eq!(pace.due(&mut cursor, 140 * MS, ms(7001)), Due::At(ms(7000 + 40 / times)));
-            assert_eq!(pace.due(&mut cursor, 140 * MS, ms(7000 + 40 / times)), Due::Now);
-            // A little late: the one after it is on time all the same.
-            assert_eq!(pace.due(&mut cursor, 180 * MS, ms(7000 + 100 / times)), Due::Now);
-            assert_eq!(pace.due(&mut cursor, 220 * MS, ms(7000 + 100 / times)), Due::At(ms(7000 + 120 / times)));
+            let (mut clock, mut cursor) = clock(speed);
+            assert_eq!(clock.due(&mut cursor, 100 * MS, ms(7000)), Due::Now);
+            assert_eq!(clock.due(&mut cursor, 140 * MS, ms(7001)), Due::At(ms(7000 + 40 / times)));
+            assert_eq!(clock.due(&mut cursor, 140 * MS, ms(7000 + 40 / times)), Due::Now);
+            // Delivered late, which does not delay the next frame.
+            assert_eq!(clock.due(&mut cursor, 180 * MS, ms(7000 + 100 / times)), Due::Now);
+            assert_eq!(clock.due(&mut cursor, 220 * MS, ms(7000 + 100 / times)), Due::At(ms(7000 + 120 / times)));
         }
-        let (mut pace, mut cursor) = pace(Speed::Max);
-        assert!((0..100).all(|i| pace.due(&mut cursor, i * 1000 * MS, 5) == Due::Now));
+        let (mut clock, mut cursor) = clock(Speed::Max);
+        assert!((0..100).all(|i| clock.due(&mut cursor, i * 1000 * MS, 5) == Due::Now));
     }
 
     #[test]
-    fn after_a_long_delay_nothing_is_rushed() {
-        let (mut pace, mut cursor) = pace(Speed::Times(1.0));
-        assert_eq!(pace.due(&mut cursor, 0, 0), Due::Now);
-        assert_eq!(pace.due(&mut cursor, 40 * MS, ms(3000)), Due::Now);
-        assert_eq!(pace.due(&mut cursor, 80 * MS, ms(3000)), Due::At(ms(3040)));
+    fn long_delay_restarts_the_clock() {
+        let (mut clock, mut cursor) = clock(Speed::Times(1.0));
+        assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
+        assert_eq!(clock.due(&mut cursor, 40 * MS, ms(3000)), Due::Now);
+        assert_eq!(clock.due(&mut cursor, 80 * MS, ms(3000)), Due::At(ms(3040)));
     }
 
     #[test]
-    fn a_clock_that_was_set_back_while_recording_holds_nothing_up() {
-        let (mut pace, mut cursor) = pace(Speed::Times(1.0));
-        assert_eq!(pace.due(&mut cursor, 500 * MS, 0), Due::Now);
-        assert_eq!(pace.due(&mut cursor, 100 * MS, ms(1)), Due::Now);
+    fn frame_after_a_clock_set_back_is_due_at_once() {
+        let (mut clock, mut cursor) = clock(Speed::Times(1.0));
+        assert_eq!(clock.due(&mut cursor, 500 * MS, 0), Due::Now);
+        assert_eq!(clock.due(&mut cursor, 100 * MS, ms(1)), Due::Now);
     }
 
     #[test]
-    fn pause_step_and_go_on() {
-        let (mut pace, mut cursor) = pace(Speed::Times(1.0));
-        assert_eq!(pace.due(&mut cursor, 0, 0), Due::Now);
-        pace.pause(true);
-        assert_eq!(pace.due(&mut cursor, 40 * MS, ms(900)), Due::Held);
-        pace.steps += 1;
-        assert_eq!(pace.due(&mut cursor, 40 * MS, ms(900)), Due::Now);
-        assert_eq!(pace.due(&mut cursor, 80 * MS, ms(900)), Due::Held);
-        assert_eq!(pace.position, Some(40 * MS));
-        pace.pause(false);
-        assert_eq!(pace.due(&mut cursor, 80 * MS, ms(5000)), Due::At(ms(5040)), "as far from the last as it was");
-        // Faster in between: from here on.
-        pace.set_speed(Speed::Times(2.0));
-        assert_eq!(pace.due(&mut cursor, 80 * MS, ms(5010)), Due::At(ms(5030)));
+    fn paused_playback_delivers_one_frame_per_step() {
+        let (mut clock, mut cursor) = clock(Speed::Times(1.0));
+        assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
+        clock.pause(true);
+        assert_eq!(clock.due(&mut cursor, 40 * MS, ms(900)), Due::Paused);
+        clock.steps += 1;
+        assert_eq!(clock.due(&mut cursor, 40 * MS, ms(900)), Due::Now);
+        assert_eq!(clock.due(&mut cursor, 80 * MS, ms(900)), Due::Paused);
+        assert_eq!(clock.position, Some(40 * MS));
+        clock.pause(false);
+        assert_eq!(clock.due(&mut cursor, 80 * MS, ms(5000)), Due::At(ms(5040)), "40 ms after the last frame");
+        // A new speed applies from the present on.
+        clock.set_speed(Speed::Times(2.0));
+        assert_eq!(clock.due(&mut cursor, 80 * MS, ms(5010)), Due::At(ms(5030)));
     }
 
     #[test]
-    fn a_seek_shows_its_frame_at_once_even_while_paused() {
-        let (mut pace, mut cursor) = pace(Speed::Times(1.0));
-        assert_eq!(pace.due(&mut cursor, 0, 0), Due::Now);
-        pace.seek_by(500 * MS);
-        assert_eq!(pace.due(&mut cursor, 40 * MS, ms(1)), Due::Seek(500 * MS));
-        assert_eq!(pace.due(&mut cursor, 510 * MS, ms(2)), Due::Now);
-        assert_eq!(pace.due(&mut cursor, 550 * MS, ms(2)), Due::At(ms(42)));
-        pace.pause(true);
-        pace.seek_by(-10_000 * MS);
-        assert_eq!(pace.position, Some(0), "not before the beginning");
-        assert_eq!(pace.due(&mut cursor, 550 * MS, ms(9)), Due::Seek(0));
-        assert_eq!(pace.due(&mut cursor, 0, ms(9)), Due::Now);
-        assert_eq!(pace.due(&mut cursor, 40 * MS, ms(9)), Due::Held);
-        pace.seek(i64::MAX);
-        assert_eq!(pace.position, Some(1000 * MS), "nor behind the end");
+    fn seek_delivers_one_frame_at_once_even_while_paused() {
+        let (mut clock, mut cursor) = clock(Speed::Times(1.0));
+        assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
+        clock.seek_by(500 * MS);
+        assert_eq!(clock.due(&mut cursor, 40 * MS, ms(1)), Due::Seek(500 * MS));
+        assert_eq!(clock.due(&mut cursor, 510 * MS, ms(2)), Due::Now);
+        assert_eq!(clock.due(&mut cursor, 550 * MS, ms(2)), Due::At(ms(42)));
+        clock.pause(true);
+        clock.seek_by(-10_000 * MS);
+        assert_eq!(clock.position, Some(0), "clamped to the beginning");
+        assert_eq!(clock.due(&mut cursor, 550 * MS, ms(9)), Due::Seek(0));
+        assert_eq!(clock.due(&mut cursor, 0, ms(9)), Due::Now);
+        assert_eq!(clock.due(&mut cursor, 40 * MS, ms(9)), Due::Paused);
+        clock.seek(i64::MAX);
+        assert_eq!(clock.position, Some(1000 * MS), "clamped to the end");
     }
 
     #[test]
-    fn the_end_is_the_end_unless_somebody_may_seek() {
-        let (mut pace, mut cursor) = pace(Speed::Max);
-        assert_eq!(pace.end(&mut cursor), End::Over);
-        pace.holds = true;
-        assert_eq!(pace.end(&mut cursor), End::Held);
-        pace.seek(0);
-        assert_eq!(pace.end(&mut cursor), End::Seek(0));
-        assert_eq!(pace.ended, 0);
+    fn playback_stops_at_the_end_unless_it_waits_for_a_seek() {
+        let (mut clock, mut cursor) = clock(Speed::Max);
+        assert_eq!(clock.end(&mut cursor), AtEnd::Stop);
+        clock.waits_at_end = true;
+        assert_eq!(clock.end(&mut cursor), AtEnd::Wait);
+        clock.seek(0);
+        assert_eq!(clock.end(&mut cursor), AtEnd::Seek(0));
+        assert_eq!(clock.ended, 0);
     }
 
     #[test]
-    fn cameras_of_one_recording_keep_together() {
-        let mut pace = Pace::new(Speed::Times(1.0), true);
-        let (mut left, mut right) = (pace.join(), pace.join());
-        assert_eq!(pace.due(&mut left, 100 * MS, ms(1000)), Due::Now);
-        assert_eq!(pace.due(&mut right, 120 * MS, ms(1001)), Due::At(ms(1020)));
-        assert_eq!(pace.due(&mut right, 120 * MS, ms(1020)), Due::Now);
-        assert_eq!(pace.end(&mut left), End::Held, "the other one is not there yet");
-        assert_eq!(pace.end(&mut right), End::Seek(BEGINNING));
-        assert_eq!(pace.end(&mut left), End::Seek(BEGINNING));
-        // One leaves: the other goes round alone.
-        pace.leave(left);
-        assert_eq!(pace.due(&mut right, 120 * MS, ms(1021)), Due::Now);
-        assert_eq!(pace.end(&mut right), End::Seek(BEGINNING));
+    fn cameras_of_one_recording_stay_synchronized() {
+        let mut clock = PlaybackClock::new(Speed::Times(1.0), true);
+        let (mut left, mut right) = (clock.join(), clock.join());
+        assert_eq!(clock.due(&mut left, 100 * MS, ms(1000)), Due::Now);
+        assert_eq!(clock.due(&mut right, 120 * MS, ms(1001)), Due::At(ms(1020)));
+        assert_eq!(clock.due(&mut right, 120 * MS, ms(1020)), Due::Now);
+        assert_eq!(clock.end(&mut left), AtEnd::Wait, "the other camera is not at its end");
+        assert_eq!(clock.end(&mut right), AtEnd::Seek(RECORDING_START));
+        assert_eq!(clock.end(&mut left), AtEnd::Seek(RECORDING_START));
+        // The other camera repeats alone after one has left.
+        clock.leave(left);
+        assert_eq!(clock.due(&mut right, 120 * MS, ms(1021)), Due::Now);
+        assert_eq!(clock.end(&mut right), AtEnd::Seek(RECORDING_START));
     }
 
     #[test]
-    fn nothing_is_not_played_for_ever() {
-        let mut pace = Pace::new(Speed::Max, true);
-        let mut cursor = pace.join();
-        assert_eq!(pace.end(&mut cursor), End::Over);
+    fn empty_recording_is_not_repeated() {
+        let mut clock = PlaybackClock::new(Speed::Max, true);
+        let mut cursor = clock.join();
+        assert_eq!(clock.end(&mut cursor), AtEnd::Stop);
     }
 
     #[test]
-    fn stepping_over_the_end_of_a_loop() {
-        let (mut pace, mut cursor) = pace(Speed::Times(1.0));
-        pace.looped = true;
-        assert_eq!(pace.due(&mut cursor, 0, 0), Due::Now);
-        pace.pause(true);
-        pace.steps += 1;
-        assert_eq!(pace.end(&mut cursor), End::Seek(BEGINNING));
-        assert_eq!(pace.due(&mut cursor, 0, 0), Due::Now);
-        assert_eq!(pace.due(&mut cursor, 40 * MS, 0), Due::Held);
+    fn step_over_the_end_of_a_loop_shows_the_first_frame() {
+        let (mut clock, mut cursor) = clock(Speed::Times(1.0));
+        clock.looped = true;
+        assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
+        clock.pause(true);
+        clock.steps += 1;
+        assert_eq!(clock.end(&mut cursor), AtEnd::Seek(RECORDING_START));
+        assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
+        assert_eq!(clock.due(&mut cursor, 40 * MS, 0), Due::Paused);
     }
 
     #[test]
-    fn a_shared_playback_tells_where_it_stands() {
+    fn status_reports_position_pause_and_end() {
         let playback = Playback::new(Speed::default(), false);
-        let mut part = playback.join();
-        part.include((5, 50));
-        assert_eq!(part.due(7, 0), Due::Now);
+        let mut camera = playback.join();
+        camera.include((5, 50));
+        assert_eq!(camera.due(7, 0), Due::Now);
         playback.pause(true);
-        let standing = Standing {
+        let status = PlaybackStatus {
             position_ns: Some(7),
             span_ns: Some((5, 50)),
             speed: Speed::Times(1.0),
@@ -586,12 +587,12 @@ mod tests {
             looped: false,
             ended: false,
         };
-        assert_eq!(playback.standing(), standing);
-        assert_eq!(part.end(), End::Held, "what is paused does not end");
+        assert_eq!(playback.status(), status);
+        assert_eq!(camera.end(), AtEnd::Wait, "paused playback does not end");
         playback.pause(false);
-        assert_eq!(part.end(), End::Over);
-        assert!(playback.standing().ended);
-        drop(part);
-        assert!(!playback.standing().ended, "nobody plays");
+        assert_eq!(camera.end(), AtEnd::Stop);
+        assert!(playback.status().ended);
+        drop(camera);
+        assert!(!playback.status().ended, "no cameras");
     }
 }

@@ -1,40 +1,32 @@
-//! A recording -> frames, through the same decoder as those of a camera.
+//! Plays a recording through the decoder that decodes the streams of cameras.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::reader::{Entry, Reader, Recorded};
-use super::schema::{Incident, Wire};
+use super::join::{RecordedFrame, RecordingEntry};
+use super::reader::Reader;
+use super::schema::{PayloadLayout, WireMessage};
 use super::{CameraInfo, RecordingError};
-use crate::frame::{Dialect, Frame, Interpreter, PixelFormat, Pool, Received};
+use crate::frame::{Frame, Interpreter, PixelFormat, Pool, Received};
 use crate::wire::encode::Head;
 use crate::wire::{Decoder, Event, Limits};
 
 /// A frame of a recording.
 #[derive(Clone, Debug)]
-pub struct Played {
-    /// Which of [`Reader::cameras`].
+pub struct PlayedFrame {
+    /// Index in [`Reader::cameras`].
     pub camera: usize,
-    /// Counts the frames of this camera in this file.
+    /// Counts the frames of this camera in this file, from 0.
     pub sequence: u32,
-    /// Arrival, nanoseconds since 1970, UTC.
+    /// Arrival in nanoseconds since 1970, UTC.
     pub log_ns: i64,
-    /// When the camera took it; nanoseconds since 1970, UTC.
+    /// Capture time in nanoseconds since 1970, UTC.
     pub publish_ns: i64,
-    /// The frame, with the times at which it was received.
+    /// The frame, with the time at which it was received for the recording.
     pub frame: Arc<Frame>,
 }
 
-/// What is next.
-#[derive(Clone, Debug)]
-pub enum Next {
-    /// A frame.
-    Frame(Played),
-    /// Something that happened to this camera, at this time (UTC).
-    Incident(usize, i64, Incident),
-}
-
-/// Plays a recording as fast as it is asked to.
+/// Plays a recording as fast as the caller asks for frames.
 #[derive(Debug)]
 pub struct Player {
     reader: Reader,
@@ -46,71 +38,57 @@ impl Player {
     /// Opens a recording.
     ///
     /// # Errors
-    /// As [`Reader::open`].
+    /// See [`Reader::open`].
     pub fn open(path: &Path, pool: Pool<Frame>) -> Result<Self, RecordingError> {
         let reader = Reader::open(path)?;
         let mut player = Self { reader, decoders: Vec::new(), pool };
-        player.begin();
+        player.restart_decoders();
         Ok(player)
     }
 
-    /// What is played.
+    /// The reader of the file.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// The cameras.
+    /// The cameras in the file.
     pub fn cameras(&self) -> impl ExactSizeIterator<Item = &CameraInfo> {
         self.reader.cameras()
     }
 
-    /// Continues at this time of arrival (UTC), or a little before.
+    /// Continues at this arrival time (nanoseconds since 1970, UTC) or up to one chunk before it.
     ///
     /// # Errors
-    /// As [`Reader::seek`].
+    /// See [`Reader::seek`].
     pub fn seek(&mut self, unix_ns: i64) -> Result<(), RecordingError> {
         self.reader.seek(unix_ns)?;
-        self.begin();
+        self.restart_decoders();
         Ok(())
     }
 
-    /// The next frame; `None` at the end.
+    /// Returns the next frame; `None` at the end.
     ///
     /// # Errors
-    /// As [`Reader::next_entry`]; also when the bytes of a frame are no frame for the decoder.
-    pub fn next_frame(&mut self) -> Result<Option<Played>, RecordingError> {
+    /// See [`Reader::next_entry`]; also if the decoder does not accept the bytes of a frame.
+    pub fn next_frame(&mut self) -> Result<Option<PlayedFrame>, RecordingError> {
         loop {
-            match self.next_entry()? {
-                Some(Next::Frame(played)) => return Ok(Some(played)),
-                Some(Next::Incident(..)) => {}
+            match self.reader.next_entry()? {
+                Some(RecordingEntry::Frame(recorded)) => return self.decode(&recorded).map(Some),
+                Some(RecordingEntry::Incident { .. }) => {}
                 None => return Ok(None),
             }
         }
     }
 
-    /// The next frame or incident; `None` at the end.
-    ///
-    /// # Errors
-    /// As [`Self::next_frame`].
-    pub fn next_entry(&mut self) -> Result<Option<Next>, RecordingError> {
-        match self.reader.next_entry()? {
-            None => Ok(None),
-            Some(Entry::Incident { camera, at_unix_ns, incident }) => {
-                Ok(Some(Next::Incident(camera, at_unix_ns, incident)))
-            }
-            Some(Entry::Frame(recorded)) => self.decode(&recorded).map(|played| Some(Next::Frame(played))),
-        }
-    }
-
-    fn begin(&mut self) {
+    fn restart_decoders(&mut self) {
         let limits = Limits { payload: usize::MAX / 4, ..Limits::default() };
         let decoder = || Decoder::new(self.pool.clone(), Interpreter::default(), limits);
         self.decoders = self.reader.cameras().map(|_| decoder()).collect();
     }
 
-    fn decode(&mut self, recorded: &Recorded) -> Result<Played, RecordingError> {
-        let Recorded { camera, sequence, log_ns, publish_ns, ref wire, .. } = *recorded;
+    fn decode(&mut self, recorded: &RecordedFrame) -> Result<PlayedFrame, RecordingError> {
+        let RecordedFrame { camera, sequence, log_ns, publish_ns, ref wire, .. } = *recorded;
         let received = Received { mono_ns: wire.arrival_mono_ns, unix_ns: log_ns };
         let mut found = None;
         feed(&mut self.decoders[camera], recorded, received, |decoder| {
@@ -123,21 +101,27 @@ impl Player {
         let at = self.reader.torn_at().unwrap_or(self.reader.file_len());
         let frame = found.ok_or_else(|| RecordingError::Damaged {
             at,
-            why: format!("the bytes of frame {sequence} are no frame: \"{}\"", wire.header.escape_ascii()),
+            why: format!("cannot decode frame {sequence} with the header \"{}\"", wire.header.escape_ascii()),
         })?;
-        Ok(Played { camera, sequence, log_ns, publish_ns, frame })
+        Ok(PlayedFrame { camera, sequence, log_ns, publish_ns, frame })
     }
 }
 
-/// Gives the bytes of a frame to a decoder as if they came now, and confirms it. `told` is to drain the decoder.
-pub(crate) fn feed(decoder: &mut Decoder, recorded: &Recorded, now: Received, mut told: impl FnMut(&mut Decoder)) {
-    let Recorded { wire, payload, .. } = recorded;
-    let layout = wire.layout.as_ref().and_then(super::schema::Layout::geometry);
+/// Feeds the bytes of a frame to a decoder as if they arrived `now`, and confirms the frame. Calls `drain` after each
+/// step, which has to poll the decoder until it is empty.
+pub(crate) fn feed(
+    decoder: &mut Decoder,
+    recorded: &RecordedFrame,
+    now: Received,
+    mut drain: impl FnMut(&mut Decoder),
+) {
+    let RecordedFrame { wire, payload, .. } = recorded;
+    let layout = wire.layout.as_ref().and_then(PayloadLayout::geometry);
     if let Some(geometry) = layout.filter(|geometry| geometry.format != PixelFormat::Jpeg) {
-        // It was taken for this when it was recorded, whatever the reason.
+        // Use the layout of the recording. The decoder could infer another one from the payload alone.
         decoder.announce(geometry);
     }
-    for part in [&wire.context, &head(wire), payload] {
+    for part in [&wire.context, &bytes_before_payload(wire), payload] {
         let mut part = &part[..];
         while !part.is_empty() {
             let space = decoder.space();
@@ -145,18 +129,18 @@ pub(crate) fn feed(decoder: &mut Decoder, recorded: &Recorded, now: Received, mu
             space[..n].copy_from_slice(&part[..n]);
             part = &part[n..];
             decoder.commit_again(n, now, wire.arrival_mono_ns);
-            told(decoder);
+            drain(decoder);
         }
     }
-    // What could contradict it does not follow here, and did not when it was recorded.
+    // The next header confirmed the frame during the recording. Here no next header follows.
     decoder.confirm();
-    told(decoder);
+    drain(decoder);
 }
 
-/// What stood on the wire before the payload, in its order.
-pub(super) fn head(wire: &Wire) -> Vec<u8> {
-    let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.to_string() == wire.dialect).unwrap_or_default();
-    let Wire { records, header, detections: detection_text, .. } = wire;
+/// Returns the records, header and detections in the order in which the camera sent them.
+pub(super) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
+    let dialect = wire.dialect.parse().unwrap_or_default();
+    let WireMessage { records, header, detections: detection_text, .. } = wire;
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
     Head { dialect, records, detect_at, header, detection_text }.parts().concat()
 }

@@ -1,76 +1,33 @@
-//! A recording -> what was written into it, in the order of the file. Reads a torn file up to its first damage.
+//! Reads a recording in file order, up to the first damage.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use mcap::records::{Metadata, Record, op};
 
-use super::join::Join;
-use super::record;
-use super::schema::{Incident, Wire};
-use super::walk::{ChunkFound, Piece, Walk};
-use super::window::read_all;
+use super::byte_window::read_all;
+use super::join::{Join, RecordingEntry};
+use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
+use super::walk::{FoundChunk, RecordWalk, WalkItem};
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
 use super::{CameraInfo, RecordingError};
 
-/// Opcode and length, which stand before every record.
-pub(super) const RECORD_HEAD: u64 = 9;
-
-/// No record of ours is longer: the largest frame as a picture of three bytes a pixel, and once more as payload.
-pub(super) const LONGEST_RECORD: usize = 1 << 30;
-
-/// Nothing but chunks is longer than this among the records that are looked at when a file is opened.
-pub(super) const LONGEST_METADATA: u64 = 16 << 20;
-
-/// What is next in a recording.
-#[allow(clippy::large_enum_variant)] // Nearly all of them are frames.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    /// A frame.
-    Frame(Recorded),
-    /// Something that happened.
-    Incident {
-        /// To which camera.
-        camera: usize,
-        /// When, UTC.
-        at_unix_ns: i64,
-        /// What.
-        incident: Incident,
-    },
-}
-
-/// One frame as it is in the file.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// Which of [`Reader::cameras`].
-    pub camera: usize,
-    /// Counts the frames of this camera in this file.
-    pub sequence: u32,
-    /// Arrival, nanoseconds since 1970, UTC.
-    pub log_ns: i64,
-    /// When the camera took it, by the clock model at that time; nanoseconds since 1970, UTC.
-    pub publish_ns: i64,
-    /// What the wire said.
-    pub wire: Wire,
-    /// The payload as it was on the wire.
-    pub payload: Vec<u8>,
-}
-
-/// Where a chunk lies in the file.
+/// Position of a chunk in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// Its record begins here.
+pub struct ChunkRange {
+    /// Position of its record.
     pub at: u64,
-    /// Bytes of its record.
+    /// Length of its record in bytes.
     pub len: u64,
-    /// Arrival of its first message, UTC.
+    /// Arrival of its first message in nanoseconds since 1970, UTC.
     pub from_unix_ns: i64,
-    /// Arrival of its last message, UTC.
+    /// Arrival of its last message in nanoseconds since 1970, UTC.
     pub to_unix_ns: i64,
 }
 
-/// A recording that is read.
+/// A reader of one recording.
 pub struct Reader {
     path: PathBuf,
     file: File,
@@ -78,11 +35,11 @@ pub struct Reader {
     join: Join,
     about: Metadata,
     clocks: Vec<Metadata>,
-    chunks: Vec<Chunk>,
-    /// Where the file stops making sense, if it does.
+    chunks: Vec<ChunkRange>,
+    /// Position of the first byte that is not part of a complete record, if there is one.
     torn_at: Option<u64>,
-    walk: Walk<File>,
-    /// Where the file is being read.
+    walk: RecordWalk<File>,
+    /// Position of the last message, for error messages.
     at: u64,
     ended: bool,
 }
@@ -94,10 +51,10 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Opens a recording, finished or torn, and looks where its chunks are.
+    /// Opens a recording, complete or torn, and finds its chunks.
     ///
     /// # Errors
-    /// It cannot be read, is no MCAP file, or holds no camera of ours.
+    /// The file cannot be read, is not an MCAP file, or contains no camera that oaktap recorded.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let open = |source| RecordingError::Open { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(open)?;
@@ -107,7 +64,7 @@ impl Reader {
         if found[..n] != *mcap::MAGIC {
             return Err(RecordingError::NotMcap { path: path.to_owned(), found: found[..n].to_vec() });
         }
-        let walk = file.try_clone().and_then(|file| Walk::new(file, false)).map_err(open)?;
+        let walk = file.try_clone().and_then(|file| RecordWalk::new(file, false)).map_err(open)?;
         let mut reader = Self {
             path: path.to_owned(),
             file,
@@ -124,7 +81,7 @@ impl Reader {
         reader.survey()?;
         if reader.cameras().len() == 0 {
             let found = match reader.about.name.as_str() {
-                "" => format!("{} chunks and no metadata of ours", reader.chunks.len()),
+                "" => format!("{} chunks and no metadata of oaktap", reader.chunks.len()),
                 _ => "a file that ends before its first frame".to_owned(),
             };
             return Err(RecordingError::NotOurs { path: path.to_owned(), found });
@@ -133,35 +90,35 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The file.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The cameras.
+    /// The cameras in the file.
     pub fn cameras(&self) -> impl ExactSizeIterator<Item = &CameraInfo> {
         self.join.cameras()
     }
 
-    /// What the file says of itself: version, host and time of its making.
+    /// Metadata of the file: program version, host and creation time.
     #[must_use]
-    pub fn about(&self) -> &std::collections::BTreeMap<String, String> {
+    pub fn about(&self) -> &BTreeMap<String, String> {
         &self.about.metadata
     }
 
-    /// What the file says of its cameras' clocks, each with the camera's `name`; nothing in a torn file.
-    pub fn clocks(&self) -> impl Iterator<Item = &std::collections::BTreeMap<String, String>> {
+    /// The clock of each camera as metadata, with the camera's `name`. Empty for a torn file.
+    pub fn clocks(&self) -> impl Iterator<Item = &BTreeMap<String, String>> {
         self.clocks.iter().map(|clock| &clock.metadata)
     }
 
-    /// Where its chunks are, in the order of the file.
+    /// The chunks, in file order.
     #[must_use]
-    pub fn chunks(&self) -> &[Chunk] {
+    pub fn chunks(&self) -> &[ChunkRange] {
         &self.chunks
     }
 
-    /// Arrival of the first and the last message, UTC.
+    /// Arrival of the first and the last message, in nanoseconds since 1970, UTC.
     #[must_use]
     pub fn span(&self) -> Option<(i64, i64)> {
         let from = self.chunks.iter().map(|chunk| chunk.from_unix_ns).min()?;
@@ -169,25 +126,25 @@ impl Reader {
         Some((from, to))
     }
 
-    /// Whether the file was finished in order.
+    /// Returns whether the recorder finished the file.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.torn_at.is_none()
     }
 
-    /// Where the file stops making sense, for one that was not finished.
+    /// Position at which a file that was not finished stops being readable.
     #[must_use]
     pub fn torn_at(&self) -> Option<u64> {
         self.torn_at
     }
 
-    /// Bytes of the file.
+    /// Length of the file in bytes.
     #[must_use]
     pub fn file_len(&self) -> u64 {
         self.file_len
     }
 
-    /// Begins again.
+    /// Seeks to the first chunk.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -196,8 +153,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Continues with the chunk in which messages arrived at this time or later (UTC); at the end if there is none.
-    /// Entries that are a little older may come first: those of the same chunk.
+    /// Seeks to the first chunk with messages that arrived at this time (nanoseconds since 1970, UTC) or later, or to the
+    /// end if there is none. The first entries may be older, since a seek leads to the beginning of a chunk.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -207,26 +164,26 @@ impl Reader {
         Ok(())
     }
 
-    /// The next frame or incident; `None` at the end, or where a torn file is torn.
+    /// Returns the next frame or incident; `None` at the end, or where a torn file ends.
     ///
     /// # Errors
-    /// The file cannot be read, or is damaged. What follows the damage cannot be had from here: see `oaktap recover`.
-    pub fn next_entry(&mut self) -> Result<Option<Entry>, RecordingError> {
+    /// The file cannot be read, or is damaged. Only `oaktap recover` reads past damage.
+    pub fn next_entry(&mut self) -> Result<Option<RecordingEntry>, RecordingError> {
         while !self.ended {
             let piece = self.walk.next().map_err(|source| RecordingError::Read { at: self.at, source })?;
-            // A torn file ends where it is torn: what follows is no record.
+            // A torn file ends here without an error.
             let torn = |at| self.torn_at.is_some_and(|torn| at >= torn);
             match piece {
                 None => break,
-                Some(Piece::Chunk(ChunkFound { at, .. }) | Piece::Damage { at, .. }) if torn(at) => break,
-                Some(Piece::Chunk(ChunkFound { at, damage: Some(why), .. })) => {
+                Some(WalkItem::Chunk(FoundChunk { at, .. }) | WalkItem::Damage { at, .. }) if torn(at) => break,
+                Some(WalkItem::Chunk(FoundChunk { at, damage: Some(why), .. })) => {
                     return Err(RecordingError::Damaged { at, why });
                 }
-                Some(Piece::Damage { at, len, .. }) => {
-                    let why = format!("expected a record, found {len} bytes of something else");
+                Some(WalkItem::Damage { at, len, .. }) => {
+                    let why = format!("expected a record, found {len} bytes that are not a record");
                     return Err(RecordingError::Damaged { at, why });
                 }
-                Some(Piece::Message(message)) => {
+                Some(WalkItem::Message(message)) => {
                     self.at = message.at;
                     match self.join.message(&message.header, self.walk.data()) {
                         Ok(None) => {}
@@ -234,8 +191,8 @@ impl Reader {
                         Err(why) => return Err(RecordingError::Damaged { at: message.at, why }),
                     }
                 }
-                Some(Piece::Record { opcode: op::DATA_END, .. }) => break,
-                Some(Piece::Record { .. } | Piece::Chunk(_)) => {}
+                Some(WalkItem::Record { opcode: op::DATA_END, .. }) => break,
+                Some(WalkItem::Record { .. } | WalkItem::Chunk(_)) => {}
             }
         }
         self.ended = true;
@@ -249,18 +206,18 @@ impl Reader {
         self.join.forget();
     }
 
-    /// Walks over the records of the file, from head to head, without reading what is in the chunks.
+    /// Finds chunks and metadata by reading record heads. Does not read the contents of chunks.
     fn survey(&mut self) -> Result<(), RecordingError> {
         let mut at = mcap::MAGIC.len() as u64;
         loop {
             let failed = |source| RecordingError::Read { at, source };
-            let mut head = [0; RECORD_HEAD as usize];
+            let mut head = [0; RECORD_HEAD_BYTES as usize];
             self.file.seek(SeekFrom::Start(at)).map_err(failed)?;
             let whole = read_all(&mut self.file, &mut head).map_err(failed)? == head.len();
             let [opcode, len @ ..] = head;
             let len = u64::from_le_bytes(len);
-            let end = at.saturating_add(RECORD_HEAD).saturating_add(len);
-            // What is preallocated and was never written is zeros.
+            let end = at.saturating_add(RECORD_HEAD_BYTES).saturating_add(len);
+            // Opcode 0: preallocated space that was never written.
             if !whole || opcode == 0 || end > self.file_len {
                 self.torn_at = Some(at);
                 return Ok(());
@@ -275,13 +232,13 @@ impl Reader {
                         i64::try_from(ns).unwrap_or(i64::MAX)
                     };
                     let len = end - at;
-                    self.chunks.push(Chunk { at, len, from_unix_ns: time(from), to_unix_ns: time(to) });
+                    self.chunks.push(ChunkRange { at, len, from_unix_ns: time(from), to_unix_ns: time(to) });
                 }
-                op::METADATA if len <= LONGEST_METADATA => {
+                op::METADATA if len <= METADATA_BYTES_MAX => {
                     let mut data = vec![0; len as usize];
                     let n = read_all(&mut self.file, &mut data).map_err(failed)?;
-                    if let Some(Record::Metadata(metadata)) = record::parse(opcode, &data[..n]) {
-                        self.learn(metadata);
+                    if let Some(Record::Metadata(metadata)) = mcap_record::parse(opcode, &data[..n]) {
+                        self.add_metadata(metadata);
                     }
                 }
                 op::DATA_END => return Ok(()),
@@ -291,11 +248,11 @@ impl Reader {
         }
     }
 
-    fn learn(&mut self, metadata: Metadata) {
+    fn add_metadata(&mut self, metadata: Metadata) {
         match metadata.name.as_str() {
             FILE_METADATA => self.about = metadata,
             name if name.starts_with(CAMERA_METADATA) => {
-                if let Some((info, channel)) = camera(&metadata) {
+                if let Some((info, channel)) = camera_info(&metadata) {
                     self.join.add(info, channel);
                 }
             }
@@ -305,10 +262,10 @@ impl Reader {
     }
 }
 
-/// What the metadata of a camera tells, and the first of its channel numbers.
-pub(super) fn camera(metadata: &Metadata) -> Option<(CameraInfo, u16)> {
+/// Parses the metadata of a camera. Returns it with the first of its channel numbers.
+pub(super) fn camera_info(metadata: &Metadata) -> Option<(CameraInfo, u16)> {
     let get = |key: &str| metadata.metadata.get(key).cloned().unwrap_or_default();
-    let labels = serde_json::from_str::<std::collections::BTreeMap<u32, String>>(&get("labels")).ok();
+    let labels = serde_json::from_str::<BTreeMap<u32, String>>(&get("labels")).ok();
     let labels = labels.map(|names| {
         let mut labels = crate::frame::LabelMap::default();
         names.iter().for_each(|(label, name)| labels.insert(*label, name));

@@ -1,4 +1,4 @@
-//! A torn or damaged recording -> another file with every frame that is whole.
+//! Copies the intact frames of a torn or damaged recording to a new file.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -9,97 +9,96 @@ use serde::Serialize;
 
 use super::clock::ClockModel;
 use super::decode::Decoders;
-use super::reader::Recorded;
-use super::salvage::{Found, Salvage};
-use super::schema::{Incident, Layout};
+use super::join::RecordedFrame;
+use super::salvage::{Salvage, SalvageItem};
+use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter};
-use crate::frame::{DeviceTime, Dialect, Frame, PayloadKind, Received};
+use crate::frame::{DeviceTime, Frame, PayloadKind, Received};
 
-/// Chunks of the new file end when they are as large as this.
-const CHUNK: u64 = 4 << 20;
-/// Name of the metadata that say where the frames of a recovered file come from.
-const REMARK: &str = "oaktap.recovered";
+/// Size at which a chunk of the new file ends, in bytes.
+const CHUNK_BYTES_MAX: u64 = 4 << 20;
+/// Name of the metadata about the original file.
+const RECOVERED_METADATA: &str = "oaktap.recovered";
 
-/// What was saved, and what could not be.
+/// Result of [`recover`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Recovered {
-    /// The file that was written.
+pub struct RecoveryReport {
+    /// The new file.
     pub path: PathBuf,
-    /// Frames that were saved.
+    /// Number of frames saved.
     pub frames: u64,
-    /// Notes of what happened between them.
+    /// Number of incidents saved.
     pub incidents: u64,
-    /// Frames that are known to have been there and could not be saved. Of a part that is missing altogether at the end
-    /// of the file nobody knows how many were in it.
+    /// Frames that are known to be missing. Frames after the end of a torn file are unknown and not counted.
     pub lost_frames: u64,
-    /// Bytes that could not be saved: they are no records, or belong to frames that are not whole.
+    /// Bytes that could not be saved: they are not records, or belong to damaged frames.
     pub lost_bytes: u64,
-    /// Bytes at the end of a file that were never written.
+    /// Preallocated bytes at the end of the original that were never written.
     pub unwritten_bytes: u64,
-    /// The file had been finished in order.
+    /// The recorder had finished the original file.
     pub finished: bool,
 }
 
-impl Recovered {
-    /// Whether nothing that was there is missing.
+impl RecoveryReport {
+    /// Returns whether everything in the original was saved.
     #[must_use]
     pub const fn is_all(&self) -> bool {
         self.lost_frames == 0 && self.lost_bytes == 0
     }
 }
 
-/// Why nothing was recovered.
+/// Error of [`recover`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoverError {
-    /// The file to be recovered.
+    /// The original cannot be read.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// There is not one whole frame in it.
-    #[error("{} holds no frame that is whole: {lost_bytes} of its {bytes} bytes are damaged", path.display())]
+    /// The original has no intact frame.
+    #[error("no intact frame in {}: {lost_bytes} of its {bytes} bytes are damaged", path.display())]
     Nothing {
-        /// The file.
+        /// The original.
         path: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
-        /// How many of them are damaged.
+        /// Number of damaged bytes.
         lost_bytes: u64,
     },
-    /// The new file cannot be made.
-    #[error("{} cannot be made", path.display())]
+    /// The new file cannot be created.
+    #[error("cannot create {}", path.display())]
     Create {
-        /// Which.
+        /// The new file.
         path: PathBuf,
-        /// Why. It is never written over a file that exists.
+        /// The system's error; `AlreadyExists` if the file exists.
         source: io::Error,
     },
-    /// The new file cannot be written to its end.
-    #[error("{} cannot be written", path.display())]
+    /// The new file cannot be written completely.
+    #[error("cannot write {}", path.display())]
     Finish {
-        /// Which.
+        /// The new file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl RecoverError {
-    /// What to do about it.
+    /// Returns the command to run next, if one helps.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Recording(error) => error.help(),
             Self::Create { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                Some("nothing is overwritten; name another file with -o")
+                Some("give the name of a new file with `-o`")
             }
             Self::Nothing { .. } | Self::Create { .. } | Self::Finish { .. } => None,
         }
     }
 }
 
-/// The usual name of the new file: `X.mcap` and `X.mcap.partial` -> `X.recovered.mcap`.
+/// Default path of the new file: `X.recovered.mcap` for `X.mcap` and `X.mcap.partial`.
 #[must_use]
-pub fn usual_name(path: &Path) -> PathBuf {
+pub fn default_output_path(path: &Path) -> PathBuf {
     let mut stem = path.to_owned();
     for end in ["partial", "mcap"] {
         if stem.extension().is_some_and(|extension| extension == end) {
@@ -111,21 +110,22 @@ pub fn usual_name(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Copies every frame that is whole into a new file, with a note where frames are missing. The original is only read.
+/// Copies all intact frames to a new file, with an incident where frames are missing. Does not change the original.
 ///
 /// # Errors
-/// It cannot be read, or holds no whole frame: then there is no new file. The new file exists, or cannot be written.
-pub fn recover(path: &Path, into: &Path) -> Result<Recovered, RecoverError> {
+/// The original cannot be read or has no intact frame, or the new file exists or cannot be written. An existing file stays
+/// unchanged, and an incomplete new file is removed.
+pub fn recover(path: &Path, into: &Path) -> Result<RecoveryReport, RecoverError> {
     let from = Salvage::open(path)?;
     let surveyed = from.cameras().len();
-    let mut copy = Copy {
+    let mut copy = Recovery {
         surveyed,
         from,
         decoders: Decoders::default(),
         cameras: Vec::new(),
         compression: Compression::None,
         to: None,
-        done: Recovered {
+        done: RecoveryReport {
             path: into.to_owned(),
             frames: 0,
             incidents: 0,
@@ -137,68 +137,70 @@ pub fn recover(path: &Path, into: &Path) -> Result<Recovered, RecoverError> {
     };
     let result = copy.run(path, into);
     if result.is_err() && copy.to.take().is_some() {
-        // It was made here; a torn one in place of a torn one helps nobody.
+        // Created above. An incomplete copy is of no use.
         let _ = std::fs::remove_file(into);
     }
     result.map(|()| copy.done)
 }
 
-struct Copy {
+struct Recovery {
     from: Salvage<File>,
-    /// Cameras that were known from the beginning.
+    /// Number of cameras that were known before the first frame.
     surveyed: usize,
     decoders: Decoders,
-    cameras: Vec<Target>,
+    cameras: Vec<RecoveredCamera>,
     compression: Compression,
     to: Option<SegmentWriter<BufWriter<File>>>,
-    done: Recovered,
+    done: RecoveryReport,
 }
 
-/// A camera in the new file.
+/// State of one camera during the copy.
 #[derive(Default)]
-struct Target {
+struct RecoveredCamera {
+    /// Its number in the new file, once it has one.
     number: Option<usize>,
-    /// The number of its next frame, if none is missing.
+    /// Sequence number of its next frame if none is missing.
     next: u32,
-    /// The highest number of a frame that could not be saved, and its time.
+    /// The highest sequence number of a frame that could not be saved.
     lost_to: Option<u32>,
+    /// Arrival of its last frame in nanoseconds since 1970, UTC.
     last_ns: i64,
     clock: ClockModel,
 }
 
-impl Copy {
+impl Recovery {
     fn run(&mut self, path: &Path, into: &Path) -> Result<(), RecoverError> {
         let mut at = 0;
         loop {
             let read = self.from.next().map_err(|source| RecordingError::Read { at, source })?;
             let Some(found) = read else { break };
             if self.cameras.len() < self.from.cameras().len() {
-                self.cameras.resize_with(self.from.cameras().len(), Target::default);
+                self.cameras.resize_with(self.from.cameras().len(), RecoveredCamera::default);
             }
             match found {
-                Found::Frame { at: frame_at, recorded, .. } => {
+                SalvageItem::Frame { at: frame_at, recorded, .. } => {
                     at = frame_at;
                     self.frame(&recorded, path, into)?;
                 }
-                Found::Incident { camera, at_unix_ns, incident } => {
+                SalvageItem::Incident { camera, at_unix_ns, incident } => {
                     let number = self.camera(camera, into)?;
                     self.done.incidents += 1;
                     self.writer(into)?.incident(number, &incident, at_unix_ns)?;
                 }
-                Found::Lost { camera, sequence, bytes, .. } => {
+                SalvageItem::Lost { camera, sequence, bytes, .. } => {
                     self.done.lost_bytes += bytes;
                     let lost_to = &mut self.cameras[camera].lost_to;
                     *lost_to = (*lost_to).max(Some(sequence));
                 }
-                Found::Chunk(chunk) => {
+                SalvageItem::Chunk(chunk) => {
                     self.compression = chunk.header.compression.parse().unwrap_or_default();
                     if let Some(to) = &mut self.to {
                         to.flush()?;
                     }
                 }
-                Found::Record { opcode, .. } => self.done.finished |= opcode == mcap::records::op::FOOTER,
-                Found::Damage { len, zeros: true, .. } => self.done.unwritten_bytes += len,
-                Found::Damage { len, zeros: false, .. } => self.done.lost_bytes += len,
+                SalvageItem::Record { opcode, .. } => self.done.finished |= opcode == mcap::records::op::FOOTER,
+                SalvageItem::Damage { len, zeros: true, .. } => self.done.unwritten_bytes += len,
+                SalvageItem::Damage { len, zeros: false, .. } => self.done.lost_bytes += len,
             }
         }
         if self.done.frames == 0 {
@@ -208,11 +210,11 @@ impl Copy {
         self.finish(path, into)
     }
 
-    fn frame(&mut self, recorded: &Recorded, path: &Path, into: &Path) -> Result<(), RecoverError> {
+    fn frame(&mut self, recorded: &RecordedFrame, path: &Path, into: &Path) -> Result<(), RecoverError> {
         let number = self.camera(recorded.camera, into)?;
         let frame = self.rebuilt(recorded);
         let missing = recorded.sequence.wrapping_sub(self.cameras[recorded.camera].next);
-        // Back is another numbering.
+        // A sequence number that goes back restarts the numbering.
         if missing > 0 && missing < u32::MAX / 2 {
             self.gap(recorded.camera, missing, recorded.log_ns, path, into)?;
         }
@@ -227,23 +229,24 @@ impl Copy {
             to.context(number, &recorded.wire.context);
         }
         to.frame(number, &frame, recorded.publish_ns)?;
-        if to.open_bytes() >= CHUNK {
+        if to.open_bytes() >= CHUNK_BYTES_MAX {
             to.flush()?;
         }
         Ok(())
     }
 
-    /// Notes that frames are missing.
+    /// Writes an incident for missing frames.
     fn gap(&mut self, camera: usize, frames: u32, at_ns: i64, path: &Path, into: &Path) -> Result<(), RecoverError> {
         self.done.lost_frames += u64::from(frames);
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let text = format!("{frames} frames stood in a damaged part of {name}");
-        let gap = Incident { kind: "gap".to_owned(), text, frames: frames.into(), ..Incident::default() };
+        let text = format!("{frames} frames were in a damaged part of {name}");
+        let kind = IncidentKind::Gap.to_string();
+        let gap = RecordedIncident { kind, text, frames: frames.into(), ..RecordedIncident::default() };
         let number = self.camera(camera, into)?;
         Ok(self.writer(into)?.incident(number, &gap, at_ns)?)
     }
 
-    /// The number of a camera in the new file.
+    /// Returns the number of a camera in the new file.
     fn camera(&mut self, camera: usize, into: &Path) -> Result<usize, RecoverError> {
         if let Some(number) = self.cameras[camera].number {
             return Ok(number);
@@ -258,7 +261,7 @@ impl Copy {
         Ok(number)
     }
 
-    /// The new file, which is made when there is something to be written into it.
+    /// Returns the writer of the new file. The first call creates the file.
     fn writer(&mut self, into: &Path) -> Result<&mut SegmentWriter<BufWriter<File>>, RecoverError> {
         if self.to.is_none() {
             let created =
@@ -271,18 +274,17 @@ impl Copy {
                 camera.number = Some(number);
             }
         }
-        Ok(self.to.as_mut().expect("it was just made"))
+        Ok(self.to.as_mut().expect("created above"))
     }
 
-    /// The frame as it was recorded. What its text says is read again.
-    fn rebuilt(&mut self, recorded: &Recorded) -> Frame {
+    /// Rebuilds the frame as it was recorded. Its detections and labels are decoded again.
+    fn rebuilt(&mut self, recorded: &RecordedFrame) -> Frame {
         let decoded = self.decoders.decode(recorded);
-        let Recorded { log_ns, wire, payload, .. } = recorded;
-        let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.to_string() == wire.dialect);
+        let RecordedFrame { log_ns, wire, payload, .. } = recorded;
         let mut frame = Frame::default();
         frame.id = wire.id;
         frame.at = wire.at;
-        frame.dialect = dialect.unwrap_or_default();
+        frame.dialect = wire.dialect.parse().unwrap_or_default();
         frame.records.clone_from(&wire.records);
         frame.detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
         frame.header.clone_from(&wire.header);
@@ -292,7 +294,7 @@ impl Copy {
         frame.received = Received { mono_ns: wire.arrival_mono_ns, unix_ns: *log_ns };
         frame.stale = wire.stale;
         frame.kind = PayloadKind::ALL.into_iter().find(|kind| kind.name() == wire.kind).unwrap_or_default();
-        frame.geometry = wire.layout.as_ref().and_then(Layout::geometry);
+        frame.geometry = wire.layout.as_ref().and_then(PayloadLayout::geometry);
         if let Ok(decoded) = decoded {
             frame.detections.clone_from(&decoded.detections);
             frame.labels.clone_from(&decoded.labels);
@@ -303,7 +305,7 @@ impl Copy {
 
     fn finish(&mut self, path: &Path, into: &Path) -> Result<(), RecoverError> {
         for camera in 0..self.cameras.len() {
-            let Target { next, lost_to, last_ns, .. } = self.cameras[camera];
+            let RecoveredCamera { next, lost_to, last_ns, .. } = self.cameras[camera];
             if let Some(missing) = lost_to.map(|lost_to| lost_to.wrapping_sub(next).wrapping_add(1))
                 && missing > 0
                 && missing < u32::MAX / 2
@@ -311,7 +313,7 @@ impl Copy {
                 self.gap(camera, missing, last_ns, path, into)?;
             }
         }
-        // In the order of the new file, and of all cameras that it has.
+        // In the order of the cameras in the new file.
         let mut clocks = vec![BTreeMap::new(); self.cameras.len()];
         for (camera, info) in self.cameras.iter().zip(self.from.cameras()) {
             if let Some(number) = camera.number {
@@ -319,17 +321,18 @@ impl Copy {
                 clocks[number] = known.unwrap_or_else(|| camera.clock.metadata());
             }
         }
-        let mut remark = self.from.about().clone();
-        remark.remove("crc32");
+        let mut about = self.from.about().clone();
+        about.remove("crc32");
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        remark.insert("file".to_owned(), name.into_owned());
+        about.insert("file".to_owned(), name.into_owned());
         for (key, value) in
             [("frames", self.done.frames), ("lost_frames", self.done.lost_frames), ("lost_bytes", self.done.lost_bytes)]
         {
-            remark.insert(key.to_owned(), value.to_string());
+            about.insert(key.to_owned(), value.to_string());
         }
         let Some(mut to) = self.to.take() else { return Ok(()) };
-        let finished = to.remark(REMARK, remark).and_then(|()| to.finish(&clocks)).map_err(RecoverError::from);
+        let finished =
+            to.metadata(RECOVERED_METADATA, about).and_then(|()| to.finish(&clocks)).map_err(RecoverError::from);
         let finished = finished.and_then(|to| {
             let written = to.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
             written.map_err(|source| RecoverError::Finish { path: into.to_owned(), source })
@@ -346,14 +349,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_new_file_lies_beside_the_old_one() {
+    fn default_path_is_beside_the_original() {
         for (old, new) in [
             ("a/b.mcap", "a/b.recovered.mcap"),
             ("a/b.mcap.partial", "a/b.recovered.mcap"),
             ("2026-11-21_10-15-00.123.mcap.partial", "2026-11-21_10-15-00.123.recovered.mcap"),
             ("b", "b.recovered.mcap"),
         ] {
-            assert_eq!(usual_name(Path::new(old)), Path::new(new));
+            assert_eq!(default_output_path(Path::new(old)), Path::new(new));
         }
     }
 }

@@ -1,63 +1,65 @@
-//! Every frame of a file that is whole, whatever the rest is like, and what the rest is.
+//! Finds every intact frame of a file, and reports everything else in it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::path::Path;
 
 use mcap::records::{MessageHeader, Metadata, Record, op};
 
-use super::CameraInfo;
-use super::join::Join;
-use super::reader::{Entry, Recorded, camera};
-use super::record;
-use super::schema::Incident;
-use super::seal;
-use super::walk::{ChunkFound, MessageFound, Piece, Walk};
+use super::checksum;
+use super::join::{Join, RecordedFrame, RecordingEntry};
+use super::mcap_record;
+use super::reader::camera_info;
+use super::schema::RecordedIncident;
+use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::writer::{CAMERA_METADATA, CHANNELS, CLOCK_METADATA, FILE_METADATA};
+use super::{CameraInfo, RecordingError};
 
-/// What is found next.
-#[allow(clippy::large_enum_variant)] // Nearly all of them are frames.
+/// The next item in a file.
+#[allow(clippy::large_enum_variant)] // Nearly all items are frames.
 #[derive(Debug)]
-pub(super) enum Found {
-    /// A frame that is whole, and its boxes as they are in the file.
-    Frame { at: u64, recorded: Recorded, boxes: Option<Vec<u8>> },
-    /// Something that happened.
-    Incident { camera: usize, at_unix_ns: i64, incident: Incident },
-    /// The messages of a frame (or an incident) that cannot be used.
+pub(super) enum SalvageItem {
+    /// An intact frame, and its encoded annotations.
+    Frame { at: u64, recorded: RecordedFrame, boxes: Option<Vec<u8>> },
+    /// An event between two frames.
+    Incident { camera: usize, at_unix_ns: i64, incident: RecordedIncident },
+    /// Messages of a frame or incident that are damaged or incomplete.
     Lost { at: u64, camera: usize, sequence: u32, bytes: u64, expected: String, found: String },
-    /// A chunk; what is in it follows.
-    Chunk(ChunkFound),
-    /// Any other record.
+    /// A chunk. Its contents are the next items.
+    Chunk(FoundChunk),
+    /// Another record.
     Record { at: u64, opcode: u8, data: Vec<u8> },
-    /// Bytes that are no record, and whether all of them are zeros.
+    /// Bytes that are not a record; `zeros` if all of them are zero.
     Damage { at: u64, len: u64, zeros: bool },
 }
 
-/// Where a message is in its chunk.
+/// Position of a message in its chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Slot {
+pub(super) struct MessagePosition {
     pub(super) channel: u16,
     pub(super) log_time: u64,
     pub(super) offset: u64,
 }
 
-/// Reads a file, and knows the cameras of all of it from the beginning.
+/// Reads a file twice: first for its cameras, then for its frames.
 #[derive(Debug)]
 pub(super) struct Salvage<R> {
-    walk: Walk<R>,
+    walk: RecordWalk<R>,
     join: Join,
-    cameras: Vec<Waiting>,
+    cameras: Vec<PendingFrame>,
     topics: BTreeMap<u16, String>,
     about: BTreeMap<String, String>,
     clocks: Vec<Metadata>,
-    slots: Vec<Slot>,
-    /// A chunk was told: its messages are the next ones.
+    message_positions: Vec<MessagePosition>,
+    /// The last item was a chunk, so that the next message is its first.
     begins: bool,
-    queue: VecDeque<Found>,
+    queue: VecDeque<SalvageItem>,
 }
 
-/// The messages of a frame whose wire message has not come.
+/// The messages of a camera's current frame, until its wire message is read. None if `bytes` is 0.
 #[derive(Debug)]
-struct Waiting {
+struct PendingFrame {
     channel: u16,
     at: u64,
     sequence: u32,
@@ -65,52 +67,63 @@ struct Waiting {
     boxes: Option<Vec<u8>>,
 }
 
+impl Salvage<File> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// The file cannot be opened or read.
+    pub(super) fn open(path: &Path) -> Result<Self, RecordingError> {
+        File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
+        Self::new(|| File::open(path)).map_err(|source| RecordingError::Read { at: 0, source })
+    }
+}
+
 impl<R: Read + Seek> Salvage<R> {
-    /// Looks for the cameras and the clocks, in what is not damaged, and begins. `open` opens the file, twice.
+    /// Finds cameras and clocks in the intact metadata, then starts at the beginning. Calls `open` twice.
     pub(super) fn new(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Self> {
         let mut found = Self {
-            walk: Walk::new(open()?, true)?,
+            walk: RecordWalk::new(open()?, true)?,
             join: Join::default(),
             cameras: Vec::new(),
             topics: BTreeMap::new(),
             about: BTreeMap::new(),
             clocks: Vec::new(),
-            slots: Vec::new(),
+            message_positions: Vec::new(),
             begins: false,
             queue: VecDeque::new(),
         };
         while let Some(piece) = found.walk.next()? {
-            if let Piece::Record { opcode, data, .. } = piece {
-                found.learn(opcode, &data);
+            if let WalkItem::Record { opcode, data, .. } = piece {
+                found.add_record(opcode, &data);
             }
         }
-        // Topics name the cameras whose metadata are damaged.
+        // Cameras whose metadata is damaged are known by the topics of their channels.
         for (channel, topic) in found.topics.clone() {
-            found.named(channel, &topic);
+            found.add_by_topic(channel, &topic);
         }
-        found.walk = Walk::new(open()?, false)?;
+        found.walk = RecordWalk::new(open()?, false)?;
         for camera in &found.cameras {
             (camera.channel..camera.channel.saturating_add(CHANNELS)).for_each(|id| found.walk.expect_channel(id));
         }
         Ok(found)
     }
 
-    /// Bytes of the file.
+    /// Length of the file in bytes.
     pub(super) const fn len(&self) -> u64 {
         self.walk.len()
     }
 
-    /// The cameras that are known now. One without metadata can come later.
+    /// The cameras found so far. A camera without metadata is added at its first message.
     pub(super) fn cameras(&self) -> impl ExactSizeIterator<Item = &CameraInfo> {
         self.join.cameras()
     }
 
-    /// What the file says of itself.
+    /// Metadata of the file.
     pub(super) fn about(&self) -> &BTreeMap<String, String> {
         &self.about
     }
 
-    /// What the file says of this camera's clock.
+    /// Metadata of a camera's clock.
     pub(super) fn clock(&self, camera: &str) -> Option<&BTreeMap<String, String>> {
         let name = format!("{CLOCK_METADATA}{camera}");
         self.clocks.iter().find(|clock| clock.name == name).map(|clock| &clock.metadata)
@@ -121,33 +134,33 @@ impl<R: Read + Seek> Salvage<R> {
         self.cameras[camera].channel
     }
 
-    /// The messages of the last chunk; when the next one is told, still those.
-    pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
+    /// The messages of the last chunk. When [`Self::next`] has just returned a chunk, those of the chunk before it.
+    pub(super) fn message_positions(&self) -> &[MessagePosition] {
+        &self.message_positions
     }
 
-    /// What comes next.
-    pub(super) fn next(&mut self) -> io::Result<Option<Found>> {
+    /// Returns the next item; `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<SalvageItem>> {
         if std::mem::take(&mut self.begins) {
-            self.slots.clear();
+            self.message_positions.clear();
         }
         loop {
             if let Some(found) = self.queue.pop_front() {
                 return Ok(Some(found));
             }
             match self.walk.next()? {
-                Some(Piece::Message(message)) => self.message(&message),
-                Some(Piece::Chunk(chunk)) => {
+                Some(WalkItem::Message(message)) => self.message(&message),
+                Some(WalkItem::Chunk(chunk)) => {
                     self.begins = true;
-                    return Ok(Some(Found::Chunk(chunk)));
+                    return Ok(Some(SalvageItem::Chunk(chunk)));
                 }
-                Some(Piece::Record { at, opcode, data }) => {
-                    self.learn(opcode, &data);
-                    return Ok(Some(Found::Record { at, opcode, data }));
+                Some(WalkItem::Record { at, opcode, data }) => {
+                    self.add_record(opcode, &data);
+                    return Ok(Some(SalvageItem::Record { at, opcode, data }));
                 }
-                Some(Piece::Damage { at, len, zeros }) => return Ok(Some(Found::Damage { at, len, zeros })),
+                Some(WalkItem::Damage { at, len, zeros }) => return Ok(Some(SalvageItem::Damage { at, len, zeros })),
                 None => {
-                    (0..self.cameras.len()).for_each(|camera| self.give_up(camera));
+                    (0..self.cameras.len()).for_each(|camera| self.drop_pending(camera));
                     if self.queue.is_empty() {
                         return Ok(None);
                     }
@@ -156,68 +169,84 @@ impl<R: Read + Seek> Salvage<R> {
         }
     }
 
-    fn message(&mut self, message: &MessageFound) {
-        let MessageFound { at, offset, trusted, len, ref header } = *message;
-        self.slots.push(Slot { channel: header.channel_id, log_time: header.log_time, offset });
+    /// Returns the error for a file in which no camera was found.
+    pub(super) fn no_recording(&self, path: &Path) -> RecordingError {
+        let path = path.to_owned();
+        let mut found = vec![0; mcap::MAGIC.len()];
+        let read = File::open(&path).and_then(|mut file| file.read(&mut found)).unwrap_or(0);
+        found.truncate(read);
+        if found != mcap::MAGIC && self.about().is_empty() {
+            return RecordingError::NotMcap { path, found };
+        }
+        let found =
+            if self.about().is_empty() { "no metadata of oaktap" } else { "a file that ends before its first frame" };
+        RecordingError::NotOurs { path, found: found.to_owned() }
+    }
+
+    fn message(&mut self, message: &FoundMessage) {
+        let FoundMessage { at, offset, trusted, len, ref header } = *message;
+        self.message_positions.push(MessagePosition { channel: header.channel_id, log_time: header.log_time, offset });
         let Some(camera) = self.camera_of(header.channel_id) else { return };
-        let waiting = &self.cameras[camera];
-        if waiting.bytes > 0 && waiting.sequence != header.sequence {
-            self.give_up(camera);
+        let pending = &self.cameras[camera];
+        if pending.bytes > 0 && pending.sequence != header.sequence {
+            self.drop_pending(camera);
         }
-        let waiting = &mut self.cameras[camera];
-        if waiting.bytes == 0 {
-            (waiting.at, waiting.sequence) = (at, header.sequence);
+        let pending = &mut self.cameras[camera];
+        if pending.bytes == 0 {
+            (pending.at, pending.sequence) = (at, header.sequence);
         }
-        waiting.bytes += len;
-        if header.channel_id == waiting.channel + 1 {
-            waiting.boxes = Some(self.walk.data().to_vec());
+        pending.bytes += len;
+        if header.channel_id == pending.channel + 1 {
+            pending.boxes = Some(self.walk.data().to_vec());
             return;
         }
-        if header.channel_id != waiting.channel {
-            // An image never fails: it waits for its wire message.
+        if header.channel_id != pending.channel {
+            // Cannot fail: an image is only checked together with its wire message.
             let _ = self.join.message(header, self.walk.data());
             return;
         }
-        let bytes = std::mem::take(&mut waiting.bytes);
-        let boxes = waiting.boxes.take();
+        let bytes = std::mem::take(&mut pending.bytes);
+        let boxes = pending.boxes.take();
         let found = match wire(&mut self.join, header, self.walk.data(), trusted) {
-            Ok(Entry::Frame(recorded)) => Found::Frame { at, recorded, boxes },
-            Ok(Entry::Incident { camera, at_unix_ns, incident }) => Found::Incident { camera, at_unix_ns, incident },
+            Ok(RecordingEntry::Frame(recorded)) => SalvageItem::Frame { at, recorded, boxes },
+            Ok(RecordingEntry::Incident { camera, at_unix_ns, incident }) => {
+                SalvageItem::Incident { camera, at_unix_ns, incident }
+            }
             Err((expected, found)) => {
-                Found::Lost { at, camera, sequence: header.sequence, bytes, expected: expected.to_owned(), found }
+                SalvageItem::Lost { at, camera, sequence: header.sequence, bytes, expected, found }
             }
         };
         self.queue.push_back(found);
     }
 
-    /// The wire message of these messages will not come.
-    fn give_up(&mut self, camera: usize) {
-        let waiting = &mut self.cameras[camera];
-        waiting.boxes = None;
-        let bytes = std::mem::take(&mut waiting.bytes);
+    /// Reports the pending messages of a camera as lost, because their wire message is missing.
+    fn drop_pending(&mut self, camera: usize) {
+        let pending = &mut self.cameras[camera];
+        pending.boxes = None;
+        let bytes = std::mem::take(&mut pending.bytes);
         if bytes > 0 {
-            let (expected, found) = ("a wire message behind the picture".to_owned(), "none".to_owned());
-            let Waiting { at, sequence, .. } = *waiting;
-            self.queue.push_back(Found::Lost { at, camera, sequence, bytes, expected, found });
+            let (expected, found) = ("a wire message after the image".to_owned(), "none".to_owned());
+            let PendingFrame { at, sequence, .. } = *pending;
+            self.queue.push_back(SalvageItem::Lost { at, camera, sequence, bytes, expected, found });
         }
     }
 
-    fn learn(&mut self, opcode: u8, data: &[u8]) {
+    fn add_record(&mut self, opcode: u8, data: &[u8]) {
         match opcode {
             op::CHANNEL => {
-                if let Some(Record::Channel(channel)) = record::parse(opcode, data) {
+                if let Some(Record::Channel(channel)) = mcap_record::parse(opcode, data) {
                     self.topics.insert(channel.id, channel.topic);
                 }
             }
             op::METADATA => {
-                let Some(Record::Metadata(metadata)) = record::parse(opcode, data) else { return };
-                if seal::metadata_damage(&metadata.name, &metadata.metadata).is_some() {
+                let Some(Record::Metadata(metadata)) = mcap_record::parse(opcode, data) else { return };
+                if checksum::metadata_damage(&metadata.name, &metadata.metadata).is_some() {
                     return;
                 }
                 match metadata.name.as_str() {
                     FILE_METADATA => self.about = metadata.metadata,
                     name if name.starts_with(CAMERA_METADATA) => {
-                        if let Some((info, channel)) = camera(&metadata) {
+                        if let Some((info, channel)) = camera_info(&metadata) {
                             self.add(info, channel);
                         }
                     }
@@ -236,12 +265,12 @@ impl<R: Read + Seek> Salvage<R> {
             return known;
         }
         self.join.add(info, channel);
-        self.cameras.push(Waiting { channel, at: 0, sequence: 0, bytes: 0, boxes: None });
+        self.cameras.push(PendingFrame { channel, at: 0, sequence: 0, bytes: 0, boxes: None });
         self.cameras.len() - 1
     }
 
-    /// A camera without metadata, by the topic of one of its channels.
-    fn named(&mut self, channel: u16, topic: &str) -> Option<usize> {
+    /// Adds a camera without metadata, named after the topic of one of its channels.
+    fn add_by_topic(&mut self, channel: u16, topic: &str) -> Option<usize> {
         let (name, of) = topic.strip_prefix('/')?.rsplit_once('/')?;
         let fits = match channel % CHANNELS {
             0 => of == "wire",
@@ -252,35 +281,43 @@ impl<R: Read + Seek> Salvage<R> {
         fits.then(|| self.add(info, channel - channel % CHANNELS))
     }
 
-    /// Whose channel it is; `None` for channels that somebody else added.
+    /// Returns the camera of a channel; `None` for channels that another program added.
     fn camera_of(&mut self, channel: u16) -> Option<usize> {
-        let belongs = |camera: &Waiting| (camera.channel..camera.channel.saturating_add(CHANNELS)).contains(&channel);
+        let belongs =
+            |camera: &PendingFrame| (camera.channel..camera.channel.saturating_add(CHANNELS)).contains(&channel);
         if let Some(known) = self.cameras.iter().position(belongs) {
             return Some(known);
         }
         if let Some(topic) = self.topics.get(&channel).cloned() {
-            return self.named(channel, &topic);
+            return self.add_by_topic(channel, &topic);
         }
         let name = format!("camera-{}", channel / CHANNELS + 1);
         Some(self.add(CameraInfo { name, ..CameraInfo::default() }, channel - channel % CHANNELS))
     }
 }
 
-/// The frame that a wire message completes, or what was expected and what was found instead.
-fn wire(join: &mut Join, header: &MessageHeader, data: &[u8], trusted: bool) -> Result<Entry, (&'static str, String)> {
-    match seal::is_whole(header, data) {
+/// Completes a frame with its wire message. The error is what was expected and what was found.
+fn wire(
+    join: &mut Join,
+    header: &MessageHeader,
+    data: &[u8],
+    trusted: bool,
+) -> Result<RecordingEntry, (String, String)> {
+    let differs = |expected: &str, found: &str| Err((expected.to_owned(), found.to_owned()));
+    match checksum::is_intact(header, data) {
         Some(true) => {}
-        None if trusted => {} // Written before there were any.
-        Some(false) => return Err(("a wire message with its checksum", "another checksum".to_owned())),
-        None => return Err(("a wire message with its checksum", "no checksum".to_owned())),
+        None if trusted => {} // Written by a version without these checksums.
+        Some(false) => return differs("a wire message with a correct checksum", "a different checksum"),
+        None => return differs("a wire message with a checksum", "no checksum"),
     }
-    let joined = join.message(header, data).map_err(|why| ("messages that make up a frame", why))?;
-    let entry = joined.ok_or(("a wire message", "a message of another channel".to_owned()))?;
-    if let Entry::Frame(Recorded { wire, payload, .. }) = &entry {
+    let Some(entry) = join.message(header, data).map_err(|why| ("messages of one frame".to_owned(), why))? else {
+        return differs("a wire message", "a message of another channel");
+    };
+    if let RecordingEntry::Frame(RecordedFrame { wire, payload, .. }) = &entry {
         let found = crc32fast::hash(payload);
         if found != wire.payload_crc32 {
-            let found = format!("{found:08x} instead of {:08x}", wire.payload_crc32);
-            return Err(("the payload that arrived, by its CRC-32", found));
+            let expected = format!("a payload with CRC-32 {:08x}", wire.payload_crc32);
+            return Err((expected, format!("CRC-32 {found:08x}")));
         }
     }
     Ok(entry)

@@ -1,125 +1,203 @@
-//! The message of `/NAME/wire`: what the wire said beside the picture, so that the camera's bytes can be rebuilt.
+//! The message of `/NAME/wire`: what the camera sent beside the picture, so that its exact bytes can be rebuilt.
+
+use std::fmt;
+use std::str::FromStr;
 
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 
 use crate::frame::Geometry;
 
-/// One message of the camera, or an [`Incident`] between two of them.
+/// One frame of the camera without its picture, or a [`RecordedIncident`] between two frames.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Wire {
-    /// Number of the frame on its connection.
+pub struct WireMessage {
+    /// Number of the frame on its connection, from 0.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Where it began, in bytes since the connection was opened.
+    /// Position of its header, in bytes since the connection was opened.
     #[prost(uint64, tag = "2")]
     pub at: u64,
-    /// Grammar of its header: `IMG`, `ABCDE`, `ABCDE-256` or `FRAME`.
+    /// Dialect of its header: `IMG`, `ABCDE`, `ABCDE-256` or `FRAME`.
     #[prost(string, tag = "3")]
     pub dialect: String,
-    /// Records of 32 bytes that stood before the header.
+    /// The 32-byte records before the header, as sent.
     #[prost(bytes = "vec", tag = "4")]
     pub records: Vec<u8>,
-    /// The header as sent; in the dialect `FRAME` that of `DETECT` first, if there was one.
+    /// The header as sent; in the dialect `FRAME` preceded by the header of `DETECT`, if there was one.
     #[prost(bytes = "vec", tag = "5")]
     pub header: Vec<u8>,
     /// The detections as sent.
     #[prost(bytes = "vec", tag = "6")]
     pub detections: Vec<u8>,
-    /// Microseconds on the camera's clock.
+    /// Capture time in microseconds of the camera's clock.
     #[prost(sint64, tag = "7")]
     pub device_time_us: i64,
     /// The camera's own number for the frame.
     #[prost(uint64, optional, tag = "8")]
     pub camera_seq: Option<u64>,
-    /// Arrival of the last byte, in nanoseconds of a clock of the host that never goes backwards.
+    /// Arrival of the last byte, in nanoseconds of the host's monotonic clock.
     #[prost(fixed64, tag = "9")]
     pub arrival_mono_ns: u64,
-    /// Taken before we connected.
+    /// Captured before the connection was opened.
     #[prost(bool, tag = "10")]
     pub stale: bool,
-    /// `RAW`, `JPEG`, `H264` or `H265`.
+    /// Kind of the payload: `RAW`, `JPEG`, `H264` or `H265`.
     #[prost(string, tag = "11")]
     pub kind: String,
-    /// How the payload was read, if that was known.
+    /// Layout that was used for the payload, if it was known.
     #[prost(message, optional, tag = "12")]
-    pub layout: Option<Layout>,
-    /// Bytes of the payload.
+    pub layout: Option<PayloadLayout>,
+    /// Length of the payload in bytes.
     #[prost(uint64, tag = "13")]
     pub payload_len: u64,
-    /// CRC-32 (IEEE) of the payload as it was on the wire.
+    /// CRC-32 (IEEE) of the payload as sent.
     #[prost(fixed32, tag = "14")]
     pub payload_crc32: u32,
-    /// The payload, when the image message does not hold every byte of it.
+    /// The payload, if the image message does not hold every byte of it.
     #[prost(bytes = "vec", tag = "15")]
     pub payload: Vec<u8>,
-    /// Records that the connection had brought before this file began and that still hold. In the first message only.
+    /// Records that the camera sent before this file began and that still apply. Only in the first message of a file.
     #[prost(bytes = "vec", tag = "16")]
     pub context: Vec<u8>,
-    /// Instead of a frame: something that happened.
+    /// An incident. The message then holds no frame.
     #[prost(message, optional, tag = "17")]
-    pub incident: Option<Incident>,
-    /// Bytes of `records` that stood before the header of `DETECT`, if there was one; the others stood behind its text.
+    pub incident: Option<RecordedIncident>,
+    /// Number of bytes of `records` that were sent before the header of `DETECT`, if there was one. The others were sent
+    /// after its text.
     #[prost(uint64, tag = "18")]
     pub detect_at: u64,
-    /// CRC-32 (IEEE) of sequence (4 bytes, little endian), log time and publish time (8 bytes each) and of all fields
-    /// before this one as they are encoded. It is appended to the message.
+    /// CRC-32 (IEEE) of the sequence number (4 bytes, little endian), log time and publish time (8 bytes each) and all
+    /// fields before this one as encoded. Appended to the encoded message.
     #[prost(fixed32, tag = "19")]
     pub crc32: u32,
 }
 
-/// How a payload lies in memory: [`Geometry`] with the vendor's name of the format.
+/// Layout of a payload: [`Geometry`] with the vendor's name of the format.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Layout {
-    /// Such as `BGR888p`.
+pub struct PayloadLayout {
+    /// Format, such as `BGR888p`.
     #[prost(string, tag = "1")]
     pub format: String,
-    /// Pixels in a row.
+    /// Width in pixels.
     #[prost(uint32, tag = "2")]
     pub width: u32,
-    /// Rows.
+    /// Height in rows.
     #[prost(uint32, tag = "3")]
     pub height: u32,
-    /// Bytes from row to row.
+    /// Bytes from one row to the next.
     #[prost(uint32, tag = "4")]
     pub stride: u32,
-    /// Rows from plane to plane.
+    /// Rows from one plane to the next.
     #[prost(uint32, tag = "5")]
     pub plane_rows: u32,
 }
 
-/// What happened between two frames.
+/// An event between two frames.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Incident {
-    /// `gap` (frames that the recorder had to drop), `lost` and `withdrawn` (frames that arrived damaged), `skipped`
-    /// (bytes of no intact frame), `detections` (a text that cannot be read), `connected`, `disconnected`.
+pub struct RecordedIncident {
+    /// Text of an [`IncidentKind`]. Other versions may write other kinds; see [`Self::kind`].
     #[prost(string, tag = "1")]
     pub kind: String,
-    /// In words.
+    /// Description for people.
     #[prost(string, tag = "2")]
     pub text: String,
-    /// Frames that are missing because of it.
+    /// Number of frames that are missing because of it.
     #[prost(uint64, tag = "3")]
     pub frames: u64,
-    /// Where, in bytes since the connection was opened.
+    /// Position, in bytes since the connection was opened.
     #[prost(uint64, tag = "4")]
     pub at: u64,
-    /// How many bytes.
+    /// Number of bytes that it concerns.
     #[prost(uint64, tag = "5")]
     pub bytes: u64,
-    /// The first of them.
+    /// The first of these bytes.
     #[prost(bytes = "vec", tag = "6")]
     pub found: Vec<u8>,
 }
 
-impl From<&Geometry> for Layout {
+impl RecordedIncident {
+    /// The kind; `None` if another version of this program wrote a kind that this one does not know.
+    #[must_use]
+    pub fn kind(&self) -> Option<IncidentKind> {
+        self.kind.parse().ok()
+    }
+
+    /// Memory that it takes up in a queue, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        256 + self.text.len() + self.found.len()
+    }
+}
+
+/// Kind of a [`RecordedIncident`]. Its text is the `kind` in recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IncidentKind {
+    /// `gap`: frames that the recorder dropped.
+    Gap,
+    /// `lost`: a frame of which only a part arrived.
+    Lost,
+    /// `withdrawn`: a frame that proved to be damaged after it had been delivered.
+    Withdrawn,
+    /// `skipped`: bytes that belong to no intact frame.
+    Skipped,
+    /// `detections`: the detections of the next frame cannot be parsed completely.
+    BadDetections,
+    /// `connected`: a connection was opened.
+    Connected,
+    /// `disconnected`: the connection ended.
+    Disconnected,
+}
+
+impl IncidentKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Gap,
+        Self::Lost,
+        Self::Withdrawn,
+        Self::Skipped,
+        Self::BadDetections,
+        Self::Connected,
+        Self::Disconnected,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Lost => "lost",
+            Self::Withdrawn => "withdrawn",
+            Self::Skipped => "skipped",
+            Self::BadDetections => "detections",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+impl fmt::Display for IncidentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for IncidentKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            format!("unknown kind of incident `{name}`; expected one of {known}")
+        })
+    }
+}
+
+impl From<&Geometry> for PayloadLayout {
     fn from(geometry: &Geometry) -> Self {
         let Geometry { format, width, height, stride, plane_rows } = *geometry;
         Self { format: format.name().to_owned(), width, height, stride, plane_rows }
     }
 }
 
-impl Layout {
+impl PayloadLayout {
     /// The geometry; `None` for a format that this version does not know.
     #[must_use]
     pub fn geometry(&self) -> Option<Geometry> {
@@ -129,10 +207,10 @@ impl Layout {
     }
 }
 
-/// Name of the schema of [`Wire`].
-pub(super) const WIRE: &str = "oaktap.Wire";
+/// Name of the schema of [`WireMessage`].
+pub(super) const WIRE_SCHEMA: &str = "oaktap.Wire";
 
-/// The schema of [`Wire`] as MCAP wants it: a serialised `FileDescriptorSet`.
+/// The schema of [`WireMessage`] in MCAP's form: a serialized `FileDescriptorSet`.
 pub(super) fn descriptor() -> Vec<u8> {
     let wire = message(
         "Wire",
@@ -183,14 +261,14 @@ pub(super) fn descriptor() -> Vec<u8> {
         name: Some("oaktap/wire.proto".to_owned()),
         package: Some("oaktap".to_owned()),
         message_type: vec![wire, layout, incident],
-        // With it a reader can tell a field that is absent from one that is zero.
+        // proto2, so that readers can distinguish an absent field from zero.
         syntax: Some("proto2".to_owned()),
         ..FileDescriptorProto::default()
     };
     prost::Message::encode_to_vec(&FileDescriptorSet { file: vec![file] })
 }
 
-/// A message whose fields are numbered from 1 in this order.
+/// Describes a message whose fields are numbered from 1, in this order.
 fn message(name: &str, fields: &[(&str, Type, &str)]) -> DescriptorProto {
     let field = |(number, (name, kind, of)): (i32, &(&str, Type, &str))| FieldDescriptorProto {
         name: Some((*name).to_owned()),
@@ -202,4 +280,20 @@ fn message(name: &str, fields: &[(&str, Type, &str)]) -> DescriptorProto {
     };
     let field = (1..).zip(fields).map(field).collect();
     DescriptorProto { name: Some(name.to_owned()), field, ..DescriptorProto::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incident_kinds_are_read_back_from_their_text() {
+        for kind in IncidentKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        let unknown = RecordedIncident { kind: "eclipse".to_owned(), ..RecordedIncident::default() };
+        assert_eq!(unknown.kind(), None, "kinds of other versions are kept as text");
+        let error = "eclipse".parse::<IncidentKind>().unwrap_err();
+        assert!(error.starts_with("unknown kind of incident `eclipse`; expected one of gap, lost,"), "{error}");
+    }
 }

@@ -1,55 +1,50 @@
-//! A recording plays the camera on the wire: the very bytes, to whoever connects.
+//! Serves a recording over TCP: sends the bytes that the camera sent to each client.
 
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::playback::Speed;
-use super::playback::{Due, End, Playback};
-use super::player::head;
-use super::{Entry, Reader, Recorded, RecordingError};
+use super::playback::{AtEnd, Due, Playback, Speed};
+use super::player::bytes_before_payload;
+use super::{Reader, RecordedFrame, RecordingEntry, RecordingError};
 use crate::net::serving::{Serving, Stopping, Then, write_all};
+use crate::sync::locked;
 
-/// What a played camera has done until now.
+/// Counts of a [`RecordingServer`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Served {
-    /// Connections that were accepted.
+pub struct ServedCounts {
+    /// Accepted connections.
     pub connections: u64,
-    /// Frames that were written to the end.
+    /// Frames that were sent completely.
     pub frames: u64,
-    /// Frames that the client did not wait for.
+    /// Frames during which the client disconnected.
     pub abandoned: u64,
-    /// Bytes that the system took for sending.
+    /// Bytes sent.
     pub bytes: u64,
-    /// Why it cannot be played further.
+    /// Error that ended the playback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// One camera of a recording that listens. Its playback begins when a client connects, anew for each; one client at a
-/// time is served, as the official program does it. Dropping it ends its thread and its connection.
+/// A TCP server that plays one camera of a recording, from the beginning for each client. It serves one client at a time,
+/// as the official program does. Dropping it ends its thread and its connection.
 #[derive(Debug)]
 pub struct RecordingServer {
     serving: Serving,
-    served: Arc<Mutex<Served>>,
-}
-
-fn locked(served: &Mutex<Served>) -> MutexGuard<'_, Served> {
-    // Numbers and a text, written as a whole.
-    served.lock().unwrap_or_else(PoisonError::into_inner)
+    served: Arc<Mutex<ServedCounts>>,
 }
 
 impl RecordingServer {
-    /// Listens there, and plays this camera of the file: its number in [`Reader::cameras`]. Without `looped` it is over
-    /// once a client has been sent everything.
+    /// Serves a camera of the file on `listener`. `camera` is an index in [`Reader::cameras`]. Without `looped`, the server
+    /// ends once a client has received everything.
     ///
     /// # Errors
     /// The file cannot be opened.
     ///
     /// # Panics
-    /// There is no such camera.
+    /// The camera does not exist.
     pub fn start(
         listener: TcpListener,
         path: &Path,
@@ -59,52 +54,52 @@ impl RecordingServer {
     ) -> Result<Self, RecordingError> {
         let reader = Reader::open(path)?;
         assert!(camera < reader.cameras().len(), "camera {camera} of {}", reader.cameras().len());
-        let served = Arc::<Mutex<Served>>::default();
-        let mut camera = Camera { reader, camera, speed, looped, served: Arc::clone(&served), bytes: Vec::new() };
+        let served = Arc::<Mutex<ServedCounts>>::default();
+        let mut camera = CameraServer { reader, camera, speed, looped, served: Arc::clone(&served), bytes: Vec::new() };
         let serving = Serving::start("replay", listener, move |client, stopping| camera.serve(client, stopping));
         let serving = serving.map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
         Ok(Self { serving, served })
     }
 
-    /// Where it listens.
+    /// Address on which it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.serving.local_addr()
     }
 
-    /// What it has done until now.
+    /// Counts so far.
     #[must_use]
-    pub fn served(&self) -> Served {
+    pub fn served(&self) -> ServedCounts {
         locked(&self.served).clone()
     }
 
-    /// Whether everything has been sent.
+    /// Returns whether the server has ended, because a client received everything or the recording cannot be read.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.serving.is_over()
     }
 
-    /// Ends its connection and its thread, and says what it has done.
-    #[must_use = "ignore it by dropping the server instead"]
-    pub fn stop(mut self) -> Served {
+    /// Ends the connection and the thread. Returns the final counts.
+    #[must_use = "drop the server to stop it without the counts"]
+    pub fn stop(mut self) -> ServedCounts {
         self.serving.end();
         self.served()
     }
 }
 
-/// How long a client may take to read the end and to say so by closing its side.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time for a client to read the rest and close its side after the last byte was sent.
+const CLIENT_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether a client that was sent everything has taken it: what was sent may still wait in the buffers of the system, and
-/// one that leaves without having read it resets the connection.
+/// Waits for the client to close its side. Returns whether it read everything: sent bytes may still be in the buffers of
+/// the system, and a client that disconnects without reading them resets the connection.
 fn has_read_all(client: &TcpStream, stopping: &Stopping) -> bool {
-    let deadline = Instant::now() + FAREWELL;
-    let mut heard = [0; 1024];
+    let deadline = Instant::now() + CLIENT_CLOSE_TIMEOUT;
+    let mut buffer = [0; 1024];
     if client.shutdown(Shutdown::Write).is_err() || client.set_read_timeout(Some(Duration::from_millis(50))).is_err() {
         return false;
     }
     while Instant::now() < deadline && !stopping.stopped() {
-        match (&mut &*client).read(&mut heard) {
+        match (&mut &*client).read(&mut buffer) {
             Ok(0) => return true,
             Ok(_) => {}
             Err(error)
@@ -115,41 +110,41 @@ fn has_read_all(client: &TcpStream, stopping: &Stopping) -> bool {
     true
 }
 
-/// The thread's side.
-struct Camera {
+/// State of the server's thread.
+struct CameraServer {
     reader: Reader,
     camera: usize,
     speed: Speed,
     looped: bool,
-    served: Arc<Mutex<Served>>,
-    /// Memory of the last head, for the next.
+    served: Arc<Mutex<ServedCounts>>,
+    /// Buffer for the bytes before the payload, reused for each frame.
     bytes: Vec<u8>,
 }
 
-/// Why a client is not served any further.
-enum Stop {
-    /// It has left, or it is time to stop.
-    Left,
+/// Reason to stop serving a client.
+enum StopReason {
+    /// The client disconnected, or the server is stopping.
+    Disconnected,
     /// The recording cannot be read.
     Recording(RecordingError),
 }
 
-impl From<RecordingError> for Stop {
+impl From<RecordingError> for StopReason {
     fn from(error: RecordingError) -> Self {
         Self::Recording(error)
     }
 }
 
-impl Camera {
+impl CameraServer {
     fn serve(&mut self, client: &TcpStream, stopping: &Stopping) -> Then {
         locked(&self.served).connections += 1;
-        // A wish; the stream is the same without it.
+        // Only reduces latency.
         let _ = client.set_nodelay(true);
         match self.play(client, stopping) {
             Ok(()) if has_read_all(client, stopping) => Then::Done,
-            Ok(()) | Err(Stop::Left) => Then::Close,
-            Err(Stop::Recording(error)) => {
-                tracing::warn!("{error}: it is played up to there");
+            Ok(()) | Err(StopReason::Disconnected) => Then::Close,
+            Err(StopReason::Recording(error)) => {
+                tracing::warn!("{error}; playback ends there");
                 locked(&self.served).error = Some(error.to_string());
                 Then::Done
             }
@@ -157,44 +152,44 @@ impl Camera {
     }
 
     /// Sends the recording from its beginning, each frame when it is due.
-    fn play(&mut self, client: &TcpStream, stopping: &Stopping) -> Result<(), Stop> {
-        let mut part = Playback::new(self.speed, self.looped).join();
+    fn play(&mut self, client: &TcpStream, stopping: &Stopping) -> Result<(), StopReason> {
+        let mut playback = Playback::new(self.speed, self.looped).join();
         self.reader.rewind()?;
         loop {
             let recorded = match self.reader.next_entry()? {
-                Some(Entry::Frame(recorded)) if recorded.camera == self.camera => recorded,
+                Some(RecordingEntry::Frame(recorded)) if recorded.camera == self.camera => recorded,
                 Some(_) => continue,
-                None => match part.end() {
-                    End::Seek(_) => {
+                None => match playback.end() {
+                    AtEnd::Seek(_) => {
                         self.reader.rewind()?;
                         continue;
                     }
-                    End::Over | End::Held => return Ok(()),
+                    AtEnd::Stop | AtEnd::Wait => return Ok(()),
                 },
             };
-            while let Due::At(ns) = part.due(recorded.log_ns, part.now_ns()) {
-                let left = Duration::from_nanos(ns.saturating_sub(part.now_ns()));
-                // A day is long enough to look at the clock again.
+            while let Due::At(ns) = playback.due(recorded.log_ns, playback.now_ns()) {
+                let left = Duration::from_nanos(ns.saturating_sub(playback.now_ns()));
+                // The wait is limited to one day, so that adding it to `Instant::now` cannot overflow.
                 if !stopping.wait_until(Instant::now() + left.min(Duration::from_secs(86_400))) {
-                    return Err(Stop::Left);
+                    return Err(StopReason::Disconnected);
                 }
             }
             let written = self.write(client, &recorded);
             let mut served = locked(&self.served);
             if written.is_err() {
                 served.abandoned += 1;
-                return Err(Stop::Left);
+                return Err(StopReason::Disconnected);
             }
             served.frames += 1;
         }
     }
 
-    /// Everything before the payload goes out in one piece: the official host believes that 32 bytes which it asks for
-    /// come at once.
-    fn write(&mut self, client: &TcpStream, recorded: &Recorded) -> io::Result<()> {
+    /// Sends everything before the payload in one piece, because the official host assumes that the 32 bytes of a header
+    /// arrive in one read.
+    fn write(&mut self, client: &TcpStream, recorded: &RecordedFrame) -> io::Result<()> {
         self.bytes.clear();
         self.bytes.extend_from_slice(&recorded.wire.context);
-        self.bytes.extend_from_slice(&head(&recorded.wire));
+        self.bytes.extend_from_slice(&bytes_before_payload(&recorded.wire));
         for bytes in [&self.bytes, &recorded.payload] {
             write_all(client, bytes)?;
             locked(&self.served).bytes += bytes.len() as u64;

@@ -1,26 +1,26 @@
-//! What happened when, in a bounded number of steps however long it took.
+//! Frames, boxes and gaps over time, in a bounded number of steps.
 
 use serde::Serialize;
 
-/// Steps at most; then two become one.
-const STEPS: usize = 1024;
-/// Steps begin as short as this, in nanoseconds.
-const SHORTEST_NS: u64 = 10_000_000;
+/// When a timeline would exceed this number of steps, pairs of steps are merged.
+const STEPS_MAX: usize = 1024;
+/// Length of a step before any are merged, in nanoseconds.
+const STEP_NS_MIN: u64 = 10_000_000;
 
-/// What happened in one step.
+/// Counts of one step of a [`Timeline`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct TimelineStep {
     /// Frames that arrived.
     pub frames: u64,
     /// Boxes in them.
     pub detections: u64,
     /// Frames that are missing.
     pub missing: u64,
-    /// The longest time from one frame to the next that ended here; nanoseconds.
+    /// The longest interval between frames that ended in this step, in nanoseconds.
     pub longest_ns: u64,
 }
 
-impl Step {
+impl TimelineStep {
     fn add(&mut self, other: &Self) {
         self.frames += other.frames;
         self.detections += other.detections;
@@ -29,36 +29,36 @@ impl Step {
     }
 }
 
-/// Steps of equal length, one after the other.
+/// Counts over time, in steps of equal length.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timeline {
-    /// When the first step begins; nanoseconds since 1970, UTC.
+    /// Start of the first step in nanoseconds since 1970, UTC.
     pub from_unix_ns: i64,
-    /// How long each step is; nanoseconds.
+    /// Length of a step in nanoseconds.
     pub step_ns: u64,
-    /// The steps.
-    pub steps: Vec<Step>,
+    /// The steps, without gaps.
+    pub steps: Vec<TimelineStep>,
 }
 
 impl Timeline {
-    /// Adds to the step of this time. What is before the beginning counts as the beginning.
-    pub(super) fn add(&mut self, unix_ns: i64, what: &Step) {
+    /// Adds counts to the step of this time. Times before the first step count as the first step.
+    pub(super) fn add(&mut self, unix_ns: i64, counts: &TimelineStep) {
         if self.steps.is_empty() {
-            (self.from_unix_ns, self.step_ns) = (unix_ns, SHORTEST_NS);
+            (self.from_unix_ns, self.step_ns) = (unix_ns, STEP_NS_MIN);
         }
         let since = u64::try_from(i128::from(unix_ns) - i128::from(self.from_unix_ns)).unwrap_or(0);
-        while since / self.step_ns >= STEPS as u64 {
+        while since / self.step_ns >= STEPS_MAX as u64 {
             self.step_ns *= 2;
             self.steps = self.steps.chunks(2).map(Self::joined).collect();
         }
         let step = (since / self.step_ns) as usize;
         if self.steps.len() <= step {
-            self.steps.resize(step + 1, Step::default());
+            self.steps.resize(step + 1, TimelineStep::default());
         }
-        self.steps[step].add(what);
+        self.steps[step].add(counts);
     }
 
-    /// At most `n` steps: as many as are needed make up one.
+    /// Returns a timeline with at most `n` steps, by merging neighbors.
     #[must_use]
     pub fn at_most(&self, n: usize) -> Self {
         let together = self.steps.len().div_ceil(n.max(1)).max(1);
@@ -69,18 +69,18 @@ impl Timeline {
         }
     }
 
-    fn joined(steps: &[Step]) -> Step {
-        let mut all = Step::default();
+    fn joined(steps: &[TimelineStep]) -> TimelineStep {
+        let mut all = TimelineStep::default();
         steps.iter().for_each(|step| all.add(step));
         all
     }
 
-    /// The longest times between frames as a row of bars, from the lowest for `typical_ns` and less to the highest for ten
-    /// times as much and more; a blank where no frame came.
+    /// Draws the longest interval of each step as a row of `width` bars. The lowest bar means `typical_ns` or less, the
+    /// highest ten times as much or more, on a logarithmic scale. A step without frames is a blank.
     #[must_use]
     pub fn sparkline(&self, width: usize, typical_ns: u64) -> String {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let bar = |step: &Step| {
+        let bar = |step: &TimelineStep| {
             if step.frames == 0 {
                 return ' ';
             }
@@ -98,35 +98,35 @@ mod tests {
 
     const MS: i64 = 1_000_000;
 
-    fn frame(longest_ns: u64) -> Step {
-        Step { frames: 1, detections: 2, missing: 0, longest_ns }
+    fn frame(longest_ns: u64) -> TimelineStep {
+        TimelineStep { frames: 1, detections: 2, missing: 0, longest_ns }
     }
 
     #[test]
-    fn nothing_is_lost_when_steps_are_joined() {
+    fn merged_steps_keep_the_totals() {
         let mut timeline = Timeline::default();
         for second in 0..10_000 {
             timeline.add(second * 1000 * MS, &frame(5));
         }
-        assert!(timeline.steps.len() <= STEPS && timeline.steps.len() > STEPS / 2, "{}", timeline.steps.len());
+        assert!(timeline.steps.len() <= STEPS_MAX && timeline.steps.len() > STEPS_MAX / 2, "{}", timeline.steps.len());
         let sum = timeline.at_most(1);
-        assert_eq!(sum.steps, [Step { frames: 10_000, detections: 20_000, missing: 0, longest_ns: 5 }]);
+        assert_eq!(sum.steps, [TimelineStep { frames: 10_000, detections: 20_000, missing: 0, longest_ns: 5 }]);
         assert!(sum.step_ns >= 9_999 * 1_000_000_000);
         assert!(timeline.at_most(60).steps.len() <= 60);
     }
 
     #[test]
-    fn time_that_goes_back_or_far_ahead_is_borne() {
+    fn extreme_times_do_not_add_steps() {
         let mut timeline = Timeline::default();
         for at in [5 * MS, 0, i64::MAX, i64::MIN] {
             timeline.add(at, &frame(1));
         }
         assert_eq!(timeline.at_most(1).steps[0].frames, 4);
-        assert!(timeline.steps.len() <= STEPS);
+        assert!(timeline.steps.len() <= STEPS_MAX);
     }
 
     #[test]
-    fn a_pause_stands_out() {
+    fn pause_is_visible_in_the_sparkline() {
         let mut timeline = Timeline::default();
         for at in [0, 25, 50, 75, 325, 350] {
             let longest = if at == 325 { 250 * MS } else { 25 * MS };

@@ -1,168 +1,166 @@
-//! From record to record through a file, and around whatever is damaged.
+//! Walks through the records of a file and resynchronizes after damage.
 //!
-//! A record is believed when its fields agree with each other and a record follows it. Where none is, the file is searched
-//! byte by byte for the next one, inside of chunks too. Knows no more of recordings than where their messages are.
+//! A record is accepted if its fields agree with each other and another record follows it. Otherwise the walk searches byte
+//! by byte for the next record, inside chunks too. It does not interpret messages.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
 
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
-use super::reader::{LONGEST_METADATA, LONGEST_RECORD, RECORD_HEAD};
-use super::record;
-use super::unpack::unpack;
-use super::window::{BLOCK, KEPT, Window};
+use super::byte_window::{ByteWindow, KEPT_BYTES_MAX, READ_BYTES_MIN};
+use super::decompress::decompress;
+use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::writer::{CAMERA_METADATA, CHANNELS};
 
-/// What a message says before its data: channel, sequence and two times.
-const MESSAGE_HEAD: u64 = 22;
-/// What a chunk says before its records, without the name of its compression.
-const CHUNK_HEAD: u64 = 40;
-/// Enough to judge the head of any record.
-const LOOK: usize = 64;
-/// A message that is this far from the others is none.
-const DAY_NS: u64 = 86_400_000_000_000;
-const METADATA_NAME: &[u8] = b"oaktap";
+/// Bytes of a message before its data: channel, sequence and two times.
+const MESSAGE_HEAD_BYTES: u64 = 22;
+/// Bytes of a chunk before its records, without the name of its compression.
+const CHUNK_HEAD_BYTES: u64 = 40;
+/// Bytes that suffice to check the head of any record.
+const HEAD_BYTES_MAX: usize = 64;
+/// A message whose time differs by more than a day from the others is not accepted.
+const TIME_DISTANCE_MAX_NS: u64 = 86_400_000_000_000;
+/// Names of all metadata of oaktap begin with this.
+const METADATA_PREFIX: &[u8] = b"oaktap";
 
-/// What comes next in a file.
+/// The next item in a file.
 #[derive(Debug)]
-pub(super) enum Piece {
-    /// A chunk; its messages follow.
-    Chunk(ChunkFound),
+pub(super) enum WalkItem {
+    /// A chunk. Its messages are the next items.
+    Chunk(FoundChunk),
     /// A message.
-    Message(MessageFound),
-    /// Any other record.
+    Message(FoundMessage),
+    /// Another record.
     Record { at: u64, opcode: u8, data: Vec<u8> },
-    /// Bytes that are no record, and whether all of them are zeros.
+    /// Bytes that are not a record; `zeros` if all of them are zero.
     Damage { at: u64, len: u64, zeros: bool },
 }
 
-/// A chunk.
 #[derive(Debug)]
-pub(super) struct ChunkFound {
+pub(super) struct FoundChunk {
     pub(super) at: u64,
-    /// Of its record.
+    /// Length of its record in bytes.
     pub(super) len: u64,
     pub(super) header: ChunkHeader,
-    /// What is wrong with its contents; its messages are not to be trusted then.
+    /// Description of the damage, if there is any. The chunk's messages may be damaged too.
     pub(super) damage: Option<String>,
 }
 
-/// A message.
 #[derive(Debug)]
-pub(super) struct MessageFound {
-    /// Where it is; in a compressed chunk, where the chunk is.
+pub(super) struct FoundMessage {
+    /// Position of its record, or of the chunk if the chunk is compressed.
     pub(super) at: u64,
-    /// Where it is among the bytes of its chunk.
+    /// Offset of its record in the uncompressed chunk.
     pub(super) offset: u64,
-    /// A checksum says that it is as it was written.
+    /// The checksum of its chunk is right.
     pub(super) trusted: bool,
-    /// Bytes of its record.
+    /// Length of its record in bytes.
     pub(super) len: u64,
     pub(super) header: MessageHeader,
 }
 
-/// Where a record begins and ends.
+/// Position of a record.
 #[derive(Clone, Copy, Debug)]
-struct Head {
+struct RecordHead {
     opcode: u8,
-    /// Where its data begins.
+    /// Position of its data.
     data: u64,
     end: u64,
 }
 
-/// The records of the chunk that is being read, in place.
+/// The uncompressed chunk that is being read in place.
 #[derive(Clone, Copy, Debug)]
-struct Inside {
+struct OpenChunk {
     from: u64,
     end: u64,
     trusted: bool,
 }
 
-/// The contents of a compressed chunk.
-type Unpacked = Walk<io::Empty>;
+/// A walk through the contents of a compressed chunk.
+type InnerWalk = RecordWalk<io::Empty>;
 
-/// Which messages there can be.
+/// Plausibility of messages that no checksum covers.
 #[derive(Clone, Debug, Default)]
-struct Expected {
-    /// Channels that are known to exist.
+struct ExpectedMessages {
+    /// The known channels.
     channels: BTreeSet<u16>,
-    /// A time at which there was a message.
+    /// Time of a message that a checksum covers.
     around: Option<u64>,
 }
 
-impl Expected {
-    /// Whether a message that begins like this may be one of this file.
+impl ExpectedMessages {
+    /// Returns whether channel and time at the beginning of these data are plausible.
     fn fits(&self, message: &[u8]) -> bool {
         let (Some(channel), Some(time)) = (u16_at(message, 0), u64_at(message, 6)) else { return false };
         (self.channels.is_empty() || self.channels.contains(&channel))
-            && self.around.is_none_or(|around| around.abs_diff(time) <= DAY_NS)
+            && self.around.is_none_or(|around| around.abs_diff(time) <= TIME_DISTANCE_MAX_NS)
     }
 }
 
-/// Reads a file from its beginning to its end, whatever is between.
+/// Reads a file from the beginning to the end, past any damage.
 #[derive(Debug)]
-pub(super) struct Walk<R> {
-    file: Window<R>,
+pub(super) struct RecordWalk<R> {
+    file: ByteWindow<R>,
     at: u64,
-    /// Where the data of the last message are, and how many.
+    /// Position and length of the data of the last message.
     data: (u64, usize),
-    /// Chunks are not looked into when they seem to be in order.
-    passing: bool,
-    inside: Option<Inside>,
-    /// A compressed chunk that is being read: where it is, and its contents.
-    unpacked: Option<(u64, Box<Unpacked>)>,
-    expected: Expected,
+    /// Skip the contents of chunks that look intact.
+    skip_chunks: bool,
+    inside: Option<OpenChunk>,
+    /// The compressed chunk that is being read: its position and its contents.
+    decompressed: Option<(u64, Box<InnerWalk>)>,
+    expected: ExpectedMessages,
 }
 
-impl<R: Read + Seek> Walk<R> {
-    /// Begins. `passing` over the chunks that seem to be in order, or reading what is in them.
-    pub(super) fn new(from: R, passing: bool) -> io::Result<Self> {
-        let (file, expected) = (Window::new(from)?, Expected::default());
-        Ok(Self { file, at: 0, data: (0, 0), passing, inside: None, unpacked: None, expected })
+impl<R: Read + Seek> RecordWalk<R> {
+    /// Starts at the beginning. With `skip_chunks`, the walk does not enter chunks that look intact.
+    pub(super) fn new(from: R, skip_chunks: bool) -> io::Result<Self> {
+        let (file, expected) = (ByteWindow::new(from)?, ExpectedMessages::default());
+        Ok(Self { file, at: 0, data: (0, 0), skip_chunks, inside: None, decompressed: None, expected })
     }
 
-    /// Continues with the record that begins here.
+    /// Continues with the record at this position.
     pub(super) fn go_to(&mut self, at: u64) {
         self.at = at;
         self.inside = None;
-        self.unpacked = None;
+        self.decompressed = None;
     }
 
-    /// Bytes of the file.
+    /// Length of the file in bytes.
     pub(super) const fn len(&self) -> u64 {
         self.file.len()
     }
 
-    /// The data of the message that came last.
+    /// The data of the last message that [`Self::next`] returned.
     pub(super) fn data(&self) -> &[u8] {
-        match &self.unpacked {
+        match &self.decompressed {
             Some((_, inner)) => inner.data(),
             None => self.file.held(self.data.0, self.data.1),
         }
     }
 
-    /// Messages of this channel are to be expected.
+    /// Accepts messages of this channel, also where no checksum covers them.
     pub(super) fn expect_channel(&mut self, id: u16) {
         self.expected.channels.insert(id);
     }
 
-    /// What comes next.
-    pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
-        if let Some((at, inner)) = &mut self.unpacked {
+    /// Returns the next item; `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<WalkItem>> {
+        if let Some((at, inner)) = &mut self.decompressed {
             let at = *at;
             match inner.next()? {
-                Some(Piece::Message(message)) => return Ok(Some(Piece::Message(MessageFound { at, ..message }))),
-                Some(Piece::Record { opcode, data, .. }) => return Ok(Some(Piece::Record { at, opcode, data })),
-                Some(Piece::Damage { len, zeros, .. }) => return Ok(Some(Piece::Damage { at, len, zeros })),
-                Some(Piece::Chunk(_)) | None => {
+                Some(WalkItem::Message(message)) => return Ok(Some(WalkItem::Message(FoundMessage { at, ..message }))),
+                Some(WalkItem::Record { opcode, data, .. }) => return Ok(Some(WalkItem::Record { at, opcode, data })),
+                Some(WalkItem::Damage { len, zeros, .. }) => return Ok(Some(WalkItem::Damage { at, len, zeros })),
+                Some(WalkItem::Chunk(_)) | None => {
                     self.expected.channels.append(&mut inner.expected.channels);
-                    self.unpacked = None;
+                    self.decompressed = None;
                 }
             }
         }
         let len = self.file.len();
-        if self.at == 0 && self.unpacked.is_none() && len > 0 && !self.is_part() {
+        if self.at == 0 && self.decompressed.is_none() && len > 0 && !self.is_part() {
             let n = (mcap::MAGIC.len() as u64).min(len);
             let found = self.file.bytes(0, n as usize)?;
             self.at = n;
@@ -170,7 +168,7 @@ impl<R: Read + Seek> Walk<R> {
                 let zeros = found.iter().all(|byte| *byte == 0);
                 let next = self.search(0)?.min(n);
                 self.at = next.max(1);
-                return Ok(Some(Piece::Damage { at: 0, len: self.at, zeros }));
+                return Ok(Some(WalkItem::Damage { at: 0, len: self.at, zeros }));
             }
         }
         if self.inside.is_some_and(|inside| self.at >= inside.end) {
@@ -185,7 +183,8 @@ impl<R: Read + Seek> Walk<R> {
             return Ok(None);
         }
         let trusted = self.inside.filter(|inside| inside.trusted);
-        let Some(head) = self.look(at)?.filter(|head| head.end <= trusted.map_or(u64::MAX, |inside| inside.end)) else {
+        let Some(head) = self.record_head(at)?.filter(|head| head.end <= trusted.map_or(u64::MAX, |inside| inside.end))
+        else {
             return self.damage(at).map(Some);
         };
         if head.opcode == op::CHUNK {
@@ -195,18 +194,18 @@ impl<R: Read + Seek> Walk<R> {
             return self.damage(at).map(Some);
         }
         if trusted.is_none() && !self.follows(head.end)? {
-            // Either its length is a lie, or what follows is damaged: a record inside of it tells.
+            // Either this length is damaged or the next record is. A record found inside this one shows the former.
             let next = self.search(head.data)?;
             if next < head.end {
                 self.at = next;
-                return Ok(Some(Piece::Damage { at, len: next - at, zeros: false }));
+                return Ok(Some(WalkItem::Damage { at, len: next - at, zeros: false }));
             }
         }
         self.at = head.end;
         self.record(at, head, trusted.is_some()).map(Some)
     }
 
-    /// The contents of a chunk begin with no magic.
+    /// Returns whether this walk reads the contents of a chunk, which have no magic bytes.
     fn is_part(&self) -> bool {
         self.inside.is_some()
     }
@@ -216,26 +215,26 @@ impl<R: Read + Seek> Walk<R> {
         Ok(at + magic.len() as u64 == self.len() && self.file.bytes(at, magic.len())? == magic)
     }
 
-    fn record(&mut self, at: u64, head: Head, trusted: bool) -> io::Result<Piece> {
+    fn record(&mut self, at: u64, head: RecordHead, trusted: bool) -> io::Result<WalkItem> {
         let len = usize::try_from(head.end - head.data).unwrap_or(usize::MAX);
-        if head.opcode != op::MESSAGE && len as u64 > LONGEST_METADATA {
-            // An attachment: none of ours.
-            return Ok(Piece::Record { at, opcode: head.opcode, data: Vec::new() });
+        if head.opcode != op::MESSAGE && len as u64 > METADATA_BYTES_MAX {
+            // An attachment, which oaktap does not write.
+            return Ok(WalkItem::Record { at, opcode: head.opcode, data: Vec::new() });
         }
         let data = self.file.bytes(head.data, len)?;
         if head.opcode == op::MESSAGE {
             let Ok(Record::Message { header, data }) = mcap::parse_record(op::MESSAGE, data) else {
-                return Ok(Piece::Damage { at, len: head.end - at, zeros: false });
+                return Ok(WalkItem::Damage { at, len: head.end - at, zeros: false });
             };
-            self.data = (head.data + MESSAGE_HEAD, data.len());
+            self.data = (head.data + MESSAGE_HEAD_BYTES, data.len());
             if trusted {
                 self.expected.around = Some(header.log_time);
             }
             let offset = at - self.inside.map_or(0, |inside| inside.from).min(at);
-            return Ok(Piece::Message(MessageFound { at, offset, trusted, len: head.end - at, header }));
+            return Ok(WalkItem::Message(FoundMessage { at, offset, trusted, len: head.end - at, header }));
         }
         let data = data.to_vec();
-        match record::parse(head.opcode, &data) {
+        match mcap_record::parse(head.opcode, &data) {
             Some(Record::Channel(channel)) => {
                 self.expected.channels.insert(channel.id);
             }
@@ -246,19 +245,19 @@ impl<R: Read + Seek> Walk<R> {
             }
             _ => {}
         }
-        Ok(Piece::Record { at, opcode: head.opcode, data })
+        Ok(WalkItem::Record { at, opcode: head.opcode, data })
     }
 
-    fn chunk(&mut self, at: u64, head: Head) -> io::Result<Option<Piece>> {
-        let front = self.file.bytes(head.data, LOOK)?;
+    fn chunk(&mut self, at: u64, head: RecordHead) -> io::Result<Option<WalkItem>> {
+        let front = self.file.bytes(head.data, HEAD_BYTES_MAX)?;
         let Some(header) = chunk_header(front) else { return self.damage(at).map(Some) };
-        let from = head.data + CHUNK_HEAD + header.compression.len() as u64;
-        let torn = (head.end > self.len()).then(|| format!("{} bytes of it are missing", head.end - self.len()));
+        let from = head.data + CHUNK_HEAD_BYTES + header.compression.len() as u64;
+        let torn = (head.end > self.len()).then(|| format!("its last {} bytes are missing", head.end - self.len()));
         let end = head.end.min(self.len());
         let len = end - at;
-        if self.passing && torn.is_none() && self.follows(end)? {
+        if self.skip_chunks && torn.is_none() && self.follows(end)? {
             self.at = end;
-            return Ok(Some(Piece::Chunk(ChunkFound { at, len, header, damage: None })));
+            return Ok(Some(WalkItem::Chunk(FoundChunk { at, len, header, damage: None })));
         }
         let mut damage;
         if header.compression.is_empty() {
@@ -267,76 +266,76 @@ impl<R: Read + Seek> Walk<R> {
                 damage = checksum_damage(&header, self.checksum(from, end)?);
             }
             self.at = from;
-            self.inside = Some(Inside { from, end, trusted: damage.is_none() });
+            self.inside = Some(OpenChunk { from, end, trusted: damage.is_none() });
         } else {
             let packed = io::BufReader::new(self.file.file_at(from)?.take(end - from));
-            let size = header.uncompressed_size.min(LONGEST_RECORD as u64);
-            let (contents, why) = unpack(&header.compression, packed, size);
+            let size = header.uncompressed_size.min(RECORD_BYTES_MAX as u64);
+            let (contents, why) = decompress(&header.compression, packed, size);
             damage = torn.or(why).or_else(|| checksum_damage(&header, crc32fast::hash(&contents)));
-            let inner = Walk {
-                inside: Some(Inside { from: 0, end: contents.len() as u64, trusted: damage.is_none() }),
-                file: Window::of(contents),
+            let inner = RecordWalk {
+                inside: Some(OpenChunk { from: 0, end: contents.len() as u64, trusted: damage.is_none() }),
+                file: ByteWindow::of(contents),
                 at: 0,
                 data: (0, 0),
-                passing: false,
-                unpacked: None,
+                skip_chunks: false,
+                decompressed: None,
                 expected: self.expected.clone(),
             };
-            self.unpacked = Some((at, Box::new(inner)));
+            self.decompressed = Some((at, Box::new(inner)));
             self.at = end;
         }
         if damage.is_none() {
             let around = &mut self.expected.around;
             *around = Some(header.message_end_time).filter(|time| *time > 0).or(*around);
         }
-        Ok(Some(Piece::Chunk(ChunkFound { at, len, header, damage })))
+        Ok(Some(WalkItem::Chunk(FoundChunk { at, len, header, damage })))
     }
 
-    /// No record begins here. Where the next one does?
-    fn damage(&mut self, at: u64) -> io::Result<Piece> {
+    /// No record here: searches for the next one.
+    fn damage(&mut self, at: u64) -> io::Result<WalkItem> {
         self.at = self.search(at + 1)?;
         let zeros = self.is_zeros(at, self.at)?;
-        Ok(Piece::Damage { at, len: self.at - at, zeros })
+        Ok(WalkItem::Damage { at, len: self.at - at, zeros })
     }
 
-    /// Whether a record may follow here: one begins, or a chunk or the file ends.
+    /// Returns whether this is a valid position after a record: a record begins, or a chunk or the file ends.
     fn follows(&mut self, at: u64) -> io::Result<bool> {
         let ends = at == self.len() || self.inside.is_some_and(|inside| at == inside.end);
-        Ok(ends || self.is_end_magic(at)? || self.look(at)?.is_some())
+        Ok(ends || self.is_end_magic(at)? || self.record_head(at)?.is_some())
     }
 
-    /// The head of the record that begins here, if one does. Only that of a chunk may end after the file.
-    fn look(&mut self, at: u64) -> io::Result<Option<Head>> {
+    /// Returns the head of the record at this position, if it is valid. Only a chunk may extend past the end of the file.
+    fn record_head(&mut self, at: u64) -> io::Result<Option<RecordHead>> {
         let len_of_file = self.len();
-        let front = self.file.bytes(at, LOOK)?;
+        let front = self.file.bytes(at, HEAD_BYTES_MAX)?;
         let Some((&opcode, rest)) = front.split_first() else { return Ok(None) };
         let Some(len) = u64_at(rest, 0) else { return Ok(None) };
-        let data = at + RECORD_HEAD;
-        let Some(end) = data.checked_add(len).filter(|_| len <= LONGEST_RECORD as u64) else { return Ok(None) };
+        let data = at + RECORD_HEAD_BYTES;
+        let Some(end) = data.checked_add(len).filter(|_| len <= RECORD_BYTES_MAX as u64) else { return Ok(None) };
         let rest = &rest[size_of::<u64>()..];
         let fits = end <= len_of_file;
         let trusted = self.inside.is_some_and(|inside| inside.trusted);
         let agrees = match opcode {
             op::CHUNK => chunk_agrees(rest, len),
-            op::MESSAGE => fits && len >= MESSAGE_HEAD && (trusted || self.expected.fits(rest)),
-            // Somebody may have added some: never ours.
+            op::MESSAGE => fits && len >= MESSAGE_HEAD_BYTES && (trusted || self.expected.fits(rest)),
+            // Written by another program.
             op::ATTACHMENT => fits,
-            _ if fits && len <= LONGEST_METADATA && record::is_known(opcode) => {
-                record::parse(opcode, self.file.bytes(data, len as usize)?).is_some()
+            _ if fits && len <= METADATA_BYTES_MAX && mcap_record::is_known(opcode) => {
+                mcap_record::parse(opcode, self.file.bytes(data, len as usize)?).is_some()
             }
             _ => false,
         };
-        Ok(agrees.then_some(Head { opcode, data, end }))
+        Ok(agrees.then_some(RecordHead { opcode, data, end }))
     }
 
-    /// Where the next record begins that cannot be anything else; the end of the file if there is none.
+    /// Searches for the next record that cannot be confused with other data. Returns the end of the file if there is none.
     fn search(&mut self, from: u64) -> io::Result<u64> {
-        // A length is less than 4 GiB: its upper half is zero.
-        const HEAD: usize = RECORD_HEAD as usize;
+        // A length is less than 4 GiB, so its upper four bytes are zero.
+        const HEAD_BYTES: usize = RECORD_HEAD_BYTES as usize;
         let mut at = from;
         while at < self.len() {
-            let block = self.file.bytes(at, BLOCK)?.to_vec();
-            for (offset, head) in block.windows(HEAD).enumerate() {
+            let block = self.file.bytes(at, READ_BYTES_MIN)?.to_vec();
+            for (offset, head) in block.windows(HEAD_BYTES).enumerate() {
                 let candidate = at + offset as u64;
                 if !matches!(
                     head[0],
@@ -345,28 +344,33 @@ impl<R: Read + Seek> Walk<R> {
                 {
                     continue;
                 }
-                let sure = match head[0] {
-                    op::METADATA => self.file.bytes(candidate + RECORD_HEAD + 4, METADATA_NAME.len())? == METADATA_NAME,
-                    op::DATA_END => head[1..5] == [4, 0, 0, 0] && self.look(candidate + RECORD_HEAD + 4)?.is_some(),
-                    op::FOOTER => candidate + RECORD_HEAD + 20 + mcap::MAGIC.len() as u64 == self.len(),
+                let plausible = match head[0] {
+                    op::METADATA => {
+                        self.file.bytes(candidate + RECORD_HEAD_BYTES + 4, METADATA_PREFIX.len())? == METADATA_PREFIX
+                    }
+                    op::DATA_END => {
+                        head[1..5] == [4, 0, 0, 0] && self.record_head(candidate + RECORD_HEAD_BYTES + 4)?.is_some()
+                    }
+                    op::FOOTER => candidate + RECORD_HEAD_BYTES + 20 + mcap::MAGIC.len() as u64 == self.len(),
                     _ => true,
                 };
-                if sure && self.look(candidate)?.is_some() {
+                if plausible && self.record_head(candidate)?.is_some() {
                     return Ok(candidate);
                 }
             }
-            // The last bytes of a block may be the first of a record.
-            at += (block.len() as u64).saturating_sub(RECORD_HEAD - 1).max(1);
-            if block.len() < BLOCK {
+            // A record head may begin in the last bytes of a block.
+            at += (block.len() as u64).saturating_sub(RECORD_HEAD_BYTES - 1).max(1);
+            if block.len() < READ_BYTES_MIN {
                 break;
             }
         }
         Ok(self.len())
     }
 
-    /// Of the contents of a chunk, which are in memory then unless they are many. Ours have 4 MiB and the rest of a frame.
+    /// CRC-32 of the contents of a chunk. Reads chunks of up to `KEPT_BYTES_MAX` at once, so that their messages are read
+    /// from memory afterwards. The recorder's chunks have 4 MiB plus a part of a frame.
     fn checksum(&mut self, from: u64, end: u64) -> io::Result<u32> {
-        let block = if end - from <= KEPT as u64 { end - from } else { BLOCK as u64 };
+        let block = if end - from <= KEPT_BYTES_MAX as u64 { end - from } else { READ_BYTES_MIN as u64 };
         let mut crc = crc32fast::Hasher::new();
         let mut at = from;
         while at < end {
@@ -380,7 +384,7 @@ impl<R: Read + Seek> Walk<R> {
     fn is_zeros(&mut self, from: u64, end: u64) -> io::Result<bool> {
         let mut at = from;
         while at < end {
-            let n = (end - at).min(BLOCK as u64);
+            let n = (end - at).min(READ_BYTES_MIN as u64);
             if self.file.bytes(at, n as usize)?.iter().any(|byte| *byte != 0) {
                 return Ok(false);
             }
@@ -390,15 +394,15 @@ impl<R: Read + Seek> Walk<R> {
     }
 }
 
-/// The lengths in the head of a chunk say the same thing three times.
+/// Returns whether the three lengths in the head of a chunk agree.
 fn chunk_agrees(data: &[u8], len: u64) -> bool {
     chunk_header(data).is_some_and(|header| {
         let size_agrees = match header.compression.as_str() {
             "" => header.uncompressed_size == header.compressed_size,
-            "lz4" | "zstd" => header.uncompressed_size <= LONGEST_RECORD as u64,
+            "lz4" | "zstd" => header.uncompressed_size <= RECORD_BYTES_MAX as u64,
             _ => false,
         };
-        let head = CHUNK_HEAD + header.compression.len() as u64;
+        let head = CHUNK_HEAD_BYTES + header.compression.len() as u64;
         let fits = header.compressed_size.checked_add(head) == Some(len);
         header.message_start_time <= header.message_end_time && size_agrees && fits
     })
@@ -419,7 +423,7 @@ fn chunk_header(data: &[u8]) -> Option<ChunkHeader> {
 
 fn checksum_damage(header: &ChunkHeader, found: u32) -> Option<String> {
     let expected = header.uncompressed_crc;
-    (found != expected).then(|| format!("its checksum is {found:08x}, and {expected:08x} was promised"))
+    (found != expected).then(|| format!("expected checksum {expected:08x}, found {found:08x}"))
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -1,4 +1,4 @@
-//! Frames -> one MCAP file. Knows no disk: it writes to whatever can be written and sought in.
+//! Writes frames to one MCAP file, through any `Write + Seek`.
 
 use std::collections::BTreeMap;
 use std::io::{Seek, Write};
@@ -11,30 +11,31 @@ use prost::Message as _;
 
 use super::RecordingError;
 use super::annotations::annotations;
-use super::image::{Image, Message};
-use super::schema::{self, Incident, Wire};
-use super::seal::{seal, seal_metadata};
+use super::checksum::{append_checksum, insert_metadata_checksum};
+use super::image::{ImageBuffer, ImageMessage};
+use super::schema::{self, RecordedIncident, WireMessage};
 use crate::frame::{Frame, LabelMap};
 
-/// Name of the metadata about the file.
+/// Name of the metadata of the file.
 pub(super) const FILE_METADATA: &str = "oaktap";
-/// Name of the metadata about a camera, with `NAME` behind it: before its first message. Rerun wants every name once.
+/// Prefix of the name of a camera's metadata, followed by the camera's name, since Rerun requires unique names. Written
+/// before the camera's first message.
 pub(super) const CAMERA_METADATA: &str = "oaktap.camera/";
-/// Name of the metadata about a camera's clock, with `NAME` behind it: at the end.
+/// Prefix of the name of a clock's metadata, followed by the camera's name. Written at the end of the file.
 pub(super) const CLOCK_METADATA: &str = "oaktap.clock/";
 
-/// Each camera has this many channel numbers in a row: wire, detections, and one for each image message.
-pub(super) const CHANNELS: u16 = 2 + Message::ALL.len() as u16;
+/// Consecutive channel numbers per camera: wire, detections, and one for each image message.
+pub(super) const CHANNELS: u16 = 2 + ImageMessage::ALL.len() as u16;
 
-/// How chunks are compressed. Pictures of cameras hardly shrink, so not at all is the usual choice.
+/// Compression of chunks. Raw pictures of cameras hardly shrink, so the default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// Fast.
+    /// LZ4: fast.
     Lz4,
-    /// Small.
+    /// Zstandard at level 1: smaller.
     Zstd,
 }
 
@@ -46,29 +47,29 @@ impl std::str::FromStr for Compression {
             "none" => Ok(Self::None),
             "lz4" => Ok(Self::Lz4),
             "zstd" => Ok(Self::Zstd),
-            _ => Err(format!("`{name}` is no compression; expected none, lz4 or zstd")),
+            _ => Err(format!("unknown compression `{name}`; expected none, lz4 or zstd")),
         }
     }
 }
 
-/// What is known of a camera before its first frame, or was read of it from a recording.
+/// Name and source of a camera, before its first frame or as read from a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CameraInfo {
-    /// What people call it: the first part of its channels' topics. A `/` in it becomes `_`.
+    /// Name given by the user, and the first part of the topics of its channels. The writer replaces `/` by `_`.
     pub name: String,
-    /// Where its frames came from, as the user wrote it.
+    /// Source of its frames, as the user wrote it.
     pub address: String,
-    /// Names that the user gave to the labels, if any; the stream's own come first.
+    /// Label names given by the user, if any. Names in the stream take precedence.
     pub labels: Option<LabelMap>,
 }
 
-/// One file while it is written.
+/// A writer of one file.
 pub struct SegmentWriter<W: Write + Seek> {
     mcap: Writer<W>,
-    cameras: Vec<Camera>,
-    image: Image,
+    cameras: Vec<WrittenCamera>,
+    image: ImageBuffer,
     message: Vec<u8>,
-    /// Bytes of messages since the last flush.
+    /// Bytes of the messages since the last flush.
     open_bytes: u64,
 }
 
@@ -79,41 +80,41 @@ impl<W: Write + Seek> std::fmt::Debug for SegmentWriter<W> {
 }
 
 #[derive(Debug)]
-struct Camera {
+struct WrittenCamera {
     info: CameraInfo,
     /// The first of its channel numbers.
     channel: u16,
     begun: bool,
-    /// Which image channels exist.
-    image: [bool; Message::ALL.len()],
+    /// The image channels that the file has.
+    image: [bool; ImageMessage::ALL.len()],
     sequence: u32,
-    /// The records of the connection that still hold, as far as this file does not show them.
+    /// Records that the camera sent before this file began and that still apply.
     context: Vec<u8>,
 }
 
-impl Camera {
+impl WrittenCamera {
     fn new(number: u16, info: &CameraInfo) -> Self {
         Self {
             info: CameraInfo { name: info.name.replace('/', "_"), ..info.clone() },
             channel: number * CHANNELS,
             begun: false,
-            image: [false; Message::ALL.len()],
+            image: [false; ImageMessage::ALL.len()],
             sequence: 0,
             context: Vec::new(),
         }
     }
 }
 
-/// Channel number of this image message, counted from the camera's first.
-pub(super) fn image_channel(message: Message) -> u16 {
+/// Channel number of an image message, relative to the camera's first.
+pub(super) fn image_channel(message: ImageMessage) -> u16 {
     2 + message as u16
 }
 
 impl<W: Write + Seek> SegmentWriter<W> {
-    /// Begins a file for these cameras, at this time (UTC).
+    /// Starts a file for these cameras. `created_unix_ns` is the time in nanoseconds since 1970, UTC.
     ///
     /// # Errors
-    /// It cannot be written; or there are more cameras than an MCAP file has channels for (13,107).
+    /// The file cannot be written, or there are more than 13,107 cameras, for which MCAP has no channel numbers.
     pub fn new(
         to: W,
         compression: Compression,
@@ -122,7 +123,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
     ) -> Result<Self, RecordingError> {
         let mut options = WriteOptions::new()
             .library(concat!("oaktap ", env!("CARGO_PKG_VERSION")))
-            // Chunks end where we say, so that each holds whole frames. Their checksums cover all data.
+            // `flush` ends chunks, so that each has complete frames only. Their checksums cover all data.
             .chunk_size(None)
             .calculate_data_section_crc(false)
             .compression(match compression {
@@ -131,7 +132,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
                 Compression::Zstd => Some(mcap::Compression::Zstd),
             });
         if compression == Compression::Zstd {
-            // The fastest level; the others gain nothing on pictures.
+            // Level 1 is the fastest, and higher levels gain nothing on pictures.
             options = options.compression_level(1).compression_threads(0);
         }
         let begin = || -> McapResult<Self> {
@@ -146,36 +147,36 @@ impl<W: Write + Seek> SegmentWriter<W> {
                 ("cameras".to_owned(), cameras.len().to_string()),
             ]);
             write_metadata(&mut mcap, FILE_METADATA.to_owned(), about)?;
-            let cameras = (0..).zip(cameras).map(|(number, info)| Camera::new(number, info)).collect();
-            Ok(Self { mcap, cameras, image: Image::default(), message: Vec::new(), open_bytes: 0 })
+            let cameras = (0..).zip(cameras).map(|(number, info)| WrittenCamera::new(number, info)).collect();
+            Ok(Self { mcap, cameras, image: ImageBuffer::default(), message: Vec::new(), open_bytes: 0 })
         };
         begin().map_err(RecordingError::Write)
     }
 
-    /// One more camera, found late. Returns its number.
+    /// Adds a camera after the start. Returns its number.
     ///
     /// # Errors
-    /// There are more than an MCAP file has channels for.
+    /// There are more than 13,107 cameras.
     pub fn camera(&mut self, info: &CameraInfo) -> Result<usize, RecordingError> {
         let number = u16::try_from(self.cameras.len()).ok().filter(|number| *number < u16::MAX / CHANNELS);
         let number = number.ok_or(RecordingError::Write(mcap::McapError::TooManyChannels))?;
-        self.cameras.push(Camera::new(number, info));
+        self.cameras.push(WrittenCamera::new(number, info));
         Ok(usize::from(number))
     }
 
-    /// Records that a connection has brought before this file began and that still hold: labels, dimensions. They are
-    /// written with the camera's next frame.
+    /// Sets the records (labels, dimensions) that the camera sent before this file began and that still apply. The next
+    /// frame of the camera is written with them.
     pub fn context(&mut self, camera: usize, records: &[u8]) {
         self.cameras[camera].context = records.to_vec();
     }
 
-    /// Writes one frame of a camera: `publish_unix_ns` is when the camera took it.
+    /// Writes one frame of a camera. `publish_unix_ns` is the capture time in nanoseconds since 1970, UTC.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     ///
     /// # Panics
-    /// There is no such camera.
+    /// The camera does not exist.
     pub fn frame(&mut self, camera: usize, frame: &Frame, publish_unix_ns: i64) -> Result<(), RecordingError> {
         self.begin_camera(camera, Some(frame)).map_err(RecordingError::Write)?;
         let Self { mcap, cameras, image, message, open_bytes } = self;
@@ -205,13 +206,13 @@ impl<W: Write + Seek> SegmentWriter<W> {
         let names = frame.labels.as_deref().or(camera.info.labels.as_ref()).unwrap_or(LabelMap::coco());
         let size = frame.geometry.map(|geometry| (geometry.width, geometry.height));
         message.clear();
-        // Memory grows as it needs to.
+        // Writing into a `Vec` cannot fail.
         let _ = prost::Message::encode(&annotations(time, &frame.detections, names, size), message);
         header.channel_id = camera.channel + 1;
         write(mcap, &header, message, open_bytes)?;
 
         let is_held = payload.is_empty() || shown.is_some_and(|(_, exact)| exact);
-        let wire = Wire {
+        let wire = WireMessage {
             id: frame.id,
             at: frame.at,
             dialect: frame.dialect.to_string(),
@@ -223,7 +224,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
             arrival_mono_ns: frame.received.mono_ns,
             stale: frame.stale,
             kind: frame.kind.name().to_owned(),
-            layout: frame.geometry.as_ref().map(schema::Layout::from),
+            layout: frame.geometry.as_ref().map(schema::PayloadLayout::from),
             payload_len: payload.len() as u64,
             payload_crc32: crc32fast::hash(payload),
             payload: if is_held { Vec::new() } else { payload.to_vec() },
@@ -235,18 +236,23 @@ impl<W: Write + Seek> SegmentWriter<W> {
         header.channel_id = camera.channel;
         message.clear();
         let _ = wire.encode(message);
-        seal(&header, message);
+        append_checksum(&header, message);
         write(mcap, &header, message, open_bytes)
     }
 
-    /// Writes what happened between two frames of a camera, and when.
+    /// Writes an incident between two frames of a camera. `at_unix_ns` is its time in nanoseconds since 1970, UTC.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     ///
     /// # Panics
-    /// There is no such camera.
-    pub fn incident(&mut self, camera: usize, incident: &Incident, at_unix_ns: i64) -> Result<(), RecordingError> {
+    /// The camera does not exist.
+    pub fn incident(
+        &mut self,
+        camera: usize,
+        incident: &RecordedIncident,
+        at_unix_ns: i64,
+    ) -> Result<(), RecordingError> {
         self.begin_camera(camera, None).map_err(RecordingError::Write)?;
         let Self { mcap, cameras, message, open_bytes, .. } = self;
         let camera = &cameras[camera];
@@ -257,41 +263,41 @@ impl<W: Write + Seek> SegmentWriter<W> {
             publish_time: nanoseconds(at_unix_ns),
         };
         message.clear();
-        let wire = Wire { incident: Some(incident.clone()), ..Wire::default() };
-        // Memory grows as it needs to.
+        let wire = WireMessage { incident: Some(incident.clone()), ..WireMessage::default() };
+        // Writing into a `Vec` cannot fail.
         let _ = wire.encode(message);
-        seal(&header, message);
+        append_checksum(&header, message);
         write(mcap, &header, message, open_bytes)
     }
 
-    /// Writes a remark about the file. Ends the chunk.
+    /// Writes metadata. Ends the chunk.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub fn remark(&mut self, name: &str, remark: BTreeMap<String, String>) -> Result<(), RecordingError> {
+    /// The file cannot be written.
+    pub fn metadata(&mut self, name: &str, metadata: BTreeMap<String, String>) -> Result<(), RecordingError> {
         self.flush()?;
-        write_metadata(&mut self.mcap, name.to_owned(), remark).map_err(RecordingError::Write)
+        write_metadata(&mut self.mcap, name.to_owned(), metadata).map_err(RecordingError::Write)
     }
 
-    /// Bytes of messages that were written since the last [`Self::flush`].
+    /// Bytes of the messages that were written since the last [`Self::flush`].
     #[must_use]
     pub const fn open_bytes(&self) -> u64 {
         self.open_bytes
     }
 
-    /// Ends the chunk, and flushes: what was written so far will not change any more.
+    /// Ends the chunk and flushes. Bytes that were written before are final.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn flush(&mut self) -> Result<(), RecordingError> {
         self.open_bytes = 0;
         self.mcap.flush().map_err(RecordingError::Write)
     }
 
-    /// Ends the file: writes what is known of each camera's clock, the index and the summary, and flushes.
+    /// Ends the file: writes the metadata of each camera's clock, the index and the summary, and flushes.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn finish(mut self, clocks: &[BTreeMap<String, String>]) -> Result<W, RecordingError> {
         let mut end = || -> McapResult<()> {
             for camera in 0..self.cameras.len() {
@@ -311,7 +317,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         Ok(to)
     }
 
-    /// Writes what is known of a camera, once, before its first message.
+    /// Writes the metadata and channels of a camera before its first message.
     fn begin_camera(&mut self, camera: usize, first: Option<&Frame>) -> McapResult<()> {
         let Self { mcap, cameras, .. } = self;
         let camera = &mut cameras[camera];
@@ -336,8 +342,8 @@ impl<W: Write + Seek> SegmentWriter<W> {
             }
         }
         write_metadata(mcap, format!("{CAMERA_METADATA}{name}"), metadata)?;
-        add_channel(mcap, camera.channel, schema::WIRE, &schema::descriptor(), &format!("/{name}/wire"))?;
-        let boxes = ImageAnnotations::get_schema().expect("every message of foxglove has its schema");
+        add_channel(mcap, camera.channel, schema::WIRE_SCHEMA, &schema::descriptor(), &format!("/{name}/wire"))?;
+        let boxes = ImageAnnotations::get_schema().expect("foxglove has a schema for each of its messages");
         add_channel(mcap, camera.channel + 1, &boxes.name, &boxes.data, &format!("/{name}/detections"))
     }
 }
@@ -347,7 +353,7 @@ fn write_metadata<W: Write + Seek>(
     name: String,
     mut metadata: BTreeMap<String, String>,
 ) -> McapResult<()> {
-    seal_metadata(&name, &mut metadata);
+    insert_metadata_checksum(&name, &mut metadata);
     mcap.write_metadata(&Metadata { name, metadata })
 }
 
@@ -373,7 +379,7 @@ fn write<W: Write + Seek>(
     mcap.write_to_known_channel(header, message).map_err(RecordingError::Write)
 }
 
-/// Times before 1970 do not exist in MCAP.
+/// MCAP times are unsigned: times before 1970 become 0.
 fn nanoseconds(unix_ns: i64) -> u64 {
     u64::try_from(unix_ns).unwrap_or(0)
 }
@@ -381,16 +387,16 @@ fn nanoseconds(unix_ns: i64) -> u64 {
 fn timestamp(unix_ns: i64) -> Timestamp {
     let ns = nanoseconds(unix_ns);
     let sec = u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX);
-    // Less than a second in nanoseconds fits.
+    // Less than 10^9.
     Timestamp::new(sec, (ns % 1_000_000_000) as u32)
 }
 
 fn labels_to_json(labels: &LabelMap) -> String {
     let names: BTreeMap<u32, &str> = labels.iter().collect();
-    serde_json::to_string(&names).expect("numbers and names are JSON")
+    serde_json::to_string(&names).expect("numbers and strings are valid JSON")
 }
 
-/// Who wrote the file, as far as the system says.
+/// Name of this host; empty if unknown.
 fn host_name() -> String {
     #[cfg(unix)]
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::faults::Faults;
-use crate::frame::{Dialect, PixelFormat};
+use crate::frame::{Dialect, PixelFormat, Size};
 
 /// What the camera puts into a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,10 +191,8 @@ impl FromStr for SimConfig {
             };
             match key {
                 "size" => {
-                    config.size = value
-                        .split_once('x')
-                        .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)))
-                        .ok_or_else(|| bad("WIDTHxHEIGHT"))?;
+                    let Size { width, height } = value.parse().map_err(|_| bad("WIDTHxHEIGHT"))?;
+                    config.size = (width, height);
                 }
                 "fps" => config.fps = value.parse().map_err(|_| bad("a number; 0 is as fast as it goes"))?,
                 "format" => {

@@ -1,5 +1,6 @@
-//! Where pictures end up.
+//! Takes frames or pictures: to files, to a window, to programs.
 
+pub mod detections;
 pub(crate) mod names;
 pub mod record;
 pub mod snapshot;

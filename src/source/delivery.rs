@@ -1,62 +1,53 @@
-//! What a decoder tells -> where it belongs: those who show, those who keep, and the ledger. One way for every source.
+//! Delivers what a source produces to the subscribers and to the ledger. Every source uses it, with or without a decoder.
 
 use std::sync::Arc;
 
 use super::error::SourceErrorKind;
 use super::expected::{Expected, Wrong};
-use super::session::Outlets;
-use super::{Incident, What};
+use super::{Incident, Outlets, What};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Received};
-use crate::stats::Ledger;
-use crate::wire::{Decoder, Event, Record, SkipReason};
+use crate::wire::{Books, Decoder, Event, Introduction, Record, SkipReason};
 
-/// One source's way from its decoder to its outlets.
+/// Delivery of one source, over all of its connections.
 pub(super) struct Delivery {
-    /// What people call the camera.
+    /// Name of the camera, for log lines.
     name: String,
-    /// The source as it was named.
+    /// The source as the user named it.
     pub(super) source: String,
     pub(super) outlets: Outlets,
-    pub(super) ledger: Ledger,
-    /// Handed out to those who show, and kept back from those who keep.
+    /// The frame that was offered as provisional and is not confirmed yet.
     provisional: Option<Arc<Frame>>,
-    /// Whose frames they should be.
     expected: Expected,
-    /// They are another application's: nothing more is to be received.
-    wrong: Option<SourceErrorKind>,
-    /// What the camera has answered or explained last on this connection.
+    /// Set when the stream is that of another application than expected: nothing more is to be received.
+    unexpected: Option<SourceErrorKind>,
+    /// The camera's last note on this connection (`@N`), which may explain why it closes the connection.
     note: Option<String>,
-    /// We end the connection: what is cut short now is no loss.
+    /// Set while we close the connection: a truncated frame then does not count as lost.
     leaving: bool,
 }
 
-/// What the caller may want to know of an event that was delivered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Delivered {
-    /// Bytes of payload, if the event was a frame.
-    pub(super) framed: Option<usize>,
-    /// The camera's frame time in microseconds, once it is known.
-    pub(super) frame_time_us: Option<i64>,
-    /// Times that the place of the next header was lost, on all connections.
-    pub(super) resyncs: u64,
-    /// Frames that have proved to be intact, of all connections.
-    pub(super) confirmed: u64,
+/// How far the stream has come with an event. A source without headers has an empty introduction.
+pub(super) struct Progress<'a> {
+    pub(super) introduction: &'a Arc<Introduction>,
+    pub(super) books: Books,
+    /// When the bytes of the event arrived.
+    pub(super) received: Received,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn of(decoder: &'a Decoder) -> Self {
+        Self { introduction: decoder.introduction(), books: decoder.books(), received: decoder.arrived() }
+    }
 }
 
 impl Delivery {
-    pub(super) fn new(
-        name: String,
-        source: String,
-        outlets: Outlets,
-        ledger: Ledger,
-        expected: Option<Contract>,
-    ) -> Self {
+    pub(super) fn new(name: String, source: String, outlets: Outlets, expected: Option<Contract>) -> Self {
         let expected = Expected::new(expected);
-        Self { name, source, outlets, ledger, provisional: None, expected, wrong: None, note: None, leaving: false }
+        Self { name, source, outlets, provisional: None, expected, unexpected: None, note: None, leaving: false }
     }
 
-    /// What was provisional on the connection before is nobody's any more.
+    /// Prepares for the next connection: forgets the provisional frame and the note of the one before.
     pub(super) fn restart(&mut self) {
         self.provisional = None;
         self.expected.restart();
@@ -64,103 +55,99 @@ impl Delivery {
         self.leaving = false;
     }
 
-    /// Why the camera has closed the connection, as far as that is known.
+    /// Returns why the camera closed the connection, as far as it said so.
     pub(super) fn closed(&mut self) -> SourceErrorKind {
         self.note.take().map_or(SourceErrorKind::Closed, |said| SourceErrorKind::SentAway { said })
     }
 
-    /// Why nothing more is to be received, if it is so.
-    pub(super) fn wrong(&mut self) -> Result<(), SourceErrorKind> {
-        self.wrong.take().map_or(Ok(()), Err)
+    /// Fails if the stream proved to be that of another application than expected.
+    pub(super) fn check_application(&mut self) -> Result<(), SourceErrorKind> {
+        self.unexpected.take().map_or(Ok(()), Err)
     }
 
-    /// The connection ends; what the decoder still has to tell follows. `by_us`: a frame that is cut is no loss.
+    /// Announces the end of the connection, before the last events are delivered. `by_us`: a truncated frame then does not
+    /// count as lost.
     pub(super) fn ending(&mut self, by_us: bool) {
         self.leaving = by_us;
-        self.ledger.update(|stats| stats.ending(by_us));
+        self.outlets.ledger.update(|stats| stats.ending(by_us));
     }
 
-    /// Tells what happened to those who want to know.
     pub(super) fn incident(&mut self, received: Received, what: What) {
         if !self.outlets.incidents.is_empty() {
             self.outlets.incidents.offer(&Incident { received, what });
         }
     }
 
-    /// Delivers the decoder's next event; `None` when everything has been told.
-    pub(super) fn next(&mut self, decoder: &mut Decoder) -> Option<Delivered> {
-        let event = decoder.poll()?;
-        let Outlets { live, kept, .. } = &mut self.outlets;
-        // Those who show a frame come first: the ledger can wait.
+    /// Delivers one event: provisional frames first, because views wait for them, then the ledger, then the rest.
+    pub(super) fn deliver(&mut self, event: Event, progress: &Progress<'_>) {
         let mut allowed = true;
         if let Event::Frame(frame) = &event {
-            allowed = self.expected.allows(decoder.introduction(), frame);
+            allowed = self.expected.allows(progress.introduction, frame);
             if allowed {
-                live.offer(frame);
+                self.outlets.provisional.offer(frame);
             }
         }
-        let books = decoder.books();
-        let mut delivered = self.ledger.update(|stats| {
-            stats.books(books);
+        self.outlets.ledger.update(|stats| {
+            stats.books(progress.books);
             stats.event(&event);
             if matches!(event, Event::Record(_)) {
-                stats.introduced(decoder.introduction());
-            }
-            Delivered {
-                framed: None,
-                frame_time_us: stats.frame_time_us(),
-                resyncs: stats.resyncs,
-                confirmed: stats.frames.confirmed,
+                stats.set_introduction(progress.introduction);
             }
         });
         match event {
+            // Dropped at once if no outlet wants confirmed frames, so that its buffer is reused.
             Event::Frame(frame) => {
-                delivered.framed = Some(frame.payload().len());
-                // Without anybody to give it to, its memory is free for the next one.
-                self.provisional = (allowed && !kept.is_empty()).then_some(frame);
+                self.provisional = (allowed && !self.outlets.confirmed.is_empty()).then_some(frame);
             }
-            Event::Confirmed(id) => {
-                if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
-                    kept.offer(&frame);
-                }
-                match self.expected.confirmed(id) {
-                    Some(Wrong::Other(differences)) => {
-                        self.wrong.get_or_insert(SourceErrorKind::OtherApplication { differences });
-                    }
-                    Some(Wrong::Contradiction(found)) => tracing::warn!(
-                        camera = %self.name,
-                        "the stream contradicts itself: {found}; --size and --format say what it is"
-                    ),
-                    None => {}
-                }
-            }
+            Event::Confirmed(id) => self.confirmed(id),
             Event::Withdrawn(id, damage) => {
                 self.provisional = None;
                 tracing::warn!(camera = %self.name, frame = id, "withdrawn: {damage}");
-                self.incident(decoder.arrived(), What::Withdrawn { id, damage });
+                self.incident(progress.received, What::Withdrawn { id, damage });
             }
             Event::Lost(damage) if self.leaving => tracing::debug!(camera = %self.name, "unfinished: {damage}"),
             Event::Lost(damage) => {
-                tracing::warn!(camera = %self.name, "a frame was lost: {damage}");
-                self.incident(decoder.arrived(), What::Lost(damage));
+                tracing::warn!(camera = %self.name, "frame lost: {damage}");
+                self.incident(progress.received, What::Lost(damage));
             }
             Event::BadDetections(error) => {
-                tracing::warn!(camera = %self.name, "detections: {error}");
-                self.incident(decoder.arrived(), What::BadDetections(error.to_string()));
+                tracing::warn!(camera = %self.name, "invalid detections: {error}");
+                self.incident(progress.received, What::BadDetections(error.to_string()));
             }
             Event::Skipped(skipped) => {
                 let found = skipped.found.escape_ascii();
                 tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped \"{found}\"");
                 if skipped.reason != SkipReason::ForeignRecord && !self.leaving {
-                    self.incident(decoder.arrived(), What::Skipped(skipped));
+                    self.incident(progress.received, What::Skipped(skipped));
                 }
             }
             Event::Record(Record::Note(text)) => {
-                tracing::info!(camera = %self.name, "the camera says: {text}");
+                tracing::info!(camera = %self.name, "note from the camera: {text}");
                 self.note = Some(text);
             }
             Event::Record(record) => tracing::trace!(camera = %self.name, ?record, "record"),
         }
-        Some(delivered)
+    }
+
+    fn confirmed(&mut self, id: u64) {
+        if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
+            self.outlets.confirmed.offer(&frame);
+        }
+        match self.expected.confirmed(id) {
+            Some(Wrong::Other(differences)) => {
+                self.unexpected.get_or_insert(SourceErrorKind::OtherApplication { differences });
+            }
+            Some(Wrong::Contradiction(found)) => tracing::warn!(
+                camera = %self.name,
+                "the stream contradicts its own records: {found}; override with --size and --format"
+            ),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.outlets.close();
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::frame::Received;
-use crate::recording::schema;
+use crate::recording::schema::{self, IncidentKind};
 use crate::wire::{Damage, SkipReason, Skipped};
 
 /// Something that happened, and when. Told in the order of the stream: behind the frames before it, before those that
@@ -46,7 +46,7 @@ pub enum What {
     /// The detections of the frame that follows could not be read to their end.
     BadDetections(String),
     /// What a recording that is played says to have happened here, gaps included.
-    Recorded(schema::Incident),
+    Recorded(schema::RecordedIncident),
 }
 
 impl What {
@@ -85,18 +85,19 @@ impl fmt::Display for What {
 }
 
 /// As a recording keeps it.
-impl From<&What> for schema::Incident {
+impl From<&What> for schema::RecordedIncident {
     fn from(what: &What) -> Self {
         let kind = match what {
-            What::Connected { .. } => "connected",
-            What::Disconnected { .. } => "disconnected",
-            What::Withdrawn { .. } => "withdrawn",
-            What::Lost(_) => "lost",
-            What::Skipped(_) => "skipped",
-            What::BadDetections(_) => "detections",
+            What::Connected { .. } => IncidentKind::Connected,
+            What::Disconnected { .. } => IncidentKind::Disconnected,
+            What::Withdrawn { .. } => IncidentKind::Withdrawn,
+            What::Lost(_) => IncidentKind::Lost,
+            What::Skipped(_) => IncidentKind::Skipped,
+            What::BadDetections(_) => IncidentKind::BadDetections,
             What::Recorded(incident) => return incident.clone(),
         };
-        let incident = Self { kind: kind.to_owned(), text: what.to_string(), frames: what.frames(), ..Self::default() };
+        let incident =
+            Self { kind: kind.to_string(), text: what.to_string(), frames: what.frames(), ..Self::default() };
         match what {
             What::Skipped(Skipped { at, len, found, .. }) => {
                 let shown = usize::try_from(*len).map_or(found.len(), |len| len.min(found.len()));

@@ -1,29 +1,24 @@
 //! A recording as a camera: its frames through the decoder again, when they are due. A file can wait, so nobody who
 //! keeps its frames loses one.
 
-use std::time::Duration;
-
 use tokio::sync::watch;
-use tokio::time::sleep;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
-use super::session::{SessionOptions, SessionState};
 use super::{FileSpec, What};
+use super::{SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::recording::playback::{Due, End, Part};
-use crate::recording::{Entry, Reader, Recorded, RecordingError, feed};
+use crate::recording::playback::{AtEnd, CameraPlayback, Due};
+use crate::recording::schema::IncidentKind;
+use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, feed};
 use crate::wire::Decoder;
-
-/// How long to wait before asking again whether those who keep have room.
-const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// One camera of a recording while it is played.
 pub(super) struct Replay {
     delivery: Delivery,
     decoder: Decoder,
-    part: Part,
+    part: CameraPlayback,
     tell: watch::Sender<SessionState>,
     stop: watch::Receiver<bool>,
     streams: bool,
@@ -40,7 +35,7 @@ impl Replay {
     pub(super) fn new(
         options: SessionOptions,
         delivery: Delivery,
-        part: Part,
+        part: CameraPlayback,
         tell: watch::Sender<SessionState>,
         stop: watch::Receiver<bool>,
     ) -> Self {
@@ -58,7 +53,7 @@ impl Replay {
         if let Some(at) = reader.torn_at() {
             tracing::warn!(source = %self.delivery.source, "the recording was not finished: it is played up to byte {at}");
         }
-        self.delivery.ledger.update(|stats| {
+        self.delivery.outlets.ledger.update(|stats| {
             stats.attempt();
             stats.connected();
         });
@@ -76,22 +71,24 @@ impl Replay {
             };
             reader = back;
             let then = match entry {
-                Ok(Some(Entry::Frame(recorded))) if recorded.camera == camera && recorded.log_ns >= from_ns => {
+                Ok(Some(RecordingEntry::Frame(recorded)))
+                    if recorded.camera == camera && recorded.log_ns >= from_ns =>
+                {
                     let then = self.wait_for(&recorded).await;
                     if matches!(then, Then::Go) {
                         begun = true;
                         self.deliver(&recorded);
-                        self.delivery.wrong()?;
+                        self.delivery.check_application()?;
                     }
                     then
                 }
-                Ok(Some(Entry::Incident { camera: whose, at_unix_ns, incident })) if whose == camera => {
-                    if incident.kind == "connected" && begun {
+                Ok(Some(RecordingEntry::Incident { camera: whose, at_unix_ns, incident })) if whose == camera => {
+                    if incident.kind() == Some(IncidentKind::Connected) && begun {
                         self.reconnect();
                     }
                     if at_unix_ns >= from_ns {
-                        let torn = incident.kind == "skipped";
-                        self.delivery.ledger.update(|stats| stats.unrecorded(incident.frames, torn));
+                        let torn = incident.kind() == Some(IncidentKind::Skipped);
+                        self.delivery.outlets.ledger.update(|stats| stats.missing_in_recording(incident.frames, torn));
                         let received = Received { unix_ns: at_unix_ns, ..received_now() };
                         self.delivery.incident(received, What::Recorded(incident));
                     }
@@ -110,7 +107,7 @@ impl Replay {
                 Then::Stop => break,
                 Then::Seek(to_ns) => {
                     from_ns = to_ns;
-                    self.delivery.ledger.update(crate::stats::Stats::sought);
+                    self.delivery.outlets.ledger.update(crate::stats::Stats::reset_continuity);
                     let Some(sought) = away(move || reader.seek(to_ns).map(|()| reader)).await else { return Ok(()) };
                     reader = sought.map_err(SourceErrorKind::Recording)?;
                 }
@@ -132,34 +129,33 @@ impl Replay {
     }
 
     /// Waits until a frame is due and those who keep it have room for it.
-    async fn wait_for(&mut self, recorded: &Recorded) -> Then {
+    async fn wait_for(&mut self, recorded: &RecordedFrame) -> Then {
         loop {
             let due = match self.part.due(recorded.log_ns, self.part.now_ns()) {
                 Due::Now => break,
                 Due::Seek(to_ns) => return Then::Seek(to_ns),
                 Due::At(ns) => Some(self.part.instant(ns)),
-                Due::Held => None,
+                Due::Paused => None,
             };
             if !self.change_before(due).await {
                 return Then::Stop;
             }
         }
-        while !self.delivery.outlets.kept.has_room() {
-            tokio::select! {
-                _ = self.stop.wait_for(|stop| *stop) => return Then::Stop,
-                () = sleep(A_MOMENT) => {}
-            }
+        let confirmed = &self.delivery.outlets.confirmed;
+        tokio::select! {
+            biased;
+            () = std::future::poll_fn(|cx| confirmed.poll_room(cx)) => Then::Go,
+            _ = self.stop.wait_for(|stop| *stop) => Then::Stop,
         }
-        Then::Go
     }
 
     /// Waits for what becomes of the playback when there is nothing left of this camera.
     async fn end_of_file(&mut self) -> Then {
         loop {
             match self.part.end() {
-                End::Over => return Then::Stop,
-                End::Seek(to_ns) => return Then::Seek(to_ns),
-                End::Held => {}
+                AtEnd::Stop => return Then::Stop,
+                AtEnd::Seek(to_ns) => return Then::Seek(to_ns),
+                AtEnd::Wait => {}
             }
             if !self.change_before(None).await {
                 return Then::Stop;
@@ -182,11 +178,11 @@ impl Replay {
         }
     }
 
-    fn deliver(&mut self, recorded: &Recorded) {
+    fn deliver(&mut self, recorded: &RecordedFrame) {
         // For files the time at which it arrived first; for latency the present.
         let now = Received { unix_ns: recorded.log_ns, ..received_now() };
         let delivery = &mut self.delivery;
-        feed(&mut self.decoder, recorded, now, |decoder| while delivery.next(decoder).is_some() {});
+        feed(&mut self.decoder, recorded, now, |decoder| deliver_all(decoder, delivery));
         if !std::mem::replace(&mut self.streams, true) {
             self.tell.send_replace(SessionState::Streaming);
         }
@@ -197,15 +193,21 @@ impl Replay {
         self.close();
         self.decoder.restart();
         self.delivery.restart();
-        self.delivery.ledger.update(|stats| stats.connected());
+        self.delivery.outlets.ledger.update(|stats| stats.connected());
     }
 
     fn close(&mut self) {
         self.delivery.ending(true);
         self.decoder.finish();
-        while self.delivery.next(&mut self.decoder).is_some() {}
+        deliver_all(&mut self.decoder, &mut self.delivery);
         let books = self.decoder.books();
-        self.delivery.ledger.update(|stats| stats.disconnected(books));
+        self.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
+    }
+}
+
+fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
+    while let Some(event) = decoder.poll() {
+        delivery.deliver(event, &Progress::of(decoder));
     }
 }
 

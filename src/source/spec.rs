@@ -134,6 +134,20 @@ fn is_ipv6(host: &str) -> bool {
         && zone.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
+impl SourceSpec {
+    /// Returns a name for files and channels: the address without scheme and default port. Not unique.
+    #[must_use]
+    pub fn short_name(&self) -> String {
+        match self {
+            Self::Tcp { host, port } if *port == PORT => host.clone(),
+            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Listen { port, .. } => format!("listen:{port}"),
+            Self::Sim(_) => "sim".to_owned(),
+            Self::File(file) => file.name(),
+        }
+    }
+}
+
 impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,11 +9,11 @@ use super::delivery::Delivery;
 use super::door::Door;
 use super::error::{Class, ConnContext, SourceError, SourceErrorKind};
 use super::replay::Replay;
-use super::session::{SessionOptions, SessionState};
 use super::spec::SourceSpec;
 use super::tcp::{self, Connection, Peer};
 use super::watch::Backoff;
-use crate::recording::playback::Part;
+use super::{SessionOptions, SessionState};
+use crate::recording::playback::CameraPlayback;
 use crate::sim::{SimConfig, Simulator};
 use crate::wire::Decoder;
 
@@ -22,7 +22,7 @@ pub(super) async fn run(
     spec: SourceSpec,
     options: SessionOptions,
     delivery: Delivery,
-    part: Option<Part>,
+    part: Option<CameraPlayback>,
     tell: watch::Sender<SessionState>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -45,7 +45,7 @@ pub(super) async fn run(
             let error = replay.play(&file).await.err();
             let mut delivery = replay.end();
             // What the last frame was may show at the end only.
-            let error = error.or_else(|| delivery.wrong().err());
+            let error = error.or_else(|| delivery.check_application().err());
             return end(delivery, &tell, error);
         }
     };

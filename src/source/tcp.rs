@@ -9,15 +9,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::What;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Progress};
 use super::door::Door;
 use super::error::{ConnContext, SourceError, SourceErrorKind, could_be_a_camera};
-use super::session::{SessionOptions, SessionState};
 use super::watch::{Quiet, Storm, Watch};
+use super::{SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
-use crate::wire::Decoder;
+use crate::wire::{Decoder, Event};
 
 /// The end of a frame that is waited for by itself: when it comes, the rest has been read already.
 const TAIL: usize = 8 << 10;
@@ -74,7 +74,7 @@ pub(super) async fn run_once(
     attempt: u32,
 ) -> Result<(), SourceError> {
     connection.number += 1;
-    connection.delivery.ledger.update(|stats| stats.attempt());
+    connection.delivery.outlets.ledger.update(|stats| stats.attempt());
     let mut conn =
         ConnContext { number: connection.number, source: connection.delivery.source.clone(), ..ConnContext::default() };
     let mut stop = connection.stop.clone();
@@ -101,10 +101,7 @@ pub(super) async fn run_once(
     let opened = received_now();
     conn.since_unix_ns = opened.unix_ns;
     conn.addresses = stream.peer_addr().and_then(|peer| Ok((peer, stream.local_addr()?))).ok();
-    let resyncs = connection.delivery.ledger.update(|stats| {
-        stats.connected();
-        stats.resyncs
-    });
+    connection.delivery.outlets.ledger.update(|stats| stats.connected());
     connection.tell.send_replace(SessionState::Connecting { attempt });
 
     decoder.restart();
@@ -120,7 +117,6 @@ pub(super) async fn run_once(
         frames: 0,
         last_len: 0,
         steady_len: None,
-        resyncs,
         told: Told::Connecting,
     };
     let ended = receiving.receive(&stream, &mut stop).await;
@@ -185,7 +181,6 @@ struct Receiving<'a> {
     last_len: usize,
     /// Length of a payload when the last two had the same.
     steady_len: Option<usize>,
-    resyncs: u64,
     told: Told,
 }
 
@@ -280,33 +275,35 @@ impl Receiving<'_> {
         SourceErrorKind::NotACamera { found: std::mem::take(&mut self.first_bytes) }
     }
 
-    /// Takes what the decoder tells to where it belongs.
+    /// Delivers the events of the bytes that were read. Fails if reconnecting is cheaper than going on, or if the stream
+    /// is that of another application.
     fn events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
+        let Connection { delivery, .. } = &mut *self.connection;
         let (mut framed, mut storm) = (false, false);
-        while let Some(delivered) = self.connection.delivery.next(self.decoder) {
-            if delivered.resyncs > self.resyncs {
-                self.resyncs = delivered.resyncs;
-                storm |= self.storm.failure(now.mono_ns, delivered.confirmed);
-            }
-            if let Some(len) = delivered.framed {
+        while let Some(event) = self.decoder.poll() {
+            storm |= self.storm.observe(&event, now.mono_ns);
+            if let Event::Frame(frame) = &event {
+                let len = frame.payload().len();
                 framed = true;
                 self.frames += 1;
                 self.steady_len = (len == self.last_len && len > WORTH_WAITING).then_some(len);
                 self.last_len = len;
-                self.watch.frame(now.mono_ns, delivered.frame_time_us);
             }
+            delivery.deliver(event, &Progress::of(self.decoder));
         }
         if framed {
+            let frame_time_us = delivery.outlets.ledger.update(|stats| stats.frame_time_us());
+            self.watch.frame(now.mono_ns, frame_time_us);
             self.tell(Told::Streaming);
         }
-        self.connection.delivery.wrong()?;
+        self.connection.delivery.check_application()?;
         if storm { Err(SourceErrorKind::Resync { failures: Storm::FAILURES }) } else { Ok(()) }
     }
 
     /// The timer has come.
     fn silence(&mut self, quiet: Quiet, now_ns: u64) -> Result<(), SourceErrorKind> {
         let books = self.decoder.books();
-        self.connection.delivery.ledger.update(|stats| stats.books(books));
+        self.connection.delivery.outlets.ledger.update(|stats| stats.books(books));
         if self.watch.is_silent(now_ns) {
             self.tell(Told::Silent);
         }
@@ -346,7 +343,7 @@ impl Receiving<'_> {
         // Trouble on the way out is none, but for another application.
         let found = self.events(received_now());
         let books = self.decoder.books();
-        self.connection.delivery.ledger.update(|stats| stats.disconnected(books));
+        self.connection.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
         found.or_else(
             |error| if matches!(error, SourceErrorKind::OtherApplication { .. }) { Err(error) } else { Ok(()) },
         )

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::wire::{Event, SkipReason};
+
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -170,29 +172,46 @@ impl Backoff {
     }
 }
 
-/// Tells a stream that has to be connected again from one that loses a frame now and then.
+/// Decides whether reconnecting is cheaper than searching for the next header again.
 ///
-/// Three failures within a few seconds, and so few intact frames between them that connecting again, which costs
-/// up to nine stale ones (wire.md sections 2.5 and 5.1), is cheaper.
+/// That is so after three losses of frame sync within three seconds with fewer than nine confirmed frames between them:
+/// reconnecting costs up to nine stale frames (wire.md sections 2.5 and 5.1).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Storm {
-    failures: VecDeque<(u64, u64)>,
+    /// Time of each of the last losses, and the frames that had been confirmed by then.
+    losses: VecDeque<(u64, u64)>,
+    confirmed: u64,
+    /// Sync was lost and no frame has followed yet.
+    lost: bool,
 }
 
 impl Storm {
     pub(super) const FAILURES: u32 = 3;
     const WITHIN_NS: u64 = 3_000_000_000;
-    const CHEAPER_THAN: u64 = 9;
+    const CHEAPER_THAN_FRAMES: u64 = 9;
 
-    /// The place of the next header was lost, when so many frames had been confirmed. Whether to connect again.
-    pub(super) fn failure(&mut self, now_ns: u64, confirmed: u64) -> bool {
-        if self.failures.len() == Self::FAILURES as usize {
-            self.failures.pop_front();
+    /// Takes note of an event, and returns whether to reconnect.
+    pub(super) fn observe(&mut self, event: &Event, now_ns: u64) -> bool {
+        match event {
+            Event::Frame(_) => self.lost = false,
+            Event::Confirmed(_) => self.confirmed += 1,
+            // A record of an unknown kind stands where a record may stand: sync is not lost.
+            Event::Skipped(skipped) if skipped.reason != SkipReason::ForeignRecord => {
+                return !std::mem::replace(&mut self.lost, true) && self.sync_lost(now_ns);
+            }
+            Event::Skipped(_) | Event::Withdrawn(..) | Event::Lost(_) | Event::BadDetections(_) | Event::Record(_) => {}
         }
-        self.failures.push_back((now_ns, confirmed));
-        self.failures.len() == Self::FAILURES as usize
-            && self.failures.front().is_some_and(|(ns, frames)| {
-                now_ns.saturating_sub(*ns) <= Self::WITHIN_NS && confirmed.saturating_sub(*frames) < Self::CHEAPER_THAN
+        false
+    }
+
+    fn sync_lost(&mut self, now_ns: u64) -> bool {
+        if self.losses.len() == Self::FAILURES as usize {
+            self.losses.pop_front();
+        }
+        self.losses.push_back((now_ns, self.confirmed));
+        self.losses.len() == Self::FAILURES as usize
+            && self.losses.front().is_some_and(|(ns, confirmed)| {
+                now_ns.saturating_sub(*ns) <= Self::WITHIN_NS && self.confirmed - confirmed < Self::CHEAPER_THAN_FRAMES
             })
     }
 }
@@ -200,6 +219,7 @@ impl Storm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Skipped;
 
     const MS: u64 = 1_000_000;
 
@@ -276,13 +296,25 @@ mod tests {
         assert_eq!(backoff.delay(false), Backoff::FIRST, "it was there, so it begins again");
     }
 
+    /// Loses sync at these times in milliseconds, with frames confirmed before each; returns when to reconnect.
+    fn storm(losses: impl IntoIterator<Item = (u64, u64)>) -> Vec<bool> {
+        let mut storm = Storm::default();
+        let loss = |(ms, confirmed)| {
+            storm.observe(&Event::Frame(Default::default()), ms * MS);
+            assert!(!(0..confirmed).any(|id| storm.observe(&Event::Confirmed(id), ms * MS)));
+            let skipped = |at, reason| Event::Skipped(Skipped { at, len: 32, reason, found: [0; 32] });
+            assert!(!storm.observe(&skipped(0, SkipReason::ForeignRecord), ms * MS));
+            let first = storm.observe(&skipped(32, SkipReason::NotAHeader), ms * MS);
+            assert!(!storm.observe(&skipped(64, SkipReason::DamagedFrame), ms * MS), "one loss, in two ranges");
+            first
+        };
+        losses.into_iter().map(loss).collect()
+    }
+
     #[test]
-    fn three_failures_in_a_row_are_a_storm_and_one_in_a_hundred_frames_is_not() {
-        let mut storm = Storm::default();
-        assert!((0..100).all(|i| !storm.failure(i * 25 * MS, i * 100)));
-        let mut storm = Storm::default();
-        assert_eq!([0, 1000, 2000].map(|ms| storm.failure(ms * MS, 4 * ms / 1000)), [false, false, true]);
-        let mut storm = Storm::default();
-        assert!((0..100).all(|i| !storm.failure(i * 1_600 * MS, 0)), "one in 1.6 s");
+    fn three_losses_in_three_seconds_are_a_storm_and_one_in_a_hundred_frames_is_not() {
+        assert_eq!(storm([(0, 0), (1000, 4), (2000, 4)]), [false, false, true]);
+        assert!(!storm((0..100).map(|i| (i * 25, 100))).contains(&true));
+        assert!(!storm((0..100).map(|i| (i * 1600, 0))).contains(&true), "one in 1.6 s");
     }
 }

@@ -1,61 +1,63 @@
-//! What happened to every frame and every byte of a camera: the ledger. Its books balance at every moment.
+//! The ledger of one camera: counts every frame and every byte by outcome. The counts balance at every moment.
 
-mod gauge;
-mod grid;
-mod numbers;
+mod gaps;
+mod health;
 mod rates;
+mod sequence;
 mod summary;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 
-pub use gauge::{Gauge, Health};
-pub use grid::Grid;
-pub use numbers::NumberCounts;
-pub use rates::{RECENT, Rates};
-pub use summary::{LatencySummary, Summary};
-
-use crate::frame::{Frame, Received};
+use self::gaps::GapEstimator;
+pub use self::health::{CameraHealth, HealthGauge};
+use self::rates::RecentFrames;
+pub use self::rates::{RECENT_FRAMES, Rates};
+pub use self::sequence::SequenceCounts;
+use self::sequence::SequenceTracker;
+pub use self::summary::{LatencySummary, Summary};
+use crate::frame::{DeviceTime, Frame, Received};
 use crate::hub::{LaneCounter, LaneCounts};
+use crate::sync::locked;
 use crate::wire::{Books, Event, Introduction, Record, SkipReason};
 
-/// Latencies up to this many microseconds are told apart; longer ones count as this long.
-const LONGEST_LATENCY_US: u64 = 60_000_000;
+/// Longer latencies are recorded as this.
+const LATENCY_MAX_US: u64 = 60_000_000;
 
-/// A camera's clock that goes forward by more than this, and the connection is not as old as that, was set: frames of so
-/// long a time cannot be missing. Microseconds.
-const LONGEST_GAP_US: u64 = 600_000_000;
+/// A forward step of the camera's clock that exceeds the age of the connection by more than this means that the clock
+/// was set, not that frames are missing.
+const CLOCK_STEP_MAX_US: u64 = 600_000_000;
 
-/// What became of the frames. `received == confirmed + withdrawn + pending` at every moment.
+/// Frames by outcome. `received == confirmed + withdrawn + pending` at every moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct FrameCounts {
-    /// Frames of which every byte arrived, as far as their header tells.
+    /// Frames received completely, as far as their header shows.
     pub received: u64,
-    /// Received, and proved to be intact.
+    /// Received frames that were confirmed to be intact.
     pub confirmed: u64,
-    /// Received, and found to be damaged afterwards.
+    /// Received frames that were found to be damaged afterwards.
     pub withdrawn: u64,
-    /// Received, and not decided yet.
+    /// Received frames that are neither confirmed nor withdrawn yet.
     pub pending: u64,
-    /// Frames of which only a part arrived.
+    /// Frames received partly.
     pub lost: u64,
-    /// Frames that were cut short because we left.
+    /// Frames received partly because we closed the connection.
     pub unfinished: u64,
-    /// Received, but taken before we connected: they sat in the camera's queue.
+    /// Received frames that were captured before we connected and waited in the camera's queue.
     pub stale: u64,
-    /// Frames that never came whole: counted where the camera numbers its frames ([`Stats::numbers`]), lost ones and
-    /// those that it never sent; elsewhere as in [`Self::estimated`].
+    /// Frames that did not arrive intact, whether lost on the way or never sent: counted by number where the camera
+    /// numbers its frames ([`Stats::numbers`]), plus [`Self::estimated`].
     pub missing: u64,
-    /// Of these, gaps in the camera's rhythm, in frame times: an estimate, of the frames without numbers.
+    /// Missing frames among those without a number, estimated from gaps in device time.
     pub estimated: u64,
     /// Pictures made.
     pub pictures: u64,
-    /// Pictures that a person could see.
+    /// Pictures displayed.
     pub shown: u64,
 }
 
-/// How the connection that is open is going to end: what a cut frame means depends on it.
+/// The side that ends the open connection. Decides whether a truncated frame counts as lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Ending {
     #[default]
@@ -64,113 +66,97 @@ enum Ending {
     ByUs,
 }
 
-/// The ledger of one camera.
-#[derive(Clone, Debug)]
-pub struct Stats {
-    /// What became of the frames.
-    pub frames: FrameCounts,
-    /// Frames whose detections could not be read to their end.
-    pub bad_detections: u64,
-    /// Times that the place of the next header was lost.
-    pub resyncs: u64,
-    /// Ranges of bytes that were skipped.
-    pub skipped_ranges: u64,
-    /// Records that stood between the frames.
-    pub records: u64,
-    /// Frames that the camera says it dropped itself: it tells a total for each connection (`@Q`).
-    pub dropped_by_camera: u64,
-    /// What the camera has said of itself on the connection that is open, or was last.
-    pub introduction: Arc<Introduction>,
-    /// How warm and how busy it says to be (`@T`).
-    pub health: Health,
-    /// Attempts to connect.
-    pub attempts: u64,
-    /// Connections that were opened.
-    pub connections: u64,
-    /// Times that the camera's clock began again.
-    pub reboots: u64,
-    /// What every lane did with what it was offered.
-    pub lanes: Vec<LaneCounts>,
-    /// When the first frame was received, and the last.
-    pub span: Option<(Received, Received)>,
-    grid: Grid,
-    numbers: numbers::Numbers,
-    recent: rates::Recent,
-    latency_us: Histogram<u64>,
-    closed: Books,
-    open: Books,
+/// State of the open connection, which starts from its default on every connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Connection {
     ending: Ending,
-    frames_here: u64,
-    first_here: Received,
-    stale_here: u64,
-    dropped_here: u64,
-    lock_lost: bool,
+    /// Frames since the connection was opened, or since the last seek.
+    frames: u64,
+    /// Stale ones among these.
+    stale: u64,
+    /// Arrival of the first of these.
+    first: Received,
+    /// The camera's own count of dropped frames (`@Q`), which it resets for every connection.
+    dropped_by_camera: u64,
+    /// The decoder is looking for a header; a frame ends this.
+    sync_lost: bool,
+    /// End of the last skipped range, in bytes since the connection was opened.
     skipped_to: u64,
-    last_device: Option<crate::frame::DeviceTime>,
 }
 
-impl Default for Stats {
+/// Latencies in microseconds.
+#[derive(Clone, Debug)]
+struct Latencies(Histogram<u64>);
+
+impl Default for Latencies {
     fn default() -> Self {
-        Self {
-            frames: FrameCounts::default(),
-            bad_detections: 0,
-            resyncs: 0,
-            skipped_ranges: 0,
-            records: 0,
-            dropped_by_camera: 0,
-            introduction: Arc::default(),
-            health: Health::default(),
-            attempts: 0,
-            connections: 0,
-            reboots: 0,
-            lanes: Vec::new(),
-            span: None,
-            grid: Grid::default(),
-            numbers: numbers::Numbers::default(),
-            recent: rates::Recent::default(),
-            latency_us: Histogram::new_with_max(LONGEST_LATENCY_US, 2)
-                .expect("a minute in microseconds is a valid range"),
-            closed: Books::default(),
-            open: Books::default(),
-            ending: Ending::NotYet,
-            frames_here: 0,
-            first_here: Received::default(),
-            stale_here: 0,
-            dropped_here: 0,
-            lock_lost: false,
-            skipped_to: 0,
-            last_device: None,
-        }
+        Self(Histogram::new_with_max(LATENCY_MAX_US, 2).expect("a minute in microseconds is a valid range"))
     }
 }
 
+/// The ledger of one camera: totals over all its connections, and private state of the open one.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Frames by outcome.
+    pub frames: FrameCounts,
+    /// Frames whose detections could not be parsed completely.
+    pub bad_detections: u64,
+    /// Times that frame sync was lost.
+    pub resyncs: u64,
+    /// Skipped ranges of bytes.
+    pub skipped_ranges: u64,
+    /// Records received between frames.
+    pub records: u64,
+    /// Frames that the camera reports to have dropped itself (`@Q`).
+    pub dropped_by_camera: u64,
+    /// The camera's description of itself and its stream, from the open or last connection.
+    pub introduction: Arc<Introduction>,
+    /// Temperature and load reported by the camera (`@T`).
+    pub health: CameraHealth,
+    /// Attempts to connect.
+    pub attempts: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Times that the camera's clock went backwards.
+    pub reboots: u64,
+    /// Items by outcome, for every lane. Filled by [`Ledger::snapshot`].
+    pub lanes: Vec<LaneCounts>,
+    /// Arrival of the first and of the last frame.
+    pub span: Option<(Received, Received)>,
+    gaps: GapEstimator,
+    sequence: SequenceTracker,
+    recent: RecentFrames,
+    latencies: Latencies,
+    /// Bytes of the connections that have ended.
+    closed: Books,
+    /// Bytes of the open connection.
+    open: Books,
+    connection: Connection,
+    /// Device time of the last frame, kept across connections to notice reboots between them.
+    last_device: Option<DeviceTime>,
+}
+
 impl Stats {
-    /// We try to connect.
+    /// Counts an attempt to connect.
     pub fn attempt(&mut self) {
         self.attempts += 1;
     }
 
-    /// A connection is open.
+    /// Counts a connection that was opened, and resets the state of the last one.
     pub fn connected(&mut self) {
         self.connections += 1;
-        self.frames_here = 0;
-        self.stale_here = 0;
-        self.dropped_here = 0;
-        self.lock_lost = false;
-        self.skipped_to = 0;
-        self.ending = Ending::NotYet;
+        self.connection = Connection::default();
         self.introduction = Arc::default();
     }
 
-    /// What comes next does not follow what came before: somebody has sought in a recording.
-    pub fn sought(&mut self) {
-        self.numbers.close(true);
-        self.frames_here = 0;
-        self.stale_here = 0;
+    /// Resets continuity after a seek in a recording: the next frame does not follow the last one.
+    pub fn reset_continuity(&mut self) {
+        self.sequence.close(true);
+        (self.connection.frames, self.connection.stale) = (0, 0);
         self.last_device = None;
     }
 
-    /// The decoder found something on the connection that is open.
+    /// Counts an event of the decoder.
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Frame(frame) => self.frame(frame),
@@ -182,24 +168,25 @@ impl Stats {
                 self.frames.withdrawn += 1;
                 self.frames.pending -= 1;
             }
-            Event::Lost(_) if self.ending == Ending::ByUs => self.frames.unfinished += 1,
+            Event::Lost(_) if self.connection.ending == Ending::ByUs => self.frames.unfinished += 1,
             Event::Lost(_) => {
                 self.frames.lost += 1;
-                self.numbers.lost();
+                self.sequence.lost();
                 self.count_missing();
             }
             Event::BadDetections(_) => self.bad_detections += 1,
             Event::Skipped(skipped) => {
-                // A long range may be told in pieces.
-                self.skipped_ranges += u64::from(skipped.at != self.skipped_to || skipped.at == 0);
-                self.skipped_to = skipped.at + skipped.len;
-                // A foreign record stands where one is allowed, and the end of the stream is no surprise.
+                // The decoder reports a long range in parts.
+                self.skipped_ranges += u64::from(skipped.at != self.connection.skipped_to || skipped.at == 0);
+                self.connection.skipped_to = skipped.at + skipped.len;
+                // A foreign record between two frames does not lose sync.
                 if skipped.reason == SkipReason::ForeignRecord {
                     return;
                 }
-                self.numbers.torn();
-                if self.ending == Ending::NotYet && !self.lock_lost {
-                    self.lock_lost = true;
+                self.sequence.torn();
+                // Neither does a stream that ends.
+                if self.connection.ending == Ending::NotYet && !self.connection.sync_lost {
+                    self.connection.sync_lost = true;
                     self.resyncs += 1;
                 }
             }
@@ -207,11 +194,11 @@ impl Stats {
                 self.records += 1;
                 match record {
                     Record::Dropped(frames) => {
-                        let more = frames.saturating_sub(std::mem::replace(&mut self.dropped_here, *frames));
-                        self.dropped_by_camera = self.dropped_by_camera.saturating_add(more);
+                        let before = std::mem::replace(&mut self.connection.dropped_by_camera, *frames);
+                        self.dropped_by_camera = self.dropped_by_camera.saturating_add(frames.saturating_sub(before));
                     }
                     Record::Frame { seq, .. } => {
-                        self.numbers.told(*seq);
+                        self.sequence.announced(*seq);
                         self.count_missing();
                     }
                     Record::Health { celsius, css, mss } => self.health.observe(*celsius, *css, *mss),
@@ -221,57 +208,58 @@ impl Stats {
         }
     }
 
-    /// What the camera has said of itself on this connection.
-    pub fn introduced(&mut self, introduction: &Arc<Introduction>) {
+    /// Stores the camera's description of itself on this connection.
+    pub fn set_introduction(&mut self, introduction: &Arc<Introduction>) {
         if !Arc::ptr_eq(&self.introduction, introduction) {
             self.introduction = Arc::clone(introduction);
         }
     }
 
-    /// A recording that is played says that so many frames are missing here, or that bytes were.
-    pub fn unrecorded(&mut self, frames: u64, torn: bool) {
-        self.numbers.unrecorded(frames);
+    /// Counts frames that were sent but are missing in the recording that is played. `torn`: bytes are missing as well.
+    pub fn missing_in_recording(&mut self, frames: u64, torn: bool) {
+        self.sequence.missing_in_recording(frames);
         if torn {
-            self.numbers.torn();
+            self.sequence.torn();
         }
     }
 
     fn count_missing(&mut self) {
-        let counted = self.numbers.counts().map_or(0, |counts| counts.not_sent + counts.damaged);
+        let counted = self.sequence.counts().map_or(0, |counts| counts.not_sent + counts.damaged);
         self.frames.missing = self.frames.estimated.saturating_add(counted);
     }
 
     fn frame(&mut self, frame: &Frame) {
+        let here = &mut self.connection;
         self.frames.received += 1;
         self.frames.pending += 1;
-        self.frames_here += 1;
-        self.lock_lost = false;
+        here.frames += 1;
+        here.sync_lost = false;
         if frame.stale {
-            // The first frame alone cannot be told from a new one; the second proves what it was.
-            self.frames.stale += if self.frames_here == 2 && self.stale_here == 0 { 2 } else { 1 };
-            self.stale_here += 1;
+            // The first frame alone never looks stale; a stale second one shows that the first was stale as well.
+            self.frames.stale += if here.frames == 2 && here.stale == 0 { 2 } else { 1 };
+            here.stale += 1;
         }
-        if self.frames_here == 1 {
-            self.first_here = frame.received;
+        if here.frames == 1 {
+            here.first = frame.received;
         }
         let step_us = self.last_device.replace(frame.device_time).map_or(0, |last| frame.device_time.since(last));
         self.reboots += u64::from(step_us < 0);
-        let here_us = frame.received.mono_ns.saturating_sub(self.first_here.mono_ns) / 1000;
-        let was_set = step_us < 0 || step_us.unsigned_abs() > LONGEST_GAP_US.saturating_add(here_us);
-        let follows = !frame.stale && self.frames_here > 1;
-        self.numbers.frame(frame.camera_seq, follows);
+        let age_us = frame.received.mono_ns.saturating_sub(here.first.mono_ns) / 1000;
+        let was_set = step_us < 0 || step_us.unsigned_abs() > CLOCK_STEP_MAX_US.saturating_add(age_us);
+        let follows = !frame.stale && here.frames > 1;
+        self.sequence.frame(frame.camera_seq, follows);
         if was_set || !follows {
-            // What precedes the first new frame is no rhythm: another clock, the camera's queue, or nobody who listened.
-            self.grid.interrupt();
+            // The interval before this frame is not a frame period: the clock was set, or no client was connected.
+            self.gaps.interrupt();
             self.recent.clear();
         }
         if follows {
-            let before = self.grid.missing();
-            self.grid.observe(frame.device_time);
+            let before = self.gaps.missing();
+            self.gaps.observe(frame.device_time);
             if frame.camera_seq.is_none() {
-                // What was taken for a gap may prove to be the rhythm.
+                // The estimate of earlier frames can also shrink, when the median changes.
                 self.frames.estimated =
-                    self.frames.estimated.saturating_add(self.grid.missing()).saturating_sub(before);
+                    self.frames.estimated.saturating_add(self.gaps.missing()).saturating_sub(before);
             }
             self.recent.observe(frame.device_time, frame.received, self.closed.received + self.open.received);
         }
@@ -279,92 +267,95 @@ impl Stats {
         self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
     }
 
-    /// The byte ledger of the connection that is open.
+    /// Sets the byte counts of the open connection.
     pub fn books(&mut self, books: Books) {
         self.open = books;
     }
 
-    /// The connection ends; what the decoder still has to tell follows. `by_us`: we leave, so a cut frame is no loss.
+    /// The connection is ending; the decoder's last events follow. `by_us`: we close it, so a truncated frame counts as
+    /// unfinished, not as lost.
     pub fn ending(&mut self, by_us: bool) {
-        self.ending = if by_us { Ending::ByUs } else { Ending::ByPeer };
+        self.connection.ending = if by_us { Ending::ByUs } else { Ending::ByPeer };
     }
 
-    /// The connection has ended, with these books.
+    /// The connection has ended with these byte counts.
     pub fn disconnected(&mut self, books: Books) {
-        self.numbers.close(self.ending == Ending::ByUs);
+        self.sequence.close(self.connection.ending == Ending::ByUs);
         self.count_missing();
         self.closed = sum(self.closed, books);
         self.open = Books::default();
-        self.ending = Ending::NotYet;
+        self.connection = Connection::default();
     }
 
-    /// A picture of a frame is finished, so many microseconds after its last byte. Stale frames do not count as late.
+    /// Counts a finished picture. `latency_us` is the time since the last byte of its frame was received; that of stale
+    /// frames is ignored.
     pub fn picture(&mut self, stale: bool, latency_us: u64) {
         self.frames.pictures += 1;
         if !stale {
-            self.latency_us.saturating_record(latency_us.min(LONGEST_LATENCY_US));
+            self.latencies.0.saturating_record(latency_us.min(LATENCY_MAX_US));
         }
     }
 
-    /// A picture was put where a person can see it.
+    /// Counts a displayed picture.
     pub fn shown(&mut self) {
         self.frames.shown += 1;
     }
 
-    /// Bytes by kind, of all connections.
+    /// Returns the byte counts of all connections.
     #[must_use]
     pub fn bytes(&self) -> Books {
         sum(self.closed, self.open)
     }
 
-    /// Connections after the first.
+    /// Returns the number of connections after the first.
     #[must_use]
     pub fn reconnects(&self) -> u64 {
         self.connections.saturating_sub(1)
     }
 
-    /// The camera's frame time in microseconds, once enough frames have come.
+    /// Returns the camera's frame period in microseconds, once there are enough frames for an estimate.
     #[must_use]
     pub fn frame_time_us(&self) -> Option<i64> {
-        self.grid.period_us()
+        self.gaps.period_us()
     }
 
-    /// What became of the camera's own numbers; `None` if it sends none (`@F`): then [`FrameCounts::missing`] is an
-    /// estimate.
+    /// Returns the camera's frame numbers by outcome; `None` if it sends no numbers (`@F`), so that
+    /// [`FrameCounts::missing`] is an estimate.
     #[must_use]
-    pub fn numbers(&self) -> Option<NumberCounts> {
-        self.numbers.counts()
+    pub fn numbers(&self) -> Option<SequenceCounts> {
+        self.sequence.counts()
     }
 
-    /// Speeds over the last [`RECENT`] frames.
+    /// Returns the rates over the last [`RECENT_FRAMES`] frames.
     #[must_use]
     pub fn rates(&self) -> Rates {
         self.recent.rates()
     }
 
-    /// Microseconds between the arrivals of the last [`RECENT`] frames, the oldest first.
+    /// Returns the microseconds between the arrivals of the last [`RECENT_FRAMES`] frames, oldest first.
     pub fn intervals_us(&self) -> impl ExactSizeIterator<Item = u32> {
         self.recent.intervals_us()
     }
 
-    /// From the last byte of a frame to its finished picture, in microseconds.
+    /// Returns the times from the last byte of a frame to its finished picture, in microseconds.
     #[must_use]
     pub fn latency_us(&self) -> &Histogram<u64> {
-        &self.latency_us
+        &self.latencies.0
     }
 
-    /// Whether every frame, every byte and every item of every lane is accounted for.
+    /// Returns whether every frame, every byte and every item of every lane is accounted for.
     #[must_use]
     pub fn balances(&self) -> bool {
         let FrameCounts { received, confirmed, withdrawn, pending, .. } = self.frames;
         received == confirmed + withdrawn + pending
             && self.closed.balance()
             && self.open.balance()
-            && self.numbers.counts().is_none_or(|counts| counts.balance())
+            && self.sequence.counts().is_none_or(|counts| counts.balance())
             && self.lanes.iter().all(|lane| lane.offered == lane.taken + lane.dropped + lane.queued)
     }
 
-    /// Whether nothing was lost, damaged, or dropped by a lane that promises to keep. Exit code 3 says that it was.
+    /// Returns whether no frame was lost, damaged, or dropped by a lossless lane. If not, the program exits with code
+    /// 3.
     #[must_use]
     pub fn lossless(&self) -> bool {
         self.frames.lost == 0
@@ -384,28 +375,27 @@ fn sum(a: Books, b: Books) -> Books {
     }
 }
 
-/// A [`Stats`] that its writers and readers share.
+/// A [`Stats`] shared by its writers and readers.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     shared: Arc<Mutex<(Stats, Vec<LaneCounter>)>>,
 }
 
 impl Ledger {
-    /// Writes. The closure must not wait for anything.
+    /// Calls `write` while holding the lock, so `write` must not block.
     pub fn update<R>(&self, write: impl FnOnce(&mut Stats) -> R) -> R {
-        // Plain counters: a panic elsewhere leaves them usable.
-        write(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner).0)
+        write(&mut locked(&self.shared).0)
     }
 
-    /// Counts this lane too from now on.
+    /// Adds a lane to [`Stats::lanes`].
     pub fn watch(&self, lane: LaneCounter) {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).1.push(lane);
+        locked(&self.shared).1.push(lane);
     }
 
-    /// A copy of everything as it stands.
+    /// Returns a copy of all counts, with those of the lanes.
     #[must_use]
     pub fn snapshot(&self) -> Stats {
-        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = locked(&self.shared);
         let mut stats = shared.0.clone();
         stats.lanes = shared.1.iter().map(LaneCounter::counts).collect();
         stats

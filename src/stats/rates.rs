@@ -1,46 +1,46 @@
-//! The last frames -> speeds and jitter.
+//! Frame rates, bit rate and jitter over the most recent frames.
 
 use std::collections::VecDeque;
 
 use crate::frame::{DeviceTime, Received};
 
-/// Frames that speeds are measured over, and that a sparkline shows.
-pub const RECENT: usize = 120;
+/// Number of frames over which [`Rates`] are measured.
+pub const RECENT_FRAMES: usize = 120;
 
-/// Speeds over the last [`RECENT`] frames; 0 before there are two.
+/// Rates over the last [`RECENT_FRAMES`] frames; all 0 with fewer than two frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Rates {
-    /// Frames received a second, by the camera's clock.
+    /// Frames per second, by the camera's clock.
     pub fps_device: f64,
-    /// Frames received a second, by our clock.
+    /// Frames per second, by this host's clock.
     pub fps_arrival: f64,
-    /// Megabits (10^6) received a second.
+    /// Received megabits (10^6) per second.
     pub mbit_s: f64,
-    /// How uneven the arrivals are, in microseconds: the interarrival jitter of RFC 3550, section 6.4.1.
+    /// Interarrival jitter in microseconds (RFC 3550, section 6.4.1).
     pub jitter_us: f64,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Recent {
+pub(super) struct RecentFrames {
+    /// Device time, arrival in nanoseconds of the monotonic clock, and bytes received by then.
     frames: VecDeque<(DeviceTime, u64, u64)>,
     jitter_us: f64,
 }
 
-impl Recent {
-    /// A frame; `bytes` is what all connections had received by then.
+impl RecentFrames {
+    /// Adds a frame. `bytes` is the total received on all connections so far.
     pub(super) fn observe(&mut self, device: DeviceTime, received: Received, bytes: u64) {
         if let Some(&(last_device, last_ns, _)) = self.frames.back() {
             let arrived_us = received.mono_ns.saturating_sub(last_ns) as f64 / 1000.0;
             let difference = (arrived_us - device.since(last_device) as f64).abs();
             self.jitter_us += (difference - self.jitter_us) / 16.0;
         }
-        if self.frames.len() > RECENT {
+        if self.frames.len() > RECENT_FRAMES {
             self.frames.pop_front();
         }
         self.frames.push_back((device, received.mono_ns, bytes));
     }
 
-    /// What comes next does not follow what came before.
     pub(super) fn clear(&mut self) {
         self.frames.clear();
         self.jitter_us = 0.0;

@@ -1,85 +1,85 @@
-//! The ledger as a document: what `--json` prints at the end.
+//! The ledger as JSON, printed by `--json` at the end of a run.
 
 use serde::Serialize;
 
-use super::{FrameCounts, Health, NumberCounts, Rates, Stats};
+use super::{CameraHealth, FrameCounts, Rates, SequenceCounts, Stats};
 use crate::hub::LaneCounts;
 use crate::wire::{Books, Introduction};
 
-/// Everything that the ledger of one camera knows.
+/// All counts of one camera at the end of a run. The field names are part of the JSON output.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// The camera's name.
     pub name: String,
     /// Seconds from the first frame to the last.
     pub seconds: f64,
-    /// What became of the frames.
+    /// Frames by outcome.
     pub frames: FrameCounts,
-    /// What became of the camera's own numbers; `None` if its frames have none: then the missing ones are an estimate.
-    pub numbers: Option<NumberCounts>,
-    /// Every byte, by what it was.
+    /// The camera's frame numbers by outcome; `None` if it sends no numbers, so that `frames.missing` is an estimate.
+    pub numbers: Option<SequenceCounts>,
+    /// Received bytes by kind.
     pub bytes: Books,
-    /// Frames a second over the whole run, by our clock; 0 with fewer than two.
+    /// Frames per second over the whole run, by this host's clock; 0 with fewer than two frames.
     pub fps: f64,
-    /// Megabits (10^6) a second over the whole run.
+    /// Received megabits (10^6) per second over the whole run.
     pub mbit_s: f64,
-    /// The camera's frame time in microseconds, as estimated.
+    /// Estimated frame period of the camera in microseconds.
     pub frame_time_us: Option<i64>,
-    /// Speeds at the end.
+    /// Rates over the last frames of the run.
     pub recent: Rates,
-    /// From last byte to finished picture; `None` when no picture was made.
+    /// Time from the last byte of a frame to its finished picture; `None` if no picture was made.
     pub latency_us: Option<LatencySummary>,
     /// Attempts to connect.
     pub attempts: u64,
-    /// Connections that were opened.
+    /// Connections opened.
     pub connections: u64,
     /// Connections after the first.
     pub reconnects: u64,
-    /// Times that the camera's clock began again.
+    /// Times that the camera's clock went backwards.
     pub reboots: u64,
-    /// Frames whose detections could not be read to their end.
+    /// Frames whose detections could not be parsed completely.
     pub bad_detections: u64,
-    /// Times that the place of the next header was lost.
+    /// Times that frame sync was lost.
     pub resyncs: u64,
-    /// Ranges of bytes that were skipped.
+    /// Skipped ranges of bytes.
     pub skipped_ranges: u64,
-    /// Records that stood between the frames.
+    /// Records received between frames.
     pub records: u64,
-    /// Frames that the camera says it dropped itself.
+    /// Frames that the camera reports to have dropped itself.
     pub dropped_by_camera: u64,
-    /// What the camera said of itself when the last connection was opened; `None` if it said nothing.
+    /// The camera's description of itself on the last connection; `None` if it sent none.
     pub introduction: Option<Introduction>,
-    /// How warm and how busy it said to be; `None` if it did not.
-    pub health: Option<Health>,
-    /// What every lane did with what it was offered.
+    /// Temperature and load reported by the camera; `None` if it reported neither.
+    pub health: Option<CameraHealth>,
+    /// Items by outcome, for every lane.
     pub lanes: Vec<LaneCounts>,
-    /// Whether the books balance.
+    /// Set if every frame, byte and lane item is accounted for.
     pub balances: bool,
-    /// Whether nothing was lost, damaged, or dropped by a lane that promises to keep.
+    /// Set if no frame was lost, damaged, or dropped by a lossless lane.
     pub lossless: bool,
 }
 
-/// Percentiles in microseconds.
+/// Distribution of latencies in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LatencySummary {
     /// Pictures measured.
     pub count: u64,
-    /// Shortest.
+    /// Minimum.
     pub min: u64,
-    /// Half are shorter.
+    /// Median.
     pub p50: u64,
-    /// Nine of ten are shorter.
+    /// 90th percentile.
     pub p90: u64,
-    /// 99 of 100 are shorter.
+    /// 99th percentile.
     pub p99: u64,
-    /// Longest.
+    /// Maximum.
     pub max: u64,
-    /// Average.
+    /// Arithmetic mean.
     pub mean: f64,
 }
 
 impl Stats {
-    /// The document.
+    /// Summarizes the counts under the name of the camera.
     #[must_use]
     pub fn summary(&self, name: &str) -> Summary {
         let ns = self.span.map_or(0, |(first, last)| last.mono_ns.saturating_sub(first.mono_ns));

@@ -1,5 +1,3 @@
-#![allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
-
 use proptest::prelude::*;
 
 use super::*;
@@ -11,10 +9,9 @@ fn frame(device_ms: i64, arrival_ms: u64, stale: bool) -> Event {
 }
 
 fn frame_at(device_us: i64, mono_ns: u64, stale: bool) -> Event {
-    let mut frame = Frame::default();
-    frame.device_time = DeviceTime(device_us);
+    let mut frame = Frame::with_payload(&[]);
+    (frame.device_time, frame.stale) = (DeviceTime(device_us), stale);
     frame.received = Received { mono_ns, unix_ns: 0 };
-    frame.stale = stale;
     Event::Frame(Arc::new(frame))
 }
 
@@ -24,7 +21,7 @@ fn skipped(at: u64, len: u64, reason: SkipReason) -> Event {
 
 const CUT: Damage = Damage::Ended { promised: 10, arrived: 3 };
 
-/// A steady stream at 40 fps of 1 MB a frame, without what the closure says no to.
+/// Streams frames of 1 MB at 40 fps, except those that `keep` rejects.
 fn stream(stats: &mut Stats, frames: std::ops::Range<i64>, keep: impl Fn(i64) -> bool) {
     for i in frames.filter(|i| keep(*i)) {
         let books = Books { received: (i + 1).unsigned_abs() * 1_000_000, ..Books::default() };
@@ -35,7 +32,7 @@ fn stream(stats: &mut Stats, frames: std::ops::Range<i64>, keep: impl Fn(i64) ->
 }
 
 #[test]
-fn a_steady_stream_in_numbers() {
+fn steady_stream_gives_the_expected_rates() {
     let mut stats = Stats::default();
     stats.attempt();
     stats.connected();
@@ -49,16 +46,16 @@ fn a_steady_stream_in_numbers() {
     assert!((rates.fps_device - 40.0).abs() < 0.5 && (rates.fps_arrival - 40.0).abs() < 0.5, "{rates:?}");
     assert!((rates.mbit_s - 320.0).abs() < 5.0, "{rates:?}");
     assert!(rates.jitter_us < 1.0, "{rates:?}");
-    assert_eq!(stats.intervals_us().len(), RECENT);
-    assert_eq!(stats.intervals_us().max(), Some(50_000), "the hole shows");
-    assert!(stats.balances() && stats.lossless(), "the camera may skip frames; nothing of what it sent was lost");
+    assert_eq!(stats.intervals_us().len(), RECENT_FRAMES);
+    assert_eq!(stats.intervals_us().max(), Some(50_000), "the interval with the missing frame");
+    assert!(stats.balances() && stats.lossless(), "a frame that the camera skipped is not a loss");
     let summary = stats.summary("cam");
     assert!((summary.fps - 40.0).abs() < 0.5, "{summary:?}");
     assert_eq!((summary.connections, summary.reconnects), (1, 0));
 }
 
 #[test]
-fn late_arrivals_are_jitter_and_not_missing() {
+fn late_arrivals_count_as_jitter_not_as_missing() {
     let mut stats = Stats::default();
     stats.connected();
     for i in 0..200_i64 {
@@ -70,7 +67,7 @@ fn late_arrivals_are_jitter_and_not_missing() {
 }
 
 #[test]
-fn stale_frames_are_counted_and_left_out_of_the_rhythm() {
+fn stale_frames_are_counted_but_excluded_from_the_frame_period() {
     let mut stats = Stats::default();
     stats.connected();
     for i in 0..9 {
@@ -86,7 +83,7 @@ fn stale_frames_are_counted_and_left_out_of_the_rhythm() {
 }
 
 #[test]
-fn a_clock_that_goes_backwards_is_a_reboot_also_across_connections() {
+fn clock_going_backwards_counts_as_reboot_also_across_connections() {
     let mut stats = Stats::default();
     stats.connected();
     stream(&mut stats, 100..140, |_| true);
@@ -95,7 +92,7 @@ fn a_clock_that_goes_backwards_is_a_reboot_also_across_connections() {
     stats.disconnected(stats.open);
     stats.connected();
     stream(&mut stats, 60..100, |_| true);
-    assert_eq!((stats.reboots, stats.reconnects()), (1, 1), "time went on while nobody was connected");
+    assert_eq!((stats.reboots, stats.reconnects()), (1, 1), "time passed between the connections");
     stats.disconnected(stats.open);
     stats.connected();
     stream(&mut stats, 0..40, |_| true);
@@ -104,23 +101,23 @@ fn a_clock_that_goes_backwards_is_a_reboot_also_across_connections() {
 }
 
 #[test]
-fn a_clock_that_is_set_forward_is_no_gap_and_a_long_silence_is_one() {
+fn clock_set_forward_is_not_a_gap_but_a_long_silence_is() {
     let mut stats = Stats::default();
     stats.connected();
     stream(&mut stats, 0..60, |_| true);
-    // One frame with the time since 1970, as some Scripts send when their clock is set, and then the others again.
+    // One frame with the time since 1970, which some Scripts send when their clock is set, then normal times again.
     stats.event(&frame(1_795_259_112_345, 2500, false));
     stats.event(&Event::Confirmed(0));
     stream(&mut stats, 61..100, |_| true);
     assert_eq!((stats.frames.missing, stats.reboots), (0, 1));
-    // For a quarter of an hour nothing came, because nobody read: the frames that were not sent are counted.
+    // No data for 15 minutes, because we did not read: the frames that the camera could not send are counted.
     let quarter = 15 * 60 * 40;
     stream(&mut stats, 100 + quarter..140 + quarter, |_| true);
     assert_eq!((stats.frames.missing, stats.reboots), (quarter.unsigned_abs(), 1));
 }
 
 #[test]
-fn a_range_told_in_pieces_is_one_and_one_loss_of_lock() {
+fn range_reported_in_parts_counts_as_one_range_and_one_resync() {
     let mut stats = Stats::default();
     stats.connected();
     stats.event(&skipped(100, 10, SkipReason::NotAHeader));
@@ -136,7 +133,7 @@ fn a_range_told_in_pieces_is_one_and_one_loss_of_lock() {
 }
 
 #[test]
-fn a_frame_that_we_cut_ourselves_is_not_lost() {
+fn frame_truncated_by_us_is_not_lost() {
     for (by_us, lost) in [(true, 0), (false, 1)] {
         let mut stats = Stats::default();
         stats.connected();
@@ -151,25 +148,26 @@ fn a_frame_that_we_cut_ourselves_is_not_lost() {
 }
 
 #[test]
-fn drops_count_as_loss_only_where_keeping_was_promised() {
+fn drops_count_as_loss_only_in_lossless_lanes() {
     for (policy, lossless) in [(crate::hub::Policy::DropOldest(1), true), (crate::hub::Policy::DropNewest(1), false)] {
         let ledger = Ledger::default();
-        let (mut lane, taker) = crate::hub::lane("lane", policy);
+        let (mut lane, _taker) = crate::hub::lane("lane", policy);
+        let counter = lane.counter();
         ledger.watch(lane.counter());
         lane.offer(1);
         lane.offer(2);
         let stats = ledger.snapshot();
-        assert_eq!(stats.lanes, [taker.counts()]);
+        assert_eq!(stats.lanes, [counter.counts()]);
         assert_eq!((stats.lossless(), stats.balances()), (lossless, true));
     }
 }
 
 #[test]
-fn the_summary_is_json_with_everything_in_it() {
+fn summary_serializes_all_counts() {
     let mut stats = Stats::default();
     stats.connected();
     stream(&mut stats, 0..10, |_| true);
-    // A running total, begun anew with every connection.
+    // The camera sends a running total, which restarts with every connection.
     stats.event(&Event::Record(Record::Dropped(1)));
     stats.event(&Event::Record(Record::Dropped(3)));
     stats.connected();
@@ -184,19 +182,19 @@ fn the_summary_is_json_with_everything_in_it() {
     assert_eq!((&json["frames"]["pictures"], &json["frames"]["shown"]), (&3.into(), &1.into()));
     assert_eq!(json["bytes"]["payload"], 10_000_000);
     assert_eq!(json["dropped_by_camera"], 4);
-    assert_eq!(json["latency_us"]["count"], 2, "a stale frame is not late");
+    assert_eq!(json["latency_us"]["count"], 2, "latencies of stale frames are ignored");
     assert_eq!(json["latency_us"]["min"], 250);
     assert_eq!(json["balances"], true);
     assert_eq!(serde_json::to_value(Stats::default().summary("")).unwrap()["latency_us"], serde_json::Value::Null);
 }
 
-/// What can happen to a session, as far as its ledger is concerned.
+/// A call that a session makes on its ledger.
 #[derive(Clone, Debug)]
-enum Happens {
+enum Call {
     Connect,
     Frame { device_us: i64, arrival_ns: u64, stale: bool, bytes: u32, number: Option<u64> },
-    Tell { number: u64 },
-    Unrecorded { frames: u64, torn: bool },
+    Announce { number: u64 },
+    MissingInRecording { frames: u64, torn: bool },
     Seek,
     Decide { intact: bool },
     Lose,
@@ -204,25 +202,25 @@ enum Happens {
     End { by_us: bool },
 }
 
-/// Mostly near to each other, as a camera's are.
+/// Generates frame numbers that are mostly close to each other, like a camera's.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![8 => 0..200_u64, 1 => any::<u64>()]
 }
 
-fn happens() -> impl Strategy<Value = Happens> {
+fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
-        1 => Just(Happens::Connect),
+        1 => Just(Call::Connect),
         8 => (any::<i64>(), any::<u64>(), any::<bool>(), any::<u32>(), prop::option::of(number()))
             .prop_map(|(device_us, arrival_ns, stale, bytes, number)| {
-                Happens::Frame { device_us, arrival_ns, stale, bytes, number }
+                Call::Frame { device_us, arrival_ns, stale, bytes, number }
             }),
-        8 => number().prop_map(|number| Happens::Tell { number }),
-        1 => (any::<u64>(), any::<bool>()).prop_map(|(frames, torn)| Happens::Unrecorded { frames, torn }),
-        1 => Just(Happens::Seek),
-        8 => any::<bool>().prop_map(|intact| Happens::Decide { intact }),
-        2 => Just(Happens::Lose),
-        2 => (any::<u32>(), any::<u32>()).prop_map(|(at, len)| Happens::Skip { at: at.into(), len }),
-        1 => any::<bool>().prop_map(|by_us| Happens::End { by_us }),
+        8 => number().prop_map(|number| Call::Announce { number }),
+        1 => (any::<u64>(), any::<bool>()).prop_map(|(frames, torn)| Call::MissingInRecording { frames, torn }),
+        1 => Just(Call::Seek),
+        8 => any::<bool>().prop_map(|intact| Call::Decide { intact }),
+        2 => Just(Call::Lose),
+        2 => (any::<u32>(), any::<u32>()).prop_map(|(at, len)| Call::Skip { at: at.into(), len }),
+        1 => any::<bool>().prop_map(|by_us| Call::End { by_us }),
     ]
 }
 
@@ -234,27 +232,27 @@ proptest! {
     })]
 
     #[test]
-    fn the_books_balance_whatever_happens(all in prop::collection::vec(happens(), 0..200)) {
+    fn counts_balance_after_every_call(calls in prop::collection::vec(call(), 0..200)) {
         let mut stats = Stats::default();
         let mut books = Books::default();
         let mut provisional = None;
         let (mut frames, mut bytes) = (0, 0);
-        for what in all {
-            match what {
-                Happens::Connect => { stats.attempt(); stats.connected(); }
-                // The decoder decides about one frame before it tells the next.
-                Happens::Frame { device_us, arrival_ns, stale, bytes: len, number } if provisional.is_none() => {
+        for call in calls {
+            match call {
+                Call::Connect => { stats.attempt(); stats.connected(); }
+                // The decoder confirms or withdraws a frame before it reports the next one.
+                Call::Frame { device_us, arrival_ns, stale, bytes: len, number } if provisional.is_none() => {
                     books.received += u64::from(len);
                     books.pending += u64::from(len);
                     bytes += u64::from(len);
                     frames += 1;
                     stats.books(books);
                     let Event::Frame(mut frame) = frame_at(device_us, arrival_ns, stale) else { unreachable!() };
-                    Arc::get_mut(&mut frame).expect("nobody else has it").camera_seq = number;
+                    Arc::get_mut(&mut frame).expect("the frame has one owner").camera_seq = number;
                     stats.event(&Event::Frame(frame));
                     provisional = Some(u64::from(len));
                 }
-                Happens::Decide { intact } => if let Some(len) = provisional.take() {
+                Call::Decide { intact } => if let Some(len) = provisional.take() {
                     books.pending -= len;
                     if intact {
                         books.payload += len;
@@ -265,14 +263,14 @@ proptest! {
                     }
                     stats.books(books);
                 },
-                Happens::Tell { number } => {
+                Call::Announce { number } => {
                     stats.event(&Event::Record(Record::Frame { seq: number, device_time: DeviceTime(0) }));
                 }
-                Happens::Unrecorded { frames, torn } => stats.unrecorded(frames, torn),
-                Happens::Seek => stats.sought(),
-                Happens::Lose => stats.event(&Event::Lost(CUT)),
-                Happens::Skip { at, len } => stats.event(&skipped(at, len.into(), SkipReason::NotAHeader)),
-                Happens::End { by_us } => {
+                Call::MissingInRecording { frames, torn } => stats.missing_in_recording(frames, torn),
+                Call::Seek => stats.reset_continuity(),
+                Call::Lose => stats.event(&Event::Lost(CUT)),
+                Call::Skip { at, len } => stats.event(&skipped(at, len.into(), SkipReason::NotAHeader)),
+                Call::End { by_us } => {
                     stats.ending(by_us);
                     if let Some(len) = provisional.take() {
                         books.pending -= len;
@@ -281,7 +279,7 @@ proptest! {
                     }
                     stats.disconnected(std::mem::take(&mut books));
                 }
-                Happens::Frame { .. } => {}
+                Call::Frame { .. } => {}
             }
             prop_assert!(stats.balances(), "{stats:?}");
             prop_assert_eq!(stats.frames.received, frames);

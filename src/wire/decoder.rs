@@ -265,7 +265,7 @@ impl Decoder {
 
     /// The payloads that follow lie in memory like this: for bytes that come with that knowledge.
     pub fn announce(&mut self, geometry: Geometry) {
-        self.interpreter.announce(geometry);
+        self.interpreter.restore(geometry);
     }
 
     /// What the camera has said of itself on this connection.
@@ -476,10 +476,8 @@ impl Decoder {
         };
         let mut frame = filling.frame;
         frame.payload_mut(filling.promised);
-        let (kind, geometry) = self.interpreter.interpret(frame.payload());
-        frame.kind = kind;
-        frame.geometry = geometry;
-        frame.announced = geometry.is_some() && geometry == self.announced.introduction.geometry;
+        self.interpreter.interpret_frame(&mut frame);
+        frame.announced = frame.geometry.is_some() && frame.geometry == self.announced.introduction.geometry;
         frame.received = self.now;
         frame.stale = self.stale_burst.observe(frame.device_time, self.arrived_ns);
         frame.id = self.next_id;

@@ -1,17 +1,20 @@
-//! One stream of a link: its credit, and what waits for it.
+//! One stream of a link: its credit and its queue of packets.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::error::LONGEST;
-use super::event::HEADER;
-use super::link::Stream;
+use super::error::MAX_PACKET_BYTES;
+use super::event::EVENT_HEADER_BYTES;
 
-/// Packets of a stream that may wait to be consumed (bootloader.md 2.2).
-const MOST_PACKETS: usize = 64;
+/// Packets of a stream that the peer has not consumed yet (bootloader.md 2.2).
+const MAX_OUTSTANDING_PACKETS: usize = 64;
 
-/// Bytes to be sent: a part of something that is shared, so that a package of 28 MiB is in memory once.
+/// A stream of one link. Invalid on every other link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId(pub(super) usize);
+
+/// Bytes to send. Shares its buffer, so that all packets of a 28 MiB package need the memory of one.
 #[derive(Clone, Debug)]
 pub struct Packet {
     bytes: Arc<[u8]>,
@@ -19,10 +22,10 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// This part of these bytes.
+    /// Returns the packet that sends `bytes[range]`.
     ///
     /// # Panics
-    /// There is no such part.
+    /// When `range` is outside of `bytes`.
     #[must_use]
     pub fn part(bytes: &Arc<[u8]>, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= bytes.len(), "{range:?} of {} bytes", bytes.len());
@@ -48,19 +51,19 @@ impl From<Vec<u8>> for Packet {
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) name: String,
-    /// The number of both directions, once the host has given it.
+    /// The stream number of both directions, once the host has assigned it.
     pub(super) number: Option<u32>,
-    /// Bytes that this end may have outstanding; `None` before it is opened by us.
+    /// Bytes that this end may have outstanding. `None` until this end opens the stream.
     pub(super) budget: Option<u32>,
-    /// The identifier of our request to open it, until it is answered.
+    /// Id of our pending request to open the stream.
     pub(super) opening: Option<i32>,
     pub(super) writable: bool,
-    /// No more than so many bytes are sent ahead, however large the budget is.
+    /// Limit of the outstanding bytes, if smaller than the budget.
     pub(super) window: u32,
     pub(super) waiting: VecDeque<Packet>,
-    /// Lengths of the packets that the other end has not consumed yet.
+    /// Lengths of the sent packets that the peer has not consumed yet.
     pub(super) outstanding: VecDeque<u32>,
-    /// Whether what comes is released at once.
+    /// Whether received packets are released immediately.
     pub(super) releases: bool,
 }
 
@@ -83,29 +86,29 @@ impl Channel {
         self.outstanding.iter().map(|len| u64::from(*len)).sum()
     }
 
-    /// Whether its next packet may be sent (bootloader.md 2.3).
+    /// Whether the next packet has credit (bootloader.md 2.3).
     pub(super) fn is_ready(&self) -> bool {
         let Some(next) = self.waiting.front() else { return false };
-        let budget = u64::from(self.budget.unwrap_or(LONGEST).min(self.window));
+        let budget = u64::from(self.budget.unwrap_or(MAX_PACKET_BYTES).min(self.window));
         let ahead = self.outstanding();
-        // What is larger than the window goes alone.
+        // A packet above the limit is sent alone, otherwise it would never be sent.
         let fits = ahead == 0 || ahead + u64::from(next.len()) <= budget;
-        self.writable && fits && self.outstanding.len() < MOST_PACKETS
+        self.writable && fits && self.outstanding.len() < MAX_OUTSTANDING_PACKETS
     }
 }
 
-/// What is being sent.
+/// The event that is being sent.
 #[derive(Debug)]
 pub(super) struct Sending {
-    pub(super) header: [u8; HEADER],
-    pub(super) payload: Option<(Stream, Packet)>,
-    /// Bytes of both that have been sent.
+    pub(super) header: [u8; EVENT_HEADER_BYTES],
+    pub(super) payload: Option<(StreamId, Packet)>,
+    /// Sent bytes of header and payload.
     pub(super) sent: usize,
 }
 
 impl Sending {
     pub(super) fn rest(&self) -> &[u8] {
-        match self.sent.checked_sub(HEADER) {
+        match self.sent.checked_sub(EVENT_HEADER_BYTES) {
             None => &self.header[self.sent..],
             Some(sent) => self.payload.as_ref().map_or(&[], |(_, packet)| &packet.bytes()[sent..]),
         }

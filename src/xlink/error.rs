@@ -1,58 +1,34 @@
-//! Why a link cannot go on.
+//! Errors that end a link.
 
 use super::event::MalformedHeader;
 
-/// Streams of a link (bootloader.md 2.2).
-pub(super) const MOST_STREAMS: usize = 32;
-/// A packet is at most as long as the budget of its stream. No stream of a bootloader has more than this.
-pub(super) const LONGEST: u32 = 5 << 20;
-/// Answers that wait to be read by the other end: more have never anything to do with packets.
-pub(super) const MOST_ANSWERS: usize = 10_000;
+/// Streams of one link (bootloader.md 2.2).
+pub(super) const MAX_STREAMS: usize = 32;
+/// The largest stream budget that a bootloader uses. No packet can be longer than its stream's budget.
+pub(super) const MAX_PACKET_BYTES: u32 = 5 << 20;
+/// Unsent responses. A peer that reaches this limit sends requests without reading, so memory must not follow it.
+pub(super) const MAX_UNSENT_RESPONSES: usize = 10_000;
 
-/// Why a link cannot go on.
+/// A violation of the protocol. The link cannot continue. `at` counts the bytes received before the violation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum LinkError {
-    /// No header stands where one should.
+    /// The bytes at the place of a header are not a header.
     #[error("byte {at} of the connection: {why}")]
-    Malformed {
-        /// Bytes that were received before it.
-        at: u64,
-        /// What is wrong.
-        why: MalformedHeader,
-    },
-    /// A packet is longer than any can be.
+    Malformed { at: u64, why: MalformedHeader },
+    /// A header announces a packet above the limit.
     #[error(
-        "byte {at} of the connection: a packet of {size} bytes on stream {stream}, where at most {LONGEST} are agreed upon"
+        "byte {at} of the connection: packet of {size} bytes on stream {stream}, expected at most {MAX_PACKET_BYTES}"
     )]
-    TooLarge {
-        /// Bytes that were received before it.
-        at: u64,
-        /// The stream's number.
-        stream: u32,
-        /// What its header promises.
-        size: u32,
-    },
-    /// A packet, or a release, for a stream that nobody has opened.
-    #[error("byte {at} of the connection: an event for stream {stream}, which nobody has opened")]
-    NoSuchStream {
-        /// Bytes that were received before it.
-        at: u64,
-        /// The stream's number.
-        stream: u32,
-    },
-    /// The other end asks and does not read the answers.
-    #[error("byte {at} of the connection: {MOST_ANSWERS} answers wait to be read by the other end")]
-    Deaf {
-        /// Bytes that were received before it.
-        at: u64,
-    },
-    /// More streams than a link can have.
-    #[error("byte {at} of the connection: stream `{name}` is one more than the {MOST_STREAMS} that a link can have")]
-    TooManyStreams {
-        /// Bytes that were received before it.
-        at: u64,
-        /// The stream's name.
-        name: String,
-    },
+    TooLarge { at: u64, stream: u32, size: u32 },
+    /// A packet or a release for a stream that is not open.
+    #[error("byte {at} of the connection: event for stream {stream}, which is not open")]
+    NoSuchStream { at: u64, stream: u32 },
+    /// The peer sends requests and does not read the responses.
+    #[error("byte {at} of the connection: the peer does not read, {MAX_UNSENT_RESPONSES} responses are waiting")]
+    ResponsesNotRead { at: u64 },
+    /// The peer opens more streams than a link can have.
+    #[error("byte {at} of the connection: stream `{name}` exceeds the limit of {MAX_STREAMS} streams per link")]
+    TooManyStreams { at: u64, name: String },
 }

@@ -1,22 +1,22 @@
-//! XLink over TCP: how a host and a camera's bootloader exchange packets (bootloader.md section 2).
+//! XLink over TCP: the protocol between a host and a camera's bootloader (bootloader.md 2).
 //!
 //! ```text
-//! bytes in  --> [`Link::handle_input`] --> [`Link::poll`]   --> packets, streams, the end
+//! bytes in  --> [`Link::handle_input`] --> [`Link::poll`]   --> packets, opened streams, resets
 //! packets   --> [`Link::send`]         --> [`Link::output`] --> bytes out
 //! ```
 //!
-//! A [`Link`] is either end of one connection. It answers pings, acknowledges, returns credit and keeps to the credit that
-//! it has by itself; it knows no socket and no clock.
+//! A [`Link`] is either end of one connection. It answers pings, acknowledges packets, returns credit and respects the credit
+//! it was given. It uses neither sockets nor clocks.
 
 mod channel;
 mod error;
 mod event;
 mod link;
 
-pub use channel::Packet;
+pub use channel::{Packet, StreamId};
 pub use error::LinkError;
-pub use event::{HEADER, Header, Kind, MalformedHeader};
-pub use link::{Event, Link, Stream};
+pub use event::{EVENT_HEADER_BYTES, EventHeader, EventKind, MalformedHeader};
+pub use link::{Link, LinkEvent};
 
-/// The TCP port that bootloaders listen at (bootloader.md 2).
+/// The TCP port of bootloaders (bootloader.md 2).
 pub const PORT: u16 = 11490;

@@ -31,7 +31,7 @@ fn drawing_does_not_allocate_after_the_first_frame() {
             let mut canvas = Canvas::of(&mut picture);
             text.panel(&mut canvas, 4, 4, 16, 0xFF_FFFF, &["40.0 fps", "216 Mbit/s"]);
             canvas.sparkline(Rect::new(4, 60, 200, 30), &[25.0, 26.0, 24.0, 60.0, 25.0], 0x00_FF00);
-            canvas.grey_out();
+            canvas.gray_out();
         };
         assert!(allocations(&mut frame) > 0, "the first one rasterises");
         assert_eq!(allocations(&mut frame), 0);

@@ -34,7 +34,7 @@ impl Path {
     fn new(frames: &Pool<Frame>, pictures: &Pool<Picture>, format: PixelFormat) -> Self {
         let said = Overrides { size: Some(SIZE), format: Some(format), stride: None };
         let (lane, taker) = lane("view", Policy::DropOldest(1));
-        let mut hub = Hub::new();
+        let hub = Hub::new();
         hub.add(lane);
         Self {
             hub,
@@ -104,9 +104,9 @@ fn a_session_does_not_allocate_per_frame() {
     // The whole session runs on this thread, so every allocation is counted.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (tell, counted) = mpsc::sync_channel(2);
-    let mut outlets = Outlets::default();
+    let outlets = Outlets::default();
     let mut frames = 0;
-    outlets.live.tap(move |_| {
+    outlets.provisional.tap(move |_| {
         frames += 1;
         if frames == 200 || frames == 1000 {
             tell.send(allocated()).expect("the test waits");

@@ -87,7 +87,7 @@ fn a_file_and_options_are_built_into_a_package_that_describes_itself() {
     let (built, said) = build(&["--fps", "12.5"]);
     let crc = crc32fast::hash(b"person\nbicycle");
     assert_eq!(built["app_name"], format!("door oaktap/1 640x352 JPEG 12.5 {crc:08x} 192.168.1.10:5000"));
-    assert!(said.contains("the stream will take about 4 of 941 Mbit/s"), "{said}");
+    assert!(said.contains("the stream needs about 4 of 941 Mbit/s"), "{said}");
 
     let package = inspected(path);
     assert_eq!(package["sha256"], built["sha256"]);
@@ -158,7 +158,7 @@ fn a_failed_build_reports_what_to_do() {
     assert!(said.contains("no compiled model (.blob)"), "{said}");
     let (code, said) = alone(&[]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("help: say --model FILE.blob"), "{said}");
+    assert!(said.contains("help: give --model FILE.blob"), "{said}");
     assert!(!bench.0.path().join("a.dap").exists());
 }
 
@@ -169,7 +169,7 @@ fn a_package_and_build_options_exclude_each_other() {
     assert!(said.contains("cannot be used with"), "{said}");
     let (code, _, said) = run(&["flash", "--camera-only"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("no camera is named"), "{said}");
+    assert!(said.contains("no camera given"), "{said}");
 }
 
 /// From a build to the first frame: flashed, read back, booted, and described by the flashed Script.

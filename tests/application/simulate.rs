@@ -165,8 +165,8 @@ fn simulate_reports_why_a_package_cannot_run() {
     let (code, _, err) = simulate(&[broken]);
     assert!(code == 1 && err.contains("No module named 'nothing_like_this'"), "{err}");
     for (more, says) in [
-        (&[broken, "--count", "2"][..], "--app is one camera"),
-        (&[broken, "--frames", "2"], "--app knows no --frames"),
+        (&[broken, "--count", "2"][..], "--app simulates one camera"),
+        (&[broken, "--frames", "2"], "--app cannot be used with --frames"),
         (&[broken, "--fault", "cut:0.1"], "--fault has no effect on "),
         (&[broken, "--fps", "5"], "--fps has no effect on "),
     ] {

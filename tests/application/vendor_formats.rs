@@ -30,14 +30,14 @@ fn address(text: &str, prefix: u8, gateway: &str) -> StaticAddress {
 }
 
 fn settings(told: &Value) {
-    let mut config = Config::usual();
+    let mut config = Config::vendor_default();
     assert_eq!(config.document().to_json(), told["usual"]);
     config.set_static_address(&address("10.250.128.129", 20, "10.250.143.254")).expect("it is set");
     let dns = ["192.168.1.250", "9.9.9.9"].map(|ip| Some(ip.parse().expect("an address")));
     config.set_dns(dns).expect("it is set");
     config.set_mac(Some("02:aa:bb:cc:dd:fe".parse().expect("an address"))).expect("it is set");
     assert_eq!(config.document().to_json(), told["static"]);
-    let mut config = Config::usual();
+    let mut config = Config::vendor_default();
     config.set_dhcp(Some(&address("172.16.0.200", 16, "172.16.0.1"))).expect("it is set");
     assert_eq!(config.document().to_json(), told["dynamic"]);
 }

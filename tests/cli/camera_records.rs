@@ -104,7 +104,7 @@ fn missing_frames_are_counted_by_the_cameras_numbers() {
     assert_eq!(told["introduction"]["device_id"], "14442C10D13EABCE00");
     assert_eq!(told["health"]["celsius"]["last"], 61.5);
     assert!(err.contains("of 31 numbered frames 29 came, 2 were never sent by the camera"), "{err}");
-    assert!(err.contains("144 bytes are 8x6 BGR888p: the stream says so"), "{err}");
+    assert!(err.contains("144 bytes are 8x6 BGR888p, as announced by the stream"), "{err}");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn an_incomplete_label_table_is_not_used() {
         let (code, names, told, err) = detections(bytes, &[]);
         assert_eq!((code, names), (0, vec![Value::from(name); 3]), "{table:?} {err}");
         assert_eq!(told["introduction"]["table"]["complete"].as_bool().unwrap_or(false), complete, "{told}");
-        assert_eq!(err.contains("did not come whole"), name == "#1", "{err}");
+        assert_eq!(err.contains("received only some of the camera's"), name == "#1", "{err}");
     }
 }
 
@@ -222,8 +222,7 @@ fn a_camera_without_control_is_sent_no_command() {
     camera.end();
     assert_eq!((code, out.as_str()), (4, ""), "{err}");
     assert!(err.contains("nothing was sent: the program on the camera does not say") && err.contains("help:"), "{err}");
-    for (order, told) in [("pause=on", "holds for the connection that says it"), ("zoom=2", "nothing that can be set")]
-    {
+    for (order, told) in [("pause=on", "applies to one connection only"), ("zoom=2", "unknown setting `zoom=2`")] {
         let (code, _, err) = run(&["control", "192.0.2.1", order]);
         assert!(code == 2 && err.contains(told), "{code} {err}");
     }
@@ -235,6 +234,9 @@ fn a_camera_without_a_free_connection_is_reported() {
     let (code, _, err) = run(&["detections", &camera.uri, "--duration", "1s"]);
     camera.end();
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("lost: the camera closed the connection and said \"busy: 3 clients are served\""), "{err}");
+    assert!(
+        err.contains("connection lost: the camera closed the connection and said \"busy: 3 clients are served\""),
+        "{err}"
+    );
     assert!(err.contains("help: the camera serves three clients at a time"), "{err}");
 }

@@ -147,7 +147,7 @@ fn a_usage_error_exits_with_2_and_advice() {
         (&["simulate", "--format", "NV12", "--dialect", "ABCDE"], "use dialect IMG"),
         (&["simulate", "--fault", "shrt:0.1"], "short"),
         (&["simulate", "--listen", "127.0.0.1:65535", "--count", "2"], "ports"),
-        (&["man", "nonsense"], "no command `nonsense`"),
+        (&["man", "nonsense"], "unknown command `nonsense`"),
         (&["nonsense"], "nonsense"),
     ] {
         let (code, out, err) = run(args);
@@ -247,7 +247,7 @@ fn completions_and_manual_pages_list_the_commands() {
 
 #[test]
 fn help_pages_match_their_snapshots() {
-    for command in ["detections", "simulate"] {
+    for command in ["detections", "simulate", "view", "record", "flash", "export"] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""));
         insta::assert_snapshot!(format!("help-{command}"), out);

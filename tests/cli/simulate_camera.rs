@@ -33,8 +33,8 @@ fn a_simulated_bootloader_is_found_and_queried() {
     let mut said = BufReader::new(camera.stderr.take().expect("it is piped"));
     let mut line = String::new();
     said.read_line(&mut line).expect("it prints UTF-8");
-    let rest = line.strip_prefix("camera 194430104193 at 127.0.0.1: found at UDP ").expect(&line);
-    let (udp, link) = rest.trim_end().split_once(", its bootloader at TCP ").expect(&line);
+    let rest = line.strip_prefix("camera 194430104193 at 127.0.0.1: discovery on UDP port ").expect(&line);
+    let (udp, link) = rest.trim_end().split_once(", bootloader on TCP port ").expect(&line);
 
     let at = format!("127.0.0.1:{link}");
     let (code, out, err) = run(&["info", &at, "--udp-port", udp, "--yes", "--json"]);
@@ -63,15 +63,15 @@ fn sim_uri_is_accepted_as_a_camera() {
     let (code, out, err) = run(&["info", "sim:bootloader=0.0.19&claims=0.0.20&nor=32MiB", "--yes"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("0.0.20") && out.contains("32 MiB"), "{out}");
-    assert!(err.contains("a simulated camera is at 127."), "{err}");
+    assert!(err.contains("simulated camera at 127."), "{err}");
 }
 
 #[test]
 fn invalid_simulations_are_rejected_with_a_reason() {
     let bootloader = ["simulate", "--bootloader"];
     for (args, says) in [
-        (&["--count", "2"][..], "start the program again"),
-        (&["--frames", "3"], "say --duration"),
+        (&["--count", "2"][..], "cannot be used with --count"),
+        (&["--frames", "3"], "use --duration"),
         (&["--listen", "[::1]:0"], "IPv4"),
         (&["--nor", "1MiB"], "need 8389120"),
         (&["--camera-fault", "explode"], "`fault=explode`: expected"),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use oaktap::discovery::{Answer, LinkInfo, PORT, Query, State};
+use oaktap::discovery::{Answer, CameraState, LinkInfo, PORT, Query};
 use oaktap::sim::{SimConfig, Simulator};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -183,7 +183,7 @@ fn answer(socket: &UdpSocket, id: &str, stop: &AtomicBool) {
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
         let id = id.to_owned();
         let answer = match Query::parse(&buffer[..length]) {
-            Some(Query::Discover) => Answer::Simple { id, state: State::FlashBooted },
+            Some(Query::Discover) => Answer::Simple { id, state: CameraState::FlashBooted },
             Some(Query::Info) => Answer::Info(LinkInfo { id, speed_mbit_s: 1000, full_duplex: true, boot_mode: 3 }),
             // Unreachable from here: do not answer.
             Some(Query::Reset) => panic!("a camera was reset"),

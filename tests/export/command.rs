@@ -27,9 +27,9 @@ fn the_summary_counts_every_frame() {
     let out = out.to_str().expect("UTF-8");
     let (code, stdout, stderr) = export(&["-o", out, "--to", "png", "--every", "4", "--until", "400ms"], &file);
     assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
-    assert!(stderr.contains("4 of 20 frames read, 12 detections, 4 files"), "{stderr}");
-    assert!(stderr.contains("4 frames left out: outside of --from and --until"), "{stderr}");
-    assert!(stderr.contains("12 frames left out: between those that --every chose"), "{stderr}");
+    assert!(stderr.contains("4 of 20 frames exported, 12 detections, 4 files"), "{stderr}");
+    assert!(stderr.contains("4 frames skipped: outside --from and --until"), "{stderr}");
+    assert!(stderr.contains("12 frames skipped: not selected by --every"), "{stderr}");
 
     let out = folder.path().join("a.csv");
     let (code, stdout, _) = export(&["-o", out.to_str().unwrap(), "--to", "CSV", "--json"], &file);

@@ -106,16 +106,16 @@ fn an_application_is_flashed_verified_and_not_flashed_twice() {
     // Without a terminal the program cannot ask whether it may stop the application.
     let (code, _, said) = scene.run("flash", &["--app", &app]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("will stop; there is no terminal to ask you, so say --yes"), "{said}");
+    assert!(said.contains("standard input is not a terminal, so confirm with --yes"), "{said}");
     assert_eq!(scene.camera.account().sessions, 1);
 
     let (code, out, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(
-        said.contains("it is there already, every byte of it; nothing was written (--force writes it anyway)"),
+        said.contains("the camera has this application already; nothing was written (--force writes it anyway)"),
         "{said}"
     );
-    assert!(out.contains("compared: it was there and runs"), "{out}");
+    assert!(out.contains("verified, was there already, running"), "{out}");
 
     let (code, out, said) = scene.run("flash", &["--app", &app, "--yes", "--dry-run", "--memory", "flash"]);
     assert_eq!(code, 0, "{said}");
@@ -164,7 +164,7 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     scene.camera.set_faults("silent".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("the application is written and proved, but was not seen to run"), "{said}");
+    assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
     assert!(said.contains("and no whole frame among them"), "{said}");
 }
 
@@ -206,7 +206,7 @@ fn an_unreachable_network_configuration_is_rejected() {
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77/24", "198.51.100.1"]);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("no interface of this host is in 198.51.100.0/24"), "{said}");
-    assert!(said.contains("nothing was written; --force writes it all the same"), "{said}");
+    assert!(said.contains("nothing was written; --force writes the settings anyway"), "{said}");
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77", "198.51.100.1"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("has no /PREFIX"), "{said}");
@@ -260,10 +260,14 @@ fn reset_and_boot_start_the_application() {
     assert_eq!(reset["running"]["first_frame"]["dialect"], "IMG");
     let boots = scene.camera.account().boots;
     let booted = scene.json("boot", &["--yes"]);
-    assert_eq!((&booted["running"], scene.camera.account().boots), (&Value::Null, boots), "the application runs already");
+    assert_eq!(
+        (&booted["running"], scene.camera.account().boots),
+        (&Value::Null, boots),
+        "the application runs already"
+    );
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("was reset and starts its application again"), "{said}");
+    assert!(said.contains("rebooting into its application"), "{said}");
     let booted = scene.json("boot", &["--yes"]);
     assert!(booted["camera"] == ID, "{booted}");
     assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.doing(), Doing::Application { .. })));
@@ -293,7 +297,7 @@ fn a_bootloader_goes_to_the_user_slot_and_the_factory_slot_needs_confirmation() 
     // `--yes` does not answer the second question.
     let (code, _, said) = scene.run("bootloader", &["--yes", "factory-reset", "--image", &file]);
     assert_eq!(code, 4, "{said}");
-    assert!(said.contains("has to be opened and flashed by USB") && said.contains("nothing was written"), "{said}");
+    assert!(said.contains("and flashed over USB") && said.contains("nothing was written"), "{said}");
     let args = scene.at("bootloader", &["--yes", "factory-reset", "--image", &file, "--json"]);
     let mut child = oaktap(&args.iter().map(String::as_str).collect::<Vec<_>>())
         .stdin(Stdio::piped())
@@ -338,6 +342,8 @@ fn the_boot_after_the_reset_is_checked() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("it is there already"), "{said}");
     // The camera ignores the first request to leave the application.
+    assert!(said.contains("has this application already"), "{said}");
+    // The first request to leave the application is not heard.
     scene.camera.set_faults("deaf*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
@@ -373,7 +379,7 @@ fn a_camera_in_use_by_another_host_is_left_alone() {
     scene.camera.set_faults("taken*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
     assert_eq!((code, scene.camera.doing()), (1, Doing::InUse), "{said}");
-    assert!(said.contains("the application is written and proved, but was not seen to run"), "{said}");
+    assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
     assert!(said.contains("last it said \"in use by a host\""), "{said}");
     scene.camera.with(oaktap::sim::bootloader::Camera::released);
     let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
@@ -460,7 +466,7 @@ fn a_simulated_camera_is_listed() {
     let ours = cameras.iter().find(|camera| camera["id"] == "1944301091C10E1300").unwrap_or_else(|| panic!("{listed}"));
     assert_eq!(ours["state"], "booted", "{ours}");
     let (code, _, said) = run(&["list", "14442C"]);
-    assert!(code == 2 && said.contains("`14442C` is no IPv4 address; expected one such as"), "{said}");
+    assert!(code == 2 && said.contains("`14442C` is not an IPv4 address; expected one such as"), "{said}");
 }
 
 #[cfg(target_os = "linux")]
@@ -490,15 +496,14 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
             .concat())
     };
     let (code, _, said) = flash(&[]);
-    assert!(code == 2 && said.contains("with --jobs nobody is asked"), "{said}");
+    assert!(code == 2 && said.contains("--jobs requires --yes"), "{said}");
     let (code, out, said) = flash(&["--yes", "--json"]);
     assert_eq!(code, 1, "{said}");
     // Every message names its camera, and one failure does not stop the others.
     for id in ids {
         assert!(said.contains(&format!("{id}: writing to the flash memory")), "{said}");
     }
-    let failed =
-        format!("error: flashing {} failed\n  because reading the application back: byte 600000", addresses[1]);
+    let failed = format!("error: cannot flash {}\n  because reading the application back: byte 600000", addresses[1]);
     assert!(said.contains(&failed) && said.contains("1 of 3 cameras were not flashed"), "{said}");
     let done: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let mut flashed: Vec<_> = done.iter().map(|line| line["summary"]["camera"].as_str().expect("an id")).collect();

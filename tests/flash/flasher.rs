@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oaktap::bootloader::{
-    ApplicationDetails, Caller, ClientError, Conversation, Memory, Options, Request, Storage, Told, Version, map,
+    ApplicationDetails, Caller, ClientError, ClientOptions, Conversation, ConversationEvent, Memory, Request, Storage,
+    Version, map,
 };
 use oaktap::flash::{
     BootloaderImage, FlashError, Flashed, Phase, Plan, Target, Wish, application, boot_from_memory, erase,
@@ -39,13 +40,13 @@ impl Bench {
     }
 
     /// Runs one session, from the connection to the reset.
-    fn session<T, F>(&mut self, task: impl FnOnce(Caller) -> F) -> (T, Vec<Told>)
+    fn session<T, F>(&mut self, task: impl FnOnce(Caller) -> F) -> (T, Vec<ConversationEvent>)
     where
         F: Future<Output = T> + 'static,
     {
         self.until(|doing| doing == Doing::Bootloader);
         assert!(self.camera.connected(self.now));
-        let mut conversation = Conversation::new(self.now, Options { inactivity: 20 * S }, task);
+        let mut conversation = Conversation::new(self.now, ClientOptions { inactivity_timeout: 20 * S }, task);
         let (mut told, mut closed) = (Vec::new(), false);
         loop {
             let out = if closed { Vec::new() } else { conversation.output().to_vec() };
@@ -54,7 +55,7 @@ impl Bench {
             let back = self.camera.output().to_vec();
             self.camera.consumed(back.len(), self.now);
             conversation.handle_input(&back, self.now);
-            told.extend(std::iter::from_fn(|| conversation.told()));
+            told.extend(std::iter::from_fn(|| conversation.poll_event()));
             if !out.is_empty() || !back.is_empty() {
                 continue;
             }
@@ -129,7 +130,7 @@ fn a_slow_link_flashes_28_mib_and_feeds_the_watchdog() {
     assert!(bench.camera.connected(bench.now));
     let wanted = package.clone();
     let task = async move |caller: Caller| Plan::make(&caller, wanted, AUTO).await?.carry_out(&caller).await;
-    let mut conversation = Conversation::new(bench.now, Options { inactivity: 20 * S }, task);
+    let mut conversation = Conversation::new(bench.now, ClientOptions { inactivity_timeout: 20 * S }, task);
     let result = loop {
         let now = bench.now;
         let sent = there.take(conversation.output());
@@ -140,7 +141,7 @@ fn a_slow_link_flashes_28_mib_and_feeds_the_watchdog() {
         bench.camera.consumed(answered, now);
         let heard = back.carry(now);
         conversation.handle_input(&heard, now);
-        while conversation.told().is_some() {}
+        while conversation.poll_event().is_some() {}
         if let Some(result) = conversation.result() {
             break result;
         }
@@ -229,7 +230,7 @@ fn each_fault_is_reported_and_a_retry_succeeds() {
         ("stall-progress:0.5", Phase::Write, "UPDATE_FLASH: the camera has been silent for 20 s"),
         ("freeze:1500000", Phase::Write, "for 6 s"),
         ("bad-response", Phase::Write, "UPDATE_FLASH: the camera answered"),
-        ("short-response", Phase::Write, "UPDATE_FLASH: the camera's answer cannot be read"),
+        ("short-response", Phase::Write, "UPDATE_FLASH: cannot parse the camera's response"),
         ("not-written", Phase::Verify, "although the camera said that it was written"),
         ("corrupt:2097152", Phase::Verify, "byte 2097152 of the package (byte "),
         ("config-refused", Phase::Settings, "SET_BOOTLOADER_CONFIG: the camera refused"),
@@ -268,7 +269,7 @@ fn a_camera_without_flow_control_is_verified_or_given_up() {
     assert!(bench.stored(Memory::Flash, small.bytes().len()) == small.bytes());
     let large = package_of(6_000_000, "gate");
     let error = bench.flash(&large, AUTO).expect_err("7 MiB do not");
-    assert!(error.to_string().contains("has not taken a ping of the watchdog for 6 s"), "{error}");
+    assert!(error.to_string().contains("has not acknowledged a watchdog ping for 6 s"), "{error}");
     bench.camera.set_faults(CameraFaults::default());
     assert!(bench.flash(&large, AUTO).expect("no error after the retry").written);
     assert!(bench.stored(Memory::Flash, large.bytes().len()) == large.bytes());
@@ -381,9 +382,9 @@ fn an_application_is_read_and_erased() {
 fn settings_are_changed_key_by_key_and_verified() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let set = async |caller: Caller| {
-        caller.greet().await?;
+        caller.identify().await?;
         let mut config = caller.settings().await?.unwrap_or_default();
-        config.merge(&oaktap::bootloader::bson::Document::parse(UNKNOWN).expect("a document"));
+        config.merge(&oaktap::bootloader::bson::BsonDocument::parse(UNKNOWN).expect("a document"));
         caller.store_settings(&config).await?;
         caller.settings().await
     };
@@ -410,7 +411,7 @@ fn an_old_bootloader_receives_only_requests_it_supports() {
     let target = bench.session(ask).0.expect("no error");
     assert_eq!((target.bootloader.version, target.memories), (Version::new(0, 0, 15), None));
     let read = async |caller: Caller| {
-        caller.greet().await?;
+        caller.identify().await?;
         caller.read(Request::ReadFlash { memory: Memory::Flash, offset: 0, total: 1 }).await
     };
     assert!(matches!(bench.session(read).0, Err(ClientError::TooOld { request: "READ_FLASH", .. })));
@@ -440,7 +441,7 @@ async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError>
         Operation::UserSlot => write_user(&caller, &image()).await,
         Operation::Settings => {
             let mut settings = caller.settings().await?.unwrap_or_default();
-            settings.merge(&oaktap::bootloader::bson::Document::parse(UNKNOWN).expect("a document"));
+            settings.merge(&oaktap::bootloader::bson::BsonDocument::parse(UNKNOWN).expect("a document"));
             Ok(caller.store_settings(&settings).await?)
         }
         Operation::Clear => Ok(caller.clear_settings().await?),
@@ -483,13 +484,13 @@ fn the_factory_slot_is_written_again_before_the_reset() {
     for fault in ["refuse", "refuse-late:0.5", "not-written", "corrupt:70000"] {
         let mut bench = Bench::new("nor=32MiB&wait-again=5s&bootloader=0.0.26&image=0.0.28");
         let boot = async |caller: Caller| {
-            caller.greet().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+            caller.identify().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
             boot_from_memory(&caller, &image()).await
         };
         bench.session(boot).0.unwrap_or_else(|error| panic!("{fault}: {error}"));
         bench.camera.set_faults(format!("{fault}*1").parse().expect(fault));
         let write = async |caller: Caller| {
-            let greeting = caller.greet().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
+            let greeting = caller.identify().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
             assert_eq!(greeting.version, Version::new(0, 0, 28), "the new one, out of memory");
             write_factory(&caller, &image()).await
         };

@@ -137,7 +137,11 @@ fn flashes_an_application_that_then_runs() {
         let total = package.len() as u32;
         let request = Request::UpdateFlash { storage: Storage::Application, total, packets: 2 };
         assert!(requests.contains(&request), "{requests:?}");
-        assert_eq!(bench.ask("running", &[])["version"], "0.0.28", "the client stops the running application to connect");
+        assert_eq!(
+            bench.ask("running", &[])["version"],
+            "0.0.28",
+            "the client stops the running application to connect"
+        );
     }
 }
 

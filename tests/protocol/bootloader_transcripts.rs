@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use oaktap::bootloader::{Memory, Request, Response, Storage, map};
-use oaktap::xlink::{HEADER, Header, Kind};
+use oaktap::xlink::{EVENT_HEADER_BYTES, EventHeader, EventKind};
 
 /// One direction of a transcript.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,13 +124,13 @@ fn every_link_event_round_trips() {
     for transcript in transcripts() {
         for line in transcript.text.lines() {
             let Some((_, hex)) = line.split_once(" hdr ") else { continue };
-            let theirs: [u8; HEADER] = bytes(hex.trim()).try_into().expect("84 bytes");
-            let header = Header::parse(&theirs).expect("an event");
+            let theirs: [u8; EVENT_HEADER_BYTES] = bytes(hex.trim()).try_into().expect("84 bytes");
+            let header = EventHeader::parse(&theirs).expect("an event");
             let ours = header.to_bytes();
             // The sender's clock, at 60 to 72, has no meaning for the receiver.
             assert_eq!((&ours[..60], &ours[72..]), (&theirs[..60], &theirs[72..]), "{}: {line}", transcript.name);
             if line.contains("CREATE_STREAM_REQ") {
-                assert_eq!((header.kind, header.response), (Kind::Create, false));
+                assert_eq!((header.kind, header.response), (EventKind::Create, false));
             }
         }
     }

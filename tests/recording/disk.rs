@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use oaktap::frame::{Frame, Received};
 use oaktap::recording::recover::recover;
-use oaktap::recording::{CameraInfo, Entry, Reader};
+use oaktap::recording::{CameraInfo, Reader, RecordingEntry};
 use oaktap::sink::record::{Options, Outcome, Place, Recorder, State, Trigger};
+use oaktap::source::Outlets;
 
 use crate::frames;
 
@@ -74,9 +75,10 @@ fn frame(n: u64) -> Arc<Frame> {
     Arc::new(frame)
 }
 
-fn start(options: Options) -> Recorder {
+fn start(options: Options) -> (Recorder, Outlets) {
     let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
-    Recorder::start(options, vec![camera]).expect("it begins")
+    let outlets = Outlets::default();
+    (Recorder::start(options, vec![(camera, outlets.clone())]).expect("it begins"), outlets)
 }
 
 /// Frame numbers in a file, and those marked as missing. Compares every payload.
@@ -85,11 +87,11 @@ fn read(path: &Path) -> (Vec<u64>, u64) {
     let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     while let Some(entry) = reader.next_entry().expect("intact so far") {
         match entry {
-            Entry::Frame(recorded) => {
+            RecordingEntry::Frame(recorded) => {
                 assert!(recorded.payload == frame(recorded.wire.id).payload(), "frame {}", recorded.wire.id);
                 numbers.push(recorded.wire.id);
             }
-            Entry::Incident { incident, .. } => missing += incident.frames,
+            RecordingEntry::Incident { incident, .. } => missing += incident.frames,
         }
     }
     (numbers, missing)
@@ -106,11 +108,10 @@ fn a_full_file_system_pauses_the_recording_without_loss() {
     let Some(small) = Mount::new(40) else { return };
     let ballast = small.path().join("ballast");
     std::fs::write(&ballast, vec![0; 30 << 20]).expect("it fits");
-    let recorder = start(Options::new(Place::Folder(small.path().to_owned())));
-    let feed = recorder.feed(0);
+    let (recorder, outlets) = start(Options::new(Place::Folder(small.path().to_owned())));
     let count = 45;
     for n in 0..count {
-        assert!(feed.frame(&frame(n)));
+        outlets.confirmed.offer(&frame(n));
     }
     until("it to be full", || recorder.health().state == State::Paused { why: "the disk is full".to_owned() });
     assert_eq!(recorder.health().missing, 0);
@@ -126,11 +127,10 @@ fn a_full_file_system_pauses_the_recording_without_loss() {
 #[test]
 fn frames_lost_to_a_full_file_system_are_counted() {
     let Some(small) = Mount::new(16) else { return };
-    let recorder = start(Options::new(Place::Folder(small.path().to_owned())));
-    let feed = recorder.feed(0);
+    let (recorder, outlets) = start(Options::new(Place::Folder(small.path().to_owned())));
     let count = 60;
     for n in 0..count {
-        assert!(feed.frame(&frame(n)));
+        outlets.confirmed.offer(&frame(n));
     }
     let outcome = recorder.finish();
     assert_balanced(&outcome, count);
@@ -147,8 +147,8 @@ fn recording_resumes_when_write_permission_returns() {
     // Between clips no file is open, so the file system can be made read-only.
     let trigger: Trigger = "0>0.5".parse().expect("a trigger");
     let trigger = Trigger { pre: Duration::ZERO, post: Duration::ZERO, ..trigger };
-    let recorder = start(Options { trigger: Some(trigger), ..Options::new(Place::Folder(small.path().to_owned())) });
-    let feed = recorder.feed(0);
+    let (recorder, outlets) =
+        start(Options { trigger: Some(trigger), ..Options::new(Place::Folder(small.path().to_owned())) });
     let seen = |n: u64| {
         let mut frame = Arc::into_inner(frame(n)).expect("it is ours alone");
         frame.detections.push(oaktap::frame::Detection { confidence: 0.9, ..Default::default() });
@@ -161,15 +161,15 @@ fn recording_resumes_when_write_permission_returns() {
             camera.recorded + camera.passed + camera.held == count && health.state == State::Waiting
         });
     };
-    feed.frame(&seen(0));
-    feed.frame(&frame(1));
+    outlets.confirmed.offer(&seen(0));
+    outlets.confirmed.offer(&frame(1));
     looked_at(2);
     small.read_only(true);
-    feed.frame(&seen(2));
+    outlets.confirmed.offer(&seen(2));
     until("it to be refused", || matches!(recorder.health().state, State::Paused { .. }));
     let State::Paused { why } = recorder.health().state else { panic!("it was paused") };
     assert!(why.contains(small.path().to_str().expect("UTF-8")) && why.contains("ead-only"), "{why}");
-    feed.frame(&frame(3));
+    outlets.confirmed.offer(&frame(3));
     small.read_only(false);
     looked_at(4);
     let outcome = recorder.finish();
@@ -186,7 +186,8 @@ fn an_unwritable_folder_is_rejected_at_the_start() {
     let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
     for place in [PathBuf::from("below"), PathBuf::from("a.mcap")] {
         let place = Place::named(small.path().join(place));
-        let error = Recorder::start(Options::new(place), vec![camera.clone()]).expect_err("it is read-only");
+        let error = Recorder::start(Options::new(place), vec![(camera.clone(), Outlets::default())])
+            .expect_err("it is read-only");
         assert!(error.to_string().contains("ead-only"), "{error}");
     }
 }
@@ -245,7 +246,7 @@ fn judge(killed: &Killed) -> Duration {
     assert!(!reader.is_finished());
     let (mut next, mut newest, mut frames) = (None, i64::MIN, 0);
     while let Some(entry) = reader.next_entry().expect("intact so far") {
-        let Entry::Frame(frame) = entry else { continue };
+        let RecordingEntry::Frame(frame) = entry else { continue };
         let id = frame.wire.id;
         assert!(next.is_none_or(|next| next == id), "{id} instead of {next:?}");
         assert_eq!(crc32fast::hash(&frame.payload), frame.wire.payload_crc32, "frame {id}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use oaktap::recording::{Entry, Reader};
+use oaktap::recording::{Reader, RecordingEntry};
 use oaktap::sim::{SimConfig, Stream};
 use serde_json::Value;
 
@@ -42,12 +42,12 @@ fn read(path: &Path) -> Found {
     let mut found = Found::default();
     while let Some(entry) = reader.next_entry().expect("intact") {
         match entry {
-            Entry::Frame(frame) => {
+            RecordingEntry::Frame(frame) => {
                 assert_eq!(crc32fast::hash(&frame.payload), frame.wire.payload_crc32);
                 let frames = found.frames.entry(names[frame.camera].clone()).or_default();
                 frames.push((frame.wire.payload_crc32, frame.wire.payload_len));
             }
-            Entry::Incident { incident, .. } => *found.incidents.entry(incident.kind).or_default() += 1,
+            RecordingEntry::Incident { incident, .. } => *found.incidents.entry(incident.kind).or_default() += 1,
         }
     }
     found

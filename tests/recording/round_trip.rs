@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oaktap::frame::{BBox, Detection, DeviceTime, Dialect, Frame, Geometry, PixelFormat, Pool};
 use oaktap::frame::{Interpreter, Received};
 use oaktap::recording::verify::verify;
-use oaktap::recording::{CameraInfo, Compression, Entry, Player, Reader, RecordingError, SegmentWriter};
+use oaktap::recording::{CameraInfo, Compression, Player, Reader, RecordingEntry, RecordingError, SegmentWriter};
 use oaktap::wire::{Decoder, Event, Limits, encode};
 
 use crate::frames;
@@ -108,7 +108,9 @@ fn every_layout_round_trips_byte_for_byte() {
         let (first, last) = (frames[0].received.unix_ns, frames.last().unwrap().received.unix_ns);
         assert_eq!(reader.span(), Some((first, last)));
         for (number, frame) in frames.iter().enumerate() {
-            let Some(Entry::Frame(found)) = reader.next_entry().expect("intact") else { panic!("frame {number}") };
+            let Some(RecordingEntry::Frame(found)) = reader.next_entry().expect("intact") else {
+                panic!("frame {number}")
+            };
             assert_eq!((found.camera, found.sequence), (number % 2, (number / 2) as u32));
             assert_eq!((found.log_ns, found.publish_ns), (frame.received.unix_ns, frame.received.unix_ns - 1_000_000));
             assert_eq!(found.wire.header, frame.header);
@@ -247,7 +249,7 @@ fn a_file_that_is_not_a_recording_is_rejected() {
     std::fs::write(&path, b"PK\x03\x04 and so on").expect("write");
     let error = Reader::open(&path).expect_err("no recording");
     assert!(matches!(error, RecordingError::NotMcap { .. }), "{error}");
-    assert!(error.to_string().ends_with("found \"PK\\x03\\x04 and\" at its beginning"), "{error}");
+    assert!(error.to_string().ends_with("found \"PK\\x03\\x04 and\" at byte 0"), "{error}");
     std::fs::write(&path, mcap::MAGIC).expect("write");
     assert!(matches!(Reader::open(&path), Err(RecordingError::NotOurs { .. })));
     assert!(matches!(Reader::open(&folder.path().join("nowhere")), Err(RecordingError::Open { .. })));
@@ -275,7 +277,7 @@ fn a_truncated_file_is_read_up_to_its_end() {
         assert_eq!(reader.chunks().len(), whole);
         let mut found = 0;
         while let Some(entry) = reader.next_entry().expect("the rest is intact") {
-            found += u64::from(matches!(entry, Entry::Frame(_)));
+            found += u64::from(matches!(entry, RecordingEntry::Frame(_)));
         }
         assert!(found > 0 && found < frames.len() as u64, "{found} frames before byte {at}");
     }

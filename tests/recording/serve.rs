@@ -27,9 +27,9 @@ fn listener() -> TcpListener {
 fn confirmed(uri: &str, frames: usize, reconnect: bool) -> Vec<Arc<Frame>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (tx, rx) = channel();
-    let mut outlets = Outlets::default();
-    outlets.kept.tap(move |frame: &Arc<Frame>| {
-        // A test that has seen enough drops the receiver.
+    let outlets = Outlets::default();
+    outlets.confirmed.tap(move |frame: &Arc<Frame>| {
+        // A test that has seen enough does not listen any more.
         let _ = tx.send(Arc::clone(frame));
     });
     // A pause has no meaning on a busy machine.
@@ -244,14 +244,14 @@ fn a_replay_without_a_window_ends_with_a_summary() {
     assert!(said.contains("cam 1") && !said.contains("cam 0"), "{said}");
     let (code, _, said) = run(&["--camera", "cam 7"]);
     assert_eq!(code, 2);
-    assert!(said.contains("no camera `cam 7` is in this recording; there is cam 0, cam 1"), "{said}");
+    assert!(said.contains("the recording has no camera `cam 7`; it has cam 0, cam 1"), "{said}");
     let (code, _, said) = run(&["--speed", "0"]);
     assert_eq!(code, 2);
     assert!(said.contains("expected 0.001 to 1000 times, or max"), "{said}");
     let taken = listener();
     let (code, _, said) = run(&["--camera", "cam 1", "--serve", &taken.local_addr().unwrap().to_string()]);
     assert_eq!(code, 1);
-    assert!(said.contains("cannot be listened at") && said.contains("--serve 127.0.0.1:0 takes a free one"), "{said}");
+    assert!(said.contains("cannot listen on") && said.contains("--serve 127.0.0.1:0 selects a free one"), "{said}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oaktap::frame::Frame;
-use oaktap::hub::{Policy, Taker, lane};
+use oaktap::hub::{Policy, Taker};
 use oaktap::source::{
     Class, Incident, Outlets, Session, SessionOptions, SessionState, SourceErrorKind, SourceSpec, Timeouts, What,
 };
@@ -27,11 +27,9 @@ struct Bench {
 impl Bench {
     fn new(spec: &str, options: SessionOptions) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let mut outlets = Outlets::default();
-        let (lane_live, live) = lane("live", Policy::DropNewest(10_000));
-        let (lane_kept, kept) = lane("kept", Policy::DropNewest(10_000));
-        outlets.live.add(lane_live);
-        outlets.kept.add(lane_kept);
+        let outlets = Outlets::default();
+        let live = outlets.take_provisional("live", Policy::DropNewest(10_000));
+        let kept = outlets.take_confirmed("kept", Policy::DropNewest(10_000));
         let session = Session::start("cam", spec.parse().unwrap(), options, outlets, runtime.handle());
         Self { session, live, kept, runtime }
     }
@@ -45,7 +43,9 @@ impl Bench {
         let mut changes = self.session.changes();
         let wait =
             async { tokio::time::timeout(AGES, changes.wait_for(wanted)).await.map(|state| state.unwrap().clone()) };
-        self.runtime.block_on(wait).unwrap_or_else(|_| panic!("timed out waiting for {what}, in state {}", self.session.state()))
+        self.runtime
+            .block_on(wait)
+            .unwrap_or_else(|_| panic!("timed out waiting for {what}, in state {}", self.session.state()))
     }
 
     fn live(&self) -> Arc<Frame> {
@@ -418,11 +418,9 @@ fn dropping_a_session_closes_its_connection() {
 fn a_slow_lane_drops_frames_without_slowing_the_camera() {
     let (listener, address) = listener();
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let mut outlets = Outlets::default();
-    let (view, never_taken) = lane("view", Policy::DropOldest(1));
-    let (kept, all) = lane("kept", Policy::DropNewest(1000));
-    outlets.live.add(view);
-    outlets.kept.add(kept);
+    let outlets = Outlets::default();
+    let never_taken = outlets.take_provisional("view", Policy::DropOldest(1));
+    let all = outlets.take_confirmed("kept", Policy::DropNewest(1000));
     let spec = SourceSpec::Tcp { host: address.ip().to_string(), port: address.port() };
     let session = Session::start("cam", spec, once(), outlets, runtime.handle());
     let mut camera = accept(&listener);
@@ -480,9 +478,9 @@ enum Heard {
 fn recorders_receive_the_incidents_between_frames() {
     let (listener, address) = listener();
     let (tell, heard) = std::sync::mpsc::channel();
-    let mut outlets = Outlets::default();
+    let outlets = Outlets::default();
     let told = tell.clone();
-    outlets.kept.tap(move |frame| told.send(Heard::Kept(Arc::clone(frame))).unwrap());
+    outlets.confirmed.tap(move |frame| told.send(Heard::Kept(Arc::clone(frame))).unwrap());
     outlets.incidents.tap(move |incident: &Incident| tell.send(Heard::Happened(incident.clone())).unwrap());
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let session = Session::start("cam", address.to_string().parse().unwrap(), once(), outlets, runtime.handle());
@@ -539,7 +537,7 @@ fn recorders_receive_the_incidents_between_frames() {
 fn a_frame_truncated_by_our_disconnect_is_not_an_incident() {
     let (listener, address) = listener();
     let (tell, heard) = std::sync::mpsc::channel();
-    let mut outlets = Outlets::default();
+    let outlets = Outlets::default();
     outlets.incidents.tap(move |incident: &Incident| tell.send(incident.what.to_string()).unwrap());
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let session = Session::start("cam", address.to_string().parse().unwrap(), once(), outlets, runtime.handle());

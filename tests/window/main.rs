@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
-use oaktap::overlay::colour;
+use oaktap::overlay::class_color;
 use oaktap::sim::{Reel, SimConfig, Simulator};
 use serde_json::Value;
 
@@ -234,7 +234,7 @@ fn edges(said: &Value) -> Vec<((u32, u32), Option<u32>)> {
 fn boxes_are_right(seen: &RgbImage, said: &Value, uri: &str, (left, top): (u32, u32)) -> Result<(), String> {
     let sent = Sent::of(said, uri);
     for ((x, y), label) in edges(said) {
-        let expected = label.map_or_else(|| sent.pixel(x, y), |label| rgb(colour(label)));
+        let expected = label.map_or_else(|| sent.pixel(x, y), |label| rgb(class_color(label)));
         let found = seen.get_pixel(left + x, top + y).0;
         if found != expected {
             return Err(format!("({x}, {y}) is {found:?} and not {expected:?}, label {label:?}"));
@@ -311,7 +311,7 @@ fn a_flashed_application_is_shown_by_one_command() {
     bench.key("q");
     let (status, summary) = bench.end();
     assert!(status.success(), "{status}: {summary}");
-    assert!(summary.contains("written to the flash memory, read back, every byte is right"), "{summary}");
+    assert!(summary.contains("written to the flash memory, read back and verified"), "{summary}");
 }
 
 #[test]
@@ -405,7 +405,7 @@ fn a_key_starts_and_stops_recording() {
         assert!(reader.is_finished());
         let mut frames = 0;
         while let Some(entry) = reader.next_entry().expect("intact") {
-            frames += u32::from(matches!(entry, oaktap::recording::Entry::Frame(_)));
+            frames += u32::from(matches!(entry, oaktap::recording::RecordingEntry::Frame(_)));
         }
         frames
     };

@@ -1,28 +1,34 @@
-//! Documents out of bytes that may say anything.
+//! Parses documents from untrusted bytes.
 
 use std::collections::BTreeSet;
 
-use super::{BsonError, Document, MAX_DEPTH, Value};
+use super::error::{BsonError, MAX_DEPTH};
+use super::value::{BsonDocument, BsonValue};
 
-/// A place in the bytes of a document.
-pub(super) struct Cursor<'a> {
+impl BsonDocument {
+    /// Parses a document that fills `bytes`.
+    ///
+    /// # Errors
+    /// When [`to_bytes`](Self::to_bytes) would not return the same bytes.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BsonError> {
+        let mut cursor = Cursor { bytes, at: 0 };
+        let document = cursor.document(0)?;
+        match bytes.len() - cursor.at {
+            0 => Ok(document),
+            extra => Err(BsonError::Trailing { at: cursor.at, extra }),
+        }
+    }
+}
+
+/// A position in the bytes of a document.
+struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    /// At the beginning.
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    /// Bytes before it.
-    pub(super) const fn at(&self) -> usize {
-        self.at
-    }
-
-    /// Reads a document that is nested so deep.
-    pub(super) fn document(&mut self, depth: usize) -> Result<Document, BsonError> {
+    /// Parses a document at nesting level `depth`, where 0 is the outermost.
+    fn document(&mut self, depth: usize) -> Result<BsonDocument, BsonError> {
         let mut elements = Vec::new();
         let mut seen = BTreeSet::new();
         self.elements(depth, |key, at, value| {
@@ -32,10 +38,10 @@ impl<'a> Cursor<'a> {
             elements.push((key.to_owned(), value));
             Ok(())
         })?;
-        Ok(Document { elements })
+        Ok(BsonDocument { elements })
     }
 
-    fn array(&mut self, depth: usize) -> Result<Vec<Value>, BsonError> {
+    fn array(&mut self, depth: usize) -> Result<Vec<BsonValue>, BsonError> {
         let mut items = Vec::new();
         self.elements(depth, |key, at, value| {
             if key != items.len().to_string() {
@@ -47,11 +53,12 @@ impl<'a> Cursor<'a> {
         Ok(items)
     }
 
-    /// What a document and an array have in common: a length, elements, a zero.
+    /// Parses the common form of documents and arrays: a length, elements, a zero byte. Calls `each` with the key, the
+    /// offset and the value of every element.
     fn elements(
         &mut self,
         depth: usize,
-        mut each: impl FnMut(&'a str, usize, Value) -> Result<(), BsonError>,
+        mut each: impl FnMut(&'a str, usize, BsonValue) -> Result<(), BsonError>,
     ) -> Result<(), BsonError> {
         let start = self.at;
         if depth > MAX_DEPTH {
@@ -63,7 +70,7 @@ impl<'a> Cursor<'a> {
         if let Some(missing) = rest {
             return Err(BsonError::CutOff { at: self.bytes.len(), expected: missing, found: 0 });
         }
-        // Nothing in it reaches past its own end.
+        // Elements must not extend past the end of their document.
         let end = start + len;
         let mut inner = Cursor { bytes: &self.bytes[..end], at: self.at };
         loop {
@@ -83,26 +90,26 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn value(&mut self, kind: u8, key: &str, at: usize, depth: usize) -> Result<Value, BsonError> {
+    fn value(&mut self, kind: u8, key: &str, at: usize, depth: usize) -> Result<BsonValue, BsonError> {
         Ok(match kind {
-            0x01 => Value::Double(f64::from_bits(u64::from_le_bytes(self.take()?))),
-            0x02 => Value::String(self.text()?),
-            0x03 => Value::Document(self.document(depth + 1)?),
-            0x04 => Value::Array(self.array(depth + 1)?),
+            0x01 => BsonValue::Double(f64::from_bits(u64::from_le_bytes(self.take()?))),
+            0x02 => BsonValue::String(self.text()?),
+            0x03 => BsonValue::Document(self.document(depth + 1)?),
+            0x04 => BsonValue::Array(self.array(depth + 1)?),
             0x05 => {
                 let len = self.length(0)?;
                 let subtype = self.byte()?;
-                Value::Binary(subtype, self.slice(len)?.to_vec())
+                BsonValue::Binary(subtype, self.slice(len)?.to_vec())
             }
             0x08 => match self.byte()? {
-                0 => Value::Bool(false),
-                1 => Value::Bool(true),
+                0 => BsonValue::Bool(false),
+                1 => BsonValue::Bool(true),
                 found => return Err(BsonError::NotBoolean { key: key.to_owned(), at, found }),
             },
-            0x0a => Value::Null,
-            0x10 => Value::Int32(i32::from_le_bytes(self.take()?)),
-            0x11 => Value::Unsigned64(u64::from_le_bytes(self.take()?)),
-            0x12 => Value::Int64(i64::from_le_bytes(self.take()?)),
+            0x0a => BsonValue::Null,
+            0x10 => BsonValue::Int32(i32::from_le_bytes(self.take()?)),
+            0x11 => BsonValue::Unsigned64(u64::from_le_bytes(self.take()?)),
+            0x12 => BsonValue::Int64(i64::from_le_bytes(self.take()?)),
             _ => return Err(BsonError::UnknownType { key: key.to_owned(), at, kind }),
         })
     }

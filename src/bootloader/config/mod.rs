@@ -1,182 +1,171 @@
-//! The configuration of a bootloader: a document of which the camera knows some keys (bootloader.md 4).
+//! The configuration of a bootloader, a BSON document (bootloader.md 4).
 //!
-//! A [`Config`] is changed key by key. Whatever else is in it, of other versions or of other tools, stays as it is: the
-//! vendor's client replaces `network` and `usb` as a whole and loses what it does not know in them.
+//! A [`Config`] is changed key by key, and unknown keys of other versions or tools are kept. The vendor's client replaces
+//! `network` and `usb` as a whole and loses their unknown keys.
 
 mod error;
+mod mac;
 mod network;
 #[cfg(test)]
 mod tests;
+mod value;
 
-use std::time::Duration;
+use std::net::Ipv4Addr;
 
 pub use error::ConfigError;
-pub use network::{Mac, MacError, Network, StaticAddress};
+pub use mac::{Mac, MacError};
+pub use network::{NetworkConfig, StaticAddress};
+pub use value::HostWait;
 
-use super::Memory;
-use super::bson::{Document, Value};
-use super::map::CONFIG_SIZE;
+use self::network::{address_value, set_addresses};
+use self::value::{host_wait, integer};
+use super::bson::{BsonDocument, BsonValue};
+use super::map::CONFIG_BYTES;
+use super::message::Memory;
 
-/// How long a bootloader waits for a host before it boots the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HostWait {
-    /// It does not.
-    None,
-    /// So long, in milliseconds on the wire.
-    For(Duration),
-    /// Until one comes: the application is never booted by itself.
-    Forever,
-}
+/// Bytes that the camera stores before the document: its size and checksum (bootloader.md 8).
+const STORED_HEADER_BYTES: usize = 8;
 
-/// What is said of the USB socket.
+/// The USB settings. `None` for a missing key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Usb {
-    /// How long a host is waited for.
+pub struct UsbConfig {
+    /// How long the bootloader waits for a host over USB.
     pub host_wait: Option<HostWait>,
     /// The fastest mode: 0 unknown, 1 low, 2 full, 3 high, 4 super, 5 super+.
     pub max_speed: Option<u8>,
-    /// Vendor id.
+    /// USB vendor id.
     pub vid: Option<u16>,
-    /// Product id.
+    /// USB product id.
     pub pid: Option<u16>,
 }
 
-/// The bootloader in the second slot.
+/// The bootloader in the user slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct UserBootloader {
-    /// Bytes of its image.
+    /// Size of the image in bytes.
     pub size: u32,
-    /// [`djb2`](crate::package::djb2) of its image.
+    /// [`djb2`](crate::package::djb2) of the image.
     pub checksum: u32,
 }
 
-/// A configuration. Every key of it is optional.
+/// A configuration. Every key is optional.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    document: Document,
+    document: BsonDocument,
 }
 
-/// One key that two configurations do not have in common.
+/// A key with different values in two configurations.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    /// Its names, from outside to inside, with dots in between.
+pub struct ConfigChange {
+    /// Path of the key, such as `network.ipv4`.
     pub key: String,
-    /// What it was, if it was there.
-    pub before: Option<Value>,
-    /// What it is, if it is there.
-    pub after: Option<Value>,
+    /// BsonValue before the change. `None` if the key was missing.
+    pub before: Option<BsonValue>,
+    /// BsonValue after the change. `None` if the key is missing.
+    pub after: Option<BsonValue>,
 }
 
 impl Config {
-    /// Reads the document that a camera sends.
+    /// Parses the document sent by a camera.
     ///
     /// # Errors
-    /// It cannot be read, or not so that it could be written back.
+    /// When it is not BSON, or has elements that could not be written back.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        Ok(Self { document: Document::parse(bytes)? })
+        Ok(Self { document: BsonDocument::parse(bytes)? })
     }
 
-    /// What the vendor's client writes when the camera has none: every key it knows, with its default (bootloader.md 4).
+    /// Returns the configuration that the vendor's client writes to a camera without one: every known key with its default
+    /// (bootloader.md 4).
     #[must_use]
-    pub fn usual() -> Self {
-        let mut usb = Document::default();
+    pub fn vendor_default() -> Self {
+        let mut usb = BsonDocument::default();
         for (key, number) in [("timeoutMs", 3000), ("maxUsbSpeed", 3), ("vid", 0x03e7), ("pid", 0xf63c)] {
-            usb.set(key, Value::Int32(number));
+            usb.set(key, BsonValue::Int32(number));
         }
         let mut config = Self::default();
-        config.document.set("appMem", Value::Int32(-1));
-        config.document.set("userBlSize", Value::Int32(0));
-        config.document.set("userBlChecksum", Value::Int32(0));
-        config.document.set("usb", Value::Document(usb));
-        config.document.set("network", Value::Document(network::usual()));
+        config.document.set("appMem", BsonValue::Int32(-1));
+        config.document.set("userBlSize", BsonValue::Int32(0));
+        config.document.set("userBlChecksum", BsonValue::Int32(0));
+        config.document.set("usb", BsonValue::Document(usb));
+        config.document.set("network", BsonValue::Document(network::vendor_default()));
         config
     }
 
-    /// Takes a document as it is.
+    /// Wraps a document without checking it.
     #[must_use]
-    pub const fn from_document(document: Document) -> Self {
+    pub const fn from_document(document: BsonDocument) -> Self {
         Self { document }
     }
 
-    /// Its document.
+    /// Returns the document.
     #[must_use]
-    pub const fn document(&self) -> &Document {
+    pub const fn document(&self) -> &BsonDocument {
         &self.document
     }
 
-    /// The bytes for the camera.
+    /// Returns the document as sent to the camera.
     ///
     /// # Errors
-    /// The camera has no room for so many.
+    /// When it is larger than its place on the camera.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ConfigError> {
         let bytes = self.document.to_bytes();
-        // Size and checksum stand before the document (bootloader.md 8).
-        let room = CONFIG_SIZE as usize - 8;
+        let room = CONFIG_BYTES as usize - STORED_HEADER_BYTES;
         if bytes.len() > room { Err(ConfigError::TooLarge { bytes: bytes.len(), room }) } else { Ok(bytes) }
     }
 
-    /// Sets what `changes` names, however deep, and leaves the rest.
-    pub fn merge(&mut self, changes: &Document) {
+    /// Sets the keys in `changes`, recursively, and keeps all others.
+    pub fn merge(&mut self, changes: &BsonDocument) {
         self.document.merge(changes);
     }
 
-    /// What is another configuration's and not this one's, key by key.
+    /// Returns the keys that differ in `after`.
     #[must_use]
-    pub fn changes(&self, after: &Self) -> Vec<Change> {
+    pub fn changes(&self, after: &Self) -> Vec<ConfigChange> {
         let mut changes = Vec::new();
         differences("", &self.document, &after.document, &mut changes);
         changes
     }
 
-    /// The memory that the application is booted from. `None`: it is not said, which is the usual one.
+    /// Returns the memory that the application is booted from. `None` when the key is missing, which means the camera's
+    /// default.
     ///
     /// # Errors
-    /// It is there, and no memory.
+    /// When the key is not a memory.
     pub fn application_memory(&self) -> Result<Option<Memory>, ConfigError> {
-        let Some(number) = integer(&self.document, "appMem", "", -1, 1)? else { return Ok(None) };
-        Ok(Some(match number {
-            -1 => Memory::Auto,
-            0 => Memory::Flash,
-            _ => Memory::Emmc,
-        }))
+        let number = integer(&self.document, "appMem", "", -1, 1)?;
+        Ok(number.and_then(|number| Memory::from_number(number as i32)))
     }
 
     /// Sets the memory that the application is booted from.
     pub fn set_application_memory(&mut self, memory: Memory) {
-        let number = match memory {
-            Memory::Auto => -1,
-            Memory::Flash => 0,
-            Memory::Emmc => 1,
-        };
-        self.document.set("appMem", Value::Int32(number));
+        self.document.set("appMem", BsonValue::Int32(memory.number()));
     }
 
-    /// The bootloader in the second slot. `None`: there is none, or none that is booted.
+    /// Returns the bootloader in the user slot. `None` when the camera boots the factory bootloader.
     ///
     /// # Errors
-    /// What is there is no size, or no checksum.
+    /// When size or checksum are not 32-bit numbers.
     pub fn user_bootloader(&self) -> Result<Option<UserBootloader>, ConfigError> {
         let number = |key| integer(&self.document, key, "", 0, i64::from(u32::MAX)).map(|n| n.unwrap_or(0) as u32);
         let (size, checksum) = (number("userBlSize")?, number("userBlChecksum")?);
         Ok((size > 0).then_some(UserBootloader { size, checksum }))
     }
 
-    /// Names the bootloader in the second slot; `None` makes the camera boot the one it was delivered with.
+    /// Sets the bootloader in the user slot. With `None` the camera boots the factory bootloader.
     pub fn set_user_bootloader(&mut self, image: Option<UserBootloader>) {
         let UserBootloader { size, checksum } = image.unwrap_or(UserBootloader { size: 0, checksum: 0 });
         self.document.set("userBlSize", size.into());
         self.document.set("userBlChecksum", checksum.into());
     }
 
-    /// What is said of the USB socket.
+    /// Returns the USB settings.
     ///
     /// # Errors
-    /// A key that is there has no value that it can have.
-    pub fn usb(&self) -> Result<Usb, ConfigError> {
-        let Some(usb) = self.part("usb")? else { return Ok(Usb::default()) };
+    /// When a present key has an invalid value.
+    pub fn usb(&self) -> Result<UsbConfig, ConfigError> {
+        let Some(usb) = self.part("usb")? else { return Ok(UsbConfig::default()) };
         let number = |key, most: u16| integer(usb, key, "usb.", 0, i64::from(most)).map(|n| n.map(|n| n as u16));
-        Ok(Usb {
+        Ok(UsbConfig {
             host_wait: host_wait(usb, "usb.")?,
             max_speed: number("maxUsbSpeed", 5)?.map(|speed| speed as u8),
             vid: number("vid", u16::MAX)?,
@@ -184,81 +173,127 @@ impl Config {
         })
     }
 
-    /// Sets how long a host is waited for at the USB socket.
+    /// Sets how long the bootloader waits for a host over USB.
     ///
     /// # Errors
-    /// `usb` is there, and no object.
+    /// When `usb` is not an object.
     pub fn set_usb_host_wait(&mut self, wait: HostWait) -> Result<(), ConfigError> {
         self.part_mut("usb")?.set("timeoutMs", wait.into());
         Ok(())
     }
 
-    fn part(&self, key: &'static str) -> Result<Option<&Document>, ConfigError> {
+    /// Returns the network settings.
+    ///
+    /// # Errors
+    /// When a present key has an invalid value.
+    pub fn network(&self) -> Result<NetworkConfig, ConfigError> {
+        self.part("network")?.map_or_else(|| Ok(NetworkConfig::default()), network::read)
+    }
+
+    /// Sets a static address. Keeps the name servers.
+    ///
+    /// # Errors
+    /// When `network` is not an object.
+    pub fn set_static_address(&mut self, wanted: &StaticAddress) -> Result<(), ConfigError> {
+        let network = self.part_mut("network")?;
+        network.set("staticIpv4", true.into());
+        set_addresses(network, wanted);
+        Ok(())
+    }
+
+    /// Enables DHCP. The camera uses `fallback` when no DHCP server answers. Without a fallback, an earlier address is
+    /// cleared, so that the camera cannot return to it.
+    ///
+    /// # Errors
+    /// When `network` is not an object.
+    pub fn set_dhcp(&mut self, fallback: Option<&StaticAddress>) -> Result<(), ConfigError> {
+        let network = self.part_mut("network")?;
+        network.set("staticIpv4", false.into());
+        match fallback {
+            Some(fallback) => set_addresses(network, fallback),
+            None => {
+                for key in ["ipv4", "ipv4Mask", "ipv4Gateway"] {
+                    if let Some(value) = network.get_mut(key) {
+                        *value = BsonValue::Int32(0);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the name servers. `None` clears one.
+    ///
+    /// # Errors
+    /// When `network` is not an object.
+    pub fn set_dns(&mut self, dns: [Option<Ipv4Addr>; 2]) -> Result<(), ConfigError> {
+        let network = self.part_mut("network")?;
+        for (key, address) in ["ipv4Dns", "ipv4DnsAlt"].into_iter().zip(dns) {
+            network.set(key, address_value(address.unwrap_or(Ipv4Addr::UNSPECIFIED)));
+        }
+        Ok(())
+    }
+
+    /// Sets the Ethernet address. `None` restores the factory address.
+    ///
+    /// # Errors
+    /// When `network` is not an object.
+    pub fn set_mac(&mut self, mac: Option<Mac>) -> Result<(), ConfigError> {
+        let bytes = mac.map_or([0; 6], Mac::bytes);
+        let bytes = bytes.iter().map(|byte| BsonValue::Int32(i32::from(*byte))).collect();
+        self.part_mut("network")?.set("mac", BsonValue::Array(bytes));
+        Ok(())
+    }
+
+    /// Sets how long the bootloader waits for a host before it boots the application.
+    ///
+    /// # Errors
+    /// When `network` is not an object.
+    pub fn set_network_host_wait(&mut self, wait: HostWait) -> Result<(), ConfigError> {
+        self.part_mut("network")?.set("timeoutMs", wait.into());
+        Ok(())
+    }
+
+    /// Removes all network settings, so that the camera uses its defaults. Keeps the rest of the configuration.
+    pub fn clear_network(&mut self) {
+        self.document.remove("network");
+    }
+
+    fn part(&self, key: &'static str) -> Result<Option<&BsonDocument>, ConfigError> {
         match self.document.get(key) {
             None => Ok(None),
-            Some(Value::Document(part)) => Ok(Some(part)),
+            Some(BsonValue::Document(part)) => Ok(Some(part)),
             Some(other) => {
                 Err(ConfigError::WrongType { key: key.to_owned(), expected: "an object", found: other.kind() })
             }
         }
     }
 
-    /// That object, made if it is not there.
-    fn part_mut(&mut self, key: &'static str) -> Result<&mut Document, ConfigError> {
+    /// Returns the object of this key, creating it if missing.
+    fn part_mut(&mut self, key: &'static str) -> Result<&mut BsonDocument, ConfigError> {
         if self.part(key)?.is_none() {
-            self.document.set(key, Value::Document(Document::default()));
+            self.document.set(key, BsonValue::Document(BsonDocument::default()));
         }
         match self.document.get_mut(key) {
-            Some(Value::Document(part)) => Ok(part),
-            // It is one: that was looked at above.
+            Some(BsonValue::Document(part)) => Ok(part),
+            // Unreachable: `part` above returned an error for every other type.
             _ => Err(ConfigError::WrongType { key: key.to_owned(), expected: "an object", found: "nothing" }),
         }
     }
 }
 
-impl From<HostWait> for Value {
-    fn from(wait: HostWait) -> Self {
-        match wait {
-            HostWait::None => Self::Int32(0),
-            HostWait::For(time) => Self::Int32(i32::try_from(time.as_millis()).unwrap_or(i32::MAX)),
-            HostWait::Forever => Self::Int32(-1),
-        }
-    }
-}
-
-fn host_wait(part: &Document, within: &str) -> Result<Option<HostWait>, ConfigError> {
-    let Some(number) = integer(part, "timeoutMs", within, i64::from(i32::MIN), i64::from(i32::MAX))? else {
-        return Ok(None);
-    };
-    Ok(Some(match u64::try_from(number) {
-        Err(_) => HostWait::Forever,
-        Ok(0) => HostWait::None,
-        Ok(number) => HostWait::For(Duration::from_millis(number)),
-    }))
-}
-
-/// A whole number between two others, if it is there at all.
-fn integer(part: &Document, key: &str, within: &str, least: i64, most: i64) -> Result<Option<i64>, ConfigError> {
-    let Some(value) = part.get(key) else { return Ok(None) };
-    let key = || format!("{within}{key}");
-    match value.as_integer() {
-        Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
-        Some(found) => Err(ConfigError::OutOfRange { key: key(), least, most, found }),
-        None => Err(ConfigError::WrongType { key: key(), expected: "a number", found: value.kind() }),
-    }
-}
-
-fn differences(within: &str, before: &Document, after: &Document, into: &mut Vec<Change>) {
-    let gone = before.iter().filter(|(key, _)| after.get(key).is_none()).map(|(key, value)| (key, Some(value), None));
-    let here = after.iter().map(|(key, value)| (key, before.get(key), Some(value)));
-    for (key, before, after) in gone.chain(here) {
+fn differences(within: &str, before: &BsonDocument, after: &BsonDocument, into: &mut Vec<ConfigChange>) {
+    let removed =
+        before.iter().filter(|(key, _)| after.get(key).is_none()).map(|(key, value)| (key, Some(value), None));
+    let present = after.iter().map(|(key, value)| (key, before.get(key), Some(value)));
+    for (key, before, after) in removed.chain(present) {
         let key = format!("{within}{key}");
         match (before, after) {
-            (Some(Value::Document(before)), Some(Value::Document(after))) => {
+            (Some(BsonValue::Document(before)), Some(BsonValue::Document(after))) => {
                 differences(&format!("{key}."), before, after, into);
             }
             (before, after) if before != after => {
-                into.push(Change { key, before: before.cloned(), after: after.cloned() });
+                into.push(ConfigChange { key, before: before.cloned(), after: after.cloned() });
             }
             _ => {}
         }

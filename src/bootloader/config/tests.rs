@@ -1,4 +1,6 @@
-//! What the vendor's client wrote to a camera, and what is written here.
+//! Configurations compared with those that the vendor's client wrote.
+
+use std::time::Duration;
 
 use super::*;
 use crate::bootloader::bson::BsonError;
@@ -15,7 +17,7 @@ const STATIC: &str = "\
     000000037573620037000000106d61785573625370656564000300000010706964003cf600001074696d656f75744d7300b80b000010\
     76696400e7030000001075736572426c436865636b73756d00000000001075736572426c53697a65000000000000";
 
-/// Written as a document of one's own: the same with `network.hostname` and `xFutureKey` more.
+/// [`STATIC`] with the additional keys `network.hostname` and `xFutureKey`.
 const FOREIGN: &str = "\
     2a020000106170704d656d00ffffffff036e6574776f726b007601000002686f73746e616d65000400000063616d00106970763400c0\
     a801321069707634446e7300080808081069707634446e73416c74000101010110697076344761746577617900c0a801011069707634\
@@ -29,7 +31,7 @@ const FOREIGN: &str = "\
     53697a65000000000003784675747572654b6579002e0000000461001a00000010300001000000103100020000001032000300000000\
     0262000500000074657874000000";
 
-/// Written by the vendor's client after reading that one: DHCP with addresses for when there is none.
+/// Written by the vendor's client after reading [`FOREIGN`]: DHCP with a fallback address.
 const FALLBACK: &str = "\
     18020000106170704d656d00ffffffff036e6574776f726b00640100001069707634000a0000091069707634446e7300080808081069\
     707634446e73416c740001010101106970763447617465776179000a00000110697076344d61736b00ff000000046970763600210000\
@@ -42,7 +44,7 @@ const FALLBACK: &str = "\
     76696400e7030000001075736572426c436865636b73756d00000000001075736572426c53697a65000000000003784675747572654b\
     6579002e0000000461001a000000103000010000001031000200000010320003000000000262000500000074657874000000";
 
-/// Written by the vendor's client: an address, a mask and a gateway that end in 128 or more.
+/// Written by the vendor's client: address, mask and gateway with a last octet of 128 or more.
 const HIGH: &str = "\
     ea010000106170704d656d00ffffffff036e6574776f726b0070010000126970763400c0a801c8000000001069707634446e73000000\
     00001069707634446e73416c74000000000012697076344761746577617900c0a801fe0000000012697076344d61736b00ffffff8000\
@@ -78,21 +80,21 @@ fn mac() -> Mac {
 }
 
 #[test]
-fn documents_of_the_vendor_come_out_as_they_went_in() {
+fn documents_of_the_vendor_round_trip() {
     for document in [STATIC, FOREIGN, FALLBACK, HIGH, FLASHED] {
         assert_eq!(parse(document).to_bytes().unwrap(), bytes(document));
     }
 }
 
 #[test]
-fn the_vendors_settings_are_written_as_the_vendor_writes_them() {
-    let mut config = Config::usual();
+fn settings_are_encoded_like_the_vendors() {
+    let mut config = Config::vendor_default();
     config.set_static_address(&address("192.168.1.50", 24, "192.168.1.1")).unwrap();
     config.set_dns([Some([8, 8, 8, 8].into()), Some([1, 1, 1, 1].into())]).unwrap();
     config.set_mac(Some(mac())).unwrap();
     assert_eq!(config.to_bytes().unwrap(), bytes(STATIC));
 
-    let mut config = Config::usual();
+    let mut config = Config::vendor_default();
     config.set_static_address(&address("192.168.1.200", 25, "192.168.1.254")).unwrap();
     assert_eq!(config.to_bytes().unwrap(), bytes(HIGH));
 
@@ -102,14 +104,14 @@ fn the_vendors_settings_are_written_as_the_vendor_writes_them() {
 }
 
 #[test]
-fn what_is_not_understood_stays() {
+fn unknown_keys_are_kept() {
     let mut config = parse(FOREIGN);
     let mut fallback = address("10.0.0.9", 8, "10.0.0.1");
     config.set_dhcp(Some(&fallback)).unwrap();
-    // The vendor's client replaced all of `network`, and lost the name.
+    // The vendor's client replaced all of `network` and lost the host name.
     let mut vendors = parse(FALLBACK);
-    let Some(Value::Document(network)) = vendors.document.get_mut("network") else { panic!("{vendors:?}") };
-    network.set("hostname", Value::String("cam".to_owned()));
+    let Some(BsonValue::Document(network)) = vendors.document.get_mut("network") else { panic!("{vendors:?}") };
+    network.set("hostname", BsonValue::String("cam".to_owned()));
     assert_eq!(config, vendors);
     let lost: Vec<_> = parse(FOREIGN).changes(&parse(FALLBACK)).into_iter().map(|change| change.key).collect();
     assert!(lost.contains(&"network.hostname".to_owned()), "{lost:?}");
@@ -117,7 +119,7 @@ fn what_is_not_understood_stays() {
     config.clear_network();
     config.set_user_bootloader(Some(UserBootloader { size: 5, checksum: 0xffff_fff0 }));
     assert_eq!(config.document.get("xFutureKey"), parse(FOREIGN).document.get("xFutureKey"));
-    assert_eq!(config.network().unwrap(), Network::default());
+    assert_eq!(config.network().unwrap(), NetworkConfig::default());
     let again = Config::parse(&config.to_bytes().unwrap()).unwrap();
     assert_eq!(again.user_bootloader().unwrap(), Some(UserBootloader { size: 5, checksum: 0xffff_fff0 }));
     config.set_user_bootloader(None);
@@ -128,12 +130,12 @@ fn what_is_not_understood_stays() {
 }
 
 #[test]
-fn the_captures_say_what_was_set() {
+fn captured_documents_have_the_settings_of_the_capture() {
     let network = parse(STATIC).network().unwrap();
     let ip = |text: &str| Some(text.parse().expect("an address"));
     assert_eq!(
         network,
-        Network {
+        NetworkConfig {
             is_static: true,
             address: ip("192.168.1.50"),
             mask: ip("255.255.255.0"),
@@ -147,9 +149,9 @@ fn the_captures_say_what_was_set() {
     let high = parse(HIGH).network().unwrap();
     assert_eq!((high.address, high.prefix(), high.gateway), (ip("192.168.1.200"), Some(25), ip("192.168.1.254")));
     assert_eq!(high.mac, None);
-    let odd = Network { mask: ip("255.0.255.0"), ..high };
+    let odd = NetworkConfig { mask: ip("255.0.255.0"), ..high };
     assert_eq!(odd.prefix(), None);
-    let usb = Usb {
+    let usb = UsbConfig {
         host_wait: Some(HostWait::For(Duration::from_secs(3))),
         max_speed: Some(3),
         vid: Some(0x03e7),
@@ -158,25 +160,25 @@ fn the_captures_say_what_was_set() {
     assert_eq!(parse(STATIC).usb().unwrap(), usb);
     assert_eq!(parse(STATIC).application_memory().unwrap(), Some(Memory::Auto));
     assert_eq!(parse(FLASHED).application_memory().unwrap(), Some(Memory::Flash));
-    assert_eq!(parse(FLASHED).network().unwrap(), Network::default());
+    assert_eq!(parse(FLASHED).network().unwrap(), NetworkConfig::default());
     assert_eq!(Config::default().application_memory().unwrap(), None);
 }
 
 #[test]
-fn dhcp_forgets_an_address_unless_it_is_a_fallback() {
+fn dhcp_clears_address_without_fallback() {
     let mut config = parse(STATIC);
     config.set_dhcp(None).unwrap();
     let network = config.network().unwrap();
     assert_eq!((network.is_static, network.address, network.mask, network.gateway), (false, None, None, None));
     assert_eq!((network.mac, network.dns), (Some(mac()), parse(STATIC).network().unwrap().dns));
-    // Keys that are not there are not made.
+    // Missing address keys are not created.
     let mut config = Config::default();
     config.set_dhcp(None).unwrap();
     assert_eq!(config.document.to_string(), r#"{"network":{"staticIpv4":false}}"#);
 }
 
 #[test]
-fn waiting_is_a_time_or_none_or_for_ever() {
+fn host_wait_is_encoded_as_milliseconds() {
     for (wait, number) in
         [(HostWait::None, 0), (HostWait::For(Duration::from_millis(1500)), 1500), (HostWait::Forever, -1)]
     {
@@ -190,15 +192,15 @@ fn waiting_is_a_time_or_none_or_for_ever() {
 }
 
 #[test]
-fn values_that_cannot_be_are_named() {
-    let of = |text: &str| match Value::from_json(&serde_json::from_str(text).expect("JSON")) {
-        Ok(Value::Document(document)) => Config::from_document(document),
+fn invalid_values_are_reported_with_their_key() {
+    let of = |text: &str| match BsonValue::from_json(&serde_json::from_str(text).expect("JSON")) {
+        Ok(BsonValue::Document(document)) => Config::from_document(document),
         other => panic!("{other:?}"),
     };
     let network = |text: &str| of(&format!(r#"{{"network": {text}}}"#)).network().unwrap_err().to_string();
     let within = "in the camera's configuration is";
     assert_eq!(network("5"), format!("`network` {within} a number, expected an object"));
-    assert_eq!(network(r#"{"ipv4": "1.2.3.4"}"#), format!("`network.ipv4` {within} a text, expected a number"));
+    assert_eq!(network(r#"{"ipv4": "1.2.3.4"}"#), format!("`network.ipv4` {within} a string, expected a number"));
     assert_eq!(network(r#"{"ipv4": -1}"#), format!("`network.ipv4` {within} -1, expected 0 to 4294967295"));
     assert_eq!(network(r#"{"staticIpv4": 1}"#), format!("`network.staticIpv4` {within} a number, expected a boolean"));
     assert_eq!(
@@ -220,7 +222,7 @@ fn values_that_cannot_be_are_named() {
 }
 
 #[test]
-fn ethernet_addresses_are_read_and_groups_are_refused() {
+fn ethernet_addresses_parse_and_group_addresses_are_rejected() {
     assert_eq!(mac().to_string(), "02:11:22:33:44:55");
     assert_eq!("02-11-22-33-44-55".parse(), Ok(mac()));
     for text in
@@ -234,13 +236,13 @@ fn ethernet_addresses_are_read_and_groups_are_refused() {
 }
 
 #[test]
-fn differences_are_told_key_by_key() {
+fn differences_are_listed_by_key() {
     let before = parse(STATIC);
     let mut after = before.clone();
     after.set_static_address(&address("192.168.1.51", 24, "192.168.1.1")).unwrap();
     after.set_application_memory(Memory::Emmc);
     after.document.remove("userBlSize");
-    let told: Vec<_> = before.changes(&after).into_iter().map(|change| change.key).collect();
-    assert_eq!(told, ["userBlSize", "appMem", "network.ipv4"]);
+    let keys: Vec<_> = before.changes(&after).into_iter().map(|change| change.key).collect();
+    assert_eq!(keys, ["userBlSize", "appMem", "network.ipv4"]);
     assert_eq!(before.changes(&before), []);
 }

@@ -1,12 +1,13 @@
-//! The vendor's C structures, field by field.
+//! Reads and writes fields of the vendor's C structures.
 
-use super::{Announced, Memory, MessageError};
+use super::error::MessageError;
+use super::types::{AnnouncedData, Memory};
 
-/// Length of a text that says what went wrong, with the zero behind it (bootloader.md 3.2).
-pub(super) const ERROR: usize = 64;
+/// Length of an error text, with the terminating zero (bootloader.md 3.2).
+pub(super) const ERROR_BYTES: usize = 64;
 
 pub(super) fn command(bytes: &[u8]) -> Result<u32, MessageError> {
-    let first = bytes.first_chunk().ok_or(MessageError::Short { found: bytes.len() })?;
+    let first = bytes.first_chunk().ok_or(MessageError::NoCommand { found: bytes.len() })?;
     Ok(u32::from_le_bytes(*first))
 }
 
@@ -29,7 +30,7 @@ impl Writer {
         self
     }
 
-    /// A text of at most one byte less, with zeros behind it.
+    /// Writes a field of `len` bytes, padded with zeros. The text is truncated to leave one zero.
     pub(super) fn text(&mut self, text: &str, len: usize) -> &mut Self {
         let end = self.0.len() + len;
         self.0.extend(text.bytes().take(len - 1));
@@ -38,16 +39,16 @@ impl Writer {
     }
 
     pub(super) fn result(&mut self, error: Option<&String>) -> &mut Self {
-        self.u32(error.is_none().into()).text(error.map_or("", String::as_str), ERROR)
+        self.u32(error.is_none().into()).text(error.map_or("", String::as_str), ERROR_BYTES)
     }
 
-    pub(super) fn announced(&mut self, result: &Result<Announced, String>) -> &mut Self {
-        let Announced { total, packets } = *result.as_ref().unwrap_or(&Announced { total: 0, packets: 0 });
+    pub(super) fn announced(&mut self, result: &Result<AnnouncedData, String>) -> &mut Self {
+        let AnnouncedData { total, packets } = *result.as_ref().unwrap_or(&AnnouncedData { total: 0, packets: 0 });
         self.result(result.as_ref().err()).u32(total).u32(packets)
     }
 }
 
-/// A structure that is known to be there.
+/// A structure whose length was checked.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     name: &'static str,
@@ -62,7 +63,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn array<const N: usize>(&self, at: usize) -> [u8; N] {
-        self.bytes[at..at + N].try_into().expect("its length was looked at")
+        self.bytes[at..at + N].try_into().expect("`new` checked the length")
     }
 
     pub(super) fn u32(&self, at: usize) -> u32 {
@@ -84,18 +85,18 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn result(&self) -> Result<(), String> {
-        if self.u32(4) == 0 { Err(self.text(8, ERROR)) } else { Ok(()) }
+        if self.u32(4) == 0 { Err(self.text(8, ERROR_BYTES)) } else { Ok(()) }
     }
 
-    pub(super) fn announced(&self) -> Result<Announced, String> {
-        self.result().map(|()| Announced { total: self.u32(72), packets: self.u32(76) })
+    pub(super) fn announced(&self) -> Result<AnnouncedData, String> {
+        self.result().map(|()| AnnouncedData { total: self.u32(72), packets: self.u32(76) })
     }
 
     pub(super) fn memory(&self) -> Result<Memory, MessageError> {
-        Memory::from_number(self.i32(4)).ok_or_else(|| self.meaningless("memory", self.u32(4)))
+        Memory::from_number(self.i32(4)).ok_or_else(|| self.invalid("memory", self.u32(4)))
     }
 
-    pub(super) fn meaningless(&self, what: &'static str, found: u32) -> MessageError {
-        MessageError::Meaningless { name: self.name, what, found: i64::from(found.cast_signed()) }
+    pub(super) fn invalid(&self, field: &'static str, found: u32) -> MessageError {
+        MessageError::InvalidField { name: self.name, field, found: i64::from(found.cast_signed()) }
     }
 }

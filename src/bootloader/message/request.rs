@@ -1,39 +1,40 @@
-//! What a host asks (bootloader.md 3.1).
+//! Requests of a host (bootloader.md 3.1).
 
+use super::error::MessageError;
 use super::layout::{Reader, Writer, command};
-use super::{BootHeader, Memory, MessageError, Storage};
-use crate::bootloader::Version;
+use super::types::{BootHeader, Memory, Storage};
+use crate::bootloader::version::Version;
 
 const STORAGES: [Storage; 2] = [Storage::Application, Storage::Bootloader];
 const BOOT_HEADERS: [BootHeader; 4] = [BootHeader::Gpio, BootHeader::UsbRecovery, BootHeader::Normal, BootHeader::Fast];
 
-/// What a host asks. Lengths are in bytes; `packets` says in how many packets the data follows.
+/// A request. Lengths are in bytes; `packets` is the number of data packets that follow the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The fields have the names of the vendor's structures.
 pub enum Request {
-    /// Boots the USB ROM.
+    /// Boots the processor's ROM for USB.
     UsbRomBoot,
-    /// Boots the application that is in the flash.
+    /// Boots the flashed application.
     BootApplication,
-    /// Writes an application or the bootloader; data follows.
+    /// Writes an application or the bootloader. Data follows.
     UpdateFlash { storage: Storage, total: u32, packets: u32 },
-    /// Which version are you?
+    /// Reads the version.
     Version,
-    /// Boots a firmware from memory; data follows, and no answer.
+    /// Boots a firmware from RAM. Data follows; there is no response.
     BootMemory { total: u32, packets: u32 },
-    /// Writes to any offset of a memory; data follows. Nothing is checked by the camera.
+    /// Writes to any offset of a memory. Data follows; the camera does not check it.
     WriteFlash { memory: Memory, offset: u32, total: u32, packets: u32 },
-    /// Nothing.
+    /// Does nothing.
     NoOp,
-    /// Which type are you?
+    /// Reads the type.
     Type,
-    /// Writes the configuration (data follows) or clears it. An offset of -1 is the usual place.
+    /// Writes the configuration (data follows) or clears it. Offset -1 is the default place.
     SetConfig { memory: Memory, offset: i64, clear: bool, total: u32, packets: u32 },
-    /// Reads the configuration: at most so many bytes, 0 for all.
+    /// Reads at most `max` bytes of the configuration, 0 for all. Offset -1 is the default place.
     GetConfig { memory: Memory, offset: i64, max: u32 },
-    /// From which commit were you built?
+    /// Reads the commit that the bootloader was built from.
     Commit,
-    /// Writes the header that the processor's ROM reads.
+    /// Writes the boot header, which the processor's ROM reads.
     UpdateBootHeader {
         header: BootHeader,
         offset: i64,
@@ -44,16 +45,16 @@ pub enum Request {
     },
     /// Reads from any offset of a memory.
     ReadFlash { memory: Memory, offset: u32, total: u32 },
-    /// Which application is in this memory?
+    /// Reads the details of the application in a memory.
     Application { memory: Memory },
-    /// How large is this memory?
+    /// Reads the size and description of a memory.
     MemoryDetails { memory: Memory },
-    /// Are you in the second slot?
+    /// Reads whether the running bootloader is the user bootloader.
     IsUserBootloader,
 }
 
 impl Request {
-    /// The vendor's name of it.
+    /// Returns the vendor's name of the request.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -76,7 +77,7 @@ impl Request {
         }
     }
 
-    /// The first bootloader that knows it.
+    /// Returns the first bootloader version that supports the request.
     #[must_use]
     pub const fn since(&self) -> Version {
         match self {
@@ -94,7 +95,7 @@ impl Request {
         }
     }
 
-    /// The packet. Padding is zero, where the vendor sends what happens to be in memory.
+    /// Returns the packet. Padding is zero; the vendor's client sends uninitialized memory there.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::default();
@@ -126,49 +127,48 @@ impl Request {
         out.0
     }
 
-    /// Reads a packet as a bootloader does.
+    /// Parses a packet like a bootloader. Bytes after the structure are ignored.
     ///
     /// # Errors
-    /// It is no request.
+    /// When the packet is not a request.
     pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
         let command = command(bytes)?;
-        let length = |name, expected| Reader::new(bytes, name, expected);
+        let structure = |name, expected| Reader::new(bytes, name, expected);
         Ok(match command {
             0 => Self::UsbRomBoot,
             1 => Self::BootApplication,
             2 => {
-                let read = length("UPDATE_FLASH", 16)?;
+                let read = structure("UPDATE_FLASH", 16)?;
                 let storage = read.u32(4);
-                let storage = STORAGES.get(storage as usize).ok_or_else(|| read.meaningless("storage", storage))?;
+                let storage = STORAGES.get(storage as usize).ok_or_else(|| read.invalid("storage", storage))?;
                 Self::UpdateFlash { storage: *storage, total: read.u32(8), packets: read.u32(12) }
             }
             3 => Self::Version,
             4 => {
-                let read = length("BOOT_MEMORY", 12)?;
+                let read = structure("BOOT_MEMORY", 12)?;
                 Self::BootMemory { total: read.u32(4), packets: read.u32(8) }
             }
             6 => {
-                let read = length("UPDATE_FLASH_EX_2", 20)?;
+                let read = structure("UPDATE_FLASH_EX_2", 20)?;
                 let (offset, total, packets) = (read.u32(8), read.u32(12), read.u32(16));
                 Self::WriteFlash { memory: read.memory()?, offset, total, packets }
             }
             7 => Self::NoOp,
             8 => Self::Type,
             9 => {
-                let read = length("SET_BOOTLOADER_CONFIG", 32)?;
+                let read = structure("SET_BOOTLOADER_CONFIG", 32)?;
                 let (memory, offset) = (read.memory()?, read.i64(8));
                 Self::SetConfig { memory, offset, clear: read.u32(16) != 0, total: read.u32(20), packets: read.u32(24) }
             }
             10 => {
-                let read = length("GET_BOOTLOADER_CONFIG", 24)?;
+                let read = structure("GET_BOOTLOADER_CONFIG", 24)?;
                 Self::GetConfig { memory: read.memory()?, offset: read.i64(8), max: read.u32(16) }
             }
             12 => Self::Commit,
             13 => {
-                let read = length("UPDATE_FLASH_BOOT_HEADER", 40)?;
+                let read = structure("UPDATE_FLASH_BOOT_HEADER", 40)?;
                 let header = read.u32(4);
-                let header =
-                    BOOT_HEADERS.get(header as usize).ok_or_else(|| read.meaningless("boot header", header))?;
+                let header = BOOT_HEADERS.get(header as usize).ok_or_else(|| read.invalid("boot header", header))?;
                 Self::UpdateBootHeader {
                     header: *header,
                     offset: read.i64(8),
@@ -179,13 +179,13 @@ impl Request {
                 }
             }
             14 => {
-                let read = length("READ_FLASH", 16)?;
+                let read = structure("READ_FLASH", 16)?;
                 Self::ReadFlash { memory: read.memory()?, offset: read.u32(8), total: read.u32(12) }
             }
-            15 => Self::Application { memory: length("GET_APPLICATION_DETAILS", 8)?.memory()? },
-            16 => Self::MemoryDetails { memory: length("GET_MEMORY_DETAILS", 8)?.memory()? },
+            15 => Self::Application { memory: structure("GET_APPLICATION_DETAILS", 8)?.memory()? },
+            16 => Self::MemoryDetails { memory: structure("GET_MEMORY_DETAILS", 8)?.memory()? },
             17 => Self::IsUserBootloader,
-            unknown => return Err(MessageError::Unknown(unknown)),
+            unknown => return Err(MessageError::UnknownCommand(unknown)),
         })
     }
 }

@@ -12,10 +12,8 @@ mod error;
 mod mapping;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,60 +21,7 @@ pub use check::{Checked, MOST_FPS, Rate};
 pub use error::AppError;
 pub use mapping::Mapping;
 
-/// Width and height in pixels; `640x352` in texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[allow(missing_docs)] // They are what they are called.
-pub struct Size {
-    pub width: u32,
-    pub height: u32,
-}
-
-impl Size {
-    /// Width and height in pixels.
-    #[must_use]
-    pub const fn new(width: u32, height: u32) -> Self {
-        Self { width, height }
-    }
-
-    /// How many pixels.
-    #[must_use]
-    pub fn pixels(self) -> u64 {
-        u64::from(self.width) * u64::from(self.height)
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let size = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-        match size {
-            Some((width, height)) if width > 0 && height > 0 => Ok(Self { width, height }),
-            _ => Err(format!("expected a size such as 640x352, found `{text}`")),
-        }
-    }
-}
-
-impl TryFrom<String> for Size {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Size> for String {
-    fn from(size: Size) -> Self {
-        size.to_string()
-    }
-}
+pub use crate::frame::Size;
 
 /// What the sensor is read out at; it has to be one that the camera's sensor has. The numbers are those of depthai's
 /// `ColorCameraProperties::SensorResolution`, which are the same in 2.30 and 2.33.

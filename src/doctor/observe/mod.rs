@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::facts::{Facts, Host, Port, Target, Way};
 
-use crate::discovery::{Camera, PORT, State, Subnet};
+use crate::discovery::{CameraState, DiscoveredCamera, PORT, Subnet};
 use crate::net::discovery::{FindError, Targets, find};
 use crate::net::interfaces::{interfaces, source_for};
 use crate::net::knock::{Knock, knock};
@@ -87,7 +87,7 @@ pub async fn observe(look: &Look) -> Result<Facts, FindError> {
     Ok(Facts { host, targets, seen, unsent: survey.unsent.iter().map(ToString::to_string).collect() })
 }
 
-async fn target(look: &Look, name: String, ip: Ipv4Addr, seen: &[Camera]) -> Result<Target, FindError> {
+async fn target(look: &Look, name: String, ip: Ipv4Addr, seen: &[DiscoveredCamera]) -> Result<Target, FindError> {
     let alone = Targets { link: true, ..Targets::only(ip, look.udp_port) };
     let survey = find(&alone, PATIENCE.max(look.wait), |camera| camera.link.is_some()).await?;
     let at_address = survey.cameras.into_iter().next();
@@ -104,7 +104,8 @@ async fn target(look: &Look, name: String, ip: Ipv4Addr, seen: &[Camera]) -> Res
         camera.state = known.state;
     }
     // A flashed application streams; what a host has booted, and the bootloader, do not.
-    let streams = camera.as_ref().is_none_or(|camera| !matches!(camera.state, State::Bootloader | State::Booted));
+    let streams =
+        camera.as_ref().is_none_or(|camera| !matches!(camera.state, CameraState::Bootloader | CameraState::Booted));
     let mut target = Target { name, ip: Some(ip), camera, by_broadcast, by_unicast, way: way(ip), ..Target::default() };
     if streams {
         for port in &look.ports {

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::interfaces::{Interface, interfaces, source_for};
-use crate::discovery::{Answer, AnswerError, Camera, Found, PORT, Query, Seen, Subnet};
+use crate::discovery::{Answer, AnswerError, CameraAddress, DiscoveredCamera, DiscoveredCameras, PORT, Query, Subnet};
 use lines::Line;
 
 /// How long answers are waited for behind the last question (bootloader.md 1, "total collection window").
@@ -72,7 +72,7 @@ impl Targets {
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Who answered, by id.
-    pub cameras: Vec<Camera>,
+    pub cameras: Vec<DiscoveredCamera>,
     /// What could not be asked. The vendor's client keeps silent about it.
     pub unsent: Vec<Unsent>,
     /// Who else answered, and why that is no camera.
@@ -129,7 +129,7 @@ pub enum FindError {
 pub async fn find(
     targets: &Targets,
     window: Duration,
-    mut until: impl FnMut(&Camera) -> bool,
+    mut until: impl FnMut(&DiscoveredCamera) -> bool,
 ) -> Result<Survey, FindError> {
     let local = interfaces().map_err(FindError::Interfaces)?;
     let (lines, mut unsent) = lines::open(targets, &local)?;
@@ -140,13 +140,13 @@ pub async fn find(
     }
     drop(tell);
 
-    let mut found = Found::default();
+    let mut found = DiscoveredCameras::default();
     let mut strange = Vec::new();
     let mut ways = Ways { local, known: BTreeMap::new() };
     let mut take = |heard: Heard, ways: &mut Ways| match Answer::parse(&heard.datagram) {
         Ok(answer) => {
             let interface = heard.interface.or_else(|| ways.to(heard.from));
-            found.add(answer, Seen { ip: heard.from, interface }).is_some_and(&mut until)
+            found.add(answer, CameraAddress { ip: heard.from, interface }).is_some_and(&mut until)
         }
         Err(error) => {
             tracing::debug!(from = %heard.from, "{error}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{FindError, Targets, WINDOW, find};
-use crate::discovery::{Camera, Query, State};
+use crate::discovery::{CameraState, DiscoveredCamera, Query};
 
 /// How long a camera may take from its application into its bootloader (bootloader.md 1: what the vendor's client waits).
 pub const RESET_LIMIT: Duration = Duration::from_secs(15);
@@ -56,11 +56,11 @@ pub enum ResetError {
         /// How long it was waited for.
         limit: Duration,
         /// What it said last.
-        last: Option<State>,
+        last: Option<CameraState>,
     },
 }
 
-fn last_words(last: Option<State>) -> String {
+fn last_words(last: Option<CameraState>) -> String {
     last.map_or_else(|| "it does not answer".to_owned(), |state| format!("last it said \"{state}\""))
 }
 
@@ -84,13 +84,13 @@ impl ResetError {
 ///
 /// # Errors
 /// It is not there, or not within `limit` ([`RESET_LIMIT`]).
-pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Result<Camera, ResetError> {
+pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Result<DiscoveredCamera, ResetError> {
     let survey = find(&Targets::only(ip, port), PATIENCE.min(limit), |_| true).await?;
     let Some(camera) = survey.cameras.into_iter().next() else { return Err(ResetError::NotFound { ip, port }) };
     match camera.state {
-        State::Bootloader => return Ok(camera),
-        State::Booted => return Err(ResetError::InUse { id: camera.id, ip }),
-        State::FlashBooted | State::Other(_) => {}
+        CameraState::Bootloader => return Ok(camera),
+        CameraState::Booted => return Err(ResetError::InUse { id: camera.id, ip }),
+        CameraState::FlashBooted | CameraState::Other(_) => {}
     }
     let unsent = |error| ResetError::Unsent { ip, error };
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(unsent)?;
@@ -104,11 +104,11 @@ pub async fn reset_to_bootloader(ip: Ipv4Addr, port: u16, limit: Duration) -> Re
         let found = wait_for(&camera.id, &[ip], port, left.min(LOST), |camera| {
             seen = Some(camera.state);
             // Another host may be quicker.
-            matches!(camera.state, State::Bootloader | State::Booted)
+            matches!(camera.state, CameraState::Bootloader | CameraState::Booted)
         })
         .await?;
         match found {
-            Some(camera) if camera.state == State::Booted => return Err(ResetError::InUse { id: camera.id, ip }),
+            Some(camera) if camera.state == CameraState::Booted => return Err(ResetError::InUse { id: camera.id, ip }),
             Some(camera) => return Ok(camera),
             None => {}
         }
@@ -131,8 +131,8 @@ pub async fn wait_for(
     known: &[Ipv4Addr],
     port: u16,
     limit: Duration,
-    mut is: impl FnMut(&Camera) -> bool,
-) -> Result<Option<Camera>, FindError> {
+    mut is: impl FnMut(&DiscoveredCamera) -> bool,
+) -> Result<Option<DiscoveredCamera>, FindError> {
     let start = Instant::now();
     // On loopback there is nobody to broadcast to, and a camera there is a simulated one.
     let broadcast = known.is_empty() || known.iter().any(|ip| !ip.is_loopback());

@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::discovery::{LinkInfo, State};
+use crate::discovery::{CameraState, LinkInfo};
 
 /// Longer than any of this takes; it ends when what is waited for is there.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A camera that answers.
 struct Fake {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CameraState>>,
     resets: Arc<Mutex<u32>>,
     port: u16,
     task: tokio::task::JoinHandle<()>,
@@ -27,7 +27,7 @@ impl Drop for Fake {
 
 impl Fake {
     /// Port 0 is a free one. `deaf`: so many resets get lost.
-    fn new(ip: [u8; 4], port: u16, id: &str, state: State, deaf: u32) -> Self {
+    fn new(ip: [u8; 4], port: u16, id: &str, state: CameraState, deaf: u32) -> Self {
         let socket = Blocking::bind((Ipv4Addr::from(ip), port)).expect("an address of loopback");
         socket.set_nonblocking(true).expect("a socket setting");
         let port = socket.local_addr().expect("it has an address").port();
@@ -50,7 +50,7 @@ impl Fake {
                             let mut resets = resets.lock().unwrap();
                             *resets += 1;
                             if *resets > deaf {
-                                *state.lock().unwrap() = State::Bootloader;
+                                *state.lock().unwrap() = CameraState::Bootloader;
                             }
                             continue;
                         }
@@ -82,11 +82,11 @@ async fn cameras_at_addresses_and_in_subnets() {
     if !many_addresses() {
         return;
     }
-    let first = Fake::new([127, 0, 0, 11], 0, "A", State::FlashBooted, 0);
+    let first = Fake::new([127, 0, 0, 11], 0, "A", CameraState::FlashBooted, 0);
     let port = first.port;
     let _others = [
-        Fake::new([127, 0, 0, 12], port, "A", State::FlashBooted, 0),
-        Fake::new([127, 0, 7, 3], port, "B", State::Bootloader, 0),
+        Fake::new([127, 0, 0, 12], port, "A", CameraState::FlashBooted, 0),
+        Fake::new([127, 0, 7, 3], port, "B", CameraState::Bootloader, 0),
     ];
     let targets = Targets {
         broadcast: false,
@@ -103,9 +103,9 @@ async fn cameras_at_addresses_and_in_subnets() {
     });
     let survey = survey.await.expect("they are asked");
     let [a, b] = survey.cameras.as_slice() else { panic!("{survey:?}") };
-    assert_eq!((a.id.as_str(), a.state, a.ips()), ("A", State::FlashBooted, vec![loopback(11), loopback(12)]));
+    assert_eq!((a.id.as_str(), a.state, a.ips()), ("A", CameraState::FlashBooted, vec![loopback(11), loopback(12)]));
     assert_eq!(a.link.as_ref().map(|link| link.speed_mbit_s), Some(100));
-    assert_eq!((b.id.as_str(), b.state, b.ip()), ("B", State::Bootloader, Some(Ipv4Addr::new(127, 0, 7, 3))));
+    assert_eq!((b.id.as_str(), b.state, b.ip()), ("B", CameraState::Bootloader, Some(Ipv4Addr::new(127, 0, 7, 3))));
     assert_eq!(b.link, None, "a sweep asks who they are alone");
     assert!(survey.strange.is_empty() && survey.asked.is_empty(), "{survey:?}");
 }
@@ -146,21 +146,21 @@ async fn what_cannot_be_sent_is_told_and_stops_nothing() {
 
 #[tokio::test]
 async fn a_running_camera_goes_into_its_bootloader() {
-    let fake = Fake::new([127, 0, 0, 1], 0, "A", State::FlashBooted, 0);
+    let fake = Fake::new([127, 0, 0, 1], 0, "A", CameraState::FlashBooted, 0);
     let port = fake.port;
     let camera = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect("it does");
-    assert_eq!((camera.id.as_str(), camera.state), ("A", State::Bootloader));
+    assert_eq!((camera.id.as_str(), camera.state), ("A", CameraState::Bootloader));
     let again = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect("it is there");
-    assert_eq!(again.state, State::Bootloader);
+    assert_eq!(again.state, CameraState::Bootloader);
     assert_eq!(*fake.resets.lock().unwrap(), 1, "who is there is left alone");
 }
 
 #[tokio::test]
 async fn a_reset_that_got_lost_is_sent_again() {
-    let fake = Fake::new([127, 0, 0, 1], 0, "A", State::FlashBooted, 1);
+    let fake = Fake::new([127, 0, 0, 1], 0, "A", CameraState::FlashBooted, 1);
     let port = fake.port;
     let camera = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect("it does");
-    assert_eq!((camera.state, *fake.resets.lock().unwrap()), (State::Bootloader, 2));
+    assert_eq!((camera.state, *fake.resets.lock().unwrap()), (CameraState::Bootloader, 2));
 }
 
 #[tokio::test]
@@ -172,13 +172,13 @@ async fn why_a_camera_is_not_in_its_bootloader() {
     let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, limit).await.expect_err("nobody is there");
     assert_eq!(error.to_string(), format!("no camera answers at 127.0.0.1, UDP port {port}"));
 
-    let fake = Fake::new([127, 0, 0, 1], 0, "A", State::Booted, u32::MAX);
+    let fake = Fake::new([127, 0, 0, 1], 0, "A", CameraState::Booted, u32::MAX);
     let port = fake.port;
     let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, LONG).await.expect_err("it is in use");
     assert_eq!(error.to_string(), "camera A at 127.0.0.1 is in use by a host");
     assert_eq!(*fake.resets.lock().unwrap(), 0, "it is not disturbed");
 
-    *fake.state.lock().unwrap() = State::FlashBooted;
+    *fake.state.lock().unwrap() = CameraState::FlashBooted;
     let limit = Duration::from_millis(700);
     let error = reset_to_bootloader(Ipv4Addr::LOCALHOST, port, limit).await.expect_err("it does not");
     let ResetError::Silent { id, .. } = &error else { panic!("{error}") };

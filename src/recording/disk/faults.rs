@@ -1,22 +1,22 @@
-//! A medium that fails as it is told.
+//! Media for tests, which inject faults.
 
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::medium::OnFile;
+use super::medium::FileMedium;
 use super::{Disk, Medium};
 
-/// No test waits longer for anything.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// Limit for every wait in tests.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Tells a [`Faulty`] what to do. Clones tell the same one.
+/// Controls the faults of a [`FaultyMedium`]. Clones control the same one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Faults(Arc<(Mutex<Told>, Condvar)>);
+pub(crate) struct Faults(Arc<(Mutex<FaultState>, Condvar)>);
 
 #[derive(Debug, Default)]
-struct Told {
+struct FaultState {
     room: Option<u64>,
     error: Option<io::ErrorKind>,
     stalls: bool,
@@ -27,83 +27,84 @@ struct Told {
 }
 
 impl Faults {
-    /// What does not fit before this offset finds no room.
+    /// Fails writes that end after this offset with a full disk.
     pub(crate) fn room(&self, room: Option<u64>) {
-        self.tell(|told| told.room = room);
+        self.update(|state| state.room = room);
     }
 
-    /// Every write fails like this.
+    /// Fails every write with this error.
     pub(crate) fn error(&self, error: Option<io::ErrorKind>) {
-        self.tell(|told| told.error = error);
+        self.update(|state| state.error = error);
     }
 
-    /// Writes do not return while it is `true`.
+    /// Blocks writes while `true`.
     pub(crate) fn stall(&self, stalls: bool) {
-        self.tell(|told| told.stalls = stalls);
+        self.update(|state| state.stalls = stalls);
     }
 
-    /// Returns when a write does not.
+    /// Waits until a write is blocked.
     pub(crate) fn until_stalled(&self) {
-        self.until(|told| told.stalled, "a write that stalls");
+        self.wait_for(|state| state.stalled, "a blocked write");
     }
 
-    /// Returns after so many more tries to write.
+    /// Waits for this number of further writes, failed ones included.
     pub(crate) fn until_tried(&self, times: u64) {
         let target = self.0.0.lock().unwrap().tries + times;
-        self.until(|told| told.tries >= target, "more tries to write");
+        self.wait_for(|state| state.tries >= target, "more writes");
     }
 
-    /// Returns after so many calls of `sync`.
+    /// Waits until `sync` has been called this many times.
     pub(crate) fn until_synced(&self, times: u64) {
-        self.until(|told| told.syncs >= times, "a sync");
+        self.wait_for(|state| state.syncs >= times, "a sync");
     }
 
-    /// Lengths that the file was cut to.
+    /// The lengths that the file was cut to.
     pub(crate) fn lengths(&self) -> Vec<u64> {
         self.0.0.lock().unwrap().lengths.clone()
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Told)) {
+    fn update(&self, change: impl FnOnce(&mut FaultState)) {
         change(&mut self.0.0.lock().unwrap());
         self.0.1.notify_all();
     }
 
-    fn until(&self, is: impl Fn(&Told) -> bool, what: &str) {
-        let (told, timeout) = self.0.1.wait_timeout_while(self.0.0.lock().unwrap(), LIMIT, |told| !is(told)).unwrap();
-        drop(told);
+    fn wait_for(&self, is: impl Fn(&FaultState) -> bool, what: &str) {
+        let (state, timeout) =
+            self.0.1.wait_timeout_while(self.0.0.lock().unwrap(), TEST_TIMEOUT, |state| !is(state)).unwrap();
+        drop(state);
         assert!(!timeout.timed_out(), "waited for {what}");
     }
 }
 
-/// Another medium, with [`Faults`].
-pub(crate) struct Faulty<M>(pub(crate) M, pub(crate) Faults);
+/// A medium with injected [`Faults`].
+pub(crate) struct FaultyMedium<M>(pub(crate) M, pub(crate) Faults);
 
-impl<M: Medium> Medium for Faulty<M> {
+impl<M: Medium> Medium for FaultyMedium<M> {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let (told, changed) = &*self.1.0;
-        let mut told = told.lock().unwrap();
-        told.tries += 1;
-        told.stalled = told.stalls;
+        let (state, changed) = &*self.1.0;
+        let mut state = state.lock().unwrap();
+        state.tries += 1;
+        state.stalled = state.stalls;
         changed.notify_all();
-        told = changed.wait_while(told, |told| told.stalls).unwrap();
-        told.stalled = false;
-        if let Some(kind) = told.error {
-            return Err(io::Error::new(kind, "as it was told"));
+        state = changed.wait_while(state, |state| state.stalls).unwrap();
+        state.stalled = false;
+        if let Some(kind) = state.error {
+            return Err(io::Error::new(kind, "injected fault"));
         }
-        if told.room.is_some_and(|room| offset + bytes.len() as u64 > room) {
+        if state.room.is_some_and(|room| offset + bytes.len() as u64 > room) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        drop(told);
+        drop(state);
         self.0.write(bytes, offset)
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.1.tell(|told| told.lengths.push(len));
+        self.1.update(|state| state.lengths.push(len));
         self.0.set_len(len)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.1.tell(|told| told.syncs += 1);
+        self.1.update(|state| state.syncs += 1);
         self.0.sync()
     }
 
@@ -112,11 +113,11 @@ impl<M: Medium> Medium for Faulty<M> {
     }
 }
 
-/// Bytes in memory.
+/// A medium in memory.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct InMemory(pub(crate) Arc<Mutex<Vec<u8>>>);
+pub(crate) struct MemoryMedium(pub(crate) Arc<Mutex<Vec<u8>>>);
 
-impl Medium for InMemory {
+impl Medium for MemoryMedium {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut file = self.0.lock().unwrap();
         let (from, to) = (offset as usize, offset as usize + bytes.len());
@@ -145,8 +146,8 @@ impl Medium for InMemory {
     }
 }
 
-/// Creates files that fail as they are told.
+/// Returns a function that creates files with injected faults.
 pub(crate) fn files(faults: &Faults) -> impl FnMut(&Path, bool) -> io::Result<Disk> + Send + use<> {
     let faults = faults.clone();
-    move |path, sync| Disk::over(Box::new(Faulty(OnFile::create(path)?, faults.clone())), "faulty", sync)
+    move |path, sync| Disk::over(Box::new(FaultyMedium(FileMedium::create(path)?, faults.clone())), "faulty", sync)
 }

@@ -1,34 +1,34 @@
-//! What blocks are written to: a file. Tests have others, which fail as they are told.
+//! The file that blocks are written to. Tests use other media, which inject faults.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Takes blocks at offsets.
+/// A medium that takes blocks at offsets.
 pub(crate) trait Medium: Send {
-    /// Writes all of these bytes there. They are aligned, and so are their number and the offset.
+    /// Writes all bytes at an offset. Address, length and offset are aligned to `Block::ALIGN_BYTES`.
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts off what stands behind the first `len` bytes.
+    /// Cuts the file to `len` bytes.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
-    /// Returns when everything is on the medium itself.
+    /// Flushes the caches of system and medium.
     fn sync(&mut self) -> io::Result<()>;
-    /// Whether what is written can still be found under its name.
+    /// Fails if the file is no longer at its path.
     fn check(&mut self) -> io::Result<()>;
 }
 
-/// A file, past the page cache where its file system can do that.
-pub(super) struct OnFile {
+/// A file, written with direct I/O where its file system supports that.
+pub(super) struct FileMedium {
     file: File,
     path: PathBuf,
     direct: bool,
 }
 
-impl OnFile {
+impl FileMedium {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
-            // The lock tells a file that is being written from one that was left behind; some file systems have none.
+            // The lock shows other programs that the file is being written. Some file systems do not support it.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         let direct = set_direct(&file, true);
@@ -36,10 +36,10 @@ impl OnFile {
     }
 }
 
-impl Medium for OnFile {
+impl Medium for FileMedium {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match write_all_at(&mut self.file, bytes, offset) {
-            // Some file systems find out only now that they cannot write directly.
+            // Some file systems accept the flag and reject the first write.
             Err(error)
                 if self.direct && error.kind() == io::ErrorKind::InvalidInput && set_direct(&self.file, false) =>
             {
@@ -59,13 +59,13 @@ impl Medium for OnFile {
     }
 
     fn check(&mut self) -> io::Result<()> {
-        let gone = match std::fs::symlink_metadata(&self.path) {
-            Ok(found) if same(&found, &self.file.metadata()?) => return Ok(()),
-            Ok(_) => "another file has taken its place",
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "it was removed, or its folder was",
+        let change = match std::fs::symlink_metadata(&self.path) {
+            Ok(found) if is_same_file(&found, &self.file.metadata()?) => return Ok(()),
+            Ok(_) => "the file was replaced",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "the file or its folder was removed",
             Err(error) => return Err(error),
         };
-        Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: {gone} while it was written", self.path.display())))
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: {change} during the recording", self.path.display())))
     }
 }
 
@@ -81,7 +81,7 @@ fn write_all_at(file: &mut File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// `false`: it could not be set.
+/// Returns whether the flag could be set.
 #[cfg(target_os = "linux")]
 fn set_direct(file: &File, direct: bool) -> bool {
     let flags = if direct { rustix::fs::OFlags::DIRECT } else { rustix::fs::OFlags::empty() };
@@ -94,12 +94,12 @@ fn set_direct(_: &File, _: bool) -> bool {
 }
 
 #[cfg(unix)]
-fn same(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
+fn is_same_file(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 #[cfg(not(unix))]
-fn same(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
+fn is_same_file(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
     one.is_file() && other.is_file()
 }

@@ -1,11 +1,11 @@
-//! The writing side of the disk: what is final goes to a thread of its own, which writes whole aligned blocks.
+//! Writes a file with direct I/O on a thread of its own.
 //!
 //! ```text
 //! write, seek --> window (memory: everything since the last flush) --flush--> queue --> thread "disk NAME" --> file
 //! ```
 //!
-//! Blocks bypass the page cache where the file system can do that (direct I/O): they cost a third of the CPU, the writer of
-//! pages does not stall everybody now and then, and a recording does not push everything else out of memory.
+//! Direct I/O, where the file system supports it, bypasses the page cache: it takes a third of the CPU time, kernel
+//! write-back does not cause stalls, and a recording does not evict other data from memory.
 
 mod block;
 #[cfg(test)]
@@ -20,66 +20,66 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use block::Block;
+use medium::FileMedium;
 pub(crate) use medium::Medium;
-use medium::OnFile;
-use worker::{Ending, Job, Shared};
+use worker::{BlockWrite, Ending, SharedState};
 
-/// Bytes that may wait for the disk before [`Disk::flush`] does.
-const QUEUE: u64 = 16 << 20;
+/// Number of queued bytes from which on [`Disk::flush`] waits.
+const QUEUE_BYTES_MAX: u64 = 16 << 20;
 
-/// How often those who wait for a disk look up.
-const ASK: Duration = Duration::from_millis(100);
+/// Interval at which waiting threads check for changes.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a disk is doing.
+/// State of a [`Disk`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// Blocks are written, or there are none.
+pub enum DiskCondition {
+    /// Writing, or waiting for data.
     Writing,
-    /// No room, or the quota is used up. The block is tried again five times a second, nothing of it is lost.
+    /// The disk is full or the quota is used up. The write is retried five times per second, and nothing is lost.
     Full,
-    /// Not to be mended. What was final and is not in the file is lost; why.
+    /// A permanent error, with its text. Final bytes that are not in the file are lost.
     Failed(String),
 }
 
-/// Reads how a disk is doing, from anywhere, for as long as it likes.
+/// Observes a [`Disk`] from other threads, also after it is gone.
 #[derive(Clone, Debug)]
-pub struct Gauge(Arc<Shared>);
+pub struct DiskMonitor(Arc<SharedState>);
 
-impl Gauge {
-    /// What it is doing.
+impl DiskMonitor {
+    /// Current state.
     #[must_use]
-    pub fn condition(&self) -> Condition {
+    pub fn condition(&self) -> DiskCondition {
         self.0.condition()
     }
 
-    /// Bytes from the beginning of the file that are in it, for as long as the system lives (with `sync`: a power cut takes
-    /// about the last second of them).
+    /// Number of bytes in the file. They survive a crash of the program. With `sync`, all but about the last second of
+    /// them survive a power failure.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.0.lock().written
     }
 
-    /// Ends the waiting for a full disk: what is queued is lost, and everybody who waits for this disk gets an error of
-    /// the kind [`io::ErrorKind::StorageFull`].
+    /// Stops waiting for a full disk. Queued bytes are lost, and all waiting calls fail with
+    /// [`io::ErrorKind::StorageFull`].
     pub fn give_up(&self) {
         let queued = self.queued();
         self.0.end(Ending::Leave);
-        self.0.fail(&no_room(queued));
+        self.0.fail(&disk_full_error(queued));
     }
 
-    /// Waits until a `flush` would not wait, but not longer than `limit`; `false` when it still would.
+    /// Waits at most `limit` until `flush` would not have to wait. Returns `false` if it still would.
     ///
     /// # Errors
     /// The disk failed.
     pub fn wait_for_room(&self, limit: Duration) -> io::Result<bool> {
-        let until = Instant::now() + limit;
+        let deadline = Instant::now() + limit;
         let mut state = self.0.lock();
         loop {
             state.failure()?;
-            if state.queued() < QUEUE {
+            if state.queued() < QUEUE_BYTES_MAX {
                 return Ok(true);
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(false);
             }
@@ -87,55 +87,55 @@ impl Gauge {
         }
     }
 
-    /// Bytes that are final: in the file, or on their way to it.
+    /// Number of final bytes, in the file or queued.
     #[must_use]
     pub fn flushed(&self) -> u64 {
         self.0.lock().end
     }
 
-    /// Bytes that are final and not yet in the file.
+    /// Number of final bytes that are not yet in the file.
     #[must_use]
     pub fn queued(&self) -> u64 {
         self.0.lock().queued()
     }
 }
 
-/// A new file that is written from its beginning to its end.
+/// A new file that is written from beginning to end.
 ///
-/// What was written since the last [`flush`](Write::flush) can be written again after a [`seek`](Seek::seek) back; what was
-/// flushed is final. `write` never waits for the disk, and holds the window in memory however large it grows; `flush` waits
-/// while more than 16 MiB are queued.
+/// [`flush`](Write::flush) makes bytes final. Bytes after the last flush (the window) can be overwritten after a
+/// [`seek`](Seek::seek). `write` never waits for the disk and keeps the whole window in memory, whatever its size; `flush`
+/// waits while more than 16 MiB are queued.
 ///
-/// Errors of the disk come from the next `write` or `flush`. A full disk is not an error: it is waited for.
-/// Dropped without [`Disk::finish`], it writes what is queued as far as that goes at once, and forgets the window.
+/// The next `write` or `flush` returns an error of the disk. A full disk is not an error: calls wait for it. When dropped
+/// without [`Disk::finish`], writes the queued bytes unless the disk is full, and drops the window.
 #[derive(Debug)]
 pub struct Disk {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     thread: Option<JoinHandle<()>>,
-    /// What is not final, from `base` on. All blocks but the last are full.
+    /// The bytes from `base` on that are not final. All blocks but the last are full.
     window: Vec<Block>,
-    /// Where the window's first block stands in the file: at a whole block, so it can begin with bytes that are final.
+    /// Position of the window in the file. It is aligned, so the window may begin with final bytes.
     base: u64,
-    /// Everything before is final.
+    /// Number of final bytes.
     flushed: u64,
     at: u64,
     end: u64,
 }
 
 impl Disk {
-    /// Creates this file, which must not be there, and locks it for as long as it is open. With `sync`, what was written is
-    /// forced to the medium about once a second, so that a power cut takes no more than that.
+    /// Creates a file and locks it while it is open. With `sync`, flushes it to the medium about once per second, so that
+    /// a power failure costs no more than that.
     ///
     /// # Errors
-    /// The file is there, cannot be created, or no thread can be started.
+    /// The file exists or cannot be created, or no thread can be started.
     pub fn create(path: &Path, sync: bool) -> io::Result<Self> {
         let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
-        Self::over(Box::new(OnFile::create(path)?), &name, sync)
+        Self::over(Box::new(FileMedium::create(path)?), &name, sync)
     }
 
-    /// The same onto anything that takes blocks.
+    /// Like [`Self::create`], on any medium.
     pub(crate) fn over(medium: Box<dyn Medium>, name: &str, sync: bool) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedState::default());
         let thread = std::thread::Builder::new().name(format!("disk {name}")).spawn({
             let shared = Arc::clone(&shared);
             move || worker::run(&shared, medium, sync)
@@ -143,103 +143,102 @@ impl Disk {
         Ok(Self { shared, thread: Some(thread), window: Vec::new(), base: 0, flushed: 0, at: 0, end: 0 })
     }
 
-    /// A reader of how it is doing.
+    /// Returns an observer of this file.
     #[must_use]
-    pub fn gauge(&self) -> Gauge {
-        Gauge(Arc::clone(&self.shared))
+    pub fn monitor(&self) -> DiskMonitor {
+        DiskMonitor(Arc::clone(&self.shared))
     }
 
-    /// Where the next byte goes.
+    /// Position of the next byte.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.at
     }
 
-    /// Flushes, and returns when everything is in the file and the file has exactly that length. A full disk is waited for
-    /// as long as `go_on`, which is then asked ten times a second, says so.
+    /// Flushes, and waits until everything is in the file and the file has its exact length. While the disk is full, calls
+    /// `go_on` ten times per second, and gives up when it returns `false`.
     ///
     /// # Errors
-    /// The disk failed, or was full and given up ([`io::ErrorKind::StorageFull`]). The file then ends somewhere before.
+    /// The disk failed, or was full until `go_on` returned `false` ([`io::ErrorKind::StorageFull`]). The file is then
+    /// incomplete.
     pub fn finish(mut self, mut go_on: impl FnMut() -> bool) -> io::Result<()> {
-        while !self.gauge().wait_for_room(ASK)? {
-            self.ask(&mut go_on)?;
+        while !self.monitor().wait_for_room(POLL_INTERVAL)? {
+            self.check_full(&mut go_on)?;
         }
-        self.hand_over()?;
+        self.queue_window()?;
         self.shared.end(Ending::Finish);
         let mut state = self.shared.lock();
         while !state.finished {
             state.failure()?;
             if state.full {
                 drop(state);
-                self.ask(&mut go_on)?;
+                self.check_full(&mut go_on)?;
                 state = self.shared.lock();
             }
-            state = self.shared.wait(state, ASK);
+            state = self.shared.wait(state, POLL_INTERVAL);
         }
         state.failure()
-        // Dropped: the thread has ended, or ends because it is told to.
+        // `drop` joins the thread, which has ended.
     }
 
-    fn ask(&self, go_on: &mut impl FnMut() -> bool) -> io::Result<()> {
+    fn check_full(&self, go_on: &mut impl FnMut() -> bool) -> io::Result<()> {
         let state = self.shared.lock();
         let (full, queued) = (state.full, state.queued());
         drop(state);
-        if full && !go_on() { Err(no_room(queued)) } else { Ok(()) }
+        if full && !go_on() { Err(disk_full_error(queued)) } else { Ok(()) }
     }
 
-    /// Makes the window final. A full queue is waited for.
-    fn hand_over(&mut self) -> io::Result<()> {
+    /// Makes the window final and queues it. Waits while the queue is full.
+    fn queue_window(&mut self) -> io::Result<()> {
         self.shared.check()?;
         if self.end == self.flushed {
             return Ok(());
         }
-        while !self.gauge().wait_for_room(ASK)? {}
-        let mut jobs = Vec::with_capacity(self.window.len());
+        while !self.monitor().wait_for_room(POLL_INTERVAL)? {}
+        let mut writes = Vec::with_capacity(self.window.len());
         let mut offset = self.base;
         for block in self.window.drain(..) {
-            let len = usize::try_from(self.end - offset).unwrap_or(usize::MAX).min(Block::SIZE);
-            jobs.push(Job { block, offset, len });
+            let len = usize::try_from(self.end - offset).unwrap_or(usize::MAX).min(Block::SIZE_BYTES);
+            writes.push(BlockWrite { block, offset, len });
             offset += len as u64;
         }
-        // Whole aligned blocks alone are written. The one that the end stands in is written now, filled up with zeros, and
-        // again when there is more: it begins the next window.
-        let rest = (self.end % Block::ALIGN as u64) as usize;
-        if let Some(last) = jobs.last_mut().filter(|_| rest > 0) {
-            let mut begun = self.shared.block()?;
-            begun.bytes_mut()[..rest].copy_from_slice(&last.block.bytes()[last.len - rest..last.len]);
-            last.block.bytes_mut()[last.len..last.len - rest + Block::ALIGN].fill(0);
-            self.window.push(begun);
+        // Only whole aligned parts can be written. The last, incomplete part is written padded with zeros, and written
+        // again with the next window, which begins with a copy of it.
+        let rest = (self.end % Block::ALIGN_BYTES as u64) as usize;
+        if let Some(last) = writes.last_mut().filter(|_| rest > 0) {
+            let mut next = self.shared.block()?;
+            next.bytes_mut()[..rest].copy_from_slice(&last.block.bytes()[last.len - rest..last.len]);
+            last.block.bytes_mut()[last.len..last.len - rest + Block::ALIGN_BYTES].fill(0);
+            self.window.push(next);
         }
         self.base = self.end - rest as u64;
         self.flushed = self.end;
-        self.shared.queue(jobs, self.end);
+        self.shared.queue(writes, self.end);
         Ok(())
     }
-}
 
-impl Disk {
-    fn out_of_reach(&self, what: &std::fmt::Arguments<'_>) -> io::Error {
-        let why = format!("{what}: bytes {} to {} alone are not final", self.flushed, self.end);
+    fn not_final_error(&self, what: &std::fmt::Arguments<'_>) -> io::Error {
+        let why = format!("cannot {what}: only bytes {} to {} are not final", self.flushed, self.end);
         io::Error::new(io::ErrorKind::InvalidInput, why)
     }
 }
 
-fn no_room(queued: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::StorageFull, format!("no room on the disk for the last {queued} bytes"))
+fn disk_full_error(queued: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, format!("the disk is full: the last {queued} bytes cannot be written"))
 }
 
 impl Write for Disk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.shared.check()?;
         if self.at < self.flushed {
-            return Err(self.out_of_reach(&format_args!("write at {}", self.at)));
+            return Err(self.not_final_error(&format_args!("write at {}", self.at)));
         }
         let into = usize::try_from(self.at - self.base).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let (index, from) = (into / Block::SIZE, into % Block::SIZE);
+        let (index, from) = (into / Block::SIZE_BYTES, into % Block::SIZE_BYTES);
         if index == self.window.len() {
             self.window.push(self.shared.block()?);
         }
-        let len = bytes.len().min(Block::SIZE - from);
+        let len = bytes.len().min(Block::SIZE_BYTES - from);
         self.window[index].bytes_mut()[from..from + len].copy_from_slice(&bytes[..len]);
         self.at += len as u64;
         self.end = self.end.max(self.at);
@@ -247,12 +246,12 @@ impl Write for Disk {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.hand_over()
+        self.queue_window()
     }
 }
 
 impl Seek for Disk {
-    /// Back to anywhere in what is not final, and forward no further than to the end of what was written.
+    /// Seeks within the bytes that are not final, or to their end.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
             SeekFrom::Start(at) => Some(at),
@@ -264,7 +263,7 @@ impl Seek for Disk {
                 self.at = at;
                 Ok(at)
             }
-            None => Err(self.out_of_reach(&format_args!("seek to {to:?}"))),
+            None => Err(self.not_final_error(&format_args!("seek to {to:?}"))),
         }
     }
 }
@@ -273,7 +272,7 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.shared.end(Ending::Leave);
         if let Some(thread) = self.thread.take() {
-            // It panics when it has a bug, and has said so.
+            // `FinishGuard` has reported a panic.
             let _ = thread.join();
         }
     }

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::block::Block;
-use super::faults::{Faults, Faulty, InMemory, LIMIT};
-use super::{Condition, Disk, Gauge, QUEUE};
+use super::faults::{Faults, FaultyMedium, MemoryMedium, TEST_TIMEOUT};
+use super::{Disk, DiskCondition, DiskMonitor, QUEUE_BYTES_MAX};
 
 /// SplitMix64.
 struct Random(u64);
@@ -21,29 +21,29 @@ impl Random {
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
-        assert!(start.elapsed() < LIMIT, "waited for {what}");
+        assert!(start.elapsed() < TEST_TIMEOUT, "waited for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-fn until_written(gauge: &Gauge, bytes: u64) {
-    until("what is final to be in the file", || {
-        assert_eq!(gauge.condition(), Condition::Writing);
-        gauge.written() == bytes
+fn until_written(monitor: &DiskMonitor, bytes: u64) {
+    until("the final bytes to be in the file", || {
+        assert_eq!(monitor.condition(), DiskCondition::Writing);
+        monitor.written() == bytes
     });
 }
 
-fn faulty() -> (Disk, Faults, InMemory) {
-    let (memory, faults) = (InMemory::default(), Faults::default());
-    let disk = Disk::over(Box::new(Faulty(memory.clone(), faults.clone())), "test", false).expect("a thread");
+fn faulty() -> (Disk, Faults, MemoryMedium) {
+    let (memory, faults) = (MemoryMedium::default(), Faults::default());
+    let disk = Disk::over(Box::new(FaultyMedium(memory.clone(), faults.clone())), "test", false).expect("a thread");
     (disk, faults, memory)
 }
 
-/// Writes, seeks and flushes as the seed says, into both; returns what has to be in the file.
+/// Writes, seeks and flushes at random. Returns the expected content of the file.
 fn scribble(disk: &mut Disk, seed: u64, steps: u32) -> Vec<u8> {
     let mut random = Random(seed);
     let (mut expected, mut at, mut flushed) = (Vec::<u8>::new(), 0_usize, 0_usize);
-    // From single bytes to more than a block of the queue.
+    // From single bytes to more than a block.
     let lengths = [1, 100, 5000, 700_000, 9 << 20];
     for _ in 0..steps {
         match random.below(12) {
@@ -53,7 +53,7 @@ fn scribble(disk: &mut Disk, seed: u64, steps: u32) -> Vec<u8> {
                 let len = random.below(longest) as usize + 1;
                 let seed = random.below(251);
                 let bytes: Vec<u8> = (0..len as u64).map(|i| (i * 7 + seed) as u8 ^ (i >> 8) as u8).collect();
-                disk.write_all(&bytes).expect("it can be written");
+                disk.write_all(&bytes).expect("a write");
                 expected.resize(expected.len().max(at + len), 0);
                 expected[at..at + len].copy_from_slice(&bytes);
                 at += len;
@@ -65,19 +65,19 @@ fn scribble(disk: &mut Disk, seed: u64, steps: u32) -> Vec<u8> {
                     1 => SeekFrom::End(at as i64 - expected.len() as i64),
                     _ => SeekFrom::Current(at as i64 - disk.position() as i64),
                 };
-                assert_eq!(disk.seek(to).expect("it is not final"), at as u64);
+                assert_eq!(disk.seek(to).expect("a seek"), at as u64);
             }
             _ => {
                 at = expected.len();
                 disk.seek(SeekFrom::End(0)).expect("the end");
-                disk.flush().expect("it can be flushed");
+                disk.flush().expect("a flush");
                 flushed = at;
                 if random.below(3) == 0 {
-                    until_written(&disk.gauge(), at as u64);
+                    until_written(&disk.monitor(), at as u64);
                 }
             }
         }
-        assert_eq!(disk.stream_position().expect("always"), at as u64);
+        assert_eq!(disk.stream_position().expect("a position"), at as u64);
     }
     expected
 }
@@ -87,7 +87,7 @@ fn assert_same(found: &[u8], expected: &[u8], what: &str) {
     assert_eq!((found.len(), differ), (expected.len(), None), "{what}");
 }
 
-/// A memory file system, if there is one, and whatever the target folder is on.
+/// Folders on a memory file system, if there is one, in the temporary folder and in the package.
 fn folders() -> Vec<tempfile::TempDir> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     [Path::new("/dev/shm"), &std::env::temp_dir(), here]
@@ -97,37 +97,37 @@ fn folders() -> Vec<tempfile::TempDir> {
 }
 
 #[test]
-fn the_file_is_what_was_written() {
+fn file_has_what_was_written() {
     for folder in folders() {
         for seed in 0..6 {
             let path = folder.path().join(format!("{seed}"));
             let mut disk = Disk::create(&path, seed % 2 == 0).expect("a file");
             let expected = scribble(&mut disk, seed, 60);
-            disk.finish(|| true).expect("it is all written");
+            disk.finish(|| true).expect("a complete file");
             assert_same(&std::fs::read(&path).expect("the file"), &expected, &format!("seed {seed}, {path:?}"));
         }
     }
 }
 
 #[test]
-fn blocks_begin_where_a_huge_page_can() {
+fn blocks_are_aligned_to_huge_pages() {
     for block in [Block::new().expect("memory"), Block::new().expect("memory")] {
         assert_eq!(block.bytes().as_ptr().addr() % (2 << 20), 0);
-        assert_eq!(block.bytes().len(), Block::SIZE);
+        assert_eq!(block.bytes().len(), Block::SIZE_BYTES);
     }
 }
 
 #[test]
-fn what_is_flushed_is_in_the_file_to_the_byte_before_it_is_finished() {
+fn flushed_bytes_are_in_the_file_before_it_is_finished() {
     for folder in folders() {
         let path = folder.path().join("a");
         let mut disk = Disk::create(&path, false).expect("a file");
         let mut expected = Vec::new();
-        for len in [1, 4095, 1, 5000, Block::SIZE, Block::SIZE + 1, 3] {
+        for len in [1, 4095, 1, 5000, Block::SIZE_BYTES, Block::SIZE_BYTES + 1, 3] {
             expected.extend((0..len).map(|i| (i * 31 + len) as u8));
             disk.write_all(&expected[expected.len() - len..]).expect("written");
             disk.flush().expect("flushed");
-            // As after `kill -9`: whoever reads now reads all of it, and nothing else.
+            // As after `kill -9`: readers see all flushed bytes and no padding.
             let mut found = Vec::new();
             until("the exact length", || {
                 found = std::fs::read(&path).expect("the file");
@@ -137,25 +137,25 @@ fn what_is_flushed_is_in_the_file_to_the_byte_before_it_is_finished() {
         }
         disk.write_all(&[9; 10_000]).expect("written");
         drop(disk);
-        assert_same(&std::fs::read(&path).expect("the file"), &expected, "the window is forgotten");
+        assert_same(&std::fs::read(&path).expect("the file"), &expected, "the window is dropped");
     }
 }
 
 #[test]
-fn what_is_final_is_out_of_reach() {
+fn final_bytes_cannot_be_overwritten() {
     let (mut disk, _, memory) = faulty();
     disk.write_all(b"final").unwrap();
     disk.flush().unwrap();
     disk.write_all(b"open").unwrap();
     for to in [SeekFrom::Start(4), SeekFrom::Start(10), SeekFrom::End(-5), SeekFrom::End(1), SeekFrom::Current(-99)] {
-        let error = disk.seek(to).expect_err("out of reach");
+        let error = disk.seek(to).expect_err("a seek outside of the window");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert!(error.to_string().ends_with("bytes 5 to 9 alone are not final"), "{error}");
-        assert_eq!(disk.position(), 9, "where it was");
+        assert!(error.to_string().ends_with("only bytes 5 to 9 are not final"), "{error}");
+        assert_eq!(disk.position(), 9, "unchanged position");
     }
     disk.seek(SeekFrom::Start(5)).unwrap();
     disk.flush().unwrap();
-    assert_eq!(disk.write(b"x").expect_err("it would be in what is final").kind(), ErrorKind::InvalidInput);
+    assert_eq!(disk.write(b"x").expect_err("a write into final bytes").kind(), ErrorKind::InvalidInput);
     disk.seek(SeekFrom::End(0)).unwrap();
     disk.write_all(b"!").unwrap();
     disk.finish(|| true).unwrap();
@@ -163,11 +163,11 @@ fn what_is_final_is_out_of_reach() {
 }
 
 #[test]
-fn nothing_is_replaced() {
+fn existing_file_is_not_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a");
     let mut first = Disk::create(&path, false).expect("a file");
-    assert_eq!(Disk::create(&path, false).expect_err("it is there").kind(), ErrorKind::AlreadyExists);
+    assert_eq!(Disk::create(&path, false).expect_err("the file exists").kind(), ErrorKind::AlreadyExists);
     first.write_all(b"mine").unwrap();
     first.finish(|| true).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
@@ -175,104 +175,104 @@ fn nothing_is_replaced() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_when_there_is_room_again() {
+fn full_disk_loses_nothing_once_there_is_room() {
     let (mut disk, faults, memory) = faulty();
-    let gauge = disk.gauge();
-    let bytes: Vec<u8> = (0..2 * QUEUE as usize).map(|i| (i >> 10) as u8).collect();
-    let (first, second) = bytes.split_at(QUEUE as usize + (2 << 20));
+    let monitor = disk.monitor();
+    let bytes: Vec<u8> = (0..2 * QUEUE_BYTES_MAX as usize).map(|i| (i >> 10) as u8).collect();
+    let (first, second) = bytes.split_at(QUEUE_BYTES_MAX as usize + (2 << 20));
     faults.room(Some(3 << 20));
     for part in first.chunks(2 << 20) {
         disk.write_all(part).unwrap();
         disk.flush().unwrap();
     }
-    until("it to be full", || gauge.condition() == Condition::Full);
+    until("a full disk", || monitor.condition() == DiskCondition::Full);
     faults.until_tried(3);
-    assert!(!disk.gauge().wait_for_room(Duration::ZERO).expect("full is not an error"));
-    assert_eq!(gauge.written() + gauge.queued(), first.len() as u64, "what is held is all that is missing");
-    assert!(gauge.written() <= 3 << 20);
+    assert!(!disk.monitor().wait_for_room(Duration::ZERO).expect("full is not an error"));
+    assert_eq!(monitor.written() + monitor.queued(), first.len() as u64, "all bytes are written or queued");
+    assert!(monitor.written() <= 3 << 20);
     faults.room(None);
-    assert!(disk.gauge().wait_for_room(LIMIT).expect("no error"), "there is room");
+    assert!(disk.monitor().wait_for_room(TEST_TIMEOUT).expect("no error"), "there is room");
     disk.write_all(second).unwrap();
     disk.finish(|| true).unwrap();
-    assert_same(&memory.0.lock().unwrap(), &bytes, "nothing is lost");
-    assert_eq!(gauge.condition(), Condition::Writing);
+    assert_same(&memory.0.lock().unwrap(), &bytes, "all bytes");
+    assert_eq!(monitor.condition(), DiskCondition::Writing);
 }
 
 #[test]
-fn a_disk_that_stays_full_ends_with_an_error() {
+fn disk_that_stays_full_ends_with_an_error() {
     let (mut disk, faults, memory) = faulty();
     disk.write_all(&[1; 5000]).unwrap();
     disk.flush().unwrap();
-    until_written(&disk.gauge(), 5000);
+    until_written(&disk.monitor(), 5000);
     faults.room(Some(0));
     disk.write_all(&[2; 5000]).unwrap();
-    let error = disk.finish(|| false).expect_err("there is no room");
+    let error = disk.finish(|| false).expect_err("a full disk");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (ErrorKind::StorageFull, "no room on the disk for the last 5000 bytes")
+        (ErrorKind::StorageFull, "the disk is full: the last 5000 bytes cannot be written")
     );
-    assert_same(&memory.0.lock().unwrap(), &[1; 5000], "what fitted");
+    assert_same(&memory.0.lock().unwrap(), &[1; 5000], "the bytes before the disk was full");
 }
 
 #[test]
-fn waiting_for_room_can_be_given_up() {
+fn give_up_ends_the_wait_for_a_full_disk() {
     let (mut disk, faults, _) = faulty();
-    let gauge = disk.gauge();
+    let monitor = disk.monitor();
     faults.room(Some(0));
-    disk.write_all(&vec![1; QUEUE as usize]).unwrap();
+    disk.write_all(&vec![1; QUEUE_BYTES_MAX as usize]).unwrap();
     disk.flush().unwrap();
-    until("it to be full", || gauge.condition() == Condition::Full);
+    until("a full disk", || monitor.condition() == DiskCondition::Full);
     disk.write_all(&[2; 10]).unwrap();
     std::thread::scope(|scope| {
         let flushing = scope.spawn(|| disk.flush());
         faults.until_tried(2);
-        gauge.give_up();
-        let error = flushing.join().expect("no panic").expect_err("it was given up");
-        assert_eq!(error.to_string(), format!("no room on the disk for the last {QUEUE} bytes"));
+        monitor.give_up();
+        let error = flushing.join().expect("no panic").expect_err("given up");
+        assert_eq!(error.to_string(), format!("the disk is full: the last {QUEUE_BYTES_MAX} bytes cannot be written"));
     });
-    assert_eq!(disk.finish(|| true).expect_err("no room").kind(), ErrorKind::StorageFull);
+    assert_eq!(disk.finish(|| true).expect_err("given up").kind(), ErrorKind::StorageFull);
 }
 
 #[test]
-fn a_broken_disk_says_so_to_the_one_who_writes() {
+fn disk_failure_is_returned_to_the_writer() {
     let (mut disk, faults, _) = faulty();
-    let gauge = disk.gauge();
+    let monitor = disk.monitor();
     disk.write_all(&[1; 5000]).unwrap();
     disk.flush().unwrap();
-    until_written(&gauge, 5000);
+    until_written(&monitor, 5000);
     faults.error(Some(ErrorKind::Other));
     disk.write_all(&[2; 5000]).unwrap();
     disk.flush().unwrap();
-    until("the failure", || gauge.condition() == Condition::Failed("as it was told".into()));
-    for error in [disk.write(b"x").map(drop), disk.flush(), disk.gauge().wait_for_room(LIMIT).map(drop)] {
-        assert_eq!(error.expect_err("it failed").to_string(), "as it was told");
+    until("the failure", || monitor.condition() == DiskCondition::Failed("injected fault".into()));
+    for error in [disk.write(b"x").map(drop), disk.flush(), disk.monitor().wait_for_room(TEST_TIMEOUT).map(drop)] {
+        assert_eq!(error.expect_err("a failed disk").to_string(), "injected fault");
     }
-    assert_eq!(gauge.written(), 5000, "what is in the file is known");
-    assert_eq!(disk.finish(|| true).expect_err("it failed").kind(), ErrorKind::Other);
+    assert_eq!(monitor.written(), 5000, "bytes before the failure");
+    assert_eq!(disk.finish(|| true).expect_err("a failed disk").kind(), ErrorKind::Other);
 }
 
 #[test]
-fn a_stall_holds_up_flush_and_nobody_else() {
+fn stalled_disk_blocks_only_flush() {
     let (mut disk, faults, memory) = faulty();
     faults.stall(true);
-    disk.write_all(&vec![1; QUEUE as usize]).unwrap();
+    disk.write_all(&vec![1; QUEUE_BYTES_MAX as usize]).unwrap();
     disk.flush().unwrap();
     faults.until_stalled();
-    assert!(!disk.gauge().wait_for_room(Duration::ZERO).unwrap());
+    assert!(!disk.monitor().wait_for_room(Duration::ZERO).unwrap());
     disk.write_all(&[2; 10]).unwrap();
-    let gauge = disk.gauge();
+    let monitor = disk.monitor();
     std::thread::scope(|scope| {
         let flushing = scope.spawn(|| disk.flush());
-        assert_eq!(gauge.queued(), QUEUE);
+        assert_eq!(monitor.queued(), QUEUE_BYTES_MAX);
         faults.stall(false);
-        flushing.join().expect("no panic").expect("it went on");
+        flushing.join().expect("no panic").expect("a flush");
     });
     disk.finish(|| true).unwrap();
-    assert_eq!(memory.0.lock().unwrap().len(), QUEUE as usize + 10);
+    assert_eq!(memory.0.lock().unwrap().len(), QUEUE_BYTES_MAX as usize + 10);
 }
 
 #[test]
-fn a_file_that_goes_away_is_noticed() {
+fn removed_or_replaced_file_is_noticed() {
     for idle in [true, false] {
         for how in [remove_file, remove_folder, replace] {
             let folder = tempfile::tempdir().expect("a folder");
@@ -282,19 +282,19 @@ fn a_file_that_goes_away_is_noticed() {
             let mut disk = Disk::create(&path, false).expect("a file");
             disk.write_all(&[1; 5000]).unwrap();
             disk.flush().unwrap();
-            until_written(&disk.gauge(), 5000);
-            how(&path).expect("it can go");
-            let mut said = None;
-            until("somebody to notice", || {
+            until_written(&disk.monitor(), 5000);
+            how(&path).expect("a change");
+            let mut text = None;
+            until("an error", || {
                 if !idle {
-                    said = disk.write_all(&[1; 5000]).and_then(|()| disk.flush()).err().map(|error| error.to_string());
-                } else if let Condition::Failed(why) = disk.gauge().condition() {
-                    said = Some(why);
+                    text = disk.write_all(&[1; 5000]).and_then(|()| disk.flush()).err().map(|error| error.to_string());
+                } else if let DiskCondition::Failed(why) = disk.monitor().condition() {
+                    text = Some(why);
                 }
-                said.is_some()
+                text.is_some()
             });
-            let said = said.unwrap_or_default();
-            assert!(said.starts_with(path.to_str().unwrap()) && said.ends_with("while it was written"), "{said}");
+            let text = text.unwrap_or_default();
+            assert!(text.starts_with(path.to_str().unwrap()) && text.ends_with("during the recording"), "{text}");
             assert!(disk.finish(|| true).is_err());
         }
     }
@@ -305,7 +305,7 @@ fn remove_file(path: &Path) -> io::Result<()> {
 }
 
 fn remove_folder(path: &Path) -> io::Result<()> {
-    std::fs::remove_dir_all(path.parent().expect("it has one"))
+    std::fs::remove_dir_all(path.parent().expect("a folder"))
 }
 
 fn replace(path: &Path) -> io::Result<()> {
@@ -315,9 +315,10 @@ fn replace(path: &Path) -> io::Result<()> {
 }
 
 #[test]
-fn sync_is_done_while_it_is_written_and_at_the_end() {
+fn sync_flushes_to_the_medium_while_writing_and_at_the_end() {
     let faults = Faults::default();
-    let mut disk = Disk::over(Box::new(Faulty(InMemory::default(), faults.clone())), "sync", true).expect("a thread");
+    let mut disk =
+        Disk::over(Box::new(FaultyMedium(MemoryMedium::default(), faults.clone())), "sync", true).expect("a thread");
     disk.write_all(&[1; 5000]).unwrap();
     disk.flush().unwrap();
     faults.until_synced(1);

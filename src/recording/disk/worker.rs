@@ -1,4 +1,4 @@
-//! The thread that writes, and what it shares with those who wait for it.
+//! The thread that writes blocks, and the state that it shares with the recorder.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,55 +6,57 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Condition;
+use super::DiskCondition;
 use super::block::Block;
 use super::medium::Medium;
+use crate::sync::locked;
 
-/// How often a full disk is asked again.
-const AGAIN: Duration = Duration::from_millis(200);
-/// How often the file is looked for under its name.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often everything is forced to the medium, with `sync`.
-const SYNC: Duration = Duration::from_secs(1);
-/// Blocks that are kept for the next time.
-const SPARE: usize = 4;
+/// Interval between attempts to write to a full disk.
+const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(200);
+/// Interval between checks that the file is still at its path.
+const PATH_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Interval between flushes to the medium, with `sync`.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Number of blocks that are kept for reuse.
+const SPARE_BLOCKS_MAX: usize = 4;
 
-/// The first `len` bytes of the block belong there; zeros follow, up to a multiple of the alignment.
+/// A block to be written at `offset`. After its first `len` bytes it has zeros up to a multiple of the alignment.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct BlockWrite {
     pub(super) block: Block,
     pub(super) offset: u64,
     pub(super) len: usize,
 }
 
-/// What the thread does when nothing is queued any more.
+/// Behavior of the thread when the queue is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Waits for more.
+    /// Wait for more blocks.
     #[default]
     Open,
-    /// Ends, with everything in the file.
+    /// End once everything is in the file.
     Finish,
-    /// Ends, and at once when the disk is full.
+    /// End, without waiting for a full disk.
     Leave,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
-    queue: VecDeque<Job>,
+pub(super) struct DiskState {
+    queue: VecDeque<BlockWrite>,
     spare: Vec<Block>,
-    /// Everything before is final: in the file, in the queue, or in the thread's hand.
+    /// Number of final bytes: in the file, in the queue, or being written.
     pub(super) end: u64,
+    /// Number of bytes in the file.
     pub(super) written: u64,
     pub(super) ending: Ending,
     pub(super) full: bool,
     failed: Option<(io::ErrorKind, String)>,
-    /// Nothing more will be written.
+    /// The thread has ended.
     pub(super) finished: bool,
 }
 
-impl State {
-    /// Bytes that are final and not in the file.
+impl DiskState {
+    /// Number of final bytes that are not yet in the file.
     pub(super) fn queued(&self) -> u64 {
         self.end - self.written
     }
@@ -65,20 +67,19 @@ impl State {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct SharedState {
+    state: Mutex<DiskState>,
     changed: Condvar,
-    // So that a write of a few bytes takes no lock.
+    // Lets `Disk::write` check for a failure without the lock.
     failed: AtomicBool,
 }
 
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while he holds it; if he did, every field would still be true.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl SharedState {
+    pub(super) fn lock(&self) -> MutexGuard<'_, DiskState> {
+        locked(&self.state)
     }
 
-    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
+    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, DiskState>, limit: Duration) -> MutexGuard<'a, DiskState> {
         self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -86,22 +87,22 @@ impl Shared {
         if self.failed.load(Ordering::Relaxed) { self.lock().failure() } else { Ok(()) }
     }
 
-    pub(super) fn condition(&self) -> Condition {
+    pub(super) fn condition(&self) -> DiskCondition {
         let state = self.lock();
         match &state.failed {
-            Some((_, why)) => Condition::Failed(why.clone()),
-            None if state.full => Condition::Full,
-            None => Condition::Writing,
+            Some((_, why)) => DiskCondition::Failed(why.clone()),
+            None if state.full => DiskCondition::Full,
+            None => DiskCondition::Writing,
         }
     }
 
-    /// One to be filled. The one used last comes first: it is in the cache.
+    /// Returns a block to be filled. Prefers the last one used, which is still in the cache.
     pub(super) fn block(&self) -> io::Result<Block> {
         let spare = self.lock().spare.pop();
         spare.map_or_else(Block::new, Ok)
     }
 
-    pub(super) fn queue(&self, jobs: Vec<Job>, end: u64) {
+    pub(super) fn queue(&self, jobs: Vec<BlockWrite>, end: u64) {
         self.change(|state| {
             state.queue.extend(jobs);
             state.end = end;
@@ -112,12 +113,12 @@ impl Shared {
         self.change(|state| state.ending = ending);
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut DiskState)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    /// The first failure is the one that is told.
+    /// Records a failure. The first one is reported.
     pub(super) fn fail(&self, error: &io::Error) {
         self.failed.store(true, Ordering::Relaxed);
         self.change(|state| {
@@ -126,24 +127,24 @@ impl Shared {
     }
 }
 
-/// Writes until it is told to end, or cannot.
-pub(super) fn run(shared: &Shared, medium: Box<dyn Medium>, sync: bool) {
+/// Runs the thread until it is to end, or a write fails.
+pub(super) fn run(shared: &SharedState, medium: Box<dyn Medium>, sync: bool) {
     let now = Instant::now();
     let mut worker =
-        Worker { shared, medium, sync, looked: now, synced: now, unsynced: false, padded: None, full: false };
-    let _over = Over(shared);
+        Worker { shared, medium, sync, path_checked: now, synced: now, unsynced: false, padded: None, full: false };
+    let _over = FinishGuard(shared);
     if let Err(error) = worker.work() {
         shared.fail(&error);
     }
 }
 
-/// Says that the thread is over however it ended, so that nobody waits for it for ever.
-struct Over<'a>(&'a Shared);
+/// Marks the thread as ended, also after a panic, so that waiting threads return.
+struct FinishGuard<'a>(&'a SharedState);
 
-impl Drop for Over<'_> {
+impl Drop for FinishGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(&io::Error::other("the thread that writes panicked, which is a bug"));
+            self.0.fail(&io::Error::other("the disk thread panicked (this is a bug)"));
         }
         self.0.change(|state| {
             state.finished = true;
@@ -154,22 +155,22 @@ impl Drop for Over<'_> {
 }
 
 struct Worker<'a> {
-    shared: &'a Shared,
+    shared: &'a SharedState,
     medium: Box<dyn Medium>,
     sync: bool,
-    looked: Instant,
+    path_checked: Instant,
     synced: Instant,
     unsynced: bool,
-    /// Zeros stand in the file behind so many bytes.
+    /// The file has padding after this number of bytes.
     padded: Option<u64>,
     full: bool,
 }
 
 impl Worker<'_> {
     fn work(&mut self) -> io::Result<()> {
-        while let Some(Job { block, offset, len }) = self.next()? {
-            let whole = len.next_multiple_of(Block::ALIGN);
-            if !self.until_there_is_room(|medium| medium.write(&block.bytes()[..whole], offset))? {
+        while let Some(BlockWrite { block, offset, len }) = self.next()? {
+            let whole = len.next_multiple_of(Block::ALIGN_BYTES);
+            if !self.retry_while_full(|medium| medium.write(&block.bytes()[..whole], offset))? {
                 return Ok(());
             }
             let end = offset + len as u64;
@@ -177,7 +178,7 @@ impl Worker<'_> {
             self.unsynced = self.sync;
             self.shared.change(|state| {
                 state.written = end;
-                if state.spare.len() < SPARE {
+                if state.spare.len() < SPARE_BLOCKS_MAX {
                     state.spare.push(block);
                 }
             });
@@ -185,14 +186,14 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// The next job; what is due in between is done. `None`: there is none and there will be none.
-    fn next(&mut self) -> io::Result<Option<Job>> {
+    /// Returns the next block, or `None` at the end. While it waits, checks the path and flushes when due.
+    fn next(&mut self) -> io::Result<Option<BlockWrite>> {
         loop {
-            if self.looked.elapsed() >= LOOK {
+            if self.path_checked.elapsed() >= PATH_CHECK_INTERVAL {
                 self.medium.check()?;
-                self.looked = Instant::now();
+                self.path_checked = Instant::now();
             }
-            if self.unsynced && self.synced.elapsed() >= SYNC {
+            if self.unsynced && self.synced.elapsed() >= SYNC_INTERVAL {
                 self.force()?;
             }
             let mut state = self.shared.lock();
@@ -201,15 +202,19 @@ impl Worker<'_> {
             }
             let ending = state.ending;
             if ending == Ending::Open && self.padded.is_none() {
-                let looks = LOOK.saturating_sub(self.looked.elapsed());
-                let syncs = if self.unsynced { SYNC.saturating_sub(self.synced.elapsed()) } else { LOOK };
-                state = self.shared.wait(state, looks.min(syncs).max(Duration::from_millis(1)));
+                let check = PATH_CHECK_INTERVAL.saturating_sub(self.path_checked.elapsed());
+                let sync = if self.unsynced {
+                    SYNC_INTERVAL.saturating_sub(self.synced.elapsed())
+                } else {
+                    PATH_CHECK_INTERVAL
+                };
+                state = self.shared.wait(state, check.min(sync).max(Duration::from_millis(1)));
                 drop(state);
                 continue;
             }
             drop(state);
             if let Some(len) = self.padded.take() {
-                // With nothing else to do: what is read after a crash ends where the recording ended.
+                // The queue is empty: cut off the padding, so that the file is exact if the program crashes now.
                 self.medium.set_len(len)?;
             }
             if ending != Ending::Open {
@@ -223,15 +228,15 @@ impl Worker<'_> {
     }
 
     fn force(&mut self) -> io::Result<()> {
-        // The length is a part of it.
-        self.until_there_is_room(|medium| medium.sync())?;
+        // Also flushes the length of the file.
+        self.retry_while_full(|medium| medium.sync())?;
         self.synced = Instant::now();
         self.unsynced = false;
         Ok(())
     }
 
-    /// Does this again and again while the disk is full. `false`: it was given up, because nobody waits for it any more.
-    fn until_there_is_room(&mut self, mut act: impl FnMut(&mut dyn Medium) -> io::Result<()>) -> io::Result<bool> {
+    /// Retries `act` while the disk is full. Returns `false` if it gave up because the file is being dropped.
+    fn retry_while_full(&mut self, mut act: impl FnMut(&mut dyn Medium) -> io::Result<()>) -> io::Result<bool> {
         loop {
             match act(&mut *self.medium) {
                 Ok(()) => {
@@ -254,12 +259,12 @@ impl Worker<'_> {
         }
     }
 
-    /// `false`: told to leave.
+    /// Waits before the next attempt. Returns `false` if the thread is to end at once.
     fn pause(&self) -> bool {
-        let until = Instant::now() + AGAIN;
+        let deadline = Instant::now() + FULL_RETRY_INTERVAL;
         let mut state = self.shared.lock();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if state.ending == Ending::Leave || left.is_zero() {
                 return state.ending != Ending::Leave;
             }

@@ -1,8 +1,8 @@
-//! Whether a recording is as it was written, to the last bit that matters.
+//! Verifies that a recording is intact.
 //!
-//! Chunks, wire messages, payloads, metadata and the summary have checksums; what they do not cover (the heads of chunks,
-//! indexes, counts) has to agree with the data. Every frame goes through the decoder once more: it has to be the bytes of
-//! the wire, and its text the boxes that are drawn.
+//! Chunks, wire messages, payloads, metadata and the summary have checksums. The rest (heads of chunks, indexes, counts) has
+//! to agree with the data. Every frame is decoded again: the decoder has to accept its bytes, and its detections have to be
+//! the recorded annotations.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -12,41 +12,41 @@ use foxglove::messages::ImageAnnotations;
 use mcap::records::{Record, op};
 use serde::Serialize;
 
-use super::RecordingError;
 use super::annotations::annotations;
+use super::checksum;
 use super::decode::Decoders;
-use super::reader::Recorded;
-use super::record;
-use super::salvage::{Found, Salvage};
-use super::seal;
+use super::join::RecordedFrame;
+use super::mcap_record;
+use super::salvage::{Salvage, SalvageItem};
+use super::{RecordingError, writer};
 use crate::frame::{Frame, LabelMap};
 
 mod index;
 use index::Index;
 
-/// Findings that are kept; all are counted.
-const FINDINGS: usize = 1000;
+/// Number of findings that are listed. All are counted.
+const FINDINGS_MAX: usize = 1000;
 
-/// Something that is not as it should be.
+/// A difference between the recording and what was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// In which file.
+pub struct VerifyFinding {
+    /// The file.
     pub file: PathBuf,
-    /// Where, in bytes from its beginning; in a compressed chunk, where the chunk begins.
+    /// Position in the file in bytes. In a compressed chunk, the position of the chunk.
     pub offset: u64,
-    /// Of which camera.
+    /// Name of the camera that it concerns.
     pub camera: Option<String>,
-    /// Of which frame: its number in this file.
+    /// Number of the frame in this file that it concerns.
     pub frame: Option<u32>,
-    /// What was looked at.
+    /// The part of the file that was checked.
     pub what: &'static str,
-    /// What it should be.
+    /// The expected content.
     pub expected: String,
-    /// What it is.
+    /// The content found.
     pub found: String,
 }
 
-impl std::fmt::Display for Finding {
+impl std::fmt::Display for VerifyFinding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} at byte {}", self.file.display(), self.offset)?;
         if let Some(camera) = &self.camera {
@@ -59,41 +59,41 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// What was looked at, and what was found.
+/// Result of [`verify`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verified {
-    /// The file.
+pub struct VerifyReport {
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its size.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Chunks.
+    /// Number of chunks.
     pub chunks: u64,
-    /// Frames that are whole.
+    /// Number of frames whose checksums are right.
     pub frames: u64,
-    /// Notes of what happened between them.
+    /// Number of incidents.
     pub incidents: u64,
-    /// The first thousand findings, in the order of the file.
-    pub findings: Vec<Finding>,
-    /// All of them.
+    /// The first 1000 findings, in file order.
+    pub findings: Vec<VerifyFinding>,
+    /// Number of all findings.
     pub found: u64,
 }
 
-impl Verified {
-    /// Whether nothing is wrong.
+impl VerifyReport {
+    /// Returns whether there are no findings.
     #[must_use]
     pub const fn is_good(&self) -> bool {
         self.found == 0
     }
 }
 
-/// Reads all of a recording and compares everything in it that can be compared.
+/// Reads a whole recording and checks everything that has a checksum or a counterpart.
 ///
 /// # Errors
-/// It cannot be read, or is no recording.
-pub fn verify(path: &Path) -> Result<Verified, RecordingError> {
+/// The file cannot be read, or is not a recording.
+pub fn verify(path: &Path) -> Result<VerifyReport, RecordingError> {
     let mut from = Salvage::open(path)?;
-    let mut all = Check {
-        done: Verified {
+    let mut all = Verification {
+        done: VerifyReport {
             path: path.to_owned(),
             bytes: from.len(),
             chunks: 0,
@@ -110,35 +110,35 @@ pub fn verify(path: &Path) -> Result<Verified, RecordingError> {
     while let Some(found) = from.next().map_err(|source| RecordingError::Read { at, source })? {
         all.next.resize(from.cameras().len(), None);
         match found {
-            Found::Frame { at: frame_at, recorded, boxes } => {
+            SalvageItem::Frame { at: frame_at, recorded, boxes } => {
                 at = frame_at;
                 all.frame(&from, at, &recorded, boxes.as_deref());
                 index.wire(from.channel(recorded.camera));
             }
-            Found::Incident { camera, .. } => {
+            SalvageItem::Incident { camera, .. } => {
                 all.done.incidents += 1;
                 index.wire(from.channel(camera));
             }
-            Found::Lost { at, camera, sequence, expected, found, .. } => {
+            SalvageItem::Lost { at, camera, sequence, expected, found, .. } => {
                 all.next[camera] = Some(sequence.wrapping_add(1));
-                all.about_frame(&from, at, camera, sequence, "a frame", expected, found);
+                all.about_frame(&from, at, camera, sequence, "frame", expected, found);
             }
-            Found::Chunk(chunk) => {
+            SalvageItem::Chunk(chunk) => {
                 at = chunk.at;
                 all.done.chunks += 1;
                 if let Some(damage) = &chunk.damage {
-                    all.about_file(at, "a chunk", "contents as they were written".to_owned(), damage.clone());
+                    all.about_file(at, "chunk", "intact contents".to_owned(), damage.clone());
                 }
-                index.chunk(chunk, from.slots(), &mut all);
+                index.chunk(chunk, from.message_positions(), &mut all);
             }
-            Found::Record { at: record_at, opcode, data } => {
+            SalvageItem::Record { at: record_at, opcode, data } => {
                 at = record_at;
                 all.metadata(at, opcode, &data);
                 index.record(at, opcode, &data, &from, &mut all);
             }
-            Found::Damage { at, len, zeros } => {
-                let what = if zeros { "zeros: it was never written" } else { "something else" };
-                all.about_file(at, "the file", "a record".to_owned(), format!("{len} bytes of {what}"));
+            SalvageItem::Damage { at, len, zeros } => {
+                let found = if zeros { "of zeros that were never overwritten" } else { "that are not a record" };
+                all.about_file(at, "file", "a record".to_owned(), format!("{len} bytes {found}"));
             }
         }
     }
@@ -146,37 +146,37 @@ pub fn verify(path: &Path) -> Result<Verified, RecordingError> {
         return Err(from.no_recording(path));
     }
     let mut file = File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
-    index.end(&mut file, from.slots(), &mut all).map_err(|source| RecordingError::Read { at, source })?;
+    index.end(&mut file, from.message_positions(), &mut all).map_err(|source| RecordingError::Read { at, source })?;
     all.done.findings.sort_by_key(|finding| finding.offset);
     Ok(all.done)
 }
 
-/// What is known so far.
-struct Check {
-    done: Verified,
+/// State of the verification.
+struct Verification {
+    done: VerifyReport,
     decoders: Decoders,
-    /// The number of each camera's next frame.
+    /// Expected sequence number of each camera's next frame.
     next: Vec<Option<u32>>,
 }
 
-impl Check {
-    fn frame(&mut self, from: &Salvage<File>, at: u64, recorded: &Recorded, boxes: Option<&[u8]>) {
+impl Verification {
+    fn frame(&mut self, from: &Salvage<File>, at: u64, recorded: &RecordedFrame, boxes: Option<&[u8]>) {
         self.done.frames += 1;
-        let Recorded { camera, sequence, ref wire, .. } = *recorded;
+        let RecordedFrame { camera, sequence, ref wire, .. } = *recorded;
         let next = self.next[camera].replace(sequence.wrapping_add(1)).unwrap_or(0);
         if next != sequence {
-            let (expected, found) = (format!("frame {next}"), format!("frame {sequence}, and no other before it"));
-            self.about_frame(from, at, camera, sequence, "the numbers of the frames", expected, found);
+            let (expected, found) = (format!("frame {next}"), format!("frame {sequence}"));
+            self.about_frame(from, at, camera, sequence, "sequence number", expected, found);
         }
         match self.decoders.decode(recorded) {
             Ok(frame) => {
                 if let Err((expected, found)) = agree(&frame, boxes) {
-                    self.about_frame(from, at, camera, sequence, "the boxes that are drawn", expected, found);
+                    self.about_frame(from, at, camera, sequence, "annotations", expected, found);
                 }
             }
             Err(found) => {
-                let expected = format!("a frame with {} bytes of payload, as recorded", wire.payload_len);
-                self.about_frame(from, at, camera, sequence, "the bytes of the wire", expected, found);
+                let expected = format!("the recorded frame with {} bytes of payload", wire.payload_len);
+                self.about_frame(from, at, camera, sequence, "bytes of the frame", expected, found);
             }
         }
     }
@@ -185,25 +185,27 @@ impl Check {
         if opcode != op::METADATA {
             return;
         }
-        match record::parse(opcode, data) {
+        match mcap_record::parse(opcode, data) {
             Some(Record::Metadata(metadata)) => {
                 // Other programs may add their own.
-                let ours = metadata.name.starts_with(super::writer::FILE_METADATA);
-                let damage = seal::metadata_damage(&metadata.name, &metadata.metadata).filter(|_| ours);
+                let ours = metadata.name.starts_with(writer::FILE_METADATA);
+                let damage = checksum::metadata_damage(&metadata.name, &metadata.metadata).filter(|_| ours);
                 if let Some((expected, found)) = damage {
                     self.about_file(at, "metadata", format!("checksum {expected}"), found);
                 }
             }
-            _ => self.about_file(at, "metadata", "names and values".to_owned(), "something else".to_owned()),
+            _ => {
+                self.about_file(at, "metadata", "names and values".to_owned(), "data that cannot be parsed".to_owned())
+            }
         }
     }
 
     fn about_file(&mut self, offset: u64, what: &'static str, expected: String, found: String) {
         let file = self.done.path.clone();
-        self.add(Finding { file, offset, camera: None, frame: None, what, expected, found });
+        self.add(VerifyFinding { file, offset, camera: None, frame: None, what, expected, found });
     }
 
-    #[allow(clippy::too_many_arguments)] // They are the finding.
+    #[allow(clippy::too_many_arguments)] // The fields of a finding.
     fn about_frame(
         &mut self,
         from: &Salvage<File>,
@@ -216,38 +218,38 @@ impl Check {
     ) {
         let camera = from.cameras().nth(camera).map(|info| info.name.clone());
         let file = self.done.path.clone();
-        self.add(Finding { file, offset, camera, frame: Some(frame), what, expected, found });
+        self.add(VerifyFinding { file, offset, camera, frame: Some(frame), what, expected, found });
     }
 
-    fn add(&mut self, finding: Finding) {
+    fn add(&mut self, finding: VerifyFinding) {
         self.done.found += 1;
-        if self.done.findings.len() < FINDINGS {
+        if self.done.findings.len() < FINDINGS_MAX {
             self.done.findings.push(finding);
         }
     }
 }
 
-/// Whether the boxes in the file are those that the text of the frame tells; what was expected and found if not.
+/// Compares the annotations in the file with the detections of the frame. The error is what was expected and found.
 fn agree(frame: &Frame, boxes: Option<&[u8]>) -> Result<(), (String, String)> {
     let size = frame.geometry.map(|geometry| (geometry.width, geometry.height));
-    // Names can come from elsewhere, and are no part of what is compared.
+    // Label names are not compared, since they may have been given by the user of the recorder.
     let expected = annotations(foxglove::messages::Timestamp::new(0, 0), &frame.detections, &LabelMap::default(), size);
     let boxes = boxes.ok_or_else(|| (format!("{} boxes", expected.points.len()), "no message".to_owned()))?;
     let found = <ImageAnnotations as prost::Message>::decode(boxes)
         .map_err(|error| (format!("{} boxes", expected.points.len()), error.to_string()))?;
     let [expected, found] = [&expected, &found].map(|all| {
-        let tell = |points: &foxglove::messages::PointsAnnotation| {
+        let describe = |points: &foxglove::messages::PointsAnnotation| {
             let corners: Vec<_> = points.points.iter().map(|point| format!("{:.3},{:.3}", point.x, point.y)).collect();
             let value = |key| points.metadata.iter().find(|pair| pair.key == key).map_or("?", |pair| &pair.value[..]);
             format!("class {} ({}) at {}", value("class"), value("confidence"), corners.join(" "))
         };
-        all.points.iter().map(tell).collect::<Vec<_>>()
+        all.points.iter().map(describe).collect::<Vec<_>>()
     });
     if expected == found { Ok(()) } else { Err((format!("{expected:?}"), format!("{found:?}"))) }
 }
 
-/// CRC-32 of these bytes of a file.
-fn checksum(file: &mut File, from: u64, len: u64) -> std::io::Result<u32> {
+/// Returns the CRC-32 of a part of a file.
+fn file_crc32(file: &mut File, from: u64, len: u64) -> std::io::Result<u32> {
     let mut crc = crc32fast::Hasher::new();
     file.seek(SeekFrom::Start(from))?;
     let mut rest = file.take(len);

@@ -7,7 +7,7 @@ use super::map::{self, BOOT_HEADER, BOOTLOADER, FlashMap, USER_BOOTLOADER_SIZE};
 use super::memory::{Memory, MemoryError};
 use super::settings::Settings;
 use crate::bootloader::{BootHeader, Memory as Which, Request, Version};
-use crate::package::{MYRIAD_X, TABLE_BYTES, Table, djb2};
+use crate::package::{MYRIAD_X, SectionTable, TABLE_BYTES, djb2};
 
 /// The processor's own header is unknown (bootloader.md 3.4: the host never writes it). This stands in for it, with the
 /// kind of boot behind it.
@@ -175,7 +175,7 @@ impl Board {
     pub(super) fn application_image(&mut self) -> Option<Vec<u8>> {
         let at = self.map.application;
         let memory = self.application_memory()?;
-        let table = Table::parse(&memory.read(at, TABLE_BYTES).ok()?).ok()?;
+        let table = SectionTable::parse(&memory.read(at, TABLE_BYTES).ok()?).ok()?;
         memory.read(at, usize::try_from(table.end()).ok()?).ok()
     }
 

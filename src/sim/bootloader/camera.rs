@@ -8,7 +8,7 @@ use super::fault::{CameraFaults, Fault};
 use super::memory::Memory;
 use super::session::{End, Session};
 use crate::bootloader::{Memory as Which, Request};
-use crate::discovery::{Answer, LinkInfo, Query, State};
+use crate::discovery::{Answer, CameraState, LinkInfo, Query};
 
 /// 4 is TCP/IP, 2 is the Myriad X (bootloader.md 1).
 const TCP_IP: u32 = 4;
@@ -182,9 +182,9 @@ impl Camera {
     pub fn datagram(&mut self, bytes: &[u8], now: Duration) -> Vec<Vec<u8>> {
         let state = match self.power {
             Power::Starting { .. } | Power::Recovery | Power::Gone => return Vec::new(),
-            Power::Bootloader { .. } => State::Bootloader,
-            Power::Application { .. } => State::FlashBooted,
-            Power::InUse => State::Booted,
+            Power::Bootloader { .. } => CameraState::Bootloader,
+            Power::Application { .. } => CameraState::FlashBooted,
+            Power::InUse => CameraState::Booted,
         };
         match Query::parse(bytes) {
             Some(Query::Discover) if !self.board.strikes(&Fault::Mute) => self.answers(state),
@@ -196,7 +196,7 @@ impl Camera {
                 info.into_iter().collect()
             }
             // The one who has it is not to lose it.
-            Some(Query::Reset) if state != State::Booted && self.session.is_none() => {
+            Some(Query::Reset) if state != CameraState::Booted && self.session.is_none() => {
                 if !self.board.strikes(&Fault::Deaf) {
                     self.restart(Waits::AsConfigured, None, now);
                 }
@@ -206,7 +206,7 @@ impl Camera {
         }
     }
 
-    fn answers(&self, state: State) -> Vec<Vec<u8>> {
+    fn answers(&self, state: CameraState) -> Vec<Vec<u8>> {
         let CameraConfig { id, answering, .. } = &self.board.config;
         let simple = Answer::Simple { id: id.clone(), state }.to_bytes();
         // The HTTP port as in transcript 02.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fault::{CameraFaults, Fault};
 use super::memory::MemorySpec;
 use super::shape::Shape;
-use crate::bootloader::{Type, Version};
+use crate::bootloader::{BootloaderType, Version};
 use crate::sim::{SimConfig, SimError};
 
 /// When the camera opens its direction of the streams. Hosts have to cope with each (bootloader.md 2.2).
@@ -58,7 +58,7 @@ pub struct CameraConfig {
     /// From which commit the bootloader was built.
     pub commit: String,
     /// Type of its bootloader: `Usb` or `Network`.
-    pub kind: Type,
+    pub kind: BootloaderType,
     /// Its NOR flash. 128 MiB are usual (bootloader.md 3.4).
     pub nor: MemorySpec,
     /// Its eMMC, if it has one. 16 GiB are usual.
@@ -109,7 +109,7 @@ impl Default for CameraConfig {
             claims: None,
             image: Version::RECOMMENDED,
             commit: "0000000000000000000000000000000000000000".to_owned(),
-            kind: Type::Network,
+            kind: BootloaderType::Network,
             nor: MemorySpec::default(),
             emmc: None,
             application: None,
@@ -168,7 +168,7 @@ impl FromStr for CameraConfig {
 impl CameraConfig {
     /// `false` is a key that belongs to somebody else; an error is what was expected.
     fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
-        let version = || value.parse::<Version>();
+        let version = || value.parse::<Version>().map_err(|_| "a version such as 0.0.28".to_owned());
         match key {
             "id" if (1..=32).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 value.clone_into(&mut self.id);
@@ -180,8 +180,8 @@ impl CameraConfig {
             "commit" => value.clone_into(&mut self.commit),
             "type" => {
                 self.kind = match value {
-                    "network" => Type::Network,
-                    "usb" => Type::Usb,
+                    "network" => BootloaderType::Network,
+                    "usb" => BootloaderType::Usb,
                     _ => return Err("network or usb".to_owned()),
                 }
             }
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!((all.bootloader, all.claims, all.image), (version(14), Some(version(28)), version(29)));
         let file = |path: &str, size| MemorySpec { size: Some(size), file: Some(path.into()) };
         assert_eq!((all.nor, all.emmc), (file("/tmp/n", 32 << 20), Some(file("/tmp/e", 4 << 30))));
-        assert_eq!((all.kind, all.application), (Type::Network, Some("/tmp/a.dap".into())));
+        assert_eq!((all.kind, all.application), (BootloaderType::Network, Some("/tmp/a.dap".into())));
         assert_eq!((all.start, all.opening, all.answering), (Start::Application, Opening::First, Answering::Both));
         let ms = Duration::from_millis;
         assert_eq!([all.wait, all.wait_again, all.restart, all.watchdog], [ms(2000), ms(1), ms(0), ms(6000)]);
@@ -342,10 +342,7 @@ mod tests {
         let error = |text: &str| text.parse::<CameraConfig>().expect_err(text).to_string();
         assert!(error("nand=1").contains("`nand` is nothing that can be simulated; known: size, fps, "));
         assert!(error("nand=1").contains(", bandwidth, "), "{}", error("nand=1"));
-        assert_eq!(
-            error("bootloader=28"),
-            "`bootloader=28`: expected `28` is no version of a bootloader; expected one like 0.0.28"
-        );
+        assert_eq!(error("bootloader=28"), "`bootloader=28`: expected a version such as 0.0.28");
         assert_eq!(
             error("nor=1"),
             "a flash of 1 bytes: its bootloader, configuration and an application's table need 8389120"

@@ -1,6 +1,6 @@
 //! Where things are in the camera's memories (bootloader.md 3.4). Offsets and sizes in bytes.
 
-use crate::bootloader::{Type, map};
+use crate::bootloader::{BootloaderType, map};
 
 /// The memory map of one type of bootloader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +18,15 @@ pub(super) const BOOT_HEADER: u64 = 0;
 /// The factory bootloader, behind the header.
 pub(super) const BOOTLOADER: u64 = map::BOOTLOADER as u64;
 /// Room for the configuration.
-pub(super) const CONFIG_SIZE: u64 = map::CONFIG_SIZE as u64;
+pub(super) const CONFIG_SIZE: u64 = map::CONFIG_BYTES as u64;
 /// Room for a user bootloader.
-pub(super) const USER_BOOTLOADER_SIZE: u64 = map::USER_BOOTLOADER_SIZE as u64;
+pub(super) const USER_BOOTLOADER_SIZE: u64 = map::USER_BOOTLOADER_BYTES as u64;
 
 /// The map of this type.
-pub(super) const fn of(kind: Type) -> FlashMap {
+pub(super) const fn of(kind: BootloaderType) -> FlashMap {
     match kind {
-        Type::Usb => FlashMap { config: 0xF_C000, application: 0x10_0000, user_bootloader: None },
-        Type::Network | Type::Auto => FlashMap {
+        BootloaderType::Usb => FlashMap { config: 0xF_C000, application: 0x10_0000, user_bootloader: None },
+        BootloaderType::Network | BootloaderType::Auto => FlashMap {
             config: map::CONFIG as u64,
             application: map::APPLICATION as u64,
             user_bootloader: Some(map::USER_BOOTLOADER as u64),

@@ -2,7 +2,7 @@
 
 use super::map::CONFIG_SIZE;
 use super::memory::Memory;
-use crate::bootloader::bson::{Document, Value};
+use crate::bootloader::bson::{BsonDocument, BsonValue};
 use crate::package::djb2;
 
 /// Bytes before the document. How the real bootloader frames it is unknown (bootloader.md 3.4); size and checksum are
@@ -31,7 +31,7 @@ pub(super) fn write(memory: &mut Memory, at: u64, bytes: &[u8]) -> Result<(), St
     if bytes.len() as u64 > CONFIG_SIZE - FRAME {
         return Err(format!("Not enough space: {}->{}B", bytes.len(), CONFIG_SIZE - FRAME));
     }
-    Document::parse(bytes).map_err(|_| CANNOT_PARSE)?;
+    BsonDocument::parse(bytes).map_err(|_| CANNOT_PARSE)?;
     clear(memory, at)?;
     let mut framed = (bytes.len() as u32).to_le_bytes().to_vec();
     framed.extend(djb2(bytes).to_le_bytes());
@@ -61,11 +61,12 @@ pub(super) struct Settings {
 impl Settings {
     /// From the memory, or the usual ones when there are none that are valid.
     pub(super) fn of(memory: &mut Memory, at: u64) -> Self {
-        let document = read(memory, at).ok().and_then(|bytes| Document::parse(&bytes).ok()).unwrap_or_default();
-        let number = |value: Option<&Value>| value.and_then(Value::as_integer);
+        let document = read(memory, at).ok().and_then(|bytes| BsonDocument::parse(&bytes).ok()).unwrap_or_default();
+        let number = |value: Option<&BsonValue>| value.and_then(BsonValue::as_integer);
         let network = document.get("network");
-        let of_network = |key: &str| if let Some(Value::Document(network)) = network { network.get(key) } else { None };
-        let is_static = of_network("staticIpv4") == Some(&Value::Bool(true));
+        let of_network =
+            |key: &str| if let Some(BsonValue::Document(network)) = network { network.get(key) } else { None };
+        let is_static = of_network("staticIpv4") == Some(&BsonValue::Bool(true));
         let size = number(document.get("userBlSize")).and_then(|size| u64::try_from(size).ok());
         Self {
             application_memory: number(document.get("appMem")),

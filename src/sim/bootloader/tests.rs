@@ -7,11 +7,12 @@ use sha2::{Digest as _, Sha256};
 use super::application::stand_in;
 use super::*;
 use crate::bootloader::{
-    BUDGET, BootHeader, Memory as Which, Request, Response, STREAM, Storage, Type, Version, WATCHDOG, WATCHDOG_BUDGET,
+    BUDGET_BYTES, BootHeader, BootloaderType, Memory as Which, Request, Response, STREAM, Storage, Version,
+    WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
 };
-use crate::discovery::{Answer, Query, State};
+use crate::discovery::{Answer, CameraState, Query};
 use crate::package::djb2;
-use crate::xlink::{Event, Link, Stream};
+use crate::xlink::{Link, LinkEvent, StreamId};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -19,7 +20,7 @@ const MS: Duration = Duration::from_millis(1);
 struct Host {
     camera: Camera,
     link: Link,
-    streams: Option<(Stream, Stream)>,
+    streams: Option<(StreamId, StreamId)>,
     heard: Vec<Vec<u8>>,
     lost: bool,
     now: Duration,
@@ -40,7 +41,8 @@ impl Host {
         assert!(self.camera.connected(self.now), "{:?}", self.camera.doing());
         (self.link, self.lost) = (Link::host(), false);
         self.run();
-        self.streams = Some((self.link.open(STREAM, BUDGET), self.link.open(WATCHDOG, WATCHDOG_BUDGET)));
+        self.streams =
+            Some((self.link.open(STREAM, BUDGET_BYTES), self.link.open(WATCHDOG_STREAM, WATCHDOG_BUDGET_BYTES)));
         self.run();
         self
     }
@@ -55,7 +57,7 @@ impl Host {
             self.camera.consumed(back.len(), self.now);
             self.link.handle_input(&back).expect("a camera speaks XLink");
             while let Some(event) = self.link.poll() {
-                if let Event::Packet(_, bytes) = event {
+                if let LinkEvent::Packet(_, bytes) = event {
                     self.heard.push(bytes);
                 }
             }
@@ -84,7 +86,7 @@ impl Host {
     fn ask(&mut self, request: &Request, data: &[u8]) -> Vec<Response> {
         self.heard.clear();
         self.send(request.to_bytes());
-        for packet in data.chunks(BUDGET as usize) {
+        for packet in data.chunks(BUDGET_BYTES as usize) {
             self.send(packet.to_vec());
         }
         self.heard.iter().map(|bytes| Response::parse(bytes).expect("an answer")).collect()
@@ -141,7 +143,7 @@ impl Host {
         self.connect()
     }
 
-    fn state(&mut self) -> Option<State> {
+    fn state(&mut self) -> Option<CameraState> {
         let answers = self.camera.datagram(&Query::Discover.to_bytes(), self.now);
         let answer = answers.first().map(|bytes| Answer::parse(bytes).expect("an answer"))?;
         let (Answer::Simple { state, .. } | Answer::Extended { state, .. }) = answer else { panic!("{answer:?}") };
@@ -177,7 +179,7 @@ fn bootloader(len: usize) -> Vec<u8> {
 }
 
 fn packets(len: usize) -> u32 {
-    len.div_ceil(BUDGET as usize) as u32
+    len.div_ceil(BUDGET_BYTES as usize) as u32
 }
 
 fn flash(storage: Storage, data: &[u8]) -> Request {
@@ -274,14 +276,17 @@ fn an_application_is_flashed_read_back_and_booted() {
     };
     assert_eq!((details.present, details.firmware_version), (true, Some("0".repeat(40))));
     assert!(details.name.is_some());
-    assert_eq!(host.state(), Some(State::Bootloader));
+    assert_eq!(host.state(), Some(CameraState::Bootloader));
     host.reset();
-    assert_eq!((host.camera.doing(), host.state()), (Doing::Application { silent: false }, Some(State::FlashBooted)));
+    assert_eq!(
+        (host.camera.doing(), host.state()),
+        (Doing::Application { silent: false }, Some(CameraState::FlashBooted))
+    );
     assert!(!host.camera.connected(host.now), "an application has no bootloader to talk to");
     host.camera.datagram(&Query::Reset.to_bytes(), host.now);
     assert_eq!((host.camera.doing(), host.state()), (Doing::Starting, None));
     let mut host = host.again();
-    assert_eq!(host.state(), Some(State::Bootloader));
+    assert_eq!(host.state(), Some(CameraState::Bootloader));
     // Cleared as the vendor does it: the table alone.
     let blank = [0xFF; 512];
     assert_eq!(host.write(&put(Which::Auto, 0x80_0000, &blank), &blank), Ok(()));
@@ -308,7 +313,7 @@ fn packages_that_are_damaged_or_do_not_fit_are_refused_and_nothing_is_lost() {
     assert_eq!(there, [Response::FlashComplete(Err("No eMMC memory available".into()))]);
     assert_eq!(host.read(Which::Flash, 0x80_0000, whole.len() as u32), whole);
     host.reset();
-    assert_eq!(host.state(), Some(State::FlashBooted));
+    assert_eq!(host.state(), Some(CameraState::FlashBooted));
 }
 
 #[test]
@@ -346,14 +351,14 @@ fn where_an_application_goes_and_where_it_is_booted_from() {
         let config = document(&[("appMem", memory)]);
         assert_eq!(host.write(&configure(&config), &config), Ok(()));
         host.reset();
-        assert_eq!(host.state() == Some(State::FlashBooted), boots, "appMem {memory}");
+        assert_eq!(host.state() == Some(CameraState::FlashBooted), boots, "appMem {memory}");
         host.camera.datagram(&Query::Reset.to_bytes(), host.now);
         host = host.again();
     }
     assert_eq!(host.answer(&Request::BootApplication), Response::BootApplication(Ok(())));
     host.run();
     assert!(host.lost);
-    assert_eq!(host.state(), Some(State::FlashBooted));
+    assert_eq!(host.state(), Some(CameraState::FlashBooted));
 }
 
 #[test]
@@ -387,7 +392,7 @@ fn the_camera_does_what_its_configuration_says() {
     assert_eq!(host.camera.address(), None, "not before it starts again");
     host.reset();
     assert_eq!(host.camera.address(), Some([127, 0, 0, 9]));
-    assert_eq!(host.state(), Some(State::FlashBooted));
+    assert_eq!(host.state(), Some(CameraState::FlashBooted));
     host.camera.datagram(&Query::Reset.to_bytes(), host.now);
     let before = host.now;
     host.wait();
@@ -397,7 +402,7 @@ fn the_camera_does_what_its_configuration_says() {
     let config = network(&[("timeoutMs", -1)], false);
     assert_eq!(host.write(&configure(&config), &config), Ok(()));
     host.reset();
-    assert_eq!((host.state(), host.camera.address()), (Some(State::Bootloader), None));
+    assert_eq!((host.state(), host.camera.address()), (Some(CameraState::Bootloader), None));
 }
 
 #[test]
@@ -487,7 +492,7 @@ fn an_image_is_booted_from_memory() {
         assert!(host.lost);
         host = host.again();
         host.camera.set_faults(CameraFaults::default());
-        assert_eq!(host.answer(&Request::Type), Response::Type(Type::Network));
+        assert_eq!(host.answer(&Request::Type), Response::Type(BootloaderType::Network));
         let running = host.ask(&Request::Commit, &[]).len();
         assert_eq!(running == 1, version >= 18, "only the new one has a commit");
     }
@@ -553,7 +558,7 @@ fn each_fault_of_a_write_does_what_it_says_and_a_retry_succeeds() {
         assert_eq!(host.write(&request, &image), Ok(()), "{fault}: a retry");
         assert_eq!(host.read(Which::Flash, 0x80_0000, image.len() as u32), image, "{fault}");
         host.reset();
-        assert_eq!(host.state(), Some(State::FlashBooted), "{fault}");
+        assert_eq!(host.state(), Some(CameraState::FlashBooted), "{fault}");
     }
     let mut host = Host::of("fault=short-response").connect();
     host.heard.clear();
@@ -594,7 +599,7 @@ fn a_write_that_is_interrupted_leaves_no_application() {
     host.camera.set_faults("drop-progress:0.75".parse().expect("a fault"));
     host.ask(&flash(Storage::Application, &image), &image);
     host.wait();
-    assert_eq!(host.state(), Some(State::Bootloader));
+    assert_eq!(host.state(), Some(CameraState::Bootloader));
     assert!(
         host.camera.memory(Which::Flash).expect("flash").read(0x80_0000, 4096).expect("inside")[..] == [0xFF; 4096]
     );
@@ -630,11 +635,11 @@ fn faults_of_the_connection() {
 #[test]
 fn faults_of_a_restart_and_of_discovery() {
     for (fault, state) in [
-        ("no-boot", Some(State::Bootloader)),
-        ("taken", Some(State::Booted)),
+        ("no-boot", Some(CameraState::Bootloader)),
+        ("taken", Some(CameraState::Booted)),
         ("vanish", None),
         ("mute", None),
-        ("silent", Some(State::FlashBooted)),
+        ("silent", Some(CameraState::FlashBooted)),
     ] {
         let mut host = Host::of(&format!("fault={fault}")).connect();
         let image = package(5000);
@@ -645,7 +650,7 @@ fn faults_of_a_restart_and_of_discovery() {
     }
     let mut host = Host::of("state=application&fault=deaf*1");
     host.camera.datagram(&Query::Reset.to_bytes(), host.now);
-    assert_eq!(host.state(), Some(State::FlashBooted));
+    assert_eq!(host.state(), Some(CameraState::FlashBooted));
     host.camera.datagram(&Query::Reset.to_bytes(), host.now);
     assert_eq!(host.state(), None);
 }
@@ -653,9 +658,9 @@ fn faults_of_a_restart_and_of_discovery() {
 #[test]
 fn it_is_found_in_each_state_and_form() {
     let mut host = Host::of("state=in-use");
-    assert_eq!(host.state(), Some(State::Booted));
+    assert_eq!(host.state(), Some(CameraState::Booted));
     host.camera.datagram(&Query::Reset.to_bytes(), host.now);
-    assert_eq!(host.state(), Some(State::Booted), "the one who has it keeps it");
+    assert_eq!(host.state(), Some(CameraState::Booted), "the one who has it keeps it");
     assert!(!host.camera.connected(host.now));
 
     let mut host = Host::of("answer=both&id=ABC&ethernet=100half");
@@ -689,7 +694,7 @@ fn a_second_host_is_sent_away_and_noise_ends_a_session() {
     host.run();
     assert!(host.lost);
     let mut host = host.again();
-    assert_eq!(host.answer(&Request::Type), Response::Type(Type::Network));
+    assert_eq!(host.answer(&Request::Type), Response::Type(BootloaderType::Network));
 }
 
 #[test]

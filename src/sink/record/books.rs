@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::segment::Saved;
 use crate::hub::LaneCounts;
-use crate::recording::disk::{Condition, Gauge};
+use crate::recording::disk::{DiskCondition, DiskMonitor};
 
 /// What a recorder is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub(super) struct Books {
     pub(super) left: Vec<PathBuf>,
     pub(super) left_bytes: u64,
     pub(super) deleted: u64,
-    pub(super) current: Option<(PathBuf, Gauge)>,
+    pub(super) current: Option<(PathBuf, DiskMonitor)>,
     pub(super) current_bytes: u64,
     pub(super) disk_left: Option<u64>,
     pub(super) problems: Vec<String>,
@@ -152,7 +152,7 @@ impl Books {
     /// What it is doing, as somebody who looks has to be told.
     pub(super) fn state(&self) -> State {
         match &self.current {
-            Some((_, gauge)) if gauge.condition() == Condition::Full => {
+            Some((_, gauge)) if gauge.condition() == DiskCondition::Full => {
                 State::Paused { why: "the disk is full".to_owned() }
             }
             _ => self.state.clone(),

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::units::{Bytes, parse_duration};
+
 /// A new file is begun when one is as long, or as large, as this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
@@ -66,40 +68,13 @@ fn wrong(text: &str, expected: &'static str) -> LimitError {
 }
 
 fn time(text: &str) -> Option<Duration> {
-    let (number, unit) = number_and_unit(text)?;
-    let seconds = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "min" | "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero())
+    parse_duration(text).ok().filter(|time| !time.is_zero())
 }
 
 fn bytes(text: &str) -> Option<u64> {
-    let (number, unit) = number_and_unit(text)?;
-    let unit = match unit.to_ascii_lowercase().as_str() {
-        "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1_048_576.0,
-        "gib" => 1_073_741_824.0,
-        "tib" => 1_099_511_627_776.0,
-        _ => return None,
-    };
-    // Whole bytes; an amount that no disk has becomes the largest number.
-    Some((number * unit) as u64).filter(|bytes| *bytes > 0)
-}
-
-fn number_and_unit(text: &str) -> Option<(f64, &str)> {
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-    Some((number.parse().ok()?, unit.trim_start()))
+    // A bare number could be a time as well.
+    let has_unit = text.trim().ends_with(|c: char| c.is_ascii_alphabetic());
+    text.parse().ok().map(|Bytes(bytes)| bytes).filter(|bytes| has_unit && *bytes > 0)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Frames -> files, on a thread of its own: nobody waits for the disk, and nothing is missing without being counted.
 //!
 //! ```text
-//! Feed (one per camera) --weighed lane--> thread "record" -> SegmentWriter -> Disk --queue--> thread "disk" -> X.mcap.partial
+//! confirmed frames, incidents --lane of bytes--> thread "record" -> SegmentWriter -> Disk --queue--> thread "disk" -> X.mcap.partial
 //! ```
 //!
 //! A file is `X.mcap.partial` until it is finished; its last second may be missing after a crash, everything before is
@@ -9,36 +9,37 @@
 
 mod books;
 mod context;
-mod deck;
 mod error;
 mod limits;
 mod pace;
 mod place;
+mod recorders;
 mod retention;
 mod segment;
 mod trigger;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 pub use books::{CameraBooks, Health, Outcome, State};
-pub use deck::{Deck, DeckHealth};
 pub use error::RecordError;
 pub use limits::{Keep, LimitError, Split};
 pub use pace::{Pace, remaining};
 pub use place::Place;
+pub use recorders::{Recorders, RecordersHealth};
 pub use segment::Saved;
 pub use trigger::{Trigger, TriggerError};
 
 use books::Shared;
 use worker::{Item, Worker};
 
-use crate::frame::Frame;
-use crate::hub::weighed::{Budget, WeighedLane, weighed};
-use crate::hub::{LaneCounter, LaneCounts};
+use crate::frame::{Frame, LabelMap};
+use crate::hub::{Budget, Lane, LaneCounter, Policy, weighed_lane};
 use crate::recording::disk::Disk;
-use crate::recording::{CameraInfo, Compression, schema};
+use crate::recording::{CameraInfo, Compression};
+use crate::source::{Incident, Outlets};
+use crate::sync::locked;
 
 /// What to record, and how.
 #[derive(Clone, Debug)]
@@ -55,8 +56,12 @@ pub struct Options {
     pub trigger: Option<Trigger>,
     /// Forces what is written to the medium about once a second, so that a power cut takes no more than that.
     pub sync: bool,
-    /// Memory for frames that wait, of all recorders that have the same one.
+    /// Memory for waiting frames, shared by all recorders with the same budget.
     pub budget: Budget,
+    /// Records at most this many frames of each camera.
+    pub frames_max: Option<u64>,
+    /// Names of the labels, if the user gave some.
+    pub labels: Option<LabelMap>,
 }
 
 impl Options {
@@ -71,56 +76,87 @@ impl Options {
             trigger: None,
             sync: false,
             budget: Budget::new(256_000_000),
+            frames_max: None,
+            labels: None,
         }
     }
 }
 
-/// Records some cameras into one file at a time. Dropped, it finishes the file.
+/// Records some cameras into one file at a time. Dropping it finishes the file.
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
-    feeds: Vec<Feed>,
-    names: Vec<String>,
+    inputs: Vec<Input>,
+    /// Keeps the worker alive while all cameras have ended: it runs until it is stopped. `None` once it is.
+    lane: Mutex<Option<Lane<Item>>>,
     budget: Budget,
-    control: WeighedLane<Item>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// One camera's way into the recorder.
+#[derive(Debug)]
+struct Input {
+    name: String,
+    outlets: Outlets,
+    frames: LaneCounter,
+    incidents: LaneCounter,
+}
+
+impl Input {
+    /// Subscribes to a camera's outlets. The taker receives frames and incidents in the order of the stream.
+    fn connect(
+        camera: usize,
+        info: &CameraInfo,
+        outlets: &Outlets,
+        lane: &Lane<Item>,
+        frames_max: Option<u64>,
+    ) -> Self {
+        // Incidents are counted apart from frames.
+        let (frame_lane, incident_lane) = (lane.sibling(), lane.sibling());
+        let (frames, incidents) = (frame_lane.counter(), incident_lane.counter());
+        let mut left = frames_max.unwrap_or(u64::MAX);
+        let counter = frames.clone();
+        outlets.confirmed.add_mapped(frame_lane, move |frame: &Arc<Frame>| {
+            left = left.checked_sub(1)?;
+            // Drops before this frame: the worker marks the gap in front of it, however long it waits.
+            Some(Item::Frame { camera, frame: Arc::clone(frame), dropped: counter.counts().dropped })
+        });
+        outlets.incidents.add_mapped(incident_lane, move |Incident { received, what }: &Incident| {
+            Some(Item::Incident { camera, incident: what.into(), at: *received })
+        });
+        outlets.ledger.watch(frames.clone());
+        Self { name: info.name.clone(), outlets: outlets.clone(), frames, incidents }
+    }
+
+    /// Ends both lanes: nothing is recorded after this returns.
+    fn disconnect(&self) {
+        self.outlets.confirmed.remove(&self.frames);
+        self.outlets.incidents.remove(&self.incidents);
+    }
+}
+
 impl Recorder {
-    /// Begins to record these cameras. A folder's first file is begun with the first frame, a file that was named at once.
+    /// Records these cameras from now on. Creates a named file now, and the first file of a folder with the first frame.
     ///
     /// # Errors
-    /// The file is there, or is written by somebody else; the folder cannot be made or not be written to.
-    pub fn start(options: Options, cameras: Vec<CameraInfo>) -> Result<Self, RecordError> {
+    /// The file exists or another recorder writes it; the folder cannot be created or written to.
+    pub fn start(options: Options, cameras: Vec<(CameraInfo, Outlets)>) -> Result<Self, RecordError> {
         Self::start_on(options, cameras, Box::new(Disk::create))
     }
 
-    /// The same with files that are opened like this.
-    fn start_on(options: Options, cameras: Vec<CameraInfo>, open: place::Open) -> Result<Self, RecordError> {
+    /// As [`Self::start`], with files that `open` opens.
+    fn start_on(options: Options, cameras: Vec<(CameraInfo, Outlets)>, open: place::Open) -> Result<Self, RecordError> {
         let shared = Arc::new(Shared::default());
-        let (control, taker) = weighed("record", &options.budget);
-        let feed = |camera: usize| {
-            // Incidents are counted apart from frames.
-            let (frames, incidents) = (control.sibling(), control.sibling());
-            Feed(Arc::new(Ends { camera, frames, incidents, shared: Arc::clone(&shared) }))
-        };
-        let feeds: Vec<Feed> = (0..cameras.len()).map(feed).collect();
-        let counters = feeds.iter().map(Feed::counter).collect();
-        let names: Vec<String> = cameras.iter().map(|camera| camera.name.clone()).collect();
-        let budget = options.budget.clone();
-        let worker = Worker::new(options, cameras, taker, counters, Arc::clone(&shared), open)?;
-        let name = format!("record {}", names.first().map_or("", String::as_str)).replace('\0', "");
+        let (lane, taker) = weighed_lane("record", Policy::Bytes(options.budget.clone()), Item::weight);
+        let (infos, outlets): (Vec<CameraInfo>, Vec<Outlets>) = cameras.into_iter().unzip();
+        let (budget, frames_max) = (options.budget.clone(), options.frames_max);
+        let mut worker = Worker::new(options, infos.clone(), taker, Arc::clone(&shared), open)?;
+        let connect = |(camera, (info, outlets))| Input::connect(camera, info, outlets, &lane, frames_max);
+        let inputs: Vec<Input> = infos.iter().zip(&outlets).enumerate().map(connect).collect();
+        worker.count(inputs.iter().map(|input| input.frames.clone()));
+        let name = format!("record {}", infos.first().map_or("", |info| &info.name)).replace('\0', "");
         let thread = std::thread::Builder::new().name(name).spawn(move || worker.run()).map_err(RecordError::Thread)?;
-        Ok(Self { shared, feeds, names, budget, control, thread: Some(thread) })
-    }
-
-    /// Where frames of this camera go in, counted from 0 in the order given to [`Self::start`].
-    ///
-    /// # Panics
-    /// There is no such camera.
-    #[must_use]
-    pub fn feed(&self, camera: usize) -> Feed {
-        self.feeds[camera].clone()
+        Ok(Self { shared, inputs, lane: Mutex::new(Some(lane)), budget, thread: Some(thread) })
     }
 
     /// How it is doing.
@@ -142,11 +178,12 @@ impl Recorder {
         }
     }
 
-    /// Takes no more frames, and begins to finish; to be followed by [`Self::finish`]. For those who end several at once.
+    /// Takes no more frames and begins to finish. [`Self::finish`] waits for that.
     pub fn stop(&self) {
         self.shared.stop();
-        // So that it does not wait for the next frame to notice.
-        self.control.offer(Item::Wake, 0);
+        self.inputs.iter().for_each(Input::disconnect);
+        // With the last lane gone the worker wakes up, and ends once the queue is empty.
+        drop(locked(&self.lane).take());
     }
 
     /// Records what still waits, finishes the file and says what there is. A full disk is waited for two seconds more.
@@ -172,8 +209,8 @@ impl Recorder {
     }
 
     fn cameras(&self, books: &books::Books) -> Vec<CameraBooks> {
-        let each = self.names.iter().zip(&self.feeds).zip(&books.taken);
-        each.map(|((name, feed), taken)| CameraBooks::of(name, taken, feed.counter().counts())).collect()
+        let each = self.inputs.iter().zip(&books.taken);
+        each.map(|(input, taken)| CameraBooks::of(&input.name, taken, input.frames.counts())).collect()
     }
 
     fn end(&mut self) {
@@ -191,48 +228,6 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Where frames of one camera go in. Clones lead to the same place; one at a time is used.
-#[derive(Clone, Debug)]
-pub struct Feed(Arc<Ends>);
-
-#[derive(Debug)]
-struct Ends {
-    camera: usize,
-    frames: WeighedLane<Item>,
-    incidents: WeighedLane<Item>,
-    shared: Arc<Shared>,
-}
-
-impl Feed {
-    /// Offers a frame, without ever waiting. `false`: the recorder has ended, and the frame is not recorded.
-    pub fn frame(&self, frame: &Arc<Frame>) -> bool {
-        let Ends { camera, frames, shared, .. } = &*self.0;
-        if shared.is_stopped() {
-            return false;
-        }
-        // As many were dropped before this one: a gap stands where it was, however long the frame waits.
-        let LaneCounts { dropped, .. } = frames.counter().counts();
-        let bytes = weight(frame);
-        frames.offer(Item::Frame { camera: *camera, frame: Arc::clone(frame), dropped }, bytes)
-    }
-
-    /// Offers something that happened between two frames. `false`: the recorder has ended.
-    pub fn incident(&self, incident: schema::Incident, at: crate::frame::Received) -> bool {
-        let Ends { camera, incidents, shared, .. } = &*self.0;
-        if shared.is_stopped() {
-            return false;
-        }
-        let bytes = 256 + incident.text.len() + incident.found.len();
-        incidents.offer(Item::Incident { camera: *camera, incident, at }, bytes)
-    }
-
-    /// A reader of the counts of frames that went in here.
-    #[must_use]
-    pub fn counter(&self) -> LaneCounter {
-        self.0.frames.counter()
     }
 }
 

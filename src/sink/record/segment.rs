@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::place::Names;
 use crate::frame::Frame;
-use crate::recording::disk::{Condition, Disk, Gauge};
+use crate::recording::disk::{Disk, DiskCondition, DiskMonitor};
 use crate::recording::{CameraInfo, Compression, RecordingError, SegmentWriter, schema};
 
 /// A chunk is ended when it is as large as this ...
@@ -27,7 +27,7 @@ pub struct Saved {
 
 pub(super) struct Segment {
     writer: SegmentWriter<Disk>,
-    gauge: Gauge,
+    gauge: DiskMonitor,
     names: Names,
     /// Arrival of its first frame, on the clock that never goes backwards.
     since_mono_ns: Option<u64>,
@@ -50,13 +50,13 @@ impl Segment {
         cameras: &[CameraInfo],
         begun_unix_ns: i64,
     ) -> Result<Self, RecordingError> {
-        let gauge = disk.gauge();
+        let gauge = disk.monitor();
         let writer = SegmentWriter::new(disk, compression, cameras, begun_unix_ns)?;
         let tally = Tally::new(cameras.len());
         Ok(Self { writer, gauge, names, since_mono_ns: None, tally, open_since: Some(Instant::now()) })
     }
 
-    pub(super) fn gauge(&self) -> &Gauge {
+    pub(super) fn gauge(&self) -> &DiskMonitor {
         &self.gauge
     }
 
@@ -85,7 +85,7 @@ impl Segment {
     pub(super) fn incident(
         &mut self,
         camera: usize,
-        incident: &schema::Incident,
+        incident: &schema::RecordedIncident,
         unix_ns: i64,
     ) -> Result<(), RecordingError> {
         self.open_since.get_or_insert_with(Instant::now);
@@ -99,7 +99,8 @@ impl Segment {
         }
         self.tally.gap(camera, frames);
         let text = format!("{frames} frames are missing: the recorder could not write them");
-        let incident = schema::Incident { kind: "gap".to_owned(), text, frames, ..schema::Incident::default() };
+        let kind = schema::IncidentKind::Gap.to_string();
+        let incident = schema::RecordedIncident { kind, text, frames, ..schema::RecordedIncident::default() };
         self.incident(camera, &incident, unix_ns)
     }
 
@@ -136,7 +137,7 @@ impl Segment {
         loop {
             match self.gauge.wait_for_room(Duration::from_millis(200)) {
                 Ok(true) => break,
-                Ok(false) if self.gauge.condition() != Condition::Full || go_on() => {}
+                Ok(false) if self.gauge.condition() != DiskCondition::Full || go_on() => {}
                 Ok(false) => {
                     self.gauge.give_up();
                     return Err(("the disk is full".to_owned(), self.lost()));

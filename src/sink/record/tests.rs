@@ -3,11 +3,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Feed, Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
+use super::{Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
 use crate::frame::{BBox, Detection, DeviceTime, Dialect, Frame, PayloadKind, Received};
-use crate::hub::weighed::Budget;
-use crate::recording::disk::faults::{self, Faults, LIMIT};
-use crate::recording::{CameraInfo, Entry, Reader, schema};
+use crate::hub::Budget;
+use crate::recording::disk::faults::{self, Faults, TEST_TIMEOUT};
+use crate::recording::{CameraInfo, Reader, RecordingEntry, schema};
+use crate::source::{Incident, Outlets, What};
 
 /// 2026-11-21 11:05:12.345 UTC.
 const BEGIN: i64 = 1_795_259_112_345_000_000;
@@ -16,7 +17,7 @@ const FRAME_MS: u64 = 25;
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
-        assert!(start.elapsed() < LIMIT, "waited for {what}");
+        assert!(start.elapsed() < TEST_TIMEOUT, "waited for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -49,6 +50,7 @@ fn camera(name: &str) -> CameraInfo {
 
 struct Recording {
     recorder: Recorder,
+    outlets: Outlets,
     faults: Faults,
     folder: PathBuf,
 }
@@ -57,17 +59,19 @@ impl Recording {
     fn start(folder: &Path, change: impl FnOnce(&mut Options)) -> Self {
         let (mut options, faults) = (Options::new(Place::Folder(folder.to_owned())), Faults::default());
         change(&mut options);
-        let recorder = Recorder::start_on(options, vec![camera("front")], Box::new(faults::files(&faults)));
-        Self { recorder: recorder.expect("it begins"), faults, folder: folder.join("front") }
+        let outlets = Outlets::default();
+        let cameras = vec![(camera("front"), outlets.clone())];
+        let recorder = Recorder::start_on(options, cameras, Box::new(faults::files(&faults)));
+        Self { recorder: recorder.expect("it begins"), outlets, faults, folder: folder.join("front") }
     }
 
-    fn feed(&self) -> Feed {
-        self.recorder.feed(0)
+    fn offer_frame(&self, frame: Frame) {
+        self.outlets.confirmed.offer(&Arc::new(frame));
     }
 
     fn offer(&self, frames: impl IntoIterator<Item = u64>, bytes: usize) {
         for n in frames {
-            assert!(self.feed().frame(&Arc::new(frame(n, bytes))), "it records");
+            self.offer_frame(frame(n, bytes));
         }
     }
 
@@ -111,14 +115,14 @@ fn read(path: &Path) -> Vec<Found> {
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry().expect("what is there is whole") {
         found.push(match entry {
-            Entry::Frame(recorded) => {
+            RecordingEntry::Frame(recorded) => {
                 let expected = frame(recorded.wire.id, recorded.payload.len());
                 assert!(recorded.payload == expected.payload(), "frame {}", recorded.wire.id);
                 assert_eq!(recorded.log_ns, expected.received.unix_ns);
                 Found::Frame(recorded.wire.id)
             }
-            Entry::Incident { incident, .. } if incident.kind == "gap" => Found::Gap(incident.frames),
-            Entry::Incident { incident, .. } => Found::Other(incident.kind),
+            RecordingEntry::Incident { incident, .. } if incident.kind == "gap" => Found::Gap(incident.frames),
+            RecordingEntry::Incident { incident, .. } => Found::Other(incident.kind),
         });
     }
     found
@@ -140,21 +144,23 @@ fn frames_and_incidents_of_several_cameras_in_one_file() {
     let root = tempfile::tempdir().expect("a folder");
     let path = root.path().join("below/both.mcap");
     let options = Options::new(Place::named(path.clone()));
-    let recorder = Recorder::start(options, vec![camera("a"), camera("b")]).expect("it begins");
-    assert_eq!(recorder.health().state, State::Recording, "a file that was named is there at once");
-    let (a, b) = (recorder.feed(0), recorder.feed(1));
+    let (a, b) = (Outlets::default(), Outlets::default());
+    let cameras = vec![(camera("a"), a.clone()), (camera("b"), b.clone())];
+    let recorder = Recorder::start(options, cameras).expect("it begins");
+    assert_eq!(recorder.health().state, State::Recording, "a named file is created at once");
     for n in 0..100 {
-        assert!(a.frame(&Arc::new(frame(n, 3000))));
+        a.confirmed.offer(&Arc::new(frame(n, 3000)));
         if n % 2 == 0 {
-            assert!(b.frame(&Arc::new(frame(n, 50_000))));
+            b.confirmed.offer(&Arc::new(frame(n, 50_000)));
         }
         if n == 50 {
-            let incident = schema::Incident { kind: "skipped".to_owned(), ..schema::Incident::default() };
-            assert!(b.incident(incident, frame(n, 0).received));
+            let incident =
+                schema::RecordedIncident { kind: "skipped".to_owned(), ..schema::RecordedIncident::default() };
+            b.incidents.offer(&Incident { received: frame(n, 0).received, what: What::Recorded(incident) });
         }
     }
     let outcome = recorder.finish();
-    assert!(!a.frame(&Arc::new(frame(100, 3000))), "it has ended");
+    assert!(a.confirmed.is_empty() && b.incidents.is_empty(), "a finished recorder takes nothing");
     assert_balanced(&outcome);
     assert_eq!((outcome.frames, outcome.dropped, outcome.lost, outcome.gaps), (150, 0, 0, 0));
     assert!(outcome.is_complete() && outcome.problems.is_empty());
@@ -172,16 +178,19 @@ fn frames_and_incidents_of_several_cameras_in_one_file() {
 fn two_recorders_do_not_write_one_file() {
     let root = tempfile::tempdir().expect("a folder");
     let path = root.path().join("a.mcap");
-    let start = || Recorder::start(Options::new(Place::named(path.clone())), vec![camera("a")]);
+    let start = || Recorder::start(Options::new(Place::named(path.clone())), vec![(camera("a"), Outlets::default())]);
     let first = start().expect("it begins");
     assert!(matches!(start(), Err(RecordError::Busy(_))));
     drop(first);
     assert!(matches!(start(), Err(RecordError::Exists(found)) if found == path));
     let mut options = Options::new(Place::named(root.path().join("b.mcap")));
     options.keep = Some(Keep::Bytes(1));
-    assert!(matches!(Recorder::start(options, vec![camera("a")]), Err(RecordError::KeepsFolder(_))));
     assert!(matches!(
-        Recorder::start(Options::new(Place::Folder(path.join("below"))), vec![camera("a")]),
+        Recorder::start(options, vec![(camera("a"), Outlets::default())]),
+        Err(RecordError::KeepsFolder(_))
+    ));
+    assert!(matches!(
+        Recorder::start(Options::new(Place::Folder(path.join("below"))), vec![(camera("a"), Outlets::default())]),
         Err(RecordError::Io { .. })
     ));
 }
@@ -190,8 +199,8 @@ fn two_recorders_do_not_write_one_file() {
 fn nothing_is_written_before_the_first_frame() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
-    let incident = schema::Incident { kind: "connected".to_owned(), ..schema::Incident::default() };
-    recording.feed().incident(incident, Received::default());
+    let incident = schema::RecordedIncident { kind: "connected".to_owned(), ..schema::RecordedIncident::default() };
+    recording.outlets.incidents.offer(&Incident { received: Received::default(), what: What::Recorded(incident) });
     assert_eq!(recording.recorder.health().state, State::Waiting);
     recording.offer([0], 1000);
     recording.until("the frame", |health| health.frames == 1);
@@ -412,7 +421,7 @@ fn video_is_split_where_a_decoder_can_begin() {
             let mut video = frame(n, 100);
             video.kind = PayloadKind::H264;
             video.payload_mut(100)[..5].copy_from_slice(&[0, 0, 0, 1, if is_key(n) { 0x65 } else { 0x41 }]);
-            assert!(recording.feed().frame(&Arc::new(video)), "it records");
+            recording.offer_frame(video);
         }
         let outcome = recording.recorder.finish();
         assert_balanced(&outcome);
@@ -431,14 +440,14 @@ fn a_file_knows_what_the_connection_said_before_it_began() {
     let label = format!("{:32}", "@L 0 helmet").into_bytes();
     let mut first = frame(0, 100);
     first.records.clone_from(&label);
-    recording.feed().frame(&Arc::new(first));
+    recording.offer_frame(first);
     recording.offer(1..4, 100);
     let outcome = recording.recorder.finish();
     let contexts: Vec<Vec<u8>> = outcome
         .files
         .iter()
         .map(|saved| match Reader::open(&saved.path).unwrap().next_entry().unwrap() {
-            Some(Entry::Frame(recorded)) => recorded.wire.context,
+            Some(RecordingEntry::Frame(recorded)) => recorded.wire.context,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -481,7 +490,7 @@ fn a_trigger_records_what_is_around_it() {
             150 => seen(frame, 0, 0.61),
             _ => frame,
         };
-        assert!(recording.feed().frame(&Arc::new(frame)));
+        recording.offer_frame(frame);
         if n == 45 {
             recording.until("all to be looked at", |health| health.cameras[0].queued == 0);
             assert_eq!(recording.recorder.health().state, State::Waiting);

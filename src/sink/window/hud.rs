@@ -5,8 +5,8 @@ use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
 use crate::overlay::{Canvas, Rect, Text};
 use crate::source::SessionState;
-use crate::stats::{Gauge, Stats};
-use crate::view::{Health, Look};
+use crate::stats::{HealthGauge, Stats};
+use crate::view::{FrameKind, ViewHealth};
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct Status {
     pub(super) name: String,
     pub(super) state: SessionState,
     pub(super) stats: Stats,
-    pub(super) health: Health,
+    pub(super) health: ViewHealth,
     /// Nanoseconds since the last byte of the picture that is shown.
     pub(super) age_ns: Option<u64>,
     /// Least confidence that is drawn.
@@ -82,15 +82,15 @@ fn bytes(bytes: u64) -> String {
 }
 
 /// `640x352 BGR888p`, or what is known of it.
-fn form(look: Option<Look>) -> String {
+fn form(look: Option<FrameKind>) -> String {
     match look {
         None => "no picture yet".to_owned(),
-        Some(Look { geometry: Some(Geometry { format, width, height, .. }), kind, .. }) => match kind {
+        Some(FrameKind { geometry: Some(Geometry { format, width, height, .. }), payload, .. }) => match payload {
             PayloadKind::Raw | PayloadKind::Jpeg => format!("{width}x{height} {format}"),
-            PayloadKind::H264 | PayloadKind::H265 => format!("{width}x{height} {}", kind.name()),
+            PayloadKind::H264 | PayloadKind::H265 => format!("{width}x{height} {}", payload.name()),
         },
-        Some(Look { geometry: None, kind: PayloadKind::Raw, .. }) => "unknown layout".to_owned(),
-        Some(Look { kind, .. }) => kind.name().to_owned(),
+        Some(FrameKind { geometry: None, payload: PayloadKind::Raw, .. }) => "unknown layout".to_owned(),
+        Some(FrameKind { payload, .. }) => payload.name().to_owned(),
     }
 }
 
@@ -124,7 +124,7 @@ fn missing(stats: &Stats) -> String {
 fn condition(stats: &Stats) -> Option<String> {
     let health = &stats.health;
     let celsius = health.celsius.map(|gauge| format!("{:.1} °C", gauge.last));
-    let load = |name: &str, gauge: Option<Gauge>| gauge.map(|gauge| format!("{name} {:.0} %", gauge.last));
+    let load = |name: &str, gauge: Option<HealthGauge>| gauge.map(|gauge| format!("{name} {:.0} %", gauge.last));
     let all = [celsius, load("css", health.css), load("mss", health.mss)];
     let all: Vec<_> = all.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("   "))
@@ -155,7 +155,7 @@ fn line(status: &Status) -> Vec<Piece> {
     if dropped(stats) > 0 {
         fact(DIM, dropped(stats).to_string(), "dropped");
     }
-    if let Some(Gauge { last, .. }) = stats.health.celsius {
+    if let Some(HealthGauge { last, .. }) = stats.health.celsius {
         pieces.push((DIM, format!("  {last:.0} °C")));
     }
     if let Some(age) = status.age_ns {
@@ -400,9 +400,9 @@ mod tests {
             name: "front".to_owned(),
             state: SessionState::Streaming,
             stats: Stats::default(),
-            health: Health {
-                last: Some(Look { dialect: Dialect::Img, kind: PayloadKind::Raw, geometry: Some(geometry) }),
-                ..Health::default()
+            health: ViewHealth {
+                last: Some(FrameKind { dialect: Dialect::Img, payload: PayloadKind::Raw, geometry: Some(geometry) }),
+                ..ViewHealth::default()
             },
             age_ns: Some(12_400_000),
             threshold: 0.0,

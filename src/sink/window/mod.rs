@@ -4,6 +4,7 @@
 //! in it: the whole picture, or one pixel of it for each of the screen. The window manager's own key maximises it.
 //! An X server that goes away, or a client that destroys our window, ends the process: Xlib leaves no choice.
 
+mod camera;
 mod grid;
 mod hud;
 mod keys;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use minifb::{ScaleMode, WindowOptions};
 
 use crate::net::clock::received_now;
+pub use camera::{note_channel, subscribe};
 use keys::Keyboard;
-pub use screen::{Camera, Image, Screen};
+pub use screen::{Image, Screen};
 
 /// How long the keyboard waits at most for an answer while no picture comes.
 const PATIENCE: Duration = Duration::from_millis(8);

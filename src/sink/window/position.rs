@@ -2,11 +2,11 @@
 
 use super::hud::{AMBER, DIM, GREEN, WHITE};
 use crate::overlay::{Canvas, Rect, Text};
-use crate::recording::playback::{Speed, Standing};
+use crate::recording::playback::{PlaybackStatus, Speed};
 
 /// What stands before the bar, and behind it.
-fn words(standing: &Standing) -> (String, String) {
-    let Standing { position_ns, span_ns, speed, paused, looped, ended } = *standing;
+fn words(standing: &PlaybackStatus) -> (String, String) {
+    let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended } = *standing;
     let seconds = |ns: i64| ns.max(0) / 1_000_000_000;
     let time = |ns: i64| format!("{}:{:02}.{}", seconds(ns) / 60, seconds(ns) % 60, ns.max(0) / 100_000_000 % 10);
     let before = match (position_ns, span_ns) {
@@ -31,14 +31,14 @@ fn words(standing: &Standing) -> (String, String) {
 }
 
 /// How far it is, 0 to 1.
-fn share(standing: &Standing) -> f64 {
+fn share(standing: &PlaybackStatus) -> f64 {
     let (Some(at), Some((first, last))) = (standing.position_ns, standing.span_ns) else { return 0.0 };
     let (gone, all) = (at.saturating_sub(first) as f64, last.saturating_sub(first) as f64);
     if all > 0.0 { (gone / all).clamp(0.0, 1.0) } else { 1.0 }
 }
 
 /// Draws it on this strip.
-pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rect, standing: &Standing) {
+pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rect, standing: &PlaybackStatus) {
     let (before, behind) = words(standing);
     let mut inside = canvas.part(strip);
     inside.shade(strip, 0, 190);
@@ -61,9 +61,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rec
 mod tests {
     use super::*;
 
-    fn standing() -> Standing {
+    fn standing() -> PlaybackStatus {
         let first = 1_795_248_723_500_000_000; // 08:12:03.5
-        Standing {
+        PlaybackStatus {
             position_ns: Some(first + 75_250_000_000),
             span_ns: Some((first, first + 301_000_000_000)),
             speed: Speed::Times(0.5),
@@ -77,11 +77,11 @@ mod tests {
     fn when_where_and_how_fast() {
         assert_eq!(words(&standing()), ("08:13:18 UTC  1:15.2 / 5:01.0".to_owned(), "0.5x".to_owned()));
         assert!((share(&standing()) - 0.25).abs() < 1e-9);
-        let held = Standing { speed: Speed::Max, paused: true, looped: true, ended: true, ..standing() };
+        let held = PlaybackStatus { speed: Speed::Max, paused: true, looped: true, ended: true, ..standing() };
         assert_eq!(words(&held).1, "max loop end paused");
-        let nothing = Standing { position_ns: None, span_ns: None, ..standing() };
+        let nothing = PlaybackStatus { position_ns: None, span_ns: None, ..standing() };
         assert_eq!((words(&nothing).0.as_str(), share(&nothing)), ("nothing yet", 0.0));
-        let single = Standing { span_ns: standing().position_ns.map(|at| (at, at)), ..standing() };
+        let single = PlaybackStatus { span_ns: standing().position_ns.map(|at| (at, at)), ..standing() };
         assert!((share(&single) - 1.0).abs() < 1e-9, "one frame is all of it");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::hud::{AMBER, DIM, GREEN, Piece, RED, WHITE};
-use crate::sink::record::{DeckHealth, Outcome, State, remaining};
+use crate::sink::record::{Outcome, RecordersHealth, State, remaining};
 
 /// How the recording of a camera goes.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub(super) struct Recording {
 
 impl Recording {
     /// Of a camera, counted from 0.
-    pub(super) fn of(health: &DeckHealth, camera: usize) -> Self {
-        let DeckHealth { state, bytes_per_s, seconds_left, cameras, .. } = health;
+    pub(super) fn of(health: &RecordersHealth, camera: usize) -> Self {
+        let RecordersHealth { state, bytes_per_s, seconds_left, cameras, .. } = health;
         let (frames, missing) = cameras.get(camera).copied().unwrap_or_default();
         Self { state: state.clone(), frames, missing, bytes_per_s: *bytes_per_s, seconds_left: *seconds_left }
     }

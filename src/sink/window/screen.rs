@@ -1,50 +1,23 @@
 //! The newest pictures of all cameras and what keys have asked for -> what is to be seen, in words.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 
-use tokio::sync::watch;
-
+use super::camera::Camera;
 use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
 use super::hud::{self, Level, Status};
 use super::keys::Action;
 use super::position;
 use super::recording::{Recording, summary};
 use crate::frame::Picture;
+use crate::hub::Taker;
 use crate::overlay::{Canvas, Rect, Text};
-use crate::recording::playback::{Playback, Standing};
-use crate::sink::record::{Deck, DeckHealth};
-use crate::source::{Session, SessionState};
-use crate::stats::{Ledger, Stats};
-use crate::view::{View, Wish};
-
-/// A camera that is looked at.
-#[derive(Debug)]
-pub struct Camera {
-    name: String,
-    ledger: Ledger,
-    state: watch::Receiver<SessionState>,
-    playback: Option<Playback>,
-    view: View,
-}
-
-impl Camera {
-    /// The camera of this session, whose frames this view turns into pictures.
-    #[must_use]
-    pub fn new(session: &Session, view: View) -> Self {
-        Self {
-            name: session.name().to_owned(),
-            ledger: session.ledger().clone(),
-            state: session.changes(),
-            playback: session.playback().cloned(),
-            view,
-        }
-    }
-
-    fn state(&self) -> SessionState {
-        self.state.borrow().clone()
-    }
-}
+use crate::recording::playback::{Playback, PlaybackStatus};
+use crate::sink::record::{Recorders, RecordersHealth};
+use crate::source::Session;
+use crate::stats::Stats;
+use crate::view::{Notify, View, ViewControls, Views};
 
 /// The numbers of the HUD change this often, so that they can be read.
 const STATUS_NS: u64 = 250_000_000;
@@ -66,18 +39,19 @@ struct Tile {
 }
 
 /// Everything that is to be seen. It knows no window: a test, or a host without a display, can ask it for its words.
-#[derive(Debug)]
 pub struct Screen {
     cameras: Vec<Camera>,
+    views: Views,
     tiles: Vec<Tile>,
-    deck: Option<(Deck, Sender<String>)>,
-    recording: Option<DeckHealth>,
+    recorders: Option<Recorders>,
+    notify: Notify,
+    recording: Option<RecordersHealth>,
     /// What plays the cameras that are recordings, each once.
     playbacks: Vec<Playback>,
     /// Where the first of them stood when it was drawn.
-    standing: Option<Standing>,
+    standing: Option<PlaybackStatus>,
     notes: Receiver<String>,
-    tell: fn(&str),
+    print: fn(&str),
     note: Option<(String, u64)>,
     level: Level,
     zoom: Zoom,
@@ -106,21 +80,37 @@ pub struct Image<'a> {
     pub height: usize,
 }
 
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Screen").field("cameras", &self.cameras).finish_non_exhaustive()
+    }
+}
+
 impl Screen {
-    /// Shows these cameras. `notes` are shown for some seconds each, and told to `tell`.
+    /// Creates a screen for sessions, their views and the pictures from [`subscribe`], all in the same order. Notes from
+    /// [`note_channel`] are shown for 4 s each, and given to `print`.
     #[must_use]
-    pub fn new(cameras: Vec<Camera>, notes: Receiver<String>, tell: fn(&str)) -> Self {
-        let wish = cameras.first().map(|camera| camera.view.wished());
+    pub fn new(
+        sessions: &[Session],
+        views: Views,
+        pictures: Vec<Taker<Arc<Picture>>>,
+        (notify, notes): (Notify, Receiver<String>),
+        print: fn(&str),
+    ) -> Self {
+        let camera = |(session, pictures)| Camera::new(session, pictures);
+        let cameras: Vec<Camera> = sessions.iter().zip(pictures).map(camera).collect();
+        let controls = views.views().first().map(View::controls);
         let tiles = cameras
             .iter()
-            .map(|camera| Tile {
+            .zip(views.views())
+            .map(|(camera, view)| Tile {
                 picture: None,
                 fresh: false,
                 status: Status {
                     name: camera.name.clone(),
                     state: camera.state(),
                     stats: camera.ledger.snapshot(),
-                    health: camera.view.health(),
+                    health: view.health(),
                     age_ns: None,
                     threshold: 0.0,
                     recording: None,
@@ -136,13 +126,15 @@ impl Screen {
         }
         Self {
             cameras,
+            views,
             tiles,
-            deck: None,
+            recorders: None,
+            notify,
             recording: None,
             playbacks,
             standing: None,
             notes,
-            tell,
+            print,
             note: None,
             level: Level::default(),
             zoom: Zoom::default(),
@@ -150,9 +142,9 @@ impl Screen {
             help: false,
             paused: false,
             quit: false,
-            boxes: wish.is_none_or(|wish| wish.boxes),
-            labels: wish.is_none_or(|wish| wish.labels),
-            threshold: wish.map_or(0, |wish| (wish.threshold * 100.0).round() as i16),
+            boxes: controls.is_none_or(|controls| controls.boxes),
+            labels: controls.is_none_or(|controls| controls.labels),
+            threshold: controls.map_or(0, |controls| (controls.threshold * 100.0).round() as i16),
             looked_ns: None,
             stale: true,
             text: Text::new(),
@@ -160,17 +152,16 @@ impl Screen {
         }
     }
 
-    /// Lets the key `r` record the cameras with this deck, which has them in the same order. `notes` is told what was
-    /// recorded.
+    /// Lets the key `r` start and stop these recorders, which are connected to the same cameras.
     #[must_use]
-    pub fn with_deck(mut self, deck: Deck, notes: Sender<String>) -> Self {
-        self.deck = Some((deck, notes));
+    pub fn with_recorders(mut self, recorders: Recorders) -> Self {
+        self.recorders = Some(recorders);
         self
     }
 
-    /// Gives the deck back, to finish what it records.
-    pub fn take_deck(&mut self) -> Option<Deck> {
-        self.deck.take().map(|(deck, _)| deck)
+    /// Returns the recorders, to finish what they record.
+    pub fn take_recorders(&mut self) -> Option<Recorders> {
+        self.recorders.take()
     }
 
     /// Whether somebody has asked to end.
@@ -219,7 +210,7 @@ impl Screen {
                 self.playbacks.iter().for_each(|playback| playback.pause(self.paused));
             }
             Action::Step if self.paused => {
-                self.wish(|wish| wish.steps += 1);
+                self.control(|controls| controls.steps += 1);
                 self.playbacks.iter().for_each(Playback::step);
             }
             Action::Seek(seconds) => {
@@ -231,7 +222,7 @@ impl Screen {
             Action::Step => {}
             Action::Snapshot => {
                 for at in (0..self.cameras.len()).filter(|at| self.is_seen(*at)) {
-                    self.cameras[at].view.wish(|wish| wish.snapshots += 1);
+                    self.views.views()[at].control(|controls| controls.snapshots += 1);
                 }
             }
             Action::Record => self.record(),
@@ -256,35 +247,30 @@ impl Screen {
         }
         let (paused, boxes, labels) = (self.paused, self.boxes, self.labels);
         let threshold = f32::from(self.threshold) / 100.0;
-        self.wish(|wish| {
-            (wish.paused, wish.boxes, wish.labels, wish.threshold) = (paused, boxes, labels, threshold);
+        self.control(|controls| {
+            (controls.paused, controls.boxes, controls.labels, controls.threshold) = (paused, boxes, labels, threshold);
         });
         for (at, camera) in self.cameras.iter().enumerate() {
-            let seen = self.is_seen(at);
-            camera.view.wish(|wish| wish.seen = seen);
+            camera.pictures.mute(!self.is_seen(at));
         }
     }
 
-    /// Begins to record, or stops.
+    /// Starts to record, or stops.
     fn record(&mut self) {
-        let Some((deck, notes)) = &mut self.deck else {
+        let Some(recorders) = &mut self.recorders else {
             return self.say("there is nothing here that could be recorded".to_owned());
         };
-        if deck.is_on() {
-            let notes = notes.clone();
-            // The window may be gone when the files are finished.
-            deck.stop(move |outcomes| drop(notes.send(summary(outcomes))));
+        if recorders.is_on() {
+            let notify = Arc::clone(&self.notify);
+            recorders.stop(move |outcomes| notify(summary(outcomes)));
             self.recording = None;
             return self.look();
         }
-        let note = match deck.start() {
-            Ok(lanes) => {
-                self.cameras.iter().zip(lanes).for_each(|(camera, lane)| camera.ledger.watch(lane));
-                format!("recording into {}", deck.place().display())
-            }
+        let note = match recorders.start() {
+            Ok(()) => format!("recording into {}", recorders.place().display()),
             Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
         };
-        (self.tell)(&note);
+        (self.print)(&note);
         self.say(note);
         self.look();
     }
@@ -294,8 +280,8 @@ impl Screen {
         self.looked_ns = None;
     }
 
-    fn wish(&self, change: impl Fn(&mut Wish)) {
-        self.cameras.iter().for_each(|camera| camera.view.wish(&change));
+    fn control(&self, change: impl Fn(&mut ViewControls)) {
+        self.views.views().iter().for_each(|view| view.control(&change));
     }
 
     fn say(&mut self, note: String) {
@@ -306,7 +292,7 @@ impl Screen {
     /// Takes what has come since it was asked last. `true`: there is something new to be seen.
     pub fn refresh(&mut self, now_ns: u64) -> bool {
         while let Ok(note) = self.notes.try_recv() {
-            (self.tell)(&note);
+            (self.print)(&note);
             self.say(note);
         }
         if self.note.as_ref().is_some_and(|(_, until_ns)| *until_ns < now_ns) {
@@ -317,19 +303,20 @@ impl Screen {
         if look {
             self.looked_ns = Some(now_ns);
             let before = std::mem::take(&mut self.recording);
-            self.recording = self.deck.as_mut().and_then(|(deck, _)| deck.health(now_ns));
-            let state = |health: &Option<DeckHealth>| health.as_ref().map(|health| health.state.clone());
+            self.recording = self.recorders.as_mut().and_then(|recorders| recorders.health(now_ns));
+            let state = |health: &Option<RecordersHealth>| health.as_ref().map(|health| health.state.clone());
             self.stale |= self.level != Level::Off || state(&before) != state(&self.recording);
         }
-        for (at, (tile, camera)) in self.tiles.iter_mut().zip(&self.cameras).enumerate() {
-            while let Some(picture) = camera.view.pictures.try_take() {
+        for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
+        {
+            while let Some(picture) = camera.pictures.try_take() {
                 tile.picture = Some(picture);
                 tile.fresh = true;
                 self.stale = true;
             }
             let state = camera.state();
             if look || std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state) {
-                let health = camera.view.health();
+                let health = view.health();
                 self.stale |= state.to_string() != tile.status.state.to_string();
                 self.stale |= health.error != tile.status.health.error;
                 let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
@@ -346,9 +333,9 @@ impl Screen {
             }
         }
         if self.shows_position() {
-            let standing = self.playbacks.first().map(Playback::standing);
+            let standing = self.playbacks.first().map(Playback::status);
             // A position moves with the pictures; everything else is to be seen at once.
-            let still = |standing: &Standing| (standing.speed.to_string(), standing.paused, standing.ended);
+            let still = |standing: &PlaybackStatus| (standing.speed.to_string(), standing.paused, standing.ended);
             self.stale |= look && standing != self.standing;
             self.stale |= standing.as_ref().map(still) != self.standing.as_ref().map(still);
             self.standing = standing;
@@ -439,7 +426,7 @@ impl Screen {
         }
         let mut canvas = Canvas::new(&mut self.words, width, height);
         if message.is_some() && tile.picture.is_some() {
-            canvas.part(covered).grey_out();
+            canvas.part(covered).gray_out();
         }
         match self.level {
             Level::Off => {}

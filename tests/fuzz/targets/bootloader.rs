@@ -6,12 +6,12 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use oaktap::bootloader::{
-    Announced, ApplicationDetails, Caller, Conversation, Memory, MemoryDetails, Options, Request, Response, Type,
-    Version,
+    AnnouncedData, ApplicationDetails, BootloaderType, Caller, ClientOptions, Conversation, Memory, MemoryDetails,
+    Request, Response, Version,
 };
-use oaktap::package::{Package, PackageBuilder};
 use oaktap::flash::{FlashError, Flashed, Plan, Wish};
-use oaktap::xlink::{Event, Link};
+use oaktap::package::{Package, PackageBuilder};
+use oaktap::xlink::{Link, LinkEvent};
 
 #[derive(Arbitrary, Debug)]
 enum Answer {
@@ -55,7 +55,7 @@ impl Camera {
         let one = |response: Response| vec![response.to_bytes()];
         match request {
             Request::Version => one(Response::Version(Version::RECOMMENDED)),
-            Request::Type => one(Response::Type(Type::Network)),
+            Request::Type => one(Response::Type(BootloaderType::Network)),
             Request::Commit => one(Response::Commit("c".into())),
             Request::IsUserBootloader => one(Response::IsUserBootloader(false)),
             Request::Application { .. } => one(Response::Application(Ok(ApplicationDetails::default()))),
@@ -80,12 +80,12 @@ impl Camera {
                 let from = (offset as usize).saturating_sub(8 << 20);
                 let byte = |at: usize| self.written.get(at).copied().unwrap_or(0xff);
                 let bytes = (from..from + total as usize).map(byte).collect();
-                vec![Response::ReadFlash(Ok(Announced { total, packets: 1 })).to_bytes(), bytes]
+                vec![Response::ReadFlash(Ok(AnnouncedData { total, packets: 1 })).to_bytes(), bytes]
             }
             Request::GetConfig { .. } => match self.config.clone() {
                 None => one(Response::Config(Err("No config available".into()))),
                 Some(config) => {
-                    let announced = Announced { total: config.len() as u32, packets: 1 };
+                    let announced = AnnouncedData { total: config.len() as u32, packets: 1 };
                     vec![Response::Config(Ok(announced)).to_bytes(), config]
                 }
             },
@@ -103,7 +103,7 @@ impl Camera {
             Some(Answer::Version(patch)) => one(Response::Version(Version::new(0, 0, u32::from(*patch)))),
             Some(Answer::NoOp(invalid)) => one(Response::NoOp { invalid: *invalid }),
             Some(Answer::Announced { total, packets, config }) => {
-                let announced = Ok(Announced { total: u32::from(*total), packets: u32::from(*packets) });
+                let announced = Ok(AnnouncedData { total: u32::from(*total), packets: u32::from(*packets) });
                 one(if *config { Response::Config(announced) } else { Response::ReadFlash(announced) })
             }
             Some(Answer::Flip(at)) => {
@@ -131,7 +131,7 @@ fuzz_target!(|answers: Vec<Answer>| {
     let task = async move |caller: Caller| -> Result<Flashed, FlashError> {
         Plan::make(&caller, package, Wish { memory: Memory::Auto, force: false }).await?.carry_out(&caller).await
     };
-    let mut conversation = Conversation::new(Duration::ZERO, Options::default(), task);
+    let mut conversation = Conversation::new(Duration::ZERO, ClientOptions::default(), task);
     let mut camera = Camera { written: Vec::new(), config: None, expects: 0, what: None };
     let mut link = Link::device();
     let mut now = Duration::ZERO;
@@ -141,8 +141,8 @@ fuzz_target!(|answers: Vec<Answer>| {
         link.handle_input(&out).expect("XLink packets");
         while let Some(event) = link.poll() {
             match event {
-                Event::OpenedByPeer(stream, _) => link.write_unopened(stream),
-                Event::Packet(stream, bytes) if link.name(stream) == oaktap::bootloader::STREAM => {
+                LinkEvent::OpenedByPeer(stream, _) => link.write_unopened(stream),
+                LinkEvent::Packet(stream, bytes) if link.name(stream) == oaktap::bootloader::STREAM => {
                     for packet in camera.answer(answers.next(), &bytes) {
                         link.send(stream, packet);
                     }
@@ -153,7 +153,7 @@ fuzz_target!(|answers: Vec<Answer>| {
         let back = link.output().to_vec();
         link.consumed(back.len());
         conversation.handle_input(&back, now);
-        while conversation.told().is_some() {}
+        while conversation.poll_event().is_some() {}
         if let Some(result) = conversation.result() {
             if let Ok(flashed) = result {
                 assert!(camera.written.starts_with(&expected), "{flashed:?}, and it is not there");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use oaktap::bootloader::Memory;
-use oaktap::bootloader::bson::{BsonError, Document, Value};
+use oaktap::bootloader::bson::{BsonDocument, BsonError, BsonValue};
 use oaktap::bootloader::config::{Config, HostWait, StaticAddress};
 use oaktap_fuzz::memory;
 
@@ -53,8 +53,8 @@ impl Key {
     }
 }
 
-fn document(elements: &[(Key, Made)]) -> Document {
-    let mut document = Document::default();
+fn document(elements: &[(Key, Made)]) -> BsonDocument {
+    let mut document = BsonDocument::default();
     for (key, value) in elements {
         document.set(key.text(), value.value());
     }
@@ -62,32 +62,32 @@ fn document(elements: &[(Key, Made)]) -> Document {
 }
 
 impl Made {
-    fn value(&self) -> Value {
+    fn value(&self) -> BsonValue {
         match self {
-            Self::Double(bits) => Value::Double(f64::from_bits(*bits)),
-            Self::String(text) => Value::String(text.clone()),
-            Self::Document(elements) => Value::Document(document(elements)),
-            Self::Array(items) => Value::Array(items.iter().map(Self::value).collect()),
-            Self::Binary(subtype, bytes) => Value::Binary(*subtype, bytes.clone()),
-            Self::Bool(value) => Value::Bool(*value),
-            Self::Null => Value::Null,
-            Self::Int32(number) => Value::Int32(*number),
-            Self::Unsigned64(number) => Value::Unsigned64(*number),
-            Self::Int64(number) => Value::Int64(*number),
+            Self::Double(bits) => BsonValue::Double(f64::from_bits(*bits)),
+            Self::String(text) => BsonValue::String(text.clone()),
+            Self::Document(elements) => BsonValue::Document(document(elements)),
+            Self::Array(items) => BsonValue::Array(items.iter().map(Self::value).collect()),
+            Self::Binary(subtype, bytes) => BsonValue::Binary(*subtype, bytes.clone()),
+            Self::Bool(value) => BsonValue::Bool(*value),
+            Self::Null => BsonValue::Null,
+            Self::Int32(number) => BsonValue::Int32(*number),
+            Self::Unsigned64(number) => BsonValue::Unsigned64(*number),
+            Self::Int64(number) => BsonValue::Int64(*number),
         }
     }
 }
 
 /// Replaces NaN, which does not equal itself.
-fn same(a: &Document, b: &Document) -> bool {
+fn same(a: &BsonDocument, b: &BsonDocument) -> bool {
     a.to_bytes() == b.to_bytes()
 }
 
-fn settle(document: Document) {
+fn settle(document: BsonDocument) {
     let own = document.clone();
     // In JSON, bytes become an object with an array, two levels deeper.
-    let json = Value::from_json(&document.to_json());
-    assert!(matches!(json, Ok(Value::Document(_)) | Err(BsonError::TooDeep { .. })), "{json:?}");
+    let json = BsonValue::from_json(&document.to_json());
+    assert!(matches!(json, Ok(BsonValue::Document(_)) | Err(BsonError::TooDeep { .. })), "{json:?}");
     let mut config = Config::from_document(document);
     let _ = (config.network(), config.usb(), config.application_memory(), config.user_bootloader());
     let wanted = StaticAddress { address: [10, 0, 0, 200].into(), prefix: 24, gateway: [10, 0, 0, 1].into() };
@@ -96,7 +96,7 @@ fn settle(document: Document) {
         config.set_mac(None)?;
         config.set_network_host_wait(HostWait::For(Duration::from_secs(9)))
     });
-    let is_object = before.document().get("network").is_none_or(|network| matches!(network, Value::Document(_)));
+    let is_object = before.document().get("network").is_none_or(|network| matches!(network, BsonValue::Document(_)));
     assert_eq!(changed.is_ok(), is_object);
     config.set_application_memory(Memory::Emmc);
     assert_eq!(config.application_memory(), Ok(Some(Memory::Emmc)));
@@ -109,8 +109,8 @@ fn settle(document: Document) {
     // Keys that were not named are unchanged.
     for (key, value) in own.iter().filter(|(key, _)| !matches!(*key, "network" | "appMem")) {
         let kept = config.document().get(key).expect("it is kept");
-        let alone = |value: &Value| {
-            let mut alone = Document::default();
+        let alone = |value: &BsonValue| {
+            let mut alone = BsonDocument::default();
             alone.set("it", value.clone());
             alone.to_bytes()
         };
@@ -124,7 +124,7 @@ fn settle(document: Document) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let (parsed, held) = memory::peak(|| Document::parse(input));
+    let (parsed, held) = memory::peak(|| BsonDocument::parse(input));
     // The smallest element has two bytes and allocates a name, a value and an entry in the set of names.
     assert!(held <= 160 * input.len() + (4 << 10), "{held} bytes were held for a document of {}", input.len());
     if let Ok(document) = parsed {
@@ -135,7 +135,7 @@ fuzz_target!(|input: &[u8]| {
     let document = document(&made);
     let bytes = document.to_bytes();
     // The only possible error is the nesting depth.
-    let Ok(read) = Document::parse(&bytes) else { return };
+    let Ok(read) = BsonDocument::parse(&bytes) else { return };
     assert!(same(&read, &document));
     settle(read);
 });

@@ -5,11 +5,11 @@
 use std::net::Ipv4Addr;
 
 use libfuzzer_sys::fuzz_target;
-use oaktap::discovery::{Answer, AnswerError, Found, Query, Seen, Subnet};
+use oaktap::discovery::{Answer, AnswerError, CameraAddress, DiscoveredCameras, Query, Subnet};
 use oaktap::doctor::{firewall, redact};
 
 fuzz_target!(|input: &[u8]| {
-    let mut found = Found::default();
+    let mut found = DiscoveredCameras::default();
     let (mut read, mut heard) = (0, Vec::new());
     // The first byte is the length of the datagrams.
     let (length, bytes) = input.split_first().map_or((1, input), |(first, rest)| (usize::from(*first).max(1), rest));
@@ -19,12 +19,14 @@ fuzz_target!(|input: &[u8]| {
         }
         match Answer::parse(datagram) {
             Ok(answer) => {
-                assert!((1..=32).contains(&answer.id().len()) && answer.id().bytes().all(|byte| byte.is_ascii_graphic()));
+                assert!(
+                    (1..=32).contains(&answer.id().len()) && answer.id().bytes().all(|byte| byte.is_ascii_graphic())
+                );
                 assert_eq!(Answer::parse(&answer.to_bytes()).as_ref(), Ok(&answer));
                 heard.push(answer.id().to_owned());
                 let ip = Ipv4Addr::from_bits(u32::from(datagram[datagram.len() - 1]));
                 let interface = (number % 3 > 0).then(|| format!("eth{}", number % 3));
-                found.add(answer, Seen { ip, interface });
+                found.add(answer, CameraAddress { ip, interface });
                 read += 1;
             }
             Err(AnswerError::TooShort { found, expected }) => assert!(found == datagram.len() && found < expected),

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use oaktap::flash::inspect::inspect;
-use oaktap::package::{Package, PackageBuilder, TABLE_BYTES, Table, djb2};
+use oaktap::package::{Package, PackageBuilder, SectionTable, TABLE_BYTES, djb2};
 use oaktap_fuzz::memory;
 
 #[derive(Arbitrary, Debug)]
@@ -64,7 +64,7 @@ fn check(file: &[u8]) {
     let (parsed, held) = memory::peak(|| Package::parse(file));
     // A copy of the input, and the names in errors.
     assert!(held <= 2 * file.len() + (64 << 10), "{held} bytes were held for a package of {}", file.len());
-    let Ok(table) = Table::parse(file) else {
+    let Ok(table) = SectionTable::parse(file) else {
         assert!(parsed.is_err() && inspect(file).is_err());
         return;
     };

@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use oaktap::xlink::{Event, HEADER, Header, Kind, Link, LinkError};
+use oaktap::xlink::{EVENT_HEADER_BYTES, EventHeader, EventKind, Link, LinkError, LinkEvent};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -21,8 +21,15 @@ enum Said {
     Packet { stream: u8, bytes: Vec<u8> },
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Write, Kind::Release, Kind::Create, Kind::Close, Kind::Ping, Kind::Reset, Kind::ReleaseThis];
+const KINDS: [EventKind; 7] = [
+    EventKind::Write,
+    EventKind::Release,
+    EventKind::Create,
+    EventKind::Close,
+    EventKind::Ping,
+    EventKind::Reset,
+    EventKind::ReleaseSpecific,
+];
 
 fn bytes(said: &[Said]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -30,7 +37,7 @@ fn bytes(said: &[Said]) -> Vec<u8> {
         match said {
             Said::Raw(raw) => bytes.extend_from_slice(raw),
             Said::Event { id, kind, response, name, stream, size, flags } => {
-                let header = Header {
+                let header = EventHeader {
                     id: i32::from(*id),
                     kind: KINDS[usize::from(*kind) % KINDS.len()],
                     response: *response,
@@ -42,9 +49,9 @@ fn bytes(said: &[Said]) -> Vec<u8> {
                 bytes.extend_from_slice(&header.to_bytes());
             }
             Said::Packet { stream, bytes: payload } => {
-                let header = Header {
+                let header = EventHeader {
                     id: 1,
-                    kind: Kind::Write,
+                    kind: EventKind::Write,
                     response: false,
                     name: String::new(),
                     stream: u32::from(*stream),
@@ -60,7 +67,7 @@ fn bytes(said: &[Said]) -> Vec<u8> {
 }
 
 /// Events, output and result.
-fn run(input: &Input, bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>, Option<LinkError>) {
+fn run(input: &Input, bytes: &[u8], piece: usize) -> (Vec<LinkEvent>, Vec<u8>, Option<LinkError>) {
     let mut link = if input.host { Link::host() } else { Link::device() };
     let streams = [link.open("stream 0", 1000), link.open("stream 1", 64)];
     for packet in 0..20 {
@@ -96,13 +103,13 @@ fuzz_target!(|input: Input| {
     assert_eq!(whole.0, pieces.0, "events depend on the pieces");
     assert!(whole.1 == pieces.1, "what is said depends on the pieces");
     let held: usize =
-        whole.0.iter().map(|event| if let Event::Packet(_, bytes) = event { bytes.len() } else { 0 }).sum();
+        whole.0.iter().map(|event| if let LinkEvent::Packet(_, bytes) = event { bytes.len() } else { 0 }).sum();
     assert!(held <= bytes.len());
     // Its output is a sequence of events.
     let mut rest = &whole.1[..];
-    while let Some((head, behind)) = rest.split_first_chunk::<HEADER>() {
-        let header = Header::parse(head).expect("it says what it understands");
-        let payload = if header.kind == Kind::Write && !header.response { header.size as usize } else { 0 };
+    while let Some((head, behind)) = rest.split_first_chunk::<EVENT_HEADER_BYTES>() {
+        let header = EventHeader::parse(head).expect("it says what it understands");
+        let payload = if header.kind == EventKind::Write && !header.response { header.size as usize } else { 0 };
         rest = &behind[payload..];
     }
     assert!(rest.is_empty());

@@ -4,10 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 
 use super::*;
-use crate::bootloader::{BUDGET, Memory as Which, Request, Response, STREAM, Storage, WATCHDOG, WATCHDOG_BUDGET};
-use crate::discovery::{Answer, Query, State};
+use crate::bootloader::{
+    BUDGET_BYTES, Memory as Which, Request, Response, STREAM, Storage, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
+};
+use crate::discovery::{Answer, CameraState, Query};
 use crate::sim::bootloader::application::stand_in;
-use crate::xlink::{Event, Link, Stream};
+use crate::xlink::{Link, LinkEvent, StreamId};
 
 /// Longer than anything here takes on a machine with other things to do.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -17,7 +19,7 @@ fn start(text: &str) -> CameraSimulator {
 }
 
 /// Asks until it is answered so.
-fn ask_until(place: Place, state: Option<State>) {
+fn ask_until(place: Place, state: Option<CameraState>) {
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     udp.set_read_timeout(Some(Duration::from_millis(50))).expect("a setting");
     let until = Instant::now() + LIMIT;
@@ -43,7 +45,7 @@ fn tell(place: Place, query: Query) {
 struct Host {
     socket: TcpStream,
     link: Link,
-    main: Stream,
+    main: StreamId,
 }
 
 impl Host {
@@ -51,8 +53,8 @@ impl Host {
         let socket = TcpStream::connect((place.ip, place.link)).expect("a connection");
         socket.set_read_timeout(Some(LIMIT)).expect("a setting");
         let mut link = Link::host();
-        let main = link.open(STREAM, BUDGET);
-        link.open(WATCHDOG, WATCHDOG_BUDGET);
+        let main = link.open(STREAM, BUDGET_BYTES);
+        link.open(WATCHDOG_STREAM, WATCHDOG_BUDGET_BYTES);
         Self { socket, link, main }
     }
 
@@ -61,7 +63,7 @@ impl Host {
         let mut bytes = vec![0; 100_000];
         loop {
             while let Some(event) = self.link.poll() {
-                if let Event::Packet(_, packet) = event {
+                if let LinkEvent::Packet(_, packet) = event {
                     return Some(packet);
                 }
             }
@@ -124,7 +126,7 @@ fn flash(image: &[u8]) -> Request {
 fn it_is_found_flashed_and_then_it_streams() {
     let camera = start("fps=0&size=64x48");
     let place = camera.places()[0];
-    ask_until(place, Some(State::Bootloader));
+    ask_until(place, Some(CameraState::Bootloader));
     TcpStream::connect((place.ip, place.stream)).expect_err("no application, no stream");
     let mut host = Host::connect(place);
     let image = stand_in();
@@ -132,14 +134,14 @@ fn it_is_found_flashed_and_then_it_streams() {
     assert_eq!(host.read(0x80_0000, image.len() as u32), image);
     host.reset();
     assert!(camera.wait_until(LIMIT, |camera| camera.doing() == Doing::Application { silent: false }));
-    ask_until(place, Some(State::FlashBooted));
+    ask_until(place, Some(CameraState::FlashBooted));
     TcpStream::connect((place.ip, place.link)).expect_err("its bootloader does not run");
     let mut stream = TcpStream::connect((place.ip, place.stream)).expect("its stream");
     let mut head = [0; 4];
     stream.read_exact(&mut head).expect("a header");
     assert_eq!(&head, b"IMG ");
     tell(place, Query::Reset);
-    ask_until(place, Some(State::Bootloader));
+    ask_until(place, Some(CameraState::Bootloader));
     let mut host = Host::connect(place);
     assert_eq!(host.read(0x80_0000, 2), b"BR");
     assert_eq!(camera.account().sessions, 2);
@@ -165,7 +167,7 @@ fn a_connection_that_is_lost_is_lost_for_the_host_too_and_the_next_one_works() {
     let place = camera.places()[0];
     let image = [stand_in(), vec![0; 1 << 20]].concat();
     for lost in [true, true, false] {
-        ask_until(place, Some(State::Bootloader));
+        ask_until(place, Some(CameraState::Bootloader));
         let mut host = Host::connect(place);
         assert_eq!(host.write(&flash(&image), &image), (!lost).then_some(Ok(())));
         if lost {
@@ -193,14 +195,14 @@ fn a_static_address_moves_it() {
     assert_eq!(host.write(&request, &config), Some(Ok(())));
     host.reset();
     let moved = Place { ip: Ipv4Addr::new(127, 77, 7, 7), ..first };
-    ask_until(moved, Some(State::Bootloader));
+    ask_until(moved, Some(CameraState::Bootloader));
     ask_until(first, None);
     assert_eq!(camera.places(), [moved]);
     let mut host = Host::connect(moved);
     let request = Request::SetConfig { memory: Which::Auto, offset: -1, clear: true, total: 0, packets: 0 };
     assert_eq!(host.write(&request, &[]), Some(Ok(())));
     host.reset();
-    ask_until(first, Some(State::Bootloader));
+    ask_until(first, Some(CameraState::Bootloader));
 }
 
 #[test]
@@ -213,7 +215,7 @@ fn one_camera_has_several_addresses() {
     let camera = CameraSimulator::start(CameraConfig::default(), &places).expect("a camera");
     let [first, second] = camera.places()[..] else { panic!() };
     for place in [first, second] {
-        ask_until(place, Some(State::Bootloader));
+        ask_until(place, Some(CameraState::Bootloader));
     }
     let mut host = Host::connect(second);
     assert_eq!(host.read(0, 4), b"boot");
@@ -230,7 +232,7 @@ fn usual_ports_are_found_nearby_and_taken_ones_are_named() {
     };
     let place = camera.places()[0];
     assert_eq!(place, Place::usual(camera.ip()));
-    ask_until(place, Some(State::Bootloader));
+    ask_until(place, Some(CameraState::Bootloader));
     let error = CameraSimulator::start(config, &[place]).expect_err("it is taken").to_string();
     assert!(error.starts_with(&format!("UDP {}:11491 cannot be listened at: ", place.ip)), "{error}");
 }
@@ -239,7 +241,7 @@ fn usual_ports_are_found_nearby_and_taken_ones_are_named() {
 fn a_silent_application_listens_and_says_nothing() {
     let camera = start("state=application&fault=silent&size=64x48");
     let place = camera.places()[0];
-    ask_until(place, Some(State::FlashBooted));
+    ask_until(place, Some(CameraState::FlashBooted));
     let mut stream = TcpStream::connect((place.ip, place.stream)).expect("its stream");
     stream.set_read_timeout(Some(Duration::from_millis(50))).expect("a setting");
     stream.read_exact(&mut [0]).expect_err("nothing");

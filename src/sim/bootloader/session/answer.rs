@@ -7,7 +7,7 @@ use super::super::fault::Fault;
 use super::super::{application, map, settings};
 use super::{End, Reading, Session};
 use crate::bootloader::{
-    Announced, ApplicationDetails, Memory as Which, MemoryDetails, MessageError, Request, Response, Version,
+    AnnouncedData, ApplicationDetails, Memory as Which, MemoryDetails, MessageError, Request, Response, Version,
 };
 
 /// Since when an operation that is not known is said to be none (bootloader.md 3.2).
@@ -95,7 +95,7 @@ impl Session {
             let fits = max == 0 || bytes.len() <= max as usize;
             if fits { Ok(bytes) } else { Err("Configuration is larger than the maximum size".to_owned()) }
         });
-        let announced = found.as_ref().map(|bytes| Announced { total: bytes.len() as u32, packets: 1 });
+        let announced = found.as_ref().map(|bytes| AnnouncedData { total: bytes.len() as u32, packets: 1 });
         self.say(board, &Response::Config(announced.map_err(Clone::clone)));
         if let Ok(bytes) = found {
             self.say_bytes(board, bytes, false);
@@ -108,7 +108,7 @@ impl Session {
             None => Err(NO_EMMC.to_owned()),
             // Words of the transcripts.
             Some(memory) if offset + u64::from(total) > memory.size() => Err("Read out of bounds".to_owned()),
-            Some(_) => Ok(Announced { total, packets: total.div_ceil(board.config.packet) }),
+            Some(_) => Ok(AnnouncedData { total, packets: total.div_ceil(board.config.packet) }),
         };
         let begins = readable.is_ok();
         self.say(board, &Response::ReadFlash(readable));
@@ -164,7 +164,7 @@ pub(super) fn set_config(board: &mut Board, memory: Which, offset: i64, bytes: O
 /// UPDATE_FLASH_EX, which names a section instead of an offset: in the protocol, and in nobody's use.
 fn unused_by_the_vendor(board: &Board, bytes: &[u8], error: MessageError) -> Result<Request, MessageError> {
     let word = |at: usize| bytes.get(at..)?.first_chunk().map(|word| i32::from_le_bytes(*word));
-    if error != MessageError::Unknown(5) {
+    if error != MessageError::UnknownCommand(5) {
         return Err(error);
     }
     let request = || {

@@ -10,8 +10,10 @@ use super::board::Board;
 use super::config::Opening;
 use super::fault::Fault;
 use super::writing::{BOOTLOADER_PLACE, What, Writing};
-use crate::bootloader::{BUDGET, Memory as Which, Request, Response, STREAM, Storage, WATCHDOG, WATCHDOG_BUDGET};
-use crate::xlink::{Event, Link, Stream};
+use crate::bootloader::{
+    BUDGET_BYTES, Memory as Which, Request, Response, STREAM, Storage, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
+};
+use crate::xlink::{Link, LinkEvent, StreamId};
 
 /// Memory that the camera has for what it is sent. It has 512 MiB for everything.
 const LARGEST: u32 = 256 << 20;
@@ -70,8 +72,8 @@ struct Reading {
 #[derive(Debug)]
 pub(super) struct Session {
     link: Link,
-    main: Option<Stream>,
-    watchdog: Option<Stream>,
+    main: Option<StreamId>,
+    watchdog: Option<StreamId>,
     releases: bool,
     /// Name of the request that is being answered.
     answering: &'static str,
@@ -91,7 +93,7 @@ impl Session {
     pub(super) fn new(board: &mut Board, now: Duration) -> Self {
         let mut link = Link::device();
         if board.config.stale {
-            link.leave_stale(WATCHDOG, WATCHDOG_BUDGET);
+            link.leave_stale(WATCHDOG_STREAM, WATCHDOG_BUDGET_BYTES);
         }
         Self {
             link,
@@ -182,13 +184,14 @@ impl Session {
     fn happen(&mut self, board: &mut Board, now: Duration) {
         while let Some(event) = self.link.poll() {
             match event {
-                Event::Up if board.config.opening == Opening::First => {
-                    let streams = (self.link.open(STREAM, BUDGET), self.link.open(WATCHDOG, WATCHDOG_BUDGET));
+                LinkEvent::Up if board.config.opening == Opening::First => {
+                    let streams =
+                        (self.link.open(STREAM, BUDGET_BYTES), self.link.open(WATCHDOG_STREAM, WATCHDOG_BUDGET_BYTES));
                     (self.main, self.watchdog) = (Some(streams.0), Some(streams.1));
                 }
-                Event::OpenedByPeer(stream, budget) => self.opened(board, stream, budget),
-                Event::Packet(stream, bytes) if Some(stream) == self.main => self.packet(board, bytes, now),
-                Event::Packet(stream, bytes) if Some(stream) == self.watchdog => {
+                LinkEvent::OpenedByPeer(stream, budget) => self.opened(board, stream, budget),
+                LinkEvent::Packet(stream, bytes) if Some(stream) == self.main => self.packet(board, bytes, now),
+                LinkEvent::Packet(stream, bytes) if Some(stream) == self.watchdog => {
                     self.heard.pings += 1;
                     self.heard.longest_silence = self.heard.longest_silence.max(now.saturating_sub(self.pinged));
                     self.pinged = now;
@@ -196,23 +199,23 @@ impl Session {
                         self.end = Some(End::Reset);
                     }
                 }
-                Event::Reset => self.end = Some(End::Reset),
+                LinkEvent::Reset => self.end = Some(End::Reset),
                 _ => {}
             }
         }
         self.read_on(board, now);
     }
 
-    fn opened(&mut self, board: &Board, stream: Stream, budget: u32) {
+    fn opened(&mut self, board: &Board, stream: StreamId, budget: u32) {
         let name = self.link.name(stream).to_owned();
         match name.as_str() {
             STREAM => self.main = Some(stream),
-            WATCHDOG => self.watchdog = Some(stream),
+            WATCHDOG_STREAM => self.watchdog = Some(stream),
             _ => {}
         }
         self.link.set_releasing(stream, self.releases);
         match board.config.opening {
-            Opening::First if [STREAM, WATCHDOG].contains(&name.as_str()) => {}
+            Opening::First if [STREAM, WATCHDOG_STREAM].contains(&name.as_str()) => {}
             Opening::First | Opening::After => {
                 self.link.open(&name, budget);
             }

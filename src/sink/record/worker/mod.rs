@@ -17,9 +17,8 @@ use super::segment::{self, Segment};
 use super::trigger::{Ring, Trigger};
 use super::{Options, RecordError, weight};
 use crate::frame::{Frame, Received};
-use crate::hub::weighed::WeighedTaker;
-use crate::hub::{LaneCounter, RecvTimeoutError};
-use crate::recording::disk::Condition;
+use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
+use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
 
 /// Incidents that are kept while there is no file for them.
@@ -38,18 +37,26 @@ pub(super) enum Item {
     },
     Incident {
         camera: usize,
-        incident: schema::Incident,
+        incident: schema::RecordedIncident,
         at: Received,
     },
-    /// Nothing, so that somebody looks up.
-    Wake,
+}
+
+impl Item {
+    /// Bytes that an item holds.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Frame { frame, .. } => weight(frame),
+            Self::Incident { incident, .. } => incident.memory_bytes(),
+        }
+    }
 }
 
 /// What is written, or held until it is known whether it is.
 #[derive(Debug)]
 enum Kept {
     Frame { camera: usize, frame: Arc<Frame>, dropped: u64, publish_ns: i64 },
-    Incident { camera: usize, incident: schema::Incident, at: Received },
+    Incident { camera: usize, incident: schema::RecordedIncident, at: Received },
 }
 
 impl Kept {
@@ -85,7 +92,7 @@ pub(super) struct Worker {
     options: Options,
     infos: Vec<CameraInfo>,
     folder: PathBuf,
-    taker: WeighedTaker<Item>,
+    taker: Taker<Item>,
     shared: Arc<Shared>,
     open: Open,
     cameras: Vec<Camera>,
@@ -111,25 +118,17 @@ impl Worker {
     pub(super) fn new(
         options: Options,
         infos: Vec<CameraInfo>,
-        taker: WeighedTaker<Item>,
-        counters: Vec<LaneCounter>,
+        taker: Taker<Item>,
         shared: Arc<Shared>,
         open: Open,
     ) -> Result<Self, RecordError> {
         let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
         let folder = options.place.folder(&names);
-        let camera = |counter| Camera {
-            clock: ClockModel::default(),
-            context: Context::default(),
-            counter,
-            dropped: 0,
-            lost: 0,
-        };
         let mut worker = Self {
             options,
             folder,
             taker,
-            cameras: counters.into_iter().map(camera).collect(),
+            cameras: Vec::new(),
             infos,
             shared,
             open,
@@ -152,7 +151,19 @@ impl Worker {
         Ok(worker)
     }
 
-    /// What can be known to fail fails before anybody is gone.
+    /// Sets the counters of the cameras' lanes, in the order of the cameras.
+    pub(super) fn count(&mut self, counters: impl Iterator<Item = LaneCounter>) {
+        let camera = |counter| Camera {
+            clock: ClockModel::default(),
+            context: Context::default(),
+            counter,
+            dropped: 0,
+            lost: 0,
+        };
+        self.cameras = counters.map(camera).collect();
+    }
+
+    /// Checks for certain failures now, while the caller can still report them.
     fn prepare(&mut self) -> Result<(), RecordError> {
         match &self.options.place {
             Place::File(path) => {
@@ -226,7 +237,7 @@ impl Worker {
         match gauge.wait_for_room(Duration::from_millis(200)) {
             Ok(true) => true,
             Ok(false) => {
-                if gauge.condition() == Condition::Full {
+                if gauge.condition() == DiskCondition::Full {
                     if self.is_impatient() {
                         gauge.give_up();
                         self.gave_up = true;
@@ -246,7 +257,6 @@ impl Worker {
     /// Something came through the lane: is it to be written?
     fn take(&mut self, item: Item) {
         let kept = match item {
-            Item::Wake => return,
             Item::Incident { camera, incident, at } => Kept::Incident { camera, incident, at },
             Item::Frame { camera, frame, dropped } => {
                 let publish_ns = self.cameras[camera].clock.observe(frame.device_time, frame.received.unix_ns);
@@ -291,7 +301,7 @@ impl Worker {
     fn hold(&mut self, kept: Kept, mono_ns: u64, trigger: &Trigger) {
         let bytes = match &kept {
             Kept::Frame { frame, .. } => weight(frame),
-            Kept::Incident { incident, .. } => 256 + incident.text.len() + incident.found.len(),
+            Kept::Incident { incident, .. } => incident.memory_bytes(),
         };
         let gone = self.ring.push(kept, mono_ns, bytes, trigger);
         self.pass(gone);
@@ -361,7 +371,7 @@ impl Worker {
         let now = frame.received.mono_ns;
         let overdue = self.is_long_enough(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
         let split = overdue.is_some_and(|since| {
-            frame.stands_alone() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_PATIENCE
+            frame.is_key_frame() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_PATIENCE
         });
         self.overdue_mono_ns = overdue.filter(|_| !split);
         split

@@ -1,0 +1,131 @@
+//! Packs an application and its firmware into a package.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::device::app::{App, AppError, Checked, Rate};
+use oaktap::device::blob::Blob;
+use oaktap::device::contract::Contract;
+use oaktap::device::firmware::{Firmware, device, stand_in};
+use oaktap::device::{pipeline, script};
+use oaktap::doctor::{Budget, carries_mbit_s};
+
+use super::AppFile;
+use super::wheel;
+use crate::cli::present::{self, Usage, advised};
+
+const PACKAGE: &str = "Package";
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PackingArgs {
+    /// Take the firmware from this depthai wheel or extension module [default: search the Python environments of this
+    /// machine]
+    #[arg(long, value_name = "FILE.whl", help_heading = PACKAGE)]
+    firmware: Option<PathBuf>,
+
+    /// Do not compress the firmware: the package is three times as large, and the camera boots slightly faster
+    #[arg(long, help_heading = PACKAGE)]
+    uncompressed: bool,
+}
+
+/// The camera that boots the package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PackageTarget {
+    Camera,
+    /// A simulated camera, which boots a package without firmware.
+    Simulated,
+}
+
+/// A built package.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) bytes: Vec<u8>,
+    /// The promised properties of its stream.
+    pub(crate) contract: Contract,
+    /// The file that the firmware was taken from.
+    pub(crate) firmware: String,
+}
+
+impl PackingArgs {
+    /// Builds a package and prints how much of the link its stream needs.
+    pub(crate) fn pack(&self, file: &AppFile, target: PackageTarget) -> anyhow::Result<Packed> {
+        let App { model, .. } = &file.application;
+        let blob = model.as_ref().map(|model| read_blob(&model.blob)).transpose()?;
+        let input = blob.as_ref().and_then(|(_, blob)| blob.input_size());
+        let checked = file.application.check(input).map_err(|error| {
+            let help = match &error {
+                AppError::Input { .. } => {
+                    "add --letterbox, --stretch or --crop, or set --size to the input size of the model"
+                }
+                _ => "change the option of that name, or the line in oaktap.toml",
+            };
+            advised(Usage(error.to_string()).into(), help)
+        })?;
+        let named = self.firmware.as_deref().or(file.firmware.as_deref());
+        let (firmware, from) = match (named, target) {
+            (None, PackageTarget::Simulated) => {
+                present::say("package without firmware: only a simulated camera boots it");
+                (stand_in(), "none".to_owned())
+            }
+            (named, _) => vendor_firmware(named, blob.as_ref().map(|(_, blob)| blob))?,
+        };
+        print_budget(&checked);
+        let text = script::text(&checked);
+        let bytes = blob.as_ref().map(|(bytes, _)| bytes.as_slice());
+        let bytes = pipeline::package(&checked, bytes, &text, firmware, !self.uncompressed)?;
+        Ok(Packed { bytes, contract: checked.contract(), firmware: from })
+    }
+}
+
+fn read_blob(path: &Path) -> anyhow::Result<(Vec<u8>, Blob)> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?;
+    let blob = Blob::parse(&bytes).with_context(|| format!("cannot use the model {}", path.display()))?;
+    Ok((bytes, blob))
+}
+
+fn vendor_firmware(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<(Firmware, String)> {
+    let wheel = wheel::open(named)?;
+    let firmware = device(&wheel.bytes, blob.map(|blob| blob.openvino));
+    let firmware = firmware.with_context(|| format!("no suitable firmware in {}", wheel.path.display()))?;
+    Ok((firmware, wheel.path.display().to_string()))
+}
+
+/// Prints how much of a 1 Gbit/s link with 1500-byte packets the stream needs.
+fn print_budget(checked: &Checked<'_>) {
+    present::say(&budget(checked));
+    let (Rate::Known(bits) | Rate::About(bits)) = checked.rate();
+    if bits / 1e6 > carries_mbit_s(1000, 1500) {
+        present::say(
+            "warning: this exceeds the link, so the camera will drop frames; use a smaller --size, a lower --fps or \
+             --payload jpeg",
+        );
+    }
+}
+
+fn budget(checked: &Checked<'_>) -> String {
+    let (about, bits) = match checked.rate() {
+        Rate::Known(bits) => ("", bits),
+        Rate::About(bits) => ("about ", bits),
+    };
+    let carries_mbit_s = carries_mbit_s(1000, 1500);
+    let budget = Budget { used_mbit_s: bits / 1e6, carries_mbit_s, fps: f64::from(checked.app.fps) };
+    format!("the stream needs {about}{}", budget.line())
+}
+
+#[cfg(test)]
+mod tests {
+    use oaktap::device::app::Payload;
+
+    use super::*;
+
+    #[test]
+    fn the_link_budget_of_a_stream_is_estimated() {
+        let app = App { fps: 40.0, ..App::default() };
+        let line = budget(&app.check(None).expect("valid application"));
+        assert!(line.starts_with("the stream needs 216 of 941 Mbit/s; 3 more such cameras fit"), "{line}");
+        let jpeg = App { payload: Payload::Jpeg { quality: 95 }, ..App::default() };
+        let line = budget(&jpeg.check(None).expect("valid application"));
+        assert!(line.starts_with("the stream needs about 10 of"), "{line}");
+    }
+}

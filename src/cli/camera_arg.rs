@@ -1,0 +1,293 @@
+//! The CAMERA argument, and the search for the camera that it names.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::discovery::{self, DiscoveredCamera, Subnet};
+use oaktap::net::discovery::{Survey, Targets, WINDOW, find};
+use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
+
+use super::present::{self, Usage, advised, printable};
+use super::value_parsers;
+
+const SEARCH: &str = "Search";
+
+/// How long to wait for the reply of a camera that is named by its address.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Creates the runtime that drives the sockets of one command on the current thread.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the network runtime")
+}
+
+/// A camera as named on the command line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum CameraArg {
+    /// `192.168.1.50`, `192.168.1.50:11490`.
+    Address {
+        /// IPv4 only, like the bootloader (bootloader.md 2).
+        ip: Ipv4Addr,
+        /// The TCP port, if it is not the default one.
+        port: Option<u16>,
+    },
+    /// An id or the start of one, in upper or lower case.
+    Id(String),
+    /// `sim:`, `sim:bootloader=0.0.21&nor=16MiB`: a simulated camera.
+    Simulated(Simulated),
+}
+
+/// A simulated camera. Starts when it is first searched for and runs until the program ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Simulated {
+    config: Box<CameraConfig>,
+    camera: Arc<OnceLock<CameraSimulator>>,
+}
+
+impl PartialEq for Simulated {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config
+    }
+}
+
+impl Simulated {
+    fn ip(&self) -> anyhow::Result<Ipv4Addr> {
+        if self.camera.get().is_none() {
+            let camera = CameraSimulator::start_nearby(&self.config).context("cannot simulate a camera")?;
+            present::say(&format!("simulated camera at {}", camera.ip()));
+            // Cannot fail: one thread alone searches for this camera.
+            let _ = self.camera.set(camera);
+        }
+        Ok(self.camera.get().map_or(Ipv4Addr::UNSPECIFIED, CameraSimulator::ip))
+    }
+}
+
+impl fmt::Display for CameraArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { ip, port: None } => write!(f, "{ip}"),
+            Self::Address { ip, port: Some(port) } => write!(f, "{ip}:{port}"),
+            Self::Id(id) => f.write_str(&printable(id)),
+            Self::Simulated(simulated) => write!(f, "the simulated camera {}", simulated.config.id),
+        }
+    }
+}
+
+impl FromStr for CameraArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected an IPv4 address such as 192.168.1.50, the id of a camera, or the start of its id such as \
+                        14442C; `oaktap list` shows both";
+        if let Some(config) = text.strip_prefix("sim:") {
+            let config = config.strip_prefix('?').unwrap_or(config).parse::<CameraConfig>();
+            let config = Box::new(config.map_err(|error| error.to_string())?);
+            return Ok(Self::Simulated(Simulated { config, camera: Arc::default() }));
+        }
+        if text.contains('.') {
+            let (ip, port) = text.split_once(':').map_or((text, None), |(ip, port)| (ip, Some(port)));
+            let ip = ip.parse().map_err(|_| format!("`{ip}` is not an IPv4 address; {expected}"))?;
+            let port = port.map(|port| match port.parse() {
+                Ok(port) if port != 0 => Ok(port),
+                _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
+            });
+            return Ok(Self::Address { ip, port: port.transpose()? });
+        }
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return Err(format!("invalid camera `{text}`; {expected}"));
+        }
+        Ok(Self::Id(text.to_owned()))
+    }
+}
+
+/// Where to search for cameras.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SearchArgs {
+    /// Also query every address of this network, for cameras behind a router, such as 10.0.3.0/24; repeatable
+    #[arg(long, value_name = "NETWORK", help_heading = SEARCH)]
+    pub(crate) subnet: Vec<Subnet>,
+
+    /// How long to wait for replies after the last query
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = value_parsers::duration, help_heading = SEARCH)]
+    pub(crate) wait: Duration,
+
+    /// UDP port of the cameras' discovery service, if remapped
+    #[arg(long, value_name = "PORT", default_value_t = discovery::PORT, help_heading = SEARCH,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) udp_port: u16,
+}
+
+impl Default for SearchArgs {
+    fn default() -> Self {
+        Self { subnet: Vec::new(), wait: WINDOW, udp_port: discovery::PORT }
+    }
+}
+
+/// A camera that was searched for.
+#[derive(Clone, Debug)]
+pub(crate) struct Located {
+    pub(crate) ip: Ipv4Addr,
+    /// The TCP port, if the user gave one.
+    pub(crate) port: Option<u16>,
+    /// Its reply. `None`: no reply from the address that the user gave. A firewall may block it.
+    pub(crate) camera: Option<DiscoveredCamera>,
+}
+
+impl CameraArg {
+    /// Returns whether the camera is simulated.
+    pub(crate) const fn is_simulated(&self) -> bool {
+        matches!(self, Self::Simulated(_))
+    }
+
+    /// Parses an address or a simulated camera, for a command that searches for all other cameras anyway.
+    pub(crate) fn with_address(text: &str) -> Result<Self, String> {
+        match text.parse()? {
+            Self::Address { ip, port: None } => Ok(Self::Address { ip, port: None }),
+            Self::Simulated(simulated) => Ok(Self::Simulated(simulated)),
+            Self::Address { .. } | Self::Id(_) => {
+                Err(format!("`{text}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:"))
+            }
+        }
+    }
+
+    /// Returns the address, unless the camera is named by its id. Starts a simulated camera.
+    pub(crate) fn ip(&self) -> anyhow::Result<Option<Ipv4Addr>> {
+        match self {
+            Self::Address { ip, .. } => Ok(Some(*ip)),
+            Self::Simulated(simulated) => simulated.ip().map(Some),
+            Self::Id(_) => Ok(None),
+        }
+    }
+
+    /// Searches for the camera. A camera named by its address need not reply; one named by its id must.
+    pub(crate) async fn locate(&self, search: &SearchArgs) -> anyhow::Result<Located> {
+        match self {
+            Self::Simulated(simulated) => {
+                let ip = simulated.ip()?;
+                let survey =
+                    find(&Targets::only(ip, discovery::PORT), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
+                Ok(Located { ip, port: None, camera: survey.cameras.into_iter().next() })
+            }
+            Self::Address { ip, port } => {
+                let survey =
+                    find(&Targets::only(*ip, search.udp_port), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
+                Ok(Located { ip: *ip, port: *port, camera: survey.cameras.into_iter().next() })
+            }
+            Self::Id(wanted) => {
+                let targets = Targets { subnets: search.subnet.clone(), port: search.udp_port, ..Targets::default() };
+                let survey = find(&targets, search.wait, |camera| camera.id.eq_ignore_ascii_case(wanted)).await?;
+                choose(wanted, &survey)
+            }
+        }
+    }
+}
+
+/// Returns the only camera whose id is `wanted` or starts with it.
+fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
+    let begins = |camera: &&DiscoveredCamera| {
+        camera.id.get(..wanted.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(wanted))
+    };
+    let exact = survey.cameras.iter().find(|camera| camera.id.eq_ignore_ascii_case(wanted));
+    let candidates: Vec<_> = exact.map_or_else(|| survey.cameras.iter().filter(begins).collect(), |exact| vec![exact]);
+    match candidates.as_slice() {
+        [camera] => {
+            let ip = camera.ip().ok_or_else(|| anyhow::anyhow!("camera {} has no address", camera.id))?;
+            Ok(Located { ip, port: None, camera: Some((*camera).clone()) })
+        }
+        [] if survey.cameras.is_empty() => Err(advised(
+            anyhow::anyhow!("no camera replied to the search for `{wanted}`"),
+            "`oaktap doctor` finds out why; for a camera behind a router, give its address or --subnet",
+        )),
+        [] => Err(advised(
+            anyhow::anyhow!("no camera id starts with `{wanted}`; found {}", named(&survey.cameras)),
+            "for a camera behind a router, give its address or --subnet",
+        )),
+        several => {
+            Err(Usage(format!("`{wanted}` matches several ids: {}; give more digits", named(several.iter().copied())))
+                .into())
+        }
+    }
+}
+
+/// Formats a list such as `A at 10.0.0.5, B at 10.0.0.6`.
+fn named<'a>(cameras: impl IntoIterator<Item = &'a DiscoveredCamera>) -> String {
+    let name = |camera: &DiscoveredCamera| match camera.ip() {
+        Some(ip) => printable(&format!("{} at {ip}", camera.id)),
+        None => printable(&camera.id),
+    };
+    cameras.into_iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use oaktap::discovery::{CameraAddress, CameraState};
+
+    use super::*;
+
+    #[test]
+    fn addresses_ids_and_simulated_cameras_are_parsed() {
+        let address = |ip: [u8; 4], port| CameraArg::Address { ip: ip.into(), port };
+        for (text, expected) in [
+            ("192.168.1.50", address([192, 168, 1, 50], None)),
+            ("169.254.1.222:11490", address([169, 254, 1, 222], Some(11_490))),
+            ("14442C10D13EABCE00", CameraArg::Id("14442C10D13EABCE00".to_owned())),
+            ("1", CameraArg::Id("1".to_owned())),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for (text, error) in [
+            ("", "invalid camera ``"),
+            ("cam 1", "invalid camera `cam 1`"),
+            ("192.168.1", "`192.168.1` is not an IPv4 address"),
+            ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
+            ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),
+            ("fe80::1", "invalid camera `fe80::1`"),
+            ("sim:nor=x", "`nor=x`: expected bytes"),
+            ("sim:nand=1", "`nand` is nothing that can be simulated"),
+        ] {
+            let found = text.parse::<CameraArg>().unwrap_err();
+            assert!(found.starts_with(error), "{text}: {found}");
+        }
+    }
+
+    fn survey(ids: &[&str]) -> Survey {
+        let camera = |(at, id): (usize, &&str)| DiscoveredCamera {
+            id: (*id).to_owned(),
+            addresses: vec![CameraAddress { ip: [10, 0, 0, at as u8 + 1].into(), interface: None }],
+            state: CameraState::FlashBooted,
+            platform: None,
+            link: None,
+        };
+        Survey { cameras: ids.iter().enumerate().map(camera).collect(), ..Survey::default() }
+    }
+
+    #[test]
+    fn an_exact_id_wins_over_longer_ids_that_start_with_it() {
+        let survey = survey(&["14442C10", "14442C1077", "1844A"]);
+        for (wanted, ip) in [("14442C10", 1), ("14442c107", 2), ("18", 3)] {
+            let located = choose(wanted, &survey).expect(wanted);
+            assert_eq!(located.ip, Ipv4Addr::new(10, 0, 0, ip));
+        }
+    }
+
+    #[test]
+    fn errors_list_the_candidates() {
+        let cameras = survey(&["14442C10", "14442C11", "1844A"]);
+        for (wanted, survey, error) in [
+            ("14", &cameras, "`14` matches several ids: 14442C10 at 10.0.0.1, 14442C11 at 10.0.0.2; give more digits"),
+            (
+                "F",
+                &cameras,
+                "no camera id starts with `F`; found 14442C10 at 10.0.0.1, 14442C11 at 10.0.0.2, 1844A at 10.0.0.3",
+            ),
+            ("F", &Survey::default(), "no camera replied to the search for `F`"),
+        ] {
+            assert_eq!(choose(wanted, survey).unwrap_err().to_string(), error);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `oaktap backup`: saves the applications and settings of a camera to files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::bootloader::{Memory, SettingsError};
+use oaktap::flash::{FlashError, read_applications};
+use oaktap::package::Package;
+use serde::Serialize;
+
+use crate::cli::camera_arg::runtime;
+use crate::cli::camera_session::EnterArgs;
+
+use crate::cli::present::{self, advised, flash_error, printable, settings_error};
+use crate::cli::{Ctx, Outcome, json_option};
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print the paths of the files as one line of JSON"))]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    enter: EnterArgs,
+
+    /// Folder for the files
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+}
+
+#[derive(Default, Serialize)]
+struct BackupReport {
+    command: &'static str,
+    camera: String,
+    /// One package per memory that contains an application.
+    applications: Vec<PathBuf>,
+    /// `null`: the camera has no settings and uses its defaults.
+    configuration: Option<PathBuf>,
+}
+
+/// Applications by memory, and the settings.
+type CameraContents = (Vec<(Memory, Vec<u8>)>, Result<Option<serde_json::Value>, SettingsError>);
+
+async fn read(caller: oaktap::bootloader::Caller) -> Result<CameraContents, FlashError> {
+    let applications = read_applications(&caller).await?;
+    let settings = caller.settings().await;
+    Ok((applications, settings.map(|settings| settings.map(|config| config.document().to_json()))))
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
+    let (entered, (applications, settings)) = runtime()?.block_on(async {
+        let entered = args.enter.enter("reading the memories").await?;
+        let read = entered.talk(read).await?.map_err(flash_error)?;
+        anyhow::Ok((entered, read))
+    })?;
+    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
+    let mut report = BackupReport { command: ctx.command, camera: entered.camera.id, ..BackupReport::default() };
+    let mut damaged = Vec::new();
+    for (memory, bytes) in applications {
+        let path = args.output.join(format!("{}.{memory}.dap", report.camera));
+        write_new(&path, &bytes)?;
+        if let Err(error) = Package::parse(bytes) {
+            damaged.push(format!("{}: {error}", path.display()));
+        }
+        report.applications.push(path);
+    }
+    if let Some(settings) = settings.map_err(settings_error)? {
+        let path = args.output.join(format!("{}.config.json", report.camera));
+        write_new(&path, (serde_json::to_string_pretty(&settings)? + "\n").as_bytes())?;
+        report.configuration = Some(path);
+    }
+    if ctx.json {
+        present::document(&report)?;
+    } else {
+        let paths = report.applications.iter().chain(&report.configuration);
+        let text: String = paths.map(|path| format!("{}\n", path.display())).collect();
+        present::result(printable(&text).as_bytes())?;
+    }
+    if report.applications.is_empty() {
+        present::say(&format!("{}: no application found", report.camera));
+    }
+    if damaged.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    let error = anyhow::anyhow!("the application is damaged; it was saved anyway: {}", damaged.join("; "));
+    Err(advised(error, "`oaktap inspect FILE.dap` shows the intact parts; `oaktap flash` rejects the file"))
+}
+
+/// Fails if the file exists.
+fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let file = std::fs::File::create_new(path);
+    file.and_then(|mut file| file.write_all(bytes)).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,340 @@
+//! The whole path over a real socket: receive, parse, convert, boxes, on one thread; and the socket alone beside it.
+
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use oaktap::convert::Converter;
+use oaktap::frame::{Frame, Geometry, Picture, PixelFormat};
+use oaktap::live::{self, Live};
+use oaktap::overlay::{Overlay, Style};
+use oaktap::sim::{Coding, Reel, Sent, SimConfig, Simulator};
+use oaktap::source::{SessionOptions, SessionState, SourceSpec};
+use oaktap::stats::Stats;
+use tokio::sync::Notify;
+
+use super::kernels::BOXES;
+use super::measure::{Copying, median, stay_on_first_cpu, thread_cpu};
+use super::report::Row;
+
+/// Frames before the clock starts: memory is warm by then, and what waited in the camera's queue is gone.
+const WARM_UP: u64 = 10;
+
+/// How often it is asked whether it is over.
+const OFTEN: Duration = Duration::from_millis(50);
+
+/// What a thread did with the frames of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    pub(super) frames: u64,
+    pub(super) lost: u64,
+    pub(super) seconds: f64,
+    pub(super) cpu_us: Option<f64>,
+}
+
+/// A simulated camera that sends as fast as it can, off the first processor, until its time is over.
+struct Sender {
+    address: SocketAddr,
+    thread: JoinHandle<anyhow::Result<Sent>>,
+}
+
+impl Sender {
+    fn start(reel: Arc<Reel>, duration: Duration) -> anyhow::Result<Self> {
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            stay_on_first_cpu(false);
+            let simulator = Simulator::play(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, reel)?;
+            // Nobody waits for it only when the bench has failed already.
+            let _ = tell.send(simulator.local_addr());
+            std::thread::sleep(duration);
+            Ok(simulator.stop())
+        });
+        match told.recv() {
+            Ok(address) => Ok(Self { address, thread }),
+            Err(_) => {
+                Err(Self::join(thread).err().unwrap_or_else(|| anyhow::anyhow!("cannot start the simulated camera")))
+            }
+        }
+    }
+
+    fn sent(self) -> anyhow::Result<Sent> {
+        Self::join(self.thread)
+    }
+
+    fn join(thread: JoinHandle<anyhow::Result<Sent>>) -> anyhow::Result<Sent> {
+        thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the simulated camera panicked")))
+    }
+}
+
+/// Measures one size in `rounds`, each of which lasts about `each` for either receiver.
+pub(super) fn measure(size: (u32, u32), rounds: usize, each: Duration) -> anyhow::Result<[Row; 2]> {
+    let config = SimConfig { size, fps: 0.0, boxes: BOXES, ..SimConfig::default() };
+    let Coding::Pixels(format) = config.format else { unreachable!("the default camera sends pixels") };
+    let reel = Arc::new(Reel::new(&config)?);
+    // Rendered before the clock runs.
+    for index in 0..reel.frames() as u64 {
+        let _ = reel.still(index);
+    }
+    let bytes = reel.still(0).payload.len();
+    let mut copying = Copying::new(bytes);
+    let (mut alone, mut whole, mut copies) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        copies.push(copying.seconds());
+        alone.push(receive_only(Sender::start(Arc::clone(&reel), each)?, bytes)?);
+        copies.push(copying.seconds());
+        whole.push(receive_all(Sender::start(Arc::clone(&reel), each)?)?);
+    }
+    let copy = median(&mut copies);
+    Ok([row("receive", format, size, bytes, copy, &alone), row("stream", format, size, bytes, copy, &whole)])
+}
+
+pub(super) fn row(
+    stage: &'static str,
+    format: PixelFormat,
+    (width, height): (u32, u32),
+    bytes: usize,
+    memcpy_seconds: f64,
+    passes: &[Pass],
+) -> Row {
+    let mut seconds: Vec<f64> = passes.iter().map(|pass| pass.seconds / pass.frames.max(1) as f64).collect();
+    let seconds = median(&mut seconds);
+    let mut cpu: Vec<f64> = passes.iter().filter_map(|pass| pass.cpu_us).collect();
+    let cpu_us = (!cpu.is_empty()).then(|| median(&mut cpu));
+    let mut row = Row {
+        stage,
+        what: format.to_string(),
+        width,
+        height,
+        bytes_per_frame: bytes as u64,
+        frames: passes.iter().map(|pass| pass.frames).sum(),
+        frames_lost: passes.iter().map(|pass| pass.lost).sum(),
+        frames_per_s: 0.0,
+        gb_per_s: 0.0,
+        memcpy_share: memcpy_seconds / seconds,
+        cpu_us_per_frame: None,
+        cameras_at_40_fps: None,
+    };
+    row.set_times(seconds, cpu_us);
+    row
+}
+
+/// Reads everything into the memory of one frame and looks at nothing.
+fn receive_only(sender: Sender, payload: usize) -> anyhow::Result<Pass> {
+    let mut socket = TcpStream::connect(sender.address).context("cannot connect to the simulated camera")?;
+    let mut buffer = vec![0; payload];
+    let (mut bytes, mut start) = (0, None);
+    loop {
+        let n = socket.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        bytes += n;
+        if start.is_none() && bytes as u64 > WARM_UP * payload as u64 {
+            start = Some((Instant::now(), thread_cpu(), bytes));
+        }
+    }
+    let end = (Instant::now(), thread_cpu());
+    sender.sent()?;
+    let (began, cpu, before) = start.context("the simulated camera sent too few frames to measure")?;
+    let frames = (bytes - before) as f64 / payload as f64;
+    Ok(Pass {
+        frames: frames as u64,
+        lost: 0,
+        seconds: (end.0 - began).as_secs_f64(),
+        cpu_us: end.1.zip(cpu).map(|(end, start)| end.saturating_sub(start).as_secs_f64() * 1e6 / frames),
+    })
+}
+
+/// Receives, parses, converts and draws every frame that the simulated camera sends.
+fn receive_all(sender: Sender) -> anyhow::Result<Pass> {
+    let spec = SourceSpec::Tcp { host: sender.address.ip().to_string(), port: sender.address.port() };
+    let watched = watch(spec, SessionOptions::default(), Style::default(), None, || false)?;
+    let sent = sender.sent()?;
+    // The frame that the end cut off was never sent to its end.
+    let lost = sent.intact.saturating_sub(watched.stats.frames.confirmed);
+    Ok(Pass { lost, ..watched.pass })
+}
+
+/// What came out of a stream.
+pub(super) struct Watched {
+    pub(super) pass: Pass,
+    /// What the first frame was taken for, and the length of its payload.
+    pub(super) geometry: Geometry,
+    pub(super) bytes: usize,
+    pub(super) stats: Stats,
+}
+
+/// Receives, parses, converts and draws every frame of a stream on this thread, until it ends, `wanted` frames have
+/// come, or it is `over`. It is not connected to a second time.
+pub(super) fn watch(
+    spec: SourceSpec,
+    options: SessionOptions,
+    style: Style,
+    wanted: Option<u64>,
+    over: impl Fn() -> bool,
+) -> anyhow::Result<Watched> {
+    let enough = Arc::new(Notify::new());
+    let watching = Arc::new(Mutex::new(Watching::new(style, wanted)));
+    let cameras = live::cameras(&[spec]);
+    // A tap, because one thread does all the work: that is what is measured.
+    cameras[0].outlets.provisional.tap({
+        let (watching, enough) = (Arc::clone(&watching), Arc::clone(&enough));
+        move |frame: &Arc<Frame>| {
+            if !lock(&watching).frame(frame) {
+                enough.notify_one();
+            }
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let options = SessionOptions { reconnect: false, ..options };
+    let live = Live::start_on(cameras, &options, runtime.handle());
+    let session = &live.sessions()[0];
+    let mut state = session.changes();
+    runtime.block_on(async {
+        let ended = state.wait_for(|state| matches!(state, SessionState::Ended { .. }));
+        tokio::pin!(ended);
+        tokio::select! {
+            _ = &mut ended => return,
+            () = enough.notified() => {}
+            () = until(over) => {}
+        }
+        session.stop();
+        // An error means that nobody can tell any more, so it is over.
+        let _ = ended.await;
+    });
+    let now = (Instant::now(), thread_cpu());
+    let stats = session.stats();
+    let mut watching = lock(&watching);
+    if let Some(error) = watching.failed.take() {
+        return Err(error);
+    }
+    if let SessionState::Ended { error: Some(error) } = session.state()
+        && watching.frames == 0
+    {
+        return Err(error.into());
+    }
+    let (end, end_cpu) = watching.ended.unwrap_or(now);
+    let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
+    let Some(((began, cpu, _), (geometry, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0) else {
+        anyhow::bail!("received {} frames, expected at least 2 to measure", watching.frames);
+    };
+    let pass = Pass {
+        frames: measured,
+        lost: stats.frames.withdrawn + stats.frames.lost.max(stats.frames.missing),
+        seconds: (end - began).as_secs_f64(),
+        cpu_us: end_cpu.zip(cpu).map(|(end, start)| end.saturating_sub(start).as_secs_f64() * 1e6 / measured as f64),
+    };
+    Ok(Watched { pass, geometry, bytes, stats })
+}
+
+async fn until(over: impl Fn() -> bool) {
+    while !over() {
+        tokio::time::sleep(OFTEN).await;
+    }
+}
+
+fn lock(watching: &Mutex<Watching>) -> MutexGuard<'_, Watching> {
+    watching.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is done with every frame, on the thread that receives it.
+struct Watching {
+    converter: Converter,
+    overlay: Overlay,
+    picture: Picture,
+    frames: u64,
+    wanted: Option<u64>,
+    warm_up: u64,
+    first: Option<(Geometry, usize)>,
+    began: Option<(Instant, Option<Duration>, u64)>,
+    ended: Option<(Instant, Option<Duration>)>,
+    failed: Option<anyhow::Error>,
+}
+
+impl Watching {
+    fn new(style: Style, wanted: Option<u64>) -> Self {
+        Self {
+            converter: Converter::new(),
+            overlay: Overlay::new(style),
+            picture: Picture::default(),
+            frames: 0,
+            wanted,
+            warm_up: wanted.map_or(WARM_UP, |wanted| WARM_UP.min(wanted / 2)).max(1),
+            first: None,
+            began: None,
+            ended: None,
+            failed: None,
+        }
+    }
+
+    /// `false` when it has seen enough.
+    fn frame(&mut self, frame: &Frame) -> bool {
+        if self.ended.is_some() || self.failed.is_some() {
+            return false;
+        }
+        if let Err(error) = self.converter.picture(frame, &mut self.picture) {
+            self.failed = Some(anyhow::Error::new(error).context(format!("frame {}", frame.id)));
+            return false;
+        }
+        self.overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
+        self.frames += 1;
+        if self.first.is_none() {
+            // A JPEG says its size only when it is decoded.
+            let (width, height) = (self.picture.width as u32, self.picture.height as u32);
+            let format = frame.geometry.map_or(PixelFormat::Jpeg, |geometry| geometry.format);
+            self.first = Geometry::tight(format, width, height).ok().map(|geometry| (geometry, frame.payload().len()));
+        }
+        if self.frames == self.warm_up {
+            self.began = Some((Instant::now(), thread_cpu(), self.frames));
+        }
+        if self.wanted.is_some_and(|wanted| self.frames >= wanted) {
+            self.ended = Some((Instant::now(), thread_cpu()));
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch_sim(parameters: &str, wanted: Option<u64>, over: impl Fn() -> bool) -> anyhow::Result<Watched> {
+        let spec = format!("sim:?{parameters}").parse().unwrap();
+        watch(spec, SessionOptions::default(), Style::default(), wanted, over)
+    }
+
+    #[test]
+    fn every_frame_is_worked_on_until_there_are_enough() {
+        let watched = watch_sim("size=64x48&fps=0&boxes=3", Some(30), || false).unwrap();
+        assert_eq!((watched.pass.frames, watched.pass.lost), (30 - WARM_UP, 0));
+        assert_eq!((watched.geometry.width, watched.geometry.height), (64, 48));
+        assert_eq!(watched.bytes, 64 * 48 * 3);
+        assert!(watched.stats.balances());
+    }
+
+    #[test]
+    fn a_stream_that_ends_is_measured_to_its_end_and_no_further() {
+        let watched = watch_sim("size=64x48&fps=0&fault=cut:0.05&seed=3", None, || false).unwrap();
+        assert_eq!(watched.stats.connections, 1);
+        assert!(watched.stats.frames.received > 1);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_says_why() {
+        let error = watch_sim("size=64x48&fps=0&boxes=0", None, || true).err().unwrap();
+        assert!(error.to_string().contains("expected at least 2"), "{error}");
+        let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
+        assert!(format!("{error:#}").contains("received, but not decoded"), "{error:#}");
+    }
+
+    #[test]
+    fn nothing_is_lost_over_loopback() {
+        let [alone, whole] = measure((64, 48), 1, Duration::from_millis(100)).unwrap();
+        assert_eq!((alone.stage, whole.stage, whole.frames_lost), ("receive", "stream", 0));
+        assert!(alone.frames > 0 && whole.frames > 0 && whole.bytes_per_frame == 64 * 48 * 3);
+    }
+}

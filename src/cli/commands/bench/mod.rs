@@ -1,0 +1,124 @@
+//! `oaktap bench`: measures how fast this machine receives, parses, converts and draws.
+//!
+//! Without a source, it measures each stage alone and then all of them over loopback. With a source, it measures all of them
+//! for each frame of that stream. Each figure is compared to a `memcpy` of as many bytes in the same run: only such ratios
+//! are comparable between machines, and between runs on a busy machine.
+
+mod kernels;
+mod loopback;
+mod measure;
+mod plot;
+mod report;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::frame::{Geometry, PixelFormat};
+use oaktap::source::SourceSpec;
+
+use self::measure::Copying;
+use self::report::{BenchReport, Row};
+use crate::cli::plot_file::PlotFile;
+use crate::cli::present::{self, Usage};
+use crate::cli::source_args::SourceArgs;
+use crate::cli::{Ctx, Outcome, Until, json_option};
+
+/// Sizes to measure without `--size`.
+const DEFAULT_SIZES: [(u32, u32); 3] = [(640, 352), (1280, 720), (1920, 1080)];
+
+/// How long to measure one stage at one size, in memory.
+const STAGE_TIME: Duration = Duration::from_millis(150);
+
+/// Rounds of each receiver over loopback, and the length of one round.
+const ROUNDS: usize = 3;
+const ROUND_TIME: Duration = Duration::from_millis(400);
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print the measurements as one line of JSON"))]
+pub(crate) struct BenchArgs {
+    /// Measure with the frames of this stream until it ends [default: measure each stage with simulated frames]
+    #[arg(value_name = "URI")]
+    uri: Option<SourceSpec>,
+
+    /// Plot the results to this .svg or .png file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PlotFile>,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    until: Until,
+}
+
+/// Without a source, `--size` and `--format` restrict what to measure.
+pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
+    let report = match &args.uri {
+        Some(spec) => stream(ctx, spec, args)?,
+        None if args.until.frames.or(args.until.duration.map(|_| 0)).is_some() => {
+            return Err(
+                Usage("--frames and --duration require a stream: oaktap bench URI --frames N".to_owned()).into()
+            );
+        }
+        None => {
+            let sizes = args.source.size.map_or(DEFAULT_SIZES.to_vec(), |size| vec![size]);
+            let formats = args.source.format.map_or(kernels::FORMATS.to_vec(), |format| vec![format]);
+            // On a thread of its own, because it is bound to one processor.
+            let measuring = std::thread::spawn(move || simulated(&sizes, &formats));
+            BenchReport::new(
+                ctx.command,
+                measuring.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))??,
+            )
+        }
+    };
+    if ctx.json {
+        present::document(&report)?;
+    } else {
+        report.write_table(io::stdout().lock())?;
+    }
+    if let Some(file) = &args.plot {
+        file.write(&report)?;
+        present::say(&format!("the plot is in {}", file.path().display()));
+    }
+    Ok(if report.lossless() { Outcome::Done } else { Outcome::Lossy })
+}
+
+fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Vec<Row>> {
+    measure::stay_on_first_cpu(true);
+    let mut rows = Vec::new();
+    for size in sizes {
+        rows.extend(kernels::measure(*size, formats, STAGE_TIME)?);
+        rows.extend(loopback::measure(*size, ROUNDS, ROUND_TIME)?);
+    }
+    Ok(rows)
+}
+
+fn stream(ctx: &Ctx, spec: &SourceSpec, args: &BenchArgs) -> anyhow::Result<BenchReport> {
+    ctx.stop.on_signals()?;
+    let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let over = || ctx.stop.asked() || deadline.is_some_and(|deadline| deadline <= Instant::now());
+    let style = args.source.style()?;
+    let watched = loopback::watch(spec.clone(), args.source.session_options(), style, args.until.frames, over)
+        .with_context(|| format!("cannot measure the stream of {spec}"))?;
+    let mut copying = Copying::new(watched.bytes);
+    let copy = measure::median(&mut [(); 5].map(|()| copying.seconds()));
+    let Geometry { format, width, height, .. } = watched.geometry;
+    let row = loopback::row("stream", format, (width, height), watched.bytes, copy, &[watched.pass]);
+    Ok(BenchReport {
+        cameras: vec![watched.stats.summary(&spec.to_string())],
+        ..BenchReport::new(ctx.command, vec![row])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::measure::median;
+
+    #[test]
+    fn the_median_is_the_middle_value() {
+        assert_eq!(median(&mut [5.0, 1.0, 3.0]), 3.0);
+        assert_eq!(median(&mut []), 0.0);
+    }
+}

@@ -1,0 +1,126 @@
+//! Plots how close each stage comes to the speed of a copy of the same bytes.
+
+use plotters::coord::Shift;
+use plotters::drawing::DrawingArea;
+use plotters::element::{PathElement, Rectangle, Text as Label};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, WHITE};
+use plotters_backend::DrawingBackend;
+
+use super::report::{BenchReport, Row};
+use crate::cli::plot_file::{Drawing, FONT_PX, GREY};
+
+const WIDTH: u32 = 1060;
+const LINE: u32 = 24;
+const TOP: u32 = 64;
+/// Start of the bars, and their length at the speed of memcpy, in pixels.
+const BARS: i32 = 330;
+const UNIT: f64 = 400.0;
+/// Longer bars are cut off here.
+const SHARE_MAX: f64 = 1.2;
+
+fn size(row: &Row) -> (u32, u32) {
+    (row.width, row.height)
+}
+
+fn groups(rows: &[Row]) -> usize {
+    rows.chunk_by(|a, b| size(a) == size(b)).count()
+}
+
+fn colour(stage: &str) -> RGBColor {
+    match stage {
+        "parse" => RGBColor(86, 180, 233),
+        "convert" => RGBColor(0, 114, 178),
+        "overlay" => RGBColor(0, 158, 115),
+        "receive" => RGBColor(230, 159, 0),
+        _ => RGBColor(213, 94, 0),
+    }
+}
+
+impl Drawing for BenchReport {
+    fn size(&self) -> (u32, u32) {
+        (WIDTH, TOP + LINE * (self.rows.len() as u32 + groups(&self.rows) as u32 + 2))
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> anyhow::Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        draw(area, self)
+    }
+}
+
+fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &BenchReport) -> anyhow::Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let write = |text: String, x: i32, y: i32, size: u32, colour: RGBColor, side: HPos| {
+        let style = ("monospace", size).into_font().color(&colour).pos(Pos::new(side, VPos::Top));
+        area.draw(&Label::new(text, (x, y), style))
+    };
+    let right = WIDTH as i32 - 16;
+    area.fill(&WHITE)?;
+    write("time of a memcpy of as many bytes / time of the stage".to_owned(), 16, 12, 18, BLACK, HPos::Left)?;
+    write(report.machine(), 16, 36, FONT_PX, GREY, HPos::Left)?;
+    let mut y = TOP as i32;
+    let line = LINE as i32;
+    let axis = BARS + UNIT as i32;
+    let bottom = y + line * (report.rows.len() + groups(&report.rows)) as i32;
+    area.draw(&PathElement::new(vec![(axis, y), (axis, bottom + 4)], GREY))?;
+    write("memcpy".to_owned(), axis, bottom + 8, FONT_PX, GREY, HPos::Center)?;
+    for rows in report.rows.chunk_by(|a, b| size(a) == size(b)) {
+        let (width, height) = size(&rows[0]);
+        write(format!("{width}x{height}"), 16, y + 6, FONT_PX, BLACK, HPos::Left)?;
+        y += line;
+        for row in rows {
+            let end = BARS + (row.memcpy_share.clamp(0.0, SHARE_MAX) * UNIT) as i32;
+            let style = ShapeStyle { color: colour(row.stage).to_rgba(), filled: true, stroke_width: 0 };
+            area.draw(&Rectangle::new([(BARS, y + 3), (end.max(BARS + 1), y + line - 3)], style))?;
+            write(format!("{:<8} {}", row.stage, row.what), 32, y + 5, FONT_PX, BLACK, HPos::Left)?;
+            write(format!("{:.2}", row.memcpy_share), end + 6, y + 5, FONT_PX, BLACK, HPos::Left)?;
+            let lost = if row.frames_lost > 0 { format!(", {} lost", row.frames_lost) } else { String::new() };
+            write(format!("{:.0} frames/s{lost}", row.frames_per_s), right, y + 5, FONT_PX, GREY, HPos::Right)?;
+            y += line;
+        }
+    }
+    area.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::plot_file::PlotFile;
+
+    fn report() -> BenchReport {
+        let row = |stage, share, height| {
+            let mut row = Row { stage, what: "BGR888p".to_owned(), height, memcpy_share: share, ..Row::default() };
+            row.set_times(1e-4, None);
+            row
+        };
+        BenchReport::new("bench", vec![row("convert", 1.0, 352), row("convert", 0.5, 720)])
+    }
+
+    #[test]
+    fn a_share_of_one_is_twice_as_long_as_a_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let file: PlotFile = folder.path().join("plot.png").to_str().unwrap().parse().unwrap();
+        file.write(&report()).unwrap();
+        let image = image::open(file.path()).unwrap().to_rgb8();
+        let RGBColor(r, g, b) = colour("convert");
+        let mut lengths: Vec<_> =
+            image.rows().map(|row| row.filter(|pixel| pixel.0 == [r, g, b]).count()).filter(|n| *n > 0).collect();
+        lengths.dedup();
+        assert_eq!(lengths, [UNIT as usize, UNIT as usize / 2]);
+    }
+
+    #[test]
+    fn an_svg_names_stages_formats_and_speeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let file: PlotFile = folder.path().join("plot.SVG").to_str().unwrap().parse().unwrap();
+        file.write(&report()).unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(text.starts_with("<svg") && text.contains("10000 frames/s") && text.contains("BGR888p"));
+        assert!("plot.pdf".parse::<PlotFile>().unwrap_err().contains(".svg or .png"));
+    }
+}

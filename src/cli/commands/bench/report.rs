@@ -1,0 +1,123 @@
+//! The results of a benchmark, as a table and as JSON.
+
+use std::io::{self, Write};
+
+use oaktap::stats::Summary;
+use serde::Serialize;
+
+/// One stage at one size.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Row {
+    /// `parse`, `convert`, `overlay`, `receive` (only) or `stream` (receive, parse, convert, overlay).
+    pub(crate) stage: &'static str,
+    /// The payload format, and for a conversion also its result.
+    pub(crate) what: String,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// The mean of the bytes that the stage reads and writes per frame.
+    pub(crate) bytes_per_frame: u64,
+    /// Frames processed.
+    pub(crate) frames: u64,
+    /// Frames that were sent but did not arrive intact.
+    pub(crate) frames_lost: u64,
+    pub(crate) frames_per_s: f64,
+    /// Throughput in 10^9 bytes per second, of `bytes_per_frame`.
+    pub(crate) gb_per_s: f64,
+    /// The time of a `memcpy` of `bytes_per_frame` in the same run, divided by the time of the stage.
+    pub(crate) memcpy_share: f64,
+    /// CPU time of the thread per frame, in microseconds. `None` if the system does not report it.
+    pub(crate) cpu_us_per_frame: Option<f64>,
+    /// How many cameras at 40 frames per second one core can serve with that CPU time.
+    pub(crate) cameras_at_40_fps: Option<f64>,
+}
+
+impl Row {
+    /// Sets the figures that follow from the time and the CPU time of one frame.
+    pub(crate) fn set_times(&mut self, seconds: f64, cpu_us: Option<f64>) {
+        self.frames_per_s = 1.0 / seconds;
+        self.gb_per_s = self.bytes_per_frame as f64 / seconds / 1e9;
+        self.cpu_us_per_frame = cpu_us;
+        self.cameras_at_40_fps = cpu_us.map(|us| 1e6 / us / 40.0);
+    }
+}
+
+/// The results of one run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct BenchReport {
+    pub(crate) command: &'static str,
+    pub(crate) version: &'static str,
+    /// The model name of the processor.
+    pub(crate) cpu: String,
+    /// Processors that this process may use.
+    pub(crate) cpus: usize,
+    /// The instruction set that conversion uses.
+    pub(crate) instructions: &'static str,
+    pub(crate) rows: Vec<Row>,
+    /// The ledger of the measured stream, if one was given.
+    pub(crate) cameras: Vec<Summary>,
+}
+
+impl BenchReport {
+    /// Describes this machine.
+    pub(crate) fn new(command: &'static str, rows: Vec<Row>) -> Self {
+        Self {
+            command,
+            version: env!("CARGO_PKG_VERSION"),
+            cpu: cpu_name(),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            instructions: oaktap::convert::SimdLevel::best().name(),
+            rows,
+            cameras: Vec::new(),
+        }
+    }
+
+    /// Returns whether every frame that was sent arrived intact.
+    pub(crate) fn lossless(&self) -> bool {
+        self.rows.iter().all(|row| row.frames_lost == 0)
+    }
+
+    /// Describes the machine in one line.
+    pub(crate) fn machine(&self) -> String {
+        format!("oaktap {} on {}, {} CPUs, {}", self.version, self.cpu, self.cpus, self.instructions)
+    }
+
+    pub(crate) fn write_table(&self, mut to: impl Write) -> io::Result<()> {
+        writeln!(to, "{}", self.machine())?;
+        writeln!(to)?;
+        writeln!(
+            to,
+            "{:<8} {:<16} {:>9} {:>10} {:>7} {:>9} {:>9} {:>11} {:>6}",
+            "stage", "what", "size", "frames/s", "GB/s", "of memcpy", "CPU us", "cams@40fps", "lost"
+        )?;
+        let optional = |number: Option<f64>, digits| number.map_or("-".to_owned(), |n| format!("{n:.digits$}"));
+        for row in &self.rows {
+            writeln!(
+                to,
+                "{:<8} {:<16} {:>9} {:>10.0} {:>7.2} {:>9.2} {:>9} {:>11} {:>6}",
+                row.stage,
+                row.what,
+                format!("{}x{}", row.width, row.height),
+                row.frames_per_s,
+                row.gb_per_s,
+                row.memcpy_share,
+                optional(row.cpu_us_per_frame, 1),
+                optional(row.cameras_at_40_fps, 0),
+                row.frames_lost,
+            )?;
+        }
+        writeln!(to)?;
+        writeln!(
+            to,
+            "of memcpy: time of a copy of as many bytes, measured in turn with the stage, divided by the stage's time.\n\
+             CPU us: CPU time of the thread per frame. cams@40fps: cameras that one core can serve.\n\
+             receive: read from a socket and discarded. stream: received, parsed, converted, boxes drawn."
+        )
+    }
+}
+
+/// Returns the model name of the processor, or else its architecture.
+fn cpu_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}

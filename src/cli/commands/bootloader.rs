@@ -1,0 +1,260 @@
+//! `oaktap bootloader`: shows or updates the bootloader of a camera.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use oaktap::bootloader::config::UserBootloader;
+use oaktap::bootloader::{BootloaderInfo, Caller, SettingsError, Version};
+use oaktap::device::firmware;
+use oaktap::flash::{BootloaderImage, boot_from_memory, factory_reset, write_factory, write_user};
+use serde::Serialize;
+
+use crate::cli::camera_arg::runtime;
+use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
+
+use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
+use crate::cli::{Ctx, Outcome, json_option};
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print the bootloader, before and after a change, as one line of JSON"))]
+pub(crate) struct BootloaderArgs {
+    #[command(flatten)]
+    enter: EnterArgs,
+
+    #[command(subcommand)]
+    action: BootloaderAction,
+
+    /// Do not wait for the camera after a change
+    #[arg(long, global = true)]
+    no_wait: bool,
+}
+
+const SLOTS: &str = "\
+The user slot exists from bootloader 0.0.21 on; if the one in it fails, the camera boots the factory slot. Older \
+bootloaders have the factory slot only.";
+
+#[derive(Clone, Debug, Subcommand)]
+enum BootloaderAction {
+    /// Show version, type and slots
+    Show,
+    /// Write another bootloader, to the user slot by default
+    #[command(after_help = SLOTS)]
+    Update {
+        /// Bootloader image, or a depthai wheel (.whl) that contains one
+        #[arg(long, value_name = "FILE")]
+        image: PathBuf,
+        /// Write to the user slot
+        #[arg(long, conflicts_with = "factory")]
+        user: bool,
+        /// Write to the factory slot. If the camera loses power meanwhile, it can only be repaired over USB
+        #[arg(long)]
+        factory: bool,
+    },
+    /// Write the factory slot; erase the settings, the user slot and the application
+    FactoryReset {
+        /// Bootloader image, or a depthai wheel (.whl) that contains one
+        #[arg(long, value_name = "FILE")]
+        image: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum BootloaderSlot {
+    User,
+    Factory,
+    FactoryReset,
+}
+
+#[derive(Serialize)]
+struct BootloaderReport {
+    command: &'static str,
+    camera: String,
+    #[serde(flatten)]
+    before: BootloaderInfo,
+    /// The contents of the user slot according to the settings.
+    user_slot: Option<UserBootloader>,
+    written: Option<BootloaderSlot>,
+    /// The bootloader after the change; `null` if nothing was written, or with `--no-wait`.
+    after: Option<BootloaderInfo>,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
+    let report = match &args.action {
+        BootloaderAction::Show => runtime()?.block_on(show(ctx.command, args))?,
+        BootloaderAction::Update { image, user, factory } => {
+            let image = open(image)?;
+            let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
+            runtime()?.block_on(write(ctx.command, args, image, slot))?
+        }
+        BootloaderAction::FactoryReset { image } => {
+            let image = open(image)?;
+            runtime()?.block_on(write(ctx.command, args, image, Some(BootloaderSlot::FactoryReset)))?
+        }
+    };
+    if ctx.json {
+        present::document(&report)?;
+    } else {
+        present::result(printable(&text(&report)).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Reads a bootloader image for the network from the file, or from the depthai wheel.
+fn open(path: &std::path::Path) -> anyhow::Result<Arc<BootloaderImage>> {
+    let mut bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if firmware::is_package(&bytes) {
+        let (name, image) = firmware::image(&bytes, firmware::NETWORK_BOOTLOADER)
+            .with_context(|| format!("cannot read a bootloader from {}", path.display()))?;
+        let sha256: String = present::sha256(&image);
+        present::say(&format!("{name} from {}: {} bytes, SHA-256 {sha256}", path.display(), image.len()));
+        bytes = image;
+    }
+    let image = BootloaderImage::new(bytes).map_err(|error| {
+        let error = Refused(format!("{} is not a bootloader for a PoE camera: {error}", path.display()));
+        advised(error.into(), "nothing was sent to the camera")
+    })?;
+    Ok(Arc::new(image))
+}
+
+async fn show(command: &'static str, args: &BootloaderArgs) -> anyhow::Result<BootloaderReport> {
+    let entered = args.enter.enter("reading the bootloader").await?;
+    let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
+    let camera = entered.camera.id;
+    Ok(BootloaderReport { command, camera, before, user_slot, written: None, after: None })
+}
+
+async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>), SettingsError> {
+    let greeting = caller.identify().await?;
+    let mut user_slot = None;
+    if greeting.version >= Version::HAS_USER_SLOT
+        && let Some(settings) = caller.settings().await?
+    {
+        user_slot = settings.user_bootloader()?.filter(|user| user.size > 0);
+    }
+    Ok((greeting, user_slot))
+}
+
+/// Writes to `slot`, or by default to the user slot if the camera has one.
+async fn write(
+    command: &'static str,
+    args: &BootloaderArgs,
+    image: Arc<BootloaderImage>,
+    slot: Option<BootloaderSlot>,
+) -> anyhow::Result<BootloaderReport> {
+    let entered = args.enter.enter("writing a bootloader").await?;
+    let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
+    if before.kind != oaktap::bootloader::BootloaderType::Network {
+        return Err(Refused(format!("the camera's bootloader has type {}, expected type network", before.kind)).into());
+    }
+    let has_user_slot = before.version >= Version::HAS_USER_SLOT;
+    let slot = slot.unwrap_or(if has_user_slot { BootloaderSlot::User } else { BootloaderSlot::Factory });
+    if slot != BootloaderSlot::User {
+        confirm_id(&entered.camera.id, slot)?;
+    }
+    let entered = entered.reenter().await?;
+    if slot == BootloaderSlot::User {
+        let image = Arc::clone(&image);
+        let task = async move |caller: Caller| write_user(&caller, &image).await;
+        entered.talk(task).await?.map_err(flash_error)?;
+    } else {
+        write_factory_slot(&entered, &image, slot).await?;
+    }
+    let after =
+        if args.no_wait { None } else { Some(entered.reenter().await?.talk(greet).await?.map_err(settings_error)?.0) };
+    if let (Some(after), Some(expected)) = (&after, image.version())
+        && after.version != expected
+    {
+        let error = anyhow::anyhow!(
+            "the image contains bootloader {expected} and was read back intact, but the camera reports {}",
+            after.version
+        );
+        return Err(advised(error, "`oaktap bootloader CAMERA show` shows the slot that it runs from"));
+    }
+    let written = Some(slot);
+    Ok(BootloaderReport { command, camera: entered.camera.id, before, user_slot, written, after })
+}
+
+/// Boots the image from memory, so that it can overwrite the factory slot.
+async fn write_factory_slot(
+    entered: &BootloaderCamera,
+    image: &Arc<BootloaderImage>,
+    slot: BootloaderSlot,
+) -> anyhow::Result<()> {
+    let in_memory = Arc::clone(image);
+    let boot = async move |caller: Caller| boot_from_memory(&caller, &in_memory).await;
+    entered.talk(boot).await?.map_err(flash_error)?;
+    let entered = entered.reenter().await?;
+    let image = Arc::clone(image);
+    let task = async move |caller: Caller| {
+        if slot == BootloaderSlot::FactoryReset {
+            factory_reset(&caller, &image).await
+        } else {
+            write_factory(&caller, &image).await
+        }
+    };
+    entered.talk(task).await?.map_err(|error| {
+        let text = anyhow::anyhow!("{error}");
+        advised(
+            text,
+            "if nothing was written, the camera is unchanged; if writing had begun, keep it powered and run the same command \
+             again while `oaktap list` still shows it; after a power cycle it can only be reached over USB (set its boot \
+             switch to USB)",
+        )
+    })
+}
+
+/// Asks the user to type the camera's id. `--yes` does not answer this question.
+fn confirm_id(id: &str, slot: BootloaderSlot) -> anyhow::Result<()> {
+    let what = match slot {
+        BootloaderSlot::FactoryReset => {
+            "This replaces the bootloader of camera {} and erases its settings (also a static address) and its application."
+        }
+        _ => "This replaces the factory bootloader of camera {}.",
+    };
+    present::say(&what.replace("{}", id));
+    present::say(
+        "For about a minute, the camera can boot from USB only. If it loses power or the network meanwhile, it must be opened",
+    );
+    present::say("and flashed over USB.");
+    present::say("To continue, type the id of the camera:");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() == id {
+        Ok(())
+    } else {
+        Err(Refused("the typed id does not match; nothing was written".to_owned()).into())
+    }
+}
+
+fn text(report: &BootloaderReport) -> String {
+    let BootloaderReport { camera, before, user_slot, written, after, .. } = report;
+    let slot = |greeting: &BootloaderInfo| if greeting.user { "the user slot" } else { "the factory slot" };
+    let mut text = format!("{camera}: bootloader {} ({}) from {}", before.version, before.kind, slot(before));
+    if let Some(commit) = &before.commit {
+        text.push_str(&format!(", commit {commit}"));
+    }
+    text.push('\n');
+    match user_slot {
+        Some(user) => text.push_str(&format!("user slot: {} bytes, checksum {:08x}\n", user.size, user.checksum)),
+        None if before.version >= Version::HAS_USER_SLOT => text.push_str("user slot: empty\n"),
+        None => text.push_str(&format!("user slot: available from bootloader {} on\n", Version::HAS_USER_SLOT)),
+    }
+    if before.version < Version::RECOMMENDED && written.is_none() {
+        text.push_str(&format!("recommended: {} or newer\n", Version::RECOMMENDED));
+    }
+    if let Some(written) = written {
+        let what = match written {
+            BootloaderSlot::User => "written to the user slot",
+            BootloaderSlot::Factory => "written to the factory slot",
+            BootloaderSlot::FactoryReset => "written to the factory slot; everything else was erased",
+        };
+        text.push_str(&format!("{what}; read back and verified\n"));
+    }
+    if let Some(after) = after {
+        text.push_str(&format!("now: bootloader {} from {}\n", after.version, slot(after)));
+    }
+    text
+}

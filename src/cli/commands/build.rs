@@ -1,0 +1,76 @@
+//! `oaktap build`: builds an application package.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::device::contract::Contract;
+use oaktap::units::Bytes;
+use serde::Serialize;
+
+use crate::cli::application::ApplicationArgs;
+use crate::cli::application::packing::{PackageTarget, PackingArgs};
+use crate::cli::{Ctx, Outcome, json_option, present};
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print path, size, SHA-256 and contract of the package as one line of JSON"))]
+pub(crate) struct BuildArgs {
+    /// Package to write; replaces an existing file
+    #[arg(short, long, value_name = "FILE.dap")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    packing: PackingArgs,
+
+    #[command(flatten)]
+    application: ApplicationArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct BuildReport {
+    command: &'static str,
+    path: PathBuf,
+    bytes: usize,
+    sha256: String,
+    app_name: String,
+    contract: Contract,
+    firmware: String,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
+    let file = args.application.read()?;
+    let packed = args.packing.pack(&file, PackageTarget::Camera)?;
+    write(&args.output, &packed.bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
+    let report = BuildReport {
+        command: ctx.command,
+        path: args.output.clone(),
+        bytes: packed.bytes.len(),
+        sha256: present::sha256(&packed.bytes),
+        app_name: packed.contract.to_string(),
+        contract: packed.contract,
+        firmware: packed.firmware,
+    };
+    if ctx.json {
+        present::document(&report)?;
+    } else {
+        let BuildReport { path, bytes, app_name, .. } = &report;
+        let text = format!("{}: {}, {app_name}\n", path.display(), Bytes(*bytes as u64));
+        present::result(present::printable(&text).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes a temporary file and renames it, so that an existing file is replaced as a whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".partial");
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        std::fs::rename(&part, path)
+    });
+    written.inspect_err(|_| {
+        // If this fails too, the name of the file shows that it is incomplete.
+        let _ = std::fs::remove_file(&part);
+    })
+}

@@ -1,0 +1,62 @@
+//! `oaktap demo`: the view of a camera that does not exist.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::sim::SimConfig;
+use oaktap::sink::snapshot;
+use oaktap::sink::window::{self, Screen, WindowError};
+use oaktap::source::SourceSpec;
+
+use super::view::{RECORDINGS, over, watch, without_window};
+use crate::cli::source_args::SourceArgs;
+use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded};
+
+/// How long it runs where nobody can close a window.
+const WITHOUT_WINDOW: Duration = Duration::from_secs(10);
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    until: Until,
+}
+
+/// Simulates, receives over loopback TCP, shows, and sums up.
+pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
+    let uris = [SourceSpec::Sim(Box::<SimConfig>::default())];
+    let source = SourceArgs::default();
+    let (receiving, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
+    present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");
+    let path = match window::show(&mut screen, || over(&receiving, &args.until)) {
+        Err(WindowError::NoDisplay(_)) => {
+            present::say("no display: running for 10 s without a window");
+            let end = Instant::now() + WITHOUT_WINDOW;
+            without_window(&mut screen, || Instant::now() >= end || over(&receiving, &args.until));
+            Some(write(&mut screen)?)
+        }
+        shown => shown.map(|()| None)?,
+    };
+    let recorders = screen.take_recorders();
+    // Ends the view, so that the summary counts everything that it did.
+    drop(screen);
+    let outcome = recorded::finish(ctx, receiving, recorders, "demo")?;
+    if let Some(path) = path {
+        present::say("the picture that the window would have shown:");
+        let line = path.display().to_string();
+        // With --json there is JSON on standard output, and nothing else.
+        if ctx.json { present::say(&line) } else { present::result(format!("{line}\n").as_bytes())? }
+    }
+    Ok(outcome)
+}
+
+/// Writes what a window would show to a file that was not there before.
+fn write(screen: &mut Screen) -> anyhow::Result<PathBuf> {
+    let (width, height) = screen.opening_size();
+    let image = screen.image(width, height);
+    let folder = std::env::temp_dir();
+    snapshot::write_new(&folder, "oaktap-demo", image.words, image.width, image.height)
+        .with_context(|| format!("cannot write the picture to {}", folder.display()))
+}

@@ -1,0 +1,214 @@
+//! `oaktap doctor`: finds out why a camera is not found, not reachable or slow.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::bootloader::Version;
+use oaktap::discovery::DiscoveredCamera;
+use oaktap::doctor::observe::{Look, Wanted, observe};
+use oaktap::doctor::{Facts, Finding, Level, judge, redact};
+use oaktap::flash::Target;
+use oaktap::wire;
+use serde::Serialize;
+
+use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
+use crate::cli::camera_session::EnterOptions;
+use crate::cli::present::{self, camera_error, printable};
+use crate::cli::{Ctx, Outcome, json_option, value_parsers};
+
+const NOTES: &str = "\
+It changes nothing, neither on the camera nor on this host: it prints the commands that solve a problem, for you to run \
+(as root). It queries cameras, connects to the port of each stream and receives for a few seconds. A camera that serves \
+one client at a time serves no other meanwhile; --no-stream prevents that. Applications keep running, unless \
+--enter-bootloader is given.
+
+Reading firewall rules needs root; without it, that check is skipped.
+
+Exit codes: 0 no check failed; 1 a check failed.";
+
+#[derive(Args, Debug)]
+#[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON"))]
+pub(crate) struct DoctorArgs {
+    /// Address (IP, or IP:PORT of its stream), id or start of an id, or sim: for a simulated camera [default: all cameras
+    /// that reply]
+    #[arg(value_name = "CAMERA")]
+    camera: Option<CameraArg>,
+
+    /// Do not connect to streams
+    #[arg(long)]
+    no_stream: bool,
+
+    /// Ports on which to look for the stream, in this order
+    #[arg(long, value_name = "PORT,...", value_delimiter = ',', default_values_t = wire::USUAL_PORTS,
+          value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "no_stream")]
+    ports: Vec<u16>,
+
+    /// How long to receive each stream
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = value_parsers::duration)]
+    measure: Duration,
+
+    /// Also read the bootloader version of CAMERA. This stops its application and reboots it
+    #[arg(long, requires = "camera")]
+    enter_bootloader: bool,
+
+    /// Write all observations to a new file that can be attached to a bug report. Ids, hardware addresses and public
+    /// addresses are redacted
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+
+    #[command(flatten)]
+    options: EnterOptions,
+}
+
+#[derive(Serialize)]
+struct DoctorReport<'a> {
+    command: &'static str,
+    version: &'static str,
+    system: &'static str,
+    machine: &'static str,
+    passed: usize,
+    warned: usize,
+    failed: usize,
+    checks: &'a [Finding],
+    facts: &'a Facts,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
+    let runtime = runtime()?;
+    let facts = runtime.block_on(look(args))?;
+    let findings = judge(&facts);
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let report = DoctorReport {
+        command: ctx.command,
+        version: env!("CARGO_PKG_VERSION"),
+        system: std::env::consts::OS,
+        machine: std::env::consts::ARCH,
+        passed: count(Level::Pass),
+        warned: count(Level::Warn),
+        failed: count(Level::Fail),
+        checks: &findings,
+        facts: &facts,
+    };
+    if let Some(path) = &args.bundle {
+        bundle(path, &report)?;
+        present::say(&format!("the report is in {}; check it before you publish it", path.display()));
+    }
+    if ctx.json {
+        present::document(&report)?;
+    } else {
+        present::result(printable(&text(&findings)).as_bytes())?;
+    }
+    match report.failed {
+        0 => Ok(Outcome::Done),
+        failed => Err(anyhow::anyhow!("{failed} of {} checks failed", findings.len())),
+    }
+}
+
+async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
+    let mut ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
+    let camera = match &args.camera {
+        None => None,
+        Some(CameraArg::Address { ip, port }) => {
+            if let (Some(port), false) = (port, args.no_stream) {
+                ports = vec![*port];
+            }
+            Some(Wanted { name: ip.to_string(), ip: *ip })
+        }
+        Some(id) => {
+            let located = id.locate(&args.options.search).await?;
+            let name = located.camera.map_or_else(|| located.ip.to_string(), |DiscoveredCamera { id, .. }| id);
+            Some(Wanted { name, ip: located.ip })
+        }
+    };
+    let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
+    let look = Look { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure };
+    let mut facts = observe(&look).await?;
+    // Last, because it stops the application that the other checks observe.
+    if let (true, Some(camera)) = (args.enter_bootloader, &args.camera) {
+        let version = version(args, camera).await?;
+        facts.targets.iter_mut().for_each(|target| target.bootloader = Some(version));
+    }
+    Ok(facts)
+}
+
+async fn version(args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Version> {
+    let camera = match camera {
+        // The port belongs to the stream, not to the bootloader.
+        CameraArg::Address { ip, .. } => CameraArg::Address { ip: *ip, port: None },
+        other => other.clone(),
+    };
+    let entered = args.options.enter(&camera, "reading the bootloader version").await?;
+    let target = entered.talk(|caller| async move { Target::ask(&caller).await }).await?.map_err(camera_error)?;
+    Ok(target.bootloader.version)
+}
+
+/// Formats one line per check, grouped by subject, with the commands that solve a problem below.
+fn text(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+    let mut subjects: Vec<&str> = Vec::new();
+    for finding in findings {
+        if !subjects.contains(&finding.subject.as_str()) {
+            subjects.push(&finding.subject);
+        }
+    }
+    let mut text = String::new();
+    for subject in subjects {
+        text.push_str(&format!("{subject}\n"));
+        for finding in findings.iter().filter(|finding| finding.subject == subject) {
+            let Finding { check, level, observed, hint, commands, .. } = finding;
+            text.push_str(&format!("  {level}  {check:<width$}  {observed}\n"));
+            if *level != Level::Fail && *level != Level::Warn {
+                continue;
+            }
+            let indent = " ".repeat(width + 10);
+            if let Some(hint) = hint {
+                text.push_str(&format!("{indent}{hint}\n"));
+            }
+            for command in commands {
+                text.push_str(&format!("{indent}$ {command}\n"));
+            }
+        }
+    }
+    text
+}
+
+fn bundle(path: &Path, report: &DoctorReport) -> anyhow::Result<()> {
+    let what = || format!("cannot write the report to {}", path.display());
+    let mut names: Vec<_> = report.facts.seen.iter().map(|camera| camera.id.as_str()).collect();
+    names.extend(report.facts.targets.iter().filter(|target| target.camera.is_some()).map(|t| t.name.as_str()));
+    // Addresses are redacted by their own rule.
+    names.retain(|name| name.parse::<std::net::IpAddr>().is_err());
+    let text = redact(&serde_json::to_string_pretty(report)?, &names);
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(what)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).with_context(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_grouped_by_subject() {
+        let finding = |check, subject: &str, level| Finding {
+            check,
+            subject: subject.to_owned(),
+            level,
+            observed: "seen".to_owned(),
+            hint: Some("do that".to_owned()),
+            commands: vec!["so".to_owned()],
+        };
+        let findings = [
+            finding("mtu", "eth0", Level::Pass),
+            finding("state", "cam", Level::Fail),
+            finding("x", "eth0", Level::Skip),
+        ];
+        assert_eq!(
+            text(&findings),
+            "eth0\n  PASS  mtu    seen\n  SKIP  x      seen\ncam\n  FAIL  state  seen\n               do that\n               $ so\n"
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! `oaktap erase`: erases the application of a camera.
+
+use clap::Args;
+use oaktap::bootloader::Memory;
+use oaktap::flash::erase;
+use serde::Serialize;
+
+use crate::cli::camera_arg::runtime;
+use crate::cli::camera_session::EnterArgs;
+
+use crate::cli::present::{self, flash_error, printable};
+use crate::cli::{Ctx, Outcome, json_option};
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print what was erased as one line of JSON"))]
+pub(crate) struct EraseArgs {
+    #[command(flatten)]
+    enter: EnterArgs,
+
+    /// Memory to erase the application from: auto (every memory), flash or emmc
+    #[arg(long, value_name = "MEMORY", default_value = "auto")]
+    memory: Memory,
+}
+
+#[derive(Serialize)]
+struct EraseReport {
+    command: &'static str,
+    camera: String,
+    memory: Memory,
+    /// Whether the section table was read back and is gone.
+    proved: bool,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &EraseArgs) -> anyhow::Result<Outcome> {
+    let memory = args.memory;
+    let task = async move |caller: oaktap::bootloader::Caller| erase(&caller, memory).await;
+    let (camera, proved) = runtime()?.block_on(async {
+        let entered = args.enter.enter("erasing the application").await?;
+        if !entered.was_running {
+            args.enter.options.consent(&format!("this erases the application of camera {}", entered.camera.id))?;
+        }
+        let proved = entered.talk(task).await?.map_err(flash_error)?;
+        anyhow::Ok((entered.camera.id, proved))
+    })?;
+    if ctx.json {
+        present::document(&EraseReport { command: ctx.command, camera, memory, proved })?;
+    } else {
+        let proof = if proved {
+            "its section table was read back and is gone"
+        } else {
+            "not verified, because this bootloader cannot read back"
+        };
+        present::result(printable(&format!("{camera}: application erased; {proof}\n")).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}

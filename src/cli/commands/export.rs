@@ -1,0 +1,178 @@
+//! `oaktap export`: converts recordings to the formats of other programs.
+
+use std::io::IsTerminal as _;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use oaktap::export::{self, Choice, Format, Moment, Options, Progress, Report};
+use oaktap::units::Bytes;
+
+use crate::cli::present::{self, Usage, with_help};
+use crate::cli::{Ctx, Outcome, json_option, value_parsers};
+
+const SELECTION: &str = "Selection";
+
+const EXAMPLES: &str = "\
+Examples:
+  oaktap export cam.mcap --to mp4 -o cam.mp4 --boxes
+  oaktap export cam.mcap --to png -o pictures --every 30
+  oaktap export cam.mcap --to csv -o people.csv --label person --min-confidence 60%
+  oaktap export *.mcap --to yolo -o dataset --from 10s --until 5min";
+
+/// Steps of the progress bar: it shows the time that has been read, because the number of frames is unknown.
+const BAR_STEPS: f64 = 10_000.0;
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, arg = json_option("Print the numbers of exported and skipped frames as one line of JSON"))]
+pub(crate) struct ExportArgs {
+    /// Recordings to convert
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// File or folder to write; never replaces a file
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
+
+    /// Format: png, jpeg (pictures in a folder); mp4 (H.264 video; a file, or a folder for several cameras); jsonl, csv,
+    /// parquet (a file of detections); yolo, coco (a folder of training data)
+    #[arg(long, value_name = "FORMAT")]
+    to: Format,
+
+    /// Draw the boxes of the detections into pictures and video
+    #[arg(long)]
+    boxes: bool,
+
+    /// Export this camera only; repeatable
+    #[arg(long, value_name = "NAME", help_heading = SELECTION)]
+    camera: Vec<String>,
+
+    /// Export every Nth frame of each camera
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = SELECTION,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+
+    /// Start at this time of arrival, such as 2026-11-21T10:15:00Z, or this long after the first frame, such as 10s
+    #[arg(long, value_name = "TIME", help_heading = SELECTION)]
+    from: Option<Moment>,
+
+    /// Stop before this time, given like --from
+    #[arg(long, value_name = "TIME", help_heading = SELECTION)]
+    until: Option<Moment>,
+
+    /// Export detections with this label only, by name or number, and only frames with one (video keeps all frames);
+    /// repeatable
+    #[arg(long, value_name = "LABEL", help_heading = SELECTION)]
+    label: Vec<String>,
+
+    /// Ignore detections below this confidence, such as 0.6 or 60%
+    #[arg(long, value_name = "CONFIDENCE", default_value = "0", help_heading = SELECTION,
+          value_parser = value_parsers::fraction)]
+    min_confidence: f32,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
+    if args.boxes && !args.to.can_have_boxes() {
+        return Err(Usage(format!("--boxes needs pictures or video, but --to is {}", args.to.name())).into());
+    }
+    let options = Options {
+        format: args.to,
+        output: args.output.clone(),
+        choice: Choice {
+            cameras: args.camera.clone(),
+            from: args.from,
+            until: args.until,
+            every: args.every,
+            labels: args.label.clone(),
+            min_confidence: args.min_confidence,
+        },
+        boxes: args.boxes,
+        threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    };
+    ctx.stop.on_signals()?;
+    let bar = bar();
+    let mut show = |progress: Progress| {
+        bar.set_position((progress.part * BAR_STEPS) as u64);
+        bar.set_message(format!("{} frames", progress.written));
+        if ctx.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let exported = export::export(&args.files, &options, &mut show);
+    bar.finish_and_clear();
+    let report = exported.map_err(|error| {
+        let help = error.help();
+        with_help(error.into(), help)
+    })?;
+    present::say(&text(&report, args));
+    if ctx.json {
+        present::document(&ExportReport {
+            command: ctx.command,
+            format: args.to.name(),
+            output: &args.output,
+            report: &report,
+        })?;
+    }
+    Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
+}
+
+#[derive(serde::Serialize)]
+struct ExportReport<'a> {
+    command: &'static str,
+    format: &'static str,
+    output: &'a std::path::Path,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Returns a progress bar, which is hidden if standard error is not a terminal.
+fn bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(BAR_STEPS as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}%  {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn text(report: &Report, args: &ExportArgs) -> String {
+    let mut text = format!(
+        "{}: {} of {} frames exported, {} detections, {} files, {}",
+        args.output.display(),
+        report.written,
+        report.read,
+        report.detections,
+        report.files,
+        Bytes(report.bytes)
+    );
+    let left_out = [
+        (report.out_of_range, "outside --from and --until"),
+        (report.between, "not selected by --every"),
+        (report.without_label, "no detection selected by --label"),
+    ];
+    for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {
+        text.push_str(&format!("\n  {frames} frames skipped: {why}"));
+    }
+    if report.without_box > 0 {
+        let boxes = report.without_box;
+        text.push_str(&format!("\n  {boxes} detections skipped: box invalid or outside the picture"));
+    }
+    for skipped in &report.skipped {
+        let (frames, camera, kind, why) = (skipped.frames, &skipped.camera, skipped.kind, &skipped.why);
+        text.push_str(&format!("\n  {frames} frames of {camera} not exported, {kind}: {why}"));
+    }
+    for unread in &report.unread {
+        text.push_str(&format!("\n  {}: {}", unread.path.display(), unread.why));
+        text.push_str("\n    `oaktap recover FILE` saves the intact frames to a new file");
+    }
+    for note in &report.notes {
+        text.push_str(&format!("\n  {note}"));
+    }
+    if !report.balances() {
+        text.push_str("\n  the frame counts do not balance: this is a bug in oaktap");
+    }
+    text
+}

@@ -1,0 +1,312 @@
+//! `oaktap flash`: writes an application to cameras, verifies it, and waits until it runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use oaktap::bootloader::Memory;
+use oaktap::device::contract::{Contract, Meeting};
+use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
+use oaktap::frame::Utc;
+use oaktap::net::clock::received_now;
+use oaktap::package::Package;
+use oaktap::source::SourceSpec;
+use serde::Serialize;
+
+use super::view::{self, ViewArgs};
+use crate::cli::application::ApplicationArgs;
+use crate::cli::application::packing::{PackageTarget, PackingArgs};
+use crate::cli::camera_arg::{CameraArg, runtime};
+use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication};
+use crate::cli::present::{self, Refused, Usage, advised, flash_error};
+use crate::cli::{Ctx, Outcome, json_option};
+
+const AFTER_HELP: &str = "\
+Examples:
+  oaktap flash 192.168.1.50 --model yolov8n.blob --letterbox
+  oaktap flash 192.168.1.50 --camera-only --payload jpeg --then view
+  oaktap flash --config oaktap.toml --yes --jobs 4
+  oaktap flash 14442C --app app.dap --dry-run
+
+Exit codes: 0 written, read back and running (with --no-wait: not seen running); 1 failure; 2 wrong usage; 4 refused by \
+the camera, or unsafe to try: nothing was written.";
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = AFTER_HELP,
+    arg = json_option("Print a receipt per camera (with --dry-run, its plan) as one line of JSON")
+)]
+pub(crate) struct FlashArgs {
+    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera [default: the cameras in oaktap.toml]
+    #[arg(value_name = "CAMERA", required_unless_present = "ApplicationArgs")]
+    cameras: Vec<CameraArg>,
+
+    /// Write this package, made by depthai or oaktap, instead of building one from the options below
+    #[arg(long, value_name = "FILE.dap", conflicts_with_all = ["ApplicationArgs", "PackingArgs"])]
+    app: Option<PathBuf>,
+
+    /// Memory to write to: auto (eMMC if the camera has one, else flash), flash or emmc
+    #[arg(long, value_name = "MEMORY", default_value = "auto")]
+    memory: Memory,
+
+    /// Show the plan without writing. Querying the camera still stops its application
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Write the application even if the camera has it already
+    #[arg(long)]
+    force: bool,
+
+    /// Write a receipt per camera, as JSON, to this folder
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
+
+    /// Number of cameras to flash at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+
+    /// Run this command once the application runs on all cameras
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["dry_run", "no_wait"])]
+    then: Option<Then>,
+
+    #[command(flatten)]
+    options: EnterOptions,
+
+    #[command(flatten)]
+    boot_wait: BootWaitArgs,
+
+    #[command(flatten)]
+    packing: PackingArgs,
+
+    #[command(flatten)]
+    application: ApplicationArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Then {
+    View,
+}
+
+/// A package and the cameras to write it to.
+struct FlashTask {
+    cameras: Vec<CameraArg>,
+    package: Package,
+    facts: PackageFacts,
+    /// The promised properties of its stream. `None` if oaktap has not built the package.
+    contract: Option<Contract>,
+}
+
+impl FlashArgs {
+    fn task(&self) -> anyhow::Result<FlashTask> {
+        let (cameras, package, from) = match &self.app {
+            Some(path) => (self.cameras.clone(), open(path)?, path.display().to_string()),
+            None => {
+                let file = self.application.read()?;
+                let cameras = if self.cameras.is_empty() { file.cameras()? } else { self.cameras.clone() };
+                if cameras.is_empty() {
+                    let error = Usage("no camera given".to_owned());
+                    let help = "give cameras here or in oaktap.toml (cameras = [\"192.168.1.50\"]); `oaktap list` shows all cameras";
+                    return Err(advised(error.into(), help));
+                }
+                let simulated = cameras.iter().all(CameraArg::is_simulated);
+                let packed = self
+                    .packing
+                    .pack(&file, if simulated { PackageTarget::Simulated } else { PackageTarget::Camera })?;
+                (cameras, Package::parse(packed.bytes)?, format!("{} (built here)", packed.contract.name))
+            }
+        };
+        let facts = PackageFacts::new(&package, from, present::sha256(package.bytes()));
+        let contract = package.app_name().and_then(|name| name.parse().ok());
+        Ok(FlashTask { cameras, package, facts, contract })
+    }
+}
+
+/// The result for one camera.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FlashReport {
+    Receipt {
+        command: &'static str,
+        #[serde(flatten)]
+        receipt: Box<Receipt<RunningApplication>>,
+    },
+    Plan {
+        command: &'static str,
+        camera: String,
+        plan: String,
+    },
+}
+
+impl FlashReport {
+    /// Returns the source of the camera's stream, if its application was seen to run.
+    fn stream(&self, contract: Option<&Contract>) -> Option<SourceSpec> {
+        let Self::Receipt { receipt, .. } = self else { return None };
+        match contract.and_then(|contract| contract.meeting) {
+            Some(Meeting { host: Some(host), port }) => Some(SourceSpec::Listen { host: host.to_string(), port }),
+            // The address can differ from that of the bootloader.
+            _ => receipt
+                .running
+                .as_ref()
+                .and_then(RunningApplication::address)
+                .map(|seen| SourceSpec::Tcp { host: seen.ip().to_string(), port: seen.port() }),
+        }
+    }
+}
+
+/// Flashes every camera. Continues with the others when one fails.
+pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
+    let task = args.task()?;
+    if args.jobs > 1 && !args.options.yes {
+        let text = "--jobs requires --yes, because it cannot ask for each camera";
+        return Err(Usage(text.to_owned()).into());
+    }
+    let next = AtomicUsize::new(0);
+    let work = || -> anyhow::Result<Vec<_>> {
+        let runtime = runtime()?;
+        let mut done = Vec::new();
+        while let Some((at, camera)) = take(&next, &task.cameras) {
+            let result = runtime.block_on(flash_one(ctx.command, args, &task, camera));
+            let result = result.and_then(|report| print(ctx, args, &report).map(|()| report));
+            let result = if task.cameras.len() > 1 {
+                let result = result.with_context(|| format!("cannot flash {camera}"));
+                // Report at once, not when the slowest camera is done.
+                result.inspect_err(|error| _ = present::failure(error, ctx.command))
+            } else {
+                result
+            };
+            done.push((at, result));
+        }
+        Ok(done)
+    };
+    let workers = usize::from(args.jobs).min(task.cameras.len());
+    let done = thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let done = workers.into_iter().map(|worker| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        done.collect::<anyhow::Result<Vec<_>>>()
+    });
+    let mut done: Vec<_> = done?.into_iter().flatten().collect();
+    done.sort_by_key(|(at, _)| *at);
+    if let [(_, Err(_))] = done.as_slice() {
+        return done.remove(0).1.map(|_| Outcome::Done);
+    }
+    let (mut failed, mut streams) = (Vec::new(), Vec::new());
+    for (_, result) in done {
+        match result {
+            Ok(report) => streams.extend(report.stream(task.contract.as_ref())),
+            Err(error) => failed.push(error),
+        }
+    }
+    let (count, of) = (failed.len(), task.cameras.len());
+    if count == 0 {
+        return match args.then {
+            Some(Then::View) => view::run(ctx, &ViewArgs::for_sources(streams, task.contract)),
+            None => Ok(Outcome::Done),
+        };
+    }
+    let summary = format!("{count} of {of} cameras were not flashed; running the same command again skips the others");
+    let all_refused = failed.iter().all(present::is_refusal);
+    Err(if all_refused { Refused(summary).into() } else { anyhow::anyhow!(summary) })
+}
+
+/// Returns the next camera to flash.
+fn take<'a>(next: &AtomicUsize, cameras: &'a [CameraArg]) -> Option<(usize, &'a CameraArg)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    cameras.get(at).map(|camera| (at, camera))
+}
+
+/// Reads a package and checks it.
+fn open(path: &Path) -> anyhow::Result<Package> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Package::parse(bytes).map_err(|error| {
+        let error = Refused(format!("{}: {error}", path.display()));
+        advised(error.into(), "nothing was sent to the camera; `oaktap inspect FILE.dap` shows every fault")
+    })
+}
+
+async fn flash_one(
+    command: &'static str,
+    args: &FlashArgs,
+    task: &FlashTask,
+    camera: &CameraArg,
+) -> anyhow::Result<FlashReport> {
+    let FlashTask { package, facts, contract, .. } = task;
+    let started = utc_now();
+    let entered = args.options.enter(camera, if args.dry_run { "planning" } else { "flashing" }).await?;
+    let (wish, package, dry_run) = (Wish { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
+    let work =
+        async move |caller: oaktap::bootloader::Caller| -> Result<(Target, String, Option<Flashed>), FlashError> {
+            let plan = Plan::make(&caller, package, wish).await?;
+            let (target, text) = (plan.target().clone(), plan.to_string());
+            let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
+            Ok((target, text, flashed))
+        };
+    let (target, plan, flashed) = entered.talk(work).await?.map_err(flash_error)?;
+    let Some(flashed) = flashed else {
+        return Ok(FlashReport::Plan { command, camera: entered.camera.id.clone(), plan });
+    };
+    let running = wait_until_running(&entered, args.boot_wait, &flashed, contract.as_ref()).await?;
+    let receipt = Receipt {
+        tool: concat!("oaktap ", env!("CARGO_PKG_VERSION")).to_owned(),
+        started,
+        finished: utc_now(),
+        camera: entered.camera.id.clone(),
+        address: entered.address().to_string(),
+        target,
+        package: facts.clone(),
+        flashed,
+        read_back: true,
+        running,
+    };
+    Ok(FlashReport::Receipt { command, receipt: Box::new(receipt) })
+}
+
+fn utc_now() -> String {
+    Utc::from_unix_ns(received_now().unix_ns).to_string()
+}
+
+async fn wait_until_running(
+    entered: &BootloaderCamera,
+    boot_wait: BootWaitArgs,
+    flashed: &Flashed,
+    contract: Option<&Contract>,
+) -> anyhow::Result<Option<RunningApplication>> {
+    let id = &entered.camera.id;
+    if flashed.written {
+        present::say(&format!("{id}: written to the {} memory, read back and verified", flashed.memory));
+    } else {
+        present::say(&format!(
+            "{id}: the camera has this application already; nothing was written (--force writes it anyway)"
+        ));
+    }
+    entered
+        .wait_until_running(boot_wait, contract)
+        .await
+        .context("the application was written and verified, but was not seen to run")
+}
+
+fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()> {
+    if let (FlashReport::Receipt { receipt, .. }, Some(folder)) = (report, &args.receipts) {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let time = receipt.finished.replace(':', "-");
+        let path = folder.join(format!("{}_{time}.json", receipt.camera));
+        let text = serde_json::to_string_pretty(receipt)?;
+        std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        present::say(&format!("{}: receipt in {}", receipt.camera, path.display()));
+    }
+    match report {
+        _ if ctx.json => present::document(report),
+        FlashReport::Plan { camera, plan, .. } => present::result(format!("{camera}\n{plan}\n").as_bytes()),
+        FlashReport::Receipt { receipt, .. } => {
+            let Receipt { camera, flashed, running, package, .. } = &**receipt;
+            let what = if flashed.written { "written, read back and verified" } else { "verified, was there already" };
+            let runs = if running.is_some() { ", running" } else { ", not seen running" };
+            let text = format!("{camera}: {} {what}{runs}\n", package.file);
+            present::result(present::printable(&text).as_bytes())
+        }
+    }
+}

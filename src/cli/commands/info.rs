@@ -1,0 +1,122 @@
+//! `oaktap info`: shows the bootloader, memories, application and settings of a camera.
+
+use clap::Args;
+use oaktap::bootloader::{ApplicationDetails, Caller, ClientError, Memory, SettingsError};
+use oaktap::flash::{Target, application};
+use serde::Serialize;
+
+use crate::cli::camera_arg::runtime;
+use crate::cli::camera_session::EnterArgs;
+use crate::cli::present::{self, camera_error, printable, settings_error};
+use crate::cli::{Ctx, Outcome, json_option};
+
+const NOTE: &str = "The application on the camera stops while its bootloader is queried, and starts again afterwards.";
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print everything as one line of JSON"), after_help = NOTE)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    enter: EnterArgs,
+}
+
+#[derive(Serialize)]
+struct InfoReport {
+    command: &'static str,
+    camera: String,
+    address: String,
+    #[serde(flatten)]
+    target: Target,
+    applications: Vec<MemoryApplication>,
+    /// `null`: the camera has no settings and uses its defaults.
+    configuration: serde_json::Value,
+}
+
+#[derive(Serialize)]
+struct MemoryApplication {
+    memory: Memory,
+    #[serde(flatten)]
+    details: ApplicationDetails,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
+    let runtime = runtime()?;
+    let (entered, answers) = runtime.block_on(async {
+        let entered = args.enter.enter("reading the bootloader").await?;
+        let answers = entered.talk(|caller| async move { ask(&caller).await }).await?.map_err(camera_error)?;
+        anyhow::Ok((entered, answers))
+    })?;
+    let (target, applications, configuration) = answers;
+    let configuration = configuration.map_err(settings_error)?;
+    let camera = entered.camera.id.clone();
+    let address = entered.address().to_string();
+    let report = InfoReport { command: ctx.command, camera, address, target, applications, configuration };
+    if ctx.json {
+        present::document(&report)?;
+    } else {
+        present::result(printable(&text(&report)).as_bytes())?;
+    }
+    if entered.was_running {
+        present::say(&format!("{}: rebooting into its application", entered.camera.id));
+    }
+    Ok(Outcome::Done)
+}
+
+type BootloaderAnswers = (Target, Vec<MemoryApplication>, Result<serde_json::Value, SettingsError>);
+
+async fn ask(caller: &Caller) -> Result<BootloaderAnswers, ClientError> {
+    let target = Target::ask(caller).await?;
+    let mut applications = Vec::new();
+    let memories: Vec<Memory> = target.memories.iter().flatten().map(|details| details.memory).collect();
+    for memory in memories {
+        if let Some(details) = application(caller, &target, memory).await? {
+            applications.push(MemoryApplication { memory, details });
+        }
+    }
+    let settings = if target.bootloader.version >= oaktap::bootloader::Version::FLASHES_OVER_NETWORK {
+        caller
+            .settings()
+            .await
+            .map(|settings| settings.map_or(serde_json::Value::Null, |config| config.document().to_json()))
+    } else {
+        Ok(serde_json::Value::Null)
+    };
+    Ok((target, applications, settings))
+}
+
+fn text(report: &InfoReport) -> String {
+    let InfoReport { camera, address, target, applications, configuration, .. } = report;
+    let boot = &target.bootloader;
+    let slot = if boot.user { ", from the user slot" } else { "" };
+    let mut text = format!("{camera} at {address}\nbootloader   {} ({}{slot})", boot.version, boot.kind);
+    if let Some(commit) = &boot.commit {
+        text.push_str(&format!(", commit {commit}"));
+    }
+    text.push('\n');
+    match &target.memories {
+        None => text.push_str("memories     unknown: this bootloader does not report them\n"),
+        Some(memories) if memories.is_empty() => text.push_str("memories     none\n"),
+        Some(memories) => {
+            for details in memories {
+                let mib = details.size as f64 / f64::from(1 << 20);
+                text.push_str(&format!("memory       {}: {mib:.0} MiB {}\n", details.memory, details.info));
+            }
+        }
+    }
+    for MemoryApplication { memory, details } in applications {
+        let unknown = || "unknown".to_owned();
+        text.push_str(&if details.present {
+            let name = details.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "unnamed".to_owned());
+            format!(
+                "application  {memory}: {name}, firmware {}\n",
+                details.firmware_version.clone().unwrap_or_else(unknown)
+            )
+        } else {
+            format!("application  {memory}: none\n")
+        });
+    }
+    match configuration {
+        serde_json::Value::Null => text.push_str("settings     none: the camera uses its defaults\n"),
+        settings => text.push_str(&format!("settings     {settings}\n")),
+    }
+    text
+}

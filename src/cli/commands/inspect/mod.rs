@@ -1,0 +1,253 @@
+//! `oaktap inspect`: shows the contents of recordings and application packages.
+
+mod extract;
+mod package;
+mod plot;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::recording::inspect::{CameraReport, RecordingReport, inspect};
+use oaktap::stats::{CameraHealth, HealthGauge};
+use oaktap::units::Bytes;
+use serde::Serialize;
+
+use crate::cli::plot_file::PlotFile;
+use crate::cli::present::{self, Usage, printable, recording_error};
+
+use crate::cli::{Ctx, Outcome, json_option};
+
+const MCAP_MAGIC: &[u8] = b"\x89MCAP0\r\n";
+const SPARKLINE_BARS: usize = 72;
+/// Gaps to list in the text; `--json` lists a hundred.
+const LISTED_GAPS: usize = 5;
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished or damaged.",
+    arg = json_option("Print the reports of all files as one line of JSON")
+)]
+pub(crate) struct InspectArgs {
+    /// Recordings (also unfinished ones), application packages (.dap), or folders with either
+    #[arg(value_name = "FILE|DIR", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Extract the sections of a package, decompressed, and the files of its nodes to a new folder
+    #[arg(long, value_name = "DIR", conflicts_with = "plot")]
+    extract: Option<PathBuf>,
+
+    /// Plot frames per second, gaps and detections over time to this .svg or .png file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PlotFile>,
+}
+
+#[derive(Serialize)]
+struct InspectReport<'a> {
+    command: &'static str,
+    files: &'a [RecordingReport],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    packages: &'a [package::InspectedPackage],
+}
+
+enum FileKind {
+    Recording,
+    Package,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
+    let mut files = Vec::new();
+    for path in &args.files {
+        if path.is_dir() { search(path, &mut files)? } else { files.push(path.clone()) }
+    }
+    if files.is_empty() {
+        let nothing = "the folder has no files that end in .mcap, .mcap.partial or .dap";
+        return Err(Usage(nothing.to_owned()).into());
+    }
+    if let (Some(_), [_, _, ..]) = (&args.extract, files.as_slice()) {
+        return Err(Usage("--extract needs exactly one package".to_owned()).into());
+    }
+    let (mut reports, mut packages) = (Vec::new(), Vec::new());
+    for path in &files {
+        let text = match kind(path)? {
+            FileKind::Recording if args.extract.is_some() => {
+                return Err(Usage(format!("--extract needs a package, but {} is a recording", path.display())).into());
+            }
+            FileKind::Recording => {
+                let report = inspect(path).map_err(recording_error);
+                let report = report.with_context(|| format!("cannot inspect {}", path.display()))?;
+                let text = text(&report);
+                reports.push(report);
+                text
+            }
+            FileKind::Package => {
+                let inspected = package::InspectedPackage::read(path)?;
+                if let Some(folder) = &args.extract {
+                    extract::extract(path, folder)?;
+                }
+                let text = inspected.text();
+                packages.push(inspected);
+                text
+            }
+        };
+        if !ctx.json {
+            present::result(printable(&text).as_bytes())?;
+        }
+    }
+    if ctx.json {
+        present::document(&InspectReport { command: ctx.command, files: &reports, packages: &packages })?;
+    } else if reports.len() > 1 {
+        let frames: u64 = reports.iter().map(RecordingReport::frames).sum();
+        let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
+        let total = format!("{} files: {frames} frames, {}\n", reports.len(), Bytes(bytes));
+        present::result(total.as_bytes())?;
+    }
+    if let Some(file) = &args.plot {
+        file.write(&plot::Timelines(&reports))?;
+        present::say(&format!("the plot is in {}", file.path().display()));
+    }
+    let whole =
+        reports.iter().all(RecordingReport::is_whole) && packages.iter().all(package::InspectedPackage::is_whole);
+    Ok(if whole { Outcome::Done } else { Outcome::Lossy })
+}
+
+/// Detects the kind of a file by its first bytes, or by its name if it is too short.
+fn kind(path: &Path) -> anyhow::Result<FileKind> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MCAP_MAGIC.len() as u64).read_to_end(&mut start));
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dap"));
+    if start.starts_with(b"BR") || (named && b"BR".starts_with(&start)) {
+        return Ok(FileKind::Package);
+    }
+    if MCAP_MAGIC.starts_with(&start) {
+        return Ok(FileKind::Recording);
+    }
+    let (path, start) = (path.display(), start.escape_ascii());
+    let expected = "expected \\x89MCAP0 or BR at the start";
+    let error =
+        format!("{path} is neither a recording (MCAP) nor an application package (.dap): {expected}, found {start}");
+    let help = "`oaktap record` writes recordings, `oaktap build` and `oaktap backup` write packages";
+    Err(present::advised(anyhow::Error::msg(error), help))
+}
+
+/// Collects the recordings and packages in a folder and its subfolders, sorted by name.
+fn search(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut entries = entries.with_context(|| format!("cannot read {}", folder.display()))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // Do not follow links to folders: they can form a cycle.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            search(&path, into)?;
+        } else if name.ends_with(".mcap") || name.ends_with(".mcap.partial") || name.ends_with(".dap") {
+            into.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn text(report: &RecordingReport) -> String {
+    let RecordingReport { path, bytes, finished, chunks, compression, version, host, .. } = report;
+    let unknown = || "?".to_owned();
+    let mut text = format!(
+        "{}: {} in {chunks} chunks, compression {compression}; oaktap {} on {}\n",
+        path.display(),
+        Bytes(*bytes),
+        version.clone().unwrap_or_else(unknown),
+        host.clone().unwrap_or_else(unknown),
+    );
+    if !finished {
+        text.push_str("  unfinished: the end is missing; `oaktap recover` completes the file\n");
+    }
+    if report.damaged_bytes + report.damaged_frames > 0 {
+        let RecordingReport { damaged_bytes, damaged_frames, .. } = report;
+        text.push_str(&format!("  damaged: {damaged_bytes} bytes, {damaged_frames} incomplete frames\n"));
+    }
+    for camera in &report.cameras {
+        let head = [camera.name.as_str(), &camera.address, &camera.dialects.join(",")].join("  ");
+        text.push_str(&format!("  {}\n", head.trim_end()));
+        for (what, line) in lines(camera) {
+            text.push_str(&format!("    {what:<10} {line}\n"));
+        }
+    }
+    text
+}
+
+fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
+    let mut lines = vec![(
+        "frames",
+        format!(
+            "{} in {:.3} s from {}; {:.2} frames/s, {:.1} Mbit/s",
+            camera.frames,
+            camera.seconds,
+            camera.from_utc.as_deref().unwrap_or("-"),
+            camera.fps,
+            camera.mbit_s
+        ),
+    )];
+    let formats: Vec<_> = camera.formats.iter().map(|(format, frames)| format!("{format} ({frames})")).collect();
+    let size = match (camera.payload.min, camera.payload.max) {
+        (min, max) if min == max => format!("{min} bytes"),
+        (min, max) => format!("{min} to {max} bytes"),
+    };
+    lines.push(("pictures", format!("{}; {size}", formats.join(", "))));
+    if let Some(interval) = camera.interval_ms {
+        let text = format!("p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", interval.p50, interval.p99, interval.max);
+        lines.push(("intervals", text));
+        lines.push(("", camera.timeline.sparkline(SPARKLINE_BARS, (interval.p50 * 1e6) as u64)));
+    }
+    let counted = [
+        (camera.missing, "frames missing"),
+        (camera.withdrawn, "damaged"),
+        (camera.lost, "incomplete"),
+        (camera.stale, "stale"),
+        (camera.resyncs, "resyncs"),
+        (camera.skipped_bytes, "bytes skipped"),
+        (camera.reconnects, "reconnects"),
+        (camera.bad_detections, "unreadable detections"),
+    ];
+    let odd: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    lines.push(("odd", if odd.is_empty() { "nothing".to_owned() } else { odd.join(", ") }));
+    let from = camera.from_unix_ns.unwrap_or(0);
+    for gap in camera.gaps.iter().take(LISTED_GAPS) {
+        let at = gap.at_unix_ns.saturating_sub(from) as f64 / 1e9;
+        lines.push(("gap", format!("{} frames at {at:.3} s: {}", gap.frames, gap.why)));
+    }
+    if camera.gaps.len() > LISTED_GAPS {
+        lines.push(("", "--json lists more gaps".to_owned()));
+    }
+    lines.push(("boxes", boxes(camera.detections, &camera.labels)));
+    if let Some(CameraHealth { celsius, css, mss }) = camera.health {
+        let range = |what: &str, unit: &str, gauge: Option<HealthGauge>| {
+            gauge.map(|HealthGauge { min, max, last }| format!("{what}{min:.1} to {max:.1}{unit}, last {last:.1}"))
+        };
+        let all = [range("", " °C", celsius), range("css ", " %", css), range("mss ", " %", mss)];
+        lines.push(("condition", all.into_iter().flatten().collect::<Vec<_>>().join("; ")));
+    }
+    if let Some(clock) = &camera.clock {
+        let bound = clock.error_bound_ns.map_or("?".to_owned(), |bound| format!("{:.3} ms", bound as f64 / 1e6));
+        let text = format!("drift {:+.2} ppm, error at most {bound}, {} restarts", clock.drift_ppm, clock.restarts);
+        lines.push(("clock", text));
+    }
+    lines
+}
+
+fn boxes(all: u64, labels: &BTreeMap<String, u64>) -> String {
+    let mut labels: Vec<_> = labels.iter().collect();
+    labels.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+    let mut text = all.to_string();
+    for (at, (label, n)) in labels.iter().take(10).enumerate() {
+        text.push_str(&format!("{} {label} {n}", if at == 0 { ":" } else { "," }));
+    }
+    if labels.len() > 10 {
+        text.push_str(&format!(" and {} more labels", labels.len() - 10));
+    }
+    text
+}

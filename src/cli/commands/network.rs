@@ -1,0 +1,281 @@
+//! `oaktap network`: shows or changes the network settings of a camera, and refuses to put it out of reach.
+
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use oaktap::bootloader::bson::BsonValue;
+use oaktap::bootloader::config::{Config, ConfigChange, HostWait, Mac, NetworkConfig, StaticAddress};
+use oaktap::bootloader::reach::{Hazard, HostAddress, dhcp_hazards, host_wait_hazard, static_hazards};
+use oaktap::bootloader::{Caller, SettingsError};
+use oaktap::discovery::DiscoveredCamera;
+use oaktap::net::discovery::wait_for;
+use oaktap::net::interfaces::interfaces;
+use serde::Serialize;
+
+use crate::cli::camera_arg::runtime;
+use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
+use crate::cli::present::{self, Refused, advised, printable, settings_error};
+use crate::cli::{Ctx, Outcome, json_option, value_parsers};
+
+/// How long to wait for the camera to answer after a change.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print the settings and what changed as one line of JSON"))]
+pub(crate) struct NetworkArgs {
+    #[command(flatten)]
+    enter: EnterArgs,
+
+    #[command(subcommand)]
+    action: NetworkAction,
+
+    /// Write settings even if they put the camera out of reach of this host
+    #[arg(long, global = true)]
+    force: bool,
+
+    /// Do not wait for the camera after a change
+    #[arg(long, global = true)]
+    no_wait: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum NetworkAction {
+    /// Show the settings
+    Show,
+    /// Set a static address
+    Static {
+        /// Address and prefix length, such as 192.168.1.50/24
+        #[arg(value_name = "IP/PREFIX")]
+        address: AddressArg,
+        /// Gateway. Required by the camera, even in a network without one
+        #[arg(value_name = "GATEWAY")]
+        gateway: Ipv4Addr,
+        #[command(flatten)]
+        more: MoreSettings,
+    },
+    /// Get the address from a DHCP server
+    Dhcp {
+        #[command(flatten)]
+        more: MoreSettings,
+    },
+    /// Delete the network settings, so that the camera uses DHCP; delete all settings if they cannot be parsed
+    Clear,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+struct MoreSettings {
+    /// Name servers, at most two
+    #[arg(long, value_name = "IP", num_args = 1..=2)]
+    dns: Vec<Ipv4Addr>,
+    /// Ethernet address, such as 02:11:22:33:44:55
+    #[arg(long, value_name = "MAC")]
+    mac: Option<Mac>,
+    /// How long the bootloader waits for a host before it boots the application, such as 30s
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::duration)]
+    host_wait: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct AddressArg {
+    address: Ipv4Addr,
+    prefix: u8,
+}
+
+impl FromStr for AddressArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected an address and a prefix length, such as 192.168.1.50/24";
+        let (address, prefix) = text.split_once('/').ok_or_else(|| format!("`{text}` has no /PREFIX; {expected}"))?;
+        let address = address.parse().map_err(|_| format!("`{address}` is not an IPv4 address; {expected}"))?;
+        let prefix = prefix.parse().map_err(|_| format!("`{prefix}` is not a prefix length; {expected}"))?;
+        Ok(Self { address, prefix })
+    }
+}
+
+#[derive(Serialize)]
+struct NetworkReport {
+    command: &'static str,
+    camera: String,
+    /// `null`: the camera has no settings and uses its defaults.
+    settings: Option<serde_json::Value>,
+    network: Option<NetworkConfig>,
+    /// One line per changed key.
+    changed: Vec<String>,
+    /// The address at which the camera answered afterwards; `null` with `--no-wait`.
+    address: Option<Ipv4Addr>,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
+    let report = runtime()?.block_on(settle(ctx.command, args))?;
+    if ctx.json {
+        present::document(&report)?;
+    } else {
+        present::result(printable(&text(&report)).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}
+
+async fn settle(command: &'static str, args: &NetworkArgs) -> anyhow::Result<NetworkReport> {
+    // Refuse unreachable settings before stopping the application.
+    let located = args.enter.camera.locate(&args.enter.options.search).await?;
+    check(args, located.camera.as_ref())?;
+    let entered = args.enter.options.enter_at(located, "reading or changing the network settings").await?;
+    let action = args.action.clone();
+    let task = async move |caller: Caller| change(&caller, &action).await;
+    let (before, after) = entered.talk(task).await?.map_err(settings_error)?;
+    let changed = before.clone().unwrap_or_default().changes(&after.clone().unwrap_or_default());
+    let value =
+        |value: &Option<BsonValue>| value.as_ref().map_or("nothing".to_owned(), |value| value.to_json().to_string());
+    let line = |change: &ConfigChange| format!("{}: {} -> {}", change.key, value(&change.before), value(&change.after));
+    let changed: Vec<_> = changed.iter().map(line).collect();
+    let address = match (&args.action, args.no_wait) {
+        (NetworkAction::Show, _) | (_, true) => None,
+        (..) => Some(wait_for_reply(&entered, &args.action).await?),
+    };
+    let network = after.as_ref().map(Config::network).transpose()?;
+    Ok(NetworkReport {
+        command,
+        camera: entered.camera.id,
+        settings: after.map(|config| config.document().to_json()),
+        network,
+        changed,
+        address,
+    })
+}
+
+/// Returns the settings before and after the change. Written settings have been read back.
+async fn change(caller: &Caller, action: &NetworkAction) -> Result<(Option<Config>, Option<Config>), SettingsError> {
+    caller.identify().await?;
+    let before = match (caller.settings().await, action) {
+        // Settings that cannot be parsed cannot be edited.
+        (Err(SettingsError::Config(_)), NetworkAction::Clear) => {
+            caller.clear_settings().await?;
+            return Ok((None, None));
+        }
+        (before, _) => before?,
+    };
+    // Like the vendor's client, write every known key if there are no settings yet.
+    let mut after = before.clone().unwrap_or_else(Config::vendor_default);
+    match action {
+        NetworkAction::Show => return Ok((before.clone(), before)),
+        NetworkAction::Clear => {
+            // The settings also name the memory to boot from, so keep the rest.
+            after.clear_network();
+        }
+        NetworkAction::Static { address, gateway, more } => {
+            after.set_static_address(&static_address(*address, *gateway))?;
+            more.set(&mut after)?;
+        }
+        NetworkAction::Dhcp { more } => {
+            after.set_dhcp(None)?;
+            more.set(&mut after)?;
+        }
+    }
+    caller.store_settings(&after).await?;
+    Ok((before, Some(after)))
+}
+
+impl MoreSettings {
+    fn set(&self, config: &mut Config) -> Result<(), SettingsError> {
+        if !self.dns.is_empty() {
+            config.set_dns([self.dns.first().copied(), self.dns.get(1).copied()])?;
+        }
+        if self.mac.is_some() {
+            config.set_mac(self.mac)?;
+        }
+        if let Some(time) = self.host_wait {
+            config.set_network_host_wait(HostWait::For(time))?;
+        }
+        Ok(())
+    }
+}
+
+fn static_address(address: AddressArg, gateway: Ipv4Addr) -> StaticAddress {
+    StaticAddress { address: address.address, prefix: address.prefix, gateway }
+}
+
+/// Refuses settings that put the camera out of reach, and warns of those that may.
+fn check(args: &NetworkArgs, camera: Option<&DiscoveredCamera>) -> anyhow::Result<()> {
+    let host: Vec<HostAddress> = interfaces()?
+        .into_iter()
+        .map(|interface| HostAddress { interface: interface.name, address: interface.ip, prefix: interface.prefix })
+        .collect();
+    let (mut hazards, more) = match &args.action {
+        NetworkAction::Show => return Ok(()),
+        NetworkAction::Clear => (dhcp_hazards(&host, None), None),
+        NetworkAction::Static { address, gateway, more } => (
+            static_hazards(&host, camera.and_then(DiscoveredCamera::ip), &static_address(*address, *gateway)),
+            Some(more),
+        ),
+        NetworkAction::Dhcp { more } => (dhcp_hazards(&host, None), Some(more)),
+    };
+    let wait = more.and_then(|more| more.host_wait);
+    hazards.extend(wait.and_then(|wait| host_wait_hazard(HostWait::For(wait))));
+    let (strand, warn): (Vec<_>, Vec<_>) = hazards.iter().partition(|hazard| hazard.is_fatal());
+    for hazard in warn {
+        present::say(&format!("warning: {hazard}"));
+    }
+    if strand.is_empty() || args.force {
+        for hazard in strand {
+            present::say(&format!("warning, --force: {hazard}"));
+        }
+        return Ok(());
+    }
+    let all: Vec<_> = strand.iter().map(|hazard| Hazard::to_string(hazard)).collect();
+    let error = Refused(all.join("; "));
+    Err(advised(error.into(), "nothing was written; --force writes the settings anyway"))
+}
+
+/// Waits until the camera answers at its new address.
+async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<Ipv4Addr> {
+    let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
+    present::say(&format!("{}: waiting for the camera", entered.camera.id));
+    let mut known = entered.camera.ips();
+    known.extend(expected);
+    let is = |camera: &DiscoveredCamera| expected.is_none_or(|expected| camera.ips().contains(&expected));
+    match wait_for(&entered.camera.id, &known, entered.udp_port(), REPLY_TIMEOUT, is).await? {
+        Some(camera) => Ok(expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED)),
+        None => {
+            let where_ = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
+            let error = anyhow::anyhow!(
+                "the settings were written and read back, but camera {} did not answer{where_} within {} s",
+                entered.camera.id,
+                REPLY_TIMEOUT.as_secs()
+            );
+            Err(advised(error, "power-cycle the camera; `oaktap list` and `oaktap doctor` then search every network"))
+        }
+    }
+}
+
+fn text(report: &NetworkReport) -> String {
+    let NetworkReport { camera, settings, network, changed, address, .. } = report;
+    let mut text = format!("{camera}\n");
+    match network {
+        None => {
+            text.push_str("  no settings: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n");
+        }
+        Some(network) => {
+            let way = if network.is_static { "static" } else { "DHCP, then" };
+            let show = |ip: &Option<Ipv4Addr>| ip.map_or_else(|| "none".to_owned(), |ip| ip.to_string());
+            text.push_str(&format!("  address  {way} {}/{}\n", show(&network.address), network.prefix().unwrap_or(0)));
+            text.push_str(&format!("  gateway  {}\n", show(&network.gateway)));
+            text.push_str(&format!("  DNS      {} {}\n", show(&network.dns[0]), show(&network.dns[1])));
+            if let Some(mac) = network.mac {
+                text.push_str(&format!("  MAC      {mac}\n"));
+            }
+        }
+    }
+    if let Some(settings) = settings {
+        text.push_str(&format!("  all      {settings}\n"));
+    }
+    for change in changed {
+        text.push_str(&format!("  changed  {change}\n"));
+    }
+    if let Some(address) = address {
+        text.push_str(&format!("  answers  at {address}\n"));
+    }
+    text
+}

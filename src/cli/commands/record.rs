@@ -1,0 +1,183 @@
+//! `oaktap record`: everything that cameras send, into MCAP files.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use oaktap::frame::LabelMap;
+use oaktap::hub::Budget;
+use oaktap::live;
+use oaktap::net::clock::received_now;
+use oaktap::recording::Compression;
+use oaktap::sink::record::{Keep, Options, Place, Recorders, RecordersHealth, Split, State, Trigger, remaining};
+use oaktap::source::SourceSpec;
+
+use super::view::separated;
+use crate::cli::live::Receiving;
+use crate::cli::source_args::SourceArgs;
+use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded, value_parsers};
+
+/// How often the last line of a terminal changes.
+const OFTEN: Duration = Duration::from_millis(250);
+
+/// How often there is a line where there is no terminal.
+const NOW_AND_THEN: Duration = Duration::from_secs(10);
+
+const EXAMPLES: &str = "\
+Examples:
+  oaktap record 192.168.1.50 192.168.1.51 -o recordings --split 10min --keep 500GB
+  oaktap record 192.168.1.50 -o recordings --trigger 'person>0.6' --pre 10s --post 30s
+  oaktap record sim: -o cam.mcap --duration 10s";
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES, arg = json_option("Print the files and all frame counts as one line of JSON at the end"))]
+pub(crate) struct RecordArgs {
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), listen://:PORT for cameras that connect to this host, sim: for a
+    /// simulated camera, or file:PATH for a recording
+    #[arg(value_name = "URI", required = true)]
+    uris: Vec<SourceSpec>,
+
+    /// Folder for one set of files per camera, or a .mcap file for all cameras together
+    #[arg(short, long, value_name = "DIR|FILE.mcap")]
+    output: PathBuf,
+
+    /// Start a new file after this time or size, such as 10min or 1GB. Video continues to its next key frame, at most 10 s
+    #[arg(long, value_name = "TIME|BYTES", help_heading = "Files")]
+    split: Option<Split>,
+
+    /// Delete the oldest finished files of a camera beyond this age, total size or free share of the disk, such as 7d, 50GB
+    /// or 10%free
+    #[arg(long, value_name = "LIMIT", help_heading = "Files")]
+    keep: Option<Keep>,
+
+    /// Compression: none, lz4 or zstd. It hardly shrinks camera pictures
+    #[arg(long, value_name = "METHOD", default_value = "none", help_heading = "Files")]
+    compress: Compression,
+
+    /// Sync files to the disk every second, so that a power failure loses at most that
+    #[arg(long, help_heading = "Files")]
+    sync: bool,
+
+    /// Memory for frames that wait for the disk, for all cameras together. --trigger uses as much again
+    #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = value_parsers::bytes, help_heading = "Files")]
+    buffer: usize,
+
+    /// Record only around detections with this label and a confidence above this, such as 'person>0.6'
+    #[arg(long, value_name = "TRIGGER", help_heading = "Trigger")]
+    trigger: Option<Trigger>,
+
+    /// Time to record before the first triggering detection
+    #[arg(long, value_name = "TIME", default_value = "5s", requires = "trigger", value_parser = value_parsers::duration)]
+    #[arg(help_heading = "Trigger")]
+    pre: Duration,
+
+    /// Time to record after the last triggering detection
+    #[arg(long, value_name = "TIME", default_value = "10s", requires = "trigger", value_parser = value_parsers::duration)]
+    #[arg(help_heading = "Trigger")]
+    post: Duration,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    until: Until,
+}
+
+impl RecordArgs {
+    fn options(&self, labels: Option<LabelMap>) -> Options {
+        let place = Place::named(self.output.clone());
+        // In a folder each camera has a recorder, and a memory of its own for what comes before a trigger.
+        let rings = if matches!(place, Place::Folder(_)) { self.uris.len().max(1) } else { 1 };
+        let trigger = self.trigger.clone().map(|trigger| Trigger {
+            pre: self.pre,
+            post: self.post,
+            pre_bytes: self.buffer / rings,
+            ..trigger
+        });
+        Options {
+            compression: self.compress,
+            split: self.split,
+            keep: self.keep,
+            trigger,
+            sync: self.sync,
+            budget: Budget::new(self.buffer),
+            // Around a trigger, which frames count is known only when they are recorded.
+            frames_max: self.until.frames.filter(|_| self.trigger.is_none()),
+            labels,
+            ..Options::new(place)
+        }
+    }
+
+    /// Whether every camera has its frames.
+    fn enough(&self, health: &RecordersHealth) -> bool {
+        let enough =
+            |(recorded, missing): &(u64, u64)| self.until.frames.is_some_and(|most| recorded + missing >= most);
+        health.state == State::Finished || health.cameras.iter().all(enough)
+    }
+}
+
+/// Receives, records, and sums up.
+pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
+    let args = &RecordArgs { uris: separated(&args.uris), ..args.clone() };
+    let style = args.source.style()?;
+    if style.threshold > 0.0 || !style.only.is_empty() {
+        let text = "a recording keeps every detection, so --threshold and --only have no effect; --trigger selects \
+                    what to record";
+        return Err(present::Usage(text.to_owned()).into());
+    }
+    let cameras = live::cameras(&args.uris);
+    let mut recorders = Recorders::new(args.options(style.names));
+    live::connect(&cameras, &mut recorders)?;
+    recorders.start().map_err(recorded::refused)?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
+    watch(ctx, args, &receiving, &mut recorders);
+    recorded::finish(ctx, receiving, Some(recorders), "record")
+}
+
+/// Prints the progress until a stop condition holds.
+fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Recorders) {
+    let terminal = std::io::stderr().is_terminal();
+    let often = if terminal { OFTEN } else { NOW_AND_THEN };
+    let mut due = Instant::now() + often;
+    let mut state = State::Waiting;
+    while !receiving.over() && !receiving.ended() {
+        let Some(health) = recorders.health(received_now().mono_ns) else { break };
+        if args.enough(&health) {
+            break;
+        }
+        let trouble = |state: &State| matches!(state, State::Paused { .. });
+        if health.state != state && (trouble(&health.state) || trouble(&state)) {
+            // That must not be missed, and stays on the screen.
+            present::say(&progress(&health, args));
+        }
+        state = health.state.clone();
+        if Instant::now() >= due {
+            due = Instant::now() + often;
+            let line = progress(&health, args);
+            if terminal { present::status(&line) } else { present::say(&line) }
+        }
+        ctx.stop.wait_until(Some(Instant::now() + receiving.patience()));
+    }
+    if terminal {
+        present::status("");
+    }
+}
+
+fn progress(health: &RecordersHealth, args: &RecordArgs) -> String {
+    let RecordersHealth { state, frames, missing, bytes, bytes_per_s, disk_left, seconds_left, .. } = health;
+    let doing = match (state, &args.trigger) {
+        (State::Waiting, Some(trigger)) => format!("waiting for {trigger}"),
+        (State::Waiting, None) => "waiting for frames".to_owned(),
+        (State::Recording, _) => "recording".to_owned(),
+        (State::Paused { why }, _) => format!("PAUSED: {why}"),
+        (State::Finished, _) => "ended".to_owned(),
+    };
+    let room = match (seconds_left, disk_left) {
+        (Some(seconds), _) => format!(", {} left on the disk", remaining(*seconds)),
+        (None, Some(left)) => format!(", {} free", recorded::size(*left)),
+        (None, None) => String::new(),
+    };
+    let speed = bytes_per_s / 1e6;
+    format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", recorded::size(*bytes))
+}

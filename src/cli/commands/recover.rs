@@ -1,0 +1,58 @@
+//! `oaktap recover`: saves the intact frames of an unfinished or damaged recording to a new file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use oaktap::recording::recover::{RecoveryReport, default_output_path, recover};
+use serde::Serialize;
+
+use crate::cli::present::{self, printable, with_help};
+use crate::cli::{Ctx, Outcome, json_option};
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 saved everything; 3 saved a part; 1 saved nothing.",
+    arg = json_option("Print the numbers of saved and lost frames as one line of JSON")
+)]
+pub(crate) struct RecoverArgs {
+    /// Recording to read; it is not changed
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// File to write, which must not exist [default: FILE.recovered.mcap]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct RecoverReport<'a> {
+    command: &'static str,
+    #[serde(flatten)]
+    recovered: &'a RecoveryReport,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
+    let into = args.output.clone().unwrap_or_else(|| default_output_path(&args.file));
+    let recovered = recover(&args.file, &into).map_err(|error| {
+        let help = error.help();
+        with_help(error.into(), help)
+    })?;
+    if ctx.json {
+        present::document(&RecoverReport { command: ctx.command, recovered: &recovered })?;
+    } else {
+        present::result(printable(&text(&recovered)).as_bytes())?;
+    }
+    Ok(if recovered.is_all() { Outcome::Done } else { Outcome::Lossy })
+}
+
+fn text(recovered: &RecoveryReport) -> String {
+    let RecoveryReport { path, frames, lost_frames, lost_bytes, unwritten_bytes, .. } = recovered;
+    let mut text = format!("saved {frames} frames to {}\n", path.display());
+    if !recovered.is_all() {
+        text.push_str(&format!("{lost_bytes} bytes lost; at least {lost_frames} frames are missing\n"));
+    }
+    if *unwritten_bytes > 0 {
+        text.push_str(&format!("the last {unwritten_bytes} bytes were never written\n"));
+    }
+    text
+}

@@ -1,0 +1,157 @@
+//! `oaktap replay`: a recording in the window, or as a camera on the wire.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed};
+use oaktap::source::{FileSpec, SourceSpec};
+use serde::Serialize;
+
+use super::simulate::listener;
+use super::view::{RECORDINGS, show, watch};
+use crate::cli::source_args::SourceArgs;
+use crate::cli::{Ctx, Outcome, Until, json_option, present};
+
+/// How often what was sent is counted.
+const LOOK: Duration = Duration::from_millis(20);
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
+pub(crate) struct ReplayArgs {
+    /// Recording to play
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Play this camera only; repeatable
+    #[arg(long, value_name = "NAME")]
+    camera: Vec<String>,
+
+    /// Speed, such as 0.25x or 4, or max
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    speed: Speed,
+
+    /// Start again at the end
+    #[arg(long = "loop")]
+    looped: bool,
+
+    /// Serve the recording like a camera instead of showing it: one client at a time, each from the start, until one has
+    /// received everything. Several cameras use consecutive ports [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:5000")]
+    serve: Option<SocketAddr>,
+
+    /// Play, convert and draw without opening a window; end with the recording
+    #[arg(long, conflicts_with = "serve")]
+    no_window: bool,
+
+    /// Folder for recordings started with the key `r`
+    #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
+    record: PathBuf,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    until: Until,
+}
+
+/// Plays, and sums up.
+pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
+    let reader = Reader::open(&args.file).map_err(advised)?;
+    let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
+    drop(reader);
+    if let Some(unknown) = args.camera.iter().find(|camera| !names.contains(camera)) {
+        let text = format!("the recording has no camera `{unknown}`; it has {}", names.join(", "));
+        return Err(present::Usage(text).into());
+    }
+    let wanted = |(_, name): &(usize, String)| args.camera.is_empty() || args.camera.contains(name);
+    let cameras: Vec<_> = names.into_iter().enumerate().filter(wanted).collect();
+    match args.serve {
+        Some(address) => serve(ctx, args, &cameras, address),
+        None => window(ctx, args, cameras),
+    }
+}
+
+fn advised(error: RecordingError) -> anyhow::Error {
+    match error.help() {
+        Some(help) => present::advised(error.into(), help),
+        None => error.into(),
+    }
+}
+
+/// All cameras of the recording in one window, kept together.
+fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow::Result<Outcome> {
+    let camera = |(_, name)| {
+        SourceSpec::File(FileSpec {
+            path: args.file.clone(),
+            camera: Some(name),
+            speed: args.speed,
+            looped: args.looped,
+        })
+    };
+    let uris: Vec<_> = cameras.into_iter().map(camera).collect();
+    let playback = Playback::new(args.speed, args.looped);
+    // Somebody who looks may want to go back from the end; nobody does where there is no window.
+    let playback = if args.no_window { playback } else { playback.waiting_at_end() };
+    let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
+    let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.record)?;
+    show(ctx, receiving, screen, args.no_window, &args.until, "replay")
+}
+
+/// What one camera did.
+#[derive(Debug, Serialize)]
+struct Camera {
+    name: String,
+    address: SocketAddr,
+    #[serde(flatten)]
+    served: ServedCounts,
+}
+
+/// Listens until everything has been sent, or it is told to stop.
+fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: SocketAddr) -> anyhow::Result<Outcome> {
+    ctx.stop.on_signals()?;
+    let mut servers = Vec::new();
+    for (number, (camera, name)) in (0..).zip(cameras) {
+        let listener = listener(address, number, "--serve")?;
+        let server = RecordingServer::start(listener, &args.file, *camera, args.speed, args.looped).map_err(advised)?;
+        servers.push((name, server));
+    }
+    for (name, server) in &servers {
+        // For programs too: the address is what they wait for.
+        present::say(&format!("listening on tcp://{} ({name})", server.local_addr()));
+    }
+    let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let sent = || servers.iter().map(|(_, server)| server.served().frames).sum::<u64>();
+    loop {
+        let now = Instant::now();
+        let next = deadline.map_or(now + LOOK, |deadline| deadline.min(now + LOOK));
+        let over = servers.iter().all(|(_, server)| server.is_over())
+            || deadline.is_some_and(|deadline| deadline <= now)
+            || args.until.frames.is_some_and(|frames| sent() >= frames);
+        if over || ctx.stop.wait_until(Some(next)) {
+            break;
+        }
+    }
+    let cameras: Vec<_> = servers
+        .into_iter()
+        .map(|(name, server)| Camera { name: name.clone(), address: server.local_addr(), served: server.stop() })
+        .collect();
+    for Camera { name, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras {
+        present::say(&format!(
+            "tcp://{address} ({name}): {connections} connections, {frames} frames, {abandoned} abandoned by clients, \
+             {:.1} MB",
+            *bytes as f64 / 1e6
+        ));
+    }
+    if ctx.json {
+        present::document(&present::Document { command: "replay", cameras: &cameras, recordings: &[] })?;
+    }
+    match cameras.into_iter().find_map(|camera| camera.served.error) {
+        None => Ok(Outcome::Done),
+        Some(error) => Err(present::advised(
+            anyhow::Error::msg(error),
+            "`oaktap recover FILE` saves the intact frames to a new file",
+        )),
+    }
+}

@@ -1,0 +1,67 @@
+//! `oaktap reset` and `oaktap boot`: reboots a camera and waits for its application.
+
+use clap::Args;
+use oaktap::discovery::CameraState;
+use serde::Serialize;
+
+use crate::cli::camera_arg::runtime;
+use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterArgs, RunningApplication};
+use crate::cli::present::{self, camera_error, printable};
+use crate::cli::{Ctx, Outcome, json_option};
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print the running application and its first frame as one line of JSON"))]
+pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    enter: EnterArgs,
+
+    #[command(flatten)]
+    waiting: BootWaitArgs,
+}
+
+#[derive(Serialize)]
+struct ResetReport {
+    command: &'static str,
+    camera: String,
+    /// `null` with `--no-wait`, or if the application was running already.
+    running: Option<RunningApplication>,
+}
+
+pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
+    let report = runtime()?.block_on(async {
+        let entered = args.enter.enter("rebooting").await?;
+        start(args, ctx.command, entered).await
+    })?;
+    print(ctx, &report)
+}
+
+/// Does nothing if the camera runs its application already.
+pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
+    let report = runtime()?.block_on(async {
+        let located = args.enter.camera.locate(&args.enter.options.search).await?;
+        if let Some(camera) = located.camera.as_ref().filter(|camera| camera.state == CameraState::FlashBooted) {
+            present::say(&format!("{}: the application is running already", camera.id));
+            return Ok(ResetReport { command: ctx.command, camera: camera.id.clone(), running: None });
+        }
+        let entered = args.enter.options.enter_at(located, "leaving the bootloader").await?;
+        start(args, ctx.command, entered).await
+    })?;
+    print(ctx, &report)
+}
+
+async fn start(args: &ResetArgs, command: &'static str, entered: BootloaderCamera) -> anyhow::Result<ResetReport> {
+    // Every session ends with a reset (bootloader.md 2.3).
+    entered.talk(|caller| async move { caller.identify().await }).await?.map_err(camera_error)?;
+    let running = entered.wait_until_running(args.waiting, None).await?;
+    Ok(ResetReport { command, camera: entered.camera.id, running })
+}
+
+fn print(ctx: &Ctx, report: &ResetReport) -> anyhow::Result<Outcome> {
+    if ctx.json {
+        present::document(report)?;
+    } else {
+        let text = if report.running.is_some() { "application running" } else { "done" };
+        present::result(printable(&format!("{}: {text}\n", report.camera)).as_bytes())?;
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,213 @@
+//! `oaktap simulate`: simulates cameras on real sockets.
+
+mod app;
+mod bootloader;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::sim::{Reel, Sent, SimConfig, Simulator};
+use oaktap::units::Bytes;
+use serde::Serialize;
+
+use crate::cli::{Ctx, Outcome, Until, json_option, present, value_parsers};
+
+/// How often to check whether to stop.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+const STREAM: &str = "Stream";
+
+#[derive(Args, Debug)]
+#[command(arg = json_option("Print what each camera has sent as one line of JSON at the end"))]
+pub(crate) struct SimulateArgs {
+    /// Address to listen on; port 0 selects a free port
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+
+    /// Number of cameras, on consecutive ports
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
+
+    #[command(flatten)]
+    scene: SceneArgs,
+
+    #[command(flatten)]
+    bootloader: bootloader::BootloaderArgs,
+
+    #[command(flatten)]
+    until: Until,
+}
+
+/// The simulated stream. By default, it is the one on Luxonis' page on standalone mode.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SceneArgs {
+    /// Size of the pictures [default: 640x352]
+    #[arg(long, value_name = "WxH", value_parser = value_parsers::size, help_heading = STREAM)]
+    size: Option<(u32, u32)>,
+
+    /// Frames per second; 0 sends as fast as the client reads [default: 40]
+    #[arg(long, value_name = "N", help_heading = STREAM)]
+    fps: Option<f64>,
+
+    /// Payload format, such as BGR888p, NV12, GRAY8, RAW16, JPEG or H264 [default: BGR888p]
+    #[arg(long, value_name = "FORMAT", help_heading = STREAM)]
+    format: Option<String>,
+
+    /// Header dialect: IMG, ABCDE, ABCDE-256 or FRAME [default: IMG]
+    #[arg(long, value_name = "NAME", help_heading = STREAM)]
+    dialect: Option<String>,
+
+    /// Number of objects in the picture, each with a box [default: 3]
+    #[arg(long, value_name = "N", help_heading = STREAM)]
+    boxes: Option<u32>,
+
+    /// Also send the extension records: size, labels, sequence numbers
+    #[arg(long, help_heading = STREAM)]
+    records: bool,
+
+    /// Send the PNG and JPEG files of this folder
+    #[arg(long, value_name = "DIR", help_heading = STREAM)]
+    images: Option<PathBuf>,
+
+    /// Damage this fraction of the frames, such as short:0.01; repeatable. Kinds: short, header, cut, reset, junk, foreign,
+    /// stall, reboot, overflow, size, all
+    #[arg(long, value_name = "KIND:RATE", help_heading = STREAM)]
+    fault: Vec<String>,
+
+    /// Write at most this many bytes at a time
+    #[arg(long, value_name = "BYTES", help_heading = STREAM)]
+    fragment: Option<usize>,
+
+    /// Random seed; the same seed gives the same pictures and faults [default: 1]
+    #[arg(long, value_name = "N", help_heading = STREAM)]
+    seed: Option<u64>,
+
+    /// Set TCP_NODELAY, unlike the official programs
+    #[arg(long, help_heading = STREAM)]
+    nodelay: bool,
+}
+
+impl SceneArgs {
+    /// Parses the options into a configuration.
+    pub(crate) fn config(&self) -> anyhow::Result<SimConfig> {
+        let mut config: SimConfig = self.text().parse().map_err(|error| present::Usage(format!("{error}")))?;
+        config.images.clone_from(&self.images);
+        Ok(config)
+    }
+
+    /// Returns the first option that has no effect on a program that sends the stream itself. `pictures`: the program also
+    /// selects the pictures.
+    fn ineffective(&self, pictures: bool) -> Option<&'static str> {
+        let given = [
+            (self.dialect.is_some(), "--dialect"),
+            (self.records, "--records"),
+            (!self.fault.is_empty(), "--fault"),
+            (self.nodelay, "--nodelay"),
+            (pictures && self.size.is_some(), "--size"),
+            (pictures && self.fps.is_some(), "--fps"),
+            (pictures && self.format.is_some(), "--format"),
+        ];
+        given.into_iter().find_map(|(given, option)| given.then_some(option))
+    }
+
+    /// Formats the options as `key=value&…`, without the folder of pictures, whose name may contain `&`.
+    fn text(&self) -> String {
+        let given = [
+            self.size.map(|(width, height)| format!("size={width}x{height}")),
+            self.fps.map(|fps| format!("fps={fps}")),
+            self.format.as_ref().map(|format| format!("format={format}")),
+            self.dialect.as_ref().map(|dialect| format!("dialect={dialect}")),
+            self.boxes.map(|boxes| format!("boxes={boxes}")),
+            self.records.then(|| "records=on".to_owned()),
+            self.fragment.map(|bytes| format!("fragment={bytes}")),
+            self.seed.map(|seed| format!("seed={seed}")),
+            self.nodelay.then(|| "nodelay=on".to_owned()),
+        ];
+        let faults = self.fault.iter().map(|fault| format!("fault={fault}"));
+        given.into_iter().flatten().chain(faults).collect::<Vec<_>>().join("&")
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct SimulatedStream {
+    address: SocketAddr,
+    #[serde(flatten)]
+    sent: Sent,
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
+    if args.bootloader.bootloader {
+        return bootloader::run(ctx, args);
+    }
+    if let Some(path) = &args.bootloader.app {
+        return app::run(ctx, args, path);
+    }
+    let reel = Arc::new(Reel::new(&args.scene.config()?)?);
+    ctx.stop.on_signals()?;
+    let simulators =
+        (0..args.count).map(|number| start(args.listen, number, &reel)).collect::<anyhow::Result<Vec<_>>>()?;
+    for simulator in &simulators {
+        // Other programs wait for this line to learn the address.
+        present::say(&format!("listening on tcp://{}", simulator.local_addr()));
+    }
+    wait(ctx, &args.until, &simulators);
+    let cameras: Vec<_> = simulators
+        .into_iter()
+        .map(|simulator| SimulatedStream { address: simulator.local_addr(), sent: simulator.stop() })
+        .collect();
+    for SimulatedStream { address, sent: Sent { connections, intact, damaged, abandoned, bytes } } in &cameras {
+        present::say(&format!(
+            "tcp://{address}: {connections} connections, {intact} frames, {damaged} damaged on purpose, \
+             {abandoned} abandoned by clients, {}",
+            Bytes(*bytes)
+        ));
+    }
+    if ctx.json {
+        present::document(&present::Document { command: ctx.command, cameras: &cameras, recordings: &[] })?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn start(listen: SocketAddr, number: u16, reel: &Arc<Reel>) -> anyhow::Result<Simulator> {
+    Ok(Simulator::play(listener(listen, number, "--listen")?, Arc::clone(reel))?)
+}
+
+/// Listens on the port of `listen` plus `number`, or on a free port if it is 0. `option` is the option that gave the address.
+pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow::Result<TcpListener> {
+    let mut address = listen;
+    if listen.port() != 0 {
+        let port = listen.port().checked_add(number);
+        address.set_port(
+            port.ok_or_else(|| present::Usage("not enough ports after this one: the last port is 65535".to_owned()))?,
+        );
+    }
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}")).map_err(|error| {
+        let help = match option {
+            "--serve" => "another program may use this port; --serve 127.0.0.1:0 selects a free one",
+            _ => "another program may use this port; --listen 127.0.0.1:0 selects a free one",
+        };
+        present::advised(error, help)
+    })
+}
+
+fn wait(ctx: &Ctx, until: &Until, simulators: &[Simulator]) {
+    let deadline = until.deadline();
+    let Some(frames) = until.frames else {
+        ctx.stop.wait_until(deadline);
+        return;
+    };
+    let sent =
+        || simulators.iter().map(|simulator| simulator.sent()).map(|sent| sent.intact + sent.damaged).sum::<u64>();
+    loop {
+        let now = Instant::now();
+        let next = now + POLL_INTERVAL;
+        let over = deadline.is_some_and(|deadline| deadline <= now) || sent() >= frames;
+        if over || ctx.stop.wait_until(Some(deadline.map_or(next, |deadline| deadline.min(next)))) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `oaktap verify`: checks the checksums, indexes and frames of recordings.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use oaktap::recording::verify::{VerifyReport, verify};
+use serde::Serialize;
+
+use crate::cli::present::{self, printable, recording_error};
+
+use crate::cli::{Ctx, Outcome, json_option};
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 all recordings are intact; 1 a recording is damaged or cannot be read.",
+    arg = json_option("Print the findings as one line of JSON")
+)]
+pub(crate) struct VerifyArgs {
+    /// Recordings to check
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct VerifySummary<'a> {
+    command: &'static str,
+    files: &'a [VerifyReport],
+}
+
+pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
+    let mut all = Vec::new();
+    for path in &args.files {
+        let verified = verify(path).map_err(recording_error)?;
+        if !ctx.json {
+            present::result(printable(&text(&verified)).as_bytes())?;
+        }
+        all.push(verified);
+    }
+    if ctx.json {
+        present::document(&VerifySummary { command: ctx.command, files: &all })?;
+    }
+    let bad = all.iter().filter(|verified| !verified.is_good()).count();
+    if bad > 0 {
+        let error = anyhow::anyhow!("{bad} of {} recordings are damaged", all.len());
+        return Err(present::advised(error, "`oaktap recover FILE` saves the intact frames to a new file"));
+    }
+    Ok(Outcome::Done)
+}
+
+fn text(verified: &VerifyReport) -> String {
+    let mut text: String = verified.findings.iter().map(|finding| format!("{finding}\n")).collect();
+    let VerifyReport { path, frames, chunks, found, .. } = verified;
+    if *found > verified.findings.len() as u64 {
+        text.push_str(&format!("{}: {} more findings\n", path.display(), found - verified.findings.len() as u64));
+    }
+    let verdict = if verified.is_good() { "intact".to_owned() } else { format!("damaged in {found} places") };
+    text.push_str(&format!("{}: {verdict}; {frames} intact frames, {chunks} chunks\n", path.display()));
+    text
+}

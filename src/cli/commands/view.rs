@@ -1,0 +1,175 @@
+//! `oaktap view`: the pictures of cameras with their boxes, in a window.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use oaktap::device::contract::Contract;
+use oaktap::live;
+use oaktap::net::clock::received_now;
+use oaktap::recording::Reader;
+use oaktap::sink::record::{self, Recorders};
+use oaktap::sink::snapshot::{Place, SnapshotSaver};
+use oaktap::sink::window::{self, Screen, WindowError, note_channel};
+use oaktap::source::{FileSpec, SourceSpec};
+use oaktap::view::{ViewOptions, Views};
+
+use crate::cli::live::Receiving;
+use crate::cli::source_args::SourceArgs;
+use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded};
+
+/// How long to wait for a picture before asking whether it is over.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Where the key `r` records to, unless it is told.
+pub(super) const RECORDINGS: &str = "recordings";
+
+const EXAMPLES: &str = "\
+Examples:
+  oaktap view 192.168.1.50
+  oaktap view 192.168.1.50 192.168.1.51 --threshold 60% --only person
+  oaktap view file:cam.mcap
+  oaktap view sim:
+
+Press ? in the window for its keys.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
+pub(crate) struct ViewArgs {
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), listen://:PORT for cameras that connect to this host, sim: for a
+    /// simulated camera, or file:PATH for a recording
+    #[arg(value_name = "URI", required = true)]
+    uris: Vec<SourceSpec>,
+
+    /// Receive, convert and draw without opening a window
+    #[arg(long)]
+    no_window: bool,
+
+    /// Folder for recordings started with the key `r`
+    #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
+    record: PathBuf,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    until: Until,
+}
+
+impl ViewArgs {
+    /// Returns the arguments for these sources, which must run the application of the contract.
+    pub(crate) fn for_sources(sources: Vec<SourceSpec>, expect: Option<Contract>) -> Self {
+        Self {
+            uris: sources,
+            no_window: false,
+            record: RECORDINGS.into(),
+            source: SourceArgs { expect, ..SourceArgs::default() },
+            until: Until::default(),
+        }
+    }
+}
+
+/// Receives, shows, and sums up.
+pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
+    let uris = separated(&args.uris);
+    let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
+    show(ctx, receiving, screen, args.no_window, &args.until, "view")
+}
+
+/// A recording with several cameras is as many sources.
+pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
+    let mut separate = Vec::new();
+    for uri in uris {
+        match uri {
+            // What cannot be opened is told by its session.
+            SourceSpec::File(file) if file.camera.is_none() => {
+                match Reader::open(&file.path) {
+                    Ok(reader) => separate.extend(reader.cameras().map(|camera| {
+                        SourceSpec::File(FileSpec { camera: Some(camera.name.clone()), ..file.clone() })
+                    })),
+                    Err(_) => separate.push(uri.clone()),
+                }
+            }
+            SourceSpec::File(_) | SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => {
+                separate.push(uri.clone());
+            }
+        }
+    }
+    separate
+}
+
+/// Shows until it is over, and sums up.
+pub(super) fn show(
+    ctx: &Ctx,
+    receiving: Receiving,
+    mut screen: Screen,
+    no_window: bool,
+    until: &Until,
+    command: &'static str,
+) -> anyhow::Result<Outcome> {
+    let shown = if no_window {
+        without_window(&mut screen, || over(&receiving, until));
+        Ok(())
+    } else {
+        window::show(&mut screen, || over(&receiving, until))
+    };
+    let recorders = screen.take_recorders();
+    // Ends the views, so that the summary counts everything that they did.
+    drop(screen);
+    if let Err(error @ WindowError::NoDisplay(_)) = shown {
+        // Nothing was shown, so there is nothing to sum up.
+        return Err(error.into());
+    }
+    let outcome = recorded::finish(ctx, receiving, recorders, command);
+    shown?;
+    outcome
+}
+
+/// Starts to receive and to convert. Call it on the thread that shows the screen.
+pub(super) fn watch(
+    ctx: &Ctx,
+    uris: &[SourceSpec],
+    source: &SourceArgs,
+    until: &Until,
+    record: &Path,
+) -> anyhow::Result<(Receiving, Screen)> {
+    let style = source.style()?;
+    let (notify, notes) = note_channel();
+    let saver = SnapshotSaver::new(Place::Folder(".".into()), style.clone(), source.overrides(), Arc::clone(&notify));
+    let mut views = Views::new(ViewOptions {
+        style: style.clone(),
+        overrides: source.overrides(),
+        notify: Arc::clone(&notify),
+        snapshot: Arc::new(move |snapshot| saver.save(snapshot)),
+        ..ViewOptions::default()
+    });
+    let place = record::Place::Folder(record.to_owned());
+    let mut recorders = Recorders::new(record::Options { labels: style.names, ..record::Options::new(place) });
+    let cameras = live::cameras(uris);
+    live::connect(&cameras, &mut views)?;
+    live::connect(&cameras, &mut recorders)?;
+    let pictures = window::subscribe(&cameras, &views);
+    let receiving = Receiving::start(ctx, cameras, source, until)?;
+    let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::say);
+    Ok((receiving, screen.with_recorders(recorders)))
+}
+
+/// Takes the pictures and lets them go, until it is over.
+pub(super) fn without_window(screen: &mut Screen, mut done: impl FnMut() -> bool) {
+    while !done() {
+        screen.refresh(received_now().mono_ns);
+        // A picture ends the wait.
+        thread::park_timeout(PATIENCE);
+    }
+}
+
+/// Returns whether a stop condition holds: the user's, or every camera has sent its frames or has ended.
+pub(super) fn over(receiving: &Receiving, until: &Until) -> bool {
+    let enough = |session: &oaktap::source::Session| {
+        let decided = session.ledger().update(|stats| stats.frames.confirmed + stats.frames.withdrawn);
+        session.ended() || until.frames.is_some_and(|frames| decided >= frames)
+    };
+    receiving.over() || receiving.sessions().iter().all(enough)
+}

@@ -1,0 +1,134 @@
+//! The FILE argument of `--plot`: drawings as SVG, or as PNG with our own pictures and glyphs.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use oaktap::frame::Picture;
+use oaktap::overlay::{Canvas, Rect, Text};
+use plotters::coord::Shift;
+use plotters::drawing::DrawingArea;
+use plotters::prelude::{IntoDrawingArea as _, SVGBackend};
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::HPos;
+use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
+
+/// Height in pixels of text other than titles.
+pub(crate) const FONT_PX: u32 = 14;
+pub(crate) const GREY: RGBColor = RGBColor(110, 110, 110);
+
+/// A drawing that can be written as SVG or PNG.
+pub(crate) trait Drawing {
+    /// Returns width and height in pixels.
+    fn size(&self) -> (u32, u32);
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> anyhow::Result<()>
+    where
+        B::ErrorType: 'static;
+}
+
+/// A plot file. Its extension selects the format.
+#[derive(Clone, Debug)]
+pub(crate) enum PlotFile {
+    Svg(PathBuf),
+    Png(PathBuf),
+}
+
+impl std::str::FromStr for PlotFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("svg") => Ok(Self::Svg(path)),
+            Some("png") => Ok(Self::Png(path)),
+            _ => Err(format!("expected a name that ends in .svg or .png")),
+        }
+    }
+}
+
+impl PlotFile {
+    pub(crate) fn path(&self) -> &Path {
+        let (Self::Svg(path) | Self::Png(path)) = self;
+        path
+    }
+
+    /// Draws and writes the file.
+    pub(crate) fn write(&self, drawing: &impl Drawing) -> anyhow::Result<()> {
+        let (width, height) = drawing.size();
+        match self {
+            Self::Svg(path) => {
+                let mut text = String::new();
+                drawing.draw(&SVGBackend::with_string(&mut text, (width, height)).into_drawing_area())?;
+                std::fs::write(path, text).with_context(|| format!("cannot write the plot to {}", path.display()))
+            }
+            Self::Png(path) => {
+                let mut picture = Picture::default();
+                picture.resize(width as usize, height as usize);
+                drawing.draw(&PictureBackend { picture: &mut picture, text: Text::new() }.into_drawing_area())?;
+                let pixels = picture.words().iter().flat_map(|word| word.to_be_bytes().into_iter().skip(1)).collect();
+                let image =
+                    image::RgbImage::from_raw(width, height, pixels).context("the picture has the wrong size")?;
+                image.save(path).with_context(|| format!("cannot write the plot to {}", path.display()))
+            }
+        }
+    }
+}
+
+/// A backend of `plotters` that draws on our pictures with our glyphs: its bitmap backends need system libraries or
+/// unmaintained crates.
+struct PictureBackend<'a> {
+    picture: &'a mut Picture,
+    text: Text,
+}
+
+type Drawn = Result<(), DrawingErrorKind<Infallible>>;
+
+fn word(colour: BackendColor) -> u32 {
+    let (r, g, b) = colour.rgb;
+    u32::from_be_bytes([0, r, g, b])
+}
+
+impl DrawingBackend for PictureBackend<'_> {
+    type ErrorType = Infallible;
+
+    fn get_size(&self) -> (u32, u32) {
+        (self.picture.width as u32, self.picture.height as u32)
+    }
+
+    fn ensure_prepared(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn present(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn draw_pixel(&mut self, (x, y): BackendCoord, colour: BackendColor) -> Drawn {
+        Canvas::of(self.picture).fill(Rect::new(x, y, 1, 1), word(colour));
+        Ok(())
+    }
+
+    fn draw_rect<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S, fill: bool) -> Drawn {
+        let rect = Rect::new(from.0, from.1, to.0 - from.0, to.1 - from.1);
+        let mut canvas = Canvas::of(self.picture);
+        if fill {
+            canvas.fill(rect, word(style.color()));
+        } else {
+            canvas.outline(rect, 1, word(style.color()));
+        }
+        Ok(())
+    }
+
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, (x, y): BackendCoord) -> Drawn {
+        let height = style.size().round() as u32;
+        let width = self.text.width(height, text);
+        let x = match style.anchor().h_pos {
+            HPos::Left => x,
+            HPos::Center => x - width / 2,
+            HPos::Right => x - width,
+        };
+        self.text.write(&mut Canvas::of(self.picture), x, y, height, word(style.color()), text);
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! Errors with help, and the exit code of each kind.
+
+use std::fmt;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use oaktap::bootloader::{ClientError, SettingsError};
+use oaktap::flash::FlashError;
+use oaktap::recording::RecordingError;
+use oaktap::source::{Class, SourceError};
+
+use super::say;
+
+/// Wrong usage: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// Refused by the camera, or unsafe to try: exit code 4.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub(crate) String);
+
+/// An error with a help text, which must stay reachable through `anyhow`'s chain of causes.
+#[derive(Debug)]
+struct Advised {
+    error: anyhow::Error,
+    help: &'static str,
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Advised {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Adds a help text, which is printed on the last line.
+pub(crate) fn advised(error: anyhow::Error, help: &'static str) -> anyhow::Error {
+    Advised { error, help }.into()
+}
+
+/// Adds a help text, if there is one.
+pub(crate) fn with_help(error: anyhow::Error, help: Option<&'static str>) -> anyhow::Error {
+    match help {
+        Some(help) => advised(error, help),
+        None => error,
+    }
+}
+
+/// Converts an error of a recording, with its help.
+pub(crate) fn recording_error(error: RecordingError) -> anyhow::Error {
+    let help = error.help();
+    with_help(error.into(), help)
+}
+
+/// Converts an error of a bootloader session.
+pub(crate) fn camera_error(error: ClientError) -> anyhow::Error {
+    if error.is_refusal() { Refused(error.to_string()).into() } else { error.into() }
+}
+
+/// Converts an error of a camera's settings, with its help.
+pub(crate) fn settings_error(error: SettingsError) -> anyhow::Error {
+    match error {
+        SettingsError::Camera(error) => camera_error(error),
+        SettingsError::Config(error) => {
+            let help = error.help();
+            advised(error.into(), help)
+        }
+        error => error.into(),
+    }
+}
+
+/// Converts an error of flashing, with its help.
+pub(crate) fn flash_error(error: FlashError) -> anyhow::Error {
+    let help = error.help();
+    let refused = error.is_refusal();
+    advised(if refused { Refused(error.to_string()).into() } else { error.into() }, help)
+}
+
+/// Prints the error, its causes and a help line, and returns the exit code. `command` is the name of the command that
+/// failed.
+pub(crate) fn failure(error: &anyhow::Error, command: &str) -> ExitCode {
+    say(&explanation(error, command));
+    ExitCode::from(if is_usage(error) {
+        2
+    } else if is_refusal(error) {
+        4
+    } else {
+        1
+    })
+}
+
+/// Searches the causes, including those below a help text.
+fn is_caused_by(error: &anyhow::Error, wanted: &dyn Fn(&(dyn std::error::Error + 'static)) -> bool) -> bool {
+    error.chain().any(|cause| {
+        let advised = cause.downcast_ref::<Advised>();
+        wanted(cause) || advised.is_some_and(|advised| is_caused_by(&advised.error, wanted))
+    })
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    is_caused_by(error, &|cause| {
+        cause.is::<Usage>() || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == Class::Usage)
+    })
+}
+
+/// Returns whether the camera refused, or trying would have been unsafe.
+pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
+    is_caused_by(error, &|cause| cause.is::<Refused>())
+}
+
+fn explanation(error: &anyhow::Error, command: &str) -> String {
+    let mut text = format!("error: {error}");
+    for cause in error.chain().skip(1) {
+        text.push_str("\n  because ");
+        text.push_str(&cause.to_string());
+    }
+    let help = error.chain().find_map(|cause| {
+        let advised = cause.downcast_ref::<Advised>().map(|advised| advised.help);
+        advised.or_else(|| cause.downcast_ref::<Arc<SourceError>>()?.help())
+    });
+    match help {
+        Some(help) => text.push_str(&format!("\nhelp: {help}")),
+        None if is_usage(error) => text.push_str(&format!("\nhelp: oaktap {command} --help")),
+        None => {}
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_printed_with_its_causes_and_its_help_last() {
+        let error = advised(anyhow::Error::new(io::Error::other("no such thing")).context("it failed"), "do that");
+        let error = error.context("nothing works");
+        assert_eq!(
+            explanation(&error, "view"),
+            "error: nothing works\n  because it failed\n  because no such thing\nhelp: do that"
+        );
+    }
+
+    #[test]
+    fn wrong_usage_without_a_help_text_names_the_help_of_the_command() {
+        let error = anyhow::Error::new(Usage("`--count 2` needs a folder".to_owned()));
+        assert_eq!(explanation(&error, "snapshot"), "error: `--count 2` needs a folder\nhelp: oaktap snapshot --help");
+        assert_eq!(explanation(&anyhow::anyhow!("it failed"), "snapshot"), "error: it failed");
+    }
+}

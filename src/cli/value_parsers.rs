@@ -1,0 +1,77 @@
+//! Parsers for the values of options.
+
+use std::time::Duration;
+
+use oaktap::units::{Bytes, parse_duration};
+
+/// Parses a time longer than 0, such as `10s`, `1.5s`, `500ms`, `2min` or `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("expected a time longer than 0, such as 10s".to_owned()) } else { Ok(duration) }
+}
+
+/// Parses width and height in pixels, such as `640x352`.
+pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
+    let side = |text: &str| text.parse().ok().filter(|side: &u32| (1..=65_535).contains(side));
+    text.split_once(['x', 'X', '\u{d7}'])
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| "expected WIDTHxHEIGHT in pixels, such as 640x352".to_owned())
+}
+
+/// Parses an amount of memory from 1 byte, such as `64MiB` or `100MB`.
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+    let Bytes(bytes) = text.parse::<Bytes>().map_err(|error| error.to_string())?;
+    match usize::try_from(bytes) {
+        Ok(0) => Err("expected more than 0 bytes, such as 128MiB".to_owned()),
+        Ok(bytes) if bytes < usize::MAX => Ok(bytes),
+        _ => Err("expected fewer bytes, such as 128MiB".to_owned()),
+    }
+}
+
+/// Parses a fraction from 0 to 1, or a percentage such as `50%`.
+pub(crate) fn fraction(text: &str) -> Result<f32, String> {
+    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let fraction = number.parse::<f32>().ok().map(|number| number / scale).filter(|share| (0.0..=1.0).contains(share));
+    fraction.ok_or_else(|| "expected a number from 0 to 1, or a percentage, such as 0.5 or 50%".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_longer_than_zero() {
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        for wrong in ["", "10", "0s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("640x352"), Ok((640, 352)));
+        assert_eq!(size("1X1"), Ok((1, 1)));
+        for wrong in ["", "640", "640x", "0x1", "640x-1", "640x352x3", "65536x1"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn amounts_of_memory_that_fit_into_an_address_space() {
+        assert_eq!([bytes("7"), bytes("128MiB"), bytes("1 KB")], [Ok(7), Ok(128 << 20), Ok(1000)]);
+        for wrong in ["", "MiB", "0", "99999999999999999999", "18446744073709551615KB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fractions_and_percentages() {
+        assert_eq!(
+            [fraction("0.5"), fraction("50%"), fraction("0"), fraction("1")],
+            [Ok(0.5), Ok(0.5), Ok(0.0), Ok(1.0)]
+        );
+        for wrong in ["", "%", "50", "-0.1", "nan", "101%"] {
+            assert!(fraction(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Starts sessions, connects them to sinks, and ends them. The command line, benches, tests and bindings share it.
+//!
+//! ```text
+//! cameras(specs) -> Camera { name, outlets } --Sink::connect--> lanes        Live::start(cameras) -> sessions deliver
+//!                                                                            Live::stop, then Sink::finish
+//! ```
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::source::{Outlets, Session, SessionOptions, SourceError, SourceSpec};
+
+/// Threads that receive. Two carry a hundred cameras; the other processors convert.
+const RECEIVE_THREADS: usize = 2;
+
+/// A camera before its session starts: its names, its source, and the outlets that sinks subscribe to.
+#[derive(Clone, Debug)]
+pub struct Camera {
+    /// Name for people: the source as it was given, unique among the cameras of a [`Live`].
+    pub name: String,
+    /// Name for files and channels, as short as possible: an address without scheme and default port.
+    pub short_name: String,
+    /// Source of the frames.
+    pub spec: SourceSpec,
+    /// Hubs of the session, and its ledger.
+    pub outlets: Outlets,
+}
+
+impl Camera {
+    /// Creates a camera with one name for people and files.
+    #[must_use]
+    pub fn new(name: impl Into<String>, spec: SourceSpec) -> Self {
+        let name = name.into();
+        Self { short_name: name.clone(), name, spec, outlets: Outlets::default() }
+    }
+}
+
+/// Takes the frames of cameras, with blocking code on threads of its own.
+pub trait Sink {
+    /// Result of [`Self::finish`].
+    type Outcome;
+
+    /// Subscribes to a camera's outlets. Called before the camera's session starts, so that no frame is missed.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    fn connect(&mut self, camera: &Camera) -> io::Result<()>;
+
+    /// Finishes what the sink was given. Called after the sessions have ended, so that no frame is left in a lane.
+    fn finish(self) -> Self::Outcome
+    where
+        Self: Sized;
+}
+
+/// Connects each camera to a sink.
+///
+/// # Errors
+/// As [`Sink::connect`].
+pub fn connect<S: Sink>(cameras: &[Camera], sink: &mut S) -> io::Result<()> {
+    cameras.iter().try_for_each(|camera| sink.connect(camera))
+}
+
+/// Creates a camera for each source, with unique names.
+#[must_use]
+pub fn cameras(specs: &[SourceSpec]) -> Vec<Camera> {
+    let names = unique_names(specs, SourceSpec::to_string);
+    let short_names = unique_names(specs, SourceSpec::short_name);
+    let camera = |((name, short_name), spec): ((String, String), &SourceSpec)| Camera {
+        name,
+        short_name,
+        spec: spec.clone(),
+        outlets: Outlets::default(),
+    };
+    names.into_iter().zip(short_names).zip(specs).map(camera).collect()
+}
+
+/// Numbers simulated cameras, and appends `-2`, `-3` to names that occur again.
+fn unique_names(specs: &[SourceSpec], name_of: fn(&SourceSpec) -> String) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut simulated = 0;
+    for spec in specs {
+        let name = match spec {
+            SourceSpec::Sim(_) => {
+                simulated += 1;
+                format!("sim-{simulated}")
+            }
+            SourceSpec::File(file) => file.name(),
+            SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } => name_of(spec),
+        };
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));
+        names.extend(free);
+    }
+    names
+}
+
+/// Running sessions. Dropping it ends them.
+#[derive(Debug)]
+pub struct Live {
+    // Before the runtime that they run on, so that they stop first.
+    sessions: Vec<Session>,
+    runtime: Handle,
+    _own_runtime: Option<Runtime>,
+}
+
+impl Live {
+    /// Starts a session for each camera, on threads of their own. Sinks are connected before.
+    ///
+    /// # Errors
+    /// The system refuses threads.
+    pub fn start(cameras: Vec<Camera>, options: &SessionOptions) -> io::Result<Self> {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(RECEIVE_THREADS).thread_name("receive").enable_all().build()?;
+        let live = Self::start_on(cameras, options, runtime.handle());
+        Ok(Self { _own_runtime: Some(runtime), ..live })
+    }
+
+    /// Starts a session for each camera on the threads of `runtime`.
+    #[must_use]
+    pub fn start_on(cameras: Vec<Camera>, options: &SessionOptions, runtime: &Handle) -> Self {
+        let start =
+            |Camera { name, spec, outlets, .. }: Camera| Session::start(name, spec, options.clone(), outlets, runtime);
+        let sessions = cameras.into_iter().map(start).collect();
+        Self { sessions, runtime: runtime.clone(), _own_runtime: None }
+    }
+
+    /// Returns the sessions, in the order of their cameras.
+    #[must_use]
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// Returns the runtime that the sessions run on, for tasks that watch them.
+    #[must_use]
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Returns whether all sessions have ended.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.sessions.iter().all(Session::ended)
+    }
+
+    /// Ends the sessions and waits for that. Returns how each of them ended, in the order of the cameras.
+    ///
+    /// # Panics
+    /// On a thread that drives asynchronous tasks.
+    pub fn stop(&self) -> Vec<Result<(), Arc<SourceError>>> {
+        self.sessions.iter().for_each(Session::stop);
+        self.sessions.iter().map(Session::wait).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_short_names_are_short() {
+        let specs = ["10.0.0.5", "tcp://10.0.0.5:9876", "sim:", "10.0.0.5", "sim:?fps=5", "listen://:5001"];
+        let specs = specs.map(|uri| uri.parse().expect("a source"));
+        let cameras = cameras(&specs);
+        let short: Vec<_> = cameras.iter().map(|camera| camera.short_name.as_str()).collect();
+        assert_eq!(short, ["10.0.0.5", "10.0.0.5:9876", "sim-1", "10.0.0.5-2", "sim-2", "listen:5001"]);
+        let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+        let first = "tcp://10.0.0.5:5000";
+        let again = "tcp://10.0.0.5:5000-2";
+        assert_eq!(names, [first, "tcp://10.0.0.5:9876", "sim-1", again, "sim-2", "listen://0.0.0.0:5001"]);
+    }
+
+    /// Counts confirmed frames.
+    struct Counting(Vec<crate::hub::Taker<Arc<crate::frame::Frame>>>);
+
+    impl Sink for Counting {
+        type Outcome = Vec<usize>;
+
+        fn connect(&mut self, camera: &Camera) -> io::Result<()> {
+            self.0.push(camera.outlets.take_confirmed("count", crate::hub::Policy::DropNewest(1000)));
+            Ok(())
+        }
+
+        fn finish(self) -> Vec<usize> {
+            self.0.iter().map(|taker| std::iter::from_fn(|| taker.recv()).count()).collect()
+        }
+    }
+
+    #[test]
+    fn a_sink_is_given_the_frames_of_every_camera() {
+        let specs: [SourceSpec; 2] = [1, 2].map(|seed| format!("sim:?size=16x16&fps=0&seed={seed}").parse().unwrap());
+        let cameras = cameras(&specs);
+        let mut sink = Counting(Vec::new());
+        connect(&cameras, &mut sink).expect("connecting cannot fail");
+        let live = Live::start(cameras, &SessionOptions::default()).expect("threads");
+        for session in live.sessions() {
+            while session.stats().frames.confirmed < 10 {
+                std::thread::yield_now();
+            }
+        }
+        assert!(live.stop().iter().all(Result::is_ok) && live.ended());
+        let taken: Vec<_> = live.sessions().iter().map(|session| session.stats().lanes[0]).collect();
+        let counted = sink.finish();
+        for (lane, counted) in taken.iter().zip(counted) {
+            assert!(lane.name == "count" && counted >= 10 && lane.offered - lane.dropped == counted as u64, "{lane:?}");
+        }
+    }
+}

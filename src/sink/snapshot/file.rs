@@ -1,0 +1,319 @@
+//! One picture -> a PNG file, and a JSON file beside it with what the camera said.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use image::ImageEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use serde::Serialize;
+
+use crate::convert::ConvertError;
+use crate::frame::inference::Overrides;
+use crate::frame::{Dialect, Frame, Interpreter, LabelMap, NamedDetection, Picture, Utc};
+use crate::sink::names;
+
+/// Where snapshots go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Into this folder, under names of their own. No file is ever replaced.
+    Folder(PathBuf),
+    /// Into this file, which is replaced, as is the JSON file beside it.
+    File(PathBuf),
+}
+
+impl Place {
+    /// What a person means who names this path: a file when it ends in `.png`, a folder otherwise.
+    #[must_use]
+    pub fn named(path: PathBuf) -> Self {
+        if names::is_file(&path, "png") { Self::File(path) } else { Self::Folder(path) }
+    }
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The system refuses a file or a folder.
+    #[error("cannot write {path}: {source}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The frame cannot be converted to a picture.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    /// The picture could not be put into a PNG.
+    #[error("cannot write the picture as PNG: {0}")]
+    Png(#[from] image::ImageError),
+}
+
+/// Pixels as red, green, blue.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    /// Three bytes a pixel, row after row.
+    pub rgb: &'a [u8],
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+/// Red, green, blue of every word.
+fn rgb_of(words: &[u32]) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(3 * words.len());
+    rgb.extend(words.iter().flat_map(|word| {
+        let [_, red, green, blue] = word.to_be_bytes();
+        [red, green, blue]
+    }));
+    rgb
+}
+
+fn png_of_words(words: &[u32], width: usize, height: usize) -> Result<Vec<u8>, SnapshotError> {
+    png(Pixels { rgb: &rgb_of(words), width: side(width), height: side(height) })
+}
+
+fn side(side: usize) -> u32 {
+    u32::try_from(side).unwrap_or(u32::MAX)
+}
+
+/// What stands in the JSON file: raw times and boxes, exactly as they were sent.
+#[derive(Debug, Serialize)]
+struct Sidecar<'a> {
+    camera: &'a str,
+    /// Our number of the frame in its connection, from 0.
+    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    camera_seq: Option<u64>,
+    device_time_us: i64,
+    arrival_unix_ns: i64,
+    width: u32,
+    height: u32,
+    format: String,
+    /// What the payload was taken for, and why.
+    because: String,
+    dialect: Dialect,
+    header: String,
+    bytes: usize,
+    /// Sat in the camera's queue before we connected.
+    stale: bool,
+    detections: Vec<NamedDetection<'a>>,
+}
+
+/// What is written beside a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The camera's name.
+    pub camera: &'a str,
+    /// Names of the labels.
+    pub names: &'a LabelMap,
+    /// What the user said of the payload.
+    pub overrides: Overrides,
+}
+
+fn png(pixels: Pixels<'_>) -> Result<Vec<u8>, SnapshotError> {
+    let mut png = Vec::new();
+    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Up).write_image(
+        pixels.rgb,
+        pixels.width,
+        pixels.height,
+        image::ExtendedColorType::Rgb8,
+    )?;
+    Ok(png)
+}
+
+/// [`write()`] of a picture that was made of the frame.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_picture(
+    place: &Place,
+    picture: &Picture,
+    frame: &Frame,
+    about: About<'_>,
+) -> Result<PathBuf, SnapshotError> {
+    let (width, height) = (side(picture.width), side(picture.height));
+    write(place, Pixels { rgb: &rgb_of(picture.words()), width, height }, frame, about)
+}
+
+/// Writes a picture of a frame and what the camera said of it. Returns the path of the PNG.
+///
+/// # Errors
+/// The file or folder cannot be written, or the picture is larger than a PNG can be.
+pub fn write(place: &Place, pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Result<PathBuf, SnapshotError> {
+    let png = png(pixels)?;
+    let json = sidecar(pixels, frame, about);
+    match place {
+        Place::File(path) => {
+            save(&mut File::create(path).map_err(refused(path))?, &png, path)?;
+            let beside = path.with_extension("json");
+            save(&mut File::create(&beside).map_err(refused(&beside))?, &json, &beside)?;
+            Ok(path.clone())
+        }
+        Place::Folder(folder) => {
+            std::fs::create_dir_all(folder).map_err(refused(folder))?;
+            let (path, mut file) = new_file(folder, &stem(frame, about.camera))?;
+            save(&mut file, &png, &path)?;
+            let beside = path.with_extension("json");
+            let mut file = create_new(&beside).map_err(refused(&beside))?;
+            save(&mut file, &json, &beside)?;
+            Ok(path)
+        }
+    }
+}
+
+/// Writes words, as a window has them, to a file `STEM.png` (or `STEM-2.png` and so on) that was not there before.
+///
+/// # Errors
+/// The file cannot be written, or there is nothing in it, or more than a PNG can hold.
+pub fn write_new(
+    folder: &Path,
+    stem: &str,
+    words: &[u32],
+    width: usize,
+    height: usize,
+) -> Result<PathBuf, SnapshotError> {
+    let png = png_of_words(words, width, height)?;
+    let (path, mut file) = new_file(folder, stem)?;
+    save(&mut file, &png, &path)?;
+    Ok(path)
+}
+
+fn refused(path: &Path) -> impl FnOnce(io::Error) -> SnapshotError {
+    |source| SnapshotError::Io { path: path.to_owned(), source }
+}
+
+fn save(file: &mut File, bytes: &[u8], path: &Path) -> Result<(), SnapshotError> {
+    file.write_all(bytes).map_err(refused(path))
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// A PNG file that was not there, with a name whose JSON file is not there either.
+fn new_file(folder: &Path, stem: &str) -> Result<(PathBuf, File), SnapshotError> {
+    for attempt in 1_u32.. {
+        let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+        let path = folder.join(format!("{stem}{suffix}.png"));
+        if path.with_extension("json").exists() {
+            continue;
+        }
+        match create_new(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(refused(&path)(error)),
+        }
+    }
+    unreachable!("no folder holds 2^32 files of one name")
+}
+
+/// `2026-11-21T11-05-12.345Z_front`: sorts by time, and every file system takes it.
+fn stem(frame: &Frame, camera: &str) -> String {
+    let time = Utc::from_unix_ns(frame.received.unix_ns).to_string().replace(':', "-");
+    format!("{time}_{}", names::of_camera(camera))
+}
+
+fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
+    let (interpreter, same) = Interpreter::of(about.overrides, frame);
+    let because = if same { interpreter.because() } else { "the recording has it so" };
+    let sidecar = Sidecar {
+        camera: about.camera,
+        seq: frame.id,
+        camera_seq: frame.camera_seq,
+        device_time_us: frame.device_time.0,
+        arrival_unix_ns: frame.received.unix_ns,
+        width: pixels.width,
+        height: pixels.height,
+        format: frame.geometry.map_or_else(|| format!("{:?}", frame.kind), |geometry| geometry.format.to_string()),
+        because: because.to_owned(),
+        dialect: frame.dialect,
+        header: String::from_utf8_lossy(&frame.header).into_owned(),
+        bytes: frame.payload().len(),
+        stale: frame.stale,
+        detections: frame.detections.iter().map(|detection| detection.named(about.names)).collect(),
+    };
+    let mut json = serde_json::to_vec_pretty(&sidecar).expect("plain values and strings can always be written");
+    json.push(b'\n');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{BBox, Detection, DeviceTime, Received};
+
+    #[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
+    fn frame() -> Frame {
+        let mut frame = Frame::default();
+        frame.id = 7;
+        frame.device_time = DeviceTime(-5);
+        frame.received = Received { mono_ns: 1, unix_ns: 1_795_259_112_345_678_901 };
+        frame.header.extend_from_slice(b"IMG -0.000005 12 0              ");
+        let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 1.5, ymax: 0.4 };
+        frame.detections.push(Detection { label: 2, confidence: f32::NAN, bbox });
+        frame.payload_mut(12).fill(3);
+        frame
+    }
+
+    const PIXELS: Pixels<'static> = Pixels { rgb: &[255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7], width: 2, height: 2 };
+
+    fn written(place: &Place) -> PathBuf {
+        let names = ["person", "bicycle", "car"].into_iter().collect();
+        let about = About { camera: "tcp://10.0.0.5:5000", names: &names, overrides: Overrides::default() };
+        write(place, PIXELS, &frame(), about).expect("a snapshot")
+    }
+
+    #[test]
+    fn the_picture_and_what_the_camera_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = written(&Place::Folder(folder.path().join("new")));
+        assert_eq!(path.file_name().unwrap(), "2026-11-21T11-05-12.345Z_tcp---10.0.0.5-5000.png");
+        let picture = image::open(&path).expect("a picture").into_rgb8();
+        assert_eq!((picture.dimensions(), picture.as_raw().as_slice()), ((2, 2), PIXELS.rgb));
+        let json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).expect("JSON");
+        assert_eq!(json["seq"], 7);
+        assert_eq!(json["device_time_us"], -5);
+        assert_eq!(json["arrival_unix_ns"], 1_795_259_112_345_678_901_i64);
+        assert_eq!(json["header"], "IMG -0.000005 12 0              ");
+        assert_eq!(json["dialect"], "IMG");
+        let seen = &json["detections"][0];
+        assert_eq!((seen["label"].as_u64(), seen["name"].as_str()), (Some(2), Some("car")));
+        assert!(seen["confidence"].is_null(), "JSON has no NaN");
+        assert_eq!(seen["bbox"].to_string(), "[0.1,0.2,1.5,0.4]", "as sent");
+    }
+
+    #[test]
+    fn nothing_is_replaced_but_what_was_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place::named(folder.path().to_owned());
+        let (first, second) = (written(&place), written(&place));
+        assert_ne!(first, second);
+        assert!(second.to_str().unwrap().ends_with("-2.png"), "{second:?}");
+        std::fs::remove_file(&first).unwrap();
+        std::fs::write(first.with_extension("json"), "mine").unwrap();
+        assert!(written(&place).to_str().unwrap().ends_with("-3.png"), "its JSON file would replace another");
+        assert_eq!(std::fs::read(first.with_extension("json")).unwrap(), b"mine");
+        let named = folder.path().join("dog.png");
+        std::fs::write(&named, "old").unwrap();
+        assert_eq!(written(&Place::named(named.clone())), named);
+        assert!(image::open(&named).is_ok());
+        assert!(folder.path().join("dog.json").exists());
+    }
+
+    #[test]
+    fn the_path_is_in_the_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let names = LabelMap::default();
+        let about = About { camera: "c", names: &names, overrides: Overrides::default() };
+        for place in [Place::Folder(file.join("below")), Place::File(folder.path().join("none/x.png"))] {
+            let error = write(&place, PIXELS, &frame(), about).expect_err("it cannot be written").to_string();
+            assert!(error.contains(folder.path().to_str().unwrap()), "{error}");
+        }
+    }
+}

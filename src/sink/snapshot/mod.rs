@@ -1,0 +1,147 @@
+//! Snapshots: a PNG file, and a JSON file beside it with what the camera sent.
+//!
+//! [`Snapshots`] takes frames from a camera by itself; [`SnapshotSaver`] saves those that the user of a view asks for.
+
+mod file;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+pub use file::{About, Pixels, Place, SnapshotError, write, write_new, write_picture};
+
+use crate::convert::{Converter, PackedOrder};
+use crate::frame::{Frame, Overrides, Picture};
+use crate::hub::{Policy, RecvTimeoutError, Taker};
+use crate::live::{Camera, Sink};
+use crate::overlay::{Overlay, Style};
+use crate::sync::locked;
+use crate::view::{Notify, Snapshot};
+
+/// Converts and saves confirmed frames of one camera, the newest ones only.
+#[derive(Debug)]
+pub struct Snapshots {
+    camera: String,
+    taker: Option<Taker<Arc<Frame>>>,
+    place: Place,
+    style: Style,
+    overrides: Overrides,
+    converter: Converter,
+    /// `None`: the pictures have no boxes.
+    overlay: Option<Overlay>,
+    picture: Picture,
+    rgb: Vec<u8>,
+}
+
+impl Snapshots {
+    /// Saves into `place`, with or without boxes.
+    #[must_use]
+    pub fn new(place: Place, style: Style, overrides: Overrides, boxes: bool) -> Self {
+        Self {
+            camera: String::new(),
+            taker: None,
+            place,
+            overlay: boxes.then(|| Overlay::new(style.clone())),
+            style,
+            overrides,
+            converter: Converter::new(),
+            picture: Picture::default(),
+            rgb: Vec::new(),
+        }
+    }
+
+    /// Waits for the next frame, at most for `timeout`.
+    ///
+    /// # Errors
+    /// `Timeout` if no frame arrived, `Disconnected` if the session has ended or no camera is connected.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Arc<Frame>, RecvTimeoutError> {
+        self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)
+    }
+
+    /// Saves a frame. Returns the path of the PNG file.
+    ///
+    /// # Errors
+    /// The frame cannot be converted, or a file cannot be written.
+    pub fn save(&mut self, frame: &Frame) -> Result<PathBuf, SnapshotError> {
+        let names = self.style.names(frame.labels.as_deref());
+        let about = About { camera: &self.camera, names, overrides: self.overrides };
+        if let Some(overlay) = &mut self.overlay {
+            self.converter.picture(frame, &mut self.picture)?;
+            overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
+            write_picture(&self.place, &self.picture, frame, about)
+        } else {
+            let (width, height) = self.converter.packed(frame, PackedOrder::Rgb, &mut self.rgb)?;
+            write(&self.place, Pixels { rgb: &self.rgb, width, height }, frame, about)
+        }
+    }
+}
+
+impl Sink for Snapshots {
+    type Outcome = ();
+
+    /// Connects the camera; one that was connected before is replaced.
+    fn connect(&mut self, camera: &Camera) -> io::Result<()> {
+        self.camera = camera.spec.to_string();
+        self.taker = Some(camera.outlets.take_confirmed("snapshot", Policy::DropOldest(1)));
+        Ok(())
+    }
+
+    fn finish(self) {}
+}
+
+/// Saves the snapshots of views, each on a thread of its own: compressing a large PNG takes longer than a frame. Dropping it
+/// waits for the snapshots that are being written.
+pub struct SnapshotSaver {
+    place: Place,
+    style: Style,
+    overrides: Overrides,
+    notify: Notify,
+    writers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SnapshotSaver {
+    /// Saves into `place`, with names of the style, and notifies of each file or failure.
+    #[must_use]
+    pub fn new(place: Place, style: Style, overrides: Overrides, notify: Notify) -> Self {
+        Self { place, style, overrides, notify, writers: Mutex::default() }
+    }
+
+    /// Saves a snapshot. Does not wait for the file.
+    pub fn save(&self, snapshot: Snapshot) {
+        let Self { place, style, overrides, notify, writers } = self;
+        let (place, style, overrides, notify) = (place.clone(), style.clone(), *overrides, Arc::clone(notify));
+        let write = move || {
+            let Snapshot { camera, picture, frame } = snapshot;
+            let about = About { camera: &camera, names: style.names(frame.labels.as_deref()), overrides };
+            notify(match write_picture(&place, &picture, &frame, about) {
+                Ok(path) => format!("saved {}", path.display()),
+                Err(error) => error.to_string(),
+            });
+        };
+        match thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
+            Ok(writer) => {
+                let mut writers = locked(writers);
+                writers.retain(|writer| !writer.is_finished());
+                writers.push(writer);
+            }
+            Err(error) => (self.notify)(format!("no snapshot: cannot start a thread: {error}")),
+        }
+    }
+}
+
+impl Drop for SnapshotSaver {
+    fn drop(&mut self) {
+        for writer in std::mem::take(&mut *locked(&self.writers)) {
+            // A panic was printed when it happened.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl fmt::Debug for SnapshotSaver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotSaver").field("place", &self.place).finish_non_exhaustive()
+    }
+}

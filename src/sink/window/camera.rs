@@ -1,0 +1,69 @@
+//! What the screen receives of a camera: its pictures, its state, its ledger, and notes for the user.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use tokio::sync::watch;
+
+use crate::frame::Picture;
+use crate::hub::{Policy, Taker, lane};
+use crate::live;
+use crate::recording::playback::Playback;
+use crate::source::{Session, SessionState};
+use crate::stats::Ledger;
+use crate::sync::unpark_waker;
+use crate::view::{Notify, View, Views};
+
+/// A camera on the screen.
+#[derive(Debug)]
+pub(super) struct Camera {
+    pub(super) name: String,
+    pub(super) ledger: Ledger,
+    state: watch::Receiver<SessionState>,
+    pub(super) playback: Option<Playback>,
+    pub(super) pictures: Taker<Arc<Picture>>,
+}
+
+impl Camera {
+    pub(super) fn new(session: &Session, pictures: Taker<Arc<Picture>>) -> Self {
+        Self {
+            name: session.name().to_owned(),
+            ledger: session.ledger().clone(),
+            state: session.changes(),
+            playback: session.playback().cloned(),
+            pictures,
+        }
+    }
+
+    pub(super) fn state(&self) -> SessionState {
+        self.state.borrow().clone()
+    }
+}
+
+/// Subscribes the screen to the pictures of views: before the sessions start, so that the first picture is not missed. Each
+/// picture wakes the calling thread.
+#[must_use]
+pub fn subscribe(cameras: &[live::Camera], views: &Views) -> Vec<Taker<Arc<Picture>>> {
+    let subscribe = |(camera, view): (&live::Camera, &View)| {
+        let (lane, pictures) = lane("window", Policy::DropOldest(1));
+        camera.outlets.ledger.watch(lane.counter());
+        pictures.wake_on_item(unpark_waker(thread::current()));
+        view.pictures().add(lane);
+        pictures
+    };
+    cameras.iter().zip(views.views()).map(subscribe).collect()
+}
+
+/// Creates a channel for notes to the screen; each note wakes the calling thread.
+#[must_use]
+pub fn note_channel() -> (Notify, Receiver<String>) {
+    let (tx, rx) = channel();
+    let window = thread::current();
+    let notify = move |note| {
+        // Fails when the screen is gone: then no one reads notes.
+        let _ = tx.send(note);
+        window.unpark();
+    };
+    (Arc::new(notify), rx)
+}

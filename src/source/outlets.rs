@@ -1,0 +1,50 @@
+//! Where a session delivers.
+
+use std::sync::Arc;
+
+use super::Incident;
+use crate::frame::Frame;
+use crate::hub::{Hub, Policy, Taker, lane};
+use crate::stats::Ledger;
+
+/// Hubs of one session, and its ledger. Clones are the same outlets; their lanes end when the session does.
+#[derive(Clone, Debug, Default)]
+pub struct Outlets {
+    /// Every frame as soon as its last byte has arrived. It may be withdrawn afterwards (see [`crate::wire::Event`]): for
+    /// views, whose purpose is low latency.
+    pub provisional: Hub<Arc<Frame>>,
+    /// Frames whose length the following header confirmed: for everything that keeps frames or acts on them.
+    pub confirmed: Hub<Arc<Frame>>,
+    /// Everything else that happens, in one order with the confirmed frames.
+    pub incidents: Hub<Incident>,
+    /// Counts of every frame and byte, and of the lanes that were subscribed with the functions below.
+    pub ledger: Ledger,
+}
+
+impl Outlets {
+    /// Subscribes to provisional frames with a lane that the ledger counts under `name`.
+    #[must_use]
+    pub fn take_provisional(&self, name: &'static str, policy: Policy) -> Taker<Arc<Frame>> {
+        self.take(&self.provisional, name, policy)
+    }
+
+    /// Subscribes to confirmed frames with a lane that the ledger counts under `name`.
+    #[must_use]
+    pub fn take_confirmed(&self, name: &'static str, policy: Policy) -> Taker<Arc<Frame>> {
+        self.take(&self.confirmed, name, policy)
+    }
+
+    fn take(&self, hub: &Hub<Arc<Frame>>, name: &'static str, policy: Policy) -> Taker<Arc<Frame>> {
+        let (lane, taker) = lane(name, policy);
+        self.ledger.watch(lane.counter());
+        hub.add(lane);
+        taker
+    }
+
+    /// Ends all lanes: takers receive what is queued, and then the end.
+    pub(super) fn close(&self) {
+        self.provisional.close();
+        self.confirmed.close();
+        self.incidents.close();
+    }
+}

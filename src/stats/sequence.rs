@@ -1,0 +1,244 @@
+//! Counts missing frames by the camera's own frame numbers (`@F`, wire.md section 7), and on which side they were lost.
+//!
+//! For streams without numbers, [`GapEstimator`](super::gaps::GapEstimator) estimates instead.
+
+/// A larger step starts a new numbering: at 1000 frames per second this is 50 days.
+const SEQUENCE_STEP_MAX: u64 = 1 << 32;
+
+/// Frame numbers by outcome. `numbers == came + damaged + not_sent + away + pending` at every moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SequenceCounts {
+    /// Numbers from the first to the last of each connection, both included.
+    pub numbers: u64,
+    /// Frames received completely, as far as their headers show.
+    pub came: u64,
+    /// Frames sent by the camera but received partly, or lost in a damaged range of bytes.
+    pub damaged: u64,
+    /// Numbers that the camera skipped: frames that it never sent.
+    pub not_sent: u64,
+    /// Numbers skipped while the camera held old frames and no client was connected: before the second frame of a
+    /// connection that is not stale.
+    pub away: u64,
+    /// The latest announced number, while its frame has not arrived.
+    pub pending: u64,
+}
+
+/// Assigns an outcome to every frame number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SequenceTracker {
+    /// Excludes the numbers that [`Self::run`] still covers.
+    counts: SequenceCounts,
+    run: Option<Run>,
+}
+
+/// Increasing numbers on one connection.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first: u64,
+    last: u64,
+    /// The frame of the last number has not arrived.
+    open: bool,
+    /// The frame of the last number was not stale and had a predecessor, so that skipped numbers after it are losses.
+    steady: bool,
+    /// Bytes were skipped since the last number, so that frames of a step may be among them.
+    torn: bool,
+    /// Frames without a number since the last number.
+    unnumbered: u64,
+    /// Frames since the last number that, according to a recording, were lost before it was written.
+    missing_in_recording: u64,
+}
+
+impl SequenceTracker {
+    /// The camera announced the number of the next frame.
+    pub(super) fn announced(&mut self, number: u64) {
+        let begins = Run {
+            first: number,
+            last: number,
+            open: true,
+            steady: false,
+            torn: false,
+            unnumbered: 0,
+            missing_in_recording: 0,
+        };
+        let Some(run) = &mut self.run else {
+            self.run = Some(begins);
+            return;
+        };
+        if number <= run.last || number - run.last > SEQUENCE_STEP_MAX {
+            // The camera restarted, or numbers something else now.
+            self.close(false);
+            self.run = Some(begins);
+            return;
+        }
+        let counts = &mut self.counts;
+        let came = (number - run.last - 1).min(run.unnumbered);
+        // An announced frame that did not follow although nothing was damaged was not sent; its boxes may have been.
+        let left = number - run.last - 1 - came + u64::from(run.open);
+        let damaged = if run.torn { left } else { left.min(run.missing_in_recording) };
+        let left = left - damaged;
+        counts.came += came;
+        counts.damaged += damaged;
+        let side = if run.steady { &mut counts.not_sent } else { &mut counts.away };
+        *side += left;
+        *run = Run { first: run.first, steady: run.steady, ..begins };
+    }
+
+    /// A frame arrived. `number` is the one announced for it, if any.
+    pub(super) fn frame(&mut self, number: Option<u64>, steady: bool) {
+        if let Some(number) = number
+            && !self.run.is_some_and(|run| run.open && run.last == number)
+        {
+            self.announced(number);
+        }
+        let Some(run) = &mut self.run else { return };
+        if std::mem::take(&mut run.open) {
+            self.counts.came += 1;
+        } else {
+            run.unnumbered += 1;
+        }
+        run.steady = steady;
+    }
+
+    /// A frame arrived partly.
+    pub(super) fn lost(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        run.torn = true;
+        self.counts.damaged += u64::from(std::mem::take(&mut run.open));
+    }
+
+    /// Bytes arrived that belong to no intact frame.
+    pub(super) fn torn(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.torn = true;
+        }
+    }
+
+    /// A recording reports that this many frames were sent but not recorded.
+    pub(super) fn missing_in_recording(&mut self, frames: u64) {
+        if let Some(run) = &mut self.run {
+            run.missing_in_recording = run.missing_in_recording.saturating_add(frames);
+        }
+    }
+
+    /// Ends the run of numbers. `by_us`: we close the connection, so an announced frame that has not arrived is not
+    /// lost.
+    pub(super) fn close(&mut self, by_us: bool) {
+        let Some(run) = self.run.take() else { return };
+        let unfinished = u64::from(run.open && by_us);
+        self.counts.damaged += u64::from(run.open) - unfinished;
+        self.counts.numbers += run.last - run.first + 1 - unfinished;
+    }
+
+    /// Returns the counts so far; `None` if no frame had a number.
+    pub(super) fn counts(&self) -> Option<SequenceCounts> {
+        let open = self.run.map_or((0, 0), |run| (run.last - run.first + 1, u64::from(run.open)));
+        let counts = SequenceCounts { numbers: self.counts.numbers + open.0, pending: open.1, ..self.counts };
+        (counts.numbers > 0).then_some(counts)
+    }
+}
+
+impl SequenceCounts {
+    /// Returns whether every number is accounted for.
+    #[must_use]
+    pub const fn balance(&self) -> bool {
+        self.numbers == self.came + self.damaged + self.not_sent + self.away + self.pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(numbers: &SequenceTracker) -> [u64; 6] {
+        let counts = numbers.counts().unwrap_or_default();
+        assert!(counts.balance(), "{numbers:?}");
+        let SequenceCounts { numbers, came, damaged, not_sent, away, pending } = counts;
+        [numbers, came, damaged, not_sent, away, pending]
+    }
+
+    fn receive(numbers: &mut SequenceTracker, these: impl IntoIterator<Item = u64>) {
+        for number in these {
+            numbers.announced(number);
+            numbers.frame(Some(number), true);
+        }
+    }
+
+    #[test]
+    fn skipped_numbers_were_not_sent() {
+        let mut numbers = SequenceTracker::default();
+        assert_eq!(numbers.counts(), None);
+        receive(&mut numbers, [7, 8, 9, 13, 14]);
+        assert_eq!(counted(&numbers), [8, 5, 0, 3, 0, 0]);
+        numbers.announced(16);
+        assert_eq!(counted(&numbers), [10, 5, 0, 4, 0, 1], "announced, not yet received");
+        numbers.close(true);
+        assert_eq!(counted(&numbers), [9, 5, 0, 4, 0, 0], "we left before it arrived");
+    }
+
+    #[test]
+    fn damaged_frames_were_sent() {
+        let mut numbers = SequenceTracker::default();
+        receive(&mut numbers, 0..3);
+        // A frame received partly, after its number.
+        numbers.announced(3);
+        numbers.lost();
+        receive(&mut numbers, [4]);
+        assert_eq!(counted(&numbers), [5, 4, 1, 0, 0, 0]);
+        // The number record is in a skipped range as well.
+        numbers.torn();
+        receive(&mut numbers, [7]);
+        assert_eq!(counted(&numbers), [8, 5, 3, 0, 0, 0]);
+        // Only the number record is in a skipped range.
+        numbers.frame(None, true);
+        receive(&mut numbers, [9]);
+        assert_eq!(counted(&numbers), [10, 7, 3, 0, 0, 0]);
+        // The number arrived, the header is damaged.
+        numbers.announced(10);
+        numbers.torn();
+        receive(&mut numbers, [11]);
+        assert_eq!(counted(&numbers), [12, 8, 4, 0, 0, 0]);
+        // The connection ended inside a frame.
+        numbers.announced(12);
+        numbers.close(false);
+        assert_eq!(counted(&numbers), [13, 8, 5, 0, 0, 0]);
+    }
+
+    #[test]
+    fn numbers_of_boxes_without_pictures_count_as_not_sent() {
+        let mut numbers = SequenceTracker::default();
+        receive(&mut numbers, 0..3);
+        (3..8).for_each(|number| numbers.announced(number));
+        receive(&mut numbers, [8]);
+        assert_eq!(counted(&numbers), [9, 4, 0, 5, 0, 0]);
+    }
+
+    #[test]
+    fn frames_skipped_before_we_connected_are_not_lost() {
+        let mut numbers = SequenceTracker::default();
+        for number in 0..9 {
+            numbers.announced(number);
+            numbers.frame(Some(number), false);
+        }
+        receive(&mut numbers, [2000, 2001, 2003]);
+        assert_eq!(counted(&numbers), [2004, 12, 0, 1, 1991, 0]);
+    }
+
+    #[test]
+    fn restarted_numbering_is_not_a_loss() {
+        let mut numbers = SequenceTracker::default();
+        for start in [500, 0, u64::MAX - 9, 3] {
+            receive(&mut numbers, start..start + 9);
+        }
+        receive(&mut numbers, [12]);
+        assert_eq!(counted(&numbers), [37, 37, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn frames_lost_by_the_recorder_count_as_sent() {
+        let mut numbers = SequenceTracker::default();
+        receive(&mut numbers, 0..3);
+        numbers.missing_in_recording(2);
+        receive(&mut numbers, [6, 7]);
+        assert_eq!(counted(&numbers), [8, 5, 2, 1, 0, 0]);
+    }
+}

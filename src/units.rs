@@ -1,0 +1,133 @@
+//! Amounts of bytes and times in the form that people write.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A number of bytes.
+///
+/// `FromStr` accepts `4096`, `128MiB`, `1.5 GB` and `64k`: KB to TB are powers of 1000; KiB to TiB, and K to T alone, are
+/// powers of 1024. Case does not matter, fractions of a byte are cut off, and an amount past `u64::MAX` becomes that.
+/// `Display` writes `45.6 MB` or `1.23 GB`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+/// An amount that cannot be parsed. The text names what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number and {0}")]
+pub struct UnitError(&'static str);
+
+impl FromStr for Bytes {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        const EXPECTED: UnitError = UnitError("B, KB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 128MiB");
+        let (number, unit) = number_and_unit(text);
+        let unit: u64 = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kb" => 1000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            "tb" => 1_000_000_000_000,
+            "kib" | "k" => 1 << 10,
+            "mib" | "m" => 1 << 20,
+            "gib" | "g" => 1 << 30,
+            "tib" | "t" => 1 << 40,
+            _ => return Err(EXPECTED),
+        };
+        // Whole numbers stay exact above 2^53.
+        if let Ok(number) = number.parse::<u64>() {
+            return Ok(Self(number.saturating_mul(unit)));
+        }
+        number.parse().map(|number: f64| Self((number * unit as f64) as u64)).map_err(|_| EXPECTED)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        if bytes >= 1e9 { write!(f, "{:.2} GB", bytes / 1e9) } else { write!(f, "{:.1} MB", bytes / 1e6) }
+    }
+}
+
+/// Parses a time such as `500ms`, `1.5s`, `2min`, `2m`, `1h` or `7d`. A unit is required.
+///
+/// # Errors
+///
+/// [`UnitError`] if the number or the unit is unknown, or the time does not fit into a [`Duration`].
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    const EXPECTED: UnitError = UnitError("ms, s, min, h or d, such as 10s");
+    let (number, unit) = number_and_unit(text);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "min" | "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(EXPECTED),
+    };
+    let number: f64 = number.parse().map_err(|_| EXPECTED)?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| EXPECTED)
+}
+
+fn number_and_unit(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
+    (number, unit.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_parsed_in_decimal_and_binary_units() {
+        for (text, bytes) in [
+            ("7", 7),
+            ("0", 0),
+            ("10b", 10),
+            ("1 KB", 1000),
+            ("1.5kb", 1500),
+            ("1.5MiB", 3 << 19),
+            ("128MiB", 128 << 20),
+            ("64k", 64 << 10),
+            ("512m", 512 << 20),
+            ("2 TiB", 2 << 40),
+            ("9007199254740993", 9_007_199_254_740_993),
+            ("99999999999999999999", u64::MAX),
+            ("18446744073709551615KB", u64::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
+        }
+        for wrong in ["", "MiB", "-1", "1.2.3", "1e3GB", "10 pounds", "1PB"] {
+            let error = wrong.parse::<Bytes>().expect_err(wrong);
+            assert!(error.to_string().ends_with("such as 128MiB"), "{error}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_shown_in_megabytes_or_gigabytes() {
+        let shown = [0, 45_600_000, 1_230_000_000].map(|bytes| Bytes(bytes).to_string());
+        assert_eq!(shown, ["0.0 MB", "45.6 MB", "1.23 GB"]);
+    }
+
+    #[test]
+    fn times_are_parsed_with_their_unit() {
+        for (text, ms) in [
+            ("10s", 10_000),
+            ("1.5s", 1500),
+            ("500ms", 500),
+            ("0ms", 0),
+            ("2min", 120_000),
+            ("2 m", 120_000),
+            ("1h", 3_600_000),
+            ("7d", 604_800_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for wrong in ["", "10", "s", "-1s", "1e9h", "1.2.3s", "10 days", "99999999999999999999h"] {
+            let error = parse_duration(wrong).expect_err(wrong);
+            assert!(error.to_string().ends_with("such as 10s"), "{error}");
+        }
+    }
+}

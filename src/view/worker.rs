@@ -1,0 +1,235 @@
+//! The thread of a view.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::{FrameKind, Shared, Snapshot, ViewControls, ViewOptions};
+use crate::convert::Converter;
+use crate::frame::{Frame, Interpreter, Picture};
+use crate::hub::{Hub, Policy, RecvTimeoutError, Taker, lane};
+use crate::live::Camera;
+use crate::net::clock::received_now;
+use crate::overlay::Overlay;
+use crate::source::SourceSpec;
+use crate::stats::Ledger;
+use crate::sync::locked;
+
+/// How often the controls are read while no frame arrives.
+const CONTROL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a snapshot waits for a confirmed frame: 2 s.
+const SNAPSHOT_TIMEOUT_NS: u64 = 2_000_000_000;
+
+pub(super) struct Worker {
+    name: String,
+    options: ViewOptions,
+    provisional: Taker<Arc<Frame>>,
+    confirmed: ConfirmedFrames,
+    ledger: Ledger,
+    shared: Arc<Shared>,
+    pictures: Hub<Arc<Picture>>,
+    converter: Converter,
+    overlay: Overlay,
+    held: Option<Held>,
+    /// Boxes, labels and threshold of the last picture.
+    drawing: (bool, bool, f32),
+    /// When the last byte of the newest frame that was shown arrived.
+    shown_ns: u64,
+    /// Steps and snapshots that are done.
+    steps: u64,
+    snapshots: u64,
+    /// Since when a snapshot waits for a frame.
+    snapshot_since_ns: Option<u64>,
+    /// Size of the last picture in bytes.
+    picture_bytes: usize,
+}
+
+/// The frame that is shown while the view is paused.
+struct Held {
+    frame: Arc<Frame>,
+    drawn: bool,
+}
+
+/// The newest confirmed frame, taken only while one is wanted. Not counted in the ledger: frames that no one asked for
+/// would look like drops.
+struct ConfirmedFrames {
+    taker: Taker<Arc<Frame>>,
+    /// Takes frames all the time. A paused recording delivers no further frame, so the frame that was delivered last must
+    /// be at hand; and a paused view shows every frame that a step or seek delivers.
+    always: bool,
+    wanted: bool,
+}
+
+impl ConfirmedFrames {
+    fn of(camera: &Camera) -> Self {
+        let (lane, taker) = lane("confirmed", Policy::DropOldest(1));
+        camera.outlets.confirmed.add(lane);
+        let always = matches!(camera.spec, SourceSpec::File(_));
+        taker.mute(!always);
+        Self { taker, always, wanted: false }
+    }
+
+    /// Returns the newest frame that was confirmed since one was wanted.
+    fn take(&mut self, wanted: bool) -> Option<Arc<Frame>> {
+        if !self.always && wanted != self.wanted {
+            self.wanted = wanted;
+            self.taker.mute(!wanted);
+            if !wanted {
+                drop(self.taker.try_take());
+            }
+        }
+        if wanted { self.taker.try_take() } else { None }
+    }
+}
+
+impl Worker {
+    pub(super) fn new(
+        camera: &Camera,
+        options: ViewOptions,
+        shared: Arc<Shared>,
+        pictures: Hub<Arc<Picture>>,
+        controls: ViewControls,
+    ) -> Self {
+        Self {
+            name: camera.name.clone(),
+            provisional: camera.outlets.take_provisional("view", Policy::DropOldest(1)),
+            confirmed: ConfirmedFrames::of(camera),
+            ledger: camera.outlets.ledger.clone(),
+            shared,
+            pictures,
+            converter: Converter::new(),
+            overlay: Overlay::new(options.style.clone()),
+            options,
+            held: None,
+            drawing: controls.drawing(),
+            shown_ns: 0,
+            steps: 0,
+            snapshots: 0,
+            snapshot_since_ns: None,
+            picture_bytes: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut ended = false;
+        loop {
+            let frame = if ended {
+                thread::park_timeout(CONTROL_INTERVAL);
+                None
+            } else {
+                let next = self.provisional.recv_timeout(CONTROL_INTERVAL);
+                ended = matches!(next, Err(RecvTimeoutError::Disconnected));
+                next.ok()
+            };
+            let Some(controls) = *locked(&self.shared.controls) else { break };
+            let takes_next = controls.paused && self.takes_next(controls);
+            let confirmed = self.confirmed.take(takes_next || controls.snapshots != self.snapshots);
+            match (frame, &confirmed) {
+                (_, Some(frame)) if controls.paused => self.hold(Arc::clone(frame), controls),
+                (Some(frame), _) if !controls.paused => {
+                    self.held = None;
+                    self.show(&frame, controls);
+                }
+                _ => {}
+            }
+            if controls.snapshots != self.snapshots {
+                self.snapshot(confirmed, controls);
+            }
+            self.redraw(controls);
+        }
+    }
+
+    /// Returns whether a paused view takes the next confirmed frame.
+    fn takes_next(&self, controls: ViewControls) -> bool {
+        self.held.is_none() || controls.steps != self.steps || self.confirmed.always
+    }
+
+    /// Shows a frame that has just arrived, if the hub has an open lane.
+    fn show(&mut self, frame: &Frame, controls: ViewControls) {
+        self.steps = controls.steps;
+        self.shown_ns = frame.received.mono_ns;
+        if !self.pictures.is_empty()
+            && let Some(picture) = self.picture(frame, controls)
+        {
+            let latency_us = received_now().mono_ns.saturating_sub(frame.received.mono_ns) / 1000;
+            self.ledger.update(|stats| stats.picture(frame.stale, latency_us));
+            self.pictures.offer(&picture);
+        }
+    }
+
+    /// Holds a confirmed frame while paused, so that a snapshot saves exactly what is shown. Never goes back to a frame
+    /// older than the one that was shown before.
+    fn hold(&mut self, frame: Arc<Frame>, controls: ViewControls) {
+        if frame.received.mono_ns < self.shown_ns || !self.takes_next(controls) {
+            return;
+        }
+        if frame.received.mono_ns > self.shown_ns {
+            self.show(&frame, controls);
+        }
+        self.steps = controls.steps;
+        self.held = Some(Held { frame, drawn: !self.pictures.is_empty() });
+    }
+
+    /// Draws the held frame again when boxes, labels or threshold have changed.
+    fn redraw(&mut self, controls: ViewControls) {
+        let Some(held) = &mut self.held else { return };
+        if !self.pictures.is_empty() && (!held.drawn || controls.drawing() != self.drawing) {
+            held.drawn = true;
+            let frame = Arc::clone(&held.frame);
+            if let Some(picture) = self.picture(&frame, controls) {
+                self.pictures.offer(&picture);
+            }
+        }
+    }
+
+    /// Hands out the held frame, or the next confirmed one while the view runs.
+    fn snapshot(&mut self, confirmed: Option<Arc<Frame>>, controls: ViewControls) {
+        let Some(frame) = self.held.as_ref().map(|held| Arc::clone(&held.frame)).or(confirmed) else {
+            let now_ns = received_now().mono_ns;
+            if now_ns - *self.snapshot_since_ns.get_or_insert(now_ns) > SNAPSHOT_TIMEOUT_NS {
+                self.snapshot_since_ns = None;
+                self.snapshots = controls.snapshots;
+                (self.options.notify)(format!("{}: no snapshot: no confirmed frame within 2 s", self.name));
+            }
+            return;
+        };
+        self.snapshot_since_ns = None;
+        self.snapshots = controls.snapshots;
+        if let Some(picture) = self.picture(&frame, controls) {
+            (self.options.snapshot)(Snapshot { camera: self.name.clone(), picture, frame });
+        }
+    }
+
+    /// Notes how payloads are interpreted, and why.
+    fn explain(&self, frame: &Frame) {
+        let (interpreter, same) = Interpreter::of(self.options.overrides, frame);
+        // A recording may know the layout better.
+        if same && !interpreter.because().is_empty() {
+            (self.options.notify)(format!("{}: {}", self.name, interpreter.because()));
+        }
+    }
+
+    /// Converts a frame and draws its boxes. Returns `None` and sets the error in the health if that is impossible.
+    fn picture(&mut self, frame: &Frame, controls: ViewControls) -> Option<Arc<Picture>> {
+        let mut picture = self.options.pool.lease(self.picture_bytes);
+        let converted = self.converter.picture(frame, &mut picture);
+        let kind = FrameKind { dialect: frame.dialect, payload: frame.kind, geometry: frame.geometry };
+        let changed = {
+            let mut health = locked(&self.shared.health);
+            health.failed += u64::from(converted.is_err());
+            health.error = converted.as_ref().err().map(ToString::to_string);
+            health.last.replace(kind) != Some(kind)
+        };
+        if changed {
+            self.explain(frame);
+        }
+        converted.ok()?;
+        self.picture_bytes = size_of_val(picture.words());
+        self.drawing = controls.drawing();
+        let style = self.overlay.style_mut();
+        (style.boxes, style.labels, style.threshold) = self.drawing;
+        self.overlay.draw(&mut picture, &frame.detections, frame.labels.as_deref());
+        Some(picture.seal())
+    }
+}
