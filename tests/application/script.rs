@@ -104,7 +104,7 @@ fn the_script_imports_only_modules_of_a_script_node() {
 #[test]
 fn a_connection_begins_with_the_description_of_the_camera() {
     let mut app = app();
-    let model = app.model.as_mut().expect("it has one");
+    let model = app.model.as_mut().expect("an address");
     let long = "a name that is longer than a record, and goes on".to_owned();
     (model.labels, model.family) =
         (vec!["person".to_owned(), "traffic light".to_owned(), long.clone()], Family::default());
@@ -217,7 +217,7 @@ fn a_header_never_overflows() {
 fn boxes_are_mapped_back_and_nan_is_omitted() {
     let mut app = app();
     app.size = Size::new(64, 32);
-    let model = app.model.as_mut().expect("it has one");
+    let model = app.model.as_mut().expect("an address");
     (model.fit, model.input) = (Fit::Letterbox, Some(Size::new(32, 32)));
     let mut camera = Setup::new(app).start();
     let mut client = camera.client();
@@ -286,7 +286,7 @@ fn a_client_that_does_not_read_does_not_slow_the_others() {
     let others = [camera.client(), camera.client()].map(reading);
     let mut fourth = Client::new(TcpStream::connect(camera.at).expect("a connection"));
     assert_eq!(fourth.note(), "busy: 3 clients are served");
-    assert!(fourth.next().is_none(), "and then it is sent away");
+    assert!(fourth.next().is_none(), "the fourth client is disconnected");
     for seq in 1..=6 {
         camera.pair(seq);
         others.iter().for_each(|other| assert_eq!(other.recv(), Ok((seq, true))));
@@ -552,7 +552,7 @@ fn a_video_begins_with_a_key_frame() {
         let frame = late.next().expect("a frame");
         assert_eq!(frame.camera_seq, Some(8), "the next key frame");
         assert_eq!(late.next().expect("a frame").camera_seq, Some(9));
-        assert!(late.ask("@K fps=5").starts_with("no: "), "nothing can be left out of a video");
+        assert!(late.ask("@K fps=5").starts_with("no: "), "frames of a video cannot be skipped");
     }
 }
 
@@ -573,11 +573,11 @@ fn jpeg_frames_are_sent_with_their_boxes() {
 #[test]
 fn as_a_client_the_camera_reconnects() {
     let host = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = host.local_addr().expect("it has one").port();
+    let port = host.local_addr().expect("an address").port();
     let app = App { host: Some([127, 0, 0, 1].into()), port, ..app() };
     let mut camera = Setup::new(app).start();
     for turn in 0..3 {
-        let (socket, _) = host.accept().expect("it comes");
+        let (socket, _) = host.accept().expect("it arrives");
         let mut client = Client::new(socket);
         camera.wait("serving");
         camera.pair(turn + 8);
@@ -594,7 +594,7 @@ fn as_a_client_the_camera_reconnects() {
     };
     assert!(refused.contains("network: "), "{refused}");
     let host = TcpListener::bind(("127.0.0.1", port)).expect("the same port");
-    let mut client = Client::new(host.accept().expect("it comes").0);
+    let mut client = Client::new(host.accept().expect("it arrives").0);
     camera.wait("serving");
     camera.pair(50);
     assert_eq!(number(&client.next().expect("a frame")), 50);

@@ -118,7 +118,8 @@ impl Camera {
     /// Returns the next time that the node logs an event of this kind.
     pub(crate) fn wait(&mut self, kind: &str) -> Value {
         loop {
-            let mut event = self.events.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("it never says `{kind}`"));
+            let mut event =
+                self.events.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("timed out waiting for `{kind}`"));
             assert!(event.get("ended").is_none(), "the program has ended: {event}");
             if let Some(value) = event.get_mut(kind) {
                 return value.take();
@@ -280,7 +281,7 @@ impl Client {
                             return None;
                         }
                     }
-                    other => panic!("a clean stream has no {other:?}"),
+                    other => panic!("unexpected event in a clean stream: {other:?}"),
                 }
             }
             if !self.read() {

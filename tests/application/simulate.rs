@@ -52,7 +52,7 @@ fn stream(camera: &CameraSimulator) -> Client {
         if let Ok(socket) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
             return Client::new(socket);
         }
-        assert!(Instant::now() < until, "nobody listens at {port}");
+        assert!(Instant::now() < until, "timed out connecting to port {port}");
         std::thread::yield_now();
     }
 }
@@ -95,7 +95,7 @@ fn foreign_scripts_are_not_run() {
     let folder = tempfile::tempdir().expect("a folder");
     // The simulated camera's network is that of this computer.
     let host = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = host.local_addr().expect("it has one").port();
+    let port = host.local_addr().expect("an address").port();
     let foreign =
         format!("import socket\nsocket.create_connection(('127.0.0.1', {port}))\nimport time\ntime.sleep(1000)");
     let package = package(&folder, &app(), Some(&foreign));
@@ -106,7 +106,7 @@ fn foreign_scripts_are_not_run() {
     assert!(!format!("{:?}", client.records).contains("door"));
     drop(refusing);
     host.set_nonblocking(true).expect("a setting");
-    assert!(host.accept().is_err(), "it was run");
+    assert!(host.accept().is_err(), "the foreign Script was run");
     host.set_nonblocking(false).expect("a setting");
     let _camera = camera("state=application&scripts=any", package);
     host.accept().expect("it is run");
@@ -116,7 +116,7 @@ fn foreign_scripts_are_not_run() {
 fn a_camera_in_client_mode_connects_to_its_host() {
     let folder = tempfile::tempdir().expect("a folder");
     let host = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = host.local_addr().expect("it has one").port();
+    let port = host.local_addr().expect("an address").port();
     let app = App { host: Some(Ipv4Addr::LOCALHOST), port, ..app() };
     let camera = camera("state=application", package(&folder, &app, None));
     for _ in 0..2 {

@@ -66,14 +66,14 @@ fn packages_settings_and_bootloader_of_the_vendor_are_parsed() {
     // Another library compressed it, so only the decompressed contents are equal.
     let compressed = package("compressed.dap");
     let packed_here = again(&compressed).compressed().build().expect("a package");
-    let packed_here = Package::parse(packed_here).expect("whole");
+    let packed_here = Package::parse(packed_here).expect("intact");
     let told_of = |package: &Package| {
         package.sections().iter().map(|section| (section.name().to_owned(), section.flags())).collect::<Vec<_>>()
     };
     assert_eq!(told_of(&packed_here), told_of(&compressed));
     for section in compressed.sections() {
         let same = content(&packed_here, section.name()) == content(&compressed, section.name());
-        assert!(same, "{} is another one", section.name());
+        assert!(same, "{} differs", section.name());
     }
     assert!(content(&compressed, FIRMWARE) == content(&plain, FIRMWARE));
 

@@ -177,7 +177,7 @@ fn compare(what: &str, ours: &Package, theirs: &Package) {
     };
     assert_eq!(table(ours), table(theirs), "{what}");
     for name in [FIRMWARE, ASSETS, ASSET_STORAGE, FIRMWARE_VERSION, APP_NAME] {
-        assert!(content(ours, name) == content(theirs, name), "{what}: {name} is another one");
+        assert!(content(ours, name) == content(theirs, name), "{what}: {name} differs");
     }
     let [ours, theirs] = [ours, theirs].map(|package| content(package, PIPELINE));
     assert_eq!(properties(&ours), properties(&theirs), "{what}");
@@ -208,9 +208,9 @@ fn packages_are_those_of(version: &str) {
         let firmware = images.firmware(model.as_ref().map(|model| model.openvino)).expect("there is one");
         let checked = app.check(model.as_ref().and_then(Blob::input_size)).expect("it can be built");
         let ours = pipeline::package(&checked, blob.as_deref(), &script::text(&checked), firmware, *compressed);
-        let ours = Package::parse(ours.expect("it is packed")).expect("it is whole");
+        let ours = Package::parse(ours.expect("it is packed")).expect("intact");
         let path = folder.path().join(format!("{number}.dap"));
-        let theirs = Package::parse(fs::read(&path).expect("it was saved")).expect("it is whole");
+        let theirs = Package::parse(fs::read(&path).expect("it was saved")).expect("intact");
         compare(&what, &ours, &theirs);
         fs::remove_file(path).expect("it is there");
     }
@@ -250,7 +250,7 @@ fn the_firmware_of_an_installed_depthai_is_found() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.contains("firmware: depthai 2.30.0.0 in "), "{variable}: {said}");
         let package = fs::read(folder.path().join("app.dap")).expect("it was built");
-        let package = Package::parse(package).expect("it is whole");
+        let package = Package::parse(package).expect("intact");
         assert_eq!(package.firmware_version().as_deref(), Some(KNOWN[0].commit));
     }
 }

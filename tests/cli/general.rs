@@ -73,7 +73,7 @@ fn detections_of_a_simulated_camera_end_to_end() {
         let hash = line["sha256"].as_str().unwrap();
         let truth = sent
             .find(|truth| format_hash(&truth.payload) == hash && line["device_time_us"] == truth.device_time.0)
-            .unwrap_or_else(|| panic!("the camera did not send this: {line}"));
+            .unwrap_or_else(|| panic!("the camera did not send the frame of this line: {line}"));
         let place = (line["seq"].as_u64(), &line["width"], &line["height"], &line["format"], &line["bytes"]);
         assert_eq!(place, (Some(seq as u64), &64.into(), &48.into(), &"BGR888p".into(), &9216.into()));
         let detections = line["detections"].as_array().unwrap();

@@ -65,11 +65,11 @@ fn receive(port: u16, at_once: usize) -> Vec<Arc<Frame>> {
             match event {
                 Event::Frame(frame) => provisional = Some(frame),
                 Event::Confirmed(id) => {
-                    let frame: Arc<Frame> = provisional.take().expect("it was handed out before");
+                    let frame: Arc<Frame> = provisional.take().expect("the frame was returned before");
                     assert_eq!(frame.id, id);
                     confirmed.push(frame);
                 }
-                other => panic!("a clean stream has no {other:?}"),
+                other => panic!("unexpected event in a clean stream: {other:?}"),
             }
         }
         assert!(decoder.books().balance(), "{:?}", decoder.books());

@@ -40,7 +40,7 @@ fn a_simulated_bootloader_is_found_and_queried() {
     let (code, out, err) = run(&["info", &at, "--udp-port", udp, "--yes", "--json"]);
     assert_eq!(code, 0, "{err}");
     let summary: Value = serde_json::from_str(&out).expect("one line of JSON");
-    assert!(summary.to_string().contains("simulated"), "the name of its application: {summary}");
+    assert!(summary.to_string().contains("simulated"), "the application's name: {summary}");
 
     signal(&camera, "INT");
     let (mut out, mut err) = (String::new(), String::new());
@@ -57,7 +57,7 @@ fn a_simulated_bootloader_is_found_and_queried() {
 #[test]
 fn sim_uri_is_accepted_as_a_camera() {
     if !cfg!(target_os = "linux") {
-        eprintln!("skipped: the usual ports of the only loopback address may be taken");
+        eprintln!("skipped: only one loopback address, whose fixed ports may be in use");
         return;
     }
     let (code, out, err) = run(&["info", "sim:bootloader=0.0.19&claims=0.0.20&nor=32MiB", "--yes"]);
@@ -87,7 +87,7 @@ fn invalid_simulations_are_rejected_with_a_reason() {
     let (code, _, err) = run(&["info", "sim:nor=x", "--yes"]);
     assert!(code == 2 && err.contains("`nor=x`: expected bytes"), "{err}");
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("it has one").port().to_string();
+    let port = taken.local_addr().expect("an address").port().to_string();
     let (code, _, err) = run(&["simulate", "--bootloader", "--discovery-port", &port, "--link-port", "0"]);
     assert!(code == 1 && err.contains(&format!("UDP 127.0.0.1:{port} cannot be listened at")), "{err}");
     let (code, _, err) = run(&["simulate", "--bootloader", "--listen", "127.0.0.1:0", "--app", "/nowhere/app.dap"]);

@@ -89,7 +89,7 @@ fn an_interrupted_export_reports_it_and_removes_partial_files() {
     let mut child = command.spawn().expect("the program starts");
     let beginning = || std::fs::read_dir(folder.path()).expect("a folder").count() > 1;
     while !beginning() {
-        assert!(child.try_wait().expect("it can be asked").is_none(), "it has ended before it began");
+        assert!(child.try_wait().expect("it can be asked").is_none(), "the export ended before it was interrupted");
         std::thread::yield_now();
     }
     program::signal(&child, "INT");

@@ -85,7 +85,7 @@ fn pycocotools_loads_the_data_set() {
     assert_eq!((report.written, report.detections, report.files), (5, 4, 6), "{report:?}");
     let mut names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["images", "instances.json"], "nothing is left behind");
+    assert_eq!(names, ["images", "instances.json"], "no other files");
     let Some(found) = external_tools::python("check_coco.py", &[&out]) else { return };
     let found: Value = serde_json::from_str(&found).expect("JSON");
     let mut images: Vec<_> = found["images"].as_array().unwrap().clone();

@@ -210,7 +210,7 @@ fn an_unreachable_network_configuration_is_rejected() {
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77", "198.51.100.1"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("has no /PREFIX"), "{said}");
-    assert_eq!(scene.camera.account().sessions, 0, "the camera was not even asked");
+    assert_eq!(scene.camera.account().sessions, 0, "no session with the camera");
 
     let set = scene.json(
         "network",
@@ -260,7 +260,11 @@ fn reset_and_boot_start_the_application() {
     assert_eq!(reset["running"]["first_frame"]["dialect"], "IMG");
     let boots = scene.camera.account().boots;
     let booted = scene.json("boot", &["--yes"]);
-    assert_eq!((&booted["running"], scene.camera.account().boots), (&Value::Null, boots), "it ran already");
+    assert_eq!(
+        (&booted["running"], scene.camera.account().boots),
+        (&Value::Null, boots),
+        "the application runs already"
+    );
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("rebooting into its application"), "{said}");
@@ -361,7 +365,7 @@ fn a_camera_in_use_by_another_host_is_left_alone() {
     assert_eq!((code, scene.camera.doing()), (4, Doing::InUse), "{said}");
     assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
     assert!(said.contains("help: end the program that is connected to it, or power-cycle the camera"), "{said}");
-    assert_eq!(scene.camera.account().sessions, before.sessions, "nobody talked to it");
+    assert_eq!(scene.camera.account().sessions, before.sessions, "no session with the camera");
     // The camera is still busy for the next command.
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
     assert!(code == 4 && said.contains("is in use by a host"), "{said}");

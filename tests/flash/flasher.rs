@@ -34,7 +34,7 @@ impl Bench {
     fn until(&mut self, is: impl Fn(Doing) -> bool) {
         while !is(self.camera.doing()) {
             let next = self.camera.poll_timeout();
-            self.now = next.unwrap_or_else(|| panic!("{:?} for ever", self.camera.doing())).max(self.now);
+            self.now = next.unwrap_or_else(|| panic!("{:?} without an end", self.camera.doing())).max(self.now);
             self.camera.handle_timeout(self.now);
         }
     }
@@ -190,7 +190,7 @@ fn a_written_application_is_verified_and_booted() {
         for wish in [AUTO, Wish { memory, force: false }] {
             let mut bench = Bench::new(config);
             let package = package("door");
-            let flashed = bench.flash(&package, wish).expect("nothing is wrong");
+            let flashed = bench.flash(&package, wish).expect("no error");
             assert_eq!(flashed, Flashed { written: true, memory, settings_written: true }, "{config} {wish:?}");
             assert!(bench.stored(memory, package.bytes().len()) == package.bytes());
             bench.until(|doing| doing == Doing::Application { silent: false });
@@ -204,16 +204,16 @@ fn a_written_application_is_verified_and_booted() {
 fn an_identical_application_is_not_written_again() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let package = package("door");
-    bench.flash(&package, AUTO).expect("nothing is wrong");
-    let again = bench.flash(&package, AUTO).expect("nothing is wrong");
+    bench.flash(&package, AUTO).expect("no error");
+    let again = bench.flash(&package, AUTO).expect("no error");
     assert_eq!(again, Flashed { written: false, memory: Memory::Flash, settings_written: false });
-    let forced = bench.flash(&package, Wish { force: true, ..AUTO }).expect("nothing is wrong");
+    let forced = bench.flash(&package, Wish { force: true, ..AUTO }).expect("no error");
     assert!(forced.written);
     // The same table, but one different byte in the last section.
     let memory = bench.camera.memory(Memory::Flash).expect("there is one");
     let last = u64::from(map::APPLICATION) + package.bytes().len() as u64 - 1;
     memory.write(last, b"X").expect("it is that large");
-    assert!(bench.flash(&package, AUTO).expect("nothing is wrong").written);
+    assert!(bench.flash(&package, AUTO).expect("no error").written);
     assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes());
 }
 
@@ -271,13 +271,13 @@ fn a_camera_without_flow_control_is_verified_or_given_up() {
     let error = bench.flash(&large, AUTO).expect_err("7 MiB do not");
     assert!(error.to_string().contains("has not acknowledged a watchdog ping for 6 s"), "{error}");
     bench.camera.set_faults(CameraFaults::default());
-    assert!(bench.flash(&large, AUTO).expect("nothing is wrong any more").written);
+    assert!(bench.flash(&large, AUTO).expect("no error after the retry").written);
     assert!(bench.stored(Memory::Flash, large.bytes().len()) == large.bytes());
 }
 
 #[test]
 fn unsafe_writes_are_refused_before_they_begin() {
-    let other = Package::parse(PackageBuilder::new(b"RVC4 firmware".to_vec()).build().expect("built")).expect("whole");
+    let other = Package::parse(PackageBuilder::new(b"RVC4 firmware".to_vec()).build().expect("built")).expect("intact");
     let fits = package("door");
     for (config, package, wish, text) in [
         ("nor=10MiB", &fits, AUTO, "room for 2097152 (10485760 less the first 8388608 of the bootloader)"),
@@ -316,7 +316,7 @@ fn streams_and_answers_are_accepted_in_any_order_and_form() {
 fn a_flash_sends_the_vendors_requests() {
     let mut bench = Bench::new("nor=32MiB");
     let package = package("door");
-    bench.flash(&package, AUTO).expect("nothing is wrong");
+    bench.flash(&package, AUTO).expect("no error");
     let total = package.bytes().len() as u32;
     let mut requests = bench.camera.account().requests;
     // Our additions: the slot and the memories are queried first, and everything is read back.
@@ -348,7 +348,7 @@ fn a_flash_sends_the_vendors_requests() {
 fn an_application_is_read_and_erased() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let package = package("door");
-    bench.flash(&package, AUTO).expect("nothing is wrong");
+    bench.flash(&package, AUTO).expect("no error");
     let read = async |caller: Caller| -> Result<(Option<Vec<u8>>, Option<ApplicationDetails>), FlashError> {
         let asked = |error| FlashError::Camera { phase: Phase::Ask, error };
         let target = Target::ask(&caller).await.map_err(asked)?;
@@ -358,7 +358,7 @@ fn an_application_is_read_and_erased() {
         });
         Ok((bytes, application(&caller, &target, Memory::Flash).await.map_err(asked)?))
     };
-    let (bytes, details) = bench.session(read).0.expect("nothing is wrong");
+    let (bytes, details) = bench.session(read).0.expect("no error");
     assert!(bytes.as_deref() == Some(package.bytes()));
     assert_eq!(details.and_then(|details| details.name).as_deref(), Some("door"));
     let wipe = async |caller: Caller| erase(&caller, Memory::Auto).await;
@@ -367,12 +367,12 @@ fn an_application_is_read_and_erased() {
     // 13_flash_clear.txt
     let clear = Request::WriteFlash { memory: Memory::Auto, offset: map::APPLICATION, total: 512, packets: 1 };
     assert!(requests.contains(&clear));
-    assert_eq!(bench.session(read).0.expect("nothing is wrong").0, None);
+    assert_eq!(bench.session(read).0.expect("no error").0, None);
     let nowhere = async |caller: Caller| erase(&caller, Memory::Emmc).await;
     let error = bench.session(nowhere).0.expect_err("there is none");
     assert_eq!(error.to_string(), "the camera has no emmc memory; it has flash");
     // A camera that reports success without erasing.
-    bench.flash(&package, AUTO).expect("nothing is wrong");
+    bench.flash(&package, AUTO).expect("no error");
     bench.camera.set_faults("not-written*1".parse().expect("a fault"));
     let error = bench.session(wipe).0.expect_err("it lies");
     assert!(error.to_string().contains("byte 0 of the package (in its table) is 0x42"), "{error}");
@@ -388,12 +388,12 @@ fn settings_are_changed_key_by_key_and_verified() {
         caller.store_settings(&config).await?;
         caller.settings().await
     };
-    let stored = bench.session(set).0.expect("nothing is wrong").expect("there are settings");
-    bench.flash(&package("door"), AUTO).expect("nothing is wrong");
+    let stored = bench.session(set).0.expect("no error").expect("there are settings");
+    bench.flash(&package("door"), AUTO).expect("no error");
     let read = async |caller: Caller| caller.settings().await;
-    let after = bench.session(read).0.expect("nothing is wrong").expect("there are settings");
+    let after = bench.session(read).0.expect("no error").expect("there are settings");
     let changed: Vec<_> = stored.changes(&after).iter().map(|change| change.key.clone()).collect();
-    assert_eq!(changed, ["appMem"], "what nobody knows is kept");
+    assert_eq!(changed, ["appMem"], "unknown keys are kept");
     let clear = async |caller: Caller| {
         caller.clear_settings().await?;
         caller.settings().await
@@ -408,7 +408,7 @@ const UNKNOWN: &[u8] = b"\x1c\0\0\0\x03network\0\x0e\0\0\0\x10new\0\x07\0\0\0\0\
 fn an_old_bootloader_receives_only_requests_it_supports() {
     let mut bench = Bench::new("nor=32MiB&bootloader=0.0.15");
     let ask = async |caller: Caller| Target::ask(&caller).await;
-    let target = bench.session(ask).0.expect("nothing is wrong");
+    let target = bench.session(ask).0.expect("no error");
     assert_eq!((target.bootloader.version, target.memories), (Version::new(0, 0, 15), None));
     let read = async |caller: Caller| {
         caller.identify().await?;
@@ -447,7 +447,7 @@ async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError>
         Operation::Clear => Ok(caller.clear_settings().await?),
         Operation::ReadOut => {
             for (_, bytes) in read_applications(&caller).await? {
-                Package::parse(bytes).expect("what was read is whole");
+                Package::parse(bytes).expect("intact");
             }
             Ok(())
         }
@@ -467,7 +467,7 @@ fn every_other_operation_reports_its_failure_and_can_be_repeated() {
     ] {
         for fault in faults {
             let mut bench = Bench::new("nor=32MiB&wait-again=5s");
-            bench.flash(&package("door"), AUTO).expect("nothing is wrong yet");
+            bench.flash(&package("door"), AUTO).expect("no error yet");
             bench.camera.set_faults(format!("{fault}*1").parse().expect(fault));
             let result = bench.session(move |caller| operate(caller, operation)).0;
             let error = result.expect_err(&format!("{operation:?} with {fault}"));

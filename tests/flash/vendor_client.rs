@@ -30,7 +30,7 @@ impl Bench {
     fn of(text: &str) -> Option<Self> {
         external_tools::vendor()?;
         if !cfg!(target_os = "linux") {
-            println!("skipped: on this system a camera cannot have an address of its own");
+            println!("skipped: only one loopback address on this system");
             return None;
         }
         let mut config: CameraConfig = text.parse().expect(text);
@@ -137,7 +137,11 @@ fn flashes_an_application_that_then_runs() {
         let total = package.len() as u32;
         let request = Request::UpdateFlash { storage: Storage::Application, total, packets: 2 };
         assert!(requests.contains(&request), "{requests:?}");
-        assert_eq!(bench.ask("running", &[])["version"], "0.0.28", "it stops what runs to get in");
+        assert_eq!(
+            bench.ask("running", &[])["version"],
+            "0.0.28",
+            "the client stops the running application to connect"
+        );
     }
 }
 
@@ -287,5 +291,5 @@ fn is_refused_by_a_busy_camera_and_by_unknown_answers() {
     assert!(said["error"].as_str().is_some_and(|error| error.contains("Couldn't parse")), "{said}");
     assert_eq!(bench.ask("query", &[]), json!(128 << 20));
     let Some(bench) = Bench::of("claims=0.0.29") else { return };
-    assert_eq!(bench.ask("running", &[])["version"], "0.0.29", "it believes what it is told");
+    assert_eq!(bench.ask("running", &[])["version"], "0.0.29", "the client accepts any version");
 }

@@ -8,7 +8,7 @@ use oaktap::wire::{Books, Damage, Decoder, Event, Limits, Record, SkipReason, Sk
 
 /// The decoder's results for one stream.
 #[derive(Default)]
-struct Told {
+struct Decoded {
     confirmed: Vec<Arc<Frame>>,
     withdrawn: Vec<Damage>,
     lost: Vec<Damage>,
@@ -18,7 +18,7 @@ struct Told {
     books: Books,
 }
 
-impl Told {
+impl Decoded {
     /// Lengths and hashes, so that a failed assertion prints short lines.
     fn payloads(&self) -> Vec<(usize, u64)> {
         self.confirmed.iter().map(|frame| print(frame.payload())).collect()
@@ -28,13 +28,13 @@ impl Told {
 struct Reader {
     decoder: Decoder,
     provisional: Option<Arc<Frame>>,
-    told: Told,
+    decoded: Decoded,
 }
 
 impl Reader {
     fn new(limits: Limits) -> Self {
         let decoder = Decoder::new(Pool::default(), Interpreter::default(), limits);
-        Self { decoder, provisional: None, told: Told::default() }
+        Self { decoder, provisional: None, decoded: Decoded::default() }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
@@ -46,22 +46,22 @@ impl Reader {
         while let Some(event) = self.decoder.poll() {
             match event {
                 Event::Frame(frame) => {
-                    assert!(self.provisional.is_none(), "a frame before the fate of the one before");
+                    assert!(self.provisional.is_none(), "a frame before the verdict on the last one");
                     self.provisional = Some(frame);
                 }
                 Event::Confirmed(id) => {
                     let frame = self.provisional.take().expect("a frame to confirm");
                     assert_eq!(frame.id, id);
-                    self.told.confirmed.push(frame);
+                    self.decoded.confirmed.push(frame);
                 }
                 Event::Withdrawn(id, damage) => {
                     assert_eq!(self.provisional.take().expect("a frame to withdraw").id, id);
-                    self.told.withdrawn.push(damage);
+                    self.decoded.withdrawn.push(damage);
                 }
-                Event::Lost(damage) => self.told.lost.push(damage),
-                Event::Skipped(skipped) => self.told.skipped.push(skipped),
-                Event::Record(record) => self.told.records.push(record),
-                Event::BadDetections(_) => self.told.bad_detections += 1,
+                Event::Lost(damage) => self.decoded.lost.push(damage),
+                Event::Skipped(skipped) => self.decoded.skipped.push(skipped),
+                Event::Record(record) => self.decoded.records.push(record),
+                Event::BadDetections(_) => self.decoded.bad_detections += 1,
             }
         }
         let books = self.decoder.books();
@@ -69,20 +69,20 @@ impl Reader {
         assert_eq!(self.decoder.is_provisional(), self.provisional.is_some());
     }
 
-    fn finish(mut self) -> Told {
+    fn finish(mut self) -> Decoded {
         self.decoder.finish();
         self.drain();
         let books = self.decoder.books();
         assert_eq!(books.pending, 0, "{books:?}");
-        assert!(self.provisional.is_none(), "a frame without a fate");
-        let told: u64 = self.told.skipped.iter().map(|skipped| skipped.len).sum();
-        assert_eq!(told, books.skipped, "every skipped byte is told");
-        self.told.books = books;
-        self.told
+        assert!(self.provisional.is_none(), "a frame without a verdict");
+        let skipped: u64 = self.decoded.skipped.iter().map(|skipped| skipped.len).sum();
+        assert_eq!(skipped, books.skipped, "every skipped byte is reported");
+        self.decoded.books = books;
+        self.decoded
     }
 }
 
-fn decode_in(pieces: &[&[u8]]) -> Told {
+fn decode_in(pieces: &[&[u8]]) -> Decoded {
     let mut reader = Reader::new(Limits::default());
     for piece in pieces {
         reader.feed(piece);
@@ -90,7 +90,7 @@ fn decode_in(pieces: &[&[u8]]) -> Told {
     reader.finish()
 }
 
-fn decode(stream: &[u8]) -> Told {
+fn decode(stream: &[u8]) -> Decoded {
     decode_in(&[stream])
 }
 
@@ -133,9 +133,9 @@ fn splits_in_two_and_three_at_any_byte_give_the_same_frames() {
     let bytes = messages.concat();
     for split in 0..=bytes.len() {
         let (a, b) = bytes.split_at(split);
-        let told = decode_in(&[a, b]);
-        assert_eq!(told.payloads(), prints(&payloads), "split {split}");
-        assert_eq!(told.books.skipped, 0);
+        let decoded = decode_in(&[a, b]);
+        assert_eq!(decoded.payloads(), prints(&payloads), "split {split}");
+        assert_eq!(decoded.books.skipped, 0);
         let (b, c) = b.split_at(b.len() / 2);
         assert_eq!(decode_in(&[a, b, c]).payloads(), prints(&payloads), "split {split} and half of the rest");
     }
@@ -155,7 +155,7 @@ fn a_frame_is_returned_at_its_last_byte_and_confirmed_by_the_next_header() {
     assert!(reader.provisional.is_some(), "31 bytes are no header");
     reader.feed(&messages[1][31..32]);
     assert!(reader.provisional.is_none());
-    assert_eq!(reader.told.confirmed.len(), 1);
+    assert_eq!(reader.decoded.confirmed.len(), 1);
 }
 
 #[test]
@@ -165,12 +165,12 @@ fn a_pause_confirms_the_last_frame() {
     reader.feed(&messages[0]);
     reader.decoder.idle();
     reader.drain();
-    assert_eq!(reader.told.confirmed.len(), 1);
+    assert_eq!(reader.decoded.confirmed.len(), 1);
     // In the middle of the next frame a pause has no effect.
     reader.feed(&messages[1][..60]);
     reader.decoder.idle();
     reader.drain();
-    assert_eq!(reader.told.confirmed.len(), 1);
+    assert_eq!(reader.decoded.confirmed.len(), 1);
 }
 
 #[test]
@@ -179,9 +179,9 @@ fn the_last_frame_is_kept_if_complete_and_dropped_if_truncated() {
     let bytes = messages.concat();
     let two = messages[0].len() + messages[1].len();
     for end in two..bytes.len() {
-        let told = decode(&bytes[..end]);
-        assert_eq!(told.payloads(), prints(&payloads[..2]), "ended at {end}");
-        assert_eq!(told.books.skipped as usize, end - two);
+        let decoded = decode(&bytes[..end]);
+        assert_eq!(decoded.payloads(), prints(&payloads[..2]), "ended at {end}");
+        assert_eq!(decoded.books.skipped as usize, end - two);
     }
 }
 
@@ -194,10 +194,10 @@ fn a_frame_with_missing_bytes_is_withdrawn_and_the_next_is_intact() {
             let from = (32 + position).min(short.len() - missing);
             short.drain(from..from + missing);
             let bytes = [&messages[..2].concat(), &short, &messages[3..].concat()[..]].concat();
-            let told = decode(&bytes);
+            let decoded = decode(&bytes);
             let expected = [&payloads[..2], &payloads[3..]].concat();
-            assert_eq!(told.payloads(), prints(&expected), "{missing} bytes missing at {from}");
-            assert_eq!(told.withdrawn.len() + told.lost.len(), 1, "{missing} bytes missing at {from}");
+            assert_eq!(decoded.payloads(), prints(&expected), "{missing} bytes missing at {from}");
+            assert_eq!(decoded.withdrawn.len() + decoded.lost.len(), 1, "{missing} bytes missing at {from}");
         }
     }
 }
@@ -208,11 +208,11 @@ fn junk_between_frames_loses_no_frame() {
     for len in (1..200).chain([5000, 70_000]) {
         let junk: Vec<u8> = (0..len).map(|at| (at * 7 % 251) as u8).collect();
         let bytes = messages.join(&junk[..]);
-        let told = decode(&bytes);
-        assert_eq!(told.payloads(), prints(&payloads), "{len} bytes of junk");
-        assert_eq!(told.books.skipped as usize, 5 * len);
-        assert!(told.skipped.iter().all(|skipped| skipped.reason == SkipReason::NotAHeader));
-        assert_eq!(told.skipped.len(), 5);
+        let decoded = decode(&bytes);
+        assert_eq!(decoded.payloads(), prints(&payloads), "{len} bytes of junk");
+        assert_eq!(decoded.books.skipped as usize, 5 * len);
+        assert!(decoded.skipped.iter().all(|skipped| skipped.reason == SkipReason::NotAHeader));
+        assert_eq!(decoded.skipped.len(), 5);
     }
 }
 
@@ -235,9 +235,9 @@ fn a_truncated_header_loses_only_its_own_frame() {
     for kept in 0..32 {
         let short = [&messages[2][..kept], &messages[2][32..]].concat();
         let bytes = [&messages[..2].concat(), &short, &messages[3..].concat()[..]].concat();
-        let told = decode(&bytes);
+        let decoded = decode(&bytes);
         let expected = [&payloads[..2], &payloads[3..]].concat();
-        assert_eq!(told.payloads(), prints(&expected), "{kept} bytes of the header were sent");
+        assert_eq!(decoded.payloads(), prints(&expected), "{kept} bytes of the header were sent");
     }
 }
 
@@ -248,9 +248,9 @@ fn a_header_with_a_wrong_length_is_rejected() {
         let mut liar = img("14.025", "", &payloads[2]);
         liar[..32].copy_from_slice(format!("{:32}", format!("IMG 14.025 {lie} 0")).as_bytes());
         let bytes = [&messages[..2].concat(), &liar, &messages[3..].concat()[..]].concat();
-        let told = decode(&bytes);
+        let decoded = decode(&bytes);
         let expected = [&payloads[..2], &payloads[3..]].concat();
-        assert_eq!(told.payloads(), prints(&expected), "300 bytes that claim to be {lie}");
+        assert_eq!(decoded.payloads(), prints(&expected), "300 bytes that claim to be {lie}");
     }
 }
 
@@ -270,12 +270,12 @@ fn a_length_that_is_too_large_does_not_delay_the_following_frames() {
 fn unknown_records_are_reported_and_lose_no_frame() {
     let (messages, payloads) = stream(3, 300);
     let lines = format!("{:32}{:32}", "HELLO 1 2", "WORLD 3");
-    let told = decode(&[&messages[0][..], lines.as_bytes(), &messages[1], lines.as_bytes(), &messages[2]].concat());
-    assert_eq!(told.payloads(), prints(&payloads));
-    assert_eq!(told.records[0], Record::Foreign("HELLO 1 2".into()));
-    assert_eq!(told.records.len(), 4);
-    assert!(told.skipped.iter().all(|skipped| skipped.reason == SkipReason::ForeignRecord && skipped.len == 64));
-    assert!(told.withdrawn.is_empty());
+    let decoded = decode(&[&messages[0][..], lines.as_bytes(), &messages[1], lines.as_bytes(), &messages[2]].concat());
+    assert_eq!(decoded.payloads(), prints(&payloads));
+    assert_eq!(decoded.records[0], Record::Foreign("HELLO 1 2".into()));
+    assert_eq!(decoded.records.len(), 4);
+    assert!(decoded.skipped.iter().all(|skipped| skipped.reason == SkipReason::ForeignRecord && skipped.len == 64));
+    assert!(decoded.withdrawn.is_empty());
 }
 
 #[test]
@@ -286,21 +286,21 @@ fn pixels_that_look_like_a_text_record_do_not_truncate_a_frame() {
     let mut bytes = img("1.5", "", &payload);
     bytes.extend_from_slice(format!("{:32}", "IMU 5.29 -2.14 5.17 9.57").as_bytes());
     bytes.extend(img("2.5", "", &payload));
-    let told = decode(&bytes);
-    assert!(told.confirmed.iter().all(|frame| frame.payload() == payload));
-    assert_eq!((told.confirmed.len(), told.withdrawn.len(), told.books.skipped), (2, 0, 32));
+    let decoded = decode(&bytes);
+    assert!(decoded.confirmed.iter().all(|frame| frame.payload() == payload));
+    assert_eq!((decoded.confirmed.len(), decoded.withdrawn.len(), decoded.books.skipped), (2, 0, 32));
 }
 
 #[test]
 fn extension_records_apply_to_the_next_frame() {
     let payload = pixels(300, 1);
     let lines = format!("{:32}{:32}{:32}", "@V 1 demo", "@L 12 wing nut", "@F 77 14025000");
-    let told = decode(&[lines.as_bytes(), &img("14.025", BOX, &payload), &img("14.050", "", &payload)].concat());
-    assert_eq!(told.confirmed[0].camera_seq, Some(77));
-    assert_eq!(told.confirmed[1].camera_seq, None);
-    assert_eq!(told.confirmed[0].labels.as_ref().and_then(|names| names.name(12)), Some("wing nut"));
-    assert_eq!((told.records.len(), told.books.skipped), (3, 0));
-    assert_eq!(told.books.headers, 5 * 32);
+    let decoded = decode(&[lines.as_bytes(), &img("14.025", BOX, &payload), &img("14.050", "", &payload)].concat());
+    assert_eq!(decoded.confirmed[0].camera_seq, Some(77));
+    assert_eq!(decoded.confirmed[1].camera_seq, None);
+    assert_eq!(decoded.confirmed[0].labels.as_ref().and_then(|names| names.name(12)), Some("wing nut"));
+    assert_eq!((decoded.records.len(), decoded.books.skipped), (3, 0));
+    assert_eq!(decoded.books.headers, 5 * 32);
 }
 
 #[test]
@@ -308,9 +308,9 @@ fn records_between_junk_and_a_header_are_parsed_at_any_split() {
     let lines = format!("junk{:32}{:32}", "@F 77 14025000", "@Q drop=3");
     let stream = [lines.as_bytes(), &img("14.025", BOX, &pixels(300, 1))].concat();
     let pieces: Vec<&[u8]> = stream.chunks(1).collect();
-    for told in [decode(&stream), decode_in(&pieces)] {
-        assert_eq!((told.records.len(), told.books.skipped), (2, 4));
-        assert_eq!(told.confirmed[0].camera_seq, Some(77));
+    for decoded in [decode(&stream), decode_in(&pieces)] {
+        assert_eq!((decoded.records.len(), decoded.books.skipped), (2, 4));
+        assert_eq!(decoded.confirmed[0].camera_seq, Some(77));
     }
 }
 
@@ -323,9 +323,9 @@ fn the_verdict_on_a_slightly_short_frame_does_not_depend_on_splits() {
         [short(0, 100), short(1, 100), short(2, 100), short(3, 100), short(4, 5), messages[5..].concat()].concat();
     for size in [1, 97, 330, stream.len()] {
         let pieces: Vec<&[u8]> = stream.chunks(size).collect();
-        let told = decode_in(&pieces);
-        assert_eq!(told.payloads(), prints(&payloads[5..]), "pieces of {size}");
-        assert_eq!((told.withdrawn.len(), told.lost.len()), (4, 1), "pieces of {size}");
+        let decoded = decode_in(&pieces);
+        assert_eq!(decoded.payloads(), prints(&payloads[5..]), "pieces of {size}");
+        assert_eq!((decoded.withdrawn.len(), decoded.lost.len()), (4, 1), "pieces of {size}");
     }
 }
 
@@ -345,7 +345,7 @@ fn a_last_frame_whose_payload_contains_its_checksum_record_is_rejected() {
         paused.feed(&stream);
         paused.decoder.idle();
         paused.drain();
-        assert_eq!(paused.told.confirmed.len(), whole, "{missing} bytes missing before a pause");
+        assert_eq!(paused.decoded.confirmed.len(), whole, "{missing} bytes missing before a pause");
         paused.feed(&checked(3, 0));
         assert_eq!(paused.finish().confirmed.len(), whole + 1, "{missing} bytes missing before a pause");
     }
@@ -356,10 +356,10 @@ fn boxes_of_encoded_frames_are_read_from_records() {
     let jpeg = [&[0xff, 0xd8, 0xff][..], &pixels(100, 3), &[0xff, 0xd9]].concat();
     let line = format!("{:32}{:32}", "@F 1 12500000", "@B 57 893 0123 0456 0789 0999");
     let header = format!("ABCDE {:18}{:8}", "12.5", jpeg.len());
-    let told = decode(&[line.as_bytes(), header.as_bytes(), &jpeg, header.as_bytes(), &jpeg].concat());
-    assert_eq!(told.confirmed.len(), 2);
-    assert_eq!(told.confirmed[0].detections[0].label, 57);
-    assert!(told.confirmed[1].detections.is_empty());
+    let decoded = decode(&[line.as_bytes(), header.as_bytes(), &jpeg, header.as_bytes(), &jpeg].concat());
+    assert_eq!(decoded.confirmed.len(), 2);
+    assert_eq!(decoded.confirmed[0].detections[0].label, 57);
+    assert!(decoded.confirmed[1].detections.is_empty());
 }
 
 #[test]
@@ -369,8 +369,8 @@ fn records_of_a_lost_frame_do_not_apply_to_the_next() {
     let header = format!("ABCDE {:18}{:8}", "12.5", jpeg.len());
     let torn = [line(1).as_bytes(), &header.as_bytes()[..20], &jpeg].concat();
     let bare = [header.as_bytes(), &jpeg].concat();
-    let told = decode(&[&torn[..], &bare, line(2).as_bytes(), &bare].concat());
-    let of = |at: usize| (told.confirmed[at].camera_seq, told.confirmed[at].detections.len());
+    let decoded = decode(&[&torn[..], &bare, line(2).as_bytes(), &bare].concat());
+    let of = |at: usize| (decoded.confirmed[at].camera_seq, decoded.confirmed[at].detections.len());
     assert_eq!((of(0), of(1)), ((None, 0), (Some(2), 1)));
 }
 
@@ -383,16 +383,16 @@ fn detect_and_frame_messages_form_one_frame() {
     let bytes = [detect.as_bytes(), frame.as_bytes(), &jpeg, frame.as_bytes(), &jpeg].concat();
     for split in 0..=bytes.len() {
         let (a, b) = bytes.split_at(split);
-        let told = decode_in(&[a, b]);
-        let [first, second] = &told.confirmed[..] else { panic!("two frames at split {split}") };
+        let decoded = decode_in(&[a, b]);
+        let [first, second] = &decoded.confirmed[..] else { panic!("two frames at split {split}") };
         assert_eq!((first.dialect, first.header.len(), first.device_time.0), (Dialect::Frame, 64, 12_500_000));
         assert_eq!(first.labels.as_ref().and_then(|names| names.name(first.detections[0].label)), Some("bolt"));
         assert!(second.detections.is_empty());
-        assert_eq!(told.books.detections as usize, json.len());
+        assert_eq!(decoded.books.detections as usize, json.len());
     }
     // A `DETECT` message that no frame follows belongs to no frame.
-    let told = decode(&[detect.as_bytes(), detect.as_bytes(), frame.as_bytes(), &jpeg].concat());
-    assert_eq!((told.confirmed.len(), told.books.skipped as usize), (1, detect.len()));
+    let decoded = decode(&[detect.as_bytes(), detect.as_bytes(), frame.as_bytes(), &jpeg].concat());
+    assert_eq!((decoded.confirmed.len(), decoded.books.skipped as usize), (1, detect.len()));
 }
 
 #[test]
@@ -401,10 +401,10 @@ fn an_overflowing_header_is_parsed() {
     for (ts, boxes) in [("1234567890.123456", 40), ("1234567890.123456", 3000), ("12345678.123456", 300)] {
         let list = vec![BOX; boxes].join("|");
         let one = img(ts, &list, &payload);
-        let told = decode(&[&one[..], &one, &one].concat());
-        assert_eq!(told.payloads(), [print(&payload); 3], "{boxes} boxes");
-        assert_eq!(told.confirmed[0].detections.len(), boxes);
-        assert_eq!(told.books.skipped, 0);
+        let decoded = decode(&[&one[..], &one, &one].concat());
+        assert_eq!(decoded.payloads(), [print(&payload); 3], "{boxes} boxes");
+        assert_eq!(decoded.confirmed[0].detections.len(), boxes);
+        assert_eq!(decoded.books.skipped, 0);
     }
 }
 
@@ -413,25 +413,25 @@ fn header_text_inside_a_payload_is_harmless_between_intact_frames() {
     let (messages, mut payloads) = stream(3, 300);
     payloads[1][100..132].copy_from_slice(b"IMG 12.345678 300 0             ");
     let bytes = [&messages[0][..], &img("13.025", BOX, &payloads[1]), &messages[2]].concat();
-    let told = decode(&bytes);
-    assert_eq!(told.payloads(), prints(&payloads));
+    let decoded = decode(&bytes);
+    assert_eq!(decoded.payloads(), prints(&payloads));
 }
 
 #[test]
 fn invalid_boxes_do_not_lose_the_picture() {
     let payload = pixels(300, 1);
-    let told = decode(&[img("1.5", "person;1;2", &payload), img("1.6", "", &payload)].concat());
-    assert_eq!((told.confirmed.len(), told.bad_detections), (2, 1));
-    assert_eq!(told.confirmed[0].detection_text, b"person;1;2");
+    let decoded = decode(&[img("1.5", "person;1;2", &payload), img("1.6", "", &payload)].concat());
+    assert_eq!((decoded.confirmed.len(), decoded.bad_detections), (2, 1));
+    assert_eq!(decoded.confirmed[0].detection_text, b"person;1;2");
 }
 
 #[test]
 fn a_length_over_the_limit_allocates_nothing_and_loses_only_its_frame() {
     let (messages, payloads) = stream(3, 300);
     let claim = format!("{:32}", "IMG 12.5 999999999 0");
-    let told = decode(&[&messages[0][..], claim.as_bytes(), &messages[1], &messages[2]].concat());
-    assert_eq!(told.payloads(), prints(&payloads));
-    assert_eq!(told.skipped[0].reason, SkipReason::TooLarge { claimed: 999_999_999 });
+    let decoded = decode(&[&messages[0][..], claim.as_bytes(), &messages[1], &messages[2]].concat());
+    assert_eq!(decoded.payloads(), prints(&payloads));
+    assert_eq!(decoded.skipped[0].reason, SkipReason::TooLarge { claimed: 999_999_999 });
 }
 
 #[test]
@@ -458,8 +458,8 @@ fn thousands_of_false_headers_do_not_cause_thousands_of_copies() {
     let poison = line.repeat(100_000);
     let bytes =
         [&img("1.5", "", &good)[..], &img("1.6", "", &good), poison.as_bytes(), &img("1.7", "", &good)].concat();
-    let told = decode(&bytes);
-    assert_eq!(told.payloads(), [print(&good); 3]);
+    let decoded = decode(&bytes);
+    assert_eq!(decoded.payloads(), [print(&good); 3]);
 }
 
 #[test]
@@ -473,8 +473,8 @@ fn intact_frames_are_found_after_many_damaged_ones() {
         bytes.extend_from_slice(message);
         bytes.extend_from_slice(&[0xab; 45]);
     }
-    let told = decode(&bytes);
-    assert_eq!(told.payloads(), prints(&[&payloads[..2], &payloads[8..]].concat()));
+    let decoded = decode(&bytes);
+    assert_eq!(decoded.payloads(), prints(&[&payloads[..2], &payloads[8..]].concat()));
 }
 
 #[test]

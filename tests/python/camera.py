@@ -22,7 +22,7 @@ TIMES = [50, 12_420_000, 13_000_000, 13_025_001, 86_400_000_000, 1_234_567_890_1
 
 
 class Connection:
-    """A socket whose writes arrive in pieces."""
+    """A socket that sends each write in pieces."""
 
     def __init__(self, connection):
         self.connection = connection
@@ -51,7 +51,7 @@ class Server(socket.socket):
 
 
 def as_float32(value):
-    """The boxes of a camera are 32-bit floats that Python sees as 64-bit ones."""
+    """Rounds to a 32-bit float, as a camera's boxes are; Python stores it with 64 bits."""
     return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
@@ -72,7 +72,7 @@ class Node:
             sys.exit()  # The program catches every Exception; this is none.
         boxes = []
         for _ in range(self.taken % 5 * 7):  # None at all in the first frame.
-            # A little outside of the picture too.
+            # Some are slightly outside of the picture.
             values = [as_float32(self.random.uniform(-0.1, 1.1)) for _ in range(4)]
             boxes.append(types.SimpleNamespace(
                 label=self.random.randrange(100),

@@ -1,4 +1,4 @@
-"""Loads a data set with pycocotools, and prints what it has as JSON."""
+"""Loads a data set with pycocotools, and prints its contents as JSON."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ for image in coco.loadImgs(coco.getImgIds()):
     names = [coco.loadCats(annotation["category_id"])[0]["name"] for annotation in annotations]
     boxes = [annotation["bbox"] for annotation in annotations]
     found.append({"file": image["file_name"], "names": names, "boxes": boxes})
-# Evaluation against itself finds everything: what trainers do after each epoch.
+# Evaluate it against itself, as trainers do after each epoch: every object must be found.
 from pycocotools.cocoeval import COCOeval  # noqa: E402
 
 results = [

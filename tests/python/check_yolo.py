@@ -1,4 +1,4 @@
-"""Loads a data set as the trainers of ultralytics do, and prints what it has as JSON."""
+"""Loads a data set as the trainers of ultralytics do, and prints its contents as JSON."""
 
 import json
 import sys

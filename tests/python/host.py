@@ -17,7 +17,7 @@ sys.stdout = sys.stderr  # The program prints each header.
 
 
 class Array:
-    """What the program does with numpy: three planes become one picture."""
+    """Interleaves three planes to one picture, as the program does with numpy."""
 
     def __init__(self, data, shape):
         self.data, self.shape = data, shape

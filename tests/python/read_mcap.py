@@ -1,4 +1,4 @@
-"""Reads a recording with the packages that everybody has, and prints each message as one line of JSON."""
+"""Reads a recording with the official Python packages, and prints each message as one line of JSON."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""The vendor's client at a camera: vendor.py CASE IP [ARGUMENT...] prints what it saw as one line of JSON, the last one."""
+"""The vendor's client at a camera: vendor.py CASE IP [ARGUMENT...] prints its findings as JSON in the last line."""
 
 import datetime
 import faulthandler
@@ -15,19 +15,19 @@ Memory = Loader.Memory
 
 
 def enter(ip, **how):
-    """A session at this address, whatever the camera is doing there; it may be about to start."""
+    """A session at this address, in any state of the camera, which may be about to start."""
     until = time.monotonic() + 30
     while True:
         try:
             return Loader(ip, **how)
         except RuntimeError as error:
-            # "Specified device not found", or not where it was found any more.
+            # "Specified device not found", or the camera has left the address.
             if "not found" not in str(error).lower() and "NOT_FOUND" not in str(error) or time.monotonic() > until:
                 raise
 
 
 def version(of):
-    """Without the commit that is behind it."""
+    """The version without its commit suffix."""
     return str(of).split("+")[0]
 
 
@@ -36,7 +36,7 @@ def progress_into(seen):
 
 
 def attempt(action):
-    """What comes of it, or the error."""
+    """Returns the result or the error."""
     try:
         return action()
     except Exception as error:
@@ -70,7 +70,7 @@ def info(ip):
 
 
 def by_description(ip):
-    """Connects with what it was told, and not what it found."""
+    """Connects with the given properties, not the discovered ones."""
     info = dai.DeviceInfo()
     info.state = dai.XLinkDeviceState.X_LINK_BOOTLOADER
     info.protocol = dai.XLinkProtocol.X_LINK_TCP_IP
@@ -117,7 +117,7 @@ def user_bootloader(ip, image):
 
 
 def factory_reset(ip, path):
-    """As the vendor's documentation has it; the image is left at `path`."""
+    """As in the vendor's documentation; writes the image to `path`."""
     image = bytes(Loader.getEmbeddedBootloaderBinary(Loader.Type.NETWORK))
     image += b"\xff" * (8 * 1024 * 1024 + 512 - len(image))
     with open(path, "wb") as file:
@@ -144,11 +144,11 @@ def config(ip, address):
         seen["read"] = [read.getIPv4(), read.getIPv4Mask(), read.getIPv4Gateway(), read.isStaticIPV4()]
         seen["mac"], seen["timeout"] = read.getMacAddress(), read.getNetworkTimeout().total_seconds()
         seen["same"] = read.toJson() == wanted.toJson()
-        # A key that the typed form does not know.
+        # A key that the typed API does not have.
         data = camera.readConfigData()
         data["network"]["hostname"] = "cam"
         seen["data"] = [camera.flashConfigData(data), camera.readConfigData() == data]
-        # With an explicit type another place and limit are asked for.
+        # With an explicit type the client uses another address and limit.
         seen["typed"] = camera.readConfig(Memory.FLASH, Loader.Type.NETWORK).getIPv4()
     with enter(address) as camera:
         seen["moved"] = camera.readConfig().getIPv4()
@@ -194,13 +194,13 @@ def old(ip):
 
 
 def query(ip):
-    """What becomes of a request whose answer is another one."""
+    """Sends a request whose answer has another type."""
     with enter(ip) as camera:
         return attempt(lambda: camera.getMemoryInfo(Memory.FLASH).size)
 
 
 def running(ip):
-    """To a camera that runs its application."""
+    """Connects to a camera that runs its application."""
     with enter(ip) as camera:
         return {"version": version(camera.getVersion())}
 
@@ -210,11 +210,11 @@ def in_use(ip):
 
 
 if __name__ == "__main__":
-    # It waits for some answers for ever.
+    # Without a timeout it would wait for some answers forever.
     faulthandler.dump_traceback_later(120, exit=True)
     case, *arguments = sys.argv[1:]
     result = globals()[case](*arguments)
     sys.stdout.flush()
     print("\n" + json.dumps(result), flush=True)
-    # Without waiting for what its threads still want to do.
+    # Exit without waiting for its threads.
     os._exit(0)

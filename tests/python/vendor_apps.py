@@ -44,14 +44,14 @@ def camera(pipeline, app):
     node.setColorOrder(getattr(properties.ColorOrder, app["colour"].upper()))
     node.setImageOrientation(getattr(dai.CameraImageOrientation, ORIENTATIONS[app["orientation"]]))
     if app["payload"]["coding"] == "raw":
-        # The Script keeps some of them for a while, up to 64 MiB.
+        # The Script keeps some frames for a while, up to 64 MiB.
         width, height = size(app["size"])
         node.setPreviewNumFramesPool(min(10, max(4, (64 << 20) // (3 * width * height))))
     return node
 
 
 def fitted(pipeline, app):
-    """What makes the model's input of the preview, if they differ."""
+    """The node that converts the preview to the model's input, if they differ."""
     model = app["model"]
     if model is None or model["fit"] == "same" or app["input"] == app["size"]:
         return None
@@ -69,7 +69,7 @@ def fitted(pipeline, app):
 
 
 def converted(pipeline, app):
-    """What makes a picture for the encoder of the preview, if that is what is sent."""
+    """The node that converts the preview for the encoder, if the preview is sent."""
     if app["payload"]["coding"] == "raw" or app["picture"] == "video":
         return None
     node = pipeline.create(dai.node.ImageManip)

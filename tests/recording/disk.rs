@@ -42,7 +42,7 @@ impl Mount {
                 None
             }
             Err(error) => {
-                eprintln!("SKIPPED: there is no mount: {error}");
+                eprintln!("skipped: cannot mount a file system: {error}");
                 None
             }
         }
@@ -85,7 +85,7 @@ fn start(options: Options) -> (Recorder, Outlets) {
 fn read(path: &Path) -> (Vec<u64>, u64) {
     let (mut numbers, mut missing) = (Vec::new(), 0);
     let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    while let Some(entry) = reader.next_entry().expect("what is there is whole") {
+    while let Some(entry) = reader.next_entry().expect("intact so far") {
         match entry {
             RecordingEntry::Frame(recorded) => {
                 assert!(recorded.payload == frame(recorded.wire.id).payload(), "frame {}", recorded.wire.id);
@@ -138,7 +138,7 @@ fn frames_lost_to_a_full_file_system_are_counted() {
     assert!(outcome.lost > 35 && !outcome.problems.is_empty(), "{outcome:?}");
     let [left] = outcome.left.as_slice() else { panic!("{outcome:?}") };
     let (numbers, _) = read(left);
-    assert_eq!(numbers, (0..outcome.frames).collect::<Vec<u64>>(), "what fitted can be read");
+    assert_eq!(numbers, (0..outcome.frames).collect::<Vec<u64>>(), "every frame that fitted can be read");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn recording_resumes_when_write_permission_returns() {
     looked_at(4);
     let outcome = recorder.finish();
     assert_balanced(&outcome, 4);
-    assert!(outcome.is_complete(), "what waited was recorded: {outcome:?}");
+    assert!(outcome.is_complete(), "waiting frames were recorded: {outcome:?}");
     let found: Vec<_> = outcome.files.iter().map(|saved| read(&saved.path)).collect();
     assert_eq!(found, [(vec![0], 0), (vec![2], 0)]);
 }
@@ -222,14 +222,14 @@ fn kill(seed: u64, after: Duration) -> Killed {
         .spawn()
         .expect("the program starts");
     until("the first frames to be in the file", || {
-        assert!(recorder.try_wait().expect("it is ours").is_none(), "it ended by itself");
+        assert!(recorder.try_wait().expect("our own package").is_none(), "it ended by itself");
         partial(folder.path()).is_some_and(|path| path.metadata().is_ok_and(|about| about.len() > 100_000))
     });
     // A plain sleep: this is the moment of the kill.
     std::thread::sleep(after);
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).expect("it is after 1970");
     recorder.kill().expect("it runs");
-    recorder.wait().expect("it is ours");
+    recorder.wait().expect("our own package");
     Killed { folder, at_unix_ns: now.as_nanos() as i64 }
 }
 
@@ -245,7 +245,7 @@ fn judge(killed: &Killed) -> Duration {
     let mut reader = Reader::open(&path).expect("it can be read");
     assert!(!reader.is_finished());
     let (mut next, mut newest, mut frames) = (None, i64::MIN, 0);
-    while let Some(entry) = reader.next_entry().expect("what is there is whole") {
+    while let Some(entry) = reader.next_entry().expect("intact so far") {
         let RecordingEntry::Frame(frame) = entry else { continue };
         let id = frame.wire.id;
         assert!(next.is_none_or(|next| next == id), "{id} instead of {next:?}");

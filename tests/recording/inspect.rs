@@ -52,7 +52,7 @@ fn write(path: &Path, compression: Compression, frames: usize) {
         for (camera, (_, frames)) in cameras.iter().enumerate() {
             let frame: &Frame = &frames[number];
             clocks[camera].observe(frame.device_time, frame.received.unix_ns);
-            writer.frame(camera, frame, recordings::taken_ns(frame)).expect("room");
+            writer.frame(camera, frame, recordings::taken_ns(frame)).expect("write");
         }
         if number == 1 {
             let lost = RecordedIncident {
@@ -60,13 +60,13 @@ fn write(path: &Path, compression: Compression, frames: usize) {
                 text: "torn".to_owned(),
                 ..RecordedIncident::default()
             };
-            writer.incident(1, &lost, cameras[1].1[1].received.unix_ns).expect("room");
+            writer.incident(1, &lost, cameras[1].1[1].received.unix_ns).expect("write");
         }
         if number % 3 == 2 {
-            writer.flush().expect("room");
+            writer.flush().expect("write");
         }
     }
-    writer.finish(&clocks.map(|clock| clock.metadata())).expect("room");
+    writer.finish(&clocks.map(|clock| clock.metadata())).expect("write");
 }
 
 /// Every frame that a reader returns from a file, up to its first damage.
@@ -98,7 +98,7 @@ fn hash(path: &Path) -> Vec<u8> {
 fn put(path: &Path, at: u64, bytes: &[u8]) {
     let mut file = OpenOptions::new().write(true).open(path).expect("a file");
     file.seek(SeekFrom::Start(at)).expect("within it");
-    file.write_all(bytes).expect("room");
+    file.write_all(bytes).expect("write");
 }
 
 /// A folder, a recording in it, its bytes, and the frames in it.
@@ -118,9 +118,9 @@ impl Bench {
         let path = folder.path().join("a.mcap");
         write(&path, compression, frames);
         let bytes = fs::read(&path).expect("a file");
-        let sent = read(&path).expect("a whole file");
+        let sent = read(&path).expect("an intact file");
         assert_eq!(sent.len(), 2 * frames);
-        let reader = Reader::open(&path).expect("a whole file");
+        let reader = Reader::open(&path).expect("an intact file");
         let chunks = reader.chunks().iter().map(|chunk| (chunk.at, chunk.at + chunk.len)).collect();
         Self { out: default_output_path(&path), _folder: folder, path, bytes, sent, chunks }
     }
@@ -149,7 +149,7 @@ impl Bench {
         assert!(report.is_whole() && report.frames() == done.frames, "{what}: {report:?}");
         let missing: u64 = report.cameras.iter().map(|camera| camera.missing).sum();
         assert_eq!(missing, done.lost_frames, "{what}");
-        fs::remove_file(&self.out).expect("it is ours");
+        fs::remove_file(&self.out).expect("our own package");
         saved.len()
     }
 

@@ -40,7 +40,7 @@ fn read(path: &Path) -> Found {
     assert!(reader.is_finished(), "{}", path.display());
     let names: Vec<String> = reader.cameras().map(|camera| camera.name.clone()).collect();
     let mut found = Found::default();
-    while let Some(entry) = reader.next_entry().expect("it is whole") {
+    while let Some(entry) = reader.next_entry().expect("intact") {
         match entry {
             RecordingEntry::Frame(frame) => {
                 assert_eq!(crc32fast::hash(&frame.payload), frame.wire.payload_crc32);
@@ -219,7 +219,7 @@ impl Recorder {
         let begun = Instant::now();
         let is_there = |path: &PathBuf| path.metadata().is_ok_and(|file| found(path, file.len()));
         while !everything(self.folder.path()).iter().any(is_there) {
-            assert!(begun.elapsed() < AGES, "never {what}: {:?}", everything(self.folder.path()));
+            assert!(begun.elapsed() < AGES, "timed out waiting for {what}: {:?}", everything(self.folder.path()));
             std::thread::yield_now();
         }
     }
@@ -244,7 +244,7 @@ fn an_interrupted_recorder_finishes_its_file() {
         balanced(&summary);
         let [file] = &*files(&summary, folder.path()) else { panic!("{summary}") };
         let frames = read(file).frames["sim-1"].len() as u64;
-        assert_eq!(summary["cameras"][0]["frames"]["confirmed"].as_u64(), Some(frames), "to the last one");
+        assert_eq!(summary["cameras"][0]["frames"]["confirmed"].as_u64(), Some(frames), "every frame is recorded");
     }
 }
 
@@ -290,7 +290,7 @@ fn contradicting_options_are_rejected() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("plain");
-    std::fs::write(&file, "text").expect("room");
+    std::fs::write(&file, "text").expect("write");
     let (code, _, err) = run(&["record", "sim:", "-o", text(&file.join("below"))]);
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("nothing can be recorded") && err.contains("plain/below"), "{err}");

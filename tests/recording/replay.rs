@@ -89,7 +89,7 @@ async fn pause_step_and_seek() {
     }
     playback.pause(true);
     tokio::time::sleep(AGES).await;
-    assert!(frames.try_recv().is_err(), "it stands still");
+    assert!(frames.try_recv().is_err(), "the clock is paused");
     assert_eq!(playback.status().position_ns, Some(START_NS + 9 * 40 * MS));
 
     playback.step();
@@ -100,7 +100,7 @@ async fn pause_step_and_seek() {
     tokio::time::sleep(AGES).await;
     assert!(frames.try_recv().is_err());
 
-    let (first, last) = playback.status().span_ns.expect("the file says it");
+    let (first, last) = playback.status().span_ns.expect("the file contains it");
     assert_eq!((first, last), (START_NS, START_NS + 99 * 40 * MS));
     // Between two frames, and in the middle of a chunk.
     playback.seek(START_NS + 62 * 40 * MS - 1);
@@ -123,7 +123,11 @@ async fn pause_step_and_seek() {
     assert!(frames.recv().await.is_none());
     let stats = session.stats();
     assert!(stats.balances() && stats.lossless());
-    assert_eq!((stats.reboots, stats.reconnects(), stats.frames.missing), (0, 0, 0), "it was us who went back");
+    assert_eq!(
+        (stats.reboots, stats.reconnects(), stats.frames.missing),
+        (0, 0, 0),
+        "a seek is not a fault of the camera"
+    );
 }
 
 #[tokio::test(start_paused = true)]

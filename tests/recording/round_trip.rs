@@ -64,15 +64,15 @@ fn write(path: &Path, frames: &[Frame], compression: Compression) {
     let file = File::create_new(path).expect("a new file");
     let mut writer = SegmentWriter::new(file, compression, &[camera("a"), camera("b/c")], 1).expect("a recording");
     for (number, frame) in frames.iter().enumerate() {
-        writer.frame(number % 2, frame, frame.received.unix_ns - 1_000_000).expect("room");
+        writer.frame(number % 2, frame, frame.received.unix_ns - 1_000_000).expect("write");
         if number % 3 == 2 {
             assert!(writer.open_bytes() > 0);
-            writer.flush().expect("room");
+            writer.flush().expect("write");
             assert_eq!(writer.open_bytes(), 0);
         }
     }
     let clock = BTreeMap::from([("drift_ppm".to_owned(), "1.5".to_owned())]);
-    writer.finish(&[clock.clone(), clock]).expect("room");
+    writer.finish(&[clock.clone(), clock]).expect("write");
 }
 
 /// Decodes a stream that ends after its last frame.
@@ -89,9 +89,9 @@ fn record(path: &Path, frames: &[Arc<Frame>]) {
     let file = File::create_new(path).expect("a new file");
     let mut writer = SegmentWriter::new(file, Compression::None, &[camera("a")], 1).expect("a recording");
     for frame in frames {
-        writer.frame(0, frame, frame.received.unix_ns).expect("room");
+        writer.frame(0, frame, frame.received.unix_ns).expect("write");
     }
-    writer.finish(&[]).expect("room");
+    writer.finish(&[]).expect("write");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn every_layout_round_trips_byte_for_byte() {
         let (first, last) = (frames[0].received.unix_ns, frames.last().unwrap().received.unix_ns);
         assert_eq!(reader.span(), Some((first, last)));
         for (number, frame) in frames.iter().enumerate() {
-            let Some(RecordingEntry::Frame(found)) = reader.next_entry().expect("whole") else {
+            let Some(RecordingEntry::Frame(found)) = reader.next_entry().expect("intact") else {
                 panic!("frame {number}")
             };
             assert_eq!((found.camera, found.sequence), (number % 2, (number / 2) as u32));
@@ -119,7 +119,7 @@ fn every_layout_round_trips_byte_for_byte() {
             assert!(found.payload == frame.payload(), "frame {number}: {:?}", frame.geometry);
             assert_eq!(found.wire.layout.and_then(|layout| layout.geometry()), frame.geometry);
         }
-        assert!(reader.next_entry().expect("whole").is_none());
+        assert!(reader.next_entry().expect("intact").is_none());
     }
 }
 
@@ -133,22 +133,22 @@ fn the_player_returns_the_recorded_frames() {
     write(&path, &frames, Compression::None);
     let mut player = Player::open(&path, Pool::default()).expect("a recording");
     for frame in &frames {
-        let found = player.next_frame().expect("whole").expect("a frame").frame;
+        let found = player.next_frame().expect("intact").expect("a frame").frame;
         assert_eq!(found.geometry, frame.geometry);
         assert_eq!((found.received, found.device_time), (frame.received, frame.device_time));
         assert_eq!(found.detection_text, frame.detection_text);
         assert_eq!(found.header, frame.header);
         assert!(found.payload() == frame.payload());
     }
-    assert!(player.next_frame().expect("whole").is_none());
+    assert!(player.next_frame().expect("intact").is_none());
 
     let middle = &frames[frames.len() / 2];
     player.seek(middle.received.unix_ns).expect("a file");
-    let found = player.next_frame().expect("whole").expect("a frame");
+    let found = player.next_frame().expect("intact").expect("a frame");
     let early = middle.received.unix_ns - found.log_ns;
     assert!((0..75_000_000).contains(&early), "at most a chunk of three frames early: {early} ns");
     player.seek(i64::MAX).expect("a file");
-    assert!(player.next_frame().expect("whole").is_none());
+    assert!(player.next_frame().expect("intact").is_none());
 }
 
 /// Every dialect, with records between the messages: the player returns the frames that the decoder returned.
@@ -200,7 +200,7 @@ fn dialects_and_records_round_trip() {
         let mut player = Player::open(&path, Pool::default()).expect("a recording");
         let mut bytes = Vec::new();
         for frame in &frames {
-            let found = player.next_frame().expect("whole").expect("a frame").frame;
+            let found = player.next_frame().expect("intact").expect("a frame").frame;
             encode::head(&found, &mut bytes);
             bytes.extend_from_slice(found.payload());
             assert_eq!((found.dialect, found.kind, found.camera_seq), (dialect, frame.kind, frame.camera_seq));
@@ -233,11 +233,11 @@ fn a_payload_that_looks_like_a_header_round_trips() {
     record(&path, &frames);
     let mut player = Player::open(&path, Pool::default()).expect("a recording");
     for frame in &frames {
-        let found = player.next_frame().expect("whole").expect("a frame").frame;
+        let found = player.next_frame().expect("intact").expect("a frame").frame;
         assert_eq!(found.camera_seq, frame.camera_seq);
         assert!(found.payload() == frame.payload());
     }
-    assert!(player.next_frame().expect("whole").is_none());
+    assert!(player.next_frame().expect("intact").is_none());
     let verified = verify(&path).expect("a recording");
     assert_eq!((verified.frames, verified.findings), (4, Vec::new()));
 }
@@ -246,11 +246,11 @@ fn a_payload_that_looks_like_a_header_round_trips() {
 fn a_file_that_is_not_a_recording_is_rejected() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x");
-    std::fs::write(&path, b"PK\x03\x04 and so on").expect("room");
+    std::fs::write(&path, b"PK\x03\x04 and so on").expect("write");
     let error = Reader::open(&path).expect_err("no recording");
     assert!(matches!(error, RecordingError::NotMcap { .. }), "{error}");
     assert!(error.to_string().ends_with("found \"PK\\x03\\x04 and\" at byte 0"), "{error}");
-    std::fs::write(&path, mcap::MAGIC).expect("room");
+    std::fs::write(&path, mcap::MAGIC).expect("write");
     assert!(matches!(Reader::open(&path), Err(RecordingError::NotOurs { .. })));
     assert!(matches!(Reader::open(&folder.path().join("nowhere")), Err(RecordingError::Open { .. })));
 }
@@ -270,13 +270,13 @@ fn a_truncated_file_is_read_up_to_its_end() {
     {
         let mut part = bytes[..at].to_vec();
         part.resize(at + tail, 0);
-        std::fs::write(&torn, &part).expect("room");
+        std::fs::write(&torn, &part).expect("write");
         let mut reader = Reader::open(&torn).expect("a recording");
         assert!(!reader.is_finished());
         let whole = chunks.iter().filter(|chunk| (chunk.at + chunk.len) as usize <= at).count();
         assert_eq!(reader.chunks().len(), whole);
         let mut found = 0;
-        while let Some(entry) = reader.next_entry().expect("what is left is whole") {
+        while let Some(entry) = reader.next_entry().expect("the rest is intact") {
             found += u64::from(matches!(entry, RecordingEntry::Frame(_)));
         }
         assert!(found > 0 && found < frames.len() as u64, "{found} frames before byte {at}");

@@ -159,7 +159,7 @@ fn without_a_loop_serving_ends_after_one_client_has_read_everything() {
         encode::head(frame, &mut sent);
         sent.extend_from_slice(frame.payload());
     }
-    assert!(all == sent, "the second camera, from its first byte to its last");
+    assert!(all == sent, "every byte of the second camera");
     while !server.is_over() {
         std::thread::yield_now();
     }

@@ -43,7 +43,9 @@ impl Bench {
         let mut changes = self.session.changes();
         let wait =
             async { tokio::time::timeout(AGES, changes.wait_for(wanted)).await.map(|state| state.unwrap().clone()) };
-        self.runtime.block_on(wait).unwrap_or_else(|_| panic!("never {what}, but {}", self.session.state()))
+        self.runtime
+            .block_on(wait)
+            .unwrap_or_else(|_| panic!("timed out waiting for {what}, in state {}", self.session.state()))
     }
 
     fn live(&self) -> Arc<Frame> {
@@ -176,7 +178,7 @@ fn a_frame_in_small_pieces_is_intact() {
     assert!(bench.session.stats().balances());
     let stats = bench.end();
     assert_eq!((stats.frames.received, stats.frames.unfinished, stats.frames.lost), (4, 1, 0));
-    assert!(stats.lossless(), "it was us who left");
+    assert!(stats.lossless(), "our own disconnect loses nothing");
 }
 
 #[test]
@@ -226,14 +228,14 @@ fn a_stopped_stream_is_stalled_then_lost_then_reconnected() {
     send(&mut camera, (0..10).map(|i| 1000 + 10 * i));
     bench.reach("stalled", |state| matches!(state, SessionState::Stalled));
     let mut second = accept(&listener);
-    assert!(hears_the_end(camera), "the old connection is closed, which frees the camera");
+    assert!(hears_the_end(camera), "the old connection is closed");
     send(&mut second, (0..10).map(|i| 5000 + 10 * i));
     for _ in 0..20 {
         bench.live();
     }
     let stats = bench.end();
     assert_eq!((stats.frames.confirmed, stats.frames.missing), (20, 0));
-    assert!(stats.connections >= 2, "on a busy machine the second can be lost as well before we leave");
+    assert!(stats.connections >= 2, "a busy machine may lose the second connection as well");
 }
 
 #[test]
@@ -356,7 +358,7 @@ fn without_reconnect_the_session_ends_with_the_connection() {
     let (listener, address) = listener();
     let bench = Bench::at(address, once());
     send(&mut accept(&listener), [1000, 1025]);
-    bench.session.wait().expect("the camera closed after whole frames");
+    bench.session.wait().expect("the camera closed after complete frames");
     assert_eq!(bench.session.stats().frames.confirmed, 2);
 
     let bench = Bench::at(address, once());
@@ -429,7 +431,7 @@ fn a_slow_lane_drops_frames_without_slowing_the_camera() {
     let stats = session.stats();
     let lanes: Vec<_> = stats.lanes.iter().map(|lane| (lane.name, lane.offered, lane.dropped, lane.queued)).collect();
     assert_eq!(lanes, [("view", 500, 499, 1), ("kept", 500, 0, 0)]);
-    assert_eq!(never_taken.recv().unwrap().device_time.0, 13_475_000, "the newest is what a viewer gets");
+    assert_eq!(never_taken.recv().unwrap().device_time.0, 13_475_000, "a slow viewer gets the newest frame");
     assert!(stats.balances() && stats.lossless());
 }
 
@@ -572,7 +574,7 @@ fn come(from: Ipv4Addr, to: SocketAddr, times: &[u32]) -> TcpStream {
         socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
         match socket.connect(&to.into()) {
             Ok(()) => break TcpStream::from(socket),
-            Err(error) => assert!(std::time::Instant::now() < until, "nobody listens: {error}"),
+            Err(error) => assert!(std::time::Instant::now() < until, "timed out connecting: {error}"),
         }
     };
     send(&mut stream, times.iter().copied());

@@ -62,10 +62,10 @@ pub(crate) fn output(command: &mut Command) -> String {
 
 /// The contents of a section of a package, decompressed.
 pub(crate) fn content(package: &Package, name: &str) -> Vec<u8> {
-    let section = package.section(name).unwrap_or_else(|| panic!("there is no {name}"));
+    let section = package.section(name).unwrap_or_else(|| panic!("no section {name}"));
     let mut content = Vec::new();
     let mut reader = section.content(package.section_bytes(section)).expect("it can be decompressed");
-    reader.read_to_end(&mut content).expect("it is whole");
+    reader.read_to_end(&mut content).expect("intact");
     content
 }
 
@@ -86,6 +86,6 @@ fn target() -> &'static Path {
 }
 
 fn missing(what: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "missing: {what}; `.ci/need tests` gets it");
-    println!("skipped: there is no {what} here; `.ci/need tests` gets it");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "missing: {what}; `.ci/need tests` installs it");
+    println!("skipped: {what} not found; `.ci/need tests` installs it");
 }

@@ -15,7 +15,7 @@ pub(crate) fn program(behind: &str) -> Option<String> {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let path = shared.join(PAGE);
     let Ok(page) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is not there (OAKTAP_SHARED says where it is)", path.display());
+        eprintln!("skipped: {} not found (set OAKTAP_SHARED to the folder that has it)", path.display());
         return None;
     };
     let (_, rest) = page.split_once(behind).expect("the page has these words");
@@ -31,7 +31,7 @@ pub(crate) fn python(script: &str) -> Command {
     };
     let pythons = ["python3", "/usr/bin/python3"];
     let python = pythons.iter().find(|python| runs(python, "import numpy")).unwrap_or(&"python3");
-    assert!(runs(python, ""), "there is no python3 here: `.ci/need tests` installs it");
+    assert!(runs(python, ""), "python3 not found: `.ci/need tests` installs it");
     let mut command = Command::new(python);
     command.arg("-u").arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());

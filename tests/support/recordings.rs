@@ -62,13 +62,13 @@ pub(crate) fn write<F: AsRef<Frame>>(path: &Path, compression: Compression, came
     for number in 0..cameras.iter().map(|(_, frames)| frames.len()).max().unwrap_or(0) {
         for (camera, (_, frames)) in cameras.iter().enumerate() {
             let Some(frame) = frames.get(number).map(AsRef::as_ref) else { continue };
-            writer.frame(camera, frame, taken_ns(frame)).expect("room");
+            writer.frame(camera, frame, taken_ns(frame)).expect("write");
         }
         if writer.open_bytes() > 1 << 20 {
-            writer.flush().expect("room");
+            writer.flush().expect("write");
         }
     }
-    writer.finish(&[]).expect("room");
+    writer.finish(&[]).expect("write");
 }
 
 /// A recording in its own folder.

@@ -35,7 +35,7 @@ fn wait_for<T>(what: impl Debug, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < end, "waited in vain for: {what:?}");
+        assert!(Instant::now() < end, "timed out waiting for {what:?}");
         thread::park_timeout(Duration::from_millis(30));
     }
 }
@@ -80,7 +80,7 @@ impl Bench {
             .collect();
         if !missing.is_empty() {
             assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "missing: {missing:?}");
-            println!("skipped: there is no {missing:?} here (Debian: apt install xvfb xdotool imagemagick)");
+            println!("skipped: {missing:?} not found (Debian: apt install xvfb xdotool imagemagick)");
             return None;
         }
         let mut server = Command::new("Xvfb")
@@ -200,7 +200,7 @@ impl Sent {
                     found["label"] == sent.label && (0..4).all(|i| near(&found["bbox"][i], bbox[i]))
                 })
         });
-        Self { payload: still.expect("what was saved was sent").payload.clone(), size: config.size }
+        Self { payload: still.expect("a recovered frame was sent").payload.clone(), size: config.size }
     }
 
     /// Planar, blue first.
@@ -279,10 +279,10 @@ fn one_camera_is_shown_with_boxes_and_help() {
 
     bench.key("question");
     let help = bench.until("the help", |seen| count(seen, [0x3d, 0xdc, 0x84]) > 30);
-    assert!(count(&help, [255; 3]) > 100, "what keys do");
+    assert!(count(&help, [255; 3]) > 100, "the help overlay is shown");
     let darker =
         |at: (u32, u32)| help.get_pixel(at.0, at.1).0.iter().zip(&still.get_pixel(at.0, at.1).0).all(|(a, b)| a <= b);
-    assert!([(2, 340), (630, 345), (4, 170)].into_iter().all(darker), "the picture behind it is darker");
+    assert!([(2, 340), (630, 345), (4, 170)].into_iter().all(darker), "the picture under the help is darker");
     bench.key("question");
     bench.until("no help", |seen| *seen == still);
 
@@ -388,7 +388,7 @@ fn a_key_starts_and_stops_recording() {
         let paths = found.flatten().filter_map(|entry| Some(entry.ok()?.path()));
         paths.filter(|path| path.to_string_lossy().ends_with(end)).collect::<Vec<_>>()
     };
-    assert!(files("").is_empty(), "nothing is recorded before somebody says so");
+    assert!(files("").is_empty(), "no recording before the key is pressed");
     bench.key("r");
     wait_for("files of both cameras that grow", || {
         let lengths = files(".mcap.partial").into_iter().filter_map(|path| Some(path.metadata().ok()?.len()));
@@ -404,7 +404,7 @@ fn a_key_starts_and_stops_recording() {
         let mut reader = oaktap::recording::Reader::open(path).expect("a recording");
         assert!(reader.is_finished());
         let mut frames = 0;
-        while let Some(entry) = reader.next_entry().expect("it is whole") {
+        while let Some(entry) = reader.next_entry().expect("intact") {
             frames += u32::from(matches!(entry, oaktap::recording::RecordingEntry::Frame(_)));
         }
         frames

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: streams to be made up, a decoder run that checks itself, and an eye on memory.
+//! Shared code of the fuzz targets: generated streams, a self-checking decoder run, and a memory meter.
 
 pub mod memory;
 pub mod run;

@@ -1,4 +1,4 @@
-//! How much memory a piece of work took at most.
+//! Measures the peak memory of a closure.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -31,7 +31,7 @@ fn grown(by: usize) {
     PEAK.fetch_max(NOW.fetch_add(by, Relaxed) + by, Relaxed);
 }
 
-/// Bytes that `work` held at its worst moment, beyond what was held before.
+/// Peak bytes that `work` allocated, in excess of those allocated before.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW.load(Relaxed);
     PEAK.store(before, Relaxed);

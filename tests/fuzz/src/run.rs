@@ -1,4 +1,4 @@
-//! One run of the decoder over a stream, checked at every step.
+//! Runs the decoder over a stream and checks it after every piece.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use oaktap::frame::inference::Overrides;
 use oaktap::frame::{Dialect, Frame, Interpreter, PixelFormat, Pool, Received};
 use oaktap::wire::{Books, Decoder, Event, Limits};
 
-/// What was told; the lines and the books can be compared with those of another run.
+/// The events; lines and ledger can be compared with those of another run.
 #[derive(Debug)]
 pub struct Told {
     pub lines: Vec<Line>,
@@ -23,11 +23,11 @@ pub enum Line {
 
 pub const LIMITS: Limits = Limits { payload: 1 << 20, detections: 1 << 16, boxes: 1000 };
 
-/// After so many pieces the rest comes at once: the decoder has seen what small pieces do, and time is short.
+/// After this many pieces the rest is fed at once, to save time.
 const PIECES: usize = 2000;
 
-/// Pushes `bytes` through a decoder in pieces of these sizes (in turn), with a silence at `idle`. Sizes of raw pictures
-/// are worked out only when it is asked to `guess`, for that takes longer than all the rest.
+/// Feeds `bytes` to a decoder in pieces of these sizes (in turn), with a pause at `idle`. Infers the size of raw pictures
+/// only with `guess`, because that takes longer than everything else.
 pub fn run(bytes: &[u8], pieces: &[u16], idle: Option<usize>, guess: bool) -> Told {
     let told = Overrides { size: Some((16, 8)), format: Some(PixelFormat::Gray8), stride: None };
     let interpreter = Interpreter::new(if guess { Overrides::default() } else { told });
@@ -63,7 +63,7 @@ impl Told {
         while let Some(event) = decoder.poll() {
             let line = match &event {
                 Event::Frame(frame) => {
-                    assert!(provisional.is_none(), "a frame before the one before it is decided");
+                    assert!(provisional.is_none(), "a frame before the verdict on the last one");
                     as_sent(frame, bytes);
                     *provisional = Some(Arc::clone(frame));
                     let Frame { id, at, dialect, device_time, detections, geometry, kind, .. } = &**frame;
@@ -71,13 +71,13 @@ impl Told {
                     format!("Frame {id} {at} {dialect} {device_time:?} {detections:?} {geometry:?} {kind:?} {len}")
                 }
                 Event::Confirmed(id) => {
-                    let frame = provisional.take().expect("it was told before");
+                    let frame = provisional.take().expect("the frame was returned before");
                     assert_eq!(frame.id, *id);
                     self.frames.push(frame);
                     format!("{event:?}")
                 }
                 Event::Withdrawn(id, _) => {
-                    assert_eq!(provisional.take().expect("it was told before").id, *id);
+                    assert_eq!(provisional.take().expect("the frame was returned before").id, *id);
                     format!("{event:?}")
                 }
                 Event::Skipped(range) => {
@@ -93,7 +93,7 @@ impl Told {
         assert_eq!(decoder.is_provisional(), provisional.is_some());
     }
 
-    /// Neighbouring ranges are one: how often the decoder could look at them depends on the pieces.
+    /// Merges adjacent ranges: how the decoder splits them depends on the pieces.
     fn skipped(&mut self, at: u64, len: u64, reason: String) {
         assert!(len > 0, "an empty range");
         match self.lines.last_mut() {
@@ -104,7 +104,7 @@ impl Told {
         }
     }
 
-    /// Bytes of confirmed frames and skipped ranges lie side by side; what is between them are records.
+    /// Confirmed frames and skipped ranges do not overlap, and only records are between them.
     pub fn covers(&self, bytes: &[u8]) {
         let mut parts: Vec<(u64, u64)> = self.frames.iter().map(|frame| (frame.at, length(frame))).collect();
         parts.extend(self.lines.iter().filter_map(|line| match line {
@@ -130,7 +130,7 @@ fn length(frame: &Frame) -> u64 {
     (frame.header.len() + frame.detection_text.len() + frame.payload().len()) as u64
 }
 
-/// The frame is a piece of the stream, unchanged.
+/// Checks that the frame is an unchanged part of the stream.
 fn as_sent(frame: &Frame, bytes: &[u8]) {
     let at = usize::try_from(frame.at).expect("it is in memory");
     let mut rest = &bytes[at..];
@@ -139,7 +139,7 @@ fn as_sent(frame: &Frame, bytes: &[u8]) {
         rest = &rest[part.len()..];
     };
     if frame.dialect == Dialect::Frame && !frame.detection_text.is_empty() {
-        // Two headers: that of the detections comes first.
+        // Two headers: the detections' header is first.
         take(&frame.header[..32]);
         take(&frame.detection_text);
         take(&frame.header[32..]);

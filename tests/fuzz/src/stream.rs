@@ -1,8 +1,8 @@
-//! Streams as cameras send them, written here a second time: the decoder is not measured with its own encoder.
+//! Generates streams as cameras send them, independently of the crate's encoder, so that a shared mistake shows.
 
 use arbitrary::Arbitrary;
 
-/// A stream, and damage done to it.
+/// A stream and its damage.
 #[derive(Arbitrary, Debug)]
 pub struct Stream {
     pub dialect: Dialect,
@@ -23,9 +23,9 @@ pub enum Part {
     /// A message of another dialect.
     Stranger(Dialect, Message),
     Record(Record),
-    /// The last bytes are lost.
+    /// The last bytes are missing.
     Cut(u16),
-    /// Some bytes before the end are lost.
+    /// Some bytes before the end are missing.
     Hole {
         back: u16,
         len: u16,
@@ -56,7 +56,7 @@ pub struct Box {
 pub struct Payload {
     pub len: u16,
     pub seed: u8,
-    /// Something that looks like a header, in the middle of the picture.
+    /// Bytes that look like a header, in the middle of the picture.
     pub bait: Option<(u16, u16)>,
 }
 
@@ -73,7 +73,7 @@ pub enum Record {
     Labels(u32, u8),
 }
 
-/// What was put in, for the streams that nothing happened to.
+/// The contents, for undamaged streams.
 #[derive(Debug, PartialEq)]
 pub struct Sent {
     pub micros: i64,
@@ -84,7 +84,7 @@ pub struct Sent {
 const MOST: usize = 128 * 1024;
 
 impl Stream {
-    /// The bytes, and the frames in them when they are as a camera would send them.
+    /// The bytes, and their frames if they are valid as a whole.
     pub fn bytes(&self) -> (Vec<u8>, Option<Vec<Sent>>) {
         let (mut bytes, mut sent, mut whole) = (Vec::new(), Vec::new(), true);
         for part in &self.parts {
@@ -98,7 +98,7 @@ impl Stream {
                     sent.push(message.write(*dialect, &mut bytes));
                 }
                 Part::Record(record) => {
-                    // A wrong checksum is damage; what we do not know may make the frame before it doubtful.
+                    // A wrong checksum is damage; an unknown record can make the frame before it suspect.
                     whole &= !matches!(record, Record::Checksum(..) | Record::Foreign(..));
                     record.write(&mut bytes);
                 }
@@ -171,7 +171,7 @@ impl Message {
 
 impl Payload {
     fn bytes(&self, dialect: Dialect) -> Vec<u8> {
-        // Now and then one that takes several reads.
+        // Occasionally a payload that takes several reads.
         let len = usize::from(if self.seed % 8 == 0 { self.len } else { self.len % 1500 }).max(4);
         let mut state = u32::from(self.seed) | 1;
         let mut bytes: Vec<u8> = (0..len)
@@ -217,7 +217,7 @@ impl Record {
     }
 }
 
-/// `repr(float)` of so many seconds, as Python 3 writes it.
+/// `repr(float)` of this time in seconds, as Python 3 writes it.
 pub fn python_seconds(micros: i64) -> String {
     if (1..100).contains(&micros) {
         let text = format!("{micros:02}");
@@ -233,7 +233,7 @@ pub fn python_seconds(micros: i64) -> String {
     if short.ends_with('.') { format!("{short}0") } else { short.into() }
 }
 
-/// As the program in the camera writes its boxes.
+/// Boxes as the camera's program writes them.
 pub fn list(boxes: &[Box]) -> Vec<u8> {
     let written: Vec<_> = boxes
         .iter()

@@ -1,4 +1,4 @@
-//! A flasher and a camera that answers anything: it ends, and it believes nothing that it has not read back.
+//! The flasher with a camera that gives arbitrary answers: it terminates, and reports success only after reading back.
 #![no_main]
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use oaktap::xlink::{Link, LinkEvent};
 
 #[derive(Arbitrary, Debug)]
 enum Answer {
-    /// As it should.
+    /// Correct.
     Right,
     Raw(Vec<u8>),
     Complete(Option<String>),
@@ -27,12 +27,12 @@ enum Answer {
         packets: u8,
         config: bool,
     },
-    /// As it should, but for one byte of what was written.
+    /// Correct, except for one written byte.
     Flip(u16),
     Nothing,
 }
 
-/// A camera with 9 MiB of flash, of which so much as was written is known.
+/// A camera with 9 MiB of flash; stores the written part only.
 struct Camera {
     written: Vec<u8>,
     config: Option<Vec<u8>>,
@@ -138,7 +138,7 @@ fuzz_target!(|answers: Vec<Answer>| {
     for _ in 0..10_000 {
         let out = conversation.output().to_vec();
         conversation.consumed(out.len(), now);
-        link.handle_input(&out).expect("what a client says is XLink");
+        link.handle_input(&out).expect("XLink packets");
         while let Some(event) = link.poll() {
             match event {
                 LinkEvent::OpenedByPeer(stream, _) => link.write_unopened(stream),

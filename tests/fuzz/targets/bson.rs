@@ -1,4 +1,4 @@
-//! BSON: what is read comes out again byte for byte, and a configuration can be made of it, or it is said why not.
+//! BSON: parsed documents encode to the same bytes, and convert to a configuration or give an error.
 #![no_main]
 
 use std::time::Duration;
@@ -78,14 +78,14 @@ impl Made {
     }
 }
 
-/// Bytes to numbers that equal themselves: fractions that are no number do not.
+/// Replaces NaN, which does not equal itself.
 fn same(a: &BsonDocument, b: &BsonDocument) -> bool {
     a.to_bytes() == b.to_bytes()
 }
 
 fn settle(document: BsonDocument) {
     let own = document.clone();
-    // Bytes become an object with an array in JSON, two levels deeper than they were.
+    // In JSON, bytes become an object with an array, two levels deeper.
     let json = BsonValue::from_json(&document.to_json());
     assert!(matches!(json, Ok(BsonValue::Document(_)) | Err(BsonError::TooDeep { .. })), "{json:?}");
     let mut config = Config::from_document(document);
@@ -106,7 +106,7 @@ fn settle(document: BsonDocument) {
             assert_eq!(network, (true, Some(wanted.address), Some(24)));
         }
     }
-    // What was not named is as it was.
+    // Keys that were not named are unchanged.
     for (key, value) in own.iter().filter(|(key, _)| !matches!(*key, "network" | "appMem")) {
         let kept = config.document().get(key).expect("it is kept");
         let alone = |value: &BsonValue| {
@@ -125,7 +125,7 @@ fn settle(document: BsonDocument) {
 
 fuzz_target!(|input: &[u8]| {
     let (parsed, held) = memory::peak(|| BsonDocument::parse(input));
-    // The smallest element has two bytes and costs a name, a value and a place among the names that were seen.
+    // The smallest element has two bytes and allocates a name, a value and an entry in the set of names.
     assert!(held <= 160 * input.len() + (4 << 10), "{held} bytes were held for a document of {}", input.len());
     if let Ok(document) = parsed {
         assert_eq!(document.to_bytes(), input);
@@ -134,7 +134,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(made) = Vec::<(Key, Made)>::arbitrary(&mut Unstructured::new(input)) else { return };
     let document = document(&made);
     let bytes = document.to_bytes();
-    // Nested too deep, if anything.
+    // The only possible error is the nesting depth.
     let Ok(read) = BsonDocument::parse(&bytes) else { return };
     assert!(same(&read, &document));
     settle(read);

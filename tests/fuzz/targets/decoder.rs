@@ -1,4 +1,4 @@
-//! Any stream, in any pieces: the same events, balanced books, frames and skipped ranges that make up the input.
+//! Any stream in any pieces gives the same events, a balanced ledger, and frames and skipped ranges that cover the input.
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -9,11 +9,11 @@ use oaktap_fuzz::{memory, run, stream::Stream};
 struct Cuts {
     pieces: Vec<u16>,
     idle: Option<u16>,
-    /// Sizes are guessed in one of sixteen runs.
+    /// Sizes are inferred in one of 16 runs.
     guess: u8,
 }
 
-/// Inputs that begin with `#` are bytes of a connection (the captures), all others make one up.
+/// Inputs that begin with `#` are bytes of a connection (the captures); all others generate a stream.
 fn read(input: &[u8]) -> arbitrary::Result<(Vec<u8>, Option<Vec<oaktap_fuzz::stream::Sent>>, Cuts)> {
     if let [b'#', piece, stream @ ..] = input {
         return Ok((stream.to_vec(), None, Cuts { pieces: vec![u16::from(*piece)], idle: None, guess: 0 }));
@@ -29,7 +29,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let idle = cuts.idle.map(usize::from);
     let guess = cuts.guess % 16 == 1;
     let (whole, held) = memory::peak(|| run::run(&bytes, &[], idle, guess));
-    // Frames that a test keeps, a few of the largest buffers, and the events.
+    // The kept frames, a few of the largest buffers, and the events.
     assert!(
         held <= 16 * bytes.len() + 4 * run::LIMITS.payload,
         "{held} bytes were held for a stream of {}",

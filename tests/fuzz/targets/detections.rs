@@ -1,4 +1,4 @@
-//! Detection texts: what the camera can write is read exactly, anything else is refused at a place that exists.
+//! Detection texts: valid ones are parsed exactly, others give an error at a valid position.
 #![no_main]
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Datagrams of discovery, and texts of firewalls: any bytes are read or refused; what was read is written and read again
-//! as the same; cameras are merged without growing past what was heard.
+//! Discovery datagrams and firewall listings: any bytes are parsed or rejected, parsed datagrams round-trip, and merging
+//! cameras uses memory in proportion to the received bytes.
 #![no_main]
 
 use std::net::Ipv4Addr;
@@ -11,7 +11,7 @@ use oaktap::doctor::{redact, rules};
 fuzz_target!(|input: &[u8]| {
     let mut found = DiscoveredCameras::default();
     let (mut read, mut heard) = (0, Vec::new());
-    // The first byte says how long the datagrams are.
+    // The first byte is the length of the datagrams.
     let (length, bytes) = input.split_first().map_or((1, input), |(first, rest)| (usize::from(*first).max(1), rest));
     for (number, datagram) in bytes.chunks(length).enumerate() {
         if let Some(query) = Query::parse(datagram) {

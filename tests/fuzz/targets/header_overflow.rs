@@ -1,4 +1,4 @@
-//! `IMG` headers that need more than 32 bytes, up to 43: every frame is found, whatever its first bytes are.
+//! `IMG` headers of 33 to 43 bytes: the decoder finds every frame, whatever its payload begins with.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -22,7 +22,7 @@ struct Message {
 fuzz_target!(|input: Overflowing| {
     let (mut bytes, mut sent) = (Vec::new(), Vec::new());
     for message in input.frames.iter().take(8) {
-        // Years since 1970 in microseconds are 16 digits; a camera counts from its boot.
+        // Microseconds since 1970 have 16 digits; a camera counts from its boot.
         let micros = (message.micros % 10_000_000_000_000_000).abs();
         let detections = stream::list(&message.boxes);
         let len = usize::from(message.len % 1500).max(1);

@@ -1,4 +1,4 @@
-//! JPEG payloads, whole and damaged: a picture of the right size or an error, in bounded memory.
+//! JPEG payloads, intact and damaged: a picture of the right size or an error, in bounded memory.
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -24,7 +24,7 @@ struct Jpeg {
 
 #[derive(Arbitrary, Debug)]
 struct Damage {
-    /// The size that its header claims.
+    /// The size in its header.
     claims: Option<(u16, u16)>,
     flips: Vec<(u16, u8)>,
     cut: u16,
@@ -47,7 +47,7 @@ impl Jpeg {
         let mut encoder = Encoder::new(&mut file, self.quality.clamp(1, 100));
         encoder.set_sampling_factor(SAMPLINGS[usize::from(self.sampling) % SAMPLINGS.len()]);
         encoder.set_progressive(self.progressive);
-        // The encoder itself panics at some pictures when tables are to fit progressive scans or restarts.
+        // The encoder panics on some pictures with optimized tables and progressive scans or restarts.
         encoder.set_optimized_huffman_tables(self.optimised && !self.progressive && self.restart == 0);
         encoder.set_restart_interval(u16::from(self.restart));
         let colour = if self.grey { ColorType::Luma } else { ColorType::Rgb };
@@ -75,7 +75,7 @@ impl Damage {
     }
 }
 
-/// Inputs that begin like a JPEG file are one; all others make one up. With the size that must come out.
+/// Inputs that begin like a JPEG file are used as they are; all others generate one. Returns the expected size with it.
 fn read(input: &[u8]) -> arbitrary::Result<(Vec<u8>, Option<(u16, u16)>)> {
     if input.starts_with(&[0xff, 0xd8]) {
         return Ok((input.to_vec(), None));

@@ -1,4 +1,4 @@
-//! Application packages: what is taken is what its table says, and what is not is told without a panic.
+//! Application packages: accepted ones match their table, and others give an error without a panic.
 #![no_main]
 
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use oaktap_fuzz::memory;
 #[derive(Arbitrary, Debug)]
 struct Entry {
     name: [u8; 3],
-    /// Behind the section before, if it is small.
+    /// After the previous section, if small.
     gap: u16,
     size: u16,
     flags: u8,
@@ -27,7 +27,7 @@ struct Made {
 }
 
 impl Made {
-    /// A table that fits the body, most of the time.
+    /// A table that usually fits the body.
     fn file(&self) -> Vec<u8> {
         let mut file = [b"BR".as_slice(), &[0; TABLE_BYTES - 2], &self.body].concat();
         let mut at = TABLE_BYTES;
@@ -52,7 +52,7 @@ impl Made {
     }
 }
 
-/// Inputs that begin with `BR` are packages, all others make one up.
+/// Inputs that begin with `BR` are packages; all others generate one.
 fn read(input: &[u8]) -> arbitrary::Result<Vec<u8>> {
     if input.starts_with(b"BR") {
         return Ok(input.to_vec());
@@ -62,7 +62,7 @@ fn read(input: &[u8]) -> arbitrary::Result<Vec<u8>> {
 
 fn check(file: &[u8]) {
     let (parsed, held) = memory::peak(|| Package::parse(file));
-    // A copy of it, and the names that errors carry.
+    // A copy of the input, and the names in errors.
     assert!(held <= 2 * file.len() + (64 << 10), "{held} bytes were held for a package of {}", file.len());
     let Ok(table) = SectionTable::parse(file) else {
         assert!(parsed.is_err() && inspect(file).is_err());
@@ -96,7 +96,7 @@ fn check(file: &[u8]) {
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Ok(file) = read(input) else { return Corpus::Reject };
     check(&file);
-    // Packing is slow: the second section begins at a MiB.
+    // Packing is slow: the second section begins at 1 MiB.
     if let [0x7e, parts @ ..] = input {
         let (firmware, rest) = parts.split_at(parts.len() / 2);
         let builder = PackageBuilder::new(firmware.to_vec()).pipeline(rest).asset_storage(parts);
@@ -105,7 +105,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         let section = package.section("__firmware").expect("packed");
         let mut content = Vec::new();
         let mut reader = section.content(package.section_bytes(section)).expect("zlib");
-        reader.read_to_end(&mut content).expect("whole");
+        reader.read_to_end(&mut content).expect("intact");
         assert_eq!(content, firmware);
         assert_eq!(package.section("pipeline").map(|section| package.section_bytes(section)), Some(rest));
     }

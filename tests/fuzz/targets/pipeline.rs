@@ -1,5 +1,4 @@
-//! libnop: any bytes are a value or an error at a place that exists, in bounded memory, and so is what is made of them. Models
-//! too: they are what else an application consists of.
+//! libnop values and pipelines, and models: any bytes are parsed or give an error at a valid position, in bounded memory.
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -9,7 +8,7 @@ use oaktap::device::nop::{NopError, Value};
 use oaktap::device::schema::{Pipeline, SchemaError, assets};
 use oaktap_fuzz::memory;
 
-/// An application whose nodes are anything.
+/// An application with arbitrary nodes.
 #[derive(Arbitrary, Debug)]
 struct Made {
     links: Vec<(u8, u8, bool)>,
@@ -83,7 +82,7 @@ fn check(section: &[u8]) {
     match &value {
         Ok(value) => {
             assert!(serde_json::to_string(&value.to_json()).is_ok());
-            // What is written is read as the same. Bytes are compared, because some fractions are not even themselves.
+            // Written values round-trip. Compares bytes, because NaN does not equal itself.
             let written = value.to_bytes();
             assert_eq!(Value::parse(&written).map(|value| value.to_bytes()), Ok(written));
         }
@@ -109,7 +108,7 @@ fn check(section: &[u8]) {
     }
 }
 
-/// Whatever a model says of itself, behind what a model begins with.
+/// Arbitrary model fields after a valid start.
 fn check_model(said: &[u8]) {
     let file = [&[0; 52], 9709_u32.to_le_bytes().as_slice(), said].concat();
     let (blob, held) = memory::peak(|| Blob::parse(&file));

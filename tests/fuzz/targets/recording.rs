@@ -1,5 +1,5 @@
-//! Any bytes as a recording, and recordings that were cut and changed: nobody panics, nobody takes more memory than the bytes
-//! are worth, and what is saved out of them is a good recording.
+//! Arbitrary bytes as a recording, and truncated or changed recordings: readers do not panic, their memory is bounded by the
+//! input, and recovered files are valid.
 #![no_main]
 
 use std::io::Cursor;
@@ -17,9 +17,9 @@ use oaktap::wire::encode;
 use oaktap_fuzz::memory;
 
 const START_NS: i64 = 1_790_000_000_000_000_000;
-/// What the three of them keep for themselves: blocks, histograms, the windows of decompressors.
+/// Fixed memory of the three readers: blocks, histograms, decompressor windows.
 const OWN: usize = 256 << 20;
-/// So much can come out of a byte that is compressed by zstd: a block of 128 KiB takes four.
+/// Maximum expansion by zstd: 4 bytes can expand to a block of 128 KiB.
 const RATIO: usize = 1 << 15;
 
 #[derive(Arbitrary, Debug)]
@@ -48,7 +48,7 @@ fn recording(compression: Compression) -> Vec<u8> {
     writer.finish(&[]).expect("memory").into_inner()
 }
 
-/// Inputs that begin with the magic bytes of MCAP are files, all others say how one is damaged.
+/// Inputs that begin with the magic bytes of MCAP are files; all others describe damage to a valid one.
 fn read(input: &[u8]) -> arbitrary::Result<Vec<u8>> {
     static WHOLE: OnceLock<[Vec<u8>; 3]> = OnceLock::new();
     if input.starts_with(b"\x89MCAP") {
@@ -76,7 +76,7 @@ fn all(path: &Path, out: &Path) {
         let again = verify(out).expect("it was just written");
         assert!(again.is_good(), "{:?}", again.findings);
         assert_eq!(again.frames, saved.frames);
-        std::fs::remove_file(out).expect("it is ours");
+        std::fs::remove_file(out).expect("our own package");
         if verified.is_ok_and(|verified| verified.is_good()) {
             assert!(saved.is_all(), "{saved:?}");
         }
@@ -90,6 +90,6 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     std::fs::write(&path, &bytes).expect("room for a small file");
     let ((), held) = memory::peak(|| all(&path, &out));
     assert!(held <= OWN + RATIO * bytes.len(), "{held} bytes were held for a file of {}", bytes.len());
-    std::fs::remove_file(&path).expect("it is ours");
+    std::fs::remove_file(&path).expect("our own package");
     Corpus::Keep
 });

@@ -1,5 +1,5 @@
-//! Either end of a link, fed with anything: it says the same in whatever pieces the bytes come, holds no more than it
-//! was sent, and understands what it says itself.
+//! Either end of a link with arbitrary input: its output does not depend on the pieces, its memory is bounded by the input,
+//! and each end parses its own output.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -13,7 +13,7 @@ struct Input {
     said: Vec<Said>,
 }
 
-/// What the other end says. Raw bytes alone would seldom be a header.
+/// The input. Raw bytes alone would rarely contain a header.
 #[derive(Arbitrary, Debug)]
 enum Said {
     Raw(Vec<u8>),
@@ -66,7 +66,7 @@ fn bytes(said: &[Said]) -> Vec<u8> {
     bytes
 }
 
-/// What happened, what was said, and how it ended.
+/// Events, output and result.
 fn run(input: &Input, bytes: &[u8], piece: usize) -> (Vec<LinkEvent>, Vec<u8>, Option<LinkError>) {
     let mut link = if input.host { Link::host() } else { Link::device() };
     let streams = [link.open("stream 0", 1000), link.open("stream 1", 64)];
@@ -105,7 +105,7 @@ fuzz_target!(|input: Input| {
     let held: usize =
         whole.0.iter().map(|event| if let LinkEvent::Packet(_, bytes) = event { bytes.len() } else { 0 }).sum();
     assert!(held <= bytes.len());
-    // What it says is one event after the other.
+    // Its output is a sequence of events.
     let mut rest = &whole.1[..];
     while let Some((head, behind)) = rest.split_first_chunk::<EVENT_HEADER_BYTES>() {
         let header = EventHeader::parse(head).expect("it says what it understands");
