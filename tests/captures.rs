@@ -34,7 +34,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
                 other => panic!("a clean stream, but {other:?}"),
             }
         }
-        assert!(decoder.books().balance());
+        assert!(decoder.byte_counts().balance());
     };
     for mut piece in pieces {
         received += piece.len() as u64;
@@ -49,7 +49,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
     }
     decoder.finish();
     drain(&mut decoder);
-    assert_eq!(decoder.books().received, received);
+    assert_eq!(decoder.byte_counts().received, received);
     confirmed
 }
 

@@ -3,8 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use oaktap::frame::{Dialect, Frame, Interpreter, Pool, Received};
-use oaktap::wire::{Books, Damage, Decoder, Event, Limits, Record, SkipReason, Skipped};
+use oaktap::frame::{Frame, Interpreter, Pool, Received};
+use oaktap::wire::{ByteCounts, Damage, Decoder, Event, Limits, Record, SkipReason, Skipped};
 
 /// What a stream came to.
 #[derive(Default)]
@@ -15,7 +15,7 @@ struct Told {
     skipped: Vec<Skipped>,
     records: Vec<Record>,
     bad_detections: usize,
-    books: Books,
+    books: ByteCounts,
 }
 
 impl Told {
@@ -70,7 +70,7 @@ impl Reader {
                 Event::BadDetections(_) => self.told.bad_detections += 1,
             }
         }
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         assert!(books.balance(), "{books:?}");
         assert_eq!(self.decoder.is_provisional(), self.provisional.is_some());
     }
@@ -78,7 +78,7 @@ impl Reader {
     fn finish(mut self) -> Told {
         self.decoder.finish();
         self.drain();
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         assert_eq!(books.pending, 0, "{books:?}");
         assert!(self.provisional.is_none(), "a frame without a fate");
         let told: u64 = self.told.skipped.iter().map(|skipped| skipped.len).sum();
@@ -391,7 +391,7 @@ fn the_third_partys_two_messages_make_one_frame() {
         let (a, b) = bytes.split_at(split);
         let told = decode_in(&[a, b]);
         let [first, second] = &told.confirmed[..] else { panic!("two frames at split {split}") };
-        assert_eq!((first.dialect, first.header.len(), first.device_time.0), (Dialect::Frame, 64, 12_500_000));
+        assert_eq!((first.dialect, first.header.len(), first.device_time.0), ("FRAME", 64, 12_500_000));
         assert_eq!(first.labels.as_ref().and_then(|names| names.name(first.detections[0].label)), Some("bolt"));
         assert!(second.detections.is_empty());
         assert_eq!(told.books.detections as usize, json.len());
@@ -491,7 +491,7 @@ fn junk_without_end_is_not_kept() {
     let junk = pixels(1 << 20, 9);
     for _ in 0..5 {
         reader.feed(&junk);
-        assert!(reader.decoder.books().pending < 2000, "{:?}", reader.decoder.books());
+        assert!(reader.decoder.byte_counts().pending < 2000, "{:?}", reader.decoder.byte_counts());
     }
     assert_eq!(reader.decoder.skipping().map(|skipped| skipped.reason), Some(SkipReason::NotAHeader));
 }

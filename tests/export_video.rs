@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use oaktap::convert::{Converter, PackedOrder};
 use oaktap::export::{self, Choice, ExportError, Format, Options, Report};
-use oaktap::frame::{DeviceTime, Dialect, Frame, PayloadKind, Received};
+use oaktap::frame::{DeviceTime, Frame, PayloadKind, Received};
 use oaktap::recording::Compression;
 use oaktap::wire::encode;
 use openh264::encoder::Encoder;
@@ -197,7 +197,7 @@ fn h264(count: usize) -> Vec<Arc<Frame>> {
         let mut frame = Frame::default();
         frame.id = n as u64;
         frame.device_time = DeviceTime(40_000 * n as i64);
-        frame.dialect = Dialect::Img;
+        frame.dialect = "IMG";
         frame.header = encode::img(frame.device_time, unit.len(), 0);
         frame.received = Received { mono_ns: 1, unix_ns: tape::START_NS + 40_000_000 * n as i64 };
         frame.kind = PayloadKind::H264;

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use oaktap::frame::{BBox, Detection, DeviceTime, Dialect, Frame, Geometry, PixelFormat, Pool};
+use oaktap::frame::{BBox, Detection, DeviceTime, Frame, Geometry, PixelFormat, Pool};
 use oaktap::frame::{Interpreter, Received};
 use oaktap::recording::verify::verify;
 use oaktap::recording::{CameraInfo, Compression, Entry, Player, Reader, RecordingError, SegmentWriter};
-use oaktap::wire::{Decoder, Event, Limits, encode};
+use oaktap::wire::{Decoder, Dialect, Event, Limits, encode};
 
 /// Bytes that look like nothing.
 fn noise(len: usize, mut seed: u64) -> Vec<u8> {
@@ -223,7 +223,7 @@ fn dialects_and_records_come_back() {
             let found = player.next_frame().expect("whole").expect("a frame").frame;
             encode::head(&found, &mut bytes);
             bytes.extend_from_slice(found.payload());
-            assert_eq!((found.dialect, found.kind, found.camera_seq), (dialect, frame.kind, frame.camera_seq));
+            assert_eq!((found.dialect, found.kind, found.camera_seq), (dialect.name(), frame.kind, frame.camera_seq));
             assert_eq!(found.detections, frame.detections);
             assert_eq!(found.labels, frame.labels);
         }

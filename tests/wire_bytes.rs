@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use oaktap::frame::{Dialect, Frame, Interpreter, Pool, Received};
+use oaktap::frame::{Frame, Interpreter, Pool, Received};
 use oaktap::sim::{End, SimConfig, Stream};
-use oaktap::wire::{Decoder, Event, Limits, Record, encode};
+use oaktap::wire::{Decoder, Dialect, Event, LINE, Limits, Record, encode};
 
 /// Reads connections one after the other.
 struct Reader {
@@ -78,7 +78,7 @@ fn every_byte_of_an_undamaged_stream_comes_back() {
                 reader.finish();
                 assert_eq!((reader.confirmed.len(), reader.damaged), (100, 0), "{dialect} {records} {faults}");
                 // The checksum of the last frame stands before none.
-                let end = if records == "on" { sent.len() - encode::LINE } else { sent.len() };
+                let end = if records == "on" { sent.len() - LINE } else { sent.len() };
                 assert!(bytes(&reader.confirmed) == sent[..end], "{dialect} {records} {faults} in pieces of {piece}");
             }
         }
@@ -121,7 +121,7 @@ fn what_is_left_of_a_damaged_stream_reads_the_same() {
     }
 }
 
-fn line(text: &str) -> [u8; encode::LINE] {
+fn line(text: &str) -> [u8; LINE] {
     encode::line(text).expect("a line")
 }
 
@@ -162,5 +162,5 @@ fn lines_without_a_frame_do_not_fill_the_memory() {
     reader.feed(b"BGR", usize::MAX);
     reader.finish();
     assert_eq!(reader.records.len(), 100_000);
-    assert_eq!(reader.confirmed[0].records.len(), 10_000 * encode::LINE);
+    assert_eq!(reader.confirmed[0].records.len(), 10_000 * LINE);
 }

@@ -20,7 +20,7 @@ use oaktap::sink::snapshot::Place;
 use oaktap::source::{Outlets, Session, SessionOptions, SessionState, SourceSpec};
 use oaktap::stats::Stats;
 use oaktap::view::{Intact, Parts, View};
-use oaktap::wire::encode;
+use oaktap::wire::{LINE, encode};
 
 use measure::{stay_on_first_cpu, thread_cpu};
 
@@ -126,7 +126,7 @@ pub(crate) fn still(size: (u32, u32)) -> Still {
 
 /// Length of a message with it in bytes.
 pub(crate) fn message_len(still: &Still) -> usize {
-    encode::LINE + encode::detections(&still.detections).len() + still.payload.len()
+    LINE + encode::detections(&still.detections).len() + still.payload.len()
 }
 
 /// What a thread that receives does with a frame.

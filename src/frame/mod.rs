@@ -21,40 +21,6 @@ pub use pool::{Lease, Pool};
 pub use time::{DeviceTime, Received, StaleBurst};
 pub use utc::Utc;
 
-/// Which grammar the header of a frame was written in (wire.md section 1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
-pub enum Dialect {
-    /// `IMG <ts> <imglen> <detlen>`, 32 bytes or more (F1): the program in Luxonis' standalone page.
-    #[default]
-    #[serde(rename = "IMG")]
-    Img,
-    /// `ABCDE ` with fixed columns, 32 bytes (F2, F3): the encoded-video examples.
-    #[serde(rename = "ABCDE")]
-    Abcde,
-    /// `ABCDE ` with counters and tracks, 256 bytes (F4): the counting example.
-    #[serde(rename = "ABCDE-256")]
-    Abcde256,
-    /// `FRAME ` and `DETECT`, 32 bytes each (V1): third party.
-    #[serde(rename = "FRAME")]
-    Frame,
-}
-
-impl Dialect {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Img, Self::Abcde, Self::Abcde256, Self::Frame];
-}
-
-impl std::fmt::Display for Dialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Img => "IMG",
-            Self::Abcde => "ABCDE",
-            Self::Abcde256 => "ABCDE-256",
-            Self::Frame => "FRAME",
-        })
-    }
-}
-
 /// What kind of bytes the payload is, recognised by its first bytes (wire.md section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PayloadKind {
@@ -94,8 +60,9 @@ pub struct Frame {
     pub id: u64,
     /// Where its header began, in bytes since the connection was opened.
     pub at: u64,
-    /// The grammar of its header.
-    pub dialect: Dialect,
+    /// Name of the grammar of its header, such as `IMG`; of the protocol, if the source has no such headers. For
+    /// display, JSON and recordings: nothing may depend on it.
+    pub dialect: &'static str,
     /// The lines of 32 bytes, as sent, that stood between the last frame and this one. What was said of a frame that
     /// was damaged is not among them, what was said of the connection is.
     pub records: Vec<u8>,

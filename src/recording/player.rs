@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::reader::{Entry, Reader, Recorded};
 use super::schema::{Incident, Wire};
 use super::{CameraInfo, RecordingError};
-use crate::frame::{Dialect, Frame, Interpreter, PixelFormat, Pool, Received};
-use crate::wire::encode::Head;
+use crate::frame::{Frame, Interpreter, PixelFormat, Pool, Received};
+use crate::wire::encode::MessageHead;
 use crate::wire::{Decoder, Event, Limits};
 
 /// A frame of a recording.
@@ -144,7 +144,7 @@ pub(crate) fn feed(decoder: &mut Decoder, recorded: &Recorded, now: Received, mu
             let n = space.len().min(part.len());
             space[..n].copy_from_slice(&part[..n]);
             part = &part[n..];
-            decoder.commit_again(n, now, wire.arrival_mono_ns);
+            decoder.commit_recorded(n, now, wire.arrival_mono_ns);
             told(decoder);
         }
     }
@@ -155,8 +155,7 @@ pub(crate) fn feed(decoder: &mut Decoder, recorded: &Recorded, now: Received, mu
 
 /// What stood on the wire before the payload, in its order.
 pub(super) fn head(wire: &Wire) -> Vec<u8> {
-    let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.to_string() == wire.dialect).unwrap_or_default();
     let Wire { records, header, detections: detection_text, .. } = wire;
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
-    Head { dialect, records, detect_at, header, detection_text }.parts().concat()
+    MessageHead { records, detect_at, header, detection_text }.parts().concat()
 }

@@ -13,7 +13,8 @@ use super::reader::Recorded;
 use super::salvage::{Found, Salvage};
 use super::schema::{Incident, Layout};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter};
-use crate::frame::{DeviceTime, Dialect, Frame, PayloadKind, Received};
+use crate::frame::{DeviceTime, Frame, PayloadKind, Received};
+use crate::wire::Dialect;
 
 /// Chunks of the new file end when they are as large as this.
 const CHUNK: u64 = 4 << 20;
@@ -278,11 +279,10 @@ impl Copy {
     fn rebuilt(&mut self, recorded: &Recorded) -> Frame {
         let decoded = self.decoders.decode(recorded);
         let Recorded { log_ns, wire, payload, .. } = recorded;
-        let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.to_string() == wire.dialect);
         let mut frame = Frame::default();
         frame.id = wire.id;
         frame.at = wire.at;
-        frame.dialect = dialect.unwrap_or_default();
+        frame.dialect = wire.dialect.parse().map_or("", Dialect::name);
         frame.records.clone_from(&wire.records);
         frame.detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
         frame.header.clone_from(&wire.header);

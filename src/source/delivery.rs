@@ -99,7 +99,7 @@ impl Delivery {
                 live.offer(frame);
             }
         }
-        let books = decoder.books();
+        let books = decoder.byte_counts();
         let mut delivered = self.ledger.update(|stats| {
             stats.books(books);
             stats.event(&event);

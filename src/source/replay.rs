@@ -204,7 +204,7 @@ impl Replay {
         self.delivery.ending(true);
         self.decoder.finish();
         while self.delivery.next(&mut self.decoder).is_some() {}
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         self.delivery.ledger.update(|stats| stats.disconnected(books));
     }
 }

@@ -18,7 +18,7 @@ pub use summary::{LatencySummary, Summary};
 
 use crate::frame::{Frame, Received};
 use crate::hub::{LaneCounter, LaneCounts};
-use crate::wire::{Books, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Event, Introduction, Record, SkipReason};
 
 /// Latencies up to this many microseconds are told apart; longer ones count as this long.
 const LONGEST_LATENCY_US: u64 = 60_000_000;
@@ -97,8 +97,8 @@ pub struct Stats {
     numbers: numbers::Numbers,
     recent: rates::Recent,
     latency_us: Histogram<u64>,
-    closed: Books,
-    open: Books,
+    closed: ByteCounts,
+    open: ByteCounts,
     ending: Ending,
     frames_here: u64,
     first_here: Received,
@@ -130,8 +130,8 @@ impl Default for Stats {
             recent: rates::Recent::default(),
             latency_us: Histogram::new_with_max(LONGEST_LATENCY_US, 2)
                 .expect("a minute in microseconds is a valid range"),
-            closed: Books::default(),
-            open: Books::default(),
+            closed: ByteCounts::default(),
+            open: ByteCounts::default(),
             ending: Ending::NotYet,
             frames_here: 0,
             first_here: Received::default(),
@@ -280,7 +280,7 @@ impl Stats {
     }
 
     /// The byte ledger of the connection that is open.
-    pub fn books(&mut self, books: Books) {
+    pub fn books(&mut self, books: ByteCounts) {
         self.open = books;
     }
 
@@ -290,11 +290,11 @@ impl Stats {
     }
 
     /// The connection has ended, with these books.
-    pub fn disconnected(&mut self, books: Books) {
+    pub fn disconnected(&mut self, books: ByteCounts) {
         self.numbers.close(self.ending == Ending::ByUs);
         self.count_missing();
         self.closed = sum(self.closed, books);
-        self.open = Books::default();
+        self.open = ByteCounts::default();
         self.ending = Ending::NotYet;
     }
 
@@ -313,7 +313,7 @@ impl Stats {
 
     /// Bytes by kind, of all connections.
     #[must_use]
-    pub fn bytes(&self) -> Books {
+    pub fn bytes(&self) -> ByteCounts {
         sum(self.closed, self.open)
     }
 
@@ -373,8 +373,8 @@ impl Stats {
     }
 }
 
-fn sum(a: Books, b: Books) -> Books {
-    Books {
+fn sum(a: ByteCounts, b: ByteCounts) -> ByteCounts {
+    ByteCounts {
         received: a.received + b.received,
         headers: a.headers + b.headers,
         detections: a.detections + b.detections,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{FrameCounts, Health, NumberCounts, Rates, Stats};
 use crate::hub::LaneCounts;
-use crate::wire::{Books, Introduction};
+use crate::wire::{ByteCounts, Introduction};
 
 /// Everything that the ledger of one camera knows.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +18,7 @@ pub struct Summary {
     /// What became of the camera's own numbers; `None` if its frames have none: then the missing ones are an estimate.
     pub numbers: Option<NumberCounts>,
     /// Every byte, by what it was.
-    pub bytes: Books,
+    pub bytes: ByteCounts,
     /// Frames a second over the whole run, by our clock; 0 with fewer than two.
     pub fps: f64,
     /// Megabits (10^6) a second over the whole run.

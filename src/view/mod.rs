@@ -15,7 +15,7 @@ use std::{io, thread};
 
 use crate::convert::Converter;
 use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Geometry, Interpreter, PayloadKind, Picture, Pool};
+use crate::frame::{Frame, Geometry, Interpreter, PayloadKind, Picture, Pool};
 use crate::hub::{Lane, Policy, RecvTimeoutError, Taker, lane};
 use crate::net::clock::received_now;
 use crate::overlay::{Overlay, Style};
@@ -74,7 +74,7 @@ pub struct Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Kind of header.
-    pub dialect: Dialect,
+    pub dialect: &'static str,
     /// Kind of payload.
     pub kind: PayloadKind,
     /// Layout, when it is known.
