@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use live::measure::median;
 use live::{CAMERA, Sender};
-use oaktap::frame::{Dialect, Frame, Geometry, PixelFormat, Received};
+use oaktap::frame::{Frame, Geometry, PixelFormat, Received};
 use oaktap::hub::Budget;
 use oaktap::live::{Live, Sink as _};
 use oaktap::recording::CameraInfo;
@@ -181,7 +181,7 @@ fn frame(n: u64) -> Frame {
     let header = format!("{:32}", format!("IMG {:.6} {} 0", n as f64 / 40.0, payload.len())).into_bytes();
     let mut frame = Frame::with_payload(payload);
     frame.id = n;
-    frame.dialect = Dialect::Img;
+    frame.dialect = "IMG";
     frame.header = header;
     frame.received = Received { mono_ns: n * 25_000_000, unix_ns: 1_795_259_112_345_678_901 + n as i64 * 25_000_000 };
     frame.geometry = Geometry::tight(PixelFormat::Bgr888p, SIZE.0, SIZE.1).ok();

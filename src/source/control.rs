@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::device::contract::VERSION;
 use crate::frame::{Interpreter, Pool, Received};
-use crate::wire::encode;
-use crate::wire::{Decoder, Event, Limits, Record};
+use crate::wire::{Decoder, Event, LINE, Limits, Record, encode};
 
 /// How often the time is looked at while nothing comes.
 const LOOK: Duration = Duration::from_millis(250);
@@ -47,7 +46,7 @@ pub enum ControlError {
     #[error("the camera serves nobody else now: {0}")]
     Busy(String),
     /// An order of more than 32 bytes, or not ASCII.
-    #[error("`{order}` does not fit into a record: expected at most {} printable ASCII characters", encode::LINE - PREFIX.len())]
+    #[error("`{order}` does not fit into a record: expected at most {} printable ASCII characters", LINE - PREFIX.len())]
     TooLong { order: String },
     /// It did not answer.
     #[error("the camera did not answer `{order}` within {} s: the program on it may not listen", .after.as_secs_f32())]

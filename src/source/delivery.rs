@@ -7,7 +7,7 @@ use super::expected::{Expected, Wrong};
 use super::{Incident, Outlets, What};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Received};
-use crate::wire::{Books, Decoder, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Decoder, Event, Introduction, Record, SkipReason};
 
 /// Delivery of one source, over all of its connections.
 pub(super) struct Delivery {
@@ -30,14 +30,14 @@ pub(super) struct Delivery {
 /// How far the stream has come with an event. A source without headers has an empty introduction.
 pub(super) struct Progress<'a> {
     pub(super) introduction: &'a Arc<Introduction>,
-    pub(super) books: Books,
+    pub(super) books: ByteCounts,
     /// When the bytes of the event arrived.
     pub(super) received: Received,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn of(decoder: &'a Decoder) -> Self {
-        Self { introduction: decoder.introduction(), books: decoder.books(), received: decoder.arrived() }
+        Self { introduction: decoder.introduction(), books: decoder.byte_counts(), received: decoder.arrived() }
     }
 }
 

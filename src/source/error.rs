@@ -127,17 +127,6 @@ pub struct SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// What the official programs begin with, and ours (wire.md section 5.4).
-const BEGINNINGS: [&[u8]; 5] = [b"IMG ", b"ABCDE ", b"FRAME ", b"DETECT", b"@"];
-
-/// Whether these can be the first bytes of a camera stream; a few are enough to say no.
-pub(super) fn could_be_a_camera(found: &[u8]) -> bool {
-    BEGINNINGS.iter().any(|beginning| {
-        let len = beginning.len().min(found.len());
-        beginning[..len] == found[..len]
-    })
-}
-
 fn is_http(found: &[u8]) -> bool {
     found.starts_with(b"HTTP/")
 }
@@ -285,15 +274,5 @@ mod tests {
         let error = SourceError { conn, kind: SourceErrorKind::ConnectTimeout(Duration::from_secs(3)) };
         assert_eq!(error.to_string(), "could not connect: no answer within 3 s\n  conn   #1  tcp://cam:5000");
         assert_eq!(error.class(), Class::Retry);
-    }
-
-    #[test]
-    fn a_few_bytes_tell_whether_it_can_be_a_camera() {
-        for yes in [&b""[..], b"I", b"IMG", b"IMG 12.5", b"A", b"ABCDE 1", b"D", b"DETECT", b"FRAME ", b"@V 1"] {
-            assert!(could_be_a_camera(yes), "{}", yes.escape_ascii());
-        }
-        for no in [&b"H"[..], b"HTTP/1.0", b"IMAGE", b"SSH-2.0", b"\x16\x03\x01", b"\0"] {
-            assert!(!could_be_a_camera(no), "{}", no.escape_ascii());
-        }
     }
 }

@@ -200,7 +200,7 @@ impl Replay {
         self.delivery.ending(true);
         self.decoder.finish();
         deliver_all(&mut self.decoder, &mut self.delivery);
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         self.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
     }
 }

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::What;
 use super::delivery::{Delivery, Progress};
 use super::door::Door;
-use super::error::{ConnContext, SourceError, SourceErrorKind, could_be_a_camera};
+use super::error::{ConnContext, SourceError, SourceErrorKind};
 use super::watch::{Quiet, Storm, Watch};
 use super::{SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
-use crate::wire::{Decoder, Event};
+use crate::wire::{Decoder, Event, header};
 
 /// The end of a frame that is waited for by itself: when it comes, the rest has been read already.
 const TAIL: usize = 8 << 10;
@@ -123,7 +123,7 @@ pub(super) async fn run_once(
     // What the last frame was may show at the end only.
     let ended = receiving.finish(ended.is_ok()).and(ended);
     conn.frames = receiving.frames;
-    conn.bytes = receiving.decoder.books().received;
+    conn.bytes = receiving.decoder.byte_counts().received;
     let closed = received_now();
     conn.up = Duration::from_nanos(closed.mono_ns.saturating_sub(opened.mono_ns));
     let why = ended.as_ref().map_or_else(ToString::to_string, |()| "we closed the connection".to_owned());
@@ -260,7 +260,7 @@ impl Receiving<'_> {
         self.decoder.commit(n, now);
         self.events(now)?;
         if self.frames == 0 {
-            let junk = self.decoder.books().skipped > TOO_MUCH_JUNK;
+            let junk = self.decoder.byte_counts().skipped > TOO_MUCH_JUNK;
             if junk || self.first_bytes.starts_with(b"HTTP/") {
                 return Err(self.not_a_camera());
             }
@@ -302,12 +302,12 @@ impl Receiving<'_> {
 
     /// The timer has come.
     fn silence(&mut self, quiet: Quiet, now_ns: u64) -> Result<(), SourceErrorKind> {
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         self.connection.delivery.outlets.ledger.update(|stats| stats.books(books));
         if self.watch.is_silent(now_ns) {
             self.tell(Told::Silent);
         }
-        let begins_well = could_be_a_camera(&self.first_bytes) && books.skipped == 0;
+        let begins_well = header::can_start_message(&self.first_bytes) && books.skipped == 0;
         if self.watch.first_frame_is_late(now_ns) && !begins_well {
             return Err(self.not_a_camera());
         }
@@ -342,7 +342,7 @@ impl Receiving<'_> {
         self.decoder.finish();
         // Trouble on the way out is none, but for another application.
         let found = self.events(received_now());
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         self.connection.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
         found.or_else(
             |error| if matches!(error, SourceErrorKind::OtherApplication { .. }) { Err(error) } else { Ok(()) },

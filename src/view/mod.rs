@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
 use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Geometry, PayloadKind, Picture, Pool};
+use crate::frame::{Frame, Geometry, PayloadKind, Picture, Pool};
 use crate::hub::Hub;
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -64,7 +64,7 @@ pub struct ViewHealth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameKind {
     /// Kind of its header.
-    pub dialect: Dialect,
+    pub dialect: &'static str,
     /// Kind of its payload.
     pub payload: PayloadKind,
     /// Layout of its pixels, if known.

@@ -54,9 +54,9 @@ impl Receiver {
         self.stats.ending(false);
         self.decoder.finish();
         self.drain();
-        self.stats.disconnected(self.decoder.books());
+        self.stats.disconnected(self.decoder.byte_counts());
         self.stats.connected();
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         assert_eq!((books.pending, books.skipped), (0, self.skipped), "{books:?}");
         assert!(self.provisional.is_none());
         self.decoder.restart();
@@ -74,7 +74,7 @@ impl Receiver {
                 Event::Lost(_) | Event::BadDetections(_) | Event::Record(_) => {}
             }
         }
-        assert!(self.decoder.books().balance(), "{:?}", self.decoder.books());
+        assert!(self.decoder.byte_counts().balance(), "{:?}", self.decoder.byte_counts());
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
-use crate::frame::{BBox, Detection, DeviceTime, Dialect, Frame, PayloadKind, Received};
+use crate::frame::{BBox, Detection, DeviceTime, Frame, PayloadKind, Received};
 use crate::hub::Budget;
 use crate::recording::disk::faults::{self, Faults, TEST_TIMEOUT};
 use crate::recording::{CameraInfo, Reader, RecordingEntry, schema};
@@ -29,7 +29,7 @@ fn frame(n: u64, bytes: usize) -> Frame {
     let mut frame = Frame::default();
     frame.id = n;
     frame.at = n * (bytes as u64 + 32);
-    frame.dialect = Dialect::Img;
+    frame.dialect = "IMG";
     frame.header = format!("{:32}", format!("IMG {:.6} {bytes} 0", mono_ns as f64 / 1e9)).into_bytes();
     frame.device_time = DeviceTime((mono_ns / 1000) as i64);
     frame.received = Received { mono_ns, unix_ns: BEGIN + mono_ns as i64 };

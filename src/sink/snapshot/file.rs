@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::convert::ConvertError;
 use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Interpreter, LabelMap, NamedDetection, Picture, Utc};
+use crate::frame::{Frame, Interpreter, LabelMap, NamedDetection, Picture, Utc};
 use crate::sink::names;
 
 /// Where snapshots go.
@@ -94,7 +94,7 @@ struct Sidecar<'a> {
     format: String,
     /// What the payload was taken for, and why.
     because: String,
-    dialect: Dialect,
+    dialect: &'static str,
     header: String,
     bytes: usize,
     /// Sat in the camera's queue before we connected.
@@ -251,6 +251,7 @@ mod tests {
         frame.id = 7;
         frame.device_time = DeviceTime(-5);
         frame.received = Received { mono_ns: 1, unix_ns: 1_795_259_112_345_678_901 };
+        frame.dialect = "IMG";
         frame.header.extend_from_slice(b"IMG -0.000005 12 0              ");
         let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 1.5, ymax: 0.4 };
         frame.detections.push(Detection { label: 2, confidence: f32::NAN, bbox });
