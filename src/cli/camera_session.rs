@@ -46,7 +46,7 @@ pub(crate) struct EnterOptions {
     pub(crate) search: SearchArgs,
 }
 
-/// Whether and how long to wait for the application.
+/// Options of the wait for the application.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct BootWaitArgs {
     /// Do not wait until the application runs
@@ -57,7 +57,7 @@ pub(crate) struct BootWaitArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) stream_port: Option<u16>,
 
-    /// How long to wait for the application, and then for its first frame
+    /// Wait at most this long for the application, and then for its first frame
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = value_parsers::duration)]
     pub(crate) boot_timeout: Duration,
 }
@@ -69,7 +69,7 @@ pub(crate) struct BootloaderCamera {
     pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
     port: u16,
-    /// Whether it was running something else before.
+    /// `true` if it was not in its bootloader before.
     pub(crate) was_running: bool,
     options: EnterOptions,
 }

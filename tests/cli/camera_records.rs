@@ -103,7 +103,7 @@ fn missing_frames_are_counted_by_the_cameras_numbers() {
     assert_eq!((&told["dropped_by_camera"], &told["balances"]), (&2.into(), &true.into()));
     assert_eq!(told["introduction"]["device_id"], "14442C10D13EABCE00");
     assert_eq!(told["health"]["celsius"]["last"], 61.5);
-    assert!(err.contains("of 31 numbered frames 29 came, 2 were never sent by the camera"), "{err}");
+    assert!(err.contains("of 31 numbered frames: 29 received, 2 never sent by the camera"), "{err}");
     assert!(err.contains("144 bytes are 8x6 BGR888p, as announced by the stream"), "{err}");
 }
 

@@ -11,8 +11,8 @@ use oaktap::device::firmware::{Firmware, device, stand_in};
 use oaktap::device::{pipeline, script};
 use oaktap::doctor::{LinkBudget, tcp_capacity_mbit_s};
 
-use super::AppFile;
-use super::wheel;
+use super::ConfigFile;
+use super::depthai_wheel;
 use crate::cli::present::{self, Usage, advised};
 
 const PACKAGE: &str = "Package";
@@ -49,7 +49,7 @@ pub(crate) struct Packed {
 
 impl PackingArgs {
     /// Builds a package and prints how much of the link its stream needs.
-    pub(crate) fn pack(&self, file: &AppFile, target: PackageTarget) -> anyhow::Result<Packed> {
+    pub(crate) fn pack(&self, file: &ConfigFile, target: PackageTarget) -> anyhow::Result<Packed> {
         let App { model, .. } = &file.application;
         let blob = model.as_ref().map(|model| read_blob(&model.blob)).transpose()?;
         let input = blob.as_ref().and_then(|(_, blob)| blob.input_size());
@@ -85,7 +85,7 @@ fn read_blob(path: &Path) -> anyhow::Result<(Vec<u8>, Blob)> {
 }
 
 fn vendor_firmware(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<(Firmware, String)> {
-    let wheel = wheel::open(named)?;
+    let wheel = depthai_wheel::open(named)?;
     let firmware = device(&wheel.bytes, blob.map(|blob| blob.openvino));
     let firmware = firmware.with_context(|| format!("no suitable firmware in {}", wheel.path.display()))?;
     Ok((firmware, wheel.path.display().to_string()))

@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
-
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 

@@ -32,7 +32,7 @@ pub(crate) struct ControlArgs {
     #[arg(value_name = "KEY=VALUE", required = true)]
     orders: Vec<String>,
 
-    /// How long to wait for the connection and for each answer
+    /// Wait at most this long for the connection and for each answer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value_parsers::duration)]
     timeout: Duration,
 }

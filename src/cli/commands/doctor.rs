@@ -47,7 +47,7 @@ pub(crate) struct DoctorArgs {
           value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "no_stream")]
     ports: Vec<u16>,
 
-    /// How long to receive each stream
+    /// Receive each stream for this long
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = value_parsers::duration)]
     measure: Duration,
 

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::EnterArgs;
-
 use crate::cli::present::{self, flash_error, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -27,7 +26,7 @@ struct EraseReport {
     command: &'static str,
     camera: String,
     memory: Memory,
-    /// Whether the section table was read back and is gone.
+    /// `true` if the section table was read back and is gone.
     proved: bool,
 }
 

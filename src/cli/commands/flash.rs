@@ -16,8 +16,7 @@ use oaktap::source::SourceSpec;
 use serde::Serialize;
 
 use super::view::{self, ViewArgs};
-use crate::cli::application::ApplicationArgs;
-use crate::cli::application::packing::{PackageTarget, PackingArgs};
+use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
 use crate::cli::camera_arg::{CameraArg, runtime};
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication};
 use crate::cli::present::{self, Refused, Usage, advised, flash_error};
@@ -30,7 +29,7 @@ Examples:
   oaktap flash --config oaktap.toml --yes --jobs 4
   oaktap flash 14442C --app app.dap --dry-run
 
-Exit codes: 0 written, read back and running (with --no-wait: not seen running); 1 failure; 2 wrong usage; 4 refused by \
+Exit codes: 0 written, verified and running (with --no-wait: written and verified); 1 failure; 2 wrong usage; 4 refused by \
 the camera, or unsafe to try: nothing was written.";
 
 #[derive(Args, Debug)]

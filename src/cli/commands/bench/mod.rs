@@ -28,7 +28,7 @@ use crate::cli::{Ctx, Outcome, Until, json_option};
 /// Sizes to measure without `--size`.
 const DEFAULT_SIZES: [(u32, u32); 3] = [(640, 352), (1280, 720), (1920, 1080)];
 
-/// How long to measure one stage at one size, in memory.
+/// The time to measure one stage at one size, in memory.
 const STAGE_TIME: Duration = Duration::from_millis(150);
 
 /// Rounds of each receiver over loopback, and the length of one round.
