@@ -1,4 +1,4 @@
-//! The program builds the application of its own and flashes it: what is asked for, what is refused, what comes out.
+//! The program builds its own application and flashes it: options, refusals and the resulting package.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::Output;
 
 use lzma_rust2::{XzOptions, XzWriter};
-use oaktap::device::firmware::KNOWN;
+use oaktap::device::firmware::KNOWN_FIRMWARE;
 use program::{oaktap, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A model of 276 bytes, all of them header.
+/// A model that consists of its header, 276 bytes.
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny.blob");
 
 struct Bench(TempDir);
@@ -29,7 +29,7 @@ impl Bench {
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// An extension module as the vendor's, with a firmware of this commit that nobody wrote.
+    /// An extension module like the vendor's, with a made-up firmware of this commit.
     fn module(&self, commit: &str) -> String {
         let mut builder = tar::Builder::new(Vec::new());
         let firmware = b"MA2x and nothing that boots".repeat(1000);
@@ -43,7 +43,7 @@ impl Bench {
         self.file("depthai.so", [b"\x7fELF....".as_slice(), &stream].concat())
     }
 
-    /// Runs the program in the folder, where there is no Python and so no depthai.
+    /// Runs the program in the folder, without Python in the path and so without depthai.
     fn alone(&self, args: &[&str]) -> (i32, String) {
         let mut command = oaktap(args);
         command.current_dir(&self.0).env("PATH", "").env("HOME", self.0.path());
@@ -60,9 +60,9 @@ fn inspected(path: &str) -> Value {
 }
 
 #[test]
-fn a_file_and_options_become_a_package_that_says_what_it_is() {
+fn file_and_options_become_a_package_with_a_contract() {
     let bench = Bench::new();
-    bench.module(KNOWN[0].commit);
+    bench.module(KNOWN_FIRMWARE[0].commit);
     std::fs::copy(TINY, bench.0.path().join("tiny.blob")).expect("the folder can be written to");
     let config = bench.file(
         "oaktap.toml",
@@ -97,7 +97,7 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
     assert_eq!((&package["contract"]["meeting"]["host"], &package["whole"]), (&"192.168.1.10".into(), &true.into()));
     assert_eq!(
         (&package["firmware_version"], &package["sections"][0]["compression"]),
-        (&KNOWN[0].commit.into(), &"zlib".into())
+        (&KNOWN_FIRMWARE[0].commit.into(), &"zlib".into())
     );
     let names: Vec<_> =
         package["application"]["nodes"].as_array().expect("nodes").iter().map(|node| &node["name"]).collect();
@@ -108,7 +108,7 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
     let script = package["application"]["scripts"][0]["text"].as_str().expect("a text");
     assert!(script.starts_with("APP = {\"name\":\"door\"") && script.contains("[\"person\",\"bicycle\"]"), "{script}");
 
-    // The same again is the same, byte for byte, and takes its place.
+    // Building again gives the same bytes and replaces the file.
     assert_eq!(build(&["--fps", "12.5"]).0["sha256"], built["sha256"]);
     let (plain, _) = build(&["--uncompressed", "--camera-only"]);
     assert_eq!(inspected(path)["sections"][0]["compression"], "none");
@@ -117,9 +117,9 @@ fn a_file_and_options_become_a_package_that_says_what_it_is() {
     assert!(files.filter(|name| Path::new(name).extension().is_some_and(|end| end == "partial")).count() == 0);
 }
 
-/// What people copy from there has to work as it stands.
+/// Users copy it from there.
 #[test]
-fn the_file_of_the_readme_is_one() {
+fn the_readmes_file_can_be_built() {
     let readme = include_str!("../README.md");
     let (_, after) = readme.split_once("```toml\n").expect("a file");
     let (text, _) = after.split_once("```").expect("its end");
@@ -130,7 +130,7 @@ fn the_file_of_the_readme_is_one() {
         bench.0.path().join(line.split('"').nth(1).expect("a name"))
     };
     std::fs::copy(TINY, named("blob")).expect("the folder can be written to");
-    std::fs::rename(bench.module(KNOWN[0].commit), named("firmware")).expect("the folder can be written to");
+    std::fs::rename(bench.module(KNOWN_FIRMWARE[0].commit), named("firmware")).expect("the folder can be written to");
     let path = bench.0.path().join("app.dap");
     let (code, out, said) = run(&["build", "--config", &config, "-o", path.to_str().expect("UTF-8")]);
     assert_eq!(code, 0, "{said}");
@@ -139,13 +139,13 @@ fn the_file_of_the_readme_is_one() {
 }
 
 #[test]
-fn what_cannot_be_built_says_what_to_do() {
+fn applications_that_cannot_be_built_are_reported_with_help() {
     let bench = Bench::new();
     let build = ["build", "-o", "a.dap"];
     let alone = |more: &[&str]| bench.alone(&[&build, more].concat());
     let (code, said) = alone(&["--model", TINY, "--size", "416x416"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("the model wants 640x352, the preview is 416x416"), "{said}");
+    assert!(said.contains("the model's input is 640x352, the preview is 416x416"), "{said}");
     assert!(said.contains("help: add --letterbox"), "{said}");
     let (code, said) = alone(&["--camera-only"]);
     assert_eq!(code, 1, "{said}");
@@ -153,11 +153,11 @@ fn what_cannot_be_built_says_what_to_do() {
     let module = bench.module("0123456789");
     let (code, said) = alone(&["--camera-only", "--firmware", &module]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("0123456789") && said.contains(KNOWN[1].version), "{said}");
+    assert!(said.contains("0123456789") && said.contains(KNOWN_FIRMWARE[1].version), "{said}");
     let onnx = bench.file("yolo.onnx", b"\x08\x07");
     let (code, said) = alone(&["--model", &onnx]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no compiled model (.blob)"), "{said}");
+    assert!(said.contains("not a compiled model (.blob)"), "{said}");
     let (code, said) = alone(&[]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("help: say --model FILE.blob"), "{said}");
@@ -165,7 +165,7 @@ fn what_cannot_be_built_says_what_to_do() {
 }
 
 #[test]
-fn a_package_is_flashed_or_built_and_not_both() {
+fn a_package_and_build_options_exclude_each_other() {
     let (code, _, said) = run(&["flash", "sim:", "--app", "a.dap", "--model", TINY]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("cannot be used with"), "{said}");
@@ -174,9 +174,9 @@ fn a_package_is_flashed_or_built_and_not_both() {
     assert!(said.contains("no camera is named"), "{said}");
 }
 
-/// From nothing to the first frame: built, flashed, read back, booted, and the Script that was flashed said what it is.
+/// Build, flash, read back, boot, and the flashed Script introduces itself.
 #[test]
-fn a_simulated_camera_is_flashed_with_what_was_built_for_it() {
+fn simulated_camera_runs_the_built_application() {
     let bench = Bench::new();
     let config = bench.file(
         "oaktap.toml",
@@ -195,9 +195,9 @@ fn a_simulated_camera_is_flashed_with_what_was_built_for_it() {
     );
 }
 
-/// The camera comes to its host, which is this one.
+/// The camera connects to its host, this one.
 #[test]
-fn a_simulated_camera_comes_by_itself() {
+fn simulated_camera_connects_to_its_host() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let port = port.to_string();

@@ -1,5 +1,5 @@
-//! The Script that is flashed, run by Python in a Script node on this computer: what it sends, what it takes, and what
-//! cannot stop it.
+//! The Script of our applications, run by Python in a simulated Script node: its stream, its commands, and its behavior with
+//! slow, broken and malicious clients.
 
 mod peers;
 mod script_node;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use oaktap::device::app::{App, Family, Fit, Model, Payload, Picture, Size, Video};
+use oaktap::device::app::{App, CameraOutput, Fit, Model, ModelFamily, PayloadCoding, Size, Video};
 use oaktap::device::script;
 use oaktap::frame::{BBox, Detection, PixelFormat};
 use oaktap::wire::Record;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// Small pictures and a model without names.
 fn app() -> App {
-    let family = Family::Yolo {
+    let family = ModelFamily::Yolo {
         classes: Some(80),
         coordinates: 4,
         iou: 0.5,
@@ -35,7 +35,7 @@ fn app() -> App {
     }
 }
 
-/// Python on some text, with what it says if it fails.
+/// Runs Python with `text` as input. The error is its output.
 fn python(program: &str, text: &str) -> Result<(), String> {
     let mut process = Command::new("python3")
         .args(["-c", program])
@@ -59,7 +59,7 @@ fn it_is_python_3_9() {
     python(parse, &text(&app())).expect("it is");
     let newer = "match 1:\n  case 1: pass\n";
     assert!(python(parse, newer).expect_err("3.10").contains("SyntaxError"));
-    // What the grammar does not tell: modules, functions and arguments that came later.
+    // Modules, functions and arguments that are newer than 3.9, which the grammar does not show.
     let Some(mut vermin) = peers::program("vermin") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = |text: &str| {
@@ -71,7 +71,7 @@ fn it_is_python_3_9() {
     assert!(!run("import math\nmath.cbrt(8.0)\n"));
 }
 
-/// Refuses what a Script node has not: it takes the list from where the simulator has it.
+/// The list of allowed modules is the simulator's.
 const IMPORTS: &str = r#"
 import ast, runpy, sys
 modules = runpy.run_path(sys.argv[1])["MODULES"]
@@ -87,7 +87,7 @@ sys.exit("the Script node lacks: " + ", ".join(wrong) if wrong else 0)
 "#;
 
 #[test]
-fn it_imports_only_what_a_script_node_has() {
+fn it_imports_only_modules_of_a_script_node() {
     python(IMPORTS, &text(&app())).expect("it has all of it");
     for (bad, name) in [
         ("import numpy", "numpy"),
@@ -103,12 +103,12 @@ fn it_imports_only_what_a_script_node_has() {
 }
 
 #[test]
-fn a_connection_begins_with_what_there_is_to_know() {
+fn a_connection_begins_with_the_description_of_the_stream() {
     let mut app = app();
     let model = app.model.as_mut().expect("it has one");
     let long = "a name that is longer than a record, and goes on".to_owned();
     (model.labels, model.family) =
-        (vec!["person".to_owned(), "traffic light".to_owned(), long.clone()], Family::default());
+        (vec!["person".to_owned(), "traffic light".to_owned(), long.clone()], ModelFamily::default());
     app.fps = 29.97;
     let contract = app.check(Some(app.size)).expect("it can be built").contract();
     let mut camera = Setup::new(app).start();
@@ -140,8 +140,8 @@ fn a_connection_begins_with_what_there_is_to_know() {
 #[test]
 fn the_official_host_reads_it_unmodified() {
     const FRAMES: usize = 100;
-    // As the network takes it, and in pieces of 1 KiB. The host reads a header and what was found with one call each, so
-    // those have to be in one.
+    // With normal writes, and in pieces of 1 KiB. The official host reads a header and its text with one call each, so each
+    // must be in one piece.
     for piece in [0, 1024] {
         let Some(program) = seed_document::program("receive and visualize detections") else { return };
         let mut setup = Setup::new(App { size: Size::new(640, 352), ..app() });
@@ -172,7 +172,7 @@ fn the_official_host_reads_it_unmodified() {
     }
 }
 
-/// SHA-256 of the planes as the host shows them.
+/// SHA-256 of the planes, interleaved as the host displays them.
 fn interleaved_hash(planes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let third = planes.len() / 3;
@@ -180,7 +180,7 @@ fn interleaved_hash(planes: &[u8]) -> String {
     Sha256::digest(pixels).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The corners that the host draws: it cuts what is behind the point.
+/// The corners that the host draws: it truncates to integers.
 fn drawn(detection: &Detection) -> Value {
     let pixel = |part: f32, side: f64| {
         let part: f64 = format!("{part:.4}").parse().expect("a number");
@@ -192,7 +192,7 @@ fn drawn(detection: &Detection) -> Value {
 
 #[test]
 fn a_header_never_overflows() {
-    // The last one has so many digits that the boxes are left out.
+    // The last one has so many digits that the boxes do not fit.
     let mut camera = Setup::new(app()).start();
     let mut client = camera.client();
     let size = Size::new(64, 48);
@@ -215,7 +215,7 @@ fn a_header_never_overflows() {
 }
 
 #[test]
-fn boxes_are_mapped_back_and_what_is_no_number_is_left_out() {
+fn boxes_are_mapped_to_the_picture_and_nan_is_dropped() {
     let mut app = app();
     app.size = Size::new(64, 32);
     let model = app.model.as_mut().expect("it has one");
@@ -224,7 +224,7 @@ fn boxes_are_mapped_back_and_what_is_no_number_is_left_out() {
     let mut client = camera.client();
     let payload = pixels(Size::new(64, 32), 1);
     let mut message = found(1, &[]);
-    // Twice as wide as high, in the middle of a square. Python's JSON knows NaN, others do not.
+    // Twice as wide as high, in the middle of a square. NaN needs Python's JSON.
     message["boxes"] = json!([[3, 0.9, 0.1, 0.25, 0.9, 0.75], [4, 0.9, "NAN", 0.0, 1.0, 1.0]]);
     let text = json!({"deliver": [message, camera.picture(1, 33_333, &payload)]}).to_string().replace("\"NAN\"", "NaN");
     camera.put_text(&text, &payload);
@@ -234,7 +234,7 @@ fn boxes_are_mapped_back_and_what_is_no_number_is_left_out() {
 }
 
 #[test]
-fn temperature_load_and_drops_are_told_once_a_second() {
+fn temperature_load_and_drops_are_sent_once_per_second() {
     let mut camera = Setup::new(app()).start();
     let mut client = camera.client();
     camera.pair(1);
@@ -247,25 +247,25 @@ fn temperature_load_and_drops_are_told_once_a_second() {
         &[json!({"to": "system", "kind": "SystemInformation", "celsius": 67.84, "css": 0.971, "mss": 0.13})],
         &[],
     );
-    // Numbers 2 to 4 never came from the sensor.
+    // The sensor did not deliver frames 2 to 4.
     camera.time(1.5);
     camera.pair(5);
     client.next().expect("a frame");
-    // They may have been told just before the frame, and then without it.
+    // The record may have been sent just before the frame.
     let health = Record::Health { celsius: Some(67.8), css: Some(97.0), mss: Some(13.0) };
     assert!(client.records.contains(&health), "{:?}", client.records);
     assert_eq!(once_a_second(&client), 2);
     camera.pair(6);
     client.next().expect("a frame");
     assert_eq!(once_a_second(&client), 0);
-    // Without any frame, too: nobody is to think that the camera is gone.
+    // Without frames too, so that a host does not time out.
     camera.time(3.0);
     client.records.clear();
     assert!(client.until(|record| *record == Record::Dropped(3)).is_none());
     assert!(client.records.contains(&health));
 }
 
-/// The numbers of the frames that a client reads, and whether each has its own boxes. It takes them as they come.
+/// Reads frames in a thread: their numbers, and `true` if each has its own boxes.
 fn reading(mut client: Client) -> Receiver<(u64, bool)> {
     let (send, read) = channel();
     std::thread::spawn(move || {
@@ -279,8 +279,8 @@ fn reading(mut client: Client) -> Receiver<(u64, bool)> {
 }
 
 #[test]
-fn who_does_not_read_costs_the_others_nothing() {
-    // Each frame is larger than what the two ends of a connection hold.
+fn a_client_that_does_not_read_does_not_delay_the_others() {
+    // Each frame is larger than the socket buffers of a connection.
     let app = App { size: Size::new(1920, 1080), ..app() };
     let mut camera = Setup::new(app).start();
     let deaf = camera.client();
@@ -292,20 +292,20 @@ fn who_does_not_read_costs_the_others_nothing() {
         camera.pair(seq);
         others.iter().for_each(|other| assert_eq!(other.recv(), Ok((seq, true))));
     }
-    // It is dropped in the end, and there is room for somebody else.
+    // It is disconnected after the timeout, and another client can connect.
     let said = camera.wait("text").to_string();
-    assert!(said.contains("client left: it took nothing for 5 s"), "{said}");
+    assert!(said.contains("client left: it accepted no data for 5 s"), "{said}");
     let third = reading(camera.client());
     camera.pair(7);
     others.iter().chain([&third]).for_each(|other| assert_eq!(other.recv(), Ok((7, true))));
     drop(deaf);
-    // The newest one is kept for nobody.
+    // No frame keeps its buffer.
     let (_, most) = camera.buffers();
     assert!(most <= 8, "{most} of the camera's buffers were in use");
 }
 
 #[test]
-fn clients_come_and_go_in_the_middle_of_frames() {
+fn clients_connect_and_disconnect_in_the_middle_of_frames() {
     let app = App { size: Size::new(1280, 720), ..app() };
     let mut camera = Setup::new(app).start();
     let mut steady = camera.client();
@@ -314,18 +314,18 @@ fn clients_come_and_go_in_the_middle_of_frames() {
         camera.pair(seq);
         let frame = steady.next().expect("a frame");
         assert!(number(&frame) == seq && has_its_boxes(&frame), "frame {seq}");
-        // In the middle of the first frame, and of its header.
+        // In the middle of the first frame, and in the middle of its header.
         let mut some = vec![0; if seq % 2 == 0 { 100_000 } else { 150 }];
         other.socket.read_exact(&mut some).expect("a part of it");
         drop(other);
-        // Whatever its thread was doing, it leaves.
+        // Its thread ends.
         camera.wait("text");
     }
     assert!(camera.buffers().1 <= 8);
 }
 
 #[test]
-fn a_host_that_restarts_sees_what_is_and_not_what_was() {
+fn a_host_that_reconnects_gets_new_frames_only() {
     let mut camera = Setup::new(app()).start();
     for turn in 0..5 {
         let mut client = camera.client();
@@ -335,17 +335,17 @@ fn a_host_that_restarts_sees_what_is_and_not_what_was() {
         assert!(matches!(client.records[0], Record::Version { .. }), "{:?}", client.records);
         drop(client);
         camera.wait("text");
-        // Nobody is there: these are for nobody.
+        // No client is connected.
         (0..9).for_each(|n| camera.pair(100 * turn + 20 + n));
         while camera.buffers().0 > 0 {}
     }
 }
 
 #[test]
-fn results_are_joined_by_number_and_never_by_order() {
+fn results_are_joined_by_sequence_number() {
     let mut camera = Setup::new(app()).start();
     let mut client = camera.client();
-    // The network is far ahead.
+    // Results arrive long before their frames.
     (1..=40).for_each(|seq| camera.deliver(&[found(seq, &boxes(seq))], &[]));
     for seq in 1..=40 {
         camera.frame(seq);
@@ -353,7 +353,7 @@ fn results_are_joined_by_number_and_never_by_order() {
         assert_eq!(number(&frame), seq);
         assert!(has_its_boxes(&frame) || (frame.detections.is_empty() && seq <= 32), "frame {seq}");
     }
-    // It is late, and leaves frames out: the result comes when the frame waits for it, or for one of those behind.
+    // Results are late, and some are missing: they arrive while their frame waits, or a later one.
     for first in [41, 44, 47] {
         (first..first + 3).for_each(|seq| camera.frame(seq));
         camera.deliver(&[found(first + 2, &boxes(first + 2))], &[]);
@@ -370,18 +370,18 @@ fn results_are_joined_by_number_and_never_by_order() {
 }
 
 #[test]
-fn a_minute_without_results_is_a_minute_with_pictures() {
+fn pictures_are_sent_when_results_stop() {
     let mut setup = Setup::new(app());
     setup.with.clear();
     let mut camera = setup.start();
     let mut client = camera.client();
-    // At 30 frames a second.
+    // At 30 frames/s.
     for seq in 7..7 + 1800 {
         camera.frame(seq);
         let frame = client.next().expect("a frame");
         assert_eq!((number(&frame), frame.detections.len()), (seq, 0));
     }
-    // Nobody waits for results any more, until one has come.
+    // Frames do not wait for results any more, until one arrives.
     for seq in 2001.. {
         camera.pair(seq);
         let frame = client.next().expect("a frame");
@@ -394,7 +394,7 @@ fn a_minute_without_results_is_a_minute_with_pictures() {
 }
 
 #[test]
-fn malformed_control_records_stop_nothing() {
+fn malformed_control_records_do_not_stop_the_stream() {
     let mut camera = Setup::new(app()).start();
     let (mut client, mut other) = (camera.client(), camera.client());
     let mut still_there = |camera: &mut Camera, client: &mut Client, seq| {
@@ -423,20 +423,20 @@ fn malformed_control_records_stop_nothing() {
         ("@F 1 2", "no: not understood"),
     ]) {
         let answer = client.ask(bad);
-        // A record has room for 29 characters of it.
+        // A record holds 29 characters of the answer.
         assert!(answer.starts_with(note), "`{bad}`: {answer}");
         still_there(&mut camera, &mut client, seq);
     }
-    // Bytes that are no text at all: each 32 of them are answered.
+    // Bytes that are not text: every 32 bytes get an answer.
     let noise: Vec<u8> = (0..64u32).map(|n| (n * 97 % 256) as u8 | 0x80).collect();
     client.socket.write_all(&noise).expect("it is taken");
     assert!(client.note().starts_with("no: ") && client.note().starts_with("no: "));
-    // A part of a record does not spoil the next one.
+    // An unfinished record does not damage the next one.
     client.socket.write_all(b"13").expect("it is taken");
     still_there(&mut camera, &mut client, 50);
     camera.time(2.0);
     assert_eq!(client.note(), "an unfinished record");
-    // More than anybody would say: the answers that nobody waits for are not kept.
+    // A flood of commands: old answers are dropped.
     (0..500).for_each(|_| client.say("nonsense"));
     assert_eq!(client.ask("120,"), "no: not understood");
     let heard = std::iter::from_fn(|| Some(client.note())).take(501).find(|note| note == "lens=120");
@@ -446,7 +446,7 @@ fn malformed_control_records_stop_nothing() {
 }
 
 #[test]
-fn a_host_can_set_what_the_sensor_does() {
+fn a_host_controls_the_sensor() {
     let mut camera = Setup::new(App { model: None, ..app() }).start();
     let mut client = camera.client();
     for (say, answer, calls) in [
@@ -468,11 +468,11 @@ fn a_host_can_set_what_the_sensor_does() {
 }
 
 #[test]
-fn a_host_can_set_what_it_gets() {
+fn a_host_controls_its_stream() {
     let mut camera = Setup::new(app()).start();
     let (mut client, mut other) = (camera.client(), camera.client());
     let mut seq = 0;
-    // What the client gets of so many frames that the other one gets.
+    // The frames of this client while the other one gets this many.
     let mut of = |client: &mut Client, frames: u64| {
         client.records.clear();
         let mut got = Vec::new();
@@ -480,7 +480,7 @@ fn a_host_can_set_what_it_gets() {
             seq += 1;
             camera.pair(seq);
             assert_eq!(number(&other.next().expect("a frame")), seq);
-            // The second answer comes behind every frame that was there when the first one was asked for.
+            // The second answer follows every frame that was queued at the first command.
             for _ in 0..2 {
                 client.say("@K stream=?");
                 while let Some(frame) = client.until(|record| matches!(record, Record::Note(_))) {
@@ -504,14 +504,14 @@ fn a_host_can_set_what_it_gets() {
     let found = client.records.iter().filter(|one| matches!(one, Record::Box(_))).count();
     assert_eq!((numbers.len(), found), (2, boxes(12).len() + boxes(13).len()), "{:?}", client.records);
     assert_eq!(client.ask("@K stream=all fps=10"), "stream=all fps=10");
-    // Every third one of 30 a second.
+    // Every third frame of 30 frames/s.
     let seen: Vec<_> = of(&mut client, 12).iter().map(|frame| number(frame)).collect();
     assert_eq!(seen.len(), 4, "{seen:?}");
     assert_eq!(client.ask("@K fps=0"), "fps=0");
     assert!(has_its_boxes(&of(&mut client, 1)[0]));
 }
 
-/// A unit as an encoder writes it: parameters and a key frame, or a frame that needs others.
+/// A unit like an encoder's: parameters and a key frame, or a predicted frame.
 fn unit(kind: u8, seq: u64) -> Vec<u8> {
     [&[0, 0, 0, 1, kind][..], &seq.to_be_bytes().map(|byte| byte | 0x80), &[0x80; 40]].concat()
 }
@@ -519,11 +519,11 @@ fn unit(kind: u8, seq: u64) -> Vec<u8> {
 #[test]
 fn a_video_begins_with_a_key_frame() {
     for (payload, format, key, other) in [
-        (Payload::H264(Video { keyframe_interval: 4, ..Video::default() }), "H264", 0x67, 0x41),
-        (Payload::H265(Video { keyframe_interval: 4, ..Video::default() }), "H265", 0x40, 0x02),
+        (PayloadCoding::H264(Video { keyframe_interval: 4, ..Video::default() }), "H264", 0x67, 0x41),
+        (PayloadCoding::H265(Video { keyframe_interval: 4, ..Video::default() }), "H265", 0x40, 0x02),
     ] {
-        // Of the shape of the video, so that boxes are in both where they are in one.
-        let app = App { payload, picture: Picture::Video, size: Size::new(64, 36), ..app() };
+        // The preview has the video's aspect ratio, so boxes have the same coordinates in both.
+        let app = App { payload, picture: CameraOutput::Video, size: Size::new(64, 36), ..app() };
         let mut camera = Setup::new(app).start();
         let mut early = camera.client();
         let show = |camera: &mut Camera, seq: u64| {
@@ -541,7 +541,7 @@ fn a_video_begins_with_a_key_frame() {
             let frame = early.next().expect("a frame");
             assert_eq!(frame.payload(), payload);
             assert_eq!((frame.camera_seq, frame.device_time.0), (Some(seq), time_of(seq)));
-            // As records, each where it was to a ten-thousandth.
+            // As records, exact to 1/10000.
             let near = |(a, b): (&Detection, &Detection)| {
                 a.label == b.label
                     && (a.bbox.xmin - b.bbox.xmin).abs() < 2e-4
@@ -558,8 +558,8 @@ fn a_video_begins_with_a_key_frame() {
 }
 
 #[test]
-fn pictures_that_are_encoded_stand_alone() {
-    let app = App { payload: Payload::Jpeg { quality: 80 }, size: Size::new(64, 48), ..app() };
+fn jpeg_pictures_need_no_key_frame() {
+    let app = App { payload: PayloadCoding::Jpeg { quality: 80 }, size: Size::new(64, 48), ..app() };
     let mut camera = Setup::new(app).start();
     let mut client = camera.client();
     let jpeg = [&[0xff, 0xd8, 0xff, 0xe0][..], &[0x55; 50], &[0xff, 0xd9]].concat();
@@ -572,7 +572,7 @@ fn pictures_that_are_encoded_stand_alone() {
 }
 
 #[test]
-fn as_a_client_it_comes_again_and_again() {
+fn it_reconnects_to_its_host() {
     let host = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = host.local_addr().expect("it has one").port();
     let app = App { host: Some([127, 0, 0, 1].into()), port, ..app() };
@@ -584,7 +584,7 @@ fn as_a_client_it_comes_again_and_again() {
         camera.pair(turn + 8);
         assert_eq!(number(&client.next().expect("a frame")), turn + 8);
     }
-    // Nobody listens for a while.
+    // The host does not listen for a while.
     drop(host);
     camera.wait("text");
     let refused = loop {
@@ -602,8 +602,8 @@ fn as_a_client_it_comes_again_and_again() {
 }
 
 #[test]
-fn the_queues_are_those_of_a_camera() {
-    // The vendor's own program, with the queues that it has by default.
+fn queues_behave_like_those_of_a_camera() {
+    // The vendor's program with its default queues.
     let Some(program) = seed_document::program("Final Script node code will look like this") else { return };
     let inputs = json!({"frame_in": {"blocking": true, "size": 8}, "detection_in": {"blocking": true, "size": 8}});
     let mut camera = Setup::new(App { size: Size::new(640, 352), ..app() }).run(&program, &inputs);
@@ -613,7 +613,7 @@ fn the_queues_are_those_of_a_camera() {
         (boxes["to"], picture["to"]) = ("detection_in".into(), "frame_in".into());
         camera.deliver(&[boxes, picture], &[&payload]);
     };
-    // Nobody is there yet. Nine are kept: eight wait, and one is in the hands of the network that has to wait (wire.md 2.5).
+    // Without a client, nine are kept: eight in the queue, and one in the network that waits for space (wire.md 2.5).
     (1..=30).for_each(|seq| pair(&mut camera, seq));
     camera.buffers();
     let mut client = camera.client();
@@ -629,7 +629,7 @@ fn the_queues_are_those_of_a_camera() {
 }
 
 #[test]
-fn messages_have_the_names_of_the_vendors() {
+fn messages_have_the_vendors_names() {
     let Some(mut vendor) = peers::vendor() else { return };
     let check = r#"
 import depthai, runpy, sys

@@ -1,5 +1,4 @@
-//! Applications are packed as the vendor's library packs them: the same pipelines out of the same descriptions, by both
-//! versions whose firmware is known.
+//! Compares our packages with those that the vendor's library builds from the same descriptions.
 
 #![cfg(feature = "cli")]
 
@@ -11,9 +10,11 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use oaktap::device::app::{App, Colour, Family, Fit, Model, Orientation, Payload, Picture, Resolution, Size, Video};
+use oaktap::device::app::{
+    App, CameraOutput, Fit, Model, ModelFamily, Orientation, PayloadCoding, PlaneOrder, Resolution, Size, Video,
+};
 use oaktap::device::blob::Blob;
-use oaktap::device::firmware::{DeviceImages, KNOWN};
+use oaktap::device::firmware::{DeviceImages, KNOWN_FIRMWARE};
 use oaktap::device::nop::Value;
 use oaktap::device::schema::{Node, Pipeline};
 use oaktap::device::{pipeline, script};
@@ -21,10 +22,10 @@ use oaktap::package::{APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSIO
 use peers::content;
 use serde_json::{Value as Json, json};
 
-/// A model that says it takes pictures of this size, and that this version of OpenVINO compiled it.
+/// The header of a model with this input size and version of OpenVINO.
 fn blob(size: Size, [major, minor]: [u32; 2]) -> Vec<u8> {
     let mut blob = include_bytes!("data/tiny.blob").to_vec();
-    // Fields of the header (src/device/blob.rs); the first sizes stand where the weights begin.
+    // Fields of the header (src/device/blob.rs); the sizes are at the beginning of the weights.
     let weights = u32::from_le_bytes(blob[128..132].try_into().expect("a number")) as usize;
     for (at, number) in [(60, major), (64, minor), (weights, size.width), (weights + 4, size.height)] {
         blob[at..at + 4].copy_from_slice(&number.to_le_bytes());
@@ -49,11 +50,11 @@ fn cases() -> Vec<Case> {
     let anchors = vec![10., 14., 23., 27., 37., 58., 81., 82., 135., 169., 344., 319.5];
     let masks = [("side26", vec![1, 2, 3]), ("side13", vec![3, 4, 5])].map(|(name, mask)| (name.to_owned(), mask));
     let with_anchors =
-        Family::Yolo { classes: Some(300), coordinates: 4, iou: 0.45, anchors, masks: BTreeMap::from(masks) };
+        ModelFamily::Yolo { classes: Some(300), coordinates: 4, iou: 0.45, anchors, masks: BTreeMap::from(masks) };
     let labels = ["person", "traffic light", "d'oh"].map(str::to_owned).to_vec();
     let mobilenet =
-        Model { family: Family::Mobilenet, confidence: 0.3, threads: 1, labels, ..fitted(Fit::Letterbox, square) };
-    let jpeg = |quality| Payload::Jpeg { quality };
+        Model { family: ModelFamily::Mobilenet, confidence: 0.3, threads: 1, labels, ..fitted(Fit::Letterbox, square) };
+    let jpeg = |quality| PayloadCoding::Jpeg { quality };
     let host = Some(Ipv4Addr::new(192, 168, 1, 10));
     let mut cases = vec![
         case(App::default(), None),
@@ -61,7 +62,7 @@ fn cases() -> Vec<Case> {
         case(with(yolo(), App { fps: 40.0, name: "door".to_owned(), ..App::default() }), Some(blob(preview, newest))),
         case(
             App {
-                colour: Colour::Rgb,
+                plane_order: PlaneOrder::Rgb,
                 orientation: Orientation::Rotate180,
                 resolution: Resolution::Mp12,
                 size: Size::new(2560, 1440),
@@ -77,12 +78,15 @@ fn cases() -> Vec<Case> {
         },
         case(with(mobilenet, App::default()), Some(blob(square, newest))),
         case(with(fitted(Fit::Stretch, small), App::default()), Some(blob(small, newest))),
-        case(with(fitted(Fit::Crop, small), App { colour: Colour::Rgb, ..App::default() }), Some(blob(small, newest))),
+        case(
+            with(fitted(Fit::Crop, small), App { plane_order: PlaneOrder::Rgb, ..App::default() }),
+            Some(blob(small, newest)),
+        ),
         case(App { payload: jpeg(80), orientation: Orientation::Flip, fps: 5.5, ..App::default() }, None),
         case(
             with(
                 yolo(),
-                App { payload: jpeg(95), picture: Picture::Video, resolution: Resolution::K4, ..App::default() },
+                App { payload: jpeg(95), picture: CameraOutput::Video, resolution: Resolution::K4, ..App::default() },
             ),
             Some(blob(preview, newest)),
         ),
@@ -90,7 +94,7 @@ fn cases() -> Vec<Case> {
             with(
                 Model { confidence: 0.25, ..yolo() },
                 App {
-                    payload: Payload::H264(Video { bitrate_kbps: 2500, keyframe_interval: 15 }),
+                    payload: PayloadCoding::H264(Video { bitrate_kbps: 2500, keyframe_interval: 15 }),
                     fps: 29.97,
                     orientation: Orientation::Mirror,
                     ..App::default()
@@ -100,8 +104,8 @@ fn cases() -> Vec<Case> {
         ),
         case(
             App {
-                payload: Payload::H265(Video::default()),
-                picture: Picture::Video,
+                payload: PayloadCoding::H265(Video::default()),
+                picture: CameraOutput::Video,
                 resolution: Resolution::P800,
                 orientation: Orientation::Normal,
                 host,
@@ -113,21 +117,21 @@ fn cases() -> Vec<Case> {
             with(
                 fitted(Fit::Letterbox, small),
                 App {
-                    payload: Payload::H265(Video { bitrate_kbps: 80_000, keyframe_interval: 200 }),
+                    payload: PayloadCoding::H265(Video { bitrate_kbps: 80_000, keyframe_interval: 200 }),
                     ..App::default()
                 },
             ),
             Some(blob(small, newest)),
         ),
     ];
-    // A version of the blob's own, and two that need another firmware each.
+    // One version with its own blob format, and two that each need another firmware.
     let older = [[6, 0], [2021, 3], [2020, 4]];
     cases.extend(older.map(|version| case(with(yolo(), App::default()), Some(blob(preview, version)))));
     cases
 }
 
-/// What the vendor's side is told: the description, and what cannot be otherwise.
-fn told(case: &Case, folder: &Path, number: usize) -> Json {
+/// The description for the vendor's side, with the parameters that our applications do not set.
+fn description(case: &Case, folder: &Path, number: usize) -> Json {
     let Case { app, blob, compressed } = case;
     let size = blob.as_deref().and_then(|blob| Blob::parse(blob).expect("a model").input_size());
     let checked = app.check(size).expect("it can be built");
@@ -153,7 +157,7 @@ fn told(case: &Case, folder: &Path, number: usize) -> Json {
     })
 }
 
-/// The bytes that the properties of each node are written in, by its number.
+/// The encoded properties of each node, by its number.
 fn properties(section: &[u8]) -> BTreeMap<i64, Vec<u8>> {
     let Value::Structure(parts) = Value::parse(section).expect("libnop") else { panic!("no structure") };
     let [_, _, Value::Map(nodes)] = &parts[..] else { panic!("no map") };
@@ -165,7 +169,7 @@ fn properties(section: &[u8]) -> BTreeMap<i64, Vec<u8>> {
     nodes.iter().map(node).collect()
 }
 
-/// Kind and ports of a node, in one order.
+/// Kind and sorted ports of a node.
 fn kind_and_ports(node: &Node<'_>) -> (i64, String, Vec<String>) {
     let mut ports: Vec<_> = node.ports.iter().map(|port| format!("{port:?}")).collect();
     ports.sort();
@@ -174,9 +178,9 @@ fn kind_and_ports(node: &Node<'_>) -> (i64, String, Vec<String>) {
 
 fn compare(what: &str, ours: &Package, theirs: &Package) {
     let table = |package: &Package| {
-        let told =
+        let entries =
             package.sections().iter().map(|section| (section.name().to_owned(), section.flags(), section.kind()));
-        told.collect::<Vec<_>>()
+        entries.collect::<Vec<_>>()
     };
     assert_eq!(table(ours), table(theirs), "{what}");
     for name in [FIRMWARE, ASSETS, ASSET_STORAGE, FIRMWARE_VERSION, APP_NAME] {
@@ -195,7 +199,8 @@ fn packages_are_those_of(version: &str) {
     let Some(mut python) = peers::vendor_of(version) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let cases = cases();
-    let description: Vec<_> = (0..).zip(&cases).map(|(number, case)| told(case, folder.path(), number)).collect();
+    let description: Vec<_> =
+        (0..).zip(&cases).map(|(number, case)| description(case, folder.path(), number)).collect();
     let apps = folder.path().join("apps.json");
     fs::write(&apps, json!(description).to_string()).expect("it is written");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/vendor_apps.py");
@@ -229,16 +234,16 @@ fn packages_are_those_of_2_33() {
     packages_are_those_of("2.33.0.0");
 }
 
-/// `.ci/need vendors && cargo test --test vendor_apps -- --ignored`: of every one whose firmware is taken.
+/// `.ci/need vendors && cargo test --test vendor_apps -- --ignored`: all versions with a known firmware.
 #[test]
 #[ignore = "wants six versions of depthai, 400 MB when they are installed"]
-fn packages_are_those_of_all_that_are_known() {
-    for known in KNOWN {
+fn packages_are_those_of_all_known_versions() {
+    for known in KNOWN_FIRMWARE {
         packages_are_those_of(known.version);
     }
 }
 
-/// In the environment that is active, and by asking the Python in the path.
+/// In the active virtual environment, and with the Python in the path.
 #[test]
 fn the_vendors_package_is_found_where_it_is_installed() {
     let Some(python) = peers::vendor() else { return };
@@ -253,19 +258,19 @@ fn the_vendors_package_is_found_where_it_is_installed() {
         assert!(output.status.success() && said.contains("firmware: depthai 2.30.0.0 in "), "{variable}: {said}");
         let package = fs::read(folder.path().join("app.dap")).expect("it was built");
         let package = Package::parse(package).expect("it is whole");
-        assert_eq!(package.firmware_version().as_deref(), Some(KNOWN[0].commit));
+        assert_eq!(package.firmware_version().as_deref(), Some(KNOWN_FIRMWARE[0].commit));
     }
 }
 
-/// What the comparison is worth: each thing that differs is noticed.
+/// Tests the comparison: every difference is noticed.
 #[test]
-fn no_two_applications_are_packed_alike() {
+fn different_applications_have_different_packages() {
     let sections: Vec<_> = cases()
         .iter()
         .map(|Case { app, blob, .. }| {
             let model = blob.as_deref().map(|blob| Blob::parse(blob).expect("a model"));
             let checked = app.check(model.as_ref().and_then(Blob::input_size)).expect("it can be built");
-            pipeline::Sections::of(&checked, blob.as_deref(), &script::text(&checked)).expect("it is packed")
+            pipeline::PipelineSections::of(&checked, blob.as_deref(), &script::text(&checked)).expect("it is packed")
         })
         .collect();
     for (at, sections_of_one) in sections.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The vendor's own client, depthai 2.30, finds, asks, flashes and configures the simulated camera, and fails at it as it
-//! does at a real one. It knows no ports but the usual ones: each camera has an address of its own.
+//! The vendor's client, depthai 2.30, finds, queries, flashes and configures the simulated camera, and fails with the errors
+//! of a real one. It supports only the default ports, so each camera has its own address.
 
 mod peers;
 
@@ -14,9 +14,9 @@ use oaktap::package::PackageBuilder;
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing};
 use serde_json::{Value, json};
 
-/// Longer than anything takes on a machine with other things to do.
+/// Longer than any step takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Where applications are (bootloader.md 3.4).
+/// Offset of the application (bootloader.md 3.4).
 const APPLICATION: u64 = 0x80_0000;
 
 /// A camera and a folder for files.
@@ -26,7 +26,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// `None` where the vendor's client is not installed, or where there is one loopback address only.
+    /// `None` if the vendor's client is not installed, or if there is only one loopback address.
     fn of(text: &str) -> Option<Self> {
         peers::vendor()?;
         if !cfg!(target_os = "linux") {
@@ -34,14 +34,14 @@ impl Bench {
             return None;
         }
         let mut config: CameraConfig = text.parse().expect(text);
-        // It looks for the camera again by its id, wherever that answers: nobody else here may have the same.
+        // The client searches for the camera by its id at every address, so no other camera here may have the same id.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         config.id = format!("1944301041{:08X}{:04X}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let camera = CameraSimulator::start_nearby(&config).expect("a camera");
         Some(Self { camera, folder: tempfile::tempdir().expect("a folder") })
     }
 
-    /// What the client saw.
+    /// Runs the client and returns its report.
     fn ask(&self, case: &str, arguments: &[&str]) -> Value {
         let ip = self.camera.ip().to_string();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/vendor.py");
@@ -76,14 +76,14 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(step).collect()
 }
 
-/// A package whose firmware is noise of so many bytes.
+/// A package whose firmware is noise of `len` bytes.
 fn package(len: usize) -> Vec<u8> {
     let firmware = [b"MA2x", &noise(len)[..]].concat();
     let commit = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
     PackageBuilder::new(firmware).firmware_version(commit).app_name("test bench").build().expect("a package")
 }
 
-/// A bootloader's image: noise that begins as it has to.
+/// A bootloader image: noise with the right magic.
 fn image(len: usize) -> Vec<u8> {
     [b"MA2x", &noise(len - 4)[..]].concat()
 }
@@ -97,14 +97,14 @@ fn it_finds_the_camera_by_broadcast_and_by_address() {
         let id = bench.camera.with(|camera| camera.config().id.clone());
         let found = bench.ask("discover", &[&id]);
         let ip = bench.camera.ip().to_string();
-        // The same camera at the same address is one, however often it answers.
+        // Several answers from one camera at one address count once.
         assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
         assert_eq!((&found[0]["name"], &found[0]["state"]), (&json!(ip), &json!("X_LINK_BOOTLOADER")));
     }
 }
 
 #[test]
-fn it_learns_everything_about_the_camera() {
+fn it_reads_all_information_about_the_camera() {
     for text in ["", "&open=first&stale=on", "&open=never", "&emmc=4GiB&stale=on"] {
         let Some(bench) = Bench::of(&format!("commit=c0ffee{text}")) else { return };
         let said = bench.ask("info", &[]);
@@ -121,7 +121,7 @@ fn it_learns_everything_about_the_camera() {
 
 #[test]
 fn it_flashes_an_application_which_then_runs() {
-    // Its Python half drops the argument that names the memory: there is no way to have it write to another one.
+    // Its Python binding drops the argument for the memory, so it writes to the default memory only.
     for (text, place) in [("size=64x48&fps=5", Memory::Flash), ("size=64x48&fps=5&emmc=64MiB", Memory::Emmc)] {
         let Some(bench) = Bench::of(text) else { return };
         let package = package(6 << 20);
@@ -129,7 +129,7 @@ fn it_flashes_an_application_which_then_runs() {
         assert_eq!(said["said"], json!([true, ""]), "{text}");
         let progress: Vec<f64> = serde_json::from_value(said["progress"].clone()).expect("numbers");
         assert!(progress.len() > 5 && progress.is_sorted() && progress.last() == Some(&1.0), "{progress:?}");
-        // It asks for the flash whatever it is told (bootloader.md 3.3).
+        // It always queries the flash memory (bootloader.md 3.3).
         assert_eq!(said["name"], if place == Memory::Flash { "test bench" } else { "" }, "{text}");
         assert_eq!(bench.read(place, APPLICATION, package.len()), package);
         bench.wait(RUNS);
@@ -188,7 +188,7 @@ fn it_resets_to_the_factory_state() {
 #[test]
 fn it_writes_reads_and_clears_the_configuration() {
     let Some(bench) = Bench::of("") else { return };
-    // Its last octet is above 127, which is a longer number in the document (bootloader.md 4).
+    // The last octet is above 127, which makes the number an int64 (bootloader.md 4).
     let [a, b, c, d] = bench.camera.ip().octets();
     let address = Ipv4Addr::new(a, b, c ^ 0x80, d | 0x80).to_string();
     let said = bench.ask("config", &[&address]);
@@ -211,7 +211,7 @@ fn it_writes_reads_and_clears_the_configuration() {
 }
 
 #[test]
-fn it_writes_and_reads_anywhere() {
+fn it_writes_and_reads_at_any_offset() {
     let Some(bench) = Bench::of("") else { return };
     let data = noise(6_291_579);
     let said = bench.ask("custom", &[&bench.file("data", &data)]);
@@ -228,7 +228,7 @@ fn it_writes_and_reads_anywhere() {
 }
 
 #[test]
-fn it_refuses_what_an_old_bootloader_does_not_know() {
+fn it_refuses_requests_that_an_old_bootloader_does_not_support() {
     let Some(bench) = Bench::of("bootloader=0.0.15") else { return };
     let said = bench.ask("old", &[]);
     assert_eq!((&said["version"], &said["user"]), (&json!("0.0.15"), &json!(false)));
@@ -240,7 +240,7 @@ fn it_refuses_what_an_old_bootloader_does_not_know() {
 }
 
 #[test]
-fn it_fails_as_it_does_at_a_real_camera() {
+fn it_fails_with_the_errors_of_a_real_camera() {
     let package = package(6 << 20);
     let refused = json!([false, "Couldn't flash update, try again"]);
     for (fault, expected) in [
@@ -252,7 +252,7 @@ fn it_fails_as_it_does_at_a_real_camera() {
         let Some(bench) = Bench::of(&format!("fault={fault}*1")) else { return };
         let path = bench.file("app.dap", &package);
         assert_eq!(bench.ask("failing_flash", &[&path])["said"], expected, "{fault}");
-        // Half a package is no application; what was said about a whole one does not matter.
+        // Half of a package is not an application, even if the camera reported success.
         let there = bench.read(Memory::Flash, APPLICATION, package.len()) == package;
         assert_eq!(there, fault.contains("response"), "{fault}");
         assert_eq!(bench.ask("flash", &[&path])["said"], json!([true, ""]), "{fault}: a retry");
@@ -278,7 +278,7 @@ fn it_fails_as_it_does_at_a_real_camera() {
 }
 
 #[test]
-fn it_is_refused_by_a_camera_that_somebody_has_and_by_strange_answers() {
+fn it_fails_at_a_busy_camera_and_at_invalid_answers() {
     let Some(bench) = Bench::of("state=in-use") else { return };
     let said = bench.ask("in_use", &[]);
     assert_eq!(said["error"], "Device not in UNBOOTED, BOOTLOADER or FLASH_BOOTED state", "{said}");

@@ -1,4 +1,4 @@
-//! What the vendor's tool writes: packages, settings, and the bootloader that it brings along.
+//! Reads packages, settings and the bootloader that the vendor's tool writes.
 
 #![cfg(feature = "cli")]
 
@@ -16,8 +16,8 @@ use peers::content;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// The same parts, packed here.
-fn again(package: &Package) -> PackageBuilder {
+/// Packs the same sections with our builder.
+fn repacked(package: &Package) -> PackageBuilder {
     let text = |name| String::from_utf8(content(package, name)).expect("UTF-8");
     PackageBuilder::new(content(package, FIRMWARE))
         .pipeline(content(package, PIPELINE))
@@ -32,43 +32,43 @@ fn address(text: &str, prefix: u8, gateway: &str) -> StaticAddress {
     StaticAddress { address: ip(text), prefix, gateway: ip(gateway) }
 }
 
-fn settings(told: &Value) {
+fn settings(theirs: &Value) {
     let mut config = Config::usual();
-    assert_eq!(config.document().to_json(), told["usual"]);
+    assert_eq!(config.document().to_json(), theirs["usual"]);
     config.set_static_address(&address("10.250.128.129", 20, "10.250.143.254")).expect("it is set");
     let dns = ["192.168.1.250", "9.9.9.9"].map(|ip| Some(ip.parse().expect("an address")));
     config.set_dns(dns).expect("it is set");
     config.set_mac(Some("02:aa:bb:cc:dd:fe".parse().expect("an address"))).expect("it is set");
-    assert_eq!(config.document().to_json(), told["static"]);
+    assert_eq!(config.document().to_json(), theirs["static"]);
     let mut config = Config::usual();
     config.set_dhcp(Some(&address("172.16.0.200", 16, "172.16.0.1"))).expect("it is set");
-    assert_eq!(config.document().to_json(), told["dynamic"]);
+    assert_eq!(config.document().to_json(), theirs["dynamic"]);
 }
 
 #[test]
-fn the_vendors_packages_settings_and_bootloader_are_understood() {
+fn the_vendors_packages_settings_and_bootloader_are_parsed() {
     let Some(mut python) = peers::vendor() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/vendor_formats.py");
     let said = peers::output(python.arg(script).arg(folder.path()));
-    let told: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+    let theirs: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
     let package = |name: &str| {
         let bytes = fs::read(folder.path().join(name)).expect("it was saved");
         Package::parse(bytes).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
 
-    // The same bytes out of the same parts.
+    // The same sections give the same bytes.
     let plain = package("plain.dap");
-    assert!(again(&plain).build().expect("a package") == plain.bytes(), "plain.dap is laid out in another way");
+    assert!(repacked(&plain).build().expect("a package") == plain.bytes(), "plain.dap is laid out in another way");
     let named = package("named.dap");
     assert!(
-        again(&named).checked_at_boot().build().expect("a package") == named.bytes(),
+        repacked(&named).checked_at_boot().build().expect("a package") == named.bytes(),
         "named.dap is laid out in another way"
     );
     assert_eq!(named.app_name().as_deref(), Some("Tür 1"));
-    // Compressed by another library, it is the same when it is not compressed any more.
+    // Another library compresses differently, but the decompressed bytes are the same.
     let compressed = package("compressed.dap");
-    let packed_here = again(&compressed).compressed().build().expect("a package");
+    let packed_here = repacked(&compressed).compressed().build().expect("a package");
     let packed_here = Package::parse(packed_here).expect("whole");
     let told_of = |package: &Package| {
         package.sections().iter().map(|section| (section.name().to_owned(), section.flags())).collect::<Vec<_>>()
@@ -87,22 +87,22 @@ fn the_vendors_packages_settings_and_bootloader_are_understood() {
         let application = report.application.expect("an application");
         assert_eq!(application.faults, [""; 0]);
         let nodes: Vec<_> = application.nodes.iter().map(|node| json!([node.id, node.name])).collect();
-        assert_eq!(json!(nodes), told["nodes"]);
+        assert_eq!(json!(nodes), theirs["nodes"]);
         let end = |end: &End| json!([end.node, end.group, end.port]);
         let mut links: Vec<_> = application.links.iter().map(|link| json!([end(&link.from), end(&link.to)])).collect();
         links.sort_by_key(Value::to_string);
-        let mut expected = told["links"].as_array().expect("links").clone();
+        let mut expected = theirs["links"].as_array().expect("links").clone();
         expected.sort_by_key(Value::to_string);
         assert_eq!(links, expected);
         assert_eq!(application.scripts.len(), 1);
-        assert_eq!(application.scripts[0].text.as_deref(), told["script"].as_str());
+        assert_eq!(application.scripts[0].text.as_deref(), theirs["script"].as_str());
         assert_eq!(application.scripts[0].script.processor, 0);
     }
 
-    settings(&told["settings"]);
+    settings(&theirs["settings"]);
 
-    let module = fs::read(told["module"].as_str().expect("a path")).expect("the extension module");
+    let module = fs::read(theirs["module"].as_str().expect("a path")).expect("the extension module");
     let (_, bootloader) = image(&module, NETWORK_BOOTLOADER).expect("it brings one along");
     let sha256: String = Sha256::digest(&bootloader).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(json!([bootloader.len(), sha256]), told["bootloader"]);
+    assert_eq!(json!([bootloader.len(), sha256]), theirs["bootloader"]);
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use oaktap::device::app::{App, Colour, Family, Fit, Model, Orientation, Payload, Picture, Resolution, Size, Video};
+use oaktap::device::app::{
+    App, CameraOutput, Fit, Model, ModelFamily, Orientation, PayloadCoding, PlaneOrder, Resolution, Size, Video,
+};
 use serde::Deserialize;
 
 use super::camera::CameraArg;
@@ -123,8 +125,8 @@ pub(crate) struct ApplicationArgs {
     resolution: Option<Resolution>,
 
     /// Order of the colours: bgr or rgb [default: bgr]
-    #[arg(long, value_name = "ORDER", value_parser = word::<Colour>)]
-    colour: Option<Colour>,
+    #[arg(long, value_name = "ORDER", value_parser = word::<PlaneOrder>)]
+    colour: Option<PlaneOrder>,
 
     /// How the camera hangs: auto, normal, mirror, flip or rotate180 [default: auto]
     #[arg(long, value_name = "HOW", value_parser = word::<Orientation>)]
@@ -262,14 +264,14 @@ impl ApplicationArgs {
         set(&mut app.size, &self.size);
         set(&mut app.fps, &self.fps);
         set(&mut app.resolution, &self.resolution);
-        set(&mut app.colour, &self.colour);
+        set(&mut app.plane_order, &self.colour);
         set(&mut app.orientation, &self.orientation);
         set(&mut app.port, &self.port);
         if self.host.is_some() {
             app.host = self.host;
         }
         if self.video {
-            app.picture = Picture::Video;
+            app.picture = CameraOutput::Video;
         }
         self.apply_payload(&mut app.payload)?;
         if self.camera_only {
@@ -290,26 +292,26 @@ impl ApplicationArgs {
         }
     }
 
-    fn apply_payload(&self, payload: &mut Payload) -> anyhow::Result<()> {
-        let video = |payload: &Payload| match payload {
-            Payload::H264(video) | Payload::H265(video) => *video,
+    fn apply_payload(&self, payload: &mut PayloadCoding) -> anyhow::Result<()> {
+        let video = |payload: &PayloadCoding| match payload {
+            PayloadCoding::H264(video) | PayloadCoding::H265(video) => *video,
             _ => Video::default(),
         };
         match self.payload {
             None => {}
-            Some(Coding::Raw) => *payload = Payload::Raw,
-            Some(Coding::Jpeg) if matches!(payload, Payload::Jpeg { .. }) => {}
-            Some(Coding::Jpeg) => *payload = Payload::Jpeg { quality: 95 },
-            Some(Coding::H264) => *payload = Payload::H264(video(payload)),
-            Some(Coding::H265) => *payload = Payload::H265(video(payload)),
+            Some(Coding::Raw) => *payload = PayloadCoding::Raw,
+            Some(Coding::Jpeg) if matches!(payload, PayloadCoding::Jpeg { .. }) => {}
+            Some(Coding::Jpeg) => *payload = PayloadCoding::Jpeg { quality: 95 },
+            Some(Coding::H264) => *payload = PayloadCoding::H264(video(payload)),
+            Some(Coding::H265) => *payload = PayloadCoding::H265(video(payload)),
         }
         match (payload, self.quality, self.bitrate, self.keyframes) {
             (_, None, None, None) => Ok(()),
-            (Payload::Jpeg { quality }, Some(said), None, None) => {
+            (PayloadCoding::Jpeg { quality }, Some(said), None, None) => {
                 *quality = said;
                 Ok(())
             }
-            (Payload::H264(video) | Payload::H265(video), None, bitrate, keyframes) => {
+            (PayloadCoding::H264(video) | PayloadCoding::H265(video), None, bitrate, keyframes) => {
                 video.bitrate_kbps = bitrate.unwrap_or(video.bitrate_kbps);
                 video.keyframe_interval = keyframes.unwrap_or(video.keyframe_interval);
                 Ok(())
@@ -343,12 +345,12 @@ impl ApplicationArgs {
     fn apply_model(&self, model: &mut Model) -> anyhow::Result<()> {
         match self.family {
             None => {}
-            Some(Kind::Mobilenet) => model.family = Family::Mobilenet,
-            Some(Kind::Yolo) if matches!(model.family, Family::Yolo { .. }) => {}
-            Some(Kind::Yolo) => model.family = Family::default(),
+            Some(Kind::Mobilenet) => model.family = ModelFamily::Mobilenet,
+            Some(Kind::Yolo) if matches!(model.family, ModelFamily::Yolo { .. }) => {}
+            Some(Kind::Yolo) => model.family = ModelFamily::default(),
         }
         match &mut model.family {
-            Family::Yolo { classes, coordinates, iou, anchors, masks } => {
+            ModelFamily::Yolo { classes, coordinates, iou, anchors, masks } => {
                 *classes = self.classes.or(*classes);
                 *coordinates = self.coordinates.unwrap_or(*coordinates);
                 *iou = self.iou.unwrap_or(*iou);
@@ -359,7 +361,7 @@ impl ApplicationArgs {
                     *masks = self.mask.iter().cloned().collect();
                 }
             }
-            Family::Mobilenet => {
+            ModelFamily::Mobilenet => {
                 let of_yolo = [self.classes.is_some(), self.coordinates.is_some(), self.iou.is_some()];
                 if of_yolo.contains(&true) || !self.anchors.is_empty() || !self.mask.is_empty() {
                     let text = "--classes, --coordinates, --iou, --anchors and --mask are for YOLO models";
@@ -431,9 +433,9 @@ mod tests {
         let app = read(&[&["--config", &config], &said[..]].concat()).expect("a file").application;
         let model = app.model.as_ref().expect("a model");
         assert_eq!((app.name.as_str(), app.fps, app.size), ("door", 12.5, Size::new(416, 416)));
-        assert_eq!(app.payload, Payload::H264(Video { bitrate_kbps: 4000, keyframe_interval: 60 }));
+        assert_eq!(app.payload, PayloadCoding::H264(Video { bitrate_kbps: 4000, keyframe_interval: 60 }));
         assert_eq!((model.labels.join(" "), model.fit), ("cat dog bird".to_owned(), Fit::Letterbox));
-        assert!(matches!(model.family, Family::Yolo { iou: 0.3, .. }), "{:?}", model.family);
+        assert!(matches!(model.family, ModelFamily::Yolo { iou: 0.3, .. }), "{:?}", model.family);
         let without = read(&["--config", &config, "--camera-only"]).expect("no model").application;
         assert_eq!(without.model, None);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientError, Options, Progress, SettingsError, Told};
-use oaktap::device::contract::{Contract, Meeting};
+use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::discovery::{Camera, State};
 use oaktap::net::discovery::{RESET_LIMIT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::proof::{FirstFrame, Unproved, first_frame, first_frame_of_guest, running};
@@ -190,10 +190,10 @@ impl Entered {
             )
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let usual = Meeting { host: None, port: wire::PORT };
-        let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(usual);
-        let port = waiting.stream_port.unwrap_or(meeting.port);
-        let frame = match meeting.host {
+        let usual = Endpoint { host: None, port: wire::PORT };
+        let endpoint = contract.and_then(|contract| contract.endpoint).unwrap_or(usual);
+        let port = waiting.stream_port.unwrap_or(endpoint.port);
+        let frame = match endpoint.host {
             None => first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
             Some(host) => first_frame_of_guest((host, port).into(), contract, waiting.boot_timeout).await,
         };

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
-use oaktap::device::contract::{Contract, Meeting};
+use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
 use oaktap::package::Package;
 use oaktap::source::SourceSpec;
@@ -133,8 +133,8 @@ impl Document {
     /// Where the stream of a camera is to be had that was seen to run this application.
     fn stream(&self, contract: Option<&Contract>) -> Option<SourceSpec> {
         let Self::Receipt { receipt, .. } = self else { return None };
-        match contract.and_then(|contract| contract.meeting) {
-            Some(Meeting { host: Some(host), port }) => Some(SourceSpec::Listen { host: host.to_string(), port }),
+        match contract.and_then(|contract| contract.endpoint) {
+            Some(Endpoint { host: Some(host), port }) => Some(SourceSpec::Listen { host: host.to_string(), port }),
             // Its address may be another one than that of its bootloader.
             _ => receipt
                 .running

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::device::app::{App, AppError, Checked, Rate};
+use oaktap::device::app::{App, AppError, CheckedApp, StreamRate};
 use oaktap::device::blob::Blob;
 use oaktap::device::contract::Contract;
-use oaktap::device::firmware::{Firmware, device, stand_in};
+use oaktap::device::firmware::{Firmware, device_firmware, simulated_firmware};
 use oaktap::device::{pipeline, script};
 use oaktap::doctor::{Budget, carries_mbit_s};
 
@@ -69,7 +69,7 @@ impl PackingArgs {
                 present::say(
                     "no firmware is packed: a simulated camera needs none, and no other camera would boot this",
                 );
-                (stand_in(), "none".to_owned())
+                (simulated_firmware(), "none".to_owned())
             }
             (named, _) => of_the_vendor(named, blob.as_ref().map(|(_, blob)| blob))?,
         };
@@ -89,15 +89,15 @@ fn read_blob(path: &Path) -> anyhow::Result<(Vec<u8>, Blob)> {
 
 fn of_the_vendor(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<(Firmware, String)> {
     let wheel = wheel::open(named)?;
-    let firmware = device(&wheel.bytes, blob.map(|blob| blob.openvino));
+    let firmware = device_firmware(&wheel.bytes, blob.map(|blob| blob.openvino));
     let firmware = firmware.with_context(|| format!("there is no firmware for it in {}", wheel.path.display()))?;
     Ok((firmware, wheel.path.display().to_string()))
 }
 
 /// What the stream will take of a link of 1 Gbit/s with packets of 1500 bytes, which is what cameras have.
-fn say_budget(checked: &Checked<'_>) {
+fn say_budget(checked: &CheckedApp<'_>) {
     present::say(&budget(checked));
-    let (Rate::Known(bits) | Rate::About(bits)) = checked.rate();
+    let (StreamRate::Known(bits) | StreamRate::About(bits)) = checked.rate();
     if bits / 1e6 > carries_mbit_s(1000, 1500) {
         present::say(
             "that is more than the link carries, and the camera will drop frames: take a smaller size, fewer frames a \
@@ -106,10 +106,10 @@ fn say_budget(checked: &Checked<'_>) {
     }
 }
 
-fn budget(checked: &Checked<'_>) -> String {
+fn budget(checked: &CheckedApp<'_>) -> String {
     let (about, bits) = match checked.rate() {
-        Rate::Known(bits) => ("", bits),
-        Rate::About(bits) => ("about ", bits),
+        StreamRate::Known(bits) => ("", bits),
+        StreamRate::About(bits) => ("about ", bits),
     };
     let carries_mbit_s = carries_mbit_s(1000, 1500);
     let budget = Budget { used_mbit_s: bits / 1e6, carries_mbit_s, fps: f64::from(checked.app.fps) };
@@ -118,7 +118,7 @@ fn budget(checked: &Checked<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use oaktap::device::app::Payload;
+    use oaktap::device::app::PayloadCoding;
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
         let app = App { fps: 40.0, ..App::default() };
         let line = budget(&app.check(None).expect("the vendor's example"));
         assert!(line.starts_with("the stream will take 216 of 941 Mbit/s; 3 more such cameras fit"), "{line}");
-        let jpeg = App { payload: Payload::Jpeg { quality: 95 }, ..App::default() };
+        let jpeg = App { payload: PayloadCoding::Jpeg { quality: 95 }, ..App::default() };
         let line = budget(&jpeg.check(None).expect("it can be built"));
         assert!(line.starts_with("the stream will take about 10 of"), "{line}");
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs, iter};
 
 use anyhow::{Context as _, anyhow};
-use oaktap::device::firmware::KNOWN;
+use oaktap::device::firmware::KNOWN_FIRMWARE;
 
 use super::present::{self, advised};
 
@@ -110,7 +110,7 @@ fn search(folder: &Path) -> Vec<Candidate> {
 fn first(places: impl Iterator<Item = PathBuf>) -> anyhow::Result<Candidate> {
     let mut others = Vec::new();
     for candidate in places.flat_map(|place| search(&place)) {
-        if KNOWN.iter().any(|known| candidate.version.as_deref() == Some(known.version)) {
+        if KNOWN_FIRMWARE.iter().any(|known| candidate.version.as_deref() == Some(known.version)) {
             return Ok(candidate);
         }
         let Candidate { path, version } = candidate;
@@ -120,7 +120,7 @@ fn first(places: impl Iterator<Item = PathBuf>) -> anyhow::Result<Candidate> {
         }
     }
     let others = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
-    let versions = KNOWN.map(|known| known.version).join(", ");
+    let versions = KNOWN_FIRMWARE.map(|known| known.version).join(", ");
     let error =
         anyhow!("the firmware comes out of depthai, and none that is known ({versions}) is here: found {others}");
     Err(advised(error, GET))
@@ -168,7 +168,7 @@ mod tests {
         let error = |folders: &[&tempfile::TempDir]| chosen(folders).expect_err("none of them").to_string();
         let text = error(&[]);
         assert!(text.contains("(2.30.0.0, ") && text.ends_with(") is here: found nothing"), "{text}");
-        assert!(GET.contains(&format!("depthai=={}`", KNOWN[0].version)));
+        assert!(GET.contains(&format!("depthai=={}`", KNOWN_FIRMWARE[0].version)));
         let [old, module] = [&[OLD][..], &[MODULE]].map(folder);
         let [wheel, unversioned] =
             [old.path().join(OLD), module.path().join(MODULE)].map(|path| path.display().to_string());

@@ -1,5 +1,5 @@
-//! Our Script in a Script node on this computer (`nodes.py`), with a test in place of the sensor and of the network that
-//! finds things, and clients that read it through the decoder.
+//! Runs our Script in a simulated Script node (`nodes.py`). The test plays sensor and detection network; clients read the
+//! stream through the decoder.
 
 // Each test program uses a part of it.
 #![allow(dead_code)]
@@ -19,30 +19,36 @@ use oaktap::frame::{Detection, Frame, Interpreter, Pool, Received};
 use oaktap::wire::{Decoder, Event, Limits, Record};
 use serde_json::{Value, json};
 
-/// Nothing here takes longer, however busy the machine is.
+/// Longer than any step takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn nodes() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sim/application/nodes.py")
 }
 
-/// How a Script node is set up.
+/// Settings of the simulated Script node.
 pub(crate) struct Setup {
     pub(crate) app: App,
     /// Size of the model's input.
     pub(crate) input: Option<Size>,
-    /// What a socket takes at once; 0: as it is.
+    /// Bytes that a socket accepts at once; 0: no limit.
     pub(crate) piece: usize,
-    /// Time stands still until it is told.
+    /// `true`: the test advances the clock.
     pub(crate) clock: bool,
-    /// Replacements in the program: times that a test would have to wait.
+    /// Replacements in the program, to change its timeouts.
     pub(crate) with: Vec<(&'static str, &'static str)>,
 }
 
 impl Setup {
     pub(crate) fn new(app: App) -> Self {
-        // However busy the machine is, a result that comes is waited for.
-        Self { app, input: None, piece: 0, clock: true, with: vec![("WAIT = 0.3", "WAIT = 30.0")] }
+        // A result must not time out on a busy machine.
+        Self {
+            app,
+            input: None,
+            piece: 0,
+            clock: true,
+            with: vec![("RESULT_TIMEOUT_S = 0.3", "RESULT_TIMEOUT_S = 30.0")],
+        }
     }
 
     pub(crate) fn start(self) -> Camera {
@@ -58,7 +64,7 @@ impl Setup {
         self.run(&text, &inputs.into())
     }
 
-    /// Runs this text, with these inputs.
+    /// Runs a program with these inputs.
     pub(crate) fn run(self, text: &str, inputs: &Value) -> Camera {
         let mut process = Command::new("python3")
             .args(["-I", "-u"])
@@ -112,13 +118,13 @@ impl Camera {
         self.put_text(&what.to_string(), &bytes.concat());
     }
 
-    /// What no JSON of ours would say.
+    /// Sends text that serde_json cannot produce.
     pub(crate) fn put_text(&mut self, line: &str, bytes: &[u8]) {
         let message = [line.as_bytes(), b"\n", bytes].concat();
         self.stdin.as_mut().expect("it runs").write_all(&message).expect("it reads");
     }
 
-    /// The next time that it says something of that kind.
+    /// Waits for the next message of this kind.
     pub(crate) fn wait(&mut self, kind: &str) -> Value {
         loop {
             let mut event = self.events.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("it never says `{kind}`"));
@@ -142,7 +148,7 @@ impl Camera {
             "type": "", "bytes": payload.len()})
     }
 
-    /// A picture and what was found in it, from the same node. What is in them tells which number they have.
+    /// Sends a picture and its detections from the same node. Both contain the frame's number.
     pub(crate) fn pair(&mut self, seq: u64) {
         let payload = pixels(self.size, seq);
         let messages = [found(seq, &boxes(seq)), self.picture(seq, time_of(seq), &payload)];
@@ -155,7 +161,7 @@ impl Camera {
         self.deliver(&[message], &[&payload]);
     }
 
-    /// How many of the sensor's buffers are in use, and how many were at the most.
+    /// Buffers of the sensor: in use now, and at most.
     pub(crate) fn buffers(&mut self) -> (u64, u64) {
         self.put(&json!({"count": true}), &[]);
         loop {
@@ -166,7 +172,7 @@ impl Camera {
         }
     }
 
-    /// A client that has heard what is said at the beginning.
+    /// Connects a client and reads the first records.
     pub(crate) fn client(&mut self) -> Client {
         let client = Client::new(TcpStream::connect(self.at).expect("a connection"));
         self.wait("serving");
@@ -176,7 +182,7 @@ impl Camera {
 
 impl Drop for Camera {
     fn drop(&mut self) {
-        // It ends when nobody speaks to it any more.
+        // The process ends when its input is closed.
         drop(self.stdin.take());
         let _ = self.process.wait();
     }
@@ -197,7 +203,7 @@ pub(crate) fn found(seq: u64, boxes: &[Detection]) -> Value {
     json!({"to": "detections", "kind": "ImgDetections", "seq": seq, "us": time_of(seq), "boxes": boxes})
 }
 
-/// Pixels that have the number in them.
+/// Pixels that encode the frame's number.
 pub(crate) fn pixels(size: Size, seq: u64) -> Vec<u8> {
     let len = 3 * size.pixels() as usize;
     let mut bytes: Vec<u8> = (0..len).map(|at| (at as u64 * 7 + seq * 13 + 1) as u8 | 0x80).collect();
@@ -205,7 +211,7 @@ pub(crate) fn pixels(size: Size, seq: u64) -> Vec<u8> {
     bytes
 }
 
-/// Boxes that have the number in them: none in every seventh frame.
+/// Boxes that encode the frame's number; every seventh frame has none.
 pub(crate) fn boxes(seq: u64) -> Vec<Detection> {
     let share = |n: u64| (n % 10_000) as f32 / 10_000.0;
     (0..seq % 7)
@@ -222,7 +228,7 @@ pub(crate) fn boxes(seq: u64) -> Vec<Detection> {
         .collect()
 }
 
-/// Which frame this is by its pixels, which are all right.
+/// Checks all pixels and returns the frame's number.
 pub(crate) fn number(frame: &Frame) -> u64 {
     let payload = frame.payload();
     let seq = u64::from_be_bytes(*payload.first_chunk().expect("pixels"));
@@ -232,7 +238,7 @@ pub(crate) fn number(frame: &Frame) -> u64 {
     seq
 }
 
-/// Whether the boxes are those of this frame, as far as the text has digits.
+/// `true` if the boxes are those of this frame, within the digits of the text.
 pub(crate) fn has_its_boxes(frame: &Frame) -> bool {
     let expected = boxes(number(frame));
     expected.len() == frame.detections.len()
@@ -263,13 +269,13 @@ impl Client {
         Self { socket, decoder, events: VecDeque::new(), records: Vec::new() }
     }
 
-    /// The next frame, and before it what was said of it in `records`; `None` at the end.
+    /// Reads the next frame, and the records before it into `records`; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<Arc<Frame>> {
         self.records.clear();
         self.until(|_| false)
     }
 
-    /// Until a record is there or a frame.
+    /// Reads until a record or a frame arrived.
     pub(crate) fn until(&mut self, mut enough: impl FnMut(&Record) -> bool) -> Option<Arc<Frame>> {
         loop {
             while let Some(event) = self.events.pop_front() {
@@ -303,18 +309,18 @@ impl Client {
         n > 0 || !self.events.is_empty()
     }
 
-    /// A control record.
+    /// Sends a control record.
     pub(crate) fn say(&mut self, text: &str) {
         self.socket.write_all(format!("{text:32}").as_bytes()).expect("it is taken");
     }
 
-    /// Says it, and hears the answer.
+    /// Sends a control record and returns the answer.
     pub(crate) fn ask(&mut self, text: &str) -> String {
         self.say(text);
         self.note()
     }
 
-    /// The next answer.
+    /// Returns the next answer.
     pub(crate) fn note(&mut self) -> String {
         self.records.clear();
         let frame = self.until(|record| matches!(record, Record::Note(_)));

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use oaktap::device::contract::{Contract, Meeting};
+use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::device::schema::End;
 use oaktap::flash::inspect::{Application, AssetReport, Report, SectionReport, inspect};
 use oaktap::package::Compression;
@@ -87,14 +87,14 @@ fn rows(into: &mut String, what: &str, told: impl IntoIterator<Item = impl AsRef
 }
 
 fn contract(contract: &Contract) -> String {
-    let Contract { width, height, format, fps, labels, meeting, .. } = contract;
+    let Contract { width, height, format, fps, labels, endpoint, .. } = contract;
     let labels = labels.map_or_else(|| "no labels".to_owned(), |hash| format!("labels {hash:08x}"));
-    let meeting = match meeting {
-        Some(Meeting { host: Some(host), port }) => format!("; the camera connects to {host}:{port}"),
-        Some(Meeting { host: None, port }) => format!("; the camera listens at port {port}"),
+    let endpoint = match endpoint {
+        Some(Endpoint { host: Some(host), port }) => format!("; the camera connects to {host}:{port}"),
+        Some(Endpoint { host: None, port }) => format!("; the camera listens at port {port}"),
         None => String::new(),
     };
-    format!("{width}x{height} {format}, {fps} frames/s, {labels}{meeting}")
+    format!("{width}x{height} {format}, {fps} frames/s, {labels}{endpoint}")
 }
 
 fn firmware(report: &Report) -> String {
