@@ -1,4 +1,4 @@
-//! The program itself, at a simulated camera on real sockets: what is flashed, proved, refused and kept.
+//! The program with a simulated camera on real sockets: flashing, receipts, refusals and other bootloader commands.
 #![cfg(feature = "cli")]
 
 mod program;
@@ -18,7 +18,7 @@ use serde_json::Value;
 const AGES: Duration = Duration::from_secs(60);
 const ID: &str = "14442C10D13EABCE00";
 
-/// A camera that waits long for a host, so that nothing depends on how busy this machine is, and a folder.
+/// A folder, and a camera that waits for a host for an hour, so that no test depends on the load of this machine.
 struct Scene {
     camera: CameraSimulator,
     folder: tempfile::TempDir,
@@ -32,7 +32,7 @@ impl Scene {
         Self { camera, folder: tempfile::tempdir().expect("a folder") }
     }
 
-    /// The arguments that name this camera.
+    /// The arguments of a command for this camera.
     fn at(&self, command: &str, more: &[&str]) -> Vec<String> {
         let place = self.camera.places()[0];
         let camera = format!("{}:{}", place.ip, place.link);
@@ -78,7 +78,7 @@ impl Scene {
     }
 }
 
-/// The one file of a folder.
+/// The only file of a folder.
 fn only(folder: &Path) -> PathBuf {
     let mut files = std::fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("readable").path());
     let file = files.next().expect("one file");
@@ -87,7 +87,7 @@ fn only(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn an_application_is_flashed_proved_kept_and_not_flashed_again() {
+fn application_is_flashed_with_a_receipt_and_not_flashed_again() {
     let scene = Scene::new("");
     let app = scene.package("door");
     let receipts = scene.folder.path().join("receipts");
@@ -104,7 +104,7 @@ fn an_application_is_flashed_proved_kept_and_not_flashed_again() {
     assert!(scene.stored(map::APPLICATION, 2) == b"BR");
     assert_eq!(scene.camera.doing(), Doing::Application { silent: false });
 
-    // Without a terminal nobody can be asked whether the application may be stopped.
+    // Without a terminal, stopping the application needs --yes.
     let (code, _, said) = scene.run("flash", &["--app", &app]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("will stop; there is no terminal to ask you, so say --yes"), "{said}");
@@ -118,14 +118,27 @@ fn an_application_is_flashed_proved_kept_and_not_flashed_again() {
     );
     assert!(out.contains("compared: it was there and runs"), "{out}");
 
-    let (code, out, said) = scene.run("flash", &["--app", &app, "--yes", "--dry-run", "--memory", "flash"]);
-    assert_eq!(code, 0, "{said}");
-    let bytes = std::fs::metadata(&app).expect("it is there").len();
-    assert!(out.contains(&format!("2. write {bytes} bytes there")), "{out}");
+    let dry_run = |app: &str| {
+        let (code, out, said) = scene.run("flash", &["--app", app, "--yes", "--dry-run", "--memory", "flash"]);
+        assert_eq!(code, 0, "{said}");
+        out
+    };
+    let out = dry_run(&app);
+    let steps = "the flash memory holds every byte of the package already\n1. reset the camera\n";
+    assert!(out.ends_with(steps), "{out}");
+    let other = scene.package("gate");
+    let bytes = std::fs::metadata(&other).expect("a package").len();
+    let out = dry_run(&other);
+    let steps = format!(
+        "1. write {bytes} bytes at 0x800000 of the flash memory (UPDATE_FLASH_EX_2)\n\
+         2. read {bytes} bytes back at 0x800000 of the flash memory and compare every byte\n\
+         3. reset the camera\n"
+    );
+    assert!(out.ends_with(&steps), "{out}");
 }
 
 #[test]
-fn what_is_refused_has_an_exit_code_of_its_own() {
+fn refusals_have_their_own_exit_code() {
     let scene = Scene::new("nor=9MiB");
     let app = scene.package("door");
     let (code, _, said) = scene.run("flash", &["--app", &app]);
@@ -144,11 +157,11 @@ fn what_is_refused_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn a_failure_is_told_with_its_phase_and_the_same_command_mends_it() {
+fn failures_are_reported_with_their_phase_and_the_same_command_repairs_them() {
     let scene = Scene::new("");
     let app = scene.package("door");
     for (fault, text) in [
-        ("config-refused*1", "setting the memory to boot from: SET_BOOTLOADER_CONFIG: the camera refused"),
+        ("config-refused*1", "writing the configuration: SET_BOOTLOADER_CONFIG: the camera refused"),
         ("corrupt:600000*1", "reading the application back: byte 600000 of the package"),
         ("drop-progress:0.5*1", "writing the application: UPDATE_FLASH: the camera closed the connection after"),
     ] {
@@ -161,7 +174,7 @@ fn a_failure_is_told_with_its_phase_and_the_same_command_mends_it() {
         let (code, _, said) = scene.run("erase", &["--yes"]);
         assert_eq!(code, 0, "{said}");
     }
-    // It is written and proved, and what it boots says nothing.
+    // The application is written and verified, but sends nothing after booting.
     scene.camera.set_faults("silent".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
     assert_eq!(code, 1, "{said}");
@@ -170,7 +183,7 @@ fn a_failure_is_told_with_its_phase_and_the_same_command_mends_it() {
 }
 
 #[test]
-fn a_bootloader_tells_all_and_everything_is_backed_up() {
+fn info_shows_both_memories_and_backup_saves_applications_and_settings() {
     let scene = Scene::new("emmc=64MiB");
     let app = scene.package("gate");
     scene.json("flash", &["--app", &app, "--yes", "--memory", "flash", "--no-wait"]);
@@ -193,7 +206,7 @@ fn a_bootloader_tells_all_and_everything_is_backed_up() {
     assert!(std::fs::read(&saved).expect("it is there") == std::fs::read(&app).expect("it is there"));
     let settings = std::fs::read(backup["configuration"].as_str().expect("a file")).expect("it is there");
     assert_eq!(serde_json::from_slice::<Value>(&settings).expect("JSON")["appMem"], 0);
-    // Nothing that is there is replaced.
+    // Existing files are not replaced.
     let (code, _, said) = scene.run("backup", &["--yes", "-o", folder_text]);
     assert_eq!(code, 1, "{said}");
     scene.json("erase", &["--yes"]);
@@ -202,7 +215,7 @@ fn a_bootloader_tells_all_and_everything_is_backed_up() {
 }
 
 #[test]
-fn a_camera_is_not_put_out_of_reach() {
+fn addresses_out_of_reach_are_refused_without_force() {
     let scene = Scene::new("");
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77/24", "198.51.100.1"]);
     assert_eq!(code, 4, "{said}");
@@ -211,7 +224,7 @@ fn a_camera_is_not_put_out_of_reach() {
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77", "198.51.100.1"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("has no /PREFIX"), "{said}");
-    assert_eq!(scene.camera.account().sessions, 0, "the camera was not even asked");
+    assert_eq!(scene.camera.account().sessions, 0, "no session with the camera");
 
     let set = scene.json(
         "network",
@@ -253,7 +266,7 @@ fn settings_are_shown_changed_and_cleared() {
 }
 
 #[test]
-fn a_camera_is_reset_and_booted() {
+fn camera_is_reset_and_booted() {
     let scene = Scene::new("");
     let app = scene.package("door");
     scene.json("flash", &["--app", &app, "--yes"]);
@@ -270,7 +283,7 @@ fn a_camera_is_reset_and_booted() {
     assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.doing(), Doing::Application { .. })));
 }
 
-/// As large as a bootloader, of no vendor.
+/// An image that passes as a bootloader for PoE cameras, without vendor code.
 fn image(version: &str) -> Vec<u8> {
     let mut bytes = b"MA2x".to_vec();
     bytes.resize(2 << 20, 0x5a);
@@ -279,7 +292,7 @@ fn image(version: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
+fn user_slot_is_written_and_the_factory_slot_needs_the_cameras_id() {
     let scene = Scene::new("bootloader=0.0.26&image=0.0.28");
     let file = scene.file("eth.cmd", &image("0.0.28"));
     let shown = scene.json("bootloader", &["--yes", "show"]);
@@ -291,7 +304,7 @@ fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
     );
     assert!(scene.stored(map::USER_BOOTLOADER, 2 << 20) == image("0.0.28")[..2 << 20]);
 
-    // `--yes` does not answer the second question.
+    // `--yes` does not replace typing the id.
     let (code, _, said) = scene.run("bootloader", &["--yes", "factory-reset", "--image", &file]);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("has to be opened and flashed by USB") && said.contains("nothing was written"), "{said}");
@@ -311,10 +324,10 @@ fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
     assert!(scene.stored(map::BOOTLOADER, 2 << 20) == image("0.0.28")[..2 << 20]);
     assert!(scene.stored(map::CONFIG, 4096).iter().all(|byte| *byte == 0xff), "the settings are gone");
 
-    // One for USB would take the camera off the network.
+    // Images that are not for PoE cameras.
     for (bytes, text) in [
-        (b"MA2x".repeat(1000), "that for USB would put the camera out of the network's reach"),
-        (b"RVC4, and more".to_vec(), "a bootloader begins with \"MA2x\""),
+        (b"MA2x".repeat(1000), "expected at least 2097152: the bootloader for USB is that small"),
+        (b"RVC4, and more".to_vec(), "the image begins with \"RVC4\", expected \"MA2x\""),
     ] {
         let file = scene.file("wrong.cmd", &bytes);
         let (code, _, said) = scene.run("bootloader", &["--yes", "update", "--image", &file]);
@@ -324,7 +337,7 @@ fn a_bootloader_goes_into_the_users_slot_and_the_factory_slot_takes_an_oath() {
 }
 
 #[test]
-fn what_happens_after_the_reset_is_seen() {
+fn faults_after_the_reset_are_reported() {
     let scene = Scene::new("");
     let app = scene.package("door");
     let flash = |more: &[&str]| scene.run("flash", &[&["--app", &app, "--yes", "--boot-timeout", "4s"], more].concat());
@@ -338,10 +351,13 @@ fn what_happens_after_the_reset_is_seen() {
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("it is there already"), "{said}");
-    // The first request to leave the application is not heard.
+    // The camera ignores the first request to enter its bootloader.
     scene.camera.set_faults("deaf*1".parse().expect("a fault"));
+    let before = scene.camera.account().restarts;
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
+    // Into the bootloader and back. The camera must not vanish at the second restart already.
+    assert!(scene.camera.wait_until(AGES, |camera| camera.account().restarts == before + 2), "{said}");
     scene.camera.set_faults("vanish".parse().expect("a fault"));
     let (code, _, said) = flash(&["--force"]);
     assert_eq!(code, 1, "{said}");
@@ -351,9 +367,9 @@ fn what_happens_after_the_reset_is_seen() {
     );
 }
 
-/// Another host is quicker than we are: when the application is left, and when it is to start.
+/// Another host connects first: after the application stopped, and before it starts again.
 #[test]
-fn a_camera_that_another_host_takes_is_left_to_it() {
+fn camera_that_another_host_connects_to_is_not_disturbed() {
     let scene = Scene::new("");
     let (door, gate) = (scene.package("door"), scene.package("gate"));
     scene.json("flash", &["--app", &door, "--yes"]);
@@ -363,14 +379,14 @@ fn a_camera_that_another_host_takes_is_left_to_it() {
     assert_eq!((code, scene.camera.doing()), (4, Doing::InUse), "{said}");
     assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
     assert!(said.contains("help: end the program that is connected to it, or power-cycle the camera"), "{said}");
-    assert_eq!(scene.camera.account().sessions, before.sessions, "nobody talked to it");
-    // It is still so for whoever comes now.
+    assert_eq!(scene.camera.account().sessions, before.sessions, "no session with the camera");
+    // The next command gets the same refusal.
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
     assert!(code == 4 && said.contains("is in use by a host"), "{said}");
     scene.camera.with(oaktap::sim::bootloader::Camera::released);
     assert!(scene.camera.wait_until(AGES, |camera| camera.doing() == Doing::Bootloader));
 
-    // Taken by the reset that should have started what was written.
+    // The other host connects after the reset that should have started the application.
     scene.camera.set_faults("taken*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
     assert_eq!((code, scene.camera.doing()), (1, Doing::InUse), "{said}");
@@ -382,11 +398,11 @@ fn a_camera_that_another_host_takes_is_left_to_it() {
     assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG");
 }
 
-/// One camera at two addresses of this host, with the ports that real cameras have, is one camera.
+/// A camera that answers at two addresses, with the ports of real cameras.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_camera_with_two_addresses_is_flashed_once_and_proved() {
-    // Nobody else is at these addresses.
+fn camera_with_two_addresses_is_one_camera() {
+    // Addresses that no other process uses.
     let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
     let addresses = [[127, 83, high, low], [127, 84, high, low]].map(Ipv4Addr::from);
     let config = "nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s";
@@ -406,16 +422,16 @@ fn a_camera_with_two_addresses_is_flashed_once_and_proved() {
         assert_eq!((&receipt["camera"], &receipt["written"]), (&ID.into(), &written.into()), "{receipt}");
         assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG", "{said}");
     }
-    // Named twice, by both: the second time everything is there.
+    // Both addresses in one command: the second time, the application is there already.
     let [one, other] = addresses.map(|address| address.to_string());
     let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("it was there"), "{out}");
 }
 
-/// What the vendor's client asks (06_info.txt, 20_config.txt), but for what the documentation of `flash::job` lists.
+/// The vendor's requests (06_info.txt, 20_config.txt), with the differences that the module `flash::carry_out` lists.
 #[test]
-fn the_requests_of_info_and_network() {
+fn requests_of_info_and_network_are_those_of_the_vendors_client() {
     let scene = Scene::new("emmc=64MiB");
     let asked = |command: &str, more: &[&str]| {
         let before = scene.camera.account().requests.len();
@@ -426,11 +442,11 @@ fn the_requests_of_info_and_network() {
     let get = Request::GetConfig { memory: Memory::Auto, offset: -1, max: 0 };
     let memory = |memory| Request::MemoryDetails { memory };
     let application = |memory| Request::Application { memory };
-    // In the order of 06_info.txt: whose last question about memories, for the usual one, is answered by these two.
+    // In the order of 06_info.txt, whose last query, for the default memory, these two answer.
     let expected = [memory(Memory::Flash), memory(Memory::Emmc), application(Memory::Flash), application(Memory::Emmc)];
     assert_eq!(asked("info", &["--yes"]), [&greeting[..], &expected, std::slice::from_ref(&get)].concat());
 
-    // 20_config.txt: what is there is read, everything is written with what was changed, and read again.
+    // 20_config.txt: read the configuration, write all of it with the change, read it back.
     let set = |requests: &[Request]| {
         let Some(Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 }) =
             requests.iter().find(|request| matches!(request, Request::SetConfig { .. }))
@@ -445,13 +461,13 @@ fn the_requests_of_info_and_network() {
     assert_eq!(requests, [&greeting[..], &[get.clone(), write, get.clone()]].concat());
     // As many bytes as the vendor's client writes for a camera without settings.
     assert_eq!(asked("network", &["--yes", "show"]), [&greeting[..], std::slice::from_ref(&get)].concat());
-    // Where it deletes everything (SET_BOOTLOADER_CONFIG with `clear`), the network's part goes and the rest stays.
+    // The vendor's client deletes everything (SET_BOOTLOADER_CONFIG with `clear`); we delete the network's part only.
     let requests = asked("network", &["--yes", "--force", "--no-wait", "clear"]);
     assert!(set(&requests) < total, "{requests:?}");
 }
 
 #[test]
-fn a_simulated_camera_is_listed() {
+fn simulated_camera_is_listed() {
     let (code, out, said) = run(&["list", "sim:?id=1944301091C10E1300&state=in-use", "--json"]);
     assert_eq!(code, 0, "{said}");
     let listed = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
@@ -464,9 +480,9 @@ fn a_simulated_camera_is_listed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn several_cameras_are_flashed_at_once_each_with_its_receipt() {
+fn several_cameras_are_flashed_in_parallel_each_with_its_receipt() {
     let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
-    // At addresses where nobody else is, with the ports that real cameras have.
+    // Addresses that no other process uses, with the ports of real cameras.
     let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
     let places: Vec<_> = (85..88).map(|net| Place::usual(Ipv4Addr::from([127, net, high, low]))).collect();
     let cameras: Vec<_> = ids
@@ -492,7 +508,7 @@ fn several_cameras_are_flashed_at_once_each_with_its_receipt() {
     assert!(code == 2 && said.contains("with --jobs nobody is asked"), "{said}");
     let (code, out, said) = flash(&["--yes", "--json"]);
     assert_eq!(code, 1, "{said}");
-    // What is said of each says of which, and the failure does not stop the others.
+    // Messages begin with the camera's id, and the failure of one camera does not stop the others.
     for id in ids {
         assert!(said.contains(&format!("{id}: writing to the flash memory")), "{said}");
     }

@@ -136,7 +136,7 @@ fn every_event_of_the_link_is_read_as_it_was_written() {
     }
 }
 
-/// The order of the requests, operation by operation. What we do otherwise is listed in `bootloader` and `flash::job`.
+/// The order of the requests, operation by operation. The modules `bootloader` and `flash::carry_out` list our differences.
 #[test]
 fn the_vendors_operations_are_those_that_we_have() {
     let greeting = [Request::Version, Request::Commit, Request::Type];

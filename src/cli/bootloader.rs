@@ -8,7 +8,9 @@ use clap::{Args, Subcommand};
 use oaktap::bootloader::config::UserBootloader;
 use oaktap::bootloader::{Caller, Greeting, SettingsError, Version};
 use oaktap::device::firmware;
-use oaktap::flash::{BootloaderImage, boot_from_memory, factory_reset, write_factory, write_user};
+use oaktap::flash::{
+    BootloaderImage, boot_from_memory, factory_reset, write_factory_bootloader, write_user_bootloader,
+};
 use serde::Serialize;
 
 use super::camera::runtime;
@@ -153,7 +155,7 @@ async fn write(args: &BootloaderArgs, image: Arc<BootloaderImage>, slot: Option<
     let entered = entered.again().await?;
     if slot == Slot::User {
         let image = Arc::clone(&image);
-        let task = async move |caller: Caller| write_user(&caller, &image).await;
+        let task = async move |caller: Caller| write_user_bootloader(&caller, &image).await;
         entered.talk(task).await?.map_err(flash_error)?;
     } else {
         renew(&entered, &image, slot).await?;
@@ -184,7 +186,7 @@ async fn renew(entered: &Entered, image: &Arc<BootloaderImage>, slot: Slot) -> a
         if slot == Slot::FactoryReset {
             factory_reset(&caller, &image).await
         } else {
-            write_factory(&caller, &image).await
+            write_factory_bootloader(&caller, &image).await
         }
     };
     entered.talk(task).await?.map_err(|error| {

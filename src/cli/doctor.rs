@@ -11,7 +11,7 @@ use oaktap::bootloader::Version;
 use oaktap::discovery::Camera;
 use oaktap::doctor::observe::{Look, Wanted, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
-use oaktap::flash::Target;
+use oaktap::flash::FlashTarget;
 use serde::Serialize;
 
 use super::camera::{CAMERA, CameraArg, SearchArgs, runtime};
@@ -142,7 +142,7 @@ async fn version(args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Versio
         other => other.clone(),
     };
     let entered = args.how.enter(&camera, "to tell its version, a camera enters its bootloader").await?;
-    let target = entered.talk(|caller| async move { Target::ask(&caller).await }).await?.map_err(camera_error)?;
+    let target = entered.talk(|caller| async move { FlashTarget::ask(&caller).await }).await?.map_err(camera_error)?;
     Ok(target.bootloader.version)
 }
 

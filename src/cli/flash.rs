@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
 use oaktap::device::contract::{Contract, Endpoint};
-use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
+use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::package::Package;
 use oaktap::source::SourceSpec;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use super::camera::{CAMERA, CameraArg, runtime};
 use super::enter::{Entered, How, Running, Waiting};
 use super::packing::{For, PackingArgs};
 use super::present::{self, Refused, Usage, advised};
+use super::receipt::{PackageFacts, Receipt};
 use super::view::ViewArgs;
 use super::{Ctx, Outcome, view};
 
@@ -120,7 +121,7 @@ enum Document {
     Receipt {
         command: &'static str,
         #[serde(flatten)]
-        receipt: Box<Receipt<Running>>,
+        receipt: Box<Receipt>,
     },
     Plan {
         command: &'static str,
@@ -226,10 +227,11 @@ async fn one(args: &FlashArgs, task: &Task, camera: &CameraArg) -> anyhow::Resul
     let Task { package, facts, contract, .. } = task;
     let started = SystemTime::now();
     let entered = args.how.enter(camera, if args.dry_run { "to look at it" } else { "flashing" }).await?;
-    let (wish, package, dry_run) = (Wish { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
+    let (options, package, dry_run) =
+        (FlashOptions { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
     let work =
-        async move |caller: oaktap::bootloader::Caller| -> Result<(Target, String, Option<Flashed>), FlashError> {
-            let plan = Plan::make(&caller, package, wish).await?;
+        async move |caller: oaktap::bootloader::Caller| -> Result<(FlashTarget, String, Option<Flashed>), FlashError> {
+            let plan = Plan::make(&caller, package, options).await?;
             let (target, text) = (plan.target().clone(), plan.to_string());
             let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
             Ok((target, text, flashed))

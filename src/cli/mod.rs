@@ -25,6 +25,7 @@ mod network;
 mod packing;
 mod plot;
 pub(crate) mod present;
+mod receipt;
 mod record;
 mod recorded;
 mod recover;

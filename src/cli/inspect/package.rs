@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::device::schema::End;
-use oaktap::flash::inspect::{Application, AssetReport, Report, SectionReport, inspect};
+use oaktap::flash::inspect::{ApplicationReport, AssetReport, PackageReport, SectionReport, inspect};
 use oaktap::package::Compression;
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub(super) struct Inspected {
     path: PathBuf,
     sha256: String,
     #[serde(flatten)]
-    report: Report,
+    report: PackageReport,
 }
 
 /// The bytes of a package.
@@ -97,7 +97,7 @@ fn contract(contract: &Contract) -> String {
     format!("{width}x{height} {format}, {fps} frames/s, {labels}{endpoint}")
 }
 
-fn firmware(report: &Report) -> String {
+fn firmware(report: &PackageReport) -> String {
     let version = report.firmware_version.as_deref().filter(|version| !version.is_empty()).unwrap_or("?");
     let Some(firmware) = &report.firmware else { return format!("{version}; it cannot be read") };
     let bytes = firmware.bytes.map(|bytes| format!("; {bytes} bytes")).unwrap_or_default();
@@ -125,7 +125,7 @@ fn section(section: &SectionReport) -> String {
     text
 }
 
-fn application(application: &Application) -> String {
+fn application(application: &ApplicationReport) -> String {
     let mut text = String::new();
     let names: BTreeMap<_, _> = application.nodes.iter().map(|node| (node.id, node.name.as_str())).collect();
     let end = |end: &End| {

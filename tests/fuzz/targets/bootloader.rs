@@ -10,7 +10,7 @@ use oaktap::bootloader::{
     Version,
 };
 use oaktap::package::{Package, PackageBuilder};
-use oaktap::flash::{FlashError, Flashed, Plan, Wish};
+use oaktap::flash::{FlashError, FlashOptions, Flashed, Plan};
 use oaktap::xlink::{Event, Link};
 
 #[derive(Arbitrary, Debug)]
@@ -129,7 +129,7 @@ fuzz_target!(|answers: Vec<Answer>| {
     let package = package();
     let expected = package.bytes().to_vec();
     let task = async move |caller: Caller| -> Result<Flashed, FlashError> {
-        Plan::make(&caller, package, Wish { memory: Memory::Auto, force: false }).await?.carry_out(&caller).await
+        Plan::make(&caller, package, FlashOptions { memory: Memory::Auto, force: false }).await?.carry_out(&caller).await
     };
     let mut conversation = Conversation::new(Duration::ZERO, Options::default(), task);
     let mut camera = Camera { written: Vec::new(), config: None, expects: 0, what: None };
