@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use live::measure::median;
 use oaktap::bootloader::{Caller, ClientOptions, Memory};
-use oaktap::flash::{FlashError, Flashed, Plan, Wish};
+use oaktap::flash::{FlashError, FlashOptions, Flashed, Plan};
 use oaktap::net::talk::talk;
 use oaktap::package::{Package, PackageBuilder};
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
@@ -47,7 +47,7 @@ fn main() {
 }
 
 async fn flash(caller: Caller, package: Package) -> Result<Flashed, FlashError> {
-    Plan::make(&caller, package, Wish { memory: Memory::Auto, force: true }).await?.carry_out(&caller).await
+    Plan::make(&caller, package, FlashOptions { memory: Memory::Auto, force: true }).await?.carry_out(&caller).await
 }
 
 /// The same bytes there and back again, without a protocol.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
-use oaktap::device::contract::{Contract, Meeting};
+use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::startup::{FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
@@ -202,10 +202,10 @@ impl BootloaderCamera {
             )
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let default = Meeting { host: None, port: wire::PORT };
-        let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(default);
-        let port = waiting.stream_port.unwrap_or(meeting.port);
-        let frame = match meeting.host {
+        let default = Endpoint { host: None, port: wire::PORT };
+        let endpoint = contract.and_then(|contract| contract.endpoint).unwrap_or(default);
+        let port = waiting.stream_port.unwrap_or(endpoint.port);
+        let frame = match endpoint.host {
             None => wait_for_first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
             Some(host) => accept_first_frame((host, port).into(), contract, waiting.boot_timeout).await,
         };

@@ -8,6 +8,7 @@ mod contract_arg;
 mod live;
 mod plot_file;
 pub(crate) mod present;
+mod receipt;
 mod recorded;
 mod signals;
 mod source_args;

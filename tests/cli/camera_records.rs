@@ -150,7 +150,7 @@ fn an_unexpected_application_is_rejected() {
     assert_eq!((code, names.len()), (1, 0), "{err}");
     assert!(err.contains("expected JPEG of 640x352 pixels, found 144 bytes of raw pixels"), "{err}");
     let (code, _, err) = run(&["view", "sim:", "--no-window", "--expect", "door"]);
-    assert!(code == 2 && err.contains("`door` is no contract of oaktap"), "{code} {err}");
+    assert!(code == 2 && err.contains("invalid contract `door`"), "{code} {err}");
 }
 
 #[test]

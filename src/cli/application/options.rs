@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use oaktap::device::app::{App, Colour, Family, Fit, Model, Orientation, Payload, Picture, Resolution, Size, Video};
+use oaktap::device::app::{
+    App, CameraOutput, Fit, Model, ModelFamily, Orientation, PayloadCoding, PlaneOrder, Resolution, Size, Video,
+};
 use serde::Deserialize;
 
 use super::ConfigFile;
@@ -21,7 +23,7 @@ enum Encoding {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum ModelFamily {
+enum FamilyName {
     Yolo,
     Mobilenet,
 }
@@ -57,8 +59,8 @@ pub(crate) struct ApplicationArgs {
     resolution: Option<Resolution>,
 
     /// Order of the color channels: bgr or rgb [default: bgr]
-    #[arg(long, value_name = "ORDER", value_parser = word::<Colour>, help_heading = APPLICATION)]
-    colour: Option<Colour>,
+    #[arg(long, value_name = "ORDER", value_parser = word::<PlaneOrder>, help_heading = APPLICATION)]
+    colour: Option<PlaneOrder>,
 
     /// Orientation of the picture: auto, normal, mirror, flip or rotate180 [default: auto]
     #[arg(long, value_name = "ORIENTATION", value_parser = word::<Orientation>, help_heading = APPLICATION)]
@@ -98,7 +100,7 @@ pub(crate) struct ApplicationArgs {
 
     /// Family of the model: YOLO v3 to v8, or MobileNet-SSD [default: yolo]
     #[arg(long, help_heading = MODEL)]
-    family: Option<ModelFamily>,
+    family: Option<FamilyName>,
 
     /// Drop detections below this confidence, such as 0.6 or 60% [default: 0.5]
     #[arg(long, value_name = "CONFIDENCE", value_parser = value_parsers::fraction, help_heading = MODEL)]
@@ -200,14 +202,14 @@ impl ApplicationArgs {
         set(&mut app.size, &self.size);
         set(&mut app.fps, &self.fps);
         set(&mut app.resolution, &self.resolution);
-        set(&mut app.colour, &self.colour);
+        set(&mut app.plane_order, &self.colour);
         set(&mut app.orientation, &self.orientation);
         set(&mut app.port, &self.port);
         if self.host.is_some() {
             app.host = self.host;
         }
         if self.video {
-            app.picture = Picture::Video;
+            app.picture = CameraOutput::Video;
         }
         self.apply_payload(&mut app.payload)?;
         if self.camera_only {
@@ -225,26 +227,26 @@ impl ApplicationArgs {
         }
     }
 
-    fn apply_payload(&self, payload: &mut Payload) -> anyhow::Result<()> {
-        let video = |payload: &Payload| match payload {
-            Payload::H264(video) | Payload::H265(video) => *video,
+    fn apply_payload(&self, payload: &mut PayloadCoding) -> anyhow::Result<()> {
+        let video = |payload: &PayloadCoding| match payload {
+            PayloadCoding::H264(video) | PayloadCoding::H265(video) => *video,
             _ => Video::default(),
         };
         match self.payload {
             None => {}
-            Some(Encoding::Raw) => *payload = Payload::Raw,
-            Some(Encoding::Jpeg) if matches!(payload, Payload::Jpeg { .. }) => {}
-            Some(Encoding::Jpeg) => *payload = Payload::Jpeg { quality: 95 },
-            Some(Encoding::H264) => *payload = Payload::H264(video(payload)),
-            Some(Encoding::H265) => *payload = Payload::H265(video(payload)),
+            Some(Encoding::Raw) => *payload = PayloadCoding::Raw,
+            Some(Encoding::Jpeg) if matches!(payload, PayloadCoding::Jpeg { .. }) => {}
+            Some(Encoding::Jpeg) => *payload = PayloadCoding::Jpeg { quality: 95 },
+            Some(Encoding::H264) => *payload = PayloadCoding::H264(video(payload)),
+            Some(Encoding::H265) => *payload = PayloadCoding::H265(video(payload)),
         }
         match (payload, self.quality, self.bitrate, self.keyframes) {
             (_, None, None, None) => Ok(()),
-            (Payload::Jpeg { quality }, Some(value), None, None) => {
+            (PayloadCoding::Jpeg { quality }, Some(value), None, None) => {
                 *quality = value;
                 Ok(())
             }
-            (Payload::H264(video) | Payload::H265(video), None, bitrate, keyframes) => {
+            (PayloadCoding::H264(video) | PayloadCoding::H265(video), None, bitrate, keyframes) => {
                 video.bitrate_kbps = bitrate.unwrap_or(video.bitrate_kbps);
                 video.keyframe_interval = keyframes.unwrap_or(video.keyframe_interval);
                 Ok(())
@@ -281,12 +283,12 @@ impl ApplicationArgs {
     fn apply_model(&self, model: &mut Model) -> anyhow::Result<()> {
         match self.family {
             None => {}
-            Some(ModelFamily::Mobilenet) => model.family = Family::Mobilenet,
-            Some(ModelFamily::Yolo) if matches!(model.family, Family::Yolo { .. }) => {}
-            Some(ModelFamily::Yolo) => model.family = Family::default(),
+            Some(FamilyName::Mobilenet) => model.family = ModelFamily::Mobilenet,
+            Some(FamilyName::Yolo) if matches!(model.family, ModelFamily::Yolo { .. }) => {}
+            Some(FamilyName::Yolo) => model.family = ModelFamily::default(),
         }
         match &mut model.family {
-            Family::Yolo { classes, coordinates, iou, anchors, masks } => {
+            ModelFamily::Yolo { classes, coordinates, iou, anchors, masks } => {
                 *classes = self.classes.or(*classes);
                 *coordinates = self.coordinates.unwrap_or(*coordinates);
                 *iou = self.iou.unwrap_or(*iou);
@@ -297,7 +299,7 @@ impl ApplicationArgs {
                     *masks = self.mask.iter().cloned().collect();
                 }
             }
-            Family::Mobilenet => {
+            ModelFamily::Mobilenet => {
                 let of_yolo = [self.classes.is_some(), self.coordinates.is_some(), self.iou.is_some()];
                 if of_yolo.contains(&true) || !self.anchors.is_empty() || !self.mask.is_empty() {
                     let text = "--classes, --coordinates, --iou, --anchors and --mask require a YOLO model";
@@ -370,9 +372,9 @@ mod tests {
         let app = read(&[&["--config", &config], &options[..]].concat()).expect("valid file").application;
         let model = app.model.as_ref().expect("a model");
         assert_eq!((app.name.as_str(), app.fps, app.size), ("door", 12.5, Size::new(416, 416)));
-        assert_eq!(app.payload, Payload::H264(Video { bitrate_kbps: 4000, keyframe_interval: 60 }));
+        assert_eq!(app.payload, PayloadCoding::H264(Video { bitrate_kbps: 4000, keyframe_interval: 60 }));
         assert_eq!((model.labels.join(" "), model.fit), ("cat dog bird".to_owned(), Fit::Letterbox));
-        assert!(matches!(model.family, Family::Yolo { iou: 0.3, .. }), "{:?}", model.family);
+        assert!(matches!(model.family, ModelFamily::Yolo { iou: 0.3, .. }), "{:?}", model.family);
         let without = read(&["--config", &config, "--camera-only"]).expect("valid options").application;
         assert_eq!(without.model, None);
     }

@@ -11,7 +11,7 @@ use oaktap::bootloader::Version;
 use oaktap::discovery::DiscoveredCamera;
 use oaktap::doctor::observe::{NamedCamera, ObserveOptions, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
-use oaktap::flash::Target;
+use oaktap::flash::FlashTarget;
 use oaktap::wire;
 use serde::Serialize;
 
@@ -142,7 +142,7 @@ async fn version(args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Versio
         other => other.clone(),
     };
     let entered = args.options.enter(&camera, "reading the bootloader version").await?;
-    let target = entered.talk(|caller| async move { Target::ask(&caller).await }).await?.map_err(camera_error)?;
+    let target = entered.talk(|caller| async move { FlashTarget::ask(&caller).await }).await?.map_err(camera_error)?;
     Ok(target.bootloader.version)
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use oaktap::bootloader::Memory;
-use oaktap::flash::erase;
+use oaktap::flash::erase_applications;
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
@@ -32,7 +32,7 @@ struct EraseReport {
 
 pub(crate) fn run(ctx: &Ctx, args: &EraseArgs) -> anyhow::Result<Outcome> {
     let memory = args.memory;
-    let task = async move |caller: oaktap::bootloader::Caller| erase(&caller, memory).await;
+    let task = async move |caller: oaktap::bootloader::Caller| erase_applications(&caller, memory).await;
     let (camera, proved) = runtime()?.block_on(async {
         let entered = args.enter.enter("erasing the application").await?;
         if !entered.was_running {
