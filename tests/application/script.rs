@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use oaktap::device::app::{App, ModelFamily, Fit, Model, PayloadCoding, CameraOutput, Size, Video};
+use oaktap::device::app::{App, CameraOutput, Fit, Model, ModelFamily, PayloadCoding, Size, Video};
 use oaktap::device::script;
 use oaktap::frame::{BBox, Detection, PixelFormat};
 use oaktap::wire::Record;

@@ -6,7 +6,9 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use oaktap::device::app::{App, PlaneOrder, ModelFamily, Fit, Model, Orientation, PayloadCoding, CameraOutput, Resolution, Size, Video};
+use oaktap::device::app::{
+    App, CameraOutput, Fit, Model, ModelFamily, Orientation, PayloadCoding, PlaneOrder, Resolution, Size, Video,
+};
 use oaktap::device::blob::Blob;
 use oaktap::device::firmware::{DeviceImages, KNOWN_FIRMWARE};
 use oaktap::device::nop::Value;
@@ -74,7 +76,10 @@ fn cases() -> Vec<Case> {
         },
         case(with(mobilenet, App::default()), Some(blob(square, newest))),
         case(with(fitted(Fit::Stretch, small), App::default()), Some(blob(small, newest))),
-        case(with(fitted(Fit::Crop, small), App { plane_order: PlaneOrder::Rgb, ..App::default() }), Some(blob(small, newest))),
+        case(
+            with(fitted(Fit::Crop, small), App { plane_order: PlaneOrder::Rgb, ..App::default() }),
+            Some(blob(small, newest)),
+        ),
         case(App { payload: jpeg(80), orientation: Orientation::Flip, fps: 5.5, ..App::default() }, None),
         case(
             with(
