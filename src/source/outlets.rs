@@ -1,4 +1,4 @@
-//! Where a session delivers.
+//! Outlets of a session: the hubs that it delivers to, and its ledger.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct Outlets {
     pub provisional: Hub<Arc<Frame>>,
     /// Frames whose length the following header confirmed: for everything that keeps frames or acts on them.
     pub confirmed: Hub<Arc<Frame>>,
-    /// Everything else that happens, in one order with the confirmed frames.
+    /// All other events, in one order with the confirmed frames.
     pub incidents: Hub<Incident>,
     /// Counts of every frame and byte, and of the lanes that were subscribed with the functions below.
     pub ledger: Ledger,

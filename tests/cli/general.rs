@@ -171,7 +171,7 @@ fn a_failure_exits_with_1_a_cause_and_help() {
     drop(taken);
     let (code, out, err) = run(&["detections", &address, "--duration", "300ms"]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("refused") && err.contains("nothing listens at that port"), "{err}");
+    assert!(err.contains("refused") && err.contains("no program listens on this port"), "{err}");
 }
 
 #[test]

@@ -9,8 +9,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde::Serialize;
 
 use crate::convert::ConvertError;
-use crate::frame::inference::Overrides;
-use crate::frame::{Frame, Interpreter, LabelMap, NamedDetection, Picture, Utc};
+use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Utc};
 use crate::sink::names;
 
 /// Where snapshots go.
@@ -92,8 +91,8 @@ struct Sidecar<'a> {
     width: u32,
     height: u32,
     format: String,
-    /// What the payload was taken for, and why.
-    because: String,
+    /// See [`Frame::because`].
+    because: &'a str,
     dialect: &'static str,
     header: String,
     bytes: usize,
@@ -109,8 +108,6 @@ pub struct About<'a> {
     pub camera: &'a str,
     /// Names of the labels.
     pub names: &'a LabelMap,
-    /// What the user said of the payload.
-    pub overrides: Overrides,
 }
 
 fn png(pixels: Pixels<'_>) -> Result<Vec<u8>, SnapshotError> {
@@ -217,8 +214,6 @@ fn stem(frame: &Frame, camera: &str) -> String {
 }
 
 fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
-    let (interpreter, same) = Interpreter::of(about.overrides, frame);
-    let because = if same { interpreter.because() } else { "the recording has it so" };
     let sidecar = Sidecar {
         camera: about.camera,
         seq: frame.id,
@@ -228,7 +223,7 @@ fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
         width: pixels.width,
         height: pixels.height,
         format: frame.geometry.map_or_else(|| format!("{:?}", frame.kind), |geometry| geometry.format.to_string()),
-        because: because.to_owned(),
+        because: &frame.because,
         dialect: frame.dialect,
         header: String::from_utf8_lossy(&frame.header).into_owned(),
         bytes: frame.payload().len(),
@@ -252,6 +247,7 @@ mod tests {
         frame.device_time = DeviceTime(-5);
         frame.received = Received { mono_ns: 1, unix_ns: 1_795_259_112_345_678_901 };
         frame.dialect = "IMG";
+        frame.because = "12 bytes are 2x2 RGB888p".into();
         frame.header.extend_from_slice(b"IMG -0.000005 12 0              ");
         let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 1.5, ymax: 0.4 };
         frame.detections.push(Detection { label: 2, confidence: f32::NAN, bbox });
@@ -263,7 +259,7 @@ mod tests {
 
     fn written(place: &Place) -> PathBuf {
         let names = ["person", "bicycle", "car"].into_iter().collect();
-        let about = About { camera: "tcp://10.0.0.5:5000", names: &names, overrides: Overrides::default() };
+        let about = About { camera: "tcp://10.0.0.5:5000", names: &names };
         write(place, PIXELS, &frame(), about).expect("a snapshot")
     }
 
@@ -281,6 +277,7 @@ mod tests {
         assert_eq!(json["arrival_unix_ns"], 1_795_259_112_345_678_901_i64);
         assert_eq!(json["header"], "IMG -0.000005 12 0              ");
         assert_eq!(json["dialect"], "IMG");
+        assert_eq!(json["because"], "12 bytes are 2x2 RGB888p");
         let seen = &json["detections"][0];
         assert_eq!((seen["label"].as_u64(), seen["name"].as_str()), (Some(2), Some("car")));
         assert!(seen["confidence"].is_null(), "JSON has no NaN");
@@ -311,7 +308,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let names = LabelMap::default();
-        let about = About { camera: "c", names: &names, overrides: Overrides::default() };
+        let about = About { camera: "c", names: &names };
         for place in [Place::Folder(file.join("below")), Place::File(folder.path().join("none/x.png"))] {
             let error = write(&place, PIXELS, &frame(), about).expect_err("it cannot be written").to_string();
             assert!(error.contains(folder.path().to_str().unwrap()), "{error}");
