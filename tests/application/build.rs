@@ -143,7 +143,7 @@ fn a_failed_build_reports_what_to_do() {
     let alone = |more: &[&str]| bench.alone(&[&build, more].concat());
     let (code, said) = alone(&["--model", TINY, "--size", "416x416"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("the model wants 640x352, the preview is 416x416"), "{said}");
+    assert!(said.contains("the model's input is 640x352, the preview is 416x416"), "{said}");
     assert!(said.contains("help: add --letterbox"), "{said}");
     let (code, said) = alone(&["--camera-only"]);
     assert_eq!(code, 1, "{said}");

@@ -117,10 +117,23 @@ fn an_application_is_flashed_verified_and_not_flashed_twice() {
     );
     assert!(out.contains("verified, was there already, running"), "{out}");
 
-    let (code, out, said) = scene.run("flash", &["--app", &app, "--yes", "--dry-run", "--memory", "flash"]);
-    assert_eq!(code, 0, "{said}");
-    let bytes = std::fs::metadata(&app).expect("it is there").len();
-    assert!(out.contains(&format!("2. write {bytes} bytes there")), "{out}");
+    let dry_run = |app: &str| {
+        let (code, out, said) = scene.run("flash", &["--app", app, "--yes", "--dry-run", "--memory", "flash"]);
+        assert_eq!(code, 0, "{said}");
+        out
+    };
+    let out = dry_run(&app);
+    let steps = "the flash memory holds every byte of the package already\n1. reset the camera\n";
+    assert!(out.ends_with(steps), "{out}");
+    let other = scene.package("gate");
+    let bytes = std::fs::metadata(&other).expect("a package").len();
+    let out = dry_run(&other);
+    let steps = format!(
+        "1. write {bytes} bytes at 0x800000 of the flash memory (UPDATE_FLASH_EX_2)\n\
+         2. read {bytes} bytes back at 0x800000 of the flash memory and compare every byte\n\
+         3. reset the camera\n"
+    );
+    assert!(out.ends_with(&steps), "{out}");
 }
 
 #[test]
@@ -147,7 +160,7 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     let scene = Scene::new("");
     let app = scene.package("door");
     for (fault, text) in [
-        ("config-refused*1", "setting the memory to boot from: SET_BOOTLOADER_CONFIG: the camera refused"),
+        ("config-refused*1", "writing the configuration: SET_BOOTLOADER_CONFIG: the camera refused"),
         ("corrupt:600000*1", "reading the application back: byte 600000 of the package"),
         ("drop-progress:0.5*1", "writing the application: UPDATE_FLASH: the camera closed the connection after"),
     ] {
@@ -316,8 +329,8 @@ fn a_bootloader_goes_to_the_user_slot_and_the_factory_slot_needs_confirmation() 
 
     // A bootloader for USB would take the camera off the network.
     for (bytes, text) in [
-        (b"MA2x".repeat(1000), "that for USB would put the camera out of the network's reach"),
-        (b"RVC4, and more".to_vec(), "a bootloader begins with \"MA2x\""),
+        (b"MA2x".repeat(1000), "expected at least 2097152: the bootloader for USB is that small"),
+        (b"RVC4, and more".to_vec(), "the image begins with \"RVC4\", expected \"MA2x\""),
     ] {
         let file = scene.file("wrong.cmd", &bytes);
         let (code, _, said) = scene.run("bootloader", &["--yes", "update", "--image", &file]);
@@ -340,13 +353,14 @@ fn the_boot_after_the_reset_is_checked() {
     );
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("it is there already"), "{said}");
-    // The camera ignores the first request to leave the application.
     assert!(said.contains("has this application already"), "{said}");
-    // The first request to leave the application is not heard.
+    // The camera ignores the first request to enter its bootloader.
     scene.camera.set_faults("deaf*1".parse().expect("a fault"));
+    let before = scene.camera.account().restarts;
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
+    // Into the bootloader and back. The camera must not vanish at the second restart already.
+    assert!(scene.camera.wait_until(AGES, |camera| camera.account().restarts == before + 2), "{said}");
     scene.camera.set_faults("vanish".parse().expect("a fault"));
     let (code, _, said) = flash(&["--force"]);
     assert_eq!(code, 1, "{said}");
@@ -416,7 +430,7 @@ fn a_camera_with_two_addresses_is_flashed_once() {
 }
 
 /// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
-/// `flash::job`.
+/// `flash::carry_out`.
 #[test]
 fn info_and_network_send_the_vendors_requests() {
     let scene = Scene::new("emmc=64MiB");

@@ -328,7 +328,7 @@ mod tests {
         let error = watch_sim("size=64x48&fps=0&boxes=0", None, || true).err().unwrap();
         assert!(error.to_string().contains("expected at least 2"), "{error}");
         let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
-        assert!(format!("{error:#}").contains("received, but not decoded"), "{error:#}");
+        assert!(format!("{error:#}").contains("cannot decode H264 video"), "{error:#}");
     }
 
     #[test]
