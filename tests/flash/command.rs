@@ -426,7 +426,7 @@ fn a_camera_with_two_addresses_is_flashed_once() {
     let [one, other] = addresses.map(|address| address.to_string());
     let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("it was there"), "{out}");
+    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("was there already"), "{out}");
 }
 
 /// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
@@ -524,7 +524,7 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
     let (code, out, said) = flash(&["--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert_eq!((out.matches("it was there").count(), out.matches("written, read back").count()), (2, 1), "{out}");
+    assert_eq!((out.matches("was there already").count(), out.matches("written, read back").count()), (2, 1), "{out}");
     let kept = std::fs::read_dir(&receipts).expect("a folder").count();
     assert_eq!(kept, 5, "two, and three");
 }
