@@ -231,7 +231,7 @@ fn every_fault_is_reported_with_its_phase_and_a_retry_succeeds() {
         ("stall-progress:0.5", write, "UPDATE_FLASH: the camera has been silent for 20 s"),
         ("freeze:1500000", write, "for 6 s"),
         ("bad-response", write, "UPDATE_FLASH: the camera answered"),
-        ("short-response", write, "UPDATE_FLASH: the camera's answer cannot be read"),
+        ("short-response", write, "UPDATE_FLASH: cannot parse the camera's response"),
         ("not-written", read_back, "although the camera reported success"),
         ("corrupt:2097152", read_back, "byte 2097152 of the package (byte "),
         ("config-refused", Phase::Configure, "SET_BOOTLOADER_CONFIG: the camera refused"),
@@ -455,7 +455,7 @@ fn camera_without_credit_gets_what_fits_its_window_or_times_out() {
     assert!(bench.stored(Memory::Flash, small.bytes().len()) == small.bytes());
     let large = package_of(6_000_000, "gate");
     let error = bench.flash(&large, AUTO).expect_err("7 MiB do not");
-    assert!(error.to_string().contains("has not taken a ping of the watchdog for 6 s"), "{error}");
+    assert!(error.to_string().contains("has not acknowledged a watchdog ping for 6 s"), "{error}");
     bench.camera.set_faults(CameraFaults::default());
     assert!(bench.flash(&large, AUTO).expect("no fault any more").written);
     assert!(bench.stored(Memory::Flash, large.bytes().len()) == large.bytes());
