@@ -39,20 +39,24 @@
 //!                                                                 +--> Outlets::confirmed ----> record, detections, snapshot
 //!                                                                 +--> Outlets::incidents ----> record
 //!                                                                 +--> Ledger
-//! recording file --> source::file --> the same Delivery
+//! recording file --> source::replay (wire::Decoder) --> the same Delivery
 //! ```
 //!
-//! * **Delivery** hands each event of a source to its subscribers and to the ledger. Sources with our headers have a
-//!   [`wire::Decoder`]; others make the events themselves.
-//! * A frame is **provisional** when its last byte has arrived, and **confirmed** when the next header follows where the
-//!   frame's length says. After junk or missing bytes the decoder searches for the next header and withdraws the damaged
-//!   frame. Views show provisional frames, because a person wants low latency; sinks that keep frames take confirmed ones.
-//! * A frame is **stale** if it waited in the camera's queue before we connected: its age then says nothing about latency.
-//! * A **lane** ([`hub::Lane`]) is a bounded queue between the session and one subscriber. The session never waits: a full lane
-//!   drops its oldest or its newest item and counts the drop. A recording that is played does wait, until all lanes that
-//!   keep every item have room.
+//! * **Delivery** (`source/delivery.rs`) is called by every source with each event, and hands it to the three hubs of
+//!   [`source::Outlets`] and to the ledger. Sources with our headers get their events from a [`wire::Decoder`]; a source
+//!   without them makes the events itself.
+//! * A frame is **provisional** when its last byte has arrived, and **confirmed** when the bytes after it prove that nothing
+//!   is missing: usually the next header, otherwise a checksum, a pause or the end of the stream. After junk or missing bytes
+//!   the decoder searches for the next header and **withdraws** the damaged frame. Views show provisional frames, because a
+//!   person wants low latency; sinks that keep frames take confirmed ones.
+//! * A frame is marked **stale** when its timing shows that it waited in the camera's queue before we connected: its age then
+//!   says nothing about latency.
+//! * A **lane** ([`hub::Lane`]) is a bounded queue between a session and one subscriber. A live session never waits: a full
+//!   lane drops its oldest or its newest item and counts the drop. Playing a recording waits until every lane that keeps all
+//!   items has room. A subscriber that needs an item only now and then mutes its lane: ignored items do not count.
 //! * The **ledger** ([`stats::Ledger`]) balances at every moment: bytes received = headers + detections + payload + skipped +
-//!   pending; frames received = confirmed + withdrawn + pending; items offered to a lane = taken + dropped + queued.
+//!   pending; frames received = confirmed + withdrawn + pending (a frame of which bytes are missing is never received; it
+//!   counts as lost); items offered to a lane = taken + dropped + queued.
 //!
 //! # Plugging in
 //!

@@ -39,7 +39,7 @@ pub struct LaneCounts {
     pub name: &'static str,
     /// Set if the taker keeps every item: a drop is then a loss.
     pub keeps: bool,
-    /// Items offered while there was a taker.
+    /// Items offered while there was a taker that was not muted.
     pub offered: u64,
     /// Items taken.
     pub taken: u64,

@@ -1,4 +1,5 @@
-//! A bounded queue between one producer, which never waits, and one taker, which may be slow.
+//! A bounded queue between one producer and one taker, which may be slow. Offering an item never waits; a producer that can
+//! wait, such as a file, asks for room first.
 //!
 //! A lane is bounded by items or by bytes. Bytes come from a [`Budget`], which several lanes can share: a frame has a few
 //! kilobytes or many megabytes, so a number of frames does not bound memory.
