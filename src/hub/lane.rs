@@ -226,8 +226,8 @@ impl<T> Taker<T> {
         self.rx.try_recv().ok().map(|queued| self.take(queued))
     }
 
-    /// Ignores items from now on, or no longer does. Ignored items do not count as offered, so a consumer that needs an
-    /// item only now and then causes no drops. Queued items stay.
+    /// `true`: ignores new items; `false`: takes them again. Ignored items do not count as offered, so a consumer that needs
+    /// an item only now and then causes no drops. Queued items stay.
     pub fn mute(&self, muted: bool) {
         self.shared.state.store(if muted { MUTED } else { OPEN }, Ordering::SeqCst);
         if muted {

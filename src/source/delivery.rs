@@ -1,4 +1,5 @@
-//! Delivers the events of a source to the subscribers and to the ledger. Every source uses it, with or without a decoder.
+//! Delivers the events of a source to the hubs of its outlets and to its ledger. `tcp` and `replay` call it with the events of
+//! their decoder.
 
 use std::sync::Arc;
 

@@ -426,7 +426,10 @@ fn a_camera_with_two_addresses_is_flashed_once() {
     let [one, other] = addresses.map(|address| address.to_string());
     let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("was there already"), "{out}");
+    assert!(
+        out.lines().count() == 2 && out.contains("written, read back") && out.contains("was there already"),
+        "{out}"
+    );
 }
 
 /// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
