@@ -155,7 +155,7 @@ fn a_failed_build_reports_what_to_do() {
     let onnx = bench.file("yolo.onnx", b"\x08\x07");
     let (code, said) = alone(&["--model", &onnx]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no compiled model (.blob)"), "{said}");
+    assert!(said.contains("not a compiled model (.blob)"), "{said}");
     let (code, said) = alone(&[]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("help: give --model FILE.blob"), "{said}");
