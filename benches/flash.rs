@@ -14,7 +14,7 @@ use oaktap::bootloader::{Caller, ClientOptions, Memory};
 use oaktap::flash::{FlashError, FlashOptions, Flashed, Plan};
 use oaktap::net::talk::talk;
 use oaktap::package::{Package, PackageBuilder};
-use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
+use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator, Place};
 
 const TURNS: usize = 7;
 const MB: f64 = 1e6;
@@ -24,13 +24,13 @@ fn main() {
     let bytes = 2.0 * package.bytes().len() as f64;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let config: CameraConfig = "nor=64MiB&wait-again=3600s&restart=10ms".parse().expect("a camera");
-    let camera = CameraSimulator::start(config, &[Place::free(Ipv4Addr::LOCALHOST)]).expect("free ports");
+    let camera = CameraSimulator::start(config, &[Place::free_ports(Ipv4Addr::LOCALHOST)]).expect("free ports");
     let place = camera.places()[0];
     let address = SocketAddr::from((place.ip, place.link));
     let (mut flashed, mut plain, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let copied = bytes / copy(package.bytes()).as_secs_f64() / MB;
-        assert!(camera.wait_until(Duration::from_secs(10), |camera| camera.doing() == Doing::Bootloader));
+        assert!(camera.wait_until(Duration::from_secs(10), |camera| camera.activity() == Activity::Bootloader));
         let wanted = package.clone();
         let start = Instant::now();
         let done = runtime.block_on(talk(address, ClientOptions::default(), |_| {}, |caller| flash(caller, wanted)));

@@ -248,7 +248,7 @@ mod tests {
             ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),
             ("fe80::1", "invalid camera `fe80::1`"),
             ("sim:nor=x", "`nor=x`: expected bytes"),
-            ("sim:nand=1", "`nand` is nothing that can be simulated"),
+            ("sim:nand=1", "unknown option `nand`"),
         ] {
             let found = text.parse::<CameraArg>().unwrap_err();
             assert!(found.starts_with(error), "{text}: {found}");

@@ -1,4 +1,4 @@
-//! RGB -> JPEG, and units that look like H.264 or H.265 to everybody but a decoder.
+//! Encodes RGB as JPEG, and builds H.264 and H.265 units that are valid for everything except a decoder.
 
 use super::config::Coding;
 use super::pixels::Rgb;
@@ -7,10 +7,10 @@ use super::random::Random;
 /// The quality of depthai's MJPEG preset (wire.md section 2.2).
 const JPEG_QUALITY: u8 = 95;
 
-/// A key frame comes every so many frames: the default of the camera's encoder (wire.md section 6).
-const KEY_FRAME_EVERY: usize = 30;
+/// The default of the camera's encoder (wire.md section 6).
+const KEY_FRAME_INTERVAL_FRAMES: usize = 30;
 
-/// A JPEG file; `None` when a side is longer than JPEG allows.
+/// Encodes a JPEG file. Returns `None` if a side is longer than 65535 pixels.
 pub(super) fn jpeg(picture: &Rgb) -> Option<Vec<u8>> {
     let (width, height) = (u16::try_from(picture.width).ok()?, u16::try_from(picture.height).ok()?);
     let mut file = Vec::new();
@@ -20,14 +20,13 @@ pub(super) fn jpeg(picture: &Rgb) -> Option<Vec<u8>> {
     Some(file)
 }
 
-/// The units of frame `k`: parameter sets with the right size before a key frame, then one slice of noise.
+/// Returns the units of frame `k`: parameter sets with the right size before a key frame, then one slice of noise.
 ///
-/// A slice begins with a header byte of the right type and goes on with random bytes, so it can be received, stored
-/// and told apart, but not decoded.
+/// A slice is a valid unit header followed by random bytes. A receiver can split and store it, but not decode it.
 pub(super) fn noise_units(coding: Coding, k: usize, width: usize, height: usize, seed: u64) -> Vec<u8> {
-    let key = k.is_multiple_of(KEY_FRAME_EVERY);
+    let key = k.is_multiple_of(KEY_FRAME_INTERVAL_FRAMES);
     let mut random = Random::new(seed ^ (k as u64) << 32);
-    // About a byte for 8 pixels of a key frame and for 64 of another: a good picture at a usual bit rate.
+    // One byte per 8 pixels of a key frame and per 64 pixels of other frames: a usual bit rate.
     let len = 64 + width * height / if key { 8 } else { 64 } + random.below(64);
     let slice: Vec<u8> = (0..len).map(|_| random.next() as u8).chain([0x80]).collect();
     let mut out = Vec::with_capacity(len + len / 64 + 128);
@@ -50,7 +49,7 @@ pub(super) fn noise_units(coding: Coding, k: usize, width: usize, height: usize,
     out
 }
 
-/// One unit with its start code, and with the bytes that keep start codes out of it.
+/// Appends a unit with its start code and with emulation prevention bytes.
 fn unit(out: &mut Vec<u8>, header: &[u8], body: &[u8]) {
     out.extend_from_slice(&[0, 0, 0, 1]);
     let mut zeros = 0;
@@ -86,23 +85,23 @@ impl Bits {
         self
     }
 
-    /// Exp-Golomb, unsigned.
+    /// Appends an unsigned Exp-Golomb number.
     fn ue(&mut self, value: u64) -> &mut Self {
         let bits = 64 - (value + 1).leading_zeros();
         self.put(2 * bits - 1, value + 1)
     }
 
-    /// The stop bit, and zeros up to a byte.
+    /// Appends the stop bit and zeros up to a whole byte.
     fn end(&mut self) -> Vec<u8> {
         self.put(1, 1);
         std::mem::take(&mut self.bytes)
     }
 }
 
-/// ITU-T H.264 7.3.2.1.1: baseline profile, level 4.0, macroblocks of 16 with the rest cropped.
+/// ITU-T H.264 7.3.2.1.1: baseline profile, level 4.0, cropped to the size from whole macroblocks of 16x16.
 fn h264_sequence_parameters(width: usize, height: usize) -> Vec<u8> {
     let (columns, rows) = (width.div_ceil(16) as u64, height.div_ceil(16) as u64);
-    // Cropping counts in pairs of pixels for 4:2:0.
+    // The cropping unit of 4:2:0 is two pixels.
     let (crop_x, crop_y) = ((columns * 16 - width as u64) / 2, (rows * 16 - height as u64) / 2);
     let mut bits = Bits::default();
     bits.put(8, 66).put(8, 0xc0).put(8, 40).ue(0); // profile, constraints, level, id
@@ -112,11 +111,11 @@ fn h264_sequence_parameters(width: usize, height: usize) -> Vec<u8> {
     bits.put(1, 0).end()
 }
 
-/// ITU-T H.264 7.3.2.2: the plainest.
+/// ITU-T H.264 7.3.2.2, with every optional feature off.
 fn h264_picture_parameters() -> Vec<u8> {
     let mut bits = Bits::default();
     bits.ue(0).ue(0).put(1, 0).put(1, 0).ue(0).ue(0).ue(0).put(1, 0).put(2, 0);
-    bits.ue(0).ue(0).ue(0).put(1, 1).put(1, 0).put(1, 0).end() // signed zeros look as unsigned ones
+    bits.ue(0).ue(0).ue(0).put(1, 1).put(1, 0).put(1, 0).end() // a signed zero has the same code as an unsigned one
 }
 
 /// Parameter sets of ITU-T H.265, 7.3.2.
@@ -132,19 +131,19 @@ mod h265 {
         let mut bits = Bits::default();
         bits.put(4, 0).put(2, 3).put(6, 0).put(3, 0).put(1, 1).put(16, 0xffff);
         profile(&mut bits);
-        bits.put(1, 1).ue(1).ue(0).ue(0); // one picture is kept, shown in the order of coding
+        bits.put(1, 1).ue(1).ue(0).ue(0); // one reference picture, output in coding order
         bits.put(6, 0).ue(0).put(1, 0).put(1, 0).end()
     }
 
     pub(super) fn sequence_parameters(width: usize, height: usize) -> Vec<u8> {
-        // Coding blocks of 8; what is more than the picture is cropped, in pairs of pixels.
+        // Coding blocks of 8, cropped to the size in units of two pixels.
         let (wide, high) = (width.next_multiple_of(8) as u64, height.next_multiple_of(8) as u64);
         let mut bits = Bits::default();
         bits.put(4, 0).put(3, 0).put(1, 1);
         profile(&mut bits);
         bits.ue(0).ue(1).ue(wide).ue(high); // id, 4:2:0, size
         bits.put(1, 1).ue(0).ue((wide - width as u64) / 2).ue(0).ue((high - height as u64) / 2);
-        bits.ue(0).ue(0).ue(0).put(1, 1).ue(1).ue(0).ue(0); // 8 bits, 4 bits of picture order, one picture is kept
+        bits.ue(0).ue(0).ue(0).put(1, 1).ue(1).ue(0).ue(0); // 8 bits, 4 bits of picture order, one reference
         bits.ue(0).ue(3).ue(0).ue(3).ue(0).ue(0); // coding blocks of 8 to 64, transforms of 4 to 32
         bits.put(1, 0).put(1, 0).put(1, 0).put(1, 0).ue(0).put(1, 0).put(1, 0).put(1, 0).put(1, 0).put(1, 0).end()
     }
@@ -161,13 +160,13 @@ mod h265 {
 mod tests {
     use super::*;
 
-    /// The header bytes of the units, found as a receiver finds them.
+    /// Returns the first header byte of each unit, found by its start code.
     fn headers(stream: &[u8]) -> Vec<u8> {
         stream.windows(4).filter(|four| four[..3] == [0, 0, 1]).map(|four| four[3]).collect()
     }
 
     #[test]
-    fn units_are_told_apart_and_no_start_code_is_inside() {
+    fn units_have_their_types_and_contain_no_start_code() {
         for k in 0..60 {
             let key = k % 30 == 0;
             let h264 = headers(&noise_units(Coding::H264, k, 640, 352, 1));
@@ -180,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn start_codes_are_kept_out() {
+    fn emulation_prevention_bytes_are_inserted() {
         let mut out = Vec::new();
         unit(&mut out, &[0x65], &[0, 0, 0, 0, 0, 1, 0, 0, 3, 0x80]);
         assert_eq!(out[4..], [0x65, 0, 0, 3, 0, 0, 3, 0, 1, 0, 0, 3, 3, 0x80]);
     }
 
     #[test]
-    fn a_jpeg_says_its_size() {
+    fn jpeg_has_the_size_of_its_picture() {
         let picture = Rgb { width: 20, height: 10, bytes: vec![100; 600] };
         let file = jpeg(&picture).expect("small enough");
         let read = image::load_from_memory(&file).expect("a JPEG file");

@@ -1,4 +1,4 @@
-//! What to simulate, and its text form: `size=640x352&fps=40&fault=short:0.01`.
+//! The configuration of a simulated stream, and its text form: `size=640x352&fps=40&fault=short:0.01`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,56 +8,56 @@ use super::faults::Faults;
 use crate::frame::{PixelFormat, Size};
 use crate::wire::Dialect;
 
-/// What the camera puts into a payload.
+/// The format of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     /// Pixels in one of the camera's layouts, or a JPEG file.
     Pixels(PixelFormat),
-    /// H.264, Annex B: well-formed units with the right size in their headers, but slices that are noise. They can be
-    /// received, not decoded.
+    /// H.264 in Annex B form: well-formed units with the right picture size, but slices of noise. A receiver can store
+    /// and split them, but not decode them.
     H264,
-    /// H.265, Annex B: as for H.264.
+    /// H.265 in Annex B form, with the same limits as [`Self::H264`].
     H265,
 }
 
 impl Coding {
     pub(super) const JPEG: Self = Self::Pixels(PixelFormat::Jpeg);
 
-    /// Whether the payload says itself what it is.
+    /// Returns `true` for JPEG, H.264 and H.265, whose payloads carry their own headers.
     #[must_use]
     pub fn is_encoded(self) -> bool {
         !matches!(self, Self::Pixels(format) if format != PixelFormat::Jpeg)
     }
 
-    /// Whether neither its length nor its last bytes show that a payload is whole.
+    /// Returns `true` if neither the length nor the last bytes of a payload show that it is complete.
     pub(super) fn has_no_end(self) -> bool {
         matches!(self, Self::H264 | Self::H265)
     }
 }
 
-/// A camera that does not exist. [`Default`] is the camera of Luxonis' standalone page: 640x352 planar BGR at 40 frames
-/// a second in the `IMG` dialect.
+/// A simulated stream. [`Default`] is the stream of Luxonis' standalone page: 640x352 planar BGR at 40 frames per second
+/// in the `IMG` dialect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimConfig {
     /// Width and height in pixels.
     pub size: (u32, u32),
-    /// Frames a second; 0 for as fast as the client takes them (device time then runs at 40).
+    /// Frames per second, 0 to 1,000,000. 0 sends as fast as the client reads, with device times of 40 frames per second.
     pub fps: f64,
-    /// Kind of payload.
+    /// Payload format.
     pub format: Coding,
-    /// Kind of header. `ABCDE` and `FRAME` carry encoded pictures only, as those programs do.
+    /// Header dialect. `ABCDE` and `FRAME` carry encoded pictures only, because the real programs send nothing else.
     pub dialect: Dialect,
-    /// Objects in the picture, each with its box.
+    /// Number of objects in the picture, each with a box; at most 10,000.
     pub boxes: u32,
-    /// Whether the extension records of wire.md section 7 are sent.
+    /// Sends the extension records of wire.md section 7.
     pub records: bool,
-    /// PNG and JPEG files to show instead of the drawn background, in the order of their names, scaled to `size`.
+    /// A folder of PNG and JPEG files that replace the drawn background. They are sorted by name and scaled to `size`.
     pub images: Option<PathBuf>,
-    /// Decides what the objects are and where and how faults strike.
+    /// Seed of the objects and of the faults.
     pub seed: u64,
-    /// What goes wrong.
+    /// Faults and their rates.
     pub faults: Faults,
-    /// Whether `TCP_NODELAY` is set. The official programs do not.
+    /// Sets `TCP_NODELAY`. The official programs leave it unset.
     pub no_delay: bool,
 }
 
@@ -78,40 +78,40 @@ impl Default for SimConfig {
     }
 }
 
-/// Why something cannot be simulated.
+/// Error in the configuration of a simulated camera.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
-    /// The text form has a name in it that is none of ours.
-    #[error("`{0}` is nothing that can be simulated; known: {known}", known = KEYS.join(", "))]
+    /// Unknown key in the text form of a stream.
+    #[error("unknown option `{0}`; expected one of {known}", known = KEYS.join(", "))]
     UnknownKey(String),
-    /// The same, where a whole camera is described.
-    #[error("`{key}` is nothing that can be simulated; known: {of_the_stream}, {known}", of_the_stream = KEYS.join(", "))]
+    /// Unknown key in the text form of a whole camera.
+    #[error("unknown option `{key}`; expected one of {of_the_stream}, {known}", of_the_stream = KEYS.join(", "))]
     UnknownCameraKey {
-        /// The name.
+        /// The unknown key.
         key: String,
-        /// The names that a camera has beside those of its stream.
+        /// The keys of a camera in addition to those of its stream, separated by commas.
         known: &'static str,
     },
-    /// A value does not fit its name.
+    /// Invalid value of a known key.
     #[error("`{key}={value}`: expected {expected}")]
     BadValue {
-        /// Name of the parameter.
+        /// The key.
         key: String,
-        /// What was given.
+        /// The value found.
         value: String,
-        /// What would have been right.
+        /// Description of the valid values.
         expected: String,
     },
-    /// Two values do not go together.
+    /// A value is out of range or contradicts another value. Carries the whole message.
     #[error("{0}")]
     Contradiction(String),
-    /// The folder of pictures could not be used.
+    /// The folder of pictures cannot be used.
     #[error("{path}: {why}")]
     Images {
-        /// The folder, or the file in it.
+        /// The folder, or a file in it.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         why: String,
     },
 }
@@ -125,37 +125,37 @@ impl From<SimError> for std::io::Error {
 const KEYS: [&str; 11] =
     ["size", "fps", "format", "dialect", "boxes", "records", "images", "seed", "fault", "fragment", "nodelay"];
 
-/// The largest picture: more than any sensor has, and a payload of it still fits the decoder's hard limit.
+/// Above the resolution of every sensor, and still within the decoder's hard limit for payloads.
 const MAX_PIXELS: u64 = 40_000_000;
 
 /// The decoder's default limit for boxes.
 const MAX_BOXES: u32 = 10_000;
 
 impl SimConfig {
-    /// Microseconds from frame to frame on the camera's clock.
+    /// Microseconds between two frames on the camera's clock.
     pub(super) fn period_us(&self) -> f64 {
         1e6 / if self.fps == 0.0 { 40.0 } else { self.fps }
     }
 
-    /// Whether all this can be simulated.
+    /// Checks ranges, and that the values fit each other.
     ///
     /// # Errors
-    /// What contradicts what, and what to change.
+    /// [`SimError::Contradiction`] if a value is out of range or two values contradict each other.
     pub fn check(&self) -> Result<(), SimError> {
         let contradiction = |text: String| Err(SimError::Contradiction(text));
         let (width, height) = self.size;
         if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return contradiction(format!("a picture of {width}x{height} pixels: expected 1x1 to {MAX_PIXELS} pixels"));
+            return contradiction(format!("size is {width}x{height}: expected 1x1 to {MAX_PIXELS} pixels"));
         }
         if !(self.fps >= 0.0 && self.fps <= 1e6) {
-            return contradiction(format!("{} frames a second: expected 0 (as fast as it goes) to 1000000", self.fps));
+            return contradiction(format!("fps is {}: expected 0 (as fast as the client reads) to 1000000", self.fps));
         }
         if self.boxes > MAX_BOXES {
-            return contradiction(format!("{} boxes: expected at most {MAX_BOXES}", self.boxes));
+            return contradiction(format!("boxes is {}: expected at most {MAX_BOXES}", self.boxes));
         }
         if !self.dialect.carries_raw_pixels() && !self.format.is_encoded() {
             return contradiction(format!(
-                "{} carries JPEG, H264 or H265 and not {}; use dialect IMG for pixels",
+                "dialect {} carries JPEG, H264 or H265, but the format is {}; use dialect IMG for pixels",
                 self.dialect, self.format
             ));
         }
@@ -163,12 +163,13 @@ impl SimConfig {
             let (x, y) = super::pixels::grain(format);
             if !width.is_multiple_of(x) || !height.is_multiple_of(y) {
                 return contradiction(format!(
-                    "{} needs a width that is a multiple of {x} and a height that is one of {y}, not {width}x{height}",
+                    "size is {width}x{height}, but {} requires a width that is a multiple of {x} and a height that is a \
+                     multiple of {y}",
                     self.format
                 ));
             }
             if format == PixelFormat::Jpeg && (width > 65_535 || height > 65_535) {
-                return contradiction(format!("a JPEG of {width}x{height}: expected at most 65535 a side"));
+                return contradiction(format!("size is {width}x{height}: a JPEG has at most 65535 pixels per side"));
             }
         }
         Ok(())
@@ -178,8 +179,9 @@ impl SimConfig {
 impl FromStr for SimConfig {
     type Err = SimError;
 
-    /// `key=value` pairs with `&` between them; what is not named is as in [`Default`], but a format that does not fit
-    /// the default dialect chooses the one that is usual for it, and the other way round.
+    /// Parses `key=value` pairs separated by `&`. Missing keys keep their value in [`Default`], with one exception: if
+    /// only one of `format` and `dialect` is given, the other follows it (JPEG, H.264 and H.265 select `ABCDE`; a dialect
+    /// other than `IMG` selects JPEG).
     fn from_str(text: &str) -> Result<Self, SimError> {
         let mut config = Self::default();
         let (mut format_given, mut dialect_given) = (false, false);
@@ -195,7 +197,7 @@ impl FromStr for SimConfig {
                     let Size { width, height } = value.parse().map_err(|_| bad("WIDTHxHEIGHT"))?;
                     config.size = (width, height);
                 }
-                "fps" => config.fps = value.parse().map_err(|_| bad("a number; 0 is as fast as it goes"))?,
+                "fps" => config.fps = value.parse().map_err(|_| bad("a number of frames per second"))?,
                 "format" => {
                     config.format = value.parse().map_err(|expected: String| bad(&expected))?;
                     format_given = true;
@@ -227,7 +229,7 @@ impl FromStr for SimConfig {
 }
 
 impl fmt::Display for SimConfig {
-    /// The text form, complete: it reads back to the same value.
+    /// Writes the complete text form, which parses to the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (width, height) = self.size;
         write!(
@@ -252,7 +254,8 @@ impl fmt::Display for SimConfig {
     }
 }
 
-fn switch(value: &str) -> Option<bool> {
+/// Parses `on` and `off`; a key without a value is `on`.
+pub(super) fn switch(value: &str) -> Option<bool> {
     match value {
         "" | "on" | "true" | "1" => Some(true),
         "off" | "false" | "0" => Some(false),
@@ -271,7 +274,7 @@ impl fmt::Display for Coding {
 }
 
 impl FromStr for Coding {
-    /// What was expected instead.
+    /// Description of the valid values.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -291,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_form_reads_back() {
+    fn text_form_parses_to_the_same_value() {
         for text in [
             "",
             "size=1920x1080&fps=0",
@@ -302,12 +305,12 @@ mod tests {
             "fault=short:0.01,junk:0.5&fragment=7&images=/tmp/x",
         ] {
             let config: SimConfig = text.parse().expect(text);
-            assert_eq!(config.to_string().parse::<SimConfig>().expect("its own text"), config, "{text}");
+            assert_eq!(config.to_string().parse::<SimConfig>().expect("displayed text parses"), config, "{text}");
         }
     }
 
     #[test]
-    fn formats_and_dialects_choose_each_other() {
+    fn format_selects_dialect_and_dialect_selects_format() {
         let config = |text: &str| text.parse::<SimConfig>().expect(text);
         assert_eq!(config("format=jpeg").dialect, Dialect::Abcde);
         assert_eq!(config("dialect=abcde").format, Coding::JPEG);
@@ -315,16 +318,16 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_would_be_right() {
+    fn errors_name_the_valid_values() {
         let error = |text: &str| text.parse::<SimConfig>().expect_err(text).to_string();
         assert_eq!(error("size=640"), "`size=640`: expected WIDTHxHEIGHT");
-        assert!(error("sise=1x1").contains("known: size, fps"), "{}", error("sise=1x1"));
+        assert!(error("sise=1x1").starts_with("unknown option `sise`; expected one of size, fps, "));
         assert!(error("format=png").contains("BGR888p"));
         assert!(error("fault=sort:1").contains("short"));
         assert!(error("fault=short:2").contains("0 to 1"));
         assert!(error("fragment=0").contains("at least 1"));
         assert!(error("size=0x1").contains("0x1"));
-        assert!(error("fps=-1").contains("-1"));
+        assert_eq!(error("fps=-1"), "fps is -1: expected 0 (as fast as the client reads) to 1000000");
         assert!(error("format=nv12&size=63x48").contains("multiple of 2"));
         assert!(error("format=nv12&dialect=abcde").contains("use dialect IMG"));
     }

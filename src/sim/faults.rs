@@ -1,36 +1,36 @@
-//! What can go wrong between camera and host, and how often.
+//! Faults of a simulated stream and their rates.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// One thing that can go wrong with a frame (wire.md section 4).
+/// A fault of one frame (wire.md section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
     /// Bytes of detections or payload are missing, as after a short `send()`.
     ShortFrame,
-    /// The end of the header is missing, or all of it.
+    /// The end of the header or the whole header is missing.
     ShortHeader,
     /// The connection is closed inside the frame.
     Cut,
     /// The connection is reset inside the frame.
     Reset,
-    /// Bytes that mean nothing come before the frame.
+    /// Meaningless bytes precede the frame.
     Junk,
-    /// 32-byte records of somebody else come before the frame.
+    /// A 32-byte record of an unknown kind precedes the frame.
     Foreign,
-    /// The camera stops in the middle of the frame, and goes on after [`Faults::stall_for`].
+    /// The camera stops inside the frame and resumes after [`Faults::stall_for`].
     Stall,
-    /// The camera restarts after the frame: the connection is reset, and its clock begins again.
+    /// The camera restarts after the frame: it resets the connection, and its clock restarts at 0.
     Reboot,
-    /// The header is longer than 32 bytes (256 for `ABCDE-256`), because its numbers are. Nothing of it is missing.
+    /// The header is whole, but long numbers make it longer than 32 bytes (256 for `ABCDE-256`).
     Overflow,
-    /// The header promises more bytes or fewer than are sent.
+    /// The header announces more or fewer bytes than the camera sends.
     WrongSize,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 10] = [
         Self::ShortFrame,
         Self::ShortHeader,
@@ -44,7 +44,7 @@ impl Fault {
         Self::WrongSize,
     ];
 
-    /// Whether the frame that it strikes is lost. The others are to be survived without a loss.
+    /// Returns `true` if the frame is lost. A receiver must survive the other faults without a loss.
     #[must_use]
     pub const fn damages(self) -> bool {
         match self {
@@ -71,14 +71,14 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What goes wrong, and how often.
+/// Faults of a stream and their rates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Faults {
-    /// Each fault and the share of frames that it strikes, 0 to 1.
+    /// Each fault and the fraction of frames that it hits, 0 to 1. The last entry of a fault counts.
     pub rates: Vec<(Fault, f64)>,
-    /// Bytes are written in pieces of at most so many.
+    /// The most bytes per write.
     pub fragment: Option<NonZeroUsize>,
-    /// How long a stall lasts. 3 s by default: longer than a receiver should wait.
+    /// Duration of a stall. Default: 3 s, longer than a receiver should wait.
     pub stall_for: Duration,
 }
 
@@ -89,13 +89,16 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// How often a fault strikes, 0 to 1.
+    /// Returns the fraction of frames that a fault hits, 0 to 1.
     #[must_use]
     pub fn rate(&self, fault: Fault) -> f64 {
         self.rates.iter().rev().find(|(which, _)| *which == fault).map_or(0.0, |(_, rate)| *rate)
     }
 
-    /// Adds `name:rate` pairs with commas between them; `all:rate` is every fault.
+    /// Adds comma-separated `name:rate` pairs; `all:rate` adds every fault.
+    ///
+    /// # Errors
+    /// A description of the valid form.
     pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
         for pair in text.split(',') {
             let (name, rate) = pair.split_once(':').unwrap_or((pair, ""));
@@ -110,7 +113,7 @@ impl Faults {
             );
             if self.rates.len() == before {
                 let names: Vec<_> = Fault::ALL.iter().map(Fault::to_string).collect();
-                return Err(format!("one of {} or all, and its rate: `short:0.01`", names.join(", ")));
+                return Err(format!("one of {} or all with its rate, such as `short:0.01`", names.join(", ")));
             }
         }
         Ok(())
@@ -118,7 +121,7 @@ impl Faults {
 }
 
 impl fmt::Display for Faults {
-    /// The rates, as they are given: `short:0.01,junk:0.5`.
+    /// Writes the rates in the form that is parsed: `short:0.01,junk:0.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (fault, rate)) in self.rates.iter().enumerate() {
             let separator = if i == 0 { "" } else { "," };

@@ -1,14 +1,14 @@
-//! The camera, faked: what it sees, what it says, and everything that can go wrong on the way.
+//! Simulated cameras: their pictures, their streams, their bootloaders, and the faults of each.
 //!
 //! ```text
 //! SimConfig --> Reel (pictures, payloads and boxes that match them)
-//!                 +--> Stream --> Turn: bytes of one frame, faults and all, and the Truth about it     pure, seeded
+//!                 +--> Stream --> Turn: bytes of one frame, with faults, and its Truth     pure, seeded
 //!                                  +--> Simulator: the same on a real socket, with the camera's queue
-//! package --> Program --> Running: the Script of a real application, with the same pictures
+//! package --> Program --> RunningProgram: the Script of a real application, with the same pictures
 //! ```
 //!
-//! Everything up to [`Stream`] knows no socket and no clock, so a test can push any number of damaged frames through
-//! a decoder in memory and knows of each whether it must come out at the other end:
+//! [`Stream`] uses neither sockets nor clocks. A test can therefore pass any number of damaged frames through a decoder
+//! in memory, and knows for each frame whether the decoder must return it:
 //!
 //! ```
 //! use oaktap::sim::{SimConfig, Step, Stream};
@@ -21,19 +21,19 @@
 //!     for step in turn.steps() {
 //!         match step {
 //!             Step::Bytes(chunk) => bytes += chunk.len(), // at most 1000 at a time
-//!             Step::Pause(_) => {}                         // the camera stalls here
+//!             Step::Pause(_) => {}                         // the camera stalls here, 3 s by default
 //!         }
 //!     }
 //!     intact += u32::from(turn.truth.intact()); // its payload, times and boxes are in `turn.truth`
 //!     if turn.end.is_some() {
-//!         // The connection is over; the next turn is the first of a new one.
+//!         // The connection has ended. The next turn begins a new one.
 //!     }
 //! }
 //! assert!(bytes > 100 * 9000 && (50..100).contains(&intact));
 //! # Ok::<(), oaktap::sim::SimError>(())
 //! ```
 //!
-//! What is not made: damage that no receiver could tell from an intact frame without a checksum. See [`Stream`].
+//! The simulator never makes damage that a receiver could not detect without a checksum. See [`Stream`].
 
 mod application;
 mod bitstream;
@@ -48,7 +48,7 @@ mod scene;
 mod server;
 mod stream;
 
-pub use application::{Program, ProgramError, Running};
+pub use application::{Program, ProgramError, RunningProgram};
 pub use config::{Coding, SimConfig, SimError};
 pub use faults::{Fault, Faults};
 pub use reel::{Reel, Still};

@@ -1,10 +1,10 @@
-//! RGB -> the camera's pixel layouts (wire.md section 6). Rows are not padded.
+//! Converts RGB into the camera's pixel layouts (wire.md section 6). Rows are not padded.
 
 use half::f16;
 
 use crate::frame::PixelFormat;
 
-/// An RGB picture: rows of three bytes a pixel.
+/// An RGB picture: rows of three bytes per pixel.
 #[derive(Clone, Debug)]
 pub(super) struct Rgb {
     pub(super) width: usize,
@@ -18,17 +18,38 @@ impl Rgb {
     }
 }
 
-/// Width and height must be multiples of these: chroma is shared by neighbours, packed samples share bytes.
+/// Returns the numbers of which width and height must be multiples: neighbors share chroma, and packed samples share
+/// bytes.
 pub(super) fn grain(format: PixelFormat) -> (u32, u32) {
     match format {
         PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::Yuv420p => (2, 2),
         PixelFormat::Yuv422i | PixelFormat::Yuv422p | PixelFormat::Pack12 => (2, 1),
         PixelFormat::Pack10 => (4, 1),
-        _ => (1, 1),
+        PixelFormat::Rgb888p
+        | PixelFormat::Bgr888p
+        | PixelFormat::Rgb888i
+        | PixelFormat::Bgr888i
+        | PixelFormat::Rgba8888
+        | PixelFormat::Rgb161616
+        | PixelFormat::RgbF16p
+        | PixelFormat::BgrF16p
+        | PixelFormat::RgbF16i
+        | PixelFormat::BgrF16i
+        | PixelFormat::GrayF16
+        | PixelFormat::Gray8
+        | PixelFormat::Raw8
+        | PixelFormat::Raw10
+        | PixelFormat::Raw12
+        | PixelFormat::Raw14
+        | PixelFormat::Raw16
+        | PixelFormat::Yuv400p
+        | PixelFormat::Yuv444p
+        | PixelFormat::Yuv444i
+        | PixelFormat::Jpeg => (1, 1),
     }
 }
 
-/// The picture in a layout. `None` for JPEG, which is no layout of pixels.
+/// Converts a picture into a layout. Returns `None` for JPEG, which is not a pixel layout.
 pub(super) fn layout(picture: &Rgb, format: PixelFormat) -> Option<Vec<u8>> {
     let plane = |channel: usize| picture.pixels().map(move |pixel| pixel[channel]);
     let planes = |order: [usize; 3]| order.into_iter().flat_map(plane).collect();
@@ -86,13 +107,13 @@ pub(super) fn layout(picture: &Rgb, format: PixelFormat) -> Option<Vec<u8>> {
     })
 }
 
-/// A brightness of so many bits.
+/// Returns the luma of a pixel, scaled to 8 to 16 bits.
 fn sample(pixel: [u8; 3], bits: u32) -> u16 {
     let value = u16::from(luma(pixel));
     (value << (bits - 8)) | (value >> (16 - bits))
 }
 
-/// MIPI RAW10: the high bytes of four samples, then a byte with their low bits.
+/// Packs MIPI RAW10: the high bytes of four samples, then a byte with their low bits.
 fn packed10(picture: &Rgb) -> Vec<u8> {
     let mut out = Vec::with_capacity(picture.width * picture.height * 5 / 4);
     let mut pixels = picture.pixels();
@@ -104,7 +125,7 @@ fn packed10(picture: &Rgb) -> Vec<u8> {
     out
 }
 
-/// MIPI RAW12: the high bytes of two samples, then a byte with their low bits.
+/// Packs MIPI RAW12: the high bytes of two samples, then a byte with their low bits.
 fn packed12(picture: &Rgb) -> Vec<u8> {
     let mut out = Vec::with_capacity(picture.width * picture.height * 3 / 2);
     let mut pixels = picture.pixels();
@@ -115,7 +136,7 @@ fn packed12(picture: &Rgb) -> Vec<u8> {
     out
 }
 
-/// The mean colour of each block of `x` by `y` pixels.
+/// Returns the mean color of each block of `x` by `y` pixels.
 fn shared(picture: &Rgb, x: usize, y: usize) -> impl Iterator<Item = [u8; 3]> + '_ {
     let row = 3 * picture.width;
     let blocks = (0..picture.height / y).flat_map(move |by| (0..picture.width / x).map(move |bx| (bx * x, by * y)));
@@ -130,7 +151,7 @@ fn shared(picture: &Rgb, x: usize, y: usize) -> impl Iterator<Item = [u8; 3]> + 
     })
 }
 
-/// Brightness, 0 to 255: 0.299, 0.587 and 0.114 in 16 bits of fraction.
+/// Full-range luma, 0 to 255: weights of 0.299, 0.587 and 0.114 with 16 fractional bits.
 fn luma([r, g, b]: [u8; 3]) -> u8 {
     ((19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b) + (1 << 15)) >> 16) as u8
 }
@@ -139,7 +160,7 @@ fn video_luma(pixel: [u8; 3]) -> u8 {
     yuv(pixel)[0]
 }
 
-/// BT.601 in video range (luma 16 to 235, chroma 16 to 240), in 16 bits of fraction.
+/// BT.601 in video range (luma 16 to 235, chroma 16 to 240), with 16 fractional bits.
 fn yuv([r, g, b]: [u8; 3]) -> [u8; 3] {
     let (r, g, b) = (i32::from(r), i32::from(g), i32::from(b));
     let scaled = |sum: i32, zero: i32| (((sum + (1 << 15)) >> 16) + zero) as u8;
@@ -157,7 +178,7 @@ mod tests {
     use crate::frame::{Frame, Geometry};
 
     #[test]
-    fn lengths_are_those_of_the_geometry() {
+    fn lengths_match_the_geometry() {
         let picture = Rgb { width: 8, height: 4, bytes: (0..96).collect() };
         for format in PixelFormat::ALL {
             let Some(bytes) = layout(&picture, format) else { continue };
@@ -167,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_where_they_belong() {
+    fn samples_are_at_the_expected_bytes() {
         let red = Rgb { width: 4, height: 2, bytes: [255, 0, 0].repeat(8) };
-        let of = |format| layout(&red, format).expect("a layout of pixels");
+        let of = |format| layout(&red, format).expect("a pixel layout");
         assert_eq!(of(PixelFormat::Bgr888p)[16..], [255; 8]);
         assert_eq!(of(PixelFormat::Bgr888i)[..3], [0, 0, 255]);
         assert_eq!(of(PixelFormat::Nv12)[8..], [90, 240, 90, 240]);
@@ -181,27 +202,26 @@ mod tests {
         assert_eq!(of(PixelFormat::RgbF16i)[..2], f16::from_f32(255.0).to_le_bytes());
     }
 
-    /// What is encoded here is seen there: each layout through the converter is the same picture again.
     #[test]
-    fn the_converter_reads_every_layout_back() {
-        let colours = [[200, 60, 30], [40, 160, 220], [90, 90, 90], [16, 240, 16]];
-        let bytes = (0..16 * 8).flat_map(|at| colours[at % 16 / 4]).collect();
+    fn converter_restores_the_picture_from_every_layout() {
+        let colors = [[200, 60, 30], [40, 160, 220], [90, 90, 90], [16, 240, 16]];
+        let bytes = (0..16 * 8).flat_map(|at| colors[at % 16 / 4]).collect();
         let picture = Rgb { width: 16, height: 8, bytes };
         for format in PixelFormat::ALL {
-            // Depth is shown in false colours.
+            // The converter shows RAW16 as depth in false colors.
             let Some(payload) = layout(&picture, format).filter(|_| format != PixelFormat::Raw16) else { continue };
             let geometry = Geometry::tight(format, 16, 8).ok();
             let mut frame = Frame::default();
             frame.geometry = geometry;
             frame.payload_mut(payload.len()).copy_from_slice(&payload);
             let (mut converter, mut rgb) = (Converter::new(), Vec::new());
-            converter.packed(&frame, PackedOrder::Rgb, &mut rgb).expect("a layout of pixels");
+            converter.packed(&frame, PackedOrder::Rgb, &mut rgb).expect("a pixel layout");
             let all = rgb.as_chunks::<3>().0;
             let is_gray = all.iter().all(|[r, g, b]| r == g && g == b);
-            for (seen, was) in all.iter().zip(picture.pixels()) {
-                let was = if is_gray { [luma(was); 3] } else { was };
-                let near = seen.iter().zip(was).all(|(seen, was)| seen.abs_diff(was) <= 3);
-                assert!(near, "{format}: {was:?} is seen as {seen:?}");
+            for (found, original) in all.iter().zip(picture.pixels()) {
+                let expected = if is_gray { [luma(original); 3] } else { original };
+                let near = found.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) <= 3);
+                assert!(near, "{format}: expected {expected:?}, found {found:?}");
             }
         }
     }

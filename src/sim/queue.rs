@@ -1,31 +1,35 @@
-//! The camera's queue: what it has for a client that was not there, or is too slow (wire.md section 2.5).
+//! The camera's frame queue, which fills while no client reads or a client is too slow (wire.md section 2.5).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Frames in the input queue of the Script node, by depthai's default.
-const DEPTH: usize = 8;
+/// Frames in the input queue of the Script node: depthai's default.
+const QUEUE_FRAMES: usize = 8;
 
-/// A sensor that takes pictures on the beat and a queue that blocks its producer when it is full. Then the producer
-/// holds one more frame in its hands, and all others are dropped before they get there.
+/// A sensor with a fixed period and a queue that blocks its producer when it is full. A blocked producer holds one more
+/// frame; the sensor drops all later ones.
 ///
-/// Knows no clock: time since the camera's boot is an argument.
+/// Time is an argument: the time since the camera's boot.
 #[derive(Debug)]
 pub(super) struct Queue {
     period: Duration,
     frames: VecDeque<u64>,
     held: Option<u64>,
-    /// The frame that the sensor takes next.
+    /// The next frame of the sensor.
     next: u64,
 }
 
 impl Queue {
-    /// The queue of a camera that boots now. Without a period there is a new frame whenever one is wanted.
+    /// Creates the queue of a camera that boots at time 0. With a period of zero, every call of [`Self::take`] returns a
+    /// new frame.
     pub(super) fn new(period: Duration) -> Self {
-        Self { period, frames: VecDeque::with_capacity(DEPTH), held: None, next: 0 }
+        Self { period, frames: VecDeque::with_capacity(QUEUE_FRAMES), held: None, next: 0 }
     }
 
-    /// The oldest frame, or how long after boot there is one.
+    /// Takes the oldest frame.
+    ///
+    /// # Errors
+    /// The time since boot of the next frame if the queue is empty.
     pub(super) fn take(&mut self, now: Duration) -> Result<u64, Duration> {
         if self.period.is_zero() {
             self.next += 1;
@@ -37,10 +41,9 @@ impl Queue {
         Ok(frame)
     }
 
-    /// What the sensor has done until now.
     fn fill(&mut self, now: Duration) {
         while self.held.is_none() && self.due(self.next) <= now {
-            if self.frames.len() < DEPTH {
+            if self.frames.len() < QUEUE_FRAMES {
                 self.frames.push_back(self.next);
             } else {
                 self.held = Some(self.next);
@@ -48,7 +51,7 @@ impl Queue {
             self.next += 1;
         }
         if self.due(self.next) <= now {
-            // Taken while the producer was blocked.
+            // The sensor dropped the frames up to now while the producer was blocked.
             self.next = (now.as_nanos() / self.period.as_nanos()) as u64 + 1;
         }
     }
@@ -68,11 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn nine_frames_are_stale_after_a_pause() {
+    fn queue_keeps_nine_old_frames_during_a_pause() {
         let mut queue = Queue::new(ms(25));
         assert_eq!(queue.take(ms(0)), Ok(0));
         assert_eq!(queue.take(ms(0)), Err(ms(25)));
-        // The client is away for a second: frames 1 to 40 are taken meanwhile, 9 of them are kept.
+        // The client does not read for a second: the sensor takes frames 1 to 40, and the queue keeps 9 of them.
         let burst: Vec<_> = std::iter::from_fn(|| queue.take(ms(1001)).ok()).collect();
         assert_eq!(burst, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(queue.take(ms(1001)), Err(ms(1025)));
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_a_little_late_loses_nothing() {
+    fn client_that_lags_by_four_periods_loses_nothing() {
         let mut queue = Queue::new(ms(25));
         for frame in 0..100 {
             assert_eq!(queue.take(ms(25 * frame + 100)), Ok(frame));
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_period_there_is_always_one() {
+    fn zero_period_always_has_a_frame() {
         let mut queue = Queue::new(Duration::ZERO);
         assert!((0..1000).all(|frame| queue.take(ms(0)) == Ok(frame)));
     }

@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same on every machine.
+//! A pseudo-random generator with the same output on every machine.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): passes the usual tests, and every seed is a good one.
+/// SplitMix64 (Steele, Lea, Flood 2014): passes the usual statistical tests, and every seed is valid.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
@@ -17,13 +17,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..n`; 0 when `n` is 0.
+    /// Returns a number in `0..n`, or 0 if `n` is 0.
     pub(super) fn below(&mut self, n: usize) -> usize {
-        // The bias of the remainder is of no matter for sizes of faults.
+        // The bias of the remainder does not matter for the sizes of faults.
         self.next().checked_rem(n as u64).unwrap_or(0) as usize
     }
 
-    /// Whether something happens that happens so often.
+    /// Returns `true` with probability `rate`, 0 to 1.
     pub(super) fn happens(&mut self, rate: f64) -> bool {
         ((self.next() >> 11) as f64) < rate * (1_u64 << 53) as f64
     }

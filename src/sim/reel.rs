@@ -1,4 +1,4 @@
-//! A cycle of pictures, rendered once and sent again and again: the simulator costs next to nothing while it runs.
+//! A cycle of pictures that is rendered once and sent repeatedly, so that a running simulator costs little CPU time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,27 +10,27 @@ use super::pixels::{self, Rgb};
 use super::scene::Scene;
 use crate::frame::{Detection, Geometry};
 
-/// What a payload may take of memory, all of a reel together.
-const BUDGET: usize = 64 << 20;
+/// Memory for all payloads of a reel with a drawn background.
+const DRAWN_MAX_BYTES: usize = 64 << 20;
 
-/// Frames after which a scene begins again: 3 s of the default camera.
-const FRAMES: usize = 120;
+/// Frames after which a scene repeats: 3 s of the default camera.
+const SCENE_FRAMES: usize = 120;
 
-/// What the pictures of a folder may take of memory.
-const IMAGES_BUDGET: usize = 1 << 30;
+/// Memory for all payloads of a reel with pictures from a folder.
+const IMAGES_MAX_BYTES: usize = 1 << 30;
 
-/// One picture as it is sent.
+/// One rendered picture.
 #[derive(Clone, Debug)]
 pub struct Still {
     /// The payload.
     pub payload: Arc<[u8]>,
-    /// What is to be seen in it.
+    /// The objects in it.
     pub detections: Arc<[Detection]>,
-    /// CRC-32 (IEEE 802.3) of the payload; 0 unless records are sent, which carry it.
+    /// CRC-32 (IEEE 802.3) of the payload. 0 if the stream sends no records, which alone carry it.
     pub(super) crc32: u32,
 }
 
-/// The pictures of a simulated camera. Each is rendered when it is first asked for; shared by any number of streams.
+/// The pictures of a simulated camera. Any number of streams can share them. Renders each picture at its first use.
 #[derive(Debug)]
 pub struct Reel {
     config: SimConfig,
@@ -46,15 +46,15 @@ enum Background {
 }
 
 impl Reel {
-    /// The pictures that a configuration asks for.
+    /// Creates the pictures of a configuration.
     ///
     /// # Errors
-    /// The configuration contradicts itself, or its folder has no pictures that can be used.
+    /// [`SimError`] if the configuration is invalid, or a file of its folder cannot be read as a picture.
     pub fn new(config: &SimConfig) -> Result<Self, SimError> {
         config.check()?;
         let (width, height) = config.size;
         let pixels = width as usize * height as usize;
-        // What a still takes, or more.
+        // An upper bound for the bytes of one payload.
         let len = match config.format {
             Coding::Pixels(format) => Geometry::tight(format, width, height).ok().and_then(|tight| tight.byte_len()),
             Coding::H264 | Coding::H265 => Some(pixels / 8),
@@ -62,22 +62,22 @@ impl Reel {
         let len = len.unwrap_or(3 * pixels);
         let files = config.images.as_deref().map(list).transpose()?;
         let frames = match &files {
-            Some(files) if files.len().saturating_mul(len) > IMAGES_BUDGET => {
+            Some(files) if files.len().saturating_mul(len) > IMAGES_MAX_BYTES => {
                 return Err(SimError::Images {
                     path: config.images.clone().unwrap_or_default(),
                     why: format!(
-                        "{} pictures of {len} bytes: expected at most {IMAGES_BUDGET} bytes in all",
+                        "{} pictures of {len} bytes each: expected at most {IMAGES_MAX_BYTES} bytes in total",
                         files.len()
                     ),
                 });
             }
             Some(files) => files.len(),
-            None => (BUDGET / len.max(1)).clamp(4, FRAMES),
+            None => (DRAWN_MAX_BYTES / len.max(1)).clamp(4, SCENE_FRAMES),
         };
         let scene = Scene::new(config.size, config.boxes, frames, config.seed);
         let background = match files {
             Some(files) => {
-                // A file that is no picture is found now, and not in the middle of a stream.
+                // Invalid files fail here and not in the middle of a stream.
                 for file in &files {
                     open(file)?.into_dimensions().map_err(|error| refused(file, &error))?;
                 }
@@ -88,13 +88,13 @@ impl Reel {
         Ok(Self { config: config.clone(), scene, background, stills: vec![OnceLock::new(); frames] })
     }
 
-    /// The number of pictures; [`Self::still`] begins again after them.
+    /// Returns the number of pictures, after which [`Self::still`] repeats.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.stills.len()
     }
 
-    /// The picture of frame `index` of the stream.
+    /// Returns the picture of frame `index` of the stream.
     #[must_use]
     pub fn still(&self, index: u64) -> &Still {
         let k = (index % self.stills.len() as u64) as usize;
@@ -114,8 +114,8 @@ impl Reel {
                 picture
             }
             Background::Files(files) => read(&files[k], width, height).unwrap_or_else(|error| {
-                // It could be read when the reel was made. A camera does not stop for that: its picture is black.
-                tracing::warn!("{error}; sending a black picture for it");
+                // The file was readable when the reel was created. A real camera would not stop either.
+                tracing::warn!("{error}; sending a black picture instead");
                 let (width, height) = (width as usize, height as usize);
                 Rgb { width, height, bytes: vec![0; 3 * width * height] }
             }),
@@ -125,13 +125,13 @@ impl Reel {
             Coding::Pixels(format) => pixels::layout(&picture, format).or_else(|| bitstream::jpeg(&picture)),
             coding => Some(bitstream::noise_units(coding, k, picture.width, picture.height, self.config.seed)),
         };
-        let payload: Arc<[u8]> = payload.expect("the sides were checked against what JPEG can say").into();
+        let payload: Arc<[u8]> = payload.expect("`SimConfig::check` limits the sides of a JPEG").into();
         let crc32 = if self.config.records { crc32(&payload) } else { 0 };
         Still { payload, detections, crc32 }
     }
 }
 
-/// Bit by bit: it is done once for each picture of the reel.
+/// Computes CRC-32 bit by bit. A table would not pay off: each picture is summed once.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
@@ -147,7 +147,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, SimError> {
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_picture).collect();
     files.sort();
     if files.is_empty() {
-        return Err(unusable("no .png, .jpg or .jpeg file in it".to_owned()));
+        return Err(unusable("the folder contains no .png, .jpg or .jpeg file".to_owned()));
     }
     Ok(files)
 }
@@ -177,12 +177,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksum_is_the_usual_one() {
+    fn checksum_is_crc32() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
-    fn pictures_come_round() {
+    fn pictures_repeat() {
         let reel = Reel::new(&"size=64x48".parse().expect("a configuration")).expect("a reel");
         let frames = reel.frames() as u64;
         assert_eq!(reel.still(3).payload.len(), 64 * 48 * 3);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_pictures() {
+    fn folder_of_pictures_is_sorted_and_checked() {
         let folder = tempfile::tempdir().expect("a folder");
         let config =
             SimConfig { size: (4, 2), boxes: 0, images: Some(folder.path().to_owned()), ..SimConfig::default() };
@@ -202,7 +202,7 @@ mod tests {
         }
         let reel = Reel::new(&config).expect("a reel");
         assert_eq!(reel.frames(), 2);
-        assert_eq!(reel.still(0).payload[6..8], [100; 2], "in the order of names");
+        assert_eq!(reel.still(0).payload[6..8], [100; 2], "sorted by name");
         assert_eq!(reel.still(1).payload[6..8], [200; 2]);
         fs::write(folder.path().join("d.jpg"), b"no picture").expect("a file");
         assert!(Reel::new(&config).expect_err("a bad file").to_string().contains("d.jpg"));

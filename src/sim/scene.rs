@@ -1,23 +1,24 @@
-//! What the camera sees: objects that move over a background, and the boxes that are around them.
+//! The simulated scene: objects that move over a background, and their boxes.
 
 use super::pixels::Rgb;
 use super::random::Random;
 use crate::frame::{BBox, Detection};
 
-/// An object that goes round in its part of the picture. Distances are in pixels.
+/// An object that moves in a loop within its cell of the picture. Distances are in pixels.
 #[derive(Clone, Debug)]
 struct Object {
     label: u32,
-    colour: [u8; 3],
+    color: [u8; 3],
     size: (usize, usize),
-    /// Where its upper left corner is at the least, and how far it moves from there.
+    /// The smallest coordinates of its upper left corner.
     at: (usize, usize),
+    /// How far it moves from `at`.
     reach: (usize, usize),
-    /// Where it begins its round, in frames.
+    /// Offset of its loop, in frames.
     phase: usize,
 }
 
-/// A scene that begins again after some frames.
+/// A scene that repeats after `frames` frames.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
     width: usize,
@@ -26,18 +27,18 @@ pub(super) struct Scene {
     objects: Vec<Object>,
 }
 
-/// The network of the standalone page knows so many classes (COCO).
+/// Classes of the network of the standalone page (COCO).
 const CLASSES: usize = 80;
 
 impl Scene {
-    /// `boxes` objects on a picture of this size, back where they began after `frames` frames.
+    /// Creates a scene with `boxes` objects that repeats after `frames` frames.
     pub(super) fn new((width, height): (u32, u32), boxes: u32, frames: usize, seed: u64) -> Self {
         let (width, height, boxes) = (width as usize, height as usize, boxes as usize);
         let mut random = Random::new(seed);
-        // One cell of a grid for each, so that any number fits.
+        // A grid with one cell per object, so that any number of objects fits.
         let columns = (1..).find(|columns| columns * columns >= boxes).unwrap_or(1).max(1);
         let rows = boxes.div_ceil(columns).max(1);
-        // Over so few frames it moves only so far, that it does not jump.
+        // At most 1/80 of the side per frame, so that objects do not jump in short scenes.
         let step = |side: usize| (side / 80).max(1) * frames / 2;
         let objects = (0..boxes)
             .map(|i| {
@@ -53,21 +54,20 @@ impl Scene {
                 };
                 let (w, x, reach_x) = extent(left, right, width);
                 let (h, y, reach_y) = extent(top, bottom, height);
-                let colour = [0; 3].map(|_: u8| 64 + random.below(192) as u8);
+                let color = [0; 3].map(|_: u8| 64 + random.below(192) as u8);
                 let (label, phase) = (random.below(CLASSES) as u32, random.below(frames));
-                Object { label, colour, size: (w, h), at: (x, y), reach: (reach_x, reach_y), phase }
+                Object { label, color, size: (w, h), at: (x, y), reach: (reach_x, reach_y), phase }
             })
             .collect();
         Self { width, height, frames, objects }
     }
 
-    /// The drawn background.
     pub(super) fn background(&self) -> Rgb {
         let mut bytes = Vec::with_capacity(3 * self.width * self.height);
         for y in 0..self.height {
             let down = 140 * y / self.height;
             bytes.extend((0..self.width).flat_map(|x| {
-                // A gradient, and a fine pattern that gives an encoder something to do.
+                // A gradient alone would compress unrealistically well, so a fine pattern is added.
                 let grain = ((x ^ y) & 7) * 2;
                 let across = 90 * x / self.width;
                 [(20 + across + grain) as u8, (40 + down / 2 + grain) as u8, (30 + down + grain) as u8]
@@ -76,13 +76,13 @@ impl Scene {
         Rgb { width: self.width, height: self.height, bytes }
     }
 
-    /// Draws the objects at their places in frame `k` and says where they are.
+    /// Draws the objects of frame `k` and returns their boxes.
     pub(super) fn draw(&self, k: usize, picture: &mut Rgb) -> Vec<Detection> {
         let row = 3 * self.width;
         let place = |object: &Object| {
             let turn = (k + object.phase) % self.frames;
             let x = object.at.0 + object.reach.0 * there_and_back(turn, self.frames) / self.frames;
-            // A quarter later, so that its way is no line.
+            // A quarter of the loop later, so that the path is not a straight line.
             let turn = (turn + self.frames / 4) % self.frames;
             let y = object.at.1 + object.reach.1 * there_and_back(turn, self.frames) / self.frames;
             let (w, h) = object.size;
@@ -91,8 +91,8 @@ impl Scene {
                 let line = &mut picture.bytes[(y + dy) * row..][3 * x..3 * (x + w)];
                 let edge = dy == 0 || dy + 1 == h;
                 let shade = if edge { 255 } else { 96 + 96 * dy / h };
-                let colour = object.colour.map(|part| (usize::from(part) * shade / 255) as u8);
-                line.as_chunks_mut::<3>().0.fill(colour);
+                let color = object.color.map(|part| (usize::from(part) * shade / 255) as u8);
+                line.as_chunks_mut::<3>().0.fill(color);
             }
             let part = |at: usize, side: usize| (at as f64 / side as f64) as f32;
             Detection {
@@ -109,7 +109,7 @@ impl Scene {
         self.objects.iter().map(place).collect()
     }
 
-    /// Draws a line that sweeps over the picture: no two frames are equal, even without an object.
+    /// Draws a line that sweeps over the picture, so that all frames differ even without objects.
     pub(super) fn sweep(&self, k: usize, picture: &mut Rgb) {
         let row = 3 * self.width;
         let at = k * self.width * self.height / self.frames;
@@ -120,7 +120,7 @@ impl Scene {
     }
 }
 
-/// 0 at the beginning, `of` in the middle, 0 at the end.
+/// A triangle wave: 0 at the beginning, `of` in the middle, 0 at the end.
 fn there_and_back(turn: usize, of: usize) -> usize {
     (2 * turn).min(2 * (of - turn))
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boxes_are_around_their_objects() {
+    fn boxes_surround_their_objects() {
         let scene = Scene::new((320, 200), 4, 50, 3);
         for k in [0, 17, 49] {
             let mut picture = scene.background();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_same_every_time_and_no_two_frames_are_equal() {
+    fn scene_is_reproducible_and_all_frames_differ() {
         for size in [(64, 48), (640, 352)] {
             let pictures = || {
                 let scene = Scene::new(size, 0, 20, 1);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_fits_on_any_size() {
+    fn any_number_of_objects_fits_any_size() {
         for (size, boxes) in [((1, 1), 3), ((8, 2), 100), ((640, 352), 1000), ((3, 500), 7)] {
             let scene = Scene::new(size, boxes, 9, 5);
             for k in 0..9 {

@@ -1,4 +1,4 @@
-//! A [`Stream`] on a real socket: one client at a time, as the program on the camera serves them.
+//! Serves a [`Stream`] on a real socket, one client at a time, like the program on the camera.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,23 +13,23 @@ use super::reel::Reel;
 use super::stream::{End, Step, Stream, Turn};
 use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
 
-/// What a simulated camera has done until now.
+/// Totals of a simulated camera since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Sent {
-    /// Connections that were accepted.
+    /// Accepted connections.
     pub connections: u64,
-    /// Frames that were written to the end without damage.
+    /// Frames written completely and without damage.
     pub intact: u64,
-    /// Frames that were damaged on purpose.
+    /// Frames damaged on purpose.
     pub damaged: u64,
-    /// Frames that the client did not wait for.
+    /// Frames whose connection failed while they were written.
     pub abandoned: u64,
-    /// Bytes that the system took for sending.
+    /// Bytes written to sockets.
     pub bytes: u64,
 }
 
-/// A simulated camera that listens. It serves one client at a time; others can connect, and hear nothing until it is
-/// their turn (wire.md section 2.4). Dropping it ends its thread and its connection.
+/// A simulated camera that listens. It serves one client at a time; further clients can connect but receive nothing until
+/// the first one leaves (wire.md section 2.4). Dropping it ends its thread and its connection.
 #[derive(Debug)]
 pub struct Simulator {
     serving: SingleClientServer,
@@ -37,54 +37,55 @@ pub struct Simulator {
 }
 
 fn locked(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
-    // Plain numbers: they are whole whoever panicked.
+    // Plain numbers stay valid after a panic.
     sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Simulator {
-    /// Starts a camera that listens there; port 0 takes a free one. The camera boots now: frames queue up from here on.
+    /// Starts a camera on a listener. The camera boots now: its frames queue up even before a client connects.
     ///
     /// # Errors
-    /// The configuration contradicts itself or its pictures cannot be used ([`SimError`](super::SimError) inside), or the system
-    /// refuses a thread.
+    /// A [`SimError`](super::SimError) as `InvalidInput` if the configuration or its pictures are invalid, or the error of
+    /// the system if it cannot start a thread.
     pub fn start(listener: TcpListener, config: &SimConfig) -> io::Result<Self> {
         Self::play(listener, Arc::new(Reel::new(config)?))
     }
 
-    /// As [`Self::start`], with a reel that other simulators may share: a hundred cameras then need the memory of one.
+    /// Starts a camera like [`Self::start`], with a reel that other simulators can share: a hundred cameras then need the
+    /// memory of one.
     ///
     /// # Errors
-    /// The system refuses a thread, or to say which address it listens at.
+    /// The error of the system if it cannot start a thread or report the local address.
     pub fn play(listener: TcpListener, reel: Arc<Reel>) -> io::Result<Self> {
         let sent = Arc::<Mutex<Sent>>::default();
-        let mut camera = Camera::new(reel, Arc::clone(&sent));
+        let mut camera = CameraThread::new(reel, Arc::clone(&sent));
         let serving =
             SingleClientServer::start("sim", listener, move |client, stopping| camera.serve(client, stopping))?;
         Ok(Self { serving, sent })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.serving.local_addr()
     }
 
-    /// What it has done until now.
+    /// Returns the totals so far.
     #[must_use]
     pub fn sent(&self) -> Sent {
         *locked(&self.sent)
     }
 
-    /// Ends its connection and its thread, and says what it has done.
-    #[must_use = "ignore it by dropping the simulator instead"]
+    /// Ends its connection and its thread, and returns the final totals.
+    #[must_use = "drop the simulator if the totals are not needed"]
     pub fn stop(mut self) -> Sent {
         self.serving.end();
         self.sent()
     }
 }
 
-/// The thread's side of a simulator.
-struct Camera {
+/// The state of a simulator's thread.
+struct CameraThread {
     sent: Arc<Mutex<Sent>>,
     stream: Stream,
     period: Duration,
@@ -93,7 +94,7 @@ struct Camera {
     queue: Queue,
 }
 
-impl Camera {
+impl CameraThread {
     fn new(reel: Arc<Reel>, sent: Arc<Mutex<Sent>>) -> Self {
         let config = reel.config();
         let period = if config.fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / config.fps) };
@@ -102,18 +103,17 @@ impl Camera {
         Self { sent, stream: Stream::of(reel), period, no_delay, booted, queue }
     }
 
-    /// Serves one client.
     fn serve(&mut self, client: &TcpStream, stopping: &StopSignal) -> AfterClient {
         locked(&self.sent).connections += 1;
         self.stream.reconnect();
-        // Both settings are wishes; the stream is the same without them.
+        // The stream is the same if the system ignores this setting.
         let _ = client.set_nodelay(self.no_delay);
-        // The program on the camera holds on to a connection that failed until the next one is there (wire.md 4.12).
+        // The program on the camera keeps a failed connection open until the next client connects (wire.md 4.12).
         if self.stream_to(client, stopping) { AfterClient::Hold } else { AfterClient::Close }
     }
 
-    /// Sends until the client leaves, a fault ends the connection, or it is time to stop. Whether the connection is
-    /// to be held on to.
+    /// Sends until the client disconnects, a fault ends the connection, or the simulator stops. Returns `true` if the
+    /// connection stays open.
     fn stream_to(&mut self, client: &TcpStream, stopping: &StopSignal) -> bool {
         loop {
             let index = match self.queue.take(self.booted.elapsed()) {
@@ -143,7 +143,7 @@ impl Camera {
                 None => {}
                 Some(End::Cut) => return false,
                 Some(end @ (End::Reset | End::Reboot)) => {
-                    // Closing with nothing to linger for sends a reset.
+                    // Closing a socket with a linger time of 0 sends a reset.
                     let _ = SockRef::from(client).set_linger(Some(Duration::ZERO));
                     if end == End::Reboot {
                         (self.booted, self.queue) = (Instant::now(), Queue::new(self.period));
@@ -189,12 +189,12 @@ mod tests {
 
     fn read(client: &mut TcpStream, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
-        client.read_exact(&mut bytes).expect("so many bytes");
+        client.read_exact(&mut bytes).expect("enough bytes");
         bytes
     }
 
     #[test]
-    fn the_socket_carries_the_stream() {
+    fn socket_carries_the_stream() {
         let faults = "fps=0&size=64x48&fault=short:0.2,header:0.1,junk:0.2,foreign:0.2,overflow:0.1,size:0.1";
         for text in ["fps=0&size=64x48", faults, &format!("{faults}&fragment=1000&records=on&seed=9")] {
             let simulator = simulator(text);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_client_waits_in_silence() {
+    fn second_client_receives_nothing_until_the_first_leaves() {
         let simulator = simulator("fps=0&size=64x48");
         let mut first = connect(&simulator);
         let mut second = connect(&simulator);
@@ -227,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_whatever_it_is_doing() {
+    fn simulator_stops_in_every_state() {
         for text in ["fps=0", "fps=0.001", "fps=0.001&size=64x48&fault=stall:1", "fps=40"] {
-            // Nobody came.
+            // No client has connected.
             let idle = simulator(text);
             assert_eq!(idle.stop(), Sent::default());
-            // A client that has stopped reading; the first byte says that it is being served.
+            // The client has stopped reading. Its first byte shows that the simulator serves it.
             let busy = simulator(text);
             let mut client = connect(&busy);
             read(&mut client, 1);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_end_as_the_faults_say() {
+    fn faults_close_or_reset_the_connection() {
         let mut text = Vec::new();
         let cut = simulator("fps=0&size=64x48&fault=cut:1");
         for connection in 1..=3 {
@@ -255,9 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn it_listens_on_ipv6_too() {
+    fn simulator_listens_on_ipv6() {
         let Ok(listener) = TcpListener::bind("[::]:0") else {
-            eprintln!("skipped: no IPv6 here");
+            eprintln!("skipped: this host has no IPv6");
             return;
         };
         let simulator = Simulator::start(listener, &SimConfig::default()).expect("a simulator");

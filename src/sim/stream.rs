@@ -1,4 +1,4 @@
-//! Frames of a [`Reel`] -> the bytes that a camera sends, with what goes wrong, and the truth about it.
+//! Turns the frames of a [`Reel`] into the bytes that a camera sends, with faults, and records the truth about each frame.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -13,50 +13,50 @@ use crate::frame::{BBox, Detection, DeviceTime, LabelMap};
 use crate::wire::encode::{self, HeaderFields, Track};
 use crate::wire::{DetectionSyntax, Dialect, LINE};
 
-/// What was really sent for one frame.
+/// The ground truth of one frame: its content and the faults that hit it.
 #[derive(Clone, Debug)]
 pub struct Truth {
-    /// Number of the frame since the camera's boot.
+    /// Number of the frame since the camera's boot, from 0.
     pub index: u64,
     /// Its time on the camera's clock.
     pub device_time: DeviceTime,
-    /// The text of the detections, as a receiver sees it; empty when the dialect has none.
+    /// The text of the detections as sent; empty if the dialect has none.
     pub detection_text: Vec<u8>,
-    /// The detections as they are sent, rounded as their text is; those of `@B` records too.
+    /// The detections after the rounding of their text form, including those of `@B` records.
     pub detections: Vec<Detection>,
-    /// The payload, as it would be if nothing went wrong.
+    /// The whole payload, without damage.
     pub payload: Arc<[u8]>,
-    /// The fault that damaged this frame, if one did.
+    /// The fault that damaged this frame.
     pub damage: Option<Fault>,
-    /// What else went wrong, without a loss.
+    /// Faults that a receiver must survive without losing the frame.
     pub mishaps: Vec<Fault>,
 }
 
 impl Truth {
-    /// Whether a receiver must get this frame.
+    /// Returns `true` if a receiver must return this frame.
     #[must_use]
     pub fn intact(&self) -> bool {
         self.damage.is_none()
     }
 }
 
-/// How a connection ends. The next turn is the first of another one.
+/// How a connection ends. The next turn begins a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Closed (FIN) inside a frame.
     Cut,
-    /// Reset (RST) inside a frame: the receiver's system throws away what was not read yet.
+    /// Reset (RST) inside a frame: the receiver's system discards unread bytes.
     Reset,
-    /// Reset behind a frame; the camera's clock and frame numbers begin again.
+    /// Reset after a frame; the camera's clock and frame numbers restart at 0.
     Reboot,
 }
 
-/// What the camera does for one frame.
+/// The bytes that the camera sends for one frame.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// What the frame is, and whether it is intact.
+    /// The content of the frame and its faults.
     pub truth: Truth,
-    /// Whether the connection ends behind these bytes.
+    /// How the connection ends after these bytes, if it does.
     pub end: Option<End>,
     pieces: Vec<Piece>,
     pause: Option<(usize, Duration)>,
@@ -77,7 +77,7 @@ impl Piece {
         }
     }
 
-    /// Leaves what is in `range` of it, which lies within.
+    /// Keeps only `range`, which must lie within the piece.
     fn keep(&mut self, range: Range<usize>) {
         match self {
             Self::Bytes(bytes) => {
@@ -92,14 +92,15 @@ impl Piece {
 /// One step of a [`Turn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// These bytes are written, in one piece.
+    /// Write these bytes with one call.
     Bytes(&'a [u8]),
-    /// Nothing happens for so long.
+    /// Wait for this long.
     Pause(Duration),
 }
 
 impl Turn {
-    /// The bytes of the turn in the pieces in which they are written, and the pause among them.
+    /// Returns the writes of the turn in order, each of at most [`Faults::fragment`](super::Faults::fragment) bytes, and
+    /// its pause.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
         let mut at = 0;
         self.pieces.iter().flat_map(move |piece| {
@@ -118,82 +119,83 @@ impl Turn {
         })
     }
 
-    /// All bytes of the turn.
+    /// Returns all bytes of the turn.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         self.pieces.iter().flat_map(Piece::bytes).copied().collect()
     }
 
-    /// The number of bytes of the turn.
+    /// Returns the number of bytes of the turn.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.bytes().len()).sum()
     }
 }
 
-/// The camera's stream: one [`Turn`] after the other, the same ones for the same configuration.
+/// The camera's stream: a sequence of [`Turn`]s, the same for the same configuration.
 ///
-/// Damage that no receiver could tell from an intact frame is not made; there is no checksum in these formats. So
-/// * where bytes are missing, fewer bytes than that follow before the next header, and that header is whole;
-/// * the end of a header is missing only where the bytes behind it do not complete it;
-/// * a header promises a wrong size only directly behind an intact frame of the same connection, so that the sizes
-///   of its neighbours show it; and never a smaller one for H.264 and H.265, where neither a size that is the same
-///   every time nor a mark at the end shows it.
+/// These formats have no checksum, so some damage looks like an intact frame. The stream never makes such damage:
+/// * After a frame with missing bytes, fewer bytes than the missing ones precede the next header, and that header is
+///   whole.
+/// * A header loses its end only if the following bytes do not complete it.
+/// * A header announces a wrong size only directly after an intact frame of the same connection, so that the sizes of
+///   its neighbors reveal it. For H.264 and H.265 the wrong size is never smaller, because their sizes vary and their
+///   payloads have no end mark.
 #[derive(Debug)]
 pub struct Stream {
     reel: Arc<Reel>,
     random: Random,
     next: u64,
-    /// Frames that were left out on this connection, behind its first.
+    /// Frames that the camera dropped on this connection after its first frame.
     dropped: u64,
-    /// Whether a turn has been taken on this connection.
+    /// Set after the first turn of a connection.
     connected: bool,
     before: Before,
 }
 
-/// What the turn before has left, on the same connection.
+/// State of the previous turn on the same connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,
     Intact,
-    /// The frame wants so many more bytes than were sent.
+    /// The header announced this many bytes more than were sent.
     Lacking(usize),
-    /// It was damaged in another way.
+    /// Damaged in another way.
     Damaged,
 }
 
-/// The parts of a message before anything goes wrong with it.
+/// The parts of a message before damage.
 struct Message {
-    /// Records, and what else stands before the header.
+    /// Bytes before the header: records, junk, and the `DETECT` message of dialect `FRAME`.
     records: Vec<u8>,
     header: Vec<u8>,
     detections: Vec<u8>,
-    /// The record behind the payload.
+    /// The record after the payload.
     trailer: Vec<u8>,
 }
 
 impl Stream {
-    /// The stream of a configuration, with a reel of its own.
+    /// Creates the stream of a configuration, with its own reel.
     ///
     /// # Errors
-    /// As [`Reel::new`].
+    /// The errors of [`Reel::new`].
     pub fn new(config: &SimConfig) -> Result<Self, SimError> {
         Ok(Self::of(Arc::new(Reel::new(config)?)))
     }
 
-    /// The stream of a reel.
+    /// Creates a stream that shares a reel.
     #[must_use]
     pub fn of(reel: Arc<Reel>) -> Self {
         let random = Random::new(reel.config().seed);
         Self { reel, random, next: 0, dropped: 0, connected: false, before: Before::Nothing }
     }
 
-    /// What the camera does for its next frame.
+    /// Returns the turn of the next frame.
     pub fn turn(&mut self) -> Turn {
         self.turn_of(self.next)
     }
 
-    /// What the camera does for a later frame, because it dropped some.
+    /// Returns the turn of frame `index`, counting the frames before it as dropped by the camera.
     pub(super) fn turn_of(&mut self, index: u64) -> Turn {
         self.dropped = if self.connected { self.dropped + index.saturating_sub(self.next) } else { 0 };
         let still = self.reel.still(index).clone();
@@ -223,13 +225,13 @@ impl Stream {
         self.damaged(index, message, truth)
     }
 
-    /// The next turn is the first one of a new connection.
+    /// Begins a new connection with the next turn.
     pub fn reconnect(&mut self) {
         self.connected = false;
         self.before = Before::Nothing;
     }
 
-    /// Which faults strike: at most one that damages, and any of the others.
+    /// Selects the faults of a frame: at most one that damages it, and any of the others.
     fn strike(&mut self, still: &Still) -> (Option<Fault>, Vec<Fault>) {
         let config = self.reel.config();
         let mut damage = Vec::new();
@@ -249,7 +251,7 @@ impl Stream {
             _ => true,
         });
         let damage = damage.get(self.random.below(damage.len())).copied();
-        // Longer numbers than these do not exist, so only these headers overflow.
+        // Only these headers can hold numbers that are long enough to overflow.
         let overflows = match config.dialect {
             Dialect::Img => still.payload.len() >= 100,
             Dialect::Abcde256 => true,
@@ -263,14 +265,14 @@ impl Stream {
         (damage, mishaps)
     }
 
-    /// The message of a frame, whole, and what is true of it.
+    /// Builds the undamaged message of a frame and its truth.
     fn message(&self, index: u64, still: &Still, overflow: bool) -> (Message, Truth) {
         let config = self.reel.config();
         let mut device_time = device_time(config, index);
         let mut detections = still.detections.to_vec();
         let payload_len = still.payload.len();
         if overflow && config.dialect == Dialect::Img {
-            // As if somebody had replaced the time since boot by Unix time (wire.md section 2.1).
+            // As in a Script that sends Unix time instead of the time since boot (wire.md section 2.1).
             device_time = DeviceTime(1_763_700_000_000_001 + 10 * index.cast_signed());
             if payload_len < 1000 {
                 device_time.0 = -device_time.0;
@@ -318,7 +320,7 @@ impl Stream {
         (Message { records, header, detections: text, trailer }, truth)
     }
 
-    /// What a camera with the extension says first (wire.md section 7).
+    /// The records that a camera with the extension sends at the start of a connection (wire.md section 7).
     fn greeting(&self) -> Vec<u8> {
         let config = self.reel.config();
         let (width, height) = config.size;
@@ -334,22 +336,22 @@ impl Stream {
         lines.iter().filter_map(|text| encode::line(text)).flatten().collect()
     }
 
-    /// Once a second of the camera's time, how warm and how busy it is, and how many frames it has dropped since the
-    /// connection was opened.
+    /// The `@T` and `@Q` records, once per second of the camera's time: temperature, load, and frames dropped on this
+    /// connection.
     fn condition(&self, index: u64) -> Option<[u8; 2 * LINE]> {
         let second = 1e6 / self.reel.config().period_us();
         let number = |index: u64| (index as f64 / second) as u64;
         if number(index) == number(self.next.saturating_sub(1)) {
             return None;
         }
-        // It warms up in some minutes; the loads are those of wire.md section 7.
+        // From 48 °C towards 72 °C with a time constant of 120 s; the loads are those of wire.md section 7.
         let celsius = 72.0 - 24.0 * (-(number(index) as f64) / 120.0).exp();
         let lines = [format!("@T t={celsius:.1} css=97 mss=13"), format!("@Q drop={}", self.dropped)];
         let lines: Vec<u8> = lines.iter().filter_map(|text| encode::line(text)).flatten().collect();
         lines.try_into().ok()
     }
 
-    /// A record that no receiver knows.
+    /// A 32-byte record of a kind that no receiver knows.
     fn foreign(&mut self) -> [u8; LINE] {
         let mut text = "IMU".to_owned();
         while text.len() < LINE - 8 {
@@ -359,7 +361,7 @@ impl Stream {
         encode::line(&text).unwrap_or([b' '; LINE])
     }
 
-    /// Bytes that mean nothing: noise, text, or the beginning of a header.
+    /// Meaningless bytes: noise, text, or the beginning of a header.
     fn junk(&mut self) -> Vec<u8> {
         let len = 1 + self.random.below(300);
         let mut junk: Vec<u8> = match self.random.below(3) {
@@ -367,17 +369,17 @@ impl Stream {
             1 => (0..len).map(|_| b' ' + (self.random.below(95) as u8)).collect(),
             _ => [&b"IMG 12.4"[..], b"ABCDE 1", b"FRAME  ", b"DETECT ", b"@F 1"][self.random.below(5)].to_vec(),
         };
-        // So it does not run into the header that follows.
+        // Separates the junk from the header that follows.
         junk.push(0xff);
         junk
     }
 
-    /// Puts the message together, and the damage into it.
+    /// Assembles the turn from the message and applies the damage.
     fn damaged(&mut self, index: u64, message: Message, truth: Truth) -> Turn {
         let Message { records, mut header, detections, trailer } = message;
         let whole = records.len() + header.len();
         let body = detections.len() + truth.payload.len();
-        let behind = detections.first().or(truth.payload.first()).copied();
+        let next_byte = detections.first().or(truth.payload.first()).copied();
         let (mut after, mut end) = (Before::Intact, None);
         let (mut hole, mut cut) = (0..0, usize::MAX);
         match truth.damage {
@@ -388,8 +390,8 @@ impl Stream {
                 after = Before::Lacking(missing);
             }
             Some(Fault::ShortHeader) => {
-                // A blank or a digit would go on with what is left of the header.
-                let completes = behind.is_none_or(|byte| byte == b' ' || byte.is_ascii_digit());
+                // A blank or a digit after the header could complete its remainder.
+                let completes = next_byte.is_none_or(|byte| byte == b' ' || byte.is_ascii_digit());
                 let left = self.random.below(if completes { 3 } else { header.len().min(LINE) });
                 header.truncate(left);
                 after = Before::Damaged;
@@ -402,7 +404,7 @@ impl Stream {
             Some(Fault::WrongSize) => {
                 let payload = truth.payload.len();
                 let promised = match self.random.below(8) {
-                    // More than a receiver allows, unless it was told to; eight digits fit every dialect.
+                    // Above the receiver's default limit; eight digits fit every dialect.
                     0 => 99_999_999,
                     1..4 => payload + 1 + self.random.below(payload),
                     _ if self.reel.config().format.has_no_end() => payload + 1 + self.random.below(payload),
@@ -439,7 +441,6 @@ impl Stream {
         Turn { truth, end, pieces, pause, fragment }
     }
 
-    /// The header of a frame.
     fn header(&self, truth: &Truth, payload_len: usize, detections_len: usize, tracks: &[Track]) -> Vec<u8> {
         let counters = [(truth.index / 50) as u32, (truth.index / 70) as u32, 0, 0];
         let fields = HeaderFields { device_time: truth.device_time, payload_len, detections_len, counters, tracks };
@@ -447,7 +448,7 @@ impl Stream {
     }
 }
 
-/// Takes a range of bytes out of the pieces.
+/// Removes a range of bytes from the pieces.
 fn cut_out(pieces: &mut Vec<Piece>, hole: Range<usize>) {
     let mut at = 0;
     for piece in std::mem::take(pieces) {
@@ -467,8 +468,8 @@ fn cut_out(pieces: &mut Vec<Piece>, hole: Range<usize>) {
     pieces.retain(|piece| !piece.bytes().is_empty());
 }
 
-/// The time of a frame. The camera boots at 0; its first frame comes so soon that its time needs an exponent, the
-/// others some microseconds off the beat, as real ones do, and now and then on a full second.
+/// The time of a frame since the camera's boot. Frame 0 is at 50 µs, which Python prints with an exponent (`5e-05`). The
+/// others are up to 1/64 of a period late, as in real captures, except those on a full second.
 pub(super) fn device_time(config: &SimConfig, index: u64) -> DeviceTime {
     let period = config.period_us();
     let beat = (index as f64 * period).round() as i64;
@@ -479,7 +480,7 @@ pub(super) fn device_time(config: &SimConfig, index: u64) -> DeviceTime {
     DeviceTime(beat + off_beat as i64)
 }
 
-/// Repeats boxes until a header with this time and payload is longer than 32 bytes.
+/// Repeats boxes until the header for this time and payload is longer than 32 bytes.
 fn overflowing_detections(time: DeviceTime, payload_len: usize, detections: &mut Vec<Detection>) {
     if detections.is_empty() {
         detections.push(Detection { confidence: 0.5, ..Detection::default() });
@@ -493,9 +494,9 @@ fn overflowing_detections(time: DeviceTime, payload_len: usize, detections: &mut
     }
 }
 
-/// A detection as its text says it: percent with one decimal, edges with four.
+/// A detection after the rounding of its text form: percent with one decimal, edges with four.
 fn as_printed(detection: &Detection) -> Detection {
-    let number = |text: String| -> f64 { text.parse().expect("it was printed from a number") };
+    let number = |text: String| -> f64 { text.parse().expect("printed from a number") };
     let edge = |value: f32| number(format!("{value:.4}")) as f32;
     let percent = number(format!("{:.1}", f64::from(detection.confidence) * 100.0));
     let BBox { xmin, ymin, xmax, ymax } = detection.bbox;
@@ -506,7 +507,7 @@ fn as_printed(detection: &Detection) -> Detection {
     }
 }
 
-/// The record of a box, and the box as that record says it.
+/// The `@B` record of a box, and the box after the rounding of that record.
 fn box_record(detection: &Detection) -> Option<([u8; LINE], Detection)> {
     let detection = as_printed(detection);
     let parts = |value: f32, of: f64| (f64::from(value) * of).round().max(0.0) as u32;
@@ -524,9 +525,9 @@ fn box_record(detection: &Detection) -> Option<([u8; LINE], Detection)> {
     Some((line, detection))
 }
 
-/// The objects as the counting example follows them; more than its header has room for when it is to overflow.
+/// The tracked objects of the counting example; with `overflow`, more than its header can hold.
 fn tracks(detections: &[Detection], overflow: bool) -> Vec<Track> {
-    // Between 6 and 9 of them fit: their numbers are from 0 to 9, their places have one to three digits.
+    // The header holds 6 to 9 of them: ids have one digit, coordinates one to three.
     let count = if overflow { 14 } else { detections.len().min(6) };
     let place = |low: f32, high: f32| ((low + high) / 2.0 * 300.0) as i32;
     let center = |bbox: &BBox| (place(bbox.xmin, bbox.xmax), place(bbox.ymin, bbox.ymax));
@@ -547,7 +548,7 @@ mod tests {
     const EVERYTHING: &str = "size=64x48&records=on&fault=all:0.1&fragment=333";
 
     #[test]
-    fn the_same_seed_makes_the_same_bytes() {
+    fn same_seed_gives_the_same_bytes() {
         for (a, b, equal) in [(1, 1, true), (1, 2, false)] {
             let bytes = |seed| {
                 let mut stream = stream(&format!("{EVERYTHING}&seed={seed}"));
@@ -558,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_all_the_bytes_in_small_pieces() {
+    fn steps_contain_all_bytes_in_fragments() {
         let mut stream = stream(EVERYTHING);
         let mut pauses = 0;
         for _ in 0..300 {
@@ -582,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_strikes_and_an_intact_frame_is_whole() {
+    fn every_fault_occurs_and_intact_frames_are_whole() {
         for dialect in ["IMG", "ABCDE", "ABCDE-256", "FRAME"] {
             let mut stream = stream(&format!("size=64x48&fault=all:0.05&seed=3&dialect={dialect}"));
             let mut seen: HashMap<Fault, u32> = HashMap::new();
@@ -609,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn overflowing_headers_overflow() {
+    fn overflow_fault_lengthens_the_header() {
         for text in ["", "size=64x48", "size=8x8&boxes=0", "size=1920x1080", "size=64x48&dialect=ABCDE-256"] {
             let mut stream = stream(&format!("{text}&fault=overflow:1"));
             let turn = stream.turn();
@@ -621,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reboot_begins_at_zero() {
+    fn reboot_restarts_the_frame_numbers() {
         let mut stream = stream("size=64x48&fault=reboot:0.2");
         let mut expected = 0;
         for _ in 0..50 {
@@ -638,10 +639,10 @@ mod tests {
     }
 
     #[test]
-    fn records_stand_around_the_frames() {
+    fn records_surround_the_frames() {
         let bytes = stream_first("size=64x48&records=on&format=jpeg&boxes=1");
         let lines: Vec<_> = bytes.chunks(LINE).take(89).map(|line| String::from_utf8_lossy(line)).collect();
-        // binascii.crc32 of CPython says so of the names with line feeds between them.
+        // The checksum is CPython's binascii.crc32 of the names joined by line feeds.
         let names = (0..80).map(|label| format!("@L {label} ")).chain(["@C 7329e710 80".to_owned()]);
         let before = ["@V 1 ", "@I ", "@D 64 48 JPEG", "@R 40"].map(str::to_owned);
         let after = ["@B ", "@F 0 50", "ABCDE 5e-05"].map(str::to_owned);
@@ -652,7 +653,7 @@ mod tests {
     }
 
     #[test]
-    fn time_runs_on_and_nearly_on_the_beat() {
+    fn device_times_advance_by_about_one_period() {
         let config = SimConfig::default();
         let times: Vec<_> = (0..200).map(|index| device_time(&config, index).0).collect();
         assert!(times.windows(2).all(|two| (24_000..26_000).contains(&(two[1] - two[0]))), "{times:?}");

@@ -235,7 +235,7 @@ mod tests {
             assert_eq!(text.parse::<SourceSpec>().unwrap_err().to_string(), error);
         }
         let error = "sim:?fsp=40".parse::<SourceSpec>().unwrap_err().to_string();
-        assert!(error.contains("`fsp`") && error.contains("fps"), "{error}");
+        assert!(error.contains("unknown option `fsp`") && error.contains("fps"), "{error}");
     }
 
     #[test]

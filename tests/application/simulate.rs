@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use oaktap::device::app::{App, Fit, Model, Size};
 use oaktap::device::pipeline::{self, Firmware};
 use oaktap::device::script;
-use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
+use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator, Place};
 use oaktap::sim::{Reel, SimConfig};
 
 use crate::program::{oaktap, run};
@@ -41,7 +41,7 @@ fn package(folder: &tempfile::TempDir, app: &App, text: Option<&str>) -> PathBuf
 fn camera(text: &str, package: PathBuf) -> CameraSimulator {
     let mut config: CameraConfig = text.parse().expect(text);
     config.application = Some(package);
-    CameraSimulator::start(config, &[Place::free(Ipv4Addr::LOCALHOST)]).expect("a camera")
+    CameraSimulator::start(config, &[Place::free_ports(Ipv4Addr::LOCALHOST)]).expect("a camera")
 }
 
 /// Waits for its stream.
@@ -87,7 +87,7 @@ fn a_booted_package_streams_the_pictures_of_the_sensor() {
     reset.send_to(&question, (place.ip, place.discovery)).expect("it is sent");
     // Possibly in the middle of a frame.
     std::io::copy(&mut client.socket, &mut std::io::sink()).expect("its end");
-    assert!(camera.wait_until(LIMIT, |camera| matches!(camera.doing(), Doing::Bootloader)));
+    assert!(camera.wait_until(LIMIT, |camera| matches!(camera.activity(), Activity::Bootloader)));
 }
 
 #[test]
@@ -184,5 +184,5 @@ fn simulate_reports_why_a_package_cannot_run() {
         .output()
         .expect("the program starts");
     let err = String::from_utf8_lossy(&without.stderr).into_owned();
-    assert!(!without.status.success() && err.contains("there is no `python3` here"), "{err}");
+    assert!(!without.status.success() && err.contains("cannot find `python3`"), "{err}");
 }

@@ -89,7 +89,7 @@ fn invalid_simulations_are_rejected_with_a_reason() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let (code, _, err) = run(&["simulate", "--bootloader", "--discovery-port", &port, "--link-port", "0"]);
-    assert!(code == 1 && err.contains(&format!("UDP 127.0.0.1:{port} cannot be listened at")), "{err}");
+    assert!(code == 1 && err.contains(&format!("cannot listen on UDP 127.0.0.1:{port}")), "{err}");
     let (code, _, err) = run(&["simulate", "--bootloader", "--listen", "127.0.0.1:0", "--app", "/nowhere/app.dap"]);
     assert!(code == 1 && err.contains("/nowhere/app.dap"), "{err}");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oaktap::bootloader::{Memory, Request, map};
 use oaktap::package::PackageBuilder;
-use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing, Place};
+use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator, Place};
 use serde_json::Value;
 
 use crate::program::{oaktap, run};
@@ -27,7 +27,7 @@ impl Scene {
     fn new(config: &str) -> Self {
         let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&{config}");
         let config: CameraConfig = config.parse().expect("a camera");
-        let camera = CameraSimulator::start(config, &[Place::free(Ipv4Addr::LOCALHOST)]).expect("free ports");
+        let camera = CameraSimulator::start(config, &[Place::free_ports(Ipv4Addr::LOCALHOST)]).expect("free ports");
         Self { camera, folder: tempfile::tempdir().expect("a folder") }
     }
 
@@ -101,13 +101,13 @@ fn an_application_is_flashed_verified_and_not_flashed_twice() {
     let kept: Value = serde_json::from_slice(&std::fs::read(only(&receipts)).expect("a receipt")).expect("JSON");
     assert_eq!((&kept["package"], &kept["running"]), (&receipt["package"], &receipt["running"]));
     assert!(scene.stored(map::APPLICATION, 2) == b"BR");
-    assert_eq!(scene.camera.doing(), Doing::Application { silent: false });
+    assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
 
     // Without a terminal the program cannot ask whether it may stop the application.
     let (code, _, said) = scene.run("flash", &["--app", &app]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("standard input is not a terminal, so confirm with --yes"), "{said}");
-    assert_eq!(scene.camera.account().sessions, 1);
+    assert_eq!(scene.camera.history().sessions, 1);
 
     let (code, out, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
@@ -223,7 +223,7 @@ fn an_unreachable_network_configuration_is_rejected() {
     let (code, _, said) = scene.run("network", &["--yes", "static", "198.51.100.77", "198.51.100.1"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("has no /PREFIX"), "{said}");
-    assert_eq!(scene.camera.account().sessions, 0, "no session with the camera");
+    assert_eq!(scene.camera.history().sessions, 0, "no session with the camera");
 
     let set = scene.json(
         "network",
@@ -271,10 +271,10 @@ fn reset_and_boot_start_the_application() {
     scene.json("flash", &["--app", &app, "--yes"]);
     let reset = scene.json("reset", &["--yes"]);
     assert_eq!(reset["running"]["first_frame"]["dialect"], "IMG");
-    let boots = scene.camera.account().boots;
+    let boots = scene.camera.history().boots;
     let booted = scene.json("boot", &["--yes"]);
     assert_eq!(
-        (&booted["running"], scene.camera.account().boots),
+        (&booted["running"], scene.camera.history().boots),
         (&Value::Null, boots),
         "the application runs already"
     );
@@ -283,7 +283,7 @@ fn reset_and_boot_start_the_application() {
     assert!(said.contains("rebooting into its application"), "{said}");
     let booted = scene.json("boot", &["--yes"]);
     assert!(booted["camera"] == ID, "{booted}");
-    assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.doing(), Doing::Application { .. })));
+    assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.activity(), Activity::Application { .. })));
 }
 
 /// As large as a bootloader, but not the vendor's.
@@ -356,11 +356,11 @@ fn the_boot_after_the_reset_is_checked() {
     assert!(said.contains("has this application already"), "{said}");
     // The camera ignores the first request to enter its bootloader.
     scene.camera.set_faults("deaf*1".parse().expect("a fault"));
-    let before = scene.camera.account().restarts;
+    let before = scene.camera.history().restarts;
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
     // Into the bootloader and back. The camera must not vanish at the second restart already.
-    assert!(scene.camera.wait_until(AGES, |camera| camera.account().restarts == before + 2), "{said}");
+    assert!(scene.camera.wait_until(AGES, |camera| camera.history().restarts == before + 2), "{said}");
     scene.camera.set_faults("vanish".parse().expect("a fault"));
     let (code, _, said) = flash(&["--force"]);
     assert_eq!(code, 1, "{said}");
@@ -373,26 +373,26 @@ fn a_camera_in_use_by_another_host_is_left_alone() {
     let scene = Scene::new("");
     let (door, gate) = (scene.package("door"), scene.package("gate"));
     scene.json("flash", &["--app", &door, "--yes"]);
-    let before = scene.camera.account();
+    let before = scene.camera.history();
     scene.camera.set_faults("taken*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
-    assert_eq!((code, scene.camera.doing()), (4, Doing::InUse), "{said}");
+    assert_eq!((code, scene.camera.activity()), (4, Activity::InUse), "{said}");
     assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
     assert!(said.contains("help: end the program that is connected to it, or power-cycle the camera"), "{said}");
-    assert_eq!(scene.camera.account().sessions, before.sessions, "no session with the camera");
+    assert_eq!(scene.camera.history().sessions, before.sessions, "no session with the camera");
     // The camera is still busy for the next command.
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes"]);
     assert!(code == 4 && said.contains("is in use by a host"), "{said}");
-    scene.camera.with(oaktap::sim::bootloader::Camera::released);
-    assert!(scene.camera.wait_until(AGES, |camera| camera.doing() == Doing::Bootloader));
+    scene.camera.with(oaktap::sim::bootloader::SimulatedCamera::released);
+    assert!(scene.camera.wait_until(AGES, |camera| camera.activity() == Activity::Bootloader));
 
     // The other host connects after the reset that should have started the new application.
     scene.camera.set_faults("taken*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
-    assert_eq!((code, scene.camera.doing()), (1, Doing::InUse), "{said}");
+    assert_eq!((code, scene.camera.activity()), (1, Activity::InUse), "{said}");
     assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
     assert!(said.contains("last it said \"in use by a host\""), "{said}");
-    scene.camera.with(oaktap::sim::bootloader::Camera::released);
+    scene.camera.with(oaktap::sim::bootloader::SimulatedCamera::released);
     let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
     assert_eq!((&receipt["written"], &receipt["package"]["app_name"]), (&false.into(), &"gate".into()));
     assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG");
@@ -406,8 +406,8 @@ fn a_camera_with_two_addresses_is_flashed_once() {
     let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
     let addresses = [[127, 83, high, low], [127, 84, high, low]].map(Ipv4Addr::from);
     let config = "nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s";
-    let camera =
-        CameraSimulator::start(config.parse().expect("a camera"), &addresses.map(Place::usual)).expect("ports");
+    let camera = CameraSimulator::start(config.parse().expect("a camera"), &addresses.map(Place::standard_ports))
+        .expect("ports");
     let scene = Scene { camera, folder: tempfile::tempdir().expect("a folder") };
     let (door, gate) = (scene.package("door"), scene.package("gate"));
     for (address, app, written) in [
@@ -438,9 +438,9 @@ fn a_camera_with_two_addresses_is_flashed_once() {
 fn info_and_network_send_the_vendors_requests() {
     let scene = Scene::new("emmc=64MiB");
     let asked = |command: &str, more: &[&str]| {
-        let before = scene.camera.account().requests.len();
+        let before = scene.camera.history().requests.len();
         scene.json(command, more);
-        scene.camera.account().requests.split_off(before)
+        scene.camera.history().requests.split_off(before)
     };
     let greeting = [Request::Version, Request::Commit, Request::Type, Request::IsUserBootloader];
     let get = Request::GetConfig { memory: Memory::Auto, offset: -1, max: 0 };
@@ -489,7 +489,7 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
     // At addresses that no other test uses, with the ports of real cameras.
     let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
-    let places: Vec<_> = (85..88).map(|net| Place::usual(Ipv4Addr::from([127, net, high, low]))).collect();
+    let places: Vec<_> = (85..88).map(|net| Place::standard_ports(Ipv4Addr::from([127, net, high, low]))).collect();
     let cameras: Vec<_> = ids
         .iter()
         .zip(&places)
@@ -523,7 +523,7 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     let mut flashed: Vec<_> = done.iter().map(|line| line["summary"]["camera"].as_str().expect("an id")).collect();
     flashed.sort_unstable();
     assert_eq!(flashed, [ids[0], ids[2]]);
-    let began = cameras.iter().map(|camera| camera.account().sessions);
+    let began = cameras.iter().map(|camera| camera.history().sessions);
     assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
     let (code, out, said) = flash(&["--yes"]);
     assert_eq!(code, 0, "{said}");

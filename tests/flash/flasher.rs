@@ -14,27 +14,27 @@ use oaktap::flash::{
     boot_from_memory, erase_applications, read_applications, write_factory_bootloader, write_user_bootloader,
 };
 use oaktap::package::{Package, PackageBuilder};
-use oaktap::sim::bootloader::{Camera, CameraFaults, Doing, Pipe, Shape};
+use oaktap::sim::bootloader::{Activity, CameraFaults, LineShape, Pipe, SimulatedCamera};
 
 const S: Duration = Duration::from_secs(1);
 
 /// A camera and its clock.
 struct Bench {
-    camera: Camera,
+    camera: SimulatedCamera,
     now: Duration,
 }
 
 impl Bench {
     fn new(config: &str) -> Self {
-        let camera = Camera::new(config.parse().expect(config), Duration::ZERO).expect(config);
+        let camera = SimulatedCamera::new(config.parse().expect(config), Duration::ZERO).expect(config);
         Self { camera, now: Duration::ZERO }
     }
 
     /// Advances the clock until the camera is in this state.
-    fn until(&mut self, is: impl Fn(Doing) -> bool) {
-        while !is(self.camera.doing()) {
+    fn until(&mut self, is: impl Fn(Activity) -> bool) {
+        while !is(self.camera.activity()) {
             let next = self.camera.poll_timeout();
-            self.now = next.unwrap_or_else(|| panic!("the camera stays in {:?}", self.camera.doing())).max(self.now);
+            self.now = next.unwrap_or_else(|| panic!("the camera stays in {:?}", self.camera.activity())).max(self.now);
             self.camera.handle_timeout(self.now);
         }
     }
@@ -44,7 +44,7 @@ impl Bench {
     where
         F: Future<Output = T> + 'static,
     {
-        self.until(|doing| doing == Doing::Bootloader);
+        self.until(|doing| doing == Activity::Bootloader);
         assert!(self.camera.connected(self.now));
         let mut conversation = Conversation::new(self.now, ClientOptions { inactivity_timeout: 20 * S }, task);
         let (mut told, mut closed) = (Vec::new(), false);
@@ -100,7 +100,7 @@ impl Line {
     /// Linux lets a socket buffer grow to this.
     const BUFFER: usize = 4 << 20;
 
-    fn new(shape: Shape) -> Self {
+    fn new(shape: LineShape) -> Self {
         Self { buffer: VecDeque::new(), pipe: Pipe::new(shape) }
     }
 
@@ -124,9 +124,9 @@ fn slow_link_with_long_delay_flashes_28_mib_and_serves_the_watchdog() {
     let package = package_of(26_000_000, "far away");
     assert!(package.bytes().len() > 28_000_000);
     let mut bench = Bench::new("nor=64MiB&wait-again=5s&watchdog=30s");
-    let shape = Shape { bits_per_second: Some(10_000_000), delay: Duration::from_millis(200) };
+    let shape = LineShape { bits_per_second: Some(10_000_000), delay: Duration::from_millis(200) };
     let (mut there, mut back) = (Line::new(shape), Line::new(shape));
-    bench.until(|doing| doing == Doing::Bootloader);
+    bench.until(|doing| doing == Activity::Bootloader);
     assert!(bench.camera.connected(bench.now));
     let wanted = package.clone();
     let task = async move |caller: Caller| Plan::make(&caller, wanted, AUTO).await?.carry_out(&caller).await;
@@ -155,7 +155,7 @@ fn slow_link_with_long_delay_flashes_28_mib_and_serves_the_watchdog() {
     };
     assert_eq!(result.map(|flashed| flashed.written), Ok(true));
     assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes());
-    let account = bench.camera.account();
+    let account = bench.camera.history();
     // Twice the vendor's ping period, which is half of the camera's timeout (bootloader.md 2.4).
     assert!(account.longest_silence < Duration::from_millis(1500), "{:?}", account.longest_silence);
     // 23.5 s for each direction at this rate, and little waiting in between.
@@ -193,8 +193,8 @@ fn written_application_is_read_back_and_booted() {
             let flashed = bench.flash(&package, options).expect("no fault");
             assert_eq!(flashed, Flashed { written: true, memory, settings_written: true }, "{config} {options:?}");
             assert!(bench.stored(memory, package.bytes().len()) == package.bytes());
-            bench.until(|doing| doing == Doing::Application { silent: false });
-            let restarts = bench.camera.account().restarts;
+            bench.until(|doing| doing == Activity::Application { silent: false });
+            let restarts = bench.camera.history().restarts;
             assert_eq!(restarts, 1, "one reset, and none by the watchdog");
         }
     }
@@ -252,7 +252,7 @@ fn every_fault_is_reported_with_its_phase_and_a_retry_succeeds() {
         let flashed = bench.flash(&package, AUTO).unwrap_or_else(|error| panic!("again after {fault}: {error}"));
         assert_eq!(flashed.memory, Memory::Flash, "{fault}");
         assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes(), "{fault}");
-        bench.until(|doing| matches!(doing, Doing::Application { .. }));
+        bench.until(|doing| matches!(doing, Activity::Application { .. }));
     }
 }
 
@@ -410,8 +410,8 @@ fn printed_steps_are_the_requests_that_the_camera_receives() {
         };
         let config = bench.session(read).0.expect("no fault").unwrap_or_default();
         let received = |bench: &mut Bench| {
-            bench.until(|doing| doing == Doing::Bootloader);
-            let account = bench.camera.account();
+            bench.until(|doing| doing == Activity::Bootloader);
+            let account = bench.camera.history();
             (account.requests, account.restarts)
         };
 
@@ -482,7 +482,7 @@ fn unsafe_flashes_are_refused_without_a_write() {
         let error = bench.flash(package, options).expect_err(config);
         assert!(error.is_refusal() && error.to_string().contains(text), "{config}: {error}");
         assert_eq!(error.help(), "nothing was changed in the camera");
-        let account = bench.camera.account();
+        let account = bench.camera.history();
         assert_eq!(account.requests.iter().find(|request| is_write(request)), None, "{config}");
     }
     // A bootloader that claims to be newer than it is does not answer requests that it does not support.
@@ -508,7 +508,7 @@ fn requests_of_a_flash_are_those_of_the_vendors_client() {
     let package = package("door");
     bench.flash(&package, AUTO).expect("no fault");
     let total = package.bytes().len() as u32;
-    let mut requests = bench.camera.account().requests;
+    let mut requests = bench.camera.history().requests;
     // Requests that the vendor's client does not send.
     requests.retain(|request| {
         !matches!(
@@ -552,7 +552,7 @@ fn an_application_is_erased_and_read_out() {
     assert_eq!(details.and_then(|details| details.name).as_deref(), Some("door"));
     let wipe = async |caller: Caller| erase_applications(&caller, Memory::Auto).await;
     assert_eq!(bench.session(wipe).0, Ok(true));
-    let requests = bench.camera.account().requests;
+    let requests = bench.camera.history().requests;
     // 13_flash_clear.txt
     let clear = Request::WriteFlash { memory: Memory::Auto, offset: map::APPLICATION, total: 512, packets: 1 };
     assert!(requests.contains(&clear));
@@ -690,6 +690,6 @@ fn factory_slot_is_written_again_within_the_session() {
             memory.read(map::BOOTLOADER.into(), image().bytes().len()).expect("inside of the memory")
                 == image().bytes()
         );
-        bench.until(|doing| doing == Doing::Bootloader);
+        bench.until(|doing| doing == Activity::Bootloader);
     }
 }

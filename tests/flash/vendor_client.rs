@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oaktap::bootloader::{Memory, Request, Storage};
 use oaktap::package::PackageBuilder;
-use oaktap::sim::bootloader::{CameraConfig, CameraSimulator, Doing};
+use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator};
 use serde_json::{Value, json};
 
 use crate::external_tools;
@@ -61,9 +61,9 @@ impl Bench {
         self.camera.with(|camera| camera.memory(memory).expect("it is there").read(offset, len).expect("inside"))
     }
 
-    fn wait(&self, doing: Doing) {
-        let there = self.camera.wait_until(LIMIT, |camera| camera.doing() == doing);
-        assert!(there, "{:?} instead of {doing:?}", self.camera.doing());
+    fn wait(&self, doing: Activity) {
+        let there = self.camera.wait_until(LIMIT, |camera| camera.activity() == doing);
+        assert!(there, "{:?} instead of {doing:?}", self.camera.activity());
     }
 }
 
@@ -88,7 +88,7 @@ fn image(len: usize) -> Vec<u8> {
     [b"MA2x", &noise(len - 4)[..]].concat()
 }
 
-const RUNS: Doing = Doing::Application { silent: false };
+const RUNS: Activity = Activity::Application { silent: false };
 
 #[test]
 fn finds_the_camera_by_broadcast_and_by_address() {
@@ -133,7 +133,7 @@ fn flashes_an_application_that_then_runs() {
         assert_eq!(said["name"], if place == Memory::Flash { "test bench" } else { "" }, "{text}");
         assert_eq!(bench.read(place, APPLICATION, package.len()), package);
         bench.wait(RUNS);
-        let requests = bench.camera.account().requests;
+        let requests = bench.camera.history().requests;
         let total = package.len() as u32;
         let request = Request::UpdateFlash { storage: Storage::Application, total, packets: 2 };
         assert!(requests.contains(&request), "{requests:?}");
@@ -152,7 +152,7 @@ fn clears_an_application() {
     let said = bench.ask("clear", &[]);
     assert_eq!(said, json!({ "said": [true, ""], "has_application": false }));
     assert_eq!(bench.read(Memory::Flash, APPLICATION, 512), [0xFF; 512]);
-    bench.wait(Doing::Bootloader);
+    bench.wait(Activity::Bootloader);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The Script of a package, run on this computer: what a simulated camera sends when it boots that package.
+//! Runs the Script of a package on this host, as the stream of a simulated camera that has booted the package.
 //!
 //! ```text
-//! package --> Program: text, queues, what comes out of which node --start--> Running
+//! package --> Program: text, queues, the node that feeds each queue --start--> RunningProgram
 //! Reel --pictures and boxes--> thread --pipe--> python3: nodes.py and the Script --TCP--> receivers
 //! ```
 
@@ -10,7 +10,7 @@ mod running;
 use std::collections::BTreeMap;
 use std::io;
 
-pub use running::Running;
+pub use running::RunningProgram;
 
 use super::config::{Coding, SimConfig, SimError};
 use crate::device::app::FPS_MAX;
@@ -20,25 +20,25 @@ use crate::device::schema::{self, Direction, Pipeline, SchemaError};
 use crate::device::script::ScriptParameters;
 use crate::package::{ASSET_STORAGE, ASSETS, PIPELINE, Package, PackageError};
 
-/// What a node sends to the Script.
+/// A kind of message that a node sends to the Script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MessageKind {
     Picture,
     Boxes,
     System,
 }
 
-/// An input of the Script, and where its messages come from.
+/// An input queue of the Script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Input {
     name: String,
     blocking: bool,
     size: i64,
-    /// Node and kind; `None` if nothing is linked to it that is known here.
-    from: Option<(i64, Kind)>,
+    /// Id of the node that feeds it, and its kind of message; `None` if the simulator supports no such node.
+    from: Option<(i64, MessageKind)>,
 }
 
-/// A Script and what is around it.
+/// A Script with its inputs and outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     text: String,
@@ -47,43 +47,43 @@ pub struct Program {
     inputs: Vec<Input>,
     outputs: Vec<String>,
     contract: Option<Contract>,
-    /// Pictures come out of an encoder.
+    /// An encoder feeds one of the inputs.
     encoded: bool,
 }
 
-/// Why a Script does not run.
+/// Error while reading or starting the Script of a package.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The error texts explain the fields.
 pub enum ProgramError {
     /// The package is damaged.
-    #[error("the package cannot be run")]
+    #[error("cannot parse the package")]
     Package(#[from] PackageError),
-    /// Its description is not understood.
-    #[error("what the package consists of is not known here")]
+    /// The pipeline description cannot be parsed.
+    #[error("cannot parse the pipeline description of the package")]
     Schema(#[from] SchemaError),
-    /// No node of it runs a program, or not where the network is.
-    #[error("the package has no Script for LEON_CSS, so nothing in it sends a stream: found {found}")]
+    /// No Script node runs on LEON_CSS, the only processor with a network.
+    #[error("the package has no Script for LEON_CSS, so it sends no stream: found {found}")]
     NoScript { found: String },
-    /// The text of the Script.
+    /// The asset with the text of the Script is missing.
     #[error("the text of Script {node} is not in the package")]
     NoText { node: i64 },
-    /// It cannot be shown what the application asks for.
-    #[error("its pictures cannot be simulated")]
+    /// The pictures that the application expects cannot be simulated.
+    #[error("cannot simulate the pictures of the application")]
     Pictures(#[from] SimError),
-    /// No Python.
-    #[error("there is no `python3` here, which runs the program of a simulated camera: install Python 3.9 or later")]
+    /// There is no Python interpreter.
+    #[error("cannot find `python3`, which runs the program of a simulated camera: install Python 3.9 or later")]
     NoPython,
-    /// The system refuses a process or a thread.
-    #[error("the program cannot be started: {0}")]
+    /// The system cannot start a process or a thread.
+    #[error("cannot start the program: {0}")]
     Start(#[source] io::Error),
 }
 
 impl Program {
-    /// The Script of a package.
+    /// Reads the Script of a package.
     ///
     /// # Errors
-    /// It is damaged, or has none.
+    /// [`ProgramError`] if the package is damaged or has no Script that can send a stream.
     pub fn of(package: &Package) -> Result<Self, ProgramError> {
         let section = |name| package.section(name).map(|section| package.section_bytes(section)).unwrap_or_default();
         let none = |found: &str| ProgramError::NoScript { found: found.to_owned() };
@@ -123,25 +123,25 @@ impl Program {
         Ok(Self { text, parameters, inputs, outputs, contract, encoded })
     }
 
-    /// Whether it is the program of this version of oaktap, with parameters that are values and nothing else: what a
-    /// stranger may have sent can be run then.
+    /// Returns `true` if this is the program of this version of oaktap. Only its parameters, which are plain values, then
+    /// come from the package, so that it is safe to run even if the package comes from an untrusted host.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         self.parameters.is_some()
     }
 
-    /// Whether it says itself which pictures it sends, and how many a second.
+    /// Returns `true` if the package states the format, size and rate of its pictures.
     #[must_use]
-    pub const fn tells_pictures(&self) -> bool {
+    pub const fn defines_pictures(&self) -> bool {
         self.parameters.is_some() || self.contract.is_some()
     }
 
-    /// What it shows: what the application says, and of the rest what `config` does.
+    /// Returns `config` with the format, size and rate of the application, as far as the package states them.
     fn scene(&self, config: &SimConfig) -> SimConfig {
         let mut scene = config.clone();
-        let told = self.parameters.as_ref().map(|own| (own.size, own.r#type.as_str(), own.fps));
+        let own = self.parameters.as_ref().map(|own| (own.size, own.r#type.as_str(), own.fps));
         let contract = || self.contract.as_ref().map(|c| ((c.width, c.height), c.format.as_str(), c.fps));
-        if let Some((size, format, fps)) = told.or_else(contract) {
+        if let Some((size, format, fps)) = own.or_else(contract) {
             (scene.size, scene.fps) = (size, f64::from(fps));
             scene.format = format.parse().unwrap_or(scene.format);
         } else if self.encoded && !scene.format.is_encoded() {
@@ -153,8 +153,8 @@ impl Program {
         scene
     }
 
-    /// The inputs by the node that fills them: what one node sends at a time gets there together or not at all.
-    fn producers(&self) -> BTreeMap<i64, Vec<(&str, Kind)>> {
+    /// Groups the inputs by the node that feeds them. The messages of one node arrive together or not at all.
+    fn producers(&self) -> BTreeMap<i64, Vec<(&str, MessageKind)>> {
         let mut producers = BTreeMap::<_, Vec<_>>::new();
         for input in &self.inputs {
             if let Some((node, kind)) = input.from {
@@ -165,15 +165,15 @@ impl Program {
     }
 }
 
-/// What comes out of an output.
-fn kind(node: &str, output: &str) -> Option<Kind> {
+/// Returns the kind of message that an output of a node sends.
+fn kind(node: &str, output: &str) -> Option<MessageKind> {
     match (node, output) {
-        ("DetectionNetwork", "out") => Some(Kind::Boxes),
-        ("SystemLogger", _) => Some(Kind::System),
+        ("DetectionNetwork", "out") => Some(MessageKind::Boxes),
+        ("SystemLogger", _) => Some(MessageKind::System),
         ("ColorCamera", "preview" | "video" | "isp")
         | ("ImageManip", "out")
         | ("VideoEncoder", "bitstream" | "out")
-        | ("DetectionNetwork" | "NeuralNetwork", "passthrough") => Some(Kind::Picture),
+        | ("DetectionNetwork" | "NeuralNetwork", "passthrough") => Some(MessageKind::Picture),
         _ => None,
     }
 }
@@ -185,18 +185,18 @@ mod tests {
     use crate::device::{pipeline, script};
 
     fn package(app: &App, text: Option<&str>) -> Package {
-        let checked = app.check(Some(app.size)).expect("it can be built");
+        let checked = app.check(Some(app.size)).expect("a valid application");
         let ours = script::text(&checked);
         let blob = app.model.as_ref().map(|_| &b"no network"[..]);
         let firmware = pipeline::Firmware { image: b"MA2x".to_vec(), commit: "simulated".to_owned() };
         let bytes = pipeline::package(&checked, blob, text.unwrap_or(&ours), firmware, false).expect("a package");
-        Package::parse(bytes).expect("it is whole")
+        Package::parse(bytes).expect("a whole package")
     }
 
     #[test]
-    fn a_package_tells_what_its_script_is_fed_with() {
+    fn inputs_and_pictures_are_read_from_the_package() {
         let app = App { model: Some(Model::new("m.blob")), size: Size::new(64, 48), fps: 12.0, ..App::default() };
-        let program = Program::of(&package(&app, None)).expect("it has a Script");
+        let program = Program::of(&package(&app, None)).expect("a package with a Script");
         assert!(program.is_ours());
         let own = script::inputs(&app);
         let found = |name: &str| program.inputs.iter().find(|input| input.name == name).expect(name).clone();
@@ -205,7 +205,11 @@ mod tests {
             assert_eq!((found.blocking, found.size), (input.blocking, i64::from(input.queue_size)), "{}", input.name);
         }
         let (frame, boxes) = (found("frame").from.expect("linked"), found("detections").from.expect("linked"));
-        assert_eq!((frame.1, boxes.1, frame.0 == boxes.0), (Kind::Picture, Kind::Boxes, true), "both of the network");
+        assert_eq!(
+            (frame.1, boxes.1, frame.0 == boxes.0),
+            (MessageKind::Picture, MessageKind::Boxes, true),
+            "the network feeds both"
+        );
         assert_eq!(program.outputs, [script::OUTPUT]);
         let scene = program.scene(&"size=8x8&fps=0&boxes=7".parse().expect("a configuration"));
         assert_eq!((scene.size, scene.fps, scene.boxes), ((64, 48), 12.0, 7));
@@ -215,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn other_scripts_are_told_apart() {
+    fn foreign_script_is_not_ours() {
         let app = App { model: None, ..App::default() };
-        let program = Program::of(&package(&app, Some("import os\nos.system('ls')"))).expect("it has a Script");
+        let program = Program::of(&package(&app, Some("import os\nos.system('ls')"))).expect("a package with a Script");
         assert!(!program.is_ours());
         let empty = crate::package::PackageBuilder::new(b"MA2x".to_vec()).build().expect("a package");
-        let error = Program::of(&Package::parse(empty).expect("it is whole")).expect_err("no nodes").to_string();
+        let error = Program::of(&Package::parse(empty).expect("a whole package")).expect_err("no nodes").to_string();
         assert!(error.ends_with("found a package without nodes"), "{error}");
     }
 }

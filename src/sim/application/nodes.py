@@ -1,15 +1,17 @@
-"""A Script node on this computer: the queues, messages and modules that a program on a camera finds around itself.
+"""A Script node on this host: the queues, messages and modules that a program on a camera can use.
 
-What is in its queues comes in at stdin, what it does goes out at stdout, both as lines of JSON. `"bytes": N` says that N
-bytes stand behind the line. It ends with whoever started it: at the end of stdin.
+Reads messages for the queues from stdin and reports what the program does on stdout, both as lines of JSON. N bytes of data
+follow a line with `"bytes": N`. Exits at the end of stdin.
 
-The first line says what there is:
+The first line of stdin describes the node:
   {"inputs": {NAME: {"blocking": B, "size": N}}, "outputs": [NAME], "device_id": ID, "ip": IP, "port": P or null,
    "piece": N, "clock": B, "parameters": N or null, "program": N}
-`ip` is where it listens instead of everywhere, `port` at which port instead of the first that it names; `piece` is what a
-socket takes at once (0: as it is); with `clock` time stands still until it is told. The text of the parameters and of the
-program stand behind the line; parameters are a value for `APP`.
-Then any of
+The program listens on `ip` instead of all addresses, and on `port` instead of the first port that it names (null: on its own
+port). A socket sends at most `piece` bytes per call (0: no limit). With `clock`, time stands still between "time" messages.
+The texts of the parameters and of the program, with as many bytes as `parameters` and `program` state, follow the line. The
+parameters are JSON and become the value of `APP`.
+
+Each following line is one of:
   {"deliver": [{"to": NAME, "kind": "ImgFrame", "seq": N, "us": N, "width": N, "height": N, "type": TYPE, "bytes": N},
                {"to": NAME, "kind": "ImgDetections", "seq": N, "us": N, "boxes": [[LABEL, CONFIDENCE, X, Y, X, Y]]},
                {"to": NAME, "kind": "SystemInformation", "celsius": C, "css": 0..1, "mss": 0..1}]}
@@ -28,13 +30,13 @@ import time
 import traceback
 import types
 
-# What the vendor documents for LEON_CSS (wire.md section 7, Script node facts).
+# The modules that the vendor documents for LEON_CSS (wire.md section 7, Script node facts).
 MODULES = frozenset("""
     _socket socket select selectors http http.client http.server socketserver hashlib binascii base64 random urllib
     urllib.parse logging email weakref struct json re time datetime math threading marshal collections functools enum io os
 """.split())
-# The vendor's own examples use it as well.
-SEEN = MODULES | {"fcntl"}
+# The vendor's own examples also use fcntl.
+IMPORTABLE = MODULES | {"fcntl"}
 
 # The methods of depthai's CameraControl (2.30) that set something.
 CONTROLS = frozenset("""
@@ -47,17 +49,17 @@ CONTROLS = frozenset("""
 """.split())
 
 OUT = sys.stdout
-TOLD = threading.Lock()
+OUT_LOCK = threading.Lock()
 
 
-def tell(**what):
-    with TOLD:
-        OUT.write(json.dumps(what) + "\n")
+def report(**event):
+    with OUT_LOCK:
+        OUT.write(json.dumps(event) + "\n")
         OUT.flush()
 
 
 class Data(bytearray):
-    """A buffer of the camera. It has few of them, so they are counted."""
+    """A frame buffer. A real camera has only a few, so tests count the ones in use."""
 
     alive = most = 0
     lock = threading.Lock()
@@ -123,7 +125,7 @@ KINDS = {"ImgFrame": ImgFrame, "ImgDetections": ImgDetections, "SystemInformatio
 
 
 class CameraControl:
-    """Notes what is set."""
+    """Records the calls of its setters."""
 
     AutoFocusMode = types.SimpleNamespace(
         OFF="OFF", AUTO="AUTO", MACRO="MACRO", CONTINUOUS_VIDEO="CONTINUOUS_VIDEO",
@@ -140,38 +142,38 @@ class CameraControl:
 
 
 class Input:
-    """A queue. A full one that blocks stops whoever fills it, who has one message more in its hands, and sees to it that
-    all others are lost before they get here; else the oldest message makes room."""
+    """An input queue. A full blocking queue blocks its producer, which then holds one more message and drops all later ones.
+    A full non-blocking queue drops its oldest message."""
 
     def __init__(self, blocking, size):
         self.blocking, self.size = blocking, max(1, size)
-        self.news, self.messages = threading.Condition(), collections.deque()
+        self.changed, self.messages = threading.Condition(), collections.deque()
 
     def has_room(self):
         return not self.blocking or len(self.messages) <= self.size
 
     def put(self, message):
-        with self.news:
+        with self.changed:
             if not self.blocking and len(self.messages) >= self.size:
                 self.messages.popleft()
             self.messages.append(message)
-            self.news.notify()
+            self.changed.notify()
 
     def get(self):
-        with self.news:
+        with self.changed:
             while not self.messages:
-                self.news.wait()
+                self.changed.wait()
             return self.messages.popleft()
 
     def tryGet(self):
-        with self.news:
+        with self.changed:
             return self.messages.popleft() if self.messages else None
 
     def getAll(self):
         return [self.get()] + self.tryGetAll()
 
     def tryGetAll(self):
-        with self.news:
+        with self.changed:
             messages = list(self.messages)
             self.messages.clear()
             return messages
@@ -185,7 +187,7 @@ class Output:
         self.name = name
 
     def send(self, message):
-        tell(sent=self.name, calls=getattr(message, "calls", None))
+        report(sent=self.name, calls=getattr(message, "calls", None))
 
     trySend = send
 
@@ -195,14 +197,14 @@ class Node:
         self.io = {name: Input(**how) for name, how in start["inputs"].items()}
         self.io.update((name, Output(name)) for name in start["outputs"])
         for level in ("trace", "debug", "info", "warn", "error", "critical"):
-            setattr(self, level, lambda text, level=level: tell(said=level, text=str(text)))
+            setattr(self, level, lambda text, level=level: report(said=level, text=str(text)))
 
 
 class Socket(socket.socket):
-    """One of a computer with the camera's address."""
+    """A socket that binds to the address of the camera and reports what it does."""
 
     ip, port, piece = "127.0.0.1", None, 0
-    is_news = False
+    first_send = False  # Set on a connection until its first send.
 
     def bind(self, address):
         if self.family == socket.AF_INET:
@@ -213,23 +215,23 @@ class Socket(socket.socket):
 
     def listen(self, *backlog):
         super().listen(*backlog)
-        tell(listening=list(self.getsockname()))
+        report(listening=list(self.getsockname()))
 
     def accept(self):
         connection, peer = super().accept()
-        connection.is_news = True
+        connection.first_send = True
         return connection, peer
 
     def connect(self, address):
         if address[0].startswith("127.") and Socket.ip.startswith("127.") and self.family == socket.AF_INET:
             super().bind((Socket.ip, 0))
         super().connect(address)
-        self.is_news = True
+        self.first_send = True
 
     def send(self, data, *flags):
-        if self.is_news:
-            self.is_news = False
-            tell(serving=list(self.getpeername()))
+        if self.first_send:
+            self.first_send = False
+            report(serving=list(self.getpeername()))
         if Socket.piece:
             data = memoryview(data)[:Socket.piece]
         return super().send(data, *flags)
@@ -238,7 +240,7 @@ class Socket(socket.socket):
 def read():
     line = STDIN.readline()
     if not line:
-        os._exit(0)  # Whatever its threads are doing.
+        os._exit(0)  # sys.exit would wait for the threads of the program.
     return json.loads(line)
 
 
@@ -253,17 +255,17 @@ def read_bytes(size, into=None):
     return into
 
 
-def deliver(node, whats):
-    """From one producer: if it waits at one of its outputs, it does not get to the others."""
-    for what in whats:
+def deliver(node, messages):
+    """Delivers the messages of one producer. If one of its outputs is blocked, the producer does not reach the others."""
+    for what in messages:
         if what.get("bytes") is not None:
             what["data"] = read_bytes(what["bytes"], Data(what["bytes"]))
-    if all(node.io[what["to"]].has_room() for what in whats):
-        for what in whats:
+    if all(node.io[what["to"]].has_room() for what in messages):
+        for what in messages:
             node.io[what["to"]].put(KINDS[what["kind"]](what))
 
 
-def listen(node):
+def run_commands(node):
     try:
         while True:
             what = read()
@@ -272,7 +274,7 @@ def listen(node):
             elif "time" in what:
                 CLOCK[0] = what["time"]
             elif "count" in what:
-                tell(alive=Data.alive, most=Data.most, threads=threading.active_count())
+                report(alive=Data.alive, most=Data.most, threads=threading.active_count())
     except Exception:
         traceback.print_exc()
         os._exit(1)
@@ -292,9 +294,9 @@ def main():
     warned = set()
 
     def camera_import(name, globals=None, locals=None, fromlist=(), level=0):
-        if name not in SEEN and not name.startswith("email.") and name not in warned:
+        if name not in IMPORTABLE and not name.startswith("email.") and name not in warned:
             warned.add(name)
-            tell(said="warn", text="`import %s`: the Script node is not documented to have it" % name)
+            report(said="warn", text="`import %s`: not among the documented modules of the Script node" % name)
         if name == "time" and start["clock"]:
             return stopped
         return builtins.__import__(name, globals, locals, fromlist, level)
@@ -304,18 +306,18 @@ def main():
         "__device_id__": start["device_id"], "node": node, "CameraControl": CameraControl, **KINDS,
     }
     if parameters:
-        world["APP"] = json.loads(parameters)  # A value: nothing of it is run.
-    threading.Thread(target=listen, args=(node,), daemon=True).start()
+        world["APP"] = json.loads(parameters)  # Untrusted: parse it as a value, never execute it.
+    threading.Thread(target=run_commands, args=(node,), daemon=True).start()
     try:
         exec(compile(program, "script", "exec"), world)
-        tell(ended=None)
+        report(ended=None)
     except BaseException:
-        tell(ended=traceback.format_exc(limit=-3))
-    threading.Event().wait()  # Its other threads may go on.
+        report(ended=traceback.format_exc(limit=-3))
+    threading.Event().wait()  # The threads of the program may still run.
 
 
 CLOCK = [0.0]
 STDIN = sys.stdin.buffer
 if __name__ == "__main__":
-    sys.stdout = sys.stderr  # What the program prints is none of ours.
+    sys.stdout = sys.stderr  # Output of the program must not mix with the JSON lines.
     main()

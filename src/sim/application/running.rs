@@ -1,4 +1,4 @@
-//! A Script that runs: a Python with a Script node in it, and the thread that is its sensor.
+//! Runs a Script: a Python process with a Script node in it, and a thread that simulates the sensor.
 
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -10,60 +10,62 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Kind, Program, ProgramError};
+use super::{MessageKind, Program, ProgramError};
 use crate::net::serving::StopSignal;
 use crate::sim::config::SimConfig;
 use crate::sim::reel::{Reel, Still};
 use crate::wire;
 
-/// Script nodes for Python, with the program's surroundings.
+/// The Script node and its environment, as a Python program.
 const NODES: &str = include_str!("nodes.py");
-/// How often a SystemLogger says how the camera is.
-const SYSTEM_EVERY: Duration = Duration::from_secs(1);
+/// Interval between the messages of a SystemLogger.
+const SYSTEM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A program that runs. Dropping it ends it; it does not outlive this process either.
-pub struct Running {
+/// A running program. It ends when this value is dropped, or with this process.
+pub struct RunningProgram {
     child: Child,
-    state: Arc<State>,
+    shared: Arc<Shared>,
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for RunningProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("process", &self.child.id()).finish_non_exhaustive()
+        f.debug_struct("RunningProgram").field("process", &self.child.id()).finish_non_exhaustive()
     }
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Shared {
     stopping: StopSignal,
-    told: Mutex<Told>,
-    news: Condvar,
+    progress: Mutex<ProgramProgress>,
+    changed: Condvar,
     frames: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct ProgramProgress {
     listening: Option<SocketAddr>,
+    /// The reason why the program has ended.
     ended: Option<String>,
 }
 
-impl State {
-    fn told(&self) -> MutexGuard<'_, Told> {
-        // Plain values: they are whole whoever panicked.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, ProgramProgress> {
+        // Plain values stay valid after a panic.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Program {
-    /// Runs it as the camera `id` at this address. Where it listens everywhere it listens there: at the port that it
-    /// names itself, if `port` is the usual one, or else at `port`.
+    /// Runs the program as the camera `id`. Its listeners bind to `ip`. The first one binds to `port` instead of its own
+    /// port, unless `port` is [`wire::PORT`].
     ///
     /// # Errors
-    /// There is no Python, or what the application shows cannot be simulated.
-    pub fn start(&self, ip: Ipv4Addr, port: u16, id: &str, config: &SimConfig) -> Result<Running, ProgramError> {
+    /// [`ProgramError`] if there is no Python, the program cannot be started, or the pictures of the application cannot be
+    /// simulated.
+    pub fn start(&self, ip: Ipv4Addr, port: u16, id: &str, config: &SimConfig) -> Result<RunningProgram, ProgramError> {
         let reel = Reel::new(&self.scene(config))?;
         let mut child = Command::new(if cfg!(windows) { "python" } else { "python3" })
-            // Nothing of the user's surroundings gets in.
+            // Isolated from the user's site packages and PYTHON* variables.
             .args(["-I", "-u", "-c", NODES])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -73,29 +75,29 @@ impl Program {
                 _ => ProgramError::Start(error),
             })?;
         let pipes = child.stdin.take().zip(child.stdout.take());
-        let mut running = Running { child, state: Arc::default() };
+        let mut running = RunningProgram { child, shared: Arc::default() };
         let Some((mut stdin, stdout)) = pipes else {
             return Err(ProgramError::Start(io::ErrorKind::BrokenPipe.into()));
         };
         let piece = config.faults.fragment.map_or(0, usize::from);
-        self.introduce(&mut stdin, (ip, port), id, piece).map_err(ProgramError::Start)?;
+        self.send_start(&mut stdin, (ip, port), id, piece).map_err(ProgramError::Start)?;
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let state = Arc::clone(&running.state);
-        thread("sim-script").spawn(move || listen(stdout, &state)).map_err(ProgramError::Start)?;
-        let (program, state) = (self.clone(), Arc::clone(&running.state));
-        thread("sim-sensor").spawn(move || program.feed(stdin, &reel, &state)).map_err(ProgramError::Start)?;
+        let shared = Arc::clone(&running.shared);
+        thread("sim-script").spawn(move || read_events(stdout, &shared)).map_err(ProgramError::Start)?;
+        let (program, shared) = (self.clone(), Arc::clone(&running.shared));
+        thread("sim-sensor").spawn(move || program.feed(stdin, &reel, &shared)).map_err(ProgramError::Start)?;
         if let Ok(Some(status)) = running.child.try_wait() {
-            return Err(ProgramError::Start(io::Error::other(format!("python3 ended at once: {status}"))));
+            return Err(ProgramError::Start(io::Error::other(format!("python3 ended immediately: {status}"))));
         }
         Ok(running)
     }
 
-    fn introduce(&self, to: &mut ChildStdin, (ip, port): (Ipv4Addr, u16), id: &str, piece: usize) -> io::Result<()> {
+    fn send_start(&self, to: &mut ChildStdin, (ip, port): (Ipv4Addr, u16), id: &str, piece: usize) -> io::Result<()> {
         let port = (port != wire::PORT).then_some(port);
         let queue = |input: &super::Input| json!({"blocking": input.blocking, "size": input.size});
         let inputs: serde_json::Map<_, _> =
             self.inputs.iter().map(|input| (input.name.clone(), queue(input))).collect();
-        // Of our own program it is the text that is in here which runs, with values for its parameters.
+        // For our own program, run the text of this binary and not the one of the package, which is not trusted.
         let (parameters, text) = match &self.parameters {
             Some(parameters) => (Some(parameters.to_string()), crate::device::script::PROGRAM),
             None => (None, self.text.as_str()),
@@ -107,20 +109,20 @@ impl Program {
         to.write_all(format!("{start}\n{}{text}", parameters.unwrap_or_default()).as_bytes())
     }
 
-    /// Is the sensor, and the network, until nobody listens any more.
-    fn feed(&self, mut to: ChildStdin, reel: &Reel, state: &State) {
+    /// Simulates the sensor and the network until the program ends.
+    fn feed(&self, mut to: ChildStdin, reel: &Reel, shared: &Shared) {
         let period = Duration::from_secs_f64(1.0 / reel.config().fps);
         let begun = Instant::now();
         let producers = self.producers();
         let (mut next, mut system) = (0_u64, Duration::ZERO);
         loop {
             let due = period.saturating_mul(u32::try_from(next).unwrap_or(u32::MAX));
-            if !state.stopping.wait_until(begun + due) {
+            if !shared.stopping.wait_until(begun + due) {
                 return;
             }
             let is_second = begun.elapsed() >= system;
             if is_second {
-                system += SYSTEM_EVERY;
+                system += SYSTEM_INTERVAL;
             }
             let still = reel.still(next);
             let size = reel.config().size;
@@ -129,19 +131,19 @@ impl Program {
                     return;
                 }
             }
-            state.frames.fetch_add(1, Ordering::Relaxed);
+            shared.frames.fetch_add(1, Ordering::Relaxed);
             next += 1;
-            // The sensor does not catch up: what was not taken in time is not taken.
-            let on_the_beat = (begun.elapsed().as_nanos() / period.as_nanos().max(1)) as u64;
-            next = next.max(on_the_beat);
+            // A real sensor does not catch up: it skips the frames that are overdue.
+            let current = (begun.elapsed().as_nanos() / period.as_nanos().max(1)) as u64;
+            next = next.max(current);
         }
     }
 
-    /// What one node sends at a time.
+    /// Sends one frame's messages of one node.
     fn deliver(
         &self,
         to: &mut ChildStdin,
-        inputs: &[(&str, Kind)],
+        inputs: &[(&str, MessageKind)],
         (seq, at): (u64, Duration),
         still: &Still,
         (width, height): (u32, u32),
@@ -151,18 +153,18 @@ impl Program {
         let mut pictures = 0;
         let messages: Vec<Value> = inputs
             .iter()
-            .filter(|(_, kind)| is_second || *kind != Kind::System)
+            .filter(|(_, kind)| is_second || *kind != MessageKind::System)
             .map(|(name, kind)| match kind {
-                Kind::Picture => {
+                MessageKind::Picture => {
                     pictures += 1;
                     json!({"to": name, "kind": "ImgFrame", "seq": seq, "us": us, "width": width, "height": height,
                         "type": self.parameters.as_ref().map_or("", |own| &own.r#type), "bytes": still.payload.len()})
                 }
-                Kind::Boxes => {
+                MessageKind::Boxes => {
                     json!({"to": name, "kind": "ImgDetections", "seq": seq, "us": us, "boxes": self.boxes(still)})
                 }
-                // What a camera with a model says of itself at its desk.
-                Kind::System => {
+                // The values of an idle indoor camera with a model.
+                MessageKind::System => {
                     json!({"to": name, "kind": "SystemInformation", "celsius": 47.5, "css": 0.62, "mss": 0.13})
                 }
             })
@@ -175,81 +177,81 @@ impl Program {
         to.flush()
     }
 
-    /// The boxes of a picture as a network sees them, in its own input and with the classes that it knows.
+    /// Returns the boxes of a picture in the coordinates of the network's input, with labels among its classes.
     fn boxes(&self, still: &Still) -> Vec<Value> {
         let [a, b, c, d] = self.parameters.as_ref().map_or([1.0, 0.0, 1.0, 0.0], |own| own.map);
         let classes = self.parameters.as_ref().map_or(0, |own| own.labels.len()) as u32;
-        let seen = |value: f32, scale: f64, offset: f64| (f64::from(value) - offset) / scale;
+        let to_input = |value: f32, scale: f64, offset: f64| (f64::from(value) - offset) / scale;
         still
             .detections
             .iter()
             .map(|found| {
                 let label = if classes == 0 { found.label } else { found.label % classes };
                 let at = found.bbox;
-                let (left, right) = (seen(at.xmin, a, b), seen(at.xmax, a, b));
-                let (top, bottom) = (seen(at.ymin, c, d), seen(at.ymax, c, d));
+                let (left, right) = (to_input(at.xmin, a, b), to_input(at.xmax, a, b));
+                let (top, bottom) = (to_input(at.ymin, c, d), to_input(at.ymax, c, d));
                 json!([label, found.confidence, left, top, right, bottom])
             })
             .collect()
     }
 }
 
-/// Hears what the program does.
-fn listen(from: ChildStdout, state: &State) {
+/// Reads and logs the events of the program until its output ends.
+fn read_events(from: ChildStdout, shared: &Shared) {
     for line in BufReader::new(from).lines().map_while(Result::ok) {
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
         if let (Some(level), Some(text)) = (event["said"].as_str(), event["text"].as_str()) {
             match level {
-                "warn" | "error" | "critical" => tracing::info!("the camera's program: {text}"),
-                _ => tracing::debug!("the camera's program: {text}"),
+                "warn" | "error" | "critical" => tracing::info!("simulated program: {text}"),
+                _ => tracing::debug!("simulated program: {text}"),
             }
         } else if let Some(output) = event["sent"].as_str() {
-            tracing::info!("the camera's program to its {output}: {}", event["calls"]);
+            tracing::info!("simulated program: sent to {output}: {}", event["calls"]);
         } else if let Some([ip, port]) = event["listening"].as_array().map(Vec::as_slice) {
             let address = ip.as_str().and_then(|ip| ip.parse().ok()).zip(port.as_u64());
-            state.told().listening =
+            shared.progress().listening =
                 address.map(|(ip, port): (std::net::IpAddr, u64)| SocketAddr::new(ip, port as u16));
         } else if let Some(why) = event["ended"].as_str() {
-            tracing::warn!("the camera's program has ended: {}", why.trim_end());
-            state.told().ended = Some(why.trim_end().to_owned());
+            tracing::warn!("simulated program has ended: {}", why.trim_end());
+            shared.progress().ended = Some(why.trim_end().to_owned());
         }
-        state.news.notify_all();
+        shared.changed.notify_all();
     }
-    state.told().ended.get_or_insert_with(|| "its process has ended".to_owned());
-    state.news.notify_all();
+    shared.progress().ended.get_or_insert_with(|| "its process has ended".to_owned());
+    shared.changed.notify_all();
 }
 
-impl Running {
-    /// Where it listens, if it does so in that time.
+impl RunningProgram {
+    /// Waits at most `limit` for the program to listen and returns its address, or `None` after a timeout.
     ///
     /// # Errors
-    /// It has ended: what Python says of that.
+    /// Python's traceback if the program has ended.
     pub fn listening(&self, limit: Duration) -> Result<Option<SocketAddr>, String> {
         let until = Instant::now() + limit;
-        let mut told = self.state.told();
+        let mut progress = self.shared.progress();
         loop {
-            if let Some(ended) = &told.ended {
+            if let Some(ended) = &progress.ended {
                 return Err(ended.clone());
             }
             let left = until.saturating_duration_since(Instant::now());
-            if told.listening.is_some() || left.is_zero() {
-                return Ok(told.listening);
+            if progress.listening.is_some() || left.is_zero() {
+                return Ok(progress.listening);
             }
-            told = self.state.news.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0;
+            progress = self.shared.changed.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Pictures that the sensor has taken.
+    /// Returns the number of pictures that the sensor has taken.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        self.state.frames.load(Ordering::Relaxed)
+        self.shared.frames.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
-        self.state.stopping.stop();
-        // It may have ended already. The threads end with its pipes.
+        self.shared.stopping.stop();
+        // The process may have ended already. The threads end when its pipes close.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

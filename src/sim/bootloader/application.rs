@@ -1,19 +1,17 @@
-//! The application in a memory, as the camera judges it: when it is flashed, when it is asked for, when it is to be booted.
-//! The messages are those of the camera's bootloader (bootloader.md 8).
+//! The bootloader's checks of an application: when it is flashed, queried or booted. The error texts are those of the
+//! camera's bootloader (bootloader.md 8).
 
-use super::memory::Memory;
-use crate::package::djb2;
+use super::memory::MemoryChip;
+use crate::package::{TABLE_BYTES, djb2};
 
-/// Bytes of the table at the start (bootloader.md 5).
-pub(super) const TABLE: usize = 512;
-/// Number of entries in it, and bytes of each.
+/// Number of entries in the section table (bootloader.md 5), and bytes of each.
 const ENTRIES: usize = 17;
-const ENTRY: usize = 30;
+const ENTRY_BYTES: usize = 30;
 
 const CANNOT_PARSE: &str = "Error parsing SBR structure";
 const NOT_BOOTABLE: &str = "SBR must specify at least one bootable section";
 
-/// One entry of the table.
+/// One entry of the section table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Section {
     index: usize,
@@ -26,7 +24,7 @@ struct Section {
     ignore_checksum: bool,
 }
 
-/// What is said of an application that is there.
+/// Details of an application in flash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Details {
     pub(super) firmware_version: Option<String>,
@@ -34,11 +32,11 @@ pub(super) struct Details {
 }
 
 fn sections(table: &[u8]) -> Result<Vec<Section>, &'static str> {
-    if table.len() < TABLE || !table.starts_with(b"BR") {
+    if table.len() < TABLE_BYTES || !table.starts_with(b"BR") {
         return Err(CANNOT_PARSE);
     }
     let mut sections = Vec::new();
-    for (index, entry) in table[2..].chunks_exact(ENTRY).take(ENTRIES).enumerate() {
+    for (index, entry) in table[2..].chunks_exact(ENTRY_BYTES).take(ENTRIES).enumerate() {
         if matches!(entry[0], 0 | 0xFF) {
             continue;
         }
@@ -57,12 +55,13 @@ fn sections(table: &[u8]) -> Result<Vec<Section>, &'static str> {
     Ok(sections)
 }
 
-/// Whether the bootloader takes this as an application: it looks at the checksum of every section, whatever the flags.
+/// Checks an image before it is flashed as an application. Verifies the checksum of every section, regardless of its
+/// flags.
 pub(super) fn accept(image: &[u8]) -> Result<(), String> {
-    if image.len() < TABLE {
+    if image.len() < TABLE_BYTES {
         return Err("Size too small".to_owned());
     }
-    let sections = sections(&image[..TABLE])?;
+    let sections = sections(&image[..TABLE_BYTES])?;
     if !sections.iter().any(|section| section.bootable) {
         return Err(NOT_BOOTABLE.to_owned());
     }
@@ -77,39 +76,39 @@ pub(super) fn accept(image: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn flashed(memory: &mut Memory, at: u64) -> Result<Vec<Section>, &'static str> {
-    let table = memory.read(at, TABLE).map_err(|_| CANNOT_PARSE)?;
+fn flashed(memory: &mut MemoryChip, at: u64) -> Result<Vec<Section>, &'static str> {
+    let table = memory.read(at, TABLE_BYTES).map_err(|_| CANNOT_PARSE)?;
     sections(&table)
 }
 
-fn text(memory: &mut Memory, at: u64, section: &Section, most: usize) -> Option<String> {
+fn text(memory: &mut MemoryChip, at: u64, section: &Section, most: usize) -> Option<String> {
     let len = (section.size as usize).min(most);
     let bytes = memory.read(at + u64::from(section.offset), len).ok()?;
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// What is said of the application at that place, if there is one.
-pub(super) fn details(memory: &mut Memory, at: u64) -> Option<Details> {
+/// Returns the details of the application at `at`, if there is one.
+pub(super) fn details(memory: &mut MemoryChip, at: u64) -> Option<Details> {
     let sections = flashed(memory, at).ok()?;
     if !sections.iter().any(|section| section.bootable) {
         return None;
     }
-    // The fields hold 256 and 4096 bytes (bootloader.md 3.2), with the NUL.
+    // The fields of the response hold 256 and 4096 bytes including the NUL (bootloader.md 3.2).
     let mut text_of = |name: &str, most| {
         sections.iter().find(|section| section.name == name).and_then(|section| text(memory, at, section, most))
     };
     Some(Details { firmware_version: text_of("__fw_version", 255), name: text_of("app_name", 4095) })
 }
 
-/// Whether the application at that place can be booted.
-pub(super) fn boot(memory: &mut Memory, at: u64) -> Result<(), String> {
+/// Checks that the application at `at` can be booted.
+pub(super) fn boot(memory: &mut MemoryChip, at: u64) -> Result<(), String> {
     let sections = flashed(memory, at)?;
     let section = sections.iter().find(|section| section.bootable).ok_or(NOT_BOOTABLE)?;
     if section.ignore_checksum {
         return Ok(());
     }
-    // No more than the memory has is read, whatever the table says.
+    // `read` checks the size against the memory before it allocates, because the table may be corrupt.
     let stored = memory.read(at + u64::from(section.offset), section.size as usize).map_err(|_| CANNOT_PARSE)?;
     if djb2(&stored) == section.checksum {
         Ok(())
@@ -118,19 +117,19 @@ pub(super) fn boot(memory: &mut Memory, at: u64) -> Result<(), String> {
     }
 }
 
-/// The smallest thing that a camera boots: what a simulated camera has that is said to run an application. Its firmware
-/// is a line of text.
+/// Builds the smallest bootable package, for a simulated camera that starts with an application. Its firmware is a line of
+/// text.
 pub(super) fn stand_in() -> Vec<u8> {
     let parts: [(&str, &[u8], u8); 3] = [
         ("__firmware", b"MA2x simulated firmware", 1),
         ("__fw_version", b"0000000000000000000000000000000000000000", 0),
         ("app_name", b"simulated", 0),
     ];
-    let mut image = vec![0; TABLE];
+    let mut image = vec![0; TABLE_BYTES];
     image[..2].copy_from_slice(b"BR");
     for (i, (name, bytes, flags)) in parts.into_iter().enumerate() {
         let offset = image.len();
-        let entry = &mut image[2 + ENTRY * i..][..ENTRY];
+        let entry = &mut image[2 + ENTRY_BYTES * i..][..ENTRY_BYTES];
         entry[..name.len()].copy_from_slice(name.as_bytes());
         for (at, word) in [(16, bytes.len() as u32), (20, offset as u32), (24, djb2(bytes))] {
             entry[at..at + 4].copy_from_slice(&word.to_le_bytes());
@@ -148,14 +147,14 @@ mod tests {
 
     const AT: u64 = 0x80_0000;
 
-    fn memory(image: &[u8]) -> Memory {
-        let mut memory = Memory::nor(&MemorySpec::of_size(16 << 20), 0).expect("a memory");
+    fn memory(image: &[u8]) -> MemoryChip {
+        let mut memory = MemoryChip::nor(&MemorySpec::of_size(16 << 20), 0).expect("a memory");
         memory.write(AT, image).expect("it fits");
         memory
     }
 
     #[test]
-    fn a_whole_package_is_taken_described_and_booted() {
+    fn whole_package_is_accepted_described_and_booted() {
         let image = stand_in();
         accept(&image).expect("a whole package");
         let mut memory = memory(&image);
@@ -166,21 +165,21 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_refused_in_the_words_of_the_camera() {
+    fn damaged_packages_are_refused_with_the_texts_of_the_camera() {
         let whole = stand_in();
         let damaged = |damage: &dyn Fn(&mut Vec<u8>)| {
             let mut image = whole.clone();
             damage(&mut image);
             image
         };
-        for (image, said) in [
+        for (image, expected) in [
             (damaged(&|image| image.truncate(511)), "Size too small"),
             (damaged(&|image| image[0] = b'X'), CANNOT_PARSE),
             (damaged(&|image| image.truncate(whole.len() - 1)), CANNOT_PARSE),
             (damaged(&|image| image[2 + 29] = 0), NOT_BOOTABLE),
             (damaged(&|image| image[513] ^= 1), "Sbr section index: 0 checksum mismatch"),
             (damaged(&|image| *image.last_mut().expect("bytes") ^= 1), "Sbr section index: 2 checksum mismatch"),
-            // The flag lets it boot; it is not taken for all that.
+            // The flag skips the checksum when booting, but not when flashing.
             (
                 damaged(&|image| {
                     image[2 + 29] = 3;
@@ -190,24 +189,24 @@ mod tests {
             ),
             (damaged(&|image| image[2 + 20..2 + 24].fill(0xFF)), CANNOT_PARSE),
         ] {
-            assert_eq!(accept(&image), Err(said.to_owned()));
+            assert_eq!(accept(&image), Err(expected.to_owned()));
         }
     }
 
     #[test]
-    fn only_the_firmware_decides_whether_it_boots() {
+    fn only_the_firmware_checksum_prevents_booting() {
         let mut image = stand_in();
         *image.last_mut().expect("bytes") ^= 1;
-        boot(&mut memory(&image), AT).expect("its name is wrong, but it boots");
+        boot(&mut memory(&image), AT).expect("it boots despite a wrong name");
         image[513] ^= 1;
-        let said = boot(&mut memory(&image), AT).expect_err("its firmware is wrong");
-        assert_eq!(said, "Section is not okay to boot (checksum doesn't match)");
+        let error = boot(&mut memory(&image), AT).expect_err("its firmware is wrong");
+        assert_eq!(error, "Section is not okay to boot (checksum doesn't match)");
         image[2 + 29] = 3;
-        boot(&mut memory(&image), AT).expect("nobody looks at its checksum");
+        boot(&mut memory(&image), AT).expect("the flag skips its checksum");
         let mut cleared = memory(&image);
         cleared.erase(AT, 512).expect("inside");
         assert_eq!((boot(&mut cleared, AT), details(&mut cleared, AT)), (Err(CANNOT_PARSE.to_owned()), None));
-        let mut short = Memory::nor(&MemorySpec::of_size(4 << 20), 0).expect("a memory");
+        let mut short = MemoryChip::nor(&MemorySpec::of_size(4 << 20), 0).expect("a memory");
         assert_eq!((boot(&mut short, AT), details(&mut short, AT)), (Err(CANNOT_PARSE.to_owned()), None));
     }
 }

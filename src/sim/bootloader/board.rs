@@ -1,50 +1,49 @@
-//! What a camera is made of: its memories, what is in them, and which bootloader runs.
+//! The state of a simulated camera below its protocol: its memories, their content, and the running bootloader.
 
 use super::application;
-use super::config::{CameraConfig, Start};
-use super::fault::{CameraFaults, Fault};
+use super::config::{CameraConfig, InitialState};
+use super::fault::{CameraFault, CameraFaults};
 use super::map::{self, BOOT_HEADER, BOOTLOADER, FlashMap, USER_BOOTLOADER_SIZE};
-use super::memory::{Memory, MemoryError};
+use super::memory::{MemoryChip, MemoryError};
 use super::settings::Settings;
-use crate::bootloader::{BootHeader, Memory as Which, Request, Version};
+use crate::bootloader::{BootHeader, Memory, Request, Version};
 use crate::package::{MYRIAD_X, SectionTable, TABLE_BYTES, djb2};
 
-/// The processor's own header is unknown (bootloader.md 3.4: the host never writes it). This stands in for it, with the
-/// kind of boot behind it.
-const HEADER: &[u8; 4] = b"boot";
-const HEADER_SIZE: usize = 512;
+/// Replaces the header of the processor, whose format is unknown because hosts never write it (bootloader.md 3.4). The
+/// kind of boot follows.
+const BOOT_MAGIC: &[u8; 4] = b"boot";
+const BOOT_HEADER_BYTES: usize = 512;
 
-/// Usual sizes (bootloader.md 3.4; 128 MiB is also what the vendor's client was shown in the transcripts).
-const NOR: u64 = 128 << 20;
-const EMMC: u64 = 16 << 30;
+/// Default sizes in bytes (bootloader.md 3.4). The transcripts with the vendor's client also use 128 MiB.
+const NOR_DEFAULT_SIZE: u64 = 128 << 20;
+const EMMC_DEFAULT_SIZE: u64 = 16 << 30;
 
-/// Since when the bootloader looks whether what is to be written fits. Reports of cameras that were bricked by images that
-/// do not are of 2022 and of versions 0.0.1x (bootloader.md 8).
-const LOOKS_FOR_SPACE: Version = Version::new(0, 0, 20);
+/// First version that checks the space before a write. Reports of cameras that were bricked by images that do not fit are
+/// from 2022 and from versions 0.0.1x (bootloader.md 8).
+const SPACE_CHECK_SINCE: Version = Version::new(0, 0, 20);
 
-/// Why a camera cannot be simulated.
+/// Error while creating a simulated camera.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CameraError {
-    /// A memory is not there, or too small for what has to be in it.
+    /// A memory cannot be opened or is too small for its initial content.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The package that is to be in it.
+    /// The package of the initial application cannot be read.
     #[error("{}: {error}", path.display())]
     Application {
-        /// Where it should be.
+        /// Path of the package.
         path: std::path::PathBuf,
-        /// What the system said.
+        /// Error of the system.
         error: std::io::Error,
     },
 }
 
-/// The bootloader that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Running {
+pub(super) struct RunningBootloader {
     pub(super) version: Version,
-    /// Whether it is the one in the user's slot.
-    pub(super) of_the_user: bool,
+    /// It runs from the slot of the user bootloader.
+    pub(super) is_user: bool,
 }
 
 #[derive(Debug)]
@@ -52,23 +51,23 @@ pub(super) struct Board {
     pub(super) config: CameraConfig,
     pub(super) faults: CameraFaults,
     pub(super) map: FlashMap,
-    pub(super) running: Running,
-    nor: Memory,
-    emmc: Option<Memory>,
-    /// The bootloader that is in the flash.
+    pub(super) running: RunningBootloader,
+    nor: MemoryChip,
+    emmc: Option<MemoryChip>,
+    /// Version of the factory bootloader in flash.
     factory: Version,
 }
 
 impl Board {
     pub(super) fn new(config: CameraConfig) -> Result<Self, CameraError> {
-        let nor = Memory::nor(&config.nor, NOR)?;
-        let emmc = config.emmc.as_ref().map(|spec| Memory::emmc(spec, EMMC)).transpose()?;
+        let nor = MemoryChip::nor(&config.nor, NOR_DEFAULT_SIZE)?;
+        let emmc = config.emmc.as_ref().map(|spec| MemoryChip::emmc(spec, EMMC_DEFAULT_SIZE)).transpose()?;
         let factory = config.bootloader;
-        let running = Running { version: factory, of_the_user: false };
+        let running = RunningBootloader { version: factory, is_user: false };
         let (map, faults) = (map::of(config.kind), config.faults.clone());
         let mut board = Self { config, faults, map, running, nor, emmc, factory };
         if board.nor.read(BOOTLOADER, MYRIAD_X.len())? == [0xFF; MYRIAD_X.len()] {
-            // As it leaves the factory.
+            // A new flash gets the content of a new camera.
             board.nor.write(BOOTLOADER, &MYRIAD_X)?;
             board.write_header(BootHeader::Normal)?;
         }
@@ -81,37 +80,36 @@ impl Board {
         };
         let at = board.map.application;
         if let Some(package) = package {
-            board.usual().write(at, &package)?;
-        } else if board.config.start == Start::Application && board.boot_application().is_err() {
-            board.usual().write(at, &application::stand_in())?;
+            board.default_memory().write(at, &package)?;
+        } else if board.config.start == InitialState::Application && board.boot_application().is_err() {
+            board.default_memory().write(at, &application::stand_in())?;
         }
         Ok(board)
     }
 
-    /// The memory that is meant when none is named: the host believes that it is the eMMC where there is one
-    /// (bootloader.md 3.3).
-    pub(super) fn usual(&mut self) -> &mut Memory {
+    /// The memory for requests that name none: the eMMC if there is one, as hosts assume (bootloader.md 3.3).
+    pub(super) fn default_memory(&mut self) -> &mut MemoryChip {
         self.emmc.as_mut().unwrap_or(&mut self.nor)
     }
 
-    pub(super) fn usual_name(&self) -> Which {
-        if self.emmc.is_some() { Which::Emmc } else { Which::Flash }
+    pub(super) fn default_memory_name(&self) -> Memory {
+        if self.emmc.is_some() { Memory::Emmc } else { Memory::Flash }
     }
 
-    pub(super) fn memory(&mut self, which: Which) -> Option<&mut Memory> {
+    pub(super) fn memory(&mut self, which: Memory) -> Option<&mut MemoryChip> {
         match which {
-            Which::Auto => Some(self.usual()),
-            Which::Flash => Some(&mut self.nor),
-            Which::Emmc => self.emmc.as_mut(),
+            Memory::Auto => Some(self.default_memory()),
+            Memory::Flash => Some(&mut self.nor),
+            Memory::Emmc => self.emmc.as_mut(),
         }
     }
 
-    /// Where the configuration is: in the flash if nothing else is said.
-    pub(super) fn config_place(&mut self, which: Which, offset: i64) -> Result<(&mut Memory, u64), String> {
+    /// Memory and offset of the configuration; by default in the flash.
+    pub(super) fn config_place(&mut self, which: Memory, offset: i64) -> Result<(&mut MemoryChip, u64), String> {
         let at = u64::try_from(offset).unwrap_or(self.map.config);
         let memory = match which {
-            Which::Auto | Which::Flash => Some(&mut self.nor),
-            Which::Emmc => self.emmc.as_mut(),
+            Memory::Auto | Memory::Flash => Some(&mut self.nor),
+            Memory::Emmc => self.emmc.as_mut(),
         };
         Ok((memory.ok_or("No eMMC memory available")?, at))
     }
@@ -121,27 +119,27 @@ impl Board {
     }
 
     pub(super) fn write_header(&mut self, kind: BootHeader) -> Result<(), MemoryError> {
-        let mut header = [0; HEADER_SIZE];
-        header[..4].copy_from_slice(HEADER);
+        let mut header = [0; BOOT_HEADER_BYTES];
+        header[..4].copy_from_slice(BOOT_MAGIC);
         header[4] = kind as u8;
         self.nor.write(BOOT_HEADER, &header)
     }
 
-    /// Power, or a reset: whether a bootloader starts. If none does, the processor waits for somebody at its USB socket.
+    /// Starts after power-on or a reset. Returns `false` if no bootloader starts; the processor then waits for a USB host.
     pub(super) fn power_on(&mut self) -> bool {
         let header = self.nor.read(BOOT_HEADER, 5).unwrap_or_default();
-        let whole = header.starts_with(HEADER) && header[4] != BootHeader::UsbRecovery as u8;
+        let whole = header.starts_with(BOOT_MAGIC) && header[4] != BootHeader::UsbRecovery as u8;
         if !whole || self.nor.read(BOOTLOADER, MYRIAD_X.len()).ok().as_deref() != Some(&MYRIAD_X[..]) {
             return false;
         }
-        self.running = Running { version: self.factory, of_the_user: false };
+        self.running = RunningBootloader { version: self.factory, is_user: false };
         if self.user_bootloader().is_some() {
-            self.running = Running { version: self.config.image, of_the_user: true };
+            self.running = RunningBootloader { version: self.config.image, is_user: true };
         }
         true
     }
 
-    /// The one in the user's slot, if it would be booted (bootloader.md 8).
+    /// Returns `Some` if the user bootloader is valid and would be booted (bootloader.md 8).
     fn user_bootloader(&mut self) -> Option<()> {
         let (at, (size, checksum)) = (self.map.user_bootloader?, self.settings().user_bootloader?);
         if self.factory < Request::IsUserBootloader.since() || size > USER_BOOTLOADER_SIZE {
@@ -151,27 +149,27 @@ impl Board {
         (image.starts_with(&MYRIAD_X) && djb2(&image) == checksum).then_some(())
     }
 
-    /// An image is booted from memory: whether it starts.
+    /// Boots a bootloader from memory. Returns `true` if it starts.
     pub(super) fn boot_memory(&mut self, image: &[u8]) -> bool {
         let starts = image.starts_with(&MYRIAD_X);
         if starts {
-            self.running = Running { version: self.config.image, of_the_user: false };
+            self.running = RunningBootloader { version: self.config.image, is_user: false };
         }
         starts
     }
 
-    /// The flash has another bootloader in it from now on.
+    /// Records that the factory bootloader in flash was replaced.
     pub(super) fn replaced_factory(&mut self) {
         self.factory = self.config.image;
     }
 
-    /// Whether the application can be booted, from the memory that the configuration names.
+    /// Checks that the application can be booted from the memory that the configuration names.
     pub(super) fn boot_application(&mut self) -> Result<(), String> {
         let at = self.map.application;
         application::boot(self.application_memory().ok_or("No eMMC memory available")?, at)
     }
 
-    /// What would be booted, as far as its table says that it goes.
+    /// Returns the application that would be booted, up to the end of its last section.
     pub(super) fn application_image(&mut self) -> Option<Vec<u8>> {
         let at = self.map.application;
         let memory = self.application_memory()?;
@@ -179,36 +177,36 @@ impl Board {
         memory.read(at, usize::try_from(table.end()).ok()?).ok()
     }
 
-    fn application_memory(&mut self) -> Option<&mut Memory> {
+    fn application_memory(&mut self) -> Option<&mut MemoryChip> {
         let which = match self.settings().application_memory {
-            Some(0) => Which::Flash,
-            Some(1) => Which::Emmc,
-            _ => Which::Auto,
+            Some(0) => Memory::Flash,
+            Some(1) => Memory::Emmc,
+            _ => Memory::Auto,
         };
         self.memory(which)
     }
 
-    /// Whether so many bytes can be written there.
-    pub(super) fn room(&mut self, which: Which, offset: u64, len: u32) -> Result<(), String> {
-        let looks = self.running.version >= LOOKS_FOR_SPACE;
+    /// Checks that `len` bytes can be written at `offset`.
+    pub(super) fn check_space(&mut self, which: Memory, offset: u64, len: u32) -> Result<(), String> {
+        let checks = self.running.version >= SPACE_CHECK_SINCE;
         let memory = self.memory(which).ok_or("No eMMC memory available")?;
         let room = memory.size().saturating_sub(offset);
-        if looks && u64::from(len) > room {
+        if checks && u64::from(len) > room {
             return Err(format!("Not enough space: {len}->{room}B"));
         }
         Ok(())
     }
 
-    /// Writes. What goes past the end of the flash comes in again at its start: a chip ignores the address lines that it
-    /// does not have.
-    pub(super) fn write(&mut self, which: Which, offset: u64, mut bytes: &[u8]) -> Result<(), String> {
+    /// Writes bytes. A write past the end of the flash wraps around to its start, because a chip ignores address bits that
+    /// it does not have.
+    pub(super) fn write(&mut self, which: Memory, offset: u64, mut bytes: &[u8]) -> Result<(), String> {
         let memory = self.memory(which).ok_or("No eMMC memory available")?;
         let mut at = offset % memory.size().max(1);
         while !bytes.is_empty() {
             let room = usize::try_from(memory.size() - at).unwrap_or(usize::MAX);
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             memory.write(at, now).map_err(|error| {
-                tracing::warn!("a simulated memory: {error}");
+                tracing::warn!("simulated memory: {error}");
                 "Couldn't flash update, try again".to_owned()
             })?;
             (at, bytes) = (0, later);
@@ -216,7 +214,7 @@ impl Board {
         Ok(())
     }
 
-    pub(super) fn strikes(&mut self, fault: &Fault) -> bool {
+    pub(super) fn strikes(&mut self, fault: &CameraFault) -> bool {
         self.faults.strikes(fault)
     }
 }

@@ -1,57 +1,57 @@
-//! The camera without its sockets: what it is doing, who may talk to it, and what it answers.
+//! The simulated camera without sockets: its state, its answers to discovery, and the session of its host.
 
 use std::time::Duration;
 
 use super::board::{Board, CameraError};
-use super::config::{Answering, CameraConfig, Start};
-use super::fault::{CameraFaults, Fault};
-use super::memory::Memory;
+use super::config::{CameraConfig, DiscoveryFormat, InitialState};
+use super::fault::{CameraFault, CameraFaults};
+use super::memory::MemoryChip;
 use super::session::{End, Session};
-use crate::bootloader::{Memory as Which, Request};
+use crate::bootloader::{Memory, Request};
 use crate::discovery::{Answer, CameraState, LinkInfo, Query};
 
-/// 4 is TCP/IP, 2 is the Myriad X (bootloader.md 1).
+/// Protocol and platform numbers of the extended discovery answer (bootloader.md 1).
 const TCP_IP: u32 = 4;
 const MYRIAD_X: u32 = 2;
-/// Where the boot switch stands: PoE (bootloader.md 1).
+/// Position of the boot switch for PoE (bootloader.md 1).
 const BOOT_MODE_POE: u32 = 3;
 
-/// What a camera is doing.
+/// Current activity of a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
-    /// Nobody hears it: it starts.
+pub enum Activity {
+    /// It restarts and does not answer.
     Starting,
-    /// Its bootloader waits for a host, or has one.
+    /// Its bootloader waits for a host or serves one.
     Bootloader,
     /// Its application runs.
     Application {
-        /// Its stream says nothing.
+        /// The application accepts connections but sends nothing.
         silent: bool,
     },
-    /// A host has it.
+    /// Another host uses it.
     InUse,
-    /// Its bootloader is broken: it waits for somebody at its USB socket, and nobody hears it.
+    /// Its bootloader is broken: it waits for a USB host and does not answer on the network.
     Recovery,
-    /// It is not there any more.
+    /// It has left the network.
     Gone,
 }
 
-/// What happened to a camera until now.
+/// Events of a camera since its creation.
 #[derive(Clone, Debug, Default)]
-pub struct Account {
-    /// Hosts that connected to its bootloader.
+pub struct CameraHistory {
+    /// Sessions of hosts with its bootloader.
     pub sessions: u64,
-    /// How often it started again.
+    /// Restarts.
     pub restarts: u64,
-    /// How often its application was booted.
+    /// Boots of its application.
     pub boots: u64,
-    /// Everything that it was asked and understood, in order.
+    /// The known requests that it has received, in order.
     pub requests: Vec<Request>,
-    /// Requests that it does not know.
+    /// Number of requests that its bootloader does not know.
     pub unknown: u64,
-    /// How often a host's watchdog was heard.
+    /// Pings on the watchdog stream.
     pub pings: u64,
-    /// The longest time between two of those in a session, and from its beginning to the first.
+    /// The longest time between two pings of a session, or between its start and the first ping.
     pub longest_silence: Duration,
 }
 
@@ -59,13 +59,12 @@ pub struct Account {
 enum Power {
     Starting {
         until: Duration,
-        /// Waits for a host, then boots the application.
         waits: Waits,
-        /// A bootloader that is booted from memory.
+        /// A bootloader to boot from memory instead of the one in flash.
         image: Option<Vec<u8>>,
     },
-    /// Boots the application at this time.
     Bootloader {
+        /// Time at which it boots the application.
         until: Option<Duration>,
     },
     Application {
@@ -76,31 +75,31 @@ enum Power {
     Gone,
 }
 
-/// How long a bootloader waits for a host.
+/// The time that a bootloader waits for a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waits {
-    /// As long as the configuration says.
+    /// [`CameraConfig::wait`] or the camera's own configuration.
     AsConfigured,
-    /// As long as after a session.
+    /// [`CameraConfig::wait_again`], after a session.
     Again,
 }
 
-/// A camera. Times are since any moment that is the same for all of them.
+/// A simulated camera without sockets. All times are relative to one arbitrary epoch.
 #[derive(Debug)]
-pub struct Camera {
+pub struct SimulatedCamera {
     board: Board,
     power: Power,
     session: Option<Session>,
-    /// The address that its configuration gave it when it started.
+    /// The static address of its configuration at its last start.
     address: Option<[u8; 4]>,
-    account: Account,
+    history: CameraHistory,
 }
 
-impl Camera {
-    /// A camera that is met at `now`.
+impl SimulatedCamera {
+    /// Creates a camera in the state of [`CameraConfig::start`].
     ///
     /// # Errors
-    /// A memory cannot be opened, or what is to be in it does not fit.
+    /// [`CameraError`] if a memory cannot be opened, or its initial content cannot be read or does not fit.
     pub fn new(config: CameraConfig, now: Duration) -> Result<Self, CameraError> {
         let start = config.start;
         let mut camera = Self {
@@ -108,77 +107,77 @@ impl Camera {
             power: Power::InUse,
             session: None,
             address: None,
-            account: Account::default(),
+            history: CameraHistory::default(),
         };
         camera.address = camera.board.settings().static_ipv4;
         camera.power = match start {
-            Start::InUse => Power::InUse,
-            Start::Application => camera.application(),
-            Start::Bootloader => Power::Starting { until: now, waits: Waits::AsConfigured, image: None },
+            InitialState::InUse => Power::InUse,
+            InitialState::Application => camera.application(),
+            InitialState::Bootloader => Power::Starting { until: now, waits: Waits::AsConfigured, image: None },
         };
         camera.handle_timeout(now);
         Ok(camera)
     }
 
-    /// What it is doing.
+    /// Returns its current activity.
     #[must_use]
-    pub fn doing(&self) -> Doing {
+    pub fn activity(&self) -> Activity {
         match &self.power {
-            Power::Starting { .. } => Doing::Starting,
-            Power::Bootloader { .. } => Doing::Bootloader,
-            Power::Application { silent } => Doing::Application { silent: *silent },
-            Power::InUse => Doing::InUse,
-            Power::Recovery => Doing::Recovery,
-            Power::Gone => Doing::Gone,
+            Power::Starting { .. } => Activity::Starting,
+            Power::Bootloader { .. } => Activity::Bootloader,
+            Power::Application { silent } => Activity::Application { silent: *silent },
+            Power::InUse => Activity::InUse,
+            Power::Recovery => Activity::Recovery,
+            Power::Gone => Activity::Gone,
         }
     }
 
-    /// What it was made from.
+    /// Returns the configuration from which it was created.
     #[must_use]
     pub fn config(&self) -> &CameraConfig {
         &self.board.config
     }
 
-    /// The static address of its configuration, since it last started.
+    /// Returns the static IPv4 address of its configuration at its last start.
     #[must_use]
     pub fn address(&self) -> Option<[u8; 4]> {
         self.address
     }
 
-    /// What happened to it until now.
+    /// Returns its events so far.
     #[must_use]
-    pub fn account(&self) -> Account {
-        let mut account = self.account.clone();
+    pub fn history(&self) -> CameraHistory {
+        let mut history = self.history.clone();
         if let Some(session) = &self.session {
-            add(&mut account, session);
+            add(&mut history, session);
         }
-        account
+        history
     }
 
-    /// A memory of it. `Auto` is the one that the camera takes for an application.
-    pub fn memory(&mut self, which: Which) -> Option<&mut Memory> {
+    /// Returns one of its memories. `Auto` is the default memory for an application.
+    pub fn memory(&mut self, which: Memory) -> Option<&mut MemoryChip> {
         self.board.memory(which)
     }
 
-    /// The application in the memory from which it would be booted, with all its sections.
+    /// Returns the application that would be booted, with all its sections.
     #[must_use]
     pub fn application_image(&mut self) -> Option<Vec<u8>> {
         self.board.application_image()
     }
 
-    /// Other faults from now on.
+    /// Replaces the faults.
     pub fn set_faults(&mut self, faults: CameraFaults) {
         self.board.faults = faults;
     }
 
-    /// The host that has taken it leaves: it starts anew.
+    /// Ends the use by another host: the camera restarts.
     pub fn released(&mut self) {
         if matches!(self.power, Power::InUse) {
             self.power = Power::Starting { until: Duration::ZERO, waits: Waits::AsConfigured, image: None };
         }
     }
 
-    /// A datagram came: what it answers.
+    /// Handles a datagram and returns the answers to its sender.
     pub fn datagram(&mut self, bytes: &[u8], now: Duration) -> Vec<Vec<u8>> {
         let state = match self.power {
             Power::Starting { .. } | Power::Recovery | Power::Gone => return Vec::new(),
@@ -187,7 +186,7 @@ impl Camera {
             Power::InUse => CameraState::Booted,
         };
         match Query::parse(bytes) {
-            Some(Query::Discover) if !self.board.strikes(&Fault::Mute) => self.answers(state),
+            Some(Query::Discover) if !self.board.strikes(&CameraFault::Mute) => self.answers(state),
             Some(Query::Info) => {
                 let id = self.board.config.id.clone();
                 let info = self.board.config.ethernet.map(|(speed_mbit_s, full_duplex)| {
@@ -195,9 +194,9 @@ impl Camera {
                 });
                 info.into_iter().collect()
             }
-            // The one who has it is not to lose it.
+            // A reset must not take the camera from the host that uses it.
             Some(Query::Reset) if state != CameraState::Booted && self.session.is_none() => {
-                if !self.board.strikes(&Fault::Deaf) {
+                if !self.board.strikes(&CameraFault::Deaf) {
                     self.restart(Waits::AsConfigured, None, now);
                 }
                 Vec::new()
@@ -214,63 +213,63 @@ impl Camera {
         let (protocol, platform) = (TCP_IP, MYRIAD_X);
         let extended = Answer::Extended { id: id.clone(), state, protocol, platform, port_http, port_https }.to_bytes();
         match answering {
-            Answering::Simple => vec![simple],
-            Answering::Extended => vec![extended],
-            Answering::Both => vec![simple, extended],
+            DiscoveryFormat::Simple => vec![simple],
+            DiscoveryFormat::Extended => vec![extended],
+            DiscoveryFormat::Both => vec![simple, extended],
         }
     }
 
-    /// A host connected; `false` sends it away.
+    /// Accepts a host. Returns `false` if its connection must be closed.
     pub fn connected(&mut self, now: Duration) -> bool {
         if self.session.is_some() || !matches!(self.power, Power::Bootloader { .. }) {
             return false;
         }
-        self.account.sessions += 1;
+        self.history.sessions += 1;
         self.session = Some(Session::new(&mut self.board, now));
         true
     }
 
-    /// Bytes from the host.
+    /// Handles bytes from the host.
     pub fn input(&mut self, bytes: &[u8], now: Duration) {
         if let Some(session) = &mut self.session {
             session.input(&mut self.board, bytes, now);
         }
     }
 
-    /// Bytes for the host, none when there is nothing to be said. See [`Self::consumed`].
+    /// Returns the pending bytes for the host. Report the sent ones with [`Self::consumed`].
     pub fn output(&mut self) -> &[u8] {
         self.session.as_mut().map_or(&[], |session| session.output(&self.board))
     }
 
-    /// So many bytes of [`Self::output`] were sent.
+    /// Removes `n` sent bytes from [`Self::output`].
     pub fn consumed(&mut self, n: usize, now: Duration) {
         if let Some(session) = &mut self.session {
             session.consumed(&mut self.board, n, now);
         }
     }
 
-    /// Whether the camera ends the connection once there is no output. [`Self::disconnected`] is to follow.
+    /// Returns `true` if the connection must be closed after the pending output. Then call [`Self::disconnected`].
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.session.as_ref().is_none_or(|session| session.end.is_some())
     }
 
-    /// Whether it ends the connection at once, with what is on the way.
+    /// Returns `true` if the connection must be reset immediately, discarding pending bytes.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         let end = self.session.as_ref().and_then(|session| session.end.as_ref());
         matches!(end, Some(End::Lost | End::Watchdog))
     }
 
-    /// The connection is no more, whoever ended it.
+    /// Ends the session after the connection has closed.
     pub fn disconnected(&mut self, now: Duration) {
         let Some(session) = self.session.take() else { return };
-        add(&mut self.account, &session);
+        add(&mut self.history, &session);
         match session.end {
             Some(End::UsbRom) => self.power = Power::Recovery,
             Some(End::BootApplication) => self.power = self.application(),
             Some(End::BootMemory(image)) => self.restart(Waits::AsConfigured, Some(image), now),
-            // What a camera does when its host just leaves is unknown (bootloader.md 9); its watchdog would end it soon.
+            // How a real camera reacts to a closed connection is unknown (bootloader.md 9). Its watchdog would restart it.
             None | Some(End::Reset | End::Lost | End::Watchdog | End::Broken) => {
                 self.restart(Waits::Again, None, now);
             }
@@ -278,7 +277,7 @@ impl Camera {
         self.handle_timeout(now);
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// Returns the time at which [`Self::handle_timeout`] must be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         match (&self.session, &self.power) {
@@ -289,7 +288,7 @@ impl Camera {
         }
     }
 
-    /// Time has passed.
+    /// Performs the actions that are due at `now`.
     pub fn handle_timeout(&mut self, now: Duration) {
         if let Some(session) = &mut self.session {
             return session.handle_timeout(&mut self.board, now);
@@ -303,17 +302,17 @@ impl Camera {
         if let Power::Bootloader { until: Some(until) } = self.power
             && now >= until
         {
-            let boots = !self.board.strikes(&Fault::NoBoot) && self.board.boot_application().is_ok();
+            let boots = !self.board.strikes(&CameraFault::NoBoot) && self.board.boot_application().is_ok();
             // "Boot failure, continue with bootloader" (bootloader.md 8).
             self.power = if boots { self.application() } else { Power::Bootloader { until: None } };
         }
     }
 
     fn restart(&mut self, waits: Waits, image: Option<Vec<u8>>, now: Duration) {
-        self.account.restarts += 1;
-        self.power = if self.board.strikes(&Fault::Vanish) {
+        self.history.restarts += 1;
+        self.power = if self.board.strikes(&CameraFault::Vanish) {
             Power::Gone
-        } else if self.board.strikes(&Fault::Taken) {
+        } else if self.board.strikes(&CameraFault::Taken) {
             Power::InUse
         } else {
             Power::Starting { until: now + self.board.config.restart, waits, image }
@@ -324,7 +323,7 @@ impl Camera {
     fn started(&mut self, waits: Waits, image: Option<Vec<u8>>, now: Duration) -> Power {
         let settings = self.board.settings();
         self.address = settings.static_ipv4;
-        // What does not start in memory is ended by the processor's watchdog, and the flash is next.
+        // If the image does not start, the watchdog of the processor resets it and it boots from flash.
         let in_memory = image.is_some_and(|image| self.board.boot_memory(&image));
         if !in_memory && !self.board.power_on() {
             return Power::Recovery;
@@ -333,7 +332,7 @@ impl Camera {
             Waits::AsConfigured => self.board.config.wait,
             Waits::Again => self.board.config.wait_again,
         };
-        // Negative is for ever (bootloader.md 4).
+        // A negative timeout means no timeout (bootloader.md 4).
         let wait = match settings.timeout_ms {
             Some(..0) => None,
             Some(ms) if waits == Waits::AsConfigured => Some(Duration::from_millis(ms.cast_unsigned())),
@@ -343,15 +342,15 @@ impl Camera {
     }
 
     fn application(&mut self) -> Power {
-        self.account.boots += 1;
-        Power::Application { silent: self.board.strikes(&Fault::Silent) }
+        self.history.boots += 1;
+        Power::Application { silent: self.board.strikes(&CameraFault::Silent) }
     }
 }
 
-fn add(account: &mut Account, session: &Session) {
-    let heard = &session.heard;
-    account.requests.extend(heard.requests.iter().cloned());
-    account.unknown += heard.unknown;
-    account.pings += heard.pings;
-    account.longest_silence = account.longest_silence.max(heard.longest_silence);
+fn add(history: &mut CameraHistory, session: &Session) {
+    let new = &session.history;
+    history.requests.extend(new.requests.iter().cloned());
+    history.unknown += new.unknown;
+    history.pings += new.pings;
+    history.longest_silence = history.longest_silence.max(new.longest_silence);
 }

@@ -1,103 +1,105 @@
-//! Which camera is simulated, and its text form: `bootloader=0.0.28&nor=32MiB&fault=drop-progress:0.5*1`.
+//! The configuration of a simulated camera, and its text form: `bootloader=0.0.28&nor=32MiB&fault=drop-progress:0.5*1`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::fault::{CameraFaults, Fault};
+use super::fault::{CameraFault, CameraFaults};
 use super::memory::MemorySpec;
-use super::shape::Shape;
+use super::shape::LineShape;
 use crate::bootloader::{BootloaderType, Version};
+use crate::sim::config::switch;
 use crate::sim::{SimConfig, SimError};
+use crate::units::{Bytes, parse_duration};
 
-/// When the camera opens its direction of the streams. Hosts have to cope with each (bootloader.md 2.2).
+/// Time at which the camera opens its direction of the streams. Hosts must support each (bootloader.md 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    /// As soon as there is a link, before the host has opened anything.
+pub enum StreamOpening {
+    /// As soon as the link is up, before the host has opened a stream.
     First,
-    /// When the host has opened it.
+    /// After the host has opened its direction.
     After,
-    /// Never: it writes to it all the same.
+    /// Never. The camera writes to the stream regardless.
     Never,
 }
 
-/// What the camera is doing when it is met.
+/// State of the camera at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum InitialState {
     /// Its bootloader waits for a host.
     Bootloader,
-    /// The application runs.
+    /// Its application runs.
     Application,
-    /// A host has it: it can be found, and nothing else.
+    /// Another host uses it: it answers discovery only.
     InUse,
 }
 
-/// How discovery is answered (bootloader.md 1).
+/// Format of the answers to discovery (bootloader.md 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answering {
-    /// With 40 bytes.
+pub enum DiscoveryFormat {
+    /// 40 bytes.
     Simple,
-    /// With 52 bytes.
+    /// 52 bytes.
     Extended,
-    /// With both.
+    /// One answer in each format.
     Both,
 }
 
-/// A camera that does not exist, with its bootloader. [`Default`] is one with bootloader 0.0.28 and 128 MiB of flash that
-/// nobody has written to.
+/// A simulated camera with its bootloader. [`Default`] has bootloader 0.0.28 and 128 MiB of flash without an application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraConfig {
-    /// Its id ("MXID").
+    /// Device id ("MXID"): 1 to 32 printable ASCII characters.
     pub id: String,
-    /// The bootloader that is in it.
+    /// Version of the bootloader in flash.
     pub bootloader: Version,
-    /// What the bootloader says that it is, if that is a lie.
+    /// The version that the bootloader reports instead of its own.
     pub claims: Option<Version>,
-    /// What every bootloader is that is written to it or booted from memory.
+    /// Version of every bootloader that a host writes to flash or boots from memory.
     pub image: Version,
-    /// From which commit the bootloader was built.
+    /// Commit from which the bootloader was built.
     pub commit: String,
     /// Type of its bootloader: `Usb` or `Network`.
     pub kind: BootloaderType,
-    /// Its NOR flash. 128 MiB are usual (bootloader.md 3.4).
+    /// NOR flash. Default size: 128 MiB (bootloader.md 3.4).
     pub nor: MemorySpec,
-    /// Its eMMC, if it has one. 16 GiB are usual.
+    /// eMMC, if the camera has one. Default size: 16 GiB.
     pub emmc: Option<MemorySpec>,
-    /// A package that is in it from the start.
+    /// A package that is in the flash at the start.
     pub application: Option<PathBuf>,
-    /// What it is doing when it is met.
-    pub start: Start,
-    /// How long the bootloader waits for a host before it boots the application, unless `network.timeoutMs` of the
-    /// configuration says something else. 30 s are usual.
+    /// State at the start.
+    pub start: InitialState,
+    /// Time for which the bootloader waits for a host before it boots the application, unless the camera's configuration
+    /// sets `network.timeoutMs`. Default: 30 s.
     pub wait: Duration,
-    /// As `wait`, but after a session. A real camera knows no difference; nobody wants to wait for a simulated one.
+    /// The same wait after a session. Default: 300 ms. A real camera uses the same time for both.
     pub wait_again: Duration,
-    /// How long it is away when it restarts.
+    /// Time during which the camera is unreachable when it restarts. Default: 50 ms.
     pub restart: Duration,
-    /// When it opens its direction of the streams.
-    pub opening: Opening,
-    /// Whether old names and sizes are left standing in its responses (bootloader.md 2.1).
+    /// Time at which it opens its direction of the streams.
+    pub opening: StreamOpening,
+    /// Leaves old stream names and sizes in its XLink responses, as real cameras do (bootloader.md 2.1).
     pub stale: bool,
-    /// The longest packet of what is read from it.
+    /// Maximum bytes per packet when a host reads flash, 1 to 5 MiB.
     pub packet: u32,
-    /// Bytes a second that its memories take; `None` is without a limit.
+    /// Write speed of its memories in bytes per second; `None`: unlimited.
     pub write_rate: Option<u64>,
-    /// It restarts when the host's watchdog was not heard for so long. The real time is unknown (bootloader.md 2.4).
+    /// It restarts after this long without a ping on the watchdog stream. Default: 30 s. The time of a real camera is
+    /// unknown (bootloader.md 2.4).
     pub watchdog: Duration,
-    /// How discovery is answered.
-    pub answering: Answering,
-    /// Whether it hears what is sent to all of loopback (Linux). Otherwise it is found at its address alone.
+    /// Format of its answers to discovery.
+    pub answering: DiscoveryFormat,
+    /// Receives broadcasts on loopback (Linux). Otherwise only queries to its address find it.
     pub broadcast: bool,
-    /// Speed of its end of the cable in Mbit/s, and whether that is full duplex; `None` does not answer to such a question.
+    /// Speed of its Ethernet link in Mbit/s, and `true` for full duplex. `None`: does not answer queries for it.
     pub ethernet: Option<(u32, bool)>,
-    /// The line between it and the host.
-    pub line: Shape,
-    /// What goes wrong.
+    /// Bandwidth and delay between the camera and the host.
+    pub line: LineShape,
+    /// Faults of the bootloader and of discovery.
     pub faults: CameraFaults,
-    /// What its application sends, or what it sees.
+    /// The stream of its application. If the camera runs a Script, this configures the pictures.
     pub stream: SimConfig,
-    /// Whether it runs every Script that is flashed, and not only that of this oaktap. Whoever reaches the camera can
-    /// then run programs on this computer.
+    /// Runs every flashed Script, not only that of this oaktap. Everyone who can reach the camera can then run programs on
+    /// this host.
     pub any_script: bool,
 }
 
@@ -113,19 +115,19 @@ impl Default for CameraConfig {
             nor: MemorySpec::default(),
             emmc: None,
             application: None,
-            start: Start::Bootloader,
+            start: InitialState::Bootloader,
             wait: Duration::from_secs(30),
             wait_again: Duration::from_millis(300),
             restart: Duration::from_millis(50),
-            opening: Opening::After,
+            opening: StreamOpening::After,
             stale: false,
             packet: 5 << 20,
             write_rate: None,
             watchdog: Duration::from_secs(30),
-            answering: Answering::Simple,
+            answering: DiscoveryFormat::Simple,
             broadcast: false,
             ethernet: Some((1000, true)),
-            line: Shape::default(),
+            line: LineShape::default(),
             faults: CameraFaults::default(),
             stream: SimConfig::default(),
             any_script: false,
@@ -133,7 +135,7 @@ impl Default for CameraConfig {
     }
 }
 
-/// The names of the text form, beside those of [`SimConfig`].
+/// The keys of the text form in addition to those of [`SimConfig`].
 const KEYS: &str = "id, bootloader, claims, image, commit, type, nor, nor-file, emmc, emmc-file, app, state, wait, \
                     wait-again, restart, open, stale, packet, write-rate, watchdog, answer, broadcast, ethernet, bandwidth, \
                     delay, scripts, fault";
@@ -141,7 +143,7 @@ const KEYS: &str = "id, bootloader, claims, image, commit, type, nor, nor-file, 
 impl FromStr for CameraConfig {
     type Err = SimError;
 
-    /// `key=value` pairs with `&` between them. What the camera does not know is its application's, see [`SimConfig`].
+    /// Parses `key=value` pairs separated by `&`. Keys that are not the camera's configure its stream, see [`SimConfig`].
     fn from_str(text: &str) -> Result<Self, SimError> {
         let mut config = Self::default();
         let mut of_the_stream = Vec::new();
@@ -166,7 +168,10 @@ impl FromStr for CameraConfig {
 }
 
 impl CameraConfig {
-    /// `false` is a key that belongs to somebody else; an error is what was expected.
+    /// Sets the value of a key. Returns `false` if the key is not the camera's.
+    ///
+    /// # Errors
+    /// A description of the valid values.
     fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
         let version = || value.parse::<Version>().map_err(|_| "a version such as 0.0.28".to_owned());
         match key {
@@ -193,9 +198,9 @@ impl CameraConfig {
             "app" => self.application = Some(value.into()),
             "state" => {
                 self.start = match value {
-                    "bootloader" => Start::Bootloader,
-                    "application" => Start::Application,
-                    "in-use" => Start::InUse,
+                    "bootloader" => InitialState::Bootloader,
+                    "application" => InitialState::Application,
+                    "in-use" => InitialState::InUse,
                     _ => return Err("bootloader, application or in-use".to_owned()),
                 }
             }
@@ -204,34 +209,34 @@ impl CameraConfig {
             "restart" => self.restart = time(value)?,
             "open" => {
                 self.opening = match value {
-                    "first" => Opening::First,
-                    "after" => Opening::After,
-                    "never" => Opening::Never,
+                    "first" => StreamOpening::First,
+                    "after" => StreamOpening::After,
+                    "never" => StreamOpening::Never,
                     _ => return Err("first, after or never".to_owned()),
                 }
             }
-            "stale" => self.stale = switch(value)?,
-            "broadcast" => self.broadcast = switch(value)?,
+            "stale" => self.stale = switch(value).ok_or("on or off")?,
+            "broadcast" => self.broadcast = switch(value).ok_or("on or off")?,
             "packet" => {
                 let packet = bytes(value)?;
-                // More than the budget of the stream never goes out (bootloader.md 2.3).
+                // A packet above the budget of the stream would never be sent (bootloader.md 2.3).
                 let fits = u32::try_from(packet).ok().filter(|packet| (1..=5 << 20).contains(packet));
-                self.packet = fits.ok_or("1 to 5 MiB")?;
+                self.packet = fits.ok_or("1 byte to 5MiB")?;
             }
             "write-rate" => self.write_rate = Some(bytes(value)?.max(1)),
             "watchdog" => self.watchdog = time(value)?,
             "answer" => {
                 self.answering = match value {
-                    "simple" => Answering::Simple,
-                    "extended" => Answering::Extended,
-                    "both" => Answering::Both,
+                    "simple" => DiscoveryFormat::Simple,
+                    "extended" => DiscoveryFormat::Extended,
+                    "both" => DiscoveryFormat::Both,
                     _ => return Err("simple, extended or both".to_owned()),
                 }
             }
             "ethernet" => self.ethernet = ethernet(value)?,
             "bandwidth" => {
                 let megabits: Option<f64> = value.strip_suffix("Mbit").and_then(|number| number.parse().ok());
-                let rate = megabits.filter(|rate| *rate > 0.0 && *rate < 1e6).ok_or("such as 10Mbit")?;
+                let rate = megabits.filter(|rate| *rate > 0.0 && *rate < 1e6).ok_or("a bandwidth such as 10Mbit")?;
                 self.line.bits_per_second = Some(((rate * 1e6) as u64).max(1));
             }
             "scripts" => {
@@ -242,7 +247,7 @@ impl CameraConfig {
                 }
             }
             "delay" => self.line.delay = time(value)?,
-            "fault" if value.split(',').all(Fault::is_name) => {
+            "fault" if value.split(',').all(CameraFault::is_name) => {
                 self.faults.extend(value.parse::<CameraFaults>()?);
             }
             _ => return Ok(false),
@@ -250,56 +255,39 @@ impl CameraConfig {
         Ok(true)
     }
 
-    /// Whether there can be such a camera.
+    /// Checks that the flash is large enough for the layout of the bootloader.
     fn check(&self) -> Result<(), SimError> {
         let smallest = super::map::of(self.kind).application + 512;
         match self.nor.size {
             Some(size) if size < smallest => Err(SimError::Contradiction(format!(
-                "a flash of {size} bytes: its bootloader, configuration and an application's table need {smallest}"
+                "nor is {size} bytes: expected at least {smallest}, for the bootloader, the configuration and the table of an \
+                 application"
             ))),
             _ => Ok(()),
         }
     }
 }
 
-fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("on or off".to_owned()),
-    }
-}
-
-/// `1000`, `100half`, `none`.
+/// Parses `1000`, `100half` or `none`.
 fn ethernet(text: &str) -> Result<Option<(u32, bool)>, String> {
     if text == "none" {
         return Ok(None);
     }
     let (speed, full) = text.strip_suffix("half").map_or((text, true), |speed| (speed, false));
-    let speed = speed.parse().map_err(|_| "Mbit/s such as 1000 or 100half, or none")?;
+    let speed = speed.parse().map_err(|_| "a speed in Mbit/s such as 1000 or 100half, or none")?;
     Ok(Some((speed, full)))
 }
 
-/// `32MiB`, `512KiB`, `16GiB`, or bytes.
+/// Parses less than 1 TiB: more than any memory of a camera, and small enough that sums cannot overflow.
 fn bytes(text: &str) -> Result<u64, String> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
-    let (number, shift) =
-        units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift))).unwrap_or((text, 0));
-    // No memory of a camera has a TiB, and every sum of two stays far from the end of the numbers.
-    let most = (1u64 << 40) >> shift;
-    let number = number.parse::<u64>().ok().filter(|number| *number <= most);
-    number.map(|number| number << shift).ok_or_else(|| "bytes, or a number and KiB, MiB or GiB".to_owned())
+    let bytes = text.parse().ok().map(|Bytes(bytes)| bytes).filter(|bytes| *bytes < 1 << 40);
+    bytes.ok_or_else(|| "an amount of bytes such as 512KiB, 32MiB or 16GiB, less than 1TiB".to_owned())
 }
 
-/// `300ms`, `30s`, up to a day.
+/// Parses a time of up to a day, so that sums cannot overflow.
 fn time(text: &str) -> Result<Duration, String> {
-    let parse = |number: &str| number.parse::<u64>().ok();
-    let ms = match text.strip_suffix("ms") {
-        Some(number) => parse(number),
-        None => text.strip_suffix('s').and_then(parse).and_then(|seconds| seconds.checked_mul(1000)),
-    };
-    let ms = ms.filter(|ms| *ms <= 86_400_000);
-    ms.map(Duration::from_millis).ok_or_else(|| "a time such as 300ms or 30s, up to a day".to_owned())
+    let time = parse_duration(text).ok().filter(|time| *time <= Duration::from_secs(86_400));
+    time.ok_or_else(|| "a time such as 300ms or 30s, at most a day".to_owned())
 }
 
 #[cfg(test)]
@@ -311,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_can_be_said() {
+    fn every_key_is_parsed() {
         let all = config(
             "id=ABC&bootloader=0.0.14&claims=0.0.28&image=0.0.29&commit=c1&type=network&nor=32MiB&nor-file=/tmp/n\
              &emmc=4GiB&emmc-file=/tmp/e&app=/tmp/a.dap&state=application&wait=2s&wait-again=1ms&restart=0ms&open=first\
@@ -324,12 +312,15 @@ mod tests {
         let file = |path: &str, size| MemorySpec { size: Some(size), file: Some(path.into()) };
         assert_eq!((all.nor, all.emmc), (file("/tmp/n", 32 << 20), Some(file("/tmp/e", 4 << 30))));
         assert_eq!((all.kind, all.application), (BootloaderType::Network, Some("/tmp/a.dap".into())));
-        assert_eq!((all.start, all.opening, all.answering), (Start::Application, Opening::First, Answering::Both));
+        assert_eq!(
+            (all.start, all.opening, all.answering),
+            (InitialState::Application, StreamOpening::First, DiscoveryFormat::Both)
+        );
         let ms = Duration::from_millis;
         assert_eq!([all.wait, all.wait_again, all.restart, all.watchdog], [ms(2000), ms(1), ms(0), ms(6000)]);
         assert_eq!((all.stale, all.broadcast, all.packet, all.write_rate), (true, true, 1 << 20, Some(2 << 20)));
         assert_eq!(all.ethernet, Some((100, false)));
-        assert_eq!(all.line, Shape { bits_per_second: Some(10_000_000), delay: ms(100) });
+        assert_eq!(all.line, LineShape { bits_per_second: Some(10_000_000), delay: ms(100) });
         assert!(all.any_script && !config("scripts=any&scripts=own").any_script);
         assert_eq!(all.faults.to_string(), "refuse*1,mute");
         assert_eq!(all.stream, "size=64x48&fault=junk:0.5".parse().expect("a stream"));
@@ -338,14 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_would_be_right() {
+    fn errors_name_the_valid_values() {
         let error = |text: &str| text.parse::<CameraConfig>().expect_err(text).to_string();
-        assert!(error("nand=1").contains("`nand` is nothing that can be simulated; known: size, fps, "));
+        assert!(error("nand=1").starts_with("unknown option `nand`; expected one of size, fps, "));
         assert!(error("nand=1").contains(", bandwidth, "), "{}", error("nand=1"));
         assert_eq!(error("bootloader=28"), "`bootloader=28`: expected a version such as 0.0.28");
         assert_eq!(
             error("nor=1"),
-            "a flash of 1 bytes: its bootloader, configuration and an application's table need 8389120"
+            "nor is 1 bytes: expected at least 8389120, for the bootloader, the configuration and the table of an application"
         );
         for wrong in [
             "id=",

@@ -1,55 +1,55 @@
-//! What can go wrong with a camera that is asked and flashed. Text form: `drop-progress:0.5*1`.
+//! Faults of a simulated bootloader and of discovery. Text form: `drop-progress:0.5*1`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that goes wrong.
+/// A fault of a simulated bootloader or of discovery.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Fault {
-    /// Refuses a write as soon as it is asked for; the data is taken and thrown away, as hosts send it all the same.
+pub enum CameraFault {
+    /// Refuses a write immediately. Discards its data, which hosts send regardless.
     Refuse,
-    /// Refuses a write once so much of it is done, 0 to 1.
+    /// Refuses a write at this progress, 0 to 1.
     RefuseLate(f32),
-    /// The connection is lost after so many bytes from the host.
+    /// Resets the connection after this many bytes from the host.
     Drop(u64),
-    /// The connection is lost once so much of a write is done, 0 to 1.
+    /// Resets the connection at this progress of a write, 0 to 1.
     DropProgress(f32),
-    /// The connection is lost after so many bytes to the host.
+    /// Resets the connection after this many bytes to the host.
     DropOutput(u64),
-    /// Nothing more is said of a write once so much of it is done, but the link goes on.
+    /// Stops a write and its reports at this progress, 0 to 1, but keeps the link alive.
     Stall(f32),
-    /// Nothing is read or said any more after so many bytes from the host, but the connection stays.
+    /// Stops reading and sending after this many bytes from the host, but keeps the connection open.
     Freeze(u64),
-    /// A request with this name (any write, when none is given) is answered with an answer to something else.
+    /// Answers a request of this name (default: any write) with a response to another request.
     BadResponse(Option<String>),
-    /// A request with this name (any write, when none is given) is answered with half of the answer.
+    /// Answers a request of this name (default: any write) with the first half of the response.
     ShortResponse(Option<String>),
-    /// Packets are never released.
+    /// Never releases received packets.
     NoCredit,
-    /// A write is said to have succeeded, and nothing was written.
+    /// Reports a write as successful without writing.
     NotWritten,
-    /// A write is said to have succeeded, but a bit of the byte at this place of what was sent is wrong.
+    /// Reports a write as successful with one wrong bit in the byte at this offset of the data.
     Corrupt(u64),
-    /// The configuration is not taken.
+    /// Refuses a configuration.
     ConfigRefused,
-    /// The configuration is said to have been taken, and the old one stays.
+    /// Reports a configuration as written, but keeps the old one.
     ConfigNotWritten,
-    /// After a restart the bootloader never boots the application.
+    /// Does not boot the application after a restart.
     NoBoot,
-    /// The application is booted, and its stream says nothing.
+    /// Boots an application that sends nothing.
     Silent,
-    /// After a restart somebody else has the camera.
+    /// Is in use by another host after a restart.
     Taken,
-    /// After a restart it is not there any more.
+    /// Leaves the network after a restart.
     Vanish,
-    /// Requests to reboot by UDP are not heard.
+    /// Ignores UDP requests to reboot.
     Deaf,
-    /// Discovery is not answered.
+    /// Does not answer discovery.
     Mute,
 }
 
-/// The names of all, with what they take.
+/// The names of all faults with their values.
 pub(super) const NAMES: &[&str] = &[
     "refuse",
     "refuse-late:PROGRESS",
@@ -73,16 +73,18 @@ pub(super) const NAMES: &[&str] = &[
     "mute",
 ];
 
-impl Fault {
-    /// Whether this is the name of a fault, with or without what it takes.
+impl CameraFault {
+    /// Returns `true` for the name of a fault, with or without its value.
     pub(super) fn is_name(text: &str) -> bool {
-        let name = |text: &str| text.split([':', '*', '[']).next().map(str::to_owned);
+        fn name(text: &str) -> Option<&str> {
+            text.split([':', '*', '[']).next()
+        }
         NAMES.iter().any(|known| name(known) == name(text))
     }
 }
 
-impl FromStr for Fault {
-    /// What was expected instead.
+impl FromStr for CameraFault {
+    /// Description of the valid values.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -124,7 +126,7 @@ impl FromStr for Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for CameraFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |f: &mut fmt::Formatter<'_>, name: &str, request: &Option<String>| match request {
             Some(request) => write!(f, "{name}:{request}"),
@@ -155,48 +157,50 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Faults, and how often each strikes.
+/// Faults and the number of times that each occurs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct CameraFaults(Vec<(Fault, Option<u32>)>);
+pub struct CameraFaults(Vec<(CameraFault, Option<u32>)>);
 
 impl CameraFaults {
-    /// Adds a fault that strikes so often; `None` is always.
-    pub fn add(&mut self, fault: Fault, times: Option<u32>) {
+    /// Adds a fault that occurs at most `times`; `None`: always.
+    pub fn add(&mut self, fault: CameraFault, times: Option<u32>) {
         self.0.push((fault, times));
     }
 
-    /// The first fault that `chosen` wants, which strikes now.
-    pub(super) fn strike<T>(&mut self, chosen: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+    /// Uses the first remaining fault for which `chosen` returns a value, and returns that value.
+    pub(super) fn strike<T>(&mut self, chosen: impl Fn(&CameraFault) -> Option<T>) -> Option<T> {
         let (strikes, left, at) = self.0.iter_mut().enumerate().find_map(|(at, (fault, left))| {
             let strikes = chosen(fault).filter(|_| *left != Some(0))?;
             Some((strikes, left, at))
         })?;
         if let Some(left) = left {
             *left -= 1;
-            tracing::debug!("fault {at} strikes, {left} times more");
+            tracing::debug!("fault {at} occurs, {left} times left");
         }
         Some(strikes)
     }
 
-    /// After which byte to the host the connection is lost.
+    /// Returns the number of bytes to the host after which the connection is reset.
     pub(super) fn next_drop_of_output(&self) -> Option<u64> {
         let alive = self.0.iter().filter(|(_, left)| *left != Some(0));
         alive
-            .filter_map(|(fault, _)| if let Fault::DropOutput(byte) = fault { Some((*byte).max(1)) } else { None })
+            .filter_map(
+                |(fault, _)| if let CameraFault::DropOutput(byte) = fault { Some((*byte).max(1)) } else { None },
+            )
             .min()
     }
 
-    /// Whether this fault strikes now.
-    pub(super) fn strikes(&mut self, fault: &Fault) -> bool {
+    /// Uses this fault. Returns `true` if it occurs now.
+    pub(super) fn strikes(&mut self, fault: &CameraFault) -> bool {
         self.strike(|known| (known == fault).then_some(())).is_some()
     }
 }
 
 impl FromStr for CameraFaults {
-    /// What was expected instead.
+    /// Description of the valid values.
     type Err = String;
 
-    /// `FAULT[*TIMES]`, with commas between them.
+    /// Parses comma-separated `FAULT[*TIMES]`.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut faults = Self::default();
         for part in text.split(',') {
@@ -220,14 +224,14 @@ impl fmt::Display for CameraFaults {
     }
 }
 
-impl Extend<(Fault, Option<u32>)> for CameraFaults {
-    fn extend<I: IntoIterator<Item = (Fault, Option<u32>)>>(&mut self, faults: I) {
+impl Extend<(CameraFault, Option<u32>)> for CameraFaults {
+    fn extend<I: IntoIterator<Item = (CameraFault, Option<u32>)>>(&mut self, faults: I) {
         self.0.extend(faults);
     }
 }
 
 impl IntoIterator for CameraFaults {
-    type Item = (Fault, Option<u32>);
+    type Item = (CameraFault, Option<u32>);
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
@@ -240,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_reads_back() {
+    fn every_fault_parses_and_displays_the_same() {
         for name in NAMES {
             let text = match name.split_once(['[', ':']) {
                 Some((_, "PROGRESS")) => name.replace("PROGRESS", "0.25"),
@@ -250,28 +254,31 @@ mod tests {
             };
             let faults: CameraFaults = text.parse().expect(&text);
             assert_eq!(faults.to_string(), text);
-            assert!(text.split(',').all(Fault::is_name), "{text}");
+            assert!(text.split(',').all(CameraFault::is_name), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_fault_says_what_would_be() {
-        let said = |text: &str| text.parse::<CameraFaults>().expect_err(text);
-        assert!(said("refused").starts_with("one of refuse, refuse-late:PROGRESS, "));
-        assert!(said("refuse:1").starts_with("one of refuse"));
-        assert_eq!(said("refuse-late"), "`refuse-late:PROGRESS` with a progress of 0 to 1");
-        assert_eq!(said("drop-progress:2"), "`drop-progress:PROGRESS` with a progress of 0 to 1");
-        assert_eq!(said("drop:x"), "`drop:BYTE` with a number of bytes");
-        assert_eq!(said("drop:1*x"), "`*TIMES` with a whole number");
-        assert!(!Fault::is_name("short:0.1") && !Fault::is_name("stall:1"), "those are the stream's");
+    fn errors_name_the_valid_faults() {
+        let error = |text: &str| text.parse::<CameraFaults>().expect_err(text);
+        assert!(error("refused").starts_with("one of refuse, refuse-late:PROGRESS, "));
+        assert!(error("refuse:1").starts_with("one of refuse"));
+        assert_eq!(error("refuse-late"), "`refuse-late:PROGRESS` with a progress of 0 to 1");
+        assert_eq!(error("drop-progress:2"), "`drop-progress:PROGRESS` with a progress of 0 to 1");
+        assert_eq!(error("drop:x"), "`drop:BYTE` with a number of bytes");
+        assert_eq!(error("drop:1*x"), "`*TIMES` with a whole number");
+        assert!(
+            !CameraFault::is_name("short:0.1") && !CameraFault::is_name("stall:1"),
+            "these are faults of the stream"
+        );
     }
 
     #[test]
-    fn a_fault_strikes_as_often_as_is_said() {
+    fn fault_occurs_the_given_number_of_times() {
         let mut faults: CameraFaults = "refuse*2,mute,drop:7*1".parse().expect("faults");
-        assert_eq!([(); 4].map(|()| faults.strikes(&Fault::Refuse)), [true, true, false, false]);
-        assert_eq!([(); 3].map(|()| faults.strikes(&Fault::Mute)), [true; 3]);
-        let mut byte = || faults.strike(|fault| if let Fault::Drop(byte) = fault { Some(*byte) } else { None });
+        assert_eq!([(); 4].map(|()| faults.strikes(&CameraFault::Refuse)), [true, true, false, false]);
+        assert_eq!([(); 3].map(|()| faults.strikes(&CameraFault::Mute)), [true; 3]);
+        let mut byte = || faults.strike(|fault| if let CameraFault::Drop(byte) = fault { Some(*byte) } else { None });
         assert_eq!([byte(), byte()], [Some(7), None]);
     }
 }

@@ -1,4 +1,4 @@
-//! One host's connection, and what is on the way between it and the camera.
+//! The connection of one host, and the bytes on the line between it and the camera.
 
 use std::io;
 use std::time::Duration;
@@ -8,35 +8,36 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::camera::Camera;
-use super::shape::{Pipe, Shape};
+use super::camera::SimulatedCamera;
+use super::shape::{LineShape, Pipe};
 
-/// Bytes that are read at once.
-const READ: usize = 256 * 1024;
+/// Maximum bytes per read.
+const READ_BYTES: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Line {
     host: TcpStream,
+    /// The line has neither a bandwidth limit nor a delay.
     perfect: bool,
     buffer: Vec<u8>,
     to_camera: Pipe,
     to_host: Pipe,
-    /// What has arrived at the host's end, and what of it the system has taken.
+    /// A piece that has left `to_host`, and the number of its bytes that are written to the socket.
     arrived: Vec<u8>,
     written: usize,
-    /// The system takes no more for now.
+    /// The send buffer of the socket is full.
     blocked: bool,
     lost: bool,
 }
 
 impl Line {
-    pub(super) fn new(host: TcpStream, shape: Shape) -> Self {
-        // A wish: without it answers are a little later.
+    pub(super) fn new(host: TcpStream, shape: LineShape) -> Self {
+        // If this fails, answers are only a little later.
         let _ = host.set_nodelay(true);
         Self {
             host,
-            perfect: shape == Shape::default(),
-            buffer: vec![0; READ],
+            perfect: shape == LineShape::default(),
+            buffer: vec![0; READ_BYTES],
             to_camera: Pipe::new(shape),
             to_host: Pipe::new(shape),
             arrived: Vec::new(),
@@ -50,25 +51,25 @@ impl Line {
         &self.host
     }
 
-    /// The host has left.
+    /// Returns `true` if the host has disconnected.
     pub(super) fn is_lost(&self) -> bool {
         self.lost
     }
 
-    /// Nothing is on the way to the host.
-    pub(super) fn is_quiet(&self, camera: &mut Camera) -> bool {
+    /// Returns `true` if no bytes are pending for the host.
+    pub(super) fn is_drained(&self, camera: &mut SimulatedCamera) -> bool {
         camera.output().is_empty() && self.to_host.is_empty() && self.written == self.arrived.len()
     }
 
-    /// Moves what can be moved now; whether anything was.
-    pub(super) fn carry(&mut self, camera: &mut Camera, now: Duration) -> bool {
-        let heard = self.hear(camera, now);
-        let said = if self.perfect { self.say_directly(camera, now) } else { self.say(camera, now) };
-        heard || said
+    /// Moves all bytes that can be moved now. Returns `true` if it moved any.
+    pub(super) fn carry(&mut self, camera: &mut SimulatedCamera, now: Duration) -> bool {
+        let received = self.receive(camera, now);
+        let sent = if self.perfect { self.send_directly(camera, now) } else { self.send(camera, now) };
+        received || sent
     }
 
-    fn hear(&mut self, camera: &mut Camera, now: Duration) -> bool {
-        let most = READ.min(self.to_camera.room());
+    fn receive(&mut self, camera: &mut SimulatedCamera, now: Duration) -> bool {
+        let most = READ_BYTES.min(self.to_camera.room());
         let mut moved = false;
         if most > 0 {
             match self.host.try_read(&mut self.buffer[..most]) {
@@ -91,7 +92,7 @@ impl Line {
         moved
     }
 
-    fn say_directly(&mut self, camera: &mut Camera, now: Duration) -> bool {
+    fn send_directly(&mut self, camera: &mut SimulatedCamera, now: Duration) -> bool {
         let mut moved = false;
         self.blocked = false;
         loop {
@@ -112,7 +113,7 @@ impl Line {
         }
     }
 
-    fn say(&mut self, camera: &mut Camera, now: Duration) -> bool {
+    fn send(&mut self, camera: &mut SimulatedCamera, now: Duration) -> bool {
         let mut moved = false;
         self.blocked = false;
         loop {
@@ -144,13 +145,13 @@ impl Line {
         }
     }
 
-    /// When something arrives at an end of it.
+    /// Returns the time at which the next piece arrives at either end.
     pub(super) fn due(&self) -> Option<Duration> {
         let to_host = if self.written == self.arrived.len() { self.to_host.next() } else { None };
         [self.to_camera.next(), to_host].into_iter().flatten().min()
     }
 
-    /// Waits until there is something to be moved.
+    /// Waits until [`Self::carry`] may move bytes.
     pub(super) async fn ready(&self, due: Option<Instant>, woken: &Notify) {
         let mut interest = None;
         let mut add = |more: Interest| interest = Some(interest.map_or(more, |interest: Interest| interest | more));
@@ -162,7 +163,7 @@ impl Line {
         }
         let socket = async {
             match interest {
-                // An error of the socket is found by whoever uses it next.
+                // The next read or write reports an error of the socket.
                 Some(interest) => drop(self.host.ready(interest).await),
                 None => std::future::pending().await,
             }

@@ -1,28 +1,26 @@
-//! Where things are in the camera's memories (bootloader.md 3.4). Offsets and sizes in bytes.
+//! The layout of the camera's flash (bootloader.md 3.4). Offsets and sizes in bytes.
 
 use crate::bootloader::{BootloaderType, map};
 
-/// The memory map of one type of bootloader.
+/// The flash layout of one type of bootloader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FlashMap {
-    /// The configuration.
     pub(super) config: u64,
-    /// The table of the application.
+    /// Offset of the application's section table.
     pub(super) application: u64,
-    /// The user bootloader, where there can be one.
+    /// `None` if this type does not support a user bootloader.
     pub(super) user_bootloader: Option<u64>,
 }
 
-/// The header that the processor's ROM reads, at the start of the flash.
+/// Offset of the header that the processor's ROM reads.
 pub(super) const BOOT_HEADER: u64 = 0;
-/// The factory bootloader, behind the header.
+/// Offset of the factory bootloader, after the header.
 pub(super) const BOOTLOADER: u64 = map::BOOTLOADER as u64;
-/// Room for the configuration.
+/// Space for the configuration.
 pub(super) const CONFIG_SIZE: u64 = map::CONFIG_BYTES as u64;
-/// Room for a user bootloader.
+/// Space for a user bootloader.
 pub(super) const USER_BOOTLOADER_SIZE: u64 = map::USER_BOOTLOADER_BYTES as u64;
 
-/// The map of this type.
 pub(super) const fn of(kind: BootloaderType) -> FlashMap {
     match kind {
         BootloaderType::Usb => FlashMap { config: 0xF_C000, application: 0x10_0000, user_bootloader: None },

@@ -1,49 +1,52 @@
-//! What the camera keeps without power: NOR flash and eMMC, in this process or in files that outlive it.
+//! The camera's non-volatile memories: NOR flash and eMMC, in memory of this process or in files.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What is allocated at once: memories of gigabytes cost what was written to them.
-const PAGE: usize = 64 * 1024;
+/// Memory is allocated in pages on the first write, so that gigabytes of eMMC cost only the pages in use.
+const PAGE_BYTES: usize = 64 * 1024;
 
-/// Where the bytes of a simulated memory are.
+/// Size and storage of a simulated memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemorySpec {
-    /// Bytes; `None` is the size of the file that is there, or the usual one.
+    /// Size in bytes; `None`: the size of an existing file, or the default.
     pub size: Option<u64>,
-    /// A file that is read and written in place. It is made when it is not there.
+    /// A file that is read and written in place, and created if it is missing.
     pub file: Option<PathBuf>,
 }
 
-/// Why a memory did not do what was asked.
+/// Error of a simulated memory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryError {
-    /// Behind the last byte.
-    #[error("bytes {offset} to {end} of a memory of {size} bytes", end = u128::from(*offset) + u128::from(*len))]
+    /// The range ends after the last byte.
+    #[error(
+        "bytes {offset} to {end} are outside of a memory of {size} bytes",
+        end = u128::from(*offset) + u128::from(*len)
+    )]
     Outside {
-        /// First byte that was asked for.
+        /// Offset of the range.
         offset: u64,
-        /// Number of bytes.
+        /// Bytes in the range.
         len: u64,
-        /// What there is.
+        /// Bytes in the memory.
         size: u64,
     },
-    /// The file behind it.
+    /// The file of the memory cannot be used.
     #[error("{}: {error}", path.display())]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         error: io::Error,
     },
 }
 
 /// One memory of a simulated camera.
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryChip {
     size: u64,
     erased: u8,
     store: Store,
@@ -51,48 +54,48 @@ pub struct Memory {
 
 #[derive(Debug)]
 enum Store {
-    /// Pages that were written.
+    /// The pages that have been written, by number.
     Pages(HashMap<u64, Box<[u8]>>),
     File(PathBuf, File),
 }
 
-impl Memory {
-    /// NOR flash: erased bytes are 0xFF.
+impl MemoryChip {
+    /// Opens NOR flash, whose erased bytes are 0xFF. `default_size` is in bytes.
     ///
     /// # Errors
-    /// The file cannot be opened, made or filled.
-    pub fn nor(spec: &MemorySpec, usual: u64) -> Result<Self, MemoryError> {
-        Self::open(spec, usual, 0xFF)
+    /// [`MemoryError::File`] if the file cannot be opened, created or extended.
+    pub fn nor(spec: &MemorySpec, default_size: u64) -> Result<Self, MemoryError> {
+        Self::open(spec, default_size, 0xFF)
     }
 
-    /// eMMC, which the bootloader sees as a file (bootloader.md 8): what was never written is zero.
+    /// Opens an eMMC, which the bootloader treats as a file (bootloader.md 8): its erased bytes are 0.
     ///
     /// # Errors
-    /// The file cannot be opened, made or filled.
-    pub fn emmc(spec: &MemorySpec, usual: u64) -> Result<Self, MemoryError> {
-        Self::open(spec, usual, 0)
+    /// [`MemoryError::File`] if the file cannot be opened, created or extended.
+    pub fn emmc(spec: &MemorySpec, default_size: u64) -> Result<Self, MemoryError> {
+        Self::open(spec, default_size, 0)
     }
 
-    fn open(spec: &MemorySpec, usual: u64, erased: u8) -> Result<Self, MemoryError> {
+    fn open(spec: &MemorySpec, default_size: u64, erased: u8) -> Result<Self, MemoryError> {
         let Some(path) = &spec.file else {
-            return Ok(Self { size: spec.size.unwrap_or(usual), erased, store: Store::Pages(HashMap::new()) });
+            return Ok(Self { size: spec.size.unwrap_or(default_size), erased, store: Store::Pages(HashMap::new()) });
         };
         let failed = |error| MemoryError::File { path: path.clone(), error };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        let there = file.metadata().map_err(failed)?.len();
-        let size = spec.size.unwrap_or(if there == 0 { usual } else { there });
-        lengthen(&mut file, there, size, erased).map_err(failed)?;
+        let len = file.metadata().map_err(failed)?.len();
+        let size = spec.size.unwrap_or(if len == 0 { default_size } else { len });
+        extend(&mut file, len, size, erased).map_err(failed)?;
         Ok(Self { size, erased, store: Store::File(path.clone(), file) })
     }
 
-    /// Bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    fn inside(&self, offset: u64, len: usize) -> Result<(), MemoryError> {
+    fn check_range(&self, offset: u64, len: usize) -> Result<(), MemoryError> {
         let end = offset.checked_add(len as u64);
         if end.is_some_and(|end| end <= self.size) {
             return Ok(());
@@ -100,12 +103,12 @@ impl Memory {
         Err(MemoryError::Outside { offset, len: len as u64, size: self.size })
     }
 
-    /// Fills `out` from there.
+    /// Reads `out.len()` bytes at `offset`.
     ///
     /// # Errors
-    /// [`MemoryError::Outside`], or the file cannot be read.
+    /// [`MemoryError::Outside`], or [`MemoryError::File`] if the file cannot be read.
     pub fn read_into(&mut self, offset: u64, out: &mut [u8]) -> Result<(), MemoryError> {
-        self.inside(offset, out.len())?;
+        self.check_range(offset, out.len())?;
         match &mut self.store {
             Store::Pages(pages) => each_page(offset, out.len(), |page, within, span| {
                 let out = &mut out[span];
@@ -122,27 +125,27 @@ impl Memory {
         Ok(())
     }
 
-    /// So many bytes from there. The caller bounds `len`.
+    /// Reads `len` bytes at `offset`. The caller must bound `len`, which is allocated.
     ///
     /// # Errors
-    /// As for [`Self::read_into`].
+    /// The errors of [`Self::read_into`].
     pub fn read(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, MemoryError> {
-        self.inside(offset, len)?;
+        self.check_range(offset, len)?;
         let mut bytes = vec![0; len];
         self.read_into(offset, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// Replaces what is there.
+    /// Writes `bytes` at `offset`.
     ///
     /// # Errors
-    /// [`MemoryError::Outside`], with nothing written, or the file cannot be written.
+    /// [`MemoryError::Outside`] without writing, or [`MemoryError::File`] if the file cannot be written.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MemoryError> {
-        self.inside(offset, bytes.len())?;
+        self.check_range(offset, bytes.len())?;
         match &mut self.store {
             Store::Pages(pages) => each_page(offset, bytes.len(), |page, within, span| {
                 let erased = self.erased;
-                let to = pages.entry(page).or_insert_with(|| vec![erased; PAGE].into_boxed_slice());
+                let to = pages.entry(page).or_insert_with(|| vec![erased; PAGE_BYTES].into_boxed_slice());
                 let from = &bytes[span];
                 to[within..within + from.len()].copy_from_slice(from);
             }),
@@ -154,19 +157,19 @@ impl Memory {
         Ok(())
     }
 
-    /// Erases so many bytes from there.
+    /// Erases `len` bytes at `offset`.
     ///
     /// # Errors
-    /// As for [`Self::write`].
+    /// The errors of [`Self::write`].
     pub fn erase(&mut self, offset: u64, len: u64) -> Result<(), MemoryError> {
         let end = offset.saturating_add(len);
         if end > self.size {
             return Err(MemoryError::Outside { offset, len, size: self.size });
         }
-        let blank = vec![self.erased; PAGE];
+        let blank = vec![self.erased; PAGE_BYTES];
         let mut at = offset;
         while at < end {
-            let piece = PAGE.min(usize::try_from(end - at).unwrap_or(PAGE));
+            let piece = PAGE_BYTES.min(usize::try_from(end - at).unwrap_or(PAGE_BYTES));
             self.write(at, &blank[..piece])?;
             at += piece as u64;
         }
@@ -174,31 +177,32 @@ impl Memory {
     }
 }
 
-/// Calls with each page that a range lies in: its number, the first byte within it, and the part of the range.
+/// Calls `with` for each page of a range: its number, the first byte within the page, and the part of the range.
 fn each_page(offset: u64, len: usize, mut with: impl FnMut(u64, usize, std::ops::Range<usize>)) {
     let mut done = 0;
     while done < len {
         let at = offset + done as u64;
-        let within = (at % PAGE as u64) as usize;
-        let piece = (PAGE - within).min(len - done);
-        with(at / PAGE as u64, within, done..done + piece);
+        let within = (at % PAGE_BYTES as u64) as usize;
+        let piece = (PAGE_BYTES - within).min(len - done);
+        with(at / PAGE_BYTES as u64, within, done..done + piece);
         done += piece;
     }
 }
 
-/// Makes the file so long. Zeros need no disk.
-fn lengthen(file: &mut File, there: u64, size: u64, erased: u8) -> io::Result<()> {
-    if there >= size {
+/// Extends a file of `len` bytes to `size` bytes with erased bytes.
+fn extend(file: &mut File, len: u64, size: u64, erased: u8) -> io::Result<()> {
+    if len >= size {
         return Ok(());
     }
     if erased == 0 {
+        // The file stays sparse.
         return file.set_len(size);
     }
-    let blank = vec![erased; PAGE];
-    file.seek(SeekFrom::Start(there))?;
-    let mut left = size - there;
+    let blank = vec![erased; PAGE_BYTES];
+    file.seek(SeekFrom::Start(len))?;
+    let mut left = size - len;
     while left > 0 {
-        let piece = PAGE.min(usize::try_from(left).unwrap_or(PAGE));
+        let piece = PAGE_BYTES.min(usize::try_from(left).unwrap_or(PAGE_BYTES));
         file.write_all(&blank[..piece])?;
         left -= piece as u64;
     }
@@ -206,13 +210,13 @@ fn lengthen(file: &mut File, there: u64, size: u64, erased: u8) -> io::Result<()
 }
 
 impl MemorySpec {
-    /// In this process.
+    /// A memory of `size` bytes in this process.
     #[must_use]
     pub fn of_size(size: u64) -> Self {
         Self { size: Some(size), file: None }
     }
 
-    /// In this file, as long as it is or as is usual.
+    /// A memory in a file, with the size of the file or the default size.
     #[must_use]
     pub fn in_file(path: &Path) -> Self {
         Self { size: None, file: Some(path.to_owned()) }
@@ -230,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_the_rest_is_erased() {
+    fn written_bytes_are_read_back_and_the_rest_is_erased() {
         both(|spec| {
-            let mut memory = Memory::nor(spec, 1).expect("a memory");
+            let mut memory = MemoryChip::nor(spec, 1).expect("a memory");
             let bytes: Vec<u8> = (0..150_000u32).map(|n| (n % 251) as u8).collect();
             memory.write(40_000, &bytes).expect("it fits");
-            assert_eq!(memory.read(40_000, bytes.len()).expect("it is there"), bytes);
+            assert_eq!(memory.read(40_000, bytes.len()).expect("inside"), bytes);
             assert_eq!(memory.read(39_998, 4).expect("inside"), [0xFF, 0xFF, 0, 1]);
             memory.erase(40_001, 70_000).expect("inside");
             let around = memory.read(39_999, 70_004).expect("inside");
@@ -246,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_or_written_outside() {
+    fn access_outside_of_the_memory_fails() {
         both(|spec| {
-            let mut memory = Memory::nor(spec, 1).expect("a memory");
+            let mut memory = MemoryChip::nor(spec, 1).expect("a memory");
             for (offset, len) in [(200_000, 1), (199_999, 2), (u64::MAX, 1), (0, 200_001)] {
                 let error = memory.read(offset, len).expect_err("outside");
                 assert!(matches!(error, MemoryError::Outside { size: 200_000, .. }), "{error}");
@@ -261,16 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_keeps_its_bytes_and_its_size() {
+    fn file_keeps_its_bytes_and_its_size() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("emmc");
         let spec = MemorySpec { size: Some(1 << 30), file: Some(path.clone()) };
-        Memory::emmc(&spec, 1).expect("made").write(1 << 29, b"here").expect("inside");
-        let mut again = Memory::emmc(&MemorySpec::in_file(&path), 1).expect("opened");
+        MemoryChip::emmc(&spec, 1).expect("created").write(1 << 29, b"here").expect("inside");
+        let mut again = MemoryChip::emmc(&MemorySpec::in_file(&path), 1).expect("opened");
         assert_eq!(again.size(), 1 << 30);
         assert_eq!(again.read((1 << 29) - 1, 6).expect("inside"), b"\0here\0");
         let missing = MemorySpec::in_file(&folder.path().join("none/emmc"));
-        let error = Memory::emmc(&missing, 1).expect_err("no such folder").to_string();
+        let error = MemoryChip::emmc(&missing, 1).expect_err("no such folder").to_string();
         assert!(error.contains("none/emmc"), "{error}");
     }
 }

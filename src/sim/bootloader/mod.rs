@@ -1,20 +1,19 @@
-//! The camera's other half: what answers when it is looked for, asked and flashed (bootloader.md), and what can go wrong
-//! with that.
+//! A simulated camera with its bootloader, which can be discovered, queried and flashed (bootloader.md), and its faults.
 //!
 //! ```text
-//! CameraConfig --> Camera: Board (memories, what is in them, what runs)     knows no socket; time is an argument
+//! CameraConfig --> SimulatedCamera: Board (memories and running bootloader)     no sockets; time is an argument
 //!                     +-- Session (xlink::Link, requests, writes) while a host is connected
-//!                     +-- faults, each as often as is said
+//!                     +-- CameraFaults, each with the number of times that it occurs
 //!                  CameraSimulator: the same on real sockets, over a line that may be slow; its application streams
 //! ```
 //!
-//! It is as strict as the real one says it is: checksums of packages, space, versions, the order in which flash is erased
-//! and written. What is interrupted leaves what it would leave there: no application, or a bootloader that nobody hears
-//! of again. What is unknown of the real one (bootloader.md 9) is an option, or says so where it is decided.
+//! It is as strict as the messages of the real bootloader: it checks package checksums, space and versions, and erases and
+//! writes flash in the same order. An interrupted write therefore leaves the same damage: no application, or a bootloader
+//! that no longer starts. Unknown behavior of the real one (bootloader.md 9) is an option or has a comment at its code.
 
 mod application;
 mod board;
-mod boots;
+mod booted;
 mod camera;
 mod config;
 mod fault;
@@ -29,12 +28,12 @@ mod sockets;
 mod writing;
 
 pub use board::CameraError;
-pub use camera::{Account, Camera, Doing};
-pub use config::{Answering, CameraConfig, Opening, Start};
-pub use fault::{CameraFaults, Fault};
-pub use memory::{Memory, MemoryError, MemorySpec};
+pub use camera::{Activity, CameraHistory, SimulatedCamera};
+pub use config::{CameraConfig, DiscoveryFormat, InitialState, StreamOpening};
+pub use fault::{CameraFault, CameraFaults};
+pub use memory::{MemoryChip, MemoryError, MemorySpec};
 pub use server::CameraSimulator;
-pub use shape::{Pipe, Shape};
+pub use shape::{LineShape, Pipe};
 pub use sockets::{Place, StartError};
 
 #[cfg(test)]

@@ -1,35 +1,35 @@
-//! The configuration in flash: size, checksum and document (bootloader.md 8), and what the camera takes from it.
+//! The configuration in flash: size, checksum and document (bootloader.md 8), and the settings that the camera reads.
 
 use super::map::CONFIG_SIZE;
-use super::memory::Memory;
+use super::memory::MemoryChip;
 use crate::bootloader::bson::{BsonDocument, BsonValue};
 use crate::package::djb2;
 
-/// Bytes before the document. How the real bootloader frames it is unknown (bootloader.md 3.4); size and checksum are
-/// named by its messages.
-const FRAME: u64 = 8;
+/// Bytes of the size and the checksum before the document. The real framing is unknown (bootloader.md 3.4), but the
+/// messages of the bootloader mention both.
+const HEADER_BYTES: u64 = 8;
 
 pub(super) const NO_CONFIG: &str = "No config available";
 const CHECKSUM: &str = "Configuration data checksum doesn't match";
 const CANNOT_PARSE: &str = "Couldn't parse configuration data";
 const CANNOT_WRITE: &str = "Failure overwriting configuration";
 
-/// The document as it was written.
-pub(super) fn read(memory: &mut Memory, at: u64) -> Result<Vec<u8>, &'static str> {
-    let frame = memory.read(at, FRAME as usize).map_err(|_| NO_CONFIG)?;
-    let word = |at: usize| u32::from_le_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
+/// Reads the bytes of the document and verifies their checksum.
+pub(super) fn read(memory: &mut MemoryChip, at: u64) -> Result<Vec<u8>, &'static str> {
+    let header = memory.read(at, HEADER_BYTES as usize).map_err(|_| NO_CONFIG)?;
+    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (size, checksum) = (word(0), word(4));
-    if size == 0 || u64::from(size) > CONFIG_SIZE - FRAME {
+    if size == 0 || u64::from(size) > CONFIG_SIZE - HEADER_BYTES {
         return Err(NO_CONFIG);
     }
-    let bytes = memory.read(at + FRAME, size as usize).map_err(|_| NO_CONFIG)?;
+    let bytes = memory.read(at + HEADER_BYTES, size as usize).map_err(|_| NO_CONFIG)?;
     if djb2(&bytes) == checksum { Ok(bytes) } else { Err(CHECKSUM) }
 }
 
-/// Writes a document, and compares what is there then.
-pub(super) fn write(memory: &mut Memory, at: u64, bytes: &[u8]) -> Result<(), String> {
-    if bytes.len() as u64 > CONFIG_SIZE - FRAME {
-        return Err(format!("Not enough space: {}->{}B", bytes.len(), CONFIG_SIZE - FRAME));
+/// Writes a document and verifies it.
+pub(super) fn write(memory: &mut MemoryChip, at: u64, bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() as u64 > CONFIG_SIZE - HEADER_BYTES {
+        return Err(format!("Not enough space: {}->{}B", bytes.len(), CONFIG_SIZE - HEADER_BYTES));
     }
     BsonDocument::parse(bytes).map_err(|_| CANNOT_PARSE)?;
     clear(memory, at)?;
@@ -40,27 +40,26 @@ pub(super) fn write(memory: &mut Memory, at: u64, bytes: &[u8]) -> Result<(), St
     if read(memory, at).as_deref() == Ok(bytes) { Ok(()) } else { Err(CANNOT_WRITE.to_owned()) }
 }
 
-/// Erases it.
-pub(super) fn clear(memory: &mut Memory, at: u64) -> Result<(), String> {
+pub(super) fn clear(memory: &mut MemoryChip, at: u64) -> Result<(), String> {
     memory.erase(at, CONFIG_SIZE).map_err(|_| CANNOT_WRITE.to_owned())
 }
 
-/// What the camera itself takes from the document. What is not there is as usual.
+/// The settings that the bootloader itself reads. Missing ones are `None` and keep their defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
-    /// `appMem`: the memory to boot the application from; negative is the usual one.
+    /// `appMem`: the memory that holds the application; negative selects the default one.
     pub(super) application_memory: Option<i64>,
     /// `userBlSize` and `userBlChecksum`.
     pub(super) user_bootloader: Option<(u64, u32)>,
-    /// `network.timeoutMs`: how long a host is waited for; negative is for ever.
+    /// `network.timeoutMs`: time to wait for a host; negative means no timeout.
     pub(super) timeout_ms: Option<i64>,
-    /// `network.ipv4`, when `network.staticIpv4` says so: the bytes in network order.
+    /// `network.ipv4` in network order, if `network.staticIpv4` is set.
     pub(super) static_ipv4: Option<[u8; 4]>,
 }
 
 impl Settings {
-    /// From the memory, or the usual ones when there are none that are valid.
-    pub(super) fn of(memory: &mut Memory, at: u64) -> Self {
+    /// Reads the settings, or returns the defaults if the configuration is missing or invalid.
+    pub(super) fn of(memory: &mut MemoryChip, at: u64) -> Self {
         let document = read(memory, at).ok().and_then(|bytes| BsonDocument::parse(&bytes).ok()).unwrap_or_default();
         let number = |value: Option<&BsonValue>| value.and_then(BsonValue::as_integer);
         let network = document.get("network");
@@ -74,7 +73,7 @@ impl Settings {
                 .filter(|size| *size > 0)
                 .map(|size| (size, number(document.get("userBlChecksum")).unwrap_or(0) as u32)),
             timeout_ms: number(of_network("timeoutMs")),
-            // The four bytes in network order, read as a little-endian number (bootloader.md 4).
+            // The document stores the four bytes in network order as a little-endian number (bootloader.md 4).
             static_ipv4: number(of_network("ipv4"))
                 .filter(|address| is_static && *address != 0)
                 .and_then(|address| u32::try_from(address).ok())
@@ -90,8 +89,8 @@ mod tests {
 
     const AT: u64 = 0x1000;
 
-    fn memory() -> Memory {
-        Memory::nor(&MemorySpec::of_size(64 * 1024), 0).expect("a memory")
+    fn memory() -> MemoryChip {
+        MemoryChip::nor(&MemorySpec::of_size(64 * 1024), 0).expect("a memory")
     }
 
     fn field(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_vendor_writes_is_understood() {
+    fn document_of_the_vendor_is_parsed() {
         // {"appMem": 0}, as in transcript 11.
         let minimal = b"\x11\0\0\0\x10appMem\0\0\0\0\0\0";
         let mut memory = memory();
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_taken() {
+    fn every_setting_is_read() {
         let network = object(&[
             field(0x12, "ipv4", &0xC801_A8C0_i64.to_le_bytes()),
             field(0x04, "ipv6", &object(&[field(0x10, "0", &[0; 4])])),
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused_and_what_was_there_stays() {
+    fn invalid_document_is_refused_and_the_old_one_stays() {
         let mut memory = memory();
         write(&mut memory, AT, &object(&[])).expect("an empty document");
         let mut bottomless = object(&[]);
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_and_absence_are_told_apart() {
+    fn damaged_and_missing_configurations_have_different_errors() {
         let mut memory = memory();
         assert_eq!(read(&mut memory, AT), Err(NO_CONFIG));
         write(&mut memory, AT, &object(&[field(0x10, "appMem", &[1, 0, 0, 0])])).expect("a document");

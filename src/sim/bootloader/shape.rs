@@ -1,51 +1,51 @@
-//! A slow and long line between host and camera: so many bits a second, and each of them so late.
+//! A simulated network line with limited bandwidth and a delay.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What a line does to what is sent over it. [`Default`] is a perfect one.
+/// Bandwidth and delay of a line. [`Default`] has neither limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// Bits a second in each direction; `None` is without a limit.
+pub struct LineShape {
+    /// Bandwidth of each direction; `None`: unlimited.
     pub bits_per_second: Option<u64>,
-    /// How long each byte travels, in each direction.
+    /// Delay of each byte in each direction.
     pub delay: Duration,
 }
 
-/// One direction of such a line. Time is an argument.
+/// One direction of a line. Time is an argument.
 #[derive(Debug)]
 pub struct Pipe {
-    shape: Shape,
-    /// When the last byte that was taken has been put on the line.
+    shape: LineShape,
+    /// Time at which the last accepted byte has entered the line.
     busy_until: Duration,
     travelling: VecDeque<(Duration, Vec<u8>)>,
     bytes: usize,
 }
 
-/// What may wait at the line's entrance, beside what travels on it.
-const ENTRANCE: usize = 64 * 1024;
-/// The largest piece: it arrives as a whole when its last byte does.
-const PIECE: usize = 16 * 1024;
+/// Bytes that can wait to enter the line, in addition to those on it.
+const WAITING_MAX_BYTES: usize = 64 * 1024;
+/// Bytes of the largest piece, which arrives as a whole with its last byte.
+const PIECE_MAX_BYTES: usize = 16 * 1024;
 
 impl Pipe {
-    /// An empty line.
+    /// Creates an empty line.
     #[must_use]
-    pub fn new(shape: Shape) -> Self {
+    pub fn new(shape: LineShape) -> Self {
         Self { shape, busy_until: Duration::ZERO, travelling: VecDeque::new(), bytes: 0 }
     }
 
-    /// Bytes that can be put on it now.
+    /// Returns the number of bytes that [`Self::push`] can accept now.
     #[must_use]
     pub fn room(&self) -> usize {
         let Some(rate) = self.shape.bits_per_second else { return usize::MAX };
-        let on_the_way = u128::from(rate) * self.shape.delay.as_micros() / 8_000_000;
-        let most = usize::try_from(on_the_way).unwrap_or(usize::MAX).saturating_add(ENTRANCE);
+        let on_the_line = u128::from(rate) * self.shape.delay.as_micros() / 8_000_000;
+        let most = usize::try_from(on_the_line).unwrap_or(usize::MAX).saturating_add(WAITING_MAX_BYTES);
         most.saturating_sub(self.bytes)
     }
 
-    /// Puts bytes on it.
+    /// Sends bytes.
     pub fn push(&mut self, bytes: &[u8], now: Duration) {
-        for piece in bytes.chunks(PIECE) {
+        for piece in bytes.chunks(PIECE_MAX_BYTES) {
             let start = self.busy_until.max(now);
             let takes = self.shape.bits_per_second.map_or(Duration::ZERO, |rate| {
                 Duration::from_nanos((piece.len() as u64).saturating_mul(8_000_000_000) / rate.max(1))
@@ -56,20 +56,20 @@ impl Pipe {
         }
     }
 
-    /// When the next piece arrives.
+    /// Returns the time at which the next piece arrives.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         self.travelling.front().map(|(due, _)| *due)
     }
 
-    /// A piece that has arrived.
+    /// Returns the next piece if it has arrived.
     pub fn pop(&mut self, now: Duration) -> Option<Vec<u8>> {
         let (_, piece) = self.travelling.pop_front_if(|(due, _)| *due <= now)?;
         self.bytes -= piece.len();
         Some(piece)
     }
 
-    /// Whether nothing is on it.
+    /// Returns `true` if no bytes are on the line.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.travelling.is_empty()
@@ -85,11 +85,11 @@ mod tests {
     #[test]
     fn bytes_arrive_in_order_at_the_rate_and_after_the_delay() {
         // 10 Mbit/s is 1250 bytes a millisecond.
-        let mut pipe = Pipe::new(Shape { bits_per_second: Some(10_000_000), delay: 200 * MS });
-        assert_eq!(pipe.room(), 250_000 + ENTRANCE);
+        let mut pipe = Pipe::new(LineShape { bits_per_second: Some(10_000_000), delay: 200 * MS });
+        assert_eq!(pipe.room(), 250_000 + WAITING_MAX_BYTES);
         let sent: Vec<u8> = (0..125_000u32).map(|n| (n % 251) as u8).collect();
         pipe.push(&sent, 5 * MS);
-        assert_eq!(pipe.room(), 125_000 + ENTRANCE);
+        assert_eq!(pipe.room(), 125_000 + WAITING_MAX_BYTES);
         let mut arrived = Vec::new();
         let mut first = None;
         for ms in 0..=305 {
@@ -97,7 +97,7 @@ mod tests {
                 first.get_or_insert(ms);
                 arrived.extend(piece);
             }
-            // 100 ms on the line and 200 ms to travel, from 5 ms on.
+            // Sent at 5 ms, 100 ms to enter the line, 200 ms delay.
             assert_eq!(arrived.len() == sent.len(), ms >= 305, "at {ms} ms: {}", arrived.len());
         }
         assert_eq!(first, Some(5 + 200 + 14));
@@ -106,8 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn a_perfect_line_is_immediate() {
-        let mut pipe = Pipe::new(Shape::default());
+    fn default_line_has_no_delay() {
+        let mut pipe = Pipe::new(LineShape::default());
         pipe.push(b"now", 7 * MS);
         assert_eq!((pipe.room(), pipe.pop(6 * MS)), (usize::MAX, None));
         assert_eq!(pipe.pop(7 * MS).as_deref(), Some(&b"now"[..]));

@@ -1,4 +1,4 @@
-//! The ports of a simulated camera, bound while it is there.
+//! The sockets of a simulated camera.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -8,10 +8,10 @@ use socket2::{Domain, Socket, Type};
 use super::board::CameraError;
 use crate::sim::SimError;
 
-/// Where a simulated camera is.
+/// IP address and ports of a simulated camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Place {
-    /// Its address.
+    /// IPv4 address.
     pub ip: Ipv4Addr,
     /// UDP port of discovery.
     pub discovery: u16,
@@ -22,46 +22,47 @@ pub struct Place {
 }
 
 impl Place {
-    /// At this address, with the ports that real cameras have.
+    /// Returns this address with the ports of a real camera.
     #[must_use]
-    pub fn usual(ip: Ipv4Addr) -> Self {
+    pub fn standard_ports(ip: Ipv4Addr) -> Self {
         let (discovery, link) = (crate::discovery::PORT, crate::xlink::PORT);
         Self { ip, discovery, link, stream: crate::wire::PORT }
     }
 
-    /// At this address, with ports that are free.
+    /// Returns this address with port 0 for all ports, which selects free ones.
     #[must_use]
-    pub fn free(ip: Ipv4Addr) -> Self {
+    pub fn free_ports(ip: Ipv4Addr) -> Self {
         Self { ip, discovery: 0, link: 0, stream: 0 }
     }
 }
 
-/// Why a camera cannot be put on the network.
+/// Error while starting a simulated camera.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There can be no such camera.
+    /// A memory or its initial content is unusable.
     #[error(transparent)]
     Camera(#[from] CameraError),
-    /// Its application can send no such stream.
+    /// The configuration of its stream is invalid.
     #[error(transparent)]
     Stream(#[from] SimError),
-    /// A port is taken, or there is no such address here.
-    #[error("{protocol} {address} cannot be listened at: {error}")]
+    /// A port is in use, or this host does not have the address.
+    #[error("cannot listen on {protocol} {address}: {error}")]
     Bind {
         /// `UDP` or `TCP`.
         protocol: &'static str,
         /// The address and port.
         address: SocketAddrV4,
-        /// What the system said.
+        /// Error of the system.
         error: io::Error,
     },
-    /// The system refuses a thread.
-    #[error("no thread for a simulated camera: {0}")]
+    /// The system cannot start a thread or configure a socket.
+    #[error("cannot start a simulated camera: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// The `at`-th address of this host to be tried. Programs that run at the same time begin somewhere else.
+/// Returns the `at`-th address of this host to try. The first address depends on the process, so that concurrent programs
+/// try different ones.
 pub(super) fn nearby(at: u32) -> Ipv4Addr {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -70,16 +71,16 @@ pub(super) fn nearby(at: u32) -> Ipv4Addr {
     }
     let n = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(at);
     let [a, b, ..] = std::process::id().wrapping_mul(0x9E37_79B1).to_be_bytes();
-    // 127.64.0.1 and after: nobody has anything there by habit.
+    // Other programs rarely use 127.64.0.1 and above.
     Ipv4Addr::new(127, 64 | a & 63, b, 1 + (n % 250) as u8)
 }
 
-/// What is bound at one place. The TCP ports are kept while nobody listens there.
+/// The sockets of one place. They reserve the TCP ports while the camera does not listen on them.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) place: Place,
     pub(super) udp: UdpSocket,
-    /// What is broadcast on loopback is heard here.
+    /// Receives broadcasts on loopback.
     pub(super) broadcast: Option<UdpSocket>,
     _link: Socket,
     _stream: Socket,
@@ -92,19 +93,19 @@ impl Sockets {
         };
         let udp = UdpSocket::bind((place.ip, place.discovery)).map_err(failed("UDP", place.discovery))?;
         udp.set_nonblocking(true)?;
-        let (link, link_port) = keep(place.ip, place.link).map_err(failed("TCP", place.link))?;
-        let (stream, stream_port) = keep(place.ip, place.stream).map_err(failed("TCP", place.stream))?;
+        let (link, link_port) = reserve(place.ip, place.link).map_err(failed("TCP", place.link))?;
+        let (stream, stream_port) = reserve(place.ip, place.stream).map_err(failed("TCP", place.stream))?;
         (place.link, place.stream) = (link_port, stream_port);
         place.discovery = udp.local_addr()?.port();
         let broadcast = hears_broadcasts && place.ip.is_loopback();
-        let broadcast = broadcast.then(|| hear(place.discovery)).transpose().map_err(failed("UDP", place.discovery))?;
+        let broadcast =
+            broadcast.then(|| bind_broadcast(place.discovery)).transpose().map_err(failed("UDP", place.discovery))?;
         Ok(Self { place, udp, broadcast, _link: link, _stream: stream })
     }
 }
 
-/// Everything that is sent to all of loopback at this port: what does not know its address looks for a camera so. Several
-/// cameras can hear the same.
-fn hear(port: u16) -> io::Result<UdpSocket> {
+/// Binds the broadcast address of loopback, to which discovery sends its queries. Several cameras can share it.
+fn bind_broadcast(port: u16) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -112,9 +113,9 @@ fn hear(port: u16) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// A port that nobody else can have, and at which nobody listens yet: hosts are refused there.
-fn keep(ip: Ipv4Addr, port: u16) -> io::Result<(Socket, u16)> {
-    // Somebody else may have a listener there: that is refused here, without this option.
+/// Reserves a TCP port without listening, so that the system refuses connections of hosts.
+fn reserve(ip: Ipv4Addr, port: u16) -> io::Result<(Socket, u16)> {
+    // Without `SO_REUSEADDR`, this fails if another program listens on the port.
     drop(TcpListener::bind((ip, port))?);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;

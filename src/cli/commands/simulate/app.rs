@@ -44,7 +44,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, path: &Path) -> anyhow::Result
     let bytes = std::fs::read(path).with_context(at)?;
     let program =
         Package::parse(bytes).map_err(Into::into).and_then(|package| Program::of(&package)).with_context(at)?;
-    if let Some(option) = args.scene.ineffective(program.tells_pictures()) {
+    if let Some(option) = args.scene.ineffective(program.defines_pictures()) {
         let text = format!("{option} has no effect on {}, whose program sends the stream itself", path.display());
         return Err(present::Usage(text).into());
     }

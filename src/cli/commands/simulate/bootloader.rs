@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::Args;
-use oaktap::sim::bootloader::{Account, CameraConfig, CameraSimulator, Doing, MemorySpec, Place, StartError};
+use oaktap::sim::bootloader::{Activity, CameraConfig, CameraHistory, CameraSimulator, MemorySpec, Place, StartError};
 use serde::Serialize;
 
 use super::SimulateArgs;
@@ -162,42 +162,42 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         present::say(&format!("listening on tcp://{ip}:{stream} while its application runs"));
     }
     ctx.stop.wait_until(args.until.deadline());
-    let (account, doing) = (camera.account(), camera.doing());
-    let seen = seen(id, camera.places(), &account, doing);
+    let (history, activity) = (camera.history(), camera.activity());
+    let summary = summarize(id, camera.places(), &history, activity);
     present::say(&format!(
         "{}: {} sessions, {} requests, {} of them unknown, {} restarts, {} boots of an application",
-        seen.id,
-        seen.sessions,
-        account.requests.len() as u64 + account.unknown,
-        seen.unknown_requests,
-        seen.restarts,
-        seen.boots
+        summary.id,
+        summary.sessions,
+        history.requests.len() as u64 + history.unknown,
+        summary.unknown_requests,
+        summary.restarts,
+        summary.boots
     ));
     if ctx.json {
-        present::document(&present::Document { command: ctx.command, cameras: &[seen], recordings: &[] })?;
+        present::document(&present::Document { command: ctx.command, cameras: &[summary], recordings: &[] })?;
     }
     Ok(Outcome::Done)
 }
 
-fn seen(id: String, places: Vec<Place>, account: &Account, doing: Doing) -> SimulatedCamera {
-    let doing = match doing {
-        Doing::Starting => "starting",
-        Doing::Bootloader => "bootloader",
-        Doing::Application { .. } => "application",
-        Doing::InUse => "in-use",
-        Doing::Recovery => "usb-recovery",
-        _ => "gone",
+fn summarize(id: String, places: Vec<Place>, history: &CameraHistory, activity: Activity) -> SimulatedCamera {
+    let doing = match activity {
+        Activity::Starting => "starting",
+        Activity::Bootloader => "bootloader",
+        Activity::Application { .. } => "application",
+        Activity::InUse => "in-use",
+        Activity::Recovery => "usb-recovery",
+        Activity::Gone => "gone",
     };
     SimulatedCamera {
         id,
         places,
         doing,
-        sessions: account.sessions,
-        requests: account.requests.len(),
-        unknown_requests: account.unknown,
-        restarts: account.restarts,
-        boots: account.boots,
-        watchdog_pings: account.pings,
-        longest_watchdog_silence_ms: account.longest_silence.as_millis(),
+        sessions: history.sessions,
+        requests: history.requests.len(),
+        unknown_requests: history.unknown,
+        restarts: history.restarts,
+        boots: history.boots,
+        watchdog_pings: history.pings,
+        longest_watchdog_silence_ms: history.longest_silence.as_millis(),
     }
 }

@@ -1,4 +1,4 @@
-//! A [`Camera`] on real sockets: UDP for discovery, TCP for its bootloader, and the stream of its application.
+//! Runs a [`SimulatedCamera`] on real sockets: UDP for discovery, TCP for its bootloader and the stream of its application.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,18 +13,20 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 
-use super::boots::Boots;
-use super::camera::{Account, Camera, Doing};
+use super::booted::BootedApplication;
+use super::camera::{Activity, CameraHistory, SimulatedCamera};
 use super::config::CameraConfig;
 use super::fault::CameraFaults;
 use super::line::Line;
 use super::sockets::{Place, Sockets, StartError, nearby};
 use crate::sim::{Reel, Simulator};
 
-/// The longest datagram that is looked at: questions have 4 bytes.
-const DATAGRAM: usize = 512;
-/// Addresses of this host that are tried before it is said that none is free.
-const ATTEMPTS: u32 = 64;
+/// Bytes of the longest datagram that is read; queries have 4 bytes.
+const DATAGRAM_MAX_BYTES: usize = 512;
+/// Addresses of this host to try before reporting that none is free.
+const ADDRESS_ATTEMPTS: u32 = 64;
+/// Delay after a failed `accept`, which fails repeatedly while this process has no free file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// A simulated camera on the network. Dropping it ends it.
 #[derive(Debug)]
@@ -36,17 +38,17 @@ pub struct CameraSimulator {
 
 #[derive(Debug)]
 struct Shared {
-    camera: Mutex<Camera>,
-    /// Something has happened to it.
+    camera: Mutex<SimulatedCamera>,
+    /// Notified after every change of the camera.
     changed: Condvar,
     places: Mutex<Vec<Place>>,
-    /// Somebody outside has changed it.
+    /// Wakes the thread of the camera after a change from outside.
     touched: Notify,
     epoch: Instant,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A test that panicked has said so; the camera is what it was between two calls.
+    // A panic cannot leave a half-changed value, because closures run between complete calls of the camera.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -57,15 +59,15 @@ impl Shared {
 }
 
 impl CameraSimulator {
-    /// Puts a camera at these places: several are one camera with several addresses.
+    /// Starts a camera. Several places give it several addresses.
     ///
     /// # Errors
-    /// There can be no such camera, or a port is taken.
+    /// [`StartError`] if the configuration is invalid or a port is in use.
     pub fn start(config: CameraConfig, places: &[Place]) -> Result<Self, StartError> {
         let reel = Arc::new(Reel::new(&config.stream)?);
         let epoch = Instant::now();
         let hears_broadcasts = config.broadcast;
-        let camera = Camera::new(config, Duration::ZERO)?;
+        let camera = SimulatedCamera::new(config, Duration::ZERO)?;
         let sockets =
             places.iter().map(|place| Sockets::bind(*place, hears_broadcasts)).collect::<Result<Vec<_>, _>>()?;
         let places = sockets.iter().map(|sockets| sockets.place).collect();
@@ -73,91 +75,91 @@ impl CameraSimulator {
         let camera = Mutex::new(camera);
         let shared = Arc::new(Shared { camera, changed, places: Mutex::new(places), touched, epoch });
         let (stop, stopped) = oneshot::channel();
-        let of_the_thread = Arc::clone(&shared);
+        let thread_shared = Arc::clone(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (listening, is_listening) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("sim-camera".to_owned()).spawn(move || {
             let live = async move {
-                let first = sockets.iter().map(|sockets| sockets.place).collect();
+                let initial = sockets.iter().map(|sockets| sockets.place).collect();
                 let server = Rc::new(Server {
-                    shared: of_the_thread,
+                    shared: thread_shared,
                     reel,
                     wake_session: Notify::new(),
-                    first,
+                    initial,
                     sockets: RefCell::new(sockets),
-                    open: RefCell::new(Open::default()),
+                    services: RefCell::new(Services::default()),
                 });
                 server.discover();
-                server.settle();
-                // Nobody may be waiting for it.
+                server.update_services();
+                // `start` may have returned early with an error.
                 let _ = listening.send(());
                 tokio::select! {
-                    () = server.keep_time() => {}
+                    () = server.run_timers() => {}
                     _ = stopped => {}
                 }
                 server.close();
             };
             LocalSet::new().block_on(&runtime, live);
         })?;
-        // An error is a thread that panicked, which is shown already.
+        // An error means that the thread has panicked and has printed a message.
         let _ = is_listening.recv();
         Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Puts a camera at an address of this host where its usual ports are free: on Linux any of 127.0.0.0/8, elsewhere
-    /// 127.0.0.1.
+    /// Starts a camera on the standard ports of a loopback address where they are free: on Linux one of 127.64.0.0/10,
+    /// elsewhere 127.0.0.1. Tries up to 65 addresses.
     ///
     /// # Errors
-    /// As for [`Self::start`]; none of many addresses was free.
+    /// The errors of [`Self::start`].
     pub fn start_nearby(config: &CameraConfig) -> Result<Self, StartError> {
         let mut at = 0;
         loop {
-            match Self::start(config.clone(), &[Place::usual(nearby(at))]) {
-                Err(StartError::Bind { .. }) if at < ATTEMPTS => at += 1,
+            match Self::start(config.clone(), &[Place::standard_ports(nearby(at))]) {
+                Err(StartError::Bind { .. }) if at < ADDRESS_ATTEMPTS => at += 1,
                 other => return other,
             }
         }
     }
 
-    /// Where it is. Its configuration can move it.
+    /// Returns its current addresses and ports. A static address in its configuration can move it.
     #[must_use]
     pub fn places(&self) -> Vec<Place> {
         locked(&self.shared.places).clone()
     }
 
-    /// The first of its addresses.
+    /// Returns the first of its addresses.
     #[must_use]
     pub fn ip(&self) -> Ipv4Addr {
         self.places().first().map_or(Ipv4Addr::UNSPECIFIED, |place| place.ip)
     }
 
-    /// Looks at the camera, or changes it.
-    pub fn with<T>(&self, with: impl FnOnce(&mut Camera) -> T) -> T {
+    /// Calls `with` with the camera, which it may change.
+    pub fn with<T>(&self, with: impl FnOnce(&mut SimulatedCamera) -> T) -> T {
         let result = with(&mut locked(&self.shared.camera));
         self.shared.touched.notify_one();
         result
     }
 
-    /// What it is doing.
+    /// Returns its current activity.
     #[must_use]
-    pub fn doing(&self) -> Doing {
-        locked(&self.shared.camera).doing()
+    pub fn activity(&self) -> Activity {
+        locked(&self.shared.camera).activity()
     }
 
-    /// What happened to it until now.
+    /// Returns its events so far.
     #[must_use]
-    pub fn account(&self) -> Account {
-        locked(&self.shared.camera).account()
+    pub fn history(&self) -> CameraHistory {
+        locked(&self.shared.camera).history()
     }
 
-    /// Other faults from now on.
+    /// Replaces its faults.
     pub fn set_faults(&self, faults: CameraFaults) {
         self.with(|camera| camera.set_faults(faults));
     }
 
-    /// Waits until something is so; `false` when it is not so after this time.
+    /// Waits until `is_so` returns `true` for the camera. Returns `false` after `limit`.
     #[must_use]
-    pub fn wait_until(&self, limit: Duration, mut is_so: impl FnMut(&mut Camera) -> bool) -> bool {
+    pub fn wait_until(&self, limit: Duration, mut is_so: impl FnMut(&mut SimulatedCamera) -> bool) -> bool {
         let until = Instant::now() + limit;
         let mut camera = locked(&self.shared.camera);
         while !is_so(&mut camera) {
@@ -174,25 +176,24 @@ impl CameraSimulator {
 impl Drop for CameraSimulator {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // It may have ended already.
+            // The thread may have ended already.
             let _ = stop.send(());
         }
         if let Some(thread) = self.thread.take() {
-            // A panic has been shown already.
+            // A panic has printed a message already.
             let _ = thread.join();
         }
     }
 }
 
-/// What serves at the moment.
+/// The services that are open in the current state of the camera.
 #[derive(Debug, Default)]
-struct Open {
+struct Services {
     discovery: Vec<Task<()>>,
     link: Vec<Task<()>>,
-    /// What its application does, while it runs.
-    boots: Option<Boots>,
+    application: Option<BootedApplication>,
     stream: Vec<Simulator>,
-    /// Applications that take connections and say nothing.
+    /// Listeners of an application that accepts connections but sends nothing.
     silent: Vec<StdListener>,
 }
 
@@ -200,26 +201,26 @@ struct Server {
     shared: Arc<Shared>,
     reel: Arc<Reel>,
     wake_session: Notify,
-    /// Where it was put.
-    first: Vec<Place>,
+    /// Its places without a static address in its configuration.
+    initial: Vec<Place>,
     sockets: RefCell<Vec<Sockets>>,
-    open: RefCell<Open>,
+    services: RefCell<Services>,
 }
 
 impl Server {
-    fn camera(&self) -> MutexGuard<'_, Camera> {
+    fn camera(&self) -> MutexGuard<'_, SimulatedCamera> {
         locked(&self.shared.camera)
     }
 
-    /// Does what is due, for as long as the camera is there.
-    async fn keep_time(self: &Rc<Self>) {
+    /// Performs due actions of the camera. Never returns.
+    async fn run_timers(self: &Rc<Self>) {
         loop {
             let due = {
                 let mut camera = self.camera();
                 camera.handle_timeout(self.shared.now());
                 camera.poll_timeout()
             };
-            self.settle();
+            self.update_services();
             self.wake_session.notify_one();
             let sleep = async {
                 match due {
@@ -234,59 +235,59 @@ impl Server {
         }
     }
 
-    /// Listens where the camera would now, and nowhere else.
-    fn settle(self: &Rc<Self>) {
+    /// Opens the services that belong to the camera's current state, and closes all others.
+    fn update_services(self: &Rc<Self>) {
         let (doing, address) = {
             let camera = self.camera();
-            (camera.doing(), camera.address().map(Ipv4Addr::from))
+            (camera.activity(), camera.address().map(Ipv4Addr::from))
         };
         self.move_to(address);
-        let mut open = self.open.borrow_mut();
-        if doing == Doing::Bootloader {
-            if open.link.is_empty() {
-                open.link =
+        let mut services = self.services.borrow_mut();
+        if doing == Activity::Bootloader {
+            if services.link.is_empty() {
+                services.link =
                     self.listeners(|place| place.link).map(|l| spawn_local(Rc::clone(self).accept(l))).collect();
             }
         } else {
-            open.link.drain(..).for_each(|task| task.abort());
+            services.link.drain(..).for_each(|task| task.abort());
         }
         match doing {
-            Doing::Application { silent: false } => {
-                let boots = open.boots.get_or_insert_with(|| self.boot());
-                if matches!(boots, Boots::BuiltIn) && open.stream.is_empty() {
+            Activity::Application { silent: false } => {
+                let application = services.application.get_or_insert_with(|| self.boot());
+                if matches!(application, BootedApplication::BuiltIn) && services.stream.is_empty() {
                     let play = |listener| warned(Simulator::play(listener, Arc::clone(&self.reel)));
-                    open.stream = self.listeners(|place| place.stream).filter_map(play).collect();
+                    services.stream = self.listeners(|place| place.stream).filter_map(play).collect();
                 }
             }
-            Doing::Application { silent: true } if open.silent.is_empty() => {
-                open.silent = self.listeners(|place| place.stream).collect();
+            Activity::Application { silent: true } if services.silent.is_empty() => {
+                services.silent = self.listeners(|place| place.stream).collect();
             }
-            Doing::Application { .. } => {}
-            _ => {
-                open.boots = None;
-                open.stream.clear();
-                open.silent.clear();
+            Activity::Application { .. } => {}
+            Activity::Starting | Activity::Bootloader | Activity::InUse | Activity::Recovery | Activity::Gone => {
+                services.application = None;
+                services.stream.clear();
+                services.silent.clear();
             }
         }
-        drop(open);
+        drop(services);
         self.shared.changed.notify_all();
     }
 
-    /// The application in its memory, booted at the first of its places.
-    fn boot(&self) -> Boots {
+    /// Boots the application in the camera's memory at the first place.
+    fn boot(&self) -> BootedApplication {
         let (image, config) = {
             let mut camera = self.camera();
             (camera.application_image(), camera.config().clone())
         };
         let place = self.sockets.borrow().first().map(|sockets| sockets.place);
-        place.map_or(Boots::Nothing, |place| Boots::boot(image, place, &config))
+        place.map_or(BootedApplication::Nothing, |place| BootedApplication::boot(image, place, &config))
     }
 
-    /// The static address of the configuration, or the ones that it was given here.
+    /// Moves the sockets to the static address of the configuration, or back to the initial places.
     fn move_to(self: &Rc<Self>, address: Option<Ipv4Addr>) {
-        let wanted: Vec<_> = match (address, &self.first[..]) {
+        let wanted: Vec<_> = match (address, &self.initial[..]) {
             (Some(ip), [place, ..]) => vec![Place { ip, ..*place }],
-            (_, first) => first.to_vec(),
+            (_, initial) => initial.to_vec(),
         };
         let same = |sockets: &[Sockets]| sockets.iter().map(|sockets| sockets.place).eq(wanted.iter().copied());
         if same(&self.sockets.borrow()) {
@@ -300,15 +301,15 @@ impl Server {
                 *self.sockets.borrow_mut() = sockets;
                 self.discover();
             }
-            // The camera is at an address that this host has not.
-            Err(error) => tracing::warn!("a simulated camera stays where it is: {error}"),
+            // This host does not have the static address.
+            Err(error) => tracing::warn!("simulated camera keeps its address: {error}"),
         }
     }
 
     fn close(&self) {
-        let mut open = self.open.borrow_mut();
-        let Open { discovery, link, boots, stream, silent } = &mut *open;
-        *boots = None;
+        let mut services = self.services.borrow_mut();
+        let Services { discovery, link, application, stream, silent } = &mut *services;
+        *application = None;
         discovery.drain(..).chain(link.drain(..)).for_each(|task| task.abort());
         stream.clear();
         silent.clear();
@@ -317,14 +318,14 @@ impl Server {
     fn discover(self: &Rc<Self>) {
         let mut tasks = Vec::new();
         for Sockets { udp, broadcast, .. } in self.sockets.borrow().iter() {
-            for ears in [Some(udp), broadcast.as_ref()].into_iter().flatten() {
+            for receiver in [Some(udp), broadcast.as_ref()].into_iter().flatten() {
                 let tokio = |socket: &std::net::UdpSocket| warned(socket.try_clone().and_then(UdpSocket::from_std));
-                if let (Some(ears), Some(mouth)) = (tokio(ears), tokio(udp)) {
-                    tasks.push(spawn_local(Rc::clone(self).answer(ears, mouth)));
+                if let (Some(receiver), Some(sender)) = (tokio(receiver), tokio(udp)) {
+                    tasks.push(spawn_local(Rc::clone(self).answer(receiver, sender)));
                 }
             }
         }
-        self.open.borrow_mut().discovery = tasks;
+        self.services.borrow_mut().discovery = tasks;
     }
 
     fn listeners(&self, port: fn(&Place) -> u16) -> impl Iterator<Item = StdListener> {
@@ -332,16 +333,16 @@ impl Server {
         places.into_iter().filter_map(move |place| warned(StdListener::bind((place.ip, port(&place)))))
     }
 
-    async fn answer(self: Rc<Self>, ears: UdpSocket, mouth: UdpSocket) {
-        let mut bytes = [0; DATAGRAM];
+    async fn answer(self: Rc<Self>, receiver: UdpSocket, sender: UdpSocket) {
+        let mut bytes = [0; DATAGRAM_MAX_BYTES];
         loop {
-            // Errors are of answers that nobody waited for.
-            let Ok((len, from)) = ears.recv_from(&mut bytes).await else { continue };
+            // Errors here belong to earlier answers whose receiver has closed its port.
+            let Ok((len, from)) = receiver.recv_from(&mut bytes).await else { continue };
             let answers = self.camera().datagram(&bytes[..len], self.shared.now());
-            self.settle();
+            self.update_services();
             self.shared.touched.notify_one();
             for answer in answers {
-                let _ = mouth.send_to(&answer, from).await;
+                let _ = sender.send_to(&answer, from).await;
             }
         }
     }
@@ -351,18 +352,18 @@ impl Server {
         let Some(listener) = warned(listener) else { return };
         loop {
             let Ok((host, _)) = listener.accept().await else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             };
             if self.camera().connected(self.shared.now()) {
                 spawn_local(Rc::clone(&self).serve(host));
             } else {
-                abandon(&host);
+                reset_on_drop(&host);
             }
         }
     }
 
-    /// Carries bytes between a host and the camera until one of them leaves.
+    /// Moves bytes between a host and the camera until one of them ends the connection.
     async fn serve(self: Rc<Self>, host: TcpStream) {
         let shape = self.camera().config().line;
         let mut line = Line::new(host, shape);
@@ -371,7 +372,7 @@ impl Server {
             let (moved, over) = {
                 let mut camera = self.camera();
                 let moved = line.carry(&mut camera, now);
-                (moved, line.is_lost() || camera.is_leaving() && (camera.is_lost() || line.is_quiet(&mut camera)))
+                (moved, line.is_lost() || camera.is_leaving() && (camera.is_lost() || line.is_drained(&mut camera)))
             };
             if moved {
                 self.shared.changed.notify_all();
@@ -380,7 +381,7 @@ impl Server {
                 break;
             }
             if moved {
-                // Others want to be served too: discovery, and the clock.
+                // Let discovery and the timers run.
                 self.shared.touched.notify_one();
                 tokio::task::yield_now().await;
             } else {
@@ -390,24 +391,24 @@ impl Server {
         }
         let mut camera = self.camera();
         if camera.is_lost() {
-            abandon(line.host());
+            reset_on_drop(line.host());
         }
         drop(line);
         camera.disconnected(self.shared.now());
         drop(camera);
-        self.settle();
+        self.update_services();
         self.shared.touched.notify_one();
     }
 }
 
-/// Closes a connection so that the other end hears of it at once, whatever is still on the way.
-fn abandon(host: &TcpStream) {
-    // If that fails, it closes as others do.
+/// Makes the connection reset when it is dropped, so that pending bytes do not delay its end.
+fn reset_on_drop(host: &TcpStream) {
+    // If this fails, the connection closes normally.
     let _ = SockRef::from(host).set_linger(Some(Duration::ZERO));
 }
 
 fn warned<T>(result: io::Result<T>) -> Option<T> {
-    result.inspect_err(|error| tracing::warn!("a simulated camera: {error}")).ok()
+    result.inspect_err(|error| tracing::warn!("simulated camera: {error}")).ok()
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! The camera on loopback, with a host that waits for what it is told.
+//! Tests of the camera on loopback with a blocking host.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 
 use super::*;
 use crate::bootloader::{
-    BUDGET_BYTES, Memory as Which, Request, Response, STREAM, Storage, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
+    BUDGET_BYTES, Memory, Request, Response, STREAM, Storage, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
 };
 use crate::discovery::{Answer, CameraState, Query};
 use crate::sim::bootloader::application::stand_in;
 use crate::xlink::{Link, LinkEvent, StreamId};
 
-/// Longer than anything here takes on a machine with other things to do.
+/// Enough time for every step on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn start(text: &str) -> CameraSimulator {
-    CameraSimulator::start(text.parse().expect(text), &[Place::free(Ipv4Addr::LOCALHOST)]).expect(text)
+    CameraSimulator::start(text.parse().expect(text), &[Place::free_ports(Ipv4Addr::LOCALHOST)]).expect(text)
 }
 
-/// Asks until it is answered so.
+/// Queries discovery until it answers with `state`, or not at all for `None`.
 fn ask_until(place: Place, state: Option<CameraState>) {
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     udp.set_read_timeout(Some(Duration::from_millis(50))).expect("a setting");
@@ -33,11 +33,11 @@ fn ask_until(place: Place, state: Option<CameraState>) {
         if found == state {
             return;
         }
-        assert!(Instant::now() < until, "{found:?} instead of {state:?}");
+        assert!(Instant::now() < until, "expected {state:?}, found {found:?}");
     }
 }
 
-fn tell(place: Place, query: Query) {
+fn send_query(place: Place, query: Query) {
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     udp.send_to(&query.to_bytes(), (place.ip, place.discovery)).expect("it is sent");
 }
@@ -58,7 +58,7 @@ impl Host {
         Self { socket, link, main }
     }
 
-    /// The next packet; `None` when the connection is gone.
+    /// Returns the next packet, or `None` after the connection has closed.
     fn next(&mut self) -> Option<Vec<u8>> {
         let mut bytes = vec![0; 100_000];
         loop {
@@ -85,7 +85,7 @@ impl Host {
         self.link.send(self.main, packet);
     }
 
-    /// The end of a write.
+    /// Writes and returns the final response, or `None` if the connection closes first.
     fn write(&mut self, request: &Request, data: &[u8]) -> Option<Result<(), String>> {
         self.send(request.to_bytes());
         for packet in data.chunks(1 << 20) {
@@ -101,7 +101,7 @@ impl Host {
     }
 
     fn read(&mut self, offset: u32, total: u32) -> Vec<u8> {
-        self.send(Request::ReadFlash { memory: Which::Flash, offset, total }.to_bytes());
+        self.send(Request::ReadFlash { memory: Memory::Flash, offset, total }.to_bytes());
         let Ok(Response::ReadFlash(Ok(announced))) = Response::parse(&self.next().expect("an answer")) else {
             panic!()
         };
@@ -123,46 +123,46 @@ fn flash(image: &[u8]) -> Request {
 }
 
 #[test]
-fn it_is_found_flashed_and_then_it_streams() {
+fn camera_is_found_flashed_and_then_streams() {
     let camera = start("fps=0&size=64x48");
     let place = camera.places()[0];
     ask_until(place, Some(CameraState::Bootloader));
-    TcpStream::connect((place.ip, place.stream)).expect_err("no application, no stream");
+    TcpStream::connect((place.ip, place.stream)).expect_err("no stream without an application");
     let mut host = Host::connect(place);
     let image = stand_in();
     assert_eq!(host.write(&flash(&image), &image), Some(Ok(())));
     assert_eq!(host.read(0x80_0000, image.len() as u32), image);
     host.reset();
-    assert!(camera.wait_until(LIMIT, |camera| camera.doing() == Doing::Application { silent: false }));
+    assert!(camera.wait_until(LIMIT, |camera| camera.activity() == Activity::Application { silent: false }));
     ask_until(place, Some(CameraState::FlashBooted));
     TcpStream::connect((place.ip, place.link)).expect_err("its bootloader does not run");
     let mut stream = TcpStream::connect((place.ip, place.stream)).expect("its stream");
     let mut head = [0; 4];
     stream.read_exact(&mut head).expect("a header");
     assert_eq!(&head, b"IMG ");
-    tell(place, Query::Reset);
+    send_query(place, Query::Reset);
     ask_until(place, Some(CameraState::Bootloader));
     let mut host = Host::connect(place);
     assert_eq!(host.read(0x80_0000, 2), b"BR");
-    assert_eq!(camera.account().sessions, 2);
+    assert_eq!(camera.history().sessions, 2);
     drop(camera);
     assert_eq!(host.next(), None);
 }
 
 #[test]
-fn a_slow_line_carries_everything() {
+fn slow_line_carries_all_bytes() {
     let camera = start("bandwidth=200Mbit&delay=5ms&packet=64KiB");
     let mut host = Host::connect(camera.places()[0]);
     let data: Vec<u8> = (0..(3u32 << 20)).map(|n| (n % 251) as u8).collect();
-    let request = Request::WriteFlash { memory: Which::Flash, offset: 1 << 24, total: data.len() as u32, packets: 3 };
+    let request = Request::WriteFlash { memory: Memory::Flash, offset: 1 << 24, total: data.len() as u32, packets: 3 };
     assert_eq!(host.write(&request, &data), Some(Ok(())));
     assert_eq!(host.read(1 << 24, data.len() as u32), data);
     host.reset();
-    assert!(camera.wait_until(LIMIT, |camera| camera.account().restarts == 1));
+    assert!(camera.wait_until(LIMIT, |camera| camera.history().restarts == 1));
 }
 
 #[test]
-fn a_connection_that_is_lost_is_lost_for_the_host_too_and_the_next_one_works() {
+fn dropped_connection_ends_at_the_host_and_the_next_one_works() {
     let camera = start("fault=drop-progress:0.5*1,drop:100000*1");
     let place = camera.places()[0];
     let image = [stand_in(), vec![0; 1 << 20]].concat();
@@ -171,13 +171,13 @@ fn a_connection_that_is_lost_is_lost_for_the_host_too_and_the_next_one_works() {
         let mut host = Host::connect(place);
         assert_eq!(host.write(&flash(&image), &image), (!lost).then_some(Ok(())));
         if lost {
-            assert!(camera.wait_until(LIMIT, |camera| camera.doing() != Doing::Starting));
+            assert!(camera.wait_until(LIMIT, |camera| camera.activity() != Activity::Starting));
         }
     }
 }
 
 #[test]
-fn a_static_address_moves_it() {
+fn static_address_moves_the_camera() {
     if !cfg!(target_os = "linux") {
         eprintln!("skipped: this system has one loopback address");
         return;
@@ -191,7 +191,7 @@ fn a_static_address_moves_it() {
     let fields = [&b"\x03network\0"[..], &network, &[0]].concat();
     let config = [&(fields.len() as u32 + 4).to_le_bytes()[..], &fields].concat();
     let total = config.len() as u32;
-    let request = Request::SetConfig { memory: Which::Auto, offset: -1, clear: false, total, packets: 1 };
+    let request = Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 };
     assert_eq!(host.write(&request, &config), Some(Ok(())));
     host.reset();
     let moved = Place { ip: Ipv4Addr::new(127, 77, 7, 7), ..first };
@@ -199,19 +199,19 @@ fn a_static_address_moves_it() {
     ask_until(first, None);
     assert_eq!(camera.places(), [moved]);
     let mut host = Host::connect(moved);
-    let request = Request::SetConfig { memory: Which::Auto, offset: -1, clear: true, total: 0, packets: 0 };
+    let request = Request::SetConfig { memory: Memory::Auto, offset: -1, clear: true, total: 0, packets: 0 };
     assert_eq!(host.write(&request, &[]), Some(Ok(())));
     host.reset();
     ask_until(first, Some(CameraState::Bootloader));
 }
 
 #[test]
-fn one_camera_has_several_addresses() {
+fn camera_has_several_addresses() {
     if !cfg!(target_os = "linux") {
         eprintln!("skipped: this system has one loopback address");
         return;
     }
-    let places = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)].map(Place::free);
+    let places = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)].map(Place::free_ports);
     let camera = CameraSimulator::start(CameraConfig::default(), &places).expect("a camera");
     let [first, second] = camera.places()[..] else { panic!() };
     for place in [first, second] {
@@ -224,21 +224,21 @@ fn one_camera_has_several_addresses() {
 }
 
 #[test]
-fn usual_ports_are_found_nearby_and_taken_ones_are_named() {
+fn camera_starts_on_free_standard_ports_and_used_ports_are_named() {
     let config = CameraConfig::default();
     let camera = match CameraSimulator::start_nearby(&config) {
         Err(StartError::Bind { .. }) if !cfg!(target_os = "linux") => return,
         camera => camera.expect("a camera"),
     };
     let place = camera.places()[0];
-    assert_eq!(place, Place::usual(camera.ip()));
+    assert_eq!(place, Place::standard_ports(camera.ip()));
     ask_until(place, Some(CameraState::Bootloader));
-    let error = CameraSimulator::start(config, &[place]).expect_err("it is taken").to_string();
-    assert!(error.starts_with(&format!("UDP {}:11491 cannot be listened at: ", place.ip)), "{error}");
+    let error = CameraSimulator::start(config, &[place]).expect_err("the port is in use").to_string();
+    assert!(error.starts_with(&format!("cannot listen on UDP {}:11491: ", place.ip)), "{error}");
 }
 
 #[test]
-fn a_silent_application_listens_and_says_nothing() {
+fn silent_application_listens_and_sends_nothing() {
     let camera = start("state=application&fault=silent&size=64x48");
     let place = camera.places()[0];
     ask_until(place, Some(CameraState::FlashBooted));

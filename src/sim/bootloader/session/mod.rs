@@ -1,4 +1,4 @@
-//! One host at the bootloader: what it asks, and what it is answered (bootloader.md 3).
+//! The session of one host with the bootloader: requests and responses (bootloader.md 3).
 
 mod answer;
 
@@ -7,45 +7,45 @@ use std::time::Duration;
 
 use self::answer::set_config;
 use super::board::Board;
-use super::config::Opening;
-use super::fault::Fault;
-use super::writing::{BOOTLOADER_PLACE, What, Writing};
+use super::config::StreamOpening;
+use super::fault::CameraFault;
+use super::writing::{BOOTLOADER_PLACE, WriteTarget, Writing};
 use crate::bootloader::{
-    BUDGET_BYTES, Memory as Which, Request, Response, STREAM, Storage, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
+    BUDGET_BYTES, Memory, Request, Response, STREAM, Storage, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
 };
 use crate::xlink::{Link, LinkEvent, StreamId};
 
-/// Memory that the camera has for what it is sent. It has 512 MiB for everything.
-const LARGEST: u32 = 256 << 20;
-/// Requests that may wait while something is written. No host has more than one.
-const MOST_WAITING: usize = 256;
-/// What the watchdog's stream says on an orderly end (bootloader.md 2.4).
+/// Memory of the camera for received data, of 512 MiB in total.
+const DATA_MAX_BYTES: u32 = 256 << 20;
+/// Requests that can wait during a write or a read. Real hosts never have more than one.
+const WAITING_MAX_REQUESTS: usize = 256;
+/// Byte on the watchdog stream that requests an orderly reset (bootloader.md 2.4).
 const RESET_NOW: u8 = 1;
 
 const TRY_AGAIN: &str = "Couldn't flash update, try again";
 
-/// How a session ended.
+/// End of a session.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The host wants a reset.
+    /// The host has requested a reset.
     Reset,
-    /// This is to be booted.
+    /// The host boots this bootloader from memory.
     BootMemory(Vec<u8>),
-    /// The application is to be booted.
+    /// The host boots the application.
     BootApplication,
-    /// The processor's own loader, which is reached by USB.
+    /// The host boots the USB loader of the processor.
     UsbRom,
-    /// A fault: the connection breaks.
+    /// A fault resets the connection.
     Lost,
-    /// The host's watchdog was not heard.
+    /// The watchdog pings of the host have stopped.
     Watchdog,
-    /// What the host sends is no XLink.
+    /// The host does not speak XLink.
     Broken,
 }
 
-/// What was heard and said.
+/// Requests and pings of a session.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct SessionHistory {
     pub(super) requests: Vec<Request>,
     pub(super) unknown: u64,
     pub(super) pings: u64,
@@ -58,13 +58,13 @@ struct Receiving {
     total: u32,
     packets: u32,
     bytes: Vec<u8>,
-    /// What is wrong with it, and whether that was said.
+    /// The reason for refusing the data, and whether the host already has the response.
     refused: Option<(String, bool)>,
 }
 
 #[derive(Debug)]
 struct Reading {
-    which: Which,
+    which: Memory,
     offset: u64,
     left: u32,
 }
@@ -75,18 +75,18 @@ pub(super) struct Session {
     main: Option<StreamId>,
     watchdog: Option<StreamId>,
     releases: bool,
-    /// Name of the request that is being answered.
+    /// Name of the current request.
     answering: &'static str,
     receiving: Option<Receiving>,
     writing: Option<Writing>,
     reading: Option<Reading>,
     waiting: VecDeque<Vec<u8>>,
-    received: u64,
-    sent: u64,
+    received_bytes: u64,
+    sent_bytes: u64,
     frozen: bool,
     pinged: Duration,
     pub(super) end: Option<End>,
-    pub(super) heard: Heard,
+    pub(super) history: SessionHistory,
 }
 
 impl Session {
@@ -99,66 +99,68 @@ impl Session {
             link,
             main: None,
             watchdog: None,
-            releases: !board.strikes(&Fault::NoCredit),
+            releases: !board.strikes(&CameraFault::NoCredit),
             answering: "",
             receiving: None,
             writing: None,
             reading: None,
             waiting: VecDeque::new(),
-            received: 0,
-            sent: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
             frozen: false,
             pinged: now,
             end: None,
-            heard: Heard::default(),
+            history: SessionHistory::default(),
         }
     }
 
-    /// Bytes from the host.
+    /// Handles bytes from the host.
     pub(super) fn input(&mut self, board: &mut Board, bytes: &[u8], now: Duration) {
         if self.end.is_some() || self.frozen {
             return;
         }
-        let (before, after) = (self.received, self.received + bytes.len() as u64);
-        self.received = after;
+        let (before, after) = (self.received_bytes, self.received_bytes + bytes.len() as u64);
+        self.received_bytes = after;
         let reached = |byte: &u64| (*byte <= after).then(|| (byte.saturating_sub(before)) as usize);
-        let drop = board.faults.strike(|fault| if let Fault::Drop(byte) = fault { reached(byte) } else { None });
-        let freeze = board.faults.strike(|fault| if let Fault::Freeze(byte) = fault { reached(byte) } else { None });
-        let heard = drop.or(freeze).map_or(bytes, |len| &bytes[..len.min(bytes.len())]);
-        if let Err(error) = self.link.handle_input(heard) {
-            tracing::warn!("a simulated camera hears no XLink: {error}");
+        let drop = board.faults.strike(|fault| if let CameraFault::Drop(byte) = fault { reached(byte) } else { None });
+        let freeze =
+            board.faults.strike(|fault| if let CameraFault::Freeze(byte) = fault { reached(byte) } else { None });
+        let handled = drop.or(freeze).map_or(bytes, |len| &bytes[..len.min(bytes.len())]);
+        if let Err(error) = self.link.handle_input(handled) {
+            tracing::warn!("simulated camera: the host does not speak XLink: {error}");
             self.end = Some(End::Broken);
         }
-        self.happen(board, now);
+        self.handle_events(board, now);
         if drop.is_some() {
             self.end = Some(End::Lost);
         }
         self.frozen = freeze.is_some();
     }
 
-    /// Bytes for the host.
+    /// Returns the pending bytes for the host.
     pub(super) fn output(&mut self, board: &Board) -> &[u8] {
         if self.frozen || matches!(self.end, Some(End::Lost | End::Watchdog)) {
             return &[];
         }
-        let (output, sent) = (self.link.output(), self.sent);
+        let (output, sent) = (self.link.output(), self.sent_bytes);
         let most = board.faults.next_drop_of_output().map_or(usize::MAX, |byte| byte.saturating_sub(sent) as usize);
         &output[..most.min(output.len())]
     }
 
-    /// So many of them were sent.
+    /// Removes `n` sent bytes from [`Self::output`].
     pub(super) fn consumed(&mut self, board: &mut Board, n: usize, now: Duration) {
         self.link.consumed(n);
-        self.sent += n as u64;
-        let sent = self.sent;
-        let reached = |fault: &Fault| matches!(fault, Fault::DropOutput(byte) if *byte <= sent).then_some(());
+        self.sent_bytes += n as u64;
+        let sent = self.sent_bytes;
+        let reached =
+            |fault: &CameraFault| matches!(fault, CameraFault::DropOutput(byte) if *byte <= sent).then_some(());
         if board.faults.strike(reached).is_some() {
             self.end = Some(End::Lost);
         }
-        self.read_on(board, now);
+        self.continue_read(board, now);
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// Returns the time at which [`Self::handle_timeout`] must be called.
     pub(super) fn poll_timeout(&self, board: &Board) -> Option<Duration> {
         if self.end.is_some() {
             return None;
@@ -167,7 +169,7 @@ impl Session {
         Some(self.writing.as_ref().map_or(watchdog, |writing| writing.due().min(watchdog)))
     }
 
-    /// Time has passed.
+    /// Performs the actions that are due at `now`.
     pub(super) fn handle_timeout(&mut self, board: &mut Board, now: Duration) {
         if self.end.is_some() {
             return;
@@ -177,14 +179,14 @@ impl Session {
             return;
         }
         if !self.frozen {
-            self.write_on(board, now);
+            self.continue_write(board, now);
         }
     }
 
-    fn happen(&mut self, board: &mut Board, now: Duration) {
+    fn handle_events(&mut self, board: &mut Board, now: Duration) {
         while let Some(event) = self.link.poll() {
             match event {
-                LinkEvent::Up if board.config.opening == Opening::First => {
+                LinkEvent::Up if board.config.opening == StreamOpening::First => {
                     let streams =
                         (self.link.open(STREAM, BUDGET_BYTES), self.link.open(WATCHDOG_STREAM, WATCHDOG_BUDGET_BYTES));
                     (self.main, self.watchdog) = (Some(streams.0), Some(streams.1));
@@ -192,8 +194,8 @@ impl Session {
                 LinkEvent::OpenedByPeer(stream, budget) => self.opened(board, stream, budget),
                 LinkEvent::Packet(stream, bytes) if Some(stream) == self.main => self.packet(board, bytes, now),
                 LinkEvent::Packet(stream, bytes) if Some(stream) == self.watchdog => {
-                    self.heard.pings += 1;
-                    self.heard.longest_silence = self.heard.longest_silence.max(now.saturating_sub(self.pinged));
+                    self.history.pings += 1;
+                    self.history.longest_silence = self.history.longest_silence.max(now.saturating_sub(self.pinged));
                     self.pinged = now;
                     if bytes.first() == Some(&RESET_NOW) {
                         self.end = Some(End::Reset);
@@ -203,7 +205,7 @@ impl Session {
                 _ => {}
             }
         }
-        self.read_on(board, now);
+        self.continue_read(board, now);
     }
 
     fn opened(&mut self, board: &Board, stream: StreamId, budget: u32) {
@@ -215,11 +217,11 @@ impl Session {
         }
         self.link.set_releasing(stream, self.releases);
         match board.config.opening {
-            Opening::First if [STREAM, WATCHDOG_STREAM].contains(&name.as_str()) => {}
-            Opening::First | Opening::After => {
+            StreamOpening::First if [STREAM, WATCHDOG_STREAM].contains(&name.as_str()) => {}
+            StreamOpening::First | StreamOpening::After => {
                 self.link.open(&name, budget);
             }
-            Opening::Never => self.link.write_unopened(stream),
+            StreamOpening::Never => self.link.write_unopened(stream),
         }
     }
 
@@ -228,8 +230,10 @@ impl Session {
             self.receive(board, &bytes, now);
         } else if self.writing.is_some() || self.reading.is_some() {
             self.waiting.push_back(bytes);
-            if self.waiting.len() > MOST_WAITING {
-                tracing::warn!("a host asks {MOST_WAITING} times without waiting for an answer: it is sent away");
+            if self.waiting.len() > WAITING_MAX_REQUESTS {
+                tracing::warn!(
+                    "simulated camera: more than {WAITING_MAX_REQUESTS} requests wait for a response; disconnecting the host"
+                );
                 self.end = Some(End::Lost);
             }
         } else {
@@ -237,12 +241,12 @@ impl Session {
         }
     }
 
-    /// Data follows.
+    /// Begins a request that is followed by data.
     fn begin(&mut self, board: &mut Board, request: Request, total: u32, packets: u32, now: Duration) {
         let refused = self.acceptable(board, &request, total).err();
         if let Some(why) = &refused {
-            // Said at once. Hosts send it all the same, and it has to go somewhere.
-            self.say(board, &Response::FlashComplete(Err(why.clone())));
+            // Hosts send the data regardless, so it must still be received.
+            self.respond(board, &Response::FlashComplete(Err(why.clone())));
         }
         let refused = refused.map(|why| (why, true));
         let receiving = Receiving { request, total, packets, bytes: Vec::new(), refused };
@@ -257,19 +261,19 @@ impl Session {
         if total == 0 {
             return Err("Total size of flash package 0, skipping...".to_owned());
         }
-        if total > LARGEST {
+        if total > DATA_MAX_BYTES {
             return Err("No memory available".to_owned());
         }
         let (which, offset) = match *request {
-            Request::UpdateFlash { storage: Storage::Application, .. } => (Which::Auto, board.map.application),
+            Request::UpdateFlash { storage: Storage::Application, .. } => (Memory::Auto, board.map.application),
             Request::UpdateFlash { storage: Storage::Bootloader, .. } => BOOTLOADER_PLACE,
             Request::WriteFlash { memory, offset, .. } => (memory, offset.into()),
             _ => return Ok(()),
         };
-        if board.strikes(&Fault::Refuse) {
+        if board.strikes(&CameraFault::Refuse) {
             return Err(TRY_AGAIN.to_owned());
         }
-        board.room(which, offset, total)
+        board.check_space(which, offset, total)
     }
 
     fn receive(&mut self, board: &mut Board, bytes: &[u8], now: Duration) {
@@ -300,50 +304,51 @@ impl Session {
             None if bytes.len() != total as usize => Err("Didn't receive all data from host".to_owned()),
             None => Ok(()),
         };
-        let (what, which, offset) = match request {
+        let (target, which, offset) = match request {
             Request::UpdateFlash { storage: Storage::Application, .. } => {
-                (What::Application, board.usual_name(), board.map.application)
+                (WriteTarget::Application, board.default_memory_name(), board.map.application)
             }
             Request::UpdateFlash { storage: Storage::Bootloader, .. } => {
-                (What::Bootloader, BOOTLOADER_PLACE.0, BOOTLOADER_PLACE.1)
+                (WriteTarget::Bootloader, BOOTLOADER_PLACE.0, BOOTLOADER_PLACE.1)
             }
-            Request::WriteFlash { memory, offset, .. } => (What::Bytes, memory, offset.into()),
+            Request::WriteFlash { memory, offset, .. } => (WriteTarget::Bytes, memory, offset.into()),
             Request::SetConfig { memory, offset, .. } => {
                 let written = result.and_then(|()| set_config(board, memory, offset, Some(&bytes)));
-                return self.say(board, &Response::FlashComplete(written));
+                return self.respond(board, &Response::FlashComplete(written));
             }
-            // There is no answer to it, whatever happens (bootloader.md 3.3).
+            // `BootMemory` has no response, even on failure (bootloader.md 3.3).
             _ => {
                 self.end = Some(End::BootMemory(bytes));
                 return;
             }
         };
-        match result.and_then(|()| Writing::begin(board, what, which, offset, bytes, now)) {
+        match result.and_then(|()| Writing::begin(board, target, which, offset, bytes, now)) {
             Ok(writing) => {
-                self.say(board, &Response::Progress(writing.progress()));
+                self.respond(board, &Response::Progress(writing.progress()));
                 self.writing = Some(writing);
-                self.write_on(board, now);
+                self.continue_write(board, now);
             }
-            Err(why) => self.say(board, &Response::FlashComplete(Err(why))),
+            Err(why) => self.respond(board, &Response::FlashComplete(Err(why))),
         }
     }
 
-    /// Writes as much as there was time for.
-    fn write_on(&mut self, board: &mut Board, now: Duration) {
+    /// Writes all steps that are due.
+    fn continue_write(&mut self, board: &mut Board, now: Duration) {
         while let Some(mut writing) = self.writing.take() {
             let progress = writing.progress();
             let reached = |wanted: &f32| (progress >= *wanted).then_some(());
-            let strikes = |board: &mut Board, chosen: fn(&Fault) -> Option<f32>| {
+            let strikes = |board: &mut Board, chosen: fn(&CameraFault) -> Option<f32>| {
                 board.faults.strike(|fault| chosen(fault).as_ref().and_then(reached)).is_some()
             };
-            if strikes(board, |fault| if let Fault::DropProgress(at) = fault { Some(*at) } else { None }) {
+            if strikes(board, |fault| if let CameraFault::DropProgress(at) = fault { Some(*at) } else { None }) {
                 self.end = Some(End::Lost);
                 return;
             }
-            if strikes(board, |fault| if let Fault::Stall(at) = fault { Some(*at) } else { None }) {
+            if strikes(board, |fault| if let CameraFault::Stall(at) = fault { Some(*at) } else { None }) {
                 return;
             }
-            let refused = strikes(board, |fault| if let Fault::RefuseLate(at) = fault { Some(*at) } else { None });
+            let refused =
+                strikes(board, |fault| if let CameraFault::RefuseLate(at) = fault { Some(*at) } else { None });
             let result = if refused {
                 Err(TRY_AGAIN.to_owned())
             } else if writing.is_through() {
@@ -354,42 +359,42 @@ impl Session {
             } else {
                 match writing.step(board) {
                     Ok(()) => {
-                        self.say(board, &Response::Progress(writing.progress()));
+                        self.respond(board, &Response::Progress(writing.progress()));
                         self.writing = Some(writing);
                         continue;
                     }
                     Err(why) => Err(why),
                 }
             };
-            self.say(board, &Response::FlashComplete(result));
+            self.respond(board, &Response::FlashComplete(result));
         }
-        self.go_on(board, now);
+        self.answer_waiting(board, now);
     }
 
-    /// Answers what was asked in the meantime.
-    fn go_on(&mut self, board: &mut Board, now: Duration) {
+    /// Answers the requests that arrived during a write or a read.
+    fn answer_waiting(&mut self, board: &mut Board, now: Duration) {
         while self.writing.is_none() && self.reading.is_none() && self.end.is_none() {
             let Some(bytes) = self.waiting.pop_front() else { return };
             self.packet(board, bytes, now);
         }
     }
 
-    fn say(&mut self, board: &mut Board, response: &Response) {
-        let last = !matches!(response, Response::Progress(_));
-        self.say_bytes(board, response.to_bytes(), last);
+    fn respond(&mut self, board: &mut Board, response: &Response) {
+        let is_final = !matches!(response, Response::Progress(_));
+        self.respond_bytes(board, response.to_bytes(), is_final);
     }
 
-    /// Sends a packet; `answer` is one that faults may strike.
-    fn say_bytes(&mut self, board: &mut Board, mut bytes: Vec<u8>, answer: bool) {
+    /// Sends a packet. Faults can change it if `is_final` is set.
+    fn respond_bytes(&mut self, board: &mut Board, mut bytes: Vec<u8>, is_final: bool) {
         let Some(main) = self.main else { return };
-        if answer {
+        if is_final {
             let answering = self.answering;
             let writes = ["UPDATE_FLASH", "UPDATE_FLASH_EX_2"].contains(&answering);
             let meant = |request: &Option<String>| match request {
                 Some(request) => request == answering,
                 None => writes,
             };
-            if board.faults.strike(|f| matches!(f, Fault::BadResponse(of) if meant(of)).then_some(())).is_some() {
+            if board.faults.strike(|f| matches!(f, CameraFault::BadResponse(of) if meant(of)).then_some(())).is_some() {
                 let other = if answering == "IS_USER_BOOTLOADER" {
                     Response::Progress(0.0)
                 } else {
@@ -397,7 +402,8 @@ impl Session {
                 };
                 bytes = other.to_bytes();
             }
-            if board.faults.strike(|f| matches!(f, Fault::ShortResponse(of) if meant(of)).then_some(())).is_some() {
+            if board.faults.strike(|f| matches!(f, CameraFault::ShortResponse(of) if meant(of)).then_some(())).is_some()
+            {
                 bytes.truncate(bytes.len() / 2);
             }
         }

@@ -1,41 +1,41 @@
-//! What a camera's application does once it has booted.
+//! Boots the application of a simulated camera.
 
 use super::config::CameraConfig;
 use super::sockets::Place;
 use crate::package::Package;
-use crate::sim::{Program, ProgramError, Running};
+use crate::sim::{Program, ProgramError, RunningProgram};
 
-/// What sends the stream.
+/// The sender of the stream while the application runs.
 #[derive(Debug)]
-pub(super) enum Boots {
-    /// The Script of the package, for as long as it is kept.
-    Program { _running: Running },
-    /// What every simulated camera can do, as its configuration says.
+pub(super) enum BootedApplication {
+    /// The Script of the package. Dropping it ends the program.
+    Program { _running: RunningProgram },
+    /// The built-in stream of [`CameraConfig::stream`].
     BuiltIn,
-    /// Nobody.
+    /// No stream, because the program could not be started.
     Nothing,
 }
 
-impl Boots {
-    /// The application in this image, booted at this place.
+impl BootedApplication {
+    /// Boots the application in this image at this place.
     pub(super) fn boot(image: Option<Vec<u8>>, place: Place, config: &CameraConfig) -> Self {
         let Some(package) = image.and_then(|image| Package::parse(image).ok()) else { return Self::BuiltIn };
         let program = match Program::of(&package) {
             Ok(program) => program,
             Err(error @ (ProgramError::NoScript { .. } | ProgramError::NoText { .. })) => {
-                tracing::debug!("{error}; the built-in stream is sent instead");
+                tracing::debug!("{error}; sending the built-in stream instead");
                 return Self::BuiltIn;
             }
             Err(error) => {
-                tracing::warn!("{error}: {}; the built-in stream is sent instead", source(&error));
+                tracing::warn!("{error}: {}; sending the built-in stream instead", source(&error));
                 return Self::BuiltIn;
             }
         };
         if !program.is_ours() && !config.any_script {
-            // Whoever reaches this camera can flash it: that is no leave to run what they like on this computer.
+            // Everyone who can reach this camera can flash it. That must not let them run programs on this host.
             tracing::warn!(
-                "the Script of this application is not that of this oaktap, so it is not run here; the built-in stream is \
-                 sent instead (--run-scripts, or `scripts=any`, runs whatever is flashed)"
+                "the Script of this application is not the one of this oaktap, so it does not run; sending the built-in \
+                 stream instead (--run-scripts or `scripts=any` runs any flashed Script)"
             );
             return Self::BuiltIn;
         }
