@@ -197,7 +197,7 @@ pub(super) struct SyncLosses {
 
 impl SyncLosses {
     pub(super) const MAX_LOSSES: u32 = 3;
-    const WITHIN_NS: u64 = 3_000_000_000;
+    const WINDOW_NS: u64 = 3_000_000_000;
     const RECONNECT_COST_FRAMES: u64 = 9;
 
     /// Counts an event, and returns whether to reconnect.
@@ -221,7 +221,7 @@ impl SyncLosses {
         self.recent.push_back((now_ns, self.confirmed));
         self.recent.len() == Self::MAX_LOSSES as usize
             && self.recent.front().is_some_and(|(ns, confirmed)| {
-                now_ns.saturating_sub(*ns) <= Self::WITHIN_NS
+                now_ns.saturating_sub(*ns) <= Self::WINDOW_NS
                     && self.confirmed - confirmed < Self::RECONNECT_COST_FRAMES
             })
     }

@@ -42,9 +42,9 @@ impl Session {
             }
         };
         // Join here, not in the task: all cameras of a recording must have joined before the first can reach its end.
-        let part = playback.as_ref().map(Playback::join);
+        let camera_playback = playback.as_ref().map(Playback::join);
         let delivery = Delivery::new(name.clone(), spec.to_string(), outlets, options.expect.clone());
-        runtime.spawn(supervise::run(spec.clone(), options, delivery, part, state_sender, stop_receiver));
+        runtime.spawn(supervise::run(spec.clone(), options, delivery, camera_playback, state_sender, stop_receiver));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }
 

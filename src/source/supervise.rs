@@ -22,7 +22,7 @@ pub(super) async fn run(
     spec: SourceSpec,
     options: SessionOptions,
     delivery: Delivery,
-    part: Option<CameraPlayback>,
+    playback: Option<CameraPlayback>,
     state: watch::Sender<SessionState>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -40,8 +40,8 @@ pub(super) async fn run(
             Err(error) => return end(delivery, &state, Some(SourceErrorKind::Sim(error))),
         },
         SourceSpec::File(file) => {
-            let part = part.expect("sessions of recordings have a playback");
-            let mut replay = Replay::new(options, delivery, part, state.clone(), stop);
+            let playback = playback.expect("sessions of recordings have a playback");
+            let mut replay = Replay::new(options, delivery, playback, state.clone(), stop);
             let error = replay.play(&file).await.err();
             let mut delivery = replay.end();
             // An unexpected application may be recognized only by the last frame, which is confirmed at the end.
