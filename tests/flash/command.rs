@@ -178,7 +178,7 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
-    assert!(said.contains("and no whole frame among them"), "{said}");
+    assert!(said.contains("but no complete frame"), "{said}");
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn a_camera_in_use_by_another_host_is_left_alone() {
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
     assert_eq!((code, scene.camera.activity()), (1, Activity::InUse), "{said}");
     assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
-    assert!(said.contains("last it said \"in use by a host\""), "{said}");
+    assert!(said.contains("its last state was \"in use by a host\""), "{said}");
     scene.camera.with(oaktap::sim::bootloader::SimulatedCamera::released);
     let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
     assert_eq!((&receipt["written"], &receipt["package"]["app_name"]), (&false.into(), &"gate".into()));

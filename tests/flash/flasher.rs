@@ -235,9 +235,9 @@ fn every_fault_is_reported_with_its_phase_and_a_retry_succeeds() {
         ("not-written", read_back, "although the camera reported success"),
         ("corrupt:2097152", read_back, "byte 2097152 of the package (byte "),
         ("config-refused", Phase::Configure, "SET_BOOTLOADER_CONFIG: the camera refused"),
-        ("config-not-written", Phase::Configure, "not what was written although the camera said so"),
+        ("config-not-written", Phase::Configure, "differs from the one written, although the camera reported success"),
         ("bad-response:READ_FLASH", Phase::Ask, "READ_FLASH: the camera answered"),
-        ("short-response:GET_MEMORY_DETAILS", Phase::Ask, "MEMORY_DETAILS has 536 bytes"),
+        ("short-response:GET_MEMORY_DETAILS", Phase::Ask, "MEMORY_DETAILS too short: expected 536 bytes"),
     ] {
         let mut bench = Bench::new("nor=32MiB&wait-again=5s");
         bench.camera.set_faults(format!("{fault}*1").parse::<CameraFaults>().expect(fault));
