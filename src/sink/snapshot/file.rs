@@ -4,12 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use image::ImageEncoder;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde::Serialize;
 
-use crate::convert::ConvertError;
-use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Utc};
+use crate::convert::{ConvertError, encode_png};
+use crate::frame::picture::rgb;
+use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Size, Utc};
 use crate::sink::names;
 
 /// Where snapshots go.
@@ -60,24 +59,6 @@ pub struct Pixels<'a> {
     pub height: u32,
 }
 
-/// Red, green, blue of every word.
-fn rgb_of(words: &[u32]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(3 * words.len());
-    rgb.extend(words.iter().flat_map(|word| {
-        let [_, red, green, blue] = word.to_be_bytes();
-        [red, green, blue]
-    }));
-    rgb
-}
-
-fn png_of_words(words: &[u32], width: usize, height: usize) -> Result<Vec<u8>, SnapshotError> {
-    png(Pixels { rgb: &rgb_of(words), width: side(width), height: side(height) })
-}
-
-fn side(side: usize) -> u32 {
-    u32::try_from(side).unwrap_or(u32::MAX)
-}
-
 /// What stands in the JSON file: raw times and boxes, exactly as they were sent.
 #[derive(Debug, Serialize)]
 struct Sidecar<'a> {
@@ -110,17 +91,6 @@ pub struct About<'a> {
     pub names: &'a LabelMap,
 }
 
-fn png(pixels: Pixels<'_>) -> Result<Vec<u8>, SnapshotError> {
-    let mut png = Vec::new();
-    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Up).write_image(
-        pixels.rgb,
-        pixels.width,
-        pixels.height,
-        image::ExtendedColorType::Rgb8,
-    )?;
-    Ok(png)
-}
-
 /// [`write()`] of a picture that was made of the frame.
 ///
 /// # Errors
@@ -131,8 +101,8 @@ pub fn write_picture(
     frame: &Frame,
     about: About<'_>,
 ) -> Result<PathBuf, SnapshotError> {
-    let (width, height) = (side(picture.width), side(picture.height));
-    write(place, Pixels { rgb: &rgb_of(picture.words()), width, height }, frame, about)
+    let Size { width, height } = picture.size();
+    write(place, Pixels { rgb: &picture.rgb().collect::<Vec<u8>>(), width, height }, frame, about)
 }
 
 /// Writes a picture of a frame and what the camera said of it. Returns the path of the PNG.
@@ -140,7 +110,7 @@ pub fn write_picture(
 /// # Errors
 /// The file or folder cannot be written, or the picture is larger than a PNG can be.
 pub fn write(place: &Place, pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Result<PathBuf, SnapshotError> {
-    let png = png(pixels)?;
+    let png = encode_png(pixels.rgb, Size::new(pixels.width, pixels.height))?;
     let json = sidecar(pixels, frame, about);
     match place {
         Place::File(path) => {
@@ -172,7 +142,7 @@ pub fn write_new(
     width: usize,
     height: usize,
 ) -> Result<PathBuf, SnapshotError> {
-    let png = png_of_words(words, width, height)?;
+    let png = encode_png(&rgb(words).collect::<Vec<u8>>(), Size::saturating(width, height))?;
     let (path, mut file) = new_file(folder, stem)?;
     save(&mut file, &png, &path)?;
     Ok(path)

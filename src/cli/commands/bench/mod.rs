@@ -1,8 +1,8 @@
 //! `oaktap bench`: measures how fast this machine receives, parses, converts and draws.
 //!
-//! Without a source, it measures each stage alone and then all of them over loopback. With a source, it measures all of them
-//! for each frame of that stream. Each figure is compared to a `memcpy` of as many bytes in the same run: only such ratios
-//! are comparable between machines, and between runs on a busy machine.
+//! Without a source, it measures each stage alone and then all of them over loopback. With a source, it measures all of
+//! them for each frame of that stream. Each figure is compared to a `memcpy` of as many bytes in the same run: only
+//! such ratios are comparable between machines, and between runs on a busy machine.
 
 mod kernels;
 mod loopback;
