@@ -43,7 +43,7 @@ impl std::str::FromStr for PlotFile {
         match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("svg") => Ok(Self::Svg(path)),
             Some("png") => Ok(Self::Png(path)),
-            _ => Err(format!("expected a name that ends in .svg or .png")),
+            _ => Err("expected a name that ends in .svg or .png".to_owned()),
         }
     }
 }

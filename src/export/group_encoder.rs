@@ -67,7 +67,7 @@ impl GroupEncoder {
         let encode = |chosen| {
             let original = self.stills.yuv420(chosen, camera, &mut self.yuv)?;
             let (long, short) = (original.width.max(original.height), original.width.min(original.height));
-            if long > LONG_SIDE_MAX || short > SHORT_SIDE_MAX || short < SIDE_MIN {
+            if long > LONG_SIDE_MAX || !(SIDE_MIN..=SHORT_SIDE_MAX).contains(&short) {
                 let why = format!(
                     "the picture has {original} pixels: expected {SIDE_MIN}x{SIDE_MIN} to {LONG_SIDE_MAX}x{SHORT_SIDE_MAX}; use \
                      --to png or --to jpeg"

@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn clearing_resets_all_fields_and_keeps_the_buffer() {
-        let mut frame = Frame { id: 7, stale: true, ..Frame::with_payload(&[9; 100]) };
+        let mut frame = Frame { id: 7, stale: true, ..Frame::with_payload([9; 100]) };
         frame.header.extend_from_slice(b"IMG");
         let at = frame.payload().as_ptr();
         frame.clear();

@@ -203,7 +203,7 @@ pub(super) fn payload(
             return Err("its image does not hold the payload".to_owned());
         }
         (ImageMessage::Raw, Some(Packing::AsIs)) | (ImageMessage::Compressed | ImageMessage::Video, _) => {
-            into.extend_from_slice(data)
+            into.extend_from_slice(data);
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ fn frame(device_ms: i64, arrival_ms: u64, stale: bool) -> Event {
 }
 
 fn frame_at(device_us: i64, mono_ns: u64, stale: bool) -> Event {
-    let mut frame = Frame::with_payload(&[]);
+    let mut frame = Frame::with_payload([]);
     (frame.device_time, frame.stale) = (DeviceTime(device_us), stale);
     frame.received = Received { mono_ns, unix_ns: 0 };
     Event::Frame(Arc::new(frame))

@@ -39,7 +39,7 @@ impl Bench {
     fn send_provisional(&mut self) -> Arc<Frame> {
         self.sent += 1;
         let bbox = BBox { xmin: 0.25, ymin: 0.25, xmax: 0.75, ymax: 0.75 };
-        let mut frame = Frame::with_payload(&[self.sent as u8; 160 * 120]);
+        let mut frame = Frame::with_payload([self.sent as u8; 160 * 120]);
         frame.id = self.sent;
         frame.received = Received { mono_ns: self.sent, unix_ns: 0 };
         frame.geometry = Some(Geometry::tight(PixelFormat::Gray8, 160, 120).expect("a usual geometry"));
@@ -133,7 +133,7 @@ fn snapshots_are_of_confirmed_frames() {
 #[test]
 fn a_frame_that_cannot_be_converted_is_reported() {
     let mut bench = Bench::new();
-    let mut video = Frame::with_payload(&[0, 0, 0, 1, 0x65]);
+    let mut video = Frame::with_payload([0, 0, 0, 1, 0x65]);
     video.kind = PayloadKind::H264;
     bench.camera.outlets.provisional.offer(&Arc::new(video));
     while bench.view.health().failed == 0 {

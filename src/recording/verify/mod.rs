@@ -195,7 +195,7 @@ impl Verification {
                 }
             }
             _ => {
-                self.about_file(at, "metadata", "names and values".to_owned(), "data that cannot be parsed".to_owned())
+                self.about_file(at, "metadata", "names and values".to_owned(), "data that cannot be parsed".to_owned());
             }
         }
     }
