@@ -140,7 +140,7 @@ fn a_usage_error_exits_with_2_and_advice() {
     for (args, says) in [
         (&["detections"][..], "URI"),
         (&["detections", "rtsp://camera"], "expected `tcp://`, `listen://`, `sim:` or `file:`"),
-        (&["detections", "sim:?fsp=40"], "known: size, fps"),
+        (&["detections", "sim:?fsp=40"], "expected one of size, fps"),
         (&["detections", "sim:", "--size", "640"], "WIDTHxHEIGHT"),
         (&["detections", "sim:", "--duration", "10"], "such as 10s"),
         (&["detections", "sim:", "--format", "PNG"], "BGR888p"),

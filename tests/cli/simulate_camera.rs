@@ -73,7 +73,7 @@ fn invalid_simulations_are_rejected_with_a_reason() {
         (&["--count", "2"][..], "cannot be used with --count"),
         (&["--frames", "3"], "use --duration"),
         (&["--listen", "[::1]:0"], "IPv4"),
-        (&["--nor", "1MiB"], "need 8389120"),
+        (&["--nor", "1MiB"], "expected at least 8389120"),
         (&["--camera-fault", "explode"], "`fault=explode`: expected"),
         (&["--set", "open=late"], "first, after or never"),
         (&["--bootloader-version", "28"], "expected a version such as 0.0.28"),
