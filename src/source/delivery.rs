@@ -106,7 +106,7 @@ impl Delivery {
                 self.incident(progress.received, IncidentEvent::Withdrawn { id, damage });
             }
             Event::Lost(damage) if self.leaving => {
-                tracing::debug!(camera = %self.name, "frame truncated by our disconnect: {damage}")
+                tracing::debug!(camera = %self.name, "frame truncated by our disconnect: {damage}");
             }
             Event::Lost(damage) => {
                 tracing::warn!(camera = %self.name, "frame lost: {damage}");
