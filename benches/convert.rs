@@ -1,11 +1,12 @@
-//! Conversion of frames, each beside a memcpy in the same run: `cargo bench --bench convert [WORD...]`
+//! Compares each conversion of frames with a memcpy in the same run: `cargo bench --bench convert [WORD...]`
 //!
-//! The memcpy moves as many bytes as the conversion does: one that reads 3 bytes a pixel and writes 4 is compared with a
-//! copy of 3.5 bytes a pixel, which reads 3.5 and writes 3.5 and touches as much memory. The two take turns, a
-//! millisecond each, because machines are noisy; `ratio` is the median over the turns of copy time by conversion time, and
-//! `best` the ratio of the shortest times. Every conversion is compared with `convert::reference` before it is timed.
+//! The memcpy moves as many bytes as the conversion: a conversion that reads 3 bytes per pixel and writes 4 is compared
+//! with a copy of 3.5 bytes per pixel, which reads 3.5 and writes 3.5. The two take turns of 1 ms, so that noise of the
+//! machine affects both. `ratio` is the median of copy time divided by conversion time over the turns, and `best` the
+//! ratio of the shortest times. The result of every conversion is compared with `convert::reference` before it is
+//! timed.
 //!
-//! Only lines that contain all words of the command line are run.
+//! Runs only the lines whose name contains all words of the command line.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ enum Into {
     Encoder,
 }
 
-/// One conversion with memory of its own.
+/// One conversion with its own buffers.
 struct Conversion {
     converter: Converter,
     frame: Frame,
@@ -47,13 +48,13 @@ impl Conversion {
         }
     }
 
-    /// A run that the compiler cannot leave out.
-    fn run_seen(&mut self) {
+    /// Runs the conversion in a way that the compiler cannot optimize away.
+    fn run_opaque(&mut self) {
         self.run();
         black_box(self);
     }
 
-    /// Whether the last run made what the reference says.
+    /// Asserts that the last run made the same pixels as the reference.
     fn check(&self, expected: &[[u8; 3]]) {
         match self.into {
             Into::Words => {
@@ -86,7 +87,7 @@ fn frame(kind: PayloadKind, geometry: Geometry, payload: &[u8]) -> Frame {
     frame
 }
 
-/// Nanoseconds for one run, over as many as a turn holds.
+/// Returns the mean time of a run, in nanoseconds.
 fn turn(runs: u32, mut run: impl FnMut()) -> f64 {
     let start = Instant::now();
     for _ in 0..runs {
@@ -127,8 +128,8 @@ fn compare(name: &str, traffic: usize, turns: usize, mut convert: impl FnMut()) 
     );
 }
 
-/// What no kernel with these loads and stores can beat: 32 bytes from each of three planes, and as many bytes written as
-/// 32 pixels have, but nothing done to them.
+/// Measures the upper limit for a kernel with the same loads and stores: reads 32 bytes from each of three planes and
+/// writes the bytes of 32 pixels, without any computation.
 fn limit<const WRITTEN: usize>(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
     let name = format!("limit {width}x{height} 3 -> {}", WRITTEN / 32);
     if !wanted(&name) {
@@ -158,14 +159,14 @@ fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32
         (Into::Encoder, "YUV420", 1.5),
     ] {
         let name = format!("{format} {width}x{height} -> {into_name} {}", level.name());
-        // The order of the bytes costs nothing: one is enough, but for the format that is most sent. Encoders get it as it
-        // is, or by way of words.
-        let one_is_enough = match into {
+        // RGB takes as long as BGR, so that only the most common format is measured in both. For encoders, one planar
+        // and one interleaved format are enough.
+        let redundant = match into {
             Into::Words | Into::Packed(PackedOrder::Bgr) => false,
             Into::Packed(PackedOrder::Rgb) => format != PixelFormat::Bgr888p,
             Into::Encoder => !matches!(format, PixelFormat::Bgr888p | PixelFormat::Bgr888i),
         };
-        if !wanted(&name) || one_is_enough {
+        if !wanted(&name) || redundant {
             continue;
         }
         let geometry = Geometry::tight(format, width, height).expect("a usual size");
@@ -183,7 +184,7 @@ fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32
         conversion.check(&expected);
         let turns = if format == PixelFormat::Bgr888p { TURNS } else { TURNS / 5 };
         let written = (bytes * expected.len() as f64) as usize;
-        compare(&name, payload.len() + written, turns, || conversion.run_seen());
+        compare(&name, payload.len() + written, turns, || conversion.run_opaque());
     }
 }
 
@@ -198,8 +199,8 @@ fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
     });
     let mut file = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 95);
-    scene.write_with_encoder(encoder).expect("a picture can be encoded");
-    let expected = image::load_from_memory(&file).expect("it was just encoded").to_rgb8();
+    scene.write_with_encoder(encoder).expect("the picture can be encoded");
+    let expected = image::load_from_memory(&file).expect("the file is valid").to_rgb8();
     let expected: Vec<[u8; 3]> = expected.pixels().map(|pixel| pixel.0).collect();
     let geometry = Geometry::tight(PixelFormat::Jpeg, width, height).expect("a usual size");
     let mut conversion = Conversion {
@@ -212,14 +213,14 @@ fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
     };
     conversion.run();
     conversion.check(&expected);
-    compare(&name, file.len() + 4 * expected.len(), 31, || conversion.run_seen());
+    compare(&name, file.len() + 4 * expected.len(), 31, || conversion.run_opaque());
 }
 
 fn main() {
-    // Cargo adds `--bench`.
+    // Skips `--bench`, which Cargo adds.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |name: &str| words.iter().all(|word| name.contains(word.as_str()));
-    println!("GB/s and ratio are of the bytes read and written; the copy beside each moves as many.");
+    println!("GB/s counts the bytes read and written; ratio compares with a memcpy of as many bytes.");
     for level in SimdLevel::available() {
         for size in SIZES {
             raw(&wanted, PixelFormat::Bgr888p, size, level);

@@ -1,7 +1,7 @@
-"""Exports a recording with OpenCV: the plain script that oaktap export is measured against.
+"""Exports a recording with OpenCV. oaktap export is compared with this script.
 
 usage: export.py RECORDING png FOLDER | export.py RECORDING mp4 FILE
-Prints one JSON object: frames, seconds and CPU seconds, without the time that Python takes to start.
+Prints one JSON object: frames, seconds and CPU seconds, without the start of Python.
 """
 
 import json
@@ -24,7 +24,7 @@ with open(recording, "rb") as file:
             assert cv2.imwrite(f"{output}/{frames:06}.png", picture)
         else:
             if video is None:
-                # What the wheels of OpenCV can encode; they have no H.264.
+                # The wheels of OpenCV contain no H.264 encoder.
                 size = (image.width, image.height)
                 video = cv2.VideoWriter(output, cv2.VideoWriter_fourcc(*"mp4v"), 40, size)
                 assert video.isOpened()

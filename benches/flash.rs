@@ -1,7 +1,7 @@
-//! An application of 28 MiB into a simulated camera over loopback, and back again: `cargo bench --bench flash`
+//! Flashes an application of 28 MiB to a simulated camera over loopback and reads it back: `cargo bench --bench flash`
 //!
-//! The protocol's own speed: a real camera's flash is far slower. Beside it the same bytes over a plain socket, in turns.
-//! Both ends are in this process. To reach: 200 MB/s.
+//! This measures the protocol only: the flash memory of a real camera is far slower. For comparison, the same bytes go
+//! over a plain socket, in turn. Both ends are in this process. The target is 200 MB/s.
 
 mod live;
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use live::measure::median;
 use oaktap::bootloader::{Caller, ClientOptions, Memory};
-use oaktap::flash::{FlashError, Flashed, Plan, Wish};
+use oaktap::flash::{FlashError, FlashOptions, Flashed, Plan};
 use oaktap::net::talk::talk;
 use oaktap::package::{Package, PackageBuilder};
 use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator, Place};
@@ -35,40 +35,40 @@ fn main() {
         let start = Instant::now();
         let done = runtime.block_on(talk(address, ClientOptions::default(), |_| {}, |caller| flash(caller, wanted)));
         let rate = bytes / start.elapsed().as_secs_f64() / MB;
-        assert!(done.expect("a connection").expect("nothing is wrong").written);
+        assert!(done.expect("the camera answers").expect("flashing succeeds").written);
         flashed.push(rate);
         plain.push(copied);
         ratios.push(rate / copied);
     }
-    println!("{} MB written and read back, every byte compared", package.bytes().len() as f64 / MB);
+    println!("{} MB written, read back and compared", package.bytes().len() as f64 / MB);
     println!("  plain socket, there and back {:>7.0} MB/s", median(&mut plain));
-    println!("  flash                        {:>7.0} MB/s (to reach: >= 200)", median(&mut flashed));
-    println!("  flash by plain socket: {:.2}", median(&mut ratios));
+    println!("  flash                        {:>7.0} MB/s (target: >= 200)", median(&mut flashed));
+    println!("  flash / plain socket: {:.2}", median(&mut ratios));
 }
 
 async fn flash(caller: Caller, package: Package) -> Result<Flashed, FlashError> {
-    Plan::make(&caller, package, Wish { memory: Memory::Auto, force: true }).await?.carry_out(&caller).await
+    Plan::make(&caller, package, FlashOptions { memory: Memory::Auto, force: true }).await?.carry_out(&caller).await
 }
 
-/// The same bytes there and back again, without a protocol.
+/// Sends the bytes to an echo server and receives them again, without a protocol. Returns the duration.
 fn copy(bytes: &[u8]) -> Duration {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.local_addr().expect("it listens");
+    let address = listener.local_addr().expect("a listening socket");
     let len = bytes.len();
     let echo = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("somebody connects");
+        let (mut stream, _) = listener.accept().expect("a connection");
         let mut received = vec![0; len];
-        stream.read_exact(&mut received).expect("all of it");
-        stream.write_all(&received).expect("all of it");
+        stream.read_exact(&mut received).expect("all bytes arrive");
+        stream.write_all(&received).expect("all bytes arrive");
     });
     let start = Instant::now();
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.write_all(bytes).expect("all of it");
+    let mut stream = TcpStream::connect(address).expect("a listening socket");
+    stream.write_all(bytes).expect("all bytes arrive");
     let mut received = vec![0; len];
-    stream.read_exact(&mut received).expect("all of it");
+    stream.read_exact(&mut received).expect("all bytes arrive");
     let took = start.elapsed();
     assert!(received == bytes);
-    echo.join().expect("it does not panic");
+    echo.join().expect("the echo thread does not panic");
     took
 }
 
@@ -78,5 +78,5 @@ fn package() -> Package {
     firmware.extend((0..27_489_112).map(noise));
     let bytes =
         PackageBuilder::new(firmware).asset_storage(vec![7; 800_000]).app_name("bench").build().expect("a package");
-    Package::parse(bytes).expect("a whole one")
+    Package::parse(bytes).expect("a valid package")
 }

@@ -1,9 +1,9 @@
-"""Runs the standalone page's host program without a window, and measures it.
+"""Runs the host program of Luxonis' standalone page without a window, and measures it.
 
 usage: host_py.py PORT WIDTH HEIGHT < program
-Prints one JSON object: frames, seconds and CPU seconds behind the first ten frames, and when each picture was finished
-(CLOCK_MONOTONIC, nanoseconds). Boxes and names are drawn by OpenCV; only `imshow` and `waitKey` are replaced, and what
-the program prints goes nowhere.
+Prints one JSON object: frames, seconds and CPU seconds after the first ten frames, and when each picture was finished
+(CLOCK_MONOTONIC, nanoseconds). OpenCV draws boxes and names; only `imshow` and `waitKey` are replaced. The output of
+the program is discarded.
 """
 
 import json
@@ -46,7 +46,7 @@ shim.__dict__.update(socket.__dict__)
 shim.socket = Socket
 sys.modules["socket"] = shim
 program = sys.stdin.read().replace("reshape(3, 352, 640)", f"reshape(3, {HEIGHT}, {WIDTH})")
-# At the end of the stream the program would wait for bytes for ever: it asks for more and is given none.
+# At the end of the stream, `recv` returns no bytes and the program would loop for ever.
 program = program.replace("header = str(sock.recv(32)", "header = str(more(sock.recv(32))")
 program = program.replace("bytes += socket.recv(read)", "bytes += more(socket.recv(read))")
 

@@ -1,6 +1,6 @@
-//! Boxes and titles on a picture; borders by slices and by imageproc; a title that was never drawn before.
+//! Draws boxes and titles on a picture, borders with slices and with imageproc, and titles that are not cached yet.
 //!
-//! Each checks what it draws before it is timed.
+//! Each bench checks its result before it is timed.
 
 use divan::{Bencher, counter::ItemsCount};
 use image::Rgb;
@@ -21,7 +21,7 @@ fn picture((width, height): (usize, usize)) -> Picture {
     picture
 }
 
-/// Boxes a fifth of the picture wide, spread over it.
+/// Returns boxes of a fifth of the width of the picture, spread over it.
 fn detections(count: u32) -> Vec<Detection> {
     let one = |n: u32| {
         let (xmin, ymin) = ((n * 37 % 80) as f32 / 100.0, (n * 53 % 70) as f32 / 100.0);
@@ -33,7 +33,7 @@ fn detections(count: u32) -> Vec<Detection> {
 
 fn rects(picture: &Picture, count: u32) -> Vec<Rect> {
     let (width, height) = (picture.width as i32, picture.height as i32);
-    let place = |detection: &Detection| Rect::of_box(&detection.bbox, width, height).expect("it is inside");
+    let place = |detection: &Detection| Rect::of_box(&detection.bbox, width, height).expect("the box is inside");
     detections(count).iter().map(place).collect()
 }
 
@@ -41,7 +41,7 @@ fn draw(bencher: Bencher, size: (usize, usize), count: u32, style: Style) {
     let (mut picture, mut overlay, detections) = (picture(size), Overlay::new(style), detections(count));
     overlay.draw(&mut picture, &detections, None);
     let last = class_color(detections[count as usize - 1].label);
-    assert!(picture.words().contains(&last), "the last box is not covered");
+    assert!(picture.words().contains(&last), "the last box is missing");
     bencher.counter(ItemsCount::new(count)).bench_local(|| overlay.draw(&mut picture, &detections, None));
 }
 
@@ -64,7 +64,7 @@ fn twenty_boxes_without_titles(bencher: Bencher, size: (usize, usize)) {
 }
 
 #[divan::bench(args = SIZES)]
-fn twenty_titles_never_drawn_before(bencher: Bencher, size: (usize, usize)) {
+fn twenty_uncached_titles(bencher: Bencher, size: (usize, usize)) {
     let (mut picture, detections) = (picture(size), detections(20));
     bencher
         .counter(ItemsCount::new(20u32))
@@ -103,7 +103,7 @@ fn borders(bencher: Bencher, size: (usize, usize), draw: fn(&mut Picture, &[Rect
     let rects = rects(&one, 20);
     by_slices(&mut one, &rects);
     by_imageproc(&mut other, &rects);
-    assert!(one.words() == other.words(), "both draw the same");
+    assert!(one.words() == other.words(), "slices and imageproc draw different borders");
     bencher.counter(ItemsCount::new(20u32)).bench_local(|| draw(&mut one, &rects));
 }
 

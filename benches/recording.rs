@@ -1,11 +1,10 @@
-//! Recording beside `dd` with direct I/O on the same disk, in turns: `cargo bench --bench recording [FOLDER]`
+//! Compares recording with `dd` with direct I/O on the same disk, in turn: `cargo bench --bench recording [FOLDER]`
 //!
-//! Raw frames of 640x352 go through the whole recorder: lane, MCAP, the thread of the disk; as fast as it takes them, so
-//! the lane is never empty. `dd` copies noise too, out of the page cache: it is shown with zeros as well, which some disks
-//! (virtual ones, those that compress) take faster than any recording can be. Both sides end with everything on the
-//! medium. The folder is on the disk that is measured; it is the build folder if none is named. Then sixteen cameras at
-//! 40 frames a second, received and recorded at once. The figures are those of performance.md, "To reach" 6. CPU time is
-//! that of the whole process, which does nothing else.
+//! Raw frames of 640x352 go through the whole recorder (lane, MCAP, disk thread), as fast as it takes them, so that the
+//! lane is never empty. `dd` copies noise from the page cache, and zeros as well, because virtual and compressing disks
+//! write zeros faster than any recording. Both sync their data to the disk. FOLDER selects the disk; the default is the
+//! build folder. Then 16 cameras at 40 frames per second are received and recorded at the same time. The figures are
+//! those of performance.md, "To reach" 6. CPU time is that of the whole process, which does nothing else.
 
 mod live;
 
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use live::measure::median;
 use live::{CAMERA, Sender};
-use oaktap::frame::{Dialect, Frame, Geometry, PixelFormat, Received};
+use oaktap::frame::{Frame, Geometry, PixelFormat, Received};
 use oaktap::hub::Budget;
 use oaktap::live::{Live, Sink as _};
 use oaktap::recording::CameraInfo;
@@ -37,7 +36,7 @@ fn main() {
     let (mut ratios, mut zero_ratios) = (Vec::new(), Vec::new());
     let noise = folder.join("noise.bin");
     write_noise(&noise);
-    println!("{} MB a turn in {}, {}x{} raw", BYTES / 1_000_000, folder.display(), SIZE.0, SIZE.1);
+    println!("{} MB per turn in {}, {}x{} raw", BYTES / 1_000_000, folder.display(), SIZE.0, SIZE.1);
     for _ in 0..TURNS {
         let zero = dd(&folder, Path::new("/dev/zero"));
         let dd = dd(&folder, &noise);
@@ -49,23 +48,23 @@ fn main() {
         zero_ratios.push(bytes_per_s / zero);
         cpu.push(cpu_s_per_gb);
     }
-    std::fs::remove_file(noise).expect("it was written");
+    std::fs::remove_file(noise).expect("the file exists");
     println!("  dd of noise, 1 MiB blocks, direct, synced {:>6.2} GB/s", median(&mut copied));
     println!("  dd of zeros                               {:>6.2} GB/s", median(&mut zeros));
     println!(
-        "  recorder                                  {:>6.2} GB/s {:>6.3} s CPU a GB",
+        "  recorder                                  {:>6.2} GB/s {:>6.3} s CPU per GB",
         median(&mut recorded),
         median(&mut cpu)
     );
     println!(
-        "  recorder by dd of noise: {:.2} (to reach: >= 0.9), of zeros: {:.2}; CPU (to reach: <= 0.4 s/GB)",
+        "  recorder / dd of noise: {:.2} (target: >= 0.9), recorder / dd of zeros: {:.2}; CPU (target: <= 0.4 s/GB)",
         median(&mut ratios),
         median(&mut zero_ratios)
     );
     cameras(&folder, 16);
 }
 
-/// So many cameras, each into files of its own. The senders are in this process and have half of its processors.
+/// Records `count` cameras, each to its own file. The senders are in this process and use half of its processors.
 fn cameras(folder: &Path, count: usize) {
     let folder = folder.join("cameras");
     let still = live::still(SIZE);
@@ -82,7 +81,7 @@ fn cameras(folder: &Path, count: usize) {
     live.runtime().block_on(async {
         for session in live.sessions() {
             let mut state = session.changes();
-            // An error means that it is over as well.
+            // An error means that the session is gone, so it has ended as well.
             let _ = state.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
         }
     });
@@ -98,10 +97,10 @@ fn cameras(folder: &Path, count: usize) {
         sum(|outcome| outcome.lost),
         sum(|outcome| outcome.bytes) as f64 / took / 1e6
     );
-    std::fs::remove_dir_all(folder).expect("it recorded");
+    std::fs::remove_dir_all(folder).expect("the recording exists");
 }
 
-/// As much noise as is recorded in a turn; it stays in the page cache.
+/// Writes as much noise as is recorded in a turn. It stays in the page cache.
 fn write_noise(path: &Path) {
     let frames: Vec<Frame> = (0..8).map(frame).collect();
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).expect("the folder can be written to"));
@@ -117,7 +116,7 @@ fn write_noise(path: &Path) {
     file.into_inner().expect("there is room on the disk").sync_all().expect("there is room on the disk");
 }
 
-/// Bytes a second.
+/// Returns the bytes per second of `dd`.
 fn dd(folder: &Path, from: &Path) -> f64 {
     let path = folder.join("dd.bin");
     let count = BYTES >> 20;
@@ -129,12 +128,12 @@ fn dd(folder: &Path, from: &Path) -> f64 {
         .arg(format!("of={}", path.display()))
         .status();
     let took = start.elapsed();
-    assert!(done.expect("there is a dd").success(), "dd cannot write to {}", folder.display());
+    assert!(done.expect("dd starts").success(), "dd cannot write to {}", folder.display());
     std::fs::remove_file(path).expect("dd wrote a file");
     BYTES as f64 / took.as_secs_f64()
 }
 
-/// Bytes a second, and seconds of CPU for 10^9 bytes.
+/// Returns the bytes per second of the recorder, and its CPU seconds per 10^9 bytes.
 fn record(folder: &Path) -> (f64, f64) {
     let path = folder.join("recording.mcap");
     let budget = Budget::new(64 << 20);
@@ -154,7 +153,7 @@ fn record(folder: &Path) -> (f64, f64) {
     let outcome = recorder.finish();
     let (took, used) = (start.elapsed().as_secs_f64(), cpu_time().saturating_sub(cpu).as_secs_f64());
     assert_eq!((outcome.frames, outcome.is_complete()), (count, true), "{:?}", outcome.problems);
-    std::fs::remove_file(path).expect("it recorded");
+    std::fs::remove_file(path).expect("the recording exists");
     (outcome.bytes as f64 / took, used / (outcome.bytes as f64 / GB))
 }
 
@@ -170,7 +169,7 @@ fn cpu_time() -> Duration {
 }
 
 fn frame(n: u64) -> Frame {
-    // Noise cannot be compressed: the worst case. The number of the frame seeds it.
+    // Noise cannot be compressed, which is the worst case. The frame number is the seed.
     let mut payload = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
     let mut state = n + 1;
     for word in payload.chunks_mut(8) {
@@ -181,7 +180,7 @@ fn frame(n: u64) -> Frame {
     let header = format!("{:32}", format!("IMG {:.6} {} 0", n as f64 / 40.0, payload.len())).into_bytes();
     let mut frame = Frame::with_payload(payload);
     frame.id = n;
-    frame.dialect = Dialect::Img;
+    frame.dialect = "IMG";
     frame.header = header;
     frame.received = Received { mono_ns: n * 25_000_000, unix_ns: 1_795_259_112_345_678_901 + n as i64 * 25_000_000 };
     frame.geometry = Geometry::tight(PixelFormat::Bgr888p, SIZE.0, SIZE.1).ok();

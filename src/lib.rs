@@ -1,16 +1,72 @@
-//! oaktap finds Luxonis OAK PoE cameras in standalone mode, flashes them, and receives what they put on the network.
+//! Host side of Luxonis OAK PoE cameras in standalone mode: finds cameras, flashes them, receives, shows, records and
+//! exports their streams.
+//!
+//! # Folders
+//!
+//! Imports go down this list, never up; `tests/layering.rs` holds the same list. Folders marked `io` use sockets, files,
+//! threads or clocks. The others are pure: bytes in, values out, time as an argument. They are what remains with
+//! `--no-default-features`.
 //!
 //! ```text
-//! camera --bytes--> wire --> frame --> Hub<Frame> -+-> detections        (confirmed frames)
-//!                                                  +-> recording
-//!                                                  +-> view: convert > overlay -> window, snapshot
-//!
-//! camera <--datagrams--> discovery                         which cameras are there, and what they do
-//! application --> device: pipeline, Script, firmware --> package
-//! camera <--bytes--> xlink <--packets--> bootloader <--calls--> flash: plan, write, read back, boot
+//! cli         io  the program: arguments, output, exit codes; one file per command in cli/commands
+//! sink        io  takes frames or pictures: record, detections, snapshot, window
+//! view        io  frames -> pictures with boxes, published through a Hub; pause and step
+//! doctor          judges the network around a camera; doctor/observe (io) measures it
+//! live        io  starts sessions, connects them to sinks, ends them
+//! export      io  recordings -> pictures, video, tables, datasets
+//! source      io  frames of one camera: tcp, listen, file; supervision and reconnect
+//! sim         io  simulated cameras
+//! recording   io  MCAP files: write, read, play, verify, recover
+//! net         io  sockets, interfaces and clocks of this host
+//! flash           a checked list of steps, carried out over a bootloader session
+//! device          the application on the camera: parameters, pipeline, firmware, script
+//! package         the .dap container of an application
+//! bootloader      requests and responses over XLink
+//! stats           the ledger: counts of every frame and byte
+//! convert         frame -> picture
+//! overlay         boxes and labels on a picture
+//! hub             lanes: bounded queues that count their drops
+//! wire            bytes <-> frames: headers, records, detections, resynchronization
+//! discovery  xlink    UDP discovery messages; XLink streams
+//! frame           Frame, Picture, PixelFormat, Detection, times, pools
+//! error  sync  units  errors as text; locks and wakers; amounts of bytes and time
 //! ```
 //!
-//! The upper half is pure: no sockets, no clock, no files. It is what remains with `--no-default-features`.
+//! # Live path
+//!
+//! ```text
+//! camera --bytes--> source (wire::Decoder) --events--> Delivery --+--> Outlets::provisional --> view --> Hub<Arc<Picture>> --> window
+//!                                                                 +--> Outlets::confirmed ----> record, detections, snapshot
+//!                                                                 +--> Outlets::incidents ----> record
+//!                                                                 +--> Ledger
+//! recording file --> source::replay (wire::Decoder) --> the same Delivery
+//! ```
+//!
+//! * **Delivery** (`source/delivery.rs`) is called by every source with each event, and hands it to the three hubs of
+//!   [`source::Outlets`] and to the ledger. Sources with our headers get their events from a [`wire::Decoder`]; a source
+//!   without them makes the events itself.
+//! * A frame is **provisional** when its last byte has arrived, and **confirmed** when the bytes after it prove that nothing
+//!   is missing: usually the next header, otherwise a checksum, a pause or the end of the stream. After junk or missing bytes
+//!   the decoder searches for the next header and **withdraws** the damaged frame. Views show provisional frames, because a
+//!   person wants low latency; sinks that keep frames take confirmed ones.
+//! * A frame is marked **stale** when its timing shows that it waited in the camera's queue before we connected: its age then
+//!   says nothing about latency.
+//! * A **lane** ([`hub::Lane`]) is a bounded queue between a session and one subscriber. A live session never waits: a full
+//!   lane drops its oldest or its newest item and counts the drop. Playing a recording waits until every lane that keeps all
+//!   items has room. A subscriber that needs an item only now and then mutes its lane: ignored items do not count.
+//! * The **ledger** ([`stats::Ledger`]) balances at every moment: bytes received = headers + detections + payload + skipped +
+//!   pending; frames received = confirmed + withdrawn + pending (a frame of which bytes are missing is never received; it
+//!   counts as lost); items offered to a lane = taken + dropped + queued.
+//!
+//! # Plugging in
+//!
+//! | New | Files |
+//! |---|---|
+//! | source (HTTP MJPEG, MQTT) | its file in `source/`, a variant in `SourceSpec` (`source/spec.rs`), a line in `source/supervise.rs`, README, its test, its simulator |
+//! | sink (web, publisher) | its file in `sink/` and a line in `sink/mod.rs`, a command or option in `cli/`, its test |
+//! | dialect with headers | `wire/header.rs`, `wire/encode.rs`, its capture test |
+//! | pixel format | `frame/pixel.rs`, a routine in `convert/`, `convert/reference.rs`, `sim/pixels.rs` |
+//! | check of `doctor` | a function in `doctor/`, a line in its caller, its test |
 
 pub mod bootloader;
 pub mod convert;

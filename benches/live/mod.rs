@@ -20,7 +20,7 @@ use oaktap::sim::{Reel, SimConfig, Still};
 use oaktap::source::{Session, SessionOptions, SessionState, SourceSpec};
 use oaktap::stats::Stats;
 use oaktap::view::{View, ViewOptions};
-use oaktap::wire::encode;
+use oaktap::wire::{LINE, encode};
 
 use measure::{stay_on_first_cpu, thread_cpu};
 
@@ -126,7 +126,7 @@ pub(crate) fn still(size: (u32, u32)) -> Still {
 
 /// Length of a message with it in bytes.
 pub(crate) fn message_len(still: &Still) -> usize {
-    encode::LINE + encode::detections(&still.detections).len() + still.payload.len()
+    LINE + encode::detections(&still.detections).len() + still.payload.len()
 }
 
 /// What a thread that receives does with a frame.

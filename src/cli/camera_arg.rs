@@ -17,7 +17,7 @@ use super::value_parsers;
 
 const SEARCH: &str = "Search";
 
-/// How long to wait for the reply of a camera that is named by its address.
+/// The limit for a camera that is named by its address to reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Creates the runtime that drives the sockets of one command on the current thread.
@@ -105,14 +105,14 @@ impl FromStr for CameraArg {
     }
 }
 
-/// Where to search for cameras.
+/// Options of the search for cameras.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SearchArgs {
     /// Also query every address of this network, for cameras behind a router, such as 10.0.3.0/24; repeatable
     #[arg(long, value_name = "NETWORK", help_heading = SEARCH)]
     pub(crate) subnet: Vec<Subnet>,
 
-    /// How long to wait for replies after the last query
+    /// Wait this long for replies after the last query
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = value_parsers::duration, help_heading = SEARCH)]
     pub(crate) wait: Duration,
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
-use oaktap::device::contract::{Contract, Meeting};
+use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::startup::{FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
@@ -46,7 +46,7 @@ pub(crate) struct EnterOptions {
     pub(crate) search: SearchArgs,
 }
 
-/// Whether and how long to wait for the application.
+/// Options of the wait for the application.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct BootWaitArgs {
     /// Do not wait until the application runs
@@ -57,7 +57,7 @@ pub(crate) struct BootWaitArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) stream_port: Option<u16>,
 
-    /// How long to wait for the application, and then for its first frame
+    /// Wait at most this long for the application, and then for its first frame
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = value_parsers::duration)]
     pub(crate) boot_timeout: Duration,
 }
@@ -69,7 +69,7 @@ pub(crate) struct BootloaderCamera {
     pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
     port: u16,
-    /// Whether it was running something else before.
+    /// `true` if it was not in its bootloader before.
     pub(crate) was_running: bool,
     options: EnterOptions,
 }
@@ -202,10 +202,10 @@ impl BootloaderCamera {
             )
         })?;
         let ip = camera.ip().unwrap_or(self.ip);
-        let default = Meeting { host: None, port: wire::PORT };
-        let meeting = contract.and_then(|contract| contract.meeting).unwrap_or(default);
-        let port = waiting.stream_port.unwrap_or(meeting.port);
-        let frame = match meeting.host {
+        let default = Endpoint { host: None, port: wire::PORT };
+        let endpoint = contract.and_then(|contract| contract.endpoint).unwrap_or(default);
+        let port = waiting.stream_port.unwrap_or(endpoint.port);
+        let frame = match endpoint.host {
             None => wait_for_first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
             Some(host) => accept_first_frame((host, port).into(), contract, waiting.boot_timeout).await,
         };

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use oaktap::device::contract::Contract;
 use oaktap::package::Package;
 
-use super::application::AppFile;
+use super::application::ConfigFile;
 
 /// Parses a contract, or reads it from an application package (`.dap`) or a configuration file (`.toml`).
 pub(crate) fn contract(text: &str) -> Result<Contract, String> {
@@ -15,7 +15,7 @@ pub(crate) fn contract(text: &str) -> Result<Contract, String> {
     let found = if ends("dap") {
         of_package(path)
     } else if ends("toml") {
-        AppFile::read(path).map(|file| file.application.contract())
+        ConfigFile::read(path).map(|file| file.application.contract())
     } else {
         text.parse().context("expected oaktap.toml, a package (.dap) or a contract")
     };

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use oaktap::frame::{Frame, Geometry, Interpreter, Overrides};
+use oaktap::frame::{Frame, Geometry};
 use oaktap::live::{Camera, Live};
 use oaktap::source::{Session, SessionState, SourceError};
 use oaktap::sync::locked;
@@ -136,29 +136,21 @@ async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, 
     }
 }
 
-/// Says what the pictures of a stream were taken for and why, whenever that changes.
-#[derive(Debug)]
+/// Prints how the payloads of a stream are interpreted, and why, when that changes.
+#[derive(Debug, Default)]
 pub(crate) struct Explained {
-    overrides: Overrides,
     last: Option<Option<Geometry>>,
 }
 
 impl Explained {
-    /// For a stream of which the user says this.
-    pub(crate) fn new(overrides: Overrides) -> Self {
-        Self { overrides, last: None }
-    }
-
-    /// Looks at one more frame.
+    /// Prints the interpretation of a frame if its layout differs from that of the last frame.
     pub(crate) fn frame(&mut self, frame: &Frame) {
         if self.last == Some(frame.geometry) {
             return;
         }
         self.last = Some(frame.geometry);
-        let (interpreter, same) = Interpreter::of(self.overrides, frame);
-        // A recording may know it better.
-        if same && !interpreter.because().is_empty() {
-            present::say(interpreter.because());
+        if !frame.because.is_empty() {
+            present::say(&frame.because);
         }
     }
 }

@@ -8,9 +8,11 @@ mod contract_arg;
 mod live;
 mod plot_file;
 pub(crate) mod present;
+mod receipt;
 mod recorded;
 mod signals;
 mod source_args;
+mod text_file;
 mod value_parsers;
 
 use std::io::IsTerminal as _;
@@ -65,14 +67,14 @@ fn no_json_option() -> Arg {
     json_option("").hide(true)
 }
 
-/// What every command gets besides its own arguments.
+/// The context of a command, besides its own arguments.
 #[derive(Debug)]
 pub(crate) struct Ctx {
     /// The name of the command, as in `"command": "view"`.
     pub(crate) command: &'static str,
-    /// Whether to print JSON on standard output.
+    /// `true` with `--json`.
     pub(crate) json: bool,
-    /// Whether the user asked to stop.
+    /// Set by Ctrl-C.
     pub(crate) stop: Stop,
 }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use oaktap::convert::encode_png;
 use oaktap::frame::Picture;
 use oaktap::overlay::{Canvas, Rect, Text};
 use plotters::coord::Shift;
@@ -66,10 +67,9 @@ impl PlotFile {
                 let mut picture = Picture::default();
                 picture.resize(width as usize, height as usize);
                 drawing.draw(&PictureBackend { picture: &mut picture, text: Text::new() }.into_drawing_area())?;
-                let pixels = picture.words().iter().flat_map(|word| word.to_be_bytes().into_iter().skip(1)).collect();
-                let image =
-                    image::RgbImage::from_raw(width, height, pixels).context("the picture has the wrong size")?;
-                image.save(path).with_context(|| format!("cannot write the plot to {}", path.display()))
+                let png = encode_png(&picture.rgb().collect::<Vec<u8>>(), picture.size())
+                    .context("cannot encode the plot as PNG")?;
+                std::fs::write(path, png).with_context(|| format!("cannot write the plot to {}", path.display()))
             }
         }
     }

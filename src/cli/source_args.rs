@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use oaktap::device::contract::Contract;
 use oaktap::frame::{Interpreter, LabelMap, Overrides, PixelFormat};
@@ -11,10 +10,8 @@ use oaktap::recording::Playback;
 use oaktap::source::SessionOptions;
 use oaktap::wire::Limits;
 
+use super::text_file::read_text;
 use super::{contract_arg, present, value_parsers};
-
-/// The file of label names is read into memory at once.
-const LABELS_FILE_MAX_BYTES: u64 = 1 << 20;
 
 const STREAM: &str = "Stream";
 
@@ -94,17 +91,7 @@ impl SourceArgs {
     /// Returns which detections to show and their names. Reads the file of label names.
     pub(crate) fn style(&self) -> anyhow::Result<Style> {
         let names = self.labels.as_ref().map(|path| {
-            let read = || {
-                let size = std::fs::metadata(path)?.len();
-                if size > LABELS_FILE_MAX_BYTES {
-                    return Err(std::io::Error::other(format!(
-                        "the file has {size} bytes, expected at most {LABELS_FILE_MAX_BYTES}"
-                    )));
-                }
-                std::fs::read_to_string(path)
-            };
-            let text = read()
-                .with_context(|| format!("cannot read the label names from {}", path.display()))
+            let text = read_text(path)
                 .map_err(|error| present::advised(error, "--labels needs a text file with one name per line"))?;
             anyhow::Ok(LabelMap::from_lines(&text))
         });

@@ -24,6 +24,7 @@ mod interleaved;
 mod jpeg;
 mod output;
 mod planar;
+mod png;
 pub mod reference;
 mod rows;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod yuv;
 mod yuv420;
 
 pub use dispatch::SimdLevel;
+pub use png::encode_png;
 pub use yuv420::Yuv420;
 
 use self::half_float::HalfTable;

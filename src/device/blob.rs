@@ -1,9 +1,9 @@
-//! Models as the camera runs them: a header, what goes in and what comes out, stages, weights.
+//! Parses the header of a compiled model: version, inputs and outputs.
 //!
 //! ```text
-//! 0   an ELF header that nobody reads
-//! 52  magic, size, version, how many inputs and outputs, ..., where the sections lie
-//!     inputs, outputs: for each its index, name, order of its sizes, and where those stand among the weights
+//! 0   an ELF header, which is not used
+//! 52  magic, size, version, number of inputs and outputs, ..., offsets of the sections
+//!     inputs, outputs: index, name, order of the sizes, and offset of the sizes in the weights
 //!     stages, weights
 //! ```
 //!
@@ -14,11 +14,10 @@ use std::fmt;
 
 use super::app::Size;
 
-/// Where the header begins: behind an ELF header of 32 bits.
+/// Offset of the header, after a 32-bit ELF header.
 const HEADER: usize = 52;
-/// What the header begins with.
 const MAGIC: u32 = 9709;
-/// Where the fields of the header are in the file.
+/// Offsets of the header's fields in the file.
 const FILE_SIZE: usize = HEADER + 4;
 const MAJOR: usize = HEADER + 8;
 const MINOR: usize = HEADER + 12;
@@ -27,52 +26,52 @@ const OUTPUTS: usize = HEADER + 20;
 const INPUT_SECTION: usize = HEADER + 64;
 const OUTPUT_SECTION: usize = HEADER + 68;
 const WEIGHTS: usize = HEADER + 76;
-/// Sizes of a tensor; its order has room for no more.
-const MOST_SIZES: u32 = 8;
-/// Digits of an order (`DimsOrder` of OpenVINO).
+/// Dimensions of a tensor: its order has eight digits.
+const DIMENSIONS_MAX: u32 = 8;
+/// Digits of an order (OpenVINO's `DimsOrder`).
 const WIDTH: u32 = 1;
 const HEIGHT: u32 = 2;
 const CHANNELS: u32 = 3;
 
-/// Why a file is no model, or not a whole one. Offsets count from its beginning.
+/// Reason for rejecting a model. Offsets count from the beginning of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum BlobError {
-    /// It is something else.
+    /// The file is not a compiled model.
     #[error(
-        "no compiled model (.blob): expected the number {MAGIC} at byte {HEADER}, found {}; .onnx, .pt and .xml have to be compiled for a Myriad X first (blobconverter.luxonis.com)",
+        "not a compiled model (.blob): expected {MAGIC} at byte {HEADER}, found {}; compile .onnx, .pt and .xml for a Myriad X first (blobconverter.luxonis.com)",
         found.map_or_else(|| "the end of the file".to_owned(), |found| found.to_string())
     )]
-    NoBlob { found: Option<u32> },
-    /// The end of it is missing.
+    Magic { found: Option<u32> },
+    /// The file is shorter than its header says.
     #[error("the model is cut off: expected {expected} bytes, found {found}; copy or download it again")]
     CutOff { expected: u32, found: usize },
-    /// No firmware that is known runs it.
+    /// No known firmware runs the model.
     #[error(
-        "the model was compiled by OpenVINO {major}.{minor}; depthai 2.29 to 2.33 runs those of {}: compile it again",
+        "the model was compiled by OpenVINO {major}.{minor}, expected {}, which depthai 2.29 to 2.33 runs: compile it again",
         OpenVino::KNOWN.map(|known| known.to_string()).join(", ")
     )]
     Version { major: u32, minor: u32 },
-    /// Something should be where there is no file any more.
-    #[error("the model is damaged: its {what} should be at byte {at}, the file ends at byte {len}")]
+    /// An offset is outside of the file.
+    #[error("the model is damaged: the {what} is at byte {at}, but the file ends at byte {len}")]
     Outside { what: &'static str, at: u64, len: usize },
-    /// Something cannot be as it is.
-    #[error("the model is damaged: its {what} is {found}, expected {expected}")]
+    /// A field has an impossible value.
+    #[error("the model is damaged: the {what} is {found}, expected {expected}")]
     Damaged { what: &'static str, found: u32, expected: String },
 }
 
-/// A version of OpenVINO, by the year and the release in it.
+/// A version of OpenVINO, such as 2022.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OpenVino {
     /// The year.
     pub major: u32,
-    /// The release in it.
+    /// The release of the year.
     pub minor: u32,
 }
 
 impl OpenVino {
-    /// Those whose models depthai 2.29 to 2.33 has a firmware for (`ver.getVersions()`, without 2020.3, which it refuses).
+    /// The versions whose models depthai 2.29 to 2.33 runs (`ver.getVersions()`, without 2020.3, which it refuses).
     pub const KNOWN: [Self; 6] = [
         Self::new(2020, 4),
         Self::new(2021, 1),
@@ -82,7 +81,7 @@ impl OpenVino {
         Self::new(2022, 1),
     ];
 
-    /// A version.
+    /// `major` is the year.
     #[must_use]
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor }
@@ -95,63 +94,63 @@ impl fmt::Display for OpenVino {
     }
 }
 
-/// What goes into a model, or comes out.
+/// An input or output of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// What it is called in the model.
+    /// Name in the model.
     pub name: String,
-    /// Its sizes, the one that varies fastest first.
+    /// Sizes of the dimensions, the fastest-varying first.
     pub sizes: Vec<u32>,
     order: u32,
 }
 
 impl Tensor {
-    /// Columns, if it has any.
+    /// Size of the dimension W.
     #[must_use]
     pub fn width(&self) -> Option<u32> {
         self.along(WIDTH)
     }
 
-    /// Rows, if it has any.
+    /// Size of the dimension H.
     #[must_use]
     pub fn height(&self) -> Option<u32> {
         self.along(HEIGHT)
     }
 
-    /// Channels, if it has any: 3 colours.
+    /// Size of the dimension C: 3 for colors.
     #[must_use]
     pub fn channels(&self) -> Option<u32> {
         self.along(CHANNELS)
     }
 
     fn along(&self, axis: u32) -> Option<u32> {
-        // 0x4321 is batch, channels, rows, columns, of which columns vary fastest.
-        let axes = (0..MOST_SIZES).map(|digit| self.order >> (4 * digit) & 0xf);
+        // 0x4321 is NCHW: W varies fastest.
+        let axes = (0..DIMENSIONS_MAX).map(|digit| self.order >> (4 * digit) & 0xf);
         axes.zip(&self.sizes).find_map(|(found, size)| (found == axis).then_some(*size))
     }
 }
 
-/// What can be known of a model without running it.
+/// The header of a compiled model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// The version that compiled it, or the newest that is compatible.
+    /// The version that compiled it, or the newest compatible one.
     pub openvino: OpenVino,
-    /// What goes in.
+    /// Tensors of the inputs.
     pub inputs: Vec<Tensor>,
-    /// What comes out.
+    /// Tensors of the outputs.
     pub outputs: Vec<Tensor>,
 }
 
 impl Blob {
-    /// Reads a file, but for its stages and weights.
+    /// Parses the header. Stages and weights are not checked.
     ///
     /// # Errors
-    /// It is no model, or not a whole one, or of a version that no camera runs.
+    /// The file is not a model, is damaged, or has a version that no camera runs.
     pub fn parse(file: &[u8]) -> Result<Self, BlobError> {
         let file = File(file);
         match file.number(HEADER as u64, "header") {
             Ok(MAGIC) => {}
-            found => return Err(BlobError::NoBlob { found: found.ok() }),
+            found => return Err(BlobError::Magic { found: found.ok() }),
         }
         let field = |at: usize| file.number(at as u64, "header");
         let (expected, found) = (field(FILE_SIZE)?, file.0.len());
@@ -159,7 +158,7 @@ impl Blob {
             return Err(BlobError::CutOff { expected, found });
         }
         let openvino = match (field(MAJOR)?, field(MINOR)?) {
-            // Any of those: the vendor's library takes the newest.
+            // Compatible with all versions; the vendor's library takes the newest.
             (6, 0) => OpenVino::new(2022, 1),
             (major, minor) => OpenVino::new(major, minor),
         };
@@ -172,7 +171,7 @@ impl Blob {
         Ok(Self { openvino, inputs, outputs })
     }
 
-    /// The size of the pictures that go in: of its only input with columns and rows.
+    /// Size of the pictures that the model takes: of its only input with W and H. `None` if there are several.
     #[must_use]
     pub fn input_size(&self) -> Option<Size> {
         let mut pictures = self.inputs.iter().filter_map(|input| Some(Size::new(input.width()?, input.height()?)));
@@ -191,11 +190,11 @@ impl File<'_> {
 
     fn tensors(&self, count: u32, section: u32, weights: u32) -> Result<Vec<Tensor>, BlobError> {
         let mut at = u64::from(section);
-        // None is made ready for: each takes bytes that have to be there.
+        // No capacity is reserved, because `count` is not checked: parsing stops at the end of the file.
         let mut tensors = Vec::new();
         for index in 0..count {
             let tensor = self.tensor(index, &mut at, weights)?;
-            // The sizes of others that are known when it runs.
+            // Such a tensor holds the sizes of another one that are known only when the model runs.
             if !tensor.name.contains("@shape") {
                 tensors.push(tensor);
             }
@@ -208,13 +207,13 @@ impl File<'_> {
             *at += 4;
             self.number(*at - 4, what)
         };
-        let found = next("index of an input or output")?;
+        let found = next("tensor index")?;
         if found != index {
-            let what = "index of an input or output";
+            let what = "tensor index";
             return Err(BlobError::Damaged { what, found, expected: index.to_string() });
         }
-        next("place of an input or output")?;
-        let len = next("length of a name")?;
+        next("tensor offset")?;
+        let len = next("name length")?;
         let (name, end) = (*at, *at + u64::from(len));
         let name = usize::try_from(name).ok().zip(usize::try_from(end).ok());
         let name = name.and_then(|(start, end)| self.0.get(start..end));
@@ -227,15 +226,15 @@ impl File<'_> {
         };
         next("type")?;
         let order = next("order")?;
-        let count = next("number of sizes")?;
-        if count > MOST_SIZES {
-            let expected = format!("{MOST_SIZES} at most");
-            return Err(BlobError::Damaged { what: "number of sizes", found: count, expected });
+        let count = next("number of dimensions")?;
+        if count > DIMENSIONS_MAX {
+            let expected = format!("at most {DIMENSIONS_MAX}");
+            return Err(BlobError::Damaged { what: "number of dimensions", found: count, expected });
         }
-        next("kind of place")?;
-        let sizes = u64::from(weights) + u64::from(next("place of sizes")?);
-        next("kind of place")?;
-        next("place of strides")?;
+        next("location")?;
+        let sizes = u64::from(weights) + u64::from(next("offset of the dimensions")?);
+        next("location")?;
+        next("offset of the strides")?;
         let sizes =
             (0..count).map(|size| self.number(sizes + 4 * u64::from(size), "size")).collect::<Result<_, _>>()?;
         Ok(Tensor { name, sizes, order })
@@ -252,14 +251,14 @@ mod tests {
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    /// A tensor, and its sizes where the weights should be.
+    /// A tensor whose sizes are at `sizes_at` in the weights.
     fn tensor(index: u32, name: &[u8; 16], sizes_at: u32, count: u32) -> Vec<u8> {
-        // Half-precision numbers in the order N, C, H, W; sizes and strides are in the blob.
+        // Half-precision numbers in the order NCHW; sizes and strides are in the blob.
         let front = numbers(&[index, 0, 16]);
         [front, name.to_vec(), numbers(&[0, 0x4321, count, 1, sizes_at, 1, 0])].concat()
     }
 
-    /// How tests/data/tiny.blob is made: a header that the vendor's library takes, 640x352 in, and nothing that runs.
+    /// Builds tests/data/tiny.blob: a header that the vendor's library accepts, with an input of 640x352, and no stages.
     fn tiny() -> Vec<u8> {
         let inputs = tensor(0, b"images\0\0\0\0\0\0\0\0\0\0", 0, 4);
         let outputs = tensor(0, b"output1_yolov8\0\0", 16, 4);
@@ -295,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_is_known() {
+    fn inputs_and_outputs_are_parsed() {
         assert_eq!(tiny(), TINY);
         let blob = Blob::parse(TINY).expect("a model");
         assert_eq!((blob.openvino.to_string().as_str(), blob.input_size()), ("2022.1", Some(Size::new(640, 352))));
@@ -316,24 +315,20 @@ mod tests {
         let error = |at, number| changed(at, number).expect_err("it is damaged").to_string();
         assert_eq!(
             error(MAJOR, 2023),
-            "the model was compiled by OpenVINO 2023.1; depthai 2.29 to 2.33 runs those of 2020.4, 2021.1, 2021.2, 2021.3, \
-             2021.4, 2022.1: compile it again"
+            "the model was compiled by OpenVINO 2023.1, expected 2020.4, 2021.1, 2021.2, 2021.3, 2021.4, 2022.1, which depthai \
+             2.29 to 2.33 runs: compile it again"
         );
         assert_eq!(
             error(FILE_SIZE, 999),
             format!("the model is cut off: expected 999 bytes, found {}; copy or download it again", TINY.len())
         );
-        assert!(
-            error(HEADER, 1).starts_with("no compiled model (.blob): expected the number 9709 at byte 52, found 1;")
-        );
-        assert!(
-            error(INPUT_SECTION, 999).starts_with("the model is damaged: its index of an input or output should be at")
-        );
-        assert!(error(INPUTS, 2).ends_with("its index of an input or output is 0, expected 1"));
+        assert!(error(HEADER, 1).starts_with("not a compiled model (.blob): expected 9709 at byte 52, found 1;"));
+        assert!(error(INPUT_SECTION, 999).starts_with("the model is damaged: the tensor index is at byte"));
+        assert!(error(INPUTS, 2).ends_with("the tensor index is 0, expected 1"));
     }
 
     #[test]
-    fn no_change_and_no_cut_makes_it_panic() {
+    fn damaged_and_truncated_files_do_not_panic() {
         for len in 0..TINY.len() {
             let error = Blob::parse(&TINY[..len]).expect_err("it is cut off");
             assert!(!matches!(error, BlobError::Damaged { .. }), "{len}: {error}");

@@ -1,5 +1,5 @@
-//! What an application and those who receive its stream agree on: it stands in the package as the application's name,
-//! and the camera says it in its records at every connection (wire.md section 7).
+//! The contract of an application: properties of its stream that receivers can check. The package carries it as the
+//! application's name, and the camera sends it in its records at every connection (wire.md section 7).
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -8,75 +8,77 @@ use std::str::FromStr;
 use crate::frame::Size;
 use crate::wire::Introduction;
 
-/// Frame rates are told with six digits.
-const RATE_DIGITS: f32 = 1e-5;
+/// Relative error of a frame rate that is sent with six digits.
+const FPS_TOLERANCE: f32 = 1e-5;
 
-/// The version of the records that a camera with our Script sends.
+/// Version of the records that oaktap's Script sends.
 pub const VERSION: u32 = 1;
 
-/// Who connects to whom.
+/// The TCP endpoint of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Meeting {
-    /// The host that the camera connects to; without one it listens.
+pub struct Endpoint {
+    /// The host that the camera connects to. `None`: the camera listens.
     pub host: Option<Ipv4Addr>,
-    /// The TCP port, of the host or of the camera.
+    /// Port of the host, or of the camera.
     pub port: u16,
 }
 
-/// What a stream is. Its text is the application's name in a package: `door oaktap/1 640x352 BGR888p 30 1a2b3c4d :5000`.
+/// Properties of a stream. The text form is the application's name in a package:
+/// `door oaktap/1 640x352 BGR888p 30 1a2b3c4d :5000`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Contract {
-    /// What the application is called.
+    /// Name of the application.
     pub name: String,
     /// Width of its pictures in pixels.
     pub width: u32,
     /// Height of its pictures in pixels.
     pub height: u32,
-    /// Their type: `BGR888p`, `RGB888p`, `JPEG`, `H264`, `H265`.
+    /// Format of the pictures: `BGR888p`, `RGB888p`, `JPEG`, `H264`, `H265`.
     pub format: String,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f32,
-    /// [`Self::labels_hash`] of the names of the classes, if they have any.
+    /// [`Self::labels_hash`] of the names of the classes.
     pub labels: Option<u32>,
-    /// Where it is to be had. `None`: the stream told the rest, and whoever has that knows.
-    pub meeting: Option<Meeting>,
+    /// `None` in a contract that was read from a stream.
+    #[serde(rename = "meeting")]
+    pub endpoint: Option<Endpoint>,
 }
 
 impl Contract {
-    /// CRC-32 (IEEE 802.3) of the names with line feeds between them, because that is what the camera can compute
-    /// (`binascii`); `None` without names.
+    /// Returns the CRC-32 (IEEE 802.3) of the names, joined by line feeds; `None` without names. The camera can compute it
+    /// (`binascii`).
     #[must_use]
     pub fn labels_hash<S: AsRef<str>>(labels: &[S]) -> Option<u32> {
         let names: Vec<_> = labels.iter().map(AsRef::as_ref).collect();
         (!names.is_empty()).then(|| crc32fast::hash(names.join("\n").as_bytes()))
     }
 
-    /// In what the records of a connection tell of another application. What they do not say is no difference.
+    /// Returns the differences to the records of a connection, in words. Properties that the records leave out are not
+    /// compared.
     #[must_use]
-    pub fn contradicted_by(&self, said: &Introduction) -> Vec<String> {
-        if said.is_empty() {
+    pub fn contradicted_by(&self, records: &Introduction) -> Vec<String> {
+        if records.is_empty() {
             return Vec::new();
         }
-        let (width, height) = said.size.unwrap_or((self.width, self.height));
-        let fps = said.fps.filter(|fps| (fps - self.fps).abs() > RATE_DIGITS * self.fps).unwrap_or(self.fps);
+        let (width, height) = records.size.unwrap_or((self.width, self.height));
+        let fps = records.fps.filter(|fps| (fps - self.fps).abs() > FPS_TOLERANCE * self.fps).unwrap_or(self.fps);
         let found = Self {
-            name: said.app.clone().unwrap_or_default(),
+            name: records.app.clone().unwrap_or_default(),
             width,
             height,
-            format: said.format.clone().unwrap_or_else(|| self.format.clone()),
+            format: records.format.clone().unwrap_or_else(|| self.format.clone()),
             fps,
-            labels: said.table.map(|table| table.crc32),
-            meeting: None,
+            labels: records.table.map(|table| table.crc32),
+            endpoint: None,
         };
         let mut differences = self.differences(&found);
-        if let Some(version) = said.version.filter(|version| *version != VERSION) {
+        if let Some(version) = records.version.filter(|version| *version != VERSION) {
             differences.push(format!("expected version {VERSION} of the records, found {version}"));
         }
         differences
     }
 
-    /// In what `found` is another stream than this one, in words; nothing if they are the same. Where it was had is no
-    /// part of that.
+    /// Returns the differences to `found`, in words. The endpoint is not compared.
     #[must_use]
     pub fn differences(&self, found: &Self) -> Vec<String> {
         let labels =
@@ -95,34 +97,30 @@ impl Contract {
 
 impl fmt::Display for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, width, height, format, fps, labels, meeting } = self;
+        let Self { name, width, height, format, fps, labels, endpoint } = self;
         write!(f, "{name} oaktap/{VERSION} {width}x{height} {format} {fps} ")?;
         match labels {
             Some(hash) => write!(f, "{hash:08x}")?,
             None => f.write_str("-")?,
         }
-        match meeting {
-            Some(Meeting { host: Some(host), port }) => write!(f, " {host}:{port}"),
-            Some(Meeting { host: None, port }) => write!(f, " :{port}"),
+        match endpoint {
+            Some(Endpoint { host: Some(host), port }) => write!(f, " {host}:{port}"),
+            Some(Endpoint { host: None, port }) => write!(f, " :{port}"),
             None => Ok(()),
         }
     }
 }
 
-/// Why a text is no contract.
+/// Reason for rejecting the text form of a contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum ContractError {
     /// The name of an application that was not built by oaktap.
-    #[error(
-        "`{found}` is no contract of oaktap: expected NAME oaktap/{VERSION} WIDTHxHEIGHT TYPE FPS LABELS [HOST]:PORT"
-    )]
-    None { found: String },
-    /// Of a version that is not known here.
-    #[error(
-        "the application speaks version {found} of oaktap's records, and version {VERSION} is known here: a newer oaktap is needed"
-    )]
+    #[error("invalid contract `{found}`: expected NAME oaktap/{VERSION} WIDTHxHEIGHT TYPE FPS LABELS [HOST]:PORT")]
+    Malformed { found: String },
+    /// A version that this oaktap does not support.
+    #[error("the application sends version {found} of oaktap's records, expected {VERSION}: update oaktap")]
     Version { found: String },
 }
 
@@ -130,38 +128,38 @@ impl FromStr for Contract {
     type Err = ContractError;
 
     fn from_str(text: &str) -> Result<Self, ContractError> {
-        let none = || ContractError::None { found: text.to_owned() };
+        let malformed = || ContractError::Malformed { found: text.to_owned() };
         let words: Vec<_> = text.split(' ').collect();
-        let [name, version, ..] = words[..] else { return Err(none()) };
-        let version = version.strip_prefix("oaktap/").ok_or_else(none)?;
+        let [name, version, ..] = words[..] else { return Err(malformed()) };
+        let version = version.strip_prefix("oaktap/").ok_or_else(malformed)?;
         if version.parse() != Ok(VERSION) {
             return Err(ContractError::Version { found: version.to_owned() });
         }
-        let (size, format, fps, labels, meeting) = match words[..] {
+        let (size, format, fps, labels, endpoint) = match words[..] {
             [_, _, size, format, fps, labels] => (size, format, fps, labels, None),
-            [_, _, size, format, fps, labels, meeting] => (size, format, fps, labels, Some(meeting)),
-            _ => return Err(none()),
+            [_, _, size, format, fps, labels, endpoint] => (size, format, fps, labels, Some(endpoint)),
+            _ => return Err(malformed()),
         };
-        let meeting = meeting.map(|text| meet(text).ok_or_else(none)).transpose()?;
-        let Size { width, height } = size.parse().map_err(|_| none())?;
+        let endpoint = endpoint.map(|text| parse_endpoint(text).ok_or_else(malformed)).transpose()?;
+        let Size { width, height } = size.parse().map_err(|_| malformed())?;
         let labels = match labels {
             "-" => None,
-            hash if hash.len() == 8 => Some(u32::from_str_radix(hash, 16).map_err(|_| none())?),
-            _ => return Err(none()),
+            hash if hash.len() == 8 => Some(u32::from_str_radix(hash, 16).map_err(|_| malformed())?),
+            _ => return Err(malformed()),
         };
-        let fps: f32 = fps.parse().map_err(|_| none())?;
+        let fps: f32 = fps.parse().map_err(|_| malformed())?;
         if name.is_empty() || format.is_empty() || !fps.is_finite() {
-            return Err(none());
+            return Err(malformed());
         }
-        Ok(Self { name: name.to_owned(), width, height, format: format.to_owned(), fps, labels, meeting })
+        Ok(Self { name: name.to_owned(), width, height, format: format.to_owned(), fps, labels, endpoint })
     }
 }
 
 /// `:5000`, `192.168.1.10:5000`.
-fn meet(text: &str) -> Option<Meeting> {
+fn parse_endpoint(text: &str) -> Option<Endpoint> {
     let (host, port) = text.split_once(':')?;
     let host = if host.is_empty() { None } else { Some(host.parse().ok()?) };
-    Some(Meeting { host, port: port.parse().ok().filter(|port| *port != 0)? })
+    Some(Endpoint { host, port: port.parse().ok().filter(|port| *port != 0)? })
 }
 
 #[cfg(test)]
@@ -176,19 +174,19 @@ mod tests {
             format: "BGR888p".to_owned(),
             fps: 12.5,
             labels: Contract::labels_hash(&["person", "traffic light"]),
-            meeting: Some(Meeting { host: None, port: 5000 }),
+            endpoint: Some(Endpoint { host: None, port: 5000 }),
         }
     }
 
     #[test]
-    fn its_text_is_read_back() {
+    fn text_form_round_trips() {
         // binascii.crc32(b"person\ntraffic light") of CPython.
         assert_eq!(door().to_string(), "door oaktap/1 640x352 BGR888p 12.5 abda5f13 :5000");
-        let host = Meeting { host: Some(Ipv4Addr::new(10, 0, 0, 1)), port: 80 };
+        let host = Endpoint { host: Some(Ipv4Addr::new(10, 0, 0, 1)), port: 80 };
         let others = [
             Contract { labels: None, fps: 30.0, ..door() },
-            Contract { meeting: Some(host), ..door() },
-            Contract { meeting: None, ..door() },
+            Contract { endpoint: Some(host), ..door() },
+            Contract { endpoint: None, ..door() },
         ];
         for contract in [door()].into_iter().chain(others) {
             assert_eq!(contract.to_string().parse(), Ok(contract));
@@ -196,21 +194,21 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_none() {
+    fn other_application_names_are_not_contracts() {
         for text in ["", "door", "my app oaktap/1", "door oaktap/1", "door oaktap/1 640 BGR888p 30 -"] {
-            assert_eq!(text.parse::<Contract>(), Err(ContractError::None { found: text.to_owned() }), "{text}");
+            assert_eq!(text.parse::<Contract>(), Err(ContractError::Malformed { found: text.to_owned() }), "{text}");
         }
         for text in
             ["door oaktap/1 640x352 BGR888p 30 123", "door oaktap/1 640x352 BGR888p nan -", "a oaktap/1 1x1 A 1 - 5000"]
         {
-            assert!(matches!(text.parse::<Contract>(), Err(ContractError::None { .. })), "{text}");
+            assert!(matches!(text.parse::<Contract>(), Err(ContractError::Malformed { .. })), "{text}");
         }
         let newer = "door oaktap/2 whatever".parse::<Contract>();
         assert_eq!(newer, Err(ContractError::Version { found: "2".to_owned() }));
     }
 
     #[test]
-    fn differences_are_told_one_by_one() {
+    fn every_difference_is_reported() {
         assert_eq!(door().differences(&door()), [""; 0]);
         let other = Contract { width: 416, height: 416, fps: 30.0, labels: None, ..door() };
         let labels = door().labels.expect("it has some");

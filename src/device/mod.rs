@@ -1,10 +1,16 @@
-//! What runs on a camera: nodes, links between them, and the files that they use.
+//! The application on the camera: its parameters, its nodes and links, and the files that they use.
 //!
-//! [`app`] says what an application is for, [`contract`] what those who receive its stream may hold it to. [`script`] has
-//! the program that sends it, [`blob`] reads what a model says of itself.
-//! `firmware` finds what the vendor's own package brings along (it takes the feature of that name).
-//! [`nop`] reads and writes the encoding in which the firmware wants it, [`schema`] gives its values their names, and
-//! [`nodes`] knows how each kind of node is set. [`pipeline`] makes a package of all that.
+//! | Module | Holds |
+//! |---|---|
+//! | [`app`] | parameters of an application, checked together |
+//! | [`contract`] | properties of the stream that receivers can check |
+//! | [`script`] | the program that sends the stream |
+//! | [`blob`] | the header of a compiled model |
+//! | `firmware` | images from the vendor's package (feature `firmware`) |
+//! | [`nop`] | libnop, the encoding of pipelines |
+//! | [`schema`] | nodes, links and files as libnop structures |
+//! | [`nodes`] | properties and ports of each kind of node |
+//! | [`pipeline`] | builds the package of an application |
 
 pub mod app;
 pub mod blob;

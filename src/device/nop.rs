@@ -1,76 +1,76 @@
-//! libnop, the encoding of what a firmware is told about an application (bootloader.md 5.2).
+//! libnop, the encoding of pipelines (bootloader.md 5.2).
 //!
-//! Values say themselves what they are, so a reader needs no schema; only which member of a structure means what is
-//! nowhere in the bytes. Reading is bounded: in depth, and in values, of which each costs memory.
+//! Every value carries its type, so parsing needs no schema; the members of structures have no names. The depth and the
+//! number of parsed values are limited, because each value costs memory.
 //!
-//! Writing takes the shortest form, as the vendor's library does. Numbers are told with or without a sign, as their type
-//! in the firmware has it, so values are made of Rust's numbers of the same kind: `200_u32.into()` is `80 c8`,
+//! Values are written in the shortest form, as the vendor's library does. The encoding of a number depends on whether its
+//! type in the firmware is signed, so convert from a Rust number of the same type: `200_u32.into()` is `80 c8`,
 //! `200_i32.into()` is `85 c8 00`.
 
 use std::borrow::Cow;
 
-/// Values in values. The deepest that is known has 7.
+/// Nesting of values. The vendor's pipelines reach 7.
 const MAX_DEPTH: usize = 32;
-/// Values in one text. An application of forty nodes has five thousand.
+/// Values in one encoding. An application of forty nodes has five thousand.
 const MAX_VALUES: usize = 1 << 20;
 
-/// Why bytes cannot be read. Offsets count from the beginning of the bytes.
+/// Reason for rejecting bytes. Offsets count from the beginning of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum NopError {
-    /// It ends too early.
+    /// A value does not end inside the bytes.
     #[error("cut off at byte {at}: expected {expected} more bytes, found {found}")]
     CutOff { at: usize, expected: u64, found: usize },
-    /// A byte that begins no value.
-    #[error("expected a value at byte {at}, found {found:#04x}, which begins none")]
-    NoValue { at: usize, found: u8 },
-    /// A length or count is no number.
+    /// A byte that does not begin a value.
+    #[error("invalid type {found:#04x} at byte {at}")]
+    Type { at: usize, found: u8 },
+    /// A length or count is not a number.
     #[error("expected a number of items or bytes at byte {at}, found {found}")]
-    NoCount { at: usize, found: &'static str },
-    /// Values in values in values.
+    Count { at: usize, found: &'static str },
+    /// Nested deeper than any pipeline.
     #[error("nested more than {MAX_DEPTH} deep at byte {at}")]
     TooDeep { at: usize },
-    /// More values than any application has.
+    /// More values than any pipeline has.
     #[error("more than {MAX_VALUES} values, at byte {at}")]
     TooMany { at: usize },
-    /// Something stands behind the value.
-    #[error("{extra} bytes stand behind the end, which is at byte {at}")]
+    /// More bytes follow the value.
+    #[error("{extra} bytes follow the value, which ends at byte {at}")]
     Trailing { at: usize, extra: usize },
 }
 
 /// A value. Booleans are the numbers 0 and 1, enumerations are numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// A number; those up to 127 are the same with and without a sign.
+    /// A number without a sign. Signed numbers from 0 to 127 have the same encoding and are parsed as this.
     Unsigned(u64),
     /// A number with a sign.
     Signed(i64),
-    /// A fraction of 32 bits.
+    /// A 32-bit floating-point number.
     Float(f32),
-    /// A fraction of 64 bits.
+    /// A 64-bit floating-point number.
     Double(f64),
-    /// A text, which should be UTF-8.
+    /// A text, usually UTF-8.
     String(&'a [u8]),
-    /// Bytes, or numbers in a row: of which width is not said.
+    /// Bytes, or an array of integers, whose width is not in the encoding.
     Binary(&'a [u8]),
-    /// Items.
+    /// A vector or tuple.
     Array(Vec<Self>),
-    /// Keys and what they stand for, in their order.
+    /// Keys and values, in the order of the encoding.
     Map(Vec<(Self, Self)>),
     /// Members without names.
     Structure(Vec<Self>),
-    /// One of several kinds: which, and the value.
+    /// Index of the alternative, and its value.
     Variant(i64, Box<Self>),
-    /// An option that is not there.
+    /// An empty option.
     Nil,
 }
 
 impl<'a> Value<'a> {
-    /// Reads a value that fills the bytes.
+    /// Parses one value that fills the bytes.
     ///
     /// # Errors
-    /// The bytes are not one value.
+    /// See [`NopError`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NopError> {
         let mut reader = Reader { bytes, at: 0, left: MAX_VALUES };
         let value = reader.value(0)?;
@@ -80,12 +80,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What it is, in a word.
+    /// The type, for error texts.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unsigned(_) | Self::Signed(_) => "a number",
-            Self::Float(_) | Self::Double(_) => "a fraction",
+            Self::Float(_) | Self::Double(_) => "a floating-point number",
             Self::String(_) => "a text",
             Self::Binary(_) => "bytes",
             Self::Array(_) => "an array",
@@ -96,7 +96,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A whole number, whatever its width.
+    /// The integer, signed or not; `None` for other types and out of range.
     #[must_use]
     pub fn as_integer(&self) -> Option<i64> {
         match self {
@@ -106,7 +106,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A text. What is no UTF-8 in it is replaced.
+    /// The text, with invalid UTF-8 replaced; `None` for other types.
     #[must_use]
     pub fn as_text(&self) -> Option<Cow<'a, str>> {
         match self {
@@ -115,7 +115,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Appends its bytes: the shortest that mean it.
+    /// Appends the shortest encoding.
     pub fn write(&self, to: &mut Vec<u8>) {
         match self {
             Self::Unsigned(number) => unsigned(*number, to),
@@ -142,7 +142,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Its bytes.
+    /// The shortest encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -150,14 +150,14 @@ impl<'a> Value<'a> {
         bytes
     }
 
-    /// For people: structures become arrays, bytes become hexadecimal digits, fractions that are none become null.
+    /// Converts for display: structures become arrays, bytes hexadecimal digits, NaN and infinities null.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self {
             Self::Unsigned(number) => Json::from(*number),
             Self::Signed(number) => Json::from(*number),
-            // The shortest fraction that means the same: 0.5, not 0.5000000001.
+            // Through text, so that 0.1_f32 becomes 0.1 and not 0.10000000149011612.
             Self::Float(number) => number.to_string().parse::<f64>().map_or(Json::Null, Json::from),
             Self::Double(number) => Json::from(*number),
             Self::String(bytes) => Json::from(String::from_utf8_lossy(bytes)),
@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
             0xb8 => {
                 let at = self.at;
                 let kind = self.value(deeper)?;
-                let kind = kind.as_integer().ok_or(NopError::NoCount { at, found: kind.kind() })?;
+                let kind = kind.as_integer().ok_or(NopError::Count { at, found: kind.kind() })?;
                 Value::Variant(kind, Box::new(self.value(deeper)?))
             }
             0xb9 => Value::Structure(self.items(deeper)?),
@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
                 Value::String(self.slice(len)?)
             }
             0xbe => Value::Nil,
-            _ => return Err(NopError::NoValue { at, found: prefix }),
+            _ => return Err(NopError::Type { at, found: prefix }),
         })
     }
 
@@ -311,11 +311,11 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    /// A number of things that take so many bytes each at least, all of which must be there.
+    /// Reads the number of items. Fails if the rest is too short for items of `least` bytes each.
     fn count(&mut self, depth: usize, least: usize) -> Result<usize, NopError> {
         let at = self.at;
         let value = self.value(depth)?;
-        let Value::Unsigned(count) = value else { return Err(NopError::NoCount { at, found: value.kind() }) };
+        let Value::Unsigned(count) = value else { return Err(NopError::Count { at, found: value.kind() }) };
         let (expected, found) = (count.saturating_mul(least as u64), self.bytes.len() - self.at);
         match usize::try_from(count) {
             Ok(count) if expected <= found as u64 => Ok(count),
@@ -343,14 +343,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_value_is_read() {
+    fn every_type_is_parsed() {
         let bytes: &[u8] = &[
             0xb9, 12, // members
             0x7f, 0x80, 0xc8, 0x81, 0xe8, 0x03, // 127, 200, 1000
             0xc0, 0x85, 0xc8, 0x00, // -64, 200 with a sign
             0x87, 0, 0, 0, 0, 0, 0, 0, 0x80, // the least number
             0x88, 0x00, 0x00, 0xf0, 0x41, // 30
-            0xbd, 2, b'h', 0xff, // no UTF-8
+            0xbd, 2, b'h', 0xff, // invalid UTF-8
             0xbc, 2, 1, 2, // bytes
             0xba, 2, 0, 0xbe, // an array of 0 and nothing
             0xbb, 1, 0xbd, 1, b'k', 5, // a map
@@ -383,10 +383,10 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_form_is_written_and_the_sign_picks_the_family() {
+    fn shortest_form_is_written_and_depends_on_the_sign() {
         let written = |value: Value<'_>, bytes: &[u8]| {
             assert_eq!(value.to_bytes(), bytes, "{value:?}");
-            // Small numbers are read without a sign, and written again as they were.
+            // Small numbers are parsed as unsigned, and written with the same bytes.
             assert_eq!(Value::parse(bytes).expect("it is a value").to_bytes(), bytes, "{value:?}");
         };
         written(127_u8.into(), &[0x7f]);
@@ -418,11 +418,11 @@ mod tests {
     }
 
     #[test]
-    fn damage_has_a_place_and_costs_nothing() {
+    fn damage_is_reported_with_its_offset_before_memory_is_allocated() {
         let error = |bytes: &[u8]| Value::parse(bytes).unwrap_err().to_string();
-        assert_eq!(error(&[0xba, 1, 0xb5]), "expected a value at byte 2, found 0xb5, which begins none");
+        assert_eq!(error(&[0xba, 1, 0xb5]), "invalid type 0xb5 at byte 2");
         assert_eq!(error(&[0xbd, 0xbe]), "expected a number of items or bytes at byte 1, found nothing");
-        // Four thousand million items in six bytes: nothing is made ready for them.
+        // 4294967295 items announced by six bytes: rejected before anything is allocated.
         assert_eq!(
             error(&[0xba, 0x82, 0xff, 0xff, 0xff, 0xff]),
             "cut off at byte 6: expected 4294967295 more bytes, found 0"

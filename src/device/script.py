@@ -1,14 +1,15 @@
-# What runs in the camera's Script node: it sends pictures, and what was found in them, to whoever connects.
+# The program of the camera's Script node: it sends pictures and detections to the hosts that connect.
 #
-# CPython 3.9 on LEON_CSS, with the modules that are documented for it and no others. `APP`, the line in front of this
-# file, has the parameters:
-#   name, size (width, height), type, fps, labels: what is told to the receiver
-#   model   whether there is a network; map (a, b, c, d): its x and y are a*x+b and c*y+d of the picture
-#   keys    frames from one key frame to the next; 0 if each picture stands alone
-#   port    where it listens, or the port of the host that it connects to, if there is a host
+# Runs in CPython 3.9 on LEON_CSS, with only the modules that are documented for it. The line in front of this file assigns
+# the parameters to `APP`:
+#   name, size (width, height), type, fps, labels: sent to the host
+#   model   1 with a detection network; map (a, b, c, d) converts its x and y to a*x+b and c*y+d of the picture
+#   keys    frames from one key frame to the next; 0 for raw and JPEG pictures
+#   port    port on which it listens, or port of the host
+#   host    host that it connects to; empty if it listens
 #
-# One thread takes frames and joins them with the results that another one takes. Each client has a thread of its own
-# and a place for the newest frame, so that a slow one costs the others nothing.
+# One thread takes frames and joins them with the results that another thread receives. Each client has its own thread and
+# its own queue for the newest frames, so that a slow client does not delay the others.
 import binascii
 import collections
 import math
@@ -19,30 +20,30 @@ import time
 
 SIZE = tuple(APP["size"])
 RAW = APP["type"] in ("BGR888p", "RGB888p")
-CLIENTS = 3      # served at once
-DEADLINE = 5.0   # s: a client that takes nothing for so long is dropped
-LEND = 0.25      # s: after that the camera gets its memory back, and the rest of the frame is copied
-WAIT = 0.3       # s: so long a frame waits for its boxes,
-PATIENCE = 3     # unless so many have waited in vain
-RESULTS = 16     # of the network, that wait for their frames
-BACKLOG = 1 if not APP["keys"] else 8  # frames that wait for a client; of a video none can be left out
-CONTROL = 512    # bytes of control records that are looked at in one go
-LINE = 32        # bytes of a record and of a header
+CLIENTS_MAX = 3          # served at the same time
+SEND_TIMEOUT_S = 5.0     # a client that accepts no data for this long is disconnected
+LEND_TIMEOUT_S = 0.25    # after this, the rest of a raw frame is copied, so that the camera gets its buffer back
+RESULT_TIMEOUT_S = 0.3   # a frame waits this long for its boxes
+RESULT_TIMEOUTS_MAX = 3  # after this many timeouts in a row, frames do not wait until a result arrives
+RESULTS_MAX = 16         # results that wait for their frames
+QUEUE_MAX = 1 if not APP["keys"] else 8  # frames that wait for a client; a video must not lose a single frame
+CONTROL_BYTES = 512      # control records that are read at once
+LINE_BYTES = 32          # a record or a header
 
 
 def plain(text):
-    """Only what fits into a record: the official host ends when it reads something else."""
+    """Replaces characters that are not printable ASCII: the official host program ends when it reads one."""
     fits = text.isascii() and text.isprintable()
     return text if fits else "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 def record(text):
-    """A line between two frames."""
-    return plain(text[:LINE]).ljust(LINE).encode("ascii")
+    """A record of 32 bytes, sent between two frames."""
+    return plain(text[:LINE_BYTES]).ljust(LINE_BYTES).encode("ascii")
 
 
 def ask(get, default=None):
-    """Getters differ between versions of the firmware."""
+    """Calls a getter that some versions of the firmware do not have."""
     try:
         return get()
     except Exception:
@@ -50,10 +51,10 @@ def ask(get, default=None):
 
 
 def label_records(number, name):
-    """A long name goes on in a record that says `+`. Spaces at the end of a record are padding, so none is put there."""
+    """Splits a long name: records with `+` continue it. No part ends in a space, because records are padded with spaces."""
     lead = "@L %d " % number
     while name:
-        cut = min(len(name), LINE - len(lead))
+        cut = min(len(name), LINE_BYTES - len(lead))
         while 1 < cut < len(name) and name[cut - 1] == " ":
             cut -= 1
         yield record(lead + name[:cut])
@@ -61,7 +62,7 @@ def label_records(number, name):
 
 
 def hello():
-    """What is said once, when somebody connects."""
+    """The records at the beginning of a connection."""
     lines = [record("@V 1 " + APP["name"])]
     identity = ask(lambda: __device_id__)
     if identity:
@@ -77,26 +78,26 @@ def hello():
 
 
 def seconds(micros, decimals):
-    """From whole numbers: a float would turn into `5e-05`."""
+    """Formats without floats, which would give `5e-05`."""
     parts = abs(micros) // 10 ** (6 - decimals)
     return "%s%d.%0*d" % ("-" if micros < 0 else "", parts // 10 ** decimals, decimals, parts % 10 ** decimals)
 
 
 def header(micros, length, text):
-    """A header and what belongs into the same write. It always ends in a space, so that nobody reads on."""
+    """A frame's header, and its text for raw pictures. The header ends in a space, which ends the last number."""
     if not RAW:
         stamp = seconds(micros, 6)
         stamp = stamp if len(stamp) < 18 else seconds(micros, 3)
         return ("ABCDE " + stamp.ljust(18) + str(length).ljust(8)).encode("ascii")
     for decimals in (6, 3):
         line = "IMG %s %d %d" % (seconds(micros, decimals), length, len(text))
-        if len(line) < LINE:
-            return line.ljust(LINE).encode("ascii") + text
-    return ("IMG %s %d 0" % (seconds(micros, 3), length)).ljust(LINE).encode("ascii")
+        if len(line) < LINE_BYTES:
+            return line.ljust(LINE_BYTES).encode("ascii") + text
+    return ("IMG %s %d 0" % (seconds(micros, 3), length)).ljust(LINE_BYTES).encode("ascii")
 
 
 class Frame:
-    """A picture, and the text of what was found in it. Raw pictures stay in the camera's memory."""
+    """A picture and its detections. Raw pictures stay in the camera's buffer."""
 
     def __init__(self, message, boxes):
         self.number, self.message = message.getSequenceNum(), message
@@ -122,15 +123,15 @@ class Frame:
         self.text = "|".join(texts).encode("ascii")
 
     def lines(self):
-        """The boxes as records: per mille, and ten-thousandths of the picture's sides."""
+        """The boxes as records: confidence in 1/1000, edges in 1/10000 of width and height."""
         for label, confidence, *edges in self.boxes:
             edges = [min(9999, max(0, int(10000 * edge + 0.5))) for edge in edges]
             line = "@B %d %d %04d %04d %04d %04d" % tuple([label, int(1000 * confidence + 0.5)] + edges)
-            if len(line) <= LINE:
+            if len(line) <= LINE_BYTES:
                 yield record(line)
 
-    def starts_video(self):
-        """Whether a decoder can begin here: a parameter set or a picture that needs no other stands in front."""
+    def is_decodable_start(self):
+        """Whether a decoder can begin here: the frame begins with a parameter set or a key frame."""
         if not APP["keys"]:
             return True
         start = self.data[:256]
@@ -144,37 +145,37 @@ class Frame:
 
 
 class Results:
-    """What the network found, by the number of the frame in which it did: never by the order in which it comes."""
+    """Results of the network, by sequence number of their frame, because results can be missing."""
 
     def __init__(self):
-        self.news = threading.Condition()
+        self.changed = threading.Condition()
         self.found = {}
         self.newest = None
-        self.in_vain = 0
+        self.timeouts = 0
 
-    def take(self):
+    def receive(self):
         while True:
             message = node.io["detections"].get()
             number, boxes = ask(message.getSequenceNum), ask(lambda: list(message.detections), [])
-            with self.news:
+            with self.changed:
                 self.found[number] = boxes
-                while len(self.found) > RESULTS:
+                while len(self.found) > RESULTS_MAX:
                     del self.found[next(iter(self.found))]
-                self.newest, self.in_vain = number, 0
-                self.news.notify_all()
+                self.newest, self.timeouts = number, 0
+                self.changed.notify_all()
 
-    def of(self, number):
-        """None if they do not come: the network left this frame out, or it is silent."""
+    def result_for(self, number):
+        """None without a result: the network skipped this frame, or sends nothing."""
         def known():
             return number in self.found or (self.newest is not None and self.newest >= number)
-        with self.news:
-            if self.in_vain < PATIENCE and not self.news.wait_for(known, WAIT):
-                self.in_vain += 1
+        with self.changed:
+            if self.timeouts < RESULT_TIMEOUTS_MAX and not self.changed.wait_for(known, RESULT_TIMEOUT_S):
+                self.timeouts += 1
             return self.found.pop(number, None)
 
 
 class Health:
-    """Temperature and load, out of the newest message of the SystemLogger."""
+    """Temperature and load from the newest message of the SystemLogger."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -194,17 +195,17 @@ class Health:
 
 
 def control(set_it):
-    """Tells the sensor something."""
+    """Sends a command to the camera node."""
     try:
         message = CameraControl()
     except TypeError:
-        message = CameraControl(100)  # Older firmwares want a size.
+        message = CameraControl(100)  # Older firmware needs a size.
     set_it(message)
     node.io["control"].send(message)
 
 
 def expose(place, value):
-    """Time and sensitivity go together: what is not given is as it was given last."""
+    """Exposure time and ISO are set together: the other one keeps its last value."""
     with LOCK:
         EXPOSURE[place] = value
         both = tuple(EXPOSURE)
@@ -222,42 +223,42 @@ def number(text, low, high, kind=int):
 
 
 class Client:
-    """Somebody who is served. All but `offer` runs in its own thread."""
+    """A connected host. All methods but `offer` run in its own thread."""
 
     def __init__(self, connection):
         self.socket = connection
-        self.news = threading.Condition()
+        self.changed = threading.Condition()
         self.waiting = collections.deque()
-        self.behind = True       # A video has to begin with a key frame.
-        self.left_out = 0        # frames, while it waits for that
+        self.needs_start = True  # A video begins, and resumes after a drop, with a key frame.
+        self.skipped = 0         # frames while it waits for that
         self.paused, self.once, self.stream = False, False, "all"
-        self.step, self.next = 0, None   # us between frames, and when the next one is due
+        self.step, self.next = 0, None   # us between frames, and the time of the next one
         self.size = SIZE
         self.last = None         # number of the last frame that was sent
-        self.dropped = 0         # frames of the camera that were not sent since the first one that was
-        self.heard, self.heard_at = b"", 0.0
+        self.dropped = 0         # frames of the camera that were not sent, after the first that was
+        self.received, self.received_at = b"", 0.0
         self.notes = []
-        self.picture = b"", None       # what is to be sent next
-        self.rest, self.message = b"", None  # what is being sent
+        self.picture = b"", None             # sent next
+        self.rest, self.message = b"", None  # being sent
 
     def offer(self, frame):
-        """The newest frame. It takes the place of one that was not sent yet."""
-        with self.news:
+        """Queues the newest frame. If the queue is full, it replaces all that wait."""
+        with self.changed:
             if not self.once:
                 if self.paused or (self.step and self.next is not None and frame.micros < self.next):
                     return
-            if len(self.waiting) >= BACKLOG:
+            if len(self.waiting) >= QUEUE_MAX:
                 self.waiting.clear()
-                self.behind = True
-            if self.behind and not frame.starts_video():
-                self.left_out += 1
-                if self.left_out < 2 * APP["keys"]:
+                self.needs_start = True
+            if self.needs_start and not frame.is_decodable_start():
+                self.skipped += 1
+                if self.skipped < 2 * APP["keys"]:
                     return
-            self.behind, self.left_out, self.once = False, 0, False
+            self.needs_start, self.skipped, self.once = False, 0, False
             if self.step:
                 self.next = frame.micros + self.step if self.next is None else max(self.next + self.step, frame.micros)
             self.waiting.append(frame)
-            self.news.notify()
+            self.changed.notify()
 
     def serve(self):
         try:
@@ -266,14 +267,14 @@ class Client:
             self.write(hello())
             beat = time.monotonic()
             while True:
-                with self.news:
+                with self.changed:
                     if not self.waiting:
-                        self.news.wait(0.05)
+                        self.changed.wait(0.05)
                 self.listen()
                 lines, now = [record("@N " + note) for note in self.notes], time.monotonic()
                 self.notes.clear()
                 frame = None
-                with self.news:
+                with self.changed:
                     if self.waiting:
                         frame = self.waiting.popleft()
                 if frame is not None and self.last is not None:
@@ -300,7 +301,7 @@ class Client:
             SERVED.remove(self)
 
     def compose(self, frame):
-        """What goes out before the picture, in one write."""
+        """The records and the header before the picture, for one write."""
         lines = []
         if frame.size != self.size:
             self.size = frame.size
@@ -320,48 +321,48 @@ class Client:
         self.write_rest()
 
     def write_rest(self):
-        """To the last byte, however little the network takes at once."""
-        begun = time.monotonic()
+        """Sends to the last byte, in as many calls as the socket needs."""
+        start = time.monotonic()
         while self.rest:
-            patience = LEND if self.message is not None else DEADLINE
-            ready = select.select([], [self.socket], [], patience)[1]
+            timeout = LEND_TIMEOUT_S if self.message is not None else SEND_TIMEOUT_S
+            ready = select.select([], [self.socket], [], timeout)[1]
             if ready:
                 try:
                     self.rest = self.rest[self.socket.send(self.rest):]
                 except (BlockingIOError, InterruptedError):
                     pass
-            if self.message is not None and (not ready or time.monotonic() - begun > LEND):
-                # The camera has few buffers, and the others need them.
+            if self.message is not None and (not ready or time.monotonic() - start > LEND_TIMEOUT_S):
+                # The camera has few buffers, and the other clients need them.
                 self.rest, self.message = memoryview(bytes(self.rest)), None
             elif not ready:
-                raise OSError("it took nothing for %g s" % DEADLINE)
+                raise OSError("it accepted no data for %g s" % SEND_TIMEOUT_S)
         self.rest, self.message = b"", None
 
     def listen(self):
-        """Control records of 32 bytes. Whatever they are, the stream goes on."""
+        """Reads control records of 32 bytes. Invalid ones are answered with a note; the stream continues."""
         if select.select([self.socket], [], [], 0)[0]:
             try:
-                heard = self.socket.recv(CONTROL)
+                data = self.socket.recv(CONTROL_BYTES)
             except (BlockingIOError, InterruptedError):
                 return
-            if not heard:
+            if not data:
                 raise OSError("it closed the connection")
-            self.heard += heard
-            self.heard_at = time.monotonic()
-        elif self.heard and time.monotonic() - self.heard_at > 1.0:
-            # Records are written in one piece: this was none, and the next one begins at its own beginning.
-            self.heard = b""
+            self.received += data
+            self.received_at = time.monotonic()
+        elif self.received and time.monotonic() - self.received_at > 1.0:
+            # A host writes a record at once, so these bytes are not the beginning of one.
+            self.received = b""
             self.notes.append("an unfinished record")
-        while len(self.heard) >= LINE:
-            line, self.heard = self.heard[:LINE], self.heard[LINE:]
+        while len(self.received) >= LINE_BYTES:
+            line, self.received = self.received[:LINE_BYTES], self.received[LINE_BYTES:]
             try:
-                note = self.obey(line.decode("ascii").strip())
+                note = self.execute(line.decode("ascii").strip())
             except Exception as error:
                 note = "no: %s" % error
             self.notes = self.notes[-7:] + [note]
 
-    def obey(self, text):
-        """`120,` and `AUT,` are those of the official hosts; `@K` has all the others, several in one record."""
+    def execute(self, text):
+        """`120,` and `AUT,` are the commands of the official hosts; `@K` has all others, several in one record."""
         if text.startswith("@K "):
             words = dict(word.partition("=")[::2] for word in text[3:].split())
         else:
@@ -369,13 +370,13 @@ class Client:
             if not comma:
                 raise ValueError("not understood")
             words = {"focus": "auto"} if value.strip() == "AUT" else {"lens": value}
-        # Everything is looked at before anything is done.
-        for act in [self.order(key, value) for key, value in words.items()]:
-            act()
+        # Every command is checked before the first one runs.
+        for run in [self.command(key, value) for key, value in words.items()]:
+            run()
         return " ".join(key + "=" + value.strip() if value else key for key, value in words.items())
 
-    def order(self, key, value):
-        """What is to be done, if it can be understood."""
+    def command(self, key, value):
+        """The function that runs the command."""
         if key == "lens":
             lens = number(value, 0, 255)
             return lambda: control(lambda message: message.setManualFocus(lens))
@@ -400,38 +401,38 @@ class Client:
             fps = number(value, 0, 1000, float)
             return lambda: self.set(step=int(1e6 / fps) if fps else 0, next=None)
         if key == "pause" and value in ("on", "off"):
-            return lambda: self.set(paused=value == "on", behind=True)
+            return lambda: self.set(paused=value == "on", needs_start=True)
         if key == "still":
-            return lambda: self.set(once=True, behind=True)
+            return lambda: self.set(once=True, needs_start=True)
         if key == "stream" and value in ("all", "picture", "boxes"):
             return lambda: self.set(stream=value)
         raise ValueError("not understood")
 
     def set(self, **values):
-        with self.news:
+        with self.changed:
             self.__dict__.update(values)
 
 
 def admit(connection):
-    """The client, if there is room for one more."""
+    """The new client, or None if too many are connected."""
     client = Client(connection)
     with LOCK:
-        if len(SERVED) < CLIENTS:
+        if len(SERVED) < CLIENTS_MAX:
             SERVED.append(client)
             return client
-    # 32 bytes always fit into the buffer of a new connection.
-    ask(lambda: connection.send(record("@N busy: %d clients are served" % CLIENTS)))
+    # 32 bytes fit into the send buffer of a new connection.
+    ask(lambda: connection.send(record("@N busy: %d clients are served" % CLIENTS_MAX)))
     connection.close()
     return None
 
 
 def accept():
-    """The camera as a server."""
+    """Serves the hosts that connect."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         ask(lambda: server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
         server.bind(("0.0.0.0", APP["port"]))
-        server.listen(CLIENTS)
+        server.listen(CLIENTS_MAX)
         node.warn("listening at port %d" % APP["port"])
         while True:
             client = admit(server.accept()[0])
@@ -440,31 +441,31 @@ def accept():
             try:
                 threading.Thread(target=client.serve, daemon=True).start()
             except RuntimeError:
-                client.leave()  # There are no more threads.
+                client.leave()  # No more threads.
     finally:
         server.close()
 
 
 def connect():
-    """The camera as a client of its host."""
+    """Connects to the host and serves it."""
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        connection.settimeout(DEADLINE)
+        connection.settimeout(SEND_TIMEOUT_S)
         connection.connect((APP["host"], APP["port"]))
         admit(connection).serve()
     finally:
         connection.close()
 
 
-def stay_on_the_network():
-    """Whatever happens there."""
-    told = None
+def serve_forever():
+    """Listens or connects again after every error."""
+    reported = None
     while True:
         try:
             connect() if APP["host"] else accept()
         except Exception as error:
-            if str(error) != told:
-                told = str(error)
+            if str(error) != reported:
+                reported = str(error)
                 node.warn("network: %s" % error)
         time.sleep(0.5)
 
@@ -477,27 +478,27 @@ def stream():
         with LOCK:
             clients = list(SERVED)
         if not clients:
-            continue  # Nothing is kept for later: who connects sees what is, not what was.
+            continue  # A client that connects gets new frames only.
         try:
             boxes = ()
             while APP["model"]:
-                boxes = NETWORK.of(message.getSequenceNum())
+                boxes = NETWORK.result_for(message.getSequenceNum())
                 newer = frames.tryGet() if boxes is None and RAW else None
                 if newer is None:
                     break
-                message = newer  # The network left the other one out, and this one is fresher.
+                message = newer  # The network skipped the frame before.
             frame = Frame(message, boxes)
             for client in clients:
                 client.offer(frame)
         except Exception as error:
-            node.warn("a frame was left out: %s" % error)
+            node.warn("frame skipped: %s" % error)
 
 
 LOCK = threading.Lock()
 SERVED = []
-EXPOSURE = [10000, 400]  # us and ISO, until somebody says something else
+EXPOSURE = [10000, 400]  # us and ISO, until a command changes them
 NETWORK, HEALTH = Results(), Health()
 if APP["model"]:
-    threading.Thread(target=NETWORK.take, daemon=True).start()
-threading.Thread(target=stay_on_the_network, daemon=True).start()
+    threading.Thread(target=NETWORK.receive, daemon=True).start()
+threading.Thread(target=serve_forever, daemon=True).start()
 stream()

@@ -1,75 +1,74 @@
-//! The text that is flashed for the Script node: the parameters of an application as one line, and `script.py`.
+//! The program of the Script node: the parameters of an application in one line, followed by `script.py`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::app::{App, Checked, Payload};
+use super::app::{App, CheckedApp, PayloadCoding};
 
-/// What runs on the camera, as it stands in `script.py`.
+/// The content of `script.py`.
 pub const PROGRAM: &str = include_str!("script.py");
-/// What the line of parameters begins with.
-const ASSIGNED: &str = "APP = ";
+/// Begins the line of parameters.
+const ASSIGNMENT: &str = "APP = ";
 
 /// An input of the Script node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Input {
-    /// What it is called.
+pub struct ScriptInput {
+    /// Name of the port.
     pub name: &'static str,
-    /// Whether the sender waits when the queue is full; otherwise the oldest message goes.
+    /// When the queue is full, `true`: the sender waits; `false`: the oldest message is dropped.
     pub blocking: bool,
-    /// Messages that may wait.
+    /// Messages that the queue holds.
     pub queue_size: u32,
 }
 
-/// Where the program sends what the sensor is to do.
+/// The output for commands to the camera node.
 pub const OUTPUT: &str = "control";
 
-/// The inputs that the program has in this application.
+/// The inputs that the program needs for this application.
 #[must_use]
-pub fn inputs(app: &App) -> Vec<Input> {
-    // The program takes a frame as soon as it has let the one before go, which waits for its boxes: four frames are what
-    // a network is late by, and all the buffers that a camera has by default. Of a video no frame may be lost.
-    let video = matches!(app.payload, Payload::H264(_) | Payload::H265(_));
-    let mut inputs = vec![Input { name: "frame", blocking: video, queue_size: 4 }];
+pub fn inputs(app: &App) -> Vec<ScriptInput> {
+    // The program takes the next frame after the one before got its boxes, for which a network needs up to four frames.
+    // A camera has four buffers by default. A video must not lose a frame.
+    let video = matches!(app.payload, PayloadCoding::H264(_) | PayloadCoding::H265(_));
+    let mut inputs = vec![ScriptInput { name: "frame", blocking: video, queue_size: 4 }];
     if app.model.is_some() {
-        inputs.push(Input { name: "detections", blocking: false, queue_size: 8 });
+        inputs.push(ScriptInput { name: "detections", blocking: false, queue_size: 8 });
     }
-    inputs.push(Input { name: "system", blocking: false, queue_size: 1 });
+    inputs.push(ScriptInput { name: "system", blocking: false, queue_size: 1 });
     inputs
 }
 
-/// What the line in front of the program says: JSON that is Python as well, so it has numbers for truths, and nothing that
-/// is null.
+/// The parameters in the first line. They are JSON that is valid Python too: numbers instead of booleans, and no null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parameters {
-    /// What the application is called.
+pub struct ScriptParameters {
+    /// Name of the application.
     pub name: String,
     /// Width and height of the pictures.
     pub size: (u32, u32),
-    /// Their type, by the vendor's name or that of the coding.
+    /// Format of the pictures, see [`CheckedApp::format`].
     pub r#type: String,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f32,
     /// Names of the classes.
     pub labels: Vec<String>,
-    /// 1 with a network, else 0.
+    /// 1 with a detection network, else 0.
     pub model: u8,
-    /// What makes a box in the picture of one in the network's input: factor and offset of x, then of y.
+    /// Maps boxes of the network's input to the picture: scale and offset of x, then of y.
     pub map: [f64; 4],
-    /// Frames from one key frame to the next; 0 if each picture stands alone.
+    /// Frames from one key frame to the next; 0 for raw and JPEG pictures.
     pub keys: u32,
-    /// The port where it listens, or that of the host.
+    /// Port on which the program listens, or port of the host.
     pub port: u16,
-    /// The host that it connects to; empty if it listens.
+    /// Host that the program connects to; empty if it listens.
     pub host: String,
 }
 
-impl Parameters {
-    /// Those of an application.
+impl ScriptParameters {
+    /// The parameters of an application.
     #[must_use]
-    pub fn of(checked: &Checked<'_>) -> Self {
+    pub fn of(checked: &CheckedApp<'_>) -> Self {
         let app = checked.app;
         let (size, mapping) = (checked.sent(), checked.mapping());
         Self {
@@ -81,46 +80,45 @@ impl Parameters {
             model: app.model.is_some().into(),
             map: [mapping.x_scale, mapping.x_offset, mapping.y_scale, mapping.y_offset],
             keys: match app.payload {
-                Payload::Raw | Payload::Jpeg { .. } => 0,
-                Payload::H264(video) | Payload::H265(video) => video.keyframe_interval,
+                PayloadCoding::Raw | PayloadCoding::Jpeg { .. } => 0,
+                PayloadCoding::H264(video) | PayloadCoding::H265(video) => video.keyframe_interval,
             },
             port: app.port,
             host: app.host.map(|host| host.to_string()).unwrap_or_default(),
         }
     }
 
-    /// Those in front of our program, if this text is nothing else.
+    /// Parses a text that consists of parameters and this version's [`PROGRAM`]; `None` for any other text.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
-        let (parameters, program) = text.strip_prefix(ASSIGNED)?.split_once('\n')?;
+        let (parameters, program) = text.strip_prefix(ASSIGNMENT)?.split_once('\n')?;
         if program == PROGRAM { serde_json::from_str(parameters).ok() } else { None }
     }
 }
 
-impl fmt::Display for Parameters {
-    /// In one line.
+impl fmt::Display for ScriptParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 
-/// The text for this application. It is ASCII, because [`App::check`] has looked at the names.
+/// Builds the program of an application. It is ASCII, because [`App::check`] rejects other names.
 #[must_use]
-pub fn text(checked: &Checked<'_>) -> String {
-    format!("{ASSIGNED}{}\n{PROGRAM}", Parameters::of(checked))
+pub fn text(checked: &CheckedApp<'_>) -> String {
+    format!("{ASSIGNMENT}{}\n{PROGRAM}", ScriptParameters::of(checked))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::app::{App, Fit, Model, Picture, Resolution, Size, Video};
+    use super::super::app::{App, CameraOutput, Fit, Model, Resolution, Size, Video};
     use super::*;
 
     fn line(app: &App, input: Option<Size>) -> String {
         let checked = app.check(input).expect("it can be built");
         let text = text(&checked);
         assert!(text.is_ascii() && text.ends_with(PROGRAM));
-        let parameters = Parameters::read(&text).expect("it is ours");
-        assert_eq!(parameters, Parameters::of(&checked));
+        let parameters = ScriptParameters::read(&text).expect("it is ours");
+        assert_eq!(parameters, ScriptParameters::of(&checked));
         assert_eq!(text.lines().next(), Some(format!("APP = {parameters}").as_str()));
         parameters.to_string()
     }
@@ -139,8 +137,8 @@ mod tests {
             fps: 29.97,
             size: Size::new(640, 320),
             resolution: Resolution::K4,
-            payload: Payload::H265(Video { keyframe_interval: 60, ..Video::default() }),
-            picture: Picture::Video,
+            payload: PayloadCoding::H265(Video { keyframe_interval: 60, ..Video::default() }),
+            picture: CameraOutput::Video,
             host: Some("10.0.0.7".parse().expect("an address")),
             model: Some(model),
             ..App::default()
@@ -152,19 +150,19 @@ mod tests {
     }
 
     #[test]
-    fn other_scripts_are_not_ours() {
+    fn other_programs_are_not_recognized() {
         let ours = text(&App::default().check(None).expect("it can be built"));
-        assert!(Parameters::read(&ours).is_some());
+        assert!(ScriptParameters::read(&ours).is_some());
         for text in [
             "print(1)",
             "APP = {}",
             &ours.replace("APP = ", "APP="),
             &format!("{ours}print(1)\n"),
-            // Code where a value should be.
+            // Code instead of a value.
             &ours.replace("\"host\":\"\"", "\"host\":str(print(1))"),
             &ours.replace("\"host\":\"\"", "\"host\":\"\",\"more\":1"),
         ] {
-            assert_eq!(Parameters::read(text), None, "{text}");
+            assert_eq!(ScriptParameters::read(text), None, "{text}");
         }
     }
 }

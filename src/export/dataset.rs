@@ -1,4 +1,4 @@
-//! Pictures and boxes as trainers load them: the layout of YOLO, or COCO's JSON.
+//! Writes the boxes of training data: in the layout of YOLO, or in the JSON of COCO.
 
 use std::collections::HashMap;
 use std::io::{self, Seek as _, Write as _};
@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::ExportError;
-use super::frames::{Camera, Shot};
+use super::frames::{Camera, ChosenFrame};
 use super::place::NewFile;
+use super::report::Added;
 use super::still::Still;
 
-/// The classes of a data set, numbered from 0 without gaps, as trainers want them.
+/// The classes of a data set, numbered from 0 without gaps, as training requires.
 ///
-/// The names of the cameras come first, in their order: with COCO's, class 2 is a car here as it was there. What has
-/// another name, or none, is added when it is first seen. Classes are the same when their names are.
+/// Starts with the label names of the cameras in their order, so that class 2 of COCO's names stays a car. Adds other
+/// names when a detection first has them. Labels of different cameras with the same name are one class.
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     names: Vec<String>,
@@ -22,7 +23,7 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    pub(super) fn of(cameras: &[Camera]) -> Self {
+    pub(super) fn new(cameras: &[Camera]) -> Self {
         let mut classes = Self::default();
         for (_, name) in cameras.iter().flat_map(|camera| camera.default_names().iter()) {
             classes.number(name);
@@ -30,7 +31,7 @@ impl Classes {
         classes
     }
 
-    /// The number of the class of this name.
+    /// Returns the number of the class of this name. Adds the class if it is new.
     fn number(&mut self, name: &str) -> usize {
         if let Some(number) = self.numbers.get(name) {
             return *number;
@@ -41,23 +42,16 @@ impl Classes {
     }
 }
 
-/// Where the boxes of a data set go. Pictures are in place when their boxes are written.
-pub(super) trait Boxes {
-    /// Adds the boxes of a picture that is in this file, in the folder of pictures.
-    fn add(&mut self, shot: &Shot, camera: &Camera, file: &str, still: &Still) -> Result<Added, ExportError>;
+/// Writes the boxes of a data set. The file of a picture is complete before its boxes are added.
+pub(super) trait BoxWriter {
+    /// Adds the boxes of a picture. `file` is its file name in the folder of pictures.
+    fn add(&mut self, chosen: &ChosenFrame, camera: &Camera, file: &str, still: &Still) -> Result<Added, ExportError>;
 
-    /// Writes what is known only at the end.
+    /// Writes the files that need all pictures, such as the list of classes.
     fn finish(self: Box<Self>) -> Result<Added, ExportError>;
 }
 
-/// What was written.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Added {
-    pub(super) files: u64,
-    pub(super) bytes: u64,
-}
-
-/// Writes a whole file.
+/// Creates a file with this content.
 pub(super) fn write_file(path: PathBuf, bytes: &[u8]) -> Result<Added, ExportError> {
     let mut file = NewFile::create(path)?;
     let path = file.path().to_owned();
@@ -65,7 +59,7 @@ pub(super) fn write_file(path: PathBuf, bytes: &[u8]) -> Result<Added, ExportErr
     Ok(Added { files: 1, bytes: file.finish()? })
 }
 
-/// `labels/train/NAME.txt` beside `images/train/NAME.png`, and `data.yaml`.
+/// Writes `labels/train/NAME.txt` for each `images/train/NAME.png`, and `data.yaml`.
 #[derive(Debug)]
 pub(super) struct Yolo {
     root: PathBuf,
@@ -73,7 +67,7 @@ pub(super) struct Yolo {
 }
 
 impl Yolo {
-    /// Where the pictures go.
+    /// Subfolder of the pictures.
     pub(super) const IMAGES: &str = "images/train";
     const LABELS: &str = "labels/train";
 
@@ -84,12 +78,12 @@ impl Yolo {
     }
 }
 
-impl Boxes for Yolo {
-    fn add(&mut self, shot: &Shot, camera: &Camera, file: &str, _: &Still) -> Result<Added, ExportError> {
-        let names = camera.names(&shot.frame);
+impl BoxWriter for Yolo {
+    fn add(&mut self, chosen: &ChosenFrame, camera: &Camera, file: &str, _: &Still) -> Result<Added, ExportError> {
+        let names = camera.names(&chosen.frame);
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
         let mut text = Vec::new();
-        for detection in &shot.seen {
+        for detection in &chosen.detections {
             let class = self.classes.number(&names.title(detection.label));
             let bbox = detection.bbox;
             let (x, y) = ((bbox.xmin + bbox.xmax) / 2.0, (bbox.ymin + bbox.ymax) / 2.0);
@@ -101,8 +95,8 @@ impl Boxes for Yolo {
 
     fn finish(self: Box<Self>) -> Result<Added, ExportError> {
         let mut yaml = String::from(
-            "# Everything that was exported is in one set. `val` names the same pictures, because trainers ask for it:\n\
-             # put some of them aside before you trust what it says.\n",
+            "# All exported pictures are in one set. `val` lists the same pictures, because training requires it:\n\
+             # its metrics mean nothing until you move some pictures to a set of their own.\n",
         );
         yaml.push_str(&format!("train: {0}\nval: {0}\nnc: {1}\nnames:\n", Self::IMAGES, self.classes.names.len()));
         for (number, name) in self.classes.names.iter().enumerate() {
@@ -112,13 +106,13 @@ impl Boxes for Yolo {
     }
 }
 
-/// In quotes as YAML has them: names come from the network.
+/// Returns a quoted YAML string. Escapes everything special, because names come from the camera.
 fn quoted(name: &str) -> String {
     let mut text = String::from('"');
     for c in name.chars() {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
-            // Line ends of Unicode are ones to YAML.
+            // YAML treats these Unicode characters as line breaks or as a byte order mark.
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
                 text.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
@@ -129,13 +123,13 @@ fn quoted(name: &str) -> String {
     text
 }
 
-/// `instances.json` beside `images/`.
+/// Writes `instances.json` beside `images/`.
 #[derive(Debug)]
 pub(super) struct Coco {
     classes: Classes,
-    /// The JSON as far as the pictures.
+    /// The JSON up to the list of pictures.
     file: NewFile,
-    /// The boxes, which come after all pictures.
+    /// The boxes, which follow the list of pictures in the JSON.
     boxes: NewFile,
     images: u64,
     annotations: u64,
@@ -159,7 +153,7 @@ struct Annotation {
     bbox: [f64; 4],
     area: f64,
     iscrowd: u8,
-    /// Of the network; not a number is null.
+    /// Confidence. serde_json writes `NaN` as null.
     score: f32,
 }
 
@@ -171,7 +165,7 @@ struct Category<'a> {
 }
 
 impl Coco {
-    /// Where the pictures go.
+    /// Subfolder of the pictures.
     pub(super) const IMAGES: &str = "images";
 
     pub(super) fn new(root: &Path, classes: Classes) -> Result<Self, ExportError> {
@@ -202,25 +196,25 @@ fn item<T: Serialize>(file: &mut NewFile, first: bool, item: &T) -> io::Result<(
     Ok(serde_json::to_writer(file, item)?)
 }
 
-impl Boxes for Coco {
-    fn add(&mut self, shot: &Shot, camera: &Camera, file: &str, still: &Still) -> Result<Added, ExportError> {
-        let names = camera.names(&shot.frame);
+impl BoxWriter for Coco {
+    fn add(&mut self, chosen: &ChosenFrame, camera: &Camera, file: &str, still: &Still) -> Result<Added, ExportError> {
+        let names = camera.names(&chosen.frame);
         self.images += 1;
-        let date_captured = chrono::DateTime::from_timestamp_nanos(shot.taken_ns).format("%Y-%m-%dT%H:%M:%S%.6fZ");
+        let date_captured = chrono::DateTime::from_timestamp_nanos(chosen.taken_ns).format("%Y-%m-%dT%H:%M:%S%.6fZ");
         let image = Image {
             id: self.images,
             file_name: file,
-            width: still.width,
-            height: still.height,
+            width: still.size.width,
+            height: still.size.height,
             date_captured: date_captured.to_string(),
         };
         let path = self.file.path().to_owned();
         item(&mut self.file, self.images == 1, &image).map_err(ExportError::io(&path))?;
-        for detection in &shot.seen {
+        for detection in &chosen.detections {
             self.annotations += 1;
             let bbox = detection.bbox;
-            let (x, width) = pixels(bbox.xmin, bbox.xmax, still.width);
-            let (y, height) = pixels(bbox.ymin, bbox.ymax, still.height);
+            let (x, width) = pixels(bbox.xmin, bbox.xmax, still.size.width);
+            let (y, height) = pixels(bbox.ymin, bbox.ymax, still.size.height);
             let annotation = Annotation {
                 id: self.annotations,
                 image_id: self.images,
@@ -242,7 +236,7 @@ impl Boxes for Coco {
     }
 }
 
-/// Where it begins and how long it is, in pixels, to a thousandth of one.
+/// Returns start and length of a side of a box in pixels, rounded to 0.001.
 fn pixels(low: f32, high: f32, side: u32) -> (f64, f64) {
     let thousandth = |x: f64| (x * 1000.0).round() / 1000.0;
     let low = thousandth(f64::from(low) * f64::from(side));

@@ -1,96 +1,100 @@
-//! Why nothing, or not everything, was exported.
+//! Errors that end an export.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::recording::RecordingError;
 
-/// Why an export ended before it was done.
+/// Reason for ending an export early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// A recording cannot be opened.
-    #[error("{} cannot be exported", path.display())]
+    #[error("cannot export {}", path.display())]
     Recording {
-        /// Which.
+        /// Path of the recording.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: RecordingError,
     },
-    /// The system refuses a file or a folder.
-    #[error("{} cannot be written", path.display())]
+    /// A file or folder cannot be created or written.
+    #[error("cannot write {}", path.display())]
     Io {
-        /// Which.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// What was to be written is there already.
-    #[error("{} is there already, and nothing is ever replaced", .0.display())]
+    /// The file exists, and an export never replaces files.
+    #[error("{} already exists", .0.display())]
     Exists(PathBuf),
-    /// The folder holds something.
-    #[error("the folder {} is not empty: expected none, or one without anything in it", .0.display())]
+    /// The folder contains files.
+    #[error("the folder {} is not empty", .0.display())]
     NotEmpty(PathBuf),
-    /// The recordings have no such camera.
-    #[error("no camera is called `{wanted}`: expected one of {there}")]
+    /// The recordings contain no camera of this name.
+    #[error("unknown camera `{wanted}`: expected one of {known}")]
     NoCamera {
-        /// What was asked for.
+        /// The chosen name.
         wanted: String,
-        /// What there is.
-        there: String,
+        /// Names of the cameras in the recordings.
+        known: String,
     },
-    /// Several cameras do not go into one video.
-    #[error("{cameras} do not go into one video: expected a folder to write to, found {}", path.display())]
+    /// Several cameras were to be written to one video file.
+    #[error("cannot write several cameras ({cameras}) to the video {}: expected a folder", path.display())]
     OneVideo {
-        /// What was to be written.
+        /// Path of the video.
         path: PathBuf,
-        /// Their names.
+        /// Names of the cameras.
         cameras: String,
     },
-    /// The end of the range is not after its beginning.
-    #[error("the range is empty: it begins at {from} and ends at {until} (nanoseconds since 1970)")]
+    /// The time range does not end after its start.
+    #[error("the time range is empty: from {from} until {until} (nanoseconds since 1970)")]
     EmptyRange {
-        /// Its beginning, nanoseconds since 1970.
+        /// Start, in nanoseconds since 1970, UTC.
         from: i64,
-        /// Its end.
+        /// End, in nanoseconds since 1970, UTC.
         until: i64,
     },
-    /// Somebody asked to stop.
-    #[error("stopped after {written} frames: pictures that were finished stay, a file that was not is gone")]
+    /// The progress callback stopped the export.
+    #[error("stopped after {written} frames: complete pictures are kept, incomplete files are removed")]
     Stopped {
-        /// Frames that had been written.
+        /// Frames written before.
         written: u64,
     },
-    /// A file format cannot hold it.
-    #[error("{} cannot be written as {format}: {why}", path.display())]
+    /// The writer of a file format reports an error.
+    #[error("cannot write {} as {format}: {why}", path.display())]
     Format {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its format.
+        /// Name of the format.
         format: &'static str,
-        /// What the writer of the format says.
+        /// Message of the writer.
         why: String,
     },
 }
 
 impl ExportError {
-    /// What to do about it.
+    /// Returns the next step for the user.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Recording { source, .. } => source.help(),
-            Self::Exists(_) | Self::NotEmpty(_) => Some("name another place with -o, or remove what is there"),
-            Self::OneVideo { .. } => Some("name a folder with -o, or choose one camera with --camera"),
-            _ => None,
+            Self::Exists(_) | Self::NotEmpty(_) => Some("choose another path with -o, or remove the existing one"),
+            Self::OneVideo { .. } => Some("choose a folder with -o, or one camera with --camera NAME"),
+            Self::Io { .. }
+            | Self::NoCamera { .. }
+            | Self::EmptyRange { .. }
+            | Self::Stopped { .. }
+            | Self::Format { .. } => None,
         }
     }
 
-    /// For `map_err`: this file or folder could not be written.
+    /// Returns a function for `map_err` that adds the path of a file or folder.
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         |source| Self::Io { path: path.to_owned(), source }
     }
 
-    /// For `map_err`: the format refuses what was to be in this file.
+    /// Returns a function for `map_err` that adds the path and the format of a file.
     pub(super) fn format<E: std::fmt::Display>(path: &Path, format: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self::Format { path: path.to_owned(), format, why: error.to_string() }
     }

@@ -1,72 +1,73 @@
-//! Recordings -> what other programs read: pictures, video, tables of detections, data sets to train with.
+//! Converts recordings to formats of other programs: pictures, video, tables of detections, training data.
 //!
 //! ```text
-//! Player -> Frames (what was chosen) -+-> Ledger: JSON lines, CSV, Parquet
-//!                                     +-> threads: convert > overlay > encode -+-> picture files (+ boxes of a data set)
-//!                                                                              +-> Film: one MP4 for each camera
+//! Player -> Frames (the chosen ones) -+-> DetectionFile: JSON lines, CSV, Parquet
+//!                                     +-> threads: convert > overlay > encode -+-> picture files (+ boxes)
+//!                                                                              +-> VideoFile: one MP4 per camera
 //! ```
 //!
-//! A plain loop: nothing is dropped, because the reader waits. However long a recording is, a few frames of it are in
-//! memory.
+//! A plain loop without a hub: the reader waits for the writers, so no frame is dropped. Memory does not depend on the
+//! length of a recording: a few frames per thread, or 512 MiB of frames for video.
 
-mod album;
+mod access_unit;
 mod choice;
 mod dataset;
-mod encode;
+mod detection_file;
 mod error;
-mod film;
 mod frames;
+mod group_encoder;
 mod pipeline;
 mod place;
 mod report;
-mod rows;
 mod still;
+mod stills;
 mod table;
-mod units;
 mod video;
+mod video_file;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-pub use choice::{BadMoment, Choice, Moment, inside};
+pub use choice::{Choice, TimeSpec, TimeSpecError};
 pub use error::ExportError;
-pub use report::{Report, Skipped, Unread};
+pub use report::{ExportReport, SkippedFrames, UnreadRecording};
 
-use album::Album;
-use dataset::{Boxes, Classes, Coco, Yolo};
+use dataset::{BoxWriter, Classes, Coco, Yolo};
+use detection_file::DetectionFile;
 use frames::Frames;
-use rows::Ledger;
 use still::Coding;
+use stills::Stills;
 
-/// What a recording becomes.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
+pub enum ExportFormat {
     /// A folder of PNG files.
     Png,
-    /// A folder of JPEG files.
+    /// A folder of JPEG files. JPEG from the camera is copied unchanged.
     Jpeg,
-    /// H.264 in MP4: a file, or a folder with one for each camera. What the camera sent as H.264 or H.265 stays as it is.
+    /// H.264 in MP4: a file, or a folder with one file per camera. H.264 and H.265 from the camera are copied
+    /// unchanged.
     Mp4,
-    /// A line of JSON for each frame.
+    /// One line of JSON per frame.
     Jsonl,
-    /// A line of CSV for each detection.
+    /// One line of CSV per detection.
     Csv,
-    /// A row of Parquet for each detection.
+    /// One row of Parquet per detection.
     Parquet,
-    /// A folder as the trainers of YOLO load it: `images/train`, `labels/train`, `data.yaml`.
+    /// A folder in the layout of Ultralytics YOLO: `images/train`, `labels/train`, `data.yaml`.
     Yolo,
-    /// A folder with `images` and COCO's `instances.json`.
+    /// A folder with `images` and `instances.json` of COCO.
     Coco,
 }
 
-impl Format {
-    /// All of them.
+impl ExportFormat {
+    /// All formats.
     pub const ALL: [Self; 8] =
         [Self::Png, Self::Jpeg, Self::Mp4, Self::Jsonl, Self::Csv, Self::Parquet, Self::Yolo, Self::Coco];
 
-    /// What it is called.
+    /// Returns the name that [`FromStr`] parses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -81,109 +82,119 @@ impl Format {
         }
     }
 
-    /// Whether boxes can be drawn into it. They have no place in pictures that somebody is going to learn from.
+    /// Returns whether boxes can be drawn. Not into training data: a network would learn the drawn boxes.
     #[must_use]
     pub const fn can_have_boxes(self) -> bool {
-        matches!(self, Self::Png | Self::Jpeg | Self::Mp4)
+        match self {
+            Self::Png | Self::Jpeg | Self::Mp4 => true,
+            Self::Jsonl | Self::Csv | Self::Parquet | Self::Yolo | Self::Coco => false,
+        }
     }
 }
 
-/// No format has this name.
+/// The name of no [`ExportFormat`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no format: expected one of png, jpeg, mp4, jsonl, csv, parquet, yolo, coco")]
-pub struct BadFormat(String);
+#[error("unknown format `{0}`: expected one of png, jpeg, mp4, jsonl, csv, parquet, yolo, coco")]
+pub struct UnknownFormat(String);
 
-impl FromStr for Format {
-    type Err = BadFormat;
+impl FromStr for ExportFormat {
+    type Err = UnknownFormat;
 
-    fn from_str(name: &str) -> Result<Self, BadFormat> {
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
         let format = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
-        format.ok_or_else(|| BadFormat(name.to_owned()))
+        format.ok_or_else(|| UnknownFormat(name.to_owned()))
     }
 }
 
-/// What to make of what.
+/// Format, destination and selection of an export.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// What it becomes.
-    pub format: Format,
-    /// The folder or file to write, which is not there yet; an empty folder is taken too.
+pub struct ExportOptions {
+    /// Format to write.
+    pub format: ExportFormat,
+    /// File or folder to write. It must not exist, except as an empty folder.
     pub output: PathBuf,
-    /// Which part of the recordings.
+    /// Cameras, times, frames and detections to export.
     pub choice: Choice,
-    /// Draw the boxes of the chosen detections into the pictures, where [`Format::can_have_boxes`].
+    /// Draw the boxes of the chosen detections, in formats with [`ExportFormat::can_have_boxes`].
     pub boxes: bool,
-    /// Threads that convert and encode.
+    /// Number of threads that convert and encode.
     pub threads: NonZeroUsize,
 }
 
-/// How far an export is.
+/// Progress of an export.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Of the time in range, 0..=1.
-    pub part: f64,
-    /// Frames that are written.
+pub struct ExportProgress {
+    /// Share of the chosen time range that has been read, 0..=1.
+    pub fraction: f64,
+    /// Frames written.
     pub written: u64,
 }
 
-/// Is told how far an export is, and may end it.
-pub type Tell<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
+/// Receives the progress of an export, and stops it by returning `Break`.
+pub type ProgressFn<'a> = dyn FnMut(ExportProgress) -> ControlFlow<()> + 'a;
 
-/// Tells, and ends the export if that is wanted.
-fn tell(progress: &mut Tell<'_>, part: f64, written: u64) -> Result<(), ExportError> {
-    match progress(Progress { part, written }) {
+fn report_progress(progress: &mut ProgressFn<'_>, fraction: f64, written: u64) -> Result<(), ExportError> {
+    match progress(ExportProgress { fraction, written }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(ExportError::Stopped { written }),
     }
 }
 
-/// Exports recordings, in the order of their first frames, and tells what became of each frame.
+/// Exports recordings in the order of their first frames, and accounts for each frame in the returned report.
 ///
-/// `progress` is called with every picture, row or group of a video.
+/// Calls `progress` after each picture, each frame of a table, and each group of pictures of a video.
 ///
 /// # Errors
-/// A recording that cannot be opened, a choice that contradicts the recordings, a file that cannot be written, or that
-/// `progress` ended it. What is not finished then is removed; finished pictures stay.
-pub fn export(files: &[PathBuf], options: &Options, progress: &mut Tell<'_>) -> Result<Report, ExportError> {
-    let mut report = Report::default();
+/// A recording cannot be opened, the choice contradicts the recordings, a file cannot be written, or `progress`
+/// returned `Break`. Incomplete files are then removed; complete pictures are kept.
+pub fn export(
+    files: &[PathBuf],
+    options: &ExportOptions,
+    progress: &mut ProgressFn<'_>,
+) -> Result<ExportReport, ExportError> {
+    let mut report = ExportReport::default();
     let frames = Frames::open(files, &options.choice, &mut report)?;
     let output = &options.output;
     match options.format {
-        Format::Jsonl => ledger(frames, Ledger::jsonl(output)?, &mut report, progress)?,
-        Format::Csv => ledger(frames, Ledger::csv(output)?, &mut report, progress)?,
-        Format::Parquet => ledger(frames, Ledger::parquet(output)?, &mut report, progress)?,
-        Format::Png => Album::plain(options, Coding::Png)?.fill(frames, options, &mut report, progress)?,
-        Format::Jpeg => Album::plain(options, Coding::Jpeg)?.fill(frames, options, &mut report, progress)?,
-        Format::Mp4 => video::write(frames.with_unseen(), options, &mut report, progress)?,
-        Format::Yolo => {
-            let boxes = |root: &Path, classes| Ok(Box::new(Yolo::new(root, classes)?) as Box<dyn Boxes>);
-            let album = Album::with_boxes(options, Yolo::IMAGES, Classes::of(&frames.cameras()), boxes)?;
-            album.fill(frames, options, &mut report, progress)?;
+        ExportFormat::Jsonl => write_detections(frames, DetectionFile::jsonl(output)?, &mut report, progress)?,
+        ExportFormat::Csv => write_detections(frames, DetectionFile::csv(output)?, &mut report, progress)?,
+        ExportFormat::Parquet => write_detections(frames, DetectionFile::parquet(output)?, &mut report, progress)?,
+        ExportFormat::Png => {
+            Stills::plain(options, Coding::Png)?.write_all(frames, options, &mut report, progress)?;
         }
-        Format::Coco => {
-            let boxes = |root: &Path, classes| Ok(Box::new(Coco::new(root, classes)?) as Box<dyn Boxes>);
-            let album = Album::with_boxes(options, Coco::IMAGES, Classes::of(&frames.cameras()), boxes)?;
-            album.fill(frames, options, &mut report, progress)?;
+        ExportFormat::Jpeg => {
+            Stills::plain(options, Coding::Jpeg)?.write_all(frames, options, &mut report, progress)?;
+        }
+        ExportFormat::Mp4 => video::write_all(frames.without_label_filter(), options, &mut report, progress)?,
+        ExportFormat::Yolo => {
+            let boxes = |root: &Path, classes| Ok(Box::new(Yolo::new(root, classes)?) as Box<dyn BoxWriter>);
+            let stills = Stills::with_boxes(options, Yolo::IMAGES, Classes::new(&frames.cameras()), boxes)?;
+            stills.write_all(frames, options, &mut report, progress)?;
+        }
+        ExportFormat::Coco => {
+            let boxes = |root: &Path, classes| Ok(Box::new(Coco::new(root, classes)?) as Box<dyn BoxWriter>);
+            let stills = Stills::with_boxes(options, Coco::IMAGES, Classes::new(&frames.cameras()), boxes)?;
+            stills.write_all(frames, options, &mut report, progress)?;
         }
     }
     Ok(report)
 }
 
-/// Reads, writes rows. Nothing is worth a second thread here.
-fn ledger(
+/// Writes a table on this thread: reading takes most of the time, so more threads would not help.
+fn write_detections(
     mut frames: Frames,
-    mut ledger: Ledger,
-    report: &mut Report,
-    progress: &mut Tell<'_>,
+    mut file: DetectionFile,
+    report: &mut ExportReport,
+    progress: &mut ProgressFn<'_>,
 ) -> Result<(), ExportError> {
     let cameras = frames.cameras();
-    while let Some(shot) = frames.next(report)? {
-        ledger.write(&shot, &cameras[shot.camera])?;
+    while let Some(chosen) = frames.next(report)? {
+        file.write(&chosen, &cameras[chosen.camera])?;
         report.written += 1;
-        report.detections += shot.seen.len() as u64;
-        tell(progress, shot.part, report.written)?;
+        report.detections += chosen.detections.len() as u64;
+        report_progress(progress, chosen.fraction, report.written)?;
     }
     report.files += 1;
-    report.bytes += ledger.finish()?;
+    report.bytes += file.finish()?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One thread reads and writes in order, all others work in between.
+//! Distributes work to threads and keeps the order of the results.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -6,33 +6,33 @@ use std::thread;
 
 use crossbeam_channel::{bounded, unbounded};
 
-/// Takes items from `next` until there are none, has them worked on by threads of which each has a worker of its own
-/// (that `hire` makes), and gives the results to `write` in the order of the items.
+/// Processes the items of `next` on `threads` threads, and passes the results to `write` in the order of the items.
 ///
-/// At most `window` items are anywhere between `next` and `write`. What a worker panics with goes on here.
+/// Each thread calls `new_worker` once. `next` and `write` are called on the calling thread. At most `window` items are
+/// between `next` and `write` at any time. A panic of a worker continues on the calling thread.
 ///
 /// # Errors
-/// The first error of `next` or `write`; nothing is read or written after it.
+/// The first error of `next` or `write`; neither is called after it.
 pub(super) fn in_order<T: Send, R: Send, E, W: FnMut(T) -> R>(
     threads: usize,
     window: usize,
     mut next: impl FnMut() -> Result<Option<T>, E>,
-    hire: impl Fn() -> W + Sync,
+    new_worker: impl Fn() -> W + Sync,
     mut write: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
     let window = window.max(1);
-    // Neither can be fuller than the window, so nobody ever waits to send.
+    // At most `window` items are in flight, so sending never blocks.
     let (work, to_do) = unbounded::<(usize, T)>();
     let (done, results) = bounded::<(usize, thread::Result<R>)>(window);
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
-            let (to_do, done, hire) = (to_do.clone(), done.clone(), &hire);
+            let (to_do, done, new_worker) = (to_do.clone(), done.clone(), &new_worker);
             scope.spawn(move || {
-                let mut worker = hire();
+                let mut worker = new_worker();
                 for (number, item) in to_do {
                     let result = catch_unwind(AssertUnwindSafe(|| worker(item)));
                     let panicked = result.is_err();
-                    // Nobody takes it once an error has ended everything.
+                    // Sending fails once an error has ended the main loop.
                     if done.send((number, result)).is_err() || panicked {
                         break;
                     }
@@ -40,16 +40,17 @@ pub(super) fn in_order<T: Send, R: Send, E, W: FnMut(T) -> R>(
             });
         }
         drop((to_do, done));
-        // They end with this closure, however it ends, and with them the workers.
+        // Moves the channels into this closure. They close when it returns, which ends the workers; a `scope` waits for
+        // them.
         let (work, results) = (work, results);
-        // Results by number; the first one is that of item `written`.
+        // Results that wait for an earlier one. The first belongs to item `written`.
         let mut waiting: VecDeque<Option<R>> = VecDeque::with_capacity(window);
         let (mut read, mut written, mut more) = (0, 0, true);
         loop {
             while more && read - written < window {
                 match next()? {
                     Some(item) => {
-                        // The workers are there: one ends only with a panic, which is told before.
+                        // Cannot fail: a worker ends only after a panic, and its result arrives first.
                         let _ = work.send((read, item));
                         waiting.push_back(None);
                         read += 1;
@@ -60,7 +61,9 @@ pub(super) fn in_order<T: Send, R: Send, E, W: FnMut(T) -> R>(
             if read == written {
                 return Ok(());
             }
-            let Ok((number, result)) = results.recv() else { unreachable!("a worker is silent") };
+            let Ok((number, result)) = results.recv() else {
+                unreachable!("all workers ended while results were pending")
+            };
             waiting[number - written] = Some(result.unwrap_or_else(|panic| resume_unwind(panic)));
             while let Some(Some(_)) = waiting.front() {
                 if let Some(Some(result)) = waiting.pop_front() {
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn results_come_in_order_and_few_are_on_the_way() {
+    fn results_arrive_in_order_and_the_window_is_respected() {
         for (threads, window) in [(1, 1), (2, 3), (4, 8), (8, 1)] {
             let (out, most) = squares(threads, window, 500);
             assert_eq!(out, (1..=500).map(|n| n * n).collect::<Vec<_>>(), "{threads} {window}");
@@ -112,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_ends_it() {
+    fn the_first_error_is_returned() {
         let mut n = 0;
         let next = || {
             n += 1;
@@ -130,7 +133,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "worker 3")]
-    fn a_panic_is_not_swallowed() {
+    fn a_panic_of_a_worker_is_propagated() {
         let mut n = 0;
         let next = || {
             n += 1;

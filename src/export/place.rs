@@ -1,4 +1,4 @@
-//! Files that were not there before, with a temporary name until they are finished.
+//! New files, which have a temporary name until they are complete and never replace other files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::ExportError;
 
-/// Added to the name of a file that is not finished.
+/// Appended to the name of an incomplete file.
 const PARTIAL: &str = ".partial";
 
-/// A file that is written. Without [`NewFile::finish`] nothing of it remains.
+/// A new file. Dropping it without [`NewFile::finish`] removes it.
 #[derive(Debug)]
 pub(super) struct NewFile {
-    /// `None` only once it is finished.
+    /// `None` after [`NewFile::finish`].
     file: Option<BufWriter<File>>,
     partial: PathBuf,
     path: PathBuf,
@@ -20,7 +20,10 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    /// Begins a file that will have this name.
+    /// Creates a file that gets the name `path` when it is finished.
+    ///
+    /// # Errors
+    /// `path` or its temporary file exists, or the file cannot be created.
     pub(super) fn create(path: PathBuf) -> Result<Self, ExportError> {
         if path.symlink_metadata().is_ok() {
             return Err(ExportError::Exists(path));
@@ -28,7 +31,7 @@ impl NewFile {
         let mut partial = path.clone().into_os_string();
         partial.push(PARTIAL);
         let mut new = Self { file: None, partial: PathBuf::from(partial), path, created: false };
-        // Seen from here on by another export to the same place.
+        // `create_new` also detects another export to the same path.
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&new.partial);
         let file = file.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => ExportError::Exists(new.partial.clone()),
@@ -39,12 +42,15 @@ impl NewFile {
         Ok(new)
     }
 
-    /// What it will be called.
+    /// Returns the final path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives the file its name. Returns the bytes in it.
+    /// Renames the file to its final path. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// Writing fails, or the path exists by now.
     pub(super) fn finish(mut self) -> Result<u64, ExportError> {
         let bytes = self.end().map_err(ExportError::io(&self.path))?;
         self.created = false;
@@ -79,7 +85,7 @@ impl Write for NewFile {
 }
 
 impl io::Read for NewFile {
-    /// Reads what was written: go back with [`Seek`] first.
+    /// Reads from the current position: [`Seek`] to the beginning first.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.open()?.get_mut().read(into)
     }
@@ -95,20 +101,20 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         if self.created {
             drop(self.file.take());
-            // There is nobody to tell; the name says that it is not finished.
+            // `drop` cannot return an error, and the name shows that the file is incomplete.
             let _ = fs::remove_file(&self.partial);
         }
     }
 }
 
-/// Makes a folder, or takes one that is empty.
+/// Creates a folder, or accepts an empty one.
 pub(super) fn empty_folder(path: &Path) -> Result<(), ExportError> {
     fs::create_dir_all(path).map_err(ExportError::io(path))?;
     let mut entries = fs::read_dir(path).map_err(ExportError::io(path))?;
     if entries.next().is_some() { Err(ExportError::NotEmpty(path.to_owned())) } else { Ok(()) }
 }
 
-/// A name that every file system takes.
+/// Replaces characters that some file systems do not allow, and limits the name to 64 characters.
 pub(super) fn file_name(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '-' };
     let name: String = name.chars().take(64).map(plain).collect();
@@ -121,34 +127,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_has_its_name_once_it_is_finished() {
+    fn a_file_gets_its_name_when_it_is_finished() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.csv");
         let mut file = NewFile::create(path.clone()).expect("a file");
         file.write_all(b"abc").unwrap();
         assert!(!path.exists());
-        assert!(matches!(NewFile::create(path.clone()), Err(ExportError::Exists(_))), "two writers");
+        assert!(
+            matches!(NewFile::create(path.clone()), Err(ExportError::Exists(_))),
+            "another writer has the temporary file"
+        );
         assert_eq!(file.finish().unwrap(), 3);
         assert_eq!(fs::read(&path).unwrap(), b"abc");
-        assert!(matches!(NewFile::create(path.clone()), Err(ExportError::Exists(there)) if there == path));
+        assert!(matches!(NewFile::create(path.clone()), Err(ExportError::Exists(existing)) if existing == path));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn of_a_file_that_is_not_finished_nothing_remains() {
+    fn an_unfinished_file_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         drop(NewFile::create(folder.path().join("a")).expect("a file"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         let path = folder.path().join("b");
         let file = NewFile::create(path.clone()).expect("a file");
         fs::write(&path, "mine").unwrap();
-        assert!(file.finish().is_err(), "somebody was faster");
+        assert!(file.finish().is_err(), "a file with this name appeared meanwhile");
         assert_eq!(fs::read(&path).unwrap(), b"mine");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn folders_are_taken_when_they_are_empty() {
+    fn only_empty_folders_are_accepted() {
         let folder = tempfile::tempdir().expect("a folder");
         empty_folder(&folder.path().join("a/b")).expect("a new one");
         empty_folder(&folder.path().join("a/b")).expect("an empty one");
@@ -158,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn names_for_files() {
+    fn file_names_are_portable() {
         assert_eq!(file_name("tcp://10.0.0.5:5000"), "tcp---10.0.0.5-5000");
         assert_eq!([file_name(".."), file_name(""), file_name("/")], ["camera"; 3]);
         assert_eq!(file_name("Tür_1.b"), "Tür_1.b");

@@ -1,100 +1,106 @@
-//! The books of an export: every frame that was read is written, left out as asked, or skipped for a reason.
+//! Accounts for every frame that an export reads: it is written, left out by the choice, or skipped for a reason.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::dataset::Added;
-
-/// Why a frame could not be exported.
+/// Reason for skipping a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Skip {
-    /// What kind of obstacle; frames of one kind are counted together.
+    /// Short reason. Frames of a camera with the same `kind` are counted together.
     pub(super) kind: &'static str,
-    /// In full, for this frame.
+    /// Details for this frame.
     pub(super) why: String,
 }
 
-/// Frames that were to be exported, and were not.
+/// Files and bytes that one step of an export wrote.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Added {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}
+
+/// Frames of one camera that could not be exported, all for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Skipped {
-    /// Of which camera.
+pub struct SkippedFrames {
+    /// Name of the camera.
     pub camera: String,
-    /// What kind of obstacle.
+    /// Short reason, the same for all of these frames.
     pub kind: &'static str,
-    /// What was wrong with the first of them.
+    /// Details for the first of these frames.
     pub why: String,
-    /// How many.
+    /// Number of frames.
     pub frames: u64,
 }
 
 /// A recording that could not be read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Unread {
-    /// Which.
+pub struct UnreadRecording {
+    /// Path of the recording.
     pub path: PathBuf,
-    /// Why.
+    /// Reason.
     pub why: String,
 }
 
-/// What became of the frames. [`Report::balances`].
+/// Result of an export. The frame counts balance, see [`ExportReport::balances`].
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
-pub struct Report {
-    /// Frames that were read of the recordings, of the cameras that were chosen.
+pub struct ExportReport {
+    /// Frames of the chosen cameras that were read.
     pub read: u64,
-    /// Of those, the ones that are in the export.
+    /// Frames that are in the export.
     pub written: u64,
-    /// Of those, the ones outside of the times that were chosen, as far as they had to be read.
+    /// Frames outside the chosen time range that were read: reading starts with the chunk before it and ends 10 s after
+    /// it.
     pub out_of_range: u64,
-    /// Of those, the ones between two that `every` chose.
+    /// Frames left out by [`Choice::every`](super::Choice::every).
     pub between: u64,
-    /// Of those, the ones without a detection of the classes that were chosen.
+    /// Frames left out because they have no detection of a chosen class.
     pub without_label: u64,
-    /// Of those, the ones that could not be exported.
-    pub skipped: Vec<Skipped>,
-    /// Detections that were written, or drawn.
+    /// Frames that could not be exported.
+    pub skipped: Vec<SkippedFrames>,
+    /// Detections that were written or drawn.
     pub detections: u64,
-    /// Detections whose box has a `NaN` or lies outside of the picture.
+    /// Chosen detections that were left out, because their box contains a `NaN` or is outside the picture.
     pub without_box: u64,
-    /// Files that were written.
+    /// Files written.
     pub files: u64,
-    /// Bytes in them.
+    /// Total size of the written files, in bytes.
     pub bytes: u64,
     /// Recordings that could not be read to their end.
-    pub unread: Vec<Unread>,
-    /// What else is worth knowing.
+    pub unread: Vec<UnreadRecording>,
+    /// Remarks about the export, such as a cropped picture size.
     pub notes: Vec<String>,
 }
 
-impl Report {
-    /// Frames that could not be exported.
+impl ExportReport {
+    /// Returns the number of frames that could not be exported.
     #[must_use]
     pub fn frames_skipped(&self) -> u64 {
         self.skipped.iter().map(|skipped| skipped.frames).sum()
     }
 
-    /// Whether all that was asked for is there.
+    /// Returns whether every chosen frame was exported and every recording read to its end.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.skipped.is_empty() && self.unread.is_empty()
     }
 
-    /// Whether every frame that was read is accounted for.
+    /// Returns whether every frame that was read is accounted for.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let kept_out = self.out_of_range + self.between + self.without_label + self.frames_skipped();
-        self.read == self.written + kept_out
+        let left_out = self.out_of_range + self.between + self.without_label + self.frames_skipped();
+        self.read == self.written + left_out
     }
 
     pub(super) fn skip(&mut self, camera: &str, skip: Skip) {
-        let known = |known: &&mut Skipped| known.camera == camera && known.kind == skip.kind;
+        let known = |known: &&mut SkippedFrames| known.camera == camera && known.kind == skip.kind;
         if let Some(known) = self.skipped.iter_mut().find(known) {
             known.frames += 1;
         } else {
-            self.skipped.push(Skipped { camera: camera.to_owned(), kind: skip.kind, why: skip.why, frames: 1 });
+            self.skipped.push(SkippedFrames { camera: camera.to_owned(), kind: skip.kind, why: skip.why, frames: 1 });
         }
     }
 
@@ -103,6 +109,7 @@ impl Report {
         self.bytes += added.bytes;
     }
 
+    /// Adds a remark, once.
     pub(super) fn note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);

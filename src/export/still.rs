@@ -1,49 +1,47 @@
-//! One frame -> red, green, blue, with its boxes if they are wanted -> PNG or JPEG.
+//! Encodes one frame, with its boxes if wanted, as PNG or JPEG.
 
 use chrono::DateTime;
-use image::ImageEncoder as _;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 
-use super::frames::{Camera, Shot};
+use super::frames::{Camera, ChosenFrame};
 use super::report::Skip;
-use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420};
-use crate::frame::{PayloadKind, Picture, PixelFormat};
+use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420, encode_png};
+use crate::frame::{PayloadKind, Picture, PixelFormat, Size};
 use crate::overlay::{Overlay, Style};
 
-/// Of JPEG files that are made here: the differences are hard to see, and files a tenth of the pixels.
+/// Quality of encoded JPEG, 1..=100: artifacts are hard to see at this value, and a file has a tenth of the size of its
+/// pixels.
 const JPEG_QUALITY: u8 = 90;
 
-/// How a picture becomes a file.
+/// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
-    /// Without loss.
+    /// PNG.
     Png,
-    /// What the camera sent as JPEG stays as it is; the rest is made one.
+    /// JPEG. Frames that the camera sent as JPEG are copied unchanged.
     Jpeg,
-    /// JPEG for what the camera sent as JPEG, else PNG: nothing is lost.
+    /// The JPEG of the camera if it sent one, otherwise PNG, so that no quality is lost.
     Lossless,
 }
 
-/// A picture as a file.
+/// An encoded picture.
 #[derive(Debug)]
 pub(super) struct Still {
     pub(super) bytes: Vec<u8>,
     pub(super) extension: &'static str,
-    pub(super) width: u32,
-    pub(super) height: u32,
+    pub(super) size: Size,
 }
 
-/// Makes pictures of frames; keeps its memory.
+/// Converts frames, draws boxes on them, and encodes them. Reuses its buffers.
 #[derive(Debug)]
-pub(super) struct Darkroom {
+pub(super) struct StillEncoder {
     converter: Converter,
     overlay: Option<Overlay>,
     picture: Picture,
     rgb: Vec<u8>,
 }
 
-impl Darkroom {
-    /// With boxes in this style, or without any.
+impl StillEncoder {
+    /// Draws boxes in this style; `None` draws no boxes.
     pub(super) fn new(boxes: Option<&Style>) -> Self {
         Self {
             converter: Converter::new(),
@@ -53,112 +51,106 @@ impl Darkroom {
         }
     }
 
-    /// Red, green and blue of every pixel, width, height.
-    pub(super) fn develop(&mut self, shot: &Shot, camera: &Camera) -> Result<(&[u8], u32, u32), Skip> {
-        let (width, height) = if self.draw(shot, camera)? {
-            let Self { picture, rgb, .. } = self;
-            rgb.clear();
-            rgb.extend(picture.words().iter().flat_map(|word| {
-                let [_, red, green, blue] = word.to_be_bytes();
-                [red, green, blue]
-            }));
-            (side(picture.width), side(picture.height))
+    /// Returns red, green and blue of every pixel, and the size.
+    fn rgb(&mut self, chosen: &ChosenFrame, camera: &Camera) -> Result<(&[u8], Size), Skip> {
+        let size = if self.draw(chosen, camera)? {
+            self.rgb.clear();
+            self.rgb.extend(self.picture.rgb());
+            self.picture.size()
         } else {
-            self.converter.packed(&shot.frame, PackedOrder::Rgb, &mut self.rgb).map_err(unconvertible)?
+            let converted = self.converter.packed(&chosen.frame, PackedOrder::Rgb, &mut self.rgb);
+            converted.map(|(width, height)| Size::new(width, height)).map_err(conversion_failed)?
         };
-        not_empty(width, height)?;
-        Ok((&self.rgb, width, height))
+        not_empty(size)?;
+        Ok((&self.rgb, size))
     }
 
-    /// The frame as a video encoder takes it. Returns its width and height.
-    pub(super) fn expose(&mut self, shot: &Shot, camera: &Camera, into: &mut Yuv420) -> Result<(u32, u32), Skip> {
-        let (width, height) = if self.draw(shot, camera)? {
+    /// Converts a frame for a video encoder. Returns its size.
+    pub(super) fn yuv420(&mut self, chosen: &ChosenFrame, camera: &Camera, into: &mut Yuv420) -> Result<Size, Skip> {
+        let size = if self.draw(chosen, camera)? {
             self.converter.yuv420_of(&self.picture, into);
-            (side(self.picture.width), side(self.picture.height))
+            self.picture.size()
         } else {
-            self.converter.yuv420(&shot.frame, into).map_err(unconvertible)?
+            let converted = self.converter.yuv420(&chosen.frame, into);
+            converted.map(|(width, height)| Size::new(width, height)).map_err(conversion_failed)?
         };
-        not_empty(width, height)?;
-        Ok((width, height))
+        not_empty(size)?;
+        Ok(size)
     }
 
-    /// The picture with its boxes; whether they are wanted at all.
-    fn draw(&mut self, shot: &Shot, camera: &Camera) -> Result<bool, Skip> {
-        let frame = &shot.frame;
-        if frame.geometry.is_some_and(|geometry| is_half(geometry.format)) {
-            // Its scale is that of the stream so far. Here each worker sees some frames of it: each by itself, then.
+    /// Converts a frame to `self.picture` and draws its boxes. Does nothing and returns `false` if no boxes are wanted.
+    fn draw(&mut self, chosen: &ChosenFrame, camera: &Camera) -> Result<bool, Skip> {
+        let frame = &chosen.frame;
+        if frame.geometry.is_some_and(|geometry| is_half_float(geometry.format)) {
+            // The converter derives the value range from earlier frames of the stream, but a worker sees only some of
+            // them. A new converter makes the result independent of the distribution of frames to workers.
             self.converter = Converter::new();
         }
         let Some(overlay) = &mut self.overlay else { return Ok(false) };
-        self.converter.picture(frame, &mut self.picture).map_err(unconvertible)?;
+        self.converter.picture(frame, &mut self.picture).map_err(conversion_failed)?;
         overlay.draw(&mut self.picture, &frame.detections, Some(camera.names(frame)));
         Ok(true)
     }
 
-    /// The frame as a file. A JPEG that stays as it is has been decoded all the same: a damaged one is none.
-    pub(super) fn print(&mut self, shot: &Shot, camera: &Camera, coding: Coding) -> Result<Still, Skip> {
-        let as_sent = shot.frame.kind == PayloadKind::Jpeg && self.overlay.is_none();
-        let (rgb, width, height) = self.develop(shot, camera)?;
-        let mut bytes = Vec::new();
-        let extension = match coding {
-            Coding::Jpeg | Coding::Lossless if as_sent => {
-                bytes.extend_from_slice(shot.frame.payload());
-                "jpg"
-            }
-            Coding::Jpeg => {
-                let (width, height) = (u16::try_from(width), u16::try_from(height));
-                let (Ok(width), Ok(height)) = (width, height) else {
-                    return Err(Skip { kind: "too large", why: "a JPEG has at most 65535 pixels a side".to_owned() });
-                };
-                jpeg_encoder::Encoder::new(&mut bytes, JPEG_QUALITY)
-                    .encode(rgb, width, height, jpeg_encoder::ColorType::Rgb)
-                    .map_err(|error| unencodable(&error))?;
-                "jpg"
-            }
-            Coding::Png | Coding::Lossless => {
-                PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Up)
-                    .write_image(rgb, width, height, image::ExtendedColorType::Rgb8)
-                    .map_err(|error| unencodable(&error))?;
-                "png"
-            }
+    /// Encodes a frame. A JPEG that is copied is decoded as well, so that damaged files are skipped.
+    pub(super) fn encode(&mut self, chosen: &ChosenFrame, camera: &Camera, coding: Coding) -> Result<Still, Skip> {
+        let can_copy = chosen.frame.kind == PayloadKind::Jpeg && self.overlay.is_none();
+        let (rgb, size) = self.rgb(chosen, camera)?;
+        let (bytes, extension) = match coding {
+            Coding::Jpeg | Coding::Lossless if can_copy => (chosen.frame.payload().to_vec(), "jpg"),
+            Coding::Jpeg => (encode_jpeg(rgb, size)?, "jpg"),
+            Coding::Png | Coding::Lossless => (encode_png(rgb, size).map_err(|error| encoding_failed(&error))?, "png"),
         };
-        Ok(Still { bytes, extension, width, height })
+        Ok(Still { bytes, extension, size })
     }
 }
 
-/// `CAMERA_000123_2026-11-21T10-15-00.123Z`: what a file of this frame is called, without its extension.
-pub(super) fn stem(shot: &Shot, camera: &Camera) -> String {
-    let time = DateTime::from_timestamp_nanos(shot.taken_ns).format("%Y-%m-%dT%H-%M-%S%.3fZ");
-    format!("{}_{:06}_{time}", camera.stem, shot.sequence)
+fn encode_jpeg(rgb: &[u8], size: Size) -> Result<Vec<u8>, Skip> {
+    let (Ok(width), Ok(height)) = (u16::try_from(size.width), u16::try_from(size.height)) else {
+        let why = format!("the picture has {size} pixels: a JPEG has at most 65535x65535");
+        return Err(Skip { kind: "picture too large", why });
+    };
+    let mut file = Vec::new();
+    jpeg_encoder::Encoder::new(&mut file, JPEG_QUALITY)
+        .encode(rgb, width, height, jpeg_encoder::ColorType::Rgb)
+        .map_err(|error| encoding_failed(&error))?;
+    Ok(file)
 }
 
-fn not_empty(width: u32, height: u32) -> Result<(), Skip> {
-    if width > 0 && height > 0 {
+/// Returns the file name of a frame without extension: `CAMERA_000123_2026-11-21T10-15-00.123Z`.
+pub(super) fn stem(chosen: &ChosenFrame, camera: &Camera) -> String {
+    let time = DateTime::from_timestamp_nanos(chosen.taken_ns).format("%Y-%m-%dT%H-%M-%S%.3fZ");
+    format!("{}_{:06}_{time}", camera.stem, chosen.sequence)
+}
+
+fn not_empty(size: Size) -> Result<(), Skip> {
+    if size.pixels() > 0 {
         return Ok(());
     }
-    Err(Skip { kind: "empty", why: format!("a picture of {width}x{height} pixels") })
+    Err(Skip { kind: "empty picture", why: format!("the picture has {size} pixels") })
 }
 
-fn is_half(format: PixelFormat) -> bool {
+/// Returns whether samples are half floats. Exhaustive, so that a new format does not compile until this is decided.
+fn is_half_float(format: PixelFormat) -> bool {
     use PixelFormat::*;
-    matches!(format, RgbF16p | BgrF16p | RgbF16i | BgrF16i | GrayF16)
-}
-
-fn side(side: usize) -> u32 {
-    u32::try_from(side).unwrap_or(u32::MAX)
+    match format {
+        RgbF16p | BgrF16p | RgbF16i | BgrF16i | GrayF16 => true,
+        Bgr888p | Rgb888p | Bgr888i | Rgb888i | Rgba8888 | Gray8 | Raw8 | Yuv400p | Raw16 | Raw14 | Raw12 | Raw10
+        | Yuv422i | Nv12 | Nv21 | Yuv420p | Yuv422p | Yuv444p | Yuv444i | Pack10 | Pack12 | Rgb161616 | Jpeg => false,
+    }
 }
 
 #[allow(clippy::needless_pass_by_value)] // For `map_err`.
-fn unconvertible(error: ConvertError) -> Skip {
+fn conversion_failed(error: ConvertError) -> Skip {
     let kind = match error {
-        ConvertError::Video(_) => "video that is not decoded here",
-        ConvertError::UnknownLayout(_) => "payload in an unknown layout",
-        ConvertError::Geometry(_) | ConvertError::BufferSize { .. } => "payload that does not fit its layout",
-        ConvertError::Jpeg(_) | ConvertError::JpegTooLarge { .. } => "JPEG that cannot be decoded",
+        ConvertError::Video(_) => "video cannot be decoded",
+        ConvertError::UnknownLayout(_) => "unknown payload layout",
+        ConvertError::Geometry(_) | ConvertError::BufferSize { .. } => "payload does not fit its layout",
+        ConvertError::Jpeg(_) | ConvertError::JpegTooLarge { .. } => "JPEG cannot be decoded",
     };
     Skip { kind, why: error.to_string() }
 }
 
-fn unencodable(error: &dyn std::error::Error) -> Skip {
-    Skip { kind: "picture that cannot be encoded", why: error.to_string() }
+fn encoding_failed(error: &dyn std::error::Error) -> Skip {
+    Skip { kind: "picture cannot be encoded", why: error.to_string() }
 }

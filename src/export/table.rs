@@ -1,6 +1,7 @@
-//! Detections -> Parquet: the columns of [`Row`], compressed with zstd.
+//! Writes detections as Parquet: the columns of [`Row`], compressed with zstd.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
@@ -9,13 +10,13 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
+use serde::Serialize;
 
 use super::ExportError;
 use super::place::NewFile;
-use super::rows::Row;
 
-/// Rows that are held until they are written: readers take a group at a time, too.
-const GROUP: usize = 1 << 16;
+/// Rows per row group. They are kept in memory until the group is complete, also by readers.
+const ROWS_PER_GROUP: usize = 1 << 16;
 
 const SCHEMA: &str = "message detections {
     REQUIRED BYTE_ARRAY camera (STRING);
@@ -34,9 +35,53 @@ const SCHEMA: &str = "message detections {
     OPTIONAL INT32 height (INTEGER(32, false));
 }";
 
-/// A column of values, and for each row whether it has one, if it can lack it.
+/// One detection: a row of CSV and Parquet. The field names are the column names.
+#[derive(Debug, Serialize)]
+pub(super) struct Row<'a> {
+    pub(super) camera: &'a str,
+    /// Number of the frame among those of its camera in the recording.
+    pub(super) sequence: u32,
+    pub(super) device_time_us: i64,
+    pub(super) arrival_unix_ns: i64,
+    pub(super) time_utc_ns: i64,
+    pub(super) label: u32,
+    pub(super) name: Cow<'a, str>,
+    /// `None` if the camera sent `NaN`.
+    pub(super) confidence: Option<f32>,
+    /// Corners, clipped to the picture: 0..=1 from left to right and from top to bottom.
+    pub(super) xmin: f32,
+    pub(super) ymin: f32,
+    pub(super) xmax: f32,
+    pub(super) ymax: f32,
+    /// Size of the picture in pixels, if known.
+    pub(super) width: Option<u32>,
+    pub(super) height: Option<u32>,
+}
+
+impl Row<'_> {
+    /// The names of the fields, in their order: the header of CSV.
+    pub(super) const COLUMNS: [&'static str; 14] = [
+        "camera",
+        "sequence",
+        "device_time_us",
+        "arrival_unix_ns",
+        "time_utc_ns",
+        "label",
+        "name",
+        "confidence",
+        "xmin",
+        "ymin",
+        "xmax",
+        "ymax",
+        "width",
+        "height",
+    ];
+}
+
+/// The values of a column in the current row group.
 struct Column<T: DataType> {
     values: Vec<T::T>,
+    /// For each row 1 if it has a value and 0 if not. `None` if the column is required.
     levels: Option<Vec<i16>>,
 }
 
@@ -73,14 +118,14 @@ impl<T: DataType> Column<T> {
     }
 }
 
-/// A Parquet file that is written.
+/// A new Parquet file.
 pub(super) struct Table {
     writer: SerializedFileWriter<NewFile>,
-    path: std::path::PathBuf,
+    path: PathBuf,
     rows: usize,
     camera: Column<ByteArrayType>,
     sequence: Column<Int32Type>,
-    /// Of the device, of the arrival, and of the picture.
+    /// `device_time_us`, `arrival_unix_ns`, `time_utc_ns`.
     times: [Column<Int64Type>; 3],
     label: Column<Int32Type>,
     name: Column<ByteArrayType>,
@@ -92,11 +137,11 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn create(path: &Path) -> Result<Self, ExportError> {
         let file = NewFile::create(path.to_owned())?;
-        let refused = || ExportError::format::<ParquetError>(path, "Parquet");
-        let schema = Arc::new(parse_message_type(SCHEMA).map_err(refused())?);
+        let failed = || ExportError::format::<ParquetError>(path, "Parquet");
+        let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed())?);
         let zstd = Compression::ZSTD(ZstdLevel::default());
         let properties = Arc::new(WriterProperties::builder().set_compression(zstd).build());
-        let writer = SerializedFileWriter::new(file, schema, properties).map_err(refused())?;
+        let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed())?;
         Ok(Self {
             writer,
             path: path.to_owned(),
@@ -113,7 +158,7 @@ impl Table {
     }
 
     pub(super) fn write(&mut self, row: &Row<'_>) -> Result<(), ExportError> {
-        // Unsigned numbers are stored as the same 32 bits.
+        // Parquet stores unsigned numbers in the signed type of the same width.
         let bits = u32::cast_signed;
         self.camera.push(ByteArray::from(row.camera));
         self.sequence.push(bits(row.sequence));
@@ -130,7 +175,7 @@ impl Table {
             column.push(side.map(bits));
         }
         self.rows += 1;
-        if self.rows == GROUP { self.write_group() } else { Ok(()) }
+        if self.rows == ROWS_PER_GROUP { self.write_group() } else { Ok(()) }
     }
 
     fn write_group(&mut self) -> Result<(), ExportError> {

@@ -1,4 +1,4 @@
-//! Frames -> one MP4 file for each camera.
+//! Writes one MP4 file per camera.
 
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
@@ -6,31 +6,32 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::path::PathBuf;
 
-use super::encode::Coder;
-use super::film::Film;
-use super::frames::{Camera, Frames, Shot};
-use super::report::{Report, Skip};
-use super::still::Darkroom;
-use super::units::{Codec, Unit};
-use super::{ExportError, Options, Tell, pipeline, place, tell};
-use crate::frame::PayloadKind;
+use super::access_unit::{AccessUnit, Codec};
+use super::frames::{Camera, ChosenFrame, Frames};
+use super::group_encoder::GroupEncoder;
+use super::report::{ExportReport, Skip};
+use super::still::StillEncoder;
+use super::video_file::VideoFile;
+use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
+use crate::frame::{PayloadKind, Size};
 
-/// Pictures from one that needs no other to the next: two seconds at thirty a second, as far as one can seek then.
-const GROUP: usize = 60;
-/// Bytes of frames that are held until their group is encoded. All that wait and all that are worked on share them:
-/// with large pictures or many threads groups are shorter.
-const BUDGET: usize = 512 << 20;
+/// Key-frame interval, in pictures: 2 s at 30 frames per second. Players seek to key frames.
+const GROUP_PICTURES: usize = 60;
+/// Limit for the payloads of all groups that are collected, waiting or being encoded. With large pictures or many
+/// threads, groups are shorter.
+const HELD_BYTES_MAX: usize = 512 << 20;
 
-/// Where the video of each camera goes.
-enum Place {
-    /// There is one camera.
+/// Destination of the videos.
+enum Destination {
+    /// For one camera.
     File(PathBuf),
+    /// One file per camera.
     Folder(PathBuf),
 }
 
-impl Place {
-    /// A file when it is called one, else a folder.
-    fn of(options: &Options, cameras: &[Camera]) -> Result<Self, ExportError> {
+impl Destination {
+    /// Takes a path that ends in `.mp4` as a file, and any other path as a folder, which is created.
+    fn new(options: &ExportOptions, cameras: &[Camera]) -> Result<Self, ExportError> {
         let path = options.output.clone();
         let is_file = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mp4"));
         if !is_file {
@@ -52,105 +53,108 @@ impl Place {
     }
 }
 
-/// Frames of one camera, in their order.
+/// Consecutive frames of one camera.
 struct Group {
     camera: usize,
-    shots: Vec<Shot>,
+    frames: Vec<ChosenFrame>,
 }
 
-/// Cuts what is read into groups.
-struct Cutter {
+/// Collects frames into groups.
+struct Grouper {
     frames: Frames,
-    /// For each camera.
-    open: Vec<Vec<Shot>>,
+    /// The incomplete group of each camera.
+    open: Vec<Vec<ChosenFrame>>,
+    /// Payload bytes in `open`, and their limit.
     bytes: usize,
-    budget: usize,
-    /// Groups of the end of the recordings.
+    bytes_max: usize,
+    /// The incomplete groups at the end of the recordings.
     rest: Option<VecDeque<Group>>,
 }
 
-impl Cutter {
-    fn new(frames: Frames, budget: usize) -> Self {
+impl Grouper {
+    fn new(frames: Frames, bytes_max: usize) -> Self {
         let open = frames.cameras().iter().map(|_| Vec::new()).collect();
-        Self { frames, open, bytes: 0, budget, rest: None }
+        Self { frames, open, bytes: 0, bytes_max, rest: None }
     }
 
-    fn next(&mut self, report: &mut Report) -> Result<Option<Group>, ExportError> {
+    fn next(&mut self, report: &mut ExportReport) -> Result<Option<Group>, ExportError> {
         loop {
             if let Some(rest) = &mut self.rest {
                 return Ok(rest.pop_front());
             }
-            let Some(shot) = self.frames.next(report)? else {
+            let Some(chosen) = self.frames.next(report)? else {
                 let open = mem::take(&mut self.open).into_iter().enumerate();
-                let groups = open.map(|(camera, shots)| Group { camera, shots });
-                self.rest = Some(groups.filter(|group| !group.shots.is_empty()).collect());
+                let groups = open.map(|(camera, frames)| Group { camera, frames });
+                self.rest = Some(groups.filter(|group| !group.frames.is_empty()).collect());
                 continue;
             };
-            let camera = shot.camera;
-            self.bytes += weight(&shot);
-            self.open[camera].push(shot);
-            if self.open[camera].len() >= GROUP {
-                return Ok(Some(self.cut(camera)));
+            let camera = chosen.camera;
+            self.bytes += payload_bytes(&chosen);
+            self.open[camera].push(chosen);
+            if self.open[camera].len() >= GROUP_PICTURES {
+                return Ok(Some(self.end_group(camera)));
             }
-            if self.bytes > self.budget {
-                // Whose group is the largest, so that the others need not be short.
-                let largest = (0..self.open.len()).max_by_key(|camera| self.weight(*camera)).unwrap_or(camera);
-                return Ok(Some(self.cut(largest)));
+            if self.bytes > self.bytes_max {
+                // Ends the largest group, so that the groups of other cameras can grow on.
+                let largest = (0..self.open.len()).max_by_key(|camera| self.bytes_of(*camera)).unwrap_or(camera);
+                return Ok(Some(self.end_group(largest)));
             }
         }
     }
 
-    fn weight(&self, camera: usize) -> usize {
-        self.open[camera].iter().map(weight).sum()
+    fn bytes_of(&self, camera: usize) -> usize {
+        self.open[camera].iter().map(payload_bytes).sum()
     }
 
-    fn cut(&mut self, camera: usize) -> Group {
-        self.bytes -= self.weight(camera);
-        Group { camera, shots: mem::take(&mut self.open[camera]) }
+    fn end_group(&mut self, camera: usize) -> Group {
+        self.bytes -= self.bytes_of(camera);
+        Group { camera, frames: mem::take(&mut self.open[camera]) }
     }
 }
 
-fn weight(shot: &Shot) -> usize {
-    shot.frame.payload().len()
+fn payload_bytes(chosen: &ChosenFrame) -> usize {
+    chosen.frame.payload().len()
 }
 
-/// A group as it goes into a video: for each frame what was made of it.
-struct Take {
+/// A group with the access unit of each frame, or the reason for skipping it.
+struct EncodedGroup {
     camera: usize,
-    pictures: Vec<(Codec, Result<Unit, Skip>)>,
-    /// When each was taken, how many detections it has.
+    pictures: Vec<(Codec, Result<AccessUnit, Skip>)>,
+    /// Capture time and number of detections of each frame.
     about: Vec<(i64, u64)>,
-    /// The size of one that lost a row or column.
-    cropped: Option<(u32, u32)>,
-    part: f64,
+    /// Original size of a cropped picture, if there was one.
+    cropped: Option<Size>,
+    fraction: f64,
 }
 
-/// Writes all frames.
-pub(super) fn write(
+pub(super) fn write_all(
     frames: Frames,
-    options: &Options,
-    report: &mut Report,
-    progress: &mut Tell<'_>,
+    options: &ExportOptions,
+    report: &mut ExportReport,
+    progress: &mut ProgressFn<'_>,
 ) -> Result<(), ExportError> {
     let cameras = frames.cameras();
-    let place = Place::of(options, &cameras)?;
+    let destination = Destination::new(options, &cameras)?;
     let threads = options.threads.get();
     let window = threads + 1;
-    let mut cutter = Cutter::new(frames, BUDGET / (window + 1));
-    let mut films = HashMap::new();
+    // `window` groups in flight, and those that are collected.
+    let mut grouper = Grouper::new(frames, HELD_BYTES_MAX / (window + 1));
+    let mut videos: HashMap<usize, VideoFile> = HashMap::new();
     let style = options.boxes.then(|| options.choice.style());
-    let books = RefCell::new(report);
-    let hire = || {
-        let mut coder = Coder::new(Darkroom::new(style.as_ref()));
+    // `next` and `write` run on this thread, never at the same time.
+    let report = RefCell::new(report);
+    let new_worker = || {
+        let mut encoder = GroupEncoder::new(StillEncoder::new(style.as_ref()));
         let cameras = &cameras;
-        move |group: Group| develop(group, &mut coder, cameras, options)
+        move |group: Group| encode_group(group, &mut encoder, cameras, options)
     };
-    let next = || cutter.next(&mut books.borrow_mut());
-    let write = |take: Take| {
-        let report = &mut *books.borrow_mut();
-        let camera = &cameras[take.camera];
-        for ((codec, picture), (taken_ns, detections)) in take.pictures.into_iter().zip(take.about) {
-            match picture.map(|unit| add(&mut films, take.camera, || place.file(camera), codec, unit, taken_ns)) {
+    let next = || grouper.next(&mut report.borrow_mut());
+    let write = |group: EncodedGroup| {
+        let report = &mut *report.borrow_mut();
+        let camera = &cameras[group.camera];
+        for ((codec, picture), (taken_ns, detections)) in group.pictures.into_iter().zip(group.about) {
+            match picture.map(|unit| add(&mut videos, group.camera, || destination.file(camera), codec, unit, taken_ns))
+            {
                 Ok(added) => match added? {
                     Ok(()) => {
                         report.written += 1;
@@ -160,87 +164,88 @@ pub(super) fn write(
                 },
                 Err(skip) => {
                     if codec != Codec::Encoded
-                        && let Some(film) = films.get_mut(&take.camera)
+                        && let Some(video) = videos.get_mut(&group.camera)
                     {
-                        Film::lose(film);
+                        video.picture_missing();
                     }
                     report.skip(&camera.name, skip);
                 }
             }
         }
-        if let Some((width, height)) = take.cropped {
+        if let Some(size) = group.cropped {
             let name = &camera.name;
-            let size = format!("H.264 has an even number of rows and columns; those of {name} are {width}x{height}");
-            report.note(format!("{size}, so the last one is left out"));
+            report.note(format!(
+                "the pictures of {name} have {size} pixels: cropped by one, because H.264 needs even sides"
+            ));
         }
-        tell(progress, take.part, report.written)
+        report_progress(progress, group.fraction, report.written)
     };
-    pipeline::in_order(threads, window, next, hire, write)?;
-    let report = books.into_inner();
-    for (camera, film) in films {
-        let (added, jumps) = film.finish()?;
+    pipeline::in_order(threads, window, next, new_worker, write)?;
+    let report = report.into_inner();
+    for (camera, video) in videos {
+        let (added, jumps) = video.finish()?;
         report.add(added);
         if jumps > 0 {
             let name = &cameras[camera].name;
             report.note(format!(
-                "the clock of {name} jumped {jumps} times: there a frame is shown as long as the one before"
+                "the clock of {name} jumped {jumps} times: frames before a jump are shown as long as their predecessor"
             ));
         }
     }
     Ok(())
 }
 
-/// Adds a picture to the film of its camera, which begins with the first one that can be begun with.
+/// Adds a picture to the video of its camera. The first key frame creates the file.
 fn add(
-    films: &mut HashMap<usize, Film>,
+    videos: &mut HashMap<usize, VideoFile>,
     camera: usize,
     path: impl FnOnce() -> PathBuf,
     codec: Codec,
-    unit: Unit,
+    unit: AccessUnit,
     taken_ns: i64,
 ) -> Result<Result<(), Skip>, ExportError> {
-    let film = match films.entry(camera) {
-        Entry::Occupied(there) => there.into_mut(),
-        Entry::Vacant(none) => match Film::begin(path(), codec, &unit, taken_ns)? {
-            Ok(film) => none.insert(film),
+    let video = match videos.entry(camera) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => match VideoFile::create(path(), codec, &unit, taken_ns)? {
+            Ok(video) => entry.insert(video),
             Err(skip) => return Ok(Err(skip)),
         },
     };
-    film.add(codec, unit, taken_ns)
+    video.add(codec, unit, taken_ns)
 }
 
-/// Encodes pictures; takes video as it is.
-fn develop(group: Group, coder: &mut Coder, cameras: &[Camera], options: &Options) -> Take {
-    let Group { camera, shots } = group;
-    let about = shots.iter().map(|shot| (shot.taken_ns, shot.seen.len() as u64)).collect();
-    let part = shots.last().map_or(0.0, |shot| shot.part);
-    let mut pictures = Vec::with_capacity(shots.len());
-    for run in shots.chunk_by(|a, b| codec(a) == codec(b)) {
+/// Encodes pictures, and copies video from the camera.
+fn encode_group(group: Group, encoder: &mut GroupEncoder, cameras: &[Camera], options: &ExportOptions) -> EncodedGroup {
+    let Group { camera, frames } = group;
+    let about = frames.iter().map(|chosen| (chosen.taken_ns, chosen.detections.len() as u64)).collect();
+    let fraction = frames.last().map_or(0.0, |chosen| chosen.fraction);
+    let mut pictures = Vec::with_capacity(frames.len());
+    for run in frames.chunk_by(|a, b| codec(a) == codec(b)) {
         let codec = codec(&run[0]);
         if codec == Codec::Encoded {
-            pictures.extend(coder.encode(run, &cameras[camera]).into_iter().map(|unit| (codec, unit)));
+            pictures.extend(encoder.encode(run, &cameras[camera]).into_iter().map(|unit| (codec, unit)));
         } else {
-            pictures.extend(run.iter().map(|shot| (codec, as_sent(codec, shot, options))));
+            pictures.extend(run.iter().map(|chosen| (codec, copy(codec, chosen, options))));
         }
     }
-    Take { camera, pictures, about, cropped: coder.cropped(), part }
+    EncodedGroup { camera, pictures, about, cropped: encoder.take_cropped(), fraction }
 }
 
-fn codec(shot: &Shot) -> Codec {
-    match shot.frame.kind {
+fn codec(chosen: &ChosenFrame) -> Codec {
+    match chosen.frame.kind {
         PayloadKind::Raw | PayloadKind::Jpeg => Codec::Encoded,
         PayloadKind::H264 => Codec::H264,
         PayloadKind::H265 => Codec::H265,
     }
 }
 
-fn as_sent(codec: Codec, shot: &Shot, options: &Options) -> Result<Unit, Skip> {
-    let refused = |why: &str| Err(Skip { kind: "video that stays as the camera sent it", why: why.to_owned() });
+fn copy(codec: Codec, chosen: &ChosenFrame, options: &ExportOptions) -> Result<AccessUnit, Skip> {
+    let skip = |why: &str| Err(Skip { kind: "encoded video cannot be edited", why: why.to_owned() });
     if options.boxes {
-        return refused("boxes cannot be drawn into it, because it is not decoded here: export it without --boxes");
+        return skip("boxes cannot be drawn on encoded video; export it without --boxes");
     }
     if options.choice.every > 1 {
-        return refused("its pictures build on each other: export it without --every");
+        return skip("its frames refer to each other; export it without --every");
     }
-    Unit::of(codec, shot.frame.payload())
+    AccessUnit::parse(codec, chosen.frame.payload())
 }

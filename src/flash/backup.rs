@@ -1,26 +1,26 @@
-//! Reads the application out of a camera, as a package that can be flashed again.
+//! Reads applications out of a camera, as packages that can be flashed again.
 
-use super::job::{Phase, during};
-use super::read_back::{BLOCK, read};
-use super::{FlashError, Target};
+use super::FlashTarget;
+use super::error::{FlashError, Phase, during};
+use super::read_back::{BLOCK_BYTES, read};
 use crate::bootloader::{Caller, Memory, MemoryDetails, map};
 use crate::package::{SectionTable, TABLE_BYTES};
 
-/// The applications in all memories, each from its table to the end of its last section. Their checksums are not looked
-/// at: [`crate::package::Package::parse`] does that.
+/// Reads the application of every memory, from its table to the end of its last section. Does not verify checksums:
+/// [`crate::package::Package::parse`] does that.
 ///
 /// # Errors
 /// The camera cannot be read.
 pub async fn read_applications(caller: &Caller) -> Result<Vec<(Memory, Vec<u8>)>, FlashError> {
-    let target = Target::ask(caller).await.map_err(during(Phase::Ask))?;
+    let target = FlashTarget::ask(caller).await.map_err(during(Phase::Ask))?;
     let mut applications = Vec::new();
-    for details in target.memories.iter().flatten() {
+    for details in target.memories() {
         applications.extend(read_application(caller, details).await?.map(|bytes| (details.memory, bytes)));
     }
     Ok(applications)
 }
 
-/// `None` when there is no table that can be read.
+/// `None` if the memory has no valid table.
 async fn read_application(caller: &Caller, details: &MemoryDetails) -> Result<Option<Vec<u8>>, FlashError> {
     let (phase, memory) = (Phase::Ask, details.memory);
     let room = details.size - i64::from(map::APPLICATION);
@@ -30,7 +30,7 @@ async fn read_application(caller: &Caller, details: &MemoryDetails) -> Result<Op
     caller.begin(format!("reading the application from the {memory} memory"));
     while (bytes.len() as u32) < end {
         let at = bytes.len() as u32;
-        let len = (BLOCK as u32).min(end - at);
+        let len = (BLOCK_BYTES as u32).min(end - at);
         bytes.extend(read(caller, phase, memory, map::APPLICATION + at, len).await?);
     }
     Ok(Some(bytes))

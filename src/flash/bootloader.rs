@@ -1,138 +1,138 @@
-//! Another bootloader into a camera.
+//! Writes another bootloader into a camera.
 //!
-//! The first slot ("factory") is what the processor boots; while it is being replaced, the header before it points at the
-//! USB socket, so a camera that loses power then is not found over the network again (bootloader.md 8). The second slot
-//! ("user") is booted by the first if its checksum is right, and can be replaced without that danger (bootloader.md 3.3).
+//! The first slot ("factory") is booted by the processor. While it is being replaced, the boot header points at USB
+//! recovery, so a camera that loses power then is not reachable over the network any more (bootloader.md 8). The second slot
+//! ("user") is booted by the first if its checksum is right, and can be replaced without that risk (bootloader.md 3.3).
 
-use super::job::{Phase, during};
-use super::{FlashError, read_back};
+use std::sync::Arc;
+
+use super::carry_out::carry_out;
+use super::error::{FlashError, Phase, configuration, during};
+use super::step::{Region, Setting, Step};
 use crate::bootloader::config::UserBootloader;
-use crate::bootloader::{
-    BootloaderInfo, Caller, ClientError, Memory, Request, RequestData, SettingsError, Storage, Version, map,
-};
+use crate::bootloader::{BootloaderInfo, Caller, ClientError, Memory, Request, RequestData, Version, map};
 use crate::package::{MYRIAD_X, djb2};
 
-/// The vendor's one for the network has 3.8 MB, that for USB 0.8 MB: it would never be heard of again.
-const SMALLEST: usize = 2 << 20;
-/// From the bootloader to the table of the application, and over it: the vendor's factory reset (bootloader.md 6).
-const FACTORY_IMAGE: usize = (8 << 20) + 512;
+/// Smaller images are refused. The vendor's bootloader for the network has 3.8 MB, the one for USB 0.8 MB, and with the latter
+/// the camera would never answer on the network again.
+const IMAGE_BYTES_MIN: usize = 2 << 20;
+/// From the bootloader to the end of the application's table: the vendor's factory reset (bootloader.md 6).
+const FACTORY_RESET_BYTES: usize = (8 << 20) + 512;
 /// How often the first slot is written again in one session.
-const TRIES: u32 = 3;
+const RETRIES: u32 = 3;
 
-/// A bootloader for cameras with an Ethernet socket.
+/// A bootloader for PoE cameras.
 #[derive(Clone, Debug)]
 pub struct BootloaderImage {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
 }
 
-/// Why something is no bootloader for such a camera.
+/// Reason for not accepting a file as a bootloader for PoE cameras.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ImageError {
-    /// It is for another processor, or no firmware.
-    #[error("it begins with \"{found}\", and a bootloader begins with \"MA2x\"")]
-    NoFirmware {
+pub enum BootloaderImageError {
+    /// Firmware of another processor, or no firmware.
+    #[error("the image begins with \"{found}\", expected \"MA2x\"")]
+    Magic {
         /// Its first bytes.
         found: String,
     },
-    /// It is that for USB.
+    /// As small as the bootloader for USB.
     #[error(
-        "it has {found} bytes, and a bootloader for the network has {SMALLEST} at least: that for USB would put the camera \
-             out of the network's reach"
+        "the image has {found} bytes, expected at least {IMAGE_BYTES_MIN}: the bootloader for USB is that small, and with it \
+             the camera would not answer on the network"
     )]
-    Small {
+    TooSmall {
         /// Its bytes.
         found: usize,
     },
-    /// It does not know DHCP.
+    /// The image has no DHCP client.
     #[error(
-        "it does not mention DHCP anywhere, so it is none for the network: it would put the camera out of its reach"
+        "the text DHCP is not in the image, so it is not a bootloader for the network: with it the camera would not answer \
+             on the network"
     )]
     NoNetwork,
-    /// It has no room.
-    #[error("it has {found} bytes, and there is room for {room}")]
-    Large {
+    /// The image does not fit into the slot.
+    #[error("the image has {found} bytes, and the slot has room for {room}")]
+    TooLarge {
         /// Its bytes.
         found: usize,
-        /// Bytes that there is room for.
+        /// Bytes of the slot.
         room: usize,
     },
 }
 
 impl BootloaderImage {
-    /// Takes bytes that look like one.
+    /// Checks what can be checked without booting the image: magic, size, and the text DHCP.
     ///
     /// # Errors
-    /// They do not.
-    pub fn new(bytes: Vec<u8>) -> Result<Self, ImageError> {
+    /// See [`BootloaderImageError`].
+    pub fn new(bytes: Vec<u8>) -> Result<Self, BootloaderImageError> {
         let room = map::USER_BOOTLOADER_BYTES as usize;
         if !bytes.starts_with(&MYRIAD_X) {
             let found = bytes[..bytes.len().min(4)].escape_ascii().to_string();
-            return Err(ImageError::NoFirmware { found });
+            return Err(BootloaderImageError::Magic { found });
         }
-        if bytes.len() < SMALLEST {
-            return Err(ImageError::Small { found: bytes.len() });
+        if bytes.len() < IMAGE_BYTES_MIN {
+            return Err(BootloaderImageError::TooSmall { found: bytes.len() });
         }
         if bytes.len() > room {
-            return Err(ImageError::Large { found: bytes.len(), room });
+            return Err(BootloaderImageError::TooLarge { found: bytes.len(), room });
         }
         if memchr::memmem::find(&bytes, b"DHCP").is_none() {
-            return Err(ImageError::NoNetwork);
+            return Err(BootloaderImageError::NoNetwork);
         }
-        Ok(Self { bytes })
+        Ok(Self { bytes: bytes.into() })
     }
 
-    /// The image.
+    /// The content of the file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The version that it will say it is: the first text in it that is one of 0.0.x and nothing else. All that there are
-    /// begin so, and the libraries in it have other versions.
+    /// The version that the bootloader will report: the first text in it of the form 0.0.x. All known bootloaders have such a
+    /// version, and the libraries in them have others.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         let texts = self.bytes.split(|byte| *byte == 0).filter(|text| text.starts_with(b"0.0.") && text.len() < 12);
         texts.filter_map(|text| std::str::from_utf8(text).ok()).find_map(|text| text.parse().ok())
     }
 
-    /// With everything erased behind it that a camera has learned: configuration, second slot, application.
+    /// The image, padded so that writing it also erases configuration, second slot and the application's table.
     fn with_factory_reset(&self) -> Vec<u8> {
-        let mut bytes = self.bytes.clone();
-        bytes.resize(FACTORY_IMAGE, map::ERASED);
+        let mut bytes = self.bytes.to_vec();
+        bytes.resize(FACTORY_RESET_BYTES, map::ERASED);
         bytes
     }
 }
 
-/// Writes the second slot, reads it back, and only then tells the first to boot it.
+/// Writes the second slot, reads it back, and then configures the first slot to boot it.
 ///
 /// # Errors
-/// The camera has no second slot, refuses, or what is there is not what was written. The first slot is as it was.
-pub async fn write_user(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
+/// The camera does not have a second slot, refuses, or does not hold what was written. The first slot is unchanged.
+pub async fn write_user_bootloader(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
     let (has, needs) = (greet(caller).await?.version, Version::HAS_USER_SLOT);
     if has < needs {
         let error = ClientError::TooOld { request: "a bootloader in the user's slot", needs, has };
         return Err(FlashError::Camera { phase: Phase::Ask, error });
     }
-    let mut settings = caller.settings().await?.unwrap_or_default();
-    caller.begin("writing the user's slot");
-    let data = RequestData::new(image.bytes.clone());
-    let (memory, offset) = (Memory::Flash, map::USER_BOOTLOADER);
-    let request = Request::WriteFlash { memory, offset, total: data.total(), packets: data.packets() };
-    caller.write(request, data).await.map_err(during(Phase::Write))?;
-    compare(caller, map::USER_BOOTLOADER, &image.bytes).await?;
-    caller.begin("telling the camera to boot it");
-    let size = u32::try_from(image.bytes.len()).unwrap_or(u32::MAX);
-    settings.set_user_bootloader(Some(UserBootloader { size, checksum: djb2(&image.bytes) }));
-    caller.store_settings(&settings).await?;
-    Ok(())
+    let config = caller.settings().await.map_err(configuration(Phase::Ask))?.unwrap_or_default();
+    let (region, memory, bytes) = (Region::UserBootloader, Memory::Flash, &image.bytes);
+    let slot = UserBootloader { size: u32::try_from(bytes.len()).unwrap_or(u32::MAX), checksum: djb2(bytes) };
+    let steps = [
+        Step::write(region, memory, memory, RequestData::new(bytes.clone())),
+        Step::ReadBack { region, memory, otherwise: None, expected: bytes.clone() },
+        Step::Configure { setting: Setting::UserBootloader(Some(slot)), config },
+    ];
+    carry_out(caller, &steps).await.map(|_| ())
 }
 
-/// Boots a bootloader from memory: the session is over afterwards. What writes the first slot is to be this one, not the
-/// one that is being replaced (bootloader.md 6).
+/// Boots a bootloader from RAM, which ends the session. The first slot is written by the new bootloader, not by the one that
+/// is being replaced (bootloader.md 6).
 ///
 /// # Errors
-/// The camera does not take it. It comes up with the bootloader that it has.
+/// The camera refuses. After the reset it runs the bootloader that is in its flash.
 pub async fn boot_from_memory(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
     greet(caller).await?;
     caller.begin("booting the new bootloader from memory");
@@ -141,69 +141,55 @@ pub async fn boot_from_memory(caller: &Caller, image: &BootloaderImage) -> Resul
     caller.write(request, data).await.map_err(during(Phase::Ask))
 }
 
-/// Replaces the first slot, and reads it back. A bootloader in the second slot would be booted instead of it, so that is
-/// turned off first.
+/// Replaces the first slot and reads it back. Turns a bootloader in the second slot off first, because the camera would boot
+/// that one instead.
 ///
 /// # Errors
-/// The camera refuses, or what is there is not what was written. **It must not be reset then.**
-pub async fn write_factory(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
+/// The camera refuses, or does not hold what was written. **Do not reset it then.**
+pub async fn write_factory_bootloader(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
     greet(caller).await?;
-    let settings = caller.settings().await?;
-    if let Some(mut settings) = settings
-        && settings.user_bootloader().map_err(SettingsError::from)?.is_some_and(|user| user.size > 0)
+    let error = configuration(Phase::Ask);
+    if let Some(config) = caller.settings().await.map_err(&error)?
+        && config.user_bootloader().map_err(|config| error(config.into()))?.is_some()
     {
-        caller.begin("turning the user's slot off");
-        settings.set_user_bootloader(None);
-        caller.store_settings(&settings).await?;
+        carry_out(caller, &[Step::Configure { setting: Setting::UserBootloader(None), config }]).await?;
     }
-    write(caller, image.bytes.clone(), &image.bytes).await
+    write_factory_slot(caller, RequestData::new(image.bytes.clone()), image).await
 }
 
-/// As [`write_factory`], and erases configuration, second slot and application.
+/// As [`write_factory_bootloader`], and erases configuration, second slot and application.
 ///
 /// # Errors
-/// As [`write_factory`].
+/// As [`write_factory_bootloader`].
 pub async fn factory_reset(caller: &Caller, image: &BootloaderImage) -> Result<(), FlashError> {
     greet(caller).await?;
-    write(caller, image.with_factory_reset(), &image.bytes).await
+    write_factory_slot(caller, RequestData::new(image.with_factory_reset()), image).await
 }
 
-/// As every session begins: what a version does not know is not asked of it.
+/// Begins a session. Afterwards the client rejects requests that the bootloader's version does not support.
 async fn greet(caller: &Caller) -> Result<BootloaderInfo, FlashError> {
     caller.identify().await.map_err(during(Phase::Ask))
 }
 
-/// Until it is right: what writes runs in memory and can do it again, but the end of the session would be a reset into
-/// what is there by then.
-async fn write(caller: &Caller, bytes: Vec<u8>, image: &[u8]) -> Result<(), FlashError> {
-    let data = RequestData::new(bytes);
-    let (total, packets) = (data.total(), data.packets());
-    let mut tries = 1..=TRIES;
+/// Writes until the slot holds the image: the bootloader that writes runs from RAM and can write again, but the end of the
+/// session is a reset into whatever the slot holds then.
+async fn write_factory_slot(caller: &Caller, data: RequestData, image: &BootloaderImage) -> Result<(), FlashError> {
+    let (region, memory) = (Region::FactoryBootloader, Memory::Flash);
+    let steps = [
+        Step::write(region, memory, memory, data),
+        Step::ReadBack { region, memory, otherwise: None, expected: image.bytes.clone() },
+    ];
+    let mut retries = 1..=RETRIES;
     loop {
-        caller.begin("writing the factory slot: the camera must not lose power now");
-        let request = Request::UpdateFlash { storage: Storage::Bootloader, total, packets };
-        let written = caller.write(request, data.clone()).await.map_err(during(Phase::Write));
-        let proved = match written {
-            Ok(()) => compare(caller, map::BOOTLOADER, image).await,
-            Err(error) => Err(error),
-        };
-        match (proved, tries.next()) {
+        match (carry_out(caller, &steps).await, retries.next()) {
             (
                 Err(
                     error
                     @ (FlashError::Differs { .. } | FlashError::Camera { error: ClientError::Refused { .. }, .. }),
                 ),
-                Some(n),
-            ) => {
-                caller.begin(format!("try {n} failed, once more: {error}"));
-            }
-            (proved, _) => return proved,
+                Some(retry),
+            ) => caller.begin(format!("{error}; retry {retry} of {RETRIES}")),
+            (result, _) => return result.map(|_| ()),
         }
     }
-}
-
-async fn compare(caller: &Caller, offset: u32, image: &[u8]) -> Result<(), FlashError> {
-    caller.begin("reading it back");
-    let place = |_| "the bootloader".to_owned();
-    read_back::compare(caller, Phase::Verify, Memory::Flash, offset, image, place).await
 }

@@ -1,42 +1,35 @@
-//! Takes the application away: its table is overwritten, and without that a camera boots nothing.
+//! Erases applications by overwriting their tables: a camera without the table boots no application.
 
-use super::job::{Phase, during};
-use super::{FlashError, Objection, Refusal, Target, read_back};
-use crate::bootloader::{Caller, Memory, Request, RequestData, map};
+use super::carry_out::carry_out;
+use super::error::{FlashError, Objection, Phase, Refusal, during};
+use super::step::{Region, Step};
+use super::target::FlashTarget;
+use crate::bootloader::{Caller, Memory, RequestData, map};
 use crate::package::TABLE_BYTES;
 
-/// What stands where no table is.
-const ERASED: [u8; TABLE_BYTES] = [map::ERASED; TABLE_BYTES];
-
-/// Overwrites the table of the application in this memory, and reads it back where the bootloader can (0.0.19): `true`
-/// when it was proved. [`Memory::Auto`] means every memory that the camera has.
+/// Overwrites the table of the application in `memory` and, from bootloader 0.0.19 on, reads it back: `true` if that proved
+/// that it is gone. [`Memory::Auto`] means every memory that the camera has.
 ///
 /// # Errors
 /// The camera refuses, or the table is still there.
-pub async fn erase(caller: &Caller, memory: Memory) -> Result<bool, FlashError> {
-    let target = Target::ask(caller).await.map_err(during(Phase::Ask))?;
-    let Some(memories) = &target.memories else { return overwrite(caller, memory).await.map(|()| false) };
-    let there = memories.iter().map(|details| details.memory);
-    let chosen: Vec<Memory> = there.filter(|there| memory == Memory::Auto || *there == memory).collect();
-    if chosen.is_empty() {
-        return Err(Refusal(vec![Objection::no_memory(memory, memories)]).into());
-    }
-    for one in &chosen {
-        // Where there is no choice the camera is left to make it, as the vendor's client does.
-        overwrite(caller, if chosen.len() == 1 { memory } else { *one }).await?;
-        prove(caller, *one).await?;
-    }
-    Ok(true)
+pub async fn erase_applications(caller: &Caller, memory: Memory) -> Result<bool, FlashError> {
+    let target = FlashTarget::ask(caller).await.map_err(during(Phase::Ask))?;
+    let steps = steps(&target, memory)?;
+    carry_out(caller, &steps).await?;
+    Ok(steps.iter().any(|step| matches!(step, Step::ReadBack { .. })))
 }
 
-async fn overwrite(caller: &Caller, memory: Memory) -> Result<(), FlashError> {
-    let data = RequestData::new(ERASED);
-    let (total, packets) = (data.total(), data.packets());
-    let request = Request::WriteFlash { memory, offset: map::APPLICATION, total, packets };
-    caller.write(request, data).await.map_err(during(Phase::Write))
-}
-
-async fn prove(caller: &Caller, memory: Memory) -> Result<(), FlashError> {
-    let place = |_| "in its table".to_owned();
-    read_back::compare(caller, Phase::Verify, memory, map::APPLICATION, &ERASED, place).await
+fn steps(target: &FlashTarget, asked: Memory) -> Result<Vec<Step>, Refusal> {
+    let (region, data) = (Region::ApplicationTable, RequestData::new([map::ERASED; TABLE_BYTES]));
+    let Some(memories) = &target.memories else { return Ok(vec![Step::write(region, asked, asked, data)]) };
+    let memories_there = memories.iter().map(|details| details.memory);
+    let chosen: Vec<_> = memories_there.filter(|there| asked == Memory::Auto || *there == asked).collect();
+    let mut steps = Vec::new();
+    for &memory in &chosen {
+        // With one memory the camera chooses it, as with the vendor's client.
+        let asked = if chosen.len() == 1 { asked } else { memory };
+        steps.push(Step::write(region, asked, memory, data.clone()));
+        steps.push(Step::ReadBack { region, memory, otherwise: None, expected: data.bytes.clone() });
+    }
+    if steps.is_empty() { Err(Refusal(vec![Objection::no_memory(asked, memories)])) } else { Ok(steps) }
 }

@@ -1,4 +1,4 @@
-//! What is in a package, damaged ones too.
+//! Reports the content of a package, damaged or not.
 
 use std::io::{self, Read as _};
 
@@ -12,35 +12,35 @@ use crate::package::{
     Section, SectionTable,
 };
 
-/// What decompresses to more is no firmware: the cameras have 512 MB of memory for everything.
-const MOST_FIRMWARE: u64 = 512 << 20;
+/// Decompression stops here: the cameras have 512 MB of memory for everything.
+const FIRMWARE_BYTES_MAX: u64 = 512 << 20;
 
-/// What is in a package.
+/// The content of a package. Sections that are damaged are `None`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct PackageReport {
     /// Bytes of the file.
     pub bytes: u64,
-    /// Whether a camera would take it: nothing in it is damaged.
+    /// `true` if nothing is damaged; a camera refuses the package otherwise.
     pub whole: bool,
-    /// What is wrong.
+    /// One text per damaged section.
     pub faults: Vec<String>,
-    /// What the application is called, if that is whole.
+    /// Name of the application.
     pub app_name: Option<String>,
-    /// What those who receive its stream may hold it to, if it was built by oaktap.
+    /// The contract of the stream. `None` if the application was not built by oaktap.
     pub contract: Option<Contract>,
-    /// Commit or version of the firmware, if that is whole.
+    /// Commit or version of the firmware.
     pub firmware_version: Option<String>,
-    /// What is booted, if there is something.
-    pub firmware: Option<Firmware>,
+    /// The bootable section.
+    pub firmware: Option<FirmwareReport>,
     /// The table.
     pub sections: Vec<SectionReport>,
-    /// Bytes between the sections that are not zero. They harm nothing, and no tool is known that writes them.
+    /// Bytes between the sections that are not zero. They are harmless, but no known tool writes them.
     pub odd_gap_bytes: u64,
-    /// What the application consists of, if that is whole and of a version that is known.
-    pub application: Option<Application>,
+    /// Nodes, links and files of the application.
+    pub application: Option<ApplicationReport>,
 }
 
-/// An entry of the table, and whether its bytes are right.
+/// An entry of the table.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // Named as in `Section`.
 pub struct SectionReport {
@@ -48,40 +48,40 @@ pub struct SectionReport {
     pub name: String,
     pub offset: u32,
     pub size: u32,
-    /// In hexadecimal digits, as the table has it.
+    /// In hexadecimal digits, as in the table.
     pub checksum: String,
     pub compression: Compression,
     pub bootable: bool,
     pub checked_at_boot: bool,
-    /// What is wrong with it.
+    /// The damage, if any.
     pub fault: Option<String>,
 }
 
-/// What is booted.
+/// The firmware that a camera boots.
 #[derive(Clone, Debug, Serialize)]
-pub struct Firmware {
-    /// Bytes of it when it is not compressed. `None`: it cannot be decompressed, or not here.
+pub struct FirmwareReport {
+    /// Bytes after decompression; `None` if it cannot be decompressed.
     pub bytes: Option<u64>,
-    /// Whether it begins like a firmware for a Myriad X.
+    /// `true` if it begins with the magic of the Myriad X.
     pub myriad_x: bool,
-    /// What is wrong with it.
+    /// The damage, if any.
     pub fault: Option<String>,
 }
 
-/// What an application consists of.
+/// Nodes, links and files of an application.
 #[derive(Clone, Debug, Serialize)]
-pub struct Application {
+pub struct ApplicationReport {
     /// The nodes.
     pub nodes: Vec<NodeReport>,
     /// The links.
     pub links: Vec<Link>,
-    /// What concerns the whole application, without names.
+    /// The pipeline's global properties, as an array without names.
     pub global: Json,
     /// The files that its nodes use.
     pub assets: Vec<AssetReport>,
-    /// What its Script nodes run.
+    /// The programs of its Script nodes.
     pub scripts: Vec<ScriptReport>,
-    /// What could not be told.
+    /// Parts that could not be parsed.
     pub faults: Vec<String>,
 }
 
@@ -91,36 +91,36 @@ pub struct Application {
 pub struct NodeReport {
     pub id: i64,
     pub name: String,
-    /// How it is set, without names.
+    /// As an array without names.
     pub properties: Json,
     pub ports: Vec<Port>,
 }
 
-/// A file.
+/// A file that a node uses.
 #[derive(Clone, Debug, Serialize)]
 pub struct AssetReport {
-    /// Which.
+    /// Key and place.
     #[serde(flatten)]
     pub asset: Asset,
-    /// Whether the storage has all of it.
+    /// `true` if all of its bytes are inside the storage section.
     pub there: bool,
 }
 
-/// What a Script node runs.
+/// The program of a Script node.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScriptReport {
-    /// Which.
+    /// Node and asset.
     #[serde(flatten)]
     pub script: Script,
-    /// Its text, if it is there. What is no UTF-8 in it is replaced.
+    /// The program, if the package has it. Invalid UTF-8 is replaced.
     pub text: Option<String>,
 }
 
-/// Looks at a package, as far as it is whole.
+/// Reports everything that is not damaged.
 ///
 /// # Errors
-/// There is no table: it is no package, or shorter than a table.
-pub fn inspect(file: &[u8]) -> Result<Report, PackageError> {
+/// The file does not begin with a table.
+pub fn inspect(file: &[u8]) -> Result<PackageReport, PackageError> {
     let table = SectionTable::parse(file)?;
     let faults = table.faults(file);
     let fault = |section: &Section| faults.iter().find(|fault| fault.section() == Some(section.index()));
@@ -143,7 +143,7 @@ pub fn inspect(file: &[u8]) -> Result<Report, PackageError> {
     });
     let app_name = text(APP_NAME);
     let booted = table.sections().iter().find(|section| section.is_bootable()).or_else(|| table.section(FIRMWARE));
-    Ok(Report {
+    Ok(PackageReport {
         bytes: file.len() as u64,
         whole: faults.is_empty(),
         contract: app_name.as_deref().and_then(|name| name.parse().ok()),
@@ -157,30 +157,30 @@ pub fn inspect(file: &[u8]) -> Result<Report, PackageError> {
     })
 }
 
-fn firmware(section: &Section, file: &[u8]) -> Option<Firmware> {
+fn firmware(section: &Section, file: &[u8]) -> Option<FirmwareReport> {
     let stored = section.stored_in(file)?;
     let Some(mut content) = section.content(stored) else {
-        let fault = "what is compressed with xz cannot be looked at here".to_owned();
-        return Some(Firmware { bytes: None, myriad_x: false, fault: Some(fault) });
+        let fault = "xz compression is not supported".to_owned();
+        return Some(FirmwareReport { bytes: None, myriad_x: false, fault: Some(fault) });
     };
     let mut magic = [0; 4];
     let read = content.read_exact(&mut magic);
-    let read = read.and_then(|()| io::copy(&mut content.take(MOST_FIRMWARE), &mut io::sink()));
+    let read = read.and_then(|()| io::copy(&mut content.take(FIRMWARE_BYTES_MAX), &mut io::sink()));
     let myriad_x = magic == MYRIAD_X;
     let (bytes, fault) = match read {
-        Ok(MOST_FIRMWARE) => (None, Some(format!("it decompresses to more than {MOST_FIRMWARE} bytes"))),
+        Ok(FIRMWARE_BYTES_MAX) => (None, Some(format!("decompresses to more than {FIRMWARE_BYTES_MAX} bytes"))),
         Ok(rest) if myriad_x => (Some(rest + 4), None),
         Ok(rest) => {
             let found = magic.escape_ascii();
-            (Some(rest + 4), Some(format!("it begins with \"{found}\", a firmware for RVC2 cameras with \"MA2x\"")))
+            (Some(rest + 4), Some(format!("begins with \"{found}\", expected \"MA2x\" (RVC2 cameras)")))
         }
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (None, Some("it is cut off".to_owned())),
-        Err(error) => (None, Some(format!("it cannot be decompressed: {error}"))),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (None, Some("cut off".to_owned())),
+        Err(error) => (None, Some(format!("cannot be decompressed: {error}"))),
     };
-    Some(Firmware { bytes, myriad_x, fault })
+    Some(FirmwareReport { bytes, myriad_x, fault })
 }
 
-fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&[u8]>) -> Application {
+fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&[u8]>) -> ApplicationReport {
     let mut faults = Vec::new();
     let files = match assets_section {
         Some(section) => or_fault(ASSETS, assets(section), &mut faults).unwrap_or_default(),
@@ -193,7 +193,7 @@ fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&
             let asset = files.iter().find(|asset| Some(&asset.key) == script.asset.as_ref());
             let text = asset.and_then(stored).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             if text.is_none() {
-                faults.push(format!("the text of Script {} is not in the package", script.node));
+                faults.push(format!("the program of Script {} is not in the package", script.node));
             }
             scripts.push(ScriptReport { script, text });
         }
@@ -210,9 +210,11 @@ fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&
         files.into_iter().map(|asset| AssetReport { there: stored(&asset).is_some(), asset }).collect();
     for AssetReport { asset, .. } in assets.iter().filter(|asset| storage.is_some() && !asset.there) {
         let Asset { key, offset, size } = asset;
-        faults.push(format!("asset `{key}` ({size} bytes from {offset}) is outside of the section `{ASSET_STORAGE}`"));
+        faults.push(format!(
+            "asset `{key}` ({size} bytes at offset {offset}) does not fit into section `{ASSET_STORAGE}`"
+        ));
     }
-    Application { nodes, links, global, assets, scripts, faults }
+    ApplicationReport { nodes, links, global, assets, scripts, faults }
 }
 
 fn or_fault<T>(section: &str, result: Result<T, SchemaError>, faults: &mut Vec<String>) -> Option<T> {
@@ -229,7 +231,7 @@ mod tests {
     use super::*;
     use crate::package::PackageBuilder;
 
-    /// One Script without ports, whose text is in the storage.
+    /// One Script without ports. Its program is in `storage`.
     fn package(storage: &[u8]) -> Vec<u8> {
         let script = [&[0xb9, 3, 0xbd, 14][..], b"asset:__script", &[0xbd, 0, 0]].concat();
         let node = [
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_package_tells_everything() {
+    fn whole_package_is_reported_in_full() {
         let report = inspect(&package(b"..print")).unwrap();
         assert!(report.whole && report.faults.is_empty());
         assert_eq!((report.app_name.as_deref(), report.firmware_version.as_deref()), (Some("door"), Some("abc")));
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_package_tells_the_rest() {
+    fn undamaged_sections_of_a_damaged_package_are_reported() {
         let mut bytes = package(b"..print");
         // The first byte of the section `assets`.
         bytes[(1 << 20) + (1 << 16)] ^= 1;
@@ -279,38 +281,35 @@ mod tests {
         assert_eq!(report.sections.iter().filter(|section| section.fault.is_some()).count(), 1);
         let application = report.application.unwrap();
         assert_eq!(application.nodes.len(), 1);
-        assert_eq!(application.faults, ["the text of Script 7 is not in the package"]);
+        assert_eq!(application.faults, ["the program of Script 7 is not in the package"]);
         assert_eq!(report.app_name.as_deref(), Some("door"));
     }
 
     #[test]
-    fn what_is_packed_wrongly_is_told_although_no_checksum_does() {
+    fn wrong_content_with_right_checksums_is_reported() {
         let application = inspect(&package(b"..pri")).unwrap().application.unwrap();
         assert_eq!(
             application.faults,
             [
-                "the text of Script 7 is not in the package",
-                "asset `/node/7/__script` (5 bytes from 2) is outside of the section `asset_storage`"
+                "the program of Script 7 is not in the package",
+                "asset `/node/7/__script` (5 bytes at offset 2) does not fit into section `asset_storage`"
             ]
         );
         let firmware = |bytes: &[u8], flags| {
             let package = PackageBuilder::new(b"MA2x".to_vec()).section("more", bytes, flags);
             let mut package = package.build().expect("a package");
-            // The first section is not what is booted.
+            // The first section is not bootable any more.
             package[2 + 29] = 0;
             inspect(&package).expect("a package").firmware.expect("a firmware")
         };
-        assert_eq!(
-            firmware(b"KMB.more", 1).fault.unwrap(),
-            "it begins with \"KMB.\", a firmware for RVC2 cameras with \"MA2x\""
-        );
-        assert_eq!(firmware(b"MA", 1).fault.unwrap(), "it is cut off");
-        assert!(firmware(b"MA2x", 1 | 1 << 2).fault.unwrap().starts_with("it cannot be decompressed: "));
-        assert_eq!(firmware(b"MA2x", 1 | 3 << 2).fault.unwrap(), "what is compressed with xz cannot be looked at here");
+        assert_eq!(firmware(b"KMB.more", 1).fault.unwrap(), "begins with \"KMB.\", expected \"MA2x\" (RVC2 cameras)");
+        assert_eq!(firmware(b"MA", 1).fault.unwrap(), "cut off");
+        assert!(firmware(b"MA2x", 1 | 1 << 2).fault.unwrap().starts_with("cannot be decompressed: "));
+        assert_eq!(firmware(b"MA2x", 1 | 3 << 2).fault.unwrap(), "xz compression is not supported");
         let unknown = PackageBuilder::new(b"MA2x".to_vec()).pipeline(b"{}").build().unwrap();
         assert_eq!(
             inspect(&unknown).unwrap().application.unwrap().faults[0],
-            "section `pipeline`: the section is no libnop: 1 bytes stand behind the end, which is at byte 1"
+            "section `pipeline`: the section is not valid libnop: 1 bytes follow the value, which ends at byte 1"
         );
     }
 }

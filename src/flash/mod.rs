@@ -1,31 +1,35 @@
-//! An application on its way into a camera's memory.
+//! Writes an application, or a bootloader, into a camera's memory.
 //!
 //! ```text
 //! .dap file -> package::Package (table + sections, every checksum) -+
-//! camera ----> target::Target   (version, type, memories) ----------+-> Plan::check -> Plan::carry_out -> Flashed
-//!                                                                        refuses        write, read back, compare,
-//!                                                                                       and only then boot from it
+//! camera ----> FlashTarget      (version, type, memories) ----------+-> Plan::make -> [Step] -> Plan::carry_out -> Flashed
+//!                                                                       refuses       printed   performs each step
 //! ```
 //!
-//! [`crate::package`] is the container: the table of sections that the bootloader looks for at the application's place in
-//! its memory ("SBR", bootloader.md 5), and what it points to. A [`crate::package::Package`] has passed every check that can be
-//! made without a camera; [`crate::package::SectionTable`] looks at damaged ones too, and tells what is whole. [`inspect`] tells what is
-//! in either.
+//! All refusals happen before the first [`Step`]. `oaktap flash --dry-run` prints the steps of a [`Plan`], and
+//! [`Plan::carry_out`] performs the same list. The bootloader and the erasing of an application use the same steps.
+//! [`inspect`] reports the content of a package file, damaged or not.
 
 mod backup;
 mod bootloader;
+mod carry_out;
 mod erase;
+mod error;
 pub mod inspect;
-mod job;
+mod link_speed;
 mod plan;
 mod read_back;
-mod receipt;
+mod step;
 mod target;
 
 pub use backup::read_applications;
-pub use bootloader::{BootloaderImage, ImageError, boot_from_memory, factory_reset, write_factory, write_user};
-pub use erase::erase;
-pub use job::{FlashError, Flashed, Phase};
-pub use plan::{Objection, Plan, Refusal, Wish};
-pub use receipt::{PackageFacts, Receipt, SectionFacts};
-pub use target::{Target, application};
+pub use bootloader::{
+    BootloaderImage, BootloaderImageError, boot_from_memory, factory_reset, write_factory_bootloader,
+    write_user_bootloader,
+};
+pub use carry_out::Flashed;
+pub use erase::erase_applications;
+pub use error::{FlashError, Objection, Phase, Refusal};
+pub use plan::{FlashOptions, Plan};
+pub use step::{Region, Setting, Step};
+pub use target::{FlashTarget, application_details};

@@ -1,16 +1,15 @@
-//! What is really in a camera's memory.
+//! Reads a camera's memory in blocks, and compares it.
 
-use super::FlashError;
-use super::job::Phase;
+use super::error::{FlashError, Phase, during};
 use crate::bootloader::{Caller, Memory, Request};
 
-/// Bytes of one request: large against a round trip, small against the patience of whoever watches.
-pub(super) const BLOCK: usize = 1 << 20;
+/// Bytes of one request: the round trip costs little, and progress is visible.
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
 
-/// Exactly so many bytes from this offset of the memory.
+/// Reads exactly `len` bytes.
 ///
 /// # Errors
-/// The camera cannot be read, or gave fewer.
+/// The camera cannot be read, or sent another number of bytes.
 pub(super) async fn read(
     caller: &Caller,
     phase: Phase,
@@ -19,14 +18,14 @@ pub(super) async fn read(
     len: u32,
 ) -> Result<Vec<u8>, FlashError> {
     let request = Request::ReadFlash { memory, offset, total: len };
-    let found = caller.read(request).await.map_err(|error| FlashError::Camera { phase, error })?;
+    let found = caller.read(request).await.map_err(during(phase))?;
     if found.len() == len as usize {
         return Ok(found);
     }
     Err(FlashError::Short { phase, memory, offset, found: found.len(), expected: len })
 }
 
-/// Whether exactly this stands at that offset of the memory. `place` names what a byte of it belongs to.
+/// Compares the memory from `offset` on with `expected`. `place` names what a byte of it belongs to.
 ///
 /// # Errors
 /// The first byte that differs, or the camera cannot be read.
@@ -38,9 +37,9 @@ pub(super) async fn compare(
     expected: &[u8],
     place: impl Fn(u32) -> String,
 ) -> Result<(), FlashError> {
-    for (number, block) in expected.chunks(BLOCK).enumerate() {
-        // No memory of a camera has more than 4 GiB: the protocol's offsets end there.
-        let at = (number * BLOCK) as u32;
+    for (number, block) in expected.chunks(BLOCK_BYTES).enumerate() {
+        // The protocol's offsets have 32 bits.
+        let at = (number * BLOCK_BYTES) as u32;
         let found = read(caller, phase, memory, offset + at, block.len() as u32).await?;
         if let Some(differs) = found.iter().zip(block).position(|(found, expected)| found != expected) {
             let (found, expected, at) = (found[differs], block[differs], at + differs as u32);

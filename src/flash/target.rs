@@ -1,4 +1,4 @@
-//! What a camera's bootloader says of itself, before anything is done to it.
+//! The bootloader and the memories of a camera.
 
 use serde::Serialize;
 
@@ -9,15 +9,15 @@ use crate::bootloader::{
 
 /// A camera in its bootloader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Target {
+pub struct FlashTarget {
     /// Version, type, slot.
     pub bootloader: BootloaderInfo,
-    /// The memories that it has; `None` when its version cannot tell.
+    /// `None`: the bootloader is too old to report its memories.
     pub memories: Option<Vec<MemoryDetails>>,
 }
 
-impl Target {
-    /// Asks for everything that the bootloader's version can tell. Changes nothing.
+impl FlashTarget {
+    /// Sends every query that the bootloader's version supports. Changes nothing.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -35,33 +35,38 @@ impl Target {
         Ok(Self { bootloader, memories: Some(memories) })
     }
 
-    /// This memory, if it has it and says so.
-    #[must_use]
-    pub fn memory(&self, memory: Memory) -> Option<&MemoryDetails> {
-        self.memories.iter().flatten().find(|details| details.memory == memory)
+    /// The memories that the camera reports.
+    pub(super) fn memories(&self) -> impl Iterator<Item = &MemoryDetails> {
+        self.memories.iter().flatten()
     }
 
-    /// The memory that the camera takes for an application unless it is told (bootloader.md 3.3: the vendor assumes the
-    /// eMMC where there is one).
+    /// The details of a memory, if the camera reports them.
     #[must_use]
-    pub fn usual_memory(&self) -> Memory {
+    pub fn memory(&self, memory: Memory) -> Option<&MemoryDetails> {
+        self.memories().find(|details| details.memory == memory)
+    }
+
+    /// The memory that the camera is expected to choose for an application (bootloader.md 3.3: the vendor assumes the eMMC
+    /// where there is one).
+    #[must_use]
+    pub fn default_memory(&self) -> Memory {
         if self.memory(Memory::Emmc).is_some() { Memory::Emmc } else { Memory::Flash }
     }
 
-    /// Whether it is a bootloader for the network.
+    /// Returns `true` if the bootloader is the type for PoE cameras.
     #[must_use]
     pub fn is_network(&self) -> bool {
         self.bootloader.kind == BootloaderType::Network
     }
 }
 
-/// The application in a memory; `None` when the bootloader's version cannot tell.
+/// The application in a memory; `None` if the bootloader is too old to report it.
 ///
 /// # Errors
 /// See [`ClientError`].
-pub async fn application(
+pub async fn application_details(
     caller: &Caller,
-    target: &Target,
+    target: &FlashTarget,
     memory: Memory,
 ) -> Result<Option<ApplicationDetails>, ClientError> {
     if target.bootloader.version < Version::READS_MEMORY {

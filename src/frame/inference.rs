@@ -121,17 +121,6 @@ impl Interpreter {
         Self { overrides, ..Self::default() }
     }
 
-    /// Interprets one frame on its own, and returns whether the result agrees with the frame's geometry.
-    ///
-    /// [`Frame::because`] has the reason without this work.
-    #[must_use]
-    pub fn of(overrides: Overrides, frame: &Frame) -> (Self, bool) {
-        let mut interpreter = Self::new(overrides);
-        frame.geometry.filter(|_| frame.announced).inspect(|geometry| interpreter.announce(*geometry));
-        let (_, geometry) = interpreter.interpret(frame.payload());
-        (interpreter, geometry == frame.geometry)
-    }
-
     /// Sets the layout announced by the stream (`@D`).
     pub fn announce(&mut self, geometry: Geometry) {
         self.set_announced(geometry, Origin::Stream);

@@ -24,49 +24,6 @@ pub use size::Size;
 pub use time::{DeviceTime, Received, StaleBurst};
 pub use utc::Utc;
 
-/// The header format of a frame (wire.md section 1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
-pub enum Dialect {
-    /// `IMG <ts> <imglen> <detlen>`, 32 bytes or more (F1): Luxonis' standalone example.
-    #[default]
-    #[serde(rename = "IMG")]
-    Img,
-    /// `ABCDE ` with fixed columns, 32 bytes (F2, F3): the encoded-video examples.
-    #[serde(rename = "ABCDE")]
-    Abcde,
-    /// `ABCDE ` with counters and tracks, 256 bytes (F4): the counting example.
-    #[serde(rename = "ABCDE-256")]
-    Abcde256,
-    /// `FRAME ` and `DETECT`, 32 bytes each (V1): third party.
-    #[serde(rename = "FRAME")]
-    Frame,
-}
-
-impl Dialect {
-    /// All dialects.
-    pub const ALL: [Self; 4] = [Self::Img, Self::Abcde, Self::Abcde256, Self::Frame];
-}
-
-impl std::fmt::Display for Dialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Img => "IMG",
-            Self::Abcde => "ABCDE",
-            Self::Abcde256 => "ABCDE-256",
-            Self::Frame => "FRAME",
-        })
-    }
-}
-
-impl std::str::FromStr for Dialect {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|dialect| dialect.to_string() == name);
-        known.ok_or_else(|| format!("unknown dialect `{name}`; expected IMG, ABCDE, ABCDE-256 or FRAME"))
-    }
-}
-
 /// The encoding of a payload, recognized by its first bytes (wire.md section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PayloadKind {
@@ -106,8 +63,9 @@ pub struct Frame {
     pub id: u64,
     /// Offset of the header in bytes since the connection was opened.
     pub at: u64,
-    /// Format of the header.
-    pub dialect: Dialect,
+    /// Name of the header format, such as `IMG`, or of the protocol if the source has no such headers. For display, JSON and
+    /// recordings: nothing else depends on it.
+    pub dialect: &'static str,
     /// The 32-byte lines received between the last frame and this one, unchanged. Excludes lines about a frame that was
     /// damaged, includes lines about the connection.
     pub records: Vec<u8>,

@@ -39,8 +39,7 @@ impl Picture {
     /// Returns width and height.
     #[must_use]
     pub fn size(&self) -> Size {
-        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        Size::new(side(self.width), side(self.height))
+        Size::saturating(self.width, self.height)
     }
 
     /// Sets width and height. The words are not cleared.

@@ -21,6 +21,13 @@ impl Size {
         Self { width, height }
     }
 
+    /// Makes a size of in-memory lengths. Lengths above `u32::MAX` become `u32::MAX`, which no image format accepts.
+    #[must_use]
+    pub fn saturating(width: usize, height: usize) -> Self {
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        Self::new(side(width), side(height))
+    }
+
     /// Returns the number of pixels.
     #[must_use]
     pub fn pixels(self) -> u64 {

@@ -1,4 +1,4 @@
-//! Counts of a lane. `offered == taken + dropped + queued` holds at every moment, whoever reads.
+//! Counts of a lane. `offered == taken + dropped + queued` holds at every moment, also for concurrent readers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,9 +37,9 @@ impl Counters {
 pub struct LaneCounts {
     /// The lane's name.
     pub name: &'static str,
-    /// Whether the taker keeps every item: a drop is then a loss.
+    /// Set if the taker keeps every item: a drop is then a loss.
     pub keeps: bool,
-    /// Items offered while there was a taker.
+    /// Items offered while there was a taker that was not muted.
     pub offered: u64,
     /// Items taken.
     pub taken: u64,

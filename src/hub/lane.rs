@@ -1,7 +1,8 @@
-//! A bounded queue between one producer, which never waits, and one taker, which may be slow.
+//! A bounded queue between one producer and one taker, which may be slow. Offering an item never waits; a producer that can
+//! wait, such as a file, asks for room first.
 //!
-//! A lane is bounded by items or by bytes. Bytes come from a [`Budget`], which several lanes can share: a frame weighs a few
-//! kilobytes or many megabytes, so a number of frames says nothing about memory.
+//! A lane is bounded by items or by bytes. Bytes come from a [`Budget`], which several lanes can share: a frame has a few
+//! kilobytes or many megabytes, so a number of frames does not bound memory.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,9 +28,8 @@ pub enum Policy {
     Bytes(Budget),
 }
 
-/// Creates a lane whose items weigh nothing but themselves; `name` appears in the ledger.
-///
-/// A lane of [`Policy::Bytes`] needs weights: see [`weighed_lane`].
+/// Creates a lane; `name` appears in the ledger. Each item weighs 1, so a lane of [`Policy::Bytes`] is usually a
+/// [`weighed_lane`].
 #[must_use]
 pub fn lane<T>(name: &'static str, policy: Policy) -> (Lane<T>, Taker<T>) {
     weighed_lane(name, policy, |_| 1)
@@ -48,7 +48,7 @@ pub fn weighed_lane<T>(name: &'static str, policy: Policy, weigh: fn(&T) -> usiz
     (Lane { tx, rx, policy, weigh, counters, shared }, taker)
 }
 
-/// Known to both ends.
+/// State of a lane that both ends share.
 #[derive(Debug, Default)]
 struct Shared {
     state: AtomicU8,
@@ -79,7 +79,7 @@ struct Queued<T> {
 #[derive(Debug)]
 pub struct Lane<T> {
     tx: Sender<Queued<T>>,
-    // To drop the oldest item. It keeps the channel connected, so `shared` says whether there is a taker.
+    // To drop the oldest item. It keeps the channel connected, so only `shared` shows whether there is a taker.
     rx: Receiver<Queued<T>>,
     policy: Policy,
     weigh: fn(&T) -> usize,
@@ -103,7 +103,8 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Puts an item into the lane and never waits. A lane that nobody takes from ignores the item and does not count it.
+    /// Puts an item into the lane and never waits. A lane without a taker, or with a muted one, ignores the item and does not
+    /// count it.
     pub fn offer(&mut self, item: T) {
         match self.shared.state.load(Ordering::SeqCst) {
             OPEN => {}
@@ -183,7 +184,7 @@ impl<T> Lane<T> {
         LaneCounter(Arc::clone(&self.counters))
     }
 
-    /// Frees items that nobody will take; they stay counted as queued.
+    /// Frees the queue of a dropped taker. Its items stay counted as queued.
     fn discard_queue(&self) {
         while self.rx.try_recv().is_ok() {}
     }
@@ -225,8 +226,8 @@ impl<T> Taker<T> {
         self.rx.try_recv().ok().map(|queued| self.take(queued))
     }
 
-    /// Ignores items from now on, or no longer does. Ignored items do not count as offered, so a consumer that needs an
-    /// item only now and then causes no drops. What is queued stays.
+    /// `true`: ignores new items; `false`: takes them again. Ignored items do not count as offered, so a consumer that needs
+    /// an item only now and then causes no drops. Queued items stay.
     pub fn mute(&self, muted: bool) {
         self.shared.state.store(if muted { MUTED } else { OPEN }, Ordering::SeqCst);
         if muted {

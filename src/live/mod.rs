@@ -37,7 +37,7 @@ impl Camera {
     }
 }
 
-/// Takes the frames of cameras, with blocking code on threads of its own.
+/// A consumer of the frames of cameras. It may block, because it runs on its own threads.
 pub trait Sink {
     /// Result of [`Self::finish`].
     type Outcome;
@@ -48,7 +48,7 @@ pub trait Sink {
     /// The system refuses a thread.
     fn connect(&mut self, camera: &Camera) -> io::Result<()>;
 
-    /// Finishes what the sink was given. Called after the sessions have ended, so that no frame is left in a lane.
+    /// Processes the remaining frames and returns the result. Called after the sessions have ended.
     fn finish(self) -> Self::Outcome
     where
         Self: Sized;
@@ -106,7 +106,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts a session for each camera, on threads of their own. Sinks are connected before.
+    /// Starts a session for each camera, on threads of their own. Connect the sinks before.
     ///
     /// # Errors
     /// The system refuses threads.
@@ -144,7 +144,7 @@ impl Live {
         self.sessions.iter().all(Session::ended)
     }
 
-    /// Ends the sessions and waits for that. Returns how each of them ended, in the order of the cameras.
+    /// Stops the sessions and waits until they have ended. Returns their results, in the order of the cameras.
     ///
     /// # Panics
     /// On a thread that drives asynchronous tasks.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_is_given_the_frames_of_every_camera() {
+    fn a_sink_receives_the_frames_of_every_camera() {
         let specs: [SourceSpec; 2] = [1, 2].map(|seed| format!("sim:?size=16x16&fps=0&seed={seed}").parse().unwrap());
         let cameras = cameras(&specs);
         let mut sink = Counting(Vec::new());

@@ -40,7 +40,7 @@ impl Decoders {
             }
         };
         feed(decoder, recorded, now, &mut drain);
-        let whole = decoder.books().pending == 0;
+        let whole = decoder.byte_counts().pending == 0;
         if !whole {
             decoder.finish();
             drain(decoder);

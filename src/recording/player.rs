@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::schema::{PayloadLayout, WireMessage};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{Frame, Interpreter, PixelFormat, Pool, Received};
-use crate::wire::encode::Head;
+use crate::wire::encode::MessageHead;
 use crate::wire::{Decoder, Event, Limits};
 
 /// A frame of a recording.
@@ -128,7 +128,7 @@ pub(crate) fn feed(
             let n = space.len().min(part.len());
             space[..n].copy_from_slice(&part[..n]);
             part = &part[n..];
-            decoder.commit_again(n, now, wire.arrival_mono_ns);
+            decoder.commit_recorded(n, now, wire.arrival_mono_ns);
             drain(decoder);
         }
     }
@@ -139,8 +139,7 @@ pub(crate) fn feed(
 
 /// Returns the records, header and detections in the order in which the camera sent them.
 pub(super) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
-    let dialect = wire.dialect.parse().unwrap_or_default();
     let WireMessage { records, header, detections: detection_text, .. } = wire;
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
-    Head { dialect, records, detect_at, header, detection_text }.parts().concat()
+    MessageHead { records, detect_at, header, detection_text }.parts().concat()
 }

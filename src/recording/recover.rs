@@ -14,6 +14,7 @@ use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter};
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received};
+use crate::wire::Dialect;
 
 /// Size at which a chunk of the new file ends, in bytes.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
@@ -284,7 +285,7 @@ impl Recovery {
         let mut frame = Frame::default();
         frame.id = wire.id;
         frame.at = wire.at;
-        frame.dialect = wire.dialect.parse().unwrap_or_default();
+        frame.dialect = wire.dialect.parse().map_or("", Dialect::name);
         frame.records.clone_from(&wire.records);
         frame.detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
         frame.header.clone_from(&wire.header);

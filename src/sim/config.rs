@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::faults::Faults;
-use crate::frame::{Dialect, PixelFormat, Size};
+use crate::frame::{PixelFormat, Size};
+use crate::wire::Dialect;
 
 /// The format of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl SimConfig {
         if self.boxes > MAX_BOXES {
             return contradiction(format!("boxes is {}: expected at most {MAX_BOXES}", self.boxes));
         }
-        if self.dialect != Dialect::Img && !self.format.is_encoded() {
+        if !self.dialect.carries_raw_pixels() && !self.format.is_encoded() {
             return contradiction(format!(
                 "dialect {} carries JPEG, H264 or H265, but the format is {}; use dialect IMG for pixels",
                 self.dialect, self.format
@@ -202,10 +203,7 @@ impl FromStr for SimConfig {
                     format_given = true;
                 }
                 "dialect" => {
-                    config.dialect = Dialect::ALL
-                        .into_iter()
-                        .find(|dialect| dialect.to_string().eq_ignore_ascii_case(value))
-                        .ok_or_else(|| bad("IMG, ABCDE, ABCDE-256 or FRAME"))?;
+                    config.dialect = value.parse().map_err(|_| bad(&Dialect::ALL.map(Dialect::name).join(", ")))?;
                     dialect_given = true;
                 }
                 "boxes" => config.boxes = value.parse().map_err(|_| bad("a number of boxes"))?,
@@ -222,7 +220,7 @@ impl FromStr for SimConfig {
         }
         match (format_given, dialect_given) {
             (true, false) if config.format.is_encoded() => config.dialect = Dialect::Abcde,
-            (false, true) if config.dialect != Dialect::Img => config.format = Coding::JPEG,
+            (false, true) if !config.dialect.carries_raw_pixels() => config.format = Coding::JPEG,
             _ => {}
         }
         config.check()?;

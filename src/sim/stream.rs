@@ -9,8 +9,9 @@ use super::config::{SimConfig, SimError};
 use super::faults::Fault;
 use super::random::Random;
 use super::reel::{Reel, Still};
-use crate::frame::{BBox, Detection, DeviceTime, Dialect, LabelMap};
-use crate::wire::encode::{self, LINE, Track};
+use crate::frame::{BBox, Detection, DeviceTime, LabelMap};
+use crate::wire::encode::{self, HeaderFields, Track};
+use crate::wire::{DetectionSyntax, Dialect, LINE};
 
 /// The ground truth of one frame: its content and the faults that hit it.
 #[derive(Clone, Debug)]
@@ -254,7 +255,7 @@ impl Stream {
         let overflows = match config.dialect {
             Dialect::Img => still.payload.len() >= 100,
             Dialect::Abcde256 => true,
-            Dialect::Abcde | Dialect::Frame => false,
+            _ => false,
         };
         mishaps.retain(|fault| match fault {
             Fault::Overflow => overflows && damage.is_none(),
@@ -289,25 +290,25 @@ impl Stream {
         };
         let mut records = if self.connected || !config.records { Vec::new() } else { self.greeting() };
         let mut text = Vec::new();
-        match config.dialect {
-            Dialect::Img => {
+        match config.dialect.detections() {
+            DetectionSyntax::Text => {
                 text = encode::detections(&detections);
                 truth.detections = detections.iter().map(as_printed).collect();
                 truth.detection_text.clone_from(&text);
             }
-            Dialect::Frame => {
+            DetectionSyntax::Json => {
                 let message = encode::detect(device_time, &detections);
                 truth.detection_text = message.get(LINE..).unwrap_or_default().to_vec();
                 truth.detections.clone_from(&detections);
                 records.extend(message);
             }
-            Dialect::Abcde | Dialect::Abcde256 => {}
+            DetectionSyntax::None => {}
         }
         let header = self.header(&truth, payload_len, text.len(), &tracks(&detections, overflow));
         let mut trailer = Vec::new();
         if config.records {
             records.extend(self.condition(index).into_iter().flatten());
-            if matches!(config.dialect, Dialect::Abcde | Dialect::Abcde256) {
+            if config.dialect.detections() == DetectionSyntax::None {
                 for (line, detection) in detections.iter().filter_map(box_record) {
                     records.extend(line);
                     truth.detections.push(detection);
@@ -441,15 +442,9 @@ impl Stream {
     }
 
     fn header(&self, truth: &Truth, payload_len: usize, detections_len: usize, tracks: &[Track]) -> Vec<u8> {
-        match self.reel.config().dialect {
-            Dialect::Img => encode::img(truth.device_time, payload_len, detections_len),
-            Dialect::Abcde => encode::abcde(truth.device_time, payload_len),
-            Dialect::Abcde256 => {
-                let counters = [(truth.index / 50) as u32, (truth.index / 70) as u32, 0, 0];
-                encode::abcde256(truth.device_time, payload_len, counters, tracks)
-            }
-            Dialect::Frame => encode::frame(truth.device_time, payload_len),
-        }
+        let counters = [(truth.index / 50) as u32, (truth.index / 70) as u32, 0, 0];
+        let fields = HeaderFields { device_time: truth.device_time, payload_len, detections_len, counters, tracks };
+        encode::header(self.reel.config().dialect, &fields)
     }
 }
 
@@ -535,9 +530,9 @@ fn tracks(detections: &[Detection], overflow: bool) -> Vec<Track> {
     // The header holds 6 to 9 of them: ids have one digit, coordinates one to three.
     let count = if overflow { 14 } else { detections.len().min(6) };
     let place = |low: f32, high: f32| ((low + high) / 2.0 * 300.0) as i32;
-    let centre = |bbox: &BBox| (place(bbox.xmin, bbox.xmax), place(bbox.ymin, bbox.ymax));
-    let centres = detections.iter().map(|detection| centre(&detection.bbox)).chain([(150, 150)]);
-    (0..count as u32).zip(centres.cycle()).map(|(id, centre)| Track { id, centre }).collect()
+    let center = |bbox: &BBox| (place(bbox.xmin, bbox.xmax), place(bbox.ymin, bbox.ymax));
+    let centers = detections.iter().map(|detection| center(&detection.bbox)).chain([(150, 150)]);
+    (0..count as u32).zip(centers.cycle()).map(|(id, center)| Track { id, center }).collect()
 }
 
 #[cfg(test)]

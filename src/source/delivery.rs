@@ -1,13 +1,14 @@
-//! Delivers what a source produces to the subscribers and to the ledger. Every source uses it, with or without a decoder.
+//! Delivers the events of a source to the hubs of its outlets and to its ledger. `tcp` and `replay` call it with the events of
+//! their decoder.
 
 use std::sync::Arc;
 
 use super::error::SourceErrorKind;
-use super::expected::{Expected, Wrong};
-use super::{Incident, Outlets, What};
+use super::expected::{Expected, Mismatch};
+use super::{Incident, IncidentEvent, Outlets};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Received};
-use crate::wire::{Books, Decoder, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Decoder, Event, Introduction, Record, SkipReason};
 
 /// Delivery of one source, over all of its connections.
 pub(super) struct Delivery {
@@ -19,7 +20,7 @@ pub(super) struct Delivery {
     /// The frame that was offered as provisional and is not confirmed yet.
     provisional: Option<Arc<Frame>>,
     expected: Expected,
-    /// Set when the stream is that of another application than expected: nothing more is to be received.
+    /// Set when the stream turns out to be from an unexpected application, which ends the session.
     unexpected: Option<SourceErrorKind>,
     /// The camera's last note on this connection (`@N`), which may explain why it closes the connection.
     note: Option<String>,
@@ -27,17 +28,17 @@ pub(super) struct Delivery {
     leaving: bool,
 }
 
-/// How far the stream has come with an event. A source without headers has an empty introduction.
+/// State of the stream after an event. A source without headers has an empty introduction.
 pub(super) struct Progress<'a> {
     pub(super) introduction: &'a Arc<Introduction>,
-    pub(super) books: Books,
-    /// When the bytes of the event arrived.
+    pub(super) books: ByteCounts,
+    /// Arrival of the bytes of the event.
     pub(super) received: Received,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn of(decoder: &'a Decoder) -> Self {
-        Self { introduction: decoder.introduction(), books: decoder.books(), received: decoder.arrived() }
+        Self { introduction: decoder.introduction(), books: decoder.byte_counts(), received: decoder.arrived() }
     }
 }
 
@@ -55,26 +56,26 @@ impl Delivery {
         self.leaving = false;
     }
 
-    /// Returns why the camera closed the connection, as far as it said so.
+    /// Returns the error for a connection that the camera closed, with the camera's last note if it sent one.
     pub(super) fn closed(&mut self) -> SourceErrorKind {
-        self.note.take().map_or(SourceErrorKind::Closed, |said| SourceErrorKind::SentAway { said })
+        self.note.take().map_or(SourceErrorKind::Closed, |note| SourceErrorKind::ClosedWithNote { note })
     }
 
-    /// Fails if the stream proved to be that of another application than expected.
+    /// Fails if the stream is from an unexpected application.
     pub(super) fn check_application(&mut self) -> Result<(), SourceErrorKind> {
         self.unexpected.take().map_or(Ok(()), Err)
     }
 
-    /// Announces the end of the connection, before the last events are delivered. `by_us`: a truncated frame then does not
-    /// count as lost.
+    /// Announces the end of the connection, before its last events are delivered. `by_us`: we closed it, so a truncated
+    /// frame does not count as lost.
     pub(super) fn ending(&mut self, by_us: bool) {
         self.leaving = by_us;
         self.outlets.ledger.update(|stats| stats.ending(by_us));
     }
 
-    pub(super) fn incident(&mut self, received: Received, what: What) {
+    pub(super) fn incident(&mut self, received: Received, event: IncidentEvent) {
         if !self.outlets.incidents.is_empty() {
-            self.outlets.incidents.offer(&Incident { received, what });
+            self.outlets.incidents.offer(&Incident { received, event });
         }
     }
 
@@ -102,23 +103,25 @@ impl Delivery {
             Event::Confirmed(id) => self.confirmed(id),
             Event::Withdrawn(id, damage) => {
                 self.provisional = None;
-                tracing::warn!(camera = %self.name, frame = id, "withdrawn: {damage}");
-                self.incident(progress.received, What::Withdrawn { id, damage });
+                tracing::warn!(camera = %self.name, frame = id, "frame withdrawn: {damage}");
+                self.incident(progress.received, IncidentEvent::Withdrawn { id, damage });
             }
-            Event::Lost(damage) if self.leaving => tracing::debug!(camera = %self.name, "unfinished: {damage}"),
+            Event::Lost(damage) if self.leaving => {
+                tracing::debug!(camera = %self.name, "frame truncated by our disconnect: {damage}")
+            }
             Event::Lost(damage) => {
                 tracing::warn!(camera = %self.name, "frame lost: {damage}");
-                self.incident(progress.received, What::Lost(damage));
+                self.incident(progress.received, IncidentEvent::Lost(damage));
             }
             Event::BadDetections(error) => {
                 tracing::warn!(camera = %self.name, "invalid detections: {error}");
-                self.incident(progress.received, What::BadDetections(error.to_string()));
+                self.incident(progress.received, IncidentEvent::BadDetections(error.to_string()));
             }
             Event::Skipped(skipped) => {
                 let found = skipped.found.escape_ascii();
-                tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped \"{found}\"");
+                tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped bytes \"{found}\"");
                 if skipped.reason != SkipReason::ForeignRecord && !self.leaving {
-                    self.incident(progress.received, What::Skipped(skipped));
+                    self.incident(progress.received, IncidentEvent::Skipped(skipped));
                 }
             }
             Event::Record(Record::Note(text)) => {
@@ -134,10 +137,10 @@ impl Delivery {
             self.outlets.confirmed.offer(&frame);
         }
         match self.expected.confirmed(id) {
-            Some(Wrong::Other(differences)) => {
-                self.unexpected.get_or_insert(SourceErrorKind::OtherApplication { differences });
+            Some(Mismatch::UnexpectedApplication(differences)) => {
+                self.unexpected.get_or_insert(SourceErrorKind::UnexpectedApplication { differences });
             }
-            Some(Wrong::Contradiction(found)) => tracing::warn!(
+            Some(Mismatch::Contradiction(found)) => tracing::warn!(
                 camera = %self.name,
                 "the stream contradicts its own records: {found}; override with --size and --format"
             ),

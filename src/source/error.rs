@@ -1,4 +1,4 @@
-//! Why a connection did not come about, or ended: who, where, when, and what to do next.
+//! Errors of sources and their connections, with the place in the stream and the next command.
 
 use std::fmt;
 use std::io;
@@ -7,217 +7,210 @@ use std::time::Duration;
 
 use crate::frame::Utc;
 
-/// What a failure means for the one who retries.
+/// Classes of errors, by the effect of a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// It can be different the next time.
+pub enum SourceErrorClass {
+    /// The next attempt can succeed.
     Retry,
-    /// It will be the same every time: what is there is no camera.
+    /// Every attempt would fail in the same way.
     Fatal,
-    /// What was asked for makes no sense.
+    /// The source is not valid as given.
     Usage,
 }
 
-/// Which connection, from where to where, and how far it had come.
+/// A connection or an attempt to connect, and its progress.
 #[derive(Clone, Debug, Default)]
 pub struct ConnContext {
-    /// Counts the attempts of the session, from 1.
+    /// Number of the attempt in the session, from 1; 0 for an error without an attempt.
     pub number: u64,
-    /// The source as it was named.
+    /// The source as the user named it.
     pub source: String,
     /// The camera's address and ours, once connected.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
-    /// When it was opened: nanoseconds since 1970, UTC.
+    /// Time of connecting in nanoseconds since 1970, UTC.
     pub since_unix_ns: i64,
-    /// How long it has been open.
+    /// Duration of the connection.
     pub up: Duration,
-    /// Bytes received on it.
+    /// Bytes received on the connection.
     pub bytes: u64,
-    /// Frames received on it.
+    /// Frames received on the connection.
     pub frames: u64,
 }
 
-/// What happened.
+/// Cause of a [`SourceError`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceErrorKind {
-    /// The host's name has no address.
-    #[error("the name of the camera was not found: {0}")]
+    /// The host name has no address.
+    #[error("could not resolve the host name: {0}")]
     Resolve(io::Error),
-    /// No connection.
+    /// The host or the system refused the connection.
     #[error("could not connect: {0}")]
     Connect(io::Error),
-    /// No answer to the attempt to connect.
+    /// The attempt to connect was not answered in time.
     #[error("could not connect: no answer within {} s", .0.as_secs_f32())]
     ConnectTimeout(Duration),
-    /// Nothing can be listened at there.
-    #[error("no camera can be waited for: {0}")]
+    /// The address of `listen://` cannot be bound.
+    #[error("cannot listen for the camera: {0}")]
     Listen(io::Error),
-    /// The camera that was connected has connected again.
-    #[error("the camera has connected anew")]
-    Anew,
-    /// The connection broke.
-    #[error("the connection broke: {0}")]
+    /// The camera opened a new connection while the last one was still open (`listen://`).
+    #[error("the camera reconnected")]
+    Reconnected,
+    /// Reading from the connection failed.
+    #[error("read failed: {0}")]
     Read(io::Error),
     /// The camera closed the connection.
     #[error("the camera closed the connection")]
     Closed,
-    /// The camera closed the connection, and said why.
-    #[error("the camera closed the connection and said \"{said}\"")]
-    SentAway {
-        /// Its words (`@N`).
-        said: String,
+    /// The camera sent a note and closed the connection.
+    #[error("the camera closed the connection: \"{note}\"")]
+    ClosedWithNote {
+        /// The text of the note (`@N`).
+        note: String,
     },
-    /// Nothing came for too long.
-    #[error("nothing came for {:.1} s", .0.as_secs_f32())]
+    /// No byte arrived within [`idle`](super::Timeouts::idle).
+    #[error("no data for {:.1} s", .0.as_secs_f32())]
     Idle(Duration),
-    /// Headers were lost so often that connecting again is cheaper.
-    #[error("the place of the next header was lost {failures} times in a row")]
+    /// Frame sync was lost so often that reconnecting is cheaper.
+    #[error("lost frame sync {failures} times in a row")]
     Resync {
-        /// How often.
+        /// Number of losses.
         failures: u32,
     },
-    /// Bytes flow, and there is no frame in them any more.
-    #[error("no frame in what came for {:.1} s", .0.as_secs_f32())]
+    /// Bytes arrive, but no frame is found in them any more.
+    #[error("no frame in the data of the last {:.1} s", .0.as_secs_f32())]
     NoFrames(Duration),
-    /// What came is no camera stream.
-    #[error("{}", what_it_is(.found))]
+    /// The received bytes are not a camera stream.
+    #[error("{}", describe_server(.found))]
     NotACamera {
-        /// The first bytes that came.
+        /// The first bytes that were received.
         found: Vec<u8>,
     },
-    /// It is a camera's stream, of another application than was expected.
-    #[error("the flashed application is not the one you think: {}", .differences.join("; "))]
-    OtherApplication {
-        /// What was expected and what was found, one by one.
+    /// The stream is from another application than [`expect`](super::SessionOptions::expect).
+    #[error("unexpected application on the camera: {}", .differences.join("; "))]
+    UnexpectedApplication {
+        /// Each difference, with the expected and the found value.
         differences: Vec<String>,
     },
     /// The simulated camera could not be started.
-    #[error("the simulated camera did not start: {0}")]
+    #[error("could not start the simulated camera: {0}")]
     Sim(io::Error),
-    /// The recording cannot be played, or not to its end.
+    /// The recording could not be opened, or is damaged.
     #[error("{}", crate::error::with_causes(.0))]
     Recording(crate::recording::RecordingError),
-    /// The recording has several cameras, or another one than was asked for.
-    #[error("{}", which_camera(.asked.as_deref(), .cameras))]
-    WhichCamera {
-        /// What was asked for.
+    /// The recording does not have the named camera, or has several and none was named.
+    #[error("{}", describe_cameras(.asked.as_deref(), .cameras))]
+    SelectCamera {
+        /// The name given by the user.
         asked: Option<String>,
-        /// The names of its cameras.
+        /// Names of the recording's cameras.
         cameras: Vec<String>,
     },
 }
 
-fn which_camera(asked: Option<&str>, cameras: &[String]) -> String {
+fn describe_cameras(asked: Option<&str>, cameras: &[String]) -> String {
     let names = cameras.join(", ");
     match asked {
-        Some(asked) => format!("no camera `{asked}` is in this recording; there is {names}"),
+        Some(asked) => format!("this recording has no camera `{asked}`; it has {names}"),
         None => format!("this recording has {} cameras: {names}", cameras.len()),
     }
 }
 
-/// A failure with its connection.
+/// An error with its connection.
 #[derive(Debug)]
 pub struct SourceError {
-    /// Which connection.
+    /// The connection or attempt.
     pub conn: ConnContext,
-    /// What happened.
+    /// The cause.
     pub kind: SourceErrorKind,
 }
 
 impl std::error::Error for SourceError {}
 
-/// What the official programs begin with, and ours (wire.md section 5.4).
-const BEGINNINGS: [&[u8]; 5] = [b"IMG ", b"ABCDE ", b"FRAME ", b"DETECT", b"@"];
-
-/// Whether these can be the first bytes of a camera stream; a few are enough to say no.
-pub(super) fn could_be_a_camera(found: &[u8]) -> bool {
-    BEGINNINGS.iter().any(|beginning| {
-        let len = beginning.len().min(found.len());
-        beginning[..len] == found[..len]
-    })
-}
-
-fn is_http(found: &[u8]) -> bool {
+pub(super) fn is_http(found: &[u8]) -> bool {
     found.starts_with(b"HTTP/")
 }
 
-fn what_it_is(found: &[u8]) -> &'static str {
+fn describe_server(found: &[u8]) -> &'static str {
     match found {
         _ if is_http(found) => "an HTTP server answered, not a camera stream",
         [b'S', b'S', b'H', b'-', ..] => "an SSH server answered, not a camera stream",
         [0x16, 3, ..] | [0x15, 3, ..] => "a TLS server answered, not a camera stream",
-        _ => "what came is not a camera stream",
+        _ => "the received data is not a camera stream",
     }
 }
 
 impl SourceError {
-    /// What it means for the one who retries.
+    /// Returns whether retrying can help.
     #[must_use]
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> SourceErrorClass {
         match &self.kind {
             SourceErrorKind::NotACamera { .. }
-            | SourceErrorKind::OtherApplication { .. }
-            | SourceErrorKind::Listen(_) => Class::Fatal,
-            SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => Class::Usage,
-            SourceErrorKind::Sim(_) => Class::Fatal,
-            SourceErrorKind::Recording(_) => Class::Fatal,
-            SourceErrorKind::WhichCamera { .. } => Class::Usage,
+            | SourceErrorKind::UnexpectedApplication { .. }
+            | SourceErrorKind::Listen(_) => SourceErrorClass::Fatal,
+            SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => SourceErrorClass::Usage,
+            SourceErrorKind::Sim(_) => SourceErrorClass::Fatal,
+            SourceErrorKind::Recording(_) => SourceErrorClass::Fatal,
+            SourceErrorKind::SelectCamera { .. } => SourceErrorClass::Usage,
             SourceErrorKind::Resolve(_)
             | SourceErrorKind::Connect(_)
             | SourceErrorKind::ConnectTimeout(_)
             | SourceErrorKind::Read(_)
             | SourceErrorKind::Closed
-            | SourceErrorKind::SentAway { .. }
-            | SourceErrorKind::Anew
+            | SourceErrorKind::ClosedWithNote { .. }
+            | SourceErrorKind::Reconnected
             | SourceErrorKind::Idle(_)
             | SourceErrorKind::Resync { .. }
-            | SourceErrorKind::NoFrames(_) => Class::Retry,
+            | SourceErrorKind::NoFrames(_) => SourceErrorClass::Retry,
         }
     }
 
-    /// Nobody listened at that port: asking again costs nothing.
+    /// Returns whether no program listened on the port. Another attempt then costs one packet.
     pub(super) fn refused(&self) -> bool {
         matches!(&self.kind, SourceErrorKind::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused)
     }
 
-    /// What to do about it.
+    /// Returns the next step for the user.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match &self.kind {
-            SourceErrorKind::Resolve(_) => Some("cameras have no name of their own: give the IP address"),
+            SourceErrorKind::Resolve(_) => {
+                Some("pass the IP address: cameras do not announce a host name; `oaktap list` shows their addresses")
+            }
             SourceErrorKind::Connect(_) if self.refused() => Some(
-                "the host is there, and nothing listens at that port: is the application flashed, and is it 5000 or 9876?",
+                "no program listens on this port: try 5000 or 9876, or flash an application with `oaktap flash CAMERA`",
             ),
             SourceErrorKind::Connect(_) | SourceErrorKind::ConnectTimeout(_) => Some(
-                "is the camera powered, and is this host in its network? Without DHCP it is 169.254.1.222, mask 255.255.0.0",
+                "`oaktap doctor CAMERA` checks the network; without DHCP, a camera has the address 169.254.1.222/16",
             ),
             SourceErrorKind::Closed if self.conn.frames == 0 => {
-                Some("the program on the camera ended at once: power-cycle the camera")
+                Some("the application on the camera has ended: power-cycle the camera")
             }
-            SourceErrorKind::SentAway { .. } => Some("the camera serves three clients at a time: close one of them"),
-            SourceErrorKind::Idle(_) => {
-                Some("if it stays so, another client may hold the camera: power-cycle it or wait")
+            SourceErrorKind::ClosedWithNote { .. } => {
+                Some("the camera serves three clients at a time: close one of them")
             }
+            SourceErrorKind::Idle(_) => Some(
+                "if this persists, another client may hold the camera: close that client or power-cycle the camera",
+            ),
             SourceErrorKind::NotACamera { found } if is_http(found) => {
-                Some("this port speaks HTTP; the camera's stream is usually at port 5000 or 9876")
+                Some("this port serves HTTP; camera streams usually use port 5000 or 9876")
             }
             SourceErrorKind::NotACamera { .. } => {
-                Some("is this the camera's address, and the port of its stream (5000 or 9876)?")
+                Some("check the address and port: camera streams usually use port 5000 or 9876")
             }
-            SourceErrorKind::OtherApplication { .. } => Some(
-                "flash the one that you expect (`oaktap flash CAMERA`), or give --expect the one that is there; without \
-                 --expect whatever comes is received",
+            SourceErrorKind::UnexpectedApplication { .. } => Some(
+                "flash the expected application with `oaktap flash CAMERA`, or change --expect; without --expect, every \
+                 application is accepted",
             ),
-            SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists what can be simulated"),
+            SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists the options of simulated cameras"),
             SourceErrorKind::Recording(error) => error.help(),
-            SourceErrorKind::WhichCamera { .. } => Some("say which one: file:PATH?camera=NAME"),
+            SourceErrorKind::SelectCamera { .. } => Some("select a camera with file:PATH?camera=NAME"),
             SourceErrorKind::Listen(_) => Some(
-                "another program may use this port, or the address is not one of this host: listen://:PORT takes all",
+                "another program may use this port, or this host does not have the address; listen://:PORT accepts on all",
             ),
             SourceErrorKind::Read(_)
             | SourceErrorKind::Closed
-            | SourceErrorKind::Anew
+            | SourceErrorKind::Reconnected
             | SourceErrorKind::Resync { .. }
             | SourceErrorKind::NoFrames(_) => None,
         }
@@ -255,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_says_what_where_and_when() {
+    fn an_error_is_shown_with_its_place_and_connection() {
         let conn = ConnContext {
             number: 3,
             source: "tcp://192.168.1.50:8080".to_owned(),
@@ -275,25 +268,15 @@ mod tests {
              \n  where  byte 17, frame 0   (Wireshark: relative tcp.seq 18)\
              \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03.500Z"
         );
-        assert_eq!(error.class(), Class::Fatal);
-        assert_eq!(error.help(), Some("this port speaks HTTP; the camera's stream is usually at port 5000 or 9876"));
+        assert_eq!(error.class(), SourceErrorClass::Fatal);
+        assert_eq!(error.help(), Some("this port serves HTTP; camera streams usually use port 5000 or 9876"));
     }
 
     #[test]
-    fn without_a_connection_there_is_its_name() {
+    fn an_error_without_a_connection_shows_the_source() {
         let conn = ConnContext { number: 1, source: "tcp://cam:5000".to_owned(), ..ConnContext::default() };
         let error = SourceError { conn, kind: SourceErrorKind::ConnectTimeout(Duration::from_secs(3)) };
         assert_eq!(error.to_string(), "could not connect: no answer within 3 s\n  conn   #1  tcp://cam:5000");
-        assert_eq!(error.class(), Class::Retry);
-    }
-
-    #[test]
-    fn a_few_bytes_tell_whether_it_can_be_a_camera() {
-        for yes in [&b""[..], b"I", b"IMG", b"IMG 12.5", b"A", b"ABCDE 1", b"D", b"DETECT", b"FRAME ", b"@V 1"] {
-            assert!(could_be_a_camera(yes), "{}", yes.escape_ascii());
-        }
-        for no in [&b"H"[..], b"HTTP/1.0", b"IMAGE", b"SSH-2.0", b"\x16\x03\x01", b"\0"] {
-            assert!(!could_be_a_camera(no), "{}", no.escape_ascii());
-        }
+        assert_eq!(error.class(), SourceErrorClass::Retry);
     }
 }

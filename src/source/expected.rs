@@ -1,4 +1,4 @@
-//! Whether the stream is that of the application that somebody expects, and whether it is what it says itself.
+//! Checks that a stream is from the expected application, and that its frames match its own records.
 
 use std::sync::Arc;
 
@@ -6,90 +6,90 @@ use crate::device::contract::Contract;
 use crate::frame::{Frame, Geometry, PayloadKind, PixelFormat};
 use crate::wire::Introduction;
 
-/// What one connection after the other is held to.
+/// Checks each frame of a connection.
 #[derive(Debug)]
 pub(super) struct Expected {
     contract: Option<Contract>,
-    /// What the camera said when it was looked at last, and in what that is not what was expected.
-    said: (Arc<Introduction>, Vec<String>),
-    /// The frame that is not decided yet, and what is wrong with it.
-    frame: Option<(u64, Wrong)>,
-    /// Whether a contradiction was told on this connection.
+    /// The introduction that was checked last, with its differences from the contract.
+    checked: (Arc<Introduction>, Vec<String>),
+    /// Id and mismatch of a frame that is not confirmed yet.
+    unconfirmed: Option<(u64, Mismatch)>,
+    /// Set once a contradiction was reported on this connection.
     contradicted: bool,
 }
 
-/// What is wrong with an intact frame.
+/// Mismatch of an intact frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
-    /// It is another application's, with all differences.
-    Other(Vec<String>),
-    /// It is not what its own stream says.
+pub(super) enum Mismatch {
+    /// The frame is from another application than expected; lists all differences.
+    UnexpectedApplication(Vec<String>),
+    /// The frame does not match the records of its own stream.
     Contradiction(String),
 }
 
 impl Expected {
     pub(super) fn new(contract: Option<Contract>) -> Self {
-        Self { contract, said: (Arc::default(), Vec::new()), frame: None, contradicted: false }
+        Self { contract, checked: (Arc::default(), Vec::new()), unconfirmed: None, contradicted: false }
     }
 
-    /// Another connection.
+    /// Prepares for the next connection.
     pub(super) fn restart(&mut self) {
         *self = Self::new(self.contract.take());
     }
 
-    /// Whether a frame may be shown and kept.
+    /// Returns whether a frame may be delivered. Its mismatch is reported by [`Self::confirmed`], because a frame that is
+    /// withdrawn proves nothing.
     pub(super) fn allows(&mut self, introduction: &Arc<Introduction>, frame: &Frame) -> bool {
-        self.frame = None;
+        self.unconfirmed = None;
         if let Some(contract) = &self.contract {
-            if !Arc::ptr_eq(&self.said.0, introduction) {
-                self.said = (Arc::clone(introduction), contract.contradicted_by(introduction));
+            if !Arc::ptr_eq(&self.checked.0, introduction) {
+                self.checked = (Arc::clone(introduction), contract.contradicted_by(introduction));
             }
-            let mut differences = self.said.1.clone();
-            differences.extend(sent_otherwise((contract.width, contract.height), &contract.format, frame));
+            let mut differences = self.checked.1.clone();
+            differences.extend(difference((contract.width, contract.height), &contract.format, frame));
             if !differences.is_empty() {
-                self.frame = Some((frame.id, Wrong::Other(differences)));
+                self.unconfirmed = Some((frame.id, Mismatch::UnexpectedApplication(differences)));
                 return false;
             }
         }
         if let Introduction { size: Some(size), format: Some(format), .. } = &**introduction
             && !self.contradicted
         {
-            let found = sent_otherwise(*size, format, frame);
-            self.frame = found.map(|found| (frame.id, Wrong::Contradiction(found)));
+            let found = difference(*size, format, frame);
+            self.unconfirmed = found.map(|found| (frame.id, Mismatch::Contradiction(found)));
         }
         true
     }
 
-    /// The frame is intact: what is wrong with it. A contradiction is told once on a connection.
-    pub(super) fn confirmed(&mut self, id: u64) -> Option<Wrong> {
-        let (_, wrong) = self.frame.take_if(|(found, _)| *found == id)?;
-        self.contradicted |= matches!(wrong, Wrong::Contradiction(_));
-        Some(wrong)
+    /// Returns the mismatch of a frame that was confirmed. Returns only the first contradiction of a connection.
+    pub(super) fn confirmed(&mut self, id: u64) -> Option<Mismatch> {
+        let (_, mismatch) = self.unconfirmed.take_if(|(unconfirmed, _)| *unconfirmed == id)?;
+        self.contradicted |= matches!(mismatch, Mismatch::Contradiction(_));
+        Some(mismatch)
     }
 }
 
-/// In what a frame cannot be one of this application.
-fn sent_otherwise((width, height): (u32, u32), format: &str, frame: &Frame) -> Option<String> {
+/// Describes why a frame cannot have this size and format; `None` if it can.
+fn difference((width, height): (u32, u32), format: &str, frame: &Frame) -> Option<String> {
     let encoded = PayloadKind::ALL.into_iter().find(|kind| *kind != PayloadKind::Raw && kind.name() == format);
     let bytes = frame.payload().len();
-    // Only when there is something to tell: this is asked of every frame.
-    let found = || match frame.kind {
-        PayloadKind::Raw => format!("{bytes} bytes of raw pixels"),
-        kind => format!("{} of {bytes} bytes", kind.name()),
+    // A closure, because every frame is checked and few differ.
+    let found = || match (frame.kind, frame.geometry) {
+        (PayloadKind::Raw, _) => format!("{bytes} bytes of raw pixels"),
+        (kind, Some(Geometry { width, height, .. })) => format!("{width}x{height} {} ({bytes} bytes)", kind.name()),
+        (kind, None) => format!("{} ({bytes} bytes)", kind.name()),
     };
     if let Some(kind) = encoded {
-        let other = frame.geometry.is_some_and(|found| (found.width, found.height) != (width, height));
-        return (frame.kind != kind || other).then(|| {
-            let size = frame.geometry.map(|Geometry { width, height, .. }| format!(", {width}x{height}"));
-            let (found, size) = (found(), size.unwrap_or_default());
-            format!("expected {format} of {width}x{height} pixels, found {found}{size}")
-        });
+        let other_size = frame.geometry.is_some_and(|found| (found.width, found.height) != (width, height));
+        return (frame.kind != kind || other_size)
+            .then(|| format!("expected {width}x{height} {format}, found {}", found()));
     }
     let format: PixelFormat = format.parse().ok()?;
-    let whole = Geometry::tight(format, width, height).ok()?.byte_len()?;
-    let padded = |found: Geometry| (found.width, found.height) == (width, height) && found.is_padded() && bytes > whole;
-    let same = bytes == whole || frame.geometry.is_some_and(padded);
-    (!same).then(|| format!("expected {width}x{height} {format}, which are {whole} bytes; found {}", found()))
+    let tight_len = Geometry::tight(format, width, height).ok()?.byte_len()?;
+    let is_padded =
+        |found: Geometry| (found.width, found.height) == (width, height) && found.is_padded() && bytes > tight_len;
+    let same = bytes == tight_len || frame.geometry.is_some_and(is_padded);
+    (!same).then(|| format!("expected {width}x{height} {format} ({tight_len} bytes), found {}", found()))
 }
 
 #[cfg(test)]
@@ -102,8 +102,8 @@ mod tests {
         "door oaktap/1 64x48 BGR888p 12.5 abda5f13".parse().expect("a contract")
     }
 
-    /// What a connection that says these lines has said.
-    fn said(lines: &[&str]) -> Arc<Introduction> {
+    /// Returns the introduction of a connection that sends these records.
+    fn introduction(lines: &[&str]) -> Arc<Introduction> {
         let mut decoder = Decoder::new(Default::default(), Default::default(), Limits::default());
         let bytes: Vec<u8> = lines.iter().flat_map(|line| format!("{line:32}").into_bytes()).collect();
         decoder.space()[..bytes.len()].copy_from_slice(&bytes);
@@ -121,22 +121,22 @@ mod tests {
         ["@V 1 door", "@D 64 48 BGR888p", "@R 12.5", "@L 0 person", "@L 1 traffic light", "@C abda5f13 2"];
 
     #[test]
-    fn the_same_application_is_let_through() {
+    fn the_expected_application_is_allowed() {
         let mut expected = Expected::new(Some(door()));
         for lines in [&SAME[..], &[], &["@V 1 door"]] {
             let lines: Vec<_> = lines.iter().copied().chain(["@C abda5f13 2"]).filter(|_| !lines.is_empty()).collect();
-            assert!(expected.allows(&said(&lines), &frame(9216)), "{lines:?}");
+            assert!(expected.allows(&introduction(&lines), &frame(9216)), "{lines:?}");
             assert_eq!(expected.confirmed(0), None);
         }
-        assert!(Expected::new(None).allows(&said(&["@V 1 gate"]), &frame(7)));
+        assert!(Expected::new(None).allows(&introduction(&["@V 1 gate"]), &frame(7)));
     }
 
     #[test]
-    fn another_one_is_not_with_every_difference() {
+    fn another_application_is_rejected_with_every_difference() {
         let mut expected = Expected::new(Some(door()));
-        let other = said(&["@V 2 gate", "@D 32 48 BGR888p", "@R 30"]);
+        let other = introduction(&["@V 2 gate", "@D 32 48 BGR888p", "@R 30"]);
         assert!(!expected.allows(&other, &frame(4608)));
-        let Some(Wrong::Other(differences)) = expected.confirmed(0) else { panic!("{expected:?}") };
+        let Some(Mismatch::UnexpectedApplication(differences)) = expected.confirmed(0) else { panic!("{expected:?}") };
         assert_eq!(
             differences,
             [
@@ -145,19 +145,19 @@ mod tests {
                 "expected 12.5 frames/s, found 30 frames/s",
                 "expected labels abda5f13, found no labels",
                 "expected version 1 of the records, found 2",
-                "expected 64x48 BGR888p, which are 9216 bytes; found 4608 bytes of raw pixels",
+                "expected 64x48 BGR888p (9216 bytes), found 4608 bytes of raw pixels",
             ]
         );
     }
 
     #[test]
-    fn without_records_the_payload_must_do() {
+    fn a_stream_without_records_is_judged_by_its_payload() {
         let mut expected = Expected::new(Some(door()));
-        let nothing = said(&[]);
+        let nothing = introduction(&[]);
         assert!(!expected.allows(&nothing, &frame(9215)));
         assert!(expected.confirmed(1).is_none(), "another frame");
         assert!(expected.allows(&nothing, &frame(9216)));
-        assert!(expected.confirmed(0).is_none(), "what was withdrawn proves nothing");
+        assert!(expected.confirmed(0).is_none(), "not confirmed after the next frame");
         let mut jpeg = frame(9216);
         jpeg.kind = PayloadKind::Jpeg;
         let mut encoded = Expected::new(Some(Contract { format: "JPEG".to_owned(), ..door() }));
@@ -171,19 +171,19 @@ mod tests {
             plane_rows: 0,
         }));
         assert!(!encoded.allows(&nothing, &jpeg));
-        let told = "expected JPEG of 64x48 pixels, found JPEG of 9216 bytes, 640x352".to_owned();
-        assert_eq!(encoded.confirmed(0), Some(Wrong::Other(vec![told])));
+        let difference = "expected 64x48 JPEG, found 640x352 JPEG (9216 bytes)".to_owned();
+        assert_eq!(encoded.confirmed(0), Some(Mismatch::UnexpectedApplication(vec![difference])));
     }
 
     #[test]
-    fn a_stream_that_contradicts_itself_says_so_once() {
+    fn a_contradiction_is_reported_once_per_connection() {
         let mut expected = Expected::new(None);
-        let said = said(&SAME);
-        let mut judge = |len: usize| {
-            assert!(expected.allows(&said, &frame(len)), "nobody expected anything");
+        let introduction = introduction(&SAME);
+        let mut check = |len: usize| {
+            assert!(expected.allows(&introduction, &frame(len)), "no application is expected");
             expected.confirmed(0)
         };
-        let told = "expected 64x48 BGR888p, which are 9216 bytes; found 100 bytes of raw pixels".to_owned();
-        assert_eq!([judge(9216), judge(100), judge(100)], [None, Some(Wrong::Contradiction(told)), None]);
+        let found = "expected 64x48 BGR888p (9216 bytes), found 100 bytes of raw pixels".to_owned();
+        assert_eq!([check(9216), check(100), check(100)], [None, Some(Mismatch::Contradiction(found)), None]);
     }
 }

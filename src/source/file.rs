@@ -1,35 +1,35 @@
-//! A recording as a source, as people write it: `file:PATH[?speed=2&loop&camera=NAME]`.
+//! Parses and formats recordings as sources: `file:PATH[?speed=2&loop&camera=NAME]`.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::recording::playback::Speed;
 
-/// A recording, one of its cameras, and how it is played. Its text form reads back to the same value.
+/// A camera of a recording, with the options of its playback. Parsing its text form returns the same value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileSpec {
-    /// The file.
+    /// Path of the recording.
     pub path: PathBuf,
-    /// Which of its cameras; not needed when there is one.
+    /// Name of the camera. Required if the recording has several.
     pub camera: Option<String>,
-    /// How fast.
+    /// Playback speed.
     pub speed: Speed,
-    /// Whether it begins again at the end.
+    /// Restarts the playback at the end.
     pub looped: bool,
 }
 
 impl FileSpec {
-    /// This file, as it was recorded.
+    /// Plays the only camera of a recording, once and at the recorded speed.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), camera: None, speed: Speed::default(), looped: false }
     }
 
-    /// What stands behind `file:`.
+    /// Parses the text after `file:`.
     ///
     /// # Errors
-    /// What is wrong with it, and what was expected.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    /// A message with the invalid part and the expected one.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
         let path = match path.strip_prefix("//") {
             None => path,
@@ -38,7 +38,7 @@ impl FileSpec {
                 _ => return Err(format!("`//{rest}` is on another host; expected file:PATH or file:///PATH")),
             },
         };
-        let mut spec = Self::new(path_of(unescaped(path))?);
+        let mut spec = Self::new(path_from_bytes(unescape(path))?);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (key, value) {
@@ -46,18 +46,18 @@ impl FileSpec {
                 ("loop", "" | "on" | "true" | "1") => spec.looped = true,
                 ("loop", "off" | "false" | "0") => spec.looped = false,
                 ("loop", _) => return Err(format!("`{pair}`: expected on or off")),
-                ("camera", "") => return Err("the name of the camera is missing".to_owned()),
+                ("camera", "") => return Err("missing camera name".to_owned()),
                 ("camera", _) => {
-                    let name = String::from_utf8(unescaped(value));
+                    let name = String::from_utf8(unescape(value));
                     spec.camera = Some(name.map_err(|_| format!("`{pair}`: expected a name in UTF-8"))?);
                 }
-                _ => return Err(format!("`{key}` says nothing about a recording; known: speed, loop, camera")),
+                _ => return Err(format!("unknown option `{key}`; expected speed, loop or camera")),
             }
         }
         Ok(spec)
     }
 
-    /// What to call it when nobody says: the camera, or the file.
+    /// Returns the name of the camera, or that of the file without its extension.
     #[must_use]
     pub fn name(&self) -> String {
         let stem = || self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -67,10 +67,10 @@ impl FileSpec {
 
 impl fmt::Display for FileSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = bytes_of(&self.path);
-        // Two slashes would be read as the beginning of a host's name.
+        let path = path_bytes(&self.path);
+        // Two slashes would be parsed as the start of a host name.
         f.write_str(if path.starts_with(b"//") { "file://" } else { "file:" })?;
-        escaped(f, &path, b"?")?;
+        escape(f, &path, b"?")?;
         let mut separator = '?';
         let mut next = |f: &mut fmt::Formatter<'_>| f.write_char(std::mem::replace(&mut separator, '&'));
         if self.speed != Speed::default() {
@@ -84,14 +84,14 @@ impl fmt::Display for FileSpec {
         if let Some(camera) = &self.camera {
             next(f)?;
             f.write_str("camera=")?;
-            escaped(f, camera.as_bytes(), b"&?=")?;
+            escape(f, camera.as_bytes(), b"&?=")?;
         }
         Ok(())
     }
 }
 
-/// Writes what would be read as something else as `%` and two digits.
-fn escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[u8]) -> fmt::Result {
+/// Writes bytes with a special meaning as `%` and two hexadecimal digits.
+fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[u8]) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             let is_special = c == '%' || c.is_control() || u8::try_from(c).is_ok_and(|c| special.contains(&c));
@@ -106,33 +106,33 @@ fn escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[u8]) -> fmt::Res
     Ok(())
 }
 
-/// Puts back what [`escaped`] wrote. A `%` without two digits behind it is one.
-fn unescaped(text: &str) -> Vec<u8> {
+/// Reverses [`escape`]. A `%` without two hexadecimal digits after it stands for itself.
+fn unescape(text: &str) -> Vec<u8> {
     let digit = |byte: &u8| (*byte as char).to_digit(16);
     let mut rest = text.as_bytes();
     let mut bytes = Vec::with_capacity(rest.len());
-    while let [first, behind @ ..] = rest {
-        match (first, behind) {
-            (b'%', [high, low, behind @ ..]) if digit(high).is_some() && digit(low).is_some() => {
+    while let [first, after @ ..] = rest {
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) if digit(high).is_some() && digit(low).is_some() => {
                 let value = |byte| digit(byte).unwrap_or(0) as u8;
                 bytes.push(16 * value(high) + value(low));
-                rest = behind;
+                rest = after;
             }
             _ => {
                 bytes.push(*first);
-                rest = behind;
+                rest = after;
             }
         }
     }
     bytes
 }
 
-fn path_of(bytes: Vec<u8>) -> Result<PathBuf, String> {
+fn path_from_bytes(bytes: Vec<u8>) -> Result<PathBuf, String> {
     if bytes.is_empty() {
-        return Err("the name of the file is missing".to_owned());
+        return Err("missing file name".to_owned());
     }
     if bytes.contains(&0) {
-        return Err("the name of a file contains no zero byte".to_owned());
+        return Err("file names cannot contain a zero byte".to_owned());
     }
     #[cfg(unix)]
     let path = PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
@@ -141,7 +141,7 @@ fn path_of(bytes: Vec<u8>) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn bytes_of(path: &Path) -> std::borrow::Cow<'_, [u8]> {
+fn path_bytes(path: &Path) -> std::borrow::Cow<'_, [u8]> {
     #[cfg(unix)]
     let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()).into();
     #[cfg(not(unix))]

@@ -1,4 +1,4 @@
-//! What happens on a connection beside its intact frames.
+//! Events of a connection other than its intact frames.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,50 +7,50 @@ use crate::frame::Received;
 use crate::recording::schema::{self, IncidentKind};
 use crate::wire::{Damage, SkipReason, Skipped};
 
-/// Something that happened, and when. Told in the order of the stream: behind the frames before it, before those that
-/// follow.
+/// An event with its time. Offered in the order of the stream: after the frames before it, before those that follow.
 #[derive(Clone, Debug)]
 pub struct Incident {
-    /// When the bytes arrived that showed it.
+    /// Arrival of the bytes that revealed the event.
     pub received: Received,
-    /// What happened.
-    pub what: What,
+    /// The event.
+    pub event: IncidentEvent,
 }
 
-/// What happened.
+/// Event of a connection other than an intact frame.
 #[derive(Clone, Debug)]
-pub enum What {
-    /// A connection is open.
+pub enum IncidentEvent {
+    /// A connection was opened.
     Connected {
-        /// Counts the attempts of the session, from 1.
+        /// Number of the attempt in the session, from 1.
         number: u64,
         /// The camera's address and ours.
         addresses: Option<(SocketAddr, SocketAddr)>,
     },
-    /// The connection is over.
+    /// The connection ended.
     Disconnected {
-        /// Why, in words.
+        /// Reason, as text.
         why: String,
     },
-    /// A frame that was handed out to those who show it proved to be damaged.
+    /// A provisional frame turned out to be damaged.
     Withdrawn {
-        /// Its number.
+        /// Number of the frame.
         id: u64,
-        /// What is wrong with it.
+        /// The damage.
         damage: Damage,
     },
-    /// A frame came of which a part is missing.
+    /// Part of a frame is missing; it was not delivered.
     Lost(Damage),
-    /// Bytes came that belong to no intact frame. Records that nobody knows are not among them: the next frame has them.
+    /// Bytes were received that belong to no intact frame. Does not include records of unknown kinds: the next frame
+    /// carries them.
     Skipped(Skipped),
-    /// The detections of the frame that follows could not be read to their end.
+    /// The detections of the next frame could not be parsed completely.
     BadDetections(String),
-    /// What a recording that is played says to have happened here, gaps included.
+    /// An incident that a played recording contains, gaps included.
     Recorded(schema::RecordedIncident),
 }
 
-impl What {
-    /// Frames that are missing because of it.
+impl IncidentEvent {
+    /// Returns the number of frames that are missing because of this event.
     #[must_use]
     pub const fn frames(&self) -> u64 {
         match self {
@@ -61,7 +61,7 @@ impl What {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for IncidentEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected { number, addresses: Some((camera, us)) } => {
@@ -74,32 +74,31 @@ impl fmt::Display for What {
             Self::Recorded(incident) => f.write_str(&incident.text),
             Self::Skipped(Skipped { len, reason, .. }) => match reason {
                 SkipReason::DamagedFrame => write!(f, "{len} bytes of a damaged frame"),
-                SkipReason::NotAHeader => write!(f, "{len} bytes where a header should stand"),
-                SkipReason::ForeignRecord => write!(f, "{len} bytes of records that nobody knows"),
+                SkipReason::NotAHeader => write!(f, "{len} bytes where a header was expected"),
+                SkipReason::ForeignRecord => write!(f, "{len} bytes of records of unknown kinds"),
                 SkipReason::TooLarge { claimed } => {
-                    write!(f, "{len} bytes behind a header that asks for {claimed} bytes, more than is allowed")
+                    write!(f, "{len} bytes after a header that claims {claimed} bytes, more than the limit")
                 }
             },
         }
     }
 }
 
-/// As a recording keeps it.
-impl From<&What> for schema::RecordedIncident {
-    fn from(what: &What) -> Self {
-        let kind = match what {
-            What::Connected { .. } => IncidentKind::Connected,
-            What::Disconnected { .. } => IncidentKind::Disconnected,
-            What::Withdrawn { .. } => IncidentKind::Withdrawn,
-            What::Lost(_) => IncidentKind::Lost,
-            What::Skipped(_) => IncidentKind::Skipped,
-            What::BadDetections(_) => IncidentKind::BadDetections,
-            What::Recorded(incident) => return incident.clone(),
+impl From<&IncidentEvent> for schema::RecordedIncident {
+    fn from(event: &IncidentEvent) -> Self {
+        let kind = match event {
+            IncidentEvent::Connected { .. } => IncidentKind::Connected,
+            IncidentEvent::Disconnected { .. } => IncidentKind::Disconnected,
+            IncidentEvent::Withdrawn { .. } => IncidentKind::Withdrawn,
+            IncidentEvent::Lost(_) => IncidentKind::Lost,
+            IncidentEvent::Skipped(_) => IncidentKind::Skipped,
+            IncidentEvent::BadDetections(_) => IncidentKind::BadDetections,
+            IncidentEvent::Recorded(incident) => return incident.clone(),
         };
         let incident =
-            Self { kind: kind.to_string(), text: what.to_string(), frames: what.frames(), ..Self::default() };
-        match what {
-            What::Skipped(Skipped { at, len, found, .. }) => {
+            Self { kind: kind.to_string(), text: event.to_string(), frames: event.frames(), ..Self::default() };
+        match event {
+            IncidentEvent::Skipped(Skipped { at, len, found, .. }) => {
                 let shown = usize::try_from(*len).map_or(found.len(), |len| len.min(found.len()));
                 Self { at: *at, bytes: *len, found: found[..shown].to_vec(), ..incident }
             }

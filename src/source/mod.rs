@@ -1,14 +1,16 @@
-//! A camera's address -> its frames, for days: connecting, losing it, connecting again.
+//! Receives frames from one camera and reconnects when the connection is lost.
 //!
-//! `tcp` is one honest attempt (or `door`, where the camera comes by itself); `supervise` is the loop around it; a [`Session`] is what others see of both.
+//! `tcp` runs one connection, `listen` accepts incoming ones, `replay` plays a recording, `supervise` retries, and
+//! [`Session`] is the handle.
 
 pub mod control;
 mod delivery;
-mod door;
 pub mod error;
 mod expected;
 mod file;
 mod incident;
+mod listen;
+mod monitor;
 mod options;
 mod outlets;
 mod replay;
@@ -17,14 +19,13 @@ mod spec;
 mod state;
 mod supervise;
 mod tcp;
-mod watch;
 
-pub use error::{Class, ConnContext, SourceError, SourceErrorKind};
+pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;
-pub use incident::{Incident, What};
+pub use incident::{Incident, IncidentEvent};
+pub use monitor::Timeouts;
 pub use options::SessionOptions;
 pub use outlets::Outlets;
 pub use session::Session;
-pub use spec::{SourceSpec, SpecError};
+pub use spec::{SourceSpec, SourceSpecError};
 pub use state::SessionState;
-pub use watch::Timeouts;

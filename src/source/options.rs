@@ -6,22 +6,22 @@ use crate::frame::{Frame, Interpreter, Pool};
 use crate::recording::playback::Playback;
 use crate::wire::Limits;
 
-/// How a session goes about it.
+/// Options of a session. The default accepts any stream and reconnects.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// What the camera may ask for.
+    /// Largest sizes that a header may announce.
     pub limits: Limits,
-    /// What payloads are taken for.
+    /// Infers the layout of payloads.
     pub interpreter: Interpreter,
-    /// Where the memory of frames comes from: one for all cameras.
+    /// Memory for frames. One pool for all cameras.
     pub frames: Pool<Frame>,
-    /// How long to wait for what.
+    /// Timeouts of a connection.
     pub timeouts: Timeouts,
-    /// Whose stream it should be. With another one the session ends, and no frame of it is shown or kept.
+    /// Expected application. The stream of another one ends the session with an error, and its frames are not delivered.
     pub expect: Option<Contract>,
-    /// Whether to connect again when the connection ends.
+    /// Connects again when a connection ends.
     pub reconnect: bool,
-    /// What cameras of a recording take part in to keep together; `None`: each has its own, as its source says.
+    /// Playback clock shared by the cameras of a recording. `None`: one per camera, with the options of its source.
     pub playback: Option<Playback>,
 }
 

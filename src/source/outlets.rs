@@ -1,4 +1,4 @@
-//! Where a session delivers.
+//! Outlets of a session: the hubs that it delivers to, and its ledger.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ pub struct Outlets {
     /// Every frame as soon as its last byte has arrived. It may be withdrawn afterwards (see [`crate::wire::Event`]): for
     /// views, whose purpose is low latency.
     pub provisional: Hub<Arc<Frame>>,
-    /// Frames whose length the following header confirmed: for everything that keeps frames or acts on them.
+    /// Frames of which the following bytes proved that nothing is missing: for everything that keeps frames or acts on them.
     pub confirmed: Hub<Arc<Frame>>,
-    /// Everything else that happens, in one order with the confirmed frames.
+    /// All other events. A taker with sibling lanes in both hubs receives them in one order with the confirmed frames.
     pub incidents: Hub<Incident>,
     /// Counts of every frame and byte, and of the lanes that were subscribed with the functions below.
     pub ledger: Ledger,

@@ -1,12 +1,11 @@
-//! A recording as a camera: its frames through the decoder again, when they are due. A file can wait, so nobody who
-//! keeps its frames loses one.
+//! Plays a recording like a camera: passes its frames through the decoder when they are due. Waits for sinks that keep
+//! frames, so that they lose none.
 
 use tokio::sync::watch;
 
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
-use super::{FileSpec, What};
-use super::{SessionOptions, SessionState};
+use super::{FileSpec, IncidentEvent, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::recording::playback::{AtEnd, CameraPlayback, Due};
@@ -14,19 +13,19 @@ use crate::recording::schema::IncidentKind;
 use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, feed};
 use crate::wire::Decoder;
 
-/// One camera of a recording while it is played.
+/// The replay of one camera of a recording.
 pub(super) struct Replay {
     delivery: Delivery,
     decoder: Decoder,
-    part: CameraPlayback,
-    tell: watch::Sender<SessionState>,
+    playback: CameraPlayback,
+    state: watch::Sender<SessionState>,
     stop: watch::Receiver<bool>,
-    streams: bool,
+    streaming: bool,
 }
 
-/// What comes after a wait.
-enum Then {
-    Go,
+/// Action after a wait.
+enum Action {
+    Continue,
     Seek(i64),
     Stop,
 }
@@ -35,33 +34,33 @@ impl Replay {
     pub(super) fn new(
         options: SessionOptions,
         delivery: Delivery,
-        part: CameraPlayback,
-        tell: watch::Sender<SessionState>,
+        playback: CameraPlayback,
+        state: watch::Sender<SessionState>,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let decoder = Decoder::new(options.frames, options.interpreter, options.limits);
-        Self { delivery, decoder, part, tell, stop, streams: false }
+        Self { delivery, decoder, playback, state, stop, streaming: false }
     }
 
-    /// Plays to the end, or until it is asked to stop.
+    /// Plays to the end, or until the session is stopped.
     pub(super) async fn play(&mut self, file: &FileSpec) -> Result<(), SourceErrorKind> {
         let path = file.path.clone();
-        let Some(reader) = away(move || Reader::open(&path)).await else { return Ok(()) };
+        let Some(reader) = on_blocking_thread(move || Reader::open(&path)).await else { return Ok(()) };
         let mut reader = reader.map_err(SourceErrorKind::Recording)?;
-        let camera = which(&reader, file.camera.as_deref())?;
-        reader.span().inspect(|span| self.part.include(*span));
+        let camera = select_camera(&reader, file.camera.as_deref())?;
+        reader.span().inspect(|span| self.playback.include(*span));
         if let Some(at) = reader.torn_at() {
-            tracing::warn!(source = %self.delivery.source, "the recording was not finished: it is played up to byte {at}");
+            tracing::warn!(source = %self.delivery.source, "the recording was not finished: replaying up to byte {at}");
         }
         self.delivery.outlets.ledger.update(|stats| {
             stats.attempt();
             stats.connected();
         });
         let mut from_ns = i64::MIN;
-        let mut begun = false;
+        let mut has_frames = false;
         let mut damage = None;
         while !self.stopped() {
-            let Some((back, entry)) = away(move || {
+            let Some((back, entry)) = on_blocking_thread(move || {
                 let entry = reader.next_entry();
                 (reader, entry)
             })
@@ -70,45 +69,47 @@ impl Replay {
                 return Ok(());
             };
             reader = back;
-            let then = match entry {
+            let action = match entry {
                 Ok(Some(RecordingEntry::Frame(recorded)))
                     if recorded.camera == camera && recorded.log_ns >= from_ns =>
                 {
-                    let then = self.wait_for(&recorded).await;
-                    if matches!(then, Then::Go) {
-                        begun = true;
+                    let action = self.wait_for(&recorded).await;
+                    if matches!(action, Action::Continue) {
+                        has_frames = true;
                         self.deliver(&recorded);
                         self.delivery.check_application()?;
                     }
-                    then
+                    action
                 }
-                Ok(Some(RecordingEntry::Incident { camera: whose, at_unix_ns, incident })) if whose == camera => {
-                    if incident.kind() == Some(IncidentKind::Connected) && begun {
+                Ok(Some(RecordingEntry::Incident { camera: owner, at_unix_ns, incident })) if owner == camera => {
+                    if incident.kind() == Some(IncidentKind::Connected) && has_frames {
                         self.reconnect();
                     }
                     if at_unix_ns >= from_ns {
                         let torn = incident.kind() == Some(IncidentKind::Skipped);
                         self.delivery.outlets.ledger.update(|stats| stats.missing_in_recording(incident.frames, torn));
                         let received = Received { unix_ns: at_unix_ns, ..received_now() };
-                        self.delivery.incident(received, What::Recorded(incident));
+                        self.delivery.incident(received, IncidentEvent::Recorded(incident));
                     }
-                    Then::Go
+                    Action::Continue
                 }
-                Ok(Some(_)) => Then::Go,
+                Ok(Some(_)) => Action::Continue,
                 Ok(None) => self.end_of_file().await,
                 Err(error) => {
-                    tracing::warn!(source = %self.delivery.source, "{error}: it is played up to there");
+                    tracing::warn!(source = %self.delivery.source, "{error}: replaying up to there");
                     damage = Some(error);
                     self.end_of_file().await
                 }
             };
-            match then {
-                Then::Go => {}
-                Then::Stop => break,
-                Then::Seek(to_ns) => {
+            match action {
+                Action::Continue => {}
+                Action::Stop => break,
+                Action::Seek(to_ns) => {
                     from_ns = to_ns;
                     self.delivery.outlets.ledger.update(crate::stats::Stats::reset_continuity);
-                    let Some(sought) = away(move || reader.seek(to_ns).map(|()| reader)).await else { return Ok(()) };
+                    let Some(sought) = on_blocking_thread(move || reader.seek(to_ns).map(|()| reader)).await else {
+                        return Ok(());
+                    };
                     reader = sought.map_err(SourceErrorKind::Recording)?;
                 }
             }
@@ -118,7 +119,7 @@ impl Replay {
             .map_or(Ok(()), |error: RecordingError| Err(SourceErrorKind::Recording(error)))
     }
 
-    /// It is over: what is left in the decoder is told, and the books are closed.
+    /// Delivers the events that are left in the decoder, closes the books, and returns the delivery.
     pub(super) fn end(mut self) -> Delivery {
         self.close();
         self.delivery
@@ -128,42 +129,42 @@ impl Replay {
         *self.stop.borrow() || self.stop.has_changed().is_err() // Also when the session was dropped.
     }
 
-    /// Waits until a frame is due and those who keep it have room for it.
-    async fn wait_for(&mut self, recorded: &RecordedFrame) -> Then {
+    /// Waits until a frame is due and every sink that keeps frames has room for it.
+    async fn wait_for(&mut self, recorded: &RecordedFrame) -> Action {
         loop {
-            let due = match self.part.due(recorded.log_ns, self.part.now_ns()) {
+            let due = match self.playback.due(recorded.log_ns, self.playback.now_ns()) {
                 Due::Now => break,
-                Due::Seek(to_ns) => return Then::Seek(to_ns),
-                Due::At(ns) => Some(self.part.instant(ns)),
+                Due::Seek(to_ns) => return Action::Seek(to_ns),
+                Due::At(ns) => Some(self.playback.instant(ns)),
                 Due::Paused => None,
             };
             if !self.change_before(due).await {
-                return Then::Stop;
+                return Action::Stop;
             }
         }
         let confirmed = &self.delivery.outlets.confirmed;
         tokio::select! {
             biased;
-            () = std::future::poll_fn(|cx| confirmed.poll_room(cx)) => Then::Go,
-            _ = self.stop.wait_for(|stop| *stop) => Then::Stop,
+            () = std::future::poll_fn(|cx| confirmed.poll_room(cx)) => Action::Continue,
+            _ = self.stop.wait_for(|stop| *stop) => Action::Stop,
         }
     }
 
-    /// Waits for what becomes of the playback when there is nothing left of this camera.
-    async fn end_of_file(&mut self) -> Then {
+    /// Waits for the end of the playback or for a seek, after the last frame of this camera.
+    async fn end_of_file(&mut self) -> Action {
         loop {
-            match self.part.end() {
-                AtEnd::Stop => return Then::Stop,
-                AtEnd::Seek(to_ns) => return Then::Seek(to_ns),
+            match self.playback.end() {
+                AtEnd::Stop => return Action::Stop,
+                AtEnd::Seek(to_ns) => return Action::Seek(to_ns),
                 AtEnd::Wait => {}
             }
             if !self.change_before(None).await {
-                return Then::Stop;
+                return Action::Stop;
             }
         }
     }
 
-    /// Waits for a change of the playback, not beyond `due`. `false`: it is time to stop.
+    /// Waits for a change of the playback, at most until `due`. Returns `false` if the session was stopped.
     async fn change_before(&mut self, due: Option<tokio::time::Instant>) -> bool {
         let timer = async {
             match due {
@@ -173,22 +174,22 @@ impl Replay {
         };
         tokio::select! {
             _ = self.stop.wait_for(|stop| *stop) => false,
-            () = self.part.changed() => true,
+            () = self.playback.changed() => true,
             () = timer => true,
         }
     }
 
     fn deliver(&mut self, recorded: &RecordedFrame) {
-        // For files the time at which it arrived first; for latency the present.
+        // `unix_ns` is the original arrival time, for files. `mono_ns` is the present, for latency.
         let now = Received { unix_ns: recorded.log_ns, ..received_now() };
         let delivery = &mut self.delivery;
         feed(&mut self.decoder, recorded, now, |decoder| deliver_all(decoder, delivery));
-        if !std::mem::replace(&mut self.streams, true) {
-            self.tell.send_replace(SessionState::Streaming);
+        if !std::mem::replace(&mut self.streaming, true) {
+            self.state.send_replace(SessionState::Streaming);
         }
     }
 
-    /// The connection ended here, and another one began.
+    /// Ends the recorded connection and begins the next one.
     fn reconnect(&mut self) {
         self.close();
         self.decoder.restart();
@@ -200,7 +201,7 @@ impl Replay {
         self.delivery.ending(true);
         self.decoder.finish();
         deliver_all(&mut self.decoder, &mut self.delivery);
-        let books = self.decoder.books();
+        let books = self.decoder.byte_counts();
         self.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
     }
 }
@@ -211,20 +212,20 @@ fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
     }
 }
 
-/// Which of its cameras is meant.
-fn which(reader: &Reader, asked: Option<&str>) -> Result<usize, SourceErrorKind> {
+/// Returns the index of the named camera, or of the only one.
+fn select_camera(reader: &Reader, asked: Option<&str>) -> Result<usize, SourceErrorKind> {
     let found = match asked {
         Some(name) => reader.cameras().position(|camera| camera.name == name),
         None => (reader.cameras().len() == 1).then_some(0),
     };
-    found.ok_or_else(|| SourceErrorKind::WhichCamera {
+    found.ok_or_else(|| SourceErrorKind::SelectCamera {
         asked: asked.map(str::to_owned),
         cameras: reader.cameras().map(|camera| camera.name.clone()).collect(),
     })
 }
 
-/// Does what waits for the disk where nobody waits for it. `None`: the runtime is being shut down.
-async fn away<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
+/// Runs work that waits for the disk on a thread that may block. Returns `None` if the runtime is being shut down.
+async fn on_blocking_thread<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Some(done),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

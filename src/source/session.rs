@@ -1,4 +1,4 @@
-//! Handle of a supervised source: its state, its ledger, and a way to end it.
+//! The handle of a supervised source.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{Outlets, SessionOptions, SessionState, SourceError, SourceSpec};
 use crate::recording::playback::Playback;
 use crate::stats::{Ledger, Stats};
 
-/// A supervised source. Dropping it ends it.
+/// A supervised source. Dropping it ends the session.
 #[derive(Debug)]
 pub struct Session {
     name: String,
@@ -23,7 +23,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts to connect.
+    /// Starts to connect on the threads of `runtime`.
     #[must_use]
     pub fn start(
         name: impl Into<String>,
@@ -33,78 +33,78 @@ impl Session {
         runtime: &tokio::runtime::Handle,
     ) -> Self {
         let (name, ledger) = (name.into(), outlets.ledger.clone());
-        let (tell, state) = watch::channel(SessionState::Connecting { attempt: 1 });
-        let (stop, stopped) = watch::channel(false);
+        let (state_sender, state) = watch::channel(SessionState::Connecting { attempt: 1 });
+        let (stop, stop_receiver) = watch::channel(false);
         let playback = match &spec {
             SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => None,
             SourceSpec::File(file) => {
                 Some(options.playback.clone().unwrap_or_else(|| Playback::new(file.speed, file.looped)))
             }
         };
-        // Here and not later: all cameras of a recording have joined before the first of them can be at its end.
-        let part = playback.as_ref().map(Playback::join);
+        // Join here, not in the task: all cameras of a recording must have joined before the first can reach its end.
+        let camera_playback = playback.as_ref().map(Playback::join);
         let delivery = Delivery::new(name.clone(), spec.to_string(), outlets, options.expect.clone());
-        runtime.spawn(supervise::run(spec.clone(), options, delivery, part, tell, stopped));
+        runtime.spawn(supervise::run(spec.clone(), options, delivery, camera_playback, state_sender, stop_receiver));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }
 
-    /// What people call it.
+    /// Returns the name of the camera, for people.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where its frames come from.
+    /// Returns the source of the frames.
     #[must_use]
     pub fn spec(&self) -> &SourceSpec {
         &self.spec
     }
 
-    /// What plays it, if it is a recording.
+    /// Returns the control of the playback; `None` unless the source is a recording.
     #[must_use]
     pub fn playback(&self) -> Option<&Playback> {
         self.playback.as_ref()
     }
 
-    /// Where it stands.
+    /// Returns the current state.
     #[must_use]
     pub fn state(&self) -> SessionState {
         self.state.borrow().clone()
     }
 
-    /// Its state, for those who wait for a change.
+    /// Returns a receiver of the state, to wait for changes.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<SessionState> {
         self.state.clone()
     }
 
-    /// A copy of its ledger as it stands.
+    /// Returns a copy of the ledger.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.ledger.snapshot()
     }
 
-    /// Its ledger, to add to.
+    /// Returns the ledger, for counts of sinks.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Asks it to end; the connection is closed in order. [`Self::wait`] waits for that.
+    /// Asks the session to close the connection and end. [`Self::wait`] waits until it has.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Whether it is over. Its ledger does not change any more then, but for those who still show its frames.
+    /// Returns whether the session has ended. Only sinks that still hold its frames change the ledger afterwards.
     #[must_use]
     pub fn ended(&self) -> bool {
         matches!(*self.state.borrow(), SessionState::Ended { .. })
     }
 
-    /// Waits until it is over.
+    /// Waits until the session has ended.
     ///
     /// # Errors
-    /// Why it ended, if nobody asked it to.
+    /// The error that ended the session, unless it was stopped.
     ///
     /// # Panics
     /// On a thread that drives asynchronous tasks: use [`Self::changes`] there.

@@ -1,4 +1,4 @@
-//! Where frames come from, as people write it.
+//! Parses and formats the sources that users name on the command line.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -8,22 +8,22 @@ use super::FileSpec;
 use crate::sim::SimConfig;
 use crate::wire::PORT;
 
-/// All addresses of this host.
-const ANYWHERE: &str = "0.0.0.0";
+/// Any address of this host.
+const ANY_ADDRESS: &str = "0.0.0.0";
 
-/// Where frames come from. Its text form reads back to the same value.
+/// Source of frames. Parsing its text form returns the same value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceSpec {
-    /// `tcp://HOST[:PORT]`, or a bare `HOST[:PORT]`: a camera that listens.
+    /// `tcp://HOST[:PORT]`, or a bare `HOST[:PORT]`: a camera that accepts connections.
     Tcp {
-        /// Name or address, without the brackets of IPv6.
+        /// Host name or address, without the brackets of IPv6.
         host: String,
         /// TCP port.
         port: u16,
     },
-    /// `listen://[ADDRESS][:PORT]`: a camera that comes by itself. Without an address, all of this host.
+    /// `listen://[ADDRESS][:PORT]`: a camera that connects to this host. Without an address, at any of this host's.
     Listen {
-        /// Name or address of this host, without the brackets of IPv6.
+        /// Host name or address of this host, without the brackets of IPv6.
         host: String,
         /// TCP port.
         port: u16,
@@ -34,51 +34,51 @@ pub enum SourceSpec {
     File(FileSpec),
 }
 
-/// Why a text names no source.
+/// Reason why a text is not a valid source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no source: {why}")]
-pub struct SpecError {
+#[error("invalid source `{text}`: {why}")]
+pub struct SourceSpecError {
     text: String,
     why: String,
 }
 
-impl SpecError {
-    /// What to do about it.
+impl SourceSpecError {
+    /// Returns the kinds of sources, as the next step for the user.
     #[must_use]
     pub fn help(&self) -> &'static str {
-        "a source is an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT for a camera that connects to this host, sim: for a simulated camera, or file:PATH \
-         for a recording"
+        "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
+         host), sim: (a simulated camera) or file:PATH (a recording)"
     }
 }
 
 impl FromStr for SourceSpec {
-    type Err = SpecError;
+    type Err = SourceSpecError;
 
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        let fail = |why: String| SpecError { text: text.to_owned(), why };
+    fn from_str(text: &str) -> Result<Self, SourceSpecError> {
+        let fail = |why: String| SourceSpecError { text: text.to_owned(), why };
         if let Some(rest) = text.strip_prefix("sim:") {
             let query = match rest.strip_prefix('?') {
                 Some(query) => query,
                 None if rest.is_empty() => "",
-                None => return Err(fail(format!("expected `sim:` or `sim:?key=value&...`, found `{rest}` behind it"))),
+                None => return Err(fail("expected `sim:` or `sim:?key=value&...`".to_owned())),
             };
             return query.parse().map(|config| Self::Sim(Box::new(config))).map_err(|error| fail(error.to_string()));
         }
         if let Some(rest) = text.strip_prefix("file:") {
-            return FileSpec::read(rest).map(Self::File).map_err(fail);
+            return FileSpec::parse(rest).map(Self::File).map_err(fail);
         }
         let address = match text.split_once("://") {
             Some(("tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
             Some(("listen", rest)) => {
                 let rest = rest.strip_suffix('/').unwrap_or(rest);
-                let anywhere = format!("{ANYWHERE}{rest}");
-                let address = if rest.is_empty() || rest.starts_with(':') { &anywhere } else { rest };
+                let any_address = format!("{ANY_ADDRESS}{rest}");
+                let address = if rest.is_empty() || rest.starts_with(':') { &any_address } else { rest };
                 let (host, port) = host_and_port(address).map_err(fail)?;
                 return Ok(Self::Listen { host: host.to_owned(), port });
             }
             Some((scheme, _)) => {
                 return Err(fail(format!(
-                    "`{scheme}://` is not supported; `tcp://`, `listen://`, `sim:` and `file:` are"
+                    "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `sim:` or `file:`"
                 )));
             }
             None => text,
@@ -90,14 +90,14 @@ impl FromStr for SourceSpec {
 
 fn host_and_port(address: &str) -> Result<(&str, u16), String> {
     let (host, port) = if let Some(rest) = address.strip_prefix('[') {
-        let (host, port) = rest.split_once(']').ok_or("the bracket of the IPv6 address is not closed")?;
+        let (host, port) = rest.split_once(']').ok_or("missing `]` after the IPv6 address")?;
         if !is_ipv6(host) {
-            return Err(format!("`{host}` is no IPv6 address"));
+            return Err(format!("`{host}` is not an IPv6 address"));
         }
         match port.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if port.is_empty() => (host, None),
-            None => return Err(format!("expected `:PORT` behind the address, found `{port}`")),
+            None => return Err(format!("expected `:PORT` after the address, found `{port}`")),
         }
     } else if is_ipv6(address) {
         (address, None)
@@ -108,7 +108,7 @@ fn host_and_port(address: &str) -> Result<(&str, u16), String> {
         }
     };
     if host.is_empty() {
-        return Err("the host is missing".to_owned());
+        return Err("missing host".to_owned());
     }
     let port = match port {
         None => PORT,
@@ -119,14 +119,14 @@ fn host_and_port(address: &str) -> Result<(&str, u16), String> {
     };
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     if !is_ipv6(host)
-        && let Some(odd) = host.chars().find(|c| !allowed(*c))
+        && let Some(invalid) = host.chars().find(|c| !allowed(*c))
     {
-        return Err(format!("a host name does not contain `{}`", odd.escape_default()));
+        return Err(format!("host names cannot contain `{}`", invalid.escape_default()));
     }
     Ok((host, port))
 }
 
-/// An IPv6 address, with a zone (`fe80::1%eth0`) or without.
+/// Returns whether the text is an IPv6 address, with or without a zone (`fe80::1%eth0`).
 fn is_ipv6(host: &str) -> bool {
     let (address, zone) = host.split_once('%').unwrap_or((host, "lo"));
     address.parse::<Ipv6Addr>().is_ok()
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write() {
+    fn addresses_are_parsed_with_and_without_scheme_and_port() {
         for (text, spec) in [
             ("192.168.1.50", tcp("192.168.1.50", 5000)),
             ("192.168.1.50:9876", tcp("192.168.1.50", 9876)),
@@ -203,34 +203,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_sources_are_explained() {
         for (text, error) in [
-            ("", "`` is no source: the host is missing"),
-            ("tcp://", "`tcp://` is no source: the host is missing"),
-            ("listen://:x", "`listen://:x` is no source: expected a port from 1 to 65535, found `x`"),
-            ("cam:", "`cam:` is no source: expected a port from 1 to 65535, found ``"),
-            ("cam:0", "`cam:0` is no source: expected a port from 1 to 65535, found `0`"),
-            ("cam:65536", "`cam:65536` is no source: expected a port from 1 to 65535, found `65536`"),
-            ("[::1", "`[::1` is no source: the bracket of the IPv6 address is not closed"),
-            ("[cam]:1", "`[cam]:1` is no source: `cam` is no IPv6 address"),
-            ("[::1]5000", "`[::1]5000` is no source: expected `:PORT` behind the address, found `5000`"),
+            ("", "invalid source ``: missing host"),
+            ("tcp://", "invalid source `tcp://`: missing host"),
+            ("listen://:x", "invalid source `listen://:x`: expected a port from 1 to 65535, found `x`"),
+            ("cam:", "invalid source `cam:`: expected a port from 1 to 65535, found ``"),
+            ("cam:0", "invalid source `cam:0`: expected a port from 1 to 65535, found `0`"),
+            ("cam:65536", "invalid source `cam:65536`: expected a port from 1 to 65535, found `65536`"),
+            ("[::1", "invalid source `[::1`: missing `]` after the IPv6 address"),
+            ("[cam]:1", "invalid source `[cam]:1`: `cam` is not an IPv6 address"),
+            ("[::1]5000", "invalid source `[::1]5000`: expected `:PORT` after the address, found `5000`"),
             (
                 "rtsp://cam",
-                "`rtsp://cam` is no source: `rtsp://` is not supported; `tcp://`, `listen://`, `sim:` and `file:` are",
+                "invalid source `rtsp://cam`: `rtsp://` is not supported; expected `tcp://`, `listen://`, `sim:` or `file:`",
             ),
-            ("a b", "`a b` is no source: a host name does not contain ` `"),
-            ("file:", "`file:` is no source: the name of the file is missing"),
-            ("file:?loop", "`file:?loop` is no source: the name of the file is missing"),
-            ("file:a%00", "`file:a%00` is no source: the name of a file contains no zero byte"),
+            ("a b", "invalid source `a b`: host names cannot contain ` `"),
+            ("file:", "invalid source `file:`: missing file name"),
+            ("file:?loop", "invalid source `file:?loop`: missing file name"),
+            ("file:a%00", "invalid source `file:a%00`: file names cannot contain a zero byte"),
             (
                 "file://host/a",
-                "`file://host/a` is no source: `//host/a` is on another host; expected file:PATH or file:///PATH",
+                "invalid source `file://host/a`: `//host/a` is on another host; expected file:PATH or file:///PATH",
             ),
-            ("file:a?speed=0", "`file:a?speed=0` is no source: `speed=0`: expected 0.001 to 1000 times, or max"),
-            ("file:a?loop=2", "`file:a?loop=2` is no source: `loop=2`: expected on or off"),
-            ("file:a?camera=", "`file:a?camera=` is no source: the name of the camera is missing"),
-            ("file:a?x", "`file:a?x` is no source: `x` says nothing about a recording; known: speed, loop, camera"),
-            ("sim:40", "`sim:40` is no source: expected `sim:` or `sim:?key=value&...`, found `40` behind it"),
+            ("file:a?speed=0", "invalid source `file:a?speed=0`: `speed=0`: expected 0.001 to 1000 times, or max"),
+            ("file:a?loop=2", "invalid source `file:a?loop=2`: `loop=2`: expected on or off"),
+            ("file:a?camera=", "invalid source `file:a?camera=`: missing camera name"),
+            ("file:a?x", "invalid source `file:a?x`: unknown option `x`; expected speed, loop or camera"),
+            ("sim:40", "invalid source `sim:40`: expected `sim:` or `sim:?key=value&...`"),
         ] {
             assert_eq!(text.parse::<SourceSpec>().unwrap_err().to_string(), error);
         }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn recordings() {
+    fn recordings_are_parsed_with_their_options() {
         let file = |path: &str, camera: Option<&str>, speed, looped| {
             SourceSpec::File(FileSpec { path: path.into(), camera: camera.map(str::to_owned), speed, looped })
         };
@@ -309,14 +309,14 @@ mod tests {
         }
 
         #[test]
-        fn any_recording_is_read_or_refused(text in "file:\\PC{0,60}") {
+        fn any_recording_is_rejected_or_round_trips(text in "file:\\PC{0,60}") {
             if let Ok(spec) = text.parse::<SourceSpec>() {
                 prop_assert_eq!(spec.to_string().parse(), Ok(spec));
             }
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,60}") {
+        fn any_text_is_rejected_or_round_trips(text in "\\PC{0,60}") {
             if let Ok(spec) = text.parse::<SourceSpec>() {
                 prop_assert_eq!(spec.to_string().parse(), Ok(spec));
             }

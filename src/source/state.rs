@@ -6,32 +6,34 @@ use std::time::Duration;
 
 use super::SourceError;
 
-/// Where a session stands.
+/// State of a session.
 #[derive(Clone, Debug)]
 pub enum SessionState {
-    /// No frame yet on this attempt.
+    /// Connecting, or connected without a frame so far.
     Connecting {
-        /// Counts from 1 since frames last flowed.
+        /// Number of the attempt since frames were last received, from 1.
         attempt: u32,
     },
-    /// The camera is waited for: it comes by itself.
+    /// Waiting for the camera to connect to this host.
     Waiting,
-    /// Connected, and not a byte has come for too long: the sign of a camera that serves somebody else (wire.md 4.11).
+    /// Connected, but without a byte for [`first_byte`](super::Timeouts::first_byte): a camera that serves another client
+    /// behaves like this (wire.md 4.11).
     Silent,
-    /// Frames flow.
+    /// Receiving frames.
     Streaming,
-    /// Frames flowed, and nothing has come for some frame times.
+    /// Connected, but without a byte for [`stalled`](super::Timeouts::stalled).
     Stalled,
-    /// No connection.
+    /// Not connected.
     Lost {
-        /// Why.
+        /// Error of the last connection or attempt.
         reason: Arc<SourceError>,
-        /// Time from then to the next attempt.
+        /// Delay before the next attempt.
         retry_in: Duration,
     },
-    /// It is over.
+    /// Ended for good.
     Ended {
-        /// Why, unless it was asked to end or the camera ended a session that does not reconnect.
+        /// Error that ended the session. `None` if it was stopped, or if the camera closed a connection with frames and the
+        /// session does not reconnect.
         error: Option<Arc<SourceError>>,
     },
 }
@@ -44,9 +46,9 @@ impl fmt::Display for SessionState {
             Self::Waiting => f.write_str("waiting for the camera to connect"),
             Self::Silent => f.write_str("connected but silent: another client may hold the camera"),
             Self::Streaming => f.write_str("streaming"),
-            Self::Stalled => f.write_str("stalled: connected, and no frame comes"),
+            Self::Stalled => f.write_str("stalled: connected, but no frames arrive"),
             Self::Lost { reason, retry_in } => {
-                write!(f, "lost: {}; trying again in {:.1} s", reason.kind, retry_in.as_secs_f32())
+                write!(f, "connection lost: {}; retrying in {:.1} s", reason.kind, retry_in.as_secs_f32())
             }
             Self::Ended { error: None } => f.write_str("ended"),
             Self::Ended { error: Some(error) } => write!(f, "ended: {}", error.kind),

@@ -1,6 +1,7 @@
-//! One honest attempt: connect to a camera that listens, or let one in, and receive until something ends it.
+//! Runs one TCP connection: connects to a camera or accepts one, and receives until the connection ends.
 
 use std::io;
+use std::mem::discriminant;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -8,83 +9,85 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::What;
+use super::IncidentEvent;
 use super::delivery::{Delivery, Progress};
-use super::door::Door;
-use super::error::{ConnContext, SourceError, SourceErrorKind, could_be_a_camera};
-use super::watch::{Quiet, Storm, Watch};
+use super::error::{ConnContext, SourceError, SourceErrorKind, is_http};
+use super::listen::Listener;
+use super::monitor::{Silence, SilenceMonitor, SyncLosses};
 use super::{SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
-use crate::wire::{Decoder, Event};
+use crate::wire::{Decoder, Event, header};
 
-/// The end of a frame that is waited for by itself: when it comes, the rest has been read already.
-const TAIL: usize = 8 << 10;
+/// Bytes at the end of a frame that are waited for separately. By the time they arrive, the rest of the frame has been read.
+const FRAME_TAIL_BYTES: usize = 8 << 10;
 
-/// Frames shorter than this are not worth waiting for in two steps.
-const WORTH_WAITING: usize = 8 * TAIL;
+/// Frames up to this length are waited for in one step, because a second one would not save a wake-up.
+const MAX_UNSPLIT_BYTES: usize = 8 * FRAME_TAIL_BYTES;
 
-/// Bytes that one camera may bring in a row before the others get their turn.
-const TURN: usize = 4 << 20;
+/// Bytes to read from one camera before other tasks run.
+const MAX_BYTES_PER_TURN: usize = 4 << 20;
 
-/// Bytes without a frame after which a new connection is no camera. Every camera begins with a header.
-const TOO_MUCH_JUNK: u64 = 256 << 10;
+/// Bytes to skip on a new connection before its peer is rejected. Every camera begins with a header.
+const MAX_SKIPPED_BYTES_BEFORE_FRAME: u64 = 256 << 10;
 
-/// Time that bytes which wait in the kernel need to be noticed once the mark has sunk.
-const A_MOMENT: Duration = Duration::from_millis(5);
+/// Time to wait for readability after lowering `SO_RCVLOWAT`.
+const READABLE_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// Bytes of the beginning that are kept to be shown.
-const SAMPLE: usize = 64;
+/// First bytes of a connection that are kept, to recognize other servers and for the error message.
+const FIRST_BYTES_LEN: usize = 64;
 
-/// How the camera is met.
+/// A camera without power closes no connection. These probes find it after about 11 s.
+const KEEP_ALIVE_TIME: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEP_ALIVE_RETRIES: u32 = 3;
+
+/// The side that opens connections.
 pub(super) enum Peer {
-    /// It listens there.
-    At { host: String, port: u16 },
-    /// It comes by itself.
-    Comes(Door),
+    /// The camera accepts connections.
+    Connect { host: String, port: u16 },
+    /// The camera connects to this host.
+    Accept(Listener),
 }
 
 impl Peer {
-    /// When the camera comes anew, which one that listens never does.
-    async fn comes_anew(&mut self) {
+    /// Waits until the camera has opened a new connection. Never returns for a camera that accepts connections.
+    async fn reconnected(&mut self) {
         match self {
-            Self::At { .. } => std::future::pending().await,
-            Self::Comes(door) => door.comes_anew().await,
+            Self::Connect { .. } => std::future::pending().await,
+            Self::Accept(listener) => listener.reconnected().await,
         }
     }
 }
 
-/// What every attempt of a session shares.
-pub(super) struct Connection {
+/// State that all connections and attempts of a session share.
+pub(super) struct Attempts {
     pub(super) peer: Peer,
     pub(super) options: SessionOptions,
     pub(super) delivery: Delivery,
-    pub(super) tell: watch::Sender<SessionState>,
+    pub(super) state: watch::Sender<SessionState>,
     pub(super) stop: watch::Receiver<bool>,
-    pub(super) number: u64,
+    /// Number of attempts so far.
+    pub(super) count: u64,
 }
 
-/// Connects and receives. `Ok` when it was asked to stop.
+/// Connects and receives. Returns `Ok` if the session was stopped.
 ///
-/// The decoder is the same for all connections: what it knows of the camera's frames helps it to judge the first ones.
-pub(super) async fn run_once(
-    connection: &mut Connection,
-    decoder: &mut Decoder,
-    attempt: u32,
-) -> Result<(), SourceError> {
-    connection.number += 1;
-    connection.delivery.outlets.ledger.update(|stats| stats.attempt());
+/// The decoder is the same for all connections: the frames of earlier ones help it to judge the first frames.
+pub(super) async fn run_once(attempts: &mut Attempts, decoder: &mut Decoder, attempt: u32) -> Result<(), SourceError> {
+    attempts.count += 1;
+    attempts.delivery.outlets.ledger.update(|stats| stats.attempt());
     let mut conn =
-        ConnContext { number: connection.number, source: connection.delivery.source.clone(), ..ConnContext::default() };
-    let mut stop = connection.stop.clone();
-    let timeout = connection.options.timeouts.connect;
+        ConnContext { number: attempts.count, source: attempts.delivery.source.clone(), ..ConnContext::default() };
+    let mut stop = attempts.stop.clone();
+    let timeout = attempts.options.timeouts.connect;
     let connecting = async {
-        match &mut connection.peer {
-            Peer::At { host, port } => connect(host, *port, timeout).await,
-            Peer::Comes(door) => {
-                connection.tell.send_replace(SessionState::Waiting);
-                door.camera().await.map_err(SourceErrorKind::Connect)
+        match &mut attempts.peer {
+            Peer::Connect { host, port } => connect(host, *port, timeout).await,
+            Peer::Accept(listener) => {
+                attempts.state.send_replace(SessionState::Waiting);
+                listener.accept().await.map_err(SourceErrorKind::Connect)
             }
         }
     };
@@ -101,34 +104,34 @@ pub(super) async fn run_once(
     let opened = received_now();
     conn.since_unix_ns = opened.unix_ns;
     conn.addresses = stream.peer_addr().and_then(|peer| Ok((peer, stream.local_addr()?))).ok();
-    connection.delivery.outlets.ledger.update(|stats| stats.connected());
-    connection.tell.send_replace(SessionState::Connecting { attempt });
+    attempts.delivery.outlets.ledger.update(|stats| stats.connected());
+    attempts.state.send_replace(SessionState::Connecting { attempt });
 
     decoder.restart();
-    connection.delivery.restart();
-    connection.delivery.incident(opened, What::Connected { number: conn.number, addresses: conn.addresses });
-    let mut receiving = Receiving {
+    attempts.delivery.restart();
+    let event = IncidentEvent::Connected { number: conn.number, addresses: conn.addresses };
+    attempts.delivery.incident(opened, event);
+    let mut connection = Connection {
         decoder,
-        watch: Watch::new(connection.options.timeouts, opened.mono_ns),
-        storm: Storm::default(),
-        mark: LowWater::new(),
-        connection,
-        first_bytes: Vec::with_capacity(SAMPLE),
+        silence: SilenceMonitor::new(attempts.options.timeouts, opened.mono_ns),
+        sync_losses: SyncLosses::default(),
+        low_water: LowWater::new(),
+        attempts,
+        first_bytes: Vec::with_capacity(FIRST_BYTES_LEN),
         frames: 0,
         last_len: 0,
         steady_len: None,
-        told: Told::Connecting,
     };
-    let ended = receiving.receive(&stream, &mut stop).await;
-    // What the last frame was may show at the end only.
-    let ended = receiving.finish(ended.is_ok()).and(ended);
-    conn.frames = receiving.frames;
-    conn.bytes = receiving.decoder.books().received;
+    let ended = connection.receive(&stream, &mut stop).await;
+    // An unexpected application may be recognized only by the last frame, which is confirmed at the end.
+    let ended = connection.finish(ended.is_ok()).and(ended);
+    conn.frames = connection.frames;
+    conn.bytes = connection.decoder.byte_counts().received;
     let closed = received_now();
     conn.up = Duration::from_nanos(closed.mono_ns.saturating_sub(opened.mono_ns));
     let why = ended.as_ref().map_or_else(ToString::to_string, |()| "we closed the connection".to_owned());
-    connection.delivery.incident(closed, What::Disconnected { why });
-    // Half-dead connections block the camera's only slot (wire.md 4.13), so the end is told even if nobody listens.
+    attempts.delivery.incident(closed, IncidentEvent::Disconnected { why });
+    // Half-open connections occupy the camera's only slot (wire.md 4.13).
     let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Both);
     ended.map_err(|kind| SourceError { conn, kind })
 }
@@ -151,55 +154,48 @@ async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, 
     tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(SourceErrorKind::ConnectTimeout(timeout)))
 }
 
-/// A camera without power sends no farewell. The receive buffer stays as it is: the kernel sizes it best.
+/// Enables keep-alive. Leaves the size of the receive buffer to the kernel, which adapts it to the stream.
 fn keep_alive(stream: &TcpStream) {
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2)).with_retries(3);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE_TIME)
+        .with_interval(KEEP_ALIVE_INTERVAL)
+        .with_retries(KEEP_ALIVE_RETRIES);
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
-        tracing::debug!(%error, "no keepalive on this socket");
+        tracing::debug!(%error, "could not enable keep-alive");
     }
 }
 
-/// What was last told about this connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Connecting,
-    Silent,
-    Streaming,
-    Stalled,
-}
-
-/// One connection while it lasts.
-struct Receiving<'a> {
-    connection: &'a mut Connection,
+/// One open connection.
+struct Connection<'a> {
+    attempts: &'a mut Attempts,
     decoder: &'a mut Decoder,
-    watch: Watch,
-    storm: Storm,
-    mark: LowWater,
+    silence: SilenceMonitor,
+    sync_losses: SyncLosses,
+    low_water: LowWater,
     first_bytes: Vec<u8>,
     frames: u64,
     last_len: usize,
-    /// Length of a payload when the last two had the same.
+    /// Payload length of the last two frames, if it was the same.
     steady_len: Option<usize>,
-    told: Told,
 }
 
-impl Receiving<'_> {
+impl Connection<'_> {
     async fn receive(&mut self, stream: &TcpStream, stop: &mut watch::Receiver<bool>) -> Result<(), SourceErrorKind> {
-        let timer = tokio::time::sleep(self.watch.next_look(received_now().mono_ns));
+        let timer = tokio::time::sleep(self.silence.next_check(received_now().mono_ns));
         tokio::pin!(timer);
-        let mut looked = false;
-        let mut turn = 0;
+        // Set once the mark was lowered in this silence, so that bytes below it would have been read.
+        let mut lowered = false;
+        let mut turn_bytes = 0;
         loop {
             match stream.try_read(self.decoder.space()) {
-                Ok(0) if self.frames == 0 => return Err(self.connection.delivery.closed()),
+                Ok(0) if self.frames == 0 => return Err(self.attempts.delivery.closed()),
                 Ok(0) => return Err(SourceErrorKind::Closed),
                 Ok(n) => {
-                    looked = false;
+                    lowered = false;
                     self.bytes(n)?;
-                    turn += n;
-                    if turn >= TURN {
-                        turn = 0;
+                    turn_bytes += n;
+                    if turn_bytes >= MAX_BYTES_PER_TURN {
+                        turn_bytes = 0;
                         if *stop.borrow() || stop.has_changed().is_err() {
                             return Ok(());
                         }
@@ -209,26 +205,26 @@ impl Receiving<'_> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(SourceErrorKind::Read(error)),
-                Err(_) => turn = 0,
+                Err(_) => turn_bytes = 0,
             }
-            if !looked {
-                self.mark.set(stream, self.worth_waiting_for());
+            if !lowered {
+                self.low_water.set(stream, self.wake_up_bytes());
             }
             tokio::select! {
                 ready = stream.readable() => ready.map_err(SourceErrorKind::Read)?,
                 _ = stop.wait_for(|stop| *stop) => return Ok(()), // Also when the session was dropped.
-                () = self.connection.peer.comes_anew() => return Err(SourceErrorKind::Anew),
+                () = self.attempts.peer.reconnected() => return Err(SourceErrorKind::Reconnected),
                 () = &mut timer => {
-                    let now = received_now().mono_ns;
-                    let quiet = self.watch.quiet(now);
-                    let mut next = self.watch.next_look(now);
-                    if quiet != Quiet::No && !looked {
-                        // Bytes below the mark make the socket readable now: judge the silence without them.
-                        looked = true;
-                        self.mark.set(stream, 1);
-                        next = next.min(A_MOMENT);
+                    let now_ns = received_now().mono_ns;
+                    let silence = self.silence.silence(now_ns);
+                    let mut next = self.silence.next_check(now_ns);
+                    if silence != Silence::None && !lowered {
+                        // Bytes below the mark make the socket readable now. Judge the silence after reading them.
+                        lowered = true;
+                        self.low_water.set(stream, 1);
+                        next = next.min(READABLE_TIMEOUT);
                     } else {
-                        self.silence(quiet, now)?;
+                        self.judge_silence(silence, now_ns)?;
                     }
                     timer.as_mut().reset(Instant::now() + next);
                 }
@@ -236,36 +232,36 @@ impl Receiving<'_> {
         }
     }
 
-    /// How many bytes to sleep for: all but the end of a frame, then its end.
-    fn worth_waiting_for(&self) -> usize {
-        let split = |len: usize| if len > WORTH_WAITING { len - TAIL } else { len };
+    /// Returns the number of bytes to sleep for (see [`crate::net::low_water`]): all but the tail of a frame, then its tail.
+    fn wake_up_bytes(&self) -> usize {
+        let split = |len: usize| if len > MAX_UNSPLIT_BYTES { len - FRAME_TAIL_BYTES } else { len };
         if self.decoder.is_inside_a_frame() {
             return split(self.decoder.wanted());
         }
-        // A header is awaited. Frames that all have one length come with it; should the next one be shorter, the timer
-        // finds it.
+        // Between frames of one length, sleep for the next header and payload together. If the next frame is shorter, the
+        // timer finds it.
         self.steady_len.filter(|_| self.decoder.skipping().is_none()).map_or(1, split)
     }
 
-    /// So many bytes were read.
+    /// Decodes `n` bytes that were read into the decoder's space.
     fn bytes(&mut self, n: usize) -> Result<(), SourceErrorKind> {
-        if self.first_bytes.len() < SAMPLE && self.frames == 0 {
-            let room = SAMPLE - self.first_bytes.len();
+        if self.first_bytes.len() < FIRST_BYTES_LEN && self.frames == 0 {
+            let room = FIRST_BYTES_LEN - self.first_bytes.len();
             let space = self.decoder.space();
-            let shown = n.min(room).min(space.len());
-            self.first_bytes.extend_from_slice(&space[..shown]);
+            let kept = n.min(room).min(space.len());
+            self.first_bytes.extend_from_slice(&space[..kept]);
         }
         let now = received_now();
-        self.watch.bytes(now.mono_ns);
+        self.silence.bytes(now.mono_ns);
         self.decoder.commit(n, now);
         self.events(now)?;
         if self.frames == 0 {
-            let junk = self.decoder.books().skipped > TOO_MUCH_JUNK;
-            if junk || self.first_bytes.starts_with(b"HTTP/") {
+            let skipped = self.decoder.byte_counts().skipped;
+            if skipped > MAX_SKIPPED_BYTES_BEFORE_FRAME || is_http(&self.first_bytes) {
                 return Err(self.not_a_camera());
             }
         }
-        match self.watch.no_frames(now.mono_ns).filter(|_| self.decoder.skipping().is_some()) {
+        match self.silence.without_frames(now.mono_ns).filter(|_| self.decoder.skipping().is_some()) {
             Some(since) => Err(SourceErrorKind::NoFrames(since)),
             None => Ok(()),
         }
@@ -275,77 +271,76 @@ impl Receiving<'_> {
         SourceErrorKind::NotACamera { found: std::mem::take(&mut self.first_bytes) }
     }
 
-    /// Delivers the events of the bytes that were read. Fails if reconnecting is cheaper than going on, or if the stream
-    /// is that of another application.
+    /// Delivers the events of the bytes that were read. Fails if reconnecting is cheaper than continuing, or if the stream
+    /// is from an unexpected application.
     fn events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
-        let Connection { delivery, .. } = &mut *self.connection;
-        let (mut framed, mut storm) = (false, false);
+        let delivery = &mut self.attempts.delivery;
+        let (mut has_frame, mut reconnect) = (false, false);
         while let Some(event) = self.decoder.poll() {
-            storm |= self.storm.observe(&event, now.mono_ns);
+            reconnect |= self.sync_losses.observe(&event, now.mono_ns);
             if let Event::Frame(frame) = &event {
                 let len = frame.payload().len();
-                framed = true;
+                has_frame = true;
                 self.frames += 1;
-                self.steady_len = (len == self.last_len && len > WORTH_WAITING).then_some(len);
+                self.steady_len = (len == self.last_len && len > MAX_UNSPLIT_BYTES).then_some(len);
                 self.last_len = len;
             }
             delivery.deliver(event, &Progress::of(self.decoder));
         }
-        if framed {
+        if has_frame {
             let frame_time_us = delivery.outlets.ledger.update(|stats| stats.frame_time_us());
-            self.watch.frame(now.mono_ns, frame_time_us);
-            self.tell(Told::Streaming);
+            self.silence.frame(now.mono_ns, frame_time_us);
+            self.set_state(SessionState::Streaming);
         }
-        self.connection.delivery.check_application()?;
-        if storm { Err(SourceErrorKind::Resync { failures: Storm::FAILURES }) } else { Ok(()) }
+        self.attempts.delivery.check_application()?;
+        if reconnect { Err(SourceErrorKind::Resync { failures: SyncLosses::MAX_LOSSES }) } else { Ok(()) }
     }
 
-    /// The timer has come.
-    fn silence(&mut self, quiet: Quiet, now_ns: u64) -> Result<(), SourceErrorKind> {
-        let books = self.decoder.books();
-        self.connection.delivery.outlets.ledger.update(|stats| stats.books(books));
-        if self.watch.is_silent(now_ns) {
-            self.tell(Told::Silent);
+    /// Updates the state, and fails if the silence ends the connection.
+    fn judge_silence(&mut self, silence: Silence, now_ns: u64) -> Result<(), SourceErrorKind> {
+        let books = self.decoder.byte_counts();
+        self.attempts.delivery.outlets.ledger.update(|stats| stats.books(books));
+        if self.silence.first_byte_is_late(now_ns) {
+            self.set_state(SessionState::Silent);
         }
-        let begins_well = could_be_a_camera(&self.first_bytes) && books.skipped == 0;
-        if self.watch.first_frame_is_late(now_ns) && !begins_well {
+        let begins_well = header::can_start_message(&self.first_bytes) && books.skipped == 0;
+        if self.silence.first_frame_is_late(now_ns) && !begins_well {
             return Err(self.not_a_camera());
         }
-        if quiet >= Quiet::Idle && books.received > 0 {
+        if silence >= Silence::Idle && books.received > 0 {
             self.decoder.idle();
             self.events(received_now())?;
         }
-        if quiet >= Quiet::Stalled && self.watch.streams() {
-            self.tell(Told::Stalled);
+        if silence >= Silence::Stalled && self.silence.has_frames() {
+            self.set_state(SessionState::Stalled);
         }
-        if quiet == Quiet::Over && books.received > 0 && (self.watch.streams() || begins_well) {
-            return Err(SourceErrorKind::Idle(self.watch.silence(now_ns)));
+        if silence == Silence::TimedOut && books.received > 0 && (self.silence.has_frames() || begins_well) {
+            return Err(SourceErrorKind::Idle(self.silence.since_last_byte(now_ns)));
         }
         Ok(())
     }
 
-    fn tell(&mut self, told: Told) {
-        if told != self.told {
-            self.told = told;
-            self.connection.tell.send_replace(match told {
-                Told::Connecting => SessionState::Connecting { attempt: 1 },
-                Told::Silent => SessionState::Silent,
-                Told::Streaming => SessionState::Streaming,
-                Told::Stalled => SessionState::Stalled,
-            });
-        }
+    /// Notifies receivers of the state only if it is another one, because this runs for every frame.
+    fn set_state(&self, new: SessionState) {
+        self.attempts.state.send_if_modified(|state| {
+            let changed = discriminant(&*state) != discriminant(&new);
+            if changed {
+                *state = new;
+            }
+            changed
+        });
     }
 
-    /// The connection has ended: what is left in the decoder is told, and the books of the connection are closed.
+    /// Delivers the events that are left in the decoder, and closes the books of the connection.
     fn finish(&mut self, by_us: bool) -> Result<(), SourceErrorKind> {
-        self.connection.delivery.ending(by_us);
+        self.attempts.delivery.ending(by_us);
         self.decoder.finish();
-        // Trouble on the way out is none, but for another application.
         let found = self.events(received_now());
-        let books = self.decoder.books();
-        self.connection.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
+        let books = self.decoder.byte_counts();
+        self.attempts.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
+        // Ignore errors while closing, except an unexpected application.
         found.or_else(
-            |error| if matches!(error, SourceErrorKind::OtherApplication { .. }) { Err(error) } else { Ok(()) },
+            |error| if matches!(error, SourceErrorKind::UnexpectedApplication { .. }) { Err(error) } else { Ok(()) },
         )
     }
 }

@@ -20,7 +20,7 @@ pub use self::summary::{LatencySummary, Summary};
 use crate::frame::{DeviceTime, Frame, Received};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
-use crate::wire::{Books, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Event, Introduction, Record, SkipReason};
 
 /// Longer latencies are recorded as this.
 const LATENCY_MAX_US: u64 = 60_000_000;
@@ -128,9 +128,9 @@ pub struct Stats {
     recent: RecentFrames,
     latencies: Latencies,
     /// Bytes of the connections that have ended.
-    closed: Books,
+    closed: ByteCounts,
     /// Bytes of the open connection.
-    open: Books,
+    open: ByteCounts,
     connection: Connection,
     /// Device time of the last frame, kept across connections to notice reboots between them.
     last_device: Option<DeviceTime>,
@@ -268,7 +268,7 @@ impl Stats {
     }
 
     /// Sets the byte counts of the open connection.
-    pub fn books(&mut self, books: Books) {
+    pub fn books(&mut self, books: ByteCounts) {
         self.open = books;
     }
 
@@ -279,11 +279,11 @@ impl Stats {
     }
 
     /// The connection has ended with these byte counts.
-    pub fn disconnected(&mut self, books: Books) {
+    pub fn disconnected(&mut self, books: ByteCounts) {
         self.sequence.close(self.connection.ending == Ending::ByUs);
         self.count_missing();
         self.closed = sum(self.closed, books);
-        self.open = Books::default();
+        self.open = ByteCounts::default();
         self.connection = Connection::default();
     }
 
@@ -303,7 +303,7 @@ impl Stats {
 
     /// Returns the byte counts of all connections.
     #[must_use]
-    pub fn bytes(&self) -> Books {
+    pub fn bytes(&self) -> ByteCounts {
         sum(self.closed, self.open)
     }
 
@@ -364,8 +364,8 @@ impl Stats {
     }
 }
 
-fn sum(a: Books, b: Books) -> Books {
-    Books {
+fn sum(a: ByteCounts, b: ByteCounts) -> ByteCounts {
+    ByteCounts {
         received: a.received + b.received,
         headers: a.headers + b.headers,
         detections: a.detections + b.detections,

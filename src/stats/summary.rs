@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{CameraHealth, FrameCounts, Rates, SequenceCounts, Stats};
 use crate::hub::LaneCounts;
-use crate::wire::{Books, Introduction};
+use crate::wire::{ByteCounts, Introduction};
 
 /// All counts of one camera at the end of a run. The field names are part of the JSON output.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +18,7 @@ pub struct Summary {
     /// The camera's frame numbers by outcome; `None` if it sends no numbers, so that `frames.missing` is an estimate.
     pub numbers: Option<SequenceCounts>,
     /// Received bytes by kind.
-    pub bytes: Books,
+    pub bytes: ByteCounts,
     /// Frames per second over the whole run, by this host's clock; 0 with fewer than two frames.
     pub fps: f64,
     /// Received megabits (10^6) per second over the whole run.

@@ -19,13 +19,13 @@ fn skipped(at: u64, len: u64, reason: SkipReason) -> Event {
     Event::Skipped(Skipped { at, len, reason, found: [0; 32] })
 }
 
-const CUT: Damage = Damage::Ended { promised: 10, arrived: 3 };
+const CUT: Damage = Damage::Ended { expected: 10, received: 3 };
 
 /// Streams frames of 1 MB at 40 fps, except those that `keep` rejects.
 fn stream(stats: &mut Stats, frames: std::ops::Range<i64>, keep: impl Fn(i64) -> bool) {
     for i in frames.filter(|i| keep(*i)) {
-        let books = Books { received: (i + 1).unsigned_abs() * 1_000_000, ..Books::default() };
-        stats.books(Books { payload: books.received, ..books });
+        let books = ByteCounts { received: (i + 1).unsigned_abs() * 1_000_000, ..ByteCounts::default() };
+        stats.books(ByteCounts { payload: books.received, ..books });
         stats.event(&frame(25 * i, 1000 + 25 * i.unsigned_abs(), false));
         stats.event(&Event::Confirmed(0));
     }
@@ -140,7 +140,7 @@ fn frame_truncated_by_us_is_not_lost() {
         stats.ending(by_us);
         stats.event(&Event::Lost(CUT));
         stats.event(&skipped(0, 3, SkipReason::DamagedFrame));
-        stats.disconnected(Books { received: 3, skipped: 3, ..Books::default() });
+        stats.disconnected(ByteCounts { received: 3, skipped: 3, ..ByteCounts::default() });
         assert_eq!((stats.frames.lost, stats.frames.unfinished, stats.resyncs), (lost, 1 - lost, 0));
         assert_eq!(stats.lossless(), by_us);
         assert!(stats.balances());
@@ -234,7 +234,7 @@ proptest! {
     #[test]
     fn counts_balance_after_every_call(calls in prop::collection::vec(call(), 0..200)) {
         let mut stats = Stats::default();
-        let mut books = Books::default();
+        let mut books = ByteCounts::default();
         let mut provisional = None;
         let (mut frames, mut bytes) = (0, 0);
         for call in calls {

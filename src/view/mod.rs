@@ -13,8 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
-use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Geometry, PayloadKind, Picture, Pool};
+use crate::frame::{Frame, Geometry, PayloadKind, Picture, Pool};
 use crate::hub::Hub;
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -23,7 +22,7 @@ use crate::sync::locked;
 /// State of a view that its user controls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ViewControls {
-    /// Shows one frame until it is stepped or continued.
+    /// Shows one frame until the next step, or until the view is resumed.
     pub paused: bool,
     /// Number of steps requested so far: each shows the next frame while paused.
     pub steps: u64,
@@ -64,7 +63,7 @@ pub struct ViewHealth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameKind {
     /// Kind of its header.
-    pub dialect: Dialect,
+    pub dialect: &'static str,
     /// Kind of its payload.
     pub payload: PayloadKind,
     /// Layout of its pixels, if known.
@@ -90,33 +89,24 @@ pub type Notify = Arc<dyn Fn(String) + Send + Sync>;
 pub struct ViewOptions {
     /// Boxes and labels as they are drawn at first.
     pub style: Style,
-    /// Size and format given by the user.
-    pub overrides: Overrides,
     /// Memory for pictures. One pool for all cameras, so that few pictures stay in the cache.
     pub pool: Pool<Picture>,
     /// Called with notes for the user, on the view's thread.
     pub notify: Notify,
-    /// Called with each requested snapshot, on the view's thread. Must not block: the view stands still meanwhile.
+    /// Called with each requested snapshot, on the view's thread. Must not block: no picture is shown meanwhile.
     pub snapshot: Arc<dyn Fn(Snapshot) + Send + Sync>,
 }
 
 impl Default for ViewOptions {
     /// Default style; notes and snapshots are dropped.
     fn default() -> Self {
-        Self {
-            style: Style::default(),
-            overrides: Overrides::default(),
-            pool: Pool::default(),
-            notify: Arc::new(|_| {}),
-            snapshot: Arc::new(|_| {}),
-        }
+        Self { style: Style::default(), pool: Pool::default(), notify: Arc::new(|_| {}), snapshot: Arc::new(|_| {}) }
     }
 }
 
 impl fmt::Debug for ViewOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { style, overrides, .. } = self;
-        f.debug_struct("ViewOptions").field("style", style).field("overrides", overrides).finish_non_exhaustive()
+        f.debug_struct("ViewOptions").field("style", &self.style).finish_non_exhaustive()
     }
 }
 
@@ -128,7 +118,7 @@ pub struct Views {
 }
 
 impl Views {
-    /// Creates no view yet: [`Sink::connect`] does for each camera.
+    /// Creates an empty list: [`Sink::connect`] adds a view for each camera.
     #[must_use]
     pub fn new(options: ViewOptions) -> Self {
         Self { options, views: Vec::new() }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{FrameKind, Shared, Snapshot, ViewControls, ViewOptions};
 use crate::convert::Converter;
-use crate::frame::{Frame, Interpreter, Picture};
+use crate::frame::{Frame, Picture};
 use crate::hub::{Hub, Policy, RecvTimeoutError, Taker, lane};
 use crate::live::Camera;
 use crate::net::clock::received_now;
@@ -15,10 +15,10 @@ use crate::source::SourceSpec;
 use crate::stats::Ledger;
 use crate::sync::locked;
 
-/// How often the controls are read while no frame arrives.
+/// Interval at which the controls are read while no frame arrives.
 const CONTROL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a snapshot waits for a confirmed frame: 2 s.
+/// Time that a snapshot waits for a confirmed frame: 2 s.
 const SNAPSHOT_TIMEOUT_NS: u64 = 2_000_000_000;
 
 pub(super) struct Worker {
@@ -201,15 +201,6 @@ impl Worker {
         }
     }
 
-    /// Notes how payloads are interpreted, and why.
-    fn explain(&self, frame: &Frame) {
-        let (interpreter, same) = Interpreter::of(self.options.overrides, frame);
-        // A recording may know the layout better.
-        if same && !interpreter.because().is_empty() {
-            (self.options.notify)(format!("{}: {}", self.name, interpreter.because()));
-        }
-    }
-
     /// Converts a frame and draws its boxes. Returns `None` and sets the error in the health if that is impossible.
     fn picture(&mut self, frame: &Frame, controls: ViewControls) -> Option<Arc<Picture>> {
         let mut picture = self.options.pool.lease(self.picture_bytes);
@@ -221,8 +212,8 @@ impl Worker {
             health.error = converted.as_ref().err().map(ToString::to_string);
             health.last.replace(kind) != Some(kind)
         };
-        if changed {
-            self.explain(frame);
+        if changed && !frame.because.is_empty() {
+            (self.options.notify)(format!("{}: {}", self.name, frame.because));
         }
         converted.ok()?;
         self.picture_bytes = size_of_val(picture.words());

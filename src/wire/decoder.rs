@@ -1,46 +1,50 @@
-//! The state machine: lends the memory that the kernel fills, and never loses count of a byte.
+//! The decoder's state machine. Lends the memory that reads fill, and accounts for every byte.
 
 use std::sync::Arc;
 
-use super::account::Account;
-use super::announced::{Announced, Detect};
-use super::event::{Books, Damage, Event, Limits, SkipReason, Skipped};
-use super::header::{self, Header, LINE, Line};
+use super::event::{ByteCounts, Damage, Event, SkipReason, Skipped};
+use super::header::{self, DetectionSyntax, Dialect, Header, Parsed};
+use super::input::InputBuffer;
 use super::introduction::Introduction;
-use super::message::{head_of, message_len, text_of};
+use super::limits::Limits;
+use super::message::{inner_text, len_before_text, message_len};
+use super::output::Output;
+use super::partial_frame::PartialFrame;
+use super::preamble::{DetectMessage, Preamble};
 use super::record::Record;
 use super::resync;
-use super::unread::{STEP, Unread};
+use super::text::LINE;
 use crate::frame::time::StaleBurst;
-use crate::frame::{Dialect, Frame, Geometry, Interpreter, Lease, Pool, Received};
+use crate::frame::{Frame, Geometry, Interpreter, Pool, Received};
 
-/// After this many damaged frames in a row a header is believed only when nothing contradicts it to its frame's end.
-/// Before that it is believed at once: that costs a copy when it is wrong, and a peer must not buy many with few bytes.
-const PATIENCE: u32 = 3;
+/// After this many damaged frames in a row, scan the whole frame before accepting its header. Accepting a wrong header
+/// costs a copy of up to a whole frame: this limits the copying that a hostile peer can cause with little data.
+const MAX_UNVERIFIED_RESYNCS: u32 = 3;
 
-/// A frame waits for its verdict until this much junk has followed it.
-const MUCH: u64 = 1 << 20;
+/// Junk after a provisional frame, in bytes, after which the frame is confirmed or withdrawn.
+const MAX_UNDECIDED_JUNK: u64 = 1 << 20;
 
-/// Bytes of a connection -> [`Event`]s. See the [module](super) for how it is driven.
+/// Decodes the bytes of one connection into [`Event`]s. The [module](super) shows how to drive it.
 #[derive(Debug)]
 pub struct Decoder {
     frames: Pool<Frame>,
     interpreter: Interpreter,
     limits: Limits,
-    state: State,
-    unread: Unread,
-    account: Account,
-    announced: Announced,
-    /// When the bytes that are being looked at arrived, and when they did so for the first time.
+    state: ParserState,
+    input: InputBuffer,
+    output: Output,
+    preamble: Preamble,
+    /// Arrival of the last bytes committed.
     now: Received,
+    /// Their original arrival, in nanoseconds; differs from `now` for recorded bytes.
     arrived_ns: u64,
 
-    /// The frame that was handed out and is still provisional.
-    last: Option<Provisional>,
-    /// Length of the last payload that a header confirmed.
-    usual: Option<usize>,
+    /// The frame that was reported and is neither confirmed nor withdrawn.
+    provisional: Option<Provisional>,
+    /// Payload length of the last frame that a header confirmed, in bytes.
+    confirmed_len: Option<usize>,
     damaged_in_a_row: u32,
-    /// Whether the camera sends checksums (`@E`).
+    /// Set once the camera has sent a checksum (`@E`).
     checksums: bool,
     stale_burst: StaleBurst,
     next_id: u64,
@@ -48,58 +52,49 @@ pub struct Decoder {
 }
 
 #[derive(Debug)]
-enum State {
-    /// A header should stand at the front of `head`; it takes this many bytes to tell.
+enum ParserState {
+    /// A message should start at the front of the input; parsing needs this many bytes.
     Boundary { need: usize },
-    /// A payload is being filled.
-    Payload(Filling),
-    /// Anything may stand at the front of `head`: up to `searched` no header begins.
+    /// The payload of a frame is being received.
+    Payload(PartialFrame),
+    /// Out of sync: no header starts in the first `searched` bytes of the input.
     Search { searched: usize },
-    /// A header stands at the front of `head`, after too many that were wrong: up to `searched` nothing in the message
-    /// that it promises speaks against it.
-    Distrust { searched: usize },
-}
-
-#[derive(Debug)]
-struct Filling {
-    frame: Lease<Frame>,
-    promised: usize,
-    filled: usize,
-    /// Up to where the payload was searched for the next header, if its length is suspicious.
-    watched: Option<usize>,
+    /// A header is at the front of the input, after [`MAX_UNVERIFIED_RESYNCS`]: no other header starts in the first
+    /// `searched` bytes of its message.
+    Verify { searched: usize },
 }
 
 #[derive(Debug)]
 struct Provisional {
     frame: Arc<Frame>,
-    /// What stands behind it is no header: it waits for its verdict.
+    dialect: Dialect,
+    /// No header follows it: more bytes have to decide.
     suspect: bool,
 }
 
-/// What a step of the machine came to.
 enum Step {
-    /// Go on with what is there.
-    Again,
-    /// More bytes are needed.
-    Wait,
+    /// Advance again with the same input.
+    Continue,
+    /// Wait for more bytes.
+    NeedInput,
 }
 
 impl Decoder {
-    /// A decoder for one connection.
+    /// Creates a decoder for one connection.
     #[must_use]
     pub fn new(frames: Pool<Frame>, interpreter: Interpreter, limits: Limits) -> Self {
         Self {
             frames,
             interpreter,
             limits,
-            state: State::Boundary { need: LINE },
-            unread: Unread::new(),
-            account: Account::new(),
-            announced: Announced::default(),
+            state: ParserState::Boundary { need: LINE },
+            input: InputBuffer::new(),
+            output: Output::new(),
+            preamble: Preamble::default(),
             now: Received::default(),
             arrived_ns: 0,
-            last: None,
-            usual: None,
+            provisional: None,
+            confirmed_len: None,
             damaged_in_a_row: 0,
             checksums: false,
             stale_burst: StaleBurst::default(),
@@ -108,33 +103,28 @@ impl Decoder {
         }
     }
 
-    /// Where the next bytes go. Never empty.
+    /// Returns the memory for the next bytes. Never empty.
     pub fn space(&mut self) -> &mut [u8] {
         let missing = self.wanted();
         match &mut self.state {
-            State::Payload(Filling { frame, promised, filled, .. }) => {
-                let room = frame.payload().len();
-                // Twice what has arrived: memory grows with the bytes, not with the claim.
-                let room = if *filled < room { room } else { (*promised).min(*filled * 2) };
-                &mut frame.payload_mut(room)[*filled..]
-            }
-            State::Boundary { .. } | State::Search { .. } | State::Distrust { .. } => self.unread.space(missing),
+            ParserState::Payload(partial) => partial.space(),
+            _ => self.input.space(missing),
         }
     }
 
-    /// How many bytes are still missing before something can happen: for those who can wait for that many.
+    /// Returns the number of bytes until the next event is possible, at least 1. A caller may wait for that many.
     #[must_use]
     pub fn wanted(&self) -> usize {
         match &self.state {
-            State::Boundary { need } => need.saturating_sub(self.unread.len()).max(1),
-            State::Payload(filling) => filling.promised - filling.filled,
-            State::Search { .. } | State::Distrust { .. } => 1,
+            ParserState::Boundary { need } => need.saturating_sub(self.input.len()).max(1),
+            ParserState::Payload(partial) => partial.expected - partial.received,
+            ParserState::Search { .. } | ParserState::Verify { .. } => 1,
         }
     }
 
-    /// `n` bytes were written to the front of [`Self::space`], at this time. Drain [`Self::poll`] afterwards.
+    /// Decodes the first `n` bytes of [`Self::space`], which arrived at `now`. Drain [`Self::poll`] afterwards.
     pub fn commit(&mut self, n: usize, now: Received) {
-        self.commit_again(n, now, now.mono_ns);
+        self.commit_recorded(n, now, now.mono_ns);
     }
 
     /// Copies `bytes`, which arrived at `now`, into the decoder. Drain [`Self::poll`] afterwards.
@@ -148,55 +138,56 @@ impl Decoder {
         }
     }
 
-    /// As [`Self::commit`], for bytes that were recorded: `arrived_ns` is when they arrived on the clock of those days,
-    /// which tells whether they had waited in the camera. To those who look at it now, a frame came at `now`.
-    pub fn commit_again(&mut self, n: usize, now: Received, arrived_ns: u64) {
+    /// Like [`Self::commit`], for recorded bytes. `arrived_ns` is the original arrival time in nanoseconds, from which
+    /// the decoder determines whether frames are stale. `now` becomes [`Frame::received`].
+    pub fn commit_recorded(&mut self, n: usize, now: Received, arrived_ns: u64) {
         self.now = now;
         self.arrived_ns = arrived_ns;
-        self.account.received(n);
-        match &mut self.state {
-            State::Payload(filling) => {
-                filling.filled += n;
-                self.unread.pass(n);
-            }
-            State::Boundary { .. } | State::Search { .. } | State::Distrust { .. } => self.unread.fill(n),
+        self.output.received(n);
+        if let ParserState::Payload(partial) = &mut self.state {
+            partial.received += n;
+            self.input.bypass(n);
+        } else {
+            self.input.commit(n);
         }
         self.advance();
     }
 
-    /// What was found; `None` when everything has been told.
+    /// Returns the next event; `None` once all have been returned.
     pub fn poll(&mut self) -> Option<Event> {
-        self.account.poll()
+        self.output.poll()
     }
 
-    /// Nothing has come for about two frame times: a provisional frame is judged as it stands.
+    /// Confirms or withdraws a provisional frame without waiting for the next header. To be called when no bytes have
+    /// arrived for about two frame times.
     pub fn idle(&mut self) {
-        if matches!(self.state, State::Payload(_)) {
+        if matches!(self.state, ParserState::Payload(_)) {
             return;
         }
         let clean = self.is_clean();
         let torn = if clean { self.confirm_or_withdraw() } else { self.withdraw_if_torn() };
         if torn.is_some() {
             self.advance();
-        } else if !clean && self.usual.is_some() {
+        } else if !clean && self.confirmed_len.is_some() {
             self.judge_suspect(None);
         }
     }
 
-    /// The frame that was handed out last is whole: for those who know, because it was confirmed before it was recorded.
+    /// Confirms the last frame without waiting for the next header. Used in replay, because recorded frames were
+    /// confirmed before they were recorded.
     pub fn confirm(&mut self) {
-        self.confirm_last();
+        self.confirm_provisional();
     }
 
-    /// The connection has ended. Drain [`Self::poll`] afterwards.
+    /// Ends the connection. Drain [`Self::poll`] afterwards.
     pub fn finish(&mut self) {
         self.ended = true;
         self.advance();
         loop {
             let torn = if self.is_clean() {
                 self.confirm_or_withdraw()
-            } else if self.unread.len() > 0 {
-                // The few bytes that are left may be the end of a header that was taken for payload.
+            } else if self.input.len() > 0 {
+                // The remaining bytes may be the end of a header whose start was read as payload.
                 self.withdraw_if_torn()
             } else {
                 None
@@ -206,75 +197,76 @@ impl Decoder {
             }
             self.advance();
         }
-        self.skip(self.unread.len(), SkipReason::NotAHeader);
-        self.forget_announced();
+        self.skip(self.input.len(), SkipReason::NotAHeader);
+        self.drop_announced_frame();
         self.judge_suspect(None);
-        self.account.end_skip();
+        self.output.end_skip();
     }
 
-    /// Whether the last message ends where the next one begins, as far as that is here.
+    /// Returns whether nothing but the possible start of another message follows the last one.
     fn is_clean(&self) -> bool {
-        let unread = self.unread.bytes();
-        matches!(self.state, State::Boundary { .. }) && (unread.is_empty() || header::could_begin(unread))
+        let input = self.input.bytes();
+        matches!(self.state, ParserState::Boundary { .. }) && (input.is_empty() || header::can_start_message(input))
     }
 
-    /// Ready for the next connection to the same camera: what was learned about its frames stays.
-    /// To be called after [`Self::finish`]; the books begin anew.
+    /// Prepares for the next connection to the same camera. To be called after [`Self::finish`].
+    ///
+    /// Keeps the frame layout, the class names and the numbering of frames; resets the byte counts.
     pub fn restart(&mut self) {
         let interpreter = std::mem::take(&mut self.interpreter);
-        let announced = self.announced.for_next_connection();
+        let preamble = self.preamble.for_next_connection();
         let new = Self::new(self.frames.clone(), interpreter, self.limits);
-        *self = Self { usual: self.usual, next_id: self.next_id, announced, ..new };
+        *self = Self { confirmed_len: self.confirmed_len, next_id: self.next_id, preamble, ..new };
     }
 
-    /// The byte ledger.
+    /// Returns the byte counts of this connection.
     #[must_use]
-    pub fn books(&self) -> Books {
-        let filling = match &self.state {
-            State::Payload(Filling { frame, filled, .. }) => frame.header.len() + frame.detection_text.len() + filled,
-            State::Boundary { .. } | State::Search { .. } | State::Distrust { .. } => 0,
-        };
-        let last = self.last.as_ref().map_or(0, |last| message_len(&last.frame));
-        let detect = self.announced.detect.as_ref().map_or(0, Detect::len);
-        self.account.books((self.unread.len() + filling + last) as u64 + detect)
+    pub fn byte_counts(&self) -> ByteCounts {
+        let mut held = self.input.len();
+        if let ParserState::Payload(partial) = &self.state {
+            held += partial.len();
+        }
+        held += self.provisional.as_ref().map_or(0, |provisional| message_len(&provisional.frame));
+        held += self.preamble.detect.as_ref().map_or(0, DetectMessage::len);
+        self.output.byte_counts(held as u64)
     }
 
-    /// Whether a frame has been handed out that is neither confirmed nor withdrawn.
+    /// Returns whether the last frame reported is neither confirmed nor withdrawn.
     #[must_use]
     pub fn is_provisional(&self) -> bool {
-        self.last.is_some()
+        self.provisional.is_some()
     }
 
-    /// Whether the bytes at the front are in the middle of a message.
+    /// Returns whether a message has been received in part.
     #[must_use]
     pub fn is_inside_a_frame(&self) -> bool {
-        self.unread.len() > 0 || matches!(self.state, State::Payload(_)) || self.announced.detect.is_some()
+        self.input.len() > 0 || matches!(self.state, ParserState::Payload(_)) || self.preamble.detect.is_some()
     }
 
-    /// The range that is being skipped, as far as it goes by now.
+    /// Returns the range being skipped, up to the current position.
     #[must_use]
     pub fn skipping(&self) -> Option<Skipped> {
-        self.account.skipping()
+        self.output.skipping()
     }
 
-    /// When the last bytes were committed.
+    /// Returns the arrival time of the last bytes.
     #[must_use]
     pub const fn arrived(&self) -> Received {
         self.now
     }
 
-    /// The payloads that follow lie in memory like this: for bytes that come with that knowledge.
+    /// Sets the memory layout of the payloads that follow, where it is known from elsewhere, as in recordings.
     pub fn announce(&mut self, geometry: Geometry) {
         self.interpreter.restore(geometry);
     }
 
-    /// What the camera has said of itself on this connection.
+    /// Returns the camera's description of itself on this connection.
     #[must_use]
     pub fn introduction(&self) -> &Arc<Introduction> {
-        &self.announced.introduction
+        &self.preamble.introduction
     }
 
-    /// What the payloads were taken for.
+    /// Returns the interpreter of the payloads.
     #[must_use]
     pub fn interpreter(&self) -> &Interpreter {
         &self.interpreter
@@ -283,12 +275,12 @@ impl Decoder {
     fn advance(&mut self) {
         loop {
             let step = match self.state {
-                State::Boundary { .. } => self.boundary(),
-                State::Payload(_) => self.fill(),
-                State::Search { searched } => self.search(searched),
-                State::Distrust { searched } => self.distrust(searched),
+                ParserState::Boundary { .. } => self.boundary(),
+                ParserState::Payload(_) => self.fill(),
+                ParserState::Search { searched } => self.search(searched),
+                ParserState::Verify { searched } => self.verify_header(searched),
             };
-            if matches!(step, Step::Wait) {
+            if matches!(step, Step::NeedInput) {
                 return;
             }
         }
@@ -297,43 +289,39 @@ impl Decoder {
     // -- at a boundary --------------------------------------------------------------------------
 
     fn boundary(&mut self) -> Step {
-        let unread = self.unread.bytes();
-        if unread.is_empty() {
-            self.state = State::Boundary { need: LINE };
-            return Step::Wait;
-        }
-        match header::line(unread, &self.limits) {
-            Line::More(need) if !self.ended => {
-                self.state = State::Boundary { need };
-                Step::Wait
+        let input = self.input.bytes();
+        match header::parse(input, &self.limits) {
+            Parsed::NeedBytes(need) if !self.ended => {
+                self.state = ParserState::Boundary { need };
+                Step::NeedInput
             }
-            Line::Message(header) => self.begin_frame(header),
-            Line::Detect { json_len } => self.take_detect(json_len),
-            Line::Record(record) => {
+            Parsed::Message(header) => self.begin_frame(header),
+            Parsed::Detect { json_len } => self.take_detect(json_len),
+            Parsed::Record(record) => {
                 if let Record::Checksum { seq, crc32 } = record {
-                    self.verify_last(seq, crc32);
+                    self.verify_checksum(seq, crc32);
                 } else if let Some(step) = self.confirm_or_withdraw() {
                     return step;
                 }
-                self.announced.learn(&record, &mut self.interpreter, &self.limits);
-                // The checksum of a damaged frame goes with it.
+                self.preamble.apply(&record, &mut self.interpreter, &self.limits);
+                // A damaged frame's checksum is dropped with it.
                 let kept = self.damaged_in_a_row == 0 || !matches!(record, Record::Checksum { .. });
-                self.account.record(record, kept.then_some(&self.unread.bytes()[..LINE]));
-                self.unread.consume(LINE);
-                Step::Again
+                self.output.record(record, kept.then_some(&self.input.bytes()[..LINE]));
+                self.input.consume(LINE);
+                Step::Continue
             }
-            Line::TooLarge { claimed } => {
+            Parsed::TooLarge { claimed } => {
                 if let Some(step) = self.confirm_or_withdraw() {
                     return step;
                 }
-                self.forget_announced();
+                self.drop_announced_frame();
                 self.skip(LINE, SkipReason::TooLarge { claimed });
-                self.state = State::Search { searched: 0 };
-                Step::Again
+                self.state = ParserState::Search { searched: 0 };
+                Step::Continue
             }
-            // `finish` judges what is left when a line was cut off.
-            Line::More(_) if unread.len() < LINE => Step::Wait,
-            Line::More(_) | Line::Nothing => self.lose_lock(),
+            // A truncated line at the end of the stream: `finish` skips it.
+            Parsed::NeedBytes(_) if input.len() < LINE => Step::NeedInput,
+            Parsed::NeedBytes(_) | Parsed::Unrecognized => self.lose_sync(),
         }
     }
 
@@ -341,336 +329,318 @@ impl Decoder {
         if let Some(step) = self.confirm_or_withdraw() {
             return step;
         }
-        self.account.end_skip();
+        self.output.end_skip();
         let Header { dialect, len, device_time, detections_len, payload_len } = header;
-        if self.unread.len() < len + detections_len {
-            self.state = State::Boundary { need: len + detections_len };
+        if self.input.len() < len + detections_len {
+            self.state = ParserState::Boundary { need: len + detections_len };
             if self.ended {
-                self.account.tell(Event::Lost(Damage::Ended { promised: payload_len, arrived: 0 }));
-                self.skip(self.unread.len(), SkipReason::DamagedFrame);
+                self.output.push(Event::Lost(Damage::Ended { expected: payload_len, received: 0 }));
+                self.skip(self.input.len(), SkipReason::DamagedFrame);
             }
-            return Step::Wait;
+            return Step::NeedInput;
         }
-        let enough = payload_len.min(self.usual.unwrap_or(0).max(STEP));
-        let mut frame = self.frames.lease(enough);
-        frame.clear();
-        frame.at = self.unread.at();
-        frame.dialect = dialect;
+        let mut partial = PartialFrame::new(&self.frames, dialect, payload_len, self.confirmed_len);
+        let frame = &mut partial.frame;
+        frame.at = self.input.offset();
         frame.device_time = device_time;
-        self.account.lines.move_to(&mut frame);
-        if let Some(Detect { at, header, json }) = self.announced.detect.take() {
-            if dialect == Dialect::Frame {
+        self.output.lines.move_to(frame);
+        if let Some(DetectMessage { at, header, json }) = self.preamble.detect.take() {
+            if dialect.detections() == DetectionSyntax::Json {
                 frame.at = at;
                 frame.header.extend_from_slice(&header);
                 frame.detection_text.extend_from_slice(&json);
             } else {
-                self.account.skip_apart(at, &header, LINE as u64 + json.len() as u64);
+                self.output.skip_consumed(at, &header, LINE as u64 + json.len() as u64);
             }
         }
-        let bytes = self.unread.bytes();
+        let bytes = self.input.bytes();
         frame.header.extend_from_slice(&bytes[..len]);
         frame.detection_text.extend_from_slice(&bytes[len..len + detections_len]);
-        self.unread.consume(len + detections_len);
-        if let Err(error) = self.announced.join(&mut frame, &self.limits) {
-            self.account.tell(Event::BadDetections(error));
-            // Bytes may be missing among them, so that the next header was taken for their end. By chance the frame
-            // could then end where another one begins: the lengths alone would not show that it is not itself.
-            let text = text_of(&frame);
+        self.input.consume(len + detections_len);
+        if let Err(error) = self.preamble.join(frame, dialect, &self.limits) {
+            self.output.push(Event::BadDetections(error));
+            // Bytes may be missing from the detections, with the next header read as their end. The frame could then
+            // end where another one starts by chance, so that its length would not reveal the loss.
+            let text = inner_text(frame);
             if let Some(at) = resync::find(text, 0, &self.limits) {
-                self.account.tell(Event::Lost(Damage::Truncated { promised: payload_len, arrived: 0 }));
+                self.output.push(Event::Lost(Damage::Truncated { expected: payload_len, received: 0 }));
                 self.damaged_in_a_row += 1;
-                self.account.damaged(&frame, head_of(&frame) + at);
-                self.unread.put_back(&text[at..]);
+                self.output.skip_damaged(frame, len_before_text(frame) + at);
+                self.input.put_back(&text[at..]);
                 return self.resume();
             }
         }
-        frame.payload_mut(enough);
-        let suspicious = self.usual.is_some_and(|usual| match dialect {
-            Dialect::Img => payload_len > usual,
-            _ => payload_len > 2 * usual,
-        });
-        let watched = suspicious.then_some(0);
-        self.state = State::Payload(Filling { frame, promised: payload_len, filled: 0, watched });
-        Step::Again
+        self.state = ParserState::Payload(partial);
+        Step::Continue
     }
 
     fn take_detect(&mut self, json_len: usize) -> Step {
         if let Some(step) = self.confirm_or_withdraw() {
             return step;
         }
-        self.account.end_skip();
-        let unread = self.unread.bytes();
-        if unread.len() < LINE + json_len {
-            self.state = State::Boundary { need: LINE + json_len };
+        self.output.end_skip();
+        let input = self.input.bytes();
+        if input.len() < LINE + json_len {
+            self.state = ParserState::Boundary { need: LINE + json_len };
             if self.ended {
-                self.skip(unread.len(), SkipReason::DamagedFrame);
+                self.skip(input.len(), SkipReason::DamagedFrame);
             }
-            return Step::Wait;
+            return Step::NeedInput;
         }
-        self.forget_announced();
-        let unread = self.unread.bytes();
-        let header = *unread.first_chunk().expect("a line was recognised here");
-        let json = unread[LINE..LINE + json_len].to_vec();
+        self.drop_announced_frame();
+        let input = self.input.bytes();
+        let header = *input.first_chunk().expect("the header was parsed here");
+        let json = input[LINE..LINE + json_len].to_vec();
         if let Some(at) = resync::find(&json, 0, &self.limits) {
             self.damaged_in_a_row += 1;
             self.skip(LINE + at, SkipReason::DamagedFrame);
-            self.account.end_skip();
+            self.output.end_skip();
             return self.resume();
         }
-        self.account.lines.mark_detect();
-        self.announced.detect = Some(Detect { at: self.unread.at(), header, json });
-        self.unread.consume(LINE + json_len);
-        Step::Again
+        self.output.lines.mark_detect();
+        self.preamble.detect = Some(DetectMessage { at: self.input.offset(), header, json });
+        self.input.consume(LINE + json_len);
+        Step::Continue
     }
 
-    /// What was announced was for a frame that does not come.
-    fn forget_announced(&mut self) {
-        self.account.lines.forget_frame();
-        if let Some(Detect { at, header, json }) = self.announced.forget() {
-            self.account.skip_apart(at, &header, LINE as u64 + json.len() as u64);
+    /// Drops what was announced for a frame that did not arrive.
+    fn drop_announced_frame(&mut self) {
+        self.output.lines.drop_frame_lines();
+        if let Some(DetectMessage { at, header, json }) = self.preamble.clear_frame() {
+            self.output.skip_consumed(at, &header, LINE as u64 + json.len() as u64);
         }
     }
 
     // -- inside a payload -----------------------------------------------------------------------
 
     fn fill(&mut self) -> Step {
-        let State::Payload(filling) = &mut self.state else { unreachable!("only called while a payload is filled") };
-        let n = (self.unread.len()).min(filling.promised - filling.filled);
-        if n > 0 {
-            let to = filling.filled + n;
-            let room = filling.frame.payload().len();
-            let payload = filling.frame.payload_mut(to.max(room));
-            payload[filling.filled..to].copy_from_slice(&self.unread.bytes()[..n]);
-            filling.filled = to;
-            self.unread.consume(n);
+        let ParserState::Payload(partial) = &mut self.state else { unreachable!("called in the payload state only") };
+        partial.fill(&mut self.input);
+        if let Some(at) = partial.find_header(&self.limits) {
+            return self.abandon(at);
         }
-        let State::Payload(filling) = &mut self.state else { unreachable!("consuming does not change the state") };
-        if let Some(watched) = filling.watched {
-            let arrived = &filling.frame.payload()[..filling.filled];
-            if let Some(at) = resync::find(arrived, watched, &self.limits) {
-                let text = text_of(&filling.frame).len();
-                return self.abandon(text + at);
-            }
-            filling.watched = Some(filling.filled.saturating_sub(resync::BLIND).max(watched));
-        }
-        let (filled, promised) = (filling.filled, filling.promised);
-        if filled == promised {
+        let (received, expected) = (partial.received, partial.expected);
+        if received == expected {
             return self.complete();
         }
         if !self.ended {
-            return Step::Wait;
+            return Step::NeedInput;
         }
-        let (text, arrived) = (text_of(&filling.frame), &filling.frame.payload()[..filled]);
-        if let Some(at) = resync::find_inside(text, arrived, &[], &self.limits) {
+        let (text, payload) = (inner_text(&partial.frame), partial.payload());
+        if let Some(at) = resync::find_inside(text, payload, &[], &self.limits) {
             return self.abandon(at);
         }
-        let all = text.len() + filled;
-        self.account.tell(Event::Lost(Damage::Ended { promised, arrived: filled }));
-        self.give_up(all);
-        Step::Wait
+        let all = text.len() + received;
+        self.output.push(Event::Lost(Damage::Ended { expected, received }));
+        self.skip_partial_frame(all);
+        Step::NeedInput
     }
 
     fn complete(&mut self) -> Step {
-        let State::Payload(filling) = std::mem::replace(&mut self.state, State::Boundary { need: LINE }) else {
-            unreachable!("only called while a payload is filled")
-        };
-        let mut frame = filling.frame;
-        frame.payload_mut(filling.promised);
+        let PartialFrame { mut frame, dialect, expected, .. } = self.take_partial_frame();
+        frame.payload_mut(expected);
         self.interpreter.interpret_frame(&mut frame);
-        frame.announced = frame.geometry.is_some() && frame.geometry == self.announced.introduction.geometry;
+        frame.announced = frame.geometry.is_some() && frame.geometry == self.preamble.introduction.geometry;
         frame.received = self.now;
         frame.stale = self.stale_burst.observe(frame.device_time, self.arrived_ns);
         frame.id = self.next_id;
         self.next_id += 1;
         let frame = frame.seal();
-        self.account.tell(Event::Frame(Arc::clone(&frame)));
-        self.last = Some(Provisional { frame, suspect: false });
-        Step::Again
+        self.output.push(Event::Frame(Arc::clone(&frame)));
+        self.provisional = Some(Provisional { frame, dialect, suspect: false });
+        Step::Continue
     }
 
-    /// A header stands `at` bytes behind that of the frame whose payload is being filled.
+    /// Ends the frame being received: another header starts `at` bytes after its own.
     fn abandon(&mut self, at: usize) -> Step {
-        let State::Payload(filling) = &self.state else { unreachable!("only called while a payload is filled") };
-        let arrived = at.saturating_sub(text_of(&filling.frame).len());
-        self.account.tell(Event::Lost(Damage::Truncated { promised: filling.promised, arrived }));
+        let ParserState::Payload(partial) = &self.state else { unreachable!("called in the payload state only") };
+        let received = at.saturating_sub(inner_text(&partial.frame).len());
+        self.output.push(Event::Lost(Damage::Truncated { expected: partial.expected, received }));
         self.damaged_in_a_row += 1;
-        self.give_up(at);
+        self.skip_partial_frame(at);
         self.resume()
     }
 
-    /// Skips the frame that is being filled up to `at` bytes behind its header, and puts the rest back.
-    fn give_up(&mut self, at: usize) {
-        let State::Payload(filling) = std::mem::replace(&mut self.state, State::Boundary { need: LINE }) else {
-            unreachable!("only called while a payload is filled")
-        };
-        let Filling { frame, filled, .. } = filling;
-        self.account.damaged(&frame, head_of(&frame) + at);
-        self.put_back_from(at, text_of(&frame), &frame.payload()[..filled]);
+    /// Skips the frame being received up to `at` bytes after its header, and returns the rest to the input.
+    fn skip_partial_frame(&mut self, at: usize) {
+        let PartialFrame { frame, received, .. } = self.take_partial_frame();
+        self.output.skip_damaged(&frame, len_before_text(&frame) + at);
+        self.put_back_from(at, inner_text(&frame), &frame.payload()[..received]);
     }
 
-    // -- what follows is no header --------------------------------------------------------------
+    /// Leaves the payload state.
+    fn take_partial_frame(&mut self) -> PartialFrame {
+        let ParserState::Payload(partial) = std::mem::replace(&mut self.state, ParserState::Boundary { need: LINE })
+        else {
+            unreachable!("called in the payload state only")
+        };
+        partial
+    }
 
-    /// Neither header nor record stands where one should: were bytes of the frame before lost, or is this junk?
-    fn lose_lock(&mut self) -> Step {
-        self.forget_announced();
+    // -- out of sync ----------------------------------------------------------------------------
+
+    /// Neither a header nor a record is at the boundary: either the previous frame lost bytes, or junk follows it.
+    fn lose_sync(&mut self) -> Step {
+        self.drop_announced_frame();
         if let Some(step) = self.withdraw_if_torn() {
             return step;
         }
-        if let Some(last) = &mut self.last {
-            last.suspect = true;
+        if let Some(provisional) = &mut self.provisional {
+            provisional.suspect = true;
         }
-        // The front has just been looked at.
-        self.state = State::Search { searched: 1 };
-        Step::Again
+        // The first byte is not the start of a header: `parse` has rejected it.
+        self.state = ParserState::Search { searched: 1 };
+        Step::Continue
     }
 
-    /// Withdraws the provisional frame if a header stands inside its message.
+    /// Withdraws the provisional frame if another header starts inside its message.
     fn withdraw_if_torn(&mut self) -> Option<Step> {
-        let frame = &self.last.as_ref()?.frame;
-        let ahead = self.unread.bytes();
-        let at = resync::find_inside(text_of(frame), frame.payload(), ahead, &self.limits)?;
+        let frame = &self.provisional.as_ref()?.frame;
+        let ahead = self.input.bytes();
+        let at = resync::find_inside(inner_text(frame), frame.payload(), ahead, &self.limits)?;
         self.withdraw_at(at);
         Some(self.resume())
     }
 
-    /// A header follows the provisional frame, or nothing does. That would be so by chance too if as many bytes were lost
-    /// as stand in a record, or in a `DETECT` message, that was then taken for the end of the payload.
+    /// Confirms the provisional frame, which is followed by a header or by nothing. That is not proof if the frame lost
+    /// as many bytes as a record or `DETECT` message has: its payload then ends with that one.
     fn confirm_or_withdraw(&mut self) -> Option<Step> {
-        let suspicious = self.last.as_ref().is_some_and(|last| self.checksums || resync::is_suspicious(&last.frame));
+        let suspicious = self.provisional.as_ref().is_some_and(|provisional| {
+            self.checksums || resync::may_be_spliced(&provisional.frame, provisional.dialect)
+        });
         let torn = if suspicious { self.withdraw_if_torn() } else { None };
-        self.confirm_last();
+        self.confirm_provisional();
         torn
     }
 
-    /// The checksum of the provisional frame follows it.
-    fn verify_last(&mut self, seq: u64, crc32: u32) {
+    /// Checks the provisional frame against the checksum that follows it.
+    fn verify_checksum(&mut self, seq: u64, crc32: u32) {
         self.checksums = true;
-        let Some(last) = &self.last else { return };
-        let own = last.frame.camera_seq.is_none_or(|own| own == seq);
-        let found = crc32fast::hash(last.frame.payload());
-        if !own || found == crc32 {
-            self.confirm_last();
+        let Some(Provisional { frame, .. }) = &self.provisional else { return };
+        let same_frame = frame.camera_seq.is_none_or(|own| own == seq);
+        let found = crc32fast::hash(frame.payload());
+        if !same_frame || found == crc32 {
+            self.confirm_provisional();
         } else {
-            self.withdraw(Damage::Checksum { promised: crc32, found });
+            self.withdraw(Damage::Checksum { expected: crc32, found });
         }
     }
 
-    /// The provisional frame is damaged: a header stands `at` bytes behind its own. The rest is read again from there.
+    /// Withdraws the provisional frame: another header starts `at` bytes after its own. Decoding resumes there.
     fn withdraw_at(&mut self, at: usize) {
-        let Some(last) = self.last.take() else { return };
-        let frame = &last.frame;
-        let (text, payload) = (text_of(frame), frame.payload());
-        let damage = Damage::Truncated { promised: payload.len(), arrived: at.saturating_sub(text.len()) };
-        self.account.tell(Event::Withdrawn(frame.id, damage));
+        let Some(Provisional { frame, .. }) = self.provisional.take() else { return };
+        let (text, payload) = (inner_text(&frame), frame.payload());
+        let damage = Damage::Truncated { expected: payload.len(), received: at.saturating_sub(text.len()) };
+        self.output.push(Event::Withdrawn(frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.account.damaged(frame, head_of(frame) + at);
+        self.output.skip_damaged(&frame, len_before_text(&frame) + at);
         self.put_back_from(at, text, payload);
     }
 
-    /// A header has been found at the front of `head`: believe it, or look at its whole frame first.
+    /// Resumes at the header at the front of the input: accepts it, or verifies it first.
     fn resume(&mut self) -> Step {
-        self.state = if self.damaged_in_a_row < PATIENCE {
-            State::Boundary { need: LINE }
+        self.state = if self.damaged_in_a_row < MAX_UNVERIFIED_RESYNCS {
+            ParserState::Boundary { need: LINE }
         } else {
-            State::Distrust { searched: LINE }
+            ParserState::Verify { searched: LINE }
         };
-        Step::Again
+        Step::Continue
     }
 
     fn search(&mut self, searched: usize) -> Step {
-        let unread = self.unread.bytes();
-        let Some(at) = resync::find(unread, searched, &self.limits) else {
-            // Junk is not kept: only the last bytes could still begin a header.
-            self.skip(unread.len().saturating_sub(resync::BLIND), SkipReason::NotAHeader);
-            if self.account.skipping().is_some_and(|skipped| skipped.len > MUCH) {
+        let input = self.input.bytes();
+        let Some(at) = resync::find(input, searched, &self.limits) else {
+            // Keeps only the last bytes, in which a header may start.
+            self.skip(input.len().saturating_sub(resync::PARTIAL_LINE), SkipReason::NotAHeader);
+            if self.output.skipping().is_some_and(|skipped| skipped.len > MAX_UNDECIDED_JUNK) {
                 self.judge_suspect(None);
             }
-            self.state = State::Search { searched: 0 };
-            return Step::Wait;
+            self.state = ParserState::Search { searched: 0 };
+            return Step::NeedInput;
         };
-        if at > 0 || self.last.is_some() {
-            let next = header::promised(&unread[at..]);
+        if at > 0 || self.provisional.is_some() {
+            let next = header::payload_len(&input[at..]);
             self.skip(at, SkipReason::NotAHeader);
             self.judge_suspect(next);
-            self.state = State::Search { searched: 0 };
-            return Step::Again;
+            self.state = ParserState::Search { searched: 0 };
+            return Step::Continue;
         }
         self.resume()
     }
 
-    /// A header stands at the front of `head`, after too many that were wrong. It is believed when no other one
-    /// stands in the message that it promises. Looks at every byte once, and copies none.
-    fn distrust(&mut self, searched: usize) -> Step {
-        let unread = self.unread.bytes();
-        let len = match header::line(unread, &self.limits) {
-            Line::Message(header) => header.len + header.detections_len + header.payload_len,
-            Line::Detect { json_len } => LINE + json_len,
-            Line::More(_) if !self.ended => {
-                self.state = State::Distrust { searched };
-                return Step::Wait;
+    /// Accepts the header at the front of the input only if no other header starts inside its message. Reads every byte
+    /// once and copies none.
+    fn verify_header(&mut self, searched: usize) -> Step {
+        let input = self.input.bytes();
+        let len = match header::parse(input, &self.limits) {
+            Parsed::Message(header) => header.len + header.detections_len + header.payload_len,
+            Parsed::Detect { json_len } => LINE + json_len,
+            Parsed::NeedBytes(_) if !self.ended => {
+                self.state = ParserState::Verify { searched };
+                return Step::NeedInput;
             }
-            Line::Record(_) | Line::TooLarge { .. } | Line::Nothing | Line::More(_) => LINE,
+            Parsed::Record(_) | Parsed::TooLarge { .. } | Parsed::Unrecognized | Parsed::NeedBytes(_) => LINE,
         };
-        // One that ends behind the message is left to its last bytes' own check: those behind may not be here yet.
-        match resync::find(&unread[..unread.len().min(len)], searched, &self.limits) {
+        // A header across the end of the message is found when the frame is complete: its last bytes may be missing.
+        match resync::find(&input[..input.len().min(len)], searched, &self.limits) {
             Some(at) => {
-                let damage = Damage::Truncated { promised: len, arrived: at };
-                self.account.tell(Event::Lost(damage));
+                self.output.push(Event::Lost(Damage::Truncated { expected: len, received: at }));
                 self.skip(at, SkipReason::DamagedFrame);
-                self.state = State::Distrust { searched: LINE };
-                Step::Again
+                self.state = ParserState::Verify { searched: LINE };
+                Step::Continue
             }
-            None if unread.len() < len && !self.ended => {
-                self.state = State::Distrust { searched: unread.len().saturating_sub(resync::BLIND).max(LINE) };
-                Step::Wait
+            None if input.len() < len && !self.ended => {
+                let searched = input.len().saturating_sub(resync::PARTIAL_LINE).max(LINE);
+                self.state = ParserState::Verify { searched };
+                Step::NeedInput
             }
             None => {
-                self.account.end_skip();
-                self.state = State::Boundary { need: LINE };
-                Step::Again
+                self.output.end_skip();
+                self.state = ParserState::Boundary { need: LINE };
+                Step::Continue
             }
         }
     }
 
     // -- verdicts -------------------------------------------------------------------------------
 
-    /// A header follows the provisional frame, or nothing does.
-    fn confirm_last(&mut self) {
-        let Some(last) = self.last.take() else { return };
-        if !last.suspect {
-            self.usual = Some(last.frame.payload().len());
+    fn confirm_provisional(&mut self) {
+        let Some(Provisional { frame, suspect, .. }) = self.provisional.take() else { return };
+        if !suspect {
+            self.confirmed_len = Some(frame.payload().len());
         }
         self.damaged_in_a_row = 0;
-        self.account.confirmed(&last.frame);
+        self.output.confirmed(&frame);
     }
 
-    /// Junk follows the provisional frame, and then a header that promises `next` bytes.
+    /// Confirms or withdraws the provisional frame, which is followed by junk. `next`: payload length in the header
+    /// after the junk, if there is one.
     fn judge_suspect(&mut self, next: Option<usize>) {
-        let Some(last) = &self.last else { return };
-        let foreign = self.account.is_skipping_records();
-        if resync::is_whole(&last.frame, self.usual, next, foreign) {
-            self.confirm_last();
+        let Some(Provisional { frame, dialect, .. }) = &self.provisional else { return };
+        let foreign = self.output.is_skipping_records();
+        if resync::is_complete(frame, *dialect, self.confirmed_len, next, foreign) {
+            self.confirm_provisional();
             return;
         }
-        let promised = last.frame.payload().len();
-        self.withdraw(Damage::Doubtful { promised });
+        let expected = frame.payload().len();
+        self.withdraw(Damage::Unverified { expected });
     }
 
-    /// The provisional frame is damaged, all of it.
+    /// Withdraws the whole provisional frame.
     fn withdraw(&mut self, damage: Damage) {
-        let Some(last) = self.last.take() else { return };
-        self.account.tell(Event::Withdrawn(last.frame.id, damage));
+        let Some(Provisional { frame, .. }) = self.provisional.take() else { return };
+        self.output.push(Event::Withdrawn(frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.account.damaged(&last.frame, message_len(&last.frame));
+        self.output.skip_damaged(&frame, message_len(&frame));
     }
 
     fn skip(&mut self, n: usize, reason: SkipReason) {
-        self.account.skip(&mut self.unread, n, reason);
+        self.output.skip(&mut self.input, n, reason);
     }
 
-    /// Puts back what stands from byte `at` on of a message without its header.
+    /// Returns the bytes of a message, from `at` bytes after its header, to the input.
     fn put_back_from(&mut self, at: usize, text: &[u8], payload: &[u8]) {
-        self.unread.put_back(&payload[at.saturating_sub(text.len())..]);
-        self.unread.put_back(&text[at.min(text.len())..]);
+        self.input.put_back(&payload[at.saturating_sub(text.len())..]);
+        self.input.put_back(&text[at.min(text.len())..]);
     }
 }

@@ -1,4 +1,4 @@
-//! `label;conf;xmin;ymin;xmax;ymax|...` -> [`Detection`] (wire.md section 2.1), and the third party's JSON.
+//! Parsers of detections: `label;conf;xmin;ymin;xmax;ymax|...` (wire.md section 2.1) and the third party's JSON.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use nom::multi::many0_count;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-use super::header::float;
+use super::text::float;
 use crate::frame::{BBox, Detection, LabelMap};
 
-/// Why a detection text could not be read to its end. What stood before the place has been read.
+/// Error in a detection text. The boxes before the error have been parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DetectionError {
     /// Not of the form `label;confidence;xmin;ymin;xmax;ymax`.
-    #[error("byte {at} of the detections begins no `label;confidence;xmin;ymin;xmax;ymax`")]
+    #[error("expected `label;confidence;xmin;ymin;xmax;ymax` at byte {at} of the detections")]
     Malformed {
         /// Offset in the text.
         at: usize,
@@ -28,17 +28,17 @@ pub enum DetectionError {
         limit: usize,
     },
     /// Not a JSON list of boxes.
-    #[error("the detections are no JSON list of boxes (column {column})")]
+    #[error("expected a JSON list of boxes, found an error at column {column} of the detections")]
     Json {
-        /// Where the JSON went wrong.
+        /// Column of the JSON error, from 1.
         column: usize,
     },
 }
 
-/// Appends the boxes of `text` to `into`; at most `limit`.
+/// Appends the boxes in `text` to `into`, at most `limit` in total.
 ///
 /// # Errors
-/// When `text` is not a list of boxes to its end; the boxes before that place have been appended.
+/// If `text` is malformed or has too many boxes. Those before the error have been appended.
 pub fn parse(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(), DetectionError> {
     let mut rest = text;
     while !rest.is_empty() {
@@ -57,8 +57,8 @@ pub fn parse(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(),
     Ok(())
 }
 
-/// Whether `text` is a list of boxes from its first byte to its last, written as the official program writes them: a
-/// list that was cut short in the middle of a number is none.
+/// Returns whether `text` is a complete list of boxes with as many decimals as Luxonis' program prints, so that a list
+/// truncated inside a number is rejected.
 pub(super) fn is_list(text: &[u8]) -> bool {
     let decimals = |field: &[u8], n: usize| {
         field.ends_with(b"nan")
@@ -73,7 +73,7 @@ pub(super) fn is_list(text: &[u8]) -> bool {
     })
 }
 
-/// One box. More fields may follow the sixth: the official host reads six and ignores them.
+/// Parses one box. Ignores fields after the sixth, as Luxonis' host program does.
 fn detection(input: &[u8]) -> IResult<&[u8], Detection> {
     let mut field = preceded(char(';'), float);
     let (input, label) = decimal(input)?;
@@ -87,16 +87,16 @@ fn detection(input: &[u8]) -> IResult<&[u8], Detection> {
     Ok((input, Detection { label, confidence: percent, bbox: BBox { xmin, ymin, xmax, ymax } }))
 }
 
-/// `89.3` -> 0.893: the shortest number that says so, not 0.89300007.
+/// Parses `89.3` as 0.893, the nearest `f32`, and not 0.89300007.
 fn percent(input: &[u8]) -> IResult<&[u8], f32> {
-    #[allow(clippy::cast_possible_truncation)] // To the nearest f32 is what is wanted.
+    #[allow(clippy::cast_possible_truncation)] // Rounding to the nearest f32 is intended.
     float
         .map(|percent| (f64::from(percent) * 10.0).round() as f32)
         .map(|tenths| (f64::from(tenths) / 1000.0) as f32)
         .parse(input)
 }
 
-/// A box of the third party's `DETECT` message.
+/// A box in the third party's `DETECT` message.
 #[derive(serde::Deserialize)]
 struct JsonBox {
     label: JsonLabel,
@@ -114,11 +114,11 @@ enum JsonLabel {
     Name(String),
 }
 
-/// Appends the boxes of a `DETECT` message; at most `limit`. Classes that have names instead of numbers get a number
-/// that depends on the name alone, and `names` learns it.
+/// Appends the boxes in the text of a `DETECT` message to `into`. A class that has a name instead of a number gets a
+/// number computed from the name, which is added to `names`.
 ///
 /// # Errors
-/// When `text` is not a JSON list of boxes, or too long a one.
+/// If `text` is not a JSON list of boxes, or has more than `limit`. Nothing is appended then.
 pub fn parse_json(
     text: &[u8],
     limit: usize,
@@ -135,7 +135,7 @@ pub fn parse_json(
         let label = match label {
             JsonLabel::Number(label) => label,
             JsonLabel::Name(name) => {
-                let label = number_of(&name);
+                let label = class_number(&name);
                 if names.name(label).is_none() && names.len() < limit {
                     Arc::make_mut(names).insert(label, &name);
                 }
@@ -147,8 +147,8 @@ pub fn parse_json(
     Ok(())
 }
 
-/// FNV-1a over the name, above the numbers that networks use.
-fn number_of(name: &str) -> u32 {
+/// Returns the FNV-1a hash of the name, with the top bit set: networks use small class numbers.
+fn class_number(name: &str) -> u32 {
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     hash | 0x8000_0000
 }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_as_the_camera_writes_them() {
+    fn boxes_printed_by_camera_are_parsed() {
         let found = read("12;100.0;-0.0123;-0.0000;1.0203;1.5000|0;50.0;0.1;0.2;0.3;0.4").expect("a list");
         assert_eq!(found[0].label, 12);
         assert_eq!(found[0].confidence.to_string(), "1");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_percentage_reads_as_the_number_it_says() {
+    fn percentages_parse_to_nearest_f32() {
         for tenths in 0..=1000_u32 {
             let text = format!("1;{}.{};0;0;0;0", tenths / 10, tenths % 10);
             let expected = format!("{}", f64::from(tenths) / 1000.0);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_cut_anywhere_is_none() {
+    fn truncated_list_is_not_a_list() {
         let text = "12;93.1;0.5577;0.0410;-0.6305;nan|0;50.0;0.1000;0.2000;0.3000;0.4000";
         for end in 0..text.len() {
             assert_eq!(is_list(&text.as_bytes()[..end]), end == 33, "cut at {end}");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_numbers_and_further_fields_pass() {
+    fn special_numbers_and_extra_fields_are_accepted() {
         let found = read("4294967295;nan;nan;inf;-inf;1e3;extra;7").expect("a box");
         assert!(found[0].confidence.is_nan() && found[0].bbox.xmin.is_nan());
         assert_eq!(found[0].bbox.xmax, f32::NEG_INFINITY);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_says_where() {
+    fn malformed_list_reports_position() {
         let good = "0;50.0;0.1;0.2;0.3;0.4";
         for (text, at, before) in [
             (format!("{good}|"), 0, 0),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_boxes_is_bounded() {
+    fn number_of_boxes_is_limited() {
         let text = ["0;50.0;0.1;0.2;0.3;0.4"; 5].join("|");
         let mut found = Vec::new();
         assert_eq!(parse(text.as_bytes(), 4, &mut found), Err(DetectionError::TooMany { limit: 4 }));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn json_boxes_with_numbers_or_names() {
+    fn json_boxes_have_numbers_or_names() {
         let (mut found, mut names) = (Vec::new(), Arc::default());
         let text = br#"[{"label": 3, "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4, "x": 1.0},
             {"label": "bolt", "confidence": 0.75, "xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}]"#;

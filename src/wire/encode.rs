@@ -1,32 +1,28 @@
-//! Messages -> bytes, exactly as the official programs print them: the inverse of the parsers.
+//! Encoders: the inverse of the parsers, byte for byte as Luxonis' programs print.
 //!
-//! The programs on the camera are Python, so numbers look as Python writes them (wire.md section 2).
+//! Those programs are Python, so numbers are formatted as in Python (wire.md section 2).
 
 use std::fmt::Write as _;
 
-use crate::frame::{Detection, DeviceTime, Dialect, Frame};
+use super::header::{self, Dialect};
+use super::text::LINE;
+use crate::frame::{Detection, DeviceTime, Frame};
 
-/// Length of a header and of a record in bytes, unless it overflows.
-pub const LINE: usize = 32;
-
-/// Length of an `ABCDE-256` header in bytes, unless it overflows.
-pub const LINE_256: usize = 256;
-
-/// `str(timedelta.total_seconds())`: `12.42`, `13.0`, `5e-05`, `-0.25`.
+/// Formats a time as `str(timedelta.total_seconds())` does: `12.42`, `13.0`, `5e-05`, `-0.25`.
 #[must_use]
 pub fn seconds(time: DeviceTime) -> String {
     let micros = time.0.unsigned_abs();
     let sign = if time.0 < 0 { "-" } else { "" };
-    // Reading the decimal number rounds once, as Python's division of two integers does; `as f64 / 1e6` rounds twice.
+    // Parsing the decimal number rounds once, as Python's division of two integers does; `as f64 / 1e6` rounds twice.
     let value: f64 = format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
         .parse()
         .expect("digits with a point are a number");
     repr(value)
 }
 
-/// Python's `repr` of a finite float.
+/// Formats a finite float as Python's `repr` does.
 fn repr(value: f64) -> String {
-    // Rust and Python agree on the shortest digits and on where an exponent begins; they write it differently.
+    // Rust and Python agree on the shortest digits and on when to use an exponent, but not on its form.
     let text = format!("{value:?}");
     match text.split_once('e') {
         None => text,
@@ -37,14 +33,41 @@ fn repr(value: f64) -> String {
     }
 }
 
-/// The header of the `IMG` dialect: at least 32 bytes, more when the numbers do not fit.
+/// Values of a message header. Each dialect ignores those that its header has no place for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeaderFields<'a> {
+    /// Capture time.
+    pub device_time: DeviceTime,
+    /// Bytes of payload.
+    pub payload_len: usize,
+    /// Bytes of detections between header and payload (`IMG`).
+    pub detections_len: usize,
+    /// Objects that moved left, right, up and down (`ABCDE-256`).
+    pub counters: [u32; 4],
+    /// Objects being tracked (`ABCDE-256`).
+    pub tracks: &'a [Track],
+}
+
+/// Encodes the header of a message.
+#[must_use]
+pub fn header(dialect: Dialect, fields: &HeaderFields<'_>) -> Vec<u8> {
+    let HeaderFields { device_time, payload_len, detections_len, counters, tracks } = *fields;
+    match dialect {
+        Dialect::Img => img(device_time, payload_len, detections_len),
+        Dialect::Abcde => abcde(device_time, payload_len),
+        Dialect::Abcde256 => abcde256(device_time, payload_len, counters, tracks),
+        Dialect::Frame => frame(device_time, payload_len),
+    }
+}
+
+/// Encodes an `IMG` header: 32 bytes, more if the numbers need them.
 #[must_use]
 pub fn img(time: DeviceTime, payload_len: usize, detections_len: usize) -> Vec<u8> {
     let text = format!("IMG {} {payload_len} {detections_len}", seconds(time));
     format!("{text:LINE$}").into_bytes()
 }
 
-/// The detections of the `IMG` dialect: percent with one decimal, edges with four. Empty when there are none.
+/// Encodes detections for the `IMG` dialect: percent with one decimal, edges with four. Empty without detections.
 #[must_use]
 pub fn detections(detections: &[Detection]) -> Vec<u8> {
     let mut text = String::with_capacity(40 * detections.len());
@@ -59,32 +82,31 @@ pub fn detections(detections: &[Detection]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Python's `format(value, ".<places>f")`.
+/// Formats as Python's `format(value, ".<places>f")` does.
 fn decimals(value: f64, places: usize) -> String {
     if value.is_nan() { "nan".to_owned() } else { format!("{value:.places$}") }
 }
 
-/// The header of the `ABCDE` dialect.
+/// Encodes an `ABCDE` header of 32 bytes.
 #[must_use]
 pub fn abcde(time: DeviceTime, payload_len: usize) -> Vec<u8> {
     format!("ABCDE {:18}{payload_len:<8}", seconds(time)).into_bytes()
 }
 
-/// What the counting example follows through the picture.
+/// An object tracked by the counting example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// Its number.
+    /// Number of the track.
     pub id: u32,
-    /// Its centre in pixels, in a picture of 300 x 300.
-    pub centre: (i32, i32),
+    /// Center in pixels of a 300x300 picture.
+    pub center: (i32, i32),
 }
 
-/// The header of the `ABCDE-256` dialect: 256 bytes, more when the tracks do not fit. `counters` are those who went
-/// left, right, up and down.
+/// Encodes an `ABCDE-256` header: 256 bytes, more if the tracks need them. See [`HeaderFields`] for the arguments.
 #[must_use]
 pub fn abcde256(time: DeviceTime, payload_len: usize, counters: [u32; 4], tracks: &[Track]) -> Vec<u8> {
     let mut list = String::from("[");
-    for (i, Track { id, centre: (x, y) }) in tracks.iter().enumerate() {
+    for (i, Track { id, center: (x, y) }) in tracks.iter().enumerate() {
         let separator = if i == 0 { "" } else { ", " };
         let _ = write!(list, "{separator}['ID {id}', {x}, {y}]");
     }
@@ -94,13 +116,13 @@ pub fn abcde256(time: DeviceTime, payload_len: usize, counters: [u32; 4], tracks
     header
 }
 
-/// The header of a picture in the `FRAME` dialect.
+/// Encodes a `FRAME` header of 32 bytes.
 #[must_use]
 pub fn frame(time: DeviceTime, payload_len: usize) -> Vec<u8> {
-    centred("FRAME ", time, payload_len)
+    centered("FRAME ", time, payload_len)
 }
 
-/// The header and the text of detections in the `FRAME` dialect; nothing at all when there are none.
+/// Encodes a `DETECT` message for the `FRAME` dialect. Empty without detections.
 #[must_use]
 pub fn detect(time: DeviceTime, detections: &[Detection]) -> Vec<u8> {
     if detections.is_empty() {
@@ -125,66 +147,64 @@ pub fn detect(time: DeviceTime, detections: &[Detection]) -> Vec<u8> {
         );
     }
     text.push(']');
-    let mut message = centred("DETECT", time, text.len());
+    let mut message = centered("DETECT", time, text.len());
     message.extend_from_slice(text.as_bytes());
     message
 }
 
-fn centred(magic: &str, time: DeviceTime, len: usize) -> Vec<u8> {
-    // CPython's `str.center` puts the odd space to the left only when the width is odd; these widths are even, and so
-    // does Rust's `^`.
+fn centered(magic: &str, time: DeviceTime, len: usize) -> Vec<u8> {
+    // CPython's `str.center` puts an odd space on the left only if the width is odd. These widths are even, and Rust's
+    // `^` always puts it on the right.
     format!("{magic}{:^18}{len:^8}", seconds(time)).into_bytes()
 }
 
-/// A record of 32 bytes between messages; `None` when the text is longer, or not printable ASCII.
+/// Encodes a record, padded to 32 bytes. `None` if the text is longer or not printable ASCII.
 #[must_use]
 pub fn line(text: &str) -> Option<[u8; LINE]> {
     let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     printable.then(|| format!("{text:LINE$}")).and_then(|padded| padded.into_bytes().try_into().ok())
 }
 
-/// What stood on the wire before a payload, in its parts.
+/// The bytes of a message before its payload.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
-    /// Grammar of the header.
-    pub dialect: Dialect,
-    /// As [`Frame::records`].
+pub struct MessageHead<'a> {
+    /// See [`Frame::records`].
     pub records: &'a [u8],
-    /// As [`Frame::detect_at`].
+    /// See [`Frame::detect_at`].
     pub detect_at: usize,
-    /// As [`Frame::header`].
+    /// See [`Frame::header`].
     pub header: &'a [u8],
-    /// As [`Frame::detection_text`].
+    /// See [`Frame::detection_text`].
     pub detection_text: &'a [u8],
 }
 
-impl<'a> Head<'a> {
-    /// That of a frame.
+impl<'a> MessageHead<'a> {
+    /// Returns the head of a frame.
     #[must_use]
     pub fn of(frame: &'a Frame) -> Self {
-        let Frame { dialect, records, detect_at, header, detection_text, .. } = frame;
-        Self { dialect: *dialect, records, detect_at: *detect_at, header, detection_text }
+        let Frame { records, detect_at, header, detection_text, .. } = frame;
+        Self { records, detect_at: *detect_at, header, detection_text }
     }
 
-    /// Its parts in the order of the wire. The `DETECT` message has a header of its own and stands before that of the
-    /// picture, maybe with records in between.
+    /// Returns its parts in wire order. A `DETECT` message has its own header and precedes that of the frame, with
+    /// records in between if the camera sent some.
     #[must_use]
     pub fn parts(&self) -> [&'a [u8]; 5] {
-        let Self { dialect, records, detect_at, header, detection_text } = *self;
-        let detect = if dialect == Dialect::Frame && header.len() > LINE { LINE } else { 0 };
-        let (before, behind) = records.split_at(if detect > 0 { detect_at.min(records.len()) } else { records.len() });
+        let Self { records, detect_at, header, detection_text } = *self;
+        let detect = if header::has_detect(header) { LINE } else { 0 };
+        let (before, after) = records.split_at(if detect > 0 { detect_at.min(records.len()) } else { records.len() });
         let (detect, header) = header.split_at(detect);
         if detect.is_empty() {
-            [before, header, detection_text, behind, &[]]
+            [before, header, detection_text, after, &[]]
         } else {
-            [before, detect, detection_text, behind, header]
+            [before, detect, detection_text, after, header]
         }
     }
 }
 
-/// Appends everything that stood on the wire before the payload of a frame: records, headers and detections.
+/// Appends the bytes of a frame before its payload: records, headers and detections.
 pub fn head(frame: &Frame, out: &mut Vec<u8>) {
-    Head::of(frame).parts().iter().for_each(|part| out.extend_from_slice(part));
+    MessageHead::of(frame).parts().iter().for_each(|part| out.extend_from_slice(part));
 }
 
 #[cfg(test)]
@@ -197,8 +217,8 @@ mod tests {
     }
 
     #[test]
-    fn seconds_look_as_python_writes_them() {
-        // Each pair was printed by CPython: `str(timedelta(microseconds=us).total_seconds())`.
+    fn seconds_are_formatted_as_in_python() {
+        // Printed by CPython: `str(timedelta(microseconds=us).total_seconds())`.
         for (micros, expected) in [
             (0, "0.0"),
             (12_420_000, "12.42"),
@@ -218,25 +238,25 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_captures() {
+    fn headers_equal_those_of_the_captures() {
         let at = DeviceTime(12_345_678);
         assert_eq!(text(&img(at, 9216, 0)), "IMG 12.345678 9216 0            ");
         assert_eq!(text(&img(DeviceTime(1_234_567_890_123_456), 9216, 10764)), "IMG 1234567890.123456 9216 10764");
         assert_eq!(img(DeviceTime(1_234_567_890_123_456), 675_840, 1076).len(), 33);
         assert_eq!(text(&abcde(at, 958)), "ABCDE 12.345678         958     ");
         let tracks = [(30, 105), (70, 105), (110, 105)];
-        let tracks: Vec<_> = (0..).zip(tracks).map(|(id, centre)| Track { id, centre }).collect();
+        let tracks: Vec<_> = (0..).zip(tracks).map(|(id, center)| Track { id, center }).collect();
         let header = abcde256(at, 958, [0; 4], &tracks);
         assert_eq!(header.len(), 256);
         assert_eq!(text(&header[32..96]), "[0, 0, 0, 0]    [['ID 0', 30, 105], ['ID 1', 70, 105], ['ID 2', ");
-        let many: Vec<_> = (0..14).map(|id| Track { id, centre: (100, 100) }).collect();
+        let many: Vec<_> = (0..14).map(|id| Track { id, center: (100, 100) }).collect();
         assert!(abcde256(at, 958, [0; 4], &many).len() > 256);
         assert_eq!(text(&frame(DeviceTime(12_420_000), 4687)), "FRAME       12.42         4687  ");
         assert_eq!(text(&frame(DeviceTime(12_340_000), 958)), "FRAME       12.34         958   ");
     }
 
     #[test]
-    fn detections_are_rounded_as_python_rounds() {
+    fn detections_are_rounded_as_in_python() {
         let edges = |xmin, ymin, xmax, ymax| BBox { xmin, ymin, xmax, ymax };
         let boxes = [
             Detection { label: 12, confidence: 0.999_999, bbox: edges(-0.012_345_6, -4e-5, 1.0203, 1.5) },
@@ -252,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_32_bytes_or_none() {
+    fn records_of_other_lengths_are_rejected() {
         assert_eq!(line("@F 1 2"), Some(*b"@F 1 2                          "));
         assert_eq!(line(&"x".repeat(33)), None);
         assert_eq!(line("caf\u{e9}"), None);

@@ -1,116 +1,100 @@
-//! What the decoder tells: frames and their fate, skipped bytes, records, and the books.
+//! The decoder's output: frames and their verdicts, damage, skipped bytes, records and byte counts.
 
 use std::sync::Arc;
 
 use super::detections::DetectionError;
 use super::record::Record;
+use super::text::LINE;
 use crate::frame::Frame;
 
-/// What a peer may ask for: sizes are checked before memory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest payload in bytes. 64 MiB by default; 12 MP fp16 frames need 71 MiB (wire.md section 4).
-    pub payload: usize,
-    /// Largest detection text in bytes.
-    pub detections: usize,
-    /// Most boxes in one frame.
-    pub boxes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { payload: 64 << 20, detections: 1 << 20, boxes: 10_000 }
-    }
-}
-
-/// What the decoder found, in the order of the stream.
+/// An event of a stream, in stream order.
 #[derive(Debug)]
 pub enum Event {
-    /// A frame is complete. It is provisional: `Confirmed` or `Withdrawn` with its id follows, always, and before
-    /// the next `Frame`.
+    /// A frame is complete, but provisional: before the next `Frame`, `Confirmed` or `Withdrawn` follows with its id.
     Frame(Arc<Frame>),
-    /// What follows the frame shows that its length was right.
+    /// The bytes after the frame show that its length was right.
     Confirmed(u64),
-    /// The frame is damaged: bytes of it were lost before they reached us.
+    /// The frame is damaged: some of its bytes were lost on the way.
     Withdrawn(u64, Damage),
-    /// A frame of which only a part arrived; it was never handed out.
+    /// Only a part of a frame arrived. There was no `Frame` event for it.
     Lost(Damage),
-    /// The detections of the frame that follows could not be read to their end.
+    /// The detections of the next frame could not be parsed completely.
     BadDetections(DetectionError),
-    /// Bytes that belong to no intact frame.
+    /// Bytes outside any intact frame.
     Skipped(Skipped),
     /// A record between frames.
     Record(Record),
 }
 
-/// Why a frame is not one.
+/// Reason for rejecting a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// Another header stands inside its payload, so bytes before that one are missing, or its length is a lie.
-    #[error("the next header came after {arrived} of {promised} bytes of payload")]
+    /// Another header starts inside its payload: bytes are missing, or the length in its header is wrong.
+    #[error("the next header starts after {received} of {expected} payload bytes")]
     Truncated {
-        /// Bytes of payload that its header promised.
-        promised: usize,
-        /// Bytes of payload that arrived before the next header.
-        arrived: usize,
+        /// Payload length in its header, in bytes.
+        expected: usize,
+        /// Payload bytes received before the next header.
+        received: usize,
     },
-    /// The stream ended inside it.
-    #[error("the stream ended after {arrived} of {promised} bytes of payload")]
+    /// The stream ended inside the frame.
+    #[error("the stream ended after {received} of {expected} payload bytes")]
     Ended {
-        /// Bytes of payload that its header promised.
-        promised: usize,
-        /// Bytes of payload that arrived.
-        arrived: usize,
+        /// Payload length in its header, in bytes.
+        expected: usize,
+        /// Payload bytes received.
+        received: usize,
     },
-    /// It is followed by something that is no header, and nothing shows that its length is right.
-    #[error("its {promised} bytes of payload are followed by no header, and nothing else shows that they are all")]
-    Doubtful {
-        /// Bytes of payload that its header promised.
-        promised: usize,
+    /// No header follows, and nothing else verifies the length.
+    #[error("no header follows the {expected}-byte payload, so its length cannot be verified")]
+    Unverified {
+        /// Payload length in its header, in bytes.
+        expected: usize,
     },
-    /// Its checksum is another one (`@E`).
-    #[error("its checksum is {found:08x}, and {promised:08x} was promised")]
+    /// The payload does not match the camera's checksum (`@E`).
+    #[error("payload checksum {found:08x}, expected {expected:08x}")]
     Checksum {
-        /// CRC-32 that the camera sent.
-        promised: u32,
-        /// CRC-32 of the payload that arrived.
+        /// CRC-32 sent by the camera.
+        expected: u32,
+        /// CRC-32 of the payload received.
         found: u32,
     },
 }
 
-/// A range of bytes that belongs to no intact frame.
+/// A range of bytes outside any intact frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Where it begins, in bytes since the connection was opened.
+    /// Start, in bytes since the connection was opened.
     pub at: u64,
-    /// How many bytes.
+    /// Length in bytes.
     pub len: u64,
-    /// Why.
+    /// The reason.
     pub reason: SkipReason,
-    /// Its first bytes; zeros behind a shorter range.
-    pub found: [u8; 32],
+    /// First bytes, padded with zeros.
+    pub found: [u8; LINE],
 }
 
-/// Why bytes were skipped.
+/// Reason for skipping bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// They belong to a frame that is damaged.
+    /// They belong to a damaged frame.
     DamagedFrame,
-    /// They stand where a header should, and are none.
+    /// They were in the place of a header but are not one.
     NotAHeader,
-    /// Records of 32 bytes of a kind that we do not know.
+    /// 32-byte records of an unknown kind.
     ForeignRecord,
-    /// A header that asks for more than the [`Limits`] allow.
+    /// A header that announces more than [`Limits`](super::Limits) allow.
     TooLarge {
-        /// Bytes that it asks for.
+        /// Bytes announced.
         claimed: u64,
     },
 }
 
-/// Every byte that was received, by what it was. The books balance always, in the middle of a frame too:
-/// `received == headers + detections + payload + skipped + pending`.
+/// Received bytes by kind.
+///
+/// At every moment, in the middle of a frame too, `received == headers + detections + payload + skipped + pending`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Books {
+pub struct ByteCounts {
     /// Bytes committed.
     pub received: u64,
     /// Headers of confirmed frames, and records.
@@ -119,14 +103,14 @@ pub struct Books {
     pub detections: u64,
     /// Payloads of confirmed frames.
     pub payload: u64,
-    /// Bytes of no intact frame.
+    /// Bytes outside any intact frame.
     pub skipped: u64,
-    /// Not decided yet: frames that are incomplete or provisional. Counted from what is held, not as a remainder.
+    /// Undecided: incomplete and provisional frames. Counted from the buffers, not computed as a remainder.
     pub pending: u64,
 }
 
-impl Books {
-    /// Whether every byte is accounted for.
+impl ByteCounts {
+    /// Returns whether every received byte is accounted for.
     #[must_use]
     pub const fn balance(&self) -> bool {
         self.received == self.headers + self.detections + self.payload + self.skipped + self.pending

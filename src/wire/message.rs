@@ -1,21 +1,19 @@
-//! A frame as it stood on the wire: which of its bytes come where.
+//! Lengths and order of a frame's parts on the wire.
 
-use crate::frame::{Dialect, Frame};
+use super::header;
+use crate::frame::Frame;
 
-/// Bytes of a frame on the wire.
+/// Returns the length of a frame on the wire in bytes.
 pub(super) fn message_len(frame: &Frame) -> usize {
     frame.header.len() + frame.detection_text.len() + frame.payload().len()
 }
 
-/// The detections that stand between header and payload. Those of a `DETECT` message stand before the header.
-pub(super) fn text_of(frame: &Frame) -> &[u8] {
-    match frame.dialect {
-        Dialect::Frame => &[],
-        Dialect::Img | Dialect::Abcde | Dialect::Abcde256 => &frame.detection_text,
-    }
+/// Returns the detections between header and payload. Those of a `DETECT` message precede the header.
+pub(super) fn inner_text(frame: &Frame) -> &[u8] {
+    if header::has_detect(&frame.header) { &[] } else { &frame.detection_text }
 }
 
-/// Bytes of the message before [`text_of`] it.
-pub(super) fn head_of(frame: &Frame) -> usize {
-    frame.header.len() + frame.detection_text.len() - text_of(frame).len()
+/// Returns the bytes of the message before its [`inner_text`].
+pub(super) fn len_before_text(frame: &Frame) -> usize {
+    frame.header.len() + frame.detection_text.len() - inner_text(frame).len()
 }

@@ -1,8 +1,8 @@
-//! Bytes of a connection -> frames, and the books of every byte.
+//! Decoder and encoder of camera streams: bytes to frames and back, with every byte accounted for.
 //!
 //! ```text
 //! stream    = *( record / message )
-//! record    = 32 bytes of ASCII that are no header: extensions (`@...`) and what we do not know
+//! record    = 32 bytes of ASCII other than a header: extensions (`@...`) and unknown ones
 //! message   = header [ detections ] payload
 //! header    = "IMG " ts " " imglen " " detlen, padded with spaces to at least 32 bytes     (IMG)
 //!           / "ABCDE " ts(18) len(8)                                                        (ABCDE)
@@ -10,8 +10,8 @@
 //!           / "DETECT" ts(18) len(8) json "FRAME " ts(18) len(8)                            (FRAME)
 //! ```
 //!
-//! The [`Decoder`] knows no socket and no clock. Its caller reads straight into [`Decoder::space`], says how much
-//! arrived with [`Decoder::commit`], and drains [`Decoder::poll`]:
+//! The [`Decoder`] has neither socket nor clock. The caller reads into [`Decoder::space`], passes the number of bytes
+//! to [`Decoder::commit`], and drains [`Decoder::poll`]:
 //!
 //! ```
 //! use oaktap::frame::{Interpreter, Pool, Received};
@@ -37,27 +37,33 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-mod account;
-mod announced;
 mod decoder;
 pub mod detections;
 pub mod encode;
 mod event;
-pub mod header;
+pub(crate) mod header;
+mod input;
 mod introduction;
-mod lines;
+mod limits;
 mod message;
+mod output;
+mod partial_frame;
+mod preamble;
 mod record;
+mod record_lines;
 mod resync;
-mod unread;
+mod text;
 
 pub use decoder::Decoder;
-pub use event::{Books, Damage, Event, Limits, SkipReason, Skipped};
+pub use event::{ByteCounts, Damage, Event, SkipReason, Skipped};
+pub use header::{DetectionSyntax, Dialect, UnknownDialect};
 pub use introduction::{Introduction, LabelTable};
+pub use limits::Limits;
 pub use record::{Record, records};
+pub use text::LINE;
 
-/// TCP port of the camera's stream in the vendor's standalone example (wire.md section 1, F1).
+/// TCP port of the stream in Luxonis' standalone example (wire.md section 1, F1).
 pub const PORT: u16 = 5000;
 
-/// TCP ports of the vendor's streaming examples and of common copies of them, in the order in which to try them.
+/// TCP ports of Luxonis' streaming examples and common copies of them, in the order to try them.
 pub const USUAL_PORTS: [u16; 3] = [PORT, 9876, 8080];

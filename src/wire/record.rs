@@ -1,4 +1,4 @@
-//! Records of 32 bytes between messages: the door through which a camera may say more (wire.md section 7).
+//! 32-byte records between messages: our extension of the protocol, which other receivers skip (wire.md section 7).
 
 use nom::bytes::complete::{tag, take_while_m_n};
 use nom::character::complete::{char, i64 as signed, u32 as decimal, u64 as long};
@@ -6,45 +6,46 @@ use nom::combinator::{all_consuming, map_opt, opt, rest};
 use nom::sequence::{pair, preceded, terminated};
 use nom::{IResult, Parser};
 
-use super::header::{LINE, float, word};
+use super::text::{LINE, float, word};
 use crate::frame::{BBox, Detection, DeviceTime, Geometry};
 
-/// What a record says.
+/// A parsed record.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)] // Each variant shows its line; the fields have the names that stand in it.
+#[allow(missing_docs)] // Each variant shows its line; the fields are named after the columns.
 pub enum Record {
     /// `@V <version> <app>`: version of the extension and name of the application.
     Version { version: u32, app: String },
     /// `@I <device id>`.
     DeviceId(String),
-    /// `@D W H TYPE [stride]`: size and layout of the payloads that follow; the stride in bytes.
+    /// `@D W H TYPE [stride]`: size in pixels and format of the payloads that follow; stride in bytes.
     Dimensions { width: u32, height: u32, format: String, stride: Option<u32> },
-    /// `@R <fps>`.
+    /// `@R <fps>`: configured frame rate.
     FrameRate(f32),
-    /// `@L <id> <name>`: a class has a name. One that begins with `+` continues the name of the record before.
+    /// `@L <id> <name>`: name of a class. A name that starts with `+` continues the one in the previous record.
     Label { label: u32, name: String },
-    /// `@C <crc32 hex> <count>`: how many classes have names, and the CRC-32 of those names with line feeds between them.
+    /// `@C <crc32 hex> <count>`: number of named classes, and CRC-32 of the names joined by line feeds.
     Labels { crc32: u32, count: u32 },
-    /// `@S <stream>`.
+    /// `@S <stream>`: name of the stream.
     Stream(String),
-    /// `@F <seq> <ts_us>`: number and time of the frame that follows.
+    /// `@F <seq> <ts_us>`: sequence number and capture time, in microseconds, of the next frame.
     Frame { seq: u64, device_time: DeviceTime },
-    /// `@E <seq> <crc32 hex>`: checksum of the frame before.
+    /// `@E <seq> <crc32 hex>`: payload checksum of the previous frame.
     Checksum { seq: u64, crc32: u32 },
-    /// `@B <label> <per mille> <xmin> <ymin> <xmax> <ymax>` in ten-thousandths: a box of the frame that follows.
+    /// `@B <label> <confidence, per mille> <xmin> <ymin> <xmax> <ymax>`, edges in ten-thousandths: a box of the next
+    /// frame.
     Box(Detection),
-    /// `@T t=67.8 css=97 mss=13`: degrees Celsius, and the loads of the two processors in percent.
+    /// `@T t=67.8 css=97 mss=13`: chip temperature in degrees Celsius, loads of the two processors in percent.
     Health { celsius: Option<f32>, css: Option<f32>, mss: Option<f32> },
-    /// `@Q drop=12`: frames that the camera itself has dropped since the first one that it sent on this connection.
+    /// `@Q drop=12`: frames dropped by the camera since the first one that it sent on this connection.
     Dropped(u64),
     /// `@N <text>`: the camera's answer to a control record.
     Note(String),
-    /// 32 printable bytes that are nothing of the above: skipped, as the official host does (wire.md 4.8).
+    /// 32 printable bytes of another kind: skipped, as Luxonis' host program does (wire.md 4.8).
     Foreign(String),
 }
 
 impl Record {
-    /// How the payloads lie in memory that `@D` announces, if it is in a way that we know.
+    /// Returns the memory layout of the payloads that `@D` announces; `None` for other records and unknown formats.
     #[must_use]
     pub fn geometry(&self) -> Option<Geometry> {
         let Self::Dimensions { width, height, format, stride } = self else { return None };
@@ -52,13 +53,14 @@ impl Record {
         stride.map_or(Some(tight), |stride| tight.with_stride(stride).ok())
     }
 
-    /// Whether any text would do for what it says: pixels look like that by chance, a gradient of half floats does.
-    pub(super) const fn is_words_only(&self) -> bool {
+    /// Returns whether any text is valid in this kind of record. Pixels can look like one by chance: a gradient of half
+    /// floats does.
+    pub(super) const fn is_free_text(&self) -> bool {
         matches!(self, Self::DeviceId(_) | Self::Stream(_) | Self::Note(_) | Self::Foreign(_))
     }
 }
 
-/// The record that a line is, if it is one of ours.
+/// Parses a record of a known kind.
 pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
     if !line.iter().all(|byte| (b' '..=b'~').contains(byte)) {
         return None;
@@ -83,12 +85,12 @@ pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
     body.ok().map(|(_, record)| record)
 }
 
-/// The records among lines of 32 bytes that were kept as they were sent ([`Frame::records`](crate::frame::Frame::records)).
+/// Parses the known records among raw lines, such as [`Frame::records`](crate::frame::Frame::records).
 pub fn records(lines: &[u8]) -> impl Iterator<Item = Record> {
     lines.as_chunks().0.iter().filter_map(parse)
 }
 
-/// The lines of `bytes`, if it is nothing but printable lines of 32 bytes.
+/// Returns the lines of `bytes` if they consist of whole printable lines of 32 bytes.
 pub(super) fn foreign(bytes: &[u8]) -> Option<impl Iterator<Item = Record>> {
     let printable = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
     (printable && !bytes.is_empty() && bytes.len().is_multiple_of(LINE)).then(|| {
@@ -139,7 +141,7 @@ fn checksum(input: &[u8]) -> IResult<&[u8], Record> {
 
 fn bounding_box(input: &[u8]) -> IResult<&[u8], Record> {
     let mut part = preceded(char(' '), decimal);
-    #[allow(clippy::cast_possible_truncation)] // To the nearest f32 is what is wanted.
+    #[allow(clippy::cast_possible_truncation)] // Rounding to the nearest f32 is intended.
     let share = |parts: u32, of: f64| (f64::from(parts) / of) as f32;
     let (input, label) = decimal(input)?;
     let (input, confidence) = part.parse(input)?;
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_record_of_section_7() {
+    fn every_record_kind_is_parsed() {
         let app = "demo".to_owned();
         let format = "BGR888p".to_owned();
         for (line, expected) in [
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record() {
+    fn malformed_records_are_rejected() {
         for line in [
             "@",
             "@F",
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_lines_are_whole_and_printable() {
+    fn only_whole_printable_lines_are_foreign_records() {
         let two = format!("{:32}{:32}", "HELLO 1", "WORLD");
         let found: Vec<_> = foreign(two.as_bytes()).expect("two lines").collect();
         assert_eq!(found, [Record::Foreign("HELLO 1".into()), Record::Foreign("WORLD".into())]);

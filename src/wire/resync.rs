@@ -1,40 +1,40 @@
-//! Where the next trustworthy header is.
+//! Finding the next header after a loss of synchronization.
 //!
-//! After a frame stands something that is no header. Two explanations (wire.md section 5.1): bytes of the frame were
-//! lost, so that the next header was taken for payload; or the frame is whole and junk follows. A header inside the
-//! payload proves the first. For the second, the frame's own length must speak: a raw frame is as long as its
-//! neighbours, a JPEG ends with its end marker.
+//! When no header follows a frame, there are two explanations (wire.md section 5.1). Either bytes of the frame were
+//! lost, and the next header was read as payload: then that header is inside the payload. Or the frame is complete and
+//! junk follows: then its length has to fit, which a raw frame shows by the length of its neighbors and a JPEG by its
+//! end marker.
 //!
-//! What no receiver can see without a checksum: a raw frame that lost exactly as many bytes as of the junk behind it
-//! were taken for payload. Two faults in a row can make that; one cannot.
+//! One case is undetectable without a checksum: a raw frame that lost as many bytes as the junk after it filled up.
+//! This takes two faults in a row.
 
 use memchr::{memchr_iter, memmem};
 
-use super::event::Limits;
-use super::header::{self, LINE};
-use crate::frame::{Dialect, Frame};
+use super::header::{self, Dialect, LONGEST_MAGIC, MAGICS};
+use super::limits::Limits;
+use super::text::LINE;
+use crate::frame::Frame;
 
-/// Bytes at the end of what is known in which a header can begin without being recognisable yet.
-pub(super) const BLIND: usize = LINE - 1;
+/// Bytes at the end of the input in which a header may start without being recognizable yet.
+pub(super) const PARTIAL_LINE: usize = LINE - 1;
 
-const MAGICS: [&[u8]; 4] = [b"IMG ", b"ABCDE ", b"FRAME ", b"DETECT"];
-const LONGEST_MAGIC: usize = 6;
-
-/// The first place in `bytes` at or after `from` where a header or a record begins.
+/// Returns the first position in `bytes`, at or after `from`, where a header or record starts.
 ///
-/// The last [`BLIND`] bytes are not searched.
+/// Does not search the last [`PARTIAL_LINE`] bytes.
 pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits) -> Option<usize> {
-    // All of them are looked for in one growing window, so that the search ends soon behind what it finds.
+    // One growing window for all magics, so that the search for a rare one does not run far past a frequent one.
     let mut from = from.min(bytes.len());
     let mut window = 1 << 10;
     loop {
         let end = bytes.len().min(from + window);
-        // A magic may straddle the end of the window; `begins` looks beyond it.
+        // A magic may straddle the end of the window; `is_plausible` reads beyond it.
         let text = &bytes[from..bytes.len().min(end + LONGEST_MAGIC - 1)];
-        let is_one = |at: &usize| header::begins(&bytes[*at..], limits);
-        let headers = MAGICS.iter().filter_map(|magic| memmem::find_iter(text, magic).map(|at| from + at).find(is_one));
-        let record = memchr_iter(b'@', text).map(|at| from + at).find(is_one);
-        if let Some(first) = headers.chain(record).min() {
+        let is_plausible = |at: &usize| header::is_plausible(&bytes[*at..], limits);
+        let found = MAGICS.iter().filter_map(|(magic, _)| match magic {
+            [byte] => memchr_iter(*byte, text).map(|at| from + at).find(is_plausible),
+            _ => memmem::find_iter(text, magic).map(|at| from + at).find(is_plausible),
+        });
+        if let Some(first) = found.min() {
             return Some(first);
         }
         if end == bytes.len() {
@@ -45,12 +45,12 @@ pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits) -> Option<usize> 
     }
 }
 
-/// The first place in a message behind its header where another header begins: in the detections, in the payload, or
-/// in the last bytes of the payload when `ahead` completes it.
+/// Returns the first position in a message, counted from the end of its header, where another header starts: in the
+/// detections, in the payload, or across its end into the bytes `ahead`.
 pub(super) fn find_inside(text: &[u8], payload: &[u8], ahead: &[u8], limits: &Limits) -> Option<usize> {
-    let seam = |before: &[u8], behind: &[u8]| {
-        let tail = before.len() - before.len().min(BLIND);
-        let seam = [&before[tail..], &behind[..behind.len().min(LINE)]].concat();
+    let seam = |before: &[u8], after: &[u8]| {
+        let tail = before.len() - before.len().min(PARTIAL_LINE);
+        let seam = [&before[tail..], &after[..after.len().min(LINE)]].concat();
         find(&seam, 0, limits).map(|at| tail + at).filter(|at| *at < before.len())
     };
     find(text, 0, limits)
@@ -59,33 +59,40 @@ pub(super) fn find_inside(text: &[u8], payload: &[u8], ahead: &[u8], limits: &Li
         .or_else(|| seam(payload, ahead).map(|at| text.len() + at))
 }
 
-/// Whether a frame may be believed although no header follows it.
+/// Returns whether a frame is complete although no header follows it.
 ///
-/// `usual` is the length of the payload before it, `next` that of the header that was found after the junk, and
-/// `foreign` says that the junk is whole printable lines.
-pub(super) fn is_whole(frame: &Frame, usual: Option<usize>, next: Option<usize>, foreign: bool) -> bool {
+/// `previous` is the payload length of the frame before, `next` the one in the header found after the junk.
+/// `foreign_lines`: the junk consists of whole printable lines.
+pub(super) fn is_complete(
+    frame: &Frame,
+    dialect: Dialect,
+    previous: Option<usize>,
+    next: Option<usize>,
+    foreign_lines: bool,
+) -> bool {
     let payload = frame.payload();
-    let jpeg = is_jpeg(payload);
-    match frame.dialect {
-        Dialect::Img if !jpeg => usual == Some(payload.len()) || next == Some(payload.len()),
-        // What is encoded has no usual length. A JPEG ends with its end marker, video with nothing of its own.
-        _ if jpeg => has_end(payload),
-        Dialect::Img | Dialect::Abcde | Dialect::Abcde256 | Dialect::Frame => foreign,
+    if is_jpeg(payload) {
+        ends_as_jpeg(payload)
+    } else if dialect.carries_raw_pixels() {
+        previous == Some(payload.len()) || next == Some(payload.len())
+    } else {
+        // Access units vary in length and have no end marker.
+        foreign_lines
     }
 }
 
-/// Whether a frame that another one follows may have been put together from two: it begins like a JPEG and does not
-/// end like one.
-pub(super) fn is_suspicious(frame: &Frame) -> bool {
-    is_jpeg(frame.payload()) && frame.dialect != Dialect::Img && !has_end(frame.payload())
+/// Returns whether a frame may consist of parts of two, although a header follows it: it starts as a JPEG but does not
+/// end as one.
+pub(super) fn may_be_spliced(frame: &Frame, dialect: Dialect) -> bool {
+    !dialect.carries_raw_pixels() && is_jpeg(frame.payload()) && !ends_as_jpeg(frame.payload())
 }
 
 fn is_jpeg(payload: &[u8]) -> bool {
     payload.starts_with(&[0xff, 0xd8])
 }
 
-/// Whether there is an end marker behind which nothing but zeros stands.
-fn has_end(payload: &[u8]) -> bool {
+/// Returns whether the last bytes other than zeros are the end marker.
+fn ends_as_jpeg(payload: &[u8]) -> bool {
     let end = payload.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     payload[..end].ends_with(&[0xff, 0xd9])
 }
@@ -99,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_found_anywhere_and_only_whole() {
+    fn complete_header_is_found_at_any_position() {
         let header = b"IMG 12.5 9216 0                 ";
         for before in 0..70 {
             let mut bytes = vec![b'I'; before];
@@ -111,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn records_are_found_too() {
+    fn records_are_found() {
         let lines = format!("junk{:32}{:32}{:32}", "@F x 2", "@F 2 3", "IMG 12.5 9216 0");
         assert_eq!(find_in(lines.as_bytes()), Some(36));
         assert_eq!(find(lines.as_bytes(), 37, &Limits::default()), Some(68));
     }
 
     #[test]
-    fn the_first_one_wins_in_whatever_window_it_lies() {
+    fn first_header_is_found_across_search_windows() {
         for before in [0, 1000, 1023, 1024, 3071, 3072, 100_000] {
             let mut bytes = vec![b'x'; before];
             bytes.extend_from_slice(format!("{:32}{:32}", "FRAME  1.5  77", "IMG 12.5 9216 0").as_bytes());
@@ -128,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_header_are_no_header() {
-        assert_eq!(find_in(b"the IMG tag, ABCDE and FRAME are words; DETECT too, with more text behind them."), None);
+    fn magic_words_in_text_are_not_headers() {
+        assert_eq!(find_in(b"the IMG tag, ABCDE and FRAME are words; DETECT too, with more text after them."), None);
     }
 }

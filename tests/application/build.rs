@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Output;
 
 use lzma_rust2::{XzOptions, XzWriter};
-use oaktap::device::firmware::KNOWN;
+use oaktap::device::firmware::KNOWN_FIRMWARE;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ fn inspected(path: &str) -> Value {
 #[test]
 fn a_file_and_options_are_built_into_a_package_that_describes_itself() {
     let bench = Bench::new();
-    bench.module(KNOWN[0].commit);
+    bench.module(KNOWN_FIRMWARE[0].commit);
     std::fs::copy(TINY, bench.0.path().join("tiny.blob")).expect("the folder can be written to");
     let config = bench.file(
         "oaktap.toml",
@@ -95,7 +95,7 @@ fn a_file_and_options_are_built_into_a_package_that_describes_itself() {
     assert_eq!((&package["contract"]["meeting"]["host"], &package["whole"]), (&"192.168.1.10".into(), &true.into()));
     assert_eq!(
         (&package["firmware_version"], &package["sections"][0]["compression"]),
-        (&KNOWN[0].commit.into(), &"zlib".into())
+        (&KNOWN_FIRMWARE[0].commit.into(), &"zlib".into())
     );
     let names: Vec<_> =
         package["application"]["nodes"].as_array().expect("nodes").iter().map(|node| &node["name"]).collect();
@@ -128,7 +128,7 @@ fn the_application_file_in_the_readme_is_valid() {
         bench.0.path().join(line.split('"').nth(1).expect("a name"))
     };
     std::fs::copy(TINY, named("blob")).expect("the folder can be written to");
-    std::fs::rename(bench.module(KNOWN[0].commit), named("firmware")).expect("the folder can be written to");
+    std::fs::rename(bench.module(KNOWN_FIRMWARE[0].commit), named("firmware")).expect("the folder can be written to");
     let path = bench.0.path().join("app.dap");
     let (code, out, said) = run(&["build", "--config", &config, "-o", path.to_str().expect("UTF-8")]);
     assert_eq!(code, 0, "{said}");
@@ -143,7 +143,7 @@ fn a_failed_build_reports_what_to_do() {
     let alone = |more: &[&str]| bench.alone(&[&build, more].concat());
     let (code, said) = alone(&["--model", TINY, "--size", "416x416"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("the model wants 640x352, the preview is 416x416"), "{said}");
+    assert!(said.contains("the model's input is 640x352, the preview is 416x416"), "{said}");
     assert!(said.contains("help: add --letterbox"), "{said}");
     let (code, said) = alone(&["--camera-only"]);
     assert_eq!(code, 1, "{said}");
@@ -151,11 +151,11 @@ fn a_failed_build_reports_what_to_do() {
     let module = bench.module("0123456789");
     let (code, said) = alone(&["--camera-only", "--firmware", &module]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("0123456789") && said.contains(KNOWN[1].version), "{said}");
+    assert!(said.contains("0123456789") && said.contains(KNOWN_FIRMWARE[1].version), "{said}");
     let onnx = bench.file("yolo.onnx", b"\x08\x07");
     let (code, said) = alone(&["--model", &onnx]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no compiled model (.blob)"), "{said}");
+    assert!(said.contains("not a compiled model (.blob)"), "{said}");
     let (code, said) = alone(&[]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("help: give --model FILE.blob"), "{said}");

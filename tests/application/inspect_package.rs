@@ -75,7 +75,7 @@ fn an_intact_package_is_reported_with_its_scripts() {
     assert!(lines[0].ends_with("door.dap: application package, 1.3 MB; all checksums match"), "{told}");
     for line in [
         &format!("    application  {NAME}"),
-        "    contract     640x352 BGR888p, 12.5 frames/s, labels 1a2b3c4d; the camera listens at port 5000",
+        "    contract     640x352 BGR888p, 12.5 frames/s, labels 1a2b3c4d; the camera listens on port 5000",
         "    firmware     a62b2ccb; 3004 bytes, for RVC2 cameras",
         "    nodes        0 ColorCamera",
         "                 1 Script",

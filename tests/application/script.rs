@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use oaktap::device::app::{App, Family, Fit, Model, Payload, Picture, Size, Video};
+use oaktap::device::app::{App, CameraOutput, Fit, Model, ModelFamily, PayloadCoding, Size, Video};
 use oaktap::device::script;
 use oaktap::frame::{BBox, Detection, PixelFormat};
 use oaktap::wire::Record;
@@ -19,7 +19,7 @@ use crate::script_node::{Camera, Client, Setup, boxes, found, has_its_boxes, nod
 
 /// Small pictures and a model without label names.
 fn app() -> App {
-    let family = Family::Yolo {
+    let family = ModelFamily::Yolo {
         classes: Some(80),
         coordinates: 4,
         iou: 0.5,
@@ -107,7 +107,7 @@ fn a_connection_begins_with_the_description_of_the_camera() {
     let model = app.model.as_mut().expect("an address");
     let long = "a name that is longer than a record, and goes on".to_owned();
     (model.labels, model.family) =
-        (vec!["person".to_owned(), "traffic light".to_owned(), long.clone()], Family::default());
+        (vec!["person".to_owned(), "traffic light".to_owned(), long.clone()], ModelFamily::default());
     app.fps = 29.97;
     let contract = app.check(Some(app.size)).expect("it can be built").contract();
     let mut camera = Setup::new(app).start();
@@ -293,7 +293,7 @@ fn a_client_that_does_not_read_does_not_slow_the_others() {
     }
     // The Script drops it in the end, which frees its place for another client.
     let said = camera.wait("text").to_string();
-    assert!(said.contains("client left: it took nothing for 5 s"), "{said}");
+    assert!(said.contains("client left: it accepted no data for 5 s"), "{said}");
     let third = reading(camera.client());
     camera.pair(7);
     others.iter().chain([&third]).for_each(|other| assert_eq!(other.recv(), Ok((7, true))));
@@ -518,11 +518,11 @@ fn unit(kind: u8, seq: u64) -> Vec<u8> {
 #[test]
 fn a_video_begins_with_a_key_frame() {
     for (payload, format, key, other) in [
-        (Payload::H264(Video { keyframe_interval: 4, ..Video::default() }), "H264", 0x67, 0x41),
-        (Payload::H265(Video { keyframe_interval: 4, ..Video::default() }), "H265", 0x40, 0x02),
+        (PayloadCoding::H264(Video { keyframe_interval: 4, ..Video::default() }), "H264", 0x67, 0x41),
+        (PayloadCoding::H265(Video { keyframe_interval: 4, ..Video::default() }), "H265", 0x40, 0x02),
     ] {
         // The picture has the video's aspect ratio, so that boxes have the same coordinates in both.
-        let app = App { payload, picture: Picture::Video, size: Size::new(64, 36), ..app() };
+        let app = App { payload, picture: CameraOutput::Video, size: Size::new(64, 36), ..app() };
         let mut camera = Setup::new(app).start();
         let mut early = camera.client();
         let show = |camera: &mut Camera, seq: u64| {
@@ -558,7 +558,7 @@ fn a_video_begins_with_a_key_frame() {
 
 #[test]
 fn jpeg_frames_are_sent_with_their_boxes() {
-    let app = App { payload: Payload::Jpeg { quality: 80 }, size: Size::new(64, 48), ..app() };
+    let app = App { payload: PayloadCoding::Jpeg { quality: 80 }, size: Size::new(64, 48), ..app() };
     let mut camera = Setup::new(app).start();
     let mut client = camera.client();
     let jpeg = [&[0xff, 0xd8, 0xff, 0xe0][..], &[0x55; 50], &[0xff, 0xd9]].concat();

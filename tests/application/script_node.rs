@@ -39,7 +39,13 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new(app: App) -> Self {
         // Wait for every result, however busy the machine is.
-        Self { app, input: None, piece: 0, clock: true, with: vec![("WAIT = 0.3", "WAIT = 30.0")] }
+        Self {
+            app,
+            input: None,
+            piece: 0,
+            clock: true,
+            with: vec![("RESULT_TIMEOUT_S = 0.3", "RESULT_TIMEOUT_S = 30.0")],
+        }
     }
 
     pub(crate) fn start(self) -> Camera {

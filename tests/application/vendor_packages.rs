@@ -6,9 +6,11 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use oaktap::device::app::{App, Colour, Family, Fit, Model, Orientation, Payload, Picture, Resolution, Size, Video};
+use oaktap::device::app::{
+    App, CameraOutput, Fit, Model, ModelFamily, Orientation, PayloadCoding, PlaneOrder, Resolution, Size, Video,
+};
 use oaktap::device::blob::Blob;
-use oaktap::device::firmware::{DeviceImages, KNOWN};
+use oaktap::device::firmware::{DeviceImages, KNOWN_FIRMWARE};
 use oaktap::device::nop::Value;
 use oaktap::device::schema::{Node, Pipeline};
 use oaktap::device::{pipeline, script};
@@ -46,11 +48,11 @@ fn cases() -> Vec<Case> {
     let anchors = vec![10., 14., 23., 27., 37., 58., 81., 82., 135., 169., 344., 319.5];
     let masks = [("side26", vec![1, 2, 3]), ("side13", vec![3, 4, 5])].map(|(name, mask)| (name.to_owned(), mask));
     let with_anchors =
-        Family::Yolo { classes: Some(300), coordinates: 4, iou: 0.45, anchors, masks: BTreeMap::from(masks) };
+        ModelFamily::Yolo { classes: Some(300), coordinates: 4, iou: 0.45, anchors, masks: BTreeMap::from(masks) };
     let labels = ["person", "traffic light", "d'oh"].map(str::to_owned).to_vec();
     let mobilenet =
-        Model { family: Family::Mobilenet, confidence: 0.3, threads: 1, labels, ..fitted(Fit::Letterbox, square) };
-    let jpeg = |quality| Payload::Jpeg { quality };
+        Model { family: ModelFamily::Mobilenet, confidence: 0.3, threads: 1, labels, ..fitted(Fit::Letterbox, square) };
+    let jpeg = |quality| PayloadCoding::Jpeg { quality };
     let host = Some(Ipv4Addr::new(192, 168, 1, 10));
     let mut cases = vec![
         case(App::default(), None),
@@ -58,7 +60,7 @@ fn cases() -> Vec<Case> {
         case(with(yolo(), App { fps: 40.0, name: "door".to_owned(), ..App::default() }), Some(blob(preview, newest))),
         case(
             App {
-                colour: Colour::Rgb,
+                plane_order: PlaneOrder::Rgb,
                 orientation: Orientation::Rotate180,
                 resolution: Resolution::Mp12,
                 size: Size::new(2560, 1440),
@@ -74,12 +76,15 @@ fn cases() -> Vec<Case> {
         },
         case(with(mobilenet, App::default()), Some(blob(square, newest))),
         case(with(fitted(Fit::Stretch, small), App::default()), Some(blob(small, newest))),
-        case(with(fitted(Fit::Crop, small), App { colour: Colour::Rgb, ..App::default() }), Some(blob(small, newest))),
+        case(
+            with(fitted(Fit::Crop, small), App { plane_order: PlaneOrder::Rgb, ..App::default() }),
+            Some(blob(small, newest)),
+        ),
         case(App { payload: jpeg(80), orientation: Orientation::Flip, fps: 5.5, ..App::default() }, None),
         case(
             with(
                 yolo(),
-                App { payload: jpeg(95), picture: Picture::Video, resolution: Resolution::K4, ..App::default() },
+                App { payload: jpeg(95), picture: CameraOutput::Video, resolution: Resolution::K4, ..App::default() },
             ),
             Some(blob(preview, newest)),
         ),
@@ -87,7 +92,7 @@ fn cases() -> Vec<Case> {
             with(
                 Model { confidence: 0.25, ..yolo() },
                 App {
-                    payload: Payload::H264(Video { bitrate_kbps: 2500, keyframe_interval: 15 }),
+                    payload: PayloadCoding::H264(Video { bitrate_kbps: 2500, keyframe_interval: 15 }),
                     fps: 29.97,
                     orientation: Orientation::Mirror,
                     ..App::default()
@@ -97,8 +102,8 @@ fn cases() -> Vec<Case> {
         ),
         case(
             App {
-                payload: Payload::H265(Video::default()),
-                picture: Picture::Video,
+                payload: PayloadCoding::H265(Video::default()),
+                picture: CameraOutput::Video,
                 resolution: Resolution::P800,
                 orientation: Orientation::Normal,
                 host,
@@ -110,7 +115,7 @@ fn cases() -> Vec<Case> {
             with(
                 fitted(Fit::Letterbox, small),
                 App {
-                    payload: Payload::H265(Video { bitrate_kbps: 80_000, keyframe_interval: 200 }),
+                    payload: PayloadCoding::H265(Video { bitrate_kbps: 80_000, keyframe_interval: 200 }),
                     ..App::default()
                 },
             ),
@@ -231,7 +236,7 @@ fn packages_equal_those_of_depthai_2_33() {
 #[test]
 #[ignore = "wants six versions of depthai, 400 MB when they are installed"]
 fn packages_equal_those_of_every_known_depthai() {
-    for known in KNOWN {
+    for known in KNOWN_FIRMWARE {
         packages_are_those_of(known.version);
     }
 }
@@ -251,7 +256,7 @@ fn the_firmware_of_an_installed_depthai_is_found() {
         assert!(output.status.success() && said.contains("firmware: depthai 2.30.0.0 in "), "{variable}: {said}");
         let package = fs::read(folder.path().join("app.dap")).expect("it was built");
         let package = Package::parse(package).expect("intact");
-        assert_eq!(package.firmware_version().as_deref(), Some(KNOWN[0].commit));
+        assert_eq!(package.firmware_version().as_deref(), Some(KNOWN_FIRMWARE[0].commit));
     }
 }
 
@@ -263,7 +268,7 @@ fn different_applications_give_different_packages() {
         .map(|Case { app, blob, .. }| {
             let model = blob.as_deref().map(|blob| Blob::parse(blob).expect("a model"));
             let checked = app.check(model.as_ref().and_then(Blob::input_size)).expect("it can be built");
-            pipeline::Sections::of(&checked, blob.as_deref(), &script::text(&checked)).expect("it is packed")
+            pipeline::PipelineSections::of(&checked, blob.as_deref(), &script::text(&checked)).expect("it is packed")
         })
         .collect();
     for (at, sections_of_one) in sections.iter().enumerate() {

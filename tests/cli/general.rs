@@ -139,7 +139,7 @@ fn labels_select_and_name_classes() {
 fn a_usage_error_exits_with_2_and_advice() {
     for (args, says) in [
         (&["detections"][..], "URI"),
-        (&["detections", "rtsp://camera"], "`sim:` and `file:` are"),
+        (&["detections", "rtsp://camera"], "expected `tcp://`, `listen://`, `sim:` or `file:`"),
         (&["detections", "sim:?fsp=40"], "known: size, fps"),
         (&["detections", "sim:", "--size", "640"], "WIDTHxHEIGHT"),
         (&["detections", "sim:", "--duration", "10"], "such as 10s"),
@@ -171,7 +171,7 @@ fn a_failure_exits_with_1_a_cause_and_help() {
     drop(taken);
     let (code, out, err) = run(&["detections", &address, "--duration", "300ms"]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("refused") && err.contains("nothing listens at that port"), "{err}");
+    assert!(err.contains("refused") && err.contains("no program listens on this port"), "{err}");
 }
 
 #[test]

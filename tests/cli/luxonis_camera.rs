@@ -72,9 +72,9 @@ fn receive(port: u16, at_once: usize) -> Vec<Arc<Frame>> {
                 other => panic!("unexpected event in a clean stream: {other:?}"),
             }
         }
-        assert!(decoder.books().balance(), "{:?}", decoder.books());
+        assert!(decoder.byte_counts().balance(), "{:?}", decoder.byte_counts());
         if n == 0 {
-            assert_eq!((decoder.books().skipped, decoder.books().pending), (0, 0));
+            assert_eq!((decoder.byte_counts().skipped, decoder.byte_counts().pending), (0, 0));
             return confirmed;
         }
     }

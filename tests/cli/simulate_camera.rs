@@ -76,7 +76,7 @@ fn invalid_simulations_are_rejected_with_a_reason() {
         (&["--nor", "1MiB"], "need 8389120"),
         (&["--camera-fault", "explode"], "`fault=explode`: expected"),
         (&["--set", "open=late"], "first, after or never"),
-        (&["--bootloader-version", "28"], "one like 0.0.28"),
+        (&["--bootloader-version", "28"], "expected a version such as 0.0.28"),
     ] {
         let (code, out, err) = run(&[&bootloader[..], args].concat());
         assert_eq!((code, out.as_str()), (2, ""), "{args:?}: {err}");

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use oaktap::export::{self, Choice, Format, Options, Report};
+use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportReport};
 use oaktap::frame::{BBox, Detection, Frame, LabelMap};
 use oaktap::recording::{CameraInfo, Compression};
 use serde_json::{Value, json};
@@ -14,9 +14,9 @@ use crate::external_tools;
 use crate::frames;
 use crate::recordings;
 
-fn exported(files: &[PathBuf], format: Format, output: &Path) -> Report {
+fn exported(files: &[PathBuf], format: ExportFormat, output: &Path) -> ExportReport {
     let threads = NonZeroUsize::new(2).expect("two");
-    let options = Options { format, output: output.to_owned(), choice: Choice::default(), boxes: false, threads };
+    let options = ExportOptions { format, output: output.to_owned(), choice: Choice::default(), boxes: false, threads };
     let report = export::export(files, &options, &mut |_| ControlFlow::Continue(())).expect("an export");
     assert!(report.balances() && report.is_complete(), "{report:?}");
     report
@@ -54,7 +54,7 @@ const ODD: &str = "say: \"x\" # \u{1b}";
 fn a_yolo_data_set_is_valid() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("yolo");
-    let report = exported(&recording(folder.path()), Format::Yolo, &out);
+    let report = exported(&recording(folder.path()), ExportFormat::Yolo, &out);
     assert_eq!((report.written, report.detections, report.without_box, report.files), (5, 4, 1, 11), "{report:?}");
     let Some(found) = external_tools::python("check_yolo.py", &[&out]) else { return };
     let found: Value = serde_json::from_str(&found).expect("JSON");
@@ -81,7 +81,7 @@ fn a_yolo_data_set_is_valid() {
 fn pycocotools_loads_the_data_set() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("coco");
-    let report = exported(&recording(folder.path()), Format::Coco, &out);
+    let report = exported(&recording(folder.path()), ExportFormat::Coco, &out);
     assert_eq!((report.written, report.detections, report.files), (5, 4, 6), "{report:?}");
     let mut names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
@@ -108,7 +108,7 @@ fn pycocotools_loads_the_data_set() {
 fn pandas_and_pyarrow_read_the_table() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("a.parquet");
-    let report = exported(&recording(folder.path()), Format::Parquet, &out);
+    let report = exported(&recording(folder.path()), ExportFormat::Parquet, &out);
     assert_eq!((report.written, report.detections, report.bytes), (5, 4, fs::metadata(&out).unwrap().len()));
     let Some(found) = external_tools::python("read_parquet.py", &[&out]) else { return };
     let found: Value = serde_json::from_str(&found).expect("JSON");

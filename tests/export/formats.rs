@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oaktap::convert::{Converter, PackedOrder};
-use oaktap::export::{self, Choice, ExportError, Format, Moment, Options, Progress, Report};
+use oaktap::export::{self, Choice, ExportError, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
 use oaktap::frame::{BBox, Detection, Frame, Geometry, LabelMap, PixelFormat, Received};
 use oaktap::recording::{CameraInfo, Compression};
 use serde_json::Value;
@@ -18,19 +18,25 @@ use crate::recordings;
 
 const SMALL: &str = "size=96x64&records=on&boxes=2&seed=3";
 
-fn options(format: Format, output: PathBuf) -> Options {
-    Options { format, output, choice: Choice::default(), boxes: false, threads: NonZeroUsize::new(2).expect("two") }
+fn options(format: ExportFormat, output: PathBuf) -> ExportOptions {
+    ExportOptions {
+        format,
+        output,
+        choice: Choice::default(),
+        boxes: false,
+        threads: NonZeroUsize::new(2).expect("two"),
+    }
 }
 
-fn exported(files: &[PathBuf], options: &Options) -> Report {
-    let mut parts = Vec::new();
-    let mut tell = |progress: Progress| {
-        parts.push(progress.part);
+fn exported(files: &[PathBuf], options: &ExportOptions) -> ExportReport {
+    let mut fractions = Vec::new();
+    let mut on_progress = |progress: ExportProgress| {
+        fractions.push(progress.fraction);
         ControlFlow::Continue(())
     };
-    let report = export::export(files, options, &mut tell).expect("an export");
+    let report = export::export(files, options, &mut on_progress).expect("an export");
     assert!(report.balances(), "{report:?}");
-    assert!(parts.is_sorted() && parts.iter().all(|part| (0.0..=1.0).contains(part)), "{parts:?}");
+    assert!(fractions.is_sorted() && fractions.iter().all(|share| (0.0..=1.0).contains(share)), "{fractions:?}");
     report
 }
 
@@ -71,7 +77,7 @@ fn exported_pictures_equal_the_cameras() {
     let frames = recordings::frames(SMALL, 20);
     let files = recording(folder.path(), "front", frames.clone());
     let out = folder.path().join("png");
-    let report = exported(&files, &options(Format::Png, out.clone()));
+    let report = exported(&files, &options(ExportFormat::Png, out.clone()));
     assert_eq!((report.read, report.written, report.files), (20, 20, 20));
     assert!(report.is_complete());
     let names = names_in(&out);
@@ -91,13 +97,13 @@ fn a_jpeg_is_copied_unless_boxes_are_drawn() {
     let frames = recordings::frames("size=96x64&format=JPEG&dialect=IMG&boxes=2&seed=3", 5);
     let files = recording(folder.path(), "a b", frames.clone());
     let out = folder.path().join("jpeg");
-    exported(&files, &options(Format::Jpeg, out.clone()));
+    exported(&files, &options(ExportFormat::Jpeg, out.clone()));
     for (name, frame) in names_in(&out).iter().zip(&frames) {
         assert!(name.starts_with("a-b_0000") && name.ends_with("Z.jpg"), "{name}");
         assert_eq!(fs::read(out.join(name)).unwrap(), frame.payload());
     }
     let out = folder.path().join("boxes");
-    let report = exported(&files, &Options { boxes: true, ..options(Format::Png, out.clone()) });
+    let report = exported(&files, &ExportOptions { boxes: true, ..options(ExportFormat::Png, out.clone()) });
     assert_eq!(report.detections, 10);
     let drawn = image::open(out.join(&names_in(&out)[0])).expect("a picture").into_rgb8();
     let plain = rgb(&frames[0]).0;
@@ -122,7 +128,7 @@ fn a_table_has_one_row_per_detection() {
     let files = [path];
 
     let out = folder.path().join("a.csv");
-    let report = exported(&files, &options(Format::Csv, out.clone()));
+    let report = exported(&files, &options(ExportFormat::Csv, out.clone()));
     assert_eq!((report.written, report.detections, report.without_box, report.files), (2, 2, 1, 1));
     assert_eq!(
         fs::read_to_string(&out).unwrap(),
@@ -133,7 +139,7 @@ fn a_table_has_one_row_per_detection() {
     assert_eq!(report.bytes, fs::metadata(&out).unwrap().len());
 
     let out = folder.path().join("a.jsonl");
-    exported(&files, &options(Format::Jsonl, out.clone()));
+    exported(&files, &options(ExportFormat::Jsonl, out.clone()));
     let text = fs::read_to_string(&out).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2);
@@ -157,7 +163,10 @@ fn only_selected_frames_are_exported_and_the_rest_is_counted() {
     let mut lines = |choice: Choice| {
         number += 1;
         let out = folder.path().join(format!("{number}.jsonl"));
-        let report = exported(std::slice::from_ref(&path), &Options { choice, ..options(Format::Jsonl, out.clone()) });
+        let report = exported(
+            std::slice::from_ref(&path),
+            &ExportOptions { choice, ..options(ExportFormat::Jsonl, out.clone()) },
+        );
         let text = fs::read_to_string(out).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(report.written, lines.len() as u64);
@@ -171,8 +180,8 @@ fn only_selected_frames_are_exported_and_the_rest_is_counted() {
     assert_eq!((report.read, all.len()), (80, 80));
     // At 25 ms per frame, the time range has frames 4 to 15; of those the first and every fifth of each camera.
     let (report, some) = lines(Choice {
-        from: Some(Moment::After(Duration::from_millis(100))),
-        until: Some(Moment::At(recordings::START_NS + 400_000_000)),
+        from: Some(TimeSpec::After(Duration::from_millis(100))),
+        until: Some(TimeSpec::At(recordings::START_NS + 400_000_000)),
         every: 5,
         ..Choice::default()
     });
@@ -204,7 +213,7 @@ fn frames_that_cannot_be_converted_are_counted_by_reason() {
     let tight = Geometry::tight(PixelFormat::Gray8, 8, 4).expect("a geometry");
     let mut damaged = recordings::frames("size=64x48&format=JPEG", 1)[0].payload().to_vec();
     let header = damaged.windows(2).position(|pair| pair == [0xff, 0xc0]).expect("a frame header");
-    damaged[header + 9] = 77; // Colours.
+    damaged[header + 9] = 77; // An invalid number of components.
     let mut frames = vec![
         made(0, vec![], Some(tight), &[7; 32]),
         made(1, vec![], None, &[8; 31]),
@@ -213,18 +222,11 @@ fn frames_that_cannot_be_converted_are_counted_by_reason() {
     ];
     frames.extend(recordings::frames("size=64x48&format=H264", 2));
     let files = recording(folder.path(), "front", frames);
-    let report = exported(&files, &options(Format::Png, folder.path().join("out")));
+    let report = exported(&files, &options(ExportFormat::Png, folder.path().join("out")));
     assert_eq!((report.read, report.written, report.frames_skipped()), (6, 1, 5), "{report:?}");
     assert!(!report.is_complete());
     let skipped: Vec<_> = report.skipped.iter().map(|skipped| (skipped.kind, skipped.frames)).collect();
-    assert_eq!(
-        skipped,
-        [
-            ("payload in an unknown layout", 1),
-            ("JPEG that cannot be decoded", 2),
-            ("video that is not decoded here", 2)
-        ]
-    );
+    assert_eq!(skipped, [("unknown payload layout", 1), ("JPEG cannot be decoded", 2), ("video cannot be decoded", 2)]);
     assert_eq!(names_in(&folder.path().join("out")).len(), 1);
 }
 
@@ -236,12 +238,12 @@ fn existing_files_are_not_replaced() {
     fs::write(&file, "mine").unwrap();
     let refused = |format, output: &Path| {
         export::export(&files, &options(format, output.to_owned()), &mut |_| ControlFlow::Continue(()))
-            .expect_err("it is there already")
+            .expect_err("it exists already")
     };
-    for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
+    for format in [ExportFormat::Csv, ExportFormat::Jsonl, ExportFormat::Parquet] {
         assert!(matches!(refused(format, &file), ExportError::Exists(path) if path == file));
     }
-    for format in [Format::Png, Format::Jpeg, Format::Yolo, Format::Coco] {
+    for format in [ExportFormat::Png, ExportFormat::Jpeg, ExportFormat::Yolo, ExportFormat::Coco] {
         assert!(matches!(refused(format, folder.path()), ExportError::NotEmpty(_)));
         assert!(matches!(refused(format, &file), ExportError::Io { .. }));
     }
@@ -255,17 +257,18 @@ fn a_selection_without_frames_is_an_error() {
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 2));
     let out = folder.path().join("a.csv");
     let refused = |choice| {
-        let options = Options { choice, ..options(Format::Csv, out.clone()) };
-        export::export(&files, &options, &mut |_| ControlFlow::Continue(())).expect_err("it fits nothing").to_string()
+        let options = ExportOptions { choice, ..options(ExportFormat::Csv, out.clone()) };
+        export::export(&files, &options, &mut |_| ControlFlow::Continue(())).expect_err("nothing to export").to_string()
     };
     let error = refused(Choice { cameras: vec!["back".to_owned()], ..Choice::default() });
-    assert_eq!(error, "no camera is called `back`: expected one of front");
-    let from = Some(Moment::After(Duration::from_secs(2)));
-    let error = refused(Choice { from, until: Some(Moment::At(recordings::START_NS)), ..Choice::default() });
-    assert!(error.starts_with("the range is empty"), "{error}");
-    let error = export::export(&[folder.path().join("none.mcap")], &options(Format::Csv, out.clone()), &mut |_| {
-        ControlFlow::Continue(())
-    });
+    assert_eq!(error, "unknown camera `back`: expected one of front");
+    let from = Some(TimeSpec::After(Duration::from_secs(2)));
+    let error = refused(Choice { from, until: Some(TimeSpec::At(recordings::START_NS)), ..Choice::default() });
+    assert!(error.starts_with("the time range is empty"), "{error}");
+    let error =
+        export::export(&[folder.path().join("none.mcap")], &options(ExportFormat::Csv, out.clone()), &mut |_| {
+            ControlFlow::Continue(())
+        });
     assert!(matches!(error, Err(ExportError::Recording { .. })));
     assert!(!out.exists());
 }
@@ -276,7 +279,7 @@ fn a_truncated_recording_is_exported_up_to_its_end() {
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 400));
     let whole = fs::metadata(&files[0]).unwrap().len();
     fs::OpenOptions::new().write(true).open(&files[0]).unwrap().set_len(whole / 2).unwrap();
-    let report = exported(&files, &options(Format::Jsonl, folder.path().join("a.jsonl")));
+    let report = exported(&files, &options(ExportFormat::Jsonl, folder.path().join("a.jsonl")));
     assert!(report.written > 100, "{report:?}");
     assert!(!report.is_complete());
     assert_eq!(report.unread.len(), 1, "{report:?}");
@@ -286,27 +289,28 @@ fn a_truncated_recording_is_exported_up_to_its_end() {
 fn a_stopped_export_leaves_only_finished_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 200));
-    for format in Format::ALL {
+    for format in ExportFormat::ALL {
         let output = folder.path().join(format.name());
-        let mut told = 0;
-        let mut tell = |_: Progress| {
-            told += 1;
-            if told == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let mut calls = 0;
+        let mut progress = |_: ExportProgress| {
+            calls += 1;
+            if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let stopped = export::export(&files, &options(format, output.clone()), &mut tell);
+        let stopped = export::export(&files, &options(format, output.clone()), &mut progress);
         let Err(ExportError::Stopped { written }) = stopped else { panic!("{format:?}: {stopped:?}") };
         // A video reports progress once per group of pictures.
-        assert_eq!((told, written), (2, if format == Format::Mp4 { 120 } else { 2 }), "{format:?}");
+        assert_eq!((calls, written), (2, if format == ExportFormat::Mp4 { 120 } else { 2 }), "{format:?}");
         let left = all_files(&output);
         let finished =
             |path: &PathBuf| matches!(path.extension().and_then(|end| end.to_str()), Some("png" | "jpg" | "txt"));
         assert!(left.iter().all(finished), "{format:?}: {left:?}");
-        let pictures = matches!(format, Format::Png | Format::Jpeg | Format::Yolo | Format::Coco);
+        let pictures =
+            matches!(format, ExportFormat::Png | ExportFormat::Jpeg | ExportFormat::Yolo | ExportFormat::Coco);
         assert_eq!(left.is_empty(), !pictures, "{format:?}: {left:?}");
     }
 }
 
-/// Number of files in a folder and its subfolders; 0 if it does not exist.
+/// Files in a folder and its subfolders; none if the folder does not exist.
 fn all_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.expect("an entry").path());

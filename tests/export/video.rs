@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use oaktap::convert::{Converter, PackedOrder};
-use oaktap::export::{self, Choice, ExportError, Format, Options, Report};
+use oaktap::export::{self, Choice, ExportError, ExportFormat, ExportOptions, ExportReport};
 use oaktap::frame::{Frame, PayloadKind, Received};
 use oaktap::recording::Compression;
 use openh264::encoder::Encoder;
@@ -21,12 +21,12 @@ use crate::recordings;
 
 const SMALL: &str = "size=96x64&records=on&boxes=2&seed=3";
 
-fn options(output: PathBuf) -> Options {
+fn options(output: PathBuf) -> ExportOptions {
     let threads = NonZeroUsize::new(3).expect("three");
-    Options { format: Format::Mp4, output, choice: Choice::default(), boxes: false, threads }
+    ExportOptions { format: ExportFormat::Mp4, output, choice: Choice::default(), boxes: false, threads }
 }
 
-fn exported(files: &[PathBuf], options: &Options) -> Report {
+fn exported(files: &[PathBuf], options: &ExportOptions) -> ExportReport {
     let report = export::export(files, options, &mut |_| ControlFlow::Continue(())).expect("an export");
     assert!(report.balances(), "{report:?}");
     report
@@ -160,12 +160,12 @@ fn each_camera_gets_its_own_video_and_odd_sizes_are_cropped() {
         .expect_err("two cameras");
     assert!(matches!(&error, ExportError::OneVideo { cameras, .. } if cameras == "front, back"), "{error}");
     let out = folder.path().join("video");
-    let report = exported(&files, &Options { boxes: true, ..options(out.clone()) });
+    let report = exported(&files, &ExportOptions { boxes: true, ..options(out.clone()) });
     assert_eq!((report.written, report.files), (8, 2));
     assert_eq!(report.notes.len(), 1, "{report:?}");
     assert!(report.notes[0].contains("front") && report.notes[0].contains("97x65"), "{:?}", report.notes);
     let front = Choice { cameras: vec!["front".to_owned()], ..Choice::default() };
-    exported(&files, &Options { choice: front, ..options(folder.path().join("one.mp4")) });
+    exported(&files, &ExportOptions { choice: front, ..options(folder.path().join("one.mp4")) });
     for (file, width, height, frames) in
         [("video/front.mp4", 96, 64, "3"), ("video/back.mp4", 64, 48, "5"), ("one.mp4", 96, 64, "3")]
     {
@@ -225,20 +225,20 @@ fn encoded_video_is_copied_unchanged() {
     let from = Some("120ms".parse().expect("a time"));
     let late = exported(
         &files,
-        &Options { choice: Choice { from, ..Choice::default() }, ..options(folder.path().join("b.mp4")) },
+        &ExportOptions { choice: Choice { from, ..Choice::default() }, ..options(folder.path().join("b.mp4")) },
     );
     assert_eq!((late.written, late.frames_skipped(), late.skipped[0].kind), (15, 2, "before the first key frame"));
     if let Some(pixels) = decoded(&folder.path().join("b.mp4")) {
         assert_eq!(pixels.len(), 15 * 96 * 64 * 3);
     }
     for (name, wrong) in [
-        ("c.mp4", Options { boxes: true, ..options(PathBuf::new()) }),
-        ("d.mp4", Options { choice: Choice { every: 2, ..Choice::default() }, ..options(PathBuf::new()) }),
+        ("c.mp4", ExportOptions { boxes: true, ..options(PathBuf::new()) }),
+        ("d.mp4", ExportOptions { choice: Choice { every: 2, ..Choice::default() }, ..options(PathBuf::new()) }),
     ] {
         let output = folder.path().join(name);
-        let report = exported(&files, &Options { output: output.clone(), ..wrong });
+        let report = exported(&files, &ExportOptions { output: output.clone(), ..wrong });
         assert_eq!((report.written, report.files), (0, 0));
-        assert_eq!(report.skipped[0].kind, "video that stays as the camera sent it");
+        assert_eq!(report.skipped[0].kind, "encoded video cannot be edited");
         assert!(!output.exists(), "a video without a frame");
     }
 }
@@ -259,11 +259,7 @@ fn frames_that_do_not_fit_a_video_are_counted() {
     let skipped: Vec<_> = report.skipped.iter().map(|skipped| (skipped.kind, skipped.frames)).collect();
     assert_eq!(
         skipped,
-        [
-            ("picture of another size", 2),
-            ("video of another kind", 1),
-            ("picture that H.264 is not encoded for here", 1)
-        ]
+        [("picture size changed", 2), ("codec changed", 1), ("size not supported by the H.264 encoder", 1)]
     );
     // The camera's clock restarted in each part.
     assert!(report.notes.iter().any(|note| note.contains("the clock of front jumped")), "{report:?}");

@@ -117,10 +117,23 @@ fn an_application_is_flashed_verified_and_not_flashed_twice() {
     );
     assert!(out.contains("verified, was there already, running"), "{out}");
 
-    let (code, out, said) = scene.run("flash", &["--app", &app, "--yes", "--dry-run", "--memory", "flash"]);
-    assert_eq!(code, 0, "{said}");
-    let bytes = std::fs::metadata(&app).expect("it is there").len();
-    assert!(out.contains(&format!("2. write {bytes} bytes there")), "{out}");
+    let dry_run = |app: &str| {
+        let (code, out, said) = scene.run("flash", &["--app", app, "--yes", "--dry-run", "--memory", "flash"]);
+        assert_eq!(code, 0, "{said}");
+        out
+    };
+    let out = dry_run(&app);
+    let steps = "the flash memory holds every byte of the package already\n1. reset the camera\n";
+    assert!(out.ends_with(steps), "{out}");
+    let other = scene.package("gate");
+    let bytes = std::fs::metadata(&other).expect("a package").len();
+    let out = dry_run(&other);
+    let steps = format!(
+        "1. write {bytes} bytes at 0x800000 of the flash memory (UPDATE_FLASH_EX_2)\n\
+         2. read {bytes} bytes back at 0x800000 of the flash memory and compare every byte\n\
+         3. reset the camera\n"
+    );
+    assert!(out.ends_with(&steps), "{out}");
 }
 
 #[test]
@@ -147,7 +160,7 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     let scene = Scene::new("");
     let app = scene.package("door");
     for (fault, text) in [
-        ("config-refused*1", "setting the memory to boot from: SET_BOOTLOADER_CONFIG: the camera refused"),
+        ("config-refused*1", "writing the configuration: SET_BOOTLOADER_CONFIG: the camera refused"),
         ("corrupt:600000*1", "reading the application back: byte 600000 of the package"),
         ("drop-progress:0.5*1", "writing the application: UPDATE_FLASH: the camera closed the connection after"),
     ] {
@@ -165,7 +178,7 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
-    assert!(said.contains("and no whole frame among them"), "{said}");
+    assert!(said.contains("but no complete frame"), "{said}");
 }
 
 #[test]
@@ -316,8 +329,8 @@ fn a_bootloader_goes_to_the_user_slot_and_the_factory_slot_needs_confirmation() 
 
     // A bootloader for USB would take the camera off the network.
     for (bytes, text) in [
-        (b"MA2x".repeat(1000), "that for USB would put the camera out of the network's reach"),
-        (b"RVC4, and more".to_vec(), "a bootloader begins with \"MA2x\""),
+        (b"MA2x".repeat(1000), "expected at least 2097152: the bootloader for USB is that small"),
+        (b"RVC4, and more".to_vec(), "the image begins with \"RVC4\", expected \"MA2x\""),
     ] {
         let file = scene.file("wrong.cmd", &bytes);
         let (code, _, said) = scene.run("bootloader", &["--yes", "update", "--image", &file]);
@@ -340,13 +353,14 @@ fn the_boot_after_the_reset_is_checked() {
     );
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("it is there already"), "{said}");
-    // The camera ignores the first request to leave the application.
     assert!(said.contains("has this application already"), "{said}");
-    // The first request to leave the application is not heard.
+    // The camera ignores the first request to enter its bootloader.
     scene.camera.set_faults("deaf*1".parse().expect("a fault"));
+    let before = scene.camera.history().restarts;
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
+    // Into the bootloader and back. The camera must not vanish at the second restart already.
+    assert!(scene.camera.wait_until(AGES, |camera| camera.history().restarts == before + 2), "{said}");
     scene.camera.set_faults("vanish".parse().expect("a fault"));
     let (code, _, said) = flash(&["--force"]);
     assert_eq!(code, 1, "{said}");
@@ -377,7 +391,7 @@ fn a_camera_in_use_by_another_host_is_left_alone() {
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
     assert_eq!((code, scene.camera.activity()), (1, Activity::InUse), "{said}");
     assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
-    assert!(said.contains("last it said \"in use by a host\""), "{said}");
+    assert!(said.contains("its last state was \"in use by a host\""), "{said}");
     scene.camera.with(oaktap::sim::bootloader::SimulatedCamera::released);
     let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
     assert_eq!((&receipt["written"], &receipt["package"]["app_name"]), (&false.into(), &"gate".into()));
@@ -412,11 +426,14 @@ fn a_camera_with_two_addresses_is_flashed_once() {
     let [one, other] = addresses.map(|address| address.to_string());
     let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("it was there"), "{out}");
+    assert!(
+        out.lines().count() == 2 && out.contains("written, read back") && out.contains("was there already"),
+        "{out}"
+    );
 }
 
 /// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
-/// `flash::job`.
+/// `flash::carry_out`.
 #[test]
 fn info_and_network_send_the_vendors_requests() {
     let scene = Scene::new("emmc=64MiB");
@@ -510,7 +527,7 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
     let (code, out, said) = flash(&["--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert_eq!((out.matches("it was there").count(), out.matches("written, read back").count()), (2, 1), "{out}");
+    assert_eq!((out.matches("was there already").count(), out.matches("written, read back").count()), (2, 1), "{out}");
     let kept = std::fs::read_dir(&receipts).expect("a folder").count();
     assert_eq!(kept, 5, "two, and three");
 }

@@ -1,24 +1,24 @@
-//! The flasher and the simulated camera, connected in memory with a simulated clock: everything that can fail, and that
-//! a retry succeeds.
+//! Flashing of a simulated camera, connected in memory with a simulated clock: plans, faults and retries.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oaktap::bootloader::config::Config;
 use oaktap::bootloader::{
-    ApplicationDetails, Caller, ClientError, ClientOptions, Conversation, ConversationEvent, Memory, Request, Storage,
-    Version, map,
+    ApplicationDetails, BUDGET_BYTES, Caller, ClientError, ClientOptions, Conversation, ConversationEvent, Memory,
+    Request, Storage, Version, map,
 };
 use oaktap::flash::{
-    BootloaderImage, FlashError, Flashed, Phase, Plan, Target, Wish, application, boot_from_memory, erase,
-    read_applications, write_factory, write_user,
+    BootloaderImage, FlashError, FlashOptions, FlashTarget, Flashed, Phase, Plan, Region, application_details,
+    boot_from_memory, erase_applications, read_applications, write_factory_bootloader, write_user_bootloader,
 };
 use oaktap::package::{Package, PackageBuilder};
 use oaktap::sim::bootloader::{Activity, CameraFaults, LineShape, Pipe, SimulatedCamera};
 
 const S: Duration = Duration::from_secs(1);
 
-/// One camera and its clock.
+/// A camera and its clock.
 struct Bench {
     camera: SimulatedCamera,
     now: Duration,
@@ -30,16 +30,16 @@ impl Bench {
         Self { camera, now: Duration::ZERO }
     }
 
-    /// Advances the clock until the camera reaches this state.
+    /// Advances the clock until the camera is in this state.
     fn until(&mut self, is: impl Fn(Activity) -> bool) {
         while !is(self.camera.activity()) {
             let next = self.camera.poll_timeout();
-            self.now = next.unwrap_or_else(|| panic!("{:?} without an end", self.camera.activity())).max(self.now);
+            self.now = next.unwrap_or_else(|| panic!("the camera stays in {:?}", self.camera.activity())).max(self.now);
             self.camera.handle_timeout(self.now);
         }
     }
 
-    /// Runs one session, from the connection to the reset.
+    /// One session, from connecting to the reset.
     fn session<T, F>(&mut self, task: impl FnOnce(Caller) -> F) -> (T, Vec<ConversationEvent>)
     where
         F: Future<Output = T> + 'static,
@@ -71,40 +71,40 @@ impl Bench {
             }
             let next = [Some(conversation.timeout()), self.camera.poll_timeout()].into_iter().flatten().min();
             self.now = next.expect("the conversation has a limit").max(self.now);
-            assert!(self.now < 2000 * S, "it never ends");
+            assert!(self.now < 2000 * S, "no result after 2000 s");
             self.camera.handle_timeout(self.now);
             conversation.handle_timeout(self.now);
         }
     }
 
-    fn flash(&mut self, package: &Package, wish: Wish) -> Result<Flashed, FlashError> {
+    fn flash(&mut self, package: &Package, options: FlashOptions) -> Result<Flashed, FlashError> {
         let package = package.clone();
-        let task = async move |caller: Caller| Plan::make(&caller, package, wish).await?.carry_out(&caller).await;
+        let task = async move |caller: Caller| Plan::make(&caller, package, options).await?.carry_out(&caller).await;
         self.session(task).0
     }
 
-    /// The bytes at the application's address.
+    /// Reads `len` bytes of the application region.
     fn stored(&mut self, memory: Memory, len: usize) -> Vec<u8> {
-        let memory = self.camera.memory(memory).expect("there is such a memory");
-        memory.read(map::APPLICATION.into(), len).expect("it is that large")
+        let memory = self.camera.memory(memory).expect("the memory exists");
+        memory.read(map::APPLICATION.into(), len).expect("inside of the memory")
     }
 }
 
-/// A slow, long link behind a socket's send buffer: data in that buffer cannot be overtaken.
+/// One direction of a slow link with a long delay, after a socket buffer. Pings cannot overtake buffered data.
 struct Line {
     buffer: VecDeque<u8>,
     pipe: Pipe,
 }
 
 impl Line {
-    /// The size to which Linux lets a socket's buffer grow.
+    /// Linux lets a socket buffer grow to this.
     const BUFFER: usize = 4 << 20;
 
     fn new(shape: LineShape) -> Self {
         Self { buffer: VecDeque::new(), pipe: Pipe::new(shape) }
     }
 
-    /// Takes as much as there is room for.
+    /// Buffers as many bytes as fit, and returns their number.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let n = bytes.len().min(Self::BUFFER - self.buffer.len());
         self.buffer.extend(&bytes[..n]);
@@ -120,7 +120,7 @@ impl Line {
 }
 
 #[test]
-fn a_slow_link_flashes_28_mib_and_feeds_the_watchdog() {
+fn slow_link_with_long_delay_flashes_28_mib_and_serves_the_watchdog() {
     let package = package_of(26_000_000, "far away");
     assert!(package.bytes().len() > 28_000_000);
     let mut bench = Bench::new("nor=64MiB&wait-again=5s&watchdog=30s");
@@ -156,15 +156,15 @@ fn a_slow_link_flashes_28_mib_and_feeds_the_watchdog() {
     assert_eq!(result.map(|flashed| flashed.written), Ok(true));
     assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes());
     let account = bench.camera.history();
-    // Twice the vendor's period, which is half of the camera's (bootloader.md 2.4).
+    // Twice the vendor's ping period, which is half of the camera's timeout (bootloader.md 2.4).
     assert!(account.longest_silence < Duration::from_millis(1500), "{:?}", account.longest_silence);
-    // Written and read back with little waiting: 23.5 s per direction at this rate.
+    // 23.5 s for each direction at this rate, and little waiting in between.
     assert!(bench.now < 70 * S, "{:?}", bench.now);
 }
 
-const AUTO: Wish = Wish { memory: Memory::Auto, force: false };
+const AUTO: FlashOptions = FlashOptions { memory: Memory::Auto, force: false };
 
-/// 3 MiB that are not the vendor's.
+/// A package of 3 MiB without vendor firmware.
 fn package(name: &str) -> Package {
     package_of(900_000, name)
 }
@@ -185,69 +185,65 @@ fn package_of(assets: u64, name: &str) -> Package {
 }
 
 #[test]
-fn a_written_application_is_verified_and_booted() {
+fn written_application_is_read_back_and_booted() {
     for (config, memory) in [("nor=32MiB", Memory::Flash), ("nor=32MiB&emmc=64MiB", Memory::Emmc)] {
-        for wish in [AUTO, Wish { memory, force: false }] {
+        for options in [AUTO, FlashOptions { memory, force: false }] {
             let mut bench = Bench::new(config);
             let package = package("door");
-            let flashed = bench.flash(&package, wish).expect("no error");
-            assert_eq!(flashed, Flashed { written: true, memory, settings_written: true }, "{config} {wish:?}");
+            let flashed = bench.flash(&package, options).expect("no fault");
+            assert_eq!(flashed, Flashed { written: true, memory, settings_written: true }, "{config} {options:?}");
             assert!(bench.stored(memory, package.bytes().len()) == package.bytes());
             bench.until(|doing| doing == Activity::Application { silent: false });
             let restarts = bench.camera.history().restarts;
-            assert_eq!(restarts, 1, "one reset, and no watchdog's");
+            assert_eq!(restarts, 1, "one reset, and none by the watchdog");
         }
     }
 }
 
 #[test]
-fn an_identical_application_is_not_written_again() {
+fn application_in_the_camera_is_not_written_again() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let package = package("door");
-    bench.flash(&package, AUTO).expect("no error");
-    let again = bench.flash(&package, AUTO).expect("no error");
+    bench.flash(&package, AUTO).expect("no fault");
+    let again = bench.flash(&package, AUTO).expect("no fault");
     assert_eq!(again, Flashed { written: false, memory: Memory::Flash, settings_written: false });
-    let forced = bench.flash(&package, Wish { force: true, ..AUTO }).expect("no error");
+    let forced = bench.flash(&package, FlashOptions { force: true, ..AUTO }).expect("no fault");
     assert!(forced.written);
-    // The same table, but one different byte in the last section.
+    // The same table, but one byte of the last section differs.
     let memory = bench.camera.memory(Memory::Flash).expect("there is one");
     let last = u64::from(map::APPLICATION) + package.bytes().len() as u64 - 1;
-    memory.write(last, b"X").expect("it is that large");
-    assert!(bench.flash(&package, AUTO).expect("no error").written);
+    memory.write(last, b"X").expect("inside of the memory");
+    assert!(bench.flash(&package, AUTO).expect("no fault").written);
     assert!(bench.stored(Memory::Flash, package.bytes().len()) == package.bytes());
 }
 
-/// Every fault, the reported error, and the state of the camera afterwards.
+/// For every fault: the phase and text of the error, and that the same command succeeds afterwards.
 #[test]
-fn each_fault_is_reported_and_a_retry_succeeds() {
+fn every_fault_is_reported_with_its_phase_and_a_retry_succeeds() {
     let package = package("door");
+    let (write, read_back) = (Phase::Write(Region::Application), Phase::ReadBack(Region::Application));
     for (fault, phase, text) in [
-        ("refuse", Phase::Write, "UPDATE_FLASH: the camera refused"),
-        ("refuse-late:0.7", Phase::Write, "UPDATE_FLASH: the camera refused"),
+        ("refuse", write, "UPDATE_FLASH: the camera refused"),
+        ("refuse-late:0.7", write, "UPDATE_FLASH: the camera refused"),
         ("drop:200", Phase::Ask, "the camera closed the connection"),
-        ("drop:1500000", Phase::Write, "UPDATE_FLASH: the camera closed the connection after"),
-        ("drop-progress:0.5", Phase::Write, "UPDATE_FLASH: the camera closed the connection after"),
-        ("stall-progress:0.5", Phase::Write, "UPDATE_FLASH: the camera has been silent for 20 s"),
-        ("freeze:1500000", Phase::Write, "for 6 s"),
-        ("bad-response", Phase::Write, "UPDATE_FLASH: the camera answered"),
-        ("short-response", Phase::Write, "UPDATE_FLASH: cannot parse the camera's response"),
-        ("not-written", Phase::Verify, "although the camera said that it was written"),
-        ("corrupt:2097152", Phase::Verify, "byte 2097152 of the package (byte "),
-        ("config-refused", Phase::Settings, "SET_BOOTLOADER_CONFIG: the camera refused"),
-        ("config-not-written", Phase::Settings, "not what was written although the camera said so"),
+        ("drop:1500000", write, "UPDATE_FLASH: the camera closed the connection after"),
+        ("drop-progress:0.5", write, "UPDATE_FLASH: the camera closed the connection after"),
+        ("stall-progress:0.5", write, "UPDATE_FLASH: the camera has been silent for 20 s"),
+        ("freeze:1500000", write, "for 6 s"),
+        ("bad-response", write, "UPDATE_FLASH: the camera answered"),
+        ("short-response", write, "UPDATE_FLASH: cannot parse the camera's response"),
+        ("not-written", read_back, "although the camera reported success"),
+        ("corrupt:2097152", read_back, "byte 2097152 of the package (byte "),
+        ("config-refused", Phase::Configure, "SET_BOOTLOADER_CONFIG: the camera refused"),
+        ("config-not-written", Phase::Configure, "differs from the one written, although the camera reported success"),
         ("bad-response:READ_FLASH", Phase::Ask, "READ_FLASH: the camera answered"),
-        ("short-response:GET_MEMORY_DETAILS", Phase::Ask, "MEMORY_DETAILS has 536 bytes"),
+        ("short-response:GET_MEMORY_DETAILS", Phase::Ask, "MEMORY_DETAILS too short: expected 536 bytes"),
     ] {
         let mut bench = Bench::new("nor=32MiB&wait-again=5s");
         bench.camera.set_faults(format!("{fault}*1").parse::<CameraFaults>().expect(fault));
         let error = bench.flash(&package, AUTO).expect_err(fault);
-        let found = match &error {
-            FlashError::Camera { phase, .. } | FlashError::Differs { phase, .. } => *phase,
-            FlashError::Settings(_) => Phase::Settings,
-            other => panic!("{fault}: {other}"),
-        };
         assert!(error.to_string().contains(text), "{fault}: {error}");
-        assert_eq!(found, phase, "{fault}: {error}");
+        assert_eq!(error.phase(), phase, "{fault}: {error}");
         assert!(!error.help().is_empty());
         if phase == Phase::Ask {
             assert_eq!(bench.stored(Memory::Flash, 512), [0xff; 512], "{fault}: nothing was changed");
@@ -260,8 +256,198 @@ fn each_fault_is_reported_and_a_retry_succeeds() {
     }
 }
 
+/// The request for the camera's configuration.
+const GET_CONFIG: Request = Request::GetConfig { memory: Memory::Auto, offset: -1, max: 0 };
+
+/// The requests of one printed step. `config` is the camera's configuration before it. Only the text of the step decides
+/// what is expected; the camera's memories, after the flash, decide where a comparison ends.
+fn requests_of(step: &str, bench: &mut Bench, package: &Package, config: &Config) -> Vec<Request> {
+    let words: Vec<&str> = step.split(' ').collect();
+    let memory = |name: &str| name.parse::<Memory>().expect(step);
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).expect(step),
+        None => text.parse().expect(step),
+    };
+    let set = |memory: Memory| {
+        let mut config = config.clone();
+        config.set_application_memory(memory);
+        let total = config.to_bytes().expect("a configuration").len() as u32;
+        vec![Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total, packets: 1 }, GET_CONFIG]
+    };
+    match words[..] {
+        ["write", total, "bytes", "at", offset, "of", "the", name, "memory", command] => {
+            let (total, offset) = (number(total), number(offset));
+            let packets = total.div_ceil(BUDGET_BYTES);
+            assert_eq!((total as usize, offset), (package.bytes().len(), map::APPLICATION), "{step}");
+            match command {
+                "(UPDATE_FLASH)" => {
+                    vec![Request::UpdateFlash { storage: Storage::Application, total, packets }]
+                }
+                "(UPDATE_FLASH_EX_2)" => vec![Request::WriteFlash { memory: memory(name), offset, total, packets }],
+                other => panic!("{other}"),
+            }
+        }
+        ["read", total, "bytes", "back", "at", offset, "of", "the", first, ref rest @ ..] => {
+            let end = ["and", "compare", "every", "byte"];
+            let names = match *rest {
+                ["memory", ref rest @ ..] if *rest == end => vec![first],
+                ["memory,", "or", "else", "of", "the", other, "memory,", ref rest @ ..] if *rest == end => {
+                    vec![first, other]
+                }
+                _ => panic!("{step}"),
+            };
+            assert_eq!(number(total) as usize, package.bytes().len(), "{step}");
+            let mut requests = Vec::new();
+            for memory in names.into_iter().map(memory) {
+                let stored = bench.stored(memory, package.bytes().len());
+                let blocks = stored.chunks(1 << 20).zip(package.bytes().chunks(1 << 20));
+                for ((found, expected), block) in blocks.zip(0..) {
+                    let offset = number(offset) + (block << 20);
+                    requests.push(Request::ReadFlash { memory, offset, total: expected.len() as u32 });
+                    if found != expected {
+                        break;
+                    }
+                }
+                if stored == package.bytes() {
+                    return requests;
+                }
+            }
+            panic!("no memory holds the package: {step}")
+        }
+        ["set", "`appMem`", "to", name, "in", "the", "configuration"] => set(memory(name)),
+        ["set", "`appMem`", "in", "the", "configuration", "to", "the", "memory", "that", "holds", ref rest @ ..] => {
+            assert_eq!(rest.join(" "), "the application, unless it is set already");
+            let holds = |memory: &Memory| bench.stored(*memory, package.bytes().len()) == package.bytes();
+            let memory = [Memory::Emmc, Memory::Flash].into_iter().find(holds).expect("one memory holds it");
+            if config.application_memory() == Ok(Some(memory)) { Vec::new() } else { set(memory) }
+        }
+        // Every session ends with it, which `restarts` counts.
+        ["reset", "the", "camera"] => Vec::new(),
+        _ => panic!("unknown step: {step}"),
+    }
+}
+
+/// The numbered lines of a plan, without their numbers.
+fn printed_steps(plan: &str) -> Vec<&str> {
+    let steps =
+        plan.lines().filter_map(|line| line.split_once(". ").filter(|(number, _)| number.parse::<u32>().is_ok()));
+    let (numbers, steps): (Vec<_>, Vec<_>) = steps.unzip();
+    let expected: Vec<_> = (1..=numbers.len()).map(|number| number.to_string()).collect();
+    assert_eq!(numbers, expected, "{plan}");
+    steps
+}
+
+/// One camera with something in it, what the user asks for, and the first words of the steps that follow from it.
+struct PlanCase {
+    name: &'static str,
+    camera: &'static str,
+    /// Brings the camera into its state before the dry run.
+    prepare: fn(&mut Bench, &Package),
+    options: FlashOptions,
+    fault: &'static str,
+    steps: &'static [&'static str],
+}
+
 #[test]
-fn a_camera_without_flow_control_is_verified_or_given_up() {
+fn printed_steps_are_the_requests_that_the_camera_receives() {
+    const NOR: &str = "nor=32MiB&wait-again=5s";
+    const EMMC: &str = "nor=32MiB&emmc=64MiB&wait-again=5s";
+    const FLASH: FlashOptions = FlashOptions { memory: Memory::Flash, force: false };
+    const EMMC_ONLY: FlashOptions = FlashOptions { memory: Memory::Emmc, force: false };
+    const FORCE: FlashOptions = FlashOptions { force: true, ..AUTO };
+    const ALL: &[&str] = &["write", "read", "set", "reset"];
+    fn nothing(_: &mut Bench, _: &Package) {}
+    fn flashed(bench: &mut Bench, package: &Package) {
+        bench.flash(package, AUTO).expect("no fault");
+    }
+    fn flashed_to_flash(bench: &mut Bench, package: &Package) {
+        bench.flash(package, FLASH).expect("no fault");
+    }
+    fn booting_from_emmc(bench: &mut Bench, package: &Package) {
+        bench.flash(package, AUTO).expect("no fault");
+        let task = async |caller: Caller| {
+            caller.identify().await?;
+            let mut config = caller.settings().await?.unwrap_or_default();
+            config.set_application_memory(Memory::Emmc);
+            caller.store_settings(&config).await
+        };
+        bench.session(task).0.expect("no fault");
+    }
+    fn with_another_last_byte(bench: &mut Bench, package: &Package) {
+        bench.flash(package, AUTO).expect("no fault");
+        let last = u64::from(map::APPLICATION) + package.bytes().len() as u64 - 1;
+        bench.camera.memory(Memory::Flash).expect("a flash memory").write(last, b"X").expect("inside of it");
+    }
+    let case = |name, camera, prepare: fn(&mut Bench, &Package), options, fault, steps| PlanCase {
+        name,
+        camera,
+        prepare,
+        options,
+        fault,
+        steps,
+    };
+    for case in [
+        case("flash memory, chosen by the camera", NOR, nothing, AUTO, "", ALL),
+        case("flash memory", NOR, nothing, FLASH, "", ALL),
+        case("eMMC, chosen by the camera", EMMC, nothing, AUTO, "", ALL),
+        case("eMMC", EMMC, nothing, EMMC_ONLY, "", ALL),
+        case("flash memory beside an eMMC", EMMC, nothing, FLASH, "", ALL),
+        case("the camera has it already", NOR, flashed, AUTO, "", &["reset"]),
+        case("the eMMC has it already", EMMC, flashed, AUTO, "", &["reset"]),
+        case("the camera has it already, forced", NOR, flashed, FORCE, "", &["write", "read", "reset"]),
+        case("another memory has it", EMMC, flashed_to_flash, EMMC_ONLY, "", ALL),
+        case("the boot memory is another one", NOR, booting_from_emmc, AUTO, "", &["set", "reset"]),
+        case("one byte differs", NOR, with_another_last_byte, AUTO, "", &["write", "read", "reset"]),
+        // The eMMC does not get it, as if the camera had chosen the other memory, which has it.
+        case("the camera chose the other memory", EMMC, flashed_to_flash, AUTO, "not-written*1", ALL),
+    ] {
+        let (name, mut bench, package) = (case.name, Bench::new(case.camera), package("door"));
+        (case.prepare)(&mut bench, &package);
+        let (wanted, options) = (package.clone(), case.options);
+        let read = async |caller: Caller| {
+            caller.identify().await?;
+            caller.settings().await
+        };
+        let config = bench.session(read).0.expect("no fault").unwrap_or_default();
+        let received = |bench: &mut Bench| {
+            bench.until(|doing| doing == Activity::Bootloader);
+            let account = bench.camera.history();
+            (account.requests, account.restarts)
+        };
+
+        let (before, _) = received(&mut bench);
+        let dry_run =
+            async move |caller: Caller| Plan::make(&caller, wanted, options).await.map(|plan| plan.to_string());
+        let plan = bench.session(dry_run).0.expect("no fault");
+        let (after, restarts) = received(&mut bench);
+        let queries = &after[before.len()..];
+        for query in queries {
+            assert!(!is_write(query), "{name}: a dry run sent {query:?}");
+        }
+
+        if !case.fault.is_empty() {
+            bench.camera.set_faults(case.fault.parse().expect("a fault"));
+        }
+        bench.flash(&package, options).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (all, restarts_after) = received(&mut bench);
+        let sent = all[after.len()..].strip_prefix(queries).unwrap_or_else(|| panic!("{name}: other queries: {all:?}"));
+
+        let steps = printed_steps(&plan);
+        let words: Vec<_> = steps.iter().map(|step| step.split(' ').next().unwrap_or_default()).collect();
+        assert_eq!(words, case.steps, "{name}: {plan}");
+        let expected: Vec<_> = steps.iter().flat_map(|step| requests_of(step, &mut bench, &package, &config)).collect();
+        assert_eq!(sent, expected, "{name}: {plan}");
+        assert_eq!(restarts_after - restarts, 1, "{name}: one reset was printed");
+        assert_eq!(steps.last(), Some(&"reset the camera"), "{name}");
+    }
+}
+
+fn is_write(request: &Request) -> bool {
+    matches!(request, Request::UpdateFlash { .. } | Request::WriteFlash { .. } | Request::SetConfig { .. })
+}
+
+#[test]
+fn camera_without_credit_gets_what_fits_its_window_or_times_out() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     bench.camera.set_faults("no-credit".parse().expect("a fault"));
     let small = package("door");
@@ -271,31 +457,35 @@ fn a_camera_without_flow_control_is_verified_or_given_up() {
     let error = bench.flash(&large, AUTO).expect_err("7 MiB do not");
     assert!(error.to_string().contains("has not acknowledged a watchdog ping for 6 s"), "{error}");
     bench.camera.set_faults(CameraFaults::default());
-    assert!(bench.flash(&large, AUTO).expect("no error after the retry").written);
+    assert!(bench.flash(&large, AUTO).expect("no fault any more").written);
     assert!(bench.stored(Memory::Flash, large.bytes().len()) == large.bytes());
 }
 
 #[test]
-fn unsafe_writes_are_refused_before_they_begin() {
-    let other = Package::parse(PackageBuilder::new(b"RVC4 firmware".to_vec()).build().expect("built")).expect("intact");
+fn unsafe_flashes_are_refused_without_a_write() {
+    let other = Package::parse(PackageBuilder::new(b"RVC4 firmware".to_vec()).build().expect("built")).expect("whole");
     let fits = package("door");
-    for (config, package, wish, text) in [
+    for (config, package, options, text) in [
         ("nor=10MiB", &fits, AUTO, "room for 2097152 (10485760 less the first 8388608 of the bootloader)"),
         ("nor=32MiB&type=usb", &fits, AUTO, "a bootloader of type usb"),
-        ("nor=32MiB&bootloader=0.0.18", &fits, AUTO, "the camera's bootloader is 0.0.18; 0.0.19 or newer"),
+        ("nor=32MiB&bootloader=0.0.18", &fits, AUTO, "the camera's bootloader is 0.0.18; expected 0.0.19 or newer"),
         ("nor=32MiB&bootloader=0.0.13", &fits, AUTO, "the camera's bootloader is 0.0.13"),
-        ("nor=32MiB", &fits, Wish { memory: Memory::Emmc, ..AUTO }, "the camera has no emmc memory; it has flash"),
+        (
+            "nor=32MiB",
+            &fits,
+            FlashOptions { memory: Memory::Emmc, ..AUTO },
+            "the camera has no emmc memory; it has flash",
+        ),
         ("nor=32MiB", &other, AUTO, "the package's firmware begins with \"RVC4\""),
     ] {
         let mut bench = Bench::new(config);
-        let error = bench.flash(package, wish).expect_err(config);
+        let error = bench.flash(package, options).expect_err(config);
         assert!(error.is_refusal() && error.to_string().contains(text), "{config}: {error}");
         assert_eq!(error.help(), "nothing was changed in the camera");
         let account = bench.camera.history();
-        let writes = |request: &&Request| matches!(request, Request::UpdateFlash { .. } | Request::WriteFlash { .. });
-        assert_eq!(account.requests.iter().find(writes), None, "{config}");
+        assert_eq!(account.requests.iter().find(|request| is_write(request)), None, "{config}");
     }
-    // A bootloader that claims a newer version than its own does not answer requests that it does not know.
+    // A bootloader that claims to be newer than it is does not answer requests that it does not support.
     let mut bench = Bench::new("nor=32MiB&bootloader=0.0.16&claims=0.0.28");
     let error = bench.flash(&fits, AUTO).expect_err("it cannot read");
     assert!(error.to_string().contains("GET_BOOTLOADER_COMMIT: the camera has been silent for 20 s"), "{error}");
@@ -303,7 +493,7 @@ fn unsafe_writes_are_refused_before_they_begin() {
 }
 
 #[test]
-fn streams_and_answers_are_accepted_in_any_order_and_form() {
+fn streams_open_in_any_order_and_answers_have_any_form() {
     let package = package("door");
     for config in ["open=first", "open=after", "open=never", "stale=on", "packet=1000"] {
         let mut bench = Bench::new(&format!("nor=32MiB&{config}"));
@@ -311,22 +501,21 @@ fn streams_and_answers_are_accepted_in_any_order_and_form() {
     }
 }
 
-/// Like the vendor's client, except for the differences listed in the docs of `flash::job` (11_flash_dap.txt).
+/// The vendor's requests (11_flash_dap.txt), with the differences that the module `flash::carry_out` lists.
 #[test]
-fn a_flash_sends_the_vendors_requests() {
+fn requests_of_a_flash_are_those_of_the_vendors_client() {
     let mut bench = Bench::new("nor=32MiB");
     let package = package("door");
-    bench.flash(&package, AUTO).expect("no error");
+    bench.flash(&package, AUTO).expect("no fault");
     let total = package.bytes().len() as u32;
     let mut requests = bench.camera.history().requests;
-    // Our additions: the slot and the memories are queried first, and everything is read back.
+    // Requests that the vendor's client does not send.
     requests.retain(|request| {
         !matches!(
             request,
             Request::IsUserBootloader | Request::MemoryDetails { memory: Memory::Flash } | Request::ReadFlash { .. }
         )
     });
-    let get = Request::GetConfig { memory: Memory::Auto, offset: -1, max: 0 };
     assert_eq!(
         requests,
         [
@@ -336,50 +525,50 @@ fn a_flash_sends_the_vendors_requests() {
             Request::MemoryDetails { memory: Memory::Emmc },
             // The shortest request, to measure the round trip.
             Request::Version,
+            GET_CONFIG,
             Request::UpdateFlash { storage: Storage::Application, total, packets: 1 },
-            get.clone(),
             Request::SetConfig { memory: Memory::Auto, offset: -1, clear: false, total: 17, packets: 1 },
-            get,
+            GET_CONFIG,
         ]
     );
 }
 
 #[test]
-fn an_application_is_read_and_erased() {
+fn an_application_is_erased_and_read_out() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let package = package("door");
-    bench.flash(&package, AUTO).expect("no error");
+    bench.flash(&package, AUTO).expect("no fault");
     let read = async |caller: Caller| -> Result<(Option<Vec<u8>>, Option<ApplicationDetails>), FlashError> {
         let asked = |error| FlashError::Camera { phase: Phase::Ask, error };
-        let target = Target::ask(&caller).await.map_err(asked)?;
+        let target = FlashTarget::ask(&caller).await.map_err(asked)?;
         let bytes = read_applications(&caller).await?.pop().map(|(memory, bytes)| {
             assert_eq!(memory, Memory::Flash);
             bytes
         });
-        Ok((bytes, application(&caller, &target, Memory::Flash).await.map_err(asked)?))
+        Ok((bytes, application_details(&caller, &target, Memory::Flash).await.map_err(asked)?))
     };
-    let (bytes, details) = bench.session(read).0.expect("no error");
+    let (bytes, details) = bench.session(read).0.expect("no fault");
     assert!(bytes.as_deref() == Some(package.bytes()));
     assert_eq!(details.and_then(|details| details.name).as_deref(), Some("door"));
-    let wipe = async |caller: Caller| erase(&caller, Memory::Auto).await;
+    let wipe = async |caller: Caller| erase_applications(&caller, Memory::Auto).await;
     assert_eq!(bench.session(wipe).0, Ok(true));
     let requests = bench.camera.history().requests;
     // 13_flash_clear.txt
     let clear = Request::WriteFlash { memory: Memory::Auto, offset: map::APPLICATION, total: 512, packets: 1 };
     assert!(requests.contains(&clear));
-    assert_eq!(bench.session(read).0.expect("no error").0, None);
-    let nowhere = async |caller: Caller| erase(&caller, Memory::Emmc).await;
+    assert_eq!(bench.session(read).0.expect("no fault").0, None);
+    let nowhere = async |caller: Caller| erase_applications(&caller, Memory::Emmc).await;
     let error = bench.session(nowhere).0.expect_err("there is none");
     assert_eq!(error.to_string(), "the camera has no emmc memory; it has flash");
-    // A camera that reports success without erasing.
-    bench.flash(&package, AUTO).expect("no error");
+    // The camera reports success and erases nothing.
+    bench.flash(&package, AUTO).expect("no fault");
     bench.camera.set_faults("not-written*1".parse().expect("a fault"));
-    let error = bench.session(wipe).0.expect_err("it lies");
+    let error = bench.session(wipe).0.expect_err("the table is still there");
     assert!(error.to_string().contains("byte 0 of the package (in its table) is 0x42"), "{error}");
 }
 
 #[test]
-fn settings_are_changed_key_by_key_and_verified() {
+fn settings_are_changed_by_key_and_read_back() {
     let mut bench = Bench::new("nor=32MiB&wait-again=5s");
     let set = async |caller: Caller| {
         caller.identify().await?;
@@ -388,10 +577,10 @@ fn settings_are_changed_key_by_key_and_verified() {
         caller.store_settings(&config).await?;
         caller.settings().await
     };
-    let stored = bench.session(set).0.expect("no error").expect("there are settings");
-    bench.flash(&package("door"), AUTO).expect("no error");
+    let stored = bench.session(set).0.expect("no fault").expect("there are settings");
+    bench.flash(&package("door"), AUTO).expect("no fault");
     let read = async |caller: Caller| caller.settings().await;
-    let after = bench.session(read).0.expect("no error").expect("there are settings");
+    let after = bench.session(read).0.expect("no fault").expect("there are settings");
     let changed: Vec<_> = stored.changes(&after).iter().map(|change| change.key.clone()).collect();
     assert_eq!(changed, ["appMem"], "unknown keys are kept");
     let clear = async |caller: Caller| {
@@ -405,10 +594,10 @@ fn settings_are_changed_key_by_key_and_verified() {
 const UNKNOWN: &[u8] = b"\x1c\0\0\0\x03network\0\x0e\0\0\0\x10new\0\x07\0\0\0\0\0";
 
 #[test]
-fn an_old_bootloader_receives_only_requests_it_supports() {
+fn old_bootloader_gets_only_requests_that_it_supports() {
     let mut bench = Bench::new("nor=32MiB&bootloader=0.0.15");
-    let ask = async |caller: Caller| Target::ask(&caller).await;
-    let target = bench.session(ask).0.expect("no error");
+    let ask = async |caller: Caller| FlashTarget::ask(&caller).await;
+    let target = bench.session(ask).0.expect("no fault");
     assert_eq!((target.bootloader.version, target.memories), (Version::new(0, 0, 15), None));
     let read = async |caller: Caller| {
         caller.identify().await?;
@@ -417,15 +606,15 @@ fn an_old_bootloader_receives_only_requests_it_supports() {
     assert!(matches!(bench.session(read).0, Err(ClientError::TooOld { request: "READ_FLASH", .. })));
 }
 
-/// As large as a network bootloader, but not the vendor's.
+/// An image that passes as a bootloader for PoE cameras, without vendor code.
 fn image() -> Arc<BootloaderImage> {
     let mut bytes = b"MA2x".to_vec();
     bytes.resize(2 << 20, 0x5a);
     bytes.extend_from_slice(b"\0DHCP\x000.0.28\0");
-    Arc::new(BootloaderImage::new(bytes).expect("it looks like one"))
+    Arc::new(BootloaderImage::new(bytes).expect("it passes the checks"))
 }
 
-/// One operation other than writing an application.
+/// An operation other than flashing an application.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Erase,
@@ -436,18 +625,19 @@ enum Operation {
 }
 
 async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError> {
+    let configuring = |error| FlashError::Configuration { phase: Phase::Configure, error };
     match operation {
-        Operation::Erase => erase(&caller, Memory::Auto).await.map(|proved| assert!(proved)),
-        Operation::UserSlot => write_user(&caller, &image()).await,
+        Operation::Erase => erase_applications(&caller, Memory::Auto).await.map(|proved| assert!(proved)),
+        Operation::UserSlot => write_user_bootloader(&caller, &image()).await,
         Operation::Settings => {
-            let mut settings = caller.settings().await?.unwrap_or_default();
+            let mut settings = caller.settings().await.map_err(configuring)?.unwrap_or_default();
             settings.merge(&oaktap::bootloader::bson::BsonDocument::parse(UNKNOWN).expect("a document"));
-            Ok(caller.store_settings(&settings).await?)
+            caller.store_settings(&settings).await.map_err(configuring)
         }
-        Operation::Clear => Ok(caller.clear_settings().await?),
+        Operation::Clear => caller.clear_settings().await.map_err(configuring),
         Operation::ReadOut => {
             for (_, bytes) in read_applications(&caller).await? {
-                Package::parse(bytes).expect("intact");
+                Package::parse(bytes).expect("a whole package");
             }
             Ok(())
         }
@@ -455,7 +645,7 @@ async fn operate(caller: Caller, operation: Operation) -> Result<(), FlashError>
 }
 
 #[test]
-fn every_other_operation_reports_its_failure_and_can_be_repeated() {
+fn every_other_operation_reports_faults_and_can_be_repeated() {
     use Operation::{Clear, Erase, ReadOut, Settings, UserSlot};
     for (operation, faults) in [
         (Erase, &["refuse", "not-written", "drop-progress:0.5", "bad-response", "short-response:READ_FLASH"][..]),
@@ -467,7 +657,7 @@ fn every_other_operation_reports_its_failure_and_can_be_repeated() {
     ] {
         for fault in faults {
             let mut bench = Bench::new("nor=32MiB&wait-again=5s");
-            bench.flash(&package("door"), AUTO).expect("no error yet");
+            bench.flash(&package("door"), AUTO).expect("no fault yet");
             bench.camera.set_faults(format!("{fault}*1").parse().expect(fault));
             let result = bench.session(move |caller| operate(caller, operation)).0;
             let error = result.expect_err(&format!("{operation:?} with {fault}"));
@@ -480,7 +670,7 @@ fn every_other_operation_reports_its_failure_and_can_be_repeated() {
 }
 
 #[test]
-fn the_factory_slot_is_written_again_before_the_reset() {
+fn factory_slot_is_written_again_within_the_session() {
     for fault in ["refuse", "refuse-late:0.5", "not-written", "corrupt:70000"] {
         let mut bench = Bench::new("nor=32MiB&wait-again=5s&bootloader=0.0.26&image=0.0.28");
         let boot = async |caller: Caller| {
@@ -491,13 +681,14 @@ fn the_factory_slot_is_written_again_before_the_reset() {
         bench.camera.set_faults(format!("{fault}*1").parse().expect(fault));
         let write = async |caller: Caller| {
             let greeting = caller.identify().await.map_err(|error| FlashError::Camera { phase: Phase::Ask, error })?;
-            assert_eq!(greeting.version, Version::new(0, 0, 28), "the new one, out of memory");
-            write_factory(&caller, &image()).await
+            assert_eq!(greeting.version, Version::new(0, 0, 28), "the new one, booted from RAM");
+            write_factory_bootloader(&caller, &image()).await
         };
         bench.session(write).0.unwrap_or_else(|error| panic!("{fault}: {error}"));
         let memory = bench.camera.memory(Memory::Flash).expect("there is one");
         assert!(
-            memory.read(map::BOOTLOADER.into(), image().bytes().len()).expect("it is that large") == image().bytes()
+            memory.read(map::BOOTLOADER.into(), image().bytes().len()).expect("inside of the memory")
+                == image().bytes()
         );
         bench.until(|doing| doing == Activity::Bootloader);
     }

@@ -34,7 +34,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
                 other => panic!("unexpected event in a clean stream: {other:?}"),
             }
         }
-        assert!(decoder.books().balance());
+        assert!(decoder.byte_counts().balance());
     };
     for piece in pieces {
         received += piece.len() as u64;
@@ -43,7 +43,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
     }
     decoder.finish();
     drain(&mut decoder);
-    assert_eq!(decoder.books().received, received);
+    assert_eq!(decoder.byte_counts().received, received);
     confirmed
 }
 

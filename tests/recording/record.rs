@@ -293,5 +293,5 @@ fn contradicting_options_are_rejected() {
     std::fs::write(&file, "text").expect("write");
     let (code, _, err) = run(&["record", "sim:", "-o", text(&file.join("below"))]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("nothing can be recorded") && err.contains("plain/below"), "{err}");
+    assert!(err.contains("cannot start recording") && err.contains("plain/below"), "{err}");
 }

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use oaktap::frame::{BBox, Detection, DeviceTime, Dialect, Frame, Geometry, PixelFormat, Pool};
+use oaktap::frame::{BBox, Detection, DeviceTime, Frame, Geometry, PixelFormat, Pool};
 use oaktap::frame::{Interpreter, Received};
 use oaktap::recording::verify::verify;
 use oaktap::recording::{CameraInfo, Compression, Player, Reader, RecordingEntry, RecordingError, SegmentWriter};
-use oaktap::wire::{Decoder, Event, Limits, encode};
+use oaktap::wire::{Decoder, Dialect, Event, Limits, encode};
 
 use crate::frames;
 
@@ -203,7 +203,7 @@ fn dialects_and_records_round_trip() {
             let found = player.next_frame().expect("intact").expect("a frame").frame;
             encode::head(&found, &mut bytes);
             bytes.extend_from_slice(found.payload());
-            assert_eq!((found.dialect, found.kind, found.camera_seq), (dialect, frame.kind, frame.camera_seq));
+            assert_eq!((found.dialect, found.kind, found.camera_seq), (dialect.name(), frame.kind, frame.camera_seq));
             assert_eq!(found.detections, frame.detections);
             assert_eq!(found.labels, frame.labels);
         }

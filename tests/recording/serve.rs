@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use oaktap::frame::{Dialect, Frame, PixelFormat};
+use oaktap::frame::{Frame, PixelFormat};
 use oaktap::recording::{RecordingServer, Speed};
 use oaktap::sim::{SimConfig, Simulator};
 use oaktap::source::{Outlets, Session, SessionOptions, Timeouts};
@@ -50,7 +50,7 @@ fn confirmed(uri: &str, frames: usize, reconnect: bool) -> Vec<Arc<Frame>> {
 }
 
 /// All bytes of a frame on the wire.
-fn said(frame: &Frame) -> (Vec<u8>, Dialect, String, u32, usize) {
+fn said(frame: &Frame) -> (Vec<u8>, &'static str, String, u32, usize) {
     let mut head = Vec::new();
     encode::head(frame, &mut head);
     let detections = format!("{:?} {:?} {:?}", frame.detections, frame.labels, frame.camera_seq);

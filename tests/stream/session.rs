@@ -9,7 +9,8 @@ use std::time::Duration;
 use oaktap::frame::Frame;
 use oaktap::hub::{Policy, Taker};
 use oaktap::source::{
-    Class, Incident, Outlets, Session, SessionOptions, SessionState, SourceErrorKind, SourceSpec, Timeouts, What,
+    Incident, IncidentEvent, Outlets, Session, SessionOptions, SessionState, SourceErrorClass, SourceErrorKind,
+    SourceSpec, Timeouts,
 };
 use oaktap::stats::Stats;
 use tokio::runtime::{Builder, Runtime};
@@ -325,7 +326,7 @@ fn a_web_server_is_not_accepted_as_a_camera() {
     let bench = Bench::at(address, patient());
     accept(&listener).write_all(b"HTTP/1.0 400 Bad request\r\n\r\n").unwrap();
     let error = bench.session.wait().unwrap_err();
-    assert_eq!(error.class(), Class::Fatal);
+    assert_eq!(error.class(), SourceErrorClass::Fatal);
     let text = error.to_string();
     let (first, rest) = text.split_once('\n').unwrap();
     assert_eq!(first, "an HTTP server answered, not a camera stream");
@@ -500,15 +501,15 @@ fn recorders_receive_the_incidents_between_frames() {
     for heard in heard {
         story.push(match heard {
             Heard::Kept(frame) => format!("frame {}", frame.device_time.0 / 1000),
-            Heard::Happened(Incident { received, what }) => {
+            Heard::Happened(Incident { received, event }) => {
                 assert!(received.mono_ns >= last && received.unix_ns > 0);
                 last = received.mono_ns;
-                match what {
-                    What::Connected { number, addresses } => {
+                match event {
+                    IncidentEvent::Connected { number, addresses } => {
                         assert_eq!(addresses.unwrap().0, address);
                         format!("connected {number}")
                     }
-                    what => what.to_string(),
+                    event => event.to_string(),
                 }
             }
         });
@@ -517,13 +518,13 @@ fn recorders_receive_the_incidents_between_frames() {
         "connected 1",
         "frame 1000",
         "frame 1025",
-        "frame 2: the next header came after 48 of 144 bytes of payload",
+        "frame 2: the next header starts after 48 of 144 payload bytes",
         "80 bytes of a damaged frame",
         "frame 1075",
-        "95 bytes where a header should stand",
+        "95 bytes where a header was expected",
         "frame 1100",
         "frame 1125",
-        "the stream ended after 48 of 144 bytes of payload",
+        "the stream ended after 48 of 144 payload bytes",
         "80 bytes of a damaged frame",
         "the camera closed the connection",
     ];
@@ -538,7 +539,7 @@ fn a_frame_truncated_by_our_disconnect_is_not_an_incident() {
     let (listener, address) = listener();
     let (tell, heard) = std::sync::mpsc::channel();
     let outlets = Outlets::default();
-    outlets.incidents.tap(move |incident: &Incident| tell.send(incident.what.to_string()).unwrap());
+    outlets.incidents.tap(move |incident: &Incident| tell.send(incident.event.to_string()).unwrap());
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let session = Session::start("cam", address.to_string().parse().unwrap(), once(), outlets, runtime.handle());
     let mut camera = accept(&listener);
@@ -615,6 +616,6 @@ fn a_port_in_use_is_reported() {
     let state = bench.reach("ends", |state| matches!(state, SessionState::Ended { .. }));
     let SessionState::Ended { error: Some(error) } = state else { panic!("{state}") };
     assert!(matches!(error.kind, SourceErrorKind::Listen(_)), "{error}");
-    assert_eq!(error.class(), Class::Fatal);
+    assert_eq!(error.class(), SourceErrorClass::Fatal);
     assert!(error.help().is_some_and(|help| help.starts_with("another program may use this port")));
 }

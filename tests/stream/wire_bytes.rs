@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use oaktap::frame::{Dialect, Frame, Interpreter, Pool, Received};
+use oaktap::frame::{Frame, Interpreter, Pool, Received};
 use oaktap::sim::{End, SimConfig, Stream};
-use oaktap::wire::{Decoder, Event, Limits, Record, encode};
+use oaktap::wire::{Decoder, Dialect, Event, LINE, Limits, Record, encode};
 
 /// Decodes connections one after another.
 struct Reader {
@@ -74,7 +74,7 @@ fn frames_of_an_intact_stream_contain_every_byte() {
                 reader.finish();
                 assert_eq!((reader.confirmed.len(), reader.damaged), (100, 0), "{dialect} {records} {faults}");
                 // No frame follows the checksum of the last one.
-                let end = if records == "on" { sent.len() - encode::LINE } else { sent.len() };
+                let end = if records == "on" { sent.len() - oaktap::wire::LINE } else { sent.len() };
                 assert!(bytes(&reader.confirmed) == sent[..end], "{dialect} {records} {faults} in pieces of {piece}");
             }
         }
@@ -117,7 +117,7 @@ fn frames_of_a_damaged_stream_decode_identically() {
     }
 }
 
-fn line(text: &str) -> [u8; encode::LINE] {
+fn line(text: &str) -> [u8; LINE] {
     encode::line(text).expect("a line")
 }
 
@@ -158,5 +158,5 @@ fn records_without_frames_use_bounded_memory() {
     reader.feed(b"BGR", usize::MAX);
     reader.finish();
     assert_eq!(reader.records.len(), 100_000);
-    assert_eq!(reader.confirmed[0].records.len(), 10_000 * encode::LINE);
+    assert_eq!(reader.confirmed[0].records.len(), 10_000 * LINE);
 }

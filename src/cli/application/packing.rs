@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::device::app::{App, AppError, Checked, Rate};
+use oaktap::device::app::{App, AppError, CheckedApp, StreamRate};
 use oaktap::device::blob::Blob;
 use oaktap::device::contract::Contract;
-use oaktap::device::firmware::{Firmware, device, stand_in};
+use oaktap::device::firmware::{Firmware, device_firmware, simulated_firmware};
 use oaktap::device::{pipeline, script};
 use oaktap::doctor::{LinkBudget, tcp_capacity_mbit_s};
 
-use super::AppFile;
-use super::wheel;
+use super::ConfigFile;
+use super::depthai_wheel;
 use crate::cli::present::{self, Usage, advised};
 
 const PACKAGE: &str = "Package";
@@ -49,7 +49,7 @@ pub(crate) struct Packed {
 
 impl PackingArgs {
     /// Builds a package and prints how much of the link its stream needs.
-    pub(crate) fn pack(&self, file: &AppFile, target: PackageTarget) -> anyhow::Result<Packed> {
+    pub(crate) fn pack(&self, file: &ConfigFile, target: PackageTarget) -> anyhow::Result<Packed> {
         let App { model, .. } = &file.application;
         let blob = model.as_ref().map(|model| read_blob(&model.blob)).transpose()?;
         let input = blob.as_ref().and_then(|(_, blob)| blob.input_size());
@@ -66,7 +66,7 @@ impl PackingArgs {
         let (firmware, from) = match (named, target) {
             (None, PackageTarget::Simulated) => {
                 present::say("package without firmware: only a simulated camera boots it");
-                (stand_in(), "none".to_owned())
+                (simulated_firmware(), "none".to_owned())
             }
             (named, _) => vendor_firmware(named, blob.as_ref().map(|(_, blob)| blob))?,
         };
@@ -85,16 +85,16 @@ fn read_blob(path: &Path) -> anyhow::Result<(Vec<u8>, Blob)> {
 }
 
 fn vendor_firmware(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<(Firmware, String)> {
-    let wheel = wheel::open(named)?;
-    let firmware = device(&wheel.bytes, blob.map(|blob| blob.openvino));
+    let wheel = depthai_wheel::open(named)?;
+    let firmware = device_firmware(&wheel.bytes, blob.map(|blob| blob.openvino));
     let firmware = firmware.with_context(|| format!("no suitable firmware in {}", wheel.path.display()))?;
     Ok((firmware, wheel.path.display().to_string()))
 }
 
 /// Prints how much of a 1 Gbit/s link with 1500-byte packets the stream needs.
-fn print_budget(checked: &Checked<'_>) {
+fn print_budget(checked: &CheckedApp<'_>) {
     present::say(&budget(checked));
-    let (Rate::Known(bits) | Rate::About(bits)) = checked.rate();
+    let (StreamRate::Known(bits) | StreamRate::About(bits)) = checked.rate();
     if bits / 1e6 > tcp_capacity_mbit_s(1000, 1500) {
         present::say(
             "warning: this exceeds the link, so the camera will drop frames; use a smaller --size, a lower --fps or \
@@ -103,10 +103,10 @@ fn print_budget(checked: &Checked<'_>) {
     }
 }
 
-fn budget(checked: &Checked<'_>) -> String {
+fn budget(checked: &CheckedApp<'_>) -> String {
     let (about, bits) = match checked.rate() {
-        Rate::Known(bits) => ("", bits),
-        Rate::About(bits) => ("about ", bits),
+        StreamRate::Known(bits) => ("", bits),
+        StreamRate::About(bits) => ("about ", bits),
     };
     let capacity_mbit_s = tcp_capacity_mbit_s(1000, 1500);
     let budget = LinkBudget { used_mbit_s: bits / 1e6, capacity_mbit_s, fps: f64::from(checked.app.fps) };
@@ -115,7 +115,7 @@ fn budget(checked: &Checked<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use oaktap::device::app::Payload;
+    use oaktap::device::app::PayloadCoding;
 
     use super::*;
 
@@ -124,7 +124,7 @@ mod tests {
         let app = App { fps: 40.0, ..App::default() };
         let line = budget(&app.check(None).expect("valid application"));
         assert!(line.starts_with("the stream needs 216 of 941 Mbit/s; 3 more such cameras fit"), "{line}");
-        let jpeg = App { payload: Payload::Jpeg { quality: 95 }, ..App::default() };
+        let jpeg = App { payload: PayloadCoding::Jpeg { quality: 95 }, ..App::default() };
         let line = budget(&jpeg.check(None).expect("valid application"));
         assert!(line.starts_with("the stream needs about 10 of"), "{line}");
     }

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::EnterArgs;
-
 use crate::cli::present::{self, advised, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 

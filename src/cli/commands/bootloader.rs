@@ -8,12 +8,13 @@ use clap::{Args, Subcommand};
 use oaktap::bootloader::config::UserBootloader;
 use oaktap::bootloader::{BootloaderInfo, Caller, SettingsError, Version};
 use oaktap::device::firmware;
-use oaktap::flash::{BootloaderImage, boot_from_memory, factory_reset, write_factory, write_user};
+use oaktap::flash::{
+    BootloaderImage, boot_from_memory, factory_reset, write_factory_bootloader, write_user_bootloader,
+};
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
-
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -157,7 +158,7 @@ async fn write(
     let entered = entered.reenter().await?;
     if slot == BootloaderSlot::User {
         let image = Arc::clone(&image);
-        let task = async move |caller: Caller| write_user(&caller, &image).await;
+        let task = async move |caller: Caller| write_user_bootloader(&caller, &image).await;
         entered.talk(task).await?.map_err(flash_error)?;
     } else {
         write_factory_slot(&entered, &image, slot).await?;
@@ -192,7 +193,7 @@ async fn write_factory_slot(
         if slot == BootloaderSlot::FactoryReset {
             factory_reset(&caller, &image).await
         } else {
-            write_factory(&caller, &image).await
+            write_factory_bootloader(&caller, &image).await
         }
     };
     entered.talk(task).await?.map_err(|error| {

@@ -9,8 +9,7 @@ use oaktap::device::contract::Contract;
 use oaktap::units::Bytes;
 use serde::Serialize;
 
-use crate::cli::application::ApplicationArgs;
-use crate::cli::application::packing::{PackageTarget, PackingArgs};
+use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
 use crate::cli::{Ctx, Outcome, json_option, present};
 
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oaktap::source::SourceSpec;
-use oaktap::source::control::{Answer, ControlError, control};
+use oaktap::source::control::{ControlAnswer, ControlError, control};
 use serde::Serialize;
 
 use crate::cli::present::{self, Refused, Usage};
@@ -32,7 +32,7 @@ pub(crate) struct ControlArgs {
     #[arg(value_name = "KEY=VALUE", required = true)]
     orders: Vec<String>,
 
-    /// How long to wait for the connection and for each answer
+    /// Wait at most this long for the connection and for each answer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value_parsers::duration)]
     timeout: Duration,
 }
@@ -41,7 +41,7 @@ pub(crate) struct ControlArgs {
 struct ControlReport<'a> {
     command: &'static str,
     camera: String,
-    answers: &'a [Answer],
+    answers: &'a [ControlAnswer],
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {

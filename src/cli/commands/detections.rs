@@ -51,7 +51,7 @@ fn print(
     args: &DetectionsArgs,
     style: &Style,
 ) -> anyhow::Result<()> {
-    let mut explained = Explained::new(args.source.overrides());
+    let mut explained = Explained::default();
     let mut out = io::stdout().lock();
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     while left > 0 && !receiving.over() {

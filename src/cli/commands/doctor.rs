@@ -11,7 +11,7 @@ use oaktap::bootloader::Version;
 use oaktap::discovery::DiscoveredCamera;
 use oaktap::doctor::observe::{NamedCamera, ObserveOptions, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
-use oaktap::flash::Target;
+use oaktap::flash::FlashTarget;
 use oaktap::wire;
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ pub(crate) struct DoctorArgs {
           value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "no_stream")]
     ports: Vec<u16>,
 
-    /// How long to receive each stream
+    /// Receive each stream for this long
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = value_parsers::duration)]
     measure: Duration,
 
@@ -142,7 +142,7 @@ async fn version(args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Versio
         other => other.clone(),
     };
     let entered = args.options.enter(&camera, "reading the bootloader version").await?;
-    let target = entered.talk(|caller| async move { Target::ask(&caller).await }).await?.map_err(camera_error)?;
+    let target = entered.talk(|caller| async move { FlashTarget::ask(&caller).await }).await?.map_err(camera_error)?;
     Ok(target.bootloader.version)
 }
 

@@ -2,12 +2,11 @@
 
 use clap::Args;
 use oaktap::bootloader::Memory;
-use oaktap::flash::erase;
+use oaktap::flash::erase_applications;
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::EnterArgs;
-
 use crate::cli::present::{self, flash_error, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -27,13 +26,13 @@ struct EraseReport {
     command: &'static str,
     camera: String,
     memory: Memory,
-    /// Whether the section table was read back and is gone.
+    /// `true` if the section table was read back and is gone.
     proved: bool,
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &EraseArgs) -> anyhow::Result<Outcome> {
     let memory = args.memory;
-    let task = async move |caller: oaktap::bootloader::Caller| erase(&caller, memory).await;
+    let task = async move |caller: oaktap::bootloader::Caller| erase_applications(&caller, memory).await;
     let (camera, proved) = runtime()?.block_on(async {
         let entered = args.enter.enter("erasing the application").await?;
         if !entered.was_running {

@@ -8,7 +8,7 @@ use std::thread;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use oaktap::export::{self, Choice, Format, Moment, Options, Progress, Report};
+use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
 use oaktap::units::Bytes;
 
 use crate::cli::present::{self, Usage, with_help};
@@ -40,7 +40,7 @@ pub(crate) struct ExportArgs {
     /// Format: png, jpeg (pictures in a folder); mp4 (H.264 video; a file, or a folder for several cameras); jsonl, csv,
     /// parquet (a file of detections); yolo, coco (a folder of training data)
     #[arg(long, value_name = "FORMAT")]
-    to: Format,
+    to: ExportFormat,
 
     /// Draw the boxes of the detections into pictures and video
     #[arg(long)]
@@ -57,11 +57,11 @@ pub(crate) struct ExportArgs {
 
     /// Start at this time of arrival, such as 2026-11-21T10:15:00Z, or this long after the first frame, such as 10s
     #[arg(long, value_name = "TIME", help_heading = SELECTION)]
-    from: Option<Moment>,
+    from: Option<TimeSpec>,
 
     /// Stop before this time, given like --from
     #[arg(long, value_name = "TIME", help_heading = SELECTION)]
-    until: Option<Moment>,
+    until: Option<TimeSpec>,
 
     /// Export detections with this label only, by name or number, and only frames with one (video keeps all frames);
     /// repeatable
@@ -78,7 +78,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     if args.boxes && !args.to.can_have_boxes() {
         return Err(Usage(format!("--boxes needs pictures or video, but --to is {}", args.to.name())).into());
     }
-    let options = Options {
+    let options = ExportOptions {
         format: args.to,
         output: args.output.clone(),
         choice: Choice {
@@ -94,8 +94,8 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     };
     ctx.stop.on_signals()?;
     let bar = bar();
-    let mut show = |progress: Progress| {
-        bar.set_position((progress.part * BAR_STEPS) as u64);
+    let mut show = |progress: ExportProgress| {
+        bar.set_position((progress.fraction * BAR_STEPS) as u64);
         bar.set_message(format!("{} frames", progress.written));
         if ctx.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
@@ -107,7 +107,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     })?;
     present::say(&text(&report, args));
     if ctx.json {
-        present::document(&ExportReport {
+        present::document(&ExportSummary {
             command: ctx.command,
             format: args.to.name(),
             output: &args.output,
@@ -118,12 +118,12 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
 }
 
 #[derive(serde::Serialize)]
-struct ExportReport<'a> {
+struct ExportSummary<'a> {
     command: &'static str,
     format: &'static str,
     output: &'a std::path::Path,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a ExportReport,
 }
 
 /// Returns a progress bar, which is hidden if standard error is not a terminal.
@@ -138,7 +138,7 @@ fn bar() -> ProgressBar {
     bar
 }
 
-fn text(report: &Report, args: &ExportArgs) -> String {
+fn text(report: &ExportReport, args: &ExportArgs) -> String {
     let mut text = format!(
         "{}: {} of {} frames exported, {} detections, {} files, {}",
         args.output.display(),

@@ -7,8 +7,8 @@ use std::thread;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
-use oaktap::device::contract::{Contract, Meeting};
-use oaktap::flash::{FlashError, Flashed, PackageFacts, Plan, Receipt, Target, Wish};
+use oaktap::device::contract::{Contract, Endpoint};
+use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::frame::Utc;
 use oaktap::net::clock::received_now;
 use oaktap::package::Package;
@@ -16,11 +16,11 @@ use oaktap::source::SourceSpec;
 use serde::Serialize;
 
 use super::view::{self, ViewArgs};
-use crate::cli::application::ApplicationArgs;
-use crate::cli::application::packing::{PackageTarget, PackingArgs};
+use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
 use crate::cli::camera_arg::{CameraArg, runtime};
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication};
 use crate::cli::present::{self, Refused, Usage, advised, flash_error};
+use crate::cli::receipt::{PackageFacts, Receipt};
 use crate::cli::{Ctx, Outcome, json_option};
 
 const AFTER_HELP: &str = "\
@@ -30,7 +30,7 @@ Examples:
   oaktap flash --config oaktap.toml --yes --jobs 4
   oaktap flash 14442C --app app.dap --dry-run
 
-Exit codes: 0 written, read back and running (with --no-wait: not seen running); 1 failure; 2 wrong usage; 4 refused by \
+Exit codes: 0 written, verified and running (with --no-wait: written and verified); 1 failure; 2 wrong usage; 4 refused by \
 the camera, or unsafe to try: nothing was written.";
 
 #[derive(Args, Debug)]
@@ -130,7 +130,7 @@ enum FlashReport {
     Receipt {
         command: &'static str,
         #[serde(flatten)]
-        receipt: Box<Receipt<RunningApplication>>,
+        receipt: Box<Receipt>,
     },
     Plan {
         command: &'static str,
@@ -143,8 +143,8 @@ impl FlashReport {
     /// Returns the source of the camera's stream, if its application was seen to run.
     fn stream(&self, contract: Option<&Contract>) -> Option<SourceSpec> {
         let Self::Receipt { receipt, .. } = self else { return None };
-        match contract.and_then(|contract| contract.meeting) {
-            Some(Meeting { host: Some(host), port }) => Some(SourceSpec::Listen { host: host.to_string(), port }),
+        match contract.and_then(|contract| contract.endpoint) {
+            Some(Endpoint { host: Some(host), port }) => Some(SourceSpec::Listen { host: host.to_string(), port }),
             // The address can differ from that of the bootloader.
             _ => receipt
                 .running
@@ -237,10 +237,11 @@ async fn flash_one(
     let FlashTask { package, facts, contract, .. } = task;
     let started = utc_now();
     let entered = args.options.enter(camera, if args.dry_run { "planning" } else { "flashing" }).await?;
-    let (wish, package, dry_run) = (Wish { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
+    let (options, package, dry_run) =
+        (FlashOptions { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
     let work =
-        async move |caller: oaktap::bootloader::Caller| -> Result<(Target, String, Option<Flashed>), FlashError> {
-            let plan = Plan::make(&caller, package, wish).await?;
+        async move |caller: oaktap::bootloader::Caller| -> Result<(FlashTarget, String, Option<Flashed>), FlashError> {
+            let plan = Plan::make(&caller, package, options).await?;
             let (target, text) = (plan.target().clone(), plan.to_string());
             let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
             Ok((target, text, flashed))

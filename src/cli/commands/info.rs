@@ -2,7 +2,7 @@
 
 use clap::Args;
 use oaktap::bootloader::{ApplicationDetails, Caller, ClientError, Memory, SettingsError};
-use oaktap::flash::{Target, application};
+use oaktap::flash::{FlashTarget, application_details};
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
@@ -25,7 +25,7 @@ struct InfoReport {
     camera: String,
     address: String,
     #[serde(flatten)]
-    target: Target,
+    target: FlashTarget,
     applications: Vec<MemoryApplication>,
     /// `null`: the camera has no settings and uses its defaults.
     configuration: serde_json::Value,
@@ -61,14 +61,14 @@ pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-type BootloaderAnswers = (Target, Vec<MemoryApplication>, Result<serde_json::Value, SettingsError>);
+type BootloaderAnswers = (FlashTarget, Vec<MemoryApplication>, Result<serde_json::Value, SettingsError>);
 
 async fn ask(caller: &Caller) -> Result<BootloaderAnswers, ClientError> {
-    let target = Target::ask(caller).await?;
+    let target = FlashTarget::ask(caller).await?;
     let mut applications = Vec::new();
     let memories: Vec<Memory> = target.memories.iter().flatten().map(|details| details.memory).collect();
     for memory in memories {
-        if let Some(details) = application(caller, &target, memory).await? {
+        if let Some(details) = application_details(caller, &target, memory).await? {
             applications.push(MemoryApplication { memory, details });
         }
     }

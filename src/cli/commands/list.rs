@@ -17,11 +17,11 @@ use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
 use crate::cli::present::{self, advised, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
-/// How long to wait for one port to accept or refuse a connection.
+/// The limit for one port to accept or refuse a connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two searches with `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
-/// How often to check for Ctrl-C during a search.
+/// The interval at which to check for Ctrl-C during a search.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const NOTES: &str = "\

@@ -19,7 +19,7 @@ use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
 use crate::cli::present::{self, Refused, advised, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
-/// How long to wait for the camera to answer after a change.
+/// The limit for the camera to answer after a change.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Args, Debug)]
@@ -72,7 +72,7 @@ struct MoreSettings {
     /// Ethernet address, such as 02:11:22:33:44:55
     #[arg(long, value_name = "MAC")]
     mac: Option<Mac>,
-    /// How long the bootloader waits for a host before it boots the application, such as 30s
+    /// Time for which the bootloader waits for a host before it boots the application, such as 30s
     #[arg(long, value_name = "TIME", value_parser = value_parsers::duration)]
     host_wait: Option<Duration>,
 }
@@ -109,7 +109,7 @@ struct NetworkReport {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
-    let report = runtime()?.block_on(settle(ctx.command, args))?;
+    let report = runtime()?.block_on(show_or_change(ctx.command, args))?;
     if ctx.json {
         present::document(&report)?;
     } else {
@@ -118,11 +118,13 @@ pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn settle(command: &'static str, args: &NetworkArgs) -> anyhow::Result<NetworkReport> {
+async fn show_or_change(command: &'static str, args: &NetworkArgs) -> anyhow::Result<NetworkReport> {
     // Refuse unreachable settings before stopping the application.
     let located = args.enter.camera.locate(&args.enter.options.search).await?;
     check(args, located.camera.as_ref())?;
-    let entered = args.enter.options.enter_at(located, "reading or changing the network settings").await?;
+    let reads_only = matches!(args.action, NetworkAction::Show);
+    let why = if reads_only { "reading the network settings" } else { "changing the network settings" };
+    let entered = args.enter.options.enter_at(located, why).await?;
     let action = args.action.clone();
     let task = async move |caller: Caller| change(&caller, &action).await;
     let (before, after) = entered.talk(task).await?.map_err(settings_error)?;

@@ -56,7 +56,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         ))
         .into());
     }
-    let mut snapshots = Snapshots::new(place, args.source.style()?, args.source.overrides(), !args.no_overlay);
+    let mut snapshots = Snapshots::new(place, args.source.style()?, !args.no_overlay);
     let cameras = live::cameras(std::slice::from_ref(&args.uri));
     live::connect(&cameras, &mut snapshots)?;
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
@@ -73,7 +73,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
 
 /// Saves frames until there are enough. Returns how many.
 fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArgs) -> anyhow::Result<u64> {
-    let mut explained = Explained::new(args.source.overrides());
+    let mut explained = Explained::default();
     let mut received = 0;
     let mut written = 0;
     let mut first = None;

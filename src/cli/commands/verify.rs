@@ -7,7 +7,6 @@ use oaktap::recording::verify::{VerifyReport, verify};
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, recording_error};
-
 use crate::cli::{Ctx, Outcome, json_option};
 
 #[derive(Args, Debug)]

@@ -137,10 +137,9 @@ pub(super) fn watch(
 ) -> anyhow::Result<(Receiving, Screen)> {
     let style = source.style()?;
     let (notify, notes) = note_channel();
-    let saver = SnapshotSaver::new(Place::Folder(".".into()), style.clone(), source.overrides(), Arc::clone(&notify));
+    let saver = SnapshotSaver::new(Place::Folder(".".into()), style.clone(), Arc::clone(&notify));
     let mut views = Views::new(ViewOptions {
         style: style.clone(),
-        overrides: source.overrides(),
         notify: Arc::clone(&notify),
         snapshot: Arc::new(move |snapshot| saver.save(snapshot)),
         ..ViewOptions::default()

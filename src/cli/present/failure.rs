@@ -7,7 +7,7 @@ use std::sync::Arc;
 use oaktap::bootloader::{ClientError, SettingsError};
 use oaktap::flash::FlashError;
 use oaktap::recording::RecordingError;
-use oaktap::source::{Class, SourceError};
+use oaktap::source::{SourceError, SourceErrorClass};
 
 use super::say;
 
@@ -106,7 +106,8 @@ fn is_caused_by(error: &anyhow::Error, wanted: &dyn Fn(&(dyn std::error::Error +
 
 fn is_usage(error: &anyhow::Error) -> bool {
     is_caused_by(error, &|cause| {
-        cause.is::<Usage>() || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == Class::Usage)
+        cause.is::<Usage>()
+            || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == SourceErrorClass::Usage)
     })
 }
 

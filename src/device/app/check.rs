@@ -1,51 +1,51 @@
-//! Whether an application can be built: its parameters looked at together.
+//! Checks the parameters of an application against each other and against its model.
 
-use super::{App, AppError, Colour, Family, Fit, Mapping, Model, Payload, Picture, Size};
-use crate::device::contract::{Contract, Meeting};
+use super::{App, AppError, BoxMapping, CameraOutput, Fit, Model, ModelFamily, PayloadCoding, PlaneOrder, Size};
+use crate::device::contract::{Contract, Endpoint};
 use crate::frame::{PayloadKind, PixelFormat};
 
 /// Ports that the camera uses itself (bootloader.md 1 and 2).
-const TAKEN: [u16; 2] = [crate::discovery::PORT, crate::xlink::PORT];
-/// The rate of the fastest sensor mode that the vendor lists.
-pub const MOST_FPS: f32 = 240.0;
-/// So long that four records hold it (wire.md section 7).
-const LONGEST_LABEL: usize = 100;
+const RESERVED_PORTS: [u16; 2] = [crate::discovery::PORT, crate::xlink::PORT];
+/// Frames per second of the fastest sensor mode that the vendor lists.
+pub const FPS_MAX: f32 = 240.0;
+/// A longer label does not fit into four records (wire.md section 7).
+const LABEL_BYTES_MAX: usize = 100;
 
-/// An application that can be built.
+/// An application that passed [`App::check`].
 #[derive(Clone, Copy, Debug)]
-pub struct Checked<'a> {
-    /// What it is.
+pub struct CheckedApp<'a> {
+    /// The parameters.
     pub app: &'a App,
-    /// Size of the model's input, if there is a model.
+    /// Size of the model's input; `None` without a model.
     pub input: Option<Size>,
 }
 
-/// What a stream takes of a link.
+/// Bandwidth of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rate {
-    /// So many bits a second.
+pub enum StreamRate {
+    /// Bits per second.
     Known(f64),
-    /// About so many: what is in the pictures decides.
+    /// Bits per second, estimated: they depend on the content of the pictures.
     About(f64),
 }
 
 impl App {
-    /// Looks at all of it together. `blob_input` is what the model's blob says of its input.
+    /// Checks all parameters. `blob_input` is the size of the input according to the model's blob.
     ///
     /// # Errors
     /// The first contradiction, with the fix.
-    pub fn check(&self, blob_input: Option<Size>) -> Result<Checked<'_>, AppError> {
+    pub fn check(&self, blob_input: Option<Size>) -> Result<CheckedApp<'_>, AppError> {
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if !(1..=24).contains(&self.name.len()) || !self.name.chars().all(word) {
             return Err(AppError::Name { found: self.name.clone() });
         }
-        within("the rate", self.fps, 0.1, MOST_FPS, "0.1 to 240 frames a second")?;
-        if self.port == 0 || TAKEN.contains(&self.port) {
+        within("the frame rate", self.fps, 0.1, FPS_MAX, "0.1 to 240 frames/s")?;
+        if self.port == 0 || RESERVED_PORTS.contains(&self.port) {
             return Err(AppError::Port { port: self.port });
         }
         self.check_sizes()?;
         let input = self.model.as_ref().map(|model| self.check_model(model, blob_input)).transpose()?;
-        Ok(Checked { app: self, input })
+        Ok(CheckedApp { app: self, input })
     }
 
     fn check_sizes(&self) -> Result<(), AppError> {
@@ -53,22 +53,22 @@ impl App {
         if size.width > video.width || size.height > video.height {
             return Err(AppError::LargerThanSensor { size, video, resolution: self.resolution });
         }
-        multiple("a preview", size, (2, 2), "an even width and height")?;
+        multiple("the preview", size, (2, 2), "an even width and height")?;
         match (self.payload, self.picture) {
-            (Payload::Raw, Picture::Video) => return Err(AppError::RawVideo { video }),
-            (Payload::Raw, Picture::Preview) => {}
+            (PayloadCoding::Raw, CameraOutput::Video) => return Err(AppError::RawVideo { video }),
+            (PayloadCoding::Raw, CameraOutput::Preview) => {}
             (_, picture) => {
-                let sent = if picture == Picture::Video { video } else { size };
+                let sent = if picture == CameraOutput::Video { video } else { size };
                 // The vendor's documentation of VideoEncoder.
-                multiple("encoded pictures", sent, (32, 8), "a width that 32 divides and a height that 8 does")?;
+                multiple("the encoded picture", sent, (32, 8), "a width divisible by 32 and a height divisible by 8")?;
             }
         }
         match self.payload {
-            Payload::Jpeg { quality } => {
-                within("the quality", f32::from(quality), 1.0, 100.0, "1 to 100")?;
+            PayloadCoding::Jpeg { quality } => {
+                within("the JPEG quality", f32::from(quality), 1.0, 100.0, "1 to 100")?;
             }
-            Payload::H264(video) | Payload::H265(video) if video.keyframe_interval == 0 => {
-                let (what, found) = ("the interval of key frames", "0".to_owned());
+            PayloadCoding::H264(video) | PayloadCoding::H265(video) if video.keyframe_interval == 0 => {
+                let (what, found) = ("the key-frame interval", "0".to_owned());
                 return Err(AppError::Range { what, found, expected: "1 or more frames" });
             }
             _ => {}
@@ -76,11 +76,11 @@ impl App {
         Ok(())
     }
 
-    /// The size of the model's input.
+    /// Returns the size of the model's input.
     fn check_model(&self, model: &Model, blob_input: Option<Size>) -> Result<Size, AppError> {
         within("the confidence", model.confidence, 0.0, 1.0, "0 to 1")?;
         within("the number of threads", model.threads as f32, 1.0, 2.0, "1 or 2")?;
-        if let Family::Yolo { iou, anchors, masks, .. } = &model.family {
+        if let ModelFamily::Yolo { iou, anchors, masks, .. } = &model.family {
             within("the overlap (iou)", *iou, 0.0, 1.0, "0 to 1")?;
             check_anchors(anchors, masks)?;
         }
@@ -90,18 +90,19 @@ impl App {
             return Err(AppError::Labels { labels: model.labels.len(), classes });
         }
         for (index, label) in model.labels.iter().enumerate() {
-            let fits = (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(|b| (b' '..=b'~').contains(&b));
-            // The spaces at its end would not be told from those of the record, and a `+` continues another label.
+            let fits =
+                (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(|b| (b' '..=b'~').contains(&b));
+            // Records are padded with spaces, and a `+` continues the label before it.
             if !fits || label.trim() != label || label.starts_with('+') {
                 return Err(AppError::Label { index, found: label.clone() });
             }
         }
         let input = match (blob_input, model.input) {
-            (Some(found), Some(said)) if found != said => {
-                return Err(AppError::InputContradicted { said, found });
+            (Some(found), Some(given)) if found != given => {
+                return Err(AppError::InputContradicted { given, found });
             }
             (Some(input), _) | (None, Some(input)) => input,
-            // The vendor's library believes the user, too.
+            // The vendor's library does not check the size either.
             (None, None) if model.fit == Fit::Same => self.size,
             (None, None) => return Err(AppError::UnknownInput { fit: model.fit.name() }),
         };
@@ -164,44 +165,44 @@ fn multiple(
 }
 
 impl App {
-    /// What its stream would be.
+    /// The contract of its stream, without checking that it can be built.
     #[must_use]
     pub fn contract(&self) -> Contract {
-        Checked { app: self, input: None }.contract()
+        CheckedApp { app: self, input: None }.contract()
     }
 }
 
-impl Checked<'_> {
-    /// Size of the pictures that are sent.
+impl CheckedApp<'_> {
+    /// Size of the pictures in the stream.
     #[must_use]
     pub fn sent(&self) -> Size {
         match self.app.picture {
-            Picture::Preview => self.app.size,
-            Picture::Video => self.app.resolution.video(),
+            CameraOutput::Preview => self.app.size,
+            CameraOutput::Video => self.app.resolution.video(),
         }
     }
 
-    /// Their type, by the vendor's name or that of the coding.
+    /// Format of the pictures: the vendor's name of a raw format, or the name of the coding.
     #[must_use]
     pub fn format(&self) -> &'static str {
-        match (self.app.payload, self.app.colour) {
-            (Payload::Raw, Colour::Bgr) => PixelFormat::Bgr888p.name(),
-            (Payload::Raw, Colour::Rgb) => PixelFormat::Rgb888p.name(),
-            (Payload::Jpeg { .. }, _) => PayloadKind::Jpeg.name(),
-            (Payload::H264(_), _) => PayloadKind::H264.name(),
-            (Payload::H265(_), _) => PayloadKind::H265.name(),
+        match (self.app.payload, self.app.plane_order) {
+            (PayloadCoding::Raw, PlaneOrder::Bgr) => PixelFormat::Bgr888p.name(),
+            (PayloadCoding::Raw, PlaneOrder::Rgb) => PixelFormat::Rgb888p.name(),
+            (PayloadCoding::Jpeg { .. }, _) => PayloadKind::Jpeg.name(),
+            (PayloadCoding::H264(_), _) => PayloadKind::H264.name(),
+            (PayloadCoding::H265(_), _) => PayloadKind::H265.name(),
         }
     }
 
-    /// Where a box in the model's input is in the pictures that are sent.
+    /// Maps a box in the model's input to the pictures in the stream.
     #[must_use]
-    pub fn mapping(&self) -> Mapping {
+    pub fn mapping(&self) -> BoxMapping {
         let App { size, picture, resolution, model, .. } = self.app;
-        let (Some(model), Some(input)) = (model, self.input) else { return Mapping::IDENTITY };
-        let to_preview = Mapping::of_input(*size, input, model.fit);
+        let (Some(model), Some(input)) = (model, self.input) else { return BoxMapping::IDENTITY };
+        let to_preview = BoxMapping::of_input(*size, input, model.fit);
         match picture {
-            Picture::Preview => to_preview,
-            Picture::Video => to_preview.then(Mapping::of_preview(resolution.video(), *size)),
+            CameraOutput::Preview => to_preview,
+            CameraOutput::Video => to_preview.then(BoxMapping::of_preview(resolution.video(), *size)),
         }
     }
 
@@ -211,7 +212,7 @@ impl Checked<'_> {
         self.app.model.as_ref().map_or(&[], |model| &model.labels)
     }
 
-    /// What the camera and everybody else may be held to.
+    /// The contract that the package and the stream carry.
     #[must_use]
     pub fn contract(&self) -> Contract {
         let size = self.sent();
@@ -222,23 +223,23 @@ impl Checked<'_> {
             format: self.format().to_owned(),
             fps: self.app.fps,
             labels: Contract::labels_hash(self.labels()),
-            meeting: Some(Meeting { host: self.app.host, port: self.app.port }),
+            endpoint: Some(Endpoint { host: self.app.host, port: self.app.port }),
         }
     }
 
-    /// What its stream takes of a link.
+    /// Bandwidth of the stream.
     #[must_use]
-    pub fn rate(&self) -> Rate {
+    pub fn rate(&self) -> StreamRate {
         let pixels = self.sent().pixels() as f64 * f64::from(self.app.fps);
         match self.app.payload {
-            Payload::Raw => Rate::Known(24.0 * pixels),
-            // From 0.75 to 1 bit a pixel for the synthetic pictures of wire.md section 2.2; real ones have more in them.
-            Payload::Jpeg { .. } => Rate::About(1.5 * pixels),
-            Payload::H264(video) | Payload::H265(video) if video.bitrate_kbps > 0 => {
-                Rate::Known(1e3 * f64::from(video.bitrate_kbps))
+            PayloadCoding::Raw => StreamRate::Known(24.0 * pixels),
+            // The synthetic pictures of wire.md section 2.2 take 0.75 to 1 bit per pixel; real ones have more detail.
+            PayloadCoding::Jpeg { .. } => StreamRate::About(1.5 * pixels),
+            PayloadCoding::H264(video) | PayloadCoding::H265(video) if video.bitrate_kbps > 0 => {
+                StreamRate::Known(1e3 * f64::from(video.bitrate_kbps))
             }
-            Payload::H264(_) => Rate::About(0.1 * pixels),
-            Payload::H265(_) => Rate::About(0.06 * pixels),
+            PayloadCoding::H264(_) => StreamRate::About(0.1 * pixels),
+            PayloadCoding::H265(_) => StreamRate::About(0.06 * pixels),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Where a box in the model's input is in the picture that is sent.
+//! Maps boxes from the model's input to the pictures in the stream.
 
 use super::{Fit, Size};
 
-/// `x' = x_offset + x_scale * x`, and the same for `y`, in shares of width and height.
+/// `x' = x_offset + x_scale * x`, and the same for `y`, in 0..1 of width and height.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs)] // As said.
-pub struct Mapping {
+#[allow(missing_docs)] // The formula explains the fields.
+pub struct BoxMapping {
     pub x_offset: f64,
     pub x_scale: f64,
     pub y_offset: f64,
     pub y_scale: f64,
 }
 
-impl Mapping {
-    /// Everything stays where it is.
+impl BoxMapping {
+    /// Changes nothing.
     pub const IDENTITY: Self = Self { x_offset: 0.0, x_scale: 1.0, y_offset: 0.0, y_scale: 1.0 };
 
     /// From a model's input to the preview.
@@ -22,17 +22,17 @@ impl Mapping {
         match fit {
             Fit::Same | Fit::Stretch => Self::IDENTITY,
             Fit::Crop => Self::inside(middle),
-            // The preview stands in the middle of the input.
+            // The preview is in the middle of the input.
             Fit::Letterbox => Self::inside(self::middle(input, preview)).inverse(),
         }
     }
 
-    /// From a preview to the video of which it is the middle.
+    /// From a preview to the video. The preview is the middle of the video.
     pub(super) fn of_preview(video: Size, preview: Size) -> Self {
         Self::inside(middle(video, preview))
     }
 
-    /// Of something that takes this share of width and height, in the middle.
+    /// From a part in the middle to the whole. The part has these shares of its width and height.
     fn inside((width, height): (f64, f64)) -> Self {
         Self { x_offset: (1.0 - width) / 2.0, x_scale: width, y_offset: (1.0 - height) / 2.0, y_scale: height }
     }
@@ -47,7 +47,7 @@ impl Mapping {
         }
     }
 
-    /// This one, and then another.
+    /// Applies `self`, then `next`.
     #[must_use]
     pub(super) fn then(self, next: Self) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Mapping {
     }
 }
 
-/// Which share of width and height of `whole` the largest middle with the shape of `part` takes.
+/// The shares of width and height of `whole` that the largest area with the shape of `part` takes.
 fn middle(whole: Size, part: Size) -> (f64, f64) {
     let shape = |size: Size| f64::from(size.width) / f64::from(size.height);
     let (whole, part) = (shape(whole), shape(part));

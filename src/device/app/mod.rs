@@ -1,10 +1,10 @@
-//! The application that is built for a camera, as typed values: what oaktap.toml says under `[application]`.
+//! Parameters of an application: the table `[application]` of oaktap.toml as typed values.
 //!
-//! Parameters are checked together, in [`App::check`]: what comes out of it is the only thing that a pipeline and a Script
-//! are made of. Pictures are made like this on the camera (the vendor's documentation of `ColorCamera`):
+//! [`App::check`] checks them together. Pipelines and Scripts are built from its result, [`CheckedApp`], only. The camera
+//! produces pictures like this (the vendor's documentation of `ColorCamera`):
 //!
 //! ```text
-//! sensor --scaled, or its middle--> video --its middle of the preview's shape--> preview --fit--> input of the model
+//! sensor --scale or crop--> video --crop to the preview's shape, scale--> preview --fit--> input of the model
 //! ```
 
 mod check;
@@ -17,14 +17,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{Checked, MOST_FPS, Rate};
+pub use check::{CheckedApp, FPS_MAX, StreamRate};
 pub use error::AppError;
-pub use mapping::Mapping;
+pub use mapping::BoxMapping;
 
 pub use crate::frame::Size;
 
-/// What the sensor is read out at; it has to be one that the camera's sensor has. The numbers are those of depthai's
-/// `ColorCameraProperties::SensorResolution`, which are the same in 2.30 and 2.33.
+/// Mode of the sensor. It must be one that the camera's sensor has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the vendor's.
 pub enum Resolution {
@@ -48,7 +47,7 @@ pub enum Resolution {
 }
 
 impl Resolution {
-    /// All of them, by their names.
+    /// All modes with their names in oaktap.toml.
     pub const ALL: [(&'static str, Self); 8] = [
         ("720p", Self::P720),
         ("800p", Self::P800),
@@ -60,7 +59,7 @@ impl Resolution {
         ("13mp", Self::Mp13),
     ];
 
-    /// The vendor's number.
+    /// The number in depthai's `ColorCameraProperties::SensorResolution` (the same in 2.30 and 2.33).
     #[must_use]
     pub const fn number(self) -> i32 {
         match self {
@@ -75,7 +74,7 @@ impl Resolution {
         }
     }
 
-    /// The size of `video`: that of the sensor, of which 4K is the most (`ColorCamera.getVideoSize` of depthai 2.30).
+    /// The size of the output `video`: the sensor's, at most 4K (`ColorCamera.getVideoSize` of depthai 2.30).
     #[must_use]
     pub const fn video(self) -> Size {
         match self {
@@ -88,36 +87,36 @@ impl Resolution {
         }
     }
 
-    /// Its name.
+    /// The name in oaktap.toml.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, one)| *one == self).map_or("", |(name, _)| name)
     }
 }
 
-/// In which order the planes of a raw picture stand.
+/// Order of the planes of a raw picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Colour {
-    /// Blue, green, red: what the official host program expects.
+pub enum PlaneOrder {
+    /// Blue, green, red, as the official host program expects.
     #[default]
     Bgr,
     /// Red, green, blue.
     Rgb,
 }
 
-/// How the camera hangs.
+/// Orientation of the pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Orientation {
-    /// As the camera's own settings say.
+    /// As the camera's board is configured.
     #[default]
     Auto,
     /// Upright.
     Normal,
-    /// Left and right are exchanged.
+    /// Mirrored left to right.
     Mirror,
-    /// Top and bottom are exchanged.
+    /// Mirrored top to bottom.
     Flip,
     /// Upside down.
     Rotate180,
@@ -137,11 +136,11 @@ impl Orientation {
     }
 }
 
-/// How pictures are sent.
+/// Coding of the pictures in the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "coding", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Payload {
-    /// Planes of pixels, in the `IMG` dialect.
+pub enum PayloadCoding {
+    /// Planes of pixels in the `IMG` dialect.
     #[default]
     Raw,
     /// JPEG pictures, in the `ABCDE` dialect.
@@ -161,13 +160,13 @@ const fn quality() -> u8 {
     95
 }
 
-/// How a video is coded.
+/// Parameters of H.264 and H.265.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Video {
-    /// Thousands of bits a second; 0: as the camera thinks fit for size and rate.
+    /// Kilobits per second; 0 leaves it to the camera.
     pub bitrate_kbps: u32,
-    /// Every so many frames one stands for itself: a client that joins sees nothing until then.
+    /// Frames from one key frame to the next. A client that joins waits for a key frame.
     pub keyframe_interval: u32,
 }
 
@@ -178,55 +177,55 @@ impl Default for Video {
     }
 }
 
-/// Which picture is sent.
+/// Output of the camera node that is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Picture {
-    /// The one that the model gets, or would get.
+pub enum CameraOutput {
+    /// The picture that the model gets, before it is fitted.
     #[default]
     Preview,
-    /// The sensor's, encoded.
+    /// The full picture, encoded only.
     Video,
 }
 
-/// How a preview becomes the input of a model of another size.
+/// Conversion of the preview to the size of the model's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// Not at all: they have to have the same size.
+    /// None: both must have the same size.
     #[default]
     Same,
-    /// All of it, with black bars at two sides.
+    /// Scales it and adds black bars at two sides.
     Letterbox,
-    /// All of it, out of shape.
+    /// Scales it to another aspect ratio.
     Stretch,
-    /// Its middle.
+    /// Uses its middle.
     Crop,
 }
 
-/// How the output of a network becomes detections.
+/// Decoding of a model's output into detections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Family {
+pub enum ModelFamily {
     /// YOLO v3 to v8.
     Yolo {
-        /// How many classes; by default as many as there are labels, or the 80 of COCO.
+        /// Number of classes; by default the number of labels, or the 80 of COCO.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         classes: Option<u32>,
-        /// Numbers of a box.
+        /// Numbers per box.
         #[serde(default = "coordinates")]
         coordinates: u32,
-        /// Boxes that overlap by more than this are one, 0 to 1.
+        /// Of two boxes whose overlap (intersection over union, 0..=1) is larger, the less confident one is dropped.
         #[serde(default = "half")]
         iou: f32,
-        /// Widths and heights in pixels of the input, for versions with anchors (3, 4, 5, 7).
+        /// Widths and heights in pixels of the input, for YOLO 3, 4, 5 and 7.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         anchors: Vec<f32>,
-        /// Which anchors belong to which output: `side26 = [1, 2, 3]`.
+        /// Anchors of each output: `side26 = [1, 2, 3]`.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         masks: BTreeMap<String, Vec<i32>>,
     },
-    /// MobileNet-SSD and others with its output.
+    /// MobileNet-SSD, and models with the same output.
     Mobilenet,
 }
 
@@ -238,34 +237,34 @@ const fn half() -> f32 {
     0.5
 }
 
-impl Default for Family {
+impl Default for ModelFamily {
     fn default() -> Self {
         Self::Yolo { classes: None, coordinates: 4, iou: 0.5, anchors: Vec::new(), masks: BTreeMap::new() }
     }
 }
 
-/// The network that finds things.
+/// The detection network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// The compiled network.
+    /// File of the compiled network.
     pub blob: PathBuf,
-    /// What its output means.
+    /// Decoding of its output.
     #[serde(default)]
-    pub family: Family,
-    /// Detections below this are dropped, 0 to 1.
+    pub family: ModelFamily,
+    /// Detections of less confidence (0..=1) are dropped.
     #[serde(default = "half")]
     pub confidence: f32,
-    /// Threads of inference: 1 or 2.
+    /// Inference threads: 1 or 2.
     #[serde(default = "threads")]
     pub threads: u32,
-    /// Names of the classes, in their order.
+    /// Names of the classes, by index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// The size of its input, where the blob does not tell.
+    /// Size of its input, if the blob does not contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Size>,
-    /// What happens when the preview has another size.
+    /// Conversion of a preview of another size.
     #[serde(default)]
     pub fit: Fit,
 }
@@ -275,50 +274,51 @@ const fn threads() -> u32 {
 }
 
 impl Model {
-    /// A network as the vendor's example sets it up.
+    /// A model with the parameters of the vendor's example.
     #[must_use]
     pub fn new(blob: impl Into<PathBuf>) -> Self {
         Self { blob: blob.into(), confidence: half(), threads: threads(), ..Self::default() }
     }
 
-    /// How many classes it knows.
+    /// Number of classes.
     #[must_use]
     pub fn classes(&self) -> u32 {
         let known = if self.labels.is_empty() { 80 } else { u32::try_from(self.labels.len()).unwrap_or(u32::MAX) };
         match self.family {
-            Family::Yolo { classes, .. } => classes.unwrap_or(known),
-            Family::Mobilenet => known,
+            ModelFamily::Yolo { classes, .. } => classes.unwrap_or(known),
+            ModelFamily::Mobilenet => known,
         }
     }
 }
 
-/// An application. [`Default`] is that of Luxonis' page on standalone mode, without its model.
+/// Parameters of an application. [`Default`] is the one of Luxonis' page on standalone mode, without its model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct App {
-    /// What it is called: 1 to 24 letters, digits, `.`, `_` and `-`.
+    /// 1 to 24 letters, digits, `.`, `_` and `-`.
     pub name: String,
     /// Size of the preview.
     pub size: Size,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f32,
-    /// What the sensor is read out at.
+    /// Mode of the sensor.
     pub resolution: Resolution,
-    /// Order of the planes of raw pictures, and of the model's input.
-    pub colour: Colour,
-    /// How the camera hangs.
+    /// Order of the planes of raw pictures and of the model's input.
+    #[serde(rename = "colour")]
+    pub plane_order: PlaneOrder,
+    /// Orientation of the pictures.
     pub orientation: Orientation,
-    /// How pictures are sent.
-    pub payload: Payload,
-    /// Which picture is sent.
-    pub picture: Picture,
-    /// The TCP port that the camera listens at, or that of the host.
+    /// Coding of the pictures.
+    pub payload: PayloadCoding,
+    /// Output of the camera node that is sent.
+    pub picture: CameraOutput,
+    /// TCP port on which the camera listens, or port of the host.
     pub port: u16,
-    /// The host that the camera connects to, again and again; without one it listens. An address, because cameras in
+    /// Host that the camera connects to, and reconnects to. `None`: the camera listens. An address, because cameras in
     /// standalone mode cannot resolve names (seed 002).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Ipv4Addr>,
-    /// The network; without one the camera sends pictures alone.
+    /// Detection network; `None`: the camera sends pictures without detections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
 }
@@ -330,10 +330,10 @@ impl Default for App {
             size: Size::new(640, 352),
             fps: 30.0,
             resolution: Resolution::default(),
-            colour: Colour::default(),
+            plane_order: PlaneOrder::default(),
             orientation: Orientation::default(),
-            payload: Payload::default(),
-            picture: Picture::default(),
+            payload: PayloadCoding::default(),
+            picture: CameraOutput::default(),
             port: crate::wire::PORT,
             host: None,
             model: None,

@@ -1,4 +1,4 @@
-//! Firmware and bootloaders out of the vendor's own package, depthai, which users have and which may not be passed on.
+//! Extracts firmware and bootloaders from the vendor's package, depthai, which must not be redistributed.
 //!
 //! ```text
 //! depthai-2.30.0.0-...whl (zip) -> depthai.cpython-...so -+-> xz stream -> tar -> depthai-bootloader-eth.cmd
@@ -6,8 +6,8 @@
 //!                                                                                 depthai-device-openvino-2021.3-COMMIT.patch
 //! ```
 //!
-//! The streams lie somewhere in the extension module, so it is searched for the bytes with which they begin, and what
-//! does not decompress is none of them (bootloader.md 5.1).
+//! The offsets of the streams are unknown, so the module is searched for the magic of xz; matches that do not decompress are
+//! skipped (bootloader.md 5.1).
 
 mod device;
 mod patch;
@@ -23,90 +23,89 @@ use zip::result::ZipError;
 
 use super::blob::OpenVino;
 pub use super::pipeline::Firmware;
-pub use device::{DeviceImages, KNOWN, Known, device, stand_in};
+pub use device::{DeviceImages, KNOWN_FIRMWARE, KnownFirmware, device_firmware, simulated_firmware};
 pub use patch::PatchError;
 
-/// The bootloader of cameras with an Ethernet socket, as it is called in the package.
+/// File name of the bootloader for PoE cameras.
 pub const NETWORK_BOOTLOADER: &str = "depthai-bootloader-eth.cmd";
-/// The bootloader of cameras that are connected by USB.
+/// File name of the bootloader for USB cameras.
 pub const USB_BOOTLOADER: &str = "depthai-bootloader-usb.cmd";
 
-/// What zip archives, and so wheels, begin with.
+/// Magic of zip archives, and so of wheels.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// What extension modules begin with: on Linux, on Windows, on macOS for one and for several processors.
+/// Magics of extension modules: Linux, Windows, macOS (one architecture, universal).
 const MODULES: [&[u8]; 4] = [b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
-/// What an xz stream begins with (bootloader.md 5.1).
+/// Magic of xz streams (bootloader.md 5.1).
 const XZ: &[u8] = b"\xfd7zXZ\0";
-/// An extension module of 2.30 has 24 MB.
-const MOST_MODULE: u64 = 256 << 20;
-/// The firmware, the largest file in the archives, has 28 MB.
-const MOST_IMAGE: u64 = 64 << 20;
-/// All that one stream may become; the larger one of 2.30 becomes 28 MB.
-const MOST_STREAM: u64 = 256 << 20;
-/// Places that look like a stream; 2.30 has four, of which two are.
-const MOST_STREAMS: usize = 64;
-/// Memory for decompressing, in KiB; the vendor's streams need 64 MiB.
-const MOST_MEMORY_KIB: u32 = 256 << 10;
+/// The extension module of 2.30 has 24 MB.
+const MODULE_BYTES_MAX: u64 = 256 << 20;
+/// The largest file in the archives, the firmware, has 28 MB.
+const IMAGE_BYTES_MAX: u64 = 64 << 20;
+/// Limit of a decompressed stream. The larger one of 2.30 has 28 MB.
+const STREAM_BYTES_MAX: u64 = 256 << 20;
+/// Matches of the magic that are tried. 2.30 has four, two of them streams.
+const STREAMS_MAX: usize = 64;
+/// Memory for decompressing. The vendor's streams need 64 MiB.
+const XZ_MEMORY_MAX_KIB: u32 = 256 << 10;
 
-/// Why there is no firmware.
+/// Reason for not finding an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum FirmwareError {
-    /// It is something else.
+    /// Neither a wheel nor an extension module.
     #[error("expected a depthai wheel (.whl) or its extension module, found a file that begins with \"{}\"", found.escape_ascii())]
-    NoPackage { found: Vec<u8> },
-    /// The wheel is damaged.
+    Magic { found: Vec<u8> },
+    /// The zip archive is damaged.
     #[error("the wheel cannot be read")]
     Zip(#[source] ZipError),
     /// A file in the wheel is damaged.
-    #[error("`{name}` cannot be unpacked: it is damaged")]
+    #[error("`{name}` cannot be decompressed: the file is damaged")]
     Member { name: String, source: io::Error },
-    /// It is a wheel of something else.
-    #[error("there is no extension module `depthai...` in the wheel: is it one of depthai 2?")]
+    /// The wheel of another package.
+    #[error("the wheel has no extension module `depthai...`: expected a wheel of depthai 2")]
     NoModule,
-    /// The module has none of what is wanted.
-    #[error("there is no `{wanted}` in it; {streams} archives were found, with {}", if found.is_empty() { "nothing".to_owned() } else { found.join(", ") })]
-    NotThere { wanted: String, streams: usize, found: Vec<String> },
-    /// Applications cannot be built for it: members of structures are told by their place alone.
+    /// No archive has the file.
+    #[error("`{wanted}` was not found in {streams} archives with {}", if found.is_empty() { "no files".to_owned() } else { found.join(", ") })]
+    NotFound { wanted: String, streams: usize, found: Vec<String> },
+    /// Structures have no member names, so another firmware may interpret the properties of a node differently.
     #[error(
-        "the device firmware in it has the commit {found}; how its nodes are set is known of depthai {} alone, and others may mean something else by it: take one of those, `pip download --no-deps depthai=={}`",
-        KNOWN.map(|known| known.version).join(", "), KNOWN[0].version
+        "unknown device firmware (commit {found}): expected that of depthai {}; get one with `pip download --no-deps depthai=={}`",
+        KNOWN_FIRMWARE.map(|known| known.version).join(", "), KNOWN_FIRMWARE[0].version
     )]
     UnknownCommit { found: String },
-    /// A model of another version of OpenVINO needs another firmware.
-    #[error("there is no firmware for models of OpenVINO {wanted} in it: compile the model for 2022.1 or 2021.4")]
+    /// The package has no firmware for models of this version.
+    #[error("no firmware for models of OpenVINO {wanted}: compile the model for 2022.1 or 2021.4")]
     NoOpenVino { wanted: OpenVino },
-    /// The firmware for older models cannot be made.
-    #[error("`{name}` cannot be applied")]
+    /// The patch for models of an older OpenVINO is damaged.
+    #[error("patch `{name}` cannot be applied")]
     Patch { name: String, source: PatchError },
-    /// It is longer than any firmware.
-    #[error("`{name}` has more than {most} bytes, more than any that is known")]
-    TooLarge { name: String, most: u64 },
+    /// The file is larger than any known one.
+    #[error("`{name}` has more than {max} bytes")]
+    TooLarge { name: String, max: u64 },
 }
 
-/// Whether a file begins like a wheel or an extension module: [`image()`] can be asked.
+/// Returns `true` if a file begins with the magic of a wheel or an extension module.
 #[must_use]
 pub fn is_package(file: &[u8]) -> bool {
     file.starts_with(ZIP) || is_module(file)
 }
 
-/// The bytes of a file in the archives of a wheel or of its extension module, the first whose name begins with
-/// `wanted`, and its whole name.
+/// Returns name and bytes of the first file whose name begins with `wanted`, from a wheel or its extension module.
 ///
 /// # Errors
-/// The file is none of them, or damaged, or has no such file.
+/// `file` is neither, is damaged, or does not have the wanted file.
 pub fn image(file: &[u8], wanted: &str) -> Result<(String, Vec<u8>), FirmwareError> {
     images(file, wanted).map(|mut images| images.swap_remove(0))
 }
 
-/// All files of one archive whose names begin like that: one at least.
+/// All files of one archive whose names begin with `wanted`, at least one.
 fn images(file: &[u8], wanted: &str) -> Result<Vec<(String, Vec<u8>)>, FirmwareError> {
     if !file.starts_with(ZIP) {
         return if is_module(file) {
             search(file, wanted)
         } else {
-            Err(FirmwareError::NoPackage { found: file[..file.len().min(8)].to_vec() })
+            Err(FirmwareError::Magic { found: file[..file.len().min(8)].to_vec() })
         };
     }
     search(&module(file)?, wanted)
@@ -116,42 +115,41 @@ fn is_module(file: &[u8]) -> bool {
     MODULES.iter().any(|magic| file.starts_with(magic))
 }
 
-/// The extension module of a wheel, which stands at its top and is the only large file there.
+/// The extension module of a wheel, which is in its top folder.
 fn module(wheel: &[u8]) -> Result<Vec<u8>, FirmwareError> {
     let mut archive = ZipArchive::new(Cursor::new(wheel)).map_err(FirmwareError::Zip)?;
     let is_module = |name: &String| {
         let ends = [".so", ".pyd", ".dylib"].iter().any(|end| name.ends_with(end));
         ends && name.starts_with("depthai") && !name.contains('/')
     };
-    // Names that cannot be read are not its.
+    // The module's name is valid UTF-8.
     let mut names = archive.file_names().filter_map(Result::ok).map(Cow::into_owned);
     let name = names.find(is_module).ok_or(FirmwareError::NoModule)?;
     drop(names);
     let file = archive.by_name(&name).map_err(FirmwareError::Zip)?;
-    read(file, name, MOST_MODULE)
+    read(file, name, MODULE_BYTES_MAX)
 }
 
-/// All of a file, if it is not too long.
-fn read(file: impl Read, name: String, most: u64) -> Result<Vec<u8>, FirmwareError> {
+fn read(file: impl Read, name: String, max: u64) -> Result<Vec<u8>, FirmwareError> {
     let mut bytes = Vec::new();
-    match file.take(most + 1).read_to_end(&mut bytes) {
+    match file.take(max + 1).read_to_end(&mut bytes) {
         Err(source) => Err(FirmwareError::Member { name, source }),
-        Ok(len) if len as u64 > most => Err(FirmwareError::TooLarge { name, most }),
+        Ok(len) if len as u64 > max => Err(FirmwareError::TooLarge { name, max }),
         Ok(_) => Ok(bytes),
     }
 }
 
 fn search(module: &[u8], wanted: &str) -> Result<Vec<(String, Vec<u8>)>, FirmwareError> {
     let (mut streams, mut seen) = (0, Vec::new());
-    for at in memmem::find_iter(module, XZ).take(MOST_STREAMS) {
-        let stream = XzReader::new_mem_limit(&module[at..], false, MOST_MEMORY_KIB).take(MOST_STREAM);
+    for at in memmem::find_iter(module, XZ).take(STREAMS_MAX) {
+        let stream = XzReader::new_mem_limit(&module[at..], false, XZ_MEMORY_MAX_KIB).take(STREAM_BYTES_MAX);
         let mut archive = tar::Archive::new(stream);
         let Ok(entries) = archive.entries() else { continue };
         let (mut names, mut images) = (0, Vec::new());
         for entry in entries {
             let entry = match (entry, images.first()) {
                 (Ok(entry), _) => entry,
-                // The six bytes stand in other places too: what cannot be read is no archive, and that is no error.
+                // The magic also occurs in other data, so an unreadable stream without a wanted file is not an error.
                 (Err(_), None) => break,
                 (Err(source), Some((name, _))) => {
                     return Err(FirmwareError::Member { name: String::clone(name), source });
@@ -160,13 +158,13 @@ fn search(module: &[u8], wanted: &str) -> Result<Vec<(String, Vec<u8>)>, Firmwar
             let Some(name) = entry.path().ok().and_then(|path| path.to_str().map(str::to_owned)) else { continue };
             names += 1;
             if name.starts_with(wanted) {
-                images.push((name.clone(), read(entry, name, MOST_IMAGE)?));
+                images.push((name.clone(), read(entry, name, IMAGE_BYTES_MAX)?));
             } else {
                 seen.push(name);
             }
         }
         if let Some((name, _)) = images.first() {
-            // The checksum of the stream stands at its end.
+            // Read to the end, where the checksum of the stream is.
             return match io::copy(&mut archive.into_inner(), &mut io::sink()) {
                 Ok(_) => Ok(images),
                 Err(source) => Err(FirmwareError::Member { name: name.clone(), source }),
@@ -174,7 +172,7 @@ fn search(module: &[u8], wanted: &str) -> Result<Vec<(String, Vec<u8>)>, Firmwar
         }
         streams += usize::from(names > 0);
     }
-    Err(FirmwareError::NotThere { wanted: wanted.to_owned(), streams, found: seen })
+    Err(FirmwareError::NotFound { wanted: wanted.to_owned(), streams, found: seen })
 }
 
 #[cfg(test)]
@@ -200,7 +198,7 @@ pub(super) mod tests {
         writer.finish().expect("memory")
     }
 
-    /// Two archives, and the bytes with which they begin once more where there is none.
+    /// Two archives, and the magic of xz twice without a stream.
     fn module() -> Vec<u8> {
         let firmware = stream(&[("depthai-device-openvino-universal-abc.cmd", &[7; 3000])]);
         let bootloaders = stream(&[(USB_BOOTLOADER, b"MA2x usb"), (NETWORK_BOOTLOADER, b"MA2x eth")]);
@@ -229,7 +227,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told() {
+    fn missing_images_are_reported() {
         let error = |file: &[u8]| image(file, NETWORK_BOOTLOADER).unwrap_err().to_string();
         assert_eq!(
             error(b"MA2x...."),
@@ -238,17 +236,11 @@ pub(super) mod tests {
         assert!(!is_package(b"MA2x....") && !is_package(b""));
         assert_eq!(
             error(&wheel("depthai.py", b"")),
-            "there is no extension module `depthai...` in the wheel: is it one of depthai 2?"
+            "the wheel has no extension module `depthai...`: expected a wheel of depthai 2"
         );
         let other = [b"\x7fELF".as_slice(), &stream(&[("a.cmd", b"a"), ("b.cmd", b"b")])].concat();
-        assert_eq!(
-            error(&other),
-            "there is no `depthai-bootloader-eth.cmd` in it; 1 archives were found, with a.cmd, b.cmd"
-        );
-        assert_eq!(
-            error(b"\x7fELF"),
-            "there is no `depthai-bootloader-eth.cmd` in it; 0 archives were found, with nothing"
-        );
+        assert_eq!(error(&other), "`depthai-bootloader-eth.cmd` was not found in 1 archives with a.cmd, b.cmd");
+        assert_eq!(error(b"\x7fELF"), "`depthai-bootloader-eth.cmd` was not found in 0 archives with no files");
         let wheel = wheel("depthai.pyd", &module());
         assert_eq!(error(&wheel[..wheel.len() / 2]), "the wheel cannot be read");
     }
@@ -261,7 +253,7 @@ pub(super) mod tests {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
             match image(&damaged, NETWORK_BOOTLOADER) {
-                Err(FirmwareError::NotThere { .. } | FirmwareError::Member { .. }) => found += 1,
+                Err(FirmwareError::NotFound { .. } | FirmwareError::Member { .. }) => found += 1,
                 Ok((_, bytes)) => assert_eq!(bytes, b"MA2x eth", "byte {at}"),
                 other => panic!("byte {at}: {other:?}"),
             }

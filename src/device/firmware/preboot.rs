@@ -1,20 +1,20 @@
-//! What stands before the image in an application: what the camera's boards are to be like (bootloader.md 5).
+//! The header before the image in the firmware section: watchdog and board configuration (bootloader.md 5).
 
 use crate::device::nop::Value;
 use crate::package::{MYRIAD_X, djb2};
 
-/// Writes a number to a register; what follows is where, and the number.
+/// Command: write to a register. Followed by address and value.
 const WRITE: u8 = 0x9a;
-/// Registers of the watchdog, and what is written to them: unlocked, set to the longest time, unlocked, started.
+/// Watchdog registers and their values: unlock, longest timeout, unlock, start.
 const WATCHDOG: [(u32, u32); 4] =
     [(0x2032_00a8, 0xf1d0_dead), (0x2032_009c, u32::MAX), (0x2032_00a8, 0xf1d0_dead), (0x2032_00a4, 1)];
-/// Puts bytes into the memory; what follows is where, and how many words there are.
-const PLACE: u8 = 0x8a;
-const BOARD_PLACE: u32 = 0x7801_0000;
-/// What a description of the board begins with.
+/// Command: copy bytes into memory. Followed by address and number of 32-bit words.
+const COPY: u8 = 0x8a;
+const BOARD_ADDRESS: u32 = 0x7801_0000;
+/// Begins a board configuration.
 const BOARD_MAGIC: u32 = 0x21ea_17e6;
 
-/// The header, for a board of which nothing was set.
+/// The header for the default board configuration.
 pub(super) fn header() -> Vec<u8> {
     let board = board().to_bytes();
     let mut header = MYRIAD_X.to_vec();
@@ -23,8 +23,8 @@ pub(super) fn header() -> Vec<u8> {
         header.extend(register.to_le_bytes());
         header.extend(number.to_le_bytes());
     }
-    header.push(PLACE);
-    header.extend(BOARD_PLACE.to_le_bytes());
+    header.push(COPY);
+    header.extend(BOARD_ADDRESS.to_le_bytes());
     let mut payload: Vec<u8> =
         [BOARD_MAGIC, djb2(&board), board.len() as u32].iter().flat_map(|number| number.to_le_bytes()).collect();
     payload.extend(board);
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_the_vendors_library_writes() {
+    fn header_equals_that_of_the_vendors_library() {
         let hex: String = header().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,

@@ -1,43 +1,43 @@
-//! The colour camera.
+//! The color camera.
 
-use super::{QUEUE_SIZE, Settings, Value, input, output};
+use super::{NodeSettings, QUEUE_SIZE, Value, input, output};
 use crate::device::schema::Port;
 
-/// The order of the colours in previews.
+/// Order of the colors in `preview`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColorOrder {
-    /// Blue first.
+    /// Blue, green, red.
     Bgr = 0,
-    /// Red first.
+    /// Red, green, blue.
     Rgb = 1,
 }
 
-/// The camera's sensor, with what is made of its pictures: `preview` for networks, `video` for encoders, and others.
+/// The sensor and its outputs: `preview` for networks, `video` for encoders, and others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColorCamera {
-    /// Which socket of the board it is at: 0 is `CAM_A`, -1 leaves the choice to the firmware.
+    /// Socket of the board: 0 is `CAM_A`, -1 leaves the choice to the firmware.
     pub board_socket: i32,
-    /// How its pictures are turned: 0 not at all, 1 mirrored, 2 upside down, 3 by 180 degrees, -1 as its board is built.
+    /// 0 normal, 1 mirrored left to right, 2 mirrored top to bottom, 3 rotated by 180 degrees, -1 the board's default.
     pub image_orientation: i32,
-    /// The order of the colours in `preview`.
+    /// Order of the colors in `preview`.
     pub color_order: ColorOrder,
-    /// Whether the colours of a pixel of `preview` stand side by side, not in planes of their own.
+    /// `true`: pixels of `preview` are interleaved; `false`: planes.
     pub interleaved: bool,
-    /// Columns of `preview`.
+    /// Pixels.
     pub preview_width: u32,
-    /// Rows of `preview`.
+    /// Pixels.
     pub preview_height: u32,
-    /// Columns and rows of `video`; -1 for as many as the sensor and 4K allow.
+    /// Width and height of `video` in pixels; -1: the sensor's, at most 4K.
     pub video_size: [i32; 2],
-    /// The sensor's mode, by the vendor's number: 0 is 1080p, 1 is 4K, 2 is 12 MP.
+    /// Sensor mode, see [`Resolution::number`](crate::device::app::Resolution::number).
     pub resolution: i32,
-    /// Pictures in a second.
+    /// Pictures per second.
     pub fps: f32,
-    /// How often exposure, white balance and focus are worked out in a second; 0 for every picture.
+    /// Updates of exposure, white balance and focus per second; 0: for every picture.
     pub isp_3a_fps: i32,
-    /// Pictures of `preview` that may be under way at once: when all are, the camera waits.
+    /// Buffers of `preview`. The camera waits while all are in use.
     pub preview_pool: i32,
-    /// Whether `preview` is cut out of the picture rather than squeezed when its shape is another.
+    /// `true`: `preview` is cropped to its aspect ratio; `false`: scaled to it.
     pub preview_keep_aspect_ratio: bool,
 }
 
@@ -60,7 +60,7 @@ impl Default for ColorCamera {
     }
 }
 
-impl Settings for ColorCamera {
+impl NodeSettings for ColorCamera {
     const KIND: &'static str = "ColorCamera";
 
     fn properties(&self) -> Value<'_> {
@@ -102,8 +102,8 @@ impl Settings for ColorCamera {
     }
 }
 
-/// What the camera is told before its first picture: nothing. 3 is continuous autofocus, which no command is in force of
-/// (the first member is the mask of those that are).
+/// Commands before the first picture: none. The first member is the mask of valid commands, so the autofocus mode (3,
+/// continuous) has no effect.
 fn initial_control() -> Value<'static> {
     let zeros = |count| vec![0_u32.into(); count];
     let region = || Value::Structure(zeros(5)); // x, y, width, height, priority

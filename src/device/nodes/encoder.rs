@@ -1,36 +1,36 @@
-//! The encoder.
+//! The video and JPEG encoder.
 
-use super::{Settings, Value, input, output};
+use super::{NodeSettings, Value, input, output};
 use crate::device::schema::Port;
 
-/// What it makes.
+/// Coding, with the vendor's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// H.264, main profile.
     H264Main = 2,
     /// H.265, main profile.
     H265Main = 3,
-    /// A JPEG for each picture.
+    /// One JPEG per picture.
     Mjpeg = 4,
 }
 
-/// Makes JPEG, H.264 or H.265 of pictures in NV12.
+/// Encodes NV12 pictures as JPEG, H.264 or H.265.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoEncoder {
-    /// What it makes.
+    /// Coding.
     pub profile: Profile,
-    /// Bits in a second for video; 0 leaves it to the firmware.
+    /// Bits per second of video; 0 leaves it to the firmware.
     pub bitrate: i32,
-    /// Pictures from one that can be decoded alone to the next.
+    /// Pictures from one key frame to the next.
     pub keyframe_frequency: i32,
-    /// Of JPEGs, up to 100.
+    /// JPEG quality, 1..=100.
     pub quality: i32,
-    /// Pictures in a second that come in.
+    /// Pictures per second at the input.
     pub frame_rate: f32,
 }
 
 impl VideoEncoder {
-    /// As the vendor's `setDefaultProfilePreset` sets it: a key frame each second of video.
+    /// The settings of the vendor's `setDefaultProfilePreset`: one key frame per second of video.
     #[must_use]
     pub const fn preset(fps: f32, profile: Profile) -> Self {
         let (keyframe_frequency, quality) = match profile {
@@ -41,7 +41,7 @@ impl VideoEncoder {
     }
 }
 
-impl Settings for VideoEncoder {
+impl NodeSettings for VideoEncoder {
     const KIND: &'static str = "VideoEncoder";
 
     fn properties(&self) -> Value<'_> {

@@ -1,38 +1,38 @@
-//! Pictures turned into other pictures: of another size, or in another format.
+//! Conversion of pictures to another size or format.
 
-use super::{QUEUE_SIZE, Settings, Value, input, output};
+use super::{NodeSettings, QUEUE_SIZE, Value, input, output};
 use crate::device::schema::Port;
 
-/// The vendor's numbers of formats (`ImgFrame.Type`).
+/// Formats, with the vendor's numbers (`ImgFrame.Type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameType {
     /// Planes of red, green and blue.
     Rgb888p = 7,
     /// Planes of blue, green and red.
     Bgr888p = 8,
-    /// What encoders want.
+    /// YUV 4:2:0, the input of encoders.
     Nv12 = 22,
 }
 
-/// What becomes of a picture of another shape.
+/// Conversion to another aspect ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fitting {
-    /// All of it, with bars beside it.
+    /// Keeps the aspect ratio and adds bars.
     Letterbox,
-    /// All of it, squeezed.
+    /// Changes the aspect ratio.
     Stretch,
-    /// The middle of it.
+    /// Keeps the aspect ratio and uses the middle.
     Crop,
 }
 
-/// Makes pictures of another size or in another format.
+/// Converts pictures to another size or format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageManip {
-    /// Columns, rows and how to get there; `None` leaves the size as it is.
+    /// Width, height and conversion; `None` keeps the size.
     pub resize: Option<(u32, u32, Fitting)>,
-    /// The format that comes out; `None` for the one that comes in.
+    /// Format of the output; `None` keeps the format.
     pub frame_type: Option<FrameType>,
-    /// The bytes that the largest picture takes.
+    /// Bytes of the largest output picture.
     pub max_output_frame_size: i32,
 }
 
@@ -42,10 +42,10 @@ impl Default for ImageManip {
     }
 }
 
-/// The number for no format (`ImgFrame.Type.NONE`).
-const NO_FORMAT: i32 = 32;
+/// `ImgFrame.Type.NONE`.
+const FRAME_TYPE_NONE: i32 = 32;
 
-impl Settings for ImageManip {
+impl NodeSettings for ImageManip {
     const KIND: &'static str = "ImageManip";
 
     fn properties(&self) -> Value<'_> {
@@ -73,13 +73,13 @@ impl Settings for ImageManip {
             Value::Array(Vec::new()),               // warpMatrix3x3
             false.into(),                           // enableWarpMatrix
             false.into(),                           // warpBorderReplicate
-            // The vendor's library never sets it: 0 is what it was in every run (bootloader.md 7).
+            // Uninitialized in the vendor's library, and 0 in every run (bootloader.md 7).
             0.0_f32.into(),                       // rotationAngleDeg
             false.into(),                         // enableRotation
             (fitting != Fitting::Stretch).into(), // keepAspectRatio
         ]);
         let format = Value::Structure(vec![
-            self.frame_type.map_or(NO_FORMAT, |frame_type| frame_type as i32).into(),
+            self.frame_type.map_or(FRAME_TYPE_NONE, |frame_type| frame_type as i32).into(),
             false.into(),   // flipHorizontal
             false.into(),   // flipVertical
             0_i32.into(),   // colormap
@@ -95,7 +95,7 @@ impl Settings for ImageManip {
             self.frame_type.is_some().into(),
             false.into(),    // reusePreviousImage
             false.into(),    // skipCurrentImage
-            (-1_i32).into(), // interpolation: as the firmware thinks
+            (-1_i32).into(), // interpolation: the firmware chooses
         ]);
         Value::Structure(vec![
             initial_config,

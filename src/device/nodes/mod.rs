@@ -1,9 +1,8 @@
-//! Nodes as the firmware wants them: how each is set, in the order of the members of its structure, and its ports.
+//! Properties and ports of each kind of node, in the order of the firmware's structures.
 //!
-//! The defaults are those of the vendor's library, depthai 2.29 to 2.33 (bootloader.md 5.2): what it writes for a node on
-//! which nothing was called. Members are told by their place alone, so these tables are for the firmware of those versions
-//! and for no other; `firmware` (with the feature of that name) knows the commits. Which number has a sign is part of the
-//! encoding, so it is that of the types here.
+//! The defaults are those of the vendor's library, depthai 2.29 to 2.33 (bootloader.md 5.2). Structures have no member names,
+//! so these tables are valid for the firmware of those versions only; `device::firmware` (feature `firmware`) checks its
+//! commit. The signedness of the Rust types is part of the encoding.
 
 mod camera;
 mod encoder;
@@ -20,28 +19,28 @@ pub use script::{Processor, Script, SystemLogger};
 use super::nop::Value;
 use super::schema::{Direction, Port};
 
-/// A kind of node, set in some way.
-pub trait Settings {
-    /// What the firmware calls this kind.
+/// The settings of one kind of node.
+pub trait NodeSettings {
+    /// The firmware's name of the kind.
     const KIND: &'static str;
 
-    /// The structure that tells the firmware how it is set.
+    /// The firmware's properties structure.
     fn properties(&self) -> Value<'_>;
 
-    /// Its ports.
+    /// Inputs and outputs.
     fn ports(&self) -> Vec<Port>;
 }
 
-/// The asset of a node that its properties name: `__blob` is `asset:__blob` there, and `/node/1/__blob` in the package.
+/// Name of a model's asset: `asset:__blob` in the properties of node 1, `/node/1/__blob` in the package.
 pub(super) const BLOB: &str = "__blob";
-/// The text of a Script, in the same way.
+/// Name of the asset with a Script's program.
 pub(super) const SCRIPT: &str = "__script";
 const BLOB_URI: &str = "asset:__blob";
 const SCRIPT_URI: &str = "asset:__script";
 
-/// The group that the ports of a Script are in.
+/// Group of a Script's ports.
 pub(super) const IO: &str = "io";
-/// Messages that may wait at a port, unless it is set (bootloader.md 5.2).
+/// Default queue size of a port (bootloader.md 5.2).
 const QUEUE_SIZE: i64 = 8;
 
 fn input(name: &str, blocking: bool, queue_size: i64, wait_for_message: bool) -> Port {

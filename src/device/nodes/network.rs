@@ -1,20 +1,20 @@
-//! Models: with what they say as it is, or made into boxes.
+//! Neural networks: with raw output, or decoded into boxes.
 
-use super::{BLOB_URI, Settings, Value, input, output};
+use super::{BLOB_URI, NodeSettings, Value, input, output};
 use crate::device::schema::Port;
 
-/// Runs a model.
+/// Runs a model and sends its raw output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeuralNetwork {
-    /// Bytes of the model, which is the asset `__blob` of this node; `None` without one.
+    /// Bytes of the model, the asset `__blob` of this node; `None` without a model.
     pub blob_size: Option<u32>,
-    /// Results that may be under way.
+    /// Buffers for results.
     pub num_frames: u32,
-    /// Threads; 0 leaves it to the firmware.
+    /// Inference threads; 0 leaves it to the firmware.
     pub num_threads: u32,
-    /// Whether a sender waits when the queue is full. Otherwise the oldest picture goes.
+    /// When the queue is full, `true`: the sender waits; `false`: the oldest picture is dropped.
     pub blocking: bool,
-    /// Pictures that may wait.
+    /// Pictures that the input queue holds.
     pub queue_size: i64,
 }
 
@@ -36,7 +36,7 @@ impl NeuralNetwork {
     }
 }
 
-impl Settings for NeuralNetwork {
+impl NodeSettings for NeuralNetwork {
     const KIND: &'static str = "NeuralNetwork";
 
     fn properties(&self) -> Value<'_> {
@@ -48,7 +48,7 @@ impl Settings for NeuralNetwork {
     }
 }
 
-/// What a model says, and so how boxes are made of it.
+/// Format of a model's output, with the vendor's numbers (`nnFamily`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// YOLO, versions 3 to 8.
@@ -57,27 +57,27 @@ pub enum Family {
     MobileNet = 1,
 }
 
-/// How boxes are made of what a model says.
+/// Decoding of a model's output into boxes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parser {
-    /// Of which family it is.
+    /// Format of the output.
     pub family: Family,
-    /// The least confidence that a box needs, up to 1.
+    /// Boxes of less confidence (0..=1) are dropped.
     pub confidence_threshold: f32,
-    /// Classes, for YOLO.
+    /// Number of classes (YOLO).
     pub classes: i32,
-    /// Numbers of a box, for YOLO: 4.
+    /// Numbers per box (YOLO): 4.
     pub coordinates: i32,
-    /// Widths and heights in pixels, one after the other, for YOLO up to version 5.
+    /// Widths and heights in pixels, in turns (YOLO 3, 4, 5 and 7).
     pub anchors: Vec<f32>,
-    /// Which anchors a part of the model uses: by its name, and numbers of 32 bits, little-endian, as they are written; see [`Self::with_masks`].
+    /// Names of outputs, and the indices of their anchors as little-endian `i32`; see [`Self::with_masks`].
     pub masks: Vec<(String, Vec<u8>)>,
-    /// From which overlap on two boxes are one, up to 1, for YOLO.
+    /// Of two boxes whose overlap (0..=1) is larger, the less confident one is dropped (YOLO).
     pub iou_threshold: f32,
 }
 
 impl Parser {
-    /// As the vendor's library begins: half of the confidence, and nothing else yet.
+    /// The vendor's defaults.
     #[must_use]
     pub const fn new(family: Family) -> Self {
         let iou_threshold = match family {
@@ -95,7 +95,7 @@ impl Parser {
         }
     }
 
-    /// Sets which anchors each part of the model uses: `side26` uses 1, 2 and 3. In the order of the names.
+    /// Sets the anchors of each output, such as 1, 2 and 3 for `side26`, sorted by name.
     #[must_use]
     pub fn with_masks<'m>(mut self, masks: impl IntoIterator<Item = (&'m str, &'m [i32])>) -> Self {
         let row = |(name, mask): (&str, &[i32])| {
@@ -107,16 +107,16 @@ impl Parser {
     }
 }
 
-/// Runs a model, and makes boxes of what it says.
+/// Runs a model and sends boxes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DetectionNetwork {
     /// The model.
     pub network: NeuralNetwork,
-    /// What is made of it.
+    /// Decoding of its output.
     pub parser: Parser,
 }
 
-impl Settings for DetectionNetwork {
+impl NodeSettings for DetectionNetwork {
     const KIND: &'static str = "DetectionNetwork";
 
     fn properties(&self) -> Value<'_> {

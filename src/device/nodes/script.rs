@@ -1,40 +1,41 @@
-//! The program on the camera, and what the camera says about itself.
+//! The program on the camera, and the camera's health messages.
 
-use super::{SCRIPT_URI, Settings, Value, output};
+use super::{NodeSettings, SCRIPT_URI, Value, output};
 use crate::device::schema::{Direction, Port};
 
 /// The processor that runs a Script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processor {
-    /// The one with sockets.
+    /// The processor with network sockets.
     LeonCss = 0,
-    /// The one beside it, which is the vendor's default.
+    /// The vendor's default.
     LeonMss = 1,
 }
 
-/// Runs the text that is the asset `__script` of this node.
+/// Runs a Python program, the asset `__script` of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// The processor.
+    /// The processor that runs it.
     pub processor: Processor,
     ports: Vec<Port>,
 }
 
 impl Script {
-    /// One without ports.
+    /// A Script without ports.
     #[must_use]
     pub const fn new(processor: Processor) -> Self {
         Self { processor, ports: Vec::new() }
     }
 
-    /// With one more input, at which so many messages may wait. Then the sender waits, or the oldest one goes.
+    /// Adds an input with a queue of `queue_size` messages. When it is full, the sender waits (`blocking`), or the oldest
+    /// message is dropped.
     #[must_use]
     pub fn input(mut self, name: &str, blocking: bool, queue_size: u32) -> Self {
         self.ports.push(Port { direction: Direction::In, blocking, queue_size: queue_size.into(), ..port(name) });
         self
     }
 
-    /// With one more output.
+    /// Adds an output.
     #[must_use]
     pub fn output(mut self, name: &str) -> Self {
         self.ports.push(port(name));
@@ -47,11 +48,11 @@ fn port(name: &str) -> Port {
     Port { group: super::IO.to_owned(), ..output(name) }
 }
 
-impl Settings for Script {
+impl NodeSettings for Script {
     const KIND: &'static str = "Script";
 
     fn properties(&self) -> Value<'_> {
-        // The name of a text that was given none.
+        // The vendor's default name of a program.
         Value::Structure(vec![SCRIPT_URI.into(), "<script>".into(), (self.processor as i32).into()])
     }
 
@@ -60,10 +61,10 @@ impl Settings for Script {
     }
 }
 
-/// Tells temperature, load and memory now and then.
+/// Sends temperature, load and memory use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SystemLogger {
-    /// How often in a second.
+    /// Messages per second.
     pub rate_hz: f32,
 }
 
@@ -73,7 +74,7 @@ impl Default for SystemLogger {
     }
 }
 
-impl Settings for SystemLogger {
+impl NodeSettings for SystemLogger {
     const KIND: &'static str = "SystemLogger";
 
     fn properties(&self) -> Value<'_> {

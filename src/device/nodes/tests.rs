@@ -1,11 +1,11 @@
-//! What the vendor's library, 2.30, wrote for nodes that were set in the same way.
+//! Compares properties and ports with those that the vendor's library, 2.30, wrote for the same settings.
 
 use super::*;
 
-fn check<S: Settings>(node: &S, properties: &str, ports: &[&str]) {
+fn check<S: NodeSettings>(node: &S, properties: &str, ports: &[&str]) {
     let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(hex(node.properties().to_bytes()), properties, "{}", S::KIND);
-    let told = |port: &Port| {
+    let text = |port: &Port| {
         let Port { group, name, direction, blocking, queue_size, wait_for_message } = port;
         format!(
             "{group} {name} {direction:?} {}{queue_size}{}",
@@ -13,7 +13,7 @@ fn check<S: Settings>(node: &S, properties: &str, ports: &[&str]) {
             if *wait_for_message { "w" } else { "" }
         )
     };
-    let mut found: Vec<_> = node.ports().iter().map(told).collect();
+    let mut found: Vec<_> = node.ports().iter().map(text).collect();
     found.sort();
     assert_eq!(found, ports, "{}", S::KIND);
 }

@@ -1,14 +1,14 @@
-//! From an application to its package.
+//! Builds the package of an application.
 //!
 //! ```text
 //! with a model   camera.preview [-> ImageManip: the model's size] -> DetectionNetwork -> Script.detections
-//! raw            the network's passthrough -> Script.frame; camera.preview, without a network or where its input is fitted
+//! raw            network.passthrough -> Script.frame; without a network, or with a fitted input: camera.preview
 //! encoded        camera.video, or camera.preview -> ImageManip: NV12 -> VideoEncoder -> Script.frame
 //! always         SystemLogger -> Script.system; Script.control -> camera.inputControl
 //! ```
 
-use super::app::{App, Checked, Colour, Family, Fit, Model, Payload, Picture, Size, Video};
-use super::nodes::{self, Settings};
+use super::app::{App, CameraOutput, CheckedApp, Fit, Model, ModelFamily, PayloadCoding, PlaneOrder, Size, Video};
+use super::nodes::{self, NodeSettings};
 use super::nodes::{
     BLOB, ColorCamera, ColorOrder, DetectionNetwork, Fitting, FrameType, IO, ImageManip, NeuralNetwork, Parser,
     Processor, Profile, SCRIPT, SystemLogger, VideoEncoder,
@@ -17,56 +17,57 @@ use super::schema::{End, Link, Node, Pipeline, store};
 use super::script;
 use crate::package::{PackageBuilder, PackageError};
 
-/// The Script lends raw pictures from the camera's memory while it waits for their boxes and while clients take them. With
-/// the vendor's 4 the camera would wait for the Script, and the Script for the boxes of pictures that were never taken.
-const LENT_PICTURES: u64 = 10;
-/// What they may take of the camera's memory, which is 512 MB for everything: large ones are fewer.
-const LENT_BYTES: u64 = 64 << 20;
-/// A picture that waits for the network is replaced by a newer one.
-const NEWEST: i64 = 1;
+/// Buffers of raw previews. The Script keeps them while it waits for their boxes and while clients receive them. With the
+/// vendor's 4, camera and Script wait for each other: the camera for a free buffer, the Script for the boxes of pictures
+/// that the camera could not take.
+const PREVIEW_BUFFERS_MAX: u64 = 10;
+/// Limit of their memory. The camera has 512 MB for everything.
+const PREVIEW_BUFFER_BYTES_MAX: u64 = 64 << 20;
+/// Queue size of the network: a newer picture replaces the one that waits.
+const NETWORK_QUEUE_SIZE: i64 = 1;
 
-/// What a camera boots, and which commit it was made of.
+/// The firmware section of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firmware {
     /// The preboot header and the image (bootloader.md 5).
     pub image: Vec<u8>,
-    /// The commit, as the package tells it.
+    /// The commit in the package.
     pub commit: String,
 }
 
-/// Why there is no package.
+/// Reason for not building a package.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum PipelineError {
-    /// The application has a model, and the model is not there, or the other way round.
-    #[error("the application has {wanted} model, and {given} was given: give what its description names")]
-    Model { wanted: &'static str, given: &'static str },
-    /// Numbers are told in 32 bits.
-    #[error("{what} is {found}: the firmware can be told {} at most", i32::MAX)]
-    TooMuch { what: &'static str, found: u64 },
-    /// The parts do not fit into one file.
-    #[error("the package cannot be made")]
+    /// The application has a model and no blob was passed, or the other way round.
+    #[error("the application has {expected} model, but {found} was passed")]
+    Model { expected: &'static str, found: &'static str },
+    /// The firmware's numbers have 32 bits.
+    #[error("{what} is {found}, expected at most {}", i32::MAX)]
+    TooLarge { what: &'static str, found: u64 },
+    /// The sections do not fit into one file.
+    #[error("the package cannot be built")]
     Package(#[source] PackageError),
 }
 
-/// The sections of a package that tell what the firmware does.
+/// The sections of a package that configure the firmware.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sections {
+pub struct PipelineSections {
     /// Nodes and links.
     pub pipeline: Vec<u8>,
-    /// Where each file of a node is in the storage.
+    /// Keys and places of the nodes' files.
     pub assets: Vec<u8>,
-    /// The files.
+    /// Content of the nodes' files.
     pub asset_storage: Vec<u8>,
 }
 
-impl Sections {
-    /// Nodes, links and files of an application: `blob` is its model, `text` what runs in the camera's Script.
+impl PipelineSections {
+    /// Builds the sections. `blob` is the model, `text` the Script's program.
     ///
     /// # Errors
-    /// The model is missing, or there should be none, or it is too large.
-    pub fn of(checked: &Checked<'_>, blob: Option<&[u8]>, text: &str) -> Result<Self, PipelineError> {
+    /// See [`PipelineError`].
+    pub fn of(checked: &CheckedApp<'_>, blob: Option<&[u8]>, text: &str) -> Result<Self, PipelineError> {
         let app = checked.app;
         let camera = camera(app);
         let fitted = fitted(checked)?;
@@ -74,8 +75,8 @@ impl Sections {
         let network = match (&app.model, blob) {
             (Some(model), Some(blob)) => Some(network(model, blob)?),
             (None, None) => None,
-            (Some(_), None) => return Err(PipelineError::Model { wanted: "a", given: "none" }),
-            (None, Some(_)) => return Err(PipelineError::Model { wanted: "no", given: "one" }),
+            (Some(_), None) => return Err(PipelineError::Model { expected: "a", found: "none" }),
+            (None, Some(_)) => return Err(PipelineError::Model { expected: "no", found: "one" }),
         };
         let encoder = encoder(app)?;
         let logger = SystemLogger::default();
@@ -111,7 +112,7 @@ impl Sections {
                 graph.link((camera, "", "video"), (encoder, "", "in"));
                 graph.link((encoder, "", "bitstream"), frame);
             }
-            // The picture that the boxes are of, when they are told.
+            // The passthrough sends a picture together with its boxes.
             (None, _, Some(network)) if fitted.is_none() => graph.link((network, "", "passthrough"), frame),
             (None, ..) => graph.link((camera, "", "preview"), frame),
         }
@@ -126,18 +127,18 @@ impl Sections {
     }
 }
 
-/// The package of an application: `blob` is its model, `text` what runs in the camera's Script.
+/// Builds the package of an application. `blob` is the model, `text` the Script's program.
 ///
 /// # Errors
-/// The model is missing, or there should be none, or it is too large.
+/// See [`PipelineError`].
 pub fn package(
-    checked: &Checked<'_>,
+    checked: &CheckedApp<'_>,
     blob: Option<&[u8]>,
     text: &str,
     firmware: Firmware,
     compressed: bool,
 ) -> Result<Vec<u8>, PipelineError> {
-    let Sections { pipeline, assets, asset_storage } = Sections::of(checked, blob, text)?;
+    let PipelineSections { pipeline, assets, asset_storage } = PipelineSections::of(checked, blob, text)?;
     let builder = PackageBuilder::new(firmware.image)
         .pipeline(pipeline)
         .assets(assets)
@@ -151,7 +152,7 @@ pub fn package(
 struct Graph<'a>(Pipeline<'a>);
 
 impl<'a> Graph<'a> {
-    fn add<S: Settings>(&mut self, settings: &'a S) -> i64 {
+    fn add<S: NodeSettings>(&mut self, settings: &'a S) -> i64 {
         let id = self.0.nodes.len() as i64;
         let (properties, ports) = (settings.properties(), settings.ports());
         self.0.nodes.push(Node { id, name: S::KIND.to_owned(), properties, ports });
@@ -169,40 +170,40 @@ fn camera(app: &App) -> ColorCamera {
     let usual = ColorCamera::default();
     ColorCamera {
         image_orientation: app.orientation.number(),
-        color_order: match app.colour {
-            Colour::Bgr => ColorOrder::Bgr,
-            Colour::Rgb => ColorOrder::Rgb,
+        color_order: match app.plane_order {
+            PlaneOrder::Bgr => ColorOrder::Bgr,
+            PlaneOrder::Rgb => ColorOrder::Rgb,
         },
         interleaved: false,
         preview_width: app.size.width,
         preview_height: app.size.height,
-        preview_pool: if app.payload == Payload::Raw { lent(app.size) } else { usual.preview_pool },
+        preview_pool: if app.payload == PayloadCoding::Raw { preview_buffers(app.size) } else { usual.preview_pool },
         resolution: app.resolution.number(),
         fps: app.fps,
         ..usual
     }
 }
 
-/// Pictures of a raw preview that may be under way, the vendor's 4 at least.
-fn lent(preview: Size) -> i32 {
-    (LENT_BYTES / preview.pixels().saturating_mul(3).max(1)).clamp(4, LENT_PICTURES) as i32
+/// At least the vendor's 4.
+fn preview_buffers(preview: Size) -> i32 {
+    (PREVIEW_BUFFER_BYTES_MAX / preview.pixels().saturating_mul(3).max(1)).clamp(4, PREVIEW_BUFFERS_MAX) as i32
 }
 
-/// What makes the model's input of a preview of another size.
-fn fitted(checked: &Checked<'_>) -> Result<Option<ImageManip>, PipelineError> {
+/// The node that converts the preview to the size of the model's input, if they differ.
+fn fitted(checked: &CheckedApp<'_>) -> Result<Option<ImageManip>, PipelineError> {
     let app = checked.app;
     let (Some(model), Some(input)) = (&app.model, checked.input) else { return Ok(None) };
     let fitting = match model.fit {
-        // What was checked has that size, then.
+        // `App::check` made sure that the sizes are equal.
         Fit::Same => return Ok(None),
         _ if input == app.size => return Ok(None),
         Fit::Letterbox => Fitting::Letterbox,
         Fit::Stretch => Fitting::Stretch,
         Fit::Crop => Fitting::Crop,
     };
-    let frame_type = match app.colour {
-        Colour::Bgr => FrameType::Bgr888p,
-        Colour::Rgb => FrameType::Rgb888p,
+    let frame_type = match app.plane_order {
+        PlaneOrder::Bgr => FrameType::Bgr888p,
+        PlaneOrder::Rgb => FrameType::Rgb888p,
     };
     Ok(Some(ImageManip {
         resize: Some((input.width, input.height, fitting)),
@@ -211,9 +212,9 @@ fn fitted(checked: &Checked<'_>) -> Result<Option<ImageManip>, PipelineError> {
     }))
 }
 
-/// What makes a picture for the encoder of a preview.
+/// The node that converts the preview to the encoder's format.
 fn converted(app: &App) -> Result<Option<ImageManip>, PipelineError> {
-    if app.payload == Payload::Raw || app.picture == Picture::Video {
+    if app.payload == PayloadCoding::Raw || app.picture == CameraOutput::Video {
         return Ok(None);
     }
     Ok(Some(ImageManip {
@@ -224,7 +225,7 @@ fn converted(app: &App) -> Result<Option<ImageManip>, PipelineError> {
 }
 
 fn number(what: &'static str, found: u64) -> Result<i32, PipelineError> {
-    i32::try_from(found).map_err(|_| PipelineError::TooMuch { what, found })
+    i32::try_from(found).map_err(|_| PipelineError::TooLarge { what, found })
 }
 
 fn network(model: &Model, blob: &[u8]) -> Result<DetectionNetwork, PipelineError> {
@@ -232,11 +233,11 @@ fn network(model: &Model, blob: &[u8]) -> Result<DetectionNetwork, PipelineError
         blob_size: Some(number("the size of the model in bytes", blob.len() as u64)?.cast_unsigned()),
         num_threads: model.threads,
         blocking: false,
-        queue_size: NEWEST,
+        queue_size: NETWORK_QUEUE_SIZE,
         ..NeuralNetwork::default()
     };
     let parser = match &model.family {
-        Family::Yolo { coordinates, iou, anchors, masks, .. } => Parser {
+        ModelFamily::Yolo { coordinates, iou, anchors, masks, .. } => Parser {
             classes: number("the number of classes", model.classes().into())?,
             coordinates: number("the number of coordinates", (*coordinates).into())?,
             anchors: anchors.clone(),
@@ -244,7 +245,7 @@ fn network(model: &Model, blob: &[u8]) -> Result<DetectionNetwork, PipelineError
             ..Parser::new(nodes::Family::Yolo)
                 .with_masks(masks.iter().map(|(name, mask)| (name.as_str(), mask.as_slice())))
         },
-        Family::Mobilenet => Parser::new(nodes::Family::MobileNet),
+        ModelFamily::Mobilenet => Parser::new(nodes::Family::MobileNet),
     };
     Ok(DetectionNetwork { network, parser: Parser { confidence_threshold: model.confidence, ..parser } })
 }
@@ -253,17 +254,17 @@ fn encoder(app: &App) -> Result<Option<VideoEncoder>, PipelineError> {
     let video = |profile, Video { bitrate_kbps, keyframe_interval }| {
         Ok(Some(VideoEncoder {
             bitrate: number("the bit rate", 1000 * u64::from(bitrate_kbps))?,
-            keyframe_frequency: number("the interval of key frames", keyframe_interval.into())?,
+            keyframe_frequency: number("the key-frame interval", keyframe_interval.into())?,
             ..VideoEncoder::preset(app.fps, profile)
         }))
     };
     match app.payload {
-        Payload::Raw => Ok(None),
-        Payload::Jpeg { quality } => {
+        PayloadCoding::Raw => Ok(None),
+        PayloadCoding::Jpeg { quality } => {
             Ok(Some(VideoEncoder { quality: quality.into(), ..VideoEncoder::preset(app.fps, Profile::Mjpeg) }))
         }
-        Payload::H264(settings) => video(Profile::H264Main, settings),
-        Payload::H265(settings) => video(Profile::H265Main, settings),
+        PayloadCoding::H264(settings) => video(Profile::H264Main, settings),
+        PayloadCoding::H265(settings) => video(Profile::H265Main, settings),
     }
 }
 

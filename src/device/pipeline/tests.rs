@@ -9,16 +9,16 @@ fn yolo(app: App) -> App {
     App { model: Some(Model::new("yolov8n.blob")), ..app }
 }
 
-/// Applications of every shape, with what the Script's frames come from.
-fn shapes() -> Vec<(App, [&'static str; 2])> {
-    let jpeg = |app| App { payload: Payload::Jpeg { quality: 80 }, ..app };
+/// Every kind of application, with node and port that send frames to its Script.
+fn applications() -> Vec<(App, [&'static str; 2])> {
+    let jpeg = |app| App { payload: PayloadCoding::Jpeg { quality: 80 }, ..app };
     let fitted = |mut app: App| {
         let model = app.model.as_mut().expect("it has one");
         (model.fit, model.input) = (Fit::Letterbox, Some(Size::new(416, 416)));
         app
     };
-    let video = App { payload: Payload::H265(Video::default()), picture: Picture::Video, ..App::default() };
-    let mobilenet = Model { family: Family::Mobilenet, ..Model::new("ssd.blob") };
+    let video = App { payload: PayloadCoding::H265(Video::default()), picture: CameraOutput::Video, ..App::default() };
+    let mobilenet = Model { family: ModelFamily::Mobilenet, ..Model::new("ssd.blob") };
     vec![
         (App::default(), ["ColorCamera", "preview"]),
         (yolo(App::default()), ["DetectionNetwork", "passthrough"]),
@@ -32,11 +32,11 @@ fn shapes() -> Vec<(App, [&'static str; 2])> {
 }
 
 #[test]
-fn every_application_is_a_whole_graph() {
-    for (app, expected) in shapes() {
+fn every_application_is_a_complete_graph() {
+    for (app, expected) in applications() {
         let checked = app.check(None).expect("it can be built");
         let blob = app.model.is_some().then_some(MODEL);
-        let sections = Sections::of(&checked, blob, "print('hello')").expect("it is packed");
+        let sections = PipelineSections::of(&checked, blob, "print('hello')").expect("it is packed");
         let graph = schema::Pipeline::parse(&sections.pipeline).expect("it is read back");
         let (names, mut sources) = (graph.names(), Vec::new());
         for Link { from, to } in &graph.links {
@@ -50,7 +50,7 @@ fn every_application_is_a_whole_graph() {
             }
         }
         assert_eq!(sources, [expected], "{app:?}");
-        // Everything that can come in does.
+        // Every input has one link.
         for node in graph.nodes.iter().filter(|node| node.name != "ColorCamera") {
             for port in node.ports.iter().filter(|port| port.direction == Direction::In && port.name != "inputConfig") {
                 let links = graph.links.iter().filter(|link| (link.to.node, &link.to.port) == (node.id, &port.name));
@@ -67,7 +67,7 @@ fn every_application_is_a_whole_graph() {
 }
 
 #[test]
-fn the_package_names_its_contract() {
+fn package_carries_its_contract() {
     let app = App::default();
     let checked = app.check(None).expect("it can be built");
     let firmware = Firmware { image: b"MA2x".repeat(1000), commit: "c7127782".to_owned() };
@@ -85,21 +85,19 @@ fn the_package_names_its_contract() {
 }
 
 #[test]
-fn what_cannot_be_told_is_refused() {
-    let error =
-        |app: &App, blob| Sections::of(&app.check(None).expect("it is checked"), blob, "").unwrap_err().to_string();
-    assert_eq!(
-        error(&yolo(App::default()), None),
-        "the application has a model, and none was given: give what its description names"
-    );
-    assert!(error(&App::default(), Some(MODEL)).starts_with("the application has no model, and one was given"));
+fn missing_models_and_too_large_numbers_are_rejected() {
+    let error = |app: &App, blob| {
+        PipelineSections::of(&app.check(None).expect("it is checked"), blob, "").unwrap_err().to_string()
+    };
+    assert_eq!(error(&yolo(App::default()), None), "the application has a model, but none was passed");
+    assert!(error(&App::default(), Some(MODEL)).starts_with("the application has no model, but one was passed"));
     let video = Video { bitrate_kbps: u32::MAX, keyframe_interval: 1 };
     assert_eq!(
-        error(&App { payload: Payload::H264(video), ..App::default() }, None),
-        "the bit rate is 4294967295000: the firmware can be told 2147483647 at most"
+        error(&App { payload: PayloadCoding::H264(video), ..App::default() }, None),
+        "the bit rate is 4294967295000, expected at most 2147483647"
     );
     let mut app = yolo(App::default());
     let model = app.model.as_mut().expect("it has one");
     (model.fit, model.input) = (Fit::Crop, Some(Size::new(u32::MAX, 1)));
-    assert!(error(&app, Some(MODEL)).starts_with("the size of the model's input in bytes is 12884901885: "));
+    assert!(error(&app, Some(MODEL)).starts_with("the size of the model's input in bytes is 12884901885, "));
 }

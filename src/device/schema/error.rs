@@ -1,24 +1,22 @@
-//! Why an application cannot be told from its package.
+//! Errors of parsing the sections of a pipeline.
 
 use crate::device::nop::NopError;
 
-/// Why a section cannot be understood.
+/// Reason for rejecting a section.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // The fields stand in the texts.
+#[allow(missing_docs)] // The texts explain the fields.
 pub enum SchemaError {
-    /// It is not written in that way, or damaged.
-    #[error("the section is no libnop")]
+    /// Damaged, or in another encoding.
+    #[error("the section is not valid libnop")]
     Nop(#[source] NopError),
-    /// The settings of a node are not written in that way, or damaged.
-    #[error("the properties of node {node} `{name}` are no libnop")]
+    /// The properties of a node are damaged, or in another encoding.
+    #[error("the properties of node {node} `{name}` are not valid libnop")]
     Properties { node: i64, name: String, source: NopError },
-    /// Another version's.
-    #[error("{what} has {found} members, expected {expected}: it is of a version of depthai that is not known here")]
+    /// A structure of another version has another number of members.
+    #[error("{what} has {found} members, expected {expected}: unsupported version of depthai")]
     Members { what: String, expected: usize, found: usize },
-    /// Another version's, too.
-    #[error(
-        "{what} has {found} as member {member}, expected {expected}: it is of a version of depthai that is not known here"
-    )]
+    /// A structure of another version has another type of member.
+    #[error("{what} has {found} as member {member}, expected {expected}: unsupported version of depthai")]
     Kind { what: String, member: usize, expected: &'static str, found: &'static str },
 }

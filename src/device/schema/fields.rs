@@ -1,10 +1,10 @@
-//! Members of a structure, each of a kind that is expected.
+//! Members of a structure, converted to the expected types.
 
 use std::borrow::Cow;
 
 use super::{SchemaError, Value};
 
-/// The members of a structure that is called something.
+/// The members of a structure. `what` names it in errors.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     what: Cow<'static, str>,
@@ -20,7 +20,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// All of them, if there are so many.
+    /// Returns all members. Fails if there are not exactly `N`.
     pub(super) fn exactly<const N: usize>(self) -> Result<[Field<'a>; N], SchemaError> {
         let Self { what, members } = self;
         let found = members.len();

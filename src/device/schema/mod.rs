@@ -1,8 +1,8 @@
-//! What an application consists of, out of the sections of its package (bootloader.md 5.2).
+//! Reads and writes the sections `pipeline`, `assets` and `asset_storage` of a package (bootloader.md 5.2).
 //!
-//! Members of structures are told by their place alone, so a structure of another length is another version's, and is
-//! refused rather than misread. What is written here is what the vendor's library writes, but for the order of nodes, links
-//! and ports: that of its hash tables means nothing to a camera.
+//! Structures have no member names, so a structure of another length belongs to another version of depthai and is rejected.
+//! Writing gives the bytes of the vendor's library, except for the order of nodes, links and ports, which is that of its
+//! hash tables and does not matter to a camera.
 
 mod error;
 mod fields;
@@ -16,7 +16,7 @@ pub use write::store;
 
 use super::nop::Value;
 
-/// Which way a port carries messages.
+/// Direction of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
@@ -24,37 +24,37 @@ pub enum Direction {
     In,
     /// Out of the node.
     Out,
-    /// Another kind, by its number.
+    /// Another kind, with its number.
     Other(i64),
 }
 
-/// A place at a node where links end.
+/// An input or output of a node.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Port {
-    /// The group that it belongs to; empty if none. Ports of a Script are in the group `io`.
+    /// Empty if none. Ports of a Script are in the group `io`.
     pub group: String,
-    /// Its name in that group.
+    /// Name in the group.
     pub name: String,
-    /// Which way.
+    /// Input or output.
     pub direction: Direction,
-    /// Whether a sender waits when the queue is full. Otherwise the oldest message goes.
+    /// When the queue is full, `true`: the sender waits; `false`: the oldest message is dropped.
     pub blocking: bool,
-    /// Messages that may wait.
+    /// Messages that the queue holds.
     pub queue_size: i64,
-    /// Whether the node waits for a message before it works.
+    /// `true` if the node waits for a message at this port before it runs.
     pub wait_for_message: bool,
 }
 
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node<'a> {
-    /// Its number.
+    /// Number, unique in the pipeline.
     pub id: i64,
-    /// What kind it is: `ColorCamera`, `Script`.
+    /// Kind: `ColorCamera`, `Script`.
     pub name: String,
-    /// How it is set: a structure without names, different for each kind and version.
+    /// A structure without member names, different for each kind and version.
     pub properties: Value<'a>,
-    /// Its ports.
+    /// Inputs and outputs.
     pub ports: Vec<Port>,
 }
 
@@ -69,39 +69,39 @@ pub struct End {
     pub port: String,
 }
 
-/// A link: where messages come from and where they go.
+/// A link from an output to an input.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Link {
-    /// Where from.
+    /// Output.
     pub from: End,
-    /// Where to.
+    /// Input.
     pub to: End,
 }
 
-/// Nodes and links, both in the order of their numbers.
+/// Nodes and links, both sorted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline<'a> {
     /// The nodes.
     pub nodes: Vec<Node<'a>>,
     /// The links.
     pub links: Vec<Link>,
-    /// What concerns the whole application: clocks, buffers, calibration.
+    /// Global properties: clocks, buffers, calibration.
     pub global: Value<'a>,
 }
 
 /// A file that a node uses.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Asset {
-    /// Its name: `/node/1/__script`.
+    /// Such as `/node/1/__script`.
     pub key: String,
-    /// Where it begins in the storage.
+    /// Bytes from the beginning of the storage.
     pub offset: u64,
-    /// Its bytes.
+    /// Bytes.
     pub size: u64,
 }
 
 impl Asset {
-    /// Its bytes, if the storage has all of them.
+    /// Returns the content, or `None` if it does not fit into the storage.
     #[must_use]
     pub fn stored_in<'a>(&self, storage: &'a [u8]) -> Option<&'a [u8]> {
         let start = usize::try_from(self.offset).ok()?;
@@ -109,24 +109,24 @@ impl Asset {
     }
 }
 
-/// What a Script node runs.
+/// The settings of a Script node.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Script {
     /// Number of the node.
     pub node: i64,
-    /// What it is called in the camera's messages; often empty.
+    /// Name in the camera's log messages; often empty.
     pub name: String,
     /// The processor that runs it: 0 is `LEON_CSS`, 1 is `LEON_MSS`.
     pub processor: i64,
-    /// The asset with its text, if it is one: `/node/1/__script`.
+    /// Key of the asset with the program: `/node/1/__script`.
     pub asset: Option<String>,
 }
 
 impl<'a> Pipeline<'a> {
-    /// Reads the section `pipeline`.
+    /// Parses the section `pipeline`.
     ///
     /// # Errors
-    /// It cannot be read, or it is laid out in another way than that of the versions that are known (2.29 to 2.33).
+    /// The section is damaged, or was not written by depthai 2.29 to 2.33.
     pub fn parse(section: &'a [u8]) -> Result<Self, SchemaError> {
         let schema = Value::parse(section).map_err(SchemaError::Nop)?;
         let [connections, global, nodes] = Fields::of("the pipeline", schema)?.exactly()?;
@@ -137,25 +137,25 @@ impl<'a> Pipeline<'a> {
         Ok(Self { nodes, links, global: global.value })
     }
 
-    /// The Script nodes.
+    /// Returns the settings of all Script nodes.
     ///
     /// # Errors
-    /// One of them is set in a way that is not known.
+    /// The properties of one were not written by depthai 2.29 to 2.33.
     pub fn scripts(&self) -> Result<Vec<Script>, SchemaError> {
         self.nodes.iter().filter(|node| node.name == "Script").map(script).collect()
     }
 
-    /// The names of the nodes by their numbers.
+    /// Returns the kinds of the nodes by number.
     #[must_use]
     pub fn names(&self) -> BTreeMap<i64, &str> {
         self.nodes.iter().map(|node| (node.id, node.name.as_str())).collect()
     }
 }
 
-/// Reads the section `assets`.
+/// Parses the section `assets`.
 ///
 /// # Errors
-/// It cannot be read, or it is laid out in another way than that of the versions that are known (2.29 to 2.33).
+/// The section is damaged, or was not written by depthai 2.29 to 2.33.
 pub fn assets(section: &[u8]) -> Result<Vec<Asset>, SchemaError> {
     let [map] = Fields::of("the assets", Value::parse(section).map_err(SchemaError::Nop)?)?.exactly()?;
     let asset = |(key, place): (fields::Field<'_>, fields::Field<'_>)| {

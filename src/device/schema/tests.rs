@@ -1,4 +1,4 @@
-//! Sections that depthai 2.30 packed: a camera, a Script and an encoder.
+//! Tests with sections that depthai 2.30 wrote for a camera, a Script and an encoder.
 
 use super::*;
 use crate::device::nop::NopError;
@@ -33,7 +33,7 @@ fn end(node: i64, group: &str, port: &str) -> End {
 }
 
 #[test]
-fn nodes_links_and_files_are_found() {
+fn nodes_links_and_files_are_parsed() {
     let section = bytes(PIPELINE);
     let pipeline = Pipeline::parse(&section).unwrap();
     let names: Vec<_> = pipeline.names().into_iter().collect();
@@ -68,12 +68,12 @@ fn nodes_links_and_files_are_found() {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn written_sections_are_read_back() {
     let section = bytes(PIPELINE);
     let pipeline = Pipeline::parse(&section).unwrap();
     let written = pipeline.section();
     assert_eq!(Pipeline::parse(&written).as_ref(), Ok(&pipeline));
-    // The order is another one, and nothing else: the same bytes.
+    // The same bytes in another order.
     let sorted = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         bytes.sort_unstable();
@@ -95,13 +95,13 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn other_versions_are_refused_rather_than_misread() {
+fn other_versions_are_rejected() {
     let error = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut section = bytes(PIPELINE);
         change(&mut section);
         Pipeline::parse(&section).unwrap_err().to_string()
     };
-    let other = "it is of a version of depthai that is not known here";
+    let other = "unsupported version of depthai";
     assert_eq!(
         error(&|section| {
             section[1] = 4;
@@ -128,7 +128,7 @@ fn other_versions_are_refused_rather_than_misread() {
 }
 
 #[test]
-fn no_changed_byte_makes_it_panic() {
+fn changed_bytes_do_not_panic() {
     let section = bytes(PIPELINE);
     for at in 0..section.len() {
         for value in [0, 0x7f, 0x80, 0x83, 0x87, 0x89, 0xb8, 0xb9, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf, 0xff] {

@@ -1,14 +1,14 @@
-//! Sections made of nodes, links and files.
+//! Writes the sections of a pipeline.
 
 use super::{Direction, End, Link, Node, Pipeline, Port};
 use crate::device::nop::Value;
 
-/// Where files begin in the storage: at multiples of it (bootloader.md 5.2).
+/// Files in the storage begin at multiples of this (bootloader.md 5.2).
 const ALIGNMENT: usize = 64;
 
 impl Pipeline<'static> {
-    /// What the vendor's library says about an application for which nothing was set: processors at 700 MHz, no
-    /// calibration but the camera's own, no limit for packets.
+    /// An empty pipeline with the vendor's default global properties: processors at 700 MHz, the camera's own calibration,
+    /// no limit for packets.
     #[must_use]
     pub fn usual() -> Self {
         let global = Value::Structure(vec![
@@ -28,10 +28,10 @@ impl Pipeline<'static> {
 }
 
 impl Pipeline<'_> {
-    /// The section `pipeline`.
+    /// Writes the section `pipeline`.
     #[must_use]
     pub fn section(&self) -> Vec<u8> {
-        // Values own no bytes, and properties are bytes in the bytes of a node.
+        // Values borrow their bytes, and a node contains its encoded properties.
         let properties: Vec<_> = self.nodes.iter().map(|node| node.properties.to_bytes()).collect();
         let mut ids = 1..;
         let nodes = self.nodes.iter().zip(&properties);
@@ -49,7 +49,7 @@ fn end(End { node, group, port }: &End) -> [Value<'_>; 3] {
     [(*node).into(), group.as_str().into(), port.as_str().into()]
 }
 
-/// `ids` has the numbers of ports, each of which is used once in an application.
+/// `ids` numbers the ports, which are unique in the pipeline.
 fn node<'a>(node: &'a Node<'_>, properties: &'a [u8], ids: &mut impl Iterator<Item = u32>) -> Value<'a> {
     let ports = node.ports.iter().zip(ids);
     let ports = ports.map(|(port, id)| {
@@ -77,8 +77,8 @@ fn port(port: &Port, id: u32) -> Value<'_> {
     ])
 }
 
-/// The sections `assets` and `asset_storage` with these files, by their names. The first is stored first and named last, as
-/// the vendor's library has it with up to two of them.
+/// Writes the sections `assets` and `asset_storage` for files with these keys. The first file is stored first and listed
+/// last, like the vendor's library does with up to two files.
 #[must_use]
 pub fn store(files: &[(String, &[u8])]) -> (Vec<u8>, Vec<u8>) {
     let mut storage = Vec::new();

@@ -13,11 +13,11 @@ use std::io;
 pub use running::RunningProgram;
 
 use super::config::{Coding, SimConfig, SimError};
-use crate::device::app::MOST_FPS;
+use crate::device::app::FPS_MAX;
 use crate::device::contract::Contract;
 use crate::device::nodes::Processor;
 use crate::device::schema::{self, Direction, Pipeline, SchemaError};
-use crate::device::script::Parameters;
+use crate::device::script::ScriptParameters;
 use crate::package::{ASSET_STORAGE, ASSETS, PIPELINE, Package, PackageError};
 
 /// A kind of message that a node sends to the Script.
@@ -42,8 +42,8 @@ struct Input {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     text: String,
-    /// The parameters at the start of oaktap's own program; `None` for any other program.
-    parameters: Option<Parameters>,
+    /// In front of our own program.
+    parameters: Option<ScriptParameters>,
     inputs: Vec<Input>,
     outputs: Vec<String>,
     contract: Option<Contract>,
@@ -118,7 +118,7 @@ impl Program {
             });
             inputs.push(Input { name: port.name.clone(), blocking: port.blocking, size: port.queue_size, from });
         }
-        let parameters = Parameters::read(&text);
+        let parameters = ScriptParameters::read(&text);
         let contract = package.app_name().and_then(|name| name.parse().ok());
         Ok(Self { text, parameters, inputs, outputs, contract, encoded })
     }
@@ -147,7 +147,7 @@ impl Program {
         } else if self.encoded && !scene.format.is_encoded() {
             scene.format = Coding::JPEG;
         }
-        if !(scene.fps > 0.0 && scene.fps <= f64::from(MOST_FPS)) {
+        if !(scene.fps > 0.0 && scene.fps <= f64::from(FPS_MAX)) {
             scene.fps = SimConfig::default().fps;
         }
         scene
@@ -181,7 +181,7 @@ fn kind(node: &str, output: &str) -> Option<MessageKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::app::{App, Model, Payload, Size};
+    use crate::device::app::{App, Model, PayloadCoding, Size};
     use crate::device::{pipeline, script};
 
     fn package(app: &App, text: Option<&str>) -> Package {
@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(program.outputs, [script::OUTPUT]);
         let scene = program.scene(&"size=8x8&fps=0&boxes=7".parse().expect("a configuration"));
         assert_eq!((scene.size, scene.fps, scene.boxes), ((64, 48), 12.0, 7));
-        let jpeg = App { payload: Payload::Jpeg { quality: 95 }, model: None, size: Size::new(64, 48), ..app };
-        let program = Program::of(&package(&jpeg, None)).expect("a package with a Script");
+        let jpeg = App { payload: PayloadCoding::Jpeg { quality: 95 }, model: None, size: Size::new(64, 48), ..app };
+        let program = Program::of(&package(&jpeg, None)).expect("it has a Script");
         assert_eq!(program.scene(&SimConfig::default()).format, Coding::JPEG);
     }
 

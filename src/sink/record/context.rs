@@ -1,9 +1,8 @@
 //! What a connection has said that still holds, for files that begin in the middle of it.
 
 use crate::frame::Frame;
+use crate::wire::LINE;
 
-/// Bytes of a record.
-const LINE: usize = 32;
 /// More lines than this are no labels any more.
 const LINES: usize = 4096;
 

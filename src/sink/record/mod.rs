@@ -121,8 +121,8 @@ impl Input {
             // Drops before this frame: the worker marks the gap in front of it, however long it waits.
             Some(Item::Frame { camera, frame: Arc::clone(frame), dropped: counter.counts().dropped })
         });
-        outlets.incidents.add_mapped(incident_lane, move |Incident { received, what }: &Incident| {
-            Some(Item::Incident { camera, incident: what.into(), at: *received })
+        outlets.incidents.add_mapped(incident_lane, move |Incident { received, event }: &Incident| {
+            Some(Item::Incident { camera, incident: event.into(), at: *received })
         });
         outlets.ledger.watch(frames.clone());
         Self { name: info.name.clone(), outlets: outlets.clone(), frames, incidents }

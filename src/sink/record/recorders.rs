@@ -176,7 +176,7 @@ mod tests {
     use super::*;
     use crate::frame::{Frame, Received};
     use crate::recording::{Reader, RecordingEntry};
-    use crate::source::{Incident, What};
+    use crate::source::{Incident, IncidentEvent};
 
     fn frame(number: u64) -> Arc<Frame> {
         let mut frame = Frame::with_payload(b"BGR");
@@ -231,8 +231,8 @@ mod tests {
         assert_eq!(finished.recv(), Ok(4), "two frames of each camera: no more were asked for");
         recorders.start().expect("the same folder");
         a.confirmed.offer(&frame(5));
-        let what = What::Disconnected { why: "it left".to_owned() };
-        a.incidents.offer(&Incident { received: frame(6).received, what });
+        let event = IncidentEvent::Disconnected { why: "it left".to_owned() };
+        a.incidents.offer(&Incident { received: frame(6).received, event });
         let outcomes = recorders.finish();
         let mut found: Vec<_> = outcomes.iter().flat_map(|of| &of.files).map(|file| read(&file.path)).collect();
         found.sort();

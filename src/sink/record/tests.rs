@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
-use crate::frame::{BBox, Detection, DeviceTime, Dialect, Frame, PayloadKind, Received};
+use crate::frame::{BBox, Detection, DeviceTime, Frame, PayloadKind, Received};
 use crate::hub::Budget;
 use crate::recording::disk::faults::{self, Faults, TEST_TIMEOUT};
 use crate::recording::{CameraInfo, Reader, RecordingEntry, schema};
-use crate::source::{Incident, Outlets, What};
+use crate::source::{Incident, IncidentEvent, Outlets};
 
 /// 2026-11-21 11:05:12.345 UTC.
 const BEGIN: i64 = 1_795_259_112_345_000_000;
@@ -29,7 +29,7 @@ fn frame(n: u64, bytes: usize) -> Frame {
     let mut frame = Frame::default();
     frame.id = n;
     frame.at = n * (bytes as u64 + 32);
-    frame.dialect = Dialect::Img;
+    frame.dialect = "IMG";
     frame.header = format!("{:32}", format!("IMG {:.6} {bytes} 0", mono_ns as f64 / 1e9)).into_bytes();
     frame.device_time = DeviceTime((mono_ns / 1000) as i64);
     frame.received = Received { mono_ns, unix_ns: BEGIN + mono_ns as i64 };
@@ -156,7 +156,7 @@ fn frames_and_incidents_of_several_cameras_in_one_file() {
         if n == 50 {
             let incident =
                 schema::RecordedIncident { kind: "skipped".to_owned(), ..schema::RecordedIncident::default() };
-            b.incidents.offer(&Incident { received: frame(n, 0).received, what: What::Recorded(incident) });
+            b.incidents.offer(&Incident { received: frame(n, 0).received, event: IncidentEvent::Recorded(incident) });
         }
     }
     let outcome = recorder.finish();
@@ -200,7 +200,10 @@ fn nothing_is_written_before_the_first_frame() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
     let incident = schema::RecordedIncident { kind: "connected".to_owned(), ..schema::RecordedIncident::default() };
-    recording.outlets.incidents.offer(&Incident { received: Received::default(), what: What::Recorded(incident) });
+    recording
+        .outlets
+        .incidents
+        .offer(&Incident { received: Received::default(), event: IncidentEvent::Recorded(incident) });
     assert_eq!(recording.recorder.health().state, State::Waiting);
     recording.offer([0], 1000);
     recording.until("the frame", |health| health.frames == 1);

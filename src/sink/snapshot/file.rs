@@ -4,13 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use image::ImageEncoder;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde::Serialize;
 
-use crate::convert::ConvertError;
-use crate::frame::inference::Overrides;
-use crate::frame::{Dialect, Frame, Interpreter, LabelMap, NamedDetection, Picture, Utc};
+use crate::convert::{ConvertError, encode_png};
+use crate::frame::picture::rgb;
+use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Size, Utc};
 use crate::sink::names;
 
 /// Where snapshots go.
@@ -61,24 +59,6 @@ pub struct Pixels<'a> {
     pub height: u32,
 }
 
-/// Red, green, blue of every word.
-fn rgb_of(words: &[u32]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(3 * words.len());
-    rgb.extend(words.iter().flat_map(|word| {
-        let [_, red, green, blue] = word.to_be_bytes();
-        [red, green, blue]
-    }));
-    rgb
-}
-
-fn png_of_words(words: &[u32], width: usize, height: usize) -> Result<Vec<u8>, SnapshotError> {
-    png(Pixels { rgb: &rgb_of(words), width: side(width), height: side(height) })
-}
-
-fn side(side: usize) -> u32 {
-    u32::try_from(side).unwrap_or(u32::MAX)
-}
-
 /// What stands in the JSON file: raw times and boxes, exactly as they were sent.
 #[derive(Debug, Serialize)]
 struct Sidecar<'a> {
@@ -92,9 +72,9 @@ struct Sidecar<'a> {
     width: u32,
     height: u32,
     format: String,
-    /// What the payload was taken for, and why.
-    because: String,
-    dialect: Dialect,
+    /// See [`Frame::because`].
+    because: &'a str,
+    dialect: &'static str,
     header: String,
     bytes: usize,
     /// Sat in the camera's queue before we connected.
@@ -109,19 +89,6 @@ pub struct About<'a> {
     pub camera: &'a str,
     /// Names of the labels.
     pub names: &'a LabelMap,
-    /// What the user said of the payload.
-    pub overrides: Overrides,
-}
-
-fn png(pixels: Pixels<'_>) -> Result<Vec<u8>, SnapshotError> {
-    let mut png = Vec::new();
-    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Up).write_image(
-        pixels.rgb,
-        pixels.width,
-        pixels.height,
-        image::ExtendedColorType::Rgb8,
-    )?;
-    Ok(png)
 }
 
 /// [`write()`] of a picture that was made of the frame.
@@ -134,8 +101,8 @@ pub fn write_picture(
     frame: &Frame,
     about: About<'_>,
 ) -> Result<PathBuf, SnapshotError> {
-    let (width, height) = (side(picture.width), side(picture.height));
-    write(place, Pixels { rgb: &rgb_of(picture.words()), width, height }, frame, about)
+    let Size { width, height } = picture.size();
+    write(place, Pixels { rgb: &picture.rgb().collect::<Vec<u8>>(), width, height }, frame, about)
 }
 
 /// Writes a picture of a frame and what the camera said of it. Returns the path of the PNG.
@@ -143,7 +110,7 @@ pub fn write_picture(
 /// # Errors
 /// The file or folder cannot be written, or the picture is larger than a PNG can be.
 pub fn write(place: &Place, pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Result<PathBuf, SnapshotError> {
-    let png = png(pixels)?;
+    let png = encode_png(pixels.rgb, Size::new(pixels.width, pixels.height))?;
     let json = sidecar(pixels, frame, about);
     match place {
         Place::File(path) => {
@@ -175,7 +142,7 @@ pub fn write_new(
     width: usize,
     height: usize,
 ) -> Result<PathBuf, SnapshotError> {
-    let png = png_of_words(words, width, height)?;
+    let png = encode_png(&rgb(words).collect::<Vec<u8>>(), Size::saturating(width, height))?;
     let (path, mut file) = new_file(folder, stem)?;
     save(&mut file, &png, &path)?;
     Ok(path)
@@ -217,8 +184,6 @@ fn stem(frame: &Frame, camera: &str) -> String {
 }
 
 fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
-    let (interpreter, same) = Interpreter::of(about.overrides, frame);
-    let because = if same { interpreter.because() } else { "the recording has it so" };
     let sidecar = Sidecar {
         camera: about.camera,
         seq: frame.id,
@@ -228,7 +193,7 @@ fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
         width: pixels.width,
         height: pixels.height,
         format: frame.geometry.map_or_else(|| format!("{:?}", frame.kind), |geometry| geometry.format.to_string()),
-        because: because.to_owned(),
+        because: &frame.because,
         dialect: frame.dialect,
         header: String::from_utf8_lossy(&frame.header).into_owned(),
         bytes: frame.payload().len(),
@@ -251,6 +216,8 @@ mod tests {
         frame.id = 7;
         frame.device_time = DeviceTime(-5);
         frame.received = Received { mono_ns: 1, unix_ns: 1_795_259_112_345_678_901 };
+        frame.dialect = "IMG";
+        frame.because = "12 bytes are 2x2 RGB888p".into();
         frame.header.extend_from_slice(b"IMG -0.000005 12 0              ");
         let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 1.5, ymax: 0.4 };
         frame.detections.push(Detection { label: 2, confidence: f32::NAN, bbox });
@@ -262,7 +229,7 @@ mod tests {
 
     fn written(place: &Place) -> PathBuf {
         let names = ["person", "bicycle", "car"].into_iter().collect();
-        let about = About { camera: "tcp://10.0.0.5:5000", names: &names, overrides: Overrides::default() };
+        let about = About { camera: "tcp://10.0.0.5:5000", names: &names };
         write(place, PIXELS, &frame(), about).expect("a snapshot")
     }
 
@@ -280,6 +247,7 @@ mod tests {
         assert_eq!(json["arrival_unix_ns"], 1_795_259_112_345_678_901_i64);
         assert_eq!(json["header"], "IMG -0.000005 12 0              ");
         assert_eq!(json["dialect"], "IMG");
+        assert_eq!(json["because"], "12 bytes are 2x2 RGB888p");
         let seen = &json["detections"][0];
         assert_eq!((seen["label"].as_u64(), seen["name"].as_str()), (Some(2), Some("car")));
         assert!(seen["confidence"].is_null(), "JSON has no NaN");
@@ -310,7 +278,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let names = LabelMap::default();
-        let about = About { camera: "c", names: &names, overrides: Overrides::default() };
+        let about = About { camera: "c", names: &names };
         for place in [Place::Folder(file.join("below")), Place::File(folder.path().join("none/x.png"))] {
             let error = write(&place, PIXELS, &frame(), about).expect_err("it cannot be written").to_string();
             assert!(error.contains(folder.path().to_str().unwrap()), "{error}");

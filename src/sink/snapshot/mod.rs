@@ -13,7 +13,7 @@ use std::{fmt, io};
 pub use file::{About, Pixels, Place, SnapshotError, write, write_new, write_picture};
 
 use crate::convert::{Converter, PackedOrder};
-use crate::frame::{Frame, Overrides, Picture};
+use crate::frame::{Frame, Picture};
 use crate::hub::{Policy, RecvTimeoutError, Taker};
 use crate::live::{Camera, Sink};
 use crate::overlay::{Overlay, Style};
@@ -27,7 +27,6 @@ pub struct Snapshots {
     taker: Option<Taker<Arc<Frame>>>,
     place: Place,
     style: Style,
-    overrides: Overrides,
     converter: Converter,
     /// `None`: the pictures have no boxes.
     overlay: Option<Overlay>,
@@ -38,14 +37,13 @@ pub struct Snapshots {
 impl Snapshots {
     /// Saves into `place`, with or without boxes.
     #[must_use]
-    pub fn new(place: Place, style: Style, overrides: Overrides, boxes: bool) -> Self {
+    pub fn new(place: Place, style: Style, boxes: bool) -> Self {
         Self {
             camera: String::new(),
             taker: None,
             place,
             overlay: boxes.then(|| Overlay::new(style.clone())),
             style,
-            overrides,
             converter: Converter::new(),
             picture: Picture::default(),
             rgb: Vec::new(),
@@ -66,7 +64,7 @@ impl Snapshots {
     /// The frame cannot be converted, or a file cannot be written.
     pub fn save(&mut self, frame: &Frame) -> Result<PathBuf, SnapshotError> {
         let names = self.style.names(frame.labels.as_deref());
-        let about = About { camera: &self.camera, names, overrides: self.overrides };
+        let about = About { camera: &self.camera, names };
         if let Some(overlay) = &mut self.overlay {
             self.converter.picture(frame, &mut self.picture)?;
             overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
@@ -96,7 +94,6 @@ impl Sink for Snapshots {
 pub struct SnapshotSaver {
     place: Place,
     style: Style,
-    overrides: Overrides,
     notify: Notify,
     writers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -104,17 +101,17 @@ pub struct SnapshotSaver {
 impl SnapshotSaver {
     /// Saves into `place`, with names of the style, and notifies of each file or failure.
     #[must_use]
-    pub fn new(place: Place, style: Style, overrides: Overrides, notify: Notify) -> Self {
-        Self { place, style, overrides, notify, writers: Mutex::default() }
+    pub fn new(place: Place, style: Style, notify: Notify) -> Self {
+        Self { place, style, notify, writers: Mutex::default() }
     }
 
     /// Saves a snapshot. Does not wait for the file.
     pub fn save(&self, snapshot: Snapshot) {
-        let Self { place, style, overrides, notify, writers } = self;
-        let (place, style, overrides, notify) = (place.clone(), style.clone(), *overrides, Arc::clone(notify));
+        let Self { place, style, notify, writers } = self;
+        let (place, style, notify) = (place.clone(), style.clone(), Arc::clone(notify));
         let write = move || {
             let Snapshot { camera, picture, frame } = snapshot;
-            let about = About { camera: &camera, names: style.names(frame.labels.as_deref()), overrides };
+            let about = About { camera: &camera, names: style.names(frame.labels.as_deref()) };
             notify(match write_picture(&place, &picture, &frame, about) {
                 Ok(path) => format!("saved {}", path.display()),
                 Err(error) => error.to_string(),

@@ -391,7 +391,7 @@ pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{DeviceTime, Dialect, Frame, PixelFormat};
+    use crate::frame::{DeviceTime, Frame, PixelFormat};
     use crate::sink::record::State;
 
     fn status() -> Status {
@@ -401,7 +401,7 @@ mod tests {
             state: SessionState::Streaming,
             stats: Stats::default(),
             health: ViewHealth {
-                last: Some(FrameKind { dialect: Dialect::Img, payload: PayloadKind::Raw, geometry: Some(geometry) }),
+                last: Some(FrameKind { dialect: "IMG", payload: PayloadKind::Raw, geometry: Some(geometry) }),
                 ..ViewHealth::default()
             },
             age_ns: Some(12_400_000),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use oaktap::frame::inference::Overrides;
-use oaktap::frame::{Dialect, Frame, Interpreter, PixelFormat, Pool, Received};
-use oaktap::wire::{Books, Decoder, Event, Limits};
+use oaktap::frame::{Frame, Interpreter, PixelFormat, Pool, Received};
+use oaktap::wire::{ByteCounts, Decoder, Event, Limits};
 
 /// The events; lines and ledger can be compared with those of another run.
 #[derive(Debug)]
 pub struct Told {
     pub lines: Vec<Line>,
-    pub books: Books,
+    pub books: ByteCounts,
     /// Confirmed frames, in order.
     pub frames: Vec<Arc<Frame>>,
 }
@@ -32,7 +32,7 @@ pub fn run(bytes: &[u8], pieces: &[u16], idle: Option<usize>, guess: bool) -> To
     let told = Overrides { size: Some((16, 8)), format: Some(PixelFormat::Gray8), stride: None };
     let interpreter = Interpreter::new(if guess { Overrides::default() } else { told });
     let mut decoder = Decoder::new(Pool::default(), interpreter, LIMITS);
-    let mut told = Told { lines: Vec::new(), books: Books::default(), frames: Vec::new() };
+    let mut told = Told { lines: Vec::new(), books: ByteCounts::default(), frames: Vec::new() };
     let mut provisional = None;
     let (mut fed, mut turn) = (0, 0);
     while fed < bytes.len() {
@@ -88,7 +88,7 @@ impl Told {
             };
             self.lines.push(Line::Other(line));
         }
-        self.books = decoder.books();
+        self.books = decoder.byte_counts();
         assert!(self.books.balance(), "{:?}", self.books);
         assert_eq!(decoder.is_provisional(), provisional.is_some());
     }
@@ -138,7 +138,7 @@ fn as_sent(frame: &Frame, bytes: &[u8]) {
         assert!(rest.starts_with(part), "frame {} differs from what was sent", frame.id);
         rest = &rest[part.len()..];
     };
-    if frame.dialect == Dialect::Frame && !frame.detection_text.is_empty() {
+    if frame.dialect == "FRAME" && !frame.detection_text.is_empty() {
         // Two headers: the detections' header is first.
         take(&frame.header[..32]);
         take(&frame.detection_text);

@@ -9,7 +9,7 @@ use oaktap::bootloader::{
     AnnouncedData, ApplicationDetails, BootloaderType, Caller, ClientOptions, Conversation, Memory, MemoryDetails,
     Request, Response, Version,
 };
-use oaktap::flash::{FlashError, Flashed, Plan, Wish};
+use oaktap::flash::{FlashError, Flashed, Plan, FlashOptions};
 use oaktap::package::{Package, PackageBuilder};
 use oaktap::xlink::{Link, LinkEvent};
 
@@ -129,7 +129,7 @@ fuzz_target!(|answers: Vec<Answer>| {
     let package = package();
     let expected = package.bytes().to_vec();
     let task = async move |caller: Caller| -> Result<Flashed, FlashError> {
-        Plan::make(&caller, package, Wish { memory: Memory::Auto, force: false }).await?.carry_out(&caller).await
+        Plan::make(&caller, package, FlashOptions { memory: Memory::Auto, force: false }).await?.carry_out(&caller).await
     };
     let mut conversation = Conversation::new(Duration::ZERO, ClientOptions::default(), task);
     let mut camera = Camera { written: Vec::new(), config: None, expects: 0, what: None };

@@ -63,8 +63,8 @@ impl Made {
 fn within(error: &NopError, len: usize) {
     let at = match error {
         NopError::CutOff { at, .. }
-        | NopError::NoValue { at, .. }
-        | NopError::NoCount { at, .. }
+        | NopError::Type { at, .. }
+        | NopError::Count { at, .. }
         | NopError::TooDeep { at }
         | NopError::TooMany { at }
         | NopError::Trailing { at, .. } => *at,

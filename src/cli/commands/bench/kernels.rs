@@ -86,10 +86,10 @@ fn parse(size: (u32, u32), each: Duration) -> anyhow::Result<Row> {
         confirmed += u64::from(matches!(event, Event::Confirmed(_)));
     }
     anyhow::ensure!(
-        confirmed > timing.runs && decoder.books().skipped == 0,
+        confirmed > timing.runs && decoder.byte_counts().skipped == 0,
         "the decoder confirmed {confirmed} frames of more than {} and skipped {} bytes",
         timing.runs,
-        decoder.books().skipped
+        decoder.byte_counts().skipped
     );
     Ok(row("parse", PixelFormat::Bgr888p.to_string(), size, message.len(), &timing))
 }

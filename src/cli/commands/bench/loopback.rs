@@ -1,4 +1,5 @@
-//! The whole path over a real socket: receive, parse, convert, boxes, on one thread; and the socket alone beside it.
+//! Measures the whole path over a real socket on one thread (receive, parse, convert, draw boxes), and the socket alone
+//! for comparison.
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -20,13 +21,13 @@ use super::kernels::BOXES;
 use super::measure::{Copying, median, stay_on_first_cpu, thread_cpu};
 use super::report::Row;
 
-/// Frames before the clock starts: memory is warm by then, and what waited in the camera's queue is gone.
-const WARM_UP: u64 = 10;
+/// Frames before the measurement starts. They warm up the memory and empty the queue of the camera.
+const WARM_UP_FRAMES: u64 = 10;
 
-/// How often it is asked whether it is over.
-const OFTEN: Duration = Duration::from_millis(50);
+/// Interval between two checks whether to stop.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What a thread did with the frames of one connection.
+/// The measurement of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
     pub(super) frames: u64,
@@ -35,7 +36,7 @@ pub(super) struct Pass {
     pub(super) cpu_us: Option<f64>,
 }
 
-/// A simulated camera that sends as fast as it can, off the first processor, until its time is over.
+/// A simulated camera that sends as fast as it can for a fixed time, and does not run on the first processor.
 struct Sender {
     address: SocketAddr,
     thread: JoinHandle<anyhow::Result<Sent>>,
@@ -43,16 +44,16 @@ struct Sender {
 
 impl Sender {
     fn start(reel: Arc<Reel>, duration: Duration) -> anyhow::Result<Self> {
-        let (tell, told) = mpsc::channel();
+        let (address_sender, address) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             stay_on_first_cpu(false);
             let simulator = Simulator::play(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, reel)?;
-            // Nobody waits for it only when the bench has failed already.
-            let _ = tell.send(simulator.local_addr());
+            // Fails only if the receiving thread has panicked.
+            let _ = address_sender.send(simulator.local_addr());
             std::thread::sleep(duration);
             Ok(simulator.stop())
         });
-        match told.recv() {
+        match address.recv() {
             Ok(address) => Ok(Self { address, thread }),
             Err(_) => {
                 Err(Self::join(thread).err().unwrap_or_else(|| anyhow::anyhow!("cannot start the simulated camera")))
@@ -69,12 +70,12 @@ impl Sender {
     }
 }
 
-/// Measures one size in `rounds`, each of which lasts about `each` for either receiver.
+/// Measures both receivers with frames of one size, in `rounds` rounds. Each receiver takes about `each` per round.
 pub(super) fn measure(size: (u32, u32), rounds: usize, each: Duration) -> anyhow::Result<[Row; 2]> {
     let config = SimConfig { size, fps: 0.0, boxes: BOXES, ..SimConfig::default() };
     let Coding::Pixels(format) = config.format else { unreachable!("the default camera sends pixels") };
     let reel = Arc::new(Reel::new(&config)?);
-    // Rendered before the clock runs.
+    // Renders all frames before the measurement.
     for index in 0..reel.frames() as u64 {
         let _ = reel.still(index);
     }
@@ -121,7 +122,7 @@ pub(super) fn row(
     row
 }
 
-/// Reads everything into the memory of one frame and looks at nothing.
+/// Reads everything into a buffer of one frame, and does not parse it.
 fn receive_only(sender: Sender, payload: usize) -> anyhow::Result<Pass> {
     let mut socket = TcpStream::connect(sender.address).context("cannot connect to the simulated camera")?;
     let mut buffer = vec![0; payload];
@@ -132,7 +133,7 @@ fn receive_only(sender: Sender, payload: usize) -> anyhow::Result<Pass> {
             break;
         }
         bytes += n;
-        if start.is_none() && bytes as u64 > WARM_UP * payload as u64 {
+        if start.is_none() && bytes as u64 > WARM_UP_FRAMES * payload as u64 {
             start = Some((Instant::now(), thread_cpu(), bytes));
         }
     }
@@ -153,22 +154,23 @@ fn receive_all(sender: Sender) -> anyhow::Result<Pass> {
     let spec = SourceSpec::Tcp { host: sender.address.ip().to_string(), port: sender.address.port() };
     let watched = watch(spec, SessionOptions::default(), Style::default(), None, || false)?;
     let sent = sender.sent()?;
-    // The frame that the end cut off was never sent to its end.
+    // `intact` does not count the last frame, which the end of the connection truncates.
     let lost = sent.intact.saturating_sub(watched.stats.frames.confirmed);
     Ok(Pass { lost, ..watched.pass })
 }
 
-/// What came out of a stream.
+/// The result of [`watch`].
 pub(super) struct Watched {
     pub(super) pass: Pass,
-    /// What the first frame was taken for, and the length of its payload.
+    /// Geometry of the first frame.
     pub(super) geometry: Geometry,
+    /// Payload bytes of the first frame.
     pub(super) bytes: usize,
     pub(super) stats: Stats,
 }
 
-/// Receives, parses, converts and draws every frame of a stream on this thread, until it ends, `wanted` frames have
-/// come, or it is `over`. It is not connected to a second time.
+/// Receives, parses, converts and draws every frame of a stream on this thread, until the stream ends, `wanted` frames
+/// have arrived, or `over` returns `true`. Does not reconnect.
 pub(super) fn watch(
     spec: SourceSpec,
     options: SessionOptions,
@@ -179,7 +181,7 @@ pub(super) fn watch(
     let enough = Arc::new(Notify::new());
     let watching = Arc::new(Mutex::new(Watching::new(style, wanted)));
     let cameras = live::cameras(&[spec]);
-    // A tap, because one thread does all the work: that is what is measured.
+    // A tap runs on the receiving thread, so that the measurement covers all the work on one thread.
     cameras[0].outlets.provisional.tap({
         let (watching, enough) = (Arc::clone(&watching), Arc::clone(&enough));
         move |frame: &Arc<Frame>| {
@@ -202,7 +204,7 @@ pub(super) fn watch(
             () = until(over) => {}
         }
         session.stop();
-        // An error means that nobody can tell any more, so it is over.
+        // An error means that the session is gone, so it has ended as well.
         let _ = ended.await;
     });
     let now = (Instant::now(), thread_cpu());
@@ -232,7 +234,7 @@ pub(super) fn watch(
 
 async fn until(over: impl Fn() -> bool) {
     while !over() {
-        tokio::time::sleep(OFTEN).await;
+        tokio::time::sleep(STOP_CHECK_INTERVAL).await;
     }
 }
 
@@ -240,7 +242,7 @@ fn lock(watching: &Mutex<Watching>) -> MutexGuard<'_, Watching> {
     watching.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is done with every frame, on the thread that receives it.
+/// Processes every frame on the thread that receives it, and notes when the measurement starts and ends.
 struct Watching {
     converter: Converter,
     overlay: Overlay,
@@ -262,7 +264,7 @@ impl Watching {
             picture: Picture::default(),
             frames: 0,
             wanted,
-            warm_up: wanted.map_or(WARM_UP, |wanted| WARM_UP.min(wanted / 2)).max(1),
+            warm_up: wanted.map_or(WARM_UP_FRAMES, |wanted| WARM_UP_FRAMES.min(wanted / 2)).max(1),
             first: None,
             began: None,
             ended: None,
@@ -270,7 +272,7 @@ impl Watching {
         }
     }
 
-    /// `false` when it has seen enough.
+    /// Processes a frame. Returns `false` if no more frames are needed.
     fn frame(&mut self, frame: &Frame) -> bool {
         if self.ended.is_some() || self.failed.is_some() {
             return false;
@@ -282,7 +284,7 @@ impl Watching {
         self.overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
         self.frames += 1;
         if self.first.is_none() {
-            // A JPEG says its size only when it is decoded.
+            // The size of a JPEG is known only after decoding.
             let (width, height) = (self.picture.width as u32, self.picture.height as u32);
             let format = frame.geometry.map_or(PixelFormat::Jpeg, |geometry| geometry.format);
             self.first = Geometry::tight(format, width, height).ok().map(|geometry| (geometry, frame.payload().len()));
@@ -308,27 +310,27 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_is_worked_on_until_there_are_enough() {
+    fn every_frame_is_processed_up_to_the_wanted_number() {
         let watched = watch_sim("size=64x48&fps=0&boxes=3", Some(30), || false).unwrap();
-        assert_eq!((watched.pass.frames, watched.pass.lost), (30 - WARM_UP, 0));
+        assert_eq!((watched.pass.frames, watched.pass.lost), (30 - WARM_UP_FRAMES, 0));
         assert_eq!((watched.geometry.width, watched.geometry.height), (64, 48));
         assert_eq!(watched.bytes, 64 * 48 * 3);
         assert!(watched.stats.balances());
     }
 
     #[test]
-    fn a_stream_that_ends_is_measured_to_its_end_and_no_further() {
+    fn a_stream_is_measured_to_its_end_without_reconnecting() {
         let watched = watch_sim("size=64x48&fps=0&fault=cut:0.05&seed=3", None, || false).unwrap();
         assert_eq!(watched.stats.connections, 1);
         assert!(watched.stats.frames.received > 1);
     }
 
     #[test]
-    fn what_cannot_be_measured_says_why() {
+    fn streams_that_cannot_be_measured_are_errors() {
         let error = watch_sim("size=64x48&fps=0&boxes=0", None, || true).err().unwrap();
         assert!(error.to_string().contains("expected at least 2"), "{error}");
         let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
-        assert!(format!("{error:#}").contains("received, but not decoded"), "{error:#}");
+        assert!(format!("{error:#}").contains("cannot decode H264 video"), "{error:#}");
     }
 
     #[test]

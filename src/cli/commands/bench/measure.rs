@@ -9,8 +9,8 @@ const TURN: Duration = Duration::from_millis(2);
 /// The time of some work, and of a `memcpy` of as many bytes in the same turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// Seconds per run, median over the turns. CPU time of this thread if the system reports it: the work does not wait, so
-    /// other processes alone make the difference to wall-clock time.
+    /// Seconds per run, median over the turns. CPU time of this thread if the system reports it: the work does not
+    /// wait, so other processes alone make the difference to wall-clock time.
     pub(crate) seconds: f64,
     /// Time of the copy divided by the time of the work, median over the turns.
     pub(crate) memcpy_share: f64,
@@ -94,8 +94,8 @@ pub(crate) fn thread_cpu() -> Option<Duration> {
     None
 }
 
-/// Binds this thread, and those that it starts, to the first processor (`true`) or to the others, so that a receiver and its
-/// sender do not share one. Does nothing on a single processor, or if the system does not support it.
+/// Binds this thread, and those that it starts, to the first processor (`true`) or to the others, so that a receiver
+/// and its sender do not share one. Does nothing on a single processor, or if the system does not support it.
 #[cfg(target_os = "linux")]
 pub(crate) fn stay_on_first_cpu(first: bool) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};

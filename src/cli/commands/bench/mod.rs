@@ -1,8 +1,8 @@
 //! `oaktap bench`: measures how fast this machine receives, parses, converts and draws.
 //!
-//! Without a source, it measures each stage alone and then all of them over loopback. With a source, it measures all of them
-//! for each frame of that stream. Each figure is compared to a `memcpy` of as many bytes in the same run: only such ratios
-//! are comparable between machines, and between runs on a busy machine.
+//! Without a source, it measures each stage alone and then all of them over loopback. With a source, it measures all of
+//! them for each frame of that stream. Each figure is compared to a `memcpy` of as many bytes in the same run: only
+//! such ratios are comparable between machines, and between runs on a busy machine.
 
 mod kernels;
 mod loopback;
@@ -28,7 +28,7 @@ use crate::cli::{Ctx, Outcome, Until, json_option};
 /// Sizes to measure without `--size`.
 const DEFAULT_SIZES: [(u32, u32); 3] = [(640, 352), (1280, 720), (1920, 1080)];
 
-/// How long to measure one stage at one size, in memory.
+/// The time to measure one stage at one size, in memory.
 const STAGE_TIME: Duration = Duration::from_millis(150);
 
 /// Rounds of each receiver over loopback, and the length of one round.

@@ -27,7 +27,7 @@ pub(crate) struct Row {
     pub(crate) memcpy_share: f64,
     /// CPU time of the thread per frame, in microseconds. `None` if the system does not report it.
     pub(crate) cpu_us_per_frame: Option<f64>,
-    /// How many cameras at 40 frames per second one core can serve with that CPU time.
+    /// Cameras at 40 frames per second that one core can serve with that CPU time.
     pub(crate) cameras_at_40_fps: Option<f64>,
 }
 

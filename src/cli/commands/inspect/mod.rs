@@ -18,7 +18,6 @@ use serde::Serialize;
 
 use crate::cli::plot_file::PlotFile;
 use crate::cli::present::{self, Usage, printable, recording_error};
-
 use crate::cli::{Ctx, Outcome, json_option};
 
 const MCAP_MAGIC: &[u8] = b"\x89MCAP0\r\n";

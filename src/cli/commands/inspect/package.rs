@@ -6,9 +6,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use oaktap::device::contract::{Contract, Meeting};
+use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::device::schema::End;
-use oaktap::flash::inspect::{Application, AssetReport, Report, SectionReport, inspect};
+use oaktap::flash::inspect::{ApplicationReport, AssetReport, PackageReport, SectionReport, inspect};
 use oaktap::package::Compression;
 use oaktap::units::Bytes;
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub(super) struct InspectedPackage {
     path: PathBuf,
     sha256: String,
     #[serde(flatten)]
-    report: Report,
+    report: PackageReport,
 }
 
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -88,17 +88,17 @@ fn rows(into: &mut String, what: &str, lines: impl IntoIterator<Item = impl AsRe
 }
 
 fn contract(contract: &Contract) -> String {
-    let Contract { width, height, format, fps, labels, meeting, .. } = contract;
+    let Contract { width, height, format, fps, labels, endpoint, .. } = contract;
     let labels = labels.map_or_else(|| "no labels".to_owned(), |hash| format!("labels {hash:08x}"));
-    let meeting = match meeting {
-        Some(Meeting { host: Some(host), port }) => format!("; the camera connects to {host}:{port}"),
-        Some(Meeting { host: None, port }) => format!("; the camera listens on port {port}"),
+    let endpoint = match endpoint {
+        Some(Endpoint { host: Some(host), port }) => format!("; the camera connects to {host}:{port}"),
+        Some(Endpoint { host: None, port }) => format!("; the camera listens on port {port}"),
         None => String::new(),
     };
-    format!("{width}x{height} {format}, {fps} frames/s, {labels}{meeting}")
+    format!("{width}x{height} {format}, {fps} frames/s, {labels}{endpoint}")
 }
 
-fn firmware(report: &Report) -> String {
+fn firmware(report: &PackageReport) -> String {
     let version = report.firmware_version.as_deref().filter(|version| !version.is_empty()).unwrap_or("?");
     let Some(firmware) = &report.firmware else { return format!("{version}; unreadable") };
     let bytes = firmware.bytes.map(|bytes| format!("; {bytes} bytes")).unwrap_or_default();
@@ -126,7 +126,7 @@ fn section(section: &SectionReport) -> String {
     text
 }
 
-fn application(application: &Application) -> String {
+fn application(application: &ApplicationReport) -> String {
     let mut text = String::new();
     let names: BTreeMap<_, _> = application.nodes.iter().map(|node| (node.id, node.name.as_str())).collect();
     let end = |end: &End| {

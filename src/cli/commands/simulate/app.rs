@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{POLL_INTERVAL, SimulateArgs};
 use crate::cli::{Ctx, Outcome, present};
 
-/// How long to wait for the program to listen. One that connects to its host never does.
+/// The limit for the program to listen. One that connects to its host never does.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Serialize)]

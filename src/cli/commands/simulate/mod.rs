@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::cli::{Ctx, Outcome, Until, json_option, present, value_parsers};
 
-/// How often to check whether to stop.
+/// The interval at which to check whether to stop.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 const STREAM: &str = "Stream";

@@ -1,4 +1,4 @@
-//! Coded pictures -> one MP4 file, each shown as long as it was until the next one was taken.
+//! Writes access units to one MP4 file. A picture is shown until the capture time of the next one.
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::num::NonZeroU32;
@@ -10,83 +10,84 @@ use shiguredo_mp4::boxes::SampleEntry;
 use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample};
 
 use super::ExportError;
-use super::dataset::Added;
+use super::access_unit::{AccessUnit, Codec};
 use super::place::NewFile;
-use super::report::Skip;
-use super::units::{Codec, Unit};
+use super::report::{Added, Skip};
 
-/// Ticks in a second: what players know best, and 11 us are less than cameras tell apart.
-const TICKS: u32 = 90_000;
-/// How long a picture is shown of which nothing tells it: a 25th of a second.
-const USUAL: u32 = TICKS / 25;
+/// Time scale of the file. All players support this one of MPEG. A tick is 11 us, short compared with a frame interval.
+const TICKS_PER_S: u32 = 90_000;
+/// Duration of a single picture, in ticks: 1/25 s.
+const DEFAULT_DURATION_TICKS: u32 = TICKS_PER_S / 25;
 
-/// Times on the camera's clock -> durations.
+/// Converts capture times to durations in ticks.
 #[derive(Debug)]
 struct Clock {
-    /// When tick 0 is.
+    /// Capture time that is tick 0.
     origin_ns: i128,
+    /// Start of the last picture, in ticks.
     last: i64,
-    /// Of the last picture but one.
-    usual: u32,
+    /// Duration of the last picture but one, used again when the camera's clock jumps and for the last picture.
+    duration_ticks: u32,
+    /// Number of times that the camera's clock jumped.
     jumps: u64,
 }
 
 impl Clock {
     fn new(first_ns: i64) -> Self {
-        Self { origin_ns: i128::from(first_ns), last: 0, usual: USUAL, jumps: 0 }
+        Self { origin_ns: i128::from(first_ns), last: 0, duration_ticks: DEFAULT_DURATION_TICKS, jumps: 0 }
     }
 
-    /// How long the last picture was shown when the next one was taken then.
+    /// Returns the duration of the last picture, in ticks. The next one was taken at `taken_ns`.
     fn step(&mut self, taken_ns: i64) -> u32 {
         let ticks = i128::from(taken_ns) - self.origin_ns;
-        // From the beginning and not from the last one, so that what is rounded does not add up.
-        let at = (ticks * i128::from(TICKS) + 500_000_000).div_euclid(1_000_000_000);
+        // Relative to the first picture, not to the last one, so that rounding errors do not add up.
+        let at = (ticks * i128::from(TICKS_PER_S) + 500_000_000).div_euclid(1_000_000_000);
         match u32::try_from(at - i128::from(self.last)) {
             Ok(step) if step > 0 => {
                 self.last += i64::from(step);
-                self.usual = step;
+                self.duration_ticks = step;
             }
             _ => {
-                // The camera was restarted, or half a day is missing.
+                // The clock went back, because the camera restarted, or the gap exceeds 2^32 ticks (13 hours).
                 self.jumps += 1;
-                self.last += i64::from(self.usual);
-                let so_far = i128::from(self.last) * 1_000_000_000 / i128::from(TICKS);
-                self.origin_ns = i128::from(taken_ns) - so_far;
+                self.last += i64::from(self.duration_ticks);
+                let elapsed_ns = i128::from(self.last) * 1_000_000_000 / i128::from(TICKS_PER_S);
+                self.origin_ns = i128::from(taken_ns) - elapsed_ns;
             }
         }
-        self.usual
+        self.duration_ticks
     }
 }
 
-/// A video that is written.
-pub(super) struct Film {
+/// An MP4 file that is being written.
+pub(super) struct VideoFile {
     file: NewFile,
     muxer: Mp4FileMuxer,
     codec: Codec,
     size: (u16, u16),
-    /// The parameter sets that hold.
+    /// The current parameter sets.
     entry: SampleEntry,
-    /// The last picture, of which nobody knows yet how long it is shown.
+    /// The last picture. Its duration is known only when the next one arrives.
     last: Option<Sample>,
-    /// Where the next picture goes.
+    /// Offset of the next picture in the file, in bytes.
     position: u64,
     clock: Clock,
-    /// Why a picture that builds on others cannot be decoded, until one comes that does not.
-    broken: Option<Skip>,
+    /// Reason for skipping pictures until the next key frame, because a picture that they refer to is missing.
+    skip_until_key: Option<Skip>,
 }
 
-impl Film {
-    /// Begins with this picture, if a decoder can begin with it; else says why not.
-    pub(super) fn begin(
+impl VideoFile {
+    /// Creates a file if a decoder can start with this picture, otherwise returns the reason for skipping the picture.
+    pub(super) fn create(
         path: PathBuf,
         codec: Codec,
-        first: &Unit,
+        first: &AccessUnit,
         taken_ns: i64,
     ) -> Result<Result<Self, Skip>, ExportError> {
         let Some((entry, size)) =
             first.entry.as_ref().filter(|_| first.key).and_then(|entry| Some((entry, size(entry)?)))
         else {
-            let why = "a video begins with a picture that needs no other one before it".to_owned();
+            let why = "a video has to start with a key frame".to_owned();
             return Ok(Err(Skip { kind: "before the first key frame", why }));
         };
         let mut file = NewFile::create(path)?;
@@ -97,25 +98,42 @@ impl Film {
         file.write_all(muxer.initial_boxes_bytes()).map_err(ExportError::io(&path))?;
         let position = muxer.initial_boxes_bytes().len() as u64;
         let clock = Clock::new(taken_ns);
-        Ok(Ok(Self { file, muxer, codec, size, entry: entry.clone(), last: None, position, clock, broken: None }))
+        Ok(Ok(Self {
+            file,
+            muxer,
+            codec,
+            size,
+            entry: entry.clone(),
+            last: None,
+            position,
+            clock,
+            skip_until_key: None,
+        }))
     }
 
-    /// Adds a picture, or says why it cannot be one of this video.
-    pub(super) fn add(&mut self, codec: Codec, unit: Unit, taken_ns: i64) -> Result<Result<(), Skip>, ExportError> {
+    /// Adds a picture, or returns the reason for skipping it.
+    pub(super) fn add(
+        &mut self,
+        codec: Codec,
+        unit: AccessUnit,
+        taken_ns: i64,
+    ) -> Result<Result<(), Skip>, ExportError> {
         if codec != self.codec {
-            let why = format!("{codec:?} in a video that began with {:?}", self.codec);
-            return Ok(Err(Skip { kind: "video of another kind", why }));
+            let why = format!("found {codec:?} in a video that started with {:?}", self.codec);
+            return Ok(Err(Skip { kind: "codec changed", why }));
         }
         if let Some(found) = unit.entry.as_ref().and_then(size).filter(|found| *found != self.size) {
             let ((width, height), (w, h)) = (found, self.size);
-            let why = format!("{width}x{height} pixels in a video of {w}x{h}: choose other times for another file");
-            let skip = Skip { kind: "picture of another size", why };
-            self.broken = Some(skip.clone());
+            let why = format!(
+                "found {width}x{height} pixels in a video of {w}x{h}: export it to another file with --from and --until"
+            );
+            let skip = Skip { kind: "picture size changed", why };
+            self.skip_until_key = Some(skip.clone());
             return Ok(Err(skip));
         }
-        match self.broken.take() {
+        match self.skip_until_key.take() {
             Some(skip) if !unit.key => {
-                self.broken = Some(skip.clone());
+                self.skip_until_key = Some(skip.clone());
                 return Ok(Err(skip));
             }
             _ => {}
@@ -133,7 +151,7 @@ impl Film {
             track_kind: TrackKind::Video,
             sample_entry: Some(self.entry.clone()),
             keyframe: unit.key,
-            timescale: NonZeroU32::MIN.saturating_add(TICKS - 1),
+            timescale: NonZeroU32::MIN.saturating_add(TICKS_PER_S - 1),
             duration: 0,
             composition_time_offset: None,
             data_offset: self.position,
@@ -143,10 +161,10 @@ impl Film {
         Ok(Ok(()))
     }
 
-    /// A picture that should have come next is not there.
-    pub(super) fn lose(&mut self) {
-        let why = "a frame that it builds on is not there".to_owned();
-        self.broken = Some(Skip { kind: "picture that builds on another", why });
+    /// Skips the following pictures up to the next key frame, because a picture between is missing.
+    pub(super) fn picture_missing(&mut self) {
+        let why = "an earlier frame that it refers to is missing".to_owned();
+        self.skip_until_key = Some(Skip { kind: "reference frame missing", why });
     }
 
     fn end_last(&mut self, duration: u32) -> Result<(), ExportError> {
@@ -155,9 +173,9 @@ impl Film {
         added.map_err(ExportError::format(self.file.path(), "MP4"))
     }
 
-    /// Writes the index and gives the file its name. How often the camera's clock jumped comes second.
+    /// Writes the index and renames the file to its final path. Also returns how often the camera's clock jumped.
     pub(super) fn finish(mut self) -> Result<(Added, u64), ExportError> {
-        self.end_last(self.clock.usual)?;
+        self.end_last(self.clock.duration_ticks)?;
         let path = self.file.path().to_owned();
         let boxes = self.muxer.finalize().map_err(ExportError::format(&path, "MP4"))?;
         for (offset, bytes) in boxes.offset_and_bytes_pairs() {
@@ -186,24 +204,24 @@ mod tests {
         let start = 1_790_000_000_000_000_000;
         let mut clock = Clock::new(start);
         let mut shown = 0;
-        // 33 ms and a third do not fit into ticks of 1/90000 s, and pictures come late.
+        // 33.333333 ms is not a multiple of a tick of 1/90000 s, and every seventh picture is late.
         for n in 1..=10_000_i64 {
             let taken = n * 33_333_333 + if n % 7 == 0 { 4_000_000 } else { 0 };
             shown += i64::from(clock.step(start + taken));
-            let error = (shown as f64 / f64::from(TICKS) - taken as f64 / 1e9).abs();
-            assert!(error < 0.6 / f64::from(TICKS), "{n}: {error}");
+            let error = (shown as f64 / f64::from(TICKS_PER_S) - taken as f64 / 1e9).abs();
+            assert!(error < 0.6 / f64::from(TICKS_PER_S), "{n}: {error}");
         }
         assert_eq!(clock.jumps, 0);
     }
 
     #[test]
-    fn a_clock_that_jumps_shows_a_picture_as_long_as_the_one_before() {
+    fn the_last_duration_is_used_when_the_clock_jumps() {
         let mut clock = Clock::new(0);
         assert_eq!(clock.step(100_000_000), 9000);
         assert_eq!((clock.step(50_000_000), clock.jumps), (9000, 1), "backwards");
         assert_eq!(clock.step(150_000_000), 9000);
-        assert_eq!((clock.step(150_000_000), clock.jumps), (9000, 2), "not at all");
-        assert_eq!((clock.step(i64::MAX), clock.jumps), (9000, 3), "for ever");
+        assert_eq!((clock.step(150_000_000), clock.jumps), (9000, 2), "stopped");
+        assert_eq!((clock.step(i64::MAX), clock.jumps), (9000, 3), "far ahead");
         assert_eq!((clock.step(i64::MIN), clock.jumps), (9000, 4));
         assert_eq!(clock.step(i64::MIN + 40_000_000), 3600);
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs, iter};
 
 use anyhow::{Context as _, anyhow};
-use oaktap::device::firmware::KNOWN;
+use oaktap::device::firmware::KNOWN_FIRMWARE;
 
 use crate::cli::present::{self, advised};
 
@@ -106,7 +106,7 @@ fn search(folder: &Path) -> Vec<Candidate> {
 fn first(places: impl Iterator<Item = PathBuf>) -> anyhow::Result<Candidate> {
     let mut others = Vec::new();
     for candidate in places.flat_map(|place| search(&place)) {
-        if KNOWN.iter().any(|known| candidate.version.as_deref() == Some(known.version)) {
+        if KNOWN_FIRMWARE.iter().any(|known| candidate.version.as_deref() == Some(known.version)) {
             return Ok(candidate);
         }
         let Candidate { path, version } = candidate;
@@ -116,7 +116,7 @@ fn first(places: impl Iterator<Item = PathBuf>) -> anyhow::Result<Candidate> {
         }
     }
     let others = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
-    let versions = KNOWN.map(|known| known.version).join(", ");
+    let versions = KNOWN_FIRMWARE.map(|known| known.version).join(", ");
     let error = anyhow!("cannot find a depthai package with known firmware ({versions}); found {others}");
     Err(advised(error, DOWNLOAD_HELP))
 }
@@ -163,7 +163,7 @@ mod tests {
         let error = |folders: &[&tempfile::TempDir]| chosen(folders).expect_err("no known version").to_string();
         let text = error(&[]);
         assert!(text.contains("(2.30.0.0, ") && text.ends_with("); found nothing"), "{text}");
-        assert!(DOWNLOAD_HELP.contains(&format!("depthai=={}`", KNOWN[0].version)));
+        assert!(DOWNLOAD_HELP.contains(&format!("depthai=={}`", KNOWN_FIRMWARE[0].version)));
         let [old, module] = [&[OLD][..], &[MODULE]].map(folder);
         let [wheel, unversioned] =
             [old.path().join(OLD), module.path().join(MODULE)].map(|path| path.display().to_string());

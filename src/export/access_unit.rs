@@ -1,4 +1,5 @@
-//! H.264 and H.265 as a stream has them (Annex B) -> as an MP4 has them: parameter sets apart, lengths before units.
+//! Converts H.264 and H.265 access units from Annex B to the form of MP4: parameter sets apart, and a length before
+//! each NAL unit instead of a start code.
 
 use shiguredo_mp4::bitstream::h264::LengthSize;
 use shiguredo_mp4::bitstream::{h264, h265};
@@ -7,43 +8,47 @@ use shiguredo_mp4::boxes::SampleEntry;
 use super::report::Skip;
 use crate::frame::PayloadKind;
 
-/// What a video is made of. Frames of one kind cannot follow those of another.
+/// Source and codec of access units. A file contains one kind only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Codec {
-    /// H.264 that was made here of pictures.
+    /// H.264 encoded by [`GroupEncoder`](super::group_encoder::GroupEncoder).
     Encoded,
-    /// H.264 of the camera.
+    /// H.264 from the camera.
     H264,
-    /// H.265 of the camera.
+    /// H.265 from the camera.
     H265,
 }
 
-/// One picture.
+/// One picture in the form of MP4.
 #[derive(Debug)]
-pub(super) struct Unit {
-    /// Parameter sets that hold from here on.
+pub(super) struct AccessUnit {
+    /// New parameter sets, valid from this picture on.
     pub(super) entry: Option<SampleEntry>,
-    /// Whether a decoder can begin here.
+    /// A decoder can start here.
     pub(super) key: bool,
-    /// Without parameter sets; each unit with its length in four bytes before it.
+    /// NAL units without parameter sets, each after its length in 4 bytes, big-endian.
     pub(super) bytes: Vec<u8>,
 }
 
-/// What kind of unit it is.
+/// Use of a NAL unit in an MP4 file.
 enum Role {
-    /// Of a picture.
+    /// Part of a picture.
     Slice,
-    /// For the sample entry.
+    /// Parameter set: belongs into the sample entry.
     Parameters,
-    /// Says only that a picture begins, or fills space: an MP4 has no use for it.
+    /// Delimiter, end of sequence or filler: left out.
     Padding,
+    /// Kept, such as supplemental information.
     Other,
 }
 
-impl Unit {
-    /// Reads one access unit.
-    pub(super) fn of(codec: Codec, stream: &[u8]) -> Result<Self, Skip> {
-        let damaged = |why: String| Skip { kind: "video that cannot be read", why };
+impl AccessUnit {
+    /// Parses one access unit in Annex B format.
+    ///
+    /// # Errors
+    /// The stream is malformed or contains no picture.
+    pub(super) fn parse(codec: Codec, stream: &[u8]) -> Result<Self, Skip> {
+        let damaged = |why: String| Skip { kind: "invalid video", why };
         let bodies: Vec<&[u8]> = match codec {
             Codec::Encoded | Codec::H264 => h264::parse_annexb_nal_units(stream)
                 .map(|units| units.iter().map(|unit| unit.data).collect())
@@ -73,15 +78,15 @@ impl Unit {
             }
         }
         if !picture {
-            return Err(damaged("no picture in a frame of video".to_owned()));
+            return Err(damaged("the frame contains no picture".to_owned()));
         }
-        // Those of an update that is no complete set are of no use.
+        // `None` for an update of only some parameter sets: a sample entry needs all of them.
         let entry = parameters.then(|| entry(codec, stream)).flatten();
         Ok(Self { entry, key, bytes })
     }
 }
 
-/// H.264: table 7-1. H.265: table 7-1.
+/// Types of NAL units: table 7-1 of ITU-T H.264, and table 7-1 of ITU-T H.265.
 fn role(codec: Codec, body: &[u8]) -> Role {
     let first = body.first().copied().unwrap_or(0);
     match codec {
@@ -124,16 +129,16 @@ mod tests {
     use crate::sim::{Reel, SimConfig};
 
     fn stills(config: &str) -> [Vec<u8>; 2] {
-        let config: SimConfig = config.parse().expect("a configuration");
+        let config: SimConfig = config.parse().expect("a valid configuration");
         let reel = Reel::new(&config).expect("a reel");
         [0, 1].map(|index| reel.still(index).payload.to_vec())
     }
 
     #[test]
-    fn parameters_are_apart_and_lengths_add_up() {
+    fn parameter_sets_are_separated_and_units_get_lengths() {
         for (format, codec) in [("H264", Codec::H264), ("H265", Codec::H265)] {
             let [key, delta] = stills(&format!("size=96x64&format={format}"));
-            let unit = Unit::of(codec, &key).expect("a unit");
+            let unit = AccessUnit::parse(codec, &key).expect("a unit");
             assert!(unit.key);
             let visual = match unit.entry.expect("parameters") {
                 SampleEntry::Avc1(entry) => entry.visual,
@@ -142,17 +147,17 @@ mod tests {
             };
             assert_eq!((visual.width, visual.height), (96, 64), "{format}");
             let length = u32::from_be_bytes(*unit.bytes.first_chunk().unwrap());
-            assert_eq!(length as usize + 4, unit.bytes.len(), "one slice and nothing else");
-            let unit = Unit::of(codec, &delta).expect("a unit");
+            assert_eq!(length as usize + 4, unit.bytes.len(), "expected exactly one slice");
+            let unit = AccessUnit::parse(codec, &delta).expect("a unit");
             assert!(!unit.key && unit.entry.is_none());
         }
     }
 
     #[test]
-    fn what_is_no_picture_is_told() {
+    fn a_stream_without_a_picture_is_an_error() {
         for stream in [&b""[..], b"abc", &[0, 0, 0, 1, 9, 16], &[0, 0, 1]] {
             for codec in [Codec::H264, Codec::H265] {
-                assert!(Unit::of(codec, stream).is_err(), "{stream:?}");
+                assert!(AccessUnit::parse(codec, stream).is_err(), "{stream:?}");
             }
         }
     }

@@ -1,0 +1,53 @@
+//! The configuration file, oaktap.toml.
+
+use std::path::{Path, PathBuf};
+
+use oaktap::device::app::App;
+use serde::Deserialize;
+
+use crate::cli::camera_arg::CameraArg;
+use crate::cli::present::{Usage, advised};
+use crate::cli::text_file::read_text;
+
+pub(super) const CONFIG_FILE: &str = "oaktap.toml";
+
+/// The contents of oaktap.toml.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    /// Addresses or ids of the cameras that run the application.
+    pub(crate) cameras: Vec<String>,
+    /// The depthai wheel that contains the firmware.
+    pub(crate) firmware: Option<PathBuf>,
+    pub(crate) application: App,
+}
+
+impl ConfigFile {
+    /// Reads the file. Resolves paths in it relative to its folder.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = read_text(path)?;
+        let mut file: Self = toml::from_str(&text).map_err(|error| {
+            let error = Usage(format!("cannot parse {}: {error}", path.display()));
+            advised(error.into(), "README.md shows an example, and `oaktap build --help` lists the settings")
+        })?;
+        let beside = |named: &mut PathBuf| {
+            if let Some(folder) = path.parent() {
+                *named = folder.join(&*named);
+            }
+        };
+        if let Some(firmware) = &mut file.firmware {
+            beside(firmware);
+        }
+        if let Some(model) = &mut file.application.model {
+            beside(&mut model.blob);
+        }
+        Ok(file)
+    }
+
+    /// Returns the cameras that the file lists.
+    pub(crate) fn cameras(&self) -> anyhow::Result<Vec<CameraArg>> {
+        let camera =
+            |text: &String| text.parse().map_err(|error| Usage(format!("{CONFIG_FILE}, cameras: {error}")).into());
+        self.cameras.iter().map(camera).collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! The receipt of a flashed camera: the package, and the proof that the camera holds and runs it.
+
+use oaktap::bootloader::map;
+use oaktap::flash::{FlashTarget, Flashed};
+use oaktap::package::{Package, Section};
+use serde::Serialize;
+
+use super::camera_session::RunningApplication;
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Receipt {
+    /// Name and version of the program.
+    pub(crate) tool: String,
+    /// UTC, RFC 3339.
+    pub(crate) started: String,
+    /// UTC, RFC 3339.
+    pub(crate) finished: String,
+    /// The camera's id.
+    pub(crate) camera: String,
+    /// The address of its bootloader.
+    pub(crate) address: String,
+    #[serde(flatten)]
+    pub(crate) target: FlashTarget,
+    pub(crate) package: PackageFacts,
+    #[serde(flatten)]
+    pub(crate) flashed: Flashed,
+    /// Every byte was read from the camera and compared.
+    pub(crate) read_back: bool,
+    /// `None` with `--no-wait`.
+    pub(crate) running: Option<RunningApplication>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PackageFacts {
+    pub(crate) file: String,
+    pub(crate) bytes: usize,
+    /// Hexadecimal digits.
+    pub(crate) sha256: String,
+    pub(crate) app_name: Option<String>,
+    /// Commit or version.
+    pub(crate) firmware_version: Option<String>,
+    pub(crate) sections: Vec<SectionFacts>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SectionFacts {
+    pub(crate) name: String,
+    /// Bytes from the beginning of the memory, not of the package.
+    pub(crate) offset: u64,
+    pub(crate) bytes: u32,
+    /// djb2, in hexadecimal digits.
+    pub(crate) checksum: String,
+}
+
+impl PackageFacts {
+    pub(crate) fn new(package: &Package, file: String, sha256: String) -> Self {
+        let section = |section: &Section| SectionFacts {
+            name: section.name().to_owned(),
+            offset: u64::from(map::APPLICATION) + u64::from(section.offset()),
+            bytes: section.size(),
+            checksum: format!("{:08x}", section.checksum()),
+        };
+        Self {
+            file,
+            bytes: package.bytes().len(),
+            sha256,
+            app_name: package.app_name().map(Into::into),
+            firmware_version: package.firmware_version().map(Into::into),
+            sections: package.sections().iter().map(section).collect(),
+        }
+    }
+}

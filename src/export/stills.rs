@@ -1,0 +1,118 @@
+//! Writes a folder of pictures, one file per frame, with or without the boxes of a data set.
+
+use std::cell::RefCell;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::dataset::{BoxWriter, Classes, write_file};
+use super::frames::{ChosenFrame, Frames};
+use super::report::{Added, ExportReport, Skip};
+use super::still::{Coding, Still, StillEncoder, stem};
+use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
+
+/// Frames in flight per thread: one in work, one waiting, and one that was finished out of order.
+const FRAMES_PER_THREAD: usize = 3;
+
+/// A folder of pictures.
+pub(super) struct Stills {
+    folder: PathBuf,
+    coding: Coding,
+    boxes: Option<Box<dyn BoxWriter>>,
+}
+
+/// A picture that has been written to a file of this name.
+struct SavedStill {
+    chosen: ChosenFrame,
+    file: String,
+    still: Still,
+    added: Added,
+}
+
+impl Stills {
+    /// Creates a folder of pictures only.
+    pub(super) fn plain(options: &ExportOptions, coding: Coding) -> Result<Self, ExportError> {
+        place::empty_folder(&options.output)?;
+        Ok(Self { folder: options.output.clone(), coding, boxes: None })
+    }
+
+    /// Creates a data set: pictures in its subfolder `images`, and boxes that the writer made by `boxes` stores.
+    pub(super) fn with_boxes(
+        options: &ExportOptions,
+        images: &str,
+        classes: Classes,
+        boxes: impl FnOnce(&Path, Classes) -> Result<Box<dyn BoxWriter>, ExportError>,
+    ) -> Result<Self, ExportError> {
+        place::empty_folder(&options.output)?;
+        let folder = options.output.join(images);
+        std::fs::create_dir_all(&folder).map_err(ExportError::io(&folder))?;
+        Ok(Self { folder, coding: Coding::Lossless, boxes: Some(boxes(&options.output, classes)?) })
+    }
+
+    pub(super) fn write_all(
+        mut self,
+        mut frames: Frames,
+        options: &ExportOptions,
+        report: &mut ExportReport,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<(), ExportError> {
+        let cameras = frames.cameras();
+        let style = options.boxes.then(|| options.choice.style());
+        let threads = options.threads.get();
+        let (folder, coding) = (&self.folder, self.coding);
+        // `next` and `write` run on this thread, never at the same time.
+        let report = RefCell::new(report);
+        let new_worker = || {
+            let (cameras, mut encoder) = (&cameras, StillEncoder::new(style.as_ref()));
+            move |chosen: ChosenFrame| {
+                let camera = &cameras[chosen.camera];
+                match encoder.encode(&chosen, camera, coding) {
+                    Ok(still) => save(folder, &stem(&chosen, camera), still)
+                        .map(|(file, still, added)| Ok(SavedStill { chosen, file, still, added })),
+                    Err(skip) => Ok(Err((chosen, skip))),
+                }
+            }
+        };
+        let next = || frames.next(&mut report.borrow_mut());
+        let write = |saved: Result<Result<SavedStill, (ChosenFrame, Skip)>, ExportError>| {
+            let report = &mut *report.borrow_mut();
+            let fraction = match saved? {
+                Ok(SavedStill { chosen, file, still, added }) => {
+                    report.add(added);
+                    if let Some(boxes) = &mut self.boxes {
+                        report.add(boxes.add(&chosen, &cameras[chosen.camera], &file, &still)?);
+                    }
+                    report.written += 1;
+                    report.detections += chosen.detections.len() as u64;
+                    chosen.fraction
+                }
+                Err((chosen, skip)) => {
+                    report.skip(&cameras[chosen.camera].name, skip);
+                    chosen.fraction
+                }
+            };
+            report_progress(progress, fraction, report.written)
+        };
+        pipeline::in_order(threads, FRAMES_PER_THREAD * threads, next, new_worker, write)?;
+        if let Some(boxes) = self.boxes.take() {
+            report.into_inner().add(boxes.finish()?);
+        }
+        Ok(())
+    }
+}
+
+/// Writes a picture to a file of this name, with `-2`, `-3` and so on appended if another frame has it. Returns the
+/// name of the file.
+fn save(folder: &Path, stem: &str, mut still: Still) -> Result<(String, Still, Added), ExportError> {
+    // The bytes are dropped after writing, so that they do not wait for the results of other threads.
+    let bytes = std::mem::take(&mut still.bytes);
+    for attempt in 1_u32.. {
+        let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+        let file = format!("{stem}{suffix}.{}", still.extension);
+        match write_file(folder.join(&file), &bytes) {
+            Ok(added) => return Ok((file, still, added)),
+            Err(ExportError::Exists(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ExportError::io(folder)(ErrorKind::AlreadyExists.into()))
+}

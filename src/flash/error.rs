@@ -1,0 +1,222 @@
+//! Refusals before the first step, and failures of a step.
+
+use std::fmt;
+
+use super::step::Region;
+use crate::bootloader::{BootloaderType, ClientError, Memory, MemoryDetails, SettingsError, Version, map};
+
+/// The action that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Querying the camera; nothing was changed.
+    Ask,
+    /// Writing this area.
+    Write(Region),
+    /// Reading this area back.
+    ReadBack(Region),
+    /// Changing the configuration.
+    Configure,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ask => f.write_str("querying the camera"),
+            Self::Write(region) => write!(f, "writing {region}"),
+            Self::ReadBack(region) => write!(f, "reading {region} back"),
+            Self::Configure => f.write_str("writing the configuration"),
+        }
+    }
+}
+
+/// All reasons for not writing to a camera.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Refusal(pub Vec<Objection>);
+
+/// One reason for not writing to a camera.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Objection {
+    /// Not the bootloader of a PoE camera.
+    #[error("the camera has a bootloader of type {found}; expected type network, which flashes over the network")]
+    Type {
+        /// The type that the camera reports.
+        found: BootloaderType,
+    },
+    /// The bootloader cannot report memory sizes or read memory.
+    #[error(
+        "the camera's bootloader is {has}; expected {needs} or newer, which reports the size of the memory and reads it back. \
+             Update it with `oaktap bootloader CAMERA update`"
+    )]
+    TooOld {
+        /// The camera's version.
+        has: Version,
+        /// The oldest version that is sufficient.
+        needs: Version,
+    },
+    /// The camera does not have the memory.
+    #[error("the camera has no {memory} memory; it has {has}")]
+    NoMemory {
+        /// The memory that was asked for.
+        memory: Memory,
+        /// The memories that the camera has.
+        has: String,
+    },
+    /// The package does not fit. Cameras were bricked by this (bootloader.md 3.4).
+    #[error(
+        "the package has {package} bytes, and the {memory} memory has room for {room} ({size} less the first {} of the bootloader); \
+             a compressed package is smaller",
+        map::APPLICATION
+    )]
+    TooLarge {
+        /// Bytes of the package.
+        package: u64,
+        /// Bytes for applications.
+        room: i64,
+        /// Bytes of the memory.
+        size: i64,
+        /// The memory.
+        memory: Memory,
+    },
+    /// Firmware of another processor.
+    #[error("the package's firmware begins with {found}; expected \"MA2x\" (Myriad X): it is for another platform")]
+    Platform {
+        /// Its first bytes.
+        found: String,
+    },
+}
+
+impl Objection {
+    pub(super) fn no_memory(memory: Memory, memories: &[MemoryDetails]) -> Self {
+        let has: Vec<_> = memories.iter().map(|details| details.memory.to_string()).collect();
+        let has = if has.is_empty() { "none that it reports".to_owned() } else { has.join(" and ") };
+        Self::NoMemory { memory, has }
+    }
+}
+
+/// A refusal, or the failure of a step.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlashError {
+    /// Refused before the first step.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The connection failed, or the camera refused.
+    #[error("{phase}: {error}")]
+    Camera {
+        /// The action that failed.
+        phase: Phase,
+        /// The cause.
+        error: ClientError,
+    },
+    /// A byte that was read is not the byte that was written.
+    #[error(
+        "{phase}: byte {at} {place} is {found:#04x} in the {memory} memory, expected {expected:#04x}, although the camera \
+             reported success"
+    )]
+    Differs {
+        /// The action that failed.
+        phase: Phase,
+        /// Bytes from the beginning of the area.
+        at: u32,
+        /// The section or the image that the byte belongs to.
+        place: String,
+        /// The memory that was read.
+        memory: Memory,
+        /// The byte that was read.
+        found: u8,
+        /// The byte that was written.
+        expected: u8,
+    },
+    /// The camera sent another number of bytes than it was asked for.
+    #[error("{phase}: received {found} bytes from offset {offset:#x} of the {memory} memory, expected {expected}")]
+    Short {
+        /// The action that failed.
+        phase: Phase,
+        /// The memory that was read.
+        memory: Memory,
+        /// Bytes from the beginning of the memory.
+        offset: u32,
+        /// Bytes that were received.
+        found: usize,
+        /// Bytes that were requested.
+        expected: u32,
+    },
+    /// The configuration in the camera cannot be parsed, or is not what was written.
+    #[error("{phase}: {error}")]
+    Configuration {
+        /// The action that failed.
+        phase: Phase,
+        /// The cause.
+        error: SettingsError,
+    },
+}
+
+impl FlashError {
+    /// The action that failed.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        match self {
+            Self::Refused(_) => Phase::Ask,
+            Self::Camera { phase, .. }
+            | Self::Differs { phase, .. }
+            | Self::Short { phase, .. }
+            | Self::Configuration { phase, .. } => *phase,
+        }
+    }
+
+    /// Returns `true` if oaktap or the camera refused, and `false` if something failed.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Camera { error, .. } => error.is_refusal(),
+            _ => false,
+        }
+    }
+
+    /// The state of the camera, and the next thing to do.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match (self.phase(), self) {
+            (Phase::Ask, Self::Configuration { .. }) => {
+                "nothing was changed in the camera; `oaktap network CAMERA clear` deletes a damaged configuration"
+            }
+            (Phase::Ask, _) => "nothing was changed in the camera",
+            (Phase::Write(Region::Application), _) => {
+                "the camera may be without an application now; its bootloader and its settings are unchanged, so run the \
+                 same command again"
+            }
+            (Phase::Write(Region::ApplicationTable), _) => {
+                "the camera may still have its application; run the same command again"
+            }
+            (Phase::Write(Region::UserBootloader), _) => {
+                "the factory bootloader is unchanged; run the same command again"
+            }
+            (Phase::Write(Region::FactoryBootloader), _) => "do not switch the camera off; run the same command again",
+            (Phase::ReadBack(_), Self::Differs { .. }) => {
+                "run the same command again; if the same byte differs again, the memory is worn or damaged"
+            }
+            (Phase::ReadBack(_), _) => "the data was written but not verified; run the same command again",
+            (Phase::Configure, Self::Configuration { error: SettingsError::Config(_), .. }) => {
+                "all steps before this one succeeded; `oaktap network CAMERA show` shows the configuration, \
+                 `oaktap network CAMERA clear` deletes a damaged one"
+            }
+            (Phase::Configure, _) => "all steps before this one succeeded; run the same command again",
+        }
+    }
+}
+
+/// Adds the action to an error of the camera.
+pub(super) fn during(phase: Phase) -> impl Fn(ClientError) -> FlashError {
+    move |error| FlashError::Camera { phase, error }
+}
+
+/// Adds the action to an error of the configuration.
+pub(super) fn configuration(phase: Phase) -> impl Fn(SettingsError) -> FlashError {
+    move |error| match error {
+        SettingsError::Camera(error) => FlashError::Camera { phase, error },
+        error => FlashError::Configuration { phase, error },
+    }
+}

@@ -1,0 +1,339 @@
+//! Decides when a connection is silent, stalled or dead, and when to reconnect. Without a socket or a clock: times are
+//! arguments.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::wire::{Event, SkipReason};
+
+/// Timeouts of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Time to connect. 3 s by default.
+    pub connect: Duration,
+    /// Time from connecting to the first byte, and from there to the first frame. 4 s by default (wire.md 4.11).
+    pub first_byte: Duration,
+    /// Time without a byte after which a stream counts as stalled, but at least five frame times. 0.5 s by default.
+    pub stalled: Duration,
+    /// Time without a byte after which the connection is closed, but at least ten frame times. 2 s by default
+    /// (wire.md 4.12).
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            first_byte: Duration::from_secs(4),
+            stalled: Duration::from_millis(500),
+            idle: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Assumed time between frames, until it is measured.
+const DEFAULT_FRAME_TIME: Duration = Duration::from_millis(40);
+
+/// Limits of the measured time between frames. They keep one odd measurement from making timeouts useless.
+const FRAME_TIME_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(2);
+
+/// Shortest time to the next check. Prevents a busy loop.
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Degree of silence on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Silence {
+    /// Data is arriving.
+    None,
+    /// 1.5 frame times: check the socket for bytes below the low-water mark (see [`crate::net::low_water`]).
+    CheckSocket,
+    /// Two frame times: judge the received bytes without waiting for more.
+    Idle,
+    /// The stream counts as stalled.
+    Stalled,
+    /// The connection is to be closed.
+    TimedOut,
+}
+
+/// Watches the silence on one connection. Times are nanoseconds of one monotonic clock.
+#[derive(Clone, Debug)]
+pub(super) struct SilenceMonitor {
+    timeouts: Timeouts,
+    frame_time: Duration,
+    opened_ns: u64,
+    first_byte_ns: Option<u64>,
+    last_byte_ns: u64,
+    last_frame_ns: Option<u64>,
+}
+
+impl SilenceMonitor {
+    pub(super) fn new(timeouts: Timeouts, opened_ns: u64) -> Self {
+        Self {
+            timeouts,
+            frame_time: DEFAULT_FRAME_TIME,
+            opened_ns,
+            first_byte_ns: None,
+            last_byte_ns: opened_ns,
+            last_frame_ns: None,
+        }
+    }
+
+    /// Records that bytes arrived.
+    pub(super) fn bytes(&mut self, now_ns: u64) {
+        self.first_byte_ns.get_or_insert(now_ns);
+        self.last_byte_ns = now_ns;
+    }
+
+    /// Records that a frame arrived, and the measured time between frames.
+    pub(super) fn frame(&mut self, now_ns: u64, frame_time_us: Option<i64>) {
+        self.last_frame_ns = Some(now_ns);
+        if let Some(us) = frame_time_us {
+            let measured = Duration::from_micros(us.unsigned_abs());
+            self.frame_time = measured.clamp(*FRAME_TIME_RANGE.start(), *FRAME_TIME_RANGE.end());
+        }
+    }
+
+    /// Returns whether a frame has arrived on this connection.
+    pub(super) fn has_frames(&self) -> bool {
+        self.last_frame_ns.is_some()
+    }
+
+    /// Returns the time without a byte after which each degree is reached.
+    fn thresholds(&self) -> [(Silence, Duration); 4] {
+        [
+            (Silence::CheckSocket, self.frame_time * 3 / 2),
+            (Silence::Idle, self.frame_time * 2),
+            (Silence::Stalled, self.timeouts.stalled.max(self.frame_time * 5)),
+            (Silence::TimedOut, self.timeouts.idle.max(self.frame_time * 10)),
+        ]
+    }
+
+    /// Returns the degree of silence.
+    pub(super) fn silence(&self, now_ns: u64) -> Silence {
+        let elapsed = self.since_last_byte(now_ns);
+        let reached = |(_, after): &&(Silence, Duration)| elapsed >= *after;
+        self.thresholds().iter().filter(reached).map(|(silence, _)| *silence).max().unwrap_or(Silence::None)
+    }
+
+    /// Returns the time until [`Self::silence`] must be checked again if no data arrives.
+    pub(super) fn next_check(&self, now_ns: u64) -> Duration {
+        let elapsed = self.since_last_byte(now_ns);
+        let next = self.thresholds().iter().map(|(_, after)| *after).filter(|after| *after > elapsed).min();
+        let first = if self.has_frames() { None } else { Some(self.first_frame_due(now_ns)) };
+        let next = next.map_or(self.timeouts.idle, |after| after - elapsed);
+        next.min(first.filter(|due| !due.is_zero()).unwrap_or(next)).max(MIN_CHECK_INTERVAL)
+    }
+
+    /// Returns the time since the last byte, or since connecting.
+    pub(super) fn since_last_byte(&self, now_ns: u64) -> Duration {
+        Duration::from_nanos(now_ns.saturating_sub(self.last_byte_ns))
+    }
+
+    /// Returns whether no byte has arrived within [`Timeouts::first_byte`].
+    pub(super) fn first_byte_is_late(&self, now_ns: u64) -> bool {
+        self.first_byte_ns.is_none() && self.first_frame_due(now_ns).is_zero()
+    }
+
+    /// Returns whether bytes, but no frame, have arrived within [`Timeouts::first_byte`].
+    pub(super) fn first_frame_is_late(&self, now_ns: u64) -> bool {
+        self.first_byte_ns.is_some() && !self.has_frames() && self.first_frame_due(now_ns).is_zero()
+    }
+
+    fn first_frame_due(&self, now_ns: u64) -> Duration {
+        let since = now_ns.saturating_sub(self.first_byte_ns.unwrap_or(self.opened_ns));
+        self.timeouts.first_byte.saturating_sub(Duration::from_nanos(since))
+    }
+
+    /// Returns the time since the last frame if that exceeds the idle timeout although bytes may arrive: the decoder has
+    /// lost frame sync and does not find it again.
+    pub(super) fn without_frames(&self, now_ns: u64) -> Option<Duration> {
+        let since = Duration::from_nanos(now_ns.saturating_sub(self.last_frame_ns?));
+        (since >= self.timeouts.idle.max(self.frame_time * 10)).then_some(since)
+    }
+}
+
+/// Computes the delay before the next attempt to connect.
+#[derive(Clone, Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    /// Delay after a refused attempt, which costs the camera one packet, and after a connection with frames, because that
+    /// camera usually returns at once. Frames arrive again within 100 ms after the port opens.
+    pub(super) const QUICK_DELAY: Duration = Duration::from_millis(50);
+    const MIN_DELAY: Duration = Duration::from_millis(200);
+    const MAX_DELAY: Duration = Duration::from_secs(5);
+
+    pub(super) const fn new() -> Self {
+        Self { next: Self::MIN_DELAY }
+    }
+
+    /// Returns the next delay; doubles with each call. `quick`: the attempt was refused, or the connection had frames.
+    pub(super) fn delay(&mut self, quick: bool) -> Duration {
+        if quick {
+            self.next = Self::MIN_DELAY;
+            return Self::QUICK_DELAY;
+        }
+        let delay = self.next;
+        self.next = (delay * 2).min(Self::MAX_DELAY);
+        delay
+    }
+}
+
+/// Counts losses of frame sync, and decides whether reconnecting is cheaper than searching for the next header again.
+///
+/// That is the case after three losses of frame sync within three seconds with fewer than nine confirmed frames between them:
+/// reconnecting costs up to nine stale frames (wire.md sections 2.5 and 5.1).
+#[derive(Clone, Debug, Default)]
+pub(super) struct SyncLosses {
+    /// Times in nanoseconds of the last losses, with the number of frames confirmed until then.
+    recent: VecDeque<(u64, u64)>,
+    confirmed: u64,
+    /// Sync was lost and no frame has followed yet.
+    lost: bool,
+}
+
+impl SyncLosses {
+    pub(super) const MAX_LOSSES: u32 = 3;
+    const WINDOW_NS: u64 = 3_000_000_000;
+    const RECONNECT_COST_FRAMES: u64 = 9;
+
+    /// Counts an event, and returns whether to reconnect.
+    pub(super) fn observe(&mut self, event: &Event, now_ns: u64) -> bool {
+        match event {
+            Event::Frame(_) => self.lost = false,
+            Event::Confirmed(_) => self.confirmed += 1,
+            // A record of an unknown kind is where a record may be, so sync is not lost.
+            Event::Skipped(skipped) if skipped.reason != SkipReason::ForeignRecord => {
+                return !std::mem::replace(&mut self.lost, true) && self.sync_lost(now_ns);
+            }
+            Event::Skipped(_) | Event::Withdrawn(..) | Event::Lost(_) | Event::BadDetections(_) | Event::Record(_) => {}
+        }
+        false
+    }
+
+    fn sync_lost(&mut self, now_ns: u64) -> bool {
+        if self.recent.len() == Self::MAX_LOSSES as usize {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now_ns, self.confirmed));
+        self.recent.len() == Self::MAX_LOSSES as usize
+            && self.recent.front().is_some_and(|(ns, confirmed)| {
+                now_ns.saturating_sub(*ns) <= Self::WINDOW_NS
+                    && self.confirmed - confirmed < Self::RECONNECT_COST_FRAMES
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Skipped;
+
+    const MS: u64 = 1_000_000;
+
+    fn streaming(frame_time_us: i64) -> SilenceMonitor {
+        let mut monitor = SilenceMonitor::new(Timeouts::default(), 0);
+        monitor.bytes(MS);
+        monitor.frame(MS, Some(frame_time_us));
+        monitor
+    }
+
+    #[test]
+    fn silence_is_graded_by_frame_times_and_timeouts() {
+        let monitor = streaming(25_000);
+        for (ms, silence) in [
+            (0, Silence::None),
+            (37, Silence::None),
+            (38, Silence::CheckSocket),
+            (50, Silence::Idle),
+            (499, Silence::Idle),
+            (500, Silence::Stalled),
+            (2000, Silence::TimedOut),
+        ] {
+            assert_eq!(monitor.silence(MS + ms * MS), silence, "after {ms} ms");
+        }
+        let slow = streaming(1_000_000);
+        for (ms, silence) in [
+            (1400, Silence::None),
+            (2000, Silence::Idle),
+            (5000, Silence::Stalled),
+            (9999, Silence::Stalled),
+            (10_000, Silence::TimedOut),
+        ] {
+            assert_eq!(slow.silence(MS + ms * MS), silence, "one frame a second, after {ms} ms");
+        }
+    }
+
+    /// Checking at the times of `next_check` reaches every degree, with few checks.
+    #[test]
+    fn checks_at_the_returned_times_reach_every_degree() {
+        for monitor in
+            [streaming(25_000), streaming(1_000_000), streaming(1), SilenceMonitor::new(Timeouts::default(), 0)]
+        {
+            let (mut now, mut checks, mut reached) = (MS, 0, vec![]);
+            while now < 12_000 * MS {
+                let silence = monitor.silence(now);
+                if reached.last() != Some(&silence) {
+                    reached.push(silence);
+                }
+                now += u64::try_from(monitor.next_check(now).as_nanos()).unwrap();
+                checks += 1;
+            }
+            assert_eq!(
+                reached,
+                [Silence::None, Silence::CheckSocket, Silence::Idle, Silence::Stalled, Silence::TimedOut]
+            );
+            assert!(checks < 20, "{checks} checks");
+        }
+    }
+
+    #[test]
+    fn a_late_first_byte_and_a_late_first_frame_are_distinguished() {
+        let mut monitor = SilenceMonitor::new(Timeouts::default(), 0);
+        assert!(!monitor.first_byte_is_late(3_999 * MS));
+        assert!(monitor.first_byte_is_late(4_000 * MS) && !monitor.first_frame_is_late(4_000 * MS));
+        assert!(monitor.next_check(3_900 * MS) <= Duration::from_millis(100));
+        monitor.bytes(5_000 * MS);
+        assert!(!monitor.first_byte_is_late(9_000 * MS));
+        assert!(monitor.first_frame_is_late(9_000 * MS) && !monitor.first_frame_is_late(8_999 * MS));
+        monitor.frame(9_000 * MS, None);
+        assert!(!monitor.first_frame_is_late(20_000 * MS));
+    }
+
+    #[test]
+    fn back_off_grows_for_absent_hosts_and_not_for_refusing_ports() {
+        let mut backoff = Backoff::new();
+        let ms: Vec<_> = (0..7).map(|_| backoff.delay(false).as_millis()).collect();
+        assert_eq!(ms, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!([backoff.delay(true), backoff.delay(true)], [Backoff::QUICK_DELAY; 2]);
+        assert_eq!(backoff.delay(false), Backoff::MIN_DELAY, "a quick delay resets the back-off");
+    }
+
+    /// Loses sync at these times in milliseconds, with frames confirmed before each; returns when to reconnect.
+    fn reconnects(losses: impl IntoIterator<Item = (u64, u64)>) -> Vec<bool> {
+        let mut counter = SyncLosses::default();
+        let loss = |(ms, confirmed)| {
+            counter.observe(&Event::Frame(Default::default()), ms * MS);
+            assert!(!(0..confirmed).any(|id| counter.observe(&Event::Confirmed(id), ms * MS)));
+            let skipped = |at, reason| Event::Skipped(Skipped { at, len: 32, reason, found: [0; 32] });
+            assert!(!counter.observe(&skipped(0, SkipReason::ForeignRecord), ms * MS));
+            let first = counter.observe(&skipped(32, SkipReason::NotAHeader), ms * MS);
+            assert!(
+                !counter.observe(&skipped(64, SkipReason::DamagedFrame), ms * MS),
+                "two skipped ranges of one loss"
+            );
+            first
+        };
+        losses.into_iter().map(loss).collect()
+    }
+
+    #[test]
+    fn three_losses_in_three_seconds_reconnect_and_one_in_a_hundred_frames_does_not() {
+        assert_eq!(reconnects([(0, 0), (1000, 4), (2000, 4)]), [false, false, true]);
+        assert!(!reconnects((0..100).map(|i| (i * 25, 100))).contains(&true));
+        assert!(!reconnects((0..100).map(|i| (i * 1600, 0))).contains(&true), "one loss every 1.6 s");
+    }
+}

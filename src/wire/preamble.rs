@@ -1,0 +1,113 @@
+//! Records and the `DETECT` message that precede a frame and are joined with it.
+
+use std::sync::Arc;
+
+use super::detections::{self, DetectionError};
+use super::header::{DetectionSyntax, Dialect};
+use super::introduction::Introduction;
+use super::limits::Limits;
+use super::record::Record;
+use super::text::LINE;
+use crate::frame::{Detection, Frame, Interpreter};
+
+/// Records about the next frame and about the connection.
+#[derive(Debug, Default)]
+pub(super) struct Preamble {
+    pub(super) detect: Option<DetectMessage>,
+    pub(super) introduction: Arc<Introduction>,
+    seq: Option<u64>,
+    boxes: Vec<Detection>,
+}
+
+#[derive(Debug)]
+pub(super) struct DetectMessage {
+    /// Position in bytes since the connection was opened.
+    pub(super) at: u64,
+    pub(super) header: [u8; LINE],
+    pub(super) json: Vec<u8>,
+}
+
+impl DetectMessage {
+    pub(super) fn len(&self) -> usize {
+        LINE + self.json.len()
+    }
+}
+
+impl Preamble {
+    /// Returns the state for the next connection to the same camera, which keeps the class names only.
+    pub(super) fn for_next_connection(&mut self) -> Self {
+        Self { introduction: Arc::new(self.introduction.for_next_connection()), ..Self::default() }
+    }
+
+    /// Drops everything about the next frame. Returns its `DETECT` message, whose bytes have to be counted.
+    pub(super) fn clear_frame(&mut self) -> Option<DetectMessage> {
+        self.seq = None;
+        self.boxes.clear();
+        self.detect.take()
+    }
+
+    /// Stores the contents of a record.
+    pub(super) fn apply(&mut self, record: &Record, interpreter: &mut Interpreter, limits: &Limits) {
+        match record {
+            Record::Frame { seq, .. } => {
+                let previous = self.seq.replace(*seq);
+                // The camera sent the boxes of the previous number without a frame.
+                if previous.is_some() {
+                    self.boxes.clear();
+                }
+            }
+            Record::Box(found) if self.boxes.len() < limits.boxes => self.boxes.push(*found),
+            _ => {}
+        }
+        if Introduction::is_described_by(record) {
+            Arc::make_mut(&mut self.introduction).apply(record, limits);
+        }
+        record.geometry().inspect(|geometry| interpreter.announce(*geometry));
+    }
+
+    /// Sets the detections, the sequence number and the class names of a frame.
+    ///
+    /// # Errors
+    /// If the detections cannot be parsed completely. The frame has those before the error.
+    pub(super) fn join(&mut self, frame: &mut Frame, dialect: Dialect, limits: &Limits) -> Result<(), DetectionError> {
+        let Frame { detections: found, detection_text: text, .. } = frame;
+        let read = if text.is_empty() {
+            found.append(&mut self.boxes);
+            Ok(())
+        } else if dialect.detections() == DetectionSyntax::Json {
+            // The names in the boxes become those of the connection.
+            let labels = &mut Arc::make_mut(&mut self.introduction).labels;
+            detections::parse_json(text, limits.boxes, found, labels.get_or_insert_default())
+        } else {
+            detections::parse(text, limits.boxes, found)
+        };
+        self.boxes.clear();
+        frame.camera_seq = self.seq.take();
+        frame.labels.clone_from(&self.introduction.labels);
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{BBox, DeviceTime};
+
+    #[test]
+    fn boxes_of_unsent_frame_are_not_joined_with_next_frame() {
+        let seen = |label| Record::Box(Detection { label, confidence: 0.5, bbox: BBox::default() });
+        let number = |seq| Record::Frame { seq, device_time: DeviceTime(0) };
+        let (mut preamble, mut interpreter) = (Preamble::default(), Interpreter::default());
+        let mut labels = |records: &[Record]| {
+            let limits = Limits::default();
+            records.iter().for_each(|record| preamble.apply(record, &mut interpreter, &limits));
+            let mut frame = Frame::default();
+            preamble.join(&mut frame, Dialect::Img, &limits).expect("there is no text");
+            frame.detections.iter().map(|found| found.label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[number(1), seen(1), seen(2), number(2), seen(3)]), [3], "frame 1 has boxes only");
+        // Before or after the number of their frame.
+        assert_eq!(labels(&[seen(4), number(3)]), [4]);
+        assert_eq!(labels(&[number(4), seen(5)]), [5]);
+    }
+}
