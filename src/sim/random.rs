@@ -24,7 +24,7 @@ impl Random {
     }
 
     /// Returns `true` with probability `rate`, 0 to 1.
-    pub(super) fn happens(&mut self, rate: f64) -> bool {
+    pub(super) fn chance(&mut self, rate: f64) -> bool {
         ((self.next() >> 11) as f64) < rate * (1_u64 << 53) as f64
     }
 }

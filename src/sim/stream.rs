@@ -199,7 +199,7 @@ impl Stream {
     pub(super) fn turn_of(&mut self, index: u64) -> Turn {
         self.dropped = if self.connected { self.dropped + index.saturating_sub(self.next) } else { 0 };
         let still = self.reel.still(index).clone();
-        let (damage, mut mishaps) = self.strike(&still);
+        let (damage, mut mishaps) = self.choose_faults(&still);
         let overflow = mishaps.contains(&Fault::Overflow);
         let (mut message, mut truth) = self.message(index, &still, overflow);
         truth.damage = damage;
@@ -232,13 +232,13 @@ impl Stream {
     }
 
     /// Selects the faults of a frame: at most one that damages it, and any of the others.
-    fn strike(&mut self, still: &Still) -> (Option<Fault>, Vec<Fault>) {
+    fn choose_faults(&mut self, still: &Still) -> (Option<Fault>, Vec<Fault>) {
         let config = self.reel.config();
         let mut damage = Vec::new();
         let mut mishaps = Vec::new();
         for fault in Fault::ALL {
             let rate = config.faults.rate(fault);
-            if rate > 0.0 && self.random.happens(rate) {
+            if rate > 0.0 && self.random.chance(rate) {
                 if fault.damages() { damage.push(fault) } else { mishaps.push(fault) }
             }
         }

@@ -214,7 +214,7 @@ impl Board {
         Ok(())
     }
 
-    pub(super) fn strikes(&mut self, fault: &CameraFault) -> bool {
-        self.faults.strikes(fault)
+    pub(super) fn occurs(&mut self, fault: &CameraFault) -> bool {
+        self.faults.occurs(fault)
     }
 }

@@ -186,7 +186,7 @@ impl SimulatedCamera {
             Power::InUse => CameraState::Booted,
         };
         match Query::parse(bytes) {
-            Some(Query::Discover) if !self.board.strikes(&CameraFault::Mute) => self.answers(state),
+            Some(Query::Discover) if !self.board.occurs(&CameraFault::Mute) => self.answers(state),
             Some(Query::Info) => {
                 let id = self.board.config.id.clone();
                 let info = self.board.config.ethernet.map(|(speed_mbit_s, full_duplex)| {
@@ -196,7 +196,7 @@ impl SimulatedCamera {
             }
             // A reset must not take the camera from the host that uses it.
             Some(Query::Reset) if state != CameraState::Booted && self.session.is_none() => {
-                if !self.board.strikes(&CameraFault::Deaf) {
+                if !self.board.occurs(&CameraFault::Deaf) {
                     self.restart(Waits::AsConfigured, None, now);
                 }
                 Vec::new()
@@ -302,7 +302,7 @@ impl SimulatedCamera {
         if let Power::Bootloader { until: Some(until) } = self.power
             && now >= until
         {
-            let boots = !self.board.strikes(&CameraFault::NoBoot) && self.board.boot_application().is_ok();
+            let boots = !self.board.occurs(&CameraFault::NoBoot) && self.board.boot_application().is_ok();
             // "Boot failure, continue with bootloader" (bootloader.md 8).
             self.power = if boots { self.application() } else { Power::Bootloader { until: None } };
         }
@@ -310,9 +310,9 @@ impl SimulatedCamera {
 
     fn restart(&mut self, waits: Waits, image: Option<Vec<u8>>, now: Duration) {
         self.history.restarts += 1;
-        self.power = if self.board.strikes(&CameraFault::Vanish) {
+        self.power = if self.board.occurs(&CameraFault::Vanish) {
             Power::Gone
-        } else if self.board.strikes(&CameraFault::Taken) {
+        } else if self.board.occurs(&CameraFault::Taken) {
             Power::InUse
         } else {
             Power::Starting { until: now + self.board.config.restart, waits, image }
@@ -343,7 +343,7 @@ impl SimulatedCamera {
 
     fn application(&mut self) -> Power {
         self.history.boots += 1;
-        Power::Application { silent: self.board.strikes(&CameraFault::Silent) }
+        Power::Application { silent: self.board.occurs(&CameraFault::Silent) }
     }
 }
 

@@ -167,17 +167,17 @@ impl CameraFaults {
         self.0.push((fault, times));
     }
 
-    /// Uses the first remaining fault for which `chosen` returns a value, and returns that value.
-    pub(super) fn strike<T>(&mut self, chosen: impl Fn(&CameraFault) -> Option<T>) -> Option<T> {
-        let (strikes, left, at) = self.0.iter_mut().enumerate().find_map(|(at, (fault, left))| {
-            let strikes = chosen(fault).filter(|_| *left != Some(0))?;
-            Some((strikes, left, at))
+    /// Returns the value of `chosen` for the first remaining fault that has one, and counts the occurrence.
+    pub(super) fn trigger<T>(&mut self, chosen: impl Fn(&CameraFault) -> Option<T>) -> Option<T> {
+        let (value, left, at) = self.0.iter_mut().enumerate().find_map(|(at, (fault, left))| {
+            let value = chosen(fault).filter(|_| *left != Some(0))?;
+            Some((value, left, at))
         })?;
         if let Some(left) = left {
             *left -= 1;
             tracing::debug!("fault {at} occurs, {left} times left");
         }
-        Some(strikes)
+        Some(value)
     }
 
     /// Returns the number of bytes to the host after which the connection is reset.
@@ -190,9 +190,9 @@ impl CameraFaults {
             .min()
     }
 
-    /// Uses this fault. Returns `true` if it occurs now.
-    pub(super) fn strikes(&mut self, fault: &CameraFault) -> bool {
-        self.strike(|known| (known == fault).then_some(())).is_some()
+    /// Returns `true` if this fault occurs now, and counts the occurrence.
+    pub(super) fn occurs(&mut self, fault: &CameraFault) -> bool {
+        self.trigger(|known| (known == fault).then_some(())).is_some()
     }
 }
 
@@ -276,9 +276,9 @@ mod tests {
     #[test]
     fn fault_occurs_the_given_number_of_times() {
         let mut faults: CameraFaults = "refuse*2,mute,drop:7*1".parse().expect("faults");
-        assert_eq!([(); 4].map(|()| faults.strikes(&CameraFault::Refuse)), [true, true, false, false]);
-        assert_eq!([(); 3].map(|()| faults.strikes(&CameraFault::Mute)), [true; 3]);
-        let mut byte = || faults.strike(|fault| if let CameraFault::Drop(byte) = fault { Some(*byte) } else { None });
+        assert_eq!([(); 4].map(|()| faults.occurs(&CameraFault::Refuse)), [true, true, false, false]);
+        assert_eq!([(); 3].map(|()| faults.occurs(&CameraFault::Mute)), [true; 3]);
+        let mut byte = || faults.trigger(|fault| if let CameraFault::Drop(byte) = fault { Some(*byte) } else { None });
         assert_eq!([byte(), byte()], [Some(7), None]);
     }
 }

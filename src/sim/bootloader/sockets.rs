@@ -87,7 +87,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn bind(mut place: Place, hears_broadcasts: bool) -> Result<Self, StartError> {
+    pub(super) fn bind(mut place: Place, receives_broadcasts: bool) -> Result<Self, StartError> {
         let failed = |protocol, port| {
             move |error| StartError::Bind { protocol, address: SocketAddrV4::new(place.ip, port), error }
         };
@@ -97,7 +97,7 @@ impl Sockets {
         let (stream, stream_port) = reserve(place.ip, place.stream).map_err(failed("TCP", place.stream))?;
         (place.link, place.stream) = (link_port, stream_port);
         place.discovery = udp.local_addr()?.port();
-        let broadcast = hears_broadcasts && place.ip.is_loopback();
+        let broadcast = receives_broadcasts && place.ip.is_loopback();
         let broadcast =
             broadcast.then(|| bind_broadcast(place.discovery)).transpose().map_err(failed("UDP", place.discovery))?;
         Ok(Self { place, udp, broadcast, _link: link, _stream: stream })

@@ -422,13 +422,13 @@ fn bootloader_is_replaced_and_an_invalid_one_is_final() {
 
 #[test]
 fn interrupted_bootloader_write_leaves_usb_recovery() {
-    for (fault, doing) in [("drop-progress:0.5", Activity::Recovery), ("refuse", Activity::Bootloader)] {
+    for (fault, activity) in [("drop-progress:0.5", Activity::Recovery), ("refuse", Activity::Bootloader)] {
         let image = bootloader(3 << 20);
         let mut host = Host::of(&format!("fault={fault}")).connect();
         host.ask(&flash(Storage::Bootloader, &image), &image);
         host.leave();
         host.wait();
-        assert_eq!(host.camera.activity(), doing, "{fault}");
+        assert_eq!(host.camera.activity(), activity, "{fault}");
     }
     let mut host = Host::of("").connect();
     let header = Request::UpdateBootHeader {

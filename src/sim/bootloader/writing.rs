@@ -56,7 +56,7 @@ impl Writing {
         if target == WriteTarget::Application {
             application::accept(&image)?;
         }
-        let pretended = board.strikes(&CameraFault::NotWritten);
+        let pretended = board.occurs(&CameraFault::NotWritten);
         let steps = (image.len() / STEP_BYTES).max(1);
         let mut writing = Self { target, which, offset, image, steps, done: 0, due: now, pretended };
         if !pretended {
@@ -142,7 +142,7 @@ impl Writing {
         let len = self.image.len() as u64;
         let corrupt =
             |fault: &CameraFault| if let CameraFault::Corrupt(at) = fault { (*at < len).then_some(*at) } else { None };
-        if let Some(at) = board.faults.strike(corrupt) {
+        if let Some(at) = board.faults.trigger(corrupt) {
             let wrong = self.image[at as usize] ^ 0x10;
             board.write(self.which, self.offset + at, &[wrong])?;
         }

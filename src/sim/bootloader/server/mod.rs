@@ -48,7 +48,7 @@ struct Shared {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic cannot leave a half-changed value, because closures run between complete calls of the camera.
+    // A closure that panicked is not inside a method of the camera, so the camera is still valid.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -66,10 +66,10 @@ impl CameraSimulator {
     pub fn start(config: CameraConfig, places: &[Place]) -> Result<Self, StartError> {
         let reel = Arc::new(Reel::new(&config.stream)?);
         let epoch = Instant::now();
-        let hears_broadcasts = config.broadcast;
+        let receives_broadcasts = config.broadcast;
         let camera = SimulatedCamera::new(config, Duration::ZERO)?;
         let sockets =
-            places.iter().map(|place| Sockets::bind(*place, hears_broadcasts)).collect::<Result<Vec<_>, _>>()?;
+            places.iter().map(|place| Sockets::bind(*place, receives_broadcasts)).collect::<Result<Vec<_>, _>>()?;
         let places = sockets.iter().map(|sockets| sockets.place).collect();
         let (changed, touched) = (Condvar::new(), Notify::new());
         let camera = Mutex::new(camera);
@@ -237,13 +237,13 @@ impl Server {
 
     /// Opens the services that belong to the camera's current state, and closes all others.
     fn update_services(self: &Rc<Self>) {
-        let (doing, address) = {
+        let (activity, address) = {
             let camera = self.camera();
             (camera.activity(), camera.address().map(Ipv4Addr::from))
         };
         self.move_to(address);
         let mut services = self.services.borrow_mut();
-        if doing == Activity::Bootloader {
+        if activity == Activity::Bootloader {
             if services.link.is_empty() {
                 services.link =
                     self.listeners(|place| place.link).map(|l| spawn_local(Rc::clone(self).accept(l))).collect();
@@ -251,7 +251,7 @@ impl Server {
         } else {
             services.link.drain(..).for_each(|task| task.abort());
         }
-        match doing {
+        match activity {
             Activity::Application { silent: false } => {
                 let application = services.application.get_or_insert_with(|| self.boot());
                 if matches!(application, BootedApplication::BuiltIn) && services.stream.is_empty() {
@@ -293,8 +293,8 @@ impl Server {
         if same(&self.sockets.borrow()) {
             return;
         }
-        let hears_broadcasts = self.camera().config().broadcast;
-        match wanted.iter().map(|place| Sockets::bind(*place, hears_broadcasts)).collect::<Result<Vec<_>, _>>() {
+        let receives_broadcasts = self.camera().config().broadcast;
+        match wanted.iter().map(|place| Sockets::bind(*place, receives_broadcasts)).collect::<Result<Vec<_>, _>>() {
             Ok(sockets) => {
                 *locked(&self.shared.places) = sockets.iter().map(|sockets| sockets.place).collect();
                 self.close();

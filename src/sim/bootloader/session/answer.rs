@@ -149,10 +149,10 @@ fn application_details(board: &mut Board, memory: Memory) -> Result<ApplicationD
 }
 
 pub(super) fn set_config(board: &mut Board, memory: Memory, offset: i64, bytes: Option<&[u8]>) -> Result<(), String> {
-    if board.strikes(&CameraFault::ConfigRefused) {
+    if board.occurs(&CameraFault::ConfigRefused) {
         return Err("Failure overwriting configuration".to_owned());
     }
-    let pretended = board.strikes(&CameraFault::ConfigNotWritten);
+    let pretended = board.occurs(&CameraFault::ConfigNotWritten);
     let (memory, at) = board.config_place(memory, offset)?;
     match bytes {
         _ if pretended => Ok(()),

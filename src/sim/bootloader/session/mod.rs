@@ -99,7 +99,7 @@ impl Session {
             link,
             main: None,
             watchdog: None,
-            releases: !board.strikes(&CameraFault::NoCredit),
+            releases: !board.occurs(&CameraFault::NoCredit),
             answering: "",
             receiving: None,
             writing: None,
@@ -122,9 +122,9 @@ impl Session {
         let (before, after) = (self.received_bytes, self.received_bytes + bytes.len() as u64);
         self.received_bytes = after;
         let reached = |byte: &u64| (*byte <= after).then(|| (byte.saturating_sub(before)) as usize);
-        let drop = board.faults.strike(|fault| if let CameraFault::Drop(byte) = fault { reached(byte) } else { None });
+        let drop = board.faults.trigger(|fault| if let CameraFault::Drop(byte) = fault { reached(byte) } else { None });
         let freeze =
-            board.faults.strike(|fault| if let CameraFault::Freeze(byte) = fault { reached(byte) } else { None });
+            board.faults.trigger(|fault| if let CameraFault::Freeze(byte) = fault { reached(byte) } else { None });
         let handled = drop.or(freeze).map_or(bytes, |len| &bytes[..len.min(bytes.len())]);
         if let Err(error) = self.link.handle_input(handled) {
             tracing::warn!("simulated camera: the host does not speak XLink: {error}");
@@ -154,7 +154,7 @@ impl Session {
         let sent = self.sent_bytes;
         let reached =
             |fault: &CameraFault| matches!(fault, CameraFault::DropOutput(byte) if *byte <= sent).then_some(());
-        if board.faults.strike(reached).is_some() {
+        if board.faults.trigger(reached).is_some() {
             self.end = Some(End::Lost);
         }
         self.continue_read(board, now);
@@ -270,7 +270,7 @@ impl Session {
             Request::WriteFlash { memory, offset, .. } => (memory, offset.into()),
             _ => return Ok(()),
         };
-        if board.strikes(&CameraFault::Refuse) {
+        if board.occurs(&CameraFault::Refuse) {
             return Err(TRY_AGAIN.to_owned());
         }
         board.check_space(which, offset, total)
@@ -337,18 +337,17 @@ impl Session {
         while let Some(mut writing) = self.writing.take() {
             let progress = writing.progress();
             let reached = |wanted: &f32| (progress >= *wanted).then_some(());
-            let strikes = |board: &mut Board, chosen: fn(&CameraFault) -> Option<f32>| {
-                board.faults.strike(|fault| chosen(fault).as_ref().and_then(reached)).is_some()
+            let occurs = |board: &mut Board, chosen: fn(&CameraFault) -> Option<f32>| {
+                board.faults.trigger(|fault| chosen(fault).as_ref().and_then(reached)).is_some()
             };
-            if strikes(board, |fault| if let CameraFault::DropProgress(at) = fault { Some(*at) } else { None }) {
+            if occurs(board, |fault| if let CameraFault::DropProgress(at) = fault { Some(*at) } else { None }) {
                 self.end = Some(End::Lost);
                 return;
             }
-            if strikes(board, |fault| if let CameraFault::Stall(at) = fault { Some(*at) } else { None }) {
+            if occurs(board, |fault| if let CameraFault::Stall(at) = fault { Some(*at) } else { None }) {
                 return;
             }
-            let refused =
-                strikes(board, |fault| if let CameraFault::RefuseLate(at) = fault { Some(*at) } else { None });
+            let refused = occurs(board, |fault| if let CameraFault::RefuseLate(at) = fault { Some(*at) } else { None });
             let result = if refused {
                 Err(TRY_AGAIN.to_owned())
             } else if writing.is_through() {
@@ -384,7 +383,7 @@ impl Session {
         self.respond_bytes(board, response.to_bytes(), is_final);
     }
 
-    /// Sends a packet. Faults can change it if `is_final` is set.
+    /// Sends a packet. With `is_final`, the response faults can change it.
     fn respond_bytes(&mut self, board: &mut Board, mut bytes: Vec<u8>, is_final: bool) {
         let Some(main) = self.main else { return };
         if is_final {
@@ -394,7 +393,8 @@ impl Session {
                 Some(request) => request == answering,
                 None => writes,
             };
-            if board.faults.strike(|f| matches!(f, CameraFault::BadResponse(of) if meant(of)).then_some(())).is_some() {
+            if board.faults.trigger(|f| matches!(f, CameraFault::BadResponse(of) if meant(of)).then_some(())).is_some()
+            {
                 let other = if answering == "IS_USER_BOOTLOADER" {
                     Response::Progress(0.0)
                 } else {
@@ -402,7 +402,10 @@ impl Session {
                 };
                 bytes = other.to_bytes();
             }
-            if board.faults.strike(|f| matches!(f, CameraFault::ShortResponse(of) if meant(of)).then_some(())).is_some()
+            if board
+                .faults
+                .trigger(|f| matches!(f, CameraFault::ShortResponse(of) if meant(of)).then_some(()))
+                .is_some()
             {
                 bytes.truncate(bytes.len() / 2);
             }
