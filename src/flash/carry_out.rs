@@ -21,7 +21,6 @@ use super::read_back;
 use super::step::{Region, Setting, Step};
 use crate::bootloader::config::Config;
 use crate::bootloader::{Caller, Memory};
-use crate::package::{SectionTable, TABLE_BYTES};
 
 /// The result of a [`Plan`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -86,7 +85,7 @@ async fn find(
     otherwise: Option<Memory>,
     expected: &[u8],
 ) -> Result<Memory, FlashError> {
-    let place = |at| place(region, expected, at);
+    let place = |at| region.place(expected, at);
     let compare = async |memory| {
         let phase = Phase::ReadBack(region);
         read_back::compare(caller, phase, memory, region.offset(), expected, place).await.map(|()| memory)
@@ -94,24 +93,6 @@ async fn find(
     match (compare(memory).await, otherwise) {
         (Err(FlashError::Differs { .. }), Some(otherwise)) => compare(otherwise).await,
         (result, _) => result,
-    }
-}
-
-/// Names what byte `at` of a region belongs to.
-pub(super) fn place(region: Region, expected: &[u8], at: u32) -> String {
-    match region {
-        Region::UserBootloader | Region::FactoryBootloader => "of the bootloader".to_owned(),
-        Region::Application | Region::ApplicationTable => {
-            let table = SectionTable::parse(expected).ok();
-            let mut sections = table.iter().flat_map(SectionTable::sections);
-            match sections.find(|section| (u64::from(section.offset())..section.end()).contains(&u64::from(at))) {
-                Some(section) => {
-                    format!("of the package (byte {} of section {})", at - section.offset(), section.name())
-                }
-                None if (at as usize) < TABLE_BYTES => "of the package (in its table)".to_owned(),
-                None => "of the package (between its sections)".to_owned(),
-            }
-        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::carry_out::place;
 use super::error::{FlashError, Objection, Phase, Refusal, configuration, during};
 use super::link_speed::LinkSpeed;
 use super::read_back;
@@ -121,7 +120,7 @@ async fn has_package(caller: &Caller, memory: Memory, package: &Package, link: &
     if !bytes.starts_with(&link.first) {
         return Ok(false);
     }
-    let place = |at| place(Region::Application, bytes, at);
+    let place = |at| Region::Application.place(bytes, at);
     match read_back::compare(caller, Phase::Ask, memory, map::APPLICATION, bytes, place).await {
         Ok(()) => Ok(true),
         Err(FlashError::Differs { .. }) => Ok(false),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::bootloader::config::{Config, UserBootloader};
 use crate::bootloader::{Memory, Request, RequestData, Storage, map};
+use crate::package::{SectionTable, TABLE_BYTES};
 
 /// An area of a camera's memory that is written as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,24 @@ pub enum Region {
 }
 
 impl Region {
+    /// Names what byte `at` of the region belongs to.
+    pub(super) fn place(self, expected: &[u8], at: u32) -> String {
+        match self {
+            Self::UserBootloader | Self::FactoryBootloader => "of the bootloader".to_owned(),
+            Self::Application | Self::ApplicationTable => {
+                let table = SectionTable::parse(expected).ok();
+                let mut sections = table.iter().flat_map(SectionTable::sections);
+                match sections.find(|section| (u64::from(section.offset())..section.end()).contains(&u64::from(at))) {
+                    Some(section) => {
+                        format!("of the package (byte {} of section {})", at - section.offset(), section.name())
+                    }
+                    None if (at as usize) < TABLE_BYTES => "of the package (in its table)".to_owned(),
+                    None => "of the package (between its sections)".to_owned(),
+                }
+            }
+        }
+    }
+
     /// Bytes from the beginning of the memory.
     #[must_use]
     pub const fn offset(self) -> u32 {

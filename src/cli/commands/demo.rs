@@ -12,7 +12,7 @@ use oaktap::source::SourceSpec;
 
 use super::view::{RECORDINGS, over, watch, without_window};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded};
+use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
 /// How long it runs where nobody can close a window.
 const WITHOUT_WINDOW: Duration = Duration::from_secs(10);
@@ -42,7 +42,8 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let recorders = screen.take_recorders();
     // Ends the view, so that the summary counts everything that it did.
     drop(screen);
-    let outcome = recorded::finish(ctx, receiving, recorders, "demo")?;
+    let recordings = receiving.end_recordings(recorders);
+    let outcome = receiving.finish(ctx, &recordings)?;
     if let Some(path) = path {
         present::say("the picture that the window would have shown:");
         let line = path.display().to_string();

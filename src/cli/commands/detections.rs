@@ -9,7 +9,7 @@ use oaktap::overlay::Style;
 use oaktap::sink::detections::{DetectionRecord, Detections};
 use oaktap::source::SourceSpec;
 
-use crate::cli::live::{Explained, Receiving};
+use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -40,7 +40,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     live::connect(&cameras, &mut detections)?;
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
     let printed = print(&receiving, detections, args, &style);
-    let outcome = receiving.finish(ctx, "detections")?;
+    let outcome = receiving.finish(ctx, &[])?;
     printed.map(|()| outcome)
 }
 

@@ -204,7 +204,10 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let (count, of) = (failed.len(), task.cameras.len());
     if count == 0 {
         return match args.then {
-            Some(Then::View) => view::run(ctx, &ViewArgs::for_sources(streams, task.contract)),
+            Some(Then::View) => {
+                let ctx = Ctx { command: "view", json: ctx.json, stop: ctx.stop.clone() };
+                view::run(&ctx, &ViewArgs::for_sources(streams, task.contract))
+            }
             None => Ok(Outcome::Done),
         };
     }

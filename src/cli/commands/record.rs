@@ -14,9 +14,9 @@ use oaktap::sink::record::{Keep, Options, Place, Recorders, RecordersHealth, Spl
 use oaktap::source::SourceSpec;
 
 use super::view::separated;
-use crate::cli::live::Receiving;
+use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded, value_parsers};
+use crate::cli::{Ctx, Outcome, Until, json_option, present, recording_summary, value_parsers};
 
 /// How often the last line of a terminal changes.
 const OFTEN: Duration = Duration::from_millis(250);
@@ -129,10 +129,16 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     let cameras = live::cameras(&args.uris);
     let mut recorders = Recorders::new(args.options(style.names));
     live::connect(&cameras, &mut recorders)?;
-    recorders.start().map_err(recorded::refused)?;
+    recorders.start().map_err(recording_summary::refused)?;
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
     watch(ctx, args, &receiving, &mut recorders);
-    recorded::finish(ctx, receiving, Some(recorders), "record")
+    let recordings = receiving.end_recordings(Some(recorders));
+    if !ctx.json {
+        let paths = recordings.iter().flat_map(|recording| recording.paths());
+        let lines: String = paths.map(|path| format!("{}\n", path.display())).collect();
+        present::result(lines.as_bytes())?;
+    }
+    receiving.finish(ctx, &recordings)
 }
 
 /// Prints the progress until a stop condition holds.
@@ -175,9 +181,9 @@ fn progress(health: &RecordersHealth, args: &RecordArgs) -> String {
     };
     let room = match (seconds_left, disk_left) {
         (Some(seconds), _) => format!(", {} left on the disk", remaining(*seconds)),
-        (None, Some(left)) => format!(", {} free", recorded::size(*left)),
+        (None, Some(left)) => format!(", {} free", recording_summary::size(*left)),
         (None, None) => String::new(),
     };
     let speed = bytes_per_s / 1e6;
-    format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", recorded::size(*bytes))
+    format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", recording_summary::size(*bytes))
 }

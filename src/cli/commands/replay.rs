@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::simulate::listener;
 use super::view::{RECORDINGS, show, watch};
+use crate::cli::receiving::StreamSummary;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -96,7 +97,7 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow
     let playback = if args.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
     let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.record)?;
-    show(ctx, receiving, screen, args.no_window, &args.until, "replay")
+    show(ctx, receiving, screen, args.no_window, &args.until)
 }
 
 /// What one camera did.
@@ -145,7 +146,7 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: Soc
         ));
     }
     if ctx.json {
-        present::document(&present::Document { command: "replay", cameras: &cameras, recordings: &[] })?;
+        present::document(&StreamSummary { command: ctx.command, cameras: &cameras, recordings: &[] })?;
     }
     match cameras.into_iter().find_map(|camera| camera.served.error) {
         None => Ok(Outcome::Done),

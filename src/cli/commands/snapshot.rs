@@ -10,8 +10,8 @@ use oaktap::live::{self, Sink as _};
 use oaktap::sink::snapshot::{Place, Snapshots};
 use oaktap::source::SourceSpec;
 
-use crate::cli::live::{Explained, Receiving};
 use crate::cli::present::Usage;
+use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -62,7 +62,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
     let written = save_all(&receiving, &mut snapshots, args);
     snapshots.finish();
-    let outcome = receiving.finish(ctx, "snapshot");
+    let outcome = receiving.finish(ctx, &[]);
     if written? < args.count {
         // No frame at all is an error that explains more.
         outcome?;

@@ -16,9 +16,9 @@ use oaktap::sink::window::{self, Screen, WindowError, note_channel};
 use oaktap::source::{FileSpec, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
-use crate::cli::live::Receiving;
+use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, json_option, present, recorded};
+use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
 /// How long to wait for a picture before asking whether it is over.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -75,7 +75,7 @@ impl ViewArgs {
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
     let uris = separated(&args.uris);
     let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
-    show(ctx, receiving, screen, args.no_window, &args.until, "view")
+    show(ctx, receiving, screen, args.no_window, &args.until)
 }
 
 /// A recording with several cameras is as many sources.
@@ -107,7 +107,6 @@ pub(super) fn show(
     mut screen: Screen,
     no_window: bool,
     until: &Until,
-    command: &'static str,
 ) -> anyhow::Result<Outcome> {
     let shown = if no_window {
         without_window(&mut screen, || over(&receiving, until));
@@ -122,7 +121,8 @@ pub(super) fn show(
         // Nothing was shown, so there is nothing to sum up.
         return Err(error.into());
     }
-    let outcome = recorded::finish(ctx, receiving, recorders, command);
+    let recordings = receiving.end_recordings(recorders);
+    let outcome = receiving.finish(ctx, &recordings);
     shown?;
     outcome
 }

@@ -5,16 +5,6 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::result;
-use crate::cli::recorded::Recorded;
-
-/// The `--json` document of a command that receives or sends streams.
-#[derive(Debug, Serialize)]
-pub(crate) struct Document<'a, T> {
-    pub(crate) command: &'static str,
-    pub(crate) cameras: &'a [T],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) recordings: &'a [Recorded],
-}
 
 /// Prints `{"summary": ...}` on one line. The key tells it apart from the lines that a command printed before.
 pub(crate) fn document<T: Serialize>(document: &T) -> anyhow::Result<()> {

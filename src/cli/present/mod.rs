@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use failure::{
     Refused, Usage, advised, camera_error, failure, flash_error, is_refusal, recording_error, settings_error, with_help,
 };
-pub(crate) use json::{Document, document, json};
+pub(crate) use json::{document, json};
 pub(crate) use status::{LogWriter, say, status, status_of};
 pub(crate) use table::{aligned, table};
 

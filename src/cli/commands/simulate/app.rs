@@ -11,6 +11,7 @@ use oaktap::sim::bootloader::CameraConfig;
 use serde::Serialize;
 
 use super::{POLL_INTERVAL, SimulateArgs};
+use crate::cli::receiving::StreamSummary;
 use crate::cli::{Ctx, Outcome, present};
 
 /// The limit for the program to listen. One that connects to its host never does.
@@ -75,7 +76,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, path: &Path) -> anyhow::Result
     let camera = SimulatedApplication { address, frames: running.frames() };
     present::say(&format!("{} pictures taken", camera.frames));
     if ctx.json {
-        present::document(&present::Document { command: ctx.command, cameras: &[camera], recordings: &[] })?;
+        present::document(&StreamSummary { command: ctx.command, cameras: &[camera], recordings: &[] })?;
     }
     Ok(Outcome::Done)
 }

@@ -9,6 +9,7 @@ use oaktap::sim::bootloader::{Activity, CameraConfig, CameraHistory, CameraSimul
 use serde::Serialize;
 
 use super::SimulateArgs;
+use crate::cli::receiving::StreamSummary;
 use crate::cli::{Ctx, Outcome, present};
 
 const BOOTLOADER: &str = "Bootloader";
@@ -174,7 +175,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         summary.boots
     ));
     if ctx.json {
-        present::document(&present::Document { command: ctx.command, cameras: &[summary], recordings: &[] })?;
+        present::document(&StreamSummary { command: ctx.command, cameras: &[summary], recordings: &[] })?;
     }
     Ok(Outcome::Done)
 }

@@ -14,6 +14,7 @@ use oaktap::sim::{Reel, Sent, SimConfig, Simulator};
 use oaktap::units::Bytes;
 use serde::Serialize;
 
+use crate::cli::receiving::StreamSummary;
 use crate::cli::{Ctx, Outcome, Until, json_option, present, value_parsers};
 
 /// The interval at which to check whether to stop.
@@ -167,7 +168,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         ));
     }
     if ctx.json {
-        present::document(&present::Document { command: ctx.command, cameras: &cameras, recordings: &[] })?;
+        present::document(&StreamSummary { command: ctx.command, cameras: &cameras, recordings: &[] })?;
     }
     Ok(Outcome::Done)
 }

@@ -1,17 +1,15 @@
-//! What was recorded: for people, for programs, and for the exit code.
+//! Summary of a recording: for people, for programs, and for the exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use oaktap::live::Sink as _;
-use oaktap::sink::record::{self, CameraBooks, RecordError, Recorders};
+use oaktap::sink::record::{self, CameraBooks, RecordError};
 use serde::Serialize;
 
-use super::live::Receiving;
-use super::{Ctx, Outcome, present};
+use super::present;
 
-/// What one recorder did, as `--json` has it.
+/// Result of one recorder, as `--json` prints it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordingSummary {
     /// Finished files.
     files: Vec<File>,
     /// Files that could not be finished. What is in them can be read.
@@ -45,7 +43,7 @@ struct File {
     bytes: u64,
 }
 
-impl From<record::Outcome> for Recorded {
+impl From<record::Outcome> for RecordingSummary {
     fn from(outcome: record::Outcome) -> Self {
         let complete = outcome.is_complete() && outcome.gaps == 0 && outcome.left.is_empty();
         let record::Outcome { files, left, deleted, cameras, frames, bytes, gaps, dropped, lost, problems } = outcome;
@@ -69,7 +67,7 @@ impl From<record::Outcome> for Recorded {
     }
 }
 
-impl Recorded {
+impl RecordingSummary {
     /// In lines.
     pub(crate) fn text(&self) -> String {
         let names: Vec<&str> = self.cameras.iter().map(|camera| camera.name.as_str()).collect();
@@ -106,7 +104,22 @@ impl Recorded {
         text
     }
 
-    fn is_complete(&self) -> bool {
+    /// Returns the paths of the finished files.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    /// Fails if there were frames, but none of them could be written.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.frames > 0 || self.lost + self.dropped == 0,
+            "no frame could be written: {}",
+            self.problems.first().map_or("the disk is too slow", |problem| problem)
+        );
+        Ok(())
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
         self.complete
     }
 }
@@ -129,33 +142,6 @@ pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     }
 }
 
-/// Ends the sessions, then the recordings of their frames, and prints a summary of both.
-pub(crate) fn finish(
-    ctx: &Ctx,
-    receiving: Receiving,
-    recorders: Option<Recorders>,
-    command: &'static str,
-) -> anyhow::Result<Outcome> {
-    // `finish_with` reports how they ended.
-    drop(receiving.stop());
-    let outcomes = recorders.map(Recorders::finish).unwrap_or_default();
-    let recordings: Vec<Recorded> = outcomes.into_iter().map(Into::into).collect();
-    if command == "record" && !ctx.json {
-        let files = recordings.iter().flat_map(|recorded| &recorded.files);
-        let paths: String = files.map(|file| format!("{}\n", file.path.display())).collect();
-        present::result(paths.as_bytes())?;
-    }
-    let outcome = receiving.finish_with(ctx, command, &recordings)?;
-    let missing = |recorded: &&Recorded| recorded.frames == 0 && recorded.lost + recorded.dropped > 0;
-    if let Some(nothing) = recordings.iter().find(missing) {
-        anyhow::bail!(
-            "no frame could be written: {}",
-            nothing.problems.first().map_or("the disk is too slow", |why| why)
-        );
-    }
-    Ok(if recordings.iter().all(Recorded::is_complete) { outcome } else { Outcome::Lossy })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,11 +158,11 @@ mod tests {
             bytes: 5_000_000,
             ..record::Outcome::default()
         };
-        let whole = Recorded::from(outcome.clone());
+        let whole = RecordingSummary::from(outcome.clone());
         assert_eq!(whole.text(), "a: 10 frames in 2 files from x.mcap to y.mcap, 5.0 MB");
         assert!(whole.complete && whole.balances);
         let torn = record::Outcome { dropped: 3, gaps: 1, left: vec!["z.mcap.partial".into()], ..outcome };
-        let torn = Recorded::from(torn);
+        let torn = RecordingSummary::from(torn);
         assert!(!torn.complete);
         let text = torn.text();
         assert!(text.contains("\n  3 frames are missing because the disk was too slow\n  1 gaps"), "{text}");

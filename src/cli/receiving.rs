@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use oaktap::frame::{Frame, Geometry};
-use oaktap::live::{Camera, Live};
+use oaktap::live::{Camera, Live, Sink as _};
+use oaktap::sink::record::Recorders;
 use oaktap::source::{Session, SessionState, SourceError};
+use oaktap::stats::Stats;
 use oaktap::sync::locked;
+use serde::Serialize;
 use tokio::sync::watch;
 
-use super::recorded::Recorded;
+use super::recording_summary::RecordingSummary;
 use super::source_args::SourceArgs;
 use super::{Ctx, Outcome, Until, present};
 
@@ -66,18 +69,15 @@ impl Receiving {
         self.live.stop()
     }
 
-    /// Ends the sessions and prints their ledgers.
-    pub(crate) fn finish(self, ctx: &Ctx, command: &'static str) -> anyhow::Result<Outcome> {
-        self.finish_with(ctx, command, &[])
+    /// Ends the sessions, then the recordings of their frames.
+    pub(crate) fn end_recordings(&self, recorders: Option<Recorders>) -> Vec<RecordingSummary> {
+        // `finish` reports how the sessions ended.
+        drop(self.stop());
+        recorders.map(Recorders::finish).unwrap_or_default().into_iter().map(Into::into).collect()
     }
 
-    /// As [`Self::finish`], with the recordings that were made of the frames.
-    pub(crate) fn finish_with(
-        self,
-        ctx: &Ctx,
-        command: &'static str,
-        recordings: &[Recorded],
-    ) -> anyhow::Result<Outcome> {
+    /// Ends the sessions and prints their ledgers, and the recordings that were made of their frames.
+    pub(crate) fn finish(self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
         let ends = self.stop();
         let stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
         let summaries: Vec<_> =
@@ -85,7 +85,8 @@ impl Receiving {
         present::table(&summaries);
         recordings.iter().for_each(|recorded| present::say(&recorded.text()));
         if ctx.json {
-            present::document(&present::Document { command, cameras: &summaries, recordings })?;
+            let cameras = &summaries;
+            present::document(&StreamSummary { command: ctx.command, cameras, recordings })?;
         }
         let sessions = self.sessions().iter().zip(&self.reasons);
         for ((session, reason), (end, stats)) in sessions.zip(ends.into_iter().zip(&stats)) {
@@ -103,8 +104,19 @@ impl Receiving {
                 return Err(error).with_context(what);
             }
         }
-        Ok(if stats.iter().all(oaktap::stats::Stats::lossless) { Outcome::Done } else { Outcome::Lossy })
+        recordings.iter().try_for_each(RecordingSummary::check)?;
+        let lossless = stats.iter().all(Stats::lossless) && recordings.iter().all(RecordingSummary::is_complete);
+        Ok(if lossless { Outcome::Done } else { Outcome::Lossy })
     }
+}
+
+/// The `--json` document of a command that receives or sends streams.
+#[derive(Debug, Serialize)]
+pub(crate) struct StreamSummary<'a, T> {
+    pub(crate) command: &'static str,
+    pub(crate) cameras: &'a [T],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) recordings: &'a [RecordingSummary],
 }
 
 /// Prints the state of a session whenever it changes.
