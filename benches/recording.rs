@@ -20,7 +20,7 @@ use oaktap::frame::{Frame, Geometry, PixelFormat, Received};
 use oaktap::hub::Budget;
 use oaktap::live::{Live, Sink as _};
 use oaktap::recording::CameraInfo;
-use oaktap::sink::record::{Options, Outcome, Place, Recorder, Recorders};
+use oaktap::sink::record::{RecordOptions, Recorder, RecorderOutcome, Recorders, RecordingTarget};
 use oaktap::source::{Outlets, SessionOptions, SessionState, SourceSpec};
 
 const SIZE: (u32, u32) = (640, 352);
@@ -72,7 +72,7 @@ fn cameras(folder: &Path, count: usize) {
     let spec = |sender: &Sender| SourceSpec::Tcp { host: sender.address.ip().to_string(), port: sender.address.port() };
     let specs: Vec<SourceSpec> = senders.iter().map(spec).collect();
     let cameras = oaktap::live::cameras(&specs);
-    let mut recorders = Recorders::new(Options::new(Place::Folder(folder.clone())));
+    let mut recorders = Recorders::new(RecordOptions::new(RecordingTarget::Folder(folder.clone())));
     oaktap::live::connect(&cameras, &mut recorders).expect("recorders connect");
     recorders.start().expect("the folder can be written to");
     let start = Instant::now();
@@ -88,7 +88,7 @@ fn cameras(folder: &Path, count: usize) {
     let outcomes = recorders.finish();
     let took = start.elapsed().as_secs_f64();
     let sent: u64 = senders.into_iter().map(|sender| sender.sent().len() as u64).sum();
-    let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&RecorderOutcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     println!(
         "{count} cameras at 40 fps: {sent} frames sent of {}, {} recorded, {} dropped, {} lost; {:.0} MB/s",
         count * 400,
@@ -137,7 +137,8 @@ fn dd(folder: &Path, from: &Path) -> f64 {
 fn record(folder: &Path) -> (f64, f64) {
     let path = folder.join("recording.mcap");
     let budget = Budget::new(64 << 20);
-    let options = Options { sync: true, budget: budget.clone(), ..Options::new(Place::File(path.clone())) };
+    let options =
+        RecordOptions { sync: true, budget: budget.clone(), ..RecordOptions::new(RecordingTarget::File(path.clone())) };
     let frames: Vec<Arc<Frame>> = (0..8).map(|n| Arc::new(frame(n))).collect();
     let info = CameraInfo { name: "bench".to_owned(), ..CameraInfo::default() };
     let (start, cpu) = (Instant::now(), cpu_time());

@@ -1,4 +1,4 @@
-//! Takes frames or pictures: to files, to a window, to programs.
+//! Consumers of frames and pictures: files, a window, and JSON records.
 
 pub mod detections;
 pub(crate) mod names;

@@ -1,16 +1,16 @@
-//! Names of files: from the time, and from what people call their cameras.
+//! File names made from camera names, and file extensions.
 
 use std::path::Path;
 
-/// What a camera is called in names of files: letters, digits, `-`, `.` and `_`.
-pub(super) fn of_camera(name: &str) -> String {
+/// Returns a camera name that is safe in file names: letters, digits, `-`, `.` and `_`.
+pub(super) fn safe_name(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '-' }).collect();
     name.trim_matches(['-', '.']).to_owned()
 }
 
-/// Whether a person who names this path means a file, because of how it ends; a folder can be called anything.
-pub(super) fn is_file(path: &Path, extension: &str) -> bool {
+/// Returns whether the path has this extension and is not an existing folder.
+pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) && !path.is_dir()
 }
 
@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn camera_names_are_safe_in_file_names() {
-        assert_eq!(of_camera("tcp://10.0.0.5:5000"), "tcp---10.0.0.5-5000");
-        assert_eq!([of_camera("../../etc"), of_camera(".."), of_camera("T\u{fc}r 1")], ["etc", "", "T\u{fc}r-1"]);
+        assert_eq!(safe_name("tcp://10.0.0.5:5000"), "tcp---10.0.0.5-5000");
+        assert_eq!([safe_name("../../etc"), safe_name(".."), safe_name("T\u{fc}r 1")], ["etc", "", "T\u{fc}r-1"]);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use oaktap::frame::{Frame, Received};
 use oaktap::recording::recover::recover;
 use oaktap::recording::{CameraInfo, Reader, RecordingEntry};
-use oaktap::sink::record::{Options, Outcome, Place, Recorder, State, Trigger};
+use oaktap::sink::record::{RecordOptions, Recorder, RecorderOutcome, RecorderState, RecordingTarget, Trigger};
 use oaktap::source::Outlets;
 
 use crate::frames;
@@ -75,7 +75,7 @@ fn frame(n: u64) -> Arc<Frame> {
     Arc::new(frame)
 }
 
-fn start(options: Options) -> (Recorder, Outlets) {
+fn start(options: RecordOptions) -> (Recorder, Outlets) {
     let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
     let outlets = Outlets::default();
     (Recorder::start(options, vec![(camera, outlets.clone())]).expect("it begins"), outlets)
@@ -97,7 +97,7 @@ fn read(path: &Path) -> (Vec<u64>, u64) {
     (numbers, missing)
 }
 
-fn assert_balanced(outcome: &Outcome, offered: u64) {
+fn assert_balanced(outcome: &RecorderOutcome, offered: u64) {
     let [camera] = outcome.cameras.as_slice() else { panic!("{outcome:?}") };
     assert!(camera.balances(), "{camera:?}");
     assert_eq!((camera.offered, camera.held, camera.queued), (offered, 0, 0), "{camera:?}");
@@ -108,18 +108,18 @@ fn a_full_file_system_pauses_the_recording_without_loss() {
     let Some(small) = Mount::new(40) else { return };
     let ballast = small.path().join("ballast");
     std::fs::write(&ballast, vec![0; 30 << 20]).expect("it fits");
-    let (recorder, outlets) = start(Options::new(Place::Folder(small.path().to_owned())));
+    let (recorder, outlets) = start(RecordOptions::new(RecordingTarget::Folder(small.path().to_owned())));
     let count = 45;
     for n in 0..count {
         outlets.confirmed.offer(&frame(n));
     }
-    until("it to be full", || recorder.health().state == State::Paused { why: "the disk is full".to_owned() });
+    until("it to be full", || recorder.health().state == RecorderState::Paused { why: "the disk is full".to_owned() });
     assert_eq!(recorder.health().missing, 0);
     std::fs::remove_file(ballast).expect("it is there");
-    until("it to go on", || recorder.health().state == State::Recording);
+    until("it to go on", || recorder.health().state == RecorderState::Recording);
     let outcome = recorder.finish();
     assert_balanced(&outcome, count);
-    assert!(outcome.is_complete() && outcome.left.is_empty(), "{outcome:?}");
+    assert!(outcome.is_complete() && outcome.unfinished.is_empty(), "{outcome:?}");
     assert_eq!(outcome.files.len(), 1, "it is the same file");
     assert_eq!(read(&outcome.files[0].path), ((0..count).collect(), 0));
 }
@@ -127,7 +127,7 @@ fn a_full_file_system_pauses_the_recording_without_loss() {
 #[test]
 fn frames_lost_to_a_full_file_system_are_counted() {
     let Some(small) = Mount::new(16) else { return };
-    let (recorder, outlets) = start(Options::new(Place::Folder(small.path().to_owned())));
+    let (recorder, outlets) = start(RecordOptions::new(RecordingTarget::Folder(small.path().to_owned())));
     let count = 60;
     for n in 0..count {
         outlets.confirmed.offer(&frame(n));
@@ -136,7 +136,7 @@ fn frames_lost_to_a_full_file_system_are_counted() {
     assert_balanced(&outcome, count);
     assert_eq!((outcome.frames + outcome.lost, outcome.dropped), (count, 0));
     assert!(outcome.lost > 35 && !outcome.problems.is_empty(), "{outcome:?}");
-    let [left] = outcome.left.as_slice() else { panic!("{outcome:?}") };
+    let [left] = outcome.unfinished.as_slice() else { panic!("{outcome:?}") };
     let (numbers, _) = read(left);
     assert_eq!(numbers, (0..outcome.frames).collect::<Vec<u64>>(), "every frame that fitted can be read");
 }
@@ -147,8 +147,10 @@ fn recording_resumes_when_write_permission_returns() {
     // Between clips no file is open, so the file system can be made read-only.
     let trigger: Trigger = "0>0.5".parse().expect("a trigger");
     let trigger = Trigger { pre: Duration::ZERO, post: Duration::ZERO, ..trigger };
-    let (recorder, outlets) =
-        start(Options { trigger: Some(trigger), ..Options::new(Place::Folder(small.path().to_owned())) });
+    let (recorder, outlets) = start(RecordOptions {
+        trigger: Some(trigger),
+        ..RecordOptions::new(RecordingTarget::Folder(small.path().to_owned()))
+    });
     let seen = |n: u64| {
         let mut frame = Arc::into_inner(frame(n)).expect("it is ours alone");
         frame.detections.push(oaktap::frame::Detection { confidence: 0.9, ..Default::default() });
@@ -158,7 +160,7 @@ fn recording_resumes_when_write_permission_returns() {
         until("every frame to be looked at", || {
             let health = recorder.health();
             let camera = &health.cameras[0];
-            camera.recorded + camera.passed + camera.held == count && health.state == State::Waiting
+            camera.recorded + camera.passed + camera.held == count && health.state == RecorderState::Waiting
         });
     };
     outlets.confirmed.offer(&seen(0));
@@ -166,8 +168,8 @@ fn recording_resumes_when_write_permission_returns() {
     looked_at(2);
     small.read_only(true);
     outlets.confirmed.offer(&seen(2));
-    until("it to be refused", || matches!(recorder.health().state, State::Paused { .. }));
-    let State::Paused { why } = recorder.health().state else { panic!("it was paused") };
+    until("it to be refused", || matches!(recorder.health().state, RecorderState::Paused { .. }));
+    let RecorderState::Paused { why } = recorder.health().state else { panic!("it was paused") };
     assert!(why.contains(small.path().to_str().expect("UTF-8")) && why.contains("ead-only"), "{why}");
     outlets.confirmed.offer(&frame(3));
     small.read_only(false);
@@ -185,8 +187,8 @@ fn an_unwritable_folder_is_rejected_at_the_start() {
     small.read_only(true);
     let camera = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
     for place in [PathBuf::from("below"), PathBuf::from("a.mcap")] {
-        let place = Place::named(small.path().join(place));
-        let error = Recorder::start(Options::new(place), vec![(camera.clone(), Outlets::default())])
+        let target = RecordingTarget::from_path(small.path().join(place));
+        let error = Recorder::start(RecordOptions::new(target), vec![(camera.clone(), Outlets::default())])
             .expect_err("it is read-only");
         assert!(error.to_string().contains("ead-only"), "{error}");
     }

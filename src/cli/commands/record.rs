@@ -10,7 +10,10 @@ use oaktap::hub::Budget;
 use oaktap::live;
 use oaktap::net::clock::received_now;
 use oaktap::recording::Compression;
-use oaktap::sink::record::{Keep, Options, Place, Recorders, RecordersHealth, Split, State, Trigger, remaining};
+use oaktap::sink::record::{
+    KeepLimit, RecordOptions, RecorderCounts, RecorderHealth, RecorderState, Recorders, RecordersHealth,
+    RecordingTarget, SplitLimit, Trigger, format_remaining,
+};
 use oaktap::source::SourceSpec;
 
 use super::view::separated;
@@ -44,12 +47,12 @@ pub(crate) struct RecordArgs {
 
     /// Start a new file after this time or size, such as 10min or 1GB. Video continues to its next key frame, at most 10 s
     #[arg(long, value_name = "TIME|BYTES", help_heading = "Files")]
-    split: Option<Split>,
+    split: Option<SplitLimit>,
 
     /// Delete the oldest finished files of a camera beyond this age, total size or free share of the disk, such as 7d, 50GB
     /// or 10%free
     #[arg(long, value_name = "LIMIT", help_heading = "Files")]
-    keep: Option<Keep>,
+    keep: Option<KeepLimit>,
 
     /// Compression: none, lz4 or zstd. It hardly shrinks camera pictures
     #[arg(long, value_name = "METHOD", default_value = "none", help_heading = "Files")]
@@ -85,17 +88,17 @@ pub(crate) struct RecordArgs {
 }
 
 impl RecordArgs {
-    fn options(&self, labels: Option<LabelMap>) -> Options {
-        let place = Place::named(self.output.clone());
+    fn options(&self, labels: Option<LabelMap>) -> RecordOptions {
+        let target = RecordingTarget::from_path(self.output.clone());
         // In a folder each camera has a recorder, and a memory of its own for what comes before a trigger.
-        let rings = if matches!(place, Place::Folder(_)) { self.uris.len().max(1) } else { 1 };
+        let rings = if matches!(target, RecordingTarget::Folder(_)) { self.uris.len().max(1) } else { 1 };
         let trigger = self.trigger.clone().map(|trigger| Trigger {
             pre: self.pre,
             post: self.post,
             pre_bytes: self.buffer / rings,
             ..trigger
         });
-        Options {
+        RecordOptions {
             compression: self.compress,
             split: self.split,
             keep: self.keep,
@@ -105,15 +108,15 @@ impl RecordArgs {
             // Around a trigger, which frames count is known only when they are recorded.
             frames_max: self.until.frames.filter(|_| self.trigger.is_none()),
             labels,
-            ..Options::new(place)
+            ..RecordOptions::new(target)
         }
     }
 
     /// Whether every camera has its frames.
     fn enough(&self, health: &RecordersHealth) -> bool {
         let enough =
-            |(recorded, missing): &(u64, u64)| self.until.frames.is_some_and(|most| recorded + missing >= most);
-        health.state == State::Finished || health.cameras.iter().all(enough)
+            |counts: &RecorderCounts| self.until.frames.is_some_and(|most| counts.recorded + counts.missing() >= most);
+        health.total.state == RecorderState::Finished || health.total.cameras.iter().all(enough)
     }
 }
 
@@ -146,18 +149,18 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
     let terminal = std::io::stderr().is_terminal();
     let often = if terminal { OFTEN } else { NOW_AND_THEN };
     let mut due = Instant::now() + often;
-    let mut state = State::Waiting;
+    let mut state = RecorderState::Waiting;
     while !receiving.over() && !receiving.ended() {
         let Some(health) = recorders.health(received_now().mono_ns) else { break };
         if args.enough(&health) {
             break;
         }
-        let trouble = |state: &State| matches!(state, State::Paused { .. });
-        if health.state != state && (trouble(&health.state) || trouble(&state)) {
+        let trouble = |state: &RecorderState| matches!(state, RecorderState::Paused { .. });
+        if health.total.state != state && (trouble(&health.total.state) || trouble(&state)) {
             // That must not be missed, and stays on the screen.
             present::say(&progress(&health, args));
         }
-        state = health.state.clone();
+        state = health.total.state.clone();
         if Instant::now() >= due {
             due = Instant::now() + often;
             let line = progress(&health, args);
@@ -171,16 +174,17 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
 }
 
 fn progress(health: &RecordersHealth, args: &RecordArgs) -> String {
-    let RecordersHealth { state, frames, missing, bytes, bytes_per_s, disk_left, seconds_left, .. } = health;
+    let RecordersHealth { total, bytes_per_s, seconds_left } = health;
+    let RecorderHealth { state, frames, missing, bytes, disk_left, .. } = total;
     let doing = match (state, &args.trigger) {
-        (State::Waiting, Some(trigger)) => format!("waiting for {trigger}"),
-        (State::Waiting, None) => "waiting for frames".to_owned(),
-        (State::Recording, _) => "recording".to_owned(),
-        (State::Paused { why }, _) => format!("PAUSED: {why}"),
-        (State::Finished, _) => "ended".to_owned(),
+        (RecorderState::Waiting, Some(trigger)) => format!("waiting for {trigger}"),
+        (RecorderState::Waiting, None) => "waiting for frames".to_owned(),
+        (RecorderState::Recording, _) => "recording".to_owned(),
+        (RecorderState::Paused { why }, _) => format!("PAUSED: {why}"),
+        (RecorderState::Finished, _) => "ended".to_owned(),
     };
     let room = match (seconds_left, disk_left) {
-        (Some(seconds), _) => format!(", {} left on the disk", remaining(*seconds)),
+        (Some(seconds), _) => format!(", {} left on the disk", format_remaining(*seconds)),
         (None, Some(left)) => format!(", {} free", recording_summary::size(*left)),
         (None, None) => String::new(),
     };

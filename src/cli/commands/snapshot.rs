@@ -7,7 +7,7 @@ use clap::Args;
 use oaktap::frame::Frame;
 use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Sink as _};
-use oaktap::sink::snapshot::{Place, Snapshots};
+use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
 use oaktap::source::SourceSpec;
 
 use crate::cli::present::Usage;
@@ -47,8 +47,8 @@ pub(crate) struct SnapshotArgs {
 
 /// Receives, writes, and sums up.
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
-    let place = Place::named(args.output.clone());
-    if matches!(place, Place::File(_)) && args.count > 1 {
+    let target = SnapshotTarget::from_path(args.output.clone());
+    if matches!(target, SnapshotTarget::File(_)) && args.count > 1 {
         return Err(Usage(format!(
             "`--count {}` needs a folder, but `-o {}` is a file",
             args.count,
@@ -56,7 +56,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         ))
         .into());
     }
-    let mut snapshots = Snapshots::new(place, args.source.style()?, !args.no_overlay);
+    let mut snapshots = Snapshots::new(target, args.source.style()?, !args.no_overlay);
     let cameras = live::cameras(std::slice::from_ref(&args.uri));
     live::connect(&cameras, &mut snapshots)?;
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;

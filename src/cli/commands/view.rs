@@ -10,8 +10,8 @@ use oaktap::device::contract::Contract;
 use oaktap::live;
 use oaktap::net::clock::received_now;
 use oaktap::recording::Reader;
-use oaktap::sink::record::{self, Recorders};
-use oaktap::sink::snapshot::{Place, SnapshotSaver};
+use oaktap::sink::record::{RecordOptions, Recorders, RecordingTarget};
+use oaktap::sink::snapshot::{SnapshotSaver, SnapshotTarget};
 use oaktap::sink::window::{self, Screen, WindowError, note_channel};
 use oaktap::source::{FileSpec, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
@@ -137,15 +137,15 @@ pub(super) fn watch(
 ) -> anyhow::Result<(Receiving, Screen)> {
     let style = source.style()?;
     let (notify, notes) = note_channel();
-    let saver = SnapshotSaver::new(Place::Folder(".".into()), style.clone(), Arc::clone(&notify));
+    let saver = SnapshotSaver::new(SnapshotTarget::Folder(".".into()), style.clone(), Arc::clone(&notify));
     let mut views = Views::new(ViewOptions {
         style: style.clone(),
         notify: Arc::clone(&notify),
         snapshot: Arc::new(move |snapshot| saver.save(snapshot)),
         ..ViewOptions::default()
     });
-    let place = record::Place::Folder(record.to_owned());
-    let mut recorders = Recorders::new(record::Options { labels: style.names, ..record::Options::new(place) });
+    let target = RecordingTarget::Folder(record.to_owned());
+    let mut recorders = Recorders::new(RecordOptions { labels: style.names, ..RecordOptions::new(target) });
     let cameras = live::cameras(uris);
     live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;

@@ -1,25 +1,24 @@
-//! What a connection has said that still holds, for files that begin in the middle of it.
+//! Records of a connection that are still valid, for files that start in the middle of it.
 
 use crate::frame::Frame;
 use crate::wire::LINE;
 
-/// More lines than this are no labels any more.
-const LINES: usize = 4096;
+/// Bounds the memory that a camera can occupy with records: 128 KiB.
+const LINES_MAX: usize = 4096;
 
-/// The records of one camera's connection that still hold (wire.md section 7): version, device, size, rate, stream, and
-/// every label.
+/// Valid records of one camera's connection (wire.md section 7): version, device, size, rate, stream, and every label.
 #[derive(Debug, Default)]
-pub(super) struct Context {
+pub(super) struct ConnectionContext {
     lines: Vec<[u8; LINE]>,
     at: u64,
     id: u64,
 }
 
-impl Context {
-    /// Takes note of the next frame of the camera.
+impl ConnectionContext {
+    /// Adds the records of the camera's next frame.
     pub(super) fn observe(&mut self, frame: &Frame) {
         if frame.at < self.at || frame.id < self.id {
-            // Another connection says everything anew.
+            // A new connection sends all records again.
             self.lines.clear();
         }
         (self.at, self.id) = (frame.at, frame.id);
@@ -39,15 +38,16 @@ impl Context {
                     self.lines.retain(|old| old[1] != b'L' || split(&old[3..]).0 != number);
                 }
             }
-            // About one frame, or about this moment.
+            // Valid for one frame or one moment only.
             _ => return,
         }
-        if self.lines.len() < LINES {
+        if self.lines.len() < LINES_MAX {
             self.lines.push(*line);
         }
     }
 
-    /// The records, in the order in which they were sent; what describes the labels behind them, as a camera does.
+    /// Returns the records in the order in which they were sent, and the label table (`@C`) after its labels, as a camera
+    /// sends it.
     pub(super) fn records(&self) -> Vec<u8> {
         let (table, others): (Vec<_>, Vec<_>) = self.lines.iter().copied().partition(|line| line[1] == b'C');
         [others, table].concat().concat()
@@ -71,14 +71,14 @@ mod tests {
         frame
     }
 
-    fn lines(context: &Context) -> Vec<String> {
-        let text = String::from_utf8(context.records()).expect("it is text");
+    fn lines(context: &ConnectionContext) -> Vec<String> {
+        let text = String::from_utf8(context.records()).expect("text");
         text.as_bytes().chunks(LINE).map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect()
     }
 
     #[test]
-    fn the_last_word_on_everything_holds() {
-        let mut context = Context::default();
+    fn the_last_record_of_each_kind_is_valid() {
+        let mut context = ConnectionContext::default();
         context
             .observe(&frame(0, &["@V 1 demo", "@D 640 352 BGR888p", "@L 0 person", "@L 1 a very", "@L 1 + long name"]));
         context.observe(&frame(1, &["@F 1 25000", "@T t=60.0", "hello"]));
@@ -89,15 +89,15 @@ mod tests {
         context.observe(&frame(2, &["@C 1a2b3c4d 2", "@L 1 car", "@D 320 176 NV12"]));
         assert_eq!(lines(&context), ["@V 1 demo", "@L 0 person", "@L 1 car", "@D 320 176 NV12", "@C 1a2b3c4d 2"]);
         context.observe(&frame(0, &["@V 2"]));
-        assert_eq!(lines(&context), ["@V 2"], "another connection");
+        assert_eq!(lines(&context), ["@V 2"], "a new connection");
     }
 
     #[test]
-    fn no_camera_fills_the_memory() {
-        let mut context = Context::default();
+    fn memory_is_bounded() {
+        let mut context = ConnectionContext::default();
         for id in 0..10_000 {
             context.observe(&frame(id, &[&format!("@L {id} x")]));
         }
-        assert_eq!(lines(&context).len(), LINES);
+        assert_eq!(lines(&context).len(), LINES_MAX);
     }
 }

@@ -1,50 +1,50 @@
-//! Why nothing can be recorded.
+//! Why a recording cannot start.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a recording cannot be begun.
+/// Why a recording cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The file that was named is there.
-    #[error("{} is there already, and a recording replaces nothing", .0.display())]
+    /// The named file exists. A recording never replaces a file.
+    #[error("{} already exists", .0.display())]
     Exists(PathBuf),
-    /// The file is being written.
+    /// Another recorder has the file locked.
     #[error("{} is being written by another recorder", .0.display())]
     Busy(PathBuf),
-    /// What a recorder that was killed left behind has the name.
-    #[error("{} was left behind by a recorder that was killed", .0.display())]
-    LeftBehind(PathBuf),
-    /// The name is no name of a recording.
-    #[error("{} has no name that a recording can have: expected a folder, or a file that ends in .mcap", .0.display())]
+    /// A recorder that was killed left this file, which blocks the name.
+    #[error("{} is the unfinished file of a recorder that was killed", .0.display())]
+    Unfinished(PathBuf),
+    /// The path is not a possible name of a recording.
+    #[error("invalid name {}: expected a folder or a name that ends in .mcap", .0.display())]
     Name(PathBuf),
-    /// Only what is in a folder of ours is deleted.
-    #[error("old recordings can go from a folder only, and {} is a file", .0.display())]
-    KeepsFolder(PathBuf),
+    /// A limit for old recordings was given with a file. Only files in a folder are deleted.
+    #[error("deleting old recordings needs a folder, but {} is a file", .0.display())]
+    KeepNeedsFolder(PathBuf),
     /// The system refuses a file or a folder.
-    #[error("{} cannot be written: {why}", path.display())]
+    #[error("cannot write {}: {why}", path.display())]
     Io {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error.
         why: io::Error,
     },
-    /// No thread.
-    #[error("no thread can be started: {0}")]
+    /// The system refuses a thread.
+    #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
 
 impl RecordError {
-    /// What to do about it.
+    /// Returns what the user can do, if anything.
     #[must_use]
     pub const fn help(&self) -> Option<&'static str> {
         match self {
             Self::Exists(_) | Self::Busy(_) => {
-                Some("name another file, or a folder: files in it get names of their own")
+                Some("name another file, or a folder: files in a folder get names of their own")
             }
-            Self::LeftBehind(_) => Some("`oaktap recover` saves what is in it; then remove it, or name another file"),
-            Self::Name(_) | Self::KeepsFolder(_) | Self::Io { .. } | Self::Thread(_) => None,
+            Self::Unfinished(_) => Some("save its frames with `oaktap recover` and delete it, or name another file"),
+            Self::Name(_) | Self::KeepNeedsFolder(_) | Self::Io { .. } | Self::Thread(_) => None,
         }
     }
 }

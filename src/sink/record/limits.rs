@@ -1,31 +1,31 @@
-//! When a file is long enough, and when old ones have to go.
+//! Limits for splitting recordings and for keeping old ones.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::units::{Bytes, parse_duration};
 
-/// A new file is begun when one is as long, or as large, as this.
+/// Length or size at which the recorder starts a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// From its first frame to the next file's first one. Video goes on until its next key picture, ten seconds at most.
+pub enum SplitLimit {
+    /// Time from the first frame of a file to that of the next one. Video continues to its next key frame, at most 10 s.
     Time(Duration),
-    /// Bytes of the file. The last frame makes it a little larger, and video goes on likewise.
+    /// Size in bytes, exceeded by the last frame and the index. Video continues to its next key frame, at most 10 s.
     Bytes(u64),
 }
 
-/// How many finished files stay; the oldest go first.
+/// Limit for finished recordings. The oldest are deleted first.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Keep {
-    /// Those that ended no longer ago than this.
+pub enum KeepLimit {
+    /// Maximum time since a recording ended.
     Time(Duration),
-    /// As many as have so many bytes in all, with the one that is being written.
+    /// Maximum total size in bytes, with the file that is being written.
     Bytes(u64),
-    /// As many as leave this share of the disk free, 0 to 1.
+    /// Minimum free share of the disk, 0 to 1.
     Free(f64),
 }
 
-/// What is no limit.
+/// A limit that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is not {expected}")]
 pub struct LimitError {
@@ -33,10 +33,10 @@ pub struct LimitError {
     expected: &'static str,
 }
 
-impl FromStr for Split {
+impl FromStr for SplitLimit {
     type Err = LimitError;
 
-    /// `10min`, `1h`, `1GB`, `512MiB`.
+    /// Parses `10min`, `1h`, `1GB` or `512MiB`.
     fn from_str(text: &str) -> Result<Self, LimitError> {
         time(text)
             .map(Self::Time)
@@ -45,10 +45,10 @@ impl FromStr for Split {
     }
 }
 
-impl FromStr for Keep {
+impl FromStr for KeepLimit {
     type Err = LimitError;
 
-    /// `7d`, `50GB`, `10%free`.
+    /// Parses `7d`, `50GB` or `10%free`.
     fn from_str(text: &str) -> Result<Self, LimitError> {
         let free = || {
             let percent: f64 =
@@ -72,7 +72,7 @@ fn time(text: &str) -> Option<Duration> {
 }
 
 fn bytes(text: &str) -> Option<u64> {
-    // A bare number could be a time as well.
+    // A number without a unit could be meant as a time.
     let has_unit = text.trim().ends_with(|c: char| c.is_ascii_alphabetic());
     text.parse().ok().map(|Bytes(bytes)| bytes).filter(|bytes| has_unit && *bytes > 0)
 }
@@ -82,26 +82,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splits() {
+    fn a_split_is_a_time_or_a_size() {
         for (text, seconds) in [("10min", 600), ("1h", 3600), ("1.5 m", 90), ("2d", 172_800)] {
-            assert_eq!(text.parse(), Ok(Split::Time(Duration::from_secs(seconds))), "{text}");
+            assert_eq!(text.parse(), Ok(SplitLimit::Time(Duration::from_secs(seconds))), "{text}");
         }
         for (text, bytes) in [("1GB", 1_000_000_000), ("512MiB", 512 << 20), ("1.5kb", 1500), ("2 TiB", 2 << 40)] {
-            assert_eq!(text.parse(), Ok(Split::Bytes(bytes)), "{text}");
+            assert_eq!(text.parse(), Ok(SplitLimit::Bytes(bytes)), "{text}");
         }
         for wrong in ["", "10", "min", "0s", "0GB", "-1GB", "1e3GB", "10%free", "1.2.3s", "99999999999999999999999h"] {
-            let error = wrong.parse::<Split>().expect_err(wrong);
+            let error = wrong.parse::<SplitLimit>().expect_err(wrong);
             assert_eq!(error.to_string(), format!("`{wrong}` is not a time or a size, such as 10min or 1GB"));
         }
     }
 
     #[test]
-    fn keeps() {
-        assert_eq!("7d".parse(), Ok(Keep::Time(Duration::from_secs(604_800))));
-        assert_eq!("50GB".parse(), Ok(Keep::Bytes(50_000_000_000)));
-        assert_eq!(["10%free", "0.5 % free"].map(str::parse), [Ok(Keep::Free(0.1)), Ok(Keep::Free(0.005))]);
+    fn a_keep_limit_is_a_time_a_size_or_a_free_share() {
+        assert_eq!("7d".parse(), Ok(KeepLimit::Time(Duration::from_secs(604_800))));
+        assert_eq!("50GB".parse(), Ok(KeepLimit::Bytes(50_000_000_000)));
+        assert_eq!(["10%free", "0.5 % free"].map(str::parse), [Ok(KeepLimit::Free(0.1)), Ok(KeepLimit::Free(0.005))]);
         for wrong in ["", "10%", "free", "0%free", "100%free", "nan%free", "7"] {
-            assert!(wrong.parse::<Keep>().is_err(), "{wrong}");
+            assert!(wrong.parse::<KeepLimit>().is_err(), "{wrong}");
         }
     }
 }

@@ -1,37 +1,39 @@
-//! Frames -> files, on a thread of its own: nobody waits for the disk, and nothing is missing without being counted.
+//! Records frames to MCAP files on a thread of its own. The stream never waits for the disk, and every missing frame is
+//! counted.
 //!
 //! ```text
-//! confirmed frames, incidents --lane of bytes--> thread "record" -> SegmentWriter -> Disk --queue--> thread "disk" -> X.mcap.partial
+//! confirmed frames, incidents --weighed lane--> thread "record" -> SegmentWriter -> Disk --queue--> thread "disk" -> X.mcap.partial
 //! ```
 //!
-//! A file is `X.mcap.partial` until it is finished; its last second may be missing after a crash, everything before is
-//! whole. A disk that is full is waited for. A file that fails otherwise is left as it is, and another one is begun.
+//! A file is named `X.mcap.partial` until it is finished. A crash loses at most its last second. While the disk is full,
+//! the recorder waits. After any other write error it leaves the file as it is and starts another one.
 
-mod books;
 mod context;
 mod error;
 mod limits;
-mod pace;
-mod place;
 mod recorders;
+mod report;
 mod retention;
 mod segment;
+mod shared;
+mod target;
 mod trigger;
 mod worker;
+mod write_rate;
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-pub use books::{CameraBooks, Health, Outcome, State};
 pub use error::RecordError;
-pub use limits::{Keep, LimitError, Split};
-pub use pace::{Pace, remaining};
-pub use place::Place;
+pub use limits::{KeepLimit, LimitError, SplitLimit};
 pub use recorders::{Recorders, RecordersHealth};
-pub use segment::Saved;
+pub use report::{RecorderCounts, RecorderHealth, RecorderOutcome, RecorderState};
+pub use segment::RecordedFile;
+pub use target::RecordingTarget;
 pub use trigger::{Trigger, TriggerError};
+pub use write_rate::format_remaining;
 
-use books::Shared;
+use shared::Shared;
 use worker::{Item, Worker};
 
 use crate::frame::{Frame, LabelMap};
@@ -41,35 +43,35 @@ use crate::recording::{CameraInfo, Compression};
 use crate::source::{Incident, Outlets};
 use crate::sync::locked;
 
-/// What to record, and how.
+/// Settings of a recorder.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Where files go.
-    pub place: Place,
-    /// How they are compressed.
+pub struct RecordOptions {
+    /// Folder or file to write to.
+    pub target: RecordingTarget,
+    /// Compression of chunks.
     pub compression: Compression,
-    /// When the next file is begun.
-    pub split: Option<Split>,
-    /// Which finished files of these cameras stay. Only with a folder.
-    pub keep: Option<Keep>,
-    /// Records around these detections only.
+    /// When to start the next file. `None`: never.
+    pub split: Option<SplitLimit>,
+    /// Which finished files of these cameras to keep. Needs a folder. `None`: all.
+    pub keep: Option<KeepLimit>,
+    /// Records only around detections that match. `None`: records all frames.
     pub trigger: Option<Trigger>,
-    /// Forces what is written to the medium about once a second, so that a power cut takes no more than that.
+    /// Syncs the file to the medium about once per second, so that a power failure loses no more than that.
     pub sync: bool,
     /// Memory for waiting frames, shared by all recorders with the same budget.
     pub budget: Budget,
-    /// Records at most this many frames of each camera.
+    /// Records at most this many frames per camera. `None`: no limit.
     pub frames_max: Option<u64>,
-    /// Names of the labels, if the user gave some.
+    /// Label names that the user gave.
     pub labels: Option<LabelMap>,
 }
 
-impl Options {
-    /// Everything into this place, in one file, with 256 MB for what waits.
+impl RecordOptions {
+    /// Records all frames, uncompressed and without splitting, with 256 MB for waiting frames.
     #[must_use]
-    pub fn new(place: Place) -> Self {
+    pub fn new(target: RecordingTarget) -> Self {
         Self {
-            place,
+            target,
             compression: Compression::None,
             split: None,
             keep: None,
@@ -82,18 +84,17 @@ impl Options {
     }
 }
 
-/// Records some cameras into one file at a time. Dropping it finishes the file.
+/// Records cameras to one file at a time. Dropping it finishes the file.
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
     inputs: Vec<Input>,
-    /// Keeps the worker alive while all cameras have ended: it runs until it is stopped. `None` once it is.
+    /// Keeps the worker running after all cameras have ended. `None` once the recorder is stopped.
     lane: Mutex<Option<Lane<Item>>>,
-    budget: Budget,
     thread: Option<JoinHandle<()>>,
 }
 
-/// One camera's way into the recorder.
+/// Subscription to one camera.
 #[derive(Debug)]
 struct Input {
     name: String,
@@ -118,7 +119,7 @@ impl Input {
         let counter = frames.clone();
         outlets.confirmed.add_mapped(frame_lane, move |frame: &Arc<Frame>| {
             left = left.checked_sub(1)?;
-            // Drops before this frame: the worker marks the gap in front of it, however long it waits.
+            // The worker marks the gap before this frame, however long the frame waits in the lane.
             Some(Item::Frame { camera, frame: Arc::clone(frame), dropped: counter.counts().dropped })
         });
         outlets.incidents.add_mapped(incident_lane, move |Incident { received, event }: &Incident| {
@@ -136,81 +137,83 @@ impl Input {
 }
 
 impl Recorder {
-    /// Records these cameras from now on. Creates a named file now, and the first file of a folder with the first frame.
+    /// Starts to record these cameras. Creates a named file at once, and the first file in a folder with the first frame.
     ///
     /// # Errors
     /// The file exists or another recorder writes it; the folder cannot be created or written to.
-    pub fn start(options: Options, cameras: Vec<(CameraInfo, Outlets)>) -> Result<Self, RecordError> {
+    pub fn start(options: RecordOptions, cameras: Vec<(CameraInfo, Outlets)>) -> Result<Self, RecordError> {
         Self::start_on(options, cameras, Box::new(Disk::create))
     }
 
-    /// As [`Self::start`], with files that `open` opens.
-    fn start_on(options: Options, cameras: Vec<(CameraInfo, Outlets)>, open: place::Open) -> Result<Self, RecordError> {
+    /// Like [`Self::start`], with a function that creates the files.
+    fn start_on(
+        options: RecordOptions,
+        cameras: Vec<(CameraInfo, Outlets)>,
+        create_disk: target::CreateDisk,
+    ) -> Result<Self, RecordError> {
         let shared = Arc::new(Shared::default());
-        let (lane, taker) = weighed_lane("record", Policy::Bytes(options.budget.clone()), Item::weight);
+        let (lane, taker) = weighed_lane("record", Policy::Bytes(options.budget.clone()), Item::memory_bytes);
         let (infos, outlets): (Vec<CameraInfo>, Vec<Outlets>) = cameras.into_iter().unzip();
-        let (budget, frames_max) = (options.budget.clone(), options.frames_max);
-        let mut worker = Worker::new(options, infos.clone(), taker, Arc::clone(&shared), open)?;
+        let frames_max = options.frames_max;
+        let mut worker = Worker::new(options, infos.clone(), taker, Arc::clone(&shared), create_disk)?;
         let connect = |(camera, (info, outlets))| Input::connect(camera, info, outlets, &lane, frames_max);
         let inputs: Vec<Input> = infos.iter().zip(&outlets).enumerate().map(connect).collect();
-        worker.count(inputs.iter().map(|input| input.frames.clone()));
+        worker.set_counters(inputs.iter().map(|input| input.frames.clone()));
         let name = format!("record {}", infos.first().map_or("", |info| &info.name)).replace('\0', "");
         let thread = std::thread::Builder::new().name(name).spawn(move || worker.run()).map_err(RecordError::Thread)?;
-        Ok(Self { shared, inputs, lane: Mutex::new(Some(lane)), budget, thread: Some(thread) })
+        Ok(Self { shared, inputs, lane: Mutex::new(Some(lane)), thread: Some(thread) })
     }
 
-    /// How it is doing.
+    /// Returns the current state and counts.
     #[must_use]
-    pub fn health(&self) -> Health {
-        let books = self.shared.books();
-        let cameras = self.cameras(&books);
-        Health {
-            state: books.state(),
+    pub fn health(&self) -> RecorderHealth {
+        let progress = self.shared.progress();
+        let cameras = self.cameras(&progress);
+        RecorderHealth {
+            state: progress.state(),
             frames: cameras.iter().map(|camera| camera.recorded).sum(),
-            missing: cameras.iter().map(|camera| camera.dropped + camera.lost).sum(),
+            missing: cameras.iter().map(RecorderCounts::missing).sum(),
             cameras,
-            gaps: books.gaps,
-            bytes: books.bytes(),
-            segments: (books.files.len() + books.left.len() + usize::from(books.current.is_some())) as u64,
-            current: books.current.as_ref().map(|(path, _)| path.clone()),
-            disk_left: books.disk_left,
-            waiting_bytes: self.budget.used(),
+            gaps: progress.gaps,
+            bytes: progress.bytes(),
+            open_files: progress.current.iter().map(|(path, _)| path.clone()).collect(),
+            disk_left: progress.disk_left,
         }
     }
 
-    /// Takes no more frames and begins to finish. [`Self::finish`] waits for that.
+    /// Takes no more frames and starts to finish the file. [`Self::finish`] waits for the end.
     pub fn stop(&self) {
         self.shared.stop();
         self.inputs.iter().for_each(Input::disconnect);
-        // With the last lane gone the worker wakes up, and ends once the queue is empty.
+        // Dropping the last lane wakes the worker, which ends once the queue is empty.
         drop(locked(&self.lane).take());
     }
 
-    /// Records what still waits, finishes the file and says what there is. A full disk is waited for two seconds more.
+    /// Records the waiting frames and finishes the file. Waits at most 2 s for a full disk.
     #[must_use]
-    pub fn finish(mut self) -> Outcome {
+    pub fn finish(mut self) -> RecorderOutcome {
         self.end();
-        let mut books = self.shared.books();
-        let cameras = self.cameras(&books);
-        let sum = |of: fn(&CameraBooks) -> u64| cameras.iter().map(of).sum();
-        Outcome {
+        let mut progress = self.shared.progress();
+        let cameras = self.cameras(&progress);
+        let sum = |of: fn(&RecorderCounts) -> u64| cameras.iter().map(of).sum();
+        RecorderOutcome {
             frames: sum(|camera| camera.recorded),
             dropped: sum(|camera| camera.dropped),
-            // What was left in the lane or in hand can only be there because the thread panicked.
+            // Frames are left in the lane or undecided only if the thread panicked.
             lost: sum(|camera| camera.lost + camera.held + camera.queued),
-            bytes: books.files.iter().map(|file| file.bytes).sum(),
-            gaps: books.gaps,
-            deleted: books.deleted,
-            files: std::mem::take(&mut books.files),
-            left: std::mem::take(&mut books.left),
-            problems: std::mem::take(&mut books.problems),
+            bytes: progress.files.iter().map(|file| file.bytes).sum(),
+            gaps: progress.gaps,
+            deleted: progress.deleted,
+            files: std::mem::take(&mut progress.files),
+            unfinished: std::mem::take(&mut progress.unfinished),
+            problems: std::mem::take(&mut progress.problems),
             cameras,
         }
     }
 
-    fn cameras(&self, books: &books::Books) -> Vec<CameraBooks> {
-        let each = self.inputs.iter().zip(&books.taken);
-        each.map(|(input, taken)| CameraBooks::of(&input.name, taken, input.frames.counts())).collect()
+    fn cameras(&self, progress: &shared::Progress) -> Vec<RecorderCounts> {
+        let each = self.inputs.iter().zip(&progress.taken);
+        each.map(|(input, taken)| RecorderCounts::new(&input.name, taken, input.frames.counts())).collect()
     }
 
     fn end(&mut self) {
@@ -218,9 +221,9 @@ impl Recorder {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            let mut books = self.shared.books();
-            books.state = State::Finished;
-            books.problem("the thread that records panicked, which is a bug");
+            let mut progress = self.shared.progress();
+            progress.state = RecorderState::Finished;
+            progress.add_problem("the recording thread panicked: this is a bug in oaktap");
         }
     }
 }
@@ -231,8 +234,8 @@ impl Drop for Recorder {
     }
 }
 
-/// Bytes that a frame holds.
-fn weight(frame: &Frame) -> usize {
+/// Returns the memory that a frame occupies, in bytes.
+fn frame_memory_bytes(frame: &Frame) -> usize {
     512 + frame.payload().len() + frame.records.len() + frame.header.len() + 2 * frame.detection_text.len()
 }
 

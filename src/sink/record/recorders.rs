@@ -1,148 +1,121 @@
-//! The recording of several cameras, started and stopped while their frames flow.
+//! Records several cameras; started and stopped while the streams run.
 
 use std::path::Path;
 use std::thread::JoinHandle;
 
-use super::pace::Pace;
-use super::{Options, Outcome, Place, RecordError, Recorder, State};
+use super::write_rate::WriteRate;
+use super::{RecordError, RecordOptions, Recorder, RecorderHealth, RecorderOutcome, RecordingTarget};
 use crate::live::{Camera, Sink};
 use crate::recording::CameraInfo;
 use crate::source::Outlets;
 
-/// How the recording goes, of all cameras together.
+/// Health of all recorders together, with the current write rate.
 #[derive(Clone, Debug)]
 pub struct RecordersHealth {
-    /// What it is doing; the worst of what any recorder does.
-    pub state: State,
-    /// Frames in files or on the way to one.
-    pub frames: u64,
-    /// Frames that were dropped, or lost with a file.
-    pub missing: u64,
-    /// Holes, each marked in its file.
-    pub gaps: u64,
-    /// Bytes in files.
-    pub bytes: u64,
-    /// Bytes a second that went into files lately.
+    /// Sums over all recorders, and all cameras in the order in which they were connected.
+    pub total: RecorderHealth,
+    /// Bytes per second, averaged over the last 5 s.
     pub bytes_per_s: f64,
-    /// Bytes for which the disk still has room, where the system tells.
-    pub disk_left: Option<u64>,
-    /// Seconds until it is full at this speed.
+    /// Seconds until the disk is full at this rate.
     pub seconds_left: Option<f64>,
-    /// Of each camera: frames in files, and frames that are missing.
-    pub cameras: Vec<(u64, u64)>,
 }
 
-/// Records cameras: a recorder for each in a folder, or one for all of them if a file was named. Dropping it finishes the
+/// Records cameras with one recorder each into a folder, or with one recorder for all into a file. Dropping it finishes the
 /// files.
 #[derive(Debug)]
 pub struct Recorders {
-    options: Options,
+    options: RecordOptions,
     cameras: Vec<(CameraInfo, Outlets)>,
     running: Vec<Recorder>,
-    finishing: Vec<JoinHandle<Vec<Outcome>>>,
-    pace: Pace,
+    finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
+    write_rate: WriteRate,
 }
 
 impl Recorders {
     /// Creates recorders without cameras. Records nothing and creates no file yet.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self { options, cameras: Vec::new(), running: Vec::new(), finishing: Vec::new(), pace: Pace::default() }
+    pub fn new(options: RecordOptions) -> Self {
+        Self {
+            options,
+            cameras: Vec::new(),
+            running: Vec::new(),
+            finishing: Vec::new(),
+            write_rate: WriteRate::default(),
+        }
     }
 
-    /// Records the connected cameras from now on.
+    /// Starts to record the connected cameras.
     ///
     /// # Errors
-    /// As [`Recorder::start`]; nothing is recorded then.
+    /// As [`Recorder::start`]. Then nothing is recorded.
     pub fn start(&mut self) -> Result<(), RecordError> {
-        let groups = match self.options.place {
-            Place::Folder(_) => self.cameras.chunks(1),
-            Place::File(_) => self.cameras.chunks(self.cameras.len().max(1)),
+        let groups = match self.options.target {
+            RecordingTarget::Folder(_) => self.cameras.chunks(1),
+            RecordingTarget::File(_) => self.cameras.chunks(self.cameras.len().max(1)),
         };
         let start = |group: &[(CameraInfo, Outlets)]| Recorder::start(self.options.clone(), group.to_vec());
         let running = groups.map(start).collect::<Result<_, _>>()?;
         self.stop(|_| {});
         self.running = running;
-        self.pace = Pace::default();
+        self.write_rate = WriteRate::default();
         Ok(())
     }
 
-    /// Where files go.
+    /// Returns the folder or file to write to.
     #[must_use]
-    pub fn place(&self) -> &Path {
-        match &self.options.place {
-            Place::Folder(path) | Place::File(path) => path,
+    pub fn path(&self) -> &Path {
+        match &self.options.target {
+            RecordingTarget::Folder(path) | RecordingTarget::File(path) => path,
         }
     }
 
-    /// Whether something is being recorded, or waits to be.
+    /// Returns whether recorders are running. They may still wait for the first frame or trigger.
     #[must_use]
     pub fn is_on(&self) -> bool {
         !self.running.is_empty()
     }
 
     /// Stops recording. Another thread finishes the files and then calls `finished`.
-    pub fn stop(&mut self, finished: impl FnOnce(&[Outcome]) + Send + 'static) {
+    pub fn stop(&mut self, finished: impl FnOnce(&[RecorderOutcome]) + Send + 'static) {
         let running = std::mem::take(&mut self.running);
         if running.is_empty() {
             return;
         }
-        // All at once: on a full disk each of them takes two seconds.
+        // All at once, because each may wait 2 s for a full disk.
         running.iter().for_each(Recorder::stop);
         let finishing = std::thread::Builder::new().name("record end".to_owned()).spawn(move || {
             let outcomes: Vec<_> = running.into_iter().map(Recorder::finish).collect();
             finished(&outcomes);
             outcomes
         });
-        // Without a thread the recorders were dropped here: their files are finished, but nobody has counted.
+        // If the thread could not be started, the recorders were dropped here, which finished their files.
         if let Err(error) = &finishing {
-            tracing::warn!("what was recorded is not summed up, for no thread can be started: {error}");
+            tracing::warn!("no summary of the recording: cannot start a thread: {error}");
         }
         self.finishing.extend(finishing);
     }
 
-    /// How it goes at this time, on a clock that never goes backwards; `None` when nothing is recorded.
+    /// Returns the health at a time of the monotonic clock. `None`: recording is off.
     pub fn health(&mut self, mono_ns: u64) -> Option<RecordersHealth> {
         if self.running.is_empty() {
             return None;
         }
-        let each: Vec<_> = self.running.iter().map(Recorder::health).collect();
-        let bytes = each.iter().map(|health| health.bytes).sum();
-        self.pace.observe(mono_ns, bytes);
-        let disk_left = each.iter().filter_map(|health| health.disk_left).min();
-        let worst = |state: &State| match state {
-            State::Finished => 3,
-            State::Paused { .. } => 2,
-            State::Recording => 1,
-            State::Waiting => 0,
-        };
-        let state = each.iter().map(|health| health.state.clone()).max_by_key(worst).unwrap_or_default();
-        Some(RecordersHealth {
-            state,
-            frames: each.iter().map(|health| health.frames).sum(),
-            missing: each.iter().map(|health| health.missing).sum(),
-            gaps: each.iter().map(|health| health.gaps).sum(),
-            bytes,
-            bytes_per_s: self.pace.bytes_per_s(),
-            disk_left,
-            seconds_left: disk_left.and_then(|left| self.pace.seconds_left(left)),
-            cameras: each
-                .iter()
-                .flat_map(|health| &health.cameras)
-                .map(|camera| (camera.recorded, camera.dropped + camera.lost))
-                .collect(),
-        })
+        let mut total = RecorderHealth::default();
+        self.running.iter().for_each(|recorder| total.add(recorder.health()));
+        self.write_rate.observe(mono_ns, total.bytes);
+        let seconds_left = total.disk_left.and_then(|left| self.write_rate.seconds_left(left));
+        Some(RecordersHealth { bytes_per_s: self.write_rate.bytes_per_s(), seconds_left, total })
     }
 
-    fn join(&mut self) -> Vec<Outcome> {
-        // A recorder that panicked has told so; what it recorded is in its file.
+    fn join(&mut self) -> Vec<RecorderOutcome> {
+        // A panic was printed when it happened. The recorded frames are in their files.
         self.finishing.drain(..).flat_map(|thread| thread.join().unwrap_or_default()).collect()
     }
 }
 
 impl Sink for Recorders {
-    /// One outcome for each recorder that ran.
-    type Outcome = Vec<Outcome>;
+    /// One outcome per recorder, in the order in which they were stopped.
+    type Outcome = Vec<RecorderOutcome>;
 
     fn connect(&mut self, camera: &Camera) -> std::io::Result<()> {
         let info = CameraInfo {
@@ -154,7 +127,7 @@ impl Sink for Recorders {
         Ok(())
     }
 
-    fn finish(mut self) -> Vec<Outcome> {
+    fn finish(mut self) -> Vec<RecorderOutcome> {
         self.stop(|_| {});
         self.join()
     }
@@ -186,11 +159,11 @@ mod tests {
         Arc::new(frame)
     }
 
-    /// Numbers of the frames and kinds of the incidents in a file.
+    /// Returns the frame numbers and incident kinds in a file.
     fn read(path: &Path) -> (Vec<u64>, Vec<String>) {
         let (mut frames, mut incidents) = (Vec::new(), Vec::new());
         let mut reader = Reader::open(path).expect("a recording");
-        while let Some(entry) = reader.next_entry().expect("it is whole") {
+        while let Some(entry) = reader.next_entry().expect("an intact recording") {
             match entry {
                 RecordingEntry::Frame(found) => frames.push(found.wire.id),
                 RecordingEntry::Incident { incident, .. } => incidents.push(incident.kind),
@@ -199,7 +172,7 @@ mod tests {
         (frames, incidents)
     }
 
-    fn two(options: Options) -> (Recorders, [Outlets; 2]) {
+    fn two(options: RecordOptions) -> (Recorders, [Outlets; 2]) {
         let cameras =
             [Camera::new("a", "sim:".parse().expect("a source")), Camera::new("b", "sim:".parse().expect("a source"))];
         let mut recorders = Recorders::new(options);
@@ -212,8 +185,8 @@ mod tests {
     #[test]
     fn only_frames_between_start_and_stop_are_recorded() {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = Place::Folder(folder.path().to_owned());
-        let (mut recorders, [a, b]) = two(Options { frames_max: Some(2), ..Options::new(place) });
+        let target = RecordingTarget::Folder(folder.path().to_owned());
+        let (mut recorders, [a, b]) = two(RecordOptions { frames_max: Some(2), ..RecordOptions::new(target) });
         let offer = |number| {
             a.confirmed.offer(&frame(number));
             b.confirmed.offer(&frame(number));
@@ -222,13 +195,13 @@ mod tests {
         assert!(!recorders.is_on() && recorders.health(0).is_none());
         recorders.start().expect("a folder");
         (1..4).for_each(offer);
-        assert!(recorders.is_on() && recorders.health(0).is_some_and(|health| health.cameras.len() == 2));
+        assert!(recorders.is_on() && recorders.health(0).is_some_and(|health| health.total.cameras.len() == 2));
         let (tx, finished) = std::sync::mpsc::channel();
         recorders
             .stop(move |outcomes| tx.send(outcomes.iter().map(|of| of.frames).sum::<u64>()).expect("the test waits"));
         assert!(!recorders.is_on());
         offer(4);
-        assert_eq!(finished.recv(), Ok(4), "two frames of each camera: no more were asked for");
+        assert_eq!(finished.recv(), Ok(4), "at most two frames per camera, as in the options");
         recorders.start().expect("the same folder");
         a.confirmed.offer(&frame(5));
         let event = IncidentEvent::Disconnected { why: "it left".to_owned() };
@@ -247,18 +220,21 @@ mod tests {
     fn a_named_file_holds_all_cameras() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("all.mcap");
-        let (mut recorders, [a, b]) = two(Options::new(Place::File(path.clone())));
+        let (mut recorders, [a, b]) = two(RecordOptions::new(RecordingTarget::File(path.clone())));
         recorders.start().expect("a file");
         a.confirmed.offer(&frame(1));
         b.confirmed.offer(&frame(2));
         let begun = Instant::now();
-        while recorders.health(0).is_none_or(|health| health.cameras != [(1, 0), (1, 0)]) {
+        let counts = |health: RecordersHealth| -> Vec<(u64, u64)> {
+            health.total.cameras.iter().map(|camera| (camera.recorded, camera.missing())).collect()
+        };
+        while recorders.health(0).map(counts).is_none_or(|counts| counts != [(1, 0), (1, 0)]) {
             assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", recorders.health(0));
             std::thread::yield_now();
         }
         drop(recorders);
         assert_eq!(read(&path).0, [1, 2], "dropping finishes the file");
-        let (mut again, _outlets) = two(Options::new(Place::File(path)));
+        let (mut again, _outlets) = two(RecordOptions::new(RecordingTarget::File(path)));
         assert!(matches!(again.start(), Err(RecordError::Exists(_))));
         assert!(!again.is_on());
     }

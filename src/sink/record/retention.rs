@@ -1,29 +1,30 @@
-//! Old recordings go: finished ones with names of ours, in the folder of their camera, and nothing else.
+//! Deletes old recordings: finished ones with generated names, in the folder of their camera, and nothing else.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::limits::Keep;
-use super::place::is_ours;
+use super::limits::KeepLimit;
+use super::target::is_recording_name;
 
 #[derive(Debug)]
-struct Finished {
+struct FinishedFile {
     name: String,
     bytes: u64,
     ended: SystemTime,
 }
 
-/// Bytes of a disk: those that we may still write, and all.
+/// Bytes of a disk.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Space {
+pub(super) struct DiskSpace {
+    /// Free for this user.
     pub(super) left: u64,
     pub(super) all: u64,
 }
 
-impl Space {
-    /// Of the disk that the folder is on; `None` where the system does not tell.
-    pub(super) fn of(folder: &Path) -> Option<Self> {
+impl DiskSpace {
+    /// Returns the space of the folder's disk, or `None` where the system does not report it.
+    pub(super) fn of_folder(folder: &Path) -> Option<Self> {
         #[cfg(unix)]
         {
             let disk = rustix::fs::statvfs(folder).ok()?;
@@ -38,47 +39,47 @@ impl Space {
     }
 }
 
-/// Deletes the oldest finished files of the folder until what is kept is within the limit, beside `writing` bytes of
-/// the file that is being written. Returns those that are gone.
+/// Deletes the oldest finished files in the folder until the rest is within the limit. `writing` is the size of the open
+/// file. Returns the deleted files.
 ///
 /// # Errors
-/// The folder cannot be read, or a file not be deleted.
-pub(super) fn enforce(
-    keep: Keep,
+/// The folder cannot be read, or a file cannot be deleted.
+pub(super) fn delete_old_files(
+    keep: KeepLimit,
     folder: &Path,
     writing: u64,
     now: SystemTime,
-    mut space: impl FnMut() -> Option<Space>,
+    mut space: impl FnMut() -> Option<DiskSpace>,
 ) -> io::Result<Vec<PathBuf>> {
     let mut files = finished(folder)?;
-    // By name is by time.
+    // Generated names sort by time.
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let mut total = writing + files.iter().map(|file| file.bytes).sum::<u64>();
-    let mut gone = Vec::new();
+    let mut deleted = Vec::new();
     for file in files {
-        let too_many = match keep {
-            Keep::Time(time) => now.duration_since(file.ended).is_ok_and(|age| age > time),
-            Keep::Bytes(bytes) => total > bytes,
-            Keep::Free(share) => space().is_some_and(|space| (space.left as f64) < share * space.all as f64),
+        let is_beyond_limit = match keep {
+            KeepLimit::Time(time) => now.duration_since(file.ended).is_ok_and(|age| age > time),
+            KeepLimit::Bytes(bytes) => total > bytes,
+            KeepLimit::Free(share) => space().is_some_and(|space| (space.left as f64) < share * space.all as f64),
         };
-        if !too_many {
+        if !is_beyond_limit {
             break;
         }
         let path = folder.join(&file.name);
         match std::fs::remove_file(&path) {
-            // Somebody was quicker.
+            // Another process deleted it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => {
                 result?;
-                gone.push(path);
+                deleted.push(path);
             }
         }
         total -= file.bytes;
     }
-    Ok(gone)
+    Ok(deleted)
 }
 
-fn finished(folder: &Path) -> io::Result<Vec<Finished>> {
+fn finished(folder: &Path) -> io::Result<Vec<FinishedFile>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -86,11 +87,13 @@ fn finished(folder: &Path) -> io::Result<Vec<Finished>> {
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let Some(name) = entry.file_name().to_str().filter(|name| is_ours(name)).map(str::to_owned) else { continue };
-        // Of the entry itself: a link to elsewhere is nobody's recording.
-        let Ok(about) = entry.metadata() else { continue };
-        if about.is_file() {
-            files.push(Finished { name, bytes: about.len(), ended: about.modified()? });
+        let Some(name) = entry.file_name().to_str().filter(|name| is_recording_name(name)).map(str::to_owned) else {
+            continue;
+        };
+        // Does not follow links: the target is not our recording.
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_file() {
+            files.push(FinishedFile { name, bytes: metadata.len(), ended: metadata.modified()? });
         }
     }
     Ok(files)
@@ -105,7 +108,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Four recordings of an hour and 1000 bytes each, the last one ended just now; and what is not ours.
+    /// Four recordings of an hour and 1000 bytes each, of which the last has just ended, and files of other kinds.
     fn folder() -> (tempfile::TempDir, SystemTime) {
         let folder = tempfile::tempdir().expect("a folder");
         let now = SystemTime::now();
@@ -126,40 +129,42 @@ mod tests {
         (folder, now)
     }
 
-    fn gone(keep: Keep, writing: u64, space: impl FnMut() -> Option<Space>) -> Vec<String> {
+    /// Returns the hours of the deleted recordings.
+    fn deleted(keep: KeepLimit, writing: u64, space: impl FnMut() -> Option<DiskSpace>) -> Vec<String> {
         let (folder, now) = folder();
         let before = std::fs::read_dir(folder.path()).unwrap().count();
-        let gone = enforce(keep, folder.path(), writing, now, space).expect("it can be read");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before - gone.len());
-        gone.iter()
+        let deleted = delete_old_files(keep, folder.path(), writing, now, space).expect("the folder can be read");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before - deleted.len());
+        deleted
+            .iter()
             .inspect(|path| assert!(!path.exists()))
             .map(|path| path.file_name().unwrap().to_str().unwrap()[11..13].to_owned())
             .collect()
     }
 
     #[test]
-    fn the_oldest_go() {
-        let nobody = || panic!("nobody asks for the space");
-        assert_eq!(gone(Keep::Time(HOUR + HOUR / 2), 0, nobody), ["10", "11"]);
-        assert_eq!(gone(Keep::Time(9 * HOUR), 0, nobody), [""; 0]);
-        assert_eq!(gone(Keep::Bytes(4000), 0, nobody), [""; 0]);
-        assert_eq!(gone(Keep::Bytes(3999), 0, nobody), ["10"]);
-        assert_eq!(gone(Keep::Bytes(4000), 1500, nobody), ["10", "11"]);
-        assert_eq!(gone(Keep::Bytes(1), 0, nobody).len(), 4);
-        // Each file that goes makes room for five per cent.
+    fn the_oldest_recordings_are_deleted() {
+        let unused = || panic!("these limits do not depend on the space");
+        assert_eq!(deleted(KeepLimit::Time(HOUR + HOUR / 2), 0, unused), ["10", "11"]);
+        assert_eq!(deleted(KeepLimit::Time(9 * HOUR), 0, unused), [""; 0]);
+        assert_eq!(deleted(KeepLimit::Bytes(4000), 0, unused), [""; 0]);
+        assert_eq!(deleted(KeepLimit::Bytes(3999), 0, unused), ["10"]);
+        assert_eq!(deleted(KeepLimit::Bytes(4000), 1500, unused), ["10", "11"]);
+        assert_eq!(deleted(KeepLimit::Bytes(1), 0, unused).len(), 4);
+        // Each deleted file frees 5 % of the disk.
         let mut left = 0;
         let space = || {
             left += 5;
-            Some(Space { left, all: 100 })
+            Some(DiskSpace { left, all: 100 })
         };
-        assert_eq!(gone(Keep::Free(0.12), 0, space), ["10", "11"]);
-        assert_eq!(gone(Keep::Free(0.99), 0, || None), [""; 0], "nobody knows how much is free");
+        assert_eq!(deleted(KeepLimit::Free(0.12), 0, space), ["10", "11"]);
+        assert_eq!(deleted(KeepLimit::Free(0.99), 0, || None), [""; 0], "the free space is unknown");
     }
 
     #[test]
-    fn no_folder_is_no_file() {
+    fn a_missing_folder_is_not_an_error() {
         let (folder, now) = folder();
-        let none = folder.path().join("none");
-        assert!(enforce(Keep::Bytes(1), &none, 0, now, || None).expect("nothing to do").is_empty());
+        let missing = folder.path().join("missing");
+        assert!(delete_old_files(KeepLimit::Bytes(1), &missing, 0, now, || None).expect("nothing to do").is_empty());
     }
 }

@@ -1,38 +1,39 @@
-//! One file while it is written, and what would be lost if it went no further.
+//! One file while it is written, and the frames that would be lost if writing stopped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::place::Names;
+use super::target::FileNames;
+use crate::error::with_causes;
 use crate::frame::Frame;
 use crate::recording::disk::{Disk, DiskCondition, DiskMonitor};
 use crate::recording::{CameraInfo, Compression, RecordingError, SegmentWriter, schema};
 
-/// A chunk is ended when it is as large as this ...
-const CHUNK: u64 = 4 << 20;
-/// ... or when its first message has waited so long: with the time to write it, a crash takes less than a second.
-pub(super) const OPEN: Duration = Duration::from_millis(500);
+/// Size at which a chunk is ended.
+const CHUNK_BYTES_MAX: u64 = 4 << 20;
+/// Age at which a chunk is ended. With the time to write it, a crash loses less than 1 s.
+const CHUNK_DURATION_MAX: Duration = Duration::from_millis(500);
 
 /// A finished file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Saved {
-    /// Where it is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RecordedFile {
+    /// Path of the file.
     pub path: PathBuf,
-    /// Frames in it, of all cameras.
+    /// Frames in the file, of all cameras.
     pub frames: u64,
-    /// Its size.
+    /// Size of the file.
     pub bytes: u64,
 }
 
 pub(super) struct Segment {
     writer: SegmentWriter<Disk>,
-    gauge: DiskMonitor,
-    names: Names,
-    /// Arrival of its first frame, on the clock that never goes backwards.
-    since_mono_ns: Option<u64>,
-    tally: Tally,
-    /// Since when a chunk is open.
+    monitor: DiskMonitor,
+    names: FileNames,
+    /// Arrival of the first frame.
+    first_mono_ns: Option<u64>,
+    tally: ChunkTally,
+    /// Time at which the open chunk was started.
     open_since: Option<Instant>,
 }
 
@@ -44,29 +45,29 @@ impl std::fmt::Debug for Segment {
 
 impl Segment {
     pub(super) fn new(
-        names: Names,
+        names: FileNames,
         disk: Disk,
         compression: Compression,
         cameras: &[CameraInfo],
         begun_unix_ns: i64,
     ) -> Result<Self, RecordingError> {
-        let gauge = disk.monitor();
+        let monitor = disk.monitor();
         let writer = SegmentWriter::new(disk, compression, cameras, begun_unix_ns)?;
-        let tally = Tally::new(cameras.len());
-        Ok(Self { writer, gauge, names, since_mono_ns: None, tally, open_since: Some(Instant::now()) })
+        let tally = ChunkTally::new(cameras.len());
+        Ok(Self { writer, monitor, names, first_mono_ns: None, tally, open_since: Some(Instant::now()) })
     }
 
-    pub(super) fn gauge(&self) -> &DiskMonitor {
-        &self.gauge
+    pub(super) fn monitor(&self) -> &DiskMonitor {
+        &self.monitor
     }
 
     pub(super) fn path(&self) -> &PathBuf {
         &self.names.partial
     }
 
-    /// Bytes so far; those of the open chunk as they will be at most.
+    /// Returns the size of the file, with the open chunk before compression.
     pub(super) fn bytes(&self) -> u64 {
-        self.gauge.flushed() + self.writer.open_bytes()
+        self.monitor.flushed() + self.writer.open_bytes()
     }
 
     pub(super) fn context(&mut self, camera: usize, records: &[u8]) {
@@ -74,9 +75,9 @@ impl Segment {
     }
 
     pub(super) fn frame(&mut self, camera: usize, frame: &Frame, publish_ns: i64) -> Result<(), RecordingError> {
-        // Counted first: what fails half way is in the file no more than what was never written.
+        // Counted first: a frame that fails half way is lost like one that was never written.
         self.tally.frame(camera);
-        self.since_mono_ns.get_or_insert(frame.received.mono_ns);
+        self.first_mono_ns.get_or_insert(frame.received.mono_ns);
         self.open_since.get_or_insert_with(Instant::now);
         self.writer.frame(camera, frame, publish_ns)?;
         self.flush_if_due()
@@ -92,7 +93,7 @@ impl Segment {
         self.writer.incident(camera, incident, unix_ns)
     }
 
-    /// Marks that so many frames of a camera are missing here, if any.
+    /// Marks a gap of this many frames of a camera, if any.
     pub(super) fn gap(&mut self, camera: usize, frames: u64, unix_ns: i64) -> Result<(), RecordingError> {
         if frames == 0 {
             return Ok(());
@@ -104,83 +105,82 @@ impl Segment {
         self.incident(camera, &incident, unix_ns)
     }
 
-    /// How long it is when a frame comes that arrived then.
-    pub(super) fn length(&self, mono_ns: u64) -> Duration {
-        Duration::from_nanos(self.since_mono_ns.map_or(0, |since| mono_ns.saturating_sub(since)))
+    /// Returns the time from the first frame to one with this arrival.
+    pub(super) fn duration(&self, mono_ns: u64) -> Duration {
+        Duration::from_nanos(self.first_mono_ns.map_or(0, |since| mono_ns.saturating_sub(since)))
     }
 
-    /// How long the open chunk can stay open; `None` when there is none.
-    pub(super) fn due(&self) -> Option<Duration> {
-        self.open_since.map(|since| OPEN.saturating_sub(since.elapsed()))
+    /// Returns how long the open chunk may stay open, or `None` if no chunk is open.
+    pub(super) fn flush_due_in(&self) -> Option<Duration> {
+        self.open_since.map(|since| CHUNK_DURATION_MAX.saturating_sub(since.elapsed()))
     }
 
     pub(super) fn flush_if_due(&mut self) -> Result<(), RecordingError> {
-        if self.writer.open_bytes() < CHUNK && self.due().is_none_or(|due| !due.is_zero()) {
+        if self.writer.open_bytes() < CHUNK_BYTES_MAX && self.flush_due_in().is_none_or(|due| !due.is_zero()) {
             return Ok(());
         }
         self.writer.flush()?;
         self.open_since = None;
-        self.tally.flushed(self.gauge.flushed(), self.gauge.written());
+        self.tally.flushed(self.monitor.flushed(), self.monitor.written());
         Ok(())
     }
 
-    /// Ends the file and gives it its name. A full disk is waited for while `go_on` says so.
+    /// Finishes and renames the file. Waits for a full disk while `keep_waiting` returns `true`.
     ///
     /// # Errors
-    /// Why that did not work, and what is not in the file that is left behind.
+    /// The reason, and the frames that are not in the unfinished file.
     pub(super) fn finish(
         self,
         clocks: &[BTreeMap<String, String>],
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<Saved, (String, Lost)> {
-        // The writer flushes; here it is seen to that this does not wait for a full disk without asking.
+        mut keep_waiting: impl FnMut() -> bool,
+    ) -> Result<RecordedFile, (String, LostFrames)> {
+        // Finishing flushes, which would wait for a full disk without asking `keep_waiting`.
         loop {
-            match self.gauge.wait_for_room(Duration::from_millis(200)) {
+            match self.monitor.wait_for_room(Duration::from_millis(200)) {
                 Ok(true) => break,
-                Ok(false) if self.gauge.condition() != DiskCondition::Full || go_on() => {}
+                Ok(false) if self.monitor.condition() != DiskCondition::Full || keep_waiting() => {}
                 Ok(false) => {
-                    self.gauge.give_up();
+                    self.monitor.give_up();
                     return Err(("the disk is full".to_owned(), self.lost()));
                 }
                 Err(error) => return Err((error.to_string(), self.lost())),
             }
         }
-        let Self { writer, gauge, names, mut tally, .. } = self;
-        let lost = |why: String, tally: &Tally| (why, tally.lost(gauge.written(), names.partial.exists()));
-        let disk = writer.finish(clocks).map_err(|error| lost(chain(&error), &tally))?;
+        let Self { writer, monitor, names, mut tally, .. } = self;
+        let lost = |why: String, tally: &ChunkTally| (why, tally.lost(monitor.written(), names.partial.exists()));
+        let disk = writer.finish(clocks).map_err(|error| lost(with_causes(&error), &tally))?;
         let bytes = disk.position();
-        tally.flushed(bytes, gauge.written());
-        disk.finish(go_on).map_err(|error| lost(error.to_string(), &tally))?;
+        tally.flushed(bytes, monitor.written());
+        disk.finish(keep_waiting).map_err(|error| lost(error.to_string(), &tally))?;
         let path = names
             .finish()
-            .map_err(|error| lost(format!("{} cannot be renamed: {error}", names.partial.display()), &tally))?;
-        Ok(Saved { path, frames: tally.all.frames.iter().sum(), bytes })
+            .map_err(|error| lost(format!("cannot rename {}: {error}", names.partial.display()), &tally))?;
+        Ok(RecordedFile { path, frames: tally.all.frames.iter().sum(), bytes })
     }
 
-    /// What is not in the file if nothing more is written.
-    pub(super) fn lost(&self) -> Lost {
-        self.tally.lost(self.gauge.written(), self.names.partial.exists())
+    /// Returns the frames that are not in the file if nothing more is written.
+    pub(super) fn lost(&self) -> LostFrames {
+        self.tally.lost(self.monitor.written(), self.names.partial.exists())
     }
 }
 
-/// What a file that could not be finished does not hold, for each camera.
+/// Frames per camera that are missing in a file that could not be finished.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct LostFrames {
     pub(super) frames: Vec<u64>,
-    /// Frames that were missing before, and that it would have said so of.
+    /// Frames that were missing before, whose gap markers are missing as well.
     pub(super) gaps: Vec<u64>,
-    /// Whether some frame is in the file.
-    pub(super) some_are_there: bool,
+    pub(super) file_has_frames: bool,
 }
 
-/// Frames of each camera, and how many of them were missing.
+/// Recorded frames and missing frames per camera.
 #[derive(Clone, Debug)]
-struct Counted {
+struct FrameCounts {
     frames: Vec<u64>,
     gaps: Vec<u64>,
 }
 
-impl Counted {
+impl FrameCounts {
     fn new(cameras: usize) -> Self {
         Self { frames: vec![0; cameras], gaps: vec![0; cameras] }
     }
@@ -191,19 +191,19 @@ impl Counted {
     }
 }
 
-/// Which frames are in which bytes.
+/// Frames per chunk, to know which of them are in the file.
 #[derive(Debug)]
-struct Tally {
-    all: Counted,
-    /// Of those, what is in the open chunk.
-    open: Counted,
-    /// Chunks that are not known to be in the file: where they end, and what is in them.
-    chunks: VecDeque<(u64, Counted)>,
+struct ChunkTally {
+    all: FrameCounts,
+    /// Part of `all` in the open chunk.
+    open: FrameCounts,
+    /// Chunks that may not be in the file yet, with the offset of their end.
+    chunks: VecDeque<(u64, FrameCounts)>,
 }
 
-impl Tally {
+impl ChunkTally {
     fn new(cameras: usize) -> Self {
-        Self { all: Counted::new(cameras), open: Counted::new(cameras), chunks: VecDeque::new() }
+        Self { all: FrameCounts::new(cameras), open: FrameCounts::new(cameras), chunks: VecDeque::new() }
     }
 
     fn frame(&mut self, camera: usize) {
@@ -216,40 +216,24 @@ impl Tally {
         self.open.gaps[camera] += frames;
     }
 
-    /// The open chunk is in the bytes before `end`; those before `written` are in the file.
+    /// Ends the open chunk at offset `end`. Bytes before `written` are in the file.
     fn flushed(&mut self, end: u64, written: u64) {
-        let none = Counted::new(self.all.frames.len());
+        let none = FrameCounts::new(self.all.frames.len());
         self.chunks.push_back((end, std::mem::replace(&mut self.open, none)));
         while self.chunks.front().is_some_and(|(end, _)| *end <= written) {
             self.chunks.pop_front();
         }
     }
 
-    /// Of a file that is gone everything is lost, of another one what stands behind the bytes that were written.
-    fn lost(&self, written: u64, exists: bool) -> Lost {
+    /// Returns the frames after offset `written`, or all frames if the file is gone.
+    fn lost(&self, written: u64, exists: bool) -> LostFrames {
         let mut lost = self.open.clone();
         for (_, chunk) in self.chunks.iter().filter(|(end, _)| *end > written) {
             lost.add(chunk);
         }
-        let Counted { frames, gaps } = if exists { lost } else { self.all.clone() };
-        Lost { some_are_there: frames != self.all.frames, frames, gaps }
+        let FrameCounts { frames, gaps } = if exists { lost } else { self.all.clone() };
+        LostFrames { file_has_frames: frames != self.all.frames, frames, gaps }
     }
-}
-
-/// An error and what is behind it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let more = error.to_string();
-        // Some say what is behind them themselves.
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        next = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -257,12 +241,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_in_the_file_is_known() {
-        let mut tally = Tally::new(2);
-        let lost = |frames: [u64; 2], gaps: [u64; 2], some_are_there| Lost {
+    fn lost_frames_are_those_of_unwritten_chunks() {
+        let mut tally = ChunkTally::new(2);
+        let lost = |frames: [u64; 2], gaps: [u64; 2], file_has_frames| LostFrames {
             frames: frames.to_vec(),
             gaps: gaps.to_vec(),
-            some_are_there,
+            file_has_frames,
         };
         tally.frame(0);
         tally.flushed(100, 0);
@@ -274,9 +258,9 @@ mod tests {
         assert_eq!(tally.lost(99, true), lost([2, 2], [0, 7], false));
         assert_eq!(tally.lost(100, true), lost([1, 2], [0, 7], true));
         assert_eq!(tally.lost(200, true), lost([0, 1], [0, 0], true));
-        assert_eq!(tally.lost(200, false), lost([2, 2], [0, 7], false), "the file is gone");
+        assert_eq!(tally.lost(200, false), lost([2, 2], [0, 7], false), "the file was deleted");
         tally.flushed(300, 200);
-        assert_eq!(tally.chunks.len(), 1, "what is in the file is forgotten");
+        assert_eq!(tally.chunks.len(), 1, "chunks in the file are no longer kept");
         assert_eq!(tally.lost(300, true), lost([0, 0], [0, 0], true));
     }
 }

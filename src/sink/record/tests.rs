@@ -3,7 +3,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Health, Keep, Options, Outcome, Place, RecordError, Recorder, Split, State, Trigger, weight};
+use super::{
+    KeepLimit, RecordError, RecordOptions, Recorder, RecorderHealth, RecorderOutcome, RecorderState, RecordingTarget,
+    SplitLimit, Trigger, frame_memory_bytes,
+};
 use crate::frame::{BBox, Detection, DeviceTime, Frame, PayloadKind, Received};
 use crate::hub::Budget;
 use crate::recording::disk::faults::{self, Faults, TEST_TIMEOUT};
@@ -22,7 +25,7 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// The n-th frame of a camera with 40 frames a second.
+/// The n-th frame of a camera that sends 40 frames per second.
 #[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
 fn frame(n: u64, bytes: usize) -> Frame {
     let mono_ns = n * FRAME_MS * 1_000_000;
@@ -39,7 +42,7 @@ fn frame(n: u64, bytes: usize) -> Frame {
     frame
 }
 
-fn seen(mut frame: Frame, label: u32, confidence: f32) -> Frame {
+fn with_detection(mut frame: Frame, label: u32, confidence: f32) -> Frame {
     frame.detections.push(Detection { label, confidence, bbox: BBox { xmin: 0.1, ymin: 0.1, xmax: 0.5, ymax: 0.5 } });
     frame
 }
@@ -56,13 +59,13 @@ struct Recording {
 }
 
 impl Recording {
-    fn start(folder: &Path, change: impl FnOnce(&mut Options)) -> Self {
-        let (mut options, faults) = (Options::new(Place::Folder(folder.to_owned())), Faults::default());
+    fn start(folder: &Path, change: impl FnOnce(&mut RecordOptions)) -> Self {
+        let (mut options, faults) = (RecordOptions::new(RecordingTarget::Folder(folder.to_owned())), Faults::default());
         change(&mut options);
         let outlets = Outlets::default();
         let cameras = vec![(camera("front"), outlets.clone())];
         let recorder = Recorder::start_on(options, cameras, Box::new(faults::files(&faults)));
-        Self { recorder: recorder.expect("it begins"), outlets, faults, folder: folder.join("front") }
+        Self { recorder: recorder.expect("a recorder"), outlets, faults, folder: folder.join("front") }
     }
 
     fn offer_frame(&self, frame: Frame) {
@@ -75,15 +78,15 @@ impl Recording {
         }
     }
 
-    fn until(&self, what: &str, is: impl Fn(&Health) -> bool) {
+    fn until(&self, what: &str, is: impl Fn(&RecorderHealth) -> bool) {
         until(what, || {
             let health = self.recorder.health();
-            assert!(health.cameras.iter().all(super::CameraBooks::balances), "{health:?}");
+            assert!(health.cameras.iter().all(super::RecorderCounts::balances), "{health:?}");
             is(&health)
         });
     }
 
-    /// Everything that was offered is in a file, or lost with one.
+    /// Waits until every offered frame is recorded or lost.
     fn until_taken(&self) {
         self.until("the lane to be empty", |health| {
             health.cameras.iter().all(|camera| camera.queued == 0 && camera.held == 0)
@@ -92,11 +95,11 @@ impl Recording {
 
     fn until_in_file(&self) {
         self.until_taken();
-        let current = || self.recorder.shared.books().current.clone();
+        let current = || self.recorder.shared.progress().current.clone();
         until("the chunk to be in the file", || {
-            current().is_none_or(|(path, gauge)| {
-                let length = std::fs::metadata(path).map_or(0, |about| about.len());
-                gauge.written() == gauge.flushed() && length > 1000
+            current().is_none_or(|(path, monitor)| {
+                let length = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+                monitor.written() == monitor.flushed() && length > 1000
             })
         });
     }
@@ -109,11 +112,11 @@ enum Found {
     Other(String),
 }
 
-/// What is in a file; every frame is checked.
+/// Returns the content of a file. Compares every payload.
 fn read(path: &Path) -> Vec<Found> {
     let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
     let mut found = Vec::new();
-    while let Some(entry) = reader.next_entry().expect("what is there is whole") {
+    while let Some(entry) = reader.next_entry().expect("intact") {
         found.push(match entry {
             RecordingEntry::Frame(recorded) => {
                 let expected = frame(recorded.wire.id, recorded.payload.len());
@@ -132,10 +135,10 @@ fn frames(numbers: impl IntoIterator<Item = u64>) -> Vec<Found> {
     numbers.into_iter().map(Found::Frame).collect()
 }
 
-fn assert_balanced(outcome: &Outcome) {
+fn assert_balanced(outcome: &RecorderOutcome) {
     for camera in &outcome.cameras {
         assert!(camera.balances(), "{camera:?}");
-        assert_eq!((camera.held, camera.queued), (0, 0), "nothing is left anywhere: {camera:?}");
+        assert_eq!((camera.held, camera.queued), (0, 0), "no frame is left in a queue: {camera:?}");
     }
 }
 
@@ -143,11 +146,11 @@ fn assert_balanced(outcome: &Outcome) {
 fn frames_and_incidents_of_several_cameras_in_one_file() {
     let root = tempfile::tempdir().expect("a folder");
     let path = root.path().join("below/both.mcap");
-    let options = Options::new(Place::named(path.clone()));
+    let options = RecordOptions::new(RecordingTarget::from_path(path.clone()));
     let (a, b) = (Outlets::default(), Outlets::default());
     let cameras = vec![(camera("a"), a.clone()), (camera("b"), b.clone())];
-    let recorder = Recorder::start(options, cameras).expect("it begins");
-    assert_eq!(recorder.health().state, State::Recording, "a named file is created at once");
+    let recorder = Recorder::start(options, cameras).expect("a recorder");
+    assert_eq!(recorder.health().state, RecorderState::Recording, "a named file is created at once");
     for n in 0..100 {
         a.confirmed.offer(&Arc::new(frame(n, 3000)));
         if n % 2 == 0 {
@@ -178,19 +181,27 @@ fn frames_and_incidents_of_several_cameras_in_one_file() {
 fn two_recorders_do_not_write_one_file() {
     let root = tempfile::tempdir().expect("a folder");
     let path = root.path().join("a.mcap");
-    let start = || Recorder::start(Options::new(Place::named(path.clone())), vec![(camera("a"), Outlets::default())]);
-    let first = start().expect("it begins");
+    let start = || {
+        Recorder::start(
+            RecordOptions::new(RecordingTarget::from_path(path.clone())),
+            vec![(camera("a"), Outlets::default())],
+        )
+    };
+    let first = start().expect("a recorder");
     assert!(matches!(start(), Err(RecordError::Busy(_))));
     drop(first);
     assert!(matches!(start(), Err(RecordError::Exists(found)) if found == path));
-    let mut options = Options::new(Place::named(root.path().join("b.mcap")));
-    options.keep = Some(Keep::Bytes(1));
+    let mut options = RecordOptions::new(RecordingTarget::from_path(root.path().join("b.mcap")));
+    options.keep = Some(KeepLimit::Bytes(1));
     assert!(matches!(
         Recorder::start(options, vec![(camera("a"), Outlets::default())]),
-        Err(RecordError::KeepsFolder(_))
+        Err(RecordError::KeepNeedsFolder(_))
     ));
     assert!(matches!(
-        Recorder::start(Options::new(Place::Folder(path.join("below"))), vec![(camera("a"), Outlets::default())]),
+        Recorder::start(
+            RecordOptions::new(RecordingTarget::Folder(path.join("below"))),
+            vec![(camera("a"), Outlets::default())]
+        ),
         Err(RecordError::Io { .. })
     ));
 }
@@ -204,39 +215,39 @@ fn nothing_is_written_before_the_first_frame() {
         .outlets
         .incidents
         .offer(&Incident { received: Received::default(), event: IncidentEvent::Recorded(incident) });
-    assert_eq!(recording.recorder.health().state, State::Waiting);
+    assert_eq!(recording.recorder.health().state, RecorderState::Waiting);
     recording.offer([0], 1000);
     recording.until("the frame", |health| health.frames == 1);
-    assert_eq!(recording.recorder.health().state, State::Recording);
+    assert_eq!(recording.recorder.health().state, RecorderState::Recording);
     let outcome = recording.recorder.finish();
     assert_eq!(outcome.files[0].path, recording.folder.join("2026-11-21_11-05-12.345.mcap"));
     assert_eq!(read(&outcome.files[0].path), [Found::Other("connected".into()), Found::Frame(0)]);
     let empty = Recording::start(root.path(), |_| {});
-    assert!(empty.recorder.finish().files.is_empty(), "no file for nothing");
+    assert!(empty.recorder.finish().files.is_empty(), "no file without a frame");
 }
 
 #[test]
-fn what_is_written_is_in_the_file_without_another_frame() {
+fn waiting_frames_are_flushed_without_another_frame() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
     recording.offer(0..10, 1000);
     recording.until_taken();
-    let path = recording.recorder.health().current.expect("a file");
+    let path = recording.recorder.health().open_files.pop().expect("a file");
     assert!(path.to_str().unwrap().ends_with(".mcap.partial"));
-    until("the frames to be there for others", || Reader::open(&path).is_ok() && read(&path) == frames(0..10));
+    until("the frames to be readable", || Reader::open(&path).is_ok() && read(&path) == frames(0..10));
     assert!(!Reader::open(&path).unwrap().is_finished());
     drop(recording);
-    assert!(!path.exists(), "finished when it is dropped");
+    assert!(!path.exists(), "dropping finishes the file");
 }
 
 #[test]
-fn a_stall_of_half_a_second_loses_nothing() {
+fn a_stall_of_half_a_second_loses_no_frame() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
     recording.faults.stall(true);
     recording.offer([0], 675_840);
     recording.faults.until_stalled();
-    // As many frames as come in that time: twenty. And a hundred more.
+    // Half a second is 20 frames. Offers 100 more.
     recording.offer(1..121, 675_840);
     let health = recording.recorder.health();
     assert_eq!((health.missing, health.gaps), (0, 0));
@@ -248,11 +259,11 @@ fn a_stall_of_half_a_second_loses_nothing() {
 }
 
 #[test]
-fn a_longer_stall_loses_counted_frames_and_leaves_a_mark_where_they_were() {
+fn frames_lost_in_a_longer_stall_are_counted_and_marked() {
     let root = tempfile::tempdir().expect("a folder");
     let bytes = 1_000_000;
     let recording = Recording::start(root.path(), |options| {
-        options.budget = Budget::new(5 * weight(&frame(0, bytes)));
+        options.budget = Budget::new(5 * frame_memory_bytes(&frame(0, bytes)));
     });
     recording.faults.stall(true);
     recording.offer([0], bytes);
@@ -270,19 +281,19 @@ fn a_longer_stall_loses_counted_frames_and_leaves_a_mark_where_they_were() {
     assert_balanced(&outcome);
     assert!(!outcome.is_complete());
     assert_eq!((outcome.frames + outcome.dropped, outcome.lost), (next + 1, 0));
-    let (missing, gaps) = holes(&read(&outcome.files[0].path));
-    assert_eq!((missing, gaps), (outcome.dropped, outcome.gaps));
+    let (missing, markers) = gaps(&read(&outcome.files[0].path));
+    assert_eq!((missing, markers), (outcome.dropped, outcome.gaps));
 }
 
-/// Frames that are said to be missing, and how often: each time exactly where they are.
-fn holes(found: &[Found]) -> (u64, u64) {
-    let (mut next, mut missing, mut gaps) = (0, 0, 0);
+/// Returns the number of missing frames and of gap markers. Checks that each marker is at its gap.
+fn gaps(found: &[Found]) -> (u64, u64) {
+    let (mut next, mut missing, mut markers) = (0, 0, 0);
     for found in found {
         match found {
             Found::Gap(frames) => {
                 next += frames;
                 missing += frames;
-                gaps += 1;
+                markers += 1;
             }
             Found::Frame(id) => {
                 assert_eq!(*id, next);
@@ -291,7 +302,7 @@ fn holes(found: &[Found]) -> (u64, u64) {
             Found::Other(_) => {}
         }
     }
-    (missing, gaps)
+    (missing, markers)
 }
 
 #[test]
@@ -310,11 +321,11 @@ fn a_gap_at_the_end_is_marked() {
 }
 
 #[test]
-fn a_full_disk_pauses_and_goes_on() {
+fn recording_continues_after_a_full_disk() {
     let root = tempfile::tempdir().expect("a folder");
     let bytes = 1_000_000;
     let recording = Recording::start(root.path(), |options| {
-        options.budget = Budget::new(10 * weight(&frame(0, bytes)));
+        options.budget = Budget::new(10 * frame_memory_bytes(&frame(0, bytes)));
     });
     recording.faults.room(Some(6_000_000));
     let mut next = 0;
@@ -322,90 +333,92 @@ fn a_full_disk_pauses_and_goes_on() {
         recording.offer([next], bytes);
         next += 1;
         let health = recording.recorder.health();
-        health.missing >= 3 && health.state == State::Paused { why: "the disk is full".to_owned() }
+        health.missing >= 3 && health.state == RecorderState::Paused { why: "the disk is full".to_owned() }
     });
     recording.faults.room(None);
     recording.until_taken();
-    assert_eq!(recording.recorder.health().state, State::Recording);
+    assert_eq!(recording.recorder.health().state, RecorderState::Recording);
     recording.offer([next], bytes);
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
     let missing = outcome.dropped;
-    assert_eq!((outcome.lost, outcome.frames + missing), (0, next + 1), "what was held is recorded");
-    assert_eq!(holes(&read(&outcome.files[0].path)), (missing, outcome.gaps));
-    assert_eq!(outcome.files.len(), 1, "the same file goes on");
+    assert_eq!((outcome.lost, outcome.frames + missing), (0, next + 1), "waiting frames are recorded");
+    assert_eq!(gaps(&read(&outcome.files[0].path)), (missing, outcome.gaps));
+    assert_eq!(outcome.files.len(), 1, "the same file continues");
 }
 
 #[test]
-fn a_disk_that_stays_full_does_not_hold_up_the_end() {
+fn finishing_does_not_wait_forever_for_a_full_disk() {
     let root = tempfile::tempdir().expect("a folder");
     let bytes = 1_000_000;
     let recording = Recording::start(root.path(), |_| {});
     recording.faults.room(Some(6_000_000));
     recording.offer(0..40, bytes);
-    recording.until("it to be full", |health| matches!(health.state, State::Paused { .. }));
+    recording.until("the full disk", |health| matches!(health.state, RecorderState::Paused { .. }));
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
     assert_eq!((outcome.frames + outcome.lost, outcome.dropped, outcome.files.len()), (40, 0, 0));
     assert!(outcome.lost > 30, "{outcome:?}");
-    let [left] = outcome.left.as_slice() else { panic!("{outcome:?}") };
-    assert_eq!(read(left), frames(0..outcome.frames), "what fitted can be read");
+    let [unfinished] = outcome.unfinished.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!(read(unfinished), frames(0..outcome.frames), "every frame that fitted can be read");
 }
 
 #[test]
-fn a_broken_disk_leaves_what_is_there_and_another_file_is_begun() {
+fn a_write_error_leaves_the_file_and_starts_another_one() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
     recording.offer(0..10, 1000);
     recording.until_in_file();
     recording.faults.error(Some(ErrorKind::Other));
     recording.offer(10..15, 1000);
-    recording.until("the failure", |health| matches!(health.state, State::Paused { .. }));
+    recording.until("the failure", |health| matches!(health.state, RecorderState::Paused { .. }));
     recording.offer(15..20, 1000);
     recording.faults.error(None);
-    recording.until("another file", |health| health.state == State::Recording && health.current.is_some());
+    recording.until("another file", |health| health.state == RecorderState::Recording && !health.open_files.is_empty());
     recording.until_taken();
     recording.offer([20], 1000);
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
     assert_eq!(outcome.dropped, 0);
-    let ([left], [saved]) = (outcome.left.as_slice(), outcome.files.as_slice()) else { panic!("{outcome:?}") };
-    assert_eq!(read(left), frames(0..10));
+    let ([unfinished], [saved]) = (outcome.unfinished.as_slice(), outcome.files.as_slice()) else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(read(unfinished), frames(0..10));
     let lost = outcome.lost;
     assert!((1..=10).contains(&lost), "{outcome:?}");
     let mut expected = vec![Found::Gap(lost)];
     expected.extend(frames(10 + lost..21));
-    assert_eq!(read(&saved.path), expected, "the hole is marked in the next file");
-    assert!(outcome.problems[0].contains(left.to_str().unwrap()), "{:?}", outcome.problems);
+    assert_eq!(read(&saved.path), expected, "the next file marks the gap");
+    assert!(outcome.problems[0].contains(unfinished.to_str().unwrap()), "{:?}", outcome.problems);
 }
 
 #[test]
-fn a_folder_that_is_removed_is_made_again() {
+fn a_deleted_folder_is_created_again() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
     recording.offer(0..10, 1000);
     recording.until_in_file();
     std::fs::remove_dir_all(&recording.folder).unwrap();
-    recording.until("the failure", |health| matches!(health.state, State::Paused { .. }));
+    recording.until("the failure", |health| matches!(health.state, RecorderState::Paused { .. }));
     recording.offer(10..20, 1000);
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
-    assert_eq!((outcome.lost, outcome.frames, outcome.left.len()), (10, 10, 0));
+    assert_eq!((outcome.lost, outcome.frames, outcome.unfinished.len()), (10, 10, 0));
     let mut expected = vec![Found::Gap(10)];
     expected.extend(frames(10..20));
     assert_eq!(read(&outcome.files[0].path), expected);
 }
 
 #[test]
-fn files_are_split_by_time_and_size_and_each_stands_alone() {
-    for (split, first) in [(Split::Time(Duration::from_millis(1000)), 40), (Split::Bytes(400_000), 40)] {
+fn files_are_split_by_time_or_size() {
+    for (split, first) in [(SplitLimit::Time(Duration::from_millis(1000)), 40), (SplitLimit::Bytes(400_000), 40)] {
         let root = tempfile::tempdir().expect("a folder");
         let recording = Recording::start(root.path(), |options| options.split = Some(split));
         recording.offer(0..100, 10_000);
         let outcome = recording.recorder.finish();
         assert_balanced(&outcome);
         assert!(outcome.is_complete() && outcome.files.len() >= 3, "{outcome:?}");
-        if let Split::Time(_) = split {
+        if let SplitLimit::Time(_) = split {
             assert_eq!(outcome.files[0].frames, first);
         }
         let found: Vec<Found> = outcome.files.iter().flat_map(|saved| read(&saved.path)).collect();
@@ -413,13 +426,12 @@ fn files_are_split_by_time_and_size_and_each_stands_alone() {
     }
 }
 
-/// As far as there are such pictures: nobody waits for ever.
 #[test]
-fn video_is_split_where_a_decoder_can_begin() {
+fn video_is_split_at_key_frames_or_after_ten_seconds() {
     let files = |count: u64, is_key: fn(u64) -> bool| {
         let root = tempfile::tempdir().expect("a folder");
         let recording =
-            Recording::start(root.path(), |options| options.split = Some(Split::Time(Duration::from_secs(1))));
+            Recording::start(root.path(), |options| options.split = Some(SplitLimit::Time(Duration::from_secs(1))));
         for n in 0..count {
             let mut video = frame(n, 100);
             video.kind = PayloadKind::H264;
@@ -432,14 +444,14 @@ fn video_is_split_where_a_decoder_can_begin() {
     };
     // A second is 40 frames.
     assert_eq!(files(150, |n| n % 30 == 0), [60, 60, 30]);
-    assert_eq!(files(500, |n| n == 0), [440, 60], "ten seconds later");
+    assert_eq!(files(500, |n| n == 0), [440, 60], "10 s after the limit");
 }
 
 #[test]
-fn a_file_knows_what_the_connection_said_before_it_began() {
+fn a_later_file_starts_with_the_records_of_the_connection() {
     let root = tempfile::tempdir().expect("a folder");
     let recording =
-        Recording::start(root.path(), |options| options.split = Some(Split::Time(Duration::from_millis(50))));
+        Recording::start(root.path(), |options| options.split = Some(SplitLimit::Time(Duration::from_millis(50))));
     let label = format!("{:32}", "@L 0 helmet").into_bytes();
     let mut first = frame(0, 100);
     first.records.clone_from(&label);
@@ -458,11 +470,11 @@ fn a_file_knows_what_the_connection_said_before_it_began() {
 }
 
 #[test]
-fn old_files_go() {
+fn old_files_are_deleted() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |options| {
-        options.split = Some(Split::Time(Duration::from_millis(250)));
-        options.keep = Some(Keep::Bytes(1_000_000));
+        options.split = Some(SplitLimit::Time(Duration::from_millis(250)));
+        options.keep = Some(KeepLimit::Bytes(1_000_000));
     });
     std::fs::create_dir_all(&recording.folder).unwrap();
     std::fs::write(recording.folder.join("notes.txt"), [0; 10_000]).unwrap();
@@ -471,15 +483,15 @@ fn old_files_go() {
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
     assert_eq!((outcome.files.len(), outcome.frames), (20, 200));
-    let there: Vec<_> = outcome.files.iter().filter(|saved| saved.path.exists()).collect();
-    assert_eq!(outcome.deleted + there.len() as u64, 20);
-    assert!((2..=4).contains(&there.len()), "{} of 210 kB each", there.len());
-    assert_eq!(there.last().map(|saved| &saved.path), outcome.files.last().map(|saved| &saved.path));
+    let kept: Vec<_> = outcome.files.iter().filter(|saved| saved.path.exists()).collect();
+    assert_eq!(outcome.deleted + kept.len() as u64, 20);
+    assert!((2..=4).contains(&kept.len()), "{} of 210 kB each", kept.len());
+    assert_eq!(kept.last().map(|saved| &saved.path), outcome.files.last().map(|saved| &saved.path));
     assert!(folder.join("notes.txt").exists());
 }
 
 #[test]
-fn a_trigger_records_what_is_around_it() {
+fn a_trigger_records_the_frames_around_detections() {
     let root = tempfile::tempdir().expect("a folder");
     let trigger = "person>0.6".parse::<Trigger>().expect("a trigger");
     let trigger = Trigger { pre: Duration::from_millis(100), post: Duration::from_millis(200), ..trigger };
@@ -487,23 +499,23 @@ fn a_trigger_records_what_is_around_it() {
     for n in 0..200 {
         let frame = frame(n, 1000);
         let frame = match n {
-            50 | 54 => seen(frame, 0, 0.9),
-            100 => seen(frame, 0, 0.5),
-            120 => seen(frame, 2, 0.9),
-            150 => seen(frame, 0, 0.61),
+            50 | 54 => with_detection(frame, 0, 0.9),
+            100 => with_detection(frame, 0, 0.5),
+            120 => with_detection(frame, 2, 0.9),
+            150 => with_detection(frame, 0, 0.61),
             _ => frame,
         };
         recording.offer_frame(frame);
         if n == 45 {
-            recording.until("all to be looked at", |health| health.cameras[0].queued == 0);
-            assert_eq!(recording.recorder.health().state, State::Waiting);
+            recording.until("an empty lane", |health| health.cameras[0].queued == 0);
+            assert_eq!(recording.recorder.health().state, RecorderState::Waiting);
         }
     }
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
     assert!(outcome.is_complete());
     let [first, second] = outcome.files.as_slice() else { panic!("{outcome:?}") };
-    // Four frames before, and eight after the last one that shows it.
+    // Four frames before the first matching detection, and eight after the last one.
     assert_eq!(read(&first.path), frames(46..=62));
     assert_eq!(read(&second.path), frames(146..=158));
     assert_eq!(outcome.cameras[0].passed, 200 - 17 - 13);

@@ -1,4 +1,4 @@
-//! Recording around detections only: what to wait for, and what has been seen just before.
+//! Triggers of recordings, and the frames before them.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use crate::frame::{Frame, LabelMap};
 
-/// A detection that is worth a recording.
+/// Detections that start a recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
-    /// Name or number of the class.
+    /// Name or number of the label.
     pub label: String,
-    /// The confidence is above this, 0 to 1.
+    /// The confidence must be above this, 0 to 1.
     pub above: f32,
-    /// What came so long before the detection is recorded as well.
+    /// Time to record before the first such detection.
     pub pre: Duration,
-    /// The recording goes on until so long after the last such detection.
+    /// Time to record after the last such detection.
     pub post: Duration,
-    /// Memory for what came before; when it is not enough, that is shorter.
+    /// Memory in bytes for frames before the detection. If it is too small, `pre` is shorter.
     pub pre_bytes: usize,
 }
 
-/// What is no trigger.
+/// A trigger that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no detection to wait for; expected a class and a confidence, such as person>0.6")]
+#[error("`{0}` is not a trigger: expected a label and a confidence below 1, such as person>0.6")]
 pub struct TriggerError(String);
 
 impl FromStr for Trigger {
     type Err = TriggerError;
 
-    /// `person>0.6`, `57 > 60%`. With 5 s before and 10 s after, in 256 MB.
+    /// Parses `person>0.6` or `57 > 60%`. Records 5 s before and 10 s after, with 256 MB.
     fn from_str(text: &str) -> Result<Self, TriggerError> {
         let parsed = || {
             let (label, above) = text.split_once('>')?;
@@ -58,56 +58,56 @@ impl std::fmt::Display for Trigger {
 }
 
 impl Trigger {
-    /// Whether the frame shows what is waited for, with these names for the labels unless it brings its own.
-    pub(super) fn is_in(&self, frame: &Frame, names: Option<&LabelMap>) -> bool {
+    /// Returns whether a detection of the frame matches. The frame's own label names take precedence over `names`.
+    pub(super) fn matches(&self, frame: &Frame, names: Option<&LabelMap>) -> bool {
         let names = frame.labels.as_deref().or(names).unwrap_or(LabelMap::coco());
         frame.detections.iter().any(|seen| seen.confidence > self.above && names.matches(seen.label, &self.label))
     }
 }
 
-/// The last seconds, in bounded memory.
+/// The last seconds before a trigger, in bounded memory.
 #[derive(Debug)]
-pub(super) struct Ring<T> {
-    items: VecDeque<Held<T>>,
+pub(super) struct PreTriggerBuffer<T> {
+    items: VecDeque<Buffered<T>>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Held<T> {
+struct Buffered<T> {
     item: T,
     mono_ns: u64,
     bytes: usize,
 }
 
-impl<T> Default for Ring<T> {
+impl<T> Default for PreTriggerBuffer<T> {
     fn default() -> Self {
         Self { items: VecDeque::new(), bytes: 0 }
     }
 }
 
-impl<T> Ring<T> {
-    /// Holds one more. What is too old beside it, or too much, comes back: the oldest first.
+impl<T> PreTriggerBuffer<T> {
+    /// Adds an item. Returns the items that are now too old or exceed the memory, the oldest first.
     pub(super) fn push(&mut self, item: T, mono_ns: u64, bytes: usize, trigger: &Trigger) -> Vec<T> {
-        self.items.push_back(Held { item, mono_ns, bytes });
+        self.items.push_back(Buffered { item, mono_ns, bytes });
         self.bytes += bytes;
         self.trim(mono_ns, trigger)
     }
 
-    /// Gives back what is too old at this time, or too much.
+    /// Removes and returns the items that are too old at this time or exceed the memory.
     pub(super) fn trim(&mut self, mono_ns: u64, trigger: &Trigger) -> Vec<T> {
         let pre = u64::try_from(trigger.pre.as_nanos()).unwrap_or(u64::MAX);
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         while let Some(oldest) = self.items.front()
             && (mono_ns.saturating_sub(oldest.mono_ns) > pre || self.bytes > trigger.pre_bytes)
         {
-            gone.extend(self.pop());
+            removed.extend(self.pop());
         }
-        gone
+        removed
     }
 
-    /// The oldest.
+    /// Removes the oldest item.
     pub(super) fn pop(&mut self) -> Option<T> {
-        let Held { item, bytes, .. } = self.items.pop_front()?;
+        let Buffered { item, bytes, .. } = self.items.pop_front()?;
         self.bytes -= bytes;
         Some(item)
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn triggers_are_a_class_and_a_confidence() {
+    fn a_trigger_is_a_label_and_a_confidence() {
         for (text, label, above) in
             [("person>0.6", "person", 0.6), (" cell phone > 60% ", "cell phone", 0.6), ("57>0", "57", 0.0)]
         {
@@ -134,37 +134,37 @@ mod tests {
             ["", "person", ">0.5", "person>", "person>1", "person>=0.5", "person<0.5", "person>-1", "a>nan", "a>60"]
         {
             let error = wrong.parse::<Trigger>().expect_err(wrong);
-            assert!(error.to_string().starts_with(&format!("`{wrong}` is no detection")), "{error}");
+            assert!(error.to_string().starts_with(&format!("`{wrong}` is not a trigger")), "{error}");
         }
     }
 
     #[test]
-    fn a_frame_shows_it_or_not() {
+    fn a_trigger_matches_label_and_confidence() {
         let mut frame = Frame::default();
         let names: LabelMap = ["helmet", "person"].into_iter().collect();
-        assert!(!trigger("person>0").is_in(&frame, None), "nothing is seen");
+        assert!(!trigger("person>0").matches(&frame, None), "no detections");
         for (label, confidence) in [(0, 0.7), (2, f32::NAN)] {
             frame.detections.push(Detection { label, confidence, ..Detection::default() });
         }
-        assert!(trigger("Person>0.6").is_in(&frame, None) && trigger("0>0.6").is_in(&frame, None));
-        assert!(!trigger("person>0.7").is_in(&frame, None), "above, not at");
-        assert!(!trigger("car>0").is_in(&frame, None), "no confidence is above nothing");
-        assert!(!trigger("person>0.6").is_in(&frame, Some(&names)), "the user has other names");
+        assert!(trigger("Person>0.6").matches(&frame, None) && trigger("0>0.6").matches(&frame, None));
+        assert!(!trigger("person>0.7").matches(&frame, None), "above, not at");
+        assert!(!trigger("car>0").matches(&frame, None), "NaN is not above 0");
+        assert!(!trigger("person>0.6").matches(&frame, Some(&names)), "the user's names replace those of COCO");
         frame.labels = Some(std::sync::Arc::new(["person"].into_iter().collect()));
-        assert!(trigger("person>0.6").is_in(&frame, Some(&names)), "the stream's own names come first");
+        assert!(trigger("person>0.6").matches(&frame, Some(&names)), "the stream's names take precedence");
     }
 
     #[test]
-    fn the_ring_is_bounded_by_time_and_bytes() {
+    fn the_pre_trigger_buffer_is_bounded_by_time_and_bytes() {
         let bounds = Trigger { pre: Duration::from_nanos(10), pre_bytes: 100, ..trigger("a>0") };
-        let mut ring = Ring::default();
-        assert_eq!(ring.push('a', 0, 10, &bounds), []);
-        assert_eq!(ring.push('b', 10, 10, &bounds), []);
-        assert_eq!(ring.push('c', 11, 10, &bounds), ['a'], "too old");
-        assert_eq!(ring.push('d', 11, 90, &bounds), ['b'], "too much");
-        assert_eq!(ring.push('e', 11, 1000, &bounds), ['c', 'd', 'e'], "more than there may be");
-        assert_eq!((ring.pop(), ring.bytes), (None, 0));
-        ring.push('f', 12, 5, &bounds);
-        assert_eq!((ring.pop(), ring.bytes), (Some('f'), 0));
+        let mut buffer = PreTriggerBuffer::default();
+        assert_eq!(buffer.push('a', 0, 10, &bounds), []);
+        assert_eq!(buffer.push('b', 10, 10, &bounds), []);
+        assert_eq!(buffer.push('c', 11, 10, &bounds), ['a'], "too old");
+        assert_eq!(buffer.push('d', 11, 90, &bounds), ['b'], "too many bytes");
+        assert_eq!(buffer.push('e', 11, 1000, &bounds), ['c', 'd', 'e'], "larger than the memory");
+        assert_eq!((buffer.pop(), buffer.bytes), (None, 0));
+        buffer.push('f', 12, 5, &bounds);
+        assert_eq!((buffer.pop(), buffer.bytes), (Some('f'), 0));
     }
 }

@@ -1,4 +1,4 @@
-//! One picture -> a PNG file, and a JSON file beside it with what the camera said.
+//! Writes a picture to a PNG file, and the frame's metadata to a JSON file beside it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,49 +11,49 @@ use crate::frame::picture::rgb;
 use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Size, Utc};
 use crate::sink::names;
 
-/// Where snapshots go.
+/// Folder or file that snapshots are saved to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Into this folder, under names of their own. No file is ever replaced.
+pub enum SnapshotTarget {
+    /// Files in this folder with generated names. Never replaces a file.
     Folder(PathBuf),
-    /// Into this file, which is replaced, as is the JSON file beside it.
+    /// This file. It and the JSON file beside it are replaced.
     File(PathBuf),
 }
 
-impl Place {
-    /// What a person means who names this path: a file when it ends in `.png`, a folder otherwise.
+impl SnapshotTarget {
+    /// A file if the path ends in `.png` and is not a folder, a folder otherwise.
     #[must_use]
-    pub fn named(path: PathBuf) -> Self {
-        if names::is_file(&path, "png") { Self::File(path) } else { Self::Folder(path) }
+    pub fn from_path(path: PathBuf) -> Self {
+        if names::has_extension(&path, "png") { Self::File(path) } else { Self::Folder(path) }
     }
 }
 
-/// Why there is no snapshot.
+/// Why a snapshot cannot be saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
     /// The system refuses a file or a folder.
     #[error("cannot write {path}: {source}")]
     Io {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
     /// The frame cannot be converted to a picture.
     #[error(transparent)]
     Convert(#[from] ConvertError),
-    /// The picture could not be put into a PNG.
+    /// The picture cannot be encoded.
     #[error("cannot write the picture as PNG: {0}")]
     Png(#[from] image::ImageError),
 }
 
-/// Pixels as red, green, blue.
+/// A picture as bytes of red, green and blue.
 #[derive(Clone, Copy, Debug)]
-pub struct Pixels<'a> {
-    /// Three bytes a pixel, row after row.
+pub struct RgbPixels<'a> {
+    /// Three bytes per pixel, row by row.
     pub rgb: &'a [u8],
-    /// Pixels in a row.
+    /// RgbPixels per row.
     pub width: u32,
     /// Rows.
     pub height: u32,
@@ -63,7 +63,7 @@ pub struct Pixels<'a> {
 #[derive(Debug, Serialize)]
 struct Sidecar<'a> {
     camera: &'a str,
-    /// Our number of the frame in its connection, from 0.
+    /// Number of the frame on its connection, from 0.
     seq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     camera_seq: Option<u64>,
@@ -77,51 +77,56 @@ struct Sidecar<'a> {
     dialect: &'static str,
     header: String,
     bytes: usize,
-    /// Sat in the camera's queue before we connected.
+    /// The frame waited in the camera's queue before we connected.
     stale: bool,
     detections: Vec<NamedDetection<'a>>,
 }
 
-/// What is written beside a picture.
+/// Metadata of a snapshot that is not part of its frame.
 #[derive(Clone, Copy, Debug)]
-pub struct About<'a> {
+pub struct SnapshotInfo<'a> {
     /// The camera's name.
     pub camera: &'a str,
-    /// Names of the labels.
+    /// Label names.
     pub names: &'a LabelMap,
 }
 
-/// [`write()`] of a picture that was made of the frame.
+/// Like [`write()`], for a [`Picture`] of the frame.
 ///
 /// # Errors
 /// As [`write()`].
 pub fn write_picture(
-    place: &Place,
+    target: &SnapshotTarget,
     picture: &Picture,
     frame: &Frame,
-    about: About<'_>,
+    info: SnapshotInfo<'_>,
 ) -> Result<PathBuf, SnapshotError> {
     let Size { width, height } = picture.size();
-    write(place, Pixels { rgb: &picture.rgb().collect::<Vec<u8>>(), width, height }, frame, about)
+    write(target, RgbPixels { rgb: &picture.rgb().collect::<Vec<u8>>(), width, height }, frame, info)
 }
 
-/// Writes a picture of a frame and what the camera said of it. Returns the path of the PNG.
+/// Writes a picture of a frame and its JSON file. Returns the path of the PNG file.
 ///
 /// # Errors
 /// The file or folder cannot be written, or the picture is larger than a PNG can be.
-pub fn write(place: &Place, pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Result<PathBuf, SnapshotError> {
+pub fn write(
+    target: &SnapshotTarget,
+    pixels: RgbPixels<'_>,
+    frame: &Frame,
+    info: SnapshotInfo<'_>,
+) -> Result<PathBuf, SnapshotError> {
     let png = encode_png(pixels.rgb, Size::new(pixels.width, pixels.height))?;
-    let json = sidecar(pixels, frame, about);
-    match place {
-        Place::File(path) => {
+    let json = sidecar(pixels, frame, info);
+    match target {
+        SnapshotTarget::File(path) => {
             save(&mut File::create(path).map_err(refused(path))?, &png, path)?;
             let beside = path.with_extension("json");
             save(&mut File::create(&beside).map_err(refused(&beside))?, &json, &beside)?;
             Ok(path.clone())
         }
-        Place::Folder(folder) => {
+        SnapshotTarget::Folder(folder) => {
             std::fs::create_dir_all(folder).map_err(refused(folder))?;
-            let (path, mut file) = new_file(folder, &stem(frame, about.camera))?;
+            let (path, mut file) = new_file(folder, &stem(frame, info.camera))?;
             save(&mut file, &png, &path)?;
             let beside = path.with_extension("json");
             let mut file = create_new(&beside).map_err(refused(&beside))?;
@@ -131,10 +136,10 @@ pub fn write(place: &Place, pixels: Pixels<'_>, frame: &Frame, about: About<'_>)
     }
 }
 
-/// Writes words, as a window has them, to a file `STEM.png` (or `STEM-2.png` and so on) that was not there before.
+/// Writes 0RGB words to a new file `STEM.png`, or `STEM-2.png` and so on if that exists.
 ///
 /// # Errors
-/// The file cannot be written, or there is nothing in it, or more than a PNG can hold.
+/// The file cannot be written, or the picture cannot be encoded.
 pub fn write_new(
     folder: &Path,
     stem: &str,
@@ -160,7 +165,7 @@ fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// A PNG file that was not there, with a name whose JSON file is not there either.
+/// Creates a PNG file. Skips names for which the PNG or the JSON file exists.
 fn new_file(folder: &Path, stem: &str) -> Result<(PathBuf, File), SnapshotError> {
     for attempt in 1_u32.. {
         let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
@@ -177,15 +182,15 @@ fn new_file(folder: &Path, stem: &str) -> Result<(PathBuf, File), SnapshotError>
     unreachable!("no folder holds 2^32 files of one name")
 }
 
-/// `2026-11-21T11-05-12.345Z_front`: sorts by time, and every file system takes it.
+/// Returns `2026-11-21T11-05-12.345Z_front`, which sorts by time and is valid on every file system.
 fn stem(frame: &Frame, camera: &str) -> String {
     let time = Utc::from_unix_ns(frame.received.unix_ns).to_string().replace(':', "-");
-    format!("{time}_{}", names::of_camera(camera))
+    format!("{time}_{}", names::safe_name(camera))
 }
 
-fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
+fn sidecar(pixels: RgbPixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<u8> {
     let sidecar = Sidecar {
-        camera: about.camera,
+        camera: info.camera,
         seq: frame.id,
         camera_seq: frame.camera_seq,
         device_time_us: frame.device_time.0,
@@ -198,9 +203,9 @@ fn sidecar(pixels: Pixels<'_>, frame: &Frame, about: About<'_>) -> Vec<u8> {
         header: String::from_utf8_lossy(&frame.header).into_owned(),
         bytes: frame.payload().len(),
         stale: frame.stale,
-        detections: frame.detections.iter().map(|detection| detection.named(about.names)).collect(),
+        detections: frame.detections.iter().map(|detection| detection.named(info.names)).collect(),
     };
-    let mut json = serde_json::to_vec_pretty(&sidecar).expect("plain values and strings can always be written");
+    let mut json = serde_json::to_vec_pretty(&sidecar).expect("plain values can be serialized");
     json.push(b'\n');
     json
 }
@@ -225,18 +230,19 @@ mod tests {
         frame
     }
 
-    const PIXELS: Pixels<'static> = Pixels { rgb: &[255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7], width: 2, height: 2 };
+    const PIXELS: RgbPixels<'static> =
+        RgbPixels { rgb: &[255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7], width: 2, height: 2 };
 
-    fn written(place: &Place) -> PathBuf {
+    fn written(target: &SnapshotTarget) -> PathBuf {
         let names = ["person", "bicycle", "car"].into_iter().collect();
-        let about = About { camera: "tcp://10.0.0.5:5000", names: &names };
-        write(place, PIXELS, &frame(), about).expect("a snapshot")
+        let info = SnapshotInfo { camera: "tcp://10.0.0.5:5000", names: &names };
+        write(target, PIXELS, &frame(), info).expect("a snapshot")
     }
 
     #[test]
-    fn the_picture_and_what_the_camera_said() {
+    fn a_snapshot_has_the_picture_and_its_metadata() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = written(&Place::Folder(folder.path().join("new")));
+        let path = written(&SnapshotTarget::Folder(folder.path().join("new")));
         assert_eq!(path.file_name().unwrap(), "2026-11-21T11-05-12.345Z_tcp---10.0.0.5-5000.png");
         let picture = image::open(&path).expect("a picture").into_rgb8();
         assert_eq!((picture.dimensions(), picture.as_raw().as_slice()), ((2, 2), PIXELS.rgb));
@@ -255,32 +261,34 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_replaced_but_what_was_named() {
+    fn only_a_named_file_is_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = Place::named(folder.path().to_owned());
-        let (first, second) = (written(&place), written(&place));
+        let target = SnapshotTarget::from_path(folder.path().to_owned());
+        let (first, second) = (written(&target), written(&target));
         assert_ne!(first, second);
         assert!(second.to_str().unwrap().ends_with("-2.png"), "{second:?}");
         std::fs::remove_file(&first).unwrap();
         std::fs::write(first.with_extension("json"), "mine").unwrap();
-        assert!(written(&place).to_str().unwrap().ends_with("-3.png"), "its JSON file would replace another");
+        assert!(written(&target).to_str().unwrap().ends_with("-3.png"), "its JSON file exists");
         assert_eq!(std::fs::read(first.with_extension("json")).unwrap(), b"mine");
         let named = folder.path().join("dog.png");
         std::fs::write(&named, "old").unwrap();
-        assert_eq!(written(&Place::named(named.clone())), named);
+        assert_eq!(written(&SnapshotTarget::from_path(named.clone())), named);
         assert!(image::open(&named).is_ok());
         assert!(folder.path().join("dog.json").exists());
     }
 
     #[test]
-    fn the_path_is_in_the_error() {
+    fn errors_contain_the_path() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let names = LabelMap::default();
-        let about = About { camera: "c", names: &names };
-        for place in [Place::Folder(file.join("below")), Place::File(folder.path().join("none/x.png"))] {
-            let error = write(&place, PIXELS, &frame(), about).expect_err("it cannot be written").to_string();
+        let info = SnapshotInfo { camera: "c", names: &names };
+        for place in
+            [SnapshotTarget::Folder(file.join("below")), SnapshotTarget::File(folder.path().join("none/x.png"))]
+        {
+            let error = write(&target, PIXELS, &frame(), info).expect_err("it cannot be written").to_string();
             assert!(error.contains(folder.path().to_str().unwrap()), "{error}");
         }
     }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
-pub use file::{About, Pixels, Place, SnapshotError, write, write_new, write_picture};
+pub use file::{RgbPixels, SnapshotError, SnapshotInfo, SnapshotTarget, write, write_new, write_picture};
 
 use crate::convert::{Converter, PackedOrder};
 use crate::frame::{Frame, Picture};
@@ -25,7 +25,7 @@ use crate::view::{Notify, Snapshot};
 pub struct Snapshots {
     camera: String,
     taker: Option<Taker<Arc<Frame>>>,
-    place: Place,
+    target: SnapshotTarget,
     style: Style,
     converter: Converter,
     /// `None`: the pictures have no boxes.
@@ -35,13 +35,13 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Saves into `place`, with or without boxes.
+    /// Saves into `target`, with or without boxes.
     #[must_use]
-    pub fn new(place: Place, style: Style, boxes: bool) -> Self {
+    pub fn new(target: SnapshotTarget, style: Style, boxes: bool) -> Self {
         Self {
             camera: String::new(),
             taker: None,
-            place,
+            target,
             overlay: boxes.then(|| Overlay::new(style.clone())),
             style,
             converter: Converter::new(),
@@ -64,14 +64,14 @@ impl Snapshots {
     /// The frame cannot be converted, or a file cannot be written.
     pub fn save(&mut self, frame: &Frame) -> Result<PathBuf, SnapshotError> {
         let names = self.style.names(frame.labels.as_deref());
-        let about = About { camera: &self.camera, names };
+        let info = SnapshotInfo { camera: &self.camera, names };
         if let Some(overlay) = &mut self.overlay {
             self.converter.picture(frame, &mut self.picture)?;
             overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
-            write_picture(&self.place, &self.picture, frame, about)
+            write_picture(&self.target, &self.picture, frame, info)
         } else {
             let (width, height) = self.converter.packed(frame, PackedOrder::Rgb, &mut self.rgb)?;
-            write(&self.place, Pixels { rgb: &self.rgb, width, height }, frame, about)
+            write(&self.target, RgbPixels { rgb: &self.rgb, width, height }, frame, info)
         }
     }
 }
@@ -92,27 +92,27 @@ impl Sink for Snapshots {
 /// Saves the snapshots of views, each on a thread of its own: compressing a large PNG takes longer than a frame. Dropping it
 /// waits for the snapshots that are being written.
 pub struct SnapshotSaver {
-    place: Place,
+    target: SnapshotTarget,
     style: Style,
     notify: Notify,
     writers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl SnapshotSaver {
-    /// Saves into `place`, with names of the style, and notifies of each file or failure.
+    /// Saves into `target`, with names of the style, and notifies of each file or failure.
     #[must_use]
-    pub fn new(place: Place, style: Style, notify: Notify) -> Self {
-        Self { place, style, notify, writers: Mutex::default() }
+    pub fn new(target: SnapshotTarget, style: Style, notify: Notify) -> Self {
+        Self { target, style, notify, writers: Mutex::default() }
     }
 
     /// Saves a snapshot. Does not wait for the file.
     pub fn save(&self, snapshot: Snapshot) {
-        let Self { place, style, notify, writers } = self;
-        let (place, style, notify) = (place.clone(), style.clone(), Arc::clone(notify));
+        let Self { target, style, notify, writers } = self;
+        let (target, style, notify) = (target.clone(), style.clone(), Arc::clone(notify));
         let write = move || {
             let Snapshot { camera, picture, frame } = snapshot;
-            let about = About { camera: &camera, names: style.names(frame.labels.as_deref()) };
-            notify(match write_picture(&place, &picture, &frame, about) {
+            let info = SnapshotInfo { camera: &camera, names: style.names(frame.labels.as_deref()) };
+            notify(match write_picture(&target, &picture, &frame, info) {
                 Ok(path) => format!("saved {}", path.display()),
                 Err(error) => error.to_string(),
             });
@@ -139,6 +139,6 @@ impl Drop for SnapshotSaver {
 
 impl fmt::Debug for SnapshotSaver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SnapshotSaver").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("SnapshotSaver").field("target", &self.target).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What the screen receives of a camera: its pictures, its state, its ledger, and notes for the user.
+//! Inputs of the screen: pictures, state and ledger of each camera, and notes for the user.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -15,9 +15,8 @@ use crate::stats::Ledger;
 use crate::sync::unpark_waker;
 use crate::view::{Notify, View, Views};
 
-/// A camera on the screen.
 #[derive(Debug)]
-pub(super) struct Camera {
+pub(super) struct CameraInput {
     pub(super) name: String,
     pub(super) ledger: Ledger,
     state: watch::Receiver<SessionState>,
@@ -25,7 +24,7 @@ pub(super) struct Camera {
     pub(super) pictures: Taker<Arc<Picture>>,
 }
 
-impl Camera {
+impl CameraInput {
     pub(super) fn new(session: &Session, pictures: Taker<Arc<Picture>>) -> Self {
         Self {
             name: session.name().to_owned(),
@@ -61,7 +60,7 @@ pub fn note_channel() -> (Notify, Receiver<String>) {
     let (tx, rx) = channel();
     let window = thread::current();
     let notify = move |note| {
-        // Fails when the screen is gone: then no one reads notes.
+        // Fails after the screen was dropped.
         let _ = tx.send(note);
         window.unpark();
     };

@@ -1,9 +1,9 @@
-//! Pictures of several cameras -> their places in one window, scaled with their aspect kept.
+//! Places and scales the pictures of several cameras in one window. Aspect ratios are kept.
 
 use crate::overlay::Rect;
 
 /// Pixels between two tiles.
-const GAP: usize = 2;
+const GAP_PX: usize = 2;
 
 fn rect(x: usize, y: usize, width: usize, height: usize) -> Rect {
     let pixels = |side| i32::try_from(side).unwrap_or(i32::MAX);
@@ -15,7 +15,7 @@ fn sides(rect: Rect) -> (usize, usize) {
     (usize::try_from(rect.width).unwrap_or(0), usize::try_from(rect.height).unwrap_or(0))
 }
 
-/// The sides of the part of `(width, height)` that a picture of this size covers when it is scaled to fit.
+/// Returns the size of a picture that is scaled to fit into `(width, height)`.
 fn fitted(picture: (usize, usize), (width, height): (usize, usize)) -> (usize, usize) {
     if picture.0 == 0 || picture.1 == 0 {
         return (0, 0);
@@ -27,10 +27,10 @@ fn fitted(picture: (usize, usize), (width, height): (usize, usize)) -> (usize, u
     }
 }
 
-/// Columns and rows for `count` tiles with which pictures of this size come out largest.
+/// Returns the columns and rows of `count` tiles that show pictures of this size as large as possible.
 pub(super) fn columns_and_rows(count: usize, window: (usize, usize), picture: (usize, usize)) -> (usize, usize) {
     let shape = |columns: usize| (columns, count.div_ceil(columns));
-    // Of equally good ones the one that is closest to a square.
+    // Equal areas: prefers the layout that is closest to a square.
     let score = |&(columns, rows): &(usize, usize)| {
         let (width, height) = fitted(picture, (window.0 / columns, window.1 / rows));
         (width * height, usize::MAX - columns.abs_diff(rows))
@@ -38,12 +38,12 @@ pub(super) fn columns_and_rows(count: usize, window: (usize, usize), picture: (u
     (1..=count.max(1)).map(shape).max_by_key(score).unwrap_or((1, 1))
 }
 
-/// The places of `count` tiles in a window, in rows from the upper left.
+/// Returns the places of `count` tiles in a window, row by row.
 pub(super) fn tiles(count: usize, window: (usize, usize), picture: (usize, usize)) -> Vec<Rect> {
     let (columns, rows) = columns_and_rows(count, window, picture);
     let part = |at: usize, of: usize, side: usize| {
-        let from = at * (side + GAP) / of;
-        let to = ((at + 1) * (side + GAP) / of).saturating_sub(GAP);
+        let from = at * (side + GAP_PX) / of;
+        let to = ((at + 1) * (side + GAP_PX) / of).saturating_sub(GAP_PX);
         (from.min(side), to.min(side).saturating_sub(from))
     };
     let tile = |at: usize| {
@@ -54,62 +54,63 @@ pub(super) fn tiles(count: usize, window: (usize, usize), picture: (usize, usize
     (0..count).map(tile).collect()
 }
 
-/// A window need not be larger than this when it is opened: it fits on the usual screens with their bars.
-const LARGEST: (usize, usize) = (1300, 740);
+/// Largest width and height of a new window. It fits on common screens beside their bars.
+const OPENING_SIZE_MAX: (usize, usize) = (1300, 740);
 
-/// A window narrower than this has no room for text.
-const NARROWEST: usize = 480;
+/// Smallest width of a new window: narrower ones have no room for text.
+const OPENING_WIDTH_MIN: usize = 480;
 
-/// The sides of a window for `count` pictures of this size, one to one unless that is too large or too small.
+/// Returns the size of a new window for `count` pictures of this size: the original size, unless that is too large or too
+/// small.
 pub(super) fn opening_size(count: usize, picture: (usize, usize)) -> (usize, usize) {
-    let (columns, rows) = columns_and_rows(count, LARGEST, picture);
-    let whole = (columns * (picture.0 + GAP) - GAP, rows * (picture.1 + GAP) - GAP);
-    if whole.0 > LARGEST.0 || whole.1 > LARGEST.1 {
-        fitted(whole, LARGEST)
+    let (columns, rows) = columns_and_rows(count, OPENING_SIZE_MAX, picture);
+    let whole = (columns * (picture.0 + GAP_PX) - GAP_PX, rows * (picture.1 + GAP_PX) - GAP_PX);
+    if whole.0 > OPENING_SIZE_MAX.0 || whole.1 > OPENING_SIZE_MAX.1 {
+        fitted(whole, OPENING_SIZE_MAX)
     } else {
-        let times = NARROWEST.div_ceil(whole.0.max(1));
+        let times = OPENING_WIDTH_MIN.div_ceil(whole.0.max(1));
         (whole.0 * times, whole.1 * times)
     }
 }
 
-/// How large a picture is shown in its tile.
+/// Size of a picture in its tile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Zoom {
-    /// As large as the tile allows.
+    /// Scaled to fit into the tile.
     #[default]
     Fit,
-    /// One pixel of the picture is one of the window; what does not fit is cut off all around.
-    FullSize,
+    /// Original size. Cropped around the center if it does not fit.
+    OriginalSize,
 }
 
-/// Where a picture lands, and which part of it is to be seen there.
+/// The visible part of a picture and its place in the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
-    /// Upper left corner of what is seen of the picture, in its own pixels.
+    /// Upper left corner of the visible part, in pixels of the picture.
     pub(super) from: (usize, usize),
-    /// Size of what is seen of the picture, in its own pixels.
-    pub(super) seen: (usize, usize),
-    /// Where that is in the window.
+    /// Size of the visible part, in pixels of the picture.
+    pub(super) visible: (usize, usize),
+    /// Place in the window.
     pub(super) at: Rect,
 }
 
-/// Centres a picture in its tile.
+/// Centers a picture in its tile.
 pub(super) fn place(picture: (usize, usize), tile: Rect, zoom: Zoom) -> Placed {
     let room = sides(tile);
-    let seen = match zoom {
+    let visible = match zoom {
         Zoom::Fit => picture,
-        Zoom::FullSize => (picture.0.min(room.0), picture.1.min(room.1)),
+        Zoom::OriginalSize => (picture.0.min(room.0), picture.1.min(room.1)),
     };
     let (width, height) = match zoom {
         Zoom::Fit => fitted(picture, room),
-        Zoom::FullSize => seen,
+        Zoom::OriginalSize => visible,
     };
     let at = rect(0, 0, width, height);
     let at = Rect { x: tile.x + (tile.width - at.width) / 2, y: tile.y + (tile.height - at.height) / 2, ..at };
-    Placed { from: ((picture.0 - seen.0) / 2, (picture.1 - seen.1) / 2), seen, at }
+    Placed { from: ((picture.0 - visible.0) / 2, (picture.1 - visible.1) / 2), visible, at }
 }
 
-/// Two neighbours that a pixel is mixed of, and how much of the second there is, in 256 parts.
+/// Two source pixels to blend, with the share of the second in 1/256.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
     first: usize,
@@ -117,7 +118,7 @@ struct Tap {
     share: u32,
 }
 
-/// Copies pictures into windows at any size. It keeps its tables from picture to picture.
+/// Copies and scales pictures into windows. Keeps its tables while the sizes stay the same.
 #[derive(Debug, Default)]
 pub(super) struct Scaler {
     key: (Option<Placed>, usize),
@@ -127,29 +128,29 @@ pub(super) struct Scaler {
 }
 
 impl Scaler {
-    /// Copies what `placed` says of a picture that is `stride` pixels wide into a window that is `into_stride` wide.
+    /// Copies the visible part of a picture that is `stride` pixels wide into a window that is `into_stride` wide.
     ///
-    /// Larger: mixed of the neighbours. Smaller: mixed of two points of each side of a pixel's area, so the work grows
-    /// with what is shown and not with what was sent.
+    /// Enlarges by linear interpolation. Reduces by averaging two points per axis of each pixel's area, so the cost depends
+    /// on the size in the window, not on the size of the picture.
     pub(super) fn copy(&mut self, words: &[u32], stride: usize, placed: Placed, into: &mut [u32], into_stride: usize) {
-        let Placed { from, seen, at } = placed;
+        let Placed { from, visible, at } = placed;
         let (width, height) = sides(at);
-        if width == 0 || height == 0 || seen.0 == 0 || seen.1 == 0 {
+        if width == 0 || height == 0 || visible.0 == 0 || visible.1 == 0 {
             return;
         }
         let (left, top) = (at.x.max(0) as usize, at.y.max(0) as usize);
-        let source = |y: usize| &words[(from.1 + y) * stride + from.0..][..seen.0];
+        let source = |y: usize| &words[(from.1 + y) * stride + from.0..][..visible.0];
         let rows = into.chunks_exact_mut(into_stride).skip(top).take(height).map(|row| &mut row[left..][..width]);
-        if seen == (width, height) {
+        if visible == (width, height) {
             for (y, row) in rows.enumerate() {
                 row.copy_from_slice(source(y));
             }
             return;
         }
         if self.key != (Some(placed), stride) {
-            taps(&mut self.across, seen.0, width);
-            taps(&mut self.down, seen.1, height);
-            self.row.resize(seen.0, 0);
+            taps(&mut self.across, visible.0, width);
+            taps(&mut self.down, visible.1, height);
+            self.row.resize(visible.0, 0);
             self.key = (Some(placed), stride);
         }
         for (row, tap) in rows.zip(&self.down) {
@@ -163,7 +164,7 @@ impl Scaler {
     }
 }
 
-/// What each of `to` pixels is mixed of when there are `from` of them.
+/// Computes the taps that scale `from` pixels to `to` pixels.
 fn taps(taps: &mut Vec<Tap>, from: usize, to: usize) {
     taps.clear();
     let ratio = from as f64 / to as f64;
@@ -180,7 +181,7 @@ fn taps(taps: &mut Vec<Tap>, from: usize, to: usize) {
     }));
 }
 
-/// Two pixels, mixed: two channels in one multiplication.
+/// Blends two pixels. Multiplies two channels at once.
 fn mix(a: u32, b: u32, share: u32) -> u32 {
     const RED_BLUE: u32 = 0x00ff_00ff;
     let mixed = |a: u32, b: u32| (a & RED_BLUE) * (256 - share) + (b & RED_BLUE) * share;
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_columns_as_make_pictures_large() {
+    fn the_layout_shows_pictures_as_large_as_possible() {
         let hd = (1920, 1080);
         assert_eq!(columns_and_rows(1, (1280, 720), hd), (1, 1));
         assert_eq!(columns_and_rows(4, (1280, 720), hd), (2, 2));
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_opens_one_to_one_when_that_is_sensible() {
+    fn a_new_window_has_the_original_size_if_sensible() {
         assert_eq!(opening_size(1, (640, 352)), (640, 352));
         assert_eq!(opening_size(4, (640, 352)), (1282, 706));
         assert_eq!(opening_size(1, (1920, 1080)), (1300, 731));
@@ -240,45 +241,45 @@ mod tests {
         let tile = Rect { x: 10, y: 20, width: 800, height: 800 };
         let placed = place((400, 200), tile, Zoom::Fit);
         assert_eq!(placed.at, Rect { x: 10, y: 220, width: 800, height: 400 });
-        assert_eq!((placed.from, placed.seen), ((0, 0), (400, 200)));
+        assert_eq!((placed.from, placed.visible), ((0, 0), (400, 200)));
         let placed = place((200, 400), tile, Zoom::Fit);
         assert_eq!(placed.at, Rect { x: 210, y: 20, width: 400, height: 800 });
     }
 
     #[test]
-    fn full_size_is_cut_off_all_around() {
+    fn the_original_size_is_cropped_around_the_center() {
         let tile = Rect { x: 0, y: 0, width: 300, height: 800 };
-        let placed = place((400, 200), tile, Zoom::FullSize);
+        let placed = place((400, 200), tile, Zoom::OriginalSize);
         assert_eq!(placed.at, Rect { x: 0, y: 300, width: 300, height: 200 });
-        assert_eq!((placed.from, placed.seen), ((50, 0), (300, 200)));
+        assert_eq!((placed.from, placed.visible), ((50, 0), (300, 200)));
     }
 
     fn scaled(words: &[u32], size: (usize, usize), to: (usize, usize)) -> Vec<u32> {
         let tile = rect(1, 1, to.0, to.1);
-        let placed = Placed { from: (0, 0), seen: size, at: tile };
+        let placed = Placed { from: (0, 0), visible: size, at: tile };
         let stride = to.0 + 2;
         let mut window = vec![0xdead; stride * (to.1 + 2)];
         Scaler::default().copy(words, size.0, placed, &mut window, stride);
         let outside = window.iter().filter(|word| **word == 0xdead).count();
-        assert_eq!(outside, window.len() - to.0 * to.1, "nothing beside its place is touched");
+        assert_eq!(outside, window.len() - to.0 * to.1, "pixels outside of its place do not change");
         window.chunks_exact(stride).skip(1).take(to.1).flat_map(|row| row[1..=to.0].to_vec()).collect()
     }
 
     #[test]
-    fn one_to_one_is_a_copy() {
+    fn the_original_size_is_a_copy() {
         let words: Vec<u32> = (0..12).collect();
         assert_eq!(scaled(&words, (4, 3), (4, 3)), words);
     }
 
     #[test]
-    fn smaller_is_the_mean_and_larger_is_between() {
+    fn reducing_averages_and_enlarging_interpolates() {
         assert_eq!(scaled(&[0, 0x00ff_ff00, 0x0000_00ff, 0], (2, 2), (1, 1)), [0x003f_3f3f]);
         let larger = scaled(&[0, 0x0080_8080], (2, 1), (4, 1));
         assert_eq!(larger, [0, 0x0020_2020, 0x0060_6060, 0x0080_8080]);
     }
 
     #[test]
-    fn any_size_into_any_size_stays_inside() {
+    fn scaling_stays_inside_for_any_sizes() {
         for size in [(1, 1), (3, 2), (64, 48), (5, 300)] {
             let words = vec![0x0012_3456; size.0 * size.1];
             for to in [(1, 1), (2, 7), (63, 47), (65, 49), (200, 3)] {

@@ -1,6 +1,7 @@
-//! The state of a camera -> lines over its picture.
+//! The HUD: the state of a camera, written over its picture.
 
-use super::recording::Recording;
+use super::colors::{AMBER, ColoredText, DIM, GREEN, WHITE, color_of};
+use super::recording::CameraRecording;
 use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
 use crate::overlay::{Canvas, Rect, Text};
@@ -8,16 +9,15 @@ use crate::source::SessionState;
 use crate::stats::{HealthGauge, Stats};
 use crate::view::{FrameKind, ViewHealth};
 
-/// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Level {
+pub(super) enum HudLevel {
     Off,
     #[default]
     Line,
     Full,
 }
 
-impl Level {
+impl HudLevel {
     pub(super) fn next(self) -> Self {
         match self {
             Self::Off => Self::Line,
@@ -27,40 +27,22 @@ impl Level {
     }
 }
 
-/// What is known of a camera.
+/// What the HUD shows of a camera.
 #[derive(Clone, Debug)]
-pub(super) struct Status {
+pub(super) struct CameraStatus {
     pub(super) name: String,
     pub(super) state: SessionState,
     pub(super) stats: Stats,
     pub(super) health: ViewHealth,
-    /// Nanoseconds since the last byte of the picture that is shown.
+    /// Time since the last byte of the shown picture arrived.
     pub(super) age_ns: Option<u64>,
-    /// Least confidence that is drawn.
+    /// Minimum confidence of drawn boxes, 0 to 1.
     pub(super) threshold: f32,
-    /// How its recording goes, if it is recorded.
-    pub(super) recording: Option<Recording>,
+    /// `None`: recording is off.
+    pub(super) recording: Option<CameraRecording>,
 }
 
-pub(super) const WHITE: u32 = 0x00ff_ffff;
-pub(super) const DIM: u32 = 0x00a8_b2bd;
-pub(super) const GREEN: u32 = 0x003d_dc84;
-pub(super) const AMBER: u32 = 0x00ff_b83d;
-pub(super) const RED: u32 = 0x00ff_5a52;
-
-/// Text in one colour.
-pub(super) type Piece = (u32, String);
-
-pub(super) fn colour_of(state: &SessionState) -> u32 {
-    match state {
-        SessionState::Streaming => GREEN,
-        SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Silent | SessionState::Stalled => AMBER,
-        SessionState::Lost { .. } | SessionState::Ended { error: Some(_) } => RED,
-        SessionState::Ended { error: None } => DIM,
-    }
-}
-
-/// Height of a line of text on a tile of this height.
+/// Returns the height of text in a tile, in pixels.
 pub(super) fn text_height(tile: Rect) -> u32 {
     (u32::try_from(tile.height).unwrap_or(0) / 36).clamp(14, 20)
 }
@@ -81,9 +63,9 @@ fn bytes(bytes: u64) -> String {
     }
 }
 
-/// `640x352 BGR888p`, or what is known of it.
-fn form(look: Option<FrameKind>) -> String {
-    match look {
+/// Formats size and format: `640x352 BGR888p`.
+fn picture_format(kind: Option<FrameKind>) -> String {
+    match kind {
         None => "no picture yet".to_owned(),
         Some(FrameKind { geometry: Some(Geometry { format, width, height, .. }), payload, .. }) => match payload {
             PayloadKind::Raw | PayloadKind::Jpeg => format!("{width}x{height} {format}"),
@@ -94,10 +76,10 @@ fn form(look: Option<FrameKind>) -> String {
     }
 }
 
-/// What is wrong with the stream, and is no choice of ours.
-fn trouble(stats: &Stats) -> Vec<(u64, &'static str)> {
+/// Returns the stream's errors, without the drops that this program chose.
+fn stream_errors(stats: &Stats) -> Vec<(u64, &'static str)> {
     let frames = &stats.frames;
-    // Frames that the camera never sent are its own choice or its own trouble, and exactly known.
+    // With frame numbers (`@F`), frames that the camera never sent are known exactly.
     let missing = match stats.numbers() {
         Some(counts) => (counts.not_sent, "not sent"),
         None => (frames.missing.saturating_sub(frames.withdrawn + frames.lost), "missing"),
@@ -112,7 +94,7 @@ fn trouble(stats: &Stats) -> Vec<(u64, &'static str)> {
     all.into_iter().filter(|(count, _)| *count > 0).collect()
 }
 
-/// Frames that never came: exactly, by the camera's numbers, or as an estimate from its rhythm.
+/// Formats the number of missing frames: from the camera's numbers, or else an estimate from the frame interval.
 fn missing(stats: &Stats) -> String {
     match stats.numbers() {
         Some(counts) => format!("   {} not sent", counts.not_sent),
@@ -120,8 +102,8 @@ fn missing(stats: &Stats) -> String {
     }
 }
 
-/// How warm and how busy the camera says to be.
-fn condition(stats: &Stats) -> Option<String> {
+/// Formats the temperature and load that the camera reports.
+fn camera_health(stats: &Stats) -> Option<String> {
     let health = &stats.health;
     let celsius = health.celsius.map(|gauge| format!("{:.1} °C", gauge.last));
     let load = |name: &str, gauge: Option<HealthGauge>| gauge.map(|gauge| format!("{name} {:.0} %", gauge.last));
@@ -131,22 +113,22 @@ fn condition(stats: &Stats) -> Option<String> {
 }
 
 fn dropped(stats: &Stats) -> u64 {
-    // Lanes whose drops a person can see: frames that were not converted, pictures that were not shown.
+    // Drops that a user can see: frames that were not converted, pictures that were not shown.
     stats.lanes.iter().filter(|lane| !lane.keeps).map(|LaneCounts { dropped, .. }| dropped).sum()
 }
 
-/// Everything in one line, the most important first.
-fn line(status: &Status) -> Vec<Piece> {
+/// Returns the status line, the most important part first: the end is cut off in narrow tiles.
+fn line(status: &CameraStatus) -> Vec<ColoredText> {
     let (stats, rates) = (&status.stats, status.stats.rates());
-    let mut pieces = vec![(colour_of(&status.state), "● ".to_owned()), (WHITE, status.name.clone())];
-    pieces.extend(status.recording.iter().flat_map(Recording::pieces));
-    let mut fact = |colour: u32, value: String, unit: &str| {
-        pieces.push((colour, format!("  {value}")));
+    let mut pieces = vec![(color_of(&status.state), "● ".to_owned()), (WHITE, status.name.clone())];
+    pieces.extend(status.recording.iter().flat_map(CameraRecording::line));
+    let mut fact = |color: u32, value: String, unit: &str| {
+        pieces.push((color, format!("  {value}")));
         pieces.push((DIM, format!(" {unit}")));
     };
     fact(WHITE, format!("{:.1}", rates.fps_arrival), "fps");
     fact(WHITE, format!("{:.0}", rates.mbit_s), "Mbit/s");
-    for (count, what) in trouble(stats) {
+    for (count, what) in stream_errors(stats) {
         fact(AMBER, count.to_string(), what);
     }
     if status.health.failed > 0 {
@@ -161,13 +143,13 @@ fn line(status: &Status) -> Vec<Piece> {
     if let Some(age) = status.age_ns {
         pieces.push((DIM, format!("  {}", milliseconds(age))));
     }
-    let dialect = status.health.last.map(|look| format!(" {}", look.dialect)).unwrap_or_default();
-    pieces.push((DIM, format!("  {}{dialect}", form(status.health.last))));
+    let dialect = status.health.last.map(|kind| format!(" {}", kind.dialect)).unwrap_or_default();
+    pieces.push((DIM, format!("  {}{dialect}", picture_format(status.health.last))));
     pieces
 }
 
-/// Draws the line at the lower edge of a tile.
-pub(super) fn draw_line(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, status: &Status) {
+/// Draws the status line at the lower edge of a tile.
+pub(super) fn draw_line(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, status: &CameraStatus) {
     let px = text_height(tile);
     let height = px as i32 + 6;
     let strip = Rect::new(tile.x, tile.bottom() - height, tile.width, height);
@@ -175,24 +157,24 @@ pub(super) fn draw_line(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, st
     let mut inside = inside.part(strip);
     inside.shade(strip, 0, 150);
     let mut x = strip.x + 8;
-    for (colour, piece) in line(status) {
+    for (color, piece) in line(status) {
         if x + text.width(px, &piece) > strip.right() - 4 {
             break;
         }
-        x += text.write(&mut inside, x, strip.y + 3, px, colour, &piece);
+        x += text.write(&mut inside, x, strip.y + 3, px, color, &piece);
     }
 }
 
-/// Everything, in rows of a caption and what there is to say. What concerns the stream and what concerns us are apart.
-fn rows(status: &Status) -> Vec<(&'static str, Vec<Piece>)> {
-    let Status { stats, health, .. } = status;
+/// Returns the captions and texts of the full HUD. Rows about the stream and about this program are separate.
+fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>)> {
+    let CameraStatus { stats, health, .. } = status;
     let (frames, rates, latency) = (&stats.frames, stats.rates(), stats.latency_us());
     let fine = |good: bool| if good { WHITE } else { AMBER };
     let plain = |text: String| vec![(WHITE, text)];
-    let dialect = health.last.map(|look| format!("  {}", look.dialect)).unwrap_or_default();
+    let dialect = health.last.map(|kind| format!("  {}", kind.dialect)).unwrap_or_default();
     let percentile = |q: f64| milliseconds(latency.value_at_quantile(q).saturating_mul(1000));
     let mut rows = vec![
-        ("picture", plain(format!("{}{dialect}", form(health.last)))),
+        ("picture", plain(format!("{}{dialect}", picture_format(health.last)))),
         ("fps", plain(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
         (
             "rate",
@@ -225,7 +207,7 @@ fn rows(status: &Status) -> Vec<(&'static str, Vec<Piece>)> {
         ),
         ("shown", plain(format!("{}   {} dropped", frames.shown, dropped(stats)))),
     ];
-    if let Some(camera) = condition(stats) {
+    if let Some(camera) = camera_health(stats) {
         rows.push(("camera", plain(camera)));
     }
     if !latency.is_empty() {
@@ -235,23 +217,23 @@ fn rows(status: &Status) -> Vec<(&'static str, Vec<Piece>)> {
         rows.push(("age", plain(milliseconds(age))));
     }
     if status.threshold > 0.0 {
-        rows.push(("boxes", plain(format!("from {:.0}% confidence", status.threshold * 100.0))));
+        rows.push(("boxes", plain(format!("confidence from {:.0} %", status.threshold * 100.0))));
     }
-    rows.extend(status.recording.iter().flat_map(Recording::rows));
+    rows.extend(status.recording.iter().flat_map(CameraRecording::rows));
     rows
 }
 
-/// Characters of the caption column.
-const CAPTION: i32 = 9;
+/// Width of the caption column.
+const CAPTION_CHARS: i32 = 9;
 
-/// Draws the whole of it in the upper left corner of a tile, with the intervals of the last frames as a curve.
-pub(super) fn draw_full(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, status: &Status) {
+/// Draws the full HUD in the upper left corner of a tile, with the intervals of the last frames as a curve.
+pub(super) fn draw_full(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, status: &CameraStatus) {
     let px = text_height(tile);
     let (line, advance, margin) = (px as i32 + 2, text.advance(px), 10);
     let rows = rows(status);
-    let state = short(&status.state);
+    let state = state_word(&status.state);
     let count = |text: &str| i32::try_from(text.chars().count()).unwrap_or(0);
-    let wide = |pieces: &[Piece]| pieces.iter().map(|(_, piece)| count(piece)).sum::<i32>() + CAPTION;
+    let wide = |pieces: &[ColoredText]| pieces.iter().map(|(_, piece)| count(piece)).sum::<i32>() + CAPTION_CHARS;
     let head = count(&status.name) + count(state) + 5;
     let columns = rows.iter().map(|(_, pieces)| wide(pieces)).max().unwrap_or(0).max(head);
     let intervals: Vec<f32> = status.stats.intervals_us().map(|us| us as f32 / 1000.0).collect();
@@ -268,16 +250,16 @@ pub(super) fn draw_full(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, st
     let mut inside = inside.part(panel);
     inside.shade(panel, 0, 205);
     let (left, mut y) = (panel.x + margin, panel.y + margin);
-    let after = text.write(&mut inside, left, y, px, colour_of(&status.state), "● ");
+    let after = text.write(&mut inside, left, y, px, color_of(&status.state), "● ");
     text.write(&mut inside, left + after, y, px, WHITE, &status.name);
     let x = panel.right() - margin - text.width(px, state);
-    text.write(&mut inside, x, y, px, colour_of(&status.state), state);
+    text.write(&mut inside, x, y, px, color_of(&status.state), state);
     y += line + 3;
     for (caption, pieces) in rows {
         text.write(&mut inside, left, y, px, DIM, caption);
-        let mut x = left + CAPTION * advance;
-        for (colour, piece) in pieces {
-            x += text.write(&mut inside, x, y, px, colour, &piece);
+        let mut x = left + CAPTION_CHARS * advance;
+        for (color, piece) in pieces {
+            x += text.write(&mut inside, x, y, px, color, &piece);
         }
         y += line;
     }
@@ -285,13 +267,13 @@ pub(super) fn draw_full(canvas: &mut Canvas<'_>, text: &mut Text, tile: Rect, st
         let (least, most) = intervals.iter().fold((f32::MAX, 0.0_f32), |(a, b), value| (a.min(*value), b.max(*value)));
         let between = format!("{least:.1} to {most:.1} ms");
         text.write(&mut inside, left, y, px, DIM, "interval");
-        text.write(&mut inside, left + CAPTION * advance, y, px, WHITE, &between);
+        text.write(&mut inside, left + CAPTION_CHARS * advance, y, px, WHITE, &between);
         let area = Rect::new(left, y + line + 1, panel.width - 2 * margin, curve);
         inside.sparkline(area, &intervals, GREEN);
     }
 }
 
-fn short(state: &SessionState) -> &'static str {
+fn state_word(state: &SessionState) -> &'static str {
     match state {
         SessionState::Connecting { .. } => "connecting",
         SessionState::Waiting => "waiting",
@@ -303,9 +285,9 @@ fn short(state: &SessionState) -> &'static str {
     }
 }
 
-/// What is said over a picture that is not live, or in place of one that cannot be made.
-pub(super) fn message(status: &Status, has_picture: bool) -> Option<(u32, Vec<String>)> {
-    let colour = colour_of(&status.state);
+/// Returns the message over a picture that is not live, or in place of one that cannot be shown.
+pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<(u32, Vec<String>)> {
+    let color = color_of(&status.state);
     match &status.state {
         SessionState::Streaming => {
             let error = status.health.error.as_ref()?;
@@ -318,22 +300,22 @@ pub(super) fn message(status: &Status, has_picture: bool) -> Option<(u32, Vec<St
                 SessionState::Lost { reason, .. } => reason.help(),
                 SessionState::Ended { error: Some(error) } => error.help(),
                 SessionState::Silent => {
-                    Some("it serves one client at a time: close the other, or power-cycle the camera")
+                    Some("the camera serves one client at a time: close the other client, or power-cycle the camera")
                 }
                 _ => None,
             };
             lines.extend(reason.map(str::to_owned));
-            Some((colour, lines))
+            Some((color, lines))
         }
     }
 }
 
-/// Draws a message in the middle of a tile, in lines that fit.
+/// Draws a message in the middle of a tile. Returns its panel.
 pub(super) fn draw_message(
     canvas: &mut Canvas<'_>,
     text: &mut Text,
     tile: Rect,
-    (colour, lines): (u32, &[String]),
+    (color, lines): (u32, &[String]),
 ) -> Rect {
     let px = text_height(tile);
     let columns = ((tile.width - 40) / text.advance(px).max(1)).clamp(16, 64);
@@ -343,11 +325,11 @@ pub(super) fn draw_message(
     let mut inside = canvas.part(tile);
     let panel = Rect::new(x, y, size.width, size.height);
     inside.shade(panel, 0, 120);
-    inside.fill(Rect::new(panel.x - 4, panel.y, 4, panel.height), colour);
+    inside.fill(Rect::new(panel.x - 4, panel.y, 4, panel.height), color);
     text.panel(&mut inside, x, y, px, WHITE, &lines)
 }
 
-/// Breaks between words, and inside of those that are too long.
+/// Breaks a text between words, and inside of words that are longer than a line.
 pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -368,7 +350,7 @@ pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Draws what keys do in the middle of the window.
+/// Draws the help in the middle of the window.
 pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) {
     let px = text_height(window);
     let mut lines = vec!["oaktap".to_owned(), String::new()];
@@ -390,13 +372,14 @@ pub(super) fn draw_help(canvas: &mut Canvas<'_>, text: &mut Text, window: Rect) 
 
 #[cfg(test)]
 mod tests {
+    use super::super::colors::RED;
     use super::*;
     use crate::frame::{DeviceTime, Frame, PixelFormat};
-    use crate::sink::record::State;
+    use crate::sink::record::{RecorderCounts, RecorderHealth, RecorderState, RecordersHealth};
 
-    fn status() -> Status {
+    fn status() -> CameraStatus {
         let geometry = Geometry::tight(PixelFormat::Bgr888p, 640, 352).expect("a usual geometry");
-        Status {
+        CameraStatus {
             name: "front".to_owned(),
             state: SessionState::Streaming,
             stats: Stats::default(),
@@ -410,24 +393,24 @@ mod tests {
         }
     }
 
-    fn told(pieces: &[Piece]) -> String {
+    fn text_of(pieces: &[ColoredText]) -> String {
         pieces.iter().map(|(_, piece)| piece.as_str()).collect()
     }
 
     #[test]
-    fn a_line_says_what_is_wrong_and_only_then() {
+    fn the_status_line_shows_errors_only_when_there_are_any() {
         let mut status = status();
-        assert_eq!(told(&line(&status)), "● front  0.0 fps  0 Mbit/s  12 ms  640x352 BGR888p IMG");
+        assert_eq!(text_of(&line(&status)), "● front  0.0 fps  0 Mbit/s  12 ms  640x352 BGR888p IMG");
         status.stats.frames.withdrawn = 2;
         status.stats.frames.lost = 1;
         status.stats.connections = 3;
         status.health.failed = 7;
-        let told = told(&line(&status));
-        assert!(told.contains("  3 damaged  2 reconnects  7 not shown  12 ms"), "{told}");
+        let text = text_of(&line(&status));
+        assert!(text.contains("  3 damaged  2 reconnects  7 not shown  12 ms"), "{text}");
     }
 
     #[test]
-    fn stream_and_decoding_are_told_apart() {
+    fn errors_of_the_stream_and_of_decoding_are_in_separate_rows() {
         let mut status = status();
         status.health.failed = 7;
         status.stats.frames.lost = 1;
@@ -435,15 +418,16 @@ mod tests {
         let row = |caption: &str| rows.iter().position(|(found, _)| *found == caption).expect("a row");
         let stream: Vec<_> = rows[row("stream")..row("decode")].iter().flat_map(|(_, pieces)| pieces).collect();
         let decode = &rows[row("decode")].1;
-        assert!(stream.iter().any(|(colour, text)| *colour == AMBER && text == "1 damaged"), "{stream:?}");
-        assert!(decode.iter().any(|(colour, text)| *colour == AMBER && text == "   7 failed"), "{decode:?}");
+        assert!(stream.iter().any(|(color, text)| *color == AMBER && text == "1 damaged"), "{stream:?}");
+        assert!(decode.iter().any(|(color, text)| *color == AMBER && text == "   7 failed"), "{decode:?}");
         assert!(!stream.iter().any(|(_, text)| text.contains("failed")));
     }
 
     #[test]
-    fn a_camera_that_speaks_of_itself_is_quoted() {
+    fn records_of_the_camera_are_shown() {
         let mut status = status();
-        let full = |status: &Status| rows(status).into_iter().map(|(_, pieces)| told(&pieces)).collect::<Vec<_>>();
+        let full =
+            |status: &CameraStatus| rows(status).into_iter().map(|(_, pieces)| text_of(&pieces)).collect::<Vec<_>>();
         assert!(full(&status).contains(&"0 damaged   ~0 missing   0 B skipped".to_owned()), "an estimate");
         let record = |record| crate::wire::Event::Record(record);
         for seq in [3, 4] {
@@ -455,34 +439,32 @@ mod tests {
         status.stats.event(&record(crate::wire::Record::Frame { seq: 7, device_time: DeviceTime(0) }));
         let health = crate::wire::Record::Health { celsius: Some(67.8), css: Some(97.0), mss: None };
         status.stats.event(&record(health));
-        assert!(told(&line(&status)).contains("  2 not sent  68 °C  12 ms"), "{}", told(&line(&status)));
+        assert!(text_of(&line(&status)).contains("  2 not sent  68 °C  12 ms"), "{}", text_of(&line(&status)));
         let full = full(&status);
         assert!(full.contains(&"0 damaged   2 not sent   0 B skipped".to_owned()), "{full:?}");
         assert!(full.contains(&"67.8 °C   css 97 %".to_owned()), "{full:?}");
     }
 
     #[test]
-    fn a_recording_says_how_long_it_can_go_on_and_what_is_wrong() {
+    fn a_recording_shows_the_time_left_and_its_errors() {
         let mut status = status();
-        let recording = Recording {
-            state: State::Recording,
-            frames: 40,
-            missing: 0,
-            bytes_per_s: 27.1e6,
-            seconds_left: Some(7260.0),
+        let recording = |state, dropped| {
+            let cameras = vec![RecorderCounts { recorded: 40, dropped, ..RecorderCounts::default() }];
+            let total = RecorderHealth { state, cameras, ..RecorderHealth::default() };
+            let health = RecordersHealth { total, bytes_per_s: 27.1e6, seconds_left: Some(7260.0) };
+            Some(CameraRecording { health: health.into(), camera: 0 })
         };
-        status.recording = Some(recording.clone());
-        assert!(told(&line(&status)).starts_with("● front  REC 2 h 1 min left  0.0 fps"), "{}", told(&line(&status)));
-        let full = |status: &Status| rows(status).iter().map(|(_, pieces)| told(pieces)).collect::<Vec<_>>();
+        status.recording = recording(RecorderState::Recording, 0);
+        let text = text_of(&line(&status));
+        assert!(text.starts_with("● front  REC 2 h 1 min left  0.0 fps"), "{text}");
+        let full = |status: &CameraStatus| rows(status).iter().map(|(_, pieces)| text_of(pieces)).collect::<Vec<_>>();
         assert!(
             full(&status).ends_with(&["40 frames   0 missing".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
         );
-        assert!(recording.trouble().is_none());
-        let state = State::Paused { why: "the disk is full".to_owned() };
-        status.recording = Some(Recording { state, missing: 3, ..recording });
+        status.recording = recording(RecorderState::Paused { why: "the disk is full".to_owned() }, 3);
         let pieces = line(&status);
-        assert!(pieces.contains(&(RED, "  REC".to_owned())) && told(&pieces).contains("paused  3 not recorded"));
-        assert_eq!(full(&status).last().map(String::as_str), Some("recording is paused: the disk is full"));
+        assert!(pieces.contains(&(RED, "  REC".to_owned())) && text_of(&pieces).contains("paused  3 not recorded"));
+        assert_eq!(full(&status).last().map(String::as_str), Some("recording paused: the disk is full"));
     }
 
     #[test]
@@ -499,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_over_a_live_picture() {
+    fn a_live_picture_has_no_message() {
         let mut status = status();
         assert!(message(&status, true).is_none());
         status.state = SessionState::Silent;
@@ -511,9 +493,9 @@ mod tests {
     }
 
     #[test]
-    fn everything_stays_inside_of_its_tile() {
+    fn texts_stay_inside_of_their_tile() {
         let mut status = status();
-        status.name = "a name that is far too long for any tile that there is on a window".to_owned();
+        status.name = "a name that is far too long for any tile of a window".to_owned();
         let (width, height) = (300, 200);
         for tile in [Rect::new(20, 30, 100, 60), Rect::new(20, 30, 1, 1), Rect::new(20, 30, 250, 150)] {
             let mut words = vec![7; width * height];
@@ -521,7 +503,12 @@ mod tests {
             let mut text = Text::new();
             draw_line(&mut canvas, &mut text, tile, &status);
             draw_full(&mut canvas, &mut text, tile, &status);
-            draw_message(&mut canvas, &mut text, tile, (RED, &["it is lost and will not be found again".to_owned()]));
+            draw_message(
+                &mut canvas,
+                &mut text,
+                tile,
+                (RED, &["the connection is lost and will not be restored".to_owned()]),
+            );
             for (at, word) in words.iter().enumerate() {
                 let (x, y) = ((at % width) as i32, (at / width) as i32);
                 let inside = (tile.x..tile.right()).contains(&x) && (tile.y..tile.bottom()).contains(&y);

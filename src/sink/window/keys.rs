@@ -1,60 +1,57 @@
-//! Keys -> what they do.
+//! Maps keys to actions.
 //!
-//! Characters are what counts where a character is meant: `?` and `+` are somewhere else on each keyboard. Keys that
-//! have no character come as keys.
-
-use minifb::{InputCallback, Key};
+//! Keys with a character are identified by it, because `?` and `+` have other places on other keyboards. Keys without a
+//! character are identified by their key code.
 
 use std::sync::mpsc::Sender;
 
-/// What a person asks the window for.
+use minifb::{InputCallback, Key};
+
+/// An action that a key triggers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Ends the program.
     Quit,
-    /// Stops and continues all pictures.
+    /// Pauses or continues all cameras.
     Pause,
-    /// Shows one more picture, then stops again.
+    /// Shows the next picture while paused.
     Step,
-    /// So many seconds forwards in a recording, or backwards.
+    /// Seeks in a recording by this number of seconds.
     Seek(i8),
     /// Plays a recording faster.
     Faster,
     /// Plays a recording slower.
     Slower,
-    /// Writes what is shown to files.
+    /// Saves the shown pictures to files.
     Snapshot,
-    /// Begins and ends a recording.
+    /// Starts or stops a recording.
     Record,
-    /// The next level of the HUD.
+    /// Switches the HUD to its next level.
     Hud,
-    /// Boxes on and off.
+    /// Shows or hides boxes.
     Boxes,
-    /// Labels on and off.
+    /// Shows or hides labels.
     Labels,
-    /// So many hundredths more confidence to be shown.
+    /// Raises the confidence threshold by this number of percentage points.
     Threshold(i8),
-    /// One pixel of the picture is one of the screen, or all of the picture is seen.
-    FullSize,
-    /// What keys do, on and off.
+    /// Switches between the whole picture and its original size.
+    ToggleZoom,
+    /// Shows or hides the help.
     Help,
-    /// One camera alone, counted from 0.
-    Enlarge(usize),
-    /// The next camera alone.
-    Next,
-    /// All cameras.
-    Grid,
+    /// Shows only the camera with this index.
+    ShowOne(usize),
+    /// Shows only the next camera.
+    ShowNext,
+    /// Shows all cameras.
+    ShowAll,
 }
 
-/// What one step of the threshold is, in hundredths.
-const STEP: i8 = 5;
+const THRESHOLD_STEP_PERCENT: i8 = 5;
 
-/// How many seconds an arrow key goes in a recording.
-const SEEK: i8 = 5;
+const SEEK_STEP_S: i8 = 5;
 
 impl Action {
-    /// What a character asks for.
-    pub(super) fn of_character(character: char) -> Option<Self> {
+    fn of_character(character: char) -> Option<Self> {
         Some(match character.to_ascii_lowercase() {
             'q' => Self::Quit,
             ' ' | 'p' => Self::Pause,
@@ -66,73 +63,71 @@ impl Action {
             'i' => Self::Hud,
             'b' => Self::Boxes,
             'l' => Self::Labels,
-            '+' => Self::Threshold(STEP),
-            '-' => Self::Threshold(-STEP),
-            'f' => Self::FullSize,
+            '+' => Self::Threshold(THRESHOLD_STEP_PERCENT),
+            '-' => Self::Threshold(-THRESHOLD_STEP_PERCENT),
+            'f' => Self::ToggleZoom,
             '?' => Self::Help,
-            'g' => Self::Grid,
-            digit @ '1'..='9' => Self::Enlarge(digit as usize - '1' as usize),
+            'g' => Self::ShowAll,
+            digit @ '1'..='9' => Self::ShowOne(digit as usize - '1' as usize),
             _ => return None,
         })
     }
 
-    /// What a key that types nothing asks for.
     const fn of_key(key: Key) -> Option<Self> {
         match key {
             Key::Escape => Some(Self::Quit),
-            Key::Tab => Some(Self::Next),
-            Key::Left => Some(Self::Seek(-SEEK)),
-            Key::Right => Some(Self::Seek(SEEK)),
+            Key::Tab => Some(Self::ShowNext),
+            Key::Left => Some(Self::Seek(-SEEK_STEP_S)),
+            Key::Right => Some(Self::Seek(SEEK_STEP_S)),
             Key::Up => Some(Self::Faster),
             Key::Down => Some(Self::Slower),
             _ => None,
         }
     }
 
-    /// Whether a key that is held down asks again and again.
+    /// Returns whether holding the key down repeats the action.
     const fn repeats(self) -> bool {
         matches!(self, Self::Step | Self::Threshold(_) | Self::Seek(_))
     }
 }
 
-/// What the help shows: keys, and what they do.
+/// Keys and their descriptions on the help overlay.
 pub(super) const HELP: [(&str, &str); 16] = [
-    ("Space  p", "pause, continue"),
-    (".", "one picture further while paused"),
-    ("Left  Right", "recordings: 5 s back, 5 s on"),
-    ("[  ]", "recordings: slower, faster (Down, Up)"),
-    ("c", "snapshot: PNG and JSON"),
-    ("r", "record, stop recording"),
-    ("b", "boxes"),
-    ("l", "labels"),
-    ("+  -", "confidence threshold"),
-    ("i", "HUD: off, line, full"),
-    ("1..9", "one camera alone"),
-    ("Tab", "the next camera alone"),
-    ("g", "all cameras"),
-    ("f", "full size: 1 pixel is 1 pixel"),
-    ("?", "this help"),
+    ("Space  p", "pause or continue"),
+    (".", "show the next picture while paused"),
+    ("Left  Right", "recordings: seek 5 s back or forward"),
+    ("[  ]", "recordings: slower or faster (Down, Up)"),
+    ("c", "save a snapshot: PNG and JSON"),
+    ("r", "start or stop recording"),
+    ("b", "show or hide boxes"),
+    ("l", "show or hide labels"),
+    ("+  -", "raise or lower the confidence threshold"),
+    ("i", "switch the HUD: line, full, off"),
+    ("1..9", "show one camera"),
+    ("Tab", "show the next camera"),
+    ("g", "show all cameras"),
+    ("f", "switch between fit and original size"),
+    ("?", "show or hide this help"),
     ("q  Esc", "quit"),
 ];
 
-/// Listens to the window. minifb's polled keys miss a tap that begins and ends between two polls; this sees each.
+/// Receives key events from the window. minifb's polled key states would miss a tap that ends before the next poll.
 #[derive(Debug)]
 pub(super) struct Keyboard {
     actions: Sender<Action>,
-    /// Keys that are down. A key that goes down again without having come up is repeated by the system.
+    /// Keys that are down. A further press without a release is a repetition by the system.
     down: Vec<Key>,
     repeating: bool,
 }
 
 impl Keyboard {
-    /// A keyboard that sends what is asked for.
     pub(super) fn new(actions: Sender<Action>) -> Self {
         Self { actions, down: Vec::new(), repeating: false }
     }
 
-    fn ask(&self, action: Option<Action>) {
+    fn send(&self, action: Option<Action>) {
         if let Some(action) = action.filter(|action| action.repeats() || !self.repeating) {
-            // Nobody listens once the window is being closed.
+            // Fails while the window is being closed.
             let _ = self.actions.send(action);
         }
     }
@@ -140,7 +135,7 @@ impl Keyboard {
 
 impl InputCallback for Keyboard {
     fn add_char(&mut self, character: u32) {
-        self.ask(char::from_u32(character).and_then(Action::of_character));
+        self.send(char::from_u32(character).and_then(Action::of_character));
     }
 
     fn set_key_state(&mut self, key: Key, pressed: bool) {
@@ -152,7 +147,7 @@ impl InputCallback for Keyboard {
         if !self.repeating {
             self.down.push(key);
         }
-        self.ask(Action::of_key(key));
+        self.send(Action::of_key(key));
     }
 }
 
@@ -162,7 +157,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn every_key_of_the_help_does_something_and_each_something_else() {
+    fn every_key_of_the_help_has_an_action_of_its_own() {
         let mut seen: Vec<Action> = Vec::new();
         for (keys, what) in HELP {
             for key in keys.split_whitespace() {
@@ -176,12 +171,12 @@ mod tests {
                     _ => Action::of_character(key.chars().next().expect("a key")),
                 };
                 let action = action.unwrap_or_else(|| panic!("{key}, {what}"));
-                let again = matches!(action, Action::Pause | Action::Quit);
-                assert!(again || !seen.contains(&action), "{key}, {what}");
+                let has_two_keys = matches!(action, Action::Pause | Action::Quit);
+                assert!(has_two_keys || !seen.contains(&action), "{key}, {what}");
                 seen.push(action);
             }
         }
-        assert_eq!(Action::of_character('1'), Some(Action::Enlarge(0)));
+        assert_eq!(Action::of_character('1'), Some(Action::ShowOne(0)));
         assert_eq!(Action::of_character('0'), None);
         assert_eq!(Action::of_character('Q'), Some(Action::Quit), "with caps lock on");
     }
@@ -202,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_tap_counts_and_a_held_key_counts_once() {
+    fn a_tap_acts_once_and_only_some_keys_repeat() {
         let p = |pressed| (Some(Key::P), pressed, 'p');
         assert_eq!(typed(&[p(true), p(false)]), [Action::Pause]);
         assert_eq!(typed(&[p(true), p(true), p(true), p(false), p(true)]), [Action::Pause, Action::Pause]);
@@ -211,20 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn arrows_go_through_recordings() {
+    fn arrow_keys_seek_and_change_the_speed() {
         let arrow = |key, pressed| (Some(key), pressed, '\u{0}');
         let keys = [(Key::Left, true), (Key::Left, true), (Key::Left, false), (Key::Up, true), (Key::Up, true)];
         let events = keys.map(|(key, pressed)| arrow(key, pressed));
-        assert_eq!(typed(&events), [Action::Seek(-5), Action::Seek(-5), Action::Faster], "held down, one seeks on");
+        assert_eq!(typed(&events), [Action::Seek(-5), Action::Seek(-5), Action::Faster], "a held key repeats seeking");
         assert_eq!(Action::of_key(Key::Down), Action::of_character('['));
     }
 
     #[test]
-    fn keys_without_a_character_and_characters_without_a_key() {
-        // Some systems send control characters too: they must not count twice.
+    fn keys_and_characters_do_not_act_twice() {
+        // Some systems also send control characters for these keys.
         assert_eq!(
             typed(&[(Some(Key::Tab), true, '\t'), (Some(Key::Escape), true, '\u{1b}')]),
-            [Action::Next, Action::Quit]
+            [Action::ShowNext, Action::Quit]
         );
         assert_eq!(typed(&[(None, true, '?')]), [Action::Help]);
     }

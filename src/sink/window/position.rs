@@ -1,58 +1,58 @@
-//! Where a recording stands -> a bar at the lower edge of the window.
+//! Draws the playback position of a recording as a bar at the lower edge of the window.
 
-use super::hud::{AMBER, DIM, GREEN, WHITE};
+use super::colors::{AMBER, DIM, GREEN, WHITE};
 use crate::overlay::{Canvas, Rect, Text};
 use crate::recording::playback::{PlaybackStatus, Speed};
 
-/// What stands before the bar, and behind it.
-fn words(standing: &PlaybackStatus) -> (String, String) {
-    let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended } = *standing;
+/// Returns the texts to the left and to the right of the bar.
+fn words(status: &PlaybackStatus) -> (String, String) {
+    let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended } = *status;
     let seconds = |ns: i64| ns.max(0) / 1_000_000_000;
     let time = |ns: i64| format!("{}:{:02}.{}", seconds(ns) / 60, seconds(ns) % 60, ns.max(0) / 100_000_000 % 10);
-    let before = match (position_ns, span_ns) {
+    let left = match (position_ns, span_ns) {
         (Some(at), Some((first, last))) => {
             let day = at.div_euclid(1_000_000_000).rem_euclid(86_400);
             let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
             let (gone, all) = (time(at.saturating_sub(first)), time(last.saturating_sub(first)));
             format!("{hour:02}:{minute:02}:{second:02} UTC  {gone} / {all}")
         }
-        _ => "nothing yet".to_owned(),
+        _ => "no frame yet".to_owned(),
     };
-    let mut behind = match speed {
+    let mut right = match speed {
         Speed::Max => "max".to_owned(),
         Speed::Times(_) => format!("{speed}x"),
     };
     for (is, word) in [(looped, " loop"), (ended, " end"), (paused, " paused")] {
         if is {
-            behind.push_str(word);
+            right.push_str(word);
         }
     }
-    (before, behind)
+    (left, right)
 }
 
-/// How far it is, 0 to 1.
-fn share(standing: &PlaybackStatus) -> f64 {
-    let (Some(at), Some((first, last))) = (standing.position_ns, standing.span_ns) else { return 0.0 };
+/// Returns the position as a share of the recording, 0 to 1.
+fn share(status: &PlaybackStatus) -> f64 {
+    let (Some(at), Some((first, last))) = (status.position_ns, status.span_ns) else { return 0.0 };
     let (gone, all) = (at.saturating_sub(first) as f64, last.saturating_sub(first) as f64);
     if all > 0.0 { (gone / all).clamp(0.0, 1.0) } else { 1.0 }
 }
 
-/// Draws it on this strip.
-pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rect, standing: &PlaybackStatus) {
-    let (before, behind) = words(standing);
+/// Draws the bar and its texts on a strip.
+pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rect, status: &PlaybackStatus) {
+    let (before, after) = words(status);
     let mut inside = canvas.part(strip);
     inside.shade(strip, 0, 190);
     let y = strip.y + 3;
     let left = strip.x + 8 + text.write(&mut inside, strip.x + 8, y, px, WHITE, &before) + 10;
-    let right = strip.right() - 8 - text.width(px, &behind);
-    let colour = if standing.paused || standing.ended { AMBER } else { GREEN };
-    text.write(&mut inside, right, y, px, colour, &behind);
+    let right = strip.right() - 8 - text.width(px, &after);
+    let color = if status.paused || status.ended { AMBER } else { GREEN };
+    text.write(&mut inside, right, y, px, color, &after);
     let width = right - 10 - left;
     if width > 20 {
         let bar = Rect::new(left, strip.y + strip.height / 2 - 2, width, 4);
         inside.fill(bar, DIM);
-        let gone = (f64::from(width) * share(standing)).round() as i32;
-        inside.fill(Rect::new(bar.x, bar.y, gone, bar.height), colour);
+        let gone = (f64::from(width) * share(status)).round() as i32;
+        inside.fill(Rect::new(bar.x, bar.y, gone, bar.height), color);
         inside.fill(Rect::new(bar.x + gone - 2, bar.y - 3, 4, bar.height + 6), WHITE);
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rec
 mod tests {
     use super::*;
 
-    fn standing() -> PlaybackStatus {
+    fn status() -> PlaybackStatus {
         let first = 1_795_248_723_500_000_000; // 08:12:03.5
         PlaybackStatus {
             position_ns: Some(first + 75_250_000_000),
@@ -74,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn when_where_and_how_fast() {
-        assert_eq!(words(&standing()), ("08:13:18 UTC  1:15.2 / 5:01.0".to_owned(), "0.5x".to_owned()));
-        assert!((share(&standing()) - 0.25).abs() < 1e-9);
-        let held = PlaybackStatus { speed: Speed::Max, paused: true, looped: true, ended: true, ..standing() };
+    fn texts_show_time_position_and_speed() {
+        assert_eq!(words(&status()), ("08:13:18 UTC  1:15.2 / 5:01.0".to_owned(), "0.5x".to_owned()));
+        assert!((share(&status()) - 0.25).abs() < 1e-9);
+        let held = PlaybackStatus { speed: Speed::Max, paused: true, looped: true, ended: true, ..status() };
         assert_eq!(words(&held).1, "max loop end paused");
-        let nothing = PlaybackStatus { position_ns: None, span_ns: None, ..standing() };
-        assert_eq!((words(&nothing).0.as_str(), share(&nothing)), ("nothing yet", 0.0));
-        let single = PlaybackStatus { span_ns: standing().position_ns.map(|at| (at, at)), ..standing() };
-        assert!((share(&single) - 1.0).abs() < 1e-9, "one frame is all of it");
+        let empty = PlaybackStatus { position_ns: None, span_ns: None, ..status() };
+        assert_eq!((words(&empty).0.as_str(), share(&empty)), ("no frame yet", 0.0));
+        let single = PlaybackStatus { span_ns: status().position_ns.map(|at| (at, at)), ..status() };
+        assert!((share(&single) - 1.0).abs() < 1e-9, "a single frame is the end");
     }
 }

@@ -1,89 +1,87 @@
-//! How the recording goes -> words for the HUD.
+//! Formats the state of a recording for the HUD.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use super::hud::{AMBER, DIM, GREEN, Piece, RED, WHITE};
-use crate::sink::record::{Outcome, RecordersHealth, State, remaining};
+use super::colors::{AMBER, ColoredText, DIM, GREEN, RED, WHITE};
+use crate::sink::record::{RecorderCounts, RecorderOutcome, RecorderState, RecordersHealth, format_remaining};
 
-/// How the recording of a camera goes.
+/// The recording of one camera.
 #[derive(Clone, Debug)]
-pub(super) struct Recording {
-    /// What the recorder does.
-    pub(super) state: State,
-    /// Frames in files.
-    pub(super) frames: u64,
-    /// Frames that should be, and are not.
-    pub(super) missing: u64,
-    /// Bytes a second, of all cameras.
-    pub(super) bytes_per_s: f64,
-    /// Seconds until the disk is full.
-    pub(super) seconds_left: Option<f64>,
+pub(super) struct CameraRecording {
+    pub(super) health: Arc<RecordersHealth>,
+    /// Index of the camera.
+    pub(super) camera: usize,
 }
 
-impl Recording {
-    /// Of a camera, counted from 0.
-    pub(super) fn of(health: &RecordersHealth, camera: usize) -> Self {
-        let RecordersHealth { state, bytes_per_s, seconds_left, cameras, .. } = health;
-        let (frames, missing) = cameras.get(camera).copied().unwrap_or_default();
-        Self { state: state.clone(), frames, missing, bytes_per_s: *bytes_per_s, seconds_left: *seconds_left }
+impl CameraRecording {
+    /// Returns the number of recorded frames and of missing ones.
+    fn counts(&self) -> (u64, u64) {
+        let counts = self.health.total.cameras.get(self.camera);
+        counts.map_or((0, 0), |counts| (counts.recorded, RecorderCounts::missing(counts)))
     }
 
-    /// In a few words.
-    pub(super) fn pieces(&self) -> Vec<Piece> {
-        let (colour, rest) = match &self.state {
-            State::Paused { .. } => (RED, Some("paused".to_owned())),
-            State::Finished => (RED, Some("ended".to_owned())),
-            State::Waiting => (DIM, Some("waits".to_owned())),
-            State::Recording => (GREEN, self.seconds_left.map(|seconds| format!("{} left", remaining(seconds)))),
+    /// Returns a few words for the status line.
+    pub(super) fn line(&self) -> Vec<ColoredText> {
+        let (color, rest) = match &self.health.total.state {
+            RecorderState::Paused { .. } => (RED, Some("paused".to_owned())),
+            RecorderState::Finished => (RED, Some("ended".to_owned())),
+            RecorderState::Waiting => (DIM, Some("waiting".to_owned())),
+            RecorderState::Recording => {
+                (GREEN, self.health.seconds_left.map(|seconds| format!("{} left", format_remaining(seconds))))
+            }
         };
-        let mut pieces = vec![(colour, "  REC".to_owned())];
-        pieces.extend(rest.map(|rest| (if colour == RED { RED } else { DIM }, format!(" {rest}"))));
-        if self.missing > 0 {
-            pieces.push((AMBER, format!("  {}", self.missing)));
+        let mut pieces = vec![(color, "  REC".to_owned())];
+        pieces.extend(rest.map(|rest| (if color == RED { RED } else { DIM }, format!(" {rest}"))));
+        let (_, missing) = self.counts();
+        if missing > 0 {
+            pieces.push((AMBER, format!("  {missing}")));
             pieces.push((DIM, " not recorded".to_owned()));
         }
         pieces
     }
 
-    /// What is wrong with it, if anything.
-    pub(super) fn trouble(&self) -> Option<String> {
-        match &self.state {
-            State::Paused { why } => Some(format!("recording is paused: {why}")),
-            State::Finished => Some("the recording has ended: see the terminal".to_owned()),
-            State::Waiting | State::Recording => None,
-        }
-    }
-
-    pub(super) fn rows(&self) -> Vec<(&'static str, Vec<Piece>)> {
-        let missing = (if self.missing == 0 { WHITE } else { AMBER }, format!("   {} missing", self.missing));
-        let mut rows = vec![("record", vec![(WHITE, format!("{} frames", self.frames)), missing])];
-        let disk = match (&self.state, self.trouble(), self.seconds_left) {
-            (_, Some(trouble), _) => (RED, trouble),
-            (State::Waiting, ..) => (DIM, "waits for the first frame, or for what triggers it".to_owned()),
-            (_, _, Some(left)) => (WHITE, format!("{:.1} MB/s   {} left", self.bytes_per_s / 1e6, remaining(left))),
-            (_, _, None) => (WHITE, format!("{:.1} MB/s", self.bytes_per_s / 1e6)),
+    /// Returns the rows of the full HUD.
+    pub(super) fn rows(&self) -> Vec<(&'static str, Vec<ColoredText>)> {
+        let RecordersHealth { total, bytes_per_s, seconds_left } = &*self.health;
+        let (frames, missing) = self.counts();
+        let missing = (if missing == 0 { WHITE } else { AMBER }, format!("   {missing} missing"));
+        let rate = bytes_per_s / 1e6;
+        let disk = match (&total.state, error(&total.state), seconds_left) {
+            (_, Some(error), _) => (RED, error),
+            (RecorderState::Waiting, ..) => (DIM, "waiting for the first frame or a trigger".to_owned()),
+            (_, _, Some(left)) => (WHITE, format!("{rate:.1} MB/s   {} left", format_remaining(*left))),
+            (_, _, None) => (WHITE, format!("{rate:.1} MB/s")),
         };
-        rows.push(("disk", vec![disk]));
-        rows
+        vec![("record", vec![(WHITE, format!("{frames} frames")), missing]), ("disk", vec![disk])]
     }
 }
 
-/// What was recorded, in one line.
-pub(super) fn summary(outcomes: &[Outcome]) -> String {
-    let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+/// Returns why recordings are interrupted, if they are.
+pub(super) fn error(state: &RecorderState) -> Option<String> {
+    match state {
+        RecorderState::Paused { why } => Some(format!("recording paused: {why}")),
+        RecorderState::Finished => Some("recording ended: see the terminal".to_owned()),
+        RecorderState::Waiting | RecorderState::Recording => None,
+    }
+}
+
+/// Formats what was recorded on one line.
+pub(super) fn summary(outcomes: &[RecorderOutcome]) -> String {
+    let sum = |of: fn(&RecorderOutcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     let (frames, missing) = (sum(|outcome| outcome.frames), sum(|outcome| outcome.dropped + outcome.lost));
     let files: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.files).collect();
     let mut text = match &*files {
-        [] if frames == 0 => "nothing was recorded".to_owned(),
+        [] if frames == 0 => "no frame was recorded".to_owned(),
         [] => format!("recorded {frames} frames, but no file could be finished"),
         [file] => format!("recorded {frames} frames: {}", file.path.display()),
         [first, ..] => format!("recorded {frames} frames in {} files: {} ...", files.len(), first.path.display()),
     };
+    // Writing to a string cannot fail.
     if missing > 0 {
-        let _ = write!(text, "; {missing} frames are missing"); // A string takes everything.
+        let _ = write!(text, "; {missing} frames are missing");
     }
-    let problems = outcomes.iter().flat_map(|outcome| &outcome.problems);
-    for problem in problems.take(3) {
+    for problem in outcomes.iter().flat_map(|outcome| &outcome.problems).take(3) {
         let _ = write!(text, "; {problem}");
     }
     text

@@ -1,15 +1,15 @@
-//! The newest pictures of all cameras and what keys have asked for -> what is to be seen, in words.
+//! Composes the image of the window from the newest pictures of all cameras and the actions of keys.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::camera::Camera;
+use super::camera::CameraInput;
 use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
-use super::hud::{self, Level, Status};
+use super::hud::{self, CameraStatus, HudLevel};
 use super::keys::Action;
-use super::position;
-use super::recording::{Recording, summary};
+use super::recording::{self, CameraRecording, summary};
+use super::{colors, position};
 use crate::frame::Picture;
 use crate::hub::Taker;
 use crate::overlay::{Canvas, Rect, Text};
@@ -19,62 +19,63 @@ use crate::source::Session;
 use crate::stats::Stats;
 use crate::view::{Notify, View, ViewControls, Views};
 
-/// The numbers of the HUD change this often, so that they can be read.
-const STATUS_NS: u64 = 250_000_000;
+/// Interval at which the numbers of the HUD change, slow enough to read them.
+const STATUS_INTERVAL_NS: u64 = 250_000_000;
 
-/// How long a note stays.
-const NOTE_NS: u64 = 4_000_000_000;
-
-/// What is behind the pictures.
-const GROUND: u32 = 0x0012_161b;
+/// How long a note is shown.
+const NOTE_DURATION_NS: u64 = 4_000_000_000;
 
 /// One camera's place on the screen.
 #[derive(Debug)]
 struct Tile {
     picture: Option<Arc<Picture>>,
-    /// Not counted as shown yet.
+    /// The picture is not yet counted as shown.
     fresh: bool,
-    status: Status,
+    status: CameraStatus,
     scaler: Scaler,
 }
 
-/// Everything that is to be seen. It knows no window: a test, or a host without a display, can ask it for its words.
+/// Composes what a window shows. Independent of the window, so it also works in tests and without a display.
 pub struct Screen {
-    cameras: Vec<Camera>,
+    cameras: Vec<CameraInput>,
     views: Views,
     tiles: Vec<Tile>,
     recorders: Option<Recorders>,
     notify: Notify,
-    recording: Option<RecordersHealth>,
-    /// What plays the cameras that are recordings, each once.
+    recording: Option<Arc<RecordersHealth>>,
+    /// Playbacks of the cameras that are recordings, without duplicates.
     playbacks: Vec<Playback>,
-    /// Where the first of them stood when it was drawn.
-    standing: Option<PlaybackStatus>,
+    /// Last known status of the first playback.
+    position: Option<PlaybackStatus>,
     notes: Receiver<String>,
     print: fn(&str),
+    /// The note and the time at which it expires.
     note: Option<(String, u64)>,
-    level: Level,
+    level: HudLevel,
     zoom: Zoom,
-    alone: Option<usize>,
+    /// Index of the only camera that is shown. `None`: all are.
+    enlarged: Option<usize>,
     help: bool,
     paused: bool,
     quit: bool,
-    /// Boxes, labels and least confidence in hundredths.
     boxes: bool,
     labels: bool,
+    /// Minimum confidence in percent.
     threshold: i16,
-    looked_ns: Option<u64>,
+    /// Time of the last status update. `None`: update now.
+    status_ns: Option<u64>,
+    /// The image must be drawn again.
     stale: bool,
     text: Text,
     words: Vec<u32>,
 }
 
-/// What is to be put on a window.
+/// Pixels of a window.
 #[derive(Debug)]
-pub struct Image<'a> {
+pub struct ScreenImage<'a> {
     /// `width * height` words, `0x00RRGGBB` each.
     pub words: &'a [u32],
-    /// Pixels in a row.
+    /// Pixels per row.
     pub width: usize,
     /// Rows.
     pub height: usize,
@@ -97,8 +98,8 @@ impl Screen {
         (notify, notes): (Notify, Receiver<String>),
         print: fn(&str),
     ) -> Self {
-        let camera = |(session, pictures)| Camera::new(session, pictures);
-        let cameras: Vec<Camera> = sessions.iter().zip(pictures).map(camera).collect();
+        let camera = |(session, pictures)| CameraInput::new(session, pictures);
+        let cameras: Vec<CameraInput> = sessions.iter().zip(pictures).map(camera).collect();
         let controls = views.views().first().map(View::controls);
         let tiles = cameras
             .iter()
@@ -106,7 +107,7 @@ impl Screen {
             .map(|(camera, view)| Tile {
                 picture: None,
                 fresh: false,
-                status: Status {
+                status: CameraStatus {
                     name: camera.name.clone(),
                     state: camera.state(),
                     stats: camera.ledger.snapshot(),
@@ -132,20 +133,20 @@ impl Screen {
             notify,
             recording: None,
             playbacks,
-            standing: None,
+            position: None,
             notes,
             print,
             note: None,
-            level: Level::default(),
+            level: HudLevel::default(),
             zoom: Zoom::default(),
-            alone: None,
+            enlarged: None,
             help: false,
             paused: false,
             quit: false,
             boxes: controls.is_none_or(|controls| controls.boxes),
             labels: controls.is_none_or(|controls| controls.labels),
             threshold: controls.map_or(0, |controls| (controls.threshold * 100.0).round() as i16),
-            looked_ns: None,
+            status_ns: None,
             stale: true,
             text: Text::new(),
             words: Vec::new(),
@@ -164,19 +165,19 @@ impl Screen {
         self.recorders.take()
     }
 
-    /// Whether somebody has asked to end.
+    /// Returns whether the user has quit.
     #[must_use]
     pub fn quit(&self) -> bool {
         self.quit
     }
 
-    /// Whether every camera has a picture.
+    /// Returns whether every camera has a picture.
     #[must_use]
     pub fn complete(&self) -> bool {
         self.tiles.iter().all(|tile| tile.picture.is_some())
     }
 
-    /// What a window would best be called.
+    /// Returns the title of the window.
     #[must_use]
     pub fn title(&self) -> String {
         match &*self.cameras {
@@ -185,7 +186,7 @@ impl Screen {
         }
     }
 
-    /// The sides that a new window should have: pictures one to one, unless that is too large or too small.
+    /// Returns the size of a new window: pictures in their original size, unless that is too large or too small.
     #[must_use]
     pub fn opening_size(&self) -> (usize, usize) {
         opening_size(self.tiles.len(), self.picture_size())
@@ -196,11 +197,11 @@ impl Screen {
         known.map_or((640, 360), |picture| (picture.width, picture.height))
     }
 
-    fn is_seen(&self, camera: usize) -> bool {
-        self.alone.is_none_or(|alone| alone == camera)
+    fn is_shown(&self, camera: usize) -> bool {
+        self.enlarged.is_none_or(|shown| shown == camera)
     }
 
-    /// Does what a key asks for.
+    /// Performs the action of a key.
     pub(super) fn act(&mut self, action: Action) {
         self.stale = true;
         match action {
@@ -221,7 +222,7 @@ impl Screen {
             Action::Slower => self.playbacks.iter().for_each(Playback::slower),
             Action::Step => {}
             Action::Snapshot => {
-                for at in (0..self.cameras.len()).filter(|at| self.is_seen(*at)) {
+                for at in (0..self.cameras.len()).filter(|at| self.is_shown(*at)) {
                     self.views.views()[at].control(|controls| controls.snapshots += 1);
                 }
             }
@@ -231,19 +232,21 @@ impl Screen {
             Action::Labels => self.labels = !self.labels,
             Action::Threshold(by) => {
                 self.threshold = (self.threshold + i16::from(by)).clamp(0, 100);
-                self.say(format!("confidence from {}%", self.threshold));
+                self.show_note(format!("confidence from {} %", self.threshold));
             }
-            Action::FullSize => {
+            Action::ToggleZoom => {
                 self.zoom = match self.zoom {
-                    Zoom::Fit => Zoom::FullSize,
-                    Zoom::FullSize => Zoom::Fit,
+                    Zoom::Fit => Zoom::OriginalSize,
+                    Zoom::OriginalSize => Zoom::Fit,
                 }
             }
             Action::Help => self.help = !self.help,
-            Action::Enlarge(camera) if camera < self.cameras.len() => self.alone = Some(camera),
-            Action::Enlarge(_) => {}
-            Action::Next => self.alone = Some(self.alone.map_or(0, |alone| (alone + 1) % self.cameras.len().max(1))),
-            Action::Grid => self.alone = None,
+            Action::ShowOne(camera) if camera < self.cameras.len() => self.enlarged = Some(camera),
+            Action::ShowOne(_) => {}
+            Action::ShowNext => {
+                self.enlarged = Some(self.enlarged.map_or(0, |shown| (shown + 1) % self.cameras.len().max(1)))
+            }
+            Action::ShowAll => self.enlarged = None,
         }
         let (paused, boxes, labels) = (self.paused, self.boxes, self.labels);
         let threshold = f32::from(self.threshold) / 100.0;
@@ -251,61 +254,62 @@ impl Screen {
             (controls.paused, controls.boxes, controls.labels, controls.threshold) = (paused, boxes, labels, threshold);
         });
         for (at, camera) in self.cameras.iter().enumerate() {
-            camera.pictures.mute(!self.is_seen(at));
+            camera.pictures.mute(!self.is_shown(at));
         }
     }
 
-    /// Starts to record, or stops.
+    /// Starts or stops recording.
     fn record(&mut self) {
         let Some(recorders) = &mut self.recorders else {
-            return self.say("there is nothing here that could be recorded".to_owned());
+            return self.show_note("recording is not available here".to_owned());
         };
         if recorders.is_on() {
             let notify = Arc::clone(&self.notify);
             recorders.stop(move |outcomes| notify(summary(outcomes)));
             self.recording = None;
-            return self.look();
+            return self.refresh_status();
         }
         let note = match recorders.start() {
-            Ok(()) => format!("recording into {}", recorders.place().display()),
+            Ok(()) => format!("recording to {}", recorders.path().display()),
             Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
         };
         (self.print)(&note);
-        self.say(note);
-        self.look();
+        self.show_note(note);
+        self.refresh_status();
     }
 
-    /// Numbers are looked at now, and not when it is time again.
-    fn look(&mut self) {
-        self.looked_ns = None;
+    /// Updates the status with the next refresh.
+    fn refresh_status(&mut self) {
+        self.status_ns = None;
     }
 
     fn control(&self, change: impl Fn(&mut ViewControls)) {
         self.views.views().iter().for_each(|view| view.control(&change));
     }
 
-    fn say(&mut self, note: String) {
-        self.note = Some((note, crate::net::clock::received_now().mono_ns + NOTE_NS));
+    fn show_note(&mut self, note: String) {
+        self.note = Some((note, crate::net::clock::received_now().mono_ns + NOTE_DURATION_NS));
         self.stale = true;
     }
 
-    /// Takes what has come since it was asked last. `true`: there is something new to be seen.
+    /// Takes new pictures, notes and states. Returns whether the image has changed.
     pub fn refresh(&mut self, now_ns: u64) -> bool {
         while let Ok(note) = self.notes.try_recv() {
             (self.print)(&note);
-            self.say(note);
+            self.show_note(note);
         }
         if self.note.as_ref().is_some_and(|(_, until_ns)| *until_ns < now_ns) {
             self.note = None;
             self.stale = true;
         }
-        let look = self.looked_ns.is_none_or(|looked| now_ns.saturating_sub(looked) >= STATUS_NS);
-        if look {
-            self.looked_ns = Some(now_ns);
+        let is_due = self.status_ns.is_none_or(|last_ns| now_ns.saturating_sub(last_ns) >= STATUS_INTERVAL_NS);
+        if is_due {
+            self.status_ns = Some(now_ns);
             let before = std::mem::take(&mut self.recording);
-            self.recording = self.recorders.as_mut().and_then(|recorders| recorders.health(now_ns));
-            let state = |health: &Option<RecordersHealth>| health.as_ref().map(|health| health.state.clone());
-            self.stale |= self.level != Level::Off || state(&before) != state(&self.recording);
+            self.recording = self.recorders.as_mut().and_then(|recorders| recorders.health(now_ns)).map(Arc::new);
+            let state =
+                |health: &Option<Arc<RecordersHealth>>| health.as_ref().map(|health| health.total.state.clone());
+            self.stale |= self.level != HudLevel::Off || state(&before) != state(&self.recording);
         }
         for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
         {
@@ -315,72 +319,72 @@ impl Screen {
                 self.stale = true;
             }
             let state = camera.state();
-            if look || std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state) {
+            if is_due || std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state) {
                 let health = view.health();
                 self.stale |= state.to_string() != tile.status.state.to_string();
                 self.stale |= health.error != tile.status.health.error;
                 let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
-                tile.status = Status {
+                tile.status = CameraStatus {
                     state,
                     stats: camera.ledger.snapshot(),
                     health,
-                    // What was recorded has no age that says anything.
+                    // The age of a recorded picture says nothing.
                     age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none()).map(age),
                     threshold: f32::from(self.threshold) / 100.0,
-                    recording: self.recording.as_ref().map(|health| Recording::of(health, at)),
+                    recording: self.recording.clone().map(|health| CameraRecording { health, camera: at }),
                     name: std::mem::take(&mut tile.status.name),
                 };
             }
         }
         if self.shows_position() {
-            let standing = self.playbacks.first().map(Playback::status);
-            // A position moves with the pictures; everything else is to be seen at once.
-            let still = |standing: &PlaybackStatus| (standing.speed.to_string(), standing.paused, standing.ended);
-            self.stale |= look && standing != self.standing;
-            self.stale |= standing.as_ref().map(still) != self.standing.as_ref().map(still);
-            self.standing = standing;
+            let position = self.playbacks.first().map(Playback::status);
+            // The position changes with the pictures, so only other changes are shown at once.
+            let other = |position: &PlaybackStatus| (position.speed.to_string(), position.paused, position.ended);
+            self.stale |= is_due && position != self.position;
+            self.stale |= position.as_ref().map(other) != self.position.as_ref().map(other);
+            self.position = position;
         }
         self.stale
     }
 
     fn shows_position(&self) -> bool {
-        !self.playbacks.is_empty() && (self.level != Level::Off || self.paused)
+        !self.playbacks.is_empty() && (self.level != HudLevel::Off || self.paused)
     }
 
-    /// What a window of this size is to show. With one picture that fits exactly and nothing to be said over it these
-    /// are the picture's own words, otherwise those of a buffer that is used again and again.
-    pub fn image(&mut self, width: usize, height: usize) -> Image<'_> {
+    /// Returns the image for a window of this size. Borrows the picture itself if it fits exactly and nothing is drawn over it,
+    /// otherwise a buffer that is reused.
+    pub fn image(&mut self, width: usize, height: usize) -> ScreenImage<'_> {
         self.stale = false;
         if let Some(at) = self.bare((width, height)) {
             let picture = self.tiles[at].picture.as_ref().expect("a bare tile has its picture");
-            return Image { words: picture.words(), width, height };
+            return ScreenImage { words: picture.words(), width, height };
         }
-        let trouble = self.recording_trouble();
-        let standing = self.standing.filter(|_| self.shows_position());
-        self.words.resize(width * height, GROUND);
-        self.words.fill(GROUND);
-        let seen: Vec<usize> = (0..self.tiles.len()).filter(|at| self.is_seen(*at)).collect();
-        let places = tiles(seen.len(), (width, height), self.picture_size());
-        for (at, place) in seen.into_iter().zip(places) {
+        let error = self.recording_error();
+        let position = self.position.filter(|_| self.shows_position());
+        self.words.resize(width * height, colors::BACKGROUND);
+        self.words.fill(colors::BACKGROUND);
+        let shown: Vec<usize> = (0..self.tiles.len()).filter(|at| self.is_shown(*at)).collect();
+        let places = tiles(shown.len(), (width, height), self.picture_size());
+        for (at, place) in shown.into_iter().zip(places) {
             self.draw_tile(at, place, (width, height));
         }
         let mut canvas = Canvas::new(&mut self.words, width, height);
         let area = canvas.area();
         let px = hud::text_height(area);
         if self.paused {
-            let lines = ["paused   . one further"];
+            let lines = ["paused   . next picture"];
             let size = self.text.panel_size(px, &lines);
-            self.text.panel(&mut canvas, area.width - size.width - 8, 8, px, hud::WHITE, &lines);
+            self.text.panel(&mut canvas, area.width - size.width - 8, 8, px, colors::WHITE, &lines);
         }
-        if let Some(trouble) = trouble {
-            let size = self.text.panel_size(px, &[&trouble]);
+        if let Some(error) = error {
+            let size = self.text.panel_size(px, &[&error]);
             let x = ((area.width - size.width) / 2).max(0);
-            self.text.panel(&mut canvas, x, 8, px, hud::RED, &[&trouble]);
+            self.text.panel(&mut canvas, x, 8, px, colors::RED, &[&error]);
         }
-        if let Some(standing) = standing {
-            let (line, hud) = (px as i32 + 6, if self.level == Level::Line { px as i32 + 6 } else { 0 });
+        if let Some(position) = position {
+            let (line, hud) = (px as i32 + 6, if self.level == HudLevel::Line { px as i32 + 6 } else { 0 });
             let strip = Rect::new(0, area.height - hud - line, area.width, line);
-            position::draw(&mut canvas, &mut self.text, px, strip, &standing);
+            position::draw(&mut canvas, &mut self.text, px, strip, &position);
         }
         if let Some((note, _)) = &self.note {
             let columns = (area.width - 32) / self.text.advance(px).max(1);
@@ -388,28 +392,28 @@ impl Screen {
             let size = self.text.panel_size(px, &lines);
             let x = ((area.width - size.width) / 2).max(0);
             let y = area.height - size.height - 2 * px as i32 - 12;
-            self.text.panel(&mut canvas, x, y, px, hud::WHITE, &lines);
+            self.text.panel(&mut canvas, x, y, px, colors::WHITE, &lines);
         }
         if self.help {
             hud::draw_help(&mut canvas, &mut self.text, area);
         }
-        Image { words: &self.words, width, height }
+        ScreenImage { words: &self.words, width, height }
     }
 
-    /// What is wrong with the recording, unless the HUD says it all: it cannot wait.
-    fn recording_trouble(&self) -> Option<String> {
-        let health = self.recording.as_ref().filter(|_| self.level != Level::Full)?;
-        Recording::of(health, 0).trouble()
+    /// Returns the error of the recording, unless the full HUD shows it.
+    fn recording_error(&self) -> Option<String> {
+        let health = self.recording.as_ref().filter(|_| self.level != HudLevel::Full)?;
+        recording::error(&health.total.state)
     }
 
-    /// The one tile that is shown and needs nothing drawn over or beside it.
+    /// Returns the tile that fills the window exactly, with nothing drawn over it.
     fn bare(&self, window: (usize, usize)) -> Option<usize> {
-        let undisturbed = self.level == Level::Off
+        let is_clean = self.level == HudLevel::Off
             && !self.help
             && !self.paused
             && self.note.is_none()
-            && self.recording_trouble().is_none();
-        let at = self.alone.or((self.tiles.len() == 1).then_some(0)).filter(|_| undisturbed)?;
+            && self.recording_error().is_none();
+        let at = self.enlarged.or((self.tiles.len() == 1).then_some(0)).filter(|_| is_clean)?;
         let tile = &self.tiles[at];
         let picture = tile.picture.as_ref()?;
         ((picture.width, picture.height) == window && hud::message(&tile.status, true).is_none()).then_some(at)
@@ -429,19 +433,19 @@ impl Screen {
             canvas.part(covered).gray_out();
         }
         match self.level {
-            Level::Off => {}
-            Level::Line => hud::draw_line(&mut canvas, &mut self.text, place_at, &tile.status),
-            Level::Full => hud::draw_full(&mut canvas, &mut self.text, place_at, &tile.status),
+            HudLevel::Off => {}
+            HudLevel::Line => hud::draw_line(&mut canvas, &mut self.text, place_at, &tile.status),
+            HudLevel::Full => hud::draw_full(&mut canvas, &mut self.text, place_at, &tile.status),
         }
-        if let Some((colour, lines)) = &message {
-            hud::draw_message(&mut canvas, &mut self.text, place_at, (*colour, lines));
+        if let Some((color, lines)) = &message {
+            hud::draw_message(&mut canvas, &mut self.text, place_at, (*color, lines));
         }
     }
 
-    /// What was asked for last has been shown to a person.
+    /// Counts the pictures of the last image as shown.
     pub(super) fn shown(&mut self) {
         for at in 0..self.tiles.len() {
-            if self.is_seen(at) && std::mem::take(&mut self.tiles[at].fresh) {
+            if self.is_shown(at) && std::mem::take(&mut self.tiles[at].fresh) {
                 self.cameras[at].ledger.update(Stats::shown);
             }
         }

@@ -1,85 +1,85 @@
-//! Files are begun, finished and given up, and old ones go.
+//! Starting, finishing and abandoning files, and deleting old ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Item, Kept, Worker};
+use super::{Entry, Item, Worker};
+use crate::error::with_causes;
 use crate::frame::Received;
-use crate::sink::record::books::State;
-use crate::sink::record::limits::Keep;
-use crate::sink::record::place;
-use crate::sink::record::retention::{self, Space};
-use crate::sink::record::segment::{self, Segment};
-use crate::sink::record::{Options, RecordError};
+use crate::sink::record::retention::{self, DiskSpace};
+use crate::sink::record::segment::{LostFrames, Segment};
+use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, target};
 
-/// How often a file is begun anew while that fails.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How long a full disk is waited for when everything is to end.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often the space on the disk is looked at.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
-/// How often old files are looked for.
-const SWEEP: Duration = Duration::from_secs(10);
+/// Delay before another attempt to start a file.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a stopped recorder waits for a full disk.
+const FULL_DISK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Interval of free-space checks.
+pub(super) const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval at which old files are deleted. More often while the disk is full or beyond the limit.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Worker {
-    /// `false`: there is no file, and the reason is told. Waits before it fails again.
-    pub(super) fn try_begin(&mut self, received: Received) -> bool {
+    /// Starts a file. Returns `false` after a failure, which it reports; then waits before the next attempt.
+    pub(super) fn try_start(&mut self, received: Received) -> bool {
         if let Some(at) = self.next_try {
             let left = at.saturating_duration_since(Instant::now());
             if !left.is_zero() {
-                self.shared.pause(left.min(LOOK));
+                self.shared.pause(left.min(DISK_CHECK_INTERVAL));
                 return false;
             }
         }
-        match self.begin(received) {
+        match self.start_segment(received) {
             Ok(()) => {
                 self.next_try = None;
-                // Not if what came before could not be written.
+                // `None` if the early incidents could not be written.
                 self.segment.is_some()
             }
             Err(error) => {
-                self.paused(&error.to_string());
+                self.report_paused(&error.to_string());
                 if self.stopped.is_some() {
-                    self.lose_everything();
+                    self.lose_remaining_frames();
                 } else {
-                    self.next_try = Some(Instant::now() + AGAIN);
+                    self.next_try = Some(Instant::now() + RETRY_INTERVAL);
                 }
                 false
             }
         }
     }
 
-    pub(super) fn begin(&mut self, received: Received) -> Result<(), RecordError> {
-        let Options { place, sync, compression, .. } = &self.options;
-        let (names, disk) = place::create(place, &self.folder, self.first, received.unix_ns, *sync, &mut self.open)?;
+    pub(super) fn start_segment(&mut self, received: Received) -> Result<(), RecordError> {
+        let RecordOptions { target, sync, compression, .. } = &self.options;
+        let first = self.is_first_file;
+        let (names, disk) =
+            target::create(target, &self.folder, first, received.unix_ns, *sync, &mut self.create_disk)?;
         let partial = names.partial.clone();
         let segment = Segment::new(names, disk, *compression, &self.infos, received.unix_ns);
         let mut segment = segment.map_err(|error| RecordError::Io {
             path: partial.clone(),
-            why: std::io::Error::other(segment::chain(&error)),
+            why: std::io::Error::other(with_causes(&error)),
         })?;
-        self.first = false;
+        self.is_first_file = false;
         for (number, camera) in self.cameras.iter().enumerate() {
             let records = camera.context.records();
             if !records.is_empty() {
                 segment.context(number, &records);
             }
         }
-        let mut books = self.shared.books();
-        books.state = State::Recording;
-        books.current = Some((partial, segment.gauge().clone()));
-        drop(books);
+        let mut progress = self.shared.progress();
+        progress.state = RecorderState::Recording;
+        progress.current = Some((partial, segment.monitor().clone()));
+        drop(progress);
         self.segment = Some(segment);
-        while let Some(early) = self.early.pop_front() {
-            if let Err(error) = self.write_into_segment(&early) {
-                self.abandon(&segment::chain(&error));
+        while let Some(incident) = self.early_incidents.pop_front() {
+            if let Err(error) = self.write_to_segment(&incident) {
+                self.abandon(&with_causes(&error));
             }
         }
         Ok(())
     }
 
-    /// The file is complete.
+    /// Finishes the file, or gives up on it.
     pub(super) fn finish_segment(&mut self) {
         let Some(segment) = self.segment.take() else { return };
         let path = segment.path().clone();
@@ -87,23 +87,23 @@ impl Worker {
         let finished = segment.finish(&clocks, || {
             self.note_stop();
             self.make_room();
-            self.gave_up = self.is_impatient();
+            self.gave_up = self.full_disk_timed_out();
             !self.gave_up
         });
         match finished {
             Ok(saved) => {
-                let mut books = self.shared.books();
-                books.current = None;
-                books.current_bytes = 0;
-                books.files.push(saved);
-                drop(books);
-                self.sweep();
+                let mut progress = self.shared.progress();
+                progress.current = None;
+                progress.current_bytes = 0;
+                progress.files.push(saved);
+                drop(progress);
+                self.delete_old_files();
             }
             Err((why, lost)) => self.give_up_on(&path, &why, &lost),
         }
     }
 
-    /// Remembers since when it is to stop.
+    /// Notes the time at which the recorder was stopped.
     pub(super) fn note_stop(&mut self) {
         if self.stopped.is_none() && self.shared.is_stopped() {
             self.stopped = Some(Instant::now());
@@ -111,106 +111,106 @@ impl Worker {
         }
     }
 
-    /// Whether a full disk has been waited for long enough.
-    pub(super) fn is_impatient(&self) -> bool {
-        self.stopped.is_some_and(|since| since.elapsed() > PATIENCE)
+    /// Returns whether a stopped recorder has waited long enough for a full disk.
+    pub(super) fn full_disk_timed_out(&self) -> bool {
+        self.stopped.is_some_and(|since| since.elapsed() > FULL_DISK_TIMEOUT)
     }
 
-    /// The file cannot be written any further. It stays as it is, and what is not in it is lost.
+    /// Leaves the file as it is after a write error. Frames that are not in it are lost.
     pub(super) fn abandon(&mut self, why: &str) {
         let Some(segment) = self.segment.take() else { return };
         let (path, lost) = (segment.path().clone(), segment.lost());
         drop(segment);
         self.give_up_on(&path, why, &lost);
-        self.next_try = Some(Instant::now() + AGAIN).filter(|_| self.stopped.is_none());
+        self.next_try = Some(Instant::now() + RETRY_INTERVAL).filter(|_| self.stopped.is_none());
     }
 
-    pub(super) fn give_up_on(&mut self, path: &Path, why: &str, lost: &segment::Lost) {
-        let mut books = self.shared.books();
+    pub(super) fn give_up_on(&mut self, path: &Path, why: &str, lost: &LostFrames) {
+        let mut progress = self.shared.progress();
         for (number, camera) in self.cameras.iter_mut().enumerate() {
-            let taken = &mut books.taken[number];
+            let taken = &mut progress.taken[number];
             taken.recorded -= lost.frames[number];
             taken.lost += lost.frames[number];
-            // What the file would have said of frames that were missing before goes into the next one.
-            camera.lost += lost.frames[number] + lost.gaps[number];
+            // The next file marks these frames, and those of gap markers that were not written.
+            camera.lost_unmarked += lost.frames[number] + lost.gaps[number];
         }
-        books.current = None;
-        let bytes = std::mem::take(&mut books.current_bytes);
-        if lost.some_are_there {
-            books.left_bytes += bytes;
-            books.left.push(path.to_owned());
+        progress.current = None;
+        let bytes = std::mem::take(&mut progress.current_bytes);
+        if lost.file_has_frames {
+            progress.unfinished_bytes += bytes;
+            progress.unfinished.push(path.to_owned());
         } else {
-            // Nothing is in it, and a disk that fails for long would leave one every second.
+            // Otherwise a disk that keeps failing would leave an empty file every second.
             let _ = std::fs::remove_file(path);
         }
-        drop(books);
-        self.paused(&format!("{}: {why}", path.display()));
+        drop(progress);
+        self.report_paused(&format!("{}: {why}", path.display()));
         if self.gave_up {
-            self.lose_everything();
+            self.lose_remaining_frames();
         }
     }
 
-    pub(super) fn paused(&mut self, why: &str) {
-        let mut books = self.shared.books();
-        let state = State::Paused { why: why.to_owned() };
-        if books.state != state {
+    fn report_paused(&mut self, why: &str) {
+        let mut progress = self.shared.progress();
+        let state = RecorderState::Paused { why: why.to_owned() };
+        if progress.state != state {
             tracing::warn!("recording is paused: {why}");
-            books.problem(why);
-            books.state = state;
+            progress.add_problem(why);
+            progress.state = state;
         }
     }
 
-    /// There is no file, there will be none, and it is to end.
-    pub(super) fn lose_everything(&mut self) {
+    /// Counts all frames that still wait as lost. Called when the recorder is stopped and no file can be written.
+    fn lose_remaining_frames(&mut self) {
         self.clip = None;
-        let mut rest: Vec<Kept> = self.hand.drain(..).collect();
+        let mut rest: Vec<Entry> = self.ready.drain(..).collect();
         while let Some(item) = self.taker.try_take() {
             if let Item::Frame { camera, frame, dropped } = item {
-                rest.push(Kept::Frame { camera, frame, dropped, publish_ns: 0 });
+                rest.push(Entry::Frame { camera, frame, dropped, publish_ns: 0 });
             }
         }
-        let mut books = self.shared.books();
-        for kept in rest {
-            if let Kept::Frame { camera, .. } = kept {
-                books.taken[camera].lost += 1;
+        let mut progress = self.shared.progress();
+        for entry in rest {
+            if let Entry::Frame { camera, .. } = entry {
+                progress.taken[camera].lost += 1;
             }
         }
     }
 
-    /// What is done once a second.
-    pub(super) fn look(&mut self) {
-        if self.looked.is_some_and(|at| at.elapsed() < LOOK) {
+    /// Updates the free space, and deletes old files if necessary. At most once per second.
+    pub(super) fn check_disk(&mut self) {
+        if self.disk_checked.is_some_and(|at| at.elapsed() < DISK_CHECK_INTERVAL) {
             return;
         }
-        self.looked = Some(Instant::now());
-        let space = Space::of(&self.folder);
-        self.shared.books().disk_left = space.map(|space| space.left);
-        let tight = matches!((self.options.keep, space), (Some(Keep::Free(share)), Some(space))
+        self.disk_checked = Some(Instant::now());
+        let space = DiskSpace::of_folder(&self.folder);
+        self.shared.progress().disk_left = space.map(|space| space.left);
+        let tight = matches!((self.options.keep, space), (Some(KeepLimit::Free(share)), Some(space))
             if (space.left as f64) < share * space.all as f64);
-        if tight || self.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
-            self.sweep();
+        if tight || self.cleaned_up.is_none_or(|at| at.elapsed() >= CLEANUP_INTERVAL) {
+            self.delete_old_files();
         }
     }
 
-    /// The disk is full: perhaps something can go.
+    /// Deletes old files because the disk is full. At most once per second.
     pub(super) fn make_room(&mut self) {
-        if self.swept.is_none_or(|at| at.elapsed() >= LOOK) {
-            self.sweep();
+        if self.cleaned_up.is_none_or(|at| at.elapsed() >= DISK_CHECK_INTERVAL) {
+            self.delete_old_files();
         }
     }
 
-    /// Deletes what is too old or too much.
-    pub(super) fn sweep(&mut self) {
+    /// Deletes the finished files that [`KeepLimit`] does not keep.
+    pub(super) fn delete_old_files(&mut self) {
         let Some(keep) = self.options.keep else { return };
-        self.swept = Some(Instant::now());
+        self.cleaned_up = Some(Instant::now());
         let writing = self.segment.as_ref().map_or(0, Segment::bytes);
         let folder = &self.folder;
-        match retention::enforce(keep, folder, writing, SystemTime::now(), || Space::of(folder)) {
-            Ok(gone) => self.shared.books().deleted += gone.len() as u64,
+        match retention::delete_old_files(keep, folder, writing, SystemTime::now(), || DiskSpace::of_folder(folder)) {
+            Ok(deleted) => self.shared.progress().deleted += deleted.len() as u64,
             Err(error) => {
-                let why = format!("old recordings in {} cannot be deleted: {error}", folder.display());
+                let why = format!("cannot delete old recordings in {}: {error}", folder.display());
                 tracing::warn!("{why}");
-                self.shared.books().problem(&why);
+                self.shared.progress().add_problem(&why);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The thread that records: takes, decides, writes, and goes on when something fails.
+//! The recording thread: takes frames from the lane, decides whether to record them, writes them, and retries after
+//! failures.
 
 mod files;
 
@@ -7,26 +8,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use files::LOOK;
+use files::DISK_CHECK_INTERVAL;
 
-use super::books::{Shared, State, Taken};
-use super::context::Context;
-use super::limits::Split;
-use super::place::{self, Open, Place};
-use super::segment::{self, Segment};
-use super::trigger::{Ring, Trigger};
-use super::{Options, RecordError, weight};
+use super::context::ConnectionContext;
+use super::segment::Segment;
+use super::shared::{Shared, TakenCounts};
+use super::target::{self, CreateDisk};
+use super::trigger::{PreTriggerBuffer, Trigger};
+use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit, frame_memory_bytes};
+use crate::error::with_causes;
 use crate::frame::{Frame, Received};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
 
-/// Incidents that are kept while there is no file for them.
-const EARLY: usize = 64;
-/// So long a file that is long enough waits for a picture that the next one can begin with.
-const KEY_PATIENCE: Duration = Duration::from_secs(10);
+/// Number of incidents to keep while no file is open.
+const EARLY_INCIDENTS_MAX: usize = 64;
+/// How long a file that has reached its limit waits for a key frame to start the next one with.
+const KEY_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What comes through the lane.
+/// An item in the lane.
 #[derive(Debug)]
 pub(super) enum Item {
     Frame {
@@ -43,23 +44,22 @@ pub(super) enum Item {
 }
 
 impl Item {
-    /// Bytes that an item holds.
-    pub(super) fn weight(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         match self {
-            Self::Frame { frame, .. } => weight(frame),
+            Self::Frame { frame, .. } => frame_memory_bytes(frame),
             Self::Incident { incident, .. } => incident.memory_bytes(),
         }
     }
 }
 
-/// What is written, or held until it is known whether it is.
+/// An item to write, or to keep until a trigger decides.
 #[derive(Debug)]
-enum Kept {
+enum Entry {
     Frame { camera: usize, frame: Arc<Frame>, dropped: u64, publish_ns: i64 },
     Incident { camera: usize, incident: schema::RecordedIncident, at: Received },
 }
 
-impl Kept {
+impl Entry {
     fn received(&self) -> Received {
         match self {
             Self::Frame { frame, .. } => frame.received,
@@ -68,62 +68,64 @@ impl Kept {
     }
 }
 
-/// What the recorder knows of a camera.
 #[derive(Debug)]
-struct Camera {
+struct CameraState {
     clock: ClockModel,
-    context: Context,
+    context: ConnectionContext,
     counter: LaneCounter,
-    /// Drops that are accounted for.
+    /// Dropped frames that are marked in a file or were skipped.
     dropped: u64,
-    /// Frames that were lost with a file, and are marked in no other yet.
-    lost: u64,
+    /// Frames lost with a file that no other file marks yet.
+    lost_unmarked: u64,
 }
 
-/// A detection was seen, and not long ago.
+/// The time around triggering detections that is being recorded.
 #[derive(Clone, Copy, Debug)]
 struct Clip {
+    /// By the arrival of frames.
     until_mono_ns: u64,
-    /// The same by the clock, for when nothing comes any more.
+    /// The same as a time of the clock, for when no frame arrives any more.
     until: Instant,
 }
 
 pub(super) struct Worker {
-    options: Options,
+    options: RecordOptions,
     infos: Vec<CameraInfo>,
     folder: PathBuf,
     taker: Taker<Item>,
     shared: Arc<Shared>,
-    open: Open,
-    cameras: Vec<Camera>,
+    create_disk: CreateDisk,
+    cameras: Vec<CameraState>,
     /// To be written next.
-    hand: VecDeque<Kept>,
-    early: VecDeque<Kept>,
-    ring: Ring<Kept>,
+    ready: VecDeque<Entry>,
+    early_incidents: VecDeque<Entry>,
+    pre_trigger: PreTriggerBuffer<Entry>,
     clip: Option<Clip>,
     segment: Option<Segment>,
-    /// Since when the file has been long enough, by the arrival of frames.
+    /// Arrival of the first frame after the file reached its limit.
     overdue_mono_ns: Option<u64>,
-    first: bool,
+    is_first_file: bool,
+    /// Arrival of the last item that was written.
     last: Received,
+    /// Time of the next attempt to start a file after a failure.
     next_try: Option<Instant>,
-    looked: Option<Instant>,
-    swept: Option<Instant>,
+    disk_checked: Option<Instant>,
+    cleaned_up: Option<Instant>,
     stopped: Option<Instant>,
-    /// The disk was full for too long at the end.
+    /// The disk stayed full for too long after the stop.
     gave_up: bool,
 }
 
 impl Worker {
     pub(super) fn new(
-        options: Options,
+        options: RecordOptions,
         infos: Vec<CameraInfo>,
         taker: Taker<Item>,
         shared: Arc<Shared>,
-        open: Open,
+        create_disk: CreateDisk,
     ) -> Result<Self, RecordError> {
         let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
-        let folder = options.place.folder(&names);
+        let folder = options.target.folder(&names);
         let mut worker = Self {
             options,
             folder,
@@ -131,115 +133,113 @@ impl Worker {
             cameras: Vec::new(),
             infos,
             shared,
-            open,
-            hand: VecDeque::new(),
-            early: VecDeque::new(),
-            ring: Ring::default(),
+            create_disk,
+            ready: VecDeque::new(),
+            early_incidents: VecDeque::new(),
+            pre_trigger: PreTriggerBuffer::default(),
             clip: None,
             segment: None,
             overdue_mono_ns: None,
-            first: true,
+            is_first_file: true,
             last: Received { mono_ns: 0, unix_ns: now_unix_ns() },
             next_try: None,
-            looked: None,
-            swept: None,
+            disk_checked: None,
+            cleaned_up: None,
             stopped: None,
             gave_up: false,
         };
-        worker.shared.books().taken = vec![Taken::default(); worker.infos.len()];
+        worker.shared.progress().taken = vec![TakenCounts::default(); worker.infos.len()];
         worker.prepare()?;
         Ok(worker)
     }
 
     /// Sets the counters of the cameras' lanes, in the order of the cameras.
-    pub(super) fn count(&mut self, counters: impl Iterator<Item = LaneCounter>) {
-        let camera = |counter| Camera {
+    pub(super) fn set_counters(&mut self, counters: impl Iterator<Item = LaneCounter>) {
+        let camera = |counter| CameraState {
             clock: ClockModel::default(),
-            context: Context::default(),
+            context: ConnectionContext::default(),
             counter,
             dropped: 0,
-            lost: 0,
+            lost_unmarked: 0,
         };
         self.cameras = counters.map(camera).collect();
     }
 
     /// Checks for certain failures now, while the caller can still report them.
     fn prepare(&mut self) -> Result<(), RecordError> {
-        match &self.options.place {
-            Place::File(path) => {
+        match &self.options.target {
+            RecordingTarget::File(path) => {
                 if self.options.keep.is_some() {
-                    return Err(RecordError::KeepsFolder(path.clone()));
+                    return Err(RecordError::KeepNeedsFolder(path.clone()));
                 }
                 if path.file_stem().is_none() || path.is_dir() {
                     return Err(RecordError::Name(path.clone()));
                 }
                 if self.options.trigger.is_none() {
-                    self.begin(self.last)?;
+                    self.start_segment(self.last)?;
                 } else if path.symlink_metadata().is_ok() {
                     return Err(RecordError::Exists(path.clone()));
                 }
             }
-            Place::Folder(_) => {
-                place::writable(&self.folder)?;
-            }
+            RecordingTarget::Folder(_) => target::create_writable_folder(&self.folder)?,
         }
-        self.look();
+        self.check_disk();
         Ok(())
     }
 
     pub(super) fn run(mut self) {
-        while self.turn() {}
+        while self.step() {}
         self.end();
     }
 
-    /// `false`: everything has been taken, and nothing more will come.
-    fn turn(&mut self) -> bool {
-        self.look();
+    /// Handles one item, or waits for one. Returns `false` once the lane is closed and empty.
+    fn step(&mut self) -> bool {
+        self.check_disk();
         self.note_stop();
         if !self.has_room() {
             return true;
         }
-        if let Some(kept) = self.hand.pop_front() {
-            self.write(kept);
+        if let Some(entry) = self.ready.pop_front() {
+            self.write(entry);
             return true;
         }
-        if self.clip.is_some_and(|clip| Instant::now() > clip.until && self.shared_is_idle()) {
+        if self.clip.is_some_and(|clip| Instant::now() > clip.until && self.lanes_are_empty()) {
             self.end_clip();
         }
         let wait = if self.stopped.is_some() { Duration::ZERO } else { self.wait() };
         match self.taker.recv_timeout(wait) {
-            Ok(item) => self.take(item),
+            Ok(item) => self.route(item),
             Err(RecvTimeoutError::Timeout) if self.stopped.is_some() => return false,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return false,
         }
         let flushed = self.segment.as_mut().map_or(Ok(()), Segment::flush_if_due);
         if let Err(error) = flushed {
-            self.abandon(&segment::chain(&error));
+            self.abandon(&with_causes(&error));
         }
         true
     }
 
-    /// Until something has to be done without being asked.
+    /// Returns the time until the next flush or check.
     fn wait(&self) -> Duration {
-        let due = self.segment.as_ref().and_then(Segment::due);
-        due.unwrap_or(LOOK).min(LOOK)
+        let due = self.segment.as_ref().and_then(Segment::flush_due_in);
+        due.unwrap_or(DISK_CHECK_INTERVAL).min(DISK_CHECK_INTERVAL)
     }
 
-    fn shared_is_idle(&self) -> bool {
+    fn lanes_are_empty(&self) -> bool {
         self.cameras.iter().all(|camera| camera.counter.counts().queued == 0)
     }
 
-    /// Whether what is written now would not wait for the disk; waits for that a little itself.
+    /// Waits at most 200 ms until the next write would not block. Returns `false` if it still would.
     fn has_room(&mut self) -> bool {
         let Some(segment) = &self.segment else { return true };
-        let gauge = segment.gauge();
-        match gauge.wait_for_room(Duration::from_millis(200)) {
+        let monitor = segment.monitor();
+        match monitor.wait_for_room(Duration::from_millis(200)) {
             Ok(true) => true,
             Ok(false) => {
-                if gauge.condition() == DiskCondition::Full {
-                    if self.is_impatient() {
-                        gauge.give_up();
+                if monitor.condition() == DiskCondition::Full {
+                    if self.full_disk_timed_out() {
+                        monitor.give_up();
                         self.gave_up = true;
                     } else {
                         self.make_room();
@@ -254,67 +254,67 @@ impl Worker {
         }
     }
 
-    /// Something came through the lane: is it to be written?
-    fn take(&mut self, item: Item) {
-        let kept = match item {
-            Item::Incident { camera, incident, at } => Kept::Incident { camera, incident, at },
+    /// Queues an item for writing, buffers it until a trigger, or skips it.
+    fn route(&mut self, item: Item) {
+        let entry = match item {
+            Item::Incident { camera, incident, at } => Entry::Incident { camera, incident, at },
             Item::Frame { camera, frame, dropped } => {
                 let publish_ns = self.cameras[camera].clock.observe(frame.device_time, frame.received.unix_ns);
-                Kept::Frame { camera, frame, dropped, publish_ns }
+                Entry::Frame { camera, frame, dropped, publish_ns }
             }
         };
-        let Some(trigger) = self.options.trigger.clone() else { return self.keep(kept) };
-        let mono_ns = kept.received().mono_ns;
-        if let Kept::Frame { camera, frame, .. } = &kept
-            && trigger.is_in(frame, self.infos[*camera].labels.as_ref())
+        let Some(trigger) = self.options.trigger.clone() else { return self.enqueue(entry) };
+        let mono_ns = entry.received().mono_ns;
+        if let Entry::Frame { camera, frame, .. } = &entry
+            && trigger.matches(frame, self.infos[*camera].labels.as_ref())
         {
             let post = u64::try_from(trigger.post.as_nanos()).unwrap_or(u64::MAX);
             self.clip =
                 Some(Clip { until_mono_ns: mono_ns.saturating_add(post), until: Instant::now() + trigger.post });
-            let too_old = self.ring.trim(mono_ns, &trigger);
-            self.pass(too_old);
-            while let Some(before) = self.ring.pop() {
-                self.hand.push_back(before);
+            let too_old = self.pre_trigger.trim(mono_ns, &trigger);
+            self.skip(too_old);
+            while let Some(before) = self.pre_trigger.pop() {
+                self.ready.push_back(before);
             }
         } else if self.clip.is_some_and(|clip| mono_ns > clip.until_mono_ns) {
             self.end_clip();
         }
         if self.clip.is_some() {
-            self.hand.push_back(kept);
+            self.ready.push_back(entry);
         } else {
-            self.hold(kept, mono_ns, &trigger);
+            self.buffer(entry, mono_ns, &trigger);
         }
     }
 
-    fn keep(&mut self, kept: Kept) {
-        if matches!(kept, Kept::Incident { .. }) && self.segment.is_none() {
-            // Nobody wants a file for every attempt to connect.
-            self.early.push_back(kept);
-            if self.early.len() > EARLY {
-                self.early.pop_front();
+    fn enqueue(&mut self, entry: Entry) {
+        if matches!(entry, Entry::Incident { .. }) && self.segment.is_none() {
+            // An incident alone starts no file: otherwise each failed connection would leave one.
+            self.early_incidents.push_back(entry);
+            if self.early_incidents.len() > EARLY_INCIDENTS_MAX {
+                self.early_incidents.pop_front();
             }
         } else {
-            self.hand.push_back(kept);
+            self.ready.push_back(entry);
         }
     }
 
-    fn hold(&mut self, kept: Kept, mono_ns: u64, trigger: &Trigger) {
-        let bytes = match &kept {
-            Kept::Frame { frame, .. } => weight(frame),
-            Kept::Incident { incident, .. } => incident.memory_bytes(),
+    fn buffer(&mut self, entry: Entry, mono_ns: u64, trigger: &Trigger) {
+        let bytes = match &entry {
+            Entry::Frame { frame, .. } => frame_memory_bytes(frame),
+            Entry::Incident { incident, .. } => incident.memory_bytes(),
         };
-        let gone = self.ring.push(kept, mono_ns, bytes, trigger);
-        self.pass(gone);
+        let removed = self.pre_trigger.push(entry, mono_ns, bytes, trigger);
+        self.skip(removed);
     }
 
-    /// These are not to be recorded.
-    fn pass(&mut self, kept: Vec<Kept>) {
-        for gone in kept {
-            if let Kept::Frame { camera, frame, dropped, .. } = gone {
+    /// Counts frames that are not recorded.
+    fn skip(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            if let Entry::Frame { camera, frame, dropped, .. } = entry {
                 let known = &mut self.cameras[camera];
                 known.context.observe(&frame);
                 known.dropped = dropped;
-                self.shared.books().taken[camera].passed += 1;
+                self.shared.progress().taken[camera].passed += 1;
             }
         }
     }
@@ -322,87 +322,87 @@ impl Worker {
     fn end_clip(&mut self) {
         self.clip = None;
         self.finish_segment();
-        self.shared.books().state = State::Waiting;
+        self.shared.progress().state = RecorderState::Waiting;
     }
 
-    /// Into the file, or into the next one, or back to the hand.
-    fn write(&mut self, kept: Kept) {
-        let received = kept.received();
-        if let Kept::Frame { frame, .. } = &kept
+    /// Writes an entry to the file or the next one, or queues it again if there is no file.
+    fn write(&mut self, entry: Entry) {
+        let received = entry.received();
+        if let Entry::Frame { frame, .. } = &entry
             && self.is_split_before(frame)
         {
             self.finish_segment();
         }
-        if self.segment.is_none() && !self.try_begin(received) {
-            self.hand.push_front(kept);
+        if self.segment.is_none() && !self.try_start(received) {
+            self.ready.push_front(entry);
             return;
         }
         self.last = received;
-        if let Err(error) = self.write_into_segment(&kept) {
-            self.abandon(&segment::chain(&error));
+        if let Err(error) = self.write_to_segment(&entry) {
+            self.abandon(&with_causes(&error));
         }
-        let books = &mut *self.shared.books();
-        books.current_bytes = self.segment.as_ref().map_or(0, Segment::bytes);
+        let progress = &mut *self.shared.progress();
+        progress.current_bytes = self.segment.as_ref().map_or(0, Segment::bytes);
     }
 
-    fn write_into_segment(&mut self, kept: &Kept) -> Result<(), crate::recording::RecordingError> {
+    fn write_to_segment(&mut self, entry: &Entry) -> Result<(), crate::recording::RecordingError> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
-        match kept {
-            Kept::Incident { camera, incident, at } => segment.incident(*camera, incident, at.unix_ns),
-            Kept::Frame { camera, frame, dropped, publish_ns } => {
+        match entry {
+            Entry::Incident { camera, incident, at } => segment.incident(*camera, incident, at.unix_ns),
+            Entry::Frame { camera, frame, dropped, publish_ns } => {
                 let known = &mut self.cameras[*camera];
-                let missing = dropped.saturating_sub(known.dropped) + std::mem::take(&mut known.lost);
+                let missing = dropped.saturating_sub(known.dropped) + std::mem::take(&mut known.lost_unmarked);
                 known.dropped = *dropped;
                 known.context.observe(frame);
-                let mut books = self.shared.books();
-                books.taken[*camera].recorded += 1;
-                books.gaps += u64::from(missing > 0);
-                drop(books);
+                let mut progress = self.shared.progress();
+                progress.taken[*camera].recorded += 1;
+                progress.gaps += u64::from(missing > 0);
+                drop(progress);
                 let gap = segment.gap(*camera, missing, frame.received.unix_ns);
-                // Even if that failed: the frame is counted, and then lost with the rest.
+                // Also after a failed gap marker, so that the frame is counted and lost with the rest of the file.
                 segment.frame(*camera, frame, *publish_ns).and(gap)
             }
         }
     }
 
-    /// Whether this frame is the first one of the next file: one that can be shown without those before it, if such a one
-    /// comes in time.
+    /// Returns whether this frame starts the next file: the first key frame after the limit, or any frame after
+    /// [`KEY_FRAME_TIMEOUT`].
     fn is_split_before(&mut self, frame: &Frame) -> bool {
         let now = frame.received.mono_ns;
-        let overdue = self.is_long_enough(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
+        let overdue = self.has_reached_limit(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
         let split = overdue.is_some_and(|since| {
-            frame.is_key_frame() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_PATIENCE
+            frame.is_key_frame() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_FRAME_TIMEOUT
         });
         self.overdue_mono_ns = overdue.filter(|_| !split);
         split
     }
 
-    fn is_long_enough(&self, received: Received) -> bool {
+    fn has_reached_limit(&self, received: Received) -> bool {
         self.segment.as_ref().is_some_and(|segment| match self.options.split {
             None => false,
-            Some(Split::Bytes(bytes)) => segment.bytes() >= bytes,
-            Some(Split::Time(time)) => segment.length(received.mono_ns) >= time,
+            Some(SplitLimit::Bytes(bytes)) => segment.bytes() >= bytes,
+            Some(SplitLimit::Time(time)) => segment.duration(received.mono_ns) >= time,
         })
     }
 
-    /// What is still to be said, and the end of the file.
+    /// Marks gaps at the end, and finishes the file.
     fn end(&mut self) {
-        while let Some(kept) = self.ring.pop() {
-            if let Kept::Frame { camera, .. } = kept {
-                self.shared.books().taken[camera].passed += 1;
+        while let Some(entry) = self.pre_trigger.pop() {
+            if let Entry::Frame { camera, .. } = entry {
+                self.shared.progress().taken[camera].passed += 1;
             }
         }
         for number in 0..self.cameras.len() {
             let camera = &mut self.cameras[number];
-            let missing = camera.counter.counts().dropped.saturating_sub(camera.dropped) + camera.lost;
+            let missing = camera.counter.counts().dropped.saturating_sub(camera.dropped) + camera.lost_unmarked;
             let Some(segment) = self.segment.as_mut().filter(|_| missing > 0) else { continue };
-            self.shared.books().gaps += 1;
+            self.shared.progress().gaps += 1;
             if let Err(error) = segment.gap(number, missing, self.last.unix_ns) {
-                self.abandon(&segment::chain(&error));
+                self.abandon(&with_causes(&error));
             }
         }
         self.finish_segment();
-        self.shared.books().state = State::Finished;
+        self.shared.progress().state = RecorderState::Finished;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where recordings are put, and under which names.
+//! Paths of recordings: folders, file names, and renaming without replacing.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -9,26 +9,26 @@ use crate::frame::Utc;
 use crate::recording::disk::Disk;
 use crate::sink::names;
 
-/// What a file is called while it is written.
+/// Appended to the name of a file while it is written.
 const PARTIAL: &str = ".partial";
 
-/// Where recordings go.
+/// Folder or file that a recorder writes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Below this folder, as `CAMERA/2026-11-21_10-15-00.123.mcap`.
+pub enum RecordingTarget {
+    /// Files in this folder, named `CAMERA/2026-11-21_10-15-00.123.mcap`.
     Folder(PathBuf),
-    /// This file; when there are several, the others are called `FILE-1.mcap` and so on.
+    /// This file. Further files are named `FILE-1.mcap` and so on.
     File(PathBuf),
 }
 
-impl Place {
-    /// What a person means who names this path: a file when it ends in `.mcap`, a folder otherwise.
+impl RecordingTarget {
+    /// A file if the path ends in `.mcap` and is not a folder, a folder otherwise.
     #[must_use]
-    pub fn named(path: PathBuf) -> Self {
-        if names::is_file(&path, "mcap") { Self::File(path) } else { Self::Folder(path) }
+    pub fn from_path(path: PathBuf) -> Self {
+        if names::has_extension(&path, "mcap") { Self::File(path) } else { Self::Folder(path) }
     }
 
-    /// The folder in which files of these cameras are.
+    /// Returns the folder for the files of these cameras.
     pub(super) fn folder(&self, cameras: &[&str]) -> PathBuf {
         match self {
             Self::File(path) => match path.parent() {
@@ -36,7 +36,7 @@ impl Place {
                 _ => PathBuf::from("."),
             },
             Self::Folder(folder) => {
-                let names: Vec<String> = cameras.iter().map(|name| names::of_camera(name)).collect();
+                let names: Vec<String> = cameras.iter().map(|name| names::safe_name(name)).collect();
                 let name = names.join("+");
                 folder.join(if name.is_empty() { "camera" } else { &name })
             }
@@ -44,36 +44,36 @@ impl Place {
     }
 }
 
-/// Makes the folder, and finds out whether files can be made in it.
-pub(super) fn writable(folder: &Path) -> Result<(), RecordError> {
-    let possible = std::fs::create_dir_all(folder).and_then(|()| {
+/// Creates the folder, and checks that this user may create files in it.
+pub(super) fn create_writable_folder(folder: &Path) -> Result<(), RecordError> {
+    let created = std::fs::create_dir_all(folder).and_then(|()| {
         #[cfg(unix)]
         rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)?;
         Ok(())
     });
-    possible.map_err(|why| RecordError::Io { path: folder.to_owned(), why })
+    created.map_err(|why| RecordError::Io { path: folder.to_owned(), why })
 }
 
-/// A file that is being written, and what it will be called.
+/// Paths of a file while it is written and once it is finished.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(super) struct FileNames {
     pub(super) partial: PathBuf,
     pub(super) finished: PathBuf,
 }
 
-impl Names {
-    fn of(finished: PathBuf) -> Self {
+impl FileNames {
+    fn new(finished: PathBuf) -> Self {
         let mut partial = finished.clone().into_os_string();
         partial.push(PARTIAL);
         Self { partial: partial.into(), finished }
     }
 
-    /// Gives the file its name, which nobody else has.
+    /// Renames the file to its final name, or to a numbered one if that is taken. Returns the path.
     pub(super) fn finish(&self) -> io::Result<PathBuf> {
         let mut finished = self.finished.clone();
         for number in 1.. {
             match rename_to_new(&self.partial, &finished) {
-                // Somebody has made a file of this name since.
+                // Another process has created a file with this name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     finished = numbered(&self.finished, number);
                 }
@@ -84,41 +84,41 @@ impl Names {
     }
 }
 
-/// Opens the blank file; elsewhere than in tests that is [`Disk::create`].
-pub(super) type Open = Box<dyn FnMut(&Path, bool) -> io::Result<Disk> + Send>;
+/// Creates an empty file: [`Disk::create`], except in tests.
+pub(super) type CreateDisk = Box<dyn FnMut(&Path, bool) -> io::Result<Disk> + Send>;
 
-/// Creates the next file: for the file that was named, under exactly this name if it is the `first`.
+/// Creates the next file. With a named file, the `first` one has exactly this name.
 pub(super) fn create(
-    place: &Place,
+    target: &RecordingTarget,
     folder: &Path,
     first: bool,
     unix_ns: i64,
     sync: bool,
-    open: &mut Open,
-) -> Result<(Names, Disk), RecordError> {
+    create_disk: &mut CreateDisk,
+) -> Result<(FileNames, Disk), RecordError> {
     let refused = |path: &Path| {
         let path = path.to_owned();
         move |why| RecordError::Io { path, why }
     };
     std::fs::create_dir_all(folder).map_err(refused(folder))?;
-    let wanted = match place {
-        Place::Folder(_) => folder.join(format!("{}.mcap", Utc::from_unix_ns(unix_ns).for_file_name())),
-        Place::File(path) => path.clone(),
+    let wanted = match target {
+        RecordingTarget::Folder(_) => folder.join(format!("{}.mcap", Utc::from_unix_ns(unix_ns).for_file_name())),
+        RecordingTarget::File(path) => path.clone(),
     };
-    let only = first && matches!(place, Place::File(_));
+    let exact_name = first && matches!(target, RecordingTarget::File(_));
     for number in 0.. {
-        let names = Names::of(if number == 0 { wanted.clone() } else { numbered(&wanted, number) });
+        let names = FileNames::new(if number == 0 { wanted.clone() } else { numbered(&wanted, number) });
         if names.finished.symlink_metadata().is_ok() {
-            if only {
+            if exact_name {
                 return Err(RecordError::Exists(names.finished));
             }
             continue;
         }
-        match open(&names.partial, sync) {
+        match create_disk(&names.partial, sync) {
             Ok(disk) => return Ok((names, disk)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if only {
-                    return Err(who_has(names.partial));
+                if exact_name {
+                    return Err(partial_exists_error(names.partial));
                 }
             }
             Err(error) => return Err(refused(&names.partial)(error)),
@@ -127,11 +127,11 @@ pub(super) fn create(
     unreachable!("no folder holds 2^31 files of one name")
 }
 
-/// Whose file this is: who writes it has it locked.
-fn who_has(partial: PathBuf) -> RecordError {
+/// Returns whether an existing partial file is locked by its recorder or was left by one that was killed.
+fn partial_exists_error(partial: PathBuf) -> RecordError {
     match File::open(&partial).map(|file| file.try_lock_shared()) {
         Ok(Err(TryLockError::WouldBlock)) => RecordError::Busy(partial),
-        _ => RecordError::LeftBehind(partial),
+        _ => RecordError::Unfinished(partial),
     }
 }
 
@@ -142,8 +142,8 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     path.with_file_name(format!("{stem}-{number}.{extension}"))
 }
 
-/// Whether we call finished files like this: `2026-11-21_10-15-00.123.mcap`, or `...-1.mcap`.
-pub(super) fn is_ours(name: &str) -> bool {
+/// Returns whether this is a generated file name: `2026-11-21_10-15-00.123.mcap` or `...-1.mcap`.
+pub(super) fn is_recording_name(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(".mcap") else { return false };
     let pattern = b"dddd-dd-dd_dd-dd-dd.ddd";
     let Some((moment, number)) = stem.as_bytes().split_at_checked(pattern.len()) else { return false };
@@ -160,19 +160,19 @@ pub(super) fn is_ours(name: &str) -> bool {
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows it.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => rename_unless_there(from, to),
+        // Some file systems do not support NOREPLACE.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => rename_unless_exists(from, to),
         result => Ok(result?),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    rename_unless_there(from, to)
+    rename_unless_exists(from, to)
 }
 
-/// Somebody could make the file between the two steps; nobody else makes files of such names.
-fn rename_unless_there(from: &Path, to: &Path) -> io::Result<()> {
+/// Not atomic: a file that another process creates between the two steps is replaced.
+fn rename_unless_exists(from: &Path, to: &Path) -> io::Result<()> {
     if to.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
@@ -183,12 +183,10 @@ fn rename_unless_there(from: &Path, to: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn real() -> Open {
-        Box::new(Disk::create)
-    }
-
-    fn create_in(place: &Place, first: bool) -> Result<(Names, Disk), RecordError> {
-        create(place, &place.folder(&["front door", "../b"]), first, 1_795_259_112_345_678_901, false, &mut real())
+    fn create_in(target: &RecordingTarget, first: bool) -> Result<(FileNames, Disk), RecordError> {
+        let mut create_disk: CreateDisk = Box::new(Disk::create);
+        let folder = target.folder(&["front door", "../b"]);
+        create(target, &folder, first, 1_795_259_112_345_678_901, false, &mut create_disk)
     }
 
     fn name(path: &Path) -> &str {
@@ -196,41 +194,41 @@ mod tests {
     }
 
     #[test]
-    fn two_never_have_the_same_file() {
+    fn every_file_gets_a_name_of_its_own() {
         let root = tempfile::tempdir().expect("a folder");
-        let place = Place::named(root.path().join("new"));
-        let (first, disk) = create_in(&place, true).expect("a file");
+        let target = RecordingTarget::from_path(root.path().join("new"));
+        let (first, disk) = create_in(&target, true).expect("a file");
         assert_eq!(first.partial, root.path().join("new/front-door+b/2026-11-21_11-05-12.345.mcap.partial"));
-        let (second, _) = create_in(&place, true).expect("another");
+        let (second, _) = create_in(&target, true).expect("another");
         assert_eq!(name(&second.finished), "2026-11-21_11-05-12.345-1.mcap");
         disk.finish(|| true).expect("written");
         assert_eq!(first.finish().expect("renamed"), first.finished);
-        assert_eq!(name(&create_in(&place, true).expect("a third").0.finished), "2026-11-21_11-05-12.345-2.mcap");
+        assert_eq!(name(&create_in(&target, true).expect("a third").0.finished), "2026-11-21_11-05-12.345-2.mcap");
     }
 
     #[test]
-    fn a_file_that_was_named_is_made_or_refused() {
+    fn a_named_file_is_created_or_refused() {
         let root = tempfile::tempdir().expect("a folder");
         let path = root.path().join("a.mcap");
-        let place = Place::named(path.clone());
-        let (names, disk) = create_in(&place, true).expect("a file");
-        let busy = create_in(&place, true).expect_err("it is being written");
+        let target = RecordingTarget::from_path(path.clone());
+        let (names, disk) = create_in(&target, true).expect("a file");
+        let busy = create_in(&target, true).expect_err("another recorder writes it");
         assert!(matches!(&busy, RecordError::Busy(path) if *path == names.partial), "{busy}");
         drop(disk);
-        let left = create_in(&place, true).expect_err("it was left behind");
-        assert!(matches!(&left, RecordError::LeftBehind(path) if *path == names.partial), "{left}");
-        assert!(left.help().is_some_and(|help| help.contains("recover")));
+        let unfinished = create_in(&target, true).expect_err("an unfinished file");
+        assert!(matches!(&unfinished, RecordError::Unfinished(path) if *path == names.partial), "{unfinished}");
+        assert!(unfinished.help().is_some_and(|help| help.contains("recover")));
         std::fs::rename(&names.partial, &path).unwrap();
-        let exists = create_in(&place, true).expect_err("it is there");
+        let exists = create_in(&target, true).expect_err("an existing file");
         assert!(matches!(&exists, RecordError::Exists(found) if *found == path), "{exists}");
-        assert_eq!(name(&create_in(&place, false).expect("not the first").0.finished), "a-1.mcap");
+        assert_eq!(name(&create_in(&target, false).expect("not the first").0.finished), "a-1.mcap");
     }
 
     #[test]
-    fn finishing_replaces_nothing() {
+    fn finishing_never_replaces_a_file() {
         let root = tempfile::tempdir().expect("a folder");
-        let place = Place::File(root.path().join("a.mcap"));
-        let (names, disk) = create_in(&place, true).expect("a file");
+        let target = RecordingTarget::File(root.path().join("a.mcap"));
+        let (names, disk) = create_in(&target, true).expect("a file");
         disk.finish(|| true).expect("written");
         std::fs::write(&names.finished, "mine").unwrap();
         assert_eq!(name(&names.finish().expect("another name")), "a-1.mcap");
@@ -238,9 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn names_of_ours() {
-        for ours in ["2026-11-21_10-15-00.123.mcap", "2026-11-21_10-15-00.123-17.mcap"] {
-            assert!(is_ours(ours), "{ours}");
+    fn generated_names_are_recognized() {
+        for generated in ["2026-11-21_10-15-00.123.mcap", "2026-11-21_10-15-00.123-17.mcap"] {
+            assert!(is_recording_name(generated), "{generated}");
         }
         let others = [
             "",
@@ -254,7 +252,7 @@ mod tests {
             "x2026-11-21_10-15-00.123.mcap",
         ];
         for other in others {
-            assert!(!is_ours(other), "{other}");
+            assert!(!is_recording_name(other), "{other}");
         }
     }
 }

@@ -1,0 +1,154 @@
+//! Health of a running recorder, and the outcome of a finished one.
+
+use std::path::PathBuf;
+
+use super::segment::RecordedFile;
+use super::shared::TakenCounts;
+use crate::hub::LaneCounts;
+
+/// What a recorder is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RecorderState {
+    /// No file is open: neither the first frame nor a triggering detection has arrived.
+    #[default]
+    Waiting,
+    /// Frames are written to a file.
+    Recording,
+    /// Writing failed and is retried. Until it succeeds, frames wait in memory; when that is full, they are dropped and
+    /// counted.
+    Paused {
+        /// The error.
+        why: String,
+    },
+    /// The recorder has ended.
+    Finished,
+}
+
+impl RecorderState {
+    /// Orders states by how much they need attention.
+    const fn severity(&self) -> u8 {
+        match self {
+            Self::Waiting => 0,
+            Self::Recording => 1,
+            Self::Paused { .. } => 2,
+            Self::Finished => 3,
+        }
+    }
+}
+
+/// Frame counts of one camera.
+///
+/// `offered == recorded + dropped + lost + passed + held + queued`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RecorderCounts {
+    /// Name of the camera.
+    pub name: String,
+    /// Frames offered to the recorder.
+    pub offered: u64,
+    /// Frames in a file, or queued for it.
+    pub recorded: u64,
+    /// Frames dropped because the disk was too slow and the buffer was full.
+    pub dropped: u64,
+    /// Frames taken from the lane but missing in the file, because it could not be written.
+    pub lost: u64,
+    /// Frames skipped because no triggering detection was near.
+    pub passed: u64,
+    /// Frames taken from the lane but undecided: in the pre-trigger buffer, or waiting for a full disk.
+    pub held: u64,
+    /// Frames in the lane.
+    pub queued: u64,
+}
+
+impl RecorderCounts {
+    /// Returns whether every offered frame is accounted for.
+    #[must_use]
+    pub const fn balances(&self) -> bool {
+        let Self { offered, recorded, dropped, lost, passed, held, queued, .. } = self;
+        *offered == *recorded + *dropped + *lost + *passed + *held + *queued
+    }
+
+    /// Returns the number of frames that should be in a file but are not.
+    #[must_use]
+    pub const fn missing(&self) -> u64 {
+        self.dropped + self.lost
+    }
+
+    /// Combines the worker's counts with the lane's, which must be read later: a frame leaves the lane before the worker
+    /// counts it.
+    pub(super) fn new(name: &str, taken: &TakenCounts, lane: LaneCounts) -> Self {
+        let TakenCounts { recorded, lost, passed } = *taken;
+        let LaneCounts { offered, dropped, queued, .. } = lane;
+        let held = lane.taken.saturating_sub(recorded + lost + passed);
+        Self { name: name.to_owned(), offered, recorded, dropped, lost, passed, held, queued }
+    }
+}
+
+/// Health of one recorder, or of several together.
+#[derive(Clone, Debug, Default)]
+pub struct RecorderHealth {
+    /// What the recorder is doing. Of several: what needs attention most.
+    pub state: RecorderState,
+    /// Frame counts per camera.
+    pub cameras: Vec<RecorderCounts>,
+    /// Frames in files, or queued for them.
+    pub frames: u64,
+    /// Frames that were dropped or lost.
+    pub missing: u64,
+    /// Gaps that have ended, each marked in its file.
+    pub gaps: u64,
+    /// Bytes in all files.
+    pub bytes: u64,
+    /// Files that are being written.
+    pub open_files: Vec<PathBuf>,
+    /// Free bytes on the disk. `None` where the system does not report them.
+    pub disk_left: Option<u64>,
+}
+
+impl RecorderHealth {
+    /// Adds another recorder.
+    pub(super) fn add(&mut self, other: Self) {
+        if other.state.severity() > self.state.severity() {
+            self.state = other.state;
+        }
+        self.cameras.extend(other.cameras);
+        self.frames += other.frames;
+        self.missing += other.missing;
+        self.gaps += other.gaps;
+        self.bytes += other.bytes;
+        self.open_files.extend(other.open_files);
+        self.disk_left = [self.disk_left, other.disk_left].into_iter().flatten().min();
+    }
+}
+
+/// Files and frame counts of a finished recorder.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct RecorderOutcome {
+    /// Finished files, in order. The oldest may have been deleted because of [`KeepLimit`](super::KeepLimit).
+    pub files: Vec<RecordedFile>,
+    /// Files that could not be finished. Their content can be read.
+    pub unfinished: Vec<PathBuf>,
+    /// Number of old files that were deleted because of [`KeepLimit`](super::KeepLimit).
+    pub deleted: u64,
+    /// Frames in files.
+    pub frames: u64,
+    /// Bytes in finished files.
+    pub bytes: u64,
+    /// Gaps, each marked in its file.
+    pub gaps: u64,
+    /// Frames missing because the disk was too slow.
+    pub dropped: u64,
+    /// Frames missing because a file could not be written.
+    pub lost: u64,
+    /// Frame counts per camera.
+    pub cameras: Vec<RecorderCounts>,
+    /// Errors while writing or deleting files: the first 20.
+    pub problems: Vec<String>,
+}
+
+impl RecorderOutcome {
+    /// Returns whether no frame is missing.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.dropped == 0 && self.lost == 0
+    }
+}

@@ -1,0 +1,91 @@
+//! State shared by a recorder and its worker thread.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::report::RecorderState;
+use super::segment::RecordedFile;
+use crate::recording::disk::{DiskCondition, DiskMonitor};
+use crate::sync::locked;
+
+/// Number of problems to keep.
+const PROBLEMS_MAX: usize = 20;
+
+/// Frames of one camera that were taken from its lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TakenCounts {
+    pub(super) recorded: u64,
+    pub(super) lost: u64,
+    pub(super) passed: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) state: RecorderState,
+    pub(super) taken: Vec<TakenCounts>,
+    pub(super) gaps: u64,
+    pub(super) files: Vec<RecordedFile>,
+    pub(super) unfinished: Vec<PathBuf>,
+    pub(super) unfinished_bytes: u64,
+    pub(super) deleted: u64,
+    pub(super) current: Option<(PathBuf, DiskMonitor)>,
+    pub(super) current_bytes: u64,
+    pub(super) disk_left: Option<u64>,
+    pub(super) problems: Vec<String>,
+}
+
+impl Progress {
+    /// Returns the state to report. Reports a full disk at once, also while the worker waits for it.
+    pub(super) fn state(&self) -> RecorderState {
+        match &self.current {
+            Some((_, monitor)) if monitor.condition() == DiskCondition::Full => {
+                RecorderState::Paused { why: "the disk is full".to_owned() }
+            }
+            _ => self.state.clone(),
+        }
+    }
+
+    /// Returns the number of bytes in all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum::<u64>() + self.unfinished_bytes + self.current_bytes
+    }
+
+    /// Adds a problem, unless it repeats the last one or there are [`PROBLEMS_MAX`].
+    pub(super) fn add_problem(&mut self, why: &str) {
+        if self.problems.len() < PROBLEMS_MAX && self.problems.last().is_none_or(|last| last != why) {
+            self.problems.push(why.to_owned());
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    progress: Mutex<Progress>,
+    stopped: Condvar,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
+        locked(&self.progress)
+    }
+
+    pub(super) fn stop(&self) {
+        // Under the lock, so that `pause` cannot miss the change between its check and its wait.
+        let progress = self.progress();
+        self.stop.store(true, Ordering::SeqCst);
+        drop(progress);
+        self.stopped.notify_all();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Waits at most for `limit`, or until the recorder is stopped.
+    pub(super) fn pause(&self, limit: Duration) {
+        drop(self.stopped.wait_timeout_while(self.progress(), limit, |_| !self.is_stopped()));
+    }
+}
