@@ -16,7 +16,7 @@ use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyl
 
 /// Height in pixels of text other than titles.
 pub(crate) const FONT_PX: u32 = 14;
-pub(crate) const GREY: RGBColor = RGBColor(110, 110, 110);
+pub(crate) const GRAY: RGBColor = RGBColor(110, 110, 110);
 
 /// A drawing that can be written as SVG or PNG.
 pub(crate) trait Drawing {
@@ -84,8 +84,8 @@ struct PictureBackend<'a> {
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-fn word(colour: BackendColor) -> u32 {
-    let (r, g, b) = colour.rgb;
+fn word(color: BackendColor) -> u32 {
+    let (r, g, b) = color.rgb;
     u32::from_be_bytes([0, r, g, b])
 }
 
@@ -104,8 +104,8 @@ impl DrawingBackend for PictureBackend<'_> {
         Ok(())
     }
 
-    fn draw_pixel(&mut self, (x, y): BackendCoord, colour: BackendColor) -> Drawn {
-        Canvas::of(self.picture).fill(Rect::new(x, y, 1, 1), word(colour));
+    fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> Drawn {
+        Canvas::of(self.picture).fill(Rect::new(x, y, 1, 1), word(color));
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub(super) struct AccessUnit {
 enum Role {
     /// Part of a picture.
     Slice,
-    /// Parameter set: belongs into the sample entry.
+    /// Parameter set: belongs in the sample entry.
     Parameters,
     /// Delimiter, end of sequence or filler: left out.
     Padding,

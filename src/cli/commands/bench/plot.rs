@@ -8,7 +8,7 @@ use plotters::style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, WH
 use plotters_backend::DrawingBackend;
 
 use super::report::{BenchReport, Row};
-use crate::cli::plot_file::{Drawing, FONT_PX, GREY};
+use crate::cli::plot_file::{Drawing, FONT_PX, GRAY};
 
 const WIDTH: u32 = 1060;
 const LINE: u32 = 24;
@@ -27,7 +27,7 @@ fn groups(rows: &[Row]) -> usize {
     rows.chunk_by(|a, b| size(a) == size(b)).count()
 }
 
-fn colour(stage: &str) -> RGBColor {
+fn stage_color(stage: &str) -> RGBColor {
     match stage {
         "parse" => RGBColor(86, 180, 233),
         "convert" => RGBColor(0, 114, 178),
@@ -54,32 +54,32 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &BenchReport) -
 where
     B::ErrorType: 'static,
 {
-    let write = |text: String, x: i32, y: i32, size: u32, colour: RGBColor, side: HPos| {
-        let style = ("monospace", size).into_font().color(&colour).pos(Pos::new(side, VPos::Top));
+    let write = |text: String, x: i32, y: i32, size: u32, color: RGBColor, side: HPos| {
+        let style = ("monospace", size).into_font().color(&color).pos(Pos::new(side, VPos::Top));
         area.draw(&Label::new(text, (x, y), style))
     };
     let right = WIDTH as i32 - 16;
     area.fill(&WHITE)?;
     write("time of a memcpy of as many bytes / time of the stage".to_owned(), 16, 12, 18, BLACK, HPos::Left)?;
-    write(report.machine(), 16, 36, FONT_PX, GREY, HPos::Left)?;
+    write(report.machine(), 16, 36, FONT_PX, GRAY, HPos::Left)?;
     let mut y = TOP as i32;
     let line = LINE as i32;
     let axis = BARS + UNIT as i32;
     let bottom = y + line * (report.rows.len() + groups(&report.rows)) as i32;
-    area.draw(&PathElement::new(vec![(axis, y), (axis, bottom + 4)], GREY))?;
-    write("memcpy".to_owned(), axis, bottom + 8, FONT_PX, GREY, HPos::Center)?;
+    area.draw(&PathElement::new(vec![(axis, y), (axis, bottom + 4)], GRAY))?;
+    write("memcpy".to_owned(), axis, bottom + 8, FONT_PX, GRAY, HPos::Center)?;
     for rows in report.rows.chunk_by(|a, b| size(a) == size(b)) {
         let (width, height) = size(&rows[0]);
         write(format!("{width}x{height}"), 16, y + 6, FONT_PX, BLACK, HPos::Left)?;
         y += line;
         for row in rows {
             let end = BARS + (row.memcpy_share.clamp(0.0, SHARE_MAX) * UNIT) as i32;
-            let style = ShapeStyle { color: colour(row.stage).to_rgba(), filled: true, stroke_width: 0 };
+            let style = ShapeStyle { color: stage_color(row.stage).to_rgba(), filled: true, stroke_width: 0 };
             area.draw(&Rectangle::new([(BARS, y + 3), (end.max(BARS + 1), y + line - 3)], style))?;
             write(format!("{:<8} {}", row.stage, row.what), 32, y + 5, FONT_PX, BLACK, HPos::Left)?;
             write(format!("{:.2}", row.memcpy_share), end + 6, y + 5, FONT_PX, BLACK, HPos::Left)?;
             let lost = if row.frames_lost > 0 { format!(", {} lost", row.frames_lost) } else { String::new() };
-            write(format!("{:.0} frames/s{lost}", row.frames_per_s), right, y + 5, FONT_PX, GREY, HPos::Right)?;
+            write(format!("{:.0} frames/s{lost}", row.frames_per_s), right, y + 5, FONT_PX, GRAY, HPos::Right)?;
             y += line;
         }
     }
@@ -107,7 +107,7 @@ mod tests {
         let file: PlotFile = folder.path().join("plot.png").to_str().unwrap().parse().unwrap();
         file.write(&report()).unwrap();
         let image = image::open(file.path()).unwrap().to_rgb8();
-        let RGBColor(r, g, b) = colour("convert");
+        let RGBColor(r, g, b) = stage_color("convert");
         let mut lengths: Vec<_> =
             image.rows().map(|row| row.filter(|pixel| pixel.0 == [r, g, b]).count()).filter(|n| *n > 0).collect();
         lengths.dedup();

@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, WHITE};
 use plotters_backend::DrawingBackend;
 
-use crate::cli::plot_file::{Drawing, FONT_PX, GREY};
+use crate::cli::plot_file::{Drawing, FONT_PX, GRAY};
 
 const WIDTH: i32 = 1060;
 /// Start and length of the time axis, in pixels.
@@ -61,16 +61,16 @@ fn strip<B: DrawingBackend>(
 where
     B::ErrorType: 'static,
 {
-    let write = |text: String, x: i32, y: i32, colour: RGBColor, side: HPos| {
-        let style = ("monospace", FONT_PX).into_font().color(&colour).pos(Pos::new(side, VPos::Top));
+    let write = |text: String, x: i32, y: i32, color: RGBColor, side: HPos| {
+        let style = ("monospace", FONT_PX).into_font().color(&color).pos(Pos::new(side, VPos::Top));
         area.draw(&Label::new(text, (x, y), style))
     };
-    let bar = |from: (i32, i32), to: (i32, i32), colour: RGBColor| {
-        area.draw(&Rectangle::new([from, to], ShapeStyle { color: colour.to_rgba(), filled: true, stroke_width: 0 }))
+    let bar = |from: (i32, i32), to: (i32, i32), color: RGBColor| {
+        area.draw(&Rectangle::new([from, to], ShapeStyle { color: color.to_rgba(), filled: true, stroke_width: 0 }))
     };
     write(format!("{}  {file}", camera.name), LEFT, y, BLACK, HPos::Left)?;
     let missing = format!("{} frames, {} missing, {} boxes", camera.frames, camera.missing, camera.detections);
-    write(missing, LEFT + AXIS, y, GREY, HPos::Right)?;
+    write(missing, LEFT + AXIS, y, GRAY, HPos::Right)?;
 
     // At least four frames per step: fewer would alternate between 0 and 1.
     let frames = usize::try_from(camera.frames / 4).unwrap_or(usize::MAX).clamp(1, AXIS as usize / 2);
@@ -93,9 +93,9 @@ where
         bar((left, ground - high(step.detections, boxes, BOXES)), (right, ground), ORANGE)?;
     }
     for axis in [floor, ground] {
-        area.draw(&PathElement::new(vec![(LEFT, axis), (LEFT + AXIS, axis)], GREY))?;
+        area.draw(&PathElement::new(vec![(LEFT, axis), (LEFT + AXIS, axis)], GRAY))?;
     }
-    write(camera.from_utc.clone().unwrap_or_default(), LEFT, ground + 4, GREY, HPos::Left)?;
-    write(format!("+{:.1} s", seconds * steps.len() as f64), LEFT + AXIS, ground + 4, GREY, HPos::Right)?;
+    write(camera.from_utc.clone().unwrap_or_default(), LEFT, ground + 4, GRAY, HPos::Left)?;
+    write(format!("+{:.1} s", seconds * steps.len() as f64), LEFT + AXIS, ground + 4, GRAY, HPos::Right)?;
     Ok(())
 }
