@@ -285,7 +285,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let names = LabelMap::default();
         let info = SnapshotInfo { camera: "c", names: &names };
-        for place in
+        for target in
             [SnapshotTarget::Folder(file.join("below")), SnapshotTarget::File(folder.path().join("none/x.png"))]
         {
             let error = write(&target, PIXELS, &frame(), info).expect_err("it cannot be written").to_string();
