@@ -15,8 +15,8 @@ use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// How long to wait for a frame when the user does not say it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for a frame without --duration.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
@@ -45,7 +45,7 @@ pub(crate) struct SnapshotArgs {
     until: Until,
 }
 
-/// Receives, writes, and sums up.
+/// Saves snapshots and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let target = SnapshotTarget::from_path(args.output.clone());
     if matches!(target, SnapshotTarget::File(_)) && args.count > 1 {
@@ -77,15 +77,15 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
     let mut received = 0;
     let mut written = 0;
     let mut first = None;
-    let mut deadline = Instant::now() + args.until.duration.unwrap_or(PATIENCE);
+    let mut deadline = Instant::now() + args.until.duration.unwrap_or(FRAME_TIMEOUT);
     while written < args.count && !receiving.over() && args.until.frames.is_none_or(|frames| received < frames) {
-        let frame = match snapshots.recv_timeout(receiving.patience()) {
+        let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
             Ok(frame) => frame,
             Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => continue,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
         received += 1;
-        deadline = Instant::now() + args.until.duration.unwrap_or(PATIENCE);
+        deadline = Instant::now() + args.until.duration.unwrap_or(FRAME_TIMEOUT);
         if frame.stale {
             first = None;
         } else if written == 0 && first.is_none() && frame.id == 0 {
@@ -96,7 +96,7 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
             written += save(snapshots, &frame)?;
         }
     }
-    // There was no second one.
+    // Without a second frame, the first one is the best there is.
     if let Some(frame) = first.filter(|_| written == 0) {
         explained.frame(&frame);
         written += save(snapshots, &frame)?;
