@@ -247,7 +247,7 @@ mod tests {
             ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
             ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),
             ("fe80::1", "invalid camera `fe80::1`"),
-            ("sim:nor=x", "`nor=x`: expected bytes"),
+            ("sim:nor=x", "`nor=x`: expected an amount of bytes"),
             ("sim:nand=1", "unknown option `nand`"),
         ] {
             let found = text.parse::<CameraArg>().unwrap_err();

@@ -85,7 +85,7 @@ fn invalid_simulations_are_rejected_with_a_reason() {
     let (code, _, err) = run(&["simulate", "--nor", "16MiB"]);
     assert!(code == 2 && err.contains("--bootloader"), "{err}");
     let (code, _, err) = run(&["info", "sim:nor=x", "--yes"]);
-    assert!(code == 2 && err.contains("`nor=x`: expected bytes"), "{err}");
+    assert!(code == 2 && err.contains("`nor=x`: expected an amount of bytes"), "{err}");
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let (code, _, err) = run(&["simulate", "--bootloader", "--discovery-port", &port, "--link-port", "0"]);

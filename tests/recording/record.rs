@@ -173,7 +173,7 @@ fn several_cameras_are_recorded_to_one_file_or_a_folder() {
 
     let (code, out, err) = run(&[&["record"], &cameras[..], &["-o", text(&file)]].concat());
     assert_eq!((code, &*out), (1, ""), "{err}");
-    assert!(err.contains("all.mcap is there already"), "{err}");
+    assert!(err.contains("all.mcap already exists"), "{err}");
     assert_eq!(each(&read(&file)), expected, "it was not touched");
 
     let out = folder.path().join("apart");
