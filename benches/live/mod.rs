@@ -24,7 +24,7 @@ use oaktap::wire::{LINE, encode};
 
 use measure::{stay_on_first_cpu, thread_cpu};
 
-/// What fits into a packet of 1500 bytes beside the headers of IP and TCP with time stamps.
+/// Payload bytes of a packet of 1500 bytes, without the headers of IP and TCP with time stamps.
 const SEGMENT: usize = 1448;
 
 /// Time of such a packet on Gigabit Ethernet: 1538 bytes with everything around it.
@@ -33,7 +33,7 @@ const SEGMENT_TIME: Duration = Duration::from_nanos(12_304);
 /// Frames that a receiver may take to get warm.
 pub(crate) const WARM_UP: usize = 10;
 
-/// How a [`Sender`] goes about it.
+/// The pace of a [`Sender`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// Frames a second; `None` for as fast as they are taken.
@@ -129,7 +129,7 @@ pub(crate) fn message_len(still: &Still) -> usize {
     LINE + encode::detections(&still.detections).len() + still.payload.len()
 }
 
-/// What a thread that receives does with a frame.
+/// The work of a receiving thread per frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
     /// Nothing: it is received and parsed.
@@ -138,7 +138,7 @@ pub(crate) enum Work {
     Pictures,
 }
 
-/// What a thread that receives has done.
+/// The result of a receiving thread.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) frames: u64,

@@ -27,7 +27,7 @@ impl From<RecorderOutcome> for RecordingSummary {
 }
 
 impl RecordingSummary {
-    /// In lines.
+    /// Formats the summary in lines for people.
     pub(crate) fn text(&self) -> String {
         let RecorderOutcome { files, unfinished, deleted, frames, bytes, gaps, dropped, lost, cameras, problems } =
             &self.outcome;
@@ -91,7 +91,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// Why a recording was not begun, and what to do.
+/// Adds context and help to the reason why recording cannot start.
 pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     let help = error.help();
     let error = anyhow::Error::new(error).context("cannot start recording");

@@ -1,4 +1,4 @@
-//! `oaktap demo`: the view of a camera that does not exist.
+//! `oaktap demo`: shows a simulated camera.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::view::{RECORDINGS, over, watch, without_window};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// How long it runs where nobody can close a window.
+/// Duration of the demo without a window, which a user could close.
 const WITHOUT_WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct DemoArgs {
     until: Until,
 }
 
-/// Simulates, receives over loopback TCP, shows, and sums up.
+/// Simulates a camera, receives over loopback TCP, shows, and summarizes.
 pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let uris = [SourceSpec::Sim(Box::<SimConfig>::default())];
     let source = SourceArgs::default();
@@ -53,7 +53,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Writes what a window would show to a file that was not there before.
+/// Writes the content of the window to a new file.
 fn write(screen: &mut Screen) -> anyhow::Result<PathBuf> {
     let (width, height) = screen.opening_size();
     let image = screen.image(width, height);

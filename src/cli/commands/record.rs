@@ -1,4 +1,4 @@
-//! `oaktap record`: everything that cameras send, into MCAP files.
+//! `oaktap record`: records everything that cameras send to MCAP files.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -21,11 +21,11 @@ use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present, recording_summary, value_parsers};
 
-/// How often the last line of a terminal changes.
-const OFTEN: Duration = Duration::from_millis(250);
+/// Interval of the status line in a terminal.
+const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often there is a line where there is no terminal.
-const NOW_AND_THEN: Duration = Duration::from_secs(10);
+/// Interval of progress lines without a terminal.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,7 +112,7 @@ impl RecordArgs {
         }
     }
 
-    /// Whether every camera has its frames.
+    /// Returns whether every camera has its frames.
     fn enough(&self, health: &RecordersHealth) -> bool {
         let enough =
             |counts: &RecorderCounts| self.until.frames.is_some_and(|most| counts.recorded + counts.missing() >= most);
@@ -120,7 +120,7 @@ impl RecordArgs {
     }
 }
 
-/// Receives, records, and sums up.
+/// Receives, records, and summarizes.
 pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     let args = &RecordArgs { uris: separated(&args.uris), ..args.clone() };
     let style = args.source.style()?;
@@ -147,8 +147,8 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
 /// Prints the progress until a stop condition holds.
 fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Recorders) {
     let terminal = std::io::stderr().is_terminal();
-    let often = if terminal { OFTEN } else { NOW_AND_THEN };
-    let mut due = Instant::now() + often;
+    let interval = if terminal { STATUS_INTERVAL } else { PROGRESS_INTERVAL };
+    let mut due = Instant::now() + interval;
     let mut state = RecorderState::Waiting;
     while !receiving.over() && !receiving.ended() {
         let Some(health) = recorders.health(received_now().mono_ns) else { break };
@@ -157,12 +157,12 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
         }
         let trouble = |state: &RecorderState| matches!(state, RecorderState::Paused { .. });
         if health.total.state != state && (trouble(&health.total.state) || trouble(&state)) {
-            // That must not be missed, and stays on the screen.
+            // A pause stays visible above the status line.
             present::say(&progress(&health, args));
         }
         state = health.total.state.clone();
         if Instant::now() >= due {
-            due = Instant::now() + often;
+            due = Instant::now() + interval;
             let line = progress(&health, args);
             if terminal { present::status(&line) } else { present::say(&line) }
         }

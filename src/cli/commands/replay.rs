@@ -1,4 +1,4 @@
-//! `oaktap replay`: a recording in the window, or as a camera on the wire.
+//! `oaktap replay`: shows a recording in a window, or serves it like a camera.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use crate::cli::receiving::StreamSummary;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// How often what was sent is counted.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval of checking the stop conditions.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
@@ -57,7 +57,7 @@ pub(crate) struct ReplayArgs {
     until: Until,
 }
 
-/// Plays, and sums up.
+/// Plays and summarizes.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let reader = Reader::open(&args.file).map_err(advised)?;
     let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
@@ -81,7 +81,7 @@ fn advised(error: RecordingError) -> anyhow::Error {
     }
 }
 
-/// All cameras of the recording in one window, kept together.
+/// Shows all cameras of the recording in one window, in step.
 fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow::Result<Outcome> {
     let camera = |(_, name)| {
         SourceSpec::File(FileSpec {
@@ -93,14 +93,14 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow
     };
     let uris: Vec<_> = cameras.into_iter().map(camera).collect();
     let playback = Playback::new(args.speed, args.looped);
-    // Somebody who looks may want to go back from the end; nobody does where there is no window.
+    // In a window, the user may seek back from the end.
     let playback = if args.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
     let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.record)?;
     show(ctx, receiving, screen, args.no_window, &args.until)
 }
 
-/// What one camera did.
+/// The result for one camera.
 #[derive(Debug, Serialize)]
 struct Camera {
     name: String,
@@ -109,7 +109,7 @@ struct Camera {
     served: ServedCounts,
 }
 
-/// Listens until everything has been sent, or it is told to stop.
+/// Serves until everything has been sent, or a stop condition holds.
 fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: SocketAddr) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut servers = Vec::new();
@@ -119,14 +119,14 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: Soc
         servers.push((name, server));
     }
     for (name, server) in &servers {
-        // For programs too: the address is what they wait for.
+        // Programs wait for this line to get the address.
         present::say(&format!("listening on tcp://{} ({name})", server.local_addr()));
     }
     let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
     let sent = || servers.iter().map(|(_, server)| server.served().frames).sum::<u64>();
     loop {
         let now = Instant::now();
-        let next = deadline.map_or(now + LOOK, |deadline| deadline.min(now + LOOK));
+        let next = deadline.map_or(now + CHECK_INTERVAL, |deadline| deadline.min(now + CHECK_INTERVAL));
         let over = servers.iter().all(|(_, server)| server.is_over())
             || deadline.is_some_and(|deadline| deadline <= now)
             || args.until.frames.is_some_and(|frames| sent() >= frames);

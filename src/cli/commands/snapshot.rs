@@ -1,4 +1,4 @@
-//! `oaktap snapshot`: pictures in files.
+//! `oaktap snapshot`: saves pictures to files.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// How long to wait for a frame when the user does not say it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time to wait for a frame without `--duration`.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
@@ -45,7 +45,7 @@ pub(crate) struct SnapshotArgs {
     until: Until,
 }
 
-/// Receives, writes, and sums up.
+/// Receives, writes, and summarizes.
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let target = SnapshotTarget::from_path(args.output.clone());
     if matches!(target, SnapshotTarget::File(_)) && args.count > 1 {
@@ -64,7 +64,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     snapshots.finish();
     let outcome = receiving.finish(ctx, &[]);
     if written? < args.count {
-        // No frame at all is an error that explains more.
+        // The error of a stream without frames explains more.
         outcome?;
         anyhow::bail!("the stream ended before {} pictures were written", args.count);
     }
@@ -77,7 +77,7 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
     let mut received = 0;
     let mut written = 0;
     let mut first = None;
-    let mut deadline = Instant::now() + args.until.duration.unwrap_or(PATIENCE);
+    let mut deadline = Instant::now() + args.until.duration.unwrap_or(FRAME_TIMEOUT);
     while written < args.count && !receiving.over() && args.until.frames.is_none_or(|frames| received < frames) {
         let frame = match snapshots.recv_timeout(receiving.patience()) {
             Ok(frame) => frame,
@@ -85,7 +85,7 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
         received += 1;
-        deadline = Instant::now() + args.until.duration.unwrap_or(PATIENCE);
+        deadline = Instant::now() + args.until.duration.unwrap_or(FRAME_TIMEOUT);
         if frame.stale {
             first = None;
         } else if written == 0 && first.is_none() && frame.id == 0 {
@@ -96,7 +96,7 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
             written += save(snapshots, &frame)?;
         }
     }
-    // There was no second one.
+    // There was no second frame.
     if let Some(frame) = first.filter(|_| written == 0) {
         explained.frame(&frame);
         written += save(snapshots, &frame)?;

@@ -1,4 +1,4 @@
-//! `oaktap view`: the pictures of cameras with their boxes, in a window.
+//! `oaktap view`: shows cameras and their detections in a window.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// How long to wait for a picture before asking whether it is over.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// Time to wait for a picture before checking the stop conditions.
+const PICTURE_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Where the key `r` records to, unless it is told.
+/// The default of `--record`: the folder for recordings started with the key `r`.
 pub(super) const RECORDINGS: &str = "recordings";
 
 const EXAMPLES: &str = "\
@@ -71,19 +71,19 @@ impl ViewArgs {
     }
 }
 
-/// Receives, shows, and sums up.
+/// Receives, shows, and summarizes.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
     let uris = separated(&args.uris);
     let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
     show(ctx, receiving, screen, args.no_window, &args.until)
 }
 
-/// A recording with several cameras is as many sources.
+/// Replaces a recording of several cameras by one source per camera.
 pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
     let mut separate = Vec::new();
     for uri in uris {
         match uri {
-            // What cannot be opened is told by its session.
+            // Its session reports why a file cannot be opened.
             SourceSpec::File(file) if file.camera.is_none() => {
                 match Reader::open(&file.path) {
                     Ok(reader) => separate.extend(reader.cameras().map(|camera| {
@@ -100,7 +100,7 @@ pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
     separate
 }
 
-/// Shows until it is over, and sums up.
+/// Shows until a stop condition holds, and summarizes.
 pub(super) fn show(
     ctx: &Ctx,
     receiving: Receiving,
@@ -118,7 +118,7 @@ pub(super) fn show(
     // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     if let Err(error @ WindowError::NoDisplay(_)) = shown {
-        // Nothing was shown, so there is nothing to sum up.
+        // Nothing was shown, so there is nothing to summarize.
         return Err(error.into());
     }
     let recordings = receiving.end_recordings(recorders);
@@ -155,12 +155,12 @@ pub(super) fn watch(
     Ok((receiving, screen.with_recorders(recorders)))
 }
 
-/// Takes the pictures and lets them go, until it is over.
+/// Takes pictures and drops them, until `done` returns `true`.
 pub(super) fn without_window(screen: &mut Screen, mut done: impl FnMut() -> bool) {
     while !done() {
         screen.refresh(received_now().mono_ns);
         // A picture ends the wait.
-        thread::park_timeout(PATIENCE);
+        thread::park_timeout(PICTURE_TIMEOUT);
     }
 }
 
