@@ -110,7 +110,7 @@ fn latency(host: &Host) {
 /// Returns the latencies in microseconds, without the warm-up frames.
 fn between(sent: &[u64], done: &[(u64, u64)]) -> Vec<f64> {
     assert!(done.len() * 20 > sent.len() * 19, "{} of {} frames became pictures", done.len(), sent.len());
-    let warm = done.iter().filter(|(frame, _)| *frame >= live::WARM_UP as u64);
+    let warm = done.iter().filter(|(frame, _)| *frame >= live::WARM_UP_FRAMES as u64);
     warm.map(|(frame, done)| (*done as f64 - sent[*frame as usize] as f64) / 1e3).collect()
 }
 

@@ -24,21 +24,21 @@ use oaktap::wire::{LINE, encode};
 
 use measure::{stay_on_first_cpu, thread_cpu};
 
-/// Payload bytes of a packet of 1500 bytes, without the headers of IP and TCP with time stamps.
-const SEGMENT: usize = 1448;
+/// Bytes of data in a packet of 1500 bytes, without the headers of IP and TCP with time stamps.
+const SEGMENT_BYTES: usize = 1448;
 
-/// Time of such a packet on Gigabit Ethernet: 1538 bytes with everything around it.
+/// Time of such a packet on Gigabit Ethernet: 1538 bytes with preamble, checksum and gap.
 const SEGMENT_TIME: Duration = Duration::from_nanos(12_304);
 
-/// Frames that a receiver may take to get warm.
-pub(crate) const WARM_UP: usize = 10;
+/// Frames before the measurement starts, while memory and caches are still cold.
+pub(crate) const WARM_UP_FRAMES: usize = 10;
 
-/// The pace of a [`Sender`].
+/// Rhythm of a [`Sender`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// Frames a second; `None` for as fast as they are taken.
+    /// Frames per second; `None`: as fast as the receiver takes them.
     pub(crate) fps: Option<f64>,
-    /// In packets as Gigabit Ethernet carries them.
+    /// Sends packets at the rate of Gigabit Ethernet.
     pub(crate) line_rate: bool,
 }
 
@@ -46,8 +46,8 @@ pub(crate) const SATURATED: Pace = Pace { fps: None, line_rate: false };
 pub(crate) const CAMERA: Pace = Pace { fps: Some(40.0), line_rate: false };
 pub(crate) const GIGABIT: Pace = Pace { fps: Some(40.0), line_rate: true };
 
-/// One frame with its boxes, sent again and again with new times, from the other processor. Nothing is computed for it:
-/// whoever receives is slower.
+/// Sends one frame with its boxes repeatedly, with new times, on the other processor. Computes nothing, so that the
+/// receiver is the slower side.
 pub(crate) struct Sender {
     pub(crate) address: SocketAddr,
     thread: JoinHandle<Vec<u64>>,
@@ -101,7 +101,7 @@ fn send(mut client: &TcpStream, bytes: &[u8], line_rate: bool) -> std::io::Resul
         return client.write_all(bytes);
     }
     let mut due = Instant::now();
-    for packet in bytes.chunks(SEGMENT) {
+    for packet in bytes.chunks(SEGMENT_BYTES) {
         // No burst makes up for lost time: a cable has none either. A sleep would be too coarse.
         while Instant::now() < due {
             std::hint::spin_loop();
@@ -129,26 +129,26 @@ pub(crate) fn message_len(still: &Still) -> usize {
     LINE + encode::detections(&still.detections).len() + still.payload.len()
 }
 
-/// The work of a receiving thread per frame.
+/// Work of a receiving thread per frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Nothing: it is received and parsed.
+    /// Receive and parse only.
     Nothing,
-    /// A picture with boxes.
+    /// Convert to a picture and draw boxes.
     Pictures,
 }
 
-/// The result of a receiving thread.
+/// Result of a receiving thread.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) frames: u64,
     pub(crate) seconds: f64,
     pub(crate) cpu_us: f64,
-    /// Of every session.
+    /// Ledger of each session.
     pub(crate) stats: Vec<Stats>,
 }
 
-/// A session for each address on this thread, on the first processor, until all have ended.
+/// Runs a session per address on this thread, on the first processor, until all have ended.
 pub(crate) fn sessions(addresses: &[SocketAddr], work: Work) -> Done {
     on_first_cpu(addresses, move |addresses| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -168,9 +168,9 @@ pub(crate) fn sessions(addresses: &[SocketAddr], work: Work) -> Done {
                         converter.picture(frame, &mut picture).expect("the camera's own format");
                         overlay.draw(&mut picture, &frame.detections, None);
                     }
-                    let mut began = began.lock().expect("nobody panics");
+                    let mut began = began.lock().expect("no thread panics");
                     began.0 += 1;
-                    if began.0 == WARM_UP as u64 {
+                    if began.0 == WARM_UP_FRAMES as u64 {
                         began.1 = Some((Instant::now(), thread_cpu()));
                     }
                 });
@@ -182,14 +182,14 @@ pub(crate) fn sessions(addresses: &[SocketAddr], work: Work) -> Done {
         runtime.block_on(async {
             for session in sessions {
                 let mut state = session.changes();
-                // An error means that it is over as well.
+                // An error means that the session has ended, too.
                 let _ = state.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
             }
         });
         let (end, end_cpu) = (Instant::now(), thread_cpu());
-        let (frames, start) = *began.lock().expect("nobody panics");
+        let (frames, start) = *began.lock().expect("no thread panics");
         let (start, start_cpu) = start.expect("enough frames to get warm");
-        let frames = frames - WARM_UP as u64;
+        let frames = frames - WARM_UP_FRAMES as u64;
         let stats: Vec<_> = sessions.iter().map(Session::stats).collect();
         assert!(stats.iter().all(Stats::balances), "{stats:?}");
         Done { frames, seconds: (end - start).as_secs_f64(), cpu_us: micros(end_cpu, start_cpu) / frames as f64, stats }
@@ -234,12 +234,12 @@ pub(crate) fn read_exact(address: SocketAddr, message: usize) -> Done {
         let (mut frames, mut start) = (0_u64, None);
         while socket.read_exact(&mut buffer).is_ok() {
             frames += 1;
-            if frames == WARM_UP as u64 {
+            if frames == WARM_UP_FRAMES as u64 {
                 start = Some((Instant::now(), thread_cpu()));
             }
         }
         let (start, start_cpu) = start.expect("enough frames to get warm");
-        let frames = frames - WARM_UP as u64;
+        let frames = frames - WARM_UP_FRAMES as u64;
         Done {
             frames,
             seconds: start.elapsed().as_secs_f64(),

@@ -1,4 +1,4 @@
-//! Sessions of the commands that receive: starts them together, prints their states, and summarizes them at the end.
+//! The sessions of a command that receives: started together, watched, and summarized at the end.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use super::recording_summary::RecordingSummary;
 use super::source_args::SourceArgs;
 use super::{Ctx, Outcome, Until, present};
 
-/// The reason for the last lost connection of a camera.
+/// Why the connection to a camera was lost last.
 type Reason = Arc<Mutex<Option<Arc<SourceError>>>>;
 
 /// The running sessions of one command, and its stop conditions.
@@ -53,13 +53,13 @@ impl Receiving {
         self.live.ended()
     }
 
-    /// Returns whether the user asked to stop, or the duration has elapsed.
+    /// Returns whether the user asked to stop, or the time of --duration has passed.
     pub(crate) fn over(&self) -> bool {
         self.stop.asked() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// Returns the time to wait before checking [`Self::over`] again, at most 50 ms.
-    pub(crate) fn patience(&self) -> Duration {
+    /// Returns how long to wait for an event before checking [`Self::over`] again.
+    pub(crate) fn stop_check_interval(&self) -> Duration {
         let often = Duration::from_millis(50);
         self.deadline.map_or(often, |deadline| deadline.saturating_duration_since(Instant::now()).min(often))
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome};
+use oaktap::units::Bytes;
 use serde::Serialize;
 
 use super::present;
@@ -27,21 +28,21 @@ impl From<RecorderOutcome> for RecordingSummary {
 }
 
 impl RecordingSummary {
-    /// Formats the summary in lines for people.
+    /// Returns the summary as lines of text.
     pub(crate) fn text(&self) -> String {
         let RecorderOutcome { files, unfinished, deleted, frames, bytes, gaps, dropped, lost, cameras, problems } =
             &self.outcome;
         let names: Vec<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
         let mut text = match &**files {
             [] => format!("{}: {frames} frames recorded, no file finished", names.join(", ")),
-            [one] => format!("{}: {frames} frames in {}, {}", names.join(", "), one.path.display(), size(*bytes)),
+            [one] => format!("{}: {frames} frames in {}, {}", names.join(", "), one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
                 "{}: {frames} frames in {} files from {} to {}, {}",
                 names.join(", "),
                 files.len(),
                 first.path.display(),
                 last.path.display(),
-                size(*bytes)
+                Bytes(*bytes)
             ),
         };
         let counted = [
@@ -83,15 +84,7 @@ impl RecordingSummary {
     }
 }
 
-/// `1.23 GB`, `45.6 MB`
-pub(crate) fn size(bytes: u64) -> String {
-    match bytes as f64 {
-        giga if giga >= 1e9 => format!("{:.2} GB", giga / 1e9),
-        less => format!("{:.1} MB", less / 1e6),
-    }
-}
-
-/// Adds context and help to the reason why recording cannot start.
+/// Converts the error of a recording that cannot start, with its help.
 pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     let help = error.help();
     let error = anyhow::Error::new(error).context("cannot start recording");

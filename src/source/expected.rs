@@ -93,7 +93,6 @@ fn difference((width, height): (u32, u32), format: &str, frame: &Frame) -> Optio
 }
 
 #[cfg(test)]
-#[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
 mod tests {
     use super::*;
     use crate::wire::{Decoder, Limits};
@@ -106,15 +105,12 @@ mod tests {
     fn introduction(lines: &[&str]) -> Arc<Introduction> {
         let mut decoder = Decoder::new(Default::default(), Default::default(), Limits::default());
         let bytes: Vec<u8> = lines.iter().flat_map(|line| format!("{line:32}").into_bytes()).collect();
-        decoder.space()[..bytes.len()].copy_from_slice(&bytes);
-        decoder.commit(bytes.len(), Default::default());
+        decoder.feed(&bytes, Default::default());
         Arc::clone(decoder.introduction())
     }
 
     fn frame(len: usize) -> Frame {
-        let mut frame = Frame::default();
-        frame.payload_mut(len);
-        frame
+        Frame::with_payload(vec![0; len])
     }
 
     const SAME: [&str; 6] =

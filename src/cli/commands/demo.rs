@@ -14,8 +14,8 @@ use super::view::{RECORDINGS, over, watch, without_window};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// Duration of the demo without a window, which a user could close.
-const WITHOUT_WINDOW: Duration = Duration::from_secs(10);
+/// How long the demo runs without a display.
+const RUN_TIME_WITHOUT_DISPLAY: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
@@ -24,7 +24,7 @@ pub(crate) struct DemoArgs {
     until: Until,
 }
 
-/// Simulates a camera, receives over loopback TCP, shows, and summarizes.
+/// Shows a simulated camera over loopback TCP, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let uris = [SourceSpec::Sim(Box::<SimConfig>::default())];
     let source = SourceArgs::default();
@@ -33,7 +33,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let path = match window::show(&mut screen, || over(&receiving, &args.until)) {
         Err(WindowError::NoDisplay(_)) => {
             present::say("no display: running for 10 s without a window");
-            let end = Instant::now() + WITHOUT_WINDOW;
+            let end = Instant::now() + RUN_TIME_WITHOUT_DISPLAY;
             without_window(&mut screen, || Instant::now() >= end || over(&receiving, &args.until));
             Some(write(&mut screen)?)
         }
@@ -47,13 +47,13 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     if let Some(path) = path {
         present::say("the picture that the window would have shown:");
         let line = path.display().to_string();
-        // With --json there is JSON on standard output, and nothing else.
+        // With --json, standard output holds only JSON.
         if ctx.json { present::say(&line) } else { present::result(format!("{line}\n").as_bytes())? }
     }
     Ok(outcome)
 }
 
-/// Writes the content of the window to a new file.
+/// Writes the picture that the window would show to a new file.
 fn write(screen: &mut Screen) -> anyhow::Result<PathBuf> {
     let (width, height) = screen.opening_size();
     let image = screen.image(width, height);

@@ -55,7 +55,7 @@ fn print(
     let mut out = io::stdout().lock();
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     while left > 0 && !receiving.over() {
-        let (number, frame) = match detections.recv_timeout(receiving.patience()) {
+        let (number, frame) = match detections.recv_timeout(receiving.stop_check_interval()) {
             Ok(numbered) => numbered,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,

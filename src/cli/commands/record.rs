@@ -15,17 +15,18 @@ use oaktap::sink::record::{
     RecordingTarget, SplitLimit, Trigger, format_remaining,
 };
 use oaktap::source::SourceSpec;
+use oaktap::units::Bytes;
 
 use super::view::separated;
 use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present, recording_summary, value_parsers};
 
-/// Interval of the status line in a terminal.
+/// How often the status line of a terminal is updated.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Interval of progress lines without a terminal.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a line is printed without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -90,12 +91,12 @@ pub(crate) struct RecordArgs {
 impl RecordArgs {
     fn options(&self, labels: Option<LabelMap>) -> RecordOptions {
         let target = RecordingTarget::from_path(self.output.clone());
-        // In a folder each camera has a recorder, and a memory of its own for what comes before a trigger.
-        let rings = if matches!(target, RecordingTarget::Folder(_)) { self.uris.len().max(1) } else { 1 };
+        // In a folder each camera has its own recorder, which buffers its own frames before a trigger.
+        let recorders = if matches!(target, RecordingTarget::Folder(_)) { self.uris.len().max(1) } else { 1 };
         let trigger = self.trigger.clone().map(|trigger| Trigger {
             pre: self.pre,
             post: self.post,
-            pre_bytes: self.buffer / rings,
+            pre_bytes: self.buffer / recorders,
             ..trigger
         });
         RecordOptions {
@@ -112,7 +113,7 @@ impl RecordArgs {
         }
     }
 
-    /// Returns whether every camera has its frames.
+    /// Returns whether every camera has sent as many frames as requested.
     fn enough(&self, health: &RecordersHealth) -> bool {
         let enough =
             |counts: &RecorderCounts| self.until.frames.is_some_and(|most| counts.recorded + counts.missing() >= most);
@@ -120,7 +121,7 @@ impl RecordArgs {
     }
 }
 
-/// Receives, records, and summarizes.
+/// Records cameras and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     let args = &RecordArgs { uris: separated(&args.uris), ..args.clone() };
     let style = args.source.style()?;
@@ -147,7 +148,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
 /// Prints the progress until a stop condition holds.
 fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Recorders) {
     let terminal = std::io::stderr().is_terminal();
-    let interval = if terminal { STATUS_INTERVAL } else { PROGRESS_INTERVAL };
+    let interval = if terminal { STATUS_INTERVAL } else { LINE_INTERVAL };
     let mut due = Instant::now() + interval;
     let mut state = RecorderState::Waiting;
     while !receiving.over() && !receiving.ended() {
@@ -157,7 +158,7 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
         }
         let trouble = |state: &RecorderState| matches!(state, RecorderState::Paused { .. });
         if health.total.state != state && (trouble(&health.total.state) || trouble(&state)) {
-            // A pause stays visible above the status line.
+            // A line of its own, which the status line does not overwrite.
             present::say(&progress(&health, args));
         }
         state = health.total.state.clone();
@@ -166,7 +167,7 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
             let line = progress(&health, args);
             if terminal { present::status(&line) } else { present::say(&line) }
         }
-        ctx.stop.wait_until(Some(Instant::now() + receiving.patience()));
+        ctx.stop.wait_until(Some(Instant::now() + receiving.stop_check_interval()));
     }
     if terminal {
         present::status("");
@@ -185,9 +186,9 @@ fn progress(health: &RecordersHealth, args: &RecordArgs) -> String {
     };
     let room = match (seconds_left, disk_left) {
         (Some(seconds), _) => format!(", {} left on the disk", format_remaining(*seconds)),
-        (None, Some(left)) => format!(", {} free", recording_summary::size(*left)),
+        (None, Some(left)) => format!(", {} free", Bytes(*left)),
         (None, None) => String::new(),
     };
     let speed = bytes_per_s / 1e6;
-    format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", recording_summary::size(*bytes))
+    format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", Bytes(*bytes))
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed};
 use oaktap::source::{FileSpec, SourceSpec};
+use oaktap::units::Bytes;
 use serde::Serialize;
 
 use super::simulate::listener;
@@ -15,8 +16,8 @@ use crate::cli::receiving::StreamSummary;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// Interval of checking the stop conditions.
-const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often the stop conditions are checked.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
@@ -57,7 +58,7 @@ pub(crate) struct ReplayArgs {
     until: Until,
 }
 
-/// Plays and summarizes.
+/// Plays the recording in a window or to clients, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let reader = Reader::open(&args.file).map_err(advised)?;
     let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
@@ -81,7 +82,7 @@ fn advised(error: RecordingError) -> anyhow::Error {
     }
 }
 
-/// Shows all cameras of the recording in one window, in step.
+/// Plays all cameras of the recording in one window, at the same time of the recording.
 fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow::Result<Outcome> {
     let camera = |(_, name)| {
         SourceSpec::File(FileSpec {
@@ -100,16 +101,16 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow
     show(ctx, receiving, screen, args.no_window, &args.until)
 }
 
-/// The result for one camera.
+/// Counts of one served camera.
 #[derive(Debug, Serialize)]
-struct Camera {
+struct ServedCamera {
     name: String,
     address: SocketAddr,
     #[serde(flatten)]
     served: ServedCounts,
 }
 
-/// Serves until everything has been sent, or a stop condition holds.
+/// Serves until a client has received everything, or a stop condition holds.
 fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: SocketAddr) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut servers = Vec::new();
@@ -119,14 +120,14 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: Soc
         servers.push((name, server));
     }
     for (name, server) in &servers {
-        // Programs wait for this line to get the address.
+        // Programs wait for this line to learn the address.
         present::say(&format!("listening on tcp://{} ({name})", server.local_addr()));
     }
     let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
     let sent = || servers.iter().map(|(_, server)| server.served().frames).sum::<u64>();
     loop {
         let now = Instant::now();
-        let next = deadline.map_or(now + CHECK_INTERVAL, |deadline| deadline.min(now + CHECK_INTERVAL));
+        let next = deadline.map_or(now + STOP_CHECK_INTERVAL, |deadline| deadline.min(now + STOP_CHECK_INTERVAL));
         let over = servers.iter().all(|(_, server)| server.is_over())
             || deadline.is_some_and(|deadline| deadline <= now)
             || args.until.frames.is_some_and(|frames| sent() >= frames);
@@ -136,13 +137,13 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: Soc
     }
     let cameras: Vec<_> = servers
         .into_iter()
-        .map(|(name, server)| Camera { name: name.clone(), address: server.local_addr(), served: server.stop() })
+        .map(|(name, server)| ServedCamera { name: name.clone(), address: server.local_addr(), served: server.stop() })
         .collect();
-    for Camera { name, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras {
+    for ServedCamera { name, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras {
         present::say(&format!(
             "tcp://{address} ({name}): {connections} connections, {frames} frames, {abandoned} abandoned by clients, \
-             {:.1} MB",
-            *bytes as f64 / 1e6
+             {}",
+            Bytes(*bytes)
         ));
     }
     if ctx.json {

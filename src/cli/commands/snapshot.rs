@@ -15,7 +15,7 @@ use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// Time to wait for a frame without `--duration`.
+/// How long to wait for a frame without --duration.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct SnapshotArgs {
     until: Until,
 }
 
-/// Receives, writes, and summarizes.
+/// Saves snapshots and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let target = SnapshotTarget::from_path(args.output.clone());
     if matches!(target, SnapshotTarget::File(_)) && args.count > 1 {
@@ -79,7 +79,7 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
     let mut first = None;
     let mut deadline = Instant::now() + args.until.duration.unwrap_or(FRAME_TIMEOUT);
     while written < args.count && !receiving.over() && args.until.frames.is_none_or(|frames| received < frames) {
-        let frame = match snapshots.recv_timeout(receiving.patience()) {
+        let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
             Ok(frame) => frame,
             Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => continue,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
@@ -96,7 +96,7 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
             written += save(snapshots, &frame)?;
         }
     }
-    // There was no second frame.
+    // Without a second frame, the first one is the best there is.
     if let Some(frame) = first.filter(|_| written == 0) {
         explained.frame(&frame);
         written += save(snapshots, &frame)?;

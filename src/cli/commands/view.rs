@@ -20,10 +20,10 @@ use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
-/// Time to wait for a picture before checking the stop conditions.
-const PICTURE_TIMEOUT: Duration = Duration::from_millis(20);
+/// How often the stop conditions are checked while no picture arrives.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The default of `--record`: the folder for recordings started with the key `r`.
+/// Default folder of the key `r`.
 pub(super) const RECORDINGS: &str = "recordings";
 
 const EXAMPLES: &str = "\
@@ -71,19 +71,19 @@ impl ViewArgs {
     }
 }
 
-/// Receives, shows, and summarizes.
+/// Shows cameras until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
     let uris = separated(&args.uris);
     let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
     show(ctx, receiving, screen, args.no_window, &args.until)
 }
 
-/// Replaces a recording of several cameras by one source per camera.
+/// Replaces a recording with several cameras by one source for each of them.
 pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
     let mut separate = Vec::new();
     for uri in uris {
         match uri {
-            // Its session reports why a file cannot be opened.
+            // The session reports a file that cannot be opened.
             SourceSpec::File(file) if file.camera.is_none() => {
                 match Reader::open(&file.path) {
                     Ok(reader) => separate.extend(reader.cameras().map(|camera| {
@@ -100,7 +100,7 @@ pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
     separate
 }
 
-/// Shows until a stop condition holds, and summarizes.
+/// Shows the screen until a stop condition holds, and prints a summary.
 pub(super) fn show(
     ctx: &Ctx,
     receiving: Receiving,
@@ -118,7 +118,7 @@ pub(super) fn show(
     // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     if let Err(error @ WindowError::NoDisplay(_)) = shown {
-        // Nothing was shown, so there is nothing to summarize.
+        // Nothing was shown, so there is no summary.
         return Err(error.into());
     }
     let recordings = receiving.end_recordings(recorders);
@@ -155,12 +155,12 @@ pub(super) fn watch(
     Ok((receiving, screen.with_recorders(recorders)))
 }
 
-/// Takes pictures and drops them, until `done` returns `true`.
+/// Takes the pictures without showing them, until `done`.
 pub(super) fn without_window(screen: &mut Screen, mut done: impl FnMut() -> bool) {
     while !done() {
         screen.refresh(received_now().mono_ns);
-        // A picture ends the wait.
-        thread::park_timeout(PICTURE_TIMEOUT);
+        // Each picture wakes this thread.
+        thread::park_timeout(STOP_CHECK_INTERVAL);
     }
 }
 

@@ -26,19 +26,15 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// The n-th frame of a camera that sends 40 frames per second.
-#[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
 fn frame(n: u64, bytes: usize) -> Frame {
     let mono_ns = n * FRAME_MS * 1_000_000;
-    let mut frame = Frame::default();
+    let mut frame = Frame::with_payload((0..bytes).map(|i| (i as u64 ^ n) as u8).collect::<Vec<u8>>());
     frame.id = n;
     frame.at = n * (bytes as u64 + 32);
     frame.dialect = "IMG";
     frame.header = format!("{:32}", format!("IMG {:.6} {bytes} 0", mono_ns as f64 / 1e9)).into_bytes();
     frame.device_time = DeviceTime((mono_ns / 1000) as i64);
     frame.received = Received { mono_ns, unix_ns: BEGIN + mono_ns as i64 };
-    for (i, byte) in frame.payload_mut(bytes).iter_mut().enumerate() {
-        *byte = (i as u64 ^ n) as u8;
-    }
     frame
 }
 

@@ -215,9 +215,8 @@ mod tests {
     use super::*;
     use crate::frame::{BBox, Detection, DeviceTime, Received};
 
-    #[allow(clippy::field_reassign_with_default)] // A frame's payload is private, so there is no other way.
     fn frame() -> Frame {
-        let mut frame = Frame::default();
+        let mut frame = Frame::with_payload([3; 12]);
         frame.id = 7;
         frame.device_time = DeviceTime(-5);
         frame.received = Received { mono_ns: 1, unix_ns: 1_795_259_112_345_678_901 };
@@ -226,7 +225,6 @@ mod tests {
         frame.header.extend_from_slice(b"IMG -0.000005 12 0              ");
         let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 1.5, ymax: 0.4 };
         frame.detections.push(Detection { label: 2, confidence: f32::NAN, bbox });
-        frame.payload_mut(12).fill(3);
         frame
     }
 
@@ -285,7 +283,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let names = LabelMap::default();
         let info = SnapshotInfo { camera: "c", names: &names };
-        for place in
+        for target in
             [SnapshotTarget::Folder(file.join("below")), SnapshotTarget::File(folder.path().join("none/x.png"))]
         {
             let error = write(&target, PIXELS, &frame(), info).expect_err("it cannot be written").to_string();

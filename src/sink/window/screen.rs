@@ -244,7 +244,7 @@ impl Screen {
             Action::ShowOne(camera) if camera < self.cameras.len() => self.enlarged = Some(camera),
             Action::ShowOne(_) => {}
             Action::ShowNext => {
-                self.enlarged = Some(self.enlarged.map_or(0, |shown| (shown + 1) % self.cameras.len().max(1)))
+                self.enlarged = Some(self.enlarged.map_or(0, |shown| (shown + 1) % self.cameras.len().max(1)));
             }
             Action::ShowAll => self.enlarged = None,
         }
