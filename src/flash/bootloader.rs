@@ -48,8 +48,8 @@ pub enum BootloaderImageError {
     },
     /// The image has no DHCP client.
     #[error(
-        "the image does not contain the text DHCP, so it is not a bootloader for the network: with it the camera would not answer \
-             on the network"
+        "the image does not contain the text DHCP, so it is not a bootloader for the network: with it the camera would not \
+         answer on the network"
     )]
     NoNetwork,
     /// The image does not fit into the slot.
