@@ -99,7 +99,7 @@ pub(super) enum Reply {
 #[derive(Debug)]
 struct Call {
     request: Request,
-    /// Whether the camera has consumed the request itself.
+    /// `true` if the camera has consumed the request itself.
     request_taken: bool,
     /// Bytes of data that follow the request.
     data_total: u64,

@@ -28,7 +28,7 @@ struct Shared {
     /// A new request that the conversation has not started yet.
     request: RefCell<Option<(Request, Option<RequestData>)>>,
     reply: RefCell<Option<Result<Reply, ClientError>>>,
-    /// Whether a request has no reply yet.
+    /// `true` if a request has no reply yet.
     waiting: Cell<bool>,
     now: Cell<Duration>,
     events: RefCell<VecDeque<ConversationEvent>>,
@@ -53,7 +53,7 @@ pub struct BootloaderInfo {
     /// The type. Before 0.0.12 the only type was USB.
     #[serde(rename = "type")]
     pub kind: BootloaderType,
-    /// Whether it runs from the user slot.
+    /// `true` if it runs from the user slot.
     pub user: bool,
 }
 
@@ -214,7 +214,7 @@ impl<T> Conversation<T> {
         self.shared.events.borrow_mut().pop_front()
     }
 
-    /// Whether the task has ended. [`Self::output`] then still returns the reset that ends the session.
+    /// Returns whether the task has ended. [`Self::output`] then still returns the reset that ends the session.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.task.is_none()

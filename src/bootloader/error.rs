@@ -66,7 +66,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the camera works but declined the request.
+    /// Returns whether the camera works but declined the request.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::TooOld { .. } | Self::Unsupported { .. } | Self::Refused { .. })

@@ -23,7 +23,7 @@ pub struct HostAddress {
 }
 
 impl HostAddress {
-    /// Whether `address` is in the subnet of this interface.
+    /// Returns whether `address` is in the subnet of this interface.
     fn reaches(&self, address: Ipv4Addr) -> bool {
         Subnet::of(self.address, self.prefix).is_some_and(|subnet| subnet.contains(address))
     }
@@ -101,7 +101,7 @@ pub enum Hazard {
 }
 
 impl Hazard {
-    /// Whether this host could not reach the camera any more. All other hazards are warnings.
+    /// Returns whether this host could not reach the camera any more. All other hazards are warnings.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         !matches!(

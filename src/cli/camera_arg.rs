@@ -91,7 +91,7 @@ impl FromStr for CameraArg {
         }
         if text.contains('.') {
             let (ip, port) = text.split_once(':').map_or((text, None), |(ip, port)| (ip, Some(port)));
-            let ip = ip.parse().map_err(|_| format!("`{ip}` is not an IPv4 address; {expected}"))?;
+            let ip = ip.parse().map_err(|_| format!("invalid camera `{ip}`; {expected}"))?;
             let port = port.map(|port| match port.parse() {
                 Ok(port) if port != 0 => Ok(port),
                 _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
@@ -146,10 +146,11 @@ impl CameraArg {
 
     /// Parses an address or a simulated camera, for a command that searches for all other cameras anyway.
     pub(crate) fn with_address(text: &str) -> Result<Self, String> {
-        match text.parse()? {
-            Self::Address { ip, port: None } => Ok(Self::Address { ip, port: None }),
-            Self::Simulated(simulated) => Ok(Self::Simulated(simulated)),
-            Self::Address { .. } | Self::Id(_) => {
+        match text.parse() {
+            Ok(Self::Address { ip, port: None }) => Ok(Self::Address { ip, port: None }),
+            Ok(Self::Simulated(simulated)) => Ok(Self::Simulated(simulated)),
+            Err(error) if text.starts_with("sim:") => Err(error),
+            Ok(Self::Address { .. } | Self::Id(_)) | Err(_) => {
                 Err(format!("`{text}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:"))
             }
         }
@@ -243,7 +244,7 @@ mod tests {
         for (text, error) in [
             ("", "invalid camera ``"),
             ("cam 1", "invalid camera `cam 1`"),
-            ("192.168.1", "`192.168.1` is not an IPv4 address"),
+            ("192.168.1", "invalid camera `192.168.1`"),
             ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
             ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),
             ("fe80::1", "invalid camera `fe80::1`"),

@@ -18,7 +18,7 @@ use super::camera_arg::{CameraArg, Located, SearchArgs};
 use super::present::{self, Refused, Usage, advised, with_help};
 use super::value_parsers;
 
-/// How long to wait for a camera to answer after a reset.
+/// Time to wait for a camera to answer after a reset.
 const REAPPEAR_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug)]

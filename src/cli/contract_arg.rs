@@ -24,7 +24,7 @@ pub(crate) fn contract(text: &str) -> Result<Contract, String> {
 
 fn of_package(path: &Path) -> anyhow::Result<Contract> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let package = Package::parse(bytes).with_context(|| format!("{} is not an application package", path.display()))?;
+    let package = Package::parse(bytes).with_context(|| format!("cannot use {}", path.display()))?;
     let name = package.app_name().unwrap_or_default().into_owned();
     name.parse()
         .with_context(|| format!("{} was not built by oaktap, so it has no contract for its stream", path.display()))

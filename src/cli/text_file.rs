@@ -1,6 +1,7 @@
 //! Small text files that the user names.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -11,12 +12,15 @@ const TEXT_FILE_MAX_BYTES: u64 = 1 << 20;
 /// Reads a text file of at most 1 MiB.
 pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
     let read = || {
-        let bytes = std::fs::metadata(path)?.len();
-        if bytes > TEXT_FILE_MAX_BYTES {
-            let text = format!("the file has {bytes} bytes, expected at most {TEXT_FILE_MAX_BYTES}");
-            return Err(io::Error::other(text));
+        // Devices such as /dev/zero never end and report no length.
+        let mut text = String::new();
+        File::open(path)?.take(TEXT_FILE_MAX_BYTES + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > TEXT_FILE_MAX_BYTES {
+            return Err(io::Error::other(format!(
+                "the file is too large: expected at most {TEXT_FILE_MAX_BYTES} bytes"
+            )));
         }
-        std::fs::read_to_string(path)
+        Ok(text)
     };
     read().with_context(|| format!("cannot read {}", path.display()))
 }

@@ -53,7 +53,7 @@ pub struct LinkInfo {
     pub id: String,
     /// Link speed in Mbit/s; 1000 is expected.
     pub speed_mbit_s: u32,
-    /// Whether the link is full duplex; `true` is expected.
+    /// `true` if the link is full duplex; `true` is expected.
     pub full_duplex: bool,
     /// Position of the boot switch: 3 is PoE, 0x16 is USB.
     pub boot_mode: u32,

@@ -52,7 +52,7 @@ impl Subnet {
         Ipv4Addr::from_bits(self.network.to_bits() | !mask(self.prefix).unwrap_or(u32::MAX))
     }
 
-    /// Whether the address is in the subnet.
+    /// Returns whether the address is in the subnet.
     #[must_use]
     pub fn contains(self, address: Ipv4Addr) -> bool {
         Self::of(address, self.prefix) == Some(self)

@@ -11,8 +11,8 @@ use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::Player;
 
-/// How much later than the end of the time range reading goes on, in nanoseconds. A file holds frames of several
-/// cameras nearly, but not exactly, in the order of arrival.
+/// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
+/// nearly, but not exactly, in the order of arrival.
 const MAX_DISORDER_NS: i64 = 10_000_000_000;
 
 /// A chosen camera.

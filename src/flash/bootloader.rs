@@ -18,7 +18,7 @@ use crate::package::{MYRIAD_X, djb2};
 const IMAGE_BYTES_MIN: usize = 2 << 20;
 /// From the bootloader to the end of the application's table: the vendor's factory reset (bootloader.md 6).
 const FACTORY_RESET_BYTES: usize = (8 << 20) + 512;
-/// How often the first slot is written again in one session.
+/// Number of times that the first slot is written again in one session.
 const RETRIES: u32 = 3;
 
 /// A bootloader for PoE cameras.
@@ -48,8 +48,8 @@ pub enum BootloaderImageError {
     },
     /// The image has no DHCP client.
     #[error(
-        "the text DHCP is not in the image, so it is not a bootloader for the network: with it the camera would not answer \
-             on the network"
+        "the image does not contain the text DHCP, so it is not a bootloader for the network: with it the camera would not \
+         answer on the network"
     )]
     NoNetwork,
     /// The image does not fit into the slot.

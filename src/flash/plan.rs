@@ -36,7 +36,7 @@ impl Plan {
     pub async fn make(caller: &Caller, package: Package, options: FlashOptions) -> Result<Self, FlashError> {
         let target = FlashTarget::ask(caller).await.map_err(during(Phase::Ask))?;
         let memory = check(&target, &package, options.memory)?;
-        caller.begin("looking at what is there");
+        caller.begin("reading memory and settings");
         let link = LinkSpeed::measure(caller, memory, package.bytes().len()).await?;
         let write = options.force || !has_package(caller, memory, &package, &link).await?;
         let error = configuration(Phase::Ask);

@@ -247,7 +247,7 @@ impl Interpreter {
                         Err(error) => write!(because, "{given}: {error}"),
                     }
                 }
-                (false, ..) => write!(because, "{given}: no known picture of {len} bytes matches"),
+                (false, ..) => write!(because, "{given}: no known picture layout has {len} bytes"),
             };
             return Interpretation { because: because.into(), ..Interpretation::default() };
         };

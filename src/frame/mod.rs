@@ -94,7 +94,7 @@ pub struct Frame {
     pub geometry: Option<Geometry>,
     /// Set if the stream announced this layout (`@D`).
     pub announced: bool,
-    /// Why the payload has this kind and layout, as a sentence for people; empty if nothing interpreted it.
+    /// The reason for this kind and layout, as a sentence for people. Empty if nothing interpreted the payload.
     pub because: Arc<str>,
     payload: Payload,
 }

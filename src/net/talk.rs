@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 
 use crate::bootloader::{Caller, ClientOptions, Conversation, ConversationEvent};
 
-/// How long to retry connecting: a bootloader does not listen immediately after a reset (bootloader.md 2).
+/// Time to retry connecting: a bootloader does not listen immediately after a reset (bootloader.md 2).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
-/// How long to wait at the end until the reset is sent (bootloader.md 2.3).
+/// Time to wait at the end until the reset is sent (bootloader.md 2.3).
 const RESET_SEND_TIMEOUT: Duration = Duration::from_secs(2);
 const BUFFER_BYTES: usize = 256 << 10;
 

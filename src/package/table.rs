@@ -109,13 +109,13 @@ impl Section {
         self.flags
     }
 
-    /// Whether the camera boots this section.
+    /// Returns whether the camera boots this section.
     #[must_use]
     pub const fn is_bootable(&self) -> bool {
         self.flags & BOOTABLE != 0
     }
 
-    /// Whether the camera boots the section without comparing its checksum, which is faster.
+    /// Returns whether the camera boots the section without comparing its checksum, which is faster.
     #[must_use]
     pub const fn ignores_checksum(&self) -> bool {
         self.flags & IGNORE_CHECKSUM != 0

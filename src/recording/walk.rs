@@ -252,7 +252,7 @@ impl<R: Read + Seek> RecordWalk<R> {
         let front = self.file.bytes(head.data, HEAD_BYTES_MAX)?;
         let Some(header) = chunk_header(front) else { return self.damage(at).map(Some) };
         let from = head.data + CHUNK_HEAD_BYTES + header.compression.len() as u64;
-        let torn = (head.end > self.len()).then(|| format!("its last {} bytes are missing", head.end - self.len()));
+        let torn = (head.end > self.len()).then(|| format!("{} bytes missing at its end", head.end - self.len()));
         let end = head.end.min(self.len());
         let len = end - at;
         if self.skip_chunks && torn.is_none() && self.follows(end)? {
@@ -423,7 +423,7 @@ fn chunk_header(data: &[u8]) -> Option<ChunkHeader> {
 
 fn checksum_damage(header: &ChunkHeader, found: u32) -> Option<String> {
     let expected = header.uncompressed_crc;
-    (found != expected).then(|| format!("expected checksum {expected:08x}, found {found:08x}"))
+    (found != expected).then(|| format!("checksum {found:08x}, expected {expected:08x}"))
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

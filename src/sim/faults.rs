@@ -102,6 +102,10 @@ impl Faults {
     pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
         for pair in text.split(',') {
             let (name, rate) = pair.split_once(':').unwrap_or((pair, ""));
+            let names: Vec<_> = Fault::ALL.iter().map(Fault::to_string).collect();
+            if name != "all" && !names.iter().any(|known| known == name) {
+                return Err(format!("one of {} or all with its rate, such as `short:0.01`", names.join(", ")));
+            }
             let rate: f64 = rate
                 .parse()
                 .ok()

@@ -12,7 +12,7 @@ struct Object {
     size: (usize, usize),
     /// The smallest coordinates of its upper left corner.
     at: (usize, usize),
-    /// How far it moves from `at`.
+    /// The distances that it moves from `at`.
     reach: (usize, usize),
     /// Offset of its loop, in frames.
     phase: usize,

@@ -40,7 +40,7 @@ impl Truth {
     }
 }
 
-/// How a connection ends. The next turn begins a new connection.
+/// The end of a connection. The next turn begins a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Closed (FIN) inside a frame.
@@ -56,7 +56,7 @@ pub enum End {
 pub struct Turn {
     /// The content of the frame and its faults.
     pub truth: Truth,
-    /// How the connection ends after these bytes, if it does.
+    /// The end of the connection after these bytes. `None` if it continues.
     pub end: Option<End>,
     pieces: Vec<Piece>,
     pause: Option<(usize, Duration)>,

@@ -41,7 +41,7 @@ pub enum ControlError {
     /// The application was not built by oaktap. Nothing was sent, because others end their control channel at a record that
     /// they cannot read (wire.md 3.2).
     #[error(
-        "no order was sent: the application on the camera does not support control records (expected a record \
+        "no setting was sent: the application on the camera does not support control records (expected a record \
          `@V {VERSION}`, found {found})"
     )]
     NotUnderstood { found: String },

@@ -31,14 +31,14 @@ pub(super) struct Delivery {
 /// State of the stream after an event. A source without headers has an empty introduction.
 pub(super) struct Progress<'a> {
     pub(super) introduction: &'a Arc<Introduction>,
-    pub(super) books: ByteCounts,
+    pub(super) byte_counts: ByteCounts,
     /// Arrival of the bytes of the event.
     pub(super) received: Received,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn of(decoder: &'a Decoder) -> Self {
-        Self { introduction: decoder.introduction(), books: decoder.byte_counts(), received: decoder.arrived() }
+        Self { introduction: decoder.introduction(), byte_counts: decoder.byte_counts(), received: decoder.arrived() }
     }
 }
 
@@ -89,7 +89,7 @@ impl Delivery {
             }
         }
         self.outlets.ledger.update(|stats| {
-            stats.books(progress.books);
+            stats.set_byte_counts(progress.byte_counts);
             stats.event(&event);
             if matches!(event, Event::Record(_)) {
                 stats.set_introduction(progress.introduction);

@@ -119,7 +119,7 @@ impl Replay {
             .map_or(Ok(()), |error: RecordingError| Err(SourceErrorKind::Recording(error)))
     }
 
-    /// Delivers the events that are left in the decoder, closes the books, and returns the delivery.
+    /// Delivers the events that are left in the decoder and the final byte counts. Returns the delivery.
     pub(super) fn end(mut self) -> Delivery {
         self.close();
         self.delivery
@@ -201,8 +201,8 @@ impl Replay {
         self.delivery.ending(true);
         self.decoder.finish();
         deliver_all(&mut self.decoder, &mut self.delivery);
-        let books = self.decoder.byte_counts();
-        self.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
+        let byte_counts = self.decoder.byte_counts();
+        self.delivery.outlets.ledger.update(|stats| stats.disconnected(byte_counts));
     }
 }
 

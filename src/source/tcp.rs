@@ -298,23 +298,23 @@ impl Connection<'_> {
 
     /// Updates the state, and fails if the silence ends the connection.
     fn judge_silence(&mut self, silence: Silence, now_ns: u64) -> Result<(), SourceErrorKind> {
-        let books = self.decoder.byte_counts();
-        self.attempts.delivery.outlets.ledger.update(|stats| stats.books(books));
+        let byte_counts = self.decoder.byte_counts();
+        self.attempts.delivery.outlets.ledger.update(|stats| stats.set_byte_counts(byte_counts));
         if self.silence.first_byte_is_late(now_ns) {
             self.set_state(SessionState::Silent);
         }
-        let begins_well = header::can_start_message(&self.first_bytes) && books.skipped == 0;
+        let begins_well = header::can_start_message(&self.first_bytes) && byte_counts.skipped == 0;
         if self.silence.first_frame_is_late(now_ns) && !begins_well {
             return Err(self.not_a_camera());
         }
-        if silence >= Silence::Idle && books.received > 0 {
+        if silence >= Silence::Idle && byte_counts.received > 0 {
             self.decoder.idle();
             self.events(received_now())?;
         }
         if silence >= Silence::Stalled && self.silence.has_frames() {
             self.set_state(SessionState::Stalled);
         }
-        if silence == Silence::TimedOut && books.received > 0 && (self.silence.has_frames() || begins_well) {
+        if silence == Silence::TimedOut && byte_counts.received > 0 && (self.silence.has_frames() || begins_well) {
             return Err(SourceErrorKind::Idle(self.silence.since_last_byte(now_ns)));
         }
         Ok(())
@@ -331,13 +331,13 @@ impl Connection<'_> {
         });
     }
 
-    /// Delivers the events that are left in the decoder, and closes the books of the connection.
+    /// Delivers the events that are left in the decoder, and the final byte counts of the connection.
     fn finish(&mut self, by_us: bool) -> Result<(), SourceErrorKind> {
         self.attempts.delivery.ending(by_us);
         self.decoder.finish();
         let found = self.events(received_now());
-        let books = self.decoder.byte_counts();
-        self.attempts.delivery.outlets.ledger.update(|stats| stats.disconnected(books));
+        let byte_counts = self.decoder.byte_counts();
+        self.attempts.delivery.outlets.ledger.update(|stats| stats.disconnected(byte_counts));
         // Ignore errors while closing, except an unexpected application.
         found.or_else(
             |error| if matches!(error, SourceErrorKind::UnexpectedApplication { .. }) { Err(error) } else { Ok(()) },

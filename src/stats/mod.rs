@@ -268,8 +268,8 @@ impl Stats {
     }
 
     /// Sets the byte counts of the open connection.
-    pub fn books(&mut self, books: ByteCounts) {
-        self.open = books;
+    pub fn set_byte_counts(&mut self, bytes: ByteCounts) {
+        self.open = bytes;
     }
 
     /// The connection is ending; the decoder's last events follow. `by_us`: we close it, so a truncated frame counts as
@@ -279,10 +279,10 @@ impl Stats {
     }
 
     /// The connection has ended with these byte counts.
-    pub fn disconnected(&mut self, books: ByteCounts) {
+    pub fn disconnected(&mut self, bytes: ByteCounts) {
         self.sequence.close(self.connection.ending == Ending::ByUs);
         self.count_missing();
-        self.closed = sum(self.closed, books);
+        self.closed = sum(self.closed, bytes);
         self.open = ByteCounts::default();
         self.connection = Connection::default();
     }

@@ -25,7 +25,7 @@ const CUT: Damage = Damage::Ended { expected: 10, received: 3 };
 fn stream(stats: &mut Stats, frames: std::ops::Range<i64>, keep: impl Fn(i64) -> bool) {
     for i in frames.filter(|i| keep(*i)) {
         let books = ByteCounts { received: (i + 1).unsigned_abs() * 1_000_000, ..ByteCounts::default() };
-        stats.books(ByteCounts { payload: books.received, ..books });
+        stats.set_byte_counts(ByteCounts { payload: books.received, ..books });
         stats.event(&frame(25 * i, 1000 + 25 * i.unsigned_abs(), false));
         stats.event(&Event::Confirmed(0));
     }
@@ -246,7 +246,7 @@ proptest! {
                     books.pending += u64::from(len);
                     bytes += u64::from(len);
                     frames += 1;
-                    stats.books(books);
+                    stats.set_byte_counts(books);
                     let Event::Frame(mut frame) = frame_at(device_us, arrival_ns, stale) else { unreachable!() };
                     Arc::get_mut(&mut frame).expect("the frame has one owner").camera_seq = number;
                     stats.event(&Event::Frame(frame));
@@ -261,7 +261,7 @@ proptest! {
                         books.skipped += len;
                         stats.event(&Event::Withdrawn(0, CUT));
                     }
-                    stats.books(books);
+                    stats.set_byte_counts(books);
                 },
                 Call::Announce { number } => {
                     stats.event(&Event::Record(Record::Frame { seq: number, device_time: DeviceTime(0) }));

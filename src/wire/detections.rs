@@ -28,7 +28,7 @@ pub enum DetectionError {
         limit: usize,
     },
     /// Not a JSON list of boxes.
-    #[error("expected a JSON list of boxes, found an error at column {column} of the detections")]
+    #[error("expected a JSON list of boxes: error at column {column} of the detections")]
     Json {
         /// Column of the JSON error, from 1.
         column: usize,

@@ -63,7 +63,7 @@ pub(super) struct Channel {
     pub(super) waiting: VecDeque<Packet>,
     /// Lengths of the sent packets that the peer has not consumed yet.
     pub(super) outstanding: VecDeque<u32>,
-    /// Whether received packets are released immediately.
+    /// `true` if received packets are released immediately.
     pub(super) releases: bool,
 }
 
@@ -86,7 +86,7 @@ impl Channel {
         self.outstanding.iter().map(|len| u64::from(*len)).sum()
     }
 
-    /// Whether the next packet has credit (bootloader.md 2.3).
+    /// Returns whether the next packet has credit (bootloader.md 2.3).
     pub(super) fn is_ready(&self) -> bool {
         let Some(next) = self.waiting.front() else { return false };
         let budget = u64::from(self.budget.unwrap_or(MAX_PACKET_BYTES).min(self.window));

@@ -33,7 +33,7 @@ pub struct EventHeader {
     pub id: i32,
     /// The operation.
     pub kind: EventKind,
-    /// Whether this answers a request.
+    /// `true` if this answers a request.
     pub response: bool,
     /// Name of the stream. Valid in [`EventKind::Create`] only: the vendor leaves stale names in all other events.
     pub name: String,

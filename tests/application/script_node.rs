@@ -236,7 +236,7 @@ pub(crate) fn number(frame: &Frame) -> u64 {
     seq
 }
 
-/// Whether the boxes belong to this frame, within the digits of the text.
+/// Returns whether the boxes belong to this frame, within the digits of the text.
 pub(crate) fn has_its_boxes(frame: &Frame) -> bool {
     let expected = boxes(number(frame));
     expected.len() == frame.detections.len()

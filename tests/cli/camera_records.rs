@@ -222,7 +222,7 @@ fn a_camera_without_control_is_sent_no_command() {
     camera.end();
     assert_eq!((code, out.as_str()), (4, ""), "{err}");
     assert!(
-        err.contains("no order was sent: the application on the camera does not support") && err.contains("help:"),
+        err.contains("no setting was sent: the application on the camera does not support") && err.contains("help:"),
         "{err}"
     );
     for (order, told) in [("pause=on", "applies to one connection only"), ("zoom=2", "unknown setting `zoom=2`")] {

@@ -119,7 +119,7 @@ fn assert_look_like(pixels: &[u8], frames: &[Arc<Frame>], kind: &str) {
     }
 }
 
-/// Whether the format is planar YUV already, or must be converted first.
+/// Returns whether the format is planar YUV already, or must be converted first.
 #[test]
 fn every_pixel_format_keeps_its_colors() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -115,7 +115,7 @@ fn an_application_is_flashed_verified_and_not_flashed_twice() {
         said.contains("the camera has this application already; nothing was written (--force writes it anyway)"),
         "{said}"
     );
-    assert!(out.contains("verified, was there already, running"), "{out}");
+    assert!(out.contains("verified, already present, running"), "{out}");
 
     let dry_run = |app: &str| {
         let (code, out, said) = scene.run("flash", &["--app", app, "--yes", "--dry-run", "--memory", "flash"]);
@@ -177,7 +177,7 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     scene.camera.set_faults("silent".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
+    assert!(said.contains("the application was written and verified, but its start was not observed"), "{said}");
     assert!(said.contains("but no complete frame"), "{said}");
 }
 
@@ -390,7 +390,7 @@ fn a_camera_in_use_by_another_host_is_left_alone() {
     scene.camera.set_faults("taken*1".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &gate, "--yes", "--boot-timeout", "3s"]);
     assert_eq!((code, scene.camera.activity()), (1, Activity::InUse), "{said}");
-    assert!(said.contains("the application was written and verified, but was not seen to run"), "{said}");
+    assert!(said.contains("the application was written and verified, but its start was not observed"), "{said}");
     assert!(said.contains("its last state was \"in use by a host\""), "{said}");
     scene.camera.with(oaktap::sim::bootloader::SimulatedCamera::released);
     let receipt = scene.json("flash", &["--app", &gate, "--yes"]);
@@ -426,10 +426,7 @@ fn a_camera_with_two_addresses_is_flashed_once() {
     let [one, other] = addresses.map(|address| address.to_string());
     let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(
-        out.lines().count() == 2 && out.contains("written, read back") && out.contains("was there already"),
-        "{out}"
-    );
+    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("already present"), "{out}");
 }
 
 /// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
@@ -527,7 +524,7 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
     let (code, out, said) = flash(&["--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert_eq!((out.matches("was there already").count(), out.matches("written, read back").count()), (2, 1), "{out}");
+    assert_eq!((out.matches("already present").count(), out.matches("written, read back").count()), (2, 1), "{out}");
     let kept = std::fs::read_dir(&receipts).expect("a folder").count();
     assert_eq!(kept, 5, "two, and three");
 }

@@ -16,7 +16,7 @@ use crate::external_tools;
 
 /// Longer than any operation takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Where applications are stored (bootloader.md 3.4).
+/// Offset at which applications are stored (bootloader.md 3.4).
 const APPLICATION: u64 = 0x80_0000;
 
 /// A camera and a folder for files.

@@ -194,7 +194,7 @@ fn an_unwritable_folder_is_rejected_at_the_start() {
     }
 }
 
-/// How many recorders to kill, and how much of the end may be missing. The promise is 1 s. A machine that is busy with
+/// Number of recorders to kill, and the part of the end that may be missing. The promise is 1 s. A machine that is busy with
 /// other tests may not schedule the recorder within 1 s, so only `.ci/crash`, which runs alone and sets the number,
 /// requires that.
 fn crashes() -> (u64, Duration) {

@@ -108,7 +108,7 @@ struct Bench {
     out: PathBuf,
     bytes: Vec<u8>,
     sent: Vec<Sent>,
-    /// Where its chunks begin and end.
+    /// Start and end of its chunks.
     chunks: Vec<(u64, u64)>,
 }
 

@@ -31,7 +31,7 @@ fn text(path: &Path) -> &str {
 struct Found {
     /// Hash and length of each payload, by camera.
     frames: BTreeMap<String, Vec<(u32, u64)>>,
-    /// How often each kind of incident occurred.
+    /// Number of incidents of each kind.
     incidents: BTreeMap<String, u64>,
 }
 

@@ -230,7 +230,7 @@ fn edges(said: &Value) -> Vec<((u32, u32), Option<u32>)> {
     places
 }
 
-/// Whether boxes are drawn in their places, and nowhere beside them, in the tile with this corner.
+/// Returns whether boxes are drawn in their places, and nowhere beside them, in the tile with this corner.
 fn boxes_are_right(seen: &RgbImage, said: &Value, uri: &str, (left, top): (u32, u32)) -> Result<(), String> {
     let sent = Sent::of(said, uri);
     for ((x, y), label) in edges(said) {

@@ -201,7 +201,7 @@ impl BsonDocument {
         self.elements.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// Whether the document has no elements.
+    /// Returns whether the document has no elements.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.elements.is_empty()

@@ -29,7 +29,7 @@ const STORED_HEADER_BYTES: usize = 8;
 /// The USB settings. `None` for a missing key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct UsbConfig {
-    /// How long the bootloader waits for a host over USB.
+    /// The time for which the bootloader waits for a host over USB.
     pub host_wait: Option<HostWait>,
     /// The fastest mode: 0 unknown, 1 low, 2 full, 3 high, 4 super, 5 super+.
     pub max_speed: Option<u8>,

@@ -10,8 +10,8 @@ use crate::bootloader::bson::{BsonDocument, BsonValue};
 /// The network settings. `None` for a missing key and for an address of 0.0.0.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct NetworkConfig {
-    /// Whether the address is static. If not, the camera tries DHCP first, and `address` is the fallback when no server
-    /// answers (bootloader.md 4).
+    /// `true` if the address is static. If not, the camera tries DHCP first, and `address` is the fallback when no
+    /// server answers (bootloader.md 4).
     pub is_static: bool,
     /// The camera's address.
     pub address: Option<Ipv4Addr>,
@@ -23,7 +23,7 @@ pub struct NetworkConfig {
     pub dns: [Option<Ipv4Addr>; 2],
     /// The Ethernet address. `None` is the factory address.
     pub mac: Option<Mac>,
-    /// How long the bootloader waits for a host before it boots the application.
+    /// The time for which the bootloader waits for a host before it boots the application.
     pub host_wait: Option<HostWait>,
 }
 

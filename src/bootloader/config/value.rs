@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::ConfigError;
 use crate::bootloader::bson::{BsonDocument, BsonValue};
 
-/// How long a bootloader waits for a host before it boots the application.
+/// The time for which a bootloader waits for a host before it boots the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostWait {

@@ -58,7 +58,7 @@ pub struct AnnouncedData {
 /// The application in a memory, as reported by the bootloader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ApplicationDetails {
-    /// Whether the memory has an application.
+    /// `true` if the memory has an application.
     pub present: bool,
     /// Version of its firmware.
     pub firmware_version: Option<String>,

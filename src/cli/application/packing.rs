@@ -58,7 +58,7 @@ impl PackingArgs {
                 AppError::Input { .. } => {
                     "add --letterbox, --stretch or --crop, or set --size to the input size of the model"
                 }
-                _ => "change the option of that name, or the line in oaktap.toml",
+                _ => "change the option, or the line in oaktap.toml, that sets it",
             };
             advised(Usage(error.to_string()).into(), help)
         })?;

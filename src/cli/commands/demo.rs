@@ -1,4 +1,4 @@
-//! `oaktap demo`: the view of a camera that does not exist.
+//! `oaktap demo`: shows a simulated camera.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `oaktap detections`: what the network on the camera saw, one line of JSON for each frame.
+//! `oaktap detections`: prints the detections of each frame as one line of JSON.
 
 use std::io::{self, Write as _};
 
@@ -32,7 +32,7 @@ pub(crate) struct DetectionsArgs {
     pub(crate) until: Until,
 }
 
-/// Receives, prints, and sums up.
+/// Receives, prints, and summarizes.
 pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     let style = args.source.style()?;
     let cameras = live::cameras(std::slice::from_ref(&args.uri));
@@ -65,7 +65,7 @@ fn print(
         let line = present::json(&DetectionRecord { sha256, ..DetectionRecord::new(&frame, number, style) })?;
         match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => left -= 1,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // The reader has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // The reader has closed the pipe.
             Err(error) => return Err(anyhow::Error::new(error).context("cannot write to standard output")),
         }
     }

@@ -290,7 +290,7 @@ async fn wait_until_running(
     entered
         .wait_until_running(boot_wait, contract)
         .await
-        .context("the application was written and verified, but was not seen to run")
+        .context("the application was written and verified, but its start was not observed")
 }
 
 fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()> {
@@ -307,8 +307,8 @@ fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()
         FlashReport::Plan { camera, plan, .. } => present::result(format!("{camera}\n{plan}\n").as_bytes()),
         FlashReport::Receipt { receipt, .. } => {
             let Receipt { camera, flashed, running, package, .. } = &**receipt;
-            let what = if flashed.written { "written, read back and verified" } else { "verified, was there already" };
-            let runs = if running.is_some() { ", running" } else { ", not seen running" };
+            let what = if flashed.written { "written, read back and verified" } else { "verified, already present" };
+            let runs = if running.is_some() { ", running" } else { ", start not observed" };
             let text = format!("{camera}: {} {what}{runs}\n", package.file);
             present::result(present::printable(&text).as_bytes())
         }

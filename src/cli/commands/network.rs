@@ -222,7 +222,7 @@ fn check(args: &NetworkArgs, camera: Option<&DiscoveredCamera>) -> anyhow::Resul
     }
     if strand.is_empty() || args.force {
         for hazard in strand {
-            present::say(&format!("warning, --force: {hazard}"));
+            present::say(&format!("warning: {hazard}"));
         }
         return Ok(());
     }
@@ -260,9 +260,14 @@ fn text(report: &NetworkReport) -> String {
             text.push_str("  no settings: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n");
         }
         Some(network) => {
-            let way = if network.is_static { "static" } else { "DHCP, then" };
             let show = |ip: &Option<Ipv4Addr>| ip.map_or_else(|| "none".to_owned(), |ip| ip.to_string());
-            text.push_str(&format!("  address  {way} {}/{}\n", show(&network.address), network.prefix().unwrap_or(0)));
+            let address = network.address.map(|address| format!("{address}/{}", network.prefix().unwrap_or(0)));
+            let address = match (network.is_static, address) {
+                (true, address) => format!("static {}", address.as_deref().unwrap_or("none")),
+                (false, None) => "DHCP".to_owned(),
+                (false, Some(address)) => format!("DHCP; {address} without a server"),
+            };
+            text.push_str(&format!("  address  {address}\n"));
             text.push_str(&format!("  gateway  {}\n", show(&network.gateway)));
             text.push_str(&format!("  DNS      {} {}\n", show(&network.dns[0]), show(&network.dns[1])));
             if let Some(mac) = network.mac {

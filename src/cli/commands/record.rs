@@ -1,4 +1,4 @@
-//! `oaktap record`: everything that cameras send, into MCAP files.
+//! `oaktap record`: records everything that cameras send to MCAP files.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;

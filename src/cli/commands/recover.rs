@@ -49,7 +49,11 @@ fn text(recovered: &RecoveryReport) -> String {
     let RecoveryReport { path, frames, lost_frames, lost_bytes, unwritten_bytes, .. } = recovered;
     let mut text = format!("saved {frames} frames to {}\n", path.display());
     if !recovered.is_all() {
-        text.push_str(&format!("{lost_bytes} bytes lost; at least {lost_frames} frames are missing\n"));
+        text.push_str(&format!("{lost_bytes} bytes lost"));
+        if *lost_frames > 0 {
+            text.push_str(&format!("; frames missing: at least {lost_frames}"));
+        }
+        text.push('\n');
     }
     if *unwritten_bytes > 0 {
         text.push_str(&format!("the last {unwritten_bytes} bytes were never written\n"));

@@ -1,4 +1,4 @@
-//! `oaktap replay`: a recording in the window, or as a camera on the wire.
+//! `oaktap replay`: shows a recording in a window, or serves it like a camera.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

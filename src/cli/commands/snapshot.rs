@@ -1,4 +1,4 @@
-//! `oaktap snapshot`: pictures in files.
+//! `oaktap snapshot`: saves pictures to files.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     snapshots.finish();
     let outcome = receiving.finish(ctx, &[]);
     if written? < args.count {
-        // No frame at all is an error that explains more.
+        // The error of a stream without frames explains more.
         outcome?;
         anyhow::bail!("the stream ended before {} pictures were written", args.count);
     }

@@ -40,7 +40,7 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     }
     let bad = all.iter().filter(|verified| !verified.is_good()).count();
     if bad > 0 {
-        let error = anyhow::anyhow!("{bad} of {} recordings are damaged", all.len());
+        let error = anyhow::anyhow!("{bad} of {} recordings damaged", all.len());
         return Err(present::advised(error, "`oaktap recover FILE` saves the intact frames to a new file"));
     }
     Ok(Outcome::Done)

@@ -1,4 +1,4 @@
-//! `oaktap view`: the pictures of cameras with their boxes, in a window.
+//! `oaktap view`: shows cameras and their detections in a window.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -109,10 +109,10 @@ fn remarks(camera: &Summary) -> Vec<String> {
     });
     let table = camera.introduction.as_ref().and_then(|introduction| introduction.table);
     let names = table.filter(|table| !table.complete).map(|table| {
-        format!("received only some of the camera's {} class names: classes are shown as numbers", table.count)
+        format!("received only some of the camera's {} label names: labels are shown as numbers", table.count)
     });
     let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-    let bug = (!camera.balances).then(|| "the ledger does not balance: this is a bug in oaktap".to_owned());
+    let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
     counted.chain(numbered).chain(names).chain(lanes).chain(bug).collect()
 }
 

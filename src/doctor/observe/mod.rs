@@ -16,7 +16,7 @@ use crate::net::port_probe::probe_port;
 use crate::wire;
 
 const PORT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait at least for the answer to a unicast query.
+/// Time to wait at least for the answer to a unicast query.
 const UNICAST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Options of [`observe`].
@@ -26,13 +26,13 @@ pub struct ObserveOptions {
     pub camera: Option<NamedCamera>,
     /// Networks in which to query each address too.
     pub subnets: Vec<Subnet>,
-    /// How long to wait for answers after the last query.
+    /// Time to wait for answers after the last query.
     pub wait: Duration,
     /// The UDP port of the cameras' discovery service.
     pub udp_port: u16,
     /// The TCP ports to probe for a stream, in this order. Empty: do not connect to streams.
     pub ports: Vec<u16>,
-    /// How long to measure each stream.
+    /// Time to measure each stream.
     pub measure: Duration,
 }
 

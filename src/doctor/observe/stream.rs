@@ -14,7 +14,7 @@ use crate::hub::{Policy, Taker, lane};
 use crate::live::{self, Camera, Live, Sink};
 use crate::source::{SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec};
 
-/// How long to wait for the first frame: longer than a session waits before it reports a camera as silent.
+/// Time to wait for the first frame: longer than a session waits before it reports a camera as silent.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Keeps the first frame of a stream.

@@ -26,9 +26,9 @@ use super::interfaces::{Interface, interfaces, source_for};
 use crate::discovery::{Answer, AnswerError, CameraAddress, DiscoveredCamera, DiscoveredCameras, PORT, Query, Subnet};
 use sockets::QuerySocket;
 
-/// How long to wait for answers after the last query (bootloader.md 1, "total collection window").
+/// Time to wait for answers after the last query (bootloader.md 1, "total collection window").
 pub const RESPONSE_WINDOW: Duration = Duration::from_millis(500);
-/// How often each query is sent within the window.
+/// Number of times that each query is sent within the window.
 const ROUNDS: u32 = 3;
 const ROUND_INTERVAL: Duration = Duration::from_millis(80);
 /// A subnet is queried in bursts, 1,000 addresses per second, because each query to an unused address costs a router an

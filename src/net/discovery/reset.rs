@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::{FindError, RESPONSE_WINDOW, Targets, find};
 use crate::discovery::{CameraState, DiscoveredCamera, Query};
 
-/// How long to wait for a camera to enter its bootloader (bootloader.md 1: the limit of the vendor's client).
+/// Time to wait for a camera to enter its bootloader (bootloader.md 1: the limit of the vendor's client).
 pub const RESET_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long to wait for the answer of a single camera.
+/// Time to wait for the answer of a single camera.
 const UNICAST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Send the reset again if the camera has not changed its state after this time: resets are not acknowledged.
 const RESET_RETRY_INTERVAL: Duration = Duration::from_secs(2);

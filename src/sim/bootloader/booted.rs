@@ -34,7 +34,7 @@ impl BootedApplication {
         if !program.is_ours() && !config.any_script {
             // Everyone who can reach this camera can flash it. That must not let them run programs on this host.
             tracing::warn!(
-                "the Script of this application is not the one of this oaktap, so it does not run; sending the built-in \
+                "another program built the Script of this application, so it does not run; sending the built-in \
                  stream instead (--run-scripts or `scripts=any` runs any flashed Script)"
             );
             return Self::BuiltIn;
@@ -42,7 +42,7 @@ impl BootedApplication {
         match program.start(place.ip, place.stream, &config.id, &config.stream) {
             Ok(running) => Self::Program { _running: running },
             Err(error) => {
-                tracing::warn!("the application sends nothing: {error}");
+                tracing::warn!("cannot start the application, so it sends nothing: {error}");
                 Self::Nothing
             }
         }

@@ -138,7 +138,7 @@ impl Default for CameraConfig {
 /// The keys of the text form in addition to those of [`SimConfig`].
 const KEYS: &str = "id, bootloader, claims, image, commit, type, nor, nor-file, emmc, emmc-file, app, state, wait, \
                     wait-again, restart, open, stale, packet, write-rate, watchdog, answer, broadcast, ethernet, bandwidth, \
-                    delay, scripts, fault";
+                    delay, scripts";
 
 impl FromStr for CameraConfig {
     type Err = SimError;

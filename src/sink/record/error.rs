@@ -1,9 +1,9 @@
-//! Why a recording cannot start.
+//! Errors that prevent a recording from starting.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a recording cannot start.
+/// Reason for not starting a recording.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {

@@ -6,7 +6,7 @@ use super::segment::RecordedFile;
 use super::shared::TakenCounts;
 use crate::hub::LaneCounts;
 
-/// What a recorder is doing.
+/// The activity of a recorder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RecorderState {
     /// No file is open: neither the first frame nor a triggering detection has arrived.
@@ -86,7 +86,7 @@ impl RecorderCounts {
 /// Health of one recorder, or of several together.
 #[derive(Clone, Debug, Default)]
 pub struct RecorderHealth {
-    /// What the recorder is doing. Of several: what needs attention most.
+    /// The activity of the recorder. Of several recorders: the one that needs attention most.
     pub state: RecorderState,
     /// Frame counts per camera.
     pub cameras: Vec<RecorderCounts>,

@@ -1,4 +1,4 @@
-//! How fast recordings grow, and when the disk is full.
+//! The growth of recordings, and the time until the disk is full.
 
 use std::collections::VecDeque;
 

@@ -28,12 +28,12 @@ impl SnapshotTarget {
     }
 }
 
-/// Why a snapshot cannot be saved.
+/// Reason for not saving a snapshot.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
     /// The system refuses a file or a folder.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum SnapshotError {
     #[error(transparent)]
     Convert(#[from] ConvertError),
     /// The picture cannot be encoded.
-    #[error("cannot write the picture as PNG: {0}")]
+    #[error("cannot encode the picture as PNG")]
     Png(#[from] image::ImageError),
 }
 
@@ -53,13 +53,13 @@ pub enum SnapshotError {
 pub struct RgbPixels<'a> {
     /// Three bytes per pixel, row by row.
     pub rgb: &'a [u8],
-    /// RgbPixels per row.
+    /// Pixels per row.
     pub width: u32,
     /// Rows.
     pub height: u32,
 }
 
-/// What stands in the JSON file: raw times and boxes, exactly as they were sent.
+/// The contents of the JSON file: times and boxes exactly as the camera sent them.
 #[derive(Debug, Serialize)]
 struct Sidecar<'a> {
     camera: &'a str,

@@ -13,6 +13,7 @@ use std::{fmt, io};
 pub use file::{RgbPixels, SnapshotError, SnapshotInfo, SnapshotTarget, write, write_new, write_picture};
 
 use crate::convert::{Converter, PackedOrder};
+use crate::error::with_causes;
 use crate::frame::{Frame, Picture};
 use crate::hub::{Policy, RecvTimeoutError, Taker};
 use crate::live::{Camera, Sink};
@@ -114,7 +115,7 @@ impl SnapshotSaver {
             let info = SnapshotInfo { camera: &camera, names: style.names(frame.labels.as_deref()) };
             notify(match write_picture(&target, &picture, &frame, info) {
                 Ok(path) => format!("saved {}", path.display()),
-                Err(error) => error.to_string(),
+                Err(error) => with_causes(&error),
             });
         };
         match thread::Builder::new().name("snapshot".to_owned()).spawn(write) {

@@ -27,7 +27,7 @@ impl HudLevel {
     }
 }
 
-/// What the HUD shows of a camera.
+/// The values that the HUD shows of a camera.
 #[derive(Clone, Debug)]
 pub(super) struct CameraStatus {
     pub(super) name: String,

@@ -30,10 +30,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(8);
 /// Shortest time between two draws, for any number of cameras: 90 draws per second.
 const DRAW_INTERVAL_MIN_NS: u64 = 11_000_000;
 
-/// How long to wait for the first pictures, which determine the size of the window.
+/// Time to wait for the first pictures, which determine the size of the window.
 const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// Why no window is shown.
+/// Reason for not showing a window.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WindowError {

@@ -22,7 +22,7 @@ use crate::view::{Notify, View, ViewControls, Views};
 /// Interval at which the numbers of the HUD change, slow enough to read them.
 const STATUS_INTERVAL_NS: u64 = 250_000_000;
 
-/// How long a note is shown.
+/// Time for which a note is shown.
 const NOTE_DURATION_NS: u64 = 4_000_000_000;
 
 /// One camera's place on the screen.

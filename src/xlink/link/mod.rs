@@ -164,14 +164,14 @@ impl Link {
         self.stale = Some((name.to_owned(), size));
     }
 
-    /// Whether a packet of this stream is partly sent.
+    /// Returns whether a packet of this stream is partly sent.
     #[must_use]
     pub fn is_sending(&self, stream: StreamId) -> bool {
         let payload = self.sending.as_ref().and_then(|sending| sending.payload.as_ref());
         payload.is_some_and(|(sending, _)| *sending == stream)
     }
 
-    /// Whether a packet of this stream is partly received.
+    /// Returns whether a packet of this stream is partly received.
     #[must_use]
     pub fn is_receiving(&self, stream: StreamId) -> bool {
         self.receiving.as_ref().is_some_and(|receiving| receiving.stream == stream)

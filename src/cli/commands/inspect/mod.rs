@@ -63,8 +63,9 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         if path.is_dir() { search(path, &mut files)? } else { files.push(path.clone()) }
     }
     if files.is_empty() {
-        let nothing = "the folder has no files that end in .mcap, .mcap.partial or .dap";
-        return Err(Usage(nothing.to_owned()).into());
+        let folders: Vec<_> = args.files.iter().map(|folder| folder.display().to_string()).collect();
+        let text = format!("no files that end in .mcap, .mcap.partial or .dap in {}", folders.join(", "));
+        return Err(Usage(text).into());
     }
     if let (Some(_), [_, _, ..]) = (&args.extract, files.as_slice()) {
         return Err(Usage("--extract needs exactly one package".to_owned()).into());
@@ -126,9 +127,10 @@ fn kind(path: &Path) -> anyhow::Result<FileKind> {
         return Ok(FileKind::Recording);
     }
     let (path, start) = (path.display(), start.escape_ascii());
-    let expected = "expected \\x89MCAP0 or BR at the start";
-    let error =
-        format!("{path} is neither a recording (MCAP) nor an application package (.dap): {expected}, found {start}");
+    let expected = "expected \"\\x89MCAP0\" or \"BR\" at byte 0";
+    let error = format!(
+        "{path} is neither a recording (MCAP) nor an application package (.dap): {expected}, found \"{start}\""
+    );
     let help = "`oaktap record` writes recordings, `oaktap build` and `oaktap backup` write packages";
     Err(present::advised(anyhow::Error::msg(error), help))
 }

@@ -41,7 +41,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, path: &Path) -> anyhow::Result
             present::Usage("--app requires an IPv4 address in --listen, because cameras have no other".into()).into()
         );
     };
-    let at = || path.display().to_string();
+    let at = || format!("cannot simulate {}", path.display());
     let bytes = std::fs::read(path).with_context(at)?;
     let program =
         Package::parse(bytes).map_err(Into::into).and_then(|package| Program::of(&package)).with_context(at)?;
@@ -52,7 +52,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, path: &Path) -> anyhow::Result
     ctx.stop.on_signals()?;
     let id = args.bootloader.id.clone().unwrap_or_else(|| CameraConfig::default().id);
     let running = program.start(ip, args.listen.port(), &id, &args.scene.config()?).with_context(at)?;
-    let ended = |why: String| anyhow::anyhow!("{}: the program has ended: {why}", at());
+    let ended = |why: String| anyhow::anyhow!("{}: the program has ended: {why}", path.display());
     let mut address = None;
     let until = Instant::now() + LISTEN_TIMEOUT;
     while address.is_none() && Instant::now() < until && !ctx.stop.wait_until(Some(Instant::now())) {

@@ -302,7 +302,7 @@ impl Server {
                 self.discover();
             }
             // This host does not have the static address.
-            Err(error) => tracing::warn!("simulated camera keeps its address: {error}"),
+            Err(error) => tracing::warn!("the simulated camera keeps its address: {error}"),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, 
 
 /// Delay before another attempt to start a file.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a stopped recorder waits for a full disk.
+/// Time for which a stopped recorder waits for room on a full disk.
 const FULL_DISK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval of free-space checks.
 pub(super) const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);

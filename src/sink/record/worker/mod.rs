@@ -24,7 +24,7 @@ use crate::recording::{CameraInfo, ClockModel, schema};
 
 /// Number of incidents to keep while no file is open.
 const EARLY_INCIDENTS_MAX: usize = 64;
-/// How long a file that has reached its limit waits for a key frame to start the next one with.
+/// Time for which a file that has reached its limit waits for the key frame that starts the next file.
 const KEY_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An item in the lane.
