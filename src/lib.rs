@@ -60,13 +60,18 @@
 //!
 //! # Plugging in
 //!
+//! Beside one line each in the `mod.rs` of their folder:
+//!
 //! | New | Files |
 //! |---|---|
-//! | source (HTTP MJPEG, MQTT) | its file in `source/`, a variant in `SourceSpec` (`source/spec.rs`), a line in `source/supervise.rs`, README, its test, its simulator |
-//! | sink (web, publisher) | its file in `sink/` and a line in `sink/mod.rs`, a command or option in `cli/`, its test |
+//! | source (HTTP MJPEG, MQTT) | its file in `source/` (over TCP: a `tcp::Protocol`), a variant of [`source::SourceSpec`], a line in `source/supervise.rs`, README, its test, its simulator |
+//! | sink (web, publisher) | its file in `sink/`, which implements [`live::Sink`] (pictures come from [`view::Views`]), its command in `cli/commands/`, README, its test |
 //! | dialect with headers | `wire/header.rs`, `wire/encode.rs`, its capture test |
 //! | pixel format | `frame/pixel.rs`, a routine in `convert/`, `convert/reference.rs`, `sim/pixels.rs` |
 //! | check of `doctor` | a function in `doctor/`, a line in its caller, its test |
+//!
+//! Recordings rebuild each frame with the decoder: frames without one of our headers can be recorded, but not played,
+//! verified or exported yet.
 
 pub mod bootloader;
 pub mod convert;

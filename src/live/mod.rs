@@ -65,7 +65,7 @@ pub fn connect<S: Sink>(cameras: &[Camera], sink: &mut S) -> io::Result<()> {
 /// Creates a camera for each source, with unique names.
 #[must_use]
 pub fn cameras(specs: &[SourceSpec]) -> Vec<Camera> {
-    let names = unique_names(specs, SourceSpec::to_string);
+    let names = unique_names(specs, SourceSpec::name);
     let short_names = unique_names(specs, SourceSpec::short_name);
     let camera = |((name, short_name), spec): ((String, String), &SourceSpec)| Camera {
         name,
@@ -81,14 +81,11 @@ fn unique_names(specs: &[SourceSpec], name_of: fn(&SourceSpec) -> String) -> Vec
     let mut names: Vec<String> = Vec::new();
     let mut simulated = 0;
     for spec in specs {
-        let name = match spec {
-            SourceSpec::Sim(_) => {
-                simulated += 1;
-                format!("sim-{simulated}")
-            }
-            SourceSpec::File(file) => file.name(),
-            SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } => name_of(spec),
-        };
+        let mut name = name_of(spec);
+        if matches!(spec, SourceSpec::Sim(_)) {
+            simulated += 1;
+            name = format!("{name}-{simulated}");
+        }
         let numbered = (2..).map(|number| format!("{name}-{number}"));
         let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));
         names.extend(free);

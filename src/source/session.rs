@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::delivery::Delivery;
 use super::supervise;
-use super::{Outlets, SessionOptions, SessionState, SourceError, SourceSpec};
+use super::{FileSpec, Outlets, SessionOptions, SessionState, SourceError, SourceSpec};
 use crate::recording::playback::Playback;
 use crate::stats::{Ledger, Stats};
 
@@ -35,12 +35,9 @@ impl Session {
         let (name, ledger) = (name.into(), outlets.ledger.clone());
         let (state_sender, state) = watch::channel(SessionState::Connecting { attempt: 1 });
         let (stop, stop_receiver) = watch::channel(false);
-        let playback = match &spec {
-            SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => None,
-            SourceSpec::File(file) => {
-                Some(options.playback.clone().unwrap_or_else(|| Playback::new(file.speed, file.looped)))
-            }
-        };
+        let playback =
+            |file: &FileSpec| options.playback.clone().unwrap_or_else(|| Playback::new(file.speed, file.looped));
+        let playback = spec.recording().map(playback);
         // Join here, not in the task: all cameras of a recording must have joined before the first can reach its end.
         let camera_playback = playback.as_ref().map(Playback::join);
         let delivery = Delivery::new(name.clone(), spec.to_string(), outlets, options.expect.clone());

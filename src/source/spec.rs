@@ -135,6 +135,22 @@ fn is_ipv6(host: &str) -> bool {
 }
 
 impl SourceSpec {
+    /// Returns the recording that is played; `None` if the frames come from a camera.
+    #[must_use]
+    pub fn recording(&self) -> Option<&FileSpec> {
+        if let Self::File(file) = self { Some(file) } else { None }
+    }
+
+    /// Returns a name for people: the source as it was given, except that a recording has the name of its camera or file.
+    /// Not unique.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sim(_) | Self::File(_) => self.short_name(),
+            _ => self.to_string(),
+        }
+    }
+
     /// Returns a name for files and channels: the address without scheme and default port. Not unique.
     #[must_use]
     pub fn short_name(&self) -> String {

@@ -11,11 +11,10 @@ use super::listen::Listener;
 use super::monitor::Backoff;
 use super::replay::Replay;
 use super::spec::SourceSpec;
-use super::tcp::{self, Attempts, Peer};
+use super::tcp::{self, Attempts, HeaderStream, Peer, Protocol};
 use super::{SessionOptions, SessionState};
 use crate::recording::playback::CameraPlayback;
 use crate::sim::{SimConfig, Simulator};
-use crate::wire::Decoder;
 
 /// Runs a session to its end.
 pub(super) async fn run(
@@ -49,8 +48,9 @@ pub(super) async fn run(
             return end(delivery, &state, error);
         }
     };
+    let mut protocol = HeaderStream::new(&options);
     let mut attempts = Attempts { peer, options, delivery, state, stop: stop.clone(), count: 0 };
-    let error = supervise(&mut attempts, &mut stop).await;
+    let error = supervise(&mut attempts, &mut protocol, &mut stop).await;
     let Attempts { delivery, state, .. } = attempts;
     drop(delivery); // Takers receive the end of their lanes before the session reports its end.
     if let Some(simulator) = simulator {
@@ -75,15 +75,17 @@ async fn simulate(config: SimConfig) -> std::io::Result<Simulator> {
 
 /// Connects until the session is to end. Returns the error that ended it; `None` if it was stopped, or closed by the camera
 /// without reconnecting.
-async fn supervise(attempts: &mut Attempts, stop: &mut watch::Receiver<bool>) -> Option<Arc<SourceError>> {
-    let SessionOptions { frames, interpreter, limits, .. } = &attempts.options;
-    let mut decoder = Decoder::new(frames.clone(), interpreter.clone(), *limits);
+async fn supervise(
+    attempts: &mut Attempts,
+    protocol: &mut impl Protocol,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<Arc<SourceError>> {
     let mut backoff = Backoff::new();
     let mut attempt = 0;
     let mut ever_streamed = false;
     loop {
         attempt += 1;
-        let Err(reason) = tcp::run_once(attempts, &mut decoder, attempt).await else { return None };
+        let Err(reason) = tcp::run_once(attempts, protocol, attempt).await else { return None };
         let reason = Arc::new(reason);
         let streamed = reason.conn.frames > 0;
         ever_streamed |= streamed;

@@ -72,10 +72,29 @@ pub(super) struct Attempts {
     pub(super) count: u64,
 }
 
+/// Reads one kind of stream from TCP connections.
+pub(super) trait Protocol {
+    /// Receives from one connection until it ends. Delivers everything, and closes the connection's byte counts in the
+    /// ledger.
+    async fn receive(&mut self, attempts: &mut Attempts, stream: &TcpStream, opened: Received) -> ConnectionEnd;
+}
+
+/// How a connection ended.
+pub(super) struct ConnectionEnd {
+    /// `Ok` if the session was stopped.
+    pub(super) result: Result<(), SourceErrorKind>,
+    /// Frames received.
+    pub(super) frames: u64,
+    /// Bytes received.
+    pub(super) bytes: u64,
+}
+
 /// Connects and receives. Returns `Ok` if the session was stopped.
-///
-/// The decoder is the same for all connections: the frames of earlier ones help it to judge the first frames.
-pub(super) async fn run_once(attempts: &mut Attempts, decoder: &mut Decoder, attempt: u32) -> Result<(), SourceError> {
+pub(super) async fn run_once(
+    attempts: &mut Attempts,
+    protocol: &mut impl Protocol,
+    attempt: u32,
+) -> Result<(), SourceError> {
     attempts.count += 1;
     attempts.delivery.outlets.ledger.update(|stats| stats.attempt());
     let mut conn =
@@ -107,33 +126,53 @@ pub(super) async fn run_once(attempts: &mut Attempts, decoder: &mut Decoder, att
     attempts.delivery.outlets.ledger.update(|stats| stats.connected());
     attempts.state.send_replace(SessionState::Connecting { attempt });
 
-    decoder.restart();
     attempts.delivery.restart();
     let event = IncidentEvent::Connected { number: conn.number, addresses: conn.addresses };
     attempts.delivery.incident(opened, event);
-    let mut connection = Connection {
-        decoder,
-        silence: SilenceMonitor::new(attempts.options.timeouts, opened.mono_ns),
-        sync_losses: SyncLosses::default(),
-        low_water: LowWater::new(),
-        attempts,
-        first_bytes: Vec::with_capacity(FIRST_BYTES_LEN),
-        frames: 0,
-        last_len: 0,
-        steady_len: None,
-    };
-    let ended = connection.receive(&stream, &mut stop).await;
-    // An unexpected application may be recognized only by the last frame, which is confirmed at the end.
-    let ended = connection.finish(ended.is_ok()).and(ended);
-    conn.frames = connection.frames;
-    conn.bytes = connection.decoder.byte_counts().received;
+    let ended = protocol.receive(attempts, &stream, opened).await;
+    conn.frames = ended.frames;
+    conn.bytes = ended.bytes;
     let closed = received_now();
     conn.up = Duration::from_nanos(closed.mono_ns.saturating_sub(opened.mono_ns));
-    let why = ended.as_ref().map_or_else(ToString::to_string, |()| "we closed the connection".to_owned());
+    let why = ended.result.as_ref().map_or_else(ToString::to_string, |()| "we closed the connection".to_owned());
     attempts.delivery.incident(closed, IncidentEvent::Disconnected { why });
     // Half-open connections occupy the camera's only slot (wire.md 4.13).
     let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Both);
-    ended.map_err(|kind| SourceError { conn, kind })
+    ended.result.map_err(|kind| SourceError { conn, kind })
+}
+
+/// Streams with headers that [`Decoder`] parses. The decoder is the same for all connections: the frames of earlier ones help
+/// it to judge the first frames.
+pub(super) struct HeaderStream(Decoder);
+
+impl HeaderStream {
+    pub(super) fn new(options: &SessionOptions) -> Self {
+        let SessionOptions { frames, interpreter, limits, .. } = options;
+        Self(Decoder::new(frames.clone(), interpreter.clone(), *limits))
+    }
+}
+
+impl Protocol for HeaderStream {
+    async fn receive(&mut self, attempts: &mut Attempts, stream: &TcpStream, opened: Received) -> ConnectionEnd {
+        let mut stop = attempts.stop.clone();
+        self.0.restart();
+        let mut connection = Connection {
+            decoder: &mut self.0,
+            silence: SilenceMonitor::new(attempts.options.timeouts, opened.mono_ns),
+            sync_losses: SyncLosses::default(),
+            low_water: LowWater::new(),
+            attempts,
+            first_bytes: Vec::with_capacity(FIRST_BYTES_LEN),
+            frames: 0,
+            last_len: 0,
+            steady_len: None,
+        };
+        let ended = connection.receive(stream, &mut stop).await;
+        // An unexpected application may be recognized only by the last frame, which is confirmed at the end.
+        let result = connection.finish(ended.is_ok()).and(ended);
+        let (frames, bytes) = (connection.frames, connection.decoder.byte_counts().received);
+        ConnectionEnd { result, frames, bytes }
+    }
 }
 
 async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SourceErrorKind> {

@@ -11,7 +11,6 @@ use crate::hub::{Hub, Policy, RecvTimeoutError, Taker, lane};
 use crate::live::Camera;
 use crate::net::clock::received_now;
 use crate::overlay::Overlay;
-use crate::source::SourceSpec;
 use crate::stats::Ledger;
 use crate::sync::locked;
 
@@ -65,7 +64,7 @@ impl ConfirmedFrames {
     fn of(camera: &Camera) -> Self {
         let (lane, taker) = lane("confirmed", Policy::DropOldest(1));
         camera.outlets.confirmed.add(lane);
-        let always = matches!(camera.spec, SourceSpec::File(_));
+        let always = camera.spec.recording().is_some();
         taker.mute(!always);
         Self { taker, always, wanted: false }
     }

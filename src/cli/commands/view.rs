@@ -82,19 +82,15 @@ pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
 pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
     let mut separate = Vec::new();
     for uri in uris {
-        match uri {
-            // The session reports a file that cannot be opened.
-            SourceSpec::File(file) if file.camera.is_none() => {
-                match Reader::open(&file.path) {
-                    Ok(reader) => separate.extend(reader.cameras().map(|camera| {
-                        SourceSpec::File(FileSpec { camera: Some(camera.name.clone()), ..file.clone() })
-                    })),
-                    Err(_) => separate.push(uri.clone()),
-                }
-            }
-            SourceSpec::File(_) | SourceSpec::Tcp { .. } | SourceSpec::Listen { .. } | SourceSpec::Sim(_) => {
-                separate.push(uri.clone());
-            }
+        // The session reports a file that cannot be opened.
+        let recording = uri.recording().filter(|file| file.camera.is_none());
+        match recording.and_then(|file| Some((file, Reader::open(&file.path).ok()?))) {
+            Some((file, reader)) => separate.extend(
+                reader
+                    .cameras()
+                    .map(|camera| SourceSpec::File(FileSpec { camera: Some(camera.name.clone()), ..file.clone() })),
+            ),
+            None => separate.push(uri.clone()),
         }
     }
     separate
