@@ -126,7 +126,7 @@ pub(crate) struct ApplicationArgs {
     #[arg(long, value_name = "SIDE=LIST", value_parser = mask, help_heading = MODEL)]
     mask: Vec<(String, Vec<i32>)>,
 
-    /// Text file with one class name per line, starting with class 0
+    /// Text file with one label name per line, starting with label 0
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     labels: Option<PathBuf>,
 

@@ -66,9 +66,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
 
 fn after_help() -> String {
     let settings = CAMERA_KEYS.map(|(key, values)| format!("  {key:<9} {values}\n")).concat();
-    format!(
-        "Settings:\n{settings}\nThey need an application built by oaktap; other applications do not understand them."
-    )
+    format!("Settings:\n{settings}\nThey require an application built by oaktap.")
 }
 
 fn known() -> String {
@@ -93,7 +91,7 @@ fn explained(error: ControlError) -> anyhow::Error {
             "check that the camera is on and that the port is the one of its stream (5000 or 9876)"
         }
         ControlError::NotUnderstood { .. } => {
-            "`oaktap flash CAMERA` writes an application that understands these settings"
+            "`oaktap flash CAMERA` writes an application that supports these settings"
         }
         ControlError::Busy(_) | ControlError::Silent(_) => "close another client, and try again",
         _ => "try again; `oaktap doctor CAMERA` checks the connection",

@@ -21,10 +21,10 @@ use crate::cli::present::{self, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 const NOTES: &str = "\
-It changes nothing, neither on the camera nor on this host: it prints the commands that solve a problem, for you to run \
-(as root). It queries cameras, connects to the port of each stream and receives for a few seconds. A camera that serves \
-one client at a time serves no other meanwhile; --no-stream prevents that. Applications keep running, unless \
---enter-bootloader is given.
+The checks change nothing on the camera or on this host. Commands that solve a problem are printed, for you to run as \
+root. `oaktap doctor` queries cameras, connects to the port of each stream and receives for a few seconds; a camera that \
+serves one client at a time serves no other client meanwhile, unless --no-stream is given. Applications keep running, \
+unless --enter-bootloader is given.
 
 Reading firewall rules needs root; without it, that check is skipped.
 

@@ -214,8 +214,8 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         (camera.reconnects, "reconnects"),
         (camera.bad_detections, "unreadable detections"),
     ];
-    let odd: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    lines.push(("odd", if odd.is_empty() { "nothing".to_owned() } else { odd.join(", ") }));
+    let anomalies: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    lines.push(("anomalies", if anomalies.is_empty() { "none".to_owned() } else { anomalies.join(", ") }));
     let from = camera.from_unix_ns.unwrap_or(0);
     for gap in camera.gaps.iter().take(LISTED_GAPS) {
         let at = gap.at_unix_ns.saturating_sub(from) as f64 / 1e9;
@@ -233,8 +233,9 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("condition", all.into_iter().flatten().collect::<Vec<_>>().join("; ")));
     }
     if let Some(clock) = &camera.clock {
-        let bound = clock.error_bound_ns.map_or("?".to_owned(), |bound| format!("{:.3} ms", bound as f64 / 1e6));
-        let text = format!("drift {:+.2} ppm, error at most {bound}, {} restarts", clock.drift_ppm, clock.restarts);
+        let error =
+            clock.error_bound_ns.map_or("unknown".to_owned(), |bound| format!("at most {:.3} ms", bound as f64 / 1e6));
+        let text = format!("drift {:+.2} ppm, error {error}, {} restarts", clock.drift_ppm, clock.restarts);
         lines.push(("clock", text));
     }
     lines

@@ -70,7 +70,7 @@ impl InspectedPackage {
         rows(&mut text, "sections", report.sections.iter().map(section));
         rows(&mut text, "damage", &report.faults);
         if report.odd_gap_bytes > 0 {
-            rows(&mut text, "odd", [format!("{} bytes between the sections are not zero", report.odd_gap_bytes)]);
+            rows(&mut text, "anomalies", [format!("{} bytes between the sections are not zero", report.odd_gap_bytes)]);
         }
         if let Some(application) = &report.application {
             text.push_str(&self::application(application));
