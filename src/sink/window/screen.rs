@@ -88,8 +88,8 @@ impl fmt::Debug for Screen {
 }
 
 impl Screen {
-    /// Creates a screen for sessions, their views and the pictures from [`subscribe`], all in the same order. Notes from
-    /// [`note_channel`] are shown for 4 s each, and given to `print`.
+    /// Creates a screen for sessions, their views and the pictures from [`subscribe`](super::subscribe), all in the same order. Notes from
+    /// [`note_channel`](super::note_channel) are shown for 4 s each, and given to `print`.
     #[must_use]
     pub fn new(
         sessions: &[Session],
