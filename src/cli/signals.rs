@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use oaktap::sync::locked;
 
 /// The exit code that shells report after SIGINT: 128 + 2.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -44,6 +45,6 @@ impl Stop {
 
     fn flag(&self) -> MutexGuard<'_, bool> {
         // A panic cannot leave a bool half-written.
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0.0)
     }
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use crate::sync::locked;
+
 /// The next step after a client has been served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AfterClient {
@@ -45,7 +47,7 @@ struct CameraState {
 impl StopSignal {
     fn state(&self) -> MutexGuard<'_, CameraState> {
         // A panic cannot leave a flag and a handle in an inconsistent state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// Returns `true` once a stop was requested.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -12,6 +12,7 @@ use super::queue::Queue;
 use super::reel::Reel;
 use super::stream::{End, Step, Stream, Turn};
 use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
+use crate::sync::locked;
 
 /// Totals of a simulated camera since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -34,11 +35,6 @@ pub struct Sent {
 pub struct Simulator {
     serving: SingleClientServer,
     sent: Arc<Mutex<Sent>>,
-}
-
-fn locked(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
-    // Plain numbers stay valid after a panic.
-    sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Simulator {

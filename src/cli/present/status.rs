@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use oaktap::sync::locked;
 
 use super::printable;
 
@@ -24,7 +26,7 @@ pub(crate) fn status(text: &str) {
 
 /// Like [`status`], for one of several owners that share the line.
 pub(crate) fn status_of(owner: &str, text: &str) {
-    let mut status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut status = locked(&STATUS);
     if text.is_empty() {
         status.remove(owner);
     } else {
@@ -41,7 +43,7 @@ fn joined(status: &BTreeMap<String, String>, columns: u16) -> String {
 }
 
 fn above_status(text: &[u8]) -> io::Result<()> {
-    let status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
+    let status = locked(&STATUS);
     let mut err = io::stderr().lock();
     if status.is_empty() {
         err.write_all(text)

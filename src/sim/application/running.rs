@@ -14,6 +14,7 @@ use super::{MessageKind, Program, ProgramError};
 use crate::net::serving::StopSignal;
 use crate::sim::config::SimConfig;
 use crate::sim::reel::{Reel, Still};
+use crate::sync::locked;
 use crate::wire;
 
 /// The Script node and its environment, as a Python program.
@@ -51,7 +52,7 @@ struct ProgramProgress {
 impl Shared {
     fn progress(&self) -> MutexGuard<'_, ProgramProgress> {
         // Plain values stay valid after a panic.
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.progress)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use oaktap::overlay::{Overlay, Style};
 use oaktap::sim::{Coding, Reel, Sent, SimConfig, Simulator};
 use oaktap::source::{SessionOptions, SessionState, SourceSpec};
 use oaktap::stats::Stats;
+use oaktap::sync::locked;
 use tokio::sync::Notify;
 
 use super::kernels::BOXES;
@@ -185,7 +186,7 @@ pub(super) fn watch(
     cameras[0].outlets.provisional.tap({
         let (watching, enough) = (Arc::clone(&watching), Arc::clone(&enough));
         move |frame: &Arc<Frame>| {
-            if !lock(&watching).frame(frame) {
+            if !locked(&watching).frame(frame) {
                 enough.notify_one();
             }
         }
@@ -209,7 +210,7 @@ pub(super) fn watch(
     });
     let now = (Instant::now(), thread_cpu());
     let stats = session.stats();
-    let mut watching = lock(&watching);
+    let mut watching = locked(&watching);
     if let Some(error) = watching.failed.take() {
         return Err(error);
     }
@@ -236,10 +237,6 @@ async fn until(over: impl Fn() -> bool) {
     while !over() {
         tokio::time::sleep(STOP_CHECK_INTERVAL).await;
     }
-}
-
-fn lock(watching: &Mutex<Watching>) -> MutexGuard<'_, Watching> {
-    watching.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Processes every frame on the thread that receives it, and notes when the measurement starts and ends.

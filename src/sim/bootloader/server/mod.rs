@@ -20,6 +20,7 @@ use super::fault::CameraFaults;
 use super::line::Line;
 use super::sockets::{Place, Sockets, StartError, nearby};
 use crate::sim::{Reel, Simulator};
+use crate::sync::locked;
 
 /// Bytes of the longest datagram that is read; queries have 4 bytes.
 const DATAGRAM_MAX_BYTES: usize = 512;
@@ -45,11 +46,6 @@ struct Shared {
     /// Wakes the thread of the camera after a change from outside.
     touched: Notify,
     epoch: Instant,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A closure that panicked is not inside a method of the camera, so the camera is still valid.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
