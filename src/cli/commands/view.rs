@@ -115,7 +115,7 @@ pub(super) fn show(
     drop(screen);
     if let Err(error @ WindowError::NoDisplay(_)) = shown {
         // Nothing was shown, so there is no summary.
-        return Err(error.into());
+        return Err(present::advised(error.into(), "use --no-window, or `oaktap snapshot` to save pictures"));
     }
     let recordings = receiving.end_recordings(recorders);
     let outcome = receiving.finish(ctx, &recordings);

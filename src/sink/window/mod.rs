@@ -38,7 +38,7 @@ const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_millis(700);
 #[non_exhaustive]
 pub enum WindowError {
     /// No window can be opened, for example because there is no display.
-    #[error("cannot open a window ({0}): use --no-window, or `oaktap snapshot` to save pictures")]
+    #[error("cannot open a window: {0}")]
     NoDisplay(minifb::Error),
     /// The open window cannot be updated.
     #[error("cannot draw in the window: {0}")]
