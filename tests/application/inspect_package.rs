@@ -134,7 +134,7 @@ fn a_file_of_another_type_is_reported_as_such() {
     let (code, told, said) = run(&["inspect", &sample.write("notes.txt", b"PK\x03\x04")]);
     assert_eq!((code, told.as_str()), (1, ""));
     assert!(said.contains("notes.txt is neither a recording (MCAP) nor an application package (.dap)"), "{said}");
-    assert!(said.contains("found PK\\x03\\x04\nhelp: "), "{said}");
+    assert!(said.contains("found \"PK\\x03\\x04\"\nhelp: "), "{said}");
     // In a folder, only files with the package's extension are inspected.
     sample.write("a.dap", &sample.bytes);
     let (code, told, said) = run(&["inspect", sample.folder.path().to_str().expect("UTF-8")]);

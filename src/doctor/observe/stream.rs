@@ -77,7 +77,7 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> StreamMe
         connected: summary.connections > 0,
         bytes: summary.bytes.received,
         frames: summary.frames.received,
-        // What was cut off at the end was cut off by us.
+        // A frame cut off at the end is not damage: ending the observation cuts it off.
         damaged: summary.frames.withdrawn + summary.frames.lost,
         seconds: summary.seconds,
         dialect: first.as_ref().map(|frame| frame.dialect.to_string()),
