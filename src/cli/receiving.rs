@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use oaktap::frame::{Frame, Geometry};
 use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::sink::record::Recorders;
-use oaktap::source::{Session, SessionState, SourceError, SourceSpec};
+use oaktap::source::{Session, SessionState, SourceError};
 use oaktap::stats::Stats;
 use oaktap::sync::locked;
 use serde::Serialize;
@@ -96,7 +96,9 @@ impl Receiving {
                 let reason = locked(reason).take();
                 let error = match reason {
                     Some(reason) => anyhow::Error::new(reason),
-                    None => present::advised(anyhow::anyhow!("no frame received"), no_frame_help(session.spec())),
+                    None => {
+                        present::advised(anyhow::anyhow!("no frame received"), session.spec().help_without_frames())
+                    }
                 };
                 return Err(error).with_context(what);
             }
@@ -104,16 +106,6 @@ impl Receiving {
         recordings.iter().try_for_each(RecordingSummary::check)?;
         let lossless = stats.iter().all(Stats::lossless) && recordings.iter().all(RecordingSummary::is_complete);
         Ok(if lossless { Outcome::Done } else { Outcome::Lossy })
-    }
-}
-
-fn no_frame_help(source: &SourceSpec) -> &'static str {
-    match source {
-        SourceSpec::File(_) => "`oaktap recover FILE` saves the intact frames of a damaged recording to a new file",
-        SourceSpec::Listen { .. } => "check that the camera's application connects to this host and this port",
-        SourceSpec::Tcp { .. } | SourceSpec::Sim(_) => {
-            "another client may be connected: most cameras serve one client at a time"
-        }
     }
 }
 

@@ -162,6 +162,18 @@ impl SourceSpec {
             Self::File(file) => file.name(),
         }
     }
+
+    /// Returns the next step for a user who received no frame from the source.
+    #[must_use]
+    pub fn help_without_frames(&self) -> &'static str {
+        match self {
+            Self::Tcp { .. } | Self::Sim(_) => {
+                "another client may be connected: most cameras serve one client at a time"
+            }
+            Self::Listen { .. } => "check that the camera's application connects to this host and this port",
+            Self::File(_) => "`oaktap recover FILE` saves the intact frames of a damaged recording to a new file",
+        }
+    }
 }
 
 impl fmt::Display for SourceSpec {
