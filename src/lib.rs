@@ -8,7 +8,7 @@
 //! `--no-default-features`.
 //!
 //! ```text
-//! cli         io  the program: arguments, output, exit codes; one file per command in cli/commands
+//! cli         io  the program: arguments, output, exit codes; cli/commands: one file each
 //! sink        io  takes frames or pictures: record, detections, snapshot, window
 //! view        io  frames -> pictures with boxes, published through a Hub; pause and step
 //! doctor          judges the network around a camera; doctor/observe (io) measures it
@@ -35,11 +35,13 @@
 //! # Live path
 //!
 //! ```text
-//! camera --bytes--> source (wire::Decoder) --events--> Delivery --+--> Outlets::provisional --> view --> Hub<Arc<Picture>> --> window
-//!                                                                 +--> Outlets::confirmed ----> record, detections, snapshot
-//!                                                                 +--> Outlets::incidents ----> record
-//!                                                                 +--> Ledger
-//! recording file --> source::replay (wire::Decoder) --> the same Delivery
+//! camera ---------bytes--> source (wire::Decoder) --------events--> Delivery
+//! recording file -bytes--> source::replay (wire::Decoder) -events-> Delivery
+//!
+//! Delivery --+--> Outlets::provisional --> view --> Hub<Arc<Picture>> --> window
+//!            +--> Outlets::confirmed ----> record, detections, snapshot
+//!            +--> Outlets::incidents ----> record
+//!            +--> Ledger
 //! ```
 //!
 //! * **Delivery** (`source/delivery.rs`) is called by every source with each event, and hands it to the three hubs of

@@ -2,9 +2,11 @@
 //! waits for none.
 //!
 //! ```text
-//! producer --offer--> Hub --+--> Lane --> Taker     drops the oldest or the newest item when full, and counts it
+//! producer --offer--> Hub --+--> Lane --> Taker
 //!                           +--> Lane --> Taker
 //! ```
+//!
+//! A full lane drops its oldest or its newest item, and counts it.
 
 mod budget;
 mod counts;

@@ -1,9 +1,11 @@
 //! Recordings: MCAP files that Foxglove, Rerun and the Python packages for MCAP open unchanged.
 //!
 //! ```text
-//! Frame -> SegmentWriter -> /NAME/image        foxglove.RawImage | CompressedImage | CompressedVideo
-//!                           /NAME/detections   foxglove.ImageAnnotations
-//!                           /NAME/wire         oaktap.Wire: header, detection text, times, CRC-32; gaps and skipped bytes
+//! Frame -> SegmentWriter -> /NAME/image       foxglove.RawImage, CompressedImage
+//!                                             or CompressedVideo
+//!                           /NAME/detections  foxglove.ImageAnnotations
+//!                           /NAME/wire        oaktap.Wire: header, detection text, times,
+//!                                             CRC-32; gaps and skipped bytes
 //! Reader -> the camera's bytes, rebuilt -> Decoder -> Frame
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! The message of `/NAME/wire`: what the camera sent beside the picture, so that its exact bytes can be rebuilt.
+//! The message of `/NAME/wire`: everything that the camera sent beside the picture, so that its exact bytes can be rebuilt.
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,10 +4,10 @@
 //! stream    = *( record / message )
 //! record    = 32 bytes of ASCII other than a header: extensions (`@...`) and unknown ones
 //! message   = header [ detections ] payload
-//! header    = "IMG " ts " " imglen " " detlen, padded with spaces to at least 32 bytes     (IMG)
-//!           / "ABCDE " ts(18) len(8)                                                        (ABCDE)
-//!           / "ABCDE " ts(18) len(8) counters(16) tracks(208)                               (ABCDE-256)
-//!           / "DETECT" ts(18) len(8) json "FRAME " ts(18) len(8)                            (FRAME)
+//! header    = IMG:       "IMG " ts " " imglen " " detlen, padded with spaces to >= 32 bytes
+//!           / ABCDE:     "ABCDE " ts(18) len(8)
+//!           / ABCDE-256: "ABCDE " ts(18) len(8) counters(16) tracks(208)
+//!           / FRAME:     "DETECT" ts(18) len(8) json "FRAME " ts(18) len(8)
 //! ```
 //!
 //! The [`Decoder`] has neither socket nor clock. The caller reads into [`Decoder::space`], passes the number of bytes
