@@ -5,6 +5,7 @@ mod camera_arg;
 mod camera_session;
 mod commands;
 mod contract_arg;
+mod label_file;
 mod plot_file;
 pub(crate) mod present;
 mod receipt;

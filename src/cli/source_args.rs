@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use oaktap::device::contract::Contract;
-use oaktap::frame::{Interpreter, LabelMap, Overrides, PixelFormat};
+use oaktap::frame::{Interpreter, Overrides, PixelFormat};
 use oaktap::overlay::Style;
 use oaktap::recording::Playback;
 use oaktap::source::SessionOptions;
 use oaktap::wire::Limits;
 
-use super::text_file::read_text;
-use super::{contract_arg, present, value_parsers};
+use super::label_file::read_labels;
+use super::{contract_arg, value_parsers};
 
 const STREAM: &str = "Stream";
 
@@ -29,7 +29,7 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..), help_heading = STREAM)]
     pub(crate) stride: Option<u32>,
 
-    /// Text file with one label name per line, starting with label 0 [default: the camera's names, or COCO]
+    /// File with the names of classes: one per line, data.yaml or JSON [default: the camera's names, or COCO]
     #[arg(long, value_name = "FILE", help_heading = STREAM)]
     pub(crate) labels: Option<PathBuf>,
 
@@ -90,11 +90,7 @@ impl SourceArgs {
 
     /// Returns which detections to show and their names. Reads the file of label names.
     pub(crate) fn style(&self) -> anyhow::Result<Style> {
-        let names = self.labels.as_ref().map(|path| {
-            let text = read_text(path)
-                .map_err(|error| present::advised(error, "--labels needs a text file with one name per line"))?;
-            anyhow::Ok(LabelMap::from_lines(&text))
-        });
+        let names = self.labels.as_ref().map(|path| read_labels(path));
         Ok(Style { threshold: self.threshold, only: self.only.clone(), names: names.transpose()?, ..Style::default() })
     }
 }

@@ -145,6 +145,15 @@ impl LabelMap {
         self.names.iter().map(|(label, name)| (*label, &**name))
     }
 
+    /// Returns the names of all classes from 0 on.
+    ///
+    /// # Errors
+    /// The first class without a name, if a later one has a name.
+    pub fn contiguous(&self) -> Result<Vec<String>, u32> {
+        let name = |(at, (label, name)): (u32, (u32, &str))| if at == label { Ok(name.to_owned()) } else { Err(at) };
+        (0..).zip(self.iter()).map(name).collect()
+    }
+
     /// Returns the number of named classes.
     #[must_use]
     pub fn len(&self) -> usize {

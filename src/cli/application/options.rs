@@ -10,8 +10,8 @@ use oaktap::device::app::{
 use serde::Deserialize;
 
 use super::ConfigFile;
+use crate::cli::label_file::read_labels;
 use crate::cli::present::{Usage, advised};
-use crate::cli::text_file::read_text;
 use crate::cli::value_parsers;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -126,7 +126,7 @@ pub(crate) struct ApplicationArgs {
     #[arg(long, value_name = "SIDE=LIST", value_parser = mask, help_heading = MODEL)]
     mask: Vec<(String, Vec<i32>)>,
 
-    /// Text file with one label name per line, starting with label 0
+    /// File with the names of classes: one per line, data.yaml or JSON
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     labels: Option<PathBuf>,
 
@@ -313,8 +313,10 @@ impl ApplicationArgs {
         let fit = [(self.letterbox, Fit::Letterbox), (self.stretch, Fit::Stretch), (self.crop, Fit::Crop)];
         model.fit = fit.into_iter().find_map(|(given, fit)| given.then_some(fit)).unwrap_or(model.fit);
         if let Some(path) = &self.labels {
-            let text = read_text(path)?;
-            model.labels = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+            model.labels = read_labels(path)?.contiguous().map_err(|label| {
+                let text = format!("class {label} has no name in {}", path.display());
+                advised(anyhow::anyhow!(text), "the application needs a name for each class, from 0 on")
+            })?;
         }
         Ok(())
     }
@@ -362,7 +364,7 @@ mod tests {
             family = { kind = "yolo", iou = 0.4 }
             "#,
         );
-        let labels = file(&folder, "names.txt", "cat\n\ndog \nbird\n");
+        let labels = file(&folder, "names.txt", "cat\ndog \nbird\n\n");
         let as_it_is = read(&["--config", &config]).expect("valid file");
         assert_eq!(as_it_is.cameras().expect("two cameras").len(), 2);
         assert_eq!(as_it_is.firmware, Some(folder.path().join("depthai.whl")));
