@@ -14,7 +14,7 @@ const EXPECTED: &str = "--labels takes a text file with one name per line, start
                         `id2label` or COCO `categories`";
 
 /// Places of the names in the JSON and YAML files of training tools, tried in this order.
-const PLACES: [&[&str]; 9] = [
+const PLACES: [&[&str]; 8] = [
     // Beside a blob of Luxonis' model zoo.
     &["mappings", "labels"],
     &["nn_config", "mappings", "labels"],
@@ -28,8 +28,6 @@ const PLACES: [&[&str]; 9] = [
     &["id2label"],
     // COCO annotations.
     &["categories"],
-    // The document itself.
-    &[],
 ];
 
 /// Reads the names of classes from a file: YAML for `.yaml` and `.yml`, JSON for `.json` and text that begins like JSON,
@@ -114,7 +112,7 @@ fn from_lines(text: &str) -> Result<LabelMap, String> {
     }
 }
 
-/// Finds the names in the document of a training tool.
+/// Finds the names in the document of a training tool; otherwise the document itself must be a list of names.
 fn from_document(document: &Value) -> Result<LabelMap, String> {
     let found = PLACES.iter().find_map(|place| {
         let value = place.iter().try_fold(document, |value, key| match value {
@@ -124,11 +122,8 @@ fn from_document(document: &Value) -> Result<LabelMap, String> {
         value.map(|value| (place, value))
     });
     match found {
-        Some((place, value)) => names(value).map_err(|error| match *place {
-            [] => error,
-            place => format!("`{}`: {error}", place.join(".")),
-        }),
-        None => Err("found no list of names".to_owned()),
+        Some((place, value)) => names(value).map_err(|error| format!("`{}`: {error}", place.join("."))),
+        None => names(document),
     }
 }
 
@@ -224,7 +219,7 @@ mod tests {
             ("map.pbtxt", "item {\n  id: 1\n}\n", "line 1 is not a name: \"item {\""),
             ("labels.xml", "<names>\n", "line 1 is not a name: \"<names>\""),
             ("model.blob", "a\u{0}b", "line 1 is not a name"),
-            ("data.yaml", "train: images\nnc: 2\n", "found no list of names"),
+            ("data.yaml", "train: images\nnc: 2\n", "expected a list of names, or numbers with names"),
             ("data.yaml", "names: helmet\n", "`names`: expected a list of names"),
             ("data.yaml", "names: [unclosed\n", "invalid YAML"),
             ("model.json", r#"{"mappings": {"labels": [1, 2]}}"#, "`mappings.labels`: expected a list of names"),
