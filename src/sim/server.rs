@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ pub struct Sent {
 pub struct Simulator {
     serving: SingleClientServer,
     sent: Arc<Mutex<Sent>>,
+    finishing: Arc<AtomicBool>,
 }
 
 impl Simulator {
@@ -54,10 +56,11 @@ impl Simulator {
     /// The error of the system if it cannot start a thread or report the local address.
     pub fn play(listener: TcpListener, reel: Arc<Reel>) -> io::Result<Self> {
         let sent = Arc::<Mutex<Sent>>::default();
-        let mut camera = CameraThread::new(reel, Arc::clone(&sent));
+        let finishing = Arc::<AtomicBool>::default();
+        let mut camera = CameraThread::new(reel, Arc::clone(&sent), Arc::clone(&finishing));
         let serving =
             SingleClientServer::start("sim", listener, move |client, stopping| camera.serve(client, stopping))?;
-        Ok(Self { serving, sent })
+        Ok(Self { serving, sent, finishing })
     }
 
     /// Returns the address on which it listens.
@@ -72,6 +75,11 @@ impl Simulator {
         *locked(&self.sent)
     }
 
+    /// Ends its connection after the frame that is being sent, without waiting for that.
+    pub fn finish(&self) {
+        self.finishing.store(true, Ordering::Relaxed);
+    }
+
     /// Ends its connection and its thread, and returns the final totals.
     #[must_use = "drop the simulator if the totals are not needed"]
     pub fn stop(mut self) -> Sent {
@@ -83,6 +91,7 @@ impl Simulator {
 /// The state of a simulator's thread.
 struct CameraThread {
     sent: Arc<Mutex<Sent>>,
+    finishing: Arc<AtomicBool>,
     stream: Stream,
     period: Duration,
     no_delay: bool,
@@ -91,12 +100,12 @@ struct CameraThread {
 }
 
 impl CameraThread {
-    fn new(reel: Arc<Reel>, sent: Arc<Mutex<Sent>>) -> Self {
+    fn new(reel: Arc<Reel>, sent: Arc<Mutex<Sent>>, finishing: Arc<AtomicBool>) -> Self {
         let config = reel.config();
         let period = if config.fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / config.fps) };
         let no_delay = config.no_delay || config.faults.fragment.is_some();
         let (booted, queue) = (Instant::now(), Queue::new(period));
-        Self { sent, stream: Stream::of(reel), period, no_delay, booted, queue }
+        Self { sent, finishing, stream: Stream::of(reel), period, no_delay, booted, queue }
     }
 
     fn serve(&mut self, client: &TcpStream, stopping: &StopSignal) -> AfterClient {
@@ -111,7 +120,7 @@ impl CameraThread {
     /// Sends until the client disconnects, a fault ends the connection, or the simulator stops. Returns `true` if the
     /// connection stays open.
     fn stream_to(&mut self, client: &TcpStream, stopping: &StopSignal) -> bool {
-        loop {
+        while !self.finishing.load(Ordering::Relaxed) {
             let index = match self.queue.take(self.booted.elapsed()) {
                 Ok(index) => index,
                 Err(due) => {
@@ -148,6 +157,7 @@ impl CameraThread {
                 }
             }
         }
+        false
     }
 
     fn write(&self, client: &TcpStream, stopping: &StopSignal, turn: &Turn) -> io::Result<()> {
@@ -234,6 +244,17 @@ mod tests {
             read(&mut client, 1);
             assert_eq!(busy.stop().connections, 1);
         }
+    }
+
+    #[test]
+    fn finishing_ends_the_connection_after_a_whole_frame() {
+        let simulator = simulator("fps=0&size=64x48");
+        let mut client = connect(&simulator);
+        let mut bytes = read(&mut client, 1);
+        simulator.finish();
+        client.read_to_end(&mut bytes).expect("a clean end");
+        let sent = simulator.stop();
+        assert_eq!((sent.bytes, sent.abandoned), (bytes.len() as u64, 0));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) struct Pass {
 /// A simulated camera that sends as fast as it can for a fixed time, and does not run on the first processor.
 struct Sender {
     address: SocketAddr,
-    thread: JoinHandle<anyhow::Result<Sent>>,
+    thread: JoinHandle<anyhow::Result<Simulator>>,
 }
 
 impl Sender {
@@ -52,7 +52,13 @@ impl Sender {
             // Fails only if the receiving thread has panicked.
             let _ = address_sender.send(simulator.local_addr());
             std::thread::sleep(duration);
-            Ok(simulator.stop())
+            // A slow machine has not received enough frames yet.
+            while simulator.sent().intact < 2 * WARM_UP_FRAMES && simulator.sent().abandoned == 0 {
+                std::thread::sleep(STOP_CHECK_INTERVAL);
+            }
+            // A frame that is cut off would be reported as lost.
+            simulator.finish();
+            Ok(simulator)
         });
         match address.recv() {
             Ok(address) => Ok(Self { address, thread }),
@@ -62,11 +68,12 @@ impl Sender {
         }
     }
 
+    /// Returns the totals, after the connection has ended.
     fn sent(self) -> anyhow::Result<Sent> {
-        Self::join(self.thread)
+        Ok(Self::join(self.thread)?.stop())
     }
 
-    fn join(thread: JoinHandle<anyhow::Result<Sent>>) -> anyhow::Result<Sent> {
+    fn join(thread: JoinHandle<anyhow::Result<Simulator>>) -> anyhow::Result<Simulator> {
         thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the simulated camera panicked")))
     }
 }
@@ -155,7 +162,6 @@ fn receive_all(sender: Sender) -> anyhow::Result<Pass> {
     let spec = SourceSpec::Tcp { host: sender.address.ip().to_string(), port: sender.address.port() };
     let watched = watch(spec, SessionOptions::default(), Style::default(), None, || false)?;
     let sent = sender.sent()?;
-    // `intact` does not count the last frame, which the end of the connection truncates.
     let lost = sent.intact.saturating_sub(watched.stats.frames.confirmed);
     Ok(Pass { lost, ..watched.pass })
 }

@@ -10,7 +10,7 @@ mod measure;
 mod plot;
 mod report;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -88,11 +88,19 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
 fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Vec<Row>> {
     measure::stay_on_first_cpu(true);
     let mut rows = Vec::new();
-    for size in sizes {
+    for (size, number) in sizes.iter().zip(1..) {
+        progress(&format!("measuring {}x{} ({number} of {} sizes)", size.0, size.1, sizes.len()));
         rows.extend(kernels::measure(*size, formats, STAGE_TIME)?);
         rows.extend(loopback::measure(*size, ROUNDS, ROUND_TIME)?);
     }
+    if io::stderr().is_terminal() {
+        present::status("");
+    }
     Ok(rows)
+}
+
+fn progress(text: &str) {
+    if io::stderr().is_terminal() { present::status(text) } else { present::say(text) }
 }
 
 fn stream(ctx: &Ctx, spec: &SourceSpec, args: &BenchArgs) -> anyhow::Result<BenchReport> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use oaktap::doctor::tcp_capacity_mbit_s;
 use oaktap::stats::Summary;
 use serde::Serialize;
 
@@ -41,6 +42,30 @@ impl Row {
     }
 }
 
+/// Raw cameras at 40 frames per second that this machine takes, with pictures of one size.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Capacity {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// Estimate for the processors: the CPU time of the stage `stream`, with all of them at 100 %.
+    pub(crate) cameras_of_processors: u32,
+    /// What a network port of 1 Gbit/s carries.
+    pub(crate) cameras_of_gigabit_port: u32,
+}
+
+impl Capacity {
+    fn of(row: &Row, cpus: usize) -> Option<Self> {
+        let per_core = row.cameras_at_40_fps.filter(|_| row.stage == "stream")?;
+        let port = tcp_capacity_mbit_s(1000, 1500) * 1e6 / 8.0;
+        Some(Self {
+            width: row.width,
+            height: row.height,
+            cameras_of_processors: (per_core * cpus as f64) as u32,
+            cameras_of_gigabit_port: (port / (row.bytes_per_frame as f64 * 40.0)) as u32,
+        })
+    }
+}
+
 /// The results of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct BenchReport {
@@ -52,6 +77,8 @@ pub(crate) struct BenchReport {
     pub(crate) cpus: usize,
     /// The instruction set that conversion uses.
     pub(crate) instructions: &'static str,
+    /// How many cameras this machine takes, per size of their pictures.
+    pub(crate) capacity: Vec<Capacity>,
     pub(crate) rows: Vec<Row>,
     /// The ledger of the measured stream, if one was given.
     pub(crate) cameras: Vec<Summary>,
@@ -60,11 +87,13 @@ pub(crate) struct BenchReport {
 impl BenchReport {
     /// Describes this machine.
     pub(crate) fn new(command: &'static str, rows: Vec<Row>) -> Self {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             command,
             version: env!("CARGO_PKG_VERSION"),
             cpu: cpu_name(),
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            cpus,
+            capacity: rows.iter().filter_map(|row| Capacity::of(row, cpus)).collect(),
             instructions: oaktap::convert::SimdLevel::best().name(),
             rows,
             cameras: Vec::new(),
@@ -81,7 +110,21 @@ impl BenchReport {
         format!("oaktap {} on {}, {} CPUs, {}", self.version, self.cpu, self.cpus, self.instructions)
     }
 
+    /// Answers first how many cameras this machine takes.
+    fn write_capacity(&self, to: &mut impl Write) -> io::Result<()> {
+        for Capacity { width, height, cameras_of_processors, cameras_of_gigabit_port } in &self.capacity {
+            let size = format!("{width}x{height}");
+            writeln!(
+                to,
+                "cameras of {size:<9} at 40 frames/s, raw: ~{cameras_of_processors} by the processors, \
+                 {cameras_of_gigabit_port} per port of 1 Gbit/s"
+            )?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn write_table(&self, mut to: impl Write) -> io::Result<()> {
+        self.write_capacity(&mut to)?;
         writeln!(to, "{}", self.machine())?;
         writeln!(to)?;
         writeln!(
@@ -108,7 +151,8 @@ impl BenchReport {
         writeln!(to)?;
         writeln!(
             to,
-            "of memcpy: time of a copy of as many bytes, measured in turn with the stage, divided by the stage's time.\n\
+            "~: estimate from the CPU time of the stage `stream`, with all processors at 100 %.\n\
+             of memcpy: time of a copy of as many bytes, measured in turn with the stage, divided by the stage's time.\n\
              CPU us: CPU time of the thread per frame. cams@40fps: cameras that one core can serve.\n\
              receive: read from a socket and discarded. stream: received, parsed, converted, boxes drawn."
         )
@@ -120,4 +164,28 @@ fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_the_number_of_cameras() {
+        let row = |stage, cpu_us| {
+            let mut row = Row { stage, width: 640, height: 352, bytes_per_frame: 675_840, ..Row::default() };
+            row.set_times(1e-3, cpu_us);
+            row
+        };
+        let report = BenchReport::new("bench", vec![row("receive", Some(10.0)), row("stream", Some(250.0))]);
+        let mut text = Vec::new();
+        report.write_table(&mut text).expect("a Vec takes everything");
+        // 100 cameras per core; 4 * 216 of 941 Mbit/s.
+        let first = format!(
+            "cameras of 640x352   at 40 frames/s, raw: ~{} by the processors, 4 per port of 1 Gbit/s\n",
+            100 * report.cpus
+        );
+        assert!(String::from_utf8(text).expect("UTF-8").starts_with(&first));
+        assert!(BenchReport::new("bench", vec![row("stream", None)]).capacity.is_empty(), "no CPU time, no estimate");
+    }
 }
