@@ -82,7 +82,12 @@ const WALLS: &[Wall] = &[
     Wall { word: "println!", places: ALL, except: PROGRAM },
     Wall { word: "eprintln!", places: ALL, except: PROGRAM },
     Wall { word: "anyhow", places: ALL, except: PROGRAM },
-    Wall { word: "allow(unsafe_code", places: ALL, except: &["src/convert/dispatch.rs", "src/net/low_water.rs"] },
+    Wall {
+        word: "allow(unsafe_code",
+        places: ALL,
+        except: &["src/convert/dispatch.rs", "src/net/low_water.rs", "src/sink/window/platform/xlib.rs"],
+    },
+    Wall { word: "x11rb", places: ALL, except: &["src/sink/window/platform/"] },
     Wall { word: "rusttype", places: ALL, except: &["src/overlay/font.rs"] },
     Wall { word: "minifb", places: ALL, except: &["src/sink/window/"] },
 ];

@@ -71,6 +71,17 @@ impl Bench {
 
     /// Any command that opens a window.
     fn run(command: &str, arguments: &[String]) -> Option<Self> {
+        let mut bench = Self::start("1400x900x24", command, arguments)?;
+        bench.window = wait_for("a window", || {
+            let found = bench.xdotool(&["search", "--onlyvisible", "--name", "^oaktap"])?;
+            found.split_whitespace().next().map(str::to_owned)
+        });
+        wait_for("the keyboard", || bench.xdotool(&["windowfocus", "--sync", &bench.window]));
+        Some(bench)
+    }
+
+    /// Starts the command on a screen of this size and depth, without waiting for a window.
+    fn start(screen: &str, command: &str, arguments: &[String]) -> Option<Self> {
         let missing: Vec<_> = [("Xvfb", "-help"), ("xdotool", "version"), ("import", "-version")]
             .into_iter()
             .filter(|(tool, ask)| {
@@ -84,7 +95,7 @@ impl Bench {
             return None;
         }
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1400x900x24", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", screen, "-nolisten", "tcp"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -102,13 +113,7 @@ impl Bench {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program");
-        let mut bench = Self { server, display, program, window: String::new(), folder };
-        bench.window = wait_for("a window", || {
-            let found = bench.xdotool(&["search", "--onlyvisible", "--name", "^oaktap"])?;
-            found.split_whitespace().next().map(str::to_owned)
-        });
-        wait_for("the keyboard", || bench.xdotool(&["windowfocus", "--sync", &bench.window]));
-        Some(bench)
+        Some(Self { server, display, program, window: String::new(), folder })
     }
 
     fn xdotool(&self, arguments: &[&str]) -> Option<String> {
@@ -468,4 +473,52 @@ fn a_recording_is_paused_stepped_and_seeked() {
     bench.key("q");
     let (status, summary) = bench.end();
     assert!(status.success(), "{status}: {summary}");
+}
+
+/// On screens of other depths, drawing would crash the program or show other colors.
+#[test]
+fn screens_that_cannot_show_the_colors_are_refused() {
+    for (depth, found) in [
+        (8, "a palette of 8 bits"),
+        (15, "15 bits of color in pixels of 16 bits (red 7c00, green 3e0, blue 1f)"),
+        (16, "16 bits of color in pixels of 16 bits (red f800, green 7e0, blue 1f)"),
+        (30, "30 bits of color in pixels of 32 bits (red 3ff00000, green ffc00, blue 3ff)"),
+    ] {
+        let screen = format!("640x480x{depth}");
+        let Some(bench) = Bench::start(&screen, "view", &["sim:".to_owned()]) else { return };
+        let (status, said) = bench.end();
+        assert_eq!(status.code(), Some(1), "{depth} bits: {status}: {said}");
+        assert!(said.contains(found) && said.contains("expected 24 bits"), "{depth} bits: {said}");
+        assert!(said.contains("help: ") && said.contains("--no-window"), "{depth} bits: {said}");
+    }
+}
+
+/// Xlib's own handlers would end the process at once: without a summary, and with an unfinished recording.
+#[test]
+fn a_window_lost_while_recording_ends_in_order() {
+    let ways: [(&str, &str, fn(&mut Bench)); 4] = [
+        ("killed server", "the X server closed the connection", |bench| bench.server.kill().expect("a child")),
+        ("terminated server", "the X server closed the connection", |bench| program::signal(&bench.server, "TERM")),
+        ("killed client", "", |bench| drop(bench.xdotool(&["windowkill", &bench.window]))),
+        ("destroyed window", "another program destroyed the window", |bench| {
+            drop(bench.xdotool(&["windowclose", &bench.window]));
+        }),
+    ];
+    for (way, reason, lose) in ways {
+        let Some(mut bench) = Bench::view(&["sim:?fps=20".to_owned()]) else { return };
+        let folder = bench.folder.path().join("recordings/sim-1");
+        let file = || Some(std::fs::read_dir(&folder).ok()?.next()?.expect("an entry").path());
+        bench.key("r");
+        wait_for("a recording that grows", || (file()?.metadata().ok()?.len() > 700_000).then_some(()));
+        lose(&mut bench);
+        let status = wait_for("the end of the program", || bench.program.try_wait().expect("a child"));
+        let path = file().expect("a recording");
+        let mut reader = oaktap::recording::Reader::open(&path).expect("a recording");
+        assert!(reader.is_finished() && path.extension().is_some_and(|end| end == "mcap"), "{way}: {path:?}");
+        assert!(reader.next_entry().expect("intact").is_some(), "{way}: no frame");
+        let (_, said) = bench.end();
+        assert_eq!(status.code(), Some(1), "{way}: {said}");
+        assert!(said.contains("frames in recordings/sim-1/"), "{way}: the summary is missing: {said}");
+        assert!(said.contains("error: the window was closed from outside: ") && said.contains(reason), "{way}: {said}");
+    }
 }

@@ -10,7 +10,7 @@ use oaktap::sink::snapshot;
 use oaktap::sink::window::{self, Screen, WindowError};
 use oaktap::source::SourceSpec;
 
-use super::view::{RECORDINGS, over, watch, without_window};
+use super::view::{RECORDINGS, advised, over, watch, without_window};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -30,27 +30,30 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let source = SourceArgs::default();
     let (receiving, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
     present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");
-    let path = match window::show(&mut screen, || over(&receiving, &args.until)) {
-        Err(WindowError::NoDisplay(_)) => {
-            present::say("no display: running for 10 s without a window");
+    let mut shown = window::show(&mut screen, || over(&receiving, &args.until));
+    let path = match shown {
+        Err(error @ WindowError::NoDisplay(_)) => {
+            shown = Ok(());
+            present::say(&format!("{error}; running for 10 s without a window"));
             let end = Instant::now() + RUN_TIME_WITHOUT_DISPLAY;
             without_window(&mut screen, || Instant::now() >= end || over(&receiving, &args.until));
             Some(write(&mut screen)?)
         }
-        shown => shown.map(|()| None)?,
+        Ok(()) | Err(_) => None,
     };
     let recorders = screen.take_recorders();
     // Ends the view, so that the summary counts everything that it did.
     drop(screen);
     let recordings = receiving.end_recordings(recorders);
-    let outcome = receiving.finish(ctx, &recordings)?;
+    let outcome = receiving.finish(ctx, &recordings);
+    shown.map_err(advised)?;
     if let Some(path) = path {
         present::say("the picture that the window would have shown:");
         let line = path.display().to_string();
         // With --json, standard output holds only JSON.
         if ctx.json { present::say(&line) } else { present::result(format!("{line}\n").as_bytes())? }
     }
-    Ok(outcome)
+    outcome
 }
 
 /// Writes the picture that the window would show to a new file.

@@ -119,8 +119,16 @@ pub(super) fn show(
     }
     let recordings = receiving.end_recordings(recorders);
     let outcome = receiving.finish(ctx, &recordings);
-    shown?;
+    shown.map_err(advised)?;
     outcome
+}
+
+/// Adds help to an error of the window.
+pub(super) fn advised(error: WindowError) -> anyhow::Error {
+    match error {
+        WindowError::Lost(_) => present::advised(error.into(), "`oaktap record` and --no-window need no display"),
+        _ => error.into(),
+    }
 }
 
 /// Starts to receive and to convert. Call it on the thread that shows the screen.

@@ -1,14 +1,13 @@
 //! Shows the pictures of cameras in a window and handles its keys. Main thread only.
 //!
-//! minifb supports neither a full-screen mode nor resizing by the program, so the key `f` switches between the whole picture
-//! and its original size. The window manager's own key maximizes the window. Xlib ends the process when the X server exits
-//! or another client destroys the window.
+//! minifb opens the window and draws. `platform` does what minifb lacks.
 
 mod camera;
 mod colors;
 mod grid;
 mod hud;
 mod keys;
+mod platform;
 mod position;
 mod recording;
 mod screen;
@@ -22,6 +21,7 @@ use minifb::{ScaleMode, WindowOptions};
 use crate::net::clock::received_now;
 pub use camera::{note_channel, subscribe};
 use keys::Keyboard;
+use platform::{Companion, Display};
 pub use screen::{Screen, ScreenImage};
 
 /// Interval at which keys are handled while no picture arrives.
@@ -39,17 +39,21 @@ const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_millis(700);
 pub enum WindowError {
     /// No window can be opened, for example because there is no display.
     #[error("cannot open a window: {0}")]
-    NoDisplay(minifb::Error),
+    NoDisplay(String),
     /// The open window cannot be updated.
     #[error("cannot draw in the window: {0}")]
     Update(minifb::Error),
+    /// The window system has closed the window.
+    #[error("the window was closed from outside: {0}")]
+    Lost(String),
 }
 
 /// Opens a window and shows the screen until the user closes it or quits, or until `done` returns `true`.
 ///
 /// # Errors
-/// No window can be opened, or it cannot be updated.
+/// No window can be opened, it cannot be updated, or the window system has closed it.
 pub fn show(screen: &mut Screen, mut done: impl FnMut() -> bool) -> Result<(), WindowError> {
+    let display = Display::ask().map_err(WindowError::NoDisplay)?;
     let opened_ns = received_now().mono_ns;
     let waited = || u128::from(received_now().mono_ns - opened_ns) >= FIRST_PICTURE_TIMEOUT.as_nanos();
     while !done() && !screen.complete() && !waited() {
@@ -59,7 +63,12 @@ pub fn show(screen: &mut Screen, mut done: impl FnMut() -> bool) -> Result<(), W
     let (width, height) = screen.opening_size();
     // The buffer always has the size of the window, so minifb does not need to scale it.
     let options = WindowOptions { resize: true, scale_mode: ScaleMode::UpperLeft, ..WindowOptions::default() };
-    let mut window = minifb::Window::new(&screen.title(), width, height, options).map_err(WindowError::NoDisplay)?;
+    let mut window = minifb::Window::new(&screen.title(), width, height, options)
+        .map_err(|error| WindowError::NoDisplay(error.to_string()))?;
+    let mut companion = Companion::attach(display, &window);
+    if let Some(reason) = companion.unsafe_to_record() {
+        screen.refuse_recording(reason);
+    }
     // This loop waits for pictures itself, so minifb must not sleep.
     window.set_target_fps(0);
     let (tx, actions) = channel();
@@ -82,6 +91,11 @@ pub fn show(screen: &mut Screen, mut done: impl FnMut() -> bool) -> Result<(), W
                 POLL_INTERVAL
             });
             window.update();
+        }
+        if let Some(reason) = companion.lost() {
+            // Closing it would use the broken connection.
+            std::mem::forget(window);
+            return Err(WindowError::Lost(reason));
         }
         actions.try_iter().for_each(|action| screen.act(action));
     }

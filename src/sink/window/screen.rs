@@ -41,6 +41,8 @@ pub struct Screen {
     views: Views,
     tiles: Vec<Tile>,
     recorders: Option<Recorders>,
+    /// Why nothing may be recorded.
+    no_recording: Option<&'static str>,
     notify: Notify,
     recording: Option<Arc<RecordersHealth>>,
     /// Playbacks of the cameras that are recordings, without duplicates.
@@ -130,6 +132,7 @@ impl Screen {
             views,
             tiles,
             recorders: None,
+            no_recording: None,
             notify,
             recording: None,
             playbacks,
@@ -158,6 +161,11 @@ impl Screen {
     pub fn with_recorders(mut self, recorders: Recorders) -> Self {
         self.recorders = Some(recorders);
         self
+    }
+
+    /// Lets the key `r` show this reason instead of recording.
+    pub(super) fn refuse_recording(&mut self, reason: &'static str) {
+        self.no_recording = Some(reason);
     }
 
     /// Returns the recorders, to finish what they record.
@@ -260,6 +268,9 @@ impl Screen {
 
     /// Starts or stops recording.
     fn record(&mut self) {
+        if let Some(reason) = self.no_recording {
+            return self.show_note(format!("recording is not available here: {reason}"));
+        }
         let Some(recorders) = &mut self.recorders else {
             return self.show_note("recording is not available here".to_owned());
         };

@@ -1,0 +1,109 @@
+//! Error handlers for Xlib, through which minifb draws. By default Xlib ends the process when the connection to the X
+//! server breaks, and on every error of a request, such as one for a window that another client has destroyed. The
+//! handlers here only note the error: the window is then lost, and the program ends in order.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_int, c_uchar, c_ulong, c_void};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+/// Set once the connection is broken. Xlib returns at once from every later call.
+static BROKEN: AtomicBool = AtomicBool::new(false);
+
+/// Code of the first error that concerns the window or its pictures. 0: none.
+static ERROR: AtomicU8 = AtomicU8::new(0);
+
+/// The window. 0: not open yet.
+static WINDOW: AtomicU32 = AtomicU32::new(0);
+
+/// X request that draws a picture.
+const PUT_IMAGE: c_uchar = 72;
+
+/// `XErrorEvent` of Xlib.h.
+#[repr(C)]
+struct ErrorEvent {
+    kind: c_int,
+    display: *mut c_void,
+    resource: c_ulong,
+    serial: c_ulong,
+    error: c_uchar,
+    request: c_uchar,
+    minor: c_uchar,
+}
+
+type ErrorHandler = unsafe extern "C" fn(*mut c_void, *mut ErrorEvent) -> c_int;
+type IoErrorHandler = unsafe extern "C" fn(*mut c_void) -> c_int;
+type ExitHandler = unsafe extern "C" fn(*mut c_void, *mut c_void);
+
+unsafe extern "C" fn on_error(_display: *mut c_void, event: *mut ErrorEvent) -> c_int {
+    // SAFETY: Xlib passes a valid event for the time of the call.
+    let (resource, error, request) = unsafe { ((*event).resource, (*event).error, (*event).request) };
+    let window = WINDOW.load(Ordering::Relaxed);
+    if request == PUT_IMAGE || (window != 0 && resource == c_ulong::from(window)) {
+        let _ = ERROR.compare_exchange(0, error, Ordering::Relaxed, Ordering::Relaxed);
+    }
+    0
+}
+
+unsafe extern "C" fn on_io_error(_display: *mut c_void) -> c_int {
+    BROKEN.store(true, Ordering::Relaxed);
+    0
+}
+
+/// Called after [`on_io_error`]; Xlib's own ends the process.
+unsafe extern "C" fn on_exit(_display: *mut c_void, _data: *mut c_void) {}
+
+/// Returns a function of libX11, which minifb loads too.
+fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
+    // SAFETY: both names are strings of C. Loading libX11 has no effect, and it stays loaded.
+    unsafe {
+        let library = NonNull::new(libc::dlopen(c"libX11.so.6".as_ptr(), libc::RTLD_LAZY))?;
+        NonNull::new(libc::dlsym(library.as_ptr(), name.as_ptr()))
+    }
+}
+
+/// Installs the handler for errors of requests, before a window is opened.
+pub(super) fn keep_process_on_errors() {
+    BROKEN.store(false, Ordering::Relaxed);
+    ERROR.store(0, Ordering::Relaxed);
+    WINDOW.store(0, Ordering::Relaxed);
+    if let Some(set) = symbol(c"XSetErrorHandler") {
+        // SAFETY: this is the type of XSetErrorHandler since X11R1; `on_error` is valid for as long as the process.
+        unsafe {
+            let set: unsafe extern "C" fn(ErrorHandler) -> Option<ErrorHandler> = std::mem::transmute(set.as_ptr());
+            set(on_error);
+        }
+    }
+}
+
+/// Installs the handlers for the loss of the connection of an open window. Returns whether the process survives it: libX11
+/// before 1.7 (2020) has no such handler.
+pub(super) fn keep_process_without_server(display: NonNull<c_void>, window: u32) -> bool {
+    WINDOW.store(window, Ordering::Relaxed);
+    let handlers = (symbol(c"XSetIOErrorExitHandler"), symbol(c"XSetIOErrorHandler"));
+    let (Some(set_exit), Some(set)) = handlers else { return false };
+    // SAFETY: these are the types in Xlib.h; `display` is minifb's open display, and no other thread uses it; the handlers
+    // are valid for as long as the process.
+    unsafe {
+        let set_exit: unsafe extern "C" fn(*mut c_void, ExitHandler, *mut c_void) =
+            std::mem::transmute(set_exit.as_ptr());
+        let set: unsafe extern "C" fn(IoErrorHandler) -> Option<IoErrorHandler> = std::mem::transmute(set.as_ptr());
+        set_exit(display.as_ptr(), on_exit, std::ptr::null_mut());
+        set(on_io_error);
+    }
+    true
+}
+
+/// Returns why the window can no longer be used.
+pub(super) fn lost() -> Option<String> {
+    if BROKEN.load(Ordering::Relaxed) {
+        return Some("the X server closed the connection".to_owned());
+    }
+    match ERROR.load(Ordering::Relaxed) {
+        0 => None,
+        // BadWindow and BadDrawable.
+        3 | 9 => Some("another program destroyed the window".to_owned()),
+        error => Some(format!("the X server refused to draw: X error {error}")),
+    }
+}
