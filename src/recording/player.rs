@@ -107,8 +107,8 @@ impl Player {
     }
 }
 
-/// Feeds the bytes of a frame to a decoder as if they arrived `now`, and confirms the frame. Calls `drain` after each
-/// step, which has to poll the decoder until it is empty.
+/// Feeds a frame to a decoder as if it arrived `now`. Calls `drain` afterwards, which has to poll the decoder until it is
+/// empty.
 pub(crate) fn feed(
     decoder: &mut Decoder,
     recorded: &RecordedFrame,
@@ -121,19 +121,10 @@ pub(crate) fn feed(
         // Use the layout of the recording. The decoder could infer another one from the payload alone.
         decoder.announce(geometry);
     }
-    for part in [&wire.context, &bytes_before_payload(wire), payload] {
-        let mut part = &part[..];
-        while !part.is_empty() {
-            let space = decoder.space();
-            let n = space.len().min(part.len());
-            space[..n].copy_from_slice(&part[..n]);
-            part = &part[n..];
-            decoder.commit_recorded(n, now, wire.arrival_mono_ns);
-            drain(decoder);
-        }
-    }
-    // The next header confirmed the frame during the recording. Here no next header follows.
-    decoder.confirm();
+    let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
+    let head =
+        MessageHead { records: &wire.records, detect_at, header: &wire.header, detection_text: &wire.detections };
+    decoder.decode_recorded(&wire.context, &head, payload, now, wire.arrival_mono_ns);
     drain(decoder);
 }
 

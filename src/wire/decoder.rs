@@ -1,5 +1,7 @@
 //! The decoder's state machine. Lends the memory that reads fill, and accounts for every byte.
 
+mod recorded;
+
 use std::sync::Arc;
 
 use super::event::{ByteCounts, Damage, Event, SkipReason, Skipped};
@@ -15,7 +17,7 @@ use super::record::Record;
 use super::resync;
 use super::text::LINE;
 use crate::frame::time::StaleBurst;
-use crate::frame::{Frame, Geometry, Interpreter, Pool, Received};
+use crate::frame::{Frame, Geometry, Interpreter, Lease, Pool, Received};
 
 /// After this many damaged frames in a row, scan the whole frame before accepting its header. Accepting a wrong header
 /// costs a copy of up to a whole frame: this limits the copying that a hostile peer can cause with little data.
@@ -124,7 +126,16 @@ impl Decoder {
 
     /// Decodes the first `n` bytes of [`Self::space`], which arrived at `now`. Drain [`Self::poll`] afterwards.
     pub fn commit(&mut self, n: usize, now: Received) {
-        self.commit_recorded(n, now, now.mono_ns);
+        self.now = now;
+        self.arrived_ns = now.mono_ns;
+        self.output.received(n);
+        if let ParserState::Payload(partial) = &mut self.state {
+            partial.received += n;
+            self.input.bypass(n);
+        } else {
+            self.input.commit(n);
+        }
+        self.advance();
     }
 
     /// Copies `bytes`, which arrived at `now`, into the decoder. Drain [`Self::poll`] afterwards.
@@ -136,21 +147,6 @@ impl Decoder {
             self.commit(piece.len(), now);
             bytes = rest;
         }
-    }
-
-    /// Like [`Self::commit`], for recorded bytes. `arrived_ns` is the original arrival time in nanoseconds, from which
-    /// the decoder determines whether frames are stale. `now` becomes [`Frame::received`].
-    pub fn commit_recorded(&mut self, n: usize, now: Received, arrived_ns: u64) {
-        self.now = now;
-        self.arrived_ns = arrived_ns;
-        self.output.received(n);
-        if let ParserState::Payload(partial) = &mut self.state {
-            partial.received += n;
-            self.input.bypass(n);
-        } else {
-            self.input.commit(n);
-        }
-        self.advance();
     }
 
     /// Returns the next event; `None` once all have been returned.
@@ -171,12 +167,6 @@ impl Decoder {
         } else if !clean && self.confirmed_len.is_some() {
             self.judge_suspect(None);
         }
-    }
-
-    /// Confirms the last frame without waiting for the next header. Used in replay, because recorded frames were
-    /// confirmed before they were recorded.
-    pub fn confirm(&mut self) {
-        self.confirm_provisional();
     }
 
     /// Ends the connection. Drain [`Self::poll`] afterwards.
@@ -439,6 +429,13 @@ impl Decoder {
     fn complete(&mut self) -> Step {
         let PartialFrame { mut frame, dialect, expected, .. } = self.take_partial_frame();
         frame.payload_mut(expected);
+        let frame = self.finished(frame);
+        self.provisional = Some(Provisional { frame, dialect, suspect: false });
+        Step::Continue
+    }
+
+    /// Interprets a frame whose payload is complete, numbers it and reports it.
+    fn finished(&mut self, mut frame: Lease<Frame>) -> Arc<Frame> {
         self.interpreter.interpret_frame(&mut frame);
         frame.announced = frame.geometry.is_some() && frame.geometry == self.preamble.introduction.geometry;
         frame.received = self.now;
@@ -447,8 +444,7 @@ impl Decoder {
         self.next_id += 1;
         let frame = frame.seal();
         self.output.push(Event::Frame(Arc::clone(&frame)));
-        self.provisional = Some(Provisional { frame, dialect, suspect: false });
-        Step::Continue
+        frame
     }
 
     /// Ends the frame being received: another header starts `at` bytes after its own.

@@ -4,7 +4,7 @@ use super::text::LINE;
 use crate::frame::Frame;
 
 /// Lines kept for one frame. Bounds the memory that a peer can fill by sending records only.
-const MAX_LINES: usize = 10_000;
+pub(super) const MAX_LINES: usize = 10_000;
 
 /// The lines received since the last frame.
 #[derive(Debug, Default)]

@@ -1,0 +1,110 @@
+//! Frames of recordings, whose boundaries are known: no byte is searched for another header.
+
+use super::super::encode::MessageHead;
+use super::super::header::{self, Parsed};
+use super::super::message::inner_text;
+use super::super::partial_frame::PartialFrame;
+use super::super::preamble::DetectMessage;
+use super::super::record;
+use super::super::record_lines::MAX_LINES;
+use super::super::text::LINE;
+use super::{Damage, Decoder, DetectionSyntax, Event, Provisional, Received};
+
+/// Bytes of a payload that suffice to find the end of an `IMG` header that overflows.
+const LOOK_AHEAD: usize = 64;
+
+impl Decoder {
+    /// Decodes one recorded frame, which arrived `now`, and confirms it: the recorder stored confirmed frames only.
+    ///
+    /// `context` are records that the camera sent before the recording began. `arrived_ns` is the original arrival on the
+    /// recorder's monotonic clock, from which the decoder determines whether frames are stale; `now` becomes
+    /// [`Frame::received`](crate::frame::Frame::received). A head that does not announce exactly these detections and this payload causes
+    /// [`Event::Lost`] instead of a frame. Drain [`Self::poll`] afterwards. Takes time proportional to the bytes given.
+    pub fn decode_recorded(
+        &mut self,
+        context: &[u8],
+        head: &MessageHead<'_>,
+        payload: &[u8],
+        now: Received,
+        arrived_ns: u64,
+    ) {
+        self.confirm_provisional();
+        (self.now, self.arrived_ns) = (now, arrived_ns);
+        self.recorded_lines(context);
+        let [before, first, text, after, second] = head.parts();
+        let is_detect = header::has_detect(head.header);
+        let frame_header = if is_detect { second } else { first };
+        self.recorded_lines(before);
+        let total = head.header.len() + text.len() + payload.len();
+        self.output.received(total);
+        let inner = if is_detect { &[] } else { text };
+        let start = [frame_header, inner, &payload[..payload.len().min(LOOK_AHEAD)]].concat();
+        let header = match header::parse(&start, &self.limits) {
+            Parsed::Message(header)
+                if (header.len, header.detections_len, header.payload_len)
+                    == (frame_header.len(), inner.len(), payload.len()) =>
+            {
+                Some(header)
+            }
+            _ => None,
+        };
+        let detect: Option<&[u8; LINE]> = first.first_chunk().filter(|_| is_detect);
+        let detect_agrees = detect.is_none_or(
+            |line| matches!(header::parse(line, &self.limits), Parsed::Detect { json_len } if json_len == text.len()),
+        );
+        let Some(header) = header.filter(|_| detect_agrees) else {
+            self.output.push(Event::Lost(Damage::Truncated { expected: payload.len(), received: 0 }));
+            self.output.skip_consumed(self.input.offset(), head.header, total as u64);
+            self.input.bypass(total);
+            self.drop_announced_frame();
+            return;
+        };
+        let at = self.input.offset();
+        if let Some(line) = detect {
+            self.output.lines.mark_detect();
+            self.preamble.detect = Some(DetectMessage { at, header: *line, json: text.to_vec() });
+        }
+        self.recorded_lines(after);
+        let PartialFrame { mut frame, .. } =
+            PartialFrame::new(&self.frames, header.dialect, payload.len(), Some(payload.len()));
+        frame.at = at;
+        frame.device_time = header.device_time;
+        self.output.lines.move_to(&mut frame);
+        if let Some(DetectMessage { header: line, json, .. }) = self.preamble.detect.take() {
+            if header.dialect.detections() == DetectionSyntax::Json {
+                frame.header.extend_from_slice(&line);
+                frame.detection_text.extend_from_slice(&json);
+            } else {
+                self.output.skip_consumed(at, &line, LINE as u64 + json.len() as u64);
+            }
+        }
+        frame.header.extend_from_slice(frame_header);
+        frame.detection_text.extend_from_slice(inner);
+        self.input.bypass(total);
+        if let Err(error) = self.preamble.join(&mut frame, header.dialect, &self.limits) {
+            self.output.push(Event::BadDetections(error));
+        }
+        debug_assert_eq!(inner_text(&frame).len(), inner.len());
+        frame.payload_mut(payload.len()).copy_from_slice(payload);
+        let frame = self.finished(frame);
+        self.provisional = Some(Provisional { frame, dialect: header.dialect, suspect: false });
+        self.confirm_provisional();
+    }
+
+    /// Applies the records among whole lines, as many as a frame keeps. Other bytes are not recorded by any version.
+    fn recorded_lines(&mut self, lines: &[u8]) {
+        for line in lines.as_chunks().0.iter().take(MAX_LINES) {
+            self.output.received(LINE);
+            self.input.bypass(LINE);
+            if let Some(record) = record::parse(line) {
+                self.preamble.apply(&record, &mut self.interpreter, &self.limits);
+                self.output.record(record, Some(line));
+            } else if let Some(records) = record::foreign(line) {
+                records.for_each(|record| self.output.record(record, Some(line)));
+            } else {
+                let at = self.input.offset() - LINE as u64;
+                self.output.skip_consumed(at, line, LINE as u64);
+            }
+        }
+    }
+}
