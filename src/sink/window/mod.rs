@@ -2,6 +2,7 @@
 //!
 //! minifb opens the window and draws. `platform` does what minifb lacks.
 
+mod act;
 mod camera;
 mod colors;
 mod grid;

@@ -7,8 +7,7 @@ use std::sync::mpsc::Receiver;
 use super::camera::CameraInput;
 use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
 use super::hud::{self, CameraStatus, HudLevel};
-use super::keys::Action;
-use super::recording::{self, CameraRecording, summary};
+use super::recording::{self, CameraRecording};
 use super::{colors, position};
 use crate::frame::Picture;
 use crate::hub::Taker;
@@ -17,7 +16,7 @@ use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
 use crate::source::Session;
 use crate::stats::Stats;
-use crate::view::{Notify, View, ViewControls, Views};
+use crate::view::{Notify, View, Views};
 
 /// Interval at which the numbers of the HUD change, slow enough to read them.
 const STATUS_INTERVAL_NS: u64 = 250_000_000;
@@ -27,49 +26,49 @@ const NOTE_DURATION_NS: u64 = 4_000_000_000;
 
 /// One camera's place on the screen.
 #[derive(Debug)]
-struct Tile {
-    picture: Option<Arc<Picture>>,
+pub(super) struct Tile {
+    pub(super) picture: Option<Arc<Picture>>,
     /// The picture is not yet counted as shown.
-    fresh: bool,
-    status: CameraStatus,
-    scaler: Scaler,
+    pub(super) fresh: bool,
+    pub(super) status: CameraStatus,
+    pub(super) scaler: Scaler,
 }
 
 /// Composes what a window shows. Independent of the window, so it also works in tests and without a display.
 pub struct Screen {
-    cameras: Vec<CameraInput>,
-    views: Views,
-    tiles: Vec<Tile>,
-    recorders: Option<Recorders>,
+    pub(super) cameras: Vec<CameraInput>,
+    pub(super) views: Views,
+    pub(super) tiles: Vec<Tile>,
+    pub(super) recorders: Option<Recorders>,
     /// Why nothing may be recorded.
-    no_recording: Option<&'static str>,
-    notify: Notify,
-    recording: Option<Arc<RecordersHealth>>,
+    pub(super) no_recording: Option<&'static str>,
+    pub(super) notify: Notify,
+    pub(super) recording: Option<Arc<RecordersHealth>>,
     /// Playbacks of the cameras that are recordings, without duplicates.
-    playbacks: Vec<Playback>,
+    pub(super) playbacks: Vec<Playback>,
     /// Last known status of the first playback.
-    position: Option<PlaybackStatus>,
-    notes: Receiver<String>,
-    print: fn(&str),
+    pub(super) position: Option<PlaybackStatus>,
+    pub(super) notes: Receiver<String>,
+    pub(super) print: fn(&str),
     /// The note and the time at which it expires.
-    note: Option<(String, u64)>,
-    level: HudLevel,
-    zoom: Zoom,
+    pub(super) note: Option<(String, u64)>,
+    pub(super) level: HudLevel,
+    pub(super) zoom: Zoom,
     /// Index of the only camera that is shown. `None`: all are.
-    enlarged: Option<usize>,
-    help: bool,
-    paused: bool,
-    quit: bool,
-    boxes: bool,
-    labels: bool,
+    pub(super) enlarged: Option<usize>,
+    pub(super) help: bool,
+    pub(super) paused: bool,
+    pub(super) quit: bool,
+    pub(super) boxes: bool,
+    pub(super) labels: bool,
     /// Minimum confidence in percent.
-    threshold: i16,
+    pub(super) threshold: i16,
     /// Time of the last status update. `None`: update now.
-    status_ns: Option<u64>,
+    pub(super) status_ns: Option<u64>,
     /// The image must be drawn again.
-    stale: bool,
-    text: Text,
-    words: Vec<u32>,
+    pub(super) stale: bool,
+    pub(super) text: Text,
+    pub(super) words: Vec<u32>,
 }
 
 /// Pixels of a window.
@@ -205,100 +204,11 @@ impl Screen {
         known.map_or((640, 360), |picture| (picture.width, picture.height))
     }
 
-    fn is_shown(&self, camera: usize) -> bool {
+    pub(super) fn is_shown(&self, camera: usize) -> bool {
         self.enlarged.is_none_or(|shown| shown == camera)
     }
 
-    /// Performs the action of a key.
-    pub(super) fn act(&mut self, action: Action) {
-        self.stale = true;
-        match action {
-            Action::Quit => self.quit = true,
-            Action::Pause => {
-                self.paused = !self.paused;
-                self.playbacks.iter().for_each(|playback| playback.pause(self.paused));
-            }
-            Action::Step if self.paused => {
-                self.control(|controls| controls.steps += 1);
-                self.playbacks.iter().for_each(Playback::step);
-            }
-            Action::Seek(seconds) => {
-                let ns = i64::from(seconds) * 1_000_000_000;
-                self.playbacks.iter().for_each(|playback| playback.seek_by(ns));
-            }
-            Action::Faster => self.playbacks.iter().for_each(Playback::faster),
-            Action::Slower => self.playbacks.iter().for_each(Playback::slower),
-            Action::Step => {}
-            Action::Snapshot => {
-                for at in (0..self.cameras.len()).filter(|at| self.is_shown(*at)) {
-                    self.views.views()[at].control(|controls| controls.snapshots += 1);
-                }
-            }
-            Action::Record => self.record(),
-            Action::Hud => self.level = self.level.next(),
-            Action::Boxes => self.boxes = !self.boxes,
-            Action::Labels => self.labels = !self.labels,
-            Action::Threshold(by) => {
-                self.threshold = (self.threshold + i16::from(by)).clamp(0, 100);
-                self.show_note(format!("confidence from {} %", self.threshold));
-            }
-            Action::ToggleZoom => {
-                self.zoom = match self.zoom {
-                    Zoom::Fit => Zoom::OriginalSize,
-                    Zoom::OriginalSize => Zoom::Fit,
-                }
-            }
-            Action::Help => self.help = !self.help,
-            Action::ShowOne(camera) if camera < self.cameras.len() => self.enlarged = Some(camera),
-            Action::ShowOne(_) => {}
-            Action::ShowNext => {
-                self.enlarged = Some(self.enlarged.map_or(0, |shown| (shown + 1) % self.cameras.len().max(1)));
-            }
-            Action::ShowAll => self.enlarged = None,
-        }
-        let (paused, boxes, labels) = (self.paused, self.boxes, self.labels);
-        let threshold = f32::from(self.threshold) / 100.0;
-        self.control(|controls| {
-            (controls.paused, controls.boxes, controls.labels, controls.threshold) = (paused, boxes, labels, threshold);
-        });
-        for (at, camera) in self.cameras.iter().enumerate() {
-            camera.pictures.mute(!self.is_shown(at));
-        }
-    }
-
-    /// Starts or stops recording.
-    fn record(&mut self) {
-        if let Some(reason) = self.no_recording {
-            return self.show_note(format!("recording is not available here: {reason}"));
-        }
-        let Some(recorders) = &mut self.recorders else {
-            return self.show_note("recording is not available here".to_owned());
-        };
-        if recorders.is_on() {
-            let notify = Arc::clone(&self.notify);
-            recorders.stop(move |outcomes| notify(summary(outcomes)));
-            self.recording = None;
-            return self.refresh_status();
-        }
-        let note = match recorders.start() {
-            Ok(()) => format!("recording to {}", recorders.path().display()),
-            Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
-        };
-        (self.print)(&note);
-        self.show_note(note);
-        self.refresh_status();
-    }
-
-    /// Updates the status with the next refresh.
-    fn refresh_status(&mut self) {
-        self.status_ns = None;
-    }
-
-    fn control(&self, change: impl Fn(&mut ViewControls)) {
-        self.views.views().iter().for_each(|view| view.control(&change));
-    }
-
-    fn show_note(&mut self, note: String) {
+    pub(super) fn show_note(&mut self, note: String) {
         self.note = Some((note, crate::net::clock::received_now().mono_ns + NOTE_DURATION_NS));
         self.stale = true;
     }
