@@ -27,6 +27,7 @@ mod planar;
 mod png;
 pub mod reference;
 mod rows;
+mod scaled;
 #[cfg(test)]
 mod tests;
 mod yuv;
@@ -34,14 +35,16 @@ mod yuv420;
 
 pub use dispatch::SimdLevel;
 pub use png::encode_png;
+pub use scaled::{Placement, ScaledFrom, Scaler};
 pub use yuv420::Yuv420;
 
 use self::half_float::HalfTable;
 use self::jpeg::Jpeg;
 use self::output::{Bgr, Output, Rgb, Words};
+use self::scaled::Samples;
 use self::yuv420::RowPair;
 use crate::frame::pixel::{Layout, Plane};
-use crate::frame::{Frame, Geometry, GeometryError, PayloadKind, Picture, PixelFormat};
+use crate::frame::{Frame, Geometry, GeometryError, Part, PayloadKind, Picture, PixelFormat};
 
 /// Byte order of interleaved pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +101,10 @@ pub struct Converter {
     jpeg: Jpeg,
     /// One or two rows each of red, green and blue.
     scratch: Vec<u8>,
-    /// Intermediate picture of the formats that become luma and chroma in two steps.
+    /// Intermediate picture of the formats that become luma and chroma in two steps, and of enlarged pictures.
     intermediate: Picture,
+    samples: Samples,
+    scaler: Scaler,
 }
 
 impl Default for Converter {
@@ -119,7 +124,17 @@ impl Converter {
     #[must_use]
     pub fn with_level(level: SimdLevel) -> Self {
         let (halves, jpeg) = (HalfTable::default(), Jpeg::default());
-        Self { level, known: None, halves, jpeg, scratch: Vec::new(), intermediate: Picture::default() }
+        let (samples, scaler) = (Samples::default(), Scaler::default());
+        Self {
+            level,
+            known: None,
+            halves,
+            jpeg,
+            scratch: Vec::new(),
+            intermediate: Picture::default(),
+            samples,
+            scaler,
+        }
     }
 
     /// Converts a frame to a picture, and copies its number and times.
@@ -128,9 +143,53 @@ impl Converter {
     /// If the layout is unknown, or the payload is video, shorter than its geometry, or a JPEG that is damaged or too
     /// large. The picture is then unchanged.
     pub fn picture(&mut self, frame: &Frame, into: &mut Picture) -> Result<(), ConvertError> {
+        self.scaled(frame, |(width, height)| Placement::whole(width, height), into)
+    }
+
+    /// Converts a part of a frame to a picture of another size in one step, and copies its number and times. `place` is
+    /// called with the width and height of the frame. A picture smaller than the frame costs what its own pixels cost;
+    /// only a JPEG is decoded completely.
+    ///
+    /// # Errors
+    /// As [`Self::picture`].
+    pub fn scaled(
+        &mut self,
+        frame: &Frame,
+        place: impl FnOnce((usize, usize)) -> Placement,
+        into: &mut Picture,
+    ) -> Result<(), ConvertError> {
         let (geometry, layout) = self.prepare(frame)?;
-        into.resize(geometry.width as usize, geometry.height as usize);
-        self.write::<Words>(frame, &geometry, &layout, into.words_mut());
+        let whole = Placement::whole(geometry.width as usize, geometry.height as usize);
+        let placement = place(whole.size);
+        into.resize(placement.size.0, placement.size.1);
+        into.part = placement.part;
+        if placement == whole {
+            self.write::<Words>(frame, &geometry, &layout, into.words_mut());
+        } else if placement.is_interpolated() {
+            let mut picture = std::mem::take(&mut self.intermediate);
+            let (columns, rows) = placement.pixels();
+            let (width, height) = (columns.len(), rows.len());
+            picture.resize(width, height);
+            if (width, height) == whole.size {
+                self.write::<Words>(frame, &geometry, &layout, picture.words_mut());
+            } else {
+                let (x, y) = (columns.start as f64, rows.start as f64);
+                let part = Part { of: whole.size, x, y, width: width as f64, height: height as f64 };
+                let same_size = Placement { part, size: (width, height) };
+                self.write_sampled(frame, &geometry, &layout, &same_size, picture.words_mut());
+            }
+            let Part { x, y, width: part_width, height: part_height, .. } = placement.part;
+            let from = ScaledFrom {
+                words: picture.words(),
+                stride: width,
+                across: (x - columns.start as f64, part_width),
+                down: (y - rows.start as f64, part_height),
+            };
+            self.scaler.scale(from, placement.size, into.words_mut(), placement.size.0);
+            self.intermediate = picture;
+        } else {
+            self.write_sampled(frame, &geometry, &layout, &placement, into.words_mut());
+        }
         into.frame_id = frame.id;
         into.device_time = frame.device_time;
         into.received = frame.received;
@@ -244,12 +303,32 @@ impl Converter {
 
     fn write<O: Output>(&mut self, frame: &Frame, geometry: &Geometry, layout: &Layout, out: &mut [O::Pixel]) {
         let Self { level, halves, jpeg, scratch, .. } = self;
-        let is_raw = frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format != PixelFormat::Jpeg);
-        let bytes = if is_raw { frame.payload() } else { jpeg.rgb() };
+        let bytes = pixel_bytes(frame, jpeg);
         let picture = Pixels { level: *level, width: geometry.width as usize, planes: layout.planes(), bytes };
         scratch.resize(3 * picture.width, 0);
         picture.write::<O>(geometry.format, halves, scratch, out);
     }
+
+    fn write_sampled(
+        &mut self,
+        frame: &Frame,
+        geometry: &Geometry,
+        layout: &Layout,
+        placement: &Placement,
+        out: &mut [u32],
+    ) {
+        let Self { level, halves, jpeg, scratch, samples, .. } = self;
+        let bytes = pixel_bytes(frame, jpeg);
+        let picture = Pixels { level: *level, width: geometry.width as usize, planes: layout.planes(), bytes };
+        samples.set(placement);
+        picture.write_sampled(geometry.format, halves, samples, scratch, out);
+    }
+}
+
+/// Returns the bytes that the layout of a prepared frame describes.
+fn pixel_bytes<'a>(frame: &'a Frame, jpeg: &'a Jpeg) -> &'a [u8] {
+    let is_raw = frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format != PixelFormat::Jpeg);
+    if is_raw { frame.payload() } else { jpeg.rgb() }
 }
 
 /// Bytes that were checked to be long enough for their planes.

@@ -330,6 +330,116 @@ fn oversized_jpegs_are_rejected_before_allocating() {
     }
 }
 
+/// Converts a part of a frame to a size.
+fn shown(converter: &mut Converter, frame: &Frame, part: Part, size: (usize, usize)) -> Picture {
+    let mut picture = Picture::default();
+    converter.scaled(frame, |of| Placement { part: Part { of, ..part }, size }, &mut picture).unwrap();
+    assert_eq!(((picture.width, picture.height), picture.frame_id), (size, frame.id));
+    picture
+}
+
+#[test]
+fn a_cropped_picture_has_the_pixels_of_the_reference() {
+    let (width, height) = (67, 41);
+    for format in raw_formats() {
+        let geometry = Geometry::tight(format, width, height).unwrap();
+        let geometry = geometry.with_stride(geometry.stride + 12).unwrap();
+        let payload = noise(geometry.byte_len().unwrap(), 5);
+        let expected = reference::pixels(&geometry, &payload).unwrap();
+        let part = Part { x: 11.0, y: 7.0, width: 32.0, height: 20.0, ..Part::default() };
+        for level in SimdLevel::available() {
+            let picture = shown(&mut Converter::with_level(level), &frame(geometry, &payload), part, (32, 20));
+            for (at, word) in picture.words().iter().enumerate() {
+                let (x, y) = (11 + at % 32, 7 + at / 32);
+                let expected = reference::word(expected[y * width as usize + x]);
+                assert_eq!(*word, expected, "{format} at {x},{y}, {}", level.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scaled_gradient_stays_a_gradient() {
+    let (width, height) = (1920, 1080);
+    let geometry = Geometry::tight(PixelFormat::Bgr888p, width, height).unwrap();
+    let across = |x: u32| (x * 255 / (width - 1)) as u8;
+    let down = |y: u32| (y * 255 / (height - 1)) as u8;
+    let plane = |of: &dyn Fn(u32, u32) -> u8| -> Vec<u8> {
+        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| of(x, y)).collect()
+    };
+    let payload = [plane(&|x, _| across(x)), plane(&|_, y| down(y)), plane(&|_, _| 77)].concat();
+    let frame = frame(geometry, &payload);
+    let whole = Part::whole(width as usize, height as usize);
+    for size in [(240, 135), (1919, 1079), (480, 270), (2600, 1462), (1, 1)] {
+        let picture = shown(&mut Converter::new(), &frame, whole, size);
+        for (at, word) in picture.words().iter().enumerate() {
+            let middle = |at: usize, size: usize| (at as f64 + 0.5) / size as f64 * 255.0;
+            let [_, red, green, blue] = word.to_be_bytes().map(f64::from);
+            let (x, y) = (at % size.0, at / size.0);
+            let far = [red - 77.0, green - middle(y, size.1), blue - middle(x, size.0)];
+            assert!(far.iter().all(|far| far.abs() <= 2.0), "{word:06x} at {x},{y} of {size:?}");
+        }
+    }
+}
+
+#[test]
+fn every_format_scales_to_the_means_of_its_pixels() {
+    let (width, height) = (160, 96);
+    for format in raw_formats().filter(|format| *format != PixelFormat::Raw16) {
+        let geometry = Geometry::tight(format, width, height).unwrap();
+        // The same in blocks of 8x8 pixels, so that every sample of a block has the color of the block.
+        let mut payload = noise(geometry.byte_len().unwrap(), 9);
+        let layout = geometry.layout().unwrap();
+        for plane in layout.planes() {
+            let row = (plane.row / 20).max(1);
+            for y in 0..plane.rows {
+                let block = y / (plane.rows / 12).max(1);
+                for x in 0..plane.row {
+                    payload[plane.offset + y * plane.stride + x] = (block * 31 + x / row * 17) as u8;
+                }
+            }
+        }
+        let frame = frame(geometry, &payload);
+        let full = shown(&mut Converter::new(), &frame, Part::whole(160, 96), (160, 96));
+        let small = shown(&mut Converter::new(), &frame, Part::whole(160, 96), (20, 12));
+        for (at, word) in small.words().iter().enumerate() {
+            let (x, y) = (at % 20 * 8, at / 20 * 8);
+            let four = [(2, 2), (6, 2), (2, 6), (6, 6)].map(|(dx, dy)| full.words()[(y + dy) * 160 + x + dx]);
+            for byte in 0..4 {
+                let mean = four.iter().map(|word| u32::from(word.to_be_bytes()[byte])).sum::<u32>().div_ceil(4);
+                // Means of luma and chroma are rounded before they become colors.
+                let near = u32::from(word.to_be_bytes()[byte]).abs_diff(mean) <= 3;
+                let clipped = four.iter().any(|word| [0, 255].contains(&word.to_be_bytes()[byte]));
+                assert!(near || clipped, "{format} {word:06x} {four:06x?} at {x},{y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn depth_is_not_averaged() {
+    let geometry = Geometry::tight(PixelFormat::Raw16, 64, 48).unwrap();
+    let samples = (0..64 * 48).map(|at| if (at + at / 64) % 2 == 0 { 0u16 } else { 1000 });
+    let payload: Vec<u8> = samples.flat_map(u16::to_le_bytes).collect();
+    let picture = shown(&mut Converter::new(), &frame(geometry, &payload), Part::whole(64, 48), (16, 12));
+    let near = reference::word(depth::COLORS[1000 * 256 / 1024]);
+    assert!(picture.words().iter().all(|word| [0, near].contains(word)), "{:06x?}", picture.words());
+}
+
+#[test]
+fn enlarged_pictures_interpolate_and_then_show_pixels() {
+    let geometry = Geometry::tight(PixelFormat::Gray8, 4, 1).unwrap();
+    let frame = frame(geometry, &[0, 0x80, 0, 0x80]);
+    let gray = |picture: &Picture| picture.words().iter().map(|word| word & 255).collect::<Vec<_>>();
+    let twice = shown(&mut Converter::new(), &frame, Part::whole(4, 1), (8, 1));
+    assert_eq!(gray(&twice), [0, 0x20, 0x60, 0x60, 0x20, 0x20, 0x60, 0x80]);
+    let blocks = shown(&mut Converter::new(), &frame, Part::whole(4, 1), (20, 5));
+    assert_eq!(gray(&blocks)[..20], [[0; 5], [0x80; 5], [0; 5], [0x80; 5]].concat());
+    // Only pixels around the part are read.
+    let part = Part { x: 1.0, width: 2.0, ..Part::whole(4, 1) };
+    assert_eq!(gray(&shown(&mut Converter::new(), &frame, part, (4, 2)))[..4], [0x60, 0x60, 0x20, 0x20]);
+}
+
 proptest! {
     #[test]
     fn arbitrary_geometries_and_payloads_do_not_panic(
@@ -345,6 +455,20 @@ proptest! {
         let frame = frame_of(kind, Some(geometry), &noise(len, 3));
         let done = Converter::new().picture(&frame, &mut Picture::default());
         prop_assert_eq!(done.is_ok(), kind == PayloadKind::Raw && geometry.layout_in(len).is_ok());
+    }
+
+    #[test]
+    fn arbitrary_parts_and_sizes_do_not_panic(
+        format in 0..PixelFormat::ALL.len() - 1,
+        of in (1..70u32, 1..70u32),
+        part in prop::array::uniform4(prop_oneof![-9.0..80.0f64, any::<f64>()]),
+        size in (0..90usize, 0..90usize),
+    ) {
+        let geometry = Geometry::tight(PixelFormat::ALL[format], of.0, of.1).unwrap();
+        let frame = frame(geometry, &noise(geometry.byte_len().unwrap(), 3));
+        let [x, y, width, height] = part;
+        let part = Part { x, y, width, height, ..Part::default() };
+        prop_assert_eq!(shown(&mut Converter::new(), &frame, part, size).words().len(), size.0 * size.1);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use detection::{BBox, Detection, LabelMap, NamedDetection};
 pub use inference::{Interpreter, Overrides};
-pub use picture::Picture;
+pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
 pub use size::Size;

@@ -3,6 +3,35 @@
 use super::pool::Recycled;
 use super::{DeviceTime, Received, Size};
 
+/// The part of a frame that a picture shows, in pixels of the frame. Has fractions while a user zooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Part {
+    /// Width and height of the whole frame.
+    pub of: (usize, usize),
+    /// Left edge.
+    pub x: f64,
+    /// Upper edge.
+    pub y: f64,
+    /// Width.
+    pub width: f64,
+    /// Height.
+    pub height: f64,
+}
+
+impl Part {
+    /// Returns all of a frame.
+    #[must_use]
+    pub const fn whole(width: usize, height: usize) -> Self {
+        Self { of: (width, height), x: 0.0, y: 0.0, width: width as f64, height: height as f64 }
+    }
+
+    /// Returns whether this is all of the frame.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        *self == Self::whole(self.of.0, self.of.1)
+    }
+}
+
 /// A picture in 0RGB words, row by row without padding, as windows take it.
 #[derive(Debug, Default)]
 pub struct Picture {
@@ -10,6 +39,8 @@ pub struct Picture {
     pub width: usize,
     /// Number of rows.
     pub height: usize,
+    /// The part of the frame that the picture shows, in any size.
+    pub part: Part,
     /// [`Frame::id`](super::Frame::id) of the converted frame.
     pub frame_id: u64,
     /// Capture time of the frame, by the camera's clock.
@@ -42,13 +73,14 @@ impl Picture {
         Size::saturating(self.width, self.height)
     }
 
-    /// Sets width and height. The words are not cleared.
+    /// Sets width and height, for all of a frame of this size. The words are not cleared.
     pub fn resize(&mut self, width: usize, height: usize) {
         if self.words.len() < width * height {
             self.words = vec![0; width * height];
         }
         self.width = width;
         self.height = height;
+        self.part = Part::whole(width, height);
     }
 }
 

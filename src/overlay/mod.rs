@@ -58,6 +58,25 @@ impl Style {
     }
 }
 
+/// Sizes of what is drawn, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strokes {
+    /// Width of the lines of a box.
+    pub line: i32,
+    /// Height of a line of text.
+    pub text: u32,
+}
+
+impl Strokes {
+    /// Returns the sizes for a picture that is kept: they grow with its shorter side, so that it can be read at any size.
+    /// 2 and 16 at 640x352, 5 and 49 at 1920x1080.
+    #[must_use]
+    pub fn of_picture(width: i32, height: i32) -> Self {
+        let side = width.min(height);
+        Self { line: (side + 100) / 200, text: (side / 22).clamp(12, 200) as u32 }
+    }
+}
+
 /// A detection to draw, in pixels.
 #[derive(Clone, Copy, Debug)]
 struct VisibleBox {
@@ -70,6 +89,7 @@ struct VisibleBox {
 #[derive(Debug, Default)]
 pub struct Overlay {
     style: Style,
+    strokes: Option<Strokes>,
     text: Text,
     titles: TitleCache,
     visible: Vec<VisibleBox>,
@@ -94,27 +114,32 @@ impl Overlay {
         &mut self.style
     }
 
+    /// Draws in these sizes whatever the size of the picture, or with `None` in those [of the picture](Strokes::of_picture).
+    pub fn set_strokes(&mut self, strokes: Option<Strokes>) {
+        self.strokes = strokes;
+    }
+
     /// Draws the detections selected by the style: first all boxes, then all titles.
     ///
-    /// Clips boxes to the picture, and omits boxes outside it or with a `NaN`. The cost is linear in the number of
-    /// boxes, and bounded for each box by the size of the picture.
+    /// Places boxes on the [part](Picture::part) of the frame that the picture shows. Clips them to the picture, and omits
+    /// boxes outside it or with a `NaN`. The cost is linear in the number of boxes, and bounded for each box by the size
+    /// of the picture.
     pub fn draw(&mut self, picture: &mut Picture, detections: &[Detection], stream_names: Option<&LabelMap>) {
-        let Self { style, text, titles, visible, label } = self;
+        let Self { style, strokes, text, titles, visible, label } = self;
         let names = style.names(stream_names);
+        let part = picture.part;
         let mut canvas = Canvas::of(picture);
         let (width, height) = (canvas.width(), canvas.height());
-        let side = width.min(height);
+        let Strokes { line, text: px_height } = strokes.unwrap_or_else(|| Strokes::of_picture(width, height));
         visible.clear();
         visible.extend(detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
-            let rect = Rect::of_box(&detection.bbox, width, height)?;
+            let rect = Rect::on_part(&detection.bbox, &part, width, height)?;
             Some(VisibleBox { rect, label: detection.label, confidence: detection.confidence })
         }));
         if style.boxes {
-            let thickness = thickness(side);
-            visible.iter().for_each(|each| canvas.outline(each.rect, thickness, class_color(each.label)));
+            visible.iter().for_each(|each| canvas.outline(each.rect, line, class_color(each.label)));
         }
         if style.labels {
-            let px_height = text_height(side);
             let room = (width - 2 * text::margin(px_height)) / text.advance(px_height);
             let room = usize::try_from(room).unwrap_or(0).min(MAX_TITLE_CHARS);
             for each in visible.iter() {
@@ -125,16 +150,6 @@ impl Overlay {
             }
         }
     }
-}
-
-/// Returns the line width for a picture with this shorter side, in pixels: 2 at 640x352, 5 at 1920x1080.
-fn thickness(side: i32) -> i32 {
-    (side + 100) / 200
-}
-
-/// Returns the line height for a picture with this shorter side, in pixels: 16 at 640x352, 49 at 1920x1080.
-fn text_height(side: i32) -> u32 {
-    (side / 22).clamp(12, 200) as u32
 }
 
 /// Writes name and percentage in at most `room` characters. Truncates the name first; omits the percentage if there is
@@ -176,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::frame::BBox;
+    use crate::frame::{BBox, Part};
 
     const PERSON: u32 = 0x00_FF7F;
     const BICYCLE: u32 = 0x66_00EE;
@@ -227,6 +242,34 @@ mod tests {
             };
             assert_eq!(*word, expected, "{x},{y}");
         }
+    }
+
+    #[test]
+    fn boxes_are_placed_on_the_part_that_is_shown() {
+        let frame = detection(0, 0.9, [0.25, 0.25, 0.5, 0.75]); // 480..960, 270..810 of 1920x1080
+        let edges = |part: Part, size: (usize, usize), strokes: Strokes| {
+            let mut picture = picture(size.0, size.1);
+            picture.part = part;
+            let mut overlay = Overlay::new(boxes());
+            overlay.set_strokes(Some(strokes));
+            overlay.draw(&mut picture, &[frame], None);
+            let row = picture.words().chunks(size.0).nth(size.1 / 2).expect("a row").to_vec();
+            row.iter().enumerate().filter(|(_, word)| **word == PERSON).map(|(x, _)| x).collect::<Vec<_>>()
+        };
+        let whole = Part::whole(1920, 1080);
+        for (size, line) in [((1920, 1080), 2), ((240, 135), 2), ((160, 90), 2), ((2600, 1462), 4), ((480, 270), 3)] {
+            let (left, right) = (size.0 / 4, size.0 / 2);
+            let expected: Vec<usize> = (left..left + line).chain(right - line..right).collect();
+            let strokes = Strokes { line: line as i32, text: 16 };
+            assert_eq!(edges(whole, size, strokes), expected, "exactly {line} pixels wide at {size:?}");
+        }
+        let two = Strokes { line: 2, text: 16 };
+        let left_edge = Part { x: 400.0, y: 400.0, width: 200.0, height: 100.0, ..whole };
+        assert_eq!(edges(left_edge, (800, 400), two), [320, 321], "enlarged four times, without the edge outside");
+        let inside = Part { x: 600.0, y: 400.0, width: 200.0, height: 100.0, ..whole };
+        assert!(edges(inside, (800, 400), two).is_empty(), "no edge is in this part");
+        let beside = Part { x: 1000.0, y: 400.0, width: 200.0, height: 100.0, ..whole };
+        assert!(edges(beside, (800, 400), two).is_empty());
     }
 
     #[test]
@@ -312,8 +355,9 @@ mod tests {
 
     #[test]
     fn lines_and_text_grow_with_the_picture() {
-        assert_eq!([100, 352, 720, 1080, 2160].map(thickness), [1, 2, 4, 5, 11]);
-        assert_eq!([100, 352, 720, 1080, 2160].map(text_height), [12, 16, 32, 49, 98]);
+        let sizes = [100, 352, 720, 1080, 2160].map(|side| Strokes::of_picture(2 * side, side));
+        assert_eq!(sizes.map(|strokes| strokes.line), [1, 2, 4, 5, 11]);
+        assert_eq!(sizes.map(|strokes| strokes.text), [12, 16, 32, 49, 98]);
     }
 
     #[test]

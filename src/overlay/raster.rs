@@ -6,7 +6,7 @@
 use image::Rgb;
 use imageproc::drawing::draw_line_segment_mut;
 
-use crate::frame::{BBox, Picture};
+use crate::frame::{BBox, Part, Picture};
 
 /// An axis-aligned rectangle in pixels. Empty if a side is not positive; may be partly or completely outside a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,20 @@ impl Rect {
     pub fn of_box(bbox: &BBox, width: i32, height: i32) -> Option<Self> {
         let (x, width) = span(bbox.xmin, bbox.xmax, width)?;
         let (y, height) = span(bbox.ymin, bbox.ymax, height)?;
+        Some(Self { x, y, width, height })
+    }
+
+    /// Converts a detection's box to pixels of a picture that shows a part of its frame. The box may extend beyond the
+    /// picture, where its edges are not visible.
+    ///
+    /// Returns `None` if the box is outside the part, or as [`Self::of_box`].
+    #[must_use]
+    pub fn on_part(bbox: &BBox, part: &Part, width: i32, height: i32) -> Option<Self> {
+        if part.is_whole() {
+            return Self::of_box(bbox, width, height);
+        }
+        let (x, width) = span_on_part(bbox.xmin, bbox.xmax, (part.of.0, part.x, part.width), width)?;
+        let (y, height) = span_on_part(bbox.ymin, bbox.ymax, (part.of.1, part.y, part.height), height)?;
         Some(Self { x, y, width, height })
     }
 
@@ -75,6 +89,19 @@ fn span(one: f32, other: f32, pixels: i32) -> Option<(i32, i32)> {
     let at = |part: f32| (part.clamp(0.0, 1.0) * pixels as f32).round() as i32;
     let start = at(low).min(pixels - 1);
     Some((start, at(high).clamp(start + 1, pixels) - start))
+}
+
+/// Converts relative coordinates of a side of `of` pixels to start and length in the `pixels` that show `len` of them.
+fn span_on_part(one: f32, other: f32, (of, from, len): (usize, f64, f64), pixels: i32) -> Option<(i32, i32)> {
+    // Also rejects coordinates that are `NaN` or outside of the frame.
+    span(one, other, i32::try_from(of).unwrap_or(i32::MAX))?;
+    let at = |part: f32| ((f64::from(part.clamp(0.0, 1.0)) * of as f64 - from) * f64::from(pixels) / len).round();
+    let (low, high) = (at(one.min(other)), at(one.max(other)));
+    if high < 0.0 || low >= f64::from(pixels) {
+        return None;
+    }
+    // Saturates.
+    Some((low as i32, ((high - low) as i32).max(1)))
 }
 
 /// A drawing surface of 0RGB words. Drawing is clipped to its [`area`](Self::area).

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 
 use super::font::{Face, Glyph};
-use super::raster::{Canvas, Rect};
+use super::raster::Canvas;
 
 /// Supported line heights: smaller text is not legible, larger text has no use.
 const LINE_HEIGHTS_PX: std::ops::RangeInclusive<u32> = 4..=256;
 /// Limit of the glyph cache. Enough for every glyph of the font at 50 pixels.
 const GLYPH_CACHE_BYTES: usize = 4 << 20;
-/// Opacity of a panel, 0..=255.
-const PANEL_ALPHA: u8 = 160;
 
 /// Writes text in the bundled font, in which all characters have the same width.
 #[derive(Debug)]
@@ -66,41 +64,6 @@ impl Text {
             at = at.saturating_add(advance);
         }
         self.width(px_height, text)
-    }
-
-    /// Writes lines on a translucent dark panel with its top left corner at (`x`, `y`), and returns the covered area.
-    pub fn panel(
-        &mut self,
-        canvas: &mut Canvas<'_>,
-        x: i32,
-        y: i32,
-        px_height: u32,
-        color: u32,
-        lines: &[impl AsRef<str>],
-    ) -> Rect {
-        let panel = self.panel_size(px_height, lines);
-        let panel = Rect { x, y, ..panel };
-        canvas.shade(panel, 0, PANEL_ALPHA);
-        let (line, margin) = (i32::from(height(px_height)), margin(px_height));
-        let mut inside = canvas.part(panel);
-        let mut top = y.saturating_add(margin);
-        for text in lines {
-            if top >= inside.area().bottom() {
-                break;
-            }
-            self.write(&mut inside, x.saturating_add(margin), top, px_height, color, text.as_ref());
-            top = top.saturating_add(line);
-        }
-        panel
-    }
-
-    /// Returns the size of a [`panel`](Self::panel); `x` and `y` are 0.
-    pub fn panel_size(&mut self, px_height: u32, lines: &[impl AsRef<str>]) -> Rect {
-        let margins = 2 * margin(px_height);
-        let widest = lines.iter().map(|line| self.width(px_height, line.as_ref())).max().unwrap_or(0);
-        let lines = i32::try_from(lines.len()).unwrap_or(i32::MAX);
-        let tall = lines.saturating_mul(i32::from(height(px_height)));
-        Rect::new(0, 0, widest.saturating_add(margins), tall.saturating_add(margins))
     }
 
     fn glyph(&mut self, character: char, px: u16) -> &Glyph {
@@ -173,7 +136,6 @@ mod tests {
         for at in [i32::MIN, -30, 0, 39, i32::MAX] {
             for px_height in [0, 1, 15, 300, u32::MAX] {
                 text.write(&mut canvas, at, at, px_height, 1, "much too long for this canvas");
-                text.panel(&mut canvas, at, at, px_height, 1, &["one", "two \u{7} three"]);
             }
         }
     }
@@ -190,20 +152,5 @@ mod tests {
         }
         let cached: usize = text.glyphs.values().map(|glyph| glyph.coverage.len()).sum();
         assert!(cached <= GLYPH_CACHE_BYTES + (256 * 256), "{cached}");
-    }
-
-    #[test]
-    fn panel_darkens_exactly_the_area_it_returns() {
-        let mut words = vec![0xFF_FFFF; 100 * 60];
-        let mut text = Text::new();
-        let lines = ["fps 40", "lost 0"];
-        let covered = text.panel(&mut Canvas::new(&mut words, 100, 60), 5, 6, 16, 0x00_FF00, &lines);
-        assert_eq!(covered, Rect { x: 5, y: 6, ..text.panel_size(16, &lines) });
-        assert_eq!((covered.width, covered.height), (6 * text.advance(16) + 8, 2 * 16 + 8));
-        for (at, word) in words.iter().enumerate() {
-            let (x, y) = ((at % 100) as i32, (at / 100) as i32);
-            let inside = (covered.x..covered.right()).contains(&x) && (covered.y..covered.bottom()).contains(&y);
-            assert_eq!(*word == 0xFF_FFFF, !inside, "{x},{y}");
-        }
     }
 }

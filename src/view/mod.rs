@@ -4,14 +4,19 @@
 //! provisional frames --DropOldest(1)--> convert, draw boxes --> Hub<Arc<Picture>> --DropOldest(1)--> window, ...
 //! ```
 //!
-//! Frames are converted only while a lane of the hub is open. The view holds a frame no longer than it takes to convert it,
-//! except while it is paused: then it keeps the frame that is shown, to draw it again with other boxes.
+//! Frames are converted only while a lane of the hub is open, to the size at which they are shown ([`Showing`]); boxes and
+//! labels are drawn on the result. The view keeps the frame that is shown, to draw it again with other boxes or in another
+//! size.
 
+mod showing;
 mod worker;
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
+
+pub(crate) use showing::fitted;
+pub use showing::{Showing, Zoom};
 
 use crate::frame::{Frame, Geometry, PayloadKind, Picture, Pool};
 use crate::hub::Hub;
@@ -34,17 +39,19 @@ pub struct ViewControls {
     pub labels: bool,
     /// Least confidence that is drawn, 0 to 1.
     pub threshold: f32,
+    /// Size and part in which frames are shown. `None`: all of each, in its own size. Snapshots always are.
+    pub showing: Option<Showing>,
 }
 
 impl ViewControls {
     fn of(style: &Style) -> Self {
         let Style { boxes, labels, threshold, .. } = *style;
-        Self { paused: false, steps: 0, snapshots: 0, boxes, labels, threshold }
+        Self { paused: false, steps: 0, snapshots: 0, boxes, labels, threshold, showing: None }
     }
 
-    /// The part that changes how a frame is drawn.
-    fn drawing(&self) -> (bool, bool, f32) {
-        (self.boxes, self.labels, self.threshold)
+    /// The controls that change how a frame is drawn.
+    fn drawing(&self) -> (bool, bool, f32, Option<Showing>) {
+        (self.boxes, self.labels, self.threshold, self.showing)
     }
 }
 
@@ -150,11 +157,13 @@ pub struct View {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     /// `None` ends the view.
     controls: Mutex<Option<ViewControls>>,
     health: Mutex<ViewHealth>,
+    /// The frame of the last picture.
+    frame: Mutex<Option<Arc<Frame>>>,
 }
 
 impl View {
@@ -164,7 +173,7 @@ impl View {
     /// The system refuses a thread.
     pub fn start(camera: &Camera, options: ViewOptions) -> io::Result<Self> {
         let controls = ViewControls::of(&options.style);
-        let shared = Arc::new(Shared { controls: Mutex::new(Some(controls)), health: Mutex::default() });
+        let shared = Arc::new(Shared { controls: Mutex::new(Some(controls)), ..Shared::default() });
         let pictures = Hub::new();
         let worker = worker::Worker::new(camera, options, Arc::clone(&shared), pictures.clone(), controls);
         let thread = thread::Builder::new().name(format!("view {}", camera.name)).spawn(move || worker.run())?;
@@ -191,6 +200,12 @@ impl View {
     #[must_use]
     pub fn controls(&self) -> ViewControls {
         locked(&self.shared.controls).expect("the controls are there until the view is dropped")
+    }
+
+    /// Returns the frame of the last picture.
+    #[must_use]
+    pub fn frame(&self) -> Option<Arc<Frame>> {
+        locked(&self.shared.frame).clone()
     }
 
     /// Returns conversion failures and the kind of the frames.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{FrameKind, Shared, Snapshot, ViewControls, ViewOptions};
-use crate::convert::Converter;
+use super::{FrameKind, Shared, Showing, Snapshot, ViewControls, ViewOptions};
+use crate::convert::{Converter, Placement};
 use crate::frame::{Frame, Picture};
 use crate::hub::{Hub, Policy, RecvTimeoutError, Taker, lane};
 use crate::live::Camera;
@@ -31,8 +31,8 @@ pub(super) struct Worker {
     converter: Converter,
     overlay: Overlay,
     held: Option<Held>,
-    /// Boxes, labels and threshold of the last picture.
-    drawing: (bool, bool, f32),
+    /// The controls with which the last picture was drawn.
+    drawing: (bool, bool, f32, Option<Showing>),
     /// When the last byte of the newest frame that was shown arrived.
     shown_ns: u64,
     /// Steps and snapshots that are done.
@@ -145,12 +145,14 @@ impl Worker {
     }
 
     /// Shows a frame that has just arrived, if the hub has an open lane.
-    fn show(&mut self, frame: &Frame, controls: ViewControls) {
+    fn show(&mut self, frame: &Arc<Frame>, controls: ViewControls) {
         self.steps = controls.steps;
         self.shown_ns = frame.received.mono_ns;
         if !self.pictures.is_empty()
-            && let Some(picture) = self.picture(frame, controls)
+            && let Some(picture) = self.picture(frame, controls, controls.showing)
         {
+            self.drawing = controls.drawing();
+            *locked(&self.shared.frame) = Some(Arc::clone(frame));
             let latency_us = received_now().mono_ns.saturating_sub(frame.received.mono_ns) / 1000;
             self.ledger.update(|stats| stats.picture(frame.stale, latency_us));
             self.pictures.offer(&picture);
@@ -170,15 +172,25 @@ impl Worker {
         self.held = Some(Held { frame, drawn: !self.pictures.is_empty() });
     }
 
-    /// Draws the held frame again when boxes, labels or threshold have changed.
+    /// Draws the frame that is shown again when the controls have changed.
     fn redraw(&mut self, controls: ViewControls) {
-        let Some(held) = &mut self.held else { return };
-        if !self.pictures.is_empty() && (!held.drawn || controls.drawing() != self.drawing) {
-            held.drawn = true;
-            let frame = Arc::clone(&held.frame);
-            if let Some(picture) = self.picture(&frame, controls) {
-                self.pictures.offer(&picture);
+        let is_new = self.held.as_ref().is_some_and(|held| !held.drawn);
+        if self.pictures.is_empty() || (!is_new && controls.drawing() == self.drawing) {
+            return;
+        }
+        let frame = match &mut self.held {
+            Some(held) => {
+                held.drawn = true;
+                Some(Arc::clone(&held.frame))
             }
+            None => locked(&self.shared.frame).clone(),
+        };
+        self.drawing = controls.drawing();
+        if let Some(frame) = frame
+            && let Some(picture) = self.picture(&frame, controls, controls.showing)
+        {
+            *locked(&self.shared.frame) = Some(frame);
+            self.pictures.offer(&picture);
         }
     }
 
@@ -195,15 +207,20 @@ impl Worker {
         };
         self.snapshot_since_ns = None;
         self.snapshots = controls.snapshots;
-        if let Some(picture) = self.picture(&frame, controls) {
+        if let Some(picture) = self.picture(&frame, controls, None) {
             (self.options.snapshot)(Snapshot { camera: self.name.clone(), picture, frame });
         }
     }
 
-    /// Converts a frame and draws its boxes. Returns `None` and sets the error in the health if that is impossible.
-    fn picture(&mut self, frame: &Frame, controls: ViewControls) -> Option<Arc<Picture>> {
+    /// Converts a frame to the size in which it is shown, and draws its boxes. Returns `None` and sets the error in the
+    /// health if that is impossible.
+    fn picture(&mut self, frame: &Frame, controls: ViewControls, showing: Option<Showing>) -> Option<Arc<Picture>> {
         let mut picture = self.options.pool.lease(self.picture_bytes);
-        let converted = self.converter.picture(frame, &mut picture);
+        let place = |size: (usize, usize)| match showing {
+            Some(showing) => showing.place(size),
+            None => Placement::whole(size.0, size.1),
+        };
+        let converted = self.converter.scaled(frame, place, &mut picture);
         let kind = FrameKind { dialect: frame.dialect, payload: frame.kind, geometry: frame.geometry };
         let changed = {
             let mut health = locked(&self.shared.health);
@@ -216,9 +233,9 @@ impl Worker {
         }
         converted.ok()?;
         self.picture_bytes = size_of_val(picture.words());
-        self.drawing = controls.drawing();
         let style = self.overlay.style_mut();
-        (style.boxes, style.labels, style.threshold) = self.drawing;
+        (style.boxes, style.labels, style.threshold) = (controls.boxes, controls.labels, controls.threshold);
+        self.overlay.set_strokes(showing.map(|showing| showing.strokes));
         self.overlay.draw(&mut picture, &frame.detections, frame.labels.as_deref());
         Some(picture.seal())
     }

@@ -29,7 +29,7 @@ fn drawing_does_not_allocate_after_the_first_frame() {
         let mut frame = || {
             overlay.draw(&mut picture, &detections, None);
             let mut canvas = Canvas::of(&mut picture);
-            text.panel(&mut canvas, 4, 4, 16, 0xFF_FFFF, &["40.0 fps", "216 Mbit/s"]);
+            text.write(&mut canvas, 4, 4, 16, 0xFF_FFFF, "40.0 fps  216 Mbit/s");
             canvas.sparkline(Rect::new(4, 60, 200, 30), &[25.0, 26.0, 24.0, 60.0, 25.0], 0x00_FF00);
             canvas.gray_out();
         };

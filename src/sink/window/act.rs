@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::grid::Zoom;
 use super::keys::Action;
 use super::recording::summary;
 use super::screen::Screen;
 use crate::recording::playback::Playback;
-use crate::view::ViewControls;
+use crate::view::{ViewControls, Zoom};
 
 impl Screen {
     /// Performs the action of a key.
@@ -44,10 +43,9 @@ impl Screen {
                 self.show_note(format!("confidence from {} %", self.threshold));
             }
             Action::ToggleZoom => {
-                self.zoom = match self.zoom {
-                    Zoom::Fit => Zoom::OriginalSize,
-                    Zoom::OriginalSize => Zoom::Fit,
-                }
+                let is_fit = self.tiles.iter().all(|tile| tile.zoom == Zoom::Fit);
+                let zoom = if is_fit { Zoom::ORIGINAL_SIZE } else { Zoom::Fit };
+                self.tiles.iter_mut().for_each(|tile| tile.zoom = zoom);
             }
             Action::Help => self.help = !self.help,
             Action::ShowOne(camera) if camera < self.cameras.len() => self.enlarged = Some(camera),

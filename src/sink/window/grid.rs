@@ -1,6 +1,7 @@
-//! Places and scales the pictures of several cameras in one window. Aspect ratios are kept.
+//! Places the pictures of several cameras in one window.
 
 use crate::overlay::Rect;
+use crate::view::fitted;
 
 /// Pixels between two tiles.
 const GAP_PX: usize = 2;
@@ -11,20 +12,8 @@ fn rect(x: usize, y: usize, width: usize, height: usize) -> Rect {
 }
 
 /// Width and height of a rectangle.
-fn sides(rect: Rect) -> (usize, usize) {
+pub(super) fn sides(rect: Rect) -> (usize, usize) {
     (usize::try_from(rect.width).unwrap_or(0), usize::try_from(rect.height).unwrap_or(0))
-}
-
-/// Returns the size of a picture that is scaled to fit into `(width, height)`.
-fn fitted(picture: (usize, usize), (width, height): (usize, usize)) -> (usize, usize) {
-    if picture.0 == 0 || picture.1 == 0 {
-        return (0, 0);
-    }
-    if width * picture.1 <= height * picture.0 {
-        (width, (width * picture.1 / picture.0).max(1).min(height))
-    } else {
-        ((height * picture.0 / picture.1).max(1).min(width), height)
-    }
 }
 
 /// Returns the columns and rows of `count` tiles that show pictures of this size as large as possible.
@@ -73,119 +62,10 @@ pub(super) fn opening_size(count: usize, picture: (usize, usize)) -> (usize, usi
     }
 }
 
-/// Size of a picture in its tile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Zoom {
-    /// Scaled to fit into the tile.
-    #[default]
-    Fit,
-    /// Original size. Cropped around the center if it does not fit.
-    OriginalSize,
-}
-
-/// The visible part of a picture and its place in the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
-    /// Upper left corner of the visible part, in pixels of the picture.
-    pub(super) from: (usize, usize),
-    /// Size of the visible part, in pixels of the picture.
-    pub(super) visible: (usize, usize),
-    /// Place in the window.
-    pub(super) at: Rect,
-}
-
-/// Centers a picture in its tile.
-pub(super) fn place(picture: (usize, usize), tile: Rect, zoom: Zoom) -> Placed {
-    let room = sides(tile);
-    let visible = match zoom {
-        Zoom::Fit => picture,
-        Zoom::OriginalSize => (picture.0.min(room.0), picture.1.min(room.1)),
-    };
-    let (width, height) = match zoom {
-        Zoom::Fit => fitted(picture, room),
-        Zoom::OriginalSize => visible,
-    };
+/// Returns the place of a picture of this size in the middle of a tile.
+pub(super) fn centered((width, height): (usize, usize), tile: Rect) -> Rect {
     let at = rect(0, 0, width, height);
-    let at = Rect { x: tile.x + (tile.width - at.width) / 2, y: tile.y + (tile.height - at.height) / 2, ..at };
-    Placed { from: ((picture.0 - visible.0) / 2, (picture.1 - visible.1) / 2), visible, at }
-}
-
-/// Two source pixels to blend, with the share of the second in 1/256.
-#[derive(Clone, Copy, Debug)]
-struct Tap {
-    first: usize,
-    second: usize,
-    share: u32,
-}
-
-/// Copies and scales pictures into windows. Keeps its tables while the sizes stay the same.
-#[derive(Debug, Default)]
-pub(super) struct Scaler {
-    key: (Option<Placed>, usize),
-    across: Vec<Tap>,
-    down: Vec<Tap>,
-    row: Vec<u32>,
-}
-
-impl Scaler {
-    /// Copies the visible part of a picture that is `stride` pixels wide into a window that is `into_stride` wide.
-    ///
-    /// Enlarges by linear interpolation. Reduces by averaging two points per axis of each pixel's area, so the cost depends
-    /// on the size in the window, not on the size of the picture.
-    pub(super) fn copy(&mut self, words: &[u32], stride: usize, placed: Placed, into: &mut [u32], into_stride: usize) {
-        let Placed { from, visible, at } = placed;
-        let (width, height) = sides(at);
-        if width == 0 || height == 0 || visible.0 == 0 || visible.1 == 0 {
-            return;
-        }
-        let (left, top) = (at.x.max(0) as usize, at.y.max(0) as usize);
-        let source = |y: usize| &words[(from.1 + y) * stride + from.0..][..visible.0];
-        let rows = into.chunks_exact_mut(into_stride).skip(top).take(height).map(|row| &mut row[left..][..width]);
-        if visible == (width, height) {
-            for (y, row) in rows.enumerate() {
-                row.copy_from_slice(source(y));
-            }
-            return;
-        }
-        if self.key != (Some(placed), stride) {
-            taps(&mut self.across, visible.0, width);
-            taps(&mut self.down, visible.1, height);
-            self.row.resize(visible.0, 0);
-            self.key = (Some(placed), stride);
-        }
-        for (row, tap) in rows.zip(&self.down) {
-            for ((mixed, a), b) in self.row.iter_mut().zip(source(tap.first)).zip(source(tap.second)) {
-                *mixed = mix(*a, *b, tap.share);
-            }
-            for (pixel, tap) in row.iter_mut().zip(&self.across) {
-                *pixel = mix(self.row[tap.first], self.row[tap.second], tap.share);
-            }
-        }
-    }
-}
-
-/// Computes the taps that scale `from` pixels to `to` pixels.
-fn taps(taps: &mut Vec<Tap>, from: usize, to: usize) {
-    taps.clear();
-    let ratio = from as f64 / to as f64;
-    taps.extend((0..to).map(|at| {
-        let last = from - 1;
-        if ratio > 1.0 {
-            let point = |part: f64| (((at as f64 + part) * ratio) as usize).min(last);
-            Tap { first: point(0.25), second: point(0.75), share: 128 }
-        } else {
-            let middle = ((at as f64 + 0.5) * ratio - 0.5).max(0.0);
-            let first = (middle as usize).min(last);
-            Tap { first, second: (first + 1).min(last), share: ((middle - first as f64) * 256.0) as u32 }
-        }
-    }));
-}
-
-/// Blends two pixels. Multiplies two channels at once.
-fn mix(a: u32, b: u32, share: u32) -> u32 {
-    const RED_BLUE: u32 = 0x00ff_00ff;
-    let mixed = |a: u32, b: u32| (a & RED_BLUE) * (256 - share) + (b & RED_BLUE) * share;
-    ((mixed(a, b) >> 8) & RED_BLUE) | (mixed(a >> 8, b >> 8) & 0x0000_ff00)
+    Rect { x: tile.x + (tile.width - at.width) / 2, y: tile.y + (tile.height - at.height) / 2, ..at }
 }
 
 #[cfg(test)]
@@ -237,54 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn aspect_is_kept() {
-        let tile = Rect { x: 10, y: 20, width: 800, height: 800 };
-        let placed = place((400, 200), tile, Zoom::Fit);
-        assert_eq!(placed.at, Rect { x: 10, y: 220, width: 800, height: 400 });
-        assert_eq!((placed.from, placed.visible), ((0, 0), (400, 200)));
-        let placed = place((200, 400), tile, Zoom::Fit);
-        assert_eq!(placed.at, Rect { x: 210, y: 20, width: 400, height: 800 });
-    }
-
-    #[test]
-    fn the_original_size_is_cropped_around_the_center() {
-        let tile = Rect { x: 0, y: 0, width: 300, height: 800 };
-        let placed = place((400, 200), tile, Zoom::OriginalSize);
-        assert_eq!(placed.at, Rect { x: 0, y: 300, width: 300, height: 200 });
-        assert_eq!((placed.from, placed.visible), ((50, 0), (300, 200)));
-    }
-
-    fn scaled(words: &[u32], size: (usize, usize), to: (usize, usize)) -> Vec<u32> {
-        let tile = rect(1, 1, to.0, to.1);
-        let placed = Placed { from: (0, 0), visible: size, at: tile };
-        let stride = to.0 + 2;
-        let mut window = vec![0xdead; stride * (to.1 + 2)];
-        Scaler::default().copy(words, size.0, placed, &mut window, stride);
-        let outside = window.iter().filter(|word| **word == 0xdead).count();
-        assert_eq!(outside, window.len() - to.0 * to.1, "pixels outside of its place do not change");
-        window.chunks_exact(stride).skip(1).take(to.1).flat_map(|row| row[1..=to.0].to_vec()).collect()
-    }
-
-    #[test]
-    fn the_original_size_is_a_copy() {
-        let words: Vec<u32> = (0..12).collect();
-        assert_eq!(scaled(&words, (4, 3), (4, 3)), words);
-    }
-
-    #[test]
-    fn reducing_averages_and_enlarging_interpolates() {
-        assert_eq!(scaled(&[0, 0x00ff_ff00, 0x0000_00ff, 0], (2, 2), (1, 1)), [0x003f_3f3f]);
-        let larger = scaled(&[0, 0x0080_8080], (2, 1), (4, 1));
-        assert_eq!(larger, [0, 0x0020_2020, 0x0060_6060, 0x0080_8080]);
-    }
-
-    #[test]
-    fn scaling_stays_inside_for_any_sizes() {
-        for size in [(1, 1), (3, 2), (64, 48), (5, 300)] {
-            let words = vec![0x0012_3456; size.0 * size.1];
-            for to in [(1, 1), (2, 7), (63, 47), (65, 49), (200, 3)] {
-                assert!(scaled(&words, size, to).iter().all(|word| *word == 0x0012_3456), "{size:?} {to:?}");
-            }
-        }
+    fn pictures_are_centered_in_their_tiles() {
+        let tile = Rect::new(10, 20, 800, 800);
+        assert_eq!(centered((800, 400), tile), Rect::new(10, 220, 800, 400));
+        assert_eq!(centered((400, 800), tile), Rect::new(210, 20, 400, 800));
     }
 }

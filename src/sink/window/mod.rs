@@ -4,14 +4,18 @@
 
 mod act;
 mod camera;
-mod colors;
+mod design;
+mod draw;
 mod grid;
 mod hud;
 mod keys;
+mod pen;
 mod platform;
 mod position;
 mod recording;
 mod screen;
+mod status;
+mod tile;
 
 use std::sync::mpsc::channel;
 use std::thread;

@@ -1,7 +1,8 @@
 //! Draws the playback position of a recording as a bar at the lower edge of the window.
 
-use super::colors::{AMBER, DIM, GREEN, WHITE};
-use crate::overlay::{Canvas, Rect, Text};
+use super::design::Ink;
+use super::pen::Pen;
+use crate::overlay::Rect;
 use crate::recording::playback::{PlaybackStatus, Speed};
 
 /// Returns the texts to the left and to the right of the bar.
@@ -38,22 +39,23 @@ fn share(status: &PlaybackStatus) -> f64 {
 }
 
 /// Draws the bar and its texts on a strip.
-pub(super) fn draw(canvas: &mut Canvas<'_>, text: &mut Text, px: u32, strip: Rect, status: &PlaybackStatus) {
+pub(super) fn draw(pen: &mut Pen<'_>, strip: Rect, status: &PlaybackStatus) {
     let (before, after) = words(status);
-    let mut inside = canvas.part(strip);
-    inside.shade(strip, 0, 190);
-    let y = strip.y + 3;
-    let left = strip.x + 8 + text.write(&mut inside, strip.x + 8, y, px, WHITE, &before) + 10;
-    let right = strip.right() - 8 - text.width(px, &after);
-    let color = if status.paused || status.ended { AMBER } else { GREEN };
-    text.write(&mut inside, right, y, px, color, &after);
-    let width = right - 10 - left;
-    if width > 20 {
-        let bar = Rect::new(left, strip.y + strip.height / 2 - 2, width, 4);
-        inside.fill(bar, DIM);
+    let space = pen.design.space();
+    let mut inside = pen.part(strip);
+    inside.ground(strip);
+    let y = strip.y + space;
+    let left = strip.x + 2 * space + inside.write(strip.x + 2 * space, y, Ink::Text, &before) + 2 * space;
+    let right = strip.right() - 2 * space - inside.width(&after);
+    let ink = if status.paused || status.ended { Ink::Warning } else { Ink::Good };
+    inside.write(right, y, ink, &after);
+    let width = right - 2 * space - left;
+    if width > 5 * space {
+        let bar = Rect::new(left, strip.y + (strip.height - space) / 2, width, space);
+        inside.fill(bar, Ink::Dim);
         let gone = (f64::from(width) * share(status)).round() as i32;
-        inside.fill(Rect::new(bar.x, bar.y, gone, bar.height), color);
-        inside.fill(Rect::new(bar.x + gone - 2, bar.y - 3, 4, bar.height + 6), WHITE);
+        inside.fill(Rect::new(bar.x, bar.y, gone, bar.height), ink);
+        inside.fill(Rect::new(bar.x + gone - space / 2, bar.y - space, space, bar.height + 2 * space), Ink::Text);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::colors::{AMBER, ColoredText, DIM, GREEN, RED, WHITE};
+use super::design::{ColoredText, Ink};
 use crate::sink::record::{RecorderCounts, RecorderOutcome, RecorderState, RecordersHealth, format_remaining};
 
 /// The recording of one camera.
@@ -24,19 +24,19 @@ impl CameraRecording {
     /// Returns a few words for the status line.
     pub(super) fn line(&self) -> Vec<ColoredText> {
         let (color, rest) = match &self.health.total.state {
-            RecorderState::Paused { .. } => (RED, Some("paused".to_owned())),
-            RecorderState::Finished => (RED, Some("ended".to_owned())),
-            RecorderState::Waiting => (DIM, Some("waiting".to_owned())),
+            RecorderState::Paused { .. } => (Ink::Alarm, Some("paused".to_owned())),
+            RecorderState::Finished => (Ink::Alarm, Some("ended".to_owned())),
+            RecorderState::Waiting => (Ink::Dim, Some("waiting".to_owned())),
             RecorderState::Recording => {
-                (GREEN, self.health.seconds_left.map(|seconds| format!("{} left", format_remaining(seconds))))
+                (Ink::Good, self.health.seconds_left.map(|seconds| format!("{} left", format_remaining(seconds))))
             }
         };
         let mut pieces = vec![(color, "  REC".to_owned())];
-        pieces.extend(rest.map(|rest| (if color == RED { RED } else { DIM }, format!(" {rest}"))));
+        pieces.extend(rest.map(|rest| (if color == Ink::Alarm { Ink::Alarm } else { Ink::Dim }, format!(" {rest}"))));
         let (_, missing) = self.counts();
         if missing > 0 {
-            pieces.push((AMBER, format!("  {missing}")));
-            pieces.push((DIM, " not recorded".to_owned()));
+            pieces.push((Ink::Warning, format!("  {missing}")));
+            pieces.push((Ink::Dim, " not recorded".to_owned()));
         }
         pieces
     }
@@ -45,15 +45,15 @@ impl CameraRecording {
     pub(super) fn rows(&self) -> Vec<(&'static str, Vec<ColoredText>)> {
         let RecordersHealth { total, bytes_per_s, seconds_left } = &*self.health;
         let (frames, missing) = self.counts();
-        let missing = (if missing == 0 { WHITE } else { AMBER }, format!("   {missing} missing"));
+        let missing = (if missing == 0 { Ink::Text } else { Ink::Warning }, format!("   {missing} missing"));
         let rate = bytes_per_s / 1e6;
         let disk = match (&total.state, error(&total.state), seconds_left) {
-            (_, Some(error), _) => (RED, error),
-            (RecorderState::Waiting, ..) => (DIM, "waiting for the first frame or a trigger".to_owned()),
-            (_, _, Some(left)) => (WHITE, format!("{rate:.1} MB/s   {} left", format_remaining(*left))),
-            (_, _, None) => (WHITE, format!("{rate:.1} MB/s")),
+            (_, Some(error), _) => (Ink::Alarm, error),
+            (RecorderState::Waiting, ..) => (Ink::Dim, "waiting for the first frame or a trigger".to_owned()),
+            (_, _, Some(left)) => (Ink::Text, format!("{rate:.1} MB/s   {} left", format_remaining(*left))),
+            (_, _, None) => (Ink::Text, format!("{rate:.1} MB/s")),
         };
-        vec![("record", vec![(WHITE, format!("{frames} frames")), missing]), ("disk", vec![disk])]
+        vec![("record", vec![(Ink::Text, format!("{frames} frames")), missing]), ("disk", vec![disk])]
     }
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::camera::CameraInput;
-use super::grid::{Placed, Scaler, Zoom, opening_size, place, tiles};
-use super::hud::{self, CameraStatus, HudLevel};
-use super::recording::{self, CameraRecording};
-use super::{colors, position};
+use super::design::{Design, SCALE_STEP};
+use super::grid::opening_size;
+use super::hud::HudLevel;
+use super::recording::CameraRecording;
+use super::status::CameraStatus;
+use super::tile::Tile;
 use crate::frame::Picture;
 use crate::hub::Taker;
-use crate::overlay::{Canvas, Rect, Text};
+use crate::overlay::Text;
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
 use crate::source::Session;
@@ -23,16 +25,6 @@ const STATUS_INTERVAL_NS: u64 = 250_000_000;
 
 /// Time for which a note is shown.
 const NOTE_DURATION_NS: u64 = 4_000_000_000;
-
-/// One camera's place on the screen.
-#[derive(Debug)]
-pub(super) struct Tile {
-    pub(super) picture: Option<Arc<Picture>>,
-    /// The picture is not yet counted as shown.
-    pub(super) fresh: bool,
-    pub(super) status: CameraStatus,
-    pub(super) scaler: Scaler,
-}
 
 /// Composes what a window shows. Independent of the window, so it also works in tests and without a display.
 pub struct Screen {
@@ -53,7 +45,7 @@ pub struct Screen {
     /// The note and the time at which it expires.
     pub(super) note: Option<(String, u64)>,
     pub(super) level: HudLevel,
-    pub(super) zoom: Zoom,
+    pub(super) design: Design,
     /// Index of the only camera that is shown. `None`: all are.
     pub(super) enlarged: Option<usize>,
     pub(super) help: bool,
@@ -105,10 +97,8 @@ impl Screen {
         let tiles = cameras
             .iter()
             .zip(views.views())
-            .map(|(camera, view)| Tile {
-                picture: None,
-                fresh: false,
-                status: CameraStatus {
+            .map(|(camera, view)| {
+                Tile::new(CameraStatus {
                     name: camera.name.clone(),
                     state: camera.state(),
                     stats: camera.ledger.snapshot(),
@@ -116,8 +106,7 @@ impl Screen {
                     age_ns: None,
                     threshold: 0.0,
                     recording: None,
-                },
-                scaler: Scaler::default(),
+                })
             })
             .collect();
         let mut playbacks: Vec<Playback> = Vec::new();
@@ -140,7 +129,7 @@ impl Screen {
             print,
             note: None,
             level: HudLevel::default(),
-            zoom: Zoom::default(),
+            design: Design::default(),
             enlarged: None,
             help: false,
             paused: false,
@@ -199,9 +188,27 @@ impl Screen {
         opening_size(self.tiles.len(), self.picture_size())
     }
 
-    fn picture_size(&self) -> (usize, usize) {
+    pub(super) fn picture_size(&self) -> (usize, usize) {
         let known = self.tiles.iter().find_map(|tile| tile.picture.as_ref());
-        known.map_or((640, 360), |picture| (picture.width, picture.height))
+        known.map_or((640, 360), |picture| picture.part.of)
+    }
+
+    /// Draws everything larger or smaller: 1 is the size on a screen of 96 dots per inch.
+    pub fn set_scale(&mut self, scale: f32) {
+        self.design = self.design.scaled(scale);
+        self.stale = true;
+    }
+
+    /// Draws dark text on light panels instead of light text on dark ones, or the other way round.
+    pub fn toggle_light(&mut self) {
+        self.design = self.design.toggled();
+        self.stale = true;
+    }
+
+    /// Changes the scale by a number of steps, and names it.
+    pub fn change_scale(&mut self, steps: i8) {
+        self.set_scale(self.design.scale() + SCALE_STEP * f32::from(steps));
+        self.show_note(format!("scale {:.0} %", self.design.scale() * 100.0));
     }
 
     pub(super) fn is_shown(&self, camera: usize) -> bool {
@@ -268,99 +275,8 @@ impl Screen {
         self.stale
     }
 
-    fn shows_position(&self) -> bool {
+    pub(super) fn shows_position(&self) -> bool {
         !self.playbacks.is_empty() && (self.level != HudLevel::Off || self.paused)
-    }
-
-    /// Returns the image for a window of this size. Borrows the picture itself if it fits exactly and nothing is drawn over it,
-    /// otherwise a buffer that is reused.
-    pub fn image(&mut self, width: usize, height: usize) -> ScreenImage<'_> {
-        self.stale = false;
-        if let Some(at) = self.bare((width, height)) {
-            let picture = self.tiles[at].picture.as_ref().expect("a bare tile has its picture");
-            return ScreenImage { words: picture.words(), width, height };
-        }
-        let error = self.recording_error();
-        let position = self.position.filter(|_| self.shows_position());
-        self.words.resize(width * height, colors::BACKGROUND);
-        self.words.fill(colors::BACKGROUND);
-        let shown: Vec<usize> = (0..self.tiles.len()).filter(|at| self.is_shown(*at)).collect();
-        let places = tiles(shown.len(), (width, height), self.picture_size());
-        for (at, place) in shown.into_iter().zip(places) {
-            self.draw_tile(at, place, (width, height));
-        }
-        let mut canvas = Canvas::new(&mut self.words, width, height);
-        let area = canvas.area();
-        let px = hud::text_height(area);
-        if self.paused {
-            let lines = ["paused   . next picture"];
-            let size = self.text.panel_size(px, &lines);
-            self.text.panel(&mut canvas, area.width - size.width - 8, 8, px, colors::WHITE, &lines);
-        }
-        if let Some(error) = error {
-            let size = self.text.panel_size(px, &[&error]);
-            let x = ((area.width - size.width) / 2).max(0);
-            self.text.panel(&mut canvas, x, 8, px, colors::RED, &[&error]);
-        }
-        if let Some(position) = position {
-            let (line, hud) = (px as i32 + 6, if self.level == HudLevel::Line { px as i32 + 6 } else { 0 });
-            let strip = Rect::new(0, area.height - hud - line, area.width, line);
-            position::draw(&mut canvas, &mut self.text, px, strip, &position);
-        }
-        if let Some((note, _)) = &self.note {
-            let columns = (area.width - 32) / self.text.advance(px).max(1);
-            let lines = hud::wrapped(note, columns.clamp(16, 90) as usize);
-            let size = self.text.panel_size(px, &lines);
-            let x = ((area.width - size.width) / 2).max(0);
-            let y = area.height - size.height - 2 * px as i32 - 12;
-            self.text.panel(&mut canvas, x, y, px, colors::WHITE, &lines);
-        }
-        if self.help {
-            hud::draw_help(&mut canvas, &mut self.text, area);
-        }
-        ScreenImage { words: &self.words, width, height }
-    }
-
-    /// Returns the error of the recording, unless the full HUD shows it.
-    fn recording_error(&self) -> Option<String> {
-        let health = self.recording.as_ref().filter(|_| self.level != HudLevel::Full)?;
-        recording::error(&health.total.state)
-    }
-
-    /// Returns the tile that fills the window exactly, with nothing drawn over it.
-    fn bare(&self, window: (usize, usize)) -> Option<usize> {
-        let is_clean = self.level == HudLevel::Off
-            && !self.help
-            && !self.paused
-            && self.note.is_none()
-            && self.recording_error().is_none();
-        let at = self.enlarged.or((self.tiles.len() == 1).then_some(0)).filter(|_| is_clean)?;
-        let tile = &self.tiles[at];
-        let picture = tile.picture.as_ref()?;
-        ((picture.width, picture.height) == window && hud::message(&tile.status, true).is_none()).then_some(at)
-    }
-
-    fn draw_tile(&mut self, at: usize, place_at: Rect, (width, height): (usize, usize)) {
-        let tile = &mut self.tiles[at];
-        let message = hud::message(&tile.status, tile.picture.is_some());
-        let mut covered = place_at;
-        if let Some(picture) = &tile.picture {
-            let placed: Placed = place((picture.width, picture.height), place_at, self.zoom);
-            tile.scaler.copy(picture.words(), picture.width, placed, &mut self.words, width);
-            covered = placed.at;
-        }
-        let mut canvas = Canvas::new(&mut self.words, width, height);
-        if message.is_some() && tile.picture.is_some() {
-            canvas.part(covered).gray_out();
-        }
-        match self.level {
-            HudLevel::Off => {}
-            HudLevel::Line => hud::draw_line(&mut canvas, &mut self.text, place_at, &tile.status),
-            HudLevel::Full => hud::draw_full(&mut canvas, &mut self.text, place_at, &tile.status),
-        }
-        if let Some((color, lines)) = &message {
-            hud::draw_message(&mut canvas, &mut self.text, place_at, (*color, lines));
-        }
     }
 
     /// Counts the pictures of the last image as shown.

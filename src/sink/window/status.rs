@@ -1,0 +1,344 @@
+//! The words of the HUD: the state of a camera as text.
+
+use super::design::{ColoredText, Ink, ink_of};
+use super::recording::CameraRecording;
+use crate::frame::{Geometry, PayloadKind};
+use crate::hub::LaneCounts;
+use crate::source::SessionState;
+use crate::stats::{HealthGauge, Stats};
+use crate::view::{FrameKind, ViewHealth};
+
+/// The values that the HUD shows of a camera.
+#[derive(Clone, Debug)]
+pub(super) struct CameraStatus {
+    pub(super) name: String,
+    pub(super) state: SessionState,
+    pub(super) stats: Stats,
+    pub(super) health: ViewHealth,
+    /// Time since the last byte of the shown picture arrived.
+    pub(super) age_ns: Option<u64>,
+    /// Minimum confidence of drawn boxes, 0 to 1.
+    pub(super) threshold: f32,
+    /// `None`: recording is off.
+    pub(super) recording: Option<CameraRecording>,
+}
+
+fn milliseconds(ns: u64) -> String {
+    match ns as f64 / 1e6 {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1e3),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes as f64 {
+        few if few < 1e4 => format!("{few} B"),
+        some if some < 1e7 => format!("{:.0} kB", some / 1e3),
+        many => format!("{:.1} MB", many / 1e6),
+    }
+}
+
+/// Formats size and format: `640x352 BGR888p`.
+fn picture_format(kind: Option<FrameKind>) -> String {
+    match kind {
+        None => "no picture yet".to_owned(),
+        Some(FrameKind { geometry: Some(Geometry { format, width, height, .. }), payload, .. }) => match payload {
+            PayloadKind::Raw | PayloadKind::Jpeg => format!("{width}x{height} {format}"),
+            PayloadKind::H264 | PayloadKind::H265 => format!("{width}x{height} {}", payload.name()),
+        },
+        Some(FrameKind { geometry: None, payload: PayloadKind::Raw, .. }) => "unknown layout".to_owned(),
+        Some(FrameKind { payload, .. }) => payload.name().to_owned(),
+    }
+}
+
+/// Returns the stream's errors, without the drops that this program chose. Estimates carry `~`.
+fn stream_errors(stats: &Stats) -> Vec<(String, &'static str)> {
+    let frames = &stats.frames;
+    // With frame numbers (`@F`), frames that the camera never sent are known exactly.
+    let missing = match stats.numbers() {
+        Some(counts) => ("", counts.not_sent, "not sent"),
+        None => ("~", frames.missing.saturating_sub(frames.withdrawn + frames.lost), "missing"),
+    };
+    let all = [
+        ("", frames.withdrawn + frames.lost, "damaged"),
+        missing,
+        ("", stats.bad_detections, "bad boxes"),
+        ("", stats.reconnects(), "reconnects"),
+        ("", stats.reboots, "reboots"),
+    ];
+    let wrong = all.into_iter().filter(|(_, count, _)| *count > 0);
+    wrong.map(|(sign, count, what)| (format!("{sign}{count}"), what)).collect()
+}
+
+/// Formats the number of missing frames: from the camera's numbers, or else an estimate from the frame interval.
+fn missing(stats: &Stats) -> String {
+    match stats.numbers() {
+        Some(counts) => format!("   {} not sent", counts.not_sent),
+        None => format!("   ~{} missing", stats.frames.missing),
+    }
+}
+
+/// Formats the temperature and load that the camera reports.
+fn camera_health(stats: &Stats) -> Option<String> {
+    let health = &stats.health;
+    let celsius = health.celsius.map(|gauge| format!("{:.1} °C", gauge.last));
+    let load = |name: &str, gauge: Option<HealthGauge>| gauge.map(|gauge| format!("{name} {:.0} %", gauge.last));
+    let all = [celsius, load("css", health.css), load("mss", health.mss)];
+    let all: Vec<_> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("   "))
+}
+
+fn dropped(stats: &Stats) -> u64 {
+    // Drops that a user can see: frames that were not converted, pictures that were not shown.
+    stats.lanes.iter().filter(|lane| !lane.keeps).map(|LaneCounts { dropped, .. }| dropped).sum()
+}
+
+/// Returns the status line, the most important part first: the end is cut off in narrow tiles.
+pub(super) fn line(status: &CameraStatus) -> Vec<ColoredText> {
+    let (stats, rates) = (&status.stats, status.stats.rates());
+    let mut pieces = vec![(ink_of(&status.state), "● ".to_owned()), (Ink::Text, status.name.clone())];
+    let is_streaming = matches!(status.state, SessionState::Streaming);
+    if !is_streaming {
+        pieces.push((ink_of(&status.state), format!("  {}", state_word(&status.state))));
+    }
+    pieces.extend(status.recording.iter().flat_map(CameraRecording::line));
+    let mut fact = |ink: Ink, value: String, unit: &str| {
+        pieces.push((ink, format!("  {value}")));
+        pieces.push((Ink::Dim, format!(" {unit}")));
+    };
+    if is_streaming {
+        fact(Ink::Text, format!("{:.1}", rates.fps_arrival), "fps");
+        fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s");
+    }
+    for (count, what) in stream_errors(stats) {
+        fact(Ink::Warning, count, what);
+    }
+    if status.health.failed > 0 {
+        fact(Ink::Warning, status.health.failed.to_string(), "not shown");
+    }
+    if dropped(stats) > 0 {
+        fact(Ink::Dim, dropped(stats).to_string(), "dropped");
+    }
+    if let Some(HealthGauge { last, .. }) = stats.health.celsius {
+        pieces.push((Ink::Dim, format!("  {last:.0} °C")));
+    }
+    if let Some(age) = status.age_ns {
+        pieces.push((Ink::Dim, format!("  {}", milliseconds(age))));
+    }
+    let dialect = status.health.last.map(|kind| format!(" {}", kind.dialect)).unwrap_or_default();
+    pieces.push((Ink::Dim, format!("  {}{dialect}", picture_format(status.health.last))));
+    pieces
+}
+
+/// Returns the captions and texts of the full HUD. Rows about the stream and about this program are separate.
+pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>)> {
+    let CameraStatus { stats, health, .. } = status;
+    let (frames, rates, latency) = (&stats.frames, stats.rates(), stats.latency_us());
+    let fine = |good: bool| if good { Ink::Text } else { Ink::Warning };
+    let plain = |text: String| vec![(Ink::Text, text)];
+    let dialect = health.last.map(|kind| format!("  {}", kind.dialect)).unwrap_or_default();
+    let percentile = |q: f64| milliseconds(latency.value_at_quantile(q).saturating_mul(1000));
+    let mut rows = vec![
+        ("picture", plain(format!("{}{dialect}", picture_format(health.last)))),
+        ("fps", plain(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
+        (
+            "rate",
+            plain(format!("{:.1} Mbit/s   jitter {}", rates.mbit_s, milliseconds((rates.jitter_us * 1e3) as u64))),
+        ),
+        ("stream", plain(format!("{} frames   {} stale", frames.received, frames.stale))),
+        (
+            "",
+            vec![
+                (fine(frames.withdrawn + frames.lost == 0), format!("{} damaged", frames.withdrawn + frames.lost)),
+                (fine(frames.missing == 0), missing(stats)),
+                (fine(stats.bytes().skipped == 0), format!("   {} skipped", bytes(stats.bytes().skipped))),
+            ],
+        ),
+        (
+            "",
+            vec![
+                (fine(stats.resyncs == 0), format!("{} resyncs", stats.resyncs)),
+                (fine(stats.reconnects() == 0), format!("   {} reconnects", stats.reconnects())),
+                (fine(stats.reboots == 0), format!("   {} reboots", stats.reboots)),
+            ],
+        ),
+        (
+            "decode",
+            vec![
+                (Ink::Text, format!("{} pictures", frames.pictures)),
+                (fine(health.failed == 0), format!("   {} failed", health.failed)),
+                (fine(stats.bad_detections == 0), format!("   {} bad boxes", stats.bad_detections)),
+            ],
+        ),
+        ("shown", plain(format!("{}   {} dropped", frames.shown, dropped(stats)))),
+    ];
+    if let Some(camera) = camera_health(stats) {
+        rows.push(("camera", plain(camera)));
+    }
+    if !latency.is_empty() {
+        rows.push(("latency", plain(format!("{} p50   {} p99", percentile(0.5), percentile(0.99)))));
+    }
+    if let Some(age) = status.age_ns {
+        rows.push(("age", plain(milliseconds(age))));
+    }
+    if status.threshold > 0.0 {
+        rows.push(("boxes", plain(format!("confidence from {:.0} %", status.threshold * 100.0))));
+    }
+    rows.extend(status.recording.iter().flat_map(CameraRecording::rows));
+    rows
+}
+
+pub(super) fn state_word(state: &SessionState) -> &'static str {
+    match state {
+        SessionState::Connecting { .. } => "connecting",
+        SessionState::Waiting => "waiting",
+        SessionState::Silent => "silent",
+        SessionState::Streaming => "streaming",
+        SessionState::Stalled => "stalled",
+        SessionState::Lost { .. } => "lost",
+        SessionState::Ended { .. } => "ended",
+    }
+}
+
+/// Returns the message over a picture that is not live, or in place of one that cannot be shown.
+pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<(Ink, Vec<String>)> {
+    let ink = ink_of(&status.state);
+    match &status.state {
+        SessionState::Streaming => {
+            let error = status.health.error.as_ref()?;
+            Some((Ink::Warning, vec![format!("{}: no picture", status.name), error.clone()]))
+        }
+        SessionState::Stalled if !has_picture => None,
+        state => {
+            let mut lines = vec![format!("{}: {state}", status.name)];
+            let reason = match state {
+                SessionState::Lost { reason, .. } => reason.help(),
+                SessionState::Ended { error: Some(error) } => error.help(),
+                SessionState::Silent => {
+                    Some("the camera serves one client at a time: close the other client, or power-cycle the camera")
+                }
+                _ => None,
+            };
+            lines.extend(reason.map(str::to_owned));
+            Some((ink, lines))
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::frame::{DeviceTime, Frame, PixelFormat};
+    use crate::sink::record::{RecorderCounts, RecorderHealth, RecorderState, RecordersHealth};
+
+    pub(in super::super) fn status() -> CameraStatus {
+        let geometry = Geometry::tight(PixelFormat::Bgr888p, 640, 352).expect("a usual geometry");
+        CameraStatus {
+            name: "front".to_owned(),
+            state: SessionState::Streaming,
+            stats: Stats::default(),
+            health: ViewHealth {
+                last: Some(FrameKind { dialect: "IMG", payload: PayloadKind::Raw, geometry: Some(geometry) }),
+                ..ViewHealth::default()
+            },
+            age_ns: Some(12_400_000),
+            threshold: 0.0,
+            recording: None,
+        }
+    }
+
+    fn text_of(pieces: &[ColoredText]) -> String {
+        pieces.iter().map(|(_, piece)| piece.as_str()).collect()
+    }
+
+    #[test]
+    fn the_status_line_shows_errors_only_when_there_are_any() {
+        let mut status = status();
+        assert_eq!(text_of(&line(&status)), "● front  0.0 fps  0 Mbit/s  12 ms  640x352 BGR888p IMG");
+        status.stats.frames.withdrawn = 2;
+        status.stats.frames.lost = 1;
+        status.stats.connections = 3;
+        status.health.failed = 7;
+        let text = text_of(&line(&status));
+        assert!(text.contains("  3 damaged  2 reconnects  7 not shown  12 ms"), "{text}");
+    }
+
+    #[test]
+    fn errors_of_the_stream_and_of_decoding_are_in_separate_rows() {
+        let mut status = status();
+        status.health.failed = 7;
+        status.stats.frames.lost = 1;
+        let rows = rows(&status);
+        let row = |caption: &str| rows.iter().position(|(found, _)| *found == caption).expect("a row");
+        let stream: Vec<_> = rows[row("stream")..row("decode")].iter().flat_map(|(_, pieces)| pieces).collect();
+        let decode = &rows[row("decode")].1;
+        assert!(stream.iter().any(|(color, text)| *color == Ink::Warning && text == "1 damaged"), "{stream:?}");
+        assert!(decode.iter().any(|(color, text)| *color == Ink::Warning && text == "   7 failed"), "{decode:?}");
+        assert!(!stream.iter().any(|(_, text)| text.contains("failed")));
+    }
+
+    #[test]
+    fn records_of_the_camera_are_shown() {
+        let mut status = status();
+        let full =
+            |status: &CameraStatus| rows(status).into_iter().map(|(_, pieces)| text_of(&pieces)).collect::<Vec<_>>();
+        assert!(full(&status).contains(&"0 damaged   ~0 missing   0 B skipped".to_owned()), "an estimate");
+        let record = |record| crate::wire::Event::Record(record);
+        for seq in [3, 4] {
+            status.stats.event(&record(crate::wire::Record::Frame { seq, device_time: DeviceTime(0) }));
+            let mut frame = Frame::default();
+            frame.camera_seq = Some(seq);
+            status.stats.event(&crate::wire::Event::Frame(frame.into()));
+        }
+        status.stats.event(&record(crate::wire::Record::Frame { seq: 7, device_time: DeviceTime(0) }));
+        let health = crate::wire::Record::Health { celsius: Some(67.8), css: Some(97.0), mss: None };
+        status.stats.event(&record(health));
+        assert!(text_of(&line(&status)).contains("  2 not sent  68 °C  12 ms"), "{}", text_of(&line(&status)));
+        let full = full(&status);
+        assert!(full.contains(&"0 damaged   2 not sent   0 B skipped".to_owned()), "{full:?}");
+        assert!(full.contains(&"67.8 °C   css 97 %".to_owned()), "{full:?}");
+    }
+
+    #[test]
+    fn a_recording_shows_the_time_left_and_its_errors() {
+        let mut status = status();
+        let recording = |state, dropped| {
+            let cameras = vec![RecorderCounts { recorded: 40, dropped, ..RecorderCounts::default() }];
+            let total = RecorderHealth { state, cameras, ..RecorderHealth::default() };
+            let health = RecordersHealth { total, bytes_per_s: 27.1e6, seconds_left: Some(7260.0) };
+            Some(CameraRecording { health: health.into(), camera: 0 })
+        };
+        status.recording = recording(RecorderState::Recording, 0);
+        let text = text_of(&line(&status));
+        assert!(text.starts_with("● front  REC 2 h 1 min left  0.0 fps"), "{text}");
+        let full = |status: &CameraStatus| rows(status).iter().map(|(_, pieces)| text_of(pieces)).collect::<Vec<_>>();
+        assert!(
+            full(&status).ends_with(&["40 frames   0 missing".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
+        );
+        status.recording = recording(RecorderState::Paused { why: "the disk is full".to_owned() }, 3);
+        let pieces = line(&status);
+        assert!(
+            pieces.contains(&(Ink::Alarm, "  REC".to_owned())) && text_of(&pieces).contains("paused  3 not recorded")
+        );
+        assert_eq!(full(&status).last().map(String::as_str), Some("recording paused: the disk is full"));
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!([0, 400_000, 12_400_000, 3_200_000_000].map(milliseconds), ["0.0 ms", "0.4 ms", "12 ms", "3.2 s"]);
+        assert_eq!([0, 9_999, 10_000, 12_345_678].map(bytes), ["0 B", "9999 B", "10 kB", "12.3 MB"]);
+    }
+
+    #[test]
+    fn a_live_picture_has_no_message() {
+        let mut status = status();
+        assert!(message(&status, true).is_none());
+        status.state = SessionState::Silent;
+        let (_, lines) = message(&status, true).expect("a message");
+        assert!(lines[0].starts_with("front: connected but silent"), "{lines:?}");
+        status.state = SessionState::Streaming;
+        status.health.error = Some("H264 cannot be shown".to_owned());
+        assert!(message(&status, false).expect("a message").1[1].contains("H264"));
+    }
+}
