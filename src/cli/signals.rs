@@ -1,50 +1,246 @@
-//! Stopping on SIGINT and SIGTERM. A second signal ends the process at once.
+//! Stopping on signals.
+//!
+//! | Signal | First | Again |
+//! |---|---|---|
+//! | INT (Ctrl-C), TERM, and Ctrl-Break on Windows | asks the command to stop | ends the process at once, but not in the first [`FINISHING_TIME`] |
+//! | HUP (the terminal was closed) | asks the command to stop | nothing: the kernel and the shell both send one |
+//!
+//! A command that was asked to stop finishes its files first. A second Ctrl-C in that time is usually a nervous finger, and
+//! would leave recordings unfinished. `nohup` makes the process ignore HUP, and it stays ignored.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use oaktap::sync::locked;
+use tokio::runtime::{Builder, Runtime};
+
+use super::present;
 
 /// The exit code that shells report after SIGINT: 128 + 2.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// A flag that a signal sets. Clones share it.
+/// For this long after the first request, further signals do not end the process.
+const FINISHING_TIME: Duration = Duration::from_secs(5);
+
+/// A request to stop that a signal makes. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stop(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Stop(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the first signal was received.
+    asked: Option<Instant>,
+}
+
+/// A signal that asks to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    /// INT or TERM: somebody wants the process to end.
+    Interrupt,
+    /// HUP: the terminal was closed.
+    Hangup,
+}
+
+/// What to do about a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reaction {
+    /// Wake the command, which finishes its files.
+    Stop,
+    /// Keep finishing. The next Ctrl-C ends the process after this time.
+    Finish(Duration),
+    /// End the process without finishing.
+    Exit,
+    Ignore,
+}
+
+impl State {
+    fn receive(&mut self, signal: Signal, now: Instant) -> Reaction {
+        let Some(asked) = self.asked else {
+            self.asked = Some(now);
+            return Reaction::Stop;
+        };
+        let left = FINISHING_TIME.saturating_sub(now.saturating_duration_since(asked));
+        match signal {
+            Signal::Hangup => Reaction::Ignore,
+            Signal::Interrupt if left.is_zero() => Reaction::Exit,
+            Signal::Interrupt => Reaction::Finish(left),
+        }
+    }
+}
 
 impl Stop {
-    /// Makes SIGINT and SIGTERM set the flag instead of ending the process.
+    /// Makes signals ask to stop instead of ending the process.
     pub(crate) fn on_signals(&self) -> anyhow::Result<()> {
-        let stop = self.clone();
-        let on_signal = move || {
-            if std::mem::replace(&mut *stop.flag(), true) {
-                std::process::exit(EXIT_INTERRUPTED);
-            }
-            stop.0.1.notify_all();
+        let runtime = Builder::new_current_thread().enable_io().build().context("cannot handle signals")?;
+        let mut signals = {
+            let _context = runtime.enter();
+            Signals::listen().context("cannot handle signals")?
         };
-        ctrlc::set_handler(on_signal).context("cannot handle Ctrl-C")
+        let stop = self.clone();
+        let mut receive = move |runtime: &Runtime| {
+            runtime.block_on(async {
+                loop {
+                    let signal = signals.next().await;
+                    stop.receive(signal);
+                }
+            })
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || receive(&runtime))
+            .context("cannot handle signals")?;
+        Ok(())
+    }
+
+    fn receive(&self, signal: Signal) {
+        let reaction = self.state().receive(signal, Instant::now());
+        match reaction {
+            Reaction::Stop => self.0.changed.notify_all(),
+            Reaction::Finish(left) => {
+                let seconds = left.as_secs_f64().ceil();
+                let text = format!("still finishing; in {seconds} s, Ctrl-C ends the program without finishing");
+                // Another thread, because a standard error that nobody reads must not keep the next signal waiting.
+                std::thread::spawn(move || present::say(&text));
+            }
+            Reaction::Exit => std::process::exit(EXIT_INTERRUPTED),
+            Reaction::Ignore => {}
+        }
     }
 
     pub(crate) fn asked(&self) -> bool {
-        *self.flag()
+        self.state().asked.is_some()
     }
 
     /// Waits for a signal until `moment`, or without limit. Returns whether one was received.
     pub(crate) fn wait_until(&self, moment: Option<Instant>) -> bool {
-        let mut asked = self.flag();
-        while !*asked {
+        let mut state = self.state();
+        while state.asked.is_none() {
+            let changed = &self.0.changed;
             match moment.map(|moment| moment.saturating_duration_since(Instant::now())) {
-                None => asked = self.0.1.wait(asked).unwrap_or_else(PoisonError::into_inner),
+                None => state = changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
-                Some(left) => asked = self.0.1.wait_timeout(asked, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(left) => state = changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             }
         }
-        *asked
+        state.asked.is_some()
     }
 
-    fn flag(&self) -> MutexGuard<'_, bool> {
-        // A panic cannot leave a bool half-written.
-        locked(&self.0.0)
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.0.state)
+    }
+}
+
+/// The signals that ask to stop.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// `None` if the process was started with HUP ignored.
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
+    }
+
+    async fn next(&mut self) -> Signal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Interrupt,
+            _ = hangup => Signal::Hangup,
+        }
+    }
+}
+
+/// Returns whether the process was started with HUP ignored, as `nohup` does. Known on Linux only.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
+}
+
+/// Reads the mask of ignored signals from the text of `/proc/PID/status`. HUP is bit 0.
+#[cfg(unix)]
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// The events that ask to stop.
+#[cfg(windows)]
+struct Signals {
+    ctrl_c: tokio::signal::windows::CtrlC,
+    ctrl_break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    shutdown: tokio::signal::windows::CtrlShutdown,
+}
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        Ok(Self { ctrl_c: ctrl_c()?, ctrl_break: ctrl_break()?, close: ctrl_close()?, shutdown: ctrl_shutdown()? })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.ctrl_c.recv() => Signal::Interrupt,
+            _ = self.ctrl_break.recv() => Signal::Interrupt,
+            _ = self.close.recv() => Signal::Hangup,
+            _ = self.shutdown.recv() => Signal::Hangup,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn only_a_late_interrupt_ends_the_process_at_once() {
+        for first in [Signal::Interrupt, Signal::Hangup] {
+            let (mut state, start) = (State::default(), Instant::now());
+            assert_eq!(state.receive(first, start), Reaction::Stop);
+            assert_eq!(state.receive(Signal::Interrupt, start), Reaction::Finish(FINISHING_TIME));
+            assert_eq!(state.receive(Signal::Interrupt, at(start, 3)), Reaction::Finish(Duration::from_secs(2)));
+            assert_eq!(state.receive(Signal::Interrupt, at(start, 5)), Reaction::Exit);
+        }
+    }
+
+    #[test]
+    fn further_hangups_change_nothing() {
+        let (mut state, start) = (State::default(), Instant::now());
+        assert_eq!(state.receive(Signal::Hangup, start), Reaction::Stop);
+        for seconds in [0, 1, 60] {
+            assert_eq!(state.receive(Signal::Hangup, at(start, seconds)), Reaction::Ignore);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn ignored_hangup_is_read_from_the_mask_of_the_process() {
+        assert!(ignores_hangup("Name:\toaktap\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"));
+        assert!(!ignores_hangup("Name:\toaktap\nSigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hangup(""));
     }
 }

@@ -224,8 +224,9 @@ impl Recorder {
         }
     }
 
-    fn end(mut self, signal: &str) -> (i32, Value, tempfile::TempDir) {
-        program::signal(&self.child, signal);
+    /// Sends the signals, one right after the other, and waits for the end.
+    fn end(mut self, signals: &[&str]) -> (i32, Value, tempfile::TempDir) {
+        program::signals(&self.child, signals);
         let (mut out, mut err) = (String::new(), String::new());
         self.child.stdout.take().expect("it is piped").read_to_string(&mut out).expect("UTF-8");
         self.child.stderr.take().expect("it is piped").read_to_string(&mut err).expect("UTF-8");
@@ -237,9 +238,12 @@ impl Recorder {
 
 #[test]
 fn an_interrupted_recorder_finishes_its_file() {
-    for signal in ["INT", "TERM"] {
+    // A terminal that is closed sends HUP twice: the kernel and the shell.
+    let cases: [&[&str]; 6] =
+        [&["INT"], &["TERM"], &["HUP"], &["HUP", "HUP"], &["INT", "INT", "INT"], &["HUP", "TERM", "INT", "HUP"]];
+    for signals in cases {
         let recorder = Recorder::start(&["sim:?size=64x48&fps=200"]);
-        let (code, summary, folder) = recorder.end(signal);
+        let (code, summary, folder) = recorder.end(signals);
         assert_eq!(code, 0, "{summary}");
         balanced(&summary);
         let [file] = &*files(&summary, folder.path()) else { panic!("{summary}") };

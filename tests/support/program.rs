@@ -18,8 +18,15 @@ pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     (status.code().expect("it was not killed"), text(stdout), text(stderr))
 }
 
-/// Sends a signal such as `INT`, through the shell: a minimal Debian has no `kill` program.
+/// Sends a signal such as `INT`.
 pub(crate) fn signal(child: &Child, name: &str) {
-    let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
+    signals(child, &[name]);
+}
+
+/// Sends signals such as `INT`, one right after the other, through the shell: a minimal Debian has no `kill` program.
+pub(crate) fn signals(child: &Child, names: &[&str]) {
+    // The process may have ended before it receives the last one.
+    let each = |name: &&str| format!("kill -{name} {} 2> /dev/null || true\n", child.id());
+    let status = Command::new("sh").args(["-c", &names.iter().map(each).collect::<String>()]).status();
     assert!(status.expect("there is a shell").success());
 }
