@@ -30,12 +30,14 @@ mod rows;
 mod scaled;
 #[cfg(test)]
 mod tests;
+mod value;
 mod yuv;
 mod yuv420;
 
 pub use dispatch::SimdLevel;
 pub use png::encode_png;
 pub use scaled::{Placement, ScaledFrom, Scaler};
+pub use value::PixelValue;
 pub use yuv420::Yuv420;
 
 use self::half_float::HalfTable;

@@ -417,6 +417,21 @@ fn every_format_scales_to_the_means_of_its_pixels() {
 }
 
 #[test]
+fn pixels_have_values_in_the_range_of_their_format() {
+    let value = |format, bytes: &[u8], at| {
+        Converter::new().value(&frame(Geometry::tight(format, 2, 1).unwrap(), bytes), at).unwrap()
+    };
+    assert_eq!(value(PixelFormat::Bgr888p, &[1, 2, 3, 4, 5, 6], (1, 0)), PixelValue::Color([6, 4, 2]));
+    assert_eq!(value(PixelFormat::Gray8, &[7, 8], (0, 0)), PixelValue::Gray(7));
+    assert_eq!(value(PixelFormat::Raw12, &[0, 0, 0xff, 0x0f], (1, 0)), PixelValue::Gray(4095));
+    assert_eq!(value(PixelFormat::Raw16, &[0, 0, 0xd2, 4], (1, 0)), PixelValue::Depth(1234));
+    assert_eq!(value(PixelFormat::Gray8, &[7, 8], (9, 9)), PixelValue::Gray(8), "clamped");
+    let texts = [PixelValue::Depth(1234), PixelValue::Depth(0), PixelValue::Gray(7), PixelValue::Color([1, 2, 3])];
+    let expected = ["1234 (1.23 m if depth)", "not measured", "gray 7", "rgb 1 2 3"];
+    assert_eq!(texts.map(|value| value.to_string()), expected);
+}
+
+#[test]
 fn depth_is_not_averaged() {
     let geometry = Geometry::tight(PixelFormat::Raw16, 64, 48).unwrap();
     let samples = (0..64 * 48).map(|at| if (at + at / 64) % 2 == 0 { 0u16 } else { 1000 });

@@ -240,11 +240,10 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Draws values as a curve over the width of `rect`, on a translucent background.
+    /// Draws values as a curve over the width of `rect`.
     ///
     /// The bottom edge is 0, the top edge the greatest value. Values that are not finite leave a gap.
     pub fn sparkline(&mut self, rect: Rect, values: &[f32], color: u32) {
-        self.shade(rect, 0, 160);
         let finite = || values.iter().filter(|value| value.is_finite());
         let greatest = finite().fold(0.0f32, |most, value| most.max(*value));
         if rect.is_empty() || values.len() < 2 || greatest <= 0.0 {

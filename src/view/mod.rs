@@ -39,6 +39,8 @@ pub struct ViewControls {
     pub labels: bool,
     /// Least confidence that is drawn, 0 to 1.
     pub threshold: f32,
+    /// Draws only this class.
+    pub class: Option<u32>,
     /// Size and part in which frames are shown. `None`: all of each, in its own size. Snapshots always are.
     pub showing: Option<Showing>,
 }
@@ -46,13 +48,24 @@ pub struct ViewControls {
 impl ViewControls {
     fn of(style: &Style) -> Self {
         let Style { boxes, labels, threshold, .. } = *style;
-        Self { paused: false, steps: 0, snapshots: 0, boxes, labels, threshold, showing: None }
+        Self { paused: false, steps: 0, snapshots: 0, boxes, labels, threshold, class: None, showing: None }
     }
 
     /// The controls that change how a frame is drawn.
-    fn drawing(&self) -> (bool, bool, f32, Option<Showing>) {
-        (self.boxes, self.labels, self.threshold, self.showing)
+    fn drawing(&self) -> Drawing {
+        let Self { boxes, labels, threshold, class, showing, .. } = *self;
+        Drawing { boxes, labels, threshold, class, showing }
     }
+}
+
+/// The controls that change how a frame is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Drawing {
+    boxes: bool,
+    labels: bool,
+    threshold: f32,
+    class: Option<u32>,
+    showing: Option<Showing>,
 }
 
 /// Conversion failures of a view, and the kind of its frames.
@@ -131,6 +144,12 @@ impl Views {
         Self { options, views: Vec::new() }
     }
 
+    /// Returns the boxes and labels as they are drawn at first, with the names given by the user.
+    #[must_use]
+    pub fn style(&self) -> &Style {
+        &self.options.style
+    }
+
     /// Returns the views in the order of the cameras.
     #[must_use]
     pub fn views(&self) -> &[View] {
@@ -164,6 +183,8 @@ struct Shared {
     health: Mutex<ViewHealth>,
     /// The frame of the last picture.
     frame: Mutex<Option<Arc<Frame>>>,
+    /// Number and arrival of the last frame that proved to be damaged.
+    damaged: Mutex<Option<(u64, u64)>>,
 }
 
 impl View {
@@ -206,6 +227,12 @@ impl View {
     #[must_use]
     pub fn frame(&self) -> Option<Arc<Frame>> {
         locked(&self.shared.frame).clone()
+    }
+
+    /// Returns whether the frame of a picture proved to be damaged after it was shown.
+    #[must_use]
+    pub fn is_damaged(&self, picture: &Picture) -> bool {
+        *locked(&self.shared.damaged) == Some((picture.frame_id, picture.received.mono_ns))
     }
 
     /// Returns conversion failures and the kind of the frames.

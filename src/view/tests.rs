@@ -144,3 +144,48 @@ fn a_frame_that_cannot_be_converted_is_reported() {
     bench.next_picture();
     assert_eq!((bench.view.health().failed, bench.view.health().error), (1, None));
 }
+
+#[test]
+fn a_frame_that_proves_damaged_after_it_was_shown_is_marked() {
+    let bench = &mut Bench::new();
+    let shown = bench.send_provisional();
+    let picture = bench.next_picture();
+    assert!(!bench.view.is_damaged(&picture));
+    let damage = crate::wire::Damage::Truncated { expected: 5, received: 3 };
+    let event = crate::source::IncidentEvent::Withdrawn { id: shown.id, damage };
+    bench.camera.outlets.incidents.offer(&crate::source::Incident { received: shown.received, event });
+    while !bench.view.is_damaged(&picture) {
+        thread::yield_now();
+    }
+    bench.send();
+    assert!(!bench.view.is_damaged(&bench.next_picture()), "the next frame is intact");
+}
+
+#[test]
+fn frames_are_shown_in_the_size_of_their_tile_and_saved_in_their_own() {
+    let mut bench = Bench::new();
+    let strokes = crate::overlay::Strokes { line: 2, text: 16 };
+    let showing = Showing { room: (80, 100), zoom: Zoom::Fit, strokes };
+    bench.view.control(|controls| controls.showing = Some(showing));
+    bench.send();
+    let mut picture = bench.next_picture();
+    if picture.width != 80 {
+        picture = bench.next_picture();
+    }
+    assert_eq!((picture.width, picture.height, picture.part.of), (80, 60, (160, 120)));
+    let larger = Showing { room: (320, 240), ..showing };
+    bench.view.control(|controls| controls.showing = Some(larger));
+    let again = bench.next_picture();
+    assert_eq!((again.width, again.height, again.frame_id), (320, 240, 1), "without waiting for the next frame");
+    for (picture, left) in [(&picture, 20), (&again, 80)] {
+        let row = &picture.words()[picture.width * picture.height / 2..][..picture.width];
+        let edges: Vec<usize> = (0..picture.width).filter(|x| row[*x] != 0x0001_0101).collect();
+        let right = 3 * left;
+        assert_eq!(edges, [left, left + 1, right - 2, right - 1], "the same width of lines in any size");
+    }
+    bench.view.control(|controls| controls.snapshots += 1);
+    bench.wants_confirmed();
+    bench.send();
+    let snapshot = bench.snapshots.recv().expect("a snapshot");
+    assert_eq!((snapshot.picture.width, snapshot.picture.height), (160, 120));
+}

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{FrameKind, Shared, Showing, Snapshot, ViewControls, ViewOptions};
+use super::{Drawing, FrameKind, Shared, Showing, Snapshot, ViewControls, ViewOptions};
 use crate::convert::{Converter, Placement};
 use crate::frame::{Frame, Picture};
 use crate::hub::{Hub, Policy, RecvTimeoutError, Taker, lane};
 use crate::live::Camera;
 use crate::net::clock::received_now;
 use crate::overlay::Overlay;
+use crate::source::IncidentEvent;
 use crate::stats::Ledger;
 use crate::sync::locked;
 
@@ -25,14 +26,19 @@ pub(super) struct Worker {
     options: ViewOptions,
     provisional: Taker<Arc<Frame>>,
     confirmed: ConfirmedFrames,
+    withdrawn: Taker<Withdrawn>,
+    /// The last frame that was withdrawn. Its picture may follow.
+    last_withdrawn: Option<Withdrawn>,
     ledger: Ledger,
     shared: Arc<Shared>,
     pictures: Hub<Arc<Picture>>,
     converter: Converter,
     overlay: Overlay,
     held: Option<Held>,
+    /// The class that the overlay is limited to.
+    class: Option<u32>,
     /// The controls with which the last picture was drawn.
-    drawing: (bool, bool, f32, Option<Showing>),
+    drawing: Drawing,
     /// When the last byte of the newest frame that was shown arrived.
     shown_ns: u64,
     /// Steps and snapshots that are done.
@@ -42,6 +48,29 @@ pub(super) struct Worker {
     snapshot_since_ns: Option<u64>,
     /// Size of the last picture in bytes.
     picture_bytes: usize,
+}
+
+/// A frame that proved to be damaged.
+#[derive(Clone, Copy)]
+struct Withdrawn {
+    id: u64,
+    /// When this was revealed: numbers are unique only within a connection.
+    mono_ns: u64,
+}
+
+impl Withdrawn {
+    fn subscribe(camera: &Camera) -> Taker<Self> {
+        let (lane, taker) = lane("withdrawn", Policy::DropOldest(1));
+        camera.outlets.incidents.add_mapped(lane, |incident| match incident.event {
+            IncidentEvent::Withdrawn { id, .. } => Some(Self { id, mono_ns: incident.received.mono_ns }),
+            _ => None,
+        });
+        taker
+    }
+
+    fn is(&self, frame: &Frame) -> bool {
+        self.id == frame.id && self.mono_ns >= frame.received.mono_ns
+    }
 }
 
 /// The frame that is shown while the view is paused.
@@ -94,6 +123,8 @@ impl Worker {
             name: camera.name.clone(),
             provisional: camera.outlets.take_provisional("view", Policy::DropOldest(1)),
             confirmed: ConfirmedFrames::of(camera),
+            withdrawn: Withdrawn::subscribe(camera),
+            last_withdrawn: None,
             ledger: camera.outlets.ledger.clone(),
             shared,
             pictures,
@@ -101,6 +132,7 @@ impl Worker {
             overlay: Overlay::new(options.style.clone()),
             options,
             held: None,
+            class: None,
             drawing: controls.drawing(),
             shown_ns: 0,
             steps: 0,
@@ -136,6 +168,18 @@ impl Worker {
                 self.snapshot(confirmed, controls);
             }
             self.redraw(controls);
+            self.mark_damaged();
+        }
+    }
+
+    /// Publishes whether the frame that is shown has been withdrawn.
+    fn mark_damaged(&mut self) {
+        self.last_withdrawn = self.withdrawn.try_take().or(self.last_withdrawn);
+        let Some(withdrawn) = self.last_withdrawn else { return };
+        let shown = locked(&self.shared.frame).clone();
+        if let Some(frame) = shown.filter(|frame| withdrawn.is(frame)) {
+            *locked(&self.shared.damaged) = Some((frame.id, frame.received.mono_ns));
+            self.last_withdrawn = None;
         }
     }
 
@@ -235,6 +279,12 @@ impl Worker {
         self.picture_bytes = size_of_val(picture.words());
         let style = self.overlay.style_mut();
         (style.boxes, style.labels, style.threshold) = (controls.boxes, controls.labels, controls.threshold);
+        if controls.class != self.class {
+            self.class = controls.class;
+            // A number selects a class whatever its name is.
+            let given = || self.options.style.only.clone();
+            style.only = controls.class.map_or_else(given, |class| vec![class.to_string()]);
+        }
         self.overlay.set_strokes(showing.map(|showing| showing.strokes));
         self.overlay.draw(&mut picture, &frame.detections, frame.labels.as_deref());
         Some(picture.seal())

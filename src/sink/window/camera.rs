@@ -1,5 +1,6 @@
 //! Inputs of the screen: pictures, state and ledger of each camera, and notes for the user.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -21,6 +22,8 @@ pub(super) struct CameraInput {
     pub(super) ledger: Ledger,
     state: watch::Receiver<SessionState>,
     pub(super) playback: Option<Playback>,
+    /// The recording that is played.
+    pub(super) path: Option<PathBuf>,
     pub(super) pictures: Taker<Arc<Picture>>,
 }
 
@@ -31,6 +34,7 @@ impl CameraInput {
             ledger: session.ledger().clone(),
             state: session.changes(),
             playback: session.playback().cloned(),
+            path: session.spec().recording().map(|file| file.path.clone()),
             pictures,
         }
     }

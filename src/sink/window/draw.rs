@@ -2,12 +2,21 @@
 
 use super::design::{self, Ink};
 use super::grid::{sides, tiles};
+use super::hover::PixelAt;
 use super::hud::{self, HudLevel};
 use super::pen::{Pen, wrapped};
 use super::screen::{Screen, ScreenImage};
 use super::{position, recording, status};
 use crate::overlay::{Canvas, Rect};
+use crate::recording::playback::PlaybackStatus;
 use crate::view::Showing;
+
+/// Shortest time between two counts of detections.
+const COUNT_INTERVAL_NS: u64 = 100_000_000;
+
+fn pixels(side: usize) -> i32 {
+    i32::try_from(side).unwrap_or(i32::MAX)
+}
 
 impl Screen {
     /// Returns the image for a window of this size. Borrows the picture itself if it fits exactly and nothing is drawn over it,
@@ -15,6 +24,7 @@ impl Screen {
     pub fn image(&mut self, width: usize, height: usize) -> ScreenImage<'_> {
         self.stale = false;
         self.lay_out((width, height));
+        self.count_detections();
         if let Some(at) = self.bare((width, height)) {
             let picture = self.tiles[at].picture.as_ref().expect("a bare tile has its picture");
             return ScreenImage { words: picture.words(), width, height };
@@ -28,43 +38,98 @@ impl Screen {
                 self.draw_tile(at, (width, height));
             }
         }
+        self.draw_over(error, position, (width, height));
+        ScreenImage { words: &self.words, width, height }
+    }
+
+    /// Draws everything that belongs to no single tile.
+    fn draw_over(&mut self, error: Option<String>, position: Option<PlaybackStatus>, (width, height): (usize, usize)) {
+        let notices = self.notices();
+        let pixel = self.hover.at.filter(|_| self.level != HudLevel::Off && !self.help);
+        let pixel = pixel.and_then(|at| self.pixel_at(at));
+        let title = self.panel_title();
         let canvas = Canvas::new(&mut self.words, width, height);
-        let area = canvas.area();
+        let whole = canvas.area();
         let mut pen = Pen { canvas, text: &mut self.text, design: self.design };
-        let space = self.design.space();
-        if self.paused {
-            let lines = [vec![(Ink::Text, "paused".to_owned()), (Ink::Dim, "  . next picture".to_owned())]];
-            let (width, _) = pen.panel_size(&lines);
-            pen.panel(area.width - width - 2 * space, 2 * space, &lines);
+        let (space, strip) = (self.design.space(), self.design.strip());
+        let side = self.panel.width(&self.design, pen.advance(), whole.width);
+        self.panel.draw(&mut pen, Rect::new(whole.width - side, 0, side, whole.height), &title);
+        let area = Rect { width: whole.width - side, ..whole };
+        let mut y = 2 * space;
+        for notice in notices {
+            let lines = [notice];
+            let (width, height) = pen.panel_size(&lines);
+            pen.panel((area.width - width - 2 * space).max(0), y, &lines);
+            y += height + space;
         }
         if let Some(error) = error {
             let lines = [vec![(Ink::Alarm, error)]];
             let (width, _) = pen.panel_size(&lines);
             pen.panel(((area.width - width) / 2).max(0), 2 * space, &lines);
         }
-        if let Some(position) = position {
-            let line = self.design.strip();
-            let hud = if self.level == HudLevel::Line { line } else { 0 };
-            position::draw(&mut pen, Rect::new(0, area.height - hud - line, area.width, line), &position);
+        let line = if self.level == HudLevel::Off { 0 } else { strip };
+        self.timeline = position.and_then(|position| {
+            let strip = Rect::new(0, area.height - line - strip, area.width, strip);
+            let bar = position::draw(&mut pen, strip, &position, &self.marks, self.hover.at)?;
+            Some((bar, strip))
+        });
+        if let Some(PixelAt { camera, pixel: (x, y), value }) = pixel {
+            let tile = self.tiles[camera].at;
+            let mut pieces = vec![(Ink::Dim, format!("{x}, {y}"))];
+            pieces.extend(value.map(|value| (Ink::Text, format!("  {value}"))));
+            let wide = pieces.iter().map(|(_, piece)| pen.width(piece)).sum::<i32>() + 4 * space;
+            let place = Rect::new((tile.right() - wide).max(tile.x), tile.bottom() - strip, wide, strip);
+            let mut inside = pen.part(tile);
+            let ground = inside.design.palette.panel;
+            inside.canvas.fill(place, ground);
+            inside.pieces(place.x + 2 * space, place.y + space, place.right(), &pieces);
         }
+        let low = area.height - line - if self.timeline.is_some() { strip } else { 0 } - space;
         if let Some((note, _)) = &self.note {
             let columns = (area.width - 8 * space) / pen.advance();
             let lines = wrapped(note, columns.clamp(16, 90) as usize);
             let lines: Vec<_> = lines.into_iter().map(|line| vec![(Ink::Text, line)]).collect();
             let (width, height) = pen.panel_size(&lines);
-            let y = area.height - height - 2 * self.design.strip();
-            pen.panel(((area.width - width) / 2).max(0), y, &lines);
+            pen.panel(((area.width - width) / 2).max(0), low - height, &lines);
+        } else if self.hint_until_ns.is_some() && !self.help {
+            let lines = [vec![(Ink::Good, "?".to_owned()), (Ink::Text, "  shows what the keys do".to_owned())]];
+            let (width, height) = pen.panel_size(&lines);
+            pen.panel(((area.width - width) / 2).max(0), low - height, &lines);
         }
         if self.help {
             hud::draw_help(&mut pen);
         }
-        ScreenImage { words: &self.words, width, height }
+    }
+
+    /// Returns whose detections the side panel lists.
+    fn panel_title(&self) -> String {
+        match (self.enlarged, &*self.cameras) {
+            (Some(at), cameras) => cameras[at].name.clone(),
+            (None, [camera]) => camera.name.clone(),
+            (None, cameras) => format!("{} cameras", cameras.len()),
+        }
+    }
+
+    /// Counts the detections of the shown frames for the side panel.
+    fn count_detections(&mut self) {
+        let is_due = self.counted_ns.is_none_or(|last_ns| self.now_ns.saturating_sub(last_ns) >= COUNT_INTERVAL_NS);
+        if !self.panel.is_open || !is_due {
+            return;
+        }
+        self.counted_ns = Some(self.now_ns);
+        let views = self.views.views();
+        let frames: Vec<_> =
+            (0..views.len()).filter(|at| self.is_shown(*at)).filter_map(|at| views[at].frame()).collect();
+        let threshold = f32::from(self.threshold) / 100.0;
+        self.panel.count(frames.iter().map(|frame| &**frame), self.views.style(), threshold, self.now_ns);
     }
 
     /// Determines the places of the tiles, and tells the views in which size to make their pictures.
     fn lay_out(&mut self, window: (usize, usize)) {
         let shown: Vec<usize> = (0..self.tiles.len()).filter(|at| self.is_shown(*at)).collect();
-        let places = tiles(shown.len(), window, self.picture_size());
+        let side = self.panel.width(&self.design, self.text.advance(self.design.text()), pixels(window.0));
+        let room = (window.0.saturating_sub(side.unsigned_abs() as usize), window.1);
+        let places = tiles(shown.len(), room, self.picture_size());
         self.tiles.iter_mut().for_each(|tile| tile.at = Rect::default());
         for (at, place) in shown.into_iter().zip(places) {
             let tile = &mut self.tiles[at];
@@ -86,14 +151,16 @@ impl Screen {
     fn bare(&self, window: (usize, usize)) -> Option<usize> {
         let is_clean = self.level == HudLevel::Off
             && !self.help
-            && !self.paused
+            && !self.panel.is_open
             && self.note.is_none()
+            && self.hint_until_ns.is_none()
+            && self.notices().is_empty()
             && self.recording_error().is_none();
         let at = self.enlarged.or((self.tiles.len() == 1).then_some(0)).filter(|_| is_clean)?;
         let tile = &self.tiles[at];
         let picture = tile.picture.as_ref()?;
         let fits = (picture.width, picture.height) == window && tile.placement()?.part == picture.part;
-        (fits && status::message(&tile.status, true).is_none()).then_some(at)
+        (fits && !tile.damaged && status::message(&tile.status, true).is_none()).then_some(at)
     }
 
     fn draw_tile(&mut self, at: usize, (width, height): (usize, usize)) {
@@ -105,6 +172,9 @@ impl Screen {
         let mut pen = Pen { canvas, text: &mut self.text, design: self.design };
         if message.is_some() && tile.picture.is_some() {
             pen.canvas.part(covered).gray_out();
+        }
+        if tile.damaged {
+            hud::mark_damaged(&mut pen, covered);
         }
         match self.level {
             HudLevel::Off => {}

@@ -86,6 +86,15 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
     }
 }
 
+/// Marks a picture whose frame proved to be damaged: with a border and a word.
+pub(super) fn mark_damaged(pen: &mut Pen<'_>, covered: Rect) {
+    let (line, color) = (2 * pen.design.strokes().line, pen.design.ink(Ink::Warning));
+    let mut inside = pen.part(covered);
+    inside.canvas.outline(covered, line, color);
+    let space = inside.design.space();
+    inside.panel(covered.x + 2 * space, covered.y + 2 * space, &[vec![(Ink::Warning, "damaged frame".to_owned())]]);
+}
+
 /// Draws a message in the middle of a tile. Returns its panel.
 pub(super) fn draw_message(pen: &mut Pen<'_>, tile: Rect, (ink, lines): (Ink, &[String])) -> Rect {
     let columns = ((tile.width - 10 * pen.design.space()) / pen.advance()).clamp(16, 64);

@@ -1,15 +1,20 @@
-//! Draws the playback position of a recording as a bar at the lower edge of the window.
+//! Draws the timeline of a recording as a bar at the lower edge of the window.
 
 use super::design::Ink;
+use super::marks::Marks;
 use super::pen::Pen;
 use crate::overlay::Rect;
 use crate::recording::playback::{PlaybackStatus, Speed};
 
+/// Formats a time since the start: minutes, seconds and tenths.
+fn time(ns: i64) -> String {
+    let ns = ns.max(0);
+    format!("{}:{:02}.{}", ns / 60_000_000_000, ns / 1_000_000_000 % 60, ns / 100_000_000 % 10)
+}
+
 /// Returns the texts to the left and to the right of the bar.
 fn words(status: &PlaybackStatus) -> (String, String) {
     let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended } = *status;
-    let seconds = |ns: i64| ns.max(0) / 1_000_000_000;
-    let time = |ns: i64| format!("{}:{:02}.{}", seconds(ns) / 60, seconds(ns) % 60, ns.max(0) / 100_000_000 % 10);
     let left = match (position_ns, span_ns) {
         (Some(at), Some((first, last))) => {
             let day = at.div_euclid(1_000_000_000).rem_euclid(86_400);
@@ -38,25 +43,82 @@ fn share(status: &PlaybackStatus) -> f64 {
     if all > 0.0 { (gone / all).clamp(0.0, 1.0) } else { 1.0 }
 }
 
-/// Draws the bar and its texts on a strip.
-pub(super) fn draw(pen: &mut Pen<'_>, strip: Rect, status: &PlaybackStatus) {
+/// The bar of a timeline, and the times of its ends in nanoseconds since 1970, UTC.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct TimelineBar {
+    pub(super) rect: Rect,
+    pub(super) span: (i64, i64),
+}
+
+impl TimelineBar {
+    /// Returns the time at a column of the window, clamped to the recording.
+    pub(super) fn time_at(&self, x: i32) -> i64 {
+        let share = f64::from(x - self.rect.x) / f64::from((self.rect.width - 1).max(1));
+        let (first, last) = self.span;
+        first.saturating_add((last.saturating_sub(first) as f64 * share.clamp(0.0, 1.0)) as i64)
+    }
+}
+
+/// Draws the timeline on a strip: position, speed, gaps, detections, and the time at the pointer. Returns its bar.
+pub(super) fn draw(
+    pen: &mut Pen<'_>,
+    strip: Rect,
+    status: &PlaybackStatus,
+    marks: &Marks,
+    pointer: Option<(i32, i32)>,
+) -> Option<TimelineBar> {
     let (before, after) = words(status);
-    let space = pen.design.space();
+    let (space, thin) = (pen.design.space(), pen.design.thin());
     let mut inside = pen.part(strip);
     inside.ground(strip);
     let y = strip.y + space;
     let left = strip.x + 2 * space + inside.write(strip.x + 2 * space, y, Ink::Text, &before) + 2 * space;
-    let right = strip.right() - 2 * space - inside.width(&after);
+    let mut right = strip.right() - 2 * space - inside.width(&after);
     let ink = if status.paused || status.ended { Ink::Warning } else { Ink::Good };
     inside.write(right, y, ink, &after);
-    let width = right - 2 * space - left;
-    if width > 5 * space {
-        let bar = Rect::new(left, strip.y + (strip.height - space) / 2, width, space);
-        inside.fill(bar, Ink::Dim);
-        let gone = (f64::from(width) * share(status)).round() as i32;
-        inside.fill(Rect::new(bar.x, bar.y, gone, bar.height), ink);
-        inside.fill(Rect::new(bar.x + gone - space / 2, bar.y - space, space, bar.height + 2 * space), Ink::Text);
+    if let Marks::Unknown(why) = marks {
+        let wide = inside.width(why);
+        if right - 4 * space - wide > left + 20 * space {
+            right -= wide + 2 * space;
+            inside.write(right, y, Ink::Dim, why);
+        }
     }
+    let width = right - 2 * space - left;
+    let span = status.span_ns.filter(|_| width > 5 * space)?;
+    let bar = Rect::new(left, strip.y + (strip.height - space) / 2, width, space);
+    inside.fill(bar, Ink::Dim);
+    let gone = (f64::from(width) * share(status)).round() as i32;
+    inside.fill(Rect { width: gone, ..bar }, ink);
+    let columns = marks.columns(usize::try_from(width).unwrap_or(0), span);
+    let most = columns.iter().map(|column| column.detections).max().unwrap_or(0).max(1);
+    for (x, column) in (bar.x..).zip(&columns) {
+        if column.detections > 0 {
+            // Above the bar: the more boxes the higher, at least one line.
+            let tall = (column.detections * u64::from(2 * space.unsigned_abs()) / most) as i32;
+            inside.fill(Rect::new(x, bar.y - thin - tall.max(thin), 1, tall.max(thin)), Ink::Text);
+        }
+        if column.gap {
+            // The bar is interrupted, and a mark hangs below it.
+            let ground = inside.design.palette.panel;
+            inside.canvas.fill(Rect::new(x, bar.y, 1, bar.height), ground);
+            inside.fill(Rect::new(x, bar.bottom() + thin, 1, space), Ink::Alarm);
+        }
+    }
+    inside.fill(Rect::new(bar.x + gone - space / 2, bar.y - space, space, bar.height + 2 * space), Ink::Text);
+    let bar = TimelineBar { rect: bar, span };
+    if let Some((x, _)) = pointer.filter(|(x, y)| is_on(&bar, strip, (*x, *y))) {
+        inside.fill(Rect::new(x, strip.y, thin, strip.height), Ink::Text);
+        let text = time(bar.time_at(x).saturating_sub(span.0));
+        let lines = [vec![(Ink::Text, text)]];
+        let (wide, tall) = pen.panel_size(&lines);
+        pen.panel((x - wide / 2).clamp(0, (strip.right() - wide).max(0)), strip.y - tall, &lines);
+    }
+    Some(bar)
+}
+
+/// Returns whether a point is on the timeline, with some tolerance.
+pub(super) fn is_on(bar: &TimelineBar, strip: Rect, (x, y): (i32, i32)) -> bool {
+    (bar.rect.x..bar.rect.right()).contains(&x) && (strip.y..strip.bottom()).contains(&y)
 }
 
 #[cfg(test)]
@@ -85,5 +147,36 @@ mod tests {
         assert_eq!((words(&empty).0.as_str(), share(&empty)), ("no frame yet", 0.0));
         let single = PlaybackStatus { span_ns: status().position_ns.map(|at| (at, at)), ..status() };
         assert!((share(&single) - 1.0).abs() < 1e-9, "a single frame is the end");
+    }
+
+    #[test]
+    fn the_bar_shows_position_gaps_and_detections() {
+        use crate::overlay::{Canvas, Text};
+        use crate::recording::inspect::{Timeline, TimelineStep};
+        let frame = TimelineStep { frames: 1, detections: 1, missing: 0, longest_ns: 1 };
+        let (first, last) = status().span_ns.expect("a span");
+        let mut steps = vec![frame; 301];
+        steps[150..200].fill(TimelineStep::default());
+        let step_ns = 1_000_000_000;
+        let marks = Marks::Known(vec![Timeline { from_unix_ns: first, step_ns, steps }]);
+        let (mut words, mut text) = (vec![0; 900 * 60], Text::new());
+        let design = super::super::design::Design::default();
+        let (warning, alarm, panel) = (design.ink(Ink::Good), design.ink(Ink::Alarm), design.palette.panel);
+        let mut pen = Pen { canvas: Canvas::new(&mut words, 900, 60), text: &mut text, design };
+        let strip = Rect::new(0, 36, 900, 24);
+        let bar = draw(&mut pen, strip, &status(), &marks, Some((600, 40))).expect("a bar");
+        let row = |y: i32| words[y as usize * 900..][..900].to_vec();
+        let columns = |y: i32, color: u32| (0..900).filter(|x| row(y)[*x as usize] == color).collect::<Vec<i32>>();
+        let on_bar = columns(bar.rect.y, warning);
+        // The handle covers the last two.
+        let gone = on_bar.len() as i32 + 2;
+        assert!(on_bar[0] == bar.rect.x && (gone - bar.rect.width / 4).abs() <= 1, "{gone} of {}", bar.rect.width);
+        let gap = columns(bar.rect.bottom() + 1, alarm);
+        let share = |x: i32| f64::from(x - bar.rect.x) / f64::from(bar.rect.width);
+        assert!((share(gap[0]) - 0.498).abs() < 0.01 && (share(*gap.last().expect("a gap")) - 0.664).abs() < 0.01);
+        assert!(gap.iter().all(|x| row(bar.rect.y)[*x as usize] == panel), "the bar is interrupted");
+        assert_eq!(bar.time_at(bar.rect.x), first);
+        assert_eq!(bar.time_at(10_000), last);
+        assert!(is_on(&bar, strip, (600, 40)) && !is_on(&bar, strip, (600, 30)));
     }
 }

@@ -7,13 +7,17 @@ use std::sync::mpsc::Receiver;
 use super::camera::CameraInput;
 use super::design::{Design, SCALE_STEP};
 use super::grid::opening_size;
+use super::hover::Hover;
 use super::hud::HudLevel;
+use super::marks::Marks;
+use super::panel::Panel;
+use super::position::TimelineBar;
 use super::recording::CameraRecording;
 use super::status::CameraStatus;
 use super::tile::Tile;
 use crate::frame::Picture;
 use crate::hub::Taker;
-use crate::overlay::Text;
+use crate::overlay::{Rect, Text};
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
 use crate::source::Session;
@@ -25,6 +29,9 @@ const STATUS_INTERVAL_NS: u64 = 250_000_000;
 
 /// Time for which a note is shown.
 const NOTE_DURATION_NS: u64 = 4_000_000_000;
+
+/// Time for which the hint at the help is shown.
+const HINT_DURATION_NS: u64 = 6_000_000_000;
 
 /// Composes what a window shows. Independent of the window, so it also works in tests and without a display.
 pub struct Screen {
@@ -46,6 +53,18 @@ pub struct Screen {
     pub(super) note: Option<(String, u64)>,
     pub(super) level: HudLevel,
     pub(super) design: Design,
+    pub(super) hover: Hover,
+    pub(super) panel: Panel,
+    /// When the panel counted detections last. `None`: count now.
+    pub(super) counted_ns: Option<u64>,
+    pub(super) marks: Marks,
+    /// The timeline as it was drawn last, and its strip.
+    pub(super) timeline: Option<(TimelineBar, Rect)>,
+    pub(super) recording_since_ns: Option<u64>,
+    /// Until when the hint at the help is shown.
+    pub(super) hint_until_ns: Option<u64>,
+    /// Time of the last refresh.
+    pub(super) now_ns: u64,
     /// Index of the only camera that is shown. `None`: all are.
     pub(super) enlarged: Option<usize>,
     pub(super) help: bool,
@@ -115,6 +134,7 @@ impl Screen {
                 playbacks.push(playback.clone());
             }
         }
+        let marks = Marks::read(cameras.iter().filter_map(|camera| camera.path.clone()).collect());
         Self {
             cameras,
             views,
@@ -130,6 +150,14 @@ impl Screen {
             note: None,
             level: HudLevel::default(),
             design: Design::default(),
+            hover: Hover::default(),
+            panel: Panel::default(),
+            counted_ns: None,
+            marks,
+            timeline: None,
+            recording_since_ns: None,
+            hint_until_ns: None,
+            now_ns: 0,
             enlarged: None,
             help: false,
             paused: false,
@@ -199,6 +227,12 @@ impl Screen {
         self.stale = true;
     }
 
+    /// Points at the help for the first seconds.
+    pub fn show_hint(&mut self) {
+        self.hint_until_ns = Some(crate::net::clock::received_now().mono_ns + HINT_DURATION_NS);
+        self.stale = true;
+    }
+
     /// Draws dark text on light panels instead of light text on dark ones, or the other way round.
     pub fn toggle_light(&mut self) {
         self.design = self.design.toggled();
@@ -222,6 +256,12 @@ impl Screen {
 
     /// Takes new pictures, notes and states. Returns whether the image has changed.
     pub fn refresh(&mut self, now_ns: u64) -> bool {
+        self.now_ns = now_ns;
+        if self.hint_until_ns.is_some_and(|until_ns| until_ns < now_ns) {
+            self.hint_until_ns = None;
+            self.stale = true;
+        }
+        self.stale |= self.marks.update();
         while let Ok(note) = self.notes.try_recv() {
             (self.print)(&note);
             self.show_note(note);
@@ -238,6 +278,8 @@ impl Screen {
             let state =
                 |health: &Option<Arc<RecordersHealth>>| health.as_ref().map(|health| health.total.state.clone());
             self.stale |= self.level != HudLevel::Off || state(&before) != state(&self.recording);
+            self.recording_since_ns = self.recording.as_ref().map(|_| self.recording_since_ns.unwrap_or(now_ns));
+            self.stale |= self.recording.is_some() || self.panel.is_open;
         }
         for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
         {
@@ -246,6 +288,8 @@ impl Screen {
                 tile.fresh = true;
                 self.stale = true;
             }
+            let damaged = tile.picture.as_ref().is_some_and(|picture| view.is_damaged(picture));
+            self.stale |= std::mem::replace(&mut tile.damaged, damaged) != damaged;
             let state = camera.state();
             if is_due || std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state) {
                 let health = view.health();

@@ -21,13 +21,15 @@ pub(super) struct Tile {
     pub(super) showing: Option<Showing>,
     /// Place in the window; empty while the tile is hidden.
     pub(super) at: Rect,
+    /// The frame of the picture proved to be damaged.
+    pub(super) damaged: bool,
     scaler: Scaler,
 }
 
 impl Tile {
     pub(super) fn new(status: CameraStatus) -> Self {
         let (zoom, scaler) = (Zoom::default(), Scaler::default());
-        Self { picture: None, fresh: false, status, zoom, showing: None, at: Rect::default(), scaler }
+        Self { picture: None, fresh: false, status, zoom, showing: None, at: Rect::default(), damaged: false, scaler }
     }
 
     /// Returns what the tile shows of its camera's frames, and how large.

@@ -1,0 +1,214 @@
+//! The side panel: detections of the shown cameras by class, and their number over the last 30 s.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::design::{Design, Ink};
+use super::pen::Pen;
+use crate::frame::{Frame, LabelMap};
+use crate::overlay::{Rect, Style, class_color};
+
+/// Time that the plot covers.
+const HISTORY_NS: u64 = 30_000_000_000;
+
+/// Shortest time between two points of the plot.
+const HISTORY_STEP_NS: u64 = 100_000_000;
+
+/// Width of the panel in characters.
+const PANEL_CHARS: i32 = 28;
+
+/// Longest name of a class in the list, in characters.
+const NAME_CHARS: usize = 16;
+
+/// Detections of one class in the shown frames.
+#[derive(Clone, Debug, PartialEq)]
+struct ClassCount {
+    name: String,
+    count: u32,
+    /// Greatest confidence, 0 to 1.
+    best: f32,
+}
+
+/// Content of the side panel.
+#[derive(Debug, Default)]
+pub(super) struct Panel {
+    pub(super) is_open: bool,
+    /// The only class that is drawn.
+    pub(super) class: Option<u32>,
+    classes: BTreeMap<u32, ClassCount>,
+    /// Times and numbers of detections.
+    history: VecDeque<(u64, u32)>,
+    /// Places of the classes in the window, as they were drawn last.
+    places: Vec<(Rect, u32)>,
+    /// Place of the panel.
+    at: Rect,
+}
+
+impl Panel {
+    /// Returns the width of the panel in pixels; 0 if it is closed, or takes more than half of the window.
+    pub(super) fn width(&self, design: &Design, advance: i32, window: i32) -> i32 {
+        let width = PANEL_CHARS * advance + 4 * design.space();
+        if self.is_open && 2 * width <= window { width } else { 0 }
+    }
+
+    /// Counts the detections of the shown frames.
+    pub(super) fn count<'a>(
+        &mut self,
+        frames: impl Iterator<Item = &'a Frame>,
+        style: &Style,
+        threshold: f32,
+        now_ns: u64,
+    ) {
+        self.classes.clear();
+        let style = Style { threshold, ..style.clone() };
+        for frame in frames {
+            let names: &LabelMap = style.names(frame.labels.as_deref());
+            for detection in frame.detections.iter().filter(|detection| style.shows(detection, names)) {
+                let count = self.classes.entry(detection.label).or_insert_with(|| ClassCount {
+                    name: names.title(detection.label).into_owned(),
+                    count: 0,
+                    best: 0.0,
+                });
+                count.count += 1;
+                count.best = count.best.max(detection.confidence);
+            }
+        }
+        let chosen = |(label, _): &(&u32, &ClassCount)| self.class.is_none_or(|class| class == **label);
+        let total = self.classes.iter().filter(chosen).map(|(_, count)| count.count).sum();
+        if self.history.back().is_none_or(|(last_ns, _)| now_ns.saturating_sub(*last_ns) >= HISTORY_STEP_NS) {
+            self.history.push_back((now_ns, total));
+        }
+        while self.history.front().is_some_and(|(first_ns, _)| now_ns.saturating_sub(*first_ns) > HISTORY_NS) {
+            self.history.pop_front();
+        }
+    }
+
+    /// Draws only this class, or all if it is the only one already.
+    pub(super) fn toggle_class(&mut self, class: u32) {
+        self.class = if self.class == Some(class) { None } else { Some(class) };
+        self.history.clear();
+    }
+
+    /// Returns whether a point is on the panel, and the class at it.
+    pub(super) fn at(&self, (x, y): (i32, i32)) -> Option<Option<u32>> {
+        let on = |rect: &Rect| (rect.x..rect.right()).contains(&x) && (rect.y..rect.bottom()).contains(&y);
+        on(&self.at).then(|| self.places.iter().find(|(rect, _)| on(rect)).map(|(_, class)| *class))
+    }
+
+    /// Returns the name of the only class that is drawn.
+    pub(super) fn class_name(&self) -> Option<String> {
+        let class = self.class?;
+        Some(self.classes.get(&class).map_or_else(|| format!("class {class}"), |count| count.name.clone()))
+    }
+
+    /// Draws the panel of the cameras with this title.
+    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, at: Rect, title: &str) {
+        (self.at, self.places) = (at, Vec::new());
+        if at.width == 0 {
+            return;
+        }
+        let (space, line, advance) = (pen.design.space(), pen.design.line(), pen.advance());
+        let mut pen = pen.part(at);
+        let ground = pen.design.palette.panel;
+        pen.canvas.fill(at, ground);
+        let (left, right) = (at.x + 2 * space, at.right() - 2 * space);
+        let mut y = at.y + 2 * space;
+        pen.heading(left, y, Ink::Text, title);
+        y += pen.design.heading() as i32 + 2 * space;
+        let total: u32 = self.classes.values().map(|count| count.count).sum();
+        pen.write(left, y, Ink::Dim, &format!("{total} detections"));
+        y += line + space;
+        let plot = Rect::new(left, at.bottom() - 2 * space - 3 * line, right - left, 3 * line);
+        let caption = plot.y - line;
+        let mut shown: Vec<(&u32, &ClassCount)> = self.classes.iter().collect();
+        shown.sort_by_key(|(label, count)| (std::cmp::Reverse(count.count), **label));
+        for (label, ClassCount { name, count, best }) in shown {
+            if y + line > caption - space {
+                pen.write(left, y, Ink::Dim, "...");
+                break;
+            }
+            let is_drawn = self.class.is_none_or(|class| class == *label);
+            let ink = if is_drawn { Ink::Text } else { Ink::Dim };
+            let swatch = Rect::new(left, y + space / 2, 2 * space, line - 2 * space);
+            if is_drawn {
+                pen.canvas.fill(swatch, class_color(*label));
+            } else {
+                let thin = pen.design.thin();
+                pen.canvas.outline(swatch, thin, class_color(*label));
+            }
+            let name: String = name.chars().take(NAME_CHARS).collect();
+            pen.write(left + 4 * space, y, ink, &name);
+            let numbers = format!("{count:>3} {:>4.0}%", best * 100.0);
+            pen.write(right - numbers.chars().count() as i32 * advance, y, ink, &numbers);
+            self.places.push((Rect::new(at.x, y, at.width, line), *label));
+            y += line;
+        }
+        let most = self.history.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        pen.write(plot.x, caption, Ink::Dim, &format!("last 30 s, at most {most}"));
+        let Some((last_ns, _)) = self.history.back() else { return };
+        let points = plot.width.max(1) as usize;
+        let mut values = vec![f32::NAN; points];
+        for (ns, count) in &self.history {
+            let ago = (last_ns - ns) as f64 / HISTORY_NS as f64;
+            let column = ((1.0 - ago) * (points - 1) as f64).round().max(0.0) as usize;
+            values[column.min(points - 1)] = *count as f32;
+        }
+        // Each value holds until the next.
+        let mut held = f32::NAN;
+        for value in &mut values {
+            held = if value.is_nan() { held } else { *value };
+            *value = held;
+        }
+        let color = pen.design.ink(Ink::Good);
+        pen.canvas.sparkline(plot, &values, color);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{BBox, Detection};
+    use crate::overlay::{Canvas, Text};
+
+    fn frame(found: &[(u32, f32)]) -> Frame {
+        let mut frame = Frame::default();
+        let detection = |(label, confidence): &(u32, f32)| {
+            let bbox = BBox { xmin: 0.0, ymin: 0.0, xmax: 1.0, ymax: 1.0 };
+            Detection { label: *label, confidence: *confidence, bbox }
+        };
+        frame.detections = found.iter().map(detection).collect();
+        frame
+    }
+
+    #[test]
+    fn detections_are_counted_by_class_and_a_click_filters_one() {
+        let mut panel = Panel { is_open: true, ..Panel::default() };
+        let frame = frame(&[(0, 0.5), (0, 0.9), (2, 0.7), (2, 0.1)]);
+        panel.count([&frame].into_iter(), &Style::default(), 0.3, 0);
+        let counts: Vec<_> =
+            panel.classes.values().map(|count| (count.name.as_str(), count.count, count.best)).collect();
+        assert_eq!(counts, [("person", 2, 0.9), ("car", 1, 0.7)]);
+        let (mut words, mut text) = (vec![0; 300 * 400], Text::new());
+        let mut pen = Pen { canvas: Canvas::new(&mut words, 300, 400), text: &mut text, design: Design::default() };
+        panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front");
+        let (first, label) = panel.places[0];
+        assert_eq!(label, 0, "the most frequent class first");
+        assert_eq!(panel.at((first.x + 5, first.y + 5)), Some(Some(0)));
+        assert_eq!((panel.at((100, 390)), panel.at((10, 10))), (Some(None), None));
+        panel.toggle_class(0);
+        panel.count([&frame].into_iter(), &Style::default(), 0.3, 200_000_000);
+        assert_eq!((panel.class_name().as_deref(), panel.history.back()), (Some("person"), Some(&(200_000_000, 2))));
+        panel.toggle_class(0);
+        assert_eq!(panel.class, None);
+    }
+
+    #[test]
+    fn the_history_covers_thirty_seconds() {
+        let mut panel = Panel::default();
+        let frame = frame(&[(0, 0.5)]);
+        for tenth in 0..1000 {
+            panel.count([&frame].into_iter(), &Style::default(), 0.0, tenth * 100_000_000);
+            panel.count([&frame].into_iter(), &Style::default(), 0.0, tenth * 100_000_000 + 1);
+        }
+        assert_eq!(panel.history.len(), 300, "ten points a second");
+    }
+}
