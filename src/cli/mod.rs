@@ -5,6 +5,7 @@ mod camera_arg;
 mod camera_session;
 mod commands;
 mod contract_arg;
+mod fleet;
 mod label_file;
 mod plot_file;
 pub(crate) mod present;
@@ -44,6 +45,7 @@ pub(crate) struct Cli {
     name: &'static str,
 }
 
+pub(crate) const WHEN_TO_STOP: &str = "When to stop";
 const OUTPUT: &str = "Output";
 
 const AFTER_HELP: &str = "\
@@ -101,11 +103,11 @@ impl From<Outcome> for ExitCode {
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Until {
     /// Stop after N frames
-    #[arg(long, value_name = "N", help_heading = "When to stop", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", help_heading = WHEN_TO_STOP, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 
     /// Stop after this time, such as 500ms, 10s, 2min or 1h
-    #[arg(long, value_name = "TIME", help_heading = "When to stop", value_parser = value_parsers::duration)]
+    #[arg(short = 'd', long, value_name = "TIME", help_heading = WHEN_TO_STOP, value_parser = value_parsers::duration)]
     pub(crate) duration: Option<Duration>,
 }
 
@@ -250,7 +252,15 @@ mod tests {
     ];
 
     /// Options of a command itself that share their name with an option under a heading.
-    const OWN: [(&str, &str); 3] = [("replay", "camera"), ("flash", "app"), ("export", "boxes")];
+    const OWN: [(&str, &str); 7] = [
+        ("replay", "camera"),
+        ("flash", "app"),
+        ("export", "boxes"),
+        ("view", "config"),
+        ("record", "config"),
+        ("snapshot", "config"),
+        ("detections", "config"),
+    ];
 
     /// Calls `each` for every command and subcommand, with their global options.
     fn walk(command: &clap::Command, each: &mut impl FnMut(&clap::Command)) {

@@ -1,6 +1,7 @@
 //! The sessions of a command that receives: started together, watched, and summarized at the end.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -48,6 +49,27 @@ impl Receiving {
         self.live.sessions()
     }
 
+    /// Runs `consume` for each session and its sink, on a thread each. Returns their results, in the order of the cameras.
+    pub(crate) fn consume<S: Send, T: Send>(
+        &self,
+        sinks: Vec<S>,
+        consume: impl Fn(&Session, S) -> anyhow::Result<T> + Sync,
+    ) -> Vec<anyhow::Result<T>> {
+        let consume = &consume;
+        thread::scope(|scope| {
+            let consumers: Vec<_> = self
+                .sessions()
+                .iter()
+                .zip(sinks)
+                .map(|(session, sink)| scope.spawn(move || consume(session, sink)))
+                .collect();
+            let join = |consumer: thread::ScopedJoinHandle<'_, _>| {
+                consumer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            consumers.into_iter().map(join).collect()
+        })
+    }
+
     /// Returns whether all sessions have ended.
     pub(crate) fn ended(&self) -> bool {
         self.live.ended()
@@ -90,7 +112,10 @@ impl Receiving {
         }
         let sessions = self.sessions().iter().zip(&self.reasons);
         for ((session, reason), (end, stats)) in sessions.zip(ends.into_iter().zip(&stats)) {
-            let what = || format!("cannot receive the stream of {}", session.name());
+            let what = || match (session.name(), session.spec().to_string()) {
+                (name, spec) if name == spec => format!("cannot receive the stream of {name}"),
+                (name, spec) => format!("cannot receive the stream of {name} ({spec})"),
+            };
             end.with_context(what)?;
             if stats.frames.received == 0 {
                 let reason = locked(reason).take();
@@ -150,10 +175,17 @@ async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, 
 /// Prints how the payloads of a stream are interpreted, and why, when that changes.
 #[derive(Debug, Default)]
 pub(crate) struct Explained {
+    /// The camera, if there are several.
+    camera: Option<String>,
     last: Option<Option<Geometry>>,
 }
 
 impl Explained {
+    /// Explains the frames of a session, which is one of `sessions`.
+    pub(crate) fn of(session: &Session, sessions: usize) -> Self {
+        Self { camera: (sessions > 1).then(|| session.name().to_owned()), last: None }
+    }
+
     /// Prints the interpretation of a frame if its layout differs from that of the last frame.
     pub(crate) fn frame(&mut self, frame: &Frame) {
         if self.last == Some(frame.geometry) {
@@ -161,7 +193,10 @@ impl Explained {
         }
         self.last = Some(frame.geometry);
         if !frame.because.is_empty() {
-            present::say(&frame.because);
+            match &self.camera {
+                Some(camera) => present::say(&format!("{camera}: {}", frame.because)),
+                None => present::say(&frame.because),
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Starts sessions, connects them to sinks, and ends them. The command line, benches, tests and bindings share it.
 //!
 //! ```text
-//! cameras(specs) -> Camera { name, outlets } --Sink::connect--> lanes        Live::start(cameras) -> sessions deliver
+//! cameras(sources) -> Camera { name, outlets } --Sink::connect--> lanes        Live::start(cameras) -> sessions deliver
 //!                                                                            Live::stop, then Sink::finish
 //! ```
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::source::{Outlets, Session, SessionOptions, SourceError, SourceSpec};
+use crate::source::{NamedSource, Outlets, Session, SessionOptions, SourceError, SourceSpec};
 
 /// Threads that receive. Two carry a hundred cameras; the other processors convert.
 const RECEIVE_THREADS: usize = 2;
@@ -18,7 +18,7 @@ const RECEIVE_THREADS: usize = 2;
 /// A camera before its session starts: its names, its source, and the outlets that sinks subscribe to.
 #[derive(Clone, Debug)]
 pub struct Camera {
-    /// Name for people: the source as it was given, unique among the cameras of a [`Live`].
+    /// Name for people: the given one or the source as it was given, unique among the cameras of a [`Live`].
     pub name: String,
     /// Name for files and channels, as short as possible: an address without scheme and default port.
     pub short_name: String,
@@ -62,32 +62,39 @@ pub fn connect<S: Sink>(cameras: &[Camera], sink: &mut S) -> io::Result<()> {
     cameras.iter().try_for_each(|camera| sink.connect(camera))
 }
 
-/// Creates a camera for each source, with unique names.
+/// Creates a camera for each source, with unique names: the given ones, or names derived from the source.
 #[must_use]
-pub fn cameras(specs: &[SourceSpec]) -> Vec<Camera> {
-    let names = unique_names(specs, SourceSpec::name);
-    let short_names = unique_names(specs, SourceSpec::short_name);
-    let camera = |((name, short_name), spec): ((String, String), &SourceSpec)| Camera {
+pub fn cameras<S: Clone + Into<NamedSource>>(sources: &[S]) -> Vec<Camera> {
+    let sources: Vec<NamedSource> = sources.iter().cloned().map(Into::into).collect();
+    let names = unique_names(&sources, SourceSpec::name);
+    let short_names = unique_names(&sources, SourceSpec::short_name);
+    let camera = |((name, short_name), source): ((String, String), NamedSource)| Camera {
         name,
         short_name,
-        spec: spec.clone(),
+        spec: source.spec,
         outlets: Outlets::default(),
     };
-    names.into_iter().zip(short_names).zip(specs).map(camera).collect()
+    names.into_iter().zip(short_names).zip(sources).map(camera).collect()
 }
 
-/// Numbers simulated cameras, and appends `-2`, `-3` to names that occur again.
-fn unique_names(specs: &[SourceSpec], name_of: fn(&SourceSpec) -> String) -> Vec<String> {
+/// Numbers simulated cameras, and appends `-2`, `-3` to names that occur again. Given names stay as they are.
+fn unique_names(sources: &[NamedSource], name_of: fn(&SourceSpec) -> String) -> Vec<String> {
+    let given: Vec<&String> = sources.iter().filter_map(|source| source.name.as_ref()).collect();
     let mut names: Vec<String> = Vec::new();
     let mut simulated = 0;
-    for spec in specs {
-        let mut name = name_of(spec);
+    for NamedSource { name, spec } in sources {
+        if let Some(name) = name.as_ref().filter(|name| !names.contains(name)) {
+            names.push(name.clone());
+            continue;
+        }
+        let mut name = name.clone().unwrap_or_else(|| name_of(spec));
         if matches!(spec, SourceSpec::Sim(_)) {
             simulated += 1;
             name = format!("{name}-{simulated}");
         }
         let numbered = (2..).map(|number| format!("{name}-{number}"));
-        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));
+        let taken = |name: &String| names.contains(name) || given.contains(&name);
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name));
         names.extend(free);
     }
     names
@@ -158,7 +165,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_short_names_are_short() {
         let specs = ["10.0.0.5", "tcp://10.0.0.5:9876", "sim:", "10.0.0.5", "sim:?fps=5", "listen://:5001"];
-        let specs = specs.map(|uri| uri.parse().expect("a source"));
+        let specs: [SourceSpec; 6] = specs.map(|uri| uri.parse().expect("a source"));
         let cameras = cameras(&specs);
         let short: Vec<_> = cameras.iter().map(|camera| camera.short_name.as_str()).collect();
         assert_eq!(short, ["10.0.0.5", "10.0.0.5:9876", "sim-1", "10.0.0.5-2", "sim-2", "listen:5001"]);
@@ -166,6 +173,16 @@ mod tests {
         let first = "tcp://10.0.0.5:5000";
         let again = "tcp://10.0.0.5:5000-2";
         assert_eq!(names, [first, "tcp://10.0.0.5:9876", "sim-1", again, "sim-2", "listen://0.0.0.0:5001"]);
+    }
+
+    #[test]
+    fn given_names_are_kept_and_derived_ones_avoid_them() {
+        let sources: [NamedSource; 4] =
+            ["sim:", "front=10.0.0.5", "sim-1=sim:?seed=2", "sim:"].map(|text| text.parse().expect("a source"));
+        let cameras = cameras(&sources);
+        let names: Vec<_> = cameras.iter().map(|camera| (camera.name.as_str(), camera.short_name.as_str())).collect();
+        let same = |name| (name, name);
+        assert_eq!(names, [same("sim-1-2"), same("front"), same("sim-1"), same("sim-2")]);
     }
 
     /// Counts confirmed frames.

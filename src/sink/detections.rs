@@ -18,6 +18,9 @@ const QUEUE_FRAMES: usize = 64;
 /// Detections of one frame, as they were sent: boxes are not clamped.
 #[derive(Debug, Serialize)]
 pub struct DetectionRecord<'a> {
+    /// Name of the camera, if it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<&'a str>,
     /// Number of the frame over all connections. It always grows; a frame that was withdrawn or dropped leaves a gap.
     pub seq: u64,
     /// Number that the camera gave the frame (`@F`).
@@ -52,6 +55,7 @@ impl<'a> DetectionRecord<'a> {
         let names = style.names(frame.labels.as_deref());
         let shown = frame.detections.iter().filter(|detection| style.shows(detection, names));
         Self {
+            camera: None,
             seq,
             camera_seq: frame.camera_seq,
             device_time_us: frame.device_time.0,

@@ -1,7 +1,7 @@
 //! Parses and formats the sources that users name on the command line.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::FileSpec;
@@ -43,6 +43,11 @@ pub struct SourceSpecError {
 }
 
 impl SourceSpecError {
+    /// Says why a text is not a valid source.
+    pub(super) fn new(text: &str, why: String) -> Self {
+        Self { text: text.to_owned(), why }
+    }
+
     /// Returns the kinds of sources, as the next step for the user.
     #[must_use]
     pub fn help(&self) -> &'static str {
@@ -55,7 +60,7 @@ impl FromStr for SourceSpec {
     type Err = SourceSpecError;
 
     fn from_str(text: &str) -> Result<Self, SourceSpecError> {
-        let fail = |why: String| SourceSpecError { text: text.to_owned(), why };
+        let fail = |why: String| SourceSpecError::new(text, why);
         if let Some(rest) = text.strip_prefix("sim:") {
             let query = match rest.strip_prefix('?') {
                 Some(query) => query,
@@ -135,6 +140,12 @@ fn is_ipv6(host: &str) -> bool {
 }
 
 impl SourceSpec {
+    /// Returns the stream of the camera at this address, at the default port.
+    #[must_use]
+    pub fn camera(ip: Ipv4Addr) -> Self {
+        Self::Tcp { host: ip.to_string(), port: PORT }
+    }
+
     /// Returns the recording that is played; `None` if the frames come from a camera.
     #[must_use]
     pub fn recording(&self) -> Option<&FileSpec> {

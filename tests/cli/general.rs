@@ -138,7 +138,7 @@ fn labels_select_and_name_classes() {
 #[test]
 fn a_usage_error_exits_with_2_and_advice() {
     for (args, says) in [
-        (&["detections"][..], "URI"),
+        (&["detections"][..], "no camera given"),
         (&["detections", "rtsp://camera"], "expected `tcp://`, `listen://`, `sim:` or `file:`"),
         (&["detections", "sim:?fsp=40"], "expected one of size, fps"),
         (&["detections", "sim:", "--size", "640"], "WIDTHxHEIGHT"),
@@ -247,7 +247,7 @@ fn completions_and_manual_pages_list_the_commands() {
 
 #[test]
 fn help_pages_match_their_snapshots() {
-    for command in ["detections", "simulate", "view", "record", "flash", "export"] {
+    for command in ["detections", "simulate", "view", "record", "snapshot", "flash", "export"] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""));
         insta::assert_snapshot!(format!("help-{command}"), out);

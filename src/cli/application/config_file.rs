@@ -6,6 +6,7 @@ use oaktap::device::app::App;
 use serde::Deserialize;
 
 use crate::cli::camera_arg::CameraArg;
+use crate::cli::fleet::{ConfiguredCamera, ConfiguredCameras};
 use crate::cli::present::{Usage, advised};
 use crate::cli::text_file::read_text;
 
@@ -15,8 +16,8 @@ pub(super) const CONFIG_FILE: &str = "oaktap.toml";
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ConfigFile {
-    /// Addresses or ids of the cameras that run the application.
-    pub(crate) cameras: Vec<String>,
+    /// The cameras that run the application, with their names.
+    pub(crate) cameras: ConfiguredCameras,
     /// The depthai wheel that contains the firmware.
     pub(crate) firmware: Option<PathBuf>,
     pub(crate) application: App,
@@ -44,10 +45,21 @@ impl ConfigFile {
         Ok(file)
     }
 
-    /// Returns the cameras that the file lists.
+    /// Returns the cameras that the file lists, for a command that talks to their bootloaders.
     pub(crate) fn cameras(&self) -> anyhow::Result<Vec<CameraArg>> {
-        let camera =
-            |text: &String| text.parse().map_err(|error| Usage(format!("{CONFIG_FILE}, cameras: {error}")).into());
-        self.cameras.iter().map(camera).collect()
+        let ConfiguredCameras(cameras) = &self.cameras;
+        let camera = |ConfiguredCamera { camera, .. }: &ConfiguredCamera| {
+            camera_arg(camera).map_err(|error| Usage(format!("{CONFIG_FILE}, cameras: {error}")).into())
+        };
+        cameras.iter().map(camera).collect()
+    }
+}
+
+/// Parses the address or id of a camera. A port in the file is the one of its stream, not of its bootloader.
+fn camera_arg(text: &str) -> Result<CameraArg, String> {
+    let address = text.strip_prefix("tcp://").unwrap_or(text);
+    match address.parse()? {
+        CameraArg::Address { ip, .. } => Ok(CameraArg::Address { ip, port: None }),
+        other => Ok(other),
     }
 }

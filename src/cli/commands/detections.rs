@@ -7,19 +7,26 @@ use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::sink::detections::{DetectionRecord, Detections};
-use oaktap::source::SourceSpec;
+use oaktap::source::Session;
 
+use super::view::separated;
+use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap detections 192.168.1.50 --only person --threshold 60%
+  oaktap detections front=192.168.1.50 back=192.168.1.51 | jq .camera
+  oaktap detections 'file:evening.mcap?speed=max' > evening.jsonl
+  oaktap detections sim: -n 3";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print a summary with all frame counts as one more line of JSON at the end"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one more line of JSON at the end"))]
 pub(crate) struct DetectionsArgs {
-    /// Camera: an address (192.168.1.50, tcp://HOST:PORT), listen://:PORT for a camera that connects to this host, sim: for a
-    /// simulated camera, or file:PATH for a recording
-    #[arg(value_name = "URI")]
-    uri: SourceSpec,
+    #[command(flatten)]
+    fleet: FleetArgs,
 
     /// Add the SHA-256 of each payload
     #[arg(long)]
@@ -35,24 +42,29 @@ pub(crate) struct DetectionsArgs {
 /// Receives, prints, and summarizes.
 pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     let style = args.source.style()?;
-    let cameras = live::cameras(std::slice::from_ref(&args.uri));
-    let mut detections = Detections::default();
-    live::connect(&cameras, &mut detections)?;
+    let cameras = live::cameras(&separated(&args.fleet.sources()?));
+    let mut sinks = Vec::new();
+    for camera in &cameras {
+        let mut detections = Detections::default();
+        detections.connect(camera)?;
+        sinks.push(detections);
+    }
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
-    let printed = print(&receiving, detections, args, &style);
+    let printed = receiving.consume(sinks, |session, detections| print(&receiving, session, detections, args, &style));
     let outcome = receiving.finish(ctx, &[])?;
-    printed.map(|()| outcome)
+    printed.into_iter().collect::<anyhow::Result<()>>().map(|()| outcome)
 }
 
-/// Prints until a stop condition holds. Then the lane ends, so that later frames do not count as lost.
+/// Prints the frames of one camera until a stop condition holds. Then the lane ends, so that later frames do not count as
+/// lost.
 fn print(
     receiving: &Receiving,
+    session: &Session,
     mut detections: Detections,
     args: &DetectionsArgs,
     style: &Style,
 ) -> anyhow::Result<()> {
-    let mut explained = Explained::default();
-    let mut out = io::stdout().lock();
+    let mut explained = Explained::of(session, receiving.sessions().len());
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     while left > 0 && !receiving.over() {
         let (number, frame) = match detections.recv_timeout(receiving.stop_check_interval()) {
@@ -62,7 +74,9 @@ fn print(
         };
         explained.frame(&frame);
         let sha256 = args.hash.then(|| present::sha256(frame.payload()));
-        let line = present::json(&DetectionRecord { sha256, ..DetectionRecord::new(&frame, number, style) })?;
+        let camera = Some(session.name());
+        let line = present::json(&DetectionRecord { camera, sha256, ..DetectionRecord::new(&frame, number, style) })?;
+        let mut out = io::stdout().lock();
         match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => left -= 1,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // The reader has closed the pipe.

@@ -14,10 +14,10 @@ use oaktap::sink::record::{
     KeepLimit, RecordOptions, RecorderCounts, RecorderHealth, RecorderState, Recorders, RecordersHealth,
     RecordingTarget, SplitLimit, Trigger, format_remaining,
 };
-use oaktap::source::SourceSpec;
 use oaktap::units::Bytes;
 
 use super::view::separated;
+use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present, recording_summary, value_parsers};
@@ -37,10 +37,8 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the files and all frame counts as one line of JSON at the end"))]
 pub(crate) struct RecordArgs {
-    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), listen://:PORT for cameras that connect to this host, sim: for a
-    /// simulated camera, or file:PATH for a recording
-    #[arg(value_name = "URI", required = true)]
-    uris: Vec<SourceSpec>,
+    #[command(flatten)]
+    fleet: FleetArgs,
 
     /// Folder for one set of files per camera, or a .mcap file for all cameras together
     #[arg(short, long, value_name = "DIR|FILE.mcap")]
@@ -89,10 +87,10 @@ pub(crate) struct RecordArgs {
 }
 
 impl RecordArgs {
-    fn options(&self, labels: Option<LabelMap>) -> RecordOptions {
+    fn options(&self, cameras: usize, labels: Option<LabelMap>) -> RecordOptions {
         let target = RecordingTarget::from_path(self.output.clone());
         // In a folder each camera has its own recorder, which buffers its own frames before a trigger.
-        let recorders = if matches!(target, RecordingTarget::Folder(_)) { self.uris.len().max(1) } else { 1 };
+        let recorders = if matches!(target, RecordingTarget::Folder(_)) { cameras.max(1) } else { 1 };
         let trigger = self.trigger.clone().map(|trigger| Trigger {
             pre: self.pre,
             post: self.post,
@@ -123,15 +121,14 @@ impl RecordArgs {
 
 /// Records cameras and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
-    let args = &RecordArgs { uris: separated(&args.uris), ..args.clone() };
     let style = args.source.style()?;
     if style.threshold > 0.0 || !style.only.is_empty() {
         let text = "a recording keeps every detection, so --threshold and --only have no effect; --trigger selects \
                     what to record";
         return Err(present::Usage(text.to_owned()).into());
     }
-    let cameras = live::cameras(&args.uris);
-    let mut recorders = Recorders::new(args.options(style.names));
+    let cameras = live::cameras(&separated(&args.fleet.sources()?));
+    let mut recorders = Recorders::new(args.options(cameras.len(), style.names));
     live::connect(&cameras, &mut recorders)?;
     recorders.start().map_err(recording_summary::refused)?;
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;

@@ -92,7 +92,7 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow
             looped: args.looped,
         })
     };
-    let uris: Vec<_> = cameras.into_iter().map(camera).collect();
+    let uris: Vec<_> = cameras.into_iter().map(camera).map(Into::into).collect();
     let playback = Playback::new(args.speed, args.looped);
     // In a window, the user may seek back from the end.
     let playback = if args.no_window { playback } else { playback.waiting_at_end() };

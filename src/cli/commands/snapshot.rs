@@ -8,27 +8,38 @@ use oaktap::frame::Frame;
 use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Sink as _};
 use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
-use oaktap::source::SourceSpec;
+use oaktap::source::Session;
 
+use super::view::separated;
+use crate::cli::fleet::FleetArgs;
 use crate::cli::present::Usage;
 use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, json_option, present};
+use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, present, value_parsers};
 
 /// How long to wait for a frame without --duration.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Args, Debug)]
-#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
-pub(crate) struct SnapshotArgs {
-    /// Camera: an address (192.168.1.50, tcp://HOST:PORT), listen://:PORT for a camera that connects to this host, sim: for a
-    /// simulated camera, or file:PATH for a recording
-    #[arg(value_name = "URI")]
-    uri: SourceSpec,
+const EXAMPLES: &str = "\
+Examples:
+  oaktap snapshot 192.168.1.50 -o pictures
+  oaktap snapshot 192.168.1.50 -o door.png --no-overlay
+  oaktap snapshot --all -o pictures -n 3";
 
-    /// Number of pictures
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    fleet: FleetArgs,
+
+    /// Save N pictures of each camera
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, help_heading = WHEN_TO_STOP,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    frames: u64,
+
+    /// Stop after this time, such as 500ms, 10s, 2min or 1h [default: 10s after the last picture]
+    #[arg(short = 'd', long, value_name = "TIME", help_heading = WHEN_TO_STOP, value_parser = value_parsers::duration)]
+    duration: Option<Duration>,
 
     /// Folder for new files, or a .png file to write or replace, with a .json file beside it
     #[arg(short, long, value_name = "DIR|FILE.png", default_value = ".")]
@@ -40,52 +51,63 @@ pub(crate) struct SnapshotArgs {
 
     #[command(flatten)]
     source: SourceArgs,
-
-    #[command(flatten)]
-    until: Until,
 }
 
 /// Saves snapshots and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let target = SnapshotTarget::from_path(args.output.clone());
-    if matches!(target, SnapshotTarget::File(_)) && args.count > 1 {
-        return Err(Usage(format!(
-            "`--count {}` needs a folder, but `-o {}` is a file",
-            args.count,
-            args.output.display()
-        ))
-        .into());
+    let cameras = live::cameras(&separated(&args.fleet.sources()?));
+    let needs_folder = match (args.frames, cameras.len()) {
+        (1, 1) => None,
+        (1, cameras) => Some(format!("{cameras} cameras need a folder")),
+        (frames, _) => Some(format!("`--frames {frames}` needs a folder")),
+    };
+    if let (SnapshotTarget::File(path), Some(needs)) = (&target, needs_folder) {
+        return Err(Usage(format!("{needs}, but `-o {}` is a file", path.display())).into());
     }
-    let mut snapshots = Snapshots::new(target, args.source.style()?, !args.no_overlay);
-    let cameras = live::cameras(std::slice::from_ref(&args.uri));
-    live::connect(&cameras, &mut snapshots)?;
-    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
-    let written = save_all(&receiving, &mut snapshots, args);
-    snapshots.finish();
+    let style = args.source.style()?;
+    let mut sinks = Vec::new();
+    for camera in &cameras {
+        let mut snapshots = Snapshots::new(target.clone(), style.clone(), !args.no_overlay);
+        snapshots.connect(camera)?;
+        sinks.push(snapshots);
+    }
+    let until = Until { frames: None, duration: args.duration };
+    let receiving = Receiving::start(ctx, cameras, &args.source, &until)?;
+    let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args));
+    let names: Vec<_> = receiving.sessions().iter().map(|session| session.name().to_owned()).collect();
     let outcome = receiving.finish(ctx, &[]);
-    if written? < args.count {
-        // The error of a stream without frames explains more.
-        outcome?;
-        anyhow::bail!("the stream ended before {} pictures were written", args.count);
+    for (name, written) in names.iter().zip(written) {
+        let (written, wanted) = (written?, args.frames);
+        if written < wanted {
+            // The error of a stream without frames explains more.
+            outcome?;
+            anyhow::bail!(
+                "{name}: {written} of {wanted} pictures were written before the end of the stream or of the time"
+            );
+        }
     }
     outcome
 }
 
-/// Saves frames until there are enough. Returns how many.
-fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArgs) -> anyhow::Result<u64> {
-    let mut explained = Explained::default();
-    let mut received = 0;
+/// Saves frames of one camera until there are enough. Returns how many.
+fn save_all(
+    receiving: &Receiving,
+    session: &Session,
+    mut snapshots: Snapshots,
+    args: &SnapshotArgs,
+) -> anyhow::Result<u64> {
+    let mut explained = Explained::of(session, receiving.sessions().len());
     let mut written = 0;
     let mut first = None;
-    let mut deadline = Instant::now() + args.until.duration.unwrap_or(FRAME_TIMEOUT);
-    while written < args.count && !receiving.over() && args.until.frames.is_none_or(|frames| received < frames) {
+    let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
+    while written < args.frames && !receiving.over() {
         let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
             Ok(frame) => frame,
             Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => continue,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
-        received += 1;
-        deadline = Instant::now() + args.until.duration.unwrap_or(FRAME_TIMEOUT);
+        deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
         if frame.stale {
             first = None;
         } else if written == 0 && first.is_none() && frame.id == 0 {
@@ -93,14 +115,15 @@ fn save_all(receiving: &Receiving, snapshots: &mut Snapshots, args: &SnapshotArg
             first = Some(frame);
         } else {
             explained.frame(&frame);
-            written += save(snapshots, &frame)?;
+            written += save(&mut snapshots, &frame)?;
         }
     }
     // Without a second frame, the first one is the best there is.
     if let Some(frame) = first.filter(|_| written == 0) {
         explained.frame(&frame);
-        written += save(snapshots, &frame)?;
+        written += save(&mut snapshots, &frame)?;
     }
+    snapshots.finish();
     Ok(written)
 }
 

@@ -13,9 +13,10 @@ use oaktap::recording::Reader;
 use oaktap::sink::record::{RecordOptions, Recorders, RecordingTarget};
 use oaktap::sink::snapshot::{SnapshotSaver, SnapshotTarget};
 use oaktap::sink::window::{self, Screen, WindowError, note_channel};
-use oaktap::source::{FileSpec, SourceSpec};
+use oaktap::source::{FileSpec, NamedSource, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
+use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
@@ -38,10 +39,8 @@ Press ? in the window for its keys.";
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ViewArgs {
-    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), listen://:PORT for cameras that connect to this host, sim: for a
-    /// simulated camera, or file:PATH for a recording
-    #[arg(value_name = "URI", required = true)]
-    uris: Vec<SourceSpec>,
+    #[command(flatten)]
+    fleet: FleetArgs,
 
     /// Receive, convert and draw without opening a window
     #[arg(long)]
@@ -62,7 +61,7 @@ impl ViewArgs {
     /// Returns the arguments for these sources, which must run the application of the contract.
     pub(crate) fn for_sources(sources: Vec<SourceSpec>, expect: Option<Contract>) -> Self {
         Self {
-            uris: sources,
+            fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect()),
             no_window: false,
             record: RECORDINGS.into(),
             source: SourceArgs { expect, ..SourceArgs::default() },
@@ -73,24 +72,29 @@ impl ViewArgs {
 
 /// Shows cameras until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
-    let uris = separated(&args.uris);
+    let uris = separated(&args.fleet.sources()?);
     let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
     show(ctx, receiving, screen, args.no_window, &args.until)
 }
 
-/// Replaces a recording with several cameras by one source for each of them.
-pub(super) fn separated(uris: &[SourceSpec]) -> Vec<SourceSpec> {
+/// Replaces a recording with several cameras by one source for each of them. A given name is put before theirs.
+pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
     let mut separate = Vec::new();
-    for uri in uris {
+    for source in sources {
         // The session reports a file that cannot be opened.
-        let recording = uri.recording().filter(|file| file.camera.is_none());
+        let recording = source.spec.recording().filter(|file| file.camera.is_none());
         match recording.and_then(|file| Some((file, Reader::open(&file.path).ok()?))) {
-            Some((file, reader)) => separate.extend(
-                reader
-                    .cameras()
-                    .map(|camera| SourceSpec::File(FileSpec { camera: Some(camera.name.clone()), ..file.clone() })),
-            ),
-            None => separate.push(uri.clone()),
+            Some((file, reader)) => {
+                let alone = reader.cameras().count() == 1;
+                separate.extend(reader.cameras().map(|camera| NamedSource {
+                    name: source.name.as_ref().map(|name| match alone {
+                        true => name.clone(),
+                        false => format!("{name}-{}", camera.name),
+                    }),
+                    spec: SourceSpec::File(FileSpec { camera: Some(camera.name.clone()), ..file.clone() }),
+                }));
+            }
+            None => separate.push(source.clone()),
         }
     }
     separate
@@ -134,7 +138,7 @@ pub(super) fn advised(error: WindowError) -> anyhow::Error {
 /// Starts to receive and to convert. Call it on the thread that shows the screen.
 pub(super) fn watch(
     ctx: &Ctx,
-    uris: &[SourceSpec],
+    sources: &[NamedSource],
     source: &SourceArgs,
     until: &Until,
     record: &Path,
@@ -150,7 +154,7 @@ pub(super) fn watch(
     });
     let target = RecordingTarget::Folder(record.to_owned());
     let mut recorders = Recorders::new(RecordOptions { labels: style.names, ..RecordOptions::new(target) });
-    let cameras = live::cameras(uris);
+    let cameras = live::cameras(sources);
     live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;
     let pictures = window::subscribe(&cameras, &views);

@@ -82,7 +82,7 @@ impl Sink for Snapshots {
 
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
-        self.camera = camera.spec.to_string();
+        self.camera = camera.name.clone();
         self.taker = Some(camera.outlets.take_confirmed("snapshot", Policy::DropOldest(1)));
         Ok(())
     }

@@ -1,0 +1,266 @@
+//! The cameras of a command: named on the command line, in oaktap.toml, or found in the network.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use oaktap::discovery::CameraState;
+use oaktap::net::discovery::{Targets, find};
+use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
+use serde::Deserialize;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+
+use super::application::ConfigFile;
+use super::camera_arg::{CameraArg, SearchArgs, runtime};
+use super::present::{self, Usage, advised, printable};
+
+/// The cameras that a command receives from.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FleetArgs {
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, listen://:PORT for a camera that connects to this host, sim:
+    /// for a simulated camera, or file:PATH for a recording. NAME=URI names a camera; with --config, a name of the file
+    /// selects that camera
+    #[arg(value_name = "URI")]
+    uris: Vec<String>,
+
+    /// Use the cameras of this file, with their names
+    #[arg(long, value_name = "oaktap.toml")]
+    config: Option<PathBuf>,
+
+    /// Use all cameras that `oaktap list` finds and that run an application, at port 5000
+    #[arg(long, conflicts_with_all = ["uris", "config"])]
+    all: bool,
+
+    #[command(flatten)]
+    search: SearchArgs,
+}
+
+impl FleetArgs {
+    /// Returns arguments for these addresses.
+    pub(crate) fn of(uris: Vec<String>) -> Self {
+        Self { uris, config: None, all: false, search: SearchArgs::default() }
+    }
+
+    /// Returns the sources. Searches for cameras that are given by id, and with `--all`.
+    pub(crate) fn sources(&self) -> anyhow::Result<Vec<NamedSource>> {
+        let sources = if self.all { self.found()? } else { self.named()? };
+        refuse_duplicates(sources.iter().filter_map(|source| Some((source.name.as_deref()?, source))))?;
+        Ok(sources)
+    }
+
+    fn named(&self) -> anyhow::Result<Vec<NamedSource>> {
+        let configured = self.config.as_deref().map(configured).transpose()?.unwrap_or_default();
+        if self.uris.is_empty() && configured.is_empty() {
+            let error = Usage("no camera given".to_owned());
+            let help = "give the address of a camera, --config oaktap.toml, --all for each camera that `oaktap list` finds, or \
+                        sim: for a simulated one";
+            return Err(advised(error.into(), help));
+        }
+        if self.uris.is_empty() {
+            return configured.iter().map(|camera| self.source(camera.name.as_deref(), &camera.camera)).collect();
+        }
+        let source = |uri: &String| {
+            if let Some(camera) = configured.iter().find(|camera| camera.name.as_ref() == Some(uri)) {
+                return self.source(camera.name.as_deref(), &camera.camera);
+            }
+            let (name, camera) = split_name(uri).map_err(invalid)?;
+            self.source(name, camera)
+        };
+        self.uris.iter().map(source).collect()
+    }
+
+    fn source(&self, name: Option<&str>, camera: &str) -> anyhow::Result<NamedSource> {
+        let name = name.map(str::to_owned);
+        if !is_id(camera) {
+            return Ok(NamedSource { name, spec: camera.parse().map_err(invalid)? });
+        }
+        let id: CameraArg = camera.parse().map_err(Usage)?;
+        let located = runtime()?.block_on(id.locate(&self.search))?;
+        let found = located.camera.map(|camera| camera.id).filter(|id| check_name(id).is_ok());
+        Ok(NamedSource { name: name.or(found), spec: SourceSpec::camera(located.ip) })
+    }
+
+    /// Searches for the cameras of this host's networks.
+    fn found(&self) -> anyhow::Result<Vec<NamedSource>> {
+        let SearchArgs { subnet, wait, udp_port } = self.search.clone();
+        let targets = Targets { subnets: subnet, port: udp_port, ..Targets::default() };
+        let survey = runtime()?.block_on(find(&targets, wait, |_| false))?;
+        let mut sources = Vec::new();
+        for camera in survey.cameras {
+            let Some(ip) = camera.ip() else { continue };
+            if camera.state == CameraState::FlashBooted {
+                let name = Some(camera.id).filter(|id| check_name(id).is_ok());
+                sources.push(NamedSource { name, spec: SourceSpec::camera(ip) });
+            } else {
+                let text =
+                    format!("{} at {ip} runs no application (state: {}), so it is left out", camera.id, camera.state);
+                present::say(&printable(&text));
+            }
+        }
+        if sources.is_empty() {
+            let error = anyhow::anyhow!("--all found no camera that runs an application");
+            return Err(advised(
+                error,
+                "`oaktap list` shows what replies, and `oaktap doctor` finds out why a camera does not",
+            ));
+        }
+        Ok(sources)
+    }
+}
+
+/// Returns whether the text is the id of a camera or the start of one: hexadecimal, and not an address.
+fn is_id(text: &str) -> bool {
+    text.len() >= 4 && text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// Adds the kinds of sources as help.
+fn invalid(error: SourceSpecError) -> anyhow::Error {
+    let help = error.help();
+    advised(Usage(error.to_string()).into(), help)
+}
+
+/// Refuses two cameras of one name. Upper and lower case are the same, because folders are named after cameras.
+fn refuse_duplicates<'a, T: fmt::Display + 'a>(cameras: impl Iterator<Item = (&'a str, &'a T)>) -> anyhow::Result<()> {
+    let mut seen: Vec<(String, &T)> = Vec::new();
+    for (name, camera) in cameras {
+        let key = name.to_lowercase();
+        if let Some((_, first)) = seen.iter().find(|(known, _)| *known == key) {
+            return Err(Usage(format!("two cameras have the name `{name}`: {first} and {camera}")).into());
+        }
+        seen.push((key, camera));
+    }
+    Ok(())
+}
+
+/// Reads the cameras of a configuration file, which must list some.
+pub(crate) fn configured(path: &Path) -> anyhow::Result<Vec<ConfiguredCamera>> {
+    let ConfiguredCameras(cameras) = ConfigFile::read(path)?.cameras;
+    if cameras.is_empty() {
+        let error = Usage(format!("{} lists no cameras", path.display()));
+        return Err(advised(error.into(), "add a table such as: [cameras] front = \"192.168.1.50\""));
+    }
+    refuse_duplicates(cameras.iter().filter_map(|camera| Some((camera.name.as_deref()?, &camera.camera))))?;
+    Ok(cameras)
+}
+
+/// A camera in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfiguredCamera {
+    pub(crate) name: Option<String>,
+    /// Its address, id or source.
+    pub(crate) camera: String,
+}
+
+/// The key `cameras` of a configuration file: a table from names to cameras, or a list of cameras.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConfiguredCameras(pub(crate) Vec<ConfiguredCamera>);
+
+impl<'de> Deserialize<'de> for ConfiguredCameras {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CamerasVisitor)
+    }
+}
+
+struct CamerasVisitor;
+
+impl<'de> Visitor<'de> for CamerasVisitor {
+    type Value = ConfiguredCameras;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a table such as [cameras] front = \"192.168.1.50\", or a list such as [\"192.168.1.50\", \"14442C\"]",
+        )
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ConfiguredCameras, A::Error> {
+        let mut cameras = Vec::new();
+        while let Some(text) = list.next_element::<String>()? {
+            let (name, camera) = split_name(&text).map_err(de::Error::custom)?;
+            cameras.push(ConfiguredCamera { name: name.map(str::to_owned), camera: camera.to_owned() });
+        }
+        Ok(ConfiguredCameras(cameras))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<ConfiguredCameras, A::Error> {
+        let mut cameras = Vec::new();
+        while let Some((name, camera)) = table.next_entry::<String, String>()? {
+            check_name(&name).map_err(de::Error::custom)?;
+            cameras.push(ConfiguredCamera { name: Some(name), camera });
+        }
+        Ok(ConfiguredCameras(cameras))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Words {
+        #[command(flatten)]
+        fleet: FleetArgs,
+    }
+
+    fn sources(words: &[&str]) -> anyhow::Result<Vec<String>> {
+        let fleet = Words::try_parse_from(["oaktap"].iter().chain(words)).expect("known options").fleet;
+        Ok(fleet.sources()?.iter().map(ToString::to_string).collect())
+    }
+
+    fn config(text: &str) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("oaktap.toml");
+        std::fs::write(&path, text).expect("writable folder");
+        let path = path.to_str().expect("UTF-8").to_owned();
+        (folder, path)
+    }
+
+    #[test]
+    fn cameras_of_a_file_keep_their_names_and_their_order() {
+        for text in [
+            "[cameras]\nyard = \"192.168.1.51:9876\"\nfront = \"192.168.1.50\"\ndoor = \"sim:?seed=2\"\n",
+            "cameras = [\"yard=192.168.1.51:9876\", \"front=192.168.1.50\", \"door=sim:?seed=2\"]\n",
+        ] {
+            let (_folder, path) = config(text);
+            let all = sources(&["--config", &path]).expect("valid file");
+            assert_eq!(all, ["yard=tcp://192.168.1.51:9876", "front=tcp://192.168.1.50:5000", "door=sim:?seed=2"]);
+            let some = sources(&["front", "back=10.0.0.9", "--config", &path]).expect("valid file");
+            assert_eq!(some, ["front=tcp://192.168.1.50:5000", "back=tcp://10.0.0.9:5000"]);
+        }
+        let (_folder, path) = config("cameras = [\"192.168.1.50\"]\n");
+        assert_eq!(sources(&["--config", &path]).expect("valid file"), ["tcp://192.168.1.50:5000"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_cameras_is_named() {
+        let error = |words: &[&str]| format!("{:#}", sources(words).expect_err("invalid cameras"));
+        assert_eq!(
+            error(&["a=10.0.0.5", "A=10.0.0.6"]),
+            "two cameras have the name `A`: a=tcp://10.0.0.5:5000 and A=tcp://10.0.0.6:5000"
+        );
+        assert!(error(&["../a=sim:"]).starts_with("invalid source `../a=sim:`: invalid name `../a`"));
+        assert!(error(&["a=rtsp://b"]).starts_with("invalid source `rtsp://b`: `rtsp://` is not supported"));
+        for (text, expected) in [
+            ("", "lists no cameras"),
+            ("cameras = []", "lists no cameras"),
+            ("cameras = 3", "expected a table such as [cameras]"),
+            ("[cameras]\nfront = 3", "expected a string"),
+            ("[cameras]\n\"a/b\" = \"10.0.0.5\"", "invalid name `a/b`"),
+            ("cameras = [\"a=10.0.0.5\", \"a=10.0.0.6\"]", "two cameras have the name `a`: 10.0.0.5 and 10.0.0.6"),
+        ] {
+            let (_folder, path) = config(text);
+            let found = error(&["--config", &path]);
+            assert!(found.contains(expected), "{text}: {found}");
+        }
+        assert!(error(&["--config", "nowhere.toml"]).starts_with("cannot read nowhere.toml"));
+    }
+
+    #[test]
+    fn ids_are_told_from_addresses_and_names_of_hosts() {
+        for (text, id) in [("14442C10D13EABCE00", true), ("14442c", true), ("192.168.1.50", false), ("cafe", false)] {
+            assert_eq!(is_id(text), id, "{text}");
+        }
+        assert!(["oak1", "144", "1::2", "14442C:5000"].iter().all(|text| !is_id(text)));
+    }
+}
