@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::discovery::{self, DiscoveredCamera, Subnet};
+use oaktap::discovery::{self, AnswerError, DiscoveredCamera, Subnet};
 use oaktap::net::discovery::{RESPONSE_WINDOW, Survey, Targets, find};
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
 
@@ -98,7 +98,7 @@ impl FromStr for CameraArg {
             });
             return Ok(Self::Address { ip, port: port.transpose()? });
         }
-        if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric()) {
+        if !discovery::is_camera_id(text) {
             return Err(format!("invalid camera `{text}`; {expected}"));
         }
         Ok(Self::Id(text.to_owned()))
@@ -136,6 +136,15 @@ pub(crate) struct Located {
     pub(crate) port: Option<u16>,
     /// Its reply. `None`: no reply from the address that the user gave. A firewall may block it.
     pub(crate) camera: Option<DiscoveredCamera>,
+    /// The reason for rejecting a reply from this address.
+    pub(crate) rejected: Option<AnswerError>,
+}
+
+impl Located {
+    fn at(ip: Ipv4Addr, port: Option<u16>, survey: Survey) -> Self {
+        let rejected = survey.unrecognized.into_iter().find(|(from, _)| *from == ip).map(|(_, error)| error);
+        Self { ip, port, camera: survey.cameras.into_iter().next(), rejected }
+    }
 }
 
 impl CameraArg {
@@ -172,12 +181,12 @@ impl CameraArg {
                 let ip = simulated.ip()?;
                 let survey =
                     find(&Targets::only(ip, discovery::PORT), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
-                Ok(Located { ip, port: None, camera: survey.cameras.into_iter().next() })
+                Ok(Located::at(ip, None, survey))
             }
             Self::Address { ip, port } => {
                 let survey =
                     find(&Targets::only(*ip, search.udp_port), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
-                Ok(Located { ip: *ip, port: *port, camera: survey.cameras.into_iter().next() })
+                Ok(Located::at(*ip, *port, survey))
             }
             Self::Id(wanted) => {
                 let targets = Targets { subnets: search.subnet.clone(), port: search.udp_port, ..Targets::default() };
@@ -198,7 +207,7 @@ fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
     match candidates.as_slice() {
         [camera] => {
             let ip = camera.ip().ok_or_else(|| anyhow::anyhow!("camera {} has no address", camera.id))?;
-            Ok(Located { ip, port: None, camera: Some((*camera).clone()) })
+            Ok(Located { ip, port: None, camera: Some((*camera).clone()), rejected: None })
         }
         [] if survey.cameras.is_empty() => Err(advised(
             anyhow::anyhow!("no camera replied to the search for `{wanted}`"),
@@ -244,6 +253,8 @@ mod tests {
         for (text, error) in [
             ("", "invalid camera ``"),
             ("cam 1", "invalid camera `cam 1`"),
+            ("camera", "invalid camera `camera`"),
+            ("../a", "invalid camera `../a`"),
             ("192.168.1", "invalid camera `192.168.1`"),
             ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
             ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),

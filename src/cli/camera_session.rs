@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
 use oaktap::device::contract::{Contract, Endpoint};
-use oaktap::discovery::{CameraState, DiscoveredCamera};
+use oaktap::discovery::{CameraState, DiscoveredCamera, is_camera_id};
 use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::startup::{FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
 use oaktap::net::talk::talk;
@@ -90,10 +90,12 @@ impl EnterOptions {
     /// Like [`EnterArgs::enter`], for a camera that has been searched for.
     pub(crate) async fn enter_at(&self, located: Located, why: &str) -> anyhow::Result<BootloaderCamera> {
         let Some(found) = located.camera else {
-            return Err(advised(
-                anyhow::anyhow!("no reply from a camera at {}, UDP port {}", located.ip, self.search.udp_port),
-                "`oaktap doctor` finds out why",
-            ));
+            let (ip, port) = (located.ip, self.search.udp_port);
+            let error = match located.rejected {
+                Some(error) => anyhow::anyhow!("the reply from {ip}, UDP port {port}, is not from a camera: {error}"),
+                None => anyhow::anyhow!("no reply from a camera at {ip}, UDP port {port}"),
+            };
+            return Err(advised(error, "`oaktap doctor` finds out why"));
         };
         let was_running = found.state != CameraState::Bootloader;
         if found.state == CameraState::FlashBooted {
@@ -103,7 +105,7 @@ impl EnterOptions {
             present::say(&format!("{}: entering the bootloader", found.id));
         }
         let camera = self.to_bootloader(located.ip).await?;
-        let ip = camera.ip().unwrap_or(located.ip);
+        let ip = preferred(&camera, located.ip);
         Ok(BootloaderCamera {
             camera,
             ip,
@@ -129,6 +131,18 @@ impl EnterOptions {
     }
 }
 
+/// Returns the id of a camera for use in the name of a file. Discovery accepts no other ids, but a file that is written
+/// outside of its folder would be too bad to depend on that.
+pub(crate) fn file_stem(id: &str) -> anyhow::Result<&str> {
+    anyhow::ensure!(is_camera_id(id), "camera id `{}` cannot be part of a file name", present::printable(id));
+    Ok(id)
+}
+
+/// Returns the address that was used before if the camera still answers from it: another device may claim its id.
+fn preferred(camera: &DiscoveredCamera, before: Ipv4Addr) -> Ipv4Addr {
+    camera.ip().filter(|_| !camera.ips().contains(&before)).unwrap_or(before)
+}
+
 fn ask(what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(Usage(format!("{what}; standard input is not a terminal, so confirm with --yes")).into());
@@ -152,9 +166,13 @@ impl BootloaderCamera {
                 anyhow::anyhow!("camera {id} did not answer within {} s of its reset", REAPPEAR_TIMEOUT.as_secs());
             advised(error, "run `oaktap list` or `oaktap doctor`; power-cycle the camera if neither finds it")
         })?;
-        let ip = camera.ip().unwrap_or(self.ip);
-        let camera = self.options.to_bootloader(ip).await?;
-        Ok(Self { ip: camera.ip().unwrap_or(ip), camera, ..self.clone() })
+        let camera = self.options.to_bootloader(preferred(&camera, self.ip)).await?;
+        Ok(Self { ip: preferred(&camera, self.ip), camera, ..self.clone() })
+    }
+
+    /// Returns the id for use in the name of a file.
+    pub(crate) fn file_stem(&self) -> anyhow::Result<&str> {
+        file_stem(&self.camera.id)
     }
 
     /// Returns the address of its bootloader.
@@ -194,20 +212,21 @@ impl BootloaderCamera {
             return Ok(None);
         }
         present::say(&format!("{}: waiting for the application", self.camera.id));
-        let seen = wait_until_running(&self.camera.id, &[self.ip], self.udp_port(), waiting.boot_timeout).await;
-        let camera = seen.map_err(|error| {
-            advised(
-                error.into(),
-                "`oaktap info CAMERA` shows whether the camera has an application, `oaktap list` what it is doing",
-            )
-        })?;
-        let ip = camera.ip().unwrap_or(self.ip);
+        let (id, ip) = (&self.camera.id, self.ip);
+        let runs = async |limit| {
+            wait_until_running(id, ip, self.udp_port(), limit).await.map_err(|error| {
+                let help =
+                    "`oaktap info CAMERA` shows whether the camera has an application, `oaktap list` what it is doing";
+                advised(error.into(), help)
+            })
+        };
+        runs(waiting.boot_timeout).await?;
         let default = Endpoint { host: None, port: wire::PORT };
         let endpoint = contract.and_then(|contract| contract.endpoint).unwrap_or(default);
         let port = waiting.stream_port.unwrap_or(endpoint.port);
         let frame = match endpoint.host {
-            None => wait_for_first_frame((ip, port).into(), contract, waiting.boot_timeout).await,
-            Some(host) => accept_first_frame((host, port).into(), contract, waiting.boot_timeout).await,
+            None => wait_for_first_frame(id, (ip, port).into(), contract, waiting.boot_timeout).await,
+            Some(host) => accept_first_frame(id, ip, (host, port).into(), contract, waiting.boot_timeout).await,
         };
         let first_frame = match frame {
             Ok(frame) => {
@@ -229,7 +248,9 @@ impl BootloaderCamera {
                 return Err(advised(error.into(), help));
             }
         };
-        Ok(Some(RunningApplication { state: camera.state.name(), first_frame }))
+        // A camera whose application ends with its first frame is back in its bootloader now.
+        let state = runs(waiting.boot_timeout).await?;
+        Ok(Some(RunningApplication { state: state.name(), first_frame }))
     }
 }
 

@@ -53,17 +53,17 @@ impl Contract {
         (!names.is_empty()).then(|| crc32fast::hash(names.join("\n").as_bytes()))
     }
 
-    /// Returns the differences to the records of a connection, in words. Properties that the records leave out are not
-    /// compared.
+    /// Returns the differences to the records of a connection, in words. The records must name the application, as our
+    /// Script does at the beginning of every connection. Other properties that the records leave out are not compared.
     #[must_use]
-    pub fn contradicted_by(&self, records: &Introduction) -> Vec<String> {
-        if records.is_empty() {
-            return Vec::new();
-        }
+    pub fn differences_to(&self, records: &Introduction) -> Vec<String> {
+        let Some(app) = &records.app else {
+            return vec![format!("expected {}, found an application that does not identify itself", self.name)];
+        };
         let (width, height) = records.size.unwrap_or((self.width, self.height));
         let fps = records.fps.filter(|fps| (fps - self.fps).abs() > FPS_TOLERANCE * self.fps).unwrap_or(self.fps);
         let found = Self {
-            name: records.app.clone().unwrap_or_default(),
+            name: app.clone(),
             width,
             height,
             format: records.format.clone().unwrap_or_else(|| self.format.clone()),

@@ -64,14 +64,14 @@ pub struct LinkInfo {
 pub enum Answer {
     /// Answers [`Query::Discover`].
     Simple {
-        /// Printable ASCII, 1 to 32 characters.
+        /// See [`is_camera_id`].
         id: String,
         /// The camera's state.
         state: CameraState,
     },
     /// Answers [`Query::Discover`] with more fields.
     Extended {
-        /// Printable ASCII, 1 to 32 characters.
+        /// See [`is_camera_id`].
         id: String,
         /// The camera's state.
         state: CameraState,
@@ -103,8 +103,8 @@ pub enum AnswerError {
     /// The command is not one of an answer.
     #[error("unknown command {0} in an answer: expected 1 (simple), 2 (link) or 4 (extended)")]
     Unknown(u32),
-    /// The id is empty or has characters that are not printable ASCII.
-    #[error("invalid camera id `{found}`: expected 1 to 32 printable ASCII characters")]
+    /// The text is not a camera id, see [`is_camera_id`].
+    #[error("invalid camera id `{found}`: expected 1 to {ID_BYTES} hexadecimal digits")]
     Id {
         /// The id, escaped.
         found: String,
@@ -183,6 +183,15 @@ impl Answer {
         bytes
     }
 
+    /// Returns the state of the camera that answered. `None` if the answer describes its link only.
+    #[must_use]
+    pub fn state(&self) -> Option<CameraState> {
+        match self {
+            Self::Simple { state, .. } | Self::Extended { state, .. } => Some(*state),
+            Self::Info(_) => None,
+        }
+    }
+
     /// Returns the id of the camera that answered.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -196,11 +205,17 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
 }
 
+/// Returns `true` for 1 to 32 hexadecimal digits. All known cameras have such an id, and it becomes part of file names.
+#[must_use]
+pub fn is_camera_id(text: &str) -> bool {
+    (1..=ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Returns the text before the first NUL. The bytes after it may be stale.
 fn id(field: &[u8]) -> Result<String, AnswerError> {
     let bytes = field.split(|byte| *byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(bytes) {
-        Ok(id) if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(id.to_owned()),
+        Ok(id) if is_camera_id(id) => Ok(id.to_owned()),
         _ => Err(AnswerError::Id { found: bytes.escape_ascii().to_string() }),
     }
 }
@@ -267,7 +282,7 @@ mod tests {
         assert_eq!(Answer::parse(&stale), Answer::parse(&good), "bytes after the NUL of the id are ignored");
 
         let mut full = good.clone();
-        full[4..36].fill(b'x');
+        full[4..36].fill(b'F');
         assert_eq!(Answer::parse(&full).map(|answer| answer.id().len()), Ok(32), "an id may fill its field");
 
         for (bytes, error) in [
@@ -278,7 +293,16 @@ mod tests {
         ] {
             assert_eq!(Answer::parse(bytes).unwrap_err().to_string(), error);
         }
-        for (id, found) in [(&b"\0abc"[..], ""), (b"a b\0", "a b"), (b"a\x1b\0", "a\\x1b"), (b"\xff\0", "\\xff")] {
+        for (id, found) in [
+            (&b"\0abc"[..], ""),
+            (b"a b\0", "a b"),
+            (b"a\x1b\0", "a\\x1b"),
+            (b"\xff\0", "\\xff"),
+            (b"../../outside/ev\0", "../../outside/ev"),
+            (b"14442C10D13EABCE0O\0", "14442C10D13EABCE0O"),
+            (b"-rf\0", "-rf"),
+            (b"14442C;ls\0", "14442C;ls"),
+        ] {
             let mut bytes = good.clone();
             bytes[4..4 + id.len()].copy_from_slice(id);
             assert_eq!(Answer::parse(&bytes), Err(AnswerError::Id { found: found.into() }));
@@ -299,7 +323,7 @@ mod tests {
         }
 
         #[test]
-        fn written_answers_round_trip(id in "[!-~]{1,32}", state: u32, a: u32, b: u32, c: u16, d: u16) {
+        fn written_answers_round_trip(id in "[0-9A-Fa-f]{1,32}", state: u32, a: u32, b: u32, c: u16, d: u16) {
             let state = CameraState::from(state);
             for answer in [
                 Answer::Simple { id: id.clone(), state },

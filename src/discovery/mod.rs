@@ -11,7 +11,7 @@ mod subnet;
 mod watch;
 
 pub use camera::{CameraAddress, DiscoveredCamera, DiscoveredCameras};
-pub use datagram::{Answer, AnswerError, LinkInfo, Query};
+pub use datagram::{Answer, AnswerError, LinkInfo, Query, is_camera_id};
 
 pub use port_probe::PortProbe;
 pub use state::CameraState;

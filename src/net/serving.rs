@@ -94,7 +94,8 @@ impl SingleClientServer {
         let stopping = Arc::new(StopSignal::default());
         let shared = Arc::clone(&stopping);
         let thread = std::thread::Builder::new()
-            .name(format!("{name}-{}", address.port()))
+            // The system does not accept a NUL in the name of a thread.
+            .name(format!("{}-{}", name.replace('\0', " "), address.port()))
             .spawn(move || accept(&listener, &shared, &mut serve))?;
         Ok(Self { address, stopping, thread: Some(thread) })
     }

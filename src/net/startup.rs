@@ -1,22 +1,25 @@
 //! Verifies that a camera runs its application after a reset: by its reported state, and by the first frame of its
-//! stream.
+//! stream. Both must be from the address of the bootloader that was flashed: any device in the network can claim the id of
+//! a camera.
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::discovery::{FindError, describe_last_state, wait_for};
+use super::discovery::{Claim, FindError, RESPONSE_WINDOW, Targets, describe_last_state, search};
 use crate::device::contract::Contract;
-use crate::discovery::{CameraState, DiscoveredCamera};
+use crate::discovery::{CameraState, is_camera_id};
 use crate::frame::{Interpreter, Pool, Received};
 use crate::wire::{Decoder, Event, Introduction, Limits};
 
 const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(200);
+/// Other addresses with the camera's id to name in an error.
+const CLAIMANTS_MAX: usize = 8;
 
 /// The first frame of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,13 +49,16 @@ struct IntroducedFrame {
 }
 
 impl IntroducedFrame {
-    /// Returns the frame if it was sent by the flashed application.
-    fn check(self, contract: Option<&Contract>) -> Result<FirstFrame, StartupError> {
-        // Our applications always introduce themselves, so a stream without an introduction is from another one.
-        let differences = contract.map_or_else(Vec::new, |contract| match self.introduction.is_empty() {
-            true => vec![format!("expected {contract}, found an application that does not identify itself")],
-            false => contract.contradicted_by(&self.introduction),
-        });
+    /// Returns the frame if it was sent by the flashed application of the camera with this id.
+    fn check(self, id: &str, contract: Option<&Contract>) -> Result<FirstFrame, StartupError> {
+        let mut differences = contract.map_or_else(Vec::new, |contract| contract.differences_to(&self.introduction));
+        // Applications may use this record for a text of their own.
+        if let Some(found) = &self.introduction.device_id
+            && is_camera_id(found)
+            && !found.eq_ignore_ascii_case(id)
+        {
+            differences.push(format!("expected camera {id}, found a stream of camera {found}"));
+        }
         if differences.is_empty() { Ok(self.frame) } else { Err(StartupError::UnexpectedApplication { differences }) }
     }
 }
@@ -66,15 +72,20 @@ pub enum StartupError {
     Find(#[from] FindError),
     /// The camera did not report the state [`CameraState::FlashBooted`].
     #[error(
-        "the camera did not report within {} s that it runs its application; {}",
+        "the camera did not report from {address} within {} s that it runs its application; {}{}",
         limit.as_secs(),
-        describe_last_state(*last)
+        describe_last_state(*last),
+        describe_claimants(claimants)
     )]
     NotRunning {
+        /// The address of its bootloader.
+        address: Ipv4Addr,
         /// The time limit.
         limit: Duration,
-        /// The last state that the camera reported.
+        /// The last state that the camera reported from its address.
         last: Option<CameraState>,
+        /// Other addresses that claim to be this camera and to run an application.
+        claimants: Vec<Ipv4Addr>,
     },
     /// No connection to the stream's port.
     #[error("cannot connect to {address} within {} s: {why}", limit.as_secs())]
@@ -101,10 +112,16 @@ pub enum StartupError {
         why: io::Error,
     },
     /// Connected, but no complete frame arrived.
-    #[error("received {bytes} bytes from {address} within {} s, but no complete frame", limit.as_secs())]
+    #[error(
+        "received {bytes} bytes from {address} within {} s, but no complete frame{}",
+        limit.as_secs(),
+        describe_strangers(strangers)
+    )]
     NoFrame {
         /// The address of the stream.
         address: SocketAddr,
+        /// Hosts other than the camera that connected to this one.
+        strangers: Vec<IpAddr>,
         /// Bytes received.
         bytes: u64,
         /// The time limit.
@@ -112,31 +129,67 @@ pub enum StartupError {
     },
 }
 
-/// Waits at most `limit` until the camera with this id reports that it runs its application.
+fn describe_claimants(claimants: &[Ipv4Addr]) -> String {
+    let addresses: Vec<_> = claimants.iter().map(ToString::to_string).collect();
+    match addresses.is_empty() {
+        true => String::new(),
+        false => {
+            format!("; {} claims the same id and to run an application, which proves nothing", addresses.join(", "))
+        }
+    }
+}
+
+fn describe_strangers(strangers: &[IpAddr]) -> String {
+    let addresses: Vec<_> = strangers.iter().map(ToString::to_string).collect();
+    match addresses.is_empty() {
+        true => String::new(),
+        false => format!("; {} connected, which is not the camera", addresses.join(", ")),
+    }
+}
+
+/// Waits at most `limit` until the camera with this id reports from `address` that it runs its application.
 ///
 /// # Errors
 /// Returns [`StartupError::NotRunning`] after `limit`.
 pub async fn wait_until_running(
     id: &str,
-    known: &[Ipv4Addr],
+    address: Ipv4Addr,
     udp_port: u16,
     limit: Duration,
-) -> Result<DiscoveredCamera, StartupError> {
-    let mut last = None;
-    let runs = |camera: &DiscoveredCamera| {
-        last = Some(camera.state);
-        camera.state == CameraState::FlashBooted
-    };
-    let found = wait_for(id, known, udp_port, limit, runs).await?;
-    found.ok_or(StartupError::NotRunning { limit, last })
+) -> Result<CameraState, StartupError> {
+    let start = Instant::now();
+    let (mut last, mut claimants) = (None, Vec::new());
+    // A camera on loopback is simulated, and broadcasts do not reach it.
+    let broadcast = !address.is_loopback();
+    let targets = Targets { broadcast, ..Targets::only(address, udp_port) };
+    while let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
+        search(&targets, RESPONSE_WINDOW.min(left), |camera, Claim { from, state }| {
+            let runs = state == Some(CameraState::FlashBooted);
+            if camera.id != id {
+                return false;
+            }
+            if from == address {
+                last = state.or(last);
+            } else if runs && claimants.len() < CLAIMANTS_MAX && !claimants.contains(&from) {
+                claimants.push(from);
+            }
+            runs && from == address
+        })
+        .await?;
+        if last == Some(CameraState::FlashBooted) {
+            return Ok(CameraState::FlashBooted);
+        }
+    }
+    Err(StartupError::NotRunning { address, limit, last, claimants })
 }
 
 /// Connects to the stream at `address` and waits at most `limit` for its first complete frame. Meanwhile, a camera that
 /// serves one client at a time sends nothing to others.
 ///
 /// # Errors
-/// Fails if no complete frame arrives in time, or if it does not match `contract`.
+/// Fails if no complete frame arrives in time, or if it is not from the camera with this id or does not match `contract`.
 pub async fn wait_for_first_frame(
+    id: &str,
     address: SocketAddr,
     contract: Option<&Contract>,
     limit: Duration,
@@ -148,14 +201,14 @@ pub async fn wait_for_first_frame(
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, connect(address, &mut bytes, &mut connected)).await {
-            Ok(Ok(Some(first))) => return first.check(contract),
+            Ok(Ok(Some(first))) => return first.check(id, contract),
             Ok(Err(error)) => why = error,
             // The first connection after a reset may be closed by the camera.
             Ok(Ok(None)) | Err(_) => {}
         }
         if Instant::now() + CONNECT_RETRY_INTERVAL >= until {
             return Err(if connected {
-                StartupError::NoFrame { address, bytes, limit }
+                StartupError::NoFrame { address, strangers: Vec::new(), bytes, limit }
             } else {
                 StartupError::NoStream { address, limit, why }
             });
@@ -164,29 +217,37 @@ pub async fn wait_for_first_frame(
     }
 }
 
-/// Like [`wait_for_first_frame`], for a camera that connects to `address` on this host.
+/// Like [`wait_for_first_frame`], for the camera at `camera`, which connects to `address` on this host.
 ///
 /// # Errors
 /// As [`wait_for_first_frame`]. Also fails if this host does not have the address or its port is in use.
 pub async fn accept_first_frame(
+    id: &str,
+    camera: Ipv4Addr,
     address: SocketAddr,
     contract: Option<&Contract>,
     limit: Duration,
 ) -> Result<FirstFrame, StartupError> {
     let until = Instant::now() + limit;
     let listener = TcpListener::bind(address).await.map_err(|why| StartupError::CannotListen { address, why })?;
-    let mut bytes = 0;
+    let (mut bytes, mut strangers) = (0, Vec::new());
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let accepted = async {
             let (stream, from) = listener.accept().await?;
+            if from.ip() != camera {
+                if strangers.len() < CLAIMANTS_MAX && !strangers.contains(&from.ip()) {
+                    strangers.push(from.ip());
+                }
+                return Ok(None);
+            }
             receive(&stream, from, &mut bytes).await
         };
         match tokio::time::timeout(left, accepted).await {
-            Ok(Ok(Some(first))) => return first.check(contract),
+            Ok(Ok(Some(first))) => return first.check(id, contract),
             // The camera disconnected before its first frame, and will connect again.
             Ok(Ok(None) | Err(_)) => {}
-            Err(_) => return Err(StartupError::NoFrame { address, bytes, limit }),
+            Err(_) => return Err(StartupError::NoFrame { address, strangers, bytes, limit }),
         }
     }
 }

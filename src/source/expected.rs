@@ -43,7 +43,7 @@ impl Expected {
         self.unconfirmed = None;
         if let Some(contract) = &self.contract {
             if !Arc::ptr_eq(&self.checked.0, introduction) {
-                self.checked = (Arc::clone(introduction), contract.contradicted_by(introduction));
+                self.checked = (Arc::clone(introduction), contract.differences_to(introduction));
             }
             let mut differences = self.checked.1.clone();
             differences.extend(difference((contract.width, contract.height), &contract.format, frame));
@@ -119,9 +119,8 @@ mod tests {
     #[test]
     fn the_expected_application_is_allowed() {
         let mut expected = Expected::new(Some(door()));
-        for lines in [&SAME[..], &[], &["@V 1 door"]] {
-            let lines: Vec<_> = lines.iter().copied().chain(["@C abda5f13 2"]).filter(|_| !lines.is_empty()).collect();
-            assert!(expected.allows(&introduction(&lines), &frame(9216)), "{lines:?}");
+        for lines in [&SAME[..], &["@V 1 door", "@C abda5f13 2"]] {
+            assert!(expected.allows(&introduction(lines), &frame(9216)), "{lines:?}");
             assert_eq!(expected.confirmed(0), None);
         }
         assert!(Expected::new(None).allows(&introduction(&["@V 1 gate"]), &frame(7)));
@@ -147,18 +146,28 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_records_is_judged_by_its_payload() {
+    fn a_stream_that_does_not_name_its_application_is_rejected() {
+        for lines in [&[][..], &["@D 64 48 BGR888p"], &["@R 12.5", "@C abda5f13 2"]] {
+            let mut expected = Expected::new(Some(door()));
+            assert!(!expected.allows(&introduction(lines), &frame(9216)), "{lines:?}");
+            let difference = "expected door, found an application that does not identify itself".to_owned();
+            assert_eq!(expected.confirmed(0), Some(Mismatch::UnexpectedApplication(vec![difference])), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_payload_must_have_the_expected_format() {
         let mut expected = Expected::new(Some(door()));
-        let nothing = introduction(&[]);
-        assert!(!expected.allows(&nothing, &frame(9215)));
+        let named = introduction(&["@V 1 door", "@C abda5f13 2"]);
+        assert!(!expected.allows(&named, &frame(9215)));
         assert!(expected.confirmed(1).is_none(), "another frame");
-        assert!(expected.allows(&nothing, &frame(9216)));
+        assert!(expected.allows(&named, &frame(9216)));
         assert!(expected.confirmed(0).is_none(), "not confirmed after the next frame");
         let mut jpeg = frame(9216);
         jpeg.kind = PayloadKind::Jpeg;
         let mut encoded = Expected::new(Some(Contract { format: "JPEG".to_owned(), ..door() }));
-        assert!(encoded.allows(&nothing, &jpeg));
-        assert!(!encoded.allows(&nothing, &frame(9216)));
+        assert!(encoded.allows(&named, &jpeg));
+        assert!(!encoded.allows(&named, &frame(9216)));
         jpeg.geometry = Some(Geometry::tight(PixelFormat::Jpeg, 640, 352).unwrap_or(Geometry {
             format: PixelFormat::Jpeg,
             width: 640,
@@ -166,7 +175,7 @@ mod tests {
             stride: 0,
             plane_rows: 0,
         }));
-        assert!(!encoded.allows(&nothing, &jpeg));
+        assert!(!encoded.allows(&named, &jpeg));
         let difference = "expected 64x48 JPEG, found 640x352 JPEG (9216 bytes)".to_owned();
         assert_eq!(encoded.confirmed(0), Some(Mismatch::UnexpectedApplication(vec![difference])));
     }

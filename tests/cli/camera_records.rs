@@ -141,11 +141,12 @@ fn an_unexpected_application_is_rejected() {
     ] {
         assert!(err.contains(told), "{told}\n{err}");
     }
-    // A camera that does not identify itself is judged by its payload.
+    // A camera that does not identify itself proves nothing, even if its frames have the expected size.
     let silent: Vec<u8> =
         frames(0..3).chunks(32).skip_while(|line| !line.starts_with(b"IMG")).flatten().copied().collect();
     let (code, _, _, err) = detections(silent.clone(), &["--expect", "door oaktap/1 8x6 BGR888p 40 -"]);
-    assert_eq!(code, 0, "{err}");
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("expected door, found an application that does not identify itself"), "{err}");
     let (code, names, _, err) = detections(silent, &["--expect", "door oaktap/1 640x352 JPEG 40 -"]);
     assert_eq!((code, names.len()), (1, 0), "{err}");
     assert!(err.contains("expected 640x352 JPEG, found 144 bytes of raw pixels"), "{err}");

@@ -348,7 +348,9 @@ fn the_boot_after_the_reset_is_checked() {
     let (code, _, said) = flash(&[]);
     assert_eq!(code, 1, "{said}");
     assert!(
-        said.contains("did not report within 4 s that it runs its application; its last state was \"bootloader\""),
+        said.contains(
+            "did not report from 127.0.0.1 within 4 s that it runs its application; its last state was \"bootloader\""
+        ),
         "{said}"
     );
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);

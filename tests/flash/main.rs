@@ -2,6 +2,7 @@
 
 mod command;
 mod flasher;
+mod proof;
 mod vendor_client;
 
 #[path = "../support/external_tools.rs"]

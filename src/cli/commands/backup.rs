@@ -50,11 +50,12 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
         let read = entered.talk(read).await?.map_err(flash_error)?;
         anyhow::Ok((entered, read))
     })?;
+    let stem = entered.file_stem()?;
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
-    let mut report = BackupReport { command: ctx.command, camera: entered.camera.id, ..BackupReport::default() };
+    let mut report = BackupReport { command: ctx.command, camera: stem.to_owned(), ..BackupReport::default() };
     let mut damaged = Vec::new();
     for (memory, bytes) in applications {
-        let path = args.output.join(format!("{}.{memory}.dap", report.camera));
+        let path = args.output.join(format!("{stem}.{memory}.dap"));
         write_new(&path, &bytes)?;
         if let Err(error) = Package::parse(bytes) {
             damaged.push(format!("{}: {error}", path.display()));
@@ -62,7 +63,7 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
         report.applications.push(path);
     }
     if let Some(settings) = settings.map_err(settings_error)? {
-        let path = args.output.join(format!("{}.config.json", report.camera));
+        let path = args.output.join(format!("{stem}.config.json"));
         write_new(&path, (serde_json::to_string_pretty(&settings)? + "\n").as_bytes())?;
         report.configuration = Some(path);
     }

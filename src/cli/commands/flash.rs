@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
 use crate::cli::camera_arg::{CameraArg, runtime};
-use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication};
+use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, file_stem};
 use crate::cli::present::{self, Refused, Usage, advised, flash_error};
 use crate::cli::receipt::{PackageFacts, Receipt};
 use crate::cli::{Ctx, Outcome, json_option};
@@ -297,7 +297,7 @@ fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()
     if let (FlashReport::Receipt { receipt, .. }, Some(folder)) = (report, &args.receipts) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let time = receipt.finished.replace(':', "-");
-        let path = folder.join(format!("{}_{time}.json", receipt.camera));
+        let path = folder.join(format!("{}_{time}.json", file_stem(&receipt.camera)?));
         let text = serde_json::to_string_pretty(receipt)?;
         std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
         present::say(&format!("{}: receipt in {}", receipt.camera, path.display()));

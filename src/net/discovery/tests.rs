@@ -1,12 +1,12 @@
 //! Discovery against cameras on loopback, which have different addresses and the same port.
 
 use std::net::UdpSocket as Blocking;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::discovery::{CameraState, LinkInfo};
+use crate::discovery::{Answer, CameraState, LinkInfo, Query};
 
 /// Longer than any of these tests takes.
 const LIMIT: Duration = Duration::from_secs(60);

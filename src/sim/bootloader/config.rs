@@ -8,6 +8,7 @@ use super::fault::{CameraFault, CameraFaults};
 use super::memory::MemorySpec;
 use super::shape::LineShape;
 use crate::bootloader::{BootloaderType, Version};
+use crate::discovery::is_camera_id;
 use crate::sim::config::switch;
 use crate::sim::{SimConfig, SimError};
 use crate::units::{Bytes, parse_duration};
@@ -48,7 +49,7 @@ pub enum DiscoveryFormat {
 /// A simulated camera with its bootloader. [`Default`] has bootloader 0.0.28 and 128 MiB of flash without an application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraConfig {
-    /// Device id ("MXID"): 1 to 32 printable ASCII characters.
+    /// Device id ("MXID"): 1 to 32 hexadecimal digits.
     pub id: String,
     /// Version of the bootloader in flash.
     pub bootloader: Version,
@@ -175,10 +176,8 @@ impl CameraConfig {
     fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
         let version = || value.parse::<Version>().map_err(|_| "a version such as 0.0.28".to_owned());
         match key {
-            "id" if (1..=32).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                value.clone_into(&mut self.id);
-            }
-            "id" => return Err("1 to 32 letters and digits".to_owned()),
+            "id" if is_camera_id(value) => value.clone_into(&mut self.id),
+            "id" => return Err("1 to 32 hexadecimal digits".to_owned()),
             "bootloader" => self.bootloader = version()?,
             "claims" => self.claims = Some(version()?),
             "image" => self.image = version()?,
@@ -341,6 +340,7 @@ mod tests {
         for wrong in [
             "id=",
             "id=a b",
+            "id=../a",
             "type=auto",
             "nor=1TiB",
             "nor=x",
