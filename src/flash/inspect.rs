@@ -20,8 +20,10 @@ const FIRMWARE_BYTES_MAX: u64 = 512 << 20;
 pub struct PackageReport {
     /// Bytes of the file.
     pub bytes: u64,
-    /// `true` if nothing is damaged; a camera refuses the package otherwise.
+    /// `true` if nothing is damaged.
     pub whole: bool,
+    /// `true` if a camera stores the package: its table and its sections are not damaged.
+    pub accepted: bool,
     /// One text per damaged section.
     pub faults: Vec<String>,
     /// Name of the application.
@@ -81,8 +83,10 @@ pub struct ApplicationReport {
     pub assets: Vec<AssetReport>,
     /// The programs of its Script nodes.
     pub scripts: Vec<ScriptReport>,
-    /// Parts that could not be parsed.
+    /// Parts that could not be parsed. Other versions of depthai may write them differently.
     pub faults: Vec<String>,
+    /// Files that the package lists or needs, but does not hold.
+    pub missing: Vec<String>,
 }
 
 /// A node.
@@ -116,6 +120,16 @@ pub struct ScriptReport {
     pub text: Option<String>,
 }
 
+impl PackageReport {
+    /// Returns all damage: one text for each damaged section, for the firmware and for each file that is not there.
+    pub fn damage(&self) -> impl Iterator<Item = String> {
+        let firmware = self.firmware.as_ref().and_then(|firmware| firmware.fault.as_deref());
+        let firmware = firmware.map(|fault| format!("the firmware is unusable: {fault}"));
+        let missing = self.application.iter().flat_map(|application| application.missing.iter().cloned());
+        self.faults.iter().cloned().chain(firmware).chain(missing)
+    }
+}
+
 /// Reports everything that is not damaged.
 ///
 /// # Errors
@@ -143,16 +157,21 @@ pub fn inspect(file: &[u8]) -> Result<PackageReport, PackageError> {
     });
     let app_name = text(APP_NAME);
     let booted = table.sections().iter().find(|section| section.is_bootable()).or_else(|| table.section(FIRMWARE));
+    let firmware = booted.filter(|section| fault(section).is_none()).and_then(|section| self::firmware(section, file));
+    let application = filled(PIPELINE).map(|pipeline| application(pipeline, filled(ASSETS), whole(ASSET_STORAGE)));
+    let boots = firmware.as_ref().is_some_and(|firmware| firmware.fault.is_none());
+    let complete = application.as_ref().is_none_or(|application| application.missing.is_empty());
     Ok(PackageReport {
         bytes: file.len() as u64,
-        whole: faults.is_empty(),
+        whole: faults.is_empty() && boots && complete,
+        accepted: faults.is_empty(),
         contract: app_name.as_deref().and_then(|name| name.parse().ok()),
         app_name,
         firmware_version: text(FIRMWARE_VERSION),
-        firmware: booted.filter(|section| fault(section).is_none()).and_then(|section| firmware(section, file)),
+        firmware,
         sections: sections.collect(),
         odd_gap_bytes: table.gap_bytes(file),
-        application: filled(PIPELINE).map(|pipeline| application(pipeline, filled(ASSETS), whole(ASSET_STORAGE))),
+        application,
         faults: faults.iter().map(ToString::to_string).collect(),
     })
 }
@@ -181,7 +200,7 @@ fn firmware(section: &Section, file: &[u8]) -> Option<FirmwareReport> {
 }
 
 fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&[u8]>) -> ApplicationReport {
-    let mut faults = Vec::new();
+    let (mut faults, mut missing) = (Vec::new(), Vec::new());
     let files = match assets_section {
         Some(section) => or_fault(ASSETS, assets(section), &mut faults).unwrap_or_default(),
         None => Vec::new(),
@@ -193,7 +212,7 @@ fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&
             let asset = files.iter().find(|asset| Some(&asset.key) == script.asset.as_ref());
             let text = asset.and_then(stored).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             if text.is_none() {
-                faults.push(format!("the program of Script {} is not in the package", script.node));
+                missing.push(format!("the program of Script {} is not in the package", script.node));
             }
             scripts.push(ScriptReport { script, text });
         }
@@ -210,11 +229,11 @@ fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&
         files.into_iter().map(|asset| AssetReport { there: stored(&asset).is_some(), asset }).collect();
     for AssetReport { asset, .. } in assets.iter().filter(|asset| storage.is_some() && !asset.there) {
         let Asset { key, offset, size } = asset;
-        faults.push(format!(
+        missing.push(format!(
             "asset `{key}` ({size} bytes at offset {offset}) does not fit into section `{ASSET_STORAGE}`"
         ));
     }
-    ApplicationReport { nodes, links, global, assets, scripts, faults }
+    ApplicationReport { nodes, links, global, assets, scripts, faults, missing }
 }
 
 fn or_fault<T>(section: &str, result: Result<T, SchemaError>, faults: &mut Vec<String>) -> Option<T> {
@@ -281,15 +300,16 @@ mod tests {
         assert_eq!(report.sections.iter().filter(|section| section.fault.is_some()).count(), 1);
         let application = report.application.unwrap();
         assert_eq!(application.nodes.len(), 1);
-        assert_eq!(application.faults, ["the program of Script 7 is not in the package"]);
+        assert_eq!(application.missing, ["the program of Script 7 is not in the package"]);
         assert_eq!(report.app_name.as_deref(), Some("door"));
     }
 
     #[test]
     fn wrong_content_with_right_checksums_is_reported() {
-        let application = inspect(&package(b"..pri")).unwrap().application.unwrap();
+        let report = inspect(&package(b"..pri")).unwrap();
+        assert!(report.accepted && !report.whole);
         assert_eq!(
-            application.faults,
+            report.application.unwrap().missing,
             [
                 "the program of Script 7 is not in the package",
                 "asset `/node/7/__script` (5 bytes at offset 2) does not fit into section `asset_storage`"
@@ -304,7 +324,6 @@ mod tests {
         };
         assert_eq!(firmware(b"KMB.more", 1).fault.unwrap(), "begins with \"KMB.\", expected \"MA2x\" (RVC2 cameras)");
         assert_eq!(firmware(b"MA", 1).fault.unwrap(), "cut off");
-        assert!(firmware(b"MA2x", 1 | 1 << 2).fault.unwrap().starts_with("cannot be decompressed: "));
         assert_eq!(firmware(b"MA2x", 1 | 3 << 2).fault.unwrap(), "xz compression is not supported");
         let unknown = PackageBuilder::new(b"MA2x".to_vec()).pipeline(b"{}").build().unwrap();
         assert_eq!(

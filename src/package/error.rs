@@ -41,6 +41,9 @@ pub enum PackageError {
         "section {index} `{name}` (bytes {offset} to {end}) is damaged: its checksum is {found:08x}, expected {expected:08x}"
     )]
     Checksum { index: usize, name: String, offset: u32, end: u64, found: u32, expected: u32 },
+    /// The compressed bytes of a section are not complete or not valid, although the table has their checksum.
+    #[error("section {index} `{name}` (bytes {offset} to {end}) is damaged: {why}")]
+    Content { index: usize, name: String, offset: u32, end: u64, why: ContentFault },
     /// The compression of a section is not defined.
     #[error("section {index} `{name}` has unknown compression {found} (known: 0 none, 1 zlib, 2 gzip, 3 xz)")]
     UnknownCompression { index: usize, name: String, found: u8 },
@@ -66,6 +69,22 @@ pub enum PackageError {
     TooManySections { found: usize },
 }
 
+/// Damage in the compressed bytes of a section.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The texts explain the fields.
+pub enum ContentFault {
+    /// The stream ends before its last block and its checksum.
+    #[error("its compressed data is cut short, and decompresses to {bytes} bytes without an end")]
+    CutOff { bytes: u64 },
+    /// The stream is not valid, or its own checksum differs.
+    #[error("its compressed data cannot be decompressed: {why}")]
+    Invalid { why: String },
+    /// More than fits into the memory of a camera.
+    #[error("its compressed data decompresses to more than {max} bytes, the memory of a camera")]
+    TooLarge { max: u64 },
+}
+
 impl PackageError {
     /// Returns the index of the damaged section. `None` for faults of the file or of several sections.
     #[must_use]
@@ -76,6 +95,7 @@ impl PackageError {
             | Self::Outside { index, .. }
             | Self::CutOff { index, .. }
             | Self::Checksum { index, .. }
+            | Self::Content { index, .. }
             | Self::UnknownCompression { index, .. } => Some(*index),
             _ => None,
         }

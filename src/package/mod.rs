@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use build::PackageBuilder;
 pub use checksum::djb2;
-pub use error::PackageError;
+pub use error::{ContentFault, PackageError};
 pub use layout::{
     APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, MAX_SECTIONS, MYRIAD_X, PIPELINE, TABLE_BYTES,
 };
@@ -184,6 +184,40 @@ mod tests {
         section.content(package.section_bytes(section)).unwrap().read_to_end(&mut content).unwrap();
         assert_eq!(content, firmware);
         assert_eq!(package.firmware_magic(), Some(*b"MA2x"));
+    }
+
+    #[test]
+    fn compressed_data_that_is_cut_short_is_a_fault() {
+        let firmware: Vec<u8> = b"MA2x".iter().copied().chain((0..50_000u32).map(|n| (n * n % 251) as u8)).collect();
+        let whole = PackageBuilder::new(firmware.clone()).compressed().build().unwrap();
+        let stored =
+            Package::parse(whole.clone()).map(|package| package.section_bytes(&package.sections()[0]).to_vec());
+        let stored = stored.expect("whole");
+        let gzip = {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::Write::write_all(&mut encoder, &firmware).expect("memory");
+            encoder.finish().expect("memory")
+        };
+        // Flags: bootable, and the compression from bit 2 on.
+        let package = |content: &[u8], compression: u8| {
+            let bytes = PackageBuilder::new(b"MA2x".to_vec()).section("more", content, 1 | compression << 2);
+            Package::parse(bytes.build().expect("a package"))
+        };
+        for (stored, compression) in [(&stored, 1), (&gzip, 2)] {
+            assert!(package(stored, compression).is_ok());
+            for len in [0, 1, 2, 3, stored.len() / 2, stored.len() - 5, stored.len() - 1] {
+                let error = package(&stored[..len], compression).expect_err("it is cut short");
+                assert!(
+                    matches!(error, PackageError::Content { why: ContentFault::CutOff { .. }, .. }),
+                    "{compression} {len}: {error}"
+                );
+            }
+            let mut wrong = stored.clone();
+            let last = wrong.len() - 2;
+            wrong[last] ^= 1;
+            let error = package(&wrong, compression).expect_err("its own checksum is wrong");
+            assert!(matches!(error, PackageError::Content { why: ContentFault::Invalid { .. }, .. }), "{error}");
+        }
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The table of sections and its checks.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::{Decompress, FlushDecompress, Status};
 
 use super::checksum::djb2;
-use super::error::PackageError;
+use super::error::{ContentFault, PackageError};
 use super::layout::{
     BOOTABLE, COMPRESSION_SHIFT, ENTRY_BYTES, IGNORE_CHECKSUM, MAGIC, MAX_SECTIONS, NAME_BYTES, TABLE_BYTES,
 };
+
+/// Decompression of all sections of a file stops here: the cameras have 512 MB of memory for everything.
+const CONTENT_BYTES_MAX: u64 = 512 << 20;
 
 /// The compression of a section (bootloader.md 5, bits 2 to 4 of the flags).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -155,8 +159,19 @@ impl Section {
         Some(usize::try_from(self.offset).ok()?..usize::try_from(self.end()).ok()?)
     }
 
-    /// Returns the first fault of this section alone.
-    fn fault(&self, file: &[u8]) -> Option<PackageError> {
+    /// Decompresses a section and returns its length. Nothing is kept.
+    fn content_len(&self, stored: &[u8], max: u64) -> Result<u64, ContentFault> {
+        let len = match self.compression() {
+            Compression::Zlib => zlib_len(stored, max)?,
+            Compression::Gzip => gzip_len(stored, max)?,
+            // There is no reader for xz.
+            Compression::None | Compression::Xz | Compression::Unknown(_) => 0,
+        };
+        if len > max { Err(ContentFault::TooLarge { max: CONTENT_BYTES_MAX }) } else { Ok(len) }
+    }
+
+    /// Returns the first fault of this section alone. `left` is the number of bytes that may still be decompressed.
+    fn fault(&self, file: &[u8], left: &mut u64) -> Option<PackageError> {
         let (index, name, offset, end, len) =
             (self.index, self.name.clone(), self.offset, self.end(), file.len() as u64);
         if !self.name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
@@ -176,7 +191,50 @@ impl Section {
             return Some(PackageError::UnknownCompression { index, name, found });
         }
         let (found, expected) = (djb2(stored), self.checksum);
-        (found != expected).then_some(PackageError::Checksum { index, name, offset, end, found, expected })
+        if found != expected {
+            return Some(PackageError::Checksum { index, name, offset, end, found, expected });
+        }
+        match self.content_len(stored, *left) {
+            Ok(len) => {
+                *left -= len;
+                None
+            }
+            Err(why) => Some(PackageError::Content { index, name, offset, end, why }),
+        }
+    }
+}
+
+/// Returns the decompressed length, or any number above `max`.
+fn zlib_len(stored: &[u8], max: u64) -> Result<u64, ContentFault> {
+    // `ZlibDecoder` reports the end of the input like the end of the stream in some versions.
+    let mut inflate = Decompress::new(true);
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let before = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(&stored[before.0 as usize..], &mut buffer, FlushDecompress::None);
+        let bytes = inflate.total_out();
+        match status.map_err(|error| ContentFault::Invalid { why: error.to_string() })? {
+            Status::StreamEnd => return Ok(bytes),
+            _ if bytes > max => return Ok(bytes),
+            _ if before == (inflate.total_in(), bytes) => return Err(ContentFault::CutOff { bytes }),
+            Status::Ok | Status::BufError => {}
+        }
+    }
+}
+
+/// Returns the decompressed length, or any number above `max`.
+fn gzip_len(stored: &[u8], max: u64) -> Result<u64, ContentFault> {
+    let mut content = MultiGzDecoder::new(stored).take(max.saturating_add(1));
+    let (mut buffer, mut bytes) = (vec![0; 64 << 10], 0);
+    loop {
+        match content.read(&mut buffer) {
+            // An empty input is an empty list of streams for this decoder.
+            Ok(0) if stored.is_empty() => return Err(ContentFault::CutOff { bytes }),
+            Ok(0) => return Ok(bytes),
+            Ok(len) => bytes += len as u64,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(ContentFault::CutOff { bytes }),
+            Err(error) => return Err(ContentFault::Invalid { why: error.to_string() }),
+        }
     }
 }
 
@@ -226,7 +284,8 @@ impl SectionTable {
         if self.sections.is_empty() {
             return vec![PackageError::NoSection];
         }
-        let mut faults: Vec<_> = self.sections.iter().filter_map(|section| section.fault(file)).collect();
+        let mut left = CONTENT_BYTES_MAX;
+        let mut faults: Vec<_> = self.sections.iter().filter_map(|section| section.fault(file, &mut left)).collect();
         faults.extend(self.same_names());
         faults.extend(self.overlaps());
         if !self.sections.iter().any(Section::is_bootable) {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
 use oaktap::device::contract::{Contract, Endpoint};
+use oaktap::flash::inspect::inspect;
 use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::frame::Utc;
 use oaktap::net::clock::received_now;
@@ -225,10 +226,16 @@ fn take<'a>(next: &AtomicUsize, cameras: &'a [CameraArg]) -> Option<(usize, &'a 
 /// Reads a package and checks it.
 fn open(path: &Path) -> anyhow::Result<Package> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Package::parse(bytes).map_err(|error| {
-        let error = Refused(format!("{}: {error}", path.display()));
+    let refused = |why: &str| {
+        let error = Refused(format!("{}: {why}", path.display()));
         advised(error.into(), "nothing was sent to the camera; `oaktap inspect FILE.dap` shows every fault")
-    })
+    };
+    let package = Package::parse(bytes).map_err(|error| refused(&error.to_string()))?;
+    let report = inspect(package.bytes()).map_err(|error| refused(&error.to_string()))?;
+    match report.damage().next() {
+        Some(damage) if !report.whole => Err(refused(&damage)),
+        _ => Ok(package),
+    }
 }
 
 async fn flash_one(

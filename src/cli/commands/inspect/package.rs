@@ -48,7 +48,7 @@ impl InspectedPackage {
         Ok(Self { path: path.to_owned(), sha256, report })
     }
 
-    /// Returns whether a camera would accept the package.
+    /// Returns whether a camera would store and run the package.
     pub(super) const fn is_whole(&self) -> bool {
         self.report.whole
     }
@@ -61,14 +61,18 @@ impl InspectedPackage {
             "{}: application package, {}; {}\n",
             path.display(),
             Bytes(report.bytes),
-            if report.whole { "all checksums match" } else { "DAMAGED: a camera would refuse it" }
+            match (report.whole, report.accepted) {
+                (true, _) => "all checksums match",
+                (false, true) => "DAMAGED: a camera would store it, but could not run it",
+                (false, false) => "DAMAGED: a camera would refuse it",
+            }
         );
         rows(&mut text, "application", [name]);
         rows(&mut text, "contract", report.contract.as_ref().map(contract));
         rows(&mut text, "firmware", [firmware(report)]);
         rows(&mut text, "sha256", [sha256]);
         rows(&mut text, "sections", report.sections.iter().map(section));
-        rows(&mut text, "damage", &report.faults);
+        rows(&mut text, "damage", report.damage());
         if report.odd_gap_bytes > 0 {
             rows(&mut text, "anomalies", [format!("{} bytes between the sections are not zero", report.odd_gap_bytes)]);
         }
