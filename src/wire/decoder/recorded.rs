@@ -1,14 +1,14 @@
 //! Frames of recordings, whose boundaries are known: no byte is searched for another header.
 
-use super::super::encode::MessageHead;
-use super::super::header::{self, Parsed};
-use super::super::message::inner_text;
-use super::super::partial_frame::PartialFrame;
-use super::super::preamble::DetectMessage;
-use super::super::record;
-use super::super::record_lines::MAX_LINES;
-use super::super::text::LINE;
 use super::{Damage, Decoder, DetectionSyntax, Event, Provisional, Received};
+use crate::wire::encode::MessageHead;
+use crate::wire::header::{self, Parsed};
+use crate::wire::message::inner_text;
+use crate::wire::partial_frame::PartialFrame;
+use crate::wire::preamble::DetectMessage;
+use crate::wire::record;
+use crate::wire::record_lines::MAX_LINES;
+use crate::wire::text::LINE;
 
 /// Bytes of a payload that suffice to find the end of an `IMG` header that overflows.
 const LOOK_AHEAD: usize = 64;
