@@ -30,6 +30,9 @@ const QUEUE_BYTES_MAX: u64 = 16 << 20;
 /// Interval at which waiting threads check for changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Time for which [`Disk`] waits for its thread after a failure. The thread may be blocked in a write that never returns.
+const FAILED_JOIN_MAX: Duration = Duration::from_millis(100);
+
 /// State of a [`Disk`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskCondition {
@@ -59,12 +62,10 @@ impl DiskMonitor {
         self.0.lock().written
     }
 
-    /// Stops waiting for a full disk. Queued bytes are lost, and all waiting calls fail with
-    /// [`io::ErrorKind::StorageFull`].
+    /// Stops waiting for a disk that is full or does not respond. Queued bytes are lost, and all waiting calls fail with
+    /// [`io::ErrorKind::StorageFull`] or [`io::ErrorKind::TimedOut`].
     pub fn give_up(&self) {
-        let queued = self.queued();
-        self.0.end(Ending::Leave);
-        self.0.fail(&disk_full_error(queued));
+        self.0.give_up();
     }
 
     /// Waits at most `limit` until `flush` would not have to wait. Returns `false` if it still would.
@@ -155,37 +156,38 @@ impl Disk {
         self.at
     }
 
-    /// Flushes, and waits until everything is in the file and the file has its exact length. While the disk is full, calls
-    /// `go_on` ten times per second, and gives up when it returns `false`.
+    /// Flushes, and waits until everything is in the file and the file has its exact length. While it waits, calls `go_on`
+    /// ten times per second, and gives up when it returns `false`.
     ///
     /// # Errors
-    /// The disk failed, or was full until `go_on` returned `false` ([`io::ErrorKind::StorageFull`]). The file is then
-    /// incomplete.
+    /// The disk failed, or was full ([`io::ErrorKind::StorageFull`]) or slow ([`io::ErrorKind::TimedOut`]) until `go_on`
+    /// returned `false`. The file is then incomplete.
     pub fn finish(mut self, mut go_on: impl FnMut() -> bool) -> io::Result<()> {
         while !self.monitor().wait_for_room(POLL_INTERVAL)? {
-            self.check_full(&mut go_on)?;
+            self.go_on_or_give_up(&mut go_on)?;
         }
         self.queue_window()?;
         self.shared.end(Ending::Finish);
         let mut state = self.shared.lock();
         while !state.finished {
             state.failure()?;
-            if state.full {
+            state = self.shared.wait(state, POLL_INTERVAL);
+            if !state.finished {
                 drop(state);
-                self.check_full(&mut go_on)?;
+                self.go_on_or_give_up(&mut go_on)?;
                 state = self.shared.lock();
             }
-            state = self.shared.wait(state, POLL_INTERVAL);
         }
         state.failure()
         // `drop` joins the thread, which has ended.
     }
 
-    fn check_full(&self, go_on: &mut impl FnMut() -> bool) -> io::Result<()> {
-        let state = self.shared.lock();
-        let (full, queued) = (state.full, state.queued());
-        drop(state);
-        if full && !go_on() { Err(disk_full_error(queued)) } else { Ok(()) }
+    fn go_on_or_give_up(&self, go_on: &mut impl FnMut() -> bool) -> io::Result<()> {
+        if go_on() {
+            return Ok(());
+        }
+        self.shared.give_up();
+        self.shared.check()
     }
 
     /// Makes the window final and queues it. Waits while the queue is full.
@@ -221,10 +223,6 @@ impl Disk {
         let why = format!("cannot {what}: only bytes {} to {} are not final", self.flushed, self.end);
         io::Error::new(io::ErrorKind::InvalidInput, why)
     }
-}
-
-fn disk_full_error(queued: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::StorageFull, format!("the disk is full: the last {queued} bytes cannot be written"))
 }
 
 impl Write for Disk {
@@ -272,6 +270,9 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.shared.end(Ending::Leave);
         if let Some(thread) = self.thread.take() {
+            if self.shared.check().is_err() && !self.shared.wait_until_finished(FAILED_JOIN_MAX) {
+                return;
+            }
             // `FinishGuard` has reported a panic.
             let _ = thread.join();
         }

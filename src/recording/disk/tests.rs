@@ -206,7 +206,8 @@ fn disk_that_stays_full_ends_with_an_error() {
     until_written(&disk.monitor(), 5000);
     faults.room(Some(0));
     disk.write_all(&[2; 5000]).unwrap();
-    let error = disk.finish(|| false).expect_err("a full disk");
+    let monitor = disk.monitor();
+    let error = disk.finish(|| monitor.condition() != DiskCondition::Full).expect_err("a full disk");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
         (ErrorKind::StorageFull, "the disk is full: the last 5000 bytes cannot be written")
@@ -231,6 +232,18 @@ fn give_up_ends_the_wait_for_a_full_disk() {
         assert_eq!(error.to_string(), format!("the disk is full: the last {QUEUE_BYTES_MAX} bytes cannot be written"));
     });
     assert_eq!(disk.finish(|| true).expect_err("given up").kind(), ErrorKind::StorageFull);
+}
+
+#[test]
+fn finish_gives_up_on_a_disk_that_does_not_respond() {
+    let (mut disk, faults, _) = faulty();
+    faults.stall(true);
+    disk.write_all(&[1; 5000]).unwrap();
+    let error = disk.finish(|| false).expect_err("a blocked write");
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::TimedOut, "the disk is too slow: the last 5000 bytes were not written in time")
+    );
 }
 
 #[test]

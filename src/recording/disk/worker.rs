@@ -118,6 +118,33 @@ impl SharedState {
         self.changed.notify_all();
     }
 
+    /// Drops the queue, ends the thread, and records why: the disk is full, or does not respond.
+    pub(super) fn give_up(&self) {
+        let (full, queued) = {
+            let state = self.lock();
+            (state.full, state.queued())
+        };
+        let error = if full {
+            let why = format!("the disk is full: the last {queued} bytes cannot be written");
+            io::Error::new(io::ErrorKind::StorageFull, why)
+        } else {
+            let why = format!("the disk is too slow: the last {queued} bytes were not written in time");
+            io::Error::new(io::ErrorKind::TimedOut, why)
+        };
+        self.change(|state| {
+            state.ending = Ending::Leave;
+            state.queue.clear();
+        });
+        self.fail(&error);
+    }
+
+    /// Waits at most `limit` for the end of the thread. Returns whether it has ended.
+    pub(super) fn wait_until_finished(&self, limit: Duration) -> bool {
+        let state = self.lock();
+        let wait = self.changed.wait_timeout_while(state, limit, |state| !state.finished);
+        wait.unwrap_or_else(PoisonError::into_inner).0.finished
+    }
+
     /// Records a failure. The first one is reported.
     pub(super) fn fail(&self, error: &io::Error) {
         self.failed.store(true, Ordering::Relaxed);

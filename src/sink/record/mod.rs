@@ -189,7 +189,8 @@ impl Recorder {
         drop(locked(&self.lane).take());
     }
 
-    /// Records the waiting frames and finishes the file. Waits at most 2 s for a full disk.
+    /// Records the waiting frames and finishes the file. Waits less than 2 s for a disk that is full, slow or failing:
+    /// frames that are not written by then count as lost, and the file stays unfinished.
     #[must_use]
     pub fn finish(mut self) -> RecorderOutcome {
         self.end();

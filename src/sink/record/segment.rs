@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::target::FileNames;
 use crate::error::with_causes;
 use crate::frame::Frame;
-use crate::recording::disk::{Disk, DiskCondition, DiskMonitor};
+use crate::recording::disk::{Disk, DiskMonitor};
 use crate::recording::{CameraInfo, Compression, RecordingError, SegmentWriter, schema};
 
 /// Size at which a chunk is ended.
@@ -125,7 +125,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Finishes and renames the file. Waits for a full disk while `keep_waiting` returns `true`.
+    /// Finishes and renames the file. Waits for a disk that is full or slow while `keep_waiting` returns `true`.
     ///
     /// # Errors
     /// The reason, and the frames that are not in the unfinished file.
@@ -134,20 +134,17 @@ impl Segment {
         clocks: &[BTreeMap<String, String>],
         mut keep_waiting: impl FnMut() -> bool,
     ) -> Result<RecordedFile, (String, LostFrames)> {
-        // Finishing flushes, which would wait for a full disk without asking `keep_waiting`.
+        // Finishing flushes, which would wait without asking `keep_waiting`.
         loop {
             match self.monitor.wait_for_room(Duration::from_millis(200)) {
                 Ok(true) => break,
-                Ok(false) if self.monitor.condition() != DiskCondition::Full || keep_waiting() => {}
-                Ok(false) => {
-                    self.monitor.give_up();
-                    return Err(("the disk is full".to_owned(), self.lost()));
-                }
+                Ok(false) if keep_waiting() => {}
+                Ok(false) => self.monitor.give_up(),
                 Err(error) => return Err((error.to_string(), self.lost())),
             }
         }
         let Self { writer, monitor, names, mut tally, .. } = self;
-        let lost = |why: String, tally: &ChunkTally| (why, tally.lost(monitor.written(), names.partial.exists()));
+        let lost = |why: String, tally: &ChunkTally| (why, tally.lost(monitor.written(), names.partial_exists()));
         let disk = writer.finish(clocks).map_err(|error| lost(with_causes(&error), &tally))?;
         let bytes = disk.position();
         tally.flushed(bytes, monitor.written());
@@ -160,7 +157,7 @@ impl Segment {
 
     /// Returns the frames that are not in the file if nothing more is written.
     pub(super) fn lost(&self) -> LostFrames {
-        self.tally.lost(self.monitor.written(), self.names.partial.exists())
+        self.tally.lost(self.monitor.written(), self.names.partial_exists())
     }
 }
 

@@ -68,6 +68,11 @@ impl FileNames {
         Self { partial: partial.into(), finished }
     }
 
+    /// Returns whether the unfinished file exists. A file in a folder that cannot be searched counts as existing.
+    pub(super) fn partial_exists(&self) -> bool {
+        self.partial.try_exists().unwrap_or(true)
+    }
+
     /// Renames the file to its final name, or to a numbered one if that is taken. Returns the path.
     pub(super) fn finish(&self) -> io::Result<PathBuf> {
         let mut finished = self.finished.clone();

@@ -360,6 +360,35 @@ fn finishing_does_not_wait_forever_for_a_full_disk() {
 }
 
 #[test]
+fn finishing_does_not_wait_for_a_disk_that_does_not_respond() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    recording.faults.stall(true);
+    recording.offer(0..40, 1_000_000);
+    recording.faults.until_stalled();
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.frames, outcome.lost, outcome.files.len()), (0, 40, 0), "{outcome:?}");
+    assert!(outcome.problems.iter().any(|why| why.contains("the disk is too slow")), "{:?}", outcome.problems);
+}
+
+#[test]
+fn a_stopped_recorder_counts_frames_that_no_file_takes() {
+    let root = tempfile::tempdir().expect("a folder");
+    let options = RecordOptions::new(RecordingTarget::Folder(root.path().to_owned()));
+    let outlets = Outlets::default();
+    let refused: super::target::CreateDisk = Box::new(|_, _| Err(ErrorKind::PermissionDenied.into()));
+    let recorder = Recorder::start_on(options, vec![(camera("front"), outlets.clone())], refused).expect("a recorder");
+    for n in 0..5 {
+        outlets.confirmed.offer(&Arc::new(frame(n, 100)));
+    }
+    let outcome = recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.frames, outcome.lost, outcome.files.len()), (0, 5, 0), "{outcome:?}");
+    assert!(outcome.problems.iter().any(|why| why.contains("permission denied")), "{:?}", outcome.problems);
+}
+
+#[test]
 fn a_write_error_leaves_the_file_and_starts_another_one() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});

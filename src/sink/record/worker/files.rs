@@ -7,14 +7,17 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Entry, Item, Worker};
 use crate::error::with_causes;
 use crate::frame::Received;
+use crate::recording::disk::DiskCondition;
 use crate::sink::record::retention::{self, DiskSpace};
 use crate::sink::record::segment::{LostFrames, Segment};
 use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, target};
 
 /// Delay before another attempt to start a file.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Time for which a stopped recorder waits for room on a full disk.
-const FULL_DISK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for which a stopped recorder writes frames that still wait. Later frames count as lost.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// Time after which a stopped recorder leaves a file that the disk does not take. The program ends within 2 s.
+const FINISH_TIME: Duration = Duration::from_millis(1600);
 /// Interval of free-space checks.
 pub(super) const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which old files are deleted. More often while the disk is full or beyond the limit.
@@ -82,13 +85,14 @@ impl Worker {
     /// Finishes the file, or gives up on it.
     pub(super) fn finish_segment(&mut self) {
         let Some(segment) = self.segment.take() else { return };
-        let path = segment.path().clone();
+        let (path, monitor) = (segment.path().clone(), segment.monitor().clone());
         let clocks: Vec<BTreeMap<String, String>> = self.cameras.iter().map(|camera| camera.clock.metadata()).collect();
         let finished = segment.finish(&clocks, || {
             self.note_stop();
-            self.make_room();
-            self.gave_up = self.full_disk_timed_out();
-            !self.gave_up
+            if monitor.condition() == DiskCondition::Full {
+                self.make_room();
+            }
+            self.stopped.is_none_or(|since| since.elapsed() < FINISH_TIME)
         });
         match finished {
             Ok(saved) => {
@@ -111,9 +115,19 @@ impl Worker {
         }
     }
 
-    /// Returns whether a stopped recorder has waited long enough for a full disk.
-    pub(super) fn full_disk_timed_out(&self) -> bool {
-        self.stopped.is_some_and(|since| since.elapsed() > FULL_DISK_TIMEOUT)
+    /// Returns whether a stopped recorder has no time left for frames that still wait. They count as lost.
+    pub(super) fn drain_timed_out(&mut self) -> bool {
+        if self.stopped.is_none_or(|since| since.elapsed() < DRAIN_TIME) {
+            return false;
+        }
+        if self.lose_remaining_frames() > 0 {
+            let full = self.segment.as_ref().is_some_and(|open| open.monitor().condition() == DiskCondition::Full);
+            let why = if full { "the disk is full" } else { "writing is too slow" };
+            let text =
+                format!("{why}: frames that were still waiting {} s after the end are lost", DRAIN_TIME.as_secs());
+            self.shared.progress().add_problem(&text);
+        }
+        true
     }
 
     /// Leaves the file as it is after a write error. Frames that are not in it are lost.
@@ -145,9 +159,6 @@ impl Worker {
         }
         drop(progress);
         self.report_paused(&format!("{}: {why}", path.display()));
-        if self.gave_up {
-            self.lose_remaining_frames();
-        }
     }
 
     fn report_paused(&mut self, why: &str) {
@@ -160,8 +171,8 @@ impl Worker {
         }
     }
 
-    /// Counts all frames that still wait as lost. Called when the recorder is stopped and no file can be written.
-    fn lose_remaining_frames(&mut self) {
+    /// Counts all frames that still wait as lost, and returns their number. Called when the recorder is stopped.
+    fn lose_remaining_frames(&mut self) -> u64 {
         self.clip = None;
         let mut rest: Vec<Entry> = self.ready.drain(..).collect();
         while let Some(item) = self.taker.try_take() {
@@ -170,11 +181,15 @@ impl Worker {
             }
         }
         let mut progress = self.shared.progress();
+        let mut lost = 0;
         for entry in rest {
             if let Entry::Frame { camera, .. } = entry {
                 progress.taken[camera].lost += 1;
+                self.cameras[camera].lost_unmarked += 1;
+                lost += 1;
             }
         }
+        lost
     }
 
     /// Updates the free space, and deletes old files if necessary. At most once per second.

@@ -112,8 +112,6 @@ pub(super) struct Worker {
     disk_checked: Option<Instant>,
     cleaned_up: Option<Instant>,
     stopped: Option<Instant>,
-    /// The disk stayed full for too long after the stop.
-    gave_up: bool,
 }
 
 impl Worker {
@@ -146,7 +144,6 @@ impl Worker {
             disk_checked: None,
             cleaned_up: None,
             stopped: None,
-            gave_up: false,
         };
         worker.shared.progress().taken = vec![TakenCounts::default(); worker.infos.len()];
         worker.prepare()?;
@@ -196,6 +193,9 @@ impl Worker {
     fn step(&mut self) -> bool {
         self.check_disk();
         self.note_stop();
+        if self.drain_timed_out() {
+            return false;
+        }
         if !self.has_room() {
             return true;
         }
@@ -238,12 +238,7 @@ impl Worker {
             Ok(true) => true,
             Ok(false) => {
                 if monitor.condition() == DiskCondition::Full {
-                    if self.full_disk_timed_out() {
-                        monitor.give_up();
-                        self.gave_up = true;
-                    } else {
-                        self.make_room();
-                    }
+                    self.make_room();
                 }
                 false
             }
@@ -325,7 +320,7 @@ impl Worker {
         self.shared.progress().state = RecorderState::Waiting;
     }
 
-    /// Writes an entry to the file or the next one, or queues it again if there is no file.
+    /// Writes an entry to the file or the next one. It stays in the queue while no file can be started.
     fn write(&mut self, entry: Entry) {
         let received = entry.received();
         if let Entry::Frame { frame, .. } = &entry
@@ -333,10 +328,17 @@ impl Worker {
         {
             self.finish_segment();
         }
-        if self.segment.is_none() && !self.try_start(received) {
+        let entry = if self.segment.is_none() {
+            // In the queue, so that it is counted if the recorder gives up.
             self.ready.push_front(entry);
-            return;
-        }
+            if !self.try_start(received) {
+                return;
+            }
+            let Some(entry) = self.ready.pop_front() else { return };
+            entry
+        } else {
+            entry
+        };
         self.last = received;
         if let Err(error) = self.write_to_segment(&entry) {
             self.abandon(&with_causes(&error));
