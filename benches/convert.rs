@@ -11,8 +11,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use oaktap::convert::{Converter, PackedOrder, SimdLevel, Yuv420, reference};
-use oaktap::frame::{Frame, Geometry, PayloadKind, Picture, PixelFormat};
+use oaktap::convert::{Converter, PackedOrder, Placement, SimdLevel, Yuv420, reference};
+use oaktap::frame::{Frame, Geometry, Part, PayloadKind, Picture, PixelFormat};
 
 const SIZES: [(u32, u32); 4] = [(640, 352), (1280, 720), (1920, 1080), (3840, 2160)];
 const TURN: Duration = Duration::from_millis(1);
@@ -188,11 +188,8 @@ fn raw(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, (width, height): (u32
     }
 }
 
-fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
-    let name = format!("JPEG {width}x{height} -> u32");
-    if !wanted(&name) {
-        return;
-    }
+/// Encodes a smooth scene in a good quality.
+fn jpeg_file((width, height): (u32, u32)) -> Vec<u8> {
     let scene = image::RgbImage::from_fn(width, height, |x, y| {
         let shade = |scale: f32| (127.0 + 120.0 * (x as f32 / scale).sin() * (y as f32 / 31.0).cos()) as u8;
         image::Rgb([shade(17.0), shade(23.0), shade(41.0)])
@@ -200,6 +197,15 @@ fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
     let mut file = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 95);
     scene.write_with_encoder(encoder).expect("the picture can be encoded");
+    file
+}
+
+fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
+    let name = format!("JPEG {width}x{height} -> u32");
+    if !wanted(&name) {
+        return;
+    }
+    let file = jpeg_file((width, height));
     let expected = image::load_from_memory(&file).expect("the file is valid").to_rgb8();
     let expected: Vec<[u8; 3]> = expected.pixels().map(|pixel| pixel.0).collect();
     let geometry = Geometry::tight(PixelFormat::Jpeg, width, height).expect("a usual size");
@@ -214,6 +220,32 @@ fn jpeg(wanted: &dyn Fn(&str) -> bool, (width, height): (u32, u32)) {
     conversion.run();
     conversion.check(&expected);
     compare(&name, file.len() + 4 * expected.len(), 31, || conversion.run_opaque());
+}
+
+/// Compares converting all of a frame with converting it to the size of a small tile, in turns.
+fn tile(wanted: &dyn Fn(&str) -> bool, format: PixelFormat, payload: &[u8], size: (u32, u32), to: (usize, usize)) {
+    let name = format!("tile {format} {}x{} -> {}x{}", size.0, size.1, to.0, to.1);
+    if !wanted(&name) {
+        return;
+    }
+    let kind = if format == PixelFormat::Jpeg { PayloadKind::Jpeg } else { PayloadKind::Raw };
+    let frame = frame(kind, Geometry::tight(format, size.0, size.1).expect("a usual size"), payload);
+    let (mut full, mut small) = ((Converter::new(), Picture::default()), (Converter::new(), Picture::default()));
+    let mut convert_full = || {
+        full.0.picture(&frame, &mut full.1).expect("a good frame");
+        black_box(&mut full.1);
+    };
+    let place = |of: (usize, usize)| Placement { part: Part::whole(of.0, of.1), size: to };
+    let mut convert_small = || {
+        small.0.scaled(&frame, place, &mut small.1).expect("a good frame");
+        black_box(&mut small.1);
+    };
+    let (whole, part) = (runs_in_a_turn(&mut convert_full), runs_in_a_turn(&mut convert_small));
+    let times: Vec<(f64, f64)> =
+        (0..TURNS / 3).map(|_| (turn(whole, &mut convert_full), turn(part, &mut convert_small))).collect();
+    let middle = |of: fn(&(f64, f64)) -> f64| median(times.iter().map(of).collect()) / 1e3;
+    let (at_full, at_tile) = (middle(|times| times.0), middle(|times| times.1));
+    println!("{name:<44} {at_tile:>9.1} us, all of it {at_full:.1} us: {:.1} times less", at_full / at_tile);
 }
 
 fn main() {
@@ -240,4 +272,15 @@ fn main() {
     for size in SIZES {
         jpeg(&wanted, size);
     }
+    let size = (1920, 1080);
+    for format in
+        [PixelFormat::Bgr888p, PixelFormat::Bgr888i, PixelFormat::Nv12, PixelFormat::Gray8, PixelFormat::Raw16]
+    {
+        let len = Geometry::tight(format, size.0, size.1).expect("a usual size").byte_len();
+        let payload = noise(len.expect("a raw format"));
+        for to in [(240, 135), (640, 360)] {
+            tile(&wanted, format, &payload, size, to);
+        }
+    }
+    tile(&wanted, PixelFormat::Jpeg, &jpeg_file(size), size, (240, 135));
 }

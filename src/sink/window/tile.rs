@@ -63,3 +63,47 @@ impl Tile {
         covered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::design::Design;
+    use super::super::grid::{sides, tiles};
+    use super::*;
+    use crate::frame::{BBox, Detection};
+    use crate::overlay::{Overlay, Style, class_color};
+
+    /// Returns the number of rows of a title, and the width of the left edge of its box, in the first of `count` tiles.
+    fn sizes(count: usize, frame: (usize, usize), scale: f32) -> (usize, usize) {
+        let strokes = Design::default().scaled(scale).strokes();
+        let room = sides(tiles(count, (2600, 1460), frame)[0]);
+        let placement = Showing { room, zoom: Zoom::Fit, strokes }.place(frame);
+        let mut picture = Picture::default();
+        picture.resize(placement.size.0, placement.size.1);
+        picture.part = placement.part;
+        let bbox = BBox { xmin: 0.25, ymin: 0.5, xmax: 0.75, ymax: 0.9 };
+        let mut overlay = Overlay::new(Style::default());
+        overlay.set_strokes(Some(strokes));
+        overlay.draw(&mut picture, &[Detection { label: 0, confidence: 0.5, bbox }], None);
+        let color = class_color(0);
+        let (width, left) = (picture.width, picture.width / 4);
+        // The corner of the title has no letters.
+        let column = (0..picture.height).filter(|y| picture.words()[y * width + left] == color);
+        let edge = (0..width / 2).filter(|x| picture.words()[picture.height * 7 / 10 * width + x] == color);
+        let top = picture.height / 2;
+        (column.filter(|y| *y < top).count(), edge.count())
+    }
+
+    #[test]
+    fn text_and_lines_have_one_size_in_any_grid() {
+        for frame in [(640, 352), (1920, 1080), (3840, 2160), (720, 1280)] {
+            for scale in [1.0, 1.5, 2.0] {
+                let one = sizes(1, frame, scale);
+                assert_eq!(one.1, (2.0 * scale) as usize, "{frame:?}");
+                assert!((16.0 * scale..20.0 * scale).contains(&(one.0 as f32)), "{one:?} {frame:?}");
+                for count in [4, 9, 40] {
+                    assert_eq!(sizes(count, frame, scale), one, "{count} cameras of {frame:?} at {scale}");
+                }
+            }
+        }
+    }
+}
