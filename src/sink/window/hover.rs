@@ -1,11 +1,9 @@
 //! The pixel under the pointer, and its value.
 
-use std::sync::Arc;
+use crate::convert::{Converter, PixelValue};
+use crate::frame::{Frame, PayloadKind, Picture};
 
-use crate::convert::{ConvertError, Converter, PixelValue};
-use crate::frame::{Frame, PayloadKind};
-
-/// Time for which the value of a JPEG is kept: finding it decodes all of the picture.
+/// Time for which a decoded JPEG is kept.
 const JPEG_INTERVAL_NS: u64 = 250_000_000;
 
 /// A pixel of a camera's picture.
@@ -25,23 +23,37 @@ pub(super) struct Hover {
     /// The pointer, if it is in the window.
     pub(super) at: Option<(i32, i32)>,
     converter: Converter,
-    /// What was read last of a JPEG, and the time until which it is kept.
-    last: Option<(PixelAt, u64)>,
+    decoded: Option<Decoded>,
+}
+
+/// A decoded JPEG. Kept for a while, because a pointer that moves over a fast stream would decode all the time.
+#[derive(Debug)]
+struct Decoded {
+    camera: usize,
+    until_ns: u64,
+    picture: Picture,
 }
 
 impl Hover {
     /// Returns the value of a pixel of the frame that a camera shows.
-    pub(super) fn value(&mut self, frame: &Arc<Frame>, at: PixelAt, now_ns: u64) -> PixelAt {
-        if let Some((last, until_ns)) = self.last
-            && (last.camera, last.pixel) == (at.camera, at.pixel)
-            && now_ns < until_ns
-        {
-            return last;
+    pub(super) fn value(&mut self, frame: &Frame, at: PixelAt, now_ns: u64) -> PixelAt {
+        if frame.kind != PayloadKind::Jpeg {
+            return PixelAt { value: self.converter.value(frame, at.pixel).ok(), ..at };
         }
-        let value: Result<PixelValue, ConvertError> = self.converter.value(frame, at.pixel);
-        let found = PixelAt { value: value.ok(), ..at };
-        let is_jpeg = frame.kind == PayloadKind::Jpeg;
-        self.last = is_jpeg.then_some((found, now_ns.saturating_add(JPEG_INTERVAL_NS)));
-        found
+        let kept = self.decoded.take().filter(|decoded| decoded.camera == at.camera && now_ns < decoded.until_ns);
+        self.decoded = kept.or_else(|| {
+            let mut picture = Picture::default();
+            self.converter.picture(frame, &mut picture).ok()?;
+            Some(Decoded { camera: at.camera, until_ns: now_ns.saturating_add(JPEG_INTERVAL_NS), picture })
+        });
+        let word = self.decoded.as_ref().and_then(|Decoded { picture, .. }| {
+            let (x, y) = at.pixel;
+            picture.words().get(y * picture.width + x).filter(|_| x < picture.width)
+        });
+        let value = word.map(|word| {
+            let [_, r, g, b] = word.to_be_bytes();
+            PixelValue::Color([r, g, b])
+        });
+        PixelAt { value, ..at }
     }
 }
