@@ -4,6 +4,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// Smallest read, in bytes: record heads are small and close together.
 pub(super) const READ_BYTES_MIN: usize = 1 << 16;
+/// Largest read beyond what was asked for, in bytes.
+const READ_AHEAD_BYTES_MAX: usize = 2 << 20;
 /// A buffer that is larger than this, in bytes, is freed at the next smaller read.
 pub(super) const KEPT_BYTES_MAX: usize = 64 << 20;
 
@@ -35,7 +37,9 @@ impl<R: Read + Seek> ByteWindow<R> {
         let most = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let n = n.min(most);
         if self.held(at, n).len() < n {
-            self.fill(at, n.max(READ_BYTES_MIN).min(most))?;
+            // Reads ahead, so that overlapping parts of growing length are not read again and again.
+            let ahead = (2 * n).clamp(READ_BYTES_MIN, READ_AHEAD_BYTES_MAX);
+            self.fill(at, n.max(ahead).min(most))?;
         }
         Ok(self.held(at, n))
     }
@@ -45,6 +49,22 @@ impl<R: Read + Seek> ByteWindow<R> {
         let offset = at.checked_sub(self.at).and_then(|offset| usize::try_from(offset).ok());
         let start = offset.map_or(self.filled, |offset| offset.min(self.filled));
         &self.memory[start..start.saturating_add(n).min(self.filled)]
+    }
+
+    /// CRC-32 of a part of the file, which is not kept in memory as a whole.
+    pub(super) fn crc32(&mut self, from: u64, end: u64) -> io::Result<u32> {
+        let mut crc = crc32fast::Hasher::new();
+        let mut at = from;
+        while at < end {
+            let n = (READ_BYTES_MIN as u64).min(end - at) as usize;
+            let part = self.bytes(at, n)?;
+            if part.is_empty() {
+                break;
+            }
+            crc.update(part);
+            at += part.len() as u64;
+        }
+        Ok(crc.finalize())
     }
 
     /// Seeks to `at` and lends the underlying file.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::RecordedFrame;
-use super::mcap_record::RECORD_BYTES_MAX;
+use super::mcap_record::MESSAGE_BYTES_MAX;
 use super::player::feed;
 use crate::frame::{Frame, Interpreter, Pool, Received};
 use crate::wire::{Decoder, Event, Limits};
@@ -20,7 +20,7 @@ impl Decoders {
     /// # Errors
     /// The bytes are not exactly one frame. The text is the decoder's reason.
     pub(super) fn decode(&mut self, recorded: &RecordedFrame) -> Result<Arc<Frame>, String> {
-        let limits = Limits { payload: RECORD_BYTES_MAX, ..Limits::default() };
+        let limits = Limits { payload: MESSAGE_BYTES_MAX as usize, ..Limits::default() };
         while self.decoders.len() <= recorded.camera {
             self.decoders.push(Decoder::new(self.pool.clone(), Interpreter::default(), limits));
         }

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 
 /// Decompresses until `size` bytes are out, the input ends, or the first damage.
 ///
-/// Returns the bytes, and the reason if there are fewer than `size`. Memory grows with the output and not with the
-/// claimed size.
+/// Returns the bytes, and the reason if there are fewer than `size`. Memory for `size` bytes is reserved, but pages that the
+/// output does not reach are never touched.
 pub(super) fn decompress(compression: &str, packed: impl Read, size: u64) -> (Vec<u8>, Option<String>) {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     let result = match compression {
         "zstd" => zstd::stream::read::Decoder::new(packed).and_then(|from| take(from, size, &mut out)),
         "lz4" => lz4::Decoder::new(packed).and_then(|from| take(from, size, &mut out)),

@@ -33,13 +33,38 @@ pub enum RecordingError {
         /// Its first bytes.
         found: Vec<u8>,
     },
-    /// The MCAP file was not written by oaktap, or ends before its first camera.
-    #[error("{} is not a recording of oaktap: expected metadata `oaktap.camera/...`, found {found}", path.display())]
-    NotOurs {
+    /// A folder was given instead of a file.
+    #[error("{} is a folder: expected a recording (.mcap)", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The MCAP file has no pictures in a supported format, or ends before its first camera.
+    #[error(
+        "no camera in {}: expected a recording of oaktap or images as foxglove.RawImage, CompressedImage or CompressedVideo \
+         (protobuf), sensor_msgs/msg/Image or CompressedImage (cdr), found {found}", path.display()
+    )]
+    NoCamera {
         /// The file.
         path: PathBuf,
         /// The content of the file, in words.
         found: String,
+    },
+    /// The file names more cameras than are read.
+    #[error("{} names {found} cameras: expected at most {limit}", path.display())]
+    TooManyCameras {
+        /// The file.
+        path: PathBuf,
+        /// Number of cameras.
+        found: usize,
+        /// Largest number that is read.
+        limit: usize,
+    },
+    /// The recorder did not finish the file.
+    #[error("the recording was not finished: it ends at byte {at}")]
+    Torn {
+        /// Position of the first byte that is not part of a complete record.
+        at: u64,
     },
     /// A part of the file was changed after it was written.
     #[error("the recording is damaged at byte {at}: {why}")]
@@ -59,9 +84,15 @@ impl RecordingError {
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::NotMcap { .. } | Self::NotOurs { .. } => Some("give a file that `oaktap record` wrote"),
-            Self::Damaged { .. } => Some("`oaktap recover FILE` saves all intact frames to a new file"),
-            Self::Open { .. } | Self::Read { .. } | Self::Write(_) => None,
+            Self::NotMcap { .. } => Some("`oaktap record` writes recordings"),
+            Self::NoCamera { .. } => Some("`oaktap record` writes recordings; `mcap info FILE` lists all topics"),
+            Self::Folder { .. } => {
+                Some("give one file of it; `oaktap inspect FOLDER` lists the recordings in a folder")
+            }
+            Self::Damaged { .. } | Self::Torn { .. } => {
+                Some("`oaktap recover FILE` saves all intact frames to a new file")
+            }
+            Self::TooManyCameras { .. } | Self::Open { .. } | Self::Read { .. } | Self::Write(_) => None,
         }
     }
 }

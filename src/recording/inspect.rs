@@ -24,6 +24,9 @@ const INTERVAL_MAX_US: u64 = 3_600_000_000;
 /// Number of gaps per camera that a report lists. All are counted.
 const GAPS_MAX: usize = 100;
 
+/// Number of damaged parts that a report lists. All are counted.
+const DAMAGE_MAX: usize = 100;
+
 /// Content of one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordingReport {
@@ -37,6 +40,10 @@ pub struct RecordingReport {
     pub damaged_bytes: u64,
     /// Frames of which only a part is in the file, or that are damaged.
     pub damaged_frames: u64,
+    /// Number of damaged parts: chunks, metadata, incomplete frames and bytes that are not a record.
+    pub damaged_parts: u64,
+    /// The first 100 damaged parts, in file order.
+    pub damage: Vec<DamageReport>,
     /// Version of oaktap that wrote it.
     pub version: Option<String>,
     /// Name of the host that wrote it.
@@ -47,6 +54,15 @@ pub struct RecordingReport {
     pub chunks: u64,
     /// One report per camera.
     pub cameras: Vec<CameraReport>,
+}
+
+/// A damaged part of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DamageReport {
+    /// Position in the file in bytes.
+    pub offset: u64,
+    /// Description of the damage.
+    pub why: String,
 }
 
 /// Content of one camera in a file.
@@ -153,7 +169,7 @@ impl RecordingReport {
     /// Returns whether the file is finished and undamaged.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
-        self.finished && self.damaged_bytes == 0 && self.damaged_frames == 0
+        self.finished && self.damaged_parts == 0
     }
 
     /// Number of frames of all cameras.
@@ -175,6 +191,13 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
     let mut tallies: Vec<CameraTally> = Vec::new();
     let mut compression: Vec<String> = Vec::new();
     let (mut chunks, mut damaged_bytes, mut damaged_frames, mut finished) = (0, 0, 0, false);
+    let (mut damaged_parts, mut damage) = (0, Vec::new());
+    let mut damaged = |offset: u64, why: String| {
+        damaged_parts += 1;
+        if damage.len() < DAMAGE_MAX {
+            damage.push(DamageReport { offset, why });
+        }
+    };
     while let Some(found) = from.next().map_err(failed(at))? {
         while tallies.len() < from.cameras().len() {
             tallies.push(CameraTally::default());
@@ -182,7 +205,11 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
         match found {
             SalvageItem::Frame { at: frame_at, recorded, .. } => {
                 at = frame_at;
-                let frame = decoders.decode(&recorded).ok();
+                let frame = decoders.decode(&recorded);
+                if let Err(why) = &frame {
+                    damaged(at, format!("frame {} cannot be decoded: {why}", recorded.sequence));
+                }
+                let frame = frame.ok();
                 let info = from.cameras().nth(recorded.camera);
                 let labels = frame.as_ref().and_then(|frame| frame.labels.as_deref());
                 let names = labels.or(info.and_then(|info| info.labels.as_ref())).unwrap_or(LabelMap::coco());
@@ -191,12 +218,17 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
                 tallies[recorded.camera].frame(&recorded, seen);
             }
             SalvageItem::Incident { camera, at_unix_ns, incident } => tallies[camera].incident(at_unix_ns, &incident),
-            SalvageItem::Lost { bytes, .. } => {
+            SalvageItem::Lost { at, bytes, expected, found, .. } => {
                 damaged_bytes += bytes;
                 damaged_frames += 1;
+                damaged(at, format!("expected {expected}, found {found}"));
             }
             SalvageItem::Chunk(chunk) => {
                 chunks += 1;
+                damaged_bytes += if chunk.unread { chunk.len } else { 0 };
+                if let Some(why) = chunk.damage {
+                    damaged(chunk.at, format!("chunk: {why}"));
+                }
                 let name = if chunk.header.compression.is_empty() { "none" } else { &chunk.header.compression };
                 if !compression.iter().any(|known| known == name) {
                     compression.push(name.to_owned());
@@ -207,23 +239,29 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
                 finished |= opcode == mcap::records::op::FOOTER && end <= from.len();
             }
             // Zeros were preallocated and never written. They are not damage, but the file is then not finished.
-            SalvageItem::Damage { len, zeros, .. } => damaged_bytes += if zeros { 0 } else { len },
+            SalvageItem::Damage { zeros: true, .. } => {}
+            SalvageItem::Damage { at, len, .. } => {
+                damaged_bytes += len;
+                damaged(at, format!("{len} bytes that are not a record"));
+            }
         }
     }
+    from.damaged_metadata().iter().for_each(|(at, why)| damaged(*at, why.clone()));
+    damage.sort_by_key(|part| part.offset);
+    from.check_cameras(path)?;
     let about = from.about();
     let cameras = tallies.into_iter().zip(from.cameras());
     let cameras: Vec<_> = cameras
         .map(|(tally, info)| tally.report(info, from.clock(&info.name).and_then(|it| ClockFit::from_metadata(it).ok())))
         .collect();
-    if cameras.is_empty() {
-        return Err(from.no_recording(path));
-    }
     Ok(RecordingReport {
         path: path.to_owned(),
         bytes: from.len(),
         finished,
         damaged_bytes,
         damaged_frames,
+        damaged_parts,
+        damage,
         version: about.get("version").cloned(),
         host: about.get("host").cloned(),
         compression: compression.join(","),

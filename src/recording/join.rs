@@ -1,12 +1,23 @@
-//! Joins the messages of a frame and rebuilds the frame as the camera sent it.
+//! Joins the messages of a frame and rebuilds the frame as the camera sent it. Makes frames from image messages of other
+//! programs.
+//!
+//! A file that oaktap wrote has the messages of a frame next to each other, the wire message last. Other tools may have
+//! changed the order: messages whose counterpart has not been read yet wait for it.
+
+use std::collections::VecDeque;
 
 use mcap::records::MessageHeader;
 use prost::Message as _;
 
-use super::CameraInfo;
+use super::channels::{Channels, ImageSchema, Role};
+use super::foreign::{Boxes, Image};
 use super::image::{self, ImageMessage};
 use super::schema::{PayloadLayout, RecordedIncident, WireMessage};
-use super::writer::{CHANNELS, image_channel};
+
+/// Image messages that wait for their wire messages, in bytes over all cameras.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Wire messages of one camera that wait for their image messages.
+const WAITING_WIRES_MAX: usize = 10_000;
 
 /// The next item of a recording.
 #[allow(clippy::large_enum_variant)] // Nearly all entries are frames.
@@ -40,76 +51,230 @@ pub struct RecordedFrame {
     pub wire: WireMessage,
     /// The payload as the camera sent it.
     pub payload: Vec<u8>,
+    /// The file has no wire message of this frame: its head was made from an image message of another program.
+    pub made_from_image: bool,
 }
 
-/// The cameras of a file, and the image messages whose wire message has not been read yet.
+/// The messages whose counterparts have not been read yet.
 #[derive(Debug, Default)]
 pub(super) struct Join {
+    /// The messages of a frame are next to each other, the wire message last.
+    in_order: bool,
     cameras: Vec<JoinedCamera>,
+    /// Bytes of all waiting image messages.
+    waiting_bytes: usize,
     /// Buffer of the last image, reused for the next.
     spare: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct JoinedCamera {
-    info: CameraInfo,
-    channel: u16,
-    image: Option<PendingImage>,
+    images: VecDeque<PendingImage>,
+    wires: VecDeque<(MessageHeader, WireMessage)>,
+    /// Of a camera without wire messages: the picture that waits for its boxes, the boxes that wait for their picture,
+    /// the number of the next frame and the size of the last picture.
+    held: Option<(MessageHeader, ImageSchema, Image)>,
+    boxes: Option<Boxes>,
+    next: u32,
+    size: Option<(u32, u32)>,
 }
+
+/// Sequence number and time that the messages of a frame share.
+type FrameKey = (u32, u64);
 
 #[derive(Debug)]
 struct PendingImage {
-    sequence: u32,
+    key: FrameKey,
     message: ImageMessage,
     bytes: Vec<u8>,
 }
 
 impl Join {
-    /// Adds a camera. `channel` is the first of its channel numbers.
-    pub(super) fn add(&mut self, info: CameraInfo, channel: u16) {
-        self.cameras.push(JoinedCamera { info, channel, image: None });
+    /// `in_order`: the messages of a frame are next to each other, the wire message last.
+    pub(super) fn new(in_order: bool) -> Self {
+        Self { in_order, ..Self::default() }
     }
 
-    pub(super) fn cameras(&self) -> impl ExactSizeIterator<Item = &CameraInfo> {
-        self.cameras.iter().map(|camera| &camera.info)
-    }
-
-    /// Drops the pending images. To be called after a seek, since the next message does not follow the last one.
+    /// Drops the waiting messages. To be called after a seek, since the next message does not follow the last one.
     pub(super) fn forget(&mut self) {
-        self.cameras.iter_mut().for_each(|camera| camera.image = None);
+        self.waiting_bytes = 0;
+        self.cameras.iter_mut().for_each(|camera| *camera = JoinedCamera { size: camera.size, ..Default::default() });
     }
 
-    /// Takes the next message. A wire message completes a frame or contains an incident.
+    /// Takes the next message. Returns the entry that it completes.
     ///
     /// # Errors
     /// The messages do not fit together. The text names frame and camera.
-    pub(super) fn message(&mut self, header: &MessageHeader, data: &[u8]) -> Result<Option<RecordingEntry>, String> {
-        let belongs = |camera: &JoinedCamera| {
-            (camera.channel..camera.channel.saturating_add(CHANNELS)).contains(&header.channel_id)
-        };
+    pub(super) fn message(
+        &mut self,
+        channels: &Channels,
+        header: &MessageHeader,
+        data: &[u8],
+    ) -> Result<Option<RecordingEntry>, String> {
         // Other programs may have added channels to the file.
-        let Some(number) = self.cameras.iter().position(belongs) else { return Ok(None) };
+        let Some((number, role)) = channels.role(header.channel_id) else { return Ok(None) };
+        while self.cameras.len() <= number {
+            self.cameras.push(JoinedCamera::default());
+        }
+        let wire = channels.has_wire(number);
+        let entry = match role {
+            Role::Wire => self.wire(number, header, data),
+            Role::Image(ImageSchema::Foxglove(message)) if wire => self.image(number, header, message, data),
+            Role::Image(_) if wire => Ok(None),
+            // Annotations: the wire message has the detections as the camera sent them.
+            Role::Boxes if wire => Ok(None),
+            Role::Image(schema) => {
+                let camera = &mut self.cameras[number];
+                Image::parse(schema, data).map(|image| camera.picture(number, header, schema, image, channels))
+            }
+            Role::Boxes => Boxes::parse(data).map(|boxes| self.cameras[number].take_boxes(number, boxes)),
+        };
+        entry.map_err(|why| {
+            let name = channels.cameras().nth(number).map_or("", |info| info.name.as_str());
+            let at = if wire { header.sequence } else { self.cameras[number].next };
+            format!("frame {at} of camera {name}: {why}")
+        })
+    }
+
+    /// Returns the next frame that waits for nothing more at the end of the file. To be called until it returns `None`.
+    ///
+    /// # Errors
+    /// Wire messages are left whose image messages are missing.
+    pub(super) fn finish(&mut self, channels: &Channels) -> Result<Option<RecordingEntry>, String> {
+        for (number, camera) in self.cameras.iter_mut().enumerate() {
+            if let Some(entry) = camera.release(number) {
+                return Ok(Some(entry));
+            }
+            if let Some((header, _)) = camera.wires.pop_front() {
+                let left = camera.wires.len();
+                camera.wires.clear();
+                let name = channels.cameras().nth(number).map_or("", |info| info.name.as_str());
+                let more = if left > 0 { format!(", and those of {left} more frames") } else { String::new() };
+                return Err(format!("frame {} of camera {name}: its image message is missing{more}", header.sequence));
+            }
+        }
+        Ok(None)
+    }
+
+    fn image(
+        &mut self,
+        number: usize,
+        header: &MessageHeader,
+        message: ImageMessage,
+        data: &[u8],
+    ) -> Result<Option<RecordingEntry>, String> {
+        let key = (header.sequence, header.log_time);
         let camera = &mut self.cameras[number];
-        let channel = header.channel_id - camera.channel;
-        if let Some(message) = ImageMessage::ALL.into_iter().find(|message| image_channel(*message) == channel) {
-            let mut bytes = std::mem::take(&mut self.spare);
-            bytes.clear();
-            bytes.extend_from_slice(data);
-            camera.image = Some(PendingImage { sequence: header.sequence, message, bytes });
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        bytes.extend_from_slice(data);
+        let image = PendingImage { key, message, bytes };
+        if self.in_order {
+            camera.images.clear();
+            self.waiting_bytes = 0;
+        } else if let Some(at) = camera.wires.iter().position(|(wire, _)| (wire.sequence, wire.log_time) == key)
+            && let Some((header, wire)) = camera.wires.remove(at)
+        {
+            return entry(number, &header, wire, Some(&image)).map(Some);
+        }
+        self.waiting_bytes += data.len();
+        camera.images.push_back(image);
+        if self.waiting_bytes <= WAITING_BYTES_MAX || self.in_order {
             return Ok(None);
         }
-        if channel != 0 {
-            return Ok(None); // Annotations: the wire message has the detections as the camera sent them.
+        let longest = self.cameras.iter_mut().max_by_key(|camera| camera.images.len());
+        let dropped = longest.and_then(|camera| camera.images.pop_front());
+        let Some(PendingImage { key: (sequence, _), bytes, .. }) = dropped else { return Ok(None) };
+        self.waiting_bytes -= bytes.len().min(self.waiting_bytes);
+        let limit = WAITING_BYTES_MAX >> 20;
+        Err(format!("the image message of frame {sequence} is more than {limit} MiB before its wire message"))
+    }
+
+    fn wire(&mut self, number: usize, header: &MessageHeader, data: &[u8]) -> Result<Option<RecordingEntry>, String> {
+        let camera = &mut self.cameras[number];
+        let wire = WireMessage::decode(data).map_err(|error| error.to_string())?;
+        if let Some(incident) = wire.incident {
+            return Ok(Some(RecordingEntry::Incident { camera: number, at_unix_ns: time(header.log_time), incident }));
         }
-        let image = camera.image.take();
-        let entry = WireMessage::decode(data)
-            .map_err(|error| error.to_string())
-            .and_then(|wire| entry(number, header, wire, image.as_ref()));
-        if let Some(PendingImage { bytes, .. }) = image {
+        let key = (header.sequence, header.log_time);
+        let found = if self.in_order {
+            camera.images.pop_back()
+        } else {
+            let at = camera.images.iter().position(|image| image.key == key);
+            at.and_then(|at| camera.images.remove(at))
+        };
+        self.waiting_bytes -= found.as_ref().map_or(0, |image| image.bytes.len()).min(self.waiting_bytes);
+        if found.is_none() && !self.in_order && wire.payload.is_empty() && wire.payload_len > 0 {
+            camera.wires.push_back((header.clone(), wire));
+            if camera.wires.len() <= WAITING_WIRES_MAX {
+                return Ok(None);
+            }
+            camera.wires.pop_front();
+            return Err("the image messages of the last 10,000 frames are missing".to_owned());
+        }
+        let entry = entry(number, header, wire, found.as_ref());
+        if let Some(PendingImage { bytes, .. }) = found {
             self.spare = bytes;
         }
-        entry.map(Some).map_err(|why| format!("frame {} of camera {}: {why}", header.sequence, camera.info.name))
+        entry.map(Some)
     }
+}
+
+impl JoinedCamera {
+    /// Takes a picture of another program. It waits for its boxes if the camera has a channel of boxes.
+    fn picture(
+        &mut self,
+        number: usize,
+        header: &MessageHeader,
+        schema: ImageSchema,
+        image: Image,
+        channels: &Channels,
+    ) -> Option<RecordingEntry> {
+        let before = self.release(number);
+        let boxes_are_here = self.boxes.as_ref().is_some_and(|boxes| boxes.stamp_ns == image.stamp_ns);
+        self.held = Some((header.clone(), schema, image));
+        if before.is_none() && (boxes_are_here || !channels.has_boxes(number)) {
+            return self.release(number);
+        }
+        before
+    }
+
+    /// Takes boxes: of the picture that waits, unless they are of a later one.
+    fn take_boxes(&mut self, number: usize, boxes: Boxes) -> Option<RecordingEntry> {
+        let later = match (&self.held, boxes.stamp_ns) {
+            (Some((_, _, image)), Some(stamp_ns)) => image.stamp_ns.is_some_and(|taken| taken < stamp_ns),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        let entry = if later { self.release(number) } else { None };
+        self.boxes = Some(boxes);
+        if later { entry } else { self.release(number) }
+    }
+
+    /// Returns the picture that waits, with the boxes that belong to it.
+    fn release(&mut self, number: usize) -> Option<RecordingEntry> {
+        let (header, schema, image) = self.held.take()?;
+        // Boxes with a time belong to the picture with this time, others to the last picture before them.
+        let fits = |boxes: &mut Boxes| boxes.stamp_ns.is_none_or(|ns| image.stamp_ns.is_none_or(|taken| taken >= ns));
+        let mut boxes = self.boxes.take_if(fits).unwrap_or_default();
+        if boxes.stamp_ns.is_some() && image.stamp_ns.is_some() && boxes.stamp_ns != image.stamp_ns {
+            boxes = Boxes::default();
+        }
+        self.size = image.size().or(self.size);
+        boxes.encode(self.size);
+        let sequence = self.next;
+        self.next = sequence.wrapping_add(1);
+        let log_ns = time(header.log_time);
+        let publish_ns = image.stamp_ns.unwrap_or_else(|| time(header.publish_time));
+        let (wire, payload) = image.into_frame(schema, sequence.into(), log_ns, &boxes);
+        let frame =
+            RecordedFrame { camera: number, sequence, log_ns, publish_ns, wire, payload, made_from_image: true };
+        Some(RecordingEntry::Frame(frame))
+    }
+}
+
+fn time(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
 fn entry(
@@ -118,15 +283,11 @@ fn entry(
     mut wire: WireMessage,
     image: Option<&PendingImage>,
 ) -> Result<RecordingEntry, String> {
-    let time = |ns| i64::try_from(ns).unwrap_or(i64::MAX);
-    if let Some(incident) = wire.incident {
-        return Ok(RecordingEntry::Incident { camera, at_unix_ns: time(header.log_time), incident });
-    }
     let len = usize::try_from(wire.payload_len)
         .map_err(|_| format!("a payload of {} bytes does not fit into memory", wire.payload_len))?;
     let mut payload = std::mem::take(&mut wire.payload);
     if payload.is_empty() && len > 0 {
-        let PendingImage { sequence, message, bytes } = image.ok_or("its image message is missing")?;
+        let PendingImage { key: (sequence, _), message, bytes } = image.ok_or("its image message is missing")?;
         if *sequence != header.sequence {
             return Err(format!("the image message before it belongs to frame {sequence}"));
         }
@@ -136,6 +297,13 @@ fn entry(
     if payload.len() != len {
         return Err(format!("its payload has {} bytes; expected {len}", payload.len()));
     }
-    let (log_ns, publish_ns) = (time(header.log_time), time(header.publish_time));
-    Ok(RecordingEntry::Frame(RecordedFrame { camera, sequence: header.sequence, log_ns, publish_ns, wire, payload }))
+    Ok(RecordingEntry::Frame(RecordedFrame {
+        camera,
+        sequence: header.sequence,
+        log_ns: time(header.log_time),
+        publish_ns: time(header.publish_time),
+        wire,
+        payload,
+        made_from_image: false,
+    }))
 }

@@ -9,8 +9,8 @@ use mcap::records::{Record, op};
 /// Bytes of opcode and length before the data of every record.
 pub(super) const RECORD_HEAD_BYTES: u64 = 9;
 
-/// Limit for one record: the largest frame as 3 bytes per pixel, plus the same frame again as payload.
-pub(super) const RECORD_BYTES_MAX: usize = 1 << 30;
+/// Limit for one message, in bytes: a frame of 64 MiB whose pixels take up twice as much in a format that others read.
+pub(super) const MESSAGE_BYTES_MAX: u64 = 132 << 20;
 
 /// Limit for every record except chunks, messages and attachments.
 pub(super) const METADATA_BYTES_MAX: u64 = 16 << 20;
@@ -51,8 +51,18 @@ pub(super) fn is_known(opcode: u8) -> bool {
     layout(opcode).is_some()
 }
 
+/// Returns whether the parts of a record fill it exactly.
+pub(super) fn fits(opcode: u8, data: &[u8]) -> bool {
+    remainder(opcode, data).is_some_and(<[u8]>::is_empty)
+}
+
 /// Parses a record if its parts fill it exactly. Does not support messages, chunks and attachments.
 pub(super) fn parse(opcode: u8, data: &[u8]) -> Option<Record<'_>> {
+    if fits(opcode, data) { mcap::parse_record(opcode, data).ok() } else { None }
+}
+
+/// Returns the bytes after the parts of a record.
+fn remainder(opcode: u8, data: &[u8]) -> Option<&[u8]> {
     let mut rest = data;
     for part in layout(opcode)? {
         match part {
@@ -67,7 +77,7 @@ pub(super) fn parse(opcode: u8, data: &[u8]) -> Option<Record<'_>> {
             }
         }
     }
-    if rest.is_empty() { mcap::parse_record(opcode, data).ok() } else { None }
+    Some(rest)
 }
 
 /// Splits off a counted part: its contents, and the bytes after it.

@@ -10,16 +10,20 @@
 //! ```
 //!
 //! The three messages of a frame share their times and their sequence number. The wire message is the last of the three,
-//! and a chunk holds complete frames only. If no image message can hold a payload exactly, the wire message holds it too.
+//! and a chunk holds complete frames only. Readers find the channels by topic and schema, since other tools renumber them,
+//! and make frames from the image messages of other programs. If no image message can hold a payload exactly, the wire message holds it too.
 
 mod annotations;
 mod byte_window;
+mod cdr;
+mod channels;
 mod checksum;
 mod clock;
 mod decode;
 mod decompress;
 pub mod disk;
 mod error;
+mod foreign;
 mod image;
 pub mod inspect;
 mod join;
@@ -31,6 +35,7 @@ pub mod recover;
 mod salvage;
 pub mod schema;
 mod serve;
+mod survey;
 mod timeline;
 pub mod verify;
 mod walk;

@@ -34,6 +34,8 @@ pub struct RecoveryReport {
     pub lost_frames: u64,
     /// Bytes that could not be saved: they are not records, or belong to damaged frames.
     pub lost_bytes: u64,
+    /// Number of metadata records that are damaged. Addresses and class names in them are lost.
+    pub lost_metadata: u64,
     /// Preallocated bytes at the end of the original that were never written.
     pub unwritten_bytes: u64,
     /// The recorder had finished the original file.
@@ -44,7 +46,7 @@ impl RecoveryReport {
     /// Returns whether everything in the original was saved.
     #[must_use]
     pub const fn is_all(&self) -> bool {
-        self.lost_frames == 0 && self.lost_bytes == 0
+        self.lost_frames == 0 && self.lost_bytes == 0 && self.lost_metadata == 0
     }
 }
 
@@ -132,6 +134,7 @@ pub fn recover(path: &Path, into: &Path) -> Result<RecoveryReport, RecoverError>
             incidents: 0,
             lost_frames: 0,
             lost_bytes: 0,
+            lost_metadata: 0,
             unwritten_bytes: 0,
             finished: false,
         },
@@ -194,6 +197,7 @@ impl Recovery {
                     *lost_to = (*lost_to).max(Some(sequence));
                 }
                 SalvageItem::Chunk(chunk) => {
+                    self.done.lost_bytes += if chunk.unread { chunk.len } else { 0 };
                     self.compression = chunk.header.compression.parse().unwrap_or_default();
                     if let Some(to) = &mut self.to {
                         to.flush()?;
@@ -204,6 +208,13 @@ impl Recovery {
                 SalvageItem::Damage { len, zeros: false, .. } => self.done.lost_bytes += len,
             }
         }
+        match self.from.check_cameras(path) {
+            // Without a channel, the file may be a recording whose beginning is damaged.
+            Err(RecordingError::NotMcap { .. }) => {}
+            Err(RecordingError::NoCamera { .. }) if !self.from.declares_channels() => {}
+            other => other?,
+        }
+        self.done.lost_metadata = self.from.damaged_metadata().len() as u64;
         if self.done.frames == 0 {
             let (path, bytes, lost_bytes) = (path.to_owned(), self.from.len(), self.done.lost_bytes);
             return Err(RecoverError::Nothing { path, bytes, lost_bytes });

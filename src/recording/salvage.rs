@@ -5,15 +5,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use mcap::records::{MessageHeader, Metadata, Record, op};
+use mcap::records::MessageHeader;
 
+use super::channels::{Channels, Role};
 use super::checksum;
 use super::join::{Join, RecordedFrame, RecordingEntry};
-use super::mcap_record;
-use super::reader::camera_info;
 use super::schema::RecordedIncident;
+use super::survey::Survey;
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
-use super::writer::{CAMERA_METADATA, CHANNELS, CLOCK_METADATA, FILE_METADATA};
+use super::writer::CLOCK_METADATA;
 use super::{CameraInfo, RecordingError};
 
 /// The next item in a file.
@@ -21,7 +21,7 @@ use super::{CameraInfo, RecordingError};
 #[derive(Debug)]
 pub(super) enum SalvageItem {
     /// An intact frame, and its encoded annotations.
-    Frame { at: u64, recorded: RecordedFrame, boxes: Option<Vec<u8>> },
+    Frame { at: u64, recorded: RecordedFrame, boxes: RecordedBoxes },
     /// An event between two frames.
     Incident { camera: usize, at_unix_ns: i64, incident: RecordedIncident },
     /// Messages of a frame or incident that are damaged or incomplete.
@@ -32,6 +32,17 @@ pub(super) enum SalvageItem {
     Record { at: u64, opcode: u8, data: Vec<u8> },
     /// Bytes that are not a record; `zeros` if all of them are zero.
     Damage { at: u64, len: u64, zeros: bool },
+}
+
+/// The annotations of a frame in the file.
+#[derive(Debug)]
+pub(super) enum RecordedBoxes {
+    /// The encoded message.
+    Found(Vec<u8>),
+    /// The file has none.
+    Missing,
+    /// Not compared, because another tool wrote the file and may have changed the order of messages.
+    Elsewhere,
 }
 
 /// Position of a message in its chunk.
@@ -46,21 +57,23 @@ pub(super) struct MessagePosition {
 #[derive(Debug)]
 pub(super) struct Salvage<R> {
     walk: RecordWalk<R>,
+    survey: Survey,
     join: Join,
     cameras: Vec<PendingFrame>,
-    topics: BTreeMap<u16, String>,
-    about: BTreeMap<String, String>,
-    clocks: Vec<Metadata>,
     message_positions: Vec<MessagePosition>,
+    /// Number of messages of each channel.
+    messages: BTreeMap<u16, u64>,
     /// The last item was a chunk, so that the next message is its first.
     begins: bool,
+    /// Position of the last message.
+    at: u64,
+    ended: bool,
     queue: VecDeque<SalvageItem>,
 }
 
 /// The messages of a camera's current frame, until its wire message is read. None if `bytes` is 0.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct PendingFrame {
-    channel: u16,
     at: u64,
     sequence: u32,
     bytes: u64,
@@ -73,6 +86,9 @@ impl Salvage<File> {
     /// # Errors
     /// The file cannot be opened or read.
     pub(super) fn open(path: &Path) -> Result<Self, RecordingError> {
+        if path.is_dir() {
+            return Err(RecordingError::Folder { path: path.to_owned() });
+        }
         File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
         Self::new(|| File::open(path)).map_err(|source| RecordingError::Read { at: 0, source })
     }
@@ -81,31 +97,37 @@ impl Salvage<File> {
 impl<R: Read + Seek> Salvage<R> {
     /// Finds cameras and clocks in the intact metadata, then starts at the beginning. Calls `open` twice.
     pub(super) fn new(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Self> {
-        let mut found = Self {
-            walk: RecordWalk::new(open()?, true)?,
-            join: Join::default(),
-            cameras: Vec::new(),
-            topics: BTreeMap::new(),
-            about: BTreeMap::new(),
-            clocks: Vec::new(),
-            message_positions: Vec::new(),
-            begins: false,
-            queue: VecDeque::new(),
-        };
-        while let Some(piece) = found.walk.next()? {
-            if let WalkItem::Record { opcode, data, .. } = piece {
-                found.add_record(opcode, &data);
+        let mut survey = Survey::default();
+        let mut walk = RecordWalk::new(open()?, true)?;
+        while let Some(piece) = walk.next()? {
+            if let WalkItem::Record { at, opcode, data } = piece {
+                survey.record(at, opcode, &data);
             }
         }
-        // Cameras whose metadata is damaged are known by the topics of their channels.
-        for (channel, topic) in found.topics.clone() {
-            found.add_by_topic(channel, &topic);
+        if !survey.channels.any_declared() && !survey.in_order() {
+            // Without a summary the channels are known only from inside the chunks.
+            let mut walk = RecordWalk::new(open()?, false)?;
+            while let Some(piece) = walk.next()? {
+                if let WalkItem::Record { opcode, data, .. } = piece {
+                    survey.channels.record(opcode, &data);
+                }
+            }
         }
-        found.walk = RecordWalk::new(open()?, false)?;
-        for camera in &found.cameras {
-            (camera.channel..camera.channel.saturating_add(CHANNELS)).for_each(|id| found.walk.expect_channel(id));
-        }
-        Ok(found)
+        survey.channels.resolve(survey.in_order());
+        let mut walk = RecordWalk::new(open()?, false)?;
+        survey.channels.numbers().into_iter().for_each(|id| walk.expect_channel(id));
+        Ok(Self {
+            join: Join::new(survey.in_order()),
+            walk,
+            survey,
+            cameras: Vec::new(),
+            message_positions: Vec::new(),
+            messages: BTreeMap::new(),
+            begins: false,
+            at: 0,
+            ended: false,
+            queue: VecDeque::new(),
+        })
     }
 
     /// Length of the file in bytes.
@@ -115,23 +137,54 @@ impl<R: Read + Seek> Salvage<R> {
 
     /// The cameras found so far. A camera without metadata is added at its first message.
     pub(super) fn cameras(&self) -> impl ExactSizeIterator<Item = &CameraInfo> {
-        self.join.cameras()
+        self.survey.channels.cameras()
     }
 
     /// Metadata of the file.
     pub(super) fn about(&self) -> &BTreeMap<String, String> {
-        &self.about
+        &self.survey.about
     }
 
     /// Metadata of a camera's clock.
     pub(super) fn clock(&self, camera: &str) -> Option<&BTreeMap<String, String>> {
         let name = format!("{CLOCK_METADATA}{camera}");
-        self.clocks.iter().find(|clock| clock.name == name).map(|clock| &clock.metadata)
+        self.survey.clocks.iter().find(|clock| clock.name == name).map(|clock| &clock.metadata)
     }
 
-    /// The first channel number of a camera.
-    pub(super) fn channel(&self, camera: usize) -> u16 {
-        self.cameras[camera].channel
+    /// Position and description of damaged metadata.
+    pub(super) fn damaged_metadata(&self) -> &[(u64, String)] {
+        &self.survey.damage
+    }
+
+    /// Returns whether the file declares any channel.
+    pub(super) fn declares_channels(&self) -> bool {
+        self.survey.channels.any_declared()
+    }
+
+    /// Returns whether oaktap wrote the file, and no other tool since.
+    pub(super) fn in_order(&self) -> bool {
+        self.survey.in_order()
+    }
+
+    /// Number of messages of each channel so far.
+    pub(super) fn messages(&self) -> &BTreeMap<u16, u64> {
+        &self.messages
+    }
+
+    /// Fails if there is no camera, or if there are too many.
+    pub(super) fn check_cameras(&self, path: &Path) -> Result<(), RecordingError> {
+        match self.survey.check_cameras(path) {
+            Err(RecordingError::NoCamera { path, found }) => {
+                let mut start = vec![0; mcap::MAGIC.len()];
+                let read = File::open(&path).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
+                start.truncate(read);
+                if start != mcap::MAGIC && self.about().is_empty() {
+                    return Err(RecordingError::NotMcap { path, found: start });
+                }
+                Err(RecordingError::NoCamera { path, found })
+            }
+            other => other,
+        }
     }
 
     /// The messages of the last chunk. When [`Self::next`] has just returned a chunk, those of the chunk before it.
@@ -155,38 +208,40 @@ impl<R: Read + Seek> Salvage<R> {
                     return Ok(Some(SalvageItem::Chunk(chunk)));
                 }
                 Some(WalkItem::Record { at, opcode, data }) => {
-                    self.add_record(opcode, &data);
+                    self.survey.record(at, opcode, &data);
                     return Ok(Some(SalvageItem::Record { at, opcode, data }));
                 }
                 Some(WalkItem::Damage { at, len, zeros }) => return Ok(Some(SalvageItem::Damage { at, len, zeros })),
                 None => {
-                    (0..self.cameras.len()).for_each(|camera| self.drop_pending(camera));
-                    if self.queue.is_empty() {
-                        return Ok(None);
+                    if !std::mem::replace(&mut self.ended, true) {
+                        (0..self.cameras.len()).for_each(|camera| self.drop_pending(camera));
+                    }
+                    match self.join.finish(&self.survey.channels) {
+                        Ok(Some(entry)) => self.push(self.at, entry),
+                        Ok(None) if self.queue.is_empty() => return Ok(None),
+                        Ok(None) => {}
+                        Err(why) => self.push_lost(self.at, 0, 0, 0, "messages of one frame", why),
                     }
                 }
             }
         }
     }
 
-    /// Returns the error for a file in which no camera was found.
-    pub(super) fn no_recording(&self, path: &Path) -> RecordingError {
-        let path = path.to_owned();
-        let mut found = vec![0; mcap::MAGIC.len()];
-        let read = File::open(&path).and_then(|mut file| file.read(&mut found)).unwrap_or(0);
-        found.truncate(read);
-        if found != mcap::MAGIC && self.about().is_empty() {
-            return RecordingError::NotMcap { path, found };
-        }
-        let found =
-            if self.about().is_empty() { "no metadata of oaktap" } else { "a file that ends before its first frame" };
-        RecordingError::NotOurs { path, found: found.to_owned() }
-    }
-
     fn message(&mut self, message: &FoundMessage) {
-        let FoundMessage { at, offset, trusted, len, ref header } = *message;
-        self.message_positions.push(MessagePosition { channel: header.channel_id, log_time: header.log_time, offset });
-        let Some(camera) = self.camera_of(header.channel_id) else { return };
+        let FoundMessage { at, offset, trusted, len, ref header, in_chunk } = *message;
+        self.at = at;
+        if in_chunk {
+            let log_time = header.log_time;
+            self.message_positions.push(MessagePosition { channel: header.channel_id, log_time, offset });
+        }
+        *self.messages.entry(header.channel_id).or_default() += 1;
+        let Some((camera, role)) = self.role(header.channel_id) else { return };
+        while self.cameras.len() <= camera {
+            self.cameras.push(PendingFrame::default());
+        }
+        if !self.survey.in_order() || !self.survey.channels.has_wire(camera) {
+            return self.message_in_any_order(message, camera, role);
+        }
         let pending = &self.cameras[camera];
         if pending.bytes > 0 && pending.sequence != header.sequence {
             self.drop_pending(camera);
@@ -196,27 +251,61 @@ impl<R: Read + Seek> Salvage<R> {
             (pending.at, pending.sequence) = (at, header.sequence);
         }
         pending.bytes += len;
-        if header.channel_id == pending.channel + 1 {
-            pending.boxes = Some(self.walk.data().to_vec());
-            return;
-        }
-        if header.channel_id != pending.channel {
+        match role {
+            Role::Boxes => pending.boxes = Some(self.walk.data().to_vec()),
             // Cannot fail: an image is only checked together with its wire message.
-            let _ = self.join.message(header, self.walk.data());
-            return;
+            Role::Image(_) => drop(self.join.message(&self.survey.channels, header, self.walk.data())),
+            Role::Wire => {
+                let bytes = std::mem::take(&mut pending.bytes);
+                let boxes = pending.boxes.take().map_or(RecordedBoxes::Missing, RecordedBoxes::Found);
+                match wire(&mut self.join, &self.survey.channels, header, self.walk.data(), trusted) {
+                    Ok(RecordingEntry::Frame(recorded)) => {
+                        self.queue.push_back(SalvageItem::Frame { at, recorded, boxes });
+                    }
+                    Ok(incident) => self.push(at, incident),
+                    Err((expected, found)) => {
+                        self.push_lost(at, camera, header.sequence, bytes, &expected, found);
+                    }
+                }
+            }
         }
-        let bytes = std::mem::take(&mut pending.bytes);
-        let boxes = pending.boxes.take();
-        let found = match wire(&mut self.join, header, self.walk.data(), trusted) {
-            Ok(RecordingEntry::Frame(recorded)) => SalvageItem::Frame { at, recorded, boxes },
-            Ok(RecordingEntry::Incident { camera, at_unix_ns, incident }) => {
-                SalvageItem::Incident { camera, at_unix_ns, incident }
+    }
+
+    /// Takes a message of a file in which the messages of a frame may be apart, or of a camera without wire messages.
+    fn message_in_any_order(&mut self, message: &FoundMessage, camera: usize, role: Role) {
+        let FoundMessage { at, trusted, len, ref header, .. } = *message;
+        let data = self.walk.data();
+        if role == Role::Wire && !trusted && checksum::is_intact(header, data) != Some(true) {
+            let found = "a different checksum, or none".to_owned();
+            return self.push_lost(at, camera, header.sequence, len, "a wire message with a correct checksum", found);
+        }
+        match self.join.message(&self.survey.channels, header, data) {
+            Ok(None) => {}
+            Ok(Some(entry)) => self.push(at, entry),
+            Err(why) => self.push_lost(at, camera, header.sequence, len, "messages of one frame", why),
+        }
+    }
+
+    fn push(&mut self, at: u64, entry: RecordingEntry) {
+        match entry {
+            RecordingEntry::Incident { camera, at_unix_ns, incident } => {
+                self.queue.push_back(SalvageItem::Incident { camera, at_unix_ns, incident });
             }
-            Err((expected, found)) => {
-                SalvageItem::Lost { at, camera, sequence: header.sequence, bytes, expected, found }
-            }
-        };
-        self.queue.push_back(found);
+            RecordingEntry::Frame(recorded) => match payload_damage(&recorded) {
+                None => {
+                    self.queue.push_back(SalvageItem::Frame { at, recorded, boxes: RecordedBoxes::Elsewhere });
+                }
+                Some((expected, found)) => {
+                    let RecordedFrame { camera, sequence, ref payload, .. } = recorded;
+                    self.push_lost(at, camera, sequence, payload.len() as u64, &expected, found);
+                }
+            },
+        }
+    }
+
+    fn push_lost(&mut self, at: u64, camera: usize, sequence: u32, bytes: u64, expected: &str, found: String) {
+        let expected = expected.to_owned();
+        self.queue.push_back(SalvageItem::Lost { at, camera, sequence, bytes, expected, found });
     }
 
     /// Reports the pending messages of a camera as lost, because their wire message is missing.
@@ -225,80 +314,30 @@ impl<R: Read + Seek> Salvage<R> {
         pending.boxes = None;
         let bytes = std::mem::take(&mut pending.bytes);
         if bytes > 0 {
-            let (expected, found) = ("a wire message after the image".to_owned(), "none".to_owned());
             let PendingFrame { at, sequence, .. } = *pending;
-            self.queue.push_back(SalvageItem::Lost { at, camera, sequence, bytes, expected, found });
+            self.push_lost(at, camera, sequence, bytes, "a wire message after the image", "none".to_owned());
         }
     }
 
-    fn add_record(&mut self, opcode: u8, data: &[u8]) {
-        match opcode {
-            op::CHANNEL => {
-                if let Some(Record::Channel(channel)) = mcap_record::parse(opcode, data) {
-                    self.topics.insert(channel.id, channel.topic);
-                }
-            }
-            op::METADATA => {
-                let Some(Record::Metadata(metadata)) = mcap_record::parse(opcode, data) else { return };
-                if checksum::metadata_damage(&metadata.name, &metadata.metadata).is_some() {
-                    return;
-                }
-                match metadata.name.as_str() {
-                    FILE_METADATA => self.about = metadata.metadata,
-                    name if name.starts_with(CAMERA_METADATA) => {
-                        if let Some((info, channel)) = camera_info(&metadata) {
-                            self.add(info, channel);
-                        }
-                    }
-                    name if name.starts_with(CLOCK_METADATA) && !self.clocks.iter().any(|clock| clock.name == name) => {
-                        self.clocks.push(metadata);
-                    }
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn add(&mut self, info: CameraInfo, channel: u16) -> usize {
-        if let Some(known) = self.cameras.iter().position(|camera| camera.channel == channel) {
-            return known;
-        }
-        self.join.add(info, channel);
-        self.cameras.push(PendingFrame { channel, at: 0, sequence: 0, bytes: 0, boxes: None });
-        self.cameras.len() - 1
-    }
-
-    /// Adds a camera without metadata, named after the topic of one of its channels.
-    fn add_by_topic(&mut self, channel: u16, topic: &str) -> Option<usize> {
-        let (name, of) = topic.strip_prefix('/')?.rsplit_once('/')?;
-        let fits = match channel % CHANNELS {
-            0 => of == "wire",
-            1 => of == "detections",
-            _ => of == "image",
-        };
-        let info = CameraInfo { name: name.to_owned(), ..CameraInfo::default() };
-        fits.then(|| self.add(info, channel - channel % CHANNELS))
-    }
-
-    /// Returns the camera of a channel; `None` for channels that another program added.
-    fn camera_of(&mut self, channel: u16) -> Option<usize> {
-        let belongs =
-            |camera: &PendingFrame| (camera.channel..camera.channel.saturating_add(CHANNELS)).contains(&channel);
-        if let Some(known) = self.cameras.iter().position(belongs) {
+    /// Returns camera and content of a channel; `None` for channels that another program added. In a damaged file of
+    /// oaktap, a channel that nothing declares belongs to a camera without a name.
+    fn role(&mut self, channel: u16) -> Option<(usize, Role)> {
+        let channels = &mut self.survey.channels;
+        if let Some(known) = channels.role(channel) {
             return Some(known);
         }
-        if let Some(topic) = self.topics.get(&channel).cloned() {
-            return self.add_by_topic(channel, &topic);
+        if channels.is_declared(channel) || !self.survey.in_order() {
+            return None;
         }
-        let name = format!("camera-{}", channel / CHANNELS + 1);
-        Some(self.add(CameraInfo { name, ..CameraInfo::default() }, channel - channel % CHANNELS))
+        self.survey.channels.add_unnamed(channel)?;
+        self.survey.channels.role(channel)
     }
 }
 
 /// Completes a frame with its wire message. The error is what was expected and what was found.
 fn wire(
     join: &mut Join,
+    channels: &Channels,
     header: &MessageHeader,
     data: &[u8],
     trusted: bool,
@@ -310,15 +349,19 @@ fn wire(
         Some(false) => return differs("a wire message with a correct checksum", "a different checksum"),
         None => return differs("a wire message with a checksum", "no checksum"),
     }
-    let Some(entry) = join.message(header, data).map_err(|why| ("messages of one frame".to_owned(), why))? else {
+    let Some(entry) = join.message(channels, header, data).map_err(|why| ("messages of one frame".to_owned(), why))?
+    else {
         return differs("a wire message", "a message of another channel");
     };
-    if let RecordingEntry::Frame(RecordedFrame { wire, payload, .. }) = &entry {
-        let found = crc32fast::hash(payload);
-        if found != wire.payload_crc32 {
-            let expected = format!("a payload with CRC-32 {:08x}", wire.payload_crc32);
-            return Err((expected, format!("CRC-32 {found:08x}")));
-        }
+    match &entry {
+        RecordingEntry::Frame(recorded) => payload_damage(recorded).map_or(Ok(entry), Err),
+        RecordingEntry::Incident { .. } => Ok(entry),
     }
-    Ok(entry)
+}
+
+/// Compares the checksum of a payload. Returns what was expected and what was found if they differ.
+fn payload_damage(RecordedFrame { wire, payload, .. }: &RecordedFrame) -> Option<(String, String)> {
+    let found = crc32fast::hash(payload);
+    let differs = found != wire.payload_crc32;
+    differs.then(|| (format!("a payload with CRC-32 {:08x}", wire.payload_crc32), format!("CRC-32 {found:08x}")))
 }

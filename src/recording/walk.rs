@@ -3,14 +3,13 @@
 //! A record is accepted if its fields agree with each other and another record follows it. Otherwise the walk searches byte
 //! by byte for the next record, inside chunks too. It does not interpret messages.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
 
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
 use super::byte_window::{ByteWindow, KEPT_BYTES_MAX, READ_BYTES_MIN};
 use super::decompress::decompress;
-use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEAD_BYTES};
+use super::mcap_record::{self, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::writer::{CAMERA_METADATA, CHANNELS};
 
 /// Bytes of a message before its data: channel, sequence and two times.
@@ -21,6 +20,15 @@ const CHUNK_HEAD_BYTES: u64 = 40;
 const HEAD_BYTES_MAX: usize = 64;
 /// A message whose time differs by more than a day from the others is not accepted.
 const TIME_DISTANCE_MAX_NS: u64 = 86_400_000_000_000;
+/// Contents of a compressed chunk that are decompressed, in bytes. Writers end chunks after 1 to 4 MiB, and after the
+/// frame that exceeds this.
+const DECOMPRESSED_BYTES_MAX: u64 = 96 << 20;
+/// Longest record that the search for the next record accepts, except chunks and messages. Bounds the work per byte.
+const SEARCHED_BYTES_MAX: u64 = 1 << 20;
+/// Records of applications begin with this opcode. Readers ignore those that they do not know.
+const PRIVATE_OPCODE_MIN: u8 = 0x80;
+/// Bytes that the search for the next record reads first.
+const SEARCH_BYTES_MIN: usize = 256;
 /// Names of all metadata of oaktap begin with this.
 const METADATA_PREFIX: &[u8] = b"oaktap";
 
@@ -45,6 +53,8 @@ pub(super) struct FoundChunk {
     pub(super) header: ChunkHeader,
     /// Description of the damage, if there is any. The chunk's messages may be damaged too.
     pub(super) damage: Option<String>,
+    /// Its contents are too large and were not read.
+    pub(super) unread: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +65,8 @@ pub(super) struct FoundMessage {
     pub(super) offset: u64,
     /// The checksum of its chunk is right.
     pub(super) trusted: bool,
+    /// It is in a chunk.
+    pub(super) in_chunk: bool,
     /// Length of its record in bytes.
     pub(super) len: u64,
     pub(super) header: MessageHeader,
@@ -83,17 +95,30 @@ type InnerWalk = RecordWalk<io::Empty>;
 /// Plausibility of messages that no checksum covers.
 #[derive(Clone, Debug, Default)]
 struct ExpectedMessages {
-    /// The known channels.
-    channels: BTreeSet<u16>,
+    /// The known channels, one bit each; empty if none is known.
+    channels: Vec<u64>,
     /// Time of a message that a checksum covers.
     around: Option<u64>,
 }
 
 impl ExpectedMessages {
+    fn insert(&mut self, channel: u16) {
+        self.channels.resize((usize::from(u16::MAX) + 1) / 64, 0);
+        self.channels[usize::from(channel) / 64] |= 1 << (channel % 64);
+    }
+
+    fn insert_all(&mut self, other: &Self) {
+        if self.channels.len() < other.channels.len() {
+            self.channels.resize(other.channels.len(), 0);
+        }
+        self.channels.iter_mut().zip(&other.channels).for_each(|(all, more)| *all |= more);
+    }
+
     /// Returns whether channel and time at the beginning of these data are plausible.
     fn fits(&self, message: &[u8]) -> bool {
         let (Some(channel), Some(time)) = (u16_at(message, 0), u64_at(message, 6)) else { return false };
-        (self.channels.is_empty() || self.channels.contains(&channel))
+        let word = self.channels.get(usize::from(channel) / 64);
+        word.is_none_or(|word| word >> (channel % 64) & 1 == 1)
             && self.around.is_none_or(|around| around.abs_diff(time) <= TIME_DISTANCE_MAX_NS)
     }
 }
@@ -142,7 +167,7 @@ impl<R: Read + Seek> RecordWalk<R> {
 
     /// Accepts messages of this channel, also where no checksum covers them.
     pub(super) fn expect_channel(&mut self, id: u16) {
-        self.expected.channels.insert(id);
+        self.expected.insert(id);
     }
 
     /// Returns the next item; `None` at the end.
@@ -154,7 +179,7 @@ impl<R: Read + Seek> RecordWalk<R> {
                 Some(WalkItem::Record { opcode, data, .. }) => return Ok(Some(WalkItem::Record { at, opcode, data })),
                 Some(WalkItem::Damage { len, zeros, .. }) => return Ok(Some(WalkItem::Damage { at, len, zeros })),
                 Some(WalkItem::Chunk(_)) | None => {
-                    self.expected.channels.append(&mut inner.expected.channels);
+                    self.expected.insert_all(&inner.expected);
                     self.decompressed = None;
                 }
             }
@@ -166,7 +191,7 @@ impl<R: Read + Seek> RecordWalk<R> {
             self.at = n;
             if found != mcap::MAGIC {
                 let zeros = found.iter().all(|byte| *byte == 0);
-                let next = self.search(0)?.min(n);
+                let next = self.search(0, n)?;
                 self.at = next.max(1);
                 return Ok(Some(WalkItem::Damage { at: 0, len: self.at, zeros }));
             }
@@ -194,8 +219,11 @@ impl<R: Read + Seek> RecordWalk<R> {
             return self.damage(at).map(Some);
         }
         if trusted.is_none() && !self.follows(head.end)? {
+            if head.opcode >= PRIVATE_OPCODE_MIN {
+                return self.damage(at).map(Some);
+            }
             // Either this length is damaged or the next record is. A record found inside this one shows the former.
-            let next = self.search(head.data)?;
+            let next = self.search(head.data, head.end)?;
             if next < head.end {
                 self.at = next;
                 return Ok(Some(WalkItem::Damage { at, len: next - at, zeros: false }));
@@ -231,17 +259,21 @@ impl<R: Read + Seek> RecordWalk<R> {
                 self.expected.around = Some(header.log_time);
             }
             let offset = at - self.inside.map_or(0, |inside| inside.from).min(at);
-            return Ok(WalkItem::Message(FoundMessage { at, offset, trusted, len: head.end - at, header }));
+            let (in_chunk, len) = (self.inside.is_some(), head.end - at);
+            return Ok(WalkItem::Message(FoundMessage { at, offset, trusted, in_chunk, len, header }));
         }
         let data = data.to_vec();
         match mcap_record::parse(head.opcode, &data) {
             Some(Record::Channel(channel)) => {
-                self.expected.channels.insert(channel.id);
+                self.expected.insert(channel.id);
             }
             Some(Record::Metadata(metadata)) if metadata.name.starts_with(CAMERA_METADATA) => {
                 if let Some(Ok(first)) = metadata.metadata.get("channel").map(|channel| channel.parse::<u16>()) {
-                    self.expected.channels.extend(first..first.saturating_add(CHANNELS));
+                    (first..first.saturating_add(CHANNELS)).for_each(|id| self.expected.insert(id));
                 }
+            }
+            None if mcap_record::is_known(head.opcode) => {
+                return Ok(WalkItem::Damage { at, len: head.end - at, zeros: false });
             }
             _ => {}
         }
@@ -257,9 +289,15 @@ impl<R: Read + Seek> RecordWalk<R> {
         let len = end - at;
         if self.skip_chunks && torn.is_none() && self.follows(end)? {
             self.at = end;
-            return Ok(Some(WalkItem::Chunk(FoundChunk { at, len, header, damage: None })));
+            return Ok(Some(WalkItem::Chunk(FoundChunk { at, len, header, damage: None, unread: false })));
         }
         let mut damage;
+        if !header.compression.is_empty() && header.uncompressed_size > DECOMPRESSED_BYTES_MAX {
+            let (claimed, limit) = (header.uncompressed_size, DECOMPRESSED_BYTES_MAX >> 20);
+            let why = format!("its contents should have {claimed} bytes; expected at most {limit} MiB");
+            self.at = end;
+            return Ok(Some(WalkItem::Chunk(FoundChunk { at, len, header, damage: Some(why), unread: true })));
+        }
         if header.compression.is_empty() {
             damage = torn;
             if damage.is_none() {
@@ -269,8 +307,7 @@ impl<R: Read + Seek> RecordWalk<R> {
             self.inside = Some(OpenChunk { from, end, trusted: damage.is_none() });
         } else {
             let packed = io::BufReader::new(self.file.file_at(from)?.take(end - from));
-            let size = header.uncompressed_size.min(RECORD_BYTES_MAX as u64);
-            let (contents, why) = decompress(&header.compression, packed, size);
+            let (contents, why) = decompress(&header.compression, packed, header.uncompressed_size);
             damage = torn.or(why).or_else(|| checksum_damage(&header, crc32fast::hash(&contents)));
             let inner = RecordWalk {
                 inside: Some(OpenChunk { from: 0, end: contents.len() as u64, trusted: damage.is_none() }),
@@ -288,12 +325,12 @@ impl<R: Read + Seek> RecordWalk<R> {
             let around = &mut self.expected.around;
             *around = Some(header.message_end_time).filter(|time| *time > 0).or(*around);
         }
-        Ok(Some(WalkItem::Chunk(FoundChunk { at, len, header, damage })))
+        Ok(Some(WalkItem::Chunk(FoundChunk { at, len, header, damage, unread: false })))
     }
 
     /// No record here: searches for the next one.
     fn damage(&mut self, at: u64) -> io::Result<WalkItem> {
-        self.at = self.search(at + 1)?;
+        self.at = self.search(at + 1, self.len())?;
         let zeros = self.is_zeros(at, self.at)?;
         Ok(WalkItem::Damage { at, len: self.at - at, zeros })
     }
@@ -311,30 +348,34 @@ impl<R: Read + Seek> RecordWalk<R> {
         let Some((&opcode, rest)) = front.split_first() else { return Ok(None) };
         let Some(len) = u64_at(rest, 0) else { return Ok(None) };
         let data = at + RECORD_HEAD_BYTES;
-        let Some(end) = data.checked_add(len).filter(|_| len <= RECORD_BYTES_MAX as u64) else { return Ok(None) };
+        let Some(end) = data.checked_add(len) else { return Ok(None) };
         let rest = &rest[size_of::<u64>()..];
         let fits = end <= len_of_file;
         let trusted = self.inside.is_some_and(|inside| inside.trusted);
         let agrees = match opcode {
             op::CHUNK => chunk_agrees(rest, len),
-            op::MESSAGE => fits && len >= MESSAGE_HEAD_BYTES && (trusted || self.expected.fits(rest)),
+            op::MESSAGE => {
+                fits && (MESSAGE_HEAD_BYTES..=MESSAGE_BYTES_MAX).contains(&len) && (trusted || self.expected.fits(rest))
+            }
             // Written by another program.
-            op::ATTACHMENT => fits,
+            op::ATTACHMENT | PRIVATE_OPCODE_MIN.. => fits,
             _ if fits && len <= METADATA_BYTES_MAX && mcap_record::is_known(opcode) => {
-                mcap_record::parse(opcode, self.file.bytes(data, len as usize)?).is_some()
+                mcap_record::fits(opcode, self.file.bytes(data, len as usize)?)
             }
             _ => false,
         };
         Ok(agrees.then_some(RecordHead { opcode, data, end }))
     }
 
-    /// Searches for the next record that cannot be confused with other data. Returns the end of the file if there is none.
-    fn search(&mut self, from: u64) -> io::Result<u64> {
+    /// Searches for the next record that cannot be confused with other data and begins before `until`. Returns `until` if
+    /// there is none.
+    fn search(&mut self, from: u64, until: u64) -> io::Result<u64> {
         // A length is less than 4 GiB, so its upper four bytes are zero.
         const HEAD_BYTES: usize = RECORD_HEAD_BYTES as usize;
-        let mut at = from;
-        while at < self.len() {
-            let block = self.file.bytes(at, READ_BYTES_MIN)?.to_vec();
+        let until = until.min(self.len());
+        let (mut at, mut size) = (from, SEARCH_BYTES_MIN);
+        while at < until {
+            let block = self.file.bytes(at, size)?.to_vec();
             for (offset, head) in block.windows(HEAD_BYTES).enumerate() {
                 let candidate = at + offset as u64;
                 if !matches!(
@@ -344,13 +385,18 @@ impl<R: Read + Seek> RecordWalk<R> {
                 {
                     continue;
                 }
+                if candidate >= until {
+                    return Ok(until);
+                }
+                let len = u64_at(head, 1).unwrap_or(u64::MAX);
                 let plausible = match head[0] {
                     op::METADATA => {
-                        self.file.bytes(candidate + RECORD_HEAD_BYTES + 4, METADATA_PREFIX.len())? == METADATA_PREFIX
+                        len <= SEARCHED_BYTES_MAX
+                            && self.file.bytes(candidate + RECORD_HEAD_BYTES + 4, METADATA_PREFIX.len())?
+                                == METADATA_PREFIX
                     }
-                    op::DATA_END => {
-                        head[1..5] == [4, 0, 0, 0] && self.record_head(candidate + RECORD_HEAD_BYTES + 4)?.is_some()
-                    }
+                    op::MESSAGE_INDEX => len <= SEARCHED_BYTES_MAX,
+                    op::DATA_END => len == 4 && self.record_head(candidate + RECORD_HEAD_BYTES + 4)?.is_some(),
                     op::FOOTER => candidate + RECORD_HEAD_BYTES + 20 + mcap::MAGIC.len() as u64 == self.len(),
                     _ => true,
                 };
@@ -360,11 +406,12 @@ impl<R: Read + Seek> RecordWalk<R> {
             }
             // A record head may begin in the last bytes of a block.
             at += (block.len() as u64).saturating_sub(RECORD_HEAD_BYTES - 1).max(1);
-            if block.len() < READ_BYTES_MIN {
+            if block.len() < size {
                 break;
             }
+            size = (2 * size).min(READ_BYTES_MIN);
         }
-        Ok(self.len())
+        Ok(until)
     }
 
     /// CRC-32 of the contents of a chunk. Reads chunks of up to `KEPT_BYTES_MAX` at once, so that their messages are read
@@ -399,7 +446,8 @@ fn chunk_agrees(data: &[u8], len: u64) -> bool {
     chunk_header(data).is_some_and(|header| {
         let size_agrees = match header.compression.as_str() {
             "" => header.uncompressed_size == header.compressed_size,
-            "lz4" | "zstd" => header.uncompressed_size <= RECORD_BYTES_MAX as u64,
+            // Whatever size it claims: large ones are not read.
+            "lz4" | "zstd" => true,
             _ => false,
         };
         let head = CHUNK_HEAD_BYTES + header.compression.len() as u64;
@@ -421,9 +469,10 @@ fn chunk_header(data: &[u8]) -> Option<ChunkHeader> {
     })
 }
 
+/// Other tools write 0 instead of a checksum.
 fn checksum_damage(header: &ChunkHeader, found: u32) -> Option<String> {
     let expected = header.uncompressed_crc;
-    (found != expected).then(|| format!("checksum {found:08x}, expected {expected:08x}"))
+    (expected != 0 && found != expected).then(|| format!("checksum {found:08x}, expected {expected:08x}"))
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -16,6 +16,8 @@ use super::image::{ImageBuffer, ImageMessage};
 use super::schema::{self, RecordedIncident, WireMessage};
 use crate::frame::{Frame, LabelMap};
 
+/// Beginning of the name of the program in the header of a file, followed by the version.
+pub(super) const LIBRARY: &str = "oaktap ";
 /// Name of the metadata of the file.
 pub(super) const FILE_METADATA: &str = "oaktap";
 /// Prefix of the name of a camera's metadata, followed by the camera's name, since Rerun requires unique names. Written
@@ -122,7 +124,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         created_unix_ns: i64,
     ) -> Result<Self, RecordingError> {
         let mut options = WriteOptions::new()
-            .library(concat!("oaktap ", env!("CARGO_PKG_VERSION")))
+            .library(format!("{LIBRARY}{}", env!("CARGO_PKG_VERSION")))
             // `flush` ends chunks, so that each has complete frames only. Their checksums cover all data.
             .chunk_size(None)
             .calculate_data_section_crc(false)

@@ -147,9 +147,15 @@ pub fn detect(time: DeviceTime, detections: &[Detection]) -> Vec<u8> {
         );
     }
     text.push(']');
-    let mut message = centered("DETECT", time, text.len());
+    let mut message = detect_head(time, text.len());
     message.extend_from_slice(text.as_bytes());
     message
+}
+
+/// Encodes the header of a `DETECT` message with this many bytes of JSON.
+#[must_use]
+pub fn detect_head(time: DeviceTime, json_len: usize) -> Vec<u8> {
+    centered("DETECT", time, json_len)
 }
 
 fn centered(magic: &str, time: DeviceTime, len: usize) -> Vec<u8> {

@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod disk;
 mod inspect;
+mod other_writers;
 mod python_mcap;
 mod readme_python;
 mod record;

@@ -251,7 +251,7 @@ fn a_file_that_is_not_a_recording_is_rejected() {
     assert!(matches!(error, RecordingError::NotMcap { .. }), "{error}");
     assert!(error.to_string().ends_with("found \"PK\\x03\\x04 and\" at byte 0"), "{error}");
     std::fs::write(&path, mcap::MAGIC).expect("write");
-    assert!(matches!(Reader::open(&path), Err(RecordingError::NotOurs { .. })));
+    assert!(matches!(Reader::open(&path), Err(RecordingError::NoCamera { .. })));
     assert!(matches!(Reader::open(&folder.path().join("nowhere")), Err(RecordingError::Open { .. })));
 }
 

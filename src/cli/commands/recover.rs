@@ -46,9 +46,12 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
 }
 
 fn text(recovered: &RecoveryReport) -> String {
-    let RecoveryReport { path, frames, lost_frames, lost_bytes, unwritten_bytes, .. } = recovered;
+    let RecoveryReport { path, frames, lost_frames, lost_bytes, lost_metadata, unwritten_bytes, .. } = recovered;
     let mut text = format!("saved {frames} frames to {}\n", path.display());
-    if !recovered.is_all() {
+    if *lost_metadata > 0 {
+        text.push_str(&format!("{lost_metadata} damaged metadata records: their addresses and class names are lost\n"));
+    }
+    if *lost_bytes > 0 || *lost_frames > 0 {
         text.push_str(&format!("{lost_bytes} bytes lost"));
         if *lost_frames > 0 {
             text.push_str(&format!("; frames missing: at least {lost_frames}"));

@@ -17,8 +17,6 @@ pub(super) struct Index {
     records: u64,
     chunks: Vec<CheckedChunk>,
     metadata: Vec<MetadataIndex>,
-    /// Number of wire messages per channel.
-    messages: BTreeMap<u16, u64>,
     /// Position and checksum of the record that ends the data.
     data_end: Option<(u64, u32)>,
     chunk_indexes: Vec<(u64, ChunkIndex)>,
@@ -45,11 +43,6 @@ impl Index {
         self.first(found.at, op::CHUNK, check);
         let end = found.at + found.len;
         self.chunks.push(CheckedChunk { found, indexes: BTreeMap::new(), end, closed: false });
-    }
-
-    /// Counts a wire message.
-    pub(super) fn wire(&mut self, channel: u16) {
-        *self.messages.entry(channel).or_default() += 1;
     }
 
     /// Takes another record. All messages of the last chunk have been read before.
@@ -145,13 +138,8 @@ impl Index {
     }
 
     /// Checks the end of the file and the summary.
-    pub(super) fn end(
-        mut self,
-        file: &mut File,
-        positions: &[MessagePosition],
-        check: &mut Verification,
-    ) -> io::Result<()> {
-        self.close(positions, check);
+    pub(super) fn end(mut self, file: &mut File, from: &Salvage<File>, check: &mut Verification) -> io::Result<()> {
+        self.close(from.message_positions(), check);
         let Some((footer_at, footer)) = self.footer.take() else {
             let expected = "a summary and a footer".to_owned();
             check.about_file(
@@ -183,6 +171,9 @@ impl Index {
                 check.about_file(end_at, "data", expected, found);
             }
         }
+        if footer.summary_start == 0 && !from.in_order() {
+            return Ok(()); // Other tools need not write a summary.
+        }
         let summary_at = end_at + RECORD_HEAD_BYTES + 4;
         if footer.summary_start != summary_at {
             let (expected, found) = (format!("a summary at {summary_at}"), format!("{}", footer.summary_start));
@@ -191,15 +182,15 @@ impl Index {
         // It covers the footer up to the checksum itself.
         let covered = (footer_at + RECORD_HEAD_BYTES + 16).saturating_sub(summary_at);
         let found = file_crc32(file, summary_at, covered)?;
-        if found != footer.summary_crc {
+        if found != footer.summary_crc && (footer.summary_crc != 0 || from.in_order()) {
             let (expected, found) = (format!("file_crc32 {:08x}", footer.summary_crc), format!("{found:08x}"));
             check.about_file(summary_at, "summary", expected, found);
         }
-        self.summary(footer_at, check);
+        self.summary(footer_at, from.messages(), check);
         Ok(())
     }
 
-    fn summary(&self, footer_at: u64, check: &mut Verification) {
+    fn summary(&self, footer_at: u64, messages: &BTreeMap<u16, u64>, check: &mut Verification) {
         let mut counts = vec![
             ("number of chunk indexes", self.chunks.len() as u64, self.chunk_indexes.len() as u64),
             ("number of metadata indexes", self.metadata.len() as u64, self.metadata_indexes.len() as u64),
@@ -207,9 +198,9 @@ impl Index {
         if let Some((_, statistics)) = &self.statistics {
             counts.push(("count of chunks", self.chunks.len() as u64, statistics.chunk_count.into()));
             counts.push(("count of metadata", self.metadata.len() as u64, statistics.metadata_count.into()));
-            for (channel, messages) in &self.messages {
+            for (channel, messages) in messages {
                 let counted = statistics.channel_message_counts.get(channel).copied().unwrap_or(0);
-                counts.push(("count of messages of a camera", *messages, counted));
+                counts.push(("count of messages of a channel", *messages, counted));
             }
         } else {
             check.about_file(footer_at, "summary", "statistics".to_owned(), "none".to_owned());

@@ -17,7 +17,7 @@ use super::checksum;
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record;
-use super::salvage::{Salvage, SalvageItem};
+use super::salvage::{RecordedBoxes, Salvage, SalvageItem};
 use super::{RecordingError, writer};
 use crate::frame::{Frame, LabelMap};
 
@@ -112,13 +112,9 @@ pub fn verify(path: &Path) -> Result<VerifyReport, RecordingError> {
         match found {
             SalvageItem::Frame { at: frame_at, recorded, boxes } => {
                 at = frame_at;
-                all.frame(&from, at, &recorded, boxes.as_deref());
-                index.wire(from.channel(recorded.camera));
+                all.frame(&from, at, &recorded, &boxes);
             }
-            SalvageItem::Incident { camera, .. } => {
-                all.done.incidents += 1;
-                index.wire(from.channel(camera));
-            }
+            SalvageItem::Incident { .. } => all.done.incidents += 1,
             SalvageItem::Lost { at, camera, sequence, expected, found, .. } => {
                 all.next[camera] = Some(sequence.wrapping_add(1));
                 all.about_frame(&from, at, camera, sequence, "frame", expected, found);
@@ -142,11 +138,9 @@ pub fn verify(path: &Path) -> Result<VerifyReport, RecordingError> {
             }
         }
     }
-    if from.cameras().len() == 0 {
-        return Err(from.no_recording(path));
-    }
+    from.check_cameras(path)?;
     let mut file = File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
-    index.end(&mut file, from.message_positions(), &mut all).map_err(|source| RecordingError::Read { at, source })?;
+    index.end(&mut file, &from, &mut all).map_err(|source| RecordingError::Read { at, source })?;
     all.done.findings.sort_by_key(|finding| finding.offset);
     Ok(all.done)
 }
@@ -160,7 +154,7 @@ struct Verification {
 }
 
 impl Verification {
-    fn frame(&mut self, from: &Salvage<File>, at: u64, recorded: &RecordedFrame, boxes: Option<&[u8]>) {
+    fn frame(&mut self, from: &Salvage<File>, at: u64, recorded: &RecordedFrame, boxes: &RecordedBoxes) {
         self.done.frames += 1;
         let RecordedFrame { camera, sequence, ref wire, .. } = *recorded;
         let next = self.next[camera].replace(sequence.wrapping_add(1)).unwrap_or(0);
@@ -170,6 +164,11 @@ impl Verification {
         }
         match self.decoders.decode(recorded) {
             Ok(frame) => {
+                let boxes = match boxes {
+                    RecordedBoxes::Found(boxes) => Some(&boxes[..]),
+                    RecordedBoxes::Missing => None,
+                    RecordedBoxes::Elsewhere => return,
+                };
                 if let Err((expected, found)) = agree(&frame, boxes) {
                     self.about_frame(from, at, camera, sequence, "annotations", expected, found);
                 }

@@ -157,19 +157,27 @@ fn search(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 fn text(report: &RecordingReport) -> String {
     let RecordingReport { path, bytes, finished, chunks, compression, version, host, .. } = report;
     let unknown = || "?".to_owned();
-    let mut text = format!(
-        "{}: {} in {chunks} chunks, compression {compression}; oaktap {} on {}\n",
-        path.display(),
-        Bytes(*bytes),
-        version.clone().unwrap_or_else(unknown),
-        host.clone().unwrap_or_else(unknown),
-    );
+    let compression = if compression.is_empty() { "none" } else { compression };
+    let writer = match (version, host) {
+        (None, None) => "another program".to_owned(),
+        _ => {
+            let (version, host) = (version.clone(), host.clone());
+            format!("oaktap {} on {}", version.unwrap_or_else(unknown), host.unwrap_or_else(unknown))
+        }
+    };
+    let size = Bytes(*bytes);
+    let mut text = format!("{}: {size} in {chunks} chunks, compression {compression}; {writer}\n", path.display());
     if !finished {
         text.push_str("  unfinished: the end is missing; `oaktap recover` completes the file\n");
     }
-    if report.damaged_bytes + report.damaged_frames > 0 {
-        let RecordingReport { damaged_bytes, damaged_frames, .. } = report;
-        text.push_str(&format!("  damaged: {damaged_bytes} bytes, {damaged_frames} incomplete frames\n"));
+    if report.damaged_parts > 0 {
+        let RecordingReport { damaged_bytes, damaged_frames, damaged_parts, damage, .. } = report;
+        text.push_str(&format!(
+            "  damaged: {damaged_bytes} bytes, {damaged_frames} incomplete frames, in {damaged_parts} places\n"
+        ));
+        for part in damage.iter().take(LISTED_GAPS) {
+            text.push_str(&format!("    at byte {}: {}\n", part.offset, part.why));
+        }
     }
     for camera in &report.cameras {
         let head = [camera.name.as_str(), &camera.address, &camera.dialects.join(",")].join("  ");

@@ -1,0 +1,238 @@
+//! Finds the cameras, metadata and chunks of a file by the heads of its records, without reading the contents of chunks.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+
+use mcap::records::{Metadata, Record, op};
+
+use super::byte_window::ByteWindow;
+use super::channels::{CAMERAS_MAX, Channels, camera_info};
+use super::checksum;
+use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
+use super::reader::ChunkRange;
+use super::walk::{RecordWalk, WalkItem};
+use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
+use super::{RecordingError, writer};
+
+/// Messages outside of chunks are grouped to ranges of about this many bytes.
+const RANGE_BYTES: u64 = 4 << 20;
+/// Damaged parts that are listed.
+const LISTED_MAX: usize = 100;
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) file_len: u64,
+    pub(super) channels: Channels,
+    /// Metadata of the file.
+    pub(super) about: BTreeMap<String, String>,
+    pub(super) clocks: Vec<Metadata>,
+    pub(super) chunks: Vec<ChunkRange>,
+    /// Position of the first byte that is not part of a complete record, if there is one.
+    pub(super) torn_at: Option<u64>,
+    /// Position and description of damaged metadata and summaries.
+    pub(super) damage: Vec<(u64, String)>,
+    /// The program that wrote the file, if its header can be read.
+    library: Option<String>,
+}
+
+impl Survey {
+    /// Returns whether the messages of a frame are next to each other, as oaktap writes them.
+    pub(super) fn in_order(&self) -> bool {
+        self.library.as_ref().map_or(!self.about.is_empty(), |library| library.starts_with(writer::LIBRARY))
+    }
+
+    /// Takes a record that is not inside a chunk.
+    pub(super) fn record(&mut self, at: u64, opcode: u8, data: &[u8]) {
+        match opcode {
+            op::SCHEMA | op::CHANNEL => self.channels.record(opcode, data),
+            op::HEADER => {
+                if let Some(Record::Header(header)) = mcap_record::parse(opcode, data) {
+                    self.library.get_or_insert(header.library);
+                }
+            }
+            op::METADATA => match mcap_record::parse(opcode, data) {
+                Some(Record::Metadata(metadata)) => self.metadata(at, metadata),
+                _ => self.damaged(at, "metadata that cannot be parsed".to_owned()),
+            },
+            _ => {}
+        }
+    }
+
+    fn metadata(&mut self, at: u64, metadata: Metadata) {
+        if !metadata.name.starts_with(FILE_METADATA) {
+            return;
+        }
+        let camera = metadata.name.strip_prefix(CAMERA_METADATA);
+        if let Some((expected, found)) = checksum::metadata_damage(&metadata.name, &metadata.metadata) {
+            self.damaged(at, format!("metadata {:?} has the checksum {found}, expected {expected}", metadata.name));
+            // The channels still tell that the camera is there. Nothing else in this record can be trusted.
+            if let Some(name) = camera {
+                self.channels.add_damaged(name);
+            }
+            return;
+        }
+        if camera.is_some() {
+            let (info, first) = camera_info(&metadata);
+            self.channels.add(info, first);
+        } else if metadata.name == FILE_METADATA {
+            if self.about.is_empty() {
+                self.about = metadata.metadata;
+            }
+        } else if metadata.name.starts_with(CLOCK_METADATA) && self.clocks.len() < CAMERAS_MAX {
+            if !self.clocks.iter().any(|clock| clock.name == metadata.name) {
+                self.clocks.push(metadata);
+            }
+        }
+    }
+
+    fn damaged(&mut self, at: u64, why: String) {
+        if self.damage.len() < LISTED_MAX && !self.damage.contains(&(at, why.clone())) {
+            self.damage.push((at, why));
+        }
+    }
+
+    /// Fails if there is no camera, or if there are too many.
+    pub(super) fn check_cameras(&self, path: &Path) -> Result<(), RecordingError> {
+        let path = || path.to_owned();
+        if let Some(found) = self.channels.too_many() {
+            return Err(RecordingError::TooManyCameras { path: path(), found, limit: CAMERAS_MAX });
+        }
+        if self.channels.cameras().len() > 0 {
+            return Ok(());
+        }
+        let found = if self.about.is_empty() {
+            self.channels.describe()
+        } else {
+            "a file of oaktap that ends before its first frame".to_owned()
+        };
+        Err(RecordingError::NoCamera { path: path(), found })
+    }
+
+    fn message(&mut self, at: u64, end: u64, log_time: u64) {
+        let unix_ns = i64::try_from(log_time).unwrap_or(i64::MAX);
+        match self.chunks.last_mut().filter(|last| last.at + last.len == at && last.len < RANGE_BYTES) {
+            Some(last) => {
+                last.len = end - last.at;
+                last.from_unix_ns = last.from_unix_ns.min(unix_ns);
+                last.to_unix_ns = last.to_unix_ns.max(unix_ns);
+            }
+            None => {
+                self.chunks.push(ChunkRange { at, len: end - at, from_unix_ns: unix_ns, to_unix_ns: unix_ns });
+            }
+        }
+    }
+}
+
+/// Surveys a file that begins with the magic bytes of MCAP.
+pub(super) fn survey(file: File) -> Result<Survey, RecordingError> {
+    let again = file.try_clone().map_err(|source| RecordingError::Read { at: 0, source })?;
+    let mut found = Survey::default();
+    let mut file = ByteWindow::new(file).map_err(|source| RecordingError::Read { at: 0, source })?;
+    found.file_len = file.len();
+    let data_end = heads(&mut file, &mut found)?;
+    if let Some(at) = data_end {
+        summary(&mut file, &mut found, at).map_err(|source| RecordingError::Read { at, source })?;
+    }
+    if !found.channels.any_declared() && !found.in_order() {
+        // Without a summary the channels are known only from inside the chunks.
+        let failed = |source| RecordingError::Read { at: 0, source };
+        let mut walk = RecordWalk::new(again, false).map_err(failed)?;
+        while let Some(item) = walk.next().map_err(failed)? {
+            if let WalkItem::Record { opcode, data, .. } = item {
+                found.channels.record(opcode, &data);
+            }
+        }
+    }
+    found.channels.resolve(found.in_order());
+    Ok(found)
+}
+
+/// Reads the heads of the records up to the end of the data. Returns the position after it; `None` for a torn file.
+fn heads(file: &mut ByteWindow<File>, found: &mut Survey) -> Result<Option<u64>, RecordingError> {
+    let mut at = mcap::MAGIC.len() as u64;
+    loop {
+        let failed = |source| RecordingError::Read { at, source };
+        // Opcode 0: preallocated space that was never written.
+        let Some((opcode, len, end)) = head(file, at).map_err(failed)?.filter(|(opcode, ..)| *opcode != 0) else {
+            found.torn_at = Some(at);
+            return Ok(None);
+        };
+        let data = at + RECORD_HEAD_BYTES;
+        let time = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        match opcode {
+            op::CHUNK => {
+                let times = file.bytes(data, 16).map_err(failed)?;
+                let (from, to) = (time(times), time(times.get(8..).unwrap_or_default()));
+                // A chunk without messages has no times.
+                if (from, to) != (0, 0) || len > CHUNK_HEAD_MIN {
+                    let [from_unix_ns, to_unix_ns] = [from, to].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
+                    found.chunks.push(ChunkRange { at, len: end - at, from_unix_ns, to_unix_ns });
+                }
+            }
+            op::MESSAGE => {
+                let front = file.bytes(data, 14).map_err(failed)?;
+                let log_time = time(front.get(6..).unwrap_or_default());
+                found.message(at, end, log_time);
+            }
+            op::HEADER | op::SCHEMA | op::CHANNEL | op::METADATA if len <= METADATA_BYTES_MAX => {
+                let data = file.bytes(data, len as usize).map_err(failed)?.to_vec();
+                found.record(at, opcode, &data);
+            }
+            op::DATA_END => return Ok(Some(end)),
+            _ => {}
+        }
+        at = end;
+    }
+}
+
+/// Bytes of a chunk without records.
+const CHUNK_HEAD_MIN: u64 = 44;
+
+/// Opcode and length of the record at `at`, and the position after it; `None` if the file ends before.
+fn head<R: Read + Seek>(file: &mut ByteWindow<R>, at: u64) -> io::Result<Option<(u8, u64, u64)>> {
+    let file_len = file.len();
+    let front = file.bytes(at, RECORD_HEAD_BYTES as usize)?;
+    let Some((opcode, len)) = front.split_first().and_then(|(opcode, len)| Some((*opcode, len.first_chunk()?))) else {
+        return Ok(None);
+    };
+    let len = u64::from_le_bytes(*len);
+    let end = at.saturating_add(RECORD_HEAD_BYTES).saturating_add(len);
+    Ok((end <= file_len).then_some((opcode, len, end)))
+}
+
+/// Reads the channels in the summary, which starts at `from`, and compares its checksum.
+fn summary(file: &mut ByteWindow<File>, found: &mut Survey, from: u64) -> io::Result<()> {
+    /// Bytes of the footer before its checksum.
+    const FOOTER_BEFORE_CRC: u64 = 16;
+    let mut at = from;
+    while let Some((opcode, len, end)) = head(file, at)? {
+        match opcode {
+            op::SCHEMA | op::CHANNEL if len <= METADATA_BYTES_MAX => {
+                let data = file.bytes(at + RECORD_HEAD_BYTES, len as usize)?.to_vec();
+                found.channels.record(opcode, &data);
+            }
+            op::FOOTER => {
+                let crc_at = at + RECORD_HEAD_BYTES + FOOTER_BEFORE_CRC;
+                let crc = file.bytes(crc_at, 4)?;
+                let expected = crc.first_chunk().map_or(0, |crc| u32::from_le_bytes(*crc));
+                let computed = file.crc32(from, crc_at)?;
+                if expected != 0 && expected != computed {
+                    found
+                        .damaged(from, format!("the summary has the checksum {computed:08x}, expected {expected:08x}"));
+                }
+                if file.bytes(end, mcap::MAGIC.len())? != mcap::MAGIC {
+                    found.torn_at = Some(end);
+                }
+                return Ok(());
+            }
+            0 => break,
+            _ => {}
+        }
+        at = end;
+    }
+    found.torn_at = Some(at);
+    Ok(())
+}
