@@ -175,6 +175,8 @@ mod tests {
                 "only",
                 "expect",
                 "max_payload",
+                "idle_timeout",
+                "strict",
                 "fps",
                 "dialect",
                 "boxes",

@@ -28,6 +28,8 @@ pub(crate) struct Receiving {
     reasons: Vec<Reason>,
     stop: super::signals::Stop,
     deadline: Option<Instant>,
+    /// Estimated losses decide the exit code, too.
+    strict: bool,
 }
 
 impl Receiving {
@@ -41,7 +43,7 @@ impl Receiving {
             reason
         };
         let reasons = live.sessions().iter().map(watch).collect();
-        Ok(Self { live, reasons, stop: ctx.stop.clone(), deadline: until.deadline() })
+        Ok(Self { live, reasons, stop: ctx.stop.clone(), deadline: until.deadline(), strict: args.strict })
     }
 
     /// Returns the sessions, in the order of the cameras.
@@ -104,7 +106,7 @@ impl Receiving {
         let stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
         let summaries: Vec<_> =
             self.sessions().iter().zip(&stats).map(|(session, stats)| stats.summary(session.name())).collect();
-        present::table(&summaries);
+        present::table(&summaries, tracing::enabled!(tracing::Level::INFO));
         recordings.iter().for_each(|recorded| present::say(&recorded.text()));
         if ctx.json {
             let cameras = &summaries;
@@ -129,7 +131,8 @@ impl Receiving {
             }
         }
         recordings.iter().try_for_each(RecordingSummary::check)?;
-        let lossless = stats.iter().all(Stats::lossless) && recordings.iter().all(RecordingSummary::is_complete);
+        let is_lossless = if self.strict { Stats::certainly_lossless } else { Stats::lossless };
+        let lossless = stats.iter().all(is_lossless) && recordings.iter().all(RecordingSummary::is_complete);
         Ok(if lossless { Outcome::Done } else { Outcome::Lossy })
     }
 }

@@ -1,13 +1,14 @@
 //! Options of every command that receives a stream.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use oaktap::device::contract::Contract;
 use oaktap::frame::{Interpreter, Overrides, PixelFormat};
 use oaktap::overlay::Style;
 use oaktap::recording::Playback;
-use oaktap::source::SessionOptions;
+use oaktap::source::{SessionOptions, Timeouts};
 use oaktap::wire::Limits;
 
 use super::label_file::read_labels;
@@ -49,6 +50,15 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = value_parsers::bytes, help_heading = STREAM)]
     pub(crate) max_payload: usize,
 
+    /// Reconnect after this time without data, such as 30s or 2h [default: 10s, or four times the longest recent interval
+    /// between frames]
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::duration, help_heading = STREAM)]
+    pub(crate) idle_timeout: Option<Duration>,
+
+    /// Exit with code 3 also if frames are only estimated to be missing (~), and after each reconnect
+    #[arg(long, help_heading = STREAM)]
+    pub(crate) strict: bool,
+
     /// The clock that keeps the cameras of one recording together.
     #[arg(skip)]
     pub(crate) playback: Option<Playback>,
@@ -66,6 +76,8 @@ impl Default for SourceArgs {
             only: Vec::new(),
             expect: None,
             max_payload: Limits::default().payload,
+            idle_timeout: None,
+            strict: false,
             playback: None,
         }
     }
@@ -84,6 +96,7 @@ impl SourceArgs {
             interpreter: Interpreter::new(self.overrides()),
             playback: self.playback.clone(),
             expect: self.expect.clone(),
+            timeouts: Timeouts { idle_fixed: self.idle_timeout, ..Timeouts::default() },
             ..SessionOptions::default()
         }
     }

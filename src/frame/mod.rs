@@ -128,6 +128,22 @@ impl Frame {
         &self.payload.bytes[..self.payload.len]
     }
 
+    /// Returns a copy of what the frame says about its payload, without the payload and the bytes that were parsed: for
+    /// readers that keep many frames.
+    #[must_use]
+    pub fn without_payload(&self) -> Self {
+        Self {
+            records: Vec::new(),
+            header: Vec::new(),
+            detection_text: Vec::new(),
+            detections: self.detections.clone(),
+            labels: self.labels.clone(),
+            because: Arc::clone(&self.because),
+            payload: Payload::default(),
+            ..*self
+        }
+    }
+
     /// Returns whether the frame can be decoded without those before it: pictures always, video at key frames only.
     #[must_use]
     pub fn is_key_frame(&self) -> bool {

@@ -162,7 +162,10 @@ impl RecordingReport {
     /// Returns whether the file is intact and no frame that was sent during the recording is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let whole = |camera: &CameraReport| camera.missing + camera.withdrawn + camera.lost == 0;
+        let whole = |camera: &CameraReport| {
+            let CameraReport { missing, withdrawn, lost, resyncs, bad_detections, .. } = camera;
+            missing + withdrawn + lost + resyncs + bad_detections == 0
+        };
         self.is_whole() && self.cameras.iter().all(whole)
     }
 
@@ -373,7 +376,7 @@ impl CameraTally {
 
     fn incident(&mut self, at_unix_ns: i64, incident: &RecordedIncident) {
         match incident.kind() {
-            Some(IncidentKind::Gap) => self.gap(at_unix_ns, incident.frames, &incident.text),
+            Some(IncidentKind::Gap | IncidentKind::NotSent) => self.gap(at_unix_ns, incident.frames, &incident.text),
             Some(IncidentKind::Withdrawn) => self.withdrawn += 1,
             Some(IncidentKind::Lost) => self.lost += 1,
             Some(IncidentKind::Skipped) => {

@@ -142,6 +142,8 @@ pub enum IncidentKind {
     Skipped,
     /// `detections`: the detections of the next frame cannot be parsed completely.
     BadDetections,
+    /// `not-sent`: numbers that the camera left out, so that it never sent these frames.
+    NotSent,
     /// `connected`: a connection was opened.
     Connected,
     /// `disconnected`: the connection ended.
@@ -150,12 +152,13 @@ pub enum IncidentKind {
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Gap,
         Self::Lost,
         Self::Withdrawn,
         Self::Skipped,
         Self::BadDetections,
+        Self::NotSent,
         Self::Connected,
         Self::Disconnected,
     ];
@@ -167,6 +170,7 @@ impl IncidentKind {
             Self::Withdrawn => "withdrawn",
             Self::Skipped => "skipped",
             Self::BadDetections => "detections",
+            Self::NotSent => "not-sent",
             Self::Connected => "connected",
             Self::Disconnected => "disconnected",
         }

@@ -7,13 +7,41 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::frame::{Frame, NamedDetection};
-use crate::hub::{Policy, RecvTimeoutError, Taker};
+use crate::hub::{Budget, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
 
-/// Frames that wait while the reader is slow: 1.6 s at 40 frames/s, 43 MB at 640x352. Further frames are dropped and
-/// counted as lost.
-const QUEUE_FRAMES: usize = 64;
+/// Memory for frames that wait while the reader is slow. Without payloads this is hours of frames; with payloads
+/// ([`Detections::with_payloads`]) 10 s at 40 frames/s of 640x352. Further frames are dropped and counted as lost. A camera is
+/// never slowed for it, because it would drop frames itself, uncounted; a recording waits.
+const QUEUE_BYTES: usize = 256 << 20;
+
+/// A frame that waits for its reader, usually without its payload.
+#[derive(Clone, Debug)]
+pub struct DetectedFrame {
+    /// The frame. Its payload is empty unless payloads are kept.
+    pub frame: Arc<Frame>,
+    /// Bytes of the payload.
+    pub bytes: usize,
+}
+
+impl DetectedFrame {
+    fn new(frame: &Arc<Frame>, keeps_payload: bool) -> Self {
+        let bytes = frame.payload().len();
+        Self { frame: if keeps_payload { Arc::clone(frame) } else { Arc::new(frame.without_payload()) }, bytes }
+    }
+
+    /// Returns about the bytes that it takes up in memory.
+    fn weight(&self) -> usize {
+        let Frame { detections, records, header, detection_text, .. } = &*self.frame;
+        size_of::<Frame>()
+            + size_of_val(&**detections)
+            + records.len()
+            + header.len()
+            + detection_text.len()
+            + self.frame.payload().len()
+    }
+}
 
 /// Detections of one frame, as they were sent: boxes are not clamped.
 #[derive(Debug, Serialize)]
@@ -51,7 +79,7 @@ pub struct DetectionRecord<'a> {
 impl<'a> DetectionRecord<'a> {
     /// Describes a frame with the labels and filters of a style.
     #[must_use]
-    pub fn new(frame: &'a Frame, seq: u64, style: &'a Style) -> Self {
+    pub fn new(DetectedFrame { frame, bytes }: &'a DetectedFrame, seq: u64, style: &'a Style) -> Self {
         let names = style.names(frame.labels.as_deref());
         let shown = frame.detections.iter().filter(|detection| style.shows(detection, names));
         Self {
@@ -63,7 +91,7 @@ impl<'a> DetectionRecord<'a> {
             width: frame.geometry.map(|geometry| geometry.width),
             height: frame.geometry.map(|geometry| geometry.height),
             format: frame.format(),
-            bytes: frame.payload().len(),
+            bytes: *bytes,
             sha256: None,
             stale: frame.stale,
             detections: shown.map(|detection| detection.named(names)).collect(),
@@ -74,19 +102,26 @@ impl<'a> DetectionRecord<'a> {
 /// Queues the confirmed frames of one camera and numbers them over all connections.
 #[derive(Debug, Default)]
 pub struct Detections {
-    taker: Option<Taker<Arc<Frame>>>,
+    taker: Option<Taker<DetectedFrame>>,
+    keeps_payloads: bool,
     base: u64,
     last: Option<u64>,
 }
 
 impl Detections {
+    /// Keeps the payloads of the frames in the queue, for readers that need them.
+    #[must_use]
+    pub fn with_payloads(self, keeps_payloads: bool) -> Self {
+        Self { keeps_payloads, ..self }
+    }
+
     /// Waits for the next frame, at most for `timeout`. Returns it with its number.
     ///
     /// # Errors
     /// `Timeout` if no frame arrived, `Disconnected` if the session has ended or no camera is connected.
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<(u64, Arc<Frame>), RecvTimeoutError> {
-        let frame = self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)?;
-        Ok((self.number(frame.id), frame))
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<(u64, DetectedFrame), RecvTimeoutError> {
+        let detected = self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)?;
+        Ok((self.number(detected.frame.id), detected))
     }
 
     /// Numbers a frame that has this id on its connection.
@@ -104,7 +139,12 @@ impl Sink for Detections {
 
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
-        self.taker = Some(camera.outlets.take_confirmed("detections", Policy::DropNewest(QUEUE_FRAMES)));
+        let policy = Policy::Bytes(Budget::new(QUEUE_BYTES));
+        let (lane, taker) = weighed_lane("detections", policy, DetectedFrame::weight);
+        camera.outlets.ledger.watch(lane.counter());
+        let keeps_payloads = self.keeps_payloads;
+        camera.outlets.confirmed.add_mapped(lane, move |frame| Some(DetectedFrame::new(frame, keeps_payloads)));
+        self.taker = Some(taker);
         Ok(())
     }
 
@@ -125,6 +165,8 @@ mod tests {
         frame.detections.push(Detection { label: 0, confidence: 0.893, bbox });
         frame.detections.push(Detection { label: 900, confidence: f32::NAN, bbox: BBox::default() });
         let style = Style::default();
+        let frame = DetectedFrame::new(&Arc::new(frame), false);
+        assert!(frame.frame.payload().is_empty() && frame.weight() < 2000);
         assert_eq!(
             serde_json::to_string(&DetectionRecord::new(&frame, 7, &style)).expect("JSON"),
             "{\"seq\":7,\"device_time_us\":-5,\"arrival_unix_ns\":0,\"width\":null,\"height\":null,\"format\":null,\

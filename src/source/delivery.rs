@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::error::SourceErrorKind;
 use super::expected::{Expected, Mismatch};
-use super::{Incident, IncidentEvent, Outlets};
+use super::{Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Received};
-use crate::wire::{ByteCounts, Decoder, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Damage, Decoder, Event, Introduction, Record, SkipReason};
 
 /// Delivery of one source, over all of its connections.
 pub(super) struct Delivery {
@@ -24,6 +24,8 @@ pub(super) struct Delivery {
     unexpected: Option<SourceErrorKind>,
     /// The camera's last note on this connection (`@N`), which may explain why it closes the connection.
     note: Option<String>,
+    /// A recording contains its own incidents.
+    is_recording: bool,
     /// Set while we close the connection: a truncated frame then does not count as lost.
     leaving: bool,
 }
@@ -43,9 +45,18 @@ impl<'a> Progress<'a> {
 }
 
 impl Delivery {
-    pub(super) fn new(name: String, source: String, outlets: Outlets, expected: Option<Contract>) -> Self {
-        let expected = Expected::new(expected);
-        Self { name, source, outlets, provisional: None, expected, unexpected: None, note: None, leaving: false }
+    pub(super) fn new(name: String, spec: &SourceSpec, outlets: Outlets, expected: Option<Contract>) -> Self {
+        Self {
+            name,
+            source: spec.to_string(),
+            outlets,
+            provisional: None,
+            expected: Expected::new(expected),
+            unexpected: None,
+            note: None,
+            is_recording: spec.recording().is_some(),
+            leaving: false,
+        }
     }
 
     /// Prepares for the next connection: forgets the provisional frame and the note of the one before.
@@ -88,13 +99,18 @@ impl Delivery {
                 self.outlets.provisional.offer(frame);
             }
         }
-        self.outlets.ledger.update(|stats| {
+        let not_sent = self.outlets.ledger.update(|stats| {
             stats.set_byte_counts(progress.byte_counts);
+            let before = stats.not_sent();
             stats.event(&event);
             if matches!(event, Event::Record(_)) {
                 stats.set_introduction(progress.introduction);
             }
+            stats.not_sent() - before
         });
+        if not_sent > 0 && !self.is_recording {
+            self.incident(progress.received, IncidentEvent::NotSent { frames: not_sent });
+        }
         match event {
             // Dropped at once if no outlet wants confirmed frames, so that its buffer is reused.
             Event::Frame(frame) => {
@@ -106,7 +122,7 @@ impl Delivery {
                 tracing::warn!(camera = %self.name, frame = id, "frame withdrawn: {damage}");
                 self.incident(progress.received, IncidentEvent::Withdrawn { id, damage });
             }
-            Event::Lost(damage) if self.leaving => {
+            Event::Lost(damage @ Damage::Ended { .. }) if self.leaving => {
                 tracing::debug!(camera = %self.name, "frame truncated by our disconnect: {damage}");
             }
             Event::Lost(damage) => {
@@ -120,7 +136,7 @@ impl Delivery {
             Event::Skipped(skipped) => {
                 let found = skipped.found.escape_ascii();
                 tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped bytes \"{found}\"");
-                if skipped.reason != SkipReason::ForeignRecord && !self.leaving {
+                if skipped.reason != SkipReason::ForeignRecord && !(self.leaving && skipped.may_be_unfinished()) {
                     self.incident(progress.received, IncidentEvent::Skipped(skipped));
                 }
             }

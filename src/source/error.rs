@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::frame::Utc;
+use crate::wire::{LINE, header};
 
 /// Classes of errors, by the effect of a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,10 @@ fn describe_server(found: &[u8]) -> &'static str {
         _ if is_http(found) => "an HTTP server answered, not a camera stream",
         [b'S', b'S', b'H', b'-', ..] => "an SSH server answered, not a camera stream",
         [0x16, 3, ..] | [0x15, 3, ..] => "a TLS server answered, not a camera stream",
+        [b'R', b'T', b'S', b'P', b'/', ..] => "an RTSP server answered, not a camera stream",
+        [0xff, 0xd8, 0xff, ..] => "JPEG pictures without headers are not a camera stream",
+        [b'{' | b'[', ..] => "JSON without headers is not a camera stream",
+        _ if header::can_start_message(found) => "not a camera stream: the header has other fields than expected",
         _ => "the received data is not a camera stream",
     }
 }
@@ -195,6 +200,9 @@ impl SourceError {
             SourceErrorKind::NotACamera { found } if is_http(found) => {
                 Some("this port serves HTTP; camera streams usually use port 5000 or 9876")
             }
+            SourceErrorKind::NotACamera { found } if header::can_start_message(found) => Some(
+                "the application on the camera sends headers of its own: flash another one with `oaktap flash CAMERA`",
+            ),
             SourceErrorKind::NotACamera { .. } => {
                 Some("check the address and port: camera streams usually use port 5000 or 9876")
             }
@@ -225,7 +233,7 @@ impl fmt::Display for SourceError {
             write!(f, "\n  found  ")?;
             let shown = &found[..found.len().min(16)];
             shown.iter().try_for_each(|byte| write!(f, "{byte:02x} "))?;
-            write!(f, "  \"{}\"", shown.escape_ascii())?;
+            write!(f, "  \"{}\"", found[..found.len().min(LINE)].escape_ascii())?;
             write!(f, "\n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header")?;
         }
         let Some((camera, us)) = addresses else {
@@ -263,7 +271,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "an HTTP server answered, not a camera stream\
-             \n  found  48 54 54 50 2f 31 2e 30 20 34 30 30 20 42 61 64   \"HTTP/1.0 400 Bad\"\
+             \n  found  48 54 54 50 2f 31 2e 30 20 34 30 30 20 42 61 64   \"HTTP/1.0 400 Bad request\"\
              \n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header\
              \n  where  byte 17, frame 0   (Wireshark: relative tcp.seq 18)\
              \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03.500Z"

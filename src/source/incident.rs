@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::frame::Received;
 use crate::recording::schema::{self, IncidentKind};
-use crate::wire::{Damage, SkipReason, Skipped};
+use crate::wire::{Damage, Skipped};
 
 /// An event with its time. Offered in the order of the stream: after the frames before it, before those that follow.
 #[derive(Clone, Debug)]
@@ -45,6 +45,11 @@ pub enum IncidentEvent {
     Skipped(Skipped),
     /// The detections of the next frame could not be parsed completely.
     BadDetections(String),
+    /// The camera left out numbers before the next frame.
+    NotSent {
+        /// Number of frames.
+        frames: u64,
+    },
     /// An incident that a played recording contains, gaps included.
     Recorded(schema::RecordedIncident),
 }
@@ -56,6 +61,7 @@ impl IncidentEvent {
         match self {
             Self::Withdrawn { .. } | Self::Lost(_) => 1,
             Self::Connected { .. } | Self::Disconnected { .. } | Self::Skipped(_) | Self::BadDetections(_) => 0,
+            Self::NotSent { frames } => *frames,
             Self::Recorded(incident) => incident.frames,
         }
     }
@@ -71,15 +77,9 @@ impl fmt::Display for IncidentEvent {
             Self::Disconnected { why } | Self::BadDetections(why) => f.write_str(why),
             Self::Withdrawn { id, damage } => write!(f, "frame {id}: {damage}"),
             Self::Lost(damage) => damage.fmt(f),
+            Self::NotSent { frames } => write!(f, "the camera left out {frames} frame numbers"),
             Self::Recorded(incident) => f.write_str(&incident.text),
-            Self::Skipped(Skipped { len, reason, .. }) => match reason {
-                SkipReason::DamagedFrame => write!(f, "{len} bytes of a damaged frame"),
-                SkipReason::NotAHeader => write!(f, "{len} bytes where a header was expected"),
-                SkipReason::ForeignRecord => write!(f, "{len} bytes of records of unknown kinds"),
-                SkipReason::TooLarge { claimed } => {
-                    write!(f, "{len} bytes after a header that claims {claimed} bytes, more than the limit")
-                }
-            },
+            Self::Skipped(skipped) => skipped.fmt(f),
         }
     }
 }
@@ -93,6 +93,7 @@ impl From<&IncidentEvent> for schema::RecordedIncident {
             IncidentEvent::Lost(_) => IncidentKind::Lost,
             IncidentEvent::Skipped(_) => IncidentKind::Skipped,
             IncidentEvent::BadDetections(_) => IncidentKind::BadDetections,
+            IncidentEvent::NotSent { .. } => IncidentKind::NotSent,
             IncidentEvent::Recorded(incident) => return incident.clone(),
         };
         let incident =

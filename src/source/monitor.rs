@@ -14,11 +14,15 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Time from connecting to the first byte, and from there to the first frame. 4 s by default (wire.md 4.11).
     pub first_byte: Duration,
-    /// Time without a byte after which a stream counts as stalled, but at least five frame times. 0.5 s by default.
+    /// Time without a byte after which a stream counts as stalled, but at least twice the longest recent interval between
+    /// frames. 1 s by default.
     pub stalled: Duration,
-    /// Time without a byte after which the connection is closed, but at least ten frame times. 2 s by default
-    /// (wire.md 4.12).
+    /// Time without a byte after which the connection is closed, but at least four times the longest recent interval
+    /// between frames (wire.md 4.12). Before the third frame, no interval is known: then a connection is closed only
+    /// inside a frame. 10 s by default.
     pub idle: Duration,
+    /// Replaces [`Self::idle`] and the intervals between frames. `None` by default.
+    pub idle_fixed: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -26,16 +30,20 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(3),
             first_byte: Duration::from_secs(4),
-            stalled: Duration::from_millis(500),
-            idle: Duration::from_secs(2),
+            stalled: Duration::from_secs(1),
+            idle: Duration::from_secs(10),
+            idle_fixed: None,
         }
     }
 }
 
+/// Time without a frame, but with bytes that are none, after which reconnecting is cheaper than searching on.
+const NOISE_MAX: Duration = Duration::from_secs(2);
+
 /// Assumed time between frames, until it is measured.
 const DEFAULT_FRAME_TIME: Duration = Duration::from_millis(40);
 
-/// Limits of the measured time between frames. They keep one odd measurement from making timeouts useless.
+/// Limits of the measured time between frames, after which received bytes are judged without waiting for more.
 const FRAME_TIME_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(2);
 
 /// Shortest time to the next check. Prevents a busy loop.
@@ -56,42 +64,99 @@ pub(super) enum Silence {
     TimedOut,
 }
 
+/// Intervals between the frames of a camera, over all its connections: they decide how long a silence is normal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rhythm {
+    last_ns: Option<u64>,
+    /// Number of intervals.
+    intervals: u64,
+    /// The longest recent interval. Forgotten slowly, so that bursts of frames do not hide the pauses between them.
+    longest: Duration,
+}
+
+impl Rhythm {
+    /// Fewest intervals that say something about the next one.
+    const MIN_INTERVALS: u64 = 2;
+    /// With each shorter interval, the longest one shrinks by this share of itself.
+    const FORGET: u32 = 512;
+    /// Limits intervals of the camera's clock, which may have been set.
+    const MAX_DEVICE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
+    /// Adds a frame. `queued_us`: time of the camera's clock since the frame before, if both waited in the camera's queue.
+    fn frame(&mut self, now_ns: u64, queued_us: Option<i64>) {
+        let Some(last_ns) = self.last_ns.replace(now_ns) else { return };
+        let arrival = Duration::from_nanos(now_ns.saturating_sub(last_ns));
+        let queued = Duration::from_micros(queued_us.and_then(|us| u64::try_from(us).ok()).unwrap_or(0));
+        let interval = arrival.max(queued.min(Self::MAX_DEVICE_INTERVAL));
+        self.intervals += 1;
+        self.longest = interval.max(self.longest - self.longest / Self::FORGET);
+    }
+
+    /// The time until the next frame says nothing about the camera: the connection was lost.
+    pub(super) fn interrupt(&mut self) {
+        self.last_ns = None;
+    }
+
+    fn longest(&self) -> Option<Duration> {
+        (self.intervals >= Self::MIN_INTERVALS).then_some(self.longest)
+    }
+}
+
 /// Watches the silence on one connection. Times are nanoseconds of one monotonic clock.
 #[derive(Clone, Debug)]
 pub(super) struct SilenceMonitor {
     timeouts: Timeouts,
+    rhythm: Rhythm,
     frame_time: Duration,
     opened_ns: u64,
     first_byte_ns: Option<u64>,
     last_byte_ns: u64,
     last_frame_ns: Option<u64>,
+    /// Start of the bytes that are being skipped.
+    noise_ns: Option<u64>,
+    /// A message has been received in part.
+    in_message: bool,
 }
 
 impl SilenceMonitor {
-    pub(super) fn new(timeouts: Timeouts, opened_ns: u64) -> Self {
+    pub(super) fn new(timeouts: Timeouts, rhythm: Rhythm, opened_ns: u64) -> Self {
         Self {
             timeouts,
+            rhythm,
             frame_time: DEFAULT_FRAME_TIME,
             opened_ns,
             first_byte_ns: None,
             last_byte_ns: opened_ns,
             last_frame_ns: None,
+            noise_ns: None,
+            in_message: false,
         }
     }
 
-    /// Records that bytes arrived.
-    pub(super) fn bytes(&mut self, now_ns: u64) {
+    /// Records that bytes arrived. `in_message`: a message has been received in part.
+    pub(super) fn bytes(&mut self, now_ns: u64, in_message: bool) {
         self.first_byte_ns.get_or_insert(now_ns);
         self.last_byte_ns = now_ns;
+        self.in_message = in_message;
     }
 
-    /// Records that a frame arrived, and the measured time between frames.
-    pub(super) fn frame(&mut self, now_ns: u64, frame_time_us: Option<i64>) {
+    /// Records that a frame arrived; see [`Rhythm`].
+    pub(super) fn frame(&mut self, now_ns: u64, queued_us: Option<i64>) {
         self.last_frame_ns = Some(now_ns);
+        self.rhythm.frame(now_ns, queued_us);
+    }
+
+    /// Sets the measured time between frames.
+    pub(super) fn set_frame_time(&mut self, frame_time_us: Option<i64>) {
         if let Some(us) = frame_time_us {
             let measured = Duration::from_micros(us.unsigned_abs());
             self.frame_time = measured.clamp(*FRAME_TIME_RANGE.start(), *FRAME_TIME_RANGE.end());
         }
+    }
+
+    /// Returns the intervals between frames, for the next connection.
+    pub(super) fn rhythm(&self) -> Rhythm {
+        self.rhythm
     }
 
     /// Returns whether a frame has arrived on this connection.
@@ -100,26 +165,32 @@ impl SilenceMonitor {
     }
 
     /// Returns the time without a byte after which each degree is reached.
-    fn thresholds(&self) -> [(Silence, Duration); 4] {
-        [
-            (Silence::CheckSocket, self.frame_time * 3 / 2),
-            (Silence::Idle, self.frame_time * 2),
-            (Silence::Stalled, self.timeouts.stalled.max(self.frame_time * 5)),
-            (Silence::TimedOut, self.timeouts.idle.max(self.frame_time * 10)),
-        ]
+    fn thresholds(&self) -> impl Iterator<Item = (Silence, Duration)> {
+        let Timeouts { stalled, idle, idle_fixed, .. } = self.timeouts;
+        // The rest of a message follows at once, however slow the camera is.
+        let longest = if self.in_message { Some(Duration::ZERO) } else { self.rhythm.longest() };
+        let factor = |factor: u32| longest?.checked_mul(factor);
+        let timed_out = idle_fixed.or_else(|| Some(idle.max(factor(4)?)));
+        let degrees = [
+            (Silence::CheckSocket, Some(self.frame_time * 3 / 2)),
+            (Silence::Idle, Some(self.frame_time * 2)),
+            (Silence::Stalled, factor(2).map(|longest| stalled.max(longest))),
+            (Silence::TimedOut, timed_out),
+        ];
+        degrees.into_iter().filter_map(|(silence, after)| Some((silence, after?)))
     }
 
     /// Returns the degree of silence.
     pub(super) fn silence(&self, now_ns: u64) -> Silence {
         let elapsed = self.since_last_byte(now_ns);
-        let reached = |(_, after): &&(Silence, Duration)| elapsed >= *after;
-        self.thresholds().iter().filter(reached).map(|(silence, _)| *silence).max().unwrap_or(Silence::None)
+        let reached = |(_, after): &(Silence, Duration)| elapsed >= *after;
+        self.thresholds().filter(reached).map(|(silence, _)| silence).max().unwrap_or(Silence::None)
     }
 
     /// Returns the time until [`Self::silence`] must be checked again if no data arrives.
     pub(super) fn next_check(&self, now_ns: u64) -> Duration {
         let elapsed = self.since_last_byte(now_ns);
-        let next = self.thresholds().iter().map(|(_, after)| *after).filter(|after| *after > elapsed).min();
+        let next = self.thresholds().map(|(_, after)| after).filter(|after| *after > elapsed).min();
         let first = if self.has_frames() { None } else { Some(self.first_frame_due(now_ns)) };
         let next = next.map_or(self.timeouts.idle, |after| after - elapsed);
         next.min(first.filter(|due| !due.is_zero()).unwrap_or(next)).max(MIN_CHECK_INTERVAL)
@@ -145,11 +216,15 @@ impl SilenceMonitor {
         self.timeouts.first_byte.saturating_sub(Duration::from_nanos(since))
     }
 
-    /// Returns the time since the last frame if that exceeds the idle timeout although bytes may arrive: the decoder has
-    /// lost frame sync and does not find it again.
-    pub(super) fn without_frames(&self, now_ns: u64) -> Option<Duration> {
-        let since = Duration::from_nanos(now_ns.saturating_sub(self.last_frame_ns?));
-        (since >= self.timeouts.idle.max(self.frame_time * 10)).then_some(since)
+    /// Returns how long bytes have been skipped, if there were frames before and reconnecting is cheaper now: the decoder
+    /// has lost frame sync and does not find it again. `skipping`: bytes are being skipped.
+    pub(super) fn noise(&mut self, skipping: bool, now_ns: u64) -> Option<Duration> {
+        if !skipping {
+            self.noise_ns = None;
+            return None;
+        }
+        let since = Duration::from_nanos(now_ns.saturating_sub(*self.noise_ns.get_or_insert(now_ns)));
+        (self.has_frames() && since >= self.timeouts.idle.min(NOISE_MAX)).then_some(since)
     }
 }
 
@@ -234,47 +309,102 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn streaming(frame_time_us: i64) -> SilenceMonitor {
-        let mut monitor = SilenceMonitor::new(Timeouts::default(), 0);
-        monitor.bytes(MS);
-        monitor.frame(MS, Some(frame_time_us));
+    /// A connection on which three frames arrived, the last one at 1 s.
+    fn streaming(frame_time_ms: u64) -> SilenceMonitor {
+        let mut monitor = SilenceMonitor::new(Timeouts::default(), Rhythm::default(), 0);
+        for n in [2, 1, 0] {
+            let now = 1000 * MS + 10_000_000 * MS - n * frame_time_ms * MS;
+            monitor.bytes(now, false);
+            monitor.frame(now, None);
+        }
+        monitor.set_frame_time(Some(1000 * frame_time_ms as i64));
         monitor
     }
 
+    const LAST: u64 = 10_001_000 * MS;
+
     #[test]
-    fn silence_is_graded_by_frame_times_and_timeouts() {
-        let monitor = streaming(25_000);
-        for (ms, silence) in [
-            (0, Silence::None),
-            (37, Silence::None),
-            (38, Silence::CheckSocket),
-            (50, Silence::Idle),
-            (499, Silence::Idle),
-            (500, Silence::Stalled),
-            (2000, Silence::TimedOut),
+    fn silence_is_graded_by_the_rate_that_was_seen() {
+        for (frame_time_ms, degrees) in [
+            (25, [38, 50, 1000, 10_000]),
+            (1000, [1500, 2000, 2000, 10_000]),
+            (3000, [3000, 4000, 6000, 12_000]),
+            (3_600_000, [3000, 4000, 7_200_000, 14_400_000]),
         ] {
-            assert_eq!(monitor.silence(MS + ms * MS), silence, "after {ms} ms");
+            let monitor = streaming(frame_time_ms);
+            let reached = [Silence::CheckSocket, Silence::Idle, Silence::Stalled, Silence::TimedOut];
+            for (silence, ms) in reached.into_iter().zip(degrees) {
+                assert!(monitor.silence(LAST + ms * MS) >= silence, "{frame_time_ms} ms: {silence:?} after {ms} ms");
+                assert!(
+                    monitor.silence(LAST + (ms - 1) * MS) < silence,
+                    "{frame_time_ms} ms: {silence:?} before {ms} ms"
+                );
+            }
         }
-        let slow = streaming(1_000_000);
-        for (ms, silence) in [
-            (1400, Silence::None),
-            (2000, Silence::Idle),
-            (5000, Silence::Stalled),
-            (9999, Silence::Stalled),
-            (10_000, Silence::TimedOut),
-        ] {
-            assert_eq!(slow.silence(MS + ms * MS), silence, "one frame a second, after {ms} ms");
+    }
+
+    #[test]
+    fn a_rate_that_is_not_known_has_no_timeout() {
+        let mut monitor = SilenceMonitor::new(Timeouts::default(), Rhythm::default(), 0);
+        let day = 86_400_000 * MS;
+        for n in 0..2 {
+            assert!(monitor.silence(day) <= Silence::Idle, "after {n} frames");
+            monitor.bytes(MS, false);
+            monitor.frame(MS, None);
         }
+        monitor.bytes(2 * MS, true);
+        assert_eq!(monitor.silence(10_002 * MS), Silence::TimedOut, "inside a frame");
+        let timeouts = Timeouts { idle_fixed: Some(Duration::from_secs(60)), ..Timeouts::default() };
+        let mut fixed = SilenceMonitor::new(timeouts, Rhythm::default(), 0);
+        fixed.bytes(0, false);
+        assert_eq!([fixed.silence(59_999 * MS), fixed.silence(60_000 * MS)], [Silence::Idle, Silence::TimedOut]);
+    }
+
+    #[test]
+    fn pauses_between_bursts_are_remembered_and_a_higher_rate_is_followed() {
+        let timed_out = |monitor: &SilenceMonitor, seconds: u64| {
+            monitor.silence(monitor.last_byte_ns + seconds * 1000 * MS) == Silence::TimedOut
+        };
+        let mut monitor = streaming(25);
+        let mut now = LAST + 300_000 * MS;
+        for _ in 0..100 {
+            now += 25 * MS;
+            monitor.bytes(now, false);
+            monitor.frame(now, None);
+        }
+        assert!(!timed_out(&monitor, 600), "another pause of up to ten minutes");
+        for _ in 0..10_000 {
+            now += 25 * MS;
+            monitor.bytes(now, false);
+            monitor.frame(now, None);
+        }
+        assert!(timed_out(&monitor, 10));
+        // Nine frames from the queue of a camera that takes one an hour arrive together.
+        let mut hourly = SilenceMonitor::new(Timeouts::default(), Rhythm::default(), 0);
+        for n in 0..9 {
+            hourly.frame(MS, (n > 0).then_some(3_600_000_000));
+        }
+        hourly.bytes(MS, false);
+        assert!(!timed_out(&hourly, 3600) && timed_out(&hourly, 4 * 3600));
+    }
+
+    #[test]
+    fn noise_is_measured_from_its_start() {
+        let mut monitor = streaming(3_600_000);
+        let start = LAST + 3_600_000 * MS;
+        assert_eq!(monitor.noise(true, start), None);
+        assert_eq!(monitor.noise(true, start + 1999 * MS), None);
+        assert_eq!(monitor.noise(true, start + 2000 * MS), Some(Duration::from_secs(2)));
+        assert_eq!(monitor.noise(false, start + 2000 * MS), None);
+        assert_eq!(monitor.noise(true, start + 2001 * MS), None);
     }
 
     /// Checking at the times of `next_check` reaches every degree, with few checks.
     #[test]
     fn checks_at_the_returned_times_reach_every_degree() {
-        for monitor in
-            [streaming(25_000), streaming(1_000_000), streaming(1), SilenceMonitor::new(Timeouts::default(), 0)]
-        {
-            let (mut now, mut checks, mut reached) = (MS, 0, vec![]);
-            while now < 12_000 * MS {
+        for monitor in [streaming(25), streaming(1), streaming(2900)] {
+            let (mut now, mut checks, mut reached) = (LAST, 0, vec![]);
+            while now < LAST + 12_000 * MS {
                 let silence = monitor.silence(now);
                 if reached.last() != Some(&silence) {
                     reached.push(silence);
@@ -292,11 +422,11 @@ mod tests {
 
     #[test]
     fn a_late_first_byte_and_a_late_first_frame_are_distinguished() {
-        let mut monitor = SilenceMonitor::new(Timeouts::default(), 0);
+        let mut monitor = SilenceMonitor::new(Timeouts::default(), Rhythm::default(), 0);
         assert!(!monitor.first_byte_is_late(3_999 * MS));
         assert!(monitor.first_byte_is_late(4_000 * MS) && !monitor.first_frame_is_late(4_000 * MS));
         assert!(monitor.next_check(3_900 * MS) <= Duration::from_millis(100));
-        monitor.bytes(5_000 * MS);
+        monitor.bytes(5_000 * MS, false);
         assert!(!monitor.first_byte_is_late(9_000 * MS));
         assert!(monitor.first_frame_is_late(9_000 * MS) && !monitor.first_frame_is_late(8_999 * MS));
         monitor.frame(9_000 * MS, None);

@@ -87,7 +87,10 @@ impl Replay {
                     }
                     if at_unix_ns >= from_ns {
                         let torn = incident.kind() == Some(IncidentKind::Skipped);
-                        self.delivery.outlets.ledger.update(|stats| stats.missing_in_recording(incident.frames, torn));
+                        // The numbers of the recorded frames show those that the camera left out.
+                        let is_counted = incident.kind() == Some(IncidentKind::NotSent);
+                        let (frames, text) = (if is_counted { 0 } else { incident.frames }, &incident.text);
+                        self.delivery.outlets.ledger.update(|stats| stats.missing_in_recording(frames, torn, text));
                         let received = Received { unix_ns: at_unix_ns, ..received_now() };
                         self.delivery.incident(received, IncidentEvent::Recorded(incident));
                     }

@@ -40,7 +40,7 @@ impl Session {
         let playback = spec.recording().map(playback);
         // Join here, not in the task: all cameras of a recording must have joined before the first can reach its end.
         let camera_playback = playback.as_ref().map(Playback::join);
-        let delivery = Delivery::new(name.clone(), spec.to_string(), outlets, options.expect.clone());
+        let delivery = Delivery::new(name.clone(), &spec, outlets, options.expect.clone());
         runtime.spawn(supervise::run(spec.clone(), options, delivery, camera_playback, state_sender, stop_receiver));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }

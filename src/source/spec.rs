@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::str::FromStr;
 
 use super::FileSpec;
-use crate::sim::SimConfig;
+use crate::sim::{SimConfig, SimError};
 use crate::wire::PORT;
 
 /// Any address of this host.
@@ -28,7 +29,8 @@ pub enum SourceSpec {
         /// TCP port.
         port: u16,
     },
-    /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP.
+    /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
+    /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
     /// `file:PATH` or `file:PATH?speed=max&loop&camera=NAME`: a recording.
     File(FileSpec),
@@ -36,23 +38,28 @@ pub enum SourceSpec {
 
 /// Reason why a text is not a valid source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid source `{text}`: {why}")]
+#[error("invalid source `{text}`: {why}{}", .help.as_ref().map_or_else(String::new, |help| format!("\nhelp: {help}")))]
 pub struct SourceSpecError {
     text: String,
     why: String,
+    /// The next command, if the text shows what was meant. Part of the error's text, because it also reaches users through
+    /// the parser of the command line.
+    help: Option<String>,
 }
 
 impl SourceSpecError {
     /// Says why a text is not a valid source.
     pub(super) fn new(text: &str, why: String) -> Self {
-        Self { text: text.to_owned(), why }
+        Self { text: text.to_owned(), why, help: None }
     }
 
-    /// Returns the kinds of sources, as the next step for the user.
+    /// Returns the kinds of sources, as the next step for the user, unless the error's text contains a better one.
     #[must_use]
-    pub fn help(&self) -> &'static str {
-        "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
-         host), sim: (a simulated camera) or file:PATH (a recording)"
+    pub fn help(&self) -> Option<&'static str> {
+        self.help.is_none().then_some(
+            "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
+             host), sim: (a simulated camera) or file:PATH (a recording)",
+        )
     }
 }
 
@@ -67,7 +74,11 @@ impl FromStr for SourceSpec {
                 None if rest.is_empty() => "",
                 None => return Err(fail("expected `sim:` or `sim:?key=value&...`".to_owned())),
             };
-            return query.parse().map(|config| Self::Sim(Box::new(config))).map_err(|error| fail(error.to_string()));
+            // Numbered frames: what is missing is counted, not estimated.
+            return format!("records=on&{query}")
+                .parse()
+                .map(|config| Self::Sim(Box::new(config)))
+                .map_err(|error: SimError| fail(error.to_string()));
         }
         if let Some(rest) = text.strip_prefix("file:") {
             return FileSpec::parse(rest).map(Self::File).map_err(fail);
@@ -86,11 +97,41 @@ impl FromStr for SourceSpec {
                     "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `sim:` or `file:`"
                 )));
             }
-            None => text,
+            None => match not_an_address(text) {
+                Some((why, help)) => {
+                    return Err(SourceSpecError { help: Some(help), ..fail(why) });
+                }
+                None => text,
+            },
         };
         let (host, port) = host_and_port(address).map_err(fail)?;
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
+}
+
+/// Fewest digits of a camera's id. Ids have 16 to 18; people shorten them.
+const MIN_ID_DIGITS: usize = 8;
+
+/// Recognizes an id or a file in the place of an address. Returns what it is, and the next step for the user.
+fn not_an_address(text: &str) -> Option<(String, String)> {
+    let is_id = text.len() >= MIN_ID_DIGITS
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && text.bytes().any(|byte| byte.is_ascii_digit());
+    if is_id {
+        let help = "`oaktap list` shows the address of each camera".to_owned();
+        return Some(("this is the id of a camera; expected its address".to_owned(), help));
+    }
+    let path = Path::new(text);
+    let has_extension = |known: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(known));
+    let is_file = has_extension("mcap") || text.contains(['/', '\\']) || path.is_file();
+    is_file.then(|| {
+        let help = match (has_extension("dap"), path.is_dir()) {
+            (true, _) => format!("flash a package with `oaktap flash CAMERA {text}`"),
+            (_, true) => format!("`oaktap replay {text}/FILE.mcap` plays a recording of this folder"),
+            _ => format!("`oaktap replay {text}` plays a recording; as a source it is file:{text}"),
+        };
+        ("this is a file; expected an address".to_owned(), help)
+    })
 }
 
 fn host_and_port(address: &str) -> Result<(&str, u16), String> {
@@ -122,6 +163,12 @@ fn host_and_port(address: &str) -> Result<(&str, u16), String> {
             _ => return Err(format!("expected a port from 1 to 65535, found `{port}`")),
         },
     };
+    if !is_ipv6(host)
+        && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && host.parse::<Ipv4Addr>().is_err()
+    {
+        return Err(format!("`{host}` is not an IPv4 address: expected four numbers from 0 to 255"));
+    }
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     if !is_ipv6(host)
         && let Some(invalid) = host.chars().find(|c| !allowed(*c))
@@ -194,8 +241,8 @@ impl fmt::Display for SourceSpec {
             Self::Listen { host, port } if host.contains(':') => write!(f, "listen://[{host}]:{port}"),
             Self::Listen { host, port } => write!(f, "listen://{host}:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
-            Self::Sim(config) if **config == SimConfig::default() => f.write_str("sim:"),
-            Self::Sim(config) => write!(f, "sim:?{config}"),
+            Self::Sim(config) if **config == SimConfig { records: true, ..SimConfig::default() } => f.write_str("sim:"),
+            Self::Sim(config) => write!(f, "sim:?{config}{}", if config.records { "" } else { "&records=off" }),
             Self::File(file) => file.fmt(f),
         }
     }
@@ -232,8 +279,8 @@ mod tests {
             ("listen://:9876", listen("0.0.0.0", 9876)),
             ("listen://192.168.1.10", listen("192.168.1.10", 5000)),
             ("listen://[::]:9876/", listen("::", 9876)),
-            ("sim:", SourceSpec::Sim(Box::default())),
-            ("sim:?", SourceSpec::Sim(Box::default())),
+            ("sim:", SourceSpec::Sim(Box::new(SimConfig { records: true, ..SimConfig::default() }))),
+            ("sim:?records=off", SourceSpec::Sim(Box::default())),
         ] {
             assert_eq!(text.parse().as_ref(), Ok(&spec), "{text}");
             assert_eq!(spec.to_string().parse(), Ok(spec), "{text}");
@@ -256,6 +303,29 @@ mod tests {
             (
                 "rtsp://cam",
                 "invalid source `rtsp://cam`: `rtsp://` is not supported; expected `tcp://`, `listen://`, `sim:` or `file:`",
+            ),
+            (
+                "192.168.1.256",
+                "invalid source `192.168.1.256`: `192.168.1.256` is not an IPv4 address: expected four numbers from 0 to 255",
+            ),
+            (
+                "tcp://10.0.0:9876",
+                "invalid source `tcp://10.0.0:9876`: `10.0.0` is not an IPv4 address: expected four numbers from 0 to 255",
+            ),
+            (
+                "14442C10D1",
+                "invalid source `14442C10D1`: this is the id of a camera; expected its address\nhelp: `oaktap list` \
+             shows the address of each camera",
+            ),
+            (
+                "rec.mcap",
+                "invalid source `rec.mcap`: this is a file; expected an address\nhelp: `oaktap replay rec.mcap` plays \
+             a recording; as a source it is file:rec.mcap",
+            ),
+            (
+                "a/door.dap",
+                "invalid source `a/door.dap`: this is a file; expected an address\nhelp: flash a package with \
+             `oaktap flash CAMERA a/door.dap`",
             ),
             ("a b", "invalid source `a b`: host names cannot contain ` `"),
             ("file:", "invalid source `file:`: missing file name"),
@@ -321,7 +391,7 @@ mod tests {
         }
 
         #[test]
-        fn names_round_trip(host in "[a-z0-9_][a-zA-Z0-9._-]{0,40}", port in 1..=u16::MAX) {
+        fn names_round_trip(host in "[a-z_][a-z0-9._-]{0,40}[g-z]", port in 1..=u16::MAX) {
             let spec = tcp(&host, port);
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }

@@ -13,9 +13,9 @@ use super::IncidentEvent;
 use super::delivery::{Delivery, Progress};
 use super::error::{ConnContext, SourceError, SourceErrorKind, is_http};
 use super::listen::Listener;
-use super::monitor::{Silence, SilenceMonitor, SyncLosses};
+use super::monitor::{Rhythm, Silence, SilenceMonitor, SyncLosses};
 use super::{SessionOptions, SessionState};
-use crate::frame::Received;
+use crate::frame::{DeviceTime, Received};
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
 use crate::wire::{Decoder, Event, header};
@@ -28,6 +28,9 @@ const MAX_UNSPLIT_BYTES: usize = 8 * FRAME_TAIL_BYTES;
 
 /// Bytes to read from one camera before other tasks run.
 const MAX_BYTES_PER_TURN: usize = 4 << 20;
+
+/// Longest time to read from one camera before other tasks run.
+const MAX_TURN: Duration = Duration::from_millis(5);
 
 /// Bytes to skip on a new connection before its peer is rejected. Every camera begins with a header.
 const MAX_SKIPPED_BYTES_BEFORE_FRAME: u64 = 256 << 10;
@@ -53,10 +56,11 @@ pub(super) enum Peer {
 
 impl Peer {
     /// Waits until the camera has opened a new connection. Never returns for a camera that accepts connections.
-    async fn reconnected(&mut self) {
+    /// `is_camera`: the open connection is that of a camera.
+    async fn reconnected(&mut self, is_camera: bool) {
         match self {
             Self::Connect { .. } => std::future::pending().await,
-            Self::Accept(listener) => listener.reconnected().await,
+            Self::Accept(listener) => listener.reconnected(is_camera).await,
         }
     }
 }
@@ -142,35 +146,49 @@ pub(super) async fn run_once(
 }
 
 /// Streams with headers that [`Decoder`] parses. The decoder is the same for all connections: the frames of earlier ones help
-/// it to judge the first frames.
-pub(super) struct HeaderStream(Decoder);
+/// it to judge the first frames, and the intervals between them show how long a silence is normal.
+pub(super) struct HeaderStream {
+    decoder: Decoder,
+    rhythm: Rhythm,
+}
 
 impl HeaderStream {
     pub(super) fn new(options: &SessionOptions) -> Self {
         let SessionOptions { frames, interpreter, limits, .. } = options;
-        Self(Decoder::new(frames.clone(), interpreter.clone(), *limits))
+        let decoder = Decoder::new(frames.clone(), interpreter.clone(), *limits);
+        Self { decoder, rhythm: Rhythm::default() }
     }
 }
 
 impl Protocol for HeaderStream {
     async fn receive(&mut self, attempts: &mut Attempts, stream: &TcpStream, opened: Received) -> ConnectionEnd {
         let mut stop = attempts.stop.clone();
-        self.0.restart();
+        self.decoder.restart();
         let mut connection = Connection {
-            decoder: &mut self.0,
-            silence: SilenceMonitor::new(attempts.options.timeouts, opened.mono_ns),
+            decoder: &mut self.decoder,
+            silence: SilenceMonitor::new(attempts.options.timeouts, self.rhythm, opened.mono_ns),
             sync_losses: SyncLosses::default(),
             low_water: LowWater::new(),
             attempts,
             first_bytes: Vec::with_capacity(FIRST_BYTES_LEN),
             frames: 0,
             last_len: 0,
+            last_device: None,
             steady_len: None,
         };
         let ended = connection.receive(stream, &mut stop).await;
+        // Streams of other programs may end, or we may stop, before they are long enough to be rejected.
+        let is_foreign = connection.frames == 0 && !connection.first_bytes.is_empty() && !connection.begins_well();
+        let by_us = ended.is_ok();
+        let ended = if is_foreign { Err(connection.not_a_camera()) } else { ended };
         // An unexpected application may be recognized only by the last frame, which is confirmed at the end.
-        let result = connection.finish(ended.is_ok()).and(ended);
+        let result = connection.finish(by_us).and(ended);
         let (frames, bytes) = (connection.frames, connection.decoder.byte_counts().received);
+        self.rhythm = connection.silence.rhythm();
+        // If we ended a silence, the time until the next frame is part of it.
+        if !matches!(result, Err(SourceErrorKind::Idle(_))) {
+            self.rhythm.interrupt();
+        }
         ConnectionEnd { result, frames, bytes }
     }
 }
@@ -214,6 +232,7 @@ struct Connection<'a> {
     first_bytes: Vec<u8>,
     frames: u64,
     last_len: usize,
+    last_device: Option<DeviceTime>,
     /// Payload length of the last two frames, if it was the same.
     steady_len: Option<usize>,
 }
@@ -225,6 +244,7 @@ impl Connection<'_> {
         // Set once the mark was lowered in this silence, so that bytes below it would have been read.
         let mut lowered = false;
         let mut turn_bytes = 0;
+        let mut turn_began = std::time::Instant::now();
         loop {
             match stream.try_read(self.decoder.space()) {
                 Ok(0) if self.frames == 0 => return Err(self.attempts.delivery.closed()),
@@ -232,27 +252,28 @@ impl Connection<'_> {
                 Ok(n) => {
                     lowered = false;
                     self.bytes(n)?;
+                    if *stop.borrow() || stop.has_changed().is_err() {
+                        return Ok(());
+                    }
                     turn_bytes += n;
-                    if turn_bytes >= MAX_BYTES_PER_TURN {
-                        turn_bytes = 0;
-                        if *stop.borrow() || stop.has_changed().is_err() {
-                            return Ok(());
-                        }
+                    if turn_bytes >= MAX_BYTES_PER_TURN || turn_began.elapsed() >= MAX_TURN {
                         tokio::task::yield_now().await;
+                        (turn_bytes, turn_began) = (0, std::time::Instant::now());
                     }
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(SourceErrorKind::Read(error)),
-                Err(_) => turn_bytes = 0,
+                Err(_) => {}
             }
             if !lowered {
                 self.low_water.set(stream, self.wake_up_bytes());
             }
+            let is_camera = self.frames > 0 || self.begins_well();
             tokio::select! {
                 ready = stream.readable() => ready.map_err(SourceErrorKind::Read)?,
                 _ = stop.wait_for(|stop| *stop) => return Ok(()), // Also when the session was dropped.
-                () = self.attempts.peer.reconnected() => return Err(SourceErrorKind::Reconnected),
+                () = self.attempts.peer.reconnected(is_camera) => return Err(SourceErrorKind::Reconnected),
                 () = &mut timer => {
                     let now_ns = received_now().mono_ns;
                     let silence = self.silence.silence(now_ns);
@@ -268,7 +289,15 @@ impl Connection<'_> {
                     timer.as_mut().reset(Instant::now() + next);
                 }
             }
+            (turn_bytes, turn_began) = (0, std::time::Instant::now());
         }
+    }
+
+    /// Returns whether the connection began with a header or a record, and had nothing else since.
+    fn begins_well(&self) -> bool {
+        !self.first_bytes.is_empty()
+            && header::can_start_message(&self.first_bytes)
+            && self.decoder.byte_counts().skipped == 0
     }
 
     /// Returns the number of bytes to sleep for (see [`crate::net::low_water`]): all but the tail of a frame, then its tail.
@@ -291,8 +320,8 @@ impl Connection<'_> {
             self.first_bytes.extend_from_slice(&space[..kept]);
         }
         let now = received_now();
-        self.silence.bytes(now.mono_ns);
         self.decoder.commit(n, now);
+        self.silence.bytes(now.mono_ns, self.decoder.is_inside_a_frame());
         self.events(now)?;
         if self.frames == 0 {
             let skipped = self.decoder.byte_counts().skipped;
@@ -300,7 +329,7 @@ impl Connection<'_> {
                 return Err(self.not_a_camera());
             }
         }
-        match self.silence.without_frames(now.mono_ns).filter(|_| self.decoder.skipping().is_some()) {
+        match self.silence.noise(self.decoder.skipping().is_some(), now.mono_ns) {
             Some(since) => Err(SourceErrorKind::NoFrames(since)),
             None => Ok(()),
         }
@@ -323,12 +352,14 @@ impl Connection<'_> {
                 self.frames += 1;
                 self.steady_len = (len == self.last_len && len > MAX_UNSPLIT_BYTES).then_some(len);
                 self.last_len = len;
+                let last = self.last_device.replace(frame.device_time).filter(|_| frame.stale);
+                self.silence.frame(now.mono_ns, last.map(|last| frame.device_time.since(last)));
             }
             delivery.deliver(event, &Progress::of(self.decoder));
         }
         if has_frame {
             let frame_time_us = delivery.outlets.ledger.update(|stats| stats.frame_time_us());
-            self.silence.frame(now.mono_ns, frame_time_us);
+            self.silence.set_frame_time(frame_time_us);
             self.set_state(SessionState::Streaming);
         }
         self.attempts.delivery.check_application()?;
@@ -342,7 +373,7 @@ impl Connection<'_> {
         if self.silence.first_byte_is_late(now_ns) {
             self.set_state(SessionState::Silent);
         }
-        let begins_well = header::can_start_message(&self.first_bytes) && byte_counts.skipped == 0;
+        let begins_well = self.begins_well();
         if self.silence.first_frame_is_late(now_ns) && !begins_well {
             return Err(self.not_a_camera());
         }

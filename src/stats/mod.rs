@@ -20,7 +20,7 @@ pub use self::summary::{LatencySummary, Summary};
 use crate::frame::{DeviceTime, Frame, Received};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
-use crate::wire::{ByteCounts, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Damage, Event, Introduction, Record, SkipReason};
 
 /// Longer latencies are recorded as this.
 const LATENCY_MAX_US: u64 = 60_000_000;
@@ -55,6 +55,20 @@ pub struct FrameCounts {
     pub pictures: u64,
     /// Pictures displayed.
     pub shown: u64,
+}
+
+/// Place of damage in a stream.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DamagePlace {
+    /// Number of the connection, from 1.
+    pub connection: u64,
+    /// Start of the damaged bytes, if they were skipped, or else the bytes received until the damage was found; counted from
+    /// the start of the connection.
+    pub byte: u64,
+    /// Frames received on the connection before.
+    pub frames: u64,
+    /// The damage, as text.
+    pub what: String,
 }
 
 /// The side that ends the open connection. Decides whether a truncated frame counts as lost.
@@ -105,6 +119,13 @@ pub struct Stats {
     pub resyncs: u64,
     /// Skipped ranges of bytes.
     pub skipped_ranges: u64,
+    /// Skipped bytes of damaged frames and of junk: all but records of unknown kinds, and the message that we cut short
+    /// when we closed the connection.
+    pub damaged_bytes: u64,
+    /// The first damage.
+    pub first_damage: Option<DamagePlace>,
+    /// Frames that are missing in the recording that is played, as it reports itself.
+    pub missing_in_recording: u64,
     /// Records received between frames.
     pub records: u64,
     /// Frames that the camera reports to have dropped itself (`@Q`).
@@ -164,17 +185,22 @@ impl Stats {
                 self.frames.confirmed += 1;
                 self.frames.pending -= 1;
             }
-            Event::Withdrawn(..) => {
+            Event::Withdrawn(_, damage) => {
                 self.frames.withdrawn += 1;
                 self.frames.pending -= 1;
+                self.damaged(|| damage.to_string());
             }
-            Event::Lost(_) if self.connection.ending == Ending::ByUs => self.frames.unfinished += 1,
-            Event::Lost(_) => {
+            Event::Lost(Damage::Ended { .. }) if self.connection.ending == Ending::ByUs => self.frames.unfinished += 1,
+            Event::Lost(damage) => {
                 self.frames.lost += 1;
                 self.sequence.lost();
                 self.count_missing();
+                self.damaged(|| damage.to_string());
             }
-            Event::BadDetections(_) => self.bad_detections += 1,
+            Event::BadDetections(error) => {
+                self.bad_detections += 1;
+                self.damaged(|| format!("detections: {error}"));
+            }
             Event::Skipped(skipped) => {
                 // The decoder reports a long range in parts.
                 self.skipped_ranges += u64::from(skipped.at != self.connection.skipped_to || skipped.at == 0);
@@ -182,6 +208,10 @@ impl Stats {
                 // A foreign record between two frames does not lose sync.
                 if skipped.reason == SkipReason::ForeignRecord {
                     return;
+                }
+                if self.connection.ending != Ending::ByUs || !skipped.may_be_unfinished() {
+                    self.damaged_bytes += skipped.len;
+                    self.damaged_at(skipped.at, || skipped.to_string());
                 }
                 self.sequence.torn();
                 // Neither does a stream that ends.
@@ -208,6 +238,18 @@ impl Stats {
         }
     }
 
+    /// Notes the place of the first damage.
+    fn damaged(&mut self, what: impl FnOnce() -> String) {
+        self.damaged_at(self.open.received, what);
+    }
+
+    fn damaged_at(&mut self, byte: u64, what: impl FnOnce() -> String) {
+        if self.first_damage.is_none() {
+            let (connection, frames) = (self.connections.max(1), self.connection.frames);
+            self.first_damage = Some(DamagePlace { connection, byte, frames, what: what() });
+        }
+    }
+
     /// Stores the camera's description of itself on this connection.
     pub fn set_introduction(&mut self, introduction: &Arc<Introduction>) {
         if !Arc::ptr_eq(&self.introduction, introduction) {
@@ -216,8 +258,12 @@ impl Stats {
     }
 
     /// Counts frames that were sent but are missing in the recording that is played. `torn`: bytes are missing as well.
-    pub fn missing_in_recording(&mut self, frames: u64, torn: bool) {
+    pub fn missing_in_recording(&mut self, frames: u64, torn: bool, what: &str) {
         self.sequence.missing_in_recording(frames);
+        self.missing_in_recording = self.missing_in_recording.saturating_add(frames);
+        if frames > 0 || torn {
+            self.damaged(|| format!("the recording reports: {what}"));
+        }
         if torn {
             self.sequence.torn();
         }
@@ -225,6 +271,9 @@ impl Stats {
 
     fn count_missing(&mut self) {
         let counted = self.sequence.counts().map_or(0, |counts| counts.not_sent + counts.damaged);
+        if counted > 0 {
+            self.damaged(|| "frame numbers are missing".to_owned());
+        }
         self.frames.missing = self.frames.estimated.saturating_add(counted);
     }
 
@@ -326,6 +375,12 @@ impl Stats {
         self.sequence.counts()
     }
 
+    /// Returns the number of frames that the camera numbered but never sent.
+    #[must_use]
+    pub fn not_sent(&self) -> u64 {
+        self.sequence.not_sent()
+    }
+
     /// Returns the rates over the last [`RECENT_FRAMES`] frames.
     #[must_use]
     pub fn rates(&self) -> Rates {
@@ -354,13 +409,33 @@ impl Stats {
             && self.lanes.iter().all(|lane| lane.offered == lane.taken + lane.dropped + lane.queued)
     }
 
-    /// Returns whether no frame was lost, damaged, or dropped by a lossless lane. If not, the program exits with code
-    /// 3.
+    /// Returns whether everything that the camera sent was received, and reached every lossless lane: no damage, no
+    /// skipped bytes other than records of unknown kinds, no unreadable detections, no gap in the camera's numbers. If not,
+    /// the program exits with code 3. Estimates do not count; see [`Self::certainly_lossless`].
     #[must_use]
     pub fn lossless(&self) -> bool {
         self.frames.lost == 0
             && self.frames.withdrawn == 0
+            && self.resyncs == 0
+            && self.damaged_bytes == 0
+            && self.bad_detections == 0
+            && self.dropped_by_camera == 0
+            && self.missing_in_recording == 0
+            && self.numbers().is_none_or(|counts| counts.not_sent == 0 && counts.damaged == 0)
             && self.lanes.iter().all(|lane| !lane.keeps || lane.dropped == 0)
+    }
+
+    /// Returns whether the stream was [lossless](Self::lossless), and nothing suggests that frames may be missing: no gap in
+    /// the rhythm of frames without numbers, no reconnect, no reboot of the camera. Decides the exit code with `--strict`.
+    #[must_use]
+    pub fn certainly_lossless(&self) -> bool {
+        self.lossless() && self.frames.estimated == 0 && self.reconnects() == 0 && self.reboots == 0
+    }
+
+    /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`.
+    #[must_use]
+    pub fn missing_is_estimate(&self) -> bool {
+        self.numbers().is_none() || self.frames.estimated > 0
     }
 }
 

@@ -129,6 +129,11 @@ impl SequenceTracker {
         self.counts.numbers += run.last - run.first + 1 - unfinished;
     }
 
+    /// Returns the number of frames that the camera never sent.
+    pub(super) const fn not_sent(&self) -> u64 {
+        self.counts.not_sent
+    }
+
     /// Returns the counts so far; `None` if no frame had a number.
     pub(super) fn counts(&self) -> Option<SequenceCounts> {
         let open = self.run.map_or((0, 0), |run| (run.last - run.first + 1, u64::from(run.open)));

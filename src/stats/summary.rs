@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CameraHealth, FrameCounts, Rates, SequenceCounts, Stats};
+use super::{CameraHealth, DamagePlace, FrameCounts, Rates, SequenceCounts, Stats};
 use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, Introduction};
 
@@ -43,6 +43,12 @@ pub struct Summary {
     pub resyncs: u64,
     /// Skipped ranges of bytes.
     pub skipped_ranges: u64,
+    /// Skipped bytes of damaged frames and of junk.
+    pub damaged_bytes: u64,
+    /// Place of the first damage; `None` if there was none.
+    pub first_damage: Option<DamagePlace>,
+    /// Frames that are missing in the recording that is played, as it reports itself.
+    pub missing_in_recording: u64,
     /// Records received between frames.
     pub records: u64,
     /// Frames that the camera reports to have dropped itself.
@@ -55,8 +61,10 @@ pub struct Summary {
     pub lanes: Vec<LaneCounts>,
     /// Set if every frame, byte and lane item is accounted for.
     pub balances: bool,
-    /// Set if no frame was lost, damaged, or dropped by a lossless lane.
+    /// Set if everything that the camera sent was received; see [`Stats::lossless`].
     pub lossless: bool,
+    /// Set if, in addition, nothing suggests that frames may be missing; see [`Stats::certainly_lossless`].
+    pub certainly_lossless: bool,
 }
 
 /// Distribution of latencies in microseconds.
@@ -113,6 +121,9 @@ impl Stats {
             bad_detections: self.bad_detections,
             resyncs: self.resyncs,
             skipped_ranges: self.skipped_ranges,
+            damaged_bytes: self.damaged_bytes,
+            first_damage: self.first_damage.clone(),
+            missing_in_recording: self.missing_in_recording,
             records: self.records,
             dropped_by_camera: self.dropped_by_camera,
             introduction: (!self.introduction.is_empty()).then(|| (*self.introduction).clone()),
@@ -120,6 +131,7 @@ impl Stats {
             lanes: self.lanes.clone(),
             balances: self.balances(),
             lossless: self.lossless(),
+            certainly_lossless: self.certainly_lossless(),
         }
     }
 }

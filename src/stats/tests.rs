@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::frame::DeviceTime;
+use crate::wire::detections::DetectionError;
 use crate::wire::{Damage, Record, Skipped};
 
 fn frame(device_ms: i64, arrival_ms: u64, stale: bool) -> Event {
@@ -48,7 +49,7 @@ fn steady_stream_gives_the_expected_rates() {
     assert!(rates.jitter_us < 1.0, "{rates:?}");
     assert_eq!(stats.intervals_us().len(), RECENT_FRAMES);
     assert_eq!(stats.intervals_us().max(), Some(50_000), "the interval with the missing frame");
-    assert!(stats.balances() && stats.lossless(), "a frame that the camera skipped is not a loss");
+    assert!(stats.balances() && stats.lossless() && !stats.certainly_lossless(), "the missing frame is an estimate");
     let summary = stats.summary("cam");
     assert!((summary.fps - 40.0).abs() < 0.5, "{summary:?}");
     assert_eq!((summary.connections, summary.reconnects), (1, 0));
@@ -138,7 +139,7 @@ fn frame_truncated_by_us_is_not_lost() {
         let mut stats = Stats::default();
         stats.connected();
         stats.ending(by_us);
-        stats.event(&Event::Lost(CUT));
+        stats.event(&Event::Lost(Damage::Ended { expected: 9, received: 3 }));
         stats.event(&skipped(0, 3, SkipReason::DamagedFrame));
         stats.disconnected(ByteCounts { received: 3, skipped: 3, ..ByteCounts::default() });
         assert_eq!((stats.frames.lost, stats.frames.unfinished, stats.resyncs), (lost, 1 - lost, 0));
@@ -266,7 +267,7 @@ proptest! {
                 Call::Announce { number } => {
                     stats.event(&Event::Record(Record::Frame { seq: number, device_time: DeviceTime(0) }));
                 }
-                Call::MissingInRecording { frames, torn } => stats.missing_in_recording(frames, torn),
+                Call::MissingInRecording { frames, torn } => stats.missing_in_recording(frames, torn, ""),
                 Call::Seek => stats.reset_continuity(),
                 Call::Lose => stats.event(&Event::Lost(CUT)),
                 Call::Skip { at, len } => stats.event(&skipped(at, len.into(), SkipReason::NotAHeader)),
@@ -295,4 +296,59 @@ proptest! {
         }
         prop_assert!(stats.summary("any").balances);
     }
+}
+
+#[test]
+fn every_kind_of_damage_is_a_loss_with_a_place() {
+    let numbered = |seqs: &'static [u64]| {
+        let events = seqs.iter().flat_map(|seq| {
+            let record = Record::Frame { seq: *seq, device_time: DeviceTime(0) };
+            let mut frame = Frame::default();
+            frame.camera_seq = Some(*seq);
+            [Event::Record(record), Event::Frame(frame.into())]
+        });
+        events.collect::<Vec<_>>()
+    };
+    let junk = |len| vec![skipped(0, len, SkipReason::NotAHeader)];
+    for (name, events, lossless) in [
+        ("foreign record", vec![skipped(0, 64, SkipReason::ForeignRecord)], true),
+        ("junk", junk(64), false),
+        ("too large", vec![skipped(0, 32, SkipReason::TooLarge { claimed: 999_999_999 })], false),
+        ("damaged frame", vec![skipped(0, 9, SkipReason::DamagedFrame)], false),
+        ("withdrawn", vec![frame(0, 0, false), Event::Withdrawn(0, CUT)], false),
+        ("lost", vec![Event::Lost(CUT)], false),
+        ("detections", vec![Event::BadDetections(DetectionError::TooMany { limit: 2 })], false),
+        ("numbers", numbered(&[1, 2, 3]), true),
+        ("numbers with a gap", numbered(&[1, 2, 5]), false),
+        ("drops of the camera", vec![Event::Record(Record::Dropped(3))], false),
+    ] {
+        let mut stats = Stats::default();
+        stats.connected();
+        events.iter().for_each(|event| stats.event(event));
+        assert_eq!((stats.lossless(), stats.certainly_lossless()), (lossless, lossless), "{name}");
+        if name != "drops of the camera" {
+            assert_eq!(stats.first_damage.is_none(), lossless, "{name}: {:?}", stats.first_damage);
+        }
+    }
+    // Noise that lasts until we leave was damage; the beginning of a message was not.
+    for (len, found, lossless) in [(64, b'x', false), (1 << 30, b'x', false), (20, b'I', true)] {
+        let mut stats = Stats::default();
+        stats.connected();
+        stats.ending(true);
+        let Event::Skipped(skip) = skipped(0, len, SkipReason::NotAHeader) else { unreachable!() };
+        let mut bytes = [0; 32];
+        bytes[..5].copy_from_slice(if found == b'I' { b"IMG 1" } else { b"xxxxx" });
+        stats.event(&Event::Skipped(Skipped { found: bytes, ..skip }));
+        assert_eq!(stats.lossless(), lossless, "{len} bytes");
+    }
+}
+
+#[test]
+fn reconnects_and_reboots_are_doubts_not_losses() {
+    let mut stats = Stats::default();
+    stats.connected();
+    assert!(stats.certainly_lossless());
+    stats.disconnected(ByteCounts::default());
+    stats.connected();
+    assert!(stats.lossless() && !stats.certainly_lossless());
 }

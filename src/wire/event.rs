@@ -1,5 +1,6 @@
 //! The decoder's output: frames and their verdicts, damage, skipped bytes, records and byte counts.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::detections::DetectionError;
@@ -72,6 +73,37 @@ pub struct Skipped {
     pub reason: SkipReason,
     /// First bytes, padded with zeros.
     pub found: [u8; LINE],
+}
+
+/// Longest header, in bytes.
+const MAX_HEADER_LEN: u64 = 256;
+
+impl Skipped {
+    /// Returns whether these bytes may be the start of an intact message, of which the rest had not arrived when the
+    /// connection was closed.
+    #[must_use]
+    pub fn may_be_unfinished(&self) -> bool {
+        let found = &self.found[..self.found.len().min(usize::try_from(self.len).unwrap_or(LINE))];
+        match self.reason {
+            SkipReason::DamagedFrame => true,
+            SkipReason::NotAHeader => self.len <= MAX_HEADER_LEN && super::header::can_start_message(found),
+            SkipReason::ForeignRecord | SkipReason::TooLarge { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let len = self.len;
+        match self.reason {
+            SkipReason::DamagedFrame => write!(f, "{len} bytes of a damaged frame"),
+            SkipReason::NotAHeader => write!(f, "{len} bytes where a header was expected"),
+            SkipReason::ForeignRecord => write!(f, "{len} bytes of records of unknown kinds"),
+            SkipReason::TooLarge { claimed } => {
+                write!(f, "{len} bytes after a header that claims {claimed} bytes, more than the limit")
+            }
+        }
+    }
 }
 
 /// Reason for skipping bytes.

@@ -17,6 +17,8 @@ pub(super) struct Preamble {
     pub(super) introduction: Arc<Introduction>,
     seq: Option<u64>,
     boxes: Vec<Detection>,
+    /// There were more boxes than [`Limits::boxes`].
+    too_many_boxes: bool,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,13 @@ impl Preamble {
     /// Drops everything about the next frame. Returns its `DETECT` message, whose bytes have to be counted.
     pub(super) fn clear_frame(&mut self) -> Option<DetectMessage> {
         self.seq = None;
-        self.boxes.clear();
+        self.clear_boxes();
         self.detect.take()
+    }
+
+    fn clear_boxes(&mut self) {
+        self.boxes.clear();
+        self.too_many_boxes = false;
     }
 
     /// Stores the contents of a record.
@@ -53,10 +60,11 @@ impl Preamble {
                 let previous = self.seq.replace(*seq);
                 // The camera sent the boxes of the previous number without a frame.
                 if previous.is_some() {
-                    self.boxes.clear();
+                    self.clear_boxes();
                 }
             }
             Record::Box(found) if self.boxes.len() < limits.boxes => self.boxes.push(*found),
+            Record::Box(_) => self.too_many_boxes = true,
             _ => {}
         }
         if Introduction::is_described_by(record) {
@@ -73,7 +81,7 @@ impl Preamble {
         let Frame { detections: found, detection_text: text, .. } = frame;
         let read = if text.is_empty() {
             found.append(&mut self.boxes);
-            Ok(())
+            if self.too_many_boxes { Err(DetectionError::TooMany { limit: limits.boxes }) } else { Ok(()) }
         } else if dialect.detections() == DetectionSyntax::Json {
             // The names in the boxes become those of the connection.
             let labels = &mut Arc::make_mut(&mut self.introduction).labels;
@@ -81,7 +89,7 @@ impl Preamble {
         } else {
             detections::parse(text, limits.boxes, found)
         };
-        self.boxes.clear();
+        self.clear_boxes();
         frame.camera_seq = self.seq.take();
         frame.labels.clone_from(&self.introduction.labels);
         read
@@ -92,6 +100,19 @@ impl Preamble {
 mod tests {
     use super::*;
     use crate::frame::{BBox, DeviceTime};
+
+    #[test]
+    fn records_of_too_many_boxes_are_an_error() {
+        let limits = Limits { boxes: 2, ..Limits::default() };
+        let (mut preamble, mut interpreter) = (Preamble::default(), Interpreter::default());
+        for boxes in [3, 2] {
+            let record = Record::Box(Detection { label: 1, confidence: 0.5, bbox: BBox::default() });
+            (0..boxes).for_each(|_| preamble.apply(&record, &mut interpreter, &limits));
+            let mut frame = Frame::default();
+            let read = preamble.join(&mut frame, Dialect::Img, &limits);
+            assert_eq!((read.is_ok(), frame.detections.len()), (boxes == 2, 2));
+        }
+    }
 
     #[test]
     fn boxes_of_unsent_frame_are_not_joined_with_next_frame() {

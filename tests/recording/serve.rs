@@ -33,7 +33,7 @@ fn confirmed(uri: &str, frames: usize, reconnect: bool) -> Vec<Arc<Frame>> {
         let _ = tx.send(Arc::clone(frame));
     });
     // A pause has no meaning on a busy machine.
-    let timeouts = Timeouts { connect: AGES, first_byte: AGES, stalled: AGES, idle: AGES };
+    let timeouts = Timeouts { connect: AGES, first_byte: AGES, stalled: AGES, idle: AGES, idle_fixed: None };
     let options = SessionOptions { reconnect, timeouts, ..SessionOptions::default() };
     let session = Session::start("cam", uri.parse().expect(uri), options, outlets, runtime.handle());
     let mut kept = Vec::new();

@@ -1,9 +1,13 @@
 //! The stream of a camera from socket to session, with cameras that misbehave in every way that the simulator knows.
 
 mod faults;
+mod honesty;
 mod luxonis_host;
 mod session;
 mod wire_bytes;
 
 #[path = "../support/luxonis_page.rs"]
 mod luxonis_page;
+
+#[path = "../support/program.rs"]
+mod program;

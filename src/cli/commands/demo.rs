@@ -26,7 +26,7 @@ pub(crate) struct DemoArgs {
 
 /// Shows a simulated camera over loopback TCP, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
-    let uris = [SourceSpec::Sim(Box::<SimConfig>::default()).into()];
+    let uris = [SourceSpec::Sim(Box::new(SimConfig { records: true, ..SimConfig::default() })).into()];
     let source = SourceArgs::default();
     let (receiving, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
     present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");

@@ -45,7 +45,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
     let mut sinks = Vec::new();
     for camera in &cameras {
-        let mut detections = Detections::default();
+        let mut detections = Detections::default().with_payloads(args.hash);
         detections.connect(camera)?;
         sinks.push(detections);
     }
@@ -67,15 +67,16 @@ fn print(
     let mut explained = Explained::of(session, receiving.sessions().len());
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     while left > 0 && !receiving.over() {
-        let (number, frame) = match detections.recv_timeout(receiving.stop_check_interval()) {
+        let (number, detected) = match detections.recv_timeout(receiving.stop_check_interval()) {
             Ok(numbered) => numbered,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        explained.frame(&frame);
-        let sha256 = args.hash.then(|| present::sha256(frame.payload()));
+        explained.frame(&detected.frame);
+        let sha256 = args.hash.then(|| present::sha256(detected.frame.payload()));
         let camera = Some(session.name());
-        let line = present::json(&DetectionRecord { camera, sha256, ..DetectionRecord::new(&frame, number, style) })?;
+        let line =
+            present::json(&DetectionRecord { camera, sha256, ..DetectionRecord::new(&detected, number, style) })?;
         let mut out = io::stdout().lock();
         match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => left -= 1,

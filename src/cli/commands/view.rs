@@ -34,6 +34,14 @@ Examples:
   oaktap view file:cam.mcap
   oaktap view sim:
 
+Words in the HUD and in the table at the end:
+  damaged   frames that proved to be damaged after they had arrived
+  lost      frames of which only a part arrived
+  missing   frames that did not arrive whole; ~: estimated from the rhythm, because the camera does not number them
+  not sent  numbers that the camera left out
+  stale     frames that waited in the camera before oaktap connected
+  dropped   pictures that a newer one replaced before they were shown; recordings keep them
+
 Press ? in the window for its keys.";
 
 #[derive(Args, Debug)]

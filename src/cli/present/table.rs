@@ -1,6 +1,6 @@
 //! Tables: rows of aligned columns, and the ledgers of all cameras.
 
-use oaktap::stats::{LatencySummary, SequenceCounts, Summary};
+use oaktap::stats::{DamagePlace, LatencySummary, SequenceCounts, Summary};
 
 use super::{printable, say};
 
@@ -20,9 +20,10 @@ const HEADINGS: [&str; 13] = [
     "p99",
 ];
 
-/// Prints the ledger of each camera as a row on standard error, and a line for each remark.
-pub(crate) fn table(cameras: &[Summary]) {
-    say(&ledgers(cameras));
+/// Prints the ledger of each camera as a row on standard error, and a line for each remark. `verbose`: also about pictures
+/// that newer ones superseded.
+pub(crate) fn table(cameras: &[Summary], verbose: bool) {
+    say(&ledgers(cameras, verbose));
 }
 
 /// Aligns columns to their widest cell: those before `numbers_from` to the left, the others to the right.
@@ -42,12 +43,12 @@ pub(crate) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]], numbers_
     text
 }
 
-fn ledgers(cameras: &[Summary]) -> String {
+fn ledgers(cameras: &[Summary], verbose: bool) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(cameras.iter().map(row));
     let mut text = aligned(&rows, 1);
     for camera in cameras {
-        for remark in remarks(camera) {
+        for remark in remarks(camera, verbose) {
             text.extend([camera.name.as_str(), ": ", remark.as_str(), "\n"]);
         }
     }
@@ -82,18 +83,23 @@ fn row(camera: &Summary) -> [String; 13] {
     ]
 }
 
-fn remarks(camera: &Summary) -> Vec<String> {
-    let lanes = camera.lanes.iter().filter(|lane| lane.dropped > 0).map(|lane| {
-        let reason = if lane.keeps { "lossless lane" } else { "superseded by newer ones" };
-        format!("lane {}: {} of {} frames dropped ({reason})", lane.name, lane.dropped, lane.offered)
+fn remarks(camera: &Summary, verbose: bool) -> Vec<String> {
+    let lanes = camera.lanes.iter().filter(|lane| lane.dropped > 0 && (lane.keeps || verbose)).map(|lane| {
+        let reason = if lane.keeps { "output was too slow" } else { "superseded by newer ones" };
+        format!("{}: {} of {} frames dropped ({reason})", lane.name, lane.dropped, lane.offered)
+    });
+    let damage = camera.first_damage.as_ref().map(|place| {
+        let DamagePlace { connection, byte, frames, what } = place;
+        format!("first damage on connection {connection}, byte {byte}, after {frames} frames: {what}")
     });
     let counted = [
         (camera.reconnects, "reconnects"),
         (camera.reboots, "reboots of the camera"),
         (camera.resyncs, "losses of frame sync"),
-        (camera.bytes.skipped, "bytes skipped"),
+        (camera.damaged_bytes, "bytes of damaged frames or junk skipped"),
         (camera.bad_detections, "frames with unreadable detections"),
         (camera.dropped_by_camera, "frames dropped by the camera itself"),
+        (camera.missing_in_recording, "frames missing in the recording"),
     ];
     let numbered = camera.numbers.filter(|counts| counts.numbers > counts.came).map(|counts| {
         let SequenceCounts { numbers, came, damaged, not_sent, away, pending } = counts;
@@ -113,7 +119,7 @@ fn remarks(camera: &Summary) -> Vec<String> {
     });
     let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
-    counted.chain(numbered).chain(names).chain(lanes).chain(bug).collect()
+    damage.into_iter().chain(counted).chain(numbered).chain(names).chain(lanes).chain(bug).collect()
 }
 
 #[cfg(test)]
@@ -136,7 +142,7 @@ mod tests {
         let mut stats = Stats::default();
         stats.reboots = 2;
         let odd = stats.summary("b");
-        let text = ledgers(&[quiet, odd]);
+        let text = ledgers(&[quiet, odd], false);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
         for heading in ["frames", "damaged", "Mbit/s", "p99"] {
@@ -159,7 +165,7 @@ mod tests {
             frame.camera_seq = Some(seq);
             counted.event(&Event::Frame(frame.into()));
         }
-        let text = ledgers(&[Stats::default().summary("a"), counted.summary("b")]);
+        let text = ledgers(&[Stats::default().summary("a"), counted.summary("b")], false);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
         assert_eq!((lines[0][5], lines[1][5], lines[2][5]), ("missing", "~0", "2"), "{text}");
         assert!(text.ends_with("b: of 6 numbered frames: 4 received, 2 never sent by the camera"), "{text}");

@@ -112,7 +112,7 @@ pub(super) fn line(status: &CameraStatus) -> Vec<ColoredText> {
         fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s");
     }
     for (count, what) in stream_errors(stats) {
-        fact(Ink::Warning, count, what);
+        fact(if count.starts_with('~') { Ink::Dim } else { Ink::Warning }, count, what);
     }
     if status.health.failed > 0 {
         fact(Ink::Warning, status.health.failed.to_string(), "not shown");
@@ -151,8 +151,8 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
             "",
             vec![
                 (fine(frames.withdrawn + frames.lost == 0), format!("{} damaged", frames.withdrawn + frames.lost)),
-                (fine(frames.missing == 0), missing(stats)),
-                (fine(stats.bytes().skipped == 0), format!("   {} skipped", bytes(stats.bytes().skipped))),
+                (fine(frames.missing == 0 || stats.missing_is_estimate()), missing(stats)),
+                (fine(stats.damaged_bytes == 0), format!("   {} skipped", bytes(stats.bytes().skipped))),
             ],
         ),
         (

@@ -290,6 +290,8 @@ impl Decoder {
             Parsed::Record(record) => {
                 if let Record::Checksum { seq, crc32 } = record {
                     self.verify_checksum(seq, crc32);
+                } else if self.checksums && !matches!(record, Record::Frame { .. } | Record::Box(_)) {
+                    // A record about the connection: the checksum of the last frame may follow it.
                 } else if let Some(step) = self.confirm_or_withdraw() {
                     return step;
                 }
@@ -555,7 +557,15 @@ impl Decoder {
             return Step::NeedInput;
         };
         if at > 0 || self.provisional.is_some() {
-            let next = header::payload_len(&input[at..]);
+            let found = &input[at..];
+            if self.provisional.is_some()
+                && matches!(header::parse(found, &self.limits), Parsed::Record(Record::Checksum { .. }))
+            {
+                // The checksum judges the frame better than its length does.
+                self.skip(at, SkipReason::NotAHeader);
+                return self.resume();
+            }
+            let next = header::payload_len(found);
             self.skip(at, SkipReason::NotAHeader);
             self.judge_suspect(next);
             self.state = ParserState::Search { searched: 0 };

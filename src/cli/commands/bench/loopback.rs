@@ -232,7 +232,9 @@ pub(super) fn watch(
     };
     let pass = Pass {
         frames: measured,
-        lost: stats.frames.withdrawn + stats.frames.lost.max(stats.frames.missing),
+        // Without the estimate of frames that have no number.
+        lost: stats.frames.withdrawn
+            + stats.frames.lost.max(stats.frames.missing.saturating_sub(stats.frames.estimated)),
         seconds: (end - began).as_secs_f64(),
         cpu_us: end_cpu.zip(cpu).map(|(end, start)| end.saturating_sub(start).as_secs_f64() * 1e6 / measured as f64),
     };

@@ -102,7 +102,7 @@ impl BenchReport {
 
     /// Returns whether every frame that was sent arrived intact.
     pub(crate) fn lossless(&self) -> bool {
-        self.rows.iter().all(|row| row.frames_lost == 0)
+        self.rows.iter().all(|row| row.frames_lost == 0) && self.cameras.iter().all(|camera| camera.lossless)
     }
 
     /// Describes the machine in one line.
