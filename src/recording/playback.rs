@@ -87,6 +87,21 @@ const CATCH_UP_MAX_NS: u64 = 250_000_000;
 /// Seek target: the beginning of the recording.
 pub(crate) const RECORDING_START: i64 = i64::MIN;
 
+/// Where a camera continues after a seek.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SeekTarget {
+    /// With the first frame that arrived at this time or later.
+    From(i64),
+    /// With the frame before the one that was delivered last.
+    Back,
+}
+
+impl Default for SeekTarget {
+    fn default() -> Self {
+        Self::From(RECORDING_START)
+    }
+}
+
 /// The seeks and steps that one camera of a playback has already made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PlaybackCursor {
@@ -104,8 +119,8 @@ pub(crate) enum Due {
     At(u64),
     /// Not before the playback changes.
     Paused,
-    /// Never: continue with the first frame that arrived at this time or later.
-    Seek(i64),
+    /// Never: continue elsewhere.
+    Seek(SeekTarget),
 }
 
 /// Action of a camera that has no more frames.
@@ -115,8 +130,8 @@ pub(crate) enum AtEnd {
     Stop,
     /// Wait for a change: other cameras have frames left, or a user may still seek.
     Wait,
-    /// Continue with the first frame that arrived at this time or later.
-    Seek(i64),
+    /// Continue elsewhere.
+    Seek(SeekTarget),
 }
 
 /// Computes when frames are due. Times of the recording are nanoseconds since 1970, UTC; present times are nanoseconds of
@@ -135,9 +150,11 @@ pub(crate) struct PlaybackClock {
     /// Time of the last delivered frame or seek, for display.
     position: Option<i64>,
     span: Option<(i64, i64)>,
+    /// Time at which every recording starts in this playback. `None`: each at its own time.
+    common_start: Option<i64>,
     /// Number of seeks, and the target of the last.
     seeks: u64,
-    target_ns: i64,
+    target: SeekTarget,
     /// Number of steps, each of which lets every camera deliver one frame while paused, and that number at the last seek.
     steps: u64,
     steps_before: u64,
@@ -165,8 +182,8 @@ impl PlaybackClock {
 
     /// Returns when the next frame of a camera is due. `arrived_ns` is its time in the recording.
     fn due(&mut self, cursor: &mut PlaybackCursor, arrived_ns: i64, now_ns: u64) -> Due {
-        if let Some(target_ns) = self.pending_seek(cursor) {
-            return Due::Seek(target_ns);
+        if let Some(target) = self.pending_seek(cursor) {
+            return Due::Seek(target);
         }
         if self.paused {
             if cursor.steps == self.steps {
@@ -199,24 +216,24 @@ impl PlaybackClock {
     }
 
     /// Returns the target of a seek that this camera has not made yet, and marks it as made.
-    fn pending_seek(&self, cursor: &mut PlaybackCursor) -> Option<i64> {
+    fn pending_seek(&self, cursor: &mut PlaybackCursor) -> Option<SeekTarget> {
         (cursor.seeks != self.seeks).then(|| {
             *cursor = PlaybackCursor { seeks: self.seeks, steps: self.steps_before, ended: false };
-            self.target_ns
+            self.target
         })
     }
 
     /// Returns what a camera without more frames has to do.
     fn end(&mut self, cursor: &mut PlaybackCursor) -> AtEnd {
-        if let Some(target_ns) = self.pending_seek(cursor) {
-            return AtEnd::Seek(target_ns);
+        if let Some(target) = self.pending_seek(cursor) {
+            return AtEnd::Seek(target);
         }
         self.ended += usize::from(!std::mem::replace(&mut cursor.ended, true));
         if self.looped && self.frames > 0 {
             if self.ended < self.cameras {
                 return AtEnd::Wait;
             }
-            self.jump(RECORDING_START);
+            self.jump(SeekTarget::From(RECORDING_START));
             self.steps_before = cursor.steps;
             return self.pending_seek(cursor).map_or(AtEnd::Stop, AtEnd::Seek);
         }
@@ -224,9 +241,9 @@ impl PlaybackClock {
         if self.waits_at_end || self.paused { AtEnd::Wait } else { AtEnd::Stop }
     }
 
-    fn jump(&mut self, target_ns: i64) {
+    fn jump(&mut self, target: SeekTarget) {
         self.seeks += 1;
-        self.target_ns = target_ns;
+        self.target = target;
         (self.anchor, self.last) = (None, None);
         (self.ended, self.frames) = (0, 0);
     }
@@ -234,11 +251,23 @@ impl PlaybackClock {
     fn seek(&mut self, target_ns: i64) {
         let (first, last) = self.span.unwrap_or((RECORDING_START, i64::MAX));
         let target_ns = target_ns.clamp(first, last);
-        self.jump(target_ns);
+        self.jump(SeekTarget::From(target_ns));
         self.position = Some(target_ns).filter(|target_ns| *target_ns != RECORDING_START);
+        self.show_target();
+    }
+
+    /// While paused, lets each camera show one frame at the target of the last seek.
+    fn show_target(&mut self) {
         self.steps_before = self.steps;
-        // While paused, this lets each camera show one frame at the target.
         self.steps += u64::from(self.paused);
+    }
+
+    fn step_back(&mut self) {
+        // Without a frame there is none before it.
+        if self.position.is_some() {
+            self.jump(SeekTarget::Back);
+            self.show_target();
+        }
     }
 
     fn seek_by(&mut self, ns: i64) {
@@ -303,6 +332,14 @@ impl Playback {
         self
     }
 
+    /// Lets every recording start at this time (nanoseconds since 1970, UTC) instead of at its own, to play recordings side
+    /// by side that were not made at the same time.
+    #[must_use]
+    pub fn starting_together(self, start_ns: i64) -> Self {
+        self.clock.send_modify(|clock| clock.common_start = Some(start_ns));
+        self
+    }
+
     /// Returns whether both control the same playback.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -331,6 +368,11 @@ impl Playback {
     /// Shows the next frame of each camera. Does nothing unless paused.
     pub fn step(&self) {
         self.clock.send_modify(|clock| clock.steps += u64::from(clock.paused));
+    }
+
+    /// Shows the frame before the last one of each camera. Without an earlier frame, shows the first.
+    pub fn step_back(&self) {
+        self.clock.send_modify(PlaybackClock::step_back);
     }
 
     /// Continues with the frames that arrived at this time (nanoseconds since 1970, UTC), clamped to the recording. While
@@ -363,7 +405,7 @@ impl Playback {
     pub(crate) fn join(&self) -> CameraPlayback {
         let mut cursor = PlaybackCursor::default();
         self.clock.send_modify(|clock| cursor = clock.join());
-        CameraPlayback { playback: self.clone(), cursor, changes: self.clock.subscribe() }
+        CameraPlayback { playback: self.clone(), cursor, changes: self.clock.subscribe(), later_ns: 0 }
     }
 }
 
@@ -373,12 +415,25 @@ pub(crate) struct CameraPlayback {
     playback: Playback,
     cursor: PlaybackCursor,
     changes: watch::Receiver<PlaybackClock>,
+    /// Time from the start of the playback's recordings to the start of this one, if they start together.
+    later_ns: i64,
 }
 
 impl CameraPlayback {
     /// Extends the span of the playback by this first and last time.
-    pub(crate) fn include(&self, span_ns: (i64, i64)) {
-        self.playback.clock.send_modify(|clock| clock.include(span_ns));
+    pub(crate) fn include(&mut self, (first_ns, last_ns): (i64, i64)) {
+        self.playback.clock.send_modify(|clock| {
+            self.later_ns = clock.common_start.map_or(0, |start_ns| first_ns.saturating_sub(start_ns));
+            clock.include((first_ns.saturating_sub(self.later_ns), last_ns.saturating_sub(self.later_ns)));
+        });
+    }
+
+    /// Returns the target in the time of this camera's recording.
+    fn own(&self, target: SeekTarget) -> SeekTarget {
+        match target {
+            SeekTarget::From(RECORDING_START) | SeekTarget::Back => target,
+            SeekTarget::From(ns) => SeekTarget::From(ns.saturating_add(self.later_ns)),
+        }
     }
 
     /// Present time in nanoseconds since the playback was created.
@@ -395,12 +450,19 @@ impl CameraPlayback {
 
     /// Returns when the next frame is due. `arrived_ns` is its time in the recording.
     pub(crate) fn due(&mut self, arrived_ns: i64, now_ns: u64) -> Due {
-        self.with_clock(|clock, cursor| clock.due(cursor, arrived_ns, now_ns))
+        let arrived_ns = arrived_ns.saturating_sub(self.later_ns);
+        match self.with_clock(|clock, cursor| clock.due(cursor, arrived_ns, now_ns)) {
+            Due::Seek(target) => Due::Seek(self.own(target)),
+            due => due,
+        }
     }
 
     /// Returns what to do without a next frame.
     pub(crate) fn end(&mut self) -> AtEnd {
-        self.with_clock(PlaybackClock::end)
+        match self.with_clock(PlaybackClock::end) {
+            AtEnd::Seek(target) => AtEnd::Seek(self.own(target)),
+            end => end,
+        }
     }
 
     /// Waits until the playback has changed since the last call of [`Self::due`] or [`Self::end`].
@@ -431,6 +493,7 @@ impl Drop for CameraPlayback {
 
 #[cfg(test)]
 mod tests {
+    use super::SeekTarget::{Back, From};
     use super::*;
 
     const MS: i64 = 1_000_000;
@@ -513,17 +576,35 @@ mod tests {
         let (mut clock, mut cursor) = clock(Speed::Times(1.0));
         assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
         clock.seek_by(500 * MS);
-        assert_eq!(clock.due(&mut cursor, 40 * MS, ms(1)), Due::Seek(500 * MS));
+        assert_eq!(clock.due(&mut cursor, 40 * MS, ms(1)), Due::Seek(From(500 * MS)));
         assert_eq!(clock.due(&mut cursor, 510 * MS, ms(2)), Due::Now);
         assert_eq!(clock.due(&mut cursor, 550 * MS, ms(2)), Due::At(ms(42)));
         clock.pause(true);
         clock.seek_by(-10_000 * MS);
         assert_eq!(clock.position, Some(0), "clamped to the beginning");
-        assert_eq!(clock.due(&mut cursor, 550 * MS, ms(9)), Due::Seek(0));
+        assert_eq!(clock.due(&mut cursor, 550 * MS, ms(9)), Due::Seek(From(0)));
         assert_eq!(clock.due(&mut cursor, 0, ms(9)), Due::Now);
         assert_eq!(clock.due(&mut cursor, 40 * MS, ms(9)), Due::Paused);
         clock.seek(i64::MAX);
         assert_eq!(clock.position, Some(1000 * MS), "clamped to the end");
+    }
+
+    #[test]
+    fn step_back_delivers_one_frame_of_each_camera() {
+        let mut clock = PlaybackClock::new(Speed::Times(1.0), false);
+        let (mut left, mut right) = (clock.join(), clock.join());
+        clock.pause(true);
+        clock.step_back();
+        assert_eq!(clock.due(&mut left, 0, 0), Due::Paused, "nothing was shown yet");
+        clock.steps += 1;
+        assert_eq!([clock.due(&mut left, 40 * MS, 0), clock.due(&mut right, 50 * MS, 0)], [Due::Now; 2]);
+        clock.step_back();
+        assert_eq!([clock.due(&mut left, 80 * MS, 0), clock.due(&mut right, 90 * MS, 0)], [Due::Seek(Back); 2]);
+        assert_eq!([clock.due(&mut left, 0, 0), clock.due(&mut right, 10 * MS, 0)], [Due::Now; 2]);
+        assert_eq!([clock.due(&mut left, 40 * MS, 0), clock.due(&mut right, 50 * MS, 0)], [Due::Paused; 2]);
+        assert_eq!(clock.end(&mut left), AtEnd::Wait);
+        clock.step_back();
+        assert_eq!(clock.end(&mut left), AtEnd::Seek(Back), "from the end too");
     }
 
     #[test]
@@ -533,7 +614,7 @@ mod tests {
         clock.waits_at_end = true;
         assert_eq!(clock.end(&mut cursor), AtEnd::Wait);
         clock.seek(0);
-        assert_eq!(clock.end(&mut cursor), AtEnd::Seek(0));
+        assert_eq!(clock.end(&mut cursor), AtEnd::Seek(From(0)));
         assert_eq!(clock.ended, 0);
     }
 
@@ -545,12 +626,12 @@ mod tests {
         assert_eq!(clock.due(&mut right, 120 * MS, ms(1001)), Due::At(ms(1020)));
         assert_eq!(clock.due(&mut right, 120 * MS, ms(1020)), Due::Now);
         assert_eq!(clock.end(&mut left), AtEnd::Wait, "the other camera is not at its end");
-        assert_eq!(clock.end(&mut right), AtEnd::Seek(RECORDING_START));
-        assert_eq!(clock.end(&mut left), AtEnd::Seek(RECORDING_START));
+        assert_eq!(clock.end(&mut right), AtEnd::Seek(From(RECORDING_START)));
+        assert_eq!(clock.end(&mut left), AtEnd::Seek(From(RECORDING_START)));
         // The other camera repeats alone after one has left.
         clock.leave(left);
         assert_eq!(clock.due(&mut right, 120 * MS, ms(1021)), Due::Now);
-        assert_eq!(clock.end(&mut right), AtEnd::Seek(RECORDING_START));
+        assert_eq!(clock.end(&mut right), AtEnd::Seek(From(RECORDING_START)));
     }
 
     #[test]
@@ -567,9 +648,26 @@ mod tests {
         assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
         clock.pause(true);
         clock.steps += 1;
-        assert_eq!(clock.end(&mut cursor), AtEnd::Seek(RECORDING_START));
+        assert_eq!(clock.end(&mut cursor), AtEnd::Seek(From(RECORDING_START)));
         assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
         assert_eq!(clock.due(&mut cursor, 40 * MS, 0), Due::Paused);
+    }
+
+    #[test]
+    fn recordings_of_different_days_start_together() {
+        const DAY: i64 = 86_400_000 * MS;
+        let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end().starting_together(100 * MS);
+        let (mut today, mut later) = (playback.join(), playback.join());
+        today.include((100 * MS, 900 * MS));
+        later.include((100 * MS + DAY, 700 * MS + DAY));
+        assert_eq!(playback.status().span_ns, Some((100 * MS, 900 * MS)));
+        assert_eq!(today.due(100 * MS, 0), Due::Now);
+        assert_eq!(later.due(140 * MS + DAY, 0), Due::At(ms(40)));
+        playback.seek(500 * MS);
+        assert_eq!(today.due(140 * MS, ms(1)), Due::Seek(From(500 * MS)));
+        assert_eq!(later.due(140 * MS + DAY, ms(1)), Due::Seek(From(500 * MS + DAY)));
+        playback.seek(i64::MIN);
+        assert_eq!(later.end(), AtEnd::Seek(From(100 * MS + DAY)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::error::SourceErrorKind;
 use super::{FileSpec, IncidentEvent, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::recording::playback::{AtEnd, CameraPlayback, Due};
+use crate::recording::playback::{AtEnd, CameraPlayback, Due, RECORDING_START, SeekTarget};
 use crate::recording::schema::IncidentKind;
 use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, feed};
 use crate::wire::Decoder;
@@ -26,7 +26,7 @@ pub(super) struct Replay {
 /// Action after a wait.
 enum Action {
     Continue,
-    Seek(i64),
+    Seek(SeekTarget),
     Stop,
 }
 
@@ -48,7 +48,9 @@ impl Replay {
         let Some(reader) = on_blocking_thread(move || Reader::open(&path)).await else { return Ok(()) };
         let mut reader = reader.map_err(SourceErrorKind::Recording)?;
         let camera = select_camera(&reader, file.camera.as_deref())?;
-        reader.span().inspect(|span| self.playback.include(*span));
+        if let Some(span) = reader.span() {
+            self.playback.include(span);
+        }
         if let Some(at) = reader.torn_at() {
             tracing::warn!(source = %self.delivery.source, "the recording was not finished: replaying up to byte {at}");
         }
@@ -57,7 +59,7 @@ impl Replay {
             stats.connected();
         });
         let mut from_ns = i64::MIN;
-        let mut has_frames = false;
+        let mut delivered_ns = None;
         let mut damage = None;
         while !self.stopped() {
             let Some((back, entry)) = on_blocking_thread(move || {
@@ -75,14 +77,14 @@ impl Replay {
                 {
                     let action = self.wait_for(&recorded).await;
                     if matches!(action, Action::Continue) {
-                        has_frames = true;
+                        delivered_ns = Some(recorded.log_ns);
                         self.deliver(&recorded);
                         self.delivery.check_application()?;
                     }
                     action
                 }
                 Ok(Some(RecordingEntry::Incident { camera: owner, at_unix_ns, incident })) if owner == camera => {
-                    if incident.kind() == Some(IncidentKind::Connected) && has_frames {
+                    if incident.kind() == Some(IncidentKind::Connected) && delivered_ns.is_some() {
                         self.reconnect();
                     }
                     if at_unix_ns >= from_ns {
@@ -107,13 +109,11 @@ impl Replay {
             match action {
                 Action::Continue => {}
                 Action::Stop => break,
-                Action::Seek(to_ns) => {
-                    from_ns = to_ns;
+                Action::Seek(target) => {
                     self.delivery.outlets.ledger.update(crate::stats::Stats::reset_continuity);
-                    let Some(sought) = on_blocking_thread(move || reader.seek(to_ns).map(|()| reader)).await else {
-                        return Ok(());
-                    };
-                    reader = sought.map_err(SourceErrorKind::Recording)?;
+                    let seek = move || seek(&mut reader, camera, target, delivered_ns).map(|from_ns| (reader, from_ns));
+                    let Some(sought) = on_blocking_thread(seek).await else { return Ok(()) };
+                    (reader, from_ns) = sought.map_err(SourceErrorKind::Recording)?;
                 }
             }
         }
@@ -137,7 +137,7 @@ impl Replay {
         loop {
             let due = match self.playback.due(recorded.log_ns, self.playback.now_ns()) {
                 Due::Now => break,
-                Due::Seek(to_ns) => return Action::Seek(to_ns),
+                Due::Seek(target) => return Action::Seek(target),
                 Due::At(ns) => Some(self.playback.instant(ns)),
                 Due::Paused => None,
             };
@@ -158,7 +158,7 @@ impl Replay {
         loop {
             match self.playback.end() {
                 AtEnd::Stop => return Action::Stop,
-                AtEnd::Seek(to_ns) => return Action::Seek(to_ns),
+                AtEnd::Seek(target) => return Action::Seek(target),
                 AtEnd::Wait => {}
             }
             if !self.change_before(None).await {
@@ -212,6 +212,46 @@ impl Replay {
 fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
     while let Some(event) = decoder.poll() {
         delivery.deliver(event, &Progress::of(decoder));
+    }
+}
+
+/// Moves the reader. Returns the earliest arrival of the frames to deliver from there on.
+fn seek(
+    reader: &mut Reader,
+    camera: usize,
+    target: SeekTarget,
+    delivered_ns: Option<i64>,
+) -> Result<i64, RecordingError> {
+    let from_ns = match (target, delivered_ns) {
+        (SeekTarget::From(from_ns), _) => from_ns,
+        (SeekTarget::Back, Some(before_ns)) => arrival_before(reader, camera, before_ns)?,
+        (SeekTarget::Back, None) => RECORDING_START,
+    };
+    reader.seek(from_ns)?;
+    Ok(from_ns)
+}
+
+/// Returns the arrival of a camera's last frame before a time, or else the beginning of the recording. Reads 1 s before the
+/// time, and more only for cameras that are slower than that.
+fn arrival_before(reader: &mut Reader, camera: usize, before_ns: i64) -> Result<i64, RecordingError> {
+    let first_ns = reader.span().map_or(before_ns, |(first_ns, _)| first_ns);
+    let mut reach_ns = 1_000_000_000;
+    loop {
+        let from_ns = before_ns.saturating_sub(reach_ns);
+        reader.seek(from_ns)?;
+        let mut found = None;
+        // Playing reports damage when it gets there.
+        while let Ok(Some(entry)) = reader.next_entry() {
+            match entry {
+                RecordingEntry::Frame(frame) if frame.log_ns >= before_ns => break,
+                RecordingEntry::Frame(frame) if frame.camera == camera => found = Some(frame.log_ns),
+                RecordingEntry::Frame(_) | RecordingEntry::Incident { .. } => {}
+            }
+        }
+        if found.is_some() || from_ns <= first_ns {
+            return Ok(found.unwrap_or(RECORDING_START));
+        }
+        reach_ns = reach_ns.saturating_mul(8);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The program's window on its own X display, driven by real keys and checked by screenshots.
 //!
-//! Needs Xvfb, xdotool and ImageMagick. Without one of them the tests are skipped with a message, but fail with
+//! Needs Xvfb, xdotool, ImageMagick and openbox. Without one of them the tests are skipped with a message, but fail with
 //! `CI=true`.
 
 #![cfg(target_os = "linux")]
@@ -45,9 +45,13 @@ fn answer(command: &mut Command) -> Option<Vec<u8>> {
     output.status.success().then_some(output.stdout)
 }
 
+/// Color of the keys in the help, and of the HUD's good states.
+const GREEN: [u8; 3] = [0x3d, 0xdc, 0x84];
+
 /// A private X server, and the program that runs on it.
 struct Bench {
     server: Child,
+    manager: Option<Child>,
     display: String,
     program: Child,
     window: String,
@@ -56,7 +60,7 @@ struct Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        for child in [&mut self.program, &mut self.server] {
+        for child in [&mut self.program, &mut self.server].into_iter().chain(&mut self.manager) {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -71,18 +75,29 @@ impl Bench {
 
     /// Any command that opens a window.
     fn run(command: &str, arguments: &[String]) -> Option<Self> {
-        let mut bench = Self::start("1400x900x24", command, arguments)?;
+        Self::start("1400x900x24", false, command, arguments)?.opened()
+    }
+
+    /// On a screen of this size with a window manager.
+    fn managed(screen: &str, command: &str, arguments: &[String]) -> Option<Self> {
+        Self::start(&format!("{screen}x24"), true, command, arguments)?.opened()
+    }
+
+    /// Waits until the window is open and has the keyboard.
+    fn opened(mut self) -> Option<Self> {
+        let bench = &mut self;
         bench.window = wait_for("a window", || {
             let found = bench.xdotool(&["search", "--onlyvisible", "--name", "^oaktap"])?;
             found.split_whitespace().next().map(str::to_owned)
         });
         wait_for("the keyboard", || bench.xdotool(&["windowfocus", "--sync", &bench.window]));
-        Some(bench)
+        Some(self)
     }
 
     /// Starts the command on a screen of this size and depth, without waiting for a window.
-    fn start(screen: &str, command: &str, arguments: &[String]) -> Option<Self> {
-        let missing: Vec<_> = [("Xvfb", "-help"), ("xdotool", "version"), ("import", "-version")]
+    fn start(screen: &str, managed: bool, command: &str, arguments: &[String]) -> Option<Self> {
+        let tools = [("Xvfb", "-help"), ("xdotool", "version"), ("import", "-version"), ("openbox", "--version")];
+        let missing: Vec<_> = tools
             .into_iter()
             .filter(|(tool, ask)| {
                 Command::new(tool).arg(ask).stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
@@ -91,7 +106,7 @@ impl Bench {
             .collect();
         if !missing.is_empty() {
             assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "missing: {missing:?}");
-            println!("skipped: {missing:?} not found (Debian: apt install xvfb xdotool imagemagick)");
+            println!("skipped: {missing:?} not found (Debian: apt install xvfb xdotool imagemagick openbox)");
             return None;
         }
         let mut server = Command::new("Xvfb")
@@ -103,6 +118,15 @@ impl Bench {
         let mut number = String::new();
         BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut number).expect("its display");
         let display = format!(":{}", number.trim());
+        let manager = managed.then(|| {
+            let mut openbox = Command::new("openbox");
+            let manager = openbox.env("DISPLAY", &display).stderr(Stdio::null()).spawn().expect("a window manager");
+            wait_for("the window manager", || {
+                let root = answer(Command::new("xdotool").args(["get_num_desktops"]).env("DISPLAY", &display));
+                root.filter(|said| said.starts_with(b"4"))
+            });
+            manager
+        });
         let folder = tempfile::tempdir().expect("a folder");
         let program = Command::new(env!("CARGO_BIN_EXE_oaktap"))
             .arg(command)
@@ -113,12 +137,29 @@ impl Bench {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program");
-        Some(Self { server, display, program, window: String::new(), folder })
+        Some(Self { server, manager, display, program, window: String::new(), folder })
     }
 
     fn xdotool(&self, arguments: &[&str]) -> Option<String> {
         let out = answer(Command::new("xdotool").args(arguments).env("DISPLAY", &self.display))?;
         String::from_utf8(out).ok()
+    }
+
+    /// Hides the HUD, in which the same colors appear as in the help.
+    fn hide_hud(&self) {
+        self.key("i");
+        self.key("i");
+        self.until("no HUD", |seen| count(seen, GREEN) < 30);
+    }
+
+    /// Returns the position and the size of the window.
+    fn place(&self) -> ((i32, i32), (u32, u32)) {
+        let said = self.xdotool(&["getwindowgeometry", "--shell", &self.window]).expect("a window");
+        let value = |name: &str| {
+            let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).expect(name);
+            line.parse::<i32>().expect("a number")
+        };
+        ((value("X"), value("Y")), (value("WIDTH") as u32, value("HEIGHT") as u32))
     }
 
     /// Presses and releases a key without a pause.
@@ -415,7 +456,9 @@ fn a_key_starts_and_stops_recording() {
         frames
     };
     assert!(finished.iter().all(|path| read(path) > 0));
+    // It asks before it ends the recording.
     bench.key("q");
+    bench.key("y");
     let status = wait_for("the end of the program", || bench.program.try_wait().expect("a child"));
     assert!(status.success(), "{status}");
     let all =
@@ -465,11 +508,31 @@ fn a_recording_is_paused_stepped_and_seeked() {
     let from = which(&sought);
     bench.key("Left");
     bench.until("the picture before", |seen| from.iter().any(|at| *at >= 125 && shows(seen, at - 125)));
+    bench.key("comma");
+    let before =
+        which(&bench.until("the picture before the last step", |seen| {
+            from.iter().any(|at| *at >= 126 && shows(seen, at - 126))
+        }));
+    bench.key("comma");
+    bench.until("one more picture back", |seen| before.iter().any(|at| *at >= 1 && shows(seen, at - 1)));
+    bench.key("End");
+    let last = bench.until("the last picture", |seen| shows(seen, 199));
+    bench.key("comma");
+    bench.until("the picture before the last", |seen| *seen != last && shows(seen, 198));
+    bench.key("Home");
+    bench.until("the first picture", |seen| shows(seen, 0));
+    bench.key("comma");
+    bench.key("Next");
+    bench.until("a minute is beyond the end", |seen| shows(seen, 199));
+    bench.key("Prior");
+    bench.until("a minute is before the start", |seen| shows(seen, 0));
     bench.key("bracketright");
     bench.key("space");
     // At the end it waits: the whole bar is filled.
     let end = bench.until("the end", |seen| shows(seen, 199) && bar(seen) > bar(&sought));
     assert!(end.dimensions() == (480, 264));
+    bench.key("space");
+    bench.until("the start again", |seen| (0..100).any(|at| shows(seen, at)) && bar(seen) < 30);
     bench.key("q");
     let (status, summary) = bench.end();
     assert!(status.success(), "{status}: {summary}");
@@ -485,7 +548,7 @@ fn screens_that_cannot_show_the_colors_are_refused() {
         (30, "30 bits of color in pixels of 32 bits (red 3ff00000, green ffc00, blue 3ff)"),
     ] {
         let screen = format!("640x480x{depth}");
-        let Some(bench) = Bench::start(&screen, "view", &["sim:".to_owned()]) else { return };
+        let Some(bench) = Bench::start(&screen, false, "view", &["sim:".to_owned()]) else { return };
         let (status, said) = bench.end();
         assert_eq!(status.code(), Some(1), "{depth} bits: {status}: {said}");
         assert!(said.contains(found) && said.contains("expected 24 bits"), "{depth} bits: {said}");
@@ -521,4 +584,242 @@ fn a_window_lost_while_recording_ends_in_order() {
         assert!(said.contains("frames in recordings/sim-1/"), "{way}: the summary is missing: {said}");
         assert!(said.contains("error: the window was closed from outside: ") && said.contains(reason), "{way}: {said}");
     }
+}
+
+/// The same on a screen with a window manager and on one without.
+#[test]
+fn the_window_fills_the_screen_and_returns_to_its_place() {
+    for managed in [false, true] {
+        let Some(bench) = Bench::start("1000x700x24", managed, "view", &["sim:?fps=10".to_owned()]) else { return };
+        let bench = bench.opened().expect("a window");
+        bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+        bench.hide_hud();
+        let before = bench.place();
+        for (fill, back) in [("f", "f"), ("F11", "Escape")] {
+            bench.key(fill);
+            bench.until("a picture as large as the screen", |seen| {
+                seen.dimensions() == (1000, 700) && !is_grey(seen) && seen.get_pixel(500, 20).0 == [0x12, 0x16, 0x1b]
+            });
+            assert_eq!(bench.place().0, (0, 0), "managed: {managed}");
+            bench.key(back);
+            bench.until("the size before", |seen| seen.dimensions() == (640, 352));
+            wait_for("the place before", || (bench.place() == before).then_some(()));
+        }
+        // Help is closed before full screen.
+        bench.key("f");
+        bench.until("full screen again", |seen| seen.dimensions() == (1000, 700));
+        bench.key("F1");
+        bench.until("the help", |seen| count(seen, GREEN) > 100);
+        bench.key("Escape");
+        bench.until("no help", |seen| count(seen, GREEN) < 30 && seen.dimensions() == (1000, 700));
+        bench.key("Escape");
+        bench.until("a window", |seen| seen.dimensions() == (640, 352));
+        bench.key("Escape");
+        let (status, said) = bench.end();
+        assert!(status.success(), "{status}: {said}");
+    }
+}
+
+#[test]
+fn a_recording_is_not_ended_without_a_question() {
+    let Some(mut bench) = Bench::view(&["sim:?fps=10".to_owned()]) else { return };
+    let folder = bench.folder.path().join("recordings/sim-1");
+    let partial = || std::fs::read_dir(&folder).ok()?.next()?.ok().map(|entry| entry.path());
+    bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+    bench.hide_hud();
+    bench.key("r");
+    wait_for("a recording", || partial()?.to_str()?.ends_with(".partial").then_some(()));
+    for (ask, no) in [("Escape", "n"), ("q", "space")] {
+        bench.key(ask);
+        bench.key(no);
+        // The answer was taken when the next key is: the help appears.
+        bench.key("h");
+        bench.until("the help", |seen| count(seen, GREEN) > 100);
+        bench.key("h");
+        bench.until("no help", |seen| count(seen, GREEN) < 30);
+        assert!(bench.program.try_wait().expect("a child").is_none(), "still running after {ask} and {no}");
+    }
+    bench.key("Escape");
+    bench.key("y");
+    let (status, said) = bench.end();
+    assert!(status.success(), "{status}: {said}");
+    assert!(said.contains("frames in recordings/sim-1/"), "{said}");
+}
+
+/// Keys reach each of forty cameras: by pages of nine, and by name.
+#[test]
+fn keys_reach_each_of_forty_cameras() {
+    let uris: Vec<_> = (1..=40).map(|seed| format!("sim:?fps=1&boxes=0&size=96x64&seed={seed}")).collect();
+    let Some(bench) = Bench::view(&uris) else { return };
+    let title = || bench.xdotool(&["getwindowname", &bench.window]).expect("a name").trim().to_owned();
+    wait_for("a title", || (title() == "oaktap - 40 cameras").then_some(()));
+    bench.key("n");
+    wait_for("the first page", || (title() == "oaktap - cameras 1 to 9 of 40").then_some(()));
+    bench.key("u");
+    bench.key("u");
+    wait_for("the last page", || (title() == "oaktap - cameras 37 to 40 of 40").then_some(()));
+    bench.key("3");
+    wait_for("its third camera", || (title() == "oaktap - sim-39").then_some(()));
+    bench.key("Tab");
+    wait_for("the next", || (title() == "oaktap - sim-40").then_some(()));
+    bench.key("Tab");
+    wait_for("the first again", || (title() == "oaktap - sim-1").then_some(()));
+    bench.key("shift+Tab");
+    wait_for("the one before", || (title() == "oaktap - sim-40").then_some(()));
+    for key in ["slash", "m", "minus", "2", "3", "Return"] {
+        bench.key(key);
+    }
+    wait_for("the camera of that name", || (title() == "oaktap - sim-23").then_some(()));
+    bench.key("slash");
+    bench.key("q");
+    bench.key("Escape");
+    bench.key("g");
+    wait_for("all cameras", || (title() == "oaktap - 40 cameras").then_some(()));
+    bench.key("q");
+    let (status, said) = bench.end();
+    assert!(matches!(status.code(), Some(0 | 3)), "{status}: {said}");
+}
+
+/// Moves the pointer to a point of the window.
+fn point(bench: &Bench, (x, y): (u32, u32)) {
+    bench
+        .xdotool(&["mousemove", "--window", &bench.window, &x.to_string(), &y.to_string()])
+        .unwrap_or_else(|| panic!("the pointer at {x}, {y}"));
+}
+
+fn click(bench: &Bench, button: &str) {
+    bench.xdotool(&["click", button]).unwrap_or_else(|| panic!("button {button}"));
+}
+
+#[test]
+fn clicks_enlarge_a_camera_fill_the_screen_and_open_a_menu() {
+    let uris: Vec<_> = (1..=9).map(|seed| format!("sim:?fps=3&seed={seed}")).collect();
+    let Some(bench) = Bench::managed("1300x800", "view", &uris) else { return };
+    let title = || bench.xdotool(&["getwindowname", &bench.window]).expect("a name").trim().to_owned();
+    let shown = |expected: &str| wait_for(expected.to_owned(), || (title() == expected).then_some(()));
+    let (_, (width, height)) = bench.place();
+    let fifth = (width / 2, height / 2);
+    point(&bench, fifth);
+    click(&bench, "1");
+    shown("oaktap - sim-5");
+    // Later than a double click.
+    bench.until("the fifth camera alone", |seen| !is_grey(seen));
+    bench.key("g");
+    shown("oaktap - 9 cameras");
+    point(&bench, (10, 10));
+    bench.xdotool(&["click", "--repeat", "2", "--delay", "20", "1"]).expect("a double click");
+    shown("oaktap - sim-1");
+    wait_for("full screen", || (bench.place() == ((0, 0), (1300, 800))).then_some(()));
+    // Another place, so that it is not a third click.
+    point(&bench, (650, 400));
+    bench.xdotool(&["click", "--repeat", "2", "--delay", "20", "1"]).expect("a double click");
+    wait_for("a window", || (bench.place().1 == (width, height)).then_some(()));
+    assert_eq!(title(), "oaktap - sim-1", "the same camera as before the double click");
+    // The menu: its first entry pauses.
+    let line = |seen: &RgbImage| count(seen, GREEN);
+    bench.hide_hud();
+    point(&bench, (100, 100));
+    click(&bench, "3");
+    bench.until("the menu", |seen| line(seen) > 15);
+    bench.key("Escape");
+    bench.until("no menu", |seen| line(seen) < 8);
+    click(&bench, "3");
+    bench.until("the menu again", |seen| line(seen) > 15);
+    point(&bench, (120, 118));
+    click(&bench, "1");
+    bench.until("no menu, and a pause", |seen| line(seen) < 8);
+    let mut last = None;
+    wait_for("a picture that stands still", || {
+        let now = bench.look();
+        let still = last.as_ref() == Some(&now);
+        last = Some(now);
+        thread::park_timeout(Duration::from_millis(300));
+        still.then_some(())
+    });
+    bench.key("q");
+    let (status, said) = bench.end();
+    assert!(matches!(status.code(), Some(0 | 3)), "{status}: {said}");
+}
+
+/// At 1x and 2x: the pixel under the pointer stays there, and follows the pointer when it is dragged.
+#[test]
+fn the_wheel_zooms_at_the_pointer_and_dragging_moves_the_picture() {
+    for scale in ["1", "2"] {
+        let uri = "sim:?fps=5&boxes=0&size=640x360";
+        let arguments = [uri, "--scale", scale].map(str::to_owned);
+        let Some(bench) = Bench::managed("1400x900", "view", &arguments) else { return };
+        bench.until("a picture", |seen| seen.dimensions() == (640, 360) && !is_grey(seen));
+        bench.hide_hud();
+        let (_, said) = bench.paused_and_saved(1);
+        let sent = Sent::of(&said[0], uri);
+        let near = |a: [u8; 3], b: [u8; 3]| a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) < 10);
+        let at = (200_u32, 150_u32);
+        point(&bench, at);
+        for _ in 0..7 {
+            click(&bench, "4");
+        }
+        // 1.25 to the power of 7 is 4.77: each pixel is a block.
+        let times = 1.25_f64.powi(7);
+        let shows = |seen: &RgbImage, from: (u32, u32)| {
+            [(0_i32, 0_i32), (60, 0), (0, 60), (-90, 40), (80, -70)].into_iter().all(|(right, down)| {
+                let pixel = |start: u32, by: i32| (f64::from(start) + f64::from(by) / times) as u32;
+                let (x, y) = (pixel(at.0, right), pixel(at.1, down));
+                let seen = seen.get_pixel(from.0.saturating_add_signed(right), from.1.saturating_add_signed(down)).0;
+                (-1..=1).any(|dx| {
+                    (-1..=1).any(|dy| near(seen, sent.pixel(x.saturating_add_signed(dx), y.saturating_add_signed(dy))))
+                })
+            })
+        };
+        bench.until("the pixel under the pointer in its place", |seen| shows(seen, at));
+        bench.xdotool(&["mousedown", "1"]).expect("a button");
+        let to = (300, 190);
+        point(&bench, (250, 170));
+        point(&bench, to);
+        bench.xdotool(&["mouseup", "1"]).expect("a button");
+        bench.until("the pixel under the pointer again", |seen| shows(seen, to));
+        bench.key("q");
+        let (status, said) = bench.end();
+        assert!(matches!(status.code(), Some(0 | 3)), "{status}: {said}");
+    }
+}
+
+/// Two recordings of one folder play at the same time, and are stepped and sought together.
+#[test]
+fn recordings_of_a_folder_play_side_by_side() {
+    let made = [30, 60].map(|frames| Recording::new(&["size=480x264&format=GRAY8&boxes=0&records=on"], frames));
+    let folder = tempfile::tempdir().expect("a folder");
+    for (n, recording) in made.iter().enumerate() {
+        let below = folder.path().join(format!("camera-{n}"));
+        std::fs::create_dir(&below).expect("a folder");
+        std::fs::copy(recording.path(), below.join("a.mcap")).expect("a copy");
+    }
+    let path = folder.path().to_str().expect("a name").to_owned();
+    let Some(bench) = Bench::run("replay", &[path]) else { return };
+    bench.until("two pictures", |seen| seen.dimensions() == (480, 530));
+    bench.key("space");
+    bench.key("i");
+    bench.key("i");
+    let shows = |seen: &RgbImage, recording: usize, at: usize| {
+        let payload = made[recording].frames[0][at].payload();
+        let top = recording as u32 * 266;
+        (60..200)
+            .step_by(3)
+            .all(|y| (0..240).all(|x| seen.get_pixel(x, top + y).0[1] == payload[(y * 480 + x) as usize]))
+    };
+    bench.key("End");
+    // The other recording is shorter.
+    bench.until("the last picture", |seen| shows(seen, 1, 59));
+    bench.key("Home");
+    bench.until("the first pictures", |seen| shows(seen, 0, 0) && shows(seen, 1, 0));
+    bench.key("period");
+    bench.until("the second pictures", |seen| shows(seen, 0, 1) && shows(seen, 1, 1));
+    bench.key("q");
+    let (status, said) = bench.end();
+    assert!(status.success(), "{status}: {said}");
+    let (code, _, said) =
+        program::run(&["replay", folder.path().join("camera-0").to_str().expect("a name"), "--no-window"]);
+    assert_eq!(code, 0, "{said}");
+    let empty = tempfile::tempdir().expect("a folder");
+    let (code, _, said) = program::run(&["replay", empty.path().to_str().expect("a name")]);
+    assert!(code == 1 && said.contains("no recording (*.mcap) below the folder"), "{said}");
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let source = SourceArgs::default();
     let (receiving, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
     present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");
-    let mut shown = window::show(&mut screen, || over(&receiving, &args.until));
+    let mut shown = window::show(&mut screen, None, || over(&receiving, &args.until));
     let path = match shown {
         Err(error @ WindowError::NoDisplay(_)) => {
             shown = Ok(());
@@ -58,7 +58,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
 
 /// Writes the picture that the window would show to a new file.
 fn write(screen: &mut Screen) -> anyhow::Result<PathBuf> {
-    let (width, height) = screen.opening_size();
+    let (width, height) = screen.opening_size(None);
     let image = screen.image(width, height);
     let folder = std::env::temp_dir();
     snapshot::write_new(&folder, "oaktap-demo", image.words, image.width, image.height)

@@ -1,9 +1,10 @@
 //! `oaktap replay`: shows a recording in a window, or serves it like a camera.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::Args;
 use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed};
 use oaktap::source::{FileSpec, SourceSpec};
@@ -11,7 +12,7 @@ use oaktap::units::Bytes;
 use serde::Serialize;
 
 use super::simulate::listener;
-use super::view::{RECORDINGS, show, watch};
+use super::view::{WindowArgs, show, watch};
 use crate::cli::receiving::StreamSummary;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
@@ -22,9 +23,9 @@ const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ReplayArgs {
-    /// Recording to play
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Recordings to play side by side, or folders of them
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
 
     /// Play this camera only; repeatable
     #[arg(long, value_name = "NAME")]
@@ -47,9 +48,8 @@ pub(crate) struct ReplayArgs {
     #[arg(long, conflicts_with = "serve")]
     no_window: bool,
 
-    /// Folder for recordings started with the key `r`
-    #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
-    record: PathBuf,
+    #[command(flatten)]
+    window: WindowArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -58,21 +58,77 @@ pub(crate) struct ReplayArgs {
     until: Until,
 }
 
-/// Plays the recording in a window or to clients, and prints a summary.
+/// One camera of a recording.
+struct RecordedCamera {
+    path: PathBuf,
+    /// Index in the recording.
+    index: usize,
+    name: String,
+}
+
+/// Plays recordings in a window or to clients, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
-    let reader = Reader::open(&args.file).map_err(advised)?;
-    let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
-    drop(reader);
+    let (mut names, mut cameras, mut spans) = (Vec::new(), Vec::new(), Vec::new());
+    let files = recordings(&args.files)?;
+    for path in &files {
+        let reader = Reader::open(path).map_err(advised)?;
+        spans.extend(reader.span());
+        for (index, camera) in reader.cameras().enumerate() {
+            if args.camera.is_empty() || args.camera.contains(&camera.name) {
+                cameras.push(RecordedCamera { path: path.clone(), index, name: camera.name.clone() });
+            }
+            names.push(camera.name.clone());
+        }
+    }
     if let Some(unknown) = args.camera.iter().find(|camera| !names.contains(camera)) {
-        let text = format!("the recording has no camera `{unknown}`; it has {}", names.join(", "));
+        let (has, it_has) = match files.len() {
+            1 => ("the recording has", "it has"),
+            _ => ("the recordings have", "they have"),
+        };
+        let text = format!("{has} no camera `{unknown}`; {it_has} {}", names.join(", "));
         return Err(present::Usage(text).into());
     }
-    let wanted = |(_, name): &(usize, String)| args.camera.is_empty() || args.camera.contains(name);
-    let cameras: Vec<_> = names.into_iter().enumerate().filter(wanted).collect();
-    match args.serve {
-        Some(address) => serve(ctx, args, &cameras, address),
-        None => window(ctx, args, cameras),
+    match (args.serve, &*files) {
+        (Some(address), [file]) => serve(ctx, args, file, &cameras, address),
+        (Some(_), _) => {
+            let text = format!("`--serve` takes one recording, found {}", files.len());
+            Err(present::Usage(text).into())
+        }
+        (None, _) => window(ctx, args, cameras, &spans),
     }
+}
+
+/// Returns the recordings at these paths: files, and the files `*.mcap` below folders in the order of their names.
+fn recordings(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        let mut folders = vec![path.clone()];
+        while let Some(folder) = folders.pop() {
+            let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let entries = entries.with_context(|| format!("cannot read the folder {}", folder.display()))?;
+            for entry in entries {
+                // Links to folders are not followed: they may lead in circles.
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    _ if entry.path().extension().is_some_and(|end| end == "mcap") => files.push(entry.path()),
+                    _ => {}
+                }
+            }
+        }
+        if files.len() == before {
+            return Err(present::advised(
+                anyhow::anyhow!("no recording (*.mcap) below the folder {}", path.display()),
+                "`oaktap recover FILE.mcap.partial` finishes a recording that was interrupted",
+            ));
+        }
+        files[before..].sort();
+    }
+    Ok(files)
 }
 
 fn advised(error: RecordingError) -> anyhow::Error {
@@ -82,23 +138,25 @@ fn advised(error: RecordingError) -> anyhow::Error {
     }
 }
 
-/// Plays all cameras of the recording in one window, at the same time of the recording.
-fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<(usize, String)>) -> anyhow::Result<Outcome> {
-    let camera = |(_, name)| {
-        SourceSpec::File(FileSpec {
-            path: args.file.clone(),
-            camera: Some(name),
-            speed: args.speed,
-            looped: args.looped,
-        })
+/// Plays cameras in one window: at the same time of the recordings, or from their starts if they have no time in common.
+fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<RecordedCamera>, spans: &[(i64, i64)]) -> anyhow::Result<Outcome> {
+    let camera = |RecordedCamera { path, name, .. }| {
+        SourceSpec::File(FileSpec { path, camera: Some(name), speed: args.speed, looped: args.looped })
     };
     let uris: Vec<_> = cameras.into_iter().map(camera).map(Into::into).collect();
-    let playback = Playback::new(args.speed, args.looped);
+    let mut playback = Playback::new(args.speed, args.looped);
+    let (starts, ends) = (spans.iter().map(|span| span.0), spans.iter().map(|span| span.1));
+    if let (Some(first), Some(last), Some(end)) = (starts.clone().min(), starts.max(), ends.min())
+        && last > end
+    {
+        present::say("the recordings have no time in common: they start together");
+        playback = playback.starting_together(first);
+    }
     // In a window, the user may seek back from the end.
     let playback = if args.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
-    let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.record)?;
-    show(ctx, receiving, screen, args.no_window, &args.until)
+    let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.window.record)?;
+    show(ctx, receiving, screen, (args.no_window, args.window.scale), &args.until)
 }
 
 /// Counts of one served camera.
@@ -111,12 +169,18 @@ struct ServedCamera {
 }
 
 /// Serves until a client has received everything, or a stop condition holds.
-fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[(usize, String)], address: SocketAddr) -> anyhow::Result<Outcome> {
+fn serve(
+    ctx: &Ctx,
+    args: &ReplayArgs,
+    file: &Path,
+    cameras: &[RecordedCamera],
+    address: SocketAddr,
+) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut servers = Vec::new();
-    for (number, (camera, name)) in (0..).zip(cameras) {
+    for (number, RecordedCamera { index, name, .. }) in (0..).zip(cameras) {
         let listener = listener(address, number, "--serve")?;
-        let server = RecordingServer::start(listener, &args.file, *camera, args.speed, args.looped).map_err(advised)?;
+        let server = RecordingServer::start(listener, file, *index, args.speed, args.looped).map_err(advised)?;
         servers.push((name, server));
     }
     for (name, server) in &servers {

@@ -44,6 +44,23 @@ Words in the HUD and in the table at the end:
 
 Press ? in the window for its keys.";
 
+/// Options of the window.
+#[derive(Args, Clone, Debug)]
+pub(super) struct WindowArgs {
+    /// Folder for recordings started with the key `r`
+    #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
+    pub(super) record: PathBuf,
+
+    /// Size of text in the window, 0.5 to 4 [default: that of the desktop]
+    #[arg(long, value_name = "FACTOR", value_parser = scale)]
+    pub(super) scale: Option<f32>,
+}
+
+fn scale(text: &str) -> Result<f32, String> {
+    let number = text.strip_suffix('x').unwrap_or(text).parse().ok().filter(|scale| window::SCALES.contains(scale));
+    number.ok_or_else(|| format!("expected {} to {}", window::SCALES.start(), window::SCALES.end()))
+}
+
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ViewArgs {
@@ -54,9 +71,8 @@ pub(crate) struct ViewArgs {
     #[arg(long)]
     no_window: bool,
 
-    /// Folder for recordings started with the key `r`
-    #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
-    record: PathBuf,
+    #[command(flatten)]
+    window: WindowArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -71,7 +87,7 @@ impl ViewArgs {
         Self {
             fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect()),
             no_window: false,
-            record: RECORDINGS.into(),
+            window: WindowArgs { record: RECORDINGS.into(), scale: None },
             source: SourceArgs { expect, ..SourceArgs::default() },
             until: Until::default(),
         }
@@ -81,8 +97,8 @@ impl ViewArgs {
 /// Shows cameras until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
     let uris = separated(&args.fleet.sources()?);
-    let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.record)?;
-    show(ctx, receiving, screen, args.no_window, &args.until)
+    let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.window.record)?;
+    show(ctx, receiving, screen, (args.no_window, args.window.scale), &args.until)
 }
 
 /// Replaces a recording with several cameras by one source for each of them. A given name is put before theirs.
@@ -113,14 +129,14 @@ pub(super) fn show(
     ctx: &Ctx,
     receiving: Receiving,
     mut screen: Screen,
-    no_window: bool,
+    (no_window, scale): (bool, Option<f32>),
     until: &Until,
 ) -> anyhow::Result<Outcome> {
     let shown = if no_window {
         without_window(&mut screen, || over(&receiving, until));
         Ok(())
     } else {
-        window::show(&mut screen, || over(&receiving, until))
+        window::show(&mut screen, scale, || over(&receiving, until))
     };
     let recorders = screen.take_recorders();
     // Ends the views, so that the summary counts everything that they did.

@@ -2,33 +2,110 @@
 
 use std::sync::Arc;
 
-use super::keys::Action;
+use minifb::Key;
+
+use super::keys::{Action, Press};
+use super::menu::Menu;
 use super::recording::summary;
 use super::screen::Screen;
 use crate::recording::playback::Playback;
+use crate::sink::record::Recorders;
 use crate::view::{ViewControls, Zoom};
 
+/// Number of cameras on a page: the keys 1 to 9 reach each of them.
+const PAGE: usize = 9;
+
+/// Longest text for finding a camera.
+const SEARCH_CHARACTERS_MAX: usize = 64;
+
+/// What the user is doing beside watching.
+#[derive(Debug)]
+pub(super) struct Interaction {
+    /// Scale that the user or the desktop has set.
+    scale: f32,
+    /// Asks whether to end while recording.
+    pub(super) asks_to_quit: bool,
+    pub(super) menu: Option<Menu>,
+    /// Camera of the last click.
+    pub(super) clicked: Option<usize>,
+    /// Text that a camera's name must contain, while it is typed.
+    search: Option<String>,
+    /// Number of the page that is shown, from 0. `None`: all cameras.
+    page: Option<usize>,
+    /// The window fills the screen.
+    fullscreen: bool,
+    /// The user wants to fill the screen, or no longer.
+    toggle_fullscreen: bool,
+}
+
+impl Interaction {
+    pub(super) const fn new() -> Self {
+        Self {
+            scale: 1.0,
+            asks_to_quit: false,
+            menu: None,
+            clicked: None,
+            search: None,
+            page: None,
+            fullscreen: false,
+            toggle_fullscreen: false,
+        }
+    }
+}
+
 impl Screen {
-    /// Performs the action of a key.
+    /// Sets the scale to which the user can return.
+    pub(super) fn open_at_scale(&mut self, scale: f32) {
+        self.interaction.scale = scale;
+        self.set_scale(scale);
+    }
+
+    /// Handles a press of a key.
+    pub(super) fn press(&mut self, press: Press) {
+        if self.interaction.search.is_some() {
+            return self.type_search(press);
+        }
+        if let Press::Key(_, Some(action)) | Press::Character(_, Some(action)) = press {
+            self.act(action);
+        }
+    }
+
+    /// Performs an action.
     pub(super) fn act(&mut self, action: Action) {
         self.stale = true;
+        if std::mem::take(&mut self.interaction.asks_to_quit) {
+            // Every other key answers no.
+            self.quit = matches!(action, Action::Yes | Action::Quit | Action::Escape);
+            return;
+        }
         match action {
-            Action::Quit => self.quit = true,
-            Action::Pause => {
-                self.paused = !self.paused;
-                self.playbacks.iter().for_each(|playback| playback.pause(self.paused));
-            }
+            Action::Quit => self.ask_to_quit(),
+            Action::Escape => self.escape(),
+            Action::Yes => {}
+            Action::Pause => self.pause_or_restart(),
             Action::Step if self.paused => {
                 self.control(|controls| controls.steps += 1);
                 self.playbacks.iter().for_each(Playback::step);
+            }
+            Action::Step => self.pause(true),
+            Action::StepBack if self.playbacks.is_empty() => {
+                self.show_note("only recordings have pictures to go back to".to_owned());
+            }
+            Action::StepBack => {
+                self.pause(true);
+                self.playbacks.iter().for_each(Playback::step_back);
+            }
+            Action::Seek(_) | Action::SeekStart | Action::SeekEnd if self.playbacks.is_empty() => {
+                self.show_note("only recordings can be sought".to_owned());
             }
             Action::Seek(seconds) => {
                 let ns = i64::from(seconds) * 1_000_000_000;
                 self.playbacks.iter().for_each(|playback| playback.seek_by(ns));
             }
+            Action::SeekStart => self.playbacks.iter().for_each(|playback| playback.seek(i64::MIN)),
+            Action::SeekEnd => self.playbacks.iter().for_each(|playback| playback.seek(i64::MAX)),
             Action::Faster => self.playbacks.iter().for_each(Playback::faster),
             Action::Slower => self.playbacks.iter().for_each(Playback::slower),
-            Action::Step => {}
             Action::Snapshot => {
                 for at in (0..self.cameras.len()).filter(|at| self.is_shown(*at)) {
                     self.views.views()[at].control(|controls| controls.snapshots += 1);
@@ -47,14 +124,34 @@ impl Screen {
                 let zoom = if is_fit { Zoom::ORIGINAL_SIZE } else { Zoom::Fit };
                 self.tiles.iter_mut().for_each(|tile| tile.zoom = zoom);
             }
+            Action::Fullscreen => self.interaction.toggle_fullscreen = true,
+            Action::Scale(0) => self.set_scale(self.interaction.scale),
+            Action::Scale(steps) => self.change_scale(steps),
+            Action::Panel => self.toggle_panel(),
+            Action::Palette => self.toggle_light(),
             Action::Help => self.help = !self.help,
-            Action::ShowOne(camera) if camera < self.cameras.len() => self.enlarged = Some(camera),
-            Action::ShowOne(_) => {}
-            Action::ShowNext => {
-                self.enlarged = Some(self.enlarged.map_or(0, |shown| (shown + 1) % self.cameras.len().max(1)));
+            Action::ShowOne(number) => {
+                let camera = self.interaction.page.unwrap_or(0) * PAGE + number;
+                if camera < self.cameras.len() {
+                    self.enlarged = Some(camera);
+                }
             }
-            Action::ShowAll => self.enlarged = None,
+            Action::ShowOther(by) => self.show_other(by),
+            Action::Page(by) => self.turn_page(by),
+            Action::ShowAll => (self.enlarged, self.interaction.page) = (None, None),
+            Action::Find => self.interaction.search = Some(String::new()),
         }
+        self.apply();
+    }
+
+    /// Shows only this camera, or all of the page.
+    pub(super) fn show_only(&mut self, camera: Option<usize>) {
+        self.enlarged = camera;
+        self.apply();
+    }
+
+    /// Passes the state to the views.
+    fn apply(&mut self) {
         let (paused, boxes, labels) = (self.paused, self.boxes, self.labels);
         let threshold = f32::from(self.threshold) / 100.0;
         self.control(|controls| {
@@ -63,6 +160,150 @@ impl Screen {
         for (at, camera) in self.cameras.iter().enumerate() {
             camera.pictures.mute(!self.is_shown(at));
         }
+    }
+
+    /// Returns whether a camera is on the page that is shown.
+    pub(super) fn is_on_page(&self, camera: usize) -> bool {
+        self.interaction.page.is_none_or(|page| camera / PAGE == page)
+    }
+
+    /// Returns the question or the input that waits for the user.
+    pub(super) fn prompt(&self) -> Option<String> {
+        if self.interaction.asks_to_quit {
+            return Some("stop the recording and quit? y, q or Esc: yes; any other key: no".to_owned());
+        }
+        let search = self.interaction.search.as_ref()?;
+        let found = self.found(search);
+        let names: Vec<_> = found.iter().take(5).map(|at| self.cameras[*at].name.as_str()).collect();
+        let more = if found.len() > names.len() { " ..." } else { "" };
+        Some(match (&*found, search.is_empty()) {
+            ([], _) => format!("camera: {search}_ (no name contains this)"),
+            (_, true) => "camera: _ (type a part of its name)".to_owned(),
+            _ => format!("camera: {search}_ (Enter: {}{more})", names.join(", ")),
+        })
+    }
+
+    /// Returns whether the user wants to switch between full screen and window, once.
+    pub(super) fn take_fullscreen_toggle(&mut self) -> bool {
+        std::mem::take(&mut self.interaction.toggle_fullscreen)
+    }
+
+    /// Takes over whether the window fills the screen.
+    pub(super) fn set_fullscreen(&mut self, fullscreen: bool) {
+        self.interaction.fullscreen = fullscreen;
+    }
+
+    fn ask_to_quit(&mut self) {
+        let is_recording = self.recorders.as_ref().is_some_and(Recorders::is_on);
+        if is_recording {
+            self.interaction.asks_to_quit = true;
+        } else {
+            self.quit = true;
+        }
+    }
+
+    fn escape(&mut self) {
+        let menu = self.interaction.menu.take();
+        if menu.is_some() {
+            return;
+        }
+        if self.help {
+            self.help = false;
+        } else if self.interaction.fullscreen {
+            self.interaction.toggle_fullscreen = true;
+        } else if self.enlarged.is_some() {
+            self.enlarged = None;
+        } else if self.interaction.page.is_some() {
+            self.interaction.page = None;
+        } else {
+            self.ask_to_quit();
+        }
+    }
+
+    fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        self.playbacks.iter().for_each(|playback| playback.pause(paused));
+    }
+
+    fn pause_or_restart(&mut self) {
+        let ended = |playback: &Playback| playback.status().ended;
+        if !self.playbacks.is_empty() && self.playbacks.iter().all(ended) {
+            self.pause(false);
+            self.playbacks.iter().for_each(|playback| playback.seek(i64::MIN));
+        } else {
+            self.pause(!self.paused);
+        }
+    }
+
+    fn show_other(&mut self, by: i8) {
+        let count = self.cameras.len().max(1);
+        let first = self.interaction.page.map_or(0, |page| page * PAGE);
+        let next = |shown: usize| (shown + count).saturating_add_signed(isize::from(by)) % count;
+        let shown = self.enlarged.map_or(first, next);
+        self.enlarged = Some(shown);
+        self.interaction.page = self.interaction.page.map(|_| shown / PAGE);
+    }
+
+    /// Shows the next or previous page, with all cameras between the last and the first.
+    fn turn_page(&mut self, by: i8) {
+        self.enlarged = None;
+        let pages = self.cameras.len().div_ceil(PAGE);
+        if pages < 2 {
+            return;
+        }
+        // 0 stands for all cameras.
+        let now = self.interaction.page.map_or(0, |page| page + 1);
+        let next = (now + pages + 1).saturating_add_signed(isize::from(by)) % (pages + 1);
+        self.interaction.page = next.checked_sub(1);
+        self.show_note(self.shown_cameras());
+    }
+
+    /// Names the cameras of the page.
+    pub(super) fn shown_cameras(&self) -> String {
+        let count = self.cameras.len();
+        match self.interaction.page {
+            None => format!("{count} cameras"),
+            Some(page) => format!("cameras {} to {} of {count}", page * PAGE + 1, ((page + 1) * PAGE).min(count)),
+        }
+    }
+
+    /// Edits the text of the search. Enter shows the first camera that it finds.
+    fn type_search(&mut self, press: Press) {
+        self.stale = true;
+        let Some(search) = &mut self.interaction.search else { return };
+        match press {
+            Press::Key(_, Some(Action::Escape)) => self.interaction.search = None,
+            Press::Key(Key::Backspace, _) => {
+                if search.pop().is_none() {
+                    self.interaction.search = None;
+                }
+            }
+            Press::Key(Key::Enter | Key::NumPadEnter, _) => {
+                let search = std::mem::take(search);
+                self.interaction.search = None;
+                match self.found(&search).first() {
+                    Some(camera) if !search.is_empty() => self.enlarged = Some(*camera),
+                    Some(_) => {}
+                    None => self.show_note(format!("no camera has `{search}` in its name")),
+                }
+                self.apply();
+            }
+            Press::Character(character, _) if !character.is_control() => {
+                if search.chars().count() < SEARCH_CHARACTERS_MAX {
+                    search.push(character);
+                }
+            }
+            Press::Key(..) | Press::Character(..) => {}
+        }
+    }
+
+    /// Returns the cameras with this text in their names: first those that begin with it.
+    fn found(&self, search: &str) -> Vec<usize> {
+        let search = search.to_lowercase();
+        let at = |camera: usize| self.cameras[camera].name.to_lowercase().find(&search);
+        let mut found: Vec<_> = (0..self.cameras.len()).filter_map(|camera| Some((at(camera)?, camera))).collect();
+        found.sort_by_key(|(at, camera)| (*at > 0, *camera));
+        found.into_iter().map(|(_, camera)| camera).collect()
     }
 
     /// Starts or stops recording.

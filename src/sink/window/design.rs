@@ -6,8 +6,8 @@ use crate::source::SessionState;
 /// Color between the pictures.
 pub(super) const BACKGROUND: u32 = 0x0012_161b;
 
-/// Smallest and largest scale.
-pub(super) const SCALES: std::ops::RangeInclusive<f32> = 0.5..=4.0;
+/// Smallest and largest scale of text and lines.
+pub const SCALES: std::ops::RangeInclusive<f32> = 0.5..=4.0;
 
 /// Factor between two steps of the scale.
 pub(super) const SCALE_STEP: f32 = 0.25;

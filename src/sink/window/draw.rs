@@ -45,6 +45,7 @@ impl Screen {
     /// Draws everything that belongs to no single tile.
     fn draw_over(&mut self, error: Option<String>, position: Option<PlaybackStatus>, (width, height): (usize, usize)) {
         let notices = self.notices();
+        let note = self.prompt().or_else(|| self.note.as_ref().map(|(note, _)| note.clone()));
         let pixel = self.hover.at.filter(|_| self.level != HudLevel::Off && !self.help);
         let pixel = pixel.and_then(|at| self.pixel_at(at));
         let title = self.panel_title();
@@ -85,7 +86,7 @@ impl Screen {
             inside.pieces(place.x + 2 * space, place.y + space, place.right(), &pieces);
         }
         let low = area.height - line - if self.timeline.is_some() { strip } else { 0 } - space;
-        if let Some((note, _)) = &self.note {
+        if let Some(note) = &note {
             let columns = (area.width - 8 * space) / pen.advance();
             let lines = wrapped(note, columns.clamp(16, 90) as usize);
             let lines: Vec<_> = lines.into_iter().map(|line| vec![(Ink::Text, line)]).collect();
@@ -98,6 +99,9 @@ impl Screen {
         }
         if self.help {
             hud::draw_help(&mut pen);
+        }
+        if let Some(menu) = &mut self.interaction.menu {
+            menu.draw(&mut pen, self.hover.at);
         }
     }
 
@@ -155,6 +159,8 @@ impl Screen {
             && self.note.is_none()
             && self.hint_until_ns.is_none()
             && self.notices().is_empty()
+            && self.prompt().is_none()
+            && self.interaction.menu.is_none()
             && self.recording_error().is_none();
         let at = self.enlarged.or((self.tiles.len() == 1).then_some(0)).filter(|_| is_clean)?;
         let tile = &self.tiles[at];

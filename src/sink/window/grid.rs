@@ -43,23 +43,20 @@ pub(super) fn tiles(count: usize, window: (usize, usize), picture: (usize, usize
     (0..count).map(tile).collect()
 }
 
-/// Largest width and height of a new window. It fits on common screens beside their bars.
-const OPENING_SIZE_MAX: (usize, usize) = (1300, 740);
+/// Room for a new window where the size of the screen is not known. It fits on common screens beside their bars.
+pub(super) const OPENING_ROOM: (usize, usize) = (1300, 740);
 
 /// Smallest width of a new window: narrower ones have no room for text.
 const OPENING_WIDTH_MIN: usize = 480;
 
-/// Returns the size of a new window for `count` pictures of this size: the original size, unless that is too large or too
-/// small.
-pub(super) fn opening_size(count: usize, picture: (usize, usize)) -> (usize, usize) {
-    let (columns, rows) = columns_and_rows(count, OPENING_SIZE_MAX, picture);
+/// Returns the size of a new window for `count` pictures of this size: the original size, unless that is larger than the
+/// room or too small.
+pub(super) fn opening_size(count: usize, picture: (usize, usize), room: (usize, usize)) -> (usize, usize) {
+    let (columns, rows) = columns_and_rows(count, room, picture);
     let whole = (columns * (picture.0 + GAP_PX) - GAP_PX, rows * (picture.1 + GAP_PX) - GAP_PX);
-    if whole.0 > OPENING_SIZE_MAX.0 || whole.1 > OPENING_SIZE_MAX.1 {
-        fitted(whole, OPENING_SIZE_MAX)
-    } else {
-        let times = OPENING_WIDTH_MIN.div_ceil(whole.0.max(1));
-        (whole.0 * times, whole.1 * times)
-    }
+    let times = OPENING_WIDTH_MIN.div_ceil(whole.0.max(1));
+    let enlarged = (whole.0 * times, whole.1 * times);
+    if enlarged.0 > room.0 || enlarged.1 > room.1 { fitted(whole, room) } else { enlarged }
 }
 
 /// Returns the place of a picture of this size in the middle of a tile.
@@ -109,11 +106,14 @@ mod tests {
 
     #[test]
     fn a_new_window_has_the_original_size_if_sensible() {
-        assert_eq!(opening_size(1, (640, 352)), (640, 352));
-        assert_eq!(opening_size(4, (640, 352)), (1282, 706));
-        assert_eq!(opening_size(1, (1920, 1080)), (1300, 731));
-        assert_eq!(opening_size(1, (300, 300)), (600, 600));
-        assert_eq!(opening_size(2, (640, 352)), (640, 706));
+        let size = |count, picture| opening_size(count, picture, OPENING_ROOM);
+        assert_eq!(size(1, (640, 352)), (640, 352));
+        assert_eq!(size(4, (640, 352)), (1282, 706));
+        assert_eq!(size(1, (1920, 1080)), (1300, 731));
+        assert_eq!(size(1, (300, 300)), (600, 600));
+        assert_eq!(size(2, (640, 352)), (640, 706));
+        assert_eq!(size(1, (240, 400)), (444, 740), "a narrow picture does not grow beyond the room");
+        assert_eq!(opening_size(1, (3840, 2160), (3800, 2000)), (3555, 2000));
     }
 
     #[test]

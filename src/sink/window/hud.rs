@@ -1,6 +1,6 @@
 //! The HUD: the state of a camera, written over its picture.
 
-use super::design::{Ink, ink_of};
+use super::design::{ColoredText, Ink, SCALES, ink_of};
 use super::keys::HELP;
 use super::pen::{Pen, wrapped};
 use super::status::{CameraStatus, line, rows, state_word};
@@ -111,19 +111,40 @@ pub(super) fn draw_message(pen: &mut Pen<'_>, tile: Rect, (ink, lines): (Ink, &[
 /// Draws the help in the middle of the window.
 pub(super) fn draw_help(pen: &mut Pen<'_>) {
     let window = pen.canvas.area();
-    let space = pen.design.space();
-    let mut lines = vec![Vec::new(); 2];
-    lines.extend(
-        HELP.iter().map(|(keys, what)| vec![(Ink::Good, format!("{keys:<13}")), (Ink::Text, (*what).to_owned())]),
-    );
-    let (width, height) = pen.panel_size(&lines);
-    let (x, y) = ((window.width - width) / 2, ((window.height - height) / 2).max(0));
-    let ground = pen.design.palette.panel;
-    pen.canvas.shade(window, ground, 110);
-    let panel = pen.panel(x, y, &lines);
-    pen.heading(x + 2 * space, y + 2 * space, Ink::Text, "oaktap");
-    let (thin, color) = (pen.design.thin(), pen.design.ink(Ink::Dim));
-    pen.canvas.outline(panel, thin, color);
+    let design = pen.design;
+    // As large as it fits, in one column or in two.
+    let scales = (0..).map(|step| design.scale() - 0.05 * step as f32);
+    let layouts = scales.flat_map(|scale| [(scale, 1), (scale, 2)]);
+    for (scale, columns) in layouts {
+        pen.design = design.scaled(scale);
+        let lines = help_lines(columns);
+        let (width, height) = pen.panel_size(&lines);
+        if (width > window.width || height > window.height) && scale > *SCALES.start() {
+            continue;
+        }
+        let space = pen.design.space();
+        let (x, y) = (((window.width - width) / 2).max(0), ((window.height - height) / 2).max(0));
+        let ground = pen.design.palette.panel;
+        pen.canvas.shade(window, ground, 110);
+        let panel = pen.panel(x, y, &lines);
+        pen.heading(x + 2 * space, y + 2 * space, Ink::Text, "oaktap");
+        let (thin, color) = (pen.design.thin(), pen.design.ink(Ink::Dim));
+        pen.canvas.outline(panel, thin, color);
+        break;
+    }
+    pen.design = design;
+}
+
+/// Returns the lines of the help, below two lines for the heading.
+fn help_lines(columns: usize) -> Vec<Vec<ColoredText>> {
+    let rows = HELP.len().div_ceil(columns);
+    let line = |row: usize| {
+        let entries = HELP.iter().skip(row).step_by(rows);
+        let pieces =
+            entries.flat_map(|(keys, what)| [(Ink::Good, format!("{keys:<13}")), (Ink::Text, format!("{what:<47}"))]);
+        pieces.collect::<Vec<_>>()
+    };
+    [Vec::new(), Vec::new()].into_iter().chain((0..rows).map(line)).collect()
 }
 
 #[cfg(test)]

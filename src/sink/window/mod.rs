@@ -6,11 +6,14 @@ mod act;
 mod camera;
 mod design;
 mod draw;
+mod gesture;
 mod grid;
 mod hover;
 mod hud;
 mod keys;
 mod marks;
+mod menu;
+mod mouse;
 mod notices;
 mod panel;
 mod pen;
@@ -30,9 +33,11 @@ use minifb::{ScaleMode, WindowOptions};
 
 use crate::net::clock::received_now;
 pub use camera::{note_channel, subscribe};
+pub use design::SCALES;
 pub use hover::PixelAt;
-use keys::Keyboard;
-use platform::{Companion, Display};
+use keys::{KeyEvents, Keyboard};
+use mouse::{Mouse, PolledPointer};
+use platform::{Companion, Display, WindowEvent};
 pub use screen::{Screen, ScreenImage};
 
 /// Interval at which keys are handled while no picture arrives.
@@ -42,7 +47,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(8);
 const DRAW_INTERVAL_MIN_NS: u64 = 11_000_000;
 
 /// Time to wait for the first pictures, which determine the size of the window.
-const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_millis(700);
+const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reason for not showing a window.
 #[derive(Debug, thiserror::Error)]
@@ -59,22 +64,27 @@ pub enum WindowError {
     Lost(String),
 }
 
-/// Opens a window and shows the screen until the user closes it or quits, or until `done` returns `true`.
+/// Opens a window and shows the screen until the user closes it or quits, or until `done` returns `true`. Text and lines
+/// have this scale; `None`: that of the desktop.
 ///
 /// # Errors
 /// No window can be opened, it cannot be updated, or the window system has closed it.
-pub fn show(screen: &mut Screen, mut done: impl FnMut() -> bool) -> Result<(), WindowError> {
+pub fn show(screen: &mut Screen, scale: Option<f32>, mut done: impl FnMut() -> bool) -> Result<(), WindowError> {
     let display = Display::ask().map_err(WindowError::NoDisplay)?;
+    screen.open_at_scale(scale.unwrap_or_else(|| display.scale()));
     let opened_ns = received_now().mono_ns;
     let waited = || u128::from(received_now().mono_ns - opened_ns) >= FIRST_PICTURE_TIMEOUT.as_nanos();
     while !done() && !screen.complete() && !waited() {
         thread::park_timeout(POLL_INTERVAL);
         screen.refresh(received_now().mono_ns);
     }
-    let (width, height) = screen.opening_size();
+    let room = display.room();
+    let opened = screen.opening_size(room);
+    let mut waits_for_size = !screen.has_picture();
     // The buffer always has the size of the window, so minifb does not need to scale it.
     let options = WindowOptions { resize: true, scale_mode: ScaleMode::UpperLeft, ..WindowOptions::default() };
-    let mut window = minifb::Window::new(&screen.title(), width, height, options)
+    let mut title = screen.title();
+    let mut window = minifb::Window::new(&title, opened.0, opened.1, options)
         .map_err(|error| WindowError::NoDisplay(error.to_string()))?;
     let mut companion = Companion::attach(display, &window);
     if let Some(reason) = companion.unsafe_to_record() {
@@ -82,8 +92,10 @@ pub fn show(screen: &mut Screen, mut done: impl FnMut() -> bool) -> Result<(), W
     }
     // This loop waits for pictures itself, so minifb must not sleep.
     window.set_target_fps(0);
-    let (tx, actions) = channel();
-    window.set_input_callback(Box::new(Keyboard::new(tx)));
+    let (tx, key_events) = channel();
+    window.set_input_callback(Box::new(KeyEvents(tx)));
+    let (mut keyboard, mut mouse, mut polled) = (Keyboard::default(), Mouse::default(), PolledPointer::default());
+    screen.show_hint();
     let (mut size, mut drawn_ns) = ((0, 0), 0);
     while window.is_open() && !screen.quit() && !done() {
         let now_ns = received_now().mono_ns;
@@ -108,7 +120,31 @@ pub fn show(screen: &mut Screen, mut done: impl FnMut() -> bool) -> Result<(), W
             std::mem::forget(window);
             return Err(WindowError::Lost(reason));
         }
-        actions.try_iter().for_each(|action| screen.act(action));
+        if waits_for_size && screen.has_picture() {
+            waits_for_size = false;
+            // Not after the user has changed the size.
+            if window.get_size() == opened {
+                companion.resize(screen.opening_size(room));
+            }
+        }
+        let mut pointer = if companion.has_pointer() { Vec::new() } else { polled.events(&window, now_ns) };
+        for event in companion.events() {
+            match event {
+                WindowEvent::Pointer(event) => pointer.push(event),
+                WindowEvent::Exposed => screen.redraw(),
+                WindowEvent::Unfocused => keyboard.release_all(),
+                WindowEvent::Fullscreen(fullscreen) => screen.set_fullscreen(fullscreen),
+            }
+        }
+        pointer.into_iter().flat_map(|event| mouse.gestures(event)).for_each(|gesture| screen.gesture(gesture));
+        key_events.try_iter().filter_map(|event| keyboard.press(event)).for_each(|press| screen.press(press));
+        if screen.title() != title {
+            title = screen.title();
+            window.set_title(&title);
+        }
+        if screen.take_fullscreen_toggle() && !companion.toggle_fullscreen() {
+            screen.show_note("this window cannot fill the screen by itself: use the window manager's key".to_owned());
+        }
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ impl Screen {
             lines.push(line);
         }
         if self.paused {
-            lines.push(vec![(Ink::Text, "paused".to_owned()), (Ink::Dim, "  . next picture".to_owned())]);
+            lines.push(vec![(Ink::Text, "paused".to_owned()), (Ink::Dim, "  , . other picture".to_owned())]);
         }
         lines.extend(self.undrawn().map(|text| vec![(Ink::Warning, text)]));
         lines

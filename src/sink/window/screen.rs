@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use super::act::Interaction;
 use super::camera::CameraInput;
 use super::design::{Design, SCALE_STEP};
-use super::grid::opening_size;
+use super::grid::{OPENING_ROOM, opening_size};
 use super::hover::Hover;
 use super::hud::HudLevel;
 use super::marks::Marks;
@@ -68,6 +69,7 @@ pub struct Screen {
     /// Index of the only camera that is shown. `None`: all are.
     pub(super) enlarged: Option<usize>,
     pub(super) help: bool,
+    pub(super) interaction: Interaction,
     pub(super) paused: bool,
     pub(super) quit: bool,
     pub(super) boxes: bool,
@@ -160,6 +162,7 @@ impl Screen {
             now_ns: 0,
             enlarged: None,
             help: false,
+            interaction: Interaction::new(),
             paused: false,
             quit: false,
             boxes: controls.is_none_or(|controls| controls.boxes),
@@ -201,19 +204,26 @@ impl Screen {
         self.tiles.iter().all(|tile| tile.picture.is_some())
     }
 
-    /// Returns the title of the window.
+    /// Returns the title of the window: what it shows.
     #[must_use]
     pub fn title(&self) -> String {
-        match &*self.cameras {
-            [camera] => format!("oaktap - {}", camera.name),
-            cameras => format!("oaktap - {} cameras", cameras.len()),
+        match (&*self.cameras, self.enlarged) {
+            ([camera], _) => format!("oaktap - {}", camera.name),
+            (cameras, Some(shown)) => format!("oaktap - {}", cameras[shown].name),
+            (_, None) => format!("oaktap - {}", self.shown_cameras()),
         }
     }
 
-    /// Returns the size of a new window: pictures in their original size, unless that is too large or too small.
+    /// Returns the size of a new window: pictures in their original size, unless that is too small or larger than the room on
+    /// the screen.
     #[must_use]
-    pub fn opening_size(&self) -> (usize, usize) {
-        opening_size(self.tiles.len(), self.picture_size())
+    pub fn opening_size(&self, room: Option<(usize, usize)>) -> (usize, usize) {
+        opening_size(self.tiles.len(), self.picture_size(), room.unwrap_or(OPENING_ROOM))
+    }
+
+    /// Returns whether any camera has a picture.
+    pub(super) fn has_picture(&self) -> bool {
+        self.tiles.iter().any(|tile| tile.picture.is_some())
     }
 
     pub(super) fn picture_size(&self) -> (usize, usize) {
@@ -222,7 +232,7 @@ impl Screen {
     }
 
     /// Draws everything larger or smaller: 1 is the size on a screen of 96 dots per inch.
-    pub fn set_scale(&mut self, scale: f32) {
+    pub(super) fn set_scale(&mut self, scale: f32) {
         self.design = self.design.scaled(scale);
         self.stale = true;
     }
@@ -234,19 +244,19 @@ impl Screen {
     }
 
     /// Draws dark text on light panels instead of light text on dark ones, or the other way round.
-    pub fn toggle_light(&mut self) {
+    pub(super) fn toggle_light(&mut self) {
         self.design = self.design.toggled();
         self.stale = true;
     }
 
     /// Changes the scale by a number of steps, and names it.
-    pub fn change_scale(&mut self, steps: i8) {
+    pub(super) fn change_scale(&mut self, steps: i8) {
         self.set_scale(self.design.scale() + SCALE_STEP * f32::from(steps));
         self.show_note(format!("scale {:.0} %", self.design.scale() * 100.0));
     }
 
     pub(super) fn is_shown(&self, camera: usize) -> bool {
-        self.enlarged.is_none_or(|shown| shown == camera)
+        self.enlarged.map_or_else(|| self.is_on_page(camera), |shown| shown == camera)
     }
 
     pub(super) fn show_note(&mut self, note: String) {
@@ -321,6 +331,11 @@ impl Screen {
 
     pub(super) fn shows_position(&self) -> bool {
         !self.playbacks.is_empty() && (self.level != HudLevel::Off || self.paused)
+    }
+
+    /// Draws the image again, although nothing has changed.
+    pub(super) fn redraw(&mut self) {
+        self.stale = true;
     }
 
     /// Counts the pictures of the last image as shown.

@@ -1,0 +1,88 @@
+//! The menu of the right button: the most common keys, and what they do.
+
+use super::design::Ink;
+use super::keys::Action;
+use super::pen::Pen;
+use crate::overlay::Rect;
+
+const ENTRIES: [(Action, &str, &str); 12] = [
+    (Action::Pause, "Space", "pause or continue"),
+    (Action::Snapshot, "c", "save a snapshot"),
+    (Action::Record, "r", "start or stop recording"),
+    (Action::Fullscreen, "f", "fill the screen"),
+    (Action::ToggleZoom, "z", "fit or original size"),
+    (Action::ShowAll, "g", "show all cameras"),
+    (Action::Boxes, "b", "show or hide boxes"),
+    (Action::Labels, "l", "show or hide labels"),
+    (Action::Panel, "d", "list the detections"),
+    (Action::Hud, "i", "switch the HUD"),
+    (Action::Help, "?", "all keys"),
+    (Action::Quit, "q", "quit"),
+];
+
+/// An open menu.
+#[derive(Debug)]
+pub(super) struct Menu {
+    /// Where it was opened.
+    from: (i32, i32),
+    /// Place of the entries, as they were drawn last.
+    rows: Vec<Rect>,
+}
+
+impl Menu {
+    pub(super) const fn at(from: (i32, i32)) -> Self {
+        Self { from, rows: Vec::new() }
+    }
+
+    /// Returns the action of the entry at a point.
+    pub(super) fn action_at(&self, (x, y): (i32, i32)) -> Option<Action> {
+        let on = |rect: &Rect| (rect.x..rect.right()).contains(&x) && (rect.y..rect.bottom()).contains(&y);
+        self.rows.iter().position(on).map(|at| ENTRIES[at].0)
+    }
+
+    /// Draws the menu within the window, with the entry under the pointer marked.
+    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, pointer: Option<(i32, i32)>) {
+        let lines = ENTRIES.map(|(_, key, what)| vec![(Ink::Good, format!("{key:<7}")), (Ink::Text, what.to_owned())]);
+        let (width, height) = pen.panel_size(&lines);
+        let (window, space, line) = (pen.canvas.area(), pen.design.space(), pen.design.line());
+        let inside = |from: i32, len: i32, room: i32| from.min(room - len).max(0);
+        let (x, y) = (inside(self.from.0, width, window.width), inside(self.from.1, height, window.height));
+        let place = Rect::new(x, y, width, height);
+        let (ground, dim, thin) = (pen.design.palette.panel, pen.design.ink(Ink::Dim), pen.design.thin());
+        pen.canvas.fill(place, ground);
+        let row = |at: i32| Rect::new(x, y + 2 * space + at * line - space / 2, width, line);
+        self.rows = (0..).zip(ENTRIES).map(|(at, _)| row(at)).collect();
+        let marked = pointer.and_then(|at| self.action_at(at));
+        for (rect, (action, ..)) in self.rows.iter().zip(ENTRIES) {
+            if Some(action) == marked {
+                pen.canvas.shade(*rect, dim, 90);
+            }
+        }
+        for (n, pieces) in (0..).zip(&lines) {
+            pen.pieces(x + 2 * space, y + 2 * space + n * line, place.right(), pieces);
+        }
+        pen.canvas.outline(place, thin, dim);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::design::Design;
+    use super::*;
+    use crate::overlay::{Canvas, Text};
+
+    #[test]
+    fn every_entry_can_be_clicked_wherever_the_menu_is_opened() {
+        for from in [(0, 0), (799, 599), (-5, 9000)] {
+            let (mut words, mut text) = (vec![0; 800 * 600], Text::new());
+            let mut menu = Menu::at(from);
+            let canvas = Canvas::new(&mut words, 800, 600);
+            menu.draw(&mut Pen { canvas, text: &mut text, design: Design::default() }, None);
+            for (rect, (action, ..)) in menu.rows.iter().zip(ENTRIES) {
+                assert_eq!(menu.action_at((rect.x + 1, rect.y + rect.height / 2)), Some(action));
+                assert!(rect.x >= 0 && rect.right() <= 800 && rect.y >= 0 && rect.bottom() <= 600, "{rect:?}");
+            }
+            assert_eq!(menu.action_at((menu.rows[0].x - 1, menu.rows[0].y)), None);
+        }
+    }
+}
