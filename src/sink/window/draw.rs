@@ -47,7 +47,8 @@ impl Screen {
         let notices = self.notices();
         let note = self.prompt().or_else(|| self.note.as_ref().map(|(note, _)| note.clone()));
         let pixel = self.hover.at.filter(|_| self.level != HudLevel::Off && !self.help);
-        let pixel = pixel.and_then(|at| self.pixel_at(at));
+        let on_timeline = self.hover.at.is_some_and(|at| self.timeline_at(at).is_some());
+        let pixel = pixel.filter(|_| !on_timeline).and_then(|at| self.pixel_at(at));
         let title = self.panel_title();
         let canvas = Canvas::new(&mut self.words, width, height);
         let whole = canvas.area();
@@ -92,7 +93,7 @@ impl Screen {
             let lines: Vec<_> = lines.into_iter().map(|line| vec![(Ink::Text, line)]).collect();
             let (width, height) = pen.panel_size(&lines);
             pen.panel(((area.width - width) / 2).max(0), low - height, &lines);
-        } else if self.hint_until_ns.is_some() && !self.help {
+        } else if self.hint_until_ns.is_some() && !self.help && !on_timeline {
             let lines = [vec![(Ink::Good, "?".to_owned()), (Ink::Text, "  shows what the keys do".to_owned())]];
             let (width, height) = pen.panel_size(&lines);
             pen.panel(((area.width - width) / 2).max(0), low - height, &lines);
