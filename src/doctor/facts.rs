@@ -19,6 +19,8 @@ pub struct Facts {
     pub seen: Vec<DiscoveredCamera>,
     /// Queries that could not be sent, as text.
     pub unsent: Vec<String>,
+    /// Number of cameras in `seen` that were not checked, because there are too many or they take too long.
+    pub left_out: usize,
 }
 
 /// The network configuration of this host.

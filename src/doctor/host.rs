@@ -28,6 +28,14 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
         Finding::new("asking", "host", Level::Warn, unsent.clone())
             .hint("cameras in that network were not searched: check `ip route` and the output rules of the firewall")
     }));
+    if facts.left_out > 0 {
+        let observed = format!("{} cameras answered and were not checked", facts.left_out);
+        findings.push(
+            Finding::new("asking", "host", Level::Warn, observed).hint(
+                "`oaktap doctor CAMERA` checks one; more answers than cameras mean that another device invents ids",
+            ),
+        );
+    }
     findings
 }
 

@@ -60,7 +60,7 @@ fn healthy() -> Facts {
         bootloader: Some(Version::RECOMMENDED),
     };
     let host = HostFacts { links: vec![link("eth0", [10, 0, 0, 1], 24)], ..HostFacts::default() };
-    Facts { host, targets: vec![target], seen: vec![camera("A")], unsent: Vec::new() }
+    Facts { host, targets: vec![target], seen: vec![camera("A")], unsent: Vec::new(), left_out: 0 }
 }
 
 /// Returns the worst finding of a check.
@@ -163,6 +163,7 @@ fn every_fault_is_found_with_advice() {
             "",
         ),
         (|f| f.unsent.push("cannot send a query".to_owned()), "asking", Level::Warn, "cannot send a query", ""),
+        (|f| f.left_out = 4000, "asking", Level::Warn, "4000 cameras answered and were not checked", ""),
         (
             |f| {
                 f.targets[0].route =

@@ -5,8 +5,14 @@
 mod linux;
 mod stream;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::facts::{CheckedCamera, Facts, HostFacts, RouteLookup};
 use crate::discovery::{CameraState, DiscoveredCamera, PORT, PortProbe, Subnet};
@@ -15,6 +21,11 @@ use crate::net::interfaces::{interfaces, source_for};
 use crate::net::port_probe::probe_port;
 use crate::wire;
 
+/// Cameras that are checked; more than the largest known installation has.
+const CHECKED_MAX: usize = 64;
+const CHECKS_AT_ONCE: usize = 8;
+/// A camera that answers nothing takes about 10 s.
+const CHECKS_TIMEOUT: Duration = Duration::from_secs(40);
 const PORT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time to wait at least for the answer to a unicast query.
 const UNICAST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -70,10 +81,9 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
         Some(named) => vec![(named.name.clone(), named.ip)],
         None => seen.iter().filter_map(|camera| Some((camera.id.clone(), camera.ip()?))).collect(),
     };
-    let mut targets = Vec::new();
-    for (name, ip) in cameras {
-        targets.push(check(options, name, ip, &seen).await?);
-    }
+    let answered = cameras.len();
+    let targets = check_all(options, one_per_address(cameras), &seen).await?;
+    let left_out = answered - targets.len();
     for camera in targets.iter().filter_map(|target| target.camera.as_ref()) {
         if !seen.iter().any(|known| known.id == camera.id) {
             seen.push(camera.clone());
@@ -81,7 +91,42 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
     }
     // Read last, because the queries above fill the ARP table.
     let host = host();
-    Ok(Facts { host, targets, seen, unsent: survey.unsent.iter().map(ToString::to_string).collect() })
+    Ok(Facts { host, targets, seen, unsent: survey.unsent.iter().map(ToString::to_string).collect(), left_out })
+}
+
+/// Any device can answer with thousands of ids. They are checked once per address.
+fn one_per_address(mut cameras: Vec<(String, Ipv4Addr)>) -> Vec<(String, Ipv4Addr)> {
+    let mut known = BTreeSet::new();
+    cameras.retain(|(_, ip)| known.insert(*ip));
+    cameras.truncate(CHECKED_MAX);
+    cameras
+}
+
+/// Checks several cameras at a time, in the given order. Leaves out those that are not checked within [`CHECKS_TIMEOUT`].
+async fn check_all(
+    options: &ObserveOptions,
+    cameras: Vec<(String, Ipv4Addr)>,
+    seen: &[DiscoveredCamera],
+) -> Result<Vec<CheckedCamera>, FindError> {
+    let (options, seen) = (Arc::new(options.clone()), Arc::<[DiscoveredCamera]>::from(seen));
+    let measuring = Arc::new(Mutex::new(()));
+    let until = Instant::now() + CHECKS_TIMEOUT;
+    let (mut checks, mut checked) = (JoinSet::new(), BTreeMap::new());
+    let mut waiting = cameras.into_iter().enumerate();
+    loop {
+        while checks.len() < CHECKS_AT_ONCE
+            && let Some((at, (name, ip))) = waiting.next()
+        {
+            let (options, seen, measuring) = (Arc::clone(&options), Arc::clone(&seen), Arc::clone(&measuring));
+            checks.spawn(async move { (at, check(&options, name, ip, &seen, &measuring).await) });
+        }
+        match tokio::time::timeout_at(until, checks.join_next()).await {
+            Ok(Some(Ok((at, camera)))) => _ = checked.insert(at, camera?),
+            // The set is only aborted when it is dropped.
+            Ok(Some(Err(panic))) => std::panic::resume_unwind(panic.into_panic()),
+            Ok(None) | Err(_) => return Ok(checked.into_values().collect()),
+        }
+    }
 }
 
 async fn check(
@@ -89,6 +134,7 @@ async fn check(
     name: String,
     ip: Ipv4Addr,
     seen: &[DiscoveredCamera],
+    measuring: &Mutex<()>,
 ) -> Result<CheckedCamera, FindError> {
     let unicast = Targets { link: true, ..Targets::only(ip, options.udp_port) };
     let survey = find(&unicast, UNICAST_TIMEOUT.max(options.wait), |camera| camera.link.is_some()).await?;
@@ -120,6 +166,8 @@ async fn check(
             let open = probe == PortProbe::Open;
             target.ports.push((*port, probe));
             if open {
+                // Two streams at once would share the bandwidth that is measured.
+                let _measuring = measuring.lock().await;
                 target.stream = Some(stream::look(ip, *port, options.measure).await);
                 break;
             }
