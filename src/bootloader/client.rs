@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{ClientError, WATCHDOG_TIMEOUT};
+use super::error::{ClientError, Stopped, WATCHDOG_TIMEOUT};
 use super::message::{AnnouncedData, Request, Response};
 use super::version::Version;
 use crate::xlink::{Link, LinkEvent, Packet, StreamId};
@@ -23,11 +23,21 @@ const PING_INTERVAL: Duration = Duration::from_millis(750);
 /// Largest configuration that is accepted. Its place in flash has 16 KiB; future bootloaders may have more.
 const MAX_CONFIG_BYTES: u32 = 1 << 20;
 
+/// Fewer bytes than this within [`ClientOptions::inactivity_timeout`] are no progress, unless they complete the data.
+const PROGRESS_MIN_BYTES: u64 = 4 << 10;
+/// A smaller step of the share that the camera reports as written is no progress.
+const PROGRESS_MIN_SHARE: f32 = 1e-3;
+/// A session may take this many times [`ClientOptions::inactivity_timeout`], and longer for data that arrives at
+/// [`SESSION_MIN_RATE`].
+const SESSION_TIMEOUTS: u32 = 10;
+/// Bytes per second.
+const SESSION_MIN_RATE: u64 = 32 << 10;
+
 /// Timeouts of a [`Client`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClientOptions {
-    /// A request fails when the camera neither sends nor consumes anything for this long. 60 s by default, because a camera is
-    /// silent while it erases flash.
+    /// A request fails when it makes no progress for this long. 60 s by default, because a camera is silent while it erases
+    /// flash. A session fails after 10 times this, plus the time that its data needs at 32 KiB/s.
     pub inactivity_timeout: Duration,
 }
 
@@ -108,6 +118,8 @@ struct Call {
     /// Size of the response's data, once the response is received.
     announced: Option<AnnouncedData>,
     received: Vec<u8>,
+    /// Largest share that the camera has reported as written, 0 to 1; negative before the first report.
+    written: f32,
 }
 
 /// The state machine of a session with one bootloader; see the [module](super).
@@ -123,8 +135,14 @@ pub struct Client {
     progress: VecDeque<TransferProgress>,
     reply: Option<Result<Reply, ClientError>>,
     failed: Option<ClientError>,
-    /// Time of the camera's last activity.
+    /// Time of the last progress.
     active: Duration,
+    /// Bytes since then.
+    since_active: u64,
+    /// Time at which the session began.
+    began: Duration,
+    /// Bytes of data that were sent and received in the session.
+    transferred: u64,
     /// Time of the next watchdog ping.
     ping_at: Option<Duration>,
     /// Time since which a ping is outstanding.
@@ -150,6 +168,9 @@ impl Client {
             reply: None,
             failed: None,
             active: now,
+            since_active: 0,
+            began: now,
+            transferred: 0,
             ping_at: None,
             unserved: None,
         }
@@ -163,8 +184,8 @@ impl Client {
     /// Reports that the first `n` bytes of [`Self::output`] were sent.
     pub fn consumed(&mut self, n: usize, now: Duration) {
         // On a slow link, a packet takes long to send before the camera can acknowledge it: sending counts as activity.
-        if n > 0 && self.link.is_sending(self.main) {
-            self.active = now;
+        if self.link.is_sending(self.main) {
+            self.advance(n as u64, now);
         }
         self.link.consumed(n);
     }
@@ -179,7 +200,7 @@ impl Client {
         }
         if self.link.is_receiving(self.main) {
             // A partly received packet counts as activity too.
-            self.active = now;
+            self.advance(bytes.len() as u64, now);
         }
         while let Some(event) = self.link.poll() {
             self.event(event, now);
@@ -199,7 +220,23 @@ impl Client {
         [self.ping_at, self.unserved.map(|since| since + WATCHDOG_TIMEOUT)]
             .into_iter()
             .flatten()
-            .fold(silent, Duration::min)
+            .fold(silent.min(self.began + self.session_limit()), Duration::min)
+    }
+
+    fn session_limit(&self) -> Duration {
+        self.options.inactivity_timeout * SESSION_TIMEOUTS + Duration::from_secs(self.transferred / SESSION_MIN_RATE)
+    }
+
+    /// Counts bytes of a request as progress.
+    fn advance(&mut self, bytes: u64, now: Duration) {
+        self.since_active += bytes;
+        if self.since_active >= PROGRESS_MIN_BYTES {
+            self.progressed(now);
+        }
+    }
+
+    fn progressed(&mut self, now: Duration) {
+        (self.active, self.since_active) = (now, 0);
     }
 
     /// Processes elapsed time: sends pings, detects a silent camera.
@@ -212,10 +249,13 @@ impl Client {
         }
         if self.unserved.is_some_and(|since| now >= since + WATCHDOG_TIMEOUT) {
             self.fail(ClientError::Watchdog { during: self.during() });
+        } else if self.call.is_some() && now >= self.began + self.session_limit() {
+            let (sent, _, received) = self.extent();
+            self.fail(ClientError::TooSlow { during: self.during(), limit: self.session_limit(), sent, received });
         } else if now >= self.active + self.options.inactivity_timeout {
             if self.ready && self.call.is_none() {
                 // Without a request, the camera has nothing to send.
-                self.active = now;
+                self.progressed(now);
             } else {
                 let (sent, _, received) = self.extent();
                 let limit = self.options.inactivity_timeout;
@@ -240,7 +280,7 @@ impl Client {
             self.reply = Some(Err(ClientError::TooOld { request: request.name(), needs, has }));
             return;
         }
-        self.active = now;
+        self.progressed(now);
         self.link.send(self.main, request.to_bytes());
         let data_total = data.map_or(0, |data| data.bytes.len() as u64);
         if let Some(RequestData { bytes, packet, window }) = data {
@@ -250,13 +290,39 @@ impl Client {
                 self.link.send(self.main, Packet::part(bytes, from..bytes.len().min(from + packet)));
             }
         }
-        self.call =
-            Some(Call { request, request_taken: false, data_total, sent: 0, announced: None, received: Vec::new() });
+        self.call = Some(Call {
+            request,
+            request_taken: false,
+            data_total,
+            sent: 0,
+            announced: None,
+            received: Vec::new(),
+            written: -1.0,
+        });
     }
 
     /// Returns the result of the request, once.
     pub(super) fn reply(&mut self) -> Option<Result<Reply, ClientError>> {
         self.reply.take()
+    }
+
+    /// Fails the request on behalf of the user, and all later ones. Does nothing if the session has failed.
+    pub(super) fn stop(&mut self) {
+        let during = self.during();
+        let stopped = match &self.call {
+            None => Stopped { during, sent: false, byte: 0, total: 0 },
+            Some(Call { sent, data_total, announced, received, written, .. }) => Stopped {
+                during,
+                sent: sent == data_total,
+                byte: match announced {
+                    Some(_) => received.len() as u64,
+                    None if *written > 0.0 => (f64::from(*written) * *data_total as f64) as u64,
+                    None => *sent,
+                },
+                total: announced.map_or(*data_total, |announced| announced.total.into()),
+            },
+        };
+        self.fail(ClientError::Stopped(stopped));
     }
 
     /// Ends the session. The camera reboots, which is the only way to leave a session (bootloader.md 2.3).
@@ -269,7 +335,7 @@ impl Client {
     fn event(&mut self, event: LinkEvent, now: Duration) {
         match event {
             LinkEvent::Open(stream) if stream == self.main => {
-                self.active = now;
+                self.progressed(now);
                 self.ready = true;
             }
             LinkEvent::Open(stream) if stream == self.watchdog => self.ping(now),
@@ -277,14 +343,8 @@ impl Client {
             LinkEvent::Refused(stream) if stream == self.watchdog => {
                 self.fail(ClientError::StreamRefused(WATCHDOG_STREAM));
             }
-            LinkEvent::Packet(stream, bytes) if stream == self.main => {
-                self.active = now;
-                self.packet(&bytes);
-            }
-            LinkEvent::Released(stream, len) if stream == self.main => {
-                self.active = now;
-                self.taken(len);
-            }
+            LinkEvent::Packet(stream, bytes) if stream == self.main => self.packet(&bytes, now),
+            LinkEvent::Released(stream, len) if stream == self.main => self.taken(len, now),
             LinkEvent::Released(stream, _) if stream == self.watchdog => {
                 self.unserved = (self.link.outstanding(self.watchdog) > 0).then_some(now);
             }
@@ -305,13 +365,19 @@ impl Client {
     }
 
     /// Counts a packet that the camera has consumed: the request first, then its data.
-    fn taken(&mut self, len: u32) {
+    fn taken(&mut self, len: u32, now: Duration) {
         let Some(call) = &mut self.call else { return };
         if std::mem::replace(&mut call.request_taken, true) {
             call.sent += u64::from(len);
-            let (bytes, total) = (call.sent, call.data_total);
+            let (bytes, total, boots) =
+                (call.sent, call.data_total, matches!(call.request, Request::BootMemory { .. }));
+            self.transferred += u64::from(len);
+            self.advance(u64::from(len), now);
+            if bytes == total {
+                self.progressed(now);
+            }
             self.progress.push_back(TransferProgress::Sent { bytes, total });
-            if bytes == total && matches!(call.request, Request::BootMemory { .. }) {
+            if bytes == total && boots {
                 // BOOT_MEMORY has no response: the camera drops the connection (bootloader.md 3.3).
                 self.done(Ok(Reply::Data(Vec::new())));
             }
@@ -319,7 +385,7 @@ impl Client {
     }
 
     /// Processes a packet: a response, or data that a response has announced.
-    fn packet(&mut self, bytes: &[u8]) {
+    fn packet(&mut self, bytes: &[u8], now: Duration) {
         let Some(call) = &mut self.call else {
             tracing::debug!("ignored an unrequested packet of {} bytes", bytes.len());
             return;
@@ -332,8 +398,11 @@ impl Client {
                 let requested = requested(&call.request);
                 return self.fail(ClientError::TooMuch { request, requested, announced: total, received });
             }
+            self.transferred += bytes.len() as u64;
             self.progress.push_back(TransferProgress::Read { bytes: received, total });
-            if received == total {
+            if received < total {
+                self.advance(bytes.len() as u64, now);
+            } else {
                 let data = std::mem::take(&mut call.received);
                 self.done(Ok(Reply::Data(data)));
             }
@@ -347,7 +416,13 @@ impl Client {
         let refused = |why: &String| ClientError::Refused { request, why: why.clone(), sent, total };
         match (&call.request, &response) {
             (Request::UpdateFlash { .. } | Request::WriteFlash { .. }, Response::Progress(share)) => {
-                self.progress.push_back(TransferProgress::Written(share.clamp(0.0, 1.0)));
+                // NaN is no share.
+                let share = share.clamp(0.0, 1.0);
+                if share >= call.written + PROGRESS_MIN_SHARE {
+                    call.written = share;
+                    self.progress.push_back(TransferProgress::Written(share));
+                    self.progressed(now);
+                }
             }
             (_, Response::Progress(_)) => {}
             (_, Response::NoOp { invalid: true }) => self.done(Err(ClientError::Unsupported { request })),

@@ -32,6 +32,8 @@ struct Shared {
     waiting: Cell<bool>,
     now: Cell<Duration>,
     events: RefCell<VecDeque<ConversationEvent>>,
+    /// Number of [`Hold`]s.
+    holds: Cell<u32>,
 }
 
 /// Progress of a conversation.
@@ -41,6 +43,24 @@ pub enum ConversationEvent {
     Step(String),
     /// The current request progressed.
     Progress(TransferProgress),
+    /// From here on the session must not be stopped, because the camera would be left in this state.
+    HoldBegins(&'static str),
+    /// The session may be stopped again.
+    HoldEnds,
+}
+
+/// Holds back a stop of the session while it lives: the camera would be left in a state from which it cannot boot, or
+/// without its settings.
+#[derive(Debug)]
+pub struct Hold(Rc<Shared>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.set(self.0.holds.get() - 1);
+        if self.0.holds.get() == 0 {
+            self.0.events.borrow_mut().push_back(ConversationEvent::HoldEnds);
+        }
+    }
 }
 
 /// Identity of a bootloader.
@@ -131,6 +151,17 @@ impl Caller {
         self.0.events.borrow_mut().push_back(ConversationEvent::Step(step.into()));
     }
 
+    /// Holds back [`Conversation::stop`] until the returned value is dropped. `otherwise` describes the camera if the session
+    /// ended now.
+    #[must_use]
+    pub fn hold(&self, otherwise: &'static str) -> Hold {
+        self.0.holds.set(self.0.holds.get() + 1);
+        if self.0.holds.get() == 1 {
+            self.0.events.borrow_mut().push_back(ConversationEvent::HoldBegins(otherwise));
+        }
+        Hold(Rc::clone(&self.0))
+    }
+
     async fn call(&self, request: Request, data: Option<RequestData>) -> Result<Reply, ClientError> {
         assert!(!self.0.waiting.replace(true), "{}: the previous request has no reply yet", request.name());
         *self.0.request.borrow_mut() = Some((request, data));
@@ -148,12 +179,14 @@ impl Caller {
 ///
 /// Its driver moves the bytes: it calls [`Self::output`] and [`Self::consumed`], [`Self::handle_input`],
 /// [`Self::handle_timeout`] at [`Self::timeout`] and [`Self::handle_close`] in any order, and polls [`Self::poll_event`] after
-/// each. The session ends when [`Self::is_over`] returns `true` and the rest of the output is sent.
+/// each, before it sends more output: a [`ConversationEvent::HoldBegins`] is for the bytes that follow it. The session ends when [`Self::is_over`] returns `true` and the rest of the output is sent.
 pub struct Conversation<T> {
     client: Client,
     shared: Rc<Shared>,
     task: Option<Pin<Box<dyn Future<Output = T>>>>,
     result: Option<T>,
+    /// The user wants to stop.
+    stop: bool,
 }
 
 impl<T> fmt::Debug for Conversation<T> {
@@ -170,7 +203,7 @@ impl<T> Conversation<T> {
     {
         let shared = Rc::<Shared>::default();
         let task: Pin<Box<dyn Future<Output = T>>> = Box::pin(task(Caller(Rc::clone(&shared))));
-        let mut new = Self { client: Client::new(now, options), shared, task: Some(task), result: None };
+        let mut new = Self { client: Client::new(now, options), shared, task: Some(task), result: None, stop: false };
         new.advance(now);
         new
     }
@@ -209,6 +242,14 @@ impl<T> Conversation<T> {
         self.advance(now);
     }
 
+    /// Ends the session on behalf of the user, after a [`Hold`]: its requests fail with [`ClientError::Stopped`]. Returns
+    /// `false` while it is held back.
+    pub fn stop(&mut self, now: Duration) -> bool {
+        self.stop = true;
+        self.advance(now);
+        self.shared.holds.get() == 0
+    }
+
     /// Returns the next event, if any.
     pub fn poll_event(&mut self) -> Option<ConversationEvent> {
         self.shared.events.borrow_mut().pop_front()
@@ -232,6 +273,10 @@ impl<T> Conversation<T> {
                 self.shared.events.borrow_mut().push_back(ConversationEvent::Progress(progress));
             }
             let Some(task) = &mut self.task else { return };
+            let allowed = |shared: &Shared| shared.holds.get() == 0;
+            if self.stop && allowed(&self.shared) {
+                self.client.stop();
+            }
             if let Some(reply) = self.client.reply() {
                 *self.shared.reply.borrow_mut() = Some(reply);
             }
@@ -243,6 +288,9 @@ impl<T> Conversation<T> {
             }
             // Without a new request, the task waits for the camera.
             let Some((request, data)) = self.shared.request.borrow_mut().take() else { return };
+            if self.stop && allowed(&self.shared) {
+                self.client.stop();
+            }
             self.client.call(request, data.as_ref(), now);
         }
     }

@@ -43,12 +43,21 @@ pub enum ClientError {
     /// The camera announced or sent more data than requested.
     #[error("{request}: the camera announced {announced} bytes and sent {received}, expected at most {requested}")]
     TooMuch { request: &'static str, requested: u64, announced: u64, received: u64 },
-    /// The camera did not answer in time.
+    /// The camera did not answer in time, or answered without progress.
     #[error(
-        "{during}: the camera has been silent for {} s, after consuming {sent} bytes of data and sending {received}",
+        "{during}: the camera has made no progress for {} s, after consuming {sent} bytes of data and sending {received}",
         .limit.as_secs()
     )]
     Silent { during: &'static str, limit: Duration, sent: u64, received: u64 },
+    /// The camera made progress, but too slowly.
+    #[error(
+        "{during}: the session has taken more than {} s, after the camera consumed {sent} bytes of data and sent {received}",
+        .limit.as_secs()
+    )]
+    TooSlow { during: &'static str, limit: Duration, sent: u64, received: u64 },
+    /// The user stopped the session.
+    #[error(transparent)]
+    Stopped(Stopped),
     /// The camera does not acknowledge watchdog pings.
     #[error(
         "{during}: the camera has not acknowledged a watchdog ping for {} s: the link is too slow, or the camera hangs",
@@ -63,6 +72,20 @@ pub enum ClientError {
     /// The camera refused to open a stream.
     #[error("the camera refused to open stream `{0}`: it is not in its bootloader, or another host is connected")]
     StreamRefused(&'static str),
+}
+
+/// The point at which the user stopped a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped at byte {byte} of {total} ({during})")]
+pub struct Stopped {
+    /// The vendor's name of the request, or a phase of the session.
+    pub during: &'static str,
+    /// `true` if the camera has all data of the request. It writes nothing before that (bootloader.md 8).
+    pub sent: bool,
+    /// Bytes that were sent, written or received.
+    pub byte: u64,
+    /// Bytes of the request's data, or of the data in its response.
+    pub total: u64,
 }
 
 impl ClientError {

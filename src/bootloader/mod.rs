@@ -31,8 +31,8 @@ mod version;
 pub use client::{
     BUDGET_BYTES, Client, ClientOptions, RequestData, STREAM, TransferProgress, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
 };
-pub use conversation::{BootloaderInfo, Caller, Conversation, ConversationEvent};
-pub use error::ClientError;
+pub use conversation::{BootloaderInfo, Caller, Conversation, ConversationEvent, Hold};
+pub use error::{ClientError, Stopped};
 pub use message::{
     AnnouncedData, ApplicationDetails, BootHeader, BootloaderType, Memory, MemoryDetails, MessageError, Request,
     Response, Storage,

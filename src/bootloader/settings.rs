@@ -11,6 +11,9 @@ const DEFAULT_OFFSET: i64 = -1;
 /// Error texts of a camera without a configuration (bootloader.md 8).
 const NO_CONFIG: [&str; 2] = ["No config available", "No configuration data available"];
 
+/// Describes a camera whose configuration is only partly written.
+const HALF_WRITTEN: &str = "the camera could lose its settings";
+
 /// Reason for not reading or writing the configuration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -46,6 +49,7 @@ impl Caller {
     pub async fn store_settings(&self, settings: &Config) -> Result<(), SettingsError> {
         let data = RequestData::new(settings.to_bytes()?);
         let (total, packets) = (data.total(), data.packets());
+        let _hold = self.hold(HALF_WRITTEN);
         self.write(
             Request::SetConfig { memory: Memory::Auto, offset: DEFAULT_OFFSET, clear: false, total, packets },
             data,
@@ -61,6 +65,7 @@ impl Caller {
     pub async fn clear_settings(&self) -> Result<(), SettingsError> {
         let request =
             Request::SetConfig { memory: Memory::Auto, offset: DEFAULT_OFFSET, clear: true, total: 0, packets: 0 };
+        let _hold = self.hold(HALF_WRITTEN);
         self.ask(request).await?;
         if self.settings().await?.is_none() { Ok(()) } else { Err(SettingsError::Differs) }
     }

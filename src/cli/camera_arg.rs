@@ -91,7 +91,7 @@ impl FromStr for CameraArg {
         }
         if text.contains('.') {
             let (ip, port) = text.split_once(':').map_or((text, None), |(ip, port)| (ip, Some(port)));
-            let ip = ip.parse().map_err(|_| format!("invalid camera `{ip}`; {expected}"))?;
+            let ip = ip.parse().map_err(|_| format!("invalid camera `{text}`; {expected}"))?;
             let port = port.map(|port| match port.parse() {
                 Ok(port) if port != 0 => Ok(port),
                 _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
@@ -258,6 +258,9 @@ mod tests {
             ("192.168.1", "invalid camera `192.168.1`"),
             ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
             ("192.168.1.50:x", "expected a port from 1 to 65535, found `x`"),
+            ("192.168.1.256", "invalid camera `192.168.1.256`"),
+            ("tcp://192.168.1.50", "invalid camera `tcp://192.168.1.50`; expected an IPv4 address"),
+            ("recording.mcap", "invalid camera `recording.mcap`; expected an IPv4 address"),
             ("fe80::1", "invalid camera `fe80::1`"),
             ("sim:nor=x", "`nor=x`: expected an amount of bytes"),
             ("sim:nand=1", "unknown option `nand`"),

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
@@ -10,14 +11,17 @@ use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::discovery::{CameraState, DiscoveredCamera, is_camera_id};
 use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::startup::{FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
-use oaktap::net::talk::talk;
+use oaktap::net::talk::{TalkEvent, talk};
 use oaktap::{wire, xlink};
 use serde::Serialize;
 
 use super::camera_arg::{CameraArg, Located, SearchArgs};
-use super::present::{self, Refused, Usage, advised, with_help};
+use super::present::{self, Refused, Usage, advised, stopped, with_help};
+use super::signals::{Stop, StopHold};
 use super::value_parsers;
 
+/// How often a question checks whether the user has stopped.
+const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// Time to wait for a camera to answer after a reset.
 const REAPPEAR_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,13 +57,25 @@ pub(crate) struct BootWaitArgs {
     #[arg(long)]
     pub(crate) no_wait: bool,
 
-    /// TCP port of the application's stream [default: the port in the application's contract, or 5000]
+    /// TCP port of the application's stream [default: the port in the application's contract or in its Script, or 5000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) stream_port: Option<u16>,
 
     /// Wait at most this long for the application, and then for its first frame
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = value_parsers::duration)]
     pub(crate) boot_timeout: Duration,
+}
+
+impl BootWaitArgs {
+    /// Returns whether the port of the stream is used and not given.
+    pub(crate) fn needs_port(self) -> bool {
+        !self.no_wait && self.stream_port.is_none()
+    }
+
+    /// Uses this port unless one was given.
+    pub(crate) fn at(self, port: Option<u16>) -> Self {
+        Self { stream_port: self.stream_port.or(port), ..self }
+    }
 }
 
 /// A camera that waits in its bootloader.
@@ -72,23 +88,32 @@ pub(crate) struct BootloaderCamera {
     /// `true` if it was not in its bootloader before.
     pub(crate) was_running: bool,
     options: EnterOptions,
+    stop: Stop,
 }
 
 impl EnterArgs {
     /// Finds the camera, asks for consent, stops its application and waits for its bootloader. `why` begins the question.
-    pub(crate) async fn enter(&self, why: &str) -> anyhow::Result<BootloaderCamera> {
-        self.options.enter(&self.camera, why).await
+    pub(crate) async fn enter(&self, stop: &Stop, why: &str) -> anyhow::Result<BootloaderCamera> {
+        self.options.enter(&self.camera, stop, why).await
     }
 }
 
 impl EnterOptions {
     /// Like [`EnterArgs::enter`].
-    pub(crate) async fn enter(&self, camera: &CameraArg, why: &str) -> anyhow::Result<BootloaderCamera> {
-        self.enter_at(camera.locate(&self.search).await?, why).await
+    pub(crate) async fn enter(&self, camera: &CameraArg, stop: &Stop, why: &str) -> anyhow::Result<BootloaderCamera> {
+        self.enter_at(self.locate(camera, stop).await?, stop, why).await
+    }
+
+    /// Searches for the camera, until the user stops.
+    pub(crate) async fn locate(&self, camera: &CameraArg, stop: &Stop) -> anyhow::Result<Located> {
+        stop.on_signals()?;
+        unless_stopped(stop, camera.locate(&self.search), || "stopped; nothing was sent to the camera".into()).await?
     }
 
     /// Like [`EnterArgs::enter`], for a camera that has been searched for.
-    pub(crate) async fn enter_at(&self, located: Located, why: &str) -> anyhow::Result<BootloaderCamera> {
+    ///
+    /// A stop after the camera was reset takes effect in [`BootloaderCamera::talk`], which lets it leave its bootloader.
+    pub(crate) async fn enter_at(&self, located: Located, stop: &Stop, why: &str) -> anyhow::Result<BootloaderCamera> {
         let Some(found) = located.camera else {
             let (ip, port) = (located.ip, self.search.udp_port);
             let error = match located.rejected {
@@ -99,7 +124,11 @@ impl EnterOptions {
         };
         let was_running = found.state != CameraState::Bootloader;
         if found.state == CameraState::FlashBooted {
-            self.consent(&format!("{why}: this stops the application on camera {} at {}", found.id, located.ip))?;
+            let what = format!("{why}: this stops the application on camera {} at {}", found.id, located.ip);
+            self.consent(&what, stop)?;
+        }
+        if stop.asked() {
+            return Err(stopped("stopped; nothing was changed in the camera"));
         }
         if was_running {
             present::say(&format!("{}: entering the bootloader", found.id));
@@ -112,6 +141,7 @@ impl EnterOptions {
             port: located.port.unwrap_or(xlink::PORT),
             was_running,
             options: self.clone(),
+            stop: stop.clone(),
         })
     }
 
@@ -126,8 +156,8 @@ impl EnterOptions {
     }
 
     /// Asks the user for consent, unless `--yes` is given.
-    pub(crate) fn consent(&self, what: &str) -> anyhow::Result<()> {
-        if self.yes { Ok(()) } else { ask(what) }
+    pub(crate) fn consent(&self, what: &str, stop: &Stop) -> anyhow::Result<()> {
+        if self.yes { Ok(()) } else { ask(what, stop) }
     }
 }
 
@@ -143,14 +173,51 @@ fn preferred(camera: &DiscoveredCamera, before: Ipv4Addr) -> Ipv4Addr {
     camera.ip().filter(|_| !camera.ips().contains(&before)).unwrap_or(before)
 }
 
-fn ask(what: &str) -> anyhow::Result<()> {
+/// Awaits `work`, unless the user stops first. `state` describes the camera then.
+async fn unless_stopped<T>(
+    stop: &Stop,
+    work: impl Future<Output = T>,
+    state: impl Fn() -> String,
+) -> anyhow::Result<T> {
+    let mut signals = stop.signals();
+    tokio::select! {
+        done = work => Ok(done),
+        Ok(_) = signals.wait_for(|count| *count > 0) => Err(stopped(state())),
+    }
+}
+
+/// Reads a line from standard input, unless the user stops first.
+pub(crate) fn answer(stop: &Stop) -> anyhow::Result<String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // The end of the process ends this thread too.
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        // An error means that the user has stopped.
+        let _ = sender.send(read.map(|_| answer));
+    });
+    loop {
+        match receiver.recv_timeout(ANSWER_CHECK_INTERVAL) {
+            Ok(answer) => return Ok(answer?),
+            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("cannot read standard input"),
+            Err(RecvTimeoutError::Timeout) if stop.asked() => {
+                return Err(stopped("stopped; nothing was changed in the camera"));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+fn ask(what: &str, stop: &Stop) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(Usage(format!("{what}; standard input is not a terminal, so confirm with --yes")).into());
     }
     present::say(&format!("{what}. Continue? [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { anyhow::bail!("cancelled; nothing was changed") }
+    if matches!(answer(stop)?.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        anyhow::bail!("cancelled; nothing was changed")
+    }
 }
 
 impl BootloaderCamera {
@@ -161,13 +228,20 @@ impl BootloaderCamera {
         let alive =
             |camera: &DiscoveredCamera| matches!(camera.state, CameraState::Bootloader | CameraState::FlashBooted);
         let id = &self.camera.id;
-        let camera = wait_for(id, &known, self.udp_port(), REAPPEAR_TIMEOUT, alive).await?.ok_or_else(|| {
+        let found = wait_for(id, &known, self.udp_port(), REAPPEAR_TIMEOUT, alive);
+        let camera = self.unless_stopped(found, "waiting for the camera after its reset").await??.ok_or_else(|| {
             let error =
                 anyhow::anyhow!("camera {id} did not answer within {} s of its reset", REAPPEAR_TIMEOUT.as_secs());
             advised(error, "run `oaktap list` or `oaktap doctor`; power-cycle the camera if neither finds it")
         })?;
         let camera = self.options.to_bootloader(preferred(&camera, self.ip)).await?;
         Ok(Self { ip: preferred(&camera, self.ip), camera, ..self.clone() })
+    }
+
+    /// Awaits `work`, during which the camera boots by itself, unless the user stops first.
+    pub(crate) async fn unless_stopped<T>(&self, work: impl Future<Output = T>, what: &str) -> anyhow::Result<T> {
+        let id = &self.camera.id;
+        unless_stopped(&self.stop, work, || format!("stopped while {what}; camera {id} boots by itself")).await
     }
 
     /// Returns the id for use in the name of a file.
@@ -190,9 +264,9 @@ impl BootloaderCamera {
     where
         F: Future<Output = T> + 'static,
     {
-        let mut progress = SessionProgress::new(&self.camera.id);
+        let mut progress = SessionProgress::new(&self.camera.id, &self.stop);
         let options = ClientOptions { inactivity_timeout: self.options.inactivity_timeout };
-        let result = talk(self.address(), options, |told| progress.show(told), task).await;
+        let result = talk(self.address(), options, self.stop.signals(), |told| progress.show(told), task).await;
         progress.end();
         Ok(result?)
     }
@@ -220,15 +294,17 @@ impl BootloaderCamera {
                 advised(error.into(), help)
             })
         };
-        runs(waiting.boot_timeout).await?;
+        self.unless_stopped(runs(waiting.boot_timeout), "waiting for the application").await??;
         let default = Endpoint { host: None, port: wire::PORT };
         let endpoint = contract.and_then(|contract| contract.endpoint).unwrap_or(default);
         let port = waiting.stream_port.unwrap_or(endpoint.port);
-        let frame = match endpoint.host {
-            None => wait_for_first_frame(id, (ip, port).into(), contract, waiting.boot_timeout).await,
-            Some(host) => accept_first_frame(id, ip, (host, port).into(), contract, waiting.boot_timeout).await,
+        let frame = async {
+            match endpoint.host {
+                None => wait_for_first_frame(id, (ip, port).into(), contract, waiting.boot_timeout).await,
+                Some(host) => accept_first_frame(id, ip, (host, port).into(), contract, waiting.boot_timeout).await,
+            }
         };
-        let first_frame = match frame {
+        let first_frame = match self.unless_stopped(frame, "waiting for the first frame").await? {
             Ok(frame) => {
                 present::say(&format!("{}: {frame}", self.camera.id));
                 Some(frame)
@@ -249,7 +325,7 @@ impl BootloaderCamera {
             }
         };
         // A camera whose application ends with its first frame is back in its bootloader now.
-        let state = runs(waiting.boot_timeout).await?;
+        let state = self.unless_stopped(runs(waiting.boot_timeout), "waiting for the application").await??;
         Ok(Some(RunningApplication { state: state.name(), first_frame }))
     }
 }
@@ -271,28 +347,92 @@ impl RunningApplication {
 }
 
 /// The progress of a session, in the status line.
-struct SessionProgress {
+struct SessionProgress<'a> {
     id: String,
+    stop: &'a Stop,
     bar: bool,
     what: String,
-    since: std::time::Instant,
+    since: Instant,
+    held: Option<Held>,
 }
 
-impl SessionProgress {
-    fn new(id: &str) -> Self {
-        let bar = std::io::stderr().is_terminal();
-        Self { id: id.to_owned(), bar, what: String::new(), since: std::time::Instant::now() }
+/// Work that must not be stopped.
+struct Held {
+    /// Describes the camera if it was stopped now.
+    otherwise: &'static str,
+    since: Instant,
+    /// Bytes of the data that is written.
+    total: u64,
+    sent: u64,
+    /// Share of `total`.
+    written: f64,
+    /// Bytes of the complete blocks that were read back, and of the current one.
+    read: (u64, u64),
+    _hold: StopHold,
+}
+
+impl Held {
+    fn add(&mut self, progress: TransferProgress) {
+        match progress {
+            TransferProgress::Sent { bytes, total } => {
+                (self.sent, self.total, self.written, self.read) = (bytes, total, 0.0, (0, 0));
+            }
+            TransferProgress::Written(written) => self.written = written.into(),
+            TransferProgress::Read { bytes, total } if bytes == total => self.read = (self.read.0 + total, 0),
+            TransferProgress::Read { bytes, .. } => self.read.1 = bytes,
+        }
     }
 
-    fn show(&mut self, told: &ConversationEvent) {
+    /// Returns the rest of the time, if sending, writing and reading back take equally long.
+    fn left(&self) -> String {
+        let share = |bytes: u64| bytes.min(self.total) as f64 / self.total.max(1) as f64;
+        let done = (share(self.sent) + self.written + share(self.read.0 + self.read.1)) / 3.0;
+        match self.since.elapsed().as_secs_f64() * (1.0 - done) / done {
+            left if left.is_finite() => format!("{} s", left.ceil().max(1.0)),
+            _ => "about a minute".to_owned(),
+        }
+    }
+}
+
+impl<'a> SessionProgress<'a> {
+    fn new(id: &str, stop: &'a Stop) -> Self {
+        let bar = std::io::stderr().is_terminal();
+        Self { id: id.to_owned(), stop, bar, what: String::new(), since: Instant::now(), held: None }
+    }
+
+    fn show(&mut self, told: &TalkEvent) {
         match told {
-            ConversationEvent::Step(what) => {
+            TalkEvent::Conversation(ConversationEvent::Step(what)) => {
                 self.what.clone_from(what);
-                self.since = std::time::Instant::now();
+                self.since = Instant::now();
                 present::say(&format!("{}: {what}", self.id));
             }
-            ConversationEvent::Progress(progress) if self.bar => present::status_of(&self.id, &self.line(*progress)),
-            ConversationEvent::Progress(_) => {}
+            TalkEvent::Conversation(ConversationEvent::Progress(progress)) => {
+                if let Some(held) = &mut self.held {
+                    held.add(*progress);
+                }
+                if self.bar {
+                    present::status_of(&self.id, &self.line(*progress));
+                }
+            }
+            TalkEvent::Conversation(ConversationEvent::HoldBegins(otherwise)) => {
+                self.held = Some(Held {
+                    otherwise,
+                    since: Instant::now(),
+                    total: 0,
+                    sent: 0,
+                    written: 0.0,
+                    read: (0, 0),
+                    _hold: self.stop.hold(),
+                });
+            }
+            TalkEvent::Conversation(ConversationEvent::HoldEnds) => self.held = None,
+            TalkEvent::StopHeld => {
+                if let Some(held) = &self.held {
+                    let text = format!("cannot stop now, {} left: {}", held.left(), held.otherwise);
+                    present::say(&format!("{}: {text}", self.id));
+                }
+            }
         }
     }
 

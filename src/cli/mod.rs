@@ -12,6 +12,7 @@ pub(crate) mod present;
 mod receipt;
 mod receiving;
 mod recording_summary;
+mod script_check;
 mod signals;
 mod source_args;
 mod text_file;

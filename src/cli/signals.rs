@@ -6,7 +6,7 @@
 //! | HUP (the terminal was closed) | asks the command to stop | nothing: the kernel and the shell both send one |
 //!
 //! A command that was asked to stop finishes its files first. A second Ctrl-C in that time is usually a nervous finger, and
-//! would leave recordings unfinished. `nohup` makes the process ignore HUP, and it stays ignored.
+//! would leave recordings unfinished. No signal ends the process while a camera is [held](Stop::hold). `nohup` makes the process ignore HUP, and it stays ignored.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use oaktap::sync::locked;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
 use super::present;
 
@@ -31,12 +32,28 @@ pub(crate) struct Stop(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Number of signals.
+    signals: watch::Sender<u32>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// When the first signal was received.
     asked: Option<Instant>,
+    /// Number of [`StopHold`]s.
+    holds: u32,
+    /// Signals are received already.
+    listens: bool,
+}
+
+/// While it lives, no signal ends the process: a camera would be left in a state from which it cannot boot.
+#[derive(Debug)]
+pub(crate) struct StopHold(Stop);
+
+impl Drop for StopHold {
+    fn drop(&mut self) {
+        self.0.state().holds -= 1;
+    }
 }
 
 /// A signal that asks to stop.
@@ -68,6 +85,7 @@ impl State {
         };
         let left = FINISHING_TIME.saturating_sub(now.saturating_duration_since(asked));
         match signal {
+            _ if self.holds > 0 => Reaction::Ignore,
             Signal::Hangup => Reaction::Ignore,
             Signal::Interrupt if left.is_zero() => Reaction::Exit,
             Signal::Interrupt => Reaction::Finish(left),
@@ -78,6 +96,9 @@ impl State {
 impl Stop {
     /// Makes signals ask to stop instead of ending the process.
     pub(crate) fn on_signals(&self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.state().listens, true) {
+            return Ok(());
+        }
         let runtime = Builder::new_current_thread().enable_io().build().context("cannot handle signals")?;
         let mut signals = {
             let _context = runtime.enter();
@@ -100,7 +121,14 @@ impl Stop {
     }
 
     fn receive(&self, signal: Signal) {
-        let reaction = self.state().receive(signal, Instant::now());
+        let mut state = self.state();
+        let reaction = state.receive(signal, Instant::now());
+        if reaction == Reaction::Exit {
+            // Nothing begins a hold meanwhile, because the state is locked.
+            std::process::exit(EXIT_INTERRUPTED);
+        }
+        drop(state);
+        self.0.signals.send_modify(|signals| *signals += 1);
         match reaction {
             Reaction::Stop => self.0.changed.notify_all(),
             Reaction::Finish(left) => {
@@ -109,9 +137,19 @@ impl Stop {
                 // Another thread, because a standard error that nobody reads must not keep the next signal waiting.
                 std::thread::spawn(move || present::say(&text));
             }
-            Reaction::Exit => std::process::exit(EXIT_INTERRUPTED),
-            Reaction::Ignore => {}
+            Reaction::Exit | Reaction::Ignore => {}
         }
+    }
+
+    /// Returns the number of signals so far, and reports each further one.
+    pub(crate) fn signals(&self) -> watch::Receiver<u32> {
+        self.0.signals.subscribe()
+    }
+
+    /// Keeps signals from ending the process while the returned value lives.
+    pub(crate) fn hold(&self) -> StopHold {
+        self.state().holds += 1;
+        StopHold(self.clone())
     }
 
     pub(crate) fn asked(&self) -> bool {
@@ -234,6 +272,18 @@ mod tests {
         for seconds in [0, 1, 60] {
             assert_eq!(state.receive(Signal::Hangup, at(start, seconds)), Reaction::Ignore);
         }
+    }
+
+    #[test]
+    fn no_signal_ends_the_process_while_a_camera_is_held() {
+        let (stop, start) = (Stop::default(), Instant::now());
+        let first = stop.hold();
+        let second = stop.hold();
+        assert_eq!(stop.state().receive(Signal::Interrupt, start), Reaction::Stop);
+        drop(first);
+        assert_eq!(stop.state().receive(Signal::Interrupt, at(start, 60)), Reaction::Ignore);
+        drop(second);
+        assert_eq!(stop.state().receive(Signal::Interrupt, at(start, 60)), Reaction::Exit);
     }
 
     #[cfg(unix)]

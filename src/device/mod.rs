@@ -22,3 +22,4 @@ pub mod nop;
 pub mod pipeline;
 pub mod schema;
 pub mod script;
+pub mod script_port;

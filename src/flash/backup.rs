@@ -31,7 +31,8 @@ async fn read_application(caller: &Caller, details: &MemoryDetails) -> Result<Op
     while (bytes.len() as u32) < end {
         let at = bytes.len() as u32;
         let len = (BLOCK_BYTES as u32).min(end - at);
-        bytes.extend(read(caller, phase, memory, map::APPLICATION + at, len).await?);
+        let block = read(caller, phase, memory, map::APPLICATION + at, len).await;
+        bytes.extend(block.map_err(|error| error.in_block(at.into(), end.into()))?);
     }
     Ok(Some(bytes))
 }

@@ -180,6 +180,7 @@ async fn write_factory_slot(caller: &Caller, data: RequestData, image: &Bootload
         Step::ReadBack { region, memory, otherwise: None, expected: image.bytes.clone() },
     ];
     let mut retries = 1..=RETRIES;
+    let _hold = caller.hold("the camera could boot over USB only");
     loop {
         match (carry_out(caller, &steps).await, retries.next()) {
             (

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::step::Region;
-use crate::bootloader::{BootloaderType, ClientError, Memory, MemoryDetails, SettingsError, Version, map};
+use crate::bootloader::{BootloaderType, ClientError, Memory, MemoryDetails, SettingsError, Stopped, Version, map};
 
 /// The action that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,14 @@ pub enum FlashError {
         /// The cause.
         error: ClientError,
     },
+    /// The user stopped the session.
+    #[error("stopped at byte {} of {} while {phase}; {}", at.byte, at.total, describe_stopped(*phase, *at))]
+    Stopped {
+        /// The action that was stopped.
+        phase: Phase,
+        /// How far it was.
+        at: Stopped,
+    },
     /// A byte that was read is not the byte that was written.
     #[error(
         "{phase}: byte {at} {place} is {found:#04x} in the {memory} memory, expected {expected:#04x}, although the camera \
@@ -160,6 +168,7 @@ impl FlashError {
         match self {
             Self::Refused(_) => Phase::Ask,
             Self::Camera { phase, .. }
+            | Self::Stopped { phase, .. }
             | Self::Differs { phase, .. }
             | Self::Short { phase, .. }
             | Self::Configuration { phase, .. } => *phase,
@@ -180,6 +189,7 @@ impl FlashError {
     #[must_use]
     pub fn help(&self) -> &'static str {
         match (self.phase(), self) {
+            (_, Self::Stopped { .. }) => "run the same command again",
             (Phase::Ask, Self::Configuration { .. }) => {
                 "nothing was changed in the camera; `oaktap network CAMERA clear` deletes a damaged configuration"
             }
@@ -208,15 +218,58 @@ impl FlashError {
     }
 }
 
+impl FlashError {
+    /// Counts a stop from the beginning of an area of `total` bytes, of which a block at `from` was read.
+    pub(super) fn in_block(mut self, from: u64, total: u64) -> Self {
+        if let Self::Stopped { at, .. } = &mut self {
+            (at.byte, at.total) = (at.byte + from, total);
+        }
+        self
+    }
+}
+
+/// Describes what the camera has after a stop. The camera writes nothing before it has all data (bootloader.md 8).
+fn describe_stopped(phase: Phase, at: Stopped) -> &'static str {
+    match (phase, at.sent) {
+        (Phase::Ask, _) | (Phase::Write(Region::ApplicationTable), false) => "nothing was changed in the camera",
+        (Phase::Write(Region::Application), false) => {
+            "nothing was written: the camera has the application that it had before"
+        }
+        (Phase::Write(Region::Application), true) => {
+            "the camera has no application now; its bootloader and its settings are unchanged"
+        }
+        (Phase::Write(Region::ApplicationTable), true) => "the camera has no application now, which was not verified",
+        (Phase::Write(Region::UserBootloader), false) => {
+            "nothing was written: the camera has the bootloaders that it had before"
+        }
+        (Phase::Write(Region::UserBootloader), true) => {
+            "the user bootloader is incomplete, so the camera boots its factory bootloader, which is unchanged"
+        }
+        // Held back until it is right, see `Caller::hold`.
+        (Phase::Write(Region::FactoryBootloader) | Phase::ReadBack(Region::FactoryBootloader), _) => {
+            "the factory bootloader was written, and not verified"
+        }
+        (Phase::ReadBack(Region::Application), _) => "the camera has the new application, which was not verified",
+        (Phase::ReadBack(Region::ApplicationTable), _) => "the camera has no application now, which was not verified",
+        (Phase::ReadBack(Region::UserBootloader), _) => {
+            "the user bootloader was written, and not verified; the camera boots the bootloader that it booted before"
+        }
+        (Phase::Configure, _) => "all steps before this one succeeded; the settings are unchanged",
+    }
+}
+
 /// Adds the action to an error of the camera.
 pub(super) fn during(phase: Phase) -> impl Fn(ClientError) -> FlashError {
-    move |error| FlashError::Camera { phase, error }
+    move |error| match error {
+        ClientError::Stopped(at) => FlashError::Stopped { phase, at },
+        error => FlashError::Camera { phase, error },
+    }
 }
 
 /// Adds the action to an error of the configuration.
 pub(super) fn configuration(phase: Phase) -> impl Fn(SettingsError) -> FlashError {
     move |error| match error {
-        SettingsError::Camera(error) => FlashError::Camera { phase, error },
+        SettingsError::Camera(error) => during(phase)(error),
         error => FlashError::Configuration { phase, error },
     }
 }

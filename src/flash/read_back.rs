@@ -40,7 +40,8 @@ pub(super) async fn compare(
     for (number, block) in expected.chunks(BLOCK_BYTES).enumerate() {
         // The protocol's offsets have 32 bits.
         let at = (number * BLOCK_BYTES) as u32;
-        let found = read(caller, phase, memory, offset + at, block.len() as u32).await?;
+        let found = read(caller, phase, memory, offset + at, block.len() as u32).await;
+        let found = found.map_err(|error| error.in_block(at.into(), expected.len() as u64))?;
         if let Some(differs) = found.iter().zip(block).position(|(found, expected)| found != expected) {
             let (found, expected, at) = (found[differs], block[differs], at + differs as u32);
             return Err(FlashError::Differs { phase, at, place: place(at), memory, found, expected });

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::bootloader::{Caller, ClientOptions, Conversation, ConversationEvent};
 
@@ -15,6 +16,15 @@ const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Time to wait at the end until the reset is sent (bootloader.md 2.3).
 const RESET_SEND_TIMEOUT: Duration = Duration::from_secs(2);
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// Progress of [`talk`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum TalkEvent {
+    /// Progress of the session.
+    Conversation(ConversationEvent),
+    /// The user wants to stop, which the session holds back.
+    StopHeld,
+}
 
 /// Error of [`talk`].
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +42,16 @@ pub enum TalkError {
     },
 }
 
-/// Connects to a bootloader, runs `task`, then resets the camera. `progress` receives updates.
+/// Connects to a bootloader, runs `task`, then resets the camera. `progress` receives updates. A number in `stop` that is not
+/// 0 ends the session as soon as nothing holds it back; each higher number is reported as [`TalkEvent::StopHeld`] until then.
 ///
 /// # Errors
 /// Fails if the connection cannot be established. All later errors are part of the output of `task`.
 pub async fn talk<T, F>(
     address: SocketAddr,
     options: ClientOptions,
-    mut progress: impl FnMut(&ConversationEvent),
+    mut stop: watch::Receiver<u32>,
+    mut progress: impl FnMut(&TalkEvent),
     task: impl FnOnce(Caller) -> F,
 ) -> Result<T, TalkError>
 where
@@ -52,10 +64,16 @@ where
     let mut conversation = Conversation::new(Duration::ZERO, options, task);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut reset_deadline = None;
+    let mut stops = 0;
     loop {
-        while let Some(news) = conversation.poll_event() {
-            progress(&news);
+        let asked = *stop.borrow_and_update();
+        while stops < asked {
+            stops += 1;
+            if !conversation.stop(start.elapsed()) {
+                progress(&TalkEvent::StopHeld);
+            }
         }
+        report(&mut conversation, &mut progress);
         if conversation.is_over() && reset_deadline.is_none() {
             reset_deadline = Some(start.elapsed() + RESET_SEND_TIMEOUT);
         }
@@ -67,13 +85,14 @@ where
         let until = tokio::time::Instant::from_std(start + reset_deadline.unwrap_or_else(|| conversation.timeout()));
         tokio::select! {
             ready = stream.ready(interest) => {
-                if transfer(&stream, ready, &mut conversation, &mut buffer, start).is_err() {
+                if transfer(&stream, ready, &mut conversation, &mut buffer, start, &mut progress).is_err() {
                     conversation.handle_close(start.elapsed());
                     if conversation.is_over() {
                         break;
                     }
                 }
             }
+            () = changed(&mut stop), if reset_deadline.is_none() => {}
             () = tokio::time::sleep_until(until) => {
                 if reset_deadline.is_some() {
                     break;
@@ -82,10 +101,21 @@ where
             }
         }
     }
-    while let Some(news) = conversation.poll_event() {
-        progress(&news);
-    }
+    report(&mut conversation, &mut progress);
     Ok(conversation.result().expect("the conversation is over"))
+}
+
+/// Waits for the next signal. Never returns if there will be none.
+async fn changed(stop: &mut watch::Receiver<u32>) {
+    if stop.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+fn report<T>(conversation: &mut Conversation<T>, progress: &mut impl FnMut(&TalkEvent)) {
+    while let Some(news) = conversation.poll_event() {
+        progress(&TalkEvent::Conversation(news));
+    }
 }
 
 /// Sends and receives as much as possible without waiting. Any error means that the connection is closed.
@@ -95,6 +125,7 @@ fn transfer<T>(
     conversation: &mut Conversation<T>,
     buffer: &mut [u8],
     start: Instant,
+    progress: &mut impl FnMut(&TalkEvent),
 ) -> io::Result<()> {
     let ready = ready?;
     if ready.is_readable() {
@@ -105,6 +136,8 @@ fn transfer<T>(
             Err(error) => return Err(error),
         }
     }
+    // A hold must be known before the first byte that needs it is sent.
+    report(conversation, progress);
     if ready.is_writable() {
         while !conversation.output().is_empty() {
             match stream.try_write(conversation.output()) {

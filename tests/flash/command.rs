@@ -14,17 +14,17 @@ use serde_json::Value;
 
 use crate::program::{oaktap, run};
 
-const AGES: Duration = Duration::from_secs(60);
-const ID: &str = "14442C10D13EABCE00";
+pub(crate) const AGES: Duration = Duration::from_secs(60);
+pub(crate) const ID: &str = "14442C10D13EABCE00";
 
 /// A simulated camera and a folder. It waits long for a host, so that a busy machine does not matter.
-struct Scene {
-    camera: CameraSimulator,
-    folder: tempfile::TempDir,
+pub(crate) struct Scene {
+    pub(crate) camera: CameraSimulator,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&{config}");
         let config: CameraConfig = config.parse().expect("a camera");
         let camera = CameraSimulator::start(config, &[Place::free_ports(Ipv4Addr::LOCALHOST)]).expect("free ports");
@@ -32,7 +32,7 @@ impl Scene {
     }
 
     /// The arguments that select this camera.
-    fn at(&self, command: &str, more: &[&str]) -> Vec<String> {
+    pub(crate) fn at(&self, command: &str, more: &[&str]) -> Vec<String> {
         let place = self.camera.places()[0];
         let camera = format!("{}:{}", place.ip, place.link);
         let (udp, stream) = (place.discovery.to_string(), place.stream.to_string());
@@ -44,24 +44,24 @@ impl Scene {
         args
     }
 
-    fn run(&self, command: &str, more: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, command: &str, more: &[&str]) -> (i32, String, String) {
         let args = self.at(command, more);
         run(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn json(&self, command: &str, more: &[&str]) -> Value {
+    pub(crate) fn json(&self, command: &str, more: &[&str]) -> Value {
         let (code, out, said) = self.run(command, &[more, &["--json"]].concat());
         assert_eq!(code, 0, "{command} {more:?}: {said}");
         serde_json::from_str::<Value>(&out).expect("one line of JSON")["summary"].take()
     }
 
-    fn file(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, bytes).expect("the folder can be written to");
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    fn package(&self, name: &str) -> String {
+    pub(crate) fn package(&self, name: &str) -> String {
         let bytes = PackageBuilder::new(b"MA2x, and no firmware of anybody".to_vec())
             .asset_storage((0..100_000u32).map(|n| (n % 251) as u8).collect::<Vec<_>>())
             .firmware_version("c7127782f2da45aac89d5b5b816d04cc45ae40be")
@@ -70,7 +70,7 @@ impl Scene {
         self.file(&format!("{name}.dap"), &bytes.expect("a package"))
     }
 
-    fn stored(&self, offset: u32, len: usize) -> Vec<u8> {
+    pub(crate) fn stored(&self, offset: u32, len: usize) -> Vec<u8> {
         self.camera.with(|camera| {
             camera.memory(Memory::Flash).expect("there is one").read(offset.into(), len).expect("it is that large")
         })
@@ -153,6 +153,98 @@ fn a_refusal_has_its_own_exit_code() {
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains(&format!("camera {ID} at 127.0.0.1 is in use by a host")), "{said}");
+}
+
+#[test]
+fn receipts_that_cannot_be_written_are_found_before_flashing() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let file = scene.file("receipts", b"not a folder");
+    for folder in [file.clone(), format!("{file}/inside")] {
+        let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--receipts", &folder]);
+        assert_eq!((code, scene.camera.history().sessions), (1, 0), "{said}");
+        assert!(said.contains(&format!("cannot write receipts to {folder}")), "{said}");
+        assert!(said.contains("help: no camera was changed"), "{said}");
+    }
+    // A check leaves nothing behind.
+    let folder = scene.folder.path().join("new");
+    let text = folder.to_str().expect("UTF-8");
+    scene.json("flash", &["--app", &app, "--yes", "--no-wait", "--receipts", text]);
+    assert!(only(&folder).extension().is_some_and(|extension| extension == "json"));
+}
+
+/// A package of another tool, whose Script node has this program of less than 128 bytes.
+fn scripted(program: &str) -> Vec<u8> {
+    let len = u8::try_from(program.len()).ok().filter(|len| *len < 128).expect("a short program");
+    let script = [&[0xb9, 3, 0xbd, 14][..], b"asset:__script", &[0xbd, 0, 0]].concat();
+    let node = [&[0xb9, 4, 7, 0xbd, 6][..], b"Script", &[0xbc, script.len() as u8], &script, &[0xbb, 0]].concat();
+    let assets = [&[0xb9, 1, 0xbb, 1, 0xbd, 16][..], b"/node/7/__script", &[0xb9, 3, 0, len, 64]].concat();
+    PackageBuilder::new(b"MA2x, and no firmware of anybody".to_vec())
+        .pipeline([&[0xb9, 3, 0xba, 0, 0xbe, 0xbb, 1, 7][..], &node].concat())
+        .assets(assets)
+        .asset_storage(program.as_bytes())
+        .app_name("theirs")
+        .build()
+        .expect("a package")
+}
+
+#[test]
+fn a_script_is_checked_before_it_is_flashed() {
+    let scene = Scene::new("");
+    let python = std::process::Command::new("python3").arg("--version").output().is_ok();
+    for (program, error) in [("x = (\n", "line 1: "), ("match x:\n  case 1: pass\n", "line 1: ")] {
+        let app = scene.file("theirs.dap", &scripted(program));
+        let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--no-wait", "--dry-run"]);
+        if python {
+            assert_eq!((code, scene.camera.history().sessions), (4, 0), "{said}");
+            assert!(said.contains(&format!("the program of Script 7 is not valid Python 3.9: {error}")), "{said}");
+        } else {
+            assert!(said.contains("was not checked for syntax errors: `python3` is not installed"), "{said}");
+        }
+    }
+    // A program whose asset is cut short.
+    let mut cut = scripted("x = 1\n");
+    let at = cut.windows(5).position(|bytes| bytes == [0xb9, 3, 0, 6, 64]).expect("the place of the asset");
+    cut[at + 3] = 7;
+    let section = (2..512).step_by(30).find(|at| cut[*at..].starts_with(b"assets\0")).expect("a section");
+    let sum = oaktap::package::djb2(&cut[(1 << 20) + (1 << 16)..][..assets_len(&cut, section)]);
+    cut[section + 24..section + 28].copy_from_slice(&sum.to_le_bytes());
+    let app = scene.file("cut.dap", &cut);
+    let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
+    assert_eq!((code, scene.camera.history().sessions), (4, 0), "{said}");
+    assert!(said.contains("the program of Script 7 is not in the package"), "{said}");
+    let (code, out, _) = run(&["inspect", &app]);
+    assert!(code == 1 && out.contains("DAMAGED: a camera would store it, but could not run it"), "{out}");
+}
+
+/// Reads the size of a section from its entry in the table.
+fn assets_len(package: &[u8], entry: usize) -> usize {
+    u32::from_le_bytes(package[entry + 16..entry + 20].try_into().expect("4 bytes")) as usize
+}
+
+/// The simulated camera streams on a port that only the Script of the package names.
+#[test]
+fn the_port_of_a_script_is_waited_for() {
+    let scene = Scene::new("");
+    let port = scene.camera.places()[0].stream;
+    let app = scene.file("theirs.dap", &scripted(&format!("s = socket.socket()\ns.bind(('', {port}))\n")));
+    let place = scene.camera.places()[0];
+    let (camera, udp) = (format!("{}:{}", place.ip, place.link), place.discovery.to_string());
+    let (code, out, said) = run(&["flash", &camera, "--udp-port", &udp, "--app", &app, "--yes", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let receipt = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
+    assert_eq!(receipt["running"]["first_frame"]["address"], format!("{}:{port}", place.ip), "{receipt}");
+
+    let app = scene.file("computed.dap", &scripted("s.bind(('', 5000 + n))\n"));
+    let (_, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "60s"]);
+    assert!(!said.contains("is not a single number"), "--stream-port says it: {said}");
+    let place = scene.camera.places()[0];
+    let (camera, udp) = (format!("{}:{}", place.ip, place.link), place.discovery.to_string());
+    let (_, _, said) = run(&["flash", &camera, "--udp-port", &udp, "--app", &app, "--yes", "--boot-timeout", "1s"]);
+    assert!(
+        said.contains("the port on which the Script listens is not a single number; waiting on port 5000"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -287,7 +379,7 @@ fn reset_and_boot_start_the_application() {
 }
 
 /// As large as a bootloader, but not the vendor's.
-fn image(version: &str) -> Vec<u8> {
+pub(crate) fn image(version: &str) -> Vec<u8> {
     let mut bytes = b"MA2x".to_vec();
     bytes.resize(2 << 20, 0x5a);
     bytes.extend_from_slice(format!("\0DHCP\01.2.11\0{version}\0").as_bytes());

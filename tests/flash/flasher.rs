@@ -19,19 +19,19 @@ use oaktap::sim::bootloader::{Activity, CameraFaults, LineShape, Pipe, Simulated
 const S: Duration = Duration::from_secs(1);
 
 /// A camera and its clock.
-struct Bench {
-    camera: SimulatedCamera,
-    now: Duration,
+pub(crate) struct Bench {
+    pub(crate) camera: SimulatedCamera,
+    pub(crate) now: Duration,
 }
 
 impl Bench {
-    fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let camera = SimulatedCamera::new(config.parse().expect(config), Duration::ZERO).expect(config);
         Self { camera, now: Duration::ZERO }
     }
 
     /// Advances the clock until the camera is in this state.
-    fn until(&mut self, is: impl Fn(Activity) -> bool) {
+    pub(crate) fn until(&mut self, is: impl Fn(Activity) -> bool) {
         while !is(self.camera.activity()) {
             let next = self.camera.poll_timeout();
             self.now = next.unwrap_or_else(|| panic!("the camera stays in {:?}", self.camera.activity())).max(self.now);
@@ -40,7 +40,7 @@ impl Bench {
     }
 
     /// One session, from connecting to the reset.
-    fn session<T, F>(&mut self, task: impl FnOnce(Caller) -> F) -> (T, Vec<ConversationEvent>)
+    pub(crate) fn session<T, F>(&mut self, task: impl FnOnce(Caller) -> F) -> (T, Vec<ConversationEvent>)
     where
         F: Future<Output = T> + 'static,
     {
@@ -77,7 +77,7 @@ impl Bench {
         }
     }
 
-    fn flash(&mut self, package: &Package, options: FlashOptions) -> Result<Flashed, FlashError> {
+    pub(crate) fn flash(&mut self, package: &Package, options: FlashOptions) -> Result<Flashed, FlashError> {
         let package = package.clone();
         let task = async move |caller: Caller| Plan::make(&caller, package, options).await?.carry_out(&caller).await;
         self.session(task).0
@@ -162,10 +162,10 @@ fn slow_link_with_long_delay_flashes_28_mib_and_serves_the_watchdog() {
     assert!(bench.now < 70 * S, "{:?}", bench.now);
 }
 
-const AUTO: FlashOptions = FlashOptions { memory: Memory::Auto, force: false };
+pub(crate) const AUTO: FlashOptions = FlashOptions { memory: Memory::Auto, force: false };
 
 /// A package of 3 MiB without vendor firmware.
-fn package(name: &str) -> Package {
+pub(crate) fn package(name: &str) -> Package {
     package_of(900_000, name)
 }
 
@@ -228,7 +228,7 @@ fn every_fault_is_reported_with_its_phase_and_a_retry_succeeds() {
         ("drop:200", Phase::Ask, "the camera closed the connection"),
         ("drop:1500000", write, "UPDATE_FLASH: the camera closed the connection after"),
         ("drop-progress:0.5", write, "UPDATE_FLASH: the camera closed the connection after"),
-        ("stall-progress:0.5", write, "UPDATE_FLASH: the camera has been silent for 20 s"),
+        ("stall-progress:0.5", write, "UPDATE_FLASH: the camera has made no progress for 20 s"),
         ("freeze:1500000", write, "for 6 s"),
         ("bad-response", write, "UPDATE_FLASH: the camera answered"),
         ("short-response", write, "UPDATE_FLASH: cannot parse the camera's response"),
@@ -488,7 +488,7 @@ fn unsafe_flashes_are_refused_without_a_write() {
     // A bootloader that claims to be newer than it is does not answer requests that it does not support.
     let mut bench = Bench::new("nor=32MiB&bootloader=0.0.16&claims=0.0.28");
     let error = bench.flash(&fits, AUTO).expect_err("it cannot read");
-    assert!(error.to_string().contains("GET_BOOTLOADER_COMMIT: the camera has been silent for 20 s"), "{error}");
+    assert!(error.to_string().contains("GET_BOOTLOADER_COMMIT: the camera has made no progress for 20 s"), "{error}");
     assert_eq!(error.help(), "nothing was changed in the camera");
 }
 
@@ -607,7 +607,7 @@ fn old_bootloader_gets_only_requests_that_it_supports() {
 }
 
 /// An image that passes as a bootloader for PoE cameras, without vendor code.
-fn image() -> Arc<BootloaderImage> {
+pub(crate) fn image() -> Arc<BootloaderImage> {
     let mut bytes = b"MA2x".to_vec();
     bytes.resize(2 << 20, 0x5a);
     bytes.extend_from_slice(b"\0DHCP\x000.0.28\0");

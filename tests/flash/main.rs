@@ -3,6 +3,9 @@
 mod command;
 mod flasher;
 mod proof;
+#[cfg(unix)]
+mod signals;
+mod stop;
 mod vendor_client;
 
 #[path = "../support/external_tools.rs"]

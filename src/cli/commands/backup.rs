@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::bootloader::{Memory, SettingsError};
+use oaktap::bootloader::{ClientError, Memory, SettingsError};
 use oaktap::flash::{FlashError, read_applications};
 use oaktap::package::Package;
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::EnterArgs;
-use crate::cli::present::{self, advised, flash_error, printable, settings_error};
+use crate::cli::present::{self, advised, camera_error, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 
 #[derive(Args, Debug)]
@@ -46,10 +46,13 @@ async fn read(caller: oaktap::bootloader::Caller) -> Result<CameraContents, Flas
 
 pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
     let (entered, (applications, settings)) = runtime()?.block_on(async {
-        let entered = args.enter.enter("reading the memories").await?;
+        let entered = args.enter.enter(&ctx.stop, "reading the memories").await?;
         let read = entered.talk(read).await?.map_err(flash_error)?;
         anyhow::Ok((entered, read))
     })?;
+    if let Err(SettingsError::Camera(error @ ClientError::Stopped(_))) = settings {
+        return Err(camera_error(error));
+    }
     let stem = entered.file_stem()?;
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut report = BackupReport { command: ctx.command, camera: stem.to_owned(), ..BackupReport::default() };

@@ -9,13 +9,14 @@ use oaktap::bootloader::config::UserBootloader;
 use oaktap::bootloader::{BootloaderInfo, Caller, SettingsError, Version};
 use oaktap::device::firmware;
 use oaktap::flash::{
-    BootloaderImage, boot_from_memory, factory_reset, write_factory_bootloader, write_user_bootloader,
+    BootloaderImage, FlashError, boot_from_memory, factory_reset, write_factory_bootloader, write_user_bootloader,
 };
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
+use crate::cli::camera_session::{BootloaderCamera, EnterArgs, answer};
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
+use crate::cli::signals::Stop;
 use crate::cli::{Ctx, Outcome, json_option};
 
 #[derive(Args, Debug)]
@@ -84,15 +85,15 @@ struct BootloaderReport {
 
 pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
     let report = match &args.action {
-        BootloaderAction::Show => runtime()?.block_on(show(ctx.command, args))?,
+        BootloaderAction::Show => runtime()?.block_on(show(ctx, args))?,
         BootloaderAction::Update { image, user, factory } => {
             let image = open(image)?;
             let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
-            runtime()?.block_on(write(ctx.command, args, image, slot))?
+            runtime()?.block_on(write(ctx, args, image, slot))?
         }
         BootloaderAction::FactoryReset { image } => {
             let image = open(image)?;
-            runtime()?.block_on(write(ctx.command, args, image, Some(BootloaderSlot::FactoryReset)))?
+            runtime()?.block_on(write(ctx, args, image, Some(BootloaderSlot::FactoryReset)))?
         }
     };
     if ctx.json {
@@ -120,11 +121,15 @@ fn open(path: &std::path::Path) -> anyhow::Result<Arc<BootloaderImage>> {
     Ok(Arc::new(image))
 }
 
-async fn show(command: &'static str, args: &BootloaderArgs) -> anyhow::Result<BootloaderReport> {
-    let entered = args.enter.enter("reading the bootloader").await?;
+async fn show(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<BootloaderReport> {
+    let entered = args.enter.enter(&ctx.stop, "reading the bootloader").await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
     let camera = entered.camera.id;
-    Ok(BootloaderReport { command, camera, before, user_slot, written: None, after: None })
+    Ok(BootloaderReport { command: ctx.command, camera, before, user_slot, written: None, after: None })
+}
+
+async fn greet_again(entered: &BootloaderCamera) -> anyhow::Result<BootloaderInfo> {
+    Ok(entered.reenter().await?.talk(greet).await?.map_err(settings_error)?.0)
 }
 
 async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>), SettingsError> {
@@ -140,12 +145,12 @@ async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>
 
 /// Writes to `slot`, or by default to the user slot if the camera has one.
 async fn write(
-    command: &'static str,
+    ctx: &Ctx,
     args: &BootloaderArgs,
     image: Arc<BootloaderImage>,
     slot: Option<BootloaderSlot>,
 ) -> anyhow::Result<BootloaderReport> {
-    let entered = args.enter.enter("writing a bootloader").await?;
+    let entered = args.enter.enter(&ctx.stop, "writing a bootloader").await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
     if before.kind != oaktap::bootloader::BootloaderType::Network {
         return Err(Refused(format!("the camera's bootloader has type {}, expected type network", before.kind)).into());
@@ -153,7 +158,7 @@ async fn write(
     let has_user_slot = before.version >= Version::HAS_USER_SLOT;
     let slot = slot.unwrap_or(if has_user_slot { BootloaderSlot::User } else { BootloaderSlot::Factory });
     if slot != BootloaderSlot::User {
-        confirm_id(&entered.camera.id, slot)?;
+        confirm_id(&entered.camera.id, slot, &ctx.stop)?;
     }
     let entered = entered.reenter().await?;
     if slot == BootloaderSlot::User {
@@ -163,8 +168,11 @@ async fn write(
     } else {
         write_factory_slot(&entered, &image, slot).await?;
     }
-    let after =
-        if args.no_wait { None } else { Some(entered.reenter().await?.talk(greet).await?.map_err(settings_error)?.0) };
+    let after = if args.no_wait {
+        None
+    } else {
+        Some(greet_again(&entered).await.context("the bootloader was written and verified")?)
+    };
     if let (Some(after), Some(expected)) = (&after, image.version())
         && after.version != expected
     {
@@ -175,7 +183,7 @@ async fn write(
         return Err(advised(error, "`oaktap bootloader CAMERA show` shows the slot that it runs from"));
     }
     let written = Some(slot);
-    Ok(BootloaderReport { command, camera: entered.camera.id, before, user_slot, written, after })
+    Ok(BootloaderReport { command: ctx.command, camera: entered.camera.id, before, user_slot, written, after })
 }
 
 /// Boots the image from memory, so that it can overwrite the factory slot.
@@ -197,6 +205,9 @@ async fn write_factory_slot(
         }
     };
     entered.talk(task).await?.map_err(|error| {
+        if matches!(error, FlashError::Stopped { .. }) {
+            return flash_error(error);
+        }
         let text = anyhow::anyhow!("{error}");
         advised(
             text,
@@ -208,7 +219,7 @@ async fn write_factory_slot(
 }
 
 /// Asks the user to type the camera's id. `--yes` does not answer this question.
-fn confirm_id(id: &str, slot: BootloaderSlot) -> anyhow::Result<()> {
+fn confirm_id(id: &str, slot: BootloaderSlot, stop: &Stop) -> anyhow::Result<()> {
     let what = match slot {
         BootloaderSlot::FactoryReset => {
             "This replaces the bootloader of camera {} and erases its settings (also a static address) and its application."
@@ -221,9 +232,7 @@ fn confirm_id(id: &str, slot: BootloaderSlot) -> anyhow::Result<()> {
     );
     present::say("and flashed over USB.");
     present::say("To continue, type the id of the camera:");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if answer.trim() == id {
+    if answer(stop)?.trim() == id {
         Ok(())
     } else {
         Err(Refused("the typed id does not match; nothing was written".to_owned()).into())

@@ -79,7 +79,7 @@ struct DoctorReport<'a> {
 
 pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
-    let facts = runtime.block_on(look(args))?;
+    let facts = runtime.block_on(look(ctx, args))?;
     let findings = judge(&facts);
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let report = DoctorReport {
@@ -108,7 +108,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
+async fn look(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Facts> {
     let mut ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
     let camera = match &args.camera {
         None => None,
@@ -129,19 +129,19 @@ async fn look(args: &DoctorArgs) -> anyhow::Result<Facts> {
     let mut facts = observe(&options).await?;
     // Last, because it stops the application that the other checks observe.
     if let (true, Some(camera)) = (args.enter_bootloader, &args.camera) {
-        let version = version(args, camera).await?;
+        let version = version(ctx, args, camera).await?;
         facts.targets.iter_mut().for_each(|target| target.bootloader = Some(version));
     }
     Ok(facts)
 }
 
-async fn version(args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Version> {
+async fn version(ctx: &Ctx, args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Version> {
     let camera = match camera {
         // The port belongs to the stream, not to the bootloader.
         CameraArg::Address { ip, .. } => CameraArg::Address { ip: *ip, port: None },
         other => other.clone(),
     };
-    let entered = args.options.enter(&camera, "reading the bootloader version").await?;
+    let entered = args.options.enter(&camera, &ctx.stop, "reading the bootloader version").await?;
     let target = entered.talk(|caller| async move { FlashTarget::ask(&caller).await }).await?.map_err(camera_error)?;
     Ok(target.bootloader.version)
 }

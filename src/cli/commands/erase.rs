@@ -34,9 +34,10 @@ pub(crate) fn run(ctx: &Ctx, args: &EraseArgs) -> anyhow::Result<Outcome> {
     let memory = args.memory;
     let task = async move |caller: oaktap::bootloader::Caller| erase_applications(&caller, memory).await;
     let (camera, proved) = runtime()?.block_on(async {
-        let entered = args.enter.enter("erasing the application").await?;
+        let entered = args.enter.enter(&ctx.stop, "erasing the application").await?;
         if !entered.was_running {
-            args.enter.options.consent(&format!("this erases the application of camera {}", entered.camera.id))?;
+            let what = format!("this erases the application of camera {}", entered.camera.id);
+            args.enter.options.consent(&what, &ctx.stop)?;
         }
         let proved = entered.talk(task).await?.map_err(flash_error)?;
         anyhow::Ok((entered.camera.id, proved))

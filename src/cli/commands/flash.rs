@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
 use oaktap::device::contract::{Contract, Endpoint};
-use oaktap::flash::inspect::inspect;
+use oaktap::flash::inspect::{PackageReport, inspect};
 use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::frame::Utc;
 use oaktap::net::clock::received_now;
@@ -22,6 +22,7 @@ use crate::cli::camera_arg::{CameraArg, runtime};
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, file_stem};
 use crate::cli::present::{self, Refused, Usage, advised, flash_error};
 use crate::cli::receipt::{PackageFacts, Receipt};
+use crate::cli::script_check;
 use crate::cli::{Ctx, Outcome, json_option};
 
 const AFTER_HELP: &str = "\
@@ -97,12 +98,21 @@ struct FlashTask {
     facts: PackageFacts,
     /// The promised properties of its stream. `None` if oaktap has not built the package.
     contract: Option<Contract>,
+    /// The port on which its program listens, if the contract does not say it.
+    port: Option<u16>,
 }
 
 impl FlashArgs {
     fn task(&self) -> anyhow::Result<FlashTask> {
+        let mut port = None;
         let (cameras, package, from) = match &self.app {
-            Some(path) => (self.cameras.clone(), open(path)?, path.display().to_string()),
+            Some(path) => {
+                let (package, report) = open(path)?;
+                if report.contract.is_none() && self.boot_wait.needs_port() {
+                    port = script_check::port(&report);
+                }
+                (self.cameras.clone(), package, path.display().to_string())
+            }
             None => {
                 let file = self.application.read()?;
                 let cameras = if self.cameras.is_empty() { file.cameras()? } else { self.cameras.clone() };
@@ -120,7 +130,7 @@ impl FlashArgs {
         };
         let facts = PackageFacts::new(&package, from, present::sha256(package.bytes()));
         let contract = package.app_name().and_then(|name| name.parse().ok());
-        Ok(FlashTask { cameras, package, facts, contract })
+        Ok(FlashTask { cameras, package, facts, contract, port })
     }
 }
 
@@ -163,12 +173,15 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
         let text = "--jobs requires --yes, because it cannot ask for each camera";
         return Err(Usage(text.to_owned()).into());
     }
+    if let (Some(folder), false) = (&args.receipts, args.dry_run) {
+        check_writable(folder)?;
+    }
     let next = AtomicUsize::new(0);
     let work = || -> anyhow::Result<Vec<_>> {
         let runtime = runtime()?;
         let mut done = Vec::new();
-        while let Some((at, camera)) = take(&next, &task.cameras) {
-            let result = runtime.block_on(flash_one(ctx.command, args, &task, camera));
+        while let Some((at, camera)) = take(&next, &task.cameras).filter(|_| !ctx.stop.asked()) {
+            let result = runtime.block_on(flash_one(ctx, args, &task, camera));
             let result = result.and_then(|report| print(ctx, args, &report).map(|()| report));
             let result = if task.cameras.len() > 1 {
                 let result = result.with_context(|| format!("cannot flash {camera}"));
@@ -192,17 +205,19 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     });
     let mut done: Vec<_> = done?.into_iter().flatten().collect();
     done.sort_by_key(|(at, _)| *at);
-    if let [(_, Err(_))] = done.as_slice() {
+    if let ([(_, Err(_))], [_]) = (done.as_slice(), task.cameras.as_slice()) {
         return done.remove(0).1.map(|_| Outcome::Done);
     }
     let (mut failed, mut streams) = (Vec::new(), Vec::new());
+    let ended = done.len();
     for (_, result) in done {
         match result {
             Ok(report) => streams.extend(report.stream(task.contract.as_ref())),
             Err(error) => failed.push(error),
         }
     }
-    let (count, of) = (failed.len(), task.cameras.len());
+    // A stop leaves the other cameras out.
+    let (count, of) = (failed.len() + task.cameras.len() - ended, task.cameras.len());
     if count == 0 {
         return match args.then {
             Some(Then::View) => {
@@ -213,8 +228,22 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
         };
     }
     let summary = format!("{count} of {of} cameras were not flashed; running the same command again skips the others");
+    if ctx.stop.asked() {
+        return Err(present::stopped(format!("stopped; {count} of {of} cameras were not flashed")));
+    }
     let all_refused = failed.iter().all(present::is_refusal);
     Err(if all_refused { Refused(summary).into() } else { anyhow::anyhow!(summary) })
+}
+
+/// Creates the folder of the receipts, and a file in it that is removed again: a flashed camera without its receipt would
+/// have to be flashed again.
+fn check_writable(folder: &Path) -> anyhow::Result<()> {
+    let probe = folder.join(format!(".oaktap-{}", std::process::id()));
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, "receipt\n"));
+    // Without a file there is nothing to remove.
+    let _ = std::fs::remove_file(&probe);
+    let written = written.with_context(|| format!("cannot write receipts to {}", folder.display()));
+    written.map_err(|error| advised(error, "no camera was changed; give another folder with --receipts"))
 }
 
 /// Returns the next camera to flash.
@@ -224,7 +253,7 @@ fn take<'a>(next: &AtomicUsize, cameras: &'a [CameraArg]) -> Option<(usize, &'a 
 }
 
 /// Reads a package and checks it.
-fn open(path: &Path) -> anyhow::Result<Package> {
+fn open(path: &Path) -> anyhow::Result<(Package, PackageReport)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let refused = |why: &str| {
         let error = Refused(format!("{}: {why}", path.display()));
@@ -232,21 +261,18 @@ fn open(path: &Path) -> anyhow::Result<Package> {
     };
     let package = Package::parse(bytes).map_err(|error| refused(&error.to_string()))?;
     let report = inspect(package.bytes()).map_err(|error| refused(&error.to_string()))?;
-    match report.damage().next() {
-        Some(damage) if !report.whole => Err(refused(&damage)),
-        _ => Ok(package),
+    let damage = report.damage().next().filter(|_| !report.whole);
+    match damage.or_else(|| script_check::syntax_error(&report)) {
+        Some(fault) => Err(refused(&fault)),
+        None => Ok((package, report)),
     }
 }
 
-async fn flash_one(
-    command: &'static str,
-    args: &FlashArgs,
-    task: &FlashTask,
-    camera: &CameraArg,
-) -> anyhow::Result<FlashReport> {
-    let FlashTask { package, facts, contract, .. } = task;
+async fn flash_one(ctx: &Ctx, args: &FlashArgs, task: &FlashTask, camera: &CameraArg) -> anyhow::Result<FlashReport> {
+    let command = ctx.command;
+    let FlashTask { package, facts, contract, port, .. } = task;
     let started = utc_now();
-    let entered = args.options.enter(camera, if args.dry_run { "planning" } else { "flashing" }).await?;
+    let entered = args.options.enter(camera, &ctx.stop, if args.dry_run { "planning" } else { "flashing" }).await?;
     let (options, package, dry_run) =
         (FlashOptions { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
     let work =
@@ -260,7 +286,7 @@ async fn flash_one(
     let Some(flashed) = flashed else {
         return Ok(FlashReport::Plan { command, camera: entered.camera.id.clone(), plan });
     };
-    let running = wait_until_running(&entered, args.boot_wait, &flashed, contract.as_ref()).await?;
+    let running = wait_until_running(&entered, args.boot_wait.at(*port), &flashed, contract.as_ref()).await?;
     let receipt = Receipt {
         tool: concat!("oaktap ", env!("CARGO_PKG_VERSION")).to_owned(),
         started,

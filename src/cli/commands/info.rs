@@ -41,7 +41,7 @@ struct MemoryApplication {
 pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let (entered, answers) = runtime.block_on(async {
-        let entered = args.enter.enter("reading the bootloader").await?;
+        let entered = args.enter.enter(&ctx.stop, "reading the bootloader").await?;
         let answers = entered.talk(|caller| async move { ask(&caller).await }).await?.map_err(camera_error)?;
         anyhow::Ok((entered, answers))
     })?;

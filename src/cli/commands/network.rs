@@ -46,7 +46,7 @@ enum NetworkAction {
     Show,
     /// Set a static address
     Static {
-        /// Address and prefix length, such as 192.168.1.50/24
+        /// Address and prefix length or network mask, such as 192.168.1.50/24 or 192.168.1.50/255.255.255.0
         #[arg(value_name = "IP/PREFIX")]
         address: AddressArg,
         /// Gateway. Required by the camera, even in a network without one
@@ -87,11 +87,23 @@ impl FromStr for AddressArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected an address and a prefix length, such as 192.168.1.50/24";
+        let expected = "expected an address and a prefix length or mask, such as 192.168.1.50/24";
         let (address, prefix) = text.split_once('/').ok_or_else(|| format!("`{text}` has no /PREFIX; {expected}"))?;
         let address = address.parse().map_err(|_| format!("`{address}` is not an IPv4 address; {expected}"))?;
-        let prefix = prefix.parse().map_err(|_| format!("`{prefix}` is not a prefix length; {expected}"))?;
-        Ok(Self { address, prefix })
+        if let Ok(mask) = prefix.parse::<Ipv4Addr>() {
+            let prefix = mask.to_bits().leading_ones();
+            return match mask.to_bits().checked_shl(prefix).unwrap_or(0) {
+                0 => Ok(Self { address, prefix: prefix as u8 }),
+                _ => Err(format!("`{mask}` is not a network mask: its ones are not all on the left; {expected}")),
+            };
+        }
+        match prefix.parse() {
+            Ok(prefix @ 0..=32) if !text.contains('+') => Ok(Self { address, prefix }),
+            Ok(prefix @ 33..=u8::MAX) => {
+                Err(format!("prefix length {prefix} is above 32, the bits of an IPv4 address; {expected}"))
+            }
+            _ => Err(format!("`{prefix}` is not a prefix length from 0 to 32; {expected}")),
+        }
     }
 }
 
@@ -109,7 +121,7 @@ struct NetworkReport {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
-    let report = runtime()?.block_on(show_or_change(ctx.command, args))?;
+    let report = runtime()?.block_on(show_or_change(ctx, args))?;
     if ctx.json {
         present::document(&report)?;
     } else {
@@ -118,13 +130,13 @@ pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn show_or_change(command: &'static str, args: &NetworkArgs) -> anyhow::Result<NetworkReport> {
+async fn show_or_change(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<NetworkReport> {
     // Refuse unreachable settings before stopping the application.
-    let located = args.enter.camera.locate(&args.enter.options.search).await?;
+    let located = args.enter.options.locate(&args.enter.camera, &ctx.stop).await?;
     check(args, located.camera.as_ref())?;
     let reads_only = matches!(args.action, NetworkAction::Show);
     let why = if reads_only { "reading the network settings" } else { "changing the network settings" };
-    let entered = args.enter.options.enter_at(located, why).await?;
+    let entered = args.enter.options.enter_at(located, &ctx.stop, why).await?;
     let action = args.action.clone();
     let task = async move |caller: Caller| change(&caller, &action).await;
     let (before, after) = entered.talk(task).await?.map_err(settings_error)?;
@@ -139,7 +151,7 @@ async fn show_or_change(command: &'static str, args: &NetworkArgs) -> anyhow::Re
     };
     let network = after.as_ref().map(Config::network).transpose()?;
     Ok(NetworkReport {
-        command,
+        command: ctx.command,
         camera: entered.camera.id,
         settings: after.map(|config| config.document().to_json()),
         network,
@@ -238,7 +250,9 @@ async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> a
     let mut known = entered.camera.ips();
     known.extend(expected);
     let is = |camera: &DiscoveredCamera| expected.is_none_or(|expected| camera.ips().contains(&expected));
-    match wait_for(&entered.camera.id, &known, entered.udp_port(), REPLY_TIMEOUT, is).await? {
+    let found = wait_for(&entered.camera.id, &known, entered.udp_port(), REPLY_TIMEOUT, is);
+    let what = "waiting for the camera, whose settings were written and read back";
+    match entered.unless_stopped(found, what).await?? {
         Some(camera) => Ok(expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED)),
         None => {
             let where_ = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
@@ -285,4 +299,39 @@ fn text(report: &NetworkReport) -> String {
         text.push_str(&format!("  answers  at {address}\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_given_by_its_prefix_length_or_its_mask() {
+        for (text, expected) in [
+            ("192.168.1.50/24", 24),
+            ("192.168.1.50/255.255.255.0", 24),
+            ("10.0.0.5/255.255.240.0", 20),
+            ("10.0.0.5/255.255.255.255", 32),
+            ("10.0.0.5/0.0.0.0", 0),
+            ("10.0.0.5/32", 32),
+        ] {
+            let AddressArg { address, prefix } = text.parse().expect(text);
+            assert_eq!((prefix, text.starts_with(&address.to_string())), (expected, true), "{text}");
+        }
+        for (text, error) in [
+            ("192.168.1.50", "`192.168.1.50` has no /PREFIX"),
+            ("192.168.1.256/24", "`192.168.1.256` is not an IPv4 address"),
+            ("192.168.1.50/33", "prefix length 33 is above 32"),
+            ("192.168.1.50/300", "`300` is not a prefix length from 0 to 32"),
+            ("192.168.1.50/+24", "`+24` is not a prefix length"),
+            ("192.168.1.50/-1", "`-1` is not a prefix length"),
+            ("192.168.1.50/", "`` is not a prefix length"),
+            ("192.168.1.50/255.255.0.255", "`255.255.0.255` is not a network mask"),
+            ("192.168.1.50/0.0.0.255", "`0.0.0.255` is not a network mask"),
+            ("192.168.1.50/255.255.255", "`255.255.255` is not a prefix length"),
+        ] {
+            let found = text.parse::<AddressArg>().unwrap_err();
+            assert!(found.starts_with(error) && found.contains("such as 192.168.1.50/24"), "{text}: {found}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ struct ResetReport {
 
 pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
     let report = runtime()?.block_on(async {
-        let entered = args.enter.enter("rebooting").await?;
+        let entered = args.enter.enter(&ctx.stop, "rebooting").await?;
         start(args, ctx.command, entered).await
     })?;
     print(ctx, &report)
@@ -38,12 +38,12 @@ pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
 /// Does nothing if the camera runs its application already.
 pub(crate) fn boot(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
     let report = runtime()?.block_on(async {
-        let located = args.enter.camera.locate(&args.enter.options.search).await?;
+        let located = args.enter.options.locate(&args.enter.camera, &ctx.stop).await?;
         if let Some(camera) = located.camera.as_ref().filter(|camera| camera.state == CameraState::FlashBooted) {
             present::say(&format!("{}: the application is running already", camera.id));
             return Ok(ResetReport { command: ctx.command, camera: camera.id.clone(), running: None });
         }
-        let entered = args.enter.options.enter_at(located, "leaving the bootloader").await?;
+        let entered = args.enter.options.enter_at(located, &ctx.stop, "leaving the bootloader").await?;
         start(args, ctx.command, entered).await
     })?;
     print(ctx, &report)

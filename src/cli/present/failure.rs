@@ -1,5 +1,6 @@
 //! Errors with help, and the exit code of each kind.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) struct Refused(pub(crate) String);
 #[derive(Debug)]
 struct Advised {
     error: anyhow::Error,
-    help: &'static str,
+    help: Cow<'static, str>,
 }
 
 impl fmt::Display for Advised {
@@ -41,8 +42,24 @@ impl std::error::Error for Advised {
 }
 
 /// Adds a help text, which is printed on the last line.
-pub(crate) fn advised(error: anyhow::Error, help: &'static str) -> anyhow::Error {
-    Advised { error, help }.into()
+pub(crate) fn advised(error: anyhow::Error, help: impl Into<Cow<'static, str>>) -> anyhow::Error {
+    Advised { error, help: help.into() }.into()
+}
+
+/// Describes the end of a command that the user stopped. `text` is the state of the camera.
+pub(crate) fn stopped(text: impl fmt::Display) -> anyhow::Error {
+    advised(anyhow::anyhow!("{text}"), format!("`{}` continues", again()))
+}
+
+/// Returns the command line of this process, quoted for a POSIX shell.
+fn again() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    let quoted = |word: String| match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    };
+    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    std::iter::once("oaktap".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// Adds a help text, if there is one.
@@ -61,7 +78,12 @@ pub(crate) fn recording_error(error: RecordingError) -> anyhow::Error {
 
 /// Converts an error of a bootloader session.
 pub(crate) fn camera_error(error: ClientError) -> anyhow::Error {
-    if error.is_refusal() { Refused(error.to_string()).into() } else { error.into() }
+    match error {
+        // The commands that do not flash change nothing before their last request, which holds a stop back.
+        ClientError::Stopped(at) => stopped(format!("{at}; nothing was changed in the camera")),
+        error if error.is_refusal() => Refused(error.to_string()).into(),
+        error => error.into(),
+    }
 }
 
 /// Converts an error of a camera's settings, with its help.
@@ -78,6 +100,9 @@ pub(crate) fn settings_error(error: SettingsError) -> anyhow::Error {
 
 /// Converts an error of flashing, with its help.
 pub(crate) fn flash_error(error: FlashError) -> anyhow::Error {
+    if matches!(error, FlashError::Stopped { .. }) {
+        return stopped(error);
+    }
     let help = error.help();
     let refused = error.is_refusal();
     advised(if refused { Refused(error.to_string()).into() } else { error.into() }, help)
@@ -123,7 +148,7 @@ fn explanation(error: &anyhow::Error, command: &str) -> String {
         text.push_str(&cause.to_string());
     }
     let help = error.chain().find_map(|cause| {
-        let advised = cause.downcast_ref::<Advised>().map(|advised| advised.help);
+        let advised = cause.downcast_ref::<Advised>().map(|advised| &*advised.help);
         advised.or_else(|| cause.downcast_ref::<Arc<SourceError>>()?.help())
     });
     match help {
