@@ -108,7 +108,7 @@ where
 /// Waits for the next signal. Never returns if there will be none.
 async fn changed(stop: &mut watch::Receiver<u32>) {
     if stop.changed().await.is_err() {
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 }
 
