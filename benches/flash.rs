@@ -33,7 +33,10 @@ fn main() {
         assert!(camera.wait_until(Duration::from_secs(10), |camera| camera.activity() == Activity::Bootloader));
         let wanted = package.clone();
         let start = Instant::now();
-        let done = runtime.block_on(talk(address, ClientOptions::default(), |_| {}, |caller| flash(caller, wanted)));
+        // Nobody stops it.
+        let (_, stop) = tokio::sync::watch::channel(0);
+        let done =
+            runtime.block_on(talk(address, ClientOptions::default(), stop, |_| {}, |caller| flash(caller, wanted)));
         let rate = bytes / start.elapsed().as_secs_f64() / MB;
         assert!(done.expect("the camera answers").expect("flashing succeeds").written);
         flashed.push(rate);
