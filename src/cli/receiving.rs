@@ -112,13 +112,22 @@ impl Receiving {
             let cameras = &summaries;
             present::document(&StreamSummary { command: ctx.command, cameras, recordings })?;
         }
+        let mut damaged = false;
         let sessions = self.sessions().iter().zip(&self.reasons);
         for ((session, reason), (end, stats)) in sessions.zip(ends.into_iter().zip(&stats)) {
             let what = || match (session.name(), session.spec().to_string()) {
                 (name, spec) if name == spec => format!("cannot receive the stream of {name}"),
                 (name, spec) => format!("cannot receive the stream of {name} ({spec})"),
             };
-            end.with_context(what)?;
+            match end {
+                // The frames before the damage have been delivered.
+                Err(error) if error.is_damage() && stats.frames.received > 0 => {
+                    present::say(&format!("{}: {}", session.name(), error.kind));
+                    error.help().inspect(|help| present::say(&format!("help: {help}")));
+                    damaged = true;
+                }
+                end => end.with_context(what)?,
+            }
             if stats.frames.received == 0 {
                 let reason = locked(reason).take();
                 let error = match reason {
@@ -132,7 +141,8 @@ impl Receiving {
         }
         recordings.iter().try_for_each(RecordingSummary::check)?;
         let is_lossless = if self.strict { Stats::certainly_lossless } else { Stats::lossless };
-        let lossless = stats.iter().all(is_lossless) && recordings.iter().all(RecordingSummary::is_complete);
+        let lossless =
+            !damaged && stats.iter().all(is_lossless) && recordings.iter().all(RecordingSummary::is_complete);
         Ok(if lossless { Outcome::Done } else { Outcome::Lossy })
     }
 }

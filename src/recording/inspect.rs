@@ -13,7 +13,7 @@ use super::mcap_record::RECORD_HEAD_BYTES;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
 pub use super::timeline::{Timeline, TimelineStep};
-use super::{CameraInfo, RecordingError};
+use super::{CameraInfo, ClockJump, Reader, RecordingError};
 use crate::frame::{DeviceTime, LabelMap, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
@@ -44,6 +44,8 @@ pub struct RecordingReport {
     pub damaged_parts: u64,
     /// The first 100 damaged parts, in file order.
     pub damage: Vec<DamageReport>,
+    /// Changes of the host's clock during the recording. The times in this report have none.
+    pub clock_jumps: Vec<ClockJump>,
     /// Version of oaktap that wrote it.
     pub version: Option<String>,
     /// Name of the host that wrote it.
@@ -190,6 +192,8 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
     let mut at = 0;
     let failed = |at: u64| move |source| RecordingError::Read { at, source };
     let mut from = Salvage::open(path)?;
+    // A file that cannot be opened for playback keeps the times of its host's clock.
+    let mut time_line = Reader::open(path).map(|reader| reader.time_line()).unwrap_or_default();
     let mut decoders = Decoders::default();
     let mut tallies: Vec<CameraTally> = Vec::new();
     let mut compression: Vec<String> = Vec::new();
@@ -206,8 +210,9 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
             tallies.push(CameraTally::default());
         }
         match found {
-            SalvageItem::Frame { at: frame_at, recorded, .. } => {
+            SalvageItem::Frame { at: frame_at, mut recorded, .. } => {
                 at = frame_at;
+                recorded.log_ns = time_line.frame(recorded.log_ns, recorded.wire.arrival_mono_ns);
                 let frame = decoders.decode(&recorded);
                 if let Err(why) = &frame {
                     damaged(at, format!("frame {} cannot be decoded: {why}", recorded.sequence));
@@ -220,7 +225,9 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
                 let seen = detections.iter().map(|detection| names.title(detection.label).into_owned());
                 tallies[recorded.camera].frame(&recorded, seen);
             }
-            SalvageItem::Incident { camera, at_unix_ns, incident } => tallies[camera].incident(at_unix_ns, &incident),
+            SalvageItem::Incident { camera, at_unix_ns, incident } => {
+                tallies[camera].incident(time_line.near(at_unix_ns), &incident);
+            }
             SalvageItem::Lost { at, bytes, expected, found, .. } => {
                 damaged_bytes += bytes;
                 damaged_frames += 1;
@@ -265,6 +272,7 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
         damaged_frames,
         damaged_parts,
         damage,
+        clock_jumps: time_line.jumps,
         version: about.get("version").cloned(),
         host: about.get("host").cloned(),
         compression: compression.join(","),

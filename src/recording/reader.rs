@@ -9,6 +9,7 @@ use mcap::records::op;
 use super::byte_window::read_all;
 use super::join::{Join, RecordingEntry};
 use super::survey::{self, Survey};
+use super::time_line::{ClockJump, TimeLine};
 use super::walk::{FoundChunk, RecordWalk, WalkItem};
 use super::{CameraInfo, RecordingError};
 
@@ -30,6 +31,7 @@ pub struct Reader {
     path: PathBuf,
     survey: Survey,
     join: Join,
+    time_line: TimeLine,
     walk: RecordWalk<File>,
     /// Position of the last message, for error messages.
     at: u64,
@@ -59,12 +61,15 @@ impl Reader {
         if found[..n] != *mcap::MAGIC {
             return Err(RecordingError::NotMcap { path: path.to_owned(), found: found[..n].to_vec() });
         }
-        let survey = survey::survey(file.try_clone().map_err(open)?)?;
+        let mut survey = survey::survey(file.try_clone().map_err(open)?)?;
         survey.check_cameras(path)?;
+        let again = file.try_clone().map_err(open)?;
+        let time_line = TimeLine::new(again, &survey.channels, &mut survey.chunks);
+        let time_line = time_line.map_err(|source| RecordingError::Read { at: 0, source })?;
         let mut walk = RecordWalk::new(file, false).map_err(open)?;
         survey.channels.numbers().into_iter().for_each(|id| walk.expect_channel(id));
         let join = Join::new(survey.in_order());
-        let mut reader = Self { path: path.to_owned(), survey, join, walk, at: 0, ended: false };
+        let mut reader = Self { path: path.to_owned(), survey, join, time_line, walk, at: 0, ended: false };
         reader.rewind()?;
         Ok(reader)
     }
@@ -179,7 +184,7 @@ impl Reader {
                     self.at = message.at;
                     match self.join.message(&self.survey.channels, &message.header, self.walk.data()) {
                         Ok(None) => {}
-                        Ok(entry) => return Ok(entry),
+                        Ok(Some(entry)) => return Ok(Some(self.on_time_line(entry))),
                         Err(why) => return Err(RecordingError::Damaged { at: message.at, why }),
                     }
                 }
@@ -192,10 +197,43 @@ impl Reader {
         self.join.finish(&self.survey.channels).map_err(|why| RecordingError::Damaged { at: self.at, why })
     }
 
+    /// Changes of the host's clock during the recording. The times that this reader returns have none.
+    #[must_use]
+    pub fn clock_jumps(&self) -> &[ClockJump] {
+        &self.time_line.jumps
+    }
+
+    /// The time line of the file, from its beginning.
+    pub(super) fn time_line(&self) -> TimeLine {
+        let mut line = self.time_line.clone();
+        line.go_to(0);
+        line
+    }
+
+    fn on_time_line(&mut self, entry: RecordingEntry) -> RecordingEntry {
+        on_time_line(&mut self.time_line, entry)
+    }
+
     fn go_to(&mut self, at: u64) {
+        self.time_line.go_to(at);
         self.walk.go_to(at);
         self.at = at;
         self.ended = false;
         self.join.forget();
+    }
+}
+
+/// Moves the times of an entry to the time line of its file.
+pub(super) fn on_time_line(line: &mut TimeLine, entry: RecordingEntry) -> RecordingEntry {
+    match entry {
+        RecordingEntry::Frame(mut frame) => {
+            let log_ns = line.frame(frame.log_ns, frame.wire.arrival_mono_ns);
+            frame.publish_ns = frame.publish_ns.saturating_add(log_ns.saturating_sub(frame.log_ns));
+            frame.log_ns = log_ns;
+            RecordingEntry::Frame(frame)
+        }
+        RecordingEntry::Incident { camera, at_unix_ns, incident } => {
+            RecordingEntry::Incident { camera, at_unix_ns: line.near(at_unix_ns), incident }
+        }
     }
 }

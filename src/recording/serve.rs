@@ -165,7 +165,10 @@ impl CameraServer {
                         self.reader.rewind()?;
                         continue;
                     }
-                    AtEnd::Stop | AtEnd::Wait => return Ok(()),
+                    AtEnd::Stop | AtEnd::Wait => {
+                        locked(&self.served).error = self.reader.damage().map(|error| error.to_string());
+                        return Ok(());
+                    }
                 },
             };
             while let Due::At(ns) = playback.due(recorded.log_ns, playback.now_ns()) {

@@ -146,6 +146,13 @@ fn describe_server(found: &[u8]) -> &'static str {
 }
 
 impl SourceError {
+    /// Returns whether a recording was played up to a damage, or up to its torn end.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        use crate::recording::RecordingError::{Damaged, Torn};
+        matches!(self.kind, SourceErrorKind::Recording(Damaged { .. } | Torn { .. }))
+    }
+
     /// Returns whether retrying can help.
     #[must_use]
     pub fn class(&self) -> SourceErrorClass {

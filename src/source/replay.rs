@@ -51,9 +51,6 @@ impl Replay {
         if let Some(span) = reader.span() {
             self.playback.include(span);
         }
-        if let Some(at) = reader.torn_at() {
-            tracing::warn!(source = %self.delivery.source, "the recording was not finished: replaying up to byte {at}");
-        }
         self.delivery.outlets.ledger.update(|stats| {
             stats.attempt();
             stats.connected();
@@ -99,9 +96,11 @@ impl Replay {
                     Action::Continue
                 }
                 Ok(Some(_)) => Action::Continue,
-                Ok(None) => self.end_of_file().await,
+                Ok(None) => {
+                    damage = damage.or_else(|| reader.damage());
+                    self.end_of_file().await
+                }
                 Err(error) => {
-                    tracing::warn!(source = %self.delivery.source, "{error}: replaying up to there");
                     damage = Some(error);
                     self.end_of_file().await
                 }
@@ -117,9 +116,7 @@ impl Replay {
                 }
             }
         }
-        damage
-            .filter(|_| !self.stopped())
-            .map_or(Ok(()), |error: RecordingError| Err(SourceErrorKind::Recording(error)))
+        damage.map_or(Ok(()), |error: RecordingError| Err(SourceErrorKind::Recording(error)))
     }
 
     /// Delivers the events that are left in the decoder and the final byte counts. Returns the delivery.

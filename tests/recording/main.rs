@@ -1,5 +1,6 @@
 //! Recordings in MCAP: written, damaged, recovered, replayed, and read by programs of others.
 
+mod clock_jumps;
 #[cfg(unix)]
 mod disk;
 mod inspect;

@@ -213,8 +213,14 @@ fn serve(
     if ctx.json {
         present::document(&StreamSummary { command: ctx.command, cameras: &cameras, recordings: &[] })?;
     }
+    let sent: u64 = cameras.iter().map(|camera| camera.served.frames).sum();
     match cameras.into_iter().find_map(|camera| camera.served.error) {
         None => Ok(Outcome::Done),
+        Some(error) if sent > 0 => {
+            present::say(&error);
+            present::say("help: `oaktap recover FILE` saves the intact frames to a new file");
+            Ok(Outcome::Lossy)
+        }
         Some(error) => Err(present::advised(
             anyhow::Error::msg(error),
             "`oaktap recover FILE` saves the intact frames to a new file",

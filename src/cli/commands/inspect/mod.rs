@@ -179,6 +179,13 @@ fn text(report: &RecordingReport) -> String {
             text.push_str(&format!("    at byte {}: {}\n", part.offset, part.why));
         }
     }
+    let from = report.cameras.iter().filter_map(|camera| camera.from_unix_ns).min().unwrap_or(0);
+    for jump in report.clock_jumps.iter().take(LISTED_GAPS) {
+        let at = jump.at_unix_ns.saturating_sub(from) as f64 / 1e9;
+        let by = jump.by_ns.unsigned_abs() as f64 / 1e9;
+        let direction = if jump.by_ns < 0 { "back" } else { "forward" };
+        text.push_str(&format!("  clock of the host set {direction} by {by:.3} s, {at:.3} s after the first frame\n"));
+    }
     for camera in &report.cameras {
         let head = [camera.name.as_str(), &camera.address, &camera.dialects.join(",")].join("  ");
         text.push_str(&format!("  {}\n", head.trim_end()));

@@ -1,0 +1,113 @@
+//! Recordings whose host set its clock, and damaged recordings, through the commands.
+
+use std::fs::{self, File};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oaktap::frame::{Frame, Received};
+use oaktap::recording::inspect::inspect;
+use oaktap::recording::{Compression, Reader, RecordingEntry, SegmentWriter};
+
+use crate::program::run;
+use crate::recordings::{self, MS, START_NS};
+
+const S: i64 = 1000 * MS;
+
+/// Frames every 100 ms. The host's clock is set by `by_ns` before frame `at`.
+fn write(folder: &std::path::Path, at: usize, by_ns: i64) -> std::path::PathBuf {
+    let path = folder.join("a.mcap");
+    let file = File::create_new(&path).unwrap();
+    let camera = recordings::camera("cam");
+    let mut writer = SegmentWriter::new(file, Compression::None, &[camera], START_NS).unwrap();
+    for (number, frame) in (0..).zip(recordings::frames("size=16x16&boxes=1", 20)) {
+        let mut frame: Frame = Arc::into_inner(frame).expect("no other owner");
+        let after = 100 * MS * number as i64;
+        let wall_ns = START_NS + after + if number < at { -by_ns } else { 0 };
+        frame.received = Received { mono_ns: S as u64 + after as u64, unix_ns: wall_ns };
+        writer.frame(0, &frame, wall_ns - MS).unwrap();
+        if number % 3 == 2 {
+            writer.flush().unwrap();
+        }
+    }
+    writer.finish(&[]).unwrap();
+    path
+}
+
+#[test]
+fn a_clock_that_is_set_leaves_one_time_line() {
+    // From 1970 to now, an hour back, a minute forward; between chunks and inside one.
+    for (by_ns, at) in [(START_NS - S, 9), (START_NS - S, 10), (-3600 * S, 9), (-3600 * S, 11), (60 * S, 10)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), at, by_ns);
+        let mut reader = Reader::open(&path).unwrap();
+        let read = |reader: &mut Reader| {
+            let mut times = Vec::new();
+            while let Some(entry) = reader.next_entry().unwrap() {
+                if let RecordingEntry::Frame(frame) = entry {
+                    times.push((frame.log_ns - START_NS) / MS);
+                    assert_eq!(frame.publish_ns, frame.log_ns - MS);
+                }
+            }
+            times
+        };
+        let expected: Vec<i64> = (0..20).map(|number| 100 * number).collect();
+        assert_eq!(read(&mut reader), expected, "{by_ns} {at}");
+        assert_eq!(reader.span(), Some((START_NS, START_NS + 1900 * MS)), "{by_ns} {at}");
+        for target in [0, 700, 1000, 1500] {
+            reader.seek(START_NS + target * MS).unwrap();
+            let times = read(&mut reader);
+            assert!(times[0] <= target && expected.ends_with(&times), "{by_ns} {at}: {target} {times:?}");
+        }
+        let [jump] = reader.clock_jumps() else { panic!("{:?}", reader.clock_jumps()) };
+        assert_eq!((jump.by_ns, jump.at_unix_ns), (by_ns, START_NS + 100 * MS * at as i64));
+        let report = inspect(&path).unwrap();
+        assert_eq!((report.clock_jumps.len(), report.cameras[0].seconds), (1, 1.9), "{by_ns} {at}");
+        let file = path.to_str().unwrap();
+        let (_, text, _) = run(&["inspect", file]);
+        assert!(text.contains("clock of the host set"), "{text}");
+        let begun = Instant::now();
+        let (code, _, errors) = run(&["replay", file, "--no-window"]);
+        assert!(code == 0 && begun.elapsed() < Duration::from_secs(40), "{errors}");
+        for (range, rows) in [(["--from", "1s"], 10), (["--until", "500ms"], 5)] {
+            let table = folder.path().join(format!("{rows}.csv"));
+            let (code, _, errors) =
+                run(&[&["export", file, "--to", "csv", "-o", table.to_str().unwrap()][..], &range].concat());
+            assert_eq!(code, 0, "{errors}");
+            assert_eq!(fs::read_to_string(table).unwrap().lines().count(), 1 + rows, "{by_ns} {at} {range:?}");
+        }
+    }
+}
+
+/// Playing a part of a recording is exit code 3, with the place.
+#[test]
+fn playing_a_damaged_recording_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), 0, 0);
+    let chunk = Reader::open(&path).unwrap().chunks()[3];
+    let intact = fs::read(&path).unwrap();
+    let metadata = intact.windows(5).position(|bytes| bytes == b":5000").expect("an address");
+    let flipped = |at: usize| {
+        let mut bytes = intact.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let cases = [
+        ("torn", intact[..(chunk.at + 100) as usize].to_vec()),
+        ("chunk", flipped((chunk.at + chunk.len / 2) as usize)),
+        ("metadata", flipped(metadata)),
+    ];
+    for (what, bytes) in cases {
+        fs::write(&path, bytes).unwrap();
+        let file = path.to_str().unwrap();
+        let uri = format!("file:{file}?speed=max");
+        for words in [&["replay", file, "--no-window", "--speed", "max"][..], &["detections", &uri], &["inspect", file]]
+        {
+            let (code, printed, errors) = run(words);
+            assert_eq!(code, 3, "{what} {words:?}: {errors}");
+            assert!((printed + &errors).contains("oaktap recover") || words[0] == "inspect", "{what}: {errors}");
+        }
+        let saved = folder.path().join(format!("{what}.mcap"));
+        let (code, _, errors) = run(&["recover", file, "-o", saved.to_str().unwrap()]);
+        assert!(code == 3, "{what}: {code} {errors}");
+    }
+}
