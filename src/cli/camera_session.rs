@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::camera_arg::{CameraArg, Located, SearchArgs};
 use super::present::{self, Refused, Usage, advised, stopped, with_help};
 use super::signals::{Stop, StopHold};
-use super::value_parsers;
+use super::{Ctx, value_parsers};
 
 /// How often a question checks whether the user has stopped.
 const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -33,6 +33,44 @@ pub(crate) struct EnterArgs {
 
     #[command(flatten)]
     pub(crate) options: EnterOptions,
+}
+
+/// Cameras whose bootloaders are entered one after the other.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EnterEachArgs {
+    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera
+    #[arg(value_name = "CAMERA", required = true)]
+    pub(crate) cameras: Vec<CameraArg>,
+
+    #[command(flatten)]
+    pub(crate) options: EnterOptions,
+}
+
+impl EnterEachArgs {
+    /// Does the work for each camera in turn. If it fails for one of several, the others still get theirs.
+    pub(crate) fn each(&self, ctx: &Ctx, mut work: impl FnMut(&EnterArgs) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let each = |camera: &CameraArg| EnterArgs { camera: camera.clone(), options: self.options.clone() };
+        if let [camera] = self.cameras.as_slice() {
+            return work(&each(camera));
+        }
+        let mut failed = Vec::new();
+        let mut refused = false;
+        for camera in &self.cameras {
+            if let Err(error) = work(&each(camera)) {
+                if ctx.stop.asked() {
+                    return Err(error);
+                }
+                refused |= present::is_refusal(&error);
+                failed.push(camera.to_string());
+                present::failure(&error.context(format!("{camera}: {} failed", ctx.command)), ctx.command);
+            }
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let text = format!("{} of {} cameras failed: {}", failed.len(), self.cameras.len(), failed.join(", "));
+        if refused { Err(Refused(text).into()) } else { Err(anyhow::Error::msg(text)) }
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -212,7 +250,7 @@ fn ask(what: &str, stop: &Stop) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(Usage(format!("{what}; standard input is not a terminal, so confirm with --yes")).into());
     }
-    present::say(&format!("{what}. Continue? [y/N]"));
+    present::always_say(&format!("{what}. Continue? [y/N]"));
     if matches!(answer(stop)?.trim(), "y" | "Y" | "yes") {
         Ok(())
     } else {

@@ -154,6 +154,17 @@ pub(crate) struct ConfiguredCamera {
     pub(crate) camera: String,
 }
 
+impl ConfiguredCamera {
+    /// Returns the camera as an address or id. A port is the one of its stream.
+    ///
+    /// # Errors
+    /// It is another kind of source.
+    pub(crate) fn arg(&self) -> anyhow::Result<CameraArg> {
+        let address = self.camera.strip_prefix("tcp://").unwrap_or(&self.camera);
+        address.parse().map_err(|error: String| Usage(error).into())
+    }
+}
+
 /// The key `cameras` of a configuration file: a table from names to cameras, or a list of cameras.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConfiguredCameras(pub(crate) Vec<ConfiguredCamera>);

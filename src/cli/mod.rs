@@ -15,14 +15,14 @@ mod recording_summary;
 mod script_check;
 mod signals;
 mod source_args;
+mod suggest;
 mod text_file;
 mod value_parsers;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{Arg, ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
 
 use commands::Command;
 use signals::Stop;
@@ -39,6 +39,14 @@ pub(crate) struct Cli {
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = OUTPUT)]
     verbose: u8,
 
+    /// Print results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
+    quiet: bool,
+
+    /// Color on standard error and in the help. auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = OUTPUT)]
+    color: ColorChoice,
+
     #[command(subcommand)]
     command: Command,
 
@@ -47,7 +55,7 @@ pub(crate) struct Cli {
 }
 
 pub(crate) const WHEN_TO_STOP: &str = "When to stop";
-const OUTPUT: &str = "Output";
+pub(crate) const OUTPUT: &str = "Output";
 
 const AFTER_HELP: &str = "\
 Results go to standard output, everything else to standard error.
@@ -119,10 +127,26 @@ impl Until {
     }
 }
 
+/// Returns the value of the last `--color` among the words of the command line.
+fn color_choice(words: &[String]) -> ColorChoice {
+    let value = |(word, next): (&String, Option<&String>)| match word.strip_prefix("--color") {
+        Some("") => next.cloned(),
+        Some(value) => value.strip_prefix('=').map(str::to_owned),
+        None => None,
+    };
+    let nexts = words.iter().skip(1).map(Some).chain([None]);
+    let last = words.iter().zip(nexts).take_while(|(word, _)| *word != "--").filter_map(value).last();
+    last.and_then(|value| ColorChoice::from_str(&value, false).ok()).unwrap_or_default()
+}
+
 impl Cli {
     /// Parses the command line. Exits on wrong usage, `--help` and `--version`.
     pub(crate) fn from_command_line() -> Self {
-        let mut matches = Self::command().get_matches();
+        let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        // The parser needs the choice before it can parse it, for its own errors and help.
+        let program = Self::command().color(color_choice(&words));
+        let mut matches =
+            program.clone().try_get_matches().unwrap_or_else(|error| suggest::improve(error, &program, &words).exit());
         // One small leak per run, so that reports can hold the name without a lifetime.
         let name = matches.subcommand_name().unwrap_or_default().to_owned().leak();
         let cli = Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
@@ -134,18 +158,19 @@ impl Cli {
         self.name
     }
 
-    /// Starts logging to standard error, at the level that `--verbose` selects.
+    /// Sets up standard error: how much is printed there, and whether in color.
     pub(crate) fn log(&self) {
+        present::configure(self.quiet, self.color);
         let level = match self.verbose {
+            _ if self.quiet => tracing::Level::ERROR,
             0 => tracing::Level::WARN,
             1 => tracing::Level::INFO,
             _ => tracing::Level::DEBUG,
         };
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(|| present::LogWriter)
-            .with_ansi(std::io::stderr().is_terminal() && !plain)
+            .with_ansi(present::colored())
             .with_target(false)
             .init();
     }
@@ -162,7 +187,7 @@ mod tests {
 
     /// The options of each heading. All others stand under "Options".
     const HEADINGS: [(&str, &[&str]); 11] = [
-        (OUTPUT, &["json", "verbose"]),
+        (OUTPUT, &["json", "verbose", "quiet", "color", "status"]),
         ("Search", &["subnet", "wait", "udp_port"]),
         ("When to stop", &["frames", "duration"]),
         (
@@ -191,7 +216,7 @@ mod tests {
         ),
         ("Files", &["split", "keep", "compress", "sync", "buffer"]),
         ("Trigger", &["trigger", "pre", "post"]),
-        ("Selection", &["camera", "every", "from", "until", "label", "min_confidence"]),
+        ("Selection", &["camera", "every", "from", "until", "only", "threshold"]),
         ("Package", &["firmware", "uncompressed"]),
         (
             "Application",
@@ -202,7 +227,7 @@ mod tests {
                 "size",
                 "fps",
                 "resolution",
-                "colour",
+                "channel_order",
                 "orientation",
                 "payload",
                 "video",
@@ -218,7 +243,7 @@ mod tests {
             &[
                 "model",
                 "family",
-                "confidence",
+                "threshold",
                 "iou",
                 "classes",
                 "coordinates",
@@ -255,7 +280,9 @@ mod tests {
     ];
 
     /// Options of a command itself that share their name with an option under a heading.
-    const OWN: [(&str, &str); 7] = [
+    const OWN: [(&str, &str); 9] = [
+        ("doctor", "config"),
+        ("list", "config"),
         ("replay", "camera"),
         ("flash", "app"),
         ("export", "boxes"),
@@ -318,6 +345,64 @@ mod tests {
             let help = json.get_help().map(ToString::to_string).unwrap_or_default();
             let general = help == "Print the result as one line of JSON";
             assert!(json.is_hide_set() || !general, "{} does not say what it prints", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "help") {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("\n  oaktap {}", command.get_name());
+            assert!(after.contains("Examples:\n") && after.contains(&example), "{}: {after}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn man_completes_every_command() {
+        let program = Cli::command();
+        let man = program.find_subcommand("man").expect("it exists");
+        let argument = man.get_arguments().find(|argument| argument.get_id() == "command").expect("an argument");
+        let completed: Vec<_> = argument.get_possible_values().iter().map(|name| name.get_name().to_owned()).collect();
+        let commands: Vec<_> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        assert_eq!(completed, commands);
+    }
+
+    #[test]
+    fn every_option_with_a_fixed_set_of_values_completes_them() {
+        let program = Cli::command();
+        for (command, option, value) in [
+            ("view", "format", "NV12"),
+            ("record", "compress", "zstd"),
+            ("export", "to", "parquet"),
+            ("flash", "memory", "emmc"),
+            ("flash", "resolution", "1080p"),
+            ("flash", "orientation", "rotate180"),
+            ("flash", "channel_order", "rgb"),
+            ("flash", "then", "view"),
+            ("simulate", "dialect", "ABCDE"),
+            ("simulate", "format", "RAW16"),
+            ("completions", "shell", "fish"),
+            ("man", "command", "record"),
+        ] {
+            let command = program.find_subcommand(command).expect("it exists");
+            let argument = command.get_arguments().find(|argument| argument.get_id() == option).expect(option);
+            let values = argument.get_possible_values();
+            assert!(values.iter().any(|possible| possible.get_name() == value), "{option}: {values:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_choice_of_color_counts() {
+        for (words, choice) in [
+            (&["list"][..], ColorChoice::Auto),
+            (&["--color", "never", "list"], ColorChoice::Never),
+            (&["list", "--color=always"], ColorChoice::Always),
+            (&["--color=never", "list", "--color", "always"], ColorChoice::Always),
+            (&["list", "--", "--color=never"], ColorChoice::Auto),
+            (&["list", "--color"], ColorChoice::Auto),
+        ] {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(color_choice(&words), choice, "{words:?}");
         }
     }
 

@@ -1,15 +1,17 @@
 //! The sessions of a command that receives: started together, watched, and summarized at the end.
 
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use oaktap::frame::{Frame, Geometry};
 use oaktap::live::{Camera, Live, Sink as _};
+use oaktap::net::clock::received_now;
 use oaktap::sink::record::Recorders;
 use oaktap::source::{Session, SessionState, SourceError};
-use oaktap::stats::Stats;
+use oaktap::stats::{Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -27,6 +29,8 @@ pub(crate) struct Receiving {
     live: Live,
     reasons: Vec<Reason>,
     stop: super::signals::Stop,
+    /// Ends the thread of `--status` when it is dropped.
+    _status: Option<mpsc::Sender<()>>,
     deadline: Option<Instant>,
     /// Estimated losses decide the exit code, too.
     strict: bool,
@@ -43,7 +47,9 @@ impl Receiving {
             reason
         };
         let reasons = live.sessions().iter().map(watch).collect();
-        Ok(Self { live, reasons, stop: ctx.stop.clone(), deadline: until.deadline(), strict: args.strict })
+        let status = args.status.map(|interval| print_status(live.sessions(), interval)).transpose()?;
+        let strict = args.strict;
+        Ok(Self { live, reasons, stop: ctx.stop.clone(), _status: status, deadline: until.deadline(), strict })
     }
 
     /// Returns the sessions, in the order of the cameras.
@@ -154,6 +160,46 @@ pub(crate) struct StreamSummary<'a, T> {
     pub(crate) cameras: &'a [T],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) recordings: &'a [RecordingSummary],
+}
+
+/// One line of `--status`.
+#[derive(Serialize)]
+struct StatusLine {
+    status: CameraStatus,
+}
+
+#[derive(Serialize)]
+struct CameraStatus {
+    unix_ns: i64,
+    state: String,
+    #[serde(flatten)]
+    counts: Summary,
+}
+
+/// Prints the counts of each session at this interval, until the sender is dropped. On a thread of its own: a reader that
+/// does not read blocks it.
+fn print_status(sessions: &[Session], interval: Duration) -> io::Result<mpsc::Sender<()>> {
+    let cameras: Vec<_> = sessions
+        .iter()
+        .map(|session| (session.name().to_owned(), session.changes(), session.ledger().clone()))
+        .collect();
+    let (sender, ended) = mpsc::channel();
+    let print = move || {
+        while ended.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let unix_ns = received_now().unix_ns;
+            for (name, state, ledger) in &cameras {
+                let state = state.borrow().to_string();
+                let status = CameraStatus { unix_ns, state, counts: ledger.snapshot().summary(name) };
+                // A closed standard output ends the lines, not the reception.
+                let Ok(line) = present::json(&StatusLine { status }) else { return };
+                if present::result(line.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    thread::Builder::new().name("status".to_owned()).spawn(print)?;
+    Ok(sender)
 }
 
 /// Prints the state of a session whenever it changes.

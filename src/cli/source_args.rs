@@ -12,7 +12,7 @@ use oaktap::source::{SessionOptions, Timeouts};
 use oaktap::wire::Limits;
 
 use super::label_file::read_labels;
-use super::{contract_arg, value_parsers};
+use super::{OUTPUT, contract_arg, value_parsers};
 
 const STREAM: &str = "Stream";
 
@@ -23,7 +23,8 @@ pub(crate) struct SourceArgs {
     pub(crate) size: Option<(u32, u32)>,
 
     /// Pixel format of the pictures, such as BGR888p, NV12, GRAY8 or RAW16
-    #[arg(long, value_name = "FORMAT", help_heading = STREAM)]
+    #[arg(long, value_name = "FORMAT", help_heading = STREAM, hide_possible_values = true,
+          value_parser = value_parsers::one_of(PixelFormat::ALL.map(PixelFormat::name), str::parse::<PixelFormat>))]
     pub(crate) format: Option<PixelFormat>,
 
     /// Bytes from the start of one row to the start of the next, if rows are padded
@@ -59,6 +60,10 @@ pub(crate) struct SourceArgs {
     #[arg(long, help_heading = STREAM)]
     pub(crate) strict: bool,
 
+    /// Print the counts of each camera as a line of JSON on standard output, this often
+    #[arg(long, value_name = "INTERVAL", value_parser = value_parsers::duration, help_heading = OUTPUT)]
+    pub(crate) status: Option<Duration>,
+
     /// The clock that keeps the cameras of one recording together.
     #[arg(skip)]
     pub(crate) playback: Option<Playback>,
@@ -78,6 +83,7 @@ impl Default for SourceArgs {
             max_payload: Limits::default().payload,
             idle_timeout: None,
             strict: false,
+            status: None,
             playback: None,
         }
     }

@@ -1,8 +1,44 @@
 //! Parsers for the values of options.
 
+use std::ffi::OsStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
 use oaktap::units::{Bytes, parse_duration};
+
+/// Parses a value with a function, and offers its names to help and completions.
+pub(crate) fn one_of<T, E: ToString>(
+    names: impl IntoIterator<Item = &'static str>,
+    parse: impl Fn(&str) -> Result<T, E> + Clone + Send + Sync + 'static,
+) -> OneOf<T> {
+    let parse = move |text: &str| parse(text).map_err(|error| error.to_string());
+    OneOf { names: names.into_iter().collect(), parse: Arc::new(parse) }
+}
+
+type ParseFn<T> = dyn Fn(&str) -> Result<T, String> + Send + Sync;
+
+/// Returned by [`one_of`].
+#[derive(Clone)]
+pub(crate) struct OneOf<T> {
+    names: Arc<[&'static str]>,
+    parse: Arc<ParseFn<T>>,
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for OneOf<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let parse = Arc::clone(&self.parse);
+        let parse = move |text: &str| parse(text);
+        parse.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.names.iter().map(PossibleValue::new)))
+    }
+}
 
 /// Parses a time longer than 0, such as `10s`, `1.5s`, `500ms`, `2min` or `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

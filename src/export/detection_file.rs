@@ -15,7 +15,7 @@ use crate::frame::{LabelMap, NamedDetection};
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     camera: &'a str,
-    sequence: u32,
+    seq: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     camera_seq: Option<u64>,
     device_time_us: i64,
@@ -31,7 +31,7 @@ fn rows<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
     let frame = &*chosen.frame;
     chosen.detections.iter().map(move |detection| Row {
         camera: &camera.name,
-        sequence: chosen.sequence,
+        seq: chosen.sequence,
         device_time_us: frame.device_time.0,
         arrival_unix_ns: frame.received.unix_ns,
         time_utc_ns: chosen.taken_ns,
@@ -51,7 +51,7 @@ fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
     let frame = &*chosen.frame;
     Line {
         camera: &camera.name,
-        sequence: chosen.sequence,
+        seq: chosen.sequence,
         camera_seq: frame.camera_seq,
         device_time_us: frame.device_time.0,
         arrival_unix_ns: frame.received.unix_ns,

@@ -20,7 +20,7 @@ const ROWS_PER_GROUP: usize = 1 << 16;
 
 const SCHEMA: &str = "message detections {
     REQUIRED BYTE_ARRAY camera (STRING);
-    REQUIRED INT32 sequence (INTEGER(32, false));
+    REQUIRED INT32 seq (INTEGER(32, false));
     REQUIRED INT64 device_time_us;
     REQUIRED INT64 arrival_unix_ns;
     REQUIRED INT64 time_utc_ns;
@@ -40,7 +40,7 @@ const SCHEMA: &str = "message detections {
 pub(super) struct Row<'a> {
     pub(super) camera: &'a str,
     /// Number of the frame among those of its camera in the recording.
-    pub(super) sequence: u32,
+    pub(super) seq: u32,
     pub(super) device_time_us: i64,
     pub(super) arrival_unix_ns: i64,
     pub(super) time_utc_ns: i64,
@@ -62,7 +62,7 @@ impl Row<'_> {
     /// The names of the fields, in their order: the header of CSV.
     pub(super) const COLUMNS: [&'static str; 14] = [
         "camera",
-        "sequence",
+        "seq",
         "device_time_us",
         "arrival_unix_ns",
         "time_utc_ns",
@@ -124,7 +124,7 @@ pub(super) struct Table {
     path: PathBuf,
     rows: usize,
     camera: Column<ByteArrayType>,
-    sequence: Column<Int32Type>,
+    seq: Column<Int32Type>,
     /// `device_time_us`, `arrival_unix_ns`, `time_utc_ns`.
     times: [Column<Int64Type>; 3],
     label: Column<Int32Type>,
@@ -147,7 +147,7 @@ impl Table {
             path: path.to_owned(),
             rows: 0,
             camera: Column::required(),
-            sequence: Column::required(),
+            seq: Column::required(),
             times: std::array::from_fn(|_| Column::required()),
             label: Column::required(),
             name: Column::required(),
@@ -161,7 +161,7 @@ impl Table {
         // Parquet stores unsigned numbers in the signed type of the same width.
         let bits = u32::cast_signed;
         self.camera.push(ByteArray::from(row.camera));
-        self.sequence.push(bits(row.sequence));
+        self.seq.push(bits(row.seq));
         for (column, time) in self.times.iter_mut().zip([row.device_time_us, row.arrival_unix_ns, row.time_utc_ns]) {
             column.push(time);
         }
@@ -183,7 +183,7 @@ impl Table {
         let mut write = || {
             let mut group = self.writer.next_row_group()?;
             self.camera.write(&mut group)?;
-            self.sequence.write(&mut group)?;
+            self.seq.write(&mut group)?;
             self.times.iter_mut().try_for_each(|column| column.write(&mut group))?;
             self.label.write(&mut group)?;
             self.name.write(&mut group)?;

@@ -30,7 +30,7 @@ pub struct ControlAnswer {
 #[allow(missing_docs)] // The messages explain the fields.
 pub enum ControlError {
     /// No connection was made.
-    #[error("{host} port {port}: could not connect: {why}")]
+    #[error("{host} port {port}: cannot connect: {why}")]
     Connect { host: String, port: u16, why: io::Error },
     /// The connection ended early.
     #[error("the connection ended before the camera answered: {0}")]

@@ -46,10 +46,10 @@ pub enum SourceErrorKind {
     #[error("could not resolve the host name: {0}")]
     Resolve(io::Error),
     /// The host or the system refused the connection.
-    #[error("could not connect: {0}")]
+    #[error("cannot connect: {0}")]
     Connect(io::Error),
     /// The attempt to connect was not answered in time.
-    #[error("could not connect: no answer within {} s", .0.as_secs_f32())]
+    #[error("cannot connect: no answer within {} s", .0.as_secs_f32())]
     ConnectTimeout(Duration),
     /// The address of `listen://` cannot be bound.
     #[error("cannot listen for the camera: {0}")]
@@ -291,7 +291,7 @@ mod tests {
     fn an_error_without_a_connection_shows_the_source() {
         let conn = ConnContext { number: 1, source: "tcp://cam:5000".to_owned(), ..ConnContext::default() };
         let error = SourceError { conn, kind: SourceErrorKind::ConnectTimeout(Duration::from_secs(3)) };
-        assert_eq!(error.to_string(), "could not connect: no answer within 3 s\n  conn   #1  tcp://cam:5000");
+        assert_eq!(error.to_string(), "cannot connect: no answer within 3 s\n  conn   #1  tcp://cam:5000");
         assert_eq!(error.class(), SourceErrorClass::Retry);
     }
 }

@@ -60,7 +60,7 @@ fn contradicting_options_are_rejected() {
         &["--to", "gif"],
         &["--to", "csv", "--from", "yesterday"],
         &["--to", "csv", "--every", "0"],
-        &["--to", "csv", "--min-confidence", "60"],
+        &["--to", "csv", "--threshold", "60"],
         &[],
     ] {
         let (code, stdout, stderr) = export(&[&["-o", out], wrong].concat(), &file);

@@ -132,7 +132,7 @@ fn a_table_has_one_row_per_detection() {
     assert_eq!((report.written, report.detections, report.without_box, report.files), (2, 2, 1, 1));
     assert_eq!(
         fs::read_to_string(&out).unwrap(),
-        "camera,sequence,device_time_us,arrival_unix_ns,time_utc_ns,label,name,confidence,xmin,ymin,xmax,ymax,width,height\n\
+        "camera,seq,device_time_us,arrival_unix_ns,time_utc_ns,label,name,confidence,xmin,ymin,xmax,ymax,width,height\n\
          front,0,0,1790000000000000000,1789999999995000000,0,\"say \"\"hi\"\", you\",0.875,0.0,0.25,0.5,1.0,8,4\n\
          front,0,0,1790000000000000000,1789999999995000000,57,#57,,0.0,0.0,0.5,0.5,8,4\n"
     );
@@ -145,7 +145,7 @@ fn a_table_has_one_row_per_detection() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["detections"][0]["bbox"].to_string(), "[0.0,0.25,0.5,1.0]");
     assert_eq!(lines[0]["detections"][1]["confidence"], Value::Null);
-    assert_eq!((&lines[1]["sequence"], &lines[1]["device_time_us"]), (&Value::from(1), &Value::from(25_000)));
+    assert_eq!((&lines[1]["seq"], &lines[1]["device_time_us"]), (&Value::from(1), &Value::from(25_000)));
     assert_eq!(lines[1]["detections"], Value::Array(vec![]));
 }
 
@@ -174,7 +174,7 @@ fn only_selected_frames_are_exported_and_the_rest_is_counted() {
     };
     let sequences = |lines: &[Value], camera: &str| -> Vec<u64> {
         let of = lines.iter().filter(|line| line["camera"] == camera);
-        of.map(|line| line["sequence"].as_u64().expect("a number")).collect()
+        of.map(|line| line["seq"].as_u64().expect("a number")).collect()
     };
     let (report, all) = lines(Choice::default());
     assert_eq!((report.read, all.len()), (80, 80));

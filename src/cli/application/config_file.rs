@@ -48,18 +48,12 @@ impl ConfigFile {
     /// Returns the cameras that the file lists, for a command that talks to their bootloaders.
     pub(crate) fn cameras(&self) -> anyhow::Result<Vec<CameraArg>> {
         let ConfiguredCameras(cameras) = &self.cameras;
-        let camera = |ConfiguredCamera { camera, .. }: &ConfiguredCamera| {
-            camera_arg(camera).map_err(|error| Usage(format!("{CONFIG_FILE}, cameras: {error}")).into())
+        let camera = |camera: &ConfiguredCamera| match camera.arg() {
+            // The port is not the one of its bootloader.
+            Ok(CameraArg::Address { ip, .. }) => Ok(CameraArg::Address { ip, port: None }),
+            Ok(other) => Ok(other),
+            Err(error) => Err(Usage(format!("{CONFIG_FILE}, cameras: {error}")).into()),
         };
         cameras.iter().map(camera).collect()
-    }
-}
-
-/// Parses the address or id of a camera. A port in the file is the one of its stream, not of its bootloader.
-fn camera_arg(text: &str) -> Result<CameraArg, String> {
-    let address = text.strip_prefix("tcp://").unwrap_or(text);
-    match address.parse()? {
-        CameraArg::Address { ip, .. } => Ok(CameraArg::Address { ip, port: None }),
-        other => Ok(other),
     }
 }

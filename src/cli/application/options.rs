@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::ConfigFile;
 use crate::cli::label_file::read_labels;
 use crate::cli::present::{Usage, advised};
-use crate::cli::value_parsers;
+use crate::cli::value_parsers::{self, one_of};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Encoding {
@@ -55,15 +55,18 @@ pub(crate) struct ApplicationArgs {
     fps: Option<f32>,
 
     /// Resolution of the sensor [default: 1080p]
-    #[arg(long, value_name = "NAME", value_parser = resolution, help_heading = APPLICATION)]
+    #[arg(long, value_name = "NAME", help_heading = APPLICATION,
+          value_parser = one_of(Resolution::ALL.iter().map(|(name, _)| *name), resolution))]
     resolution: Option<Resolution>,
 
     /// Order of the color channels: bgr or rgb [default: bgr]
-    #[arg(long, value_name = "ORDER", value_parser = word::<PlaneOrder>, help_heading = APPLICATION)]
-    colour: Option<PlaneOrder>,
+    #[arg(long, value_name = "ORDER", help_heading = APPLICATION, hide_possible_values = true,
+          value_parser = one_of(["bgr", "rgb"], word::<PlaneOrder>))]
+    channel_order: Option<PlaneOrder>,
 
     /// Orientation of the picture: auto, normal, mirror, flip or rotate180 [default: auto]
-    #[arg(long, value_name = "ORIENTATION", value_parser = word::<Orientation>, help_heading = APPLICATION)]
+    #[arg(long, value_name = "ORIENTATION", help_heading = APPLICATION, hide_possible_values = true,
+          value_parser = one_of(["auto", "normal", "mirror", "flip", "rotate180"], word::<Orientation>))]
     orientation: Option<Orientation>,
 
     /// Encoding of the pictures; raw is uncompressed [default: raw]
@@ -104,7 +107,7 @@ pub(crate) struct ApplicationArgs {
 
     /// Drop detections below this confidence, such as 0.6 or 60% [default: 0.5]
     #[arg(long, value_name = "CONFIDENCE", value_parser = value_parsers::fraction, help_heading = MODEL)]
-    confidence: Option<f32>,
+    threshold: Option<f32>,
 
     /// YOLO: merge boxes whose overlap (intersection over union) is above this [default: 0.5]
     #[arg(long, value_name = "FRACTION", value_parser = value_parsers::fraction, help_heading = MODEL)]
@@ -202,7 +205,7 @@ impl ApplicationArgs {
         set(&mut app.size, &self.size);
         set(&mut app.fps, &self.fps);
         set(&mut app.resolution, &self.resolution);
-        set(&mut app.plane_order, &self.colour);
+        set(&mut app.plane_order, &self.channel_order);
         set(&mut app.orientation, &self.orientation);
         set(&mut app.port, &self.port);
         if self.host.is_some() {
@@ -263,7 +266,7 @@ impl ApplicationArgs {
     fn model_option(&self) -> Option<&'static str> {
         [
             ("--family", self.family.is_some()),
-            ("--confidence", self.confidence.is_some()),
+            ("--threshold", self.threshold.is_some()),
             ("--iou", self.iou.is_some()),
             ("--classes", self.classes.is_some()),
             ("--coordinates", self.coordinates.is_some()),
@@ -307,7 +310,7 @@ impl ApplicationArgs {
                 }
             }
         }
-        model.confidence = self.confidence.unwrap_or(model.confidence);
+        model.confidence = self.threshold.unwrap_or(model.confidence);
         model.threads = self.threads.unwrap_or(model.threads);
         model.input = self.model_input.or(model.input);
         let fit = [(self.letterbox, Fit::Letterbox), (self.stretch, Fit::Stretch), (self.crop, Fit::Crop)];

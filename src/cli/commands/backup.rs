@@ -14,8 +14,13 @@ use crate::cli::camera_session::EnterArgs;
 use crate::cli::present::{self, advised, camera_error, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap backup 192.168.1.50 -o saved/
+  oaktap backup 14442C --yes";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print the paths of the files as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print the paths of the files as one line of JSON"))]
 pub(crate) struct BackupArgs {
     #[command(flatten)]
     enter: EnterArgs,

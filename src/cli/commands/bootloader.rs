@@ -19,8 +19,13 @@ use crate::cli::present::{self, Refused, advised, flash_error, printable, settin
 use crate::cli::signals::Stop;
 use crate::cli::{Ctx, Outcome, json_option};
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap bootloader 192.168.1.50 show
+  oaktap bootloader 14442C update --image depthai-2.30.0.0-cp311-....whl";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print the bootloader, before and after a change, as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print the bootloader, before and after a change, as one line of JSON"))]
 pub(crate) struct BootloaderArgs {
     #[command(flatten)]
     enter: EnterArgs,

@@ -12,8 +12,14 @@ use serde::Serialize;
 use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
 use crate::cli::{Ctx, Outcome, json_option, present};
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap build -o app.dap --model yolov8n.blob --labels names.txt
+  oaktap build -o app.dap --config oaktap.toml
+  oaktap build -o app.dap --camera-only --payload jpeg";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print path, size, SHA-256 and contract of the package as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print path, size, SHA-256 and contract of the package as one line of JSON"))]
 pub(crate) struct BuildArgs {
     /// Package to write; replaces an existing file
     #[arg(short, long, value_name = "FILE.dap")]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use oaktap::source::SourceSpec;
 use oaktap::source::control::{ControlAnswer, ControlError, control};
+use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
+use crate::cli::fleet::FleetArgs;
 use crate::cli::present::{self, Refused, Usage};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
@@ -22,15 +23,11 @@ const CAMERA_KEYS: [(&str, &str); 5] = [
 const CONNECTION_KEYS: [&str; 4] = ["fps", "pause", "still", "stream"];
 
 #[derive(Args, Debug)]
-#[command(after_help = after_help(), arg = json_option("Print the camera's answers as one line of JSON"))]
+#[command(after_help = after_help(), override_usage = "oaktap control [OPTIONS] <URI>... <KEY=VALUE>...", arg = json_option("Print the answers as one line of JSON per camera"))]
 pub(crate) struct ControlArgs {
-    /// Camera: an address such as 192.168.1.50, or tcp://HOST:PORT
-    #[arg(value_name = "URI")]
-    uri: SourceSpec,
-
-    /// Setting, such as lens=120 or exposure=8000; see below
-    #[arg(value_name = "KEY=VALUE", required = true)]
-    orders: Vec<String>,
+    /// Cameras (192.168.1.50, tcp://HOST:PORT, NAME=ADDRESS), and settings such as lens=120 or exposure=8000; see below
+    #[arg(value_name = "URI|KEY=VALUE", required = true)]
+    words: Vec<String>,
 
     /// Wait at most this long for the connection and for each answer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value_parsers::duration)]
@@ -45,15 +42,56 @@ struct ControlReport<'a> {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
-    let SourceSpec::Tcp { host, port } = &args.uri else {
-        return Err(Usage(format!("`{}` is not a camera on the network: expected an address", args.uri)).into());
-    };
-    args.orders.iter().try_for_each(|order| check(order))?;
-    let answers = control(host, *port, &args.orders, args.timeout).map_err(explained)?;
+    let (orders, cameras): (Vec<_>, Vec<_>) = args.words.iter().cloned().partition(|word| is_order(word));
+    orders.iter().try_for_each(|order| check(order))?;
+    if orders.is_empty() {
+        return Err(Usage(format!("no setting given; expected {}", known())).into());
+    }
+    let cameras = FleetArgs::of(cameras).sources()?;
+    if let Some(camera) = cameras.iter().find(|camera| !matches!(camera.spec, SourceSpec::Tcp { .. })) {
+        return Err(Usage(format!("`{camera}` is not a camera on the network: expected an address")).into());
+    }
+    let several = cameras.len() > 1;
+    let mut failed = None;
+    for camera in &cameras {
+        let name = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
+        if let Err(error) = set(ctx, args, camera, &orders, several.then_some(&name)) {
+            // The other cameras get their settings, and the last error ends the command.
+            if let Some((name, error)) = failed.replace((name, error)) {
+                present::failure(&error.context(format!("{name}: not all settings were made")), ctx.command);
+            }
+        }
+    }
+    match failed {
+        None => Ok(Outcome::Done),
+        Some((name, error)) if several => Err(error.context(format!("{name}: not all settings were made"))),
+        Some((_, error)) => Err(error),
+    }
+}
+
+/// Returns whether a word is a setting, and not the address of a camera with or without a name.
+fn is_order(word: &str) -> bool {
+    let known = |key| CAMERA_KEYS.iter().any(|(known, _)| *known == key) || CONNECTION_KEYS.contains(&key);
+    word.split_once('=')
+        .is_some_and(|(key, value)| known(key) || !(key.contains([':', '?', '/']) || value.contains(['.', ':'])))
+}
+
+/// Makes the settings of one camera. The answers are printed behind `name`.
+fn set(
+    ctx: &Ctx,
+    args: &ControlArgs,
+    camera: &NamedSource,
+    orders: &[String],
+    name: Option<&String>,
+) -> anyhow::Result<()> {
+    let SourceSpec::Tcp { host, port } = &camera.spec else { return Ok(()) };
+    let answers = control(host, *port, orders, args.timeout).map_err(explained)?;
     if ctx.json {
-        present::document(&ControlReport { command: ctx.command, camera: args.uri.to_string(), answers: &answers })?;
+        let camera = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
+        present::document(&ControlReport { command: ctx.command, camera, answers: &answers })?;
     } else {
-        let text = answers.iter().map(|answer| format!("{}\n", answer.said)).collect::<String>();
+        let before = name.map(|name| format!("{name}: ")).unwrap_or_default();
+        let text = answers.iter().map(|answer| format!("{before}{}\n", answer.said)).collect::<String>();
         present::result(present::printable(&text).as_bytes())?;
     }
     let refused: Vec<_> = answers.iter().filter(|answer| !answer.done).collect();
@@ -61,12 +99,14 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
         let refusals = refused.iter().map(|answer| format!("`{}`: {}", answer.order, answer.said));
         return Err(Refused(format!("the camera refused {}", refusals.collect::<Vec<_>>().join(", "))).into());
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn after_help() -> String {
     let settings = CAMERA_KEYS.map(|(key, values)| format!("  {key:<9} {values}\n")).concat();
-    format!("Settings:\n{settings}\nThey require an application built by oaktap.")
+    format!(
+        "Examples:\n  oaktap control 192.168.1.50 lens=120 exposure=8000 iso=400\n  oaktap control front=192.168.1.50 back=192.168.1.51 focus=auto\n\nSettings:\n{settings}\nThey require an application built by oaktap."
+    )
 }
 
 fn known() -> String {
@@ -100,4 +140,24 @@ fn explained(error: ControlError) -> anyhow::Error {
     let text = error.to_string();
     let error = if refusal { Refused(text).into() } else { anyhow::Error::new(error) };
     present::advised(error, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_told_from_cameras_with_names() {
+        for (word, order) in [
+            ("lens=120", true),
+            ("zoom=3", true),
+            ("iso=", true),
+            ("front=192.168.1.50", false),
+            ("front=tcp://oak:5000", false),
+            ("192.168.1.50", false),
+            ("sim:?seed=2", false),
+        ] {
+            assert_eq!(is_order(word), order, "{word}");
+        }
+    }
 }

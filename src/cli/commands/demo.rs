@@ -17,8 +17,13 @@ use crate::cli::{Ctx, Outcome, Until, json_option, present};
 /// How long the demo runs without a display.
 const RUN_TIME_WITHOUT_DISPLAY: Duration = Duration::from_secs(10);
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap demo
+  oaktap demo -d 10s";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     until: Until,

@@ -17,10 +17,17 @@ use serde::Serialize;
 
 use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
 use crate::cli::camera_session::EnterOptions;
-use crate::cli::present::{self, camera_error, printable};
+use crate::cli::fleet::configured;
+use crate::cli::present::{self, Usage, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 const NOTES: &str = "\
+Examples:
+  oaktap doctor
+  oaktap doctor 192.168.1.50
+  oaktap doctor --config oaktap.toml
+  oaktap doctor 14442C --bundle report.json
+
 The checks change nothing on the camera or on this host. Commands that solve a problem are printed, for you to run as \
 root. `oaktap doctor` queries cameras, connects to the port of each stream and receives for a few seconds; a camera that \
 serves one client at a time serves no other client meanwhile, unless --no-stream is given. Applications keep running, \
@@ -31,12 +38,16 @@ Reading firewall rules needs root; without it, that check is skipped.
 Exit codes: 0 no check failed; 1 a check failed.";
 
 #[derive(Args, Debug)]
-#[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON"))]
+#[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON per camera"))]
 pub(crate) struct DoctorArgs {
-    /// Address (IP, or IP:PORT of its stream), id or start of an id, or sim: for a simulated camera [default: all cameras
+    /// Addresses (IP, or IP:PORT of the stream), ids or starts of ids, or sim: for a simulated camera [default: all cameras
     /// that reply]
-    #[arg(value_name = "CAMERA")]
-    camera: Option<CameraArg>,
+    #[arg(value_name = "CAMERA", conflicts_with = "config")]
+    cameras: Vec<CameraArg>,
+
+    /// Check the cameras of this file
+    #[arg(long, value_name = "oaktap.toml")]
+    config: Option<PathBuf>,
 
     /// Do not connect to streams
     #[arg(long)]
@@ -52,7 +63,7 @@ pub(crate) struct DoctorArgs {
     measure: Duration,
 
     /// Also read the bootloader version of CAMERA. This stops its application and reboots it
-    #[arg(long, requires = "camera")]
+    #[arg(long, requires = "cameras")]
     enter_bootloader: bool,
 
     /// Write all observations to a new file that can be attached to a bug report. Ids, hardware addresses and public
@@ -77,9 +88,43 @@ struct DoctorReport<'a> {
     facts: &'a Facts,
 }
 
+/// A camera to check, and its name in the configuration file.
+struct Target {
+    name: Option<String>,
+    camera: CameraArg,
+}
+
 pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
+    let target = |camera: &CameraArg| Target { name: None, camera: camera.clone() };
+    let targets: Vec<_> = match &args.config {
+        None => args.cameras.iter().map(target).collect(),
+        Some(path) => configured(path)?
+            .into_iter()
+            .map(|camera| anyhow::Ok(Target { camera: camera.arg()?, name: camera.name }))
+            .collect::<Result<_, _>>()?,
+    };
+    if let (Some(path), true) = (&args.bundle, targets.len() > 1) {
+        let text = format!("--bundle {} holds one camera, but {} are given", path.display(), targets.len());
+        return Err(Usage(text).into());
+    }
+    let mut results = Vec::new();
+    if targets.is_empty() {
+        results.push(examine(ctx, args, None)?);
+    }
+    for target in &targets {
+        results.push(examine(ctx, args, Some(target))?);
+    }
+    let (failed, checks) = results.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    match failed {
+        0 => Ok(Outcome::Done),
+        failed => Err(anyhow::anyhow!("{failed} of {checks} checks failed")),
+    }
+}
+
+/// Checks one camera, or all. Returns the number of checks that failed, and of all.
+fn examine(ctx: &Ctx, args: &DoctorArgs, target: Option<&Target>) -> anyhow::Result<(usize, usize)> {
     let runtime = runtime()?;
-    let facts = runtime.block_on(look(ctx, args))?;
+    let facts = runtime.block_on(look(ctx, args, target))?;
     let findings = judge(&facts);
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let report = DoctorReport {
@@ -102,34 +147,32 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
     } else {
         present::result(printable(&text(&findings)).as_bytes())?;
     }
-    match report.failed {
-        0 => Ok(Outcome::Done),
-        failed => Err(anyhow::anyhow!("{failed} of {} checks failed", findings.len())),
-    }
+    Ok((report.failed, findings.len()))
 }
 
-async fn look(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Facts> {
+async fn look(ctx: &Ctx, args: &DoctorArgs, target: Option<&Target>) -> anyhow::Result<Facts> {
     let mut ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
-    let camera = match &args.camera {
+    let given_name = target.and_then(|target| target.name.clone());
+    let camera = match target.map(|target| &target.camera) {
         None => None,
         Some(CameraArg::Address { ip, port }) => {
             if let (Some(port), false) = (port, args.no_stream) {
                 ports = vec![*port];
             }
-            Some(NamedCamera { name: ip.to_string(), ip: *ip })
+            Some(NamedCamera { name: given_name.unwrap_or_else(|| ip.to_string()), ip: *ip })
         }
         Some(id) => {
             let located = id.locate(&args.options.search).await?;
             let name = located.camera.map_or_else(|| located.ip.to_string(), |DiscoveredCamera { id, .. }| id);
-            Some(NamedCamera { name, ip: located.ip })
+            Some(NamedCamera { name: given_name.unwrap_or(name), ip: located.ip })
         }
     };
     let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
     let options = ObserveOptions { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure };
     let mut facts = observe(&options).await?;
     // Last, because it stops the application that the other checks observe.
-    if let (true, Some(camera)) = (args.enter_bootloader, &args.camera) {
-        let version = version(ctx, args, camera).await?;
+    if let (true, Some(target)) = (args.enter_bootloader, target) {
+        let version = version(ctx, args, &target.camera).await?;
         facts.targets.iter_mut().for_each(|target| target.bootloader = Some(version));
     }
     Ok(facts)

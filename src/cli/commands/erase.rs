@@ -8,16 +8,23 @@ use serde::Serialize;
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::EnterArgs;
 use crate::cli::present::{self, flash_error, printable};
+use crate::cli::value_parsers::one_of;
 use crate::cli::{Ctx, Outcome, json_option};
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap erase 192.168.1.50
+  oaktap erase 14442C --memory emmc --yes";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print what was erased as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print what was erased as one line of JSON"))]
 pub(crate) struct EraseArgs {
     #[command(flatten)]
     enter: EnterArgs,
 
     /// Memory to erase the application from: auto (every memory), flash or emmc
-    #[arg(long, value_name = "MEMORY", default_value = "auto")]
+    #[arg(long, value_name = "MEMORY", default_value = "auto", hide_possible_values = true,
+          value_parser = one_of(["auto", "flash", "emmc"], str::parse::<Memory>))]
     memory: Memory,
 }
 

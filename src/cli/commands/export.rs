@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   oaktap export cam.mcap --to mp4 -o cam.mp4 --boxes
   oaktap export cam.mcap --to png -o pictures --every 30
-  oaktap export cam.mcap --to csv -o people.csv --label person --min-confidence 60%
+  oaktap export cam.mcap --to csv -o people.csv --only person --threshold 60%
   oaktap export *.mcap --to yolo -o dataset --from 10s --until 5min";
 
 /// Steps of the progress bar: it shows the time that has been read, because the number of frames is unknown.
@@ -39,7 +39,8 @@ pub(crate) struct ExportArgs {
 
     /// Format: png, jpeg (pictures in a folder); mp4 (H.264 video; a file, or a folder for several cameras); jsonl, csv,
     /// parquet (a file of detections); yolo, coco (a folder of training data)
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true,
+          value_parser = value_parsers::one_of(ExportFormat::ALL.map(ExportFormat::name), str::parse::<ExportFormat>))]
     to: ExportFormat,
 
     /// Draw the boxes of the detections into pictures and video
@@ -66,12 +67,12 @@ pub(crate) struct ExportArgs {
     /// Export detections with this label only, by name or number, and only frames with one (video keeps all frames);
     /// repeatable
     #[arg(long, value_name = "LABEL", help_heading = SELECTION)]
-    label: Vec<String>,
+    only: Vec<String>,
 
     /// Ignore detections below this confidence, such as 0.6 or 60%
     #[arg(long, value_name = "CONFIDENCE", default_value = "0", help_heading = SELECTION,
           value_parser = value_parsers::fraction)]
-    min_confidence: f32,
+    threshold: f32,
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
@@ -86,8 +87,8 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             from: args.from,
             until: args.until,
             every: args.every,
-            labels: args.label.clone(),
-            min_confidence: args.min_confidence,
+            labels: args.only.clone(),
+            min_confidence: args.threshold,
         },
         boxes: args.boxes,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -151,7 +152,7 @@ fn text(report: &ExportReport, args: &ExportArgs) -> String {
     let left_out = [
         (report.out_of_range, "outside --from and --until"),
         (report.between, "not selected by --every"),
-        (report.without_label, "no detection selected by --label"),
+        (report.without_label, "no detection selected by --only"),
     ];
     for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {
         text.push_str(&format!("\n  {frames} frames skipped: {why}"));

@@ -23,6 +23,7 @@ use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, R
 use crate::cli::present::{self, Refused, Usage, advised, flash_error};
 use crate::cli::receipt::{PackageFacts, Receipt};
 use crate::cli::script_check;
+use crate::cli::value_parsers::one_of;
 use crate::cli::{Ctx, Outcome, json_option};
 
 const AFTER_HELP: &str = "\
@@ -50,7 +51,8 @@ pub(crate) struct FlashArgs {
     app: Option<PathBuf>,
 
     /// Memory to write to: auto (eMMC if the camera has one, else flash), flash or emmc
-    #[arg(long, value_name = "MEMORY", default_value = "auto")]
+    #[arg(long, value_name = "MEMORY", default_value = "auto", hide_possible_values = true,
+          value_parser = one_of(["auto", "flash", "emmc"], str::parse::<Memory>))]
     memory: Memory,
 
     /// Show the plan without writing. Querying the camera still stops its application

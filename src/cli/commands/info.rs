@@ -6,17 +6,22 @@ use oaktap::flash::{FlashTarget, application_details};
 use serde::Serialize;
 
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::EnterArgs;
+use crate::cli::camera_session::{EnterArgs, EnterEachArgs};
 use crate::cli::present::{self, camera_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 
-const NOTE: &str = "The application on the camera stops while its bootloader is queried, and starts again afterwards.";
+const NOTE: &str = "\
+Examples:
+  oaktap info 192.168.1.50
+  oaktap info 14442C 18443010 --yes --json
+
+The application on the camera stops while its bootloader is queried, and starts again afterwards.";
 
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print everything as one line of JSON"), after_help = NOTE)]
+#[command(arg = json_option("Print everything as one line of JSON per camera"), after_help = NOTE)]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
-    enter: EnterArgs,
+    enter: EnterEachArgs,
 }
 
 #[derive(Serialize)]
@@ -39,9 +44,13 @@ struct MemoryApplication {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
+    args.enter.each(ctx, |enter| show(ctx, enter)).map(|()| Outcome::Done)
+}
+
+fn show(ctx: &Ctx, enter: &EnterArgs) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let (entered, answers) = runtime.block_on(async {
-        let entered = args.enter.enter(&ctx.stop, "reading the bootloader").await?;
+        let entered = enter.enter(&ctx.stop, "reading the bootloader").await?;
         let answers = entered.talk(|caller| async move { ask(&caller).await }).await?.map_err(camera_error)?;
         anyhow::Ok((entered, answers))
     })?;
@@ -58,7 +67,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
     if entered.was_running {
         present::say(&format!("{}: rebooting into its application", entered.camera.id));
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 type BootloaderAnswers = (FlashTarget, Vec<MemoryApplication>, Result<serde_json::Value, SettingsError>);

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,6 +15,7 @@ use oaktap::wire;
 use serde::Serialize;
 
 use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
+use crate::cli::fleet::configured;
 use crate::cli::present::{self, advised, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -25,6 +27,11 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const NOTES: &str = "\
+Examples:
+  oaktap list
+  oaktap list --probe
+  oaktap list --subnet 10.0.3.0/24 --watch
+
 The search does not stop applications and changes nothing. A camera gets one row, even if it replies on several addresses \
 and interfaces.
 
@@ -37,6 +44,10 @@ pub(crate) struct ListArgs {
     /// Also query these addresses, for cameras that broadcasts do not reach; sim: starts a simulated camera
     #[arg(value_name = "IP", value_parser = CameraArg::with_address)]
     addresses: Vec<CameraArg>,
+
+    /// Name the cameras of this file, and report those that do not reply
+    #[arg(long, value_name = "oaktap.toml")]
+    config: Option<PathBuf>,
 
     /// Find the stream port of each camera by connecting to it
     #[arg(long)]
@@ -57,6 +68,9 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Serialize)]
 struct CameraRow {
+    /// Its name in the configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     #[serde(flatten)]
     camera: DiscoveredCamera,
     stream: StreamPort,
@@ -87,21 +101,66 @@ struct ListReport<'a> {
 pub(crate) fn run(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let addresses = args.addresses.iter().map(CameraArg::ip).collect::<anyhow::Result<Vec<_>>>()?;
-    let addresses: Vec<_> = addresses.into_iter().flatten().collect();
+    let mut addresses: Vec<_> = addresses.into_iter().flatten().collect();
+    let fleet = Fleet::read(args)?;
+    addresses.extend(fleet.0.iter().filter_map(|known| match known.camera {
+        CameraArg::Address { ip, .. } => Some(ip),
+        _ => None,
+    }));
     if args.watch {
-        runtime.block_on(watch(ctx, args, &addresses))
+        runtime.block_on(watch(ctx, args, &addresses, &fleet))
     } else {
-        runtime.block_on(list(ctx, args, &addresses))
+        runtime.block_on(list(ctx, args, &addresses, &fleet))
     }
 }
 
-async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Outcome> {
+/// A camera of the configuration file.
+struct Known {
+    name: Option<String>,
+    camera: CameraArg,
+}
+
+impl Known {
+    fn is(&self, found: &DiscoveredCamera) -> bool {
+        match &self.camera {
+            CameraArg::Address { ip, .. } => found.ips().contains(ip),
+            CameraArg::Id(id) => found.id.get(..id.len()).is_some_and(|start| start.eq_ignore_ascii_case(id)),
+            CameraArg::Simulated(_) => false,
+        }
+    }
+}
+
+/// The cameras of the configuration file.
+#[derive(Default)]
+struct Fleet(Vec<Known>);
+
+impl Fleet {
+    fn read(args: &ListArgs) -> anyhow::Result<Self> {
+        let Some(path) = &args.config else { return Ok(Self::default()) };
+        let known =
+            configured(path)?.into_iter().map(|camera| anyhow::Ok(Known { camera: camera.arg()?, name: camera.name }));
+        Ok(Self(known.collect::<Result<_, _>>()?))
+    }
+
+    fn name(&self, found: &DiscoveredCamera) -> Option<String> {
+        self.0.iter().find(|known| known.is(found))?.name.clone()
+    }
+
+    /// Returns the cameras given by id that are not among those found.
+    fn missing(&self, found: &[DiscoveredCamera]) -> Vec<String> {
+        let by_id = self.0.iter().filter(|known| matches!(known.camera, CameraArg::Id(_)));
+        let missing = by_id.filter(|known| !found.iter().any(|camera| known.is(camera)));
+        missing.map(|known| known.name.clone().unwrap_or_else(|| known.camera.to_string())).collect()
+    }
+}
+
+async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet) -> anyhow::Result<Outcome> {
     let survey = survey(args, addresses).await?;
     let answered = |ip: &Ipv4Addr| survey.cameras.iter().any(|camera| camera.ips().contains(ip));
     let unanswered: Vec<_> = addresses.iter().copied().filter(|ip| !answered(ip)).collect();
     let mut rows = Vec::new();
     for camera in &survey.cameras {
-        rows.push(row(camera.clone(), args).await);
+        rows.push(row(camera.clone(), args, fleet).await);
     }
     for (ip, error) in &survey.unrecognized {
         present::say(&format!("{ip} replied, but is not a camera: {error}"));
@@ -122,8 +181,17 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Res
         present::result(printable(&present::aligned(&table, 5)).as_bytes())?;
     }
     survey.unsent.iter().for_each(|unsent| present::say(&unsent.to_string()));
-    if !unanswered.is_empty() {
-        let silent: Vec<_> = unanswered.iter().map(ToString::to_string).collect();
+    let missing = fleet.missing(&survey.cameras);
+    if !unanswered.is_empty() || !missing.is_empty() {
+        let of_address = |ip: &Ipv4Addr| {
+            let known = fleet
+                .0
+                .iter()
+                .find(|known| matches!(known.camera, CameraArg::Address { ip: known, .. } if known == *ip));
+            let name = known.and_then(|known| known.name.as_ref());
+            name.map_or_else(|| ip.to_string(), |name| format!("{ip} ({name})"))
+        };
+        let silent: Vec<_> = unanswered.iter().map(of_address).chain(missing).collect();
         return Err(advised(
             anyhow::anyhow!("no reply from a camera at {}", silent.join(", ")),
             "`oaktap doctor IP` finds out why",
@@ -150,7 +218,7 @@ async fn survey(args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Surve
     Ok(find(&targets, args.search.wait, |_| false).await?)
 }
 
-async fn row(camera: DiscoveredCamera, args: &ListArgs) -> CameraRow {
+async fn row(camera: DiscoveredCamera, args: &ListArgs, fleet: &Fleet) -> CameraRow {
     let stream = match (camera.ip(), camera.state) {
         _ if !args.probe => StreamPort::NotTried,
         // A camera that was booted by a host talks to that host only.
@@ -166,11 +234,11 @@ async fn row(camera: DiscoveredCamera, args: &ListArgs) -> CameraRow {
             open.map_or_else(|| StreamPort::Closed(args.ports.clone()), StreamPort::Open)
         }
     };
-    CameraRow { camera, stream }
+    CameraRow { name: fleet.name(&camera), camera, stream }
 }
 
 fn cells(row: &CameraRow) -> [String; 5] {
-    let CameraRow { camera, stream } = row;
+    let CameraRow { name, camera, stream } = row;
     let ips: Vec<_> = camera.ips().iter().map(ToString::to_string).collect();
     let interfaces = camera.interfaces();
     let stream = match stream {
@@ -183,7 +251,8 @@ fn cells(row: &CameraRow) -> [String; 5] {
         }
     };
     let interfaces = if interfaces.is_empty() { "?".to_owned() } else { interfaces.join(", ") };
-    [camera.id.clone(), ips.join(", "), interfaces, camera.state.to_string(), stream]
+    let id = name.as_ref().map_or_else(|| camera.id.clone(), |name| format!("{} ({name})", camera.id));
+    [id, ips.join(", "), interfaces, camera.state.to_string(), stream]
 }
 
 /// One line of `--watch --json`.
@@ -194,15 +263,17 @@ struct WatchEvent<'a> {
     camera: &'a CameraRow,
 }
 
-async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Outcome> {
+async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut watch = CameraWatch::default();
     while let Some(survey) = unless_stopped(ctx, survey(args, addresses)).await {
         for change in watch.round(survey?.cameras) {
             let (event, row) = match change {
-                CameraChange::Appeared(camera) => ("new", row(camera, args).await),
-                CameraChange::Changed { after, .. } => ("changed", row(after, args).await),
-                CameraChange::Disappeared(camera) => ("gone", CameraRow { camera, stream: StreamPort::NotTried }),
+                CameraChange::Appeared(camera) => ("new", row(camera, args, fleet).await),
+                CameraChange::Changed { after, .. } => ("changed", row(after, args, fleet).await),
+                CameraChange::Disappeared(camera) => {
+                    ("gone", CameraRow { name: fleet.name(&camera), camera, stream: StreamPort::NotTried })
+                }
             };
             let line = if ctx.json {
                 present::json(&WatchEvent { event, unix_ns: received_now().unix_ns, camera: &row })?

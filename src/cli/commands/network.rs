@@ -22,8 +22,13 @@ use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 /// The limit for the camera to answer after a change.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap network 192.168.1.50 show
+  oaktap network 14442C static 192.168.1.60/24 192.168.1.1";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print the settings and what changed as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print the settings and what changed as one line of JSON"))]
 pub(crate) struct NetworkArgs {
     #[command(flatten)]
     enter: EnterArgs,

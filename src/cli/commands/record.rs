@@ -32,7 +32,8 @@ const EXAMPLES: &str = "\
 Examples:
   oaktap record 192.168.1.50 192.168.1.51 -o recordings --split 10min --keep 500GB
   oaktap record 192.168.1.50 -o recordings --trigger 'person>0.6' --pre 10s --post 30s
-  oaktap record sim: -o cam.mcap --duration 10s";
+  oaktap record --all -o recordings --status 10s
+  oaktap record sim: -o cam.mcap -d 10s";
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the files and all frame counts as one line of JSON at the end"))]
@@ -54,7 +55,8 @@ pub(crate) struct RecordArgs {
     keep: Option<KeepLimit>,
 
     /// Compression: none, lz4 or zstd. It hardly shrinks camera pictures
-    #[arg(long, value_name = "METHOD", default_value = "none", help_heading = "Files")]
+    #[arg(long, value_name = "METHOD", default_value = "none", help_heading = "Files", hide_possible_values = true,
+          value_parser = value_parsers::one_of(["none", "lz4", "zstd"], str::parse::<Compression>))]
     compress: Compression,
 
     /// Sync files to the disk every second, so that a power failure loses at most that

@@ -9,9 +9,16 @@ use serde::Serialize;
 use crate::cli::present::{self, printable, with_help};
 use crate::cli::{Ctx, Outcome, json_option};
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap recover evening.mcap.partial
+  oaktap recover damaged.mcap -o intact.mcap
+
+Exit codes: 0 saved everything; 3 saved a part; 1 saved nothing.";
+
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 saved everything; 3 saved a part; 1 saved nothing.",
+    after_help = EXAMPLES,
     arg = json_option("Print the numbers of saved and lost frames as one line of JSON")
 )]
 pub(crate) struct RecoverArgs {

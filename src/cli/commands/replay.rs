@@ -20,8 +20,14 @@ use crate::cli::{Ctx, Outcome, Until, json_option, present};
 /// How often the stop conditions are checked.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap replay evening.mcap
+  oaktap replay evening.mcap --speed 4 --loop
+  oaktap replay evening.mcap --serve 127.0.0.1:5000";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ReplayArgs {
     /// Recordings to play side by side, or folders of them
     #[arg(value_name = "FILE", required = true)]

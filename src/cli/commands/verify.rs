@@ -9,9 +9,16 @@ use serde::Serialize;
 use crate::cli::present::{self, printable, recording_error};
 use crate::cli::{Ctx, Outcome, json_option};
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap verify evening.mcap
+  oaktap verify recordings/*/*.mcap --json
+
+Exit codes: 0 all recordings are intact; 1 a recording is damaged or cannot be read.";
+
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 all recordings are intact; 1 a recording is damaged or cannot be read.",
+    after_help = EXAMPLES,
     arg = json_option("Print the findings as one line of JSON")
 )]
 pub(crate) struct VerifyArgs {

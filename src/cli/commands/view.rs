@@ -31,6 +31,9 @@ const EXAMPLES: &str = "\
 Examples:
   oaktap view 192.168.1.50
   oaktap view 192.168.1.50 192.168.1.51 --threshold 60% --only person
+  oaktap view front=192.168.1.50 back=192.168.1.51
+  oaktap view --config oaktap.toml
+  oaktap view --all --status 10s --json
   oaktap view file:cam.mcap
   oaktap view sim:
 

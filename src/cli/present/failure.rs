@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use oaktap::flash::FlashError;
 use oaktap::recording::RecordingError;
 use oaktap::source::{SourceError, SourceErrorClass};
 
-use super::say;
+use super::always_say;
 
 /// Wrong usage: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +112,7 @@ pub(crate) fn flash_error(error: FlashError) -> anyhow::Error {
 /// Prints the error, its causes and a help line, and returns the exit code. `command` is the name of the command that
 /// failed.
 pub(crate) fn failure(error: &anyhow::Error, command: &str) -> ExitCode {
-    say(&explanation(error, command));
+    always_say(&explanation(error, command));
     ExitCode::from(if is_usage(error) {
         2
     } else if is_refusal(error) {
@@ -141,6 +142,23 @@ pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
     is_caused_by(error, &|cause| cause.is::<Refused>())
 }
 
+/// Returns the next step for a path that is not what the command expects.
+fn path_help(error: &anyhow::Error, command: &str) -> Option<String> {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)?;
+    Some(match kind {
+        io::ErrorKind::IsADirectory => format!("this is a folder, but `oaktap {command}` expects a file here"),
+        io::ErrorKind::NotADirectory => {
+            format!("a part of this path is a file, but `oaktap {command}` expects a folder")
+        }
+        io::ErrorKind::NotFound => {
+            let folder = std::env::current_dir().map_or_else(|_| ".".to_owned(), |folder| folder.display().to_string());
+            format!("check the name with `ls`; a relative path begins in {folder}")
+        }
+        io::ErrorKind::AlreadyExists => "oaktap does not replace it: give another name, or remove it".to_owned(),
+        _ => return None,
+    })
+}
+
 fn explanation(error: &anyhow::Error, command: &str) -> String {
     let mut text = format!("error: {error}");
     for cause in error.chain().skip(1) {
@@ -153,6 +171,9 @@ fn explanation(error: &anyhow::Error, command: &str) -> String {
     });
     match help {
         Some(help) => text.push_str(&format!("\nhelp: {help}")),
+        None if path_help(error, command).is_some() => {
+            text.extend(path_help(error, command).map(|help| format!("\nhelp: {help}")));
+        }
         None if is_usage(error) => text.push_str(&format!("\nhelp: oaktap {command} --help")),
         None => {}
     }
@@ -161,9 +182,24 @@ fn explanation(error: &anyhow::Error, command: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
+
+    #[test]
+    fn a_path_of_another_kind_is_explained_with_the_command() {
+        let error = |kind: io::ErrorKind| anyhow::Error::new(io::Error::from(kind)).context("cannot read a");
+        for (kind, help) in [
+            (io::ErrorKind::IsADirectory, "\nhelp: this is a folder, but `oaktap verify` expects a file here"),
+            (io::ErrorKind::NotFound, "\nhelp: check the name with `ls`; a relative path begins in "),
+            (io::ErrorKind::AlreadyExists, "\nhelp: oaktap does not replace it"),
+        ] {
+            let text = explanation(&error(kind), "verify");
+            assert!(text.contains(help), "{text}");
+        }
+        let text = explanation(&error(io::ErrorKind::ConnectionRefused), "verify");
+        assert!(!text.contains("help:"), "{text}");
+        let text = explanation(&advised(error(io::ErrorKind::NotFound), "do that"), "verify");
+        assert!(text.ends_with("\nhelp: do that") && text.matches("help:").count() == 1, "{text}");
+    }
 
     #[test]
     fn an_error_is_printed_with_its_causes_and_its_help_last() {

@@ -14,7 +14,7 @@ pub(crate) use failure::{
     with_help,
 };
 pub(crate) use json::{document, json};
-pub(crate) use status::{LogWriter, say, status, status_of};
+pub(crate) use status::{LogWriter, always_say, colored, configure, say, status, status_of};
 pub(crate) use table::{aligned, table};
 
 /// Escapes control characters other than line feeds, so that text from the network cannot control the terminal.

@@ -1,9 +1,11 @@
 //! Notes, log lines and the status line on standard error.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::ColorChoice;
 use oaktap::sync::locked;
 
 use super::printable;
@@ -14,9 +16,49 @@ static STATUS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 /// Erases the current line and moves the cursor to its start.
 const ERASE_LINE: &[u8] = b"\r\x1b[2K";
 
-/// Prints one note on standard error. Ignores errors: there is no other place to report them.
+/// Set with `--quiet`.
+static QUIET: AtomicBool = AtomicBool::new(false);
+static COLORED: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether notes are printed, and whether in color.
+pub(crate) fn configure(quiet: bool, color: ColorChoice) {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let color = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => io::stderr().is_terminal() && !plain,
+    };
+    QUIET.store(quiet, Ordering::Relaxed);
+    COLORED.store(color, Ordering::Relaxed);
+}
+
+/// Returns whether standard error is colored.
+pub(crate) fn colored() -> bool {
+    COLORED.load(Ordering::Relaxed)
+}
+
+/// Prints one note on standard error, unless `--quiet` is given. Ignores errors: there is no other place to report them.
 pub(crate) fn say(text: &str) {
-    let _ = above_status(format!("{}\n", printable(text)).as_bytes());
+    if !QUIET.load(Ordering::Relaxed) {
+        always_say(text);
+    }
+}
+
+/// Like [`say`], for errors and questions, which `--quiet` keeps.
+pub(crate) fn always_say(text: &str) {
+    let text = printable(text);
+    let text = if colored() { painted(&text) } else { text };
+    let _ = above_status(format!("{text}\n").as_bytes());
+}
+
+/// Colors the words that begin an error and its help.
+fn painted(text: &str) -> String {
+    let paint = |line: &str| match line.split_once(": ") {
+        Some(("error", rest)) => format!("\x1b[1;31merror:\x1b[0m {rest}"),
+        Some(("help", rest)) => format!("\x1b[1;36mhelp:\x1b[0m {rest}"),
+        _ => line.to_owned(),
+    };
+    text.split('\n').map(paint).collect::<Vec<_>>().join("\n")
 }
 
 /// Shows `text` in the last line of the terminal; an empty text removes it. Standard error must be a terminal.
@@ -26,6 +68,9 @@ pub(crate) fn status(text: &str) {
 
 /// Like [`status`], for one of several owners that share the line.
 pub(crate) fn status_of(owner: &str, text: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     let mut status = locked(&STATUS);
     if text.is_empty() {
         status.remove(owner);
@@ -79,6 +124,15 @@ impl io::Write for LogWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_first_words_of_errors_and_help_are_colored() {
+        assert_eq!(
+            painted("error: no error: here\n  because\nhelp: x"),
+            "\x1b[1;31merror:\x1b[0m no error: here\n  because\n\x1b[1;36mhelp:\x1b[0m x"
+        );
+        assert_eq!(painted("front: help: no"), "front: help: no");
+    }
 
     #[test]
     fn several_owners_share_the_status_line() {

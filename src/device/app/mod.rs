@@ -253,7 +253,7 @@ pub struct Model {
     #[serde(default)]
     pub family: ModelFamily,
     /// Detections of less confidence (0..=1) are dropped.
-    #[serde(default = "half")]
+    #[serde(default = "half", alias = "threshold")]
     pub confidence: f32,
     /// Inference threads: 1 or 2.
     #[serde(default = "threads")]
@@ -304,7 +304,7 @@ pub struct App {
     /// Mode of the sensor.
     pub resolution: Resolution,
     /// Order of the planes of raw pictures and of the model's input.
-    #[serde(rename = "colour")]
+    #[serde(rename = "colour", alias = "channel_order")]
     pub plane_order: PlaneOrder,
     /// Orientation of the pictures.
     pub orientation: Orientation,

@@ -35,8 +35,13 @@ const STAGE_TIME: Duration = Duration::from_millis(150);
 const ROUNDS: usize = 3;
 const ROUND_TIME: Duration = Duration::from_millis(400);
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap bench
+  oaktap bench --size 1920x1080 --json";
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print the measurements as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print the measurements as one line of JSON"))]
 pub(crate) struct BenchArgs {
     /// Measure with the frames of this stream until it ends [default: measure each stage with simulated frames]
     #[arg(value_name = "URI")]

@@ -25,9 +25,17 @@ const SPARKLINE_BARS: usize = 72;
 /// Gaps to list in the text; `--json` lists a hundred.
 const LISTED_GAPS: usize = 5;
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap inspect evening.mcap
+  oaktap inspect recordings/
+  oaktap inspect app.dap --extract sections/
+
+Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished or damaged.";
+
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished or damaged.",
+    after_help = EXAMPLES,
     arg = json_option("Print the reports of all files as one line of JSON")
 )]
 pub(crate) struct InspectArgs {
@@ -166,7 +174,8 @@ fn text(report: &RecordingReport) -> String {
         }
     };
     let size = Bytes(*bytes);
-    let mut text = format!("{}: {size} in {chunks} chunks, compression {compression}; {writer}\n", path.display());
+    let chunk = if *chunks == 1 { "chunk" } else { "chunks" };
+    let mut text = format!("{}: {size} in {chunks} {chunk}, compression {compression}; {writer}\n", path.display());
     if !finished {
         text.push_str("  unfinished: the end is missing; `oaktap recover` completes the file\n");
     }

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use oaktap::frame::PixelFormat;
 use oaktap::sim::{Reel, Sent, SimConfig, Simulator};
 use oaktap::units::Bytes;
+use oaktap::wire::Dialect;
 use serde::Serialize;
 
 use crate::cli::receiving::StreamSummary;
@@ -22,8 +24,25 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 const STREAM: &str = "Stream";
 
+const EXAMPLES: &str = "\
+Examples:
+  oaktap simulate
+  oaktap simulate --listen 0.0.0.0:5000 --count 4 --records
+  oaktap simulate --fault short:0.01 -d 1min
+  oaktap simulate --bootloader";
+
+/// Returns the names of the payload formats.
+fn formats() -> impl Iterator<Item = &'static str> {
+    PixelFormat::ALL.map(PixelFormat::name).into_iter().chain(["H264", "H265"])
+}
+
+/// Takes a value that the simulator parses, with better messages.
+fn text(value: &str) -> Result<String, String> {
+    Ok(value.to_owned())
+}
+
 #[derive(Args, Debug)]
-#[command(arg = json_option("Print what each camera has sent as one line of JSON at the end"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print what each camera has sent as one line of JSON at the end"))]
 pub(crate) struct SimulateArgs {
     /// Address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
@@ -55,11 +74,13 @@ pub(crate) struct SceneArgs {
     fps: Option<f64>,
 
     /// Payload format, such as BGR888p, NV12, GRAY8, RAW16, JPEG or H264 [default: BGR888p]
-    #[arg(long, value_name = "FORMAT", help_heading = STREAM)]
+    #[arg(long, value_name = "FORMAT", help_heading = STREAM, hide_possible_values = true,
+          value_parser = value_parsers::one_of(formats(), text))]
     format: Option<String>,
 
     /// Header dialect: IMG, ABCDE, ABCDE-256 or FRAME [default: IMG]
-    #[arg(long, value_name = "NAME", help_heading = STREAM)]
+    #[arg(long, value_name = "NAME", help_heading = STREAM, hide_possible_values = true,
+          value_parser = value_parsers::one_of(Dialect::ALL.map(Dialect::name), text))]
     dialect: Option<String>,
 
     /// Number of objects in the picture, each with a box [default: 3]

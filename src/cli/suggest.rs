@@ -1,0 +1,132 @@
+//! Suggestions for commands and options that have another name here.
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+/// Words that people try, and the command that does it.
+const COMMANDS: [(&str, &[&str]); 16] = [
+    ("list", &["discover", "discovery", "devices", "device", "cameras", "scan", "search", "find", "ls", "enumerate"]),
+    ("view", &["show", "watch", "display", "open", "live", "stream", "connect", "start", "run", "gui", "window"]),
+    ("replay", &["play", "playback", "player"]),
+    ("record", &["capture", "save", "rec", "dump"]),
+    ("snapshot", &["photo", "picture", "pic", "image", "grab", "screenshot", "still"]),
+    ("detections", &["detect", "boxes", "objects", "json", "print", "receive"]),
+    ("export", &["convert", "extract", "csv", "mp4", "transcode"]),
+    ("inspect", &["cat", "describe", "stat", "summary", "metadata"]),
+    ("verify", &["check", "validate", "fsck"]),
+    ("recover", &["repair", "fix", "restore", "salvage", "rescue"]),
+    ("flash", &["install", "deploy", "upload", "write", "program", "burn", "push"]),
+    ("doctor", &["diagnose", "debug", "ping", "test", "status", "health", "troubleshoot"]),
+    ("reset", &["reboot", "restart"]),
+    ("network", &["ip", "net", "dhcp", "static", "ifconfig", "set-ip"]),
+    ("simulate", &["sim", "simulator", "fake", "mock", "emulate", "serve"]),
+    ("bench", &["benchmark", "perf", "speed"]),
+];
+
+/// Options that people try, and the name that the option has in every command. Only names that the command has are suggested.
+const OPTIONS: [(&str, &[&str]); 8] = [
+    ("threshold", &["min-confidence", "confidence", "conf", "score", "min-score"]),
+    ("only", &["label", "class", "classes", "filter"]),
+    ("frames", &["count", "limit", "number", "max-frames"]),
+    ("duration", &["time", "seconds", "timeout", "for", "length"]),
+    ("output", &["out", "dir", "output-dir", "folder", "file", "dest"]),
+    ("quiet", &["silent"]),
+    ("color", &["colour", "no-color", "no-colour"]),
+    ("to", &["format", "as", "type"]),
+];
+
+/// Adds a suggestion to an error of the arguments `words`, which begin with the program's name.
+pub(super) fn improve(mut error: Error, program: &Command, words: &[String]) -> Error {
+    let Some(tip) = tip(&error, program, words) else { return error };
+    // What is spelled alike seldom means the same.
+    error.remove(ContextKind::SuggestedSubcommand);
+    error.remove(ContextKind::SuggestedArg);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
+}
+
+fn tip(error: &Error, program: &Command, words: &[String]) -> Option<String> {
+    let given = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = given(ContextKind::InvalidSubcommand)?;
+            if let Some(command) = meant(&COMMANDS, &word.to_lowercase()) {
+                let about = program.find_subcommand(command)?.get_about()?;
+                return Some(format!("the command is `oaktap {command}`: {about}"));
+            }
+            let ends = |end: &str| word.to_lowercase().ends_with(end);
+            if ends(".mcap") {
+                Some(format!("`oaktap replay {word}` plays this recording, and `oaktap inspect {word}` describes it"))
+            } else if ends(".dap") {
+                Some(format!(
+                    "`oaktap inspect {word}` describes this package, and `oaktap flash CAMERA --app {word}` writes it"
+                ))
+            } else if word.contains(['.', ':', '=']) || word.starts_with(|c: char| c.is_ascii_digit()) {
+                Some(format!("`oaktap view {word}` shows this camera; `oaktap --help` lists the other commands"))
+            } else {
+                None
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            let given = given(ContextKind::InvalidArg)?;
+            let option = meant(&OPTIONS, given.strip_prefix("--")?)?;
+            let command = words.iter().skip(1).find_map(|word| program.find_subcommand(word))?;
+            let has = |command: &Command| command.get_arguments().any(|argument| argument.get_long() == Some(option));
+            (has(command) || has(program)).then(|| format!("the option is `--{option}`"))
+        }
+        _ => None,
+    }
+}
+
+fn meant(table: &[(&'static str, &[&str])], word: &str) -> Option<&'static str> {
+    table.iter().find(|(_, words)| words.contains(&word)).map(|(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn suggested(words: &[&str]) -> String {
+        let words: Vec<_> = ["oaktap"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+        let error = Cli::command().try_get_matches_from(&words).expect_err("unknown words");
+        improve(error, &Cli::command(), &words).to_string()
+    }
+
+    #[test]
+    fn every_suggested_command_exists_and_no_known_command_is_explained() {
+        let program = Cli::command();
+        for (command, words) in COMMANDS {
+            assert!(program.find_subcommand(command).is_some(), "{command}");
+            for word in words {
+                assert!(program.find_subcommand(word).is_none(), "`{word}` is a command");
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_of_commands_and_options_are_explained() {
+        for (words, tip) in [
+            (&["discover"][..], "tip: the command is `oaktap list`: List the cameras in all networks of this host"),
+            (&["Devices"], "tip: the command is `oaktap list`"),
+            (&["scan"], "tip: the command is `oaktap list`"),
+            (&["show", "192.168.1.50"], "tip: the command is `oaktap view`"),
+            (&["play", "cam.mcap"], "tip: the command is `oaktap replay`"),
+            (&["192.168.1.50"], "tip: `oaktap view 192.168.1.50` shows this camera"),
+            (&["cam.mcap"], "tip: `oaktap replay cam.mcap` plays this recording"),
+            (&["view", "sim:", "--min-confidence", "0.5"], "tip: the option is `--threshold`"),
+            (&["export", "a.mcap", "--label", "person"], "tip: the option is `--only`"),
+            (&["snapshot", "sim:", "--count", "3"], "tip: the option is `--frames`"),
+        ] {
+            let text = suggested(words);
+            assert!(text.contains(tip), "{words:?}: {text}");
+            assert_eq!(text.matches("tip:").count(), 1, "{text}");
+        }
+        assert!(!suggested(&["list", "--min-confidence", "0.5"]).contains("--threshold"));
+    }
+}
