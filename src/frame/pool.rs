@@ -3,6 +3,7 @@
 //! All cameras share one pool, so that 40 cameras taking turns touch a few buffers instead of 40 (performance.md,
 //! "Receiving"). Readers hold plain [`Arc`]s; a value is free again once the pool has the only reference.
 
+use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
@@ -17,25 +18,46 @@ pub trait Recycled: Default {
 /// Free slots beyond this number are dropped, so that a burst does not hold memory forever.
 const MAX_IDLE_SLOTS: usize = 16;
 
+/// Bytes of free slots that are always kept. Above this, at most twice the recent need is kept.
+const MIN_IDLE_BYTES: usize = 32 << 20;
+
+/// The need decays by this fraction with each lease.
+const NEED_DECAY: usize = 16;
+
 /// Slots larger than the wanted size by more than this factor are not leased.
 const MAX_OVERSIZE_FACTOR: usize = 4;
 
+/// Slots that every lease looks at.
+const MAX_RECENT_SLOTS: usize = 64;
+
+/// Slots in use for long that a lease looks at when no recent one is free, and otherwise.
+const HELD_SLOTS_PER_LEASE: [usize; 2] = [16, 2];
+
 /// A pool of values of one type. Clones share the same values.
 #[derive(Debug)]
-pub struct Pool<T> {
-    /// The most recently returned last. A slot is free when its strong count is 1.
-    slots: Arc<Mutex<Vec<Arc<T>>>>,
+pub struct Pool<T>(Arc<Mutex<Slots<T>>>);
+
+/// A slot is free when its strong count is 1.
+#[derive(Debug)]
+struct Slots<T> {
+    /// The most recently returned last; at most [`MAX_RECENT_SLOTS`].
+    recent: Vec<Arc<T>>,
+    /// Slots that readers keep for long, such as frames before a trigger; about the oldest first. A lease looks at a few
+    /// of them: there may be 100,000 when frames are tiny.
+    held: VecDeque<Arc<T>>,
+    /// Largest of the recent leases, in bytes.
+    need: usize,
 }
 
 impl<T> Clone for Pool<T> {
     fn clone(&self) -> Self {
-        Self { slots: Arc::clone(&self.slots) }
+        Self(Arc::clone(&self.0))
     }
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        Self { slots: Arc::default() }
+        Self(Arc::new(Mutex::new(Slots { recent: Vec::new(), held: VecDeque::new(), need: 0 })))
     }
 }
 
@@ -43,56 +65,65 @@ impl<T: Recycled> Pool<T> {
     /// Leases a value, preferably one with room for `want` bytes. It still has the contents of its last use.
     #[must_use]
     pub fn lease(&self, want: usize) -> Lease<T> {
-        let mut slots = locked(&self.slots);
-        let fits = |slot: &T| {
-            let capacity = slot.capacity();
-            capacity >= want && capacity / MAX_OVERSIZE_FACTOR <= want.max(4096)
-        };
-        let mut idle = 0;
-        let mut oldest_idle = None;
-        let mut found = None;
-        for at in (0..slots.len()).rev() {
-            // `get_mut` instead of the strong count: it also synchronizes with the reads of the last reader.
-            let Some(slot) = Arc::get_mut(&mut slots[at]) else { continue };
-            if fits(slot) {
-                found = Some(at);
-                break;
-            }
-            idle += 1;
-            oldest_idle = Some(at);
-        }
-        let slot = match (found, oldest_idle) {
-            (Some(at), _) => slots.remove(at),
-            (None, Some(at)) if idle > MAX_IDLE_SLOTS => {
-                slots.remove(at);
-                Arc::default()
-            }
-            (None, _) => Arc::default(),
-        };
-        drop(slots);
+        let slot = locked(&self.0).lease(want);
         Lease { slot: Some(slot), pool: self.clone() }
     }
 
     /// Returns the capacity in bytes of all values that are not leased, free or not.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        locked(&self.slots).iter().map(|slot| slot.capacity()).sum()
+        let slots = locked(&self.0);
+        slots.recent.iter().chain(&slots.held).map(|slot| slot.capacity()).sum()
     }
 
     fn put_back(&self, slot: Arc<T>) {
-        let mut slots = locked(&self.slots);
-        slots.push(slot);
-        if slots.len() > MAX_IDLE_SLOTS {
-            // Drops the oldest free slot when too many are free. Counting is cheap: the capacity of the queues bounds
-            // the number of slots.
-            let free = |slot: &Arc<T>| Arc::strong_count(slot) == 1;
-            if slots.iter().filter(|slot| free(slot)).count() > MAX_IDLE_SLOTS
-                && let Some(at) = slots.iter().position(free)
-            {
-                slots.remove(at);
+        // Freed after the lock is released.
+        let _dropped = locked(&self.0).put_back(slot);
+    }
+}
+
+impl<T: Recycled> Slots<T> {
+    fn lease(&mut self, want: usize) -> Arc<T> {
+        self.need = want.max(self.need - self.need / NEED_DECAY);
+        let fits = |slot: &T| {
+            let capacity = slot.capacity();
+            capacity >= want && capacity / MAX_OVERSIZE_FACTOR <= want.max(4096)
+        };
+        // `get_mut` instead of the strong count: it also synchronizes with the reads of the last reader.
+        let found = self.recent.iter_mut().rposition(|slot| Arc::get_mut(slot).is_some_and(|slot| fits(slot)));
+        let mut found = found.map(|at| self.recent.remove(at));
+        let [all, few] = HELD_SLOTS_PER_LEASE;
+        for _ in 0..if found.is_some() { few } else { all }.min(self.held.len()) {
+            let Some(mut slot) = self.held.pop_front() else { break };
+            match Arc::get_mut(&mut slot).map(|slot| fits(slot)) {
+                None => self.held.push_back(slot),
+                Some(true) if found.is_none() => {
+                    found = Some(slot);
+                    break;
+                }
+                Some(_) => {}
             }
         }
+        found.unwrap_or_default()
     }
+
+    /// Returns a slot that is free and not needed.
+    fn put_back(&mut self, slot: Arc<T>) -> Option<Arc<T>> {
+        self.recent.push(slot);
+        let idle = self.recent.iter().filter(|slot| is_free(slot)).map(|slot| slot.capacity());
+        let (count, bytes) = idle.fold((0, 0), |(count, bytes), capacity| (count + 1, bytes + capacity));
+        let is_too_much = count > MAX_IDLE_SLOTS || bytes > MIN_IDLE_BYTES.max(2 * self.need);
+        let oldest = if is_too_much { self.recent.iter().position(is_free) } else { None };
+        let unneeded = oldest.map(|at| self.recent.remove(at));
+        if self.recent.len() > MAX_RECENT_SLOTS {
+            self.held.push_back(self.recent.remove(0));
+        }
+        unneeded
+    }
+}
+
+fn is_free<T>(slot: &Arc<T>) -> bool {
+    Arc::strong_count(slot) == 1
 }
 
 /// Exclusive access to a value. [`Lease::seal`] makes it immutable and shared; dropping it returns it to the pool.
@@ -175,6 +206,55 @@ mod tests {
         drop(sealed(&pool, 1 << 20));
         assert_eq!(pool.lease(100).0.len(), 0);
         assert_eq!(pool.lease(1 << 19).0.len(), 1 << 20);
+    }
+
+    /// Two cameras, one of which sends frames of any size up to 64 MB.
+    #[test]
+    fn free_memory_follows_the_recent_need() {
+        let pool = Pool::default();
+        for n in 0..200usize {
+            drop(sealed(&pool, 1 + (n * 7919) % 64 * (1 << 20)));
+            drop(sealed(&pool, 1000));
+            assert!(pool.bytes() <= (2 * 64) << 20, "{} bytes", pool.bytes());
+        }
+        for _ in 0..100 {
+            drop(sealed(&pool, 1000));
+        }
+        assert!(pool.bytes() <= MIN_IDLE_BYTES, "{} bytes", pool.bytes());
+    }
+
+    /// A capacity that counts how often it is asked for: once for each slot that a lease looks at.
+    #[derive(Debug, Default)]
+    struct Asked;
+
+    static ASKED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+    impl Recycled for Asked {
+        fn capacity(&self) -> usize {
+            ASKED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            1
+        }
+    }
+
+    #[test]
+    fn a_lease_looks_at_few_slots_and_slots_that_were_held_are_reused() {
+        let pool = Pool::<Slot>::default();
+        let mut held: VecDeque<_> = (0..1000).map(|_| sealed(&pool, 10)).collect();
+        let known: std::collections::HashSet<_> = held.iter().map(|slot| slot.0.as_ptr()).collect();
+        // The frames before a trigger: each new one replaces the oldest.
+        for _ in 0..3000 {
+            held.pop_front();
+            held.push_back(sealed(&pool, 10));
+        }
+        assert!(held.iter().filter(|slot| known.contains(&slot.0.as_ptr())).count() > 900);
+
+        let pool = Pool::<Asked>::default();
+        let busy: Vec<_> = (0..20_000).map(|_| pool.lease(1).seal()).collect();
+        drop(busy);
+        let before = ASKED.load(std::sync::atomic::Ordering::SeqCst);
+        drop(pool.lease(1));
+        let asked = ASKED.load(std::sync::atomic::Ordering::SeqCst) - before;
+        assert!(asked <= 2 * MAX_RECENT_SLOTS + HELD_SLOTS_PER_LEASE[0], "{asked} slots");
     }
 
     #[test]
