@@ -26,8 +26,17 @@ const FRAME_TAIL_BYTES: usize = 8 << 10;
 /// Frames up to this length are waited for in one step, because a second one would not save a wake-up.
 const MAX_UNSPLIT_BYTES: usize = 8 * FRAME_TAIL_BYTES;
 
-/// Bytes to read from one camera before other tasks run.
-const MAX_BYTES_PER_TURN: usize = 4 << 20;
+/// Work for one camera before other tasks run, in bytes examined or copied: about half a millisecond.
+const MAX_WORK_PER_TURN: u64 = 1 << 20;
+
+/// Work of an event of the decoder, in bytes examined or copied.
+const EVENT_WORK: u64 = 1 << 10;
+
+/// A damaged stream gets one turn in this time. It thus cannot keep a thread busy, whatever it sends.
+const DAMAGED_TURN_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Damage in one turn from which a stream counts as damaged for [`DAMAGED_TURN_INTERVAL`], in events.
+const MAX_DAMAGE_PER_TURN: u32 = 100;
 
 /// Longest time to read from one camera before other tasks run.
 const MAX_TURN: Duration = Duration::from_millis(5);
@@ -175,6 +184,7 @@ impl Protocol for HeaderStream {
             last_len: 0,
             last_device: None,
             steady_len: None,
+            turn: Turn::new(),
         };
         let ended = connection.receive(stream, &mut stop).await;
         // Streams of other programs may end, or we may stop, before they are long enough to be rejected.
@@ -235,6 +245,37 @@ struct Connection<'a> {
     last_device: Option<DeviceTime>,
     /// Payload length of the last two frames, if it was the same.
     steady_len: Option<usize>,
+    turn: Turn,
+}
+
+/// Work for a connection since other tasks could run. A damaged stream is watched for [`DAMAGED_TURN_INTERVAL`], also while
+/// it waits for bytes in between.
+struct Turn {
+    began: Instant,
+    work: u64,
+    damage: u32,
+}
+
+impl Turn {
+    fn new() -> Self {
+        Self { began: Instant::now(), work: 0, damage: 0 }
+    }
+
+    fn is_over(&self) -> bool {
+        self.work >= MAX_WORK_PER_TURN || (self.work > 0 && self.began.elapsed() >= MAX_TURN)
+    }
+
+    /// Other tasks run while the connection waits for bytes.
+    fn wait(&mut self) {
+        if self.damage < MAX_DAMAGE_PER_TURN || self.began.elapsed() >= DAMAGED_TURN_INTERVAL {
+            *self = Self::new();
+        }
+    }
+
+    /// Returns the time until the next turn of a damaged stream.
+    fn pause(&self) -> Option<Duration> {
+        (self.damage >= MAX_DAMAGE_PER_TURN).then(|| DAMAGED_TURN_INTERVAL.saturating_sub(self.began.elapsed()))
+    }
 }
 
 impl Connection<'_> {
@@ -243,10 +284,23 @@ impl Connection<'_> {
         tokio::pin!(timer);
         // Set once the mark was lowered in this silence, so that bytes below it would have been read.
         let mut lowered = false;
-        let mut turn_bytes = 0;
-        let mut turn_began = std::time::Instant::now();
         loop {
-            match stream.try_read(self.decoder.space()) {
+            if self.turn.is_over() {
+                if *stop.borrow() || stop.has_changed().is_err() {
+                    return Ok(());
+                }
+                match std::mem::replace(&mut self.turn, Turn::new()).pause() {
+                    None => tokio::task::yield_now().await,
+                    Some(pause) => tokio::time::sleep(pause).await,
+                }
+            }
+            if self.decoder.has_events() {
+                self.events(received_now())?;
+                continue;
+            }
+            let space = self.decoder.space();
+            let len = space.len().min(MAX_WORK_PER_TURN as usize);
+            match stream.try_read(&mut space[..len]) {
                 Ok(0) if self.frames == 0 => return Err(self.attempts.delivery.closed()),
                 Ok(0) => return Err(SourceErrorKind::Closed),
                 Ok(n) => {
@@ -255,16 +309,11 @@ impl Connection<'_> {
                     if *stop.borrow() || stop.has_changed().is_err() {
                         return Ok(());
                     }
-                    turn_bytes += n;
-                    if turn_bytes >= MAX_BYTES_PER_TURN || turn_began.elapsed() >= MAX_TURN {
-                        tokio::task::yield_now().await;
-                        (turn_bytes, turn_began) = (0, std::time::Instant::now());
-                    }
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(SourceErrorKind::Read(error)),
-                Err(_) => {}
+                Err(_) => self.turn.wait(),
             }
             if !lowered {
                 self.low_water.set(stream, self.wake_up_bytes());
@@ -320,7 +369,9 @@ impl Connection<'_> {
             self.first_bytes.extend_from_slice(&space[..kept]);
         }
         let now = received_now();
+        let before = self.decoder.work();
         self.decoder.commit(n, now);
+        self.turn.work += self.decoder.work() - before;
         self.silence.bytes(now.mono_ns, self.decoder.is_inside_a_frame());
         self.events(now)?;
         if self.frames == 0 {
@@ -339,13 +390,18 @@ impl Connection<'_> {
         SourceErrorKind::NotACamera { found: std::mem::take(&mut self.first_bytes) }
     }
 
-    /// Delivers the events of the bytes that were read. Fails if reconnecting is cheaper than continuing, or if the stream
+    /// Delivers the events of the bytes that were read, as far as this turn allows. Fails if reconnecting is cheaper than continuing, or if the stream
     /// is from an unexpected application.
     fn events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
         let delivery = &mut self.attempts.delivery;
         let (mut has_frame, mut reconnect) = (false, false);
-        while let Some(event) = self.decoder.poll() {
+        while !self.turn.is_over() {
+            let before = self.decoder.work();
+            let Some(event) = self.decoder.poll() else { break };
+            self.turn.work += self.decoder.work() - before;
             reconnect |= self.sync_losses.observe(&event, now.mono_ns);
+            self.turn.work += EVENT_WORK;
+            self.turn.damage += u32::from(matches!(event, Event::Lost(_) | Event::Withdrawn(..) | Event::Skipped(_)));
             if let Event::Frame(frame) = &event {
                 let len = frame.payload().len();
                 has_frame = true;
@@ -405,7 +461,11 @@ impl Connection<'_> {
     fn finish(&mut self, by_us: bool) -> Result<(), SourceErrorKind> {
         self.attempts.delivery.ending(by_us);
         self.decoder.finish();
-        let found = self.events(received_now());
+        let mut found = Ok(());
+        while self.decoder.has_events() && found.is_ok() {
+            self.turn = Turn::new();
+            found = self.events(received_now());
+        }
         let byte_counts = self.decoder.byte_counts();
         self.attempts.delivery.outlets.ledger.update(|stats| stats.disconnected(byte_counts));
         // Ignore errors while closing, except an unexpected application.

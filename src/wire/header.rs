@@ -370,7 +370,7 @@ fn abcde(bytes: &[u8], limits: &Limits) -> Parsed {
     };
     match bytes.get(LINE) {
         None if payload_len > 0 => Parsed::NeedBytes(LINE + 1),
-        Some(b'[') => match end_of_256(bytes) {
+        Some(b'[') => match end_of_256(bytes, payload_len) {
             Ok(Some(len)) => header(Dialect::Abcde256, len),
             Ok(None) => header(Dialect::Abcde, LINE),
             Err(more) => Parsed::NeedBytes(more),
@@ -381,11 +381,14 @@ fn abcde(bytes: &[u8], limits: &Limits) -> Parsed {
 
 /// Returns the end of an `ABCDE-256` header: printable text up to the JPEG, at least 256 bytes, more when its lists
 /// overflow. `Ok(None)` if the header is not of this dialect, `Err` with the bytes needed to decide.
-fn end_of_256(bytes: &[u8]) -> Result<Option<usize>, usize> {
+fn end_of_256(bytes: &[u8], payload_len: u64) -> Result<Option<usize>, usize> {
     let text = bytes[LINE..].iter().take(MAX_ABCDE_256_LEN).take_while(|byte| (b' '..=b'~').contains(byte)).count();
     let end = LINE + text;
     if end == bytes.len() {
-        return if end < MAX_ABCDE_256_LEN { Err(end.max(ABCDE_256_LEN) + 3) } else { Ok(None) };
+        // A JPEG has 125 bytes and more. Waiting for an eighth of the header bounds how often it is read again.
+        let step = (end / 8).max(3);
+        let is_possible = end < MAX_ABCDE_256_LEN && (step as u64) < payload_len.max(4);
+        return if is_possible { Err((end + step).max(ABCDE_256_LEN + 3)) } else { Ok(None) };
     }
     let closed = bytes[LINE..end].trim_ascii_end().ends_with(b"]");
     match bytes.get(end..end + 2) {

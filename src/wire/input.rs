@@ -28,6 +28,11 @@ impl InputBuffer {
         self.offset
     }
 
+    /// Position after the last byte, in bytes since the connection was opened.
+    pub(super) const fn end_offset(&self) -> u64 {
+        self.offset + self.len() as u64
+    }
+
     pub(super) const fn len(&self) -> usize {
         self.end - self.start
     }
@@ -75,21 +80,25 @@ impl InputBuffer {
         }
     }
 
-    /// Returns consumed bytes to the front.
-    pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        self.offset -= bytes.len() as u64;
-        if let Some(start) = self.start.checked_sub(bytes.len()) {
-            self.memory[start..self.start].copy_from_slice(bytes);
+    /// Returns consumed bytes, `first` and then `second`, to the front. Returns the number of bytes copied.
+    pub(super) fn put_back(&mut self, first: &[u8], second: &[u8]) -> usize {
+        let len = first.len() + second.len();
+        self.offset -= len as u64;
+        if let Some(start) = self.start.checked_sub(len) {
+            self.memory[start..start + first.len()].copy_from_slice(first);
+            self.memory[start + first.len()..self.start].copy_from_slice(second);
             self.start = start;
-            return;
+            return len;
         }
-        let mut memory = Vec::with_capacity(bytes.len() + self.len() + INITIAL_LEN);
-        memory.extend_from_slice(bytes);
-        memory.extend_from_slice(self.bytes());
+        let mut memory = Vec::with_capacity(len + self.len() + INITIAL_LEN);
+        for bytes in [first, second, self.bytes()] {
+            memory.extend_from_slice(bytes);
+        }
         self.start = 0;
         self.end = memory.len();
         memory.resize(memory.capacity(), 0);
         self.memory = memory;
+        self.end
     }
 }
 
@@ -107,11 +116,11 @@ mod tests {
         let mut input = InputBuffer::new();
         push(&mut input, b"abcdef");
         input.consume(4);
-        input.put_back(b"cd");
+        assert_eq!(input.put_back(b"c", b"d"), 2);
         assert_eq!((input.bytes(), input.offset()), (&b"cdef"[..], 2));
         input.consume(4);
         input.bypass(100);
-        input.put_back(&[b'x'; 106]);
+        assert_eq!(input.put_back(&[b'x'; 6], &[b'x'; 100]), 106);
         push(&mut input, b"end");
         assert_eq!((input.len(), input.offset()), (109, 0));
         assert!(input.bytes().ends_with(b"xend"));

@@ -9,6 +9,11 @@ use crate::frame::{Geometry, LabelMap};
 /// Longest class name in characters. Bounds names that continuation records make longer.
 const MAX_NAME_CHARS: usize = 256;
 
+/// Names that may be compared with summaries (`@C`) for each name received, and at first: a camera that sends a summary
+/// with each frame must not have 10,000 names compared each time.
+const CHECKED_NAMES_PER_NAME: u32 = 256;
+const FREE_CHECKED_NAMES: u32 = 100_000;
+
 /// The camera's description of itself since the connection was opened. Empty if the camera sends no records.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Introduction {
@@ -39,6 +44,21 @@ pub struct Introduction {
     /// Set once this connection has sent a name. Names from the previous one may be another application's.
     #[serde(skip)]
     has_names: bool,
+    /// Set once a name has changed since [`Self::table`] was checked.
+    #[serde(skip)]
+    is_changed: bool,
+    /// Names that may still be compared with summaries.
+    #[serde(skip)]
+    checks_left: ChecksLeft,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct ChecksLeft(u32);
+
+impl Default for ChecksLeft {
+    fn default() -> Self {
+        Self(FREE_CHECKED_NAMES)
+    }
 }
 
 /// The camera's summary of its class names (`@C`).
@@ -99,7 +119,13 @@ impl Introduction {
         if !std::mem::replace(&mut self.has_names, true) {
             self.labels = None;
         }
-        let names = Arc::make_mut(self.labels.get_or_insert_default());
+        self.is_changed = true;
+        self.checks_left.0 = (self.checks_left.0 + CHECKED_NAMES_PER_NAME).min(FREE_CHECKED_NAMES);
+        let names = self.labels.get_or_insert_default();
+        if names.name(label) == Some(name) {
+            return;
+        }
+        let names = Arc::make_mut(names);
         match (name.strip_prefix('+'), names.name(label)) {
             (Some(more), Some(start)) => {
                 let whole: String = start.chars().chain(more.chars()).take(MAX_NAME_CHARS).collect();
@@ -112,8 +138,16 @@ impl Introduction {
 
     /// Drops the names unless they match the camera's summary: an incomplete table would give boxes wrong names.
     fn check_names(&mut self, crc32: u32, count: u32) {
+        let is_known = |table: &LabelTable| table.complete && table.crc32 == crc32 && table.count == count;
+        if !std::mem::take(&mut self.is_changed) && self.table.as_ref().is_some_and(is_known) {
+            return;
+        }
         let names = self.labels.as_ref().filter(|_| self.has_names);
-        let complete = names.map_or(count == 0, |names| names.len() == count as usize && names.crc32() == Some(crc32));
+        let len = names.map_or(0, |names| u32::try_from(names.len()).unwrap_or(u32::MAX));
+        let affordable = self.checks_left.0.checked_sub(len);
+        self.checks_left.0 = affordable.unwrap_or(self.checks_left.0);
+        let complete =
+            names.map_or(count == 0, |names| len == count && affordable.is_some() && names.crc32() == Some(crc32));
         if !complete {
             self.labels = Some(Arc::new(LabelMap::unnamed()));
         } else if count == 0 {

@@ -7,6 +7,7 @@ use super::input::InputBuffer;
 use super::record::{self, Record};
 use super::record_lines::RecordLines;
 use super::text::LINE;
+use super::work::Work;
 use crate::frame::Frame;
 
 /// Longest skipped range, in bytes, that is kept to be checked for foreign records.
@@ -35,6 +36,15 @@ impl Output {
 
     pub(super) fn poll(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Number of queued events.
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
     }
 
     pub(super) fn push(&mut self, event: Event) {
@@ -92,10 +102,14 @@ impl Output {
         self.push(Event::Skipped(Skipped { at, len, reason: SkipReason::DamagedFrame, found }));
     }
 
-    /// Reports the first `len` bytes of a damaged frame as skipped, and keeps the connection's lines before it.
-    pub(super) fn skip_damaged(&mut self, frame: &Frame, len: usize) {
+    /// Reports the first `len` bytes of a damaged frame as skipped, and keeps the connection's lines before it, unless
+    /// the work is used up: there may be 10,000 lines before a frame of one byte.
+    pub(super) fn skip_damaged(&mut self, frame: &Frame, len: usize, work: &mut Work) {
         self.skip_consumed(frame.at, &frame.header, len as u64);
-        self.lines.take_back(frame);
+        if !work.is_used_up() {
+            work.reread(frame.records.len(), 0);
+            self.lines.take_back(frame);
+        }
     }
 
     /// Returns the range being skipped, up to the current position.

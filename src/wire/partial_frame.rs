@@ -5,6 +5,7 @@ use super::input::{GROWTH_STEP, InputBuffer};
 use super::limits::Limits;
 use super::message::inner_text;
 use super::resync;
+use super::work::Work;
 use crate::frame::{Frame, Lease, Pool};
 
 #[derive(Debug)]
@@ -40,8 +41,8 @@ impl PartialFrame {
         &mut self.frame.payload_mut(room)[self.received..]
     }
 
-    /// Moves the payload bytes at the front of the input into the frame.
-    pub(super) fn fill(&mut self, input: &mut InputBuffer) {
+    /// Moves the payload bytes at the front of the input into the frame. Returns their number.
+    pub(super) fn fill(&mut self, input: &mut InputBuffer) -> usize {
         let n = input.len().min(self.expected - self.received);
         if n > 0 {
             let to = self.received + n;
@@ -51,6 +52,7 @@ impl PartialFrame {
             self.received = to;
             input.consume(n);
         }
+        n
     }
 
     /// Returns the payload bytes received.
@@ -60,9 +62,9 @@ impl PartialFrame {
 
     /// Returns the position of another header in the payload, in bytes after the frame's own header. Searches frames of
     /// implausible length only, and each byte once.
-    pub(super) fn find_header(&mut self, limits: &Limits) -> Option<usize> {
+    pub(super) fn find_header(&mut self, limits: &Limits, work: &mut Work) -> Option<usize> {
         let searched = self.searched?;
-        if let Some(at) = resync::find(self.payload(), searched, limits) {
+        if let Some(at) = resync::find(self.payload(), searched, limits, work) {
             return Some(inner_text(&self.frame).len() + at);
         }
         self.searched = Some(self.received.saturating_sub(resync::PARTIAL_LINE).max(searched));

@@ -12,6 +12,8 @@ pub(super) struct RecordLines {
     bytes: Vec<u8>,
     /// Position of the `DETECT` message among them, in bytes, if the next frame has one.
     detect_at: usize,
+    /// Bytes at the front that have no `@F` or `@B` line, so that they are not examined again for each damaged frame.
+    kept: usize,
 }
 
 impl RecordLines {
@@ -33,18 +35,20 @@ impl RecordLines {
         frame.detect_at = self.detect_at;
         self.bytes.clear();
         self.detect_at = 0;
+        self.kept = 0;
     }
 
     /// Drops the `@F` and `@B` lines of an announced frame that did not arrive; keeps those of the connection.
     pub(super) fn drop_frame_lines(&mut self) {
-        let mut kept = 0;
-        for at in (0..self.bytes.len()).step_by(LINE) {
+        let mut kept = self.kept;
+        for at in (self.kept..self.bytes.len()).step_by(LINE) {
             if !is_frame_line(&self.bytes[at..at + LINE]) {
                 self.bytes.copy_within(at..at + LINE, kept);
                 kept += LINE;
             }
         }
         self.bytes.truncate(kept);
+        self.kept = kept;
         self.detect_at = 0;
     }
 

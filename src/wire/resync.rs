@@ -13,6 +13,7 @@ use memchr::{memchr_iter, memmem};
 use super::header::{self, Dialect, LONGEST_MAGIC, MAGICS};
 use super::limits::Limits;
 use super::text::LINE;
+use super::work::Work;
 use crate::frame::Frame;
 
 /// Bytes at the end of the input in which a header may start without being recognizable yet.
@@ -21,14 +22,16 @@ pub(super) const PARTIAL_LINE: usize = LINE - 1;
 /// Returns the first position in `bytes`, at or after `from`, where a header or record starts.
 ///
 /// Does not search the last [`PARTIAL_LINE`] bytes.
-pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits) -> Option<usize> {
-    // One growing window for all magics, so that the search for a rare one does not run far past a frequent one.
+pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits, work: &mut Work) -> Option<usize> {
+    // One growing window for all magics, so that the search for a rare one does not run far past a frequent one. It
+    // begins small, because a header may follow in the next line, and the next one in the line after that.
     let mut from = from.min(bytes.len());
-    let mut window = 1 << 10;
+    let mut window = 2 * LINE;
     loop {
         let end = bytes.len().min(from + window);
         // A magic may straddle the end of the window; `is_plausible` reads beyond it.
         let text = &bytes[from..bytes.len().min(end + LONGEST_MAGIC - 1)];
+        work.examined(text.len());
         let is_plausible = |at: &usize| header::is_plausible(&bytes[*at..], limits);
         let found = MAGICS.iter().filter_map(|(magic, _)| match magic {
             [byte] => memchr_iter(*byte, text).map(|at| from + at).find(is_plausible),
@@ -46,17 +49,18 @@ pub(super) fn find(bytes: &[u8], from: usize, limits: &Limits) -> Option<usize> 
 }
 
 /// Returns the first position in a message, counted from the end of its header, where another header starts: in the
-/// detections, in the payload, or across its end into the bytes `ahead`.
-pub(super) fn find_inside(text: &[u8], payload: &[u8], ahead: &[u8], limits: &Limits) -> Option<usize> {
-    let seam = |before: &[u8], after: &[u8]| {
-        let tail = before.len() - before.len().min(PARTIAL_LINE);
-        let seam = [&before[tail..], &after[..after.len().min(LINE)]].concat();
-        find(&seam, 0, limits).map(|at| tail + at).filter(|at| *at < before.len())
-    };
-    find(text, 0, limits)
-        .or_else(|| seam(text, payload))
-        .or_else(|| find(payload, 0, limits).map(|at| text.len() + at))
-        .or_else(|| seam(payload, ahead).map(|at| text.len() + at))
+/// detections, in the payload, or across their border.
+pub(super) fn find_inside(text: &[u8], payload: &[u8], limits: &Limits, work: &mut Work) -> Option<usize> {
+    find(text, 0, limits, work)
+        .or_else(|| find_across(text, payload, limits, work))
+        .or_else(|| find(payload, 0, limits, work).map(|at| text.len() + at))
+}
+
+/// Returns the position in `before` of a header that starts there and ends in `after`.
+pub(super) fn find_across(before: &[u8], after: &[u8], limits: &Limits, work: &mut Work) -> Option<usize> {
+    let tail = before.len() - before.len().min(PARTIAL_LINE);
+    let seam = [&before[tail..], &after[..after.len().min(LINE)]].concat();
+    find(&seam, 0, limits, work).map(|at| tail + at).filter(|at| *at < before.len())
 }
 
 /// Returns whether a frame is complete although no header follows it.
@@ -102,7 +106,7 @@ mod tests {
     use super::*;
 
     fn find_in(bytes: &[u8]) -> Option<usize> {
-        find(bytes, 0, &Limits::default())
+        find(bytes, 0, &Limits::default(), &mut Work::new())
     }
 
     #[test]
@@ -121,7 +125,7 @@ mod tests {
     fn records_are_found() {
         let lines = format!("junk{:32}{:32}{:32}", "@F x 2", "@F 2 3", "IMG 12.5 9216 0");
         assert_eq!(find_in(lines.as_bytes()), Some(36));
-        assert_eq!(find(lines.as_bytes(), 37, &Limits::default()), Some(68));
+        assert_eq!(find(lines.as_bytes(), 37, &Limits::default(), &mut Work::new()), Some(68));
     }
 
     #[test]

@@ -3,3 +3,4 @@
 mod bootloader_transcripts;
 mod captures;
 mod decoder;
+mod work;

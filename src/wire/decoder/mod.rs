@@ -16,12 +16,16 @@ use super::preamble::{DetectMessage, Preamble};
 use super::record::Record;
 use super::resync;
 use super::text::LINE;
+use super::work::Work;
 use crate::frame::time::StaleBurst;
 use crate::frame::{Frame, Geometry, Interpreter, Lease, Pool, Received};
 
 /// After this many damaged frames in a row, scan the whole frame before accepting its header. Accepting a wrong header
 /// costs a copy of up to a whole frame: this limits the copying that a hostile peer can cause with little data.
 const MAX_UNVERIFIED_RESYNCS: u32 = 3;
+
+/// Events that are queued before the caller has to take them: one read can have many thousand.
+const MAX_QUEUED_EVENTS: usize = 64;
 
 /// Junk after a provisional frame, in bytes, after which the frame is confirmed or withdrawn.
 const MAX_UNDECIDED_JUNK: u64 = 1 << 20;
@@ -46,30 +50,51 @@ pub struct Decoder {
     /// Payload length of the last frame that a header confirmed, in bytes.
     confirmed_len: Option<usize>,
     damaged_in_a_row: u32,
+    work: Work,
+    /// Position of the header that [`ParserState::Verify`] accepted, in bytes since the connection was opened.
+    verified_at: Option<u64>,
     /// Set once the camera has sent a checksum (`@E`).
     checksums: bool,
     stale_burst: StaleBurst,
     next_id: u64,
+    /// The input has more events than [`MAX_QUEUED_EVENTS`].
+    unfinished: bool,
     ended: bool,
 }
 
 #[derive(Debug)]
 enum ParserState {
-    /// A message should start at the front of the input; parsing needs this many bytes.
+    /// A message should start at the front of the input; it is not parsed again before this many bytes are there.
     Boundary { need: usize },
     /// The payload of a frame is being received.
     Payload(PartialFrame),
     /// Out of sync: no header starts in the first `searched` bytes of the input.
     Search { searched: usize },
-    /// A header is at the front of the input, after [`MAX_UNVERIFIED_RESYNCS`]: no other header starts in the first
-    /// `searched` bytes of its message.
-    Verify { searched: usize },
+    /// A header is at the front of the input, after [`MAX_UNVERIFIED_RESYNCS`] or when the [`Work`] is used up.
+    Verify(Verification),
+}
+
+/// State of the check whether another header starts inside the message at the front of the input.
+#[derive(Clone, Copy, Debug)]
+struct Verification {
+    /// No other header starts in the first `searched` bytes of the message.
+    searched: usize,
+    /// The header is not parsed again before this many bytes are there.
+    need: usize,
+    /// Length of the message in bytes, once its header was parsed.
+    len: Option<usize>,
+}
+
+impl Verification {
+    const START: Self = Self { searched: LINE, need: LINE, len: None };
 }
 
 #[derive(Debug)]
 struct Provisional {
     frame: Arc<Frame>,
     dialect: Dialect,
+    /// No other header starts inside it. A silence asks again and again.
+    searched: bool,
     /// No header follows it: more bytes have to decide.
     suspect: bool,
 }
@@ -98,15 +123,19 @@ impl Decoder {
             provisional: None,
             confirmed_len: None,
             damaged_in_a_row: 0,
+            work: Work::new(),
+            verified_at: None,
             checksums: false,
             stale_burst: StaleBurst::default(),
             next_id: 0,
+            unfinished: false,
             ended: false,
         }
     }
 
     /// Returns the memory for the next bytes. Never empty.
     pub fn space(&mut self) -> &mut [u8] {
+        self.advance_to_end();
         let missing = self.wanted();
         match &mut self.state {
             ParserState::Payload(partial) => partial.space(),
@@ -120,7 +149,7 @@ impl Decoder {
         match &self.state {
             ParserState::Boundary { need } => need.saturating_sub(self.input.len()).max(1),
             ParserState::Payload(partial) => partial.expected - partial.received,
-            ParserState::Search { .. } | ParserState::Verify { .. } => 1,
+            ParserState::Search { .. } | ParserState::Verify(_) => 1,
         }
     }
 
@@ -129,13 +158,14 @@ impl Decoder {
         self.now = now;
         self.arrived_ns = now.mono_ns;
         self.output.received(n);
+        self.work.received(n);
         if let ParserState::Payload(partial) = &mut self.state {
             partial.received += n;
             self.input.bypass(n);
         } else {
             self.input.commit(n);
         }
-        self.advance();
+        self.advance(MAX_QUEUED_EVENTS);
     }
 
     /// Copies `bytes`, which arrived at `now`, into the decoder. Drain [`Self::poll`] afterwards.
@@ -149,21 +179,32 @@ impl Decoder {
         }
     }
 
-    /// Returns the next event; `None` once all have been returned.
+    /// Returns the next event; `None` once all have been returned. Decodes on demand, so that a caller can let other
+    /// connections take their turn between the many events of one read.
     pub fn poll(&mut self) -> Option<Event> {
+        if self.unfinished && self.output.is_empty() {
+            self.advance(MAX_QUEUED_EVENTS);
+        }
         self.output.poll()
+    }
+
+    /// Returns whether [`Self::poll`] may return an event.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        self.unfinished || !self.output.is_empty()
     }
 
     /// Confirms or withdraws a provisional frame without waiting for the next header. To be called when no bytes have
     /// arrived for about two frame times.
     pub fn idle(&mut self) {
+        self.advance_to_end();
         if matches!(self.state, ParserState::Payload(_)) {
             return;
         }
         let clean = self.is_clean();
         let torn = if clean { self.confirm_or_withdraw() } else { self.withdraw_if_torn() };
         if torn.is_some() {
-            self.advance();
+            self.advance(usize::MAX);
         } else if !clean && self.confirmed_len.is_some() {
             self.judge_suspect(None);
         }
@@ -171,8 +212,9 @@ impl Decoder {
 
     /// Ends the connection. Drain [`Self::poll`] afterwards.
     pub fn finish(&mut self) {
+        self.advance_to_end();
         self.ended = true;
-        self.advance();
+        self.advance(usize::MAX);
         loop {
             let torn = if self.is_clean() {
                 self.confirm_or_withdraw()
@@ -185,7 +227,7 @@ impl Decoder {
             if torn.is_none() {
                 break;
             }
-            self.advance();
+            self.advance(usize::MAX);
         }
         self.skip(self.input.len(), SkipReason::NotAHeader);
         self.drop_announced_frame();
@@ -250,6 +292,13 @@ impl Decoder {
         self.interpreter.restore(geometry);
     }
 
+    /// Returns the work done on this connection: bytes received, searched, copied and read again. Grows with the bytes
+    /// received, by at most a constant factor, whatever they are.
+    #[must_use]
+    pub const fn work(&self) -> u64 {
+        self.work.done()
+    }
+
     /// Returns the camera's description of itself on this connection.
     #[must_use]
     pub fn introduction(&self) -> &Arc<Introduction> {
@@ -262,26 +311,41 @@ impl Decoder {
         &self.interpreter
     }
 
-    fn advance(&mut self) {
-        loop {
+    /// Decodes until the input or the room for events is used up.
+    fn advance(&mut self, max_events: usize) {
+        self.unfinished = true;
+        while self.output.len() < max_events {
             let step = match self.state {
-                ParserState::Boundary { .. } => self.boundary(),
+                ParserState::Boundary { need } => self.boundary(need),
                 ParserState::Payload(_) => self.fill(),
                 ParserState::Search { searched } => self.search(searched),
-                ParserState::Verify { searched } => self.verify_header(searched),
+                ParserState::Verify(verification) => self.verify_header(verification),
             };
             if matches!(step, Step::NeedInput) {
+                self.unfinished = false;
                 return;
             }
         }
     }
 
+    fn advance_to_end(&mut self) {
+        if self.unfinished {
+            self.advance(usize::MAX);
+        }
+    }
+
     // -- at a boundary --------------------------------------------------------------------------
 
-    fn boundary(&mut self) -> Step {
+    fn boundary(&mut self, need: usize) -> Step {
         let input = self.input.bytes();
+        // Parsing a long header again with each byte would cost the square of its length.
+        if input.len() < need && !self.ended {
+            return Step::NeedInput;
+        }
+        self.work.examined(LINE);
         match header::parse(input, &self.limits) {
             Parsed::NeedBytes(need) if !self.ended => {
+                self.work.examined(need);
                 self.state = ParserState::Boundary { need };
                 Step::NeedInput
             }
@@ -300,6 +364,7 @@ impl Decoder {
                 let kept = self.damaged_in_a_row == 0 || !matches!(record, Record::Checksum { .. });
                 self.output.record(record, kept.then_some(&self.input.bytes()[..LINE]));
                 self.input.consume(LINE);
+                self.state = ParserState::Boundary { need: LINE };
                 Step::Continue
             }
             Parsed::TooLarge { claimed } => {
@@ -320,6 +385,9 @@ impl Decoder {
     fn begin_frame(&mut self, header: Header) -> Step {
         if let Some(step) = self.confirm_or_withdraw() {
             return step;
+        }
+        if self.work.needs_proof(self.input.offset()) && self.verified_at != Some(self.input.offset()) {
+            return self.verify();
         }
         self.output.end_skip();
         let Header { dialect, len, device_time, detections_len, payload_len } = header;
@@ -348,17 +416,19 @@ impl Decoder {
         let bytes = self.input.bytes();
         frame.header.extend_from_slice(&bytes[..len]);
         frame.detection_text.extend_from_slice(&bytes[len..len + detections_len]);
+        self.work.examined(len + detections_len);
         self.input.consume(len + detections_len);
         if let Err(error) = self.preamble.join(frame, dialect, &self.limits) {
             self.output.push(Event::BadDetections(error));
             // Bytes may be missing from the detections, with the next header read as their end. The frame could then
             // end where another one starts by chance, so that its length would not reveal the loss.
             let text = inner_text(frame);
-            if let Some(at) = resync::find(text, 0, &self.limits) {
+            if let Some(at) = resync::find(text, 0, &self.limits, &mut self.work) {
                 self.output.push(Event::Lost(Damage::Truncated { expected: payload_len, received: 0 }));
                 self.damaged_in_a_row += 1;
-                self.output.skip_damaged(frame, len_before_text(frame) + at);
-                self.input.put_back(&text[at..]);
+                self.output.skip_damaged(frame, len_before_text(frame) + at, &mut self.work);
+                let copied = self.input.put_back(&text[at..], &[]);
+                self.work.reread(text.len() + copied, self.input.end_offset());
                 return self.resume();
             }
         }
@@ -382,16 +452,18 @@ impl Decoder {
         self.drop_announced_frame();
         let input = self.input.bytes();
         let header = *input.first_chunk().expect("the header was parsed here");
-        let json = input[LINE..LINE + json_len].to_vec();
-        if let Some(at) = resync::find(&json, 0, &self.limits) {
+        let json = &input[LINE..LINE + json_len];
+        if let Some(at) = resync::find(json, 0, &self.limits, &mut self.work) {
             self.damaged_in_a_row += 1;
             self.skip(LINE + at, SkipReason::DamagedFrame);
             self.output.end_skip();
             return self.resume();
         }
+        let json = json.to_vec();
         self.output.lines.mark_detect();
         self.preamble.detect = Some(DetectMessage { at: self.input.offset(), header, json });
         self.input.consume(LINE + json_len);
+        self.state = ParserState::Boundary { need: LINE };
         Step::Continue
     }
 
@@ -407,8 +479,8 @@ impl Decoder {
 
     fn fill(&mut self) -> Step {
         let ParserState::Payload(partial) = &mut self.state else { unreachable!("called in the payload state only") };
-        partial.fill(&mut self.input);
-        if let Some(at) = partial.find_header(&self.limits) {
+        self.work.examined(partial.fill(&mut self.input));
+        if let Some(at) = partial.find_header(&self.limits, &mut self.work) {
             return self.abandon(at);
         }
         let (received, expected) = (partial.received, partial.expected);
@@ -419,7 +491,7 @@ impl Decoder {
             return Step::NeedInput;
         }
         let (text, payload) = (inner_text(&partial.frame), partial.payload());
-        if let Some(at) = resync::find_inside(text, payload, &[], &self.limits) {
+        if let Some(at) = resync::find_inside(text, payload, &self.limits, &mut self.work) {
             return self.abandon(at);
         }
         let all = text.len() + received;
@@ -432,7 +504,7 @@ impl Decoder {
         let PartialFrame { mut frame, dialect, expected, .. } = self.take_partial_frame();
         frame.payload_mut(expected);
         let frame = self.finished(frame);
-        self.provisional = Some(Provisional { frame, dialect, suspect: false });
+        self.provisional = Some(Provisional { frame, dialect, searched: false, suspect: false });
         Step::Continue
     }
 
@@ -462,7 +534,7 @@ impl Decoder {
     /// Skips the frame being received up to `at` bytes after its header, and returns the rest to the input.
     fn skip_partial_frame(&mut self, at: usize) {
         let PartialFrame { frame, received, .. } = self.take_partial_frame();
-        self.output.skip_damaged(&frame, len_before_text(&frame) + at);
+        self.output.skip_damaged(&frame, len_before_text(&frame) + at, &mut self.work);
         self.put_back_from(at, inner_text(&frame), &frame.payload()[..received]);
     }
 
@@ -493,9 +565,12 @@ impl Decoder {
 
     /// Withdraws the provisional frame if another header starts inside its message.
     fn withdraw_if_torn(&mut self) -> Option<Step> {
-        let frame = &self.provisional.as_ref()?.frame;
-        let ahead = self.input.bytes();
-        let at = resync::find_inside(inner_text(frame), frame.payload(), ahead, &self.limits)?;
+        let Provisional { frame, searched, .. } = self.provisional.as_mut()?;
+        let (text, payload, limits, work) = (inner_text(frame), frame.payload(), &self.limits, &mut self.work);
+        let inside = if *searched { None } else { resync::find_inside(text, payload, limits, work) };
+        *searched = true;
+        let across = || resync::find_across(payload, self.input.bytes(), limits, work).map(|at| text.len() + at);
+        let at = inside.or_else(across)?;
         self.withdraw_at(at);
         Some(self.resume())
     }
@@ -531,23 +606,27 @@ impl Decoder {
         let damage = Damage::Truncated { expected: payload.len(), received: at.saturating_sub(text.len()) };
         self.output.push(Event::Withdrawn(frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.output.skip_damaged(&frame, len_before_text(&frame) + at);
+        self.output.skip_damaged(&frame, len_before_text(&frame) + at, &mut self.work);
         self.put_back_from(at, text, payload);
     }
 
     /// Resumes at the header at the front of the input: accepts it, or verifies it first.
     fn resume(&mut self) -> Step {
-        self.state = if self.damaged_in_a_row < MAX_UNVERIFIED_RESYNCS {
-            ParserState::Boundary { need: LINE }
-        } else {
-            ParserState::Verify { searched: LINE }
-        };
+        if self.damaged_in_a_row >= MAX_UNVERIFIED_RESYNCS || self.work.is_used_up() {
+            return self.verify();
+        }
+        self.state = ParserState::Boundary { need: LINE };
+        Step::Continue
+    }
+
+    fn verify(&mut self) -> Step {
+        self.state = ParserState::Verify(Verification::START);
         Step::Continue
     }
 
     fn search(&mut self, searched: usize) -> Step {
         let input = self.input.bytes();
-        let Some(at) = resync::find(input, searched, &self.limits) else {
+        let Some(at) = resync::find(input, searched, &self.limits, &mut self.work) else {
             // Keeps only the last bytes, in which a header may start.
             self.skip(input.len().saturating_sub(resync::PARTIAL_LINE), SkipReason::NotAHeader);
             if self.output.skipping().is_some_and(|skipped| skipped.len > MAX_UNDECIDED_JUNK) {
@@ -576,32 +655,40 @@ impl Decoder {
 
     /// Accepts the header at the front of the input only if no other header starts inside its message. Reads every byte
     /// once and copies none.
-    fn verify_header(&mut self, searched: usize) -> Step {
+    fn verify_header(&mut self, verification: Verification) -> Step {
+        let Verification { searched, need, len } = verification;
         let input = self.input.bytes();
-        let len = match header::parse(input, &self.limits) {
+        if input.len() < need && !self.ended {
+            return Step::NeedInput;
+        }
+        let len = match len.map_or_else(|| header::parse(input, &self.limits), |_| Parsed::Unrecognized) {
             Parsed::Message(header) => header.len + header.detections_len + header.payload_len,
             Parsed::Detect { json_len } => LINE + json_len,
-            Parsed::NeedBytes(_) if !self.ended => {
-                self.state = ParserState::Verify { searched };
+            Parsed::NeedBytes(need) if !self.ended => {
+                self.work.examined(need);
+                self.state = ParserState::Verify(Verification { need, ..verification });
                 return Step::NeedInput;
             }
-            Parsed::Record(_) | Parsed::TooLarge { .. } | Parsed::Unrecognized | Parsed::NeedBytes(_) => LINE,
+            Parsed::Record(_) | Parsed::TooLarge { .. } | Parsed::Unrecognized | Parsed::NeedBytes(_) => {
+                len.unwrap_or(LINE)
+            }
         };
+        self.work.examined(LINE);
         // A header across the end of the message is found when the frame is complete: its last bytes may be missing.
-        match resync::find(&input[..input.len().min(len)], searched, &self.limits) {
+        match resync::find(&input[..input.len().min(len)], searched, &self.limits, &mut self.work) {
             Some(at) => {
                 self.output.push(Event::Lost(Damage::Truncated { expected: len, received: at }));
                 self.skip(at, SkipReason::DamagedFrame);
-                self.state = ParserState::Verify { searched: LINE };
-                Step::Continue
+                self.verify()
             }
             None if input.len() < len && !self.ended => {
-                let searched = input.len().saturating_sub(resync::PARTIAL_LINE).max(LINE);
-                self.state = ParserState::Verify { searched };
+                let searched = input.len().saturating_sub(resync::PARTIAL_LINE).max(searched);
+                self.state = ParserState::Verify(Verification { searched, need: LINE, len: Some(len) });
                 Step::NeedInput
             }
             None => {
                 self.output.end_skip();
+                self.verified_at = Some(self.input.offset());
                 self.state = ParserState::Boundary { need: LINE };
                 Step::Continue
             }
@@ -637,7 +724,7 @@ impl Decoder {
         let Some(Provisional { frame, .. }) = self.provisional.take() else { return };
         self.output.push(Event::Withdrawn(frame.id, damage));
         self.damaged_in_a_row += 1;
-        self.output.skip_damaged(&frame, message_len(&frame));
+        self.output.skip_damaged(&frame, message_len(&frame), &mut self.work);
     }
 
     fn skip(&mut self, n: usize, reason: SkipReason) {
@@ -646,7 +733,7 @@ impl Decoder {
 
     /// Returns the bytes of a message, from `at` bytes after its header, to the input.
     fn put_back_from(&mut self, at: usize, text: &[u8], payload: &[u8]) {
-        self.input.put_back(&payload[at.saturating_sub(text.len())..]);
-        self.input.put_back(&text[at.min(text.len())..]);
+        let copied = self.input.put_back(&text[at.min(text.len())..], &payload[at.saturating_sub(text.len())..]);
+        self.work.reread(copied, self.input.end_offset());
     }
 }

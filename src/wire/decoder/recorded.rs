@@ -87,7 +87,7 @@ impl Decoder {
         debug_assert_eq!(inner_text(&frame).len(), inner.len());
         frame.payload_mut(payload.len()).copy_from_slice(payload);
         let frame = self.finished(frame);
-        self.provisional = Some(Provisional { frame, dialect: header.dialect, suspect: false });
+        self.provisional = Some(Provisional { frame, dialect: header.dialect, searched: false, suspect: false });
         self.confirm_provisional();
     }
 
