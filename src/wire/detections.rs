@@ -8,6 +8,7 @@ use nom::combinator::opt;
 use nom::multi::many0_count;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::text::float;
 use crate::frame::{BBox, Detection, LabelMap};
@@ -33,6 +34,9 @@ pub enum DetectionError {
         /// Column of the JSON error, from 1.
         column: usize,
     },
+    /// A box in JSON has neither the number nor the name of a class.
+    #[error("a box has no label: expected the number or name of its class")]
+    WithoutLabel,
 }
 
 /// Appends the boxes in `text` to `into`, at most `limit` in total.
@@ -96,15 +100,15 @@ fn percent(input: &[u8]) -> IResult<&[u8], f32> {
         .parse(input)
 }
 
-/// A box in the third party's `DETECT` message.
+/// A box in the third party's `DETECT` message, with further fields that are ignored, such as `x`, `y` and `z`.
 #[derive(serde::Deserialize)]
 struct JsonBox {
-    label: JsonLabel,
-    confidence: f32,
-    xmin: f32,
-    ymin: f32,
-    xmax: f32,
-    ymax: f32,
+    label: Option<JsonLabel>,
+    confidence: JsonNumber,
+    xmin: JsonNumber,
+    ymin: JsonNumber,
+    xmax: JsonNumber,
+    ymax: JsonNumber,
 }
 
 #[derive(serde::Deserialize)]
@@ -112,39 +116,140 @@ struct JsonBox {
 enum JsonLabel {
     Number(u32),
     Name(String),
+    #[allow(dead_code)] // Only that it was something else.
+    Other(serde::de::IgnoredAny),
+}
+
+/// A number; `NaN` if the value is something else, as in the text form.
+#[derive(serde::Deserialize)]
+#[serde(from = "AnyNumber")]
+struct JsonNumber(f32);
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum AnyNumber {
+    Number(f32),
+    #[allow(dead_code)] // Only that it was something else.
+    Other(serde::de::IgnoredAny),
+}
+
+impl From<AnyNumber> for JsonNumber {
+    fn from(value: AnyNumber) -> Self {
+        match value {
+            AnyNumber::Number(number) => Self(number),
+            AnyNumber::Other(_) => Self(f32::NAN),
+        }
+    }
 }
 
 /// Appends the boxes in the text of a `DETECT` message to `into`. A class that has a name instead of a number gets a
 /// number computed from the name, which is added to `names`.
 ///
+/// Accepts what Python's `json` writes beyond JSON: `NaN`, `Infinity` and `-Infinity`, where boxes have no depth. A
+/// coordinate that is not a number becomes `NaN`, and the box is kept.
+///
 /// # Errors
-/// If `text` is not a JSON list of boxes, or has more than `limit`. Nothing is appended then.
+/// If `text` is not a JSON list of boxes, or has more than `limit`. The boxes before the error have been appended; boxes
+/// without a label are left out.
 pub fn parse_json(
     text: &[u8],
     limit: usize,
     into: &mut Vec<Detection>,
     names: &mut Arc<LabelMap>,
 ) -> Result<(), DetectionError> {
-    let boxes: Vec<JsonBox> =
-        serde_json::from_slice(text).map_err(|error| DetectionError::Json { column: error.column() })?;
-    if boxes.len() > limit {
-        return Err(DetectionError::TooMany { limit });
+    let text = without_python_numbers(text);
+    let mut reader = serde_json::Deserializer::from_slice(&text);
+    let boxes = JsonBoxes { limit, into, names };
+    let read = boxes.deserialize(&mut reader).and_then(|end| reader.end().map(|()| end));
+    match read {
+        Ok(JsonEnd::Complete) => Ok(()),
+        Ok(JsonEnd::TooMany) => Err(DetectionError::TooMany { limit }),
+        Ok(JsonEnd::WithoutLabel) => Err(DetectionError::WithoutLabel),
+        Err(error) => Err(DetectionError::Json { column: error.column() }),
     }
-    for found in boxes {
-        let JsonBox { label, confidence, xmin, ymin, xmax, ymax } = found;
-        let label = match label {
-            JsonLabel::Number(label) => label,
-            JsonLabel::Name(name) => {
-                let label = class_number(&name);
-                if names.name(label).is_none() && names.len() < limit {
-                    Arc::make_mut(names).insert(label, &name);
-                }
-                label
+}
+
+/// Replaces the words `NaN`, `Infinity` and `-Infinity` outside strings by an empty list and spaces, which is valid JSON of
+/// the same length and not a number. Invalid UTF-8, which can only be in names, becomes U+FFFD.
+fn without_python_numbers(text: &[u8]) -> Vec<u8> {
+    let mut text = String::from_utf8_lossy(text).into_owned().into_bytes();
+    let mut at = 0;
+    let mut in_string = false;
+    while let Some(byte) = text.get(at) {
+        let word = [&b"NaN"[..], b"Infinity", b"-Infinity"].into_iter().find(|word| text[at..].starts_with(word));
+        at += match (in_string, *byte, word) {
+            (true, b'\\', _) => 2,
+            (false, _, Some(word)) => {
+                text[at..at + word.len()].fill(b' ');
+                text[at..at + 2].copy_from_slice(b"[]");
+                word.len()
+            }
+            (_, byte, _) => {
+                in_string ^= byte == b'"';
+                1
             }
         };
-        into.push(Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } });
     }
-    Ok(())
+    text
+}
+
+/// How a list of boxes ended.
+enum JsonEnd {
+    Complete,
+    TooMany,
+    /// At least one box has no label.
+    WithoutLabel,
+}
+
+/// Appends boxes one by one, so that a long list takes no memory of its own.
+struct JsonBoxes<'a> {
+    limit: usize,
+    into: &'a mut Vec<Detection>,
+    names: &'a mut Arc<LabelMap>,
+}
+
+impl<'de> DeserializeSeed<'de> for JsonBoxes<'_> {
+    type Value = JsonEnd;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<JsonEnd, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for JsonBoxes<'_> {
+    type Value = JsonEnd;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of boxes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut boxes: A) -> Result<JsonEnd, A::Error> {
+        let (mut end, first) = (JsonEnd::Complete, self.into.len());
+        while let Some(JsonBox { label, confidence, xmin, ymin, xmax, ymax }) = boxes.next_element()? {
+            if self.into.len() - first >= self.limit {
+                while boxes.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                return Ok(JsonEnd::TooMany);
+            }
+            let label = match label {
+                Some(JsonLabel::Number(label)) => label,
+                Some(JsonLabel::Name(name)) => {
+                    let label = class_number(&name);
+                    if self.names.name(label).is_none() && self.names.len() < self.limit {
+                        Arc::make_mut(self.names).insert(label, &name);
+                    }
+                    label
+                }
+                Some(JsonLabel::Other(_)) | None => {
+                    end = JsonEnd::WithoutLabel;
+                    continue;
+                }
+            };
+            let [JsonNumber(confidence), JsonNumber(xmin), JsonNumber(ymin), JsonNumber(xmax), JsonNumber(ymax)] =
+                [confidence, xmin, ymin, xmax, ymax];
+            self.into.push(Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } });
+        }
+        Ok(end)
+    }
 }
 
 /// Returns the FNV-1a hash of the name, with the top bit set: networks use small class numbers.
@@ -233,8 +338,66 @@ mod tests {
         parse_json(text, 10, &mut found, &mut names).expect("a list");
         assert_eq!((found[0].label, found[0].bbox.ymax), (3, 0.4));
         assert_eq!(names.name(found[1].label), Some("bolt"));
+        found.clear();
         assert!(parse_json(b"[{}]", 10, &mut found, &mut names).is_err());
         assert!(parse_json(b"nonsense", 10, &mut found, &mut names).is_err());
         assert_eq!(parse_json(text, 1, &mut found, &mut names), Err(DetectionError::TooMany { limit: 1 }));
+        assert_eq!(found.len(), 1);
+    }
+
+    fn json(text: &[u8]) -> (Result<(), DetectionError>, Vec<Detection>, Arc<LabelMap>) {
+        let (mut found, mut names) = (Vec::new(), Arc::default());
+        let read = parse_json(text, 10, &mut found, &mut names);
+        (read, found, names)
+    }
+
+    #[test]
+    fn json_values_that_are_not_numbers_cost_no_box() {
+        let good = r#"{"label": 1, "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4}"#;
+        for value in ["NaN", "Infinity", "-Infinity", "null", "\"0.5\"", "true", "[1, 2]", "{\"a\": [NaN]}"] {
+            for key in ["z", "xmin", "ymax", "confidence"] {
+                let odd = good.replacen(&format!("\"{key}\": "), "\"old\": ", 1).replacen(
+                    '{',
+                    &format!("{{\"{key}\": {value}, "),
+                    1,
+                );
+                let (read, found, _) = json(format!("[{odd}, {good}]").as_bytes());
+                assert_eq!((read, found.len()), (Ok(()), 2), "{key}: {value}");
+                let is_odd = [found[0].confidence, found[0].bbox.xmin, found[0].bbox.ymax].map(f32::is_nan);
+                assert_eq!(is_odd, [key == "confidence", key == "xmin", key == "ymax"], "{key}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn json_names_keep_words_and_survive_other_encodings() {
+        let text = |name: &[u8]| {
+            let rest = br#"", "confidence": 1, "xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}]"#;
+            [&br#"[{"label": ""#[..], name, rest].concat()
+        };
+        for (name, expected) in [
+            (&b"NaN"[..], "NaN"),
+            (br#"a\" NaN \\"#, "a\" NaN \\"),
+            (b"-Infinity", "-Infinity"),
+            (b"caf\xe9", "caf\u{fffd}"),
+        ] {
+            let (read, found, names) = json(&text(name));
+            assert_eq!((read, found.len()), (Ok(()), 1), "{expected}");
+            assert_eq!(names.name(found[0].label), Some(expected));
+        }
+    }
+
+    #[test]
+    fn json_boxes_before_an_error_are_kept() {
+        let good = r#"{"label": 1, "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4}"#;
+        let unnamed = good.replace('1', "NaN");
+        let (read, found, _) = json(format!("[{unnamed}, {good}]").as_bytes());
+        assert_eq!((read, found.len()), (Err(DetectionError::WithoutLabel), 1));
+        for broken in [format!("[{good}, {{"), format!("[{good}] x"), format!("[{good}, NaN]"), format!("[{good}")] {
+            let (read, found, _) = json(broken.as_bytes());
+            assert!(matches!(read, Err(DetectionError::Json { .. })) && found.len() == 1, "{broken}: {read:?}");
+        }
+        let deep = format!("[{}", "[".repeat(100_000));
+        assert!(json(deep.as_bytes()).0.is_err());
     }
 }
