@@ -1,5 +1,6 @@
 //! Decodes JPEG to interleaved RGB, in a buffer that is reused.
 
+use memchr::memmem;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -51,7 +52,19 @@ impl Jpeg {
         if decoder.output_buffer_size() != Some(len) {
             return Err(ConvertError::Jpeg("unsupported color space".to_owned()));
         }
+        if !has_end(file) {
+            return Err(ConvertError::JpegCutShort { file: file.len() });
+        }
+        // Headers are read leniently, because some cameras put odd bytes between them. Missing pixels are an error: the
+        // decoder would make them gray.
+        decoder.set_options(options.set_strict_mode(true));
         decoder.decode_into(rgb).map_err(damaged)?;
         Ok((width as u32, height as u32))
     }
+}
+
+/// Returns whether an end marker follows the last scan. Neither marker can be in the data of a scan.
+fn has_end(file: &[u8]) -> bool {
+    let last = |marker: &[u8; 2]| memmem::rfind(file, marker);
+    last(&[0xff, 0xd9]) > last(&[0xff, 0xda])
 }

@@ -34,6 +34,8 @@ mod value;
 mod yuv;
 mod yuv420;
 
+use std::sync::Arc;
+
 pub use dispatch::SimdLevel;
 pub use png::encode_png;
 pub use scaled::{Placement, ScaledFrom, Scaler};
@@ -64,6 +66,9 @@ pub enum ConvertError {
     /// The layout of the payload, of this many bytes, is unknown.
     #[error("cannot convert {0} bytes of unknown layout; set --size WxH and --format NAME")]
     UnknownLayout(usize),
+    /// The layout of the payload is unknown, for this reason.
+    #[error("cannot convert: {0}")]
+    NoLayout(Arc<str>),
     /// The geometry is invalid, or the payload is too short for it.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
@@ -81,6 +86,12 @@ pub enum ConvertError {
     /// The file is damaged or not supported by the decoder.
     #[error("cannot decode JPEG: {0}")]
     Jpeg(String),
+    /// The end of the file is missing, and with it the lower part of the picture.
+    #[error("JPEG is cut short: no end marker in its {file} bytes")]
+    JpegCutShort {
+        /// Length of the file in bytes.
+        file: usize,
+    },
     /// The header claims more pixels than any camera has, or than the file can contain.
     #[error("JPEG of {file} bytes claims {width}x{height} pixels: expected at most 33554432, and at most 512 per byte")]
     JpegTooLarge {
@@ -287,7 +298,8 @@ impl Converter {
                 let geometry = Geometry::tight(PixelFormat::Rgb888i, width, height)?;
                 Ok((geometry, geometry.layout_in(self.jpeg.rgb().len())?))
             }
-            (PayloadKind::Raw, None) => Err(ConvertError::UnknownLayout(payload.len())),
+            (PayloadKind::Raw, None) if frame.because.is_empty() => Err(ConvertError::UnknownLayout(payload.len())),
+            (PayloadKind::Raw, None) => Err(ConvertError::NoLayout(Arc::clone(&frame.because))),
             (PayloadKind::Raw, Some(geometry)) => {
                 let layout = match self.known {
                     Some((known, layout)) if known == geometry && layout.needed <= payload.len() => layout,

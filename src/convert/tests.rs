@@ -290,6 +290,25 @@ fn jpegs_match_another_decoder() {
 }
 
 #[test]
+fn jpegs_without_all_of_their_pixels_are_rejected() {
+    let convert = |file: &[u8]| Converter::new().picture(&jpeg_frame(file), &mut Picture::default());
+    for (width, height, gray) in [(64, 48, false), (640, 352, false), (300, 400, true)] {
+        let file = jpeg(width, height, gray);
+        for zeros in [0, 1, 100] {
+            convert(&[&file[..], &vec![0; zeros]].concat()).expect("padded after its end");
+        }
+        let scan = memchr::memmem::find(&file, &[0xff, 0xda]).expect("a scan") + 14;
+        for percent in [0, 1, 10, 50, 75] {
+            let cut = &file[..scan + (file.len() - scan) * percent / 100];
+            let error = convert(cut).expect_err("no end");
+            assert!(matches!(error, ConvertError::JpegCutShort { file } if file == cut.len()), "{error}");
+            convert(&[cut, &[0xff, 0xd9]].concat()).expect_err("an end too early");
+        }
+        convert(&file[..file.len() - 1]).expect_err("half an end");
+    }
+}
+
+#[test]
 fn smaller_jpeg_after_a_larger_one_has_its_own_size() {
     let mut converter = Converter::new();
     let mut bytes = Vec::new();
