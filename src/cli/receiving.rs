@@ -231,7 +231,7 @@ async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, 
     }
 }
 
-/// Prints how the payloads of a stream are interpreted, and why, when that changes.
+/// Prints how the payloads of a stream are interpreted when that changes, and logs why.
 #[derive(Debug, Default)]
 pub(crate) struct Explained {
     /// The camera, if there are several.
@@ -251,10 +251,11 @@ impl Explained {
             return;
         }
         self.last = Some(frame.geometry);
-        if !frame.because.is_empty() {
+        tracing::info!("{}", frame.because);
+        if let Some(note) = frame.layout_note() {
             match &self.camera {
-                Some(camera) => present::say(&format!("{camera}: {}", frame.because)),
-                None => present::say(&frame.because),
+                Some(camera) => present::say(&format!("{camera}: {note}")),
+                None => present::say(&note),
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Infers the layout of payloads, because the streams of the official programs do not describe it (wire.md section 6).
 //!
 //! In order of preference: the stream's announcement (`@D`), the user's options, the structure of encoded payloads,
-//! common picture sizes, and common sizes with padded rows. Among several candidates, the one whose rows are most
-//! similar to their neighbors wins.
+//! common picture sizes in landscape and portrait, and common sizes with padded rows. Among several candidates, the one
+//! whose rows are most similar to their neighbors wins.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -29,11 +29,20 @@ const COMMON_SIZES: [(u32, u32); 12] = [
 ];
 
 /// Other possible sizes, tried after all common ones.
-const RARE_SIZES: [(u32, u32); 27] = [
+const RARE_SIZES: [(u32, u32); 36] = [
     (512, 512),
     (320, 320),
     (640, 360),
+    (400, 300),
     (320, 240),
+    (480, 270),
+    (480, 320),
+    (800, 480),
+    (800, 600),
+    (848, 480),
+    (1024, 576),
+    (1600, 1200),
+    (1280, 1080),
     (544, 320),
     (672, 384),
     (256, 256),
@@ -58,6 +67,28 @@ const RARE_SIZES: [(u32, u32); 27] = [
     (5312, 6000),
     (64, 48),
 ];
+
+/// [`COMMON_SIZES`] and [`RARE_SIZES`] of cameras that are mounted upright.
+const COMMON_PORTRAIT_SIZES: [(u32, u32); COMMON_SIZES.len()] = portrait(COMMON_SIZES);
+const RARE_PORTRAIT_SIZES: [(u32, u32); RARE_SIZES.len()] = portrait(RARE_SIZES);
+
+/// Exchanges width and height. Squares stay: `search` leaves out what occurs twice.
+const fn portrait<const N: usize>(mut sizes: [(u32, u32); N]) -> [(u32, u32); N] {
+    let mut at = 0;
+    while at < N {
+        sizes[at] = (sizes[at].1, sizes[at].0);
+        at += 1;
+    }
+    sizes
+}
+
+/// Shortest payload that has one of the known sizes in one of the formats, in bytes. Shorter ones are not examined: a
+/// hostile stream can have many, each of another length.
+const MIN_KNOWN_LEN: usize = 64 * 48;
+
+/// Rows of a picture differ by less than this, in 1/256 of the range; those of encoded video, which look like noise, by
+/// about 85.
+const MAX_ROW_DIFFERENCE: f64 = 32.0;
 
 /// One common format per arrangement of bytes. Formats of the same arrangement, such as RGB for BGR, look the same.
 const COMMON_FORMATS: [PixelFormat; 5] =
@@ -92,6 +123,8 @@ pub struct Overrides {
 struct Interpretation {
     kind: PayloadKind,
     geometry: Option<Geometry>,
+    /// Set if neither the stream nor the user has stated the whole layout.
+    guessed: bool,
     because: Arc<str>,
     /// Payloads of the same length that may still change it.
     retries: u32,
@@ -150,6 +183,7 @@ impl Interpreter {
     pub fn interpret_frame(&mut self, frame: &mut Frame) {
         (frame.kind, frame.geometry) = self.interpret(frame.payload());
         frame.because = Arc::clone(&self.now.because);
+        frame.guessed = self.now.guessed;
     }
 
     /// Returns the encoding of a payload, and its layout if that is known.
@@ -161,7 +195,7 @@ impl Interpreter {
                 encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
             if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
                 let because = explain(&encoded).into();
-                self.now = Interpretation { kind: encoded.kind, geometry, because, retries: 0 };
+                self.now = Interpretation { kind: encoded.kind, geometry, because, ..Interpretation::default() };
             }
         } else if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
             if self.known[at].1.retries > 0 {
@@ -193,7 +227,39 @@ impl Interpreter {
         let announced =
             self.announced.is_some_and(|(geometry, _)| raw(geometry.format) && fits(&geometry, payload.len()));
         let given = self.overrides.format.is_some_and(raw) || self.overrides.stride.is_some();
-        if announced || given { None } else { magic::recognize(payload) }
+        let encoded = if announced || given { None } else { magic::recognize(payload) };
+        encoded.filter(|encoded| !self.is_rather_raw(encoded.kind, payload))
+    }
+
+    /// Returns whether a payload is more likely a raw picture although it begins like video: dark pixels do. Its length
+    /// then is that of a picture, and its rows are similar to their neighbors.
+    fn is_rather_raw(&self, kind: PayloadKind, payload: &[u8]) -> bool {
+        let is_video = matches!(kind, PayloadKind::H264 | PayloadKind::H265);
+        if !is_video || (self.now.kind == kind && !self.now.because.is_empty()) {
+            return false;
+        }
+        match self.candidates(payload) {
+            // The user's size fits to the byte: video has any length.
+            Some(_) if self.overrides.size.is_some() => true,
+            Some(Candidates { geometry, .. }) => row_difference(&geometry, payload).0 < MAX_ROW_DIFFERENCE,
+            None => false,
+        }
+    }
+
+    /// Finds the layouts that have the length of a payload, and selects the best.
+    fn candidates(&self, payload: &[u8]) -> Option<Candidates> {
+        let Overrides { size, format, stride } = self.overrides;
+        if size.is_none() && stride.is_none() && payload.len() < MIN_KNOWN_LEN {
+            return None;
+        }
+        let given_size = size.map(|size| [size]);
+        let known: [&[(u32, u32)]; 4] = [&COMMON_SIZES, &COMMON_PORTRAIT_SIZES, &RARE_SIZES, &RARE_PORTRAIT_SIZES];
+        let sizes = given_size.as_ref().map_or(known, |size| [size, &[], &[], &[]]);
+        match format {
+            Some(format) => search(sizes, [&[format], &[]], stride, payload),
+            None => search(sizes, [&COMMON_FORMATS, &RARE_FORMATS], stride, payload)
+                .or_else(|| search(sizes, [&[], &PixelFormat::ALL], stride, payload)),
+        }
     }
 
     /// Interprets a payload that is not recognizably encoded.
@@ -224,14 +290,7 @@ impl Interpreter {
                 ..Interpretation::default()
             };
         }
-        let given_size = size.map(|size| [size]);
-        let sizes = given_size.as_ref().map_or([&COMMON_SIZES[..], &RARE_SIZES], |size| [size, &[]]);
-        let found = match format {
-            Some(format) => search(sizes, [&[format], &[]], stride, payload),
-            None => search(sizes, [&COMMON_FORMATS, &RARE_FORMATS], stride, payload)
-                .or_else(|| search(sizes, [&[], &PixelFormat::ALL], stride, payload)),
-        };
-        let Some(found) = found else {
+        let Some(found) = self.candidates(payload) else {
             let _ = match (given.is_empty(), size, format) {
                 (true, ..) => {
                     write!(because, "{len} bytes match no known picture size; set --size WxH and --format NAME")
@@ -247,7 +306,14 @@ impl Interpreter {
                         Err(error) => write!(because, "{given}: {error}"),
                     }
                 }
-                (false, ..) => write!(because, "{given}: no known picture layout has {len} bytes"),
+                (false, Some((width, height)), None) => {
+                    let needs = |format| Some((format, Geometry::tight(format, width, height).ok()?.byte_len()?));
+                    let needs = COMMON_FORMATS.into_iter().filter_map(needs);
+                    let needs: Vec<_> = needs.map(|(format, bytes)| format!("{bytes} bytes as {format}")).collect();
+                    let needs = needs.join(", ");
+                    write!(because, "{given}: the picture has {needs}, but the payload has {len}")
+                }
+                (false, None, _) => write!(because, "{given}: no known picture size has {len} bytes"),
             };
             return Interpretation { because: because.into(), ..Interpretation::default() };
         };
@@ -271,7 +337,8 @@ impl Interpreter {
             let _ = write!(because, "; if colors are wrong, try --format {twin}");
         }
         let retries = if others.is_empty() || by_rows { 0 } else { MAX_RETRIES };
-        Interpretation { kind: PayloadKind::Raw, geometry: Some(geometry), because: because.into(), retries }
+        let guessed = size.is_none() || format.is_none();
+        Interpretation { kind: PayloadKind::Raw, geometry: Some(geometry), guessed, because: because.into(), retries }
     }
 }
 
@@ -325,7 +392,7 @@ struct Candidates {
 /// Finds the geometries of these sizes and formats (common ones, then rare ones) that have the length of the payload,
 /// and selects the best. Considers padding only if no geometry fits without it.
 fn search(
-    sizes: [&[(u32, u32)]; 2],
+    sizes: [&[(u32, u32)]; 4],
     formats: [&[PixelFormat]; 2],
     stride: Option<u32>,
     payload: &[u8],
@@ -343,6 +410,13 @@ fn search(
         None => tight().collect(),
     };
     fitting.retain(|geometry| fits(geometry, len));
+    let mut seen = Vec::new();
+    fitting.retain(|geometry| {
+        !seen.contains(geometry) && {
+            seen.push(*geometry);
+            true
+        }
+    });
     if fitting.is_empty() {
         fitting = tight().flat_map(|geometry| padded(geometry, stride)).filter(|padded| fits(padded, len)).collect();
         fitting.dedup();
@@ -350,7 +424,14 @@ fn search(
     if fitting.len() < 2 {
         return Some(Candidates { geometry: fitting.pop()?, others: fitting, by_rows: false });
     }
-    let scores: Vec<f64> = fitting.iter().map(|geometry| row_difference(geometry, payload)).collect();
+    let scores: Vec<f64> = fitting
+        .iter()
+        .map(|geometry| {
+            // A row ends where the next pixel is not similar: at other widths, the same pixels are in the middle of a row.
+            let (rows, ends) = row_difference(geometry, payload);
+            rows / (1.0 + ends)
+        })
+        .collect();
     let best = (1..scores.len()).fold(0, |best, n| if scores[n] < CLEARLY_SMOOTHER * scores[best] { n } else { best });
     let worse = |n: usize| n == best || scores[best] < CLEARLY_SMOOTHER * scores[n];
     let by_rows = (0..scores.len()).all(worse);
@@ -369,17 +450,18 @@ fn padded(geometry: Geometry, stride: Option<u32>) -> impl Iterator<Item = Geome
     })
 }
 
-/// Returns the mean difference between vertically adjacent samples, in 1/256 of their range. It is lowest for the right
-/// geometry, and 0 for a picture of one color.
-fn row_difference(geometry: &Geometry, payload: &[u8]) -> f64 {
+/// Returns the mean difference between vertically adjacent samples, in 1/256 of their range, and that between the last
+/// sample of a row and the first of the next one. The former is lowest for the right geometry, and both are 0 for a
+/// picture of one color.
+fn row_difference(geometry: &Geometry, payload: &[u8]) -> (f64, f64) {
     // Enough samples to decide, and few enough to finish before the next frame arrives.
     const SAMPLED_ROWS: usize = 192;
     const SAMPLES_PER_ROW: usize = 128;
-    let Ok(layout) = geometry.layout_in(payload.len()) else { return f64::INFINITY };
+    let Ok(layout) = geometry.layout_in(payload.len()) else { return (f64::INFINITY, 0.0) };
     let (sample, scale) = if is_16_bit(geometry.format) { (2, 256.0) } else { (1, 1.0) };
     // The same step for all planes weighs each plane by its size.
     let step = layout.planes().iter().map(|plane| plane.rows).sum::<usize>().div_ceil(SAMPLED_ROWS);
-    let (mut sum, mut count) = (0.0, 0.0);
+    let (mut sum, mut count, mut ends, mut rows) = (0.0, 0.0, 0.0, 0.0);
     for plane in layout.planes().iter().filter(|plane| plane.rows > 1) {
         let value = |x: usize, y: usize| {
             let at = plane.offset + y * plane.stride + x * sample;
@@ -387,15 +469,20 @@ fn row_difference(geometry: &Geometry, payload: &[u8]) -> f64 {
             u16::from_le_bytes([payload[at], high])
         };
         let samples = plane.row / sample;
+        if samples == 0 {
+            continue;
+        }
         for y in (0..plane.rows - 1).step_by(step) {
             // An odd step samples all channels of interleaved formats.
             for x in (0..samples).step_by(samples.div_ceil(SAMPLES_PER_ROW) | 1) {
                 sum += f64::from(value(x, y).abs_diff(value(x, y + 1)));
                 count += 1.0;
             }
+            ends += f64::from(value(samples - 1, y).abs_diff(value(0, y + 1)));
+            rows += 1.0;
         }
     }
-    if count > 0.0 { sum / count / scale } else { f64::INFINITY }
+    if count > 0.0 { (sum / count / scale, ends / rows / scale) } else { (f64::INFINITY, 0.0) }
 }
 
 fn is_16_bit(format: PixelFormat) -> bool {
@@ -509,6 +596,59 @@ mod tests {
         }
     }
 
+    /// Every known size, upright: of a camera that is mounted so, or of a network with such an input.
+    #[test]
+    fn rows_decide_between_landscape_and_portrait() {
+        use PixelFormat::*;
+        for (width, height) in COMMON_SIZES.into_iter().chain(RARE_SIZES).filter(|(w, h)| w * h < 3_000_000) {
+            for (width, height) in [(height, width), (width, height)] {
+                for format in [Bgr888p, Nv12, Gray8] {
+                    let Ok(geometry) = Geometry::tight(format, width, height) else { continue };
+                    assert_eq!(guessed(&scene(geometry)), geometry.to_string());
+                }
+            }
+        }
+    }
+
+    /// Patterns that test programs send: stripes, ramps, and diagonals.
+    #[test]
+    fn artificial_pictures_keep_their_width() {
+        let patterns: [fn(usize, usize) -> usize; 4] =
+            [|_, y| y / 2, |x, _| x / 2, |x, y| 40 + (x + y) % 200, |x, y| ((x / 16 + y / 16) % 2) * 255];
+        for (width, height) in [(360, 640), (640, 360), (480, 640), (640, 480), (300, 400), (416, 416), (720, 1280)] {
+            for (n, pattern) in patterns.iter().enumerate() {
+                let plane = (0..width * height).map(|at| pattern(at % width, at / width) as u8);
+                let payload: Vec<u8> = plane.cycle().take(3 * width * height).collect();
+                assert_eq!(guessed(&payload), format!("{width}x{height} BGR888p"), "pattern {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn dark_beginning_of_a_raw_picture_is_not_video() {
+        for start in [&[0, 0, 0, 1, 1][..], &[0, 0, 0, 1, 0x41], &[0, 0, 1, 6, 5], &[0, 0, 0, 1, 0x26, 1]] {
+            let mut row = start.to_vec();
+            row.extend(2..=(65 - start.len()) as u8);
+            let payload = row[..64].repeat(3 * 48);
+            for size in [None, Some((64, 48))] {
+                let (kind, geometry) = overridden(size, None, None).interpret(&payload);
+                assert_eq!(kind, PayloadKind::Raw, "{start:?} {size:?}");
+                assert_eq!(geometry.unwrap().to_string(), "64x48 BGR888p");
+            }
+        }
+        // Video of the length of a picture looks like noise.
+        let mut video = vec![0, 0, 0, 1, 0x65];
+        let mut state = 1u32;
+        video.extend(
+            std::iter::repeat_with(|| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8 | 1
+            })
+            .take(9216 - 5),
+        );
+        assert_eq!(Interpreter::default().interpret(&video), (PayloadKind::H264, None));
+    }
+
     #[test]
     fn padded_rows_and_planes_are_found() {
         let nv12 = Geometry::tight(PixelFormat::Nv12, 300, 300).unwrap();
@@ -551,6 +691,13 @@ mod tests {
         assert_eq!(
             interpreter.because(),
             "--size 640x400 --format NV12: 640x400 NV12 has 384000 bytes, but the payload has 675840"
+        );
+        let mut interpreter = overridden(Some((640, 400)), None, None);
+        assert_eq!(interpreter.interpret(&vec![0; 675_840]).0, PayloadKind::Raw);
+        assert_eq!(
+            interpreter.because(),
+            "--size 640x400: the picture has 768000 bytes as BGR888p, 384000 bytes as NV12, 256000 bytes as GRAY8, \
+             512000 bytes as RAW16, 768000 bytes as BGR888i, but the payload has 675840"
         );
         let mut interpreter = overridden(Some((0, 0)), None, Some(u32::MAX));
         assert_eq!(interpreter.interpret(&[0; 100]), (PayloadKind::Raw, None));

@@ -96,6 +96,8 @@ pub struct Frame {
     pub announced: bool,
     /// The reason for this kind and layout, as a sentence for people. Empty if nothing interpreted the payload.
     pub because: Arc<str>,
+    /// Set if neither the stream nor the user has stated the whole layout of raw pixels.
+    pub guessed: bool,
     payload: Payload,
 }
 
@@ -159,6 +161,19 @@ impl Frame {
         match self.kind {
             PayloadKind::Raw => self.geometry.map(|geometry| geometry.format.name()),
             encoded => Some(encoded.name()),
+        }
+    }
+
+    /// Returns what people need to know about the layout of the payload, if it may be wrong: the symptoms and the options
+    /// that help. The reasons are in [`Self::because`].
+    #[must_use]
+    pub fn layout_note(&self) -> Option<String> {
+        match self.geometry {
+            Some(geometry) if self.guessed => Some(format!(
+                "picture taken as {geometry}; if it is torn or slanted: --size WxH; if colors are wrong: --format NAME"
+            )),
+            None if self.kind == PayloadKind::Raw && !self.because.is_empty() => Some(self.because.to_string()),
+            _ => None,
         }
     }
 

@@ -272,8 +272,9 @@ impl Worker {
             health.error = converted.as_ref().err().map(ToString::to_string);
             health.last.replace(kind) != Some(kind)
         };
-        if changed && !frame.because.is_empty() {
-            (self.options.notify)(format!("{}: {}", self.name, frame.because));
+        if changed {
+            tracing::info!(camera = %self.name, "{}", frame.because);
+            frame.layout_note().inspect(|note| (self.options.notify)(format!("{}: {note}", self.name)));
         }
         converted.ok()?;
         self.picture_bytes = size_of_val(picture.words());
