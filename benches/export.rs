@@ -111,7 +111,14 @@ struct Timing {
 }
 
 fn ours(recording: &Path, format: ExportFormat, threads: NonZeroUsize, output: &Path) -> Timing {
-    let options = ExportOptions { format, output: output.to_owned(), choice: Choice::default(), boxes: false, threads };
+    let options = ExportOptions {
+        format,
+        output: output.to_owned(),
+        choice: Choice::default(),
+        boxes: false,
+        quality: ExportOptions::DEFAULT_QUALITY,
+        threads,
+    };
     let (start, cpu) = (Instant::now(), cpu_time());
     let report =
         export::export(&[recording.to_owned()], &options, &mut |_| ControlFlow::Continue(())).expect("an export");

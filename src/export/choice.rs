@@ -91,6 +91,30 @@ impl Choice {
     }
 }
 
+/// Returns the name that a mistyped one probably means: the one with the fewest changed letters, at most a third of them.
+pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted: Vec<char> = wanted.trim().to_lowercase().chars().take(MAX_COMPARED_CHARS).collect();
+    let near = names.map(|name| (changes(&wanted, &name.to_lowercase()), name)).min_by_key(|(changes, _)| *changes);
+    near.filter(|(changes, _)| *changes <= wanted.len().div_ceil(3)).map(|(_, name)| name)
+}
+
+/// Longest part of a name that is compared, because the cost is the square of it.
+const MAX_COMPARED_CHARS: usize = 64;
+
+/// Returns the number of letters to insert, remove or replace (Levenshtein's distance).
+fn changes(a: &[char], b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=a.len()).collect();
+    for (n, b) in b.chars().take(MAX_COMPARED_CHARS).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], n + 1);
+        for (at, a) in a.iter().enumerate() {
+            let replaced = diagonal + usize::from(*a != b);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[a.len()]
+}
+
 /// Clips a box to the picture and orders its corners. `None` if it is outside the picture or contains a `NaN`.
 fn clipped(bbox: &BBox) -> Option<BBox> {
     let span = |a: f32, b: f32| {
@@ -131,6 +155,16 @@ mod tests {
             let error = at(wrong).expect_err(wrong).to_string();
             assert!(error.contains("2026-11-21T10:15:00Z") && error.contains("10s"), "{error}");
         }
+    }
+
+    #[test]
+    fn mistyped_names_have_a_nearest_one() {
+        let near = |wanted| nearest(wanted, LabelMap::coco().iter().map(|(_, name)| name));
+        assert_eq!(
+            [near("piza"), near("Persn"), near("trafic lihgt")],
+            [Some("pizza"), Some("person"), Some("traffic light")]
+        );
+        assert_eq!([near("helmet"), near(""), near("x")], [None; 3]);
     }
 
     #[test]

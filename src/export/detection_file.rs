@@ -1,5 +1,6 @@
 //! Writes detections to a file: JSON with a line per frame, CSV or Parquet with a row per detection.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -62,6 +63,12 @@ fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
     }
 }
 
+/// Prevents spreadsheets from computing a cell: camera and class names come from the network. They read a leading
+/// apostrophe as "this is text", and do not show it.
+fn plain_cell(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text.into() }
+}
+
 /// A new file of detections.
 pub(super) enum DetectionFile {
     Jsonl(NewFile),
@@ -99,7 +106,8 @@ impl DetectionFile {
             }
             Self::Csv(writer) => {
                 for row in rows(chosen, camera, names) {
-                    let written = writer.serialize(row);
+                    let (camera, name) = (plain_cell(row.camera), plain_cell(&row.name));
+                    let written = writer.serialize(Row { camera: &camera, name: Cow::Borrowed(&name), ..row });
                     written.map_err(ExportError::format(writer.get_ref().path(), "CSV"))?;
                 }
                 Ok(())
@@ -118,6 +126,21 @@ impl DetectionFile {
                 file.finish()
             }
             Self::Parquet(table) => table.finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_a_spreadsheet_would_compute_are_text() {
+        for text in ["=1+1", "+3", "-7", "@SUM(A1)", "\t=1", "\r=1", "='x'!A1"] {
+            assert_eq!(plain_cell(text), format!("'{text}"));
+        }
+        for text in ["person", "", "a=1", " -", "'quoted", "#57"] {
+            assert_eq!(plain_cell(text), text);
         }
     }
 }

@@ -47,6 +47,32 @@ pub enum ExportError {
         /// Names of the cameras.
         cameras: String,
     },
+    /// A table was to be written to a folder.
+    #[error("cannot write {format} to the folder {}: expected a file, such as {}", path.display(), path.join("detections").with_extension(format).display())]
+    TableToFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Name of the format.
+        format: &'static str,
+    },
+    /// The recordings have frames, but none was selected.
+    #[error("no frame was selected: {why}; the recordings have frames from {from} to {until}")]
+    NothingSelected {
+        /// The numbers of frames that were left out, and why.
+        why: String,
+        /// Arrival of the first frame.
+        from: String,
+        /// Arrival of the last frame.
+        until: String,
+    },
+    /// No table of class names in the recordings has this name.
+    #[error("unknown label `{wanted}`{}", nearest.as_ref().map(|name| format!(": did you mean `{name}`?")).unwrap_or_default())]
+    UnknownLabel {
+        /// The chosen name.
+        wanted: String,
+        /// The most similar name.
+        nearest: Option<String>,
+    },
     /// The time range does not end after its start.
     #[error("the time range is empty: from {from} until {until} (nanoseconds since 1970)")]
     EmptyRange {
@@ -79,6 +105,9 @@ impl ExportError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Recording { source, .. } => source.help(),
+            Self::TableToFolder { .. } => Some("repeat the command with a file name after -o"),
+            Self::NothingSelected { .. } => Some("`oaktap inspect FILE` shows the times and labels of a recording"),
+            Self::UnknownLabel { .. } => Some("`oaktap inspect FILE` shows the labels of a recording"),
             Self::Exists(_) | Self::NotEmpty(_) => Some("choose another path with -o, or remove the existing one"),
             Self::OneVideo { .. } => Some("choose a folder with -o, or one camera with --camera NAME"),
             Self::Io { .. }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::ExportError;
-use super::choice::{Choice, chosen_detections};
+use chrono::{DateTime, SecondsFormat};
+
+use super::choice::{Choice, chosen_detections, nearest};
 use super::place::file_name;
 use super::report::{ExportReport, UnreadRecording};
+use super::{ExportError, ProgressFn, report_progress};
 use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::Player;
@@ -14,6 +16,9 @@ use crate::recording::Player;
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
 /// nearly, but not exactly, in the order of arrival.
 const MAX_DISORDER_NS: i64 = 10_000_000_000;
+
+/// Frames left out between two reports of the progress, which can stop the export.
+const FRAMES_PER_REPORT: u64 = 256;
 
 /// A chosen camera.
 #[derive(Debug)]
@@ -29,6 +34,11 @@ impl Camera {
     pub(super) fn names<'a>(&'a self, frame: &'a Frame) -> &'a LabelMap {
         let given = frame.labels.as_deref().into_iter().chain(&self.labels).find(|names| !names.is_empty());
         given.unwrap_or_else(|| LabelMap::coco())
+    }
+
+    /// Returns whether the names are a table, and not those that were computed from the names of detections so far.
+    fn has_table(&self) -> bool {
+        self.labels.as_ref().is_some_and(|names| !names.is_empty() && names.iter().all(|(label, _)| label < 1 << 31))
     }
 
     /// Returns the label names for frames of a stream without names.
@@ -75,8 +85,16 @@ pub(super) struct Frames {
     range: std::ops::Range<i64>,
     /// The part of `range` that the recordings cover, for the progress.
     span: (i64, i64),
+    /// Arrival of the first and the last frame of the recordings, if they have frames.
+    whole_span: Option<(i64, i64)>,
     every: u64,
     style: Style,
+    /// The chosen labels that no table has had so far.
+    unknown_labels: Vec<String>,
+    /// The last table of a frame, whose names are known.
+    table: Option<Arc<LabelMap>>,
+    /// Frames that were chosen.
+    chosen: u64,
     /// Leave out frames without a chosen detection.
     need_detection: bool,
     pool: Pool<Frame>,
@@ -113,6 +131,12 @@ impl Frames {
         let spans = || files_to_read.iter().filter_map(|file| file.span);
         let start = spans().map(|(start, _)| start).min().unwrap_or(0);
         let end = spans().map(|(_, end)| end).max().unwrap_or(0);
+        let whole_span = spans().next().map(|_| (start, end));
+        let is_unknown = |wanted: &&String| !cameras.iter().any(|camera| is_label(wanted, camera.default_names()));
+        let unknown_labels: Vec<String> = choice.labels.iter().filter(is_unknown).cloned().collect();
+        if !cameras.is_empty() && cameras.iter().all(Camera::has_table) {
+            refuse(&unknown_labels, &cameras, None)?;
+        }
         let from = choice.from.map_or(i64::MIN, |time| time.unix_ns(start));
         let until = choice.until.map_or(i64::MAX, |time| time.unix_ns(start));
         if from >= until {
@@ -125,6 +149,10 @@ impl Frames {
             current: None,
             range: from..until,
             span: (start.max(from), end.min(until)),
+            whole_span,
+            unknown_labels,
+            table: None,
+            chosen: 0,
             every: choice.every.max(1),
             style: choice.style(),
             need_detection: !choice.labels.is_empty(),
@@ -150,11 +178,50 @@ impl Frames {
         ((self.now_ns.saturating_sub(start)) as f64 / (end.saturating_sub(start)).max(1) as f64).clamp(0.0, 1.0)
     }
 
+    /// Fails if a chosen label is unknown, or if nothing was chosen although there are frames.
+    fn check_choice(&self, report: &ExportReport) -> Result<(), ExportError> {
+        let Some((from, until)) = self.whole_span else { return Ok(()) };
+        if report.unread.is_empty() {
+            refuse(&self.unknown_labels, &self.cameras, self.table.as_deref())?;
+        }
+        if self.chosen > 0 || !report.unread.is_empty() {
+            return Ok(());
+        }
+        let time = |ns| DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true);
+        let why = match report.without_label {
+            0 => "none is between --from and --until".to_owned(),
+            frames => format!("{frames} frames have no detection selected by --label and --min-confidence"),
+        };
+        Err(ExportError::NothingSelected { why, from: time(from), until: time(until) })
+    }
+
+    /// Notes which of the chosen labels the names of a frame have.
+    fn see_labels(&mut self, frame: &Frame) {
+        let Some(table) = &frame.labels else { return };
+        if !self.unknown_labels.is_empty() && self.table.as_ref().is_none_or(|known| !Arc::ptr_eq(known, table)) {
+            self.unknown_labels.retain(|wanted| !is_label(wanted, table));
+            self.table = Some(Arc::clone(table));
+        }
+    }
+
     /// Returns the next chosen frame; `None` after the last. Counts the frames that it leaves out in `report`.
-    pub(super) fn next(&mut self, report: &mut ExportReport) -> Result<Option<ChosenFrame>, ExportError> {
+    ///
+    /// # Errors
+    /// A recording cannot be opened, `progress` returned `Break`, or there are frames but the choice selects none.
+    pub(super) fn next(
+        &mut self,
+        report: &mut ExportReport,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<Option<ChosenFrame>, ExportError> {
         loop {
+            if report.left_out() % FRAMES_PER_REPORT == FRAMES_PER_REPORT - 1 {
+                report_progress(progress, self.fraction(), report.written)?;
+            }
             let Some((file, player)) = &mut self.current else {
-                let Some(file) = self.remaining.next() else { return Ok(None) };
+                let Some(file) = self.remaining.next() else {
+                    self.check_choice(report)?;
+                    return Ok(None);
+                };
                 self.current = self.open_at_range(file)?;
                 continue;
             };
@@ -182,6 +249,7 @@ impl Frames {
                 report.between += 1;
                 continue;
             }
+            self.see_labels(&played.frame);
             let (detections, without_box) =
                 chosen_detections(&self.style, self.cameras[camera].names(&played.frame), &played.frame.detections);
             if self.need_detection && detections.is_empty() {
@@ -190,6 +258,7 @@ impl Frames {
             }
             report.without_box += without_box;
             let (sequence, taken_ns) = (played.sequence, played.publish_ns);
+            self.chosen += 1;
             return Ok(Some(ChosenFrame {
                 camera,
                 sequence,
@@ -214,6 +283,20 @@ impl Frames {
         }
         Ok(Some((file, player)))
     }
+}
+
+/// Returns whether a chosen label is a number, or a name in the table.
+fn is_label(wanted: &str, table: &LabelMap) -> bool {
+    let number = wanted.trim().trim_start_matches('#');
+    number.parse::<u32>().is_ok() || table.iter().any(|(label, _)| table.matches(label, wanted))
+}
+
+/// Fails with the first of the unknown labels.
+fn refuse(unknown: &[String], cameras: &[Camera], table: Option<&LabelMap>) -> Result<(), ExportError> {
+    let Some(wanted) = unknown.first() else { return Ok(()) };
+    let tables = cameras.iter().map(Camera::default_names).chain(table);
+    let nearest = nearest(wanted, tables.flat_map(LabelMap::iter).map(|(_, name)| name)).map(str::to_owned);
+    Err(ExportError::UnknownLabel { wanted: wanted.clone(), nearest })
 }
 
 /// Returns the index of the camera of this name. Adds it if it is new.

@@ -2,8 +2,10 @@
 //! can encode several at a time.
 
 use openh264::OpenH264API;
+use openh264::Timestamp;
 use openh264::encoder::{
-    Complexity, Encoder, EncoderConfig, FrameRate, Profile, RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
+    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, Profile, QpRange, RateControlMode, SpsPpsStrategy,
+    UsageType, VuiConfig,
 };
 use openh264::formats::YUVSlices;
 
@@ -19,24 +21,43 @@ const LONG_SIDE_MAX: u32 = 3840;
 const SHORT_SIDE_MAX: u32 = 2160;
 const SIDE_MIN: u32 = 16;
 
-/// Returns the configuration. It is the same for every group, so that all groups have the same parameter sets.
-fn config() -> EncoderConfig {
+/// Bit rate at [`ExportOptions::DEFAULT_QUALITY`](super::ExportOptions::DEFAULT_QUALITY), in bits per pixel: 2 Mbit/s at
+/// 640x352 and 25 frames per second.
+const BITS_PER_PIXEL: f64 = 2e6 / (640.0 * 352.0 * 25.0);
+
+/// Difference in quality that doubles the bit rate.
+const QUALITY_PER_DOUBLING: f64 = 10.0;
+
+/// Range of the quantizer. Below, no one sees a difference; above, everyone does.
+const QUANTIZER: QpRange = QpRange::new(10, 40);
+
+/// Returns the bit rate in bits per second.
+fn bit_rate(size: (usize, usize), fps: f32, quality: u8) -> u32 {
+    let doublings = (f64::from(quality) - f64::from(super::ExportOptions::DEFAULT_QUALITY)) / QUALITY_PER_DOUBLING;
+    let bits = BITS_PER_PIXEL * (size.0 * size.1) as f64 * f64::from(fps) * doublings.exp2();
+    bits.clamp(50e3, 100e6) as u32
+}
+
+/// Returns the configuration. It is the same for every group of a camera, so that all have the same parameter sets.
+fn config(size: (usize, usize), fps: f32, quality: u8) -> EncoderConfig {
     EncoderConfig::new()
         // Every player supports it, and other profiles make files of this encoder hardly smaller.
         .profile(Profile::Baseline)
-        // Constant quality, and no skipped pictures.
-        .rate_control_mode(RateControlMode::Off)
+        // The same as `Bitrate`, which prints a warning for each group.
+        .rate_control_mode(RateControlMode::BitrateModePostSkip)
+        .bitrate(BitRate::from_bps(bit_rate(size, fps, quality)))
+        .qp(QUANTIZER)
         .skip_frames(false)
         .usage_type(UsageType::CameraVideoRealTime)
         .complexity(Complexity::Low)
         .scene_change_detect(false)
         .adaptive_quantization(false)
-        // Most cameras do not move: this saves two thirds of the bits and more than half of the time.
-        .background_detection(true)
+        // It leaves ghosts of what moves slowly or is faint.
+        .background_detection(false)
         .sps_pps_strategy(SpsPpsStrategy::ConstantId)
         // Several groups are encoded at a time, which uses all cores.
         .num_threads(1)
-        .max_frame_rate(FrameRate::from_hz(60.0))
+        .max_frame_rate(FrameRate::from_hz(fps))
         // The matrix of `convert`.
         .vui(VuiConfig::bt601())
 }
@@ -47,11 +68,12 @@ pub(super) struct GroupEncoder {
     yuv: Yuv420,
     stream: Vec<u8>,
     cropped: Option<Size>,
+    quality: u8,
 }
 
 impl GroupEncoder {
-    pub(super) fn new(stills: StillEncoder) -> Self {
-        Self { stills, yuv: Yuv420::default(), stream: Vec::new(), cropped: None }
+    pub(super) fn new(stills: StillEncoder, quality: u8) -> Self {
+        Self { stills, yuv: Yuv420::default(), stream: Vec::new(), cropped: None, quality }
     }
 
     /// Returns the original size of a picture that was cropped since the last call, if there was one.
@@ -60,11 +82,16 @@ impl GroupEncoder {
     }
 
     /// Encodes consecutive pictures of one camera. The first one becomes a key frame.
-    pub(super) fn encode(&mut self, frames: &[ChosenFrame], camera: &Camera) -> Vec<Result<AccessUnit, Skip>> {
+    pub(super) fn encode(
+        &mut self,
+        frames: &[ChosenFrame],
+        camera: &Camera,
+        fps: f32,
+    ) -> Vec<Result<AccessUnit, Skip>> {
         let failed = |error: openh264::Error| Skip { kind: "picture cannot be encoded", why: error.to_string() };
         // A new encoder for each group, so that the result does not depend on the distribution of groups to threads.
         let mut encoder = None;
-        let encode = |chosen| {
+        let encode = |(n, chosen)| {
             let original = self.stills.yuv420(chosen, camera, &mut self.yuv)?;
             let (long, short) = (original.width.max(original.height), original.width.min(original.height));
             if long > LONG_SIDE_MAX || !(SIDE_MIN..=SHORT_SIDE_MAX).contains(&short) {
@@ -83,16 +110,18 @@ impl GroupEncoder {
                 Some((encoder, encoder_size)) if *encoder_size == size => encoder,
                 // The size is part of the parameter sets, which take effect at a key frame.
                 other => {
-                    let new = Encoder::with_api_config(OpenH264API::from_source(), config()).map_err(failed)?;
+                    let new = Encoder::with_api_config(OpenH264API::from_source(), config(size, fps, self.quality));
+                    let new = new.map_err(failed)?;
                     &mut other.insert((new, size)).0
                 }
             };
             self.stream.clear();
             let [y, u, v] = self.yuv.planes();
             let source = YUVSlices::new((y, u, v), size, (size.0, size.0 / 2, size.0 / 2));
-            encoder.encode(&source).map_err(failed)?.write_vec(&mut self.stream);
+            let at = Timestamp::from_millis((n as f64 * 1000.0 / f64::from(fps)) as u64);
+            encoder.encode_at(&source, at).map_err(failed)?.write_vec(&mut self.stream);
             AccessUnit::parse(Codec::Encoded, &self.stream)
         };
-        frames.iter().map(encode).collect()
+        frames.iter().enumerate().map(encode).collect()
     }
 }

@@ -91,8 +91,12 @@ impl ExportReport {
     /// Returns whether every frame that was read is accounted for.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let left_out = self.out_of_range + self.between + self.without_label + self.frames_skipped();
-        self.read == self.written + left_out
+        self.read == self.written + self.left_out() + self.frames_skipped()
+    }
+
+    /// Returns the number of frames that were not chosen.
+    pub(super) fn left_out(&self) -> u64 {
+        self.out_of_range + self.between + self.without_label
     }
 
     pub(super) fn skip(&mut self, camera: &str, skip: Skip) {

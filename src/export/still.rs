@@ -8,10 +8,6 @@ use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420, encode_png};
 use crate::frame::{PayloadKind, Picture, PixelFormat, Size};
 use crate::overlay::{Overlay, Style};
 
-/// Quality of encoded JPEG, 1..=100: artifacts are hard to see at this value, and a file has a tenth of the size of its
-/// pixels.
-const JPEG_QUALITY: u8 = 90;
-
 /// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -38,16 +34,19 @@ pub(super) struct StillEncoder {
     overlay: Option<Overlay>,
     picture: Picture,
     rgb: Vec<u8>,
+    /// Quality of encoded JPEG, 1..=100.
+    quality: u8,
 }
 
 impl StillEncoder {
     /// Draws boxes in this style; `None` draws no boxes.
-    pub(super) fn new(boxes: Option<&Style>) -> Self {
+    pub(super) fn new(boxes: Option<&Style>, quality: u8) -> Self {
         Self {
             converter: Converter::new(),
             overlay: boxes.cloned().map(Overlay::new),
             picture: Picture::default(),
             rgb: Vec::new(),
+            quality,
         }
     }
 
@@ -95,23 +94,24 @@ impl StillEncoder {
     /// Encodes a frame. A JPEG that is copied is decoded as well, so that damaged files are skipped.
     pub(super) fn encode(&mut self, chosen: &ChosenFrame, camera: &Camera, coding: Coding) -> Result<Still, Skip> {
         let can_copy = chosen.frame.kind == PayloadKind::Jpeg && self.overlay.is_none();
+        let quality = self.quality;
         let (rgb, size) = self.rgb(chosen, camera)?;
         let (bytes, extension) = match coding {
             Coding::Jpeg | Coding::Lossless if can_copy => (chosen.frame.payload().to_vec(), "jpg"),
-            Coding::Jpeg => (encode_jpeg(rgb, size)?, "jpg"),
+            Coding::Jpeg => (encode_jpeg(rgb, size, quality)?, "jpg"),
             Coding::Png | Coding::Lossless => (encode_png(rgb, size).map_err(|error| encoding_failed(&error))?, "png"),
         };
         Ok(Still { bytes, extension, size })
     }
 }
 
-fn encode_jpeg(rgb: &[u8], size: Size) -> Result<Vec<u8>, Skip> {
+fn encode_jpeg(rgb: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, Skip> {
     let (Ok(width), Ok(height)) = (u16::try_from(size.width), u16::try_from(size.height)) else {
         let why = format!("the picture has {size} pixels: a JPEG has at most 65535x65535");
         return Err(Skip { kind: "picture too large", why });
     };
     let mut file = Vec::new();
-    jpeg_encoder::Encoder::new(&mut file, JPEG_QUALITY)
+    jpeg_encoder::Encoder::new(&mut file, quality)
         .encode(rgb, width, height, jpeg_encoder::ColorType::Rgb)
         .map_err(|error| encoding_failed(&error))?;
     Ok(file)
@@ -144,8 +144,9 @@ fn is_half_float(format: PixelFormat) -> bool {
 fn conversion_failed(error: ConvertError) -> Skip {
     let kind = match error {
         ConvertError::Video(_) => "video cannot be decoded",
-        ConvertError::UnknownLayout(_) => "unknown payload layout",
+        ConvertError::UnknownLayout(_) | ConvertError::NoLayout(_) => "unknown payload layout",
         ConvertError::Geometry(_) | ConvertError::BufferSize { .. } => "payload does not fit its layout",
+        ConvertError::JpegCutShort { .. } => "JPEG is cut short",
         ConvertError::Jpeg(_) | ConvertError::JpegTooLarge { .. } => "JPEG cannot be decoded",
     };
     Skip { kind, why: error.to_string() }

@@ -60,9 +60,9 @@ impl Stills {
         let threads = options.threads.get();
         let (folder, coding) = (&self.folder, self.coding);
         // `next` and `write` run on this thread, never at the same time.
-        let report = RefCell::new(report);
+        let shared = RefCell::new((report, progress));
         let new_worker = || {
-            let (cameras, mut encoder) = (&cameras, StillEncoder::new(style.as_ref()));
+            let (cameras, mut encoder) = (&cameras, StillEncoder::new(style.as_ref(), options.quality));
             move |chosen: ChosenFrame| {
                 let camera = &cameras[chosen.camera];
                 match encoder.encode(&chosen, camera, coding) {
@@ -72,9 +72,12 @@ impl Stills {
                 }
             }
         };
-        let next = || frames.next(&mut report.borrow_mut());
+        let next = || {
+            let (report, progress) = &mut *shared.borrow_mut();
+            frames.next(report, progress)
+        };
         let write = |saved: Result<Result<SavedStill, (ChosenFrame, Skip)>, ExportError>| {
-            let report = &mut *report.borrow_mut();
+            let (report, progress) = &mut *shared.borrow_mut();
             let fraction = match saved? {
                 Ok(SavedStill { chosen, file, still, added }) => {
                     report.add(added);
@@ -94,7 +97,7 @@ impl Stills {
         };
         pipeline::in_order(threads, FRAMES_PER_THREAD * threads, next, new_worker, write)?;
         if let Some(boxes) = self.boxes.take() {
-            report.into_inner().add(boxes.finish()?);
+            shared.into_inner().0.add(boxes.finish()?);
         }
         Ok(())
     }

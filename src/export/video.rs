@@ -11,7 +11,7 @@ use super::frames::{Camera, ChosenFrame, Frames};
 use super::group_encoder::GroupEncoder;
 use super::report::{ExportReport, Skip};
 use super::still::StillEncoder;
-use super::video_file::VideoFile;
+use super::video_file::{Times, VideoFile};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
 use crate::frame::{PayloadKind, Size};
 
@@ -20,6 +20,9 @@ const GROUP_PICTURES: usize = 60;
 /// Limit for the payloads of all groups that are collected, waiting or being encoded. With large pictures or many
 /// threads, groups are shorter.
 const HELD_BYTES_MAX: usize = 512 << 20;
+
+/// Frame rate of a video with a single picture.
+const DEFAULT_FPS: f32 = 25.0;
 
 /// Destination of the videos.
 enum Destination {
@@ -57,6 +60,17 @@ impl Destination {
 struct Group {
     camera: usize,
     frames: Vec<ChosenFrame>,
+    /// Frame rate of the camera.
+    fps: f32,
+}
+
+/// Returns the mean frame rate by the times of arrival, within what the encoder supports.
+fn frame_rate(frames: &[ChosenFrame]) -> f32 {
+    let arrival = |chosen: &ChosenFrame| chosen.frame.received.unix_ns;
+    let Some((first, last)) = frames.first().zip(frames.last()) else { return DEFAULT_FPS };
+    let seconds = arrival(last).saturating_sub(arrival(first)) as f64 / 1e9;
+    let fps = (frames.len() - 1) as f64 / seconds;
+    if fps.is_finite() && fps > 0.0 { fps.clamp(1.0, 60.0) as f32 } else { DEFAULT_FPS }
 }
 
 /// Collects frames into groups.
@@ -69,23 +83,26 @@ struct Grouper {
     bytes_max: usize,
     /// The incomplete groups at the end of the recordings.
     rest: Option<VecDeque<Group>>,
+    /// Frame rate of each camera, once known.
+    fps: Vec<Option<f32>>,
 }
 
 impl Grouper {
     fn new(frames: Frames, bytes_max: usize) -> Self {
-        let open = frames.cameras().iter().map(|_| Vec::new()).collect();
-        Self { frames, open, bytes: 0, bytes_max, rest: None }
+        let cameras = frames.cameras().len();
+        let open = std::iter::repeat_with(Vec::new).take(cameras).collect();
+        Self { frames, open, bytes: 0, bytes_max, rest: None, fps: vec![None; cameras] }
     }
 
-    fn next(&mut self, report: &mut ExportReport) -> Result<Option<Group>, ExportError> {
+    fn next(&mut self, report: &mut ExportReport, progress: &mut ProgressFn<'_>) -> Result<Option<Group>, ExportError> {
         loop {
             if let Some(rest) = &mut self.rest {
                 return Ok(rest.pop_front());
             }
-            let Some(chosen) = self.frames.next(report)? else {
+            let Some(chosen) = self.frames.next(report, progress)? else {
                 let open = mem::take(&mut self.open).into_iter().enumerate();
-                let groups = open.map(|(camera, frames)| Group { camera, frames });
-                self.rest = Some(groups.filter(|group| !group.frames.is_empty()).collect());
+                let open: Vec<_> = open.filter(|(_, frames)| !frames.is_empty()).collect();
+                self.rest = Some(open.into_iter().map(|(camera, frames)| self.group(camera, frames)).collect());
                 continue;
             };
             let camera = chosen.camera;
@@ -108,7 +125,14 @@ impl Grouper {
 
     fn end_group(&mut self, camera: usize) -> Group {
         self.bytes -= self.bytes_of(camera);
-        Group { camera, frames: mem::take(&mut self.open[camera]) }
+        let frames = mem::take(&mut self.open[camera]);
+        self.group(camera, frames)
+    }
+
+    /// All groups of a camera have the frame rate of the first one, because all have the same parameter sets.
+    fn group(&mut self, camera: usize, frames: Vec<ChosenFrame>) -> Group {
+        let fps = *self.fps[camera].get_or_insert_with(|| frame_rate(&frames));
+        Group { camera, frames, fps }
     }
 }
 
@@ -120,8 +144,8 @@ fn payload_bytes(chosen: &ChosenFrame) -> usize {
 struct EncodedGroup {
     camera: usize,
     pictures: Vec<(Codec, Result<AccessUnit, Skip>)>,
-    /// Capture time and number of detections of each frame.
-    about: Vec<(i64, u64)>,
+    /// Times and number of detections of each frame.
+    about: Vec<(Times, u64)>,
     /// Original size of a cropped picture, if there was one.
     cropped: Option<Size>,
     fraction: f64,
@@ -142,19 +166,21 @@ pub(super) fn write_all(
     let mut videos: HashMap<usize, VideoFile> = HashMap::new();
     let style = options.boxes.then(|| options.choice.style());
     // `next` and `write` run on this thread, never at the same time.
-    let report = RefCell::new(report);
+    let shared = RefCell::new((report, progress));
     let new_worker = || {
-        let mut encoder = GroupEncoder::new(StillEncoder::new(style.as_ref()));
+        let mut encoder = GroupEncoder::new(StillEncoder::new(style.as_ref(), options.quality), options.quality);
         let cameras = &cameras;
         move |group: Group| encode_group(group, &mut encoder, cameras, options)
     };
-    let next = || grouper.next(&mut report.borrow_mut());
+    let next = || {
+        let (report, progress) = &mut *shared.borrow_mut();
+        grouper.next(report, progress)
+    };
     let write = |group: EncodedGroup| {
-        let report = &mut *report.borrow_mut();
+        let (report, progress) = &mut *shared.borrow_mut();
         let camera = &cameras[group.camera];
-        for ((codec, picture), (taken_ns, detections)) in group.pictures.into_iter().zip(group.about) {
-            match picture.map(|unit| add(&mut videos, group.camera, || destination.file(camera), codec, unit, taken_ns))
-            {
+        for ((codec, picture), (times, detections)) in group.pictures.into_iter().zip(group.about) {
+            match picture.map(|unit| add(&mut videos, group.camera, || destination.file(camera), codec, unit, times)) {
                 Ok(added) => match added? {
                     Ok(()) => {
                         report.written += 1;
@@ -181,7 +207,7 @@ pub(super) fn write_all(
         report_progress(progress, group.fraction, report.written)
     };
     pipeline::in_order(threads, window, next, new_worker, write)?;
-    let report = report.into_inner();
+    let (report, _) = shared.into_inner();
     for (camera, video) in videos {
         let (added, jumps) = video.finish()?;
         report.add(added);
@@ -202,28 +228,28 @@ fn add(
     path: impl FnOnce() -> PathBuf,
     codec: Codec,
     unit: AccessUnit,
-    taken_ns: i64,
+    times: Times,
 ) -> Result<Result<(), Skip>, ExportError> {
     let video = match videos.entry(camera) {
         Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => match VideoFile::create(path(), codec, &unit, taken_ns)? {
+        Entry::Vacant(entry) => match VideoFile::create(path(), codec, &unit, times)? {
             Ok(video) => entry.insert(video),
             Err(skip) => return Ok(Err(skip)),
         },
     };
-    video.add(codec, unit, taken_ns)
+    video.add(codec, unit, times)
 }
 
 /// Encodes pictures, and copies video from the camera.
 fn encode_group(group: Group, encoder: &mut GroupEncoder, cameras: &[Camera], options: &ExportOptions) -> EncodedGroup {
-    let Group { camera, frames } = group;
-    let about = frames.iter().map(|chosen| (chosen.taken_ns, chosen.detections.len() as u64)).collect();
+    let Group { camera, frames, fps } = group;
+    let about = frames.iter().map(|chosen| (Times::of(chosen), chosen.detections.len() as u64)).collect();
     let fraction = frames.last().map_or(0.0, |chosen| chosen.fraction);
     let mut pictures = Vec::with_capacity(frames.len());
     for run in frames.chunk_by(|a, b| codec(a) == codec(b)) {
         let codec = codec(&run[0]);
         if codec == Codec::Encoded {
-            pictures.extend(encoder.encode(run, &cameras[camera]).into_iter().map(|unit| (codec, unit)));
+            pictures.extend(encoder.encode(run, &cameras[camera], fps).into_iter().map(|unit| (codec, unit)));
         } else {
             pictures.extend(run.iter().map(|chosen| (codec, copy(codec, chosen, options))));
         }

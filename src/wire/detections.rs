@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn json_boxes_before_an_error_are_kept() {
         let good = r#"{"label": 1, "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4}"#;
-        let unnamed = good.replace('1', "NaN");
+        let unnamed = good.replacen('1', "NaN", 1);
         let (read, found, _) = json(format!("[{unnamed}, {good}]").as_bytes());
         assert_eq!((read, found.len()), (Err(DetectionError::WithoutLabel), 1));
         for broken in [format!("[{good}, {{"), format!("[{good}] x"), format!("[{good}, NaN]"), format!("[{good}")] {

@@ -99,3 +99,69 @@ fn an_interrupted_export_reports_it_and_removes_partial_files() {
     assert!(said.starts_with("error: stopped after "), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "the recording alone");
 }
+
+#[test]
+fn choices_that_select_nothing_are_errors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&records=on", 20);
+    let out = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    for (choice, said) in [
+        (&["--from", "1h"][..], "no frame was selected: none is between --from and --until"),
+        (&["--until", "2020-01-01T00:00:00Z"], "none is between --from and --until"),
+        (&["--label", "giraffe"], "20 frames have no detection selected by --label"),
+        (&["--label", "piza"], "unknown label `piza`: did you mean `pizza`?"),
+        (&["--label", "PERSON", "--label", "persn"], "unknown label `persn`: did you mean `person`?"),
+        (&["--label", "4711"], "no detection selected by --label"),
+    ] {
+        for format in ["csv", "jsonl", "parquet", "png", "yolo", "mp4"] {
+            let target = out(&format!("out.{format}"));
+            let (code, stdout, stderr) = export(&[&["-o", &target, "--to", format], choice].concat(), &file);
+            let keeps_all = format == "mp4" && !said.contains("unknown") && choice[0] == "--label";
+            assert_eq!((code, stdout.as_str()), (i32::from(!keeps_all), ""), "{format} {choice:?}: {stderr}");
+            assert!(keeps_all || stderr.contains(said) && stderr.contains("help: `oaktap inspect FILE`"), "{stderr}");
+            let path = Path::new(&target);
+            assert_eq!(path.is_file(), keeps_all, "{format} {choice:?}");
+            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+    let (_, _, stderr) = export(&["-o", &out("a.csv"), "--to", "csv", "--from", "1h"], &file);
+    assert!(stderr.contains("frames from 2026-09-21T13:06:40.000Z to 2026-09-21T13:06:40.475Z"), "{stderr}");
+}
+
+#[test]
+fn a_table_needs_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&records=on", 2);
+    let existing = folder.path().to_str().expect("UTF-8").to_owned();
+    for out in [existing.clone(), format!("{existing}/new/")] {
+        for format in ["csv", "jsonl", "parquet"] {
+            let (code, _, stderr) = export(&["-o", &out, "--to", format], &file);
+            assert_eq!(code, 1, "{stderr}");
+            assert!(
+                stderr.contains(&format!("cannot write {format} to the folder {out}: expected a file")),
+                "{stderr}"
+            );
+            assert!(stderr.contains(&format!("detections.{format}")) && stderr.contains("help: repeat"), "{stderr}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the recording alone");
+}
+
+/// No frame is written, so that no frame reports progress.
+#[test]
+fn an_export_that_leaves_out_every_frame_can_be_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&records=on", 500);
+    let options = oaktap::export::ExportOptions {
+        format: oaktap::export::ExportFormat::Csv,
+        output: folder.path().join("out.csv"),
+        choice: oaktap::export::Choice { labels: vec!["giraffe".to_owned()], ..Default::default() },
+        boxes: false,
+        quality: oaktap::export::ExportOptions::DEFAULT_QUALITY,
+        threads: std::num::NonZeroUsize::MIN,
+    };
+    let error = oaktap::export::export(&[file], &options, &mut |_| std::ops::ControlFlow::Break(())).unwrap_err();
+    assert!(matches!(error, oaktap::export::ExportError::Stopped { written: 0 }), "{error}");
+    assert!(!options.output.exists());
+}

@@ -16,7 +16,14 @@ use crate::recordings;
 
 fn exported(files: &[PathBuf], format: ExportFormat, output: &Path) -> ExportReport {
     let threads = NonZeroUsize::new(2).expect("two");
-    let options = ExportOptions { format, output: output.to_owned(), choice: Choice::default(), boxes: false, threads };
+    let options = ExportOptions {
+        format,
+        output: output.to_owned(),
+        choice: Choice::default(),
+        boxes: false,
+        quality: ExportOptions::DEFAULT_QUALITY,
+        threads,
+    };
     let report = export::export(files, &options, &mut |_| ControlFlow::Continue(())).expect("an export");
     assert!(report.balances() && report.is_complete(), "{report:?}");
     report

@@ -24,6 +24,7 @@ fn options(format: ExportFormat, output: PathBuf) -> ExportOptions {
         output,
         choice: Choice::default(),
         boxes: false,
+        quality: ExportOptions::DEFAULT_QUALITY,
         threads: NonZeroUsize::new(2).expect("two"),
     }
 }

@@ -23,7 +23,14 @@ const SMALL: &str = "size=96x64&records=on&boxes=2&seed=3";
 
 fn options(output: PathBuf) -> ExportOptions {
     let threads = NonZeroUsize::new(3).expect("three");
-    ExportOptions { format: ExportFormat::Mp4, output, choice: Choice::default(), boxes: false, threads }
+    ExportOptions {
+        format: ExportFormat::Mp4,
+        output,
+        choice: Choice::default(),
+        boxes: false,
+        quality: ExportOptions::DEFAULT_QUALITY,
+        threads,
+    }
 }
 
 fn exported(files: &[PathBuf], options: &ExportOptions) -> ExportReport {

@@ -13,10 +13,10 @@ use crate::cli::plot_file::{Drawing, FONT_PX, GRAY};
 const WIDTH: u32 = 1060;
 const LINE: u32 = 24;
 const TOP: u32 = 64;
-/// Start of the bars, and their length at the speed of memcpy, in pixels.
+/// Start of the bars, and the longest of them, in pixels.
 const BARS: i32 = 330;
-const UNIT: f64 = 400.0;
-/// Longer bars are cut off here.
+const LENGTH: f64 = 480.0;
+/// The scale ends here, or at the longest bar.
 const SHARE_MAX: f64 = 1.2;
 
 fn size(row: &Row) -> (u32, u32) {
@@ -60,20 +60,23 @@ where
     };
     let right = WIDTH as i32 - 16;
     area.fill(&WHITE)?;
-    write("time of a memcpy of as many bytes / time of the stage".to_owned(), 16, 12, 18, BLACK, HPos::Left)?;
+    write("speed of each stage / speed of a copy of as many bytes".to_owned(), 16, 12, 18, BLACK, HPos::Left)?;
     write(report.machine(), 16, 36, FONT_PX, GRAY, HPos::Left)?;
     let mut y = TOP as i32;
     let line = LINE as i32;
-    let axis = BARS + UNIT as i32;
     let bottom = y + line * (report.rows.len() + groups(&report.rows)) as i32;
-    area.draw(&PathElement::new(vec![(axis, y), (axis, bottom + 4)], GRAY))?;
-    write("memcpy".to_owned(), axis, bottom + 8, FONT_PX, GRAY, HPos::Center)?;
+    let longest = report.rows.iter().map(|row| row.memcpy_share).fold(SHARE_MAX, f64::max);
+    let x = |share: f64| BARS + (share.max(0.0) / longest * LENGTH) as i32;
+    for (share, text) in [(0.0, "0"), (0.5, "0.5"), (1.0, "1 (copy)")] {
+        area.draw(&PathElement::new(vec![(x(share), y), (x(share), bottom + 4)], GRAY))?;
+        write(text.to_owned(), x(share), bottom + 8, FONT_PX, GRAY, HPos::Center)?;
+    }
     for rows in report.rows.chunk_by(|a, b| size(a) == size(b)) {
         let (width, height) = size(&rows[0]);
         write(format!("{width}x{height}"), 16, y + 6, FONT_PX, BLACK, HPos::Left)?;
         y += line;
         for row in rows {
-            let end = BARS + (row.memcpy_share.clamp(0.0, SHARE_MAX) * UNIT) as i32;
+            let end = x(row.memcpy_share);
             let style = ShapeStyle { color: stage_color(row.stage).to_rgba(), filled: true, stroke_width: 0 };
             area.draw(&Rectangle::new([(BARS, y + 3), (end.max(BARS + 1), y + line - 3)], style))?;
             write(format!("{:<8} {}", row.stage, row.what), 32, y + 5, FONT_PX, BLACK, HPos::Left)?;
@@ -98,11 +101,11 @@ mod tests {
             row.set_times(1e-4, None);
             row
         };
-        BenchReport::new("bench", vec![row("convert", 1.0, 352), row("convert", 0.5, 720)])
+        BenchReport::new("bench", vec![row("convert", 4.0, 352), row("convert", 1.0, 352), row("convert", 0.5, 720)])
     }
 
     #[test]
-    fn a_share_of_one_is_twice_as_long_as_a_half() {
+    fn bars_are_as_long_as_their_shares_and_none_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let file: PlotFile = folder.path().join("plot.png").to_str().unwrap().parse().unwrap();
         file.write(&report()).unwrap();
@@ -111,7 +114,7 @@ mod tests {
         let mut lengths: Vec<_> =
             image.rows().map(|row| row.filter(|pixel| pixel.0 == [r, g, b]).count()).filter(|n| *n > 0).collect();
         lengths.dedup();
-        assert_eq!(lengths, [UNIT as usize, UNIT as usize / 2]);
+        assert_eq!(lengths, [LENGTH as usize, LENGTH as usize / 4, LENGTH as usize / 8]);
     }
 
     #[test]
