@@ -55,9 +55,6 @@ impl Jpeg {
         if !has_end(file) {
             return Err(ConvertError::JpegCutShort { file: file.len() });
         }
-        // Headers are read leniently, because some cameras put odd bytes between them. Missing pixels are an error: the
-        // decoder would make them gray.
-        decoder.set_options(options.set_strict_mode(true));
         decoder.decode_into(rgb).map_err(damaged)?;
         Ok((width as u32, height as u32))
     }
