@@ -338,7 +338,7 @@ impl Connection<'_> {
                     timer.as_mut().reset(Instant::now() + next);
                 }
             }
-            (turn_bytes, turn_began) = (0, std::time::Instant::now());
+            self.turn.wait();
         }
     }
 
