@@ -85,11 +85,11 @@ mod tests {
         overlay.set_strokes(Some(strokes));
         overlay.draw(&mut picture, &[Detection { label: 0, confidence: 0.5, bbox }], None);
         let color = class_color(0);
-        let (width, left) = (picture.width, picture.width / 4);
+        let (width, left) = (picture.width, (picture.width as f64 / 4.0).round() as usize);
         // The corner of the title has no letters.
         let column = (0..picture.height).filter(|y| picture.words()[y * width + left] == color);
         let edge = (0..width / 2).filter(|x| picture.words()[picture.height * 7 / 10 * width + x] == color);
-        let top = picture.height / 2;
+        let top = (picture.height as f64 / 2.0).round() as usize;
         (column.filter(|y| *y < top).count(), edge.count())
     }
 
