@@ -339,7 +339,8 @@ fn one_camera_is_shown_with_boxes_and_help() {
     });
     bench.key("q");
     let (status, summary) = bench.end();
-    assert!(status.success(), "{status}: {summary}");
+    // A busy machine does not send all frames.
+    assert!(matches!(status.code(), Some(0 | 3)), "{status}: {summary}");
     assert!(summary.contains("frames") && summary.contains("shown"), "{summary}");
 }
 
@@ -697,6 +698,8 @@ fn clicks_enlarge_a_camera_fill_the_screen_and_open_a_menu() {
     let Some(bench) = Bench::managed("1300x800", "view", &uris) else { return };
     let title = || bench.xdotool(&["getwindowname", &bench.window]).expect("a name").trim().to_owned();
     let shown = |expected: &str| wait_for(expected.to_owned(), || (title() == expected).then_some(()));
+    // As large as the room on the screen: the window may have been opened before the first picture.
+    bench.until("nine pictures", |seen| seen.dimensions() == (1268, 698) && !is_grey(seen));
     let (_, (width, height)) = bench.place();
     let fifth = (width / 2, height / 2);
     point(&bench, fifth);
