@@ -160,7 +160,11 @@ fn a_recording_of_a_recording_is_identical() {
 #[test]
 fn several_cameras_are_recorded_to_one_file_or_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
-    let cameras = ["sim:?size=64x48&fps=100", "sim:?size=32x32&fps=50&dialect=ABCDE", "sim:?size=48x32&format=NV12"];
+    let cameras = [
+        "sim:?size=64x48&fps=100&records=off",
+        "sim:?size=32x32&fps=50&dialect=ABCDE&records=off",
+        "sim:?size=48x32&format=NV12&records=off",
+    ];
     let file = folder.path().join("all.mcap");
     let (code, summary, err) = record(&[&cameras[..], &["-o", text(&file), "--frames", "20"]].concat());
     assert_eq!(code, 0, "{err}");
@@ -189,7 +193,7 @@ fn several_cameras_are_recorded_to_one_file_or_a_folder() {
 #[test]
 fn long_recordings_are_split_and_compressed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let args = ["sim:?size=64x48&fps=500", "-o", text(folder.path()), "--frames", "400", "--split", "1MB"];
+    let args = ["sim:?size=64x48&fps=500&records=off", "-o", text(folder.path()), "--frames", "400", "--split", "1MB"];
     let (code, summary, err) = record(&[&args[..], &["--compress", "lz4", "--sync"]].concat());
     assert_eq!(code, 0, "{err}");
     balanced(&summary);

@@ -180,7 +180,15 @@ fn the_program_records_what_it_serves() {
         out
     };
     let (first, second) = (file("first.mcap"), file("second.mcap"));
-    run(&["record", "sim:?size=64x48&fps=200", "sim:?size=64x48&fps=200&seed=2", "-o", &first, "--frames", "100"]);
+    run(&[
+        "record",
+        "sim:?size=64x48&fps=200&records=off",
+        "sim:?size=64x48&fps=200&seed=2&records=off",
+        "-o",
+        &first,
+        "--frames",
+        "100",
+    ]);
     let mut server = program::oaktap(&["replay", &first, "--serve", "127.0.0.1:0", "--speed", "max"])
         .stderr(std::process::Stdio::piped())
         .spawn()
