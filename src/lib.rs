@@ -18,6 +18,7 @@
 //! sim         io  simulated cameras
 //! recording   io  MCAP files: write, read, play, verify, recover
 //! net         io  sockets, interfaces and clocks of this host
+//! file        io  new files: temporary name, sync, rename
 //! flash           a checked list of steps, carried out over a bootloader session
 //! device          the application on the camera: parameters, pipeline, firmware, script
 //! package         the .dap container of an application
@@ -83,6 +84,8 @@ pub mod doctor;
 pub mod error;
 #[cfg(feature = "export")]
 pub mod export;
+#[cfg(feature = "net")]
+pub mod file;
 pub mod flash;
 pub mod frame;
 pub mod hub;

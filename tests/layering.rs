@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["sim"],
     &["recording"],
     &["net"],
+    &["file"],
     &["flash"],
     &["device"],
     &["package"],

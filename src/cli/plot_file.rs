@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::convert::encode_png;
+use oaktap::file;
 use oaktap::frame::Picture;
 use oaktap::overlay::{Canvas, Rect, Text};
 use plotters::coord::Shift;
@@ -61,7 +62,8 @@ impl PlotFile {
             Self::Svg(path) => {
                 let mut text = String::new();
                 drawing.draw(&SVGBackend::with_string(&mut text, (width, height)).into_drawing_area())?;
-                std::fs::write(path, text).with_context(|| format!("cannot write the plot to {}", path.display()))
+                file::replace(path, text.as_bytes())
+                    .with_context(|| format!("cannot write the plot to {}", path.display()))
             }
             Self::Png(path) => {
                 let mut picture = Picture::default();
@@ -69,7 +71,7 @@ impl PlotFile {
                 drawing.draw(&PictureBackend { picture: &mut picture, text: Text::new() }.into_drawing_area())?;
                 let png = encode_png(&picture.rgb().collect::<Vec<u8>>(), picture.size())
                     .context("cannot encode the plot as PNG")?;
-                std::fs::write(path, png).with_context(|| format!("cannot write the plot to {}", path.display()))
+                file::replace(path, &png).with_context(|| format!("cannot write the plot to {}", path.display()))
             }
         }
     }

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::ExportError;
 use super::frames::{Camera, ChosenFrame};
-use super::place::NewFile;
+use super::place;
 use super::report::Added;
 use super::still::Still;
+use crate::file::NewFile;
 
 /// The classes of a data set, numbered from 0 without gaps, as training requires.
 ///
@@ -53,10 +54,11 @@ pub(super) trait BoxWriter {
 
 /// Creates a file with this content.
 pub(super) fn write_file(path: PathBuf, bytes: &[u8]) -> Result<Added, ExportError> {
-    let mut file = NewFile::create(path)?;
+    let mut file = place::create(path)?;
     let path = file.path().to_owned();
     file.write_all(bytes).map_err(ExportError::io(&path))?;
-    Ok(Added { files: 1, bytes: file.finish()? })
+    let path = file.path().to_owned();
+    Ok(Added { files: 1, bytes: file.finish_unsynced().map_err(ExportError::io(&path))? })
 }
 
 /// Writes `labels/train/NAME.txt` for each `images/train/NAME.png`, and `data.yaml`.
@@ -169,8 +171,8 @@ impl Coco {
     pub(super) const IMAGES: &str = "images";
 
     pub(super) fn new(root: &Path, classes: Classes) -> Result<Self, ExportError> {
-        let mut file = NewFile::create(root.join("instances.json"))?;
-        let boxes = NewFile::create(root.join("instances.json.annotations"))?;
+        let mut file = place::create(root.join("instances.json"))?;
+        let boxes = place::create(root.join("instances.json.annotations"))?;
         let path = file.path().to_owned();
         let info =
             concat!("{\"info\":{\"description\":\"exported by oaktap ", env!("CARGO_PKG_VERSION"), "\"},\"images\":[");
@@ -232,7 +234,7 @@ impl BoxWriter for Coco {
     fn finish(mut self: Box<Self>) -> Result<Added, ExportError> {
         let path = self.file.path().to_owned();
         self.end().map_err(ExportError::io(&path))?;
-        Ok(Added { files: 1, bytes: self.file.finish()? })
+        Ok(Added { files: 1, bytes: place::finish(self.file)? })
     }
 }
 

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::ExportError;
 use super::frames::{Camera, ChosenFrame};
-use super::place::NewFile;
+use super::place;
 use super::table::{Row, Table};
+use crate::file::NewFile;
 use crate::frame::{LabelMap, NamedDetection};
 
 /// One frame: a line of JSON.
@@ -78,11 +79,11 @@ pub(super) enum DetectionFile {
 
 impl DetectionFile {
     pub(super) fn jsonl(path: &Path) -> Result<Self, ExportError> {
-        NewFile::create(path.to_owned()).map(Self::Jsonl)
+        place::create(path.to_owned()).map(Self::Jsonl)
     }
 
     pub(super) fn csv(path: &Path) -> Result<Self, ExportError> {
-        let file = NewFile::create(path.to_owned())?;
+        let file = place::create(path.to_owned())?;
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
         // Written now and not with the first row, so that a file without detections has a header too.
         writer.write_record(Row::COLUMNS).map_err(ExportError::format(path, "CSV"))?;
@@ -119,11 +120,11 @@ impl DetectionFile {
     /// Renames the file to its final path. Returns its size in bytes.
     pub(super) fn finish(self) -> Result<u64, ExportError> {
         match self {
-            Self::Jsonl(file) => file.finish(),
+            Self::Jsonl(file) => place::finish(file),
             Self::Csv(writer) => {
                 let path = writer.get_ref().path().to_owned();
                 let file = writer.into_inner().map_err(|error| ExportError::io(&path)(error.into_error()))?;
-                file.finish()
+                place::finish(file)
             }
             Self::Parquet(table) => table.finish(),
         }

@@ -13,7 +13,8 @@ use parquet::schema::parser::parse_message_type;
 use serde::Serialize;
 
 use super::ExportError;
-use super::place::NewFile;
+use super::place;
+use crate::file::NewFile;
 
 /// Rows per row group. They are kept in memory until the group is complete, also by readers.
 const ROWS_PER_GROUP: usize = 1 << 16;
@@ -136,7 +137,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn create(path: &Path) -> Result<Self, ExportError> {
-        let file = NewFile::create(path.to_owned())?;
+        let file = place::create(path.to_owned())?;
         let failed = || ExportError::format::<ParquetError>(path, "Parquet");
         let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed())?);
         let zstd = Compression::ZSTD(ZstdLevel::default());
@@ -200,6 +201,6 @@ impl Table {
             self.write_group()?;
         }
         let file = self.writer.into_inner().map_err(ExportError::format(&self.path, "Parquet"))?;
-        file.finish()
+        place::finish(file)
     }
 }

@@ -12,8 +12,9 @@ use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample};
 use super::ExportError;
 use super::access_unit::{AccessUnit, Codec};
 use super::frames::ChosenFrame;
-use super::place::NewFile;
+use super::place;
 use super::report::{Added, Skip};
+use crate::file::NewFile;
 
 /// Time scale of the file. All players support this one of MPEG. A tick is 11 us, short compared with a frame interval.
 const TICKS_PER_S: u32 = 90_000;
@@ -127,7 +128,7 @@ impl VideoFile {
             let why = "a video has to start with a key frame".to_owned();
             return Ok(Err(Skip { kind: "before the first key frame", why }));
         };
-        let mut file = NewFile::create(path)?;
+        let mut file = place::create(path)?;
         let path = file.path().to_owned();
         let creation_timestamp = Duration::from_nanos(u64::try_from(times.taken_ns).unwrap_or(0));
         let options = Mp4FileMuxerOptions { creation_timestamp, ..Mp4FileMuxerOptions::default() };
@@ -219,7 +220,7 @@ impl VideoFile {
             let placed = self.file.seek(SeekFrom::Start(offset)).and_then(|_| self.file.write_all(bytes));
             placed.map_err(ExportError::io(&path))?;
         }
-        Ok((Added { files: 1, bytes: self.file.finish()? }, self.clock.jumps))
+        Ok((Added { files: 1, bytes: place::finish(self.file)? }, self.clock.jumps))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Copies the intact frames of a torn or damaged recording to a new file.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::join::RecordedFrame;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter};
+use crate::file::NewFile;
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received};
 use crate::wire::Dialect;
 
@@ -139,12 +140,8 @@ pub fn recover(path: &Path, into: &Path) -> Result<RecoveryReport, RecoverError>
             finished: false,
         },
     };
-    let result = copy.run(path, into);
-    if result.is_err() && copy.to.take().is_some() {
-        // Created above. An incomplete copy is of no use.
-        let _ = std::fs::remove_file(into);
-    }
-    result.map(|()| copy.done)
+    // After an error, dropping the new file removes it: an incomplete copy is of no use.
+    copy.run(path, into).map(|()| copy.done)
 }
 
 struct Recovery {
@@ -154,7 +151,7 @@ struct Recovery {
     decoders: Decoders,
     cameras: Vec<RecoveredCamera>,
     compression: Compression,
-    to: Option<SegmentWriter<BufWriter<File>>>,
+    to: Option<SegmentWriter<NewFile>>,
     done: RecoveryReport,
 }
 
@@ -274,14 +271,14 @@ impl Recovery {
     }
 
     /// Returns the writer of the new file. The first call creates the file.
-    fn writer(&mut self, into: &Path) -> Result<&mut SegmentWriter<BufWriter<File>>, RecoverError> {
+    fn writer(&mut self, into: &Path) -> Result<&mut SegmentWriter<NewFile>, RecoverError> {
         if self.to.is_none() {
             let created =
                 self.from.about().get("created_unix_ns").and_then(|created| created.parse().ok()).unwrap_or(0);
-            let file = OpenOptions::new().write(true).create_new(true).open(into);
+            let file = NewFile::create(into);
             let file = file.map_err(|source| RecoverError::Create { path: into.to_owned(), source })?;
             let known: Vec<CameraInfo> = self.from.cameras().take(self.surveyed).cloned().collect();
-            self.to = Some(SegmentWriter::new(BufWriter::new(file), self.compression, &known, created)?);
+            self.to = Some(SegmentWriter::new(file, self.compression, &known, created)?);
             for (number, camera) in self.cameras.iter_mut().take(self.surveyed).enumerate() {
                 camera.number = Some(number);
             }
@@ -345,14 +342,9 @@ impl Recovery {
         let Some(mut to) = self.to.take() else { return Ok(()) };
         let finished =
             to.metadata(RECOVERED_METADATA, about).and_then(|()| to.finish(&clocks)).map_err(RecoverError::from);
-        let finished = finished.and_then(|to| {
-            let written = to.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-            written.map_err(|source| RecoverError::Finish { path: into.to_owned(), source })
-        });
-        if finished.is_err() {
-            let _ = std::fs::remove_file(into);
-        }
-        finished
+        finished.and_then(|to| {
+            to.finish().map(drop).map_err(|source| RecoverError::Finish { path: into.to_owned(), source })
+        })
     }
 }
 

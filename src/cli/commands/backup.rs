@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::{ClientError, Memory, SettingsError};
+use oaktap::file;
 use oaktap::flash::{FlashError, read_applications};
 use oaktap::package::Package;
 use serde::Serialize;
@@ -50,6 +51,9 @@ async fn read(caller: oaktap::bootloader::Caller) -> Result<CameraContents, Flas
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
+    // Before the camera leaves its application and sends megabytes.
+    let checked = file::create_writable_folder(&args.output);
+    checked.with_context(|| format!("cannot write to {}", args.output.display()))?;
     let (entered, (applications, settings)) = runtime()?.block_on(async {
         let entered = args.enter.enter(&ctx.stop, "reading the memories").await?;
         let read = entered.talk(read).await?.map_err(flash_error)?;
@@ -59,7 +63,6 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
         return Err(camera_error(error));
     }
     let stem = entered.file_stem()?;
-    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut report = BackupReport { command: ctx.command, camera: stem.to_owned(), ..BackupReport::default() };
     let mut damaged = Vec::new();
     for (memory, bytes) in applications {
@@ -94,7 +97,5 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
 
 /// Fails if the file exists.
 fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let file = std::fs::File::create_new(path);
-    file.and_then(|mut file| file.write_all(bytes)).with_context(|| format!("cannot write {}", path.display()))
+    file::write_new(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,11 +1,11 @@
 //! `oaktap build`: builds an application package.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::device::contract::Contract;
+use oaktap::file;
 use oaktap::units::Bytes;
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ struct BuildReport {
 pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
     let file = args.application.read()?;
     let packed = args.packing.pack(&file, PackageTarget::Camera)?;
-    write(&args.output, &packed.bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
+    file::replace(&args.output, &packed.bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
     let report = BuildReport {
         command: ctx.command,
         path: args.output.clone(),
@@ -64,18 +64,4 @@ pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
         present::result(present::printable(&text).as_bytes())?;
     }
     Ok(Outcome::Done)
-}
-
-/// Writes a temporary file and renames it, so that an existing file is replaced as a whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".partial");
-    let written = std::fs::File::create(&part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        std::fs::rename(&part, path)
-    });
-    written.inspect_err(|_| {
-        // If this fails too, the name of the file shows that it is incomplete.
-        let _ = std::fs::remove_file(&part);
-    })
 }

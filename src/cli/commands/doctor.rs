@@ -1,7 +1,5 @@
 //! `oaktap doctor`: finds out why a camera is not found, not reachable or slow.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use oaktap::bootloader::Version;
 use oaktap::discovery::DiscoveredCamera;
 use oaktap::doctor::observe::{NamedCamera, ObserveOptions, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
+use oaktap::file;
 use oaktap::flash::FlashTarget;
 use oaktap::wire;
 use serde::Serialize;
@@ -226,8 +225,7 @@ fn bundle(path: &Path, report: &DoctorReport) -> anyhow::Result<()> {
     // Addresses are redacted by their own rule.
     names.retain(|name| name.parse::<std::net::IpAddr>().is_err());
     let text = redact(&serde_json::to_string_pretty(report)?, &names);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(what)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).with_context(what)
+    file::write_new(path, (text + "\n").as_bytes()).with_context(what)
 }
 
 #[cfg(test)]

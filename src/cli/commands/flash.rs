@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
 use oaktap::device::contract::{Contract, Endpoint};
+use oaktap::file;
 use oaktap::flash::inspect::{PackageReport, inspect};
 use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::frame::Utc;
@@ -330,11 +331,10 @@ async fn wait_until_running(
 
 fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()> {
     if let (FlashReport::Receipt { receipt, .. }, Some(folder)) = (report, &args.receipts) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let time = receipt.finished.replace(':', "-");
         let path = folder.join(format!("{}_{time}.json", file_stem(&receipt.camera)?));
         let text = serde_json::to_string_pretty(receipt)?;
-        std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        file::write_new(&path, (text + "\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
         present::say(&format!("{}: receipt in {}", receipt.camera, path.display()));
     }
     match report {

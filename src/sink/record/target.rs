@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::RecordError;
+use crate::file::{self, rename_to_new};
 use crate::frame::Utc;
 use crate::recording::disk::Disk;
 use crate::sink::names;
@@ -46,12 +47,7 @@ impl RecordingTarget {
 
 /// Creates the folder, and checks that this user may create files in it.
 pub(super) fn create_writable_folder(folder: &Path) -> Result<(), RecordError> {
-    let created = std::fs::create_dir_all(folder).and_then(|()| {
-        #[cfg(unix)]
-        rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)?;
-        Ok(())
-    });
-    created.map_err(|why| RecordError::Io { path: folder.to_owned(), why })
+    file::create_writable_folder(folder).map_err(|why| RecordError::Io { path: folder.to_owned(), why })
 }
 
 /// Paths of a file while it is written and once it is finished.
@@ -159,29 +155,6 @@ pub(super) fn is_recording_name(name: &str) -> bool {
         _ => false,
     };
     is_moment && is_number
-}
-
-#[cfg(target_os = "linux")]
-fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Some file systems do not support NOREPLACE.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => rename_unless_exists(from, to),
-        result => Ok(result?),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    rename_unless_exists(from, to)
-}
-
-/// Not atomic: a file that another process creates between the two steps is replaced.
-fn rename_unless_exists(from: &Path, to: &Path) -> io::Result<()> {
-    if to.symlink_metadata().is_ok() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    std::fs::rename(from, to)
 }
 
 #[cfg(test)]

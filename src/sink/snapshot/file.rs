@@ -1,12 +1,12 @@
 //! Writes a picture to a PNG file, and the frame's metadata to a JSON file beside it.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::convert::{ConvertError, encode_png};
+use crate::file::NewFile;
 use crate::frame::picture::rgb;
 use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Size, Utc};
 use crate::sink::names;
@@ -117,23 +117,28 @@ pub fn write(
 ) -> Result<PathBuf, SnapshotError> {
     let png = encode_png(pixels.rgb, Size::new(pixels.width, pixels.height))?;
     let json = sidecar(pixels, frame, info);
-    match target {
+    let (picture, beside) = match target {
         SnapshotTarget::File(path) => {
-            save(&mut File::create(path).map_err(refused(path))?, &png, path)?;
-            let beside = path.with_extension("json");
-            save(&mut File::create(&beside).map_err(refused(&beside))?, &json, &beside)?;
-            Ok(path.clone())
+            let replaced = |path: &Path| NewFile::replace(path).map_err(refused(path));
+            (replaced(path)?, replaced(&path.with_extension("json"))?)
         }
         SnapshotTarget::Folder(folder) => {
             std::fs::create_dir_all(folder).map_err(refused(folder))?;
-            let (path, mut file) = new_file(folder, &stem(frame, info.camera))?;
-            save(&mut file, &png, &path)?;
-            let beside = path.with_extension("json");
-            let mut file = create_new(&beside).map_err(refused(&beside))?;
-            save(&mut file, &json, &beside)?;
-            Ok(path)
+            let picture = new_file(folder, &stem(frame, info.camera))?;
+            let beside = picture.path().with_extension("json");
+            (picture, NewFile::create(&beside).map_err(refused(&beside))?)
         }
-    }
+    };
+    // Both before the first is finished: a full disk then leaves neither.
+    let (picture, beside) = (written(picture, &png)?, written(beside, &json)?);
+    let path = match target {
+        // As the user wrote it, not what a link leads to.
+        SnapshotTarget::File(path) => path.clone(),
+        SnapshotTarget::Folder(_) => picture.path().to_owned(),
+    };
+    finished(picture)?;
+    finished(beside)?;
+    Ok(path)
 }
 
 /// Writes 0RGB words to a new file `STEM.png`, or `STEM-2.png` and so on if that exists.
@@ -148,8 +153,9 @@ pub fn write_new(
     height: usize,
 ) -> Result<PathBuf, SnapshotError> {
     let png = encode_png(&rgb(words).collect::<Vec<u8>>(), Size::saturating(width, height))?;
-    let (path, mut file) = new_file(folder, stem)?;
-    save(&mut file, &png, &path)?;
+    let file = new_file(folder, stem)?;
+    let path = file.path().to_owned();
+    finished(written(file, &png)?)?;
     Ok(path)
 }
 
@@ -157,24 +163,27 @@ fn refused(path: &Path) -> impl FnOnce(io::Error) -> SnapshotError {
     |source| SnapshotError::Io { path: path.to_owned(), source }
 }
 
-fn save(file: &mut File, bytes: &[u8], path: &Path) -> Result<(), SnapshotError> {
-    file.write_all(bytes).map_err(refused(path))
+/// Writes all bytes of a file.
+fn written(mut file: NewFile, bytes: &[u8]) -> Result<NewFile, SnapshotError> {
+    let result = file.write_all(bytes).and_then(|()| file.flush());
+    result.map_err(refused(file.path())).map(|()| file)
 }
 
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
+fn finished(file: NewFile) -> Result<(), SnapshotError> {
+    let path = file.path().to_owned();
+    file.finish().map_err(refused(&path)).map(drop)
 }
 
 /// Creates a PNG file. Skips names for which the PNG or the JSON file exists.
-fn new_file(folder: &Path, stem: &str) -> Result<(PathBuf, File), SnapshotError> {
+fn new_file(folder: &Path, stem: &str) -> Result<NewFile, SnapshotError> {
     for attempt in 1_u32.. {
         let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
         let path = folder.join(format!("{stem}{suffix}.png"));
         if path.with_extension("json").exists() {
             continue;
         }
-        match create_new(&path) {
-            Ok(file) => return Ok((path, file)),
+        match NewFile::create(&path) {
+            Ok(file) => return Ok(file),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(refused(&path)(error)),
         }

@@ -1,11 +1,11 @@
 //! Extracts the parts of a package to files.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::device::schema::assets;
+use oaktap::file::NewFile;
 use oaktap::package::{ASSET_STORAGE, ASSETS, Section, SectionTable};
 
 use super::package::{new_folder, read};
@@ -65,14 +65,15 @@ fn safe_name(name: &str) -> PathBuf {
 }
 
 fn write(path: &Path, content: impl Read) -> anyhow::Result<()> {
-    let copied =
-        File::create_new(path).and_then(|mut file| io::copy(&mut content.take(EXTRACTED_MAX_BYTES + 1), &mut file));
-    let copied = copied.with_context(|| format!("cannot write {}", path.display()))?;
+    let what = || format!("cannot write {}", path.display());
+    let mut file = NewFile::create(path).with_context(what)?;
+    let copied = io::copy(&mut content.take(EXTRACTED_MAX_BYTES + 1), &mut file).with_context(what)?;
     anyhow::ensure!(
         copied <= EXTRACTED_MAX_BYTES,
         "{} exceeds {EXTRACTED_MAX_BYTES} bytes, the memory of a camera",
         path.display()
     );
+    file.finish().with_context(what)?;
     Ok(())
 }
 

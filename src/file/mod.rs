@@ -1,0 +1,302 @@
+//! New files. A file has a temporary name until all its bytes are written, and is removed if that fails.
+//!
+//! Every file that the program writes is made here, except recordings that grow for hours (`recording/disk`).
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Appended to the name of an incomplete file.
+const TEMPORARY: &str = ".tmp";
+
+/// A new file. Dropping it without [`NewFile::finish`] removes it.
+#[derive(Debug)]
+pub struct NewFile {
+    /// `None` after [`NewFile::finish`].
+    file: Option<BufWriter<File>>,
+    temporary: PathBuf,
+    path: PathBuf,
+    replaces: bool,
+}
+
+impl NewFile {
+    /// Creates a file that gets the name `path` when it is finished, and never replaces another one.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`]: `path` exists, or another process is writing it. Others: the file cannot be
+    /// created.
+    pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if path.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Self::begin(path, false)
+    }
+
+    /// Like [`Self::create`], for a file that replaces an existing one when it is finished.
+    ///
+    /// # Errors
+    /// The file cannot be created, or another process is writing it.
+    pub fn replace(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        // Replaces the target of a link, as writing to it would.
+        Self::begin(fs::canonicalize(&path).unwrap_or(path), true)
+    }
+
+    fn begin(path: PathBuf, replaces: bool) -> io::Result<Self> {
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(TEMPORARY);
+        let temporary = PathBuf::from(temporary);
+        let open = || OpenOptions::new().read(true).write(true).create_new(true).open(&temporary);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // A process that was killed leaves its file without the lock.
+                remove_unlocked(&temporary)?;
+                open()?
+            }
+            file => file?,
+        };
+        // Some file systems do not support locks.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = BufWriter::with_capacity(1 << 18, file);
+        Ok(Self { file: Some(file), temporary, path, replaces })
+    }
+
+    /// Returns the final path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until the bytes are on the disk, and renames the file to its final path. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// Writing fails, or the path exists by now. The file is then removed.
+    pub fn finish(mut self) -> io::Result<u64> {
+        // Before the rename: after a power failure, a complete name must not stand for an empty file.
+        self.flush()?;
+        self.open()?.get_ref().sync_all()?;
+        self.rename()
+    }
+
+    /// Like [`Self::finish`], without waiting for the disk: for a file of a large set, where one wait for each would take
+    /// minutes.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_unsynced(mut self) -> io::Result<u64> {
+        self.flush()?;
+        self.rename()
+    }
+
+    fn rename(mut self) -> io::Result<u64> {
+        let bytes = self.open()?.get_ref().metadata()?.len();
+        if self.replaces {
+            fs::rename(&self.temporary, &self.path)?;
+        } else {
+            rename_to_new(&self.temporary, &self.path)?;
+        }
+        // Closed, so that `drop` does not remove it.
+        self.file = None;
+        Ok(bytes)
+    }
+
+    fn open(&mut self) -> io::Result<&mut BufWriter<File>> {
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.open()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.open()?.flush()
+    }
+}
+
+impl io::Read for NewFile {
+    /// Reads from the current position: [`Seek`] to the beginning first.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.open()?.get_mut().read(into)
+    }
+}
+
+impl Seek for NewFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.open()?.seek(to)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            // Without a last attempt to write the buffer.
+            let (file, _) = file.into_parts();
+            // Windows does not remove open files.
+            drop(file);
+            // `drop` cannot return an error, and the name shows that the file is incomplete.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Writes a new file.
+///
+/// # Errors
+/// The file exists, or cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = NewFile::create(path)?;
+    file.write_all(bytes)?;
+    file.finish().map(drop)
+}
+
+/// Writes a file, and replaces an existing one.
+///
+/// # Errors
+/// The file cannot be written. An existing file is then unchanged.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = NewFile::replace(path)?;
+    file.write_all(bytes)?;
+    file.finish().map(drop)
+}
+
+/// Creates the folder, and checks that files can be created in it, by creating and removing one.
+///
+/// # Errors
+/// The folder or a file cannot be created.
+pub fn create_writable_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    // Permissions alone do not show a read-only file system.
+    NewFile::create(folder.join(format!(".oaktap-{}", std::process::id()))).map(drop)
+}
+
+/// Renames a file unless the new name exists.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`]: the new name exists. Others: the file cannot be renamed.
+#[cfg(target_os = "linux")]
+pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some file systems do not support NOREPLACE.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => rename_unless_exists(from, to),
+        result => Ok(result?),
+    }
+}
+
+/// Renames a file unless the new name exists.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`]: the new name exists. Others: the file cannot be renamed.
+#[cfg(not(target_os = "linux"))]
+pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    rename_unless_exists(from, to)
+}
+
+/// Not atomic: a file that another process creates between the two steps is replaced.
+fn rename_unless_exists(from: &Path, to: &Path) -> io::Result<()> {
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
+}
+
+/// Removes the temporary file of a process that was killed.
+fn remove_unlocked(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(path)?.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::AlreadyExists.into()),
+        _ => fs::remove_file(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect()
+    }
+
+    #[test]
+    fn a_file_gets_its_name_when_it_is_finished() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.csv");
+        let exists = |file: io::Result<NewFile>| file.expect_err("refused").kind() == io::ErrorKind::AlreadyExists;
+        let mut file = NewFile::create(&path).expect("a file");
+        file.write_all(b"abc").unwrap();
+        assert!(!path.exists());
+        assert!(exists(NewFile::create(&path)), "another writer has the temporary file");
+        assert_eq!(file.finish().unwrap(), 3);
+        assert_eq!(fs::read(&path).unwrap(), b"abc");
+        assert!(exists(NewFile::create(&path)));
+        assert_eq!(names(folder.path()), ["a.csv"]);
+    }
+
+    #[test]
+    fn an_unfinished_file_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(NewFile::create(folder.path().join("a")).expect("a file"));
+        assert!(names(folder.path()).is_empty());
+        let path = folder.path().join("b");
+        let file = NewFile::create(&path).expect("a file");
+        fs::write(&path, "mine").unwrap();
+        assert!(file.finish().is_err(), "a file with this name appeared meanwhile");
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+        assert_eq!(names(folder.path()), ["b"]);
+    }
+
+    #[test]
+    fn the_file_of_a_killed_process_is_no_obstacle() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("a.tmp"), "half").unwrap();
+        write_new(&folder.path().join("a"), b"whole").expect("a file");
+        assert_eq!(
+            (names(folder.path()), fs::read(folder.path().join("a")).unwrap()),
+            (vec!["a".into()], b"whole".into())
+        );
+    }
+
+    #[test]
+    fn a_replaced_file_is_whole_at_every_moment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        fs::write(&path, "old").unwrap();
+        let mut file = NewFile::replace(&path).expect("a file");
+        file.write_all(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(file);
+        assert_eq!(fs::read(&path).unwrap(), b"old", "the new file was not finished");
+        replace(&path, b"new").expect("a file");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_leaves_no_file_behind() {
+        // A file of which every write fails as on a full disk.
+        let full = Path::new("/dev/full");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let mut file = NewFile::create(&path).expect("a file");
+        file.file = Some(BufWriter::new(OpenOptions::new().write(true).open(full).expect("the device")));
+        file.write_all(b"abc").expect("buffered");
+        assert_eq!(file.finish().expect_err("a full disk").kind(), io::ErrorKind::StorageFull);
+        assert!(names(folder.path()).is_empty());
+        write_new(&path, b"abc").expect("a second attempt");
+    }
+
+    #[test]
+    fn a_folder_is_checked_by_creating_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        create_writable_folder(&folder.path().join("a/b")).expect("a new folder");
+        assert!(names(&folder.path().join("a/b")).is_empty());
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(create_writable_folder(&folder.path().join("file")).is_err());
+    }
+}
