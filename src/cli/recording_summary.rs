@@ -33,11 +33,18 @@ impl RecordingSummary {
         let RecorderOutcome { files, unfinished, deleted, frames, bytes, gaps, dropped, lost, cameras, problems } =
             &self.outcome;
         let names: Vec<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+        let kept: u64 = files.iter().map(|file| file.frames).sum();
+        // The others are in files that were deleted or not finished.
+        let counted = if kept == *frames {
+            format!("{frames} frames")
+        } else {
+            format!("{frames} frames recorded, {kept} of them")
+        };
         let mut text = match &**files {
             [] => format!("{}: {frames} frames recorded, no file finished", names.join(", ")),
-            [one] => format!("{}: {frames} frames in {}, {}", names.join(", "), one.path.display(), Bytes(*bytes)),
+            [one] => format!("{}: {counted} in {}, {}", names.join(", "), one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
-                "{}: {frames} frames in {} files from {} to {}, {}",
+                "{}: {counted} in {} files from {} to {}, {}",
                 names.join(", "),
                 files.len(),
                 first.path.display(),
@@ -57,7 +64,11 @@ impl RecordingSummary {
             .iter()
             .map(|path| format!("cannot finish {}: `oaktap recover` completes the file", path.display()));
         let odd = (!self.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
-        for line in counted.chain(problems.iter().cloned()).chain(left).chain(odd) {
+        let idle = self.is_empty_handed().then(|| {
+            let passed: u64 = cameras.iter().map(|camera| camera.passed).sum();
+            format!("nothing was recorded: none of {passed} frames has a detection that matches the trigger")
+        });
+        for line in idle.into_iter().chain(counted).chain(problems.iter().cloned()).chain(left).chain(odd) {
             text.push_str("\n  ");
             text.push_str(&line);
         }
@@ -79,8 +90,14 @@ impl RecordingSummary {
         Ok(())
     }
 
+    /// Returns whether no frame is missing, and something was recorded if there were frames.
     pub(crate) fn is_complete(&self) -> bool {
-        self.complete
+        self.complete && !self.is_empty_handed()
+    }
+
+    /// Returns whether there were frames, but no detection matched the trigger.
+    fn is_empty_handed(&self) -> bool {
+        self.outcome.frames == 0 && self.outcome.cameras.iter().any(|camera| camera.passed > 0)
     }
 }
 

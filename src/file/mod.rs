@@ -171,7 +171,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn create_writable_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     // Permissions alone do not show a read-only file system.
-    NewFile::create(folder.join(format!(".oaktap-{}", std::process::id()))).map(drop)
+    match NewFile::create(folder.join(format!(".oaktap-{}", std::process::id()))) {
+        // Another thread checks the same folder.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map(drop),
+    }
 }
 
 /// Renames a file unless the new name exists.

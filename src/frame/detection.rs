@@ -138,6 +138,30 @@ impl LabelMap {
         number == Ok(label) || self.name(label).is_some_and(|name| lower(name).eq(lower(wanted)))
     }
 
+    /// Returns whether `wanted` is the number or the name of a class. Every number is one.
+    #[must_use]
+    pub fn knows(&self, wanted: &str) -> bool {
+        let wanted = wanted.trim();
+        let number = wanted.strip_prefix('#').unwrap_or(wanted);
+        number.parse::<u32>().is_ok() || self.names.values().any(|name| lower(name).eq(lower(wanted)))
+    }
+
+    /// Returns the name that is most similar to a misspelled one: at most a third of its letters differ.
+    #[must_use]
+    pub fn nearest(&self, misspelled: &str) -> Option<&str> {
+        let wanted: Vec<char> = lower(misspelled.trim()).collect();
+        let distance = |name: &str| edit_distance(&wanted, &lower(name).take(64).collect::<Vec<_>>());
+        let nearest = self.names.values().map(|name| (distance(name), &**name)).min_by_key(|(distance, _)| *distance);
+        nearest.filter(|(distance, _)| *distance <= wanted.len().div_ceil(3)).map(|(_, name)| name)
+    }
+
+    /// Returns the memory that the names occupy, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        // 48: number, pointer and length in the tree, and the allocation of the name.
+        self.names.values().map(|name| 48 + name.len()).sum()
+    }
+
     /// Returns the name of a class, if it has one.
     #[must_use]
     pub fn name(&self, label: u32) -> Option<&str> {
@@ -224,6 +248,20 @@ impl<'a> FromIterator<(u32, &'a str)> for LabelMap {
     }
 }
 
+/// Returns the number of letters to insert, delete or replace to turn one text into the other.
+fn edit_distance(one: &[char], other: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, left) in one.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, right) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 impl<'a> FromIterator<&'a str> for LabelMap {
     /// Numbers the names from 0.
     fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
@@ -295,5 +333,21 @@ mod tests {
         for wanted in ["", "#", "pers", "-0", "1e0", "99999999999"] {
             assert!((0..80).all(|label| !coco.matches(label, wanted)), "{wanted:?}");
         }
+    }
+
+    #[test]
+    fn misspelled_names_have_a_suggestion() {
+        let coco = LabelMap::coco();
+        for (misspelled, nearest) in [
+            ("piza", Some("pizza")),
+            ("Persn", Some("person")),
+            ("cel phone", Some("cell phone")),
+            ("helicopter", None),
+        ] {
+            assert!(!coco.knows(misspelled));
+            assert_eq!(coco.nearest(misspelled), nearest, "{misspelled}");
+        }
+        assert!(["pizza", " PIZZA ", "57", "#999"].into_iter().all(|known| coco.knows(known)));
+        assert_eq!(LabelMap::default().nearest("pizza"), None);
     }
 }

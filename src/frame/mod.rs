@@ -146,6 +146,15 @@ impl Frame {
         }
     }
 
+    /// Returns the memory that the frame occupies, in bytes, without its label names, which frames share.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let Self { records, header, detection_text, detections, because, payload, .. } = self;
+        let buffers = [payload.bytes.capacity(), records.capacity(), header.capacity(), detection_text.capacity()];
+        let detections = detections.capacity() * size_of::<Detection>();
+        size_of::<Self>() + buffers.iter().sum::<usize>() + detections + because.len()
+    }
+
     /// Returns whether the frame can be decoded without those before it: pictures always, video at key frames only.
     #[must_use]
     pub fn is_key_frame(&self) -> bool {

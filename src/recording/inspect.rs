@@ -393,6 +393,7 @@ impl CameraTally {
             }
             Some(IncidentKind::Connected) => self.reconnects += u64::from(self.frames > 0),
             Some(IncidentKind::BadDetections) => self.bad_detections += 1,
+            Some(IncidentKind::ClockJump) => self.gap(at_unix_ns, 0, &incident.text),
             // `None`: another version wrote it.
             Some(IncidentKind::Disconnected) | None => {}
         }

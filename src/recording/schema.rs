@@ -113,6 +113,12 @@ pub struct RecordedIncident {
     /// The first of these bytes.
     #[prost(bytes = "vec", tag = "6")]
     pub found: Vec<u8>,
+    /// With the kind `clock-jump`: time of the wall clock that was expected, in nanoseconds since 1970, UTC.
+    #[prost(sint64, tag = "7")]
+    pub unix_expected_ns: i64,
+    /// With the kind `clock-jump`: time of the wall clock that was found, in nanoseconds since 1970, UTC.
+    #[prost(sint64, tag = "8")]
+    pub unix_found_ns: i64,
 }
 
 impl RecordedIncident {
@@ -148,11 +154,14 @@ pub enum IncidentKind {
     Connected,
     /// `disconnected`: the connection ended.
     Disconnected,
+    /// `clock-jump`: the wall clock of the recorder was set. The times in the file continue as before it: the log time is
+    /// the wall clock at the beginning of the file plus the monotonic time since.
+    ClockJump,
 }
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Gap,
         Self::Lost,
         Self::Withdrawn,
@@ -161,6 +170,7 @@ impl IncidentKind {
         Self::NotSent,
         Self::Connected,
         Self::Disconnected,
+        Self::ClockJump,
     ];
 
     const fn name(self) -> &'static str {
@@ -173,6 +183,7 @@ impl IncidentKind {
             Self::NotSent => "not-sent",
             Self::Connected => "connected",
             Self::Disconnected => "disconnected",
+            Self::ClockJump => "clock-jump",
         }
     }
 }
@@ -259,6 +270,8 @@ pub(super) fn descriptor() -> Vec<u8> {
             ("at", Type::Uint64, ""),
             ("bytes", Type::Uint64, ""),
             ("found", Type::Bytes, ""),
+            ("unix_expected_ns", Type::Sint64, ""),
+            ("unix_found_ns", Type::Sint64, ""),
         ],
     );
     let file = FileDescriptorProto {

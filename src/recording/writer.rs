@@ -180,6 +180,23 @@ impl<W: Write + Seek> SegmentWriter<W> {
     /// # Panics
     /// The camera does not exist.
     pub fn frame(&mut self, camera: usize, frame: &Frame, publish_unix_ns: i64) -> Result<(), RecordingError> {
+        self.frame_at(camera, frame, frame.received.unix_ns, publish_unix_ns)
+    }
+
+    /// Like [`Self::frame`], with a log time that may differ from the wall clock, which can be set during a recording.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    ///
+    /// # Panics
+    /// The camera does not exist.
+    pub fn frame_at(
+        &mut self,
+        camera: usize,
+        frame: &Frame,
+        log_unix_ns: i64,
+        publish_unix_ns: i64,
+    ) -> Result<(), RecordingError> {
         self.begin_camera(camera, Some(frame)).map_err(RecordingError::Write)?;
         let Self { mcap, cameras, image, message, open_bytes } = self;
         let camera = &mut cameras[camera];
@@ -187,7 +204,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         let mut header = MessageHeader {
             channel_id: camera.channel,
             sequence: camera.sequence,
-            log_time: nanoseconds(frame.received.unix_ns),
+            log_time: nanoseconds(log_unix_ns),
             publish_time: nanoseconds(publish_unix_ns),
         };
         camera.sequence = camera.sequence.wrapping_add(1);

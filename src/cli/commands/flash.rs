@@ -241,11 +241,8 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
 /// Creates the folder of the receipts, and a file in it that is removed again: a flashed camera without its receipt would
 /// have to be flashed again.
 fn check_writable(folder: &Path) -> anyhow::Result<()> {
-    let probe = folder.join(format!(".oaktap-{}", std::process::id()));
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, "receipt\n"));
-    // Without a file there is nothing to remove.
-    let _ = std::fs::remove_file(&probe);
-    let written = written.with_context(|| format!("cannot write receipts to {}", folder.display()));
+    let written =
+        file::create_writable_folder(folder).with_context(|| format!("cannot write receipts to {}", folder.display()));
     written.map_err(|error| advised(error, "no camera was changed; give another folder with --receipts"))
 }
 

@@ -1,7 +1,7 @@
 //! `oaktap record`: records everything that cameras send to MCAP files.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -27,6 +27,12 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often a line is printed without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Extensions of videos, pictures, tables and other recordings. Folders rarely have one.
+const FOREIGN_EXTENSIONS: [&str; 20] = [
+    "mp4", "mkv", "avi", "mov", "webm", "h264", "h265", "264", "265", "mjpeg", "mjpg", "jpg", "jpeg", "png", "csv",
+    "json", "jsonl", "parquet", "bag", "db3",
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,7 +77,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "TRIGGER", help_heading = "Trigger")]
     trigger: Option<Trigger>,
 
-    /// Time to record before the first triggering detection
+    /// Time to record before the first triggering detection. Video begins at the key frame before
     #[arg(long, value_name = "TIME", default_value = "5s", requires = "trigger", value_parser = value_parsers::duration)]
     #[arg(help_heading = "Trigger")]
     pre: Duration,
@@ -129,6 +135,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
                     what to record";
         return Err(present::Usage(text.to_owned()).into());
     }
+    check_output(&args.output)?;
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
     let mut recorders = Recorders::new(args.options(cameras.len(), style.names));
     live::connect(&cameras, &mut recorders)?;
@@ -142,6 +149,18 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
         present::result(lines.as_bytes())?;
     }
     receiving.finish(ctx, &recordings)
+}
+
+/// Rejects the name of a file of another format, which would otherwise become a folder.
+fn check_output(path: &Path) -> anyhow::Result<()> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if !FOREIGN_EXTENSIONS.contains(&&*extension) || path.is_dir() {
+        return Ok(());
+    }
+    let text =
+        format!("-o {}: a recording is an MCAP file: expected a folder or a name that ends in .mcap", path.display());
+    let help = "record with -o NAME.mcap, then convert it with `oaktap export`";
+    Err(present::advised(present::Usage(text).into(), help))
 }
 
 /// Prints the progress until a stop condition holds.

@@ -17,6 +17,7 @@ mod retention;
 mod segment;
 mod shared;
 mod target;
+mod timeline;
 mod trigger;
 mod worker;
 mod write_rate;
@@ -117,10 +118,13 @@ impl Input {
         let (frames, incidents) = (frame_lane.counter(), incident_lane.counter());
         let mut left = frames_max.unwrap_or(u64::MAX);
         let counter = frames.clone();
+        let mut weight = LabelWeight::default();
         outlets.confirmed.add_mapped(frame_lane, move |frame: &Arc<Frame>| {
             left = left.checked_sub(1)?;
             // The worker marks the gap before this frame, however long the frame waits in the lane.
-            Some(Item::Frame { camera, frame: Arc::clone(frame), dropped: counter.counts().dropped })
+            let dropped = counter.counts().dropped;
+            let bytes = frame.memory_bytes() + weight.of(frame, dropped);
+            Some(Item::Frame { camera, frame: Arc::clone(frame), dropped, bytes })
         });
         outlets.incidents.add_mapped(incident_lane, move |Incident { received, event }: &Incident| {
             Some(Item::Incident { camera, incident: event.into(), at: *received })
@@ -235,9 +239,27 @@ impl Drop for Recorder {
     }
 }
 
-/// Returns the memory that a frame occupies, in bytes.
-fn frame_memory_bytes(frame: &Frame) -> usize {
-    512 + frame.payload().len() + frame.records.len() + frame.header.len() + 2 * frame.detection_text.len()
+/// Weighs the label names of frames. Most frames share one table; a camera that changes its names with every frame makes
+/// one for each.
+#[derive(Debug, Default)]
+struct LabelWeight {
+    last: Option<Arc<LabelMap>>,
+    dropped: u64,
+}
+
+impl LabelWeight {
+    /// Returns the bytes that this frame adds: those of its table, unless a waiting frame has it already. The frame that
+    /// was weighed with the table does not wait if it was dropped.
+    fn of(&mut self, frame: &Frame, dropped: u64) -> usize {
+        let Some(labels) = &frame.labels else { return 0 };
+        let shared = self.dropped == dropped && self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, labels));
+        self.dropped = dropped;
+        if shared {
+            return 0;
+        }
+        self.last = Some(Arc::clone(labels));
+        labels.memory_bytes()
+    }
 }
 
 #[cfg(test)]

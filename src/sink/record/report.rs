@@ -123,13 +123,13 @@ impl RecorderHealth {
 /// Files and frame counts of a finished recorder.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct RecorderOutcome {
-    /// Finished files, in order. The oldest may have been deleted because of [`KeepLimit`](super::KeepLimit).
+    /// Finished files, in order, without those that were deleted because of [`KeepLimit`](super::KeepLimit).
     pub files: Vec<RecordedFile>,
     /// Files that could not be finished. Their content can be read.
     pub unfinished: Vec<PathBuf>,
     /// Number of old files that were deleted because of [`KeepLimit`](super::KeepLimit).
     pub deleted: u64,
-    /// Frames in files.
+    /// Frames that were written, with those in files that were deleted.
     pub frames: u64,
     /// Bytes in finished files.
     pub bytes: u64,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::limits::KeepLimit;
 use super::target::is_recording_name;
@@ -12,6 +12,52 @@ struct FinishedFile {
     name: String,
     bytes: u64,
     ended: SystemTime,
+}
+
+/// A file that ends this long after the present was written while the clock was wrong.
+const FUTURE_MIN: Duration = Duration::from_secs(3600);
+
+/// Order and age of files that do not depend on a wall clock that is set while the recorder runs.
+#[derive(Debug)]
+pub(super) struct History {
+    started: (SystemTime, Instant),
+    /// Names of the files that this recorder has finished, in order, and when.
+    own: Vec<(String, Instant)>,
+}
+
+impl History {
+    pub(super) fn new(now: SystemTime, at: Instant) -> Self {
+        Self { started: (now, at), own: Vec::new() }
+    }
+
+    /// Notes a finished file of this recorder.
+    pub(super) fn finished(&mut self, path: &Path, at: Instant) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.own.push((name, at));
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.own.iter().position(|(own, _)| own == name)
+    }
+
+    /// Returns the time since a file ended. `None`: it ends in the future.
+    fn age(&self, file: &FinishedFile, (now, at): (SystemTime, Instant)) -> Option<Duration> {
+        if let Some(own) = self.position(&file.name) {
+            return Some(at.saturating_duration_since(self.own[own].1));
+        }
+        let by_clock = now.duration_since(file.ended).ok()?;
+        let (started, since) = self.started;
+        // A clock that was set forward since the start makes no file older.
+        let by_start = started.duration_since(file.ended).map(|age| age + at.saturating_duration_since(since));
+        Some(by_start.map_or(by_clock, |age| age.min(by_clock)))
+    }
+
+    /// Sorts by age, the oldest first: files of earlier recorders by their names, which contain the time, then those of
+    /// this recorder. Files from the future come first, because the clock was wrong when they were written.
+    fn sort(&self, files: &mut [FinishedFile], now: SystemTime) {
+        let is_plausible = |file: &FinishedFile| file.ended.duration_since(now).is_ok_and(|by| by > FUTURE_MIN);
+        files.sort_by_cached_key(|file| (self.position(&file.name), !is_plausible(file), file.name.clone()));
+    }
 }
 
 /// Bytes of a disk.
@@ -39,8 +85,8 @@ impl DiskSpace {
     }
 }
 
-/// Deletes the oldest finished files in the folder until the rest is within the limit. `writing` is the size of the open
-/// file. Returns the deleted files.
+/// Deletes the oldest finished files in the folder until the rest is within the limit, but never the last one of this
+/// recorder. `writing` is the size of the open file. Returns the deleted files.
 ///
 /// # Errors
 /// The folder cannot be read, or a file cannot be deleted.
@@ -48,17 +94,18 @@ pub(super) fn delete_old_files(
     keep: KeepLimit,
     folder: &Path,
     writing: u64,
-    now: SystemTime,
+    now: (SystemTime, Instant),
+    history: &mut History,
     mut space: impl FnMut() -> Option<DiskSpace>,
 ) -> io::Result<Vec<PathBuf>> {
     let mut files = finished(folder)?;
-    // Generated names sort by time.
-    files.sort_by(|a, b| a.name.cmp(&b.name));
+    history.sort(&mut files, now.0);
     let mut total = writing + files.iter().map(|file| file.bytes).sum::<u64>();
     let mut deleted = Vec::new();
-    for file in files {
+    let newest = history.own.last().map(|(name, _)| name.clone());
+    for file in files.into_iter().filter(|file| newest.as_ref() != Some(&file.name)) {
         let is_beyond_limit = match keep {
-            KeepLimit::Time(time) => now.duration_since(file.ended).is_ok_and(|age| age > time),
+            KeepLimit::Time(time) => history.age(&file, now).is_some_and(|age| age > time),
             KeepLimit::Bytes(bytes) => total > bytes,
             KeepLimit::Free(share) => space().is_some_and(|space| (space.left as f64) < share * space.all as f64),
         };
@@ -74,6 +121,7 @@ pub(super) fn delete_old_files(
                 deleted.push(path);
             }
         }
+        history.own.retain(|(name, _)| *name != file.name);
         total -= file.bytes;
     }
     Ok(deleted)
@@ -133,7 +181,9 @@ mod tests {
     fn deleted(keep: KeepLimit, writing: u64, space: impl FnMut() -> Option<DiskSpace>) -> Vec<String> {
         let (folder, now) = folder();
         let before = std::fs::read_dir(folder.path()).unwrap().count();
-        let deleted = delete_old_files(keep, folder.path(), writing, now, space).expect("the folder can be read");
+        let (at, mut history) = (Instant::now(), History::new(now, Instant::now()));
+        let deleted = delete_old_files(keep, folder.path(), writing, (now, at), &mut history, space);
+        let deleted = deleted.expect("the folder can be read");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before - deleted.len());
         deleted
             .iter()
@@ -161,10 +211,49 @@ mod tests {
         assert_eq!(deleted(KeepLimit::Free(0.99), 0, || None), [""; 0], "the free space is unknown");
     }
 
+    /// Returns what is deleted while the clock says `clock`, after this recorder has finished the first of the four files.
+    fn deleted_after_jump(keep: KeepLimit, clock: impl Fn(SystemTime) -> SystemTime) -> Vec<PathBuf> {
+        let (folder, now) = folder();
+        let at = Instant::now();
+        let mut history = History::new(now, at);
+        // By its name it is the oldest.
+        history.finished(&folder.path().join("2026-11-21_10-00-00.000.mcap"), at);
+        let deleted = delete_old_files(keep, folder.path(), 0, (clock(now), at), &mut history, || None);
+        let deleted = deleted.expect("the folder can be read");
+        assert!(folder.path().join("2026-11-21_10-00-00.000.mcap").exists(), "it was just written");
+        deleted
+    }
+
+    #[test]
+    fn a_clock_that_jumps_deletes_nothing_that_is_not_old() {
+        let years = 20 * 365 * 24 * HOUR;
+        assert!(deleted_after_jump(KeepLimit::Time(9 * HOUR), |now| now + years).is_empty());
+        assert!(deleted_after_jump(KeepLimit::Time(9 * HOUR), |_| SystemTime::UNIX_EPOCH).is_empty());
+        for clock in [SystemTime::UNIX_EPOCH, SystemTime::now() + years] {
+            let deleted = deleted_after_jump(KeepLimit::Bytes(1), |_| clock);
+            assert_eq!(deleted.len(), 3, "all but the last one of this recorder");
+        }
+        let one = deleted_after_jump(KeepLimit::Bytes(3000), |now| now);
+        assert!(one[0].ends_with("2026-11-21_11-00-00.000.mcap") && one.len() == 1, "{one:?}");
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_deleted_before_others() {
+        let (folder, now) = folder();
+        let wrong = folder.path().join("2035-01-01_00-00-00.000.mcap");
+        std::fs::write(&wrong, [0; 1000]).unwrap();
+        File::options().write(true).open(&wrong).unwrap().set_modified(now + 1000 * HOUR).unwrap();
+        let (now, mut history) = ((now, Instant::now()), History::new(now, Instant::now()));
+        let deleted = delete_old_files(KeepLimit::Bytes(4000), folder.path(), 0, now, &mut history, || None);
+        assert_eq!(deleted.expect("the folder can be read"), [wrong]);
+    }
+
     #[test]
     fn a_missing_folder_is_not_an_error() {
         let (folder, now) = folder();
         let missing = folder.path().join("missing");
-        assert!(delete_old_files(KeepLimit::Bytes(1), &missing, 0, now, || None).expect("nothing to do").is_empty());
+        let (now, mut history) = ((now, Instant::now()), History::new(now, Instant::now()));
+        let deleted = delete_old_files(KeepLimit::Bytes(1), &missing, 0, now, &mut history, || None);
+        assert!(deleted.expect("nothing to do").is_empty());
     }
 }

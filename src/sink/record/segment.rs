@@ -74,12 +74,18 @@ impl Segment {
         self.writer.context(camera, records);
     }
 
-    pub(super) fn frame(&mut self, camera: usize, frame: &Frame, publish_ns: i64) -> Result<(), RecordingError> {
+    pub(super) fn frame(
+        &mut self,
+        camera: usize,
+        frame: &Frame,
+        log_ns: i64,
+        publish_ns: i64,
+    ) -> Result<(), RecordingError> {
         // Counted first: a frame that fails half way is lost like one that was never written.
         self.tally.frame(camera);
         self.first_mono_ns.get_or_insert(frame.received.mono_ns);
         self.open_since.get_or_insert_with(Instant::now);
-        self.writer.frame(camera, frame, publish_ns)?;
+        self.writer.frame_at(camera, frame, log_ns, publish_ns)?;
         self.flush_if_due()
     }
 

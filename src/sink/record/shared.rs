@@ -30,6 +30,8 @@ pub(super) struct Progress {
     pub(super) unfinished: Vec<PathBuf>,
     pub(super) unfinished_bytes: u64,
     pub(super) deleted: u64,
+    /// Bytes of deleted files of this recorder.
+    pub(super) deleted_bytes: u64,
     pub(super) current: Option<(PathBuf, DiskMonitor)>,
     pub(super) current_bytes: u64,
     pub(super) disk_left: Option<u64>,
@@ -47,15 +49,26 @@ impl Progress {
         }
     }
 
-    /// Returns the number of bytes in all files.
+    /// Returns the number of bytes that were written to all files.
     pub(super) fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum::<u64>() + self.unfinished_bytes + self.current_bytes
+        let finished = self.files.iter().map(|file| file.bytes).sum::<u64>();
+        finished + self.deleted_bytes + self.unfinished_bytes + self.current_bytes
     }
 
-    /// Adds a problem, unless it repeats the last one or there are [`PROBLEMS_MAX`].
-    pub(super) fn add_problem(&mut self, why: &str) {
-        if self.problems.len() < PROBLEMS_MAX && self.problems.last().is_none_or(|last| last != why) {
+    /// Adds a problem, unless it repeats the last one or there are [`PROBLEMS_MAX`]. Returns whether it was added.
+    pub(super) fn add_problem(&mut self, why: &str) -> bool {
+        let is_new = self.problems.len() < PROBLEMS_MAX && self.problems.last().is_none_or(|last| last != why);
+        if is_new {
             self.problems.push(why.to_owned());
+        }
+        is_new
+    }
+
+    /// Forgets files that were deleted because of [`KeepLimit`](super::KeepLimit).
+    pub(super) fn deleted(&mut self, paths: &[PathBuf]) {
+        self.deleted += paths.len() as u64;
+        for file in self.files.extract_if(.., |file| paths.contains(&file.path)) {
+            self.deleted_bytes += file.bytes;
         }
     }
 }

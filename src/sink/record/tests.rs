@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     KeepLimit, RecordError, RecordOptions, Recorder, RecorderHealth, RecorderOutcome, RecorderState, RecordingTarget,
-    SplitLimit, Trigger, frame_memory_bytes,
+    SplitLimit, Trigger,
 };
 use crate::frame::{BBox, Detection, DeviceTime, Frame, PayloadKind, Received};
 use crate::hub::Budget;
@@ -259,7 +259,7 @@ fn frames_lost_in_a_longer_stall_are_counted_and_marked() {
     let root = tempfile::tempdir().expect("a folder");
     let bytes = 1_000_000;
     let recording = Recording::start(root.path(), |options| {
-        options.budget = Budget::new(5 * frame_memory_bytes(&frame(0, bytes)));
+        options.budget = Budget::new(5 * frame(0, bytes).memory_bytes());
     });
     recording.faults.stall(true);
     recording.offer([0], bytes);
@@ -321,7 +321,7 @@ fn recording_continues_after_a_full_disk() {
     let root = tempfile::tempdir().expect("a folder");
     let bytes = 1_000_000;
     let recording = Recording::start(root.path(), |options| {
-        options.budget = Budget::new(10 * frame_memory_bytes(&frame(0, bytes)));
+        options.budget = Budget::new(10 * frame(0, bytes).memory_bytes());
     });
     recording.faults.room(Some(6_000_000));
     let mut next = 0;
@@ -507,11 +507,10 @@ fn old_files_are_deleted() {
     let folder = recording.folder.clone();
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
-    assert_eq!((outcome.files.len(), outcome.frames), (20, 200));
-    let kept: Vec<_> = outcome.files.iter().filter(|saved| saved.path.exists()).collect();
-    assert_eq!(outcome.deleted + kept.len() as u64, 20);
-    assert!((2..=4).contains(&kept.len()), "{} of 210 kB each", kept.len());
-    assert_eq!(kept.last().map(|saved| &saved.path), outcome.files.last().map(|saved| &saved.path));
+    assert_eq!((outcome.deleted + outcome.files.len() as u64, outcome.frames), (20, 200));
+    assert!((2..=4).contains(&outcome.files.len()), "{} of 210 kB each", outcome.files.len());
+    assert!(outcome.files.iter().all(|saved| saved.path.exists()), "the summary lists no deleted file");
+    assert_eq!(outcome.files.last().map(|saved| read(&saved.path)), Some(frames(190..200)), "the newest is kept");
     assert!(folder.join("notes.txt").exists());
 }
 
@@ -544,4 +543,84 @@ fn a_trigger_records_the_frames_around_detections() {
     assert_eq!(read(&first.path), frames(46..=62));
     assert_eq!(read(&second.path), frames(146..=158));
     assert_eq!(outcome.cameras[0].passed, 200 - 17 - 13);
+}
+
+#[test]
+fn a_clock_that_is_set_leaves_the_times_of_a_file_even() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |options| {
+        options.split = Some(SplitLimit::Time(Duration::from_millis(FRAME_MS * 10)));
+    });
+    // An hour back in the middle of the first file.
+    for n in 0..15 {
+        let mut frame = frame(n, 100);
+        if n >= 5 {
+            frame.received.unix_ns -= 3_600_000_000_000;
+        }
+        recording.offer_frame(frame);
+    }
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    let [first, second] = outcome.files.as_slice() else { panic!("{outcome:?}") };
+    assert!(first.path < second.path, "names stay in order");
+    let entries = |path: &Path| {
+        let mut reader = Reader::open(path).expect("a recording");
+        std::iter::from_fn(move || reader.next_entry().expect("intact")).collect::<Vec<_>>()
+    };
+    let times = |entries: &[RecordingEntry], begin: i64| {
+        let frames = entries.iter().filter_map(|entry| match entry {
+            RecordingEntry::Frame(frame) => Some((frame.log_ns - begin) / (FRAME_MS as i64 * 1_000_000)),
+            RecordingEntry::Incident { .. } => None,
+        });
+        frames.collect::<Vec<i64>>()
+    };
+    let jumps = |entries: &[RecordingEntry]| {
+        let jumps = entries.iter().filter_map(|entry| match entry {
+            RecordingEntry::Incident { incident, .. } => {
+                Some((incident.kind(), incident.unix_found_ns - incident.unix_expected_ns))
+            }
+            RecordingEntry::Frame(_) => None,
+        });
+        jumps.collect::<Vec<_>>()
+    };
+    let (before, after) = (entries(&first.path), entries(&second.path));
+    assert_eq!(times(&before, BEGIN), (0..10).collect::<Vec<i64>>());
+    assert_eq!(jumps(&before), [(Some(schema::IncidentKind::ClockJump), -3_600_000_000_000)]);
+    assert_eq!(times(&after, BEGIN - 3_600_000_000_000), (10..15).collect::<Vec<i64>>(), "the clock as it is");
+    assert_eq!(jumps(&after), []);
+}
+
+#[test]
+fn a_trigger_with_an_unknown_label_is_reported() {
+    let root = tempfile::tempdir().expect("a folder");
+    let trigger: Trigger = "piza>0.5".parse().expect("a trigger");
+    let recording = Recording::start(root.path(), |options| options.trigger = Some(trigger));
+    recording.offer(0..3, 100);
+    let outcome = recording.recorder.finish();
+    let expected = "front: no label is named `piza`, so the trigger cannot match; did you mean `pizza`?";
+    assert_eq!(outcome.problems, [expected], "once");
+    assert_eq!(outcome.cameras[0].passed, 3);
+}
+
+#[test]
+fn label_tables_of_waiting_frames_count_as_memory() {
+    let root = tempfile::tempdir().expect("a folder");
+    let trigger =
+        Trigger { pre: Duration::from_secs(60), pre_bytes: 1_000_000, .."person>0.5".parse().expect("a trigger") };
+    let recording = Recording::start(root.path(), |options| options.trigger = Some(trigger));
+    let table = || {
+        let name = "x".repeat(1000);
+        Arc::new(std::iter::repeat_n(name.as_str(), 100).collect::<crate::frame::LabelMap>())
+    };
+    let shared = table();
+    for n in 0..50 {
+        let mut frame = frame(n, 100);
+        frame.labels = Some(if n < 20 { Arc::clone(&shared) } else { table() });
+        recording.offer_frame(frame);
+    }
+    let held = || {
+        let camera = &recording.recorder.health().cameras[0];
+        (camera.queued == 0).then_some(camera.held)
+    };
+    until("the bound", || held().is_some_and(|held| (5..10).contains(&held)));
 }

@@ -65,7 +65,18 @@ impl Trigger {
     }
 }
 
-/// The last seconds before a trigger, in bounded memory.
+/// What an item needs to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Nothing: a picture, or an incident.
+    Alone,
+    /// A key frame of this camera's video.
+    KeyFrame(usize),
+    /// The frames since the last key frame of this camera's video.
+    Dependent(usize),
+}
+
+/// The last seconds before a trigger, in bounded memory. Video reaches back to the key frame before.
 #[derive(Debug)]
 pub(super) struct PreTriggerBuffer<T> {
     items: VecDeque<Buffered<T>>,
@@ -77,6 +88,7 @@ struct Buffered<T> {
     item: T,
     mono_ns: u64,
     bytes: usize,
+    unit: Unit,
 }
 
 impl<T> Default for PreTriggerBuffer<T> {
@@ -87,29 +99,37 @@ impl<T> Default for PreTriggerBuffer<T> {
 
 impl<T> PreTriggerBuffer<T> {
     /// Adds an item. Returns the items that are now too old or exceed the memory, the oldest first.
-    pub(super) fn push(&mut self, item: T, mono_ns: u64, bytes: usize, trigger: &Trigger) -> Vec<T> {
-        self.items.push_back(Buffered { item, mono_ns, bytes });
+    pub(super) fn push(&mut self, item: T, mono_ns: u64, bytes: usize, unit: Unit, trigger: &Trigger) -> Vec<T> {
+        self.items.push_back(Buffered { item, mono_ns, bytes, unit });
         self.bytes += bytes;
         self.trim(mono_ns, trigger)
     }
 
-    /// Removes and returns the items that are too old at this time or exceed the memory.
+    /// Removes and returns the items that are too old at this time, exceed the memory, or depend on one that was removed.
     pub(super) fn trim(&mut self, mono_ns: u64, trigger: &Trigger) -> Vec<T> {
         let pre = u64::try_from(trigger.pre.as_nanos()).unwrap_or(u64::MAX);
+        let is_old = |item: &Buffered<T>| mono_ns.saturating_sub(item.mono_ns) > pre;
         let mut removed = Vec::new();
-        while let Some(oldest) = self.items.front()
-            && (mono_ns.saturating_sub(oldest.mono_ns) > pre || self.bytes > trigger.pre_bytes)
-        {
-            removed.extend(self.pop());
+        while let Some(oldest) = self.items.front() {
+            let is_needless = match oldest.unit {
+                Unit::Alone => is_old(oldest),
+                Unit::Dependent(_) => true,
+                // Frames after it that are not too old need it, unless the next key frame is too old as well.
+                key => self.items.iter().take_while(|item| is_old(item)).skip(1).any(|item| item.unit == key),
+            };
+            if !is_needless && self.bytes <= trigger.pre_bytes {
+                break;
+            }
+            removed.extend(self.pop().map(|(item, _)| item));
         }
         removed
     }
 
     /// Removes the oldest item.
-    pub(super) fn pop(&mut self) -> Option<T> {
-        let Buffered { item, bytes, .. } = self.items.pop_front()?;
+    pub(super) fn pop(&mut self) -> Option<(T, Unit)> {
+        let Buffered { item, bytes, unit, .. } = self.items.pop_front()?;
         self.bytes -= bytes;
-        Some(item)
+        Some((item, unit))
     }
 }
 
@@ -158,13 +178,32 @@ mod tests {
     fn the_pre_trigger_buffer_is_bounded_by_time_and_bytes() {
         let bounds = Trigger { pre: Duration::from_nanos(10), pre_bytes: 100, ..trigger("a>0") };
         let mut buffer = PreTriggerBuffer::default();
-        assert_eq!(buffer.push('a', 0, 10, &bounds), []);
-        assert_eq!(buffer.push('b', 10, 10, &bounds), []);
-        assert_eq!(buffer.push('c', 11, 10, &bounds), ['a'], "too old");
-        assert_eq!(buffer.push('d', 11, 90, &bounds), ['b'], "too many bytes");
-        assert_eq!(buffer.push('e', 11, 1000, &bounds), ['c', 'd', 'e'], "larger than the memory");
+        assert_eq!(buffer.push('a', 0, 10, Unit::Alone, &bounds), []);
+        assert_eq!(buffer.push('b', 10, 10, Unit::Alone, &bounds), []);
+        assert_eq!(buffer.push('c', 11, 10, Unit::Alone, &bounds), ['a'], "too old");
+        assert_eq!(buffer.push('d', 11, 90, Unit::Alone, &bounds), ['b'], "too many bytes");
+        assert_eq!(buffer.push('e', 11, 1000, Unit::Alone, &bounds), ['c', 'd', 'e'], "larger than the memory");
         assert_eq!((buffer.pop(), buffer.bytes), (None, 0));
-        buffer.push('f', 12, 5, &bounds);
-        assert_eq!((buffer.pop(), buffer.bytes), (Some('f'), 0));
+        buffer.push('f', 12, 5, Unit::Alone, &bounds);
+        assert_eq!((buffer.pop(), buffer.bytes), (Some(('f', Unit::Alone)), 0));
+    }
+
+    #[test]
+    fn video_before_a_trigger_begins_at_a_key_frame() {
+        let bounds = Trigger { pre: Duration::from_nanos(10), pre_bytes: 100, ..trigger("a>0") };
+        let mut buffer = PreTriggerBuffer::default();
+        assert_eq!(buffer.push('a', 0, 10, Unit::Dependent(0), &bounds), ['a'], "its key frame was not received");
+        assert_eq!(buffer.push('K', 5, 10, Unit::KeyFrame(0), &bounds), []);
+        assert_eq!(buffer.push('b', 10, 10, Unit::Dependent(0), &bounds), []);
+        assert_eq!(buffer.push('c', 17, 10, Unit::Dependent(0), &bounds), [], "`b` needs the key frame");
+        assert_eq!(buffer.push('L', 20, 10, Unit::KeyFrame(0), &bounds), []);
+        assert_eq!(buffer.push('d', 30, 10, Unit::Dependent(0), &bounds), []);
+        assert_eq!(
+            buffer.push('e', 31, 10, Unit::Dependent(0), &bounds),
+            ['K', 'b', 'c'],
+            "the next key frame is older"
+        );
+        assert_eq!(buffer.push('f', 32, 75, Unit::Dependent(0), &bounds), ['L', 'd', 'e', 'f'], "too many bytes");
+        assert_eq!(buffer.pop(), None);
     }
 }

@@ -243,7 +243,10 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     let from = camera.from_unix_ns.unwrap_or(0);
     for gap in camera.gaps.iter().take(LISTED_GAPS) {
         let at = gap.at_unix_ns.saturating_sub(from) as f64 / 1e9;
-        lines.push(("gap", format!("{} frames at {at:.3} s: {}", gap.frames, gap.why)));
+        lines.push(match gap.frames {
+            0 => ("clock", format!("at {at:.3} s: {}", gap.why)),
+            frames => ("gap", format!("{frames} frames at {at:.3} s: {}", gap.why)),
+        });
     }
     if camera.gaps.len() > LISTED_GAPS {
         lines.push(("", "--json lists more gaps".to_owned()));

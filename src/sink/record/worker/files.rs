@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Entry, Item, Worker};
 use crate::error::with_causes;
 use crate::frame::Received;
+use crate::recording::ClockModel;
 use crate::recording::disk::DiskCondition;
 use crate::sink::record::retention::{self, DiskSpace};
 use crate::sink::record::segment::{LostFrames, Segment};
@@ -33,6 +34,7 @@ impl Worker {
                 return false;
             }
         }
+        self.start_timeline(received);
         match self.start_segment(received) {
             Ok(()) => {
                 self.next_try = None;
@@ -51,11 +53,22 @@ impl Worker {
         }
     }
 
+    /// Starts the time of a file with the arrival of its first frame.
+    pub(super) fn start_timeline(&mut self, first: Received) {
+        self.has_timeline = true;
+        if self.timeline.start_file(first) {
+            // Their offsets are those of the clock before it was set.
+            self.cameras.iter_mut().for_each(|camera| camera.clock = ClockModel::default());
+        }
+    }
+
     pub(super) fn start_segment(&mut self, received: Received) -> Result<(), RecordError> {
         let RecordOptions { target, sync, compression, .. } = &self.options;
         let first = self.is_first_file;
-        let (names, disk) =
-            target::create(target, &self.folder, first, received.unix_ns, *sync, &mut self.create_disk)?;
+        // Names stay in order when the clock is set back.
+        let after = |last: Received| last.unix_ns.saturating_add(received.mono_ns.saturating_sub(last.mono_ns) as i64);
+        let unix_ns = received.unix_ns.max(self.named.map_or(i64::MIN, after));
+        let (names, disk) = target::create(target, &self.folder, first, unix_ns, *sync, &mut self.create_disk)?;
         let partial = names.partial.clone();
         let segment = Segment::new(names, disk, *compression, &self.infos, received.unix_ns);
         let mut segment = segment.map_err(|error| RecordError::Io {
@@ -63,6 +76,7 @@ impl Worker {
             why: std::io::Error::other(with_causes(&error)),
         })?;
         self.is_first_file = false;
+        self.named = Some(Received { unix_ns, ..received });
         for (number, camera) in self.cameras.iter().enumerate() {
             let records = camera.context.records();
             if !records.is_empty() {
@@ -99,6 +113,9 @@ impl Worker {
                 let mut progress = self.shared.progress();
                 progress.current = None;
                 progress.current_bytes = 0;
+                if self.options.keep.is_some() {
+                    self.history.finished(&saved.path, Instant::now());
+                }
                 progress.files.push(saved);
                 drop(progress);
                 self.delete_old_files();
@@ -176,8 +193,8 @@ impl Worker {
         self.clip = None;
         let mut rest: Vec<Entry> = self.ready.drain(..).collect();
         while let Some(item) = self.taker.try_take() {
-            if let Item::Frame { camera, frame, dropped } = item {
-                rest.push(Entry::Frame { camera, frame, dropped, publish_ns: 0 });
+            if let Item::Frame { camera, frame, dropped, bytes } = item {
+                rest.push(Entry::Frame { camera, frame, dropped, bytes });
             }
         }
         let mut progress = self.shared.progress();
@@ -220,8 +237,10 @@ impl Worker {
         self.cleaned_up = Some(Instant::now());
         let writing = self.segment.as_ref().map_or(0, Segment::bytes);
         let folder = &self.folder;
-        match retention::delete_old_files(keep, folder, writing, SystemTime::now(), || DiskSpace::of_folder(folder)) {
-            Ok(deleted) => self.shared.progress().deleted += deleted.len() as u64,
+        let now = (SystemTime::now(), Instant::now());
+        let space = || DiskSpace::of_folder(folder);
+        match retention::delete_old_files(keep, folder, writing, now, &mut self.history, space) {
+            Ok(deleted) => self.shared.progress().deleted(&deleted),
             Err(error) => {
                 let why = format!("cannot delete old recordings in {}: {error}", folder.display());
                 tracing::warn!("{why}");

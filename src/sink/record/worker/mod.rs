@@ -11,13 +11,15 @@ use std::time::{Duration, Instant, SystemTime};
 use files::DISK_CHECK_INTERVAL;
 
 use super::context::ConnectionContext;
+use super::retention::History;
 use super::segment::Segment;
 use super::shared::{Shared, TakenCounts};
 use super::target::{self, CreateDisk};
-use super::trigger::{PreTriggerBuffer, Trigger};
-use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit, frame_memory_bytes};
+use super::timeline::Timeline;
+use super::trigger::{PreTriggerBuffer, Trigger, Unit};
+use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit};
 use crate::error::with_causes;
-use crate::frame::{Frame, Received};
+use crate::frame::{Frame, LabelMap, PayloadKind, Received};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
@@ -35,6 +37,8 @@ pub(super) enum Item {
         frame: Arc<Frame>,
         /// Frames of this camera that were dropped before it was offered.
         dropped: u64,
+        /// Memory that it occupies.
+        bytes: usize,
     },
     Incident {
         camera: usize,
@@ -46,7 +50,7 @@ pub(super) enum Item {
 impl Item {
     pub(super) fn memory_bytes(&self) -> usize {
         match self {
-            Self::Frame { frame, .. } => frame_memory_bytes(frame),
+            Self::Frame { bytes, .. } => *bytes,
             Self::Incident { incident, .. } => incident.memory_bytes(),
         }
     }
@@ -55,7 +59,7 @@ impl Item {
 /// An item to write, or to keep until a trigger decides.
 #[derive(Debug)]
 enum Entry {
-    Frame { camera: usize, frame: Arc<Frame>, dropped: u64, publish_ns: i64 },
+    Frame { camera: usize, frame: Arc<Frame>, dropped: u64, bytes: usize },
     Incident { camera: usize, incident: schema::RecordedIncident, at: Received },
 }
 
@@ -77,6 +81,8 @@ struct CameraState {
     dropped: u64,
     /// Frames lost with a file that no other file marks yet.
     lost_unmarked: u64,
+    /// The label names in which the trigger's label was looked up.
+    names_checked: Option<Option<Arc<LabelMap>>>,
 }
 
 /// The time around triggering detections that is being recorded.
@@ -102,6 +108,12 @@ pub(super) struct Worker {
     pre_trigger: PreTriggerBuffer<Entry>,
     clip: Option<Clip>,
     segment: Option<Segment>,
+    timeline: Timeline,
+    /// `false` in a named file before its first item.
+    has_timeline: bool,
+    /// Time in the name of the last file, and the arrival that it stands for.
+    named: Option<Received>,
+    history: History,
     /// Arrival of the first frame after the file reached its limit.
     overdue_mono_ns: Option<u64>,
     is_first_file: bool,
@@ -137,6 +149,10 @@ impl Worker {
             pre_trigger: PreTriggerBuffer::default(),
             clip: None,
             segment: None,
+            timeline: Timeline::default(),
+            has_timeline: false,
+            named: None,
+            history: History::new(SystemTime::now(), Instant::now()),
             overdue_mono_ns: None,
             is_first_file: true,
             last: Received { mono_ns: 0, unix_ns: now_unix_ns() },
@@ -158,6 +174,7 @@ impl Worker {
             counter,
             dropped: 0,
             lost_unmarked: 0,
+            names_checked: None,
         };
         self.cameras = counters.map(camera).collect();
     }
@@ -253,13 +270,13 @@ impl Worker {
     fn route(&mut self, item: Item) {
         let entry = match item {
             Item::Incident { camera, incident, at } => Entry::Incident { camera, incident, at },
-            Item::Frame { camera, frame, dropped } => {
-                let publish_ns = self.cameras[camera].clock.observe(frame.device_time, frame.received.unix_ns);
-                Entry::Frame { camera, frame, dropped, publish_ns }
-            }
+            Item::Frame { camera, frame, dropped, bytes } => Entry::Frame { camera, frame, dropped, bytes },
         };
         let Some(trigger) = self.options.trigger.clone() else { return self.enqueue(entry) };
         let mono_ns = entry.received().mono_ns;
+        if let Entry::Frame { camera, frame, .. } = &entry {
+            self.check_trigger_label(*camera, frame, &trigger);
+        }
         if let Entry::Frame { camera, frame, .. } = &entry
             && trigger.matches(frame, self.infos[*camera].labels.as_ref())
         {
@@ -268,9 +285,7 @@ impl Worker {
                 Some(Clip { until_mono_ns: mono_ns.saturating_add(post), until: Instant::now() + trigger.post });
             let too_old = self.pre_trigger.trim(mono_ns, &trigger);
             self.skip(too_old);
-            while let Some(before) = self.pre_trigger.pop() {
-                self.ready.push_back(before);
-            }
+            self.take_pre_trigger();
         } else if self.clip.is_some_and(|clip| mono_ns > clip.until_mono_ns) {
             self.end_clip();
         }
@@ -293,12 +308,38 @@ impl Worker {
         }
     }
 
+    /// Queues the frames before a trigger. Video begins at a key frame.
+    fn take_pre_trigger(&mut self) {
+        let mut begun = Vec::new();
+        while let Some((entry, unit)) = self.pre_trigger.pop() {
+            match unit {
+                Unit::KeyFrame(camera) => begun.push(camera),
+                Unit::Dependent(camera) if !begun.contains(&camera) => {
+                    self.skip(vec![entry]);
+                    continue;
+                }
+                Unit::Dependent(_) | Unit::Alone => {}
+            }
+            self.ready.push_back(entry);
+        }
+    }
+
     fn buffer(&mut self, entry: Entry, mono_ns: u64, trigger: &Trigger) {
         let bytes = match &entry {
-            Entry::Frame { frame, .. } => frame_memory_bytes(frame),
+            Entry::Frame { bytes, .. } => *bytes,
             Entry::Incident { incident, .. } => incident.memory_bytes(),
         };
-        let removed = self.pre_trigger.push(entry, mono_ns, bytes, trigger);
+        let unit = match &entry {
+            Entry::Frame { camera, frame, .. } if matches!(frame.kind, PayloadKind::H264 | PayloadKind::H265) => {
+                if frame.is_key_frame() {
+                    Unit::KeyFrame(*camera)
+                } else {
+                    Unit::Dependent(*camera)
+                }
+            }
+            _ => Unit::Alone,
+        };
+        let removed = self.pre_trigger.push(entry, mono_ns, bytes, unit, trigger);
         self.skip(removed);
     }
 
@@ -308,9 +349,34 @@ impl Worker {
             if let Entry::Frame { camera, frame, dropped, .. } = entry {
                 let known = &mut self.cameras[camera];
                 known.context.observe(&frame);
+                known.clock.observe(frame.device_time, self.timeline.unix_ns(frame.received));
                 known.dropped = dropped;
                 self.shared.progress().taken[camera].passed += 1;
             }
+        }
+    }
+
+    /// Reports a trigger whose label is not in the names of a camera, once for each table.
+    fn check_trigger_label(&mut self, camera: usize, frame: &Frame, trigger: &Trigger) {
+        let checked = &mut self.cameras[camera].names_checked;
+        let is_same = |old: &Option<Arc<LabelMap>>| match (old, &frame.labels) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if checked.as_ref().is_some_and(is_same) {
+            return;
+        }
+        *checked = Some(frame.labels.clone());
+        let info = &self.infos[camera];
+        let names = frame.labels.as_deref().or(info.labels.as_ref()).unwrap_or(LabelMap::coco());
+        if names.knows(&trigger.label) {
+            return;
+        }
+        let nearest = names.nearest(&trigger.label).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let why = format!("{}: no label is named `{}`, so the trigger cannot match{nearest}", info.name, trigger.label);
+        if self.shared.progress().add_problem(&why) {
+            tracing::warn!("{why}");
         }
     }
 
@@ -348,11 +414,21 @@ impl Worker {
     }
 
     fn write_to_segment(&mut self, entry: &Entry) -> Result<(), crate::recording::RecordingError> {
+        let received = entry.received();
+        if !self.has_timeline {
+            self.start_timeline(received);
+        }
         let Some(segment) = &mut self.segment else { return Ok(()) };
+        let log_ns = self.timeline.unix_ns(received);
         match entry {
-            Entry::Incident { camera, incident, at } => segment.incident(*camera, incident, at.unix_ns),
-            Entry::Frame { camera, frame, dropped, publish_ns } => {
+            Entry::Incident { camera, incident, .. } => segment.incident(*camera, incident, log_ns),
+            Entry::Frame { camera, frame, dropped, .. } => {
+                if let Some(jump) = self.timeline.jump(received) {
+                    tracing::warn!("{}", jump.text);
+                    segment.incident(*camera, &jump, log_ns)?;
+                }
                 let known = &mut self.cameras[*camera];
+                let publish_ns = known.clock.observe(frame.device_time, log_ns);
                 let missing = dropped.saturating_sub(known.dropped) + std::mem::take(&mut known.lost_unmarked);
                 known.dropped = *dropped;
                 known.context.observe(frame);
@@ -360,9 +436,9 @@ impl Worker {
                 progress.taken[*camera].recorded += 1;
                 progress.gaps += u64::from(missing > 0);
                 drop(progress);
-                let gap = segment.gap(*camera, missing, frame.received.unix_ns);
+                let gap = segment.gap(*camera, missing, log_ns);
                 // Also after a failed gap marker, so that the frame is counted and lost with the rest of the file.
-                segment.frame(*camera, frame, *publish_ns).and(gap)
+                segment.frame(*camera, frame, log_ns, publish_ns).and(gap)
             }
         }
     }
@@ -389,7 +465,7 @@ impl Worker {
 
     /// Marks gaps at the end, and finishes the file.
     fn end(&mut self) {
-        while let Some(entry) = self.pre_trigger.pop() {
+        while let Some((entry, _)) = self.pre_trigger.pop() {
             if let Entry::Frame { camera, .. } = entry {
                 self.shared.progress().taken[camera].passed += 1;
             }
@@ -399,7 +475,7 @@ impl Worker {
             let missing = camera.counter.counts().dropped.saturating_sub(camera.dropped) + camera.lost_unmarked;
             let Some(segment) = self.segment.as_mut().filter(|_| missing > 0) else { continue };
             self.shared.progress().gaps += 1;
-            if let Err(error) = segment.gap(number, missing, self.last.unix_ns) {
+            if let Err(error) = segment.gap(number, missing, self.timeline.unix_ns(self.last)) {
                 self.abandon(&with_causes(&error));
             }
         }
