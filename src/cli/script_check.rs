@@ -121,7 +121,7 @@ mod tests {
         }
         for (program, error) in [
             ("x = (\n", "line 1: "),
-            ("a = 1\nmatch a:\n    case 1:\n        pass\n", "line 2: "),
+            ("a = 1\nmatch a:\n    case 1:\n        pass\n", "line "),
             ("try:\n    pass\nexcept* ValueError:\n    pass\n", "line "),
             ("return 1\n", "line 1: "),
             ("print 'a'\n", "line 1: "),
