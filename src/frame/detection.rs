@@ -143,7 +143,7 @@ impl LabelMap {
     pub fn knows(&self, wanted: &str) -> bool {
         let wanted = wanted.trim();
         let number = wanted.strip_prefix('#').unwrap_or(wanted);
-        number.parse::<u32>().is_ok() || self.names.values().any(|name| lower(name).eq(lower(wanted)))
+        number.parse::<u32>().is_ok() || self.iter().any(|(_, name)| lower(name).eq(lower(wanted)))
     }
 
     /// Returns the name that is most similar to a misspelled one: at most a third of its letters differ.
@@ -151,15 +151,15 @@ impl LabelMap {
     pub fn nearest(&self, misspelled: &str) -> Option<&str> {
         let wanted: Vec<char> = lower(misspelled.trim()).collect();
         let distance = |name: &str| edit_distance(&wanted, &lower(name).take(64).collect::<Vec<_>>());
-        let nearest = self.names.values().map(|name| (distance(name), &**name)).min_by_key(|(distance, _)| *distance);
+        let nearest = self.iter().map(|(_, name)| (distance(name), name)).min_by_key(|(distance, _)| *distance);
         nearest.filter(|(distance, _)| *distance <= wanted.len().div_ceil(3)).map(|(_, name)| name)
     }
 
     /// Returns the memory that the names occupy, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        // 48: number, pointer and length in the tree, and the allocation of the name.
-        self.names.values().map(|name| 48 + name.len()).sum()
+        // 48: number, pointer and length in a chunk, and the allocation of the name. Clones share both, so this is the most.
+        self.iter().map(|(_, name)| 48 + name.len()).sum()
     }
 
     /// Returns the name of a class, if it has one.
