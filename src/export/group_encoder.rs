@@ -43,8 +43,7 @@ fn config(size: (usize, usize), fps: f32, quality: u8) -> EncoderConfig {
     EncoderConfig::new()
         // Every player supports it, and other profiles make files of this encoder hardly smaller.
         .profile(Profile::Baseline)
-        // The same as `Bitrate`, which prints a warning for each group.
-        .rate_control_mode(RateControlMode::BitrateModePostSkip)
+        .rate_control_mode(RateControlMode::Bitrate)
         .bitrate(BitRate::from_bps(bit_rate(size, fps, quality)))
         .qp(QUANTIZER)
         .skip_frames(false)
