@@ -126,7 +126,7 @@ fn choices_that_select_nothing_are_errors() {
         }
     }
     let (_, _, stderr) = export(&["-o", &out("a.csv"), "--to", "csv", "--from", "1h"], &file);
-    assert!(stderr.contains("frames from 2026-09-21T13:06:40.000Z to 2026-09-21T13:06:40.475Z"), "{stderr}");
+    assert!(stderr.contains("frames from 2026-09-21T14:13:20.000Z to 2026-09-21T14:13:20.475Z"), "{stderr}");
 }
 
 #[test]
