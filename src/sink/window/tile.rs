@@ -84,13 +84,14 @@ mod tests {
         let mut overlay = Overlay::new(Style::default());
         overlay.set_strokes(Some(strokes));
         overlay.draw(&mut picture, &[Detection { label: 0, confidence: 0.5, bbox }], None);
-        let color = class_color(0);
-        let (width, left) = (picture.width, (picture.width as f64 / 4.0).round() as usize);
-        // The corner of the title has no letters.
-        let column = (0..picture.height).filter(|y| picture.words()[y * width + left] == color);
-        let edge = (0..width / 2).filter(|x| picture.words()[picture.height * 7 / 10 * width + x] == color);
+        let (color, width) = (class_color(0), picture.width);
         let top = (picture.height as f64 / 2.0).round() as usize;
-        (column.filter(|y| *y < top).count(), edge.count())
+        let is = |x: usize, y: usize| picture.words()[y * width + x] == color;
+        // The margin of the title, which is above the box and may begin to the left of it.
+        let margin = (0..width).find(|x| (0..top).any(|y| is(*x, y))).expect("a title");
+        let rows = (0..top).filter(|y| is(margin, *y)).count();
+        let edge = (0..width / 2).filter(|x| is(*x, picture.height * 7 / 10)).count();
+        (rows, edge)
     }
 
     #[test]
