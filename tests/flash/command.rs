@@ -214,7 +214,7 @@ fn a_script_is_checked_before_it_is_flashed() {
     assert_eq!((code, scene.camera.history().sessions), (4, 0), "{said}");
     assert!(said.contains("the program of Script 7 is not in the package"), "{said}");
     let (code, out, _) = run(&["inspect", &app]);
-    assert!(code == 1 && out.contains("DAMAGED: a camera would store it, but could not run it"), "{out}");
+    assert!(code == 3 && out.contains("DAMAGED: a camera would store it, but could not run it"), "{out}");
 }
 
 /// Reads the size of a section from its entry in the table.
