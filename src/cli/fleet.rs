@@ -63,7 +63,7 @@ impl FleetArgs {
             if let Some(camera) = configured.iter().find(|camera| camera.name.as_ref() == Some(uri)) {
                 return self.source(camera.name.as_deref(), &camera.camera);
             }
-            let (name, camera) = split_name(uri).map_err(invalid)?;
+            let (name, camera) = split_name(uri).map_err(|error| invalid(&error))?;
             self.source(name, camera)
         };
         self.uris.iter().map(source).collect()
@@ -72,7 +72,7 @@ impl FleetArgs {
     fn source(&self, name: Option<&str>, camera: &str) -> anyhow::Result<NamedSource> {
         let name = name.map(str::to_owned);
         if !is_id(camera) {
-            return Ok(NamedSource { name, spec: camera.parse().map_err(invalid)? });
+            return Ok(NamedSource { name, spec: camera.parse().map_err(|error| invalid(&error))? });
         }
         let id: CameraArg = camera.parse().map_err(Usage)?;
         let located = runtime()?.block_on(id.locate(&self.search))?;
@@ -114,7 +114,7 @@ fn is_id(text: &str) -> bool {
 }
 
 /// Adds the kinds of sources as help.
-fn invalid(error: SourceSpecError) -> anyhow::Error {
+fn invalid(error: &SourceSpecError) -> anyhow::Error {
     let usage = Usage(error.to_string()).into();
     match error.help() {
         Some(help) => advised(usage, help),

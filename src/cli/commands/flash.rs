@@ -225,7 +225,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
         return match args.then {
             Some(Then::View) => {
                 let ctx = Ctx { command: "view", json: ctx.json, stop: ctx.stop.clone() };
-                view::run(&ctx, &ViewArgs::for_sources(streams, task.contract))
+                view::run(&ctx, &ViewArgs::for_sources(&streams, task.contract))
             }
             None => Ok(Outcome::Done),
         };

@@ -86,7 +86,7 @@ pub(crate) struct ViewArgs {
 
 impl ViewArgs {
     /// Returns the arguments for these sources, which must run the application of the contract.
-    pub(crate) fn for_sources(sources: Vec<SourceSpec>, expect: Option<Contract>) -> Self {
+    pub(crate) fn for_sources(sources: &[SourceSpec], expect: Option<Contract>) -> Self {
         Self {
             fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect()),
             no_window: false,
