@@ -280,7 +280,8 @@ mod tests {
     ];
 
     /// Options of a command itself that share their name with an option under a heading.
-    const OWN: [(&str, &str); 9] = [
+    const OWN: [(&str, &str); 10] = [
+        ("export", "quality"),
         ("doctor", "config"),
         ("list", "config"),
         ("replay", "camera"),

@@ -24,8 +24,9 @@ impl ScriptPort {
         let code = without_text(program);
         let mut ports = BTreeSet::new();
         for (at, _) in code.match_indices('(') {
-            let name = code[..at].rsplit(|c: char| !is_name(c)).next().unwrap_or_default();
-            let before = code[..at - name.len()].trim_end();
+            let callee = code[..at].trim_end();
+            let name = callee.rsplit(|c: char| !is_name(c)).next().unwrap_or_default();
+            let before = callee[..callee.len() - name.len()].trim_end();
             if !LISTENING_CALLS.contains(&name) || before.ends_with("def") || before.ends_with("class") {
                 continue;
             }

@@ -205,7 +205,7 @@ impl Join {
         };
         self.waiting_bytes -= found.as_ref().map_or(0, |image| image.bytes.len()).min(self.waiting_bytes);
         if found.is_none() && !self.in_order && wire.payload.is_empty() && wire.payload_len > 0 {
-            camera.wires.push_back((header.clone(), wire));
+            camera.wires.push_back((*header, wire));
             if camera.wires.len() <= WAITING_WIRES_MAX {
                 return Ok(None);
             }
@@ -232,7 +232,7 @@ impl JoinedCamera {
     ) -> Option<RecordingEntry> {
         let before = self.release(number);
         let boxes_are_here = self.boxes.as_ref().is_some_and(|boxes| boxes.stamp_ns == image.stamp_ns);
-        self.held = Some((header.clone(), schema, image));
+        self.held = Some((*header, schema, image));
         if before.is_none() && (boxes_are_here || !channels.has_boxes(number)) {
             return self.release(number);
         }

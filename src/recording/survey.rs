@@ -81,10 +81,11 @@ impl Survey {
             if self.about.is_empty() {
                 self.about = metadata.metadata;
             }
-        } else if metadata.name.starts_with(CLOCK_METADATA) && self.clocks.len() < CAMERAS_MAX {
-            if !self.clocks.iter().any(|clock| clock.name == metadata.name) {
-                self.clocks.push(metadata);
-            }
+        } else if metadata.name.starts_with(CLOCK_METADATA)
+            && self.clocks.len() < CAMERAS_MAX
+            && !self.clocks.iter().any(|clock| clock.name == metadata.name)
+        {
+            self.clocks.push(metadata);
         }
     }
 

@@ -146,7 +146,7 @@ while True:
         let mut lines = BufReader::new(camera.stderr.take().expect("a pipe")).lines();
         let said = lines.next().expect("a line").expect("UTF-8");
         let at = said.strip_prefix("listening on ").expect(&said);
-        let (code, out, err) = run(&["detections", at, "--frames", "2"]);
+        let (code, out, err) = run(&["detections", at, "--frames", "2", "-v"]);
         assert_eq!(code, 0, "{err}");
         assert!(out.contains("\"format\":\"BGR888p\"") && out.lines().count() == 2, "{out}\n{err}");
         assert_eq!(out.contains("\"camera_seq\"") && err.contains("64x48"), text.is_none(), "{out}\n{err}");

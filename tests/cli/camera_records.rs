@@ -94,7 +94,7 @@ fn missing_frames_are_counted_by_the_cameras_numbers() {
     bytes.extend(frames([107]));
     // The camera restarted: its numbers begin again, and none is missing.
     bytes.extend(frames([3, 4, 5]));
-    let (code, names, told, err) = detections(bytes, &[]);
+    let (code, names, told, err) = detections(bytes, &["-v"]);
     assert_eq!((code, names.len()), (3, 29), "{err}");
     let numbers = &told["numbers"];
     let counted = ["numbers", "came", "not_sent", "damaged"].map(|key| numbers[key].as_u64().expect(key));

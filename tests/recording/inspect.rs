@@ -240,7 +240,7 @@ fn a_truncated_file_is_recovered_up_to_its_end() {
             match verify(&bench.path) {
                 Ok(verified) => assert!(!verified.is_good(), "{what}"),
                 Err(error) => {
-                    assert!(matches!(error, RecordingError::NotMcap { .. } | RecordingError::NoCamera { .. }))
+                    assert!(matches!(error, RecordingError::NotMcap { .. } | RecordingError::NoCamera { .. }));
                 }
             }
             let saved = bench.recovered(&what);

@@ -107,6 +107,9 @@ fn options() -> WriteOptions {
     WriteOptions::new().library("another tool").chunk_size(Some(20_000))
 }
 
+/// Name of the file, its options, the number of the first channel, its metadata and its messages.
+type Rewritten<'a> = (&'a str, WriteOptions, u16, &'a [Metadata], &'a [Message]);
+
 #[test]
 fn a_rewritten_recording_is_read_like_the_original() {
     const FRAMES: usize = 20;
@@ -126,7 +129,7 @@ fn a_rewritten_recording_is_read_like_the_original() {
     let mut wire_first = in_order.clone();
     wire_first.sort_by_key(|message| (message.log_time, !message.topic.ends_with("/wire")));
     let none = || options().compression(None);
-    let files: [(&str, WriteOptions, u16, &[Metadata], &[Message]); 9] = [
+    let files: [Rewritten<'_>; 9] = [
         ("numbers", none(), 1, &about, &in_order),
         ("high-numbers", none(), 900, &about, &in_order),
         ("zstd", options().compression(Some(ChunkCompression::Zstd)), 7, &about, &in_order),
@@ -218,7 +221,7 @@ fn ros_image(topic: &str, number: u64) -> Message {
     let (log_time, stamp) = time(number);
     let mut data = b"\x00\x01\0\0".to_vec();
     let text = |data: &mut Vec<u8>, text: &str| {
-        while (data.len() - 4) % 4 != 0 {
+        while !(data.len() - 4).is_multiple_of(4) {
             data.push(0);
         }
         data.extend_from_slice(&(text.len() as u32 + 1).to_le_bytes());
@@ -229,7 +232,7 @@ fn ros_image(topic: &str, number: u64) -> Message {
     data.extend_from_slice(&stamp.nsec().to_le_bytes());
     text(&mut data, "camera_link");
     text(&mut data, "rgb8; jpeg compressed bgr8");
-    while (data.len() - 4) % 4 != 0 {
+    while !(data.len() - 4).is_multiple_of(4) {
         data.push(0);
     }
     let picture = jpeg(number);

@@ -561,7 +561,8 @@ fn screens_that_cannot_show_the_colors_are_refused() {
 /// Xlib's own handlers would end the process at once: without a summary, and with an unfinished recording.
 #[test]
 fn a_window_lost_while_recording_ends_in_order() {
-    let ways: [(&str, &str, fn(&mut Bench)); 4] = [
+    type Way = (&'static str, &'static str, fn(&mut Bench));
+    let ways: [Way; 4] = [
         ("killed server", "the X server closed the connection", |bench| bench.server.kill().expect("a child")),
         ("terminated server", "the X server closed the connection", |bench| program::signal(&bench.server, "TERM")),
         ("killed client", "", |bench| drop(bench.xdotool(&["windowkill", &bench.window]))),
