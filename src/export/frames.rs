@@ -190,7 +190,7 @@ impl Frames {
         let time = |ns| DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true);
         let why = match report.without_label {
             0 => "none is between --from and --until".to_owned(),
-            frames => format!("{frames} frames have no detection selected by --label and --min-confidence"),
+            frames => format!("{frames} frames have no detection selected by --only and --threshold"),
         };
         Err(ExportError::NothingSelected { why, from: time(from), until: time(until) })
     }

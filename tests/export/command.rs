@@ -108,15 +108,15 @@ fn choices_that_select_nothing_are_errors() {
     for (choice, said) in [
         (&["--from", "1h"][..], "no frame was selected: none is between --from and --until"),
         (&["--until", "2020-01-01T00:00:00Z"], "none is between --from and --until"),
-        (&["--label", "giraffe"], "20 frames have no detection selected by --label"),
-        (&["--label", "piza"], "unknown label `piza`: did you mean `pizza`?"),
-        (&["--label", "PERSON", "--label", "persn"], "unknown label `persn`: did you mean `person`?"),
-        (&["--label", "4711"], "no detection selected by --label"),
+        (&["--only", "giraffe"], "20 frames have no detection selected by --only"),
+        (&["--only", "piza"], "unknown label `piza`: did you mean `pizza`?"),
+        (&["--only", "PERSON", "--only", "persn"], "unknown label `persn`: did you mean `person`?"),
+        (&["--only", "4711"], "no detection selected by --only"),
     ] {
         for format in ["csv", "jsonl", "parquet", "png", "yolo", "mp4"] {
             let target = out(&format!("out.{format}"));
             let (code, stdout, stderr) = export(&[&["-o", &target, "--to", format], choice].concat(), &file);
-            let keeps_all = format == "mp4" && !said.contains("unknown") && choice[0] == "--label";
+            let keeps_all = format == "mp4" && !said.contains("unknown") && choice[0] == "--only";
             assert_eq!((code, stdout.as_str()), (i32::from(!keeps_all), ""), "{format} {choice:?}: {stderr}");
             assert!(keeps_all || stderr.contains(said) && stderr.contains("help: `oaktap inspect FILE`"), "{stderr}");
             let path = Path::new(&target);
