@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{ClientError, Stopped, WATCHDOG_TIMEOUT};
 use super::message::{AnnouncedData, Request, Response};
+use super::progress::TransferProgress;
 use super::version::Version;
 use crate::xlink::{Link, LinkEvent, Packet, StreamId};
 
@@ -20,8 +21,6 @@ pub const WATCHDOG_BUDGET_BYTES: u32 = 64;
 
 /// Half of the time after which the camera reboots without a ping (bootloader.md 2.4).
 const PING_INTERVAL: Duration = Duration::from_millis(750);
-/// Largest configuration that is accepted. Its place in flash has 16 KiB; future bootloaders may have more.
-const MAX_CONFIG_BYTES: u32 = 1 << 20;
 
 /// Fewer bytes than this within [`ClientOptions::inactivity_timeout`] are no progress, unless they complete the data.
 const PROGRESS_MIN_BYTES: u64 = 4 << 10;
@@ -76,27 +75,6 @@ impl RequestData {
     pub fn packets(&self) -> u32 {
         self.total().div_ceil(self.packet)
     }
-}
-
-/// Progress of a request.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TransferProgress {
-    /// The camera has consumed data of the request.
-    Sent {
-        /// Bytes so far.
-        bytes: u64,
-        /// Total bytes.
-        total: u64,
-    },
-    /// Data of the response was received.
-    Read {
-        /// Bytes so far.
-        bytes: u64,
-        /// Total bytes.
-        total: u64,
-    },
-    /// The camera reports the written share, 0 to 1.
-    Written(f32),
 }
 
 /// The successful result of a request.
@@ -395,7 +373,7 @@ impl Client {
             call.received.extend_from_slice(bytes);
             let (received, total) = (call.received.len() as u64, u64::from(announced.total));
             if received > total {
-                let requested = requested(&call.request);
+                let requested = call.request.response_limit();
                 return self.fail(ClientError::TooMuch { request, requested, announced: total, received });
             }
             self.transferred += bytes.len() as u64;
@@ -440,7 +418,7 @@ impl Client {
             }
             (Request::GetConfig { .. }, Response::Config(Ok(announced)))
             | (Request::ReadFlash { .. }, Response::ReadFlash(Ok(announced))) => {
-                let requested = requested(&call.request);
+                let requested = call.request.response_limit();
                 if u64::from(announced.total) > requested {
                     let announced = u64::from(announced.total);
                     return self.fail(ClientError::TooMuch { request, requested, announced, received: 0 });
@@ -476,7 +454,7 @@ impl Client {
             | (Request::NoOp, Response::NoOp { .. })
             | (Request::BootApplication, Response::BootApplication(Ok(()))) => self.done(Ok(Reply::Response(response))),
             (request_sent, found) => {
-                let expected = expected(request_sent);
+                let expected = request_sent.response_name();
                 self.fail(ClientError::Unexpected { request, found: found.name(), expected });
             }
         }
@@ -507,35 +485,5 @@ impl Client {
             self.reply = Some(Err(error.clone()));
             self.failed = Some(error);
         }
-    }
-}
-
-/// Returns the limit of the data in a response.
-fn requested(request: &Request) -> u64 {
-    match request {
-        Request::ReadFlash { total, .. } => u64::from(*total),
-        Request::GetConfig { .. } => u64::from(MAX_CONFIG_BYTES),
-        _ => 0,
-    }
-}
-
-/// Returns the vendor's name of the response to a request.
-fn expected(request: &Request) -> &'static str {
-    match request {
-        Request::UpdateFlash { .. }
-        | Request::WriteFlash { .. }
-        | Request::SetConfig { .. }
-        | Request::UpdateBootHeader { .. } => "FLASH_COMPLETE",
-        Request::Version => "BOOTLOADER_VERSION",
-        Request::Type => "BOOTLOADER_TYPE",
-        Request::GetConfig { .. } => "GET_BOOTLOADER_CONFIG",
-        Request::Commit => "BOOTLOADER_COMMIT",
-        Request::ReadFlash { .. } => "READ_FLASH",
-        Request::Application { .. } => "APPLICATION_DETAILS",
-        Request::MemoryDetails { .. } => "MEMORY_DETAILS",
-        Request::IsUserBootloader => "IS_USER_BOOTLOADER",
-        Request::NoOp => "NO_OP",
-        Request::BootApplication => "BOOT_APPLICATION",
-        Request::UsbRomBoot | Request::BootMemory { .. } => "the end of the connection",
     }
 }

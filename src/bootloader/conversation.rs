@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::client::{Client, ClientOptions, Reply, RequestData, TransferProgress};
+use super::client::{Client, ClientOptions, Reply, RequestData};
 use super::error::ClientError;
 use super::message::{BootloaderType, Request, Response};
+use super::progress::TransferProgress;
 use super::version::Version;
 
 /// Sends requests to one camera, one at a time.

@@ -24,18 +24,18 @@ mod conversation;
 mod error;
 pub mod map;
 mod message;
+mod progress;
 pub mod reach;
 mod settings;
 mod version;
 
-pub use client::{
-    BUDGET_BYTES, Client, ClientOptions, RequestData, STREAM, TransferProgress, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM,
-};
+pub use client::{BUDGET_BYTES, Client, ClientOptions, RequestData, STREAM, WATCHDOG_BUDGET_BYTES, WATCHDOG_STREAM};
 pub use conversation::{BootloaderInfo, Caller, Conversation, ConversationEvent, Hold};
 pub use error::{ClientError, Stopped};
 pub use message::{
     AnnouncedData, ApplicationDetails, BootHeader, BootloaderType, Memory, MemoryDetails, MessageError, Request,
     Response, Storage,
 };
+pub use progress::TransferProgress;
 pub use settings::SettingsError;
 pub use version::Version;

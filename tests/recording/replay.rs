@@ -195,7 +195,9 @@ async fn a_torn_file_is_played_up_to_the_damage() {
     std::fs::write(recording.path(), &whole[..whole.len() / 2]).unwrap();
     let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
     let (session, mut frames) = play(file.clone(), SessionOptions::default());
-    let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
+    let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
+    assert!(error.to_string().starts_with("the recording was not finished: it ends at byte "), "{error}");
+    assert!(error.help().is_some_and(|help| help.contains("oaktap recover")));
     let mut played = 0;
     while let Some((_, frame)) = frames.recv().await {
         assert_eq!(identity(&frame), identity(&recording.frames[0][played]));

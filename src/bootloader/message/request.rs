@@ -5,6 +5,9 @@ use super::fields::{BootHeader, Memory, Storage};
 use super::layout::{Reader, Writer, command};
 use crate::bootloader::version::Version;
 
+/// Largest configuration that is accepted. Its place in flash has 16 KiB; future bootloaders may have more.
+const MAX_CONFIG_BYTES: u32 = 1 << 20;
+
 const STORAGES: [Storage; 2] = [Storage::Application, Storage::Bootloader];
 const BOOT_HEADERS: [BootHeader; 4] = [BootHeader::Gpio, BootHeader::UsbRecovery, BootHeader::Normal, BootHeader::Fast];
 
@@ -187,5 +190,35 @@ impl Request {
             17 => Self::IsUserBootloader,
             unknown => return Err(MessageError::UnknownCommand(unknown)),
         })
+    }
+
+    /// Returns the limit of the data in a response.
+    pub(in crate::bootloader) fn response_limit(&self) -> u64 {
+        match self {
+            Self::ReadFlash { total, .. } => u64::from(*total),
+            Self::GetConfig { .. } => u64::from(MAX_CONFIG_BYTES),
+            _ => 0,
+        }
+    }
+
+    /// Returns the vendor's name of the response to a request.
+    pub(in crate::bootloader) fn response_name(&self) -> &'static str {
+        match self {
+            Self::UpdateFlash { .. }
+            | Self::WriteFlash { .. }
+            | Self::SetConfig { .. }
+            | Self::UpdateBootHeader { .. } => "FLASH_COMPLETE",
+            Self::Version => "BOOTLOADER_VERSION",
+            Self::Type => "BOOTLOADER_TYPE",
+            Self::GetConfig { .. } => "GET_BOOTLOADER_CONFIG",
+            Self::Commit => "BOOTLOADER_COMMIT",
+            Self::ReadFlash { .. } => "READ_FLASH",
+            Self::Application { .. } => "APPLICATION_DETAILS",
+            Self::MemoryDetails { .. } => "MEMORY_DETAILS",
+            Self::IsUserBootloader => "IS_USER_BOOTLOADER",
+            Self::NoOp => "NO_OP",
+            Self::BootApplication => "BOOT_APPLICATION",
+            Self::UsbRomBoot | Self::BootMemory { .. } => "the end of the connection",
+        }
     }
 }
