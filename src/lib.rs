@@ -73,8 +73,8 @@
 //! | pixel format | `frame/pixel.rs`, a routine in `convert/`, `convert/reference.rs`, `sim/pixels.rs` |
 //! | check of `doctor` | a function in `doctor/`, a line in its caller, its test |
 //!
-//! Recordings rebuild each frame with the decoder: frames without one of our headers can be recorded, but not played,
-//! verified or exported yet.
+//! Recordings rebuild each frame with the decoder: frames of a source without one of our headers can be recorded, but not
+//! played, verified or exported yet. Image messages of other programs in MCAP files are played and exported without it.
 
 pub mod bootloader;
 pub mod convert;
