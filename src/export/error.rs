@@ -55,6 +55,9 @@ pub enum ExportError {
         /// Name of the format.
         format: &'static str,
     },
+    /// The recordings name cameras, but hold no frame.
+    #[error("the recordings have no frame to export")]
+    NoFrames,
     /// The recordings have frames, but none was selected.
     #[error("no frame was selected: {why}; the recordings have frames from {from} to {until}")]
     NothingSelected {
@@ -106,6 +109,9 @@ impl ExportError {
         match self {
             Self::Recording { source, .. } => source.help(),
             Self::TableToFolder { .. } => Some("repeat the command with a file name after -o"),
+            Self::NoFrames => {
+                Some("`oaktap verify FILE` finds damage; `oaktap inspect FILE` lists the cameras of a recording")
+            }
             Self::NothingSelected { .. } => Some("`oaktap inspect FILE` shows the times and labels of a recording"),
             Self::UnknownLabel { .. } => Some("`oaktap inspect FILE` shows the labels of a recording"),
             Self::Exists(_) | Self::NotEmpty(_) => Some("choose another path with -o, or remove the existing one"),

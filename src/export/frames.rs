@@ -30,9 +30,10 @@ pub(super) struct Camera {
 }
 
 impl Camera {
-    /// Returns the label names for a frame: those of the stream, or else of the recording, or else of COCO.
+    /// Returns the label names for a frame: those of the stream, or else of the recording, or else of COCO. Names that were
+    /// sent and could not be read are not replaced by those of COCO.
     pub(super) fn names<'a>(&'a self, frame: &'a Frame) -> &'a LabelMap {
-        let given = frame.labels.as_deref().into_iter().chain(&self.labels).find(|names| !names.is_empty());
+        let given = frame.labels.as_deref().into_iter().chain(&self.labels).find(|names| !names.may_be_guessed());
         given.unwrap_or_else(|| LabelMap::coco())
     }
 
@@ -43,7 +44,7 @@ impl Camera {
 
     /// Returns the label names for frames of a stream without names.
     pub(super) fn default_names(&self) -> &LabelMap {
-        self.labels.as_ref().filter(|names| !names.is_empty()).unwrap_or_else(|| LabelMap::coco())
+        self.labels.as_ref().filter(|names| !names.may_be_guessed()).unwrap_or_else(|| LabelMap::coco())
     }
 }
 
@@ -178,9 +179,11 @@ impl Frames {
         ((self.now_ns.saturating_sub(start)) as f64 / (end.saturating_sub(start)).max(1) as f64).clamp(0.0, 1.0)
     }
 
-    /// Fails if a chosen label is unknown, or if nothing was chosen although there are frames.
+    /// Fails if a chosen label is unknown, if there are no frames, or if none of them was chosen.
     fn check_choice(&self, report: &ExportReport) -> Result<(), ExportError> {
-        let Some((from, until)) = self.whole_span else { return Ok(()) };
+        let Some((from, until)) = self.whole_span else {
+            return if report.unread.is_empty() { Err(ExportError::NoFrames) } else { Ok(()) };
+        };
         if report.unread.is_empty() {
             refuse(&self.unknown_labels, &self.cameras, self.table.as_deref())?;
         }
@@ -207,7 +210,7 @@ impl Frames {
     /// Returns the next chosen frame; `None` after the last. Counts the frames that it leaves out in `report`.
     ///
     /// # Errors
-    /// A recording cannot be opened, `progress` returned `Break`, or there are frames but the choice selects none.
+    /// A recording cannot be opened, `progress` returned `Break`, there are no frames, or the choice selects none.
     pub(super) fn next(
         &mut self,
         report: &mut ExportReport,

@@ -105,8 +105,10 @@ impl Reader {
     /// Arrival of the first and the last message, in nanoseconds since 1970, UTC.
     #[must_use]
     pub fn span(&self) -> Option<(i64, i64)> {
-        let from = self.survey.chunks.iter().map(|chunk| chunk.from_unix_ns).min()?;
-        let to = self.survey.chunks.iter().map(|chunk| chunk.to_unix_ns).max()?;
+        // A chunk without messages has the times 0 (MCAP specification, "Chunk").
+        let chunks = || self.survey.chunks.iter().filter(|chunk| chunk.to_unix_ns != 0);
+        let from = chunks().map(|chunk| chunk.from_unix_ns).min()?;
+        let to = chunks().map(|chunk| chunk.to_unix_ns).max()?;
         Some((from, to))
     }
 

@@ -165,3 +165,16 @@ fn an_export_that_leaves_out_every_frame_can_be_stopped() {
     assert!(matches!(error, oaktap::export::ExportError::Stopped { written: 0 }), "{error}");
     assert!(!options.output.exists());
 }
+
+#[test]
+fn a_recording_without_frames_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64", 0);
+    for format in ["csv", "png", "mp4"] {
+        let target = folder.path().join(format!("out.{format}"));
+        let (code, stdout, stderr) = export(&["-o", target.to_str().expect("UTF-8"), "--to", format], &file);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+        assert!(stderr.contains("error: the recordings have no frame to export\nhelp: "), "{stderr}");
+        assert!(!target.is_file(), "{format}");
+    }
+}
