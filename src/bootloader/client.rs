@@ -22,9 +22,9 @@ pub const WATCHDOG_BUDGET_BYTES: u32 = 64;
 /// Half of the time after which the camera reboots without a ping (bootloader.md 2.4).
 const PING_INTERVAL: Duration = Duration::from_millis(750);
 
-/// Fewer bytes than this within [`ClientOptions::inactivity_timeout`] are no progress, unless they complete the data.
+/// Fewer bytes than this within [`ClientOptions::inactivity_timeout`] do not count as progress, unless they complete the data.
 const PROGRESS_MIN_BYTES: u64 = 4 << 10;
-/// A smaller step of the share that the camera reports as written is no progress.
+/// A smaller step of the share that the camera reports as written does not count as progress.
 const PROGRESS_MIN_SHARE: f32 = 1e-3;
 /// A session may take this many times [`ClientOptions::inactivity_timeout`], and longer for data that arrives at
 /// [`SESSION_MIN_RATE`].
@@ -394,7 +394,7 @@ impl Client {
         let refused = |why: &String| ClientError::Refused { request, why: why.clone(), sent, total };
         match (&call.request, &response) {
             (Request::UpdateFlash { .. } | Request::WriteFlash { .. }, Response::Progress(share)) => {
-                // NaN is no share.
+                // NaN stays NaN, which is not greater than anything.
                 let share = share.clamp(0.0, 1.0);
                 if share >= call.written + PROGRESS_MIN_SHARE {
                     call.written = share;

@@ -65,7 +65,7 @@ enum Signal {
     Hangup,
 }
 
-/// What to do about a signal.
+/// Reaction to a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reaction {
     /// Wake the command, which finishes its files.

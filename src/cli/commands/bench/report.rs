@@ -49,7 +49,7 @@ pub(crate) struct Capacity {
     pub(crate) height: u32,
     /// Estimate for the processors: the CPU time of the stage `stream`, with all of them at 100 %.
     pub(crate) cameras_of_processors: u32,
-    /// What a network port of 1 Gbit/s carries.
+    /// Cameras whose streams fit on a network port of 1 Gbit/s.
     pub(crate) cameras_of_gigabit_port: u32,
 }
 
