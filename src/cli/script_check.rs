@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn programs_are_parsed_by_the_rules_of_python_3_9() {
         if Command::new("python3").arg("--version").output().is_err() {
-            eprintln!("skipped: there is no python3");
+            eprintln!("skipped: python3 not found");
             return;
         }
         for program in ["", "x = 1\n", "if (n := 5) > 3:\n    print(f'{n=}')\n", "x: dict[str, int] = {}\n"] {

@@ -38,7 +38,7 @@ const OPTIONS: [(&str, &[&str]); 8] = [
 /// Adds a suggestion to an error of the arguments `words`, which begin with the program's name.
 pub(super) fn improve(mut error: Error, program: &Command, words: &[String]) -> Error {
     let Some(tip) = tip(&error, program, words) else { return error };
-    // What is spelled alike seldom means the same.
+    // Names with a similar spelling seldom mean the same.
     error.remove(ContextKind::SuggestedSubcommand);
     error.remove(ContextKind::SuggestedArg);
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));

@@ -162,7 +162,7 @@ pub fn export(
 ) -> Result<ExportReport, ExportError> {
     let mut report = ExportReport::default();
     let is_table = matches!(options.format, ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet);
-    // A path that ends with a separator means a folder, even if there is none.
+    // A path that ends with a separator names a folder, whether it exists or not.
     if is_table
         && (options.output.is_dir() || options.output.as_os_str().to_string_lossy().ends_with(['/', MAIN_SEPARATOR]))
     {

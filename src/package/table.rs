@@ -164,7 +164,7 @@ impl Section {
         let len = match self.compression() {
             Compression::Zlib => zlib_len(stored, max)?,
             Compression::Gzip => gzip_len(stored, max)?,
-            // There is no reader for xz.
+            // This crate cannot decompress xz.
             Compression::None | Compression::Xz | Compression::Unknown(_) => 0,
         };
         if len > max { Err(ContentFault::TooLarge { max: CONTENT_BYTES_MAX }) } else { Ok(len) }

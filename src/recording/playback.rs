@@ -87,7 +87,7 @@ const CATCH_UP_MAX_NS: u64 = 250_000_000;
 /// Seek target: the beginning of the recording.
 pub(crate) const RECORDING_START: i64 = i64::MIN;
 
-/// Where a camera continues after a seek.
+/// Position at which a camera continues after a seek.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SeekTarget {
     /// With the first frame that arrived at this time or later.
@@ -263,7 +263,7 @@ impl PlaybackClock {
     }
 
     fn step_back(&mut self) {
-        // Without a frame there is none before it.
+        // No frame was shown yet, so none is before it.
         if self.position.is_some() {
             self.jump(SeekTarget::Back);
             self.show_target();

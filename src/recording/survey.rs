@@ -21,7 +21,7 @@ const RANGE_BYTES: u64 = 4 << 20;
 /// Damaged parts that are listed.
 const LISTED_MAX: usize = 100;
 
-/// What a file holds.
+/// Content of a file.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub(super) file_len: u64,

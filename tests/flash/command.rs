@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use oaktap::bootloader::{Memory, Request, map};
@@ -29,6 +29,19 @@ impl Scene {
         let config: CameraConfig = config.parse().expect("a camera");
         let camera = CameraSimulator::start(config, &[Place::free_ports(Ipv4Addr::LOCALHOST)]).expect("free ports");
         Self { camera, folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// Starts a command on this camera, and types the camera's id, for which some commands ask.
+    pub(crate) fn start(&self, command: &str, more: &[&str]) -> Child {
+        let args = self.at(command, more);
+        let mut child = oaktap(&args.iter().map(String::as_str).collect::<Vec<_>>())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        writeln!(child.stdin.take().expect("a pipe"), "{ID}").expect("it reads");
+        child
     }
 
     /// The arguments that select this camera.
@@ -403,14 +416,7 @@ fn a_bootloader_goes_to_the_user_slot_and_the_factory_slot_needs_confirmation() 
     let (code, _, said) = scene.run("bootloader", &["--yes", "factory-reset", "--image", &file]);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("and flashed over USB") && said.contains("nothing was written"), "{said}");
-    let args = scene.at("bootloader", &["--yes", "factory-reset", "--image", &file, "--json"]);
-    let mut child = oaktap(&args.iter().map(String::as_str).collect::<Vec<_>>())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    writeln!(child.stdin.take().expect("a pipe"), "{ID}").expect("it reads");
+    let child = scene.start("bootloader", &["--yes", "factory-reset", "--image", &file, "--json"]);
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");

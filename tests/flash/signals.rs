@@ -1,13 +1,13 @@
 //! Signals to the program while it works on a simulated camera: INT, TERM and HUP never leave a camera that cannot boot.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
 
 use oaktap::bootloader::{Memory, map};
 use oaktap::package::PackageBuilder;
 use oaktap::sim::bootloader::{Activity, SimulatedCamera};
 
-use crate::command::{AGES, ID, Scene, image};
+use crate::command::{AGES, Scene, image};
 use crate::program::{oaktap, signal};
 
 /// A camera that writes 1 MiB/s, in steps of 1 MiB, and has an application.
@@ -16,18 +16,6 @@ fn scene() -> Scene {
     let app = scene.package("door");
     scene.json("flash", &["--app", &app, "--yes"]);
     scene
-}
-
-fn start(scene: &Scene, command: &str, more: &[&str]) -> Child {
-    let args = scene.at(command, more);
-    let mut child = oaktap(&args.iter().map(String::as_str).collect::<Vec<_>>())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    writeln!(child.stdin.take().expect("a pipe"), "{ID}").expect("it reads");
-    child
 }
 
 /// Reads standard error up to a line that contains `text`, and returns the lines.
@@ -71,7 +59,7 @@ fn a_signal_while_the_factory_slot_is_written_is_held_back() {
             let file = scene.file("eth.cmd", &new);
             let mut args = vec!["--yes", action, "--image", &file];
             args.extend((action == "update").then_some("--factory"));
-            let mut child = start(&scene, "bootloader", &args);
+            let mut child = scene.start("bootloader", &args);
             let mut said = read_until(&mut child, "writing the factory bootloader");
             let context = format!("{action} {name} at {at}");
             assert!(scene.camera.wait_until(AGES, |camera| has(camera, map::BOOTLOADER, &new, at)), "{context}");
@@ -107,7 +95,7 @@ fn a_signal_while_an_application_is_written_ends_in_order() {
             .build()
             .expect("a package");
         let app = scene.file("gate.dap", &bytes);
-        let child = start(&scene, "flash", &["--app", &app, "--yes", "--no-wait"]);
+        let child = scene.start("flash", &["--app", &app, "--yes", "--no-wait"]);
         let context = format!("{name} at {at}");
         // The camera erases the beginning first. Some bytes after it are those of the application before.
         let writes = |camera: &mut SimulatedCamera| {
@@ -155,7 +143,7 @@ fn a_signal_to_every_other_command_leaves_a_camera_that_boots() {
                 _ => {}
             }
             let context = format!("{command} {more:?} {name}");
-            let mut child = start(&scene, command, &args);
+            let mut child = scene.start(command, &args);
             let mut said = read_until(&mut child, text);
             signal(&child, name);
             let (code, rest) = end(child);
