@@ -145,24 +145,26 @@ impl Located {
         let rejected = survey.unrecognized.into_iter().find(|(from, _)| *from == ip).map(|(_, error)| error);
         Self { ip, port, camera: survey.cameras.into_iter().next(), rejected }
     }
+
+    /// Returns the reply of the camera. `udp_port` is the one that was searched.
+    pub(crate) fn replied(&self, udp_port: u16) -> anyhow::Result<DiscoveredCamera> {
+        self.camera.clone().ok_or_else(|| {
+            let ip = self.ip;
+            let error = match &self.rejected {
+                Some(error) => {
+                    anyhow::anyhow!("the reply from {ip}, UDP port {udp_port}, is not from a camera: {error}")
+                }
+                None => anyhow::anyhow!("no reply from a camera at {ip}, UDP port {udp_port}"),
+            };
+            advised(error, "`oaktap doctor` finds out why")
+        })
+    }
 }
 
 impl CameraArg {
     /// Returns whether the camera is simulated.
     pub(crate) const fn is_simulated(&self) -> bool {
         matches!(self, Self::Simulated(_))
-    }
-
-    /// Parses an address or a simulated camera, for a command that searches for all other cameras anyway.
-    pub(crate) fn with_address(text: &str) -> Result<Self, String> {
-        match text.parse() {
-            Ok(Self::Address { ip, port: None }) => Ok(Self::Address { ip, port: None }),
-            Ok(Self::Simulated(simulated)) => Ok(Self::Simulated(simulated)),
-            Err(error) if text.starts_with("sim:") => Err(error),
-            Ok(Self::Address { .. } | Self::Id(_)) | Err(_) => {
-                Err(format!("`{text}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:"))
-            }
-        }
     }
 
     /// Returns the address, unless the camera is named by its id. Starts a simulated camera.

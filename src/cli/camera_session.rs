@@ -15,10 +15,11 @@ use oaktap::net::talk::{TalkEvent, talk};
 use oaktap::{wire, xlink};
 use serde::Serialize;
 
+use super::bootloader_fleet::CameraLabel;
 use super::camera_arg::{CameraArg, Located, SearchArgs};
 use super::present::{self, Refused, Usage, advised, stopped, with_help};
 use super::signals::{Stop, StopHold};
-use super::{Ctx, value_parsers};
+use super::value_parsers;
 
 /// How often a question checks whether the user has stopped.
 const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -26,56 +27,8 @@ const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const REAPPEAR_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug)]
-pub(crate) struct EnterArgs {
-    /// Address (IP or IP:PORT), id or start of an id, or sim: for a simulated camera
-    #[arg(value_name = "CAMERA")]
-    pub(crate) camera: CameraArg,
-
-    #[command(flatten)]
-    pub(crate) options: EnterOptions,
-}
-
-/// Cameras whose bootloaders are entered one after the other.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct EnterEachArgs {
-    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera
-    #[arg(value_name = "CAMERA", required = true)]
-    pub(crate) cameras: Vec<CameraArg>,
-
-    #[command(flatten)]
-    pub(crate) options: EnterOptions,
-}
-
-impl EnterEachArgs {
-    /// Does the work for each camera in turn. If it fails for one of several, the others still get theirs.
-    pub(crate) fn each(&self, ctx: &Ctx, mut work: impl FnMut(&EnterArgs) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let each = |camera: &CameraArg| EnterArgs { camera: camera.clone(), options: self.options.clone() };
-        if let [camera] = self.cameras.as_slice() {
-            return work(&each(camera));
-        }
-        let mut failed = Vec::new();
-        let mut refused = false;
-        for camera in &self.cameras {
-            if let Err(error) = work(&each(camera)) {
-                if ctx.stop.asked() {
-                    return Err(error);
-                }
-                refused |= present::is_refusal(&error);
-                failed.push(camera.to_string());
-                present::failure(&error.context(format!("{camera}: {} failed", ctx.command)), ctx.command);
-            }
-        }
-        if failed.is_empty() {
-            return Ok(());
-        }
-        let text = format!("{} of {} cameras failed: {}", failed.len(), self.cameras.len(), failed.join(", "));
-        if refused { Err(Refused(text).into()) } else { Err(anyhow::Error::msg(text)) }
-    }
-}
-
-#[derive(Args, Clone, Debug)]
 pub(crate) struct EnterOptions {
-    /// Do not ask before stopping the application on the camera
+    /// Do not ask before stopping an application or changing a camera
     #[arg(short, long, global = true, display_order = 900)]
     pub(crate) yes: bool,
 
@@ -119,6 +72,8 @@ impl BootWaitArgs {
 /// A camera that waits in its bootloader.
 #[derive(Clone, Debug)]
 pub(crate) struct BootloaderCamera {
+    /// Its id and its name.
+    pub(crate) label: CameraLabel,
     /// Its last discovery reply.
     pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
@@ -129,51 +84,34 @@ pub(crate) struct BootloaderCamera {
     stop: Stop,
 }
 
-impl EnterArgs {
-    /// Finds the camera, asks for consent, stops its application and waits for its bootloader. `why` begins the question.
-    pub(crate) async fn enter(&self, stop: &Stop, why: &str) -> anyhow::Result<BootloaderCamera> {
-        self.options.enter(&self.camera, stop, why).await
-    }
-}
-
 impl EnterOptions {
-    /// Like [`EnterArgs::enter`].
-    pub(crate) async fn enter(&self, camera: &CameraArg, stop: &Stop, why: &str) -> anyhow::Result<BootloaderCamera> {
-        self.enter_at(self.locate(camera, stop).await?, stop, why).await
-    }
-
     /// Searches for the camera, until the user stops.
     pub(crate) async fn locate(&self, camera: &CameraArg, stop: &Stop) -> anyhow::Result<Located> {
         stop.on_signals()?;
         unless_stopped(stop, camera.locate(&self.search), || "stopped; nothing was sent to the camera".into()).await?
     }
 
-    /// Like [`EnterArgs::enter`], for a camera that has been searched for.
+    /// Stops the application of the camera and waits for its bootloader. The user has agreed to that.
     ///
     /// A stop after the camera was reset takes effect in [`BootloaderCamera::talk`], which lets it leave its bootloader.
-    pub(crate) async fn enter_at(&self, located: Located, stop: &Stop, why: &str) -> anyhow::Result<BootloaderCamera> {
-        let Some(found) = located.camera else {
-            let (ip, port) = (located.ip, self.search.udp_port);
-            let error = match located.rejected {
-                Some(error) => anyhow::anyhow!("the reply from {ip}, UDP port {port}, is not from a camera: {error}"),
-                None => anyhow::anyhow!("no reply from a camera at {ip}, UDP port {port}"),
-            };
-            return Err(advised(error, "`oaktap doctor` finds out why"));
-        };
+    pub(crate) async fn enter(
+        &self,
+        located: Located,
+        name: Option<String>,
+        stop: &Stop,
+    ) -> anyhow::Result<BootloaderCamera> {
+        let found = located.replied(self.search.udp_port)?;
         let was_running = found.state != CameraState::Bootloader;
-        if found.state == CameraState::FlashBooted {
-            let what = format!("{why}: this stops the application on camera {} at {}", found.id, located.ip);
-            self.consent(&what, stop)?;
-        }
         if stop.asked() {
             return Err(stopped("stopped; nothing was changed in the camera"));
         }
         if was_running {
-            present::say(&format!("{}: entering the bootloader", found.id));
+            present::say(&format!("{}: entering the bootloader", CameraLabel { camera: found.id, name: name.clone() }));
         }
         let camera = self.to_bootloader(located.ip).await?;
         let ip = preferred(&camera, located.ip);
         Ok(BootloaderCamera {
+            label: CameraLabel { camera: camera.id.clone(), name },
             camera,
             ip,
             port: located.port.unwrap_or(xlink::PORT),
@@ -193,9 +131,18 @@ impl EnterOptions {
         })
     }
 
-    /// Asks the user for consent, unless `--yes` is given.
-    pub(crate) fn consent(&self, what: &str, stop: &Stop) -> anyhow::Result<()> {
-        if self.yes { Ok(()) } else { ask(what, stop) }
+    /// Asks the user for consent. The list is printed below the question.
+    pub(crate) fn ask(&self, what: &str, list: &str, stop: &Stop) -> anyhow::Result<()> {
+        if !std::io::stdin().is_terminal() {
+            return Err(Usage(format!("{what}; standard input is not a terminal, so confirm with --yes")).into());
+        }
+        let end = if list.is_empty() { ". " } else { "\n" };
+        present::always_say(&format!("{what}{list}{end}Continue? [y/N]"));
+        if matches!(answer(stop)?.trim(), "y" | "Y" | "yes") {
+            Ok(())
+        } else {
+            anyhow::bail!("cancelled; nothing was changed")
+        }
     }
 }
 
@@ -246,18 +193,6 @@ pub(crate) fn answer(stop: &Stop) -> anyhow::Result<String> {
     }
 }
 
-fn ask(what: &str, stop: &Stop) -> anyhow::Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Usage(format!("{what}; standard input is not a terminal, so confirm with --yes")).into());
-    }
-    present::always_say(&format!("{what}. Continue? [y/N]"));
-    if matches!(answer(stop)?.trim(), "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        anyhow::bail!("cancelled; nothing was changed")
-    }
-}
-
 impl BootloaderCamera {
     /// Waits for the camera after a reset and enters its bootloader again.
     pub(crate) async fn reenter(&self) -> anyhow::Result<Self> {
@@ -302,7 +237,7 @@ impl BootloaderCamera {
     where
         F: Future<Output = T> + 'static,
     {
-        let mut progress = SessionProgress::new(&self.camera.id, &self.stop);
+        let mut progress = SessionProgress::new(&self.label, &self.stop);
         let options = ClientOptions { inactivity_timeout: self.options.inactivity_timeout };
         let result = talk(self.address(), options, self.stop.signals(), |told| progress.show(told), task).await;
         progress.end();
@@ -317,13 +252,10 @@ impl BootloaderCamera {
         contract: Option<&Contract>,
     ) -> anyhow::Result<Option<RunningApplication>> {
         if waiting.no_wait {
-            present::say(&format!(
-                "{}: not waiting for the application; `oaktap list` shows when it runs",
-                self.camera.id
-            ));
+            present::say(&format!("{}: not waiting for the application; `oaktap list` shows when it runs", self.label));
             return Ok(None);
         }
-        present::say(&format!("{}: waiting for the application", self.camera.id));
+        present::say(&format!("{}: waiting for the application", self.label));
         let (id, ip) = (&self.camera.id, self.ip);
         let runs = async |limit| {
             wait_until_running(id, ip, self.udp_port(), limit).await.map_err(|error| {
@@ -344,11 +276,11 @@ impl BootloaderCamera {
         };
         let first_frame = match self.unless_stopped(frame, "waiting for the first frame").await? {
             Ok(frame) => {
-                present::say(&format!("{}: {frame}", self.camera.id));
+                present::say(&format!("{}: {frame}", self.label));
                 Some(frame)
             }
             Err(error @ StartupError::CannotListen { .. }) => {
-                present::say(&format!("{}: not waiting for the first frame: {error}", self.camera.id));
+                present::say(&format!("{}: not waiting for the first frame: {error}", self.label));
                 None
             }
             Err(error @ StartupError::UnexpectedApplication { .. }) => {
@@ -386,6 +318,7 @@ impl RunningApplication {
 
 /// The progress of a session, in the status line.
 struct SessionProgress<'a> {
+    /// The id of the camera, and its name.
     id: String,
     stop: &'a Stop,
     bar: bool,
@@ -433,9 +366,9 @@ impl Held {
 }
 
 impl<'a> SessionProgress<'a> {
-    fn new(id: &str, stop: &'a Stop) -> Self {
+    fn new(label: &CameraLabel, stop: &'a Stop) -> Self {
         let bar = std::io::stderr().is_terminal();
-        Self { id: id.to_owned(), stop, bar, what: String::new(), since: Instant::now(), held: None }
+        Self { id: label.to_string(), stop, bar, what: String::new(), since: Instant::now(), held: None }
     }
 
     fn show(&mut self, told: &TalkEvent) {

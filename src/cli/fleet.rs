@@ -10,7 +10,7 @@ use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split
 use serde::Deserialize;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 
-use super::application::ConfigFile;
+use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
 use super::present::{self, Usage, advised, printable};
 
@@ -36,9 +36,9 @@ pub(crate) struct FleetArgs {
 }
 
 impl FleetArgs {
-    /// Returns arguments for these addresses.
-    pub(crate) fn of(uris: Vec<String>) -> Self {
-        Self { uris, config: None, all: false, search: SearchArgs::default() }
+    /// Returns arguments for these addresses, and names of cameras in this file.
+    pub(crate) fn of(uris: Vec<String>, config: Option<PathBuf>) -> Self {
+        Self { uris, config, all: false, search: SearchArgs::default() }
     }
 
     /// Returns the sources. Searches for cameras that are given by id, and with `--all`.
@@ -49,7 +49,7 @@ impl FleetArgs {
     }
 
     fn named(&self) -> anyhow::Result<Vec<NamedSource>> {
-        let configured = self.config.as_deref().map(configured).transpose()?.unwrap_or_default();
+        let configured = configured_in(self.config.as_deref())?;
         if self.uris.is_empty() && configured.is_empty() {
             let error = Usage("no camera given".to_owned());
             let help = "give the address of a camera, --config oaktap.toml, --all for each camera that `oaktap list` finds, or \
@@ -135,15 +135,79 @@ fn refuse_duplicates<'a, T: fmt::Display + 'a>(cameras: impl Iterator<Item = (&'
     Ok(())
 }
 
-/// Reads the cameras of a configuration file, which must list some.
-pub(crate) fn configured(path: &Path) -> anyhow::Result<Vec<ConfiguredCamera>> {
-    let ConfiguredCameras(cameras) = ConfigFile::read(path)?.cameras;
-    if cameras.is_empty() {
-        let error = Usage(format!("{} lists no cameras", path.display()));
-        return Err(advised(error.into(), "add a table such as: [cameras] front = \"192.168.1.50\""));
+/// Reads the cameras of a configuration file, which must list some. Without a file there are none.
+pub(crate) fn configured_in(path: Option<&Path>) -> anyhow::Result<Vec<ConfiguredCamera>> {
+    match (path, cameras_in(path)?) {
+        (Some(path), cameras) if cameras.is_empty() => {
+            let error = Usage(format!("{} lists no cameras", path.display()));
+            Err(advised(error.into(), "add a table such as: [cameras] front = \"192.168.1.50\""))
+        }
+        (_, cameras) => Ok(cameras),
     }
+}
+
+/// Reads the cameras of a configuration file that need not list any.
+pub(crate) fn cameras_in(path: Option<&Path>) -> anyhow::Result<Vec<ConfiguredCamera>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let ConfiguredCameras(cameras) = ConfigFile::read(path)?.cameras;
     refuse_duplicates(cameras.iter().filter_map(|camera| Some((camera.name.as_deref()?, &camera.camera))))?;
     Ok(cameras)
+}
+
+/// A camera that a command queries or whose bootloader it enters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NamedCamera {
+    /// The name that the user gave it.
+    pub(crate) name: Option<String>,
+    pub(crate) camera: CameraArg,
+}
+
+impl fmt::Display for NamedCamera {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} ({name})", self.camera),
+            None => self.camera.fmt(f),
+        }
+    }
+}
+
+/// The port of a camera in a configuration file, which is the port of its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FilePort {
+    Keep,
+    /// For a command that connects to the bootloader.
+    Drop,
+}
+
+/// Returns the cameras of the words of a command line: each is `CAMERA`, `NAME=CAMERA` or the name of a camera in the
+/// configuration file. Without words, returns the cameras of the file.
+pub(crate) fn named_cameras(
+    words: &[String],
+    configured: &[ConfiguredCamera],
+    port: FilePort,
+) -> anyhow::Result<Vec<NamedCamera>> {
+    let of_file = |camera: &ConfiguredCamera| Ok(NamedCamera { name: camera.name.clone(), camera: camera.arg(port)? });
+    if words.is_empty() {
+        return configured.iter().map(of_file).collect();
+    }
+    let of_word = |word: &String| {
+        if let Some(known) = configured.iter().find(|known| known.name.as_ref() == Some(word)) {
+            return of_file(known);
+        }
+        let (name, camera) = split_name(word).map_err(|error| invalid(&error))?;
+        let camera = camera.parse().map_err(|error| unknown(error, configured))?;
+        Ok(NamedCamera { name: name.map(str::to_owned), camera })
+    };
+    let cameras = words.iter().map(of_word).collect::<anyhow::Result<Vec<NamedCamera>>>()?;
+    refuse_duplicates(cameras.iter().filter_map(|camera| Some((camera.name.as_deref()?, camera))))?;
+    Ok(cameras)
+}
+
+/// Adds the names that would have been accepted.
+fn unknown(error: String, configured: &[ConfiguredCamera]) -> anyhow::Error {
+    let names: Vec<_> = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
+    let error = Usage(error).into();
+    if names.is_empty() { error } else { advised(error, format!("{CONFIG_FILE} names {}", names.join(", "))) }
 }
 
 /// A camera in a configuration file.
@@ -155,13 +219,17 @@ pub(crate) struct ConfiguredCamera {
 }
 
 impl ConfiguredCamera {
-    /// Returns the camera as an address or id. A port is the one of its stream.
+    /// Returns the camera as an address or id.
     ///
     /// # Errors
     /// It is another kind of source.
-    pub(crate) fn arg(&self) -> anyhow::Result<CameraArg> {
+    pub(crate) fn arg(&self, port: FilePort) -> anyhow::Result<CameraArg> {
         let address = self.camera.strip_prefix("tcp://").unwrap_or(&self.camera);
-        address.parse().map_err(|error: String| Usage(error).into())
+        match address.parse() {
+            Ok(CameraArg::Address { ip, .. }) if port == FilePort::Drop => Ok(CameraArg::Address { ip, port: None }),
+            Ok(camera) => Ok(camera),
+            Err(error) => Err(Usage(format!("{CONFIG_FILE}, cameras: {error}")).into()),
+        }
     }
 }
 

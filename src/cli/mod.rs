@@ -1,7 +1,9 @@
 //! The command line: arguments, output and exit codes.
 
 mod application;
+mod bootloader_fleet;
 mod camera_arg;
+mod camera_ends;
 mod camera_session;
 mod commands;
 mod contract_arg;

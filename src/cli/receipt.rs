@@ -5,6 +5,7 @@ use oaktap::flash::{FlashTarget, Flashed};
 use oaktap::package::{Package, Section};
 use serde::Serialize;
 
+use super::bootloader_fleet::CameraLabel;
 use super::camera_session::RunningApplication;
 
 #[derive(Clone, Debug, Serialize)]
@@ -15,8 +16,8 @@ pub(crate) struct Receipt {
     pub(crate) started: String,
     /// UTC, RFC 3339.
     pub(crate) finished: String,
-    /// The camera's id.
-    pub(crate) camera: String,
+    #[serde(flatten)]
+    pub(crate) label: CameraLabel,
     /// The address of its bootloader.
     pub(crate) address: String,
     #[serde(flatten)]

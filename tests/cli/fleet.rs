@@ -86,6 +86,12 @@ fn a_command_without_cameras_lists_the_ways_to_give_them() {
         assert_eq!(code, 2, "{err}");
         assert!(err.contains("no camera given") && err.contains("--all") && err.contains("--config"), "{err}");
     }
+    for command in
+        [&["info"][..], &["erase"], &["network", "show"], &["bootloader", "show"], &["flash", "--camera-only"]]
+    {
+        let (code, _, err) = run(command);
+        assert!(code == 2 && err.contains("no camera given") && err.contains("--config"), "{command:?}: {err}");
+    }
     let (code, _, err) = run(&["view", "a=sim:", "a=sim:?seed=2"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("two cameras have the name `a`"), "{err}");
@@ -144,7 +150,11 @@ fn color_is_chosen_by_the_user() {
 fn a_camera_that_fails_does_not_keep_the_others_from_their_turn() {
     let (code, out, err) = run(&["info", "192.0.2.1", "sim:", "--yes", "--json"]);
     assert_eq!(code, 1, "{err}");
-    assert_eq!(lines(&out).iter().map(|line| &line["summary"]["command"]).collect::<Vec<_>>(), ["info"], "{out}");
+    let lines = lines(&out);
+    assert!(lines.len() == 2 && lines.iter().all(|line| line["summary"]["command"] == "info"), "{out}");
+    assert_eq!(lines[0]["summary"]["camera"], "192.0.2.1", "{out}");
+    assert!(lines[0]["summary"]["error"].as_str().is_some_and(|text| text.starts_with("no reply")), "{out}");
+    assert_eq!(lines[1]["summary"]["memories"].as_array().map(Vec::len), Some(1), "{out}");
     assert!(err.contains("error: 192.0.2.1: info failed"), "{err}");
     assert!(err.trim_end().ends_with("error: 1 of 2 cameras failed: 192.0.2.1"), "{err}");
 }
@@ -153,8 +163,8 @@ fn a_camera_that_fails_does_not_keep_the_others_from_their_turn() {
 fn settings_go_to_every_camera_and_failures_are_named() {
     let (code, _, err) = run(&["control", "a=127.0.0.1:9", "b=127.0.0.1:9", "lens=120"]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("error: a: not all settings were made"), "{err}");
-    assert!(err.contains("error: b: not all settings were made"), "{err}");
+    assert!(err.contains("error: a: control failed"), "{err}");
+    assert!(err.contains("error: b: control failed"), "{err}");
     let (code, _, err) = run(&["control", "sim:", "lens=3"]);
     assert!(code == 2 && err.contains("`sim:` is not a camera on the network"), "{err}");
 }
@@ -167,4 +177,106 @@ fn cameras_of_a_file_that_do_not_reply_are_named() {
     let (code, _, err) = run(&["list", "--config", path.to_str().expect("UTF-8"), "--wait", "50ms", "--udp-port", "9"]);
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("no reply from a camera at 127.0.0.9 (front)"), "{err}");
+}
+
+/// A folder with a configuration file of two simulated cameras with bootloaders, and the path of the file.
+fn bootloaders() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("oaktap.toml");
+    let text = "[cameras]\nfront = \"sim:id=14442C10D13EABCE01\"\nyard = \"sim:id=14442C10D13EABCE02\"\n";
+    std::fs::write(&path, text).expect("it can be written to");
+    let path = path.to_str().expect("UTF-8").to_owned();
+    (folder, path)
+}
+
+#[test]
+fn names_of_a_file_select_cameras_for_every_command_that_enters_bootloaders() {
+    let (folder, config) = bootloaders();
+    let saved = folder.path().join("saved");
+    let saved = saved.to_str().expect("UTF-8");
+    for command in [
+        &["info", "front", "yard"][..],
+        &["erase", "front", "yard"],
+        &["backup", "front", "yard", "-o", saved],
+        &["network", "front", "yard", "show"],
+        &["bootloader", "front", "yard", "show"],
+        &["reset", "front", "yard", "--no-wait"],
+        &["boot", "front", "yard", "--no-wait"],
+        &["flash", "front", "yard", "--camera-only", "--dry-run"],
+    ] {
+        let (code, out, err) = run(&[command, &["--config", &config, "--yes", "--json"]].concat());
+        assert_eq!(code, 0, "{command:?}: {err}");
+        let named: Vec<_> = lines(&out)
+            .iter()
+            .map(|line| (line["summary"]["name"].clone(), line["summary"]["camera"].clone()))
+            .collect();
+        let expected = [("front", "14442C10D13EABCE01"), ("yard", "14442C10D13EABCE02")];
+        assert_eq!(named, expected.map(|(name, id)| (name.into(), id.into())), "{command:?}: {out}");
+        let table: Vec<_> = err.lines().skip_while(|line| !line.starts_with("camera ")).collect();
+        assert_eq!(table.len(), 3, "{command:?}: {err}");
+        assert!(table[1..].iter().all(|row| row.ends_with("  done")), "{command:?}: {err}");
+    }
+    let (code, _, err) = run(&["erase", "garden", "--config", &config, "--yes"]);
+    assert!(code == 2 && err.contains("invalid camera `garden`") && err.contains("names front, yard"), "{err}");
+    let (code, out, err) = run(&["info", "gate=sim:", "--yes", "--json"]);
+    assert_eq!((code, &lines(&out)[0]["summary"]["name"]), (0, &"gate".into()), "{err}");
+}
+
+#[test]
+fn changes_need_each_camera_named_and_one_answer_for_all() {
+    let (_folder, config) = bootloaders();
+    for command in [&["erase"][..], &["network", "dhcp"], &["network", "clear"]] {
+        let (code, _, err) = run(&[command, &["--config", &config, "--yes"]].concat());
+        assert!(code == 2 && err.contains("needs the name of each camera"), "{err}");
+        assert!(err.ends_with("help: name them: front yard\n"), "{err}");
+    }
+    // Reading takes all cameras of the file.
+    let (code, out, err) = run(&["info", "--config", &config, "--yes", "--json"]);
+    assert_eq!((code, out.lines().count()), (0, 2), "{err}");
+    // Standard input is not a terminal, so the one question for both cannot be answered.
+    let (code, out, err) = run(&["erase", "front", "yard", "--config", &config]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("error: erasing the application: 2 cameras; standard input is not a terminal"), "{err}");
+    for (command, own) in [
+        (&["static", "192.168.1.60/24", "192.168.1.1"][..], "the address 192.168.1.60"),
+        (&["dhcp", "--mac", "02:11:22:33:44:55"], "the Ethernet address 02:11:22:33:44:55"),
+    ] {
+        let (code, _, err) = run(&[&["network", "front", "yard", "--config", &config, "--yes"], command].concat());
+        assert!(code == 2 && err.contains(&format!("{own} belongs to one camera, but 2 are given")), "{err}");
+    }
+}
+
+#[test]
+fn doctor_checks_the_host_once_for_several_named_cameras() {
+    let (_folder, config) = bootloaders();
+    let (code, out, err) = run(&["doctor", "front", "gate=sim:", "--config", &config, "--no-stream", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let lines = lines(&out);
+    assert_eq!(lines.len(), 1, "{out}");
+    let checks = lines[0]["summary"]["checks"].as_array().expect("a list");
+    let mut seen: Vec<_> = checks.iter().map(|check| (&check["subject"], &check["check"])).collect();
+    for name in ["front", "gate"] {
+        assert!(seen.iter().any(|(subject, check)| **subject == name && **check == "discovery"), "{out}");
+    }
+    let all = seen.len();
+    seen.sort_unstable_by_key(|(subject, check)| (subject.as_str(), check.as_str()));
+    seen.dedup();
+    assert_eq!(seen.len(), all, "a check was repeated: {out}");
+}
+
+#[test]
+fn list_names_the_cameras_of_the_command_line() {
+    let (_folder, config) = bootloaders();
+    let listed = |args: &[&str]| {
+        let (code, out, err) = run(&[&["list", "--json"], args].concat());
+        assert_eq!(code, 0, "{err}");
+        lines(&out)[0]["summary"]["cameras"].as_array().expect("a list").clone()
+    };
+    let named = |cameras: &[Value], name: &str| {
+        cameras.iter().find(|camera| camera["name"] == name).map(|camera| camera["id"].clone())
+    };
+    let cameras = listed(&["gate=sim:id=14442C10D13EABCE07"]);
+    assert_eq!(named(&cameras, "gate"), Some("14442C10D13EABCE07".into()), "{cameras:?}");
+    let cameras = listed(&["yard", "--config", &config]);
+    assert_eq!(named(&cameras, "yard"), Some("14442C10D13EABCE02".into()), "{cameras:?}");
 }

@@ -522,11 +522,12 @@ fn a_camera_with_two_addresses_is_flashed_once() {
         assert_eq!((&receipt["camera"], &receipt["written"]), (&ID.into(), &written.into()), "{receipt}");
         assert_eq!(receipt["running"]["first_frame"]["dialect"], "IMG", "{said}");
     }
-    // Given twice, by both addresses: the second time everything is already there.
+    // Given twice, by both addresses.
     let [one, other] = addresses.map(|address| address.to_string());
     let (code, out, said) = run(&["flash", &one, &other, "--app", &door, "--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(out.lines().count() == 2 && out.contains("written, read back") && out.contains("already present"), "{out}");
+    assert!(out.lines().count() == 1 && out.contains("written, read back"), "{out}");
+    assert!(said.contains(&format!("the same camera as {one}")), "{said}");
 }
 
 /// The requests of the vendor's client (06_info.txt, 20_config.txt), except for those listed in the docs of
@@ -580,21 +581,47 @@ fn a_simulated_camera_is_listed() {
     assert!(code == 2 && said.contains("`14442C` is not an IPv4 address; expected one such as"), "{said}");
 }
 
+/// Cameras at addresses that no other test uses, with the ports of real cameras.
+#[cfg(target_os = "linux")]
+fn several(ids: &[&str], net: u8) -> (Vec<CameraSimulator>, Vec<Place>) {
+    let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
+    let places: Vec<_> =
+        (net..).map(|net| Place::standard_ports(Ipv4Addr::from([127, net, high, low]))).take(ids.len()).collect();
+    let cameras = ids.iter().zip(&places).map(|(id, place)| {
+        let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&id={id}");
+        CameraSimulator::start(config.parse().expect("a camera"), &[*place]).expect("ports")
+    });
+    (cameras.collect(), places)
+}
+
+/// The same mistake would put every camera out of reach.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_change_of_several_cameras_stops_at_the_first_failure() {
+    let (cameras, places) = several(&["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"], 88);
+    cameras[1].set_faults("config-refused*1".parse().expect("a fault"));
+    let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
+    let [one, two, three] = [0, 1, 2].map(|at| addresses[at].as_str());
+    let (code, out, said) = run(&["network", one, two, three, "dhcp", "--yes", "--force", "--no-wait", "--json"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains(&format!("error: 1 of 3 cameras failed: {two}; not tried: {three}")), "{said}");
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert_eq!(cameras.iter().map(|camera| camera.history().sessions).collect::<Vec<_>>(), [1, 1, 0]);
+    // A camera that does not reply stops the command before the first change.
+    let (code, _, said) = run(&["network", one, "192.0.2.1", "dhcp", "--yes", "--force", "--no-wait"]);
+    assert!(code == 1 && said.contains(&format!("failed: 192.0.2.1; not tried: {one}")), "{said}");
+    assert_eq!(cameras[0].history().sessions, 1);
+    // Erasing goes on.
+    let (_, _, said) = run(&["erase", "192.0.2.1", two, three, "--yes"]);
+    assert!(said.contains("error: 1 of 3 cameras failed: 192.0.2.1\n"), "{said}");
+    assert_eq!(cameras.iter().map(|camera| camera.history().sessions).collect::<Vec<_>>(), [1, 2, 1]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
-    // At addresses that no other test uses, with the ports of real cameras.
-    let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
-    let places: Vec<_> = (85..88).map(|net| Place::standard_ports(Ipv4Addr::from([127, net, high, low]))).collect();
-    let cameras: Vec<_> = ids
-        .iter()
-        .zip(&places)
-        .map(|(id, place)| {
-            let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&id={id}");
-            CameraSimulator::start(config.parse().expect("a camera"), &[*place]).expect("ports")
-        })
-        .collect();
+    let (cameras, places) = several(&ids, 85);
     cameras[1].set_faults("corrupt:600000*1".parse().expect("a fault"));
     let scene = Scene::new("");
     let app = scene.package("door");
@@ -607,19 +634,21 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
             .concat())
     };
     let (code, _, said) = flash(&[]);
-    assert!(code == 2 && said.contains("--jobs requires --yes"), "{said}");
+    assert!(code == 2 && said.contains("flashing: 3 cameras; standard input is not a terminal"), "{said}");
     let (code, out, said) = flash(&["--yes", "--json"]);
     assert_eq!(code, 1, "{said}");
     // Every message names its camera, and one failure does not stop the others.
     for id in ids {
         assert!(said.contains(&format!("{id}: writing to the flash memory")), "{said}");
     }
-    let failed = format!("error: cannot flash {}\n  because reading the application back: byte 600000", addresses[1]);
-    assert!(said.contains(&failed) && said.contains("1 of 3 cameras were not flashed"), "{said}");
-    let done: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let failed = format!("error: {}: flash failed\n  because reading the application back: byte 600000", addresses[1]);
+    assert!(said.contains(&failed) && said.contains("1 of 3 cameras failed: "), "{said}");
+    let ends: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let (done, failed): (Vec<_>, Vec<_>) = ends.iter().partition(|line| line["summary"]["error"].is_null());
     let mut flashed: Vec<_> = done.iter().map(|line| line["summary"]["camera"].as_str().expect("an id")).collect();
     flashed.sort_unstable();
     assert_eq!(flashed, [ids[0], ids[2]]);
+    assert_eq!(failed.iter().map(|line| &line["summary"]["camera"]).collect::<Vec<_>>(), [addresses[1].as_str()]);
     let began = cameras.iter().map(|camera| camera.history().sessions);
     assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
     let (code, out, said) = flash(&["--yes"]);

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use oaktap::device::app::App;
 use serde::Deserialize;
 
-use crate::cli::camera_arg::CameraArg;
-use crate::cli::fleet::{ConfiguredCamera, ConfiguredCameras};
+use crate::cli::fleet::ConfiguredCameras;
 use crate::cli::present::{Usage, advised};
 use crate::cli::text_file::read_text;
 
-pub(super) const CONFIG_FILE: &str = "oaktap.toml";
+pub(crate) const CONFIG_FILE: &str = "oaktap.toml";
 
 /// The contents of oaktap.toml.
 #[derive(Debug, Default, Deserialize)]
@@ -43,17 +42,5 @@ impl ConfigFile {
             beside(&mut model.blob);
         }
         Ok(file)
-    }
-
-    /// Returns the cameras that the file lists, for a command that talks to their bootloaders.
-    pub(crate) fn cameras(&self) -> anyhow::Result<Vec<CameraArg>> {
-        let ConfiguredCameras(cameras) = &self.cameras;
-        let camera = |camera: &ConfiguredCamera| match camera.arg() {
-            // The port is not the one of its bootloader.
-            Ok(CameraArg::Address { ip, .. }) => Ok(CameraArg::Address { ip, port: None }),
-            Ok(other) => Ok(other),
-            Err(error) => Err(Usage(format!("{CONFIG_FILE}, cameras: {error}")).into()),
-        };
-        cameras.iter().map(camera).collect()
     }
 }

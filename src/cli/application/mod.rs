@@ -5,6 +5,6 @@ mod depthai_wheel;
 mod options;
 mod packing;
 
-pub(crate) use config_file::ConfigFile;
+pub(crate) use config_file::{CONFIG_FILE, ConfigFile};
 pub(crate) use options::ApplicationArgs;
 pub(crate) use packing::{PackageTarget, PackingArgs};

@@ -31,12 +31,19 @@ enum FamilyName {
 const APPLICATION: &str = "Application";
 const MODEL: &str = "Model";
 
-/// The options of an application that is built.
+/// The configuration file, which names cameras too: unlike the other options, it goes with a package that is there already.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct ApplicationArgs {
+pub(crate) struct ConfigFileArgs {
     /// Configuration file; command-line options override it
     #[arg(long, value_name = "oaktap.toml", help_heading = APPLICATION)]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// The options of an application that is built.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ApplicationArgs {
+    #[command(flatten)]
+    pub(crate) file: ConfigFileArgs,
 
     /// Send pictures without running a model
     #[arg(long, conflicts_with = "model", help_heading = APPLICATION)]
@@ -180,12 +187,12 @@ fn mask(text: &str) -> Result<(String, Vec<i32>), String> {
 impl ApplicationArgs {
     /// Returns whether the options name an application.
     pub(crate) const fn names_an_application(&self) -> bool {
-        self.config.is_some() || self.model.is_some() || self.camera_only
+        self.file.config.is_some() || self.model.is_some() || self.camera_only
     }
 
     /// Reads the configuration file, if one is given, and applies the options to it.
     pub(crate) fn read(&self) -> anyhow::Result<ConfigFile> {
-        let mut file = self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let mut file = self.file.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
         if !self.names_an_application() {
             let error = Usage("no application given".to_owned());
             let help = "give --model FILE.blob, --camera-only for pictures alone, or --config oaktap.toml";
@@ -369,7 +376,7 @@ mod tests {
         );
         let labels = file(&folder, "names.txt", "cat\ndog \nbird\n\n");
         let as_it_is = read(&["--config", &config]).expect("valid file");
-        assert_eq!(as_it_is.cameras().expect("two cameras").len(), 2);
+        assert_eq!(as_it_is.cameras.0.len(), 2);
         assert_eq!(as_it_is.firmware, Some(folder.path().join("depthai.whl")));
         let model = as_it_is.application.model.as_ref().expect("a model");
         assert_eq!(model.blob, folder.path().join("models/yolov8n.blob"));

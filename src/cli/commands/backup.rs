@@ -1,4 +1,4 @@
-//! `oaktap backup`: saves the applications and settings of a camera to files.
+//! `oaktap backup`: saves the applications and settings of cameras to files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,31 +10,35 @@ use oaktap::flash::{FlashError, read_applications};
 use oaktap::package::Package;
 use serde::Serialize;
 
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::EnterArgs;
 use crate::cli::present::{self, advised, camera_error, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 
 const EXAMPLES: &str = "\
 Examples:
   oaktap backup 192.168.1.50 -o saved/
-  oaktap backup 14442C --yes";
+  oaktap backup 14442C --yes
+  oaktap backup --config oaktap.toml -o saved/
+
+Files are named after the id of the camera. If it fails for one of several cameras, the others are saved all the same.";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, arg = json_option("Print the paths of the files as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print the paths of the files as one line of JSON per camera"))]
 pub(crate) struct BackupArgs {
     #[command(flatten)]
-    enter: EnterArgs,
+    fleet: BootloaderFleetArgs,
 
     /// Folder for the files
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 struct BackupReport {
     command: &'static str,
-    camera: String,
+    #[serde(flatten)]
+    label: CameraLabel,
     /// One package per memory that contains an application.
     applications: Vec<PathBuf>,
     /// `null`: the camera has no settings and uses its defaults.
@@ -54,8 +58,14 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
     // Before the camera leaves its application and sends megabytes.
     let checked = file::create_writable_folder(&args.output);
     checked.with_context(|| format!("cannot write to {}", args.output.display()))?;
+    let effect = Effect::reading("reading the memories");
+    args.fleet.fleet(&effect)?.each(ctx, &effect, |turn| save(ctx, &args.output, turn))?;
+    Ok(Outcome::Done)
+}
+
+fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     let (entered, (applications, settings)) = runtime()?.block_on(async {
-        let entered = args.enter.enter(&ctx.stop, "reading the memories").await?;
+        let entered = turn.enter(ctx).await?;
         let read = entered.talk(read).await?.map_err(flash_error)?;
         anyhow::Ok((entered, read))
     })?;
@@ -63,10 +73,11 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
         return Err(camera_error(error));
     }
     let stem = entered.file_stem()?;
-    let mut report = BackupReport { command: ctx.command, camera: stem.to_owned(), ..BackupReport::default() };
+    let (command, label) = (ctx.command, entered.label.clone());
+    let mut report = BackupReport { command, label, applications: Vec::new(), configuration: None };
     let mut damaged = Vec::new();
     for (memory, bytes) in applications {
-        let path = args.output.join(format!("{stem}.{memory}.dap"));
+        let path = folder.join(format!("{stem}.{memory}.dap"));
         write_new(&path, &bytes)?;
         if let Err(error) = Package::parse(bytes) {
             damaged.push(format!("{}: {error}", path.display()));
@@ -74,7 +85,7 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
         report.applications.push(path);
     }
     if let Some(settings) = settings.map_err(settings_error)? {
-        let path = args.output.join(format!("{stem}.config.json"));
+        let path = folder.join(format!("{stem}.config.json"));
         write_new(&path, (serde_json::to_string_pretty(&settings)? + "\n").as_bytes())?;
         report.configuration = Some(path);
     }
@@ -86,10 +97,10 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
         present::result(printable(&text).as_bytes())?;
     }
     if report.applications.is_empty() {
-        present::say(&format!("{}: no application found", report.camera));
+        present::say(&format!("{}: no application found", report.label));
     }
     if damaged.is_empty() {
-        return Ok(Outcome::Done);
+        return Ok(());
     }
     let error = anyhow::anyhow!("the application is damaged; it was saved anyway: {}", damaged.join("; "));
     Err(advised(error, "`oaktap inspect FILE.dap` shows the intact parts; `oaktap flash` rejects the file"))

@@ -1,4 +1,4 @@
-//! `oaktap bootloader`: shows or updates the bootloader of a camera.
+//! `oaktap bootloader`: shows or updates the bootloader of cameras.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use oaktap::flash::{
 };
 use serde::Serialize;
 
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::{BootloaderCamera, EnterArgs, answer};
+use crate::cli::camera_session::{BootloaderCamera, answer};
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
 use crate::cli::signals::Stop;
 use crate::cli::{Ctx, Outcome, json_option};
@@ -22,13 +23,21 @@ use crate::cli::{Ctx, Outcome, json_option};
 const EXAMPLES: &str = "\
 Examples:
   oaktap bootloader 192.168.1.50 show
-  oaktap bootloader 14442C update --image depthai-2.30.0.0-cp311-....whl";
+  oaktap bootloader 14442C update --image depthai-2.30.0.0-cp311-....whl
+  oaktap bootloader --config oaktap.toml show
+
+Writing to several cameras asks once, with a list of them, and stops at the first camera that fails. Before each write to a \
+factory slot, the id of the camera must be typed.";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, arg = json_option("Print the bootloader, before and after a change, as one line of JSON"))]
+#[command(
+    after_help = EXAMPLES,
+    subcommand_precedence_over_arg = true,
+    arg = json_option("Print the bootloader, before and after a change, as one line of JSON per camera")
+)]
 pub(crate) struct BootloaderArgs {
     #[command(flatten)]
-    enter: EnterArgs,
+    fleet: BootloaderFleetArgs,
 
     #[command(subcommand)]
     action: BootloaderAction,
@@ -37,6 +46,9 @@ pub(crate) struct BootloaderArgs {
     #[arg(long, global = true)]
     no_wait: bool,
 }
+
+/// The same mistake would leave every camera without a bootloader.
+const WRITING: Effect<'_> = Effect { stops_at_failure: true, ..Effect::changing("writing a bootloader") };
 
 const SLOTS: &str = "\
 The user slot exists from bootloader 0.0.21 on; if the one in it fails, the camera boots the factory slot. Older \
@@ -78,7 +90,8 @@ enum BootloaderSlot {
 #[derive(Serialize)]
 struct BootloaderReport {
     command: &'static str,
-    camera: String,
+    #[serde(flatten)]
+    label: CameraLabel,
     #[serde(flatten)]
     before: BootloaderInfo,
     /// The contents of the user slot according to the settings.
@@ -89,23 +102,24 @@ struct BootloaderReport {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
-    let report = match &args.action {
-        BootloaderAction::Show => runtime()?.block_on(show(ctx, args))?,
+    let (effect, change) = match &args.action {
+        BootloaderAction::Show => (Effect::reading("reading the bootloader"), None),
         BootloaderAction::Update { image, user, factory } => {
-            let image = open(image)?;
             let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
-            runtime()?.block_on(write(ctx, args, image, slot))?
+            (WRITING, Some((open(image)?, slot)))
         }
-        BootloaderAction::FactoryReset { image } => {
-            let image = open(image)?;
-            runtime()?.block_on(write(ctx, args, image, Some(BootloaderSlot::FactoryReset)))?
-        }
+        BootloaderAction::FactoryReset { image } => (WRITING, Some((open(image)?, Some(BootloaderSlot::FactoryReset)))),
     };
-    if ctx.json {
-        present::document(&report)?;
-    } else {
-        present::result(printable(&text(&report)).as_bytes())?;
-    }
+    let show_or_write = |turn: &Turn<'_>| {
+        let report = runtime()?.block_on(async {
+            match &change {
+                None => show(ctx, turn).await,
+                Some((image, slot)) => write(ctx, args, turn, Arc::clone(image), *slot).await,
+            }
+        })?;
+        if ctx.json { present::document(&report) } else { present::result(printable(&text(&report)).as_bytes()) }
+    };
+    args.fleet.fleet(&effect)?.each(ctx, &effect, show_or_write)?;
     Ok(Outcome::Done)
 }
 
@@ -126,11 +140,10 @@ fn open(path: &std::path::Path) -> anyhow::Result<Arc<BootloaderImage>> {
     Ok(Arc::new(image))
 }
 
-async fn show(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<BootloaderReport> {
-    let entered = args.enter.enter(&ctx.stop, "reading the bootloader").await?;
+async fn show(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<BootloaderReport> {
+    let entered = turn.enter(ctx).await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
-    let camera = entered.camera.id;
-    Ok(BootloaderReport { command: ctx.command, camera, before, user_slot, written: None, after: None })
+    Ok(BootloaderReport { command: ctx.command, label: entered.label, before, user_slot, written: None, after: None })
 }
 
 async fn greet_again(entered: &BootloaderCamera) -> anyhow::Result<BootloaderInfo> {
@@ -152,10 +165,11 @@ async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>
 async fn write(
     ctx: &Ctx,
     args: &BootloaderArgs,
+    turn: &Turn<'_>,
     image: Arc<BootloaderImage>,
     slot: Option<BootloaderSlot>,
 ) -> anyhow::Result<BootloaderReport> {
-    let entered = args.enter.enter(&ctx.stop, "writing a bootloader").await?;
+    let entered = turn.enter(ctx).await?;
     let (before, user_slot) = entered.talk(greet).await?.map_err(settings_error)?;
     if before.kind != oaktap::bootloader::BootloaderType::Network {
         return Err(Refused(format!("the camera's bootloader has type {}, expected type network", before.kind)).into());
@@ -188,7 +202,7 @@ async fn write(
         return Err(advised(error, "`oaktap bootloader CAMERA show` shows the slot that it runs from"));
     }
     let written = Some(slot);
-    Ok(BootloaderReport { command: ctx.command, camera: entered.camera.id, before, user_slot, written, after })
+    Ok(BootloaderReport { command: ctx.command, label: entered.label, before, user_slot, written, after })
 }
 
 /// Boots the image from memory, so that it can overwrite the factory slot.
@@ -231,12 +245,12 @@ fn confirm_id(id: &str, slot: BootloaderSlot, stop: &Stop) -> anyhow::Result<()>
         }
         _ => "This replaces the factory bootloader of camera {}.",
     };
-    present::say(&what.replace("{}", id));
-    present::say(
+    present::always_say(&what.replace("{}", id));
+    present::always_say(
         "For about a minute, the camera can boot from USB only. If it loses power or the network meanwhile, it must be opened",
     );
-    present::say("and flashed over USB.");
-    present::say("To continue, type the id of the camera:");
+    present::always_say("and flashed over USB.");
+    present::always_say("To continue, type the id of the camera:");
     if answer(stop)?.trim() == id {
         Ok(())
     } else {
@@ -245,9 +259,9 @@ fn confirm_id(id: &str, slot: BootloaderSlot, stop: &Stop) -> anyhow::Result<()>
 }
 
 fn text(report: &BootloaderReport) -> String {
-    let BootloaderReport { camera, before, user_slot, written, after, .. } = report;
+    let BootloaderReport { label, before, user_slot, written, after, .. } = report;
     let slot = |greeting: &BootloaderInfo| if greeting.user { "the user slot" } else { "the factory slot" };
-    let mut text = format!("{camera}: bootloader {} ({}) from {}", before.version, before.kind, slot(before));
+    let mut text = format!("{label}: bootloader {} ({}) from {}", before.version, before.kind, slot(before));
     if let Some(commit) = &before.commit {
         text.push_str(&format!(", commit {commit}"));
     }

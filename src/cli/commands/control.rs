@@ -1,5 +1,6 @@
 //! `oaktap control`: sets the lens, exposure and white balance of a streaming camera.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,6 +8,7 @@ use oaktap::source::control::{ControlAnswer, ControlError, control};
 use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
+use crate::cli::camera_ends::{CameraEnd, finish, report_failure};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::present::{self, Refused, Usage};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
@@ -23,11 +25,15 @@ const CAMERA_KEYS: [(&str, &str); 5] = [
 const CONNECTION_KEYS: [&str; 4] = ["fps", "pause", "still", "stream"];
 
 #[derive(Args, Debug)]
-#[command(after_help = after_help(), override_usage = "oaktap control [OPTIONS] <URI>... <KEY=VALUE>...", arg = json_option("Print the answers as one line of JSON per camera"))]
+#[command(after_help = after_help(), override_usage = "oaktap control [OPTIONS] [URI]... <KEY=VALUE>...", arg = json_option("Print the answers as one line of JSON per camera"))]
 pub(crate) struct ControlArgs {
     /// Cameras (192.168.1.50, tcp://HOST:PORT, NAME=ADDRESS), and settings such as lens=120 or exposure=8000; see below
     #[arg(value_name = "URI|KEY=VALUE", required = true)]
     words: Vec<String>,
+
+    /// Use the cameras of this file, with their names; a name of the file selects that camera
+    #[arg(long, value_name = "oaktap.toml")]
+    config: Option<PathBuf>,
 
     /// Wait at most this long for the connection and for each answer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value_parsers::duration)]
@@ -47,26 +53,25 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     if orders.is_empty() {
         return Err(Usage(format!("no setting given; expected {}", known())).into());
     }
-    let cameras = FleetArgs::of(cameras).sources()?;
+    let cameras = FleetArgs::of(cameras, args.config.clone()).sources()?;
     if let Some(camera) = cameras.iter().find(|camera| !matches!(camera.spec, SourceSpec::Tcp { .. })) {
         return Err(Usage(format!("`{camera}` is not a camera on the network: expected an address")).into());
     }
     let several = cameras.len() > 1;
-    let mut failed = None;
+    let mut ends = Vec::new();
     for camera in &cameras {
         let name = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
-        if let Err(error) = set(ctx, args, camera, &orders, several.then_some(&name)) {
-            // The other cameras get their settings, and the last error ends the command.
-            if let Some((name, error)) = failed.replace((name, error)) {
-                present::failure(&error.context(format!("{name}: not all settings were made")), ctx.command);
-            }
+        let result = set(ctx, args, camera, &orders, several.then_some(&name));
+        if !several {
+            return result.map(|()| Outcome::Done);
         }
+        // If one refuses, the other cameras get their settings all the same.
+        if let Err(error) = &result {
+            report_failure(ctx, name.clone(), None, error)?;
+        }
+        ends.push(CameraEnd { camera: name, id: None, address: Some(camera.spec.to_string()), end: result.into() });
     }
-    match failed {
-        None => Ok(Outcome::Done),
-        Some((name, error)) if several => Err(error.context(format!("{name}: not all settings were made"))),
-        Some((_, error)) => Err(error),
-    }
+    finish(ctx, ends).map(|_| Outcome::Done)
 }
 
 /// Returns whether a word is a setting, and not the address of a camera with or without a name.
@@ -105,7 +110,7 @@ fn set(
 fn after_help() -> String {
     let settings = CAMERA_KEYS.map(|(key, values)| format!("  {key:<9} {values}\n")).concat();
     format!(
-        "Examples:\n  oaktap control 192.168.1.50 lens=120 exposure=8000 iso=400\n  oaktap control front=192.168.1.50 back=192.168.1.51 focus=auto\n\nSettings:\n{settings}\nThey require an application built by oaktap."
+        "Examples:\n  oaktap control 192.168.1.50 lens=120 exposure=8000 iso=400\n  oaktap control front=192.168.1.50 back=192.168.1.51 focus=auto\n  oaktap control front --config oaktap.toml wb=auto\n\nSettings:\n{settings}\nThey require an application built by oaktap."
     )
 }
 

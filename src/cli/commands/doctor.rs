@@ -6,24 +6,25 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::Version;
-use oaktap::discovery::DiscoveredCamera;
-use oaktap::doctor::observe::{NamedCamera, ObserveOptions, observe};
+use oaktap::doctor::observe::{self, ObserveOptions, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
 use oaktap::file;
 use oaktap::flash::FlashTarget;
 use oaktap::wire;
 use serde::Serialize;
 
+use crate::cli::bootloader_fleet::{BootloaderFleet, Effect, Turn};
 use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
 use crate::cli::camera_session::EnterOptions;
-use crate::cli::fleet::configured;
-use crate::cli::present::{self, Usage, camera_error, printable};
+use crate::cli::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
+use crate::cli::present::{self, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 const NOTES: &str = "\
 Examples:
   oaktap doctor
   oaktap doctor 192.168.1.50
+  oaktap doctor front=192.168.1.50 yard=192.168.1.51
   oaktap doctor --config oaktap.toml
   oaktap doctor 14442C --bundle report.json
 
@@ -37,14 +38,14 @@ Reading firewall rules needs root; without it, that check is skipped.
 Exit codes: 0 no check failed; 1 a check failed.";
 
 #[derive(Args, Debug)]
-#[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON per camera"))]
+#[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON"))]
 pub(crate) struct DoctorArgs {
-    /// Addresses (IP, or IP:PORT of the stream), ids or starts of ids, or sim: for a simulated camera [default: all cameras
-    /// that reply]
-    #[arg(value_name = "CAMERA", conflicts_with = "config")]
-    cameras: Vec<CameraArg>,
+    /// Addresses (IP, or IP:PORT of the stream), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a
+    /// camera; with --config, a name of the file selects that camera [default: all cameras that reply]
+    #[arg(value_name = "CAMERA")]
+    cameras: Vec<String>,
 
-    /// Check the cameras of this file
+    /// Use the cameras of this file, with their names
     #[arg(long, value_name = "oaktap.toml")]
     config: Option<PathBuf>,
 
@@ -61,7 +62,7 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = value_parsers::duration)]
     measure: Duration,
 
-    /// Also read the bootloader version of CAMERA. This stops its application and reboots it
+    /// Also read the bootloader version of each CAMERA. This stops its application and reboots it
     #[arg(long, requires = "cameras")]
     enter_bootloader: bool,
 
@@ -87,43 +88,21 @@ struct DoctorReport<'a> {
     facts: &'a Facts,
 }
 
-/// A camera to check, and its name in the configuration file.
-struct Target {
-    name: Option<String>,
-    camera: CameraArg,
-}
-
 pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
-    let target = |camera: &CameraArg| Target { name: None, camera: camera.clone() };
-    let targets: Vec<_> = match &args.config {
-        None => args.cameras.iter().map(target).collect(),
-        Some(path) => configured(path)?
-            .into_iter()
-            .map(|camera| anyhow::Ok(Target { camera: camera.arg()?, name: camera.name }))
-            .collect::<Result<_, _>>()?,
-    };
-    if let (Some(path), true) = (&args.bundle, targets.len() > 1) {
-        let text = format!("--bundle {} holds one camera, but {} are given", path.display(), targets.len());
-        return Err(Usage(text).into());
+    let configured = configured_in(args.config.as_deref())?;
+    let cameras = named_cameras(&args.cameras, &configured, FilePort::Keep)?;
+    let mut facts = runtime()?.block_on(look(args, &cameras))?;
+    // Last, because it stops the application that the other checks observe.
+    if args.enter_bootloader {
+        // A port belongs to the stream, not to the bootloader.
+        let fleet = BootloaderFleet::of(cameras.into_iter().map(without_port).collect(), args.options.clone())?;
+        let effect = Effect::reading("reading the bootloader version");
+        let versions = fleet.each(ctx, &effect, |turn| Ok((turn.located.ip, version(ctx, turn)?)))?;
+        for target in &mut facts.targets {
+            let version = versions.iter().find(|(ip, _)| target.ip == Some(*ip));
+            target.bootloader = version.map(|(_, version)| *version);
+        }
     }
-    let mut results = Vec::new();
-    if targets.is_empty() {
-        results.push(examine(ctx, args, None)?);
-    }
-    for target in &targets {
-        results.push(examine(ctx, args, Some(target))?);
-    }
-    let (failed, checks) = results.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    match failed {
-        0 => Ok(Outcome::Done),
-        failed => Err(anyhow::anyhow!("{failed} of {checks} checks failed")),
-    }
-}
-
-/// Checks one camera, or all. Returns the number of checks that failed, and of all.
-fn examine(ctx: &Ctx, args: &DoctorArgs, target: Option<&Target>) -> anyhow::Result<(usize, usize)> {
-    let runtime = runtime()?;
-    let facts = runtime.block_on(look(ctx, args, target))?;
     let findings = judge(&facts);
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let report = DoctorReport {
@@ -146,46 +125,50 @@ fn examine(ctx: &Ctx, args: &DoctorArgs, target: Option<&Target>) -> anyhow::Res
     } else {
         present::result(printable(&text(&findings)).as_bytes())?;
     }
-    Ok((report.failed, findings.len()))
-}
-
-async fn look(ctx: &Ctx, args: &DoctorArgs, target: Option<&Target>) -> anyhow::Result<Facts> {
-    let mut ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
-    let given_name = target.and_then(|target| target.name.clone());
-    let camera = match target.map(|target| &target.camera) {
-        None => None,
-        Some(CameraArg::Address { ip, port }) => {
-            if let (Some(port), false) = (port, args.no_stream) {
-                ports = vec![*port];
-            }
-            Some(NamedCamera { name: given_name.unwrap_or_else(|| ip.to_string()), ip: *ip })
-        }
-        Some(id) => {
-            let located = id.locate(&args.options.search).await?;
-            let name = located.camera.map_or_else(|| located.ip.to_string(), |DiscoveredCamera { id, .. }| id);
-            Some(NamedCamera { name: given_name.unwrap_or(name), ip: located.ip })
-        }
-    };
-    let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
-    let options = ObserveOptions { camera, subnets: subnet, wait, udp_port, ports, measure: args.measure };
-    let mut facts = observe(&options).await?;
-    // Last, because it stops the application that the other checks observe.
-    if let (true, Some(target)) = (args.enter_bootloader, target) {
-        let version = version(ctx, args, &target.camera).await?;
-        facts.targets.iter_mut().for_each(|target| target.bootloader = Some(version));
+    match report.failed {
+        0 => Ok(Outcome::Done),
+        failed => Err(anyhow::anyhow!("{failed} of {} checks failed", findings.len())),
     }
-    Ok(facts)
 }
 
-async fn version(ctx: &Ctx, args: &DoctorArgs, camera: &CameraArg) -> anyhow::Result<Version> {
-    let camera = match camera {
-        // The port belongs to the stream, not to the bootloader.
-        CameraArg::Address { ip, .. } => CameraArg::Address { ip: *ip, port: None },
-        other => other.clone(),
-    };
-    let entered = args.options.enter(&camera, &ctx.stop, "reading the bootloader version").await?;
-    let target = entered.talk(|caller| async move { FlashTarget::ask(&caller).await }).await?.map_err(camera_error)?;
-    Ok(target.bootloader.version)
+fn without_port(camera: NamedCamera) -> NamedCamera {
+    match camera.camera {
+        CameraArg::Address { ip, .. } => NamedCamera { camera: CameraArg::Address { ip, port: None }, ..camera },
+        _ => camera,
+    }
+}
+
+async fn look(args: &DoctorArgs, cameras: &[NamedCamera]) -> anyhow::Result<Facts> {
+    let mut named = Vec::new();
+    for NamedCamera { name, camera } in cameras {
+        named.push(match camera {
+            CameraArg::Address { ip, port } => {
+                let port = port.filter(|_| !args.no_stream);
+                observe::NamedCamera { name: name.clone().unwrap_or_else(|| ip.to_string()), ip: *ip, port }
+            }
+            id => {
+                let located = id.locate(&args.options.search).await?;
+                let id = located.camera.map(|camera| camera.id);
+                let name = name.clone().or(id).unwrap_or_else(|| located.ip.to_string());
+                observe::NamedCamera { name, ip: located.ip, port: None }
+            }
+        });
+    }
+    if named.len() > 1 {
+        present::say(&format!("checking {} cameras", named.len()));
+    }
+    let ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
+    let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
+    let options = ObserveOptions { cameras: named, subnets: subnet, wait, udp_port, ports, measure: args.measure };
+    Ok(observe(&options).await?)
+}
+
+fn version(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<Version> {
+    runtime()?.block_on(async {
+        let entered = turn.enter(ctx).await?;
+        let target = entered.talk(|caller| async move { FlashTarget::ask(&caller).await }).await?;
+        Ok(target.map_err(camera_error)?.bootloader.version)
+    })
 }
 
 /// Formats one line per check, grouped by subject, with the commands that solve a problem below.

@@ -1,12 +1,12 @@
-//! `oaktap erase`: erases the application of a camera.
+//! `oaktap erase`: erases the application of cameras.
 
 use clap::Args;
 use oaktap::bootloader::Memory;
 use oaktap::flash::erase_applications;
 use serde::Serialize;
 
+use crate::cli::bootloader_fleet::{Asks, BootloaderFleetArgs, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::EnterArgs;
 use crate::cli::present::{self, flash_error, printable};
 use crate::cli::value_parsers::one_of;
 use crate::cli::{Ctx, Outcome, json_option};
@@ -14,13 +14,16 @@ use crate::cli::{Ctx, Outcome, json_option};
 const EXAMPLES: &str = "\
 Examples:
   oaktap erase 192.168.1.50
-  oaktap erase 14442C --memory emmc --yes";
+  oaktap erase 14442C --memory emmc --yes
+  oaktap erase front yard --config oaktap.toml
+
+Asks once, with a list of the cameras. If it fails for one of several cameras, the others are erased all the same.";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, arg = json_option("Print what was erased as one line of JSON"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print what was erased as one line of JSON per camera"))]
 pub(crate) struct EraseArgs {
     #[command(flatten)]
-    enter: EnterArgs,
+    fleet: BootloaderFleetArgs,
 
     /// Memory to erase the application from: auto (every memory), flash or emmc
     #[arg(long, value_name = "MEMORY", default_value = "auto", hide_possible_values = true,
@@ -31,33 +34,33 @@ pub(crate) struct EraseArgs {
 #[derive(Serialize)]
 struct EraseReport {
     command: &'static str,
-    camera: String,
+    #[serde(flatten)]
+    label: CameraLabel,
     memory: Memory,
     /// `true` if the section table was read back and is gone.
     proved: bool,
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &EraseArgs) -> anyhow::Result<Outcome> {
-    let memory = args.memory;
+    let effect = Effect { asks: Asks::Always, ..Effect::changing("erasing the application") };
+    args.fleet.fleet(&effect)?.each(ctx, &effect, |turn| erase(ctx, args.memory, turn))?;
+    Ok(Outcome::Done)
+}
+
+fn erase(ctx: &Ctx, memory: Memory, turn: &Turn<'_>) -> anyhow::Result<()> {
     let task = async move |caller: oaktap::bootloader::Caller| erase_applications(&caller, memory).await;
-    let (camera, proved) = runtime()?.block_on(async {
-        let entered = args.enter.enter(&ctx.stop, "erasing the application").await?;
-        if !entered.was_running {
-            let what = format!("this erases the application of camera {}", entered.camera.id);
-            args.enter.options.consent(&what, &ctx.stop)?;
-        }
+    let (label, proved) = runtime()?.block_on(async {
+        let entered = turn.enter(ctx).await?;
         let proved = entered.talk(task).await?.map_err(flash_error)?;
-        anyhow::Ok((entered.camera.id, proved))
+        anyhow::Ok((entered.label, proved))
     })?;
     if ctx.json {
-        present::document(&EraseReport { command: ctx.command, camera, memory, proved })?;
-    } else {
-        let proof = if proved {
-            "its section table was read back and is gone"
-        } else {
-            "not verified, because this bootloader cannot read back"
-        };
-        present::result(printable(&format!("{camera}: application erased; {proof}\n")).as_bytes())?;
+        return present::document(&EraseReport { command: ctx.command, label, memory, proved });
     }
-    Ok(Outcome::Done)
+    let proof = if proved {
+        "its section table was read back and is gone"
+    } else {
+        "not verified, because this bootloader cannot read back"
+    };
+    present::result(printable(&format!("{label}: application erased; {proof}\n")).as_bytes())
 }

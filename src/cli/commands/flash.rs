@@ -1,8 +1,6 @@
 //! `oaktap flash`: writes an application to cameras, verifies it, and waits until it runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -14,14 +12,16 @@ use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::frame::Utc;
 use oaktap::net::clock::received_now;
 use oaktap::package::Package;
-use oaktap::source::SourceSpec;
+use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
 use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
-use crate::cli::camera_arg::{CameraArg, runtime};
+use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, CameraLabel, Effect, Turn};
+use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, file_stem};
-use crate::cli::present::{self, Refused, Usage, advised, flash_error};
+use crate::cli::fleet::cameras_in;
+use crate::cli::present::{self, Refused, advised, flash_error};
 use crate::cli::receipt::{PackageFacts, Receipt};
 use crate::cli::script_check;
 use crate::cli::value_parsers::one_of;
@@ -32,7 +32,11 @@ Examples:
   oaktap flash 192.168.1.50 --model yolov8n.blob --letterbox
   oaktap flash 192.168.1.50 --camera-only --payload jpeg --then view
   oaktap flash --config oaktap.toml --yes --jobs 4
+  oaktap flash front yard --config oaktap.toml
   oaktap flash 14442C --app app.dap --dry-run
+
+Asks once, with a list of the cameras. If it fails for one of several cameras, the others are flashed all the same; running the \
+same command again skips those.
 
 Exit codes: 0 written, verified and running (with --no-wait: written and verified); 1 failure; 2 wrong usage; 4 refused by \
 the camera, or unsafe to try: nothing was written.";
@@ -43,9 +47,10 @@ the camera, or unsafe to try: nothing was written.";
     arg = json_option("Print a receipt per camera (with --dry-run, its plan) as one line of JSON")
 )]
 pub(crate) struct FlashArgs {
-    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera [default: the cameras in oaktap.toml]
-    #[arg(value_name = "CAMERA", required_unless_present = "ApplicationArgs")]
-    cameras: Vec<CameraArg>,
+    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a camera; with
+    /// --config, a name of the file selects that camera [default: the cameras in oaktap.toml]
+    #[arg(value_name = "CAMERA")]
+    cameras: Vec<String>,
 
     /// Write this package, made by depthai or oaktap, instead of building one from the options below
     #[arg(long, value_name = "FILE.dap", conflicts_with_all = ["ApplicationArgs", "PackingArgs"])]
@@ -96,7 +101,7 @@ enum Then {
 
 /// A package and the cameras to write it to.
 struct FlashTask {
-    cameras: Vec<CameraArg>,
+    cameras: BootloaderFleet,
     package: Package,
     facts: PackageFacts,
     /// The promised properties of its stream. `None` if oaktap has not built the package.
@@ -108,27 +113,23 @@ struct FlashTask {
 impl FlashArgs {
     fn task(&self) -> anyhow::Result<FlashTask> {
         let mut port = None;
-        let (cameras, package, from) = match &self.app {
+        let configured = cameras_in(self.application.file.config.as_deref())?;
+        let cameras = BootloaderFleet::new(&self.cameras, &configured, self.options.clone())?;
+        let (package, from) = match &self.app {
             Some(path) => {
                 let (package, report) = open(path)?;
                 if report.contract.is_none() && self.boot_wait.needs_port() {
                     port = script_check::port(&report);
                 }
-                (self.cameras.clone(), package, path.display().to_string())
+                (package, path.display().to_string())
             }
             None => {
                 let file = self.application.read()?;
-                let cameras = if self.cameras.is_empty() { file.cameras()? } else { self.cameras.clone() };
-                if cameras.is_empty() {
-                    let error = Usage("no camera given".to_owned());
-                    let help = "give cameras here or in oaktap.toml (cameras = [\"192.168.1.50\"]); `oaktap list` shows all cameras";
-                    return Err(advised(error.into(), help));
-                }
-                let simulated = cameras.iter().all(CameraArg::is_simulated);
-                let packed = self
-                    .packing
-                    .pack(&file, if simulated { PackageTarget::Simulated } else { PackageTarget::Camera })?;
-                (cameras, Package::parse(packed.bytes)?, format!("{} (built here)", packed.contract.name))
+                let packed = self.packing.pack(
+                    &file,
+                    if cameras.is_simulated() { PackageTarget::Simulated } else { PackageTarget::Camera },
+                )?;
+                (Package::parse(packed.bytes)?, format!("{} (built here)", packed.contract.name))
             }
         };
         let facts = PackageFacts::new(&package, from, present::sha256(package.bytes()));
@@ -148,94 +149,50 @@ enum FlashReport {
     },
     Plan {
         command: &'static str,
-        camera: String,
+        #[serde(flatten)]
+        label: CameraLabel,
         plan: String,
     },
 }
 
 impl FlashReport {
     /// Returns the source of the camera's stream, if its application was seen to run.
-    fn stream(&self, contract: Option<&Contract>) -> Option<SourceSpec> {
+    fn stream(&self, contract: Option<&Contract>) -> Option<NamedSource> {
         let Self::Receipt { receipt, .. } = self else { return None };
-        match contract.and_then(|contract| contract.endpoint) {
-            Some(Endpoint { host: Some(host), port }) => Some(SourceSpec::Listen { host: host.to_string(), port }),
+        let spec = match contract.and_then(|contract| contract.endpoint) {
+            Some(Endpoint { host: Some(host), port }) => SourceSpec::Listen { host: host.to_string(), port },
             // The address can differ from that of the bootloader.
             _ => receipt
                 .running
                 .as_ref()
                 .and_then(RunningApplication::address)
-                .map(|seen| SourceSpec::Tcp { host: seen.ip().to_string(), port: seen.port() }),
-        }
+                .map(|seen| SourceSpec::Tcp { host: seen.ip().to_string(), port: seen.port() })?,
+        };
+        Some(NamedSource { name: receipt.label.name.clone(), spec })
     }
 }
 
-/// Flashes every camera. Continues with the others when one fails.
 pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let task = args.task()?;
-    if args.jobs > 1 && !args.options.yes {
-        let text = "--jobs requires --yes, because it cannot ask for each camera";
-        return Err(Usage(text.to_owned()).into());
-    }
     if let (Some(folder), false) = (&args.receipts, args.dry_run) {
         check_writable(folder)?;
     }
-    let next = AtomicUsize::new(0);
-    let work = || -> anyhow::Result<Vec<_>> {
-        let runtime = runtime()?;
-        let mut done = Vec::new();
-        while let Some((at, camera)) = take(&next, &task.cameras).filter(|_| !ctx.stop.asked()) {
-            let result = runtime.block_on(flash_one(ctx, args, &task, camera));
-            let result = result.and_then(|report| print(ctx, args, &report).map(|()| report));
-            let result = if task.cameras.len() > 1 {
-                let result = result.with_context(|| format!("cannot flash {camera}"));
-                // Report at once, not when the slowest camera is done.
-                result.inspect_err(|error| _ = present::failure(error, ctx.command))
-            } else {
-                result
-            };
-            done.push((at, result));
-        }
-        Ok(done)
+    let doing = if args.dry_run { "planning" } else { "flashing" };
+    let asks = if args.dry_run { Asks::ToStop } else { Asks::ForSeveral };
+    let effect = Effect { asks, jobs: args.jobs.into(), ..Effect::changing(doing) };
+    let flash = |turn: &Turn<'_>| {
+        let report = runtime()?.block_on(flash_one(ctx, args, &task, turn))?;
+        print(ctx, args, &report).map(|()| report)
     };
-    let workers = usize::from(args.jobs).min(task.cameras.len());
-    let done = thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let done = workers.into_iter().map(|worker| match worker.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        done.collect::<anyhow::Result<Vec<_>>>()
-    });
-    let mut done: Vec<_> = done?.into_iter().flatten().collect();
-    done.sort_by_key(|(at, _)| *at);
-    if let ([(_, Err(_))], [_]) = (done.as_slice(), task.cameras.as_slice()) {
-        return done.remove(0).1.map(|_| Outcome::Done);
-    }
-    let (mut failed, mut streams) = (Vec::new(), Vec::new());
-    let ended = done.len();
-    for (_, result) in done {
-        match result {
-            Ok(report) => streams.extend(report.stream(task.contract.as_ref())),
-            Err(error) => failed.push(error),
+    let reports = task.cameras.each(ctx, &effect, flash)?;
+    match args.then {
+        Some(Then::View) => {
+            let streams = reports.iter().filter_map(|report| report.stream(task.contract.as_ref())).collect();
+            let ctx = Ctx { command: "view", json: ctx.json, stop: ctx.stop.clone() };
+            view::run(&ctx, &ViewArgs::for_sources(streams, task.contract))
         }
+        None => Ok(Outcome::Done),
     }
-    // A stop leaves the other cameras out.
-    let (count, of) = (failed.len() + task.cameras.len() - ended, task.cameras.len());
-    if count == 0 {
-        return match args.then {
-            Some(Then::View) => {
-                let ctx = Ctx { command: "view", json: ctx.json, stop: ctx.stop.clone() };
-                view::run(&ctx, &ViewArgs::for_sources(&streams, task.contract))
-            }
-            None => Ok(Outcome::Done),
-        };
-    }
-    let summary = format!("{count} of {of} cameras were not flashed; running the same command again skips the others");
-    if ctx.stop.asked() {
-        return Err(present::stopped(format!("stopped; {count} of {of} cameras were not flashed")));
-    }
-    let all_refused = failed.iter().all(present::is_refusal);
-    Err(if all_refused { Refused(summary).into() } else { anyhow::anyhow!(summary) })
 }
 
 /// Creates the folder of the receipts, and a file in it that is removed again: a flashed camera without its receipt would
@@ -244,12 +201,6 @@ fn check_writable(folder: &Path) -> anyhow::Result<()> {
     let written =
         file::create_writable_folder(folder).with_context(|| format!("cannot write receipts to {}", folder.display()));
     written.map_err(|error| advised(error, "no camera was changed; give another folder with --receipts"))
-}
-
-/// Returns the next camera to flash.
-fn take<'a>(next: &AtomicUsize, cameras: &'a [CameraArg]) -> Option<(usize, &'a CameraArg)> {
-    let at = next.fetch_add(1, Ordering::Relaxed);
-    cameras.get(at).map(|camera| (at, camera))
 }
 
 /// Reads a package and checks it.
@@ -268,11 +219,11 @@ fn open(path: &Path) -> anyhow::Result<(Package, PackageReport)> {
     }
 }
 
-async fn flash_one(ctx: &Ctx, args: &FlashArgs, task: &FlashTask, camera: &CameraArg) -> anyhow::Result<FlashReport> {
+async fn flash_one(ctx: &Ctx, args: &FlashArgs, task: &FlashTask, turn: &Turn<'_>) -> anyhow::Result<FlashReport> {
     let command = ctx.command;
     let FlashTask { package, facts, contract, port, .. } = task;
     let started = utc_now();
-    let entered = args.options.enter(camera, &ctx.stop, if args.dry_run { "planning" } else { "flashing" }).await?;
+    let entered = turn.enter(ctx).await?;
     let (options, package, dry_run) =
         (FlashOptions { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
     let work =
@@ -284,14 +235,14 @@ async fn flash_one(ctx: &Ctx, args: &FlashArgs, task: &FlashTask, camera: &Camer
         };
     let (target, plan, flashed) = entered.talk(work).await?.map_err(flash_error)?;
     let Some(flashed) = flashed else {
-        return Ok(FlashReport::Plan { command, camera: entered.camera.id.clone(), plan });
+        return Ok(FlashReport::Plan { command, label: entered.label, plan });
     };
     let running = wait_until_running(&entered, args.boot_wait.at(*port), &flashed, contract.as_ref()).await?;
     let receipt = Receipt {
         tool: concat!("oaktap ", env!("CARGO_PKG_VERSION")).to_owned(),
         started,
         finished: utc_now(),
-        camera: entered.camera.id.clone(),
+        label: entered.label.clone(),
         address: entered.address().to_string(),
         target,
         package: facts.clone(),
@@ -312,12 +263,12 @@ async fn wait_until_running(
     flashed: &Flashed,
     contract: Option<&Contract>,
 ) -> anyhow::Result<Option<RunningApplication>> {
-    let id = &entered.camera.id;
+    let label = &entered.label;
     if flashed.written {
-        present::say(&format!("{id}: written to the {} memory, read back and verified", flashed.memory));
+        present::say(&format!("{label}: written to the {} memory, read back and verified", flashed.memory));
     } else {
         present::say(&format!(
-            "{id}: the camera has this application already; nothing was written (--force writes it anyway)"
+            "{label}: the camera has this application already; nothing was written (--force writes it anyway)"
         ));
     }
     entered
@@ -329,19 +280,19 @@ async fn wait_until_running(
 fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()> {
     if let (FlashReport::Receipt { receipt, .. }, Some(folder)) = (report, &args.receipts) {
         let time = receipt.finished.replace(':', "-");
-        let path = folder.join(format!("{}_{time}.json", file_stem(&receipt.camera)?));
+        let path = folder.join(format!("{}_{time}.json", file_stem(&receipt.label.camera)?));
         let text = serde_json::to_string_pretty(receipt)?;
         file::write_new(&path, (text + "\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-        present::say(&format!("{}: receipt in {}", receipt.camera, path.display()));
+        present::say(&format!("{}: receipt in {}", receipt.label, path.display()));
     }
     match report {
         _ if ctx.json => present::document(report),
-        FlashReport::Plan { camera, plan, .. } => present::result(format!("{camera}\n{plan}\n").as_bytes()),
+        FlashReport::Plan { label, plan, .. } => present::result(format!("{label}\n{plan}\n").as_bytes()),
         FlashReport::Receipt { receipt, .. } => {
-            let Receipt { camera, flashed, running, package, .. } = &**receipt;
+            let Receipt { label, flashed, running, package, .. } = &**receipt;
             let what = if flashed.written { "written, read back and verified" } else { "verified, already present" };
             let runs = if running.is_some() { ", running" } else { ", start not observed" };
-            let text = format!("{camera}: {} {what}{runs}\n", package.file);
+            let text = format!("{label}: {} {what}{runs}\n", package.file);
             present::result(present::printable(&text).as_bytes())
         }
     }

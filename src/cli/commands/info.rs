@@ -1,12 +1,12 @@
-//! `oaktap info`: shows the bootloader, memories, application and settings of a camera.
+//! `oaktap info`: shows the bootloader, memories, application and settings of cameras.
 
 use clap::Args;
 use oaktap::bootloader::{ApplicationDetails, Caller, ClientError, Memory, SettingsError};
 use oaktap::flash::{FlashTarget, application_details};
 use serde::Serialize;
 
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::{EnterArgs, EnterEachArgs};
 use crate::cli::present::{self, camera_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -14,6 +14,7 @@ const NOTE: &str = "\
 Examples:
   oaktap info 192.168.1.50
   oaktap info 14442C 18443010 --yes --json
+  oaktap info --config oaktap.toml --yes
 
 The application on the camera stops while its bootloader is queried, and starts again afterwards.";
 
@@ -21,13 +22,14 @@ The application on the camera stops while its bootloader is queried, and starts 
 #[command(arg = json_option("Print everything as one line of JSON per camera"), after_help = NOTE)]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
-    enter: EnterEachArgs,
+    fleet: BootloaderFleetArgs,
 }
 
 #[derive(Serialize)]
 struct InfoReport {
     command: &'static str,
-    camera: String,
+    #[serde(flatten)]
+    label: CameraLabel,
     address: String,
     #[serde(flatten)]
     target: FlashTarget,
@@ -44,28 +46,30 @@ struct MemoryApplication {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
-    args.enter.each(ctx, |enter| show(ctx, enter)).map(|()| Outcome::Done)
+    let effect = Effect::reading("reading the bootloader");
+    args.fleet.fleet(&effect)?.each(ctx, &effect, |turn| show(ctx, turn))?;
+    Ok(Outcome::Done)
 }
 
-fn show(ctx: &Ctx, enter: &EnterArgs) -> anyhow::Result<()> {
+fn show(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let (entered, answers) = runtime.block_on(async {
-        let entered = enter.enter(&ctx.stop, "reading the bootloader").await?;
+        let entered = turn.enter(ctx).await?;
         let answers = entered.talk(|caller| async move { ask(&caller).await }).await?.map_err(camera_error)?;
         anyhow::Ok((entered, answers))
     })?;
     let (target, applications, configuration) = answers;
     let configuration = configuration.map_err(settings_error)?;
-    let camera = entered.camera.id.clone();
+    let label = entered.label.clone();
     let address = entered.address().to_string();
-    let report = InfoReport { command: ctx.command, camera, address, target, applications, configuration };
+    let report = InfoReport { command: ctx.command, label, address, target, applications, configuration };
     if ctx.json {
         present::document(&report)?;
     } else {
         present::result(printable(&text(&report)).as_bytes())?;
     }
     if entered.was_running {
-        present::say(&format!("{}: rebooting into its application", entered.camera.id));
+        present::say(&format!("{}: rebooting into its application", entered.label));
     }
     Ok(())
 }
@@ -93,10 +97,10 @@ async fn ask(caller: &Caller) -> Result<BootloaderAnswers, ClientError> {
 }
 
 fn text(report: &InfoReport) -> String {
-    let InfoReport { camera, address, target, applications, configuration, .. } = report;
+    let InfoReport { label, address, target, applications, configuration, .. } = report;
     let boot = &target.bootloader;
     let slot = if boot.user { ", from the user slot" } else { "" };
-    let mut text = format!("{camera} at {address}\nbootloader   {} ({}{slot})", boot.version, boot.kind);
+    let mut text = format!("{label} at {address}\nbootloader   {} ({}{slot})", boot.version, boot.kind);
     if let Some(commit) = &boot.commit {
         text.push_str(&format!(", commit {commit}"));
     }

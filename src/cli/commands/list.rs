@@ -15,8 +15,8 @@ use oaktap::wire;
 use serde::Serialize;
 
 use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
-use crate::cli::fleet::configured;
-use crate::cli::present::{self, advised, printable};
+use crate::cli::fleet::{ConfiguredCamera, FilePort, NamedCamera, configured_in, named_cameras};
+use crate::cli::present::{self, Usage, advised, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
 /// The limit for one port to accept or refuse a connection.
@@ -30,6 +30,7 @@ const NOTES: &str = "\
 Examples:
   oaktap list
   oaktap list --probe
+  oaktap list --config oaktap.toml
   oaktap list --subnet 10.0.3.0/24 --watch
 
 The search does not stop applications and changes nothing. A camera gets one row, even if it replies on several addresses \
@@ -41,9 +42,10 @@ distribute their frames over all clients, so another client can lose a frame.";
 #[derive(Args, Debug)]
 #[command(after_help = NOTES, arg = json_option("Print the cameras as one line of JSON; with --watch, one line per change"))]
 pub(crate) struct ListArgs {
-    /// Also query these addresses, for cameras that broadcasts do not reach; sim: starts a simulated camera
-    #[arg(value_name = "IP", value_parser = CameraArg::with_address)]
-    addresses: Vec<CameraArg>,
+    /// Also query these addresses, for cameras that broadcasts do not reach; sim: starts a simulated camera. NAME=IP names a
+    /// camera; with --config, a name of the file selects that camera
+    #[arg(value_name = "IP")]
+    addresses: Vec<String>,
 
     /// Name the cameras of this file, and report those that do not reply
     #[arg(long, value_name = "oaktap.toml")]
@@ -100,13 +102,8 @@ struct ListReport<'a> {
 
 pub(crate) fn run(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
-    let addresses = args.addresses.iter().map(CameraArg::ip).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut addresses: Vec<_> = addresses.into_iter().flatten().collect();
     let fleet = Fleet::read(args)?;
-    addresses.extend(fleet.0.iter().filter_map(|known| match known.camera {
-        CameraArg::Address { ip, .. } => Some(ip),
-        _ => None,
-    }));
+    let addresses: Vec<_> = fleet.wanted.iter().filter_map(|known| known.ip).collect();
     if args.watch {
         runtime.block_on(watch(ctx, args, &addresses, &fleet))
     } else {
@@ -114,43 +111,75 @@ pub(crate) fn run(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-/// A camera of the configuration file.
+/// A camera that the user named.
 struct Known {
-    name: Option<String>,
-    camera: CameraArg,
+    camera: NamedCamera,
+    /// `None`: the camera is given by its id.
+    ip: Option<Ipv4Addr>,
 }
 
 impl Known {
+    fn new(camera: NamedCamera) -> anyhow::Result<Self> {
+        // Starts a simulated camera, which runs as long as its value lives.
+        let ip = camera.camera.ip()?;
+        Ok(Self { camera, ip })
+    }
+
     fn is(&self, found: &DiscoveredCamera) -> bool {
-        match &self.camera {
-            CameraArg::Address { ip, .. } => found.ips().contains(ip),
-            CameraArg::Id(id) => found.id.get(..id.len()).is_some_and(|start| start.eq_ignore_ascii_case(id)),
-            CameraArg::Simulated(_) => false,
+        match (self.ip, &self.camera.camera) {
+            (Some(ip), _) => found.ips().contains(&ip),
+            (None, CameraArg::Id(id)) => found.id.get(..id.len()).is_some_and(|start| start.eq_ignore_ascii_case(id)),
+            (None, _) => false,
         }
     }
 }
 
-/// The cameras of the configuration file.
-#[derive(Default)]
-struct Fleet(Vec<Known>);
+/// The cameras that the user named.
+struct Fleet {
+    /// Cameras that must reply: those of the command line, or else those of the configuration file.
+    wanted: Vec<Known>,
+    /// The other cameras of the configuration file.
+    others: Vec<Known>,
+}
 
 impl Fleet {
     fn read(args: &ListArgs) -> anyhow::Result<Self> {
-        let Some(path) = &args.config else { return Ok(Self::default()) };
-        let known =
-            configured(path)?.into_iter().map(|camera| anyhow::Ok(Known { camera: camera.arg()?, name: camera.name }));
-        Ok(Self(known.collect::<Result<_, _>>()?))
+        let configured = configured_in(args.config.as_deref())?;
+        let cameras = named_cameras(&args.addresses, &configured, FilePort::Drop)?;
+        if !args.addresses.is_empty() {
+            cameras.iter().try_for_each(check_given)?;
+        }
+        let wanted = cameras.into_iter().map(Known::new).collect::<anyhow::Result<Vec<_>>>()?;
+        let is_other = |camera: &&ConfiguredCamera| !wanted.iter().any(|known| known.camera.name == camera.name);
+        let others = configured.iter().filter(is_other).filter_map(|camera| {
+            // Other kinds of sources do not reply to a search.
+            let address = camera.arg(FilePort::Drop).ok().filter(|camera| !camera.is_simulated())?;
+            Known::new(NamedCamera { name: camera.name.clone(), camera: address }).ok()
+        });
+        Ok(Self { others: others.collect(), wanted })
     }
 
     fn name(&self, found: &DiscoveredCamera) -> Option<String> {
-        self.0.iter().find(|known| known.is(found))?.name.clone()
+        self.wanted.iter().chain(&self.others).find(|known| known.is(found))?.camera.name.clone()
     }
 
     /// Returns the cameras given by id that are not among those found.
     fn missing(&self, found: &[DiscoveredCamera]) -> Vec<String> {
-        let by_id = self.0.iter().filter(|known| matches!(known.camera, CameraArg::Id(_)));
+        let by_id = self.wanted.iter().filter(|known| known.ip.is_none());
         let missing = by_id.filter(|known| !found.iter().any(|camera| known.is(camera)));
-        missing.map(|known| known.name.clone().unwrap_or_else(|| known.camera.to_string())).collect()
+        missing.map(|known| known.camera.to_string()).collect()
+    }
+}
+
+/// Refuses an id without a name: the search finds that camera anyway.
+fn check_given(NamedCamera { name, camera }: &NamedCamera) -> anyhow::Result<()> {
+    match camera {
+        CameraArg::Simulated(_) | CameraArg::Address { port: None, .. } => Ok(()),
+        CameraArg::Id(_) if name.is_some() => Ok(()),
+        CameraArg::Id(_) | CameraArg::Address { .. } => {
+            let text = format!("`{camera}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:");
+            Err(Usage(text).into())
+        }
     }
 }
 
@@ -184,12 +213,8 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet)
     let missing = fleet.missing(&survey.cameras);
     if !unanswered.is_empty() || !missing.is_empty() {
         let of_address = |ip: &Ipv4Addr| {
-            let known = fleet
-                .0
-                .iter()
-                .find(|known| matches!(known.camera, CameraArg::Address { ip: known, .. } if known == *ip));
-            let name = known.and_then(|known| known.name.as_ref());
-            name.map_or_else(|| ip.to_string(), |name| format!("{ip} ({name})"))
+            let known = fleet.wanted.iter().find(|known| known.ip == Some(*ip));
+            known.map_or_else(|| ip.to_string(), |known| known.camera.to_string())
         };
         let silent: Vec<_> = unanswered.iter().map(of_address).chain(missing).collect();
         return Err(advised(

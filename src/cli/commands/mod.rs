@@ -36,23 +36,23 @@ pub(crate) enum Command {
     List(list::ListArgs),
     /// Find out why a camera is not found, not reachable or slow
     Doctor(doctor::DoctorArgs),
-    /// Show the bootloader, memories, application and settings of a camera
+    /// Show the bootloader, memories, application and settings of cameras
     Info(info::InfoArgs),
     /// Build an application package
     Build(Box<build::BuildArgs>),
     /// Write an application to cameras, verify it, and wait until it runs
     Flash(Box<flash::FlashArgs>),
-    /// Erase the application of a camera
+    /// Erase the application of cameras
     Erase(erase::EraseArgs),
-    /// Reboot a camera and wait for its application
+    /// Reboot cameras and wait for their applications
     Reset(reset::ResetArgs),
-    /// Boot the application of a camera that waits in its bootloader
+    /// Boot the applications of cameras that wait in their bootloaders
     Boot(reset::ResetArgs),
-    /// Show or change the network settings of a camera
+    /// Show or change the network settings of cameras
     Network(network::NetworkArgs),
-    /// Show or update the bootloader of a camera
+    /// Show or update the bootloader of cameras
     Bootloader(bootloader::BootloaderArgs),
-    /// Save the application and the settings of a camera to files
+    /// Save the applications and the settings of cameras to files
     Backup(backup::BackupArgs),
     /// Show cameras and their detections in a window
     View(view::ViewArgs),
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Replay(replay::ReplayArgs),
     /// Convert recordings to pictures, video, tables or training data
     Export(export::ExportArgs),
-    /// Set the lens, exposure and white balance of a streaming camera
+    /// Set the lens, exposure and white balance of streaming cameras
     Control(control::ControlArgs),
     /// Simulate cameras on real sockets
     Simulate(simulate::SimulateArgs),

@@ -1,4 +1,4 @@
-//! `oaktap network`: shows or changes the network settings of a camera, and refuses to put it out of reach.
+//! `oaktap network`: shows or changes the network settings of cameras, and refuses to put them out of reach.
 
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -14,9 +14,10 @@ use oaktap::net::discovery::wait_for;
 use oaktap::net::interfaces::interfaces;
 use serde::Serialize;
 
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::{BootloaderCamera, EnterArgs};
-use crate::cli::present::{self, Refused, advised, printable, settings_error};
+use crate::cli::camera_session::BootloaderCamera;
+use crate::cli::present::{self, Refused, Usage, advised, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 /// The limit for the camera to answer after a change.
@@ -25,13 +26,20 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
 const EXAMPLES: &str = "\
 Examples:
   oaktap network 192.168.1.50 show
-  oaktap network 14442C static 192.168.1.60/24 192.168.1.1";
+  oaktap network 14442C static 192.168.1.60/24 192.168.1.1
+  oaktap network front yard dhcp --config oaktap.toml
+
+A change of several cameras asks once, with a list of them, and stops at the first camera that fails.";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, arg = json_option("Print the settings and what changed as one line of JSON"))]
+#[command(
+    after_help = EXAMPLES,
+    subcommand_precedence_over_arg = true,
+    arg = json_option("Print the settings and what changed as one line of JSON per camera")
+)]
 pub(crate) struct NetworkArgs {
     #[command(flatten)]
-    enter: EnterArgs,
+    fleet: BootloaderFleetArgs,
 
     #[command(subcommand)]
     action: NetworkAction,
@@ -67,6 +75,17 @@ enum NetworkAction {
     },
     /// Delete the network settings, so that the camera uses DHCP; delete all settings if they cannot be parsed
     Clear,
+}
+
+impl NetworkAction {
+    /// Returns the setting that two cameras cannot share.
+    fn own(&self) -> Option<String> {
+        match self {
+            Self::Static { address, .. } => Some(format!("the address {}", address.address)),
+            Self::Dhcp { more } => more.mac.map(|mac| format!("the Ethernet address {mac}")),
+            Self::Show | Self::Clear => None,
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -115,7 +134,8 @@ impl FromStr for AddressArg {
 #[derive(Serialize)]
 struct NetworkReport {
     command: &'static str,
-    camera: String,
+    #[serde(flatten)]
+    label: CameraLabel,
     /// `null`: the camera has no settings and uses its defaults.
     settings: Option<serde_json::Value>,
     network: Option<NetworkConfig>,
@@ -126,22 +146,28 @@ struct NetworkReport {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
-    let report = runtime()?.block_on(show_or_change(ctx, args))?;
-    if ctx.json {
-        present::document(&report)?;
-    } else {
-        present::result(printable(&text(&report)).as_bytes())?;
+    let effect = match args.action {
+        NetworkAction::Show => Effect::reading("reading the network settings"),
+        // The same mistake would put every camera out of reach.
+        _ => Effect { stops_at_failure: true, ..Effect::changing("changing the network settings") },
+    };
+    let fleet = args.fleet.fleet(&effect)?;
+    if let (Some(own), true) = (args.action.own(), args.fleet.given() > 1) {
+        let text = format!("{own} belongs to one camera, but {} are given", args.fleet.given());
+        return Err(Usage(text).into());
     }
+    let show_or_change = |turn: &Turn<'_>| {
+        let report = runtime()?.block_on(show_or_change(ctx, args, turn))?;
+        if ctx.json { present::document(&report) } else { present::result(printable(&text(&report)).as_bytes()) }
+    };
+    fleet.each(ctx, &effect, show_or_change)?;
     Ok(Outcome::Done)
 }
 
-async fn show_or_change(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<NetworkReport> {
+async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyhow::Result<NetworkReport> {
     // Refuse unreachable settings before stopping the application.
-    let located = args.enter.options.locate(&args.enter.camera, &ctx.stop).await?;
-    check(args, located.camera.as_ref())?;
-    let reads_only = matches!(args.action, NetworkAction::Show);
-    let why = if reads_only { "reading the network settings" } else { "changing the network settings" };
-    let entered = args.enter.options.enter_at(located, &ctx.stop, why).await?;
+    check(args, turn.located.camera.as_ref())?;
+    let entered = turn.enter(ctx).await?;
     let action = args.action.clone();
     let task = async move |caller: Caller| change(&caller, &action).await;
     let (before, after) = entered.talk(task).await?.map_err(settings_error)?;
@@ -157,7 +183,7 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Network
     let network = after.as_ref().map(Config::network).transpose()?;
     Ok(NetworkReport {
         command: ctx.command,
-        camera: entered.camera.id,
+        label: entered.label,
         settings: after.map(|config| config.document().to_json()),
         network,
         changed,
@@ -251,7 +277,7 @@ fn check(args: &NetworkArgs, camera: Option<&DiscoveredCamera>) -> anyhow::Resul
 /// Waits until the camera answers at its new address.
 async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<Ipv4Addr> {
     let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
-    present::say(&format!("{}: waiting for the camera", entered.camera.id));
+    present::say(&format!("{}: waiting for the camera", entered.label));
     let mut known = entered.camera.ips();
     known.extend(expected);
     let is = |camera: &DiscoveredCamera| expected.is_none_or(|expected| camera.ips().contains(&expected));
@@ -272,8 +298,8 @@ async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> a
 }
 
 fn text(report: &NetworkReport) -> String {
-    let NetworkReport { camera, settings, network, changed, address, .. } = report;
-    let mut text = format!("{camera}\n");
+    let NetworkReport { label, settings, network, changed, address, .. } = report;
+    let mut text = format!("{label}\n");
     match network {
         None => {
             text.push_str("  no settings: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n");

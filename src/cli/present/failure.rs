@@ -112,7 +112,7 @@ pub(crate) fn flash_error(error: FlashError) -> anyhow::Error {
 /// Prints the error, its causes and a help line, and returns the exit code. `command` is the name of the command that
 /// failed.
 pub(crate) fn failure(error: &anyhow::Error, command: &str) -> ExitCode {
-    always_say(&explanation(error, command));
+    always_say(&explanation(None, error, command));
     ExitCode::from(if is_usage(error) {
         2
     } else if is_refusal(error) {
@@ -120,6 +120,11 @@ pub(crate) fn failure(error: &anyhow::Error, command: &str) -> ExitCode {
     } else {
         1
     })
+}
+
+/// Prints the failure of one of several cameras. `what` begins the text, and the error is its cause.
+pub(crate) fn failure_of(what: &str, error: &anyhow::Error, command: &str) {
+    always_say(&explanation(Some(what), error, command));
 }
 
 /// Searches the causes, including those below a help text.
@@ -159,12 +164,10 @@ fn path_help(error: &anyhow::Error, command: &str) -> Option<String> {
     })
 }
 
-fn explanation(error: &anyhow::Error, command: &str) -> String {
-    let mut text = format!("error: {error}");
-    for cause in error.chain().skip(1) {
-        text.push_str("\n  because ");
-        text.push_str(&cause.to_string());
-    }
+fn explanation(what: Option<&str>, error: &anyhow::Error, command: &str) -> String {
+    let what = what.map(str::to_owned);
+    let text = what.into_iter().chain(error.chain().map(ToString::to_string)).collect::<Vec<_>>().join("\n  because ");
+    let mut text = format!("error: {text}");
     let help = error.chain().find_map(|cause| {
         let advised = cause.downcast_ref::<Advised>().map(|advised| &*advised.help);
         advised.or_else(|| cause.downcast_ref::<Arc<SourceError>>()?.help())
@@ -192,12 +195,12 @@ mod tests {
             (io::ErrorKind::NotFound, "\nhelp: check the name with `ls`; a relative path begins in "),
             (io::ErrorKind::AlreadyExists, "\nhelp: oaktap does not replace it"),
         ] {
-            let text = explanation(&error(kind), "verify");
+            let text = explanation(None, &error(kind), "verify");
             assert!(text.contains(help), "{text}");
         }
-        let text = explanation(&error(io::ErrorKind::ConnectionRefused), "verify");
+        let text = explanation(None, &error(io::ErrorKind::ConnectionRefused), "verify");
         assert!(!text.contains("help:"), "{text}");
-        let text = explanation(&advised(error(io::ErrorKind::NotFound), "do that"), "verify");
+        let text = explanation(None, &advised(error(io::ErrorKind::NotFound), "do that"), "verify");
         assert!(text.ends_with("\nhelp: do that") && text.matches("help:").count() == 1, "{text}");
     }
 
@@ -206,7 +209,7 @@ mod tests {
         let error = advised(anyhow::Error::new(io::Error::other("no such thing")).context("it failed"), "do that");
         let error = error.context("nothing works");
         assert_eq!(
-            explanation(&error, "view"),
+            explanation(None, &error, "view"),
             "error: nothing works\n  because it failed\n  because no such thing\nhelp: do that"
         );
     }
@@ -214,7 +217,10 @@ mod tests {
     #[test]
     fn wrong_usage_without_a_help_text_names_the_help_of_the_command() {
         let error = anyhow::Error::new(Usage("`--count 2` needs a folder".to_owned()));
-        assert_eq!(explanation(&error, "snapshot"), "error: `--count 2` needs a folder\nhelp: oaktap snapshot --help");
-        assert_eq!(explanation(&anyhow::anyhow!("it failed"), "snapshot"), "error: it failed");
+        assert_eq!(
+            explanation(None, &error, "snapshot"),
+            "error: `--count 2` needs a folder\nhelp: oaktap snapshot --help"
+        );
+        assert_eq!(explanation(None, &anyhow::anyhow!("it failed"), "snapshot"), "error: it failed");
     }
 }

@@ -10,8 +10,8 @@ use std::io::{self, Write as _};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use failure::{
-    Refused, Usage, advised, camera_error, failure, flash_error, is_refusal, recording_error, settings_error, stopped,
-    with_help,
+    Refused, Usage, advised, camera_error, failure, failure_of, flash_error, is_refusal, recording_error,
+    settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
 pub(crate) use status::{LogWriter, always_say, colored, configure, say, status, status_of};

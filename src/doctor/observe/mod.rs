@@ -24,8 +24,10 @@ use crate::wire;
 /// Cameras that are checked; more than the largest known installation has.
 const CHECKED_MAX: usize = 64;
 const CHECKS_AT_ONCE: usize = 8;
-/// A camera that answers nothing takes about 10 s.
+/// For cameras that were found; those that the user named get more time. A camera that answers nothing takes about 10 s.
 const CHECKS_TIMEOUT: Duration = Duration::from_secs(40);
+/// Time to connect to a stream and to wait for its first frame.
+const STREAM_OVERHEAD: Duration = Duration::from_secs(8);
 const PORT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time to wait at least for the answer to a unicast query.
 const UNICAST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,8 +35,8 @@ const UNICAST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Options of [`observe`].
 #[derive(Clone, Debug)]
 pub struct ObserveOptions {
-    /// The camera to check. `None`: all cameras that answer.
-    pub camera: Option<NamedCamera>,
+    /// The cameras to check. Empty: all cameras that answer.
+    pub cameras: Vec<NamedCamera>,
     /// Networks in which to query each address too.
     pub subnets: Vec<Subnet>,
     /// Time to wait for answers after the last query.
@@ -50,7 +52,7 @@ pub struct ObserveOptions {
 impl Default for ObserveOptions {
     fn default() -> Self {
         Self {
-            camera: None,
+            cameras: Vec::new(),
             subnets: Vec::new(),
             wait: RESPONSE_WINDOW,
             udp_port: PORT,
@@ -67,6 +69,8 @@ pub struct NamedCamera {
     pub name: String,
     /// The address.
     pub ip: Ipv4Addr,
+    /// The TCP port of its stream. `None`: one of [`ObserveOptions::ports`].
+    pub port: Option<u16>,
 }
 
 /// Gathers the facts. Takes several seconds, because it waits for answers that may not arrive.
@@ -77,12 +81,18 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
     let broadcast = Targets { subnets: options.subnets.clone(), port: options.udp_port, ..Targets::default() };
     let survey = find(&broadcast, options.wait, |_| false).await?;
     let mut seen = survey.cameras;
-    let cameras: Vec<_> = match &options.camera {
-        Some(named) => vec![(named.name.clone(), named.ip)],
-        None => seen.iter().filter_map(|camera| Some((camera.id.clone(), camera.ip()?))).collect(),
+    let named = !options.cameras.is_empty();
+    let cameras = if named {
+        options.cameras.clone()
+    } else {
+        let found =
+            |camera: &DiscoveredCamera| Some(NamedCamera { name: camera.id.clone(), ip: camera.ip()?, port: None });
+        seen.iter().filter_map(found).collect()
     };
     let answered = cameras.len();
-    let targets = check_all(options, one_per_address(cameras), &seen).await?;
+    let timeout = if named { timeout_for(cameras.len(), options.measure) } else { CHECKS_TIMEOUT };
+    let cameras = if named { cameras } else { one_per_address(cameras) };
+    let targets = check_all(options, cameras, &seen, timeout).await?;
     let left_out = answered - targets.len();
     for camera in targets.iter().filter_map(|target| target.camera.as_ref()) {
         if !seen.iter().any(|known| known.id == camera.id) {
@@ -95,30 +105,37 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
 }
 
 /// Any device can answer with thousands of ids. They are checked once per address.
-fn one_per_address(mut cameras: Vec<(String, Ipv4Addr)>) -> Vec<(String, Ipv4Addr)> {
+fn one_per_address(mut cameras: Vec<NamedCamera>) -> Vec<NamedCamera> {
     let mut known = BTreeSet::new();
-    cameras.retain(|(_, ip)| known.insert(*ip));
+    cameras.retain(|camera| known.insert(camera.ip));
     cameras.truncate(CHECKED_MAX);
     cameras
 }
 
-/// Checks several cameras at a time, in the given order. Leaves out those that are not checked within [`CHECKS_TIMEOUT`].
+/// Returns a time in which all of these cameras can be checked: their streams are measured one after the other.
+fn timeout_for(cameras: usize, measure: Duration) -> Duration {
+    let cameras = u32::try_from(cameras).unwrap_or(u32::MAX);
+    CHECKS_TIMEOUT.saturating_add((measure + STREAM_OVERHEAD).saturating_mul(cameras))
+}
+
+/// Checks several cameras at a time, in the given order. Leaves out those that are not checked within `timeout`.
 async fn check_all(
     options: &ObserveOptions,
-    cameras: Vec<(String, Ipv4Addr)>,
+    cameras: Vec<NamedCamera>,
     seen: &[DiscoveredCamera],
+    timeout: Duration,
 ) -> Result<Vec<CheckedCamera>, FindError> {
     let (options, seen) = (Arc::new(options.clone()), Arc::<[DiscoveredCamera]>::from(seen));
     let measuring = Arc::new(Mutex::new(()));
-    let until = Instant::now() + CHECKS_TIMEOUT;
+    let until = Instant::now() + timeout;
     let (mut checks, mut checked) = (JoinSet::new(), BTreeMap::new());
     let mut waiting = cameras.into_iter().enumerate();
     loop {
         while checks.len() < CHECKS_AT_ONCE
-            && let Some((at, (name, ip))) = waiting.next()
+            && let Some((at, camera)) = waiting.next()
         {
             let (options, seen, measuring) = (Arc::clone(&options), Arc::clone(&seen), Arc::clone(&measuring));
-            checks.spawn(async move { (at, check(&options, name, ip, &seen, &measuring).await) });
+            checks.spawn(async move { (at, check(&options, camera, &seen, &measuring).await) });
         }
         match tokio::time::timeout_at(until, checks.join_next()).await {
             Ok(Some(Ok((at, camera)))) => _ = checked.insert(at, camera?),
@@ -131,8 +148,7 @@ async fn check_all(
 
 async fn check(
     options: &ObserveOptions,
-    name: String,
-    ip: Ipv4Addr,
+    NamedCamera { name, ip, port }: NamedCamera,
     seen: &[DiscoveredCamera],
     measuring: &Mutex<()>,
 ) -> Result<CheckedCamera, FindError> {
@@ -161,7 +177,8 @@ async fn check(
         ..CheckedCamera::default()
     };
     if streams {
-        for port in &options.ports {
+        let ports = port.as_ref().map_or(options.ports.as_slice(), std::slice::from_ref);
+        for port in ports {
             let probe = probe_port(ip, *port, PORT_PROBE_TIMEOUT).await;
             let open = probe == PortProbe::Open;
             target.ports.push((*port, probe));

@@ -1,0 +1,322 @@
+//! The cameras of a command that enters bootloaders: named, asked about once, worked on in turn, and listed at the end.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use clap::Args;
+use oaktap::discovery::CameraState;
+use oaktap::sync::locked;
+use serde::Serialize;
+
+use super::Ctx;
+use super::camera_arg::{CameraArg, Located, runtime};
+use super::camera_ends::{CameraEnd, End, finish, report_failure};
+use super::camera_session::{BootloaderCamera, EnterOptions};
+use super::fleet::{ConfiguredCamera, FilePort, NamedCamera, configured_in, named_cameras};
+use super::present::{self, Refused, Usage, advised};
+
+/// Cameras whose bootloaders a command enters.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BootloaderFleetArgs {
+    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a camera; with
+    /// --config, a name of the file selects that camera
+    #[arg(value_name = "CAMERA")]
+    cameras: Vec<String>,
+
+    /// Use the cameras of this file, with their names
+    #[arg(long, value_name = "oaktap.toml", global = true)]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    options: EnterOptions,
+}
+
+impl BootloaderFleetArgs {
+    /// Returns the cameras for work with this effect.
+    pub(crate) fn fleet(&self, effect: &Effect<'_>) -> anyhow::Result<BootloaderFleet> {
+        let configured = configured_in(self.config.as_deref())?;
+        if self.cameras.is_empty() && effect.named && !configured.is_empty() {
+            let error = Usage(format!("no camera given; {} needs the name of each camera", effect.doing));
+            return Err(advised(error.into(), format!("name them: {}", all_names(&configured))));
+        }
+        BootloaderFleet::new(&self.cameras, &configured, self.options.clone())
+    }
+
+    /// Returns the number of cameras on the command line.
+    pub(crate) fn given(&self) -> usize {
+        self.cameras.len()
+    }
+}
+
+/// Returns the words that select all cameras of a configuration file.
+fn all_names(configured: &[ConfiguredCamera]) -> String {
+    let word = |camera: &ConfiguredCamera| camera.name.clone().unwrap_or_else(|| camera.camera.clone());
+    configured.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// What a command does with each camera.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effect<'a> {
+    /// Begins the question, such as `erasing the application`.
+    pub(crate) doing: &'a str,
+    pub(crate) asks: Asks,
+    /// Accept cameras only that are named on the command line, not all of a file.
+    pub(crate) named: bool,
+    /// Leave the other cameras alone after the first failure.
+    pub(crate) stops_at_failure: bool,
+    /// Number of cameras at the same time.
+    pub(crate) jobs: usize,
+}
+
+/// When to ask before the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Never,
+    /// If it stops an application.
+    ToStop,
+    /// If it stops an application, or if there are several cameras.
+    ForSeveral,
+    Always,
+}
+
+impl<'a> Effect<'a> {
+    /// Work that changes nothing but stops the application for a while.
+    pub(crate) const fn reading(doing: &'a str) -> Self {
+        Self { doing, asks: Asks::ToStop, named: false, stops_at_failure: false, jobs: 1 }
+    }
+
+    /// Work after which a camera may not work or may not be reached.
+    pub(crate) const fn changing(doing: &'a str) -> Self {
+        Self { doing, asks: Asks::ForSeveral, named: true, stops_at_failure: false, jobs: 1 }
+    }
+}
+
+/// A camera in a report: its id, and the name that the user gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CameraLabel {
+    /// Its id.
+    pub(crate) camera: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+}
+
+impl std::fmt::Display for CameraLabel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} ({name})", self.camera),
+            None => f.write_str(&self.camera),
+        }
+    }
+}
+
+/// The cameras of one command.
+#[derive(Debug)]
+pub(crate) struct BootloaderFleet {
+    cameras: Vec<NamedCamera>,
+    options: EnterOptions,
+}
+
+/// A camera whose turn it is. The user has agreed to the work.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    named: &'a NamedCamera,
+    pub(crate) located: Located,
+    options: &'a EnterOptions,
+}
+
+impl Turn<'_> {
+    /// Returns the id of the camera, if it replied, and its name.
+    pub(crate) fn label(&self) -> CameraLabel {
+        let id = self.located.camera.as_ref().map(|camera| camera.id.clone());
+        CameraLabel { camera: id.unwrap_or_else(|| self.located.ip.to_string()), name: self.named.name.clone() }
+    }
+
+    /// Stops the application of the camera and waits for its bootloader.
+    pub(crate) async fn enter(&self, ctx: &Ctx) -> anyhow::Result<BootloaderCamera> {
+        self.options.enter(self.located.clone(), self.label().name, &ctx.stop).await
+    }
+
+    /// Returns whether the camera runs an application that the work stops.
+    pub(crate) fn runs_an_application(&self) -> bool {
+        self.located.camera.as_ref().is_some_and(|camera| camera.state == CameraState::FlashBooted)
+    }
+
+    /// Searches for the camera again: hours may have passed since the user agreed.
+    async fn refreshed(&self, ctx: &Ctx) -> anyhow::Result<Self> {
+        let known = CameraArg::Address { ip: self.located.ip, port: self.located.port };
+        // A simulated camera does not listen to the port that the user gave for the others.
+        let camera = if self.named.camera.is_simulated() { &self.named.camera } else { &known };
+        let located = self.options.locate(camera, &ctx.stop).await?;
+        let ids = [&self.located, &located].map(|located| located.camera.as_ref().map(|camera| camera.id.clone()));
+        if let [Some(before), Some(now)] = &ids
+            && before != now
+        {
+            let error = Refused(format!("camera {now} replies at {} now, expected camera {before}", located.ip));
+            return Err(advised(error.into(), "nothing was changed; `oaktap list` shows the addresses of the cameras"));
+        }
+        Ok(Self { located, ..*self })
+    }
+}
+
+impl BootloaderFleet {
+    /// Returns the cameras of these words, or without words those of the configuration file.
+    pub(crate) fn new(
+        words: &[String],
+        configured: &[ConfiguredCamera],
+        options: EnterOptions,
+    ) -> anyhow::Result<Self> {
+        Self::of(named_cameras(words, configured, FilePort::Drop)?, options)
+    }
+
+    /// Returns these cameras.
+    pub(crate) fn of(cameras: Vec<NamedCamera>, options: EnterOptions) -> anyhow::Result<Self> {
+        if cameras.is_empty() {
+            let error = Usage("no camera given".to_owned());
+            let help =
+                "give the address or the id of a camera, or --config oaktap.toml; `oaktap list` shows all cameras";
+            return Err(advised(error.into(), help));
+        }
+        Ok(Self { cameras, options })
+    }
+
+    /// Returns whether all cameras are simulated.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.cameras.iter().all(|camera| camera.camera.is_simulated())
+    }
+
+    /// Searches for the cameras, asks once for consent, and does the work for each. If it fails for one of several, the
+    /// others still get theirs, unless the effect says otherwise. Returns the results in the order of the cameras.
+    ///
+    /// # Errors
+    /// The work failed for a camera.
+    pub(crate) fn each<T: Send>(
+        &self,
+        ctx: &Ctx,
+        effect: &Effect<'_>,
+        work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
+    ) -> anyhow::Result<Vec<T>> {
+        if let [camera] = self.cameras.as_slice() {
+            let turn = self.turn(ctx, camera)?;
+            self.consent(ctx, effect, &[&turn])?;
+            return Ok(vec![work(&turn)?]);
+        }
+        let (mut turns, mut ends) = (Vec::<Option<Turn<'_>>>::new(), Vec::new());
+        for camera in &self.cameras {
+            let turn = match self.turn(ctx, camera) {
+                Err(error) if ctx.stop.asked() => return Err(error),
+                Err(error) => {
+                    report(ctx, camera, &error)?;
+                    ends.push(End::Failed(error));
+                    None
+                }
+                Ok(turn) => {
+                    let known = turns.iter().flatten().find(|known| known.label().camera == turn.label().camera);
+                    let same = known.map(|known| known.named.to_string());
+                    ends.push(same.clone().map_or(End::NotTried, End::Same));
+                    same.is_none().then_some(turn)
+                }
+            };
+            turns.push(turn);
+        }
+        let failed = ends.iter().any(|end| matches!(end, End::Failed(_)));
+        let asked: Vec<_> = turns.iter().flatten().collect();
+        if !(asked.is_empty() || failed && effect.stops_at_failure) {
+            self.consent(ctx, effect, &asked)?;
+            work_through(ctx, effect, &turns, &mut ends, work)?;
+        }
+        let row = |((named, turn), end): ((&NamedCamera, &Option<Turn<'_>>), End<T>)| CameraEnd {
+            camera: named.name.clone().unwrap_or_else(|| named.camera.to_string()),
+            id: turn.as_ref().map(|turn| turn.label().camera),
+            address: turn.as_ref().map(|turn| turn.located.ip.to_string()),
+            end,
+        };
+        finish(ctx, self.cameras.iter().zip(&turns).zip(ends).map(row).collect())
+    }
+
+    fn turn<'a>(&'a self, ctx: &Ctx, named: &'a NamedCamera) -> anyhow::Result<Turn<'a>> {
+        let located = runtime()?.block_on(self.options.locate(&named.camera, &ctx.stop))?;
+        located.replied(self.options.search.udp_port)?;
+        Ok(Turn { named, located, options: &self.options })
+    }
+
+    /// Asks the user once, with a list of the cameras, unless `--yes` is given.
+    fn consent(&self, ctx: &Ctx, effect: &Effect<'_>, turns: &[&Turn<'_>]) -> anyhow::Result<()> {
+        let stopped = turns.iter().filter(|turn| turn.runs_an_application()).count();
+        let doing = effect.doing;
+        let (what, list) = match turns {
+            _ if effect.asks == Asks::Never => return Ok(()),
+            [turn] if stopped == 1 => {
+                let label = turn.label();
+                (format!("{doing}: this stops the application on camera {label} at {}", turn.located.ip), String::new())
+            }
+            [turn] if effect.asks == Asks::Always => {
+                (format!("{doing} of camera {} at {}", turn.label(), turn.located.ip), String::new())
+            }
+            [_] => return Ok(()),
+            _ if stopped == 0 && effect.asks == Asks::ToStop => return Ok(()),
+            turns => {
+                let line = |turn: &&Turn<'_>| {
+                    let state = turn.located.camera.as_ref().map(|camera| format!(", {}", camera.state));
+                    format!("\n  {} at {}{}", turn.label(), turn.located.ip, state.unwrap_or_default())
+                };
+                let stops = match stopped {
+                    0 => String::new(),
+                    stopped => format!("; this stops the application on {stopped} of them"),
+                };
+                let list = turns.iter().map(line).collect();
+                (format!("{doing}: {} cameras{stops}", turns.len()), list)
+            }
+        };
+        if self.options.yes {
+            if !list.is_empty() {
+                present::say(&format!("{what}{list}"));
+            }
+            return Ok(());
+        }
+        self.options.ask(&what, &list, &ctx.stop)
+    }
+}
+
+/// Does the work for the cameras that have a turn, as many at a time as the effect says.
+fn work_through<T: Send>(
+    ctx: &Ctx,
+    effect: &Effect<'_>,
+    turns: &[Option<Turn<'_>>],
+    ends: &mut [End<T>],
+    work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
+) -> anyhow::Result<()> {
+    let (next, halted, done) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Vec::new()));
+    let worker = || -> anyhow::Result<()> {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= turns.len() || ctx.stop.asked() || halted.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let Some(turn) = &turns[at] else { continue };
+            let result = runtime()?.block_on(turn.refreshed(ctx)).and_then(|turn| work(&turn));
+            if let Err(error) = &result {
+                // Report at once, not when the slowest camera is done.
+                report(ctx, turn.named, error)?;
+                halted.fetch_or(effect.stops_at_failure, Ordering::Relaxed);
+            }
+            locked(&done).push((at, result));
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..effect.jobs.min(turns.len())).map(|_| scope.spawn(&worker)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, anyhow::Result<()>>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().map(join).collect::<anyhow::Result<Vec<()>>>()
+    })?;
+    for (at, result) in std::mem::take(&mut *locked(&done)) {
+        ends[at] = result.into();
+    }
+    Ok(())
+}
+
+fn report(ctx: &Ctx, camera: &NamedCamera, error: &anyhow::Error) -> anyhow::Result<()> {
+    report_failure(ctx, camera.camera.to_string(), camera.name.as_deref(), error)
+}
