@@ -87,6 +87,7 @@ impl StillEncoder {
         }
         let Some(overlay) = &mut self.overlay else { return Ok(false) };
         self.converter.picture(frame, &mut self.picture).map_err(conversion_failed)?;
+        overlay.follow(frame);
         overlay.draw(&mut self.picture, &frame.detections, Some(camera.names(frame)));
         Ok(true)
     }

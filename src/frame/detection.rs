@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use super::track::Track;
+
 /// One detected object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Detection {
@@ -20,7 +22,13 @@ impl Detection {
     pub fn named<'a>(&self, names: &'a LabelMap) -> NamedDetection<'a> {
         let BBox { xmin, ymin, xmax, ymax } = self.bbox;
         let name = names.title(self.label);
-        NamedDetection { label: self.label, name, confidence: self.confidence, bbox: [xmin, ymin, xmax, ymax] }
+        NamedDetection {
+            label: self.label,
+            name,
+            confidence: self.confidence,
+            bbox: [xmin, ymin, xmax, ymax],
+            track: None,
+        }
     }
 }
 
@@ -32,6 +40,16 @@ pub struct NamedDetection<'a> {
     name: Cow<'a, str>,
     confidence: f32,
     bbox: [f32; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<u32>,
+}
+
+impl NamedDetection<'_> {
+    /// Adds the number of the object's track, if it has one.
+    #[must_use]
+    pub fn on_track(self, track: Option<&Track>) -> Self {
+        Self { track: track.map(|track| track.id), ..self }
+    }
 }
 
 /// A box relative to the picture: 0 is the left or top edge, 1 the right or bottom edge.

@@ -11,6 +11,7 @@ pub mod pixel;
 pub mod pool;
 mod size;
 pub mod time;
+mod track;
 mod utc;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
 pub use size::Size;
 pub use time::{DeviceTime, Received, StaleBurst};
+pub use track::Track;
 pub use utc::Utc;
 
 /// The encoding of a payload, recognized by its first bytes (wire.md section 6).
@@ -77,6 +79,8 @@ pub struct Frame {
     pub detection_text: Vec<u8>,
     /// The parsed detections, in the order received.
     pub detections: Vec<Detection>,
+    /// The objects that the camera follows, in the order received.
+    pub tracks: Vec<Track>,
     /// Label names sent in the stream, if any.
     pub labels: Option<Arc<LabelMap>>,
     /// Capture time, by the camera's clock.
@@ -139,6 +143,7 @@ impl Frame {
             header: Vec::new(),
             detection_text: Vec::new(),
             detections: self.detections.clone(),
+            tracks: self.tracks.clone(),
             labels: self.labels.clone(),
             because: Arc::clone(&self.because),
             payload: Payload::default(),
@@ -149,9 +154,9 @@ impl Frame {
     /// Returns the memory that the frame occupies, in bytes, without its label names, which frames share.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let Self { records, header, detection_text, detections, because, payload, .. } = self;
+        let Self { records, header, detection_text, detections, tracks, because, payload, .. } = self;
         let buffers = [payload.bytes.capacity(), records.capacity(), header.capacity(), detection_text.capacity()];
-        let detections = detections.capacity() * size_of::<Detection>();
+        let detections = detections.capacity() * size_of::<Detection>() + tracks.capacity() * size_of::<Track>();
         size_of::<Self>() + buffers.iter().sum::<usize>() + detections + because.len()
     }
 
@@ -204,17 +209,19 @@ impl Frame {
 
     /// Resets every field to its default but keeps the buffers.
     pub fn clear(&mut self) {
-        let Self { records, header, detection_text, detections, payload, .. } = self;
+        let Self { records, header, detection_text, detections, tracks, payload, .. } = self;
         records.clear();
         header.clear();
         detection_text.clear();
         detections.clear();
+        tracks.clear();
         payload.len = 0;
         *self = Self {
             records: std::mem::take(records),
             header: std::mem::take(header),
             detection_text: std::mem::take(detection_text),
             detections: std::mem::take(detections),
+            tracks: std::mem::take(tracks),
             payload: std::mem::take(payload),
             ..Self::default()
         };

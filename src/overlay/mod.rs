@@ -8,6 +8,7 @@ mod palette;
 mod raster;
 mod text;
 mod title;
+mod trails;
 
 use std::fmt::Write;
 
@@ -15,8 +16,9 @@ pub use palette::class_color;
 pub use raster::{Canvas, Rect};
 pub use text::Text;
 use title::TitleCache;
+use trails::Trails;
 
-use crate::frame::{Detection, LabelMap, Picture};
+use crate::frame::{Detection, Frame, LabelMap, Picture, Track};
 
 /// Longer titles are truncated. Names can come from the network, so their length is not limited.
 const MAX_TITLE_CHARS: usize = 48;
@@ -28,6 +30,8 @@ pub struct Style {
     pub boxes: bool,
     /// Draws the titles: name and confidence.
     pub labels: bool,
+    /// Draws the paths of tracked objects over the last seconds.
+    pub trails: bool,
     /// Minimum confidence, 0..=1. A threshold above 0 also excludes confidences that are `NaN`.
     pub threshold: f32,
     /// Names or numbers of the classes to draw, ignoring case; empty for all classes.
@@ -38,7 +42,7 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self { boxes: true, labels: true, threshold: 0.0, only: Vec::new(), names: None }
+        Self { boxes: true, labels: true, trails: false, threshold: 0.0, only: Vec::new(), names: None }
     }
 }
 
@@ -83,6 +87,7 @@ struct VisibleBox {
     rect: Rect,
     label: u32,
     confidence: f32,
+    track: Option<u32>,
 }
 
 /// Draws detections. Use one per view, because it caches glyphs and titles.
@@ -93,6 +98,7 @@ pub struct Overlay {
     text: Text,
     titles: TitleCache,
     visible: Vec<VisibleBox>,
+    trails: Trails,
     label: String,
 }
 
@@ -119,23 +125,36 @@ impl Overlay {
         self.strokes = strokes;
     }
 
-    /// Draws the detections selected by the style: first all boxes, then all titles.
+    /// Takes over the tracks of the frame that is drawn next. Frames without tracks end those of the frame before.
+    pub fn follow(&mut self, frame: &Frame) {
+        self.trails.follow(frame.device_time, &frame.tracks);
+    }
+
+    /// Draws the detections selected by the style: first the trails, then all boxes, then all titles. Tracked objects have
+    /// the number of their track in the title; those without a box have a mark.
     ///
     /// Places boxes on the [part](Picture::part) of the frame that the picture shows. Clips them to the picture, and omits
     /// boxes outside it or with a `NaN`. The cost is linear in the number of boxes, and bounded for each box by the size
     /// of the picture.
     pub fn draw(&mut self, picture: &mut Picture, detections: &[Detection], stream_names: Option<&LabelMap>) {
-        let Self { style, strokes, text, titles, visible, label } = self;
+        let Self { style, strokes, text, titles, visible, trails, label } = self;
         let names = style.names(stream_names);
         let part = picture.part;
         let mut canvas = Canvas::of(picture);
         let (width, height) = (canvas.width(), canvas.height());
         let Strokes { line, text: px_height } = strokes.unwrap_or_else(|| Strokes::of_picture(width, height));
         visible.clear();
-        visible.extend(detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
-            let rect = Rect::on_part(&detection.bbox, &part, width, height)?;
-            Some(VisibleBox { rect, label: detection.label, confidence: detection.confidence })
+        trails.forget_boxes();
+        visible.extend(detections.iter().filter_map(|detection| {
+            let shown = style.shows(detection, names);
+            let track = trails.join(detection, shown);
+            let rect = Rect::on_part(&detection.bbox, &part, width, height).filter(|_| shown)?;
+            let Detection { label, confidence, .. } = *detection;
+            Some(VisibleBox { rect, label, confidence, track })
         }));
+        if style.trails {
+            trails.draw(&mut canvas, &part, line);
+        }
         if style.boxes {
             visible.iter().for_each(|each| canvas.outline(each.rect, line, class_color(each.label)));
         }
@@ -149,11 +168,25 @@ impl Overlay {
                 title.draw(&mut canvas, x, y);
             }
         }
+        if style.boxes {
+            for (Track { id, .. }, at) in trails.marks(&part, width, height) {
+                let color = class_color(*id);
+                let rect = Rect::new(at.0 - 2 * line, at.1 - 2 * line, 4 * line, 4 * line);
+                canvas.outline(rect, line, color);
+                if style.labels {
+                    label.clear();
+                    write!(label, "ID {id}").expect("writing to a string cannot fail");
+                    let title = titles.get(text, px_height, color, label);
+                    let (x, y) = title.place(&rect, width, height);
+                    title.draw(&mut canvas, x, y);
+                }
+            }
+        }
     }
 }
 
-/// Writes name and percentage in at most `room` characters. Truncates the name first; omits the percentage if there is
-/// no room for both.
+/// Writes name, percentage and track in at most `room` characters. Truncates the name first; omits the others if there is
+/// no room for all.
 fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room: usize) {
     title.clear();
     match names.name(visible.label) {
@@ -168,7 +201,9 @@ fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room:
         10.0.. => 2,
         _ => 1,
     };
-    let (room, with_percent) = match room.checked_sub(digits + 2) {
+    let track = visible.track;
+    let track_room = track.map_or(0, |id| " ID ".len() + id.checked_ilog10().unwrap_or(0) as usize + 1);
+    let (room, with_percent) = match room.checked_sub(digits + 2 + track_room) {
         Some(left) if left >= 2 => (left, true),
         _ => (room, false),
     };
@@ -183,6 +218,9 @@ fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room:
         (false, _) => {}
         (true, true) => write!(title, " {percent}%").expect("writing to a string cannot fail"),
         (true, false) => title.push_str(" ?%"),
+    }
+    if let Some(id) = track.filter(|_| with_percent) {
+        write!(title, " ID {id}").expect("writing to a string cannot fail");
     }
 }
 
@@ -220,7 +258,12 @@ mod tests {
     fn label(detection: &Detection, names: &LabelMap, room: usize) -> String {
         let mut label = String::from("left from the last detection");
         let Detection { label: class, confidence, .. } = *detection;
-        write_label(&mut label, &VisibleBox { rect: Rect::default(), label: class, confidence }, names, room);
+        write_label(
+            &mut label,
+            &VisibleBox { rect: Rect::default(), label: class, confidence, track: None },
+            names,
+            room,
+        );
         label
     }
 

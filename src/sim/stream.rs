@@ -9,8 +9,8 @@ use super::config::{SimConfig, SimError};
 use super::faults::Fault;
 use super::random::Random;
 use super::reel::{Reel, Still};
-use crate::frame::{BBox, Detection, DeviceTime, LabelMap};
-use crate::wire::encode::{self, HeaderFields, Track};
+use crate::frame::{BBox, Detection, DeviceTime, LabelMap, Track};
+use crate::wire::encode::{self, HeaderFields};
 use crate::wire::{DetectionSyntax, Dialect, LINE};
 
 /// The ground truth of one frame: its content and the faults that hit it.
@@ -24,6 +24,8 @@ pub struct Truth {
     pub detection_text: Vec<u8>,
     /// The detections after the rounding of their text form, including those of `@B` records.
     pub detections: Vec<Detection>,
+    /// The tracks after the rounding of their text form; empty if the dialect has none.
+    pub tracks: Vec<Track>,
     /// The whole payload, without damage.
     pub payload: Arc<[u8]>,
     /// The fault that damaged this frame.
@@ -284,6 +286,7 @@ impl Stream {
             device_time,
             detection_text: Vec::new(),
             detections: Vec::new(),
+            tracks: Vec::new(),
             payload: Arc::clone(&still.payload),
             damage: None,
             mishaps: Vec::new(),
@@ -304,7 +307,10 @@ impl Stream {
             }
             DetectionSyntax::None => {}
         }
-        let header = self.header(&truth, payload_len, text.len(), &tracks(&detections, overflow));
+        if config.dialect == Dialect::Abcde256 {
+            truth.tracks = tracks(&detections, overflow);
+        }
+        let header = self.header(&truth, payload_len, text.len());
         let mut trailer = Vec::new();
         if config.records {
             records.extend(self.condition(index).into_iter().flatten());
@@ -410,7 +416,7 @@ impl Stream {
                     _ if self.reel.config().format.has_no_end() => payload + 1 + self.random.below(payload),
                     _ => 1 + self.random.below(payload - 1),
                 };
-                header = self.header(&truth, promised, detections.len(), &[]);
+                header = self.header(&Truth { tracks: Vec::new(), ..truth.clone() }, promised, detections.len());
                 after = match promised.checked_sub(payload) {
                     Some(lacking) => Before::Lacking(lacking),
                     None => Before::Damaged,
@@ -441,9 +447,10 @@ impl Stream {
         Turn { truth, end, pieces, pause, fragment }
     }
 
-    fn header(&self, truth: &Truth, payload_len: usize, detections_len: usize, tracks: &[Track]) -> Vec<u8> {
+    fn header(&self, truth: &Truth, payload_len: usize, detections_len: usize) -> Vec<u8> {
         let counters = [(truth.index / 50) as u32, (truth.index / 70) as u32, 0, 0];
-        let fields = HeaderFields { device_time: truth.device_time, payload_len, detections_len, counters, tracks };
+        let Truth { device_time, tracks, .. } = truth;
+        let fields = HeaderFields { device_time: *device_time, payload_len, detections_len, counters, tracks };
         encode::header(self.reel.config().dialect, &fields)
     }
 }
@@ -529,10 +536,11 @@ fn box_record(detection: &Detection) -> Option<([u8; LINE], Detection)> {
 fn tracks(detections: &[Detection], overflow: bool) -> Vec<Track> {
     // The header holds 6 to 9 of them: ids have one digit, coordinates one to three.
     let count = if overflow { 14 } else { detections.len().min(6) };
-    let place = |low: f32, high: f32| ((low + high) / 2.0 * 300.0) as i32;
+    // As the camera rounds them: to pixels of a picture of 300x300.
+    let place = |low: f32, high: f32| ((low + high) / 2.0 * 300.0).trunc() / 300.0;
     let center = |bbox: &BBox| (place(bbox.xmin, bbox.xmax), place(bbox.ymin, bbox.ymax));
-    let centers = detections.iter().map(|detection| center(&detection.bbox)).chain([(150, 150)]);
-    (0..count as u32).zip(centers.cycle()).map(|(id, center)| Track { id, center }).collect()
+    let centers = detections.iter().map(|detection| center(&detection.bbox)).chain([(0.5, 0.5)]);
+    (0..count as u32).zip(centers.cycle()).map(|(id, (x, y))| Track { id, x, y }).collect()
 }
 
 #[cfg(test)]

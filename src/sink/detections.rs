@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::frame::{Frame, NamedDetection};
+use crate::frame::{Frame, NamedDetection, Track};
 use crate::hub::{Budget, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -74,6 +74,9 @@ pub struct DetectionRecord<'a> {
     pub stale: bool,
     /// Detections that the style shows.
     pub detections: Vec<NamedDetection<'a>>,
+    /// Objects that the camera follows, if it sends them.
+    #[serde(skip_serializing_if = "<[Track]>::is_empty")]
+    pub tracks: &'a [Track],
 }
 
 impl<'a> DetectionRecord<'a> {
@@ -94,7 +97,10 @@ impl<'a> DetectionRecord<'a> {
             bytes: *bytes,
             sha256: None,
             stale: frame.stale,
-            detections: shown.map(|detection| detection.named(names)).collect(),
+            detections: shown
+                .map(|detection| detection.named(names).on_track(Track::of(&frame.tracks, detection)))
+                .collect(),
+            tracks: &frame.tracks,
         }
     }
 }
@@ -174,6 +180,16 @@ mod tests {
              {\"label\":0,\"name\":\"person\",\"confidence\":0.893,\"bbox\":[-0.25,0.5,null,1.5]},\
              {\"label\":900,\"name\":\"#900\",\"confidence\":null,\"bbox\":[0.0,0.0,0.0,0.0]}]}"
         );
+        let mut tracked = Frame::default();
+        let bbox = BBox { xmin: 0.25, ymin: 0.5, xmax: 0.75, ymax: 1.0 };
+        tracked.detections.push(Detection { label: 0, confidence: 0.5, bbox });
+        tracked.tracks = vec![Track { id: 7, x: 0.5, y: 0.75 }, Track { id: 9, x: 0.0, y: 0.25 }];
+        let tracked = DetectedFrame::new(&Arc::new(tracked), false);
+        let json = serde_json::to_string(&DetectionRecord::new(&tracked, 7, &style)).expect("JSON");
+        assert!(json.ends_with(
+            "\"detections\":[{\"label\":0,\"name\":\"person\",\"confidence\":0.5,\"bbox\":[0.25,0.5,0.75,1.0],\"track\":7}],\
+             \"tracks\":[{\"track\":7,\"x\":0.5,\"y\":0.75},{\"track\":9,\"x\":0.0,\"y\":0.25}]}"
+        ), "{json}");
         let sure = Style { threshold: 0.9, ..Style::default() };
         assert!(DetectionRecord::new(&frame, 0, &sure).detections.is_empty());
     }

@@ -38,6 +38,8 @@ pub struct ViewControls {
     pub boxes: bool,
     /// Draws labels.
     pub labels: bool,
+    /// Draws the paths of tracked objects.
+    pub trails: bool,
     /// Least confidence that is drawn, 0 to 1.
     pub threshold: f32,
     /// Draws only this class.
@@ -48,14 +50,14 @@ pub struct ViewControls {
 
 impl ViewControls {
     fn of(style: &Style) -> Self {
-        let Style { boxes, labels, threshold, .. } = *style;
-        Self { paused: false, steps: 0, snapshots: 0, boxes, labels, threshold, class: None, showing: None }
+        let Style { boxes, labels, trails, threshold, .. } = *style;
+        Self { paused: false, steps: 0, snapshots: 0, boxes, labels, trails, threshold, class: None, showing: None }
     }
 
     /// The controls that change how a frame is drawn.
     fn drawing(&self) -> Drawing {
-        let Self { boxes, labels, threshold, class, showing, .. } = *self;
-        Drawing { boxes, labels, threshold, class, showing }
+        let Self { boxes, labels, trails, threshold, class, showing, .. } = *self;
+        Drawing { boxes, labels, trails, threshold, class, showing }
     }
 }
 
@@ -64,6 +66,7 @@ impl ViewControls {
 struct Drawing {
     boxes: bool,
     labels: bool,
+    trails: bool,
     threshold: f32,
     class: Option<u32>,
     showing: Option<Showing>,

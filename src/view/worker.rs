@@ -279,7 +279,8 @@ impl Worker {
         converted.ok()?;
         self.picture_bytes = size_of_val(picture.words());
         let style = self.overlay.style_mut();
-        (style.boxes, style.labels, style.threshold) = (controls.boxes, controls.labels, controls.threshold);
+        (style.boxes, style.labels, style.trails) = (controls.boxes, controls.labels, controls.trails);
+        style.threshold = controls.threshold;
         if controls.class != self.class {
             self.class = controls.class;
             // A number selects a class whatever its name is.
@@ -287,6 +288,7 @@ impl Worker {
             style.only = controls.class.map_or_else(given, |class| vec![class.to_string()]);
         }
         self.overlay.set_strokes(showing.map(|showing| showing.strokes));
+        self.overlay.follow(frame);
         self.overlay.draw(&mut picture, &frame.detections, frame.labels.as_deref());
         Some(picture.seal())
     }

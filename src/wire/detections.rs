@@ -22,11 +22,17 @@ pub enum DetectionError {
         /// Offset in the text.
         at: usize,
     },
-    /// More boxes than [`Limits::boxes`](super::Limits::boxes).
-    #[error("more than {limit} boxes in one frame")]
+    /// More boxes or tracks than [`Limits::boxes`](super::Limits::boxes).
+    #[error("more than {limit} boxes or tracks in one frame")]
     TooMany {
         /// The limit.
         limit: usize,
+    },
+    /// Not of the form `[l, r, u, d] [['ID n', x, y], ...]`.
+    #[error("expected `[l, r, u, d]` and `[['ID n', x, y], ...]` in the header: error at byte {at} of the lists")]
+    Tracks {
+        /// Offset in the text after the first 32 bytes of the header.
+        at: usize,
     },
     /// Not a JSON list of boxes.
     #[error("expected a JSON list of boxes: error at column {column} of the detections")]

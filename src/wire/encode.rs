@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use super::header::{self, Dialect};
 use super::text::LINE;
-use crate::frame::{Detection, DeviceTime, Frame};
+use super::tracks::SIDE;
+use crate::frame::{Detection, DeviceTime, Frame, Track};
 
 /// Formats a time as `str(timedelta.total_seconds())` does: `12.42`, `13.0`, `5e-05`, `-0.25`.
 #[must_use]
@@ -93,21 +94,13 @@ pub fn abcde(time: DeviceTime, payload_len: usize) -> Vec<u8> {
     format!("ABCDE {:18}{payload_len:<8}", seconds(time)).into_bytes()
 }
 
-/// An object tracked by the counting example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Track {
-    /// Number of the track.
-    pub id: u32,
-    /// Center in pixels of a 300x300 picture.
-    pub center: (i32, i32),
-}
-
 /// Encodes an `ABCDE-256` header: 256 bytes, more if the tracks need them. See [`HeaderFields`] for the arguments.
 #[must_use]
 pub fn abcde256(time: DeviceTime, payload_len: usize, counters: [u32; 4], tracks: &[Track]) -> Vec<u8> {
     let mut list = String::from("[");
-    for (i, Track { id, center: (x, y) }) in tracks.iter().enumerate() {
+    for (i, Track { id, x, y }) in tracks.iter().enumerate() {
         let separator = if i == 0 { "" } else { ", " };
+        let [x, y] = [x, y].map(|center| (center * SIDE).round() as i32);
         let _ = write!(list, "{separator}['ID {id}', {x}, {y}]");
     }
     list.push(']');
@@ -250,12 +243,13 @@ mod tests {
         assert_eq!(text(&img(DeviceTime(1_234_567_890_123_456), 9216, 10764)), "IMG 1234567890.123456 9216 10764");
         assert_eq!(img(DeviceTime(1_234_567_890_123_456), 675_840, 1076).len(), 33);
         assert_eq!(text(&abcde(at, 958)), "ABCDE 12.345678         958     ");
-        let tracks = [(30, 105), (70, 105), (110, 105)];
-        let tracks: Vec<_> = (0..).zip(tracks).map(|(id, center)| Track { id, center }).collect();
+        let tracks = [(30.0, 105.0), (70.0, 105.0), (110.0, 105.0)];
+        let track = |id: u32, (x, y): (f32, f32)| Track { id, x: x / 300.0, y: y / 300.0 };
+        let tracks: Vec<_> = (0..).zip(tracks).map(|(id, center)| track(id, center)).collect();
         let header = abcde256(at, 958, [0; 4], &tracks);
         assert_eq!(header.len(), 256);
         assert_eq!(text(&header[32..96]), "[0, 0, 0, 0]    [['ID 0', 30, 105], ['ID 1', 70, 105], ['ID 2', ");
-        let many: Vec<_> = (0..14).map(|id| Track { id, center: (100, 100) }).collect();
+        let many: Vec<_> = (0..14).map(|id| track(id, (100.0, 100.0))).collect();
         assert!(abcde256(at, 958, [0; 4], &many).len() > 256);
         assert_eq!(text(&frame(DeviceTime(12_420_000), 4687)), "FRAME       12.42         4687  ");
         assert_eq!(text(&frame(DeviceTime(12_340_000), 958)), "FRAME       12.34         958   ");

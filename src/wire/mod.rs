@@ -53,6 +53,7 @@ mod record;
 mod record_lines;
 mod resync;
 mod text;
+mod tracks;
 mod work;
 
 pub use decoder::Decoder;

@@ -8,6 +8,7 @@ use super::introduction::Introduction;
 use super::limits::Limits;
 use super::record::Record;
 use super::text::LINE;
+use super::tracks;
 use crate::frame::{Detection, Frame, Interpreter};
 
 /// Records about the next frame and about the connection.
@@ -73,12 +74,12 @@ impl Preamble {
         record.geometry().inspect(|geometry| interpreter.announce(*geometry));
     }
 
-    /// Sets the detections, the sequence number and the class names of a frame.
+    /// Sets the detections, the tracks, the sequence number and the class names of a frame.
     ///
     /// # Errors
-    /// If the detections cannot be parsed completely. The frame has those before the error.
+    /// If the detections or tracks cannot be parsed completely. The frame has those before the error.
     pub(super) fn join(&mut self, frame: &mut Frame, dialect: Dialect, limits: &Limits) -> Result<(), DetectionError> {
-        let Frame { detections: found, detection_text: text, .. } = frame;
+        let Frame { detections: found, detection_text: text, tracks, header, .. } = frame;
         let read = if text.is_empty() {
             found.append(&mut self.boxes);
             if self.too_many_boxes { Err(DetectionError::TooMany { limit: limits.boxes }) } else { Ok(()) }
@@ -89,10 +90,14 @@ impl Preamble {
         } else {
             detections::parse(text, limits.boxes, found)
         };
+        let followed = match (dialect, header.get(LINE..)) {
+            (Dialect::Abcde256, Some(lists)) => tracks::parse(lists, limits.boxes, tracks),
+            _ => Ok(()),
+        };
         self.clear_boxes();
         frame.camera_seq = self.seq.take();
         frame.labels.clone_from(&self.introduction.labels);
-        read
+        read.and(followed)
     }
 }
 

@@ -489,3 +489,33 @@ fn endless_junk_is_not_buffered() {
     }
     assert_eq!(reader.decoder.skipping().map(|skipped| skipped.reason), Some(SkipReason::NotAHeader));
 }
+
+/// The tracks of a simulated camera arrive as they were sent, also in headers that overflow; headers that are not lists of
+/// numbers are reported, and their frames kept.
+#[test]
+fn tracks_in_headers_are_read_and_never_evaluated() {
+    use oaktap::sim::Stream;
+
+    let config =
+        "dialect=abcde-256&format=jpeg&size=64x48&boxes=5&fault=overflow:0.3".parse().expect("a configuration");
+    let mut camera = Stream::new(&config).expect("a camera");
+    let mut reader = Reader::new(Limits::default());
+    let sent: Vec<_> = (0..40).map(|_| camera.turn()).collect();
+    sent.iter().for_each(|turn| reader.feed(&turn.bytes()));
+    let read = reader.finish();
+    assert_eq!((read.confirmed.len(), read.bad_detections), (40, 0));
+    for (frame, turn) in read.confirmed.iter().zip(&sent) {
+        assert_eq!(frame.tracks, turn.truth.tracks);
+        assert!(matches!(frame.tracks.len(), 5 | 14), "{}", frame.tracks.len());
+    }
+
+    let mut reader = Reader::new(Limits::default());
+    let jpeg = [&[0xff, 0xd8, 0xff][..], &[7; 500], &[0xff, 0xd9]].concat();
+    for list in ["[['ID 1', 30, 105]]", "[__import__('os').abort()]", "[['ID 2', 30, 1e9]]"] {
+        let head = format!("ABCDE {:18}{:<8}{:16}{list:208}", "12.5", jpeg.len(), "[0, 0, 0, 0]");
+        reader.feed(&[head.as_bytes(), &jpeg].concat());
+    }
+    let read = reader.finish();
+    let tracks: Vec<_> = read.confirmed.iter().map(|frame| frame.tracks.len()).collect();
+    assert_eq!((tracks, read.bad_detections), (vec![1, 0, 0], 2));
+}

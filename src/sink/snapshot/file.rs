@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::convert::{ConvertError, encode_png};
 use crate::file::NewFile;
 use crate::frame::picture::rgb;
-use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Size, Utc};
+use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Size, Track, Utc};
 use crate::sink::names;
 
 /// Folder or file that snapshots are saved to.
@@ -212,7 +212,9 @@ fn sidecar(pixels: RgbPixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<
         header: String::from_utf8_lossy(&frame.header).into_owned(),
         bytes: frame.payload().len(),
         stale: frame.stale,
-        detections: frame.detections.iter().map(|detection| detection.named(info.names)).collect(),
+        detections: (frame.detections.iter())
+            .map(|detection| detection.named(info.names).on_track(Track::of(&frame.tracks, detection)))
+            .collect(),
     };
     let mut json = serde_json::to_vec_pretty(&sidecar).expect("plain values can be serialized");
     json.push(b'\n');

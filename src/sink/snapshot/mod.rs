@@ -68,6 +68,7 @@ impl Snapshots {
         let info = SnapshotInfo { camera: &self.camera, names };
         if let Some(overlay) = &mut self.overlay {
             self.converter.picture(frame, &mut self.picture)?;
+            overlay.follow(frame);
             overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
             write_picture(&self.target, &self.picture, frame, info)
         } else {

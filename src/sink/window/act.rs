@@ -115,6 +115,7 @@ impl Screen {
             Action::Hud => self.level = self.level.next(),
             Action::Boxes => self.boxes = !self.boxes,
             Action::Labels => self.labels = !self.labels,
+            Action::Trails => self.toggle_trails(),
             Action::Threshold(by) => {
                 self.threshold = (self.threshold + i16::from(by)).clamp(0, 100);
                 self.show_note(format!("confidence from {} %", self.threshold));
@@ -150,12 +151,26 @@ impl Screen {
         self.apply();
     }
 
+    /// Shows or hides trails, and says if no camera on the screen sends tracks.
+    fn toggle_trails(&mut self) {
+        self.trails = !self.trails;
+        let views = self.views.views().iter().enumerate().filter(|(at, _)| self.is_shown(*at));
+        let frames = views.filter_map(|(_, view)| view.frame());
+        let has_tracks = frames.fold(None, |found, frame| Some(found == Some(true) || !frame.tracks.is_empty()));
+        self.show_note(match (self.trails, has_tracks) {
+            (true, Some(false)) => "trails on: the pictures on the screen have no tracks".to_owned(),
+            (true, _) => "trails on".to_owned(),
+            (false, _) => "trails off".to_owned(),
+        });
+    }
+
     /// Passes the state to the views.
     fn apply(&mut self) {
-        let (paused, boxes, labels) = (self.paused, self.boxes, self.labels);
+        let (paused, boxes, labels, trails) = (self.paused, self.boxes, self.labels, self.trails);
         let threshold = f32::from(self.threshold) / 100.0;
         self.control(|controls| {
-            (controls.paused, controls.boxes, controls.labels, controls.threshold) = (paused, boxes, labels, threshold);
+            (controls.paused, controls.boxes, controls.labels) = (paused, boxes, labels);
+            (controls.trails, controls.threshold) = (trails, threshold);
         });
         for (at, camera) in self.cameras.iter().enumerate() {
             camera.pictures.mute(!self.is_shown(at));

@@ -42,6 +42,8 @@ pub(super) enum Action {
     Boxes,
     /// Shows or hides labels.
     Labels,
+    /// Shows or hides the trails of tracked objects.
+    Trails,
     /// Raises the confidence threshold by this number of percentage points.
     Threshold(i8),
     /// Switches between the whole picture and its original size.
@@ -89,6 +91,7 @@ impl Action {
             'i' => Self::Hud,
             'b' => Self::Boxes,
             'l' => Self::Labels,
+            't' => Self::Trails,
             '+' | '=' => Self::Threshold(THRESHOLD_STEP_PERCENT),
             '-' => Self::Threshold(-THRESHOLD_STEP_PERCENT),
             'f' => Self::Fullscreen,
@@ -147,7 +150,7 @@ impl Action {
 }
 
 /// Keys and their descriptions on the help overlay.
-pub(super) const HELP: [(&str, &str); 25] = [
+pub(super) const HELP: [(&str, &str); 26] = [
     ("Space  p", "pause or continue; at the end: start again"),
     (",  .", "pause, and show the picture before or next"),
     ("Left  Right", "recordings: seek 5 s back or forward"),
@@ -158,6 +161,7 @@ pub(super) const HELP: [(&str, &str); 25] = [
     ("r", "start or stop recording"),
     ("b", "show or hide boxes"),
     ("l", "show or hide labels"),
+    ("t", "show or hide the trails of tracked objects"),
     ("+  -", "raise or lower the confidence threshold"),
     ("i", "switch the HUD: line, full, off"),
     ("d", "list the detections; click a class for only it"),

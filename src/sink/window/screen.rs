@@ -74,6 +74,7 @@ pub struct Screen {
     pub(super) quit: bool,
     pub(super) boxes: bool,
     pub(super) labels: bool,
+    pub(super) trails: bool,
     /// Minimum confidence in percent.
     pub(super) threshold: i16,
     /// Time of the last status update. `None`: update now.
@@ -167,6 +168,7 @@ impl Screen {
             quit: false,
             boxes: controls.is_none_or(|controls| controls.boxes),
             labels: controls.is_none_or(|controls| controls.labels),
+            trails: controls.is_some_and(|controls| controls.trails),
             threshold: controls.map_or(0, |controls| (controls.threshold * 100.0).round() as i16),
             status_ns: None,
             stale: true,
