@@ -24,6 +24,9 @@ const INTERVAL_MAX_US: u64 = 3_600_000_000;
 /// Number of gaps per camera that a report lists. All are counted.
 const GAPS_MAX: usize = 100;
 
+/// Number of triggers per camera that a report lists. All are counted.
+const TRIGGERS_MAX: usize = 100;
+
 /// Number of damaged parts that a report lists. All are counted.
 const DAMAGE_MAX: usize = 100;
 
@@ -102,6 +105,10 @@ pub struct CameraReport {
     pub missing: u64,
     /// The first 100 gaps.
     pub gaps: Vec<GapReport>,
+    /// Times that the trigger of the recording fired.
+    pub triggered: u64,
+    /// The first 100 of these times.
+    pub triggers: Vec<TriggerReport>,
     /// Frames that arrived damaged.
     pub withdrawn: u64,
     /// Frames of which only a part arrived.
@@ -157,6 +164,15 @@ pub struct GapReport {
     /// Number of missing frames.
     pub frames: u64,
     /// The reason.
+    pub why: String,
+}
+
+/// A time at which the trigger of a recording fired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TriggerReport {
+    /// Arrival of the frame in nanoseconds since 1970, UTC.
+    pub at_unix_ns: i64,
+    /// The trigger, and the detection that matched.
     pub why: String,
 }
 
@@ -295,6 +311,8 @@ struct CameraTally {
     intervals: Histogram<u64>,
     missing: u64,
     gaps: Vec<GapReport>,
+    triggered: u64,
+    triggers: Vec<TriggerReport>,
     withdrawn: u64,
     lost: u64,
     resyncs: u64,
@@ -321,6 +339,8 @@ impl Default for CameraTally {
             intervals: Histogram::new_with_max(INTERVAL_MAX_US, 3).expect("valid bounds and digits"),
             missing: 0,
             gaps: Vec::new(),
+            triggered: 0,
+            triggers: Vec::new(),
             withdrawn: 0,
             lost: 0,
             resyncs: 0,
@@ -376,7 +396,7 @@ impl CameraTally {
             *self.labels.entry(name).or_default() += 1;
         }
         self.detections += detections;
-        self.timeline.add(log_ns, &TimelineStep { frames: 1, detections, missing: 0, longest_ns });
+        self.timeline.add(log_ns, &TimelineStep { frames: 1, detections, longest_ns, ..TimelineStep::default() });
         if !wire.stale {
             self.clock.observe(DeviceTime(wire.device_time_us), log_ns);
         }
@@ -394,6 +414,13 @@ impl CameraTally {
             Some(IncidentKind::Connected) => self.reconnects += u64::from(self.frames > 0),
             Some(IncidentKind::BadDetections) => self.bad_detections += 1,
             Some(IncidentKind::ClockJump) => self.gap(at_unix_ns, 0, &incident.text),
+            Some(IncidentKind::Trigger) => {
+                self.triggered += 1;
+                self.timeline.add(at_unix_ns, &TimelineStep { triggers: 1, ..TimelineStep::default() });
+                if self.triggers.len() < TRIGGERS_MAX {
+                    self.triggers.push(TriggerReport { at_unix_ns, why: incident.text.clone() });
+                }
+            }
             // `None`: another version wrote it.
             Some(IncidentKind::Disconnected) | None => {}
         }
@@ -433,6 +460,8 @@ impl CameraTally {
             interval_ms,
             missing: self.missing,
             gaps: self.gaps,
+            triggered: self.triggered,
+            triggers: self.triggers,
             withdrawn: self.withdrawn,
             lost: self.lost,
             resyncs: self.resyncs,

@@ -157,11 +157,13 @@ pub enum IncidentKind {
     /// `clock-jump`: the wall clock of the recorder was set. The times in the file continue as before it: the log time is
     /// the wall clock at the beginning of the file plus the monotonic time since.
     ClockJump,
+    /// `trigger`: a detection matched the trigger of the recording for the first time in 1 s. Follows the frame with the detection.
+    Trigger,
 }
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Gap,
         Self::Lost,
         Self::Withdrawn,
@@ -171,6 +173,7 @@ impl IncidentKind {
         Self::Connected,
         Self::Disconnected,
         Self::ClockJump,
+        Self::Trigger,
     ];
 
     const fn name(self) -> &'static str {
@@ -184,6 +187,7 @@ impl IncidentKind {
             Self::Connected => "connected",
             Self::Disconnected => "disconnected",
             Self::ClockJump => "clock-jump",
+            Self::Trigger => "trigger",
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct TimelineStep {
     pub detections: u64,
     /// Frames that are missing.
     pub missing: u64,
+    /// Times that the trigger of the recording fired.
+    pub triggers: u64,
     /// The longest interval between frames that ended in this step, in nanoseconds.
     pub longest_ns: u64,
 }
@@ -25,6 +27,7 @@ impl TimelineStep {
         self.frames += other.frames;
         self.detections += other.detections;
         self.missing += other.missing;
+        self.triggers += other.triggers;
         self.longest_ns = self.longest_ns.max(other.longest_ns);
     }
 }
@@ -99,7 +102,7 @@ mod tests {
     const MS: i64 = 1_000_000;
 
     fn frame(longest_ns: u64) -> TimelineStep {
-        TimelineStep { frames: 1, detections: 2, missing: 0, longest_ns }
+        TimelineStep { frames: 1, detections: 2, longest_ns, ..TimelineStep::default() }
     }
 
     #[test]
@@ -110,7 +113,10 @@ mod tests {
         }
         assert!(timeline.steps.len() <= STEPS_MAX && timeline.steps.len() > STEPS_MAX / 2, "{}", timeline.steps.len());
         let sum = timeline.at_most(1);
-        assert_eq!(sum.steps, [TimelineStep { frames: 10_000, detections: 20_000, missing: 0, longest_ns: 5 }]);
+        assert_eq!(
+            sum.steps,
+            [TimelineStep { frames: 10_000, detections: 20_000, longest_ns: 5, ..TimelineStep::default() }]
+        );
         assert!(sum.step_ns >= 9_999 * 1_000_000_000);
         assert!(timeline.at_most(60).steps.len() <= 60);
     }

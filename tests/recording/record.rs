@@ -276,6 +276,14 @@ fn only_triggered_clips_are_recorded() {
     };
     let (found, summary) = record("seen", &format!("{seen}>0"), ["--frames", "30"]);
     assert!(read(&found[0]).frames["sim-1"].len() >= 30, "{summary}");
+    let report = oaktap::recording::inspect::inspect(&found[0]).expect("a recording");
+    let [camera] = &*report.cameras else { panic!("{report:?}") };
+    let [fired] = &*camera.triggers else { panic!("it matched all the time: {:?}", camera.triggers) };
+    assert!(fired.why.starts_with(&format!("{seen}>0: ")), "{}", fired.why);
+    assert_eq!(camera.from_unix_ns, Some(fired.at_unix_ns), "the first frame had the detection");
+    assert_eq!(camera.timeline.steps.iter().map(|step| step.triggers).sum::<u64>(), 1);
+    let (code, said, err) = run(&["inspect", text(&found[0])]);
+    assert!(code == 0 && said.contains(&format!("trigger    at 0.000 s: {seen}>0: ")), "{code} {said} {err}");
     let (none, summary) = record("other", &format!("{other}>99%"), ["--duration", "300ms"]);
     assert_eq!((none.len(), &summary["recordings"][0]["frames"]), (0, &0.into()), "{summary}");
     assert!(summary["recordings"][0]["cameras"][0]["passed"].as_u64() > Some(0), "{summary}");

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::frame::{Frame, LabelMap};
+use crate::frame::{Detection, Frame, LabelMap};
+use crate::recording::schema::{IncidentKind, RecordedIncident};
 
 /// Detections that start a recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,10 +59,37 @@ impl std::fmt::Display for Trigger {
 }
 
 impl Trigger {
-    /// Returns whether a detection of the frame matches. The frame's own label names take precedence over `names`.
-    pub(super) fn matches(&self, frame: &Frame, names: Option<&LabelMap>) -> bool {
+    /// Returns the first detection of the frame that matches, as text. The frame's own label names take precedence over
+    /// `names`.
+    pub(super) fn matched(&self, frame: &Frame, names: Option<&LabelMap>) -> Option<String> {
         let names = frame.labels.as_deref().or(names).unwrap_or(LabelMap::coco());
-        frame.detections.iter().any(|seen| seen.confidence > self.above && names.matches(seen.label, &self.label))
+        let matches = |seen: &&Detection| seen.confidence > self.above && names.matches(seen.label, &self.label);
+        let seen = frame.detections.iter().find(matches)?;
+        Some(format!("{self}: {} {:.0} %", names.title(seen.label), seen.confidence * 100.0))
+    }
+}
+
+/// Time without a match after which the next match counts as another firing of the trigger, in nanoseconds.
+const FIRING_PAUSE_NS: u64 = 1_000_000_000;
+
+/// Marks the frames at which a trigger fires.
+#[derive(Debug, Default)]
+pub(super) struct Firings {
+    /// Arrival of the last frame that matched.
+    last_ns: Option<u64>,
+}
+
+impl Firings {
+    /// Takes a frame that matched, and returns the incident to record after it, unless the trigger has fired in the last
+    /// second already.
+    pub(super) fn mark(&mut self, text: String, mono_ns: u64) -> Option<RecordedIncident> {
+        let last_ns = self.last_ns.replace(mono_ns);
+        let is_first = last_ns.is_none_or(|last_ns| mono_ns.saturating_sub(last_ns) >= FIRING_PAUSE_NS);
+        is_first.then(|| RecordedIncident {
+            kind: IncidentKind::Trigger.to_string(),
+            text,
+            ..RecordedIncident::default()
+        })
     }
 }
 
@@ -136,7 +164,6 @@ impl<T> PreTriggerBuffer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Detection;
 
     fn trigger(text: &str) -> Trigger {
         text.parse().expect("a trigger")
@@ -162,16 +189,30 @@ mod tests {
     fn a_trigger_matches_label_and_confidence() {
         let mut frame = Frame::default();
         let names: LabelMap = ["helmet", "person"].into_iter().collect();
-        assert!(!trigger("person>0").matches(&frame, None), "no detections");
+        assert!(!trigger("person>0").matched(&frame, None).is_some(), "no detections");
         for (label, confidence) in [(0, 0.7), (2, f32::NAN)] {
             frame.detections.push(Detection { label, confidence, ..Detection::default() });
         }
-        assert!(trigger("Person>0.6").matches(&frame, None) && trigger("0>0.6").matches(&frame, None));
-        assert!(!trigger("person>0.7").matches(&frame, None), "above, not at");
-        assert!(!trigger("car>0").matches(&frame, None), "NaN is not above 0");
-        assert!(!trigger("person>0.6").matches(&frame, Some(&names)), "the user's names replace those of COCO");
+        assert!(
+            trigger("Person>0.6").matched(&frame, None).is_some() && trigger("0>0.6").matched(&frame, None).is_some()
+        );
+        assert_eq!(trigger("person>0.6").matched(&frame, None).as_deref(), Some("person>0.6: person 70 %"));
+        assert!(!trigger("person>0.7").matched(&frame, None).is_some(), "above, not at");
+        assert!(!trigger("car>0").matched(&frame, None).is_some(), "NaN is not above 0");
+        assert!(
+            !trigger("person>0.6").matched(&frame, Some(&names)).is_some(),
+            "the user's names replace those of COCO"
+        );
         frame.labels = Some(std::sync::Arc::new(["person"].into_iter().collect()));
-        assert!(trigger("person>0.6").matches(&frame, Some(&names)), "the stream's names take precedence");
+        assert!(trigger("person>0.6").matched(&frame, Some(&names)).is_some(), "the stream's names take precedence");
+    }
+
+    #[test]
+    fn a_trigger_fires_again_after_a_second_without_a_match() {
+        let mut firings = Firings::default();
+        let ms = [0, 400, 1300, 2400, 3400, 4300];
+        let fired: Vec<_> = ms.into_iter().filter(|ms| firings.mark(String::new(), ms * 1_000_000).is_some()).collect();
+        assert_eq!(fired, [0, 2400, 3400]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) enum Marks {
 pub(super) struct Column {
     /// Frames are missing.
     pub(super) gap: bool,
+    /// The trigger of the recording fired.
+    pub(super) trigger: bool,
     /// Boxes.
     pub(super) detections: u64,
 }
@@ -92,6 +94,7 @@ impl Marks {
             for (n, step) in timeline.steps.iter().enumerate() {
                 columns[column(at(n))].detections += step.detections;
                 columns[column(at(n))].gap |= step.missing > 0;
+                columns[column(at(n))].trigger |= step.triggers > 0;
                 if step.frames == 0 {
                     empty_from.get_or_insert(n);
                 } else if let Some(from) = empty_from.take()
@@ -112,16 +115,19 @@ mod tests {
 
     #[test]
     fn gaps_and_detections_are_in_their_columns() {
-        let frame = TimelineStep { frames: 1, detections: 2, missing: 0, longest_ns: 10 };
+        let frame = TimelineStep { frames: 1, detections: 2, missing: 0, triggers: 0, longest_ns: 10 };
         let empty = TimelineStep::default();
         let mut steps = vec![frame; 100];
         steps[40..60].fill(empty);
         steps[71] = empty; // A single late frame is no gap.
         steps[90].missing = 3;
+        steps[25].triggers = 1;
         let marks = Marks::Known(vec![Timeline { from_unix_ns: 1000, step_ns: 10, steps }]);
         let columns = marks.columns(10, (1000, 2000));
         let gaps: Vec<usize> = (0..10).filter(|at| columns[*at].gap).collect();
         assert_eq!(gaps, [4, 5, 9]);
+        let triggers: Vec<usize> = (0..10).filter(|at| columns[*at].trigger).collect();
+        assert_eq!(triggers, [2]);
         assert_eq!(
             columns.iter().map(|column| column.detections).collect::<Vec<_>>(),
             [20, 20, 20, 20, 0, 0, 20, 18, 20, 20]

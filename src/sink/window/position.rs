@@ -104,12 +104,22 @@ pub(super) fn draw(
             inside.fill(Rect::new(x, bar.bottom() + thin, 1, space), Ink::Alarm);
         }
     }
+    let fired: Vec<i32> = (bar.x..).zip(&columns).filter(|(_, column)| column.trigger).map(|(x, _)| x).collect();
+    for x in &fired {
+        // A triangle below the bar that points at it.
+        for row in 0..space {
+            inside.fill(Rect::new(x - row, bar.bottom() + thin + row, 2 * row + 1, 1), Ink::Warning);
+        }
+    }
     inside.fill(Rect::new(bar.x + gone - space / 2, bar.y - space, space, bar.height + 2 * space), Ink::Text);
     let bar = TimelineBar { rect: bar, span };
     if let Some((x, _)) = pointer.filter(|(x, y)| is_on(&bar, strip, (*x, *y))) {
         inside.fill(Rect::new(x, strip.y, thin, strip.height), Ink::Text);
-        let text = time(bar.time_at(x).saturating_sub(span.0));
-        let lines = [vec![(Ink::Text, text)]];
+        let mut line = vec![(Ink::Text, time(bar.time_at(x).saturating_sub(span.0)))];
+        if fired.iter().any(|at| at.abs_diff(x) <= space.unsigned_abs()) {
+            line.push((Ink::Warning, "  trigger".to_owned()));
+        }
+        let lines = [line];
         let (wide, tall) = pen.panel_size(&lines);
         pen.panel((x - wide / 2).clamp(0, (strip.right() - wide).max(0)), strip.y - tall, &lines);
     }
@@ -153,21 +163,23 @@ mod tests {
     fn the_bar_shows_position_gaps_and_detections() {
         use crate::overlay::{Canvas, Text};
         use crate::recording::inspect::{Timeline, TimelineStep};
-        let frame = TimelineStep { frames: 1, detections: 1, missing: 0, longest_ns: 1 };
+        let frame = TimelineStep { frames: 1, detections: 1, missing: 0, triggers: 0, longest_ns: 1 };
         let (first, last) = status().span_ns.expect("a span");
         let mut steps = vec![frame; 301];
         steps[150..200].fill(TimelineStep::default());
+        steps[250].triggers = 1;
         let step_ns = 1_000_000_000;
         let marks = Marks::Known(vec![Timeline { from_unix_ns: first, step_ns, steps }]);
         let (mut words, mut text) = (vec![0; 900 * 60], Text::new());
         let design = super::super::design::Design::default();
-        let (warning, alarm, panel) = (design.ink(Ink::Good), design.ink(Ink::Alarm), design.palette.panel);
+        let (good, alarm, panel) = (design.ink(Ink::Good), design.ink(Ink::Alarm), design.palette.panel);
+        let warning = design.ink(Ink::Warning);
         let mut pen = Pen { canvas: Canvas::new(&mut words, 900, 60), text: &mut text, design };
         let strip = Rect::new(0, 36, 900, 24);
         let bar = draw(&mut pen, strip, &status(), &marks, Some((600, 40))).expect("a bar");
         let row = |y: i32| words[y as usize * 900..][..900].to_vec();
         let columns = |y: i32, color: u32| (0..900).filter(|x| row(y)[*x as usize] == color).collect::<Vec<i32>>();
-        let on_bar = columns(bar.rect.y, warning);
+        let on_bar = columns(bar.rect.y, good);
         // The handle covers the last two.
         let gone = on_bar.len() as i32 + 2;
         assert!(on_bar[0] == bar.rect.x && (gone - bar.rect.width / 4).abs() <= 1, "{gone} of {}", bar.rect.width);
@@ -175,6 +187,9 @@ mod tests {
         let share = |x: i32| f64::from(x - bar.rect.x) / f64::from(bar.rect.width);
         assert!((share(gap[0]) - 0.498).abs() < 0.01 && (share(*gap.last().expect("a gap")) - 0.664).abs() < 0.01);
         assert!(gap.iter().all(|x| row(bar.rect.y)[*x as usize] == panel), "the bar is interrupted");
+        let flag = columns(bar.rect.bottom() + 1, warning);
+        assert!(flag.len() == 1 && (share(flag[0]) - 0.83).abs() < 0.01, "{flag:?}");
+        assert_eq!(columns(bar.rect.bottom() + 4, warning).len(), 7, "a triangle");
         assert_eq!(bar.time_at(bar.rect.x), first);
         assert_eq!(bar.time_at(10_000), last);
         assert!(is_on(&bar, strip, (600, 40)) && !is_on(&bar, strip, (600, 30)));

@@ -251,6 +251,13 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     if camera.gaps.len() > LISTED_GAPS {
         lines.push(("", "--json lists more gaps".to_owned()));
     }
+    for trigger in camera.triggers.iter().take(LISTED_GAPS) {
+        let at = trigger.at_unix_ns.saturating_sub(from) as f64 / 1e9;
+        lines.push(("trigger", format!("at {at:.3} s: {}", trigger.why)));
+    }
+    if camera.triggers.len() > LISTED_GAPS {
+        lines.push(("", format!("{} triggers in total; --json lists more", camera.triggered)));
+    }
     lines.push(("boxes", boxes(camera.detections, &camera.labels)));
     if let Some(CameraHealth { celsius, css, mss }) = camera.health {
         let range = |what: &str, unit: &str, gauge: Option<HealthGauge>| {

@@ -16,7 +16,7 @@ use super::segment::Segment;
 use super::shared::{Shared, TakenCounts};
 use super::target::{self, CreateDisk};
 use super::timeline::Timeline;
-use super::trigger::{PreTriggerBuffer, Trigger, Unit};
+use super::trigger::{Firings, PreTriggerBuffer, Trigger, Unit};
 use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit};
 use crate::error::with_causes;
 use crate::frame::{Frame, LabelMap, PayloadKind, Received};
@@ -107,6 +107,7 @@ pub(super) struct Worker {
     early_incidents: VecDeque<Entry>,
     pre_trigger: PreTriggerBuffer<Entry>,
     clip: Option<Clip>,
+    firings: Firings,
     segment: Option<Segment>,
     timeline: Timeline,
     /// `false` in a named file before its first item.
@@ -148,6 +149,7 @@ impl Worker {
             early_incidents: VecDeque::new(),
             pre_trigger: PreTriggerBuffer::default(),
             clip: None,
+            firings: Firings::default(),
             segment: None,
             timeline: Timeline::default(),
             has_timeline: false,
@@ -277,9 +279,12 @@ impl Worker {
         if let Entry::Frame { camera, frame, .. } = &entry {
             self.check_trigger_label(*camera, frame, &trigger);
         }
+        let mut fired = None;
         if let Entry::Frame { camera, frame, .. } = &entry
-            && trigger.matches(frame, self.infos[*camera].labels.as_ref())
+            && let Some(text) = trigger.matched(frame, self.infos[*camera].labels.as_ref())
         {
+            let (camera, at) = (*camera, frame.received);
+            fired = self.firings.mark(text, mono_ns).map(|incident| Entry::Incident { camera, incident, at });
             let post = u64::try_from(trigger.post.as_nanos()).unwrap_or(u64::MAX);
             self.clip =
                 Some(Clip { until_mono_ns: mono_ns.saturating_add(post), until: Instant::now() + trigger.post });
@@ -291,6 +296,7 @@ impl Worker {
         }
         if self.clip.is_some() {
             self.ready.push_back(entry);
+            self.ready.extend(fired);
         } else {
             self.buffer(entry, mono_ns, &trigger);
         }
@@ -382,6 +388,7 @@ impl Worker {
 
     fn end_clip(&mut self) {
         self.clip = None;
+        self.firings = Firings::default();
         self.finish_segment();
         self.shared.progress().state = RecorderState::Waiting;
     }
