@@ -4,6 +4,9 @@ use super::design::{ColoredText, Ink};
 use super::screen::Screen;
 use crate::sink::record::RecorderState;
 
+/// Classes of `--only` that are named.
+const ONLY_NAMES_MAX: usize = 3;
+
 /// Formats seconds as `1:05` or `2:01:05`.
 fn elapsed(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -41,6 +44,10 @@ impl Screen {
         }
         if let Some(class) = self.panel.class_name() {
             words.push(format!("only {class}"));
+        } else if let given @ [_, ..] = &*self.views.style().only {
+            let named = given.get(..ONLY_NAMES_MAX).unwrap_or(given).join(", ");
+            let more = given.len().saturating_sub(ONLY_NAMES_MAX);
+            words.push(if more > 0 { format!("only {named} and {more} more") } else { format!("only {named}") });
         }
         if !self.boxes {
             words.push("boxes hidden".to_owned());

@@ -123,6 +123,7 @@ impl Screen {
                 Tile::new(CameraStatus {
                     name: camera.name.clone(),
                     state: camera.state(),
+                    held: false,
                     stats: camera.ledger.snapshot(),
                     health: view.health(),
                     age_ns: None,
@@ -310,6 +311,10 @@ impl Screen {
                 let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
                 tile.status = CameraStatus {
                     state,
+                    held: camera.playback.as_ref().is_some_and(|playback| {
+                        let now = playback.status();
+                        now.paused || now.ended
+                    }),
                     stats: camera.ledger.snapshot(),
                     health,
                     // The age of a recorded picture says nothing.

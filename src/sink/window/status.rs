@@ -13,6 +13,8 @@ use crate::view::{FrameKind, ViewHealth};
 pub(super) struct CameraStatus {
     pub(super) name: String,
     pub(super) state: SessionState,
+    /// The recording is paused or at its end, so that it has no rate.
+    pub(super) held: bool,
     pub(super) stats: Stats,
     pub(super) health: ViewHealth,
     /// Time since the last byte of the shown picture arrived.
@@ -107,7 +109,7 @@ pub(super) fn line(status: &CameraStatus) -> Vec<ColoredText> {
         pieces.push((ink, format!("  {value}")));
         pieces.push((Ink::Dim, format!(" {unit}")));
     };
-    if is_streaming {
+    if is_streaming && !status.held {
         fact(Ink::Text, format!("{:.1}", rates.fps_arrival), "fps");
         fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s");
     }
@@ -141,11 +143,6 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
     let percentile = |q: f64| milliseconds(latency.value_at_quantile(q).saturating_mul(1000));
     let mut rows = vec![
         ("picture", plain(format!("{}{dialect}", picture_format(health.last)))),
-        ("fps", plain(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
-        (
-            "rate",
-            plain(format!("{:.1} Mbit/s   jitter {}", rates.mbit_s, milliseconds((rates.jitter_us * 1e3) as u64))),
-        ),
         ("stream", plain(format!("{} frames   {} stale", frames.received, frames.stale))),
         (
             "",
@@ -173,6 +170,15 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
         ),
         ("shown", plain(format!("{}   {} dropped", frames.shown, dropped(stats)))),
     ];
+    if matches!(status.state, SessionState::Streaming) && !status.held {
+        let jitter = milliseconds((rates.jitter_us * 1e3) as u64);
+        let rates = [
+            ("fps", plain(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
+            ("rate", plain(format!("{:.1} Mbit/s   jitter {jitter}", rates.mbit_s))),
+        ];
+        // After the row of the picture.
+        rows.splice(1..1, rates);
+    }
     if let Some(camera) = camera_health(stats) {
         rows.push(("camera", plain(camera)));
     }
@@ -237,6 +243,7 @@ pub(super) mod tests {
         CameraStatus {
             name: "front".to_owned(),
             state: SessionState::Streaming,
+            held: false,
             stats: Stats::default(),
             health: ViewHealth {
                 last: Some(FrameKind { dialect: "IMG", payload: PayloadKind::Raw, geometry: Some(geometry) }),
@@ -256,6 +263,12 @@ pub(super) mod tests {
     fn the_status_line_shows_errors_only_when_there_are_any() {
         let mut status = status();
         assert_eq!(text_of(&line(&status)), "● front  0.0 fps  0 Mbit/s  12 ms  640x352 BGR888p IMG");
+        status.held = true;
+        assert_eq!(text_of(&line(&status)), "● front  12 ms  640x352 BGR888p IMG", "a paused replay has no rate");
+        let captions = |status: &CameraStatus| rows(status).iter().map(|(caption, _)| *caption).collect::<Vec<_>>();
+        assert_eq!(captions(&status)[..2], ["picture", "stream"]);
+        status.held = false;
+        assert_eq!(captions(&status)[..4], ["picture", "fps", "rate", "stream"]);
         status.stats.frames.withdrawn = 2;
         status.stats.frames.lost = 1;
         status.stats.connections = 3;
