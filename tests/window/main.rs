@@ -25,6 +25,8 @@ use serde_json::Value;
 
 use recordings::Recording;
 
+mod dropped;
+
 /// Longer than any operation takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::sim::SimConfig;
 use oaktap::sink::snapshot;
-use oaktap::sink::window::{self, Screen, WindowError};
+use oaktap::sink::window::{self, Program, Screen, WindowError};
 use oaktap::source::SourceSpec;
 
-use super::view::{RECORDINGS, advised, over, watch, without_window};
+use super::view::{Player, RECORDINGS, advised, watch, without_window};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -35,22 +35,19 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let source = SourceArgs::default();
     let (receiving, mut screen) = watch(ctx, &uris, &source, &args.until, RECORDINGS.as_ref())?;
     present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");
-    let mut shown = window::show(&mut screen, None, || over(&receiving, &args.until));
+    let mut player = Player::new(ctx, receiving, &args.until, &source, RECORDINGS.as_ref());
+    let mut shown = window::show(&mut screen, None, &mut player);
     let path = match shown {
         Err(error @ WindowError::NoDisplay(_)) => {
             shown = Ok(());
             present::say(&format!("{error}; running for 10 s without a window"));
             let end = Instant::now() + RUN_TIME_WITHOUT_DISPLAY;
-            without_window(&mut screen, || Instant::now() >= end || over(&receiving, &args.until));
+            without_window(&mut screen, || Instant::now() >= end || player.done());
             Some(write(&mut screen)?)
         }
         Ok(()) | Err(_) => None,
     };
-    let recorders = screen.take_recorders();
-    // Ends the view, so that the summary counts everything that it did.
-    drop(screen);
-    let recordings = receiving.end_recordings(recorders);
-    let outcome = receiving.finish(ctx, &recordings);
+    let outcome = player.finish(screen);
     shown.map_err(advised)?;
     if let Some(path) = path {
         present::say("the picture that the window would have shown:");

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed};
-use oaktap::source::{FileSpec, SourceSpec};
+use oaktap::sink::window::Screen;
+use oaktap::source::{FileSpec, NamedSource, SourceSpec};
 use oaktap::units::Bytes;
 use serde::Serialize;
 
 use super::simulate::listener;
-use super::view::{WindowArgs, show, watch};
-use crate::cli::receiving::StreamSummary;
+use super::view::{Player, WindowArgs, show, watch};
+use crate::cli::receiving::{Receiving, StreamSummary};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -74,26 +75,8 @@ struct RecordedCamera {
 
 /// Plays recordings in a window or to clients, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
-    let (mut names, mut cameras, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     let files = recordings(&args.files)?;
-    for path in &files {
-        let reader = Reader::open(path).map_err(advised)?;
-        spans.extend(reader.span());
-        for (index, camera) in reader.cameras().enumerate() {
-            if args.camera.is_empty() || args.camera.contains(&camera.name) {
-                cameras.push(RecordedCamera { path: path.clone(), index, name: camera.name.clone() });
-            }
-            names.push(camera.name.clone());
-        }
-    }
-    if let Some(unknown) = args.camera.iter().find(|camera| !names.contains(camera)) {
-        let (has, it_has) = match files.len() {
-            1 => ("the recording has", "it has"),
-            _ => ("the recordings have", "they have"),
-        };
-        let text = format!("{has} no camera `{unknown}`; {it_has} {}", names.join(", "));
-        return Err(present::Usage(text).into());
-    }
+    let (cameras, spans) = recorded_cameras(&files, &args.camera)?;
     match (args.serve, &*files) {
         (Some(address), [file]) => serve(ctx, args, file, &cameras, address),
         (Some(_), _) => {
@@ -102,6 +85,30 @@ pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
         }
         (None, _) => window(ctx, args, cameras, &spans),
     }
+}
+
+/// Returns the cameras of recordings, those of these names or all, and the times of the recordings.
+fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<RecordedCamera>, Vec<(i64, i64)>)> {
+    let (mut names, mut cameras, mut spans) = (Vec::new(), Vec::new(), Vec::new());
+    for path in files {
+        let reader = Reader::open(path).map_err(advised)?;
+        spans.extend(reader.span());
+        for (index, camera) in reader.cameras().enumerate() {
+            if only.is_empty() || only.contains(&camera.name) {
+                cameras.push(RecordedCamera { path: path.clone(), index, name: camera.name.clone() });
+            }
+            names.push(camera.name.clone());
+        }
+    }
+    if let Some(unknown) = only.iter().find(|camera| !names.contains(camera)) {
+        let (has, it_has) = match files.len() {
+            1 => ("the recording has", "it has"),
+            _ => ("the recordings have", "they have"),
+        };
+        let text = format!("{has} no camera `{unknown}`; {it_has} {}", names.join(", "));
+        return Err(present::Usage(text).into());
+    }
+    Ok((cameras, spans))
 }
 
 /// Returns the recordings at these paths: files, and the files `*.mcap` below folders in the order of their names.
@@ -144,25 +151,48 @@ fn advised(error: RecordingError) -> anyhow::Error {
     }
 }
 
-/// Plays cameras in one window: at the same time of the recordings, or from their starts if they have no time in common.
-fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<RecordedCamera>, spans: &[(i64, i64)]) -> anyhow::Result<Outcome> {
-    let camera = |RecordedCamera { path, name, .. }| {
-        SourceSpec::File(FileSpec { path, camera: Some(name), speed: args.speed, looped: args.looped })
-    };
-    let uris: Vec<_> = cameras.into_iter().map(camera).map(Into::into).collect();
-    let mut playback = Playback::new(args.speed, args.looped);
+/// Starts to play recordings from their start at normal speed, for a window. The other options are those of the stream that
+/// the window has shown before.
+pub(super) fn open(
+    ctx: &Ctx,
+    paths: &[PathBuf],
+    source: &SourceArgs,
+    record: &Path,
+) -> anyhow::Result<(Receiving, Screen)> {
+    let (cameras, spans) = recorded_cameras(&recordings(paths)?, &[])?;
+    let playback = together(Playback::new(Speed::Times(1.0), false), &spans).waiting_at_end();
+    let source = SourceArgs { playback: Some(playback), expect: None, ..source.clone() };
+    watch(ctx, &sources(cameras, Speed::Times(1.0), false), &source, &Until::default(), record)
+}
+
+fn sources(cameras: Vec<RecordedCamera>, speed: Speed, looped: bool) -> Vec<NamedSource> {
+    let camera =
+        |RecordedCamera { path, name, .. }| SourceSpec::File(FileSpec { path, camera: Some(name), speed, looped });
+    cameras.into_iter().map(camera).map(Into::into).collect()
+}
+
+/// Plays recordings at the same time, or from their starts if they have no time in common.
+fn together(playback: Playback, spans: &[(i64, i64)]) -> Playback {
     let (starts, ends) = (spans.iter().map(|span| span.0), spans.iter().map(|span| span.1));
     if let (Some(first), Some(last), Some(end)) = (starts.clone().min(), starts.max(), ends.min())
         && last > end
     {
         present::say("the recordings have no time in common: they start together");
-        playback = playback.starting_together(first);
+        return playback.starting_together(first);
     }
+    playback
+}
+
+/// Plays cameras in one window.
+fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<RecordedCamera>, spans: &[(i64, i64)]) -> anyhow::Result<Outcome> {
+    let uris = sources(cameras, args.speed, args.looped);
+    let playback = together(Playback::new(args.speed, args.looped), spans);
     // In a window, the user may seek back from the end.
     let playback = if args.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
     let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.window.record)?;
-    show(ctx, receiving, screen, (args.no_window, args.window.scale), &args.until)
+    let player = Player::new(ctx, receiving, &args.until, &args.source, &args.window.record);
+    show(player, screen, (args.no_window, args.window.scale))
 }
 
 /// Counts of one served camera.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::device::contract::Contract;
@@ -12,10 +12,11 @@ use oaktap::net::clock::received_now;
 use oaktap::recording::Reader;
 use oaktap::sink::record::{RecordOptions, Recorders, RecordingTarget};
 use oaktap::sink::snapshot::{SnapshotSaver, SnapshotTarget};
-use oaktap::sink::window::{self, Screen, WindowError, note_channel};
+use oaktap::sink::window::{self, Program, Screen, WindowError, note_channel};
 use oaktap::source::{FileSpec, NamedSource, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
+use super::replay;
 use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
@@ -101,7 +102,72 @@ impl ViewArgs {
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
     let uris = separated(&args.fleet.sources()?);
     let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.window.record)?;
-    show(ctx, receiving, screen, (args.no_window, args.window.scale), &args.until)
+    let player = Player::new(ctx, receiving, &args.until, &args.source, &args.window.record);
+    show(player, screen, (args.no_window, args.window.scale))
+}
+
+/// Receives what the window shows: first what the command line names, then files that the user drops on the window.
+pub(super) struct Player<'a> {
+    ctx: &'a Ctx,
+    receiving: Receiving,
+    until: Until,
+    deadline: Option<Instant>,
+    source: &'a SourceArgs,
+    record: &'a Path,
+    /// How the reception before ended, if the user has dropped files.
+    ended: Option<anyhow::Result<Outcome>>,
+}
+
+impl<'a> Player<'a> {
+    pub(super) fn new(
+        ctx: &'a Ctx,
+        receiving: Receiving,
+        until: &Until,
+        source: &'a SourceArgs,
+        record: &'a Path,
+    ) -> Self {
+        Self { ctx, receiving, until: *until, deadline: until.deadline(), source, record, ended: None }
+    }
+
+    /// Prints a summary. Reports what went wrong first.
+    pub(super) fn finish(self, screen: Screen) -> anyhow::Result<Outcome> {
+        let last = ended(self.ctx, self.receiving, screen);
+        match self.ended {
+            Some(Err(error)) => Err(error),
+            Some(Ok(Outcome::Lossy)) => last.map(|_| Outcome::Lossy),
+            Some(Ok(Outcome::Done)) | None => last,
+        }
+    }
+}
+
+/// Ends the reception, finishes recordings, and prints a summary.
+fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen) -> anyhow::Result<Outcome> {
+    let recorders = screen.take_recorders();
+    // Ends the views, so that the summary counts everything that they did.
+    drop(screen);
+    let recordings = receiving.end_recordings(recorders);
+    receiving.finish(ctx, &recordings)
+}
+
+impl Program for Player<'_> {
+    fn done(&mut self) -> bool {
+        over(&self.receiving, &self.until) || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    fn play(&mut self, files: &[PathBuf], screen: &mut Screen) -> Result<(), String> {
+        let (receiving, new) = replay::open(self.ctx, files, self.source, self.record).map_err(|error| {
+            // The reason alone: the note names the file, and the options of the help do not exist in the window.
+            error.root_cause().to_string()
+        })?;
+        let before = std::mem::replace(&mut self.receiving, receiving);
+        let result = ended(self.ctx, before, std::mem::replace(screen, new));
+        self.until = Until::default();
+        if !matches!(self.ended, Some(Err(_))) {
+            let lossy = matches!(self.ended, Some(Ok(Outcome::Lossy)));
+            self.ended = Some(result.map(|outcome| if lossy { Outcome::Lossy } else { outcome }));
+        }
+        Ok(())
+    }
 }
 
 /// Replaces a recording with several cameras by one source for each of them. A given name is put before theirs.
@@ -129,27 +195,21 @@ pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
 
 /// Shows the screen until a stop condition holds, and prints a summary.
 pub(super) fn show(
-    ctx: &Ctx,
-    receiving: Receiving,
+    mut player: Player<'_>,
     mut screen: Screen,
     (no_window, scale): (bool, Option<f32>),
-    until: &Until,
 ) -> anyhow::Result<Outcome> {
     let shown = if no_window {
-        without_window(&mut screen, || over(&receiving, until));
+        without_window(&mut screen, || player.done());
         Ok(())
     } else {
-        window::show(&mut screen, scale, || over(&receiving, until))
+        window::show(&mut screen, scale, &mut player)
     };
-    let recorders = screen.take_recorders();
-    // Ends the views, so that the summary counts everything that they did.
-    drop(screen);
     if let Err(error @ WindowError::NoDisplay(_)) = shown {
         // Nothing was shown, so there is no summary.
         return Err(present::advised(error.into(), "use --no-window, or `oaktap snapshot` to save pictures"));
     }
-    let recordings = receiving.end_recordings(recorders);
-    let outcome = receiving.finish(ctx, &recordings);
+    let outcome = player.finish(screen);
     shown.map_err(advised)?;
     outcome
 }

@@ -1,9 +1,11 @@
 //! Performs the actions of keys on the screen.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use minifb::Key;
 
+use super::Program;
 use super::keys::{Action, Press};
 use super::menu::Menu;
 use super::recording::summary;
@@ -50,6 +52,15 @@ impl Interaction {
             fullscreen: false,
             toggle_fullscreen: false,
         }
+    }
+}
+
+/// Returns the name of the first file, and the number of the others.
+fn named(files: &[PathBuf]) -> String {
+    let name = files.first().and_then(|file| file.file_name()).unwrap_or_default().to_string_lossy();
+    match files.len() {
+        0 | 1 => name.into_owned(),
+        count => format!("{name} and {} more", count - 1),
     }
 }
 
@@ -271,6 +282,28 @@ impl Screen {
         let next = (now + pages + 1).saturating_add_signed(isize::from(by)) % (pages + 1);
         self.interaction.page = next.checked_sub(1);
         self.show_note(self.shown_cameras());
+    }
+
+    /// Plays files that the user has dropped on the window instead of what it shows. Says why if that is impossible.
+    pub(super) fn play(&mut self, files: Result<Vec<PathBuf>, String>, program: &mut impl Program) {
+        let recording = self.recorders.as_ref().is_some_and(Recorders::is_on);
+        let played = match files {
+            Ok(_) if recording => Err("stop the recording first (r), then drop the file again".to_owned()),
+            Ok(files) => {
+                let (design, level, scale) = (self.design, self.level, self.interaction.scale);
+                let (fullscreen, no_recording) = (self.interaction.fullscreen, self.no_recording);
+                let played = program.play(&files, self);
+                if played.is_ok() {
+                    (self.design, self.level, self.interaction.scale) = (design, level, scale);
+                    (self.interaction.fullscreen, self.no_recording) = (fullscreen, no_recording);
+                }
+                played.map_err(|why| format!("cannot play {}: {why}", named(&files)))
+            }
+            Err(why) => Err(format!("cannot play what was dropped: {why}")),
+        };
+        if let Err(note) = played {
+            self.show_note(note);
+        }
     }
 
     /// Names the cameras of the page.

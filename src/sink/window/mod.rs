@@ -25,6 +25,7 @@ mod screen;
 mod status;
 mod tile;
 
+use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -64,17 +65,29 @@ pub enum WindowError {
     Lost(String),
 }
 
-/// Opens a window and shows the screen until the user closes it or quits, or until `done` returns `true`. Text and lines
+/// The program that shows a window.
+pub trait Program {
+    /// Returns whether the window must be closed.
+    fn done(&mut self) -> bool;
+
+    /// Replaces the screen by one that plays files, which the user has dropped on the window.
+    ///
+    /// # Errors
+    /// The reason, for people, if they cannot be played. The screen has then not changed.
+    fn play(&mut self, files: &[PathBuf], screen: &mut Screen) -> Result<(), String>;
+}
+
+/// Opens a window and shows the screen until the user closes it or quits, or until the program is done. Text and lines
 /// have this scale; `None`: that of the desktop.
 ///
 /// # Errors
 /// No window can be opened, it cannot be updated, or the window system has closed it.
-pub fn show(screen: &mut Screen, scale: Option<f32>, mut done: impl FnMut() -> bool) -> Result<(), WindowError> {
+pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program) -> Result<(), WindowError> {
     let display = Display::ask().map_err(WindowError::NoDisplay)?;
     screen.open_at_scale(scale.unwrap_or_else(|| display.scale()));
     let opened_ns = received_now().mono_ns;
     let waited = || u128::from(received_now().mono_ns - opened_ns) >= FIRST_PICTURE_TIMEOUT.as_nanos();
-    while !done() && !screen.complete() && !waited() {
+    while !program.done() && !screen.complete() && !waited() {
         thread::park_timeout(POLL_INTERVAL);
         screen.refresh(received_now().mono_ns);
     }
@@ -97,7 +110,7 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, mut done: impl FnMut() -> b
     let (mut keyboard, mut mouse, mut polled) = (Keyboard::default(), Mouse::default(), PolledPointer::default());
     screen.show_hint();
     let (mut size, mut drawn_ns) = ((0, 0), 0);
-    while window.is_open() && !screen.quit() && !done() {
+    while window.is_open() && !screen.quit() && !program.done() {
         let now_ns = received_now().mono_ns;
         let due = screen.refresh(now_ns) || window.get_size() != size;
         if due && now_ns - drawn_ns >= DRAW_INTERVAL_MIN_NS {
@@ -134,6 +147,7 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, mut done: impl FnMut() -> b
                 WindowEvent::Exposed => screen.redraw(),
                 WindowEvent::Unfocused => keyboard.release_all(),
                 WindowEvent::Fullscreen(fullscreen) => screen.set_fullscreen(fullscreen),
+                WindowEvent::Dropped(files) => screen.play(files, program),
             }
         }
         pointer.into_iter().flat_map(|event| mouse.gestures(event)).for_each(|gesture| screen.gesture(gesture));

@@ -1,6 +1,8 @@
 //! Calls of the window system for everything that minifb lacks. X11 only; elsewhere [`Display`] and [`Companion`] do
 //! nothing.
 
+use std::path::PathBuf;
+
 use super::mouse::PointerEvent;
 
 /// An event that minifb does not report, or not in time.
@@ -14,6 +16,9 @@ pub(super) enum WindowEvent {
     Unfocused,
     /// The window fills the screen, or no longer.
     Fullscreen(bool),
+    /// Files were dropped on the window; otherwise why they cannot be used.
+    #[cfg_attr(not(all(unix, not(target_os = "macos"))), allow(dead_code))]
+    Dropped(Result<Vec<PathBuf>, String>),
 }
 
 /// The icon of the window: corners of a detection box around a dot, on a dark tile. Transparent outside. `0xAARRGGBB`.
@@ -39,6 +44,8 @@ fn icon(side: u32) -> Vec<u32> {
     (0..side * side).map(pixel).collect()
 }
 
+#[cfg(all(unix, not(target_os = "macos")))]
+mod drop;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod x11;
 #[cfg(all(unix, not(target_os = "macos")))]

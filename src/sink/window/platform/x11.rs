@@ -17,6 +17,7 @@ use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
 use super::super::mouse::{Button, PointerEvent};
+use super::drop::{ClientMessage, DropTarget};
 use super::{WindowEvent, icon, xlib};
 
 x11rb::atom_manager! {
@@ -56,7 +57,7 @@ fn point(x: i16, y: i16) -> (i32, i32) {
     (i32::from(x), i32::from(y))
 }
 
-type Failure = x11rb::errors::ReplyOrIdError;
+pub(super) type Failure = x11rb::errors::ReplyOrIdError;
 
 /// The X server, before a window is open. `None`: a Wayland compositor without an X server.
 #[derive(Debug)]
@@ -214,6 +215,7 @@ struct Attached {
     fullscreen: bool,
     /// Place of the window before it filled a screen without a window manager.
     before: Option<Rectangle>,
+    drop_target: Option<DropTarget>,
 }
 
 impl Companion {
@@ -227,8 +229,9 @@ impl Companion {
         let id = u32::try_from(window.window).unwrap_or(0);
         let survives = xlib.display.is_some_and(|xlib| xlib::keep_process_without_server(xlib, id));
         let Some(server) = display.0 else { return Self(None) };
-        let (events, before) = (Vec::new(), None);
-        let mut attached = Attached { server, window: id, survives, lost: None, events, fullscreen: false, before };
+        let (events, before, drop_target) = (Vec::new(), None, None);
+        let mut attached =
+            Attached { server, window: id, survives, lost: None, events, fullscreen: false, before, drop_target };
         if let Err(error) = attached.subscribe().and_then(|()| attached.describe()) {
             attached.lost = Some(error.to_string());
         }
@@ -288,7 +291,7 @@ impl Companion {
 }
 
 impl Attached {
-    fn subscribe(&self) -> Result<(), Failure> {
+    fn subscribe(&mut self) -> Result<(), Failure> {
         let mask =
             EventMask::STRUCTURE_NOTIFY | EventMask::EXPOSURE | EventMask::FOCUS_CHANGE | EventMask::PROPERTY_CHANGE;
         let events = ChangeWindowAttributesAux::new().event_mask(mask);
@@ -303,6 +306,9 @@ impl Attached {
         let kind = WindowClass::INPUT_ONLY;
         connection.create_window(0, pointer, self.window, 0, 0, side, side, 0, kind, 0, &events)?.check()?;
         connection.map_window(pointer)?.check()?;
+        if xlib::keeps_messages() {
+            self.drop_target = Some(DropTarget::announce(connection, self.window, pointer)?);
+        }
         Ok(())
     }
 
@@ -323,8 +329,13 @@ impl Attached {
         Ok(())
     }
 
-    /// Reads the events that have arrived.
+    /// Reads the events and messages that have arrived.
     fn read(&mut self) {
+        for [window, kind, data @ ..] in xlib::messages() {
+            let Some(target) = &mut self.drop_target else { continue };
+            let handled = target.message(&self.server.connection, ClientMessage { window, kind, data });
+            self.lost = handled.err().map(|error| error.to_string()).or(self.lost.take());
+        }
         while self.lost.is_none() {
             match self.server.connection.poll_for_event() {
                 Ok(None) => return,
@@ -355,6 +366,13 @@ impl Attached {
             Event::PropertyNotify(event) if event.atom == self.server.atoms._NET_WM_STATE => {
                 let states = self.server.numbers(self.window, self.server.atoms._NET_WM_STATE).unwrap_or_default();
                 self.set_fullscreen(states.contains(&self.server.atoms._NET_WM_STATE_FULLSCREEN));
+            }
+            Event::SelectionNotify(event) => {
+                let Some(target) = &mut self.drop_target else { return };
+                match target.receive(&self.server.connection, event) {
+                    Ok(dropped) => self.events.extend(dropped.map(WindowEvent::Dropped)),
+                    Err(error) => self.lost = Some(error.to_string()),
+                }
             }
             _ => {}
         }

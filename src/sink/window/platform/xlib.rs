@@ -6,7 +6,10 @@
 
 use std::ffi::{CStr, c_int, c_uchar, c_ulong, c_void};
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+use crate::sync::locked;
 
 /// Set once the connection is broken. Xlib returns at once from every later call.
 static BROKEN: AtomicBool = AtomicBool::new(false);
@@ -16,6 +19,18 @@ static ERROR: AtomicU8 = AtomicU8::new(0);
 
 /// The window. 0: not open yet.
 static WINDOW: AtomicU32 = AtomicU32::new(0);
+
+/// Messages of other clients to the window: its number, the kind of the message, and five numbers.
+static MESSAGES: Mutex<Vec<[u32; 7]>> = Mutex::new(Vec::new());
+
+/// Most messages that wait to be handled. They are handled after each read of minifb, and more are forgotten.
+const MESSAGES_MAX: usize = 256;
+
+/// Xlib's own reader of client messages. `None`: it has not been wrapped.
+static READER: Mutex<Option<WireReader>> = Mutex::new(None);
+
+/// Number of the event for messages of other clients.
+const CLIENT_MESSAGE: c_int = 33;
 
 /// X request that draws a picture.
 const PUT_IMAGE: c_uchar = 72;
@@ -34,6 +49,8 @@ struct ErrorEvent {
 
 type ErrorHandler = unsafe extern "C" fn(*mut c_void, *mut ErrorEvent) -> c_int;
 type IoErrorHandler = unsafe extern "C" fn(*mut c_void) -> c_int;
+/// Converts an event from its form on the wire, of 32 bytes, to that of Xlib.
+type WireReader = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
 type ExitHandler = unsafe extern "C" fn(*mut c_void, *mut c_void);
 
 unsafe extern "C" fn on_error(_display: *mut c_void, event: *mut ErrorEvent) -> c_int {
@@ -53,6 +70,47 @@ unsafe extern "C" fn on_io_error(_display: *mut c_void) -> c_int {
 
 /// Called after [`on_io_error`]; Xlib's own ends the process.
 unsafe extern "C" fn on_exit(_display: *mut c_void, _data: *mut c_void) {}
+
+/// Keeps a copy of a client message for us. Such messages go to the connection that made the window, which is minifb's, and
+/// minifb ignores most of them.
+unsafe extern "C" fn on_client_message(display: *mut c_void, event: *mut c_void, wire: *mut c_void) -> c_int {
+    // SAFETY: Xlib passes the 32 bytes of the event.
+    let bytes = unsafe { wire.cast::<[u8; 32]>().read_unaligned() };
+    let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let mut messages = locked(&MESSAGES);
+    // Byte 1: bits of a number in the message.
+    if bytes[1] == 32 && messages.len() < MESSAGES_MAX {
+        messages.push([4, 8, 12, 16, 20, 24, 28].map(word));
+    }
+    drop(messages);
+    let reader = *locked(&READER);
+    // SAFETY: this is Xlib's own function, with the arguments that Xlib has passed.
+    reader.map_or(0, |reader| unsafe { reader(display, event, wire) })
+}
+
+/// Takes the messages of other clients that have arrived, if [`keeps_messages`].
+pub(super) fn messages() -> Vec<[u32; 7]> {
+    std::mem::take(&mut locked(&MESSAGES))
+}
+
+/// Returns whether messages of other clients are kept.
+pub(super) fn keeps_messages() -> bool {
+    locked(&READER).is_some()
+}
+
+/// Keeps the messages of other clients that minifb's connection receives.
+fn keep_messages(display: NonNull<c_void>) {
+    locked(&MESSAGES).clear();
+    *locked(&READER) = symbol(c"XESetWireToEvent").and_then(|set| {
+        // SAFETY: this is the type in Xlibint.h; `display` is minifb's open display, and no other thread uses it;
+        // `on_client_message` is valid for as long as the process, and does nothing until `READER` is set.
+        unsafe {
+            let set: unsafe extern "C" fn(*mut c_void, c_int, WireReader) -> Option<WireReader> =
+                std::mem::transmute(set.as_ptr());
+            set(display.as_ptr(), CLIENT_MESSAGE, on_client_message)
+        }
+    });
+}
 
 /// Returns a function of libX11, which minifb loads too.
 fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
@@ -81,6 +139,7 @@ pub(super) fn keep_process_on_errors() {
 /// before 1.7 (2020) has no such handler.
 pub(super) fn keep_process_without_server(display: NonNull<c_void>, window: u32) -> bool {
     WINDOW.store(window, Ordering::Relaxed);
+    keep_messages(display);
     let handlers = (symbol(c"XSetIOErrorExitHandler"), symbol(c"XSetIOErrorHandler"));
     let (Some(set_exit), Some(set)) = handlers else { return false };
     // SAFETY: these are the types in Xlib.h; `display` is minifb's open display, and no other thread uses it; the handlers
