@@ -95,6 +95,8 @@ pub struct LabelMap {
     /// In the order of the class numbers.
     chunks: Vec<Chunk>,
     len: usize,
+    /// Memory that the names occupy.
+    bytes: usize,
     /// The stream has names of its own that could not be read, so COCO names would be wrong.
     unnamed: bool,
 }
@@ -117,7 +119,7 @@ impl LabelMap {
     /// Returns a map without names that prevents the fallback to COCO: the camera sent names, but they were incomplete.
     #[must_use]
     pub const fn unnamed() -> Self {
-        Self { chunks: Vec::new(), len: 0, unnamed: true }
+        Self { chunks: Vec::new(), len: 0, bytes: 0, unnamed: true }
     }
 
     /// Returns whether the stream sent no names, so that COCO may be assumed.
@@ -173,11 +175,20 @@ impl LabelMap {
         nearest.filter(|(distance, _)| *distance <= wanted.len().div_ceil(3)).map(|(_, name)| name)
     }
 
-    /// Returns the memory that the names occupy, in bytes.
+    /// Returns the memory in bytes that the names occupy beside those that they share with `other`. Takes no longer for
+    /// long tables with few differences.
     #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        // 48: number, pointer and length in a chunk, and the allocation of the name. Clones share both, so this is the most.
-        self.iter().map(|(_, name)| 48 + name.len()).sum()
+    pub fn memory_bytes_beside(&self, other: Option<&Self>) -> usize {
+        let Some(other) = other else { return self.bytes };
+        let mut known = other.chunks.iter().peekable();
+        let mut own = 0;
+        for chunk in &self.chunks {
+            while known.next_if(|known| known[0].0 < chunk[0].0).is_some() {}
+            if known.next_if(|known| Arc::ptr_eq(known, chunk)).is_none() {
+                own += chunk.iter().map(|(_, name)| name_bytes(name)).sum::<usize>();
+            }
+        }
+        own + self.chunks.len() * size_of::<Chunk>()
     }
 
     /// Returns the name of a class, if it has one.
@@ -190,7 +201,8 @@ impl LabelMap {
 
     /// Sets the name of a class.
     pub fn insert(&mut self, label: u32, name: &str) {
-        let name = Arc::from(name);
+        let name: Arc<str> = Arc::from(name);
+        self.bytes += name_bytes(&name);
         let Some(at) = self.chunk_of(label) else {
             match self.chunks.first_mut() {
                 Some(first) => Arc::make_mut(first).insert(0, (label, name)),
@@ -201,7 +213,10 @@ impl LabelMap {
         };
         let chunk = Arc::make_mut(&mut self.chunks[at]);
         match chunk.binary_search_by_key(&label, |(label, _)| *label) {
-            Ok(known) => chunk[known].1 = name,
+            Ok(known) => {
+                let old = std::mem::replace(&mut chunk[known].1, name);
+                self.bytes -= name_bytes(&old);
+            }
             Err(place) => {
                 chunk.insert(place, (label, name));
                 self.len += 1;
@@ -264,6 +279,11 @@ impl<'a> FromIterator<(u32, &'a str)> for LabelMap {
         names.into_iter().for_each(|(label, name)| map.insert(label, name));
         map
     }
+}
+
+/// Memory of a name: number, pointer and length in a chunk, and its allocation.
+const fn name_bytes(name: &str) -> usize {
+    48 + name.len()
 }
 
 /// Returns the number of letters to insert, delete or replace to turn one text into the other.
@@ -331,6 +351,14 @@ mod tests {
         let copied = map.chunks.iter().zip(&clone.chunks).filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
         assert_eq!(copied, 1);
         assert!(map.chunks.len() < 200, "{} chunks", map.chunks.len());
+        let all: usize = clone.iter().map(|(_, name)| 48 + name.len()).sum();
+        assert_eq!(clone.memory_bytes_beside(None), all);
+        let own = clone.memory_bytes_beside(Some(&map));
+        assert!((48..20_000).contains(&own), "{own} bytes of a changed name in a table of {all}");
+        clone.insert(10_000, "one more");
+        assert!(clone.memory_bytes_beside(Some(&map)) < 40_000);
+        let other: LabelMap = names.iter().map(String::as_str).collect();
+        assert!(clone.memory_bytes_beside(Some(&other)) >= all, "equal names of another table are not shared");
     }
 
     #[test]

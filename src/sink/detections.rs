@@ -10,10 +10,11 @@ use crate::frame::{Frame, NamedDetection, Track};
 use crate::hub::{Budget, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
+use crate::sink::label_weight::LabelWeight;
 
-/// Memory for frames that wait while the reader is slow. Without payloads this is hours of frames; with payloads
-/// ([`Detections::with_payloads`]) 10 s at 40 frames/s of 640x352. Further frames are dropped and counted as lost. A camera is
-/// never slowed for it, because it would drop frames itself, uncounted; a recording waits.
+/// Memory for frames that wait while the reader is slow, of all cameras together. Without payloads this is hours of frames;
+/// with payloads ([`Detections::with_payloads`]) 10 s at 40 frames/s of 640x352. Further frames are dropped and counted as
+/// lost. A camera is never slowed for it, because it would drop frames itself, uncounted; a recording waits.
 const QUEUE_BYTES: usize = 256 << 20;
 
 /// A frame that waits for its reader, usually without its payload.
@@ -23,12 +24,15 @@ pub struct DetectedFrame {
     pub frame: Arc<Frame>,
     /// Bytes of the payload.
     pub bytes: usize,
+    /// Memory of the label names that it does not share with the frame before it, in bytes.
+    label_bytes: usize,
 }
 
 impl DetectedFrame {
-    fn new(frame: &Arc<Frame>, keeps_payload: bool) -> Self {
+    fn new(frame: &Arc<Frame>, keeps_payload: bool, label_bytes: usize) -> Self {
         let bytes = frame.payload().len();
-        Self { frame: if keeps_payload { Arc::clone(frame) } else { Arc::new(frame.without_payload()) }, bytes }
+        let frame = if keeps_payload { Arc::clone(frame) } else { Arc::new(frame.without_payload()) };
+        Self { frame, bytes, label_bytes }
     }
 
     /// Returns about the bytes that it takes up in memory.
@@ -39,6 +43,7 @@ impl DetectedFrame {
             + records.len()
             + header.len()
             + detection_text.len()
+            + self.label_bytes
             + self.frame.payload().len()
     }
 }
@@ -82,7 +87,7 @@ pub struct DetectionRecord<'a> {
 impl<'a> DetectionRecord<'a> {
     /// Describes a frame with the labels and filters of a style.
     #[must_use]
-    pub fn new(DetectedFrame { frame, bytes }: &'a DetectedFrame, seq: u64, style: &'a Style) -> Self {
+    pub fn new(DetectedFrame { frame, bytes, .. }: &'a DetectedFrame, seq: u64, style: &'a Style) -> Self {
         let names = style.names(frame.labels.as_deref());
         let shown = frame.detections.iter().filter(|detection| style.shows(detection, names));
         Self {
@@ -106,15 +111,28 @@ impl<'a> DetectionRecord<'a> {
 }
 
 /// Queues the confirmed frames of one camera and numbers them over all connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Detections {
     taker: Option<Taker<DetectedFrame>>,
+    budget: Budget,
     keeps_payloads: bool,
     base: u64,
     last: Option<u64>,
 }
 
+impl Default for Detections {
+    fn default() -> Self {
+        Self { taker: None, budget: Budget::new(QUEUE_BYTES), keeps_payloads: false, base: 0, last: None }
+    }
+}
+
 impl Detections {
+    /// Returns the same for another camera, with which it shares its memory.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        Self { budget: self.budget.clone(), keeps_payloads: self.keeps_payloads, ..Self::default() }
+    }
+
     /// Keeps the payloads of the frames in the queue, for readers that need them.
     #[must_use]
     pub fn with_payloads(self, keeps_payloads: bool) -> Self {
@@ -145,11 +163,16 @@ impl Sink for Detections {
 
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
-        let policy = Policy::Bytes(Budget::new(QUEUE_BYTES));
+        let policy = Policy::Bytes(self.budget.clone());
         let (lane, taker) = weighed_lane("detections", policy, DetectedFrame::weight);
-        camera.outlets.ledger.watch(lane.counter());
+        let counter = lane.counter();
+        camera.outlets.ledger.watch(counter.clone());
         let keeps_payloads = self.keeps_payloads;
-        camera.outlets.confirmed.add_mapped(lane, move |frame| Some(DetectedFrame::new(frame, keeps_payloads)));
+        let mut weight = LabelWeight::default();
+        camera.outlets.confirmed.add_mapped(lane, move |frame| {
+            let label_bytes = weight.of(frame, counter.counts().dropped);
+            Some(DetectedFrame::new(frame, keeps_payloads, label_bytes))
+        });
         self.taker = Some(taker);
         Ok(())
     }
@@ -171,7 +194,7 @@ mod tests {
         frame.detections.push(Detection { label: 0, confidence: 0.893, bbox });
         frame.detections.push(Detection { label: 900, confidence: f32::NAN, bbox: BBox::default() });
         let style = Style::default();
-        let frame = DetectedFrame::new(&Arc::new(frame), false);
+        let frame = DetectedFrame::new(&Arc::new(frame), false, 0);
         assert!(frame.frame.payload().is_empty() && frame.weight() < 2000);
         assert_eq!(
             serde_json::to_string(&DetectionRecord::new(&frame, 7, &style)).expect("JSON"),
@@ -192,6 +215,27 @@ mod tests {
         ), "{json}");
         let sure = Style { threshold: 0.9, ..Style::default() };
         assert!(DetectionRecord::new(&frame, 0, &sure).detections.is_empty());
+    }
+
+    #[test]
+    fn cameras_share_one_budget_and_label_tables_count() {
+        let all = Detections { budget: Budget::new(1 << 20), ..Detections::default() };
+        let cameras = ["a", "b"].map(|name| Camera::new(name, "sim:".parse().expect("a source")));
+        let mut sinks = Vec::new();
+        for camera in &cameras {
+            let mut detections = all.sibling();
+            detections.connect(camera).expect("connecting cannot fail");
+            sinks.push(detections);
+        }
+        let name = "x".repeat(10_000);
+        for number in 0..200 {
+            let mut frame = Frame::with_payload(b"abc");
+            frame.id = number;
+            frame.labels = Some(Arc::new([name.as_str()].into_iter().collect()));
+            cameras[number as usize % 2].outlets.confirmed.offer(&Arc::new(frame));
+        }
+        let queued: u64 = cameras.iter().map(|of| of.outlets.ledger.snapshot().lanes[0].queued).sum();
+        assert!((80..=104).contains(&queued), "{queued} tables of 10 kB wait in 1 MiB");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Consumers of frames and pictures: files, a window, and JSON records.
 
 pub mod detections;
+mod label_weight;
 pub(crate) mod names;
 pub mod record;
 pub mod snapshot;

@@ -44,8 +44,9 @@ pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     let style = args.source.style()?;
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
     let mut sinks = Vec::new();
+    let all = Detections::default().with_payloads(args.hash);
     for camera in &cameras {
-        let mut detections = Detections::default().with_payloads(args.hash);
+        let mut detections = all.sibling();
         detections.connect(camera)?;
         sinks.push(detections);
     }

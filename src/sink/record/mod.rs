@@ -41,6 +41,7 @@ use crate::frame::{Frame, LabelMap};
 use crate::hub::{Budget, Lane, LaneCounter, Policy, weighed_lane};
 use crate::recording::disk::Disk;
 use crate::recording::{CameraInfo, Compression};
+use crate::sink::label_weight::LabelWeight;
 use crate::source::{Incident, Outlets};
 use crate::sync::locked;
 
@@ -236,29 +237,6 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Weighs the label names of frames. Most frames share one table; a camera that changes its names with every frame makes
-/// one for each.
-#[derive(Debug, Default)]
-struct LabelWeight {
-    last: Option<Arc<LabelMap>>,
-    dropped: u64,
-}
-
-impl LabelWeight {
-    /// Returns the bytes that this frame adds: those of its table, unless a waiting frame has it already. The frame that
-    /// was weighed with the table does not wait if it was dropped.
-    fn of(&mut self, frame: &Frame, dropped: u64) -> usize {
-        let Some(labels) = &frame.labels else { return 0 };
-        let shared = self.dropped == dropped && self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, labels));
-        self.dropped = dropped;
-        if shared {
-            return 0;
-        }
-        self.last = Some(Arc::clone(labels));
-        labels.memory_bytes()
     }
 }
 

@@ -26,6 +26,9 @@ use crate::recording::{CameraInfo, ClockModel, schema};
 
 /// Number of incidents to keep while no file is open.
 const EARLY_INCIDENTS_MAX: usize = 64;
+/// Number of label tables of a camera in which the trigger's label is looked up: a camera may change its names with each
+/// frame.
+const LABEL_CHECKS_MAX: u32 = 100;
 /// Time for which a file that has reached its limit waits for the key frame that starts the next file.
 const KEY_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -83,6 +86,8 @@ struct CameraState {
     lost_unmarked: u64,
     /// The label names in which the trigger's label was looked up.
     names_checked: Option<Option<Arc<LabelMap>>>,
+    /// Number of tables in which it may still be looked up.
+    checks_left: u32,
 }
 
 /// The time around triggering detections that is being recorded.
@@ -177,6 +182,7 @@ impl Worker {
             dropped: 0,
             lost_unmarked: 0,
             names_checked: None,
+            checks_left: LABEL_CHECKS_MAX,
         };
         self.cameras = counters.map(camera).collect();
     }
@@ -364,15 +370,16 @@ impl Worker {
 
     /// Reports a trigger whose label is not in the names of a camera, once for each table.
     fn check_trigger_label(&mut self, camera: usize, frame: &Frame, trigger: &Trigger) {
-        let checked = &mut self.cameras[camera].names_checked;
+        let CameraState { names_checked: checked, checks_left, .. } = &mut self.cameras[camera];
         let is_same = |old: &Option<Arc<LabelMap>>| match (old, &frame.labels) {
             (Some(old), Some(new)) => Arc::ptr_eq(old, new),
             (None, None) => true,
             _ => false,
         };
-        if checked.as_ref().is_some_and(is_same) {
+        if *checks_left == 0 || checked.as_ref().is_some_and(is_same) {
             return;
         }
+        *checks_left -= 1;
         *checked = Some(frame.labels.clone());
         let info = &self.infos[camera];
         let names = frame.labels.as_deref().or(info.labels.as_ref()).unwrap_or(LabelMap::coco());
