@@ -1,12 +1,14 @@
 //! Makes frames from image messages and boxes of other programs: the head that a camera would have sent is written
 //! here, so that such frames are decoded, played, exported and served like those of a camera.
 
+use std::collections::HashSet;
 use std::io::Cursor;
 
 use foxglove::messages::points_annotation::Type;
-use foxglove::messages::{CompressedImage, CompressedVideo, ImageAnnotations, PointsAnnotation, RawImage, Timestamp};
+use foxglove::messages::{CompressedImage, CompressedVideo, PointsAnnotation, RawImage, Timestamp};
 use prost::Message as _;
 
+use super::annotations;
 use super::cdr::CdrReader;
 use super::channels::ImageSchema;
 use super::image::ImageMessage;
@@ -19,7 +21,7 @@ use crate::wire::encode::{self, HeaderFields};
 const PNG_BYTES_MAX: u64 = 64 << 20;
 /// Boxes that are read from one message, as from a camera.
 const BOXES_MAX: usize = 10_000;
-/// Length of a record line; see [`encode::line`].
+/// Confidence of boxes that have none.
 const CONFIDENCE_UNKNOWN: f32 = 1.0;
 
 /// An image message.
@@ -216,7 +218,7 @@ pub(super) struct Boxes {
 struct Found {
     class: Option<u32>,
     name: Option<String>,
-    confidence: f32,
+    confidence: Option<f32>,
     /// Left, top, right, bottom.
     edges: [f64; 4],
 }
@@ -227,21 +229,38 @@ impl Boxes {
     /// # Errors
     /// The message is malformed.
     pub(super) fn parse(data: &[u8]) -> Result<Self, String> {
-        let all = ImageAnnotations::decode(data).map_err(|error| format!("not foxglove.ImageAnnotations: {error}"))?;
-        let own = all.points.first().and_then(|points| points.timestamp);
-        let stamp_ns = nanoseconds(all.timestamp.or(own));
-        let outlines = || all.points.iter().filter(|points| is_outline(points)).take(BOXES_MAX);
-        let texts: Vec<&str> = all.texts.iter().map(|text| text.text.as_str()).collect();
-        let named_in_order = texts.len() == outlines().count();
-        let found = outlines().enumerate();
-        let found = found.map(|(n, points)| Found::new(points, texts.get(n).copied().filter(|_| named_in_order)));
-        Ok(Self { stamp_ns, found: found.collect(), ..Self::default() })
+        let malformed = |error: String| format!("not foxglove.ImageAnnotations: {error}");
+        let (mut found, mut own) = (Vec::new(), None);
+        for (number, points) in annotations::points(data).enumerate() {
+            let points = points.map_err(malformed)?;
+            if number == 0 {
+                own = points.timestamp;
+            }
+            if is_outline(&points) && found.len() < BOXES_MAX {
+                found.push(Found::new(&points));
+            }
+        }
+        // The texts are those of the boxes in their order if there are as many.
+        let (mut texts, mut count) = (Vec::new(), 0);
+        for text in annotations::texts(data) {
+            let text = text.map_err(malformed)?.text;
+            count += 1;
+            if texts.len() < found.len() {
+                texts.push(text);
+            }
+        }
+        if count == found.len() {
+            found.iter_mut().zip(&texts).for_each(|(found, text)| found.complete(text));
+        }
+        let stamp_ns = nanoseconds(annotations::timestamp(data).or(own));
+        Ok(Self { stamp_ns, found, ..Self::default() })
     }
 
     /// Converts the boxes to the text of a camera, for a picture of `size`. Does nothing without a size.
     pub(super) fn encode(&mut self, size: Option<(u32, u32)>) {
         let Some((width, height)) = size.filter(|(width, height)| *width > 0 && *height > 0) else { return };
         let mut boxes = Vec::new();
+        let mut named = HashSet::new();
         for Found { class, name, confidence, edges: [left, top, right, bottom] } in &self.found {
             let x = |pixels: &f64| (pixels / f64::from(width)) as f32;
             let y = |pixels: &f64| (pixels / f64::from(height)) as f32;
@@ -252,11 +271,11 @@ impl Boxes {
                 (_, Some(name), _) => serde_json::json!(name),
                 (None, None, _) => serde_json::json!(0),
             };
-            if let Some(line) = line.filter(|line| !self.records.as_chunks().0.contains(line)) {
+            if let Some(line) = line.filter(|line| named.insert(*line)) {
                 self.records.extend_from_slice(&line);
             }
             boxes.push(serde_json::json!({
-                "label": label, "confidence": confidence,
+                "label": label, "confidence": confidence.filter(|of| of.is_finite()).unwrap_or(CONFIDENCE_UNKNOWN),
                 "xmin": x(left), "ymin": y(top), "xmax": x(right), "ymax": y(bottom),
             }));
         }
@@ -267,18 +286,23 @@ impl Boxes {
 }
 
 impl Found {
-    fn new(points: &PointsAnnotation, text: Option<&str>) -> Self {
+    fn new(points: &PointsAnnotation) -> Self {
         let value = |key| points.metadata.iter().find(|pair| pair.key == key).map(|pair| pair.value.as_str());
-        let (text_name, text_confidence) = text.map_or((None, None), split_text);
         let class = value("class").or_else(|| value("class_id")).and_then(|class| class.parse().ok());
         let name = ["label", "name", "class_name", "class"].into_iter().find_map(value);
-        let name = name.filter(|name| name.parse::<u32>().is_err()).map(str::to_owned).or(text_name);
+        let name = name.filter(|name| name.parse::<u32>().is_err()).map(str::to_owned);
         let confidence = ["confidence", "score"].into_iter().find_map(value).and_then(|text| text.parse().ok());
-        let confidence = confidence.or(text_confidence).filter(|confidence: &f32| confidence.is_finite());
         let edges = points.points.iter().fold([f64::MAX, f64::MAX, f64::MIN, f64::MIN], |[l, t, r, b], point| {
             [l.min(point.x), t.min(point.y), r.max(point.x), b.max(point.y)]
         });
-        Self { class, name, confidence: confidence.unwrap_or(CONFIDENCE_UNKNOWN), edges }
+        Self { class, name, confidence, edges }
+    }
+
+    /// Adds the name and the confidence in a text, unless they are known.
+    fn complete(&mut self, text: &str) {
+        let (name, confidence) = split_text(text);
+        self.name = self.name.take().or(name);
+        self.confidence = self.confidence.or(confidence);
     }
 }
 

@@ -10,7 +10,7 @@ use mcap::{McapResult, WriteOptions, Writer};
 use prost::Message as _;
 
 use super::RecordingError;
-use super::annotations::annotations;
+use super::annotations;
 use super::checksum::{append_checksum, insert_metadata_checksum};
 use super::image::{ImageBuffer, ImageMessage};
 use super::schema::{self, RecordedIncident, WireMessage};
@@ -225,8 +225,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         let names = frame.labels.as_deref().or(camera.info.labels.as_ref()).unwrap_or(LabelMap::coco());
         let size = frame.geometry.map(|geometry| (geometry.width, geometry.height));
         message.clear();
-        // Writing into a `Vec` cannot fail.
-        let _ = prost::Message::encode(&annotations(time, &frame.detections, names, size), message);
+        annotations::encode(message, time, &frame.detections, names, size);
         header.channel_id = camera.channel + 1;
         write(mcap, &header, message, open_bytes)?;
 
@@ -254,6 +253,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         };
         header.channel_id = camera.channel;
         message.clear();
+        // Writing into a `Vec` cannot fail.
         let _ = wire.encode(message);
         append_checksum(&header, message);
         write(mcap, &header, message, open_bytes)

@@ -8,18 +8,17 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use foxglove::messages::ImageAnnotations;
 use mcap::records::{Record, op};
 use serde::Serialize;
 
-use super::annotations::annotations;
+use super::annotations;
 use super::checksum;
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record;
 use super::salvage::{RecordedBoxes, Salvage, SalvageItem};
 use super::{RecordingError, writer};
-use crate::frame::{Frame, LabelMap};
+use crate::frame::Frame;
 
 mod index;
 use index::Index;
@@ -231,20 +230,9 @@ impl Verification {
 /// Compares the annotations in the file with the detections of the frame. The error is what was expected and found.
 fn agree(frame: &Frame, boxes: Option<&[u8]>) -> Result<(), (String, String)> {
     let size = frame.geometry.map(|geometry| (geometry.width, geometry.height));
-    // Label names are not compared, since they may have been given by the user of the recorder.
-    let expected = annotations(foxglove::messages::Timestamp::new(0, 0), &frame.detections, &LabelMap::default(), size);
-    let boxes = boxes.ok_or_else(|| (format!("{} boxes", expected.points.len()), "no message".to_owned()))?;
-    let found = <ImageAnnotations as prost::Message>::decode(boxes)
-        .map_err(|error| (format!("{} boxes", expected.points.len()), error.to_string()))?;
-    let [expected, found] = [&expected, &found].map(|all| {
-        let describe = |points: &foxglove::messages::PointsAnnotation| {
-            let corners: Vec<_> = points.points.iter().map(|point| format!("{:.3},{:.3}", point.x, point.y)).collect();
-            let value = |key| points.metadata.iter().find(|pair| pair.key == key).map_or("?", |pair| &pair.value[..]);
-            format!("class {} ({}) at {}", value("class"), value("confidence"), corners.join(" "))
-        };
-        all.points.iter().map(describe).collect::<Vec<_>>()
-    });
-    if expected == found { Ok(()) } else { Err((format!("{expected:?}"), format!("{found:?}"))) }
+    let count = || format!("{} boxes", annotations::count_drawn(&frame.detections, size));
+    let boxes = boxes.ok_or_else(|| (count(), "no message".to_owned()))?;
+    annotations::compare(boxes, &frame.detections, size)
 }
 
 /// Returns the CRC-32 of a part of a file.
