@@ -207,7 +207,7 @@ mod tests {
         let bbox = BBox { xmin: 0.25, ymin: 0.5, xmax: 0.75, ymax: 1.0 };
         tracked.detections.push(Detection { label: 0, confidence: 0.5, bbox });
         tracked.tracks = vec![Track { id: 7, x: 0.5, y: 0.75 }, Track { id: 9, x: 0.0, y: 0.25 }];
-        let tracked = DetectedFrame::new(&Arc::new(tracked), false);
+        let tracked = DetectedFrame::new(&Arc::new(tracked), false, 0);
         let json = serde_json::to_string(&DetectionRecord::new(&tracked, 7, &style)).expect("JSON");
         assert!(json.ends_with(
             "\"detections\":[{\"label\":0,\"name\":\"person\",\"confidence\":0.5,\"bbox\":[0.25,0.5,0.75,1.0],\"track\":7}],\
