@@ -2,6 +2,7 @@
 //! failures.
 
 mod files;
+mod label_check;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use files::DISK_CHECK_INTERVAL;
+use label_check::LabelCheck;
 
 use super::context::ConnectionContext;
 use super::retention::History;
@@ -19,16 +21,13 @@ use super::timeline::Timeline;
 use super::trigger::{Firings, PreTriggerBuffer, Trigger, Unit};
 use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit};
 use crate::error::with_causes;
-use crate::frame::{Frame, LabelMap, PayloadKind, Received};
+use crate::frame::{Frame, PayloadKind, Received};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
 
 /// Number of incidents to keep while no file is open.
 const EARLY_INCIDENTS_MAX: usize = 64;
-/// Number of label tables of a camera in which the trigger's label is looked up: a camera may change its names with each
-/// frame.
-const LABEL_CHECKS_MAX: u32 = 100;
 /// Time for which a file that has reached its limit waits for the key frame that starts the next file.
 const KEY_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -84,10 +83,7 @@ struct CameraState {
     dropped: u64,
     /// Frames lost with a file that no other file marks yet.
     lost_unmarked: u64,
-    /// The label names in which the trigger's label was looked up.
-    names_checked: Option<Option<Arc<LabelMap>>>,
-    /// Number of tables in which it may still be looked up.
-    checks_left: u32,
+    label_check: LabelCheck,
 }
 
 /// The time around triggering detections that is being recorded.
@@ -181,8 +177,7 @@ impl Worker {
             counter,
             dropped: 0,
             lost_unmarked: 0,
-            names_checked: None,
-            checks_left: LABEL_CHECKS_MAX,
+            label_check: LabelCheck::default(),
         };
         self.cameras = counters.map(camera).collect();
     }
@@ -283,7 +278,10 @@ impl Worker {
         let Some(trigger) = self.options.trigger.clone() else { return self.enqueue(entry) };
         let mono_ns = entry.received().mono_ns;
         if let Entry::Frame { camera, frame, .. } = &entry {
-            self.check_trigger_label(*camera, frame, &trigger);
+            let why = self.cameras[*camera].label_check.unknown(&trigger.label, frame, &self.infos[*camera]);
+            if let Some(why) = why.filter(|why| self.shared.progress().add_problem(why)) {
+                tracing::warn!("{why}");
+            }
         }
         let mut fired = None;
         if let Entry::Frame { camera, frame, .. } = &entry
@@ -365,31 +363,6 @@ impl Worker {
                 known.dropped = dropped;
                 self.shared.progress().taken[camera].passed += 1;
             }
-        }
-    }
-
-    /// Reports a trigger whose label is not in the names of a camera, once for each table.
-    fn check_trigger_label(&mut self, camera: usize, frame: &Frame, trigger: &Trigger) {
-        let CameraState { names_checked: checked, checks_left, .. } = &mut self.cameras[camera];
-        let is_same = |old: &Option<Arc<LabelMap>>| match (old, &frame.labels) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            _ => false,
-        };
-        if *checks_left == 0 || checked.as_ref().is_some_and(is_same) {
-            return;
-        }
-        *checks_left -= 1;
-        *checked = Some(frame.labels.clone());
-        let info = &self.infos[camera];
-        let names = frame.labels.as_deref().or(info.labels.as_ref()).unwrap_or(LabelMap::coco());
-        if names.knows(&trigger.label) {
-            return;
-        }
-        let nearest = names.nearest(&trigger.label).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-        let why = format!("{}: no label is named `{}`, so the trigger cannot match{nearest}", info.name, trigger.label);
-        if self.shared.progress().add_problem(&why) {
-            tracing::warn!("{why}");
         }
     }
 

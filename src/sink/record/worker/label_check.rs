@@ -1,0 +1,57 @@
+//! Checks that the label of a trigger can match.
+
+use std::sync::Arc;
+
+use crate::frame::{Frame, LabelMap};
+use crate::recording::CameraInfo;
+
+/// Number of label tables of a camera that are searched: a camera may change its names with each frame.
+const TABLES_MAX: u32 = 100;
+
+/// The label tables of one camera that were searched.
+#[derive(Debug, Default)]
+pub(super) struct LabelCheck {
+    last: Option<Option<Arc<LabelMap>>>,
+    count: u32,
+}
+
+impl LabelCheck {
+    /// Returns a description if the names of this frame are others than those of the last one, and do not have this label.
+    pub(super) fn unknown(&mut self, label: &str, frame: &Frame, info: &CameraInfo) -> Option<String> {
+        let is_same = |old: &Option<Arc<LabelMap>>| match (old, &frame.labels) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if self.count == TABLES_MAX || self.last.as_ref().is_some_and(is_same) {
+            return None;
+        }
+        self.count += 1;
+        self.last = Some(frame.labels.clone());
+        let names = frame.labels.as_deref().or(info.labels.as_ref()).unwrap_or(LabelMap::coco());
+        if names.knows(label) {
+            return None;
+        }
+        let nearest = names.nearest(label).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        Some(format!("{}: no label is named `{label}`, so the trigger cannot match{nearest}", info.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bounded_number_of_tables_is_searched() {
+        let mut check = LabelCheck::default();
+        let info = CameraInfo { name: "front".to_owned(), ..CameraInfo::default() };
+        let mut reports = 0;
+        for n in 0..1000 {
+            let mut frame = Frame::default();
+            frame.labels = Some(Arc::new([format!("name {n}").as_str()].into_iter().collect()));
+            reports += u32::from(check.unknown("piza", &frame, &info).is_some());
+            assert_eq!(check.unknown("piza", &frame, &info), None, "the same table");
+        }
+        assert_eq!(reports, TABLES_MAX);
+    }
+}
