@@ -56,6 +56,15 @@ impl PayloadKind {
     }
 }
 
+/// What a guessed layout rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// It explains the bytes clearly better than all other layouts of their length, or there is no other.
+    ByContent,
+    /// Several layouts explain the bytes alike, as in a dark picture: it is the likeliest of them.
+    ByLength,
+}
+
 /// One message of the camera: a picture, or an encoded access unit, with its detections.
 ///
 /// The decoder writes it once; after that it is immutable behind an [`Arc`]. To draw, convert it to a [`Picture`].
@@ -101,7 +110,7 @@ pub struct Frame {
     /// The reason for this kind and layout, as a sentence for people. Empty if nothing interpreted the payload.
     pub because: Arc<str>,
     /// Set if neither the stream nor the user has stated the whole layout of raw pixels.
-    pub guessed: bool,
+    pub guess: Option<Guess>,
     payload: Payload,
 }
 
@@ -183,9 +192,18 @@ impl Frame {
     #[must_use]
     pub fn layout_note(&self) -> Option<String> {
         match self.geometry {
-            Some(geometry) if self.guessed => Some(format!(
-                "picture taken as {geometry}; if it is torn or slanted: --size WxH; if colors are wrong: --format NAME"
-            )),
+            Some(geometry) if self.guess.is_some() => {
+                let why = match self.guess {
+                    Some(Guess::ByLength) => {
+                        ", the most likely of several layouts between which its bytes do not decide"
+                    }
+                    Some(Guess::ByContent) | None => "",
+                };
+                Some(format!(
+                    "picture taken as {geometry}{why}; if it is torn or slanted: --size WxH; if colors are wrong: --format \
+                     NAME"
+                ))
+            }
             None if self.kind == PayloadKind::Raw && !self.because.is_empty() => Some(self.because.to_string()),
             _ => None,
         }

@@ -1,0 +1,319 @@
+//! Infers the layout of payloads, because the streams of the official programs do not describe it (wire.md section 6).
+//!
+//! In order of preference: the stream's announcement (`@D`), the user's options, the structure of encoded payloads,
+//! common picture sizes in landscape and portrait, common sizes with padded rows, and any other size that explains the
+//! bytes much better. Among several candidates, the one whose pixels are most similar to their neighbors wins; where the
+//! bytes do not decide, planar BGR does.
+
+mod search;
+mod sizes;
+mod smoothness;
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use search::{Candidates, fits, search};
+use sizes::{COMMON_FORMATS, KNOWN_SIZES, RARE_FORMATS};
+use smoothness::measure;
+
+use super::magic::{self, Encoded};
+use super::pixel::{Geometry, PixelFormat};
+use super::{Frame, Guess, PayloadKind, Size};
+
+/// Shortest payload that has one of the known sizes in one of the formats, in bytes. Shorter ones are not examined: a
+/// hostile stream can have many, each of another length.
+const MIN_KNOWN_LEN: usize = 64 * 48;
+
+/// Rows of a picture differ by less than this, in 1/256 of the range; those of encoded video, which look like noise, by
+/// about 85.
+const MAX_ROW_DIFFERENCE: f64 = 32.0;
+
+/// Cached payload lengths. A stream has one length, or a few if it is damaged.
+const MAX_KNOWN_LENGTHS: usize = 8;
+
+/// Further payloads to examine while the rows do not decide, because the first pictures of a camera are often black.
+const MAX_RETRIES: u32 = 30;
+
+/// Layout given by the user (`--size`, `--format`, `--stride`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Width and height in pixels.
+    pub size: Option<(u32, u32)>,
+    /// Pixel format.
+    pub format: Option<PixelFormat>,
+    /// Bytes from one row of the first plane to the next.
+    pub stride: Option<u32>,
+}
+
+/// The interpretation of a payload.
+#[derive(Clone, Debug, Default)]
+struct Interpretation {
+    kind: PayloadKind,
+    geometry: Option<Geometry>,
+    /// Set if neither the stream nor the user has stated the whole layout.
+    guess: Option<Guess>,
+    because: Arc<str>,
+    /// Payloads of the same length that may still change it.
+    retries: u32,
+}
+
+/// The origin of a layout that need not be inferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Stream,
+    Recording,
+}
+
+/// Infers the encoding and layout of payloads, in the order of wire.md section 6.
+#[derive(Clone, Debug, Default)]
+pub struct Interpreter {
+    overrides: Overrides,
+    announced: Option<(Geometry, Origin)>,
+    /// Interpretations of raw payloads by length, oldest first.
+    known: Vec<(usize, Interpretation)>,
+    now: Interpretation,
+}
+
+impl Interpreter {
+    /// Uses the size and format given by the user instead of inferring them.
+    #[must_use]
+    pub fn new(overrides: Overrides) -> Self {
+        Self { overrides, ..Self::default() }
+    }
+
+    /// Sets the layout announced by the stream (`@D`).
+    pub fn announce(&mut self, geometry: Geometry) {
+        self.set_announced(geometry, Origin::Stream);
+    }
+
+    /// Sets the layout stored in a recording, unless the stream has announced the same.
+    pub fn restore(&mut self, geometry: Geometry) {
+        if self.announced.is_none_or(|(announced, _)| announced != geometry) {
+            self.set_announced(geometry, Origin::Recording);
+        }
+    }
+
+    fn set_announced(&mut self, geometry: Geometry, origin: Origin) {
+        if self.announced != Some((geometry, origin)) {
+            self.announced = Some((geometry, origin));
+            self.known.clear();
+        }
+    }
+
+    /// Explains the interpretation of the last payload in a sentence for people; empty before the first payload.
+    #[must_use]
+    pub fn because(&self) -> &str {
+        &self.now.because
+    }
+
+    /// Sets the kind and geometry of a frame by its payload, and the reason for them.
+    pub fn interpret_frame(&mut self, frame: &mut Frame) {
+        (frame.kind, frame.geometry) = self.interpret(frame.payload());
+        frame.because = Arc::clone(&self.now.because);
+        frame.guess = self.now.guess;
+    }
+
+    /// Returns the encoding of a payload, and its layout if that is known.
+    pub fn interpret(&mut self, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
+        // Before the cache, because a damaged payload can have had the same length.
+        if let Some(encoded) = self.encoded(payload) {
+            let format = PixelFormat::Jpeg;
+            let geometry =
+                encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
+            if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
+                let because = explain(&encoded).into();
+                self.now = Interpretation { kind: encoded.kind, geometry, because, ..Interpretation::default() };
+            }
+        } else if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
+            if self.known[at].1.retries > 0 {
+                let retries = self.known[at].1.retries - 1;
+                let new = self.infer(payload);
+                let known = &mut self.known[at].1;
+                if new.because != known.because {
+                    *known = new;
+                }
+                known.retries = known.retries.min(retries);
+            }
+            let known = &self.known[at].1;
+            if !Arc::ptr_eq(&known.because, &self.now.because) {
+                self.now = known.clone();
+            }
+        } else {
+            self.now = self.infer(payload);
+            if self.known.len() == MAX_KNOWN_LENGTHS {
+                self.known.remove(0);
+            }
+            self.known.push((payload.len(), self.now.clone()));
+        }
+        (self.now.kind, self.now.geometry)
+    }
+
+    /// Recognizes an encoded payload, unless the stream or the user declares raw pixels.
+    fn encoded(&self, payload: &[u8]) -> Option<Encoded> {
+        let raw = |format| format != PixelFormat::Jpeg;
+        let announced =
+            self.announced.is_some_and(|(geometry, _)| raw(geometry.format) && fits(&geometry, payload.len()));
+        let given = self.overrides.format.is_some_and(raw) || self.overrides.stride.is_some();
+        let encoded = if announced || given { None } else { magic::recognize(payload) };
+        encoded.filter(|encoded| !self.is_rather_raw(encoded.kind, payload))
+    }
+
+    /// Returns whether a payload is more likely a raw picture although it begins like video: dark pixels do. Its length
+    /// then is that of a picture, and its rows are similar to their neighbors.
+    fn is_rather_raw(&self, kind: PayloadKind, payload: &[u8]) -> bool {
+        let is_video = matches!(kind, PayloadKind::H264 | PayloadKind::H265);
+        if !is_video || (self.now.kind == kind && !self.now.because.is_empty()) {
+            return false;
+        }
+        match self.candidates(payload) {
+            // The user's size fits to the byte: video has any length.
+            Some(_) if self.overrides.size.is_some() => true,
+            Some(Candidates { geometry, .. }) => {
+                measure(&geometry, payload).is_some_and(|smoothness| smoothness.rows < MAX_ROW_DIFFERENCE)
+            }
+            None => false,
+        }
+    }
+
+    /// Finds the layouts that have the length of a payload, and selects the best.
+    fn candidates(&self, payload: &[u8]) -> Option<Candidates> {
+        let Overrides { size, format, stride } = self.overrides;
+        if size.is_none() && stride.is_none() && payload.len() < MIN_KNOWN_LEN {
+            return None;
+        }
+        let given_size = size.map(|size| [size]);
+        let given_sizes = given_size.as_ref().map(|size| [&size[..]]);
+        let sizes = given_sizes.as_ref().map_or(&KNOWN_SIZES[..], |sizes| &sizes[..]);
+        let others = |formats| if size.is_none() && stride.is_none() { formats } else { &[][..] };
+        match format {
+            Some(format) => search(sizes, &[&[format]], stride, others(&[format]), payload),
+            // Planar BGR in any of the sizes first: most applications on cameras send it.
+            None => {
+                let formats = [&COMMON_FORMATS[..1], &COMMON_FORMATS, &RARE_FORMATS];
+                search(sizes, &formats, stride, others(&COMMON_FORMATS), payload)
+                    .or_else(|| search(sizes, &[&PixelFormat::ALL], stride, &[], payload))
+            }
+        }
+    }
+
+    /// Interprets a payload that is not recognizably encoded.
+    fn infer(&self, payload: &[u8]) -> Interpretation {
+        let len = payload.len();
+        let mut because = String::new();
+        if let Some((geometry, origin)) = self.announced {
+            let (origin, announces) = match origin {
+                Origin::Stream => ("announced by the stream", "the stream announces"),
+                Origin::Recording => ("stored in the recording", "the recording stores"),
+            };
+            if fits(&geometry, len) {
+                return Interpretation {
+                    geometry: Some(geometry),
+                    because: format!("{len} bytes are {geometry}, as {origin}").into(),
+                    ..Interpretation::default()
+                };
+            }
+            because = format!("{announces} {geometry}, which does not match {len} bytes; ");
+        }
+        let Overrides { size, format, stride } = self.overrides;
+        let given = self.overrides.to_string();
+        if format == Some(PixelFormat::Jpeg) {
+            // Leave it to the JPEG decoder to reject the payload.
+            return Interpretation {
+                kind: PayloadKind::Jpeg,
+                because: format!("{because}{len} bytes are decoded as JPEG ({given})").into(),
+                ..Interpretation::default()
+            };
+        }
+        let Some(found) = self.candidates(payload) else {
+            let _ = match (given.is_empty(), size, format) {
+                (true, ..) => {
+                    write!(because, "{len} bytes match no known picture size; set --size WxH and --format NAME")
+                }
+                (false, Some((width, height)), Some(format)) => {
+                    let wanted = Geometry::tight(format, width, height)
+                        .and_then(|tight| stride.map_or(Ok(tight), |stride| tight.with_stride(stride)));
+                    match wanted.map(|geometry| (geometry, geometry.byte_len())) {
+                        Ok((geometry, Some(needed))) => {
+                            write!(because, "{given}: {geometry} has {needed} bytes, but the payload has {len}")
+                        }
+                        Ok((geometry, None)) => write!(because, "{given}: {geometry} has no fixed length"),
+                        Err(error) => write!(because, "{given}: {error}"),
+                    }
+                }
+                (false, Some((width, height)), None) => {
+                    let needs = |format| Some((format, Geometry::tight(format, width, height).ok()?.byte_len()?));
+                    let needs = COMMON_FORMATS.into_iter().filter_map(needs);
+                    let needs: Vec<_> = needs.map(|(format, bytes)| format!("{bytes} bytes as {format}")).collect();
+                    let needs = needs.join(", ");
+                    write!(because, "{given}: the picture has {needs}, but the payload has {len}")
+                }
+                (false, None, _) => write!(because, "{given}: no known picture size has {len} bytes"),
+            };
+            // A dark picture has no rows by which to find a size that is not in the tables: the next ones can.
+            let retries = if given.is_empty() && len >= MIN_KNOWN_LEN { MAX_RETRIES } else { 0 };
+            return Interpretation { because: because.into(), retries, ..Interpretation::default() };
+        };
+        let Candidates { geometry, others, by_rows } = found;
+        let _ = write!(because, "{len} bytes are interpreted as {geometry}");
+        because.push_str(match (others.is_empty(), by_rows) {
+            (true, _) if given.is_empty() => ", the only common picture of that length",
+            (true, _) => "",
+            (false, true) => ", where neighboring rows are most similar",
+            (false, false) => ", the most likely picture of that length",
+        });
+        if !given.is_empty() {
+            let _ = write!(because, " ({given})");
+        }
+        for (n, other) in others.iter().take(3).enumerate() {
+            let _ = write!(because, "{} {other}", if n == 0 { "; could be" } else { " or" });
+        }
+        if format.is_none()
+            && let Some(twin) = twin(geometry.format)
+        {
+            let _ = write!(because, "; if colors are wrong, try --format {twin}");
+        }
+        let (guess, retries) =
+            if others.is_empty() || by_rows { (Guess::ByContent, 0) } else { (Guess::ByLength, MAX_RETRIES) };
+        let guess = (size.is_none() || format.is_none()).then_some(guess);
+        Interpretation { kind: PayloadKind::Raw, geometry: Some(geometry), guess, because: because.into(), retries }
+    }
+}
+
+impl std::fmt::Display for Overrides {
+    /// Formats as command-line options; empty without overrides.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = self.size.map(|(width, height)| format!("--size {}", Size::new(width, height)));
+        let format = self.format.map(|format| format!("--format {format}"));
+        let stride = self.stride.map(|stride| format!("--stride {stride}"));
+        f.write_str(&[size, format, stride].into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn explain(encoded: &Encoded) -> String {
+    match (encoded.kind, encoded.size) {
+        (PayloadKind::Jpeg, Some((width, height))) => format!("{width}x{height} JPEG, according to its header"),
+        (kind, _) => {
+            format!("{}, recognized by its start codes", if kind == PayloadKind::H265 { "H.265" } else { "H.264" })
+        }
+    }
+}
+
+/// Returns the format of the same arrangement that a viewer can distinguish by wrong colors.
+fn twin(format: PixelFormat) -> Option<PixelFormat> {
+    use PixelFormat::*;
+    match format {
+        Bgr888p => Some(Rgb888p),
+        Bgr888i => Some(Rgb888i),
+        Nv12 => Some(Nv21),
+        Raw16 => Some(Raw10),
+        BgrF16p => Some(RgbF16p),
+        BgrF16i => Some(RgbF16i),
+        Rgb888p | Rgb888i | Nv21 | Yuv420p | Yuv422i | Yuv422p | Yuv444p | Yuv444i | Yuv400p | Gray8 | Raw8 | Raw14
+        | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | RgbF16p | RgbF16i | GrayF16 | Jpeg => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod variety_tests;
