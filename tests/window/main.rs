@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use recordings::Recording;
 
+mod controls;
 mod dropped;
 
 /// Longer than any operation takes on a busy machine.

@@ -199,13 +199,17 @@ impl Screen {
             return Some("stop the recording and quit? y, q or Esc: yes; any other key: no".to_owned());
         }
         let search = self.interaction.search.as_ref()?;
-        let found = self.found(search);
-        let names: Vec<_> = found.iter().take(5).map(|at| self.cameras[*at].name.as_str()).collect();
+        let (what, found) = match self.panel.is_open {
+            true => ("class", self.panel.found(search).into_iter().map(|(_, name)| name).collect::<Vec<_>>()),
+            false => ("camera", self.found(search).into_iter().map(|at| self.cameras[at].name.clone()).collect()),
+        };
+        let names = &found[..found.len().min(5)];
         let more = if found.len() > names.len() { " ..." } else { "" };
         Some(match (&*found, search.is_empty()) {
-            ([], _) => format!("camera: {search}_ (no name contains this)"),
+            ([], _) => format!("{what}: {search}_ (no name contains this)"),
+            (_, true) if self.panel.is_open => "class: _ (type a part of its name; Enter: all)".to_owned(),
             (_, true) => "camera: _ (type a part of its name)".to_owned(),
-            _ => format!("camera: {search}_ (Enter: {}{more})", names.join(", ")),
+            _ => format!("{what}: {search}_ (Enter: {}{more})", names.join(", ")),
         })
     }
 
@@ -315,7 +319,20 @@ impl Screen {
         }
     }
 
-    /// Edits the text of the search. Enter shows the first camera that it finds.
+    /// Draws only the first class with this text in its name; all without a text.
+    fn choose_class(&mut self, search: &str) {
+        let first = self.panel.found(search).into_iter().next().filter(|_| !search.is_empty());
+        match first {
+            Some((class, _)) => {
+                self.filter_class(None);
+                self.filter_class(Some(class));
+            }
+            None if search.is_empty() => self.filter_class(None),
+            None => self.show_note(format!("no class has `{search}` in its name")),
+        }
+    }
+
+    /// Edits the text of the search. Enter shows the first camera that it finds, or class while the side panel is open.
     fn type_search(&mut self, press: Press) {
         self.stale = true;
         let Some(search) = &mut self.interaction.search else { return };
@@ -329,6 +346,9 @@ impl Screen {
             Press::Key(Key::Enter | Key::NumPadEnter, _) => {
                 let search = std::mem::take(search);
                 self.interaction.search = None;
+                if self.panel.is_open {
+                    return self.choose_class(&search);
+                }
                 match self.found(&search).first() {
                     Some(camera) if !search.is_empty() => self.enlarged = Some(*camera),
                     Some(_) => {}

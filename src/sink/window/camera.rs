@@ -11,7 +11,7 @@ use crate::frame::Picture;
 use crate::hub::{Policy, Taker, lane};
 use crate::live;
 use crate::recording::playback::Playback;
-use crate::source::{Session, SessionState};
+use crate::source::{Session, SessionState, SourceSpec};
 use crate::stats::Ledger;
 use crate::sync::unpark_waker;
 use crate::view::{Notify, View, Views};
@@ -19,6 +19,7 @@ use crate::view::{Notify, View, Views};
 #[derive(Debug)]
 pub(super) struct CameraInput {
     pub(super) name: String,
+    pub(super) spec: SourceSpec,
     pub(super) ledger: Ledger,
     state: watch::Receiver<SessionState>,
     pub(super) playback: Option<Playback>,
@@ -31,6 +32,7 @@ impl CameraInput {
     pub(super) fn new(session: &Session, pictures: Taker<Arc<Picture>>) -> Self {
         Self {
             name: session.name().to_owned(),
+            spec: session.spec().clone(),
             ledger: session.ledger().clone(),
             state: session.changes(),
             playback: session.playback().cloned(),

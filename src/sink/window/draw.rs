@@ -1,5 +1,6 @@
 //! Draws the image of the window.
 
+use super::controls::{Controls, takes_controls};
 use super::design::{self, Ink};
 use super::grid::{sides, tiles};
 use super::hover::PixelAt;
@@ -50,12 +51,18 @@ impl Screen {
         let on_timeline = self.hover.at.is_some_and(|at| self.timeline_at(at).is_some());
         let pixel = pixel.filter(|_| !on_timeline).and_then(|at| self.pixel_at(at));
         let title = self.panel_title();
+        let controlled = self.controlled();
         let canvas = Canvas::new(&mut self.words, width, height);
         let whole = canvas.area();
         let mut pen = Pen { canvas, text: &mut self.text, design: self.design };
         let (space, strip) = (self.design.space(), self.design.strip());
         let side = self.panel.width(&self.design, pen.advance(), whole.width);
-        self.panel.draw(&mut pen, Rect::new(whole.width - side, 0, side, whole.height), &title);
+        let reserved = if controlled.is_some() { Controls::height(&pen) } else { 0 };
+        let place = self.panel.draw(&mut pen, Rect::new(whole.width - side, 0, side, whole.height), &title, reserved);
+        match (place, controlled) {
+            (Some(place), Some(camera)) => self.controls.draw(&mut pen, place, camera),
+            _ => self.controls.hide(),
+        }
         let area = Rect { width: whole.width - side, ..whole };
         let mut y = 2 * space;
         for notice in notices {
@@ -113,6 +120,12 @@ impl Screen {
             (None, [camera]) => camera.name.clone(),
             (None, cameras) => format!("{} cameras", cameras.len()),
         }
+    }
+
+    /// Returns the camera whose sliders the side panel has: the only one that is shown, if its application takes records.
+    fn controlled(&self) -> Option<usize> {
+        let camera = self.enlarged.or((self.cameras.len() == 1).then_some(0))?;
+        takes_controls(&self.cameras[camera].spec, &self.tiles[camera].status.stats).then_some(camera)
     }
 
     /// Counts the detections of the shown frames for the side panel.

@@ -14,9 +14,15 @@ impl Screen {
     pub(super) fn gesture(&mut self, gesture: Gesture) {
         match gesture {
             Gesture::Hover(at) => self.hover(at),
-            Gesture::Press(at) if !self.has_overlay() => self.seek_to(self.timeline_at(at)),
+            Gesture::Press(at) if !self.has_overlay() => {
+                if !self.drag_control(at, at.0) {
+                    self.seek_to(self.timeline_at(at));
+                }
+            }
             Gesture::Drag { start, at, by } if !self.has_overlay() => {
-                if self.timeline_at(start).is_some() {
+                if self.drag_control(start, at.0) {
+                    // It moved a slider.
+                } else if self.timeline_at(start).is_some() {
                     self.seek_to(self.timeline_time(at.0));
                 } else {
                     self.pan(start, by);
@@ -37,6 +43,14 @@ impl Screen {
     /// Returns whether the pointer does not reach the pictures.
     fn has_overlay(&self) -> bool {
         self.help || self.interaction.menu.is_some()
+    }
+
+    /// Moves the slider that was pressed at `start`, if there is one, and returns whether.
+    fn drag_control(&mut self, start: (i32, i32), x: i32) -> bool {
+        let cameras = &self.cameras;
+        let moved = self.controls.drag(start, x, |camera| cameras[camera].spec.clone());
+        self.stale |= moved;
+        moved
     }
 
     fn seek_to(&mut self, to_ns: Option<i64>) {

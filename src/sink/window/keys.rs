@@ -66,7 +66,7 @@ pub(super) enum Action {
     Page(i8),
     /// Shows all cameras.
     ShowAll,
-    /// Asks for a part of a camera's name, and shows that camera.
+    /// Asks for a part of a name, and shows that camera, or only that class while the side panel is open.
     Find,
 }
 
@@ -164,11 +164,11 @@ pub(super) const HELP: [(&str, &str); 26] = [
     ("t", "show or hide the trails of tracked objects"),
     ("+  -", "raise or lower the confidence threshold"),
     ("i", "switch the HUD: line, full, off"),
-    ("d", "list the detections; click a class for only it"),
+    ("d", "side panel: classes (click, or / and a name)"),
     ("1..9", "show one camera (of the page)"),
     ("Tab", "show the next camera (Shift: the one before)"),
     ("n  u", "show the next nine cameras, or those before"),
-    ("/", "show the camera with this in its name"),
+    ("/", "camera (side panel: class) with this name"),
     ("g", "show all cameras"),
     ("f  F11", "fill the screen"),
     ("z", "switch between fit and original size"),

@@ -4,6 +4,7 @@
 
 mod act;
 mod camera;
+mod controls;
 mod design;
 mod draw;
 mod gesture;

@@ -35,6 +35,8 @@ pub(super) struct Panel {
     /// The only class that is drawn.
     pub(super) class: Option<u32>,
     classes: BTreeMap<u32, ClassCount>,
+    /// Names of the classes in the shown frames.
+    names: LabelMap,
     /// Times and numbers of detections.
     history: VecDeque<(u64, u32)>,
     /// Places of the classes in the window, as they were drawn last.
@@ -62,6 +64,8 @@ impl Panel {
         let style = Style { threshold, ..style.clone() };
         for frame in frames {
             let names: &LabelMap = style.names(frame.labels.as_deref());
+            // Clones share the names.
+            self.names.clone_from(names);
             for detection in frame.detections.iter().filter(|detection| style.shows(detection, names)) {
                 let count = self.classes.entry(detection.label).or_insert_with(|| ClassCount {
                     name: names.title(detection.label).into_owned(),
@@ -97,14 +101,27 @@ impl Panel {
     /// Returns the name of the only class that is drawn.
     pub(super) fn class_name(&self) -> Option<String> {
         let class = self.class?;
-        Some(self.classes.get(&class).map_or_else(|| format!("class {class}"), |count| count.name.clone()))
+        Some(self.classes.get(&class).map_or_else(|| self.names.title(class).into_owned(), |count| count.name.clone()))
     }
 
-    /// Draws the panel of the cameras with this title.
-    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, at: Rect, title: &str) {
+    /// Returns the classes with this text in their names: first those in the list, then those that begin with it.
+    pub(super) fn found(&self, search: &str) -> Vec<(u32, String)> {
+        let search = search.to_lowercase();
+        let listed = self.classes.iter().map(|(label, count)| (*label, count.name.clone()));
+        let others = self.names.iter().filter(|(label, _)| !self.classes.contains_key(label));
+        let all = listed.chain(others.map(|(label, name)| (label, name.to_owned())));
+        let mut found: Vec<_> =
+            all.filter_map(|(label, name)| Some((name.to_lowercase().find(&search)?, label, name))).collect();
+        found.sort_by_key(|(at, label, _)| (!self.classes.contains_key(label), *at > 0, *label));
+        found.into_iter().map(|(_, label, name)| (label, name)).collect()
+    }
+
+    /// Draws the panel of the cameras with this title. Returns the place of `reserved` rows of pixels above the plot, unless
+    /// there is no room for them.
+    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, at: Rect, title: &str, reserved: i32) -> Option<Rect> {
         (self.at, self.places) = (at, Vec::new());
         if at.width == 0 {
-            return;
+            return None;
         }
         let (space, line, advance) = (pen.design.space(), pen.design.line(), pen.advance());
         let mut pen = pen.part(at);
@@ -119,10 +136,13 @@ impl Panel {
         y += line + space;
         let plot = Rect::new(left, at.bottom() - 2 * space - 3 * line, right - left, 3 * line);
         let caption = plot.y - line;
+        let place = Rect::new(left, caption - reserved - space, right - left, reserved);
+        let place = Some(place).filter(|place| reserved > 0 && place.y >= y + line);
+        let bottom = place.map_or(caption, |place| place.y);
         let mut shown: Vec<(&u32, &ClassCount)> = self.classes.iter().collect();
         shown.sort_by_key(|(label, count)| (std::cmp::Reverse(count.count), **label));
         for (label, ClassCount { name, count, best }) in shown {
-            if y + line > caption - space {
+            if y + line > bottom - space {
                 pen.write(left, y, Ink::Dim, "...");
                 break;
             }
@@ -144,7 +164,7 @@ impl Panel {
         }
         let most = self.history.iter().map(|(_, count)| *count).max().unwrap_or(0);
         pen.write(plot.x, caption, Ink::Dim, &format!("last 30 s, at most {most}"));
-        let Some((last_ns, _)) = self.history.back() else { return };
+        let Some((last_ns, _)) = self.history.back() else { return place };
         let points = plot.width.max(1) as usize;
         let mut values = vec![f32::NAN; points];
         for (ns, count) in &self.history {
@@ -160,6 +180,7 @@ impl Panel {
         }
         let color = pen.design.ink(Ink::Good);
         pen.canvas.sparkline(plot, &values, color);
+        place
     }
 }
 
@@ -189,7 +210,10 @@ mod tests {
         assert_eq!(counts, [("person", 2, 0.9), ("car", 1, 0.7)]);
         let (mut words, mut text) = (vec![0; 300 * 400], Text::new());
         let mut pen = Pen { canvas: Canvas::new(&mut words, 300, 400), text: &mut text, design: Design::default() };
-        panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front");
+        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front", 0), None);
+        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front", 350), None, "no room");
+        let reserved = panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front", 100).expect("room");
+        assert_eq!((reserved.x, reserved.width, reserved.height), (68, 224, 100));
         let (first, label) = panel.places[0];
         assert_eq!(label, 0, "the most frequent class first");
         assert_eq!(panel.at((first.x + 5, first.y + 5)), Some(Some(0)));
@@ -199,6 +223,10 @@ mod tests {
         assert_eq!((panel.class_name().as_deref(), panel.history.back()), (Some("person"), Some(&(200_000_000, 2))));
         panel.toggle_class(0);
         assert_eq!(panel.class, None);
+        let found = |search: &str| panel.found(search).into_iter().map(|(label, _)| label).collect::<Vec<_>>();
+        assert_eq!(found("CAR"), [2, 51], "car, then carrot, which is not in the picture");
+        assert_eq!(found("so")[0], 0, "person, which is in the picture, before sofa");
+        assert!(found("helicopter").is_empty());
     }
 
     #[test]

@@ -120,6 +120,8 @@ impl Screen {
     /// Handles a click if it is on the side panel: draws only the class at it, or all again. Returns whether it is.
     pub fn click_panel(&mut self, at: (i32, i32)) -> bool {
         let Some(class) = self.panel.at(at) else { return false };
+        let cameras = &self.cameras;
+        self.controls.click(at, |camera| cameras[camera].spec.clone());
         if let Some(class) = class {
             self.filter_class(Some(class));
         }

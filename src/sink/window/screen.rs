@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 
 use super::act::Interaction;
 use super::camera::CameraInput;
+use super::controls::Controls;
 use super::design::{Design, SCALE_STEP};
 use super::grid::{OPENING_ROOM, opening_size};
 use super::hover::Hover;
@@ -56,6 +57,7 @@ pub struct Screen {
     pub(super) design: Design,
     pub(super) hover: Hover,
     pub(super) panel: Panel,
+    pub(super) controls: Controls,
     /// When the panel counted detections last. `None`: count now.
     pub(super) counted_ns: Option<u64>,
     pub(super) marks: Marks,
@@ -156,6 +158,7 @@ impl Screen {
             design: Design::default(),
             hover: Hover::default(),
             panel: Panel::default(),
+            controls: Controls::default(),
             counted_ns: None,
             marks,
             timeline: None,
@@ -275,6 +278,10 @@ impl Screen {
             self.stale = true;
         }
         self.stale |= self.marks.update();
+        if let Some(why) = self.controls.failure() {
+            (self.print)(&why);
+            self.show_note(why);
+        }
         while let Ok(note) = self.notes.try_recv() {
             (self.print)(&note);
             self.show_note(note);
