@@ -9,8 +9,8 @@
 
 use std::borrow::Cow;
 
-/// Nesting of values. The vendor's pipelines reach 7.
-const MAX_DEPTH: usize = 32;
+use crate::error::{EncodingError, NESTING_MAX};
+
 /// Values in one encoding. An application of forty nodes has five thousand.
 const MAX_VALUES: usize = 1 << 20;
 
@@ -19,24 +19,18 @@ const MAX_VALUES: usize = 1 << 20;
 #[non_exhaustive]
 #[allow(missing_docs)] // The texts explain the fields.
 pub enum NopError {
-    /// A value does not end inside the bytes.
-    #[error("cut off at byte {at}: expected {expected} more bytes, found {found}")]
-    CutOff { at: usize, expected: u64, found: usize },
+    /// The bytes are too few or too many, or nested too deeply.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
     /// A byte that does not begin a value.
     #[error("invalid type {found:#04x} at byte {at}")]
     Type { at: usize, found: u8 },
     /// A length or count is not a number.
     #[error("expected a number of items or bytes at byte {at}, found {found}")]
     Count { at: usize, found: &'static str },
-    /// Nested deeper than any pipeline.
-    #[error("nested more than {MAX_DEPTH} deep at byte {at}")]
-    TooDeep { at: usize },
     /// More values than any pipeline has.
     #[error("more than {MAX_VALUES} values, at byte {at}")]
     TooMany { at: usize },
-    /// More bytes follow the value.
-    #[error("{extra} bytes follow the value, which ends at byte {at}")]
-    Trailing { at: usize, extra: usize },
 }
 
 /// A value. Booleans are the numbers 0 and 1, enumerations are numbers.
@@ -76,7 +70,7 @@ impl<'a> Value<'a> {
         let value = reader.value(0)?;
         match bytes.len() - reader.at {
             0 => Ok(value),
-            extra => Err(NopError::Trailing { at: reader.at, extra }),
+            extra => Err(EncodingError::Trailing { at: reader.at, extra }.into()),
         }
     }
 
@@ -254,8 +248,8 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value<'a>, NopError> {
         let at = self.at;
-        if depth > MAX_DEPTH {
-            return Err(NopError::TooDeep { at });
+        if depth > NESTING_MAX {
+            return Err(EncodingError::TooDeep { at }.into());
         }
         self.left = self.left.checked_sub(1).ok_or(NopError::TooMany { at })?;
         let [prefix] = self.take()?;
@@ -319,13 +313,13 @@ impl<'a> Reader<'a> {
         let (expected, found) = (count.saturating_mul(least as u64), self.bytes.len() - self.at);
         match usize::try_from(count) {
             Ok(count) if expected <= found as u64 => Ok(count),
-            _ => Err(NopError::CutOff { at: self.at, expected, found }),
+            _ => Err(EncodingError::CutOff { at: self.at, expected, found }.into()),
         }
     }
 
     fn slice(&mut self, len: usize) -> Result<&'a [u8], NopError> {
         let left = &self.bytes[self.at..];
-        let cut_off = NopError::CutOff { at: self.at, expected: len as u64, found: left.len() };
+        let cut_off = EncodingError::CutOff { at: self.at, expected: len as u64, found: left.len() };
         let slice = left.get(..len).ok_or(cut_off)?;
         self.at += len;
         Ok(slice)
@@ -377,9 +371,12 @@ mod tests {
             "[127,200,1000,-64,200,-9223372036854775808,30.0,\"h\u{fffd}\",\"0102\",[0,null],[[\"k\",5]],{\"kind\":1,\"value\":7}]"
         );
         for cut in 0..bytes.len() {
-            assert!(matches!(Value::parse(&bytes[..cut]), Err(NopError::CutOff { .. })), "{cut}");
+            assert!(
+                matches!(Value::parse(&bytes[..cut]), Err(NopError::Encoding(EncodingError::CutOff { .. }))),
+                "{cut}"
+            );
         }
-        assert_eq!(Value::parse(&[1, 2]), Err(NopError::Trailing { at: 1, extra: 1 }));
+        assert_eq!(Value::parse(&[1, 2]), Err(EncodingError::Trailing { at: 1, extra: 1 }.into()));
     }
 
     #[test]
@@ -431,9 +428,9 @@ mod tests {
             error(&[0xbb, 0x83, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
             "cut off at byte 10: expected 18446744073709551615 more bytes, found 0"
         );
-        assert_eq!(error(&[[0xba, 1]; 100].concat()), "nested more than 32 deep at byte 65");
+        assert_eq!(error(&[[0xba, 1]; 100].concat()), "nested more than 32 levels deep at byte 65");
         // A count is a value too, and may not nest either.
-        assert_eq!(error(&[0xba; 100]), "nested more than 32 deep at byte 33");
+        assert_eq!(error(&[0xba; 100]), "nested more than 32 levels deep at byte 33");
         let many = [&[0xba, 0x82], &((MAX_VALUES as u32) + 1).to_le_bytes()[..], &vec![0; MAX_VALUES + 1]].concat();
         assert!(error(&many).starts_with("more than 1048576 values, at byte "));
     }

@@ -1,22 +1,18 @@
 //! Errors of BSON documents.
 
-/// Limit of nested documents and arrays, which bounds recursion. A configuration has two levels.
-pub(super) const MAX_DEPTH: usize = 32;
+use crate::error::EncodingError;
 
 /// Reason for rejecting a document. Offsets count from the beginning of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The texts explain the fields.
 pub enum BsonError {
-    /// The bytes end before the document.
-    #[error("the BSON document is cut off at byte {at}: expected {expected} more bytes, found {found}")]
-    CutOff { at: usize, expected: usize, found: usize },
+    /// The bytes are too few or too many, or nested too deeply.
+    #[error("invalid BSON document: {0}")]
+    Encoding(#[from] EncodingError),
     /// A length is smaller than its element, or differs from it.
     #[error("the BSON document is damaged at byte {at}: invalid length of {found} bytes")]
     Length { at: usize, found: i32 },
-    /// The bytes continue after the document.
-    #[error("{extra} extra bytes after the BSON document, which ends at byte {at}")]
-    Trailing { at: usize, extra: usize },
     /// A string does not end with a zero byte.
     #[error("the BSON document is damaged at byte {at}: expected a terminating zero, found {found:#04x}")]
     NoEnd { at: usize, found: u8 },
@@ -40,7 +36,4 @@ pub enum BsonError {
     /// A key contains a zero byte, which BSON cannot represent.
     #[error("invalid setting name `{}`: contains a zero byte", key.escape_default())]
     ZeroInName { key: String },
-    /// Documents and arrays are nested too deeply.
-    #[error("the BSON document is nested more than {MAX_DEPTH} levels deep at byte {at}")]
-    TooDeep { at: usize },
 }

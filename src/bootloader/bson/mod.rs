@@ -13,8 +13,8 @@ pub use value::{BsonDocument, BsonValue};
 
 #[cfg(test)]
 mod tests {
-    use super::error::MAX_DEPTH;
     use super::*;
+    use crate::error::{EncodingError, NESTING_MAX};
 
     /// Returns the bytes of a document with these encoded elements.
     fn document(elements: &[u8]) -> Vec<u8> {
@@ -73,11 +73,11 @@ mod tests {
         let whole = document(b"\x02s\0\x02\0\0\0a\0");
         for cut in 0..whole.len() {
             let error = BsonDocument::parse(&whole[..cut]).unwrap_err();
-            assert!(matches!(error, BsonError::CutOff { .. }), "{cut}: {error}");
+            assert!(matches!(error, BsonError::Encoding(EncodingError::CutOff { .. })), "{cut}: {error}");
         }
         assert_eq!(
             BsonDocument::parse(&[&whole[..], b"xy"].concat()).unwrap_err(),
-            BsonError::Trailing { at: whole.len(), extra: 2 }
+            EncodingError::Trailing { at: whole.len(), extra: 2 }.into()
         );
         assert_eq!(BsonDocument::parse(&[4, 0, 0, 0]).unwrap_err(), BsonError::Length { at: 0, found: 4 });
         assert_eq!(
@@ -89,7 +89,10 @@ mod tests {
             "the BSON document is damaged at byte 12: expected a terminating zero, found 0x62"
         );
         // An inner document whose length exceeds the outer one, and one that ends before its length.
-        assert!(matches!(BsonDocument::parse(&document(b"\x03d\0\x09\0\0\0\0")), Err(BsonError::CutOff { .. })));
+        assert!(matches!(
+            BsonDocument::parse(&document(b"\x03d\0\x09\0\0\0\0")),
+            Err(BsonError::Encoding(EncodingError::CutOff { .. }))
+        ));
         assert_eq!(
             BsonDocument::parse(&document(b"\x03d\0\x06\0\0\0\0\0")).unwrap_err(),
             BsonError::Length { at: 7, found: 6 }
@@ -100,9 +103,15 @@ mod tests {
     fn deep_nesting_is_rejected() {
         let nested =
             |depth: usize| (0..depth).fold(document(b""), |inner, _| document(&[b"\x03d\0", &inner[..]].concat()));
-        assert!(BsonDocument::parse(&nested(MAX_DEPTH)).is_ok());
-        assert!(matches!(BsonDocument::parse(&nested(MAX_DEPTH + 1)), Err(BsonError::TooDeep { .. })));
-        assert!(matches!(BsonDocument::parse(&nested(20_000)), Err(BsonError::TooDeep { .. })));
+        assert!(BsonDocument::parse(&nested(NESTING_MAX)).is_ok());
+        assert!(matches!(
+            BsonDocument::parse(&nested(NESTING_MAX + 1)),
+            Err(BsonError::Encoding(EncodingError::TooDeep { .. }))
+        ));
+        assert!(matches!(
+            BsonDocument::parse(&nested(20_000)),
+            Err(BsonError::Encoding(EncodingError::TooDeep { .. }))
+        ));
     }
 
     #[test]

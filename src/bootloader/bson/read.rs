@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::error::{BsonError, MAX_DEPTH};
+use super::error::BsonError;
 use super::value::{BsonDocument, BsonValue};
+use crate::error::{EncodingError, NESTING_MAX};
 
 impl BsonDocument {
     /// Parses a document that fills `bytes`.
@@ -15,7 +16,7 @@ impl BsonDocument {
         let document = cursor.document(0)?;
         match bytes.len() - cursor.at {
             0 => Ok(document),
-            extra => Err(BsonError::Trailing { at: cursor.at, extra }),
+            extra => Err(EncodingError::Trailing { at: cursor.at, extra }.into()),
         }
     }
 }
@@ -61,14 +62,14 @@ impl<'a> Cursor<'a> {
         mut each: impl FnMut(&'a str, usize, BsonValue) -> Result<(), BsonError>,
     ) -> Result<(), BsonError> {
         let start = self.at;
-        if depth > MAX_DEPTH {
-            return Err(BsonError::TooDeep { at: start });
+        if depth > NESTING_MAX {
+            return Err(EncodingError::TooDeep { at: start }.into());
         }
         let len = self.length(5)?;
         let left = self.bytes.len() - start;
         let rest = len.checked_sub(left).filter(|missing| *missing > 0);
         if let Some(missing) = rest {
-            return Err(BsonError::CutOff { at: self.bytes.len(), expected: missing, found: 0 });
+            return Err(self.ends_before(missing));
         }
         // Elements must not extend past the end of their document.
         let end = start + len;
@@ -116,9 +117,15 @@ impl<'a> Cursor<'a> {
 
     fn slice(&mut self, len: usize) -> Result<&'a [u8], BsonError> {
         let left = &self.bytes[self.at..];
-        let slice = left.get(..len).ok_or(BsonError::CutOff { at: self.at, expected: len, found: left.len() })?;
+        let cut_off = EncodingError::CutOff { at: self.at, expected: len as u64, found: left.len() };
+        let slice = left.get(..len).ok_or(cut_off)?;
         self.at += len;
         Ok(slice)
+    }
+
+    /// The bytes end before a value that has `missing` more.
+    fn ends_before(&self, missing: usize) -> BsonError {
+        EncodingError::CutOff { at: self.bytes.len(), expected: missing as u64, found: 0 }.into()
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], BsonError> {
@@ -140,7 +147,7 @@ impl<'a> Cursor<'a> {
     fn name(&mut self) -> Result<&'a str, BsonError> {
         let left = &self.bytes[self.at..];
         let Some(len) = memchr::memchr(0, left) else {
-            return Err(BsonError::CutOff { at: self.bytes.len(), expected: 1, found: 0 });
+            return Err(self.ends_before(1));
         };
         let name = std::str::from_utf8(&left[..len]).map_err(|_| BsonError::NotUtf8 { at: self.at })?;
         self.at += len + 1;

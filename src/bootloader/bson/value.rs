@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::error::{BsonError, MAX_DEPTH};
+use super::error::BsonError;
+use crate::error::{EncodingError, NESTING_MAX};
 
 /// The value of an element. The docs of the variants give the type byte.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,15 +78,15 @@ impl BsonValue {
     /// Converts from JSON like the vendor's tool: keys are sorted, integers use 32 bits where they fit.
     ///
     /// # Errors
-    /// [`BsonError::TooDeep`] and [`BsonError::ZeroInName`].
+    /// [`EncodingError::TooDeep`] and [`BsonError::ZeroInName`].
     pub fn from_json(value: &serde_json::Value) -> Result<Self, BsonError> {
         Self::from_nested_json(value, 0)
     }
 
     fn from_nested_json(value: &serde_json::Value, depth: usize) -> Result<Self, BsonError> {
         // Only containers count as a level, like in `read.rs`.
-        if depth > MAX_DEPTH && (value.is_array() || value.is_object()) {
-            return Err(BsonError::TooDeep { at: 0 });
+        if depth > NESTING_MAX && (value.is_array() || value.is_object()) {
+            return Err(EncodingError::TooDeep { at: 0 }.into());
         }
         let inner = |value| Self::from_nested_json(value, depth + 1);
         Ok(match value {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::device::nop::NopError;
+use crate::error::EncodingError;
 
 /// The section `pipeline`.
 const PIPELINE: &str = "\
@@ -119,10 +120,10 @@ fn other_versions_are_rejected() {
         format!("the pipeline has an array as member 0, expected a structure: {other}")
     );
     let json = Pipeline::parse(b"{\"connections\":[]}").unwrap_err();
-    assert_eq!(json, SchemaError::Nop(NopError::Trailing { at: 1, extra: 17 }));
+    assert_eq!(json, SchemaError::Nop(EncodingError::Trailing { at: 1, extra: 17 }.into()));
     let cut = |len: usize| Pipeline::parse(&bytes(PIPELINE)[..len]).map(|_| ()).unwrap_err();
     for len in 0..bytes(PIPELINE).len() {
-        assert!(matches!(cut(len), SchemaError::Nop(NopError::CutOff { .. })), "{len}: {:?}", cut(len));
+        assert!(matches!(cut(len), SchemaError::Nop(NopError::Encoding(_))), "{len}: {:?}", cut(len));
     }
     assert!(matches!(assets(&bytes(PIPELINE)), Err(SchemaError::Members { expected: 1, found: 3, .. })));
 }
