@@ -10,9 +10,10 @@ use oaktap::frame::Picture;
 use oaktap::overlay::{Canvas, Rect, Text};
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
+use plotters::element::{PathElement, Rectangle, Text as Label};
 use plotters::prelude::{IntoDrawingArea as _, SVGBackend};
-use plotters::style::RGBColor;
-use plotters::style::text_anchor::HPos;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, IntoFont as _, RGBColor, ShapeStyle};
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 
 /// Height in pixels of text other than titles.
@@ -27,6 +28,47 @@ pub(crate) trait Drawing {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> anyhow::Result<()>
     where
         B::ErrorType: 'static;
+}
+
+/// Writes a text, whose `side` is at x and whose upper edge is at y.
+pub(crate) fn write_text<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    text: String,
+    at: (i32, i32),
+    (height, color): (u32, RGBColor),
+    side: HPos,
+) -> anyhow::Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let style = ("monospace", height).into_font().color(&color).pos(Pos::new(side, VPos::Top));
+    Ok(area.draw(&Label::new(text, at, style))?)
+}
+
+/// Fills a rectangle.
+pub(crate) fn fill<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    from: (i32, i32),
+    to: (i32, i32),
+    color: RGBColor,
+) -> anyhow::Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let style = ShapeStyle { color: color.to_rgba(), filled: true, stroke_width: 0 };
+    Ok(area.draw(&Rectangle::new([from, to], style))?)
+}
+
+/// Draws a line of an axis or a scale.
+pub(crate) fn line<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    from: (i32, i32),
+    to: (i32, i32),
+) -> anyhow::Result<()>
+where
+    B::ErrorType: 'static,
+{
+    Ok(area.draw(&PathElement::new(vec![from, to], GRAY))?)
 }
 
 /// A plot file. Its extension selects the format.

@@ -13,7 +13,7 @@ use oaktap::units::Bytes;
 use serde::Serialize;
 
 use super::simulate::listener;
-use super::view::{Player, WindowArgs, show, watch};
+use super::view::{ShowArgs, watch};
 use crate::cli::receiving::{Receiving, StreamSummary};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
@@ -48,21 +48,12 @@ pub(crate) struct ReplayArgs {
 
     /// Serve the recording like a camera instead of showing it: one client at a time, each from the start, until one has
     /// received everything. Several cameras use consecutive ports [default: 127.0.0.1:5000]
-    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:5000")]
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:5000",
+          conflicts_with = "no_window")]
     serve: Option<SocketAddr>,
 
-    /// Play, convert and draw without opening a window; end with the recording
-    #[arg(long, conflicts_with = "serve")]
-    no_window: bool,
-
     #[command(flatten)]
-    window: WindowArgs,
-
-    #[command(flatten)]
-    source: SourceArgs,
-
-    #[command(flatten)]
-    until: Until,
+    show: ShowArgs,
 }
 
 /// One camera of a recording.
@@ -188,11 +179,9 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<RecordedCamera>, spans: &[(
     let uris = sources(cameras, args.speed, args.looped);
     let playback = together(Playback::new(args.speed, args.looped), spans);
     // In a window, the user may seek back from the end.
-    let playback = if args.no_window { playback } else { playback.waiting_at_end() };
-    let source = SourceArgs { playback: Some(playback), ..args.source.clone() };
-    let (receiving, screen) = watch(ctx, &uris, &source, &args.until, &args.window.record)?;
-    let player = Player::new(ctx, receiving, &args.until, &args.source, &args.window.record);
-    show(player, screen, (args.no_window, args.window.scale))
+    let playback = if args.show.no_window { playback } else { playback.waiting_at_end() };
+    let source = SourceArgs { playback: Some(playback), ..args.show.source.clone() };
+    ShowArgs { source, ..args.show.clone() }.show(ctx, &uris)
 }
 
 /// Counts of one served camera.
@@ -223,14 +212,14 @@ fn serve(
         // Programs wait for this line to learn the address.
         present::say(&format!("listening on tcp://{} ({name})", server.local_addr()));
     }
-    let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let deadline = args.show.until.duration.and_then(|duration| Instant::now().checked_add(duration));
     let sent = || servers.iter().map(|(_, server)| server.served().frames).sum::<u64>();
     loop {
         let now = Instant::now();
         let next = deadline.map_or(now + STOP_CHECK_INTERVAL, |deadline| deadline.min(now + STOP_CHECK_INTERVAL));
         let over = servers.iter().all(|(_, server)| server.is_over())
             || deadline.is_some_and(|deadline| deadline <= now)
-            || args.until.frames.is_some_and(|frames| sent() >= frames);
+            || args.show.until.frames.is_some_and(|frames| sent() >= frames);
         if over || ctx.stop.wait_until(Some(next)) {
             break;
         }

@@ -48,9 +48,13 @@ Words in the HUD and in the table at the end:
 
 Press ? in the window for its keys.";
 
-/// Options of the window.
+/// Options of a command that shows streams in a window.
 #[derive(Args, Clone, Debug)]
-pub(super) struct WindowArgs {
+pub(super) struct ShowArgs {
+    /// Receive or play, convert and draw without opening a window; end with the recordings
+    #[arg(long)]
+    pub(super) no_window: bool,
+
     /// Folder for recordings started with the key `r`
     #[arg(long, value_name = "DIR", default_value = RECORDINGS)]
     pub(super) record: PathBuf,
@@ -58,6 +62,12 @@ pub(super) struct WindowArgs {
     /// Size of text in the window, 0.5 to 4 [default: that of the desktop]
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     pub(super) scale: Option<f32>,
+
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
+
+    #[command(flatten)]
+    pub(super) until: Until,
 }
 
 fn scale(text: &str) -> Result<f32, String> {
@@ -71,18 +81,8 @@ pub(crate) struct ViewArgs {
     #[command(flatten)]
     fleet: FleetArgs,
 
-    /// Receive, convert and draw without opening a window
-    #[arg(long)]
-    no_window: bool,
-
     #[command(flatten)]
-    window: WindowArgs,
-
-    #[command(flatten)]
-    source: SourceArgs,
-
-    #[command(flatten)]
-    until: Until,
+    show: ShowArgs,
 }
 
 impl ViewArgs {
@@ -90,10 +90,13 @@ impl ViewArgs {
     pub(crate) fn for_sources(sources: Vec<NamedSource>, expect: Option<Contract>) -> Self {
         Self {
             fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect(), None),
-            no_window: false,
-            window: WindowArgs { record: RECORDINGS.into(), scale: None },
-            source: SourceArgs { expect, ..SourceArgs::default() },
-            until: Until::default(),
+            show: ShowArgs {
+                no_window: false,
+                record: RECORDINGS.into(),
+                scale: None,
+                source: SourceArgs { expect, ..SourceArgs::default() },
+                until: Until::default(),
+            },
         }
     }
 }
@@ -101,9 +104,7 @@ impl ViewArgs {
 /// Shows cameras until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
     let uris = separated(&args.fleet.sources()?);
-    let (receiving, screen) = watch(ctx, &uris, &args.source, &args.until, &args.window.record)?;
-    let player = Player::new(ctx, receiving, &args.until, &args.source, &args.window.record);
-    show(player, screen, (args.no_window, args.window.scale))
+    args.show.show(ctx, &uris)
 }
 
 /// Receives what the window shows: first what the command line names, then files that the user drops on the window.
@@ -193,18 +194,23 @@ pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
     separate
 }
 
-/// Shows the screen until a stop condition holds, and prints a summary.
-pub(super) fn show(
-    mut player: Player<'_>,
-    mut screen: Screen,
-    (no_window, scale): (bool, Option<f32>),
-) -> anyhow::Result<Outcome> {
-    let shown = if no_window {
-        without_window(&mut screen, || player.done());
-        Ok(())
-    } else {
-        window::show(&mut screen, scale, &mut player)
-    };
+impl ShowArgs {
+    /// Shows the sources until a stop condition holds, and prints a summary.
+    pub(super) fn show(&self, ctx: &Ctx, sources: &[NamedSource]) -> anyhow::Result<Outcome> {
+        let (receiving, mut screen) = watch(ctx, sources, &self.source, &self.until, &self.record)?;
+        let mut player = Player::new(ctx, receiving, &self.until, &self.source, &self.record);
+        let shown = if self.no_window {
+            without_window(&mut screen, || player.done());
+            Ok(())
+        } else {
+            window::show(&mut screen, self.scale, &mut player)
+        };
+        finish(player, screen, shown)
+    }
+}
+
+/// Prints a summary. `shown` is the end of the window.
+fn finish(player: Player<'_>, screen: Screen, shown: Result<(), WindowError>) -> anyhow::Result<Outcome> {
     if let Err(error @ WindowError::NoDisplay(_)) = shown {
         // Nothing was shown, so there is no summary.
         return Err(present::advised(error.into(), "use --no-window, or `oaktap snapshot` to save pictures"));

@@ -2,13 +2,12 @@
 
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
-use plotters::element::{PathElement, Rectangle, Text as Label};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, WHITE};
+use plotters::style::text_anchor::HPos;
+use plotters::style::{BLACK, RGBColor, WHITE};
 use plotters_backend::DrawingBackend;
 
 use super::report::{BenchReport, Row};
-use crate::cli::plot_file::{Drawing, FONT_PX, GRAY};
+use crate::cli::plot_file::{Drawing, FONT_PX, GRAY, fill, line, write_text};
 
 const WIDTH: u32 = 1060;
 const LINE: u32 = 24;
@@ -55,35 +54,33 @@ where
     B::ErrorType: 'static,
 {
     let write = |text: String, x: i32, y: i32, size: u32, color: RGBColor, side: HPos| {
-        let style = ("monospace", size).into_font().color(&color).pos(Pos::new(side, VPos::Top));
-        area.draw(&Label::new(text, (x, y), style))
+        write_text(area, text, (x, y), (size, color), side)
     };
     let right = WIDTH as i32 - 16;
     area.fill(&WHITE)?;
     write("speed of each stage / speed of a copy of as many bytes".to_owned(), 16, 12, 18, BLACK, HPos::Left)?;
     write(report.machine(), 16, 36, FONT_PX, GRAY, HPos::Left)?;
     let mut y = TOP as i32;
-    let line = LINE as i32;
-    let bottom = y + line * (report.rows.len() + groups(&report.rows)) as i32;
+    let step = LINE as i32;
+    let bottom = y + step * (report.rows.len() + groups(&report.rows)) as i32;
     let longest = report.rows.iter().map(|row| row.memcpy_share).fold(SHARE_MAX, f64::max);
     let x = |share: f64| BARS + (share.max(0.0) / longest * LENGTH) as i32;
     for (share, text) in [(0.0, "0"), (0.5, "0.5"), (1.0, "1 (copy)")] {
-        area.draw(&PathElement::new(vec![(x(share), y), (x(share), bottom + 4)], GRAY))?;
+        line(area, (x(share), y), (x(share), bottom + 4))?;
         write(text.to_owned(), x(share), bottom + 8, FONT_PX, GRAY, HPos::Center)?;
     }
     for rows in report.rows.chunk_by(|a, b| size(a) == size(b)) {
         let (width, height) = size(&rows[0]);
         write(format!("{width}x{height}"), 16, y + 6, FONT_PX, BLACK, HPos::Left)?;
-        y += line;
+        y += step;
         for row in rows {
             let end = x(row.memcpy_share);
-            let style = ShapeStyle { color: stage_color(row.stage).to_rgba(), filled: true, stroke_width: 0 };
-            area.draw(&Rectangle::new([(BARS, y + 3), (end.max(BARS + 1), y + line - 3)], style))?;
+            fill(area, (BARS, y + 3), (end.max(BARS + 1), y + step - 3), stage_color(row.stage))?;
             write(format!("{:<8} {}", row.stage, row.what), 32, y + 5, FONT_PX, BLACK, HPos::Left)?;
             write(format!("{:.2}", row.memcpy_share), end + 6, y + 5, FONT_PX, BLACK, HPos::Left)?;
             let lost = if row.frames_lost > 0 { format!(", {} lost", row.frames_lost) } else { String::new() };
             write(format!("{:.0} frames/s{lost}", row.frames_per_s), right, y + 5, FONT_PX, GRAY, HPos::Right)?;
-            y += line;
+            y += step;
         }
     }
     area.present()?;

@@ -3,12 +3,11 @@
 use oaktap::recording::inspect::{CameraReport, RecordingReport, Timeline};
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
-use plotters::element::{PathElement, Rectangle, Text as Label};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, WHITE};
+use plotters::style::text_anchor::HPos;
+use plotters::style::{BLACK, RGBColor, WHITE};
 use plotters_backend::DrawingBackend;
 
-use crate::cli::plot_file::{Drawing, FONT_PX, GRAY};
+use crate::cli::plot_file::{Drawing, FONT_PX, GRAY, fill, line, write_text};
 
 const WIDTH: i32 = 1060;
 /// Start and length of the time axis, in pixels.
@@ -66,13 +65,8 @@ where
     B::ErrorType: 'static,
 {
     let write = |text: String, x: i32, y: i32, color: RGBColor, side: HPos| {
-        let style = ("monospace", FONT_PX).into_font().color(&color).pos(Pos::new(side, VPos::Top));
-        area.draw(&Label::new(text, (x, y), style))
+        write_text(area, text, (x, y), (FONT_PX, color), side)
     };
-    let bar = |from: (i32, i32), to: (i32, i32), color: RGBColor| {
-        area.draw(&Rectangle::new([from, to], ShapeStyle { color: color.to_rgba(), filled: true, stroke_width: 0 }))
-    };
-    let mark = |from: (i32, i32), to: (i32, i32)| area.draw(&PathElement::new(vec![from, to], GRAY));
     write(format!("{}  {file}", camera.name), LEFT, y, BLACK, HPos::Left)?;
     let missing = format!("{} frames, {} missing, {} boxes", camera.frames, camera.missing, camera.detections);
     write(missing, LEFT + AXIS, y, GRAY, HPos::Right)?;
@@ -94,10 +88,10 @@ where
         [(floor, FRAMES, frames_top, "frames/s", BLUE), (ground, BOXES, boxes_top, "boxes/s", ORANGE)]
     {
         for (at, text) in [(bottom - height, format!("{top} {unit}")), (bottom, "0".to_owned())] {
-            mark((LEFT - MARK, at), (LEFT, at))?;
+            line(area, (LEFT - MARK, at), (LEFT, at))?;
             write(text, LEFT - MARK - 3, at - FONT_PX as i32 / 2, color, HPos::Right)?;
         }
-        mark((LEFT, bottom - height), (LEFT, bottom))?;
+        line(area, (LEFT, bottom - height), (LEFT, bottom))?;
     }
 
     let x = |seconds: f64| LEFT + (seconds / total * f64::from(AXIS)) as i32;
@@ -105,17 +99,17 @@ where
     for (number, step) in steps.iter().enumerate() {
         let (left, right) = (x(start(number)), x(start(number + 1)).max(x(start(number)) + 1));
         if step.missing > 0 {
-            bar((left, y + TITLE), (right.max(left + 2).min(LEFT + AXIS), floor), RED)?;
+            fill(area, (left, y + TITLE), (right.max(left + 2).min(LEFT + AXIS), floor), RED)?;
         }
-        bar((left, floor - high(rate(number, step.frames), frames_top, FRAMES)), (right, floor), BLUE)?;
-        bar((left, ground - high(rate(number, step.detections), boxes_top, BOXES)), (right, ground), ORANGE)?;
+        fill(area, (left, floor - high(rate(number, step.frames), frames_top, FRAMES)), (right, floor), BLUE)?;
+        fill(area, (left, ground - high(rate(number, step.detections), boxes_top, BOXES)), (right, ground), ORANGE)?;
     }
     for axis in [floor, ground] {
-        mark((LEFT, axis), (LEFT + AXIS, axis))?;
+        line(area, (LEFT, axis), (LEFT + AXIS, axis))?;
     }
     let between = top_of_scale(total / TIME_MARKS);
     for at in (0..).map(|n| f64::from(n) * between).take_while(|at| *at <= total) {
-        mark((x(at), ground), (x(at), ground + MARK))?;
+        line(area, (x(at), ground), (x(at), ground + MARK))?;
         write(format!("{} s", (at * 1000.0).round() / 1000.0), x(at), ground + MARK + 3, GRAY, HPos::Center)?;
     }
     let from = camera.from_utc.clone().unwrap_or_default();
