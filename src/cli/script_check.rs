@@ -12,21 +12,7 @@ use super::present;
 
 /// Parses standard input as a program for Python 3.9, the camera's version, without running it. Prints the error and exits
 /// with 1, or exits with 2 if this Python cannot check it.
-const PARSE: &str = "
-import ast, sys
-source = sys.stdin.buffer.read()
-try:
-    ast.parse(source, feature_version=(3, 9))
-    compile(source, 'script', 'exec', dont_inherit=True)
-except SyntaxError as error:
-    print('line %s: %s' % (error.lineno, error.msg))
-    sys.exit(1)
-except ValueError as error:
-    print(error)
-    sys.exit(1)
-except Exception:
-    sys.exit(2)
-";
+const PARSE: &str = include_str!("parse_script.py");
 /// Larger programs are not parsed. The Script of oaktap has 20 KB.
 const PROGRAM_MAX_BYTES: usize = 1 << 20;
 
@@ -42,7 +28,7 @@ enum Syntax {
 
 /// Checks the syntax of every program of the package. Returns the first error.
 pub(super) fn syntax_error(report: &PackageReport) -> Option<String> {
-    scripts(report).find_map(|ScriptReport { script, text }| match syntax(text.as_deref()?) {
+    scripts(report).find_map(|ScriptReport { script, program, .. }| match syntax(program.as_deref()?) {
         Syntax::Valid => None,
         Syntax::Invalid(error) => {
             Some(format!("the program of Script {} is not valid Python 3.9: {error}", script.node))
@@ -59,6 +45,14 @@ pub(super) fn port(report: &PackageReport) -> Option<u16> {
     let programs = scripts(report).filter_map(|ScriptReport { text, .. }| text.as_deref());
     let found: Vec<_> = programs.map(ScriptPort::find).filter(|port| *port != ScriptPort::None).collect();
     match found.as_slice() {
+        [] if scripts(report).any(|script| script.text.is_some()) => {
+            present::say(&format!(
+                "no Script of the package listens on a TCP port; waiting on port {} (--stream-port changes it, --no-wait does not \
+                 wait)",
+                wire::PORT
+            ));
+            None
+        }
         [] => None,
         [ScriptPort::Known(port)] => Some(*port),
         _ => {
@@ -75,7 +69,7 @@ fn scripts(report: &PackageReport) -> impl Iterator<Item = &ScriptReport> {
     report.application.iter().flat_map(|application| &application.scripts)
 }
 
-fn syntax(program: &str) -> Syntax {
+fn syntax(program: &[u8]) -> Syntax {
     if program.len() > PROGRAM_MAX_BYTES {
         return Syntax::Unchecked(format!("it has {} bytes, more than {PROGRAM_MAX_BYTES}", program.len()));
     }
@@ -83,7 +77,7 @@ fn syntax(program: &str) -> Syntax {
     match parse(python, program) {
         Ok((Some(0), _)) => Syntax::Valid,
         Ok((Some(1), error)) if !error.trim().is_empty() => Syntax::Invalid(error.trim().to_owned()),
-        Ok((code, _)) => Syntax::Unchecked(format!("`{python}` ended with {code:?}; Python 3.8 or later can check it")),
+        Ok((code, _)) => Syntax::Unchecked(format!("`{python}` ended with {code:?}; Python 3.9 or later can check it")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Syntax::Unchecked(format!("`{python}` is not installed"))
         }
@@ -92,7 +86,7 @@ fn syntax(program: &str) -> Syntax {
 }
 
 /// Returns the exit code and the output of Python.
-fn parse(python: &str, program: &str) -> io::Result<(Option<i32>, String)> {
+fn parse(python: &str, program: &[u8]) -> io::Result<(Option<i32>, String)> {
     let mut child = Command::new(python)
         // Isolated from the user's site packages and PYTHON* variables.
         .args(["-I", "-W", "ignore", "-c", PARSE])
@@ -101,7 +95,7 @@ fn parse(python: &str, program: &str) -> io::Result<(Option<i32>, String)> {
         .stderr(Stdio::null())
         .spawn()?;
     // Python that ended early reports that with its exit code. Dropping the pipe ends the input.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(program.as_bytes()));
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(program));
     let output = child.wait_with_output()?;
     Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
 }
@@ -116,9 +110,24 @@ mod tests {
             eprintln!("skipped: python3 not found");
             return;
         }
-        for program in ["", "x = 1\n", "if (n := 5) > 3:\n    print(f'{n=}')\n", "x: dict[str, int] = {}\n"] {
-            assert_eq!(syntax(program), Syntax::Valid, "{program}");
+        for program in [
+            "",
+            "x = 1\n",
+            "if (n := 5) > 3:\n    print(f'{n=}')\n",
+            "x: dict[str, int] = {}\n",
+            // New in Python 3.9.
+            "@buttons[0].clicked\ndef f(): pass\n",
+            "with (open('a') as f, open('b') as g):\n    pass\n",
+            "x[(y := 1)]\nz = {y := 2}\nf(y := 3)\n",
+            "f'{a[\"b\"]} {{}} {x!r:>{width}} \\n'\n",
+            "f\"\"\"{a[\"b\"]:{\"c\"}}\"\"\"\n",
+            "rf'\\d{x}'\n'{\\n}'\n# f'{\\n}'\n",
+            "\u{feff}x = 1\n",
+            "# -*- coding: utf-8 -*-\nx = 'caf\u{e9}'\n",
+        ] {
+            assert_eq!(syntax(program.as_bytes()), Syntax::Valid, "{program}");
         }
+        assert_eq!(syntax(b"# -*- coding: latin-1 -*-\nx = 'caf\xe9'\n"), Syntax::Valid);
         for (program, error) in [
             ("x = (\n", "line 1: "),
             ("a = 1\nmatch a:\n    case 1:\n        pass\n", "line "),
@@ -126,13 +135,31 @@ mod tests {
             ("return 1\n", "line 1: "),
             ("print 'a'\n", "line 1: "),
             ("if x:\npass\n", "line 2: "),
+            ("if x:\n\tpass\n        pass\n", "line 3: "),
+            ("type Number = int\n", "line 1: "),
+            ("def f[T](x: T): pass\n", "line 1: "),
+            ("class A[T]: pass\n", "line 1: "),
+            ("x = 1\nx[y := 1]\n", "line 2: "),
+            ("x[*a]\n", "line 1: "),
+            ("def f(*a: *T): pass\n", "line 1: "),
+            ("x = 1\nf'{'a'}'\n", "line 2: "),
+            ("f'{a['b']}'\n", "line 1: "),
+            ("f\"{'\\n'.join(a)}\"\n", "line 1: "),
+            ("f'{\n1}'\n", "line 1: "),
+            ("f\"\"\"{1 # one\n}\"\"\"\n", "line "),
+            ("x = 'a\n", "line 1: "),
+            ("# coding: klingon\nx = 1\n", ""),
+            ("x = 1\0\n", ""),
         ] {
-            match syntax(program) {
+            match syntax(program.as_bytes()) {
                 Syntax::Invalid(found) => assert!(found.starts_with(error), "{program}: {found}"),
                 other => panic!("{program}: {other:?}"),
             }
         }
-        assert!(matches!(syntax(&"#".repeat(PROGRAM_MAX_BYTES + 1)), Syntax::Unchecked(_)));
-        assert!(parse("no-such-python", "").is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
+        // Latin-1 without a declaration.
+        assert_eq!(syntax(b"x = 1 # caf\xe9\n"), Syntax::Valid);
+        assert!(matches!(syntax(b"x = 'caf\xe9'\n"), Syntax::Invalid(_)));
+        assert!(matches!(syntax(&vec![b'#'; PROGRAM_MAX_BYTES + 1]), Syntax::Unchecked(_)));
+        assert!(parse("no-such-python", b"").is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
     }
 }

@@ -118,6 +118,9 @@ pub struct ScriptReport {
     pub script: Script,
     /// The program, if the package has it. Invalid UTF-8 is replaced.
     pub text: Option<String>,
+    /// The bytes of the program.
+    #[serde(skip)]
+    pub program: Option<Vec<u8>>,
 }
 
 impl PackageReport {
@@ -210,11 +213,12 @@ fn application(pipeline: &[u8], assets_section: Option<&[u8]>, storage: Option<&
     if let Some(pipeline) = or_fault(PIPELINE, Pipeline::parse(pipeline), &mut faults) {
         for script in or_fault(PIPELINE, pipeline.scripts(), &mut faults).unwrap_or_default() {
             let asset = files.iter().find(|asset| Some(&asset.key) == script.asset.as_ref());
-            let text = asset.and_then(stored).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            if text.is_none() {
+            let program = asset.and_then(stored).map(<[u8]>::to_vec);
+            if program.is_none() {
                 missing.push(format!("the program of Script {} is not in the package", script.node));
             }
-            scripts.push(ScriptReport { script, text });
+            let text = program.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            scripts.push(ScriptReport { script, text, program });
         }
         global = pipeline.global.to_json();
         links = pipeline.links;
