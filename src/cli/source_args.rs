@@ -61,7 +61,7 @@ pub(crate) struct SourceArgs {
     pub(crate) strict: bool,
 
     /// Print the counts of each camera as a line of JSON on standard output, this often
-    #[arg(long, value_name = "INTERVAL", value_parser = value_parsers::duration, help_heading = OUTPUT)]
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::duration, help_heading = OUTPUT)]
     pub(crate) status: Option<Duration>,
 
     /// The clock that keeps the cameras of one recording together.

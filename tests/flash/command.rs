@@ -298,7 +298,7 @@ fn info_and_backup_read_the_whole_camera() {
         (&info["applications"][0]["name"], &info["applications"][1]["present"]),
         (&"gate".into(), &false.into())
     );
-    assert_eq!(info["configuration"]["appMem"], 0);
+    assert_eq!(info["settings"]["appMem"], 0);
     let (code, out, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(out.contains("memory       flash: 32 MiB JEDEC ID") && out.contains("application  emmc: none"), "{out}");
@@ -308,7 +308,7 @@ fn info_and_backup_read_the_whole_camera() {
     let backup = scene.json("backup", &["--yes", "-o", folder_text]);
     let saved = backup["applications"][0].as_str().expect("a file").to_owned();
     assert!(std::fs::read(&saved).expect("it is there") == std::fs::read(&app).expect("it is there"));
-    let settings = std::fs::read(backup["configuration"].as_str().expect("a file")).expect("it is there");
+    let settings = std::fs::read(backup["settings"].as_str().expect("a file")).expect("it is there");
     assert_eq!(serde_json::from_slice::<Value>(&settings).expect("JSON")["appMem"], 0);
     // Existing files are not replaced.
     let (code, _, said) = scene.run("backup", &["--yes", "-o", folder_text]);

@@ -42,7 +42,7 @@ struct BackupReport {
     /// One package per memory that contains an application.
     applications: Vec<PathBuf>,
     /// `null`: the camera has no settings and uses its defaults.
-    configuration: Option<PathBuf>,
+    settings: Option<PathBuf>,
 }
 
 /// Applications by memory, and the settings.
@@ -74,7 +74,7 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     }
     let stem = entered.file_stem()?;
     let (command, label) = (ctx.command, entered.label.clone());
-    let mut report = BackupReport { command, label, applications: Vec::new(), configuration: None };
+    let mut report = BackupReport { command, label, applications: Vec::new(), settings: None };
     let mut damaged = Vec::new();
     for (memory, bytes) in applications {
         let path = folder.join(format!("{stem}.{memory}.dap"));
@@ -87,12 +87,12 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     if let Some(settings) = settings.map_err(settings_error)? {
         let path = folder.join(format!("{stem}.config.json"));
         write_new(&path, (serde_json::to_string_pretty(&settings)? + "\n").as_bytes())?;
-        report.configuration = Some(path);
+        report.settings = Some(path);
     }
     if ctx.json {
         present::document(&report)?;
     } else {
-        let paths = report.applications.iter().chain(&report.configuration);
+        let paths = report.applications.iter().chain(&report.settings);
         let text: String = paths.map(|path| format!("{}\n", path.display())).collect();
         present::result(printable(&text).as_bytes())?;
     }

@@ -31,7 +31,7 @@ pub(crate) struct ControlArgs {
     #[arg(value_name = "URI|KEY=VALUE", required = true)]
     words: Vec<String>,
 
-    /// Use the cameras of this file, with their names; a name of the file selects that camera
+    /// Use the cameras of this file, with their names
     #[arg(long, value_name = "oaktap.toml")]
     config: Option<PathBuf>,
 

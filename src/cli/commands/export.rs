@@ -49,7 +49,7 @@ pub(crate) struct ExportArgs {
 
     /// Quality of encoded video and JPEG, 1 to 100; 10 more double the bit rate of a video (90: 2 Mbit/s at 640x352 and 25
     /// frames/s)
-    #[arg(long, value_name = "1-100", default_value_t = ExportOptions::DEFAULT_QUALITY,
+    #[arg(long, value_name = "N", default_value_t = ExportOptions::DEFAULT_QUALITY,
           value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
 

@@ -35,7 +35,7 @@ struct InfoReport {
     target: FlashTarget,
     applications: Vec<MemoryApplication>,
     /// `null`: the camera has no settings and uses its defaults.
-    configuration: serde_json::Value,
+    settings: serde_json::Value,
 }
 
 #[derive(Serialize)]
@@ -58,11 +58,11 @@ fn show(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<()> {
         let answers = entered.talk(|caller| async move { ask(&caller).await }).await?.map_err(camera_error)?;
         anyhow::Ok((entered, answers))
     })?;
-    let (target, applications, configuration) = answers;
-    let configuration = configuration.map_err(settings_error)?;
+    let (target, applications, settings) = answers;
+    let settings = settings.map_err(settings_error)?;
     let label = entered.label.clone();
     let address = entered.address().to_string();
-    let report = InfoReport { command: ctx.command, label, address, target, applications, configuration };
+    let report = InfoReport { command: ctx.command, label, address, target, applications, settings };
     if ctx.json {
         present::document(&report)?;
     } else {
@@ -97,7 +97,7 @@ async fn ask(caller: &Caller) -> Result<BootloaderAnswers, ClientError> {
 }
 
 fn text(report: &InfoReport) -> String {
-    let InfoReport { label, address, target, applications, configuration, .. } = report;
+    let InfoReport { label, address, target, applications, settings, .. } = report;
     let boot = &target.bootloader;
     let slot = if boot.user { ", from the user slot" } else { "" };
     let mut text = format!("{label} at {address}\nbootloader   {} ({}{slot})", boot.version, boot.kind);
@@ -127,7 +127,7 @@ fn text(report: &InfoReport) -> String {
             format!("application  {memory}: none\n")
         });
     }
-    match configuration {
+    match settings {
         serde_json::Value::Null => text.push_str("settings     none: the camera uses its defaults\n"),
         settings => text.push_str(&format!("settings     {settings}\n")),
     }

@@ -47,7 +47,7 @@ pub(crate) struct ListArgs {
     #[arg(value_name = "IP")]
     addresses: Vec<String>,
 
-    /// Name the cameras of this file, and report those that do not reply
+    /// Use the cameras of this file, with their names; report those that do not reply
     #[arg(long, value_name = "oaktap.toml")]
     config: Option<PathBuf>,
 

@@ -4,7 +4,7 @@ mod backup;
 mod bench;
 mod bootloader;
 mod build;
-mod completions;
+pub(super) mod completions;
 mod control;
 mod demo;
 mod detections;

@@ -21,6 +21,7 @@ pub(crate) struct Row {
     pub(crate) frames: u64,
     /// Frames that were sent but did not arrive intact.
     pub(crate) frames_lost: u64,
+    #[serde(rename = "fps")]
     pub(crate) frames_per_s: f64,
     /// Throughput in 10^9 bytes per second, of `bytes_per_frame`.
     pub(crate) gb_per_s: f64,

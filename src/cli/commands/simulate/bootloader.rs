@@ -25,9 +25,9 @@ pub(crate) struct BootloaderArgs {
     address: Vec<Ipv4Addr>,
 
     /// UDP port of the discovery service; 0 selects a free port
-    #[arg(long, value_name = "PORT", requires = "bootloader", default_value_t = oaktap::discovery::PORT,
-          help_heading = BOOTLOADER)]
-    discovery_port: u16,
+    #[arg(long, alias = "discovery-port", value_name = "PORT", requires = "bootloader",
+          default_value_t = oaktap::discovery::PORT, help_heading = BOOTLOADER)]
+    udp_port: u16,
 
     /// TCP port of the bootloader; 0 selects a free port
     #[arg(long, value_name = "PORT", requires = "bootloader", default_value_t = oaktap::xlink::PORT,
@@ -43,11 +43,12 @@ pub(crate) struct BootloaderArgs {
     bootloader_version: Option<String>,
 
     /// State at the start: bootloader, application or in-use [default: bootloader]
-    #[arg(long, value_name = "STATE", requires = "bootloader", help_heading = BOOTLOADER)]
+    #[arg(long, value_name = "STATE", requires = "bootloader", help_heading = BOOTLOADER, hide_possible_values = true,
+          value_parser = ["bootloader", "application", "in-use"])]
     state: Option<String>,
 
     /// Size of the flash, such as 16MiB [default: the size of the file, or 128MiB]
-    #[arg(long, value_name = "SIZE", requires = "bootloader", help_heading = BOOTLOADER)]
+    #[arg(long, value_name = "BYTES", requires = "bootloader", help_heading = BOOTLOADER)]
     nor: Option<String>,
 
     /// Keep the flash in this file; creates a missing file
@@ -55,7 +56,7 @@ pub(crate) struct BootloaderArgs {
     nor_file: Option<PathBuf>,
 
     /// Add an eMMC of this size, such as 1GiB
-    #[arg(long, value_name = "SIZE", requires = "bootloader", help_heading = BOOTLOADER)]
+    #[arg(long, value_name = "BYTES", requires = "bootloader", help_heading = BOOTLOADER)]
     emmc: Option<String>,
 
     /// Add an eMMC and keep it in this file
@@ -126,7 +127,7 @@ struct SimulatedCamera {
 }
 
 pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
-    let BootloaderArgs { address, discovery_port, link_port, .. } = &args.bootloader;
+    let BootloaderArgs { address, udp_port, link_port, .. } = &args.bootloader;
     if args.count != 1 {
         return Err(present::Usage("--bootloader simulates one camera, so it cannot be used with --count; run `oaktap simulate` once per camera".into()).into());
     }
@@ -141,7 +142,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     };
     let mut config = args.bootloader.config(args.scene.text())?;
     config.stream.images.clone_from(&args.scene.images);
-    let place = |ip| Place { ip, discovery: *discovery_port, link: *link_port, stream: args.listen.port() };
+    let place = |ip| Place { ip, discovery: *udp_port, link: *link_port, stream: args.listen.port() };
     let places: Vec<_> = std::iter::once(first).chain(address.iter().copied()).map(place).collect();
     ctx.stop.on_signals()?;
     let id = config.id.clone();
