@@ -635,7 +635,7 @@ fn a_recording_is_not_ended_without_a_question() {
     bench.hide_hud();
     bench.key("r");
     wait_for("a recording", || partial()?.to_str()?.ends_with(".partial").then_some(()));
-    for (ask, no) in [("Escape", "n"), ("q", "space")] {
+    for (ask, no) in [("Escape", "n"), ("q", "space"), ("Escape", "Escape")] {
         bench.key(ask);
         bench.key(no);
         // The answer was taken when the next key is: the help appears.

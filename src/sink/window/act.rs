@@ -86,7 +86,7 @@ impl Screen {
         self.stale = true;
         if std::mem::take(&mut self.interaction.asks_to_quit) {
             // Every other key answers no.
-            self.quit = matches!(action, Action::Yes | Action::Quit | Action::Escape);
+            self.quit = matches!(action, Action::Yes | Action::Quit);
             return;
         }
         match action {
@@ -196,7 +196,7 @@ impl Screen {
     /// Returns the question or the input that waits for the user.
     pub(super) fn prompt(&self) -> Option<String> {
         if self.interaction.asks_to_quit {
-            return Some("stop the recording and quit? y, q or Esc: yes; any other key: no".to_owned());
+            return Some("stop the recording and quit? y or q: yes; any other key: no".to_owned());
         }
         let search = self.interaction.search.as_ref()?;
         let (what, found) = match self.panel.is_open {
@@ -233,8 +233,8 @@ impl Screen {
     }
 
     fn escape(&mut self) {
-        let menu = self.interaction.menu.take();
-        if menu.is_some() {
+        let (menu, note) = (self.interaction.menu.take(), self.note.take());
+        if menu.is_some() || note.is_some() {
             return;
         }
         if self.help {

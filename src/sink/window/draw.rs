@@ -201,8 +201,8 @@ impl Screen {
             HudLevel::Line => hud::draw_line(&mut pen, place, &tile.status),
             HudLevel::Full => hud::draw_full(&mut pen, place, &tile.status),
         }
-        if let Some((ink, lines)) = &message {
-            hud::draw_message(&mut pen, place, (*ink, lines));
+        if let Some(message) = &message {
+            hud::draw_message(&mut pen, place, message);
         }
     }
 }

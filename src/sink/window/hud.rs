@@ -1,9 +1,9 @@
 //! The HUD: the state of a camera, written over its picture.
 
-use super::design::{ColoredText, Ink, SCALES, ink_of};
+use super::design::{ColoredText, Ink, SCALES};
 use super::keys::HELP;
 use super::pen::{Pen, wrapped};
-use super::status::{CameraStatus, line, rows, state_word};
+use super::status::{CameraStatus, Message, line, rows, state_word};
 use crate::overlay::Rect;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,20 @@ pub(super) fn draw_line(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
     let mut inside = pen.part(tile);
     let mut inside = inside.part(strip);
     inside.ground(strip);
-    inside.pieces(strip.x + 2 * space, strip.y + space, strip.right() - space, &line(status));
+    let (mut x, y, right) = (strip.x + 2 * space, strip.y + space, strip.right() - space);
+    for (at, fact) in line(status).iter().enumerate() {
+        let width: i32 = fact.iter().map(|(_, piece)| inside.width(piece)).sum();
+        if x + width > right {
+            // The name is always there, as far as it fits.
+            if at == 0 {
+                let columns = ((right - x) / inside.advance()).max(0) as usize;
+                inside.pieces(x, y, right, &shortened(fact, columns));
+            }
+            break;
+        }
+        inside.pieces(x, y, right, fact);
+        x += width;
+    }
 }
 
 /// Width of the caption column.
@@ -65,10 +78,10 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
     let mut inside = pen.part(panel);
     inside.ground(panel);
     let (left, mut y) = (panel.x + margin, panel.y + margin);
-    let after = inside.write(left, y, ink_of(&status.state), "● ");
+    let after = inside.write(left, y, status.ink(), "● ");
     inside.write(left + after, y, Ink::Text, &status.name);
     let x = panel.right() - margin - inside.width(state);
-    inside.write(x, y, ink_of(&status.state), state);
+    inside.write(x, y, status.ink(), state);
     y += line + space;
     for (caption, pieces) in rows {
         inside.write(left, y, Ink::Dim, caption);
@@ -95,17 +108,33 @@ pub(super) fn mark_damaged(pen: &mut Pen<'_>, covered: Rect) {
     inside.panel(covered.x + 2 * space, covered.y + 2 * space, &[vec![(Ink::Warning, "damaged frame".to_owned())]]);
 }
 
-/// Draws a message in the middle of a tile. Returns its panel.
-pub(super) fn draw_message(pen: &mut Pen<'_>, tile: Rect, (ink, lines): (Ink, &[String])) -> Rect {
-    let columns = ((tile.width - 10 * pen.design.space()) / pen.advance()).clamp(16, 64);
-    let lines = lines.iter().flat_map(|line| wrapped(line, columns as usize));
-    let lines: Vec<_> = lines.map(|line| vec![(Ink::Text, line)]).collect();
+/// Draws a message in the middle of a tile, above its status line: all of it if there is room, or else in short.
+pub(super) fn draw_message(pen: &mut Pen<'_>, tile: Rect, message: &Message) {
+    let room = Rect::new(tile.x, tile.y, tile.width, tile.height - pen.design.strip());
+    let columns = ((tile.width - 10 * pen.design.space()) / pen.advance()).clamp(16, 64) as usize;
+    let panel = |lines: Vec<String>| lines.into_iter().map(|line| vec![(Ink::Text, line)]).collect::<Vec<_>>();
+    let all = panel(message.lines.iter().flat_map(|line| wrapped(line, columns)).collect());
+    let fits = |(width, height): (i32, i32)| width <= room.width && height <= room.height;
+    let lines = if fits(pen.panel_size(&all)) { all } else { panel(message.short.to_vec()) };
     let (width, height) = pen.panel_size(&lines);
-    let (x, y) = (tile.x + (tile.width - width) / 2, tile.y + (tile.height - height) / 2);
+    let (x, y) = (room.x + ((room.width - width) / 2).max(0), room.y + ((room.height - height) / 2).max(0));
     let space = pen.design.space();
     let mut inside = pen.part(tile);
-    inside.fill(Rect::new(x - space, y, space, height), ink);
-    inside.panel(x, y, &lines)
+    inside.fill(Rect::new(x - space, y, space, height), message.ink);
+    inside.panel(x, y, &lines);
+}
+
+/// Cuts pieces to this number of characters, with an ellipsis as the last.
+fn shortened(pieces: &[ColoredText], columns: usize) -> Vec<ColoredText> {
+    let mut left = columns.saturating_sub(1);
+    let mut short: Vec<ColoredText> = Vec::new();
+    for (ink, piece) in pieces {
+        let part: String = piece.chars().take(left).collect();
+        left -= part.chars().count();
+        short.push((*ink, part));
+    }
+    short.push((Ink::Text, "…".to_owned()));
+    short
 }
 
 /// Draws the help in the middle of the window.
@@ -154,6 +183,33 @@ mod tests {
     use super::*;
     use crate::overlay::{Canvas, Text};
 
+    /// Returns the columns in which a status line of this width has been written.
+    fn written(width: i32, name: &str) -> Vec<i32> {
+        let mut status = status();
+        status.name = name.to_owned();
+        let (mut words, mut text, design) = (vec![0; 400 * 30], Text::new(), Design::default());
+        let ground = design.palette.panel;
+        let canvas = Canvas::new(&mut words, 400, 30);
+        let mut pen = Pen { canvas, text: &mut text, design };
+        pen.canvas.fill(Rect::new(0, 0, 400, 30), ground);
+        draw_line(&mut pen, Rect::new(0, 0, width, 30), &status);
+        (0..400).filter(|x| (0..30).any(|y| words[(y * 400 + x) as usize] != ground)).collect()
+    }
+
+    #[test]
+    fn facts_that_do_not_fit_are_left_out_whole() {
+        let advance = Text::new().advance(Design::default().text());
+        let name_and_fps = 8 + (2 + 5 + 2 + 7) * advance;
+        let last = |width: i32, name: &str| written(width, name).into_iter().max().unwrap_or(0);
+        assert_eq!(
+            last(name_and_fps + 8, "front"),
+            last(name_and_fps + 8 + 4 * advance, "front"),
+            "`0 Mbit/s` is whole"
+        );
+        assert!(last(name_and_fps + 8, "front") > last(name_and_fps - advance, "front"), "`0.0 fps` is whole");
+        assert!(last(90, "a name that is longer than its tile") > 60, "a name is cut, not left out");
+    }
+
     #[test]
     fn texts_stay_inside_of_their_tile() {
         let mut status = status();
@@ -165,8 +221,9 @@ mod tests {
             let mut pen = Pen { canvas, text: &mut text, design: Design::default() };
             draw_line(&mut pen, tile, &status);
             draw_full(&mut pen, tile, &status);
-            let lost = ["the connection is lost and will not be restored".to_owned()];
-            draw_message(&mut pen, tile, (Ink::Alarm, &lost));
+            let short = ["a camera", "lost"].map(str::to_owned);
+            let lines = vec!["the connection is lost and will not be restored".to_owned()];
+            draw_message(&mut pen, tile, &Message { ink: Ink::Alarm, short, lines });
             for (at, word) in words.iter().enumerate() {
                 let (x, y) = ((at % width) as i32, (at / width) as i32);
                 let inside = (tile.x..tile.right()).contains(&x) && (tile.y..tile.bottom()).contains(&y);

@@ -21,8 +21,8 @@ impl CameraRecording {
         counts.map_or((0, 0), |counts| (counts.recorded, RecorderCounts::missing(counts)))
     }
 
-    /// Returns a few words for the status line.
-    pub(super) fn line(&self) -> Vec<ColoredText> {
+    /// Returns the facts for the status line.
+    pub(super) fn line(&self) -> Vec<Vec<ColoredText>> {
         let (color, rest) = match &self.health.total.state {
             RecorderState::Paused { .. } => (Ink::Alarm, Some("paused".to_owned())),
             RecorderState::Finished => (Ink::Alarm, Some("ended".to_owned())),
@@ -31,14 +31,14 @@ impl CameraRecording {
                 (Ink::Good, self.health.seconds_left.map(|seconds| format!("{} left", format_remaining(seconds))))
             }
         };
-        let mut pieces = vec![(color, "  REC".to_owned())];
-        pieces.extend(rest.map(|rest| (if color == Ink::Alarm { Ink::Alarm } else { Ink::Dim }, format!(" {rest}"))));
+        let mut facts = vec![vec![(color, "  REC".to_owned())]];
+        let ink = if color == Ink::Alarm { Ink::Alarm } else { Ink::Dim };
+        facts.extend(rest.map(|rest| vec![(ink, format!(" {rest}"))]));
         let (_, missing) = self.counts();
         if missing > 0 {
-            pieces.push((Ink::Warning, format!("  {missing}")));
-            pieces.push((Ink::Dim, " not recorded".to_owned()));
+            facts.push(vec![(Ink::Warning, format!("  {missing}")), (Ink::Dim, " not recorded".to_owned())]);
         }
-        pieces
+        facts
     }
 
     /// Returns the rows of the full HUD.

@@ -22,8 +22,8 @@ use crate::hub::Taker;
 use crate::overlay::{Rect, Text};
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
-use crate::source::Session;
-use crate::stats::Stats;
+use crate::source::{Session, SessionState};
+use crate::stats::{FrameCounts, Stats};
 use crate::view::{Notify, View, Views};
 
 /// Interval at which the numbers of the HUD change, slow enough to read them.
@@ -131,6 +131,7 @@ impl Screen {
                     age_ns: None,
                     threshold: 0.0,
                     recording: None,
+                    troubled: false,
                 })
             })
             .collect();
@@ -216,7 +217,16 @@ impl Screen {
         match (&*self.cameras, self.enlarged) {
             ([camera], _) => format!("oaktap - {}", camera.name),
             (cameras, Some(shown)) => format!("oaktap - {}", cameras[shown].name),
-            (_, None) => format!("oaktap - {}", self.shown_cameras()),
+            (_, None) => {
+                let streams = |tile: &&Tile| matches!(tile.status.state, SessionState::Streaming);
+                let without = self.tiles.len() - self.tiles.iter().filter(streams).count();
+                let note = if without > 0 && self.playbacks.is_empty() {
+                    format!(", {without} not streaming")
+                } else {
+                    String::new()
+                };
+                format!("oaktap - {}{note}", self.shown_cameras())
+            }
         }
     }
 
@@ -315,6 +325,10 @@ impl Screen {
                 let health = view.health();
                 self.stale |= state.to_string() != tile.status.state.to_string();
                 self.stale |= health.error != tile.status.health.error;
+                let stats = camera.ledger.snapshot();
+                let FrameCounts { withdrawn, lost, .. } = stats.frames;
+                let count = withdrawn + lost + stats.resyncs + stats.reconnects();
+                let troubled = tile.trouble.counted(count, now_ns);
                 let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
                 tile.status = CameraStatus {
                     state,
@@ -322,12 +336,13 @@ impl Screen {
                         let now = playback.status();
                         now.paused || now.ended
                     }),
-                    stats: camera.ledger.snapshot(),
+                    stats,
                     health,
                     // The age of a recorded picture says nothing.
                     age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none()).map(age),
                     threshold: f32::from(self.threshold) / 100.0,
                     recording: self.recording.clone().map(|health| CameraRecording { health, camera: at }),
+                    troubled,
                     name: std::mem::take(&mut tile.status.name),
                 };
             }

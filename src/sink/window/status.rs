@@ -23,6 +23,18 @@ pub(super) struct CameraStatus {
     pub(super) threshold: f32,
     /// `None`: recording is off.
     pub(super) recording: Option<CameraRecording>,
+    /// Damage or a new connection was counted a short time ago.
+    pub(super) troubled: bool,
+}
+
+impl CameraStatus {
+    /// Returns the color of the camera's state.
+    pub(super) fn ink(&self) -> Ink {
+        match ink_of(&self.state) {
+            Ink::Good if self.troubled => Ink::Warning,
+            ink => ink,
+        }
+    }
 }
 
 fn milliseconds(ns: u64) -> String {
@@ -96,41 +108,41 @@ fn dropped(stats: &Stats) -> u64 {
     stats.lanes.iter().filter(|lane| !lane.keeps).map(|LaneCounts { dropped, .. }| dropped).sum()
 }
 
-/// Returns the status line, the most important part first: the end is cut off in narrow tiles.
-pub(super) fn line(status: &CameraStatus) -> Vec<ColoredText> {
+/// Returns the facts of the status line, the most important one first: those that do not fit into a narrow tile are left
+/// out. Each is written whole, so that no number stands without its word.
+pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     let (stats, rates) = (&status.stats, status.stats.rates());
-    let mut pieces = vec![(ink_of(&status.state), "● ".to_owned()), (Ink::Text, status.name.clone())];
+    let mut facts = vec![vec![(status.ink(), "● ".to_owned()), (Ink::Text, status.name.clone())]];
     let is_streaming = matches!(status.state, SessionState::Streaming);
     if !is_streaming {
-        pieces.push((ink_of(&status.state), format!("  {}", state_word(&status.state))));
+        facts.push(vec![(status.ink(), format!("  {}", state_word(&status.state)))]);
     }
-    pieces.extend(status.recording.iter().flat_map(CameraRecording::line));
-    let mut fact = |ink: Ink, value: String, unit: &str| {
-        pieces.push((ink, format!("  {value}")));
-        pieces.push((Ink::Dim, format!(" {unit}")));
-    };
+    facts.extend(status.recording.iter().flat_map(CameraRecording::line));
+    let fact = |ink: Ink, value: String, unit: &str| vec![(ink, format!("  {value}")), (Ink::Dim, format!(" {unit}"))];
     if is_streaming && !status.held {
-        fact(Ink::Text, format!("{:.1}", rates.fps_arrival), "fps");
-        fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s");
+        facts.push(fact(Ink::Text, format!("{:.1}", rates.fps_arrival), "fps"));
     }
     for (count, what) in stream_errors(stats) {
-        fact(if count.starts_with('~') { Ink::Dim } else { Ink::Warning }, count, what);
+        facts.push(fact(if count.starts_with('~') { Ink::Dim } else { Ink::Warning }, count, what));
     }
     if status.health.failed > 0 {
-        fact(Ink::Warning, status.health.failed.to_string(), "not shown");
+        facts.push(fact(Ink::Warning, status.health.failed.to_string(), "not shown"));
+    }
+    if is_streaming && !status.held {
+        facts.push(fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s"));
     }
     if dropped(stats) > 0 {
-        fact(Ink::Dim, dropped(stats).to_string(), "dropped");
+        facts.push(fact(Ink::Dim, dropped(stats).to_string(), "dropped"));
     }
     if let Some(HealthGauge { last, .. }) = stats.health.celsius {
-        pieces.push((Ink::Dim, format!("  {last:.0} °C")));
+        facts.push(vec![(Ink::Dim, format!("  {last:.0} °C"))]);
     }
     if let Some(age) = status.age_ns {
-        pieces.push((Ink::Dim, format!("  {}", milliseconds(age))));
+        facts.push(fact(Ink::Dim, milliseconds(age), "old"));
     }
     let dialect = status.health.last.map(|kind| format!(" {}", kind.dialect)).unwrap_or_default();
-    pieces.push((Ink::Dim, format!("  {}{dialect}", picture_format(status.health.last))));
-    pieces
+    facts.push(vec![(Ink::Dim, format!("  {}{dialect}", picture_format(status.health.last)))]);
+    facts
 }
 
 /// Returns the captions and texts of the full HUD. Rows about the stream and about this program are separate.
@@ -207,17 +219,30 @@ pub(super) fn state_word(state: &SessionState) -> &'static str {
     }
 }
 
-/// Returns the message over a picture that is not live, or in place of one that cannot be shown.
-pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<(Ink, Vec<String>)> {
-    let ink = ink_of(&status.state);
+/// A message over a picture that is not live, or in place of one that cannot be shown.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) ink: Ink,
+    /// For tiles that are too small for the lines.
+    pub(super) short: [String; 2],
+    /// The state, and what to do.
+    pub(super) lines: Vec<String>,
+}
+
+/// Returns the message of a camera, if it needs one.
+pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Message> {
+    let name = &status.name;
+    let message = |ink: Ink, short: &str, lines: Vec<String>| {
+        Some(Message { ink, short: [name.clone(), short.to_owned()], lines })
+    };
     match &status.state {
         SessionState::Streaming => {
             let error = status.health.error.as_ref()?;
-            Some((Ink::Warning, vec![format!("{}: no picture", status.name), error.clone()]))
+            message(Ink::Warning, "no picture", vec![format!("{name}: no picture"), error.clone()])
         }
         SessionState::Stalled if !has_picture => None,
         state => {
-            let mut lines = vec![format!("{}: {state}", status.name)];
+            let mut lines = vec![format!("{name}: {state}")];
             let reason = match state {
                 SessionState::Lost { reason, .. } => reason.help(),
                 SessionState::Ended { error: Some(error) } => error.help(),
@@ -227,7 +252,7 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<(Ink, 
                 _ => None,
             };
             lines.extend(reason.map(str::to_owned));
-            Some((ink, lines))
+            message(ink_of(state), state_word(state), lines)
         }
     }
 }
@@ -252,6 +277,7 @@ pub(super) mod tests {
             age_ns: Some(12_400_000),
             threshold: 0.0,
             recording: None,
+            troubled: false,
         }
     }
 
@@ -259,12 +285,16 @@ pub(super) mod tests {
         pieces.iter().map(|(_, piece)| piece.as_str()).collect()
     }
 
+    fn line_of(status: &CameraStatus) -> String {
+        line(status).iter().map(|fact| text_of(fact)).collect()
+    }
+
     #[test]
     fn the_status_line_shows_errors_only_when_there_are_any() {
         let mut status = status();
-        assert_eq!(text_of(&line(&status)), "● front  0.0 fps  0 Mbit/s  12 ms  640x352 BGR888p IMG");
+        assert_eq!(line_of(&status), "● front  0.0 fps  0 Mbit/s  12 ms old  640x352 BGR888p IMG");
         status.held = true;
-        assert_eq!(text_of(&line(&status)), "● front  12 ms  640x352 BGR888p IMG", "a paused replay has no rate");
+        assert_eq!(line_of(&status), "● front  12 ms old  640x352 BGR888p IMG", "a paused replay has no rate");
         let captions = |status: &CameraStatus| rows(status).iter().map(|(caption, _)| *caption).collect::<Vec<_>>();
         assert_eq!(captions(&status)[..2], ["picture", "stream"]);
         status.held = false;
@@ -273,8 +303,16 @@ pub(super) mod tests {
         status.stats.frames.lost = 1;
         status.stats.connections = 3;
         status.health.failed = 7;
-        let text = text_of(&line(&status));
-        assert!(text.contains("  3 damaged  2 reconnects  7 not shown  12 ms"), "{text}");
+        let text = line_of(&status);
+        assert!(text.contains("  0.0 fps  3 damaged  2 reconnects  7 not shown  0 Mbit/s  12 ms old"), "{text}");
+    }
+
+    #[test]
+    fn a_camera_in_trouble_is_not_green() {
+        let mut status = status();
+        assert_eq!(line(&status)[0][0], (Ink::Good, "● ".to_owned()));
+        status.troubled = true;
+        assert_eq!(line(&status)[0][0], (Ink::Warning, "● ".to_owned()));
     }
 
     #[test]
@@ -307,7 +345,7 @@ pub(super) mod tests {
         status.stats.event(&record(crate::wire::Record::Frame { seq: 7, device_time: DeviceTime(0) }));
         let health = crate::wire::Record::Health { celsius: Some(67.8), css: Some(97.0), mss: None };
         status.stats.event(&record(health));
-        assert!(text_of(&line(&status)).contains("  2 not sent  68 °C  12 ms"), "{}", text_of(&line(&status)));
+        assert!(line_of(&status).contains("  2 not sent  0 Mbit/s  68 °C  12 ms old"), "{}", line_of(&status));
         let full = full(&status);
         assert!(full.contains(&"0 damaged   2 not sent   0 B skipped".to_owned()), "{full:?}");
         assert!(full.contains(&"67.8 °C   css 97 %".to_owned()), "{full:?}");
@@ -323,17 +361,15 @@ pub(super) mod tests {
             Some(CameraRecording { health: health.into(), camera: 0 })
         };
         status.recording = recording(RecorderState::Recording, 0);
-        let text = text_of(&line(&status));
+        let text = line_of(&status);
         assert!(text.starts_with("● front  REC 2 h 1 min left  0.0 fps"), "{text}");
         let full = |status: &CameraStatus| rows(status).iter().map(|(_, pieces)| text_of(pieces)).collect::<Vec<_>>();
         assert!(
             full(&status).ends_with(&["40 frames   0 missing".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
         );
         status.recording = recording(RecorderState::Paused { why: "the disk is full".to_owned() }, 3);
-        let pieces = line(&status);
-        assert!(
-            pieces.contains(&(Ink::Alarm, "  REC".to_owned())) && text_of(&pieces).contains("paused  3 not recorded")
-        );
+        assert_eq!(line(&status)[1], [(Ink::Alarm, "  REC".to_owned())]);
+        assert!(line_of(&status).contains(" paused  3 not recorded"), "{}", line_of(&status));
         assert_eq!(full(&status).last().map(String::as_str), Some("recording paused: the disk is full"));
     }
 
@@ -348,10 +384,11 @@ pub(super) mod tests {
         let mut status = status();
         assert!(message(&status, true).is_none());
         status.state = SessionState::Silent;
-        let (_, lines) = message(&status, true).expect("a message");
+        let Message { short, lines, .. } = message(&status, true).expect("a message");
         assert!(lines[0].starts_with("front: connected but silent"), "{lines:?}");
+        assert_eq!(short, ["front", "silent"]);
         status.state = SessionState::Streaming;
         status.health.error = Some("H264 cannot be shown".to_owned());
-        assert!(message(&status, false).expect("a message").1[1].contains("H264"));
+        assert!(message(&status, false).expect("a message").lines[1].contains("H264"));
     }
 }

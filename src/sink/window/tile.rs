@@ -9,6 +9,26 @@ use crate::frame::Picture;
 use crate::overlay::Rect;
 use crate::view::{Showing, Zoom};
 
+/// Time for which a camera counts as troubled after damage or a reconnect.
+const TROUBLE_NS: u64 = 5_000_000_000;
+
+/// Notices that a camera's count of damage and reconnects has grown.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    count: u64,
+    until_ns: u64,
+}
+
+impl Trouble {
+    /// Takes the newest count, and returns whether it has grown within the last seconds.
+    pub(super) fn counted(&mut self, count: u64, now_ns: u64) -> bool {
+        if std::mem::replace(&mut self.count, count) < count {
+            self.until_ns = now_ns + TROUBLE_NS;
+        }
+        now_ns < self.until_ns
+    }
+}
+
 /// One camera's place on the screen.
 #[derive(Debug)]
 pub(super) struct Tile {
@@ -23,13 +43,23 @@ pub(super) struct Tile {
     pub(super) at: Rect,
     /// The frame of the picture proved to be damaged.
     pub(super) damaged: bool,
+    pub(super) trouble: Trouble,
     scaler: Scaler,
 }
 
 impl Tile {
     pub(super) fn new(status: CameraStatus) -> Self {
-        let (zoom, scaler) = (Zoom::default(), Scaler::default());
-        Self { picture: None, fresh: false, status, zoom, showing: None, at: Rect::default(), damaged: false, scaler }
+        Self {
+            picture: None,
+            fresh: false,
+            status,
+            zoom: Zoom::default(),
+            showing: None,
+            at: Rect::default(),
+            damaged: false,
+            trouble: Trouble::default(),
+            scaler: Scaler::default(),
+        }
     }
 
     /// Returns what the tile shows of its camera's frames, and how large.
@@ -92,6 +122,15 @@ mod tests {
         let rows = (0..top).filter(|y| is(margin, *y)).count();
         let edge = (0..width / 2).filter(|x| is(*x, picture.height * 7 / 10)).count();
         (rows, edge)
+    }
+
+    #[test]
+    fn trouble_passes() {
+        let mut trouble = Trouble::default();
+        assert!(!trouble.counted(0, 10));
+        assert!(trouble.counted(2, 20));
+        assert!(trouble.counted(2, 19 + TROUBLE_NS));
+        assert!(!trouble.counted(2, 20 + TROUBLE_NS));
     }
 
     #[test]
