@@ -26,6 +26,7 @@ mod value_parsers;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::{Arg, ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
 
 use commands::Command;
@@ -180,6 +181,8 @@ impl Cli {
     }
 
     pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
+        #[cfg(unix)]
+        signals::survive_file_size_limit().context("cannot handle signals")?;
         let ctx = Ctx { command: self.name, json: self.json, stop: Stop::default() };
         self.command.run(&ctx)
     }

@@ -184,6 +184,16 @@ struct Signals {
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
+/// Keeps the signal of a file that reaches its limit (`ulimit -f`) from ending the process: the write fails instead.
+#[cfg(unix)]
+pub(crate) fn survive_file_size_limit() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _context = runtime.enter();
+    // The handler stays when the receiver is dropped.
+    signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
+}
+
 #[cfg(unix)]
 impl Signals {
     fn listen() -> std::io::Result<Self> {

@@ -301,5 +301,7 @@ impl Worker<'_> {
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    // A file that has reached its limit (`ulimit -f`, FAT32) takes no more bytes, either.
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
