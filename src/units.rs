@@ -50,6 +50,12 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// Returns `1 frame` or `2 frames`.
+#[must_use]
+pub fn count(amount: u64, one: &str, many: &str) -> String {
+    format!("{amount} {}", if amount == 1 { one } else { many })
+}
+
 /// Parses a time such as `500ms`, `1.5s`, `2min`, `2m`, `1h` or `7d`. A unit is required.
 ///
 /// # Errors

@@ -32,8 +32,10 @@ pub(crate) struct Receiving {
     /// Ends the thread of `--status` when it is dropped.
     _status: Option<mpsc::Sender<()>>,
     deadline: Option<Instant>,
-    /// Estimated losses decide the exit code, too.
+    /// Doubts decide the exit code, too.
     strict: bool,
+    /// Frames of `--frames`. A camera that has sent as many may leave.
+    frames_max: Option<u64>,
 }
 
 impl Receiving {
@@ -49,7 +51,15 @@ impl Receiving {
         let reasons = live.sessions().iter().map(watch).collect();
         let status = args.status.map(|interval| print_status(live.sessions(), interval)).transpose()?;
         let strict = args.strict;
-        Ok(Self { live, reasons, stop: ctx.stop.clone(), _status: status, deadline: until.deadline(), strict })
+        Ok(Self {
+            live,
+            reasons,
+            stop: ctx.stop.clone(),
+            _status: status,
+            deadline: until.deadline(),
+            strict,
+            frames_max: until.frames,
+        })
     }
 
     /// Returns the sessions, in the order of the cameras.
@@ -109,10 +119,12 @@ impl Receiving {
     /// Ends the sessions, and prints their frame counts and the recordings of their frames.
     pub(crate) fn finish(self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
         let ends = self.stop();
-        let stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
+        let mut stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
+        let has_enough = |stats: &&mut Stats| self.frames_max.is_some_and(|frames| stats.frames.confirmed >= frames);
+        stats.iter_mut().filter(has_enough).for_each(Stats::dismiss_outage);
         let summaries: Vec<_> =
             self.sessions().iter().zip(&stats).map(|(session, stats)| stats.summary(session.name())).collect();
-        present::table(&summaries, tracing::enabled!(tracing::Level::INFO));
+        present::table(&summaries, tracing::enabled!(tracing::Level::INFO), self.strict);
         recordings.iter().for_each(|recorded| present::say(&recorded.text()));
         if ctx.json {
             let cameras = &summaries;
@@ -128,7 +140,7 @@ impl Receiving {
             match end {
                 // The frames before the damage have been delivered.
                 Err(error) if error.is_damage() && stats.frames.received > 0 => {
-                    present::say(&format!("{}: {}", session.name(), error.kind));
+                    present::always_say(&format!("{}: exit code 3: {}", session.name(), error.kind));
                     error.help().inspect(|help| present::say(&format!("help: {help}")));
                     damaged = true;
                 }
@@ -146,10 +158,10 @@ impl Receiving {
             }
         }
         recordings.iter().try_for_each(RecordingSummary::check)?;
-        let is_lossless = if self.strict { Stats::certainly_lossless } else { Stats::lossless };
-        let lossless =
-            !damaged && stats.iter().all(is_lossless) && recordings.iter().all(RecordingSummary::is_complete);
-        Ok(if lossless { Outcome::Done } else { Outcome::Lossy })
+        let cameras = summaries.iter().filter_map(|summary| present::exit_reason(summary, self.strict));
+        let reasons: Vec<_> = cameras.chain(recordings.iter().filter_map(RecordingSummary::exit_reason)).collect();
+        reasons.iter().for_each(|reason| present::always_say(reason));
+        Ok(if damaged || !reasons.is_empty() { Outcome::Lossy } else { Outcome::Done })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome};
-use oaktap::units::Bytes;
+use oaktap::units::{Bytes, count};
 use serde::Serialize;
 
 use super::present;
@@ -90,9 +90,31 @@ impl RecordingSummary {
         Ok(())
     }
 
-    /// Returns whether no frame is missing, and something was recorded if there were frames.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.complete && !self.is_empty_handed()
+    /// Returns why the program exits with code 3 because of this recording.
+    pub(crate) fn exit_reason(&self) -> Option<String> {
+        let RecorderOutcome { dropped, lost, gaps, unfinished, .. } = &self.outcome;
+        let unfinished = unfinished.len() as u64;
+        let counted = [
+            (
+                *dropped,
+                "frame not recorded because the disk was too slow",
+                "frames not recorded because the disk was too slow",
+            ),
+            (*lost, "frame not recorded because of a write error", "frames not recorded because of a write error"),
+            (*gaps, "gap in the files", "gaps in the files"),
+            (unfinished, "unfinished file", "unfinished files"),
+        ];
+        let mut texts: Vec<_> =
+            counted.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| count(*n, one, many)).collect();
+        if self.is_empty_handed() {
+            texts.push("nothing was recorded".to_owned());
+        }
+        (!texts.is_empty()).then(|| format!("{}: exit code 3: {}", self.names(), texts.join(", ")))
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.outcome.cameras.iter().map(|camera| camera.name.as_str()).collect();
+        names.join(", ")
     }
 
     /// Returns whether there were frames, but no detection matched the trigger.

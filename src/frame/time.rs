@@ -37,7 +37,7 @@ pub struct StaleBurst {
 
 impl StaleBurst {
     /// Most frames that a camera keeps. A sender that is merely fast looks stale for no longer than this.
-    const MAX_BURST_FRAMES: u32 = 9;
+    pub const MAX_BURST_FRAMES: u32 = 9;
 
     /// Longest frame period. A longer step is the jump to the present, even if it is the first step.
     const MAX_PERIOD_US: i64 = 1_000_000;

@@ -101,6 +101,7 @@ impl Delivery {
         }
         let not_sent = self.outlets.ledger.update(|stats| {
             stats.set_byte_counts(progress.byte_counts);
+            stats.set_arrived(progress.received);
             let before = stats.not_sent();
             stats.event(&event);
             if matches!(event, Event::Record(_)) {

@@ -196,6 +196,11 @@ impl SilenceMonitor {
         next.min(first.filter(|due| !due.is_zero()).unwrap_or(next)).max(MIN_CHECK_INTERVAL)
     }
 
+    /// Returns the arrival of the last byte, or the time of connecting.
+    pub(super) fn last_byte_ns(&self) -> u64 {
+        self.last_byte_ns
+    }
+
     /// Returns the time since the last byte, or since connecting.
     pub(super) fn since_last_byte(&self, now_ns: u64) -> Duration {
         Duration::from_nanos(now_ns.saturating_sub(self.last_byte_ns))
@@ -235,23 +240,24 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Delay after a refused attempt, which costs the camera one packet, and after a connection with frames, because that
-    /// camera usually returns at once. Frames arrive again within 100 ms after the port opens.
+    /// Delay after a connection with frames, because that camera usually returns at once, and after the first refused
+    /// attempt, which costs the camera one packet. Frames arrive again within 100 ms after the port opens.
     pub(super) const QUICK_DELAY: Duration = Duration::from_millis(50);
+    /// Shortest delay after an attempt that was not refused.
     const MIN_DELAY: Duration = Duration::from_millis(200);
-    const MAX_DELAY: Duration = Duration::from_secs(5);
+    /// A camera that has rebooted is received again after this time at the latest.
+    const MAX_DELAY: Duration = Duration::from_secs(2);
 
     pub(super) const fn new() -> Self {
-        Self { next: Self::MIN_DELAY }
+        Self { next: Self::QUICK_DELAY }
     }
 
-    /// Returns the next delay; doubles with each call. `quick`: the attempt was refused, or the connection had frames.
-    pub(super) fn delay(&mut self, quick: bool) -> Duration {
-        if quick {
-            self.next = Self::MIN_DELAY;
-            return Self::QUICK_DELAY;
+    /// Returns the next delay; doubles with each call. `streamed`: the connection had frames, so the delays begin again.
+    pub(super) fn delay(&mut self, streamed: bool, refused: bool) -> Duration {
+        if streamed {
+            self.next = Self::QUICK_DELAY;
         }
-        let delay = self.next;
+        let delay = if streamed || refused { self.next } else { self.next.max(Self::MIN_DELAY) };
         self.next = (delay * 2).min(Self::MAX_DELAY);
         delay
     }
@@ -434,12 +440,15 @@ mod tests {
     }
 
     #[test]
-    fn back_off_grows_for_absent_hosts_and_not_for_refusing_ports() {
+    fn back_off_grows_to_two_seconds_until_a_connection_has_frames() {
         let mut backoff = Backoff::new();
-        let ms: Vec<_> = (0..7).map(|_| backoff.delay(false).as_millis()).collect();
-        assert_eq!(ms, [200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!([backoff.delay(true), backoff.delay(true)], [Backoff::QUICK_DELAY; 2]);
-        assert_eq!(backoff.delay(false), Backoff::MIN_DELAY, "a quick delay resets the back-off");
+        let mut ms = |streamed, refused| backoff.delay(streamed, refused).as_millis();
+        let absent: Vec<_> = (0..6).map(|_| ms(false, false)).collect();
+        assert_eq!(absent, [200, 400, 800, 1600, 2000, 2000]);
+        assert_eq!(ms(true, false), 50);
+        let refused: Vec<_> = (0..7).map(|_| ms(false, true)).collect();
+        assert_eq!(refused, [100, 200, 400, 800, 1600, 2000, 2000]);
+        assert_eq!([ms(true, true), ms(false, false)], [50, 200]);
     }
 
     /// Loses sync at these times in milliseconds, with frames confirmed before each; returns when to reconnect.

@@ -13,6 +13,7 @@ use super::replay::Replay;
 use super::spec::SourceSpec;
 use super::tcp::{self, Attempts, HeaderStream, Peer, Protocol};
 use super::{SessionOptions, SessionState};
+use crate::net::clock::received_now;
 use crate::recording::playback::CameraPlayback;
 use crate::sim::{SimConfig, Simulator};
 
@@ -52,6 +53,7 @@ pub(super) async fn run(
     let mut attempts = Attempts { peer, options, delivery, state, stop: stop.clone(), count: 0 };
     let error = supervise(&mut attempts, &mut protocol, &mut stop).await;
     let Attempts { delivery, state, .. } = attempts;
+    delivery.outlets.ledger.update(|stats| stats.advance(received_now().mono_ns));
     drop(delivery); // Takers receive the end of their lanes before the session reports its end.
     if let Some(simulator) = simulator {
         // Dropping joins a thread. If the runtime is shutting down, the thread ends with the process.
@@ -102,7 +104,7 @@ async fn supervise(
         if streamed {
             attempt = 0;
         }
-        let retry_in = backoff.delay(streamed || reason.refused());
+        let retry_in = backoff.delay(streamed, reason.refused());
         attempts.state.send_replace(SessionState::Lost { reason, retry_in });
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return None, // Also when the session was dropped.

@@ -190,6 +190,9 @@ impl Protocol for HeaderStream {
         // Streams of other programs may end, or we may stop, before they are long enough to be rejected.
         let is_foreign = connection.frames == 0 && !connection.first_bytes.is_empty() && !connection.begins_well();
         let by_us = ended.is_ok();
+        if let Some(since_ns) = connection.outage(&ended) {
+            connection.attempts.delivery.outlets.ledger.update(|stats| stats.outage(since_ns));
+        }
         let ended = if is_foreign { Err(connection.not_a_camera()) } else { ended };
         // An unexpected application may be recognized only by the last frame, which is confirmed at the end.
         let result = connection.finish(by_us).and(ended);
@@ -339,6 +342,21 @@ impl Connection<'_> {
                 }
             }
             self.turn.wait();
+        }
+    }
+
+    /// Returns since when the camera is not streaming, if the connection ends like this.
+    fn outage(&self, ended: &Result<(), SourceErrorKind>) -> Option<u64> {
+        let Attempts { options, state, .. } = &*self.attempts;
+        // The user may have set a longer silence as normal.
+        let is_stalled = options.timeouts.idle_fixed.is_none() && matches!(*state.borrow(), SessionState::Stalled);
+        match ended {
+            Err(SourceErrorKind::Idle(_)) => Some(self.silence.last_byte_ns()),
+            _ if is_stalled => Some(self.silence.last_byte_ns()),
+            Ok(()) => None,
+            // The stream has ended, and nobody waits for another one.
+            Err(SourceErrorKind::Closed) if !options.reconnect => None,
+            Err(_) => Some(received_now().mono_ns),
         }
     }
 

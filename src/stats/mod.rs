@@ -1,23 +1,29 @@
 //! The ledger of one camera: counts every frame and every byte by outcome. The counts balance at every moment.
 
+mod frames;
 mod gaps;
 mod health;
+mod outages;
 mod rates;
 mod sequence;
 mod summary;
+mod verdict;
 
 use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 
+pub use self::frames::{DamagePlace, FrameCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
+use self::outages::Outages;
 use self::rates::RecentFrames;
 pub use self::rates::{RECENT_FRAMES, Rates};
 pub use self::sequence::SequenceCounts;
 use self::sequence::SequenceTracker;
 pub use self::summary::{LatencySummary, Summary};
-use crate::frame::{DeviceTime, Frame, Received};
+pub use self::verdict::{Finding, Weight};
+use crate::frame::{DeviceTime, Frame, Received, StaleBurst};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
 use crate::wire::{ByteCounts, Damage, Event, Introduction, Record, SkipReason};
@@ -28,48 +34,6 @@ const LATENCY_MAX_US: u64 = 60_000_000;
 /// A forward step of the camera's clock that exceeds the age of the connection by more than this means that the clock
 /// was set, not that frames are missing.
 const CLOCK_STEP_MAX_US: u64 = 600_000_000;
-
-/// Frames by outcome. `received == confirmed + withdrawn + pending` at every moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct FrameCounts {
-    /// Frames received completely, as far as their header shows.
-    pub received: u64,
-    /// Received frames that were confirmed to be intact.
-    pub confirmed: u64,
-    /// Received frames that were found to be damaged afterwards.
-    pub withdrawn: u64,
-    /// Received frames that are neither confirmed nor withdrawn yet.
-    pub pending: u64,
-    /// Frames received partly.
-    pub lost: u64,
-    /// Frames received partly because we closed the connection.
-    pub unfinished: u64,
-    /// Received frames that were captured before we connected and waited in the camera's queue.
-    pub stale: u64,
-    /// Frames that did not arrive intact, whether lost on the way or never sent: counted by number where the camera
-    /// numbers its frames ([`Stats::numbers`]), plus [`Self::estimated`].
-    pub missing: u64,
-    /// Missing frames among those without a number, estimated from gaps in device time.
-    pub estimated: u64,
-    /// Pictures made.
-    pub pictures: u64,
-    /// Pictures displayed.
-    pub shown: u64,
-}
-
-/// Place of damage in a stream.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct DamagePlace {
-    /// Number of the connection, from 1.
-    pub connection: u64,
-    /// Start of the damaged bytes, if they were skipped, or else the bytes received until the damage was found; counted from
-    /// the start of the connection.
-    pub byte: u64,
-    /// Frames received on the connection before.
-    pub frames: u64,
-    /// The damage, as text.
-    pub what: String,
-}
 
 /// The side that ends the open connection. Decides whether a truncated frame counts as lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +56,8 @@ struct Connection {
     first: Received,
     /// The camera's own count of dropped frames (`@Q`), which it resets for every connection.
     dropped_by_camera: u64,
+    /// [`SequenceCounts::away`] when the connection was opened.
+    away_before: u64,
     /// The decoder is looking for a header; a frame ends this.
     sync_lost: bool,
     /// End of the last skipped range, in bytes since the connection was opened.
@@ -107,6 +73,18 @@ impl Default for Latencies {
         Self(Histogram::new_with_max(LATENCY_MAX_US, 2).expect("a minute in microseconds is a valid range"))
     }
 }
+
+/// Frames from the first one that was captured while we were connected, without stale ones.
+#[derive(Clone, Copy, Debug)]
+struct Fresh {
+    first: Received,
+    frames: u64,
+    /// Bytes received until the first of them was complete, on all connections.
+    bytes_before: u64,
+}
+
+/// Time by which frames of a steady stream arrive early at most, but at most a quarter of their period.
+const EARLY_MAX_US: u64 = 50_000;
 
 /// The ledger of one camera: totals over all its connections, and private state of the open one.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +106,7 @@ pub struct Stats {
     pub missing_in_recording: u64,
     /// Records received between frames.
     pub records: u64,
-    /// Frames that the camera reports to have dropped itself (`@Q`).
+    /// Frames that the camera reports to have dropped (`@Q`), without those of [`SequenceCounts::away`].
     pub dropped_by_camera: u64,
     /// The camera's description of itself and its stream, from the open or last connection.
     pub introduction: Arc<Introduction>,
@@ -146,6 +124,8 @@ pub struct Stats {
     pub span: Option<(Received, Received)>,
     gaps: GapEstimator,
     sequence: SequenceTracker,
+    outages: Outages,
+    fresh: Option<Fresh>,
     recent: RecentFrames,
     latencies: Latencies,
     /// Bytes of the connections that have ended.
@@ -153,6 +133,10 @@ pub struct Stats {
     /// Bytes of the open connection.
     open: ByteCounts,
     connection: Connection,
+    /// [`Self::dropped_by_camera`] of the connections that have ended.
+    dropped_before: u64,
+    /// Arrival of the bytes of the current event.
+    arrived: Option<Received>,
     /// Device time of the last frame, kept across connections to notice reboots between them.
     last_device: Option<DeviceTime>,
 }
@@ -166,8 +150,13 @@ impl Stats {
     /// Counts a connection that was opened, and resets the state of the last one.
     pub fn connected(&mut self) {
         self.connections += 1;
-        self.connection = Connection::default();
+        self.start_connection();
         self.introduction = Arc::default();
+    }
+
+    fn start_connection(&mut self) {
+        self.dropped_before = self.dropped_by_camera;
+        self.connection = Connection { away_before: self.sequence.away(), ..Connection::default() };
     }
 
     /// Resets continuity after a seek in a recording: the next frame does not follow the last one.
@@ -224,11 +213,12 @@ impl Stats {
                 self.records += 1;
                 match record {
                     Record::Dropped(frames) => {
-                        let before = std::mem::replace(&mut self.connection.dropped_by_camera, *frames);
-                        self.dropped_by_camera = self.dropped_by_camera.saturating_add(frames.saturating_sub(before));
+                        self.connection.dropped_by_camera = self.connection.dropped_by_camera.max(*frames);
+                        self.count_missing();
                     }
-                    Record::Frame { seq, .. } => {
-                        self.sequence.announced(*seq);
+                    Record::Frame { seq, device_time } => {
+                        let follows = !self.arrived.is_some_and(|at| self.is_jump(*device_time, at));
+                        self.sequence.announced(*seq, follows);
                         self.count_missing();
                     }
                     Record::Health { celsius, css, mss } => self.health.observe(*celsius, *css, *mss),
@@ -275,9 +265,26 @@ impl Stats {
             self.damaged(|| "frame numbers are missing".to_owned());
         }
         self.frames.missing = self.frames.estimated.saturating_add(counted);
+        // The camera counts from the first frame that it sends, which may have waited for us.
+        let Connection { dropped_by_camera, away_before, .. } = self.connection;
+        let away = self.sequence.away() - away_before;
+        self.dropped_by_camera = self.dropped_before.saturating_add(dropped_by_camera.saturating_sub(away));
+    }
+
+    /// Returns whether the step of the camera's clock to a frame that arrives now takes longer than the connection lasts:
+    /// then the frame before waited in the camera until we connected, however slowly it arrived.
+    fn is_jump(&self, device: DeviceTime, arrived: Received) -> bool {
+        // A camera keeps no more frames than this.
+        let may_have_waited = (1..=u64::from(StaleBurst::MAX_BURST_FRAMES)).contains(&self.connection.frames);
+        let Some(last) = self.last_device.filter(|_| may_have_waited) else { return false };
+        let age_us = arrived.mono_ns.saturating_sub(self.connection.first.mono_ns) / 1000;
+        let step_us = u64::try_from(device.since(last)).unwrap_or(0);
+        // Frames of a steady stream arrive a little early, too.
+        age_us < step_us - (step_us / 4).min(EARLY_MAX_US)
     }
 
     fn frame(&mut self, frame: &Frame) {
+        let is_jump = self.is_jump(frame.device_time, frame.received);
         let here = &mut self.connection;
         self.frames.received += 1;
         self.frames.pending += 1;
@@ -295,8 +302,9 @@ impl Stats {
         self.reboots += u64::from(step_us < 0);
         let age_us = frame.received.mono_ns.saturating_sub(here.first.mono_ns) / 1000;
         let was_set = step_us < 0 || step_us.unsigned_abs() > CLOCK_STEP_MAX_US.saturating_add(age_us);
-        let follows = !frame.stale && here.frames > 1;
+        let follows = !frame.stale && here.frames > 1 && !is_jump;
         self.sequence.frame(frame.camera_seq, follows);
+        self.count_fresh(frame, is_jump);
         if was_set || !follows {
             // The interval before this frame is not a frame period: the clock was set, or no client was connected.
             self.gaps.interrupt();
@@ -314,11 +322,47 @@ impl Stats {
         }
         self.count_missing();
         self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
+        self.outages.frame(frame.received.mono_ns);
+    }
+
+    fn count_fresh(&mut self, frame: &Frame, is_jump: bool) {
+        let here = self.connection;
+        // The frames of this connection turn out to have waited in the camera.
+        let all_waited = is_jump || (frame.stale && here.frames == 2);
+        if all_waited && self.fresh.is_some_and(|fresh| fresh.first.mono_ns >= here.first.mono_ns) {
+            self.fresh = None;
+        }
+        if !frame.stale {
+            let bytes_before = self.closed.received + self.open.received;
+            let fresh = Fresh { first: frame.received, frames: 0, bytes_before };
+            self.fresh.get_or_insert(fresh).frames += 1;
+        }
     }
 
     /// Sets the byte counts of the open connection.
     pub fn set_byte_counts(&mut self, bytes: ByteCounts) {
         self.open = bytes;
+    }
+
+    /// Sets the arrival of the bytes of the next event.
+    pub fn set_arrived(&mut self, arrived: Received) {
+        self.arrived = Some(arrived);
+    }
+
+    /// The stream has stopped at this time of the monotonic clock, and not because we stopped it. The outage ends with the
+    /// next frame.
+    pub fn outage(&mut self, since_ns: u64) {
+        self.outages.begin(since_ns);
+    }
+
+    /// Counts the time until now, by the monotonic clock, as watched, and as an outage if there is one.
+    pub fn advance(&mut self, now_ns: u64) {
+        self.outages.advance(now_ns);
+    }
+
+    /// Forgets an outage that lasts until the end, because no more frames were wanted.
+    pub fn dismiss_outage(&mut self) {
+        self.outages.dismiss();
     }
 
     /// The connection is ending; the decoder's last events follow. `by_us`: we close it, so a truncated frame counts as
@@ -333,7 +377,7 @@ impl Stats {
         self.count_missing();
         self.closed = sum(self.closed, bytes);
         self.open = ByteCounts::default();
-        self.connection = Connection::default();
+        self.start_connection();
     }
 
     /// Counts a finished picture. `latency_us` is the time since the last byte of its frame was received; that of stale
@@ -396,46 +440,6 @@ impl Stats {
     #[must_use]
     pub fn latency_us(&self) -> &Histogram<u64> {
         &self.latencies.0
-    }
-
-    /// Returns whether every frame, every byte and every item of every lane is accounted for.
-    #[must_use]
-    pub fn balances(&self) -> bool {
-        let FrameCounts { received, confirmed, withdrawn, pending, .. } = self.frames;
-        received == confirmed + withdrawn + pending
-            && self.closed.balance()
-            && self.open.balance()
-            && self.sequence.counts().is_none_or(|counts| counts.balance())
-            && self.lanes.iter().all(|lane| lane.offered == lane.taken + lane.dropped + lane.queued)
-    }
-
-    /// Returns whether everything that the camera sent was received, and reached every lossless lane: no damage, no
-    /// skipped bytes other than records of unknown kinds, no unreadable detections, no gap in the camera's numbers. If not,
-    /// the program exits with code 3. Estimates do not count; see [`Self::certainly_lossless`].
-    #[must_use]
-    pub fn lossless(&self) -> bool {
-        self.frames.lost == 0
-            && self.frames.withdrawn == 0
-            && self.resyncs == 0
-            && self.damaged_bytes == 0
-            && self.bad_detections == 0
-            && self.dropped_by_camera == 0
-            && self.missing_in_recording == 0
-            && self.numbers().is_none_or(|counts| counts.not_sent == 0 && counts.damaged == 0)
-            && self.lanes.iter().all(|lane| !lane.keeps || lane.dropped == 0)
-    }
-
-    /// Returns whether the stream was [lossless](Self::lossless), and nothing suggests that frames may be missing: no gap in
-    /// the rhythm of frames without numbers, no reconnect, no reboot of the camera. Decides the exit code with `--strict`.
-    #[must_use]
-    pub fn certainly_lossless(&self) -> bool {
-        self.lossless() && self.frames.estimated == 0 && self.reconnects() == 0 && self.reboots == 0
-    }
-
-    /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`.
-    #[must_use]
-    pub fn missing_is_estimate(&self) -> bool {
-        self.numbers().is_none() || self.frames.estimated > 0
     }
 }
 

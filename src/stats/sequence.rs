@@ -17,7 +17,7 @@ pub struct SequenceCounts {
     /// Numbers that the camera skipped: frames that it never sent.
     pub not_sent: u64,
     /// Numbers skipped while the camera held old frames and no client was connected: before the second frame of a
-    /// connection that is not stale.
+    /// connection that did not wait in the camera.
     pub away: u64,
     /// The latest announced number, while its frame has not arrived.
     pub pending: u64,
@@ -49,8 +49,9 @@ struct Run {
 }
 
 impl SequenceTracker {
-    /// The camera announced the number of the next frame.
-    pub(super) fn announced(&mut self, number: u64) {
+    /// The camera announced the number of the next frame. `follows`: unless the frame before shows otherwise, both were
+    /// captured while we were connected.
+    pub(super) fn announced(&mut self, number: u64, follows: bool) {
         let begins = Run {
             first: number,
             last: number,
@@ -78,7 +79,7 @@ impl SequenceTracker {
         let left = left - damaged;
         counts.came += came;
         counts.damaged += damaged;
-        let side = if run.steady { &mut counts.not_sent } else { &mut counts.away };
+        let side = if run.steady && follows { &mut counts.not_sent } else { &mut counts.away };
         *side += left;
         *run = Run { first: run.first, steady: run.steady, ..begins };
     }
@@ -88,7 +89,7 @@ impl SequenceTracker {
         if let Some(number) = number
             && !self.run.is_some_and(|run| run.open && run.last == number)
         {
-            self.announced(number);
+            self.announced(number, steady);
         }
         let Some(run) = &mut self.run else { return };
         if std::mem::take(&mut run.open) {
@@ -134,6 +135,11 @@ impl SequenceTracker {
         self.counts.not_sent
     }
 
+    /// Returns the number of frames that the camera left out before we connected.
+    pub(super) const fn away(&self) -> u64 {
+        self.counts.away
+    }
+
     /// Returns the counts so far; `None` if no frame had a number.
     pub(super) fn counts(&self) -> Option<SequenceCounts> {
         let open = self.run.map_or((0, 0), |run| (run.last - run.first + 1, u64::from(run.open)));
@@ -163,7 +169,7 @@ mod tests {
 
     fn receive(numbers: &mut SequenceTracker, these: impl IntoIterator<Item = u64>) {
         for number in these {
-            numbers.announced(number);
+            numbers.announced(number, true);
             numbers.frame(Some(number), true);
         }
     }
@@ -174,7 +180,7 @@ mod tests {
         assert_eq!(numbers.counts(), None);
         receive(&mut numbers, [7, 8, 9, 13, 14]);
         assert_eq!(counted(&numbers), [8, 5, 0, 3, 0, 0]);
-        numbers.announced(16);
+        numbers.announced(16, true);
         assert_eq!(counted(&numbers), [10, 5, 0, 4, 0, 1], "announced, not yet received");
         numbers.close(true);
         assert_eq!(counted(&numbers), [9, 5, 0, 4, 0, 0], "we left before it arrived");
@@ -185,7 +191,7 @@ mod tests {
         let mut numbers = SequenceTracker::default();
         receive(&mut numbers, 0..3);
         // A frame received partly, after its number.
-        numbers.announced(3);
+        numbers.announced(3, true);
         numbers.lost();
         receive(&mut numbers, [4]);
         assert_eq!(counted(&numbers), [5, 4, 1, 0, 0, 0]);
@@ -198,12 +204,12 @@ mod tests {
         receive(&mut numbers, [9]);
         assert_eq!(counted(&numbers), [10, 7, 3, 0, 0, 0]);
         // The number arrived, the header is damaged.
-        numbers.announced(10);
+        numbers.announced(10, true);
         numbers.torn();
         receive(&mut numbers, [11]);
         assert_eq!(counted(&numbers), [12, 8, 4, 0, 0, 0]);
         // The connection ended inside a frame.
-        numbers.announced(12);
+        numbers.announced(12, true);
         numbers.close(false);
         assert_eq!(counted(&numbers), [13, 8, 5, 0, 0, 0]);
     }
@@ -212,7 +218,7 @@ mod tests {
     fn numbers_of_boxes_without_pictures_count_as_not_sent() {
         let mut numbers = SequenceTracker::default();
         receive(&mut numbers, 0..3);
-        (3..8).for_each(|number| numbers.announced(number));
+        (3..8).for_each(|number| numbers.announced(number, true));
         receive(&mut numbers, [8]);
         assert_eq!(counted(&numbers), [9, 4, 0, 5, 0, 0]);
     }
@@ -221,7 +227,7 @@ mod tests {
     fn frames_skipped_before_we_connected_are_not_lost() {
         let mut numbers = SequenceTracker::default();
         for number in 0..9 {
-            numbers.announced(number);
+            numbers.announced(number, true);
             numbers.frame(Some(number), false);
         }
         receive(&mut numbers, [2000, 2001, 2003]);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CameraHealth, DamagePlace, FrameCounts, Rates, SequenceCounts, Stats};
+use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats};
 use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, Introduction};
 
@@ -13,15 +13,22 @@ pub struct Summary {
     pub name: String,
     /// Seconds from the first frame to the last.
     pub seconds: f64,
+    /// Seconds from the first frame to the end of the run.
+    pub watched_seconds: f64,
+    /// Seconds of these in which the camera was not connected, or connected and silent for too long.
+    pub not_streaming_seconds: f64,
+    /// Set if the camera was not streaming at the end, and not because we closed the connection.
+    pub down_at_end: bool,
     /// Frames by outcome.
     pub frames: FrameCounts,
     /// The camera's frame numbers by outcome; `None` if it sends no numbers, so that `frames.missing` is an estimate.
     pub numbers: Option<SequenceCounts>,
     /// Received bytes by kind.
     pub bytes: ByteCounts,
-    /// Frames per second over the whole run, by this host's clock; 0 with fewer than two frames.
+    /// Frames per second from the first fresh frame to the last frame, by this host's clock, without stale frames; 0 with
+    /// fewer than two of them.
     pub fps: f64,
-    /// Received megabits (10^6) per second over the whole run.
+    /// Received megabits (10^6) per second over the same time.
     pub mbit_s: f64,
     /// Estimated frame period of the camera in microseconds.
     pub frame_time_us: Option<i64>,
@@ -51,7 +58,7 @@ pub struct Summary {
     pub missing_in_recording: u64,
     /// Records received between frames.
     pub records: u64,
-    /// Frames that the camera reports to have dropped itself.
+    /// Frames that the camera reports to have dropped while we were connected.
     pub dropped_by_camera: u64,
     /// The camera's description of itself on the last connection; `None` if it sent none.
     pub introduction: Option<Introduction>,
@@ -65,6 +72,8 @@ pub struct Summary {
     pub lossless: bool,
     /// Set if, in addition, nothing suggests that frames may be missing; see [`Stats::certainly_lossless`].
     pub certainly_lossless: bool,
+    /// The counts that decide the exit code and are not 0; see [`Stats::findings`].
+    pub findings: Vec<Finding>,
 }
 
 /// Distribution of latencies in microseconds.
@@ -92,17 +101,25 @@ impl Stats {
     pub fn summary(&self, name: &str) -> Summary {
         let ns = self.span.map_or(0, |(first, last)| last.mono_ns.saturating_sub(first.mono_ns));
         let seconds = ns as f64 / 1e9;
-        let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
         let bytes = self.bytes();
+        let (mut fresh_s, mut fresh_frames, mut fresh_bytes) = (0.0, 0, 0);
+        if let (Some(fresh), Some((_, last))) = (self.fresh, self.span) {
+            fresh_s = last.mono_ns.saturating_sub(fresh.first.mono_ns) as f64 / 1e9;
+            (fresh_frames, fresh_bytes) = (fresh.frames, bytes.received.saturating_sub(fresh.bytes_before));
+        }
+        let per_second = |amount: f64| if fresh_s > 0.0 { amount / fresh_s } else { 0.0 };
         let latency = self.latency_us();
         Summary {
             name: name.to_owned(),
             seconds,
+            watched_seconds: self.outages.watched_ns() as f64 / 1e9,
+            not_streaming_seconds: self.outages.total_ns() as f64 / 1e9,
+            down_at_end: self.down_at_end(),
             frames: self.frames,
             numbers: self.numbers(),
             bytes,
-            fps: per_second(self.frames.received.saturating_sub(1) as f64),
-            mbit_s: per_second(bytes.received as f64 * 8e-6),
+            fps: per_second(fresh_frames.saturating_sub(1) as f64),
+            mbit_s: per_second(fresh_bytes as f64 * 8e-6),
             frame_time_us: self.frame_time_us(),
             recent: self.rates(),
             latency_us: (!latency.is_empty()).then(|| LatencySummary {
@@ -132,6 +149,7 @@ impl Stats {
             balances: self.balances(),
             lossless: self.lossless(),
             certainly_lossless: self.certainly_lossless(),
+            findings: self.findings(),
         }
     }
 }

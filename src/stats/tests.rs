@@ -352,3 +352,66 @@ fn reconnects_and_reboots_are_doubts_not_losses() {
     stats.connected();
     assert!(stats.lossless() && !stats.certainly_lossless());
 }
+
+#[test]
+fn frames_dropped_before_we_connected_are_not_losses() {
+    // The camera's queue was full: 4 old frames, then the present. They arrive in a burst, or as slowly as the host reads.
+    for (between_ms, stale) in [(5, true), (240, false)] {
+        let mut stats = Stats::default();
+        stats.connected();
+        let frame_at = |stats: &mut Stats, number: u64, at_ms: u64, stale: bool| {
+            let device_time = DeviceTime(250_000 * number.cast_signed());
+            let received = Received { mono_ns: at_ms * 1_000_000, unix_ns: 0 };
+            stats.set_arrived(received);
+            stats.event(&Event::Record(Record::Frame { seq: number, device_time }));
+            let mut frame = Frame::with_payload([]);
+            (frame.camera_seq, frame.device_time, frame.received, frame.stale) =
+                (Some(number), device_time, received, stale);
+            stats.event(&Event::Frame(Arc::new(frame)));
+            stats.event(&Event::Confirmed(0));
+        };
+        (1..5).for_each(|number| frame_at(&mut stats, number, 1000 + between_ms * number, stale && number > 1));
+        // The camera counts before it sends the number.
+        stats.event(&Event::Record(Record::Dropped(15)));
+        (20..40).for_each(|number| frame_at(&mut stats, number, 2000 + 250 * (number - 20), false));
+        let numbers = stats.numbers().expect("numbers");
+        assert_eq!((numbers.away, numbers.not_sent, stats.dropped_by_camera), (15, 0, 0), "{between_ms} ms");
+        assert!(stats.certainly_lossless() && stats.balances(), "{:?}", stats.findings());
+        let fps = stats.summary("").fps;
+        assert!((3.9..4.1).contains(&fps), "{fps} fps with a backlog at {between_ms} ms");
+        // Frames that are dropped later count.
+        stats.event(&Event::Record(Record::Dropped(17)));
+        frame_at(&mut stats, 42, 7500, false);
+        let numbers = stats.numbers().expect("numbers");
+        assert_eq!((numbers.away, numbers.not_sent, stats.dropped_by_camera), (15, 2, 2), "{between_ms} ms");
+        // On the next connection the camera counts from 0.
+        stats.disconnected(stats.open);
+        stats.connected();
+        stats.event(&Event::Record(Record::Dropped(1)));
+        assert_eq!(stats.dropped_by_camera, 3);
+    }
+}
+
+#[test]
+fn time_without_a_stream_is_a_doubt_and_at_the_end_a_reason() {
+    let mut stats = Stats::default();
+    stats.outage(1);
+    stats.connected();
+    stream(&mut stats, 0..41, |_| true);
+    stats.outage(2_100_000_000);
+    stream(&mut stats, 81..121, |_| true);
+    stats.advance(5_000_000_000);
+    let text = |stats: &Stats| stats.findings().last().map(|finding| (finding.weight, finding.text.clone()));
+    let doubt = (Weight::Doubt, "not streaming for 0.9 s of 4.0 s".to_owned());
+    assert_eq!(text(&stats), Some(doubt));
+    stats.frames.estimated = 0;
+    stats.outage(4_100_000_000);
+    stats.advance(9_000_000_000);
+    let down = (Weight::Down, "not streaming for 5.8 s of 8.0 s, not at the end either".to_owned());
+    assert_eq!(text(&stats), Some(down));
+    assert!(stats.lossless() && !stats.certainly_lossless());
+    let summary = stats.summary("");
+    assert!(summary.down_at_end && (summary.not_streaming_seconds - 5.825).abs() < 1e-6, "{summary:?}");
+    stats.dismiss_outage();
+    assert!(!stats.down_at_end());
+}

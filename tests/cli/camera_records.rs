@@ -103,8 +103,31 @@ fn missing_frames_are_counted_by_the_cameras_numbers() {
     assert_eq!((&told["dropped_by_camera"], &told["balances"]), (&2.into(), &true.into()));
     assert_eq!(told["introduction"]["device_id"], "14442C10D13EABCE00");
     assert_eq!(told["health"]["celsius"]["last"], 61.5);
-    assert!(err.contains("of 31 numbered frames: 29 received, 2 never sent by the camera"), "{err}");
+    assert!(err.contains("of 31 numbered frames: 29 received, 2 not sent"), "{err}");
     assert!(err.contains("144 bytes are 8x6 BGR888p, as announced by the stream"), "{err}");
+}
+
+#[test]
+fn a_camera_that_dies_is_reported_with_exit_code_3() {
+    let run_with = |arguments: &[&str]| {
+        let camera = Camera::that_sends_and_leaves([lines(&DOOR), frames(0..20)].concat());
+        let source = format!("line-10={}", camera.uri);
+        let (code, out, err) = run(&[&["detections", &source, "--json"], arguments].concat());
+        camera.end();
+        (code, summary(&out), err)
+    };
+    let (code, told, err) = run_with(&["-q", "--duration", "1s"]);
+    assert_eq!(code, 3, "{err}");
+    let down = told["not_streaming_seconds"].as_f64().expect("a number");
+    let watched = told["watched_seconds"].as_f64().expect("a number");
+    assert!(down > 0.0 && down <= watched && told["down_at_end"] == true, "{told}");
+    assert_eq!((&told["lossless"], &told["certainly_lossless"]), (&true.into(), &false.into()), "no byte is lost");
+    let line = err.lines().last().unwrap_or_default();
+    assert!(line.starts_with("line-10: exit code 3: not streaming for "), "{err}");
+    assert!(line.ends_with(" s, not at the end either"), "{err}");
+    // Nobody waits for more frames than these.
+    let (code, told, err) = run_with(&["--duration", "60s", "--frames", "20"]);
+    assert_eq!((code, &told["down_at_end"]), (0, &false.into()), "{err}");
 }
 
 #[test]
@@ -177,7 +200,7 @@ fn a_recording_contains_the_cameras_temperature() {
     bytes.extend(frames([22, 25]));
     let camera = Camera::that_sends(bytes);
     let (code, _, err) = run(&["record", &camera.uri, "-o", file, "--frames", "24"]);
-    assert_eq!(code, 3, "frames 23 and 24 were never sent: {err}");
+    assert_eq!(code, 3, "frames 23 and 24 were not sent: {err}");
     camera.end();
     let (code, out, err) = run(&["inspect", file]);
     assert_eq!(code, 0, "{err}");

@@ -140,7 +140,9 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     let mut recorders = Recorders::new(args.options(cameras.len(), style.names));
     live::connect(&cameras, &mut recorders)?;
     recorders.start().map_err(recording_summary::refused)?;
-    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
+    // With a trigger, the recorder counts fewer frames than the camera sends.
+    let until = Until { frames: args.until.frames.filter(|_| args.trigger.is_none()), ..args.until };
+    let receiving = Receiving::start(ctx, cameras, &args.source, &until)?;
     watch(ctx, args, &receiving, &mut recorders);
     let recordings = receiving.end_recordings(Some(recorders));
     if !ctx.json {

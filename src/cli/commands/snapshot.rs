@@ -72,7 +72,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         snapshots.connect(camera)?;
         sinks.push(snapshots);
     }
-    let until = Until { frames: None, duration: args.duration };
+    let until = Until { frames: Some(args.frames), duration: args.duration };
     let receiving = Receiving::start(ctx, cameras, &args.source, &until)?;
     let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args));
     let names: Vec<_> = receiving.sessions().iter().map(|session| session.name().to_owned()).collect();

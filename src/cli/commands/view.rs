@@ -42,7 +42,7 @@ Words in the HUD and in the table at the end:
   damaged   frames that proved to be damaged after they had arrived
   lost      frames of which only a part arrived
   missing   frames that did not arrive whole; ~: estimated from the rhythm, because the camera does not number them
-  not sent  numbers that the camera left out
+  not sent  missing frames whose numbers the camera left out
   stale     frames that waited in the camera before oaktap connected
   dropped   pictures that a newer one replaced before they were shown; recordings keep them
 

@@ -1,37 +1,53 @@
 //! Tables: rows of aligned columns, and the ledgers of all cameras.
 
-use oaktap::stats::{DamagePlace, LatencySummary, SequenceCounts, Summary};
+use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, Summary, Weight};
+use oaktap::units::count;
 
 use super::{printable, say};
 
-const HEADINGS: [&str; 13] = [
-    "camera",
-    "frames",
-    "shown",
-    "damaged",
-    "lost",
-    "missing",
-    "stale",
-    "dropped",
-    "MB",
-    "fps",
-    "Mbit/s",
-    "latency p50",
-    "p99",
+/// Columns: heading, whether all commands have it, and the cell of a camera. The others are of commands that show pictures.
+const COLUMNS: [(&str, bool, fn(&Summary) -> String); 13] = [
+    ("camera", true, |camera| printable(&camera.name)),
+    ("frames", true, |camera| camera.frames.received.to_string()),
+    ("shown", false, |camera| camera.frames.shown.to_string()),
+    ("damaged", true, |camera| camera.frames.withdrawn.to_string()),
+    ("lost", true, |camera| camera.frames.lost.to_string()),
+    ("missing", true, missing),
+    ("stale", true, |camera| camera.frames.stale.to_string()),
+    ("dropped", false, |camera| camera.lanes.iter().map(|lane| lane.dropped).sum::<u64>().to_string()),
+    ("MB", true, |camera| format!("{:.1}", camera.bytes.received as f64 / 1e6)),
+    ("fps", true, |camera| format!("{:.1}", camera.fps)),
+    ("Mbit/s", true, |camera| format!("{:.1}", camera.mbit_s)),
+    ("latency p50", false, |camera| latency(camera, |latency| latency.p50)),
+    ("p99", false, |camera| latency(camera, |latency| latency.p99)),
 ];
 
+/// More cameras than this share one row if nothing is missing and nothing is odd.
+const LISTED_CAMERAS_MAX: usize = 8;
+
 /// Prints the ledger of each camera as a row on standard error, and a line for each remark. `verbose`: also about pictures
-/// that newer ones superseded.
-pub(crate) fn table(cameras: &[Summary], verbose: bool) {
-    say(&ledgers(cameras, verbose));
+/// that newer ones superseded. `strict`: [`exit_reason`] names the doubts.
+pub(crate) fn table(cameras: &[Summary], verbose: bool, strict: bool) {
+    say(&ledgers(cameras, verbose, strict));
+}
+
+/// Returns why the program exits with code 3 because of this camera.
+pub(crate) fn exit_reason(camera: &Summary, strict: bool) -> Option<String> {
+    let decides = |finding: &&Finding| strict || finding.weight != Weight::Doubt;
+    let decisive: Vec<_> = camera.findings.iter().filter(decides).collect();
+    let option =
+        if decisive.iter().all(|finding| finding.weight == Weight::Doubt) { " because of --strict" } else { "" };
+    let texts: Vec<_> = decisive.iter().map(|finding| finding.text.as_str()).collect();
+    (!texts.is_empty()).then(|| format!("{}: exit code 3{option}: {}", camera.name, texts.join(", ")))
 }
 
 /// Aligns columns to their widest cell: those before `numbers_from` to the left, the others to the right.
-pub(crate) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]], numbers_from: usize) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+pub(crate) fn aligned<R: AsRef<[String]>>(rows: &[R], numbers_from: usize) -> String {
+    let rows = || rows.iter().map(AsRef::as_ref);
+    let width = |column: usize| rows().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows().next().map_or(0, <[String]>::len)).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in rows() {
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let pad = " ".repeat(width - cell.chars().count());
             let (before, after) = if column < numbers_from { ("", pad.as_str()) } else { (pad.as_str(), "") };
@@ -43,12 +59,28 @@ pub(crate) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]], numbers_
     text
 }
 
-fn ledgers(cameras: &[Summary], verbose: bool) -> String {
-    let mut rows = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(cameras.iter().map(row));
-    let mut text = aligned(&rows, 1);
-    for camera in cameras {
-        for remark in remarks(camera, verbose) {
+fn ledgers(cameras: &[Summary], verbose: bool, strict: bool) -> String {
+    let shows = cameras.iter().any(|camera| camera.frames.pictures > 0);
+    let columns: Vec<_> = COLUMNS.iter().filter(|(_, always, _)| *always || shows).collect();
+    let judged: Vec<_> = cameras.iter().map(|camera| (camera, remarks(camera, verbose, strict))).collect();
+    let is_fine = |(camera, remarks): &&(&Summary, Vec<String>)| remarks.is_empty() && camera.findings.is_empty();
+    let (fine, listed): (Vec<_>, Vec<_>) = judged.iter().partition(is_fine);
+    let (fine, listed) = if cameras.len() > LISTED_CAMERAS_MAX && fine.len() > 1 {
+        (fine, listed)
+    } else {
+        (Vec::new(), judged.iter().collect())
+    };
+    let mut text = String::new();
+    if !listed.is_empty() {
+        let mut rows = vec![columns.iter().map(|(heading, ..)| (*heading).to_owned()).collect::<Vec<_>>()];
+        rows.extend(listed.iter().map(|(camera, _)| columns.iter().map(|(.., cell)| cell(camera)).collect()));
+        text = aligned(&rows, 1);
+    }
+    if !fine.is_empty() {
+        text.push_str(&together(fine.iter().map(|(camera, _)| *camera)));
+    }
+    for (camera, remarks) in &judged {
+        for remark in remarks {
             text.extend([camera.name.as_str(), ": ", remark.as_str(), "\n"]);
         }
     }
@@ -56,58 +88,47 @@ fn ledgers(cameras: &[Summary], verbose: bool) -> String {
     printable(&text)
 }
 
-fn row(camera: &Summary) -> [String; 13] {
-    let frames = &camera.frames;
-    let dropped: u64 = camera.lanes.iter().map(|lane| lane.dropped).sum();
-    let latency = |at: fn(&LatencySummary) -> u64| {
-        camera
-            .latency_us
-            .as_ref()
-            .map_or_else(|| "-".to_owned(), |latency| format!("{:.2} ms", at(latency) as f64 / 1e3))
-    };
-    [
-        printable(&camera.name),
-        frames.received.to_string(),
-        frames.shown.to_string(),
-        frames.withdrawn.to_string(),
-        frames.lost.to_string(),
-        // A camera that does not number its frames shows losses as gaps in its rhythm only: an estimate.
-        format!("{}{}", if camera.numbers.is_none() || frames.estimated > 0 { "~" } else { "" }, frames.missing),
-        frames.stale.to_string(),
-        dropped.to_string(),
-        format!("{:.1}", camera.bytes.received as f64 / 1e6),
-        format!("{:.1}", camera.fps),
-        format!("{:.1}", camera.mbit_s),
-        latency(|latency| latency.p50),
-        latency(|latency| latency.p99),
-    ]
+/// Returns the line for cameras of which nothing is missing.
+fn together<'a>(cameras: impl Iterator<Item = &'a Summary> + Clone) -> String {
+    let frames = cameras.clone().map(|camera| camera.frames.received).sum();
+    let bytes: u64 = cameras.clone().map(|camera| camera.bytes.received).sum();
+    let fps = |pick: fn(f64, f64) -> f64| cameras.clone().map(|camera| camera.fps).reduce(pick).unwrap_or(0.0);
+    let (slowest, fastest) = (format!("{:.1}", fps(f64::min)), format!("{:.1}", fps(f64::max)));
+    let fps = if slowest == fastest { slowest } else { format!("{slowest} to {fastest}") };
+    let (number, frames) = (cameras.count(), count(frames, "frame", "frames"));
+    format!("{number} cameras without a loss: {frames}, {fps} fps each, {:.1} MB\n", bytes as f64 / 1e6)
 }
 
-fn remarks(camera: &Summary, verbose: bool) -> Vec<String> {
-    let lanes = camera.lanes.iter().filter(|lane| lane.dropped > 0 && (lane.keeps || verbose)).map(|lane| {
-        let reason = if lane.keeps { "output was too slow" } else { "superseded by newer ones" };
-        format!("{}: {} of {} frames dropped ({reason})", lane.name, lane.dropped, lane.offered)
+/// A camera that does not number its frames shows losses as gaps in its rhythm only: an estimate.
+fn missing(camera: &Summary) -> String {
+    let estimated = camera.numbers.is_none() || camera.frames.estimated > 0;
+    format!("{}{}", if estimated { "~" } else { "" }, camera.frames.missing)
+}
+
+fn latency(camera: &Summary, at: fn(&LatencySummary) -> u64) -> String {
+    let latency = camera.latency_us.as_ref();
+    latency.map_or_else(|| "-".to_owned(), |latency| format!("{:.2} ms", at(latency) as f64 / 1e3))
+}
+
+fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
+    let superseded = camera.lanes.iter().filter(|lane| lane.dropped > 0 && !lane.keeps && verbose).map(|lane| {
+        format!("{}: {} of {} frames dropped (superseded by newer ones)", lane.name, lane.dropped, lane.offered)
     });
     let damage = camera.first_damage.as_ref().map(|place| {
         let DamagePlace { connection, byte, frames, what } = place;
-        format!("first damage on connection {connection}, byte {byte}, after {frames} frames: {what}")
+        let frames = count(*frames, "frame", "frames");
+        format!("first damage on connection {connection}, byte {byte}, after {frames}: {what}")
     });
-    let counted = [
-        (camera.reconnects, "reconnects"),
-        (camera.reboots, "reboots of the camera"),
-        (camera.resyncs, "losses of frame sync"),
-        (camera.damaged_bytes, "bytes of damaged frames or junk skipped"),
-        (camera.bad_detections, "frames with unreadable detections"),
-        (camera.dropped_by_camera, "frames dropped by the camera itself"),
-        (camera.missing_in_recording, "frames missing in the recording"),
-    ];
-    let numbered = camera.numbers.filter(|counts| counts.numbers > counts.came).map(|counts| {
+    let doubts = camera.findings.iter().filter(|finding| !strict && finding.weight == Weight::Doubt);
+    let doubts = doubts.map(|finding| finding.text.clone());
+    let numbered = camera.numbers.filter(|counts| counts.numbers > counts.came + counts.away + counts.pending);
+    let numbered = numbered.map(|counts| {
         let SequenceCounts { numbers, came, damaged, not_sent, away, pending } = counts;
         let fates = [
             (came, "received"),
-            (not_sent, "never sent by the camera"),
-            (damaged, "damaged on the way"),
-            (away, "sent while not connected"),
+            (not_sent, "not sent"),
+            (damaged, "lost or damaged"),
+            (away, "taken while not connected"),
             (pending, "still on the way"),
         ];
         let fates = fates.iter().filter(|(count, _)| *count > 0).map(|(count, fate)| format!("{count} {fate}"));
@@ -117,9 +138,8 @@ fn remarks(camera: &Summary, verbose: bool) -> Vec<String> {
     let names = table.filter(|table| !table.complete).map(|table| {
         format!("received only some of the camera's {} label names: labels are shown as numbers", table.count)
     });
-    let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
-    damage.into_iter().chain(counted).chain(numbered).chain(names).chain(lanes).chain(bug).collect()
+    damage.into_iter().chain(doubts).chain(numbered).chain(names).chain(superseded).chain(bug).collect()
 }
 
 #[cfg(test)]
@@ -140,19 +160,51 @@ mod tests {
     fn ledgers_are_aligned_and_followed_by_remarks() {
         let quiet = Stats::default().summary("tcp://192.168.1.50:5000");
         let mut stats = Stats::default();
-        stats.reboots = 2;
+        stats.reboots = 1;
+        stats.picture(false, 250);
         let odd = stats.summary("b");
-        let text = ledgers(&[quiet, odd], false);
+        let text = ledgers(&[quiet.clone(), odd], false, false);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
         for heading in ["frames", "damaged", "Mbit/s", "p99"] {
             let end = lines[0].find(heading).unwrap() + heading.len();
             for row in &lines[1..3] {
                 let cell = &row[..end];
-                assert!(cell.ends_with(['0', '-']) && !row[end..].starts_with(['0', '.']), "{heading}: {text}");
+                assert!(cell.ends_with(['0', '-', 's']) && !row[end..].starts_with(['0', '.']), "{heading}: {text}");
             }
         }
-        assert_eq!(lines[3], "b: 2 reboots of the camera");
+        assert_eq!(lines[3], "b: 1 reboot of the camera");
+        let recorded = ledgers(&[quiet], false, false);
+        let headings = "camera                   frames  damaged  lost  missing  stale   MB  fps  Mbit/s";
+        assert_eq!(recorded.lines().next(), Some(headings), "nothing was shown");
+    }
+
+    #[test]
+    fn cameras_of_a_fleet_that_are_fine_share_a_line() {
+        let fine = Stats::default().summary("fine");
+        let mut stats = Stats::default();
+        stats.frames.lost = 1;
+        let odd = stats.summary("odd");
+        let fleet = [vec![fine; LISTED_CAMERAS_MAX], vec![odd]].concat();
+        let text = ledgers(&fleet, false, false);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[1].starts_with("odd ") && lines.len() == 3, "{text}");
+        assert_eq!(lines[2], "8 cameras without a loss: 0 frames, 0.0 fps each, 0.0 MB");
+        assert_eq!(ledgers(&fleet[1..], false, false).lines().count(), 9);
+    }
+
+    #[test]
+    fn exit_code_3_has_a_reason() {
+        let mut stats = Stats::default();
+        assert_eq!(exit_reason(&stats.summary("a"), true), None);
+        stats.reboots = 2;
+        let summary = stats.summary("a");
+        assert_eq!(exit_reason(&summary, false), None);
+        let strict = "a: exit code 3 because of --strict: 2 reboots of the camera";
+        assert_eq!(exit_reason(&summary, true).as_deref(), Some(strict));
+        assert_eq!(ledgers(&[summary], false, true).lines().count(), 2, "the reason is not repeated");
+        stats.frames.lost = 1;
+        assert_eq!(exit_reason(&stats.summary("a"), false).as_deref(), Some("a: exit code 3: 1 lost frame"));
     }
 
     #[test]
@@ -165,9 +217,9 @@ mod tests {
             frame.camera_seq = Some(seq);
             counted.event(&Event::Frame(frame.into()));
         }
-        let text = ledgers(&[Stats::default().summary("a"), counted.summary("b")], false);
+        let text = ledgers(&[Stats::default().summary("a"), counted.summary("b")], false, false);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
-        assert_eq!((lines[0][5], lines[1][5], lines[2][5]), ("missing", "~0", "2"), "{text}");
-        assert!(text.ends_with("b: of 6 numbered frames: 4 received, 2 never sent by the camera"), "{text}");
+        assert_eq!((lines[0][4], lines[1][4], lines[2][4]), ("missing", "~0", "2"), "{text}");
+        assert!(text.ends_with("b: of 6 numbered frames: 4 received, 2 not sent"), "{text}");
     }
 }

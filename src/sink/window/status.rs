@@ -69,28 +69,22 @@ fn picture_format(kind: Option<FrameKind>) -> String {
 /// Returns the stream's errors, without the drops that this program chose. Estimates carry `~`.
 fn stream_errors(stats: &Stats) -> Vec<(String, &'static str)> {
     let frames = &stats.frames;
-    // With frame numbers (`@F`), frames that the camera never sent are known exactly.
-    let missing = match stats.numbers() {
-        Some(counts) => ("", counts.not_sent, "not sent"),
-        None => ("~", frames.missing.saturating_sub(frames.withdrawn + frames.lost), "missing"),
-    };
+    let sign = if stats.missing_is_estimate() { "~" } else { "" };
     let all = [
-        ("", frames.withdrawn + frames.lost, "damaged"),
-        missing,
-        ("", stats.bad_detections, "bad boxes"),
-        ("", stats.reconnects(), "reconnects"),
-        ("", stats.reboots, "reboots"),
+        ("", frames.withdrawn, "damaged", "damaged"),
+        ("", frames.lost, "lost", "lost"),
+        (sign, frames.missing, "missing", "missing"),
+        ("", stats.bad_detections, "bad boxes", "bad boxes"),
+        ("", stats.reconnects(), "reconnect", "reconnects"),
+        ("", stats.reboots, "reboot", "reboots"),
     ];
-    let wrong = all.into_iter().filter(|(_, count, _)| *count > 0);
-    wrong.map(|(sign, count, what)| (format!("{sign}{count}"), what)).collect()
+    let wrong = all.into_iter().filter(|(_, count, ..)| *count > 0);
+    wrong.map(|(sign, count, one, many)| (format!("{sign}{count}"), if count == 1 { one } else { many })).collect()
 }
 
-/// Formats the number of missing frames: from the camera's numbers, or else an estimate from the frame interval.
+/// Formats the number of missing frames, as in the table at the end.
 fn missing(stats: &Stats) -> String {
-    match stats.numbers() {
-        Some(counts) => format!("   {} not sent", counts.not_sent),
-        None => format!("   ~{} missing", stats.frames.missing),
-    }
+    format!("   {}{} missing", if stats.missing_is_estimate() { "~" } else { "" }, stats.frames.missing)
 }
 
 /// Formats the temperature and load that the camera reports.
@@ -159,7 +153,11 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
         (
             "",
             vec![
-                (fine(frames.withdrawn + frames.lost == 0), format!("{} damaged", frames.withdrawn + frames.lost)),
+                (fine(frames.withdrawn == 0), format!("{} damaged", frames.withdrawn)),
+                (
+                    fine(frames.lost == 0),
+                    if frames.lost > 0 { format!("   {} lost", frames.lost) } else { String::new() },
+                ),
                 (fine(frames.missing == 0 || stats.missing_is_estimate()), missing(stats)),
                 (fine(stats.damaged_bytes == 0), format!("   {} skipped", bytes(stats.bytes().skipped))),
             ],
@@ -304,7 +302,10 @@ pub(super) mod tests {
         status.stats.connections = 3;
         status.health.failed = 7;
         let text = line_of(&status);
-        assert!(text.contains("  0.0 fps  3 damaged  2 reconnects  7 not shown  0 Mbit/s  12 ms old"), "{text}");
+        assert!(
+            text.contains("  0.0 fps  2 damaged  1 lost  2 reconnects  7 not shown  0 Mbit/s  12 ms old"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -319,7 +320,7 @@ pub(super) mod tests {
     fn errors_of_the_stream_and_of_decoding_are_in_separate_rows() {
         let mut status = status();
         status.health.failed = 7;
-        status.stats.frames.lost = 1;
+        status.stats.frames.withdrawn = 1;
         let rows = rows(&status);
         let row = |caption: &str| rows.iter().position(|(found, _)| *found == caption).expect("a row");
         let stream: Vec<_> = rows[row("stream")..row("decode")].iter().flat_map(|(_, pieces)| pieces).collect();
@@ -345,9 +346,9 @@ pub(super) mod tests {
         status.stats.event(&record(crate::wire::Record::Frame { seq: 7, device_time: DeviceTime(0) }));
         let health = crate::wire::Record::Health { celsius: Some(67.8), css: Some(97.0), mss: None };
         status.stats.event(&record(health));
-        assert!(line_of(&status).contains("  2 not sent  0 Mbit/s  68 °C  12 ms old"), "{}", line_of(&status));
+        assert!(line_of(&status).contains("  2 missing  0 Mbit/s  68 °C  12 ms old"), "{}", line_of(&status));
         let full = full(&status);
-        assert!(full.contains(&"0 damaged   2 not sent   0 B skipped".to_owned()), "{full:?}");
+        assert!(full.contains(&"0 damaged   2 missing   0 B skipped".to_owned()), "{full:?}");
         assert!(full.contains(&"67.8 °C   css 97 %".to_owned()), "{full:?}");
     }
 

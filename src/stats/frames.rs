@@ -1,0 +1,43 @@
+//! Frames by outcome, and the place of damage.
+
+/// Frames by outcome. `received == confirmed + withdrawn + pending` at every moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct FrameCounts {
+    /// Frames received completely, as far as their header shows.
+    pub received: u64,
+    /// Received frames that were confirmed to be intact.
+    pub confirmed: u64,
+    /// Received frames that were found to be damaged afterwards.
+    pub withdrawn: u64,
+    /// Received frames that are neither confirmed nor withdrawn yet.
+    pub pending: u64,
+    /// Frames received partly.
+    pub lost: u64,
+    /// Frames received partly because we closed the connection.
+    pub unfinished: u64,
+    /// Received frames that were captured before we connected and waited in the camera's queue.
+    pub stale: u64,
+    /// Frames that did not arrive intact, whether lost on the way or never sent: counted by number where the camera
+    /// numbers its frames ([`Stats::numbers`](super::Stats::numbers)), plus [`Self::estimated`].
+    pub missing: u64,
+    /// Missing frames among those without a number, estimated from gaps in device time.
+    pub estimated: u64,
+    /// Pictures made.
+    pub pictures: u64,
+    /// Pictures displayed.
+    pub shown: u64,
+}
+
+/// Place of damage in a stream.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DamagePlace {
+    /// Number of the connection, from 1.
+    pub connection: u64,
+    /// Start of the damaged bytes, if they were skipped, or else the bytes received until the damage was found; counted from
+    /// the start of the connection.
+    pub byte: u64,
+    /// Frames received on the connection before.
+    pub frames: u64,
+    /// The damage, as text.
+    pub what: String,
+}

@@ -1,0 +1,155 @@
+//! Judges the counts: which of them mean that something is missing, and the words for them.
+
+use super::{FrameCounts, Stats};
+use crate::hub::LaneCounts;
+use crate::units::count;
+
+/// What a count says about the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// Something is missing: exit code 3.
+    Loss,
+    /// The camera is not streaming at the end: exit code 3.
+    Down,
+    /// Frames may be missing: exit code 3 with `--strict`.
+    Doubt,
+}
+
+/// A count that is not 0 although it is in a stream without errors.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// Name of the count in the JSON output.
+    pub count: &'static str,
+    /// What it says about the stream.
+    pub weight: Weight,
+    /// The amount and the words for it.
+    pub text: String,
+}
+
+/// Name, weight, amount, and the words for one and for several.
+type Row = (&'static str, Weight, fn(&Stats) -> u64, &'static str, &'static str);
+
+/// The counts that decide the exit code. README has the same table.
+const COUNTS: [Row; 13] = [
+    ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, "damaged frame", "damaged frames"),
+    ("lost", Weight::Loss, |stats| stats.frames.lost, "lost frame", "lost frames"),
+    ("resyncs", Weight::Loss, |stats| stats.resyncs, "loss of frame sync", "losses of frame sync"),
+    ("damaged_bytes", Weight::Loss, |stats| stats.damaged_bytes, "skipped byte", "skipped bytes"),
+    (
+        "bad_detections",
+        Weight::Loss,
+        |stats| stats.bad_detections,
+        "frame with unreadable detections",
+        "frames with unreadable detections",
+    ),
+    (
+        "numbers.not_sent",
+        Weight::Loss,
+        |stats| stats.numbers().map_or(0, |counts| counts.not_sent),
+        "frame not sent",
+        "frames not sent",
+    ),
+    (
+        "numbers.damaged",
+        Weight::Loss,
+        |stats| stats.numbers().map_or(0, |counts| counts.damaged),
+        "numbered frame lost or damaged",
+        "numbered frames lost or damaged",
+    ),
+    (
+        "dropped_by_camera",
+        Weight::Loss,
+        |stats| stats.dropped_by_camera,
+        "frame dropped by the camera",
+        "frames dropped by the camera",
+    ),
+    (
+        "missing_in_recording",
+        Weight::Loss,
+        |stats| stats.missing_in_recording,
+        "frame missing in the recording",
+        "frames missing in the recording",
+    ),
+    ("down_at_end", Weight::Down, |stats| u64::from(stats.down_at_end()), "", ""),
+    (
+        "estimated",
+        Weight::Doubt,
+        |stats| stats.frames.estimated,
+        "frame missing by estimate (~)",
+        "frames missing by estimate (~)",
+    ),
+    ("reconnects", Weight::Doubt, Stats::reconnects, "reconnect", "reconnects"),
+    ("reboots", Weight::Doubt, |stats| stats.reboots, "reboot of the camera", "reboots of the camera"),
+];
+
+impl Stats {
+    /// Returns whether every frame, every byte and every item of every lane is accounted for.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        let FrameCounts { received, confirmed, withdrawn, pending, .. } = self.frames;
+        received == confirmed + withdrawn + pending
+            && self.closed.balance()
+            && self.open.balance()
+            && self.sequence.counts().is_none_or(|counts| counts.balance())
+            && self.lanes.iter().all(|lane| lane.offered == lane.taken + lane.dropped + lane.queued)
+    }
+
+    /// Returns the counts because of which the program may exit with code 3, losses first.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let of_count = |(name, weight, of, one, many): &Row| {
+            let amount = Some(of(self)).filter(|amount| *amount > 0)?;
+            let text = if *weight == Weight::Down { self.outage_text() } else { count(amount, one, many) };
+            Some(Finding { count: name, weight: *weight, text })
+        };
+        let mut findings: Vec<Finding> = COUNTS.iter().filter_map(of_count).collect();
+        if self.outages.total_ns() > 0 && !self.down_at_end() {
+            let finding = Finding { count: "not_streaming_seconds", weight: Weight::Doubt, text: self.outage_text() };
+            findings.push(finding);
+        }
+        let lanes = self.lanes.iter().filter(|lane| lane.keeps && lane.dropped > 0);
+        let of_lane = |LaneCounts { name, dropped, offered, .. }: &LaneCounts| Finding {
+            count: "lanes",
+            weight: Weight::Loss,
+            text: format!("{dropped} of {} dropped, because {name} was too slow", count(*offered, "frame", "frames")),
+        };
+        findings.splice(0..0, lanes.map(of_lane));
+        findings
+    }
+
+    fn outage_text(&self) -> String {
+        let seconds = |ns: u64| ns as f64 / 1e9;
+        let (down, watched) = (seconds(self.outages.total_ns()), seconds(self.outages.watched_ns()));
+        let end = if self.down_at_end() { ", not at the end either" } else { "" };
+        format!("not streaming for {down:.1} s of {watched:.1} s{end}")
+    }
+
+    /// Returns whether the stream had stopped at the latest known time, and not because we stopped it.
+    #[must_use]
+    pub const fn down_at_end(&self) -> bool {
+        self.outages.is_open()
+    }
+
+    /// Returns whether everything that the camera sent was received, and reached every lossless lane: no damage, no
+    /// skipped bytes other than records of unknown kinds, no unreadable detections, no gap in the camera's numbers. If not,
+    /// the program exits with code 3. Estimates do not count; see [`Self::certainly_lossless`].
+    #[must_use]
+    pub fn lossless(&self) -> bool {
+        self.findings().iter().all(|finding| finding.weight != Weight::Loss)
+    }
+
+    /// Returns whether the stream was [lossless](Self::lossless), and nothing suggests that frames may be missing: no gap in
+    /// the rhythm of frames without numbers, no time without a stream, no reconnect, no reboot of the camera. Decides the
+    /// exit code with `--strict`.
+    #[must_use]
+    pub fn certainly_lossless(&self) -> bool {
+        self.findings().is_empty()
+    }
+
+    /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`.
+    #[must_use]
+    pub fn missing_is_estimate(&self) -> bool {
+        self.numbers().is_none() || self.frames.estimated > 0
+    }
+}
