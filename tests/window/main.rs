@@ -27,6 +27,7 @@ use recordings::Recording;
 
 mod controls;
 mod dropped;
+mod sizes;
 
 /// Longer than any operation takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
