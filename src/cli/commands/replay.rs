@@ -78,8 +78,11 @@ pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     }
 }
 
+/// First and last time of a recording, in nanoseconds since 1970, UTC.
+type Span = (i64, i64);
+
 /// Returns the cameras of recordings, those of these names or all, and the times of the recordings.
-fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<RecordedCamera>, Vec<(i64, i64)>)> {
+fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<RecordedCamera>, Vec<Span>)> {
     let (mut names, mut cameras, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     for path in files {
         let reader = Reader::open(path).map_err(advised)?;
@@ -163,7 +166,7 @@ fn sources(cameras: Vec<RecordedCamera>, speed: Speed, looped: bool) -> Vec<Name
 }
 
 /// Plays recordings at the same time, or from their starts if they have no time in common.
-fn together(playback: Playback, spans: &[(i64, i64)]) -> Playback {
+fn together(playback: Playback, spans: &[Span]) -> Playback {
     let (starts, ends) = (spans.iter().map(|span| span.0), spans.iter().map(|span| span.1));
     if let (Some(first), Some(last), Some(end)) = (starts.clone().min(), starts.max(), ends.min())
         && last > end
@@ -175,7 +178,7 @@ fn together(playback: Playback, spans: &[(i64, i64)]) -> Playback {
 }
 
 /// Plays cameras in one window.
-fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<RecordedCamera>, spans: &[(i64, i64)]) -> anyhow::Result<Outcome> {
+fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<RecordedCamera>, spans: &[Span]) -> anyhow::Result<Outcome> {
     let uris = sources(cameras, args.speed, args.looped);
     let playback = together(Playback::new(args.speed, args.looped), spans);
     // In a window, the user may seek back from the end.

@@ -189,7 +189,7 @@ mod tests {
     fn a_trigger_matches_label_and_confidence() {
         let mut frame = Frame::default();
         let names: LabelMap = ["helmet", "person"].into_iter().collect();
-        assert!(!trigger("person>0").matched(&frame, None).is_some(), "no detections");
+        assert!(trigger("person>0").matched(&frame, None).is_none(), "no detections");
         for (label, confidence) in [(0, 0.7), (2, f32::NAN)] {
             frame.detections.push(Detection { label, confidence, ..Detection::default() });
         }
@@ -197,10 +197,10 @@ mod tests {
             trigger("Person>0.6").matched(&frame, None).is_some() && trigger("0>0.6").matched(&frame, None).is_some()
         );
         assert_eq!(trigger("person>0.6").matched(&frame, None).as_deref(), Some("person>0.6: person 70 %"));
-        assert!(!trigger("person>0.7").matched(&frame, None).is_some(), "above, not at");
-        assert!(!trigger("car>0").matched(&frame, None).is_some(), "NaN is not above 0");
+        assert!(trigger("person>0.7").matched(&frame, None).is_none(), "above, not at");
+        assert!(trigger("car>0").matched(&frame, None).is_none(), "NaN is not above 0");
         assert!(
-            !trigger("person>0.6").matched(&frame, Some(&names)).is_some(),
+            trigger("person>0.6").matched(&frame, Some(&names)).is_none(),
             "the user's names replace those of COCO"
         );
         frame.labels = Some(std::sync::Arc::new(["person"].into_iter().collect()));
