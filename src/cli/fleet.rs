@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oaktap::discovery::CameraState;
+use oaktap::frame::detection::LabelTable;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
 use serde::Deserialize;
@@ -64,6 +65,10 @@ impl FleetArgs {
                 return self.source(camera.name.as_deref(), &camera.camera);
             }
             let (name, camera) = split_name(uri).map_err(|error| invalid(&error))?;
+            let is_word = !is_id(camera) && camera.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+            if is_word && !configured.is_empty() {
+                return Err(unknown_name(camera, &configured));
+            }
             self.source(name, camera)
         };
         self.uris.iter().map(source).collect()
@@ -106,6 +111,14 @@ impl FleetArgs {
         }
         Ok(sources)
     }
+}
+
+/// A name that a configuration file does not list is not looked up as a host: the command would run without that camera.
+fn unknown_name(name: &str, configured: &[ConfiguredCamera]) -> anyhow::Error {
+    let error = Usage(format!("{CONFIG_FILE} names no camera `{name}`"));
+    let names: LabelTable = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
+    let help = names.nearest(name).map_or_else(String::new, |nearest| format!("did you mean `{nearest}`? "));
+    advised(error.into(), format!("{help}A host of that name is tcp://{name}"))
 }
 
 /// Returns whether the text is the id of a camera or the start of one: hexadecimal, and not an address.
@@ -309,6 +322,9 @@ mod tests {
             assert_eq!(all, ["yard=tcp://192.168.1.51:9876", "front=tcp://192.168.1.50:5000", "door=sim:"]);
             let some = sources(&["front", "back=10.0.0.9", "--config", &path]).expect("valid file");
             assert_eq!(some, ["front=tcp://192.168.1.50:5000", "back=tcp://10.0.0.9:5000"]);
+            let error = format!("{:?}", sources(&["fornt", "--config", &path]).expect_err("an unknown name"));
+            assert!(error.contains("names no camera `fornt`") && error.contains("did you mean `front`?"), "{error}");
+            assert_eq!(sources(&["tcp://fornt", "--config", &path]).expect("a host"), ["tcp://fornt:5000"]);
         }
         let (_folder, path) = config("cameras = [\"192.168.1.50\"]\n");
         assert_eq!(sources(&["--config", &path]).expect("valid file"), ["tcp://192.168.1.50:5000"]);
