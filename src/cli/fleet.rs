@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oaktap::discovery::CameraState;
-use oaktap::frame::detection::LabelTable;
+use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
 use serde::Deserialize;
@@ -115,10 +115,10 @@ impl FleetArgs {
 
 /// A name that a configuration file does not list is not looked up as a host: the command would run without that camera.
 fn unknown_name(name: &str, configured: &[ConfiguredCamera]) -> anyhow::Error {
-    let error = Usage(format!("{CONFIG_FILE} names no camera `{name}`"));
-    let names: LabelTable = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
-    let help = names.nearest(name).map_or_else(String::new, |nearest| format!("did you mean `{nearest}`? "));
-    advised(error.into(), format!("{help}A host of that name is tcp://{name}"))
+    let names: LabelMap = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
+    let nearest = names.nearest(name).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    let error = Usage(format!("{CONFIG_FILE} names no camera `{name}`{nearest}"));
+    advised(error.into(), format!("if it is the name of a host: tcp://{name}"))
 }
 
 /// Returns whether the text is the id of a camera or the start of one: hexadecimal, and not an address.

@@ -19,7 +19,12 @@ fn the_python_examples_of_the_readme_run() {
     let Some(mut python) = external_tools::program("python") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     // Names as `oaktap record 192.168.1.50 front=...` gives them.
-    let kinds = [("192.168.1.50", "format=BGR888p", "(32, 48, 3)"), ("front", "format=jpeg", "(32, 48, 3)")];
+    let kinds = [
+        ("192.168.1.50", "format=BGR888p", "'bgr8', (32, 144)"),
+        ("front", "format=jpeg", "'jpeg', (32, 48, 3)"),
+        ("yard", "format=NV12", "'nv12', (48, 48)"),
+        ("depth", "format=RAW16", "'16UC1', (32, 96)"),
+    ];
     let cameras = kinds.map(|(name, format, _)| {
         let frames = recordings::frames(&format!("size=48x32&boxes=3&records=on&{format}"), FRAMES);
         (recordings::camera(name), frames)
@@ -28,7 +33,7 @@ fn the_python_examples_of_the_readme_run() {
 
     let [numpy, rerun] = &blocks("python")[..] else { panic!("two blocks of Python") };
     let shown = external_tools::output(python.current_dir(&folder).args(["-c", numpy]));
-    assert_eq!(shown.lines().count(), 2 * 2 * FRAMES, "a picture and its boxes for each frame: {shown}");
+    assert_eq!(shown.lines().count(), 2 * kinds.len() * FRAMES, "a picture and its boxes for each frame: {shown}");
     for ((name, _, shape), (_, frames)) in kinds.iter().zip(&cameras) {
         let of = |topic: &str| shown.lines().filter(|line| line.starts_with(topic)).collect::<Vec<_>>();
         let (images, boxes) = (of(&format!("/{name}/image ")), of(&format!("/{name}/detections ")));
@@ -44,4 +49,5 @@ fn the_python_examples_of_the_readme_run() {
     let mut stats = external_tools::program("rerun").expect("it was there");
     let printed = external_tools::output(stats.current_dir(&folder).args(["rrd", "print", "-v", "recording.rrd"]));
     assert!(printed.contains("/front/boxes") && printed.contains("Boxes2D:half_sizes"), "{printed}");
+    assert!(printed.contains("DepthImage:buffer") && printed.contains("/yard"), "{printed}");
 }

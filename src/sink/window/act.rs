@@ -107,7 +107,7 @@ impl Screen {
                 self.playbacks.iter().for_each(Playback::step_back);
             }
             Action::Seek(_) | Action::SeekStart | Action::SeekEnd if self.playbacks.is_empty() => {
-                self.show_note("only recordings can be sought".to_owned());
+                self.show_note("a live camera cannot be rewound".to_owned());
             }
             Action::Seek(seconds) => {
                 let ns = i64::from(seconds) * 1_000_000_000;
@@ -141,7 +141,7 @@ impl Screen {
             Action::Scale(steps) => self.change_scale(steps),
             Action::Panel => self.toggle_panel(),
             Action::Palette => self.toggle_light(),
-            Action::Help => self.help = !self.help,
+            Action::Help => (self.help, self.hint_until_ns) = (!self.help, None),
             Action::ShowOne(number) => {
                 let camera = self.interaction.page.unwrap_or(0) * PAGE + number;
                 if camera < self.cameras.len() {

@@ -1,7 +1,7 @@
 //! The HUD: the state of a camera, written over its picture.
 
 use super::design::{ColoredText, Ink, SCALES};
-use super::keys::HELP;
+use super::keys::{HELP, MOUSE};
 use super::pen::{Pen, wrapped};
 use super::status::{CameraStatus, Message, line, rows, state_word};
 use crate::overlay::Rect;
@@ -166,11 +166,11 @@ pub(super) fn draw_help(pen: &mut Pen<'_>) {
 
 /// Returns the lines of the help, below two lines for the heading.
 fn help_lines(columns: usize) -> Vec<Vec<ColoredText>> {
-    let rows = HELP.len().div_ceil(columns);
+    let rows = (HELP.len() + MOUSE.len()).div_ceil(columns);
     let line = |row: usize| {
-        let entries = HELP.iter().skip(row).step_by(rows);
+        let entries = HELP.iter().chain(&MOUSE).skip(row).step_by(rows);
         let pieces =
-            entries.flat_map(|(keys, what)| [(Ink::Good, format!("{keys:<13}")), (Ink::Text, format!("{what:<47}"))]);
+            entries.flat_map(|(keys, what)| [(Ink::Good, format!("{keys:<14}")), (Ink::Text, format!("{what:<48}"))]);
         pieces.collect::<Vec<_>>()
     };
     [Vec::new(), Vec::new()].into_iter().chain((0..rows).map(line)).collect()

@@ -175,8 +175,16 @@ pub(super) const HELP: [(&str, &str); 26] = [
     ("Ctrl +  -  0", "larger, smaller or normal text"),
     ("k", "dark text on light panels, or light on dark"),
     ("?  h  F1", "show or hide this help"),
-    ("Esc", "close the help, full screen, camera; quit"),
+    ("Esc", "close the menu, help, full screen, camera; quit"),
     ("q", "quit"),
+];
+
+/// Gestures of the mouse and their descriptions on the help overlay.
+pub(super) const MOUSE: [(&str, &str); 4] = [
+    ("click", "enlarge a camera, or show all again"),
+    ("double click", "fill the screen"),
+    ("wheel  drag", "zoom at the pointer; move the picture, or seek"),
+    ("right click", "a menu of the most common keys"),
 ];
 
 /// A press of a key, or its repetition while it is held down.

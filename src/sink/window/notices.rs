@@ -30,7 +30,8 @@ impl Screen {
             lines.push(line);
         }
         if self.paused {
-            lines.push(vec![(Ink::Text, "paused".to_owned()), (Ink::Dim, "  , . other picture".to_owned())]);
+            let keys = if self.playbacks.is_empty() { "  . next picture" } else { "  , . other picture" };
+            lines.push(vec![(Ink::Text, "paused".to_owned()), (Ink::Dim, keys.to_owned())]);
         }
         lines.extend(self.undrawn().map(|text| vec![(Ink::Warning, text)]));
         lines
