@@ -63,6 +63,12 @@ pub(crate) const WHEN_TO_STOP: &str = "When to stop";
 pub(crate) const OUTPUT: &str = "Output";
 
 const AFTER_HELP: &str = "\
+Examples:
+  oaktap demo
+  oaktap list
+  oaktap view 192.168.1.50
+  oaktap record 192.168.1.50 -o recordings/
+
 Results go to standard output, everything else to standard error.
 
 Exit codes: 0 success; 1 failure; 2 wrong usage; 3 finished, but frames were lost or damaged; 4 refused by the camera, or \

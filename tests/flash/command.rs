@@ -651,9 +651,16 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     assert_eq!(failed.iter().map(|line| &line["summary"]["camera"]).collect::<Vec<_>>(), [addresses[1].as_str()]);
     let began = cameras.iter().map(|camera| camera.history().sessions);
     assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
-    let (code, out, said) = flash(&["--yes"]);
+    // The names of a file select the cameras, and the ports in it are those of their streams.
+    let names = ["front", "yard", "gate"];
+    let lines: String = names.iter().zip(&addresses).map(|(name, ip)| format!("{name} = \"{ip}:5000\"\n")).collect();
+    let config = scene.file("oaktap.toml", format!("[cameras]\n{lines}").as_bytes());
+    let receipts_text = receipts.to_str().expect("UTF-8");
+    let options = ["--config", &config, "--app", &app, "--receipts", receipts_text, "--yes"];
+    let (code, out, said) = run(&[&["flash"], &names[..], &options].concat());
     assert_eq!(code, 0, "{said}");
     assert_eq!((out.matches("already present").count(), out.matches("written, read back").count()), (2, 1), "{out}");
+    assert!(ids.iter().zip(names).all(|(id, name)| out.contains(&format!("{id} ({name}): "))), "{out}");
     let kept = std::fs::read_dir(&receipts).expect("a folder").count();
     assert_eq!(kept, 5, "two, and three");
 }

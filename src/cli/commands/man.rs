@@ -1,7 +1,7 @@
 //! `oaktap man`: prints a manual page.
 
 use anyhow::bail;
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command, CommandFactory as _};
 
 use crate::cli::value_parsers::one_of;
 use crate::cli::{Cli, Outcome, no_json_option, present};
@@ -63,8 +63,29 @@ pub(crate) fn run(args: &ManArgs) -> anyhow::Result<Outcome> {
             None => bail!(present::Usage(format!("unknown command `{name}`"))),
         },
     };
-    let mut page = Vec::new();
-    clap_mangen::Man::new(selected).render(&mut page)?;
-    present::result(&page)?;
+    present::result(page(selected)?.as_bytes())?;
     Ok(Outcome::Done)
+}
+
+fn page(command: Command) -> anyhow::Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    // The text after the help begins with the examples.
+    Ok(String::from_utf8(page)?.replacen(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_has_a_section_of_examples() {
+        let mut program = Cli::command();
+        program.build();
+        let commands = program.get_subcommands().filter(|command| command.get_name() != "help");
+        for command in commands.chain([&program]) {
+            let text = page(command.clone()).expect("UTF-8");
+            assert!(text.contains("\n.SH EXAMPLES\n  oaktap "), "{}: {text}", command.get_name());
+        }
+    }
 }

@@ -27,12 +27,20 @@ pub(crate) const FORMATS: [PixelFormat; 6] = [
     PixelFormat::Jpeg,
 ];
 
-/// Measures each stage for about `each`, with frames of one size.
-pub(crate) fn measure(size: (u32, u32), formats: &[PixelFormat], each: Duration) -> anyhow::Result<Vec<Row>> {
+/// Measures each stage for about `each`, with frames of one size. Calls `begins` before each stage.
+pub(crate) fn measure(
+    size: (u32, u32),
+    formats: &[PixelFormat],
+    each: Duration,
+    mut begins: impl FnMut(&str),
+) -> anyhow::Result<Vec<Row>> {
+    begins("parse");
     let mut rows = vec![parse(size, each)?];
     for format in formats {
+        begins(&format!("convert {format}"));
         rows.push(convert(size, *format, each)?);
     }
+    begins("overlay");
     rows.push(overlay(size, each)?);
     Ok(rows)
 }

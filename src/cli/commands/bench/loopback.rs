@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use super::kernels::BOXES;
 use super::measure::{Copying, median, stay_on_first_cpu, thread_cpu};
 use super::report::Row;
+use crate::cli::present::advised;
 
 /// Frames before the measurement starts. They warm up the memory and empty the queue of the camera.
 const WARM_UP_FRAMES: u64 = 10;
@@ -228,7 +229,9 @@ pub(super) fn watch(
     let (end, end_cpu) = watching.ended.unwrap_or(now);
     let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
     let Some(((began, cpu, _), (geometry, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0) else {
-        anyhow::bail!("received {} frames, expected at least 2 to measure", watching.frames);
+        let (found, least) = (watching.frames, watching.warm_up + 1);
+        let error = anyhow::anyhow!("received {found} frames, expected at least {least} to measure");
+        return Err(advised(error, "measure for longer: --duration, or --frames"));
     };
     let pass = Pass {
         frames: measured,
@@ -333,7 +336,9 @@ mod tests {
     #[test]
     fn streams_that_cannot_be_measured_are_errors() {
         let error = watch_sim("size=64x48&fps=0&boxes=0", None, || true).err().unwrap();
-        assert!(error.to_string().contains("expected at least 2"), "{error}");
+        assert!(error.to_string().ends_with(" frames, expected at least 11 to measure"), "{error}");
+        let error = watch_sim("size=64x48&fps=0", Some(1), || false).err().unwrap();
+        assert_eq!(error.to_string(), "received 1 frames, expected at least 2 to measure");
         let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
         assert!(format!("{error:#}").contains("cannot decode H264 video"), "{error:#}");
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::frame::{Geometry, PixelFormat};
-use oaktap::source::SourceSpec;
+use oaktap::source::NamedSource;
 
 use self::measure::Copying;
 use self::report::{BenchReport, Row};
@@ -38,14 +38,15 @@ const ROUND_TIME: Duration = Duration::from_millis(400);
 const EXAMPLES: &str = "\
 Examples:
   oaktap bench
-  oaktap bench --size 1920x1080 --json";
+  oaktap bench --size 1920x1080 --json
+  oaktap bench 192.168.1.50 --duration 10s";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the measurements as one line of JSON"))]
 pub(crate) struct BenchArgs {
     /// Measure with the frames of this stream until it ends [default: measure each stage with simulated frames]
     #[arg(value_name = "URI")]
-    uri: Option<SourceSpec>,
+    uri: Option<NamedSource>,
 
     /// Plot the results to this .svg or .png file
     #[arg(long, value_name = "FILE")]
@@ -61,7 +62,7 @@ pub(crate) struct BenchArgs {
 /// Without a source, `--size` and `--format` restrict what to measure.
 pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
     let report = match &args.uri {
-        Some(spec) => stream(ctx, spec, args)?,
+        Some(source) => stream(ctx, source, args)?,
         None if args.until.frames.or(args.until.duration.map(|_| 0)).is_some() => {
             return Err(
                 Usage("--frames and --duration require a stream: oaktap bench URI --frames N".to_owned()).into()
@@ -94,33 +95,47 @@ fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Ve
     measure::stay_on_first_cpu(true);
     let mut rows = Vec::new();
     for (size, number) in sizes.iter().zip(1..) {
-        progress(&format!("measuring {}x{} ({number} of {} sizes)", size.0, size.1, sizes.len()));
-        rows.extend(kernels::measure(*size, formats, STAGE_TIME)?);
+        let what = format!("measuring {}x{} ({number} of {} sizes)", size.0, size.1, sizes.len());
+        let terminal = io::stderr().is_terminal();
+        if !terminal {
+            present::say(&format!("{what}: parse, convert, overlay"));
+        }
+        let begins = |stage: &str| {
+            if terminal {
+                present::status(&format!("{what}: {stage}"));
+            }
+        };
+        rows.extend(kernels::measure(*size, formats, STAGE_TIME, begins)?);
+        begins("receive, stream");
+        if !terminal {
+            present::say(&format!("{what}: receive, stream"));
+        }
         rows.extend(loopback::measure(*size, ROUNDS, ROUND_TIME)?);
-    }
-    if io::stderr().is_terminal() {
-        present::status("");
+        if terminal {
+            present::status("");
+        }
     }
     Ok(rows)
 }
 
-fn progress(text: &str) {
-    if io::stderr().is_terminal() { present::status(text) } else { present::say(text) }
-}
-
-fn stream(ctx: &Ctx, spec: &SourceSpec, args: &BenchArgs) -> anyhow::Result<BenchReport> {
+fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<BenchReport> {
     ctx.stop.on_signals()?;
     let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
     let over = || ctx.stop.asked() || deadline.is_some_and(|deadline| deadline <= Instant::now());
     let style = args.source.style()?;
-    let watched = loopback::watch(spec.clone(), args.source.session_options(), style, args.until.frames, over)
-        .with_context(|| format!("cannot measure the stream of {spec}"))?;
+    let limit = match (args.until.frames, args.until.duration) {
+        (None, None) => "until it ends or Ctrl-C",
+        _ => "until --frames or --duration",
+    };
+    present::say(&format!("measuring the stream of {source}, {limit}"));
+    let watched = loopback::watch(source.spec.clone(), args.source.session_options(), style, args.until.frames, over)
+        .with_context(|| format!("cannot measure the stream of {source}"))?;
     let mut copying = Copying::new(watched.bytes);
     let copy = measure::median(&mut [(); 5].map(|()| copying.seconds()));
     let Geometry { format, width, height, .. } = watched.geometry;
     let row = loopback::row("stream", format, (width, height), watched.bytes, copy, &[watched.pass]);
     Ok(BenchReport {
-        cameras: vec![watched.stats.summary(&spec.to_string())],
+        cameras: vec![watched.stats.summary(&source.name.clone().unwrap_or_else(|| source.spec.to_string()))],
         ..BenchReport::new(ctx.command, vec![row])
     })
 }
