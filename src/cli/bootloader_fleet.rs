@@ -305,7 +305,7 @@ fn work_through<T: Send>(
         }
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..effect.jobs.min(turns.len())).map(|_| scope.spawn(&worker)).collect();
+        let workers: Vec<_> = (0..effect.jobs.min(turns.len())).map(|_| scope.spawn(worker)).collect();
         let join = |worker: thread::ScopedJoinHandle<'_, anyhow::Result<()>>| {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };

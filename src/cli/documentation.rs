@@ -154,10 +154,7 @@ fn words(line: &str) -> Vec<String> {
 /// Parses a command line that users read, and returns why it is not valid.
 fn parse(line: &str) -> Result<(), String> {
     let words = words(line);
-    let error = match Cli::command().try_get_matches_from(&words) {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
+    let Err(error) = Cli::command().try_get_matches_from(&words) else { return Ok(()) };
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.as_str(),
         _ => "",

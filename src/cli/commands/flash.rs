@@ -187,9 +187,9 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     let reports = task.cameras.each(ctx, &effect, flash)?;
     match args.then {
         Some(Then::View) => {
-            let streams = reports.iter().filter_map(|report| report.stream(task.contract.as_ref())).collect();
+            let streams: Vec<_> = reports.iter().filter_map(|report| report.stream(task.contract.as_ref())).collect();
             let ctx = Ctx { command: "view", json: ctx.json, stop: ctx.stop.clone() };
-            view::run(&ctx, &ViewArgs::for_sources(streams, task.contract))
+            view::run(&ctx, &ViewArgs::for_sources(&streams, task.contract))
         }
         None => Ok(Outcome::Done),
     }

@@ -87,7 +87,7 @@ pub(crate) struct ViewArgs {
 
 impl ViewArgs {
     /// Returns the arguments for these sources, which must run the application of the contract.
-    pub(crate) fn for_sources(sources: Vec<NamedSource>, expect: Option<Contract>) -> Self {
+    pub(crate) fn for_sources(sources: &[NamedSource], expect: Option<Contract>) -> Self {
         Self {
             fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect(), None),
             show: ShowArgs {
