@@ -9,14 +9,14 @@ use anyhow::Context as _;
 use oaktap::frame::{Frame, Geometry};
 use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
-use oaktap::sink::record::Recorders;
+use oaktap::sink::record::{Recorders, RecordersMonitor, RecordingStatus};
 use oaktap::source::{Session, SessionState, SourceError};
 use oaktap::stats::{Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::recording_summary::RecordingSummary;
+use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
 use super::{Ctx, Outcome, Until, present};
 
@@ -40,16 +40,25 @@ pub(crate) struct Receiving {
 
 impl Receiving {
     /// Starts a session for each camera; sinks are connected before. From here on Ctrl-C asks to stop.
-    pub(crate) fn start(ctx: &Ctx, cameras: Vec<Camera>, args: &SourceArgs, until: &Until) -> anyhow::Result<Self> {
+    /// `recording`: what `--status` reports of recordings of these cameras.
+    pub(crate) fn start(
+        ctx: &Ctx,
+        cameras: Vec<Camera>,
+        args: &SourceArgs,
+        until: &Until,
+        recording: RecordersMonitor,
+    ) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
         let live = Live::start(cameras, &args.session_options()).context("cannot start the receiving threads")?;
         let watch = |session: &Session| {
-            let reason = Reason::default();
-            live.runtime().spawn(print_states(session.name().to_owned(), session.changes(), Arc::clone(&reason)));
-            reason
+            let (reason, since) = (Reason::default(), Arc::new(Since::default()));
+            let printing = (Arc::clone(&reason), Arc::clone(&since));
+            live.runtime().spawn(print_states(session.name().to_owned(), session.changes(), printing));
+            (reason, since)
         };
-        let reasons = live.sessions().iter().map(watch).collect();
-        let status = args.status.map(|interval| print_status(live.sessions(), interval)).transpose()?;
+        let (reasons, since): (Vec<_>, Vec<_>) = live.sessions().iter().map(watch).unzip();
+        let status =
+            args.status.map(|interval| print_status(live.sessions(), since, recording, interval)).transpose()?;
         let strict = args.strict;
         Ok(Self {
             live,
@@ -125,7 +134,7 @@ impl Receiving {
         let summaries: Vec<_> =
             self.sessions().iter().zip(&stats).map(|(session, stats)| stats.summary(session.name())).collect();
         present::table(&summaries, tracing::enabled!(tracing::Level::INFO), self.strict);
-        recordings.iter().for_each(|recorded| present::say(&recorded.text()));
+        recording_summary::texts(recordings).iter().for_each(|text| present::say(text));
         if ctx.json {
             let cameras = &summaries;
             present::document(&StreamSummary { command: ctx.command, cameras, recordings })?;
@@ -183,25 +192,48 @@ struct StatusLine {
 #[derive(Serialize)]
 struct CameraStatus {
     unix_ns: i64,
-    state: String,
+    /// A word of a fixed list; see [`SessionState::word`].
+    state: &'static str,
+    /// Why the camera is not connected.
+    reason: Option<String>,
+    /// Start of the state.
+    since_unix_ns: i64,
+    /// `None` if nothing is recorded.
+    recording: Option<RecordingStatus>,
     #[serde(flatten)]
     counts: Summary,
 }
 
 /// Prints the counts of each session at this interval, until the sender is dropped. On a thread of its own: a reader that
 /// does not read blocks it.
-fn print_status(sessions: &[Session], interval: Duration) -> io::Result<mpsc::Sender<()>> {
+fn print_status(
+    sessions: &[Session],
+    since: Vec<Arc<Since>>,
+    recording: RecordersMonitor,
+    interval: Duration,
+) -> io::Result<mpsc::Sender<()>> {
     let cameras: Vec<_> = sessions
         .iter()
-        .map(|session| (session.name().to_owned(), session.changes(), session.ledger().clone()))
+        .zip(since)
+        .map(|(session, since)| (session.name().to_owned(), session.changes(), session.ledger().clone(), since))
         .collect();
     let (sender, ended) = mpsc::channel();
     let print = move || {
         while ended.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let unix_ns = received_now().unix_ns;
-            for (name, state, ledger) in &cameras {
-                let state = state.borrow().to_string();
-                let status = CameraStatus { unix_ns, state, counts: ledger.snapshot().summary(name) };
+            let now = received_now();
+            let unix_ns = now.unix_ns;
+            for (camera, (name, state, ledger, since)) in cameras.iter().enumerate() {
+                let state = state.borrow().clone();
+                let mut counts = ledger.snapshot();
+                counts.advance(now.mono_ns);
+                let status = CameraStatus {
+                    unix_ns,
+                    state: state.word(),
+                    reason: state.reason().map(|error| error.kind.to_string()),
+                    since_unix_ns: since.of(state.word(), unix_ns),
+                    recording: recording.status(camera),
+                    counts: counts.summary(name),
+                };
                 // A closed standard output ends the lines, not the reception.
                 let Ok(line) = present::json(&StatusLine { status }) else { return };
                 if present::result(line.as_bytes()).is_err() {
@@ -214,11 +246,25 @@ fn print_status(sessions: &[Session], interval: Duration) -> io::Result<mpsc::Se
     Ok(sender)
 }
 
+/// Remembers since when a state is the same.
+#[derive(Debug, Default)]
+struct Since(Mutex<Option<(&'static str, i64)>>);
+
+impl Since {
+    fn of(&self, state: &'static str, now_unix_ns: i64) -> i64 {
+        let mut known = locked(&self.0);
+        let (_, since) = known.filter(|(word, _)| *word == state).unwrap_or((state, now_unix_ns));
+        *known = Some((state, since));
+        since
+    }
+}
+
 /// Prints the state of a session whenever it changes.
-async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, last: Reason) {
+async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, (last, since): (Reason, Arc<Since>)) {
     let mut printed = String::new();
     loop {
         let state = changes.borrow_and_update().clone();
+        since.of(state.word(), received_now().unix_ns);
         let (line, help) = match &state {
             SessionState::Ended { .. } => return,
             SessionState::Connecting { .. } if !printed.is_empty() => (printed.clone(), None),

@@ -30,22 +30,21 @@ impl From<RecorderOutcome> for RecordingSummary {
 impl RecordingSummary {
     /// Returns the summary as lines of text.
     pub(crate) fn text(&self) -> String {
-        let RecorderOutcome { files, unfinished, deleted, frames, bytes, gaps, dropped, lost, cameras, problems } =
+        let RecorderOutcome { files, unfinished, deleted, frames, bytes, gaps, dropped, lost, problems, .. } =
             &self.outcome;
-        let names: Vec<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+        let names = self.names();
         let kept: u64 = files.iter().map(|file| file.frames).sum();
         // The others are in files that were deleted or not finished.
-        let counted = if kept == *frames {
-            format!("{frames} frames")
-        } else {
-            format!("{frames} frames recorded, {kept} of them")
+        let counted = match count(*frames, "frame", "frames") {
+            counted if kept == *frames => counted,
+            counted => format!("{counted} recorded, {kept} of them"),
         };
         let mut text = match &**files {
-            [] => format!("{}: {frames} frames recorded, no file finished", names.join(", ")),
-            [one] => format!("{}: {counted} in {}, {}", names.join(", "), one.path.display(), Bytes(*bytes)),
+            [] => format!("{names}: {counted} recorded, no file finished", counted = count(*frames, "frame", "frames")),
+            [one] => format!("{}: {counted} in {}, {}", names, one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
                 "{}: {counted} in {} files from {} to {}, {}",
-                names.join(", "),
+                names,
                 files.len(),
                 first.path.display(),
                 last.path.display(),
@@ -53,22 +52,22 @@ impl RecordingSummary {
             ),
         };
         let counted = [
-            (*dropped, "frames are missing because the disk was too slow"),
-            (*lost, "frames are missing because a file could not be written"),
-            (*gaps, "gaps are marked in the files"),
-            (*deleted, "old files were deleted because of --keep"),
+            (
+                *dropped,
+                "frame not recorded because the disk was too slow",
+                "frames not recorded because the disk was too slow",
+            ),
+            (*lost, "frame not recorded because of a write error", "frames not recorded because of a write error"),
+            (*gaps, "gap is marked in the files", "gaps are marked in the files"),
+            (*deleted, "old file was deleted because of --keep", "old files were deleted because of --keep"),
         ];
         let counted =
-            counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+            counted.into_iter().filter(|(amount, ..)| *amount > 0).map(|(amount, one, many)| count(amount, one, many));
         let left = unfinished
             .iter()
             .map(|path| format!("cannot finish {}: `oaktap recover` completes the file", path.display()));
         let odd = (!self.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
-        let idle = self.is_empty_handed().then(|| {
-            let passed: u64 = cameras.iter().map(|camera| camera.passed).sum();
-            format!("nothing was recorded: none of {passed} frames has a detection that matches the trigger")
-        });
-        for line in idle.into_iter().chain(counted).chain(problems.iter().cloned()).chain(left).chain(odd) {
+        for line in counted.chain(problems.iter().cloned()).chain(left).chain(odd) {
             text.push_str("\n  ");
             text.push_str(&line);
         }
@@ -106,8 +105,9 @@ impl RecordingSummary {
         ];
         let mut texts: Vec<_> =
             counted.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| count(*n, one, many)).collect();
-        if self.is_empty_handed() {
-            texts.push("nothing was recorded".to_owned());
+        // That no detection matched the trigger is normal.
+        if let Some(why) = self.outcome.problems.first().filter(|_| self.is_empty_handed()) {
+            texts.push(format!("nothing was recorded: {why}"));
         }
         (!texts.is_empty()).then(|| format!("{}: exit code 3: {}", self.names(), texts.join(", ")))
     }
@@ -121,6 +121,39 @@ impl RecordingSummary {
     fn is_empty_handed(&self) -> bool {
         self.outcome.frames == 0 && self.outcome.cameras.iter().any(|camera| camera.passed > 0)
     }
+}
+
+/// Returns the texts of all recordings: one for all that recorded nothing, because no detection matched the trigger, and in
+/// a large fleet one for all that are complete.
+pub(crate) fn texts(recordings: &[RecordingSummary]) -> Vec<String> {
+    let is_idle = |recorded: &&RecordingSummary| recorded.is_empty_handed() && recorded.outcome.problems.is_empty();
+    let is_plain = |recorded: &&RecordingSummary| {
+        let RecorderOutcome { deleted, problems, .. } = &recorded.outcome;
+        recorded.complete && recorded.balances && *deleted == 0 && problems.is_empty()
+    };
+    let (idle, rest): (Vec<_>, Vec<_>) = recordings.iter().partition(is_idle);
+    let (plain, listed): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_plain);
+    let (plain, listed) = if recordings.len() > present::LISTED_CAMERAS_MAX && plain.len() > 1 {
+        (plain, listed)
+    } else {
+        let is_listed = |recorded: &&RecordingSummary| !is_idle(recorded);
+        (Vec::new(), recordings.iter().filter(is_listed).collect())
+    };
+    let mut texts: Vec<String> = listed.iter().map(|recorded| recorded.text()).collect();
+    if !plain.is_empty() {
+        let sum = |of: fn(&RecorderOutcome) -> u64| plain.iter().map(|recorded| of(&recorded.outcome)).sum::<u64>();
+        let files = count(sum(|outcome| outcome.files.len() as u64), "file", "files");
+        let frames = count(sum(|outcome| outcome.frames), "frame", "frames");
+        let bytes = Bytes(sum(|outcome| outcome.bytes));
+        texts.push(format!("{} cameras: {frames} in {files}, {bytes}", plain.len()));
+    }
+    if !idle.is_empty() {
+        let who = if let [one] = &*idle { one.names() } else { format!("{} cameras", idle.len()) };
+        let passed = idle.iter().flat_map(|recorded| &recorded.outcome.cameras).map(|camera| camera.passed).sum();
+        let frames = count(passed, "frame", "frames");
+        texts.push(format!("{who}: nothing recorded, because no detection in {frames} matched the trigger"));
+    }
+    texts
 }
 
 /// Converts the error of a recording that cannot start, with its help.
@@ -158,7 +191,38 @@ mod tests {
         let torn = RecordingSummary::from(torn);
         assert!(!torn.complete);
         let text = torn.text();
-        assert!(text.contains("\n  3 frames are missing because the disk was too slow\n  1 gaps"), "{text}");
+        assert!(text.contains("\n  3 frames not recorded because the disk was too slow\n  1 gap is"), "{text}");
         assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover`"), "{text}");
+    }
+
+    #[test]
+    fn a_trigger_that_never_matched_is_normal_unless_it_cannot_match() {
+        let idle = |name: &str, problem: Option<&str>| {
+            let counts = RecorderCounts { name: name.to_owned(), offered: 7, passed: 7, ..RecorderCounts::default() };
+            let problems = problem.map(str::to_owned).into_iter().collect();
+            RecordingSummary::from(RecorderOutcome { cameras: vec![counts], problems, ..RecorderOutcome::default() })
+        };
+        let fleet = [idle("a", None), idle("b", None)];
+        assert!(fleet.iter().all(|recorded| recorded.exit_reason().is_none() && recorded.check().is_ok()));
+        let one_line = ["2 cameras: nothing recorded, because no detection in 14 frames matched the trigger"];
+        assert_eq!(texts(&fleet), one_line);
+        let unknown = idle("c", Some("no label is named `piza`"));
+        let reason = "c: exit code 3: nothing was recorded: no label is named `piza`";
+        assert_eq!(unknown.exit_reason().as_deref(), Some(reason));
+    }
+
+    #[test]
+    fn complete_recordings_of_a_fleet_share_a_line() {
+        let saved = |name: &str| {
+            let path = format!("{name}.mcap").into();
+            let counts = RecorderCounts { name: name.to_owned(), offered: 1, recorded: 1, ..RecorderCounts::default() };
+            let files = vec![RecordedFile { path, frames: 1, bytes: 1_000_000 }];
+            let outcome =
+                RecorderOutcome { files, cameras: vec![counts], frames: 1, bytes: 1_000_000, ..Default::default() };
+            RecordingSummary::from(outcome)
+        };
+        let fleet: Vec<_> = (0..9).map(|number| saved(&number.to_string())).collect();
+        assert_eq!(texts(&fleet), ["9 cameras: 9 frames in 9 files, 9.0 MB"]);
+        assert_eq!(texts(&fleet[..2]), ["0: 1 frame in 0.mcap, 1.0 MB", "1: 1 frame in 1.mcap, 1.0 MB"]);
     }
 }

@@ -38,6 +38,33 @@ pub enum SessionState {
     },
 }
 
+impl SessionState {
+    /// Returns the state as one word of a fixed list: `connecting`, `waiting`, `silent`, `streaming`, `stalled`, `lost` or
+    /// `ended`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Connecting { .. } => "connecting",
+            Self::Waiting => "waiting",
+            Self::Silent => "silent",
+            Self::Streaming => "streaming",
+            Self::Stalled => "stalled",
+            Self::Lost { .. } => "lost",
+            Self::Ended { .. } => "ended",
+        }
+    }
+
+    /// Returns the error of the last connection or attempt, if the camera is not connected because of it.
+    #[must_use]
+    pub fn reason(&self) -> Option<&SourceError> {
+        match self {
+            Self::Lost { reason, .. } => Some(reason),
+            Self::Ended { error } => error.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for SessionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -123,6 +123,31 @@ fn status_lines_hold_the_counts_of_each_camera() {
 }
 
 #[test]
+fn status_lines_hold_the_recording_and_the_reason_for_a_lost_camera() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Nothing listens on a port that was free a moment ago.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let gone = format!("gone=tcp://{gone}");
+    let output = folder.path().to_str().expect("UTF-8");
+    let args = ["record", "a=sim:?size=64x48", &gone, "-o", output, "-d", "2s", "--status", "100ms", "--json"];
+    let (code, out, err) = run(&args);
+    assert_eq!(code, 1, "{err}");
+    let all = lines(&out);
+    let of = |name: &str| {
+        let status = all.iter().map(|line| &line["status"]).filter(|status| status["name"] == name);
+        status.collect::<Vec<_>>()
+    };
+    let counts = ["frames_written", "frames_waiting", "bytes_waiting", "missing"];
+    assert!(of("a").iter().all(|status| counts.iter().all(|count| status["recording"][count].is_u64())), "{out}");
+    let recording = |status: &&&serde_json::Value| status["recording"]["state"] == "recording";
+    assert!(of("a").iter().filter(recording).any(|status| status["reason"].is_null()), "{out}");
+    let lost: Vec<_> = of("gone").into_iter().filter(|status| status["state"] == "lost").collect();
+    assert!(lost.iter().any(|status| status["reason"].as_str().is_some_and(|why| why.contains("refused"))), "{out}");
+    assert!(lost.windows(2).all(|two| two[0]["since_unix_ns"] == two[1]["since_unix_ns"]), "{out}");
+    assert!(of("gone").iter().all(|status| status["recording"]["state"] == "waiting"), "{out}");
+}
+
+#[test]
 fn quiet_prints_results_and_errors_only() {
     let (code, out, err) = run(&["detections", "sim:?size=64x48", "-n", "1", "-q"]);
     assert_eq!((code, out.lines().count(), err.as_str()), (0, 1, ""));

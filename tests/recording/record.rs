@@ -270,8 +270,8 @@ fn only_triggered_clips_are_recorded() {
             [uri, "-o", text(&out), "--trigger", trigger, "--pre", "50ms", "--post", "100ms", until[0], until[1]];
         let (code, summary, err) = record(&args);
         balanced(&summary);
-        // Nothing recorded is no success.
-        assert_eq!(code, if summary["recordings"][0]["frames"] == 0 { 3 } else { 0 }, "{err}");
+        // That nothing happened is normal.
+        assert_eq!(code, 0, "{err}");
         (files(&summary, &out), summary)
     };
     let (found, summary) = record("seen", &format!("{seen}>0"), ["--frames", "30"]);

@@ -7,6 +7,7 @@ use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::sink::detections::{DetectionRecord, Detections};
+use oaktap::sink::record::RecordersMonitor;
 use oaktap::source::Session;
 
 use super::view::separated;
@@ -50,7 +51,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
         detections.connect(camera)?;
         sinks.push(detections);
     }
-    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until)?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, RecordersMonitor::default())?;
     let printed = receiving.consume(sinks, |session, detections| print(&receiving, session, detections, args, &style));
     let outcome = receiving.finish(ctx, &[])?;
     printed.into_iter().collect::<anyhow::Result<()>>().map(|()| outcome)

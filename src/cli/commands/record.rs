@@ -14,7 +14,7 @@ use oaktap::sink::record::{
     KeepLimit, RecordOptions, RecorderCounts, RecorderHealth, RecorderState, Recorders, RecordersHealth,
     RecordingTarget, SplitLimit, Trigger, format_remaining,
 };
-use oaktap::units::Bytes;
+use oaktap::units::{Bytes, count};
 
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
@@ -142,7 +142,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     recorders.start().map_err(recording_summary::refused)?;
     // With a trigger, the recorder counts fewer frames than the camera sends.
     let until = Until { frames: args.until.frames.filter(|_| args.trigger.is_none()), ..args.until };
-    let receiving = Receiving::start(ctx, cameras, &args.source, &until)?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &until, recorders.monitor())?;
     watch(ctx, args, &receiving, &mut recorders);
     let recordings = receiving.end_recordings(Some(recorders));
     if !ctx.json {
@@ -179,12 +179,12 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
         let trouble = |state: &RecorderState| matches!(state, RecorderState::Paused { .. });
         if health.total.state != state && (trouble(&health.total.state) || trouble(&state)) {
             // A line of its own, which the status line does not overwrite.
-            present::say(&progress(&health, args));
+            present::say(&progress(&health, recorders.buffered(), args));
         }
         state = health.total.state.clone();
         if Instant::now() >= due {
             due = Instant::now() + interval;
-            let line = progress(&health, args);
+            let line = progress(&health, recorders.buffered(), args);
             if terminal { present::status(&line) } else { present::say(&line) }
         }
         ctx.stop.wait_until(Some(Instant::now() + receiving.stop_check_interval()));
@@ -194,9 +194,9 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
     }
 }
 
-fn progress(health: &RecordersHealth, args: &RecordArgs) -> String {
+fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs) -> String {
     let RecordersHealth { total, bytes_per_s, seconds_left } = health;
-    let RecorderHealth { state, frames, missing, bytes, disk_left, .. } = total;
+    let RecorderHealth { state, frames, written, waiting, missing, bytes, disk_left, .. } = total;
     let doing = match (state, &args.trigger) {
         (RecorderState::Waiting, Some(trigger)) => format!("waiting for {trigger}"),
         (RecorderState::Waiting, None) => "waiting for frames".to_owned(),
@@ -210,5 +210,12 @@ fn progress(health: &RecordersHealth, args: &RecordArgs) -> String {
         (None, None) => String::new(),
     };
     let speed = bytes_per_s / 1e6;
+    if matches!(state, RecorderState::Paused { .. }) {
+        let (written, waiting) = (count(*written, "frame", "frames"), count(*waiting, "frame", "frames"));
+        let share = 100.0 * buffered as f64 / args.buffer.max(1) as f64;
+        return format!(
+            "{doing}: {written} written, {waiting} in memory ({share:.0} % of --buffer), {missing} missing{room}"
+        );
+    }
     format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", Bytes(*bytes))
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use oaktap::frame::Frame;
 use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Sink as _};
+use oaktap::sink::record::RecordersMonitor;
 use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
 use oaktap::source::Session;
 
@@ -73,7 +74,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         sinks.push(snapshots);
     }
     let until = Until { frames: Some(args.frames), duration: args.duration };
-    let receiving = Receiving::start(ctx, cameras, &args.source, &until)?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &until, RecordersMonitor::default())?;
     let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args));
     let names: Vec<_> = receiving.sessions().iter().map(|session| session.name().to_owned()).collect();
     let outcome = receiving.finish(ctx, &[]);

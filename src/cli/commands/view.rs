@@ -251,7 +251,7 @@ pub(super) fn watch(
     live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;
     let pictures = window::subscribe(&cameras, &views);
-    let receiving = Receiving::start(ctx, cameras, source, until)?;
+    let receiving = Receiving::start(ctx, cameras, source, until, recorders.monitor())?;
     let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::say);
     Ok((receiving, screen.with_recorders(recorders)))
 }

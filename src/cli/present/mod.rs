@@ -15,7 +15,7 @@ pub(crate) use failure::{
 };
 pub(crate) use json::{document, json};
 pub(crate) use status::{LogWriter, always_say, colored, configure, say, status, status_of};
-pub(crate) use table::{aligned, exit_reason, table};
+pub(crate) use table::{LISTED_CAMERAS_MAX, aligned, exit_reason, table};
 
 /// Escapes control characters other than line feeds, so that text from the network cannot control the terminal.
 pub(crate) fn printable(text: &str) -> String {

@@ -5,8 +5,11 @@ use oaktap::units::count;
 
 use super::{printable, say};
 
-/// Columns: heading, whether all commands have it, and the cell of a camera. The others are of commands that show pictures.
-const COLUMNS: [(&str, bool, fn(&Summary) -> String); 13] = [
+/// Heading, whether all commands have the column, and the cell of a camera. The other columns are of commands that show
+/// pictures.
+type Column = (&'static str, bool, fn(&Summary) -> String);
+
+const COLUMNS: [Column; 13] = [
     ("camera", true, |camera| printable(&camera.name)),
     ("frames", true, |camera| camera.frames.received.to_string()),
     ("shown", false, |camera| camera.frames.shown.to_string()),
@@ -23,7 +26,7 @@ const COLUMNS: [(&str, bool, fn(&Summary) -> String); 13] = [
 ];
 
 /// More cameras than this share one row if nothing is missing and nothing is odd.
-const LISTED_CAMERAS_MAX: usize = 8;
+pub(crate) const LISTED_CAMERAS_MAX: usize = 8;
 
 /// Prints the ledger of each camera as a row on standard error, and a line for each remark. `verbose`: also about pictures
 /// that newer ones superseded. `strict`: [`exit_reason`] names the doubts.

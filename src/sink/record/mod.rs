@@ -11,6 +11,7 @@
 mod context;
 mod error;
 mod limits;
+mod monitor;
 mod recorders;
 mod report;
 mod retention;
@@ -27,13 +28,15 @@ use std::thread::JoinHandle;
 
 pub use error::RecordError;
 pub use limits::{KeepLimit, LimitError, SplitLimit};
+pub use monitor::RecordersMonitor;
 pub use recorders::{Recorders, RecordersHealth};
-pub use report::{RecorderCounts, RecorderHealth, RecorderOutcome, RecorderState};
+pub use report::{RecorderCounts, RecorderHealth, RecorderOutcome, RecorderState, RecordingStatus};
 pub use segment::RecordedFile;
 pub use target::RecordingTarget;
 pub use trigger::{Trigger, TriggerError};
 pub use write_rate::format_remaining;
 
+use monitor::RecorderMonitor;
 use shared::Shared;
 use worker::{Item, Worker};
 
@@ -91,6 +94,7 @@ impl RecordOptions {
 pub struct Recorder {
     shared: Arc<Shared>,
     inputs: Vec<Input>,
+    monitor: RecorderMonitor,
     /// Keeps the worker running after all cameras have ended. `None` once the recorder is stopped.
     lane: Mutex<Option<Lane<Item>>>,
     thread: Option<JoinHandle<()>>,
@@ -157,7 +161,9 @@ impl Recorder {
         create_disk: target::CreateDisk,
     ) -> Result<Self, RecordError> {
         let shared = Arc::new(Shared::default());
-        let (lane, taker) = weighed_lane("record", Policy::Bytes(options.budget.clone()), Item::memory_bytes);
+        let budget = options.budget.share();
+        let has_trigger = options.trigger.is_some();
+        let (lane, taker) = weighed_lane("record", Policy::Bytes(budget.clone()), Item::memory_bytes);
         let (infos, outlets): (Vec<CameraInfo>, Vec<Outlets>) = cameras.into_iter().unzip();
         let frames_max = options.frames_max;
         let mut worker = Worker::new(options, infos.clone(), taker, Arc::clone(&shared), create_disk)?;
@@ -166,7 +172,9 @@ impl Recorder {
         worker.set_counters(inputs.iter().map(|input| input.frames.clone()));
         let name = format!("record {}", infos.first().map_or("", |info| &info.name)).replace('\0', "");
         let thread = std::thread::Builder::new().name(name).spawn(move || worker.run()).map_err(RecordError::Thread)?;
-        Ok(Self { shared, inputs, lane: Mutex::new(Some(lane)), thread: Some(thread) })
+        let lanes = inputs.iter().map(|input| input.frames.clone()).collect();
+        let monitor = RecorderMonitor { shared: Arc::clone(&shared), lanes, budget, has_trigger };
+        Ok(Self { shared, inputs, monitor, lane: Mutex::new(Some(lane)), thread: Some(thread) })
     }
 
     /// Returns the current state and counts.
@@ -177,6 +185,13 @@ impl Recorder {
         RecorderHealth {
             state: progress.state(),
             frames: cameras.iter().map(|camera| camera.recorded).sum(),
+            written: cameras
+                .iter()
+                .map(|camera| camera.recorded)
+                .sum::<u64>()
+                .saturating_sub(progress.unwritten.iter().sum()),
+            waiting: cameras.iter().map(|camera| camera.held + camera.queued).sum::<u64>()
+                + progress.unwritten.iter().sum::<u64>(),
             missing: cameras.iter().map(RecorderCounts::missing).sum(),
             cameras,
             gaps: progress.gaps,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::thread::JoinHandle;
 
+use super::monitor::RecordersMonitor;
 use super::write_rate::WriteRate;
 use super::{RecordError, RecordOptions, Recorder, RecorderHealth, RecorderOutcome, RecordingTarget};
 use crate::live::{Camera, Sink};
@@ -29,6 +30,7 @@ pub struct Recorders {
     running: Vec<Recorder>,
     finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
     write_rate: WriteRate,
+    monitor: RecordersMonitor,
 }
 
 impl Recorders {
@@ -41,7 +43,14 @@ impl Recorders {
             running: Vec::new(),
             finishing: Vec::new(),
             write_rate: WriteRate::default(),
+            monitor: RecordersMonitor::default(),
         }
+    }
+
+    /// Returns an observer of the recordings.
+    #[must_use]
+    pub fn monitor(&self) -> RecordersMonitor {
+        self.monitor.clone()
     }
 
     /// Starts to record the connected cameras.
@@ -57,6 +66,7 @@ impl Recorders {
         let running = groups.map(start).collect::<Result<_, _>>()?;
         self.stop(|_| {});
         self.running = running;
+        self.monitor.set(self.running.iter().map(|recorder| recorder.monitor.clone()));
         self.write_rate = WriteRate::default();
         Ok(())
     }
@@ -67,6 +77,12 @@ impl Recorders {
         match &self.options.target {
             RecordingTarget::Folder(path) | RecordingTarget::File(path) => path,
         }
+    }
+
+    /// Returns the bytes of the budget that wait for the disk now.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.options.budget.used()
     }
 
     /// Returns whether recorders are running. They may still wait for the first frame or trigger.
@@ -81,6 +97,7 @@ impl Recorders {
         if running.is_empty() {
             return;
         }
+        self.monitor.set(std::iter::empty());
         // All at once, because each may wait 2 s for a full disk.
         running.iter().for_each(Recorder::stop);
         let finishing = std::thread::Builder::new().name("record end".to_owned()).spawn(move || {

@@ -25,6 +25,17 @@ pub enum RecorderState {
 }
 
 impl RecorderState {
+    /// Returns the state as one word of a fixed list: `waiting`, `recording`, `paused` or `finished`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Recording => "recording",
+            Self::Paused { .. } => "paused",
+            Self::Finished => "finished",
+        }
+    }
+
     /// Orders states by how much they need attention.
     const fn severity(&self) -> u8 {
         match self {
@@ -83,6 +94,23 @@ impl RecorderCounts {
     }
 }
 
+/// The recording of one camera while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RecordingStatus {
+    /// `waiting`, `recording`, `paused` or `finished`.
+    pub state: &'static str,
+    /// What it waits for, or why it is paused.
+    pub reason: Option<String>,
+    /// Frames in files.
+    pub frames_written: u64,
+    /// Frames in memory that wait for the disk or for a trigger.
+    pub frames_waiting: u64,
+    /// Bytes in memory that wait for the disk. Cameras that share a file share them.
+    pub bytes_waiting: u64,
+    /// Frames that should be in a file but never will be.
+    pub missing: u64,
+}
+
 /// Health of one recorder, or of several together.
 #[derive(Clone, Debug, Default)]
 pub struct RecorderHealth {
@@ -92,6 +120,10 @@ pub struct RecorderHealth {
     pub cameras: Vec<RecorderCounts>,
     /// Frames in files, or queued for them.
     pub frames: u64,
+    /// Frames in files.
+    pub written: u64,
+    /// Frames in memory that wait for the disk or for a trigger.
+    pub waiting: u64,
     /// Frames that were dropped or lost.
     pub missing: u64,
     /// Gaps that have ended, each marked in its file.
@@ -112,6 +144,8 @@ impl RecorderHealth {
         }
         self.cameras.extend(other.cameras);
         self.frames += other.frames;
+        self.written += other.written;
+        self.waiting += other.waiting;
         self.missing += other.missing;
         self.gaps += other.gaps;
         self.bytes += other.bytes;

@@ -161,6 +161,11 @@ impl Segment {
         Ok(RecordedFile { path, frames: tally.all.frames.iter().sum(), bytes })
     }
 
+    /// Sets the frames of each camera that are not in the file yet.
+    pub(super) fn unwritten(&self, frames: &mut Vec<u64>) {
+        self.tally.unwritten(self.monitor.written(), frames);
+    }
+
     /// Returns the frames that are not in the file if nothing more is written.
     pub(super) fn lost(&self) -> LostFrames {
         self.tally.lost(self.monitor.written(), self.names.partial_exists())
@@ -228,6 +233,13 @@ impl ChunkTally {
         }
     }
 
+    fn unwritten(&self, written: u64, frames: &mut Vec<u64>) {
+        frames.clone_from(&self.open.frames);
+        for (_, chunk) in self.chunks.iter().filter(|(end, _)| *end > written) {
+            frames.iter_mut().zip(&chunk.frames).for_each(|(all, more)| *all += more);
+        }
+    }
+
     /// Returns the frames after offset `written`, or all frames if the file is gone.
     fn lost(&self, written: u64, exists: bool) -> LostFrames {
         let mut lost = self.open.clone();
@@ -261,6 +273,9 @@ mod tests {
         assert_eq!(tally.lost(99, true), lost([2, 2], [0, 7], false));
         assert_eq!(tally.lost(100, true), lost([1, 2], [0, 7], true));
         assert_eq!(tally.lost(200, true), lost([0, 1], [0, 0], true));
+        let mut unwritten = Vec::new();
+        tally.unwritten(99, &mut unwritten);
+        assert_eq!(unwritten, [2, 2]);
         assert_eq!(tally.lost(200, false), lost([2, 2], [0, 7], false), "the file was deleted");
         tally.flushed(300, 200);
         assert_eq!(tally.chunks.len(), 1, "chunks in the file are no longer kept");

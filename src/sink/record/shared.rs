@@ -25,6 +25,8 @@ pub(super) struct TakenCounts {
 pub(super) struct Progress {
     pub(super) state: RecorderState,
     pub(super) taken: Vec<TakenCounts>,
+    /// Frames per camera that count as recorded, but are not in the open file yet.
+    pub(super) unwritten: Vec<u64>,
     pub(super) gaps: u64,
     pub(super) files: Vec<RecordedFile>,
     pub(super) unfinished: Vec<PathBuf>,
@@ -47,6 +49,11 @@ impl Progress {
             }
             _ => self.state.clone(),
         }
+    }
+
+    /// Returns the number of bytes of the open file that wait for the disk.
+    pub(super) fn unwritten_bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |(_, monitor)| self.current_bytes.saturating_sub(monitor.written()))
     }
 
     /// Returns the number of bytes that were written to all files.

@@ -165,6 +165,7 @@ impl Worker {
             stopped: None,
         };
         worker.shared.progress().taken = vec![TakenCounts::default(); worker.infos.len()];
+        worker.shared.progress().unwritten = vec![0; worker.infos.len()];
         worker.prepare()?;
         Ok(worker)
     }
@@ -212,6 +213,7 @@ impl Worker {
     /// Handles one item, or waits for one. Returns `false` once the lane is closed and empty.
     fn step(&mut self) -> bool {
         self.check_disk();
+        self.count_unwritten();
         self.note_stop();
         if self.drain_timed_out() {
             return false;
@@ -238,6 +240,14 @@ impl Worker {
             self.abandon(&with_causes(&error));
         }
         true
+    }
+
+    fn count_unwritten(&self) {
+        let mut progress = self.shared.progress();
+        match &self.segment {
+            Some(segment) => segment.unwritten(&mut progress.unwritten),
+            None => progress.unwritten.fill(0),
+        }
     }
 
     /// Returns the time until the next flush or check.
@@ -396,8 +406,8 @@ impl Worker {
         if let Err(error) = self.write_to_segment(&entry) {
             self.abandon(&with_causes(&error));
         }
-        let progress = &mut *self.shared.progress();
-        progress.current_bytes = self.segment.as_ref().map_or(0, Segment::bytes);
+        self.shared.progress().current_bytes = self.segment.as_ref().map_or(0, Segment::bytes);
+        self.count_unwritten();
     }
 
     fn write_to_segment(&mut self, entry: &Entry) -> Result<(), crate::recording::RecordingError> {
@@ -467,6 +477,7 @@ impl Worker {
             }
         }
         self.finish_segment();
+        self.count_unwritten();
         self.shared.progress().state = RecorderState::Finished;
     }
 }

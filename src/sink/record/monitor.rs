@@ -1,0 +1,65 @@
+//! Observes running recordings from other threads.
+
+use std::sync::{Arc, Mutex};
+
+use super::report::{RecorderCounts, RecorderState, RecordingStatus};
+use super::shared::Shared;
+use crate::hub::{Budget, LaneCounter};
+use crate::sync::locked;
+
+/// Observes one recorder.
+#[derive(Clone, Debug)]
+pub(super) struct RecorderMonitor {
+    pub(super) shared: Arc<Shared>,
+    /// The lanes of its cameras.
+    pub(super) lanes: Vec<LaneCounter>,
+    pub(super) budget: Budget,
+    pub(super) has_trigger: bool,
+}
+
+impl RecorderMonitor {
+    fn status(&self, camera: usize) -> Option<RecordingStatus> {
+        let progress = self.shared.progress();
+        let counts = RecorderCounts::new("", progress.taken.get(camera)?, self.lanes.get(camera)?.counts());
+        let unwritten = progress.unwritten.get(camera)?;
+        let state = progress.state();
+        let word = state.word();
+        let reason = match state {
+            RecorderState::Waiting if self.has_trigger => Some("waiting for a trigger".to_owned()),
+            RecorderState::Waiting => Some("waiting for the first frame".to_owned()),
+            RecorderState::Paused { why } => Some(why),
+            RecorderState::Recording | RecorderState::Finished => None,
+        };
+        Some(RecordingStatus {
+            state: word,
+            reason,
+            frames_written: counts.recorded.saturating_sub(*unwritten),
+            frames_waiting: unwritten + counts.held + counts.queued,
+            bytes_waiting: progress.unwritten_bytes() + self.budget.own_used() as u64,
+            missing: counts.missing(),
+        })
+    }
+}
+
+/// Observes the recordings of several cameras, also when they are stopped and started again.
+#[derive(Clone, Debug, Default)]
+pub struct RecordersMonitor(Arc<Mutex<Vec<(RecorderMonitor, usize)>>>);
+
+impl RecordersMonitor {
+    /// Returns the status of the recording of a camera, by the order in which the cameras were connected. `None`: recording
+    /// is off.
+    #[must_use]
+    pub fn status(&self, camera: usize) -> Option<RecordingStatus> {
+        let (monitor, index) = locked(&self.0).get(camera)?.clone();
+        monitor.status(index)
+    }
+
+    /// Replaces the recorders. Each has the next cameras.
+    pub(super) fn set(&self, recorders: impl Iterator<Item = RecorderMonitor>) {
+        let each = recorders.flat_map(|monitor| {
+            let cameras = monitor.lanes.len();
+            std::iter::repeat_n(monitor, cameras).zip(0..cameras)
+        });
+        *locked(&self.0) = each.collect();
+    }
+}
