@@ -312,3 +312,25 @@ fn tracked_objects_have_trails() {
     let (status, said) = bench.end();
     assert!(matches!(status.code(), Some(0 | 3)), "{status}: {said}");
 }
+
+/// The classes of `--only` are on the screen while no HUD is, until the side panel chooses another class.
+#[test]
+fn only_classes_are_named_as_long_as_they_hold() {
+    const AMBER: [u8; 3] = [0xff, 0xb8, 0x3d];
+    let arguments = ["sim:?fps=5&boxes=0", "--only", "person", "--only", "car"].map(str::to_owned);
+    let Some(bench) = Bench::run("view", &arguments) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+    bench.hide_hud();
+    let amber = |seen: &RgbImage| count(seen, AMBER);
+    let both = amber(&bench.until("the classes", |seen| amber(seen) > 60));
+    bench.key("d");
+    for key in ["slash", "d", "o", "g", "Return"] {
+        bench.key(key);
+    }
+    bench.until("one other class, a shorter word", |seen| (20..both).contains(&amber(seen)));
+    bench.key("d");
+    bench.until("the classes again", |seen| amber(seen) == both);
+    bench.key("q");
+    let (status, said) = bench.end();
+    assert!(matches!(status.code(), Some(0 | 3)), "{status}: {said}");
+}

@@ -5,7 +5,7 @@ use super::keys::Action;
 use super::pen::Pen;
 use crate::overlay::Rect;
 
-const ENTRIES: [(Action, &str, &str); 12] = [
+const ENTRIES: [(Action, &str, &str); 13] = [
     (Action::Pause, "Space", "pause or continue"),
     (Action::Snapshot, "c", "save a snapshot"),
     (Action::Record, "r", "start or stop recording"),
@@ -14,7 +14,8 @@ const ENTRIES: [(Action, &str, &str); 12] = [
     (Action::ShowAll, "g", "show all cameras"),
     (Action::Boxes, "b", "show or hide boxes"),
     (Action::Labels, "l", "show or hide labels"),
-    (Action::Panel, "d", "list the detections"),
+    (Action::Trails, "t", "show or hide trails"),
+    (Action::Panel, "d", "side panel"),
     (Action::Hud, "i", "switch the HUD"),
     (Action::Help, "?", "all keys"),
     (Action::Quit, "q", "quit"),
