@@ -16,6 +16,10 @@ use crate::overlay;
 /// Longest annotation that is decoded, in bytes: an outline of about 3,000 points. Decoded, it takes up to 24 times as much.
 const ANNOTATION_BYTES_MAX: usize = 64 << 10;
 
+/// Fields of one message that are read: there are two for each of 10,000 boxes. Bounds the time for a message of many
+/// empty fields.
+const FIELDS_MAX: usize = 100_000;
+
 /// Numbers of the fields in `foxglove.ImageAnnotations`.
 const POINTS: u32 = 2;
 const TEXTS: u32 = 3;
@@ -86,17 +90,17 @@ pub(super) fn count_drawn(detections: &[Detection], size: Option<(u32, u32)>) ->
 
 /// Decodes the outlines of a `foxglove.ImageAnnotations` one by one. Ends after an error.
 pub(super) fn points(message: &[u8]) -> impl Iterator<Item = Result<PointsAnnotation, String>> {
-    Elements { message, field: POINTS }.map(|element| decode(element?))
+    Elements::new(message, POINTS).map(|element| decode(element?))
 }
 
 /// Decodes the texts of a `foxglove.ImageAnnotations` one by one. Ends after an error.
 pub(super) fn texts(message: &[u8]) -> impl Iterator<Item = Result<TextAnnotation, String>> {
-    Elements { message, field: TEXTS }.map(|element| decode(element?))
+    Elements::new(message, TEXTS).map(|element| decode(element?))
 }
 
 /// Returns the time of a `foxglove.ImageAnnotations`, if it has one.
 pub(super) fn timestamp(message: &[u8]) -> Option<Timestamp> {
-    decode(Elements { message, field: TIMESTAMP }.last()?.ok()?).ok()
+    decode(Elements::new(message, TIMESTAMP).last()?.ok()?).ok()
 }
 
 fn decode<M: prost::Message + Default>(element: &[u8]) -> Result<M, String> {
@@ -110,11 +114,18 @@ fn decode<M: prost::Message + Default>(element: &[u8]) -> Result<M, String> {
 struct Elements<'a> {
     message: &'a [u8],
     field: u32,
+    /// Fields that may still be read.
+    left: usize,
 }
 
 impl<'a> Elements<'a> {
+    const fn new(message: &'a [u8], field: u32) -> Self {
+        Self { message, field, left: FIELDS_MAX }
+    }
+
     fn read(&mut self) -> Result<Option<&'a [u8]>, String> {
         while !self.message.is_empty() {
+            self.left = self.left.checked_sub(1).ok_or_else(|| format!("more than {FIELDS_MAX} fields"))?;
             let (field, kind) = decode_key(&mut self.message).map_err(|error| error.to_string())?;
             if field != self.field || kind != WireType::LengthDelimited {
                 skip_field(kind, field, &mut self.message, DecodeContext::default())
@@ -271,7 +282,8 @@ mod tests {
         let empty = [(POINTS << 3 | 2) as u8, 0].repeat(1_000_000);
         let (expected, _) = compare(&empty, &detections(1), Some((640, 352))).expect_err("an empty box");
         assert!(expected.starts_with("box 0 of 1"), "{expected}");
-        assert_eq!(points(&empty).count(), 1_000_000);
+        assert_eq!(points(&empty).count(), FIELDS_MAX + 1);
+        assert!(points(&empty).last().is_some_and(|read| read.is_err_and(|why| why.contains("100000 fields"))));
         let mut long = vec![(POINTS << 3 | 2) as u8, 0x80, 0x80, 0x08];
         long.resize(4 + (1 << 17), 0x1A);
         assert!(points(&long).next().is_some_and(|read| read.is_err_and(|why| why.contains("131072 bytes"))));

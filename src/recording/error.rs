@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use mcap::McapError;
 
+use super::watch::Stopped;
+
 /// Error of reading or writing a recording.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -60,6 +62,12 @@ pub enum RecordingError {
         /// Largest number that is read.
         limit: usize,
     },
+    /// The work was stopped by its [`Watch`](super::Watch).
+    #[error("stopped at byte {at} of the recording")]
+    Stopped {
+        /// Position in the file.
+        at: u64,
+    },
     /// The recorder did not finish the file.
     #[error("the recording was not finished: it ends at byte {at}")]
     Torn {
@@ -80,6 +88,14 @@ pub enum RecordingError {
 }
 
 impl RecordingError {
+    /// Converts an error of reading at this position.
+    pub(super) fn read(at: u64, source: io::Error) -> Self {
+        if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) {
+            return Self::Stopped { at };
+        }
+        Self::Read { at, source }
+    }
+
     /// Returns the command to run next, if one helps.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
@@ -92,7 +108,11 @@ impl RecordingError {
             Self::Damaged { .. } | Self::Torn { .. } => {
                 Some("`oaktap recover FILE` saves all intact frames to a new file")
             }
-            Self::TooManyCameras { .. } | Self::Open { .. } | Self::Read { .. } | Self::Write(_) => None,
+            Self::TooManyCameras { .. }
+            | Self::Open { .. }
+            | Self::Read { .. }
+            | Self::Stopped { .. }
+            | Self::Write(_) => None,
         }
     }
 }

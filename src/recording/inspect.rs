@@ -13,7 +13,7 @@ use super::mcap_record::RECORD_HEAD_BYTES;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
 pub use super::timeline::{Timeline, TimelineStep};
-use super::{CameraInfo, ClockJump, Reader, RecordingError};
+use super::{CameraInfo, ClockJump, Reader, RecordingError, Watch};
 use crate::frame::{DeviceTime, LabelMap, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
@@ -205,9 +205,17 @@ impl RecordingReport {
 /// # Errors
 /// The file cannot be read, or is not a recording.
 pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
+    inspect_watched(path, &Watch::default())
+}
+
+/// Like [`inspect`], with progress.
+///
+/// # Errors
+/// As [`inspect`], or the watch stopped it.
+pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, RecordingError> {
     let mut at = 0;
-    let failed = |at: u64| move |source| RecordingError::Read { at, source };
-    let mut from = Salvage::open(path)?;
+    let failed = |at: u64| move |source| RecordingError::read(at, source);
+    let mut from = Salvage::open(path, watch)?;
     // A file that cannot be opened for playback keeps the times of its host's clock.
     let mut time_line = Reader::open(path).map(|reader| reader.time_line()).unwrap_or_default();
     let mut decoders = Decoders::default();

@@ -15,6 +15,9 @@ pub(super) const MESSAGE_BYTES_MAX: u64 = 132 << 20;
 /// Limit for every record except chunks, messages and attachments.
 pub(super) const METADATA_BYTES_MAX: u64 = 16 << 20;
 
+/// Limit for the keys and values in one map: a short text takes more than ten times its bytes in memory.
+const TEXTS_MAX: usize = 20_000;
+
 /// A part of a record.
 #[derive(Clone, Copy, Debug)]
 enum Part {
@@ -71,8 +74,10 @@ fn remainder(opcode: u8, data: &[u8]) -> Option<&[u8]> {
             Part::Texts => {
                 let mut texts;
                 (texts, rest) = counted(rest)?;
+                let mut left = TEXTS_MAX;
                 while !texts.is_empty() {
                     (_, texts) = counted(texts)?;
+                    left = left.checked_sub(1)?;
                 }
             }
         }
@@ -92,6 +97,15 @@ mod tests {
 
     fn text(text: &str) -> Vec<u8> {
         [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_map_of_many_texts_is_not_parsed() {
+        for (pairs, parsed) in [(TEXTS_MAX / 2, true), (TEXTS_MAX / 2 + 1, false)] {
+            let map: Vec<u8> = (0..pairs).flat_map(|n| [text(&n.to_string()), text("")].concat()).collect();
+            let data = [text("name"), (map.len() as u32).to_le_bytes().to_vec(), map].concat();
+            assert_eq!(parse(op::METADATA, &data).is_some(), parsed, "{pairs} pairs");
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod time_line;
 mod timeline;
 pub mod verify;
 mod walk;
+mod watch;
 mod writer;
 
 pub use clock::{ClockError, ClockFit, ClockModel};
@@ -51,4 +52,5 @@ pub use player::{PlayedFrame, Player};
 pub use reader::{ChunkRange, Reader};
 pub use serve::{RecordingServer, ServedCounts};
 pub use time_line::ClockJump;
+pub use watch::Watch;
 pub use writer::{CameraInfo, Compression, SegmentWriter};

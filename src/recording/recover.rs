@@ -12,7 +12,7 @@ use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
-use super::{CameraInfo, Compression, RecordingError, SegmentWriter};
+use super::{CameraInfo, Compression, RecordingError, SegmentWriter, Watch};
 use crate::file::NewFile;
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received};
 use crate::wire::Dialect;
@@ -120,7 +120,15 @@ pub fn default_output_path(path: &Path) -> PathBuf {
 /// The original cannot be read or has no intact frame, or the new file exists or cannot be written. An existing file stays
 /// unchanged, and an incomplete new file is removed.
 pub fn recover(path: &Path, into: &Path) -> Result<RecoveryReport, RecoverError> {
-    let from = Salvage::open(path)?;
+    recover_watched(path, into, &Watch::default())
+}
+
+/// Like [`recover`], with progress.
+///
+/// # Errors
+/// As [`recover`], or the watch stopped it.
+pub fn recover_watched(path: &Path, into: &Path, watch: &Watch) -> Result<RecoveryReport, RecoverError> {
+    let from = Salvage::open(path, watch)?;
     let surveyed = from.cameras().len();
     let mut copy = Recovery {
         surveyed,
@@ -173,7 +181,7 @@ impl Recovery {
     fn run(&mut self, path: &Path, into: &Path) -> Result<(), RecoverError> {
         let mut at = 0;
         loop {
-            let read = self.from.next().map_err(|source| RecordingError::Read { at, source })?;
+            let read = self.from.next().map_err(|source| RecordingError::read(at, source))?;
             let Some(found) = read else { break };
             if self.cameras.len() < self.from.cameras().len() {
                 self.cameras.resize_with(self.from.cameras().len(), RecoveredCamera::default);

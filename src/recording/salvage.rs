@@ -13,6 +13,7 @@ use super::join::{Join, RecordedFrame, RecordingEntry};
 use super::schema::RecordedIncident;
 use super::survey::Survey;
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
+use super::watch::Watch;
 use super::writer::CLOCK_METADATA;
 use super::{CameraInfo, RecordingError};
 
@@ -85,20 +86,21 @@ impl Salvage<File> {
     ///
     /// # Errors
     /// The file cannot be opened or read.
-    pub(super) fn open(path: &Path) -> Result<Self, RecordingError> {
+    pub(super) fn open(path: &Path, watch: &Watch) -> Result<Self, RecordingError> {
         if path.is_dir() {
             return Err(RecordingError::Folder { path: path.to_owned() });
         }
         File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
-        Self::new(|| File::open(path)).map_err(|source| RecordingError::Read { at: 0, source })
+        Self::new(|| File::open(path), watch).map_err(|source| RecordingError::read(0, source))
     }
 }
 
 impl<R: Read + Seek> Salvage<R> {
     /// Finds cameras and clocks in the intact metadata, then starts at the beginning. Calls `open` twice.
-    pub(super) fn new(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Self> {
+    pub(super) fn new(mut open: impl FnMut() -> io::Result<R>, watch: &Watch) -> io::Result<Self> {
         let mut survey = Survey::default();
         let mut walk = RecordWalk::new(open()?, true)?;
+        walk.watch(watch.before());
         while let Some(piece) = walk.next()? {
             if let WalkItem::Record { at, opcode, data } = piece {
                 survey.record(at, opcode, &data);
@@ -107,6 +109,7 @@ impl<R: Read + Seek> Salvage<R> {
         if !survey.channels.any_declared() && !survey.in_order() {
             // Without a summary the channels are known only from inside the chunks.
             let mut walk = RecordWalk::new(open()?, false)?;
+            walk.watch(watch.before());
             while let Some(piece) = walk.next()? {
                 if let WalkItem::Record { opcode, data, .. } = piece {
                     survey.channels.record(opcode, &data);
@@ -115,6 +118,7 @@ impl<R: Read + Seek> Salvage<R> {
         }
         survey.channels.resolve(survey.in_order());
         let mut walk = RecordWalk::new(open()?, false)?;
+        walk.watch(watch.clone());
         survey.channels.numbers().into_iter().for_each(|id| walk.expect_channel(id));
         Ok(Self {
             join: Join::new(survey.in_order()),

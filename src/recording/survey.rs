@@ -182,6 +182,12 @@ fn heads(file: &mut ByteWindow<File>, found: &mut Survey) -> Result<Option<u64>,
                 let data = file.bytes(data, len as usize).map_err(failed)?.to_vec();
                 found.record(at, opcode, &data);
             }
+            op::METADATA => {
+                // The first field is the name, after its length.
+                if file.bytes(data + 4, FILE_METADATA.len()).map_err(failed)? == FILE_METADATA.as_bytes() {
+                    found.damaged(at, format!("metadata of {len} bytes, at most {METADATA_BYTES_MAX} are read"));
+                }
+            }
             op::DATA_END => return Ok(Some(end)),
             _ => {}
         }

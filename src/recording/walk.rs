@@ -10,6 +10,7 @@ use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 use super::byte_window::{ByteWindow, KEPT_BYTES_MAX, READ_BYTES_MIN};
 use super::decompress::decompress;
 use super::mcap_record::{self, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
+use super::watch::Watch;
 use super::writer::{CAMERA_METADATA, CHANNELS};
 
 /// Bytes of a message before its data: channel, sequence and two times.
@@ -29,6 +30,8 @@ const SEARCHED_BYTES_MAX: u64 = 1 << 20;
 const PRIVATE_OPCODE_MIN: u8 = 0x80;
 /// Bytes that the search for the next record reads first.
 const SEARCH_BYTES_MIN: usize = 256;
+/// Items between two reports of the position. Most items are messages, and each takes about a microsecond or more.
+const ITEMS_PER_REPORT: u64 = 64;
 /// Names of all metadata of oaktap begin with this.
 const METADATA_PREFIX: &[u8] = b"oaktap";
 
@@ -136,13 +139,22 @@ pub(super) struct RecordWalk<R> {
     /// The compressed chunk that is being read: its position and its contents.
     decompressed: Option<(u64, Box<InnerWalk>)>,
     expected: ExpectedMessages,
+    watch: Watch,
+    /// Number of items that were returned.
+    items: u64,
 }
 
 impl<R: Read + Seek> RecordWalk<R> {
     /// Starts at the beginning. With `skip_chunks`, the walk does not enter chunks that look intact.
     pub(super) fn new(from: R, skip_chunks: bool) -> io::Result<Self> {
         let (file, expected) = (ByteWindow::new(from)?, ExpectedMessages::default());
-        Ok(Self { file, at: 0, data: (0, 0), skip_chunks, inside: None, decompressed: None, expected })
+        let (watch, items) = (Watch::default(), 0);
+        Ok(Self { file, at: 0, data: (0, 0), skip_chunks, inside: None, decompressed: None, expected, watch, items })
+    }
+
+    /// Reports the position from now on.
+    pub(super) fn watch(&mut self, watch: Watch) {
+        self.watch = watch;
     }
 
     /// Continues with the record at this position.
@@ -172,12 +184,17 @@ impl<R: Read + Seek> RecordWalk<R> {
 
     /// Returns the next item; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<WalkItem>> {
+        self.items += 1;
+        if self.items % ITEMS_PER_REPORT == 1 {
+            self.watch.position(self.at, self.len())?;
+        }
         if let Some((at, inner)) = &mut self.decompressed {
             let at = *at;
             match inner.next()? {
                 Some(WalkItem::Message(message)) => return Ok(Some(WalkItem::Message(FoundMessage { at, ..message }))),
                 Some(WalkItem::Record { opcode, data, .. }) => return Ok(Some(WalkItem::Record { at, opcode, data })),
-                Some(WalkItem::Damage { len, zeros, .. }) => return Ok(Some(WalkItem::Damage { at, len, zeros })),
+                // Zeros that were compressed are not space that was never written.
+                Some(WalkItem::Damage { len, .. }) => return Ok(Some(WalkItem::Damage { at, len, zeros: false })),
                 Some(WalkItem::Chunk(_)) | None => {
                     self.expected.insert_all(&inner.expected);
                     self.decompressed = None;
@@ -317,6 +334,8 @@ impl<R: Read + Seek> RecordWalk<R> {
                 skip_chunks: false,
                 decompressed: None,
                 expected: self.expected.clone(),
+                watch: Watch::default(),
+                items: 0,
             };
             self.decompressed = Some((at, Box::new(inner)));
             self.at = end;
@@ -375,6 +394,9 @@ impl<R: Read + Seek> RecordWalk<R> {
         let until = until.min(self.len());
         let (mut at, mut size) = (from, SEARCH_BYTES_MIN);
         while at < until {
+            if size == READ_BYTES_MIN {
+                self.watch.position(at, self.len())?;
+            }
             let block = self.file.bytes(at, size)?.to_vec();
             for (offset, head) in block.windows(HEAD_BYTES).enumerate() {
                 let candidate = at + offset as u64;

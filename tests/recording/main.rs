@@ -3,6 +3,8 @@
 mod clock_jumps;
 #[cfg(unix)]
 mod disk;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod inspect;
 mod other_writers;
 mod python_mcap;

@@ -1,17 +1,15 @@
 //! `oaktap export`: converts recordings to the formats of other programs.
 
-use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::thread;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
 use oaktap::units::Bytes;
 
-use crate::cli::present::{self, Usage, with_help};
+use crate::cli::present::{self, Progress, Usage, with_help};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 const SELECTION: &str = "Selection";
@@ -22,9 +20,6 @@ Examples:
   oaktap export cam.mcap --to png -o pictures --every 30
   oaktap export cam.mcap --to csv -o people.csv --only person --threshold 60%
   oaktap export *.mcap --to yolo -o dataset --from 10s --until 5min";
-
-/// Steps of the progress bar: it shows the time that has been read, because the number of frames is unknown.
-const BAR_STEPS: f64 = 10_000.0;
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the numbers of exported and skipped frames as one line of JSON"))]
@@ -101,14 +96,13 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
     ctx.stop.on_signals()?;
-    let bar = bar();
+    let bar = Progress::new();
     let mut show = |progress: ExportProgress| {
-        bar.set_position((progress.fraction * BAR_STEPS) as u64);
-        bar.set_message(format!("{} frames", progress.written));
+        bar.show(progress.fraction, format!("{} frames", progress.written));
         if ctx.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let exported = export::export(&args.files, &options, &mut show);
-    bar.finish_and_clear();
+    bar.clear();
     let report = exported.map_err(|error| {
         let help = error.help();
         with_help(error.into(), help)
@@ -132,18 +126,6 @@ struct ExportSummary<'a> {
     output: &'a std::path::Path,
     #[serde(flatten)]
     report: &'a ExportReport,
-}
-
-/// Returns a progress bar, which is hidden if standard error is not a terminal.
-fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(BAR_STEPS as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}%  {msg}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn text(report: &ExportReport, args: &ExportArgs) -> String {

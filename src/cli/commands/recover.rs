@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use oaktap::recording::recover::{RecoveryReport, default_output_path, recover};
+use oaktap::recording::recover::{RecoveryReport, default_output_path, recover_watched};
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, with_help};
@@ -40,7 +40,8 @@ struct RecoverReport<'a> {
 
 pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     let into = args.output.clone().unwrap_or_else(|| default_output_path(&args.file));
-    let recovered = recover(&args.file, &into).map_err(|error| {
+    let recovered = present::watched(ctx, &args.file, |watch| recover_watched(&args.file, &into, watch))?;
+    let recovered = recovered.map_err(|error| {
         let help = error.help();
         with_help(error.into(), help)
     })?;

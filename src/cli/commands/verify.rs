@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use oaktap::recording::verify::{VerifyReport, verify};
+use oaktap::recording::verify::{VerifyReport, verify_watched};
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, recording_error};
@@ -36,7 +36,7 @@ struct VerifySummary<'a> {
 pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let mut all = Vec::new();
     for path in &args.files {
-        let verified = verify(path).map_err(recording_error)?;
+        let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?.map_err(recording_error)?;
         if !ctx.json {
             present::result(printable(&text(&verified)).as_bytes())?;
         }

@@ -2,6 +2,7 @@
 
 mod failure;
 mod json;
+mod progress;
 mod status;
 mod table;
 
@@ -14,6 +15,7 @@ pub(crate) use failure::{
     settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
+pub(crate) use progress::{Progress, watched};
 pub(crate) use status::{LogWriter, always_say, colored, configure, say, status, status_of};
 pub(crate) use table::{LISTED_CAMERAS_MAX, aligned, exit_reason, table};
 

@@ -17,7 +17,7 @@ use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record;
 use super::salvage::{RecordedBoxes, Salvage, SalvageItem};
-use super::{RecordingError, writer};
+use super::{RecordingError, Watch, writer};
 use crate::frame::Frame;
 
 mod index;
@@ -90,7 +90,15 @@ impl VerifyReport {
 /// # Errors
 /// The file cannot be read, or is not a recording.
 pub fn verify(path: &Path) -> Result<VerifyReport, RecordingError> {
-    let mut from = Salvage::open(path)?;
+    verify_watched(path, &Watch::default())
+}
+
+/// Like [`verify`], with progress.
+///
+/// # Errors
+/// As [`verify`], or the watch stopped it.
+pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, RecordingError> {
+    let mut from = Salvage::open(path, watch)?;
     let mut all = Verification {
         done: VerifyReport {
             path: path.to_owned(),
@@ -106,7 +114,7 @@ pub fn verify(path: &Path) -> Result<VerifyReport, RecordingError> {
     };
     let mut index = Index::default();
     let mut at = 0;
-    while let Some(found) = from.next().map_err(|source| RecordingError::Read { at, source })? {
+    while let Some(found) = from.next().map_err(|source| RecordingError::read(at, source))? {
         all.next.resize(from.cameras().len(), None);
         match found {
             SalvageItem::Frame { at: frame_at, recorded, boxes } => {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::recording::inspect::{CameraReport, RecordingReport, inspect};
+use oaktap::recording::inspect::{CameraReport, RecordingReport, inspect_watched};
 use oaktap::stats::{CameraHealth, HealthGauge};
 use oaktap::units::Bytes;
 use serde::Serialize;
@@ -85,7 +85,8 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
                 return Err(Usage(format!("--extract needs a package, but {} is a recording", path.display())).into());
             }
             FileKind::Recording => {
-                let report = inspect(path).map_err(recording_error);
+                let report = present::watched(ctx, path, |watch| inspect_watched(path, watch))?;
+                let report = report.map_err(recording_error);
                 let report = report.with_context(|| format!("cannot inspect {}", path.display()))?;
                 let text = text(&report);
                 reports.push(report);
