@@ -18,6 +18,7 @@ mod byte_window;
 mod cdr;
 mod channels;
 mod checksum;
+mod chunk_head;
 mod clock;
 mod decode;
 mod decompress;

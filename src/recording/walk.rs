@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek};
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
 use super::byte_window::{ByteWindow, KEPT_BYTES_MAX, READ_BYTES_MIN};
+use super::chunk_head::{CHUNK_HEAD_BYTES, checksum_damage, chunk_agrees, chunk_header, u16_at, u64_at};
 use super::decompress::decompress;
 use super::mcap_record::{self, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::watch::Watch;
@@ -15,8 +16,6 @@ use super::writer::{CAMERA_METADATA, CHANNELS};
 
 /// Bytes of a message before its data: channel, sequence and two times.
 const MESSAGE_HEAD_BYTES: u64 = 22;
-/// Bytes of a chunk before its records, without the name of its compression.
-const CHUNK_HEAD_BYTES: u64 = 40;
 /// Bytes that suffice to check the head of any record.
 const HEAD_BYTES_MAX: usize = 64;
 /// A message whose time differs by more than a day from the others is not accepted.
@@ -461,50 +460,4 @@ impl<R: Read + Seek> RecordWalk<R> {
         }
         Ok(true)
     }
-}
-
-/// Returns whether the three lengths in the head of a chunk agree.
-fn chunk_agrees(data: &[u8], len: u64) -> bool {
-    chunk_header(data).is_some_and(|header| {
-        let size_agrees = match header.compression.as_str() {
-            "" => header.uncompressed_size == header.compressed_size,
-            // Whatever size it claims: large ones are not read.
-            "lz4" | "zstd" => true,
-            _ => false,
-        };
-        let head = CHUNK_HEAD_BYTES + header.compression.len() as u64;
-        let fits = header.compressed_size.checked_add(head) == Some(len);
-        header.message_start_time <= header.message_end_time && size_agrees && fits
-    })
-}
-
-fn chunk_header(data: &[u8]) -> Option<ChunkHeader> {
-    let name_len = usize::try_from(u32_at(data, 28)?).ok()?;
-    let name = data.get(32..)?.get(..name_len)?;
-    Some(ChunkHeader {
-        message_start_time: u64_at(data, 0)?,
-        message_end_time: u64_at(data, 8)?,
-        uncompressed_size: u64_at(data, 16)?,
-        uncompressed_crc: u32_at(data, 24)?,
-        compression: str::from_utf8(name).ok()?.to_owned(),
-        compressed_size: u64_at(data, 32 + name.len())?,
-    })
-}
-
-/// Other tools write 0 instead of a checksum.
-fn checksum_damage(header: &ChunkHeader, found: u32) -> Option<String> {
-    let expected = header.uncompressed_crc;
-    (expected != 0 && found != expected).then(|| format!("checksum {found:08x}, expected {expected:08x}"))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
 }
