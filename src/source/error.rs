@@ -190,7 +190,8 @@ impl SourceError {
                 Some("pass the IP address: cameras do not announce a host name; `oaktap list` shows their addresses")
             }
             SourceErrorKind::Connect(_) if self.refused() => Some(
-                "no program listens on this port: try 5000 or 9876, or flash an application with `oaktap flash CAMERA`",
+                "no program listens on this port (usual: 5000 or 9876): a camera that has just streamed is restarting; \
+                 `oaktap doctor CAMERA` says what it runs",
             ),
             SourceErrorKind::Connect(_) | SourceErrorKind::ConnectTimeout(_) => Some(
                 "`oaktap doctor CAMERA` checks the network; without DHCP, a camera has the address 169.254.1.222/16",
