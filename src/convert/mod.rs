@@ -73,7 +73,10 @@ pub enum ConvertError {
     #[error(transparent)]
     Geometry(#[from] GeometryError),
     /// Video is not decoded here.
-    #[error("cannot decode {0:?} video; configure the camera for MJPEG or raw pictures")]
+    #[error(
+        "{0:?} video cannot be shown yet: record it and convert it with `oaktap export --to mp4`, or configure the camera for \
+         JPEG or raw pictures"
+    )]
     Video(PayloadKind),
     /// The output buffer has the wrong length.
     #[error("the picture needs {needed} bytes, but the buffer has {found}")]

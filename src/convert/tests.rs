@@ -250,7 +250,8 @@ fn invalid_frames_are_errors() {
     }
     assert_eq!(
         error(&frame_of(PayloadKind::H264, None, &[0, 0, 1])),
-        "cannot decode H264 video; configure the camera for MJPEG or raw pictures"
+        "H264 video cannot be shown yet: record it and convert it with `oaktap export --to mp4`, or configure the camera for \
+         JPEG or raw pictures"
     );
     assert!(error(&jpeg_frame(&[])).starts_with("cannot decode JPEG: "));
 }

@@ -144,10 +144,15 @@ impl<'a> Player<'a> {
 /// Ends the reception, finishes recordings, and prints a summary.
 fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen) -> anyhow::Result<Outcome> {
     let recorders = screen.take_recorders();
+    let unseen = screen.unseen();
     // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     let recordings = receiving.end_recordings(recorders);
-    receiving.finish(ctx, &recordings)
+    let outcome = receiving.finish(ctx, &recordings)?;
+    match unseen {
+        Some(reason) => Err(anyhow::anyhow!("{reason}")),
+        None => Ok(outcome),
+    }
 }
 
 impl Program for Player<'_> {

@@ -249,6 +249,11 @@ impl Interpreter {
                 }
                 (false, None, _) => write!(because, "{given}: no known picture size has {len} bytes"),
             };
+            if !given.is_empty()
+                && let Some(Candidates { geometry, .. }) = Self::default().candidates(payload)
+            {
+                let _ = write!(because, "; without these options it is taken as {geometry}");
+            }
             // A dark picture has no rows by which to find a size that is not in the tables: the next ones can.
             let retries = if given.is_empty() && len >= MIN_KNOWN_LEN { MAX_RETRIES } else { 0 };
             return Interpretation { because: because.into(), retries, ..Interpretation::default() };

@@ -203,14 +203,16 @@ fn contradicting_options_are_reported_with_both_lengths() {
     assert_eq!(interpreter.interpret(&vec![0; 675_840]), (PayloadKind::Raw, None));
     assert_eq!(
         interpreter.because(),
-        "--size 640x400 --format NV12: 640x400 NV12 has 384000 bytes, but the payload has 675840"
+        "--size 640x400 --format NV12: 640x400 NV12 has 384000 bytes, but the payload has 675840; \
+         without these options it is taken as 640x352 BGR888p"
     );
     let mut interpreter = overridden(Some((640, 400)), None, None);
     assert_eq!(interpreter.interpret(&vec![0; 675_840]).0, PayloadKind::Raw);
     assert_eq!(
         interpreter.because(),
         "--size 640x400: the picture has 768000 bytes as BGR888p, 768000 bytes as BGR888i, 384000 bytes as NV12, \
-         256000 bytes as GRAY8, 512000 bytes as RAW16, but the payload has 675840"
+         256000 bytes as GRAY8, 512000 bytes as RAW16, but the payload has 675840; without these options it is taken as \
+         640x352 BGR888p"
     );
     let mut interpreter = overridden(Some((0, 0)), None, Some(u32::MAX));
     assert_eq!(interpreter.interpret(&[0; 100]), (PayloadKind::Raw, None));

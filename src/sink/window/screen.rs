@@ -237,6 +237,18 @@ impl Screen {
         opening_size(self.tiles.len(), self.picture_size(), room.unwrap_or(OPENING_ROOM))
     }
 
+    /// Names the cameras whose frames all failed to become pictures, with the error of the last one.
+    #[must_use]
+    pub fn unseen(&self) -> Option<String> {
+        let failed = self.cameras.iter().zip(self.views.views()).filter_map(|(camera, view)| {
+            let (health, frames) = (view.health(), camera.ledger.snapshot().frames);
+            let error = health.error.filter(|_| frames.pictures == 0)?;
+            Some(format!("none of {} frames of {} could be shown: {error}", health.failed, camera.name))
+        });
+        let lines: Vec<String> = failed.collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
     /// Returns whether any camera has a picture.
     pub(super) fn has_picture(&self) -> bool {
         self.tiles.iter().any(|tile| tile.picture.is_some())
