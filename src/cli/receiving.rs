@@ -166,7 +166,7 @@ impl Receiving {
                 return Err(error).with_context(what);
             }
         }
-        recordings.iter().try_for_each(RecordingSummary::check)?;
+        recording_summary::check(recordings)?;
         let cameras = summaries.iter().filter_map(|summary| present::exit_reason(summary, self.strict));
         let reasons: Vec<_> = cameras.chain(recordings.iter().filter_map(RecordingSummary::exit_reason)).collect();
         reasons.iter().for_each(|reason| present::always_say(reason));

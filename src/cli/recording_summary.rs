@@ -79,14 +79,9 @@ impl RecordingSummary {
         self.outcome.files.iter().map(|file| file.path.as_path())
     }
 
-    /// Fails if there were frames, but none of them could be written.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.outcome.frames > 0 || self.outcome.is_complete(),
-            "no frame could be written: {}",
-            self.outcome.problems.first().map_or("the disk is too slow", |problem| problem)
-        );
-        Ok(())
+    /// Returns whether there were frames, but none of them could be written.
+    fn has_failed(&self) -> bool {
+        self.outcome.frames == 0 && !self.outcome.is_complete()
     }
 
     /// Returns why the program exits with code 3 because of this recording.
@@ -156,6 +151,19 @@ pub(crate) fn texts(recordings: &[RecordingSummary]) -> Vec<String> {
     texts
 }
 
+/// Fails if no frame of some cameras could be written. A full disk explains more than the errors that follow from it.
+pub(crate) fn check(recordings: &[RecordingSummary]) -> anyhow::Result<()> {
+    let failed: Vec<_> = recordings.iter().filter(|recorded| recorded.has_failed()).collect();
+    let problems = || failed.iter().flat_map(|recorded| &recorded.outcome.problems);
+    let full = problems().find(|problem| problem.contains("the disk is full"));
+    let why = full.or_else(|| problems().next()).map_or("the disk is too slow", |problem| problem);
+    match &*failed {
+        [] => Ok(()),
+        [one] => anyhow::bail!("{}: no frame could be written: {why}", one.names()),
+        several => anyhow::bail!("no frame of {} cameras could be written: {why}", several.len()),
+    }
+}
+
 /// Converts the error of a recording that cannot start, with its help.
 pub(crate) fn refused(error: RecordError) -> anyhow::Error {
     let help = error.help();
@@ -203,7 +211,7 @@ mod tests {
             RecordingSummary::from(RecorderOutcome { cameras: vec![counts], problems, ..RecorderOutcome::default() })
         };
         let fleet = [idle("a", None), idle("b", None)];
-        assert!(fleet.iter().all(|recorded| recorded.exit_reason().is_none() && recorded.check().is_ok()));
+        assert!(fleet.iter().all(|recorded| recorded.exit_reason().is_none()) && check(&fleet).is_ok());
         let one_line = ["2 cameras: nothing recorded, because no detection in 14 frames matched the trigger"];
         assert_eq!(texts(&fleet), one_line);
         let unknown = idle("c", Some("no label is named `piza`"));
@@ -224,5 +232,18 @@ mod tests {
         let fleet: Vec<_> = (0..9).map(|number| saved(&number.to_string())).collect();
         assert_eq!(texts(&fleet), ["9 cameras: 9 frames in 9 files, 9.0 MB"]);
         assert_eq!(texts(&fleet[..2]), ["0: 1 frame in 0.mcap, 1.0 MB", "1: 1 frame in 1.mcap, 1.0 MB"]);
+    }
+
+    #[test]
+    fn cameras_of_which_nothing_was_written_are_counted_with_the_cause() {
+        let failed = |name: &str, problems: &[&str]| {
+            let counts = RecorderCounts { name: name.to_owned(), offered: 4, lost: 4, ..RecorderCounts::default() };
+            let problems = problems.iter().map(|text| (*text).to_owned()).collect();
+            RecordingSummary::from(RecorderOutcome { cameras: vec![counts], lost: 4, problems, ..Default::default() })
+        };
+        let fleet = [failed("a", &["the file was removed"]), failed("b", &["x", "the disk is full"])];
+        let error = |recordings: &[RecordingSummary]| check(recordings).expect_err("it failed").to_string();
+        assert_eq!(error(&fleet), "no frame of 2 cameras could be written: the disk is full");
+        assert_eq!(error(&fleet[..1]), "a: no frame could be written: the file was removed");
     }
 }

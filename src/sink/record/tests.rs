@@ -540,8 +540,12 @@ fn a_trigger_records_the_frames_around_detections() {
     assert!(outcome.is_complete());
     let [first, second] = outcome.files.as_slice() else { panic!("{outcome:?}") };
     // Four frames before the first matching detection, and eight after the last one.
-    assert_eq!(read(&first.path), frames(46..=62));
-    assert_eq!(read(&second.path), frames(146..=158));
+    let with_trigger = |mut found: Vec<Found>, after: usize| {
+        found.insert(after, Found::Other("trigger".into()));
+        found
+    };
+    assert_eq!(read(&first.path), with_trigger(frames(46..=62), 5));
+    assert_eq!(read(&second.path), with_trigger(frames(146..=158), 5));
     assert_eq!(outcome.cameras[0].passed, 200 - 17 - 13);
 }
 

@@ -230,13 +230,13 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("", camera.timeline.sparkline(SPARKLINE_BARS, (interval.p50 * 1e6) as u64)));
     }
     let counted = [
-        (camera.missing, "frames missing"),
+        (camera.missing, if camera.missing == 1 { "frame missing" } else { "frames missing" }),
         (camera.withdrawn, "damaged"),
         (camera.lost, "incomplete"),
         (camera.stale, "stale"),
-        (camera.resyncs, "resyncs"),
+        (camera.resyncs, if camera.resyncs == 1 { "resync" } else { "resyncs" }),
         (camera.skipped_bytes, "bytes skipped"),
-        (camera.reconnects, "reconnects"),
+        (camera.reconnects, if camera.reconnects == 1 { "reconnect" } else { "reconnects" }),
         (camera.bad_detections, "unreadable detections"),
     ];
     let anomalies: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
