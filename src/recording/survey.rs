@@ -184,7 +184,8 @@ fn heads(file: &mut ByteWindow<File>, found: &mut Survey) -> Result<Option<u64>,
             }
             op::METADATA => {
                 // The first field is the name, after its length.
-                if file.bytes(data + 4, FILE_METADATA.len()).map_err(failed)? == FILE_METADATA.as_bytes() {
+                let is_ours = file.bytes(data + 4, FILE_METADATA.len()).map_err(failed)? == FILE_METADATA.as_bytes();
+                if is_ours {
                     found.damaged(at, format!("metadata of {len} bytes, at most {METADATA_BYTES_MAX} are read"));
                 }
             }
