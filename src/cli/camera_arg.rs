@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -84,6 +85,10 @@ impl FromStr for CameraArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = "expected an IPv4 address such as 192.168.1.50, the id of a camera, or the start of its id such as \
                         14442C; `oaktap list` shows both";
+        let invalid = || match Path::new(text).is_file() {
+            true => format!("`{text}` is a file, not a camera; `oaktap inspect {text}` shows recordings and packages"),
+            false => format!("invalid camera `{text}`; {expected}"),
+        };
         if let Some(config) = text.strip_prefix("sim:") {
             let config = config.strip_prefix('?').unwrap_or(config).parse::<CameraConfig>();
             let config = Box::new(config.map_err(|error| error.to_string())?);
@@ -91,7 +96,7 @@ impl FromStr for CameraArg {
         }
         if text.contains('.') {
             let (ip, port) = text.split_once(':').map_or((text, None), |(ip, port)| (ip, Some(port)));
-            let ip = ip.parse().map_err(|_| format!("invalid camera `{text}`; {expected}"))?;
+            let ip = ip.parse().map_err(|_| invalid())?;
             let port = port.map(|port| match port.parse() {
                 Ok(port) if port != 0 => Ok(port),
                 _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
@@ -99,7 +104,7 @@ impl FromStr for CameraArg {
             return Ok(Self::Address { ip, port: port.transpose()? });
         }
         if !discovery::is_camera_id(text) {
-            return Err(format!("invalid camera `{text}`; {expected}"));
+            return Err(invalid());
         }
         Ok(Self::Id(text.to_owned()))
     }

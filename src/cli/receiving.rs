@@ -6,12 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use oaktap::frame::{Frame, Geometry};
+use oaktap::frame::{Frame, Geometry, LabelMap};
 use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
+use oaktap::overlay::Style;
 use oaktap::sink::record::{Recorders, RecordersMonitor, RecordingStatus};
 use oaktap::source::{Session, SessionState, SourceError};
-use oaktap::stats::{Stats, Summary};
+use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -36,6 +37,47 @@ pub(crate) struct Receiving {
     strict: bool,
     /// Frames of `--frames`. A camera that has sent as many may leave.
     frames_max: Option<u64>,
+    only: Arc<Only>,
+}
+
+/// The labels of `--only`, and where their names come from.
+#[derive(Debug)]
+struct Only {
+    labels: Vec<String>,
+    style: Style,
+    /// Cameras for which the problem has been printed.
+    warned: Mutex<Vec<String>>,
+}
+
+impl Only {
+    /// Returns what is wrong with the labels for a stream with these names: detections with them cannot exist.
+    fn unknown(&self, stream_names: Option<&LabelMap>) -> Vec<String> {
+        let names = self.style.names(stream_names);
+        let unknown = self.labels.iter().filter(|label| !names.knows(label));
+        let text = |label: &String| {
+            let nearest = names.nearest(label).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            format!("no label is named `{label}`, so `--only {label}` selects nothing{nearest}")
+        };
+        unknown.map(text).collect()
+    }
+
+    /// Prints what is wrong with the labels while the stream runs.
+    fn warn(&self, camera: &str, stats: &Stats) {
+        for problem in self.unknown(stats.labels.as_deref()) {
+            present::say(&format!("{camera}: {problem}"));
+            locked(&self.warned).push(camera.to_owned());
+        }
+    }
+
+    /// Returns the reason for exit code 3 at the end, if a label is wrong.
+    fn exit_reason(&self, camera: &str, stats: &Stats) -> Option<String> {
+        let problems = self.unknown(stats.labels.as_deref());
+        let text = match locked(&self.warned).iter().any(|warned| warned == camera) {
+            true => "a label of `--only` does not exist".to_owned(),
+            false => problems.join(", "),
+        };
+        (!problems.is_empty()).then(|| format!("{camera}: exit code 3: {text}"))
+    }
 }
 
 impl Receiving {
@@ -49,11 +91,16 @@ impl Receiving {
         recording: RecordersMonitor,
     ) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
+        let style = args.style()?;
         let live = Live::start(cameras, &args.session_options()).context("cannot start the receiving threads")?;
+        let only = Arc::new(Only { labels: args.only.clone(), style, warned: Mutex::default() });
         let watch = |session: &Session| {
             let (reason, since) = (Reason::default(), Arc::new(Since::default()));
             let printing = (Arc::clone(&reason), Arc::clone(&since));
-            live.runtime().spawn(print_states(session.name().to_owned(), session.changes(), printing));
+            // The names in a recording of another program are known at its end only.
+            let live_names =
+                session.spec().recording().is_none().then(|| (Arc::clone(&only), session.ledger().clone()));
+            live.runtime().spawn(print_states(session.name().to_owned(), session.changes(), printing, live_names));
             (reason, since)
         };
         let (reasons, since): (Vec<_>, Vec<_>) = live.sessions().iter().map(watch).unzip();
@@ -68,6 +115,7 @@ impl Receiving {
             deadline: until.deadline(),
             strict,
             frames_max: until.frames,
+            only,
         })
     }
 
@@ -140,6 +188,7 @@ impl Receiving {
             present::document(&StreamSummary { command: ctx.command, cameras, recordings })?;
         }
         let mut damaged = false;
+        let mut unknown_labels = Vec::new();
         let sessions = self.sessions().iter().zip(&self.reasons);
         for ((session, reason), (end, stats)) in sessions.zip(ends.into_iter().zip(&stats)) {
             let what = || match (session.name(), session.spec().to_string()) {
@@ -155,6 +204,7 @@ impl Receiving {
                 }
                 end => end.with_context(what)?,
             }
+            unknown_labels.extend(self.only.exit_reason(session.name(), stats).filter(|_| stats.frames.received > 0));
             if stats.frames.received == 0 {
                 let reason = locked(reason).take();
                 let error = match reason {
@@ -168,7 +218,8 @@ impl Receiving {
         }
         recording_summary::check(recordings)?;
         let cameras = summaries.iter().filter_map(|summary| present::exit_reason(summary, self.strict));
-        let reasons: Vec<_> = cameras.chain(recordings.iter().filter_map(RecordingSummary::exit_reason)).collect();
+        let reasons: Vec<_> =
+            cameras.chain(unknown_labels).chain(recordings.iter().filter_map(RecordingSummary::exit_reason)).collect();
         reasons.iter().for_each(|reason| present::always_say(reason));
         Ok(if damaged || !reasons.is_empty() { Outcome::Lossy } else { Outcome::Done })
     }
@@ -260,7 +311,12 @@ impl Since {
 }
 
 /// Prints the state of a session whenever it changes.
-async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, (last, since): (Reason, Arc<Since>)) {
+async fn print_states(
+    name: String,
+    mut changes: watch::Receiver<SessionState>,
+    (last, since): (Reason, Arc<Since>),
+    mut live_names: Option<(Arc<Only>, Ledger)>,
+) {
     let mut printed = String::new();
     loop {
         let state = changes.borrow_and_update().clone();
@@ -282,6 +338,10 @@ async fn print_states(name: String, mut changes: watch::Receiver<SessionState>, 
             present::say(&format!("{name}: {line}"));
             help.inspect(|help| present::say(&format!("help: {help}")));
             printed = line;
+        }
+        // The names have been received with the first frame.
+        if let Some((only, ledger)) = live_names.take_if(|_| matches!(state, SessionState::Streaming)) {
+            only.warn(&name, &ledger.snapshot());
         }
         if changes.changed().await.is_err() {
             return;

@@ -14,7 +14,11 @@ pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
     let read = || {
         // Devices such as /dev/zero never end and report no length.
         let mut text = String::new();
-        File::open(path)?.take(TEXT_FILE_MAX_BYTES + 1).read_to_string(&mut text)?;
+        let file = File::open(path)?;
+        file.take(TEXT_FILE_MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => io::Error::new(error.kind(), "this is not a text file: expected UTF-8"),
+            _ => error,
+        })?;
         if text.len() as u64 > TEXT_FILE_MAX_BYTES {
             return Err(io::Error::other(format!(
                 "the file is too large: expected at most {TEXT_FILE_MAX_BYTES} bytes"

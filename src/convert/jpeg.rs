@@ -1,12 +1,12 @@
 //! Decodes JPEG to interleaved RGB, in a buffer that is reused.
 
-use memchr::memmem;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::ConvertError;
+use crate::frame::jpeg_defect;
 
 /// Most pixels of a picture. The largest sensor of an OAK camera has 5312x6000 (IMX582).
 const MAX_PIXELS: usize = 1 << 25;
@@ -52,16 +52,10 @@ impl Jpeg {
         if decoder.output_buffer_size() != Some(len) {
             return Err(ConvertError::Jpeg("unsupported color space".to_owned()));
         }
-        if !has_end(file) {
-            return Err(ConvertError::JpegCutShort { file: file.len() });
+        if let Some(defect) = jpeg_defect(file) {
+            return Err(defect.into());
         }
         decoder.decode_into(rgb).map_err(damaged)?;
         Ok((width as u32, height as u32))
     }
-}
-
-/// Returns whether an end marker follows the last scan. Neither marker can be in the data of a scan.
-fn has_end(file: &[u8]) -> bool {
-    let last = |marker: &[u8; 2]| memmem::rfind(file, marker);
-    last(&[0xff, 0xd9]) > last(&[0xff, 0xda])
 }

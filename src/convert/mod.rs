@@ -48,7 +48,7 @@ use self::output::{Bgr, Output, Rgb, Words};
 use self::scaled::Samples;
 use self::yuv420::RowPair;
 use crate::frame::pixel::{Layout, Plane};
-use crate::frame::{Frame, Geometry, GeometryError, Part, PayloadKind, Picture, PixelFormat};
+use crate::frame::{Frame, Geometry, GeometryError, JpegDefect, Part, PayloadKind, Picture, PixelFormat};
 
 /// Byte order of interleaved pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +89,9 @@ pub enum ConvertError {
     /// The file is damaged or not supported by the decoder.
     #[error("cannot decode JPEG: {0}")]
     Jpeg(String),
-    /// The end of the file is missing, and with it the lower part of the picture.
-    #[error("JPEG is cut short: no end marker in its {file} bytes")]
-    JpegCutShort {
-        /// Length of the file in bytes.
-        file: usize,
-    },
+    /// A part of the file is missing.
+    #[error(transparent)]
+    JpegCutShort(#[from] JpegDefect),
     /// The header claims more pixels than any camera has, or than the file can contain.
     #[error("JPEG of {file} bytes claims {width}x{height} pixels: expected at most 33554432, and at most 512 per byte")]
     JpegTooLarge {

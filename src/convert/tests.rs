@@ -302,7 +302,10 @@ fn jpegs_without_their_end_are_rejected() {
         for percent in [0, 1, 10, 50, 75] {
             let cut = &file[..scan + (file.len() - scan) * percent / 100];
             let error = convert(cut).expect_err("no end");
-            assert!(matches!(error, ConvertError::JpegCutShort { file } if file == cut.len()), "{error}");
+            assert!(
+                matches!(error, ConvertError::JpegCutShort(JpegDefect::CutShort { file }) if file == cut.len()),
+                "{error}"
+            );
         }
         convert(&file[..file.len() - 1]).expect_err("half an end");
     }

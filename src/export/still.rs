@@ -147,7 +147,7 @@ fn conversion_failed(error: ConvertError) -> Skip {
         ConvertError::Video(_) => "video cannot be decoded",
         ConvertError::UnknownLayout(_) | ConvertError::NoLayout(_) => "unknown payload layout",
         ConvertError::Geometry(_) | ConvertError::BufferSize { .. } => "payload does not fit its layout",
-        ConvertError::JpegCutShort { .. } => "JPEG is cut short",
+        ConvertError::JpegCutShort(_) => "JPEG is cut short",
         ConvertError::Jpeg(_) | ConvertError::JpegTooLarge { .. } => "JPEG cannot be decoded",
     };
     Skip { kind, why: error.to_string() }

@@ -5,6 +5,7 @@
 
 pub mod detection;
 pub mod inference;
+mod jpeg;
 mod magic;
 pub mod picture;
 pub mod pixel;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use detection::{BBox, Detection, LabelMap, NamedDetection};
 pub use inference::{Interpreter, Overrides};
+pub use jpeg::{JpegDefect, jpeg_defect};
 pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};

@@ -28,7 +28,7 @@ pub enum RecordingError {
         source: io::Error,
     },
     /// The file does not begin with the magic bytes of MCAP.
-    #[error("{} is not a recording: expected an MCAP file, found \"{}\" at byte 0", path.display(), found.escape_ascii())]
+    #[error("{} is not a recording: expected an MCAP file, found {}", path.display(), start(found))]
     NotMcap {
         /// The file.
         path: PathBuf,
@@ -85,6 +85,11 @@ pub enum RecordingError {
     /// The file cannot be written.
     #[error("cannot write the recording")]
     Write(#[source] McapError),
+}
+
+/// Describes the first bytes of a file.
+fn start(found: &[u8]) -> String {
+    if found.is_empty() { "an empty file".to_owned() } else { format!("\"{}\" at byte 0", found.escape_ascii()) }
 }
 
 impl RecordingError {

@@ -30,6 +30,9 @@ const TRIGGERS_MAX: usize = 100;
 /// Number of damaged parts that a report lists. All are counted.
 const DAMAGE_MAX: usize = 100;
 
+/// Number of changes of the host's clock that a report lists.
+const CLOCK_JUMPS_MAX: usize = 100;
+
 /// Content of one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordingReport {
@@ -218,6 +221,8 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
     let mut from = Salvage::open(path, watch)?;
     // A file that cannot be opened for playback keeps the times of its host's clock.
     let mut time_line = Reader::open(path).map(|reader| reader.time_line()).unwrap_or_default();
+    // Jumps that the recorder noticed and removed from the times of the frames.
+    let mut recorded_jumps = Vec::new();
     let mut decoders = Decoders::default();
     let mut tallies: Vec<CameraTally> = Vec::new();
     let mut compression: Vec<String> = Vec::new();
@@ -250,7 +255,12 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
                 tallies[recorded.camera].frame(&recorded, seen);
             }
             SalvageItem::Incident { camera, at_unix_ns, incident } => {
-                tallies[camera].incident(time_line.near(at_unix_ns), &incident);
+                let at_unix_ns = time_line.near(at_unix_ns);
+                if incident.kind() == Some(IncidentKind::ClockJump) && recorded_jumps.len() < CLOCK_JUMPS_MAX {
+                    let by_ns = incident.unix_found_ns.saturating_sub(incident.unix_expected_ns);
+                    recorded_jumps.push(ClockJump { at_unix_ns, by_ns });
+                }
+                tallies[camera].incident(at_unix_ns, &incident);
             }
             SalvageItem::Lost { at, bytes, expected, found, .. } => {
                 damaged_bytes += bytes;
@@ -286,8 +296,15 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
     let about = from.about();
     let cameras = tallies.into_iter().zip(from.cameras());
     let cameras: Vec<_> = cameras
-        .map(|(tally, info)| tally.report(info, from.clock(&info.name).and_then(|it| ClockFit::from_metadata(it).ok())))
+        .map(|(tally, info)| {
+            // A recorder that did not notice a jump compared the camera with both clocks.
+            let stored = from.clock(&info.name).filter(|_| time_line.jumps.is_empty());
+            tally.report(info, stored.and_then(|it| ClockFit::from_metadata(it).ok()))
+        })
         .collect();
+    let mut clock_jumps = time_line.jumps;
+    clock_jumps.append(&mut recorded_jumps);
+    clock_jumps.sort_by_key(|jump| jump.at_unix_ns);
     Ok(RecordingReport {
         path: path.to_owned(),
         bytes: from.len(),
@@ -296,7 +313,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
         damaged_frames,
         damaged_parts,
         damage,
-        clock_jumps: time_line.jumps,
+        clock_jumps,
         version: about.get("version").cloned(),
         host: about.get("host").cloned(),
         compression: compression.join(","),
@@ -421,7 +438,6 @@ impl CameraTally {
             }
             Some(IncidentKind::Connected) => self.reconnects += u64::from(self.frames > 0),
             Some(IncidentKind::BadDetections) => self.bad_detections += 1,
-            Some(IncidentKind::ClockJump) => self.gap(at_unix_ns, 0, &incident.text),
             Some(IncidentKind::Trigger) => {
                 self.triggered += 1;
                 self.timeline.add(at_unix_ns, &TimelineStep { triggers: 1, ..TimelineStep::default() });
@@ -429,8 +445,8 @@ impl CameraTally {
                     self.triggers.push(TriggerReport { at_unix_ns, why: incident.text.clone() });
                 }
             }
-            // `None`: another version wrote it.
-            Some(IncidentKind::Disconnected) | None => {}
+            // Jumps of the clock are listed for the whole file. `None`: another version wrote it.
+            Some(IncidentKind::Disconnected | IncidentKind::ClockJump) | None => {}
         }
     }
 

@@ -59,7 +59,10 @@ pub enum RecoverError {
     #[error(transparent)]
     Recording(#[from] RecordingError),
     /// The original has no intact frame.
-    #[error("no intact frame in {}: {lost_bytes} of its {bytes} bytes are damaged", path.display())]
+    #[error(
+        "no intact frame in {}: {lost_bytes} of its {bytes} bytes are damaged; expected a recording (.mcap)",
+        path.display()
+    )]
     Nothing {
         /// The original.
         path: PathBuf,

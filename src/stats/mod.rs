@@ -23,7 +23,7 @@ pub use self::sequence::SequenceCounts;
 use self::sequence::SequenceTracker;
 pub use self::summary::{LatencySummary, Summary};
 pub use self::verdict::{Finding, Weight};
-use crate::frame::{DeviceTime, Frame, Received, StaleBurst};
+use crate::frame::{DeviceTime, Frame, LabelMap, PayloadKind, Received, StaleBurst, jpeg_defect};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
 use crate::wire::{ByteCounts, Damage, Event, Introduction, Record, SkipReason};
@@ -93,6 +93,10 @@ pub struct Stats {
     pub frames: FrameCounts,
     /// Frames whose detections could not be parsed completely.
     pub bad_detections: u64,
+    /// Frames whose JPEG ends early.
+    pub bad_pictures: u64,
+    /// Label names of the last frame that had some.
+    pub labels: Option<Arc<LabelMap>>,
     /// Times that frame sync was lost.
     pub resyncs: u64,
     /// Skipped ranges of bytes.
@@ -284,6 +288,15 @@ impl Stats {
     }
 
     fn frame(&mut self, frame: &Frame) {
+        if frame.labels.is_some() {
+            self.labels.clone_from(&frame.labels);
+        }
+        if frame.kind == PayloadKind::Jpeg
+            && let Some(defect) = jpeg_defect(frame.payload())
+        {
+            self.bad_pictures += 1;
+            self.damaged(|| defect.to_string());
+        }
         let is_jump = self.is_jump(frame.device_time, frame.received);
         let here = &mut self.connection;
         self.frames.received += 1;

@@ -46,6 +46,8 @@ pub struct Summary {
     pub reboots: u64,
     /// Frames whose detections could not be parsed completely.
     pub bad_detections: u64,
+    /// Frames whose JPEG ends early.
+    pub bad_pictures: u64,
     /// Times that frame sync was lost.
     pub resyncs: u64,
     /// Skipped ranges of bytes.
@@ -136,6 +138,7 @@ impl Stats {
             reconnects: self.reconnects(),
             reboots: self.reboots,
             bad_detections: self.bad_detections,
+            bad_pictures: self.bad_pictures,
             resyncs: self.resyncs,
             skipped_ranges: self.skipped_ranges,
             damaged_bytes: self.damaged_bytes,

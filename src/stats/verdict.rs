@@ -31,7 +31,7 @@ pub struct Finding {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, &'static str, &'static str);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 13] = [
+const COUNTS: [Row; 14] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, "damaged frame", "damaged frames"),
     ("lost", Weight::Loss, |stats| stats.frames.lost, "lost frame", "lost frames"),
     ("resyncs", Weight::Loss, |stats| stats.resyncs, "loss of frame sync", "losses of frame sync"),
@@ -42,6 +42,13 @@ const COUNTS: [Row; 13] = [
         |stats| stats.bad_detections,
         "frame with unreadable detections",
         "frames with unreadable detections",
+    ),
+    (
+        "bad_pictures",
+        Weight::Loss,
+        |stats| stats.bad_pictures,
+        "frame whose JPEG ends early",
+        "frames whose JPEG ends early",
     ),
     (
         "numbers.not_sent",

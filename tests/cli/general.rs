@@ -265,3 +265,55 @@ fn help_pages_match_their_snapshots() {
         insta::assert_snapshot!(format!("help-{command}"), out);
     }
 }
+
+/// Each says what was given, what was expected, and the next command.
+#[test]
+fn files_that_cannot_be_used_are_named_with_what_was_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(path("folder")).unwrap();
+    std::fs::write(path("empty"), "").unwrap();
+    std::fs::write(path("picture"), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xff").unwrap();
+    let new = |name: &str| path(&format!("new {name}"));
+    for (kind, given) in [("missing", "No such file"), ("folder", "folder"), ("empty", "empty"), ("picture", "PNG")] {
+        let (file, source) = (path(kind), format!("file:{}", path(kind)));
+        let (table, saved) = (new("a.csv"), new("a.mcap"));
+        let recordings: [&[&str]; 6] = [
+            &["inspect", &file],
+            &["verify", &file],
+            &["recover", &file, "-o", &saved],
+            &["export", &file, "--to", "csv", "-o", &table],
+            &["replay", &file, "--no-window"],
+            &["detections", &source],
+        ];
+        let camera = "sim:?size=64x48";
+        let others: [&[&str]; 3] = [
+            &["flash", "sim:", "--app", &file, "--dry-run"],
+            &["detections", camera, "-n", "1", "--labels", &file],
+            &["detections", "-n", "1", "--config", &file],
+        ];
+        for command in recordings.iter().chain(&others) {
+            let (code, out, err) = run(command);
+            assert!(matches!(code, 1 | 2 | 4) && out.is_empty(), "{command:?}: {code} {out} {err}");
+            assert!(err.contains(&file), "{command:?} does not name the file: {err}");
+        }
+        for command in &recordings {
+            let (_, _, err) = run(command);
+            let recovers = command[0] == "recover" && matches!(kind, "empty" | "picture");
+            assert!(recovers || err.contains(given), "{command:?}: expected `{given}`: {err}");
+            let says = ["expected", "No such file", "no recording", "no files that end in"];
+            assert!(says.iter().any(|says| err.contains(says)), "{command:?} does not say what is expected: {err}");
+        }
+        if kind == "picture" {
+            for command in &others[1..] {
+                let (_, _, err) = run(command);
+                assert!(err.contains("this is not a text file"), "{command:?}: {err}");
+            }
+        }
+        if matches!(kind, "empty" | "picture") {
+            let (code, _, err) = run(&["info", &file]);
+            assert!(code == 2 && err.contains("is a file, not a camera; `oaktap inspect"), "{err}");
+        }
+        assert!(!std::path::Path::new(&table).exists() && !std::path::Path::new(&saved).exists(), "{kind}");
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use oaktap::sim::{SimConfig, Stream};
 use serde_json::Value;
 
 use crate::program::{oaktap, run, signal};
@@ -270,5 +271,90 @@ fn duration_and_interrupts_end_a_flood() {
         child.wait().unwrap();
         assert!(asked.elapsed() < Duration::from_secs(10), "interrupt: {interrupt}, after {:?}", asked.elapsed());
         thread.join().unwrap();
+    }
+}
+
+/// A JPEG without its end is known without decoding it, so commands that do not decode count it, too.
+#[test]
+fn jpegs_that_end_early_are_a_loss_in_every_command() {
+    let config: SimConfig = "size=64x48&format=JPEG".parse().unwrap();
+    let mut camera = Stream::new(&config).unwrap();
+    let whole: Vec<Vec<u8>> = std::iter::repeat_with(|| camera.turn().truth.payload.to_vec()).take(12).collect();
+    // The scan begins after its segment, whose length follows the marker.
+    let scan_at = |jpeg: &[u8]| {
+        let marker = jpeg.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
+        marker + 2 + usize::from(u16::from_be_bytes([jpeg[marker + 2], jpeg[marker + 3]]))
+    };
+    type Damage = fn(&[u8], usize) -> Vec<u8>;
+    let kinds: [(&str, Damage); 4] = [
+        ("half", |jpeg, scan| jpeg[..scan + (jpeg.len() - scan) / 2].to_vec()),
+        ("without its end marker", |jpeg, _| jpeg[..jpeg.len() - 2].to_vec()),
+        ("without pixels", |jpeg, scan| [&jpeg[..scan], &[0xff, 0xd9]].concat()),
+        ("half of its headers", |jpeg, scan| jpeg[..scan / 2].to_vec()),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (what, damage)) in kinds.into_iter().enumerate() {
+        let stream = || {
+            let frame = |(n, jpeg): (usize, &Vec<u8>)| {
+                let jpeg = if n % 4 == 1 { damage(jpeg, scan_at(jpeg)) } else { jpeg.clone() };
+                let header = format!("{:<32}", format!("IMG {}.{:06} {} 0", 5, 25_000 * n, jpeg.len()));
+                [header.into_bytes(), jpeg].concat()
+            };
+            whole.iter().enumerate().map(frame).collect::<Vec<_>>().concat()
+        };
+        let recording = folder.path().join(format!("{number}.mcap"));
+        for command in [&["detections"][..], &["view", "--no-window"], &["record", "-o", recording.to_str().unwrap()]] {
+            let (address, thread) = sends(stream());
+            let address = address.to_string();
+            let args = [&[command[0], &address, "--json", "--frames", "11"], &command[1..]].concat();
+            let (code, out, err) = run(&args);
+            thread.join().unwrap();
+            let summary: Value = serde_json::from_str(out.lines().last().unwrap_or_else(|| panic!("{err}"))).unwrap();
+            let camera = &summary["summary"]["cameras"][0];
+            assert_eq!((code, camera["bad_pictures"].as_u64()), (3, Some(3)), "{command:?} {what}: {err}");
+            let place = camera["first_damage"]["what"].as_str().unwrap();
+            assert!(place.starts_with("JPEG "), "{what}: {place}");
+        }
+        let (code, _, err) = run(&["replay", recording.to_str().unwrap(), "--no-window", "--speed", "max"]);
+        assert_eq!(code, 3, "{what}: {err}");
+    }
+}
+
+#[test]
+fn a_label_of_only_that_no_table_has_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("pictures");
+    let pictures = pictures.to_str().unwrap();
+    let camera = "sim:?size=64x48&records=off&fps=200";
+    let commands = [
+        &["detections", camera, "-n", "3"][..],
+        &["view", camera, "--no-window", "-n", "3"],
+        &["snapshot", camera, "-o", pictures],
+    ];
+    for command in commands {
+        let (code, _, err) = run(&[command, &["--only", "piza"]].concat());
+        let expected = "no label is named `piza`, so `--only piza` selects nothing; did you mean `pizza`?";
+        assert!(code == 3 && err.matches(expected).count() == 1, "{command:?}: {code} {err}");
+        let (code, _, err) = run(&[command, &["--only", "pizza"]].concat());
+        assert!(code == 0 && !err.contains("no label"), "{command:?}: {code} {err}");
+    }
+    // The names of the user replace those of COCO.
+    let labels = folder.path().join("labels.txt");
+    std::fs::write(&labels, "forklift\nhelmet\n").unwrap();
+    let args = ["detections", camera, "-n", "3", "--labels", labels.to_str().unwrap(), "--only"];
+    let (code, _, err) = run(&[&args[..], &["forklit"]].concat());
+    assert!(code == 3 && err.contains("did you mean `forklift`?"), "{code} {err}");
+    let (code, _, err) = run(&[&args[..], &["Helmet"]].concat());
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
+fn snapshots_are_png_files_only() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.gif", "a.JPG", "a.tiff", "a.mp4"] {
+        let path = folder.path().join(name);
+        let (code, _, err) = run(&["snapshot", "sim:?size=64x48", "-o", path.to_str().unwrap()]);
+        assert!(code == 2 && err.contains("expected `-o FILE.png` or a folder") && err.contains(name), "{err}");
+        assert!(!path.exists());
     }
 }

@@ -21,6 +21,9 @@ use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, present, value_
 /// How long to wait for a frame without --duration.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Extensions of picture files that are not written: such a path is not meant as a folder.
+const OTHER_PICTURES: [&str; 11] = ["jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp", "ppm", "heic", "mp4", "mcap"];
+
 const EXAMPLES: &str = "\
 Examples:
   oaktap snapshot 192.168.1.50 -o pictures
@@ -57,6 +60,15 @@ pub(crate) struct SnapshotArgs {
 /// Saves snapshots and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let target = SnapshotTarget::from_path(args.output.clone());
+    if let SnapshotTarget::Folder(folder) = &target
+        && !folder.is_dir()
+        && let Some(extension) = folder.extension().map(|extension| extension.to_string_lossy().to_lowercase())
+        && OTHER_PICTURES.contains(&extension.as_str())
+    {
+        let text =
+            format!("snapshots are PNG files: expected `-o FILE.png` or a folder, found `-o {}`", folder.display());
+        return Err(Usage(text).into());
+    }
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
     let needs_folder = match (args.frames, cameras.len()) {
         (1, 1) => None,

@@ -225,6 +225,14 @@ impl Interpreter {
             };
         }
         let Some(found) = self.candidates(payload) else {
+            if format.is_none() && payload.starts_with(&[0xff, 0xd8, 0xff]) {
+                let because = format!("{because}{len} bytes begin like a JPEG, but have no complete header");
+                return Interpretation {
+                    kind: PayloadKind::Jpeg,
+                    because: because.into(),
+                    ..Interpretation::default()
+                };
+            }
             let _ = match (given.is_empty(), size, format) {
                 (true, ..) => {
                     write!(because, "{len} bytes match no known picture size; set --size WxH and --format NAME")

@@ -71,7 +71,7 @@ fn stream_errors(stats: &Stats) -> Vec<(String, &'static str)> {
     let frames = &stats.frames;
     let sign = if stats.missing_is_estimate() { "~" } else { "" };
     let all = [
-        ("", frames.withdrawn, "damaged", "damaged"),
+        ("", frames.withdrawn + stats.bad_pictures, "damaged", "damaged"),
         ("", frames.lost, "lost", "lost"),
         (sign, frames.missing, "missing", "missing"),
         ("", stats.bad_detections, "bad boxes", "bad boxes"),

@@ -31,7 +31,7 @@ Examples:
   oaktap inspect recordings/
   oaktap inspect app.dap --extract sections/
 
-Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished or damaged.";
+Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished, damaged or without frames.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -120,7 +120,14 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
     }
     let whole =
         reports.iter().all(RecordingReport::is_whole) && packages.iter().all(package::InspectedPackage::is_whole);
-    Ok(if whole { Outcome::Done } else { Outcome::Lossy })
+    let empty: Vec<_> = reports.iter().filter(|report| report.frames() == 0).collect();
+    for report in &empty {
+        let cameras: Vec<_> = report.cameras.iter().map(|camera| camera.name.as_str()).collect();
+        let text = format!("{}: no frames of {}", report.path.display(), cameras.join(", "));
+        present::say(&printable(&text));
+        present::say("help: `oaktap verify FILE` checks the rest of the file");
+    }
+    Ok(if whole && empty.is_empty() { Outcome::Done } else { Outcome::Lossy })
 }
 
 /// Detects the kind of a file by its first bytes, or by its name if it is too short.
@@ -244,10 +251,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     let from = camera.from_unix_ns.unwrap_or(0);
     for gap in camera.gaps.iter().take(LISTED_GAPS) {
         let at = gap.at_unix_ns.saturating_sub(from) as f64 / 1e9;
-        lines.push(match gap.frames {
-            0 => ("clock", format!("at {at:.3} s: {}", gap.why)),
-            frames => ("gap", format!("{frames} frames at {at:.3} s: {}", gap.why)),
-        });
+        lines.push(("gap", format!("{} frames at {at:.3} s: {}", gap.frames, gap.why)));
     }
     if camera.gaps.len() > LISTED_GAPS {
         lines.push(("", "--json lists more gaps".to_owned()));
