@@ -21,17 +21,8 @@ use crate::wire::{self, Record};
 /// Intervals between frames are clamped to one hour, in microseconds.
 const INTERVAL_MAX_US: u64 = 3_600_000_000;
 
-/// Number of gaps per camera that a report lists. All are counted.
-const GAPS_MAX: usize = 100;
-
-/// Number of triggers per camera that a report lists. All are counted.
-const TRIGGERS_MAX: usize = 100;
-
-/// Number of damaged parts that a report lists. All are counted.
-const DAMAGE_MAX: usize = 100;
-
-/// Number of changes of the host's clock that a report lists.
-const CLOCK_JUMPS_MAX: usize = 100;
+/// Number of gaps and triggers per camera, and of damaged parts and jumps of the clock, that a report lists. All are counted.
+const LISTED_MAX: usize = 100;
 
 /// Content of one file.
 #[derive(Clone, Debug, Serialize)]
@@ -221,8 +212,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
     let mut from = Salvage::open(path, watch)?;
     // A file that cannot be opened for playback keeps the times of its host's clock.
     let mut time_line = Reader::open(path).map(|reader| reader.time_line()).unwrap_or_default();
-    // Jumps that the recorder noticed and removed from the times of the frames.
-    let mut recorded_jumps = Vec::new();
+    let mut recorded_jumps = Vec::new(); // Removed from the times of the frames by the recorder.
     let mut decoders = Decoders::default();
     let mut tallies: Vec<CameraTally> = Vec::new();
     let mut compression: Vec<String> = Vec::new();
@@ -230,7 +220,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
     let (mut damaged_parts, mut damage) = (0, Vec::new());
     let mut damaged = |offset: u64, why: String| {
         damaged_parts += 1;
-        if damage.len() < DAMAGE_MAX {
+        if damage.len() < LISTED_MAX {
             damage.push(DamageReport { offset, why });
         }
     };
@@ -256,7 +246,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
             }
             SalvageItem::Incident { camera, at_unix_ns, incident } => {
                 let at_unix_ns = time_line.near(at_unix_ns);
-                if incident.kind() == Some(IncidentKind::ClockJump) && recorded_jumps.len() < CLOCK_JUMPS_MAX {
+                if incident.kind() == Some(IncidentKind::ClockJump) && recorded_jumps.len() < LISTED_MAX {
                     let by_ns = incident.unix_found_ns.saturating_sub(incident.unix_expected_ns);
                     recorded_jumps.push(ClockJump { at_unix_ns, by_ns });
                 }
@@ -441,11 +431,11 @@ impl CameraTally {
             Some(IncidentKind::Trigger) => {
                 self.triggered += 1;
                 self.timeline.add(at_unix_ns, &TimelineStep { triggers: 1, ..TimelineStep::default() });
-                if self.triggers.len() < TRIGGERS_MAX {
+                if self.triggers.len() < LISTED_MAX {
                     self.triggers.push(TriggerReport { at_unix_ns, why: incident.text.clone() });
                 }
             }
-            // Jumps of the clock are listed for the whole file. `None`: another version wrote it.
+            // `None`: another version wrote it.
             Some(IncidentKind::Disconnected | IncidentKind::ClockJump) | None => {}
         }
     }
@@ -453,7 +443,7 @@ impl CameraTally {
     fn gap(&mut self, at_unix_ns: i64, frames: u64, why: &str) {
         self.missing += frames;
         self.timeline.add(at_unix_ns, &TimelineStep { missing: frames, ..TimelineStep::default() });
-        if self.gaps.len() < GAPS_MAX {
+        if self.gaps.len() < LISTED_MAX {
             self.gaps.push(GapReport { at_unix_ns, frames, why: why.to_owned() });
         }
     }
