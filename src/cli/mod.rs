@@ -15,6 +15,7 @@ mod plot_file;
 pub(crate) mod present;
 mod receipt;
 mod receiving;
+mod recording_files;
 mod recording_summary;
 mod script_check;
 mod signals;

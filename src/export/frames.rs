@@ -9,9 +9,10 @@ use super::choice::{Choice, chosen_detections, nearest};
 use super::place::file_name;
 use super::report::{ExportReport, UnreadRecording};
 use super::{ExportError, ProgressFn, report_progress};
+use crate::error::with_causes;
 use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
-use crate::recording::Player;
+use crate::recording::{Player, natural_order};
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
 /// nearly, but not exactly, in the order of arrival.
@@ -107,10 +108,19 @@ impl Frames {
     /// Opens every file to find its cameras and times. Does not read frames.
     pub(super) fn open(files: &[PathBuf], choice: &Choice, report: &mut ExportReport) -> Result<Self, ExportError> {
         let (mut cameras, mut files_to_read) = (Vec::<Camera>::new(), Vec::new());
-        let mut names = Vec::new();
+        let (mut names, mut unopened) = (Vec::new(), None);
         for path in files {
             let failed = |source| ExportError::Recording { path: path.clone(), source };
-            let player = Player::open(path, Pool::default()).map_err(failed)?;
+            let player = match Player::open(path, Pool::default()) {
+                Ok(player) => player,
+                // The other recordings are exported.
+                Err(error) if files.len() > 1 => {
+                    report.unread.push(UnreadRecording { path: path.clone(), why: with_causes(&error) });
+                    unopened.get_or_insert(failed(error));
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
             let mut indices = Vec::new();
             for info in player.cameras() {
                 names.push(info.name.clone());
@@ -123,7 +133,10 @@ impl Frames {
             }
             files_to_read.push(InputFile { path: path.clone(), span: player.reader().span(), cameras: indices });
         }
-        names.sort();
+        if let Some(error) = unopened.filter(|_| files_to_read.is_empty()) {
+            return Err(error);
+        }
+        names.sort_by(|a, b| natural_order(a, b));
         names.dedup();
         if let Some(wanted) = choice.cameras.iter().find(|wanted| !names.contains(wanted)) {
             return Err(ExportError::NoCamera { wanted: wanted.clone(), known: names.join(", ") });

@@ -61,6 +61,20 @@ fn config(size: (usize, usize), fps: f32, quality: u8) -> EncoderConfig {
         .vui(VuiConfig::bt601())
 }
 
+/// Stops the encoder from writing to standard error. Its configuration has an option for that, which takes effect only after
+/// the first picture, when the encoder has already warned of a bit rate that is not kept exactly.
+#[allow(unsafe_code)]
+fn silence(encoder: &mut Encoder) {
+    /// `ENCODER_OPTION_TRACE_LEVEL` and `WELS_LOG_QUIET` of `codec_app_def.h`.
+    const TRACE_LEVEL: u8 = 25;
+    let mut quiet: std::ffi::c_int = 0;
+    // SAFETY: this option can be set before initialization, and is a pointer to an `int`, which the encoder copies.
+    let result = unsafe { encoder.raw_api().set_option(TRACE_LEVEL.into(), (&raw mut quiet).cast()) };
+    if result != 0 {
+        tracing::debug!(result, "cannot silence the H.264 encoder");
+    }
+}
+
 /// Encodes groups of pictures. Reuses its buffers.
 pub(super) struct GroupEncoder {
     stills: StillEncoder,
@@ -110,7 +124,8 @@ impl GroupEncoder {
                 // The size is part of the parameter sets, which take effect at a key frame.
                 other => {
                     let new = Encoder::with_api_config(OpenH264API::from_source(), config(size, fps, self.quality));
-                    let new = new.map_err(failed)?;
+                    let mut new = new.map_err(failed)?;
+                    silence(&mut new);
                     &mut other.insert((new, size)).0
                 }
             };

@@ -82,6 +82,14 @@ pub enum RecordingError {
         /// Description of the damage.
         why: String,
     },
+    /// One of several files of a recording is damaged.
+    #[error("{}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// The error.
+        source: Box<RecordingError>,
+    },
     /// The file cannot be written.
     #[error("cannot write the recording")]
     Write(#[source] McapError),
@@ -101,6 +109,16 @@ impl RecordingError {
         Self::Read { at, source }
     }
 
+    /// Returns whether a part of the recording is missing or damaged, and the rest can be read.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Torn { .. } => true,
+            Self::InFile { source, .. } => source.is_damage(),
+            _ => false,
+        }
+    }
+
     /// Returns the command to run next, if one helps.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
@@ -108,8 +126,9 @@ impl RecordingError {
             Self::NotMcap { .. } => Some("`oaktap record` writes recordings"),
             Self::NoCamera { .. } => Some("`oaktap record` writes recordings; `mcap info FILE` lists all topics"),
             Self::Folder { .. } => {
-                Some("give one file of it; `oaktap inspect FOLDER` lists the recordings in a folder")
+                Some("give one file of it; `oaktap replay FOLDER` plays all, and `oaktap inspect FOLDER` lists them")
             }
+            Self::InFile { source, .. } => source.help(),
             Self::Damaged { .. } | Self::Torn { .. } => {
                 Some("`oaktap recover FILE` saves all intact frames to a new file")
             }

@@ -2,13 +2,13 @@
 
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::playback::{AtEnd, Due, Playback, Speed};
 use super::player::bytes_before_payload;
-use super::{Reader, RecordedFrame, RecordingEntry, RecordingError};
+use super::{RecordedFrame, RecordingEntry, RecordingError, Series};
+use crate::error::with_causes;
 use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
 use crate::sync::locked;
 
@@ -37,28 +37,18 @@ pub struct RecordingServer {
 }
 
 impl RecordingServer {
-    /// Serves a camera of the file on `listener`. `camera` is an index in [`Reader::cameras`]. Without `looped`, the server
-    /// ends once a client has received everything.
+    /// Serves the recording of a camera on `listener`. Without `looped`, the server ends once a client has received
+    /// everything.
     ///
     /// # Errors
-    /// The file cannot be opened.
-    ///
-    /// # Panics
-    /// The camera does not exist.
-    pub fn start(
-        listener: TcpListener,
-        path: &Path,
-        camera: usize,
-        speed: Speed,
-        looped: bool,
-    ) -> Result<Self, RecordingError> {
-        let reader = Reader::open(path)?;
-        assert!(camera < reader.cameras().len(), "camera {camera} of {}", reader.cameras().len());
+    /// The system refuses a thread.
+    pub fn start(listener: TcpListener, series: Series, speed: Speed, looped: bool) -> Result<Self, RecordingError> {
+        let path = series.path().to_owned();
         let served = Arc::<Mutex<ServedCounts>>::default();
-        let mut camera = CameraServer { reader, camera, speed, looped, served: Arc::clone(&served), bytes: Vec::new() };
+        let mut camera = CameraServer { series, speed, looped, served: Arc::clone(&served), bytes: Vec::new() };
         let serving =
             SingleClientServer::start("replay", listener, move |client, stopping| camera.serve(client, stopping));
-        let serving = serving.map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
+        let serving = serving.map_err(|source| RecordingError::Open { path, source })?;
         Ok(Self { serving, served })
     }
 
@@ -113,8 +103,7 @@ fn has_read_all(client: &TcpStream, stopping: &StopSignal) -> bool {
 
 /// State of the server's thread.
 struct CameraServer {
-    reader: Reader,
-    camera: usize,
+    series: Series,
     speed: Speed,
     looped: bool,
     served: Arc<Mutex<ServedCounts>>,
@@ -155,18 +144,18 @@ impl CameraServer {
     /// Sends the recording from its beginning, each frame when it is due.
     fn play(&mut self, client: &TcpStream, stopping: &StopSignal) -> Result<(), StopReason> {
         let mut playback = Playback::new(self.speed, self.looped).join();
-        self.reader.rewind()?;
+        self.series.rewind()?;
         loop {
-            let recorded = match self.reader.next_entry()? {
-                Some(RecordingEntry::Frame(recorded)) if recorded.camera == self.camera => recorded,
+            let recorded = match self.series.next_entry() {
+                Some(RecordingEntry::Frame(recorded)) => recorded,
                 Some(_) => continue,
                 None => match playback.end() {
                     AtEnd::Seek(_) => {
-                        self.reader.rewind()?;
+                        self.series.rewind()?;
                         continue;
                     }
                     AtEnd::Stop | AtEnd::Wait => {
-                        locked(&self.served).error = self.reader.damage().map(|error| error.to_string());
+                        locked(&self.served).error = self.series.take_damage().map(|error| with_causes(&error));
                         return Ok(());
                     }
                 },

@@ -149,8 +149,7 @@ impl SourceError {
     /// Returns whether a recording was played up to a damage, or up to its torn end.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        use crate::recording::RecordingError::{Damaged, Torn};
-        matches!(self.kind, SourceErrorKind::Recording(Damaged { .. } | Torn { .. }))
+        matches!(&self.kind, SourceErrorKind::Recording(error) if error.is_damage())
     }
 
     /// Returns whether retrying can help.

@@ -1,4 +1,4 @@
-//! Parses and formats recordings as sources: `file:PATH[?speed=2&loop&camera=NAME]`.
+//! Parses and formats recordings as sources: `file:PATH[?speed=2&loop&camera=NAME&then=PATH]`.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use crate::recording::playback::Speed;
 pub struct FileSpec {
     /// Path of the recording.
     pub path: PathBuf,
+    /// Files in which the recording of this camera continues, in the order of their times.
+    pub later: Vec<PathBuf>,
     /// Name of the camera. Required if the recording has several.
     pub camera: Option<String>,
     /// Playback speed.
@@ -22,7 +24,7 @@ impl FileSpec {
     /// Plays the only camera of a recording, once and at the recorded speed.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), camera: None, speed: Speed::default(), looped: false }
+        Self { path: path.into(), later: Vec::new(), camera: None, speed: Speed::default(), looped: false }
     }
 
     /// Parses the text after `file:`.
@@ -51,7 +53,9 @@ impl FileSpec {
                     let name = String::from_utf8(unescape(value));
                     spec.camera = Some(name.map_err(|_| format!("`{pair}`: expected a name in UTF-8"))?);
                 }
-                _ => return Err(format!("unknown option `{key}`; expected speed, loop or camera")),
+                ("then", "") => return Err("missing path of the next file".to_owned()),
+                ("then", _) => spec.later.push(path_from_bytes(unescape(value))?),
+                _ => return Err(format!("unknown option `{key}`; expected speed, loop, camera or then")),
             }
         }
         Ok(spec)
@@ -85,6 +89,11 @@ impl fmt::Display for FileSpec {
             next(f)?;
             f.write_str("camera=")?;
             escape(f, camera.as_bytes(), b"&?=")?;
+        }
+        for path in &self.later {
+            next(f)?;
+            f.write_str("then=")?;
+            escape(f, &path_bytes(path), b"&?=")?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::recording::playback::{AtEnd, CameraPlayback, Due, RECORDING_START, SeekTarget};
 use crate::recording::schema::IncidentKind;
-use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, feed};
+use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
 use crate::wire::Decoder;
 
 /// The replay of one camera of a recording.
@@ -44,11 +44,10 @@ impl Replay {
 
     /// Plays to the end, or until the session is stopped.
     pub(super) async fn play(&mut self, file: &FileSpec) -> Result<(), SourceErrorKind> {
-        let path = file.path.clone();
-        let Some(reader) = on_blocking_thread(move || Reader::open(&path)).await else { return Ok(()) };
-        let mut reader = reader.map_err(SourceErrorKind::Recording)?;
-        let camera = select_camera(&reader, file.camera.as_deref())?;
-        if let Some(span) = reader.span() {
+        let file = file.clone();
+        let Some(series) = on_blocking_thread(move || open(&file)).await else { return Ok(()) };
+        let mut series = series?;
+        if let Some(span) = series.span() {
             self.playback.include(span);
         }
         self.delivery.outlets.ledger.update(|stats| {
@@ -57,21 +56,18 @@ impl Replay {
         });
         let mut from_ns = i64::MIN;
         let mut delivered_ns = None;
-        let mut damage = None;
         while !self.stopped() {
             let Some((back, entry)) = on_blocking_thread(move || {
-                let entry = reader.next_entry();
-                (reader, entry)
+                let entry = series.next_entry();
+                (series, entry)
             })
             .await
             else {
                 return Ok(());
             };
-            reader = back;
+            series = back;
             let action = match entry {
-                Ok(Some(RecordingEntry::Frame(recorded)))
-                    if recorded.camera == camera && recorded.log_ns >= from_ns =>
-                {
+                Some(RecordingEntry::Frame(recorded)) if recorded.log_ns >= from_ns => {
                     let action = self.wait_for(&recorded).await;
                     if matches!(action, Action::Continue) {
                         delivered_ns = Some(recorded.log_ns);
@@ -80,7 +76,7 @@ impl Replay {
                     }
                     action
                 }
-                Ok(Some(RecordingEntry::Incident { camera: owner, at_unix_ns, incident })) if owner == camera => {
+                Some(RecordingEntry::Incident { at_unix_ns, incident, .. }) => {
                     if incident.kind() == Some(IncidentKind::Connected) && delivered_ns.is_some() {
                         self.reconnect();
                     }
@@ -95,28 +91,21 @@ impl Replay {
                     }
                     Action::Continue
                 }
-                Ok(Some(_)) => Action::Continue,
-                Ok(None) => {
-                    damage = damage.or_else(|| reader.damage());
-                    self.end_of_file().await
-                }
-                Err(error) => {
-                    damage = Some(error);
-                    self.end_of_file().await
-                }
+                Some(RecordingEntry::Frame(_)) => Action::Continue,
+                None => self.end_of_file().await,
             };
             match action {
                 Action::Continue => {}
                 Action::Stop => break,
                 Action::Seek(target) => {
                     self.delivery.outlets.ledger.update(crate::stats::Stats::reset_continuity);
-                    let seek = move || seek(&mut reader, camera, target, delivered_ns).map(|from_ns| (reader, from_ns));
+                    let seek = move || seek(&mut series, target, delivered_ns).map(|from_ns| (series, from_ns));
                     let Some(sought) = on_blocking_thread(seek).await else { return Ok(()) };
-                    (reader, from_ns) = sought.map_err(SourceErrorKind::Recording)?;
+                    (series, from_ns) = sought.map_err(SourceErrorKind::Recording)?;
                 }
             }
         }
-        damage.map_or(Ok(()), |error: RecordingError| Err(SourceErrorKind::Recording(error)))
+        series.take_damage().map_or(Ok(()), |error| Err(SourceErrorKind::Recording(error)))
     }
 
     /// Delivers the events that are left in the decoder and the final byte counts. Returns the delivery.
@@ -213,36 +202,34 @@ fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
 }
 
 /// Moves the reader. Returns the earliest arrival of the frames to deliver from there on.
-fn seek(
-    reader: &mut Reader,
-    camera: usize,
-    target: SeekTarget,
-    delivered_ns: Option<i64>,
-) -> Result<i64, RecordingError> {
+fn seek(series: &mut Series, target: SeekTarget, delivered_ns: Option<i64>) -> Result<i64, RecordingError> {
     let from_ns = match (target, delivered_ns) {
         (SeekTarget::From(from_ns), _) => from_ns,
-        (SeekTarget::Back, Some(before_ns)) => arrival_before(reader, camera, before_ns)?,
+        (SeekTarget::Back, Some(before_ns)) => arrival_before(series, before_ns)?,
         (SeekTarget::Back, None) => RECORDING_START,
     };
-    reader.seek(from_ns)?;
+    match from_ns {
+        RECORDING_START => series.rewind()?,
+        _ => series.seek(from_ns)?,
+    }
     Ok(from_ns)
 }
 
 /// Returns the arrival of a camera's last frame before a time, or else the beginning of the recording. Reads 1 s before the
 /// time, and more only for cameras that are slower than that.
-fn arrival_before(reader: &mut Reader, camera: usize, before_ns: i64) -> Result<i64, RecordingError> {
-    let first_ns = reader.span().map_or(before_ns, |(first_ns, _)| first_ns);
+fn arrival_before(series: &mut Series, before_ns: i64) -> Result<i64, RecordingError> {
+    let first_ns = series.span().map_or(before_ns, |(first_ns, _)| first_ns);
     let mut reach_ns = 1_000_000_000;
     loop {
         let from_ns = before_ns.saturating_sub(reach_ns);
-        reader.seek(from_ns)?;
+        series.seek(from_ns)?;
         let mut found = None;
         // Playing reports damage when it gets there.
-        while let Ok(Some(entry)) = reader.next_entry() {
+        while let Some(entry) = series.next_entry() {
             match entry {
                 RecordingEntry::Frame(frame) if frame.log_ns >= before_ns => break,
-                RecordingEntry::Frame(frame) if frame.camera == camera => found = Some(frame.log_ns),
-                RecordingEntry::Frame(_) | RecordingEntry::Incident { .. } => {}
+                RecordingEntry::Frame(frame) => found = Some(frame.log_ns),
+                RecordingEntry::Incident { .. } => {}
             }
         }
         if found.is_some() || from_ns <= first_ns {
@@ -250,6 +237,13 @@ fn arrival_before(reader: &mut Reader, camera: usize, before_ns: i64) -> Result<
         }
         reach_ns = reach_ns.saturating_mul(8);
     }
+}
+
+/// Opens the files of the camera.
+fn open(file: &FileSpec) -> Result<Series, SourceErrorKind> {
+    let first = Reader::open(&file.path).map_err(SourceErrorKind::Recording)?;
+    let camera = select_camera(&first, file.camera.as_deref())?;
+    Series::new(first, &file.later, camera).map_err(SourceErrorKind::Recording)
 }
 
 /// Returns the index of the named camera, or of the only one.

@@ -350,7 +350,8 @@ mod tests {
     #[test]
     fn recordings_are_parsed_with_their_options() {
         let file = |path: &str, camera: Option<&str>, speed, looped| {
-            SourceSpec::File(FileSpec { path: path.into(), camera: camera.map(str::to_owned), speed, looped })
+            let camera = camera.map(str::to_owned);
+            SourceSpec::File(FileSpec { path: path.into(), later: Vec::new(), camera, speed, looped })
         };
         let plain = |path: &str| file(path, None, Speed::Times(1.0), false);
         for (text, spec, shown) in [
@@ -407,13 +408,15 @@ mod tests {
         #[test]
         fn recordings_round_trip(
             path in prop::collection::vec(1_u8.., 1..40),
+            later in prop::collection::vec(prop::collection::vec(1_u8.., 1..40), 0..3),
             camera in prop::option::of("\\PC{1,20}"),
             speed in prop::option::of(0.001..1000.0),
             looped in any::<bool>(),
         ) {
-            let path = std::path::PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(path));
+            let path_of = |bytes| std::path::PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
+            let (path, later) = (path_of(path), later.into_iter().map(path_of).collect());
             let speed = speed.map_or(Speed::Max, Speed::Times);
-            let spec = SourceSpec::File(FileSpec { path, camera, speed, looped });
+            let spec = SourceSpec::File(FileSpec { path, later, camera, speed, looped });
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
 

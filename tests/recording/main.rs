@@ -3,6 +3,7 @@
 mod clock_jumps;
 #[cfg(unix)]
 mod disk;
+mod folders;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod inspect;

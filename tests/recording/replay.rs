@@ -8,7 +8,7 @@ use oaktap::frame::{Frame, Picture};
 use oaktap::hub::{Policy, lane};
 use oaktap::live::{Camera, Live};
 use oaktap::overlay::Style;
-use oaktap::recording::{Playback, Speed};
+use oaktap::recording::{Compression, Playback, Speed};
 use oaktap::source::{FileSpec, Outlets, Session, SessionOptions, SessionState, SourceSpec};
 use oaktap::view::{View, ViewOptions};
 
@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
-use crate::recordings::{MS, Recording, START_NS};
+use crate::recordings::{MS, Recording, START_NS, arriving, camera, write};
 
 /// Longer than any operation takes on a busy machine.
 const AGES: Duration = Duration::from_secs(60);
@@ -186,6 +186,88 @@ async fn several_cameras_keep_together() {
     let text = error.to_string();
     assert!(text.starts_with("this recording has 3 cameras: cam 0, cam 1, cam 2\n  from   file:"), "{text}");
     assert_eq!(error.help(), Some("select a camera with file:PATH?camera=NAME"));
+}
+
+/// A recording of 30 frames, 40 ms apart, in three files with a pause of 10 s before the last.
+fn split_recording() -> (tempfile::TempDir, FileSpec, Vec<Arc<Frame>>) {
+    let config = "size=64x48&boxes=4&records=on".parse().expect("a configuration");
+    let frames = arriving(&config, 30, |n| (40 * n + if n < 20 { 0 } else { 10_000 }) * MS);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: usize| folder.path().join(format!("{n}.mcap"));
+    for (n, part) in frames.chunks(10).enumerate() {
+        write(&path(n), Compression::None, &[(camera("cam"), part.to_vec())]);
+    }
+    let spec = FileSpec { later: vec![path(1), path(2)], camera: Some("cam".to_owned()), ..FileSpec::new(path(0)) };
+    (folder, spec, frames)
+}
+
+#[tokio::test(start_paused = true)]
+async fn consecutive_files_play_as_one_recording() {
+    let (_folder, spec, sent) = split_recording();
+    let (session, mut frames) = play(spec, SessionOptions::default());
+    let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
+    for (at, sent) in (0..).zip(&sent) {
+        let (moment, frame) = frames.recv().await.expect("every frame");
+        assert_eq!(identity(&frame), identity(sent));
+        let due_ms = 40 * at + if at < 20 { 0 } else { 10_000 };
+        assert_eq!(moment.as_millis(), due_ms, "frame {at}");
+    }
+    assert!(frames.recv().await.is_none());
+    let stats = session.stats();
+    assert!(stats.balances() && stats.lossless());
+    assert_eq!((stats.frames.confirmed, stats.connections), (30, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn seeks_and_steps_cross_the_borders_of_files() {
+    let (_folder, spec, sent) = split_recording();
+    let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end();
+    playback.pause(true);
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (_session, mut frames) = play(spec, options);
+    let mut expect = async |at: usize| {
+        let (_, frame) = frames.recv().await.expect("a frame");
+        assert_eq!(frame.received.unix_ns, sent[at].received.unix_ns, "frame {at}");
+    };
+    playback.seek(sent[20].received.unix_ns);
+    expect(20).await;
+    assert_eq!(playback.status().span_ns, Some((sent[0].received.unix_ns, sent[29].received.unix_ns)));
+    // Back over the pause, and over the first border.
+    playback.step_back();
+    expect(19).await;
+    playback.step();
+    expect(20).await;
+    playback.seek(sent[10].received.unix_ns);
+    expect(10).await;
+    playback.step_back();
+    expect(9).await;
+    playback.step();
+    expect(10).await;
+    // In the pause, the next frame is the first one after it.
+    playback.seek(sent[19].received.unix_ns + 1);
+    expect(20).await;
+    playback.seek(0);
+    expect(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn damage_in_one_file_does_not_end_the_others() {
+    let (folder, spec, _) = split_recording();
+    let second = folder.path().join("1.mcap");
+    let mut damaged = std::fs::read(&second).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 64].fill(0xff);
+    std::fs::write(&second, damaged).unwrap();
+    let (session, mut frames) = play(FileSpec { speed: Speed::Max, ..spec }, SessionOptions::default());
+    let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
+    let text = error.to_string();
+    assert!(error.is_damage() && text.contains("1.mcap: the recording is damaged at byte "), "{text}");
+    assert!(error.help().is_some_and(|help| help.contains("oaktap recover")));
+    let mut last = None;
+    while let Some((_, frame)) = frames.recv().await {
+        last = frame.camera_seq;
+    }
+    assert_eq!(last, Some(29), "the third file is played to its end");
 }
 
 #[tokio::test(start_paused = true)]

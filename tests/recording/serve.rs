@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use oaktap::frame::{Frame, PixelFormat};
-use oaktap::recording::{RecordingServer, Speed};
+use oaktap::recording::{Reader, RecordingServer, Series, Speed};
 use oaktap::sim::{SimConfig, Simulator};
 use oaktap::source::{Outlets, Session, SessionOptions, Timeouts};
 use oaktap::wire::encode;
@@ -21,6 +21,10 @@ const AGES: Duration = Duration::from_secs(60);
 
 fn listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+fn series(recording: &Recording, camera: usize) -> Series {
+    Series::new(Reader::open(&recording.path()).unwrap(), &[], camera).unwrap()
 }
 
 /// The first confirmed frames of a source, or all of them until it ends.
@@ -83,7 +87,7 @@ fn records_again(kind: &str, frames: usize, seed: usize) {
     let uri = format!("sim:?size=64x48&fps=0&boxes=4&seed={seed}&fault={faults}{foreign}&{kind}");
     let first = Recording::of(vec![confirmed(&uri, frames, true)]);
     assert_eq!(first.frames[0].len(), frames, "{uri}");
-    let server = RecordingServer::start(listener(), &first.path(), 0, Speed::Max, false).unwrap();
+    let server = RecordingServer::start(listener(), series(&first, 0), Speed::Max, false).unwrap();
     let again = confirmed(&server.local_addr().to_string(), usize::MAX, false);
     for (at, (one, other)) in first.frames[0].iter().zip(&again).enumerate() {
         assert!(said(one) == said(other), "{uri}, frame {at}: {one:?}\nbecame {other:?}");
@@ -120,7 +124,7 @@ fn two_thousand_frames_of_each_kind_are_recorded_again_bit_for_bit() {
 #[test]
 fn every_client_receives_the_recording_from_its_beginning() {
     let recording = Recording::new(&["size=64x48"], 20);
-    let server = RecordingServer::start(listener(), &recording.path(), 0, Speed::Max, true).unwrap();
+    let server = RecordingServer::start(listener(), series(&recording, 0), Speed::Max, true).unwrap();
     for _ in 0..3 {
         let mut client = TcpStream::connect(server.local_addr()).unwrap();
         let mut head = Vec::new();
@@ -148,7 +152,7 @@ fn every_client_receives_the_recording_from_its_beginning() {
 #[test]
 fn without_a_loop_serving_ends_after_one_client_has_read_everything() {
     let recording = Recording::new(&["size=64x48", "size=64x48&seed=2"], 20);
-    let server = RecordingServer::start(listener(), &recording.path(), 1, Speed::Max, false).unwrap();
+    let server = RecordingServer::start(listener(), series(&recording, 1), Speed::Max, false).unwrap();
     let mut one = TcpStream::connect(server.local_addr()).unwrap();
     one.read_exact(&mut [0; 100]).unwrap();
     drop(one);
@@ -273,7 +277,7 @@ fn luxonis_host_program_reads_a_served_recording() {
     let recording = Recording::new(&[config], 110);
     // As fast as the client reads, and much faster than recorded.
     for speed in [Speed::Max, Speed::Times(8.0)] {
-        let server = RecordingServer::start(listener(), &recording.path(), 0, speed, false).unwrap();
+        let server = RecordingServer::start(listener(), series(&recording, 0), speed, false).unwrap();
         assert_eq!(luxonis_page::seen_by_the_host(&program, server.local_addr().port(), 100), camera, "{speed}");
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn frames(config: &str, count: usize) -> Vec<Arc<Frame>> {
 }
 
 /// The first frames of a simulated camera; frame n arrives `after_ns(n)` after [`START_NS`].
-fn arriving(config: &SimConfig, count: usize, after_ns: impl Fn(i64) -> i64) -> Vec<Arc<Frame>> {
+pub(crate) fn arriving(config: &SimConfig, count: usize, after_ns: impl Fn(i64) -> i64) -> Vec<Arc<Frame>> {
     let mut stream = Stream::new(config).expect("a camera");
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
     let mut frames: Vec<Arc<Frame>> = Vec::new();

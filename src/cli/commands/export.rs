@@ -10,6 +10,7 @@ use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportProgress, 
 use oaktap::units::Bytes;
 
 use crate::cli::present::{self, Progress, Usage, with_help};
+use crate::cli::recording_files::{FINISHED, find};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 const SELECTION: &str = "Selection";
@@ -19,13 +20,13 @@ Examples:
   oaktap export cam.mcap --to mp4 -o cam.mp4 --boxes
   oaktap export cam.mcap --to png -o pictures --every 30
   oaktap export cam.mcap --to csv -o people.csv --only person --threshold 60%
-  oaktap export *.mcap --to yolo -o dataset --from 10s --until 5min";
+  oaktap export recordings/ --to yolo -o dataset --from 10s --until 5min";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the numbers of exported and skipped frames as one line of JSON"))]
 pub(crate) struct ExportArgs {
-    /// Recordings to convert
-    #[arg(value_name = "FILE", required = true)]
+    /// Recordings to convert, or folders of them
+    #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 
     /// File or folder to write; never replaces a file
@@ -95,13 +96,14 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         quality: args.quality,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
+    let files = find(&args.files, &[FINISHED])?;
     ctx.stop.on_signals()?;
     let bar = Progress::new();
     let mut show = |progress: ExportProgress| {
         bar.show(progress.fraction, format!("{} frames", progress.written));
         if ctx.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let exported = export::export(&args.files, &options, &mut show);
+    let exported = export::export(&files, &options, &mut show);
     bar.clear();
     let report = exported.map_err(|error| {
         let help = error.help();

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::Args;
-use oaktap::recording::{Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed};
+use oaktap::recording::{
+    CameraFiles, Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed, join, natural_order,
+};
 use oaktap::sink::window::Screen;
 use oaktap::source::{FileSpec, NamedSource, SourceSpec};
 use oaktap::units::Bytes;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use super::simulate::listener;
 use super::view::{ShowArgs, watch};
 use crate::cli::receiving::{Receiving, StreamSummary};
+use crate::cli::recording_files::{FINISHED, find};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -24,13 +26,13 @@ const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 const EXAMPLES: &str = "\
 Examples:
   oaktap replay evening.mcap
-  oaktap replay evening.mcap --speed 4 --loop
+  oaktap replay recordings/ --speed 4 --loop
   oaktap replay evening.mcap --serve 127.0.0.1:5000";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ReplayArgs {
-    /// Recordings to play side by side, or folders of them
+    /// Recordings to play side by side, or folders of them. Files of one camera that follow each other play as one
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
@@ -56,86 +58,54 @@ pub(crate) struct ReplayArgs {
     show: ShowArgs,
 }
 
-/// One camera of a recording.
-struct RecordedCamera {
-    path: PathBuf,
-    /// Index in the recording.
-    index: usize,
-    name: String,
-}
-
 /// Plays recordings in a window or to clients, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
-    let files = recordings(&args.files)?;
-    let (cameras, spans) = recorded_cameras(&files, &args.camera)?;
-    match (args.serve, &*files) {
-        (Some(address), [file]) => serve(ctx, args, file, &cameras, address),
-        (Some(_), _) => {
-            let text = format!("`--serve` takes one recording, found {}", files.len());
-            Err(present::Usage(text).into())
-        }
-        (None, _) => window(ctx, args, cameras, &spans),
-    }
+    let (cameras, unread) = recorded_cameras(&find(&args.files, &[FINISHED])?, &args.camera)?;
+    let outcome = match args.serve {
+        Some(address) => serve(ctx, args, &cameras, address),
+        None => window(ctx, args, cameras),
+    }?;
+    Ok(if unread > 0 { Outcome::Lossy } else { outcome })
 }
 
-/// First and last time of a recording, in nanoseconds since 1970, UTC.
-type Span = (i64, i64);
-
-/// Returns the cameras of recordings, those of these names or all, and the times of the recordings.
-fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<RecordedCamera>, Vec<Span>)> {
-    let (mut names, mut cameras, mut spans) = (Vec::new(), Vec::new(), Vec::new());
+/// Returns the cameras of recordings, those of these names or all, and the number of files that cannot be opened. Reports
+/// these files if there are others.
+fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<CameraFiles>, usize)> {
+    let (mut names, mut cameras, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for path in files {
-        let reader = Reader::open(path).map_err(advised)?;
-        spans.extend(reader.span());
-        for (index, camera) in reader.cameras().enumerate() {
+        let reader = match Reader::open(path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                unread.push(advised(error));
+                continue;
+            }
+        };
+        for camera in reader.cameras() {
             if only.is_empty() || only.contains(&camera.name) {
-                cameras.push(RecordedCamera { path: path.clone(), index, name: camera.name.clone() });
+                let (name, spans) = (camera.name.clone(), reader.span().into_iter().collect());
+                cameras.push(CameraFiles { name, paths: vec![path.clone()], spans });
             }
             names.push(camera.name.clone());
         }
+    }
+    if unread.len() == files.len() {
+        return Err(unread.swap_remove(0));
+    }
+    let unread_files = unread.len();
+    for error in unread {
+        present::say(&format!("left out: {error:#}"));
     }
     if let Some(unknown) = only.iter().find(|camera| !names.contains(camera)) {
         let (has, it_has) = match files.len() {
             1 => ("the recording has", "it has"),
             _ => ("the recordings have", "they have"),
         };
+        names.sort_by(|a, b| natural_order(a, b));
+        names.dedup();
         let text = format!("{has} no camera `{unknown}`; {it_has} {}", names.join(", "));
         return Err(present::Usage(text).into());
     }
-    Ok((cameras, spans))
-}
-
-/// Returns the recordings at these paths: files, and the files `*.mcap` below folders in the order of their names.
-fn recordings(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let before = files.len();
-        let mut folders = vec![path.clone()];
-        while let Some(folder) = folders.pop() {
-            let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let entries = entries.with_context(|| format!("cannot read the folder {}", folder.display()))?;
-            for entry in entries {
-                // Links to folders are not followed: they may lead in circles.
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                    _ if entry.path().extension().is_some_and(|end| end == "mcap") => files.push(entry.path()),
-                    _ => {}
-                }
-            }
-        }
-        if files.len() == before {
-            return Err(present::advised(
-                anyhow::anyhow!("no recording (*.mcap) below the folder {}", path.display()),
-                "`oaktap recover FILE.mcap.partial` finishes a recording that was interrupted",
-            ));
-        }
-        files[before..].sort();
-    }
-    Ok(files)
+    Ok((join(cameras), unread_files))
 }
 
 fn advised(error: RecordingError) -> anyhow::Error {
@@ -153,34 +123,36 @@ pub(super) fn open(
     source: &SourceArgs,
     record: &Path,
 ) -> anyhow::Result<(Receiving, Screen)> {
-    let (cameras, spans) = recorded_cameras(&recordings(paths)?, &[])?;
-    let playback = together(Playback::new(Speed::Times(1.0), false), &spans).waiting_at_end();
+    let (cameras, _) = recorded_cameras(&find(paths, &[FINISHED])?, &[])?;
+    let playback = together(Playback::new(Speed::Times(1.0), false), &cameras).waiting_at_end();
     let source = SourceArgs { playback: Some(playback), expect: None, ..source.clone() };
     watch(ctx, &sources(cameras, Speed::Times(1.0), false), &source, &Until::default(), record)
 }
 
-fn sources(cameras: Vec<RecordedCamera>, speed: Speed, looped: bool) -> Vec<NamedSource> {
-    let camera =
-        |RecordedCamera { path, name, .. }| SourceSpec::File(FileSpec { path, camera: Some(name), speed, looped });
+fn sources(cameras: Vec<CameraFiles>, speed: Speed, looped: bool) -> Vec<NamedSource> {
+    let camera = |CameraFiles { name, paths, .. }| {
+        let mut paths = paths.into_iter();
+        let path = paths.next().unwrap_or_default();
+        SourceSpec::File(FileSpec { path, later: paths.collect(), camera: Some(name), speed, looped })
+    };
     cameras.into_iter().map(camera).map(Into::into).collect()
 }
 
-/// Plays recordings at the same time, or from their starts if they have no time in common.
-fn together(playback: Playback, spans: &[Span]) -> Playback {
-    let (starts, ends) = (spans.iter().map(|span| span.0), spans.iter().map(|span| span.1));
-    if let (Some(first), Some(last), Some(end)) = (starts.clone().min(), starts.max(), ends.min())
-        && last > end
-    {
-        present::say("the recordings have no time in common: they start together");
-        return playback.starting_together(first);
+/// Plays recordings at the same time, or from their starts if no two of them have time in common.
+fn together(playback: Playback, cameras: &[CameraFiles]) -> Playback {
+    let mut spans: Vec<_> = cameras.iter().filter_map(CameraFiles::span).collect();
+    spans.sort_unstable();
+    if spans.len() < 2 || spans.windows(2).any(|pair| pair[1].0 <= pair[0].1) {
+        return playback;
     }
-    playback
+    present::say("the recordings have no time in common: they start together");
+    playback.starting_together(spans[0].0)
 }
 
 /// Plays cameras in one window.
-fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<RecordedCamera>, spans: &[Span]) -> anyhow::Result<Outcome> {
+fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<CameraFiles>) -> anyhow::Result<Outcome> {
+    let playback = together(Playback::new(args.speed, args.looped), &cameras);
     let uris = sources(cameras, args.speed, args.looped);
-    let playback = together(Playback::new(args.speed, args.looped), spans);
     // In a window, the user may seek back from the end.
     let playback = if args.show.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.show.source.clone() };
@@ -197,19 +169,14 @@ struct ServedCamera {
 }
 
 /// Serves until a client has received everything, or a stop condition holds.
-fn serve(
-    ctx: &Ctx,
-    args: &ReplayArgs,
-    file: &Path,
-    cameras: &[RecordedCamera],
-    address: SocketAddr,
-) -> anyhow::Result<Outcome> {
+fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[CameraFiles], address: SocketAddr) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut servers = Vec::new();
-    for (number, RecordedCamera { index, name, .. }) in (0..).zip(cameras) {
+    for (number, camera) in (0..).zip(cameras) {
         let listener = listener(address, number, "--serve")?;
-        let server = RecordingServer::start(listener, file, *index, args.speed, args.looped).map_err(advised)?;
-        servers.push((name, server));
+        let series = camera.open().map_err(advised)?;
+        let server = RecordingServer::start(listener, series, args.speed, args.looped).map_err(advised)?;
+        servers.push((&camera.name, server));
     }
     for (name, server) in &servers {
         // Programs wait for this line to learn the address.

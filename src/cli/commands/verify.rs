@@ -7,12 +7,13 @@ use oaktap::recording::verify::{VerifyReport, verify_watched};
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, recording_error};
+use crate::cli::recording_files::{FINISHED, UNFINISHED, UnreadFile, find};
 use crate::cli::{Ctx, Outcome, json_option};
 
 const EXAMPLES: &str = "\
 Examples:
   oaktap verify evening.mcap
-  oaktap verify recordings/*/*.mcap --json
+  oaktap verify recordings/
 
 Exit codes: 0 all recordings are intact; 1 a recording is damaged or cannot be read.";
 
@@ -22,8 +23,8 @@ Exit codes: 0 all recordings are intact; 1 a recording is damaged or cannot be r
     arg = json_option("Print the findings as one line of JSON")
 )]
 pub(crate) struct VerifyArgs {
-    /// Recordings to check
-    #[arg(value_name = "FILE", required = true)]
+    /// Recordings to check (also unfinished ones), or folders of them
+    #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 }
 
@@ -31,23 +32,37 @@ pub(crate) struct VerifyArgs {
 struct VerifySummary<'a> {
     command: &'static str,
     files: &'a [VerifyReport],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unread: &'a [UnreadFile],
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
-    let mut all = Vec::new();
-    for path in &args.files {
-        let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?.map_err(recording_error)?;
+    let files = find(&args.files, &[FINISHED, UNFINISHED])?;
+    let (mut all, mut unread) = (Vec::new(), Vec::new());
+    for path in &files {
+        let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?.map_err(recording_error);
+        let verified = match verified {
+            Ok(verified) => verified,
+            Err(error) if files.len() == 1 => return Err(error),
+            Err(error) => {
+                unread.push(UnreadFile::report(path, &error, ctx.command));
+                continue;
+            }
+        };
         if !ctx.json {
             present::result(printable(&text(&verified)).as_bytes())?;
         }
         all.push(verified);
     }
     if ctx.json {
-        present::document(&VerifySummary { command: ctx.command, files: &all })?;
+        present::document(&VerifySummary { command: ctx.command, files: &all, unread: &unread })?;
     }
     let bad = all.iter().filter(|verified| !verified.is_good()).count();
-    if bad > 0 {
-        let error = anyhow::anyhow!("{bad} of {} recordings damaged", all.len());
+    let wrong = [(bad, "damaged"), (unread.len(), "not readable")]
+        .map(|(n, what)| (n > 0).then(|| format!("{n} of {} recordings {what}", files.len())));
+    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    if !wrong.is_empty() {
+        let error = anyhow::Error::msg(wrong.join(", "));
         return Err(present::advised(error, "`oaktap recover FILE` saves the intact frames to a new file"));
     }
     Ok(Outcome::Done)

@@ -326,8 +326,9 @@ impl Screen {
         for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
         {
             while let Some(picture) = camera.pictures.try_take() {
+                // A view converts a frame again when the size of its tile changes.
+                tile.fresh |= tile.picture.as_ref().is_none_or(|last| last.frame_id != picture.frame_id);
                 tile.picture = Some(picture);
-                tile.fresh = true;
                 self.stale = true;
             }
             let damaged = tile.picture.as_ref().is_some_and(|picture| view.is_damaged(picture));

@@ -5,7 +5,7 @@ mod package;
 mod plot;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::cli::plot_file::PlotFile;
 use crate::cli::present::{self, Usage, printable, recording_error};
+use crate::cli::recording_files::{FINISHED, UNFINISHED, UnreadFile, find};
 use crate::cli::{Ctx, Outcome, json_option};
 
 const MCAP_MAGIC: &[u8] = b"\x89MCAP0\r\n";
@@ -58,6 +59,8 @@ struct InspectReport<'a> {
     files: &'a [RecordingReport],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     packages: &'a [package::InspectedPackage],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unread: &'a [UnreadFile],
 }
 
 enum FileKind {
@@ -66,40 +69,19 @@ enum FileKind {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
-    let mut files = Vec::new();
-    for path in &args.files {
-        if path.is_dir() { search(path, &mut files)? } else { files.push(path.clone()) }
-    }
-    if files.is_empty() {
-        let folders: Vec<_> = args.files.iter().map(|folder| folder.display().to_string()).collect();
-        let text = format!("no files that end in .mcap, .mcap.partial or .dap in {}", folders.join(", "));
-        return Err(Usage(text).into());
-    }
+    let files = find(&args.files, &[FINISHED, UNFINISHED, ".dap"])?;
     if let (Some(_), [_, _, ..]) = (&args.extract, files.as_slice()) {
         return Err(Usage("--extract needs exactly one package".to_owned()).into());
     }
     let (mut reports, mut packages) = (Vec::new(), Vec::new());
+    let mut unread = Vec::new();
     for path in &files {
-        let text = match kind(path)? {
-            FileKind::Recording if args.extract.is_some() => {
-                return Err(Usage(format!("--extract needs a package, but {} is a recording", path.display())).into());
-            }
-            FileKind::Recording => {
-                let report = present::watched(ctx, path, |watch| inspect_watched(path, watch))?;
-                let report = report.map_err(recording_error);
-                let report = report.with_context(|| format!("cannot inspect {}", path.display()))?;
-                let text = text(&report);
-                reports.push(report);
-                text
-            }
-            FileKind::Package => {
-                let inspected = package::InspectedPackage::read(path)?;
-                if let Some(folder) = &args.extract {
-                    extract::extract(path, folder)?;
-                }
-                let text = inspected.text();
-                packages.push(inspected);
-                text
+        let text = match read(ctx, path, args, &mut reports, &mut packages) {
+            Ok(text) => text,
+            Err(error) if files.len() == 1 || ctx.stop.asked() => return Err(error),
+            Err(error) => {
+                unread.push(UnreadFile::report(path, &error, ctx.command));
+                continue;
             }
         };
         if !ctx.json {
@@ -107,7 +89,12 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         }
     }
     if ctx.json {
-        present::document(&InspectReport { command: ctx.command, files: &reports, packages: &packages })?;
+        present::document(&InspectReport {
+            command: ctx.command,
+            files: &reports,
+            packages: &packages,
+            unread: &unread,
+        })?;
     } else if reports.len() > 1 {
         let frames: u64 = reports.iter().map(RecordingReport::frames).sum();
         let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
@@ -117,6 +104,9 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
     if let Some(file) = &args.plot {
         file.write(&plot::Timelines(&reports))?;
         present::say(&format!("the plot is in {}", file.path().display()));
+    }
+    if !unread.is_empty() {
+        anyhow::bail!("{} of {} files cannot be read", unread.len(), files.len());
     }
     let whole =
         reports.iter().all(RecordingReport::is_whole) && packages.iter().all(package::InspectedPackage::is_whole);
@@ -128,6 +118,38 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         present::say("help: `oaktap verify FILE` checks the rest of the file");
     }
     Ok(if whole && empty.is_empty() { Outcome::Done } else { Outcome::Lossy })
+}
+
+/// Adds the report of a file, and returns it as text.
+fn read(
+    ctx: &Ctx,
+    path: &Path,
+    args: &InspectArgs,
+    reports: &mut Vec<RecordingReport>,
+    packages: &mut Vec<package::InspectedPackage>,
+) -> anyhow::Result<String> {
+    match kind(path)? {
+        FileKind::Recording if args.extract.is_some() => {
+            Err(Usage(format!("--extract needs a package, but {} is a recording", path.display())).into())
+        }
+        FileKind::Recording => {
+            let report = present::watched(ctx, path, |watch| inspect_watched(path, watch))?;
+            let report = report.map_err(recording_error);
+            let report = report.with_context(|| format!("cannot inspect {}", path.display()))?;
+            let text = text(&report);
+            reports.push(report);
+            Ok(text)
+        }
+        FileKind::Package => {
+            let inspected = package::InspectedPackage::read(path)?;
+            if let Some(folder) = &args.extract {
+                extract::extract(path, folder)?;
+            }
+            let text = inspected.text();
+            packages.push(inspected);
+            Ok(text)
+        }
+    }
 }
 
 /// Detects the kind of a file by its first bytes, or by its name if it is too short.
@@ -149,25 +171,6 @@ fn kind(path: &Path) -> anyhow::Result<FileKind> {
     );
     let help = "`oaktap record` writes recordings, `oaktap build` and `oaktap backup` write packages";
     Err(present::advised(anyhow::Error::msg(error), help))
-}
-
-/// Collects the recordings and packages in a folder and its subfolders, sorted by name.
-fn search(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries = entries.with_context(|| format!("cannot read {}", folder.display()))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        // Do not follow links to folders: they can form a cycle.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            search(&path, into)?;
-        } else if name.ends_with(".mcap") || name.ends_with(".mcap.partial") || name.ends_with(".dap") {
-            into.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn text(report: &RecordingReport) -> String {

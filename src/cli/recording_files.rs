@@ -1,0 +1,103 @@
+//! The recordings that a command reads: files, and the files below folders.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use oaktap::recording::natural_order;
+use serde::Serialize;
+
+use super::present;
+
+/// End of the names of finished recordings.
+pub(crate) const FINISHED: &str = ".mcap";
+/// End of the names of recordings that were interrupted, or are being written.
+pub(crate) const UNFINISHED: &str = ".mcap.partial";
+
+/// A file that a command left out, because it cannot be read.
+#[derive(Serialize)]
+pub(crate) struct UnreadFile {
+    path: PathBuf,
+    why: String,
+}
+
+impl UnreadFile {
+    /// Reports the error, for a command that continues with other files.
+    pub(crate) fn report(path: &Path, error: &anyhow::Error, command: &str) -> Self {
+        present::failure_of(&path.display().to_string(), error, command);
+        Self { path: path.to_owned(), why: format!("{error:#}") }
+    }
+}
+
+/// Returns the given files, and the files below the given folders whose names end like this, in the natural order of their
+/// names.
+///
+/// # Errors
+/// A folder cannot be read, or has no such file.
+pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let all = below(path)?;
+        let found = all.iter().filter(|file| ends.iter().any(|end| ends_with(file, end)));
+        let before = files.len();
+        files.extend(found.cloned());
+        let unfinished = all.iter().filter(|file| ends_with(file, UNFINISHED)).count();
+        let is_left_out = unfinished > 0 && !ends.contains(&UNFINISHED);
+        let recover = || format!("`oaktap recover {}` saves their intact frames to new files", path.display());
+        match (files.len() > before, is_left_out) {
+            (true, false) => {}
+            (true, true) => {
+                present::say(&format!("{unfinished} unfinished recordings (*{UNFINISHED}) left out"));
+                present::say(&format!("help: {}", recover()));
+            }
+            (false, true) => {
+                let folder = path.display();
+                let error = anyhow::anyhow!(
+                    "no finished recording (*{FINISHED}) below the folder {folder}: found {unfinished} unfinished ones \
+                     (*{UNFINISHED})"
+                );
+                return Err(present::advised(error, recover()));
+            }
+            (false, false) => {
+                let names: Vec<_> = ends.iter().map(|end| format!("*{end}")).collect();
+                let (folder, names) = (path.display(), names.join(", "));
+                anyhow::bail!("no recording ({names}) below the folder {folder}");
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn ends_with(path: &Path, end: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end))
+}
+
+/// Returns all files below a folder. Does not follow links to folders: they can form a cycle.
+fn below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        for entry in entries.with_context(|| format!("cannot read the folder {}", folder.display()))? {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { &mut folders } else { &mut files }.push(entry.path());
+        }
+    }
+    files.sort_by(|a, b| {
+        let (mut a, mut b) = (a.components(), b.components());
+        loop {
+            let text = |part: Option<std::path::Component<'_>>| {
+                part.map(|part| part.as_os_str().to_string_lossy().into_owned())
+            };
+            match (text(a.next()), text(b.next())) {
+                (Some(a), Some(b)) if a != b => return natural_order(&a, &b),
+                (None, None) => return std::cmp::Ordering::Equal,
+                (Some(_), Some(_)) => {}
+                (a, b) => return a.cmp(&b),
+            }
+        }
+    });
+    Ok(files)
+}

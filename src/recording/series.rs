@@ -1,0 +1,293 @@
+//! The files of one camera as one recording: `oaktap record --split` writes several.
+//!
+//! [`join`] finds the files that belong together, and [`Series`] reads them one after the other.
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+
+use super::{Reader, RecordingEntry, RecordingError};
+
+/// Consecutive files overlap by at most this, in nanoseconds: a file of several cameras ends while some of them have already
+/// begun the next one.
+const OVERLAP_MAX_NS: i64 = 1_000_000_000;
+
+/// The recordings of one camera, in the order of their times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameraFiles {
+    /// Name of the camera.
+    pub name: String,
+    /// The files. There is at least one.
+    pub paths: Vec<PathBuf>,
+    /// Arrival of the first and the last message of each file with messages, in nanoseconds since 1970, UTC.
+    pub spans: Vec<(i64, i64)>,
+}
+
+impl CameraFiles {
+    /// Arrival of the first and the last message in nanoseconds since 1970, UTC.
+    #[must_use]
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let first = self.spans.iter().map(|span| span.0).min()?;
+        Some((first, self.spans.iter().map(|span| span.1).max()?))
+    }
+
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// See [`Series::new`]; also if the first file does not have the camera.
+    pub fn open(&self) -> Result<Series, RecordingError> {
+        let first = Reader::open(&self.paths[0])?;
+        let camera = camera_index(&first, &self.name)?;
+        Series::new(first, &self.paths[1..], camera)
+    }
+
+    /// Returns whether a file with these times continues the recording.
+    fn is_continued_by(&self, (from, to): (i64, i64)) -> bool {
+        self.spans
+            .last()
+            .is_none_or(|last| from > last.0 && to > last.1 && from >= last.1.saturating_sub(OVERLAP_MAX_NS))
+    }
+}
+
+/// Joins the files of each camera that are in one folder and follow each other in time. Files that overlap stay apart. Keeps
+/// the order of the given cameras.
+#[must_use]
+pub fn join(found: Vec<CameraFiles>) -> Vec<CameraFiles> {
+    let mut numbered: Vec<(usize, CameraFiles)> = found.into_iter().enumerate().collect();
+    // The first file of a recording is not always the first by name.
+    numbered.sort_by_key(|(_, file)| file.span());
+    let mut joined: Vec<(usize, CameraFiles)> = Vec::new();
+    let folder = |files: &CameraFiles| files.paths[0].parent().map(Path::to_owned);
+    let mut places = std::collections::HashMap::<_, Vec<usize>>::new();
+    for (number, file) in numbered {
+        let before = places.entry((folder(&file), file.name.clone())).or_default();
+        let continued = before.iter().copied().find(|at| {
+            // A file without messages belongs anywhere.
+            file.span().is_none_or(|span| joined[*at].1.is_continued_by(span))
+        });
+        if let Some(at) = continued {
+            let (first, files) = &mut joined[at];
+            *first = number.min(*first);
+            files.paths.extend(file.paths);
+            files.spans.extend(file.spans);
+        } else {
+            before.push(joined.len());
+            joined.push((number, file));
+        }
+    }
+    joined.sort_by_key(|(number, _)| *number);
+    joined.into_iter().map(|(_, files)| files).collect()
+}
+
+/// Compares names like people do: `line-2` is before `line-10`.
+#[must_use]
+pub fn natural_order(a: &str, b: &str) -> Ordering {
+    let number = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (mut left, mut right) = (a, b);
+    while let (Some(x), Some(y)) = (left.chars().next(), right.chars().next()) {
+        if !(x.is_ascii_digit() && y.is_ascii_digit()) {
+            if x != y {
+                return x.cmp(&y);
+            }
+            (left, right) = (&left[x.len_utf8()..], &right[y.len_utf8()..]);
+            continue;
+        }
+        let ((n, rest), (m, other_rest)) = (left.split_at(number(left)), right.split_at(number(right)));
+        let (n, m) = (n.trim_start_matches('0'), m.trim_start_matches('0'));
+        let order = n.len().cmp(&m.len()).then_with(|| n.cmp(m));
+        if order != Ordering::Equal {
+            return order;
+        }
+        (left, right) = (rest, other_rest);
+    }
+    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
+}
+
+/// Reads one camera from consecutive files, of which one is open at a time.
+#[derive(Debug)]
+pub struct Series {
+    /// Each file, with the arrival of its first and last message in nanoseconds since 1970, UTC.
+    files: Vec<(PathBuf, Option<(i64, i64)>)>,
+    camera: String,
+    /// The open file, its number, and the index of the camera in it.
+    reader: Reader,
+    number: usize,
+    index: usize,
+    ended: bool,
+    damage: Option<RecordingError>,
+}
+
+impl Series {
+    /// Reads a camera of a recording, which continues in the `later` files. `camera` is an index in [`Reader::cameras`].
+    ///
+    /// # Errors
+    /// A later file cannot be opened, or does not have the camera.
+    ///
+    /// # Panics
+    /// The first file does not have the camera.
+    pub fn new(first: Reader, later: &[PathBuf], camera: usize) -> Result<Self, RecordingError> {
+        let name = first.cameras().nth(camera).expect("a camera of the recording").name.clone();
+        let mut files = vec![(first.path().to_owned(), first.span())];
+        for path in later {
+            let reader = Reader::open(path)?;
+            camera_index(&reader, &name)?;
+            files.push((path.clone(), reader.span()));
+        }
+        Ok(Self { files, camera: name, reader: first, number: 0, index: camera, ended: false, damage: None })
+    }
+
+    /// Path of the first file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.files[0].0
+    }
+
+    /// Arrival of the first and the last message, in nanoseconds since 1970, UTC.
+    #[must_use]
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let spans = || self.files.iter().filter_map(|(_, span)| *span);
+        Some((spans().map(|span| span.0).min()?, spans().map(|span| span.1).max()?))
+    }
+
+    /// Returns the next frame or incident of the camera; `None` at the end. Continues after damage with the next file.
+    pub fn next_entry(&mut self) -> Option<RecordingEntry> {
+        while !self.ended {
+            match self.reader.next_entry() {
+                Ok(Some(entry)) if owner(&entry) == self.index => return Some(entry),
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    self.note(self.reader.damage());
+                    self.open_next();
+                }
+                Err(error) => {
+                    self.note(Some(error));
+                    self.open_next();
+                }
+            }
+        }
+        None
+    }
+
+    /// Seeks to the beginning.
+    ///
+    /// # Errors
+    /// The first file cannot be read.
+    pub fn rewind(&mut self) -> Result<(), RecordingError> {
+        self.open(0)?;
+        self.reader.rewind()
+    }
+
+    /// Seeks to the first chunk with messages that arrived at this time (nanoseconds since 1970, UTC) or later, or to the
+    /// end if there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn seek(&mut self, unix_ns: i64) -> Result<(), RecordingError> {
+        let has_later = |(_, span): &(PathBuf, Option<(i64, i64)>)| span.is_some_and(|(_, to)| to >= unix_ns);
+        self.open(self.files.iter().position(has_later).unwrap_or(self.files.len() - 1))?;
+        self.reader.seek(unix_ns)
+    }
+
+    /// Takes the first damage that was found so far.
+    pub fn take_damage(&mut self) -> Option<RecordingError> {
+        self.damage.take()
+    }
+
+    fn open_next(&mut self) {
+        for number in self.number + 1..self.files.len() {
+            match self.open(number) {
+                Ok(()) => return,
+                Err(error) => self.note(Some(error)),
+            }
+        }
+        self.ended = true;
+    }
+
+    fn open(&mut self, number: usize) -> Result<(), RecordingError> {
+        if number != self.number {
+            let reader = Reader::open(&self.files[number].0)?;
+            self.index = camera_index(&reader, &self.camera)?;
+            (self.reader, self.number) = (reader, number);
+        }
+        self.ended = false;
+        Ok(())
+    }
+
+    fn note(&mut self, damage: Option<RecordingError>) {
+        let Some(error) = damage.filter(|_| self.damage.is_none()) else { return };
+        // The other errors name their file.
+        let names_no_file = error.is_damage() || matches!(error, RecordingError::Read { .. });
+        self.damage = Some(match self.files.len() {
+            2.. if names_no_file => {
+                RecordingError::InFile { path: self.reader.path().to_owned(), source: Box::new(error) }
+            }
+            _ => error,
+        });
+    }
+}
+
+fn camera_index(reader: &Reader, name: &str) -> Result<usize, RecordingError> {
+    reader.cameras().position(|camera| camera.name == name).ok_or_else(|| {
+        let names: Vec<_> = reader.cameras().map(|camera| camera.name.as_str()).collect();
+        let found = format!("the cameras {} and not {name}", names.join(", "));
+        RecordingError::NoCamera { path: reader.path().to_owned(), found }
+    })
+}
+
+fn owner(entry: &RecordingEntry) -> usize {
+    match entry {
+        RecordingEntry::Frame(frame) => frame.camera,
+        RecordingEntry::Incident { camera, .. } => *camera,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: i64 = 1_000_000_000;
+
+    fn file(path: &str, name: &str, from_s: i64, to_s: i64) -> CameraFiles {
+        CameraFiles { name: name.to_owned(), paths: vec![path.into()], spans: vec![(from_s * S, to_s * S)] }
+    }
+
+    #[test]
+    fn only_files_of_one_folder_and_camera_that_follow_each_other_are_joined() {
+        let found = vec![
+            file("b/2.mcap", "b", 10, 20),
+            file("b/1.mcap", "b", 0, 10),
+            file("a/1.mcap", "a", 0, 10),
+            // The same camera in another folder, another camera in the same one, and a copy.
+            file("c/1.mcap", "a", 11, 20),
+            file("a/2.mcap", "b", 11, 20),
+            file("a/copy.mcap", "a", 0, 10),
+            // After a pause.
+            file("a/3.mcap", "a", 100, 110),
+            file("a/4.mcap", "a", 105, 120),
+            CameraFiles { name: "b".to_owned(), paths: vec!["b/empty.mcap".into()], spans: Vec::new() },
+        ];
+        let joined: Vec<_> = join(found)
+            .into_iter()
+            .map(|files| {
+                let paths: Vec<_> = files.paths.iter().map(|path| path.display().to_string()).collect();
+                (files.name.clone(), paths.join(" "), files.span().map(|(from, to)| (from / S, to / S)))
+            })
+            .collect();
+        let expected = [
+            ("b", "b/empty.mcap b/1.mcap b/2.mcap", Some((0, 20))),
+            ("a", "a/1.mcap a/3.mcap", Some((0, 110))),
+            ("a", "c/1.mcap", Some((11, 20))),
+            ("b", "a/2.mcap", Some((11, 20))),
+            ("a", "a/copy.mcap a/4.mcap", Some((0, 120))),
+        ];
+        assert_eq!(joined, expected.map(|(name, paths, span)| (name.to_owned(), paths.to_owned(), span)));
+    }
+
+    #[test]
+    fn numbers_in_names_are_compared_as_numbers() {
+        let mut names = ["line-10", "line-2", "line-1", "line-02", "line", "Line-3", "line-2b", "a", "\u{fc}-2"];
+        names.sort_by(|a, b| natural_order(a, b));
+        assert_eq!(names, ["Line-3", "a", "line", "line-1", "line-02", "line-2", "line-2b", "line-10", "\u{fc}-2"]);
+        let long = "9".repeat(100);
+        assert_eq!(natural_order(&long, &format!("{long}0")), Ordering::Less, "more digits than an integer has");
+    }
+}

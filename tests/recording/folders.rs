@@ -1,0 +1,136 @@
+//! Commands take folders of recordings.
+
+use std::path::Path;
+
+use oaktap::recording::Compression;
+use serde_json::Value;
+
+use crate::program::run;
+use crate::recordings::{camera, frames, write};
+
+/// Two cameras with two files each, one after the other: `line-9` and `line-10`.
+fn fleet() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (seed, name) in ["line-10", "line-9"].into_iter().enumerate() {
+        let below = folder.path().join(name);
+        std::fs::create_dir(&below).expect("a folder");
+        let frames = frames(&format!("size=64x48&format=GRAY8&records=on&seed={seed}"), 20);
+        for (n, part) in frames.chunks(10).enumerate() {
+            let name = format!("{}.mcap", [9, 10][n]);
+            write(
+                &below.join(name),
+                Compression::None,
+                &[(camera(below.file_name().unwrap().to_str().unwrap()), part.to_vec())],
+            );
+        }
+    }
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a name in UTF-8")
+}
+
+/// Runs a command with --json on a path: exit code, document, standard error.
+fn json(arguments: &[&str]) -> (i32, Value, String) {
+    let (code, out, said) = run(&[arguments, &["--json"]].concat());
+    (code, serde_json::from_str(&out).unwrap_or(Value::Null), said)
+}
+
+fn names(document: &Value, list: &str, key: &str) -> Vec<String> {
+    let all = document[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter()
+        .map(|item| item[key].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// Writes a file that ends in the middle.
+fn tear(from: &Path, to: &Path) {
+    let whole = std::fs::read(from).expect("a file");
+    std::fs::write(to, &whole[..whole.len() * 2 / 3]).expect("a file");
+}
+
+#[test]
+fn the_files_of_a_camera_replay_as_one_camera() {
+    let folder = fleet();
+    let (code, document, said) = json(&["replay", text(folder.path()), "--no-window", "--speed", "max"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(names(&document["summary"], "cameras", "name"), ["line-9", "line-10"], "{said}");
+    for camera in document["summary"]["cameras"].as_array().expect("cameras") {
+        assert_eq!((&camera["frames"]["received"], &camera["frames"]["missing"]), (&20.into(), &0.into()), "{camera}");
+    }
+    assert!(!said.contains("no time in common"), "{said}");
+}
+
+#[test]
+fn recordings_that_cannot_be_opened_are_left_out() {
+    let folder = fleet();
+    std::fs::write(folder.path().join("line-9/11.mcap"), "not a recording").expect("a file");
+    let (code, document, said) = json(&["replay", text(folder.path()), "--no-window", "--speed", "max"]);
+    assert_eq!(code, 3, "{said}");
+    assert_eq!(document["summary"]["cameras"][0]["frames"]["received"], 20, "{said}");
+    assert!(said.contains("11.mcap is not a recording"), "{said}");
+    let table = folder.path().join("a.csv");
+    let (code, document, said) = json(&["export", text(folder.path()), "--to", "csv", "-o", text(&table)]);
+    assert_eq!((code, &document["summary"]["written"]), (3, &40.into()), "{said}");
+    assert!(said.contains("11.mcap is not a recording"), "{said}");
+}
+
+#[test]
+fn every_file_of_a_folder_is_verified() {
+    let folder = fleet();
+    let (code, out, said) = run(&["verify", text(folder.path())]);
+    assert_eq!(code, 0, "{said}");
+    let files: Vec<_> = out.lines().map(|line| line.split(": ").next().unwrap_or_default()).collect();
+    let expected = ["line-9/9.mcap", "line-9/10.mcap", "line-10/9.mcap", "line-10/10.mcap"];
+    assert_eq!(files, expected.map(|name| text(&folder.path().join(name)).to_owned()), "{out}");
+    // An unreadable file and a damaged one do not end the check.
+    std::fs::write(folder.path().join("line-9/9.mcap"), "not a recording").expect("a file");
+    tear(&folder.path().join("line-9/10.mcap"), &folder.path().join("line-9/11.mcap.partial"));
+    let (code, document, said) = json(&["verify", text(folder.path())]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("1 of 5 recordings damaged, 1 of 5 recordings not readable"), "{said}");
+    assert_eq!(
+        names(&document["summary"], "files", "path"),
+        ["10.mcap", "11.mcap.partial", "9.mcap", "10.mcap"],
+        "{said}"
+    );
+    assert_eq!(names(&document["summary"], "unread", "path"), ["9.mcap"], "{said}");
+}
+
+#[test]
+fn a_folder_with_a_file_that_cannot_be_read_is_inspected() {
+    let folder = fleet();
+    std::fs::write(folder.path().join("line-9/8.mcap"), "not a recording").expect("a file");
+    let (code, document, said) = json(&["inspect", text(folder.path())]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("8.mcap") && said.contains("1 of 5 files cannot be read"), "{said}");
+    assert_eq!(names(&document["summary"], "files", "path"), ["9.mcap", "10.mcap", "9.mcap", "10.mcap"], "{said}");
+}
+
+#[test]
+fn unfinished_recordings_of_a_folder_are_named_and_recovered() {
+    let folder = fleet();
+    let path = text(folder.path());
+    for name in ["line-9/9.mcap", "line-9/10.mcap", "line-10/9.mcap", "line-10/10.mcap"] {
+        let whole = folder.path().join(name);
+        tear(&whole, &whole.with_extension("mcap.partial"));
+        std::fs::remove_file(whole).expect("a file");
+    }
+    let (code, _, said) = run(&["replay", path]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("found 4 unfinished ones") && said.contains(&format!("oaktap recover {path}")), "{said}");
+    let (code, _, said) = run(&["recover", path, "-o", text(&folder.path().join("a.mcap"))]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("--output takes one recording, found 4"), "{said}");
+    let (code, document, said) = json(&["recover", path]);
+    assert_eq!(code, 3, "{said}");
+    let recovered = ["9.recovered.mcap", "10.recovered.mcap", "9.recovered.mcap", "10.recovered.mcap"];
+    assert_eq!(names(&document["summary"], "files", "path"), recovered, "{said}");
+    // Again: nothing is left to do.
+    let (code, document, said) = json(&["recover", path]);
+    assert_eq!((code, document["summary"]["files"].as_array().map(Vec::len)), (0, Some(0)), "{said}");
+    assert_eq!(said.matches("left out").count(), 4, "{said}");
+    let (_, document, said) = json(&["replay", path, "--no-window", "--speed", "max"]);
+    assert_eq!(names(&document["summary"], "cameras", "name"), ["line-9", "line-10"], "{said}");
+}
