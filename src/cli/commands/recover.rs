@@ -70,7 +70,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
         });
         let recovered = match recovered {
             Ok(recovered) => recovered,
-            Err(error) if is_alone => return Err(error),
+            Err(error) if is_alone || ctx.stop.asked() => return Err(error),
             Err(error) => {
                 unread.push(UnreadFile::report(path, &error, ctx.command));
                 continue;

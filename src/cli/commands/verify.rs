@@ -43,7 +43,7 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
         let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?.map_err(recording_error);
         let verified = match verified {
             Ok(verified) => verified,
-            Err(error) if files.len() == 1 => return Err(error),
+            Err(error) if files.len() == 1 || ctx.stop.asked() => return Err(error),
             Err(error) => {
                 unread.push(UnreadFile::report(path, &error, ctx.command));
                 continue;
