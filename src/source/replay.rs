@@ -56,6 +56,8 @@ impl Replay {
         });
         let mut from_ns = i64::MIN;
         let mut delivered_ns = None;
+        // The last seek, until a frame has been delivered after it.
+        let mut sought = None;
         while !self.stopped() {
             let Some((back, entry)) = on_blocking_thread(move || {
                 let entry = series.next_entry();
@@ -70,14 +72,16 @@ impl Replay {
                 Some(RecordingEntry::Frame(recorded)) if recorded.log_ns >= from_ns => {
                     let action = self.wait_for(&recorded).await;
                     if matches!(action, Action::Continue) {
-                        delivered_ns = Some(recorded.log_ns);
+                        (delivered_ns, sought) = (Some(recorded.log_ns), None);
                         self.deliver(&recorded);
                         self.delivery.check_application()?;
                     }
                     action
                 }
                 Some(RecordingEntry::Incident { at_unix_ns, incident, .. }) => {
-                    if incident.kind() == Some(IncidentKind::Connected) && delivered_ns.is_some() {
+                    // After a seek it may be the beginning of the recording.
+                    let is_within = delivered_ns.is_some() && sought.is_none();
+                    if incident.kind() == Some(IncidentKind::Connected) && is_within {
                         self.reconnect();
                     }
                     if at_unix_ns >= from_ns {
@@ -92,7 +96,14 @@ impl Replay {
                     Action::Continue
                 }
                 Some(RecordingEntry::Frame(_)) => Action::Continue,
-                None => self.end_of_file().await,
+                None => match sought.take() {
+                    // This camera has no frame at or after the target: its last one is shown.
+                    Some(SeekTarget::From(after_ns)) => {
+                        delivered_ns = Some(after_ns);
+                        Action::Seek(SeekTarget::Back)
+                    }
+                    Some(SeekTarget::Back) | None => self.end_of_file().await,
+                },
             };
             match action {
                 Action::Continue => {}
@@ -100,8 +111,9 @@ impl Replay {
                 Action::Seek(target) => {
                     self.delivery.outlets.ledger.update(crate::stats::Stats::reset_continuity);
                     let seek = move || seek(&mut series, target, delivered_ns).map(|from_ns| (series, from_ns));
-                    let Some(sought) = on_blocking_thread(seek).await else { return Ok(()) };
-                    (series, from_ns) = sought.map_err(SourceErrorKind::Recording)?;
+                    let Some(moved) = on_blocking_thread(seek).await else { return Ok(()) };
+                    (series, from_ns) = moved.map_err(SourceErrorKind::Recording)?;
+                    sought = Some(target);
                 }
             }
         }

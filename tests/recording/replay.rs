@@ -1,5 +1,6 @@
 //! Replay of recordings: as a source, in a view, and on the wire.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use oaktap::frame::{Frame, Picture};
 use oaktap::hub::{Policy, lane};
 use oaktap::live::{Camera, Live};
 use oaktap::overlay::Style;
-use oaktap::recording::{Compression, Playback, Speed};
+use oaktap::recording::schema::RecordedIncident;
+use oaktap::recording::{ClockModel, Compression, Playback, SegmentWriter, Speed};
 use oaktap::source::{FileSpec, Outlets, Session, SessionOptions, SessionState, SourceSpec};
 use oaktap::view::{View, ViewOptions};
 
@@ -16,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
-use crate::recordings::{MS, Recording, START_NS, arriving, camera, write};
+use crate::recordings::{MS, Recording, START_NS, arriving, camera, taken_ns, write};
 
 /// Longer than any operation takes on a busy machine.
 const AGES: Duration = Duration::from_secs(60);
@@ -248,6 +250,46 @@ async fn seeks_and_steps_cross_the_borders_of_files() {
     expect(20).await;
     playback.seek(0);
     expect(0).await;
+}
+
+/// A recording that begins with a connection and goes on for a second after its last frame, like those of the recorder.
+fn connected_recording(path: &Path, frames: &[Arc<Frame>]) {
+    let file = std::fs::File::create_new(path).expect("a new file");
+    let mut writer = SegmentWriter::new(file, Compression::None, &[camera("cam")], START_NS).expect("a recording");
+    let incident = |writer: &mut SegmentWriter<std::fs::File>, kind: &str, at_ns| {
+        let incident = RecordedIncident { kind: kind.to_owned(), ..RecordedIncident::default() };
+        writer.incident(0, &incident, at_ns).expect("write");
+    };
+    incident(&mut writer, "connected", START_NS);
+    for frame in frames {
+        writer.frame(0, frame, taken_ns(frame)).expect("write");
+    }
+    incident(&mut writer, "disconnected", frames.last().expect("frames").received.unix_ns + 1000 * MS);
+    writer.finish(&[ClockModel::default().metadata()]).expect("write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seek_shows_the_last_frame_behind_the_end_and_opens_no_connection() {
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    connected_recording(&path, &arriving(&config, 20, |n| 40 * n * MS));
+    let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end();
+    playback.pause(true);
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (session, mut frames) = play(FileSpec::new(path), options);
+    playback.seek(START_NS + 5 * 40 * MS);
+    assert_eq!(next(&mut frames).await, 5);
+    playback.seek(i64::MAX);
+    assert_eq!(next(&mut frames).await, 19);
+    assert_eq!(playback.status().position_ns, Some(START_NS + 19 * 40 * MS), "the time of the picture");
+    playback.step_back();
+    assert_eq!(next(&mut frames).await, 18);
+    playback.seek(i64::MIN);
+    assert_eq!(next(&mut frames).await, 0);
+    playback.step();
+    assert_eq!(next(&mut frames).await, 1);
+    assert_eq!(session.stats().connections, 1);
 }
 
 #[tokio::test(start_paused = true)]
