@@ -88,7 +88,7 @@ pub enum RecordingError {
         /// The file.
         path: PathBuf,
         /// The error.
-        source: Box<RecordingError>,
+        source: Box<Self>,
     },
     /// The file cannot be written.
     #[error("cannot write the recording")]
