@@ -26,7 +26,7 @@ fn write_frames(folder: &std::path::Path, count: usize, at: usize, by_ns: i64) -
     let mut writer = SegmentWriter::new(file, Compression::None, &[camera], START_NS).unwrap();
     // An older recorder, which compares the camera with the clock as it is.
     let mut clock = ClockModel::default();
-    for (number, frame) in (0..).zip(recordings::frames("size=16x16&boxes=1&fps=10", count)) {
+    for (number, frame) in (0..).zip(recordings::frames("size=64x48&boxes=1&fps=10", count)) {
         let mut frame: Frame = Arc::into_inner(frame).expect("no other owner");
         let after = 100 * MS * number as i64;
         let wall_ns = START_NS + after + if number < at { -by_ns } else { 0 };
