@@ -6,5 +6,5 @@ mod options;
 mod packing;
 
 pub(crate) use config_file::{CONFIG_FILE, ConfigFile};
-pub(crate) use options::ApplicationArgs;
+pub(crate) use options::{ApplicationArgs, ConfigFileArgs};
 pub(crate) use packing::{PackageTarget, PackingArgs};

@@ -42,9 +42,6 @@ pub(crate) struct ConfigFileArgs {
 /// The options of an application that is built.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ApplicationArgs {
-    #[command(flatten)]
-    pub(crate) file: ConfigFileArgs,
-
     /// Send pictures without running a model
     #[arg(long, conflicts_with = "model", help_heading = APPLICATION)]
     camera_only: bool,
@@ -185,15 +182,11 @@ fn mask(text: &str) -> Result<(String, Vec<i32>), String> {
 }
 
 impl ApplicationArgs {
-    /// Returns whether the options name an application.
-    pub(crate) const fn names_an_application(&self) -> bool {
-        self.file.config.is_some() || self.model.is_some() || self.camera_only
-    }
-
     /// Reads the configuration file, if one is given, and applies the options to it.
-    pub(crate) fn read(&self) -> anyhow::Result<ConfigFile> {
-        let mut file = self.file.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
-        if !self.names_an_application() {
+    pub(crate) fn read(&self, file: &ConfigFileArgs) -> anyhow::Result<ConfigFile> {
+        let names_an_application = file.config.is_some() || self.model.is_some() || self.camera_only;
+        let mut file = file.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        if !names_an_application {
             let error = Usage("no application given".to_owned());
             let help = "give --model FILE.blob, --camera-only for pictures alone, or --config oaktap.toml";
             return Err(advised(error.into(), help));
@@ -342,11 +335,15 @@ mod tests {
     #[derive(Debug, clap::Parser)]
     struct Words {
         #[command(flatten)]
+        file: ConfigFileArgs,
+
+        #[command(flatten)]
         application: ApplicationArgs,
     }
 
     fn read(words: &[&str]) -> anyhow::Result<ConfigFile> {
-        Words::try_parse_from(["oaktap"].iter().chain(words)).expect("known options").application.read()
+        let words = Words::try_parse_from(["oaktap"].iter().chain(words)).expect("known options");
+        words.application.read(&words.file)
     }
 
     fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> String {

@@ -9,7 +9,7 @@ use oaktap::file;
 use oaktap::units::Bytes;
 use serde::Serialize;
 
-use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
+use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs};
 use crate::cli::{Ctx, Outcome, json_option, present};
 
 const EXAMPLES: &str = "\
@@ -29,6 +29,9 @@ pub(crate) struct BuildArgs {
     packing: PackingArgs,
 
     #[command(flatten)]
+    file: ConfigFileArgs,
+
+    #[command(flatten)]
     application: ApplicationArgs,
 }
 
@@ -44,7 +47,7 @@ struct BuildReport {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
-    let file = args.application.read()?;
+    let file = args.application.read(&args.file)?;
     let packed = args.packing.pack(&file, PackageTarget::Camera)?;
     file::replace(&args.output, &packed.bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
     let report = BuildReport {

@@ -16,7 +16,7 @@ use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
 use super::view::{self, ViewArgs};
-use crate::cli::application::{ApplicationArgs, PackageTarget, PackingArgs};
+use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs};
 use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, file_stem};
@@ -91,6 +91,9 @@ pub(crate) struct FlashArgs {
     packing: PackingArgs,
 
     #[command(flatten)]
+    file: ConfigFileArgs,
+
+    #[command(flatten)]
     application: ApplicationArgs,
 }
 
@@ -113,7 +116,7 @@ struct FlashTask {
 impl FlashArgs {
     fn task(&self) -> anyhow::Result<FlashTask> {
         let mut port = None;
-        let configured = cameras_in(self.application.file.config.as_deref())?;
+        let configured = cameras_in(self.file.config.as_deref())?;
         let cameras = BootloaderFleet::new(&self.cameras, &configured, self.options.clone())?;
         let (package, from) = match &self.app {
             Some(path) => {
@@ -124,7 +127,7 @@ impl FlashArgs {
                 (package, path.display().to_string())
             }
             None => {
-                let file = self.application.read()?;
+                let file = self.application.read(&self.file)?;
                 let packed = self.packing.pack(
                     &file,
                     if cameras.is_simulated() { PackageTarget::Simulated } else { PackageTarget::Camera },
