@@ -338,7 +338,7 @@ mod tests {
             ("file:a?speed=0", "invalid source `file:a?speed=0`: `speed=0`: expected 0.001 to 1000 times, or max"),
             ("file:a?loop=2", "invalid source `file:a?loop=2`: `loop=2`: expected on or off"),
             ("file:a?camera=", "invalid source `file:a?camera=`: missing camera name"),
-            ("file:a?x", "invalid source `file:a?x`: unknown option `x`; expected speed, loop or camera"),
+            ("file:a?x", "invalid source `file:a?x`: unknown option `x`; expected speed, loop, camera or then"),
             ("sim:40", "invalid source `sim:40`: expected `sim:` or `sim:?key=value&...`"),
         ] {
             assert_eq!(text.parse::<SourceSpec>().unwrap_err().to_string(), error);
