@@ -375,7 +375,7 @@ fn without_reconnect_the_session_ends_with_the_connection() {
     let bench = Bench::at(address, once());
     let error = bench.session.wait().unwrap_err();
     assert!(matches!(error.kind, SourceErrorKind::Connect(_)), "{error}");
-    assert!(error.help().unwrap().contains("flash an application"));
+    assert!(error.help().unwrap().contains("`oaktap doctor CAMERA`"));
 }
 
 #[test]

@@ -92,13 +92,14 @@ fn sliders_set_the_camera_and_show_what_was_sent() {
                 && filled(seen, bars[0]) > 0.97
                 && filled(seen, bars[3]) < 0.01
         });
+        // The refusal is reported while the next setting is made.
+        press(bars[2], [0.5, 0.0]);
+        last("@K iso=100");
         // The word above the right end of the last bar.
         let rows = bars[3].2 - bars[2].2;
         point(&bench, (bars[3].1 - 10, bars[3].2 - rows / 4));
         click(&bench, "1");
         last("@K wb=auto");
-        press(bars[2], [0.5, 0.0]);
-        last("@K iso=100");
         assert!(locked(&received).iter().all(|order| order.starts_with("@K ")), "{received:?}");
         bench.key("q");
         let (status, said) = bench.end();

@@ -114,7 +114,8 @@ impl Bench {
             return None;
         }
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", screen, "-nolisten", "tcp"])
+            // Without `-noreset` the server drops a window manager that connects while its first client leaves.
+            .args(["-displayfd", "1", "-screen", "0", screen, "-nolisten", "tcp", "-noreset"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -300,7 +301,8 @@ fn boxes_are_right(seen: &RgbImage, said: &Value, uri: &str, (left, top): (u32, 
 
 fn is_grey(seen: &RgbImage) -> bool {
     let grey = seen.pixels().filter(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]).count();
-    grey * 10 > seen.pixels().len() * 8
+    // A message covers up to a quarter.
+    grey * 10 > seen.pixels().len() * 7
 }
 
 /// Number of pixels of about this color: few pixels of a letter's strokes have it exactly.
@@ -337,7 +339,7 @@ fn one_camera_is_shown_with_boxes_and_help() {
     assert!(count(&help, [255; 3]) > 100, "the help overlay is shown");
     let darker =
         |at: (u32, u32)| help.get_pixel(at.0, at.1).0.iter().zip(&still.get_pixel(at.0, at.1).0).all(|(a, b)| a <= b);
-    assert!([(2, 340), (630, 345), (4, 170)].into_iter().all(darker), "the picture under the help is darker");
+    assert!([(2, 340), (630, 345), (1, 170)].into_iter().all(darker), "the picture under the help is darker");
     bench.key("question");
     bench.until("no help", |seen| *seen == still);
 

@@ -141,14 +141,16 @@ fn shortened(pieces: &[ColoredText], columns: usize) -> Vec<ColoredText> {
 pub(super) fn draw_help(pen: &mut Pen<'_>) {
     let window = pen.canvas.area();
     let design = pen.design;
-    // As large as it fits, in one column or in two.
+    // With the mouse if there is room for it, then as large as the keys fit, in one column or in two.
+    let all = [1, 2].map(|columns| (design.scale(), columns, &MOUSE[..]));
     let scales = (0..).map(|step| design.scale() - 0.05 * step as f32);
-    let layouts = scales.flat_map(|scale| [(scale, 1), (scale, 2)]);
-    for (scale, columns) in layouts {
+    let keys = scales.flat_map(|scale| [(scale, 1, &[][..]), (scale, 2, &[][..])]);
+    for (scale, columns, mouse) in all.into_iter().chain(keys) {
         pen.design = design.scaled(scale);
-        let lines = help_lines(columns);
+        let lines = help_lines(columns, mouse);
         let (width, height) = pen.panel_size(&lines);
-        if (width > window.width || height > window.height) && scale > *SCALES.start() {
+        let is_last = mouse.is_empty() && scale <= *SCALES.start();
+        if (width > window.width || height > window.height) && !is_last {
             continue;
         }
         let space = pen.design.space();
@@ -165,10 +167,10 @@ pub(super) fn draw_help(pen: &mut Pen<'_>) {
 }
 
 /// Returns the lines of the help, below two lines for the heading.
-fn help_lines(columns: usize) -> Vec<Vec<ColoredText>> {
-    let rows = (HELP.len() + MOUSE.len()).div_ceil(columns);
+fn help_lines(columns: usize, mouse: &[(&str, &str)]) -> Vec<Vec<ColoredText>> {
+    let rows = (HELP.len() + mouse.len()).div_ceil(columns);
     let line = |row: usize| {
-        let entries = HELP.iter().chain(&MOUSE).skip(row).step_by(rows);
+        let entries = HELP.iter().chain(mouse).skip(row).step_by(rows);
         let pieces =
             entries.flat_map(|(keys, what)| [(Ink::Good, format!("{keys:<14}")), (Ink::Text, format!("{what:<48}"))]);
         pieces.collect::<Vec<_>>()
