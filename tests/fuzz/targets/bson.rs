@@ -8,6 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use oaktap::bootloader::Memory;
 use oaktap::bootloader::bson::{BsonDocument, BsonError, BsonValue};
 use oaktap::bootloader::config::{Config, HostWait, StaticAddress};
+use oaktap::error::EncodingError;
 use oaktap_fuzz::memory;
 
 #[derive(Arbitrary, Debug)]
@@ -87,7 +88,9 @@ fn settle(document: BsonDocument) {
     let own = document.clone();
     // In JSON, bytes become an object with an array, two levels deeper.
     let json = BsonValue::from_json(&document.to_json());
-    assert!(matches!(json, Ok(BsonValue::Document(_)) | Err(BsonError::TooDeep { .. })), "{json:?}");
+    let is_expected =
+        matches!(json, Ok(BsonValue::Document(_)) | Err(BsonError::Encoding(EncodingError::TooDeep { .. })));
+    assert!(is_expected, "{json:?}");
     let mut config = Config::from_document(document);
     let _ = (config.network(), config.usb(), config.application_memory(), config.user_bootloader());
     let wanted = StaticAddress { address: [10, 0, 0, 200].into(), prefix: 24, gateway: [10, 0, 0, 1].into() };

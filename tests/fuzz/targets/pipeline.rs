@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use oaktap::device::blob::Blob;
 use oaktap::device::nop::{NopError, Value};
 use oaktap::device::schema::{Pipeline, SchemaError, assets};
+use oaktap::error::EncodingError;
 use oaktap_fuzz::memory;
 
 /// An application with arbitrary nodes.
@@ -62,12 +63,12 @@ impl Made {
 
 fn within(error: &NopError, len: usize) {
     let at = match error {
-        NopError::CutOff { at, .. }
+        NopError::Encoding(
+            EncodingError::CutOff { at, .. } | EncodingError::TooDeep { at } | EncodingError::Trailing { at, .. },
+        )
         | NopError::Type { at, .. }
         | NopError::Count { at, .. }
-        | NopError::TooDeep { at }
-        | NopError::TooMany { at }
-        | NopError::Trailing { at, .. } => *at,
+        | NopError::TooMany { at } => *at,
         other => panic!("{other:?}"),
     };
     assert!(at <= len, "{error:?} in {len} bytes");
