@@ -56,7 +56,7 @@ fn all_names(configured: &[ConfiguredCamera]) -> String {
     configured.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// What a command does with each camera.
+/// The work of a command on each camera.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effect<'a> {
     /// Begins the question, such as `erasing the application`.

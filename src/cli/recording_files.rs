@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use oaktap::recording::natural_order;
 use serde::Serialize;
 
-use super::present;
+use super::{Ctx, present};
 
 /// End of the names of finished recordings.
 pub(crate) const FINISHED: &str = ".mcap";
@@ -21,10 +21,22 @@ pub(crate) struct UnreadFile {
 }
 
 impl UnreadFile {
-    /// Reports the error, for a command that continues with other files.
-    pub(crate) fn report(path: &Path, error: &anyhow::Error, command: &str) -> Self {
-        present::failure_of(&path.display().to_string(), error, command);
-        Self { path: path.to_owned(), why: format!("{error:#}") }
+    /// Reports the error of one of several files, so that the command continues with the next. Returns the error if the file
+    /// is the only one, or if the user has stopped the command.
+    pub(crate) fn unless_read<T>(
+        ctx: &Ctx,
+        path: &Path,
+        is_alone: bool,
+        read: anyhow::Result<T>,
+    ) -> anyhow::Result<Result<T, Self>> {
+        match read {
+            Ok(read) => Ok(Ok(read)),
+            Err(error) if is_alone || ctx.stop.asked() => Err(error),
+            Err(error) => {
+                present::failure_of(&path.display().to_string(), &error, ctx.command);
+                Ok(Err(Self { path: path.to_owned(), why: format!("{error:#}") }))
+            }
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl PayloadKind {
     }
 }
 
-/// What a guessed layout rests on.
+/// Evidence for a guessed layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guess {
     /// It explains the bytes clearly better than all other layouts of their length, or there is no other.

@@ -50,7 +50,7 @@ pub(super) fn encode(
 /// been given by the user of the recorder.
 ///
 /// # Errors
-/// What was expected and found, of the first box that differs.
+/// The first box that differs: the expected and the found value.
 pub(super) fn compare(
     message: &[u8],
     detections: &[Detection],

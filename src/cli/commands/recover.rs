@@ -68,11 +68,10 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
             let help = error.help();
             with_help(error.into(), help)
         });
-        let recovered = match recovered {
+        let recovered = match UnreadFile::unless_read(ctx, path, is_alone, recovered)? {
             Ok(recovered) => recovered,
-            Err(error) if is_alone || ctx.stop.asked() => return Err(error),
-            Err(error) => {
-                unread.push(UnreadFile::report(path, &error, ctx.command));
+            Err(file) => {
+                unread.push(file);
                 continue;
             }
         };

@@ -41,11 +41,10 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let (mut all, mut unread) = (Vec::new(), Vec::new());
     for path in &files {
         let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?.map_err(recording_error);
-        let verified = match verified {
+        let verified = match UnreadFile::unless_read(ctx, path, files.len() == 1, verified)? {
             Ok(verified) => verified,
-            Err(error) if files.len() == 1 || ctx.stop.asked() => return Err(error),
-            Err(error) => {
-                unread.push(UnreadFile::report(path, &error, ctx.command));
+            Err(file) => {
+                unread.push(file);
                 continue;
             }
         };

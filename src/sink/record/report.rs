@@ -99,7 +99,7 @@ impl RecorderCounts {
 pub struct RecordingStatus {
     /// `waiting`, `recording`, `paused` or `finished`.
     pub state: &'static str,
-    /// What it waits for, or why it is paused.
+    /// Reason of `waiting` or `paused`.
     pub reason: Option<String>,
     /// Frames in files.
     pub frames_written: u64,

@@ -80,7 +80,7 @@ struct Controlled {
 /// A setting to make: its index, and the text of its record.
 type Order = (usize, String);
 
-/// Where a slider was drawn.
+/// Place of a slider in the window.
 #[derive(Clone, Copy, Debug)]
 struct Slider {
     setting: usize,

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::recording::inspect::{CameraReport, RecordingReport, inspect_watched};
 use oaktap::stats::{CameraHealth, HealthGauge};
-use oaktap::units::Bytes;
+use oaktap::units::{Bytes, count};
 use serde::Serialize;
 
 use crate::cli::plot_file::PlotFile;
@@ -76,11 +76,11 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
     let (mut reports, mut packages) = (Vec::new(), Vec::new());
     let mut unread = Vec::new();
     for path in &files {
-        let text = match read(ctx, path, args, &mut reports, &mut packages) {
+        let text = read(ctx, path, args, &mut reports, &mut packages);
+        let text = match UnreadFile::unless_read(ctx, path, files.len() == 1, text)? {
             Ok(text) => text,
-            Err(error) if files.len() == 1 || ctx.stop.asked() => return Err(error),
-            Err(error) => {
-                unread.push(UnreadFile::report(path, &error, ctx.command));
+            Err(file) => {
+                unread.push(file);
                 continue;
             }
         };
@@ -240,16 +240,17 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("", camera.timeline.sparkline(SPARKLINE_BARS, (interval.p50 * 1e6) as u64)));
     }
     let counted = [
-        (camera.missing, if camera.missing == 1 { "frame missing" } else { "frames missing" }),
-        (camera.withdrawn, "damaged"),
-        (camera.lost, "incomplete"),
-        (camera.stale, "stale"),
-        (camera.resyncs, if camera.resyncs == 1 { "resync" } else { "resyncs" }),
-        (camera.skipped_bytes, "bytes skipped"),
-        (camera.reconnects, if camera.reconnects == 1 { "reconnect" } else { "reconnects" }),
-        (camera.bad_detections, "unreadable detections"),
+        (camera.missing, ["frame missing", "frames missing"]),
+        (camera.withdrawn, ["damaged"; 2]),
+        (camera.lost, ["incomplete"; 2]),
+        (camera.stale, ["stale"; 2]),
+        (camera.resyncs, ["resync", "resyncs"]),
+        (camera.skipped_bytes, ["bytes skipped"; 2]),
+        (camera.reconnects, ["reconnect", "reconnects"]),
+        (camera.bad_detections, ["unreadable detections"; 2]),
     ];
-    let anomalies: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let anomalies = counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, [one, many])| count(n, one, many));
+    let anomalies: Vec<String> = anomalies.collect();
     lines.push(("anomalies", if anomalies.is_empty() { "none".to_owned() } else { anomalies.join(", ") }));
     let from = camera.from_unix_ns.unwrap_or(0);
     for gap in camera.gaps.iter().take(LISTED_GAPS) {

@@ -49,7 +49,7 @@ pub(super) struct ClientMessage {
 /// Files that were dropped, or why they cannot be used.
 pub(super) type Dropped = Result<Vec<PathBuf>, String>;
 
-/// What is being dragged over the window.
+/// An object that the user drags over the window.
 #[derive(Clone, Copy, Debug)]
 struct Drag {
     source: u32,
