@@ -27,6 +27,7 @@ use recordings::Recording;
 
 mod controls;
 mod dropped;
+mod feedback;
 mod sizes;
 
 /// Longer than any operation takes on a busy machine.
@@ -308,6 +309,11 @@ fn is_grey(seen: &RgbImage) -> bool {
 /// Number of pixels of about this color: few pixels of a letter's strokes have it exactly.
 fn count(seen: &RgbImage, colour: [u8; 3]) -> usize {
     seen.pixels().filter(|pixel| pixel.0.iter().zip(&colour).all(|(a, b)| a.abs_diff(*b) < 48)).count()
+}
+
+/// Returns whether there is white text below this row.
+fn has_message(seen: &RgbImage, below: u32) -> bool {
+    count(&image::imageops::crop_imm(seen, 0, below, seen.width(), seen.height() - below).to_image(), [255; 3]) > 150
 }
 
 #[test]
@@ -626,6 +632,9 @@ fn the_window_fills_the_screen_and_returns_to_its_place() {
         bench.until("the help", |seen| count(seen, GREEN) > 100);
         bench.key("Escape");
         bench.until("no help", |seen| count(seen, GREEN) < 30 && seen.dimensions() == (1000, 700));
+        // A message does not take the key.
+        bench.key("c");
+        bench.until("a message", |seen| has_message(seen, 630));
         bench.key("Escape");
         bench.until("a window", |seen| seen.dimensions() == (640, 352));
         bench.key("Escape");
@@ -643,7 +652,8 @@ fn a_recording_is_not_ended_without_a_question() {
     bench.hide_hud();
     bench.key("r");
     wait_for("a recording", || partial()?.to_str()?.ends_with(".partial").then_some(()));
-    for (ask, no) in [("Escape", "n"), ("q", "space"), ("Escape", "Escape")] {
+    // `x` is a key without an action.
+    for (ask, no) in [("Escape", "n"), ("q", "space"), ("Escape", "Escape"), ("q", "x")] {
         bench.key(ask);
         bench.key(no);
         // The answer was taken when the next key is: the help appears.

@@ -43,23 +43,25 @@ impl RecorderMonitor {
 
 /// Observes the recordings of several cameras, also when they are stopped and started again.
 #[derive(Clone, Debug, Default)]
-pub struct RecordersMonitor(Arc<Mutex<Vec<(RecorderMonitor, usize)>>>);
+pub struct RecordersMonitor(Arc<Mutex<(usize, Vec<(RecorderMonitor, usize)>)>>);
 
 impl RecordersMonitor {
     /// Returns the status of the recording of a camera, by the order in which the cameras were connected. `None`: recording
     /// is off.
     #[must_use]
     pub fn status(&self, camera: usize) -> Option<RecordingStatus> {
-        let (monitor, index) = locked(&self.0).get(camera)?.clone();
+        let running = locked(&self.0);
+        let (monitor, index) = running.1.get(camera.checked_sub(running.0)?)?.clone();
+        drop(running);
         monitor.status(index)
     }
 
-    /// Replaces the recorders. Each has the next cameras.
-    pub(super) fn set(&self, recorders: impl Iterator<Item = RecorderMonitor>) {
+    /// Replaces the recorders. The first has the cameras from `first_camera` on, each of the others the next ones.
+    pub(super) fn set(&self, first_camera: usize, recorders: impl Iterator<Item = RecorderMonitor>) {
         let each = recorders.flat_map(|monitor| {
             let cameras = monitor.lanes.len();
             std::iter::repeat_n(monitor, cameras).zip(0..cameras)
         });
-        *locked(&self.0) = each.collect();
+        *locked(&self.0) = (first_camera, each.collect());
     }
 }

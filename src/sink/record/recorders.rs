@@ -1,5 +1,6 @@
 //! Records several cameras; started and stopped while the streams run.
 
+use std::ops::Range;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -13,7 +14,7 @@ use crate::source::Outlets;
 /// Health of all recorders together, with the current write rate.
 #[derive(Clone, Debug)]
 pub struct RecordersHealth {
-    /// Sums over all recorders, and all cameras in the order in which they were connected.
+    /// Sums over all recorders, and the recorded cameras in the order in which they were connected.
     pub total: RecorderHealth,
     /// Bytes per second, averaged over the last 5 s.
     pub bytes_per_s: f64,
@@ -28,6 +29,8 @@ pub struct Recorders {
     options: RecordOptions,
     cameras: Vec<(CameraInfo, Outlets)>,
     running: Vec<Recorder>,
+    /// Cameras of the running recorders.
+    recorded: Range<usize>,
     finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
     write_rate: WriteRate,
     monitor: RecordersMonitor,
@@ -41,6 +44,7 @@ impl Recorders {
             options,
             cameras: Vec::new(),
             running: Vec::new(),
+            recorded: 0..0,
             finishing: Vec::new(),
             write_rate: WriteRate::default(),
             monitor: RecordersMonitor::default(),
@@ -58,15 +62,25 @@ impl Recorders {
     /// # Errors
     /// As [`Recorder::start`]. Then nothing is recorded.
     pub fn start(&mut self) -> Result<(), RecordError> {
+        self.start_some(0..self.cameras.len())
+    }
+
+    /// Starts to record some of the connected cameras, by the order in which they were connected.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`]. Then nothing is recorded.
+    pub fn start_some(&mut self, cameras: Range<usize>) -> Result<(), RecordError> {
+        let cameras = cameras.start.min(self.cameras.len())..cameras.end.min(self.cameras.len());
+        let chosen = self.cameras.get(cameras.clone()).unwrap_or_default();
         let groups = match self.options.target {
-            RecordingTarget::Folder(_) => self.cameras.chunks(1),
-            RecordingTarget::File(_) => self.cameras.chunks(self.cameras.len().max(1)),
+            RecordingTarget::Folder(_) => chosen.chunks(1),
+            RecordingTarget::File(_) => chosen.chunks(chosen.len().max(1)),
         };
         let start = |group: &[(CameraInfo, Outlets)]| Recorder::start(self.options.clone(), group.to_vec());
         let running = groups.map(start).collect::<Result<_, _>>()?;
         self.stop(|_| {});
-        self.running = running;
-        self.monitor.set(self.running.iter().map(|recorder| recorder.monitor.clone()));
+        (self.running, self.recorded) = (running, cameras);
+        self.monitor.set(self.recorded.start, self.running.iter().map(|recorder| recorder.monitor.clone()));
         self.write_rate = WriteRate::default();
         Ok(())
     }
@@ -91,13 +105,19 @@ impl Recorders {
         !self.running.is_empty()
     }
 
+    /// Returns the cameras that are recorded, by the order in which they were connected.
+    #[must_use]
+    pub fn recorded(&self) -> Range<usize> {
+        if self.is_on() { self.recorded.clone() } else { 0..0 }
+    }
+
     /// Stops recording. Another thread finishes the files and then calls `finished`.
     pub fn stop(&mut self, finished: impl FnOnce(&[RecorderOutcome]) + Send + 'static) {
         let running = std::mem::take(&mut self.running);
         if running.is_empty() {
             return;
         }
-        self.monitor.set(std::iter::empty());
+        self.monitor.set(0, std::iter::empty());
         // All at once, because each may wait 2 s for a full disk.
         running.iter().for_each(Recorder::stop);
         let finishing = std::thread::Builder::new().name("record end".to_owned()).spawn(move || {
@@ -231,6 +251,25 @@ mod tests {
         let taken =
             |outlets: &Outlets| outlets.ledger.snapshot().lanes.iter().map(|lane| lane.taken).collect::<Vec<_>>();
         assert_eq!((taken(&a), taken(&b)), (vec![2, 1], vec![2, 0]), "each recording has a lane in the ledger");
+    }
+
+    #[test]
+    fn some_of_the_cameras_can_be_recorded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut recorders, [a, b]) = two(RecordOptions::new(RecordingTarget::Folder(folder.path().to_owned())));
+        let monitor = recorders.monitor();
+        recorders.start_some(1..2).expect("a folder");
+        a.confirmed.offer(&frame(1));
+        b.confirmed.offer(&frame(2));
+        assert_eq!(
+            (recorders.recorded(), recorders.health(0).map(|health| health.total.cameras.len())),
+            (1..2, Some(1))
+        );
+        assert!(monitor.status(0).is_none() && monitor.status(1).is_some(), "only the second");
+        let outcomes = recorders.finish();
+        assert!(monitor.status(1).is_none());
+        let found: Vec<_> = outcomes.iter().flat_map(|of| &of.files).map(|file| read(&file.path).0).collect();
+        assert_eq!(found, [[2]]);
     }
 
     #[test]

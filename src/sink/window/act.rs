@@ -1,5 +1,6 @@
 //! Performs the actions of keys on the screen.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use minifb::Key;
 use super::Program;
 use super::keys::{Action, Press};
 use super::menu::Menu;
-use super::recording::summary;
+use super::position::speed_word;
+use super::recording::{named as named_cameras, summary};
 use super::screen::Screen;
 use crate::recording::playback::Playback;
 use crate::sink::record::Recorders;
@@ -38,6 +40,8 @@ pub(super) struct Interaction {
     fullscreen: bool,
     /// The user wants to fill the screen, or no longer.
     toggle_fullscreen: bool,
+    /// A key without an action was answered.
+    explained: bool,
 }
 
 impl Interaction {
@@ -51,6 +55,7 @@ impl Interaction {
             page: None,
             fullscreen: false,
             toggle_fullscreen: false,
+            explained: false,
         }
     }
 }
@@ -61,6 +66,15 @@ fn named(files: &[PathBuf]) -> String {
     match files.len() {
         0 | 1 => name.into_owned(),
         count => format!("{name} and {} more", count - 1),
+    }
+}
+
+/// Returns the cameras that are shown: the enlarged one, those of the page, or all.
+fn shown_range(enlarged: Option<usize>, page: Option<usize>, count: usize) -> Range<usize> {
+    match (enlarged, page) {
+        (Some(camera), _) => camera..camera + 1,
+        (None, Some(page)) => page * PAGE..((page + 1) * PAGE).min(count),
+        (None, None) => 0..count,
     }
 }
 
@@ -76,8 +90,16 @@ impl Screen {
         if self.interaction.search.is_some() {
             return self.type_search(press);
         }
-        if let Press::Key(_, Some(action)) | Press::Character(_, Some(action)) = press {
-            self.act(action);
+        match press {
+            Press::Key(_, Some(action)) | Press::Character(_, Some(action)) => self.act(action),
+            _ if self.interaction.asks_to_quit => {
+                self.interaction.asks_to_quit = false;
+                self.stale = true;
+            }
+            Press::Character(character, None) if !std::mem::replace(&mut self.interaction.explained, true) => {
+                self.show_note(format!("`{character}` does nothing here: ? shows the keys"));
+            }
+            Press::Key(_, None) | Press::Character(_, None) => {}
         }
     }
 
@@ -89,8 +111,11 @@ impl Screen {
             self.quit = matches!(action, Action::Yes | Action::Quit);
             return;
         }
+        if self.help.take(action) {
+            return;
+        }
         match action {
-            Action::Quit => self.ask_to_quit(),
+            Action::Quit => self.close(),
             Action::Escape => self.escape(),
             Action::Yes => {}
             Action::Pause => self.pause_or_restart(),
@@ -115,8 +140,11 @@ impl Screen {
             }
             Action::SeekStart => self.playbacks.iter().for_each(|playback| playback.seek(i64::MIN)),
             Action::SeekEnd => self.playbacks.iter().for_each(|playback| playback.seek(i64::MAX)),
-            Action::Faster => self.playbacks.iter().for_each(Playback::faster),
-            Action::Slower => self.playbacks.iter().for_each(Playback::slower),
+            Action::Faster | Action::Slower if self.playbacks.is_empty() => {
+                self.show_note("only recordings have a speed".to_owned());
+            }
+            Action::Faster => self.change_speed(Playback::faster),
+            Action::Slower => self.change_speed(Playback::slower),
             Action::Snapshot => {
                 for at in (0..self.cameras.len()).filter(|at| self.is_shown(*at)) {
                     self.views.views()[at].control(|controls| controls.snapshots += 1);
@@ -129,7 +157,10 @@ impl Screen {
             Action::Trails => self.toggle_trails(),
             Action::Threshold(by) => {
                 self.threshold = (self.threshold + i16::from(by)).clamp(0, 100);
-                self.show_note(format!("confidence from {} %", self.threshold));
+                // Other values are named as long as they hold.
+                if self.threshold == 0 {
+                    self.show_note("all confidences are drawn".to_owned());
+                }
             }
             Action::ToggleZoom => {
                 let is_fit = self.tiles.iter().all(|tile| tile.zoom == Zoom::Fit);
@@ -141,7 +172,10 @@ impl Screen {
             Action::Scale(steps) => self.change_scale(steps),
             Action::Panel => self.toggle_panel(),
             Action::Palette => self.toggle_light(),
-            Action::Help => (self.help, self.hint_until_ns) = (!self.help, None),
+            Action::Help => {
+                self.help.toggle();
+                self.hint_until_ns = None;
+            }
             Action::ShowOne(number) => {
                 let camera = self.interaction.page.unwrap_or(0) * PAGE + number;
                 if camera < self.cameras.len() {
@@ -223,22 +257,21 @@ impl Screen {
         self.interaction.fullscreen = fullscreen;
     }
 
-    fn ask_to_quit(&mut self) {
+    /// Ends the program. Asks before while it records, once.
+    pub(super) fn close(&mut self) {
         let is_recording = self.recorders.as_ref().is_some_and(Recorders::is_on);
-        if is_recording {
-            self.interaction.asks_to_quit = true;
-        } else {
-            self.quit = true;
-        }
+        let has_asked = std::mem::replace(&mut self.interaction.asks_to_quit, is_recording);
+        self.quit |= has_asked || !is_recording;
+        self.interaction.search = None;
+        self.stale = true;
     }
 
     fn escape(&mut self) {
-        let (menu, note) = (self.interaction.menu.take(), self.note.take());
-        if menu.is_some() || note.is_some() {
-            return;
-        }
-        if self.help {
-            self.help = false;
+        self.note = None;
+        if self.interaction.menu.take().is_some() {
+            // That was open above everything else.
+        } else if self.help.is_open {
+            self.help.toggle();
         } else if self.interaction.fullscreen {
             self.interaction.toggle_fullscreen = true;
         } else if self.enlarged.is_some() {
@@ -246,13 +279,22 @@ impl Screen {
         } else if self.interaction.page.is_some() {
             self.interaction.page = None;
         } else {
-            self.ask_to_quit();
+            self.close();
         }
     }
 
     fn pause(&mut self, paused: bool) {
         self.paused = paused;
         self.playbacks.iter().for_each(|playback| playback.pause(paused));
+    }
+
+    /// Changes the speed of all recordings, and names it where the timeline does not.
+    fn change_speed(&mut self, change: fn(&Playback)) {
+        self.playbacks.iter().for_each(change);
+        let speed = self.playbacks.first().map(|playback| playback.status().speed);
+        if let Some(speed) = speed.filter(|_| !self.shows_position()) {
+            self.show_note(format!("speed {}", speed_word(speed)));
+        }
     }
 
     fn pause_or_restart(&mut self) {
@@ -374,7 +416,7 @@ impl Screen {
         found.into_iter().map(|(_, camera)| camera).collect()
     }
 
-    /// Starts or stops recording.
+    /// Starts to record the cameras that are shown, or stops.
     fn record(&mut self) {
         if let Some(reason) = self.no_recording {
             return self.show_note(format!("recording is not available here: {reason}"));
@@ -388,8 +430,12 @@ impl Screen {
             self.recording = None;
             return self.refresh_status();
         }
-        let note = match recorders.start() {
-            Ok(()) => format!("recording to {}", recorders.path().display()),
+        let shown = shown_range(self.enlarged, self.interaction.page, self.cameras.len());
+        let note = match recorders.start_some(shown.clone()) {
+            Ok(()) => {
+                let names = self.cameras[shown].iter().map(|camera| &*camera.name);
+                format!("recording {} to {}", named_cameras(names), recorders.path().display())
+            }
             Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
         };
         (self.print)(&note);

@@ -35,6 +35,10 @@ impl Screen {
                 self.interaction.menu = Some(Menu::at(at));
                 self.redraw();
             }
+            Gesture::Zoom(_, steps) if self.help.is_open => {
+                self.help.turn(isize::from(-steps));
+                self.redraw();
+            }
             Gesture::Zoom(at, steps) if !self.has_overlay() => self.zoom_at(at, ZOOM_STEP.powi(i32::from(steps))),
             Gesture::Zoom(..) => {}
         }
@@ -42,7 +46,7 @@ impl Screen {
 
     /// Returns whether the pointer does not reach the pictures.
     fn has_overlay(&self) -> bool {
-        self.help || self.interaction.menu.is_some()
+        self.help.is_open || self.interaction.menu.is_some()
     }
 
     /// Moves the slider that was pressed at `start`, if there is one, and returns whether.
@@ -67,8 +71,8 @@ impl Screen {
             if let Some(action) = menu.action_at(at) {
                 self.act(action);
             }
-        } else if self.help {
-            self.help = false;
+        } else if self.help.is_open {
+            self.help.toggle();
         } else if self.interaction.asks_to_quit {
             self.interaction.asks_to_quit = false;
         } else if self.timeline_at(at).is_none() && !self.click_panel(at) && self.cameras.len() > 1 {

@@ -17,6 +17,24 @@ pub struct PixelAt {
     pub value: Option<PixelValue>,
 }
 
+impl PixelAt {
+    /// Returns the position and the value as text, and the characters that the longest of a frame of this size have. They
+    /// are reserved, so that nothing beside them moves with each pixel.
+    pub(super) fn texts(&self, of: (usize, usize)) -> [(String, usize); 2] {
+        let position = |(x, y): (usize, usize)| format!("{x}, {y}");
+        let last = position((of.0.saturating_sub(1), of.1.saturating_sub(1)));
+        let longest = |value| match value {
+            PixelValue::Color(_) => PixelValue::Color([255; 3]),
+            PixelValue::Gray(_) => PixelValue::Gray(u16::MAX),
+            PixelValue::Depth(_) => PixelValue::Depth(u16::MAX),
+        };
+        let value = self.value.map_or_else(Default::default, |value| {
+            (format!("  {value}"), 2 + longest(value).to_string().chars().count())
+        });
+        [(position(self.pixel), last.chars().count()), value]
+    }
+}
+
 /// Reads the values of pixels.
 #[derive(Debug, Default)]
 pub(super) struct Hover {

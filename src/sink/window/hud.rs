@@ -1,7 +1,6 @@
 //! The HUD: the state of a camera, written over its picture.
 
-use super::design::{ColoredText, Ink, SCALES};
-use super::keys::{HELP, MOUSE};
+use super::design::{ColoredText, Ink};
 use super::pen::{Pen, wrapped};
 use super::status::{CameraStatus, Message, line, rows, state_word};
 use crate::overlay::Rect;
@@ -24,15 +23,15 @@ impl HudLevel {
     }
 }
 
-/// Draws the status line at the lower edge of a tile.
-pub(super) fn draw_line(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
+/// Draws the status line at the lower edge of a tile, without its last `reserved` pixels.
+pub(super) fn draw_line(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, reserved: i32) {
     let height = pen.design.strip();
     let strip = Rect::new(tile.x, tile.bottom() - height, tile.width, height);
     let space = pen.design.space();
     let mut inside = pen.part(tile);
     let mut inside = inside.part(strip);
     inside.ground(strip);
-    let (mut x, y, right) = (strip.x + 2 * space, strip.y + space, strip.right() - space);
+    let (mut x, y, right) = (strip.x + 2 * space, strip.y + space, strip.right() - space - reserved);
     for (at, fact) in line(status).iter().enumerate() {
         let width: i32 = fact.iter().map(|(_, piece)| inside.width(piece)).sum();
         if x + width > right {
@@ -51,9 +50,9 @@ pub(super) fn draw_line(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
 /// Width of the caption column.
 const CAPTION_CHARS: i32 = 9;
 
-/// Draws the full HUD in the upper left corner of a tile, with the intervals of the last frames as a curve. Draws the status
-/// line if there is no room for it.
-pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
+/// Draws the full HUD in the upper left corner of a tile, with the intervals of the last frames as a curve. Returns `false`
+/// if there is no room for it.
+pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) -> bool {
     let (line, space, advance) = (pen.design.line(), pen.design.space(), pen.advance());
     let margin = 2 * space;
     let rows = rows(status);
@@ -73,7 +72,7 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
         lines * line + curve + caption + 2 * margin + 2 * space,
     );
     if panel.right() > tile.right() || panel.bottom() > tile.bottom() {
-        return draw_line(pen, tile, status);
+        return false;
     }
     let mut inside = pen.part(panel);
     inside.ground(panel);
@@ -97,6 +96,7 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) {
         let color = inside.design.ink(Ink::Good);
         inside.canvas.sparkline(area, &intervals, color);
     }
+    true
 }
 
 /// Marks a picture whose frame proved to be damaged: with a border and a word.
@@ -137,47 +137,6 @@ fn shortened(pieces: &[ColoredText], columns: usize) -> Vec<ColoredText> {
     short
 }
 
-/// Draws the help in the middle of the window.
-pub(super) fn draw_help(pen: &mut Pen<'_>) {
-    let window = pen.canvas.area();
-    let design = pen.design;
-    // With the mouse if there is room for it, then as large as the keys fit, in one column or in two.
-    let all = [1, 2].map(|columns| (design.scale(), columns, &MOUSE[..]));
-    let scales = (0..).map(|step| design.scale() - 0.05 * step as f32);
-    let keys = scales.flat_map(|scale| [(scale, 1, &[][..]), (scale, 2, &[][..])]);
-    for (scale, columns, mouse) in all.into_iter().chain(keys) {
-        pen.design = design.scaled(scale);
-        let lines = help_lines(columns, mouse);
-        let (width, height) = pen.panel_size(&lines);
-        let is_last = mouse.is_empty() && scale <= *SCALES.start();
-        if (width > window.width || height > window.height) && !is_last {
-            continue;
-        }
-        let space = pen.design.space();
-        let (x, y) = (((window.width - width) / 2).max(0), ((window.height - height) / 2).max(0));
-        let ground = pen.design.palette.panel;
-        pen.canvas.shade(window, ground, 110);
-        let panel = pen.panel(x, y, &lines);
-        pen.heading(x + 2 * space, y + 2 * space, Ink::Text, "oaktap");
-        let (thin, color) = (pen.design.thin(), pen.design.ink(Ink::Dim));
-        pen.canvas.outline(panel, thin, color);
-        break;
-    }
-    pen.design = design;
-}
-
-/// Returns the lines of the help, below two lines for the heading.
-fn help_lines(columns: usize, mouse: &[(&str, &str)]) -> Vec<Vec<ColoredText>> {
-    let rows = (HELP.len() + mouse.len()).div_ceil(columns);
-    let line = |row: usize| {
-        let entries = HELP.iter().chain(mouse).skip(row).step_by(rows);
-        let pieces =
-            entries.flat_map(|(keys, what)| [(Ink::Good, format!("{keys:<14}")), (Ink::Text, format!("{what:<48}"))]);
-        pieces.collect::<Vec<_>>()
-    };
-    [Vec::new(), Vec::new()].into_iter().chain((0..rows).map(line)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::design::Design;
@@ -194,7 +153,7 @@ mod tests {
         let canvas = Canvas::new(&mut words, 400, 30);
         let mut pen = Pen { canvas, text: &mut text, design };
         pen.canvas.fill(Rect::new(0, 0, 400, 30), ground);
-        draw_line(&mut pen, Rect::new(0, 0, width, 30), &status);
+        draw_line(&mut pen, Rect::new(0, 0, width, 30), &status, 0);
         (0..400).filter(|x| (0..30).any(|y| words[(y * 400 + x) as usize] != ground)).collect()
     }
 
@@ -221,7 +180,7 @@ mod tests {
             let (mut words, mut text) = (vec![7; width * height], Text::new());
             let canvas = Canvas::new(&mut words, width, height);
             let mut pen = Pen { canvas, text: &mut text, design: Design::default() };
-            draw_line(&mut pen, tile, &status);
+            draw_line(&mut pen, tile, &status, 0);
             draw_full(&mut pen, tile, &status);
             let short = ["a camera", "lost"].map(str::to_owned);
             let lines = vec!["the connection is lost and will not be restored".to_owned()];

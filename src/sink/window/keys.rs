@@ -34,7 +34,7 @@ pub(super) enum Action {
     Slower,
     /// Saves the shown pictures to files.
     Snapshot,
-    /// Starts or stops a recording.
+    /// Starts to record the shown cameras, or stops.
     Record,
     /// Switches the HUD to its next level.
     Hud,
@@ -149,44 +149,6 @@ impl Action {
     }
 }
 
-/// Keys and their descriptions on the help overlay.
-pub(super) const HELP: [(&str, &str); 26] = [
-    ("Space  p", "pause or continue; at the end: start again"),
-    (",  .", "pause, and show the picture before or next"),
-    ("Left  Right", "recordings: seek 5 s back or forward"),
-    ("PgUp  PgDn", "recordings: seek a minute back or forward"),
-    ("Home  End", "recordings: seek to the start or the end"),
-    ("[  ]", "recordings: slower or faster (Down, Up)"),
-    ("c", "save a snapshot: PNG and JSON"),
-    ("r", "start or stop recording"),
-    ("b", "show or hide boxes"),
-    ("l", "show or hide labels"),
-    ("t", "show or hide the trails of tracked objects"),
-    ("+  -", "raise or lower the confidence threshold"),
-    ("i", "switch the HUD: line, full, off"),
-    ("d", "side panel: classes (click, or / and a name)"),
-    ("1..9", "show one camera (of the page)"),
-    ("Tab", "show the next camera (Shift: the one before)"),
-    ("n  u", "show the next nine cameras, or those before"),
-    ("/", "camera (side panel: class) with this name"),
-    ("g", "show all cameras"),
-    ("f  F11", "fill the screen"),
-    ("z", "switch between fit and original size"),
-    ("Ctrl +  -  0", "larger, smaller or normal text"),
-    ("k", "dark text on light panels, or light on dark"),
-    ("?  h  F1", "show or hide this help"),
-    ("Esc", "close the menu, help, full screen, camera; quit"),
-    ("q", "quit"),
-];
-
-/// Gestures of the mouse and their descriptions on the help overlay.
-pub(super) const MOUSE: [(&str, &str); 4] = [
-    ("click", "enlarge a camera, or show all again"),
-    ("double click", "fill the screen"),
-    ("wheel  drag", "zoom at the pointer; move the picture, or seek"),
-    ("right click", "a menu of the most common keys"),
-];
-
 /// A press of a key, or its repetition while it is held down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Press {
@@ -270,12 +232,14 @@ impl Keyboard {
 
 #[cfg(test)]
 mod tests {
+    use super::super::help::GROUPS;
     use super::*;
 
     #[test]
     fn every_key_of_the_help_has_an_action_of_its_own() {
         let mut seen: Vec<Action> = Vec::new();
-        for (keys, what) in HELP {
+        let keyboard = GROUPS.iter().filter(|(heading, _)| *heading != "Mouse");
+        for (keys, what) in keyboard.flat_map(|(_, entries)| entries.iter()) {
             let control = keys.starts_with("Ctrl");
             let first = keys.strip_prefix("Ctrl").unwrap_or(keys);
             for key in first.split_whitespace() {

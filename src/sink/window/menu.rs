@@ -5,10 +5,13 @@ use super::keys::Action;
 use super::pen::Pen;
 use crate::overlay::Rect;
 
-const ENTRIES: [(Action, &str, &str); 13] = [
+/// An action, its key and its description.
+type Entry = (Action, &'static str, &'static str);
+
+const ENTRIES: [Entry; 13] = [
     (Action::Pause, "Space", "pause or continue"),
     (Action::Snapshot, "c", "save a snapshot"),
-    (Action::Record, "r", "start or stop recording"),
+    (Action::Record, "r", "record, or stop"),
     (Action::Fullscreen, "f", "fill the screen"),
     (Action::ToggleZoom, "z", "fit or original size"),
     (Action::ShowAll, "g", "show all cameras"),
@@ -26,8 +29,8 @@ const ENTRIES: [(Action, &str, &str); 13] = [
 pub(super) struct Menu {
     /// Where it was opened.
     from: (i32, i32),
-    /// Place of the entries, as they were drawn last.
-    rows: Vec<Rect>,
+    /// Places and actions of the entries, as they were drawn last.
+    rows: Vec<(Rect, Action)>,
 }
 
 impl Menu {
@@ -38,24 +41,26 @@ impl Menu {
     /// Returns the action of the entry at a point.
     pub(super) fn action_at(&self, (x, y): (i32, i32)) -> Option<Action> {
         let on = |rect: &Rect| (rect.x..rect.right()).contains(&x) && (rect.y..rect.bottom()).contains(&y);
-        self.rows.iter().position(on).map(|at| ENTRIES[at].0)
+        self.rows.iter().find(|(rect, _)| on(rect)).map(|(_, action)| *action)
     }
 
     /// Draws the menu within the window, with the entry under the pointer marked.
     pub(super) fn draw(&mut self, pen: &mut Pen<'_>, pointer: Option<(i32, i32)>) {
-        let lines = ENTRIES.map(|(_, key, what)| vec![(Ink::Good, format!("{key:<7}")), (Ink::Text, what.to_owned())]);
-        let (width, height) = pen.panel_size(&lines);
         let (window, space, line) = (pen.canvas.area(), pen.design.space(), pen.design.line());
+        let entries = entries(usize::try_from((window.height - 4 * space) / line).unwrap_or(0));
+        let text = |(_, key, what): &Entry| vec![(Ink::Good, format!("{key:<7}")), (Ink::Text, (*what).to_owned())];
+        let lines: Vec<_> = entries.iter().map(text).collect();
+        let (width, height) = pen.panel_size(&lines);
         let inside = |from: i32, len: i32, room: i32| from.min(room - len).max(0);
         let (x, y) = (inside(self.from.0, width, window.width), inside(self.from.1, height, window.height));
         let place = Rect::new(x, y, width, height);
         let (ground, dim, thin) = (pen.design.palette.panel, pen.design.ink(Ink::Dim), pen.design.thin());
         pen.canvas.fill(place, ground);
         let row = |at: i32| Rect::new(x, y + 2 * space + at * line - space / 2, width, line);
-        self.rows = (0..).zip(ENTRIES).map(|(at, _)| row(at)).collect();
+        self.rows = (0..).zip(&entries).map(|(at, (action, ..))| (row(at), *action)).collect();
         let marked = pointer.and_then(|at| self.action_at(at));
-        for (rect, (action, ..)) in self.rows.iter().zip(ENTRIES) {
-            if Some(action) == marked {
+        for (rect, action) in &self.rows {
+            if Some(*action) == marked {
                 pen.canvas.shade(*rect, dim, 90);
             }
         }
@@ -66,11 +71,32 @@ impl Menu {
     }
 }
 
+/// Returns the first entries if not all have room, and always the help.
+fn entries(room: usize) -> Vec<Entry> {
+    if room >= ENTRIES.len() {
+        return ENTRIES.to_vec();
+    }
+    let (help, others): (Vec<Entry>, Vec<Entry>) =
+        ENTRIES.into_iter().partition(|(action, ..)| *action == Action::Help);
+    others.into_iter().take(room.saturating_sub(help.len())).chain(help).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::design::Design;
     use super::*;
     use crate::overlay::{Canvas, Text};
+
+    #[test]
+    fn a_low_window_has_the_first_entries_and_the_help() {
+        let (mut words, mut text) = (vec![0; 640 * 352], Text::new());
+        let mut menu = Menu::at((600, 300));
+        let canvas = Canvas::new(&mut words, 640, 352);
+        menu.draw(&mut Pen { canvas, text: &mut text, design: Design::default().scaled(2.0) }, None);
+        let last = menu.rows.last().expect("entries");
+        assert!(menu.rows.len() < ENTRIES.len() && last.0.bottom() <= 352, "{:?}", menu.rows);
+        assert_eq!((menu.rows[0].1, last.1), (Action::Pause, Action::Help));
+    }
 
     #[test]
     fn every_entry_can_be_clicked_wherever_the_menu_is_opened() {
@@ -79,11 +105,12 @@ mod tests {
             let mut menu = Menu::at(from);
             let canvas = Canvas::new(&mut words, 800, 600);
             menu.draw(&mut Pen { canvas, text: &mut text, design: Design::default() }, None);
-            for (rect, (action, ..)) in menu.rows.iter().zip(ENTRIES) {
-                assert_eq!(menu.action_at((rect.x + 1, rect.y + rect.height / 2)), Some(action));
+            assert_eq!(menu.rows.len(), ENTRIES.len());
+            for (rect, action) in &menu.rows {
+                assert_eq!(menu.action_at((rect.x + 1, rect.y + rect.height / 2)), Some(*action));
                 assert!(rect.x >= 0 && rect.right() <= 800 && rect.y >= 0 && rect.bottom() <= 600, "{rect:?}");
             }
-            assert_eq!(menu.action_at((menu.rows[0].x - 1, menu.rows[0].y)), None);
+            assert_eq!(menu.action_at((menu.rows[0].0.x - 1, menu.rows[0].0.y)), None);
         }
     }
 }

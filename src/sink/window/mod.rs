@@ -9,6 +9,7 @@ mod design;
 mod draw;
 mod gesture;
 mod grid;
+mod help;
 mod hover;
 mod hud;
 mod keys;
@@ -45,8 +46,14 @@ pub use screen::{Screen, ScreenImage};
 /// Interval at which keys are handled while no picture arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(8);
 
-/// Shortest time between two draws, for any number of cameras: 90 draws per second.
-const DRAW_INTERVAL_MIN_NS: u64 = 11_000_000;
+/// Bounds of the time from one draw to the next, for any number of cameras: at most 333 draws per second, and 90 are always
+/// allowed. Between them a draw waits until it takes a third of the time.
+const DRAW_INTERVALS_NS: (u64, u64) = (3_000_000, 11_000_000);
+
+/// Returns the time from a draw to the next one, which a picture that arrives in between has to wait for.
+fn draw_interval_ns(cost_ns: u64) -> u64 {
+    cost_ns.saturating_mul(3).clamp(DRAW_INTERVALS_NS.0, DRAW_INTERVALS_NS.1)
+}
 
 /// Time to wait for the first pictures, which determine the size of the window.
 const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -110,20 +117,21 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program)
     window.set_input_callback(Box::new(KeyEvents(tx)));
     let (mut keyboard, mut mouse, mut polled) = (Keyboard::default(), Mouse::default(), PolledPointer::default());
     screen.show_hint();
-    let (mut size, mut drawn_ns) = ((0, 0), 0);
+    let (mut size, mut drawn_ns, mut interval_ns) = ((0, 0), 0, 0);
     while window.is_open() && !screen.quit() && !program.done() {
         let now_ns = received_now().mono_ns;
         let due = screen.refresh(now_ns) || window.get_size() != size;
-        if due && now_ns - drawn_ns >= DRAW_INTERVAL_MIN_NS {
+        if due && now_ns - drawn_ns >= interval_ns {
             drawn_ns = now_ns;
             size = window.get_size();
             // minifb rejects an empty buffer.
             let image = screen.image(size.0.max(1), size.1.max(1));
             window.update_with_buffer(image.words, image.width, image.height).map_err(WindowError::Update)?;
             screen.shown();
+            interval_ns = draw_interval_ns(received_now().mono_ns - now_ns);
         } else {
             thread::park_timeout(if due {
-                Duration::from_nanos(DRAW_INTERVAL_MIN_NS - (now_ns - drawn_ns))
+                Duration::from_nanos(interval_ns - (now_ns - drawn_ns))
             } else {
                 POLL_INTERVAL
             });
@@ -148,6 +156,7 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program)
                 WindowEvent::Exposed => screen.redraw(),
                 WindowEvent::Unfocused => keyboard.release_all(),
                 WindowEvent::Fullscreen(fullscreen) => screen.set_fullscreen(fullscreen),
+                WindowEvent::CloseAsked => screen.close(),
                 WindowEvent::Dropped(files) => screen.play(files, program),
             }
         }
@@ -162,4 +171,15 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program)
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cheap_draws_follow_soon_and_expensive_ones_do_not_pile_up() {
+        let intervals_us = [100, 2000, 3000, 20_000].map(|cost_us| draw_interval_ns(1000 * cost_us) / 1000);
+        assert_eq!(intervals_us, [3000, 6000, 9000, 11_000]);
+    }
 }

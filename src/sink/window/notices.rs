@@ -1,8 +1,10 @@
 //! State that is named on the screen as long as it holds, whatever the HUD shows.
 
 use super::design::{ColoredText, Ink};
+use super::recording::named;
 use super::screen::Screen;
-use crate::sink::record::RecorderState;
+use crate::sink::record::{RecorderState, Recorders, format_remaining};
+use crate::view::Zoom;
 
 /// Classes of `--only` that are named.
 const ONLY_NAMES_MAX: usize = 3;
@@ -20,21 +22,49 @@ impl Screen {
         if let (Some(health), Some(since_ns)) = (&self.recording, self.recording_since_ns) {
             let seconds = self.now_ns.saturating_sub(since_ns) / 1_000_000_000;
             let mut line = vec![(Ink::Alarm, "● ".to_owned()), (Ink::Text, format!("REC {}", elapsed(seconds)))];
+            let recorded = self.recorders.as_ref().map(Recorders::recorded).unwrap_or_default();
+            if recorded.len() < self.cameras.len() {
+                let names = self.cameras.get(recorded).unwrap_or_default().iter().map(|camera| &*camera.name);
+                line.push((Ink::Text, format!("  {}", named(names))));
+            }
             let state = match health.total.state {
-                RecorderState::Recording => None,
-                RecorderState::Waiting => Some((Ink::Dim, "  waiting")),
-                RecorderState::Paused { .. } => Some((Ink::Alarm, "  interrupted")),
-                RecorderState::Finished => Some((Ink::Alarm, "  ended")),
+                RecorderState::Recording => {
+                    health.seconds_left.map(|seconds| (Ink::Dim, format!("  {} left", format_remaining(seconds))))
+                }
+                RecorderState::Waiting => Some((Ink::Dim, "  waiting".to_owned())),
+                RecorderState::Paused { .. } => Some((Ink::Alarm, "  interrupted".to_owned())),
+                RecorderState::Finished => Some((Ink::Alarm, "  ended".to_owned())),
             };
-            line.extend(state.map(|(ink, text)| (ink, text.to_owned())));
+            line.extend(state);
             lines.push(line);
         }
-        if self.paused {
+        if !self.playbacks.is_empty() && self.position.as_ref().is_some_and(|position| position.ended) {
+            lines.push(vec![(Ink::Text, "end".to_owned()), (Ink::Dim, "  Space: start again".to_owned())]);
+        } else if self.paused {
             let keys = if self.playbacks.is_empty() { "  . next picture" } else { "  , . other picture" };
             lines.push(vec![(Ink::Text, "paused".to_owned()), (Ink::Dim, keys.to_owned())]);
         }
+        lines.extend(self.zoom().map(|text| vec![(Ink::Text, text)]));
         lines.extend(self.undrawn().map(|text| vec![(Ink::Warning, text)]));
+        if self.cramped {
+            lines.push(vec![(Ink::Text, "no room for the full HUD".to_owned())]);
+        }
         lines
+    }
+
+    /// Returns how large the pixels of enlarged pictures are: 100 % is the original size.
+    fn zoom(&self) -> Option<String> {
+        let shown = self.tiles.iter().enumerate().filter(|(at, _)| self.is_shown(*at));
+        let percent = shown.filter_map(|(_, tile)| match tile.zoom {
+            Zoom::Times { times, .. } => Some((100.0 * times).round()),
+            Zoom::Fit => None,
+        });
+        let (least, most) = percent.fold((f64::MAX, 0.0_f64), |(least, most), of| (least.min(of), most.max(of)));
+        match () {
+            () if most == 0.0 => None,
+            () if least == most => Some(format!("zoom {most} %")),
+            () => Some(format!("zoom {least} to {most} %")),
+        }
     }
 
     /// Returns which detections are not drawn.

@@ -12,22 +12,27 @@ fn time(ns: i64) -> String {
     format!("{}:{:02}.{}", ns / 60_000_000_000, ns / 1_000_000_000 % 60, ns / 100_000_000 % 10)
 }
 
-/// Returns the texts to the left and to the right of the bar.
-fn words(status: &PlaybackStatus) -> (String, String) {
+pub(super) fn speed_word(speed: Speed) -> String {
+    match speed {
+        Speed::Max => "max".to_owned(),
+        Speed::Times(_) => format!("{speed}x"),
+    }
+}
+
+/// Returns the texts to the left of the bar, from the longest to the shortest, and to the right.
+fn words(status: &PlaybackStatus) -> (Vec<String>, String) {
     let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended } = *status;
     let left = match (position_ns, span_ns) {
         (Some(at), Some((first, last))) => {
             let day = at.div_euclid(1_000_000_000).rem_euclid(86_400);
             let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
             let (gone, all) = (time(at.saturating_sub(first)), time(last.saturating_sub(first)));
-            format!("{hour:02}:{minute:02}:{second:02} UTC  {gone} / {all}")
+            let of_all = format!("{gone} / {all}");
+            vec![format!("{hour:02}:{minute:02}:{second:02} UTC  {of_all}"), of_all, gone, String::new()]
         }
-        _ => "no frame yet".to_owned(),
+        _ => vec!["no frame yet".to_owned(), String::new()],
     };
-    let mut right = match speed {
-        Speed::Max => "max".to_owned(),
-        Speed::Times(_) => format!("{speed}x"),
-    };
+    let mut right = speed_word(speed);
     for (is, word) in [(looped, " loop"), (ended, " end"), (paused, " paused")] {
         if is {
             right.push_str(word);
@@ -72,8 +77,12 @@ pub(super) fn draw(
     let mut inside = pen.part(strip);
     inside.ground(strip);
     let y = strip.y + space;
-    let left = strip.x + 2 * space + inside.write(strip.x + 2 * space, y, Ink::Text, &before) + 2 * space;
     let mut right = strip.right() - 2 * space - inside.width(&after);
+    // The bar keeps two fifths of the width, and the shortest text is empty.
+    let room = right - strip.x - 6 * space - strip.width * 2 / 5;
+    let before = before.into_iter().find(|text| text.is_empty() || inside.width(text) <= room).unwrap_or_default();
+    let left = strip.x + 2 * space + inside.write(strip.x + 2 * space, y, Ink::Text, &before);
+    let left = if before.is_empty() { left } else { left + 2 * space };
     let ink = if status.paused || status.ended { Ink::Warning } else { Ink::Good };
     inside.write(right, y, ink, &after);
     if let Marks::Unknown(why) = marks {
@@ -149,14 +158,32 @@ mod tests {
 
     #[test]
     fn texts_show_time_position_and_speed() {
-        assert_eq!(words(&status()), ("08:13:18 UTC  1:15.2 / 5:01.0".to_owned(), "0.5x".to_owned()));
+        let (left, right) = words(&status());
+        assert_eq!(left, ["08:13:18 UTC  1:15.2 / 5:01.0", "1:15.2 / 5:01.0", "1:15.2", ""]);
+        assert_eq!(right, "0.5x");
         assert!((share(&status()) - 0.25).abs() < 1e-9);
         let held = PlaybackStatus { speed: Speed::Max, paused: true, looped: true, ended: true, ..status() };
         assert_eq!(words(&held).1, "max loop end paused");
         let empty = PlaybackStatus { position_ns: None, span_ns: None, ..status() };
-        assert_eq!((words(&empty).0.as_str(), share(&empty)), ("no frame yet", 0.0));
+        assert_eq!((words(&empty).0[0].as_str(), share(&empty)), ("no frame yet", 0.0));
         let single = PlaybackStatus { span_ns: status().position_ns.map(|at| (at, at)), ..status() };
         assert!((share(&single) - 1.0).abs() < 1e-9, "a single frame is the end");
+    }
+
+    #[test]
+    fn the_bar_keeps_its_room_in_narrow_windows() {
+        use crate::overlay::{Canvas, Text};
+        let held = PlaybackStatus { paused: true, ended: true, ..status() };
+        for (width, scale) in [(1000, 1.0), (640, 1.0), (640, 2.0), (480, 1.0), (320, 1.0), (320, 1.5), (240, 1.0)] {
+            for status in [&status(), &held] {
+                let (mut words, mut text) = (vec![0; width * 60], Text::new());
+                let design = super::super::design::Design::default().scaled(scale);
+                let mut pen = Pen { canvas: Canvas::new(&mut words, width, 60), text: &mut text, design };
+                let strip = Rect::new(0, 0, width as i32, design.strip());
+                let bar = draw(&mut pen, strip, status, &Marks::None, None).expect("a bar").rect;
+                assert!(bar.width * 4 >= strip.width, "{bar:?} of {width} at {scale}");
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::sink::record::{RecorderCounts, RecorderOutcome, RecorderState, Record
 #[derive(Clone, Debug)]
 pub(super) struct CameraRecording {
     pub(super) health: Arc<RecordersHealth>,
-    /// Index of the camera.
+    /// Index among the recorded cameras.
     pub(super) camera: usize,
 }
 
@@ -27,9 +27,8 @@ impl CameraRecording {
             RecorderState::Paused { .. } => (Ink::Alarm, Some("paused".to_owned())),
             RecorderState::Finished => (Ink::Alarm, Some("ended".to_owned())),
             RecorderState::Waiting => (Ink::Dim, Some("waiting".to_owned())),
-            RecorderState::Recording => {
-                (Ink::Good, self.health.seconds_left.map(|seconds| format!("{} left", format_remaining(seconds))))
-            }
+            // The time left is that of all recordings and beside the elapsed time.
+            RecorderState::Recording => (Ink::Good, None),
         };
         let mut facts = vec![vec![(color, "  REC".to_owned())]];
         let ink = if color == Ink::Alarm { Ink::Alarm } else { Ink::Dim };
@@ -54,6 +53,15 @@ impl CameraRecording {
             (_, _, None) => (Ink::Text, format!("{rate:.1} MB/s")),
         };
         vec![("record", vec![(Ink::Text, format!("{frames} frames")), missing]), ("disk", vec![disk])]
+    }
+}
+
+/// Names cameras by the only one, or by their number.
+pub(super) fn named<'a>(mut names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let count = names.len();
+    match names.next() {
+        Some(name) if count == 1 => name.to_owned(),
+        _ => format!("{count} cameras"),
     }
 }
 

@@ -9,6 +9,7 @@ use super::camera::CameraInput;
 use super::controls::Controls;
 use super::design::{Design, SCALE_STEP};
 use super::grid::{OPENING_ROOM, opening_size};
+use super::help::Help;
 use super::hover::Hover;
 use super::hud::HudLevel;
 use super::marks::Marks;
@@ -70,7 +71,9 @@ pub struct Screen {
     pub(super) now_ns: u64,
     /// Index of the only camera that is shown. `None`: all are.
     pub(super) enlarged: Option<usize>,
-    pub(super) help: bool,
+    pub(super) help: Help,
+    /// The full HUD has no room in its tiles.
+    pub(super) cramped: bool,
     pub(super) interaction: Interaction,
     pub(super) paused: bool,
     pub(super) quit: bool,
@@ -167,7 +170,8 @@ impl Screen {
             hint_until_ns: None,
             now_ns: 0,
             enlarged: None,
-            help: false,
+            help: Help::closed(),
+            cramped: false,
             interaction: Interaction::new(),
             paused: false,
             quit: false,
@@ -323,6 +327,7 @@ impl Screen {
             self.recording_since_ns = self.recording.as_ref().map(|_| self.recording_since_ns.unwrap_or(now_ns));
             self.stale |= self.recording.is_some() || self.panel.is_open;
         }
+        let recorded = self.recorders.as_ref().map(Recorders::recorded).unwrap_or_default();
         for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
         {
             while let Some(picture) = camera.pictures.try_take() {
@@ -354,7 +359,10 @@ impl Screen {
                     // The age of a recorded picture says nothing.
                     age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none()).map(age),
                     threshold: f32::from(self.threshold) / 100.0,
-                    recording: self.recording.clone().map(|health| CameraRecording { health, camera: at }),
+                    recording: self.recording.clone().filter(|_| recorded.contains(&at)).map(|health| {
+                        let camera = at - recorded.start;
+                        CameraRecording { health, camera }
+                    }),
                     troubled,
                     name: std::mem::take(&mut tile.status.name),
                 };

@@ -14,6 +14,9 @@ pub(super) enum WindowEvent {
     Exposed,
     /// Keys go to another window from here on.
     Unfocused,
+    /// The user wants to close the window.
+    #[cfg_attr(not(all(unix, not(target_os = "macos"))), allow(dead_code))]
+    CloseAsked,
     /// The window fills the screen, or no longer.
     Fullscreen(bool),
     /// Files were dropped on the window; otherwise why they cannot be used.

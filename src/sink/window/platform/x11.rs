@@ -32,6 +32,8 @@ x11rb::atom_manager! {
         _NET_WM_STATE_FULLSCREEN,
         _NET_WORKAREA,
         WM_CLIENT_MACHINE,
+        WM_DELETE_WINDOW,
+        WM_PROTOCOLS,
     }
 }
 
@@ -308,6 +310,7 @@ impl Attached {
         connection.map_window(pointer)?.check()?;
         if xlib::keeps_messages() {
             self.drop_target = Some(DropTarget::announce(connection, self.window, pointer)?);
+            xlib::keep_window(self.server.atoms.WM_PROTOCOLS, self.server.atoms.WM_DELETE_WINDOW);
         }
         Ok(())
     }
@@ -332,6 +335,11 @@ impl Attached {
     /// Reads the events and messages that have arrived.
     fn read(&mut self) {
         for [window, kind, data @ ..] in xlib::messages() {
+            let atoms = &self.server.atoms;
+            if (kind, data[0]) == (atoms.WM_PROTOCOLS, atoms.WM_DELETE_WINDOW) {
+                self.events.push(WindowEvent::CloseAsked);
+                continue;
+            }
             let Some(target) = &mut self.drop_target else { continue };
             let handled = target.message(&self.server.connection, ClientMessage { window, kind, data });
             self.lost = handled.err().map(|error| error.to_string()).or(self.lost.take());

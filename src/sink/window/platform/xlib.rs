@@ -23,6 +23,10 @@ static WINDOW: AtomicU32 = AtomicU32::new(0);
 /// Messages of other clients to the window: its number, the kind of the message, and five numbers.
 static MESSAGES: Mutex<Vec<[u32; 7]>> = Mutex::new(Vec::new());
 
+/// `WM_PROTOCOLS` and `WM_DELETE_WINDOW`, the kind and the first number of the message with which a window manager asks to
+/// close the window. 0: minifb gets it, which ends the window at once.
+static CLOSE: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+
 /// Most messages that wait to be handled. They are handled after each read of minifb, and more are forgotten.
 const MESSAGES_MAX: usize = 256;
 
@@ -78,6 +82,11 @@ unsafe extern "C" fn on_client_message(display: *mut c_void, event: *mut c_void,
     let bytes = unsafe { wire.cast::<[u8; 32]>().read_unaligned() };
     let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let mut messages = locked(&MESSAGES);
+    let close = CLOSE.each_ref().map(|atom| atom.load(Ordering::Relaxed));
+    if bytes[1] == 32 && close == [8, 12].map(word) && close != [0; 2] {
+        // SAFETY: the numbers begin at byte 12 of the 32 bytes, which Xlib's reader copies. `None` is no protocol.
+        unsafe { wire.cast::<u32>().add(3).write_unaligned(0) };
+    }
     // Byte 1: bits of a number in the message.
     if bytes[1] == 32 && messages.len() < MESSAGES_MAX {
         messages.push([4, 8, 12, 16, 20, 24, 28].map(word));
@@ -96,6 +105,12 @@ pub(super) fn messages() -> Vec<[u32; 7]> {
 /// Returns whether messages of other clients are kept.
 pub(super) fn keeps_messages() -> bool {
     locked(&READER).is_some()
+}
+
+/// Leaves it to us to close the window when a window manager asks for it with this message.
+pub(super) fn keep_window(protocols: u32, delete_window: u32) {
+    CLOSE[0].store(protocols, Ordering::Relaxed);
+    CLOSE[1].store(delete_window, Ordering::Relaxed);
 }
 
 /// Keeps the messages of other clients that minifb's connection receives.
