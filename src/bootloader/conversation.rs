@@ -303,7 +303,7 @@ mod tests {
 
     use super::*;
     use crate::bootloader::client::{BUDGET_BYTES, STREAM, WATCHDOG_STREAM};
-    use crate::bootloader::message::{Memory, Storage};
+    use crate::bootloader::message::{AnnouncedData, Memory, Storage};
     use crate::xlink::{Link, LinkEvent, Packet, StreamId};
 
     /// A camera with given answers that counts watchdog pings.
@@ -468,6 +468,92 @@ mod tests {
         let during = "UPDATE_FLASH";
         assert_eq!(result, Err(ClientError::Silent { during, limit: 20 * S, sent: 1000, received: 0 }));
         assert_eq!((now, fake.pings), (20 * S, 27), "one immediately, then one every 750 ms");
+    }
+
+    /// Advances the time in steps. In each, `each` may let the camera send more, and at most `bytes` arrive.
+    fn run_slowly<T, A>(
+        mut conversation: Conversation<T>,
+        fake: &mut Fake<A>,
+        step: Duration,
+        bytes: usize,
+        mut each: impl FnMut(&mut Link, u32),
+    ) -> (T, Duration)
+    where
+        A: FnMut(Request, usize) -> Vec<Response>,
+    {
+        for number in 0.. {
+            let now = number * step;
+            assert!(now < 1000 * S, "the conversation never ends");
+            while !conversation.output().is_empty() {
+                let out = conversation.output().to_vec();
+                conversation.consumed(out.len(), now);
+                fake.take(&out);
+            }
+            each(&mut fake.link, number);
+            let back = fake.link.output();
+            let back = back[..back.len().min(bytes)].to_vec();
+            fake.link.consumed(back.len());
+            conversation.handle_input(&back, now);
+            if now >= conversation.timeout() {
+                conversation.handle_timeout(now);
+            }
+            if let Some(result) = conversation.result() {
+                return (result, now);
+            }
+        }
+        unreachable!("the numbers do not end")
+    }
+
+    /// A camera that sends progress for ever, or data too slowly to be useful.
+    #[test]
+    fn a_session_has_a_limit_whatever_the_camera_sends() {
+        let during = "UPDATE_FLASH";
+        let step = S / 2;
+        let flashing = |share: fn(u32) -> f32| {
+            let mut fake = Fake::new(answering(Version::RECOMMENDED));
+            run_slowly(new(flash), &mut fake, step, usize::MAX, |link, number| {
+                if let Some(stream) = link.stream(STREAM).filter(|_| number > 1) {
+                    link.send(stream, Packet::from(Response::Progress(share(number)).to_bytes()));
+                }
+            })
+        };
+        for share in
+            [|_| 0.5, |number| if number % 2 == 0 { 0.1 } else { 0.5 }, |number| number as f32 * 1e-6, |_| f32::NAN]
+        {
+            let (result, now) = flashing(share);
+            assert_eq!(result, Err(ClientError::Silent { during, limit: 20 * S, sent: 1000, received: 0 }));
+            assert!(now <= 40 * S, "{now:?}");
+        }
+        // Each report is progress, but the last one would be there after hours.
+        let (result, now) = flashing(|number| number as f32 * 1.1e-3);
+        assert!(matches!(result, Err(ClientError::TooSlow { .. })), "{result:?}");
+        assert!(now > 100 * S && now < 250 * S, "{now:?}");
+
+        let read = |caller: Caller| async move {
+            caller.identify().await?;
+            caller.read(Request::ReadFlash { memory: Memory::Flash, offset: 0, total: 1 << 20 }).await
+        };
+        for (bytes, limit) in [(1, 30 * S), (150, 60 * S), (600, 300 * S)] {
+            let mut others = answering(Version::RECOMMENDED);
+            let mut fake = Fake::new(move |request, data| match request {
+                Request::ReadFlash { total, .. } => {
+                    vec![Response::ReadFlash(Ok(AnnouncedData { total, packets: 1 }))]
+                }
+                other => others(other, data),
+            });
+            let mut sent = false;
+            let (result, now) = run_slowly(new(read), &mut fake, step, bytes, |link, number| {
+                if let Some(stream) = link.stream(STREAM).filter(|_| number > 40 && !sent) {
+                    sent = true;
+                    link.send(stream, Packet::from(vec![7; 1 << 20]));
+                }
+            });
+            let ended = matches!(
+                result,
+                Err(ClientError::Silent { .. } | ClientError::TooSlow { .. } | ClientError::Watchdog { .. })
+            );
+            assert!(ended && now < limit, "{bytes} bytes a step: {result:?} after {now:?}");
+        }
     }
 
     #[test]

@@ -4,18 +4,26 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::discovery::CameraState;
+use oaktap::net::discovery::wait_for;
 use oaktap::sync::locked;
 use serde::Serialize;
 
 use super::Ctx;
 use super::camera_arg::{CameraArg, Located, runtime};
-use super::camera_ends::{CameraEnd, End, finish, report_failure};
-use super::camera_session::{BootloaderCamera, EnterOptions};
-use super::fleet::{ConfiguredCamera, FilePort, NamedCamera, configured_in, named_cameras};
+use super::camera_ends::{CameraEnd, End, document_failure, finish, report_failure};
+use super::camera_session::{BootloaderCamera, EnterOptions, unless_stopped};
+use super::configured_cameras::ConfiguredCamera;
+use super::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
 use super::present::{self, Refused, Usage, advised};
+
+/// The limit for applications to run again after a reset: the bootloader waits for a host first, for as long as its settings
+/// say.
+const APPLICATION_TIMEOUT: Duration = Duration::from_secs(60);
+const APPLICATION_QUERY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Cameras whose bootloaders a command enters.
 #[derive(Args, Clone, Debug)]
@@ -68,6 +76,8 @@ pub(crate) struct Effect<'a> {
     pub(crate) stops_at_failure: bool,
     /// Number of cameras at the same time.
     pub(crate) jobs: usize,
+    /// Wait at the end until the applications that were stopped run again.
+    pub(crate) waits: bool,
 }
 
 /// When to ask before the work.
@@ -84,12 +94,17 @@ pub(crate) enum Asks {
 impl<'a> Effect<'a> {
     /// Work that changes nothing but stops the application for a while.
     pub(crate) const fn reading(doing: &'a str) -> Self {
-        Self { doing, asks: Asks::ToStop, named: false, stops_at_failure: false, jobs: 1 }
+        Self { doing, asks: Asks::ToStop, named: false, stops_at_failure: false, jobs: 1, waits: false }
+    }
+
+    /// Like [`Self::reading`], and waits at the end until the applications run again.
+    pub(crate) const fn querying(doing: &'a str) -> Self {
+        Self { waits: true, ..Self::reading(doing) }
     }
 
     /// Work after which a camera may not work or may not be reached.
     pub(crate) const fn changing(doing: &'a str) -> Self {
-        Self { doing, asks: Asks::ForSeveral, named: true, stops_at_failure: false, jobs: 1 }
+        Self { doing, asks: Asks::ForSeveral, named: true, stops_at_failure: false, jobs: 1, waits: false }
     }
 }
 
@@ -131,6 +146,13 @@ impl Turn<'_> {
     pub(crate) fn label(&self) -> CameraLabel {
         let id = self.located.camera.as_ref().map(|camera| camera.id.clone());
         CameraLabel { camera: id.unwrap_or_else(|| self.located.ip.to_string()), name: self.named.name.clone() }
+    }
+
+    /// Adds the id of the camera to the document of a failure.
+    fn identified(&self, error: anyhow::Error) -> anyhow::Error {
+        let mut fields = present::details(&error).cloned().unwrap_or_default();
+        fields.insert("camera".to_owned(), self.label().camera.into());
+        present::detailed(error, fields)
     }
 
     /// Stops the application of the camera and waits for its bootloader.
@@ -197,14 +219,34 @@ impl BootloaderFleet {
         effect: &Effect<'_>,
         work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
     ) -> anyhow::Result<Vec<T>> {
+        self.each_or(ctx, effect, work, |_, error| error)
+    }
+
+    /// Like [`Self::each`]. `not_found` receives the error of each camera that has no turn, because the search for it failed.
+    pub(crate) fn each_or<T: Send>(
+        &self,
+        ctx: &Ctx,
+        effect: &Effect<'_>,
+        work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
+        not_found: impl Fn(&NamedCamera, anyhow::Error) -> anyhow::Error,
+    ) -> anyhow::Result<Vec<T>> {
+        let find = |camera| self.turn(ctx, camera).map_err(|error| not_found(camera, error));
         if let [camera] = self.cameras.as_slice() {
-            let turn = self.turn(ctx, camera)?;
+            let documented = |error| {
+                let name = camera.name.as_deref();
+                document_failure(ctx, &camera.camera.to_string(), name, &error).err().unwrap_or(error)
+            };
+            let turn = find(camera).map_err(documented)?;
             self.consent(ctx, effect, &[&turn])?;
-            return Ok(vec![work(&turn)?]);
+            let result = work(&turn).map_err(|error| documented(turn.identified(error)));
+            if effect.waits {
+                self.wait_for_applications(ctx, &[&turn])?;
+            }
+            return Ok(vec![result?]);
         }
         let (mut turns, mut ends) = (Vec::<Option<Turn<'_>>>::new(), Vec::new());
         for camera in &self.cameras {
-            let turn = match self.turn(ctx, camera) {
+            let turn = match find(camera) {
                 Err(error) if ctx.stop.asked() => return Err(error),
                 Err(error) => {
                     report(ctx, camera, &error)?;
@@ -225,6 +267,9 @@ impl BootloaderFleet {
         if !(asked.is_empty() || failed && effect.stops_at_failure) {
             self.consent(ctx, effect, &asked)?;
             work_through(ctx, effect, &turns, &mut ends, work)?;
+            if effect.waits {
+                self.wait_for_applications(ctx, &asked)?;
+            }
         }
         let row = |((named, turn), end): ((&NamedCamera, &Option<Turn<'_>>), End<T>)| CameraEnd {
             camera: named.name.clone().unwrap_or_else(|| named.camera.to_string()),
@@ -233,6 +278,47 @@ impl BootloaderFleet {
             end,
         };
         finish(ctx, self.cameras.iter().zip(&turns).zip(ends).map(row).collect())
+    }
+
+    /// Waits until the applications that ran before run again, at most [`APPLICATION_TIMEOUT`] for all of them, and names
+    /// the cameras whose application does not.
+    fn wait_for_applications(&self, ctx: &Ctx, turns: &[&Turn<'_>]) -> anyhow::Result<()> {
+        let stopped: Vec<_> = turns.iter().filter(|turn| turn.runs_an_application()).collect();
+        let labels: Vec<_> = stopped.iter().map(|turn| turn.label().to_string()).collect();
+        if !labels.is_empty() && !ctx.stop.asked() {
+            present::say(&format!("waiting until the application runs again: {}", present::listed(&labels)));
+        }
+        let until = Instant::now() + APPLICATION_TIMEOUT;
+        for turn in stopped {
+            if ctx.stop.asked() {
+                break;
+            }
+            let Some(before) = &turn.located.camera else { continue };
+            let mut known = before.ips();
+            known.push(turn.located.ip);
+            let mut last = None;
+            // The cameras boot at the same time, so the last one needs a moment only.
+            let limit = until.saturating_duration_since(Instant::now()).max(APPLICATION_QUERY_TIMEOUT);
+            let udp_port = self.options.search.udp_port;
+            let runs = wait_for(&before.id, &known, udp_port, limit, |camera| {
+                last = Some(camera.state);
+                camera.state == CameraState::FlashBooted
+            });
+            let label = turn.label();
+            match runtime()?.block_on(unless_stopped(&ctx.stop, runs, String::new)) {
+                Err(_) => present::say(&format!("{label}: not waiting for its application; it boots by itself")),
+                Ok(found) if found.as_ref().is_ok_and(Option::is_some) => {
+                    present::say(&format!("{label}: runs its application again"));
+                }
+                Ok(_) => {
+                    let state = last.map_or("it does not answer".to_owned(), |state| format!("state: {state}"));
+                    let seconds = APPLICATION_TIMEOUT.as_secs();
+                    let text = format!("{label}: does not run its application {seconds} s after its reset ({state})");
+                    present::always_say(&format!("{text}\nhelp: `oaktap doctor` finds out why"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn turn<'a>(&'a self, ctx: &Ctx, named: &'a NamedCamera) -> anyhow::Result<Turn<'a>> {
@@ -295,7 +381,10 @@ fn work_through<T: Send>(
                 return Ok(());
             }
             let Some(turn) = &turns[at] else { continue };
-            let result = runtime()?.block_on(turn.refreshed(ctx)).and_then(|turn| work(&turn));
+            let result = runtime()?
+                .block_on(turn.refreshed(ctx))
+                .and_then(|turn| work(&turn))
+                .map_err(|error| turn.identified(error));
             if let Err(error) = &result {
                 // Report at once, not when the slowest camera is done.
                 report(ctx, turn.named, error)?;
@@ -318,5 +407,5 @@ fn work_through<T: Send>(
 }
 
 fn report(ctx: &Ctx, camera: &NamedCamera, error: &anyhow::Error) -> anyhow::Result<()> {
-    report_failure(ctx, camera.camera.to_string(), camera.name.as_deref(), error)
+    report_failure(ctx, &camera.camera.to_string(), camera.name.as_deref(), error)
 }

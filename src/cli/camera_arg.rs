@@ -1,7 +1,7 @@
 //! The CAMERA argument, and the search for the camera that it names.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +17,8 @@ use super::present::{self, Usage, advised, printable};
 use super::value_parsers;
 
 const SEARCH: &str = "Search";
+/// Extensions of files that people give in the place of a camera.
+const FILES: [&str; 4] = ["mcap", "dap", "toml", "blob"];
 
 /// The limit for a camera that is named by its address to reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,6 +36,12 @@ pub(crate) enum CameraArg {
     Address {
         /// IPv4 only, like the bootloader (bootloader.md 2).
         ip: Ipv4Addr,
+        /// The TCP port, if it is not the default one.
+        port: Option<u16>,
+    },
+    /// `oak1.local`, `oak1.local:11490`: a name to resolve.
+    Host {
+        host: String,
         /// The TCP port, if it is not the default one.
         port: Option<u16>,
     },
@@ -73,6 +81,8 @@ impl fmt::Display for CameraArg {
         match self {
             Self::Address { ip, port: None } => write!(f, "{ip}"),
             Self::Address { ip, port: Some(port) } => write!(f, "{ip}:{port}"),
+            Self::Host { host, port: None } => f.write_str(host),
+            Self::Host { host, port: Some(port) } => write!(f, "{host}:{port}"),
             Self::Id(id) => f.write_str(&printable(id)),
             Self::Simulated(simulated) => write!(f, "the simulated camera {}", simulated.config.id),
         }
@@ -94,20 +104,44 @@ impl FromStr for CameraArg {
             let config = Box::new(config.map_err(|error| error.to_string())?);
             return Ok(Self::Simulated(Simulated { config, camera: Arc::default() }));
         }
-        if text.contains('.') {
-            let (ip, port) = text.split_once(':').map_or((text, None), |(ip, port)| (ip, Some(port)));
-            let ip = ip.parse().map_err(|_| invalid())?;
-            let port = port.map(|port| match port.parse() {
-                Ok(port) if port != 0 => Ok(port),
-                _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
-            });
-            return Ok(Self::Address { ip, port: port.transpose()? });
+        if discovery::is_camera_id(text) {
+            return Ok(Self::Id(text.to_owned()));
         }
-        if !discovery::is_camera_id(text) {
+        let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+        let ip = host.parse();
+        let is_address = port.is_none_or(|port| !port.contains([':', '/']));
+        if !is_address || ip.is_err() && !is_host_name(host) {
             return Err(invalid());
         }
-        Ok(Self::Id(text.to_owned()))
+        let port = port.map(|port| match port.parse() {
+            Ok(port) if port != 0 => Ok(port),
+            _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
+        });
+        let port = port.transpose()?;
+        Ok(ip.map_or_else(|_| Self::Host { host: host.to_owned(), port }, |ip| Self::Address { ip, port }))
     }
+}
+
+/// Returns whether the text can be the name of a host, and not of a file.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_')) && label.starts_with(char::is_alphanumeric)
+    };
+    let path = Path::new(text);
+    let is_file = path.extension().is_some_and(|found| FILES.iter().any(|known| found.eq_ignore_ascii_case(known)));
+    text.contains(char::is_alphabetic) && text.split('.').all(is_label) && !is_file && !path.exists()
+}
+
+/// Finds the IPv4 address of a host by its name.
+fn resolve(host: &str) -> anyhow::Result<Ipv4Addr> {
+    let resolved = (host, 0).to_socket_addrs().map_err(|error| error.to_string());
+    let ipv4 = |mut found: std::vec::IntoIter<SocketAddr>| {
+        found.find_map(|address| if let IpAddr::V4(ip) = address.ip() { Some(ip) } else { None })
+    };
+    resolved.and_then(|found| ipv4(found).ok_or_else(|| "it has no IPv4 address".to_owned())).map_err(|why| {
+        let error = anyhow::anyhow!("invalid camera `{host}`: no id, and not the name of a host: {why}");
+        advised(error, "give its IPv4 address or its id; `oaktap list` shows both")
+    })
 }
 
 /// Options of the search for cameras.
@@ -172,10 +206,28 @@ impl CameraArg {
         matches!(self, Self::Simulated(_))
     }
 
+    /// Returns the camera with the default port.
+    pub(crate) fn without_port(self) -> Self {
+        match self {
+            Self::Address { ip, .. } => Self::Address { ip, port: None },
+            Self::Host { host, .. } => Self::Host { host, port: None },
+            camera => camera,
+        }
+    }
+
+    /// Returns a camera that is named by its host as one named by its address.
+    pub(crate) fn resolved(&self) -> anyhow::Result<Self> {
+        match self {
+            Self::Host { host, port } => Ok(Self::Address { ip: resolve(host)?, port: *port }),
+            camera => Ok(camera.clone()),
+        }
+    }
+
     /// Returns the address, unless the camera is named by its id. Starts a simulated camera.
     pub(crate) fn ip(&self) -> anyhow::Result<Option<Ipv4Addr>> {
         match self {
             Self::Address { ip, .. } => Ok(Some(*ip)),
+            Self::Host { host, .. } => resolve(host).map(Some),
             Self::Simulated(simulated) => simulated.ip().map(Some),
             Self::Id(_) => Ok(None),
         }
@@ -183,7 +235,8 @@ impl CameraArg {
 
     /// Searches for the camera. A camera named by its address need not reply; one named by its id must.
     pub(crate) async fn locate(&self, search: &SearchArgs) -> anyhow::Result<Located> {
-        match self {
+        match &self.resolved()? {
+            Self::Host { .. } => unreachable!("it has been resolved"),
             Self::Simulated(simulated) => {
                 let ip = simulated.ip()?;
                 let survey =
@@ -205,7 +258,7 @@ impl CameraArg {
 }
 
 /// Returns the only camera whose id is `wanted` or starts with it.
-fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
+pub(crate) fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
     let begins = |camera: &&DiscoveredCamera| {
         camera.id.get(..wanted.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(wanted))
     };
@@ -237,7 +290,7 @@ fn named<'a>(cameras: impl IntoIterator<Item = &'a DiscoveredCamera>) -> String 
         Some(ip) => printable(&format!("{} at {ip}", camera.id)),
         None => printable(&camera.id),
     };
-    cameras.into_iter().map(name).collect::<Vec<_>>().join(", ")
+    present::listed(&cameras.into_iter().map(name).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -254,13 +307,16 @@ mod tests {
             ("169.254.1.222:11490", address([169, 254, 1, 222], Some(11_490))),
             ("14442C10D13EABCE00", CameraArg::Id("14442C10D13EABCE00".to_owned())),
             ("1", CameraArg::Id("1".to_owned())),
+            ("oak1.local", CameraArg::Host { host: "oak1.local".to_owned(), port: None }),
+            ("garden:11490", CameraArg::Host { host: "garden".to_owned(), port: Some(11_490) }),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
         for (text, error) in [
             ("", "invalid camera ``"),
             ("cam 1", "invalid camera `cam 1`"),
-            ("camera", "invalid camera `camera`"),
+            ("oak1.local:0", "expected a port from 1 to 65535, found `0`"),
+            ("-oak1", "invalid camera `-oak1`"),
             ("../a", "invalid camera `../a`"),
             ("192.168.1", "invalid camera `192.168.1`"),
             ("192.168.1.50:0", "expected a port from 1 to 65535, found `0`"),
@@ -275,6 +331,17 @@ mod tests {
             let found = text.parse::<CameraArg>().unwrap_err();
             assert!(found.starts_with(error), "{text}: {found}");
         }
+    }
+
+    #[test]
+    fn hosts_are_found_by_their_names() {
+        let camera: CameraArg = "localhost:11490".parse().expect("a host");
+        let address = CameraArg::Address { ip: Ipv4Addr::LOCALHOST, port: Some(11_490) };
+        assert_eq!(camera.resolved().expect("it is in every list of hosts"), address);
+        // RFC 6761: names below `invalid` do not exist.
+        let gone: CameraArg = "oak1.invalid".parse().expect("a host");
+        let error = gone.ip().expect_err("no such host").to_string();
+        assert!(error.starts_with("invalid camera `oak1.invalid`: no id, and not the name of a host: "), "{error}");
     }
 
     fn survey(ids: &[&str]) -> Survey {

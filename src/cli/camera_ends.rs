@@ -35,27 +35,67 @@ pub(crate) struct CameraEnd<T> {
 }
 
 /// Prints the failure of one of several cameras, and with `--json` a line for it too.
-pub(crate) fn report_failure(
+pub(crate) fn report_failure(ctx: &Ctx, camera: &str, name: Option<&str>, error: &anyhow::Error) -> anyhow::Result<()> {
+    let label = name.map_or_else(|| camera.to_owned(), |name| format!("{camera} ({name})"));
+    present::failure_of(&format!("{label}: {} failed", ctx.command), error, ctx.command);
+    document_failure(ctx, camera, name, error)
+}
+
+/// With `--json`, prints a line for the failure of a camera.
+pub(crate) fn document_failure(
     ctx: &Ctx,
-    camera: String,
+    camera: &str,
     name: Option<&str>,
     error: &anyhow::Error,
 ) -> anyhow::Result<()> {
-    #[derive(Serialize)]
-    struct FailureReport<'a> {
-        command: &'static str,
-        camera: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<&'a str>,
-        error: String,
-    }
-    let label = name.map_or_else(|| camera.clone(), |name| format!("{camera} ({name})"));
-    present::failure_of(&format!("{label}: {} failed", ctx.command), error, ctx.command);
     if !ctx.json {
         return Ok(());
     }
-    let (command, error) = (ctx.command, printable(&format!("{error:#}")));
-    present::document(&FailureReport { command, camera, name, error })
+    let mut fields = present::details(error).cloned().unwrap_or_default();
+    fields.insert("command".to_owned(), ctx.command.into());
+    fields.entry("camera").or_insert_with(|| camera.into());
+    if let Some(name) = name {
+        fields.insert("name".to_owned(), name.into());
+    }
+    fields.insert("error".to_owned(), printable(&format!("{error:#}")).into());
+    present::document(&fields)
+}
+
+/// The line of `--json` after those of several cameras. Each camera is in one of its lists, or counted in `done`.
+#[derive(Serialize)]
+struct Total<'a> {
+    command: &'static str,
+    /// Number of cameras.
+    cameras: usize,
+    done: usize,
+    failed: Vec<&'a str>,
+    not_tried: Vec<&'a str>,
+    /// Given twice: by its address and its id, for example.
+    same: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct TotalLine<'a> {
+    total: Total<'a>,
+}
+
+impl<'a> TotalLine<'a> {
+    fn new<T>(ctx: &Ctx, cameras: &'a [CameraEnd<T>]) -> Self {
+        let total = Total {
+            command: ctx.command,
+            cameras: cameras.len(),
+            done: cameras.iter().filter(|camera| matches!(camera.end, End::Done(_))).count(),
+            failed: those(cameras, |end| matches!(end, End::Failed(_))),
+            not_tried: those(cameras, |end| matches!(end, End::NotTried)),
+            same: those(cameras, |end| matches!(end, End::Same(_))),
+        };
+        Self { total }
+    }
+}
+
+/// Returns the names of the cameras with such an end.
+fn those<T>(cameras: &[CameraEnd<T>], wanted: fn(&End<T>) -> bool) -> Vec<&str> {
+    cameras.iter().filter(|camera| wanted(&camera.end)).map(|camera| camera.camera.as_str()).collect()
 }
 
 /// Prints a table of the results, and returns them in the order of the cameras.
@@ -64,6 +104,9 @@ pub(crate) fn report_failure(
 /// One of them is not a success. The error is a refusal if every failure is one.
 pub(crate) fn finish<T>(ctx: &Ctx, cameras: Vec<CameraEnd<T>>) -> anyhow::Result<Vec<T>> {
     present::say(&table(&cameras));
+    if ctx.json {
+        present::result(present::json(&TotalLine::new(ctx, &cameras))?.as_bytes())?;
+    }
     let text = problems(&cameras);
     if text.is_empty() {
         let done = |camera: CameraEnd<T>| if let End::Done(result) = camera.end { Some(result) } else { None };
@@ -96,16 +139,14 @@ fn table<T>(cameras: &[CameraEnd<T>]) -> String {
 
 /// Names the cameras that failed or were not tried. Empty if there are none.
 fn problems<T>(cameras: &[CameraEnd<T>]) -> String {
-    let those = |wanted: fn(&End<T>) -> bool| {
-        cameras.iter().filter(|camera| wanted(&camera.end)).map(|camera| camera.camera.as_str()).collect::<Vec<_>>()
-    };
-    let (failed, not_tried) = (those(|end| matches!(end, End::Failed(_))), those(|end| matches!(end, End::NotTried)));
+    let failed = those(cameras, |end| matches!(end, End::Failed(_)));
+    let not_tried = those(cameras, |end| matches!(end, End::NotTried));
     let mut parts = Vec::new();
     if !failed.is_empty() {
-        parts.push(format!("{} of {} cameras failed: {}", failed.len(), cameras.len(), failed.join(", ")));
+        parts.push(format!("{} of {} cameras failed: {}", failed.len(), cameras.len(), present::listed(&failed)));
     }
     if !not_tried.is_empty() {
-        parts.push(format!("not tried: {}", not_tried.join(", ")));
+        parts.push(format!("not tried: {}", present::listed(&not_tried)));
     }
     parts.join("; ")
 }
@@ -135,6 +176,17 @@ mod tests {
             let error = finish(&ctx, ends(results)).expect_err("a failure");
             assert_eq!((error.to_string().as_str(), present::is_refusal(&error)), (text, is_refusal));
         }
+    }
+
+    #[test]
+    fn the_total_counts_every_camera_once() {
+        let ctx = Ctx { command: "flash", json: true, stop: Stop::default() };
+        let failed = End::Failed(anyhow::anyhow!("no reply"));
+        let ends = ends(vec![End::Done(1), failed, End::Same("c0".to_owned()), End::NotTried]);
+        let line = present::json(&TotalLine::new(&ctx, &ends)).expect("JSON");
+        let expected =
+            r#"{"total":{"command":"flash","cameras":4,"done":1,"failed":["c1"],"not_tried":["c3"],"same":["c2"]}}"#;
+        assert_eq!(line.trim_end(), expected);
     }
 
     #[test]

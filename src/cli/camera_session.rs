@@ -78,8 +78,6 @@ pub(crate) struct BootloaderCamera {
     pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
     port: u16,
-    /// `true` if it was not in its bootloader before.
-    pub(crate) was_running: bool,
     options: EnterOptions,
     stop: Stop,
 }
@@ -115,7 +113,6 @@ impl EnterOptions {
             camera,
             ip,
             port: located.port.unwrap_or(xlink::PORT),
-            was_running,
             options: self.clone(),
             stop: stop.clone(),
         })
@@ -159,7 +156,7 @@ fn preferred(camera: &DiscoveredCamera, before: Ipv4Addr) -> Ipv4Addr {
 }
 
 /// Awaits `work`, unless the user stops first. `state` describes the camera then.
-async fn unless_stopped<T>(
+pub(crate) async fn unless_stopped<T>(
     stop: &Stop,
     work: impl Future<Output = T>,
     state: impl Fn() -> String,

@@ -8,11 +8,10 @@ use oaktap::discovery::CameraState;
 use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
-use serde::Deserialize;
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
 
 use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
+use super::configured_cameras::ConfiguredCamera;
 use super::present::{self, Usage, advised, printable};
 
 /// The cameras that a command receives from.
@@ -122,7 +121,7 @@ fn unknown_name(name: &str, configured: &[ConfiguredCamera]) -> anyhow::Error {
 }
 
 /// Returns whether the text is the id of a camera or the start of one: hexadecimal, and not an address.
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     text.len() >= 4 && text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
@@ -162,9 +161,7 @@ pub(crate) fn configured_in(path: Option<&Path>) -> anyhow::Result<Vec<Configure
 /// Reads the cameras of a configuration file that need not list any.
 pub(crate) fn cameras_in(path: Option<&Path>) -> anyhow::Result<Vec<ConfiguredCamera>> {
     let Some(path) = path else { return Ok(Vec::new()) };
-    let ConfiguredCameras(cameras) = ConfigFile::read(path)?.cameras;
-    refuse_duplicates(cameras.iter().filter_map(|camera| Some((camera.name.as_deref()?, &camera.camera))))?;
-    Ok(cameras)
+    Ok(ConfigFile::read(path)?.cameras)
 }
 
 /// A camera that a command queries or whose bootloader it enters.
@@ -209,6 +206,12 @@ pub(crate) fn named_cameras(
         }
         let (name, camera) = split_name(word).map_err(|error| invalid(&error))?;
         let camera = camera.parse().map_err(|error| unknown(error, configured))?;
+        // A host has a dot or a port where a file names cameras: the command would run without that camera.
+        if let (CameraArg::Host { host, port: None }, false) = (&camera, configured.is_empty())
+            && !host.contains('.')
+        {
+            return Err(unknown(format!("invalid camera `{host}`"), configured));
+        }
         Ok(NamedCamera { name: name.map(str::to_owned), camera })
     };
     let cameras = words.iter().map(of_word).collect::<anyhow::Result<Vec<NamedCamera>>>()?;
@@ -221,69 +224,6 @@ fn unknown(error: String, configured: &[ConfiguredCamera]) -> anyhow::Error {
     let names: Vec<_> = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
     let error = Usage(error).into();
     if names.is_empty() { error } else { advised(error, format!("{CONFIG_FILE} names {}", names.join(", "))) }
-}
-
-/// A camera in a configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ConfiguredCamera {
-    pub(crate) name: Option<String>,
-    /// Its address, id or source.
-    pub(crate) camera: String,
-}
-
-impl ConfiguredCamera {
-    /// Returns the camera as an address or id.
-    ///
-    /// # Errors
-    /// It is another kind of source.
-    pub(crate) fn arg(&self, port: FilePort) -> anyhow::Result<CameraArg> {
-        let address = self.camera.strip_prefix("tcp://").unwrap_or(&self.camera);
-        match address.parse() {
-            Ok(CameraArg::Address { ip, .. }) if port == FilePort::Drop => Ok(CameraArg::Address { ip, port: None }),
-            Ok(camera) => Ok(camera),
-            Err(error) => Err(Usage(format!("{CONFIG_FILE}, cameras: {error}")).into()),
-        }
-    }
-}
-
-/// The key `cameras` of a configuration file: a table from names to cameras, or a list of cameras.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ConfiguredCameras(pub(crate) Vec<ConfiguredCamera>);
-
-impl<'de> Deserialize<'de> for ConfiguredCameras {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CamerasVisitor)
-    }
-}
-
-struct CamerasVisitor;
-
-impl<'de> Visitor<'de> for CamerasVisitor {
-    type Value = ConfiguredCameras;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a table such as [cameras] front = \"192.168.1.50\", or a list such as [\"192.168.1.50\", \"14442C\"]",
-        )
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ConfiguredCameras, A::Error> {
-        let mut cameras = Vec::new();
-        while let Some(text) = list.next_element::<String>()? {
-            let (name, camera) = split_name(&text).map_err(de::Error::custom)?;
-            cameras.push(ConfiguredCamera { name: name.map(str::to_owned), camera: camera.to_owned() });
-        }
-        Ok(ConfiguredCameras(cameras))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<ConfiguredCameras, A::Error> {
-        let mut cameras = Vec::new();
-        while let Some((name, camera)) = table.next_entry::<String, String>()? {
-            check_name(&name).map_err(de::Error::custom)?;
-            cameras.push(ConfiguredCamera { name: Some(name), camera });
-        }
-        Ok(ConfiguredCameras(cameras))
-    }
 }
 
 #[cfg(test)]
@@ -342,16 +282,55 @@ mod tests {
         for (text, expected) in [
             ("", "lists no cameras"),
             ("cameras = []", "lists no cameras"),
-            ("cameras = 3", "expected a table such as [cameras]"),
-            ("[cameras]\nfront = 3", "expected a string"),
-            ("[cameras]\n\"a/b\" = \"10.0.0.5\"", "invalid name `a/b`"),
-            ("cameras = [\"a=10.0.0.5\", \"a=10.0.0.6\"]", "two cameras have the name `a`: 10.0.0.5 and 10.0.0.6"),
+            ("cameras = 3", "line 1, column 11: `cameras` is of type integer; expected a table such as [cameras]"),
+            ("[cameras]\nfront = 3", "line 2, column 9: expected a string"),
+            ("[cameras]\n\"a/b\" = \"10.0.0.5\"", "line 2, column 1: invalid name `a/b`"),
+            (
+                "cameras = [\"a=10.0.0.5\", \"a=10.0.0.6\"]",
+                "line 1, column 25: two cameras have the name `a`: 10.0.0.5 and 10.0.0.6",
+            ),
+            (
+                "[cameras]\nfront = \"10.0.0.5\"\n\nyard = \"tcp://10.0.0.5:5000\"\n",
+                "line 4, column 8: `front` and `yard` are the same camera, tcp://10.0.0.5:5000",
+            ),
+            (
+                "cameras = [\"14442C1077\", \"14442c1077\"]",
+                "column 25: `14442C1077` and `14442c1077` are the same camera",
+            ),
+            ("[cameras]\nfront = \"10.0.0.5\"\nfront = \"10.0.0.6\"\n", "line 3, column 1: duplicate key"),
         ] {
             let (_folder, path) = config(text);
             let found = error(&["--config", &path]);
             assert!(found.contains(expected), "{text}: {found}");
         }
         assert!(error(&["--config", "nowhere.toml"]).starts_with("cannot read nowhere.toml"));
+    }
+
+    #[test]
+    fn every_fault_of_a_file_is_reported_at_its_place() {
+        let text = "firmwere = \"x\"\n[cameras]\nfront = \"10.0.0.256\"\nFRONT = \"10.0.0.5\"\nyard = 5\n  gate = \"10.0.0.5\"\n\
+                    [application]\nfps = \"many\"\nsise = \"1x1\"\nname = \"door\"\n";
+        let (_folder, path) = config(text);
+        let found = format!("{:#}", sources(&["--config", &path]).expect_err("faults"));
+        let lines: Vec<_> = found.lines().collect();
+        assert_eq!(lines[0], format!("cannot parse {path}: 7 faults"));
+        let starts = [
+            "  line 1, column 1: unknown field `firmwere`",
+            "  line 3, column 9: invalid source `10.0.0.256`",
+            "  line 4, column 1: two cameras have the name `FRONT`",
+            "  line 5, column 8: expected a string",
+            "  line 6, column 10: `FRONT` and `gate` are the same camera, 10.0.0.5",
+            "  line 8, column 7: invalid type: string \"many\"",
+            "  line 9, column 1: unknown field `sise`",
+        ];
+        assert_eq!(lines.len(), starts.len() + 1, "{found}");
+        for (line, start) in lines[1..].iter().zip(starts) {
+            assert!(line.starts_with(start), "{start}: {found}");
+        }
+        // Letters of several bytes are one column each.
+        let (_folder, path) = config("# \u{fc}\ncameras = [\"\u{fc}\u{fc}=10.0.0.5\", 3, \"b=10.0.0.6\n");
+        let found = format!("{:#}", sources(&["--config", &path]).expect_err("faults"));
+        assert!(found.contains("line 2, column 27: "), "{found}");
     }
 
     #[test]

@@ -6,11 +6,13 @@ mod camera_arg;
 mod camera_ends;
 mod camera_session;
 mod commands;
+mod configured_cameras;
 mod contract_arg;
 #[cfg(test)]
 mod documentation;
 mod fleet;
 mod label_file;
+mod new_files;
 mod plot_file;
 pub(crate) mod present;
 mod receipt;
@@ -72,7 +74,7 @@ Examples:
 
 Results go to standard output, everything else to standard error.
 
-Exit codes: 0 success; 1 failure; 2 wrong usage; 3 finished, but frames were lost or damaged; 4 refused by the camera, or \
+Exit codes: 0 success; 1 failure; 2 wrong usage; 3 finished, but frames were lost or damaged, or one of several cameras sent none; 4 refused by the camera, or \
 unsafe to try.";
 
 /// Describes what `--json` prints for one command, in place of the general text.
@@ -123,7 +125,8 @@ impl From<Outcome> for ExitCode {
 /// Limits after which a command stops by itself.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Until {
-    /// Stop after N frames
+    /// Stop after N frames of each camera. One of several that sends nothing is given up 10s (or --idle-timeout) after the
+    /// others
     #[arg(short = 'n', long, value_name = "N", help_heading = WHEN_TO_STOP, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,
 

@@ -16,6 +16,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, IntoFont as _, RGBColor, ShapeStyle};
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 
+use super::new_files;
+
 /// Height in pixels of text other than titles.
 pub(crate) const FONT_PX: u32 = 14;
 pub(crate) const GRAY: RGBColor = RGBColor(110, 110, 110);
@@ -97,6 +99,11 @@ impl PlotFile {
         path
     }
 
+    /// Checks that the file can be written, before the work whose result it shows.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        new_files::check_file(self.path())
+    }
+
     /// Draws and writes the file.
     pub(crate) fn write(&self, drawing: &impl Drawing) -> anyhow::Result<()> {
         let (width, height) = drawing.size();
@@ -104,8 +111,7 @@ impl PlotFile {
             Self::Svg(path) => {
                 let mut text = String::new();
                 drawing.draw(&SVGBackend::with_string(&mut text, (width, height)).into_drawing_area())?;
-                file::replace(path, text.as_bytes())
-                    .with_context(|| format!("cannot write the plot to {}", path.display()))
+                file::write_new(path, text.as_bytes()).map_err(|error| new_files::not_written(path, error))
             }
             Self::Png(path) => {
                 let mut picture = Picture::default();
@@ -113,7 +119,7 @@ impl PlotFile {
                 drawing.draw(&PictureBackend { picture: &mut picture, text: Text::new() }.into_drawing_area())?;
                 let png = encode_png(&picture.rgb().collect::<Vec<u8>>(), picture.size())
                     .context("cannot encode the plot as PNG")?;
-                file::replace(path, &png).with_context(|| format!("cannot write the plot to {}", path.display()))
+                file::write_new(path, &png).map_err(|error| new_files::not_written(path, error))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The receipt of a flashed camera: the package, and the proof that the camera holds and runs it.
+//! The receipt of a flashed camera: the package, and the proof that the camera holds and runs it, or where it failed.
 
 use oaktap::bootloader::map;
 use oaktap::flash::{FlashTarget, Flashed};
@@ -18,17 +18,31 @@ pub(crate) struct Receipt {
     pub(crate) finished: String,
     #[serde(flatten)]
     pub(crate) label: CameraLabel,
-    /// The address of its bootloader.
-    pub(crate) address: String,
+    /// The address of its bootloader. `None`: the camera was not found.
+    pub(crate) address: Option<String>,
+    /// `None` if it failed before.
     #[serde(flatten)]
-    pub(crate) target: FlashTarget,
+    pub(crate) target: Option<FlashTarget>,
     pub(crate) package: PackageFacts,
+    /// `None` if it failed before.
     #[serde(flatten)]
-    pub(crate) flashed: Flashed,
+    pub(crate) flashed: Option<Flashed>,
     /// Every byte was read from the camera and compared.
     pub(crate) read_back: bool,
-    /// `None` with `--no-wait`.
+    /// `None` with `--no-wait`, or if it failed before.
     pub(crate) running: Option<RunningApplication>,
+    #[serde(flatten)]
+    pub(crate) failure: Option<FlashFailure>,
+}
+
+/// Where flashing stopped.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FlashFailure {
+    pub(crate) error: String,
+    /// The step that failed, such as `writing the application`.
+    pub(crate) failed_while: String,
+    /// The state of the camera now.
+    pub(crate) camera_has: String,
 }
 
 #[derive(Clone, Debug, Serialize)]

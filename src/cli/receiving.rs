@@ -21,6 +21,9 @@ use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
 use super::{Ctx, Outcome, Until, present};
 
+/// Default of the limit for a camera that sends nothing after the others have sent the frames of `--frames`.
+const ABSENCE_MAX: Duration = Duration::from_secs(10);
+
 /// Why the connection to a camera was lost last.
 type Reason = Arc<Mutex<Option<Arc<SourceError>>>>;
 
@@ -37,7 +40,27 @@ pub(crate) struct Receiving {
     strict: bool,
     /// Frames of `--frames`. A camera that has sent as many may leave.
     frames_max: Option<u64>,
+    /// The limit for a camera that sends nothing after the others have sent their frames.
+    absence_max: Duration,
+    alone: Mutex<Alone>,
     only: Arc<Only>,
+}
+
+const ALONE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Whether only cameras that send nothing are left.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alone {
+    /// Last check.
+    checked: Option<Instant>,
+    /// Since when that is so.
+    since: Option<Instant>,
+}
+
+impl Alone {
+    fn for_longer_than(self, limit: Duration, now: Instant) -> bool {
+        self.since.is_some_and(|since| now.saturating_duration_since(since) >= limit)
+    }
 }
 
 /// The labels of `--only`, and where their names come from.
@@ -115,6 +138,8 @@ impl Receiving {
             deadline: until.deadline(),
             strict,
             frames_max: until.frames,
+            absence_max: args.idle_timeout.unwrap_or(ABSENCE_MAX),
+            alone: Mutex::default(),
             only,
         })
     }
@@ -150,9 +175,29 @@ impl Receiving {
         self.live.ended()
     }
 
-    /// Returns whether the user asked to stop, or the time of --duration has passed.
+    /// Returns whether the user asked to stop, the time of --duration has passed, or only absent cameras are left.
     pub(crate) fn over(&self) -> bool {
-        self.stop.asked() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        let now = Instant::now();
+        self.stop.asked() || self.deadline.is_some_and(|deadline| deadline <= now) || self.waits_in_vain(now)
+    }
+
+    /// Returns whether the other cameras have sent the frames of `--frames`, and the rest has sent nothing since then.
+    fn waits_in_vain(&self, now: Instant) -> bool {
+        let Some(frames_max) = self.frames_max else { return false };
+        let mut alone = locked(&self.alone);
+        // Each camera's thread asks after each frame.
+        if alone.checked.is_some_and(|checked| now.saturating_duration_since(checked) < ALONE_CHECK_INTERVAL) {
+            return alone.for_longer_than(self.absence_max, now);
+        }
+        let has_enough = |session: &Session| {
+            let decided = session.ledger().update(|stats| stats.frames.confirmed + stats.frames.withdrawn);
+            session.ended() || decided >= frames_max
+        };
+        let (done, rest): (Vec<_>, Vec<_>) = self.sessions().iter().partition(|session| has_enough(session));
+        let sends = |session: &&&Session| matches!(session.state(), SessionState::Streaming | SessionState::Stalled);
+        let is_alone = !done.is_empty() && !rest.is_empty() && !rest.iter().any(|session| sends(&session));
+        *alone = Alone { checked: Some(now), since: if is_alone { alone.since.or(Some(now)) } else { None } };
+        alone.for_longer_than(self.absence_max, now)
     }
 
     /// Returns how long to wait for an event before checking [`Self::over`] again.
@@ -187,6 +232,9 @@ impl Receiving {
             let cameras = &summaries;
             present::document(&StreamSummary { command: ctx.command, cameras, recordings })?;
         }
+        // A camera that sent nothing is a failure of its own only if no other camera sent a frame.
+        let any_frames = stats.iter().any(|stats| stats.frames.received > 0);
+        let gave_up = locked(&self.alone).since.is_some();
         let mut damaged = false;
         let mut unknown_labels = Vec::new();
         let sessions = self.sessions().iter().zip(&self.reasons);
@@ -213,7 +261,16 @@ impl Receiving {
                         present::advised(anyhow::anyhow!("no frame received"), session.spec().help_without_frames())
                     }
                 };
-                return Err(error).with_context(what);
+                if !any_frames {
+                    return Err(error).with_context(what);
+                }
+                let what = format!("{}: exit code 3: {}", session.name(), what());
+                present::failure_of(&what, &error, ctx.command);
+                damaged = true;
+            } else if let Some(wanted) = self.frames_max.filter(|wanted| gave_up && stats.frames.confirmed < *wanted) {
+                let (name, found) = (session.name(), stats.frames.confirmed);
+                present::always_say(&format!("{name}: exit code 3: sent {found} of {wanted} frames"));
+                damaged = true;
             }
         }
         recording_summary::check(recordings)?;

@@ -62,6 +62,10 @@ fn discovery(facts: &Facts, target: &CheckedCamera) -> Finding {
     let local = facts.host.links.iter().any(covers);
     match (target.by_broadcast, target.by_unicast) {
         (true, true) => finding(Level::Pass, "the camera answers broadcast and unicast queries".to_owned()),
+        // A broadcast leaves through the other interfaces.
+        (false, true) if is_loopback(target) => {
+            finding(Level::Pass, "the camera on this host answers unicast queries".to_owned())
+        }
         (false, true) if local => {
             finding(Level::Warn, "the camera answers unicast queries, but not broadcasts".to_owned()).hint(
                 "the vendor's client cannot find this camera: a firewall drops its answers, or the switch drops the \
@@ -84,6 +88,11 @@ fn no_answer(facts: &Facts, target: &CheckedCamera) -> Finding {
     let absent = "check that the camera has power (its LED blinks) and that this is its address; `oaktap list` shows \
                   all cameras that answer";
     match (open, neighbor.map(|neighbor| &neighbor.mac)) {
+        (Some(port), _) if is_loopback(target) => {
+            let observed =
+                format!("TCP port {port} of this host is open; a program on this host need not answer queries");
+            finding(Level::Skip, observed)
+        }
         (Some(port), _) => {
             let observed = format!("the camera does not answer on UDP port {PORT}, but its TCP port {port} is open");
             finding(Level::Warn, observed).hint(format!(
@@ -101,6 +110,10 @@ fn no_answer(facts: &Facts, target: &CheckedCamera) -> Finding {
         }
         (None, None) => finding(Level::Fail, format!("the camera does not answer on UDP port {PORT}")).hint(absent),
     }
+}
+
+fn is_loopback(target: &CheckedCamera) -> bool {
+    target.ip.is_some_and(|ip| ip.is_loopback())
 }
 
 fn state(target: &CheckedCamera, state: CameraState) -> Finding {

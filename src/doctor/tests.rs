@@ -78,6 +78,23 @@ fn healthy_facts_pass_every_check() {
     assert!(worst(&healthy(), "budget").observed.starts_with("216 of 941 Mbit/s; 3 more such cameras fit; raw 1080p"));
 }
 
+#[test]
+fn a_stream_of_this_host_is_not_blamed_for_its_discovery() {
+    let loopback = |by_unicast, name: Option<&str>| {
+        let mut facts = healthy();
+        let target = &mut facts.targets[0];
+        target.ip = Some(Ipv4Addr::LOCALHOST);
+        (target.by_broadcast, target.by_unicast, target.camera) = (false, by_unicast, name.map(camera));
+        // This host may cover the loopback network by an interface of its own.
+        facts.host.links.push(link("lo0", [127, 0, 0, 1], 8));
+        worst(&facts, "discovery")
+    };
+    assert_eq!(loopback(true, Some("A")).level, Level::Pass);
+    let silent = loopback(false, None);
+    assert_eq!(silent.level, Level::Skip, "{silent:?}");
+    assert_eq!(silent.observed, "TCP port 5000 of this host is open; a program on this host need not answer queries");
+}
+
 /// A fault: how to create it, the check that finds it, its level, part of the observation, and one suggested command.
 type Case = (fn(&mut Facts), &'static str, Level, &'static str, &'static str);
 

@@ -114,7 +114,9 @@ impl ExportError {
             }
             Self::NothingSelected { .. } => Some("`oaktap inspect FILE` shows the times and labels of a recording"),
             Self::UnknownLabel { .. } => Some("`oaktap inspect FILE` shows the labels of a recording"),
-            Self::Exists(_) | Self::NotEmpty(_) => Some("choose another path with -o, or remove the existing one"),
+            Self::Exists(_) | Self::NotEmpty(_) => {
+                Some("oaktap does not replace files: give another name, or remove it")
+            }
             Self::OneVideo { .. } => Some("choose a folder with -o, or one camera with --camera NAME"),
             Self::Io { .. }
             | Self::NoCamera { .. }

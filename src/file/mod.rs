@@ -164,6 +164,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.finish().map(drop)
 }
 
+/// Checks that a file of this name does not exist and that `bytes` bytes can be written for it, by writing and removing a
+/// temporary file.
+///
+/// # Errors
+/// As [`NewFile::create`], or there is no space.
+pub fn check_new(path: &Path, bytes: usize) -> io::Result<()> {
+    let mut file = NewFile::create(path)?;
+    file.write_all(&vec![0; bytes])?;
+    file.flush()
+}
+
 /// Creates the folder, and checks that files can be created in it, by creating and removing one.
 ///
 /// # Errors

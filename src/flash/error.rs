@@ -187,33 +187,45 @@ impl FlashError {
 
     /// The state of the camera, and the next thing to do.
     #[must_use]
-    pub fn help(&self) -> &'static str {
-        match (self.phase(), self) {
-            (_, Self::Stopped { .. }) => "run the same command again",
+    pub fn help(&self) -> String {
+        // The text of a stop contains the state.
+        if let Self::Stopped { .. } = self {
+            return "run the same command again".to_owned();
+        }
+        let next = match (self.phase(), self) {
             (Phase::Ask, Self::Configuration { .. }) => {
-                "nothing was changed in the camera; `oaktap network CAMERA clear` deletes a damaged configuration"
+                "; `oaktap network CAMERA clear` deletes a damaged configuration"
             }
+            (Phase::Ask, _) => "",
+            (Phase::Write(Region::Application), _) => ", so run the same command again",
+            (Phase::ReadBack(_), Self::Differs { .. }) => {
+                "; run the same command again; if the same byte differs again, the memory is worn or damaged"
+            }
+            (Phase::Configure, Self::Configuration { error: SettingsError::Config(_), .. }) => {
+                "; `oaktap network CAMERA show` shows the configuration, `oaktap network CAMERA clear` deletes a damaged one"
+            }
+            _ => "; run the same command again",
+        };
+        format!("{}{next}", self.camera_has())
+    }
+
+    /// What the camera has after the failure.
+    #[must_use]
+    pub fn camera_has(&self) -> &'static str {
+        match (self.phase(), self) {
+            (phase, Self::Stopped { at, .. }) => describe_stopped(phase, *at),
             (Phase::Ask, _) => "nothing was changed in the camera",
             (Phase::Write(Region::Application), _) => {
-                "the camera may be without an application now; its bootloader and its settings are unchanged, so run the \
-                 same command again"
+                "the camera may be without an application now; its bootloader and its settings are unchanged"
             }
-            (Phase::Write(Region::ApplicationTable), _) => {
-                "the camera may still have its application; run the same command again"
+            (Phase::Write(Region::ApplicationTable), _) => "the camera may still have its application",
+            (Phase::Write(Region::UserBootloader), _) => "the factory bootloader is unchanged",
+            (Phase::Write(Region::FactoryBootloader), _) => {
+                "do not switch the camera off: its bootloader is incomplete"
             }
-            (Phase::Write(Region::UserBootloader), _) => {
-                "the factory bootloader is unchanged; run the same command again"
-            }
-            (Phase::Write(Region::FactoryBootloader), _) => "do not switch the camera off; run the same command again",
-            (Phase::ReadBack(_), Self::Differs { .. }) => {
-                "run the same command again; if the same byte differs again, the memory is worn or damaged"
-            }
-            (Phase::ReadBack(_), _) => "the data was written but not verified; run the same command again",
-            (Phase::Configure, Self::Configuration { error: SettingsError::Config(_), .. }) => {
-                "all steps before this one succeeded; `oaktap network CAMERA show` shows the configuration, \
-                 `oaktap network CAMERA clear` deletes a damaged one"
-            }
-            (Phase::Configure, _) => "all steps before this one succeeded; run the same command again",
+            (Phase::ReadBack(_), Self::Differs { .. }) => "the data was written, and is not what was sent",
+            (Phase::ReadBack(_), _) => "the data was written but not verified",
+            (Phase::Configure, _) => "all steps before this one succeeded",
         }
     }
 }

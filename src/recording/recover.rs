@@ -71,12 +71,15 @@ pub enum RecoverError {
         /// Number of damaged bytes.
         lost_bytes: u64,
     },
+    /// The new file exists. No file is replaced.
+    #[error("{} already exists", .0.display())]
+    Exists(PathBuf),
     /// The new file cannot be created.
     #[error("cannot create {}", path.display())]
     Create {
         /// The new file.
         path: PathBuf,
-        /// The system's error; `AlreadyExists` if the file exists.
+        /// The system's error.
         source: io::Error,
     },
     /// The new file cannot be written completely.
@@ -95,9 +98,7 @@ impl RecoverError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Recording(error) => error.help(),
-            Self::Create { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                Some("give the name of a new file with `-o`")
-            }
+            Self::Exists(_) => Some("oaktap does not replace files: give another name with `-o`, or remove it"),
             Self::Nothing { .. } | Self::Create { .. } | Self::Finish { .. } => None,
         }
     }
@@ -287,7 +288,10 @@ impl Recovery {
             let created =
                 self.from.about().get("created_unix_ns").and_then(|created| created.parse().ok()).unwrap_or(0);
             let file = NewFile::create(into);
-            let file = file.map_err(|source| RecoverError::Create { path: into.to_owned(), source })?;
+            let file = file.map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => RecoverError::Exists(into.to_owned()),
+                _ => RecoverError::Create { path: into.to_owned(), source },
+            })?;
             let known: Vec<CameraInfo> = self.from.cameras().take(self.surveyed).cloned().collect();
             self.to = Some(SegmentWriter::new(file, self.compression, &known, created)?);
             for (number, camera) in self.cameras.iter_mut().take(self.surveyed).enumerate() {

@@ -55,7 +55,10 @@ pub enum ControlError {
     )]
     TooLong { order: String },
     /// The order was sent, but not answered.
-    #[error("the camera did not answer `{order}` within {} s: its application may ignore control records", .after.as_secs_f32())]
+    #[error(
+        "`{order}` was sent, but the camera did not acknowledge it within {} s: its application may ignore control records",
+        .after.as_secs_f32()
+    )]
     NoAnswer { order: String, after: Duration },
 }
 
@@ -67,17 +70,33 @@ impl ControlError {
     }
 }
 
-/// Sends orders to a camera one by one. Waits at most `timeout` for the connection, for the camera's version, and for
-/// each answer.
+/// Sends orders to a camera one by one, and returns the answers; see [`control_each`].
 ///
 /// # Errors
-/// See [`ControlError`]. A refused order is not an error: its answer says so, and the next order is sent.
+/// As [`control_each`].
 pub fn control(
     host: &str,
     port: u16,
     orders: &[String],
     timeout: Duration,
 ) -> Result<Vec<ControlAnswer>, ControlError> {
+    let mut answers = Vec::new();
+    control_each(host, port, orders, timeout, |answer| answers.push(answer))?;
+    Ok(answers)
+}
+
+/// Sends orders to a camera one by one, and calls `each` with each answer. Waits at most `timeout` for the connection, for
+/// the camera's version, and for each answer.
+///
+/// # Errors
+/// See [`ControlError`]. A refused order is not an error: its answer says so, and the next order is sent.
+pub fn control_each(
+    host: &str,
+    port: u16,
+    orders: &[String],
+    timeout: Duration,
+    mut each: impl FnMut(ControlAnswer),
+) -> Result<(), ControlError> {
     let lines = orders.iter().map(|order| {
         encode::line(&format!("{PREFIX}{order}")).ok_or_else(|| ControlError::TooLong { order: order.clone() })
     });
@@ -85,17 +104,16 @@ pub fn control(
     let stream = connect(host, port, timeout).map_err(|why| ControlError::Connect { host: host.into(), port, why })?;
     let mut connection = Connection::new(&stream).map_err(ControlError::Ended)?;
     connection.wait_for_version(timeout)?;
-    let mut answers = Vec::new();
     for (order, line) in orders.iter().zip(lines) {
         // In one write: the camera may take a part for the whole record (wire.md 3.2).
         (&stream).write_all(&line).map_err(ControlError::Ended)?;
         let said = connection.wait_for_note(timeout)?;
         let said = said.ok_or_else(|| ControlError::NoAnswer { order: order.clone(), after: timeout })?;
-        answers.push(ControlAnswer { order: order.clone(), done: !said.starts_with("no:"), said });
+        each(ControlAnswer { order: order.clone(), done: !said.starts_with("no:"), said });
     }
     // Half-open connections occupy a slot on the camera (wire.md 4.13).
     let _ = stream.shutdown(Shutdown::Both);
-    Ok(answers)
+    Ok(())
 }
 
 fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {

@@ -163,6 +163,16 @@ fn a_failed_build_reports_what_to_do() {
 }
 
 #[test]
+fn a_package_that_exists_is_not_replaced() {
+    let bench = Bench::new();
+    let existing = bench.file("a.dap", b"mine");
+    let (code, _, said) = run(&["build", "-o", &existing, "--camera-only"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(&format!("error: {existing} already exists\nhelp: oaktap does not replace files")), "{said}");
+    assert_eq!(std::fs::read(&existing).expect("a file"), b"mine");
+}
+
+#[test]
 fn a_package_and_build_options_exclude_each_other() {
     let (code, _, said) = run(&["flash", "sim:", "--app", "a.dap", "--model", TINY]);
     assert_eq!(code, 2, "{said}");

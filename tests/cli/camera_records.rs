@@ -228,8 +228,27 @@ fn control_commands_are_sent_and_their_answers_printed() {
     });
     let (code, out, err) = run(&["control", &camera.uri, "lens=120", "iso=7"]);
     camera.end();
-    assert_eq!((code, out.as_str()), (4, "lens=120\nno: 7: 100 to 1600\n"), "{err}");
+    let expected = "sent lens=120; the camera acknowledged it\nsent iso=7; the camera refused: 7: 100 to 1600\n";
+    assert_eq!((code, out.as_str()), (4, expected), "{err}");
     assert!(err.contains("the camera refused `iso=7`: no: 7: 100 to 1600"), "{err}");
+}
+
+#[test]
+fn a_setting_that_is_not_acknowledged_does_not_hide_those_that_are() {
+    let camera = Camera::start(|mut client| {
+        client.write_all(&lines(&["@V 1 door"])).expect("a client");
+        let mut told = [0; 32];
+        client.read_exact(&mut told).expect("a record");
+        client.write_all(&lines(&["@N lens=120"])).expect("a client");
+        let _ = client.read_to_end(&mut Vec::new());
+    });
+    let (code, out, err) = run(&["control", &camera.uri, "lens=120", "iso=400", "--timeout", "1s", "--json"]);
+    camera.end();
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("`iso=400` was sent, but the camera did not acknowledge it within 1 s"), "{err}");
+    let told = serde_json::from_str::<Value>(&out).expect("one line")["summary"].take();
+    let answers = serde_json::json!([{"order": "lens=120", "said": "lens=120", "done": true}]);
+    assert_eq!((&told["answers"], told["error"].is_string()), (&answers, true), "{told}");
 }
 
 #[test]

@@ -131,7 +131,8 @@ fn status_lines_hold_the_recording_and_the_reason_for_a_lost_camera() {
     let output = folder.path().to_str().expect("UTF-8");
     let args = ["record", "a=sim:?size=64x48", &gone, "-o", output, "-d", "2s", "--status", "100ms", "--json"];
     let (code, out, err) = run(&args);
-    assert_eq!(code, 1, "{err}");
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("gone: exit code 3: cannot receive the stream of gone"), "{err}");
     let all = lines(&out);
     let of = |name: &str| {
         let status = all.iter().map(|line| &line["status"]).filter(|status| status["name"] == name);
@@ -176,7 +177,9 @@ fn a_camera_that_fails_does_not_keep_the_others_from_their_turn() {
     let (code, out, err) = run(&["info", "192.0.2.1", "sim:", "--yes", "--json"]);
     assert_eq!(code, 1, "{err}");
     let lines = lines(&out);
-    assert!(lines.len() == 2 && lines.iter().all(|line| line["summary"]["command"] == "info"), "{out}");
+    assert!(lines.len() == 3 && lines[..2].iter().all(|line| line["summary"]["command"] == "info"), "{out}");
+    let total = r#"{"total":{"command":"info","cameras":2,"done":1,"failed":["192.0.2.1"],"not_tried":[],"same":[]}}"#;
+    assert_eq!(out.lines().last(), Some(total));
     assert_eq!(lines[0]["summary"]["camera"], "192.0.2.1", "{out}");
     assert!(lines[0]["summary"]["error"].as_str().is_some_and(|text| text.starts_with("no reply")), "{out}");
     assert_eq!(lines[1]["summary"]["memories"].as_array().map(Vec::len), Some(1), "{out}");
@@ -198,10 +201,33 @@ fn settings_go_to_every_camera_and_failures_are_named() {
 fn cameras_of_a_file_that_do_not_reply_are_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("oaktap.toml");
-    std::fs::write(&path, "[cameras]\nfront = \"127.0.0.9\"\n").expect("it can be written to");
-    let (code, _, err) = run(&["list", "--config", path.to_str().expect("UTF-8"), "--wait", "50ms", "--udp-port", "9"]);
+    let text = "[cameras]\nfront = \"127.0.0.9\"\nyard = \"oak1.invalid\"\ngate = \"1444aabbcc\"\n";
+    std::fs::write(&path, text).expect("it can be written to");
+    let list = ["list", "--config", path.to_str().expect("UTF-8"), "--wait", "50ms", "--udp-port", "9"];
+    let (code, out, err) = run(&list);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("no reply from a camera at 127.0.0.9 (front)"), "{err}");
+    let silent = ["127.0.0.9 (front)", "oak1.invalid (yard)", "1444aabbcc (gate)"];
+    assert!(silent.iter().all(|camera| err.contains(camera)), "{err}");
+    let rows: Vec<Vec<_>> = out
+        .lines()
+        .skip(1)
+        .map(|row| row.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect())
+        .collect();
+    assert_eq!(rows[0], ["- (front)", "127.0.0.9", "-", "missing", "-"], "{out}");
+    assert_eq!(rows[2], ["1444aabbcc (gate)", "-", "-", "missing", "-"], "{out}");
+    let (code, out, err) = run(&[&list[..], &["--json"]].concat());
+    assert_eq!(code, 1, "{err}");
+    let cameras = lines(&out)[0]["summary"]["cameras"].as_array().expect("a list").clone();
+    let fields = |camera: &Value| ["name", "given", "id", "state"].map(|key| camera[key].clone());
+    let expected = [
+        ["front".into(), "127.0.0.9".into(), Value::Null, "missing".into()],
+        ["yard".into(), "oak1.invalid".into(), Value::Null, "missing".into()],
+        ["gate".into(), "1444aabbcc".into(), "1444aabbcc".into(), "missing".into()],
+    ];
+    assert_eq!(cameras.iter().map(fields).collect::<Vec<_>>(), expected, "{out}");
+    // A host is listed as it is viewed.
+    let (code, out, err) = run(&["list", "localhost", "--wait", "50ms", "--udp-port", "9"]);
+    assert!(code == 1 && out.contains("localhost") && err.contains("no reply from a camera at localhost"), "{err}");
 }
 
 /// A folder with a configuration file of two simulated cameras with bootloaders, and the path of the file.
@@ -231,10 +257,11 @@ fn names_of_a_file_select_cameras_for_every_command_that_enters_bootloaders() {
     ] {
         let (code, out, err) = run(&[command, &["--config", &config, "--yes", "--json"]].concat());
         assert_eq!(code, 0, "{command:?}: {err}");
-        let named: Vec<_> = lines(&out)
-            .iter()
-            .map(|line| (line["summary"]["name"].clone(), line["summary"]["camera"].clone()))
-            .collect();
+        let mut lines = lines(&out);
+        let total = lines.pop().expect("a total")["total"].take();
+        assert_eq!((&total["cameras"], &total["done"]), (&2.into(), &2.into()), "{command:?}: {out}");
+        let named: Vec<_> =
+            lines.iter().map(|line| (line["summary"]["name"].clone(), line["summary"]["camera"].clone())).collect();
         let expected = [("front", "14442C10D13EABCE01"), ("yard", "14442C10D13EABCE02")];
         assert_eq!(named, expected.map(|(name, id)| (name.into(), id.into())), "{command:?}: {out}");
         let table: Vec<_> = err.lines().skip_while(|line| !line.starts_with("camera ")).collect();
@@ -257,7 +284,7 @@ fn changes_need_each_camera_named_and_one_answer_for_all() {
     }
     // Reading takes all cameras of the file.
     let (code, out, err) = run(&["info", "--config", &config, "--yes", "--json"]);
-    assert_eq!((code, out.lines().count()), (0, 2), "{err}");
+    assert_eq!((code, out.lines().count()), (0, 3), "{err}");
     // Standard input is not a terminal, so the one question for both cannot be answered.
     let (code, out, err) = run(&["erase", "front", "yard", "--config", &config]);
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
@@ -304,4 +331,31 @@ fn list_names_the_cameras_of_the_command_line() {
     assert_eq!(named(&cameras, "gate"), Some("14442C10D13EABCE07".into()), "{cameras:?}");
     let cameras = listed(&["yard", "--config", &config]);
     assert_eq!(named(&cameras, "yard"), Some("14442C10D13EABCE02".into()), "{cameras:?}");
+}
+
+/// The rule for `-n`: a camera that sends nothing is given up after the others are done, with exit code 3.
+#[test]
+fn a_camera_that_is_gone_does_not_keep_a_counted_run_from_its_end() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let gone = format!("gone=tcp://{gone}");
+    // Accepts connections and sends nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = format!("silent=tcp://{}", silent.local_addr().expect("it is bound"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = folder.path().to_str().expect("UTF-8");
+    for command in
+        [&["detections"][..], &["view", "--no-window"], &["record", "-o", output], &["snapshot", "-o", output]]
+    {
+        let cameras = ["a=sim:?size=64x48", &gone, &silent, "-n", "3", "--idle-timeout", "1s"];
+        let (code, _, err) = run(&[command, &cameras[..]].concat());
+        assert_eq!(code, 3, "{command:?}: {err}");
+        for name in ["gone", "silent"] {
+            let line = format!("{name}: exit code 3: cannot receive the stream of {name} (tcp://127.0.0.1:");
+            assert!(err.contains(&line), "{command:?}: {err}");
+        }
+        assert!(!err.contains("a: exit code 3"), "{command:?}: {err}");
+    }
+    // Without any frame it is a failure.
+    let (code, _, err) = run(&["detections", &gone, &silent, "-n", "3", "-d", "1s"]);
+    assert_eq!(code, 1, "{err}");
 }

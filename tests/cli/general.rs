@@ -317,3 +317,78 @@ fn files_that_cannot_be_used_are_named_with_what_was_expected() {
         assert!(!std::path::Path::new(&table).exists() && !std::path::Path::new(&saved).exists(), "{kind}");
     }
 }
+
+/// Before a connection: no command replaces a file.
+#[test]
+fn existing_files_are_named_before_any_camera_is_reached() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let existing = ["a.png", "b.json", "c.json", "d.svg"].map(|name| {
+        std::fs::write(path(name), "mine").expect("writable folder");
+        path(name)
+    });
+    let [picture, beside, bundle, plot] = &existing;
+    let other = path("b.png");
+    for (args, file) in [
+        (&["snapshot", "192.0.2.1", "-o", picture][..], picture),
+        (&["snapshot", "192.0.2.1", "-o", &other], beside),
+        (&["doctor", "192.0.2.1", "--bundle", bundle], bundle),
+        (&["bench", "tcp://192.0.2.1", "--plot", plot], plot),
+    ] {
+        let start = std::time::Instant::now();
+        let (code, _, err) = run(args);
+        assert_eq!(code, 1, "{err}");
+        let expected = format!("error: {file} already exists\nhelp: oaktap does not replace files");
+        assert!(err.contains(&expected), "{err}");
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{args:?} tried the camera first");
+    }
+    assert!(existing.iter().all(|path| std::fs::read(path).expect("a file") == b"mine"));
+}
+
+/// As a user without rights: the tests of a build machine run as root, whom no permission stops.
+#[cfg(target_os = "linux")]
+#[test]
+fn places_that_cannot_be_written_are_found_before_the_work() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65534;
+    let folder = tempfile::tempdir().expect("a folder");
+    let inside = folder.path().join("inside");
+    std::fs::create_dir(&inside).expect("writable folder");
+    for place in [folder.path(), &inside] {
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o555)).expect("our folder");
+    }
+    let path = |name: &str| inside.join(name).to_str().expect("UTF-8").to_owned();
+    let (whole, new, file, picture) = (path(""), path("new"), path("a.dap"), path("a.png"));
+    let (whole, report) = (whole.trim_end_matches('/').to_owned(), path("a.json"));
+    let named = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    for (words, what) in [
+        (named(&["backup", "192.0.2.1", "--yes", "-o", &whole]), format!("cannot write backups to {whole}")),
+        (named(&["backup", "192.0.2.1", "--yes", "-o", &new]), format!("cannot write backups to {new}")),
+        (named(&["build", "--camera-only", "-o", &file]), format!("cannot write {file}")),
+        (named(&["snapshot", "192.0.2.1", "-o", &picture]), format!("cannot write {picture}")),
+        (named(&["snapshot", "192.0.2.1", "-o", &whole]), format!("cannot write pictures to {whole}")),
+        (named(&["doctor", "192.0.2.1", "--bundle", &report]), format!("cannot write {report}")),
+    ] {
+        let mut command = oaktap(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let is_root = std::fs::metadata("/proc/self").expect("this process").uid() == 0;
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let start = std::time::Instant::now();
+        let Output { status, stderr, .. } = match command.output() {
+            // The build folder of this machine is closed to other users.
+            Err(error) if is_root && error.kind() == std::io::ErrorKind::PermissionDenied => {
+                eprintln!("skipped: {NOBODY} cannot run the program");
+                break;
+            }
+            output => output.expect("the program starts"),
+        };
+        let said = String::from_utf8(stderr).expect("UTF-8");
+        assert_eq!(status.code(), Some(1), "{words:?}: {said}");
+        assert!(said.contains(&what) && said.contains("Permission denied"), "{words:?}: {said}");
+        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{words:?} tried the camera first");
+    }
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("our folder");
+    std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o755)).expect("our folder");
+}

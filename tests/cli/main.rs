@@ -3,6 +3,7 @@
 mod camera_records;
 mod fleet;
 mod general;
+mod json;
 mod luxonis_camera;
 mod simulate_camera;
 

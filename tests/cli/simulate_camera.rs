@@ -25,7 +25,7 @@ fn a_simulated_bootloader_is_found_and_queried() {
             "--nor",
             "16MiB",
         ])
-        .args(["--nor-file", flash, "--set", "broadcast=off", "--set", "wait-again=3600s", "--json"])
+        .args(["--nor-file", flash, "--set", "broadcast=off", "--set", "wait-again=1s", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

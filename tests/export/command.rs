@@ -74,7 +74,7 @@ fn contradicting_options_are_rejected() {
     std::fs::write(out, "mine").unwrap();
     let (code, _, stderr) = export(&["-o", out, "--to", "csv"], &file);
     assert_eq!(code, 1);
-    assert!(stderr.contains("already exists") && stderr.contains("help: choose another path"), "{stderr}");
+    assert!(stderr.contains("already exists") && stderr.contains("help: oaktap does not replace files"), "{stderr}");
     assert_eq!(std::fs::read(out).unwrap(), b"mine");
 }
 

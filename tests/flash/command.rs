@@ -186,6 +186,64 @@ fn receipts_that_cannot_be_written_are_found_before_flashing() {
     assert!(only(&folder).extension().is_some_and(|extension| extension == "json"));
 }
 
+#[test]
+fn a_failed_flash_leaves_a_receipt_of_where_it_stopped() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    for (number, (fault, failed_while, has)) in [
+        ("drop-progress:0.5*1", "writing the application", "the camera may be without an application now"),
+        ("corrupt:600000*1", "reading the application back", "the data was written, and is not what was sent"),
+        ("config-refused*1", "writing the configuration", "all steps before this one succeeded"),
+        ("silent", "waiting for the application", "the application in the flash memory, read back and verified"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        scene.camera.set_faults(fault.parse().expect(fault));
+        let folder = scene.folder.path().join(number.to_string());
+        let path = folder.to_str().expect("UTF-8");
+        let more = ["--app", &app, "--yes", "--force", "--json", "--receipts", path, "--boot-timeout", "2s"];
+        let (code, out, said) = scene.run("flash", &more);
+        assert_ne!(code, 0, "{said}");
+        let kept: Value = serde_json::from_slice(&std::fs::read(only(&folder)).expect("a receipt")).expect("JSON");
+        let shown = serde_json::from_str::<Value>(&out).expect("one line of JSON")["summary"].take();
+        for receipt in [&kept, &shown] {
+            assert_eq!((&receipt["camera"], &receipt["failed_while"]), (&ID.into(), &failed_while.into()), "{said}");
+            assert!(receipt["camera_has"].as_str().is_some_and(|text| text.starts_with(has)), "{receipt}");
+            assert_eq!(receipt["package"]["app_name"], "door");
+            assert!(receipt["error"].is_string() && receipt["address"].is_string(), "{receipt}");
+        }
+        assert_eq!(kept["read_back"], fault == "silent", "{kept}");
+        let (code, _, said) = scene.run("erase", &["--yes"]);
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
+#[test]
+fn each_of_several_cameras_has_a_receipt_and_the_total_names_the_failed_ones() {
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let gone = Ipv4Addr::new(127, 211, 3, 4);
+    let receipts = scene.folder.path().join("receipts");
+    let path = receipts.to_str().expect("UTF-8");
+    let gone = format!("gone={gone}");
+    let more = [&gone, "--app", &app, "--yes", "--no-wait", "--json", "--receipts", path];
+    let (code, out, said) = scene.run("flash", &more);
+    assert_eq!(code, 1, "{said}");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let total = &lines.last().expect("lines")["total"];
+    assert_eq!((&total["cameras"], &total["done"]), (&2.into(), &1.into()), "{out}");
+    assert_eq!(
+        (&total["failed"], &total["not_tried"]),
+        (&serde_json::json!(["gone"]), &serde_json::json!([])),
+        "{out}"
+    );
+    assert_eq!(lines.len(), 3, "{out}");
+    let failed = lines.iter().find(|line| line["summary"]["name"] == "gone").expect("a line of the failed camera");
+    assert_eq!(failed["summary"]["camera_has"], "nothing was sent to the camera", "{out}");
+    assert_eq!(std::fs::read_dir(&receipts).expect("a folder").count(), 2);
+}
+
 /// A package of another tool, whose Script node has this program of less than 128 bytes.
 fn scripted(program: &str) -> Vec<u8> {
     let len = u8::try_from(program.len()).ok().filter(|len| *len < 128).expect("a short program");
@@ -310,11 +368,23 @@ fn info_and_backup_read_the_whole_camera() {
     assert!(std::fs::read(&saved).expect("it is there") == std::fs::read(&app).expect("it is there"));
     let settings = std::fs::read(backup["settings"].as_str().expect("a file")).expect("it is there");
     assert_eq!(serde_json::from_slice::<Value>(&settings).expect("JSON")["appMem"], 0);
-    // Existing files are not replaced.
-    let (code, _, said) = scene.run("backup", &["--yes", "-o", folder_text]);
-    assert_eq!(code, 1, "{said}");
+    // Existing files are not replaced, and that is found before the application stops.
+    let sessions = scene.camera.history().sessions;
+    for name in ["flash.dap", "config.json"] {
+        let (code, _, said) = scene.run("backup", &["--yes", "-o", folder_text]);
+        assert_eq!((code, scene.camera.history().sessions), (1, sessions), "{said}");
+        let file = folder.join(format!("{ID}.{name}"));
+        let expected = format!("error: {} already exists\nhelp: oaktap does not replace files", file.display());
+        assert!(said.contains(&expected) && !said.contains("entity"), "{said}");
+        if name == "flash.dap" {
+            std::fs::remove_file(&file).expect("it was written");
+        }
+    }
+    let saved = scene.folder.path().join("again");
+    let saved = scene.json("backup", &["--yes", "-o", saved.to_str().expect("UTF-8")])["applications"][0].take();
+    let saved = saved.as_str().expect("a file");
     scene.json("erase", &["--yes"]);
-    let restored = scene.json("flash", &["--app", &saved, "--yes", "--memory", "flash"]);
+    let restored = scene.json("flash", &["--app", saved, "--yes", "--memory", "flash"]);
     assert_eq!(restored["written"], true);
 }
 
@@ -385,10 +455,10 @@ fn reset_and_boot_start_the_application() {
     );
     let (code, _, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("rebooting into its application"), "{said}");
+    assert!(said.ends_with(&format!("{ID}: runs its application again\n")), "{said}");
+    assert!(matches!(scene.camera.activity(), Activity::Application { .. }));
     let booted = scene.json("boot", &["--yes"]);
     assert!(booted["camera"] == ID, "{booted}");
-    assert!(scene.camera.wait_until(AGES, |camera| matches!(camera.activity(), Activity::Application { .. })));
 }
 
 /// As large as a bootloader, but not the vendor's.
@@ -605,7 +675,7 @@ fn a_change_of_several_cameras_stops_at_the_first_failure() {
     let (code, out, said) = run(&["network", one, two, three, "dhcp", "--yes", "--force", "--no-wait", "--json"]);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains(&format!("error: 1 of 3 cameras failed: {two}; not tried: {three}")), "{said}");
-    assert_eq!(out.lines().count(), 2, "{out}");
+    assert_eq!(out.lines().count(), 3, "{out}");
     assert_eq!(cameras.iter().map(|camera| camera.history().sessions).collect::<Vec<_>>(), [1, 1, 0]);
     // A camera that does not reply stops the command before the first change.
     let (code, _, said) = run(&["network", one, "192.0.2.1", "dhcp", "--yes", "--force", "--no-wait"]);
@@ -644,11 +714,13 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     let failed = format!("error: {}: flash failed\n  because reading the application back: byte 600000", addresses[1]);
     assert!(said.contains(&failed) && said.contains("1 of 3 cameras failed: "), "{said}");
     let ends: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let (total, ends) = ends.split_last().expect("lines");
+    assert_eq!((&total["total"]["done"], &total["total"]["failed"][0]), (&2.into(), &addresses[1].as_str().into()));
     let (done, failed): (Vec<_>, Vec<_>) = ends.iter().partition(|line| line["summary"]["error"].is_null());
     let mut flashed: Vec<_> = done.iter().map(|line| line["summary"]["camera"].as_str().expect("an id")).collect();
     flashed.sort_unstable();
     assert_eq!(flashed, [ids[0], ids[2]]);
-    assert_eq!(failed.iter().map(|line| &line["summary"]["camera"]).collect::<Vec<_>>(), [addresses[1].as_str()]);
+    assert_eq!(failed.iter().map(|line| &line["summary"]["camera"]).collect::<Vec<_>>(), [ids[1]]);
     let began = cameras.iter().map(|camera| camera.history().sessions);
     assert_eq!(began.collect::<Vec<_>>(), [1, 1, 1]);
     // The names of a file select the cameras, and the ports in it are those of their streams.
@@ -662,5 +734,5 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     assert_eq!((out.matches("already present").count(), out.matches("written, read back").count()), (2, 1), "{out}");
     assert!(ids.iter().zip(names).all(|(id, name)| out.contains(&format!("{id} ({name}): "))), "{out}");
     let kept = std::fs::read_dir(&receipts).expect("a folder").count();
-    assert_eq!(kept, 5, "two, and three");
+    assert_eq!(kept, 6, "three, of which one failed, and three");
 }

@@ -1,6 +1,7 @@
 //! Flashing of simulated cameras: in memory, by the program, and by the vendor's own client.
 
 mod command;
+mod endless;
 mod flasher;
 mod proof;
 #[cfg(unix)]

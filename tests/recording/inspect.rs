@@ -170,7 +170,7 @@ fn an_intact_file_passes_and_recovers_completely() {
         assert!(done.is_all() && done.finished, "{done:?}");
         assert_eq!((done.frames, done.incidents), (18, 1));
         let again = recover(&bench.path, &bench.out).unwrap_err();
-        assert!(matches!(&again, RecoverError::Create { .. }) && again.help().is_some(), "{again:?}");
+        assert!(matches!(&again, RecoverError::Exists(_)) && again.help().is_some(), "{again:?}");
     }
 }
 
@@ -383,7 +383,7 @@ fn the_commands_inspect_verify_and_recover_files() {
     let saved = folder.join("torn.recovered.mcap");
     assert_eq!(run(&["verify", saved.to_str().unwrap()]).0, 0);
     let (code, _, error) = run(&["recover", torn]);
-    assert!(code == 1 && error.contains("give the name of a new file"), "{code}: {error}");
+    assert!(code == 1 && error.contains("help: oaktap does not replace files"), "{code}: {error}");
     let elsewhere = folder.join("elsewhere.mcap");
     let (code, out, _) = run(&["recover", "--json", path, "-o", elsewhere.to_str().unwrap()]);
     let document: serde_json::Value = serde_json::from_str(&out).expect("one document");

@@ -4,30 +4,44 @@ use std::path::{Path, PathBuf};
 
 use oaktap::device::app::App;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
 
-use crate::cli::fleet::ConfiguredCameras;
+use crate::cli::configured_cameras::{ConfiguredCamera, Fault, cameras};
 use crate::cli::present::{Usage, advised};
 use crate::cli::text_file::read_text;
 
 pub(crate) const CONFIG_FILE: &str = "oaktap.toml";
 
+/// Faults to report. A text that is not TOML at all has one in each line.
+const FAULTS_MAX: usize = 20;
+
 /// The contents of oaktap.toml.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
     /// The cameras that run the application, with their names.
-    pub(crate) cameras: ConfiguredCameras,
+    pub(crate) cameras: Vec<ConfiguredCamera>,
     /// The depthai wheel that contains the firmware.
     pub(crate) firmware: Option<PathBuf>,
     pub(crate) application: App,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// Read by [`cameras`].
+    #[serde(rename = "cameras")]
+    _cameras: IgnoredAny,
+    firmware: Option<PathBuf>,
+    application: App,
+}
+
 impl ConfigFile {
     /// Reads the file. Resolves paths in it relative to its folder.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = read_text(path)?;
-        let mut file: Self = toml::from_str(&text).map_err(|error| {
-            let error = Usage(format!("cannot parse {}: {error}", path.display()));
+        let mut file = Self::parse(&read_text(path)?).map_err(|faults| {
+            let error = Usage(format!("cannot parse {}: {faults}", path.display()));
             advised(error.into(), "README.md shows an example, and `oaktap build --help` lists the settings")
         })?;
         let beside = |named: &mut PathBuf| {
@@ -43,4 +57,70 @@ impl ConfigFile {
         }
         Ok(file)
     }
+
+    /// Returns every fault, in lines, if there is one.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let fault = |error: &toml::de::Error| -> Fault {
+            (error.span().map_or(0, |span| span.start), error.message().replace('\n', ", "))
+        };
+        let mut faults: Vec<_> = errors.iter().map(fault).collect();
+        let (cameras, of_cameras) = cameras(table.get_ref());
+        faults.extend(of_cameras);
+        let mut settings = Settings::default();
+        let mut rest = table;
+        // An entry with a fault is removed, so that the next one is found.
+        while faults.len() < FAULTS_MAX {
+            match Settings::deserialize(Deserializer::from(rest.clone())) {
+                Ok(read) => {
+                    settings = read;
+                    break;
+                }
+                Err(error) => {
+                    let (at, what) = fault(&error);
+                    faults.push((at, what));
+                    if !remove(rest.get_mut(), at) {
+                        break;
+                    }
+                }
+            }
+        }
+        if faults.is_empty() {
+            let Settings { firmware, application, .. } = settings;
+            return Ok(Self { cameras, firmware, application });
+        }
+        faults.sort();
+        faults.dedup();
+        let line = |(at, what): &Fault| {
+            let before = text.get(..*at).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            format!("line {line}, column {column}: {what}")
+        };
+        match &*faults {
+            [fault] => Err(line(fault)),
+            faults => {
+                let count = if faults.len() < FAULTS_MAX {
+                    format!("{} faults", faults.len())
+                } else {
+                    "many faults".to_owned()
+                };
+                Err(format!("{count}\n  {}", faults.iter().map(line).collect::<Vec<_>>().join("\n  ")))
+            }
+        }
+    }
+}
+
+/// Removes the innermost entry at this byte. Returns whether there was one.
+fn remove(table: &mut DeTable<'_>, at: usize) -> bool {
+    for (_, value) in table.iter_mut() {
+        if let DeValue::Table(inner) = value.get_mut()
+            && remove(inner, at)
+        {
+            return true;
+        }
+    }
+    let is_there = |(key, value): (&Spanned<_>, &Spanned<_>)| key.span().contains(&at) || value.span().contains(&at);
+    let key = table.iter().find(|entry| is_there(*entry)).map(|(key, _)| key.clone());
+    key.is_some_and(|key| table.remove(&key).is_some())
 }

@@ -373,7 +373,7 @@ mod tests {
         );
         let labels = file(&folder, "names.txt", "cat\ndog \nbird\n\n");
         let as_it_is = read(&["--config", &config]).expect("valid file");
-        assert_eq!(as_it_is.cameras.0.len(), 2);
+        assert_eq!(as_it_is.cameras.len(), 2);
         assert_eq!(as_it_is.firmware, Some(folder.path().join("depthai.whl")));
         let model = as_it_is.application.model.as_ref().expect("a model");
         assert_eq!(model.blob, folder.path().join("models/yolov8n.blob"));

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::{ClientError, Memory, SettingsError};
 use oaktap::file;
@@ -12,8 +11,9 @@ use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
+use crate::cli::camera_session::file_stem;
 use crate::cli::present::{self, advised, camera_error, flash_error, printable, settings_error};
-use crate::cli::{Ctx, Outcome, json_option};
+use crate::cli::{Ctx, Outcome, json_option, new_files};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,14 +56,14 @@ async fn read(caller: oaktap::bootloader::Caller) -> Result<CameraContents, Flas
 
 pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
     // Before the camera leaves its application and sends megabytes.
-    let checked = file::create_writable_folder(&args.output);
-    checked.with_context(|| format!("cannot write to {}", args.output.display()))?;
-    let effect = Effect::reading("reading the memories");
+    new_files::check_folder(&args.output, "backups")?;
+    let effect = Effect::querying("reading the memories");
     args.fleet.fleet(&effect)?.each(ctx, &effect, |turn| save(ctx, &args.output, turn))?;
     Ok(Outcome::Done)
 }
 
 fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
+    check_new(folder, &turn.label().camera)?;
     let (entered, (applications, settings)) = runtime()?.block_on(async {
         let entered = turn.enter(ctx).await?;
         let read = entered.talk(read).await?.map_err(flash_error)?;
@@ -77,7 +77,7 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     let mut report = BackupReport { command, label, applications: Vec::new(), settings: None };
     let mut damaged = Vec::new();
     for (memory, bytes) in applications {
-        let path = folder.join(format!("{stem}.{memory}.dap"));
+        let path = package_path(folder, stem, memory);
         write_new(&path, &bytes)?;
         if let Err(error) = Package::parse(bytes) {
             damaged.push(format!("{}: {error}", path.display()));
@@ -85,7 +85,7 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
         report.applications.push(path);
     }
     if let Some(settings) = settings.map_err(settings_error)? {
-        let path = folder.join(format!("{stem}.config.json"));
+        let path = settings_path(folder, stem);
         write_new(&path, (serde_json::to_string_pretty(&settings)? + "\n").as_bytes())?;
         report.settings = Some(path);
     }
@@ -106,7 +106,22 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     Err(advised(error, "`oaktap inspect FILE.dap` shows the intact parts; `oaktap flash` rejects the file"))
 }
 
+/// Checks each file that may be written, before the application stops.
+fn check_new(folder: &Path, id: &str) -> anyhow::Result<()> {
+    let stem = file_stem(id)?;
+    let packages = [Memory::Flash, Memory::Emmc].map(|memory| package_path(folder, stem, memory));
+    packages.iter().chain([&settings_path(folder, stem)]).try_for_each(|path| new_files::check_file(path))
+}
+
+fn package_path(folder: &Path, stem: &str, memory: Memory) -> PathBuf {
+    folder.join(format!("{stem}.{memory}.dap"))
+}
+
+fn settings_path(folder: &Path, stem: &str) -> PathBuf {
+    folder.join(format!("{stem}.config.json"))
+}
+
 /// Fails if the file exists.
 fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    file::write_new(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    file::write_new(path, bytes).map_err(|error| new_files::not_written(path, error))
 }

@@ -103,7 +103,7 @@ struct BootloaderReport {
 
 pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
     let (effect, change) = match &args.action {
-        BootloaderAction::Show => (Effect::reading("reading the bootloader"), None),
+        BootloaderAction::Show => (Effect::querying("reading the bootloader"), None),
         BootloaderAction::Update { image, user, factory } => {
             let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
             (WRITING, Some((open(image)?, slot)))

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use oaktap::device::contract::Contract;
 use oaktap::file;
@@ -10,7 +9,7 @@ use oaktap::units::Bytes;
 use serde::Serialize;
 
 use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs};
-use crate::cli::{Ctx, Outcome, json_option, present};
+use crate::cli::{Ctx, Outcome, json_option, new_files, present};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +20,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print path, size, SHA-256 and contract of the package as one line of JSON"))]
 pub(crate) struct BuildArgs {
-    /// Package to write; replaces an existing file
+    /// Package to write, which must not exist
     #[arg(short, long, value_name = "FILE.dap")]
     output: PathBuf,
 
@@ -47,9 +46,10 @@ struct BuildReport {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
+    new_files::check_file(&args.output)?;
     let file = args.application.read(&args.file)?;
     let packed = args.packing.pack(&file, PackageTarget::Camera)?;
-    file::replace(&args.output, &packed.bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
+    file::write_new(&args.output, &packed.bytes).map_err(|error| new_files::not_written(&args.output, error))?;
     let report = BuildReport {
         command: ctx.command,
         path: args.output.clone(),

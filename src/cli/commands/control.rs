@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use oaktap::source::control::{ControlAnswer, ControlError, control};
+use oaktap::source::control::{ControlAnswer, ControlError, control_each};
 use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
-use crate::cli::camera_ends::{CameraEnd, finish, report_failure};
+use crate::cli::camera_ends::{CameraEnd, document_failure, finish, report_failure};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::present::{self, Refused, Usage};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
@@ -63,11 +63,14 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
         let name = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
         let result = set(ctx, args, camera, &orders, several.then_some(&name));
         if !several {
+            if let Err(error) = &result {
+                document_failure(ctx, &name, None, error)?;
+            }
             return result.map(|()| Outcome::Done);
         }
         // If one refuses, the other cameras get their settings all the same.
         if let Err(error) = &result {
-            report_failure(ctx, name.clone(), None, error)?;
+            report_failure(ctx, &name, None, error)?;
         }
         ends.push(CameraEnd { camera: name, id: None, address: Some(camera.spec.to_string()), end: result.into() });
     }
@@ -90,21 +93,38 @@ fn set(
     name: Option<&String>,
 ) -> anyhow::Result<()> {
     let SourceSpec::Tcp { host, port } = &camera.spec else { return Ok(()) };
-    let answers = control(host, *port, orders, args.timeout).map_err(explained)?;
-    if ctx.json {
-        let camera = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
-        present::document(&ControlReport { command: ctx.command, camera, answers: &answers })?;
-    } else {
-        let before = name.map(|name| format!("{name}: ")).unwrap_or_default();
-        let text = answers.iter().map(|answer| format!("{before}{}\n", answer.said)).collect::<String>();
+    let before = name.map(|name| format!("{name}: ")).unwrap_or_default();
+    let mut answers = Vec::new();
+    let controlled = control_each(host, *port, orders, args.timeout, |answer| answers.push(answer));
+    if !ctx.json {
+        let text = answers.iter().map(|answer| format!("{before}{}\n", described(answer))).collect::<String>();
         present::result(present::printable(&text).as_bytes())?;
     }
     let refused: Vec<_> = answers.iter().filter(|answer| !answer.done).collect();
-    if !refused.is_empty() {
-        let refusals = refused.iter().map(|answer| format!("`{}`: {}", answer.order, answer.said));
-        return Err(Refused(format!("the camera refused {}", refusals.collect::<Vec<_>>().join(", "))).into());
+    let refusals = refused.iter().map(|answer| format!("`{}`: {}", answer.order, answer.said)).collect::<Vec<_>>();
+    let error = match controlled {
+        Err(error) => Some(explained(error)),
+        Ok(()) if refused.is_empty() => None,
+        Ok(()) => Some(Refused(format!("the camera refused {}", refusals.join(", "))).into()),
+    };
+    if let Some(error) = error {
+        let answers = ("answers".to_owned(), serde_json::to_value(&answers)?);
+        return Err(present::detailed(error, std::iter::once(answers).collect()));
+    }
+    if ctx.json {
+        let camera = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
+        present::document(&ControlReport { command: ctx.command, camera, answers: &answers })?;
     }
     Ok(())
+}
+
+/// What was sent, and what the camera answered.
+fn described(ControlAnswer { order, said, done }: &ControlAnswer) -> String {
+    match said.strip_prefix("no:") {
+        Some(why) if !done => format!("sent {order}; the camera refused: {}", why.trim()),
+        _ if said == order => format!("sent {order}; the camera acknowledged it"),
+        _ => format!("sent {order}; the camera acknowledged it: {said}"),
+    }
 }
 
 fn after_help() -> String {

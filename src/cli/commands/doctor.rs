@@ -3,22 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use oaktap::bootloader::Version;
+use oaktap::doctor::facts::CheckedCamera;
 use oaktap::doctor::observe::{self, ObserveOptions, observe};
 use oaktap::doctor::{Facts, Finding, Level, judge, redact};
 use oaktap::file;
 use oaktap::flash::FlashTarget;
+use oaktap::net::discovery::{Survey, Targets, find};
 use oaktap::wire;
 use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleet, Effect, Turn};
-use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
+use crate::cli::camera_arg::{CameraArg, SearchArgs, choose, runtime};
 use crate::cli::camera_session::EnterOptions;
 use crate::cli::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
-use crate::cli::present::{self, camera_error, printable};
-use crate::cli::{Ctx, Outcome, json_option, value_parsers};
+use crate::cli::present::{self, Usage, camera_error, printable};
+use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
 
 const NOTES: &str = "\
 Examples:
@@ -34,6 +35,8 @@ serves one client at a time serves no other client meanwhile, unless --no-stream
 unless --enter-bootloader is given.
 
 Reading firewall rules needs root; without it, that check is skipped.
+
+Several cameras are summarized: a line for each healthy one, and the warnings and failures of the others. -v shows every check.
 
 Exit codes: 0 no check failed; 1 a check failed.";
 
@@ -89,6 +92,8 @@ struct DoctorReport<'a> {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
+    // Before the checks, which take minutes for many cameras.
+    args.bundle.as_deref().map(new_files::check_file).transpose()?;
     let configured = configured_in(args.config.as_deref())?;
     let cameras = named_cameras(&args.cameras, &configured, FilePort::Keep)?;
     let mut facts = runtime()?.block_on(look(args, &cameras))?;
@@ -96,7 +101,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
     if args.enter_bootloader {
         // A port belongs to the stream, not to the bootloader.
         let fleet = BootloaderFleet::of(cameras.into_iter().map(without_port).collect(), args.options.clone())?;
-        let effect = Effect::reading("reading the bootloader version");
+        let effect = Effect::querying("reading the bootloader version");
         let versions = fleet.each(ctx, &effect, |turn| Ok((turn.located.ip, version(ctx, turn)?)))?;
         for target in &mut facts.targets {
             let version = versions.iter().find(|(ip, _)| target.ip == Some(*ip));
@@ -123,7 +128,13 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
     if ctx.json {
         present::document(&report)?;
     } else {
-        present::result(printable(&text(&findings)).as_bytes())?;
+        let targets = &facts.targets;
+        let text = if targets.len() < 2 || tracing::enabled!(tracing::Level::INFO) {
+            every_check(&findings)
+        } else {
+            summary(&findings, targets)
+        };
+        present::result(printable(&text).as_bytes())?;
     }
     match report.failed {
         0 => Ok(Outcome::Done),
@@ -132,35 +143,54 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
 }
 
 fn without_port(camera: NamedCamera) -> NamedCamera {
-    match camera.camera {
-        CameraArg::Address { ip, .. } => NamedCamera { camera: CameraArg::Address { ip, port: None }, ..camera },
-        _ => camera,
-    }
+    NamedCamera { camera: camera.camera.without_port(), ..camera }
 }
 
 async fn look(args: &DoctorArgs, cameras: &[NamedCamera]) -> anyhow::Result<Facts> {
-    let mut named = Vec::new();
+    let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
+    // One search for all ids.
+    let by_id = cameras.iter().any(|camera| matches!(camera.camera, CameraArg::Id(_)));
+    let targets = Targets { subnets: subnet.clone(), port: udp_port, ..Targets::default() };
+    let survey = if by_id { find(&targets, wait, |_| false).await? } else { Survey::default() };
+    let (mut named, mut absent) = (Vec::new(), Vec::new());
     for NamedCamera { name, camera } in cameras {
-        named.push(match camera {
-            CameraArg::Address { ip, port } => {
+        let located = match camera.resolved() {
+            Ok(CameraArg::Address { ip, port }) => {
                 let port = port.filter(|_| !args.no_stream);
-                observe::NamedCamera { name: name.clone().unwrap_or_else(|| ip.to_string()), ip: *ip, port }
+                let name = name.clone().unwrap_or_else(|| camera.clone().without_port().to_string());
+                named.push(observe::NamedCamera { name, ip, port });
+                continue;
             }
-            id => {
-                let located = id.locate(&args.options.search).await?;
-                let id = located.camera.map(|camera| camera.id);
-                let name = name.clone().or(id).unwrap_or_else(|| located.ip.to_string());
-                observe::NamedCamera { name, ip: located.ip, port: None }
+            Ok(CameraArg::Id(id)) => choose(&id, &survey),
+            Ok(camera) => camera.locate(&args.options.search).await,
+            Err(error) => Err(error),
+        };
+        let located = match located {
+            Ok(located) => located,
+            // The other cameras are checked all the same.
+            Err(error) if cameras.len() > 1 && !error.is::<Usage>() => {
+                let name = name.clone().unwrap_or_else(|| camera.to_string());
+                absent.push(CheckedCamera { name, ..CheckedCamera::default() });
+                continue;
             }
-        });
+            Err(error) => return Err(error),
+        };
+        let id = located.camera.map(|camera| camera.id);
+        let name = name.clone().or(id).unwrap_or_else(|| located.ip.to_string());
+        named.push(observe::NamedCamera { name, ip: located.ip, port: None });
+    }
+    if named.is_empty() && !absent.is_empty() {
+        let host = observe::host();
+        return Ok(Facts { host, targets: absent, seen: survey.cameras, ..Facts::default() });
     }
     if named.len() > 1 {
         present::say(&format!("checking {} cameras", named.len()));
     }
     let ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
-    let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
     let options = ObserveOptions { cameras: named, subnets: subnet, wait, udp_port, ports, measure: args.measure };
-    Ok(observe(&options).await?)
+    let mut facts = observe(&options).await?;
+    facts.targets.extend(absent);
+    Ok(facts)
 }
 
 fn version(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<Version> {
@@ -171,8 +201,56 @@ fn version(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<Version> {
     })
 }
 
+/// Formats one line per healthy camera, and the warnings and failures of the others. Cameras with the same finding share it.
+fn summary(findings: &[Finding], cameras: &[CheckedCamera]) -> String {
+    let is_camera = |finding: &&Finding| cameras.iter().any(|camera| camera.name == finding.subject);
+    let is_problem = |finding: &&Finding| matches!(finding.level, Level::Warn | Level::Fail);
+    let host: Vec<_> = findings.iter().filter(|finding| !is_camera(finding)).cloned().collect();
+    let mut text = every_check(&host);
+    let of =
+        |camera: &CheckedCamera| findings.iter().filter(|finding| finding.subject == camera.name).collect::<Vec<_>>();
+    let worst = |camera: &CheckedCamera| of(camera).iter().map(|finding| finding.level).max().unwrap_or(Level::Skip);
+    let healthy = |camera: &&CheckedCamera| worst(camera) < Level::Warn;
+    let row = |camera: &CheckedCamera| {
+        let observed = |check: &str| {
+            let finding = of(camera).into_iter().find(|finding| finding.check == check);
+            finding.map_or_else(|| "-".to_owned(), |finding| finding.observed.clone())
+        };
+        let ip = camera.ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
+        [format!("{:<4}  {}", Level::Pass, camera.name), ip, observed("state"), observed("stream")]
+    };
+    let rows: Vec<_> = cameras.iter().filter(healthy).map(row).collect();
+    text.push_str(&present::aligned(&rows, 4));
+
+    let problems: Vec<_> = findings.iter().filter(is_camera).filter(is_problem).collect();
+    let (mut printed, mut heading) = (Vec::<&Finding>::new(), String::new());
+    for finding in &problems {
+        let same = |other: &&&Finding| Finding { subject: finding.subject.clone(), ..(**other).clone() } == **finding;
+        if printed.iter().any(|known| same(&known)) {
+            continue;
+        }
+        let subjects: Vec<_> = problems.iter().filter(same).map(|finding| finding.subject.as_str()).collect();
+        let subjects = present::listed(&subjects).trim_start().to_owned();
+        if subjects != heading {
+            text.push_str(&format!("{subjects}\n"));
+        }
+        heading = subjects;
+        text.push_str(&check_lines(finding, finding.check.len()));
+        printed.push(finding);
+    }
+    let count = |level| cameras.iter().filter(|camera| worst(camera) == level).count();
+    let healthy = cameras.iter().filter(healthy).count();
+    text.push_str(&format!(
+        "{} cameras: {healthy} healthy, {} with warnings, {} failed (-v shows every check)\n",
+        cameras.len(),
+        count(Level::Warn),
+        count(Level::Fail)
+    ));
+    text
+}
+
 /// Formats one line per check, grouped by subject, with the commands that solve a problem below.
-fn text(findings: &[Finding]) -> String {
+fn every_check(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     let mut subjects: Vec<&str> = Vec::new();
     for finding in findings {
@@ -184,36 +262,77 @@ fn text(findings: &[Finding]) -> String {
     for subject in subjects {
         text.push_str(&format!("{subject}\n"));
         for finding in findings.iter().filter(|finding| finding.subject == subject) {
-            let Finding { check, level, observed, hint, commands, .. } = finding;
-            text.push_str(&format!("  {level}  {check:<width$}  {observed}\n"));
-            if *level != Level::Fail && *level != Level::Warn {
-                continue;
-            }
-            let indent = " ".repeat(width + 10);
-            if let Some(hint) = hint {
-                text.push_str(&format!("{indent}{hint}\n"));
-            }
-            for command in commands {
-                text.push_str(&format!("{indent}$ {command}\n"));
-            }
+            text.push_str(&check_lines(finding, width));
         }
     }
     text
 }
 
+fn check_lines(finding: &Finding, width: usize) -> String {
+    let Finding { check, level, observed, hint, commands, .. } = finding;
+    let mut text = format!("  {level}  {check:<width$}  {observed}\n");
+    if matches!(level, Level::Fail | Level::Warn) {
+        let indent = " ".repeat(width + 10);
+        let commands = commands.iter().map(|command| format!("$ {command}"));
+        text.extend(hint.iter().cloned().chain(commands).map(|line| format!("{indent}{line}\n")));
+    }
+    text
+}
+
 fn bundle(path: &Path, report: &DoctorReport) -> anyhow::Result<()> {
-    let what = || format!("cannot write the report to {}", path.display());
     let mut names: Vec<_> = report.facts.seen.iter().map(|camera| camera.id.as_str()).collect();
     names.extend(report.facts.targets.iter().filter(|target| target.camera.is_some()).map(|t| t.name.as_str()));
     // Addresses are redacted by their own rule.
     names.retain(|name| name.parse::<std::net::IpAddr>().is_err());
     let text = redact(&serde_json::to_string_pretty(report)?, &names);
-    file::write_new(path, (text + "\n").as_bytes()).with_context(what)
+    file::write_new(path, (text + "\n").as_bytes()).map_err(|error| new_files::not_written(path, error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_cameras_are_summarized() {
+        let cameras: Vec<_> = (1..=40)
+            .map(|number| {
+                let name = format!("cam{number:02}");
+                CheckedCamera { name, ip: Some([10, 0, 0, number].into()), ..CheckedCamera::default() }
+            })
+            .collect();
+        let mut findings = Vec::new();
+        for (number, camera) in cameras.iter().enumerate() {
+            let finding = |check, level, observed: &str| Finding {
+                check,
+                subject: camera.name.clone(),
+                level,
+                observed: observed.to_owned(),
+                hint: (level >= Level::Warn).then(|| "do that".to_owned()),
+                commands: Vec::new(),
+            };
+            findings.push(finding("state", Level::Pass, "running its application"));
+            findings.push(match number {
+                3 | 7 => finding("mtu", Level::Warn, "small"),
+                9 => finding("stream", Level::Fail, "nothing"),
+                _ => finding("stream", Level::Pass, "40.0 frames/s"),
+            });
+        }
+        let text = summary(&findings, &cameras);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "PASS  cam01  10.0.0.1   running its application  40.0 frames/s");
+        assert_eq!(
+            lines[37..],
+            [
+                "cam04, cam08",
+                "  WARN  mtu  small",
+                "             do that",
+                "cam10",
+                "  FAIL  stream  nothing",
+                "                do that",
+                "40 cameras: 37 healthy, 2 with warnings, 1 failed (-v shows every check)",
+            ]
+        );
+    }
 
     #[test]
     fn checks_are_grouped_by_subject() {
@@ -231,7 +350,7 @@ mod tests {
             finding("x", "eth0", Level::Skip),
         ];
         assert_eq!(
-            text(&findings),
+            every_check(&findings),
             "eth0\n  PASS  mtu    seen\n  SKIP  x      seen\ncam\n  FAIL  state  seen\n               do that\n               $ so\n"
         );
     }

@@ -19,13 +19,13 @@ use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs};
 use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, file_stem};
-use crate::cli::fleet::cameras_in;
+use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication};
+use crate::cli::fleet::{NamedCamera, cameras_in};
 use crate::cli::present::{self, Refused, advised, flash_error};
-use crate::cli::receipt::{PackageFacts, Receipt};
+use crate::cli::receipt::{FlashFailure, PackageFacts, Receipt};
 use crate::cli::script_check;
 use crate::cli::value_parsers::one_of;
-use crate::cli::{Ctx, Outcome, json_option};
+use crate::cli::{Ctx, Outcome, json_option, new_files};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -36,15 +36,19 @@ Examples:
   oaktap flash 14442C --app app.dap --dry-run
 
 Asks once, with a list of the cameras. If it fails for one of several cameras, the others are flashed all the same; running the \
-same command again skips those.
+same command again skips those. The receipt of a camera that failed says where it stopped and what the camera has now.
 
 Exit codes: 0 written, verified and running (with --no-wait: written and verified); 1 failure; 2 wrong usage; 4 refused by \
-the camera, or unsafe to try: nothing was written.";
+the camera, or unsafe to try; the help line says what the camera has then.";
+
+/// The program that writes a receipt.
+const TOOL: &str = concat!("oaktap ", env!("CARGO_PKG_VERSION"));
+const UNCHANGED: &str = "nothing was changed in the camera";
 
 #[derive(Args, Debug)]
 #[command(
     after_help = AFTER_HELP,
-    arg = json_option("Print a receipt per camera (with --dry-run, its plan) as one line of JSON")
+    arg = json_option("Print a receipt per camera (with --dry-run, its plan) as one line of JSON, then a total of several")
 )]
 pub(crate) struct FlashArgs {
     /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a camera; with
@@ -69,7 +73,7 @@ pub(crate) struct FlashArgs {
     #[arg(long)]
     force: bool,
 
-    /// Write a receipt per camera, as JSON, to this folder
+    /// Write a receipt per camera, flashed or failed, as JSON, to this folder
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
 
@@ -182,12 +186,19 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     }
     let doing = if args.dry_run { "planning" } else { "flashing" };
     let asks = if args.dry_run { Asks::ToStop } else { Asks::ForSeveral };
-    let effect = Effect { asks, jobs: args.jobs.into(), ..Effect::changing(doing) };
+    let effect = Effect { asks, jobs: args.jobs.into(), waits: args.dry_run, ..Effect::changing(doing) };
     let flash = |turn: &Turn<'_>| {
-        let report = runtime()?.block_on(flash_one(ctx, args, &task, turn))?;
+        let mut attempt = Attempt { started: utc_now(), stage: Stage::Entering, address: None, target: None };
+        let result = runtime()?.block_on(flash_one(ctx, args, &task, turn, &mut attempt));
+        let report = result.map_err(|error| attempt.failed(args, &task, turn.label(), error))?;
         print(ctx, args, &report).map(|()| report)
     };
-    let reports = task.cameras.each(ctx, &effect, flash)?;
+    let not_found = |camera: &NamedCamera, error| {
+        let attempt = Attempt { started: utc_now(), stage: Stage::Searching, address: None, target: None };
+        let label = CameraLabel { camera: camera.camera.to_string(), name: camera.name.clone() };
+        attempt.failed(args, &task, label, error)
+    };
+    let reports = task.cameras.each_or(ctx, &effect, flash, not_found)?;
     match args.then {
         Some(Then::View) => {
             let streams: Vec<_> = reports.iter().filter_map(|report| report.stream(task.contract.as_ref())).collect();
@@ -201,9 +212,8 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
 /// Creates the folder of the receipts, and a file in it that is removed again: a flashed camera without its receipt would
 /// have to be flashed again.
 fn check_writable(folder: &Path) -> anyhow::Result<()> {
-    let written =
-        file::create_writable_folder(folder).with_context(|| format!("cannot write receipts to {}", folder.display()));
-    written.map_err(|error| advised(error, "no camera was changed; give another folder with --receipts"))
+    new_files::check_folder(folder, "receipts")
+        .map_err(|error| advised(error, "no camera was changed; give another folder with --receipts"))
 }
 
 /// Reads a package and checks it.
@@ -222,11 +232,82 @@ fn open(path: &Path) -> anyhow::Result<(Package, PackageReport)> {
     }
 }
 
-async fn flash_one(ctx: &Ctx, args: &FlashArgs, task: &FlashTask, turn: &Turn<'_>) -> anyhow::Result<FlashReport> {
+/// How far the flashing of a camera is.
+enum Stage {
+    Searching,
+    Entering,
+    Connecting,
+    /// The last error is a [`FlashError`].
+    Bootloader(FlashError),
+    /// In this memory, every byte was found.
+    Starting(Flashed),
+}
+
+/// The flashing of a camera, for the receipt of a failure.
+struct Attempt {
+    started: String,
+    stage: Stage,
+    address: Option<String>,
+    target: Option<FlashTarget>,
+}
+
+impl Attempt {
+    /// Writes the receipt of the failure, and returns the error with its fields.
+    fn failed(self, args: &FlashArgs, task: &FlashTask, label: CameraLabel, error: anyhow::Error) -> anyhow::Error {
+        let Self { started, stage, address, target } = self;
+        let (failed_while, camera_has, flashed) = match stage {
+            Stage::Searching => {
+                ("searching for the camera".to_owned(), "nothing was sent to the camera".to_owned(), None)
+            }
+            Stage::Entering => ("entering the bootloader".to_owned(), UNCHANGED.to_owned(), None),
+            Stage::Connecting => ("connecting to the bootloader".to_owned(), UNCHANGED.to_owned(), None),
+            Stage::Bootloader(error) => (error.phase().to_string(), error.camera_has().to_owned(), None),
+            Stage::Starting(flashed) => {
+                let has = format!("the application in the {} memory, read back and verified", flashed.memory);
+                ("waiting for the application".to_owned(), has, Some(flashed))
+            }
+        };
+        let failure = FlashFailure { error: present::printable(&format!("{error:#}")), failed_while, camera_has };
+        let (package, finished) = (task.facts.clone(), utc_now());
+        let read_back = flashed.is_some();
+        let (running, failure) = (None, Some(failure));
+        let receipt = Receipt {
+            tool: TOOL.into(),
+            started,
+            finished,
+            label,
+            address,
+            target,
+            package,
+            flashed,
+            read_back,
+            running,
+            failure,
+        };
+        if let Some(folder) = args.receipts.as_ref().filter(|_| !args.dry_run)
+            && let Err(unwritten) = save(&receipt, folder)
+        {
+            present::always_say(&format!("warning: {}: no receipt of the failure: {unwritten:#}", receipt.label));
+        }
+        match serde_json::to_value(&receipt) {
+            Ok(serde_json::Value::Object(fields)) => present::detailed(error, fields),
+            _ => error,
+        }
+    }
+}
+
+async fn flash_one(
+    ctx: &Ctx,
+    args: &FlashArgs,
+    task: &FlashTask,
+    turn: &Turn<'_>,
+    attempt: &mut Attempt,
+) -> anyhow::Result<FlashReport> {
     let command = ctx.command;
     let FlashTask { package, facts, contract, port, .. } = task;
-    let started = utc_now();
     let entered = turn.enter(ctx).await?;
+    attempt.address = Some(entered.address().to_string());
+    attempt.stage = Stage::Connecting;
     let (options, package, dry_run) =
         (FlashOptions { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
     let work =
@@ -236,22 +317,28 @@ async fn flash_one(ctx: &Ctx, args: &FlashArgs, task: &FlashTask, turn: &Turn<'_
             let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
             Ok((target, text, flashed))
         };
-    let (target, plan, flashed) = entered.talk(work).await?.map_err(flash_error)?;
+    let (target, plan, flashed) = entered.talk(work).await?.map_err(|error| {
+        attempt.stage = Stage::Bootloader(error.clone());
+        flash_error(error)
+    })?;
+    attempt.target = Some(target.clone());
     let Some(flashed) = flashed else {
         return Ok(FlashReport::Plan { command, label: entered.label, plan });
     };
+    attempt.stage = Stage::Starting(flashed.clone());
     let running = wait_until_running(&entered, args.boot_wait.at(*port), &flashed, contract.as_ref()).await?;
     let receipt = Receipt {
-        tool: concat!("oaktap ", env!("CARGO_PKG_VERSION")).to_owned(),
-        started,
+        tool: TOOL.to_owned(),
+        started: attempt.started.clone(),
         finished: utc_now(),
         label: entered.label.clone(),
-        address: entered.address().to_string(),
-        target,
+        address: attempt.address.clone(),
+        target: Some(target),
         package: facts.clone(),
-        flashed,
+        flashed: Some(flashed),
         read_back: true,
         running,
+        failure: None,
     };
     Ok(FlashReport::Receipt { command, receipt: Box::new(receipt) })
 }
@@ -280,20 +367,31 @@ async fn wait_until_running(
         .context("the application was written and verified, but its start was not observed")
 }
 
+/// Writes a receipt to its file, which is named after the id of the camera, or after the address of one that was not found.
+fn save(receipt: &Receipt, folder: &Path) -> anyhow::Result<()> {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let stem: String = receipt.label.camera.chars().map(safe).collect();
+    let path = folder.join(format!("{stem}_{}.json", receipt.finished.replace(':', "-")));
+    let text = serde_json::to_string_pretty(receipt)? + "\n";
+    file::write_new(&path, text.as_bytes()).map_err(|error| new_files::not_written(&path, error))?;
+    present::say(&format!("{}: receipt in {}", receipt.label, path.display()));
+    Ok(())
+}
+
 fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()> {
     if let (FlashReport::Receipt { receipt, .. }, Some(folder)) = (report, &args.receipts) {
-        let time = receipt.finished.replace(':', "-");
-        let path = folder.join(format!("{}_{time}.json", file_stem(&receipt.label.camera)?));
-        let text = serde_json::to_string_pretty(receipt)?;
-        file::write_new(&path, (text + "\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-        present::say(&format!("{}: receipt in {}", receipt.label, path.display()));
+        save(receipt, folder)?;
     }
     match report {
         _ if ctx.json => present::document(report),
         FlashReport::Plan { label, plan, .. } => present::result(format!("{label}\n{plan}\n").as_bytes()),
         FlashReport::Receipt { receipt, .. } => {
             let Receipt { label, flashed, running, package, .. } = &**receipt;
-            let what = if flashed.written { "written, read back and verified" } else { "verified, already present" };
+            let what = if flashed.as_ref().is_some_and(|flashed| flashed.written) {
+                "written, read back and verified"
+            } else {
+                "verified, already present"
+            };
             let runs = if running.is_some() { ", running" } else { ", start not observed" };
             let text = format!("{label}: {} {what}{runs}\n", package.file);
             present::result(present::printable(&text).as_bytes())

@@ -46,7 +46,7 @@ struct MemoryApplication {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
-    let effect = Effect::reading("reading the bootloader");
+    let effect = Effect::querying("reading the bootloader");
     args.fleet.fleet(&effect)?.each(ctx, &effect, |turn| show(ctx, turn))?;
     Ok(Outcome::Done)
 }
@@ -67,9 +67,6 @@ fn show(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<()> {
         present::document(&report)?;
     } else {
         present::result(printable(&text(&report)).as_bytes())?;
-    }
-    if entered.was_running {
-        present::say(&format!("{}: rebooting into its application", entered.label));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::discovery::{CameraChange, CameraState, CameraWatch, DiscoveredCamera, PortProbe};
+use oaktap::discovery::{CameraAddress, CameraChange, CameraState, CameraWatch, DiscoveredCamera, PortProbe};
 use oaktap::net::clock::received_now;
 use oaktap::net::discovery::{Survey, Targets, find};
 use oaktap::net::interfaces::Interface;
@@ -15,7 +15,8 @@ use oaktap::wire;
 use serde::Serialize;
 
 use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
-use crate::cli::fleet::{ConfiguredCamera, FilePort, NamedCamera, configured_in, named_cameras};
+use crate::cli::configured_cameras::ConfiguredCamera;
+use crate::cli::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
 use crate::cli::present::{self, Usage, advised, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -37,13 +38,17 @@ The search does not stop applications and changes nothing. A camera gets one row
 and interfaces.
 
 --probe connects to each camera and disconnects at once. Most applications serve one client at a time, and some \
-distribute their frames over all clients, so another client can lose a frame.";
+distribute their frames over all clients, so another client can lose a frame.
+
+Cameras of the command line, or else of --config, that do not reply are listed with the state missing.
+
+Exit codes: 0 every such camera replied; 1 one is missing.";
 
 #[derive(Args, Debug)]
 #[command(after_help = NOTES, arg = json_option("Print the cameras as one line of JSON; with --watch, one line per change"))]
 pub(crate) struct ListArgs {
-    /// Also query these addresses, for cameras that broadcasts do not reach; sim: starts a simulated camera. NAME=IP names a
-    /// camera; with --config, a name of the file selects that camera
+    /// Also query these addresses or hosts, for cameras that broadcasts do not reach; sim: starts a simulated camera. NAME=IP
+    /// names a camera; with --config, a name of the file selects that camera
     #[arg(value_name = "IP")]
     addresses: Vec<String>,
 
@@ -91,10 +96,30 @@ enum StreamPort {
     Closed(Vec<u16>),
 }
 
+/// A camera that was named and did not reply.
+#[derive(Debug, Serialize)]
+struct MissingRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The address, the host or the id that the user gave.
+    given: String,
+    id: Option<String>,
+    addresses: Vec<CameraAddress>,
+    /// Always `missing`.
+    state: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ListRow {
+    Found(CameraRow),
+    Missing(MissingRow),
+}
+
 #[derive(Serialize)]
 struct ListReport<'a> {
     command: &'static str,
-    cameras: &'a [CameraRow],
+    cameras: &'a [ListRow],
     asked: &'a [Interface],
     unanswered: &'a [Ipv4Addr],
     unsent: Vec<String>,
@@ -121,7 +146,14 @@ struct Known {
 impl Known {
     fn new(camera: NamedCamera) -> anyhow::Result<Self> {
         // Starts a simulated camera, which runs as long as its value lives.
-        let ip = camera.camera.ip()?;
+        let ip = match (&camera.camera, camera.camera.ip()) {
+            // The other cameras are listed all the same.
+            (CameraArg::Host { .. }, Err(error)) => {
+                present::say(&error.to_string());
+                None
+            }
+            (_, ip) => ip?,
+        };
         Ok(Self { camera, ip })
     }
 
@@ -163,20 +195,34 @@ impl Fleet {
         self.wanted.iter().chain(&self.others).find(|known| known.is(found))?.camera.name.clone()
     }
 
-    /// Returns the cameras given by id that are not among those found.
-    fn missing(&self, found: &[DiscoveredCamera]) -> Vec<String> {
-        let by_id = self.wanted.iter().filter(|known| known.ip.is_none());
-        let missing = by_id.filter(|known| !found.iter().any(|camera| known.is(camera)));
-        missing.map(|known| known.camera.to_string()).collect()
+    /// Returns the cameras that must reply and are not among those found.
+    fn missing<'a>(&'a self, found: &'a [DiscoveredCamera]) -> impl Iterator<Item = &'a Known> {
+        self.wanted.iter().filter(|known| !found.iter().any(|camera| known.is(camera)))
+    }
+}
+
+impl MissingRow {
+    fn new(known: &Known) -> Self {
+        let Known { camera: NamedCamera { name, camera }, ip } = known;
+        let id = if let CameraArg::Id(id) = camera { Some(id.clone()) } else { None };
+        let addresses = ip.iter().map(|ip| CameraAddress { ip: *ip, interface: None }).collect();
+        Self { name: name.clone(), given: camera.to_string(), id, addresses, state: "missing" }
+    }
+
+    fn cells(&self) -> [String; 5] {
+        let id = self.id.as_deref().unwrap_or("-");
+        let id = self.name.as_ref().map_or_else(|| id.to_owned(), |name| format!("{id} ({name})"));
+        let given = if self.id.is_some() { "-" } else { &self.given };
+        [&id, given, "-", self.state, "-"].map(str::to_owned)
     }
 }
 
 /// Refuses an id without a name: the search finds that camera anyway.
 fn check_given(NamedCamera { name, camera }: &NamedCamera) -> anyhow::Result<()> {
     match camera {
-        CameraArg::Simulated(_) | CameraArg::Address { port: None, .. } => Ok(()),
+        CameraArg::Simulated(_) | CameraArg::Address { port: None, .. } | CameraArg::Host { port: None, .. } => Ok(()),
         CameraArg::Id(_) if name.is_some() => Ok(()),
-        CameraArg::Id(_) | CameraArg::Address { .. } => {
+        CameraArg::Id(_) | CameraArg::Address { .. } | CameraArg::Host { .. } => {
             let text = format!("`{camera}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:");
             Err(Usage(text).into())
         }
@@ -189,8 +235,9 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet)
     let unanswered: Vec<_> = addresses.iter().copied().filter(|ip| !answered(ip)).collect();
     let mut rows = Vec::new();
     for camera in &survey.cameras {
-        rows.push(row(camera.clone(), args, fleet).await);
+        rows.push(ListRow::Found(row(camera.clone(), args, fleet).await));
     }
+    rows.extend(fleet.missing(&survey.cameras).map(|known| ListRow::Missing(MissingRow::new(known))));
     for (ip, error) in &survey.unrecognized {
         present::say(&format!("{ip} replied, but is not a camera: {error}"));
     }
@@ -205,20 +252,18 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet)
         })?;
     } else if !rows.is_empty() {
         let headings = ["id", "address", "interface", "state", "stream port"].map(str::to_owned);
-        let rows = rows.iter().map(cells);
+        let rows = rows.iter().map(|row| match row {
+            ListRow::Found(row) => cells(row),
+            ListRow::Missing(row) => row.cells(),
+        });
         let table: Vec<_> = std::iter::once(headings).chain(rows).collect();
         present::result(printable(&present::aligned(&table, 5)).as_bytes())?;
     }
     survey.unsent.iter().for_each(|unsent| present::say(&unsent.to_string()));
-    let missing = fleet.missing(&survey.cameras);
-    if !unanswered.is_empty() || !missing.is_empty() {
-        let of_address = |ip: &Ipv4Addr| {
-            let known = fleet.wanted.iter().find(|known| known.ip == Some(*ip));
-            known.map_or_else(|| ip.to_string(), |known| known.camera.to_string())
-        };
-        let silent: Vec<_> = unanswered.iter().map(of_address).chain(missing).collect();
+    let missing: Vec<_> = fleet.missing(&survey.cameras).map(|known| known.camera.to_string()).collect();
+    if !missing.is_empty() {
         return Err(advised(
-            anyhow::anyhow!("no reply from a camera at {}", silent.join(", ")),
+            anyhow::anyhow!("no reply from a camera at {}", present::listed(&missing)),
             "`oaktap doctor IP` finds out why",
         ));
     }
@@ -285,14 +330,27 @@ fn cells(row: &CameraRow) -> [String; 5] {
 struct WatchEvent<'a> {
     event: &'static str,
     unix_ns: i64,
-    camera: &'a CameraRow,
+    camera: &'a ListRow,
 }
 
 async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut watch = CameraWatch::default();
+    let mut first = true;
     while let Some(survey) = unless_stopped(ctx, survey(args, addresses)).await {
-        for change in watch.round(survey?.cameras) {
+        let cameras = survey?.cameras;
+        for known in fleet.missing(&cameras).filter(|_| first) {
+            let row = ListRow::Missing(MissingRow::new(known));
+            let line = match &row {
+                _ if ctx.json => {
+                    present::json(&WatchEvent { event: "missing", unix_ns: received_now().unix_ns, camera: &row })?
+                }
+                _ => printable(&format!("{:<8} {}\n", "missing", known.camera)),
+            };
+            present::result(line.as_bytes())?;
+        }
+        first = false;
+        for change in watch.round(cameras) {
             let (event, row) = match change {
                 CameraChange::Appeared(camera) => ("new", row(camera, args, fleet).await),
                 CameraChange::Changed { after, .. } => ("changed", row(after, args, fleet).await),
@@ -301,6 +359,7 @@ async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet
                 }
             };
             let line = if ctx.json {
+                let row = ListRow::Found(row);
                 present::json(&WatchEvent { event, unix_ns: received_now().unix_ns, camera: &row })?
             } else {
                 let [id, address, interface, state, stream] = cells(&row);

@@ -147,7 +147,7 @@ struct NetworkReport {
 
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
     let effect = match args.action {
-        NetworkAction::Show => Effect::reading("reading the network settings"),
+        NetworkAction::Show => Effect { waits: !args.no_wait, ..Effect::reading("reading the network settings") },
         // The same mistake would put every camera out of reach.
         _ => Effect { stops_at_failure: true, ..Effect::changing("changing the network settings") },
     };

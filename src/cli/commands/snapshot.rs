@@ -16,7 +16,7 @@ use crate::cli::fleet::FleetArgs;
 use crate::cli::present::Usage;
 use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, present, value_parsers};
+use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, new_files, present, value_parsers};
 
 /// How long to wait for a frame without --duration.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub(crate) struct SnapshotArgs {
     #[arg(short = 'd', long, value_name = "TIME", help_heading = WHEN_TO_STOP, value_parser = value_parsers::duration)]
     duration: Option<Duration>,
 
-    /// Folder for new files, or a .png file to write or replace, with a .json file beside it
+    /// Folder for new files, or a new .png file, with a .json file beside it
     #[arg(short, long, value_name = "DIR|FILE.png", default_value = ".")]
     output: PathBuf,
 
@@ -78,6 +78,12 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     if let (SnapshotTarget::File(path), Some(needs)) = (&target, needs_folder) {
         return Err(Usage(format!("{needs}, but `-o {}` is a file", path.display())).into());
     }
+    match &target {
+        SnapshotTarget::File(path) => {
+            new_files::check_file(path).and_then(|()| new_files::check_file(&path.with_extension("json")))?;
+        }
+        SnapshotTarget::Folder(folder) => new_files::check_folder(folder, "pictures")?,
+    }
     let style = args.source.style()?;
     let mut sinks = Vec::new();
     for camera in &cameras {
@@ -90,17 +96,23 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args));
     let names: Vec<_> = receiving.sessions().iter().map(|session| session.name().to_owned()).collect();
     let outcome = receiving.finish(ctx, &[]);
-    for (name, written) in names.iter().zip(written) {
-        let (written, wanted) = (written?, args.frames);
-        if written < wanted {
-            // The error of a stream without frames explains more.
-            outcome?;
-            anyhow::bail!(
-                "{name}: {written} of {wanted} pictures were written before the end of the stream or of the time"
-            );
-        }
+    let written = written.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let few = |written: &u64| *written < args.frames;
+    if !written.iter().any(few) {
+        return outcome;
     }
-    outcome
+    // The error of a stream without frames explains more.
+    outcome?;
+    let lines = names.iter().zip(&written).filter(|(_, written)| few(written)).map(|(name, written)| {
+        let wanted = args.frames;
+        (name, format!("{written} of {wanted} pictures were written before the end of the stream or of the time"))
+    });
+    if written.iter().all(few) {
+        let lines: Vec<_> = lines.map(|(name, text)| format!("{name}: {text}")).collect();
+        anyhow::bail!("{}", lines.join("\n"));
+    }
+    lines.for_each(|(name, text)| present::always_say(&format!("{name}: exit code 3: {text}")));
+    Ok(Outcome::Lossy)
 }
 
 /// Saves frames of one camera until there are enough. Returns how many.

@@ -12,6 +12,7 @@ use oaktap::recording::RecordingError;
 use oaktap::source::{SourceError, SourceErrorClass};
 
 use super::always_say;
+use crate::cli::new_files::EXISTS_HELP;
 
 /// Wrong usage: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +28,12 @@ pub(crate) struct Refused(pub(crate) String);
 #[derive(Debug)]
 struct Advised {
     error: anyhow::Error,
-    help: Cow<'static, str>,
+    help: Option<Cow<'static, str>>,
+    /// More fields for the `--json` document of the failure.
+    details: Option<Details>,
 }
+
+type Details = serde_json::Map<String, serde_json::Value>;
 
 impl fmt::Display for Advised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +49,28 @@ impl std::error::Error for Advised {
 
 /// Adds a help text, which is printed on the last line.
 pub(crate) fn advised(error: anyhow::Error, help: impl Into<Cow<'static, str>>) -> anyhow::Error {
-    Advised { error, help: help.into() }.into()
+    Advised { error, help: Some(help.into()), details: None }.into()
+}
+
+/// Adds fields for the `--json` document of the failure.
+pub(crate) fn detailed(error: anyhow::Error, details: serde_json::Map<String, serde_json::Value>) -> anyhow::Error {
+    Advised { error, help: None, details: Some(details) }.into()
+}
+
+/// Returns the fields of [`detailed`].
+pub(crate) fn details(error: &anyhow::Error) -> Option<&serde_json::Map<String, serde_json::Value>> {
+    error.chain().find_map(|cause| {
+        let advised = cause.downcast_ref::<Advised>()?;
+        advised.details.as_ref().or_else(|| details(&advised.error))
+    })
+}
+
+/// Returns the help text of an error, or that of its causes.
+fn help_of(error: &anyhow::Error) -> Option<&str> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<Advised>() {
+        Some(advised) => advised.help.as_deref().or_else(|| help_of(&advised.error)),
+        None => cause.downcast_ref::<Arc<SourceError>>()?.help(),
+    })
 }
 
 /// Describes the end of a command that the user stopped. `text` is the state of the camera.
@@ -159,7 +185,7 @@ fn path_help(error: &anyhow::Error, command: &str) -> Option<String> {
             let folder = std::env::current_dir().map_or_else(|_| ".".to_owned(), |folder| folder.display().to_string());
             format!("check the name with `ls`; a relative path begins in {folder}")
         }
-        io::ErrorKind::AlreadyExists => "oaktap does not replace it: give another name, or remove it".to_owned(),
+        io::ErrorKind::AlreadyExists => EXISTS_HELP.to_owned(),
         _ => return None,
     })
 }
@@ -168,11 +194,7 @@ fn explanation(what: Option<&str>, error: &anyhow::Error, command: &str) -> Stri
     let what = what.map(str::to_owned);
     let text = what.into_iter().chain(error.chain().map(ToString::to_string)).collect::<Vec<_>>().join("\n  because ");
     let mut text = format!("error: {text}");
-    let help = error.chain().find_map(|cause| {
-        let advised = cause.downcast_ref::<Advised>().map(|advised| &*advised.help);
-        advised.or_else(|| cause.downcast_ref::<Arc<SourceError>>()?.help())
-    });
-    match help {
+    match help_of(error) {
         Some(help) => text.push_str(&format!("\nhelp: {help}")),
         None if path_help(error, command).is_some() => {
             text.extend(path_help(error, command).map(|help| format!("\nhelp: {help}")));
@@ -193,7 +215,7 @@ mod tests {
         for (kind, help) in [
             (io::ErrorKind::IsADirectory, "\nhelp: this is a folder, but `oaktap verify` expects a file here"),
             (io::ErrorKind::NotFound, "\nhelp: check the name with `ls`; a relative path begins in "),
-            (io::ErrorKind::AlreadyExists, "\nhelp: oaktap does not replace it"),
+            (io::ErrorKind::AlreadyExists, "\nhelp: oaktap does not replace files"),
         ] {
             let text = explanation(None, &error(kind), "verify");
             assert!(text.contains(help), "{text}");
@@ -212,6 +234,15 @@ mod tests {
             explanation(None, &error, "view"),
             "error: nothing works\n  because it failed\n  because no such thing\nhelp: do that"
         );
+    }
+
+    #[test]
+    fn details_keep_the_help_and_the_kind_of_an_error() {
+        let error = advised(Refused("in use".to_owned()).into(), "end the program");
+        let fields: Details = [("camera_has".to_owned(), "an application".into())].into_iter().collect();
+        let error = detailed(error, fields.clone()).context("flash failed");
+        assert_eq!(explanation(None, &error, "flash"), "error: flash failed\n  because in use\nhelp: end the program");
+        assert!(is_refusal(&error) && details(&error) == Some(&fields));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use std::io::{self, Write as _};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use failure::{
-    Refused, Usage, advised, camera_error, failure, failure_of, flash_error, is_refusal, recording_error,
-    settings_error, stopped, with_help,
+    Refused, Usage, advised, camera_error, detailed, details, failure, failure_of, flash_error, is_refusal,
+    recording_error, settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
 pub(crate) use progress::{Progress, watched};
-pub(crate) use status::{LogWriter, always_say, colored, configure, say, status, status_of};
+pub(crate) use status::{LogWriter, always_say, colored, configure, listed, say, status, status_of};
 pub(crate) use table::{LISTED_CAMERAS_MAX, aligned, exit_reason, table};
 
 /// Escapes control characters other than line feeds, so that text from the network cannot control the terminal.

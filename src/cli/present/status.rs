@@ -97,6 +97,37 @@ fn above_status(text: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Formats a list such as `a, b, c`, broken into lines of the width of the terminal. Without a terminal, one line of up to
+/// 100 columns is not broken.
+pub(crate) fn listed<T: AsRef<str>>(items: &[T]) -> String {
+    let columns = if io::stderr().is_terminal() { terminal_columns().into() } else { 100 };
+    listed_in(items, columns)
+}
+
+fn listed_in<T: AsRef<str>>(items: &[T], columns: usize) -> String {
+    const INDENT: &str = "\n  ";
+    let items = || items.iter().map(AsRef::as_ref);
+    let line = items().collect::<Vec<_>>().join(", ");
+    // Room for the words before the list.
+    if line.chars().count() + columns / 3 <= columns {
+        return line;
+    }
+    let (mut text, mut used, mut before) = (String::new(), columns, "");
+    for item in items() {
+        let width = item.chars().count() + 2;
+        if used + width > columns {
+            text.extend([before.trim_end(), INDENT]);
+            used = INDENT.len() - 1;
+        } else {
+            text.push_str(before);
+        }
+        text.push_str(item);
+        used += width;
+        before = ", ";
+    }
+    text
+}
+
 /// Returns the width of the terminal at standard error, or 80.
 fn terminal_columns() -> u16 {
     #[cfg(unix)]
@@ -132,6 +163,17 @@ mod tests {
             "\x1b[1;31merror:\x1b[0m no error: here\n  because\n\x1b[1;36mhelp:\x1b[0m x"
         );
         assert_eq!(painted("front: help: no"), "front: help: no");
+    }
+
+    #[test]
+    fn long_lists_are_broken_into_lines() {
+        assert_eq!(listed_in(&["a", "b"], 20), "a, b");
+        let ids = ["14442C01", "14442C02", "14442C03", "14442C04", "14442C05"];
+        assert_eq!(listed_in(&ids, 24), "\n  14442C01, 14442C02,\n  14442C03, 14442C04,\n  14442C05");
+        let many: Vec<_> = (0..40).map(|id| format!("14442C10D13EAB{id:04X}")).collect();
+        let text = listed_in(&many, 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(text.split([',', '\n']).map(str::trim).filter(|id| !id.is_empty()).collect::<Vec<_>>(), many);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::sink::names;
 pub enum SnapshotTarget {
     /// Files in this folder with generated names. Never replaces a file.
     Folder(PathBuf),
-    /// This file. It and the JSON file beside it are replaced.
+    /// This file, with a JSON file beside it. Neither may exist.
     File(PathBuf),
 }
 
@@ -119,8 +119,8 @@ pub fn write(
     let json = sidecar(pixels, frame, info);
     let (picture, beside) = match target {
         SnapshotTarget::File(path) => {
-            let replaced = |path: &Path| NewFile::replace(path).map_err(refused(path));
-            (replaced(path)?, replaced(&path.with_extension("json"))?)
+            let new = |path: &Path| NewFile::create(path).map_err(refused(path));
+            (new(path)?, new(&path.with_extension("json"))?)
         }
         SnapshotTarget::Folder(folder) => {
             std::fs::create_dir_all(folder).map_err(refused(folder))?;
@@ -131,11 +131,7 @@ pub fn write(
     };
     // Both before the first is finished: a full disk then leaves neither.
     let (picture, beside) = (written(picture, &png)?, written(beside, &json)?);
-    let path = match target {
-        // As the user wrote it, not what a link leads to.
-        SnapshotTarget::File(path) => path.clone(),
-        SnapshotTarget::Folder(_) => picture.path().to_owned(),
-    };
+    let path = picture.path().to_owned();
     finished(picture)?;
     finished(beside)?;
     Ok(path)
@@ -270,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_named_file_is_replaced() {
+    fn no_file_is_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         let target = SnapshotTarget::from_path(folder.path().to_owned());
         let (first, second) = (written(&target), written(&target));
@@ -281,10 +277,15 @@ mod tests {
         assert!(written(&target).to_str().unwrap().ends_with("-3.png"), "its JSON file exists");
         assert_eq!(std::fs::read(first.with_extension("json")).unwrap(), b"mine");
         let named = folder.path().join("dog.png");
-        std::fs::write(&named, "old").unwrap();
-        assert_eq!(written(&SnapshotTarget::from_path(named.clone())), named);
-        assert!(image::open(&named).is_ok());
+        let target = SnapshotTarget::from_path(named.clone());
+        assert_eq!(written(&target), named);
         assert!(folder.path().join("dog.json").exists());
+        std::fs::remove_file(&named).unwrap();
+        let (names, frame) = (LabelMap::default(), frame());
+        let info = SnapshotInfo { camera: "c", names: &names };
+        let error = write(&target, PIXELS, &frame, info).expect_err("its JSON file exists");
+        let existing = |error: &SnapshotError| matches!(error, SnapshotError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists);
+        assert!(existing(&error) && !named.exists(), "{error}");
     }
 
     #[test]

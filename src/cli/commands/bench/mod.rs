@@ -61,6 +61,7 @@ pub(crate) struct BenchArgs {
 
 /// Without a source, `--size` and `--format` restrict what to measure.
 pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
+    args.plot.as_ref().map(PlotFile::check).transpose()?;
     let report = match &args.uri {
         Some(source) => stream(ctx, source, args)?,
         None if args.until.frames.or(args.until.duration.map(|_| 0)).is_some() => {

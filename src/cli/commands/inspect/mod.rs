@@ -69,6 +69,7 @@ enum FileKind {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
+    args.plot.as_ref().map(PlotFile::check).transpose()?;
     let files = find(&args.files, &[FINISHED, UNFINISHED, ".dap"])?;
     if let (Some(_), [_, _, ..]) = (&args.extract, files.as_slice()) {
         return Err(Usage("--extract needs exactly one package".to_owned()).into());

@@ -13,7 +13,7 @@ use oaktap::package::Compression;
 use oaktap::units::Bytes;
 use serde::Serialize;
 
-use crate::cli::present;
+use crate::cli::{new_files, present};
 
 /// Offsets in a package have 32 bits.
 const PACKAGE_MAX_BYTES: u64 = u32::MAX as u64;
@@ -162,5 +162,5 @@ fn application(application: &ApplicationReport) -> String {
 }
 
 pub(super) fn new_folder(path: &Path) -> anyhow::Result<()> {
-    fs::create_dir(path).with_context(|| format!("cannot create the new folder {}", path.display()))
+    fs::create_dir(path).map_err(|error| new_files::not_written(path, error))
 }

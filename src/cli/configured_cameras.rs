@@ -1,0 +1,125 @@
+//! The key `cameras` of oaktap.toml: a table from names to cameras, or a list of cameras.
+
+use oaktap::source::{SourceSpec, check_name, split_name};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::application::CONFIG_FILE;
+use super::camera_arg::CameraArg;
+use super::fleet::{FilePort, is_id};
+use super::present::Usage;
+
+/// A camera in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfiguredCamera {
+    pub(crate) name: Option<String>,
+    /// Its address, id or source.
+    pub(crate) camera: String,
+}
+
+impl ConfiguredCamera {
+    /// Returns the camera as an address or id.
+    ///
+    /// # Errors
+    /// It is another kind of source.
+    pub(crate) fn arg(&self, port: FilePort) -> anyhow::Result<CameraArg> {
+        let address = self.camera.strip_prefix("tcp://").unwrap_or(&self.camera);
+        match address.parse::<CameraArg>() {
+            Ok(camera) if port == FilePort::Drop => Ok(camera.without_port()),
+            Ok(camera) => Ok(camera),
+            Err(error) => Err(Usage(format!("{CONFIG_FILE}, cameras: {error}")).into()),
+        }
+    }
+
+    /// Returns what two cameras cannot share: an address with its port, or an id. `None`: they can.
+    fn key(&self) -> Option<String> {
+        if is_id(&self.camera) {
+            return Some(self.camera.to_lowercase());
+        }
+        match self.camera.parse().ok()? {
+            SourceSpec::Tcp { host, port } => Some(format!("{}:{port}", host.to_lowercase())),
+            SourceSpec::Listen { port, .. } => Some(format!("listen:{port}")),
+            SourceSpec::Sim(_) | SourceSpec::File(_) => None,
+        }
+    }
+}
+
+/// A fault in the text of a configuration file, at this byte.
+pub(crate) type Fault = (usize, String);
+
+/// Returns the cameras of a configuration file, and every fault of them.
+pub(crate) fn cameras(file: &DeTable<'_>) -> (Vec<ConfiguredCamera>, Vec<Fault>) {
+    let Some((_, value)) = file.iter().find(|(key, _)| key.get_ref() == "cameras") else { return Default::default() };
+    let (mut known, mut faults) = (Vec::new(), Vec::new());
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            for (name, camera) in table {
+                let at = name.span().start;
+                faults.extend(check_name(name.get_ref()).err().map(|error| (at, error)));
+                add(at, Some(name.get_ref().to_string()), text(camera), camera.span().start, &mut known, &mut faults);
+            }
+        }
+        DeValue::Array(list) => {
+            for camera in list {
+                let at = camera.span().start;
+                match text(camera).map(|text| split_name(text).map(|(name, camera)| (name.map(str::to_owned), camera)))
+                {
+                    Some(Ok((name, camera))) => add(at, name, Some(camera), at, &mut known, &mut faults),
+                    Some(Err(error)) => faults.push((at, first_line(&error))),
+                    None => add(at, None, None, at, &mut known, &mut faults),
+                }
+            }
+        }
+        other => {
+            let expected =
+                "a table such as [cameras] front = \"192.168.1.50\", or a list such as [\"192.168.1.50\", \"14442C\"]";
+            faults
+                .push((value.span().start, format!("`cameras` is of type {}; expected {expected}", other.type_str())));
+        }
+    }
+    (known, faults)
+}
+
+fn text<'a>(value: &'a Spanned<DeValue<'_>>) -> Option<&'a str> {
+    value.get_ref().as_str()
+}
+
+/// The help of an error stands below all faults.
+fn first_line(error: &impl ToString) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Adds the camera whose name is at byte `name_at` and whose address is at `camera_at`, or its faults.
+fn add(
+    name_at: usize,
+    name: Option<String>,
+    camera: Option<&str>,
+    camera_at: usize,
+    known: &mut Vec<ConfiguredCamera>,
+    faults: &mut Vec<Fault>,
+) {
+    let Some(camera) = camera else {
+        faults.push((camera_at, "expected a string such as \"192.168.1.50\"".to_owned()));
+        return;
+    };
+    let is_valid = camera.parse::<CameraArg>().is_ok();
+    if let Err(error) = camera.parse::<SourceSpec>()
+        && !is_valid
+    {
+        faults.push((camera_at, first_line(&error)));
+    }
+    let new = ConfiguredCamera { name, camera: camera.to_owned() };
+    let lower = |camera: &ConfiguredCamera| camera.name.as_ref().map(|name| name.to_lowercase());
+    if let Some(name) = &new.name
+        && let Some(other) = known.iter().find(|other| lower(other) == lower(&new))
+    {
+        faults.push((name_at, format!("two cameras have the name `{name}`: {} and {camera}", other.camera)));
+    }
+    if let Some(key) = new.key()
+        && let Some(other) = known.iter().find(|other| other.key().as_ref() == Some(&key))
+    {
+        let names = [other, &new].map(|camera| camera.name.as_ref().unwrap_or(&camera.camera).as_str());
+        faults.push((camera_at, format!("`{}` and `{}` are the same camera, {camera}", names[0], names[1])));
+    }
+    known.push(new);
+}
