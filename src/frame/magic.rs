@@ -95,7 +95,53 @@ pub(super) fn has_key_unit(kind: PayloadKind, payload: &[u8]) -> bool {
     units.map(|unit| unit[3]).any(|first| kind.is_key_unit(first))
 }
 
+/// Parameter sets of video.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundSets {
+    /// The units in the form of Annex B; empty without any.
+    pub bytes: Vec<u8>,
+    /// A sequence parameter set is among them, which a decoder needs to start.
+    pub has_sequence: bool,
+}
+
+/// Returns the parameter sets before the first slice of an access unit.
+pub(super) fn parameter_sets(kind: PayloadKind, payload: &[u8]) -> FoundSets {
+    let mut found = FoundSets::default();
+    let mut rest = payload;
+    let start = |bytes: &[u8]| bytes.windows(3).position(|window| window == [0, 0, 1]);
+    while let Some(at) = start(rest) {
+        rest = &rest[at + 3..];
+        let Some(&first) = rest.first() else { break };
+        let (is_set, is_sequence, is_slice) = match kind {
+            PayloadKind::H264 => (matches!(first & 0x1f, 7 | 8), first & 0x1f == 7, matches!(first & 0x1f, 1..=5)),
+            PayloadKind::H265 => {
+                let unit = first >> 1 & 0x3f;
+                (matches!(unit, 32..=34), unit == 33, unit < 32)
+            }
+            PayloadKind::Raw | PayloadKind::Jpeg => return found,
+        };
+        if is_slice {
+            break;
+        }
+        if is_set {
+            let unit = &rest[..start(rest).unwrap_or(rest.len())];
+            // The next start code may have four bytes.
+            let len = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            found.bytes.extend_from_slice(&[0, 0, 0, 1]);
+            found.bytes.extend_from_slice(&unit[..len]);
+            found.has_sequence |= is_sequence;
+        }
+    }
+    found
+}
+
 impl PayloadKind {
+    /// Returns whether frames refer to earlier ones: H.264 and H.265.
+    #[must_use]
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::H264 | Self::H265)
+    }
+
     /// Returns whether a unit that begins with this byte belongs to a key frame, where a decoder can start (H.264 and
     /// H.265, table 7-1).
     #[must_use]
@@ -188,6 +234,23 @@ pub(super) mod tests {
             }
         }
         assert!(!has_key_unit(PayloadKind::H264, &[]) && !has_key_unit(PayloadKind::H264, &[0, 0, 1]));
+    }
+
+    #[test]
+    fn parameter_sets_are_those_before_the_first_slice() {
+        let h264 = [
+            &[0, 0, 0, 1, 9, 0x10, 0, 0, 0, 1, 0x67, 66, 0, 10][..],
+            &[0, 0, 1, 0x68, 0xce, 0, 0, 0, 1, 0x65, 0x88, 0, 0, 1, 0x67, 1],
+        ];
+        let found = parameter_sets(PayloadKind::H264, &h264.concat());
+        assert_eq!(found.bytes, [0, 0, 0, 1, 0x67, 66, 0, 10, 0, 0, 0, 1, 0x68, 0xce]);
+        assert!(found.has_sequence);
+        let h265 = [&[0, 0, 0, 1, 0x40, 1, 12][..], &[0, 0, 0, 1, 0x44, 1, 7], &[0, 0, 1, 0x26, 1, 0]].concat();
+        let found = parameter_sets(PayloadKind::H265, &h265);
+        assert_eq!((found.bytes.len(), found.has_sequence), (14, false), "a picture parameter set only");
+        for none in [&[][..], &[0, 0, 1], &[0, 0, 1, 0x41, 0x9a], &[0, 0, 1, 0x65, 1, 0, 0, 1, 0x67, 5]] {
+            assert_eq!(parameter_sets(PayloadKind::H264, none), FoundSets::default());
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub use detection::{BBox, Detection, LabelMap, NamedDetection};
 pub use inference::{Interpreter, Overrides};
 pub use jpeg::{JpegDefect, jpeg_defect};
+pub use magic::FoundSets;
 pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
@@ -178,6 +179,12 @@ impl Frame {
             PayloadKind::Raw | PayloadKind::Jpeg => true,
             PayloadKind::H264 | PayloadKind::H265 => magic::has_key_unit(self.kind, self.payload()),
         }
+    }
+
+    /// Returns the parameter sets of video that this frame has before its picture.
+    #[must_use]
+    pub fn parameter_sets(&self) -> FoundSets {
+        magic::parameter_sets(self.kind, self.payload())
     }
 
     /// Returns the name of the pixel format of raw payloads, if it is known, or of the encoding of others.

@@ -61,6 +61,23 @@ pub fn header(dialect: Dialect, fields: &HeaderFields<'_>) -> Vec<u8> {
     }
 }
 
+/// Encodes the header of a frame again, for a payload of another length; `None` if the frame has no header of a camera.
+pub(crate) fn with_payload_len(frame: &Frame, payload_len: usize) -> Option<Vec<u8>> {
+    let time = frame.device_time;
+    let mut header = frame.header.clone();
+    match frame.dialect.parse().ok()? {
+        Dialect::Img => return Some(img(time, payload_len, frame.detection_text.len())),
+        Dialect::Abcde | Dialect::Abcde256 => {
+            *header.first_chunk_mut::<LINE>()? = abcde(time, payload_len).try_into().ok()?;
+        }
+        // A `DETECT` header may be before it.
+        Dialect::Frame => {
+            *header.last_chunk_mut::<LINE>()? = self::frame(time, payload_len).try_into().ok()?;
+        }
+    }
+    Some(header)
+}
+
 /// Encodes an `IMG` header: 32 bytes, more if the numbers need them.
 #[must_use]
 pub fn img(time: DeviceTime, payload_len: usize, detections_len: usize) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod context;
 mod error;
 mod limits;
 mod monitor;
+mod parameter_sets;
 mod recorders;
 mod report;
 mod retention;

@@ -628,3 +628,79 @@ fn label_tables_of_waiting_frames_count_as_memory() {
     };
     until("the bound", || held().is_some_and(|held| (5..10).contains(&held)));
 }
+
+const SETS: [u8; 16] = [0, 0, 0, 1, 0x67, 66, 0, 10, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80];
+
+/// Frame n of H.264 with a key frame every 20 frames, which sends its parameter sets only with frame 0, and the checksum of
+/// each payload (`@E`) with the next frame.
+fn video_frame(n: u64) -> Frame {
+    let payload = |n: u64| {
+        let slice = [0, 0, 0, 1, if n.is_multiple_of(20) { 0x65 } else { 0x41 }, 0x9a, n as u8, 0xff];
+        [if n == 0 { &SETS[..] } else { &[] }, &slice].concat()
+    };
+    let bytes = payload(n);
+    let mut video = frame(n, bytes.len());
+    video.kind = PayloadKind::H264;
+    video.payload_mut(bytes.len()).copy_from_slice(&bytes);
+    if n > 0 {
+        let last = crc32fast::hash(&payload(n - 1));
+        video.records = format!("{:32}", format!("@E {} {last:08x}", n - 1)).into_bytes();
+    }
+    video
+}
+
+/// Number and payload of each frame in a file, which has to be intact.
+fn video_frames(path: &Path) -> Vec<(u64, Vec<u8>)> {
+    let report = crate::recording::verify::verify(path).expect("a recording");
+    assert!(report.is_good(), "{:?}", report.findings);
+    let mut reader = Reader::open(path).expect("a recording");
+    let mut found = Vec::new();
+    let mut last_crc32 = None;
+    while let Some(entry) = reader.next_entry().expect("intact") {
+        let RecordingEntry::Frame(recorded) = entry else { continue };
+        let checksum = String::from_utf8(recorded.wire.records).expect("text");
+        if let Some(last) = last_crc32.replace(crc32fast::hash(&recorded.payload)) {
+            assert!(checksum.contains(&format!("{last:08x}")), "frame {}: {checksum}", recorded.wire.id);
+        }
+        found.push((recorded.wire.id, recorded.payload));
+    }
+    found
+}
+
+#[test]
+fn each_file_of_video_begins_with_a_key_frame_and_its_parameter_sets() {
+    for clips in [false, true] {
+        let root = tempfile::tempdir().expect("a folder");
+        let recording = Recording::start(root.path(), |options| {
+            if clips {
+                let trigger = "person>0.6".parse::<Trigger>().expect("a trigger");
+                let pre = Duration::from_millis(300);
+                options.trigger = Some(Trigger { pre, post: Duration::from_millis(500), ..trigger });
+            } else {
+                options.split = Some(SplitLimit::Time(Duration::from_secs(1)));
+            }
+        });
+        for n in 0..150 {
+            let video = video_frame(n);
+            // The second trigger comes so soon after the first clip that its key frame is in that clip.
+            let is_seen = clips && [45, 70, 125].contains(&n);
+            recording.offer_frame(if is_seen { with_detection(video, 0, 0.9) } else { video });
+            recording.until("the lane to be empty", |health| health.cameras.iter().all(|camera| camera.queued == 0));
+        }
+        let outcome = recording.recorder.finish();
+        assert_balanced(&outcome);
+        assert!(outcome.files.len() >= 3, "{outcome:?}");
+        for saved in &outcome.files {
+            let found = video_frames(&saved.path);
+            let (number, first) = &found[0];
+            assert!(number.is_multiple_of(20), "{clips}: begins with frame {number}");
+            assert!(
+                first.starts_with(&SETS)
+                    && first.ends_with(&video_frame(*number).payload()[SETS.len() * usize::from(*number == 0)..])
+            );
+            for (number, payload) in &found[1..] {
+                assert_eq!(payload, video_frame(*number).payload(), "the others are as the camera sent them");
+            }
+        }
+    }
+}

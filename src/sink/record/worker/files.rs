@@ -77,7 +77,8 @@ impl Worker {
         })?;
         self.is_first_file = false;
         self.named = Some(Received { unix_ns, ..received });
-        for (number, camera) in self.cameras.iter().enumerate() {
+        for (number, camera) in self.cameras.iter_mut().enumerate() {
+            camera.parameter_sets.begin_file();
             let records = camera.context.records();
             if !records.is_empty() {
                 segment.context(number, &records);

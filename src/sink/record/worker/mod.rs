@@ -13,6 +13,7 @@ use files::DISK_CHECK_INTERVAL;
 use label_check::LabelCheck;
 
 use super::context::ConnectionContext;
+use super::parameter_sets::ParameterSets;
 use super::retention::History;
 use super::segment::Segment;
 use super::shared::{Shared, TakenCounts};
@@ -21,7 +22,7 @@ use super::timeline::Timeline;
 use super::trigger::{Firings, PreTriggerBuffer, Trigger, Unit};
 use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit};
 use crate::error::with_causes;
-use crate::frame::{Frame, PayloadKind, Received};
+use crate::frame::{Frame, Received};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
@@ -84,6 +85,9 @@ struct CameraState {
     /// Frames lost with a file that no other file marks yet.
     lost_unmarked: u64,
     label_check: LabelCheck,
+    parameter_sets: ParameterSets,
+    /// A frame of this clip that a decoder can start with was taken.
+    clip_begun: bool,
 }
 
 /// The time around triggering detections that is being recorded.
@@ -179,6 +183,8 @@ impl Worker {
             dropped: 0,
             lost_unmarked: 0,
             label_check: LabelCheck::default(),
+            parameter_sets: ParameterSets::default(),
+            clip_begun: false,
         };
         self.cameras = counters.map(camera).collect();
     }
@@ -309,7 +315,11 @@ impl Worker {
             self.end_clip();
         }
         if self.clip.is_some() {
-            self.ready.push_back(entry);
+            if self.begins_or_continues(&entry) {
+                self.ready.push_back(entry);
+            } else {
+                self.skip(vec![entry]);
+            }
             self.ready.extend(fired);
         } else {
             self.buffer(entry, mono_ns, &trigger);
@@ -328,20 +338,23 @@ impl Worker {
         }
     }
 
-    /// Queues the frames before a trigger. Video begins at a key frame.
+    /// Queues the frames before a trigger.
     fn take_pre_trigger(&mut self) {
-        let mut begun = Vec::new();
-        while let Some((entry, unit)) = self.pre_trigger.pop() {
-            match unit {
-                Unit::KeyFrame(camera) => begun.push(camera),
-                Unit::Dependent(camera) if !begun.contains(&camera) => {
-                    self.skip(vec![entry]);
-                    continue;
-                }
-                Unit::Dependent(_) | Unit::Alone => {}
+        while let Some((entry, _)) = self.pre_trigger.pop() {
+            if self.begins_or_continues(&entry) {
+                self.ready.push_back(entry);
+            } else {
+                self.skip(vec![entry]);
             }
-            self.ready.push_back(entry);
         }
+    }
+
+    /// Returns whether a clip takes this entry: the video of each camera begins at a key frame.
+    fn begins_or_continues(&mut self, entry: &Entry) -> bool {
+        let Entry::Frame { camera, frame, .. } = entry else { return true };
+        let known = &mut self.cameras[*camera];
+        known.clip_begun = known.clip_begun || frame.is_key_frame();
+        known.clip_begun
     }
 
     fn buffer(&mut self, entry: Entry, mono_ns: u64, trigger: &Trigger) {
@@ -350,7 +363,7 @@ impl Worker {
             Entry::Incident { incident, .. } => incident.memory_bytes(),
         };
         let unit = match &entry {
-            Entry::Frame { camera, frame, .. } if matches!(frame.kind, PayloadKind::H264 | PayloadKind::H265) => {
+            Entry::Frame { camera, frame, .. } if frame.kind.is_video() => {
                 if frame.is_key_frame() {
                     Unit::KeyFrame(*camera)
                 } else {
@@ -369,6 +382,7 @@ impl Worker {
             if let Entry::Frame { camera, frame, dropped, .. } = entry {
                 let known = &mut self.cameras[camera];
                 known.context.observe(&frame);
+                known.parameter_sets.observe(&frame);
                 known.clock.observe(frame.device_time, self.timeline.unix_ns(frame.received));
                 known.dropped = dropped;
                 self.shared.progress().taken[camera].passed += 1;
@@ -378,6 +392,7 @@ impl Worker {
 
     fn end_clip(&mut self) {
         self.clip = None;
+        self.cameras.iter_mut().for_each(|camera| camera.clip_begun = false);
         self.firings = Firings::default();
         self.finish_segment();
         self.shared.progress().state = RecorderState::Waiting;
@@ -429,6 +444,9 @@ impl Worker {
                 let missing = dropped.saturating_sub(known.dropped) + std::mem::take(&mut known.lost_unmarked);
                 known.dropped = *dropped;
                 known.context.observe(frame);
+                known.parameter_sets.observe(frame);
+                let complete = known.parameter_sets.complete(frame);
+                let frame = complete.as_ref().unwrap_or(frame);
                 let mut progress = self.shared.progress();
                 progress.taken[*camera].recorded += 1;
                 progress.gaps += u64::from(missing > 0);
