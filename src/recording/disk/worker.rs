@@ -281,6 +281,11 @@ impl Worker<'_> {
                         return Ok(false);
                     }
                 }
+                Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                    let why = "the file has reached the size limit of its file system or of the process (`ulimit -f`); \
+                               `--split` begins a new file before that";
+                    return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -301,7 +306,5 @@ impl Worker<'_> {
 }
 
 fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    // A file that has reached its limit (`ulimit -f`, FAT32) takes no more bytes, either.
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
