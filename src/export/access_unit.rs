@@ -84,6 +84,11 @@ impl AccessUnit {
         let entry = parameters.then(|| entry(codec, stream)).flatten();
         Ok(Self { entry, key, bytes })
     }
+
+    /// Uses these parameter sets, in the form of Annex B, if the unit has none.
+    pub(super) fn add_parameter_sets(&mut self, codec: Codec, sets: &[u8]) {
+        self.entry = self.entry.take().or_else(|| entry(codec, sets));
+    }
 }
 
 /// Types of NAL units: table 7-1 of ITU-T H.264, and table 7-1 of ITU-T H.265.

@@ -12,7 +12,7 @@ use super::{ExportError, ProgressFn, report_progress};
 use crate::error::with_causes;
 use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
-use crate::recording::{Player, natural_order};
+use crate::recording::{Player, RecordingError, natural_order};
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
 /// nearly, but not exactly, in the order of arrival.
@@ -59,6 +59,8 @@ pub(super) struct ChosenFrame {
     /// Capture time as estimated by the recorder, in nanoseconds since 1970, UTC.
     pub(super) taken_ns: i64,
     pub(super) frame: Arc<Frame>,
+    /// The parameter sets of its video so far, in the form of Annex B, if this key frame has none.
+    pub(super) parameter_sets: Option<Arc<[u8]>>,
     /// The chosen detections. Their boxes are clipped to the picture.
     pub(super) detections: Vec<Detection>,
     /// Share of the time range that has been read after this frame, 0..=1.
@@ -79,10 +81,14 @@ struct InputFile {
 #[derive(Debug)]
 pub(super) struct Frames {
     cameras: Arc<[Camera]>,
+    /// The last parameter sets of each camera's video, in the form of Annex B. Many encoders send them only once.
+    parameter_sets: Vec<Option<Arc<[u8]>>>,
     /// Number of frames in range so far, for each camera.
     in_range: Vec<u64>,
     remaining: std::vec::IntoIter<InputFile>,
     current: Option<(InputFile, Player)>,
+    /// The last file in which damage was found.
+    damaged: Option<PathBuf>,
     /// Chosen arrival times, in nanoseconds since 1970, UTC.
     range: std::ops::Range<i64>,
     /// The part of `range` that the recordings cover, for the progress.
@@ -130,6 +136,8 @@ impl Frames {
             if let Some(at) = player.reader().torn_at() {
                 let why = format!("the file is truncated at byte {at}: later frames are missing");
                 report.unread.push(UnreadRecording { path: path.clone(), why });
+            } else if let Some(damage) = player.reader().damage() {
+                report.unread.push(UnreadRecording { path: path.clone(), why: damage.to_string() });
             }
             files_to_read.push(InputFile { path: path.clone(), span: player.reader().span(), cameras: indices });
         }
@@ -158,9 +166,11 @@ impl Frames {
         }
         Ok(Self {
             in_range: vec![0; cameras.len()],
+            parameter_sets: vec![None; cameras.len()],
             cameras: cameras.into(),
             remaining: files_to_read.into_iter(),
             current: None,
+            damaged: None,
             range: from..until,
             span: (start.max(from), end.min(until)),
             whole_span,
@@ -244,17 +254,30 @@ impl Frames {
             let played = match player.next_frame() {
                 Ok(Some(played)) if played.log_ns < self.range.end.saturating_add(MAX_DISORDER_NS) => played,
                 Ok(_) => {
-                    self.current = None;
+                    self.end_file(report);
+                    continue;
+                }
+                Err(RecordingError::Unsupported { camera, .. })
+                    if file.cameras.get(camera).is_some_and(Option::is_none) =>
+                {
                     continue;
                 }
                 Err(error) => {
-                    report.unread.push(UnreadRecording { path: file.path.clone(), why: error.to_string() });
-                    self.current = None;
+                    let continues = error.is_damage();
+                    // One line for each file: the first damage.
+                    if self.damaged.as_ref() != Some(&file.path) {
+                        self.damaged = Some(file.path.clone());
+                        report.unread.push(UnreadRecording { path: file.path.clone(), why: error.to_string() });
+                    }
+                    if !continues {
+                        self.end_file(report);
+                    }
                     continue;
                 }
             };
             let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
             report.read += 1;
+            note_sets(&mut self.parameter_sets[camera], &played.frame);
             if !self.range.contains(&played.log_ns) {
                 report.out_of_range += 1;
                 continue;
@@ -275,19 +298,30 @@ impl Frames {
             report.without_box += without_box;
             let (sequence, taken_ns) = (played.sequence, played.publish_ns);
             self.chosen += 1;
+            let frame = played.frame;
+            let needs_sets = frame.kind.is_video() && frame.is_key_frame() && !frame.parameter_sets().has_sequence;
+            let parameter_sets = self.parameter_sets[camera].clone().filter(|_| needs_sets);
             return Ok(Some(ChosenFrame {
                 camera,
                 sequence,
                 taken_ns,
-                frame: played.frame,
+                frame,
+                parameter_sets,
                 detections,
                 fraction: self.fraction(),
             }));
         }
     }
 
+    /// Ends the current file. Counts the frames that are missing in it.
+    fn end_file(&mut self, report: &mut ExportReport) {
+        let Some((file, player)) = self.current.take() else { return };
+        let chosen = file.cameras.iter().enumerate().filter(|(_, chosen)| chosen.is_some());
+        report.missing += chosen.map(|(camera, _)| player.reader().missing(camera)).sum::<u64>();
+    }
+
     /// Opens a file at the start of the time range; `None` if it has no frame of a chosen camera in range.
-    fn open_at_range(&self, file: InputFile) -> Result<Option<(InputFile, Player)>, ExportError> {
+    fn open_at_range(&mut self, file: InputFile) -> Result<Option<(InputFile, Player)>, ExportError> {
         let Some((start, end)) = file.span else { return Ok(None) };
         if end < self.range.start || start >= self.range.end || file.cameras.iter().all(Option::is_none) {
             return Ok(None);
@@ -295,9 +329,38 @@ impl Frames {
         let failed = |source| ExportError::Recording { path: file.path.clone(), source };
         let mut player = Player::open(&file.path, self.pool.clone()).map_err(failed)?;
         if start < self.range.start {
+            self.read_sets(&file, &mut player);
             player.seek(self.range.start).map_err(failed)?;
         }
         Ok(Some((file, player)))
+    }
+}
+
+impl Frames {
+    /// Reads the parameter sets at the beginning of a file of video: the first frame of each camera.
+    fn read_sets(&mut self, file: &InputFile, player: &mut Player) {
+        let mut waiting = file.cameras.iter().flatten().count();
+        let mut seen = vec![false; self.cameras.len()];
+        for _ in 0..FRAMES_PER_REPORT {
+            // Reading the range reports damage when it gets there.
+            let Ok(Some(played)) = player.next_frame() else { return };
+            let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
+            note_sets(&mut self.parameter_sets[camera], &played.frame);
+            waiting -= usize::from(!std::mem::replace(&mut seen[camera], true));
+            if waiting == 0 {
+                return;
+            }
+        }
+    }
+}
+
+fn note_sets(known: &mut Option<Arc<[u8]>>, frame: &Frame) {
+    if !frame.kind.is_video() {
+        return;
+    }
+    let found = frame.parameter_sets();
+    if found.has_sequence && known.as_deref() != Some(&found.bytes[..]) {
+        *known = Some(found.bytes.into());
     }
 }
 

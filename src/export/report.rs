@@ -34,7 +34,7 @@ pub struct SkippedFrames {
     pub frames: u64,
 }
 
-/// A recording that could not be read to its end.
+/// A recording that could not be read completely.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UnreadRecording {
@@ -69,7 +69,9 @@ pub struct ExportReport {
     pub files: u64,
     /// Total size of the written files, in bytes.
     pub bytes: u64,
-    /// Recordings that could not be read to their end.
+    /// Frames of the chosen cameras that are known to be missing, because they were in damaged parts of the recordings.
+    pub missing: u64,
+    /// Recordings that could not be read completely.
     pub unread: Vec<UnreadRecording>,
     /// Remarks about the export, such as a cropped picture size.
     pub notes: Vec<String>,
@@ -82,7 +84,7 @@ impl ExportReport {
         self.skipped.iter().map(|skipped| skipped.frames).sum()
     }
 
-    /// Returns whether every chosen frame was exported and every recording read to its end.
+    /// Returns whether every chosen frame was exported and every recording read completely.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.skipped.is_empty() && self.unread.is_empty()

@@ -273,5 +273,9 @@ fn copy(codec: Codec, chosen: &ChosenFrame, options: &ExportOptions) -> Result<A
     if options.choice.every > 1 {
         return skip("its frames refer to each other; export it without --every");
     }
-    AccessUnit::parse(codec, chosen.frame.payload())
+    let mut unit = AccessUnit::parse(codec, chosen.frame.payload())?;
+    if let Some(sets) = &chosen.parameter_sets {
+        unit.add_parameter_sets(codec, sets);
+    }
+    Ok(unit)
 }

@@ -306,6 +306,11 @@ impl Channels {
         self.declared.contains_key(&channel)
     }
 
+    /// Topic of a channel; empty if the file does not declare it.
+    pub(super) fn topic(&self, channel: u16) -> &str {
+        self.declared.get(&channel).map_or("", |declared| &declared.topic)
+    }
+
     /// Returns whether the file declares channels outside of its chunks.
     pub(super) fn any_declared(&self) -> bool {
         !self.declared.is_empty()

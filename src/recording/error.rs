@@ -82,6 +82,16 @@ pub enum RecordingError {
         /// Description of the damage.
         why: String,
     },
+    /// A topic of another program has pictures in an encoding that is not supported. The other topics can be read.
+    #[error("the topic {topic} is left out: {why}")]
+    Unsupported {
+        /// Index of its camera in [`Reader::cameras`](super::Reader::cameras).
+        camera: usize,
+        /// The topic.
+        topic: String,
+        /// The encoding, and those that are supported.
+        why: String,
+    },
     /// One of several files of a recording is damaged.
     #[error("{}", path.display())]
     InFile {
@@ -113,9 +123,32 @@ impl RecordingError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Torn { .. } => true,
+            Self::Damaged { .. } | Self::Torn { .. } | Self::Unsupported { .. } => true,
             Self::InFile { source, .. } => source.is_damage(),
             _ => false,
+        }
+    }
+
+    /// Position of the damage in the file.
+    pub(super) fn damaged_at(&self) -> Option<u64> {
+        match self {
+            Self::Damaged { at, .. } | Self::Torn { at } => Some(*at),
+            Self::InFile { source, .. } => source.damaged_at(),
+            _ => None,
+        }
+    }
+
+    /// Adds the number of other damaged places to the text.
+    pub(crate) fn and_in_other_places(self, others: usize) -> Self {
+        match self {
+            Self::Damaged { at, why } if others > 0 => {
+                let places = if others == 1 { "place" } else { "places" };
+                Self::Damaged { at, why: format!("{why}; also damaged in {others} other {places}") }
+            }
+            Self::InFile { path, source } => {
+                Self::InFile { path, source: Box::new(source.and_in_other_places(others)) }
+            }
+            other => other,
         }
     }
 
@@ -132,6 +165,7 @@ impl RecordingError {
             Self::Damaged { .. } | Self::Torn { .. } => {
                 Some("`oaktap recover FILE` saves all intact frames to a new file")
             }
+            Self::Unsupported { .. } => Some("convert the topic to JPEG with the program that recorded it"),
             Self::TooManyCameras { .. }
             | Self::Open { .. }
             | Self::Read { .. }

@@ -24,6 +24,21 @@ const BOXES_MAX: usize = 10_000;
 /// Confidence of boxes that have none.
 const CONFIDENCE_UNKNOWN: f32 = 1.0;
 
+/// Reason for which an image message is not a picture.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ImageError {
+    /// Its bytes contradict each other.
+    Malformed(String),
+    /// Its encoding is not supported. The text names those that are.
+    Unsupported(String),
+}
+
+impl From<String> for ImageError {
+    fn from(why: String) -> Self {
+        Self::Malformed(why)
+    }
+}
+
 /// An image message.
 #[derive(Debug)]
 pub(super) struct Image {
@@ -39,7 +54,7 @@ impl Image {
     ///
     /// # Errors
     /// The message is malformed, or its format is not supported.
-    pub(super) fn parse(schema: ImageSchema, data: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(schema: ImageSchema, data: &[u8]) -> Result<Self, ImageError> {
         let malformed = |error: prost::DecodeError| format!("not a {}: {error}", schema.name());
         match schema {
             ImageSchema::Foxglove(ImageMessage::Raw) => {
@@ -59,19 +74,19 @@ impl Image {
                     "h264" => PayloadKind::H264,
                     "h265" => PayloadKind::H265,
                     other => {
-                        return Err(format!("video in the format {other:?} is not supported; expected h264 or h265"));
+                        let why = format!("video in the format {other:?} is not supported: expected h264 or h265");
+                        return Err(ImageError::Unsupported(why));
                     }
                 };
                 Ok(Self { stamp_ns: nanoseconds(timestamp), kind, layout: None, payload: data.into() })
             }
-            ImageSchema::RosImage | ImageSchema::RosCompressedImage => {
-                Self::ros(schema, data).ok_or_else(|| format!("not a {}: it ends too early", schema.name()))?
-            }
+            ImageSchema::RosImage | ImageSchema::RosCompressedImage => Self::ros(schema, data)
+                .ok_or_else(|| ImageError::Malformed(format!("not a {}: it ends too early", schema.name())))?,
         }
     }
 
     /// Parses an image of ROS 2; `None` if it is shorter than its parts.
-    fn ros(schema: ImageSchema, data: &[u8]) -> Option<Result<Self, String>> {
+    fn ros(schema: ImageSchema, data: &[u8]) -> Option<Result<Self, ImageError>> {
         let mut cdr = CdrReader::new(data)?;
         let (seconds, nanoseconds) = (cdr.u32()? as i32, cdr.u32()?);
         let stamp_ns = i64::from(seconds) * 1_000_000_000 + i64::from(nanoseconds);
@@ -98,7 +113,7 @@ impl Image {
         encoding: &str,
         step: u32,
         mut pixels: Vec<u8>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, ImageError> {
         use PixelFormat::{Bgr888i, Gray8, Nv12, Raw16, Rgb888i, Rgba8888, Yuv422i};
         let format = match encoding {
             "rgb8" => Rgb888i,
@@ -119,7 +134,8 @@ impl Image {
             "nv12" => Nv12,
             other => {
                 let known = "rgb8, bgr8, rgba8, bgra8, mono8, mono16, 16UC1, yuyv, uyvy, nv12 or bayer";
-                return Err(format!("pixels in the encoding {other:?} are not supported; expected {known}"));
+                let why = format!("pixels in the encoding {other:?} are not supported: expected {known}");
+                return Err(ImageError::Unsupported(why));
             }
         };
         let geometry = Geometry::tight(format, width, height).and_then(|tight| match step {
@@ -135,7 +151,7 @@ impl Image {
     }
 
     /// Takes a JPEG as it is, and decodes a PNG. Looks at the bytes, since the texts in `format` vary.
-    fn compressed(stamp_ns: Option<i64>, format: &str, mut data: Vec<u8>) -> Result<Self, String> {
+    fn compressed(stamp_ns: Option<i64>, format: &str, mut data: Vec<u8>) -> Result<Self, ImageError> {
         const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
         /// Bytes before the PNG of a depth picture of ROS: how it was quantized.
         const DEPTH_HEAD: usize = 12;
@@ -147,9 +163,13 @@ impl Image {
         }
         if !data.starts_with(PNG) {
             let found = data[..data.len().min(8)].escape_ascii();
-            return Err(format!(
-                "an image in the format {format:?} is not supported; expected JPEG or PNG, found \"{found}\""
-            ));
+            let named = format.to_ascii_lowercase();
+            if ["jpeg", "jpg", "png"].iter().any(|known| named.contains(known)) {
+                return Err(ImageError::Malformed(format!("not the {format} that it claims: found \"{found}\"")));
+            }
+            return Err(ImageError::Unsupported(format!(
+                "images in the format {format:?} are not supported: expected JPEG or PNG, found \"{found}\""
+            )));
         }
         let mut reader = image::ImageReader::with_format(Cursor::new(data), image::ImageFormat::Png);
         let mut limits = image::Limits::default();
@@ -350,9 +370,12 @@ mod tests {
 
     #[test]
     fn unsupported_pixels_are_named() {
+        let is_named = |error: &ImageError, name| matches!(error, ImageError::Unsupported(why) if why.contains(name));
         let raw = |encoding, len| Image::raw(None, (4, 2), encoding, 0, vec![0; len]).map(|image| image.payload.len());
         assert_eq!(raw("bgr8", 24), Ok(24));
-        assert!(raw("bgr8", 23).is_err() && raw("32FC3", 96).is_err_and(|why| why.contains("32FC3")));
-        assert!(Image::compressed(None, "webp", b"RIFF1234WEBP".to_vec()).is_err_and(|why| why.contains("webp")));
+        assert!(raw("bgr8", 23).is_err() && raw("32FC3", 96).is_err_and(|why| is_named(&why, "32FC3")));
+        let compressed = |format: &str| Image::compressed(None, format, b"RIFF1234WEBP".to_vec());
+        assert!(compressed("webp").is_err_and(|why| is_named(&why, "webp")));
+        assert!(matches!(compressed("bgr8; jpeg compressed bgr8"), Err(ImageError::Malformed(_))));
     }
 }

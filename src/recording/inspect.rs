@@ -10,10 +10,11 @@ use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record::RECORD_HEAD_BYTES;
+pub use super::salvage::DamageReport;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
 pub use super::timeline::{Timeline, TimelineStep};
-use super::{CameraInfo, ClockJump, Reader, RecordingError, Watch};
+use super::{CameraInfo, ClockJump, Reader, RecordingError, UnsupportedTopic, Watch};
 use crate::frame::{DeviceTime, LabelMap, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
@@ -41,6 +42,8 @@ pub struct RecordingReport {
     pub damaged_parts: u64,
     /// The first 100 damaged parts, in file order.
     pub damage: Vec<DamageReport>,
+    /// Topics with pictures in encodings that are not supported.
+    pub unsupported: Vec<UnsupportedTopic>,
     /// Changes of the host's clock during the recording. The times in this report have none.
     pub clock_jumps: Vec<ClockJump>,
     /// Version of oaktap that wrote it.
@@ -53,15 +56,6 @@ pub struct RecordingReport {
     pub chunks: u64,
     /// One report per camera.
     pub cameras: Vec<CameraReport>,
-}
-
-/// A damaged part of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DamageReport {
-    /// Position in the file in bytes.
-    pub offset: u64,
-    /// Description of the damage.
-    pub why: String,
 }
 
 /// Content of one camera in a file.
@@ -181,10 +175,10 @@ impl RecordingReport {
         self.is_whole() && self.cameras.iter().all(whole)
     }
 
-    /// Returns whether the file is finished and undamaged.
+    /// Returns whether the file is finished and undamaged, and all of its pictures are supported.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
-        self.finished && self.damaged_parts == 0
+        self.finished && self.damaged_parts == 0 && self.unsupported.is_empty()
     }
 
     /// Number of frames of all cameras.
@@ -218,6 +212,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
     let mut compression: Vec<String> = Vec::new();
     let (mut chunks, mut damaged_bytes, mut damaged_frames, mut finished) = (0, 0, 0, false);
     let (mut damaged_parts, mut damage) = (0, Vec::new());
+    let mut unsupported = Vec::new();
     let mut damaged = |offset: u64, why: String| {
         damaged_parts += 1;
         if damage.len() < LISTED_MAX {
@@ -252,6 +247,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
                 }
                 tallies[camera].incident(at_unix_ns, &incident);
             }
+            SalvageItem::Unsupported { topic, why } => unsupported.push(UnsupportedTopic { topic, why }),
             SalvageItem::Lost { at, bytes, expected, found, .. } => {
                 damaged_bytes += bytes;
                 damaged_frames += 1;
@@ -281,6 +277,9 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
         }
     }
     from.damaged_metadata().iter().for_each(|(at, why)| damaged(*at, why.clone()));
+    let missing = tallies.iter().enumerate().filter_map(|(camera, tally)| from.missing(camera, tally.frames));
+    damage.extend(missing.filter(|_| damaged_parts == 0));
+    damaged_parts = damaged_parts.max(damage.len() as u64);
     damage.sort_by_key(|part| part.offset);
     from.check_cameras(path)?;
     let about = from.about();
@@ -303,6 +302,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
         damaged_frames,
         damaged_parts,
         damage,
+        unsupported,
         clock_jumps,
         version: about.get("version").cloned(),
         host: about.get("host").cloned(),

@@ -10,7 +10,7 @@ use mcap::records::MessageHeader;
 use prost::Message as _;
 
 use super::channels::{Channels, ImageSchema, Role};
-use super::foreign::{Boxes, Image};
+use super::foreign::{Boxes, Image, ImageError};
 use super::image::{self, ImageMessage};
 use super::schema::{PayloadLayout, RecordedIncident, WireMessage};
 
@@ -55,6 +55,30 @@ pub struct RecordedFrame {
     pub made_from_image: bool,
 }
 
+/// A topic of another program whose pictures are not supported.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct UnsupportedTopic {
+    /// The topic.
+    pub topic: String,
+    /// The encoding, and those that are supported.
+    pub why: String,
+}
+
+impl std::fmt::Display for UnsupportedTopic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the topic {} is left out: {}", self.topic, self.why)
+    }
+}
+
+/// Reason for which a message does not lead to an entry.
+#[derive(Debug)]
+pub(super) enum JoinError {
+    /// The messages do not fit together. The text names frame and camera.
+    Damaged(String),
+    /// The topic of this camera has pictures that are not supported. Reported once for each camera.
+    Unsupported { camera: usize, topic: String, why: String },
+}
+
 /// The messages whose counterparts have not been read yet.
 #[derive(Debug, Default)]
 pub(super) struct Join {
@@ -77,6 +101,8 @@ struct JoinedCamera {
     boxes: Option<Boxes>,
     next: u32,
     size: Option<(u32, u32)>,
+    /// Pictures that are not supported were found and reported.
+    is_unsupported: bool,
 }
 
 /// Sequence number and time that the messages of a frame share.
@@ -98,19 +124,22 @@ impl Join {
     /// Drops the waiting messages. To be called after a seek, since the next message does not follow the last one.
     pub(super) fn forget(&mut self) {
         self.waiting_bytes = 0;
-        self.cameras.iter_mut().for_each(|camera| *camera = JoinedCamera { size: camera.size, ..Default::default() });
+        for camera in &mut self.cameras {
+            let JoinedCamera { size, is_unsupported, .. } = *camera;
+            *camera = JoinedCamera { size, is_unsupported, ..JoinedCamera::default() };
+        }
     }
 
     /// Takes the next message. Returns the entry that it completes.
     ///
     /// # Errors
-    /// The messages do not fit together. The text names frame and camera.
+    /// See [`JoinError`].
     pub(super) fn message(
         &mut self,
         channels: &Channels,
         header: &MessageHeader,
         data: &[u8],
-    ) -> Result<Option<RecordingEntry>, String> {
+    ) -> Result<Option<RecordingEntry>, JoinError> {
         // Other programs may have added channels to the file.
         let Some((number, role)) = channels.role(header.channel_id) else { return Ok(None) };
         while self.cameras.len() <= number {
@@ -125,14 +154,23 @@ impl Join {
             Role::Boxes if wire => Ok(None),
             Role::Image(schema) => {
                 let camera = &mut self.cameras[number];
-                Image::parse(schema, data).map(|image| camera.picture(number, header, schema, image, channels))
+                match Image::parse(schema, data) {
+                    Ok(image) => Ok(camera.picture(number, header, schema, image, channels)),
+                    Err(ImageError::Malformed(why)) => Err(why),
+                    Err(ImageError::Unsupported(_)) if camera.is_unsupported => return Ok(None),
+                    Err(ImageError::Unsupported(why)) => {
+                        camera.is_unsupported = true;
+                        let topic = channels.topic(header.channel_id).to_owned();
+                        return Err(JoinError::Unsupported { camera: number, topic, why });
+                    }
+                }
             }
             Role::Boxes => Boxes::parse(data).map(|boxes| self.cameras[number].take_boxes(number, boxes)),
         };
         entry.map_err(|why| {
             let name = channels.cameras().nth(number).map_or("", |info| info.name.as_str());
             let at = if wire { header.sequence } else { self.cameras[number].next };
-            format!("frame {at} of camera {name}: {why}")
+            JoinError::Damaged(format!("frame {at} of camera {name}: {why}"))
         })
     }
 

@@ -2,87 +2,19 @@
 //!
 //! `PlaybackClock` computes the times, with the present as an argument. [`Playback`] shares one between cameras and windows.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Playback speed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Speed {
-    /// A multiple of the recorded speed.
-    Times(f64),
-    /// As fast as the consumers take the frames.
-    Max,
-}
-
-impl Speed {
-    /// Speeds that [`Playback::faster`] and [`Playback::slower`] step through.
-    const STEPS: [Self; 9] = [
-        Self::Times(0.125),
-        Self::Times(0.25),
-        Self::Times(0.5),
-        Self::Times(1.0),
-        Self::Times(2.0),
-        Self::Times(4.0),
-        Self::Times(8.0),
-        Self::Times(16.0),
-        Self::Max,
-    ];
-
-    /// Accepted multiples. Slower playback would show no change, and faster playback would be the same as [`Self::Max`].
-    const RANGE: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
-
-    fn factor(self) -> f64 {
-        match self {
-            Self::Times(times) => times,
-            Self::Max => f64::INFINITY,
-        }
-    }
-
-    fn faster(self) -> Self {
-        Self::STEPS.into_iter().find(|step| step.factor() > self.factor()).unwrap_or(Self::Max)
-    }
-
-    fn slower(self) -> Self {
-        Self::STEPS.into_iter().rev().find(|step| step.factor() < self.factor()).unwrap_or(Self::STEPS[0])
-    }
-}
-
-impl Default for Speed {
-    fn default() -> Self {
-        Self::Times(1.0)
-    }
-}
-
-impl fmt::Display for Speed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Times(times) => times.fmt(f),
-            Self::Max => f.write_str("max"),
-        }
-    }
-}
-
-impl FromStr for Speed {
-    /// The accepted values, as text.
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "max" {
-            return Ok(Self::Max);
-        }
-        let times = text.strip_suffix('x').unwrap_or(text).parse().ok().filter(|times| Self::RANGE.contains(times));
-        let expected = || format!("expected {} to {} times, or max", Self::RANGE.start(), Self::RANGE.end());
-        times.map(Self::Times).ok_or_else(expected)
-    }
-}
+pub use super::speed::Speed;
 
 /// Delays up to this are caught up, so that the speed does not drift. After a longer delay the clock is restarted.
 const CATCH_UP_MAX_NS: u64 = 250_000_000;
+
+/// Longest wait for the first frame of a file that does not follow the one before it at once.
+const FILE_GAP_WAIT_NS: u64 = 2_000_000_000;
 
 /// Seek target: the beginning of the recording.
 pub(crate) const RECORDING_START: i64 = i64::MIN;
@@ -108,6 +40,8 @@ pub(crate) struct PlaybackCursor {
     seeks: u64,
     steps: u64,
     ended: bool,
+    /// The next frame is the first one of another file.
+    begins_file: bool,
 }
 
 /// Time at which a frame is to be delivered.
@@ -147,6 +81,8 @@ pub(crate) struct PlaybackClock {
     anchor: Option<(i64, u64)>,
     /// Time of the last delivered frame. `None` if the next frame is due at once.
     last: Option<i64>,
+    /// Present time at which the last frame was delivered.
+    delivered_ns: Option<u64>,
     /// Time of the last delivered frame or seek, for display.
     position: Option<i64>,
     span: Option<(i64, i64)>,
@@ -172,7 +108,7 @@ impl PlaybackClock {
     /// Adds a camera.
     fn join(&mut self) -> PlaybackCursor {
         self.cameras += 1;
-        PlaybackCursor { seeks: 0, steps: self.steps, ended: false }
+        PlaybackCursor { steps: self.steps, ..PlaybackCursor::default() }
     }
 
     fn leave(&mut self, cursor: PlaybackCursor) {
@@ -190,25 +126,35 @@ impl PlaybackClock {
                 return Due::Paused;
             }
             cursor.steps += 1;
-            return self.deliver(arrived_ns);
+            return self.deliver(arrived_ns, now_ns);
         }
         cursor.steps = self.steps;
-        let Speed::Times(speed) = self.speed else { return self.deliver(arrived_ns) };
+        let Speed::Times(speed) = self.speed else { return self.deliver(arrived_ns, now_ns) };
         let (from_ns, from_now_ns) = *self.anchor.get_or_insert((self.last.unwrap_or(arrived_ns), now_ns));
         // A frame from before the anchor is due at once: several cameras share this clock, and the host's clock may have
         // been set back during the recording.
         let after_ns = (arrived_ns.saturating_sub(from_ns).max(0) as f64 / speed) as u64;
         let due_ns = from_now_ns.saturating_add(after_ns);
         if due_ns > now_ns {
-            return Due::At(due_ns);
+            let skip_ns = self.delivered_ns.unwrap_or(now_ns).saturating_add(FILE_GAP_WAIT_NS);
+            if !cursor.begins_file || due_ns <= skip_ns {
+                return Due::At(due_ns);
+            }
+            // No camera has recorded anything until then.
+            if now_ns < skip_ns {
+                return Due::At(skip_ns);
+            }
+            self.anchor = Some((arrived_ns, now_ns));
+            return self.deliver(arrived_ns, now_ns);
         }
         if now_ns - due_ns > CATCH_UP_MAX_NS {
             self.anchor = Some((arrived_ns, now_ns));
         }
-        self.deliver(arrived_ns)
+        self.deliver(arrived_ns, now_ns)
     }
 
-    fn deliver(&mut self, arrived_ns: i64) -> Due {
+    fn deliver(&mut self, arrived_ns: i64, now_ns: u64) -> Due {
+        self.delivered_ns = Some(now_ns);
         self.last = Some(arrived_ns);
         self.position = Some(arrived_ns);
         self.frames += 1;
@@ -218,7 +164,7 @@ impl PlaybackClock {
     /// Returns the target of a seek that this camera has not made yet, and marks it as made.
     fn pending_seek(&self, cursor: &mut PlaybackCursor) -> Option<SeekTarget> {
         (cursor.seeks != self.seeks).then(|| {
-            *cursor = PlaybackCursor { seeks: self.seeks, steps: self.steps_before, ended: false };
+            *cursor = PlaybackCursor { seeks: self.seeks, steps: self.steps_before, ..PlaybackCursor::default() };
             self.target
         })
     }
@@ -448,6 +394,11 @@ impl CameraPlayback {
         self.playback.origin + Duration::from_nanos(ns.min(self.now_ns().saturating_add(YEAR_NS)))
     }
 
+    /// Notes that the next frame is the first one of another file: it is not waited for longer than 2 s.
+    pub(crate) fn begins_file(&mut self, begins_file: bool) {
+        self.cursor.begins_file = begins_file;
+    }
+
     /// Returns when the next frame is due. `arrived_ns` is its time in the recording.
     pub(crate) fn due(&mut self, arrived_ns: i64, now_ns: u64) -> Due {
         let arrived_ns = arrived_ns.saturating_sub(self.later_ns);
@@ -507,6 +458,21 @@ mod tests {
         clock.include((0, 1000 * MS));
         let cursor = clock.join();
         (clock, cursor)
+    }
+
+    #[test]
+    fn the_gap_between_two_files_is_skipped_after_two_seconds() {
+        let mut clock = PlaybackClock::new(Speed::default(), false);
+        let mut cursor = clock.join();
+        assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
+        let hour = 3_600_000 * MS;
+        assert_eq!(clock.due(&mut cursor, hour, ms(10)), Due::At(ms(3_600_000)), "a slow camera in one file");
+        cursor.begins_file = true;
+        assert_eq!(clock.due(&mut cursor, 1500 * MS, ms(10)), Due::At(ms(1500)));
+        assert_eq!(clock.due(&mut cursor, hour, ms(10)), Due::At(ms(2000)));
+        assert_eq!(clock.due(&mut cursor, hour, ms(2000)), Due::Now);
+        cursor.begins_file = false;
+        assert_eq!(clock.due(&mut cursor, hour + 40 * MS, ms(2000)), Due::At(ms(2040)));
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Player {
     /// Returns the next frame; `None` at the end.
     ///
     /// # Errors
-    /// See [`Reader::next_entry`]; also if the decoder does not accept the bytes of a frame.
+    /// See [`Reader::next_entry`]; also if the decoder does not accept the bytes of a frame, which is damage too.
     pub fn next_frame(&mut self) -> Result<Option<PlayedFrame>, RecordingError> {
         loop {
             match self.reader.next_entry()? {
@@ -98,9 +98,8 @@ impl Player {
                 }
             }
         });
-        let at = self.reader.torn_at().unwrap_or(self.reader.file_len());
         let frame = found.ok_or_else(|| RecordingError::Damaged {
-            at,
+            at: self.reader.position(),
             why: format!("cannot decode frame {sequence} with the header \"{}\"", wire.header.escape_ascii()),
         })?;
         Ok(PlayedFrame { camera, sequence, log_ns, publish_ns, frame })

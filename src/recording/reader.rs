@@ -1,16 +1,20 @@
-//! Reads a recording in file order, up to the first damage.
+//! Reads a recording in file order, past any damage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mcap::records::op;
 
 use super::byte_window::read_all;
-use super::join::{Join, RecordingEntry};
+use super::channels::Role;
+use super::checksum;
+use super::join::{Join, JoinError, RecordedFrame, RecordingEntry};
+use super::salvage::payload_damage;
+use super::schema::{IncidentKind, RecordedIncident};
 use super::survey::{self, Survey};
 use super::time_line::{ClockJump, TimeLine};
-use super::walk::{FoundChunk, RecordWalk, WalkItem};
+use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::{CameraInfo, RecordingError};
 
 /// Position of a chunk in the file, or of consecutive messages outside of chunks.
@@ -36,6 +40,27 @@ pub struct Reader {
     /// Position of the last message, for error messages.
     at: u64,
     ended: bool,
+    /// Frames of each camera.
+    continuity: Vec<Continuity>,
+    /// Reading began with the first chunk.
+    from_start: bool,
+    /// Found, but not returned yet.
+    queue: VecDeque<Result<RecordingEntry, RecordingError>>,
+}
+
+/// Numbers of a camera's frames, to find those that are missing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Continuity {
+    /// Number of the next frame, unless reading began after the first chunk and has not reached a frame.
+    next: Option<u32>,
+    /// Damage was found after the last frame.
+    damaged: bool,
+    /// Frames read since the last seek.
+    read: u64,
+    /// Frames found to be missing since the last seek.
+    missing: u64,
+    /// Arrival of the last frame in nanoseconds since 1970, UTC.
+    last_ns: i64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -69,7 +94,18 @@ impl Reader {
         let mut walk = RecordWalk::new(file, false).map_err(open)?;
         survey.channels.numbers().into_iter().for_each(|id| walk.expect_channel(id));
         let join = Join::new(survey.in_order());
-        let mut reader = Self { path: path.to_owned(), survey, join, time_line, walk, at: 0, ended: false };
+        let mut reader = Self {
+            path: path.to_owned(),
+            survey,
+            join,
+            time_line,
+            walk,
+            at: 0,
+            ended: false,
+            continuity: Vec::new(),
+            from_start: true,
+            queue: VecDeque::new(),
+        };
         reader.rewind()?;
         Ok(reader)
     }
@@ -133,6 +169,11 @@ impl Reader {
         damaged.or_else(|| self.torn_at().map(|at| RecordingError::Torn { at }))
     }
 
+    /// Position of the last message that was read.
+    pub(super) const fn position(&self) -> u64 {
+        self.at
+    }
+
     /// Length of the file in bytes.
     #[must_use]
     pub fn file_len(&self) -> u64 {
@@ -162,19 +203,42 @@ impl Reader {
     /// Returns the next frame or incident; `None` at the end, or where a torn file ends.
     ///
     /// # Errors
-    /// The file cannot be read, or is damaged. Only `oaktap recover` reads past damage.
+    /// The file cannot be read, is damaged here, or has pictures that are not supported. After an error that
+    /// [`RecordingError::is_damage`], the next call continues: an incident then stands for the frames of which it is known
+    /// that they are missing.
     pub fn next_entry(&mut self) -> Result<Option<RecordingEntry>, RecordingError> {
-        if self.ended {
-            // Frames that waited for boxes.
-            return Ok(self.join.finish(&self.survey.channels).unwrap_or_default());
-        }
         loop {
+            if let Some(found) = self.queue.pop_front() {
+                return found.map(Some);
+            }
+            let read = self.read();
+            if matches!(read, Err(RecordingError::Damaged { .. })) {
+                let cameras = self.cameras().len();
+                self.continuity.resize(cameras, Continuity::default());
+                self.continuity.iter_mut().for_each(|camera| camera.damaged = true);
+            }
+            match read? {
+                Some(RecordingEntry::Frame(frame)) => self.frame(frame),
+                other => return Ok(other.map(|entry| on_time_line(&mut self.time_line, entry))),
+            }
+        }
+    }
+
+    /// Number of frames of a camera that were found to be missing since the last seek. `camera` is an index in
+    /// [`Self::cameras`].
+    #[must_use]
+    pub fn missing(&self, camera: usize) -> u64 {
+        self.continuity.get(camera).map_or(0, |camera| camera.missing)
+    }
+
+    fn read(&mut self) -> Result<Option<RecordingEntry>, RecordingError> {
+        while !self.ended {
             let piece = self.walk.next().map_err(|source| RecordingError::Read { at: self.at, source })?;
             // A torn file ends here without an error.
             let torn = |at| self.survey.torn_at.is_some_and(|torn| at >= torn);
             match piece {
-                None => break,
-                Some(WalkItem::Chunk(FoundChunk { at, .. }) | WalkItem::Damage { at, .. }) if torn(at) => break,
+                None => self.end(),
+                Some(WalkItem::Chunk(FoundChunk { at, .. }) | WalkItem::Damage { at, .. }) if torn(at) => self.end(),
                 Some(WalkItem::Chunk(FoundChunk { at, damage: Some(why), .. })) => {
                     return Err(RecordingError::Damaged { at, why });
                 }
@@ -184,19 +248,103 @@ impl Reader {
                 }
                 Some(WalkItem::Message(message)) => {
                     self.at = message.at;
-                    match self.join.message(&self.survey.channels, &message.header, self.walk.data()) {
-                        Ok(None) => {}
-                        Ok(Some(entry)) => return Ok(Some(self.on_time_line(entry))),
-                        Err(why) => return Err(RecordingError::Damaged { at: message.at, why }),
+                    let entry = self.message(&message).map_err(|error| match error {
+                        JoinError::Damaged(why) => RecordingError::Damaged { at: message.at, why },
+                        JoinError::Unsupported { camera, topic, why } => {
+                            RecordingError::Unsupported { camera, topic, why }
+                        }
+                    });
+                    if let Some(entry) = entry? {
+                        return Ok(Some(entry));
                     }
                 }
-                Some(WalkItem::Record { opcode: op::DATA_END, .. }) => break,
+                Some(WalkItem::Record { opcode: op::DATA_END, .. }) => self.end(),
                 Some(WalkItem::Record { opcode, data, .. }) => self.survey.channels.record(opcode, &data),
                 Some(WalkItem::Chunk(_)) => {}
             }
         }
-        self.ended = true;
+        if let Some(found) = self.queue.pop_front() {
+            return found.map(Some);
+        }
+        // Frames that waited for boxes.
         self.join.finish(&self.survey.channels).map_err(|why| RecordingError::Damaged { at: self.at, why })
+    }
+
+    /// Takes a message. Where the checksum of the chunk does not show that it is intact, its own checksums have to.
+    fn message(&mut self, message: &FoundMessage) -> Result<Option<RecordingEntry>, JoinError> {
+        let FoundMessage { trusted, ref header, .. } = *message;
+        let Some((camera, role)) = self.survey.channels.role(header.channel_id) else { return Ok(None) };
+        if role == Role::Wire && !trusted && checksum::is_intact(header, self.walk.data()) != Some(true) {
+            return Err(JoinError::Damaged(format!("the checksum of frame {} is wrong", header.sequence)));
+        }
+        let entry = self.join.message(&self.survey.channels, header, self.walk.data())?;
+        if let Some(RecordingEntry::Frame(frame)) = &entry
+            && (!trusted || self.continuity.get(camera).is_some_and(|camera| camera.damaged))
+            && let Some((expected, found)) = payload_damage(frame)
+        {
+            let why = format!("frame {}: expected {expected}, found {found}", frame.sequence);
+            return Err(JoinError::Damaged(why));
+        }
+        Ok(entry)
+    }
+
+    /// Puts a frame into the queue, after what is missing before it.
+    fn frame(&mut self, mut frame: RecordedFrame) {
+        frame = match on_time_line(&mut self.time_line, RecordingEntry::Frame(frame)) {
+            RecordingEntry::Frame(frame) => frame,
+            RecordingEntry::Incident { .. } => return,
+        };
+        let RecordedFrame { camera, sequence, log_ns, .. } = frame;
+        let in_order = self.survey.in_order() && !frame.made_from_image;
+        let before = *self.camera(camera);
+        let next = before.next.or((before.read == 0 && self.from_start && in_order).then_some(0));
+        let missing = next.map_or(0, |next| sequence.wrapping_sub(next));
+        let (next, read, was_damaged) = (Some(sequence.wrapping_add(1)), before.read + 1, before.damaged);
+        *self.camera(camera) = Continuity { next, damaged: false, read, last_ns: log_ns, ..before };
+        // A number that goes back restarts the numbering. Other tools may leave out frames of an intact file.
+        if missing > 0 && missing < u32::MAX / 2 && (was_damaged || in_order) {
+            self.gap(camera, missing.into(), log_ns, was_damaged);
+        }
+        self.queue.push_back(Ok(RecordingEntry::Frame(frame)));
+    }
+
+    /// Puts an incident into the queue for frames that are missing.
+    fn gap(&mut self, camera: usize, frames: u64, at_unix_ns: i64, is_known: bool) {
+        if !is_known {
+            let name = self.cameras().nth(camera).map_or("", |info| info.name.as_str());
+            let why = format!("{frames} frames of camera {name} are missing before this place");
+            self.queue.push_back(Err(RecordingError::Damaged { at: self.at, why }));
+        }
+        self.camera(camera).missing += frames;
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
+        let text = format!("{frames} frames were in a damaged part of {name}");
+        let kind = IncidentKind::Gap.to_string();
+        let incident = RecordedIncident { kind, text, frames, ..RecordedIncident::default() };
+        self.queue.push_back(Ok(RecordingEntry::Incident { camera, at_unix_ns, incident }));
+    }
+
+    /// Marks the end. Compares the numbers of frames that were read with those in the summary.
+    fn end(&mut self) {
+        self.ended = true;
+        if !self.from_start || !self.survey.in_order() {
+            return;
+        }
+        let cameras = self.cameras().len();
+        for camera in 0..cameras {
+            let Some(all) = self.survey.frames(camera) else { continue };
+            let Continuity { read, missing, damaged, last_ns, .. } = *self.camera(camera);
+            let left = all.saturating_sub(read).saturating_sub(missing);
+            if left > 0 {
+                self.gap(camera, left, last_ns, damaged);
+            }
+        }
+    }
+
+    fn camera(&mut self, camera: usize) -> &mut Continuity {
+        if self.continuity.len() <= camera {
+            self.continuity.resize(camera + 1, Continuity::default());
+        }
+        &mut self.continuity[camera]
     }
 
     /// Changes of the host's clock during the recording. The times that this reader returns have none.
@@ -212,11 +360,10 @@ impl Reader {
         line
     }
 
-    fn on_time_line(&mut self, entry: RecordingEntry) -> RecordingEntry {
-        on_time_line(&mut self.time_line, entry)
-    }
-
     fn go_to(&mut self, at: u64) {
+        self.from_start = self.survey.chunks.first().is_none_or(|chunk| at == chunk.at);
+        self.continuity.clear();
+        self.queue.clear();
         self.time_line.go_to(at);
         self.walk.go_to(at);
         self.at = at;

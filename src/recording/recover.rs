@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::clock::ClockModel;
 use super::decode::Decoders;
 use super::join::RecordedFrame;
+use super::recover_topics;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter, Watch};
@@ -31,6 +32,12 @@ pub struct RecoveryReport {
     pub frames: u64,
     /// Number of incidents saved.
     pub incidents: u64,
+    /// Number of messages saved from a recording of another program, of all topics.
+    pub messages: u64,
+    /// Those of them that were in damaged chunks: nothing shows whether they are intact.
+    pub unverified: u64,
+    /// What is in the original and not in the new file, although it is intact.
+    pub left_out: Vec<String>,
     /// Frames that are known to be missing. Frames after the end of a torn file are unknown and not counted.
     pub lost_frames: u64,
     /// Bytes that could not be saved: they are not records, or belong to damaged frames.
@@ -47,7 +54,11 @@ impl RecoveryReport {
     /// Returns whether everything in the original was saved.
     #[must_use]
     pub const fn is_all(&self) -> bool {
-        self.lost_frames == 0 && self.lost_bytes == 0 && self.lost_metadata == 0
+        self.lost_frames == 0
+            && self.lost_bytes == 0
+            && self.lost_metadata == 0
+            && self.unverified == 0
+            && self.left_out.is_empty()
     }
 }
 
@@ -134,6 +145,23 @@ pub fn recover(path: &Path, into: &Path) -> Result<RecoveryReport, RecoverError>
 pub fn recover_watched(path: &Path, into: &Path, watch: &Watch) -> Result<RecoveryReport, RecoverError> {
     let from = Salvage::open(path, watch)?;
     let surveyed = from.cameras().len();
+    let done = RecoveryReport {
+        path: into.to_owned(),
+        frames: 0,
+        incidents: 0,
+        messages: 0,
+        unverified: 0,
+        left_out: Vec::new(),
+        lost_frames: 0,
+        lost_bytes: 0,
+        lost_metadata: 0,
+        unwritten_bytes: 0,
+        finished: false,
+    };
+    if from.is_of_another_program() {
+        from.check_cameras(path)?;
+        return recover_topics::copy(path, into, from.channels(), done, watch);
+    }
     let mut copy = Recovery {
         surveyed,
         from,
@@ -141,16 +169,7 @@ pub fn recover_watched(path: &Path, into: &Path, watch: &Watch) -> Result<Recove
         cameras: Vec::new(),
         compression: Compression::None,
         to: None,
-        done: RecoveryReport {
-            path: into.to_owned(),
-            frames: 0,
-            incidents: 0,
-            lost_frames: 0,
-            lost_bytes: 0,
-            lost_metadata: 0,
-            unwritten_bytes: 0,
-            finished: false,
-        },
+        done,
     };
     // After an error, dropping the new file removes it: an incomplete copy is of no use.
     copy.run(path, into).map(|()| copy.done)
@@ -178,6 +197,9 @@ struct RecoveredCamera {
     lost_to: Option<u32>,
     /// Arrival of its last frame in nanoseconds since 1970, UTC.
     last_ns: i64,
+    /// Frames saved, and frames that are known to be missing.
+    frames: u64,
+    lost: u64,
     clock: ClockModel,
 }
 
@@ -200,6 +222,7 @@ impl Recovery {
                     self.done.incidents += 1;
                     self.writer(into)?.incident(number, &incident, at_unix_ns)?;
                 }
+                SalvageItem::Unsupported { .. } => {}
                 SalvageItem::Lost { camera, sequence, bytes, .. } => {
                     self.done.lost_bytes += bytes;
                     let lost_to = &mut self.cameras[camera].lost_to;
@@ -224,6 +247,7 @@ impl Recovery {
             other => other?,
         }
         self.done.lost_metadata = self.from.damaged_metadata().len() as u64;
+        self.done.left_out = self.from.other_topics();
         if self.done.frames == 0 {
             let (path, bytes, lost_bytes) = (path.to_owned(), self.from.len(), self.done.lost_bytes);
             return Err(RecoverError::Nothing { path, bytes, lost_bytes });
@@ -244,6 +268,7 @@ impl Recovery {
         if !recorded.wire.stale {
             camera.clock.observe(DeviceTime(recorded.wire.device_time_us), recorded.log_ns);
         }
+        camera.frames += 1;
         self.done.frames += 1;
         let to = self.writer(into)?;
         if !recorded.wire.context.is_empty() {
@@ -259,6 +284,7 @@ impl Recovery {
     /// Writes an incident for missing frames.
     fn gap(&mut self, camera: usize, frames: u32, at_ns: i64, path: &Path, into: &Path) -> Result<(), RecoverError> {
         self.done.lost_frames += u64::from(frames);
+        self.cameras[camera].lost += u64::from(frames);
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         let text = format!("{frames} frames were in a damaged part of {name}");
         let kind = IncidentKind::Gap.to_string();
@@ -329,8 +355,12 @@ impl Recovery {
 
     fn finish(&mut self, path: &Path, into: &Path) -> Result<(), RecoverError> {
         for camera in 0..self.cameras.len() {
-            let RecoveredCamera { next, lost_to, last_ns, .. } = self.cameras[camera];
-            if let Some(missing) = lost_to.map(|lost_to| lost_to.wrapping_sub(next).wrapping_add(1))
+            let RecoveredCamera { next, lost_to, last_ns, frames, lost, .. } = self.cameras[camera];
+            let counted = self.from.frames_in_summary(camera).unwrap_or(0);
+            let left = u32::try_from(counted.saturating_sub(frames).saturating_sub(lost)).unwrap_or(0);
+            if left > 0 {
+                self.gap(camera, left, last_ns, path, into)?;
+            } else if let Some(missing) = lost_to.map(|lost_to| lost_to.wrapping_sub(next).wrapping_add(1))
                 && missing > 0
                 && missing < u32::MAX / 2
             {

@@ -9,7 +9,7 @@ use mcap::records::MessageHeader;
 
 use super::channels::{Channels, Role};
 use super::checksum;
-use super::join::{Join, RecordedFrame, RecordingEntry};
+use super::join::{Join, JoinError, RecordedFrame, RecordingEntry};
 use super::schema::RecordedIncident;
 use super::survey::Survey;
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
@@ -27,12 +27,23 @@ pub(super) enum SalvageItem {
     Incident { camera: usize, at_unix_ns: i64, incident: RecordedIncident },
     /// Messages of a frame or incident that are damaged or incomplete.
     Lost { at: u64, camera: usize, sequence: u32, bytes: u64, expected: String, found: String },
+    /// A topic has pictures that are not supported. Once for each topic.
+    Unsupported { topic: String, why: String },
     /// A chunk. Its contents are the next items.
     Chunk(FoundChunk),
     /// Another record.
     Record { at: u64, opcode: u8, data: Vec<u8> },
     /// Bytes that are not a record; `zeros` if all of them are zero.
     Damage { at: u64, len: u64, zeros: bool },
+}
+
+/// A damaged part of a file.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DamageReport {
+    /// Position in the file in bytes.
+    pub offset: u64,
+    /// Description of the damage.
+    pub why: String,
 }
 
 /// The annotations of a frame in the file.
@@ -170,6 +181,35 @@ impl<R: Read + Seek> Salvage<R> {
         self.survey.in_order()
     }
 
+    /// Returns whether another program wrote the file, and none of its topics is one of oaktap.
+    pub(super) fn is_of_another_program(&self) -> bool {
+        let has_wire = (0..self.cameras().len()).any(|camera| self.survey.channels.has_wire(camera));
+        !self.in_order() && self.declares_channels() && !has_wire
+    }
+
+    pub(super) const fn channels(&self) -> &Channels {
+        &self.survey.channels
+    }
+
+    /// Describes the topics so far that do not belong to a camera.
+    pub(super) fn other_topics(&self) -> Vec<String> {
+        let channels = &self.survey.channels;
+        let others = self.messages.iter().filter(|(channel, _)| channels.role(**channel).is_none());
+        others.map(|(channel, n)| format!("the topic {} ({n} messages)", channels.topic(*channel))).collect()
+    }
+
+    /// Number of frames of a camera according to the summary.
+    pub(super) fn frames_in_summary(&self, camera: usize) -> Option<u64> {
+        self.survey.frames(camera)
+    }
+
+    /// Returns the damage if the summary counts more frames of a camera than were found: a chunk whose opcode is damaged
+    /// looks like a record of another program.
+    pub(super) fn missing(&self, camera: usize, found: u64) -> Option<DamageReport> {
+        let counted = self.survey.frames(camera).filter(|counted| *counted > found)?;
+        Some(DamageReport { offset: 0, why: format!("the summary counts {counted} frames, found {found}") })
+    }
+
     /// Number of messages of each channel so far.
     pub(super) fn messages(&self) -> &BTreeMap<u16, u64> {
         &self.messages
@@ -286,7 +326,12 @@ impl<R: Read + Seek> Salvage<R> {
         match self.join.message(&self.survey.channels, header, data) {
             Ok(None) => {}
             Ok(Some(entry)) => self.push(at, entry),
-            Err(why) => self.push_lost(at, camera, header.sequence, len, "messages of one frame", why),
+            Err(JoinError::Damaged(why)) => {
+                self.push_lost(at, camera, header.sequence, len, "messages of one frame", why);
+            }
+            Err(JoinError::Unsupported { topic, why, .. }) => {
+                self.queue.push_back(SalvageItem::Unsupported { topic, why });
+            }
         }
     }
 
@@ -353,8 +398,10 @@ fn wire(
         Some(false) => return differs("a wire message with a correct checksum", "a different checksum"),
         None => return differs("a wire message with a checksum", "no checksum"),
     }
-    let Some(entry) = join.message(channels, header, data).map_err(|why| ("messages of one frame".to_owned(), why))?
-    else {
+    let damaged = |error| match error {
+        JoinError::Damaged(why) | JoinError::Unsupported { why, .. } => ("messages of one frame".to_owned(), why),
+    };
+    let Some(entry) = join.message(channels, header, data).map_err(damaged)? else {
         return differs("a wire message", "a message of another channel");
     };
     match &entry {
@@ -364,7 +411,7 @@ fn wire(
 }
 
 /// Compares the checksum of a payload. Returns what was expected and what was found if they differ.
-fn payload_damage(RecordedFrame { wire, payload, .. }: &RecordedFrame) -> Option<(String, String)> {
+pub(super) fn payload_damage(RecordedFrame { wire, payload, .. }: &RecordedFrame) -> Option<(String, String)> {
     let found = crc32fast::hash(payload);
     let differs = found != wire.payload_crc32;
     differs.then(|| (format!("a payload with CRC-32 {:08x}", wire.payload_crc32), format!("CRC-32 {found:08x}")))

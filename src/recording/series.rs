@@ -3,6 +3,7 @@
 //! [`join`] finds the files that belong together, and [`Series`] reads them one after the other.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Reader, RecordingEntry, RecordingError};
@@ -10,6 +11,8 @@ use super::{Reader, RecordingEntry, RecordingError};
 /// Consecutive files overlap by at most this, in nanoseconds: a file of several cameras ends while some of them have already
 /// begun the next one.
 const OVERLAP_MAX_NS: i64 = 1_000_000_000;
+/// Damaged places that are counted.
+const PLACES_MAX: usize = 10_000;
 
 /// The recordings of one camera, in the order of their times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +116,12 @@ pub struct Series {
     number: usize,
     index: usize,
     ended: bool,
+    /// The file of the last frame that was returned since the last seek, and whether the one before was in another.
+    last_number: Option<usize>,
+    begins_file: bool,
+    /// The first damage, and the places of all: number of the file and position.
     damage: Option<RecordingError>,
+    places: BTreeSet<(usize, u64)>,
 }
 
 impl Series {
@@ -132,7 +140,18 @@ impl Series {
             camera_index(&reader, &name)?;
             files.push((path.clone(), reader.span()));
         }
-        Ok(Self { files, camera: name, reader: first, number: 0, index: camera, ended: false, damage: None })
+        Ok(Self {
+            files,
+            camera: name,
+            reader: first,
+            number: 0,
+            index: camera,
+            ended: false,
+            last_number: None,
+            begins_file: false,
+            damage: None,
+            places: BTreeSet::new(),
+        })
     }
 
     /// Path of the first file.
@@ -148,23 +167,39 @@ impl Series {
         Some((spans().map(|span| span.0).min()?, spans().map(|span| span.1).max()?))
     }
 
-    /// Returns the next frame or incident of the camera; `None` at the end. Continues after damage with the next file.
+    /// Returns the next frame or incident of the camera; `None` at the end. Continues after damage, with an incident for
+    /// the frames that are known to be missing.
     pub fn next_entry(&mut self) -> Option<RecordingEntry> {
         while !self.ended {
             match self.reader.next_entry() {
-                Ok(Some(entry)) if owner(&entry) == self.index => return Some(entry),
+                Ok(Some(entry)) if owner(&entry) == self.index => {
+                    if matches!(entry, RecordingEntry::Frame(_)) {
+                        let last = self.last_number.replace(self.number);
+                        self.begins_file = last.is_some_and(|last| last != self.number);
+                    }
+                    return Some(entry);
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     self.note(self.reader.damage());
                     self.open_next();
                 }
+                Err(RecordingError::Unsupported { camera, .. }) if camera != self.index => {}
                 Err(error) => {
+                    let ends_file = !error.is_damage();
                     self.note(Some(error));
-                    self.open_next();
+                    if ends_file {
+                        self.open_next();
+                    }
                 }
             }
         }
         None
+    }
+
+    /// Returns whether the last frame was the first one of a later file.
+    pub(crate) const fn begins_file(&self) -> bool {
+        self.begins_file
     }
 
     /// Seeks to the beginning.
@@ -172,6 +207,7 @@ impl Series {
     /// # Errors
     /// The first file cannot be read.
     pub fn rewind(&mut self) -> Result<(), RecordingError> {
+        self.last_number = None;
         self.open(0)?;
         self.reader.rewind()
     }
@@ -182,14 +218,16 @@ impl Series {
     /// # Errors
     /// The file cannot be read.
     pub fn seek(&mut self, unix_ns: i64) -> Result<(), RecordingError> {
+        self.last_number = None;
         let has_later = |(_, span): &(PathBuf, Option<(i64, i64)>)| span.is_some_and(|(_, to)| to >= unix_ns);
         self.open(self.files.iter().position(has_later).unwrap_or(self.files.len() - 1))?;
         self.reader.seek(unix_ns)
     }
 
-    /// Takes the first damage that was found so far.
+    /// Takes the first damage that was found so far. Its text has the number of the other places.
     pub fn take_damage(&mut self) -> Option<RecordingError> {
-        self.damage.take()
+        let others = std::mem::take(&mut self.places).len().saturating_sub(1);
+        self.damage.take().map(|error| error.and_in_other_places(others))
     }
 
     fn open_next(&mut self) {
@@ -209,10 +247,15 @@ impl Series {
             (self.reader, self.number) = (reader, number);
         }
         self.ended = false;
+        self.begins_file = false;
         Ok(())
     }
 
     fn note(&mut self, damage: Option<RecordingError>) {
+        let place = damage.as_ref().and_then(RecordingError::damaged_at);
+        if let Some(at) = place.filter(|_| self.places.len() < PLACES_MAX) {
+            self.places.insert((self.number, at));
+        }
         let Some(error) = damage.filter(|_| self.damage.is_none()) else { return };
         // The other errors name their file.
         let names_no_file = error.is_damage() || matches!(error, RecordingError::Read { .. });

@@ -160,6 +160,7 @@ impl CameraServer {
                     }
                 },
             };
+            playback.begins_file(self.series.begins_file());
             while let Due::At(ns) = playback.due(recorded.log_ns, playback.now_ns()) {
                 let left = Duration::from_nanos(ns.saturating_sub(playback.now_ns()));
                 // The wait is limited to one day, so that adding it to `Instant::now` cannot overflow.

@@ -8,11 +8,11 @@ use std::path::Path;
 use mcap::records::{Metadata, Record, op};
 
 use super::byte_window::ByteWindow;
-use super::channels::{CAMERAS_MAX, Channels, camera_info};
+use super::channels::{CAMERAS_MAX, Channels, Role, camera_info};
 use super::checksum;
 use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::reader::ChunkRange;
-use super::walk::{RecordWalk, WalkItem};
+use super::walk::{FoundChunk, PRIVATE_OPCODE_MIN, RecordWalk, WalkItem};
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
 use super::{RecordingError, writer};
 
@@ -34,6 +34,8 @@ pub(super) struct Survey {
     pub(super) torn_at: Option<u64>,
     /// Position and description of damaged metadata and summaries.
     pub(super) damage: Vec<(u64, String)>,
+    /// Number of messages of each channel according to the summary.
+    messages: BTreeMap<u16, u64>,
     /// The program that wrote the file, if its header can be read.
     library: Option<String>,
 }
@@ -51,6 +53,11 @@ impl Survey {
             op::HEADER => {
                 if let Some(Record::Header(header)) = mcap_record::parse(opcode, data) {
                     self.library.get_or_insert(header.library);
+                }
+            }
+            op::STATISTICS => {
+                if let Some(Record::Statistics(statistics)) = mcap_record::parse(opcode, data) {
+                    self.messages = statistics.channel_message_counts;
                 }
             }
             op::METADATA => match mcap_record::parse(opcode, data) {
@@ -95,6 +102,12 @@ impl Survey {
         }
     }
 
+    /// Number of frames of a camera according to the summary, which counts one message of boxes for each.
+    pub(super) fn frames(&self, camera: usize) -> Option<u64> {
+        let is_boxes = |channel: &u16| self.channels.role(*channel) == Some((camera, Role::Boxes));
+        self.messages.iter().find(|(channel, _)| is_boxes(channel)).map(|(_, messages)| *messages)
+    }
+
     /// Fails if there is no camera, or if there are too many.
     pub(super) fn check_cameras(&self, path: &Path) -> Result<(), RecordingError> {
         let path = || path.to_owned();
@@ -129,17 +142,21 @@ impl Survey {
 
 /// Surveys a file that begins with the magic bytes of MCAP.
 pub(super) fn survey(file: File) -> Result<Survey, RecordingError> {
-    let again = file.try_clone().map_err(|source| RecordingError::Read { at: 0, source })?;
-    let mut found = Survey::default();
-    let mut file = ByteWindow::new(file).map_err(|source| RecordingError::Read { at: 0, source })?;
-    found.file_len = file.len();
-    let data_end = heads(&mut file, &mut found)?;
+    let failed = |source| RecordingError::Read { at: 0, source };
+    let again = file.try_clone().map_err(failed)?;
+    let mut file = ByteWindow::new(file).map_err(failed)?;
+    let mut found = Survey { file_len: file.len(), ..Survey::default() };
+    let mut data_end = heads(&mut file, &mut found)?;
+    if found.torn_at.is_some() {
+        // The file is not finished, or one of the lengths is damaged.
+        found = Survey { file_len: file.len(), ..Survey::default() };
+        data_end = intact_records(again.try_clone().map_err(failed)?, &mut found).map_err(failed)?;
+    }
     if let Some(at) = data_end {
         summary(&mut file, &mut found, at).map_err(|source| RecordingError::Read { at, source })?;
     }
     if !found.channels.any_declared() && !found.in_order() {
         // Without a summary the channels are known only from inside the chunks.
-        let failed = |source| RecordingError::Read { at: 0, source };
         let mut walk = RecordWalk::new(again, false).map_err(failed)?;
         while let Some(item) = walk.next().map_err(failed)? {
             if let WalkItem::Record { opcode, data, .. } = item {
@@ -156,8 +173,8 @@ fn heads(file: &mut ByteWindow<File>, found: &mut Survey) -> Result<Option<u64>,
     let mut at = mcap::MAGIC.len() as u64;
     loop {
         let failed = |source| RecordingError::Read { at, source };
-        // Opcode 0: preallocated space that was never written.
-        let Some((opcode, len, end)) = head(file, at).map_err(failed)?.filter(|(opcode, ..)| *opcode != 0) else {
+        // Preallocated space that was never written has the opcode 0.
+        let Some((opcode, len, end)) = head(file, at).map_err(failed)? else {
             found.torn_at = Some(at);
             return Ok(None);
         };
@@ -196,6 +213,49 @@ fn heads(file: &mut ByteWindow<File>, found: &mut Survey) -> Result<Option<u64>,
     }
 }
 
+/// Finds what [`heads`] finds, past any damage. Returns the position after the end of the data; `None` for a torn file.
+fn intact_records(file: File, found: &mut Survey) -> io::Result<Option<u64>> {
+    let mut walk = RecordWalk::new(file, true)?;
+    // The damage after which nothing intact was found so far.
+    let mut damaged_at = None;
+    // The end of the last chunk.
+    let mut chunk_end = 0;
+    while let Some(item) = walk.next()? {
+        match item {
+            WalkItem::Chunk(FoundChunk { at, len, header, damage, .. }) => {
+                chunk_end = at + len;
+                if damage.is_some() && chunk_end == walk.len() {
+                    damaged_at.get_or_insert(at);
+                    continue;
+                }
+                damaged_at = None;
+                let time = |ns| i64::try_from(ns).unwrap_or(i64::MAX);
+                let (from_unix_ns, to_unix_ns) = (time(header.message_start_time), time(header.message_end_time));
+                found.chunks.push(ChunkRange { at, len, from_unix_ns, to_unix_ns });
+            }
+            WalkItem::Message(message) if !message.in_chunk => {
+                damaged_at = None;
+                found.message(message.at, message.at + message.len, message.header.log_time);
+            }
+            WalkItem::Message(_) => {}
+            WalkItem::Record { at, opcode: op::DATA_END, data } if at >= chunk_end => {
+                return Ok(Some(at + RECORD_HEAD_BYTES + data.len() as u64));
+            }
+            WalkItem::Record { at, opcode, data } => {
+                if at >= chunk_end {
+                    damaged_at = None;
+                }
+                found.record(at, opcode, &data);
+            }
+            WalkItem::Damage { at, .. } => {
+                damaged_at.get_or_insert(at);
+            }
+        }
+    }
+    found.torn_at = Some(damaged_at.unwrap_or(walk.len()));
+    Ok(None)
+}
+
 /// Bytes of a chunk without records.
 const CHUNK_HEAD_MIN: u64 = 44;
 
@@ -208,7 +268,9 @@ fn head<R: Read + Seek>(file: &mut ByteWindow<R>, at: u64) -> io::Result<Option<
     };
     let len = u64::from_le_bytes(*len);
     let end = at.saturating_add(RECORD_HEAD_BYTES).saturating_add(len);
-    Ok((end <= file_len).then_some((opcode, len, end)))
+    let is_record = mcap_record::is_known(opcode)
+        || matches!(opcode, op::CHUNK | op::MESSAGE | op::ATTACHMENT | PRIVATE_OPCODE_MIN..);
+    Ok((is_record && end <= file_len).then_some((opcode, len, end)))
 }
 
 /// Reads the channels in the summary, which starts at `from`, and compares its checksum.
@@ -222,6 +284,10 @@ fn summary(file: &mut ByteWindow<File>, found: &mut Survey, from: u64) -> io::Re
                 let data = file.bytes(at + RECORD_HEAD_BYTES, len as usize)?.to_vec();
                 found.channels.record(opcode, &data);
             }
+            op::STATISTICS if len <= METADATA_BYTES_MAX => {
+                let data = file.bytes(at + RECORD_HEAD_BYTES, len as usize)?.to_vec();
+                found.record(at, opcode, &data);
+            }
             op::FOOTER => {
                 let crc_at = at + RECORD_HEAD_BYTES + FOOTER_BEFORE_CRC;
                 let crc = file.bytes(crc_at, 4)?;
@@ -230,13 +296,13 @@ fn summary(file: &mut ByteWindow<File>, found: &mut Survey, from: u64) -> io::Re
                 if expected != 0 && expected != computed {
                     found
                         .damaged(from, format!("the summary has the checksum {computed:08x}, expected {expected:08x}"));
+                    found.messages.clear();
                 }
                 if file.bytes(end, mcap::MAGIC.len())? != mcap::MAGIC {
                     found.torn_at = Some(end);
                 }
                 return Ok(());
             }
-            0 => break,
             _ => {}
         }
         at = end;

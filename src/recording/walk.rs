@@ -26,7 +26,7 @@ const DECOMPRESSED_BYTES_MAX: u64 = 96 << 20;
 /// Longest record that the search for the next record accepts, except chunks and messages. Bounds the work per byte.
 const SEARCHED_BYTES_MAX: u64 = 1 << 20;
 /// Records of applications begin with this opcode. Readers ignore those that they do not know.
-const PRIVATE_OPCODE_MIN: u8 = 0x80;
+pub(super) const PRIVATE_OPCODE_MIN: u8 = 0x80;
 /// Bytes that the search for the next record reads first.
 const SEARCH_BYTES_MIN: usize = 256;
 /// Items between two reports of the position. Most items are messages, and each takes about a microsecond or more.

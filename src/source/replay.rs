@@ -70,6 +70,7 @@ impl Replay {
             series = back;
             let action = match entry {
                 Some(RecordingEntry::Frame(recorded)) if recorded.log_ns >= from_ns => {
+                    self.playback.begins_file(series.begins_file());
                     let action = self.wait_for(&recorded).await;
                     if matches!(action, Action::Continue) {
                         (delivered_ns, sought) = (Some(recorded.log_ns), None);

@@ -130,22 +130,28 @@ fn choices_that_select_nothing_are_errors() {
 }
 
 #[test]
-fn a_table_needs_a_file() {
+fn a_table_in_a_folder_gets_the_name_of_the_recording() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&records=on", 2);
     let existing = folder.path().to_str().expect("UTF-8").to_owned();
     for out in [existing.clone(), format!("{existing}/new/")] {
         for format in ["csv", "jsonl", "parquet"] {
             let (code, _, stderr) = export(&["-o", &out, "--to", format], &file);
-            assert_eq!(code, 1, "{stderr}");
-            assert!(
-                stderr.contains(&format!("cannot write {format} to the folder {out}: expected a file")),
-                "{stderr}"
-            );
-            assert!(stderr.contains(&format!("detections.{format}")) && stderr.contains("help: repeat"), "{stderr}");
+            assert_eq!(code, 0, "{stderr}");
+            let made = std::path::Path::new(&out).join(file.file_stem().expect("a name")).with_extension(format);
+            assert!(made.is_file() && stderr.contains(made.to_str().expect("UTF-8")), "{stderr}");
         }
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the recording alone");
+    for (words, said) in [
+        (&["-o", "a.mp4", "--to", "csv"][..], "`--to csv` contradicts `-o a.mp4`"),
+        (&["-o", "pictures"], "`-o pictures` does not tell the format"),
+    ] {
+        let (code, _, stderr) = export(words, &file);
+        assert!(code == 2 && stderr.contains(said), "{stderr}");
+    }
+    let out = folder.path().join("b.jsonl");
+    let (code, _, stderr) = export(&["-o", out.to_str().expect("UTF-8")], &file);
+    assert!(code == 0 && std::fs::read_to_string(&out).is_ok_and(|text| text.starts_with('{')), "{stderr}");
 }
 
 /// No frame is written, so that no frame reports progress.

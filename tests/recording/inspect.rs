@@ -377,7 +377,7 @@ fn the_commands_inspect_verify_and_recover_files() {
     let (code, out, _) = run(&["inspect", torn]);
     assert!(code == 3 && out.contains("unfinished: the end is missing"), "{code}: {out}");
     let (code, out, error) = run(&["verify", torn]);
-    assert!(code == 1 && out.contains("the file was not finished") && error.contains("oaktap recover"), "{out}{error}");
+    assert!(code == 3 && out.contains("the file was not finished") && error.contains("oaktap recover"), "{out}{error}");
     let (code, out, _) = run(&["recover", torn]);
     assert!(code == 3 && out.starts_with("saved 12 frames to ") && out.contains("7 bytes lost"), "{code}: {out}");
     let saved = folder.join("torn.recovered.mcap");

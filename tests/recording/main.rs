@@ -1,6 +1,7 @@
 //! Recordings in MCAP: written, damaged, recovered, replayed, and read by programs of others.
 
 mod clock_jumps;
+mod damage;
 #[cfg(unix)]
 mod disk;
 mod folders;

@@ -2,12 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::thread;
 
+use anyhow::Context as _;
 use clap::Args;
 use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
-use oaktap::units::Bytes;
+use oaktap::units::{Bytes, count};
 
 use crate::cli::present::{self, Progress, Usage, with_help};
 use crate::cli::recording_files::{FINISHED, find};
@@ -17,9 +18,9 @@ const SELECTION: &str = "Selection";
 
 const EXAMPLES: &str = "\
 Examples:
-  oaktap export cam.mcap --to mp4 -o cam.mp4 --boxes
+  oaktap export cam.mcap -o cam.mp4 --boxes
   oaktap export cam.mcap --to png -o pictures --every 30
-  oaktap export cam.mcap --to csv -o people.csv --only person --threshold 60%
+  oaktap export cam.mcap -o people.csv --only person --threshold 60%
   oaktap export recordings/ --to yolo -o dataset --from 10s --until 5min";
 
 #[derive(Args, Debug)]
@@ -29,15 +30,15 @@ pub(crate) struct ExportArgs {
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 
-    /// File or folder to write; never replaces a file
+    /// File or folder to write; never replaces a file. In a folder, a table gets the name of the recording
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
 
-    /// Format: png, jpeg (pictures in a folder); mp4 (H.264 video; a file, or a folder for several cameras); jsonl, csv,
+    /// Format, unless the name after -o ends with .mp4, .jsonl, .csv or .parquet: png, jpeg (pictures in a folder); mp4 (H.264 video; a file, or a folder for several cameras); jsonl, csv,
     /// parquet (a file of detections); yolo, coco (a folder of training data)
     #[arg(long, value_name = "FORMAT", hide_possible_values = true,
           value_parser = value_parsers::one_of(ExportFormat::ALL.map(ExportFormat::name), str::parse::<ExportFormat>))]
-    to: ExportFormat,
+    to: Option<ExportFormat>,
 
     /// Draw the boxes of the detections into pictures and video
     #[arg(long)]
@@ -78,12 +79,14 @@ pub(crate) struct ExportArgs {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
-    if args.boxes && !args.to.can_have_boxes() {
-        return Err(Usage(format!("--boxes needs pictures or video, but --to is {}", args.to.name())).into());
+    let format = format(args)?;
+    if args.boxes && !format.can_have_boxes() {
+        return Err(Usage(format!("--boxes needs pictures or video, but the format is {}", format.name())).into());
     }
+    let files = find(&args.files, &[FINISHED])?;
     let options = ExportOptions {
-        format: args.to,
-        output: args.output.clone(),
+        format,
+        output: output(args, format, &files)?,
         choice: Choice {
             cameras: args.camera.clone(),
             from: args.from,
@@ -96,7 +99,6 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         quality: args.quality,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
-    let files = find(&args.files, &[FINISHED])?;
     ctx.stop.on_signals()?;
     let bar = Progress::new();
     let mut show = |progress: ExportProgress| {
@@ -109,12 +111,12 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         let help = error.help();
         with_help(error.into(), help)
     })?;
-    present::say(&text(&report, args));
+    present::say(&text(&report, &options.output));
     if ctx.json {
         present::document(&ExportSummary {
             command: ctx.command,
-            format: args.to.name(),
-            output: &args.output,
+            format: format.name(),
+            output: &options.output,
             report: &report,
         })?;
     }
@@ -130,12 +132,57 @@ struct ExportSummary<'a> {
     report: &'a ExportReport,
 }
 
-fn text(report: &ExportReport, args: &ExportArgs) -> String {
+/// Returns the format that `--to` or the name of the output states.
+fn format(args: &ExportArgs) -> anyhow::Result<ExportFormat> {
+    let output = args.output.display();
+    let of_name = args.output.extension().and_then(|end| match end.to_str()?.to_ascii_lowercase().as_str() {
+        "mp4" => Some(ExportFormat::Mp4),
+        "jsonl" => Some(ExportFormat::Jsonl),
+        "csv" => Some(ExportFormat::Csv),
+        "parquet" => Some(ExportFormat::Parquet),
+        _ => None,
+    });
+    let of_name = of_name.filter(|_| !is_folder(&args.output));
+    match (args.to, of_name) {
+        (Some(to), Some(named)) if to != named => {
+            let (to, named) = (to.name(), named.name());
+            Err(Usage(format!("`--to {to}` contradicts `-o {output}`, which names a file of {named}")).into())
+        }
+        (Some(format), _) | (None, Some(format)) => Ok(format),
+        (None, None) => {
+            let names: Vec<_> = ExportFormat::ALL.map(ExportFormat::name).into();
+            let text = format!("`-o {output}` does not tell the format: add `--to` and one of {}", names.join(", "));
+            Err(Usage(text).into())
+        }
+    }
+}
+
+/// Returns whether a path is that of a folder. One that ends with a separator names a folder, whether it exists or not.
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', MAIN_SEPARATOR])
+}
+
+/// Returns the path to write: for a table in a folder, a file with the name of the recording, or `detections` for several.
+fn output(args: &ExportArgs, format: ExportFormat, files: &[PathBuf]) -> anyhow::Result<PathBuf> {
+    let is_table = matches!(format, ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet);
+    if !is_table || !is_folder(&args.output) {
+        return Ok(args.output.clone());
+    }
+    let stem = match files {
+        [file] => file.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    let folder = &args.output;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    Ok(folder.join(format!("{}.{}", stem.as_deref().unwrap_or("detections"), format.name())))
+}
+
+fn text(report: &ExportReport, output: &Path) -> String {
     let mut text = format!(
         "{}: {} of {} frames exported, {} detections, {} files, {}",
-        args.output.display(),
+        output.display(),
         report.written,
-        report.read,
+        report.read + report.missing,
         report.detections,
         report.files,
         Bytes(report.bytes)
@@ -147,6 +194,10 @@ fn text(report: &ExportReport, args: &ExportArgs) -> String {
     ];
     for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {
         text.push_str(&format!("\n  {frames} frames skipped: {why}"));
+    }
+    if report.missing > 0 {
+        let missing = count(report.missing, "frame", "frames");
+        text.push_str(&format!("\n  at least {missing} missing: in damaged parts of the recordings"));
     }
     if report.without_box > 0 {
         let boxes = report.without_box;

@@ -94,7 +94,17 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
 
 fn text(recovered: &RecoveryReport) -> String {
     let RecoveryReport { path, frames, lost_frames, lost_bytes, lost_metadata, unwritten_bytes, .. } = recovered;
-    let mut text = format!("saved {frames} frames to {}\n", path.display());
+    let RecoveryReport { messages, unverified, left_out, .. } = recovered;
+    let mut text = match messages {
+        0 => format!("saved {frames} frames to {}\n", path.display()),
+        _ => format!("saved {messages} messages of all topics, {frames} of them pictures, to {}\n", path.display()),
+    };
+    if *unverified > 0 {
+        text.push_str(&format!("{unverified} messages are from damaged chunks and may be damaged\n"));
+    }
+    for what in left_out {
+        text.push_str(&format!("left out: {what}\n"));
+    }
     if *lost_metadata > 0 {
         text.push_str(&format!("{lost_metadata} damaged metadata records: their addresses and class names are lost\n"));
     }

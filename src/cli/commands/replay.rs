@@ -23,6 +23,9 @@ use crate::cli::{Ctx, Outcome, Until, json_option, present};
 /// How often the stop conditions are checked.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Gaps between the files of a camera that are named.
+const LISTED_GAPS: usize = 5;
+
 const EXAMPLES: &str = "\
 Examples:
   oaktap replay evening.mcap
@@ -61,6 +64,7 @@ pub(crate) struct ReplayArgs {
 /// Plays recordings in a window or to clients, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let (cameras, unread) = recorded_cameras(&find(&args.files, &[FINISHED])?, &args.camera)?;
+    name_gaps(&cameras);
     let outcome = match args.serve {
         Some(address) => serve(ctx, args, &cameras, address),
         None => window(ctx, args, cameras),
@@ -106,6 +110,19 @@ fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<C
         return Err(present::Usage(text).into());
     }
     Ok((join(cameras), unread_files))
+}
+
+/// Says where files of a camera do not follow each other at once: playback skips these gaps.
+fn name_gaps(cameras: &[CameraFiles]) {
+    for camera in cameras {
+        let pairs = camera.spans.windows(2).zip(&camera.paths);
+        let gaps: Vec<_> =
+            pairs.map(|(pair, path)| (pair[1].0.saturating_sub(pair[0].1) / 1_000_000_000, path)).collect();
+        for (seconds, path) in gaps.into_iter().filter(|(seconds, _)| *seconds > 2).take(LISTED_GAPS) {
+            let (name, path) = (&camera.name, path.display());
+            present::say(&format!("{name}: nothing was recorded for {seconds} s after {path}: skipped after 2 s"));
+        }
+    }
 }
 
 fn advised(error: RecordingError) -> anyhow::Error {

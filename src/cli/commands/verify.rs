@@ -15,7 +15,7 @@ Examples:
   oaktap verify evening.mcap
   oaktap verify recordings/
 
-Exit codes: 0 all recordings are intact; 1 a recording is damaged or cannot be read.";
+Exit codes: 0 all recordings are intact; 1 a recording cannot be read; 3 a recording is damaged.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -57,12 +57,20 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
         present::document(&VerifySummary { command: ctx.command, files: &all, unread: &unread })?;
     }
     let bad = all.iter().filter(|verified| !verified.is_good()).count();
-    let wrong = [(bad, "damaged"), (unread.len(), "not readable")]
+    let partly = all.iter().filter(|verified| verified.is_good() && !verified.unsupported.is_empty()).count();
+    let wrong = [(bad, "damaged"), (partly, "not supported completely"), (unread.len(), "not readable")]
         .map(|(n, what)| (n > 0).then(|| format!("{n} of {} recordings {what}", files.len())));
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    let help = "`oaktap recover FILE` saves the intact frames to a new file";
+    if !unread.is_empty() {
+        return Err(present::advised(anyhow::Error::msg(wrong.join(", ")), help));
+    }
     if !wrong.is_empty() {
-        let error = anyhow::Error::msg(wrong.join(", "));
-        return Err(present::advised(error, "`oaktap recover FILE` saves the intact frames to a new file"));
+        present::say(&wrong.join(", "));
+        if bad > 0 {
+            present::say(&format!("help: {help}"));
+        }
+        return Ok(Outcome::Lossy);
     }
     Ok(Outcome::Done)
 }
@@ -72,6 +80,9 @@ fn text(verified: &VerifyReport) -> String {
     let VerifyReport { path, frames, chunks, found, .. } = verified;
     if *found > verified.findings.len() as u64 {
         text.push_str(&format!("{}: {} more findings\n", path.display(), found - verified.findings.len() as u64));
+    }
+    for topic in &verified.unsupported {
+        text.push_str(&format!("{}: {topic}\n", path.display()));
     }
     let verdict = if verified.is_good() { "intact".to_owned() } else { format!("damaged in {found} places") };
     text.push_str(&format!("{}: {verdict}; {frames} intact frames, {chunks} chunks\n", path.display()));

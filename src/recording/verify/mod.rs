@@ -17,7 +17,7 @@ use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record;
 use super::salvage::{RecordedBoxes, Salvage, SalvageItem};
-use super::{RecordingError, Watch, writer};
+use super::{RecordingError, UnsupportedTopic, Watch, writer};
 use crate::frame::Frame;
 
 mod index;
@@ -75,6 +75,8 @@ pub struct VerifyReport {
     pub findings: Vec<VerifyFinding>,
     /// Number of all findings.
     pub found: u64,
+    /// Topics with pictures in encodings that are not supported: their messages were not decoded.
+    pub unsupported: Vec<UnsupportedTopic>,
 }
 
 impl VerifyReport {
@@ -108,6 +110,7 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             incidents: 0,
             findings: Vec::new(),
             found: 0,
+            unsupported: Vec::new(),
         },
         decoders: Decoders::default(),
         next: Vec::new(),
@@ -122,6 +125,7 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
                 all.frame(&from, at, &recorded, &boxes);
             }
             SalvageItem::Incident { .. } => all.done.incidents += 1,
+            SalvageItem::Unsupported { topic, why } => all.done.unsupported.push(UnsupportedTopic { topic, why }),
             SalvageItem::Lost { at, camera, sequence, expected, found, .. } => {
                 all.next[camera] = Some(sequence.wrapping_add(1));
                 all.about_frame(&from, at, camera, sequence, "frame", expected, found);

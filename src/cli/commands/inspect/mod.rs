@@ -32,7 +32,8 @@ Examples:
   oaktap inspect recordings/
   oaktap inspect app.dap --extract sections/
 
-Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished, damaged or without frames.";
+Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished, damaged or without
+frames, or has pictures that are not supported.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -199,6 +200,9 @@ fn text(report: &RecordingReport) -> String {
         for part in damage.iter().take(LISTED_GAPS) {
             text.push_str(&format!("    at byte {}: {}\n", part.offset, part.why));
         }
+    }
+    for topic in &report.unsupported {
+        text.push_str(&format!("  {topic}\n"));
     }
     let from = report.cameras.iter().filter_map(|camera| camera.from_unix_ns).min().unwrap_or(0);
     for jump in report.clock_jumps.iter().take(LISTED_GAPS) {

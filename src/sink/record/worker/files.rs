@@ -11,6 +11,7 @@ use crate::recording::ClockModel;
 use crate::recording::disk::DiskCondition;
 use crate::sink::record::retention::{self, DiskSpace};
 use crate::sink::record::segment::{LostFrames, Segment};
+use crate::sink::record::trigger::Firings;
 use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, target};
 
 /// Delay before another attempt to start a file.
@@ -123,6 +124,22 @@ impl Worker {
             }
             Err((why, lost)) => self.give_up_on(&path, &why, &lost),
         }
+    }
+
+    /// Returns whether a clip takes this entry: the video of each camera begins at a key frame.
+    pub(super) fn begins_or_continues(&mut self, entry: &Entry) -> bool {
+        let Entry::Frame { camera, frame, .. } = entry else { return true };
+        let known = &mut self.cameras[*camera];
+        known.clip_begun = known.clip_begun || frame.is_key_frame();
+        known.clip_begun
+    }
+
+    pub(super) fn end_clip(&mut self) {
+        self.clip = None;
+        self.cameras.iter_mut().for_each(|camera| camera.clip_begun = false);
+        self.firings = Firings::default();
+        self.finish_segment();
+        self.shared.progress().state = RecorderState::Waiting;
     }
 
     /// Notes the time at which the recorder was stopped.

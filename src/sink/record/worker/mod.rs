@@ -349,14 +349,6 @@ impl Worker {
         }
     }
 
-    /// Returns whether a clip takes this entry: the video of each camera begins at a key frame.
-    fn begins_or_continues(&mut self, entry: &Entry) -> bool {
-        let Entry::Frame { camera, frame, .. } = entry else { return true };
-        let known = &mut self.cameras[*camera];
-        known.clip_begun = known.clip_begun || frame.is_key_frame();
-        known.clip_begun
-    }
-
     fn buffer(&mut self, entry: Entry, mono_ns: u64, trigger: &Trigger) {
         let bytes = match &entry {
             Entry::Frame { bytes, .. } => *bytes,
@@ -388,14 +380,6 @@ impl Worker {
                 self.shared.progress().taken[camera].passed += 1;
             }
         }
-    }
-
-    fn end_clip(&mut self) {
-        self.clip = None;
-        self.cameras.iter_mut().for_each(|camera| camera.clip_begun = false);
-        self.firings = Firings::default();
-        self.finish_segment();
-        self.shared.progress().state = RecorderState::Waiting;
     }
 
     /// Writes an entry to the file or the next one. It stays in the queue while no file can be started.
