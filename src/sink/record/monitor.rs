@@ -43,16 +43,23 @@ impl RecorderMonitor {
 
 /// Observes the recordings of several cameras, also when they are stopped and started again.
 #[derive(Clone, Debug, Default)]
-pub struct RecordersMonitor(Arc<Mutex<(usize, Vec<(RecorderMonitor, usize)>)>>);
+pub struct RecordersMonitor(Arc<Mutex<Recorded>>);
+
+/// The recorder of each recorded camera, and the camera's index in it.
+#[derive(Debug, Default)]
+struct Recorded {
+    first_camera: usize,
+    each: Vec<(RecorderMonitor, usize)>,
+}
 
 impl RecordersMonitor {
     /// Returns the status of the recording of a camera, by the order in which the cameras were connected. `None`: recording
     /// is off.
     #[must_use]
     pub fn status(&self, camera: usize) -> Option<RecordingStatus> {
-        let running = locked(&self.0);
-        let (monitor, index) = running.1.get(camera.checked_sub(running.0)?)?.clone();
-        drop(running);
+        let recorded = locked(&self.0);
+        let (monitor, index) = recorded.each.get(camera.checked_sub(recorded.first_camera)?)?.clone();
+        drop(recorded);
         monitor.status(index)
     }
 
@@ -62,6 +69,6 @@ impl RecordersMonitor {
             let cameras = monitor.lanes.len();
             std::iter::repeat_n(monitor, cameras).zip(0..cameras)
         });
-        *locked(&self.0) = (first_camera, each.collect());
+        *locked(&self.0) = Recorded { first_camera, each: each.collect() };
     }
 }

@@ -145,7 +145,7 @@ mod tests {
     use crate::overlay::{Canvas, Text};
 
     /// Returns the columns in which a status line of this width has been written.
-    fn written(width: i32, name: &str) -> Vec<i32> {
+    fn written(width: i32, name: &str, reserved: i32) -> Vec<i32> {
         let mut status = status();
         status.name = name.to_owned();
         let (mut words, mut text, design) = (vec![0; 400 * 30], Text::new(), Design::default());
@@ -153,7 +153,7 @@ mod tests {
         let canvas = Canvas::new(&mut words, 400, 30);
         let mut pen = Pen { canvas, text: &mut text, design };
         pen.canvas.fill(Rect::new(0, 0, 400, 30), ground);
-        draw_line(&mut pen, Rect::new(0, 0, width, 30), &status, 0);
+        draw_line(&mut pen, Rect::new(0, 0, width, 30), &status, reserved);
         (0..400).filter(|x| (0..30).any(|y| words[(y * 400 + x) as usize] != ground)).collect()
     }
 
@@ -161,7 +161,7 @@ mod tests {
     fn facts_that_do_not_fit_are_left_out_whole() {
         let advance = Text::new().advance(Design::default().text());
         let name_and_fps = 8 + (2 + 5 + 2 + 7) * advance;
-        let last = |width: i32, name: &str| written(width, name).into_iter().max().unwrap_or(0);
+        let last = |width: i32, name: &str| written(width, name, 0).into_iter().max().unwrap_or(0);
         assert_eq!(
             last(name_and_fps + 8, "front"),
             last(name_and_fps + 8 + 4 * advance, "front"),
@@ -169,6 +169,17 @@ mod tests {
         );
         assert!(last(name_and_fps + 8, "front") > last(name_and_fps - advance, "front"), "`0.0 fps` is whole");
         assert!(last(90, "a name that is longer than its tile") > 60, "a name is cut, not left out");
+    }
+
+    /// The value of a pixel is written there.
+    #[test]
+    fn facts_leave_the_reserved_width_free() {
+        let all = |reserved: i32| written(390, "front", reserved);
+        assert!(all(0).into_iter().any(|x| x > 250));
+        for reserved in [120, 140, 200] {
+            assert!(all(reserved).into_iter().all(|x| x < 390 - reserved), "{reserved}");
+            assert!(all(reserved).into_iter().any(|x| x > 40), "the name is there");
+        }
     }
 
     #[test]
