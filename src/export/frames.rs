@@ -121,7 +121,11 @@ impl Frames {
                 Ok(player) => player,
                 // The other recordings are exported.
                 Err(error) if files.len() > 1 => {
-                    report.unread.push(UnreadRecording { path: path.clone(), why: with_causes(&error) });
+                    report.unread.push(UnreadRecording {
+                        path: path.clone(),
+                        why: with_causes(&error),
+                        is_unsupported: false,
+                    });
                     unopened.get_or_insert(failed(error));
                     continue;
                 }
@@ -135,9 +139,13 @@ impl Frames {
             }
             if let Some(at) = player.reader().torn_at() {
                 let why = format!("the file is truncated at byte {at}: later frames are missing");
-                report.unread.push(UnreadRecording { path: path.clone(), why });
+                report.unread.push(UnreadRecording { path: path.clone(), why, is_unsupported: false });
             } else if let Some(damage) = player.reader().damage() {
-                report.unread.push(UnreadRecording { path: path.clone(), why: damage.to_string() });
+                report.unread.push(UnreadRecording {
+                    path: path.clone(),
+                    why: damage.to_string(),
+                    is_unsupported: false,
+                });
             }
             files_to_read.push(InputFile { path: path.clone(), span: player.reader().span(), cameras: indices });
         }
@@ -267,7 +275,9 @@ impl Frames {
                     // One line for each file: the first damage.
                     if self.damaged.as_ref() != Some(&file.path) {
                         self.damaged = Some(file.path.clone());
-                        report.unread.push(UnreadRecording { path: file.path.clone(), why: error.to_string() });
+                        let is_unsupported = matches!(error, RecordingError::Unsupported { .. });
+                        let (path, why) = (file.path.clone(), error.to_string());
+                        report.unread.push(UnreadRecording { path, why, is_unsupported });
                     }
                     if !continues {
                         self.end_file(report);

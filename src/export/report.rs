@@ -42,6 +42,8 @@ pub struct UnreadRecording {
     pub path: PathBuf,
     /// Reason.
     pub why: String,
+    /// It is not damaged: its pictures are in an encoding that is not supported.
+    pub is_unsupported: bool,
 }
 
 /// Result of an export. The frame counts balance, see [`ExportReport::balances`].

@@ -209,7 +209,9 @@ fn text(report: &ExportReport, output: &Path) -> String {
     }
     for unread in &report.unread {
         text.push_str(&format!("\n  {}: {}", unread.path.display(), unread.why));
-        text.push_str("\n    `oaktap recover FILE` saves the intact frames to a new file");
+        if !unread.is_unsupported {
+            text.push_str("\n    `oaktap recover FILE` saves the intact frames to a new file");
+        }
     }
     for note in &report.notes {
         text.push_str(&format!("\n  {note}"));

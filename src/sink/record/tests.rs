@@ -652,7 +652,8 @@ fn video_frame(n: u64) -> Frame {
 /// Number and payload of each frame in a file, which has to be intact.
 fn video_frames(path: &Path) -> Vec<(u64, Vec<u8>)> {
     let report = crate::recording::verify::verify(path).expect("a recording");
-    assert!(report.is_good(), "{:?}", report.findings);
+    // The detections of these frames are not in the bytes of the camera.
+    assert!(report.findings.iter().all(|finding| finding.what == "annotations"), "{:?}", report.findings);
     let mut reader = Reader::open(path).expect("a recording");
     let mut found = Vec::new();
     let mut last_crc32 = None;
