@@ -33,9 +33,9 @@ pub(crate) struct EnterOptions {
     pub(crate) yes: bool,
 
     /// Give up when the camera has not answered for this long
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = value_parsers::duration, global = true,
-          display_order = 901)]
-    pub(crate) inactivity_timeout: Duration,
+    #[arg(id = "answer_timeout", long = "idle-timeout", value_name = "TIME", default_value = "60s", global = true,
+          value_parser = value_parsers::duration, display_order = 901)]
+    pub(crate) idle_timeout: Duration,
 
     #[command(flatten)]
     pub(crate) search: SearchArgs,
@@ -235,7 +235,7 @@ impl BootloaderCamera {
         F: Future<Output = T> + 'static,
     {
         let mut progress = SessionProgress::new(&self.label, &self.stop);
-        let options = ClientOptions { inactivity_timeout: self.options.inactivity_timeout };
+        let options = ClientOptions { inactivity_timeout: self.options.idle_timeout };
         let result = talk(self.address(), options, self.stop.signals(), |told| progress.show(told), task).await;
         progress.end();
         Ok(result?)

@@ -11,27 +11,28 @@ use super::commands::completions::with_hints;
 
 /// Names that several commands have, with another help text in some. Each text must describe the same thing; a new name here
 /// needs a look at all of its texts.
-const SAME_THING: [&str; 20] = [
-    "app",       // A package.
-    "camera",    // The name of a camera in a recording.
-    "config",    // oaktap.toml.
-    "duration",  // When to stop; `snapshot` has a default.
-    "format",    // The format of the payload.
-    "fps",       // Frames per second.
-    "frames",    // How many frames.
-    "labels",    // Names of classes.
-    "memory",    // A memory of the camera.
-    "no-wait",   // Do not wait for the camera.
-    "only",      // A label.
-    "output",    // What to write.
-    "plot",      // A plot.
-    "ports",     // Ports of streams to try.
-    "quality",   // Of encoded pictures.
-    "size",      // Of pictures.
-    "force",     // Write all the same.
-    "threshold", // The confidence of a detection.
-    "udp-port",  // The discovery service of cameras.
-    "boxes",     // Boxes on pictures.
+const SAME_THING: [&str; 21] = [
+    "app",          // A package.
+    "camera",       // The name of a camera in a recording.
+    "config",       // oaktap.toml.
+    "duration",     // When to stop; `snapshot` has a default.
+    "format",       // The format of the payload.
+    "fps",          // Frames per second.
+    "frames",       // How many frames.
+    "idle-timeout", // Time without an answer or data.
+    "labels",       // Names of classes.
+    "memory",       // A memory of the camera.
+    "no-wait",      // Do not wait for the camera.
+    "only",         // A label.
+    "output",       // What to write.
+    "plot",         // A plot.
+    "ports",        // Ports of streams to try.
+    "quality",      // Of encoded pictures.
+    "size",         // Of pictures.
+    "force",        // Write all the same.
+    "threshold",    // The confidence of a detection.
+    "udp-port",     // The discovery service of cameras.
+    "boxes",        // Boxes on pictures.
 ];
 
 /// Calls `each` with every command and subcommand, and the words that select it.

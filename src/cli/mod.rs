@@ -136,9 +136,10 @@ pub(crate) struct Until {
 }
 
 impl Until {
-    /// Returns the moment at which `--duration` ends, counted from now.
+    /// Returns the moment at which `--duration` ends, counted from now. Output that nothing reads ends soon after it.
     pub(crate) fn deadline(self) -> Option<Instant> {
-        self.duration.and_then(|duration| Instant::now().checked_add(duration))
+        let deadline = self.duration.and_then(|duration| Instant::now().checked_add(duration));
+        deadline.inspect(|deadline| present::ends_at(*deadline))
     }
 }
 
@@ -218,6 +219,7 @@ mod tests {
                 "only",
                 "expect",
                 "max_payload",
+                "buffer",
                 "idle_timeout",
                 "strict",
                 "fps",
@@ -231,7 +233,7 @@ mod tests {
                 "nodelay",
             ],
         ),
-        ("Files", &["split", "keep", "compress", "sync", "buffer"]),
+        ("Files", &["split", "keep", "compress", "sync"]),
         ("Trigger", &["trigger", "pre", "post"]),
         ("Selection", &["camera", "every", "from", "until", "only", "threshold"]),
         ("Package", &["firmware", "uncompressed"]),

@@ -17,9 +17,10 @@ use oaktap::sync::locked;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::present::{self, ExitReason};
 use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
-use super::{Ctx, Outcome, Until, present};
+use super::{Ctx, Outcome, Until};
 
 /// Default of the limit for a camera that sends nothing after the others have sent the frames of `--frames`.
 const ABSENCE_MAX: Duration = Duration::from_secs(10);
@@ -93,13 +94,14 @@ impl Only {
     }
 
     /// Returns the reason for exit code 3 at the end, if a label is wrong.
-    fn exit_reason(&self, camera: &str, stats: &Stats) -> Option<String> {
+    fn exit_reason(&self, camera: &str, stats: &Stats) -> Option<ExitReason> {
         let problems = self.unknown(stats.labels.as_deref());
         let text = match locked(&self.warned).iter().any(|warned| warned == camera) {
             true => "a label of `--only` does not exist".to_owned(),
             false => problems.join(", "),
         };
-        (!problems.is_empty()).then(|| format!("{camera}: exit code 3: {text}"))
+        let help = "`oaktap detections CAMERA -n 1` prints a frame with the names that the camera sends";
+        (!problems.is_empty()).then(|| ExitReason { text: format!("{camera}: exit code 3: {text}"), help })
     }
 }
 
@@ -247,7 +249,7 @@ impl Receiving {
                 // The frames before the damage have been delivered.
                 Err(error) if error.is_damage() && stats.frames.received > 0 => {
                     present::always_say(&format!("{}: exit code 3: {}", session.name(), error.kind));
-                    error.help().inspect(|help| present::say(&format!("help: {help}")));
+                    error.help().inspect(|help| present::always_say(&format!("help: {help}")));
                     damaged = true;
                 }
                 end => end.with_context(what)?,
@@ -277,7 +279,7 @@ impl Receiving {
         let cameras = summaries.iter().filter_map(|summary| present::exit_reason(summary, self.strict));
         let reasons: Vec<_> =
             cameras.chain(unknown_labels).chain(recordings.iter().filter_map(RecordingSummary::exit_reason)).collect();
-        reasons.iter().for_each(|reason| present::always_say(reason));
+        present::exit_reasons(&reasons);
         Ok(if damaged || !reasons.is_empty() { Outcome::Lossy } else { Outcome::Done })
     }
 }

@@ -6,7 +6,7 @@ use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome};
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
 
-use super::present;
+use super::present::{self, ExitReason};
 
 /// Outcome of one recorder for `--json`.
 #[derive(Debug, Serialize)]
@@ -85,7 +85,7 @@ impl RecordingSummary {
     }
 
     /// Returns why the program exits with code 3 because of this recording.
-    pub(crate) fn exit_reason(&self) -> Option<String> {
+    pub(crate) fn exit_reason(&self) -> Option<ExitReason> {
         let RecorderOutcome { dropped, lost, gaps, unfinished, .. } = &self.outcome;
         let unfinished = unfinished.len() as u64;
         let counted = [
@@ -93,18 +93,27 @@ impl RecordingSummary {
                 *dropped,
                 "frame not recorded because the disk was too slow",
                 "frames not recorded because the disk was too slow",
+                "use a faster disk, or give --buffer more memory",
             ),
-            (*lost, "frame not recorded because of a write error", "frames not recorded because of a write error"),
-            (*gaps, "gap in the files", "gaps in the files"),
-            (unfinished, "unfinished file", "unfinished files"),
+            (
+                *lost,
+                "frame not recorded because of a write error",
+                "frames not recorded because of a write error",
+                "check the disk and the folder of -o: the lines above say what failed",
+            ),
+            (*gaps, "gap in the files", "gaps in the files", "`oaktap inspect FILE` lists the gaps"),
+            (unfinished, "unfinished file", "unfinished files", "`oaktap recover FILE.partial` completes a file"),
         ];
-        let mut texts: Vec<_> =
-            counted.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| count(*n, one, many)).collect();
+        let counted = counted.iter().filter(|(n, ..)| *n > 0);
+        let mut help = counted.clone().map(|(.., help)| *help).next();
+        let mut texts: Vec<_> = counted.map(|(n, one, many, _)| count(*n, one, many)).collect();
         // That no detection matched the trigger is normal.
         if let Some(why) = self.outcome.problems.first().filter(|_| self.is_empty_handed()) {
             texts.push(format!("nothing was recorded: {why}"));
+            help =
+                help.or(Some("give --trigger a label that the camera sends: `oaktap detections CAMERA` prints them"));
         }
-        (!texts.is_empty()).then(|| format!("{}: exit code 3: {}", self.names(), texts.join(", ")))
+        help.map(|help| ExitReason { text: format!("{}: exit code 3: {}", self.names(), texts.join(", ")), help })
     }
 
     fn names(&self) -> String {
@@ -216,7 +225,7 @@ mod tests {
         assert_eq!(texts(&fleet), one_line);
         let unknown = idle("c", Some("no label is named `piza`"));
         let reason = "c: exit code 3: nothing was recorded: no label is named `piza`";
-        assert_eq!(unknown.exit_reason().as_deref(), Some(reason));
+        assert_eq!(unknown.exit_reason().map(|reason| reason.text).as_deref(), Some(reason));
     }
 
     #[test]

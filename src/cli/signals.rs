@@ -130,7 +130,10 @@ impl Stop {
         drop(state);
         self.0.signals.send_modify(|signals| *signals += 1);
         match reaction {
-            Reaction::Stop => self.0.changed.notify_all(),
+            Reaction::Stop => {
+                present::ends_at(Instant::now());
+                self.0.changed.notify_all();
+            }
             Reaction::Finish(left) => {
                 let seconds = left.as_secs_f64().ceil();
                 let text = format!("still finishing; in {seconds} s, Ctrl-C ends the program without finishing");

@@ -1,11 +1,12 @@
 //! Options of every command that receives a stream.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args;
 use oaktap::device::contract::Contract;
-use oaktap::frame::{Interpreter, Overrides, PixelFormat};
+use oaktap::frame::{Frame, Interpreter, Overrides, PixelFormat, Pool};
 use oaktap::overlay::Style;
 use oaktap::recording::Playback;
 use oaktap::source::{SessionOptions, Timeouts};
@@ -51,6 +52,10 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = value_parsers::bytes, help_heading = STREAM)]
     pub(crate) max_payload: usize,
 
+    /// Memory for the frames of all cameras together. Further frames are dropped and counted
+    #[arg(long, value_name = "BYTES", default_value = "512MB", value_parser = value_parsers::bytes, help_heading = STREAM)]
+    pub(crate) buffer: usize,
+
     /// Reconnect after this time without data, such as 30s or 2h [default: 10s, or four times the longest recent interval
     /// between frames]
     #[arg(long, value_name = "TIME", value_parser = value_parsers::duration, help_heading = STREAM)]
@@ -63,6 +68,10 @@ pub(crate) struct SourceArgs {
     /// Print the counts of each camera as a line of JSON on standard output, this often
     #[arg(long, value_name = "TIME", value_parser = value_parsers::duration, help_heading = OUTPUT)]
     pub(crate) status: Option<Duration>,
+
+    /// The memory of `--buffer`.
+    #[arg(skip)]
+    pub(crate) frames: OnceLock<Pool<Frame>>,
 
     /// The clock that keeps the cameras of one recording together.
     #[arg(skip)]
@@ -81,9 +90,11 @@ impl Default for SourceArgs {
             only: Vec::new(),
             expect: None,
             max_payload: Limits::default().payload,
+            buffer: 512_000_000,
             idle_timeout: None,
             strict: false,
             status: None,
+            frames: OnceLock::new(),
             playback: None,
         }
     }
@@ -99,12 +110,29 @@ impl SourceArgs {
     pub(crate) fn session_options(&self) -> SessionOptions {
         SessionOptions {
             limits: Limits { payload: self.max_payload, ..Limits::default() },
+            frames: self.frames().clone(),
             interpreter: Interpreter::new(self.overrides()),
             playback: self.playback.clone(),
             expect: self.expect.clone(),
             timeouts: Timeouts { idle_fixed: self.idle_timeout, ..Timeouts::default() },
             ..SessionOptions::default()
         }
+    }
+
+    /// Returns the memory for the frames of all cameras.
+    pub(crate) fn frames(&self) -> &Pool<Frame> {
+        self.frames.get_or_init(|| Pool::bounded(self.buffer))
+    }
+
+    /// Returns these arguments with another size of the memory.
+    pub(crate) fn with_buffer(&self, buffer: usize) -> Self {
+        Self { buffer, frames: OnceLock::new(), ..self.clone() }
+    }
+
+    /// Returns the part of the memory in which frames may wait for a slow disk or reader. The rest is for frames that are
+    /// being received and shown.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.buffer / 2
     }
 
     /// Returns which detections to show and their names. Reads the file of label names.

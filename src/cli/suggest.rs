@@ -24,12 +24,14 @@ const COMMANDS: [(&str, &[&str]); 16] = [
 ];
 
 /// Options that people try, and the name that the option has in every command. Only names that the command has are suggested.
-const OPTIONS: [(&str, &[&str]); 8] = [
+const OPTIONS: [(&str, &[&str]); 10] = [
     ("threshold", &["min-confidence", "confidence", "conf", "score", "min-score"]),
     ("only", &["label", "class", "classes", "filter"]),
     ("frames", &["count", "limit", "number", "max-frames"]),
     ("duration", &["time", "seconds", "timeout", "for", "length"]),
     ("output", &["out", "dir", "output-dir", "folder", "file", "dest"]),
+    ("idle-timeout", &["inactivity-timeout", "inactivity", "timeout-idle", "read-timeout", "reconnect-timeout"]),
+    ("buffer", &["memory", "max-memory", "mem", "buffer-size", "ram", "cache"]),
     ("quiet", &["silent"]),
     ("color", &["colour", "no-color", "no-colour"]),
     ("to", &["format", "as", "type"]),
@@ -121,6 +123,11 @@ mod tests {
             (&["cam.mcap"], "tip: `oaktap replay cam.mcap` plays this recording"),
             (&["view", "sim:", "--min-confidence", "0.5"], "tip: the option is `--threshold`"),
             (&["export", "a.mcap", "--label", "person"], "tip: the option is `--only`"),
+            (
+                &["backup", "192.168.1.50", "-o", "b", "--inactivity-timeout", "9s"],
+                "tip: the option is `--idle-timeout`",
+            ),
+            (&["view", "sim:", "--memory", "1GB"], "tip: the option is `--buffer`"),
             (&["snapshot", "sim:", "--count", "3"], "tip: the option is `--frames`"),
         ] {
             let text = suggested(words);

@@ -7,6 +7,7 @@ pub mod detection;
 pub mod inference;
 mod jpeg;
 mod magic;
+mod memory;
 pub mod picture;
 pub mod pixel;
 pub mod pool;
@@ -21,6 +22,7 @@ pub use detection::{BBox, Detection, LabelMap, NamedDetection};
 pub use inference::{Interpreter, Overrides};
 pub use jpeg::{JpegDefect, jpeg_defect};
 pub use magic::FoundSets;
+pub use memory::{Charge, MemoryBound};
 pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
@@ -117,12 +119,17 @@ pub struct Frame {
     payload: Payload,
 }
 
+/// Buffers for text above this are not kept when a frame is used again: a pool counts payloads only.
+const MAX_KEPT_TEXT_BYTES: usize = 64 << 10;
+
 /// A buffer that keeps its capacity, and its old bytes, when the frame is reused: a steady stream neither allocates nor
 /// clears.
 #[derive(Default)]
 struct Payload {
     bytes: Vec<u8>,
     len: usize,
+    /// The bytes as memory of the pool that the frame is leased from.
+    charge: Charge,
 }
 
 impl std::fmt::Debug for Payload {
@@ -137,7 +144,7 @@ impl Frame {
     pub fn with_payload(payload: impl Into<Vec<u8>>) -> Self {
         let bytes = payload.into();
         let len = bytes.len();
-        Self { payload: Payload { bytes, len }, ..Self::default() }
+        Self { payload: Payload { bytes, len, ..Payload::default() }, ..Self::default() }
     }
 
     /// Returns the payload as received.
@@ -225,8 +232,10 @@ impl Frame {
         if self.payload.bytes.len() < len {
             if self.payload.len == 0 {
                 // Fresh zeroed pages cost nothing until they are written; growing a vector would copy the old ones.
+                self.payload.bytes = Vec::new();
                 self.payload.bytes = vec![0; len];
             } else {
+                self.payload.bytes.reserve_exact(len - self.payload.bytes.len());
                 self.payload.bytes.resize(len, 0);
             }
         }
@@ -237,6 +246,10 @@ impl Frame {
     /// Resets every field to its default but keeps the buffers.
     pub fn clear(&mut self) {
         let Self { records, header, detection_text, detections, tracks, payload, .. } = self;
+        if records.capacity() + detection_text.capacity() > MAX_KEPT_TEXT_BYTES {
+            (*records, *detection_text) = (Vec::new(), Vec::new());
+            (*detections, *tracks) = (Vec::new(), Vec::new());
+        }
         records.clear();
         header.clear();
         detection_text.clear();
@@ -252,6 +265,23 @@ impl Frame {
             payload: std::mem::take(payload),
             ..Self::default()
         };
+    }
+}
+
+impl Lease<Frame> {
+    /// Like [`Frame::payload_mut`], but within the bound of the pool. Frees unused frames of the pool for it. Returns `None`
+    /// if that is not enough.
+    pub fn try_payload_mut(&mut self, len: usize) -> Option<&mut [u8]> {
+        let wanted = len.max(self.payload.bytes.len());
+        let pool = self.pool().clone();
+        let bound = pool.bound();
+        if !self.payload.charge.try_set(bound, wanted) {
+            pool.release_free();
+            if !self.payload.charge.try_set(bound, wanted) {
+                return None;
+            }
+        }
+        Some(self.payload_mut(len))
     }
 }
 

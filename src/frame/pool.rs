@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
+use super::memory::MemoryBound;
 use crate::sync::locked;
 
 /// A value that a pool can reuse.
@@ -35,7 +36,10 @@ const HELD_SLOTS_PER_LEASE: [usize; 2] = [16, 2];
 
 /// A pool of values of one type. Clones share the same values.
 #[derive(Debug)]
-pub struct Pool<T>(Arc<Mutex<Slots<T>>>);
+pub struct Pool<T> {
+    slots: Arc<Mutex<Slots<T>>>,
+    bound: MemoryBound,
+}
 
 /// A slot is free when its strong count is 1.
 #[derive(Debug)]
@@ -51,13 +55,41 @@ struct Slots<T> {
 
 impl<T> Clone for Pool<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { slots: Arc::clone(&self.slots), bound: self.bound.clone() }
     }
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Slots { recent: Vec::new(), held: VecDeque::new(), need: 0 })))
+        Self::bounded(usize::MAX)
+    }
+}
+
+impl<T> Pool<T> {
+    /// Creates a pool whose values may take up this many bytes, those that readers hold included.
+    #[must_use]
+    pub fn bounded(bytes: usize) -> Self {
+        let slots = Slots { recent: Vec::new(), held: VecDeque::new(), need: 0 };
+        Self { slots: Arc::new(Mutex::new(slots)), bound: MemoryBound::new(bytes) }
+    }
+
+    /// Returns the bound on the memory of all values.
+    #[must_use]
+    pub fn bound(&self) -> &MemoryBound {
+        &self.bound
+    }
+
+    /// Returns the bytes of the bound that are taken.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.bound.used()
+    }
+
+    /// Drops the values that are free.
+    pub(super) fn release_free(&self) {
+        let mut slots = locked(&self.slots);
+        slots.recent.retain(|slot| !is_free(slot));
+        slots.held.retain(|slot| !is_free(slot));
     }
 }
 
@@ -65,20 +97,20 @@ impl<T: Recycled> Pool<T> {
     /// Leases a value, preferably one with room for `want` bytes. It still has the contents of its last use.
     #[must_use]
     pub fn lease(&self, want: usize) -> Lease<T> {
-        let slot = locked(&self.0).lease(want);
+        let slot = locked(&self.slots).lease(want);
         Lease { slot: Some(slot), pool: self.clone() }
     }
 
     /// Returns the capacity in bytes of all values that are not leased, free or not.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let slots = locked(&self.0);
+        let slots = locked(&self.slots);
         slots.recent.iter().chain(&slots.held).map(|slot| slot.capacity()).sum()
     }
 
     fn put_back(&self, slot: Arc<T>) {
         // Freed after the lock is released.
-        let _dropped = locked(&self.0).put_back(slot);
+        let _dropped = locked(&self.slots).put_back(slot);
     }
 }
 
@@ -107,14 +139,19 @@ impl<T: Recycled> Slots<T> {
         found.unwrap_or_default()
     }
 
-    /// Returns a slot that is free and not needed.
-    fn put_back(&mut self, slot: Arc<T>) -> Option<Arc<T>> {
+    /// Returns the slots that are free and not needed.
+    fn put_back(&mut self, slot: Arc<T>) -> Vec<Arc<T>> {
         self.recent.push(slot);
         let idle = self.recent.iter().filter(|slot| is_free(slot)).map(|slot| slot.capacity());
-        let (count, bytes) = idle.fold((0, 0), |(count, bytes), capacity| (count + 1, bytes + capacity));
-        let is_too_much = count > MAX_IDLE_SLOTS || bytes > MIN_IDLE_BYTES.max(2 * self.need);
-        let oldest = if is_too_much { self.recent.iter().position(is_free) } else { None };
-        let unneeded = oldest.map(|at| self.recent.remove(at));
+        let (mut count, mut bytes) = idle.fold((0, 0), |(count, bytes), capacity| (count + 1, bytes + capacity));
+        let mut unneeded = Vec::new();
+        while count > MAX_IDLE_SLOTS || bytes > MIN_IDLE_BYTES.max(2 * self.need) {
+            let Some(oldest) = self.recent.iter().position(is_free) else { break };
+            let slot = self.recent.remove(oldest);
+            count -= 1;
+            bytes -= slot.capacity();
+            unneeded.push(slot);
+        }
         if self.recent.len() > MAX_RECENT_SLOTS {
             self.held.push_back(self.recent.remove(0));
         }
@@ -135,6 +172,11 @@ pub struct Lease<T: Recycled> {
 }
 
 impl<T: Recycled> Lease<T> {
+    /// Returns the pool that the value is leased from.
+    pub(super) fn pool(&self) -> &Pool<T> {
+        &self.pool
+    }
+
     /// Makes the value immutable and shared. It returns to the pool when the last reader drops it.
     #[must_use]
     pub fn seal(mut self) -> Arc<T> {

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -103,10 +104,21 @@ fn unique_names(sources: &[NamedSource], name_of: fn(&SourceSpec) -> String) -> 
 /// Running sessions. Dropping it ends them.
 #[derive(Debug)]
 pub struct Live {
-    // Before the runtime that they run on, so that they stop first.
     sessions: Vec<Session>,
     runtime: Handle,
-    _own_runtime: Option<Runtime>,
+    own_runtime: Option<Runtime>,
+}
+
+/// Longest time that [`Live`] waits for blocking work when it is dropped: the system may still resolve a host name.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.sessions.clear();
+        if let Some(runtime) = self.own_runtime.take() {
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+        }
+    }
 }
 
 impl Live {
@@ -117,8 +129,9 @@ impl Live {
     pub fn start(cameras: Vec<Camera>, options: &SessionOptions) -> io::Result<Self> {
         let runtime =
             Builder::new_multi_thread().worker_threads(RECEIVE_THREADS).thread_name("receive").enable_all().build()?;
-        let live = Self::start_on(cameras, options, runtime.handle());
-        Ok(Self { _own_runtime: Some(runtime), ..live })
+        let mut live = Self::start_on(cameras, options, runtime.handle());
+        live.own_runtime = Some(runtime);
+        Ok(live)
     }
 
     /// Starts a session for each camera on the threads of `runtime`.
@@ -127,7 +140,7 @@ impl Live {
         let start =
             |Camera { name, spec, outlets, .. }: Camera| Session::start(name, spec, options.clone(), outlets, runtime);
         let sessions = cameras.into_iter().map(start).collect();
-        Self { sessions, runtime: runtime.clone(), _own_runtime: None }
+        Self { sessions, runtime: runtime.clone(), own_runtime: None }
     }
 
     /// Returns the sessions, in the order of their cameras.

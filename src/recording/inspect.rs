@@ -10,6 +10,7 @@ use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record::RECORD_HEAD_BYTES;
+use super::pace::Pace;
 pub use super::salvage::DamageReport;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
@@ -81,9 +82,9 @@ pub struct CameraReport {
     pub to_unix_ns: Option<i64>,
     /// Time from the first to the last frame in seconds.
     pub seconds: f64,
-    /// Frame rate in frames per second.
+    /// Frame rate in frames per second, without frames that waited before the connection was opened.
     pub fps: f64,
-    /// Payload rate in Mbit/s.
+    /// Payload rate over the same time in Mbit/s.
     pub mbit_s: f64,
     /// Payload sizes in bytes.
     pub payload: PayloadSizes,
@@ -322,6 +323,7 @@ struct CameraTally {
     span: Option<(i64, i64)>,
     last: Option<(u32, i64)>,
     payload: PayloadSizes,
+    pace: Pace,
     /// Microseconds.
     intervals: Histogram<u64>,
     missing: u64,
@@ -351,6 +353,7 @@ impl Default for CameraTally {
             span: None,
             last: None,
             payload: PayloadSizes::default(),
+            pace: Pace::default(),
             intervals: Histogram::new_with_max(INTERVAL_MAX_US, 3).expect("valid bounds and digits"),
             missing: 0,
             gaps: Vec::new(),
@@ -386,6 +389,7 @@ impl CameraTally {
         self.payload.min = if self.frames == 0 { bytes } else { self.payload.min.min(bytes) };
         self.payload.max = self.payload.max.max(bytes);
         self.payload.total += bytes;
+        self.pace.frame(log_ns, DeviceTime(wire.device_time_us), bytes, wire.stale);
         self.frames += 1;
         self.stale += u64::from(wire.stale);
         let (from, to) = self.span.unwrap_or((log_ns, log_ns));
@@ -450,7 +454,6 @@ impl CameraTally {
 
     fn report(self, info: &CameraInfo, clock: Option<ClockFit>) -> CameraReport {
         let seconds = self.span.map_or(0.0, |(from, to)| (i128::from(to) - i128::from(from)) as f64 / 1e9);
-        let rate = |n: f64| if seconds > 0.0 { n / seconds } else { 0.0 };
         let ms = |us: u64| us as f64 / 1e3;
         let interval_ms = (!self.intervals.is_empty()).then(|| FrameIntervals {
             p50: ms(self.intervals.value_at_quantile(0.5)),
@@ -468,8 +471,8 @@ impl CameraTally {
             from_unix_ns: self.span.map(|(from, _)| from),
             to_unix_ns: self.span.map(|(_, to)| to),
             seconds,
-            fps: rate(self.frames.saturating_sub(1) as f64),
-            mbit_s: rate(self.payload.total as f64 * 8.0 / 1e6),
+            fps: self.pace.fps(),
+            mbit_s: self.pace.mbit_s(),
             payload: self.payload,
             interval_ms,
             missing: self.missing,

@@ -29,6 +29,7 @@ mod image;
 pub mod inspect;
 mod join;
 mod mcap_record;
+mod pace;
 pub mod playback;
 mod player;
 mod reader;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::faults::Faults;
-use crate::frame::{PixelFormat, Size};
+use crate::frame::{LabelMap, PixelFormat, Size};
 use crate::wire::Dialect;
 
 /// The format of a payload.
@@ -83,7 +83,7 @@ impl Default for SimConfig {
 #[non_exhaustive]
 pub enum SimError {
     /// Unknown key in the text form of a stream.
-    #[error("unknown option `{0}`; expected one of {known}", known = KEYS.join(", "))]
+    #[error("unknown option `{0}`; expected one of {known}{hint}", known = KEYS.join(", "), hint = did_you_mean(.0, KEYS))]
     UnknownKey(String),
     /// Unknown key in the text form of a whole camera.
     #[error("unknown option `{key}`; expected one of {of_the_stream}, {known}", of_the_stream = KEYS.join(", "))]
@@ -120,6 +120,12 @@ impl From<SimError> for std::io::Error {
     fn from(error: SimError) -> Self {
         Self::new(std::io::ErrorKind::InvalidInput, error)
     }
+}
+
+/// Returns a question for a word that is misspelled, or nothing.
+pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: LabelMap = known.into_iter().collect();
+    known.nearest(word).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"))
 }
 
 const KEYS: [&str; 11] =
@@ -323,7 +329,9 @@ mod tests {
         assert_eq!(error("size=640"), "`size=640`: expected WIDTHxHEIGHT");
         assert!(error("sise=1x1").starts_with("unknown option `sise`; expected one of size, fps, "));
         assert!(error("format=png").contains("BGR888p"));
-        assert!(error("fault=sort:1").contains("short"));
+        assert!(error("sise=1x1").ends_with("; did you mean `size`?"));
+        assert!(error("frames=3").ends_with(", fragment, nodelay"));
+        assert!(error("fault=sort:1").ends_with("; did you mean `short`?"));
         assert!(error("fault=short:2").contains("0 to 1"));
         assert!(error("fragment=0").contains("at least 1"));
         assert!(error("size=0x1").contains("0x1"));

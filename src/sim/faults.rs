@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::config::did_you_mean;
+
 /// A fault of one frame (wire.md section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
@@ -104,21 +106,17 @@ impl Faults {
             let (name, rate) = pair.split_once(':').unwrap_or((pair, ""));
             let names: Vec<_> = Fault::ALL.iter().map(Fault::to_string).collect();
             if name != "all" && !names.iter().any(|known| known == name) {
-                return Err(format!("one of {} or all with its rate, such as `short:0.01`", names.join(", ")));
+                let hint = did_you_mean(name, names.iter().map(String::as_str));
+                return Err(format!("one of {} or all with its rate, such as `short:0.01`{hint}", names.join(", ")));
             }
             let rate: f64 = rate
                 .parse()
                 .ok()
                 .filter(|rate| (0.0..=1.0).contains(rate))
                 .ok_or_else(|| format!("`{name}:RATE` with a rate of 0 to 1"))?;
-            let before = self.rates.len();
             self.rates.extend(
                 Fault::ALL.into_iter().filter(|fault| name == "all" || fault.to_string() == name).map(|f| (f, rate)),
             );
-            if self.rates.len() == before {
-                let names: Vec<_> = Fault::ALL.iter().map(Fault::to_string).collect();
-                return Err(format!("one of {} or all with its rate, such as `short:0.01`", names.join(", ")));
-            }
         }
         Ok(())
     }

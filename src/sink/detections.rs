@@ -7,14 +7,15 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::frame::{Frame, NamedDetection, Track};
-use crate::hub::{Budget, Policy, RecvTimeoutError, Taker, weighed_lane};
+use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
 use crate::sink::label_weight::LabelWeight;
 
-/// Memory for frames that wait while the reader is slow, of all cameras together. Without payloads this is hours of frames;
-/// with payloads ([`Detections::with_payloads`]) 10 s at 40 frames/s of 640x352. Further frames are dropped and counted as
-/// lost. A camera is never slowed for it, because it would drop frames itself, uncounted; a recording waits.
+/// Memory for frames that wait while the reader is slow, of all cameras together, unless [`Detections::with_budget`] sets it.
+/// Without payloads this is hours of frames; with payloads ([`Detections::with_payloads`]) 10 s at 40 frames/s of 640x352.
+/// Further frames are dropped and counted as lost. A camera is never slowed for it, because it would drop frames itself,
+/// uncounted; a recording waits.
 const QUEUE_BYTES: usize = 256 << 20;
 
 /// A frame that waits for its reader, usually without its payload.
@@ -114,6 +115,7 @@ impl<'a> DetectionRecord<'a> {
 #[derive(Debug)]
 pub struct Detections {
     taker: Option<Taker<DetectedFrame>>,
+    counter: Option<LaneCounter>,
     budget: Budget,
     keeps_payloads: bool,
     base: u64,
@@ -122,7 +124,8 @@ pub struct Detections {
 
 impl Default for Detections {
     fn default() -> Self {
-        Self { taker: None, budget: Budget::new(QUEUE_BYTES), keeps_payloads: false, base: 0, last: None }
+        let budget = Budget::new(QUEUE_BYTES);
+        Self { taker: None, counter: None, budget, keeps_payloads: false, base: 0, last: None }
     }
 }
 
@@ -137,6 +140,18 @@ impl Detections {
     #[must_use]
     pub fn with_payloads(self, keeps_payloads: bool) -> Self {
         Self { keeps_payloads, ..self }
+    }
+
+    /// Sets the memory for frames that wait.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// Returns the number of frames that wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.counter.as_ref().map_or(0, |counter| counter.counts().queued)
     }
 
     /// Waits for the next frame, at most for `timeout`. Returns it with its number.
@@ -165,7 +180,7 @@ impl Sink for Detections {
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let policy = Policy::Bytes(self.budget.clone());
         let (lane, taker) = weighed_lane("detections", policy, DetectedFrame::weight);
-        let counter = lane.counter();
+        let (counter, watched) = (lane.counter(), lane.counter());
         camera.outlets.ledger.watch(counter.clone());
         let keeps_payloads = self.keeps_payloads;
         let mut weight = LabelWeight::default();
@@ -173,7 +188,7 @@ impl Sink for Detections {
             let label_bytes = weight.of(frame, counter.counts().dropped);
             Some(DetectedFrame::new(frame, keeps_payloads, label_bytes))
         });
-        self.taker = Some(taker);
+        (self.taker, self.counter) = (Some(taker), Some(watched));
         Ok(())
     }
 

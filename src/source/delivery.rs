@@ -8,7 +8,7 @@ use super::expected::{Expected, Mismatch};
 use super::{Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Received};
-use crate::wire::{ByteCounts, Damage, Decoder, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Damage, Decoder, Event, Introduction, Record};
 
 /// Delivery of one source, over all of its connections.
 pub(super) struct Delivery {
@@ -137,7 +137,7 @@ impl Delivery {
             Event::Skipped(skipped) => {
                 let found = skipped.found.escape_ascii();
                 tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped bytes \"{found}\"");
-                if skipped.reason != SkipReason::ForeignRecord && !(self.leaving && skipped.may_be_unfinished()) {
+                if !skipped.reason.is_intact() && !(self.leaving && skipped.may_be_unfinished()) {
                     self.incident(progress.received, IncidentEvent::Skipped(skipped));
                 }
             }

@@ -185,6 +185,14 @@ impl SourceError {
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match &self.kind {
+            SourceErrorKind::Resolve(_) if self.conn.source.contains('%') => {
+                Some("the interface after `%` may not exist: `ip link` lists the interfaces of this host")
+            }
+            SourceErrorKind::Connect(error)
+                if error.kind() == io::ErrorKind::InvalidInput && self.conn.source.contains("[fe80:") =>
+            {
+                Some("a link-local address needs the interface of this host: tcp://[fe80::1%eth0]:5000")
+            }
             SourceErrorKind::Resolve(_) => {
                 Some("pass the IP address: cameras do not announce a host name; `oaktap list` shows their addresses")
             }

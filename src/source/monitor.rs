@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::wire::{Event, SkipReason};
+use crate::wire::Event;
 
 /// Timeouts of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,7 +287,7 @@ impl SyncLosses {
             Event::Frame(_) => self.lost = false,
             Event::Confirmed(_) => self.confirmed += 1,
             // A record of an unknown kind is where a record may be, so sync is not lost.
-            Event::Skipped(skipped) if skipped.reason != SkipReason::ForeignRecord => {
+            Event::Skipped(skipped) if !skipped.reason.is_intact() => {
                 return !std::mem::replace(&mut self.lost, true) && self.sync_lost(now_ns);
             }
             Event::Skipped(_) | Event::Withdrawn(..) | Event::Lost(_) | Event::BadDetections(_) | Event::Record(_) => {}
@@ -311,7 +311,7 @@ impl SyncLosses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Skipped;
+    use crate::wire::{SkipReason, Skipped};
 
     const MS: u64 = 1_000_000;
 

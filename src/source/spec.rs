@@ -67,6 +67,7 @@ impl FromStr for SourceSpec {
     type Err = SourceSpecError;
 
     fn from_str(text: &str) -> Result<Self, SourceSpecError> {
+        let text = if text.starts_with("file:") { text } else { text.trim() };
         let fail = |why: String| SourceSpecError::new(text, why);
         if let Some(rest) = text.strip_prefix("sim:") {
             let query = match rest.strip_prefix('?') {
@@ -84,9 +85,9 @@ impl FromStr for SourceSpec {
             return FileSpec::parse(rest).map(Self::File).map_err(fail);
         }
         let address = match text.split_once("://") {
-            Some(("tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
+            Some(("tcp", rest)) => rest.trim_end_matches('/'),
             Some(("listen", rest)) => {
-                let rest = rest.strip_suffix('/').unwrap_or(rest);
+                let rest = rest.trim_end_matches('/');
                 let any_address = format!("{ANY_ADDRESS}{rest}");
                 let address = if rest.is_empty() || rest.starts_with(':') { &any_address } else { rest };
                 let (host, port) = host_and_port(address).map_err(fail)?;
@@ -101,7 +102,7 @@ impl FromStr for SourceSpec {
                 Some((why, help)) => {
                     return Err(SourceSpecError { help: Some(help), ..fail(why) });
                 }
-                None => text,
+                None => text.trim_end_matches('/'),
             },
         };
         let (host, port) = host_and_port(address).map_err(fail)?;
@@ -123,7 +124,9 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
     }
     let path = Path::new(text);
     let has_extension = |known: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(known));
-    let is_file = has_extension("mcap") || text.contains(['/', '\\']) || path.is_file();
+    // `192.168.1.50/` is copied from a browser.
+    let is_path = text.trim_end_matches('/').contains(['/', '\\']) || text.starts_with('/');
+    let is_file = has_extension("mcap") || is_path || path.is_file() || path.is_dir();
     is_file.then(|| {
         let help = match (has_extension("dap"), path.is_dir()) {
             (true, _) => format!("flash a package with `oaktap flash CAMERA {text}`"),
@@ -135,6 +138,12 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
 }
 
 fn host_and_port(address: &str) -> Result<(&str, u16), String> {
+    if let Some((address, path)) = address.split_once('/') {
+        return Err(format!("an address has no path: remove `/{path}` after `{address}`"));
+    }
+    if let Some((user, _)) = address.split_once('@') {
+        return Err(format!("an address has no user name: remove `{user}@`"));
+    }
     let (host, port) = if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or("missing `]` after the IPv6 address")?;
         if !is_ipv6(host) {
@@ -270,6 +279,9 @@ mod tests {
             ("192.168.1.50:9876", tcp("192.168.1.50", 9876)),
             ("camera.local", tcp("camera.local", 5000)),
             ("tcp://oak_1:5001/", tcp("oak_1", 5001)),
+            ("192.168.1.50/", tcp("192.168.1.50", 5000)),
+            (" 192.168.1.50:9876 \n", tcp("192.168.1.50", 9876)),
+            ("tcp://192.168.1.50:5001//", tcp("192.168.1.50", 5001)),
             ("::1", tcp("::1", 5000)),
             ("[::1]", tcp("::1", 5000)),
             ("tcp://[fe80::1%eth0]:9876", tcp("fe80::1%eth0", 9876)),
@@ -327,6 +339,12 @@ mod tests {
                 "invalid source `a/door.dap`: this is a file; expected an address\nhelp: flash a package with \
              `oaktap flash CAMERA a/door.dap`",
             ),
+            ("tcp://me@cam", "invalid source `tcp://me@cam`: an address has no user name: remove `me@`"),
+            (
+                "tcp://cam:5000/video",
+                "invalid source `tcp://cam:5000/video`: an address has no path: remove `/video` after `cam:5000`",
+            ),
+            ("tcp:// cam", "invalid source `tcp:// cam`: host names cannot contain ` `"),
             ("a b", "invalid source `a b`: host names cannot contain ` `"),
             ("file:", "invalid source `file:`: missing file name"),
             ("file:?loop", "invalid source `file:?loop`: missing file name"),

@@ -207,8 +207,15 @@ impl Protocol for HeaderStream {
 }
 
 async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SourceErrorKind> {
+    let resolving = tokio::time::timeout(timeout, tokio::net::lookup_host((host, port))).await;
+    let addresses = match resolving {
+        Ok(resolved) => resolved.map_err(SourceErrorKind::Resolve)?,
+        Err(_) => {
+            let text = format!("the name server did not answer within {} s", timeout.as_secs_f32());
+            return Err(SourceErrorKind::Resolve(io::Error::new(io::ErrorKind::TimedOut, text)));
+        }
+    };
     let attempt = async {
-        let addresses = tokio::net::lookup_host((host, port)).await.map_err(SourceErrorKind::Resolve)?;
         let mut last = None;
         for address in addresses {
             match TcpStream::connect(address).await {

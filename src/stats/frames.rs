@@ -13,6 +13,8 @@ pub struct FrameCounts {
     pub pending: u64,
     /// Frames received partly.
     pub lost: u64,
+    /// Lost frames for which there was no memory (`--buffer`).
+    pub no_memory: u64,
     /// Frames received partly because we closed the connection.
     pub unfinished: u64,
     /// Received frames that were captured before we connected and waited in the camera's queue.

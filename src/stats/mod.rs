@@ -1,5 +1,6 @@
 //! The ledger of one camera: counts every frame and every byte by outcome. The counts balance at every moment.
 
+mod backlog;
 mod frames;
 mod gaps;
 mod health;
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 
+use self::backlog::Fresh;
+pub(crate) use self::backlog::{Backlog, BacklogStep};
 pub use self::frames::{DamagePlace, FrameCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
@@ -26,7 +29,7 @@ pub use self::verdict::{Finding, Weight};
 use crate::frame::{DeviceTime, Frame, LabelMap, PayloadKind, Received, StaleBurst, jpeg_defect};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
-use crate::wire::{ByteCounts, Damage, Event, Introduction, Record, SkipReason};
+use crate::wire::{ByteCounts, Damage, Event, Introduction, Record};
 
 /// Longer latencies are recorded as this.
 const LATENCY_MAX_US: u64 = 60_000_000;
@@ -60,6 +63,9 @@ struct Connection {
     away_before: u64,
     /// The decoder is looking for a header; a frame ends this.
     sync_lost: bool,
+    backlog: Backlog,
+    /// The frames since the last one that may have waited, until the backlog is known to be over.
+    after_backlog: Option<Fresh>,
     /// End of the last skipped range, in bytes since the connection was opened.
     skipped_to: u64,
 }
@@ -72,15 +78,6 @@ impl Default for Latencies {
     fn default() -> Self {
         Self(Histogram::new_with_max(LATENCY_MAX_US, 2).expect("a minute in microseconds is a valid range"))
     }
-}
-
-/// Frames from the first one that was captured while we were connected, without stale ones.
-#[derive(Clone, Copy, Debug)]
-struct Fresh {
-    first: Received,
-    frames: u64,
-    /// Bytes received until the first of them was complete, on all connections.
-    bytes_before: u64,
 }
 
 /// Time by which frames of a steady stream arrive early at most, but at most a quarter of their period.
@@ -186,6 +183,7 @@ impl Stats {
             Event::Lost(Damage::Ended { .. }) if self.connection.ending == Ending::ByUs => self.frames.unfinished += 1,
             Event::Lost(damage) => {
                 self.frames.lost += 1;
+                self.frames.no_memory += u64::from(matches!(damage, Damage::NoMemory { .. }));
                 self.sequence.lost();
                 self.count_missing();
                 self.damaged(|| damage.to_string());
@@ -198,8 +196,8 @@ impl Stats {
                 // The decoder reports a long range in parts.
                 self.skipped_ranges += u64::from(skipped.at != self.connection.skipped_to || skipped.at == 0);
                 self.connection.skipped_to = skipped.at + skipped.len;
-                // A foreign record between two frames does not lose sync.
-                if skipped.reason == SkipReason::ForeignRecord {
+                // A foreign record between two frames does not lose sync, nor does a frame without memory.
+                if skipped.reason.is_intact() {
                     return;
                 }
                 if self.connection.ending != Ending::ByUs || !skipped.may_be_unfinished() {
@@ -314,10 +312,14 @@ impl Stats {
         let step_us = self.last_device.replace(frame.device_time).map_or(0, |last| frame.device_time.since(last));
         self.reboots += u64::from(step_us < 0);
         let age_us = frame.received.mono_ns.saturating_sub(here.first.mono_ns) / 1000;
+        let arrived_us = self.span.map_or(0, |(_, last)| frame.received.mono_ns.saturating_sub(last.mono_ns) / 1000);
         let was_set = step_us < 0 || step_us.unsigned_abs() > CLOCK_STEP_MAX_US.saturating_add(age_us);
         let follows = !frame.stale && here.frames > 1 && !is_jump;
         self.sequence.frame(frame.camera_seq, follows);
         self.count_fresh(frame, is_jump);
+        if follows {
+            self.count_backlog(frame, step_us, arrived_us);
+        }
         if was_set || !follows {
             // The interval before this frame is not a frame period: the clock was set, or no client was connected.
             self.gaps.interrupt();
@@ -336,20 +338,6 @@ impl Stats {
         self.count_missing();
         self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
         self.outages.frame(frame.received.mono_ns);
-    }
-
-    fn count_fresh(&mut self, frame: &Frame, is_jump: bool) {
-        let here = self.connection;
-        // The frames of this connection turn out to have waited in the camera.
-        let all_waited = is_jump || (frame.stale && here.frames == 2);
-        if all_waited && self.fresh.is_some_and(|fresh| fresh.first.mono_ns >= here.first.mono_ns) {
-            self.fresh = None;
-        }
-        if !frame.stale {
-            let bytes_before = self.closed.received + self.open.received;
-            let fresh = Fresh { first: frame.received, frames: 0, bytes_before };
-            self.fresh.get_or_insert(fresh).frames += 1;
-        }
     }
 
     /// Sets the byte counts of the open connection.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::frame::DeviceTime;
+use crate::wire::SkipReason;
 use crate::wire::detections::DetectionError;
 use crate::wire::{Damage, Record, Skipped};
 
@@ -414,4 +415,29 @@ fn time_without_a_stream_is_a_doubt_and_at_the_end_a_reason() {
     assert!(summary.down_at_end && (summary.not_streaming_seconds - 5.825).abs() < 1e-6, "{summary:?}");
     stats.dismiss_outage();
     assert!(!stats.down_at_end());
+}
+
+/// A camera that connects to us fills the system's buffer before we accept.
+#[test]
+fn a_long_backlog_does_not_inflate_the_rates() {
+    let mut stats = Stats::default();
+    stats.connected();
+    let frames = |stats: &mut Stats, number: i64, arrival_ms: u64| {
+        let received = (number + 1).unsigned_abs() * 1000;
+        stats.set_byte_counts(ByteCounts { received, payload: received, ..ByteCounts::default() });
+        stats.event(&frame(25 * number, arrival_ms, false));
+        stats.event(&Event::Confirmed(0));
+    };
+    (0..200).for_each(|number| frames(&mut stats, number, 1000 + number.unsigned_abs() / 10));
+    (200..300).for_each(|number| frames(&mut stats, number, 1020 + 25 * (number.unsigned_abs() - 200)));
+    let summary = stats.summary("cam");
+    assert!((39.0..41.0).contains(&summary.fps), "{} fps", summary.fps);
+    assert!((0.31..0.33).contains(&summary.mbit_s), "{} Mbit/s", summary.mbit_s);
+    assert!((39.0..41.0).contains(&stats.rates().fps_arrival), "{:?}", stats.rates());
+
+    // A sender that is faster than its clock says has no backlog.
+    let mut fast = Stats::default();
+    fast.connected();
+    (0..500).for_each(|number| frames(&mut fast, number, 1000 + 2 * number.unsigned_abs()));
+    assert!((495.0..505.0).contains(&fast.summary("cam").fps), "{} fps", fast.summary("cam").fps);
 }

@@ -31,9 +31,16 @@ pub struct Finding {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, &'static str, &'static str);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 14] = [
+const COUNTS: [Row; 15] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, "damaged frame", "damaged frames"),
-    ("lost", Weight::Loss, |stats| stats.frames.lost, "lost frame", "lost frames"),
+    ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, "lost frame", "lost frames"),
+    (
+        "no_memory",
+        Weight::Loss,
+        |stats| stats.frames.no_memory,
+        "frame dropped, because all cameras together used up --buffer",
+        "frames dropped, because all cameras together used up --buffer",
+    ),
     ("resyncs", Weight::Loss, |stats| stats.resyncs, "loss of frame sync", "losses of frame sync"),
     ("damaged_bytes", Weight::Loss, |stats| stats.damaged_bytes, "skipped byte", "skipped bytes"),
     (

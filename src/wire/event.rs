@@ -60,6 +60,12 @@ pub enum Damage {
         /// CRC-32 of the payload received.
         found: u32,
     },
+    /// There is no memory for the frame; the stream itself is intact.
+    #[error("no room for its {expected} payload bytes: all cameras together use up the memory for frames (--buffer)")]
+    NoMemory {
+        /// Payload length in its header, in bytes.
+        expected: usize,
+    },
 }
 
 /// A range of bytes outside any intact frame.
@@ -87,7 +93,7 @@ impl Skipped {
         match self.reason {
             SkipReason::DamagedFrame => true,
             SkipReason::NotAHeader => self.len <= MAX_HEADER_LEN && super::header::can_start_message(found),
-            SkipReason::ForeignRecord | SkipReason::TooLarge { .. } => false,
+            SkipReason::ForeignRecord | SkipReason::TooLarge { .. } | SkipReason::NoMemory => false,
         }
     }
 }
@@ -99,10 +105,19 @@ impl fmt::Display for Skipped {
             SkipReason::DamagedFrame => write!(f, "{len} bytes of a damaged frame"),
             SkipReason::NotAHeader => write!(f, "{len} bytes where a header was expected"),
             SkipReason::ForeignRecord => write!(f, "{len} bytes of records of unknown kinds"),
+            SkipReason::NoMemory => write!(f, "{len} bytes of a frame for which there was no memory"),
             SkipReason::TooLarge { claimed } => {
                 write!(f, "{len} bytes after a header that claims {claimed} bytes, more than the limit")
             }
         }
+    }
+}
+
+impl SkipReason {
+    /// Returns whether the bytes are intact: frame sync is not lost.
+    #[must_use]
+    pub const fn is_intact(self) -> bool {
+        matches!(self, Self::ForeignRecord | Self::NoMemory)
     }
 }
 
@@ -115,6 +130,8 @@ pub enum SkipReason {
     NotAHeader,
     /// 32-byte records of an unknown kind.
     ForeignRecord,
+    /// They belong to a frame for which there is no memory.
+    NoMemory,
     /// A header that announces more than [`Limits`](super::Limits) allow.
     TooLarge {
         /// Bytes announced.

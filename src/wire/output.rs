@@ -97,9 +97,19 @@ impl Output {
 
     /// Reports bytes of a damaged frame that have left the input buffer as skipped.
     pub(super) fn skip_consumed(&mut self, at: u64, sample: &[u8], len: u64) {
+        self.skip_received(at, sample, len, SkipReason::DamagedFrame);
+    }
+
+    fn skip_received(&mut self, at: u64, sample: &[u8], len: u64, reason: SkipReason) {
         self.counts.skipped += len;
         let found = first_bytes(sample);
-        self.push(Event::Skipped(Skipped { at, len, reason: SkipReason::DamagedFrame, found }));
+        self.push(Event::Skipped(Skipped { at, len, reason, found }));
+    }
+
+    /// Reports the bytes of a frame that is given up as skipped, and keeps the connection's lines before it.
+    pub(super) fn skip_for_memory(&mut self, frame: &Frame, len: usize) {
+        self.skip_received(frame.at, &frame.header, len as u64, SkipReason::NoMemory);
+        self.lines.take_back(frame);
     }
 
     /// Reports the first `len` bytes of a damaged frame as skipped, and keeps the connection's lines before it, unless

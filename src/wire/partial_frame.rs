@@ -21,38 +21,54 @@ pub(super) struct PartialFrame {
 }
 
 impl PartialFrame {
-    /// Takes a cleared frame from the pool. `previous_len` is the payload length of the last confirmed frame, in bytes.
-    pub(super) fn new(frames: &Pool<Frame>, dialect: Dialect, expected: usize, previous_len: Option<usize>) -> Self {
+    /// Takes a cleared frame from the pool; `None` if it has no memory for it. `previous_len` is the payload length of the
+    /// last confirmed frame, in bytes.
+    pub(super) fn new(
+        frames: &Pool<Frame>,
+        dialect: Dialect,
+        expected: usize,
+        previous_len: Option<usize>,
+    ) -> Option<Self> {
         let reserved = expected.min(previous_len.unwrap_or(0).max(GROWTH_STEP));
         let mut frame = frames.lease(reserved);
         frame.clear();
         frame.dialect = dialect.name();
-        frame.payload_mut(reserved);
-        let plausible_len = previous_len.map(|len| if dialect.carries_raw_pixels() { len } else { 2 * len });
-        let searched = plausible_len.is_some_and(|plausible| expected > plausible).then_some(0);
-        Self { frame, dialect, expected, received: 0, searched }
+        frame.try_payload_mut(reserved)?;
+        let searched = (!is_plausible(dialect, expected, previous_len)).then_some(0);
+        Some(Self { frame, dialect, expected, received: 0, searched })
     }
 
-    /// Returns memory for the next payload bytes. Not empty while payload is missing.
-    pub(super) fn space(&mut self) -> &mut [u8] {
+    /// Returns whether the length is implausible, so that the payload is searched for the next header.
+    pub(super) fn is_searched(&self) -> bool {
+        self.searched.is_some()
+    }
+
+    /// Grows the memory for payload bytes if it is used up. Returns `false` if there is none.
+    pub(super) fn grow(&mut self) -> bool {
         let room = self.frame.payload().len();
         // Memory doubles as bytes arrive, whatever length the header announces.
-        let room = if self.received < room { room } else { self.expected.min(self.received * 2) };
+        self.received < room || self.frame.try_payload_mut(self.expected.min(self.received * 2)).is_some()
+    }
+
+    /// Returns memory for the next payload bytes. Not empty while payload is missing, once it has [grown](Self::grow).
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        let room = self.frame.payload().len();
         &mut self.frame.payload_mut(room)[self.received..]
     }
 
-    /// Moves the payload bytes at the front of the input into the frame. Returns their number.
-    pub(super) fn fill(&mut self, input: &mut InputBuffer) -> usize {
+    /// Moves the payload bytes at the front of the input into the frame. Returns their number; `None` if there is no memory
+    /// for them.
+    pub(super) fn fill(&mut self, input: &mut InputBuffer) -> Option<usize> {
         let n = input.len().min(self.expected - self.received);
         if n > 0 {
             let to = self.received + n;
             let room = self.frame.payload().len();
-            let payload = self.frame.payload_mut(to.max(room));
+            let payload = self.frame.try_payload_mut(to.max(room))?;
             payload[self.received..to].copy_from_slice(&input.bytes()[..n]);
             self.received = to;
             input.consume(n);
         }
-        n
+        Some(n)
     }
 
     /// Returns the payload bytes received.
@@ -75,4 +91,10 @@ impl PartialFrame {
     pub(super) fn len(&self) -> usize {
         self.frame.header.len() + self.frame.detection_text.len() + self.received
     }
+}
+
+/// Returns whether a payload may have this length after one of `previous_len` bytes.
+pub(super) fn is_plausible(dialect: Dialect, expected: usize, previous_len: Option<usize>) -> bool {
+    let plausible = previous_len.map(|len| if dialect.carries_raw_pixels() { len } else { 2 * len });
+    plausible.is_none_or(|plausible| expected <= plausible)
 }

@@ -122,7 +122,10 @@ fn a_camera_that_dies_is_reported_with_exit_code_3() {
     let watched = told["watched_seconds"].as_f64().expect("a number");
     assert!(down > 0.0 && down <= watched && told["down_at_end"] == true, "{told}");
     assert_eq!((&told["lossless"], &told["certainly_lossless"]), (&true.into(), &false.into()), "no byte is lost");
-    let line = err.lines().last().unwrap_or_default();
+    let [line, help] = err.lines().collect::<Vec<_>>().split_off(err.lines().count().saturating_sub(2))[..] else {
+        panic!("{err}")
+    };
+    assert!(help.starts_with("help: `oaktap doctor CAMERA`"), "{err}");
     assert!(line.starts_with("line-10: exit code 3: not streaming for "), "{err}");
     assert!(line.ends_with(" s, not at the end either"), "{err}");
     // Nobody waits for more frames than these.

@@ -5,7 +5,10 @@ mod fleet;
 mod general;
 mod json;
 mod luxonis_camera;
+mod output_fields;
 mod simulate_camera;
+#[cfg(unix)]
+mod unread;
 
 #[path = "../support/luxonis_page.rs"]
 mod luxonis_page;

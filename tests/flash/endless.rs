@@ -141,7 +141,7 @@ fn bootloaders_that_never_finish_end_every_command() {
                 let (ip, udp) = bootloader(number, endless);
                 let (camera, udp) = (ip.to_string(), udp.to_string());
                 let (name, rest) = command.split_first().expect("a command");
-                let options = ["--udp-port", &udp, "--yes", "--inactivity-timeout", "300ms"];
+                let options = ["--udp-port", &udp, "--yes", "--idle-timeout", "300ms"];
                 let start = Instant::now();
                 let (code, _, said) = run(&[&[*name, &camera], &options[..], rest].concat());
                 let took = start.elapsed();

@@ -33,7 +33,11 @@ struct Reader {
 
 impl Reader {
     fn new(limits: Limits) -> Self {
-        let decoder = Decoder::new(Pool::default(), Interpreter::default(), limits);
+        Self::with_memory(&Pool::default(), limits)
+    }
+
+    fn with_memory(pool: &Pool<Frame>, limits: Limits) -> Self {
+        let decoder = Decoder::new(pool.clone(), Interpreter::default(), limits);
         Self { decoder, provisional: None, decoded: Decoded::default() }
     }
 
@@ -448,6 +452,48 @@ fn memory_for_a_payload_grows_with_the_received_bytes() {
         decoder.commit(n, Received::default());
         received += n;
     }
+}
+
+#[test]
+fn frames_without_memory_are_dropped_and_counted_and_the_stream_stays_in_sync() {
+    let pool = Pool::bounded(20_000);
+    let frame = |len: usize, k: u8| img(&format!("{k}.5"), BOX, &pixels(len, k));
+    // The third is too large for the bound; the others fit, because their memory is used again.
+    let lens = [6000, 8000, 30_000, 4000, 9000];
+    let messages: Vec<_> = lens.iter().zip(0..).map(|(len, k)| frame(*len, k)).collect();
+    for split in [1, 7, 5000] {
+        let mut reader = Reader::with_memory(&pool, Limits::default());
+        let mut kept: Vec<usize> = Vec::new();
+        for piece in messages.concat().chunks(split) {
+            reader.feed(piece);
+            // The readers are done with the frames.
+            kept.extend(reader.decoded.confirmed.drain(..).map(|frame| frame.payload().len()));
+            assert!(pool.used() <= 20_000, "{}", pool.used());
+        }
+        let read = reader.finish();
+        kept.extend(read.confirmed.iter().map(|frame| frame.payload().len()));
+        assert_eq!(kept, [6000, 8000, 4000, 9000], "pieces of {split}");
+        assert_eq!(read.lost, [Damage::NoMemory { expected: 30_000 }]);
+        assert!(read.skipped.iter().all(|skipped| skipped.reason == SkipReason::NoMemory), "{:?}", read.skipped);
+        assert_eq!(read.books.skipped, messages[2].len() as u64);
+    }
+}
+
+#[test]
+fn frames_that_readers_hold_count_in_the_memory() {
+    let pool = Pool::bounded(20_000);
+    let mut reader = Reader::with_memory(&pool, Limits::default());
+    let (messages, _) = stream(8, 5000);
+    messages.iter().for_each(|message| reader.feed(message));
+    assert_eq!((reader.decoded.confirmed.len(), reader.decoded.lost.len()), (4, 4));
+    reader.decoded.confirmed.clear();
+    messages.iter().take(2).for_each(|message| reader.feed(message));
+    assert_eq!(reader.decoded.lost.len(), 4, "their memory is used again");
+    let read = reader.finish();
+    assert_eq!(read.confirmed.len(), 2);
+    drop(read);
+    let _ = pool.lease(1).seal();
+    assert!(pool.used() <= 20_000, "{}", pool.used());
 }
 
 #[test]

@@ -1,20 +1,22 @@
 //! `oaktap detections`: prints the detections of each frame as one line of JSON.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use clap::Args;
-use oaktap::hub::RecvTimeoutError;
+use oaktap::hub::{Budget, RecvTimeoutError};
 use oaktap::live::{self, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::sink::detections::{DetectionRecord, Detections};
 use oaktap::sink::record::RecordersMonitor;
 use oaktap::source::Session;
+use oaktap::units::count;
 
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
+use crate::cli::present::{self, ExitReason};
 use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, json_option, present};
+use crate::cli::{Ctx, Outcome, Until, json_option};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,30 +47,62 @@ pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     let style = args.source.style()?;
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
     let mut sinks = Vec::new();
-    let all = Detections::default().with_payloads(args.hash);
+    let budget = Budget::new(args.source.waiting_bytes());
+    let all = Detections::default().with_payloads(args.hash).with_budget(budget);
     for camera in &cameras {
         let mut detections = all.sibling();
         detections.connect(camera)?;
         sinks.push(detections);
     }
-    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, RecordersMonitor::default())?;
+    // Frames that wait have no payload, so they take up memory of their own.
+    let own = if args.hash { 0 } else { args.source.waiting_bytes() };
+    let source = args.source.with_buffer(args.source.buffer - own);
+    let receiving = Receiving::start(ctx, cameras, &source, &args.until, RecordersMonitor::default())?;
     let printed = receiving.consume(sinks, |session, detections| print(&receiving, session, detections, args, &style));
-    let outcome = receiving.finish(ctx, &[])?;
-    printed.into_iter().collect::<anyhow::Result<()>>().map(|()| outcome)
+    let not_printed: Vec<_> = receiving
+        .sessions()
+        .iter()
+        .zip(&printed)
+        .filter_map(|(session, printed)| exit_reason(session, printed))
+        .collect();
+    let outcome = receiving.finish(ctx, &[]);
+    // Last, because it says what to do.
+    present::exit_reasons(&not_printed);
+    let outcome = outcome?;
+    printed.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(if not_printed.is_empty() { outcome } else { Outcome::Lossy })
 }
 
-/// Prints the frames of one camera until a stop condition holds. Then the lane ends, so that later frames do not count as
-/// lost.
+/// Returns why the program exits with code 3 because of the frames of a camera that were received but not printed. Frames of a
+/// recording are still in it.
+fn exit_reason(session: &Session, printed: &anyhow::Result<u64>) -> Option<ExitReason> {
+    let left = printed.as_ref().ok().filter(|left| **left > 0 && session.spec().recording().is_none())?;
+    let frames = count(*left, "frame was", "frames were");
+    let text = format!(
+        "{}: exit code 3: {frames} received but not printed, because standard output was not read fast enough",
+        session.name()
+    );
+    Some(ExitReason { text, help: "write to a file (`> FILE`), or let the program that reads the output read faster" })
+}
+
+/// Prints the frames of one camera until a stop condition holds, and then those that wait. Then the lane ends, so that later
+/// frames do not count as lost. Returns the number of frames that were received until then but not printed.
 fn print(
     receiving: &Receiving,
     session: &Session,
     mut detections: Detections,
     args: &DetectionsArgs,
     style: &Style,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let mut explained = Explained::of(session, receiving.sessions().len());
     let mut left = args.until.frames.unwrap_or(u64::MAX);
-    while left > 0 && !receiving.over() {
+    let mut not_printed = 0;
+    while left > 0 {
+        if receiving.over() && args.until.frames.is_none() {
+            left = left.min(detections.waiting());
+        } else if receiving.over() {
+            break;
+        }
         let (number, detected) = match detections.recv_timeout(receiving.stop_check_interval()) {
             Ok(numbered) => numbered,
             Err(RecvTimeoutError::Timeout) => continue,
@@ -79,13 +113,16 @@ fn print(
         let camera = Some(session.name());
         let line =
             present::json(&DetectionRecord { camera, sha256, ..DetectionRecord::new(&detected, number, style) })?;
-        let mut out = io::stdout().lock();
-        match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => left -= 1,
+        match present::line(line.as_bytes()) {
+            Ok(()) => left = left.saturating_sub(1),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // The reader has closed the pipe.
-            Err(error) => return Err(anyhow::Error::new(error).context("cannot write to standard output")),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                not_printed = 1 + detections.waiting();
+                break;
+            }
+            Err(error) => return Err(present::output_error(error)),
         }
     }
     detections.finish();
-    Ok(())
+    Ok(not_printed)
 }

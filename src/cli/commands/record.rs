@@ -69,10 +69,6 @@ pub(crate) struct RecordArgs {
     #[arg(long, help_heading = "Files")]
     sync: bool,
 
-    /// Memory for frames that wait for the disk, for all cameras together. --trigger uses as much again
-    #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = value_parsers::bytes, help_heading = "Files")]
-    buffer: usize,
-
     /// Record only around detections with this label and a confidence above this, such as 'person>0.6'
     #[arg(long, value_name = "TRIGGER", help_heading = "Trigger")]
     trigger: Option<Trigger>,
@@ -99,10 +95,12 @@ impl RecordArgs {
         let target = RecordingTarget::from_path(self.output.clone());
         // In a folder each camera has its own recorder, which buffers its own frames before a trigger.
         let recorders = if matches!(target, RecordingTarget::Folder(_)) { cameras.max(1) } else { 1 };
+        // Frames before a trigger and frames that wait for the disk share the memory.
+        let waiting_bytes = self.waiting_bytes();
         let trigger = self.trigger.clone().map(|trigger| Trigger {
             pre: self.pre,
             post: self.post,
-            pre_bytes: self.buffer / recorders,
+            pre_bytes: waiting_bytes / recorders,
             ..trigger
         });
         RecordOptions {
@@ -111,12 +109,19 @@ impl RecordArgs {
             keep: self.keep,
             trigger,
             sync: self.sync,
-            budget: Budget::new(self.buffer),
+            budget: Budget::new(waiting_bytes),
+            memory: Some(self.source.frames().bound().clone()),
             // Around a trigger, which frames count is known only when they are recorded.
             frames_max: self.until.frames.filter(|_| self.trigger.is_none()),
             labels,
             ..RecordOptions::new(target)
         }
+    }
+
+    /// Returns the memory for frames that wait for the disk.
+    fn waiting_bytes(&self) -> usize {
+        let waiting = self.source.waiting_bytes();
+        if self.trigger.is_some() { waiting / 2 } else { waiting }
     }
 
     /// Returns whether every camera has sent as many frames as requested.
@@ -212,9 +217,9 @@ fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs) -> Str
     let speed = bytes_per_s / 1e6;
     if matches!(state, RecorderState::Paused { .. }) {
         let (written, waiting) = (count(*written, "frame", "frames"), count(*waiting, "frame", "frames"));
-        let share = 100.0 * buffered as f64 / args.buffer.max(1) as f64;
+        let share = 100.0 * buffered as f64 / args.waiting_bytes().max(1) as f64;
         return format!(
-            "{doing}: {written} written, {waiting} in memory ({share:.0} % of --buffer), {missing} missing{room}"
+            "{doing}: {written} written, {waiting} in memory ({share:.0} % of the room for them), {missing} missing{room}"
         );
     }
     format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", Bytes(*bytes))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::device::contract::Contract;
+use oaktap::hub::Budget;
 use oaktap::live;
 use oaktap::net::clock::received_now;
 use oaktap::recording::Reader;
@@ -251,7 +252,10 @@ pub(super) fn watch(
         ..ViewOptions::default()
     });
     let target = RecordingTarget::Folder(record.to_owned());
-    let mut recorders = Recorders::new(RecordOptions { labels: style.names, ..RecordOptions::new(target) });
+    let budget = Budget::new(source.waiting_bytes());
+    let memory = Some(source.frames().bound().clone());
+    let options = RecordOptions { labels: style.names, budget, memory, ..RecordOptions::new(target) };
+    let mut recorders = Recorders::new(options);
     let cameras = live::cameras(sources);
     live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;

@@ -2,11 +2,12 @@
 
 mod failure;
 mod json;
+mod output;
 mod progress;
 mod status;
 mod table;
 
-use std::io::{self, Write as _};
+use std::io;
 
 use sha2::{Digest as _, Sha256};
 
@@ -15,9 +16,10 @@ pub(crate) use failure::{
     recording_error, settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
+pub(crate) use output::ends_at;
 pub(crate) use progress::{Progress, watched};
 pub(crate) use status::{LogWriter, always_say, colored, configure, listed, say, status, status_of};
-pub(crate) use table::{LISTED_CAMERAS_MAX, aligned, exit_reason, table};
+pub(crate) use table::{ExitReason, LISTED_CAMERAS_MAX, aligned, exit_reason, exit_reasons, table};
 
 /// Escapes control characters other than line feeds, so that text from the network cannot control the terminal.
 pub(crate) fn printable(text: &str) -> String {
@@ -28,15 +30,24 @@ pub(crate) fn printable(text: &str) -> String {
     clean
 }
 
-/// Writes to standard output and flushes it. A closed pipe is not an error.
+/// Writes to standard output. A closed pipe is not an error. Waits for the reader until the command should have ended.
 pub(crate) fn result(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write to standard output"))
-        }
+    match line(bytes) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(output_error(error)),
         _ => Ok(()),
     }
+}
+
+/// Like [`result`], and returns every error of standard output.
+pub(crate) fn line(bytes: &[u8]) -> io::Result<()> {
+    output::to_stdout(bytes)
+}
+
+/// Describes an error of standard output.
+pub(crate) fn output_error(error: io::Error) -> anyhow::Error {
+    let is_unread = error.kind() == io::ErrorKind::TimedOut;
+    let error = anyhow::Error::new(error).context("cannot write to standard output");
+    if is_unread { advised(error, "read the output, for example from a file: `> FILE`") } else { error }
 }
 
 /// Returns the SHA-256 in lower-case hexadecimal, as `sha256sum` prints it.

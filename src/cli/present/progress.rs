@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use oaktap::recording::Watch;
 
+use super::output::stderr_has_room;
 use crate::cli::Ctx;
 
 const STEPS: f64 = 10_000.0;
@@ -36,6 +37,9 @@ impl Progress {
     pub(crate) fn show(&self, part: f64, message: String) {
         if self.bar.is_hidden() && self.begun.elapsed() >= SHOWN_AFTER && std::io::stderr().is_terminal() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if !self.bar.is_hidden() && !stderr_has_room() {
+            return;
         }
         self.bar.set_position((part * STEPS) as u64);
         self.bar.set_message(message);

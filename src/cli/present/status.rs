@@ -1,14 +1,14 @@
 //! Notes, log lines and the status line on standard error.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ColorChoice;
 use oaktap::sync::locked;
 
-use super::printable;
+use super::{output, printable};
 
 /// The texts that share the last line of the terminal, by their owner.
 static STATUS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
@@ -77,7 +77,9 @@ pub(crate) fn status_of(owner: &str, text: &str) {
     } else {
         status.insert(owner.to_owned(), printable(text));
     }
-    let _ = io::stderr().lock().write_all(&[ERASE_LINE, joined(&status, terminal_columns()).as_bytes()].concat());
+    if output::stderr_has_room() {
+        let _ = output::to_stderr(&[ERASE_LINE, joined(&status, terminal_columns()).as_bytes()].concat());
+    }
 }
 
 /// Joins the texts into one line in which each has the same width.
@@ -89,11 +91,10 @@ fn joined(status: &BTreeMap<String, String>, columns: u16) -> String {
 
 fn above_status(text: &[u8]) -> io::Result<()> {
     let status = locked(&STATUS);
-    let mut err = io::stderr().lock();
     if status.is_empty() {
-        err.write_all(text)
+        output::to_stderr(text)
     } else {
-        err.write_all(&[ERASE_LINE, text, joined(&status, terminal_columns()).as_bytes()].concat())
+        output::to_stderr(&[ERASE_LINE, text, joined(&status, terminal_columns()).as_bytes()].concat())
     }
 }
 
@@ -144,11 +145,13 @@ pub(crate) struct LogWriter;
 
 impl io::Write for LogWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        above_status(text).map(|()| text.len())
+        // A line that nothing reads is dropped, as other notes are.
+        let _ = above_status(text);
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, Summary, Weight};
 use oaktap::units::count;
 
-use super::{printable, say};
+use super::{always_say, printable, say};
 
 /// Heading, whether all commands have the column, and the cell of a camera. The other columns are of commands that show
 /// pictures.
@@ -34,14 +34,52 @@ pub(crate) fn table(cameras: &[Summary], verbose: bool, strict: bool) {
     say(&ledgers(cameras, verbose, strict));
 }
 
+/// Why the program exits with code 3, and the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExitReason {
+    pub(crate) text: String,
+    pub(crate) help: &'static str,
+}
+
+/// Prints each reason, and then each next step once.
+pub(crate) fn exit_reasons(reasons: &[ExitReason]) {
+    reasons.iter().for_each(|reason| always_say(&reason.text));
+    let mut helps: Vec<&str> = Vec::new();
+    for ExitReason { help, .. } in reasons {
+        if !helps.contains(help) {
+            helps.push(help);
+            always_say(&format!("help: {help}"));
+        }
+    }
+}
+
+/// Returns the next step for a [finding](Finding).
+fn help_for(finding: &Finding) -> &'static str {
+    match finding.count {
+        _ if finding.weight == Weight::Doubt => "without --strict, these are remarks only",
+        "no_memory" => "give --buffer more memory, or receive fewer cameras in one command",
+        "bad_detections" => {
+            "the application on the camera sends boxes that cannot be read: flash one with `oaktap flash CAMERA`"
+        }
+        "bad_pictures" => "the application on the camera cuts its JPEGs short: set a lower quality or size there",
+        "numbers.not_sent" | "dropped_by_camera" => {
+            "the camera had no time to send: lower its frame rate or size, and check the link with `oaktap doctor CAMERA`"
+        }
+        "missing_in_recording" => "`oaktap inspect FILE` lists the gaps of the recording",
+        "lanes" => "use a faster disk, or let the reader of the output read faster",
+        _ => "`oaktap doctor CAMERA` checks the network and the camera",
+    }
+}
+
 /// Returns why the program exits with code 3 because of this camera.
-pub(crate) fn exit_reason(camera: &Summary, strict: bool) -> Option<String> {
+pub(crate) fn exit_reason(camera: &Summary, strict: bool) -> Option<ExitReason> {
     let decides = |finding: &&Finding| strict || finding.weight != Weight::Doubt;
     let decisive: Vec<_> = camera.findings.iter().filter(decides).collect();
     let option =
         if decisive.iter().all(|finding| finding.weight == Weight::Doubt) { " because of --strict" } else { "" };
     let texts: Vec<_> = decisive.iter().map(|finding| finding.text.as_str()).collect();
-    (!texts.is_empty()).then(|| format!("{}: exit code 3{option}: {}", camera.name, texts.join(", ")))
+    let help = help_for(decisive.first()?);
+    Some(ExitReason { text: format!("{}: exit code 3{option}: {}", camera.name, texts.join(", ")), help })
 }
 
 /// Aligns columns to their widest cell: those before `numbers_from` to the left, the others to the right.
@@ -204,10 +242,15 @@ mod tests {
         let summary = stats.summary("a");
         assert_eq!(exit_reason(&summary, false), None);
         let strict = "a: exit code 3 because of --strict: 2 reboots of the camera";
-        assert_eq!(exit_reason(&summary, true).as_deref(), Some(strict));
+        assert_eq!(exit_reason(&summary, true).map(|reason| reason.text).as_deref(), Some(strict));
         assert_eq!(ledgers(&[summary], false, true).lines().count(), 2, "the reason is not repeated");
         stats.frames.lost = 1;
-        assert_eq!(exit_reason(&stats.summary("a"), false).as_deref(), Some("a: exit code 3: 1 lost frame"));
+        let reason = exit_reason(&stats.summary("a"), false).expect("a loss");
+        assert_eq!(reason.text, "a: exit code 3: 1 lost frame");
+        assert!(reason.help.contains("oaktap doctor CAMERA"), "{}", reason.help);
+        stats.frames.no_memory = 1;
+        let reason = exit_reason(&stats.summary("a"), false).expect("a loss");
+        assert!(reason.text.contains("1 frame dropped") && reason.help.contains("--buffer"), "{reason:?}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ use monitor::RecorderMonitor;
 use shared::Shared;
 use worker::{Item, Worker};
 
-use crate::frame::{Frame, LabelMap};
+use crate::frame::{Frame, LabelMap, MemoryBound};
 use crate::hub::{Budget, Lane, LaneCounter, Policy, weighed_lane};
 use crate::recording::disk::Disk;
 use crate::recording::{CameraInfo, Compression};
@@ -66,6 +66,8 @@ pub struct RecordOptions {
     pub sync: bool,
     /// Memory for waiting frames, shared by all recorders with the same budget.
     pub budget: Budget,
+    /// Bound that the bytes which wait for the disk count in. They are copies of frames. `None`: they do not count.
+    pub memory: Option<MemoryBound>,
     /// Records at most this many frames per camera. `None`: no limit.
     pub frames_max: Option<u64>,
     /// Label names that the user gave.
@@ -84,6 +86,7 @@ impl RecordOptions {
             trigger: None,
             sync: false,
             budget: Budget::new(256_000_000),
+            memory: None,
             frames_max: None,
             labels: None,
         }

@@ -1,5 +1,6 @@
 //! The decoder's state machine. Lends the memory that reads fill, and accounts for every byte.
 
+mod discard;
 mod recorded;
 mod search;
 
@@ -12,7 +13,7 @@ use super::introduction::Introduction;
 use super::limits::Limits;
 use super::message::{inner_text, len_before_text, message_len};
 use super::output::Output;
-use super::partial_frame::PartialFrame;
+use super::partial_frame::{PartialFrame, is_plausible};
 use super::preamble::{DetectMessage, Preamble};
 use super::record::Record;
 use super::resync;
@@ -27,6 +28,9 @@ const MAX_UNVERIFIED_RESYNCS: u32 = 3;
 
 /// Events that are queued before the caller has to take them: one read can have many thousand.
 const MAX_QUEUED_EVENTS: usize = 64;
+
+/// Bytes of a discarded payload that are read at once.
+const MAX_DISCARD_READ: usize = 64 << 10;
 
 /// Junk after a provisional frame, in bytes, after which the frame is confirmed or withdrawn.
 const MAX_UNDECIDED_JUNK: u64 = 1 << 20;
@@ -71,6 +75,8 @@ enum ParserState {
     Payload(PartialFrame),
     /// Out of sync: no header starts in the first `searched` bytes of the input.
     Search { searched: usize },
+    /// `left` bytes of a payload are skipped, because there is no memory for its frame.
+    Discard { left: usize, is_searched: bool },
     /// A header is at the front of the input, after [`MAX_UNVERIFIED_RESYNCS`] or when the [`Work`] is used up.
     Verify(Verification),
 }
@@ -137,6 +143,11 @@ impl Decoder {
     /// Returns the memory for the next bytes. Never empty.
     pub fn space(&mut self) -> &mut [u8] {
         self.advance_to_end();
+        if let ParserState::Payload(partial) = &mut self.state
+            && !partial.grow()
+        {
+            self.discard_partial_frame();
+        }
         let missing = self.wanted();
         match &mut self.state {
             ParserState::Payload(partial) => partial.space(),
@@ -150,6 +161,7 @@ impl Decoder {
         match &self.state {
             ParserState::Boundary { need } => need.saturating_sub(self.input.len()).max(1),
             ParserState::Payload(partial) => partial.expected - partial.received,
+            ParserState::Discard { left, .. } => left.saturating_sub(self.input.len()).clamp(1, MAX_DISCARD_READ),
             ParserState::Search { .. } | ParserState::Verify(_) => 1,
         }
     }
@@ -199,7 +211,7 @@ impl Decoder {
     /// arrived for about two frame times.
     pub fn idle(&mut self) {
         self.advance_to_end();
-        if matches!(self.state, ParserState::Payload(_)) {
+        if matches!(self.state, ParserState::Payload(_) | ParserState::Discard { .. }) {
             return;
         }
         let clean = self.is_clean();
@@ -273,7 +285,9 @@ impl Decoder {
     /// Returns whether a message has been received in part.
     #[must_use]
     pub fn is_inside_a_frame(&self) -> bool {
-        self.input.len() > 0 || matches!(self.state, ParserState::Payload(_)) || self.preamble.detect.is_some()
+        self.input.len() > 0
+            || matches!(self.state, ParserState::Payload(_) | ParserState::Discard { .. })
+            || self.preamble.detect.is_some()
     }
 
     /// Returns the range being skipped, up to the current position.
@@ -319,6 +333,7 @@ impl Decoder {
             let step = match self.state {
                 ParserState::Boundary { need } => self.boundary(need),
                 ParserState::Payload(_) => self.fill(),
+                ParserState::Discard { left, is_searched } => self.discard(left, is_searched),
                 ParserState::Search { searched } => self.search(searched),
                 ParserState::Verify(verification) => self.verify_header(verification),
             };
@@ -400,7 +415,11 @@ impl Decoder {
             }
             return Step::NeedInput;
         }
-        let mut partial = PartialFrame::new(&self.frames, dialect, payload_len, self.confirmed_len);
+        let Some(mut partial) = PartialFrame::new(&self.frames, dialect, payload_len, self.confirmed_len) else {
+            self.drop_announced_frame();
+            let is_searched = !is_plausible(dialect, payload_len, self.confirmed_len);
+            return self.begin_discard(len + detections_len, payload_len, is_searched);
+        };
         let frame = &mut partial.frame;
         frame.at = self.input.offset();
         frame.device_time = device_time;
@@ -480,7 +499,11 @@ impl Decoder {
 
     fn fill(&mut self) -> Step {
         let ParserState::Payload(partial) = &mut self.state else { unreachable!("called in the payload state only") };
-        self.work.examined(partial.fill(&mut self.input));
+        let Some(filled) = partial.fill(&mut self.input) else {
+            self.discard_partial_frame();
+            return Step::Continue;
+        };
+        self.work.examined(filled);
         if let Some(at) = partial.find_header(&self.limits, &mut self.work) {
             return self.abandon(at);
         }

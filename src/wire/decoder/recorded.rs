@@ -4,7 +4,6 @@ use super::{Damage, Decoder, DetectionSyntax, Event, Provisional, Received};
 use crate::wire::encode::MessageHead;
 use crate::wire::header::{self, Parsed};
 use crate::wire::message::inner_text;
-use crate::wire::partial_frame::PartialFrame;
 use crate::wire::preamble::DetectMessage;
 use crate::wire::record;
 use crate::wire::record_lines::MAX_LINES;
@@ -65,8 +64,10 @@ impl Decoder {
             self.preamble.detect = Some(DetectMessage { at, header: *line, json: text.to_vec() });
         }
         self.recorded_lines(after);
-        let PartialFrame { mut frame, .. } =
-            PartialFrame::new(&self.frames, header.dialect, payload.len(), Some(payload.len()));
+        // A recording waits for room instead of dropping frames.
+        let mut frame = self.frames.lease(payload.len());
+        frame.clear();
+        frame.dialect = header.dialect.name();
         frame.at = at;
         frame.device_time = header.device_time;
         self.output.lines.move_to(&mut frame);
@@ -85,6 +86,8 @@ impl Decoder {
             self.output.push(Event::BadDetections(error));
         }
         debug_assert_eq!(inner_text(&frame).len(), inner.len());
+        // Counts in the bound of the pool, but is not dropped for it.
+        let _ = frame.try_payload_mut(payload.len());
         frame.payload_mut(payload.len()).copy_from_slice(payload);
         let frame = self.finished(frame);
         self.provisional = Some(Provisional { frame, dialect: header.dialect, searched: false, suspect: false });

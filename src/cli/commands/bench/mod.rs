@@ -83,7 +83,9 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
     if ctx.json {
         present::document(&report)?;
     } else {
-        report.write_table(io::stdout().lock())?;
+        let mut table = Vec::new();
+        report.write_table(&mut table)?;
+        present::result(&table)?;
     }
     if let Some(file) = &args.plot {
         file.write(&report)?;
@@ -121,7 +123,7 @@ fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Ve
 
 fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<BenchReport> {
     ctx.stop.on_signals()?;
-    let deadline = args.until.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let deadline = args.until.deadline();
     let over = || ctx.stop.asked() || deadline.is_some_and(|deadline| deadline <= Instant::now());
     let style = args.source.style()?;
     let limit = match (args.until.frames, args.until.duration) {
@@ -131,14 +133,14 @@ fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<B
     present::say(&format!("measuring the stream of {source}, {limit}"));
     let watched = loopback::watch(source.spec.clone(), args.source.session_options(), style, args.until.frames, over)
         .with_context(|| format!("cannot measure the stream of {source}"))?;
-    let mut copying = Copying::new(watched.bytes);
+    let summary = watched.stats.summary(&source.name.clone().unwrap_or_else(|| source.spec.to_string()));
+    // Encoded frames have different lengths.
+    let bytes = summary.bytes.payload.checked_div(summary.frames.confirmed).map_or(watched.bytes, |mean| mean as usize);
+    let mut copying = Copying::new(bytes);
     let copy = measure::median(&mut [(); 5].map(|()| copying.seconds()));
     let Geometry { format, width, height, .. } = watched.geometry;
-    let row = loopback::row("stream", format, (width, height), watched.bytes, copy, &[watched.pass]);
-    Ok(BenchReport {
-        cameras: vec![watched.stats.summary(&source.name.clone().unwrap_or_else(|| source.spec.to_string()))],
-        ..BenchReport::new(ctx.command, vec![row])
-    })
+    let row = loopback::row("stream", format, (width, height), bytes, copy, &[watched.pass]);
+    Ok(BenchReport { cameras: vec![summary], ..BenchReport::new(ctx.command, vec![row]) })
 }
 
 #[cfg(test)]

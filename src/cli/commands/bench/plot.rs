@@ -38,7 +38,7 @@ fn stage_color(stage: &str) -> RGBColor {
 
 impl Drawing for BenchReport {
     fn size(&self) -> (u32, u32) {
-        (WIDTH, TOP + LINE * (self.rows.len() as u32 + groups(&self.rows) as u32 + 2))
+        (WIDTH, TOP + LINE * (self.rows.len() as u32 + groups(&self.rows) as u32 + 3))
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> anyhow::Result<()>
@@ -58,7 +58,14 @@ where
     };
     let right = WIDTH as i32 - 16;
     area.fill(&WHITE)?;
-    write("speed of each stage / speed of a copy of as many bytes".to_owned(), 16, 12, 18, BLACK, HPos::Left)?;
+    write(
+        "How fast each stage works, compared with a copy of as many bytes".to_owned(),
+        16,
+        12,
+        18,
+        BLACK,
+        HPos::Left,
+    )?;
     write(report.machine(), 16, 36, FONT_PX, GRAY, HPos::Left)?;
     let mut y = TOP as i32;
     let step = LINE as i32;
@@ -69,6 +76,10 @@ where
         line(area, (x(share), y), (x(share), bottom + 4))?;
         write(text.to_owned(), x(share), bottom + 8, FONT_PX, GRAY, HPos::Center)?;
     }
+    let axis = "bars: speed compared with a copy of as many bytes; 1 is as fast as the copy".to_owned();
+    write(axis, BARS, bottom + 8 + step, FONT_PX, GRAY, HPos::Left)?;
+    write("stage, format".to_owned(), 32, bottom + 8, FONT_PX, GRAY, HPos::Left)?;
+    write("frames/s of one thread".to_owned(), right, bottom + 8, FONT_PX, GRAY, HPos::Right)?;
     for rows in report.rows.chunk_by(|a, b| size(a) == size(b)) {
         let (width, height) = size(&rows[0]);
         write(format!("{width}x{height}"), 16, y + 6, FONT_PX, BLACK, HPos::Left)?;

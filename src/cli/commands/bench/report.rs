@@ -43,11 +43,13 @@ impl Row {
     }
 }
 
-/// Raw cameras at 40 frames per second that this machine takes, with pictures of one size.
+/// Cameras at 40 frames per second that this machine takes, with pictures of one size.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Capacity {
     pub(crate) width: u32,
     pub(crate) height: u32,
+    /// The format of their payloads.
+    pub(crate) format: String,
     /// Estimate for the processors: the CPU time of the stage `stream`, with all of them at 100 %.
     pub(crate) cameras_of_processors: u32,
     /// Cameras whose streams fit on a network port of 1 Gbit/s.
@@ -61,6 +63,7 @@ impl Capacity {
         Some(Self {
             width: row.width,
             height: row.height,
+            format: row.what.clone(),
             cameras_of_processors: (per_core * cpus as f64) as u32,
             cameras_of_gigabit_port: (port / (row.bytes_per_frame as f64 * 40.0)) as u32,
         })
@@ -113,11 +116,11 @@ impl BenchReport {
 
     /// Answers first how many cameras this machine takes.
     fn write_capacity(&self, to: &mut impl Write) -> io::Result<()> {
-        for Capacity { width, height, cameras_of_processors, cameras_of_gigabit_port } in &self.capacity {
+        for Capacity { width, height, format, cameras_of_processors, cameras_of_gigabit_port } in &self.capacity {
             let size = format!("{width}x{height}");
             writeln!(
                 to,
-                "cameras of {size:<9} at 40 frames/s, raw: ~{cameras_of_processors} by the processors, \
+                "cameras of {size:<9} {format} at 40 frames/s: ~{cameras_of_processors} by the processors, \
                  {cameras_of_gigabit_port} per port of 1 Gbit/s"
             )?;
         }
@@ -174,7 +177,14 @@ mod tests {
     #[test]
     fn the_first_line_is_the_number_of_cameras() {
         let row = |stage, cpu_us| {
-            let mut row = Row { stage, width: 640, height: 352, bytes_per_frame: 675_840, ..Row::default() };
+            let mut row = Row {
+                stage,
+                what: "NV12".to_owned(),
+                width: 640,
+                height: 352,
+                bytes_per_frame: 675_840,
+                ..Row::default()
+            };
             row.set_times(1e-3, cpu_us);
             row
         };
@@ -183,7 +193,7 @@ mod tests {
         report.write_table(&mut text).expect("a Vec takes everything");
         // 100 cameras per core; 4 * 216 of 941 Mbit/s.
         let first = format!(
-            "cameras of 640x352   at 40 frames/s, raw: ~{} by the processors, 4 per port of 1 Gbit/s\n",
+            "cameras of 640x352   NV12 at 40 frames/s: ~{} by the processors, 4 per port of 1 Gbit/s\n",
             100 * report.cpus
         );
         assert!(String::from_utf8(text).expect("UTF-8").starts_with(&first));

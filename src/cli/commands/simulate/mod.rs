@@ -29,7 +29,11 @@ Examples:
   oaktap simulate
   oaktap simulate --listen 0.0.0.0:5000 --count 4 --records
   oaktap simulate --fault short:0.01 -d 1min
-  oaktap simulate --bootloader";
+  oaktap simulate --bootloader
+
+Wherever a command takes a camera, sim: is a simulated one inside that command. sim:?KEY=VALUE&KEY=VALUE takes the options \
+under \"Stream\", with the same defaults: sim:?size=1280x720&fps=30&fault=short:0.01,junk:0.1. Only records differ: they are \
+on unless records=off. Quote the text, because shells interpret & and ?.";
 
 /// Returns the names of the payload formats.
 fn formats() -> impl Iterator<Item = &'static str> {

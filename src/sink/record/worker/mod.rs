@@ -22,7 +22,7 @@ use super::timeline::Timeline;
 use super::trigger::{Firings, PreTriggerBuffer, Trigger, Unit};
 use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit};
 use crate::error::with_causes;
-use crate::frame::{Frame, Received};
+use crate::frame::{Charge, Frame, Received};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
@@ -130,6 +130,8 @@ pub(super) struct Worker {
     disk_checked: Option<Instant>,
     cleaned_up: Option<Instant>,
     stopped: Option<Instant>,
+    /// Bytes that wait for the disk.
+    disk_memory: Charge,
 }
 
 impl Worker {
@@ -167,6 +169,7 @@ impl Worker {
             disk_checked: None,
             cleaned_up: None,
             stopped: None,
+            disk_memory: Charge::default(),
         };
         worker.shared.progress().taken = vec![TakenCounts::default(); worker.infos.len()];
         worker.shared.progress().unwritten = vec![0; worker.infos.len()];
@@ -248,11 +251,16 @@ impl Worker {
         true
     }
 
-    fn count_unwritten(&self) {
+    fn count_unwritten(&mut self) {
         let mut progress = self.shared.progress();
         match &self.segment {
             Some(segment) => segment.unwritten(&mut progress.unwritten),
             None => progress.unwritten.fill(0),
+        }
+        if let Some(memory) = &self.options.memory {
+            let unwritten = |segment: &Segment| segment.bytes().saturating_sub(segment.monitor().written());
+            let bytes = self.segment.as_ref().map_or(0, unwritten);
+            self.disk_memory.set(memory, usize::try_from(bytes).unwrap_or(usize::MAX));
         }
     }
 

@@ -1,0 +1,94 @@
+//! Finds the end of a backlog at the beginning of a connection: frames that waited in the camera or in the system arrive
+//! faster than they were captured, and would inflate the rates.
+
+use super::Stats;
+use crate::frame::{Frame, Received};
+
+/// Frames in a row that arrive at the pace of the camera's clock, after which the backlog is over.
+const SETTLED_FRAMES: u32 = 10;
+
+/// Fewer frames than this that arrive early are jitter.
+const BACKLOG_FRAMES_MIN: u32 = 3;
+
+/// State of one connection. A sender that is merely fast never settles: its rates are what it sends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Backlog {
+    early: u32,
+    settled: u32,
+    over: bool,
+}
+
+/// What a frame shows about the backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BacklogStep {
+    /// It may have waited.
+    Early,
+    /// It arrived at the pace of the camera's clock.
+    Paced,
+    /// As [`Self::Paced`], and the frames since the last early one are now known not to have waited.
+    Settled,
+}
+
+impl Backlog {
+    /// Adds a frame: time since the last one by the camera's clock and by its arrival.
+    pub(crate) fn frame(&mut self, step_us: i64, arrived_us: u64) -> BacklogStep {
+        if self.over {
+            return BacklogStep::Paced;
+        }
+        if step_us > 0 && arrived_us < step_us.unsigned_abs() / 2 {
+            self.early += 1;
+            self.settled = 0;
+            return BacklogStep::Early;
+        }
+        self.settled += 1;
+        self.over = self.settled == SETTLED_FRAMES;
+        if self.over && self.early >= BACKLOG_FRAMES_MIN { BacklogStep::Settled } else { BacklogStep::Paced }
+    }
+}
+
+/// Frames from the first one that was captured while we were connected, without stale ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh {
+    pub(super) first: Received,
+    pub(super) frames: u64,
+    /// Bytes received until the first of them was complete, on all connections.
+    pub(super) bytes_before: u64,
+}
+
+impl Stats {
+    pub(super) fn count_fresh(&mut self, frame: &Frame, is_jump: bool) {
+        let here = self.connection;
+        // The frames of this connection turn out to have waited in the camera.
+        let all_waited = is_jump || (frame.stale && here.frames == 2);
+        if all_waited && self.fresh.is_some_and(|fresh| fresh.first.mono_ns >= here.first.mono_ns) {
+            self.fresh = None;
+        }
+        if !frame.stale {
+            let bytes_before = self.closed.received + self.open.received;
+            let fresh = Fresh { first: frame.received, frames: 0, bytes_before };
+            self.fresh.get_or_insert(fresh).frames += 1;
+        }
+    }
+
+    /// Counts from the end of a backlog, once that is known. Only the first connection has one: frames that waited during an
+    /// outage were captured while we watched.
+    pub(super) fn count_backlog(&mut self, frame: &Frame, step_us: i64, arrived_us: u64) {
+        let bytes_before = self.closed.received + self.open.received;
+        let here = &mut self.connection;
+        let step = here.backlog.frame(step_us, arrived_us);
+        if step == BacklogStep::Early {
+            here.after_backlog = Some(Fresh { first: frame.received, frames: 0, bytes_before });
+        }
+        if let Some(after) = &mut here.after_backlog {
+            after.frames += 1;
+        }
+        let began_here = self.fresh.is_some_and(|fresh| fresh.first.mono_ns >= here.first.mono_ns);
+        if step == BacklogStep::Settled && began_here {
+            self.fresh = here.after_backlog;
+            self.recent.clear();
+        }
+        if step == BacklogStep::Settled {
+            here.after_backlog = None;
+        }
+    }
+}

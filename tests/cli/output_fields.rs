@@ -1,0 +1,94 @@
+//! docs/output.md lists exactly the fields of the JSON output.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::program::run;
+
+/// The fields of one section of the page, and whether each is always printed.
+fn documented(section: &str) -> BTreeMap<String, bool> {
+    let page = include_str!("../../docs/output.md");
+    let heading = format!("\n## {section}\n");
+    let rest = page.split_once(&heading).unwrap_or_else(|| panic!("no section {section}")).1;
+    let rows = rest.split("\n## ").next().expect("a section").lines().filter_map(|line| line.strip_prefix("| `"));
+    let fields: BTreeMap<_, _> = rows
+        .map(|row| {
+            let (field, meaning) = row.split_once("` | ").expect("a row");
+            (field.to_owned(), !meaning.starts_with("if "))
+        })
+        .collect();
+    assert!(fields.len() > 5, "{section}");
+    fields
+}
+
+/// Adds the paths of all values that are not objects.
+fn collect(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            let path = |name: &String| if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            fields.iter().for_each(|(name, value)| collect(value, &path(name), into));
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().for_each(|item| collect(item, &format!("{path}[]"), into));
+        }
+        _ => {
+            into.insert(path.to_owned());
+        }
+    }
+}
+
+/// Fails unless each printed field is documented, and each field that is always there is printed by one of these.
+#[track_caller]
+fn check<'a>(sections: &[&str], printed: impl IntoIterator<Item = &'a Value>) {
+    let documented: BTreeMap<_, _> = sections.iter().flat_map(|section| documented(section)).collect();
+    let mut found = BTreeSet::new();
+    printed.into_iter().for_each(|value| collect(value, "", &mut found));
+    // An empty list has no fields to show.
+    let lists: BTreeSet<_> =
+        documented.keys().filter_map(|field| field.split_once("[]")).map(|(list, _)| list).collect();
+    let undocumented: Vec<_> =
+        found.iter().filter(|field| !documented.contains_key(*field) && !lists.contains(field.as_str())).collect();
+    assert!(undocumented.is_empty(), "printed, but not in docs/output.md: {undocumented:?}");
+    let missing: Vec<_> = documented.iter().filter(|(field, always)| **always && !found.contains(*field)).collect();
+    assert!(missing.is_empty(), "in docs/output.md, but not printed: {missing:?}");
+}
+
+fn lines(arguments: &[&str]) -> Vec<Value> {
+    let (code, out, err) = run(arguments);
+    assert!([0, 3].contains(&code), "{code}: {err}");
+    out.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+const CAMERA: &str = "sim:?size=64x48&fault=foreign:0.1";
+
+#[test]
+fn every_field_of_frames_and_cameras_is_documented() {
+    let tracked = "sim:?size=64x48&dialect=abcde-256&format=jpeg";
+    let mut frames = lines(&["detections", CAMERA, "--frames", "20", "--hash", "--json", "-q"]);
+    let summary = frames.pop().expect("a summary");
+    frames.extend(lines(&["detections", tracked, "--frames", "5", "-q"]));
+    check(&["One frame"], &frames);
+
+    let viewed = lines(&["view", CAMERA, "--no-window", "--frames", "20", "--json", "-q"]);
+    let cameras = [&summary, viewed.last().expect("a summary")].map(|line| &line["summary"]["cameras"][0]);
+    check(&["Summary of a camera"], cameras);
+}
+
+#[test]
+fn every_field_of_recordings_and_their_status_is_documented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().to_str().expect("UTF-8");
+    let printed = lines(&["record", CAMERA, "-o", folder, "--duration", "1s", "--status", "50ms", "--json", "-q"]);
+    let (summaries, states): (Vec<_>, Vec<_>) = printed.iter().partition(|line| line.get("summary").is_some());
+    check(&["Recordings"], [&summaries[0]["summary"]["recordings"][0]]);
+    check(&["Status", "Summary of a camera"], states.iter().map(|line| &line["status"]));
+}
+
+#[test]
+fn every_field_of_a_benchmark_is_documented() {
+    let mut printed = lines(&["bench", "sim:?size=64x48&fps=0", "--frames", "60", "--json", "-q"]);
+    let report = printed.last_mut().expect("a summary")["summary"].as_object_mut().expect("an object");
+    assert!(report.remove("cameras").is_some(), "described as the summary of a camera");
+    check(&["Benchmark"], [&Value::Object(report.clone())]);
+}
