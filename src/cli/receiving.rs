@@ -255,6 +255,11 @@ impl Receiving {
                 end => end.with_context(what)?,
             }
             unknown_labels.extend(self.only.exit_reason(session.name(), stats).filter(|_| stats.frames.received > 0));
+            if stats.frames.received == 0 && stats.frames.no_memory > 0 {
+                let error = anyhow::anyhow!("--buffer is too small for one of its frames");
+                let help = "give --buffer several times the size of a frame for each camera";
+                return Err(present::advised(error, help)).with_context(what);
+            }
             if stats.frames.received == 0 {
                 let reason = locked(reason).take();
                 let error = match reason {

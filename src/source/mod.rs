@@ -3,6 +3,7 @@
 //! `tcp` runs one connection, `listen` accepts incoming ones, `replay` plays a recording, `supervise` retries, and
 //! [`Session`] is the handle.
 
+mod connect;
 pub mod control;
 mod delivery;
 pub mod error;

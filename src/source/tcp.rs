@@ -4,12 +4,13 @@ use std::io;
 use std::mem::discriminant;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::IncidentEvent;
+use super::connect::{connect, keep_alive};
 use super::delivery::{Delivery, Progress};
 use super::error::{ConnContext, SourceError, SourceErrorKind, is_http};
 use super::listen::Listener;
@@ -18,7 +19,7 @@ use super::{SessionOptions, SessionState};
 use crate::frame::{DeviceTime, Received};
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
-use crate::wire::{Decoder, Event, header};
+use crate::wire::{Damage, Decoder, Event, header};
 
 /// Bytes at the end of a frame that are waited for separately. By the time they arrive, the rest of the frame has been read.
 const FRAME_TAIL_BYTES: usize = 8 << 10;
@@ -49,11 +50,6 @@ const READABLE_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// First bytes of a connection that are kept, to recognize other servers and for the error message.
 const FIRST_BYTES_LEN: usize = 64;
-
-/// A camera without power closes no connection. These probes find it after about 11 s.
-const KEEP_ALIVE_TIME: Duration = Duration::from_secs(5);
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
-const KEEP_ALIVE_RETRIES: u32 = 3;
 
 /// The side that opens connections.
 pub(super) enum Peer {
@@ -203,42 +199,6 @@ impl Protocol for HeaderStream {
             self.rhythm.interrupt();
         }
         ConnectionEnd { result, frames, bytes }
-    }
-}
-
-async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SourceErrorKind> {
-    let resolving = tokio::time::timeout(timeout, tokio::net::lookup_host((host, port))).await;
-    let addresses = match resolving {
-        Ok(resolved) => resolved.map_err(SourceErrorKind::Resolve)?,
-        Err(_) => {
-            let text = format!("the name server did not answer within {} s", timeout.as_secs_f32());
-            return Err(SourceErrorKind::Resolve(io::Error::new(io::ErrorKind::TimedOut, text)));
-        }
-    };
-    let attempt = async {
-        let mut last = None;
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(match last {
-            Some(error) => SourceErrorKind::Connect(error),
-            None => SourceErrorKind::Resolve(io::ErrorKind::NotFound.into()),
-        })
-    };
-    tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(SourceErrorKind::ConnectTimeout(timeout)))
-}
-
-/// Enables keep-alive. Leaves the size of the receive buffer to the kernel, which adapts it to the stream.
-fn keep_alive(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEP_ALIVE_TIME)
-        .with_interval(KEEP_ALIVE_INTERVAL)
-        .with_retries(KEEP_ALIVE_RETRIES);
-    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
-        tracing::debug!(%error, "could not enable keep-alive");
     }
 }
 
@@ -405,7 +365,10 @@ impl Connection<'_> {
                 return Err(self.not_a_camera());
             }
         }
-        match self.silence.noise(self.decoder.skipping().is_some(), now.mono_ns) {
+        match self
+            .silence
+            .noise(self.decoder.skipping().is_some_and(|skipped| !skipped.reason.is_intact()), now.mono_ns)
+        {
             Some(since) => Err(SourceErrorKind::NoFrames(since)),
             None => Ok(()),
         }
@@ -427,14 +390,22 @@ impl Connection<'_> {
             reconnect |= self.sync_losses.observe(&event, now.mono_ns);
             self.turn.work += EVENT_WORK;
             self.turn.damage += u32::from(matches!(event, Event::Lost(_) | Event::Withdrawn(..) | Event::Skipped(_)));
-            if let Event::Frame(frame) = &event {
-                let len = frame.payload().len();
-                has_frame = true;
-                self.frames += 1;
-                self.steady_len = (len == self.last_len && len > MAX_UNSPLIT_BYTES).then_some(len);
-                self.last_len = len;
-                let last = self.last_device.replace(frame.device_time).filter(|_| frame.stale);
-                self.silence.frame(now.mono_ns, last.map(|last| frame.device_time.since(last)));
+            match &event {
+                Event::Frame(frame) => {
+                    let len = frame.payload().len();
+                    has_frame = true;
+                    self.frames += 1;
+                    self.steady_len = (len == self.last_len && len > MAX_UNSPLIT_BYTES).then_some(len);
+                    self.last_len = len;
+                    let last = self.last_device.replace(frame.device_time).filter(|_| frame.stale);
+                    self.silence.frame(now.mono_ns, last.map(|last| frame.device_time.since(last)));
+                }
+                // A frame of a camera, although there is no memory for it.
+                Event::Lost(Damage::NoMemory { .. }) => {
+                    self.frames += 1;
+                    self.silence.frame(now.mono_ns, None);
+                }
+                _ => {}
             }
             delivery.deliver(event, &Progress::of(self.decoder));
         }

@@ -358,3 +358,17 @@ fn snapshots_are_png_files_only() {
         assert!(!path.exists());
     }
 }
+
+/// A camera is recognized even if there is no memory for any of its frames.
+#[test]
+fn frames_that_exceed_the_memory_are_dropped_and_the_bound_is_named() {
+    let bytes = (0..400).flat_map(frame).collect::<Vec<u8>>();
+    let (address, thread) = sends(bytes.clone());
+    let (code, out, err) = run(&["detections", &address.to_string(), "--buffer", "1kB", "--duration", "1s", "-q"]);
+    thread.join().unwrap();
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("--buffer is too small") && !err.contains("not a camera"), "{err}");
+
+    let (code, frames, summary) = detections(bytes, 400, &["--buffer", "1MB"]);
+    assert_eq!((code, frames.len(), &summary["frames"]["lost"]), (0, 400, &0.into()), "{summary}");
+}

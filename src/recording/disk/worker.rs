@@ -18,7 +18,7 @@ const PATH_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval between flushes to the medium, with `sync`.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of blocks that are kept for reuse.
-const SPARE_BLOCKS_MAX: usize = 4;
+const SPARE_BLOCKS_MAX: usize = 2;
 
 /// A block to be written at `offset`. After its first `len` bytes it has zeros up to a multiple of the alignment.
 #[derive(Debug)]
