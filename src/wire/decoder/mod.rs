@@ -573,36 +573,6 @@ impl Decoder {
 
     // -- out of sync ----------------------------------------------------------------------------
 
-    fn confirm_provisional(&mut self) {
-        let Some(Provisional { frame, suspect, .. }) = self.provisional.take() else { return };
-        if !suspect {
-            self.confirmed_len = Some(frame.payload().len());
-        }
-        self.damaged_in_a_row = 0;
-        self.output.confirmed(&frame);
-    }
-
-    /// Confirms or withdraws the provisional frame, which is followed by junk. `next`: payload length in the header
-    /// after the junk, if there is one.
-    fn judge_suspect(&mut self, next: Option<usize>) {
-        let Some(Provisional { frame, dialect, .. }) = &self.provisional else { return };
-        let foreign = self.output.is_skipping_records();
-        if resync::is_complete(frame, *dialect, self.confirmed_len, next, foreign) {
-            self.confirm_provisional();
-            return;
-        }
-        let expected = frame.payload().len();
-        self.withdraw(Damage::Unverified { expected });
-    }
-
-    /// Withdraws the whole provisional frame.
-    fn withdraw(&mut self, damage: Damage) {
-        let Some(Provisional { frame, .. }) = self.provisional.take() else { return };
-        self.output.push(Event::Withdrawn(frame.id, damage));
-        self.damaged_in_a_row += 1;
-        self.output.skip_damaged(&frame, message_len(&frame), &mut self.work);
-    }
-
     fn skip(&mut self, n: usize, reason: SkipReason) {
         self.output.skip(&mut self.input, n, reason);
     }
