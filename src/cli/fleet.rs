@@ -287,7 +287,7 @@ mod tests {
             ("[cameras]\n\"a/b\" = \"10.0.0.5\"", "line 2, column 1: invalid name `a/b`"),
             (
                 "cameras = [\"a=10.0.0.5\", \"a=10.0.0.6\"]",
-                "line 1, column 25: two cameras have the name `a`: 10.0.0.5 and 10.0.0.6",
+                "line 1, column 26: two cameras have the name `a`: 10.0.0.5 and 10.0.0.6",
             ),
             (
                 "[cameras]\nfront = \"10.0.0.5\"\n\nyard = \"tcp://10.0.0.5:5000\"\n",
@@ -295,7 +295,7 @@ mod tests {
             ),
             (
                 "cameras = [\"14442C1077\", \"14442c1077\"]",
-                "column 25: `14442C1077` and `14442c1077` are the same camera",
+                "column 26: `14442C1077` and `14442c1077` are the same camera",
             ),
             ("[cameras]\nfront = \"10.0.0.5\"\nfront = \"10.0.0.6\"\n", "line 3, column 1: duplicate key"),
         ] {

@@ -188,21 +188,24 @@ fn inventor(ids: u32, addresses: u8) -> u16 {
 #[cfg(target_os = "linux")]
 #[test]
 fn invented_cameras_keep_list_and_doctor_bounded() {
-    let port = inventor(6000, 200).to_string();
-    let start = Instant::now();
-    let (_, out, said) = run(&["list", "127.0.0.1", "--udp-port", &port, "--json"]);
-    let took = start.elapsed();
-    let document: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-    let cameras = document["summary"]["cameras"].as_array().expect("a list").len();
-    assert!(cameras <= 4096 + 1 && took < MINUTE, "{cameras} cameras after {took:?}: {said}");
-    let start = Instant::now();
-    let (_, out, said) = run(&["doctor", "--udp-port", &port, "--no-stream"]);
-    let took = start.elapsed();
-    assert!(took < MINUTE, "after {took:?}: {said}");
-    assert!(out.lines().count() < 500, "{out}");
-    // As many as are checked, or as the system did not drop.
-    let total = out.lines().last().expect("a line");
-    let checked: usize = total.split(' ').next().and_then(|word| word.parse().ok()).expect(total);
-    assert!(checked <= 64, "{total}");
-    assert!(out.contains("more answers than cameras mean that another device invents ids"), "{out}");
+    // How many of the answers arrive depends on the buffers of the system.
+    let bounded = |command: &[&str]| {
+        let port = inventor(6000, 200).to_string();
+        let start = Instant::now();
+        let (_, out, said) = run(&[command, &["--udp-port", &port, "--json"]].concat());
+        let took = start.elapsed();
+        assert!(took < MINUTE, "{command:?} after {took:?}: {said}");
+        serde_json::from_str::<serde_json::Value>(&out).expect("JSON")["summary"].take()
+    };
+    let len = |value: &serde_json::Value| value.as_array().expect("a list").len();
+    let listed = len(&bounded(&["list", "127.0.0.1"])["cameras"]);
+    // And the camera that was given, which is missing.
+    assert!(listed > 1 && listed <= 4096 + 1, "{listed}");
+    let facts = bounded(&["doctor", "--no-stream"])["facts"].take();
+    let (checked, seen) = (len(&facts["targets"]), len(&facts["seen"]));
+    assert!(checked <= 64 && seen <= 4096 + checked, "{checked} of {seen}");
+    assert!(
+        facts["left_out"].as_u64().is_some_and(|left_out| left_out as usize + checked <= seen),
+        "{checked} of {seen}"
+    );
 }
