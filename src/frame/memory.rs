@@ -48,7 +48,7 @@ impl Charge {
         }
         // The bytes of the same bound are replaced already.
         if own == 0 {
-            *self = Self::default()
+            *self = Self::default();
         }
         (self.bound, self.bytes) = (Some(bound.clone()), bytes);
         true

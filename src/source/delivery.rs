@@ -137,7 +137,7 @@ impl Delivery {
             Event::Skipped(skipped) => {
                 let found = skipped.found.escape_ascii();
                 tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped bytes \"{found}\"");
-                if !skipped.reason.is_intact() && !(self.leaving && skipped.may_be_unfinished()) {
+                if !(skipped.reason.is_intact() || self.leaving && skipped.may_be_unfinished()) {
                     self.incident(progress.received, IncidentEvent::Skipped(skipped));
                 }
             }
