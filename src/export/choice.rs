@@ -1,9 +1,10 @@
 //! Selects cameras, times, frames and detections to export.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
 
 use crate::frame::{BBox, Detection, LabelMap};
 use crate::overlay::Style;
@@ -24,6 +25,24 @@ impl TimeSpec {
         match self {
             Self::At(unix_ns) => unix_ns,
             Self::After(duration) => start_ns.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+impl fmt::Display for TimeSpec {
+    /// Writes the time as it is parsed, with the largest unit that needs no fraction.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let after = match self {
+            Self::At(ns) => {
+                return f.write_str(&DateTime::from_timestamp_nanos(*ns).to_rfc3339_opts(SecondsFormat::AutoSi, true));
+            }
+            Self::After(after) => after,
+        };
+        match (after.as_secs(), after.subsec_nanos()) {
+            (0, 1..) => write!(f, "{}ms", after.as_secs_f64() * 1000.0),
+            (seconds @ 3600.., 0) if seconds % 3600 == 0 => write!(f, "{}h", seconds / 3600),
+            (seconds @ 60.., 0) if seconds % 60 == 0 => write!(f, "{}min", seconds / 60),
+            _ => write!(f, "{}s", after.as_secs_f64()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::choice::TimeSpec;
 use crate::recording::RecordingError;
 
 /// Reason for ending an export early.
@@ -77,12 +78,12 @@ pub enum ExportError {
         nearest: Option<String>,
     },
     /// The time range does not end after its start.
-    #[error("the time range is empty: from {from} until {until} (nanoseconds since 1970)")]
+    #[error("the time range is empty: `--from {from}` is not before `--until {until}`")]
     EmptyRange {
-        /// Start, in nanoseconds since 1970, UTC.
-        from: i64,
-        /// End, in nanoseconds since 1970, UTC.
-        until: i64,
+        /// Start.
+        from: TimeSpec,
+        /// End.
+        until: TimeSpec,
     },
     /// The progress callback stopped the export.
     #[error("stopped after {written} frames: complete pictures are kept, incomplete files are removed")]

@@ -169,8 +169,10 @@ impl Frames {
         }
         let from = choice.from.map_or(i64::MIN, |time| time.unix_ns(start));
         let until = choice.until.map_or(i64::MAX, |time| time.unix_ns(start));
-        if from >= until {
-            return Err(ExportError::EmptyRange { from, until });
+        if let (Some(first), Some(last)) = (choice.from, choice.until)
+            && from >= until
+        {
+            return Err(ExportError::EmptyRange { from: first, until: last });
         }
         Ok(Self {
             in_range: vec![0; cameras.len()],

@@ -46,6 +46,8 @@ pub struct Reader {
     from_start: bool,
     /// Found, but not returned yet.
     queue: VecDeque<Result<RecordingEntry, RecordingError>>,
+    /// Arrival of the first frame, if one was found.
+    first_frame_ns: Option<i64>,
 }
 
 /// Numbers of a camera's frames, to find those that are missing.
@@ -62,6 +64,9 @@ struct Continuity {
     /// Arrival of the last frame in nanoseconds since 1970, UTC.
     last_ns: i64,
 }
+
+/// Entries in which the first frame of a file is looked for: a camera may be lost many times before it sends one.
+const ENTRIES_BEFORE_FRAMES_MAX: usize = 10_000;
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -105,7 +110,10 @@ impl Reader {
             continuity: Vec::new(),
             from_start: true,
             queue: VecDeque::new(),
+            first_frame_ns: None,
         };
+        reader.rewind()?;
+        reader.first_frame_ns = reader.first_frame();
         reader.rewind()?;
         Ok(reader)
     }
@@ -138,14 +146,38 @@ impl Reader {
         &self.survey.chunks
     }
 
-    /// Arrival of the first and the last message, in nanoseconds since 1970, UTC.
+    /// Arrival of the first frame and of the last message, in nanoseconds since 1970, UTC. Without a readable frame, arrival
+    /// of the first and of the last message.
     #[must_use]
     pub fn span(&self) -> Option<(i64, i64)> {
         // A chunk without messages has the times 0 (MCAP specification, "Chunk").
         let chunks = || self.survey.chunks.iter().filter(|chunk| chunk.to_unix_ns != 0);
         let from = chunks().map(|chunk| chunk.from_unix_ns).min()?;
         let to = chunks().map(|chunk| chunk.to_unix_ns).max()?;
-        Some((from, to))
+        Some((self.first_frame_ns.unwrap_or(from), to))
+    }
+
+    /// Finds the arrival of the first frame. Messages before it report that the camera was connected.
+    fn first_frame(&mut self) -> Option<i64> {
+        let mut first_ns = None;
+        // Frames of several cameras are not exactly in the order of their arrival.
+        let mut left = 2 * self.cameras().len() + 1;
+        for _ in 0..ENTRIES_BEFORE_FRAMES_MAX {
+            match self.next_entry() {
+                Ok(Some(RecordingEntry::Frame(frame))) => {
+                    first_ns = Some(first_ns.unwrap_or(frame.log_ns).min(frame.log_ns));
+                    left -= 1;
+                }
+                Ok(Some(RecordingEntry::Incident { .. })) => {}
+                // Reading reports damage when it gets there.
+                Err(error) if error.is_damage() => {}
+                Ok(None) | Err(_) => break,
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        first_ns
     }
 
     /// Returns whether the recorder finished the file.
@@ -198,6 +230,11 @@ impl Reader {
         let chunk = self.survey.chunks.iter().find(|chunk| chunk.to_unix_ns >= unix_ns && chunk.from_unix_ns > 0);
         self.go_to(chunk.map_or(self.survey.file_len, |chunk| chunk.at));
         Ok(())
+    }
+
+    /// Seeks to a chunk, given by its index in [`Self::chunks`].
+    pub(super) fn seek_chunk(&mut self, number: usize) {
+        self.go_to(self.survey.chunks[number].at);
     }
 
     /// Returns the next frame or incident; `None` at the end, or where a torn file ends.

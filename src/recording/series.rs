@@ -6,13 +6,23 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Reader, RecordingEntry, RecordingError};
+use super::{Reader, RecordedFrame, RecordingEntry, RecordingError};
+use crate::wire::LINE;
 
 /// Consecutive files overlap by at most this, in nanoseconds: a file of several cameras ends while some of them have already
 /// begun the next one.
 const OVERLAP_MAX_NS: i64 = 1_000_000_000;
 /// Damaged places that are counted.
 const PLACES_MAX: usize = 10_000;
+/// The clocks of camera and host differ by at most this more or less between two frames, in nanoseconds, unless the camera
+/// has restarted.
+const CLOCKS_APART_MAX_NS: i128 = 2_000_000_000;
+/// Frames after the start of a camera in which its description of the stream is looked for, and of these frames in a row
+/// without a record.
+const INTRODUCTION_FRAMES_MAX: usize = 64;
+const FRAMES_WITHOUT_RECORDS: usize = 4;
+/// Bounds the records that are kept: 512 KiB.
+const RECORDS_MAX: usize = 16_384 * LINE;
 
 /// The recordings of one camera, in the order of their times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +132,30 @@ pub struct Series {
     /// The first damage, and the places of all: number of the file and position.
     damage: Option<RecordingError>,
     places: BTreeSet<(usize, u64)>,
+    /// The last result of [`Self::records_at`] without temperatures, with the number of its file and a frame to which it
+    /// applies.
+    known: Option<(usize, FrameTimes, Vec<u8>)>,
+}
+
+/// Arrival and capture of a frame.
+#[derive(Clone, Copy, Debug)]
+struct FrameTimes {
+    log_ns: i64,
+    device_us: i64,
+}
+
+impl FrameTimes {
+    fn of(frame: &RecordedFrame) -> Self {
+        Self { log_ns: frame.log_ns, device_us: frame.wire.device_time_us }
+    }
+
+    /// Returns whether the camera has not restarted between two frames: its clock and the host's have advanced alike. It
+    /// describes its stream in the same way until then.
+    fn is_same_start(self, other: Self) -> bool {
+        let device_ns = i128::from(self.device_us.saturating_sub(other.device_us)) * 1000;
+        let passed_ns = i128::from(self.log_ns) - i128::from(other.log_ns);
+        (device_ns - passed_ns).abs() <= CLOCKS_APART_MAX_NS + passed_ns.abs() / 1000
+    }
 }
 
 impl Series {
@@ -151,6 +185,7 @@ impl Series {
             begins_file: false,
             damage: None,
             places: BTreeSet::new(),
+            known: None,
         })
     }
 
@@ -224,6 +259,79 @@ impl Series {
         self.reader.seek(unix_ns)
     }
 
+    /// Returns the records that the camera sent before the first frame at this time or later, and that apply to it. Moves
+    /// the reader.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn records_at(&mut self, unix_ns: i64) -> Result<Vec<u8>, RecordingError> {
+        self.seek(unix_ns)?;
+        let mut health = Vec::new();
+        let target = loop {
+            match self.next_entry() {
+                Some(RecordingEntry::Frame(frame)) if frame.log_ns >= unix_ns => break FrameTimes::of(&frame),
+                Some(RecordingEntry::Frame(frame)) => {
+                    if let Some(line) = frame.wire.records.as_chunks::<LINE>().0.iter().rfind(|line| kind(line) == b'T') {
+                        health = line.to_vec();
+                    }
+                }
+                Some(RecordingEntry::Incident { .. }) => {}
+                None => return Ok(Vec::new()),
+            }
+        };
+        let known = self.known.take().filter(|(number, known, _)| *number == self.number && known.is_same_start(target));
+        let found = known.map_or_else(|| self.introduction(target), |(_, _, records)| records);
+        let records = [found.as_slice(), &health].concat();
+        self.known = Some((self.number, target, found));
+        Ok(records)
+    }
+
+    /// Returns how the camera has described the stream of this frame of the open file, as far as that can be read.
+    fn introduction(&mut self, target: FrameTimes) -> Vec<u8> {
+        let chunks = self.reader.chunks();
+        let (mut from, mut to) = (0, chunks.partition_point(|chunk| chunk.from_unix_ns <= target.log_ns));
+        // The first chunk whose first frame is from the same start of the camera.
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            self.reader.seek_chunk(middle);
+            if self.next_here().is_some_and(|frame| FrameTimes::of(&frame).is_same_start(target)) {
+                to = middle;
+            } else {
+                from = middle + 1;
+            }
+        }
+        let mut records = Vec::new();
+        if self.reader.chunks().is_empty() {
+            return records;
+        }
+        self.reader.seek_chunk(from.saturating_sub(1));
+        let (mut frames, mut without) = (0, 0);
+        while frames < INTRODUCTION_FRAMES_MAX && without < FRAMES_WITHOUT_RECORDS && records.len() < RECORDS_MAX {
+            let Some(frame) = self.next_here().filter(|frame| frame.log_ns < target.log_ns) else { break };
+            if !FrameTimes::of(&frame).is_same_start(target) {
+                continue;
+            }
+            let (lines, before) = ([frame.wire.context, frame.wire.records].concat(), records.len());
+            let describes = |line: &&[u8; LINE]| b"VIDRSLC".contains(&kind(line));
+            records.extend(lines.as_chunks::<LINE>().0.iter().filter(describes).flatten());
+            frames += 1;
+            without = if records.len() > before { 0 } else { without + 1 };
+        }
+        records.truncate(RECORDS_MAX);
+        records
+    }
+
+    /// Returns the next frame of the camera in the open file; `None` at its end or at damage.
+    fn next_here(&mut self) -> Option<RecordedFrame> {
+        loop {
+            match self.reader.next_entry() {
+                Ok(Some(RecordingEntry::Frame(frame))) if frame.camera == self.index => return Some(frame),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
     /// Takes the first damage that was found so far. Its text has the number of the other places.
     pub fn take_damage(&mut self) -> Option<RecordingError> {
         let others = std::mem::take(&mut self.places).len().saturating_sub(1);
@@ -274,6 +382,14 @@ fn camera_index(reader: &Reader, name: &str) -> Result<usize, RecordingError> {
         let found = format!("the cameras {} and not {name}", names.join(", "));
         RecordingError::NoCamera { path: reader.path().to_owned(), found }
     })
+}
+
+/// Returns the letter of a record; 0 for another line.
+fn kind(line: &[u8; LINE]) -> u8 {
+    match line {
+        [b'@', kind, b' ', ..] => *kind,
+        _ => 0,
+    }
 }
 
 fn owner(entry: &RecordingEntry) -> usize {

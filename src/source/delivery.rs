@@ -8,6 +8,7 @@ use super::expected::{Expected, Mismatch};
 use super::{Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Received};
+use crate::stats::Stats;
 use crate::wire::{ByteCounts, Damage, Decoder, Event, Introduction, Record};
 
 /// Delivery of one source, over all of its connections.
@@ -65,6 +66,13 @@ impl Delivery {
         self.expected.restart();
         self.note = None;
         self.leaving = false;
+    }
+
+    /// Prepares for frames after a seek in a recording.
+    pub(super) fn sought(&mut self) {
+        self.provisional = None;
+        self.leaving = false;
+        self.outlets.ledger.update(Stats::sought);
     }
 
     /// Returns the error for a connection that the camera closed, with the camera's last note if it sent one.
@@ -157,10 +165,11 @@ impl Delivery {
             Some(Mismatch::UnexpectedApplication(differences)) => {
                 self.unexpected.get_or_insert(SourceErrorKind::UnexpectedApplication { differences });
             }
-            Some(Mismatch::Contradiction(found)) => tracing::warn!(
-                camera = %self.name,
-                "the stream contradicts its own records: {found}; override with --size and --format"
-            ),
+            Some(Mismatch::Contradiction(found)) => {
+                // A recording plays with the layout that it was recorded with.
+                let advice = if self.is_recording { "" } else { "; override with --size and --format" };
+                tracing::warn!(camera = %self.name, "the stream contradicts its own records: {found}{advice}");
+            }
             None => {}
         }
     }

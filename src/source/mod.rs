@@ -15,6 +15,7 @@ mod monitor;
 mod named;
 mod options;
 mod outlets;
+mod played;
 mod replay;
 mod session;
 mod spec;

@@ -5,6 +5,7 @@ use tokio::sync::watch;
 
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
+use super::played::Played;
 use super::{FileSpec, IncidentEvent, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
@@ -21,6 +22,9 @@ pub(super) struct Replay {
     state: watch::Sender<SessionState>,
     stop: watch::Receiver<bool>,
     streaming: bool,
+    played: Played,
+    /// Records that apply to the next frame and were sent before it, after a seek.
+    context: Vec<u8>,
 }
 
 /// Action after a wait.
@@ -39,7 +43,7 @@ impl Replay {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let decoder = Decoder::new(options.frames, options.interpreter, options.limits);
-        Self { delivery, decoder, playback, state, stop, streaming: false }
+        Self { delivery, decoder, playback, state, stop, streaming: false, played: Played::default(), context: Vec::new() }
     }
 
     /// Plays to the end, or until the session is stopped.
@@ -74,7 +78,7 @@ impl Replay {
                     let action = self.wait_for(&recorded).await;
                     if matches!(action, Action::Continue) {
                         (delivered_ns, sought) = (Some(recorded.log_ns), None);
-                        self.deliver(&recorded);
+                        self.deliver(recorded);
                         self.delivery.check_application()?;
                     }
                     action
@@ -85,7 +89,7 @@ impl Replay {
                     if incident.kind() == Some(IncidentKind::Connected) && is_within {
                         self.reconnect();
                     }
-                    if at_unix_ns >= from_ns {
+                    if at_unix_ns >= from_ns && !self.played.contains(at_unix_ns) {
                         let torn = incident.kind() == Some(IncidentKind::Skipped);
                         // The numbers of the recorded frames show those that the camera left out.
                         let is_counted = incident.kind() == Some(IncidentKind::NotSent);
@@ -110,10 +114,10 @@ impl Replay {
                 Action::Continue => {}
                 Action::Stop => break,
                 Action::Seek(target) => {
-                    self.delivery.outlets.ledger.update(crate::stats::Stats::reset_continuity);
-                    let seek = move || seek(&mut series, target, delivered_ns).map(|from_ns| (series, from_ns));
+                    self.leave();
+                    let seek = move || seek(&mut series, target, delivered_ns).map(|found| (series, found));
                     let Some(moved) = on_blocking_thread(seek).await else { return Ok(()) };
-                    (series, from_ns) = moved.map_err(SourceErrorKind::Recording)?;
+                    (series, (from_ns, self.context)) = moved.map_err(SourceErrorKind::Recording)?;
                     sought = Some(target);
                 }
             }
@@ -181,14 +185,34 @@ impl Replay {
         }
     }
 
-    fn deliver(&mut self, recorded: &RecordedFrame) {
+    /// Delivers a frame.
+    fn deliver(&mut self, mut recorded: RecordedFrame) {
+        let (is_first, repeats) = (!self.streaming, self.played.contains(recorded.log_ns));
+        self.played.add(recorded.log_ns);
+        self.delivery.outlets.ledger.update(|stats| {
+            stats.repeats(repeats);
+            if is_first && recorded.wire.at > 0 {
+                stats.join_late();
+            }
+        });
+        if !self.context.is_empty() {
+            recorded.wire.context.splice(0..0, std::mem::take(&mut self.context));
+        }
         // `unix_ns` is the original arrival time, for files. `mono_ns` is the present, for latency.
         let now = Received { unix_ns: recorded.log_ns, ..received_now() };
         let delivery = &mut self.delivery;
-        feed(&mut self.decoder, recorded, now, |decoder| deliver_all(decoder, delivery));
+        feed(&mut self.decoder, &recorded, now, |decoder| deliver_all(decoder, delivery));
         if !std::mem::replace(&mut self.streaming, true) {
             self.state.send_replace(SessionState::Streaming);
         }
+    }
+
+    /// Ends the recorded connection before a seek, perhaps into another one.
+    fn leave(&mut self) {
+        self.close();
+        self.decoder.restart();
+        self.delivery.sought();
+        self.played.seek();
     }
 
     /// Ends the recorded connection and begins the next one.
@@ -214,18 +238,24 @@ fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
     }
 }
 
-/// Moves the reader. Returns the earliest arrival of the frames to deliver from there on.
-fn seek(series: &mut Series, target: SeekTarget, delivered_ns: Option<i64>) -> Result<i64, RecordingError> {
+/// Moves the reader. Returns the earliest arrival of the frames to deliver from there on, and the records that apply there.
+fn seek(
+    series: &mut Series,
+    target: SeekTarget,
+    delivered_ns: Option<i64>,
+) -> Result<(i64, Vec<u8>), RecordingError> {
     let from_ns = match (target, delivered_ns) {
         (SeekTarget::From(from_ns), _) => from_ns,
         (SeekTarget::Back, Some(before_ns)) => arrival_before(series, before_ns)?,
         (SeekTarget::Back, None) => RECORDING_START,
     };
-    match from_ns {
-        RECORDING_START => series.rewind()?,
-        _ => series.seek(from_ns)?,
+    if from_ns == RECORDING_START {
+        series.rewind()?;
+        return Ok((from_ns, Vec::new()));
     }
-    Ok(from_ns)
+    let records = series.records_at(from_ns)?;
+    series.seek(from_ns)?;
+    Ok((from_ns, records))
 }
 
 /// Returns the arrival of a camera's last frame before a time, or else the beginning of the recording. Reads 1 s before the

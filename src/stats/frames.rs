@@ -5,6 +5,8 @@
 pub struct FrameCounts {
     /// Frames received completely, as far as their header shows.
     pub received: u64,
+    /// Received frames that were received before: a part of a recording that was played again.
+    pub repeated: u64,
     /// Received frames that were confirmed to be intact.
     pub confirmed: u64,
     /// Received frames that were found to be damaged afterwards.

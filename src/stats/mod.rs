@@ -58,6 +58,10 @@ struct Connection {
     /// Arrival of the first of these.
     first: Received,
     /// The camera's own count of dropped frames (`@Q`), which it resets for every connection.
+    camera_count: u64,
+    /// The connection is received from its middle on, so that its first `@Q` counts frames of before.
+    joined_late: bool,
+    /// Frames that the camera dropped on this connection.
     dropped_by_camera: u64,
     /// [`SequenceCounts::away`] when the connection was opened.
     away_before: u64,
@@ -68,6 +72,15 @@ struct Connection {
     after_backlog: Option<Fresh>,
     /// End of the last skipped range, in bytes since the connection was opened.
     skipped_to: u64,
+}
+
+impl Connection {
+    /// Returns the time from the first frame in microseconds. A recording that plays faster than it was recorded has its true
+    /// times on the wall clock.
+    fn age_us(&self, now: Received) -> u64 {
+        let age_ns = now.mono_ns.saturating_sub(self.first.mono_ns);
+        age_ns.max(u64::try_from(now.unix_ns.saturating_sub(self.first.unix_ns)).unwrap_or(0)) / 1000
+    }
 }
 
 /// Latencies in microseconds.
@@ -105,6 +118,8 @@ pub struct Stats {
     pub first_damage: Option<DamagePlace>,
     /// Frames that are missing in the recording that is played, as it reports itself.
     pub missing_in_recording: u64,
+    /// The next events were counted before: a part of a recording plays again after a seek.
+    repeats: bool,
     /// Records received between frames.
     pub records: u64,
     /// Frames that the camera reports to have dropped (`@Q`), without those of [`SequenceCounts::away`].
@@ -150,7 +165,7 @@ impl Stats {
 
     /// Counts a connection that was opened, and resets the state of the last one.
     pub fn connected(&mut self) {
-        self.connections += 1;
+        self.connections += u64::from(!self.repeats);
         self.start_connection();
         self.introduction = Arc::default();
     }
@@ -160,11 +175,26 @@ impl Stats {
         self.connection = Connection { away_before: self.sequence.away(), ..Connection::default() };
     }
 
-    /// Resets continuity after a seek in a recording: the next frame does not follow the last one.
-    pub fn reset_continuity(&mut self) {
+    /// Resets the state of the connection after a seek in a recording: the next frame does not follow the last one, and the
+    /// camera may have sent another description of itself before it.
+    pub fn sought(&mut self) {
         self.sequence.close(true);
-        (self.connection.frames, self.connection.stale) = (0, 0);
+        self.start_connection();
         self.last_device = None;
+        self.introduction = Arc::default();
+        self.health = CameraHealth::default();
+        self.join_late();
+    }
+
+    /// The next frame is in the middle of its connection: what the camera has counted before is not counted here.
+    pub fn join_late(&mut self) {
+        self.connection.joined_late = true;
+    }
+
+    /// Sets whether the next events were counted before, because a part of a recording plays again. Such frames count as
+    /// received and as repeated, and nothing that is missing or damaged among them counts again.
+    pub fn repeats(&mut self, repeats: bool) {
+        self.repeats = repeats;
     }
 
     /// Counts an event of the decoder.
@@ -180,6 +210,7 @@ impl Stats {
                 self.frames.pending -= 1;
                 self.damaged(|| damage.to_string());
             }
+            Event::Lost(_) | Event::BadDetections(_) if self.repeats => {}
             Event::Lost(Damage::Ended { .. }) if self.connection.ending == Ending::ByUs => self.frames.unfinished += 1,
             Event::Lost(damage) => {
                 self.frames.lost += 1;
@@ -200,6 +231,9 @@ impl Stats {
                 if skipped.reason.is_intact() {
                     return;
                 }
+                if self.repeats {
+                    return;
+                }
                 if self.connection.ending != Ending::ByUs || !skipped.may_be_unfinished() {
                     self.damaged_bytes += skipped.len;
                     self.damaged_at(skipped.at, || skipped.to_string());
@@ -215,9 +249,15 @@ impl Stats {
                 self.records += 1;
                 match record {
                     Record::Dropped(frames) => {
-                        self.connection.dropped_by_camera = self.connection.dropped_by_camera.max(*frames);
+                        let here = &mut self.connection;
+                        if !std::mem::take(&mut here.joined_late) && !self.repeats {
+                            let more = frames.saturating_sub(here.camera_count);
+                            here.dropped_by_camera = here.dropped_by_camera.saturating_add(more);
+                        }
+                        here.camera_count = here.camera_count.max(*frames);
                         self.count_missing();
                     }
+                    Record::Frame { .. } if self.repeats => {}
                     Record::Frame { seq, device_time } => {
                         let follows = !self.arrived.is_some_and(|at| self.is_jump(*device_time, at));
                         self.sequence.announced(*seq, follows);
@@ -279,7 +319,7 @@ impl Stats {
         // A camera keeps no more frames than this.
         let may_have_waited = (1..=u64::from(StaleBurst::MAX_BURST_FRAMES)).contains(&self.connection.frames);
         let Some(last) = self.last_device.filter(|_| may_have_waited) else { return false };
-        let age_us = arrived.mono_ns.saturating_sub(self.connection.first.mono_ns) / 1000;
+        let age_us = self.connection.age_us(arrived);
         let step_us = u64::try_from(device.since(last)).unwrap_or(0);
         // Frames of a steady stream arrive a little early, too.
         age_us < step_us - (step_us / 4).min(EARLY_MAX_US)
@@ -290,6 +330,7 @@ impl Stats {
             self.labels.clone_from(&frame.labels);
         }
         if frame.kind == PayloadKind::Jpeg
+            && !self.repeats
             && let Some(defect) = jpeg_defect(frame.payload())
         {
             self.bad_pictures += 1;
@@ -298,6 +339,7 @@ impl Stats {
         let is_jump = self.is_jump(frame.device_time, frame.received);
         let here = &mut self.connection;
         self.frames.received += 1;
+        self.frames.repeated += u64::from(self.repeats);
         self.frames.pending += 1;
         here.frames += 1;
         here.sync_lost = false;
@@ -310,12 +352,16 @@ impl Stats {
             here.first = frame.received;
         }
         let step_us = self.last_device.replace(frame.device_time).map_or(0, |last| frame.device_time.since(last));
-        self.reboots += u64::from(step_us < 0);
-        let age_us = frame.received.mono_ns.saturating_sub(here.first.mono_ns) / 1000;
+        self.reboots += u64::from(step_us < 0 && !self.repeats);
+        let age_us = here.age_us(frame.received);
         let arrived_us = self.span.map_or(0, |(_, last)| frame.received.mono_ns.saturating_sub(last.mono_ns) / 1000);
         let was_set = step_us < 0 || step_us.unsigned_abs() > CLOCK_STEP_MAX_US.saturating_add(age_us);
         let follows = !frame.stale && here.frames > 1 && !is_jump;
-        self.sequence.frame(frame.camera_seq, follows);
+        if self.repeats {
+            self.sequence.repeated(frame.camera_seq, follows);
+        } else {
+            self.sequence.frame(frame.camera_seq, follows);
+        }
         self.count_fresh(frame, is_jump);
         if follows {
             self.count_backlog(frame, step_us, arrived_us);
@@ -328,7 +374,7 @@ impl Stats {
         if follows {
             let before = self.gaps.missing();
             self.gaps.observe(frame.device_time);
-            if frame.camera_seq.is_none() {
+            if frame.camera_seq.is_none() && !self.repeats {
                 // The estimate of earlier frames can also shrink, when the median changes.
                 self.frames.estimated =
                     self.frames.estimated.saturating_add(self.gaps.missing()).saturating_sub(before);

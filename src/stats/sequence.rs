@@ -48,11 +48,10 @@ struct Run {
     missing_in_recording: u64,
 }
 
-impl SequenceTracker {
-    /// The camera announced the number of the next frame. `follows`: unless the frame before shows otherwise, both were
-    /// captured while we were connected.
-    pub(super) fn announced(&mut self, number: u64, follows: bool) {
-        let begins = Run {
+impl Run {
+    /// A run that begins with the announcement of this number.
+    const fn announced(number: u64) -> Self {
+        Self {
             first: number,
             last: number,
             open: true,
@@ -60,7 +59,20 @@ impl SequenceTracker {
             torn: false,
             unnumbered: 0,
             missing_in_recording: 0,
-        };
+        }
+    }
+
+    /// Returns the count of its numbers. A run after a frame that was counted before begins with the number after it.
+    const fn numbers(&self) -> u64 {
+        self.last.wrapping_sub(self.first).wrapping_add(1)
+    }
+}
+
+impl SequenceTracker {
+    /// The camera announced the number of the next frame. `follows`: unless the frame before shows otherwise, both were
+    /// captured while we were connected.
+    pub(super) fn announced(&mut self, number: u64, follows: bool) {
+        let begins = Run::announced(number);
         let Some(run) = &mut self.run else {
             self.run = Some(begins);
             return;
@@ -100,6 +112,21 @@ impl SequenceTracker {
         run.steady = steady;
     }
 
+    /// A frame arrived that was counted before. Only numbers that are missing between it and a frame that was not count.
+    pub(super) fn repeated(&mut self, number: Option<u64>, steady: bool) {
+        if let Some(number) = number
+            && self.run.is_some_and(|run| run.numbers() > 0)
+        {
+            self.announced(number, steady);
+            if let Some(run) = &mut self.run {
+                (run.last, run.open) = (number.wrapping_sub(1), false);
+            }
+        }
+        self.close(true);
+        let begins = |number: u64| Run { first: number.wrapping_add(1), open: false, steady, ..Run::announced(number) };
+        self.run = number.map(begins);
+    }
+
     /// A frame arrived partly.
     pub(super) fn lost(&mut self) {
         let Some(run) = &mut self.run else { return };
@@ -127,7 +154,7 @@ impl SequenceTracker {
         let Some(run) = self.run.take() else { return };
         let unfinished = u64::from(run.open && by_us);
         self.counts.damaged += u64::from(run.open) - unfinished;
-        self.counts.numbers += run.last - run.first + 1 - unfinished;
+        self.counts.numbers += run.numbers() - unfinished;
     }
 
     /// Returns the number of frames that the camera never sent.
@@ -142,7 +169,7 @@ impl SequenceTracker {
 
     /// Returns the counts so far; `None` if no frame had a number.
     pub(super) fn counts(&self) -> Option<SequenceCounts> {
-        let open = self.run.map_or((0, 0), |run| (run.last - run.first + 1, u64::from(run.open)));
+        let open = self.run.map_or((0, 0), |run| (run.numbers(), u64::from(run.open)));
         let counts = SequenceCounts { numbers: self.counts.numbers + open.0, pending: open.1, ..self.counts };
         (counts.numbers > 0).then_some(counts)
     }
@@ -242,6 +269,27 @@ mod tests {
         }
         receive(&mut numbers, [12]);
         assert_eq!(counted(&numbers), [37, 37, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn repeated_numbers_count_once() {
+        let mut numbers = SequenceTracker::default();
+        receive(&mut numbers, [0, 1, 4, 5]);
+        numbers.close(true);
+        // From the start again, and past the place of before.
+        [0, 1, 4, 5].into_iter().for_each(|number| numbers.repeated(Some(number), true));
+        assert_eq!(counted(&numbers), [6, 4, 0, 2, 0, 0]);
+        receive(&mut numbers, [7, 8]);
+        assert_eq!(counted(&numbers), [9, 6, 0, 3, 0, 0], "6 is missing after the last repeated frame");
+        numbers.close(true);
+        receive(&mut numbers, [20, 21]);
+        numbers.close(true);
+        // Up to the part that was played already, of which 19 is missing before it.
+        receive(&mut numbers, [17, 18]);
+        [20, 21].into_iter().for_each(|number| numbers.repeated(Some(number), true));
+        assert_eq!(counted(&numbers), [14, 10, 0, 4, 0, 0]);
+        [u64::MAX - 1, u64::MAX].into_iter().for_each(|number| numbers.repeated(Some(number), true));
+        assert_eq!(counted(&numbers), [14, 10, 0, 4, 0, 0]);
     }
 
     #[test]

@@ -198,6 +198,7 @@ enum Call {
     Announce { number: u64 },
     MissingInRecording { frames: u64, torn: bool },
     Seek,
+    Repeat { repeats: bool },
     Decide { intact: bool },
     Lose,
     Skip { at: u64, len: u32 },
@@ -219,6 +220,7 @@ fn call() -> impl Strategy<Value = Call> {
         8 => number().prop_map(|number| Call::Announce { number }),
         1 => (any::<u64>(), any::<bool>()).prop_map(|(frames, torn)| Call::MissingInRecording { frames, torn }),
         1 => Just(Call::Seek),
+        1 => any::<bool>().prop_map(|repeats| Call::Repeat { repeats }),
         8 => any::<bool>().prop_map(|intact| Call::Decide { intact }),
         2 => Just(Call::Lose),
         2 => (any::<u32>(), any::<u32>()).prop_map(|(at, len)| Call::Skip { at: at.into(), len }),
@@ -269,7 +271,8 @@ proptest! {
                     stats.event(&Event::Record(Record::Frame { seq: number, device_time: DeviceTime(0) }));
                 }
                 Call::MissingInRecording { frames, torn } => stats.missing_in_recording(frames, torn, ""),
-                Call::Seek => stats.reset_continuity(),
+                Call::Seek => stats.sought(),
+                Call::Repeat { repeats } => stats.repeats(repeats),
                 Call::Lose => stats.event(&Event::Lost(CUT)),
                 Call::Skip { at, len } => stats.event(&skipped(at, len.into(), SkipReason::NotAHeader)),
                 Call::End { by_us } => {

@@ -253,6 +253,28 @@ fn existing_files_are_not_replaced() {
 }
 
 #[test]
+fn times_count_from_the_first_frame() {
+    use oaktap::recording::SegmentWriter;
+    use oaktap::recording::schema::RecordedIncident;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    let file = fs::File::create_new(&path).expect("a new file");
+    let cameras = [recordings::camera("front")];
+    let mut writer = SegmentWriter::new(file, Compression::None, &cameras, recordings::START_NS).expect("a recording");
+    // The camera sends its first frame a second after it was connected.
+    let connected = RecordedIncident { kind: "connected".to_owned(), ..RecordedIncident::default() };
+    writer.incident(0, &connected, recordings::START_NS - 1000 * recordings::MS).expect("write");
+    for frame in recordings::frames(SMALL, 4) {
+        writer.frame(0, &frame, recordings::taken_ns(&frame)).expect("write");
+    }
+    writer.finish(&[]).expect("write");
+    let choice = Choice { until: Some(TimeSpec::After(Duration::from_millis(30))), ..Choice::default() };
+    let options = ExportOptions { choice, ..options(ExportFormat::Csv, folder.path().join("a.csv")) };
+    let report = export::export(&[path], &options, &mut |_| ControlFlow::Continue(())).expect("frames");
+    assert_eq!((report.written, report.out_of_range), (2, 2), "25 ms from frame to frame");
+}
+
+#[test]
 fn a_selection_without_frames_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = recording(folder.path(), "front", recordings::frames(SMALL, 2));
@@ -265,7 +287,11 @@ fn a_selection_without_frames_is_an_error() {
     assert_eq!(error, "unknown camera `back`: expected one of front");
     let from = Some(TimeSpec::After(Duration::from_secs(2)));
     let error = refused(Choice { from, until: Some(TimeSpec::At(recordings::START_NS)), ..Choice::default() });
-    assert!(error.starts_with("the time range is empty"), "{error}");
+    let start = "2026-09-21T13:06:40Z";
+    assert_eq!(error, format!("the time range is empty: `--from 2s` is not before `--until {start}`"));
+    let until = Some(TimeSpec::After(Duration::from_secs(1)));
+    let error = refused(Choice { from, until, ..Choice::default() });
+    assert_eq!(error, "the time range is empty: `--from 2s` is not before `--until 1s`");
     let error =
         export::export(&[folder.path().join("none.mcap")], &options(ExportFormat::Csv, out.clone()), &mut |_| {
             ControlFlow::Continue(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oaktap::convert::Converter;
-use oaktap::frame::{Frame, Picture};
+use oaktap::frame::{Frame, Interpreter, Picture, Pool};
 use oaktap::hub::{Policy, lane};
 use oaktap::live::{Camera, Live};
 use oaktap::overlay::Style;
@@ -13,6 +13,7 @@ use oaktap::recording::schema::RecordedIncident;
 use oaktap::recording::{ClockModel, Compression, Playback, SegmentWriter, Speed};
 use oaktap::source::{FileSpec, Outlets, Session, SessionOptions, SessionState, SourceSpec};
 use oaktap::view::{View, ViewOptions};
+use oaktap::wire::{Decoder, Event, Limits};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -291,6 +292,127 @@ async fn a_seek_shows_the_last_frame_behind_the_end_and_opens_no_connection() {
     playback.step();
     assert_eq!(next(&mut frames).await, 1);
     assert_eq!(session.stats().connections, 1);
+}
+
+/// Frames like those of a camera from which 4 to 6 and 15 are missing, and which counts these drops.
+fn frames_with_losses() -> Vec<Arc<Frame>> {
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let frames = arriving(&config, 30, |n| 40 * n * MS);
+    let is_left_out = |n: usize| (4..=6).contains(&n) || n == 15;
+    let drops = |n: usize| format!("@Q drop={}", (0..n).filter(|n| is_left_out(*n)).count());
+    let kept = frames.iter().enumerate().filter(|(n, _)| !is_left_out(*n));
+    with_records(kept.map(|(n, frame)| (&**frame, Some(drops(n)))))
+}
+
+/// The same frames with one more record each.
+fn with_records<'a>(frames: impl Iterator<Item = (&'a Frame, Option<String>)>) -> Vec<Arc<Frame>> {
+    let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
+    let mut again = Vec::new();
+    for (frame, record) in frames {
+        let line = record.map_or_else(String::new, |record| format!("{record:32}"));
+        let mut bytes = [line.as_bytes(), &frame.records, &frame.header, &frame.detection_text].concat();
+        bytes.extend(frame.payload());
+        decoder.feed(&bytes, frame.received);
+        again.extend(std::iter::from_fn(|| decoder.poll()).filter_map(|event| match event {
+            Event::Frame(frame) => Some(frame),
+            _ => None,
+        }));
+    }
+    again
+}
+
+#[tokio::test(start_paused = true)]
+async fn seeks_neither_count_twice_nor_as_losses() {
+    let recording = Recording::of(vec![frames_with_losses()]);
+    let playback = Playback::new(Speed::Max, false).waiting_at_end();
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (session, mut frames) = play(spec(&recording), options);
+    let to_end = async |frames: &mut UnboundedReceiver<_>| while next(frames).await != 29 {};
+    let counts = || {
+        let stats = session.stats();
+        assert!(stats.balances());
+        let numbers = stats.numbers().expect("numbers");
+        (numbers.numbers, numbers.came, numbers.not_sent, stats.dropped_by_camera, stats.frames.missing)
+    };
+    to_end(&mut frames).await;
+    assert_eq!(counts(), (30, 26, 4, 4, 4));
+    for target_ns in [i64::MIN, START_NS + 5 * 40 * MS, START_NS + 28 * 40 * MS, START_NS + 10 * 40 * MS] {
+        playback.seek(target_ns);
+        to_end(&mut frames).await;
+        assert_eq!(counts(), (30, 26, 4, 4, 4), "after a seek to {target_ns}");
+    }
+    let stats = session.stats();
+    assert_eq!((stats.frames.received - stats.frames.repeated, stats.reconnects(), stats.reboots), (26, 0, 0));
+
+    // From the middle on, then all.
+    let playback = Playback::new(Speed::Max, false).waiting_at_end();
+    playback.pause(true);
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (session, mut frames) = play(spec(&recording), options);
+    playback.seek(START_NS + 10 * 40 * MS);
+    assert_eq!(next(&mut frames).await, 10);
+    playback.pause(false);
+    to_end(&mut frames).await;
+    let numbers = session.stats().numbers().expect("numbers");
+    assert_eq!((numbers.numbers, numbers.not_sent, session.stats().dropped_by_camera), (20, 1, 1));
+    playback.seek(i64::MIN);
+    to_end(&mut frames).await;
+    let stats = session.stats();
+    let numbers = stats.numbers().expect("numbers");
+    assert_eq!((numbers.numbers, numbers.came, numbers.not_sent, stats.dropped_by_camera), (30, 26, 4, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_begins_in_mid_stream_counts_only_its_own_drops() {
+    let mut frames = frames_with_losses();
+    let later = frames.split_off(10);
+    let recording = Recording::of(vec![later]);
+    let (session, _frames) = play(FileSpec { speed: Speed::Max, ..spec(&recording) }, SessionOptions::default());
+    ended(&session).await;
+    assert_eq!((session.stats().dropped_by_camera, session.stats().not_sent()), (1, 1), "frame 15");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seek_applies_what_the_camera_has_sent_before() {
+    // The camera restarts with another size after 30 frames; the last file was begun by `--split`.
+    let folder = tempfile::tempdir().expect("a folder");
+    let frames_of = |size: &str, from: i64| {
+        let config = format!("size={size}&records=on&fps=25").parse().expect("a configuration");
+        let frames = arriving(&config, 30, |n| (from + n) * 40 * MS);
+        let health = |n: usize| (n % 10 == 0).then(|| format!("@T t={}.0", if from == 200 { 70 } else { 40 }));
+        with_records(frames.iter().enumerate().map(|(n, frame)| (&**frame, health(n))))
+    };
+    let sent = [vec![frames_of("64x48", 0), frames_of("160x96", 200)], vec![frames_of("64x48", 400)]];
+    let (first, second) = (folder.path().join("0.mcap"), folder.path().join("1.mcap"));
+    let infos = [camera("cam")];
+    for (path, parts) in [&first, &second].into_iter().zip(&sent) {
+        let file = std::fs::File::create_new(path).expect("a new file");
+        let mut writer = SegmentWriter::new(file, Compression::None, &infos, START_NS).expect("a recording");
+        for (n, frame) in parts.iter().flatten().enumerate() {
+            writer.frame(0, frame, frame.received.unix_ns).expect("write");
+            if n % 5 == 4 {
+                writer.flush().expect("write");
+            }
+        }
+        writer.finish(&[]).expect("write");
+    }
+    let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end();
+    playback.pause(true);
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (session, mut frames) = play(FileSpec { later: vec![second], ..FileSpec::new(first) }, options);
+    // Frame numbers on the time line: 0 to 29, 200 to 229, 400 to 429.
+    for (to, size, celsius) in
+        [(5, (64, 48), 40.0), (215, (160, 96), 70.0), (12, (64, 48), 40.0), (412, (64, 48), 40.0), (227, (160, 96), 70.0)]
+    {
+        playback.seek(START_NS + to * 40 * MS);
+        assert_eq!(next(&mut frames).await, to);
+        // The frame is counted after it was offered.
+        playback.step();
+        next(&mut frames).await;
+        let stats = session.stats();
+        let last = stats.health.celsius.map(|gauge| gauge.last);
+        assert_eq!((stats.introduction.size, last), (Some(size), Some(celsius)), "after a seek to {to}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

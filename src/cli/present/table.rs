@@ -11,7 +11,7 @@ type Column = (&'static str, bool, fn(&Summary) -> String);
 
 const COLUMNS: [Column; 13] = [
     ("camera", true, |camera| printable(&camera.name)),
-    ("frames", true, |camera| camera.frames.received.to_string()),
+    ("frames", true, |camera| (camera.frames.received - camera.frames.repeated).to_string()),
     ("shown", false, |camera| camera.frames.shown.to_string()),
     ("damaged", true, |camera| camera.frames.withdrawn.to_string()),
     ("lost", true, |camera| camera.frames.lost.to_string()),
@@ -131,7 +131,7 @@ fn ledgers(cameras: &[Summary], verbose: bool, strict: bool) -> String {
 
 /// Returns the line for cameras of which nothing is missing.
 fn together<'a>(cameras: impl Iterator<Item = &'a Summary> + Clone) -> String {
-    let frames = cameras.clone().map(|camera| camera.frames.received).sum();
+    let frames = cameras.clone().map(|camera| camera.frames.received - camera.frames.repeated).sum();
     let bytes: u64 = cameras.clone().map(|camera| camera.bytes.received).sum();
     let fps = |pick: fn(f64, f64) -> f64| cameras.clone().map(|camera| camera.fps).reduce(pick).unwrap_or(0.0);
     let (slowest, fastest) = (format!("{:.1}", fps(f64::min)), format!("{:.1}", fps(f64::max)));
