@@ -21,6 +21,8 @@ const CLOCKS_APART_MAX_NS: i128 = 2_000_000_000;
 /// without a record.
 const INTRODUCTION_FRAMES_MAX: usize = 64;
 const FRAMES_WITHOUT_RECORDS: usize = 4;
+/// The last temperature is looked for in this time before a seek's target, in nanoseconds.
+const HEALTH_NS: i64 = 2_000_000_000;
 /// Bounds the records that are kept: 512 KiB.
 const RECORDS_MAX: usize = 16_384 * LINE;
 
@@ -265,23 +267,25 @@ impl Series {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn records_at(&mut self, unix_ns: i64) -> Result<Vec<u8>, RecordingError> {
-        self.seek(unix_ns)?;
-        let mut health = Vec::new();
+        self.seek(unix_ns.saturating_sub(HEALTH_NS))?;
+        let mut health = None;
         let target = loop {
             match self.next_entry() {
                 Some(RecordingEntry::Frame(frame)) if frame.log_ns >= unix_ns => break FrameTimes::of(&frame),
                 Some(RecordingEntry::Frame(frame)) => {
-                    if let Some(line) = frame.wire.records.as_chunks::<LINE>().0.iter().rfind(|line| kind(line) == b'T') {
-                        health = line.to_vec();
-                    }
+                    let lines = frame.wire.records.as_chunks::<LINE>().0;
+                    let found = lines.iter().rfind(|line| kind(line) == b'T');
+                    health = found.map(|line| (FrameTimes::of(&frame), *line)).or(health);
                 }
                 Some(RecordingEntry::Incident { .. }) => {}
                 None => return Ok(Vec::new()),
             }
         };
-        let known = self.known.take().filter(|(number, known, _)| *number == self.number && known.is_same_start(target));
+        let known =
+            self.known.take().filter(|(number, known, _)| *number == self.number && known.is_same_start(target));
         let found = known.map_or_else(|| self.introduction(target), |(_, _, records)| records);
-        let records = [found.as_slice(), &health].concat();
+        let health = health.filter(|(times, _)| times.is_same_start(target));
+        let records = [found.as_slice(), health.as_ref().map_or(&[], |(_, line)| line)].concat();
         self.known = Some((self.number, target, found));
         Ok(records)
     }

@@ -50,7 +50,8 @@ mod tests {
             played.seek();
         }
         assert_eq!(played.before, [(5, 20), (40, 70)]);
-        let inside: Vec<i64> = [4, 5, 20, 21, 39, 40, 55, 70, 71].into_iter().filter(|at| played.contains(*at)).collect();
+        let inside: Vec<i64> =
+            [4, 5, 20, 21, 39, 40, 55, 70, 71].into_iter().filter(|at| played.contains(*at)).collect();
         assert_eq!(inside, [5, 20, 40, 55, 70]);
     }
 }

@@ -43,7 +43,16 @@ impl Replay {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let decoder = Decoder::new(options.frames, options.interpreter, options.limits);
-        Self { delivery, decoder, playback, state, stop, streaming: false, played: Played::default(), context: Vec::new() }
+        Self {
+            delivery,
+            decoder,
+            playback,
+            state,
+            stop,
+            streaming: false,
+            played: Played::default(),
+            context: Vec::new(),
+        }
     }
 
     /// Plays to the end, or until the session is stopped.
@@ -239,11 +248,7 @@ fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
 }
 
 /// Moves the reader. Returns the earliest arrival of the frames to deliver from there on, and the records that apply there.
-fn seek(
-    series: &mut Series,
-    target: SeekTarget,
-    delivered_ns: Option<i64>,
-) -> Result<(i64, Vec<u8>), RecordingError> {
+fn seek(series: &mut Series, target: SeekTarget, delivered_ns: Option<i64>) -> Result<(i64, Vec<u8>), RecordingError> {
     let from_ns = match (target, delivered_ns) {
         (SeekTarget::From(from_ns), _) => from_ns,
         (SeekTarget::Back, Some(before_ns)) => arrival_before(series, before_ns)?,

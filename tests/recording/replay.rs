@@ -401,9 +401,13 @@ async fn a_seek_applies_what_the_camera_has_sent_before() {
     let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
     let (session, mut frames) = play(FileSpec { later: vec![second], ..FileSpec::new(first) }, options);
     // Frame numbers on the time line: 0 to 29, 200 to 229, 400 to 429.
-    for (to, size, celsius) in
-        [(5, (64, 48), 40.0), (215, (160, 96), 70.0), (12, (64, 48), 40.0), (412, (64, 48), 40.0), (227, (160, 96), 70.0)]
-    {
+    for (to, size, celsius) in [
+        (5, (64, 48), 40.0),
+        (215, (160, 96), 70.0),
+        (12, (64, 48), 40.0),
+        (412, (64, 48), 40.0),
+        (227, (160, 96), 70.0),
+    ] {
         playback.seek(START_NS + to * 40 * MS);
         assert_eq!(next(&mut frames).await, to);
         // The frame is counted after it was offered.
