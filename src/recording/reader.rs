@@ -170,7 +170,6 @@ impl Reader {
                 }
                 Ok(Some(RecordingEntry::Incident { .. })) => {}
                 // Reading reports damage when it gets there.
-                Err(error) if error.is_damage() => {}
                 Ok(None) | Err(_) => break,
             }
             if left == 0 {
