@@ -406,7 +406,7 @@ async fn a_seek_applies_what_the_camera_has_sent_before() {
         (215, (160, 96), 70.0),
         (12, (64, 48), 40.0),
         (412, (64, 48), 40.0),
-        (227, (160, 96), 70.0),
+        (222, (160, 96), 70.0),
     ] {
         playback.seek(START_NS + to * 40 * MS);
         assert_eq!(next(&mut frames).await, to);
