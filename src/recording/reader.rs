@@ -114,6 +114,8 @@ impl Reader {
         };
         reader.rewind()?;
         reader.first_frame_ns = reader.first_frame();
+        // Reports what it has found so far again.
+        reader.join = Join::new(reader.survey.in_order());
         reader.rewind()?;
         Ok(reader)
     }
