@@ -52,8 +52,9 @@
 //!   is missing: usually the next header, otherwise a checksum, a pause or the end of the stream. After junk or missing bytes
 //!   the decoder searches for the next header and **withdraws** the damaged frame. Views show provisional frames, because a
 //!   person wants low latency; sinks that keep frames take confirmed ones.
-//! * A frame is marked **stale** when its timing shows that it waited in the camera's queue before we connected: its age then
-//!   says nothing about latency.
+//! * A frame is **stale** when the times of the frames after it show that it waited in the camera's queue before we connected
+//!   ([`frame::Backlog`]): it does not show the present. Views show frames before that is decided; `Delivery` holds confirmed
+//!   frames back until it is, for at most nine frames.
 //! * A **lane** ([`hub::Lane`]) is a bounded queue between a session and one subscriber. A live session never waits: a full
 //!   lane drops its oldest or its newest item and counts the drop. Playing a recording waits until every lane that keeps all
 //!   items has room. A subscriber that needs an item only now and then mutes its lane: ignored items do not count.

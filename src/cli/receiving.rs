@@ -416,15 +416,14 @@ async fn print_states(
 /// Prints how the payloads of a stream are interpreted when that changes, and logs why.
 #[derive(Debug, Default)]
 pub(crate) struct Explained {
-    /// The camera, if there are several.
-    camera: Option<String>,
+    camera: String,
     last: Option<Option<Geometry>>,
 }
 
 impl Explained {
-    /// Explains the frames of a session, which is one of `sessions`.
-    pub(crate) fn of(session: &Session, sessions: usize) -> Self {
-        Self { camera: (sessions > 1).then(|| session.name().to_owned()), last: None }
+    /// Explains the frames of a session.
+    pub(crate) fn of(session: &Session) -> Self {
+        Self { camera: session.name().to_owned(), last: None }
     }
 
     /// Prints the interpretation of a frame if its layout differs from that of the last frame.
@@ -435,10 +434,7 @@ impl Explained {
         self.last = Some(frame.geometry);
         tracing::info!("{}", frame.because);
         if let Some(note) = frame.layout_note() {
-            match &self.camera {
-                Some(camera) => present::say(&format!("{camera}: {note}")),
-                None => present::say(&note),
-            }
+            present::say(&format!("{}: {note}", self.camera));
         }
     }
 }

@@ -23,8 +23,8 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "WxH", value_parser = value_parsers::size, help_heading = STREAM)]
     pub(crate) size: Option<(u32, u32)>,
 
-    /// Pixel format of the pictures, such as BGR888p, NV12, GRAY8 or RAW16
-    #[arg(long, value_name = "FORMAT", help_heading = STREAM, hide_possible_values = true,
+    /// Pixel format of the pictures
+    #[arg(long, value_name = "FORMAT", help_heading = STREAM,
           value_parser = value_parsers::one_of(PixelFormat::ALL.map(PixelFormat::name), str::parse::<PixelFormat>))]
     pub(crate) format: Option<PixelFormat>,
 

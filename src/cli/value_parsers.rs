@@ -48,10 +48,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Parses width and height in pixels, such as `640x352`.
 pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
-    let side = |text: &str| text.parse().ok().filter(|side: &u32| (1..=65_535).contains(side));
-    text.split_once(['x', 'X', '\u{d7}'])
-        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
-        .ok_or_else(|| "expected WIDTHxHEIGHT in pixels, such as 640x352".to_owned())
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (width, height) = text
+        .split_once(['x', 'X', '\u{d7}'])
+        .filter(|(width, height)| is_number(width) && is_number(height))
+        .ok_or("expected WIDTHxHEIGHT in pixels, such as 640x352")?;
+    let side = |name, text: &str| {
+        let side = text.parse().ok().filter(|side| (1..=65_535).contains(side));
+        side.ok_or_else(|| format!("the {name} is {text} pixels: expected 1 to 65535"))
+    };
+    Ok((side("width", width)?, side("height", height)?))
 }
 
 /// Parses an amount of memory from 1 byte, such as `64MiB` or `100MB`.
@@ -86,6 +92,11 @@ mod tests {
     #[test]
     fn sizes() {
         assert_eq!(size("640x352"), Ok((640, 352)));
+        assert_eq!(size("65535x1"), Ok((65_535, 1)));
+        assert_eq!(size("99999x99999").unwrap_err(), "the width is 99999 pixels: expected 1 to 65535");
+        assert_eq!(size("640x0").unwrap_err(), "the height is 0 pixels: expected 1 to 65535");
+        assert!(size("1x99999999999999999999").unwrap_err().ends_with("expected 1 to 65535"));
+        assert!(size("640").unwrap_err().contains("WIDTHxHEIGHT"));
         assert_eq!(size("1X1"), Ok((1, 1)));
         for wrong in ["", "640", "640x", "0x1", "640x-1", "640x352x3", "65536x1"] {
             assert!(size(wrong).is_err(), "{wrong}");

@@ -19,7 +19,7 @@ impl MemoryBound {
         Self(Arc::new(Shared { limit, used: AtomicUsize::new(0) }))
     }
 
-    pub(super) fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.0.limit
     }
 

@@ -27,7 +27,7 @@ pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
 pub use size::Size;
-pub use time::{DeviceTime, Received, StaleBurst};
+pub use time::{Backlog, DeviceTime, Received, Staleness, Verdict};
 pub use track::Track;
 pub use utc::Utc;
 
@@ -103,9 +103,8 @@ pub struct Frame {
     pub camera_seq: Option<u64>,
     /// Arrival of the frame's last byte.
     pub received: Received,
-    /// Set for frames that waited in the camera's queue before we connected (wire.md 4.14). They are excluded from
-    /// latency.
-    pub stale: bool,
+    /// Whether the frame waited in the camera's queue before we connected (wire.md 4.14).
+    pub staleness: Staleness,
     /// Encoding of the payload.
     pub kind: PayloadKind,
     /// Layout of the payload. `None` for video, and for raw bytes whose layout is unknown.
@@ -153,6 +152,36 @@ impl Frame {
         &self.payload.bytes[..self.payload.len]
     }
 
+    /// Returns whether the frame waited in the camera's queue before we connected, or may have: it does not show the
+    /// present then, and its age says nothing about latency.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.staleness.get() != Some(false)
+    }
+
+    /// Returns a copy with the layout of another frame of the same length, which shows it better.
+    #[must_use]
+    pub fn with_layout_of(&self, other: &Self) -> Self {
+        Self {
+            records: self.records.clone(),
+            header: self.header.clone(),
+            detection_text: self.detection_text.clone(),
+            kind: other.kind,
+            geometry: other.geometry,
+            announced: other.announced,
+            because: Arc::clone(&other.because),
+            guess: other.guess,
+            payload: Payload { bytes: self.payload().to_vec(), len: self.payload.len, charge: Charge::default() },
+            ..self.without_payload()
+        }
+    }
+
+    /// Returns whether later frames of the same length may show another layout.
+    #[must_use]
+    pub fn has_weak_layout(&self) -> bool {
+        self.kind == PayloadKind::Raw && (self.geometry.is_none() || self.guess == Some(Guess::ByLength))
+    }
+
     /// Returns a copy of what the frame says about its payload, without the payload and the bytes that were parsed: for
     /// readers that keep many frames.
     #[must_use]
@@ -165,6 +194,7 @@ impl Frame {
             tracks: self.tracks.clone(),
             labels: self.labels.clone(),
             because: Arc::clone(&self.because),
+            staleness: self.staleness.clone(),
             payload: Payload::default(),
             ..*self
         }
@@ -215,10 +245,9 @@ impl Frame {
                     }
                     Some(Guess::ByContent) | None => "",
                 };
-                Some(format!(
-                    "picture taken as {geometry}{why}; if it is torn or slanted: --size WxH; if colors are wrong: --format \
-                     NAME"
-                ))
+                let colors = inference::twin(geometry.format)
+                    .map_or_else(String::new, |twin| format!("; if colors are wrong: --format {twin}"));
+                Some(format!("picture taken as {geometry}{why}; if it is torn or slanted: --size WxH{colors}"))
             }
             None if self.kind == PayloadKind::Raw && !self.because.is_empty() => Some(self.because.to_string()),
             _ => None,
@@ -297,11 +326,11 @@ mod tests {
 
     #[test]
     fn clearing_resets_all_fields_and_keeps_the_buffer() {
-        let mut frame = Frame { id: 7, stale: true, ..Frame::with_payload([9; 100]) };
+        let mut frame = Frame { id: 7, staleness: Staleness::Known(true), ..Frame::with_payload([9; 100]) };
         frame.header.extend_from_slice(b"IMG");
         let at = frame.payload().as_ptr();
         frame.clear();
-        assert_eq!((frame.id, frame.stale, frame.payload().len(), frame.header.len()), (0, false, 0, 0));
+        assert_eq!((frame.id, frame.is_stale(), frame.payload().len(), frame.header.len()), (0, false, 0, 0));
         assert_eq!(frame.payload_mut(100).as_ptr(), at);
     }
 

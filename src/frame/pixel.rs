@@ -165,34 +165,34 @@ impl fmt::Display for PixelFormat {
 }
 
 /// A name that is not a pixel format.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown pixel format `{0}`; expected one of {known}",
-    known = PixelFormat::ALL.map(PixelFormat::name).join(", ")
-)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownPixelFormat(pub String);
+
+impl std::error::Error for UnknownPixelFormat {}
+
+impl fmt::Display for UnknownPixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.0;
+        match name.to_ascii_uppercase().as_str() {
+            order @ ("RGB" | "BGR") => write!(
+                f,
+                "ambiguous pixel format `{name}`; expected {order}888i (three bytes per pixel) or {order}888p (three planes)"
+            ),
+            _ => {
+                let known = PixelFormat::ALL.map(PixelFormat::name).join(", ");
+                write!(f, "unknown pixel format `{name}`; expected one of {known}")
+            }
+        }
+    }
+}
 
 impl FromStr for PixelFormat {
     type Err = UnknownPixelFormat;
 
-    /// Parses the vendor's name, as in `@D` records and `--format`, or a short form: `BGR`, `RGB` (planar), `GRAY`,
-    /// `MJPEG`,
-    /// `RGBF16P` and so on. Ignores case.
+    /// Parses the vendor's name, as in `@D` records and `--format`. Ignores case.
     fn from_str(name: &str) -> Result<Self, UnknownPixelFormat> {
-        if let Some(format) = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name)) {
-            return Ok(format);
-        }
-        Ok(match name.to_ascii_uppercase().as_str() {
-            "BGR" => Self::Bgr888p,
-            "RGB" => Self::Rgb888p,
-            "GRAY" | "GREY" | "GREY8" => Self::Gray8,
-            "RGBF16P" => Self::RgbF16p,
-            "BGRF16P" => Self::BgrF16p,
-            "RGBF16I" => Self::RgbF16i,
-            "BGRF16I" => Self::BgrF16i,
-            "MJPEG" => Self::Jpeg,
-            _ => return Err(UnknownPixelFormat(name.to_owned())),
-        })
+        let known = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
+        known.ok_or_else(|| UnknownPixelFormat(name.to_owned()))
     }
 }
 
@@ -499,6 +499,19 @@ mod tests {
         }
         let error = "BGR999".parse::<PixelFormat>().unwrap_err().to_string();
         assert!(error.starts_with("unknown pixel format `BGR999`; expected one of BGR888p, "), "{error}");
+        for name in ["gray", "GREY8", "mjpeg", "RGBF16P", ""] {
+            assert!(name.parse::<PixelFormat>().is_err(), "{name} is in no list of names");
+        }
+    }
+
+    #[test]
+    fn name_without_an_arrangement_is_ambiguous() {
+        let error = |name: &str| name.parse::<PixelFormat>().unwrap_err().to_string();
+        assert_eq!(
+            error("rgb"),
+            "ambiguous pixel format `rgb`; expected RGB888i (three bytes per pixel) or RGB888p (three planes)"
+        );
+        assert!(error("BGR").contains("BGR888i") && error("BGR").contains("BGR888p"));
     }
 
     #[test]

@@ -48,6 +48,7 @@ impl FromStr for Size {
         let size = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
         match size {
             Some((width, height)) if width > 0 && height > 0 => Ok(Self { width, height }),
+            Some(_) => Err(format!("expected a size of at least 1x1, found `{text}`")),
             _ => Err(format!("expected a size such as 640x352, found `{text}`")),
         }
     }
@@ -80,8 +81,11 @@ mod tests {
 
     #[test]
     fn invalid_sizes_are_rejected() {
-        for text in ["", "640", "640x", "x352", "0x1", "1x0", "-1x1", "640x352x3", "640X352", "4294967296x1"] {
+        for text in ["", "640", "640x", "x352", "-1x1", "640x352x3", "640X352", "4294967296x1"] {
             assert_eq!(text.parse::<Size>(), Err(format!("expected a size such as 640x352, found `{text}`")));
+        }
+        for text in ["0x1", "1x0", "0x0"] {
+            assert_eq!(text.parse::<Size>(), Err(format!("expected a size of at least 1x1, found `{text}`")));
         }
     }
 }

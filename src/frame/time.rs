@@ -1,5 +1,9 @@
 //! Device time, arrival time, and the detection of stale frames.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
 /// Microseconds on the camera's clock: since boot, for a standalone camera (wire.md section 2.1). Can be negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct DeviceTime(pub i64);
@@ -21,44 +25,203 @@ pub struct Received {
     pub unix_ns: i64,
 }
 
+/// Whether a frame waited in the camera's queue before we connected. Only later frames of the connection show that.
+#[derive(Clone, Debug)]
+pub enum Staleness {
+    /// Decided when the frame arrived, or stored with a recorded frame.
+    Known(bool),
+    /// Decided later, by [`Backlog`].
+    Later(Arc<OnceLock<bool>>),
+}
+
+impl Default for Staleness {
+    fn default() -> Self {
+        Self::Known(false)
+    }
+}
+
+impl Staleness {
+    /// Returns whether the frame is stale; `None` if that is not decided yet.
+    #[must_use]
+    pub fn get(&self) -> Option<bool> {
+        match self {
+            Self::Known(stale) => Some(*stale),
+            Self::Later(stale) => stale.get().copied(),
+        }
+    }
+}
+
+/// Decision of [`Backlog`] about one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Number of the frame.
+    pub id: u64,
+    /// The frame waited in the camera for longer than a frame period.
+    pub stale: bool,
+    /// Frame period of the camera in microseconds, as far as it is known.
+    pub period_us: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Undecided {
+    id: u64,
+    device: DeviceTime,
+    arrived_us: i64,
+    /// The frame was at least this old when it arrived.
+    age_us: i64,
+    /// It arrived in less than half of the step of the camera's clock since the frame before.
+    in_burst: bool,
+    stale: Arc<OnceLock<bool>>,
+}
+
 /// Detects stale frames, which waited in the camera's queue before we connected. Use a new one for each connection.
 ///
 /// Without a client, the official program keeps nine frames (eight in its queue and one that the producer is adding,
-/// wire.md section 2.5). They arrive as fast as the network allows although they were captured one frame period apart;
-/// then the device time jumps to the present.
-#[derive(Clone, Debug, Default)]
-pub struct StaleBurst {
+/// wire.md section 2.5). After we connect they arrive as fast as the camera and the network allow, then the device time
+/// jumps to the present.
+///
+/// A frame that arrived `a` before another, and was captured `d` before it, was at least `d - a` old when it arrived,
+/// because the other one was captured before it arrived. So the frames after a frame decide, at any speed of arrival: the
+/// tenth frame of a connection at the latest. Of cameras that are too slow to wait for ten frames, one frame that arrives
+/// at the pace of the camera's clock decides, or a silence.
+#[derive(Debug, Default)]
+pub struct Backlog {
     seen_frames: u32,
-    last: Option<(DeviceTime, u64)>,
-    /// Device time between the first two frames, as the frame period of the burst.
-    spacing_us: Option<i64>,
+    last: Option<(DeviceTime, i64)>,
+    /// Device times between the frames.
+    steps_us: Vec<i64>,
+    undecided: VecDeque<Undecided>,
+    verdicts: VecDeque<Verdict>,
     over: bool,
 }
 
-impl StaleBurst {
+impl Backlog {
     /// Most frames that a camera keeps. A sender that is merely fast looks stale for no longer than this.
-    pub const MAX_BURST_FRAMES: u32 = 9;
+    pub const MAX_FRAMES: u32 = 9;
+    /// Frames in a full queue, without the one that the producer is adding.
+    const QUEUE_FRAMES: u32 = 8;
+    /// Steps that suffice for an early decision, although one of them may be the jump to the present.
+    const MIN_STEPS: usize = 3;
+    /// A network or a busy camera can imitate the pace of frames with a shorter step.
+    const MIN_PACED_STEP_US: i64 = 500_000;
+    /// Differences in arrival that mean nothing.
+    const MIN_JITTER_US: i64 = 10_000;
+    const MIN_SILENCE: Duration = Duration::from_secs(3);
+    const MAX_SILENCE: Duration = Duration::from_secs(8);
 
-    /// Longest frame period. A longer step is the jump to the present, even if it is the first step.
-    const MAX_PERIOD_US: i64 = 1_000_000;
-
-    /// Adds the next frame and returns whether it is stale. `arrived_ns` is monotonic.
-    ///
-    /// Always returns `false` for the first frame, for lack of an interval; if the second is stale, so was the first.
-    pub fn observe(&mut self, device: DeviceTime, arrived_ns: u64) -> bool {
+    /// Adds the next frame, and returns whether it is stale. `arrived_ns` is monotonic.
+    pub fn observe(&mut self, id: u64, device: DeviceTime, arrived_ns: u64) -> Staleness {
         self.seen_frames = self.seen_frames.saturating_add(1);
-        self.over |= self.seen_frames > Self::MAX_BURST_FRAMES;
         if self.over {
-            return false;
+            return Staleness::Known(false);
         }
-        let Some((last_device, last_ns)) = self.last.replace((device, arrived_ns)) else { return false };
-        let step_us = device.since(last_device);
-        let arrived_us = arrived_ns.saturating_sub(last_ns) / 1000;
-        let spacing_us = *self.spacing_us.get_or_insert(step_us);
-        let back_to_back = step_us > 0 && arrived_us < step_us.unsigned_abs() / 2;
-        let jump = step_us > Self::MAX_PERIOD_US.min(spacing_us.saturating_add(spacing_us / 2));
-        self.over = jump || !back_to_back;
-        !self.over
+        let arrived_us = i64::try_from(arrived_ns / 1000).unwrap_or(i64::MAX);
+        let mut in_burst = false;
+        if let Some((last_device, last_us)) = self.last.replace((device, arrived_us)) {
+            let step_us = device.since(last_device);
+            if step_us <= 0 {
+                // The camera has no clock, or has restarted.
+                self.decide_all();
+                return Staleness::Known(false);
+            }
+            for earlier in &mut self.undecided {
+                let age_us = device.since(earlier.device).saturating_sub(arrived_us - earlier.arrived_us);
+                earlier.age_us = earlier.age_us.max(age_us);
+            }
+            self.steps_us.push(step_us);
+            let waited_us = arrived_us - last_us;
+            in_burst = waited_us < step_us / 2;
+            let pace = step_us / 4 * 3..=step_us.saturating_add(step_us / 2);
+            let is_paced = step_us >= Self::MIN_PACED_STEP_US
+                && pace.contains(&waited_us)
+                && self.period_us().is_some_and(|period| step_us / 2 < period);
+            if is_paced || self.seen_frames > Self::MAX_FRAMES {
+                self.decide_all();
+                return Staleness::Known(false);
+            }
+        }
+        if self.steps_us.len() >= Self::MIN_STEPS {
+            while self.undecided.front().is_some_and(|first| self.is_old(first)) {
+                self.decide_first();
+            }
+        }
+        let stale = Arc::new(OnceLock::new());
+        self.undecided.push_back(Undecided { id, device, arrived_us, age_us: 0, in_burst, stale: Arc::clone(&stale) });
+        Staleness::Later(stale)
+    }
+
+    /// Returns the next decision about a frame, in their order.
+    pub fn verdict(&mut self) -> Option<Verdict> {
+        self.verdicts.pop_front()
+    }
+
+    /// Returns the time without a byte after which [`Self::silence`] decides; `None` if nothing is undecided.
+    #[must_use]
+    pub fn max_silence(&self) -> Option<Duration> {
+        let period = self.period_us().map(|us| Duration::from_micros(us.saturating_add(us / 4).unsigned_abs()));
+        let limit = period.unwrap_or_default().clamp(Self::MIN_SILENCE, Self::MAX_SILENCE);
+        (!self.undecided.is_empty()).then_some(limit)
+    }
+
+    /// No frame followed for [`Self::max_silence`]: the last frame is the newest of the camera, unless its queue was full,
+    /// so that it dropped the later ones.
+    pub fn silence(&mut self) {
+        self.end_after(Self::QUEUE_FRAMES);
+    }
+
+    /// There is no memory to wait for later frames: those that are not known to be fresh count as stale.
+    pub fn give_up(&mut self) {
+        for frame in &mut self.undecided {
+            frame.age_us = i64::MAX;
+        }
+        while !self.undecided.is_empty() {
+            self.decide_first();
+        }
+    }
+
+    /// No frame follows.
+    pub fn end(&mut self) {
+        self.end_after(2);
+    }
+
+    /// Decides all frames. A burst at the end is stale if there are so many frames.
+    fn end_after(&mut self, frames: u32) {
+        let mut in_burst = self.seen_frames >= frames && self.undecided.back().is_some_and(|last| last.in_burst);
+        for frame in self.undecided.iter_mut().rev() {
+            if !in_burst {
+                break;
+            }
+            frame.age_us = i64::MAX;
+            in_burst = frame.in_burst;
+        }
+        self.decide_all();
+    }
+
+    /// Returns the lower median of the steps: one of them may be the jump to the present.
+    fn period_us(&self) -> Option<i64> {
+        let mut steps = self.steps_us.clone();
+        steps.sort_unstable();
+        steps.get(steps.len().saturating_sub(1) / 2).copied()
+    }
+
+    fn is_old(&self, frame: &Undecided) -> bool {
+        // A camera without a queue sends a picture that is up to one period old.
+        let period = self.period_us().unwrap_or(0);
+        frame.age_us > period.saturating_add((period / 4).max(Self::MIN_JITTER_US))
+    }
+
+    fn decide_first(&mut self) {
+        let Some(frame) = self.undecided.pop_front() else { return };
+        let verdict = Verdict { id: frame.id, stale: self.is_old(&frame), period_us: self.period_us() };
+        let _ = frame.stale.set(verdict.stale);
+        self.verdicts.push_back(verdict);
+    }
+
+    fn decide_all(&mut self) {
+        self.over = true;
+        while !self.undecided.is_empty() {
+            self.decide_first();
+        }
     }
 }
 
@@ -66,55 +229,150 @@ impl StaleBurst {
 mod tests {
     use super::*;
 
-    /// Classifies frames given as (device milliseconds, arrival milliseconds).
+    /// Classifies frames given as (device milliseconds, arrival milliseconds); `None` is undecided.
+    fn undecided(frames: impl IntoIterator<Item = (i64, u64)>) -> (Backlog, Vec<Staleness>) {
+        let mut backlog = Backlog::default();
+        let frames = frames.into_iter().enumerate();
+        let ages = frames
+            .map(|(id, (device, arrival))| backlog.observe(id as u64, DeviceTime(device * 1000), arrival * 1_000_000))
+            .collect();
+        (backlog, ages)
+    }
+
+    /// The same at the end of the connection.
     fn stale(frames: impl IntoIterator<Item = (i64, u64)>) -> Vec<bool> {
-        let mut burst = StaleBurst::default();
-        let mut observe = |(device, arrival)| burst.observe(DeviceTime(device * 1000), arrival * 1_000_000);
-        frames.into_iter().map(&mut observe).collect()
+        let (mut backlog, ages) = undecided(frames);
+        backlog.end();
+        ages.iter().map(|age| age.get().expect("a decision at the end")).collect()
+    }
+
+    /// `old` stale frames and then fresh ones.
+    fn first(old: usize, all: usize) -> Vec<bool> {
+        (0..all).map(|n| n < old).collect()
     }
 
     #[test]
-    fn nine_queued_frames_are_stale_until_the_jump() {
-        // 40 fps, one minute without a client, 5 ms for a frame on the wire.
-        let queued = (0..9_i64).map(|i| (25 * i, 5 * i.unsigned_abs()));
-        let fresh = (0..5_i64).map(|i| (60_000 + 25 * i, 50 + 25 * i.unsigned_abs()));
-        let mut expected = vec![true; 14];
-        expected[0] = false;
-        expected[9..].fill(false);
-        assert_eq!(stale(queued.chain(fresh)), expected);
+    fn queued_frames_are_stale_at_any_speed_of_arrival_until_the_jump() {
+        // 40 fps, 5 s to an hour without a client; a queue of 9, of 8, or an application with a shorter one.
+        for idle in [5_000, 60_000, 3_600_000] {
+            for queued in 1..=9_i64 {
+                // Arrival in a burst, nearly at the pace of the camera, at its pace, or slower.
+                for pace in [0, 1, 5, 20, 24, 25, 26, 40, 55, 400] {
+                    let old = (0..queued).map(|i| (25 * i, pace * i.unsigned_abs()));
+                    let jump = pace * queued.unsigned_abs();
+                    let fresh = (0..12_i64).map(|i| (idle + 25 * i, jump + 25 * i.unsigned_abs()));
+                    let found = stale(old.chain(fresh));
+                    let expected = first(queued as usize, found.len());
+                    assert_eq!(found, expected, "{queued} frames at {pace} ms, {idle} ms without a client");
+                }
+            }
+        }
     }
 
     #[test]
-    fn jump_ends_a_short_burst() {
-        assert_eq!(stale([(0, 0), (25, 1), (50, 2), (100, 3), (125, 4)]), [false, true, true, false, false]);
+    fn frame_that_was_lost_with_the_last_connection_does_not_end_the_backlog() {
+        // The first interval, or a later one, has two periods.
+        for lost in 1..7 {
+            let times = (0..9_i64).map(|i| if i >= lost { 25 * (i + 1) } else { 25 * i });
+            let old = times.enumerate().map(|(n, at)| (at, 3 * n as u64));
+            let fresh = (0..5_i64).map(|i| (56_000 + 25 * i, 30 + 25 * i.unsigned_abs()));
+            assert_eq!(stale(old.chain(fresh)), first(9, 14), "{lost}");
+        }
     }
 
     #[test]
-    fn single_queued_frame_cannot_be_detected() {
-        assert_eq!(stale([(0, 0), (60_000, 3), (60_025, 28)]), [false; 3]);
+    fn backlog_without_a_jump_is_stale_until_it_is_consumed() {
+        // We were away for 5 periods: the last queued frame is the newest one.
+        let found = stale(
+            [(0, 125), (25, 126), (50, 127), (75, 128), (100, 129)]
+                .into_iter()
+                .chain((5..20_i64).map(|i| (25 * i, 5 + 25 * i.unsigned_abs()))),
+        );
+        assert_eq!(found, first(4, 20));
+    }
+
+    #[test]
+    fn no_frame_is_fresh_before_the_tenth_of_a_fast_camera() {
+        for frames in 1..=9_i64 {
+            let (_, ages) = undecided((0..frames).map(|i| (25 * i, 25 * i.unsigned_abs())));
+            assert!(ages.iter().all(|age| age.get().is_none()), "{frames} frames");
+        }
+        let (_, ages) = undecided((0..10_i64).map(|i| (25 * i, 25 * i.unsigned_abs())));
+        assert!(ages.iter().all(|age| age.get() == Some(false)));
+    }
+
+    #[test]
+    fn slow_camera_is_decided_by_its_pace() {
+        let (_, ages) = undecided([(0, 0), (3000, 3000)]);
+        assert_eq!(ages.iter().map(Staleness::get).collect::<Vec<_>>(), [Some(false); 2]);
+        let old = (0..9_i64).map(|i| (3000 * i, i.unsigned_abs()));
+        assert_eq!(stale(old.chain([(60_000, 1500), (63_000, 4500)])), first(9, 11));
+        // Its queue was not full: the third frame is the newest, and the second one is one period older.
+        assert_eq!(stale([(0, 0), (3000, 1), (6000, 2), (9000, 2500)]), first(1, 4));
+    }
+
+    #[test]
+    fn silence_shows_that_the_last_frame_is_the_newest_unless_the_queue_was_full() {
+        for (frames, period_ms, silence_s, last) in [
+            (1_i64, 0, 3, false),
+            (3, 3000, 4, false),
+            (3, 3_600_000, 8, false),
+            (8, 3000, 4, true),
+            (9, 3000, 4, true),
+        ] {
+            let (mut backlog, ages) = undecided((0..frames).map(|i| (period_ms * i, i.unsigned_abs())));
+            let limit = backlog.max_silence().expect("something undecided");
+            assert_eq!(limit.as_secs_f64().round(), f64::from(silence_s), "{frames} frames");
+            backlog.silence();
+            assert_eq!(ages.last().expect("a frame").get(), Some(last), "{frames} frames");
+            assert!(ages.iter().rev().skip(2).all(|age| age.get() == Some(true)));
+            assert_eq!(backlog.max_silence(), None);
+        }
     }
 
     #[test]
     fn steady_stream_is_never_stale() {
         assert_eq!(stale((0..20_i64).map(|i| (25 * i, 3 + 25 * i.unsigned_abs()))), [false; 20]);
+        // A camera without a queue keeps its newest frame until we connect.
+        assert_eq!(stale([(0, 24)].into_iter().chain((1..20).map(|i| (25 * i as i64, 25 * i)))), [false; 20]);
         // One late frame makes the next one look early.
-        assert_eq!(stale([(0, 0), (25, 25), (50, 70), (75, 75)]), [false; 4]);
+        assert_eq!(stale([(0, 0), (25, 25), (50, 70), (75, 75), (100, 100)]), [false; 5]);
     }
 
     #[test]
     fn fast_sender_looks_stale_for_nine_frames_only() {
         let all = stale((0..10_000_i64).map(|i| (25 * i, i.unsigned_abs() / 10)));
-        assert_eq!(all.iter().filter(|stale| **stale).count(), 8);
         assert!(all[9..].iter().all(|stale| !stale));
+        assert!(all[..8].iter().all(|stale| *stale));
     }
 
     #[test]
     fn device_times_that_do_not_increase_are_not_stale() {
         assert_eq!(stale([(100, 0), (50, 1), (0, 2)]), [false; 3], "backwards");
         assert_eq!(stale([(7, 0), (7, 1), (7, 2)]), [false; 3], "unchanged");
-        let mut burst = StaleBurst::default();
-        for device in [i64::MIN, i64::MAX, i64::MIN, 0] {
-            assert!(!burst.observe(DeviceTime(device), 0));
+        let mut backlog = Backlog::default();
+        for (id, device) in [i64::MIN, i64::MAX, i64::MIN, 0].into_iter().enumerate() {
+            backlog.observe(id as u64, DeviceTime(device), [0, u64::MAX][id % 2]);
         }
+        backlog.end();
+    }
+
+    #[test]
+    fn frames_count_as_stale_if_there_is_no_memory_to_wait() {
+        let mut backlog = Backlog::default();
+        for n in 0..12_u64 {
+            let age = backlog.observe(n, DeviceTime(25_000 * n as i64), 25_000_000 * n);
+            backlog.give_up();
+            assert_eq!(age.get(), Some(n < 9), "frame {n}");
+        }
+    }
+
+    #[test]
+    fn verdicts_are_in_order_and_one_for_each_undecided_frame() {
+        let old = (0..9_i64).map(|i| (25 * i, i.unsigned_abs()));
+        let (mut backlog, _) = undecided(old.chain([(60_000, 30)]));
+        let verdicts: Vec<_> = std::iter::from_fn(|| backlog.verdict()).collect();
+        assert_eq!(verdicts.iter().map(|verdict| verdict.id).collect::<Vec<_>>(), (0..9).collect::<Vec<_>>());
+        assert!(verdicts.iter().all(|verdict| verdict.stale && verdict.period_us == Some(25_000)));
     }
 }

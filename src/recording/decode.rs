@@ -35,7 +35,7 @@ impl Decoders {
                     Event::BadDetections(error) => complaint = Some(error.to_string()),
                     Event::Skipped(range) => skipped += range.len,
                     // The header of the next frame confirmed it during the recording. Here no next frame follows.
-                    Event::Confirmed(_) | Event::Withdrawn(..) | Event::Record(_) => {}
+                    Event::Confirmed(_) | Event::Withdrawn(..) | Event::Aged(_) | Event::Record(_) => {}
                 }
             }
         };

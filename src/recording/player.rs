@@ -123,7 +123,7 @@ pub(crate) fn feed(
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
     let head =
         MessageHead { records: &wire.records, detect_at, header: &wire.header, detection_text: &wire.detections };
-    decoder.decode_recorded(&wire.context, &head, payload, now, wire.arrival_mono_ns);
+    decoder.decode_recorded(&wire.context, &head, payload, now, wire.stale);
     drain(decoder);
 }
 

@@ -15,7 +15,7 @@ use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter, Watch};
 use crate::file::NewFile;
-use crate::frame::{DeviceTime, Frame, PayloadKind, Received};
+use crate::frame::{DeviceTime, Frame, PayloadKind, Received, Staleness};
 use crate::wire::Dialect;
 
 /// Size at which a chunk of the new file ends, in bytes.
@@ -342,7 +342,7 @@ impl Recovery {
         frame.device_time = DeviceTime(wire.device_time_us);
         frame.camera_seq = wire.camera_seq;
         frame.received = Received { mono_ns: wire.arrival_mono_ns, unix_ns: *log_ns };
-        frame.stale = wire.stale;
+        frame.staleness = Staleness::Known(wire.stale);
         frame.kind = PayloadKind::ALL.into_iter().find(|kind| kind.name() == wire.kind).unwrap_or_default();
         frame.geometry = wire.layout.as_ref().and_then(PayloadLayout::geometry);
         if let Ok(decoded) = decoded {

@@ -240,7 +240,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
             device_time_us: frame.device_time.0,
             camera_seq: frame.camera_seq,
             arrival_mono_ns: frame.received.mono_ns,
-            stale: frame.stale,
+            stale: frame.is_stale(),
             kind: frame.kind.name().to_owned(),
             layout: frame.geometry.as_ref().map(schema::PayloadLayout::from),
             payload_len: payload.len() as u64,

@@ -1,4 +1,4 @@
-//! Encodes RGB as JPEG, and builds H.264 and H.265 units that are valid for everything except a decoder.
+//! Encodes RGB as JPEG and H.264, and builds H.264 and H.265 units that are valid for everything except a decoder.
 
 use super::config::Coding;
 use super::pixels::Rgb;
@@ -8,7 +8,7 @@ use super::random::Random;
 const JPEG_QUALITY: u8 = 95;
 
 /// The default of the camera's encoder (wire.md section 6).
-const KEY_FRAME_INTERVAL_FRAMES: usize = 30;
+pub(super) const KEY_FRAME_INTERVAL_FRAMES: usize = 30;
 
 /// Encodes a JPEG file. Returns `None` if a side is longer than 65535 pixels.
 pub(super) fn jpeg(picture: &Rgb) -> Option<Vec<u8>> {
@@ -18,6 +18,48 @@ pub(super) fn jpeg(picture: &Rgb) -> Option<Vec<u8>> {
         .encode(&picture.bytes, width, height, jpeg_encoder::ColorType::Rgb)
         .ok()?;
     Some(file)
+}
+
+/// Returns whether there is an encoder for H.264 pictures of this size. It needs even sides.
+pub(super) fn encodes_h264((width, height): (u32, u32)) -> bool {
+    let (long, short) = (width.max(height), width.min(height));
+    cfg!(feature = "export") && width % 2 + height % 2 == 0 && (16..=2160).contains(&short) && long <= 3840
+}
+
+/// Encodes consecutive pictures as H.264. The first one becomes a key frame with its parameter sets, so that the groups can
+/// be sent in any order. The same pictures give the same bytes.
+#[cfg(feature = "export")]
+pub(super) fn h264_group(pictures: impl Iterator<Item = Rgb>) -> Result<Vec<Vec<u8>>, openh264::Error> {
+    use openh264::encoder::{Encoder, EncoderConfig, FrameRate, Profile, RateControlMode, SpsPpsStrategy};
+    use openh264::formats::YUVSlices;
+    use openh264::{OpenH264API, Timestamp};
+
+    use super::pixels::layout;
+    use crate::frame::PixelFormat;
+
+    const FPS: f32 = 30.0;
+    let config = EncoderConfig::new()
+        .profile(Profile::Baseline)
+        // The other modes warn on standard error that they cannot keep a bit rate without skipping frames.
+        .rate_control_mode(RateControlMode::Off)
+        .skip_frames(false)
+        .scene_change_detect(false)
+        .adaptive_quantization(false)
+        .background_detection(false)
+        .sps_pps_strategy(SpsPpsStrategy::ConstantId)
+        .num_threads(1)
+        .max_frame_rate(FrameRate::from_hz(FPS));
+    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)?;
+    let encode = |(n, picture): (usize, Rgb)| {
+        let size = (picture.width, picture.height);
+        let bytes = layout(&picture, PixelFormat::Yuv420p).unwrap_or_default();
+        let (y, chroma) = bytes.split_at(size.0 * size.1);
+        let (u, v) = chroma.split_at(chroma.len() / 2);
+        let source = YUVSlices::new((y, u, v), size, (size.0, size.0 / 2, size.0 / 2));
+        let at = Timestamp::from_millis((n as f32 * 1000.0 / FPS) as u64);
+        Ok(encoder.encode_at(&source, at)?.to_vec())
+    };
+    pictures.enumerate().map(encode).collect()
 }
 
 /// Returns the units of frame `k`: parameter sets with the right size before a key frame, then one slice of noise.
@@ -175,6 +217,23 @@ mod tests {
             let h265 = headers(&noise_units(Coding::H265, k, 640, 352, 1));
             let kinds: Vec<_> = h265.iter().map(|byte| byte >> 1).collect();
             assert_eq!(kinds, if key { vec![32, 33, 34, 19] } else { vec![1] }, "frame {k}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "export")]
+    fn h264_groups_are_decodable_and_reproducible() {
+        let picture = |n: usize| Rgb { width: 64, height: 48, bytes: vec![40 + 20 * n as u8; 64 * 48 * 3] };
+        let group = h264_group((0..5).map(picture)).expect("an encoder");
+        assert_eq!(group, h264_group((0..5).map(picture)).expect("an encoder"));
+        let mut decoder = openh264::decoder::Decoder::new().expect("a decoder");
+        for (n, unit) in group.iter().enumerate() {
+            let kinds: Vec<_> = headers(unit).iter().map(|byte| byte & 0x1f).collect();
+            assert_eq!(kinds, if n == 0 { vec![7, 8, 5] } else { vec![1] }, "frame {n}");
+            let decoded = decoder.decode(unit).expect("a valid stream").expect("a picture for each frame");
+            let mut rgb = vec![0; 64 * 48 * 3];
+            decoded.write_rgb8(&mut rgb);
+            assert!(rgb.iter().all(|value| value.abs_diff(40 + 20 * n as u8) < 8), "frame {n}: {:?}", &rgb[..6]);
         }
     }
 

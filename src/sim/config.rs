@@ -13,10 +13,11 @@ use crate::wire::Dialect;
 pub enum Coding {
     /// Pixels in one of the camera's layouts, or a JPEG file.
     Pixels(PixelFormat),
-    /// H.264 in Annex B form: well-formed units with the right picture size, but slices of noise. A receiver can store
-    /// and split them, but not decode them.
+    /// H.264 in Annex B form, baseline, with a key frame every 30 frames. Like [`Self::H265`] in sizes that the encoder does
+    /// not support, and without the feature `export`, which has the encoder.
     H264,
-    /// H.265 in Annex B form, with the same limits as [`Self::H264`].
+    /// H.265 in Annex B form: well-formed units with the right picture size, but slices of noise. A receiver can store
+    /// and split them, but not decode them.
     H265,
 }
 
@@ -143,6 +144,16 @@ impl SimConfig {
         1e6 / if self.fps == 0.0 { 40.0 } else { self.fps }
     }
 
+    /// Returns whether a receiver can decode the payloads.
+    #[must_use]
+    pub fn is_decodable(&self) -> bool {
+        match self.format {
+            Coding::Pixels(_) => true,
+            Coding::H264 => super::bitstream::encodes_h264(self.size),
+            Coding::H265 => false,
+        }
+    }
+
     /// Checks ranges, and that the values fit each other.
     ///
     /// # Errors
@@ -200,7 +211,7 @@ impl FromStr for SimConfig {
             };
             match key {
                 "size" => {
-                    let Size { width, height } = value.parse().map_err(|_| bad("WIDTHxHEIGHT"))?;
+                    let Size { width, height } = value.parse().map_err(|_| bad("WIDTHxHEIGHT, at least 1x1"))?;
                     config.size = (width, height);
                 }
                 "fps" => config.fps = value.parse().map_err(|_| bad("a number of frames per second"))?,
@@ -326,7 +337,7 @@ mod tests {
     #[test]
     fn errors_name_the_valid_values() {
         let error = |text: &str| text.parse::<SimConfig>().expect_err(text).to_string();
-        assert_eq!(error("size=640"), "`size=640`: expected WIDTHxHEIGHT");
+        assert_eq!(error("size=640"), "`size=640`: expected WIDTHxHEIGHT, at least 1x1");
         assert!(error("sise=1x1").starts_with("unknown option `sise`; expected one of size, fps, "));
         assert!(error("format=png").contains("BGR888p"));
         assert!(error("sise=1x1").ends_with("; did you mean `size`?"));

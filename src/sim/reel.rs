@@ -16,6 +16,9 @@ const DRAWN_MAX_BYTES: usize = 64 << 20;
 /// Frames after which a scene repeats: 3 s of the default camera.
 const SCENE_FRAMES: usize = 120;
 
+/// The same for H.264: two groups that begin with a key frame.
+const ENCODED_FRAMES: usize = 2 * bitstream::KEY_FRAME_INTERVAL_FRAMES;
+
 /// Memory for all payloads of a reel with pictures from a folder.
 const IMAGES_MAX_BYTES: usize = 1 << 30;
 
@@ -37,6 +40,8 @@ pub struct Reel {
     scene: Scene,
     background: Background,
     stills: Vec<OnceLock<Still>>,
+    /// Encoded payloads, in groups that begin with a key frame; empty unless the format is H.264 with an encoder.
+    groups: Vec<OnceLock<Vec<Vec<u8>>>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +59,7 @@ impl Reel {
         config.check()?;
         let (width, height) = config.size;
         let pixels = width as usize * height as usize;
+        let is_encoded = config.format == Coding::H264 && config.is_decodable();
         // An upper bound for the bytes of one payload.
         let len = match config.format {
             Coding::Pixels(format) => Geometry::tight(format, width, height).ok().and_then(|tight| tight.byte_len()),
@@ -72,6 +78,8 @@ impl Reel {
                 });
             }
             Some(files) => files.len(),
+            // All of them are encoded before the stream begins, which takes up to 2 s.
+            None if is_encoded => (DRAWN_MAX_BYTES / pixels.max(1)).clamp(4, ENCODED_FRAMES),
             None => (DRAWN_MAX_BYTES / len.max(1)).clamp(4, SCENE_FRAMES),
         };
         let scene = Scene::new(config.size, config.boxes, frames, config.seed);
@@ -85,7 +93,14 @@ impl Reel {
             }
             None => Background::Drawn(scene.background()),
         };
-        Ok(Self { config: config.clone(), scene, background, stills: vec![OnceLock::new(); frames] })
+        let groups = if is_encoded { frames.div_ceil(bitstream::KEY_FRAME_INTERVAL_FRAMES) } else { 0 };
+        Ok(Self {
+            config: config.clone(),
+            scene,
+            background,
+            stills: vec![OnceLock::new(); frames],
+            groups: vec![OnceLock::new(); groups],
+        })
     }
 
     /// Returns the number of pictures, after which [`Self::still`] repeats.
@@ -101,11 +116,24 @@ impl Reel {
         self.stills[k].get_or_init(|| self.render(k))
     }
 
+    /// Encodes the first pictures of a video, so that the stream does not falter later.
+    pub(super) fn prepare(&self) {
+        for group in 0..self.groups.len().min(ENCODED_FRAMES / bitstream::KEY_FRAME_INTERVAL_FRAMES) {
+            let _ = self.h264(group * bitstream::KEY_FRAME_INTERVAL_FRAMES);
+        }
+    }
+
+    /// Returns whether a receiver can decode the payloads.
+    #[must_use]
+    pub fn is_decodable(&self) -> bool {
+        self.config.is_decodable()
+    }
+
     pub(super) fn config(&self) -> &SimConfig {
         &self.config
     }
 
-    fn render(&self, k: usize) -> Still {
+    fn picture(&self, k: usize) -> (Rgb, Vec<Detection>) {
         let (width, height) = self.config.size;
         let mut picture = match &self.background {
             Background::Drawn(picture) => {
@@ -120,15 +148,47 @@ impl Reel {
                 Rgb { width, height, bytes: vec![0; 3 * width * height] }
             }),
         };
-        let detections = self.scene.draw(k, &mut picture).into();
-        let payload = match self.config.format {
-            Coding::Pixels(format) => pixels::layout(&picture, format).or_else(|| bitstream::jpeg(&picture)),
-            coding => Some(bitstream::noise_units(coding, k, picture.width, picture.height, self.config.seed)),
-        };
+        let detections = self.scene.draw(k, &mut picture);
+        (picture, detections)
+    }
+
+    /// Returns the H.264 of picture `k`; `None` if the reel has another format or no encoder.
+    fn h264(&self, k: usize) -> Option<Vec<u8>> {
+        let interval = bitstream::KEY_FRAME_INTERVAL_FRAMES;
+        let group = self.groups.get(k / interval)?.get_or_init(|| {
+            let first = k / interval * interval;
+            let pictures = (first..self.stills.len().min(first + interval)).map(|k| self.picture(k).0);
+            h264_group(pictures)
+        });
+        group.get(k % interval).cloned()
+    }
+
+    fn render(&self, k: usize) -> Still {
+        let (picture, detections) = self.picture(k);
+        let payload =
+            match self.config.format {
+                Coding::Pixels(format) => pixels::layout(&picture, format).or_else(|| bitstream::jpeg(&picture)),
+                coding => Some(self.h264(k).unwrap_or_else(|| {
+                    bitstream::noise_units(coding, k, picture.width, picture.height, self.config.seed)
+                })),
+            };
         let payload: Arc<[u8]> = payload.expect("`SimConfig::check` limits the sides of a JPEG").into();
         let crc32 = if self.config.records { crc32(&payload) } else { 0 };
-        Still { payload, detections, crc32 }
+        Still { payload, detections: detections.into(), crc32 }
     }
+}
+
+#[cfg(feature = "export")]
+fn h264_group(pictures: impl Iterator<Item = Rgb>) -> Vec<Vec<u8>> {
+    bitstream::h264_group(pictures).unwrap_or_else(|error| {
+        tracing::warn!("cannot encode H.264: {error}; sending payloads that cannot be decoded");
+        Vec::new()
+    })
+}
+
+#[cfg(not(feature = "export"))]
+fn h264_group(_pictures: impl Iterator<Item = Rgb>) -> Vec<Vec<u8>> {
+    Vec::new()
 }
 
 /// Computes CRC-32 bit by bit. A table would not pay off: each picture is summed once.
@@ -175,6 +235,7 @@ fn read(file: &Path, width: u32, height: u32) -> Result<Rgb, SimError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Interpreter;
 
     #[test]
     fn checksum_is_crc32() {
@@ -188,6 +249,36 @@ mod tests {
         assert_eq!(reel.still(3).payload.len(), 64 * 48 * 3);
         assert!(Arc::ptr_eq(&reel.still(3).payload, &reel.still(3 + frames).payload));
         assert_ne!(reel.still(3).payload, reel.still(4).payload);
+    }
+
+    #[test]
+    fn each_picture_alone_shows_its_order_of_chroma() {
+        for (size, format) in [("640x480", "YUV420p"), ("640x480", "NV12"), ("640x352", "YUV420p"), ("416x416", "NV12")]
+        {
+            let reel =
+                Reel::new(&format!("size={size}&format={format}").parse().expect("a configuration")).expect("a reel");
+            for k in (0..reel.frames() as u64).step_by(7) {
+                let (_, found) = Interpreter::default().interpret(&reel.still(k).payload);
+                let found = found.map(|geometry| geometry.to_string());
+                assert_eq!(found, Some(format!("{size} {format}")), "picture {k}");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "export")]
+    fn h264_of_a_reel_can_be_decoded_from_each_key_frame_also_when_it_repeats() {
+        let reel = Reel::new(&"size=64x48&format=h264".parse().expect("a configuration")).expect("a reel");
+        assert!(reel.is_decodable() && (reel.frames() as u64).is_multiple_of(30));
+        let repeat = reel.frames() as u64;
+        let mut decoder = openh264::decoder::Decoder::new().expect("a decoder");
+        for index in repeat - 30..repeat + 10 {
+            let payload = &reel.still(index).payload;
+            assert_eq!(payload[4] & 0x1f == 7, index.is_multiple_of(30), "frame {index}");
+            assert!(decoder.decode(payload).expect("a valid stream").is_some(), "frame {index}");
+        }
+        let undecodable = |text: &str| !text.parse::<SimConfig>().expect("a configuration").is_decodable();
+        assert!(undecodable("format=h265") && undecodable("format=h264&size=63x48"));
     }
 
     #[test]

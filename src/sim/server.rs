@@ -57,6 +57,7 @@ impl Simulator {
     pub fn play(listener: TcpListener, reel: Arc<Reel>) -> io::Result<Self> {
         let sent = Arc::<Mutex<Sent>>::default();
         let finishing = Arc::<AtomicBool>::default();
+        reel.prepare();
         let mut camera = CameraThread::new(reel, Arc::clone(&sent), Arc::clone(&finishing));
         let serving =
             SingleClientServer::start("sim", listener, move |client, stopping| camera.serve(client, stopping))?;

@@ -102,7 +102,7 @@ impl<'a> DetectionRecord<'a> {
             format: frame.format(),
             bytes: *bytes,
             sha256: None,
-            stale: frame.stale,
+            stale: frame.is_stale(),
             detections: shown
                 .map(|detection| detection.named(names).on_track(Track::of(&frame.tracks, detection)))
                 .collect(),

@@ -1,15 +1,27 @@
 //! Delivers the events of a source to the hubs of its outlets and to its ledger. `tcp` and `replay` call it with the events of
 //! their decoder.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::error::SourceErrorKind;
 use super::expected::{Expected, Mismatch};
 use super::{Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
-use crate::frame::{Frame, Received};
+use crate::frame::{Frame, Geometry, Received};
 use crate::stats::Stats;
 use crate::wire::{ByteCounts, Damage, Decoder, Event, Introduction, Record};
+
+/// Most items that wait for a frame of which it is undecided whether it is stale. A damaged stream can have many
+/// incidents before the next frame.
+const MAX_HELD: usize = 64;
+
+/// A confirmed frame or an incident that is not delivered yet: it is undecided whether this frame, or one before it, is
+/// stale.
+enum Held {
+    Frame(Arc<Frame>),
+    Incident(Incident),
+}
 
 /// Delivery of one source, over all of its connections.
 pub(super) struct Delivery {
@@ -20,6 +32,9 @@ pub(super) struct Delivery {
     pub(super) outlets: Outlets,
     /// The frame that was offered as provisional and is not confirmed yet.
     provisional: Option<Arc<Frame>>,
+    held: VecDeque<Held>,
+    /// Length of the frames whose layout was delivered as a guess, the guess, and their number.
+    guessed: Option<(usize, Option<Geometry>, u64)>,
     expected: Expected,
     /// Set when the stream turns out to be from an unexpected application, which ends the session.
     unexpected: Option<SourceErrorKind>,
@@ -52,6 +67,8 @@ impl Delivery {
             source: spec.to_string(),
             outlets,
             provisional: None,
+            held: VecDeque::new(),
+            guessed: None,
             expected: Expected::new(expected),
             unexpected: None,
             note: None,
@@ -94,7 +111,63 @@ impl Delivery {
 
     pub(super) fn incident(&mut self, received: Received, event: IncidentEvent) {
         if !self.outlets.incidents.is_empty() {
-            self.outlets.incidents.offer(&Incident { received, event });
+            self.hold(Held::Incident(Incident { received, event }));
+        }
+    }
+
+    /// Delivers an item after those that wait, once it is known whether these frames are stale.
+    fn hold(&mut self, item: Held) {
+        self.held.push_back(item);
+        self.release();
+    }
+
+    /// Corrects the layouts of waiting frames that were guessed from too little, now that this frame shows the layout; and
+    /// counts those that were delivered already.
+    fn correct_layouts(&mut self, frame: &Arc<Frame>) {
+        if frame.has_weak_layout() || frame.geometry.is_none() {
+            return;
+        }
+        for item in &mut self.held {
+            if let Held::Frame(held) = item
+                && held.has_weak_layout()
+                && held.payload().len() == frame.payload().len()
+                && held.geometry != frame.geometry
+            {
+                *held = Arc::new(held.with_layout_of(frame));
+            }
+        }
+        let Some((_, geometry, frames)) = self.guessed.take_if(|(len, ..)| *len == frame.payload().len()) else {
+            return;
+        };
+        if geometry != frame.geometry && !self.is_recording {
+            let found = frame.geometry.map_or_else(String::new, |geometry| geometry.to_string());
+            tracing::warn!(
+                camera = %self.name,
+                "{frames} frames were delivered with a wrong layout: their pictures are {found}; use --size and --format"
+            );
+            self.outlets.ledger.update(|stats| stats.wrong_layouts += frames);
+        }
+    }
+
+    fn offer(&mut self, frame: &Arc<Frame>) {
+        if frame.has_weak_layout() {
+            let len = frame.payload().len();
+            let (.., frames) = self.guessed.get_or_insert((len, frame.geometry, 0));
+            *frames += 1;
+        }
+        self.outlets.confirmed.offer(frame);
+    }
+
+    fn release(&mut self) {
+        while let Some(item) = self.held.pop_front() {
+            match item {
+                Held::Frame(frame) if frame.staleness.get().is_none() && self.held.len() < MAX_HELD => {
+                    self.held.push_front(Held::Frame(frame));
+                    return;
+                }
+                Held::Frame(frame) => self.offer(&frame),
+                Held::Incident(incident) => self.outlets.incidents.offer(&incident),
+            }
         }
     }
 
@@ -103,6 +176,7 @@ impl Delivery {
         let mut allowed = true;
         if let Event::Frame(frame) = &event {
             allowed = self.expected.allows(progress.introduction, frame);
+            self.correct_layouts(frame);
             if allowed {
                 self.outlets.provisional.offer(frame);
             }
@@ -126,6 +200,7 @@ impl Delivery {
                 self.provisional = (allowed && !self.outlets.confirmed.is_empty()).then_some(frame);
             }
             Event::Confirmed(id) => self.confirmed(id),
+            Event::Aged(_) => self.release(),
             Event::Withdrawn(id, damage) => {
                 self.provisional = None;
                 tracing::warn!(camera = %self.name, frame = id, "frame withdrawn: {damage}");
@@ -159,7 +234,7 @@ impl Delivery {
 
     fn confirmed(&mut self, id: u64) {
         if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
-            self.outlets.confirmed.offer(&frame);
+            self.hold(Held::Frame(frame));
         }
         match self.expected.confirmed(id) {
             Some(Mismatch::UnexpectedApplication(differences)) => {
@@ -178,5 +253,73 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.outlets.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::*;
+    use crate::frame::{Guess, PixelFormat, Staleness, Verdict};
+    use crate::hub::Policy;
+
+    /// A frame of 96 bytes of this format, of which it is undecided whether it is stale.
+    fn frame(id: u64, format: PixelFormat, guess: Guess) -> (Arc<Frame>, Arc<OnceLock<bool>>) {
+        let mut frame = Frame::with_payload([id as u8; 96]);
+        let stale = Arc::new(OnceLock::new());
+        (frame.id, frame.staleness) = (id, Staleness::Later(Arc::clone(&stale)));
+        (frame.geometry, frame.guess) = (Geometry::tight(format, 8, 8).ok(), Some(guess));
+        (Arc::new(frame), stale)
+    }
+
+    fn delivery() -> (Delivery, Outlets) {
+        let outlets = Outlets::default();
+        (Delivery::new("cam".into(), &"sim:".parse().expect("a source"), outlets.clone(), None), outlets)
+    }
+
+    fn deliver(delivery: &mut Delivery, events: impl IntoIterator<Item = Event>) {
+        let introduction = Arc::default();
+        let (byte_counts, received) = (ByteCounts::default(), Received::default());
+        for event in events {
+            delivery.deliver(event, &Progress { introduction: &introduction, byte_counts, received });
+        }
+    }
+
+    fn aged(id: u64, cell: &OnceLock<bool>) -> Event {
+        cell.set(false).expect("it was undecided");
+        Event::Aged(Verdict { id, stale: false, period_us: None })
+    }
+
+    #[test]
+    fn waiting_frames_get_the_layout_that_a_later_frame_shows() {
+        let (mut delivery, outlets) = delivery();
+        let kept = outlets.take_confirmed("kept", Policy::DropNewest(10));
+        let (first, undecided) = frame(0, PixelFormat::Nv12, Guess::ByLength);
+        deliver(&mut delivery, [Event::Frame(first), Event::Confirmed(0)]);
+        assert!(kept.try_take().is_none(), "it waits");
+        let (second, other) = frame(1, PixelFormat::Yuv420p, Guess::ByContent);
+        deliver(&mut delivery, [Event::Frame(second), Event::Confirmed(1), aged(0, &undecided), aged(1, &other)]);
+        for id in [0, 1] {
+            let frame = kept.try_take().expect("a frame");
+            let format = frame.geometry.map(|geometry| geometry.format);
+            assert_eq!((frame.id, format, frame.payload()[0]), (id, Some(PixelFormat::Yuv420p), id as u8));
+        }
+        assert_eq!(outlets.ledger.snapshot().wrong_layouts, 0);
+    }
+
+    #[test]
+    fn layouts_that_were_delivered_and_turn_out_to_be_wrong_are_a_loss() {
+        for (format, wrong) in [(PixelFormat::Yuv420p, 1), (PixelFormat::Nv12, 0)] {
+            let (mut delivery, outlets) = delivery();
+            let kept = outlets.take_confirmed("kept", Policy::DropNewest(10));
+            let (first, undecided) = frame(0, PixelFormat::Nv12, Guess::ByLength);
+            deliver(&mut delivery, [Event::Frame(first), Event::Confirmed(0), aged(0, &undecided)]);
+            assert!(kept.try_take().is_some());
+            let (second, other) = frame(1, format, Guess::ByContent);
+            deliver(&mut delivery, [Event::Frame(second), Event::Confirmed(1), aged(1, &other)]);
+            let stats = outlets.ledger.snapshot();
+            assert_eq!((stats.wrong_layouts, stats.lossless()), (wrong, wrong == 0));
+        }
     }
 }

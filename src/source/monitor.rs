@@ -82,14 +82,18 @@ impl Rhythm {
     /// Limits intervals of the camera's clock, which may have been set.
     const MAX_DEVICE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-    /// Adds a frame. `queued_us`: time of the camera's clock since the frame before, if both waited in the camera's queue.
-    fn frame(&mut self, now_ns: u64, queued_us: Option<i64>) {
+    /// Adds a frame.
+    fn frame(&mut self, now_ns: u64) {
         let Some(last_ns) = self.last_ns.replace(now_ns) else { return };
-        let arrival = Duration::from_nanos(now_ns.saturating_sub(last_ns));
-        let queued = Duration::from_micros(queued_us.and_then(|us| u64::try_from(us).ok()).unwrap_or(0));
-        let interval = arrival.max(queued.min(Self::MAX_DEVICE_INTERVAL));
+        let interval = Duration::from_nanos(now_ns.saturating_sub(last_ns));
         self.intervals += 1;
         self.longest = interval.max(self.longest - self.longest / Self::FORGET);
+    }
+
+    /// Frames that waited in the camera's queue were captured at this interval of its clock.
+    fn queued(&mut self, period_us: i64) {
+        let period = Duration::from_micros(u64::try_from(period_us).unwrap_or(0));
+        self.longest = self.longest.max(period.min(Self::MAX_DEVICE_INTERVAL));
     }
 
     /// The time until the next frame says nothing about the camera: the connection was lost.
@@ -140,10 +144,15 @@ impl SilenceMonitor {
         self.in_message = in_message;
     }
 
-    /// Records that a frame arrived; see [`Rhythm`].
-    pub(super) fn frame(&mut self, now_ns: u64, queued_us: Option<i64>) {
+    /// Records that a frame arrived.
+    pub(super) fn frame(&mut self, now_ns: u64) {
         self.last_frame_ns = Some(now_ns);
-        self.rhythm.frame(now_ns, queued_us);
+        self.rhythm.frame(now_ns);
+    }
+
+    /// Records that a frame had waited in the camera's queue, among frames that were captured at this interval.
+    pub(super) fn queued(&mut self, period_us: i64) {
+        self.rhythm.queued(period_us);
     }
 
     /// Sets the measured time between frames.
@@ -290,7 +299,12 @@ impl SyncLosses {
             Event::Skipped(skipped) if !skipped.reason.is_intact() => {
                 return !std::mem::replace(&mut self.lost, true) && self.sync_lost(now_ns);
             }
-            Event::Skipped(_) | Event::Withdrawn(..) | Event::Lost(_) | Event::BadDetections(_) | Event::Record(_) => {}
+            Event::Skipped(_)
+            | Event::Withdrawn(..)
+            | Event::Lost(_)
+            | Event::BadDetections(_)
+            | Event::Record(_)
+            | Event::Aged(_) => {}
         }
         false
     }
@@ -321,7 +335,7 @@ mod tests {
         for n in [2, 1, 0] {
             let now = 1000 * MS + 10_000_000 * MS - n * frame_time_ms * MS;
             monitor.bytes(now, false);
-            monitor.frame(now, None);
+            monitor.frame(now);
         }
         monitor.set_frame_time(Some(1000 * frame_time_ms as i64));
         monitor
@@ -356,7 +370,7 @@ mod tests {
         for n in 0..2 {
             assert!(monitor.silence(day) <= Silence::Idle, "after {n} frames");
             monitor.bytes(MS, false);
-            monitor.frame(MS, None);
+            monitor.frame(MS);
         }
         monitor.bytes(2 * MS, true);
         assert_eq!(monitor.silence(10_002 * MS), Silence::TimedOut, "inside a frame");
@@ -376,20 +390,21 @@ mod tests {
         for _ in 0..100 {
             now += 25 * MS;
             monitor.bytes(now, false);
-            monitor.frame(now, None);
+            monitor.frame(now);
         }
         assert!(!timed_out(&monitor, 600), "another pause of up to ten minutes");
         for _ in 0..10_000 {
             now += 25 * MS;
             monitor.bytes(now, false);
-            monitor.frame(now, None);
+            monitor.frame(now);
         }
         assert!(timed_out(&monitor, 10));
         // Nine frames from the queue of a camera that takes one an hour arrive together.
         let mut hourly = SilenceMonitor::new(Timeouts::default(), Rhythm::default(), 0);
-        for n in 0..9 {
-            hourly.frame(MS, (n > 0).then_some(3_600_000_000));
+        for _ in 0..9 {
+            hourly.frame(MS);
         }
+        hourly.queued(3_600_000_000);
         hourly.bytes(MS, false);
         assert!(!timed_out(&hourly, 3600) && timed_out(&hourly, 4 * 3600));
     }
@@ -435,7 +450,7 @@ mod tests {
         monitor.bytes(5_000 * MS, false);
         assert!(!monitor.first_byte_is_late(9_000 * MS));
         assert!(monitor.first_frame_is_late(9_000 * MS) && !monitor.first_frame_is_late(8_999 * MS));
-        monitor.frame(9_000 * MS, None);
+        monitor.frame(9_000 * MS);
         assert!(!monitor.first_frame_is_late(20_000 * MS));
     }
 

@@ -16,7 +16,7 @@ use super::error::{ConnContext, SourceError, SourceErrorKind, is_http};
 use super::listen::Listener;
 use super::monitor::{Rhythm, Silence, SilenceMonitor, SyncLosses};
 use super::{SessionOptions, SessionState};
-use crate::frame::{DeviceTime, Received};
+use crate::frame::{Received, Verdict};
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
 use crate::wire::{Damage, Decoder, Event, header};
@@ -178,7 +178,6 @@ impl Protocol for HeaderStream {
             first_bytes: Vec::with_capacity(FIRST_BYTES_LEN),
             frames: 0,
             last_len: 0,
-            last_device: None,
             steady_len: None,
             turn: Turn::new(),
         };
@@ -212,7 +211,6 @@ struct Connection<'a> {
     first_bytes: Vec<u8>,
     frames: u64,
     last_len: usize,
-    last_device: Option<DeviceTime>,
     /// Payload length of the last two frames, if it was the same.
     steady_len: Option<usize>,
     turn: Turn,
@@ -250,7 +248,7 @@ impl Turn {
 
 impl Connection<'_> {
     async fn receive(&mut self, stream: &TcpStream, stop: &mut watch::Receiver<bool>) -> Result<(), SourceErrorKind> {
-        let timer = tokio::time::sleep(self.silence.next_check(received_now().mono_ns));
+        let timer = tokio::time::sleep(self.next_check(received_now().mono_ns));
         tokio::pin!(timer);
         // Set once the mark was lowered in this silence, so that bytes below it would have been read.
         let mut lowered = false;
@@ -296,7 +294,7 @@ impl Connection<'_> {
                 () = &mut timer => {
                     let now_ns = received_now().mono_ns;
                     let silence = self.silence.silence(now_ns);
-                    let mut next = self.silence.next_check(now_ns);
+                    let mut next = self.next_check(now_ns);
                     if silence != Silence::None && !lowered {
                         // Bytes below the mark make the socket readable now. Judge the silence after reading them.
                         lowered = true;
@@ -397,14 +395,14 @@ impl Connection<'_> {
                     self.frames += 1;
                     self.steady_len = (len == self.last_len && len > MAX_UNSPLIT_BYTES).then_some(len);
                     self.last_len = len;
-                    let last = self.last_device.replace(frame.device_time).filter(|_| frame.stale);
-                    self.silence.frame(now.mono_ns, last.map(|last| frame.device_time.since(last)));
+                    self.silence.frame(now.mono_ns);
                 }
                 // A frame of a camera, although there is no memory for it.
                 Event::Lost(Damage::NoMemory { .. }) => {
                     self.frames += 1;
-                    self.silence.frame(now.mono_ns, None);
+                    self.silence.frame(now.mono_ns);
                 }
+                Event::Aged(Verdict { stale: true, period_us: Some(period_us), .. }) => self.silence.queued(*period_us),
                 _ => {}
             }
             delivery.deliver(event, &Progress::of(self.decoder));
@@ -416,6 +414,13 @@ impl Connection<'_> {
         }
         self.attempts.delivery.check_application()?;
         if reconnect { Err(SourceErrorKind::Resync { failures: SyncLosses::MAX_LOSSES }) } else { Ok(()) }
+    }
+
+    /// Returns the time until the silence must be judged again if no data arrives.
+    fn next_check(&self, now_ns: u64) -> Duration {
+        let next = self.silence.next_check(now_ns);
+        let settled = self.decoder.max_silence().map(|max| max.saturating_sub(self.silence.since_last_byte(now_ns)));
+        settled.filter(|due| !due.is_zero()).map_or(next, |due| due.min(next))
     }
 
     /// Updates the state, and fails if the silence ends the connection.
@@ -431,6 +436,9 @@ impl Connection<'_> {
         }
         if silence >= Silence::Idle && byte_counts.received > 0 {
             self.decoder.idle();
+            if self.decoder.max_silence().is_some_and(|max| self.silence.since_last_byte(now_ns) >= max) {
+                self.decoder.settle();
+            }
             self.events(received_now())?;
         }
         if silence >= Silence::Stalled && self.silence.has_frames() {

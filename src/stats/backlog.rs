@@ -1,8 +1,8 @@
 //! Finds the end of a backlog at the beginning of a connection: frames that waited in the camera or in the system arrive
 //! faster than they were captured, and would inflate the rates.
 
-use super::Stats;
-use crate::frame::{Frame, Received};
+use super::{Stats, Timed};
+use crate::frame::Received;
 
 /// Frames in a row that arrive at the pace of the camera's clock, after which the backlog is over.
 const SETTLED_FRAMES: u32 = 10;
@@ -56,28 +56,14 @@ pub(super) struct Fresh {
 }
 
 impl Stats {
-    pub(super) fn count_fresh(&mut self, frame: &Frame, is_jump: bool) {
-        let here = self.connection;
-        // The frames of this connection turn out to have waited in the camera.
-        let all_waited = is_jump || (frame.stale && here.frames == 2);
-        if all_waited && self.fresh.is_some_and(|fresh| fresh.first.mono_ns >= here.first.mono_ns) {
-            self.fresh = None;
-        }
-        if !frame.stale {
-            let bytes_before = self.closed.received + self.open.received;
-            let fresh = Fresh { first: frame.received, frames: 0, bytes_before };
-            self.fresh.get_or_insert(fresh).frames += 1;
-        }
-    }
-
     /// Counts from the end of a backlog, once that is known. Only the first connection has one: frames that waited during an
     /// outage were captured while we watched.
-    pub(super) fn count_backlog(&mut self, frame: &Frame, step_us: i64, arrived_us: u64) {
-        let bytes_before = self.closed.received + self.open.received;
+    pub(super) fn count_backlog(&mut self, timed: Timed) {
+        let Timed { received, bytes, step_us, arrived_us, .. } = timed;
         let here = &mut self.connection;
         let step = here.backlog.frame(step_us, arrived_us);
         if step == BacklogStep::Early {
-            here.after_backlog = Some(Fresh { first: frame.received, frames: 0, bytes_before });
+            here.after_backlog = Some(Fresh { first: received, frames: 0, bytes_before: bytes });
         }
         if let Some(after) = &mut here.after_backlog {
             after.frames += 1;

@@ -10,6 +10,7 @@ mod sequence;
 mod summary;
 mod verdict;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
@@ -26,7 +27,7 @@ pub use self::sequence::SequenceCounts;
 use self::sequence::SequenceTracker;
 pub use self::summary::{LatencySummary, Summary};
 pub use self::verdict::{Finding, Weight};
-use crate::frame::{DeviceTime, Frame, LabelMap, PayloadKind, Received, StaleBurst, jpeg_defect};
+use crate::frame::{DeviceTime, Frame, LabelMap, PayloadKind, Received, jpeg_defect};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
 use crate::wire::{ByteCounts, Damage, Event, Introduction, Record};
@@ -53,8 +54,6 @@ struct Connection {
     ending: Ending,
     /// Frames since the connection was opened, or since the last seek.
     frames: u64,
-    /// Stale ones among these.
-    stale: u64,
     /// Arrival of the first of these.
     first: Received,
     /// The camera's own count of dropped frames (`@Q`), which it resets for every connection.
@@ -93,6 +92,24 @@ impl Default for Latencies {
     }
 }
 
+/// The times of a frame. Whether it is stale decides what they say.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    device: DeviceTime,
+    received: Received,
+    /// Bytes received until the frame was complete, on all connections.
+    bytes: u64,
+    /// Missing frames are not estimated: the frame has a number, or was counted before.
+    is_numbered: bool,
+    /// The frame follows the one before it without an interruption.
+    follows: bool,
+    /// The camera's clock was set before this frame.
+    was_set: bool,
+    /// Time since the last frame by the camera's clock and by its arrival.
+    step_us: i64,
+    arrived_us: u64,
+}
+
 /// Time by which frames of a steady stream arrive early at most, but at most a quarter of their period.
 const EARLY_MAX_US: u64 = 50_000;
 
@@ -105,6 +122,8 @@ pub struct Stats {
     pub bad_detections: u64,
     /// Frames whose JPEG ends early.
     pub bad_pictures: u64,
+    /// Frames that were delivered with a guessed layout that later frames contradict.
+    pub wrong_layouts: u64,
     /// Label names of the last frame that had some.
     pub labels: Option<Arc<LabelMap>>,
     /// Times that frame sync was lost.
@@ -142,6 +161,8 @@ pub struct Stats {
     sequence: SequenceTracker,
     outages: Outages,
     fresh: Option<Fresh>,
+    /// Frames of which it is undecided whether they are stale.
+    undecided: VecDeque<Timed>,
     recent: RecentFrames,
     latencies: Latencies,
     /// Bytes of the connections that have ended.
@@ -172,6 +193,7 @@ impl Stats {
 
     fn start_connection(&mut self) {
         self.dropped_before = self.dropped_by_camera;
+        self.undecided.clear();
         self.connection = Connection { away_before: self.sequence.away(), ..Connection::default() };
     }
 
@@ -204,6 +226,11 @@ impl Stats {
             Event::Confirmed(_) => {
                 self.frames.confirmed += 1;
                 self.frames.pending -= 1;
+            }
+            Event::Aged(verdict) => {
+                if let Some(timed) = self.undecided.pop_front() {
+                    self.timed(timed, verdict.stale);
+                }
             }
             Event::Withdrawn(_, damage) => {
                 self.frames.withdrawn += 1;
@@ -317,7 +344,7 @@ impl Stats {
     /// then the frame before waited in the camera until we connected, however slowly it arrived.
     fn is_jump(&self, device: DeviceTime, arrived: Received) -> bool {
         // A camera keeps no more frames than this.
-        let may_have_waited = (1..=u64::from(StaleBurst::MAX_BURST_FRAMES)).contains(&self.connection.frames);
+        let may_have_waited = (1..=u64::from(crate::frame::Backlog::MAX_FRAMES)).contains(&self.connection.frames);
         let Some(last) = self.last_device.filter(|_| may_have_waited) else { return false };
         let age_us = self.connection.age_us(arrived);
         let step_us = u64::try_from(device.since(last)).unwrap_or(0);
@@ -343,11 +370,6 @@ impl Stats {
         self.frames.pending += 1;
         here.frames += 1;
         here.sync_lost = false;
-        if frame.stale {
-            // The first frame alone never looks stale; a stale second one shows that the first was stale as well.
-            self.frames.stale += if here.frames == 2 && here.stale == 0 { 2 } else { 1 };
-            here.stale += 1;
-        }
         if here.frames == 1 {
             here.first = frame.received;
         }
@@ -356,34 +378,57 @@ impl Stats {
         let age_us = here.age_us(frame.received);
         let arrived_us = self.span.map_or(0, |(_, last)| frame.received.mono_ns.saturating_sub(last.mono_ns) / 1000);
         let was_set = step_us < 0 || step_us.unsigned_abs() > CLOCK_STEP_MAX_US.saturating_add(age_us);
-        let follows = !frame.stale && here.frames > 1 && !is_jump;
+        let follows = here.frames > 1 && !is_jump;
         if self.repeats {
             self.sequence.repeated(frame.camera_seq, follows);
         } else {
             self.sequence.frame(frame.camera_seq, follows);
         }
-        self.count_fresh(frame, is_jump);
-        if follows {
-            self.count_backlog(frame, step_us, arrived_us);
-        }
-        if was_set || !follows {
-            // The interval before this frame is not a frame period: the clock was set, or no client was connected.
-            self.gaps.interrupt();
-            self.recent.clear();
-        }
-        if follows {
-            let before = self.gaps.missing();
-            self.gaps.observe(frame.device_time);
-            if frame.camera_seq.is_none() && !self.repeats {
-                // The estimate of earlier frames can also shrink, when the median changes.
-                self.frames.estimated =
-                    self.frames.estimated.saturating_add(self.gaps.missing()).saturating_sub(before);
-            }
-            self.recent.observe(frame.device_time, frame.received, self.closed.received + self.open.received);
+        let timed = Timed {
+            device: frame.device_time,
+            received: frame.received,
+            bytes: self.closed.received + self.open.received,
+            is_numbered: frame.camera_seq.is_some() || self.repeats,
+            follows,
+            was_set,
+            step_us,
+            arrived_us,
+        };
+        match frame.staleness.get() {
+            Some(stale) => self.timed(timed, stale),
+            None => self.undecided.push_back(timed),
         }
         self.count_missing();
         self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
         self.outages.frame(frame.received.mono_ns);
+    }
+
+    /// Counts a frame by its times, now that it is decided whether it is stale.
+    fn timed(&mut self, timed: Timed, stale: bool) {
+        let Timed { device, received, bytes, is_numbered, follows, was_set, .. } = timed;
+        self.frames.stale += u64::from(stale);
+        if !stale {
+            self.fresh.get_or_insert(Fresh { first: received, frames: 0, bytes_before: bytes }).frames += 1;
+        }
+        if follows && !stale {
+            self.count_backlog(timed);
+        }
+        if was_set || !follows || stale {
+            // The interval before this frame is not a frame period: the clock was set, or no client was connected.
+            self.gaps.interrupt();
+            self.recent.clear();
+        }
+        if follows && !stale {
+            let before = self.gaps.missing();
+            self.gaps.observe(device);
+            if !is_numbered {
+                // The estimate of earlier frames can also shrink, when the median changes.
+                self.frames.estimated =
+                    self.frames.estimated.saturating_add(self.gaps.missing()).saturating_sub(before);
+            }
+            self.recent.observe(device, received, bytes);
+        }
+        self.count_missing();
     }
 
     /// Sets the byte counts of the open connection.

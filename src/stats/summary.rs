@@ -48,6 +48,8 @@ pub struct Summary {
     pub bad_detections: u64,
     /// Frames whose JPEG ends early.
     pub bad_pictures: u64,
+    /// Frames that were delivered with a guessed layout that later frames contradict.
+    pub wrong_layouts: u64,
     /// Times that frame sync was lost.
     pub resyncs: u64,
     /// Skipped ranges of bytes.
@@ -139,6 +141,7 @@ impl Stats {
             reboots: self.reboots,
             bad_detections: self.bad_detections,
             bad_pictures: self.bad_pictures,
+            wrong_layouts: self.wrong_layouts,
             resyncs: self.resyncs,
             skipped_ranges: self.skipped_ranges,
             damaged_bytes: self.damaged_bytes,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::DeviceTime;
+use crate::frame::{DeviceTime, Staleness, Verdict};
 use crate::wire::SkipReason;
 use crate::wire::detections::DetectionError;
 use crate::wire::{Damage, Record, Skipped};
@@ -12,7 +12,7 @@ fn frame(device_ms: i64, arrival_ms: u64, stale: bool) -> Event {
 
 fn frame_at(device_us: i64, mono_ns: u64, stale: bool) -> Event {
     let mut frame = Frame::with_payload([]);
-    (frame.device_time, frame.stale) = (DeviceTime(device_us), stale);
+    (frame.device_time, frame.staleness) = (DeviceTime(device_us), Staleness::Known(stale));
     frame.received = Received { mono_ns, unix_ns: 0 };
     Event::Frame(Arc::new(frame))
 }
@@ -73,7 +73,7 @@ fn stale_frames_are_counted_but_excluded_from_the_frame_period() {
     let mut stats = Stats::default();
     stats.connected();
     for i in 0..9 {
-        stats.event(&frame(25 * i, 5 * i.unsigned_abs(), i > 0));
+        stats.event(&frame(25 * i, 5 * i.unsigned_abs(), true));
         stats.event(&Event::Confirmed(0));
     }
     for i in 0..100 {
@@ -82,6 +82,28 @@ fn stale_frames_are_counted_but_excluded_from_the_frame_period() {
     }
     assert_eq!((stats.frames.stale, stats.frames.missing), (9, 0));
     assert!((stats.rates().fps_arrival - 40.0).abs() < 0.5);
+}
+
+#[test]
+fn rates_begin_with_the_first_frame_that_turns_out_to_be_fresh() {
+    let mut stats = Stats::default();
+    stats.connected();
+    let arrive = |stats: &mut Stats, device_ms: i64, arrival_ms: u64| {
+        let Event::Frame(mut frame) = frame(device_ms, arrival_ms, false) else { unreachable!() };
+        let undecided = Staleness::Later(Arc::default());
+        Arc::get_mut(&mut frame).expect("the frame has one owner").staleness = undecided;
+        stats.event(&Event::Frame(frame));
+        stats.event(&Event::Confirmed(0));
+    };
+    (0..9).for_each(|i| arrive(&mut stats, 25 * i, i.unsigned_abs()));
+    assert_eq!((stats.frames.stale, stats.rates().fps_arrival), (0, 0.0), "undecided");
+    (0..9).for_each(|id| stats.event(&Event::Aged(Verdict { id, stale: true, period_us: None })));
+    (0..100).for_each(|i| stats.event(&frame(60_000 + 25 * i, 9 + 25 * i.unsigned_abs(), false)));
+    assert_eq!((stats.frames.stale, stats.frames.missing), (9, 0));
+    let summary = stats.summary("");
+    for fps in [summary.fps, stats.rates().fps_arrival, stats.rates().fps_device] {
+        assert!((39.5..40.5).contains(&fps), "{summary:?}");
+    }
 }
 
 #[test]
@@ -360,7 +382,7 @@ fn reconnects_and_reboots_are_doubts_not_losses() {
 #[test]
 fn frames_dropped_before_we_connected_are_not_losses() {
     // The camera's queue was full: 4 old frames, then the present. They arrive in a burst, or as slowly as the host reads.
-    for (between_ms, stale) in [(5, true), (240, false)] {
+    for between_ms in [5, 240] {
         let mut stats = Stats::default();
         stats.connected();
         let frame_at = |stats: &mut Stats, number: u64, at_ms: u64, stale: bool| {
@@ -369,12 +391,12 @@ fn frames_dropped_before_we_connected_are_not_losses() {
             stats.set_arrived(received);
             stats.event(&Event::Record(Record::Frame { seq: number, device_time }));
             let mut frame = Frame::with_payload([]);
-            (frame.camera_seq, frame.device_time, frame.received, frame.stale) =
-                (Some(number), device_time, received, stale);
+            (frame.camera_seq, frame.device_time, frame.received, frame.staleness) =
+                (Some(number), device_time, received, Staleness::Known(stale));
             stats.event(&Event::Frame(Arc::new(frame)));
             stats.event(&Event::Confirmed(0));
         };
-        (1..5).for_each(|number| frame_at(&mut stats, number, 1000 + between_ms * number, stale && number > 1));
+        (1..5).for_each(|number| frame_at(&mut stats, number, 1000 + between_ms * number, true));
         // The camera counts before it sends the number.
         stats.event(&Event::Record(Record::Dropped(15)));
         (20..40).for_each(|number| frame_at(&mut stats, number, 2000 + 250 * (number - 20), false));

@@ -31,7 +31,7 @@ pub struct Finding {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, &'static str, &'static str);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 15] = [
+const COUNTS: [Row; 16] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, "damaged frame", "damaged frames"),
     ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, "lost frame", "lost frames"),
     (
@@ -56,6 +56,13 @@ const COUNTS: [Row; 15] = [
         |stats| stats.bad_pictures,
         "frame whose JPEG ends early",
         "frames whose JPEG ends early",
+    ),
+    (
+        "wrong_layouts",
+        Weight::Loss,
+        |stats| stats.wrong_layouts,
+        "frame with a wrongly guessed layout",
+        "frames with a wrongly guessed layout",
     ),
     (
         "numbers.not_sent",

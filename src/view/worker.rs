@@ -198,7 +198,7 @@ impl Worker {
             self.drawing = controls.drawing();
             *locked(&self.shared.frame) = Some(Arc::clone(frame));
             let latency_us = received_now().mono_ns.saturating_sub(frame.received.mono_ns) / 1000;
-            self.ledger.update(|stats| stats.picture(frame.stale, latency_us));
+            self.ledger.update(|stats| stats.picture(frame.is_stale(), latency_us));
             self.pictures.offer(&picture);
         }
     }

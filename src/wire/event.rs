@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::detections::DetectionError;
 use super::record::Record;
 use super::text::LINE;
-use crate::frame::Frame;
+use crate::frame::{Frame, Verdict};
 
 /// An event of a stream, in stream order.
 #[derive(Debug)]
@@ -17,6 +17,9 @@ pub enum Event {
     Confirmed(u64),
     /// The frame is damaged: some of its bytes were lost on the way.
     Withdrawn(u64, Damage),
+    /// Shows whether a frame of which that was undecided waited in the camera before we connected. Follows its `Frame`, in
+    /// the order of the frames and before any frame that is decided at once.
+    Aged(Verdict),
     /// Only a part of a frame arrived. There was no `Frame` event for it.
     Lost(Damage),
     /// The detections of the next frame could not be parsed completely.

@@ -287,6 +287,7 @@ impl Client {
                             return None;
                         }
                     }
+                    Event::Aged(_) => {}
                     other => panic!("unexpected event in a clean stream: {other:?}"),
                 }
             }

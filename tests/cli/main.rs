@@ -6,6 +6,7 @@ mod general;
 mod json;
 mod luxonis_camera;
 mod output_fields;
+mod python_sender;
 mod simulate_camera;
 #[cfg(unix)]
 mod unread;

@@ -31,6 +31,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Arc<Frame>> {
             match event {
                 Event::Frame(frame) => provisional = Some(frame),
                 Event::Confirmed(_) => confirmed.extend(provisional.take()),
+                Event::Aged(_) => {}
                 other => panic!("unexpected event in a clean stream: {other:?}"),
             }
         }

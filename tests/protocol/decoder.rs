@@ -66,6 +66,7 @@ impl Reader {
                 Event::Skipped(skipped) => self.decoded.skipped.push(skipped),
                 Event::Record(record) => self.decoded.records.push(record),
                 Event::BadDetections(_) => self.decoded.bad_detections += 1,
+                Event::Aged(_) => {}
             }
         }
         let books = self.decoder.byte_counts();

@@ -31,7 +31,7 @@ const STEP: Duration = Duration::from_millis(40);
 fn identity(frame: &Frame) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (frame.header.clone(), frame.detection_text.clone(), frame.records.clone(), frame.dialect, frame.device_time),
-        (frame.detections.clone(), frame.labels.clone(), frame.camera_seq, frame.received.unix_ns, frame.stale),
+        (frame.detections.clone(), frame.labels.clone(), frame.camera_seq, frame.received.unix_ns, frame.is_stale()),
         (frame.kind, frame.geometry, crc32fast::hash(frame.payload()), frame.payload().len()),
     )
 }

@@ -71,7 +71,7 @@ impl Receiver {
                 Event::Confirmed(_) => self.confirmed.extend(self.provisional.take()),
                 Event::Withdrawn(..) => self.provisional = None,
                 Event::Skipped(skipped) => self.skipped += skipped.len,
-                Event::Lost(_) | Event::BadDetections(_) | Event::Record(_) => {}
+                Event::Lost(_) | Event::BadDetections(_) | Event::Record(_) | Event::Aged(_) => {}
             }
         }
         assert!(self.decoder.byte_counts().balance(), "{:?}", self.decoder.byte_counts());
@@ -179,7 +179,8 @@ fn intact_frames_of_full_size_survive_all_faults() {
 #[test]
 fn video_without_a_verifiable_end_is_withdrawn() {
     for coding in ["H264", "H265"] {
-        let config = format!("size=64x48&dialect=ABCDE&format={coding}&fault=all:0.05&seed=9");
+        // An odd width: payloads of any length, because there is no encoder for it.
+        let config = format!("size=63x48&dialect=ABCDE&format={coding}&fault=all:0.05&seed=9");
         let outcome = run(&config, 10_000);
         assert!(outcome.damaged_confirmed.is_empty(), "{coding}: {:?}", outcome.damaged_confirmed);
         assert!(outcome.confirmed > 5000, "{coding}: {}", outcome.confirmed);

@@ -282,10 +282,41 @@ fn frames_from_the_cameras_queue_are_stale() {
     let mut burst: Vec<u8> = (0..9).flat_map(|i| message(1000 + 25 * i)).collect();
     burst.extend(message(61_000));
     camera.write_all(&burst).unwrap();
-    let stale: Vec<bool> = (0..10).map(|_| bench.live().stale).collect();
-    assert_eq!(stale, [false, true, true, true, true, true, true, true, true, false]);
+    let shown: Vec<_> = (0..10).map(|_| bench.live()).collect();
+    let kept: Vec<_> = (0..9).map(|_| bench.kept()).collect();
+    assert!(shown[..9].iter().all(|frame| frame.is_stale()) && !shown[9].is_stale(), "decided after it was shown");
+    assert!(kept.iter().all(|frame| frame.staleness.get() == Some(true)));
     let stats = bench.end();
-    assert_eq!((stats.frames.stale, stats.frames.missing), (9, 0), "the first is known to be stale afterwards");
+    assert_eq!((stats.frames.stale, stats.frames.missing), (9, 0));
+}
+
+#[test]
+fn frames_wait_until_it_is_known_whether_they_are_stale() {
+    let (listener, address) = listener();
+    let bench = Bench::at(address, patient());
+    let mut camera = accept(&listener);
+    // Eight frames of an old queue, at the pace at which the camera took them or slower.
+    for n in 0..8 {
+        send(&mut camera, [1000 + 25 * n]);
+        let shown = bench.live();
+        assert_eq!((shown.id, shown.staleness.get()), (u64::from(n), None));
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    assert!(bench.kept.try_take().is_none(), "a frame was kept although it may be old");
+    send(&mut camera, [61_000, 61_025]);
+    let kept: Vec<_> = (0..9).map(|_| bench.kept().is_stale()).collect();
+    assert_eq!(kept, [true, true, true, true, true, true, true, true, false]);
+    assert_eq!(bench.end().frames.stale, 8);
+}
+
+#[test]
+fn only_frame_of_a_slow_camera_is_kept_after_a_silence() {
+    let (listener, address) = listener();
+    let bench = Bench::at(address, patient());
+    let mut camera = accept(&listener);
+    send(&mut camera, [1000]);
+    assert!(!bench.kept().is_stale());
+    bench.end();
 }
 
 #[test]

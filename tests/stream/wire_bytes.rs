@@ -41,7 +41,7 @@ impl Reader {
                 Event::Confirmed(_) => self.confirmed.extend(self.provisional.take()),
                 Event::Withdrawn(..) | Event::Lost(_) => self.damaged += 1,
                 Event::Record(record) => self.records.push(record),
-                Event::BadDetections(_) | Event::Skipped(_) => {}
+                Event::BadDetections(_) | Event::Skipped(_) | Event::Aged(_) => {}
             }
         }
     }

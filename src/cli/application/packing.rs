@@ -19,8 +19,8 @@ const PACKAGE: &str = "Package";
 
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PackingArgs {
-    /// Take the firmware from this depthai wheel or extension module [default: search the Python environments of this
-    /// machine]
+    /// Take the firmware from this depthai wheel or extension module [default: search the current folder and the
+    /// Python environments of this machine]
     #[arg(long, value_name = "FILE.whl", help_heading = PACKAGE)]
     firmware: Option<PathBuf>,
 

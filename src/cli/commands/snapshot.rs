@@ -122,9 +122,8 @@ fn save_all(
     mut snapshots: Snapshots,
     args: &SnapshotArgs,
 ) -> anyhow::Result<u64> {
-    let mut explained = Explained::of(session, receiving.sessions().len());
+    let mut explained = Explained::of(session);
     let mut written = 0;
-    let mut first = None;
     let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
     while written < args.frames && !receiving.over() {
         let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
@@ -133,20 +132,11 @@ fn save_all(
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
         deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
-        if frame.stale {
-            first = None;
-        } else if written == 0 && first.is_none() && frame.id == 0 {
-            // Only the second frame shows whether the first one had waited in the camera (wire.md 2.5).
-            first = Some(frame);
-        } else {
+        // It shows the time before we connected (wire.md 2.5).
+        if !frame.is_stale() {
             explained.frame(&frame);
             written += save(&mut snapshots, &frame)?;
         }
-    }
-    // Without a second frame, the first one is the best there is.
-    if let Some(frame) = first.filter(|_| written == 0) {
-        explained.frame(&frame);
-        written += save(&mut snapshots, &frame)?;
     }
     snapshots.finish();
     Ok(written)

@@ -61,6 +61,7 @@ fn help_for(finding: &Finding) -> &'static str {
         "bad_detections" => {
             "the application on the camera sends boxes that cannot be read: flash one with `oaktap flash CAMERA`"
         }
+        "wrong_layouts" => "give the right size and format with --size and --format",
         "bad_pictures" => "the application on the camera cuts its JPEGs short: set a lower quality or size there",
         "numbers.not_sent" | "dropped_by_camera" => {
             "the camera had no time to send: lower its frame rate or size, and check the link with `oaktap doctor CAMERA`"

@@ -129,7 +129,9 @@ impl Interpreter {
                 let retries = self.known[at].1.retries - 1;
                 let new = self.infer(payload);
                 let known = &mut self.known[at].1;
-                if new.because != known.because {
+                // One guess instead of another would change the layout in the middle of a stream for no reason.
+                let decides = known.geometry.is_none() || new.guess != Some(Guess::ByLength);
+                if new.because != known.because && new.geometry.is_some() && decides {
                     *known = new;
                 }
                 known.retries = known.retries.min(retries);
@@ -311,8 +313,8 @@ fn explain(encoded: &Encoded) -> String {
     }
 }
 
-/// Returns the format of the same arrangement that a viewer can distinguish by wrong colors.
-fn twin(format: PixelFormat) -> Option<PixelFormat> {
+/// Returns the likeliest other format of the same length that a viewer can distinguish by wrong colors.
+pub(super) fn twin(format: PixelFormat) -> Option<PixelFormat> {
     use PixelFormat::*;
     match format {
         Bgr888p => Some(Rgb888p),
@@ -321,8 +323,16 @@ fn twin(format: PixelFormat) -> Option<PixelFormat> {
         Raw16 => Some(Raw10),
         BgrF16p => Some(RgbF16p),
         BgrF16i => Some(RgbF16i),
-        Rgb888p | Rgb888i | Nv21 | Yuv420p | Yuv422i | Yuv422p | Yuv444p | Yuv444i | Yuv400p | Gray8 | Raw8 | Raw14
-        | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | RgbF16p | RgbF16i | GrayF16 | Jpeg => None,
+        Rgb888p | Yuv444p => Some(Bgr888p),
+        Rgb888i | Yuv444i => Some(Bgr888i),
+        Nv21 | Yuv420p => Some(Nv12),
+        RgbF16p => Some(BgrF16p),
+        RgbF16i => Some(BgrF16i),
+        Yuv422i => Some(Yuv422p),
+        Yuv422p => Some(Yuv422i),
+        Yuv400p | Gray8 | Raw8 | Raw14 | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | GrayF16 | Jpeg => {
+            None
+        }
     }
 }
 

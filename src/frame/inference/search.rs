@@ -1,7 +1,7 @@
 //! Finds the layouts that have the length of a payload, and selects the one that explains its bytes best.
 
 use super::sizes::{other_sizes, padded};
-use super::smoothness::measure;
+use super::smoothness::{ChromaOrder, chroma_order, measure};
 use crate::frame::pixel::{Geometry, PixelFormat};
 
 /// A less likely candidate wins only if its cost is below this fraction of that of the likelier one.
@@ -56,7 +56,10 @@ pub(super) fn search(
         return Some(Candidates { geometry: fitting.pop()?, others: fitting, by_rows: false });
     }
     let measured: Vec<_> = fitting.iter().map(|geometry| measure(geometry, payload)).collect();
-    let cost = |n: usize| measured[n].map_or(f64::INFINITY, |smoothness| smoothness.cost);
+    let mut costs: Vec<_> =
+        measured.iter().map(|measured| measured.map_or(f64::INFINITY, |smoothness| smoothness.cost)).collect();
+    decide_chroma(&fitting, &mut costs, payload);
+    let cost = |n: usize| costs[n];
     let of_known = (1..known).fold(0, |best, n| if cost(n) < CLEARLY_SMOOTHER * cost(best) { n } else { best });
     let of_others = (known..fitting.len()).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).filter(|best| {
         let is_picture = measured[*best]
@@ -73,6 +76,22 @@ pub(super) fn search(
     }
     let geometry = fitting.remove(best);
     Some(Candidates { geometry, others: fitting, by_rows })
+}
+
+/// Raises the cost of 4:2:0 layouts with the wrong order of chroma, where the bytes show the order: the planes of luma are
+/// the same, and hide the difference.
+fn decide_chroma(fitting: &[Geometry], costs: &mut [f64], payload: &[u8]) {
+    let of = |format| (0..fitting.len()).filter(move |n| fitting[*n].format == format);
+    for pairs in of(PixelFormat::Nv12) {
+        let same = |n: &usize| Geometry { format: PixelFormat::Nv12, ..fitting[*n] } == fitting[pairs];
+        let Some(planes) = of(PixelFormat::Yuv420p).find(same) else { continue };
+        let (right, wrong) = match chroma_order(&fitting[pairs], payload) {
+            Some(ChromaOrder::Planes) => (planes, pairs),
+            Some(ChromaOrder::Pairs) => (pairs, planes),
+            None => continue,
+        };
+        costs[wrong] = costs[wrong].max(2.0 * costs[right]);
+    }
 }
 
 /// Returns whether a payload of this length can have the geometry; the padding of the last row may be missing.

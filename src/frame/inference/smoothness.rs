@@ -237,6 +237,41 @@ pub(super) fn measure(geometry: &Geometry, payload: &[u8]) -> Option<Smoothness>
     Some(Smoothness { rows, constant_rows, cost })
 }
 
+/// The order of U and V in a 4:2:0 picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChromaOrder {
+    /// A plane of U, then one of V.
+    Planes,
+    /// Alternating U and V.
+    Pairs,
+}
+
+/// Returns the order of chroma in the bytes after the luma of an NV12 layout; `None` if they do not show it, as in a
+/// picture without colors.
+pub(super) fn chroma_order(nv12: &Geometry, payload: &[u8]) -> Option<ChromaOrder> {
+    let layout = nv12.layout_in(payload.len()).ok().filter(|_| !nv12.is_padded())?;
+    let chroma = payload.get(layout.planes().get(1)?.offset..)?;
+    let half = chroma.len() / 2;
+    let (mut next, mut second, mut planes) = (Mean::default(), Mean::default(), Mean::default());
+    let apart = |a: usize, b: usize| f64::from(chroma[a].abs_diff(chroma[b]));
+    for at in (0..half.saturating_sub(2)).step_by(half.div_ceil(SAMPLES_MIN) | 1) {
+        for at in [at, at + half] {
+            next.add(apart(at, at + 1));
+            second.add(apart(at, at + 2));
+        }
+        planes.add(apart(at, at + half));
+    }
+    let [next, second, planes] = [next, second, planes].map(Mean::get);
+    if planes > 4.0 * next + 2.0 && next <= second + 0.5 {
+        // Alternating U and V would differ as much as the planes do.
+        Some(ChromaOrder::Planes)
+    } else if next > 2.0 * second + 1.0 {
+        Some(ChromaOrder::Pairs)
+    } else {
+        None
+    }
+}
+
 /// Returns the fraction of changes between one pixel and the next that are not at the end of a row.
 fn changes_inside_rows(samples: &Samples<'_>) -> f64 {
     let Samples { plane, step, count, .. } = *samples;

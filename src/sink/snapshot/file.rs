@@ -207,7 +207,7 @@ fn sidecar(pixels: RgbPixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<
         dialect: frame.dialect,
         header: String::from_utf8_lossy(&frame.header).into_owned(),
         bytes: frame.payload().len(),
-        stale: frame.stale,
+        stale: frame.is_stale(),
         detections: (frame.detections.iter())
             .map(|detection| detection.named(info.names).on_track(Track::of(&frame.tracks, detection)))
             .collect(),

@@ -5,6 +5,7 @@ mod recorded;
 mod search;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::event::{ByteCounts, Damage, Event, SkipReason, Skipped};
 use super::header::{self, DetectionSyntax, Dialect, Header, Parsed};
@@ -19,8 +20,7 @@ use super::record::Record;
 use super::resync;
 use super::text::LINE;
 use super::work::Work;
-use crate::frame::time::StaleBurst;
-use crate::frame::{Frame, Geometry, Interpreter, Lease, Pool, Received};
+use crate::frame::{Backlog, Frame, Geometry, Interpreter, Lease, Pool, Received, Staleness};
 
 /// After this many damaged frames in a row, scan the whole frame before accepting its header. Accepting a wrong header
 /// costs a copy of up to a whole frame: this limits the copying that a hostile peer can cause with little data.
@@ -47,8 +47,8 @@ pub struct Decoder {
     preamble: Preamble,
     /// Arrival of the last bytes committed.
     now: Received,
-    /// Their original arrival, in nanoseconds; differs from `now` for recorded bytes.
-    arrived_ns: u64,
+    /// Whether the recorded frame that is being decoded is stale; `None` for a live one.
+    recorded_stale: Option<bool>,
 
     /// The frame that was reported and is neither confirmed nor withdrawn.
     provisional: Option<Provisional>,
@@ -60,7 +60,7 @@ pub struct Decoder {
     verified_at: Option<u64>,
     /// Set once the camera has sent a checksum (`@E`).
     checksums: bool,
-    stale_burst: StaleBurst,
+    backlog: Backlog,
     next_id: u64,
     /// The input has more events than [`MAX_QUEUED_EVENTS`].
     unfinished: bool,
@@ -126,14 +126,14 @@ impl Decoder {
             output: Output::new(),
             preamble: Preamble::default(),
             now: Received::default(),
-            arrived_ns: 0,
+            recorded_stale: None,
             provisional: None,
             confirmed_len: None,
             damaged_in_a_row: 0,
             work: Work::new(),
             verified_at: None,
             checksums: false,
-            stale_burst: StaleBurst::default(),
+            backlog: Backlog::default(),
             next_id: 0,
             unfinished: false,
             ended: false,
@@ -169,7 +169,6 @@ impl Decoder {
     /// Decodes the first `n` bytes of [`Self::space`], which arrived at `now`. Drain [`Self::poll`] afterwards.
     pub fn commit(&mut self, n: usize, now: Received) {
         self.now = now;
-        self.arrived_ns = now.mono_ns;
         self.output.received(n);
         self.work.received(n);
         if let ParserState::Payload(partial) = &mut self.state {
@@ -246,6 +245,26 @@ impl Decoder {
         self.drop_announced_frame();
         self.judge_suspect(None);
         self.output.end_skip();
+        self.backlog.end();
+        self.report_verdicts();
+    }
+
+    /// Returns the time without a byte after which [`Self::settle`] is to be called; `None` if no frame is undecided.
+    #[must_use]
+    pub fn max_silence(&self) -> Option<Duration> {
+        self.backlog.max_silence()
+    }
+
+    /// Decides whether the last frames are stale, because no other follows. Drain [`Self::poll`] afterwards.
+    pub fn settle(&mut self) {
+        self.backlog.silence();
+        self.report_verdicts();
+    }
+
+    fn report_verdicts(&mut self) {
+        while let Some(verdict) = self.backlog.verdict() {
+            self.output.push(Event::Aged(verdict));
+        }
     }
 
     /// Returns whether nothing but the possible start of another message follows the last one.
@@ -537,11 +556,20 @@ impl Decoder {
         self.interpreter.interpret_frame(&mut frame);
         frame.announced = frame.geometry.is_some() && frame.geometry == self.preamble.introduction.geometry;
         frame.received = self.now;
-        frame.stale = self.stale_burst.observe(frame.device_time, self.arrived_ns);
         frame.id = self.next_id;
         self.next_id += 1;
+        frame.staleness = match self.recorded_stale {
+            Some(stale) => Staleness::Known(stale),
+            None => self.backlog.observe(frame.id, frame.device_time, self.now.mono_ns),
+        };
+        self.report_verdicts();
         let frame = frame.seal();
         self.output.push(Event::Frame(Arc::clone(&frame)));
+        // Waiting frames must not take the memory that the next ones need.
+        if self.frames.used() > self.frames.bound().limit() / 2 {
+            self.backlog.give_up();
+            self.report_verdicts();
+        }
         frame
     }
 

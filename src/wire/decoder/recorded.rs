@@ -15,8 +15,8 @@ const LOOK_AHEAD: usize = 64;
 impl Decoder {
     /// Decodes one recorded frame, which arrived `now`, and confirms it: the recorder stored confirmed frames only.
     ///
-    /// `context` are records that the camera sent before the recording began. `arrived_ns` is the original arrival on the
-    /// recorder's monotonic clock, from which the decoder determines whether frames are stale; `now` becomes
+    /// `context` are records that the camera sent before the recording began. `stale`: the
+    /// recorder found that the frame had waited in the camera. `now` becomes
     /// [`Frame::received`](crate::frame::Frame::received). A head that does not announce exactly these detections and this payload causes
     /// [`Event::Lost`] instead of a frame. Drain [`Self::poll`] afterwards. Takes time proportional to the bytes given.
     pub fn decode_recorded(
@@ -25,10 +25,10 @@ impl Decoder {
         head: &MessageHead<'_>,
         payload: &[u8],
         now: Received,
-        arrived_ns: u64,
+        stale: bool,
     ) {
         self.confirm_provisional();
-        (self.now, self.arrived_ns) = (now, arrived_ns);
+        (self.now, self.recorded_stale) = (now, Some(stale));
         self.recorded_lines(context);
         let [before, first, text, after, second] = head.parts();
         let is_detect = header::has_detect(head.header);

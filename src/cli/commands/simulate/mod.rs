@@ -77,8 +77,8 @@ pub(crate) struct SceneArgs {
     #[arg(long, value_name = "N", help_heading = STREAM)]
     fps: Option<f64>,
 
-    /// Payload format, such as BGR888p, NV12, GRAY8, RAW16, JPEG or H264 [default: BGR888p]
-    #[arg(long, value_name = "FORMAT", help_heading = STREAM, hide_possible_values = true,
+    /// Payload format; H265 has valid headers, but cannot be decoded [default: BGR888p]
+    #[arg(long, value_name = "FORMAT", help_heading = STREAM,
           value_parser = value_parsers::one_of(formats(), text))]
     format: Option<String>,
 
@@ -179,6 +179,11 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     for simulator in &simulators {
         // Other programs wait for this line to learn the address.
         present::say(&format!("listening on tcp://{}", simulator.local_addr()));
+    }
+    if !reel.is_decodable() {
+        present::say(
+            "the pictures have valid headers, but cannot be decoded: there is no encoder for this format and size",
+        );
     }
     wait(ctx, &args.until, &simulators);
     let cameras: Vec<_> = simulators
