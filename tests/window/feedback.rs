@@ -20,9 +20,7 @@ fn the_help_is_readable_in_small_windows() {
         let arguments = ["sim:?fps=5&boxes=0", "--scale", scale].map(str::to_owned);
         let Some(bench) = Bench::managed("1400x900", "view", &arguments) else { return };
         bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
-        let (width, height) = (size.0.to_string(), size.1.to_string());
-        bench.xdotool(&["windowsize", "--sync", &bench.window, &width, &height]).expect("another size");
-        bench.until("that size", |seen| seen.dimensions() == size);
+        resize(&bench, size);
         bench.hide_hud();
         bench.key("space");
         let mut last = None;
@@ -88,6 +86,14 @@ fn the_zoom_and_keys_without_an_action_are_named() {
     bench.until("the help", |seen| count(seen, GREEN) > 60);
     bench.key("h");
     bench.until("no help and no second message", |seen| *seen == still);
+    // The scale that holds is named, also when it is the normal one again.
+    bench.key("ctrl+plus");
+    let larger = bench.until("a message about the scale", |seen| has_message(seen, 300));
+    bench.key("ctrl+0");
+    bench.until("another message", |seen| has_message(seen, 300) && *seen != larger);
+    bench.until("its end", |seen| *seen == still);
+    bench.key("ctrl+0");
+    bench.until("a message about the same scale", |seen| has_message(seen, 300));
     bench.key("q");
     let (status, said) = bench.end();
     assert!(in_order(status), "{status}: {said}");

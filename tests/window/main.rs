@@ -28,6 +28,7 @@ use recordings::Recording;
 mod controls;
 mod dropped;
 mod feedback;
+mod fleet;
 mod sizes;
 
 /// Longer than any operation takes on a busy machine.
@@ -709,6 +710,13 @@ fn point(bench: &Bench, (x, y): (u32, u32)) {
     bench
         .xdotool(&["mousemove", "--window", &bench.window, &x.to_string(), &y.to_string()])
         .unwrap_or_else(|| panic!("the pointer at {x}, {y}"));
+}
+
+/// Gives the window another size.
+fn resize(bench: &Bench, size: (u32, u32)) {
+    let (width, height) = (size.0.to_string(), size.1.to_string());
+    bench.xdotool(&["windowsize", "--sync", &bench.window, &width, &height]).expect("another size");
+    bench.until("that size", |seen| seen.dimensions() == size);
 }
 
 fn click(bench: &Bench, button: &str) {

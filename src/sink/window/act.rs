@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use minifb::Key;
-
 use super::Program;
+use super::design::SCALE_STEP;
 use super::keys::{Action, Press};
 use super::menu::Menu;
 use super::position::speed_word;
@@ -17,10 +16,7 @@ use crate::sink::record::Recorders;
 use crate::view::{ViewControls, Zoom};
 
 /// Number of cameras on a page: the keys 1 to 9 reach each of them.
-const PAGE: usize = 9;
-
-/// Longest text for finding a camera.
-const SEARCH_CHARACTERS_MAX: usize = 64;
+pub(super) const PAGE: usize = 9;
 
 /// What the user is doing beside watching.
 #[derive(Debug)]
@@ -32,12 +28,12 @@ pub(super) struct Interaction {
     pub(super) menu: Option<Menu>,
     /// Camera of the last click.
     pub(super) clicked: Option<usize>,
-    /// Text that a camera's name must contain, while it is typed.
-    search: Option<String>,
+    /// Text that the name of a camera or class must contain, while it is typed.
+    pub(super) search: Option<String>,
     /// Number of the page that is shown, from 0. `None`: all cameras.
-    page: Option<usize>,
+    pub(super) page: Option<usize>,
     /// The window fills the screen.
-    fullscreen: bool,
+    pub(super) fullscreen: bool,
     /// The user wants to fill the screen, or no longer.
     toggle_fullscreen: bool,
     /// A key without an action was answered.
@@ -168,8 +164,8 @@ impl Screen {
                 self.tiles.iter_mut().for_each(|tile| tile.zoom = zoom);
             }
             Action::Fullscreen => self.interaction.toggle_fullscreen = true,
-            Action::Scale(0) => self.set_scale(self.interaction.scale),
-            Action::Scale(steps) => self.change_scale(steps),
+            Action::Scale(0) => self.change_scale(self.interaction.scale),
+            Action::Scale(steps) => self.change_scale(self.design.scale() + SCALE_STEP * f32::from(steps)),
             Action::Panel => self.toggle_panel(),
             Action::Palette => self.toggle_light(),
             Action::Help => {
@@ -183,6 +179,7 @@ impl Screen {
                 }
             }
             Action::ShowOther(by) => self.show_other(by),
+            Action::ShowAbsent => self.show_absent(),
             Action::Page(by) => self.turn_page(by),
             Action::ShowAll => (self.enlarged, self.interaction.page) = (None, None),
             Action::Find => self.interaction.search = Some(String::new()),
@@ -210,7 +207,7 @@ impl Screen {
     }
 
     /// Passes the state to the views.
-    fn apply(&mut self) {
+    pub(super) fn apply(&mut self) {
         let (paused, boxes, labels, trails) = (self.paused, self.boxes, self.labels, self.trails);
         let threshold = f32::from(self.threshold) / 100.0;
         self.control(|controls| {
@@ -225,26 +222,6 @@ impl Screen {
     /// Returns whether a camera is on the page that is shown.
     pub(super) fn is_on_page(&self, camera: usize) -> bool {
         self.interaction.page.is_none_or(|page| camera / PAGE == page)
-    }
-
-    /// Returns the question or the input that waits for the user.
-    pub(super) fn prompt(&self) -> Option<String> {
-        if self.interaction.asks_to_quit {
-            return Some("stop the recording and quit? y or q: yes; any other key: no".to_owned());
-        }
-        let search = self.interaction.search.as_ref()?;
-        let (what, found) = match self.panel.is_open {
-            true => ("class", self.panel.found(search).into_iter().map(|(_, name)| name).collect::<Vec<_>>()),
-            false => ("camera", self.found(search).into_iter().map(|at| self.cameras[at].name.clone()).collect()),
-        };
-        let names = &found[..found.len().min(5)];
-        let more = if found.len() > names.len() { " ..." } else { "" };
-        Some(match (&*found, search.is_empty()) {
-            ([], _) => format!("{what}: {search}_ (no name contains this)"),
-            (_, true) if self.panel.is_open => "class: _ (type a part of its name; Enter: all)".to_owned(),
-            (_, true) => "camera: _ (type a part of its name)".to_owned(),
-            _ => format!("{what}: {search}_ (Enter: {}{more})", names.join(", ")),
-        })
     }
 
     /// Returns whether the user wants to switch between full screen and window, once.
@@ -327,7 +304,10 @@ impl Screen {
         let now = self.interaction.page.map_or(0, |page| page + 1);
         let next = (now + pages + 1).saturating_add_signed(isize::from(by)) % (pages + 1);
         self.interaction.page = next.checked_sub(1);
-        self.show_note(self.shown_cameras());
+        // Otherwise a notice names them as long as they are shown.
+        if !self.makes_room() || self.interaction.page.is_none() {
+            self.show_note(self.shown_cameras());
+        }
     }
 
     /// Plays files that the user has dropped on the window instead of what it shows. Says why if that is impossible.
@@ -361,63 +341,9 @@ impl Screen {
         }
     }
 
-    /// Draws only the first class with this text in its name; all without a text.
-    fn choose_class(&mut self, search: &str) {
-        let first = self.panel.found(search).into_iter().next().filter(|_| !search.is_empty());
-        match first {
-            Some((class, _)) => {
-                self.filter_class(None);
-                self.filter_class(Some(class));
-            }
-            None if search.is_empty() => self.filter_class(None),
-            None => self.show_note(format!("no class has `{search}` in its name")),
-        }
-    }
-
-    /// Edits the text of the search. Enter shows the first camera that it finds, or class while the side panel is open.
-    fn type_search(&mut self, press: Press) {
-        self.stale = true;
-        let Some(search) = &mut self.interaction.search else { return };
-        match press {
-            Press::Key(_, Some(Action::Escape)) => self.interaction.search = None,
-            Press::Key(Key::Backspace, _) => {
-                if search.pop().is_none() {
-                    self.interaction.search = None;
-                }
-            }
-            Press::Key(Key::Enter | Key::NumPadEnter, _) => {
-                let search = std::mem::take(search);
-                self.interaction.search = None;
-                if self.panel.is_open {
-                    return self.choose_class(&search);
-                }
-                match self.found(&search).first() {
-                    Some(camera) if !search.is_empty() => self.enlarged = Some(*camera),
-                    Some(_) => {}
-                    None => self.show_note(format!("no camera has `{search}` in its name")),
-                }
-                self.apply();
-            }
-            Press::Character(character, _) if !character.is_control() => {
-                if search.chars().count() < SEARCH_CHARACTERS_MAX {
-                    search.push(character);
-                }
-            }
-            Press::Key(..) | Press::Character(..) => {}
-        }
-    }
-
-    /// Returns the cameras with this text in their names: first those that begin with it.
-    fn found(&self, search: &str) -> Vec<usize> {
-        let search = search.to_lowercase();
-        let at = |camera: usize| self.cameras[camera].name.to_lowercase().find(&search);
-        let mut found: Vec<_> = (0..self.cameras.len()).filter_map(|camera| Some((at(camera)?, camera))).collect();
-        found.sort_by_key(|(at, camera)| (*at > 0, *camera));
-        found.into_iter().map(|(_, camera)| camera).collect()
-    }
-
-    /// Starts to record the cameras that are shown, or stops.
+    /// Starts to record the cameras that are shown, or stops. Says if some of them are not streaming now.
     fn record(&mut self) {
+        let absent = self.absent();
         if let Some(reason) = self.no_recording {
             return self.show_note(format!("recording is not available here: {reason}"));
         }
@@ -433,8 +359,16 @@ impl Screen {
         let shown = shown_range(self.enlarged, self.interaction.page, self.cameras.len());
         let note = match recorders.start_some(shown.clone()) {
             Ok(()) => {
+                let absent = absent.iter().filter(|at| shown.contains(at)).count();
                 let names = self.cameras[shown].iter().map(|camera| &*camera.name);
-                format!("recording {} to {}", named_cameras(names), recorders.path().display())
+                let count = names.len();
+                let later = match absent {
+                    0 => String::new(),
+                    1 if count == 1 => ": it is not streaming, and is recorded as soon as it does".to_owned(),
+                    1 => ": 1 is not streaming, and is recorded as soon as it does".to_owned(),
+                    _ => format!(": {absent} are not streaming, and are recorded as soon as they do"),
+                };
+                format!("recording {} to {}{later}", named_cameras(names), recorders.path().display())
             }
             Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
         };

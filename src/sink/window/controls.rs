@@ -51,6 +51,15 @@ impl Setting {
         value.clamp(low, high) as u32
     }
 
+    /// Returns the record that sends a value.
+    fn order(&self, sent: Sent) -> Option<String> {
+        match sent {
+            Sent::Unknown => None,
+            Sent::Auto => self.auto.map(str::to_owned),
+            Sent::Value(value) => Some(format!("{}={value}", self.key)),
+        }
+    }
+
     fn share(&self, value: u32) -> f64 {
         let (low, high, value) = (f64::from(self.low), f64::from(self.high), f64::from(value));
         let share =
@@ -80,6 +89,14 @@ struct Controlled {
 /// A setting to make: its index, and the text of its record.
 type Order = (usize, String);
 
+/// Orders that a camera did not carry out.
+#[derive(Debug)]
+struct Failure {
+    camera: usize,
+    orders: Vec<String>,
+    why: String,
+}
+
 /// Place of a slider in the window.
 #[derive(Clone, Copy, Debug)]
 struct Slider {
@@ -95,7 +112,7 @@ pub(super) struct Controls {
     /// Camera whose sliders were drawn last, and their places.
     shown: Option<usize>,
     sliders: Vec<Slider>,
-    failures: (Sender<String>, Receiver<String>),
+    failures: (Sender<Failure>, Receiver<Failure>),
 }
 
 impl Default for Controls {
@@ -167,7 +184,7 @@ impl Controls {
         let setting = &SETTINGS[slider.setting];
         let share = f64::from(x - slider.bar.x) / f64::from((slider.bar.width - 1).max(1));
         let value = setting.value(share);
-        self.send(slider.setting, Sent::Value(value), format!("{}={value}", setting.key), spec);
+        self.send(slider.setting, Sent::Value(value), spec);
         true
     }
 
@@ -175,24 +192,32 @@ impl Controls {
     pub(super) fn click(&mut self, at: (i32, i32), spec: impl Fn(usize) -> SourceSpec) {
         let Some(slider) = self.sliders.iter().find(|slider| is_on(slider.auto, at)) else { return };
         let setting = slider.setting;
-        if let Some(order) = SETTINGS[setting].auto {
-            self.send(setting, Sent::Auto, order.to_owned(), spec);
-        }
+        self.send(setting, Sent::Auto, spec);
     }
 
-    /// Returns why a setting was not made, if that is new.
+    /// Returns why a setting was not made, if that is new. Its value is then unknown.
     pub(super) fn failure(&mut self) -> Option<String> {
-        self.failures.1.try_iter().last()
+        let failures: Vec<Failure> = self.failures.1.try_iter().collect();
+        for Failure { camera, orders, .. } in &failures {
+            let Some(known) = self.controlled.iter_mut().find(|known| known.camera == *camera) else { continue };
+            for (setting, sent) in SETTINGS.iter().zip(&mut known.sent) {
+                // Not a newer value.
+                if setting.order(*sent).is_some_and(|order| orders.contains(&order)) {
+                    *sent = Sent::Unknown;
+                }
+            }
+        }
+        failures.into_iter().last().map(|failure| failure.why)
     }
 
     fn of(&self, camera: usize) -> Option<&Controlled> {
         self.controlled.iter().find(|controlled| controlled.camera == camera)
     }
 
-    fn send(&mut self, setting: usize, sent: Sent, order: String, spec: impl Fn(usize) -> SourceSpec) {
-        let Some(camera) = self.shown else { return };
+    fn send(&mut self, setting: usize, sent: Sent, spec: impl Fn(usize) -> SourceSpec) {
+        let (Some(camera), Some(order)) = (self.shown, SETTINGS[setting].order(sent)) else { return };
         if self.of(camera).is_none() {
-            let orders = start(spec(camera), self.failures.0.clone());
+            let orders = start(camera, spec(camera), self.failures.0.clone());
             self.controlled.push(Controlled { camera, sent: Default::default(), orders });
         }
         let Some(known) = self.controlled.iter_mut().find(|known| known.camera == camera) else { return };
@@ -205,7 +230,7 @@ impl Controls {
 }
 
 /// Starts the thread that sends the settings of a camera. It ends with the sender.
-fn start(spec: SourceSpec, failures: Sender<String>) -> Sender<Order> {
+fn start(camera: usize, spec: SourceSpec, failures: Sender<Failure>) -> Sender<Order> {
     let (sender, orders) = channel::<Order>();
     let SourceSpec::Tcp { host, port } = spec else { return sender };
     let report = failures.clone();
@@ -216,18 +241,21 @@ fn start(spec: SourceSpec, failures: Sender<String>) -> Sender<Order> {
             std::iter::once(first).chain(orders.try_iter()).for_each(|(setting, order)| newest[setting] = Some(order));
             let due: Vec<String> = newest.into_iter().flatten().collect();
             // Fails after the window was closed.
-            let failed = |why: String| drop(failures.send(why));
+            let failed = |orders: &[String], why: String| {
+                drop(failures.send(Failure { camera, orders: orders.to_vec(), why }));
+            };
             match control(&host, port, &due, TIMEOUT) {
-                Ok(answers) => answers
-                    .iter()
-                    .filter(|answer| !answer.done)
-                    .for_each(|answer| failed(format!("the camera refused `{}`: {}", answer.order, answer.said))),
-                Err(error) => failed(format!("{} is not set: {error}", due.join(", "))),
+                Ok(answers) => answers.iter().filter(|answer| !answer.done).for_each(|answer| {
+                    let why = format!("the camera refused `{}`: {}", answer.order, answer.said);
+                    failed(std::slice::from_ref(&answer.order), why);
+                }),
+                Err(error) => failed(&due, format!("{} is not set: {error}", due.join(", "))),
             }
         }
     };
     if let Err(error) = thread::Builder::new().name("controls".to_owned()).spawn(run) {
-        let _ = report.send(format!("the camera cannot be set: {error}"));
+        let why = format!("the camera cannot be set: {error}");
+        let _ = report.send(Failure { camera, orders: Vec::new(), why });
     }
     sender
 }
@@ -279,6 +307,19 @@ mod tests {
         let sent: Vec<_> = orders.try_iter().map(|(_, order)| order).collect();
         assert_eq!(sent, ["lens=100", "lens=101", "lens=255", "wb=auto"]);
         assert_eq!(controls.controlled[0].sent, [Sent::Value(255), Sent::Unknown, Sent::Unknown, Sent::Auto]);
+        // The last value of the lens was not set, and neither was an older one of another setting.
+        let failed = |orders: &[&str]| Failure {
+            camera: 3,
+            orders: orders.iter().map(|order| (*order).to_owned()).collect(),
+            why: "no answer".to_owned(),
+        };
+        for failure in [failed(&["lens=255", "iso=100"]), failed(&["wb=4000"])] {
+            controls.failures.0.send(failure).expect("it is received");
+        }
+        assert_eq!(controls.failure().as_deref(), Some("no answer"));
+        assert_eq!(controls.controlled[0].sent[..], [Sent::Unknown, Sent::Unknown, Sent::Unknown, Sent::Auto]);
+        assert!(controls.drag(start, 9999, spec));
+        assert_eq!(orders.try_iter().map(|(_, order)| order).collect::<Vec<_>>(), ["lens=255"], "once more");
         controls.hide();
         assert!(!controls.drag(start, 0, spec), "hidden");
     }

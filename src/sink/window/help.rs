@@ -1,69 +1,75 @@
 //! The help: what keys and the mouse do, in as many columns and pages as the window needs.
 
+use super::available::{Available, When};
 use super::design::{ColoredText, Ink};
 use super::keys::Action;
 use super::pen::{Pen, wrapped};
 use crate::overlay::Rect;
 
-/// Keys or gestures, and what they do.
-type Entry = (&'static str, &'static str);
+/// Keys or gestures, what they do, and when.
+type Entry = (&'static str, &'static str, When);
 
 /// Entries that belong together, below their heading.
 pub(super) const GROUPS: [(&str, &[Entry]); 5] = [
     (
         "Picture",
         &[
-            ("Space  p", "pause, continue, restart"),
-            ("c", "snapshots of what is shown"),
-            ("r", "record what is shown; stop"),
-            ("b", "boxes: show or hide"),
-            ("l", "labels: show or hide"),
-            ("t", "trails of tracked objects"),
-            ("+  -", "confidence threshold"),
-            ("d", "side panel with classes"),
-            ("i", "HUD: line, full, off"),
-            ("z", "original size, or fit"),
+            ("Space  p", "pause, continue, restart", When::Replay),
+            ("Space  p", "pause, continue", When::Live),
+            (".", "pause, then next picture", When::Live),
+            ("c", "snapshots of what is shown", When::Always),
+            ("r", "record what is shown; stop", When::CanRecord),
+            ("b", "boxes: show or hide", When::Always),
+            ("l", "labels: show or hide", When::Always),
+            ("t", "trails of tracked objects", When::Always),
+            ("+  -", "confidence threshold", When::Always),
+            ("/", "draw only one class", When::OneCamera),
+            ("d", "side panel with classes", When::Always),
+            ("i", "HUD: line, full, off", When::Always),
+            ("z", "original size, or fit", When::Always),
         ],
     ),
     (
         "Cameras",
         &[
-            ("1..9", "one camera (of the page)"),
-            ("Tab", "next one; Shift: previous"),
-            ("n  u", "next nine, previous nine"),
-            ("/", "find a name (panel: class)"),
-            ("g", "all cameras"),
+            ("1..9", "one camera (of the page)", When::SeveralCameras),
+            ("Tab", "next one; Shift: previous", When::SeveralCameras),
+            ("o", "next one not streaming", When::SeveralCameras),
+            ("n  u", "next nine, previous nine", When::Pages),
+            ("/", "find a name (panel: class)", When::SeveralCameras),
+            ("g", "all cameras", When::SeveralCameras),
         ],
     ),
     (
         "Recordings",
         &[
-            (",  .", "previous picture, next"),
-            ("Left  Right", "5 s back, 5 s forward"),
-            ("PgUp  PgDn", "a minute back, forward"),
-            ("Home  End", "to the start, to the end"),
-            ("[  ]", "slower, faster; Down, Up"),
+            (",  .", "previous picture, next", When::Replay),
+            ("Left  Right", "5 s back, 5 s forward", When::Replay),
+            ("PgUp  PgDn", "a minute back, forward", When::Replay),
+            ("Home  End", "to the start, to the end", When::Replay),
+            ("[  ]", "slower, faster; Down, Up", When::Replay),
         ],
     ),
     (
         "Window",
         &[
-            ("f  F11", "fill the screen"),
-            ("Ctrl +  -  0", "size of text; 0: normal"),
-            ("k", "dark text, or light text"),
-            ("?  h  F1", "this help"),
-            ("Esc", "close what is open; quit"),
-            ("q", "quit"),
+            ("f  F11", "fill the screen", When::Always),
+            ("Ctrl +  -  0", "size of text; 0: normal", When::Always),
+            ("k", "dark text, or light text", When::Always),
+            ("?  h  F1", "this help", When::Always),
+            ("Esc", "close what is open; quit", When::Always),
+            ("q", "quit", When::Always),
         ],
     ),
     (
         "Mouse",
         &[
-            ("click", "enlarge a camera, or back"),
-            ("double click", "fill the screen"),
-            ("wheel", "zoom at the pointer"),
-            ("drag", "move the picture; seek"),
-            ("right click", "menu"),
+            ("click", "enlarge a camera, or back", When::SeveralCameras),
+            ("double click", "fill the screen", When::Always),
+            ("wheel", "zoom at the pointer", When::Always),
+            ("drag", "move the picture", When::Live),
+            ("drag", "move the picture; seek", When::Replay),
+            ("right click", "menu", When::Always),
         ],
     ),
 ];
@@ -74,6 +80,9 @@ const KEY_CHARS: usize = 14;
 /// Most and fewest characters of a description in one line beside its keys.
 const WHAT_CHARS_MAX: usize = 26;
 const WHAT_CHARS_MIN: usize = 16;
+
+/// Windows of fewer lines have no heading.
+const LOW_LINES: i32 = 12;
 
 /// Characters between two columns.
 const GAP_CHARS: usize = 3;
@@ -127,15 +136,17 @@ impl Help {
         self.page = self.page.saturating_add_signed(by).min(self.pages - 1);
     }
 
-    /// Draws the page in the middle of the window.
-    pub(super) fn draw(&mut self, pen: &mut Pen<'_>) {
+    /// Draws the page in the middle of the window, with the keys that do something there.
+    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, available: Available) {
         let window = pen.canvas.area();
         let (space, line, advance) = (pen.design.space(), pen.design.line(), pen.advance());
-        let (margin, head) = (2 * space, line + 3 * space);
+        // Low windows have more rows without the heading.
+        let is_low = window.height < LOW_LINES * line;
+        let (margin, head) = if is_low { (space, line) } else { (2 * space, line + 3 * space) };
         let count = |pixels: i32, unit: i32| usize::try_from(pixels / unit).unwrap_or(0).max(1);
         let chars = count(window.width - 2 * margin, advance);
         let rows = count(window.height - 2 * margin - head, line);
-        let Layout { columns, width, used } = Layout::of(chars, rows);
+        let Layout { columns, width, used } = Layout::of(chars, rows, available);
         let side_by_side = used.min(columns.len());
         self.pages = columns.len().div_ceil(used);
         self.page = self.page.min(self.pages - 1);
@@ -152,13 +163,18 @@ impl Help {
         let (thin, color) = (pen.design.thin(), pen.design.ink(Ink::Dim));
         pen.canvas.outline(panel, thin, color);
         let (left, top, right) = (panel.x + margin, panel.y + margin, panel.right() - margin);
-        let after = left + pen.heading(left, top, Ink::Text, "oaktap") + 2 * advance;
+        let (after, above) = if is_low {
+            (left, 0)
+        } else {
+            (left + pen.heading(left, top, Ink::Text, "oaktap") + 2 * advance, space / 2)
+        };
         if self.pages > 1 {
             let at = format!("{}/{}", self.page + 1, self.pages);
-            let how = ["  PgDn or wheel: more, Esc: close", "  PgDn, wheel", ""].map(|how| (Ink::Dim, how.to_owned()));
+            let how = ["  PgDn or wheel: more, Esc: close", "  PgDn, wheel", "  PgDn", ""]
+                .map(|how| (Ink::Dim, how.to_owned()));
             let fits = |how: &&ColoredText| after + pixels(at.len() + how.1.len(), advance) <= right;
             let how = how.iter().find(fits).cloned();
-            pen.pieces(after, top + space / 2, right, &[vec![(Ink::Text, at)], how.into_iter().collect()].concat());
+            pen.pieces(after, top + above, right, &[vec![(Ink::Text, at)], how.into_iter().collect()].concat());
         }
         for (at, lines) in shown.iter().enumerate() {
             let x = left + pixels(at * (width + GAP_CHARS), advance);
@@ -180,11 +196,11 @@ struct Layout {
 
 impl Layout {
     /// Arranges the help in a window of this many characters and rows: in one page if possible, with few columns.
-    fn of(chars: usize, rows: usize) -> Self {
+    fn of(chars: usize, rows: usize, available: Available) -> Self {
         let narrow = KEY_CHARS + WHAT_CHARS_MAX;
         let most = ((chars + GAP_CHARS) / (narrow + GAP_CHARS)).clamp(1, COLUMNS_MAX);
         let width = narrow.min(chars);
-        let groups = groups(width);
+        let groups = groups(width, available);
         let entries = groups.concat();
         let used = (1..most).find(|count| flow(&entries, rows).len() <= *count).unwrap_or(most);
         // Groups stay together if that does not need more pages.
@@ -201,12 +217,12 @@ impl Layout {
 }
 
 /// Returns the groups of entries of this width, each entry as lines that stay together. Headings belong to the first.
-fn groups(width: usize) -> Vec<Vec<Vec<Line>>> {
+fn groups(width: usize, available: Available) -> Vec<Vec<Vec<Line>>> {
     let mut groups = Vec::new();
     for (heading, entries) in GROUPS {
         let mut group = Vec::new();
         let mut block: Vec<Line> = vec![Vec::new(), vec![(Ink::Dim, heading.to_owned())]];
-        for (keys, what) in entries {
+        for (keys, what, _) in entries.iter().filter(|(.., when)| available.holds(*when)) {
             if width >= KEY_CHARS + WHAT_CHARS_MIN {
                 let mut keys = Some(*keys);
                 block.extend(wrapped(what, width - KEY_CHARS).into_iter().map(|part| {
@@ -220,7 +236,9 @@ fn groups(width: usize) -> Vec<Vec<Vec<Line>>> {
             }
             group.push(std::mem::take(&mut block));
         }
-        groups.push(group);
+        if !group.is_empty() {
+            groups.push(group);
+        }
     }
     groups
 }
@@ -253,12 +271,52 @@ mod tests {
     use super::*;
     use crate::overlay::{Canvas, Text};
 
+    const REPLAYS: Available = Available { cameras: 40, replay: true, records: true };
+
+    /// The help and the README name the same keys.
+    #[test]
+    fn every_key_of_the_help_is_in_the_readme() {
+        let readme = include_str!("../../../README.md");
+        let rows: String = readme.lines().filter(|line| line.starts_with("| `")).collect();
+        let keyboard = GROUPS.iter().filter(|(heading, _)| *heading != "Mouse");
+        for key in keyboard.flat_map(|(_, entries)| entries.iter()).flat_map(|(keys, ..)| keys.split_whitespace()) {
+            let named = match key {
+                "Left" => "←",
+                "Right" => "→",
+                "1..9" => "1`..`9",
+                key => key,
+            };
+            assert!(rows.contains(&format!("`{named}`")), "{named}");
+        }
+    }
+
+    #[test]
+    fn keys_that_do_nothing_are_left_out() {
+        let named = |cameras, replay, records| {
+            let layout = Layout::of(200, 90, Available { cameras, replay, records });
+            let pieces = layout.columns.into_iter().flatten().flatten();
+            pieces.map(|(_, piece)| piece.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let has = |all: &[String], key: &str| all.iter().any(|piece| piece == key);
+        let one = named(1, false, true);
+        assert!(["Cameras", "Recordings", "g", "Tab", "click", ",  ."].iter().all(|key| !has(&one, key)), "{one:?}");
+        assert!(["/", ".", "r", "draw only one class"].iter().all(|key| has(&one, key)), "{one:?}");
+        let nine = named(9, false, false);
+        assert!(has(&nine, "g") && !has(&nine, "n  u") && !has(&nine, "r"), "{nine:?}");
+        let forty = named(40, true, true);
+        assert!(["n  u", "o", ",  .", "Home  End"].iter().all(|key| has(&forty, key)), "{forty:?}");
+    }
+
     #[test]
     fn each_entry_is_whole_on_one_page_or_on_several() {
-        let all: Vec<String> =
-            GROUPS.iter().flat_map(|(_, entries)| entries.iter()).map(|(_, what)| squeezed(what)).collect();
+        let all: Vec<String> = GROUPS
+            .iter()
+            .flat_map(|(_, entries)| entries.iter())
+            .filter(|(.., when)| REPLAYS.holds(*when))
+            .map(|(_, what, _)| squeezed(what))
+            .collect();
         for (chars, rows) in [(200, 60), (89, 14), (40, 14), (40, 5), (22, 4), (12, 2), (1, 1)] {
-            let layout = Layout::of(chars, rows);
+            let layout = Layout::of(chars, rows, REPLAYS);
             let text = |line: &Line| line.iter().map(|(_, piece)| piece.as_str()).collect::<String>();
             for column in &layout.columns {
                 assert!(column.len() <= rows, "{chars}x{rows}");
@@ -272,8 +330,8 @@ mod tests {
             }
             assert!(shown.contains("quit") || chars < 8);
         }
-        assert_eq!(Layout::of(200, 60).columns.len(), 1, "one column is enough");
-        let two = Layout::of(180, 34);
+        assert_eq!(Layout::of(200, 60, REPLAYS).columns.len(), 1, "one column is enough");
+        let two = Layout::of(180, 34, REPLAYS);
         let tops: Vec<_> = two.columns.iter().map(|column| column[0][0].1.as_str()).collect();
         assert_eq!(tops, ["Picture", "Recordings"], "groups stay together");
     }
@@ -290,7 +348,7 @@ mod tests {
         let (mut words, mut text) = (vec![0; 640 * 352], Text::new());
         let mut draw = |help: &mut Help| {
             let canvas = Canvas::new(&mut words, 640, 352);
-            help.draw(&mut Pen { canvas, text: &mut text, design: Design::default().scaled(2.0) });
+            help.draw(&mut Pen { canvas, text: &mut text, design: Design::default().scaled(2.0) }, REPLAYS);
         };
         draw(&mut help);
         assert!(help.pages > 2, "{}", help.pages);

@@ -2,7 +2,7 @@
 
 use super::design::{ColoredText, Ink};
 use super::pen::{Pen, wrapped};
-use super::status::{CameraStatus, Message, line, rows, state_word};
+use super::status::{CameraStatus, Message, line, rows};
 use crate::overlay::Rect;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,13 +50,13 @@ pub(super) fn draw_line(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, re
 /// Width of the caption column.
 const CAPTION_CHARS: i32 = 9;
 
-/// Draws the full HUD in the upper left corner of a tile, with the intervals of the last frames as a curve. Returns `false`
-/// if there is no room for it.
-pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) -> bool {
+/// Draws the full HUD in the upper left corner of a tile, with the intervals of the last frames as a curve. Returns its
+/// place. `None` if there is no room for it and for notices of this size to its right or below it.
+pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, notices: (i32, i32)) -> Option<Rect> {
     let (line, space, advance) = (pen.design.line(), pen.design.space(), pen.advance());
     let margin = 2 * space;
     let rows = rows(status);
-    let state = state_word(&status.state);
+    let state = status.state.word();
     let count = |text: &str| i32::try_from(text.chars().count()).unwrap_or(0);
     let wide = |pieces: &[(Ink, String)]| pieces.iter().map(|(_, piece)| count(piece)).sum::<i32>() + CAPTION_CHARS;
     let head = count(&status.name) + count(state) + 5;
@@ -71,8 +71,10 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) ->
         columns * advance + 2 * margin,
         lines * line + curve + caption + 2 * margin + 2 * space,
     );
-    if panel.right() > tile.right() || panel.bottom() > tile.bottom() {
-        return false;
+    let is_beside = panel.right() + notices.0 <= tile.right();
+    let high = if is_beside { 0 } else { notices.1 };
+    if panel.right() > tile.right() || panel.bottom() + high > tile.bottom() {
+        return None;
     }
     let mut inside = pen.part(panel);
     inside.ground(panel);
@@ -96,7 +98,7 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus) ->
         let color = inside.design.ink(Ink::Good);
         inside.canvas.sparkline(area, &intervals, color);
     }
-    true
+    Some(panel)
 }
 
 /// Marks a picture whose frame proved to be damaged: with a border and a word.
@@ -192,7 +194,7 @@ mod tests {
             let canvas = Canvas::new(&mut words, width, height);
             let mut pen = Pen { canvas, text: &mut text, design: Design::default() };
             draw_line(&mut pen, tile, &status, 0);
-            draw_full(&mut pen, tile, &status);
+            draw_full(&mut pen, tile, &status, (0, 0));
             let short = ["a camera", "lost"].map(str::to_owned);
             let lines = vec!["the connection is lost and will not be restored".to_owned()];
             draw_message(&mut pen, tile, &Message { ink: Ink::Alarm, short, lines });

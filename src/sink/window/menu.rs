@@ -1,28 +1,58 @@
 //! The menu of the right button: the most common keys, and what they do.
 
+use super::available::When;
 use super::design::Ink;
 use super::keys::Action;
 use super::pen::Pen;
+use super::screen::Screen;
 use crate::overlay::Rect;
+use crate::sink::record::Recorders;
+use crate::view::Zoom;
 
 /// An action, its key and its description.
-type Entry = (Action, &'static str, &'static str);
+pub(super) type Entry = (Action, &'static str, &'static str);
 
-const ENTRIES: [Entry; 13] = [
-    (Action::Pause, "Space", "pause or continue"),
-    (Action::Snapshot, "c", "save a snapshot"),
-    (Action::Record, "r", "record, or stop"),
-    (Action::Fullscreen, "f", "fill the screen"),
-    (Action::ToggleZoom, "z", "fit or original size"),
-    (Action::ShowAll, "g", "show all cameras"),
-    (Action::Boxes, "b", "show or hide boxes"),
-    (Action::Labels, "l", "show or hide labels"),
-    (Action::Trails, "t", "show or hide trails"),
-    (Action::Panel, "d", "side panel"),
-    (Action::Hud, "i", "switch the HUD"),
-    (Action::Help, "?", "all keys"),
-    (Action::Quit, "q", "quit"),
-];
+impl Screen {
+    /// Returns the entries of the menu: what can be done now.
+    pub(super) fn menu_entries(&self) -> Vec<Entry> {
+        let is_recording = self.recorders.as_ref().is_some_and(Recorders::is_on);
+        let is_fit = self.tiles.iter().all(|tile| tile.zoom == Zoom::Fit);
+        let has_ended = self.position.as_ref().is_some_and(|position| position.ended);
+        let is_part = self.enlarged.is_some() || self.interaction.page.is_some();
+        let available = self.available();
+        let named = |action: Action, key: &'static str, is: bool, yes: &'static str, no: &'static str| {
+            (action, key, if is { yes } else { no })
+        };
+        let all = [
+            Some(named(
+                Action::Pause,
+                "Space",
+                has_ended,
+                "start again",
+                if self.paused { "continue" } else { "pause" },
+            )),
+            Some((Action::Snapshot, "c", "save a snapshot")),
+            available.records.then(|| named(Action::Record, "r", is_recording, "stop the recording", "record")),
+            Some(named(Action::Fullscreen, "f", self.interaction.fullscreen, "back to a window", "fill the screen")),
+            Some(named(Action::ToggleZoom, "z", is_fit, "original size", "fit the window")),
+            (available.holds(When::SeveralCameras) && is_part).then_some((Action::ShowAll, "g", "show all cameras")),
+            (available.holds(When::SeveralCameras) && !self.absent().is_empty()).then_some((
+                Action::ShowAbsent,
+                "o",
+                "next not streaming",
+            )),
+            available.holds(When::Pages).then_some((Action::Page(1), "n", "next nine cameras")),
+            Some(named(Action::Boxes, "b", self.boxes, "hide boxes", "show boxes")),
+            Some(named(Action::Labels, "l", self.labels, "hide labels", "show labels")),
+            Some(named(Action::Trails, "t", self.trails, "hide trails", "show trails")),
+            Some(named(Action::Panel, "d", self.panel.is_open, "close the side panel", "side panel")),
+            Some((Action::Hud, "i", "switch the HUD")),
+            Some((Action::Help, "?", "all keys")),
+            Some((Action::Quit, "q", "quit")),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
 
 /// An open menu.
 #[derive(Debug)]
@@ -45,9 +75,9 @@ impl Menu {
     }
 
     /// Draws the menu within the window, with the entry under the pointer marked.
-    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, pointer: Option<(i32, i32)>) {
+    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, entries: &[Entry], pointer: Option<(i32, i32)>) {
         let (window, space, line) = (pen.canvas.area(), pen.design.space(), pen.design.line());
-        let entries = entries(usize::try_from((window.height - 4 * space) / line).unwrap_or(0));
+        let entries = fitting(entries, usize::try_from((window.height - 4 * space) / line).unwrap_or(0));
         let text = |(_, key, what): &Entry| vec![(Ink::Good, format!("{key:<7}")), (Ink::Text, (*what).to_owned())];
         let lines: Vec<_> = entries.iter().map(text).collect();
         let (width, height) = pen.panel_size(&lines);
@@ -72,12 +102,11 @@ impl Menu {
 }
 
 /// Returns the first entries if not all have room, and always the help.
-fn entries(room: usize) -> Vec<Entry> {
-    if room >= ENTRIES.len() {
-        return ENTRIES.to_vec();
+fn fitting(entries: &[Entry], room: usize) -> Vec<Entry> {
+    if room >= entries.len() {
+        return entries.to_vec();
     }
-    let (help, others): (Vec<Entry>, Vec<Entry>) =
-        ENTRIES.into_iter().partition(|(action, ..)| *action == Action::Help);
+    let (help, others): (Vec<Entry>, Vec<Entry>) = entries.iter().partition(|(action, ..)| *action == Action::Help);
     others.into_iter().take(room.saturating_sub(help.len())).chain(help).collect()
 }
 
@@ -87,12 +116,28 @@ mod tests {
     use super::*;
     use crate::overlay::{Canvas, Text};
 
+    const ENTRIES: [Entry; 13] = [
+        (Action::Pause, "Space", "pause"),
+        (Action::Snapshot, "c", "save a snapshot"),
+        (Action::Record, "r", "record"),
+        (Action::Fullscreen, "f", "fill the screen"),
+        (Action::ToggleZoom, "z", "original size"),
+        (Action::ShowAll, "g", "show all cameras"),
+        (Action::Boxes, "b", "hide boxes"),
+        (Action::Labels, "l", "hide labels"),
+        (Action::Trails, "t", "show trails"),
+        (Action::Panel, "d", "side panel"),
+        (Action::Hud, "i", "switch the HUD"),
+        (Action::Help, "?", "all keys"),
+        (Action::Quit, "q", "quit"),
+    ];
+
     #[test]
     fn a_low_window_has_the_first_entries_and_the_help() {
         let (mut words, mut text) = (vec![0; 640 * 352], Text::new());
         let mut menu = Menu::at((600, 300));
         let canvas = Canvas::new(&mut words, 640, 352);
-        menu.draw(&mut Pen { canvas, text: &mut text, design: Design::default().scaled(2.0) }, None);
+        menu.draw(&mut Pen { canvas, text: &mut text, design: Design::default().scaled(2.0) }, &ENTRIES, None);
         let last = menu.rows.last().expect("entries");
         assert!(menu.rows.len() < ENTRIES.len() && last.0.bottom() <= 352, "{:?}", menu.rows);
         assert_eq!((menu.rows[0].1, last.1), (Action::Pause, Action::Help));
@@ -104,7 +149,7 @@ mod tests {
             let (mut words, mut text) = (vec![0; 800 * 600], Text::new());
             let mut menu = Menu::at(from);
             let canvas = Canvas::new(&mut words, 800, 600);
-            menu.draw(&mut Pen { canvas, text: &mut text, design: Design::default() }, None);
+            menu.draw(&mut Pen { canvas, text: &mut text, design: Design::default() }, &ENTRIES, None);
             assert_eq!(menu.rows.len(), ENTRIES.len());
             for (rect, action) in &menu.rows {
                 assert_eq!(menu.action_at((rect.x + 1, rect.y + rect.height / 2)), Some(*action));

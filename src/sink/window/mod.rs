@@ -2,7 +2,9 @@
 //!
 //! minifb opens the window and draws. `platform` does what minifb lacks.
 
+mod absent;
 mod act;
+mod available;
 mod camera;
 mod controls;
 mod design;
@@ -24,6 +26,7 @@ mod pointer;
 mod position;
 mod recording;
 mod screen;
+mod search;
 mod status;
 mod tile;
 
@@ -46,13 +49,37 @@ pub use screen::{Screen, ScreenImage};
 /// Interval at which keys are handled while no picture arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(8);
 
-/// Bounds of the time from one draw to the next, for any number of cameras: at most 333 draws per second, and 90 are always
-/// allowed. Between them a draw waits until it takes a third of the time.
+/// Bounds of the time from one draw to the next: at most 333 draws per second, and 90 are always allowed. Between them a
+/// draw waits until it takes a third of the time.
 const DRAW_INTERVALS_NS: (u64, u64) = (3_000_000, 11_000_000);
 
+/// Pictures of this number of cameras may be drawn at the shortest interval. Those of more cameras are drawn together.
+const CAMERAS_AT_SHORTEST_INTERVAL: u64 = 4;
+
 /// Returns the time from a draw to the next one, which a picture that arrives in between has to wait for.
-fn draw_interval_ns(cost_ns: u64) -> u64 {
-    cost_ns.saturating_mul(3).clamp(DRAW_INTERVALS_NS.0, DRAW_INTERVALS_NS.1)
+fn draw_interval_ns(cost_ns: u64, cameras: usize) -> u64 {
+    let least = DRAW_INTERVALS_NS.0.saturating_mul(cameras as u64 / CAMERAS_AT_SHORTEST_INTERVAL);
+    cost_ns.saturating_mul(3).max(least).clamp(DRAW_INTERVALS_NS.0, DRAW_INTERVALS_NS.1)
+}
+
+/// Logs the number of draws in each second, when it changes.
+#[derive(Debug, Default)]
+struct DrawRate {
+    since_ns: u64,
+    draws: u32,
+    logged: Option<u32>,
+}
+
+impl DrawRate {
+    fn count(&mut self, draws: u32, now_ns: u64) {
+        if now_ns.saturating_sub(self.since_ns) >= 1_000_000_000 {
+            if self.logged.replace(self.draws) != Some(self.draws) {
+                tracing::debug!("{} draws in the last second", self.draws);
+            }
+            (self.since_ns, self.draws) = (now_ns, 0);
+        }
+        self.draws += draws;
+    }
 }
 
 /// Time to wait for the first pictures, which determine the size of the window.
@@ -117,7 +144,7 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program)
     window.set_input_callback(Box::new(KeyEvents(tx)));
     let (mut keyboard, mut mouse, mut polled) = (Keyboard::default(), Mouse::default(), PolledPointer::default());
     screen.show_hint();
-    let (mut size, mut drawn_ns, mut interval_ns) = ((0, 0), 0, 0);
+    let (mut size, mut drawn_ns, mut interval_ns, mut rate) = ((0, 0), 0, 0, DrawRate::default());
     while window.is_open() && !screen.quit() && !program.done() {
         let now_ns = received_now().mono_ns;
         let due = screen.refresh(now_ns) || window.get_size() != size;
@@ -128,8 +155,10 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program)
             let image = screen.image(size.0.max(1), size.1.max(1));
             window.update_with_buffer(image.words, image.width, image.height).map_err(WindowError::Update)?;
             screen.shown();
-            interval_ns = draw_interval_ns(received_now().mono_ns - now_ns);
+            interval_ns = draw_interval_ns(received_now().mono_ns - now_ns, screen.shown_count());
+            rate.count(1, now_ns);
         } else {
+            rate.count(0, now_ns);
             thread::park_timeout(if due {
                 Duration::from_nanos(interval_ns - (now_ns - drawn_ns))
             } else {
@@ -179,7 +208,13 @@ mod tests {
 
     #[test]
     fn cheap_draws_follow_soon_and_expensive_ones_do_not_pile_up() {
-        let intervals_us = [100, 2000, 3000, 20_000].map(|cost_us| draw_interval_ns(1000 * cost_us) / 1000);
+        let intervals_us = [100, 2000, 3000, 20_000].map(|cost_us| draw_interval_ns(1000 * cost_us, 1) / 1000);
         assert_eq!(intervals_us, [3000, 6000, 9000, 11_000]);
+    }
+
+    #[test]
+    fn pictures_of_many_cameras_are_drawn_together() {
+        let least_us = [0, 1, 4, 7, 9, 12, 40].map(|cameras| draw_interval_ns(0, cameras) / 1000);
+        assert_eq!(least_us, [3000, 3000, 3000, 3000, 6000, 9000, 11_000]);
     }
 }

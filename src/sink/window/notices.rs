@@ -1,8 +1,11 @@
-//! State that is named on the screen as long as it holds, whatever the HUD shows.
+//! State that is named on the screen as long as it holds, whatever the HUD shows, and its place: where it covers the least.
 
 use super::design::{ColoredText, Ink};
-use super::recording::named;
+use super::hud::HudLevel;
+use super::pen::{Pen, chars, fitted};
+use super::recording::{self, named};
 use super::screen::Screen;
+use crate::overlay::Rect;
 use crate::sink::record::{RecorderState, Recorders, format_remaining};
 use crate::view::Zoom;
 
@@ -15,9 +18,142 @@ fn elapsed(seconds: u64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// Characters between two notices on one line.
+const GAP: &str = "   ";
+
+/// The notices, and where they are drawn.
+#[derive(Debug)]
+pub(super) struct Notices {
+    lines: Vec<Vec<ColoredText>>,
+    place: Place,
+    /// Width and height at its place, in pixels.
+    size: (i32, i32),
+    /// Width and height that they have, or would have, over the picture.
+    over_picture: (i32, i32),
+}
+
+#[derive(Debug, PartialEq)]
+enum Place {
+    /// Above the pictures, which make room.
+    Bar,
+    /// At the right end of the status line.
+    StatusLine,
+    /// Over the picture, one panel for each.
+    Corner,
+}
+
+impl Notices {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Height of the bar above the pictures.
+    pub(super) fn bar_height(&self) -> i32 {
+        if self.place == Place::Bar { self.size.1 } else { 0 }
+    }
+
+    /// Width that the status line leaves free.
+    pub(super) fn status_width(&self) -> i32 {
+        if self.place == Place::StatusLine { self.size.0 } else { 0 }
+    }
+
+    /// Returns the width and height that a full HUD leaves free, also while it has no room and they are in the status line.
+    pub(super) fn beside_hud(&self) -> (i32, i32) {
+        if self.place == Place::Bar { (0, 0) } else { self.over_picture }
+    }
+
+    /// Draws the notices within an area, beside the full HUD: those over the picture in its upper right corner, or above
+    /// `low` if the HUD leaves no room there. The status line ends at the column `right`.
+    pub(super) fn draw(&self, pen: &mut Pen<'_>, area: Rect, hud: Option<Rect>, (right, low): (i32, i32)) {
+        let (space, line, strip) = (pen.design.space(), pen.design.line(), pen.design.strip());
+        let advance = pen.advance();
+        match self.place {
+            Place::Bar => {
+                let ground = pen.design.palette.panel;
+                pen.canvas.fill(Rect { height: self.size.1, ..area }, ground);
+                for (n, pieces) in (0..).zip(&self.lines) {
+                    pen.pieces(area.x + 2 * space, area.y + space + n * line, area.right(), pieces);
+                }
+            }
+            Place::StatusLine => {
+                let line = self.lines.concat();
+                // Two spaces after the facts of the camera.
+                pen.pieces(right - self.size.0 + 2 * space, area.bottom() - strip + space, right, &line);
+            }
+            Place::Corner => {
+                let is_beside = hud.is_none_or(|hud| hud.right() + self.size.0 <= area.right());
+                let mut y = if is_beside { 2 * space } else { low - self.size.1 };
+                for line in &self.lines {
+                    let lines = fitted(line.clone(), usize::try_from((area.width - 8 * space) / advance).unwrap_or(0));
+                    let (width, height) = pen.panel_size(&lines);
+                    pen.panel((area.width - width - 2 * space).max(0), y, &lines);
+                    y += height + space;
+                }
+            }
+        }
+    }
+}
+
+/// Puts notices next to each other on lines of at most this many characters.
+fn packed(notices: Vec<Vec<ColoredText>>, columns: usize) -> Vec<Vec<ColoredText>> {
+    let mut lines: Vec<Vec<ColoredText>> = Vec::new();
+    for notice in notices.into_iter().flat_map(|notice| fitted(notice, columns)) {
+        match lines.last_mut().filter(|line| chars(line) + GAP.len() + chars(&notice) <= columns) {
+            Some(line) => line.extend(std::iter::once((Ink::Dim, GAP.to_owned())).chain(notice)),
+            None => lines.push(notice),
+        }
+    }
+    lines
+}
+
 impl Screen {
-    /// Returns one line for each state: recording, paused, and detections that are not drawn.
-    pub(super) fn notices(&self) -> Vec<Vec<ColoredText>> {
+    /// Returns the notices for a window without its side panel, and their place. Several cameras with a HUD make room for
+    /// them; one camera has them in its status line, if that has room.
+    pub(super) fn placed_notices(&mut self, area: Rect) -> Notices {
+        let advance = self.text.advance(self.design.text()).max(1);
+        let (space, line, strip) = (self.design.space(), self.design.line(), self.design.strip());
+        let columns = |pixels: i32| usize::try_from(pixels / advance).unwrap_or(0);
+        let pixels = |count: usize| i32::try_from(count).unwrap_or(0);
+        let notices = self.notices(columns(area.width - 8 * space));
+        let wide = |line: &Vec<ColoredText>| pixels(chars(line)) * advance;
+        if notices.is_empty() {
+            return Notices { lines: notices, place: Place::Corner, size: (0, 0), over_picture: (0, 0) };
+        }
+        let panels: Vec<_> =
+            notices.iter().map(|notice| fitted(notice.clone(), columns(area.width - 8 * space))).collect();
+        let width = panels.iter().flatten().map(wide).max().unwrap_or(0) + 6 * space;
+        let height = panels.iter().map(|panel| pixels(panel.len()) * line + 5 * space).sum::<i32>() + space;
+        let over_picture = (width, height);
+        if self.makes_room() {
+            let lines = packed(notices.clone(), columns(area.width - 4 * space));
+            let height = strip + (pixels(lines.len()) - 1) * line;
+            if 3 * height <= area.height {
+                return Notices { lines, place: Place::Bar, size: (area.width, height), over_picture };
+            }
+        } else if self.cameras.len() == 1 && self.has_status_line() {
+            for columns in [columns(area.width / 2 - 4 * space), columns(area.width * 2 / 3 - 4 * space)] {
+                if let [line] = &*packed(notices.clone(), columns) {
+                    let size = (wide(line) + 4 * space, strip);
+                    return Notices { lines: vec![line.clone()], place: Place::StatusLine, size, over_picture };
+                }
+            }
+        }
+        Notices { lines: notices, place: Place::Corner, size: over_picture, over_picture }
+    }
+
+    /// Returns whether pictures leave room for notices and the timeline: a grid is scaled anyway.
+    pub(super) fn makes_room(&self) -> bool {
+        self.cameras.len() > 1 && self.level != HudLevel::Off
+    }
+
+    /// Returns whether tiles have a status line.
+    pub(super) fn has_status_line(&self) -> bool {
+        self.level == HudLevel::Line || (self.level == HudLevel::Full && self.cramped)
+    }
+
+    /// Returns one line of about this many characters for each state: recording, paused, cameras that are not streaming, and
+    /// detections that are not drawn.
+    fn notices(&self, columns: usize) -> Vec<Vec<ColoredText>> {
         let mut lines = Vec::new();
         if let (Some(health), Some(since_ns)) = (&self.recording, self.recording_since_ns) {
             let seconds = self.now_ns.saturating_sub(since_ns) / 1_000_000_000;
@@ -37,6 +173,13 @@ impl Screen {
             };
             line.extend(state);
             lines.push(line);
+            // The full HUD shows it.
+            let error = recording::error(&health.total.state).filter(|_| self.level != HudLevel::Full);
+            lines.extend(error.map(|error| vec![(Ink::Alarm, error)]));
+        }
+        lines.extend(self.absent_notice(columns));
+        if self.makes_room() && self.enlarged.is_none() && self.interaction.page.is_some() {
+            lines.push(vec![(Ink::Text, self.shown_cameras()), (Ink::Dim, "  n, u: other pages".to_owned())]);
         }
         if !self.playbacks.is_empty() && self.position.as_ref().is_some_and(|position| position.ended) {
             lines.push(vec![(Ink::Text, "end".to_owned()), (Ink::Dim, "  Space: start again".to_owned())]);
@@ -46,9 +189,13 @@ impl Screen {
         }
         lines.extend(self.zoom().map(|text| vec![(Ink::Text, text)]));
         lines.extend(self.undrawn().map(|text| vec![(Ink::Warning, text)]));
-        if self.cramped {
-            lines.push(vec![(Ink::Text, "no room for the full HUD".to_owned())]);
-        }
+        let no_room = match (self.cramped, self.panel.is_cramped()) {
+            (true, true) => Some("no room for the full HUD and the side panel"),
+            (true, false) => Some("no room for the full HUD"),
+            (false, true) => Some("no room for the side panel"),
+            (false, false) => None,
+        };
+        lines.extend(no_room.map(|text| vec![(Ink::Text, text.to_owned())]));
         lines
     }
 

@@ -43,13 +43,22 @@ pub(super) struct Panel {
     places: Vec<(Rect, u32)>,
     /// Place of the panel.
     at: Rect,
+    /// The panel is open, but the window has no room for it.
+    is_cramped: bool,
 }
 
 impl Panel {
     /// Returns the width of the panel in pixels; 0 if it is closed, or takes more than half of the window.
-    pub(super) fn width(&self, design: &Design, advance: i32, window: i32) -> i32 {
+    pub(super) fn width(&mut self, design: &Design, advance: i32, window: i32) -> i32 {
         let width = PANEL_CHARS * advance + 4 * design.space();
-        if self.is_open && 2 * width <= window { width } else { 0 }
+        let has_room = 2 * width <= window;
+        self.is_cramped = self.is_open && !has_room;
+        if self.is_open && has_room { width } else { 0 }
+    }
+
+    /// Returns whether the open panel had no room in the last window.
+    pub(super) const fn is_cramped(&self) -> bool {
+        self.is_cramped
     }
 
     /// Counts the detections of the shown frames.

@@ -46,21 +46,6 @@ impl Pen<'_> {
         }
     }
 
-    /// Returns a line that is not wider than this: without its dim pieces if necessary, and at last in several lines.
-    pub(super) fn fitted(&mut self, mut line: Vec<ColoredText>, width: i32) -> Vec<Vec<ColoredText>> {
-        let columns = usize::try_from(width / self.advance()).unwrap_or(0).max(1);
-        let is_wide =
-            |line: &[ColoredText]| line.iter().map(|(_, piece)| piece.chars().count()).sum::<usize>() > columns;
-        if is_wide(&line) && line.iter().any(|(ink, _)| *ink != Ink::Dim) {
-            line.retain(|(ink, _)| *ink != Ink::Dim);
-        }
-        if !is_wide(&line) {
-            return vec![line];
-        }
-        let split = |(ink, piece): ColoredText| wrapped(&piece, columns).into_iter().map(move |part| vec![(ink, part)]);
-        line.into_iter().flat_map(split).collect()
-    }
-
     /// Fills a rectangle with a color of the design.
     pub(super) fn fill(&mut self, rect: Rect, ink: Ink) {
         self.canvas.fill(rect, self.design.ink(ink));
@@ -93,6 +78,24 @@ impl Pen<'_> {
         }
         rect
     }
+}
+
+/// Number of characters of a line.
+pub(super) fn chars(line: &[ColoredText]) -> usize {
+    line.iter().map(|(_, piece)| piece.chars().count()).sum()
+}
+
+/// Returns a line of at most this many characters: without its dim pieces if necessary, and at last in several lines.
+pub(super) fn fitted(mut line: Vec<ColoredText>, columns: usize) -> Vec<Vec<ColoredText>> {
+    let columns = columns.max(1);
+    if chars(&line) > columns && line.iter().any(|(ink, _)| *ink != Ink::Dim) {
+        line.retain(|(ink, _)| *ink != Ink::Dim);
+    }
+    if chars(&line) <= columns {
+        return vec![line];
+    }
+    let split = |(ink, piece): ColoredText| wrapped(&piece, columns).into_iter().map(move |part| vec![(ink, part)]);
+    line.into_iter().flat_map(split).collect()
 }
 
 /// Breaks a text between words, and inside of words that are longer than a line.

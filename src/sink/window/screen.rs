@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use super::act::Interaction;
 use super::camera::CameraInput;
 use super::controls::Controls;
-use super::design::{Design, SCALE_STEP};
+use super::design::Design;
 use super::grid::{OPENING_ROOM, opening_size};
 use super::help::Help;
 use super::hover::Hover;
@@ -23,7 +23,7 @@ use crate::hub::Taker;
 use crate::overlay::{Rect, Text};
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
-use crate::source::{Session, SessionState};
+use crate::source::Session;
 use crate::stats::{FrameCounts, Stats};
 use crate::view::{Notify, View, Views};
 
@@ -215,25 +215,6 @@ impl Screen {
         self.tiles.iter().all(|tile| tile.picture.is_some())
     }
 
-    /// Returns the title of the window: what it shows.
-    #[must_use]
-    pub fn title(&self) -> String {
-        match (&*self.cameras, self.enlarged) {
-            ([camera], _) => format!("oaktap - {}", camera.name),
-            (cameras, Some(shown)) => format!("oaktap - {}", cameras[shown].name),
-            (_, None) => {
-                let streams = |tile: &&Tile| matches!(tile.status.state, SessionState::Streaming);
-                let without = self.tiles.len() - self.tiles.iter().filter(streams).count();
-                let note = if without > 0 && self.playbacks.is_empty() {
-                    format!(", {without} not streaming")
-                } else {
-                    String::new()
-                };
-                format!("oaktap - {}{note}", self.shown_cameras())
-            }
-        }
-    }
-
     /// Returns the size of a new window: pictures in their original size, unless that is too small or larger than the room on
     /// the screen.
     #[must_use]
@@ -281,14 +262,19 @@ impl Screen {
         self.stale = true;
     }
 
-    /// Changes the scale by a number of steps, and names it.
-    pub(super) fn change_scale(&mut self, steps: i8) {
-        self.set_scale(self.design.scale() + SCALE_STEP * f32::from(steps));
+    /// Changes the scale, and names it.
+    pub(super) fn change_scale(&mut self, scale: f32) {
+        self.set_scale(scale);
         self.show_note(format!("scale {:.0} %", self.design.scale() * 100.0));
     }
 
     pub(super) fn is_shown(&self, camera: usize) -> bool {
         self.enlarged.map_or_else(|| self.is_on_page(camera), |shown| shown == camera)
+    }
+
+    /// Number of cameras that are shown.
+    pub(super) fn shown_count(&self) -> usize {
+        (0..self.tiles.len()).filter(|at| self.is_shown(*at)).count()
     }
 
     pub(super) fn show_note(&mut self, note: String) {
@@ -323,11 +309,12 @@ impl Screen {
             self.recording = self.recorders.as_mut().and_then(|recorders| recorders.health(now_ns)).map(Arc::new);
             let state =
                 |health: &Option<Arc<RecordersHealth>>| health.as_ref().map(|health| health.total.state.clone());
-            self.stale |= self.level != HudLevel::Off || state(&before) != state(&self.recording);
+            self.stale |= state(&before) != state(&self.recording);
             self.recording_since_ns = self.recording.as_ref().map(|_| self.recording_since_ns.unwrap_or(now_ns));
             self.stale |= self.recording.is_some() || self.panel.is_open;
         }
         let recorded = self.recorders.as_ref().map(Recorders::recorded).unwrap_or_default();
+        let shown: Vec<bool> = (0..self.tiles.len()).map(|at| self.is_shown(at)).collect();
         for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
         {
             while let Some(picture) = camera.pictures.try_take() {
@@ -348,7 +335,7 @@ impl Screen {
                 let count = withdrawn + lost + stats.resyncs + stats.reconnects();
                 let troubled = tile.trouble.counted(count, now_ns);
                 let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
-                tile.status = CameraStatus {
+                let status = CameraStatus {
                     state,
                     held: camera.playback.as_ref().is_some_and(|playback| {
                         let now = playback.status();
@@ -356,16 +343,19 @@ impl Screen {
                     }),
                     stats,
                     health,
-                    // The age of a recorded picture says nothing.
-                    age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none()).map(age),
+                    // The age of a recorded picture says nothing, nor that of one that is held on purpose.
+                    age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none() && !self.paused).map(age),
                     threshold: f32::from(self.threshold) / 100.0,
                     recording: self.recording.clone().filter(|_| recorded.contains(&at)).map(|health| {
                         let camera = at - recorded.start;
                         CameraRecording { health, camera }
                     }),
                     troubled,
-                    name: std::mem::take(&mut tile.status.name),
+                    name: tile.status.name.clone(),
                 };
+                // Unchanged numbers are not drawn again.
+                self.stale |= shown[at] && status.differs(&tile.status, self.level);
+                tile.status = status;
             }
         }
         if self.shows_position() {

@@ -1,6 +1,7 @@
 //! The words of the HUD: the state of a camera as text.
 
 use super::design::{ColoredText, Ink, ink_of};
+use super::hud::HudLevel;
 use super::recording::CameraRecording;
 use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
@@ -28,6 +29,19 @@ pub(super) struct CameraStatus {
 }
 
 impl CameraStatus {
+    /// Returns whether the HUD shows something else than before.
+    pub(super) fn differs(&self, before: &Self, level: HudLevel) -> bool {
+        match level {
+            HudLevel::Off => false,
+            HudLevel::Line => line(self) != line(before),
+            HudLevel::Full => {
+                // The status line is shown where the full HUD has no room.
+                let intervals = |status: &Self| status.stats.intervals_us().collect::<Vec<_>>();
+                line(self) != line(before) || rows(self) != rows(before) || intervals(self) != intervals(before)
+            }
+        }
+    }
+
     /// Returns the color of the camera's state.
     pub(super) fn ink(&self) -> Ink {
         match ink_of(&self.state) {
@@ -109,7 +123,7 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     let mut facts = vec![vec![(status.ink(), "● ".to_owned()), (Ink::Text, status.name.clone())]];
     let is_streaming = matches!(status.state, SessionState::Streaming);
     if !is_streaming {
-        facts.push(vec![(status.ink(), format!("  {}", state_word(&status.state)))]);
+        facts.push(vec![(status.ink(), format!("  {}", status.state.word()))]);
     }
     facts.extend(status.recording.iter().flat_map(CameraRecording::line));
     let fact = |ink: Ink, value: String, unit: &str| vec![(ink, format!("  {value}")), (Ink::Dim, format!(" {unit}"))];
@@ -205,18 +219,6 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
     rows
 }
 
-pub(super) fn state_word(state: &SessionState) -> &'static str {
-    match state {
-        SessionState::Connecting { .. } => "connecting",
-        SessionState::Waiting => "waiting",
-        SessionState::Silent => "silent",
-        SessionState::Streaming => "streaming",
-        SessionState::Stalled => "stalled",
-        SessionState::Lost { .. } => "lost",
-        SessionState::Ended { .. } => "ended",
-    }
-}
-
 /// A message over a picture that is not live, or in place of one that cannot be shown.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -250,7 +252,7 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
                 _ => None,
             };
             lines.extend(reason.map(str::to_owned));
-            message(ink_of(state), state_word(state), lines)
+            message(ink_of(state), state.word(), lines)
         }
     }
 }
