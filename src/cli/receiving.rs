@@ -196,7 +196,9 @@ impl Receiving {
             session.ended() || decided >= frames_max
         };
         let (done, rest): (Vec<_>, Vec<_>) = self.sessions().iter().partition(|session| has_enough(session));
-        let sends = |session: &&&Session| matches!(session.state(), SessionState::Streaming | SessionState::Stalled);
+        let sends = |session: &&&Session| {
+            matches!(session.state(), SessionState::Streaming | SessionState::Stalled | SessionState::Outside(_))
+        };
         let is_alone = !done.is_empty() && !rest.is_empty() && !rest.iter().any(|session| sends(&session));
         *alone = Alone { checked: Some(now), since: if is_alone { alone.since.or(Some(now)) } else { None } };
         alone.for_longer_than(self.absence_max, now)
@@ -388,6 +390,8 @@ async fn print_states(
         let (line, help) = match &state {
             SessionState::Ended { .. } => return,
             SessionState::Connecting { .. } if !printed.is_empty() => (printed.clone(), None),
+            // The window shows it, beside the position of the playback.
+            SessionState::Outside(_) => (printed.clone(), None),
             SessionState::Lost { reason, .. } => {
                 *locked(&last) = Some(Arc::clone(reason));
                 (format!("connection lost: {}; reconnecting", reason.kind), reason.help())

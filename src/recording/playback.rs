@@ -2,6 +2,7 @@
 //!
 //! `PlaybackClock` computes the times, with the present as an argument. [`Playback`] shares one between cameras and windows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +20,19 @@ const FILE_GAP_WAIT_NS: u64 = 2_000_000_000;
 /// Seek target: the beginning of the recording.
 pub(crate) const RECORDING_START: i64 = i64::MIN;
 
+/// Frames of several cameras belong to one moment if they are at most this far apart: a camera whose next frame is later
+/// shows its last frame meanwhile.
+pub(crate) const MOMENT_NS: i64 = 1_000_000_000;
+
 /// Position at which a camera continues after a seek.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SeekTarget {
-    /// With the first frame that arrived at this time or later.
+    /// With the first frame that arrived at this time or later. Where no camera has frames, the playback continues with the
+    /// next ones.
     From(i64),
+    /// With the first frame that arrived at this time or later. Where no camera has frames, the playback continues with the
+    /// last ones before.
+    BackTo(i64),
     /// With the frame before the one that was delivered last.
     Back,
 }
@@ -34,10 +43,33 @@ impl Default for SeekTarget {
     }
 }
 
+/// The frames of a camera around the target of a seek, as times of the recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FramesAround {
+    /// Last frame before the target. Not needed if the next one is less than [`MOMENT_NS`] after the target.
+    pub(crate) before: Option<i64>,
+    /// First frame at the target or later. `None` for a step back.
+    pub(crate) after: Option<i64>,
+}
+
+/// The position at which all cameras continue after a seek.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Other cameras have not found their frames yet.
+    Wait,
+    /// At this time; `None`: where they are, since there is no frame to go to.
+    At(Option<i64>),
+    /// Another seek has begun.
+    Seek(SeekTarget),
+}
+
 /// The seeks and steps that one camera of a playback has already made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PlaybackCursor {
+    id: usize,
     seeks: u64,
+    /// The frames around the target of the last seek are reported.
+    reported: bool,
     steps: u64,
     ended: bool,
     /// The next frame is the first one of another file.
@@ -94,6 +126,13 @@ pub(crate) struct PlaybackClock {
     /// Number of steps, each of which lets every camera deliver one frame while paused, and that number at the last seek.
     steps: u64,
     steps_before: u64,
+    /// Number of cameras that have reported the frames around the target of the last seek, and the frames of all.
+    reported: usize,
+    around: Vec<FramesAround>,
+    /// Arrival of the next frame of each camera that waits to deliver it.
+    next: BTreeMap<usize, i64>,
+    /// Number of cameras that have ever joined.
+    joined: usize,
     /// Number of cameras, of cameras at the end, and of frames since the beginning or the last seek.
     cameras: usize,
     ended: usize,
@@ -108,12 +147,16 @@ impl PlaybackClock {
     /// Adds a camera.
     fn join(&mut self) -> PlaybackCursor {
         self.cameras += 1;
-        PlaybackCursor { steps: self.steps, ..PlaybackCursor::default() }
+        self.joined += 1;
+        PlaybackCursor { id: self.joined, steps: self.steps, ..PlaybackCursor::default() }
     }
 
     fn leave(&mut self, cursor: PlaybackCursor) {
         self.cameras -= 1;
-        self.ended -= usize::from(cursor.ended && cursor.seeks == self.seeks);
+        let is_here = cursor.seeks == self.seeks;
+        self.ended -= usize::from(cursor.ended && is_here);
+        self.reported -= usize::from(cursor.reported && is_here);
+        self.next.remove(&cursor.id);
     }
 
     /// Returns when the next frame of a camera is due. `arrived_ns` is its time in the recording.
@@ -121,16 +164,24 @@ impl PlaybackClock {
         if let Some(target) = self.pending_seek(cursor) {
             return Due::Seek(target);
         }
+        self.next.insert(cursor.id, arrived_ns);
         if self.paused {
-            if cursor.steps == self.steps {
+            // Other cameras may have frames before this one.
+            if cursor.steps == self.steps || self.next.len() + self.ended < self.cameras {
                 return Due::Paused;
             }
             cursor.steps += 1;
-            return self.deliver(arrived_ns, now_ns);
+            let earliest_ns = self.next.values().min().copied().unwrap_or(arrived_ns);
+            if arrived_ns.saturating_sub(MOMENT_NS) > earliest_ns {
+                return Due::Paused;
+            }
+            return self.deliver(cursor, arrived_ns, now_ns);
         }
         cursor.steps = self.steps;
-        let Speed::Times(speed) = self.speed else { return self.deliver(arrived_ns, now_ns) };
-        let (from_ns, from_now_ns) = *self.anchor.get_or_insert((self.last.unwrap_or(arrived_ns), now_ns));
+        let Speed::Times(speed) = self.speed else { return self.deliver(cursor, arrived_ns, now_ns) };
+        // The first frame of one of several cameras may be much later than those of the others.
+        let start_ns = self.span.filter(|_| self.cameras > 1).map_or(arrived_ns, |(first, _)| first.min(arrived_ns));
+        let (from_ns, from_now_ns) = *self.anchor.get_or_insert((self.last.unwrap_or(start_ns), now_ns));
         // A frame from before the anchor is due at once: several cameras share this clock, and the host's clock may have
         // been set back during the recording.
         let after_ns = (arrived_ns.saturating_sub(from_ns).max(0) as f64 / speed) as u64;
@@ -145,15 +196,16 @@ impl PlaybackClock {
                 return Due::At(skip_ns);
             }
             self.anchor = Some((arrived_ns, now_ns));
-            return self.deliver(arrived_ns, now_ns);
+            return self.deliver(cursor, arrived_ns, now_ns);
         }
         if now_ns - due_ns > CATCH_UP_MAX_NS {
             self.anchor = Some((arrived_ns, now_ns));
         }
-        self.deliver(arrived_ns, now_ns)
+        self.deliver(cursor, arrived_ns, now_ns)
     }
 
-    fn deliver(&mut self, arrived_ns: i64, now_ns: u64) -> Due {
+    fn deliver(&mut self, cursor: &PlaybackCursor, arrived_ns: i64, now_ns: u64) -> Due {
+        self.next.remove(&cursor.id);
         self.delivered_ns = Some(now_ns);
         self.last = Some(arrived_ns);
         self.position = Some(arrived_ns);
@@ -164,9 +216,48 @@ impl PlaybackClock {
     /// Returns the target of a seek that this camera has not made yet, and marks it as made.
     fn pending_seek(&self, cursor: &mut PlaybackCursor) -> Option<SeekTarget> {
         (cursor.seeks != self.seeks).then(|| {
-            *cursor = PlaybackCursor { seeks: self.seeks, steps: self.steps_before, ..PlaybackCursor::default() };
+            let id = cursor.id;
+            *cursor = PlaybackCursor { id, seeks: self.seeks, steps: self.steps_before, ..PlaybackCursor::default() };
             self.target
         })
+    }
+
+    /// Takes the frames of a camera around the target of the last seek.
+    fn report(&mut self, cursor: &mut PlaybackCursor, around: FramesAround) {
+        if cursor.seeks == self.seeks && !std::mem::replace(&mut cursor.reported, true) {
+            self.reported += 1;
+            self.around.push(around);
+        }
+    }
+
+    /// Returns where the cameras continue after a seek.
+    fn arrival(&mut self, cursor: &mut PlaybackCursor) -> Arrival {
+        if let Some(target) = self.pending_seek(cursor) {
+            return Arrival::Seek(target);
+        }
+        if self.reported < self.cameras {
+            return Arrival::Wait;
+        }
+        let before = self.around.iter().filter_map(|around| around.before).max();
+        let after = || self.around.iter().filter_map(|around| around.after);
+        let at_ns = match self.target {
+            SeekTarget::Back => before,
+            SeekTarget::From(target_ns) | SeekTarget::BackTo(target_ns) => {
+                let is_near = |ns: &i64| ns.saturating_sub(target_ns) <= MOMENT_NS;
+                let is_back = matches!(self.target, SeekTarget::BackTo(_));
+                let near = after().filter(is_near).min();
+                near.or(before.filter(|_| is_back)).or(after().min()).or(before)
+            }
+        };
+        if self.frames == 0 && at_ns.is_some() {
+            (self.position, self.last) = (at_ns, at_ns);
+        }
+        Arrival::At(at_ns)
+    }
+
+    /// Counts a step of a camera that has no frame at the target of a seek.
+    fn pass(&mut self, cursor: &mut PlaybackCursor) {
+        cursor.steps = self.steps.min(cursor.steps + 1);
     }
 
     /// Returns what a camera without more frames has to do.
@@ -174,6 +265,7 @@ impl PlaybackClock {
         if let Some(target) = self.pending_seek(cursor) {
             return AtEnd::Seek(target);
         }
+        self.next.remove(&cursor.id);
         self.ended += usize::from(!std::mem::replace(&mut cursor.ended, true));
         if self.looped && self.frames > 0 {
             if self.ended < self.cameras {
@@ -191,13 +283,19 @@ impl PlaybackClock {
         self.seeks += 1;
         self.target = target;
         (self.anchor, self.last) = (None, None);
-        (self.ended, self.frames) = (0, 0);
+        (self.ended, self.frames, self.reported) = (0, 0, 0);
+        self.around.clear();
+        self.next.clear();
     }
 
     fn seek(&mut self, target_ns: i64) {
+        self.go_to(target_ns, SeekTarget::From);
+    }
+
+    fn go_to(&mut self, target_ns: i64, target: fn(i64) -> SeekTarget) {
         let (first, last) = self.span.unwrap_or((RECORDING_START, i64::MAX));
         let target_ns = target_ns.clamp(first, last);
-        self.jump(SeekTarget::From(target_ns));
+        self.jump(target(target_ns));
         self.position = Some(target_ns).filter(|target_ns| *target_ns != RECORDING_START);
         self.show_target();
     }
@@ -218,7 +316,8 @@ impl PlaybackClock {
 
     fn seek_by(&mut self, ns: i64) {
         if let Some(position) = self.position.or(self.span.map(|(first, _)| first)) {
-            self.seek(position.saturating_add(ns));
+            let target = if ns < 0 { SeekTarget::BackTo } else { SeekTarget::From };
+            self.go_to(position.saturating_add(ns), target);
         }
     }
 
@@ -253,6 +352,8 @@ pub struct PlaybackStatus {
     pub looped: bool,
     /// Every camera has reached the end.
     pub ended: bool,
+    /// Every recording starts at the same time, so that the position is not the time of their clocks.
+    pub together: bool,
 }
 
 /// A handle to control and watch the playback of a recording. Clones control the same playback. Cameras of one recording
@@ -275,6 +376,14 @@ impl Playback {
     #[must_use]
     pub fn waiting_at_end(self) -> Self {
         self.clock.send_modify(|clock| clock.waits_at_end = true);
+        self
+    }
+
+    /// Sets the first and last time of all recordings (nanoseconds since 1970, UTC) before they are opened: otherwise the first
+    /// one that is opened would begin at once, although another is earlier.
+    #[must_use]
+    pub fn covering(self, span: (i64, i64)) -> Self {
+        self.clock.send_modify(|clock| clock.include(span));
         self
     }
 
@@ -303,7 +412,13 @@ impl Playback {
             paused: clock.paused,
             looped: clock.looped,
             ended: clock.cameras > 0 && clock.ended == clock.cameras,
+            together: clock.common_start.is_some(),
         }
+    }
+
+    /// Returns the time at which every recording starts, if they start together.
+    pub(crate) fn common_start(&self) -> Option<i64> {
+        self.clock.borrow().common_start
     }
 
     /// Pauses or resumes.
@@ -321,13 +436,15 @@ impl Playback {
         self.clock.send_modify(PlaybackClock::step_back);
     }
 
-    /// Continues with the frames that arrived at this time (nanoseconds since 1970, UTC), clamped to the recording. While
-    /// paused, shows the first of these frames.
+    /// Continues with the frames that arrived at this time (nanoseconds since 1970, UTC), clamped to the recording, or else
+    /// with the next ones. While paused, shows the first of these frames. A camera without a frame within a second after
+    /// it shows its last one before.
     pub fn seek(&self, unix_ns: i64) {
         self.clock.send_modify(|clock| clock.seek(unix_ns));
     }
 
-    /// Seeks by a number of nanoseconds, forward or (negative) backward.
+    /// Seeks by a number of nanoseconds, forward or (negative) backward. A seek back into a gap leads to the last frame before
+    /// it.
     pub fn seek_by(&self, ns: i64) {
         self.clock.send_modify(|clock| clock.seek_by(ns));
     }
@@ -377,9 +494,50 @@ impl CameraPlayback {
     /// Returns the target in the time of this camera's recording.
     fn own(&self, target: SeekTarget) -> SeekTarget {
         match target {
-            SeekTarget::From(RECORDING_START) | SeekTarget::Back => target,
+            SeekTarget::From(RECORDING_START) | SeekTarget::BackTo(RECORDING_START) | SeekTarget::Back => target,
             SeekTarget::From(ns) => SeekTarget::From(ns.saturating_add(self.later_ns)),
+            SeekTarget::BackTo(ns) => SeekTarget::BackTo(ns.saturating_add(self.later_ns)),
         }
+    }
+
+    /// Reports the frames around the target of the last seek, as times of this camera's recording.
+    pub(crate) fn report(&mut self, around: FramesAround) {
+        let shared = |ns: i64| ns.saturating_sub(self.later_ns);
+        let around = FramesAround { before: around.before.map(shared), after: around.after.map(shared) };
+        self.with_clock(|clock, cursor| clock.report(cursor, around));
+    }
+
+    /// Returns where this camera continues after a seek, as a time of its recording.
+    pub(crate) fn arrival(&mut self) -> Arrival {
+        match self.with_clock(PlaybackClock::arrival) {
+            Arrival::At(at_ns) => Arrival::At(at_ns.map(|ns| ns.saturating_add(self.later_ns))),
+            Arrival::Seek(target) => Arrival::Seek(self.own(target)),
+            Arrival::Wait => Arrival::Wait,
+        }
+    }
+
+    /// Takes part in a seek or step without a frame.
+    pub(crate) fn pass(&mut self) {
+        self.with_clock(PlaybackClock::pass);
+    }
+
+    /// Time of the playback after its start, for a time of this camera's recording.
+    pub(crate) fn after_start(&self, ns: i64) -> Duration {
+        let start_ns = self.playback.clock.borrow().span.map_or(ns, |(first, _)| first.saturating_add(self.later_ns));
+        Duration::from_nanos(u64::try_from(ns.saturating_sub(start_ns)).unwrap_or(0))
+    }
+
+    /// Returns whether a frame of this camera is more than a moment before the position of the playback.
+    pub(crate) fn is_before(&self, arrived_ns: i64) -> bool {
+        let position = self.playback.clock.borrow().position;
+        position.is_some_and(|ns| ns.saturating_sub(arrived_ns.saturating_sub(self.later_ns)) > MOMENT_NS)
+    }
+
+    /// Returns whether a frame of this camera is more than a moment after the position of the playback.
+    pub(crate) fn is_later(&self, arrived_ns: i64) -> bool {
+        let clock = self.playback.clock.borrow();
+        let position = clock.position.or(clock.span.map(|(first, _)| first));
+        position.is_some_and(|ns| arrived_ns.saturating_sub(self.later_ns).saturating_sub(ns) > MOMENT_NS)
     }
 
     /// Present time in nanoseconds since the playback was created.
@@ -425,11 +583,15 @@ impl CameraPlayback {
     fn with_clock<R>(&mut self, call: impl FnOnce(&mut PlaybackClock, &mut PlaybackCursor) -> R) -> R {
         self.changes.mark_unchanged();
         let (cursor, mut result) = (&mut self.cursor, None);
-        // Other cameras wait for a seek or for a camera at its end, and not for a delivered frame.
+        // Other cameras wait for a seek or for a camera at its end, and while paused for the next frames of all, and not for
+        // a delivered frame.
+        let waited_for = |clock: &PlaybackClock| {
+            (clock.seeks, clock.ended, clock.reported, if clock.paused { clock.next.len() } else { 0 })
+        };
         self.playback.clock.send_if_modified(|clock| {
-            let before = (clock.seeks, clock.ended);
+            let before = waited_for(clock);
             result = Some(call(clock, cursor));
-            (clock.seeks, clock.ended) != before
+            waited_for(clock) != before
         });
         result.expect("`send_if_modified` calls the closure")
     }
@@ -444,7 +606,7 @@ impl Drop for CameraPlayback {
 
 #[cfg(test)]
 mod tests {
-    use super::SeekTarget::{Back, From};
+    use super::SeekTarget::{Back, BackTo, From};
     use super::*;
 
     const MS: i64 = 1_000_000;
@@ -548,7 +710,7 @@ mod tests {
         clock.pause(true);
         clock.seek_by(-10_000 * MS);
         assert_eq!(clock.position, Some(0), "clamped to the beginning");
-        assert_eq!(clock.due(&mut cursor, 550 * MS, ms(9)), Due::Seek(From(0)));
+        assert_eq!(clock.due(&mut cursor, 550 * MS, ms(9)), Due::Seek(BackTo(0)));
         assert_eq!(clock.due(&mut cursor, 0, ms(9)), Due::Now);
         assert_eq!(clock.due(&mut cursor, 40 * MS, ms(9)), Due::Paused);
         clock.seek(i64::MAX);
@@ -561,16 +723,85 @@ mod tests {
         let (mut left, mut right) = (clock.join(), clock.join());
         clock.pause(true);
         clock.step_back();
-        assert_eq!(clock.due(&mut left, 0, 0), Due::Paused, "nothing was shown yet");
+        assert_eq!([clock.due(&mut left, 0, 0), clock.due(&mut right, 10 * MS, 0)], [Due::Paused; 2], "none was shown");
         clock.steps += 1;
-        assert_eq!([clock.due(&mut left, 40 * MS, 0), clock.due(&mut right, 50 * MS, 0)], [Due::Now; 2]);
+        // A camera waits until the next frames of all are known.
+        assert_eq!([clock.due(&mut left, 40 * MS, 0), clock.due(&mut right, 50 * MS, 0)], [Due::Now, Due::Paused]);
+        assert_eq!([clock.due(&mut left, 80 * MS, 0), clock.due(&mut right, 50 * MS, 0)], [Due::Paused, Due::Now]);
         clock.step_back();
         assert_eq!([clock.due(&mut left, 80 * MS, 0), clock.due(&mut right, 90 * MS, 0)], [Due::Seek(Back); 2]);
-        assert_eq!([clock.due(&mut left, 0, 0), clock.due(&mut right, 10 * MS, 0)], [Due::Now; 2]);
+        assert_eq!([clock.due(&mut left, 0, 0), clock.due(&mut right, 10 * MS, 0)], [Due::Paused, Due::Now]);
+        assert_eq!([clock.due(&mut right, 50 * MS, 0), clock.due(&mut left, 0, 0)], [Due::Paused, Due::Now]);
         assert_eq!([clock.due(&mut left, 40 * MS, 0), clock.due(&mut right, 50 * MS, 0)], [Due::Paused; 2]);
         assert_eq!(clock.end(&mut left), AtEnd::Wait);
         clock.step_back();
         assert_eq!(clock.end(&mut left), AtEnd::Seek(Back), "from the end too");
+    }
+
+    #[test]
+    fn cameras_agree_where_a_seek_leads() {
+        const S: i64 = 1000 * MS;
+        let around = |before: Option<i64>, after: Option<i64>| FramesAround { before, after };
+        // Each pair: the frames of two cameras around the target of 10 s.
+        let (gap, near) =
+            ([around(Some(2 * S), Some(15 * S)), around(Some(3 * S), None)], around(None, Some(10_400 * MS)));
+        let cases: [(SeekTarget, [FramesAround; 2], Option<i64>); 6] = [
+            (From(10 * S), [gap[0], near], Some(10_400 * MS)),
+            (BackTo(10 * S), [gap[0], near], Some(10_400 * MS)),
+            (From(10 * S), gap, Some(15 * S)),
+            (BackTo(10 * S), gap, Some(3 * S)),
+            (From(10 * S), [around(Some(2 * S), None), around(Some(3 * S), None)], Some(3 * S)),
+            (Back, [around(None, None); 2], None),
+        ];
+        for (target, found, expected) in cases {
+            let mut clock = PlaybackClock::new(Speed::Times(1.0), false);
+            let mut cameras = [clock.join(), clock.join()];
+            clock.jump(target);
+            for (camera, found) in cameras.iter_mut().zip(found) {
+                assert_eq!(clock.arrival(camera), Arrival::Seek(target));
+                assert_eq!(clock.arrival(camera), Arrival::Wait);
+                clock.report(camera, found);
+            }
+            assert_eq!(clock.arrival(&mut cameras[0]), Arrival::At(expected), "{target:?} {found:?}");
+            assert_eq!(clock.position, expected);
+            // A camera that is closed is not waited for.
+            clock.jump(target);
+            let [mut left, right] = cameras;
+            assert_eq!(clock.arrival(&mut left), Arrival::Seek(target));
+            clock.report(&mut left, found[0]);
+            assert_eq!(clock.arrival(&mut left), Arrival::Wait);
+            clock.leave(right);
+            assert!(matches!(clock.arrival(&mut left), Arrival::At(_)));
+        }
+    }
+
+    #[test]
+    fn a_step_does_not_show_frames_after_a_gap_of_one_camera() {
+        let mut clock = PlaybackClock::new(Speed::Times(1.0), false);
+        let (mut left, mut right) = (clock.join(), clock.join());
+        clock.pause(true);
+        clock.steps = 2;
+        assert_eq!(clock.due(&mut left, 20_000 * MS, 0), Due::Paused, "the other camera has not read its frame");
+        assert_eq!([clock.due(&mut right, 40 * MS, 0), clock.due(&mut right, 80 * MS, 0)], [Due::Now, Due::Now]);
+        assert_eq!(clock.due(&mut right, 120 * MS, 0), Due::Paused);
+        assert_eq!([clock.due(&mut left, 20_000 * MS, 0), clock.due(&mut left, 20_000 * MS, 0)], [Due::Paused; 2]);
+        assert_eq!(clock.position, Some(80 * MS));
+        // After the end of the other camera it is the next frame.
+        clock.steps += 1;
+        assert_eq!([clock.due(&mut right, 120 * MS, 0)], [Due::Now]);
+        assert_eq!(clock.end(&mut right), AtEnd::Wait);
+        clock.steps += 1;
+        clock.due(&mut left, 20_000 * MS, 0);
+        assert_eq!(clock.position, Some(20_000 * MS));
+    }
+
+    #[test]
+    fn a_recording_that_begins_later_waits_although_it_is_opened_first() {
+        let mut clock = PlaybackClock::new(Speed::Times(1.0), false);
+        clock.include((0, 50_000 * MS));
+        let (mut later, mut first) = (clock.join(), clock.join());
+        assert_eq!(clock.due(&mut later, 40_000 * MS, ms(1)), Due::At(ms(40_001)));
+        assert_eq!(clock.due(&mut first, 0, ms(2)), Due::Now);
     }
 
     #[test]
@@ -650,6 +881,7 @@ mod tests {
             paused: true,
             looped: false,
             ended: false,
+            together: false,
         };
         assert_eq!(playback.status(), status);
         assert_eq!(camera.end(), AtEnd::Wait, "paused playback does not end");

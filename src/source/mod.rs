@@ -32,4 +32,4 @@ pub use options::SessionOptions;
 pub use outlets::Outlets;
 pub use session::Session;
 pub use spec::{SourceSpec, SourceSpecError};
-pub use state::SessionState;
+pub use state::{Outside, SessionState};

@@ -6,10 +6,12 @@ use tokio::sync::watch;
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
 use super::played::Played;
-use super::{FileSpec, IncidentEvent, SessionOptions, SessionState};
+use super::{FileSpec, IncidentEvent, Outside, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::recording::playback::{AtEnd, CameraPlayback, Due, RECORDING_START, SeekTarget};
+use crate::recording::playback::{
+    Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, RECORDING_START, SeekTarget,
+};
 use crate::recording::schema::IncidentKind;
 use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
 use crate::wire::Decoder;
@@ -25,6 +27,84 @@ pub(super) struct Replay {
     played: Played,
     /// Records that apply to the next frame and were sent before it, after a seek.
     context: Vec<u8>,
+    /// A longer interval between frames is a gap, in nanoseconds.
+    gap_min_ns: i64,
+}
+
+/// An interval is a gap if it is longer than this, in nanoseconds, and than this number of intervals like the last one.
+const GAP_MIN_NS: i64 = 2_000_000_000;
+const GAP_INTERVALS: i64 = 5;
+
+/// The frame that a camera has shown last.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    /// Its arrival in nanoseconds since 1970, UTC.
+    ns: i64,
+    /// It is more than a moment before the position of the playback.
+    is_before: bool,
+}
+
+/// Place at which a camera continues after a seek.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Plays on from here.
+    Play { from_ns: i64 },
+    /// Shows the frame of this time, which is the last one before a gap or the end.
+    Hold { frame_ns: i64 },
+    /// Still shows the right frame, and plays on after it.
+    Stay { after_ns: i64 },
+    /// Has no frame before this time.
+    Blank { until_ns: i64 },
+}
+
+impl Place {
+    /// The place of a camera with these frames `around` the target, when the playback continues `at_ns` and the camera has
+    /// shown the frame of `shown_ns`.
+    fn new(target: SeekTarget, around: FramesAround, at_ns: Option<i64>, shown_ns: Option<i64>) -> Self {
+        let is_now = |ns: i64, at_ns: i64| ns.saturating_sub(at_ns).saturating_abs() <= MOMENT_NS;
+        match (target, at_ns, around) {
+            // No camera has an earlier frame.
+            (SeekTarget::Back, None, _) => match shown_ns {
+                Some(frame_ns) => Self::Hold { frame_ns },
+                None => Self::Blank { until_ns: RECORDING_START },
+            },
+            (_, None, _) => Self::Play { from_ns: RECORDING_START },
+            (SeekTarget::Back, Some(at_ns), FramesAround { before, .. }) => match (before, shown_ns) {
+                (Some(before_ns), _) if is_now(before_ns, at_ns) => Self::Play { from_ns: before_ns },
+                (_, Some(shown_ns)) if shown_ns <= at_ns => Self::Stay { after_ns: shown_ns },
+                (Some(frame_ns), _) => Self::Hold { frame_ns },
+                (None, _) => Self::Blank { until_ns: at_ns },
+            },
+            (_, Some(at_ns), FramesAround { before, after }) => match (before, after) {
+                (_, Some(after_ns)) if is_now(after_ns, at_ns) => Self::Play { from_ns: after_ns },
+                (Some(before_ns), _) if before_ns == at_ns => Self::Play { from_ns: before_ns },
+                (Some(frame_ns), _) => Self::Hold { frame_ns },
+                (None, _) => Self::Blank { until_ns: at_ns },
+            },
+        }
+    }
+
+    /// Earliest arrival of the frames to deliver.
+    const fn from_ns(self) -> i64 {
+        match self {
+            Self::Play { from_ns } => from_ns,
+            Self::Hold { frame_ns } => frame_ns,
+            Self::Stay { after_ns } => after_ns.saturating_add(1),
+            Self::Blank { until_ns } => until_ns,
+        }
+    }
+
+    /// Moves the reader there. Returns the records that apply to the next frame.
+    fn seek(self, series: &mut Series) -> Result<Vec<u8>, RecordingError> {
+        let from_ns = self.from_ns();
+        if from_ns == RECORDING_START {
+            series.rewind()?;
+            return Ok(Vec::new());
+        }
+        let records = series.records_at(from_ns)?;
+        series.seek(from_ns)?;
+        Ok(records)
+    }
 }
 
 /// Action after a wait.
@@ -52,6 +132,7 @@ impl Replay {
             streaming: false,
             played: Played::default(),
             context: Vec::new(),
+            gap_min_ns: i64::MAX,
         }
     }
 
@@ -62,6 +143,9 @@ impl Replay {
         let mut series = series?;
         if let Some(span) = series.span() {
             self.playback.include(span);
+            if self.playback.is_later(span.0) {
+                self.outside(Outside::Before { begins: self.playback.after_start(span.0) });
+            }
         }
         self.delivery.outlets.ledger.update(|stats| {
             stats.attempt();
@@ -69,8 +153,10 @@ impl Replay {
         });
         let mut from_ns = i64::MIN;
         let mut delivered_ns = None;
-        // The last seek, until a frame has been delivered after it.
-        let mut sought = None;
+        // No frame has been delivered since the last seek.
+        let mut sought = false;
+        // The next frame is shown at once: it was current at the position of the playback.
+        let mut holds = false;
         while !self.stopped() {
             let Some((back, entry)) = on_blocking_thread(move || {
                 let entry = series.next_entry();
@@ -83,18 +169,31 @@ impl Replay {
             series = back;
             let action = match entry {
                 Some(RecordingEntry::Frame(recorded)) if recorded.log_ns >= from_ns => {
-                    self.playback.begins_file(series.begins_file());
-                    let action = self.wait_for(&recorded).await;
+                    let is_held = std::mem::take(&mut holds);
+                    let action = if is_held {
+                        self.room().await
+                    } else {
+                        self.playback.begins_file(series.begins_file() || delivered_ns.is_none());
+                        self.wait_for(&recorded, delivered_ns).await
+                    };
                     if matches!(action, Action::Continue) {
-                        (delivered_ns, sought) = (Some(recorded.log_ns), None);
+                        (delivered_ns, sought) = (Some(recorded.log_ns), false);
+                        let is_outside = matches!(*self.state.borrow(), SessionState::Outside(_));
+                        // Before the window gets the picture, which it does not show outside of the recording.
+                        if is_outside && !is_held {
+                            self.state_is(SessionState::Streaming);
+                        }
                         self.deliver(recorded);
+                        if !is_held {
+                            self.state_is(SessionState::Streaming);
+                        }
                         self.delivery.check_application()?;
                     }
                     action
                 }
                 Some(RecordingEntry::Incident { at_unix_ns, incident, .. }) => {
                     // After a seek it may be the beginning of the recording.
-                    let is_within = delivered_ns.is_some() && sought.is_none();
+                    let is_within = delivered_ns.is_some() && !sought;
                     if incident.kind() == Some(IncidentKind::Connected) && is_within {
                         self.reconnect();
                     }
@@ -110,24 +209,46 @@ impl Replay {
                     Action::Continue
                 }
                 Some(RecordingEntry::Frame(_)) => Action::Continue,
-                None => match sought.take() {
-                    // This camera has no frame at or after the target: its last one is shown.
-                    Some(SeekTarget::From(after_ns)) => {
-                        delivered_ns = Some(after_ns);
-                        Action::Seek(SeekTarget::Back)
-                    }
-                    Some(SeekTarget::Back) | None => self.end_of_file().await,
-                },
+                None => self.end_of_file().await,
             };
             match action {
                 Action::Continue => {}
                 Action::Stop => break,
-                Action::Seek(target) => {
+                Action::Seek(mut target) => {
                     self.leave();
-                    let seek = move || seek(&mut series, target, delivered_ns).map(|found| (series, found));
+                    let (around, at_ns) = loop {
+                        let shown = delivered_ns.map(|ns| Shown { ns, is_before: self.playback.is_before(ns) });
+                        let search = move || around(&mut series, target, shown).map(|found| (series, found));
+                        let Some(found) = on_blocking_thread(search).await else { return Ok(()) };
+                        let around;
+                        (series, around) = found.map_err(SourceErrorKind::Recording)?;
+                        self.playback.report(around);
+                        match self.arrival().await {
+                            Arrival::At(at_ns) => break (around, at_ns),
+                            Arrival::Seek(another) => target = another,
+                            Arrival::Wait => return Ok(()),
+                        }
+                    };
+                    let place = Place::new(target, around, at_ns, delivered_ns);
+                    let seek = move || place.seek(&mut series).map(|records| (series, records));
                     let Some(moved) = on_blocking_thread(seek).await else { return Ok(()) };
-                    (series, (from_ns, self.context)) = moved.map_err(SourceErrorKind::Recording)?;
-                    sought = Some(target);
+                    (series, self.context) = moved.map_err(SourceErrorKind::Recording)?;
+                    (from_ns, sought, holds) = (place.from_ns(), true, matches!(place, Place::Hold { .. }));
+                    match place {
+                        Place::Play { .. } => {}
+                        Place::Blank { .. } => delivered_ns = None,
+                        Place::Hold { .. } | Place::Stay { .. } => {}
+                    }
+                    if !matches!(place, Place::Play { .. }) {
+                        self.playback.pass();
+                        let later = around.after.map(|ns| self.playback.after_start(ns));
+                        self.outside(match (place, later) {
+                            (Place::Blank { .. }, Some(begins)) => Outside::Before { begins },
+                            (_, Some(until)) => Outside::Gap { until },
+                            (_, None) if target == SeekTarget::Back => Outside::Between,
+                            (_, None) => Outside::After,
+                        });
+                    }
                 }
             }
         }
@@ -144,8 +265,36 @@ impl Replay {
         *self.stop.borrow() || self.stop.has_changed().is_err() // Also when the session was dropped.
     }
 
+    fn state_is(&self, state: SessionState) {
+        self.state.send_if_modified(|now| {
+            let changed = std::mem::discriminant(now) != std::mem::discriminant(&state)
+                || matches!((&*now, &state), (SessionState::Outside(now), SessionState::Outside(next)) if now != next);
+            *now = state;
+            changed
+        });
+    }
+
+    /// The playback is where this camera has no frames.
+    fn outside(&self, outside: Outside) {
+        self.state_is(SessionState::Outside(outside));
+    }
+
+    /// Waits until all cameras have found their frames for a seek. Returns [`Arrival::Wait`] if the session was stopped.
+    async fn arrival(&mut self) -> Arrival {
+        loop {
+            match self.playback.arrival() {
+                Arrival::Wait => {}
+                arrival => return arrival,
+            }
+            if !self.change_before(None).await {
+                return Arrival::Wait;
+            }
+        }
+    }
+
     /// Waits until a frame is due and every sink that keeps frames has room for it.
-    async fn wait_for(&mut self, recorded: &RecordedFrame) -> Action {
+    async fn wait_for(&mut self, recorded: &RecordedFrame, last_ns: Option<i64>) -> Action {
+        let is_long = last_ns.is_some_and(|last_ns| recorded.log_ns.saturating_sub(last_ns) > self.gap_min_ns);
         loop {
             let due = match self.playback.due(recorded.log_ns, self.playback.now_ns()) {
                 Due::Now => break,
@@ -153,10 +302,25 @@ impl Replay {
                 Due::At(ns) => Some(self.playback.instant(ns)),
                 Due::Paused => None,
             };
+            if is_long && due.is_some() && matches!(*self.state.borrow(), SessionState::Streaming) {
+                self.outside(Outside::Gap { until: self.playback.after_start(recorded.log_ns) });
+            }
             if !self.change_before(due).await {
                 return Action::Stop;
             }
         }
+        if let Some(last_ns) = last_ns.filter(|_| !is_long) {
+            // Slow cameras have long intervals always.
+            let interval_ns = recorded.log_ns.saturating_sub(last_ns).max(0);
+            self.gap_min_ns = interval_ns.saturating_mul(GAP_INTERVALS).max(GAP_MIN_NS);
+        } else {
+            self.gap_min_ns = i64::MAX;
+        }
+        self.room().await
+    }
+
+    /// Waits until every sink that keeps frames has room for one.
+    async fn room(&mut self) -> Action {
         let confirmed = &self.delivery.outlets.confirmed;
         tokio::select! {
             biased;
@@ -169,6 +333,7 @@ impl Replay {
     async fn end_of_file(&mut self) -> Action {
         loop {
             match self.playback.end() {
+                AtEnd::Wait if matches!(*self.state.borrow(), SessionState::Streaming) => self.outside(Outside::After),
                 AtEnd::Stop => return Action::Stop,
                 AtEnd::Seek(target) => return Action::Seek(target),
                 AtEnd::Wait => {}
@@ -196,7 +361,8 @@ impl Replay {
 
     /// Delivers a frame.
     fn deliver(&mut self, mut recorded: RecordedFrame) {
-        let (is_first, repeats) = (!self.streaming, self.played.contains(recorded.log_ns));
+        let is_first = !std::mem::replace(&mut self.streaming, true);
+        let repeats = self.played.contains(recorded.log_ns);
         self.played.add(recorded.log_ns);
         self.delivery.outlets.ledger.update(|stats| {
             stats.repeats(repeats);
@@ -211,9 +377,6 @@ impl Replay {
         let now = Received { unix_ns: recorded.log_ns, ..received_now() };
         let delivery = &mut self.delivery;
         feed(&mut self.decoder, &recorded, now, |decoder| deliver_all(decoder, delivery));
-        if !std::mem::replace(&mut self.streaming, true) {
-            self.state.send_replace(SessionState::Streaming);
-        }
     }
 
     /// Ends the recorded connection before a seek, perhaps into another one.
@@ -247,25 +410,34 @@ fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
     }
 }
 
-/// Moves the reader. Returns the earliest arrival of the frames to deliver from there on, and the records that apply there.
-fn seek(series: &mut Series, target: SeekTarget, delivered_ns: Option<i64>) -> Result<(i64, Vec<u8>), RecordingError> {
-    let from_ns = match (target, delivered_ns) {
-        (SeekTarget::From(from_ns), _) => from_ns,
-        (SeekTarget::Back, Some(before_ns)) => arrival_before(series, before_ns)?,
-        (SeekTarget::Back, None) => RECORDING_START,
+/// Finds the frames around the target of a seek. Moves the reader.
+fn around(series: &mut Series, target: SeekTarget, shown: Option<Shown>) -> Result<FramesAround, RecordingError> {
+    let (SeekTarget::From(target_ns) | SeekTarget::BackTo(target_ns)) = target else {
+        let before = match shown {
+            Some(Shown { ns, is_before: true }) => Some(ns),
+            Some(Shown { ns, .. }) => arrival_before(series, ns)?,
+            None => None,
+        };
+        return Ok(FramesAround { before, after: None });
     };
-    if from_ns == RECORDING_START {
+    let start_ns = series.span().map_or(target_ns, |(first_ns, _)| first_ns);
+    if target_ns <= start_ns {
         series.rewind()?;
-        return Ok((from_ns, Vec::new()));
+    } else {
+        series.seek(target_ns)?;
     }
-    let records = series.records_at(from_ns)?;
-    series.seek(from_ns)?;
-    Ok((from_ns, records))
+    let after = std::iter::from_fn(|| series.next_entry()).find_map(|entry| match entry {
+        RecordingEntry::Frame(frame) if frame.log_ns >= target_ns => Some(frame.log_ns),
+        RecordingEntry::Frame(_) | RecordingEntry::Incident { .. } => None,
+    });
+    let is_near = after.is_some_and(|ns| ns.saturating_sub(target_ns) <= MOMENT_NS);
+    let before = if is_near { None } else { arrival_before(series, target_ns)? };
+    Ok(FramesAround { before, after })
 }
 
-/// Returns the arrival of a camera's last frame before a time, or else the beginning of the recording. Reads 1 s before the
-/// time, and more only for cameras that are slower than that.
-fn arrival_before(series: &mut Series, before_ns: i64) -> Result<i64, RecordingError> {
+/// Returns the arrival of a camera's last frame before a time. Reads 1 s before the time, and more only for cameras that are
+/// slower than that.
+fn arrival_before(series: &mut Series, before_ns: i64) -> Result<Option<i64>, RecordingError> {
     let first_ns = series.span().map_or(before_ns, |(first_ns, _)| first_ns);
     let mut reach_ns = 1_000_000_000;
     loop {
@@ -281,7 +453,7 @@ fn arrival_before(series: &mut Series, before_ns: i64) -> Result<i64, RecordingE
             }
         }
         if found.is_some() || from_ns <= first_ns {
-            return Ok(found.unwrap_or(RECORDING_START));
+            return Ok(found);
         }
         reach_ns = reach_ns.saturating_mul(8);
     }

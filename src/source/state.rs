@@ -23,6 +23,8 @@ pub enum SessionState {
     Streaming,
     /// Connected, but without a byte for [`stalled`](super::Timeouts::stalled).
     Stalled,
+    /// A recording that is played has no frames at the position of the playback.
+    Outside(Outside),
     /// Not connected.
     Lost {
         /// Error of the last connection or attempt.
@@ -38,9 +40,48 @@ pub enum SessionState {
     },
 }
 
+/// Where a recording has no frames. Times are those since the start of the playback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// Before its first frame.
+    Before {
+        /// Time of its first frame.
+        begins: Duration,
+    },
+    /// Between two frames.
+    Gap {
+        /// Time of the next frame.
+        until: Duration,
+    },
+    /// Between two frames, after a step back.
+    Between,
+    /// After its last frame.
+    After,
+}
+
+/// Formats a time since the start of a playback: minutes and seconds, and hours if there are any.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds / 3600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before { begins } => write!(f, "begins at {}", clock(*begins)),
+            Self::Gap { until } => write!(f, "no frames until {}", clock(*until)),
+            Self::Between => f.write_str("no frames here"),
+            Self::After => f.write_str("has ended"),
+        }
+    }
+}
+
 impl SessionState {
-    /// Returns the state as one word of a fixed list: `connecting`, `waiting`, `silent`, `streaming`, `stalled`, `lost` or
-    /// `ended`.
+    /// Returns the state as one word of a fixed list: `connecting`, `waiting`, `silent`, `streaming`, `stalled`, `outside`,
+    /// `lost` or `ended`.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -49,6 +90,7 @@ impl SessionState {
             Self::Silent => "silent",
             Self::Streaming => "streaming",
             Self::Stalled => "stalled",
+            Self::Outside(_) => "outside",
             Self::Lost { .. } => "lost",
             Self::Ended { .. } => "ended",
         }
@@ -74,6 +116,7 @@ impl fmt::Display for SessionState {
             Self::Silent => f.write_str("connected but silent: another client may hold the camera"),
             Self::Streaming => f.write_str("streaming"),
             Self::Stalled => f.write_str("stalled: connected, but no frames arrive"),
+            Self::Outside(outside) => outside.fmt(f),
             Self::Lost { reason, retry_in } => {
                 write!(f, "connection lost: {}; retrying in {:.1} s", reason.kind, retry_in.as_secs_f32())
             }

@@ -11,7 +11,7 @@ use oaktap::live::{Camera, Live};
 use oaktap::overlay::Style;
 use oaktap::recording::schema::RecordedIncident;
 use oaktap::recording::{ClockModel, Compression, Playback, SegmentWriter, Speed};
-use oaktap::source::{FileSpec, Outlets, Session, SessionOptions, SessionState, SourceSpec};
+use oaktap::source::{FileSpec, Outlets, Outside, Session, SessionOptions, SessionState, SourceSpec};
 use oaktap::view::{View, ViewOptions};
 use oaktap::wire::{Decoder, Event, Limits};
 
@@ -417,6 +417,110 @@ async fn a_seek_applies_what_the_camera_has_sent_before() {
         let last = stats.health.celsius.map(|gauge| gauge.last);
         assert_eq!((stats.introduction.size, last), (Some(size), Some(celsius)), "after a seek to {to}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn seeks_and_steps_pass_a_gap() {
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    // 12 s are missing after the frame 9.
+    let recording = Recording::of(vec![arriving(&config, 20, |n| (n * 40 + if n > 9 { 12_000 } else { 0 }) * MS)]);
+    let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end();
+    playback.pause(true);
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (session, mut frames) = play(spec(&recording), options);
+    let mut expect = async |number: u64| {
+        let (_, frame) = frames.recv().await.expect("a frame");
+        assert_eq!(frame.received.unix_ns, recording.frames[0][number as usize].received.unix_ns, "frame {number}");
+        assert_eq!(playback.status().position_ns, Some(frame.received.unix_ns));
+    };
+    playback.seek(i64::MAX);
+    expect(19).await;
+    playback.seek_by(-5000 * MS);
+    expect(9).await;
+    playback.seek_by(-5000 * MS);
+    expect(0).await;
+    playback.seek_by(5000 * MS);
+    expect(10).await;
+    playback.step_back();
+    expect(9).await;
+    playback.step();
+    expect(10).await;
+    // A minute.
+    playback.seek_by(60_000 * MS);
+    expect(19).await;
+    playback.seek_by(-60_000 * MS);
+    expect(0).await;
+    // While it plays, the state says that the picture does not change.
+    playback.pause(false);
+    for number in 1..10 {
+        expect(number).await;
+    }
+    let mut changes = session.changes();
+    let gap = changes.wait_for(|state| matches!(state, SessionState::Outside(Outside::Gap { .. }))).await.unwrap();
+    assert_eq!(gap.to_string(), "no frames until 0:12");
+    drop(gap);
+    expect(10).await;
+    assert!(matches!(session.state(), SessionState::Streaming));
+}
+
+#[tokio::test(start_paused = true)]
+async fn recordings_of_different_times_lie_on_one_time_line() {
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let recorded = |from_ms: i64| Recording::of(vec![arriving(&config, 30, |n| (from_ms + n * 40) * MS)]);
+    let (first, later) = (recorded(0), recorded(39_000));
+    let at = |ms: i64| START_NS + ms * MS;
+    let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end().covering((at(0), at(39_000 + 29 * 40)));
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    // The later one is opened first.
+    let (j, mut j_frames) = play(spec(&later), options.clone());
+    let mut changes = j.changes();
+    changes.wait_for(|state| matches!(state, SessionState::Outside(_))).await.expect("a state");
+    assert_eq!(j.state().to_string(), "begins at 0:39");
+    let (rec, mut rec_frames) = play(spec(&first), options);
+    let shown = async |frames: &mut UnboundedReceiver<(Duration, Arc<Frame>)>| {
+        let (moment, frame) = frames.recv().await.expect("a frame");
+        (moment, (frame.received.unix_ns - START_NS) / MS)
+    };
+    let mut last = Duration::ZERO;
+    for n in 0..30 {
+        let (moment, ms) = shown(&mut rec_frames).await;
+        (last, _) = (moment, assert_eq!(ms, n * 40));
+    }
+    // The time without a recording is skipped, and not before the first recording has ended.
+    let (moment, ms) = shown(&mut j_frames).await;
+    assert_eq!(ms, 39_000);
+    assert!(moment > last && moment < last + Duration::from_secs(5), "{moment:?} after {last:?}");
+    assert_eq!(rec.state().to_string(), "has ended");
+
+    playback.pause(true);
+    tokio::time::sleep(AGES).await;
+    while j_frames.try_recv().is_ok() {}
+    let position = || playback.status().position_ns.map(|ns| (ns - START_NS) / MS);
+    playback.seek(i64::MAX);
+    assert_eq!((shown(&mut rec_frames).await.1, shown(&mut j_frames).await.1), (29 * 40, 39_000 + 29 * 40));
+    assert_eq!(position(), Some(39_000 + 29 * 40));
+    playback.seek(i64::MIN);
+    assert_eq!(shown(&mut rec_frames).await.1, 0);
+    tokio::time::sleep(AGES).await;
+    assert!(j_frames.try_recv().is_err(), "no picture of a later time");
+    assert_eq!((j.state().to_string(), position()), ("begins at 0:39".to_owned(), Some(0)));
+    // Between both.
+    playback.seek(at(20_000));
+    assert_eq!((shown(&mut rec_frames).await.1, shown(&mut j_frames).await.1), (29 * 40, 39_000));
+    assert_eq!((rec.state().to_string(), position()), ("has ended".to_owned(), Some(39_000)));
+    playback.step_back();
+    assert_eq!((shown(&mut rec_frames).await.1, position()), (29 * 40, Some(29 * 40)));
+    playback.step_back();
+    assert_eq!((shown(&mut rec_frames).await.1, position()), (28 * 40, Some(28 * 40)));
+    assert!(j_frames.try_recv().is_err());
+    // A click plays on from there.
+    playback.seek(at(39_400));
+    assert_eq!((shown(&mut rec_frames).await.1, shown(&mut j_frames).await.1), (29 * 40, 39_400));
+    playback.pause(false);
+    for n in 11..30 {
+        assert_eq!(shown(&mut j_frames).await.1, 39_000 + n * 40);
+    }
+    assert!(rec_frames.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,7 +35,8 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ReplayArgs {
-    /// Recordings to play side by side, or folders of them. Files of one camera that follow each other play as one
+    /// Recordings to play side by side, or folders of them. Files of one camera that follow each other play as one. All
+    /// recordings play on one time line by their clocks; where none has frames, it is skipped
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
@@ -50,6 +51,10 @@ pub(crate) struct ReplayArgs {
     /// Start again at the end
     #[arg(long = "loop")]
     looped: bool,
+
+    /// Start all recordings at the same time instead of by their clocks, to compare recordings of different times
+    #[arg(long, conflicts_with = "serve")]
+    together: bool,
 
     /// Serve the recording like a camera instead of showing it: one client at a time, each from the start, until one has
     /// received everything. Several cameras use consecutive ports [default: 127.0.0.1:5000]
@@ -141,7 +146,7 @@ pub(super) fn open(
     record: &Path,
 ) -> anyhow::Result<(Receiving, Screen)> {
     let (cameras, _) = recorded_cameras(&find(paths, &[FINISHED])?, &[])?;
-    let playback = together(Playback::new(Speed::Times(1.0), false), &cameras).waiting_at_end();
+    let playback = on_one_time_line(Playback::new(Speed::Times(1.0), false), &cameras, false).waiting_at_end();
     let source = SourceArgs { playback: Some(playback), expect: None, ..source.clone() };
     watch(ctx, &sources(cameras, Speed::Times(1.0), false), &source, &Until::default(), record)
 }
@@ -155,20 +160,21 @@ fn sources(cameras: Vec<CameraFiles>, speed: Speed, looped: bool) -> Vec<NamedSo
     cameras.into_iter().map(camera).map(Into::into).collect()
 }
 
-/// Plays recordings at the same time, or from their starts if no two of them have time in common.
-fn together(playback: Playback, cameras: &[CameraFiles]) -> Playback {
-    let mut spans: Vec<_> = cameras.iter().filter_map(CameraFiles::span).collect();
-    spans.sort_unstable();
-    if spans.len() < 2 || spans.windows(2).any(|pair| pair[1].0 <= pair[0].1) {
+/// Puts recordings on one time line: by the clocks that they were recorded with, or all from its start.
+fn on_one_time_line(playback: Playback, cameras: &[CameraFiles], together: bool) -> Playback {
+    let spans = || cameras.iter().filter_map(CameraFiles::span);
+    let (Some(first_ns), Some(last_ns)) = (spans().map(|span| span.0).min(), spans().map(|span| span.1).max()) else {
         return playback;
+    };
+    if together {
+        return playback.starting_together(first_ns);
     }
-    present::say("the recordings have no time in common: they start together");
-    playback.starting_together(spans[0].0)
+    playback.covering((first_ns, last_ns))
 }
 
 /// Plays cameras in one window.
 fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<CameraFiles>) -> anyhow::Result<Outcome> {
-    let playback = together(Playback::new(args.speed, args.looped), &cameras);
+    let playback = on_one_time_line(Playback::new(args.speed, args.looped), &cameras, args.together);
     let uris = sources(cameras, args.speed, args.looped);
     // In a window, the user may seek back from the end.
     let playback = if args.show.no_window { playback } else { playback.waiting_at_end() };

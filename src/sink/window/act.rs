@@ -360,9 +360,13 @@ impl Screen {
         let note = match recorders.start_some(shown.clone()) {
             Ok(()) => {
                 let absent = absent.iter().filter(|at| shown.contains(at)).count();
+                let paused = self.cameras[shown.clone()].iter().all(|camera| {
+                    camera.playback.as_ref().map(Playback::status).is_some_and(|status| status.paused || status.ended)
+                });
                 let names = self.cameras[shown].iter().map(|camera| &*camera.name);
                 let count = names.len();
                 let later = match absent {
+                    _ if paused => ": nothing is recorded until the replay plays on".to_owned(),
                     0 => String::new(),
                     1 if count == 1 => ": it is not streaming, and is recorded as soon as it does".to_owned(),
                     1 => ": 1 is not streaming, and is recorded as soon as it does".to_owned(),

@@ -11,7 +11,7 @@ use crate::frame::Picture;
 use crate::hub::{Policy, Taker, lane};
 use crate::live;
 use crate::recording::playback::Playback;
-use crate::source::{Session, SessionState, SourceSpec};
+use crate::source::{FileSpec, Session, SessionState, SourceSpec};
 use crate::stats::Ledger;
 use crate::sync::unpark_waker;
 use crate::view::{Notify, View, Views};
@@ -23,8 +23,6 @@ pub(super) struct CameraInput {
     pub(super) ledger: Ledger,
     state: watch::Receiver<SessionState>,
     pub(super) playback: Option<Playback>,
-    /// The recording that is played.
-    pub(super) path: Option<PathBuf>,
     pub(super) pictures: Taker<Arc<Picture>>,
 }
 
@@ -36,9 +34,14 @@ impl CameraInput {
             ledger: session.ledger().clone(),
             state: session.changes(),
             playback: session.playback().cloned(),
-            path: session.spec().recording().map(|file| file.path.clone()),
             pictures,
         }
+    }
+
+    /// Returns the files of the recording that is played.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let files = |file: &FileSpec| std::iter::once(&file.path).chain(&file.later).cloned().collect();
+        self.spec.recording().map(files).unwrap_or_default()
     }
 
     pub(super) fn state(&self) -> SessionState {

@@ -62,7 +62,7 @@ pub(super) fn ink_of(state: &SessionState) -> Ink {
             Ink::Warning
         }
         SessionState::Lost { .. } | SessionState::Ended { error: Some(_) } => Ink::Alarm,
-        SessionState::Ended { error: None } => Ink::Dim,
+        SessionState::Outside(_) | SessionState::Ended { error: None } => Ink::Dim,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::design::{ColoredText, Ink};
 use super::pen::{Pen, wrapped};
-use super::status::{CameraStatus, Message, line, rows};
+use super::status::{CameraStatus, Message, line, rows, state_word};
 use crate::overlay::Rect;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, no
     let (line, space, advance) = (pen.design.line(), pen.design.space(), pen.advance());
     let margin = 2 * space;
     let rows = rows(status);
-    let state = status.state.word();
+    let state = &state_word(&status.state);
     let count = |text: &str| i32::try_from(text.chars().count()).unwrap_or(0);
     let wide = |pieces: &[(Ink, String)]| pieces.iter().map(|(_, piece)| count(piece)).sum::<i32>() + CAPTION_CHARS;
     let head = count(&status.name) + count(state) + 5;

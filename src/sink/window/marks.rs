@@ -1,10 +1,12 @@
 //! Gaps and detections of a recording, for its timeline. Another thread reads the recording once.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
-use crate::recording::inspect::{Timeline, inspect};
+use crate::recording::inspect::{RecordingReport, Timeline, inspect};
 
 /// Larger recordings are not read: that would take longer than a user watches, and slow down the replay.
 const READ_BYTES_MAX: u64 = 4 << 30;
@@ -12,16 +14,51 @@ const READ_BYTES_MAX: u64 = 4 << 30;
 /// An interval is a gap if it is longer than this number of usual intervals.
 const GAP_INTERVALS: u64 = 5;
 
+/// Time without a recording of any camera that is a gap, in nanoseconds.
+const PAUSE_NS: i128 = 1_000_000_000;
+
 /// Whether gaps and detections of the recordings are known.
 #[derive(Debug)]
 pub(super) enum Marks {
     /// There is no recording.
     None,
-    Reading(Receiver<Result<Vec<Timeline>, String>>),
-    /// One timeline for each camera.
-    Known(Vec<Timeline>),
+    Reading(Receiver<Result<Vec<Vec<Timeline>>, String>>),
+    /// The timelines of the files of each camera.
+    Known(Vec<Vec<Timeline>>),
     /// They are not known, for this reason.
     Unknown(String),
+}
+
+/// The recording of one camera.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    /// Name of the camera; `None`: the only one.
+    pub(super) camera: Option<String>,
+    /// Its files, in the order of their times.
+    pub(super) files: Vec<PathBuf>,
+    /// Time at which the playback starts it, unless by its own clock.
+    pub(super) start_ns: Option<i64>,
+}
+
+impl Recorded {
+    /// Reads the timeline of each file that has frames.
+    fn timelines(&self, read: &mut HashMap<PathBuf, RecordingReport>) -> Result<Vec<Timeline>, String> {
+        let mut timelines = Vec::new();
+        for path in &self.files {
+            let report = match read.entry(path.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(inspect(path).map_err(|error| error.to_string())?),
+            };
+            let is_it = |name: &String| self.camera.as_ref().is_none_or(|camera| camera == name);
+            let cameras = report.cameras.iter().filter(|camera| is_it(&camera.name));
+            timelines.extend(cameras.map(|camera| camera.timeline.clone()).filter(|found| !found.steps.is_empty()));
+        }
+        timelines.sort_by_key(|timeline| timeline.from_unix_ns);
+        if let (Some(start_ns), Some(first_ns)) = (self.start_ns, timelines.first().map(|first| first.from_unix_ns)) {
+            timelines.iter_mut().for_each(|timeline| timeline.from_unix_ns += start_ns - first_ns);
+        }
+        Ok(timelines)
+    }
 }
 
 /// What happened within one column of the timeline.
@@ -37,9 +74,8 @@ pub(super) struct Column {
 
 impl Marks {
     /// Starts to read recordings.
-    pub(super) fn read(mut paths: Vec<PathBuf>) -> Self {
-        paths.sort();
-        paths.dedup();
+    pub(super) fn read(recordings: Vec<Recorded>) -> Self {
+        let paths: BTreeSet<&PathBuf> = recordings.iter().flat_map(|recording| &recording.files).collect();
         if paths.is_empty() {
             return Self::None;
         }
@@ -49,15 +85,10 @@ impl Marks {
         }
         let (tx, rx) = channel();
         let read = move || {
-            let mut all = Vec::new();
-            for path in &paths {
-                match inspect(path) {
-                    Ok(report) => all.extend(report.cameras.into_iter().map(|camera| camera.timeline)),
-                    Err(error) => return drop(tx.send(Err(format!("gaps unknown: {error}")))),
-                }
-            }
+            let mut read = HashMap::new();
+            let all: Result<_, String> = recordings.iter().map(|recording| recording.timelines(&mut read)).collect();
             // Fails after the window was closed.
-            let _ = tx.send(Ok(all));
+            let _ = tx.send(all.map_err(|error| format!("gaps unknown: {error}")));
         };
         match thread::Builder::new().name("timeline".to_owned()).spawn(read) {
             Ok(_) => Self::Reading(rx),
@@ -80,16 +111,42 @@ impl Marks {
     /// Returns what happened in each of `count` equal parts of a span of time. Empty while that is unknown.
     pub(super) fn columns(&self, count: usize, (first, last): (i64, i64)) -> Vec<Column> {
         let Self::Known(timelines) = self else { return Vec::new() };
+        if count == 0 {
+            return Vec::new();
+        }
+        let start = |timeline: &Timeline| i128::from(timeline.from_unix_ns);
+        let end = |timeline: &Timeline| start(timeline) + timeline.steps.len() as i128 * i128::from(timeline.step_ns);
         let span = (i128::from(last) - i128::from(first)).max(1);
         let column = |unix_ns: i128| {
             let at = (unix_ns - i128::from(first)) * count as i128 / span;
             usize::try_from(at.clamp(0, count as i128 - 1)).unwrap_or(0)
         };
         let mut columns = vec![Column::default(); count];
-        for timeline in timelines.iter().filter(|_| count > 0) {
+        let mark = |columns: &mut Vec<Column>, from: i128, to: i128| {
+            columns[column(from)..=column(to)].iter_mut().for_each(|column| column.gap = true);
+        };
+        // Times that no camera has recorded.
+        let mut spans: Vec<(i128, i128)> =
+            timelines.iter().flatten().map(|timeline| (start(timeline), end(timeline))).collect();
+        spans.sort_unstable();
+        let mut recorded_to = spans.first().map_or(0, |first| first.0);
+        for (from, to) in spans {
+            if from - recorded_to > PAUSE_NS {
+                mark(&mut columns, recorded_to, from - 1);
+            }
+            recorded_to = recorded_to.max(to);
+        }
+        for (files, timeline) in timelines.iter().flat_map(|files| files.iter().map(move |timeline| (files, timeline)))
+        {
             let frames: u64 = timeline.steps.iter().map(|step| step.frames).sum();
             let usual_ns = timeline.step_ns.saturating_mul(timeline.steps.len() as u64) / frames.max(1);
-            let at = |step: usize| i128::from(timeline.from_unix_ns) + step as i128 * i128::from(timeline.step_ns);
+            let at = |step: usize| start(timeline) + step as i128 * i128::from(timeline.step_ns);
+            // From the file before.
+            let before = files.iter().map(end).filter(|before| *before < end(timeline)).max();
+            let pause_ns = i128::from(GAP_INTERVALS * usual_ns).max(i128::from(2 * timeline.step_ns));
+            if let Some(before) = before.filter(|before| start(timeline) - before > pause_ns) {
+                mark(&mut columns, before, start(timeline) - 1);
+            }
             let mut empty_from = None;
             for (n, step) in timeline.steps.iter().enumerate() {
                 columns[column(at(n))].detections += step.detections;
@@ -100,7 +157,7 @@ impl Marks {
                 } else if let Some(from) = empty_from.take()
                     && (n - from) as u64 * timeline.step_ns > GAP_INTERVALS * usual_ns
                 {
-                    columns[column(at(from))..=column(at(n) - 1)].iter_mut().for_each(|column| column.gap = true);
+                    mark(&mut columns, at(from), at(n) - 1);
                 }
             }
         }
@@ -122,7 +179,7 @@ mod tests {
         steps[71] = empty; // A single late frame is no gap.
         steps[90].missing = 3;
         steps[25].triggers = 1;
-        let marks = Marks::Known(vec![Timeline { from_unix_ns: 1000, step_ns: 10, steps }]);
+        let marks = Marks::Known(vec![vec![Timeline { from_unix_ns: 1000, step_ns: 10, steps }]]);
         let columns = marks.columns(10, (1000, 2000));
         let gaps: Vec<usize> = (0..10).filter(|at| columns[*at].gap).collect();
         assert_eq!(gaps, [4, 5, 9]);
@@ -135,5 +192,29 @@ mod tests {
         assert!(marks.columns(0, (0, 0)).is_empty());
         assert_eq!(marks.columns(3, (i64::MAX, i64::MIN)).len(), 3);
         assert!(Marks::None.columns(10, (0, 10)).is_empty());
+    }
+
+    #[test]
+    fn pauses_between_files_and_recordings_are_gaps() {
+        let frame = TimelineStep { frames: 1, detections: 1, missing: 0, triggers: 0, longest_ns: 10 };
+        const S: i64 = 1_000_000_000;
+        let file = |from_s: i64, seconds: usize| Timeline {
+            from_unix_ns: from_s * S,
+            step_ns: 100_000_000,
+            steps: vec![frame; 10 * seconds],
+        };
+        let gaps = |cameras: Vec<Vec<Timeline>>| {
+            let columns = Marks::Known(cameras).columns(40, (0, 40 * S));
+            let gaps: Vec<usize> = (0..40).filter(|at| columns[*at].gap).collect();
+            let seen = columns.iter().filter(|column| column.detections > 0).count();
+            (gaps, seen)
+        };
+        // Four files of one camera: one follows at once, one after 8 s, and one after 2 s.
+        let split = || vec![file(0, 10), file(10, 10), file(28, 5), file(35, 5)];
+        assert_eq!(gaps(vec![split()]), ((20..28).chain(33..35).collect(), 30));
+        // What another camera has recorded is not a gap of this one.
+        assert_eq!(gaps(vec![vec![file(0, 10)], vec![file(30, 10)]]), ((10..30).collect(), 20));
+        assert_eq!(gaps(vec![vec![file(0, 25)], vec![file(25, 15)]]), (Vec::new(), 40));
+        assert_eq!(gaps(vec![split(), vec![file(0, 40)]]), ((20..28).chain(33..35).collect(), 40));
     }
 }

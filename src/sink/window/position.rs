@@ -9,7 +9,11 @@ use crate::recording::playback::{PlaybackStatus, Speed};
 /// Formats a time since the start: minutes, seconds and tenths.
 fn time(ns: i64) -> String {
     let ns = ns.max(0);
-    format!("{}:{:02}.{}", ns / 60_000_000_000, ns / 1_000_000_000 % 60, ns / 100_000_000 % 10)
+    let (minutes, seconds, tenths) = (ns / 60_000_000_000, ns / 1_000_000_000 % 60, ns / 100_000_000 % 10);
+    match minutes / 60 {
+        0 => format!("{minutes}:{seconds:02}.{tenths}"),
+        hours => format!("{hours}:{:02}:{seconds:02}.{tenths}", minutes % 60),
+    }
 }
 
 pub(super) fn speed_word(speed: Speed) -> String {
@@ -21,14 +25,18 @@ pub(super) fn speed_word(speed: Speed) -> String {
 
 /// Returns the texts to the left of the bar, from the longest to the shortest, and to the right.
 fn words(status: &PlaybackStatus) -> (Vec<String>, String) {
-    let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended } = *status;
+    let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended, together } = *status;
     let left = match (position_ns, span_ns) {
         (Some(at), Some((first, last))) => {
             let day = at.div_euclid(1_000_000_000).rem_euclid(86_400);
             let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
             let (gone, all) = (time(at.saturating_sub(first)), time(last.saturating_sub(first)));
             let of_all = format!("{gone} / {all}");
-            vec![format!("{hour:02}:{minute:02}:{second:02} UTC  {of_all}"), of_all, gone, String::new()]
+            let mut texts = vec![of_all.clone(), gone, String::new()];
+            if !together {
+                texts.insert(0, format!("{hour:02}:{minute:02}:{second:02} UTC  {of_all}"));
+            }
+            texts
         }
         _ => vec!["no frame yet".to_owned(), String::new()],
     };
@@ -153,6 +161,7 @@ mod tests {
             paused: false,
             looped: false,
             ended: false,
+            together: false,
         }
     }
 
@@ -196,7 +205,7 @@ mod tests {
         steps[150..200].fill(TimelineStep::default());
         steps[250].triggers = 1;
         let step_ns = 1_000_000_000;
-        let marks = Marks::Known(vec![Timeline { from_unix_ns: first, step_ns, steps }]);
+        let marks = Marks::Known(vec![vec![Timeline { from_unix_ns: first, step_ns, steps }]]);
         let (mut words, mut text) = (vec![0; 900 * 60], Text::new());
         let design = super::super::design::Design::default();
         let (good, alarm, panel) = (design.ink(Ink::Good), design.ink(Ink::Alarm), design.palette.panel);

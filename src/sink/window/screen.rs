@@ -12,7 +12,7 @@ use super::grid::{OPENING_ROOM, opening_size};
 use super::help::Help;
 use super::hover::Hover;
 use super::hud::HudLevel;
-use super::marks::Marks;
+use super::marks::{Marks, Recorded};
 use super::panel::Panel;
 use super::position::TimelineBar;
 use super::recording::CameraRecording;
@@ -23,7 +23,7 @@ use crate::hub::Taker;
 use crate::overlay::{Rect, Text};
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
-use crate::source::Session;
+use crate::source::{Outside, Session, SessionState};
 use crate::stats::{FrameCounts, Stats};
 use crate::view::{Notify, View, Views};
 
@@ -144,7 +144,15 @@ impl Screen {
                 playbacks.push(playback.clone());
             }
         }
-        let marks = Marks::read(cameras.iter().filter_map(|camera| camera.path.clone()).collect());
+        let recording = |camera: &CameraInput| {
+            let start_ns = camera.playback.as_ref().and_then(Playback::common_start);
+            Recorded {
+                camera: camera.spec.recording().and_then(|file| file.camera.clone()),
+                files: camera.files(),
+                start_ns,
+            }
+        };
+        let marks = Marks::read(cameras.iter().map(recording).collect());
         Self {
             cameras,
             views,
@@ -323,10 +331,21 @@ impl Screen {
                 tile.picture = Some(picture);
                 self.stale = true;
             }
+            if matches!(camera.state(), SessionState::Outside(Outside::Before { .. })) && tile.picture.take().is_some()
+            {
+                // It is of a later time than the position of the playback.
+                self.stale = true;
+            }
             let damaged = tile.picture.as_ref().is_some_and(|picture| view.is_damaged(picture));
             self.stale |= std::mem::replace(&mut tile.damaged, damaged) != damaged;
             let state = camera.state();
-            if is_due || std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state) {
+            let outside = |state: &SessionState| match state {
+                SessionState::Outside(outside) => Some(*outside),
+                _ => None,
+            };
+            let changed = std::mem::discriminant(&state) != std::mem::discriminant(&tile.status.state)
+                || outside(&state) != outside(&tile.status.state);
+            if is_due || changed {
                 let health = view.health();
                 self.stale |= state.to_string() != tile.status.state.to_string();
                 self.stale |= health.error != tile.status.health.error;

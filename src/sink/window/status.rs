@@ -123,7 +123,7 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     let mut facts = vec![vec![(status.ink(), "● ".to_owned()), (Ink::Text, status.name.clone())]];
     let is_streaming = matches!(status.state, SessionState::Streaming);
     if !is_streaming {
-        facts.push(vec![(status.ink(), format!("  {}", status.state.word()))]);
+        facts.push(vec![(status.ink(), format!("  {}", state_word(&status.state)))]);
     }
     facts.extend(status.recording.iter().flat_map(CameraRecording::line));
     let fact = |ink: Ink, value: String, unit: &str| vec![(ink, format!("  {value}")), (Ink::Dim, format!(" {unit}"))];
@@ -219,6 +219,13 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
     rows
 }
 
+pub(super) fn state_word(state: &SessionState) -> String {
+    match state {
+        SessionState::Outside(outside) => outside.to_string(),
+        state => state.word().to_owned(),
+    }
+}
+
 /// A message over a picture that is not live, or in place of one that cannot be shown.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -241,6 +248,8 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
             message(Ink::Warning, "no picture", vec![format!("{name}: no picture"), error.clone()])
         }
         SessionState::Stalled if !has_picture => None,
+        // The picture is the right one for the position. The status line says why it does not change.
+        SessionState::Outside(_) if has_picture => None,
         state => {
             let mut lines = vec![format!("{name}: {state}")];
             let reason = match state {
@@ -252,7 +261,7 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
                 _ => None,
             };
             lines.extend(reason.map(str::to_owned));
-            message(ink_of(state), state.word(), lines)
+            message(ink_of(state), &state_word(state), lines)
         }
     }
 }
