@@ -287,7 +287,7 @@ fn a_selection_without_frames_is_an_error() {
     assert_eq!(error, "unknown camera `back`: expected one of front");
     let from = Some(TimeSpec::After(Duration::from_secs(2)));
     let error = refused(Choice { from, until: Some(TimeSpec::At(recordings::START_NS)), ..Choice::default() });
-    let start = "2026-09-21T13:06:40Z";
+    let start = "2026-09-21T14:13:20Z";
     assert_eq!(error, format!("the time range is empty: `--from 2s` is not before `--until {start}`"));
     let until = Some(TimeSpec::After(Duration::from_secs(1)));
     let error = refused(Choice { from, until, ..Choice::default() });
