@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::Ctx;
 use super::camera_arg::{CameraArg, Located, runtime};
-use super::camera_ends::{CameraEnd, End, document_failure, finish, report_failure};
+use super::camera_ends::{CameraEnd, CameraResult, End, document_failure, finish, report_failure};
 use super::camera_session::{BootloaderCamera, EnterOptions, unless_stopped};
 use super::configured_cameras::ConfiguredCamera;
 use super::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
@@ -203,6 +203,11 @@ impl BootloaderFleet {
         Ok(Self { cameras, options })
     }
 
+    /// Returns the number of cameras.
+    pub(crate) fn len(&self) -> usize {
+        self.cameras.len()
+    }
+
     /// Returns whether all cameras are simulated.
     pub(crate) fn is_simulated(&self) -> bool {
         self.cameras.iter().all(|camera| camera.camera.is_simulated())
@@ -213,7 +218,7 @@ impl BootloaderFleet {
     ///
     /// # Errors
     /// The work failed for a camera.
-    pub(crate) fn each<T: Send>(
+    pub(crate) fn each<T: Send + CameraResult>(
         &self,
         ctx: &Ctx,
         effect: &Effect<'_>,
@@ -223,7 +228,7 @@ impl BootloaderFleet {
     }
 
     /// Like [`Self::each`]. `not_found` receives the error of each camera that has no turn, because the search for it failed.
-    pub(crate) fn each_or<T: Send>(
+    pub(crate) fn each_or<T: Send + CameraResult>(
         &self,
         ctx: &Ctx,
         effect: &Effect<'_>,
@@ -275,6 +280,7 @@ impl BootloaderFleet {
             camera: named.name.clone().unwrap_or_else(|| named.camera.to_string()),
             id: turn.as_ref().map(|turn| turn.label().camera),
             address: turn.as_ref().map(|turn| turn.located.ip.to_string()),
+            word: named.word.clone(),
             end,
         };
         finish(ctx, self.cameras.iter().zip(&turns).zip(ends).map(row).collect())

@@ -16,6 +16,8 @@ use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
 use super::present::{self, Usage, advised, printable};
 use super::value_parsers;
 
+/// Cameras that an error names.
+const NAMED_MAX: usize = 5;
 const SEARCH: &str = "Search";
 /// Extensions of files that people give in the place of a camera.
 const FILES: [&str; 4] = ["mcap", "dap", "toml", "blob"];
@@ -290,7 +292,11 @@ fn named<'a>(cameras: impl IntoIterator<Item = &'a DiscoveredCamera>) -> String 
         Some(ip) => printable(&format!("{} at {ip}", camera.id)),
         None => printable(&camera.id),
     };
-    present::listed(&cameras.into_iter().map(name).collect::<Vec<_>>())
+    let mut names: Vec<_> = cameras.into_iter().map(name).collect();
+    let more = names.len().saturating_sub(NAMED_MAX);
+    names.truncate(NAMED_MAX);
+    let listed = present::listed(&names);
+    if more == 0 { listed } else { format!("{listed}, and {more} more (`oaktap list` shows all)") }
 }
 
 #[cfg(test)]

@@ -1,9 +1,27 @@
 //! The results of a command for several cameras: reported as they come, and listed at the end.
 
+use std::sync::Mutex;
+
+use oaktap::sync::locked;
 use serde::Serialize;
 
 use super::Ctx;
-use super::present::{self, Refused, printable};
+use super::present::{self, Refused, advised, printable};
+
+/// The success of a command for one of several cameras.
+pub(crate) trait CameraResult {
+    /// Returns the cell of the table.
+    fn cell(&self) -> &'static str {
+        "done"
+    }
+}
+
+impl CameraResult for () {}
+
+/// The failures that were printed, with the first camera of each: forty cameras can fail for one reason.
+static REPORTED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+/// A longer reason is cut off in the table.
+const CELL_CHARS_MAX: usize = 60;
 
 /// The result of one camera.
 #[derive(Debug)]
@@ -31,12 +49,27 @@ pub(crate) struct CameraEnd<T> {
     pub(crate) id: Option<String>,
     /// `None` if it was not found.
     pub(crate) address: Option<String>,
+    /// The word of a command line that selects it.
+    pub(crate) word: String,
     pub(crate) end: End<T>,
 }
 
 /// Prints the failure of one of several cameras, and with `--json` a line for it too.
 pub(crate) fn report_failure(ctx: &Ctx, camera: &str, name: Option<&str>, error: &anyhow::Error) -> anyhow::Result<()> {
     let label = name.map_or_else(|| camera.to_owned(), |name| format!("{camera} ({name})"));
+    let text = printable(&format!("{error:#}"));
+    let known = {
+        let mut reported = locked(&REPORTED);
+        let known = reported.iter().find(|(known, _)| *known == text).map(|(_, first)| first.clone());
+        if known.is_none() {
+            reported.push((text, label.clone()));
+        }
+        known
+    };
+    if let Some(first) = known {
+        present::always_say(&format!("error: {label}: {} failed for the same reason as {first}", ctx.command));
+        return document_failure(ctx, camera, name, error);
+    }
     present::failure_of(&format!("{label}: {} failed", ctx.command), error, ctx.command);
     document_failure(ctx, camera, name, error)
 }
@@ -102,7 +135,7 @@ fn those<T>(cameras: &[CameraEnd<T>], wanted: fn(&End<T>) -> bool) -> Vec<&str> 
 ///
 /// # Errors
 /// One of them is not a success. The error is a refusal if every failure is one.
-pub(crate) fn finish<T>(ctx: &Ctx, cameras: Vec<CameraEnd<T>>) -> anyhow::Result<Vec<T>> {
+pub(crate) fn finish<T: CameraResult>(ctx: &Ctx, cameras: Vec<CameraEnd<T>>) -> anyhow::Result<Vec<T>> {
     present::say(&table(&cameras));
     if ctx.json {
         present::result(present::json(&TotalLine::new(ctx, &cameras))?.as_bytes())?;
@@ -119,22 +152,52 @@ pub(crate) fn finish<T>(ctx: &Ctx, cameras: Vec<CameraEnd<T>>) -> anyhow::Result
         End::Failed(error) => present::is_refusal(error),
         _ => true,
     };
-    Err(if cameras.iter().all(refused) { Refused(text).into() } else { anyhow::Error::msg(text) })
+    let error = if cameras.iter().all(refused) { Refused(text).into() } else { anyhow::Error::msg(text) };
+    Err(match again(ctx.command, &cameras) {
+        Some(help) => advised(error, help),
+        None => error,
+    })
 }
 
-fn table<T>(cameras: &[CameraEnd<T>]) -> String {
+/// Returns the help that selects the cameras to try again. `None`: they are all cameras. The others would be reset for
+/// nothing.
+fn again<T>(command: &str, cameras: &[CameraEnd<T>]) -> Option<String> {
+    let is_open = |camera: &&CameraEnd<T>| matches!(camera.end, End::Failed(_) | End::NotTried);
+    let words: Vec<_> = cameras.iter().filter(is_open).map(|camera| shell_word(&camera.word)).collect();
+    let all = cameras.iter().filter(|camera| !matches!(camera.end, End::Same(_))).count();
+    let words = printable(&words.join(" "));
+    (cameras.iter().filter(is_open).count() < all)
+        .then(|| format!("for the cameras that are not done, with the same options: oaktap {command} {words}"))
+}
+
+/// Quotes the word for a shell.
+fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.:=/,".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+fn table<T: CameraResult>(cameras: &[CameraEnd<T>]) -> String {
     let mut rows = vec![["camera", "id", "address", "result"].map(str::to_owned)];
-    for CameraEnd { camera, id, address, end } in cameras {
+    for CameraEnd { camera, id, address, end, .. } in cameras {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let result = match end {
-            End::Done(_) => "done".to_owned(),
-            End::Failed(error) => format!("failed: {error}"),
+            End::Done(result) => result.cell().to_owned(),
+            End::Failed(error) => format!("failed: {}", shortened(&error.to_string())),
             End::NotTried => "not tried".to_owned(),
             End::Same(other) => format!("the same camera as {other}"),
         };
         rows.push([camera.clone(), or_none(id), or_none(address), result]);
     }
     present::aligned(&rows, 4).trim_end().to_owned()
+}
+
+/// Returns the beginning of a text that has been printed before, for a cell of a table.
+fn shortened(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(CELL_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 /// Names the cameras that failed or were not tried. Empty if there are none.
@@ -156,8 +219,13 @@ mod tests {
     use super::*;
     use crate::cli::signals::Stop;
 
+    impl CameraResult for u8 {}
+
     fn ends(ends: Vec<End<u8>>) -> Vec<CameraEnd<u8>> {
-        let camera = |(at, end)| CameraEnd { camera: format!("c{at}"), id: None, address: None, end };
+        let camera = |(at, end)| {
+            let camera = format!("c{at}");
+            CameraEnd { word: camera.clone(), camera, id: None, address: None, end }
+        };
         ends.into_iter().enumerate().map(camera).collect()
     }
 
@@ -179,6 +247,19 @@ mod tests {
     }
 
     #[test]
+    fn the_help_selects_the_cameras_that_are_not_done() {
+        let failed = || End::Failed(anyhow::anyhow!("no reply"));
+        let mut cameras = ends(vec![End::Done(1), failed(), End::Same("c0".to_owned()), End::NotTried, failed()]);
+        cameras[4].word = "door=sim:?a=1&b='".to_owned();
+        let help = again("flash", &cameras).expect("one is done");
+        assert_eq!(
+            help,
+            r"for the cameras that are not done, with the same options: oaktap flash c1 c3 'door=sim:?a=1&b='\'''"
+        );
+        assert_eq!(again("flash", &ends(vec![failed(), End::NotTried])), None);
+    }
+
+    #[test]
     fn the_total_counts_every_camera_once() {
         let ctx = Ctx { command: "flash", json: true, stop: Stop::default() };
         let failed = End::Failed(anyhow::anyhow!("no reply"));
@@ -191,14 +272,15 @@ mod tests {
 
     #[test]
     fn every_camera_has_a_row() {
-        let mut ends = ends(vec![End::Done(1), End::Failed(anyhow::anyhow!("no reply")), End::NotTried]);
+        const LONG: &str = "no reply from a camera at 192.168.1.51, UDP port 11491, within 2 s\nand a second line";
+        let mut ends = ends(vec![End::Done(1), End::Failed(anyhow::anyhow!(LONG)), End::NotTried]);
         ends[0].id = Some("14442C".to_owned());
         ends[0].address = Some("192.168.1.50".to_owned());
         assert_eq!(
             table(&ends),
             "camera  id      address       result\n\
              c0      14442C  192.168.1.50  done\n\
-             c1      -       -             failed: no reply\n\
+             c1      -       -             failed: no reply from a camera at 192.168.1.51, UDP port 11491, with...\n\
              c2      -       -             not tried"
         );
     }

@@ -1,10 +1,11 @@
 //! The key `cameras` of oaktap.toml: a table from names to cameras, or a list of cameras.
 
+use std::path::PathBuf;
+
 use oaktap::source::{SourceSpec, check_name, split_name};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::application::CONFIG_FILE;
 use super::camera_arg::CameraArg;
 use super::fleet::{FilePort, is_id};
 use super::present::Usage;
@@ -15,6 +16,8 @@ pub(crate) struct ConfiguredCamera {
     pub(crate) name: Option<String>,
     /// Its address, id or source.
     pub(crate) camera: String,
+    /// The path of the file, for errors.
+    pub(crate) file: PathBuf,
 }
 
 impl ConfiguredCamera {
@@ -27,7 +30,7 @@ impl ConfiguredCamera {
         match address.parse::<CameraArg>() {
             Ok(camera) if port == FilePort::Drop => Ok(camera.without_port()),
             Ok(camera) => Ok(camera),
-            Err(error) => Err(Usage(format!("{CONFIG_FILE}, cameras: {error}")).into()),
+            Err(error) => Err(Usage(format!("{}, cameras: {error}", self.file.display())).into()),
         }
     }
 
@@ -56,7 +59,15 @@ pub(crate) fn cameras(file: &DeTable<'_>) -> (Vec<ConfiguredCamera>, Vec<Fault>)
             for (name, camera) in table {
                 let at = name.span().start;
                 faults.extend(check_name(name.get_ref()).err().map(|error| (at, error)));
-                add(at, Some(name.get_ref().to_string()), text(camera), camera.span().start, &mut known, &mut faults);
+                let camera_at = camera.span().start;
+                if let DeValue::Table(inner) = camera.get_ref() {
+                    let inner = inner.iter().next().map_or("b", |(key, _)| key.get_ref());
+                    let text =
+                        format!("a name with a dot needs quotes: \"{}.{inner}\" = \"192.168.1.50\"", name.get_ref());
+                    faults.push((camera_at, text));
+                    continue;
+                }
+                add(at, Some(name.get_ref().to_string()), text(camera), camera_at, &mut known, &mut faults);
             }
         }
         DeValue::Array(list) => {
@@ -84,6 +95,16 @@ fn text<'a>(value: &'a Spanned<DeValue<'_>>) -> Option<&'a str> {
     value.get_ref().as_str()
 }
 
+/// Returns the beginning of the error of two cameras with one name.
+pub(super) fn same_name(first: &str, second: &str) -> String {
+    let case = if first == second {
+        ""
+    } else {
+        " (upper and lower case are the same, because folders are named after cameras)"
+    };
+    format!("two cameras have the name `{second}`{case}")
+}
+
 /// The help of an error stands below all faults.
 fn first_line(error: &impl ToString) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
@@ -108,12 +129,13 @@ fn add(
     {
         faults.push((camera_at, first_line(&error)));
     }
-    let new = ConfiguredCamera { name, camera: camera.to_owned() };
+    let new = ConfiguredCamera { name, camera: camera.to_owned(), file: PathBuf::new() };
     let lower = |camera: &ConfiguredCamera| camera.name.as_ref().map(|name| name.to_lowercase());
     if let Some(name) = &new.name
         && let Some(other) = known.iter().find(|other| lower(other) == lower(&new))
     {
-        faults.push((name_at, format!("two cameras have the name `{name}`: {} and {camera}", other.camera)));
+        let known = other.name.as_deref().unwrap_or_default();
+        faults.push((name_at, format!("{}: {} and {camera}", same_name(known, name), other.camera)));
     }
     if let Some(key) = new.key()
         && let Some(other) = known.iter().find(|other| other.key().as_ref() == Some(&key))

@@ -11,7 +11,7 @@ use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split
 
 use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
-use super::configured_cameras::ConfiguredCamera;
+use super::configured_cameras::{ConfiguredCamera, same_name};
 use super::present::{self, Usage, advised, printable};
 
 /// The cameras that a command receives from.
@@ -116,7 +116,8 @@ impl FleetArgs {
 fn unknown_name(name: &str, configured: &[ConfiguredCamera]) -> anyhow::Error {
     let names: LabelMap = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
     let nearest = names.nearest(name).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
-    let error = Usage(format!("{CONFIG_FILE} names no camera `{name}`{nearest}"));
+    let file = configured.first().map_or(Path::new(CONFIG_FILE), |camera| &camera.file).display();
+    let error = Usage(format!("{file} names no camera `{name}`{nearest}"));
     advised(error.into(), format!("if it is the name of a host: tcp://{name}"))
 }
 
@@ -136,13 +137,13 @@ fn invalid(error: &SourceSpecError) -> anyhow::Error {
 
 /// Refuses two cameras of one name. Upper and lower case are the same, because folders are named after cameras.
 fn refuse_duplicates<'a, T: fmt::Display + 'a>(cameras: impl Iterator<Item = (&'a str, &'a T)>) -> anyhow::Result<()> {
-    let mut seen: Vec<(String, &T)> = Vec::new();
+    let mut seen: Vec<(&str, &T)> = Vec::new();
     for (name, camera) in cameras {
         let key = name.to_lowercase();
-        if let Some((_, first)) = seen.iter().find(|(known, _)| *known == key) {
-            return Err(Usage(format!("two cameras have the name `{name}`: {first} and {camera}")).into());
+        if let Some((known, first)) = seen.iter().find(|(known, _)| known.to_lowercase() == key) {
+            return Err(Usage(format!("{}: {first} and {camera}", same_name(known, name))).into());
         }
-        seen.push((key, camera));
+        seen.push((name, camera));
     }
     Ok(())
 }
@@ -170,6 +171,8 @@ pub(crate) struct NamedCamera {
     /// The name that the user gave it.
     pub(crate) name: Option<String>,
     pub(crate) camera: CameraArg,
+    /// The word of a command line that selects it.
+    pub(crate) word: String,
 }
 
 impl fmt::Display for NamedCamera {
@@ -196,7 +199,10 @@ pub(crate) fn named_cameras(
     configured: &[ConfiguredCamera],
     port: FilePort,
 ) -> anyhow::Result<Vec<NamedCamera>> {
-    let of_file = |camera: &ConfiguredCamera| Ok(NamedCamera { name: camera.name.clone(), camera: camera.arg(port)? });
+    let of_file = |camera: &ConfiguredCamera| {
+        let word = camera.name.as_ref().unwrap_or(&camera.camera).clone();
+        Ok(NamedCamera { name: camera.name.clone(), camera: camera.arg(port)?, word })
+    };
     if words.is_empty() {
         return configured.iter().map(of_file).collect();
     }
@@ -212,7 +218,7 @@ pub(crate) fn named_cameras(
         {
             return Err(unknown(format!("invalid camera `{host}`"), configured));
         }
-        Ok(NamedCamera { name: name.map(str::to_owned), camera })
+        Ok(NamedCamera { name: name.map(str::to_owned), camera, word: word.clone() })
     };
     let cameras = words.iter().map(of_word).collect::<anyhow::Result<Vec<NamedCamera>>>()?;
     refuse_duplicates(cameras.iter().filter_map(|camera| Some((camera.name.as_deref()?, camera))))?;
@@ -223,7 +229,12 @@ pub(crate) fn named_cameras(
 fn unknown(error: String, configured: &[ConfiguredCamera]) -> anyhow::Error {
     let names: Vec<_> = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
     let error = Usage(error).into();
-    if names.is_empty() { error } else { advised(error, format!("{CONFIG_FILE} names {}", names.join(", "))) }
+    match configured.first() {
+        Some(first) if !names.is_empty() => {
+            advised(error, format!("{} names {}", first.file.display(), present::listed(&names)))
+        }
+        _ => error,
+    }
 }
 
 #[cfg(test)]
@@ -263,7 +274,10 @@ mod tests {
             let some = sources(&["front", "back=10.0.0.9", "--config", &path]).expect("valid file");
             assert_eq!(some, ["front=tcp://192.168.1.50:5000", "back=tcp://10.0.0.9:5000"]);
             let error = format!("{:?}", sources(&["fornt", "--config", &path]).expect_err("an unknown name"));
-            assert!(error.contains("names no camera `fornt`") && error.contains("did you mean `front`?"), "{error}");
+            assert!(
+                error.contains(&format!("{path} names no camera `fornt`")) && error.contains("did you mean `front`?"),
+                "{error}"
+            );
             assert_eq!(sources(&["tcp://fornt", "--config", &path]).expect("a host"), ["tcp://fornt:5000"]);
         }
         let (_folder, path) = config("cameras = [\"192.168.1.50\"]\n");
@@ -275,7 +289,8 @@ mod tests {
         let error = |words: &[&str]| format!("{:#}", sources(words).expect_err("invalid cameras"));
         assert_eq!(
             error(&["a=10.0.0.5", "A=10.0.0.6"]),
-            "two cameras have the name `A`: a=tcp://10.0.0.5:5000 and A=tcp://10.0.0.6:5000"
+            "two cameras have the name `A` (upper and lower case are the same, because folders are named after cameras): \
+             a=tcp://10.0.0.5:5000 and A=tcp://10.0.0.6:5000"
         );
         assert!(error(&["../a=sim:"]).starts_with("invalid source `../a=sim:`: invalid name `../a`"));
         assert!(error(&["a=rtsp://b"]).starts_with("invalid source `rtsp://b`: `rtsp://` is not supported"));
@@ -284,6 +299,10 @@ mod tests {
             ("cameras = []", "lists no cameras"),
             ("cameras = 3", "line 1, column 11: `cameras` is of type integer; expected a table such as [cameras]"),
             ("[cameras]\nfront = 3", "line 2, column 9: expected a string"),
+            (
+                "[cameras]\nfront.left = \"10.0.0.5\"",
+                "a name with a dot needs quotes: \"front.left\" = \"192.168.1.50\"",
+            ),
             ("[cameras]\n\"a/b\" = \"10.0.0.5\"", "line 2, column 1: invalid name `a/b`"),
             (
                 "cameras = [\"a=10.0.0.5\", \"a=10.0.0.6\"]",

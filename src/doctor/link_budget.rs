@@ -22,6 +22,8 @@ pub fn tcp_capacity_mbit_s(speed_mbit_s: u32, mtu: u32) -> f64 {
 pub struct LinkBudget {
     /// The bit rate of the stream.
     pub used_mbit_s: f64,
+    /// The bit rate of the other known streams on the link.
+    pub others_mbit_s: f64,
     /// The TCP payload rate of the slowest link on the path.
     pub capacity_mbit_s: f64,
     /// The frame rate of the stream, per second.
@@ -35,7 +37,7 @@ impl LinkBudget {
         if self.used_mbit_s <= 0.0 {
             return 0;
         }
-        ((self.capacity_mbit_s / self.used_mbit_s).floor() - 1.0).max(0.0) as u32
+        (((self.capacity_mbit_s - self.others_mbit_s) / self.used_mbit_s).floor() - 1.0).max(0.0) as u32
     }
 
     /// Returns the bit rate of raw 1920x1080 frames at the same frame rate; `bits_per_pixel` is 24 for BGR, 12 for
@@ -48,7 +50,7 @@ impl LinkBudget {
 
 impl fmt::Display for LinkBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { used_mbit_s, capacity_mbit_s, fps } = self;
+        let Self { used_mbit_s, capacity_mbit_s, fps, .. } = self;
         write!(f, "{used_mbit_s:.0} of {capacity_mbit_s:.0} Mbit/s; ")?;
         match self.additional_cameras() {
             0 => write!(f, "no more such camera fits")?,
@@ -76,7 +78,8 @@ mod tests {
 
     #[test]
     fn budget_is_printed_as_one_line() {
-        let budget = |used, capacity, fps| LinkBudget { used_mbit_s: used, capacity_mbit_s: capacity, fps };
+        let budget =
+            |used, capacity, fps| LinkBudget { used_mbit_s: used, others_mbit_s: 0.0, capacity_mbit_s: capacity, fps };
         let line = |used, capacity, fps| budget(used, capacity, fps).to_string();
         assert_eq!(
             line(216.3, 941.48, 40.0),
@@ -90,5 +93,7 @@ mod tests {
         assert!(line(90.0, 94.1, 25.0).contains("no more such camera fits"));
         let budgets = [budget(0.0, 94.1, 0.0), budget(200.0, 94.1, 1.0)];
         assert_eq!(budgets.map(|budget| budget.additional_cameras()), [0, 0]);
+        let of_fleet = |others_mbit_s| LinkBudget { others_mbit_s, ..budget(4.0, 941.0, 10.0) }.additional_cameras();
+        assert_eq!([0.0, 39.0 * 4.0, 941.0].map(of_fleet), [234, 195, 0]);
     }
 }

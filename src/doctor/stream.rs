@@ -109,7 +109,8 @@ fn budget(facts: &Facts, target: &CheckedCamera, stream: &StreamMeasurement) -> 
     let same_link = |other: &&CheckedCamera| other.route.interface.as_deref() == interface && interface.is_some();
     let cameras = facts.targets.iter().filter(same_link);
     let all: f64 = cameras.filter_map(|camera| Some(camera.stream.as_ref()?.mbit_s)).sum();
-    let mut line = LinkBudget { used_mbit_s: stream.mbit_s, capacity_mbit_s, fps: stream.fps }.to_string();
+    let (used_mbit_s, others_mbit_s) = (stream.mbit_s, (all - stream.mbit_s).max(0.0));
+    let mut line = LinkBudget { used_mbit_s, others_mbit_s, capacity_mbit_s, fps: stream.fps }.to_string();
     if all > stream.mbit_s {
         line.push_str(&format!("; all cameras on this interface use {all:.0} Mbit/s"));
     }

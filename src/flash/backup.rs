@@ -3,7 +3,7 @@
 use super::FlashTarget;
 use super::error::{FlashError, Phase, during};
 use super::read_back::{BLOCK_BYTES, read};
-use crate::bootloader::{Caller, Memory, MemoryDetails, map};
+use crate::bootloader::{Caller, ClientError, Memory, MemoryDetails, map};
 use crate::package::{SectionTable, TABLE_BYTES};
 
 /// Reads the application of every memory, from its table to the end of its last section. Does not verify checksums:
@@ -18,6 +18,24 @@ pub async fn read_applications(caller: &Caller) -> Result<Vec<(Memory, Vec<u8>)>
         applications.extend(read_application(caller, details).await?.map(|bytes| (details.memory, bytes)));
     }
     Ok(applications)
+}
+
+/// Reads the application of a memory as [`read_applications`] does, and returns its damage: one text for each damaged
+/// section. A camera boots an application whose sections are damaged (bootloader.md 8).
+///
+/// # Errors
+/// The camera cannot be read.
+pub async fn application_damage(caller: &Caller, details: &MemoryDetails) -> Result<Vec<String>, ClientError> {
+    match read_application(caller, details).await {
+        Ok(Some(bytes)) => Ok(match SectionTable::parse(&bytes) {
+            Ok(table) => table.faults(&bytes).iter().map(ToString::to_string).collect(),
+            Err(error) => vec![error.to_string()],
+        }),
+        Ok(None) => Ok(vec!["its table of sections is not valid".to_owned()]),
+        Err(FlashError::Camera { error, .. }) => Err(error),
+        Err(FlashError::Stopped { at, .. }) => Err(ClientError::Stopped(at)),
+        Err(error) => Ok(vec![error.to_string()]),
+    }
 }
 
 /// `None` if the memory has no valid table.

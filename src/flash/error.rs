@@ -65,9 +65,13 @@ pub enum Objection {
     },
     /// The package does not fit. Cameras were bricked by this (bootloader.md 3.4).
     #[error(
-        "the package has {package} bytes, and the {memory} memory has room for {room} ({size} less the first {} of the bootloader); \
-             a compressed package is smaller",
-        map::APPLICATION
+        "the package has {package} bytes, and the {memory} memory has room for {room} ({size} less the first {} of the bootloader){}",
+        map::APPLICATION,
+        if *compressed {
+            ": its firmware is compressed already, so use a smaller model or another memory"
+        } else {
+            "; a package with compressed firmware is smaller"
+        }
     )]
     TooLarge {
         /// Bytes of the package.
@@ -78,6 +82,8 @@ pub enum Objection {
         size: i64,
         /// The memory.
         memory: Memory,
+        /// The firmware of the package is compressed.
+        compressed: bool,
     },
     /// Firmware of another processor.
     #[error("the package's firmware begins with {found}; expected \"MA2x\" (Myriad X): it is for another platform")]
@@ -190,21 +196,25 @@ impl FlashError {
     pub fn help(&self) -> String {
         // The text of a stop contains the state.
         if let Self::Stopped { .. } = self {
-            return "run the same command again".to_owned();
+            return "run the command again for this camera".to_owned();
         }
         let next = match (self.phase(), self) {
             (Phase::Ask, Self::Configuration { .. }) => {
                 "; `oaktap network CAMERA clear` deletes a damaged configuration"
             }
             (Phase::Ask, _) => "",
-            (Phase::Write(Region::Application), _) => ", so run the same command again",
+            (Phase::Write(Region::Application), _) => ", so run the command again for this camera",
+            (Phase::ReadBack(Region::Application), Self::Differs { .. }) => {
+                "; flash it again, or erase it with `oaktap erase CAMERA`; if the same byte differs again, the memory is worn \
+                 or damaged"
+            }
             (Phase::ReadBack(_), Self::Differs { .. }) => {
-                "; run the same command again; if the same byte differs again, the memory is worn or damaged"
+                "; run the command again for this camera; if the same byte differs again, the memory is worn or damaged"
             }
             (Phase::Configure, Self::Configuration { error: SettingsError::Config(_), .. }) => {
                 "; `oaktap network CAMERA show` shows the configuration, `oaktap network CAMERA clear` deletes a damaged one"
             }
-            _ => "; run the same command again",
+            _ => "; run the command again for this camera",
         };
         format!("{}{next}", self.camera_has())
     }
@@ -222,6 +232,9 @@ impl FlashError {
             (Phase::Write(Region::UserBootloader), _) => "the factory bootloader is unchanged",
             (Phase::Write(Region::FactoryBootloader), _) => {
                 "do not switch the camera off: its bootloader is incomplete"
+            }
+            (Phase::ReadBack(Region::Application), Self::Differs { .. }) => {
+                "the camera has a damaged application now, and boots it; its bootloader and its settings are unchanged"
             }
             (Phase::ReadBack(_), Self::Differs { .. }) => "the data was written, and is not what was sent",
             (Phase::ReadBack(_), _) => "the data was written but not verified",

@@ -8,7 +8,7 @@ use super::read_back;
 use super::step::{Region, Setting, Step};
 use super::target::FlashTarget;
 use crate::bootloader::{Caller, Memory, Version, map};
-use crate::package::{MYRIAD_X, Package};
+use crate::package::{Compression, FIRMWARE, MYRIAD_X, Package};
 
 /// The steps that bring a package into a camera. One exists only if all checks passed.
 #[derive(Clone, Debug)]
@@ -107,7 +107,8 @@ fn check(target: &FlashTarget, package: &Package, asked: Memory) -> Result<Memor
         (Some(_), Some(details)) => {
             let (len, room) = (package.bytes().len() as u64, details.size - i64::from(map::APPLICATION));
             if i64::try_from(len).is_ok_and(|len| len > room) {
-                objections.push(Objection::TooLarge { package: len, room, size: details.size, memory });
+                let compressed = package.section(FIRMWARE).is_some_and(|one| one.compression() != Compression::None);
+                objections.push(Objection::TooLarge { package: len, room, size: details.size, memory, compressed });
             }
         }
     }

@@ -192,7 +192,7 @@ fn a_failed_flash_leaves_a_receipt_of_where_it_stopped() {
     let app = scene.package("door");
     for (number, (fault, failed_while, has)) in [
         ("drop-progress:0.5*1", "writing the application", "the camera may be without an application now"),
-        ("corrupt:600000*1", "reading the application back", "the data was written, and is not what was sent"),
+        ("corrupt:600000*1", "reading the application back", "the camera has a damaged application now"),
         ("config-refused*1", "writing the configuration", "all steps before this one succeeded"),
         ("silent", "waiting for the application", "the application in the flash memory, read back and verified"),
     ]
@@ -322,15 +322,40 @@ fn the_port_of_a_script_is_waited_for() {
 fn a_failure_reports_its_phase_and_a_retry_succeeds() {
     let scene = Scene::new("");
     let app = scene.package("door");
-    for (fault, text) in [
-        ("config-refused*1", "writing the configuration: SET_BOOTLOADER_CONFIG: the camera refused"),
-        ("corrupt:600000*1", "reading the application back: byte 600000 of the package"),
-        ("drop-progress:0.5*1", "writing the application: UPDATE_FLASH: the camera closed the connection after"),
+    for (fault, text, help) in [
+        (
+            "config-refused*1",
+            "writing the configuration: SET_BOOTLOADER_CONFIG: the camera refused",
+            "run the command again for this camera",
+        ),
+        (
+            "corrupt:600000*1",
+            "reading the application back: byte 600000 of the package",
+            "the camera has a damaged application now, and boots it",
+        ),
+        (
+            "drop-progress:0.5*1",
+            "writing the application: UPDATE_FLASH: the camera closed the connection after",
+            "run the command again for this camera",
+        ),
+        // In a section: info finds it. The byte before is between sections.
+        (
+            "corrupt:1130000*1",
+            "reading the application back: byte 1130000 ",
+            "the camera has a damaged application now",
+        ),
     ] {
         scene.camera.set_faults(fault.parse().expect(fault));
         let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
         assert_eq!(code, if fault.contains("refused") { 4 } else { 1 }, "{fault}: {said}");
-        assert!(said.contains(text) && said.contains("run the same command again"), "{fault}: {said}");
+        assert!(said.contains(text) && said.contains(help), "{fault}: {said}");
+        if fault.starts_with("corrupt:113") {
+            let (code, out, said) = scene.run("info", &["--yes"]);
+            assert!(
+                code == 0 && out.contains("\n             damaged: section") && out.contains("flash it again"),
+                "{out}{said}"
+            );
+        }
         let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
         assert_eq!(code, 0, "again after {fault}: {said}");
         let (code, _, said) = scene.run("erase", &["--yes"]);
@@ -356,6 +381,7 @@ fn info_and_backup_read_the_whole_camera() {
         (&info["applications"][0]["name"], &info["applications"][1]["present"]),
         (&"gate".into(), &false.into())
     );
+    assert_eq!(info["applications"][0]["damage"], serde_json::json!([]));
     assert_eq!(info["settings"]["appMem"], 0);
     let (code, out, said) = scene.run("info", &["--yes"]);
     assert_eq!(code, 0, "{said}");
@@ -374,7 +400,10 @@ fn info_and_backup_read_the_whole_camera() {
         let (code, _, said) = scene.run("backup", &["--yes", "-o", folder_text]);
         assert_eq!((code, scene.camera.history().sessions), (1, sessions), "{said}");
         let file = folder.join(format!("{ID}.{name}"));
-        let expected = format!("error: {} already exists\nhelp: oaktap does not replace files", file.display());
+        let expected = format!(
+            "error: {} already exists\nhelp: oaktap does not replace files: give another folder with -o",
+            file.display()
+        );
         assert!(said.contains(&expected) && !said.contains("entity"), "{said}");
         if name == "flash.dap" {
             std::fs::remove_file(&file).expect("it was written");
@@ -713,6 +742,8 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     }
     let failed = format!("error: {}: flash failed\n  because reading the application back: byte 600000", addresses[1]);
     assert!(said.contains(&failed) && said.contains("1 of 3 cameras failed: "), "{said}");
+    let again = format!("not done, with the same options: oaktap flash {}\n", addresses[1]);
+    assert!(said.contains(&again), "{said}");
     let ends: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let (total, ends) = ends.split_last().expect("lines");
     assert_eq!((&total["total"]["done"], &total["total"]["failed"][0]), (&2.into(), &addresses[1].as_str().into()));
@@ -732,6 +763,7 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     let (code, out, said) = run(&[&["flash"], &names[..], &options].concat());
     assert_eq!(code, 0, "{said}");
     assert_eq!((out.matches("already present").count(), out.matches("written, read back").count()), (2, 1), "{out}");
+    assert_eq!(said.matches("  has it already\n").count(), 2, "{said}");
     assert!(ids.iter().zip(names).all(|(id, name)| out.contains(&format!("{id} ({name}): "))), "{out}");
     let kept = std::fs::read_dir(&receipts).expect("a folder").count();
     assert_eq!(kept, 6, "three, of which one failed, and three");

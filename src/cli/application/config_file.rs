@@ -44,6 +44,7 @@ impl ConfigFile {
             let error = Usage(format!("cannot parse {}: {faults}", path.display()));
             advised(error.into(), "README.md shows an example, and `oaktap build --help` lists the settings")
         })?;
+        file.cameras.iter_mut().for_each(|camera| path.clone_into(&mut camera.file));
         let beside = |named: &mut PathBuf| {
             if let Some(folder) = path.parent() {
                 *named = folder.join(&*named);

@@ -48,8 +48,8 @@ pub(crate) struct Packed {
 }
 
 impl PackingArgs {
-    /// Builds a package and prints how much of the link its stream needs.
-    pub(crate) fn pack(&self, file: &ConfigFile, target: PackageTarget) -> anyhow::Result<Packed> {
+    /// Builds a package and prints how much of the link the streams of this many cameras need.
+    pub(crate) fn pack(&self, file: &ConfigFile, target: PackageTarget, cameras: usize) -> anyhow::Result<Packed> {
         let App { model, .. } = &file.application;
         let blob = model.as_ref().map(|model| read_blob(&model.blob)).transpose()?;
         let input = blob.as_ref().and_then(|(_, blob)| blob.input_size());
@@ -70,7 +70,7 @@ impl PackingArgs {
             }
             (named, _) => vendor_firmware(named, blob.as_ref().map(|(_, blob)| blob))?,
         };
-        print_budget(&checked);
+        print_budget(&checked, cameras);
         let text = script::text(&checked);
         let bytes = blob.as_ref().map(|(bytes, _)| bytes.as_slice());
         let bytes = pipeline::package(&checked, bytes, &text, firmware, !self.uncompressed)?;
@@ -92,25 +92,28 @@ fn vendor_firmware(named: Option<&Path>, blob: Option<&Blob>) -> anyhow::Result<
 }
 
 /// Prints how much of a 1 Gbit/s link with 1500-byte packets the stream needs.
-fn print_budget(checked: &CheckedApp<'_>) {
-    present::say(&budget(checked));
+fn print_budget(checked: &CheckedApp<'_>, cameras: usize) {
+    present::say(&budget(checked, cameras));
     let (StreamRate::Known(bits) | StreamRate::About(bits)) = checked.rate();
-    if bits / 1e6 > tcp_capacity_mbit_s(1000, 1500) {
+    if bits / 1e6 * cameras.max(1) as f64 > tcp_capacity_mbit_s(1000, 1500) {
         present::say(
-            "warning: this exceeds the link, so the camera will drop frames; use a smaller --size, a lower --fps or \
+            "warning: this exceeds the link, so cameras will drop frames; use a smaller --size, a lower --fps or \
              --payload jpeg",
         );
     }
 }
 
-fn budget(checked: &CheckedApp<'_>) -> String {
+fn budget(checked: &CheckedApp<'_>, cameras: usize) -> String {
     let (about, bits) = match checked.rate() {
         StreamRate::Known(bits) => ("", bits),
         StreamRate::About(bits) => ("about ", bits),
     };
     let capacity_mbit_s = tcp_capacity_mbit_s(1000, 1500);
-    let budget = LinkBudget { used_mbit_s: bits / 1e6, capacity_mbit_s, fps: f64::from(checked.app.fps) };
-    format!("the stream needs {about}{budget}")
+    let (used_mbit_s, fps) = (bits / 1e6, f64::from(checked.app.fps));
+    let others_mbit_s = used_mbit_s * cameras.saturating_sub(1) as f64;
+    let budget = LinkBudget { used_mbit_s, others_mbit_s, capacity_mbit_s, fps };
+    let each = if cameras > 1 { format!("each of {cameras} streams") } else { "the stream".to_owned() };
+    format!("{each} needs {about}{budget}")
 }
 
 #[cfg(test)]
@@ -122,10 +125,12 @@ mod tests {
     #[test]
     fn the_link_budget_of_a_stream_is_estimated() {
         let app = App { fps: 40.0, ..App::default() };
-        let line = budget(&app.check(None).expect("valid application"));
+        let line = budget(&app.check(None).expect("valid application"), 1);
         assert!(line.starts_with("the stream needs 216 of 941 Mbit/s; 3 more such cameras fit"), "{line}");
+        let line = budget(&app.check(None).expect("valid application"), 3);
+        assert!(line.starts_with("each of 3 streams needs 216 of 941 Mbit/s; 1 more such camera fits"), "{line}");
         let jpeg = App { payload: PayloadCoding::Jpeg { quality: 95 }, ..App::default() };
-        let line = budget(&jpeg.check(None).expect("valid application"));
+        let line = budget(&jpeg.check(None).expect("valid application"), 0);
         assert!(line.starts_with("the stream needs about 10 of"), "{line}");
     }
 }

@@ -110,7 +110,10 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
 fn check_new(folder: &Path, id: &str) -> anyhow::Result<()> {
     let stem = file_stem(id)?;
     let packages = [Memory::Flash, Memory::Emmc].map(|memory| package_path(folder, stem, memory));
-    packages.iter().chain([&settings_path(folder, stem)]).try_for_each(|path| new_files::check_file(path))
+    packages
+        .iter()
+        .chain([&settings_path(folder, stem)])
+        .try_for_each(|path| new_files::check_file(path).map_err(|error| of_folder(path, error)))
 }
 
 fn package_path(folder: &Path, stem: &str, memory: Memory) -> PathBuf {
@@ -123,5 +126,14 @@ fn settings_path(folder: &Path, stem: &str) -> PathBuf {
 
 /// Fails if the file exists.
 fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    file::write_new(path, bytes).map_err(|error| new_files::not_written(path, error))
+    file::write_new(path, bytes).map_err(|error| of_folder(path, new_files::not_written(path, error)))
+}
+
+/// Replaces the help of a file that exists: its name follows from the camera.
+fn of_folder(path: &Path, error: anyhow::Error) -> anyhow::Error {
+    if path.symlink_metadata().is_err() {
+        return error;
+    }
+    let help = "oaktap does not replace files: give another folder with -o, or remove it";
+    advised(anyhow::anyhow!("{} already exists", path.display()), help)
 }

@@ -48,7 +48,7 @@ struct BuildReport {
 pub(crate) fn run(ctx: &Ctx, args: &BuildArgs) -> anyhow::Result<Outcome> {
     new_files::check_file(&args.output)?;
     let file = args.application.read(&args.file)?;
-    let packed = args.packing.pack(&file, PackageTarget::Camera)?;
+    let packed = args.packing.pack(&file, PackageTarget::Camera, file.cameras.len())?;
     file::write_new(&args.output, &packed.bytes).map_err(|error| new_files::not_written(&args.output, error))?;
     let report = BuildReport {
         command: ctx.command,

@@ -72,7 +72,8 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
         if let Err(error) = &result {
             report_failure(ctx, &name, None, error)?;
         }
-        ends.push(CameraEnd { camera: name, id: None, address: Some(camera.spec.to_string()), end: result.into() });
+        let (word, address) = (camera.to_string(), Some(camera.spec.to_string()));
+        ends.push(CameraEnd { camera: name, id: None, address, word, end: result.into() });
     }
     finish(ctx, ends).map(|_| Outcome::Done)
 }

@@ -16,10 +16,13 @@ use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleet, Effect, Turn};
 use crate::cli::camera_arg::{CameraArg, SearchArgs, choose, runtime};
+use crate::cli::camera_ends::CameraResult;
 use crate::cli::camera_session::EnterOptions;
 use crate::cli::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
 use crate::cli::present::{self, Usage, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
+
+impl CameraResult for (std::net::Ipv4Addr, Version) {}
 
 const NOTES: &str = "\
 Examples:
@@ -153,7 +156,7 @@ async fn look(args: &DoctorArgs, cameras: &[NamedCamera]) -> anyhow::Result<Fact
     let targets = Targets { subnets: subnet.clone(), port: udp_port, ..Targets::default() };
     let survey = if by_id { find(&targets, wait, |_| false).await? } else { Survey::default() };
     let (mut named, mut absent) = (Vec::new(), Vec::new());
-    for NamedCamera { name, camera } in cameras {
+    for NamedCamera { name, camera, .. } in cameras {
         let located = match camera.resolved() {
             Ok(CameraArg::Address { ip, port }) => {
                 let port = port.filter(|_| !args.no_stream);

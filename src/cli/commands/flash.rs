@@ -19,6 +19,7 @@ use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs};
 use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
+use crate::cli::camera_ends::CameraResult;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication};
 use crate::cli::fleet::{NamedCamera, cameras_in};
 use crate::cli::present::{self, Refused, advised, flash_error};
@@ -35,8 +36,8 @@ Examples:
   oaktap flash front yard --config oaktap.toml
   oaktap flash 14442C --app app.dap --dry-run
 
-Asks once, with a list of the cameras. If it fails for one of several cameras, the others are flashed all the same; running the \
-same command again skips those. The receipt of a camera that failed says where it stopped and what the camera has now.
+Asks once, with a list of the cameras. If it fails for one of several cameras, the others are flashed all the same; then \
+name only the failed ones, because each camera that is named is reset, even if it has the application already. The receipt of a camera that failed says where it stopped and what the camera has now.
 
 Exit codes: 0 written, verified and running (with --no-wait: written and verified); 1 failure; 2 wrong usage; 4 refused by \
 the camera, or unsafe to try; the help line says what the camera has then.";
@@ -135,6 +136,7 @@ impl FlashArgs {
                 let packed = self.packing.pack(
                     &file,
                     if cameras.is_simulated() { PackageTarget::Simulated } else { PackageTarget::Camera },
+                    cameras.len(),
                 )?;
                 (Package::parse(packed.bytes)?, format!("{} (built here)", packed.contract.name))
             }
@@ -142,6 +144,18 @@ impl FlashArgs {
         let facts = PackageFacts::new(&package, from, present::sha256(package.bytes()));
         let contract = package.app_name().and_then(|name| name.parse().ok());
         Ok(FlashTask { cameras, package, facts, contract, port })
+    }
+}
+
+impl CameraResult for FlashReport {
+    fn cell(&self) -> &'static str {
+        match self {
+            Self::Plan { .. } => "planned",
+            Self::Receipt { receipt, .. } if receipt.flashed.as_ref().is_some_and(|flashed| !flashed.written) => {
+                "has it already"
+            }
+            Self::Receipt { .. } => "done",
+        }
     }
 }
 

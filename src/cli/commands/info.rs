@@ -2,7 +2,7 @@
 
 use clap::Args;
 use oaktap::bootloader::{ApplicationDetails, Caller, ClientError, Memory, SettingsError};
-use oaktap::flash::{FlashTarget, application_details};
+use oaktap::flash::{FlashTarget, application_damage, application_details};
 use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
@@ -16,7 +16,8 @@ Examples:
   oaktap info 14442C 18443010 --yes --json
   oaktap info --config oaktap.toml --yes
 
-The application on the camera stops while its bootloader is queried, and starts again afterwards.";
+The application on the camera stops while its bootloader is queried and the application is read, whose checksums are checked, \
+and starts again afterwards.";
 
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print everything as one line of JSON per camera"), after_help = NOTE)]
@@ -43,6 +44,8 @@ struct MemoryApplication {
     memory: Memory,
     #[serde(flatten)]
     details: ApplicationDetails,
+    /// One text per damaged section.
+    damage: Vec<String>,
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &InfoArgs) -> anyhow::Result<Outcome> {
@@ -76,10 +79,9 @@ type BootloaderAnswers = (FlashTarget, Vec<MemoryApplication>, Result<serde_json
 async fn ask(caller: &Caller) -> Result<BootloaderAnswers, ClientError> {
     let target = FlashTarget::ask(caller).await?;
     let mut applications = Vec::new();
-    let memories: Vec<Memory> = target.memories.iter().flatten().map(|details| details.memory).collect();
-    for memory in memories {
-        if let Some(details) = application_details(caller, &target, memory).await? {
-            applications.push(MemoryApplication { memory, details });
+    for memory in target.memories.iter().flatten() {
+        if let Some(details) = application_details(caller, &target, memory.memory).await? {
+            applications.push(MemoryApplication { memory: memory.memory, details, damage: Vec::new() });
         }
     }
     let settings = if target.bootloader.version >= oaktap::bootloader::Version::FLASHES_OVER_NETWORK {
@@ -90,6 +92,11 @@ async fn ask(caller: &Caller) -> Result<BootloaderAnswers, ClientError> {
     } else {
         Ok(serde_json::Value::Null)
     };
+    for application in applications.iter_mut().filter(|application| application.details.present) {
+        if let Some(memory) = target.memory(application.memory) {
+            application.damage = application_damage(caller, memory).await?;
+        }
+    }
     Ok((target, applications, settings))
 }
 
@@ -112,7 +119,7 @@ fn text(report: &InfoReport) -> String {
             }
         }
     }
-    for MemoryApplication { memory, details } in applications {
+    for MemoryApplication { memory, details, damage } in applications {
         let unknown = || "unknown".to_owned();
         text.push_str(&if details.present {
             let name = details.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "unnamed".to_owned());
@@ -123,6 +130,10 @@ fn text(report: &InfoReport) -> String {
         } else {
             format!("application  {memory}: none\n")
         });
+        text.extend(damage.iter().map(|fault| format!("             damaged: {fault}\n")));
+        if !damage.is_empty() {
+            text.push_str("             flash it again, or erase it: the camera boots it although it is damaged\n");
+        }
     }
     match settings {
         serde_json::Value::Null => text.push_str("settings     none: the camera uses its defaults\n"),

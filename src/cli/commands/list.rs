@@ -157,6 +157,10 @@ impl Known {
         Ok(Self { camera, ip })
     }
 
+    fn label(&self) -> String {
+        self.camera.name.clone().unwrap_or_else(|| self.camera.camera.to_string())
+    }
+
     fn is(&self, found: &DiscoveredCamera) -> bool {
         match (self.ip, &self.camera.camera) {
             (Some(ip), _) => found.ips().contains(&ip),
@@ -172,6 +176,8 @@ struct Fleet {
     wanted: Vec<Known>,
     /// The other cameras of the configuration file.
     others: Vec<Known>,
+    /// Only the cameras of the command line are listed: each is the name of one in the configuration file.
+    only: bool,
 }
 
 impl Fleet {
@@ -186,13 +192,49 @@ impl Fleet {
         let others = configured.iter().filter(is_other).filter_map(|camera| {
             // Other kinds of sources do not reply to a search.
             let address = camera.arg(FilePort::Drop).ok().filter(|camera| !camera.is_simulated())?;
-            Known::new(NamedCamera { name: camera.name.clone(), camera: address }).ok()
+            let (name, word) = (camera.name.clone(), camera.camera.clone());
+            Known::new(NamedCamera { name, camera: address, word }).ok()
         });
-        Ok(Self { others: others.collect(), wanted })
+        let is_name = |word: &String| configured.iter().any(|camera| camera.name.as_ref() == Some(word));
+        let only = !args.addresses.is_empty() && args.addresses.iter().all(is_name);
+        Ok(Self { others: others.collect(), wanted, only })
     }
 
     fn name(&self, found: &DiscoveredCamera) -> Option<String> {
-        self.wanted.iter().chain(&self.others).find(|known| known.is(found))?.camera.name.clone()
+        let all = self.matching(found);
+        // Of several cameras behind one address, it is not known which one replied.
+        let shared = all.iter().filter(|known| known.ip.is_some()).count() > 1;
+        all.iter().find(|known| !(shared && known.ip.is_some()))?.camera.name.clone()
+    }
+
+    fn matching(&self, found: &DiscoveredCamera) -> Vec<&Known> {
+        self.wanted.iter().chain(&self.others).filter(|known| known.is(found)).collect()
+    }
+
+    /// Removes the cameras that are not to be listed.
+    fn select(&self, cameras: &mut Vec<DiscoveredCamera>) {
+        cameras.retain(|camera| !self.only || self.wanted.iter().any(|known| known.is(camera)));
+    }
+
+    /// Reports the words that mean the same camera: an id and an address, or several ports of one address.
+    fn report_same(&self, cameras: &[DiscoveredCamera]) {
+        for camera in cameras {
+            let all = self.matching(camera);
+            let Some((first, rest)) = all.split_first().filter(|(_, rest)| !rest.is_empty()) else { continue };
+            if all.iter().all(|known| known.ip.is_some()) {
+                let names: Vec<_> = all.iter().map(|known| known.label()).collect();
+                let ips = first.ip.map_or_else(String::new, |ip| ip.to_string());
+                let text = format!(
+                    "{} cameras have the address {ips}, so the search cannot tell which of them replied",
+                    names.len()
+                );
+                present::say(&printable(&format!("{text}: {}", present::listed(&names))));
+            } else {
+                for other in rest {
+                    present::say(&printable(&format!("{}: the same camera as {}", other.label(), first.label())));
+                }
+            }
+        }
     }
 
     /// Returns the cameras that must reply and are not among those found.
@@ -203,7 +245,7 @@ impl Fleet {
 
 impl MissingRow {
     fn new(known: &Known) -> Self {
-        let Known { camera: NamedCamera { name, camera }, ip } = known;
+        let Known { camera: NamedCamera { name, camera, .. }, ip } = known;
         let id = if let CameraArg::Id(id) = camera { Some(id.clone()) } else { None };
         let addresses = ip.iter().map(|ip| CameraAddress { ip: *ip, interface: None }).collect();
         Self { name: name.clone(), given: camera.to_string(), id, addresses, state: "missing" }
@@ -218,7 +260,7 @@ impl MissingRow {
 }
 
 /// Refuses an id without a name: the search finds that camera anyway.
-fn check_given(NamedCamera { name, camera }: &NamedCamera) -> anyhow::Result<()> {
+fn check_given(NamedCamera { name, camera, .. }: &NamedCamera) -> anyhow::Result<()> {
     match camera {
         CameraArg::Simulated(_) | CameraArg::Address { port: None, .. } | CameraArg::Host { port: None, .. } => Ok(()),
         CameraArg::Id(_) if name.is_some() => Ok(()),
@@ -230,7 +272,9 @@ fn check_given(NamedCamera { name, camera }: &NamedCamera) -> anyhow::Result<()>
 }
 
 async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet) -> anyhow::Result<Outcome> {
-    let survey = survey(args, addresses).await?;
+    let mut survey = survey(args, addresses).await?;
+    fleet.select(&mut survey.cameras);
+    fleet.report_same(&survey.cameras);
     let answered = |ip: &Ipv4Addr| survey.cameras.iter().any(|camera| camera.ips().contains(ip));
     let unanswered: Vec<_> = addresses.iter().copied().filter(|ip| !answered(ip)).collect();
     let mut rows = Vec::new();
@@ -338,7 +382,11 @@ async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet
     let mut watch = CameraWatch::default();
     let mut first = true;
     while let Some(survey) = unless_stopped(ctx, survey(args, addresses)).await {
-        let cameras = survey?.cameras;
+        let mut cameras = survey?.cameras;
+        fleet.select(&mut cameras);
+        if first {
+            fleet.report_same(&cameras);
+        }
         for known in fleet.missing(&cameras).filter(|_| first) {
             let row = ListRow::Missing(MissingRow::new(known));
             let line = match &row {
