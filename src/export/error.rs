@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::choice::TimeSpec;
 use crate::recording::RecordingError;
+use crate::units::count;
 
 /// Reason for ending an export early.
 #[derive(Debug, thiserror::Error)]
@@ -86,10 +87,12 @@ pub enum ExportError {
         until: TimeSpec,
     },
     /// The progress callback stopped the export.
-    #[error("stopped after {written} frames: complete pictures are kept, incomplete files are removed")]
+    #[error("stopped after {written} frames: {}", describe_kept(*kept))]
     Stopped {
         /// Frames written before.
         written: u64,
+        /// Complete pictures that are kept. Incomplete files are removed.
+        kept: u64,
     },
     /// The writer of a file format reports an error.
     #[error("cannot write {} as {format}: {why}", path.display())]
@@ -101,6 +104,14 @@ pub enum ExportError {
         /// Message of the writer.
         why: String,
     },
+}
+
+/// Describes the files that a stopped export keeps.
+fn describe_kept(pictures: u64) -> String {
+    match pictures {
+        0 => "nothing is kept".to_owned(),
+        pictures => format!("{} kept", count(pictures, "complete picture is", "complete pictures are")),
+    }
 }
 
 impl ExportError {

@@ -7,9 +7,8 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::choice::{Choice, chosen_detections, nearest};
 use super::place::file_name;
-use super::report::{ExportReport, UnreadRecording};
+use super::report::ExportReport;
 use super::{ExportError, ProgressFn, report_progress};
-use crate::error::with_causes;
 use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::{Player, RecordingError, natural_order};
@@ -87,8 +86,6 @@ pub(super) struct Frames {
     in_range: Vec<u64>,
     remaining: std::vec::IntoIter<InputFile>,
     current: Option<(InputFile, Player)>,
-    /// The last file in which damage was found.
-    damaged: Option<PathBuf>,
     /// Chosen arrival times, in nanoseconds since 1970, UTC.
     range: std::ops::Range<i64>,
     /// The part of `range` that the recordings cover, for the progress.
@@ -119,13 +116,11 @@ impl Frames {
             let failed = |source| ExportError::Recording { path: path.clone(), source };
             let player = match Player::open(path, Pool::default()) {
                 Ok(player) => player,
+                // A wrong path is an error of the user, not of a recording.
+                Err(error @ RecordingError::Open { .. }) => return Err(failed(error)),
                 // The other recordings are exported.
                 Err(error) if files.len() > 1 => {
-                    report.unread.push(UnreadRecording {
-                        path: path.clone(),
-                        why: with_causes(&error),
-                        is_unsupported: false,
-                    });
+                    report.unread(path, &error);
                     unopened.get_or_insert(failed(error));
                     continue;
                 }
@@ -137,15 +132,8 @@ impl Frames {
                 let wanted = choice.cameras.is_empty() || choice.cameras.contains(&info.name);
                 indices.push(wanted.then(|| camera_index(&mut cameras, info.name.clone(), info.labels.as_ref())));
             }
-            if let Some(at) = player.reader().torn_at() {
-                let why = format!("the file is truncated at byte {at}: later frames are missing");
-                report.unread.push(UnreadRecording { path: path.clone(), why, is_unsupported: false });
-            } else if let Some(damage) = player.reader().damage() {
-                report.unread.push(UnreadRecording {
-                    path: path.clone(),
-                    why: damage.to_string(),
-                    is_unsupported: false,
-                });
+            if let Some(damage) = player.reader().damage() {
+                report.unread(path, &damage);
             }
             files_to_read.push(InputFile { path: path.clone(), span: player.reader().span(), cameras: indices });
         }
@@ -180,7 +168,6 @@ impl Frames {
             cameras: cameras.into(),
             remaining: files_to_read.into_iter(),
             current: None,
-            damaged: None,
             range: from..until,
             span: (start.max(from), end.min(until)),
             whole_span,
@@ -274,13 +261,7 @@ impl Frames {
                 }
                 Err(error) => {
                     let continues = error.is_damage();
-                    // One line for each file: the first damage.
-                    if self.damaged.as_ref() != Some(&file.path) {
-                        self.damaged = Some(file.path.clone());
-                        let is_unsupported = matches!(error, RecordingError::Unsupported { .. });
-                        let (path, why) = (file.path.clone(), error.to_string());
-                        report.unread.push(UnreadRecording { path, why, is_unsupported });
-                    }
+                    report.unread(&file.path, &error);
                     if !continues {
                         self.end_file(report);
                     }

@@ -1,6 +1,8 @@
 //! Encodes pictures as H.264, in groups that start with a key frame. Groups do not refer to each other, so that threads
 //! can encode several at a time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use openh264::OpenH264API;
 use openh264::Timestamp;
 use openh264::encoder::{
@@ -76,17 +78,19 @@ fn silence(encoder: &mut Encoder) {
 }
 
 /// Encodes groups of pictures. Reuses its buffers.
-pub(super) struct GroupEncoder {
+pub(super) struct GroupEncoder<'a> {
     stills: StillEncoder,
     yuv: Yuv420,
     stream: Vec<u8>,
     cropped: Option<Size>,
     quality: u8,
+    /// The export was stopped: the rest of the group is not needed.
+    stopped: &'a AtomicBool,
 }
 
-impl GroupEncoder {
-    pub(super) fn new(stills: StillEncoder, quality: u8) -> Self {
-        Self { stills, yuv: Yuv420::default(), stream: Vec::new(), cropped: None, quality }
+impl<'a> GroupEncoder<'a> {
+    pub(super) fn new(stills: StillEncoder, quality: u8, stopped: &'a AtomicBool) -> Self {
+        Self { stills, yuv: Yuv420::default(), stream: Vec::new(), cropped: None, quality, stopped }
     }
 
     /// Returns the original size of a picture that was cropped since the last call, if there was one.
@@ -105,6 +109,9 @@ impl GroupEncoder {
         // A new encoder for each group, so that the result does not depend on the distribution of groups to threads.
         let mut encoder = None;
         let encode = |(n, chosen)| {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Err(Skip { kind: "stopped", why: "the export was stopped".to_owned() });
+            }
             let original = self.stills.yuv420(chosen, camera, &mut self.yuv)?;
             let (long, short) = (original.width.max(original.height), original.width.min(original.height));
             if long > LONG_SIDE_MAX || !(SIDE_MIN..=SHORT_SIDE_MAX).contains(&short) {

@@ -144,7 +144,7 @@ pub type ProgressFn<'a> = dyn FnMut(ExportProgress) -> ControlFlow<()> + 'a;
 fn report_progress(progress: &mut ProgressFn<'_>, fraction: f64, written: u64) -> Result<(), ExportError> {
     match progress(ExportProgress { fraction, written }) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(ExportError::Stopped { written }),
+        ControlFlow::Break(()) => Err(ExportError::Stopped { written, kept: 0 }),
     }
 }
 
@@ -169,30 +169,62 @@ pub fn export(
         return Err(ExportError::TableToFolder { path: options.output.clone(), format: options.format.name() });
     }
     let frames = Frames::open(files, &options.choice, &mut report)?;
+    let is_new = options.output.symlink_metadata().is_err();
+    match write(frames, options, &mut report, progress) {
+        Ok(()) => Ok(report),
+        Err(error) => {
+            if is_new {
+                place::remove_empty_folders(&options.output);
+            }
+            Err(match error {
+                ExportError::Stopped { written, .. } if has_pictures(options.format) => {
+                    ExportError::Stopped { written, kept: written }
+                }
+                error => error,
+            })
+        }
+    }
+}
+
+/// Returns whether each frame becomes a file of its own.
+const fn has_pictures(format: ExportFormat) -> bool {
+    match format {
+        ExportFormat::Png | ExportFormat::Jpeg | ExportFormat::Yolo | ExportFormat::Coco => true,
+        ExportFormat::Mp4 | ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet => false,
+    }
+}
+
+/// Writes the chosen frames in the format of the options.
+fn write(
+    frames: Frames,
+    options: &ExportOptions,
+    report: &mut ExportReport,
+    progress: &mut ProgressFn<'_>,
+) -> Result<(), ExportError> {
     let output = &options.output;
     match options.format {
-        ExportFormat::Jsonl => write_detections(frames, DetectionFile::jsonl(output)?, &mut report, progress)?,
-        ExportFormat::Csv => write_detections(frames, DetectionFile::csv(output)?, &mut report, progress)?,
-        ExportFormat::Parquet => write_detections(frames, DetectionFile::parquet(output)?, &mut report, progress)?,
+        ExportFormat::Jsonl => write_detections(frames, DetectionFile::jsonl(output)?, report, progress)?,
+        ExportFormat::Csv => write_detections(frames, DetectionFile::csv(output)?, report, progress)?,
+        ExportFormat::Parquet => write_detections(frames, DetectionFile::parquet(output)?, report, progress)?,
         ExportFormat::Png => {
-            Stills::plain(options, Coding::Png)?.write_all(frames, options, &mut report, progress)?;
+            Stills::plain(options, Coding::Png)?.write_all(frames, options, report, progress)?;
         }
         ExportFormat::Jpeg => {
-            Stills::plain(options, Coding::Jpeg)?.write_all(frames, options, &mut report, progress)?;
+            Stills::plain(options, Coding::Jpeg)?.write_all(frames, options, report, progress)?;
         }
-        ExportFormat::Mp4 => video::write_all(frames.without_label_filter(), options, &mut report, progress)?,
+        ExportFormat::Mp4 => video::write_all(frames.without_label_filter(), options, report, progress)?,
         ExportFormat::Yolo => {
             let boxes = |root: &Path, classes| Ok(Box::new(Yolo::new(root, classes)?) as Box<dyn BoxWriter>);
             let stills = Stills::with_boxes(options, Yolo::IMAGES, Classes::new(&frames.cameras()), boxes)?;
-            stills.write_all(frames, options, &mut report, progress)?;
+            stills.write_all(frames, options, report, progress)?;
         }
         ExportFormat::Coco => {
             let boxes = |root: &Path, classes| Ok(Box::new(Coco::new(root, classes)?) as Box<dyn BoxWriter>);
             let stills = Stills::with_boxes(options, Coco::IMAGES, Classes::new(&frames.cameras()), boxes)?;
-            stills.write_all(frames, options, &mut report, progress)?;
+            stills.write_all(frames, options, report, progress)?;
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Writes a table on this thread: reading takes most of the time, so more threads would not help.

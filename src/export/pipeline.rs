@@ -3,22 +3,28 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
+use std::time::Duration;
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::{RecvTimeoutError, bounded, unbounded};
+
+/// Time between two calls of `wait`.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// Processes the items of `next` on `threads` threads, and passes the results to `write` in the order of the items.
 ///
-/// Each thread calls `new_worker` once. `next` and `write` are called on the calling thread. At most `window` items are
+/// Each thread calls `new_worker` once. `next` and `write` are called on the calling thread, and so is `wait`, every 100 ms
+/// without a result. At most `window` items are
 /// between `next` and `write` at any time. A panic of a worker continues on the calling thread.
 ///
 /// # Errors
-/// The first error of `next` or `write`; neither is called after it.
+/// The first error of `next`, `write` or `wait`; none of them is called after it.
 pub(super) fn in_order<T: Send, R: Send, E, W: FnMut(T) -> R>(
     threads: usize,
     window: usize,
     mut next: impl FnMut() -> Result<Option<T>, E>,
     new_worker: impl Fn() -> W + Sync,
     mut write: impl FnMut(R) -> Result<(), E>,
+    mut wait: impl FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
     let window = window.max(1);
     // At most `window` items are in flight, so sending never blocks.
@@ -61,8 +67,13 @@ pub(super) fn in_order<T: Send, R: Send, E, W: FnMut(T) -> R>(
             if read == written {
                 return Ok(());
             }
-            let Ok((number, result)) = results.recv() else {
-                unreachable!("all workers ended while results were pending")
+            let (number, result) = match results.recv_timeout(WAIT) {
+                Ok(found) => found,
+                Err(RecvTimeoutError::Timeout) => {
+                    wait()?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => unreachable!("all workers ended while results were pending"),
             };
             waiting[number - written] = Some(result.unwrap_or_else(|panic| resume_unwind(panic)));
             while let Some(Some(_)) = waiting.front() {
@@ -99,6 +110,7 @@ mod tests {
                 out.push(square);
                 Ok(())
             },
+            || Ok(()),
         )
         .expect("no error");
         (out, most.into_inner())
@@ -121,14 +133,27 @@ mod tests {
             n += 1;
             if n == 50 { Err("read") } else { Ok(Some(n)) }
         };
-        assert_eq!(in_order(3, 5, next, || |n: i32| n, |_| Ok(())), Err("read"));
+        assert_eq!(in_order(3, 5, next, || |n: i32| n, |_| Ok(()), || Ok(())), Err("read"));
         let write = |n: i32| if n == 7 { Err("write") } else { Ok(()) };
         let mut m = 0;
         let next = || {
             m += 1;
             Ok(Some(m))
         };
-        assert_eq!(in_order(3, 5, next, || |n: i32| n, write), Err("write"));
+        assert_eq!(in_order(3, 5, next, || |n: i32| n, write, || Ok(())), Err("write"));
+    }
+
+    #[test]
+    fn waiting_for_a_long_item_can_be_ended() {
+        let (end, ended) = unbounded::<()>();
+        let work = |_: i32| drop(ended.recv());
+        let mut first = true;
+        let next = || Ok(std::mem::take(&mut first).then_some(1));
+        let wait = || {
+            end.send(()).expect("a receiver");
+            Err("stopped")
+        };
+        assert_eq!(in_order(1, 1, next, || work, |()| Ok(()), wait), Err("stopped"));
     }
 
     #[test]
@@ -139,6 +164,6 @@ mod tests {
             n += 1;
             Ok::<_, ()>(Some(n))
         };
-        let _ = in_order(2, 4, next, || |n: i32| assert!(n != 3, "worker {n}"), |()| Ok(()));
+        let _ = in_order(2, 4, next, || |n: i32| assert!(n != 3, "worker {n}"), |()| Ok(()), || Ok(()));
     }
 }

@@ -34,6 +34,17 @@ pub(super) fn empty_folder(path: &Path) -> Result<(), ExportError> {
     if entries.next().is_some() { Err(ExportError::NotEmpty(path.to_owned())) } else { Ok(()) }
 }
 
+/// Removes a folder and the folders below it, as far as they are empty.
+pub(super) fn remove_empty_folders(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty_folders(&entry.path());
+        }
+    }
+    // Fails if it is a file or has files, which stay.
+    let _ = fs::remove_dir(path);
+}
+
 /// Replaces characters that some file systems do not allow, and limits the name to 64 characters.
 pub(super) fn file_name(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '-' };

@@ -1,8 +1,11 @@
 //! Accounts for every frame that an export reads: it is written, left out by the choice, or skipped for a reason.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use crate::error::with_causes;
+use crate::recording::RecordingError;
 
 /// Reason for skipping a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +43,28 @@ pub struct SkippedFrames {
 pub struct UnreadRecording {
     /// Path of the recording.
     pub path: PathBuf,
-    /// Reason.
+    /// Reason, with the place of the first damage.
     pub why: String,
+    /// The next damaged places, at most 10.
+    pub also: Vec<String>,
+    /// Number of damaged places after those.
+    pub more: u64,
     /// It is not damaged: its pictures are in an encoding that is not supported.
     pub is_unsupported: bool,
+    /// The command to run next, if one helps.
+    #[serde(skip)]
+    pub help: Option<&'static str>,
+}
+
+/// Damaged places of one recording that are listed after the first.
+const PLACES_MAX: usize = 10;
+
+impl UnreadRecording {
+    fn new(path: &Path, error: &RecordingError) -> Self {
+        let is_unsupported = matches!(error, RecordingError::Unsupported { .. });
+        let (path, why, help) = (path.to_owned(), with_causes(error), error.help());
+        Self { path, why, also: Vec::new(), more: 0, is_unsupported, help }
+    }
 }
 
 /// Result of an export. The frame counts balance, see [`ExportReport::balances`].
@@ -101,6 +122,18 @@ impl ExportReport {
     /// Returns the number of frames that were not chosen.
     pub(super) fn left_out(&self) -> u64 {
         self.out_of_range + self.between + self.without_label
+    }
+
+    /// Takes an error of a recording that is not read completely. One entry for each recording lists all of its errors.
+    pub(super) fn unread(&mut self, path: &Path, error: &RecordingError) {
+        let Some(known) = self.unread.iter_mut().find(|known| known.path == path) else {
+            return self.unread.push(UnreadRecording::new(path, error));
+        };
+        if known.also.len() < PLACES_MAX {
+            known.also.push(error.to_string());
+        } else {
+            known.more += 1;
+        }
     }
 
     pub(super) fn skip(&mut self, camera: &str, skip: Skip) {

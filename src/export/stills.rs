@@ -95,7 +95,7 @@ impl Stills {
             };
             report_progress(progress, fraction, report.written)
         };
-        pipeline::in_order(threads, FRAMES_PER_THREAD * threads, next, new_worker, write)?;
+        pipeline::in_order(threads, FRAMES_PER_THREAD * threads, next, new_worker, write, || Ok(()))?;
         if let Some(boxes) = self.boxes.take() {
             shared.into_inner().0.add(boxes.finish()?);
         }

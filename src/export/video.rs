@@ -1,10 +1,11 @@
 //! Writes one MP4 file per camera.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::access_unit::{AccessUnit, Codec};
 use super::frames::{Camera, ChosenFrame, Frames};
@@ -167,21 +168,29 @@ pub(super) fn write_all(
     let style = options.boxes.then(|| options.choice.style());
     // `next` and `write` run on this thread, never at the same time.
     let shared = RefCell::new((report, progress));
+    // Ends the encoding of the groups that are in work.
+    let (stopped, fraction) = (AtomicBool::new(false), Cell::new(0.0));
+    let stop = |_: &ExportError| stopped.store(true, Ordering::Relaxed);
     let new_worker = || {
-        let mut encoder = GroupEncoder::new(StillEncoder::new(style.as_ref(), options.quality), options.quality);
+        let stills = StillEncoder::new(style.as_ref(), options.quality);
+        let mut encoder = GroupEncoder::new(stills, options.quality, &stopped);
         let cameras = &cameras;
         move |group: Group| encode_group(group, &mut encoder, cameras, options)
     };
     let next = || {
         let (report, progress) = &mut *shared.borrow_mut();
-        grouper.next(report, progress)
+        grouper.next(report, progress).inspect_err(stop)
+    };
+    let wait = || {
+        let (report, progress) = &mut *shared.borrow_mut();
+        report_progress(progress, fraction.get(), report.written).inspect_err(stop)
     };
     let write = |group: EncodedGroup| {
         let (report, progress) = &mut *shared.borrow_mut();
         let camera = &cameras[group.camera];
         for ((codec, picture), (times, detections)) in group.pictures.into_iter().zip(group.about) {
             match picture.map(|unit| add(&mut videos, group.camera, || destination.file(camera), codec, unit, times)) {
-                Ok(added) => match added? {
+                Ok(added) => match added.inspect_err(stop)? {
                     Ok(()) => {
                         report.written += 1;
                         report.detections += if options.boxes { detections } else { 0 };
@@ -204,9 +213,10 @@ pub(super) fn write_all(
                 "the pictures of {name} have {size} pixels: cropped by one, because H.264 needs even sides"
             ));
         }
-        report_progress(progress, group.fraction, report.written)
+        fraction.set(group.fraction);
+        report_progress(progress, group.fraction, report.written).inspect_err(stop)
     };
-    pipeline::in_order(threads, window, next, new_worker, write)?;
+    pipeline::in_order(threads, window, next, new_worker, write, wait)?;
     let (report, _) = shared.into_inner();
     for (camera, video) in videos {
         let (added, jumps) = video.finish()?;
@@ -241,7 +251,12 @@ fn add(
 }
 
 /// Encodes pictures, and copies video from the camera.
-fn encode_group(group: Group, encoder: &mut GroupEncoder, cameras: &[Camera], options: &ExportOptions) -> EncodedGroup {
+fn encode_group(
+    group: Group,
+    encoder: &mut GroupEncoder<'_>,
+    cameras: &[Camera],
+    options: &ExportOptions,
+) -> EncodedGroup {
     let Group { camera, frames, fps } = group;
     let about = frames.iter().map(|chosen| (Times::of(chosen), chosen.detections.len() as u64)).collect();
     let fraction = frames.last().map_or(0.0, |chosen| chosen.fraction);

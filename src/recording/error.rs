@@ -74,6 +74,14 @@ pub enum RecordingError {
         /// Position of the first byte that is not part of a complete record.
         at: u64,
     },
+    /// The file has another recording after the end of the first one, as files do that were joined byte by byte.
+    #[error("another recording begins at byte {at}: its {bytes} bytes are not read")]
+    Continues {
+        /// Position of the other recording.
+        at: u64,
+        /// Bytes from there to the end of the file.
+        bytes: u64,
+    },
     /// A part of the file was changed after it was written.
     #[error("the recording is damaged at byte {at}: {why}")]
     Damaged {
@@ -105,6 +113,9 @@ pub enum RecordingError {
     Write(#[source] McapError),
 }
 
+/// What to do with a file that has several recordings.
+const SPLIT_HELP: &str = "`tail -c BYTES FILE > second.mcap` saves the other recording to a file of its own";
+
 /// Describes the first bytes of a file.
 fn start(found: &[u8]) -> String {
     if found.is_empty() { "an empty file".to_owned() } else { format!("\"{}\" at byte 0", found.escape_ascii()) }
@@ -123,7 +134,7 @@ impl RecordingError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Torn { .. } | Self::Unsupported { .. } => true,
+            Self::Damaged { .. } | Self::Torn { .. } | Self::Continues { .. } | Self::Unsupported { .. } => true,
             Self::InFile { source, .. } => source.is_damage(),
             _ => false,
         }
@@ -132,7 +143,7 @@ impl RecordingError {
     /// Position of the damage in the file.
     pub(super) fn damaged_at(&self) -> Option<u64> {
         match self {
-            Self::Damaged { at, .. } | Self::Torn { at } => Some(*at),
+            Self::Damaged { at, .. } | Self::Torn { at } | Self::Continues { at, .. } => Some(*at),
             Self::InFile { source, .. } => source.damaged_at(),
             _ => None,
         }
@@ -165,6 +176,7 @@ impl RecordingError {
             Self::Damaged { .. } | Self::Torn { .. } => {
                 Some("`oaktap recover FILE` saves all intact frames to a new file")
             }
+            Self::Continues { .. } => Some(SPLIT_HELP),
             Self::Unsupported { .. } => Some("convert the topic to JPEG with the program that recorded it"),
             Self::TooManyCameras { .. }
             | Self::Open { .. }

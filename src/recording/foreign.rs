@@ -13,7 +13,7 @@ use super::cdr::CdrReader;
 use super::channels::ImageSchema;
 use super::image::ImageMessage;
 use super::schema::{PayloadLayout, WireMessage};
-use crate::frame::{DeviceTime, Geometry, Interpreter, PayloadKind, PixelFormat};
+use crate::frame::{DeviceTime, Geometry, Interpreter, PayloadKind, PixelFormat, jpeg_defect};
 use crate::wire::Dialect;
 use crate::wire::encode::{self, HeaderFields};
 
@@ -155,7 +155,13 @@ impl Image {
         const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
         /// Bytes before the PNG of a depth picture of ROS: how it was quantized.
         const DEPTH_HEAD: usize = 12;
+        if data.is_empty() {
+            return Err(ImageError::Malformed("an image message without data".to_owned()));
+        }
         if data.starts_with(b"\xff\xd8\xff") {
+            if let Some(defect) = jpeg_defect(&data) {
+                return Err(ImageError::Malformed(defect.to_string()));
+            }
             return Ok(Self { stamp_ns, kind: PayloadKind::Jpeg, layout: None, payload: data });
         }
         if data.get(DEPTH_HEAD..).is_some_and(|rest| rest.starts_with(PNG)) {
@@ -163,13 +169,14 @@ impl Image {
         }
         if !data.starts_with(PNG) {
             let found = data[..data.len().min(8)].escape_ascii();
-            let named = format.to_ascii_lowercase();
-            if ["jpeg", "jpg", "png"].iter().any(|known| named.contains(known)) {
-                return Err(ImageError::Malformed(format!("not the {format} that it claims: found \"{found}\"")));
+            if data.starts_with(b"RIFF") && data.get(8..12) == Some(b"WEBP") {
+                return Err(ImageError::Unsupported("WebP is not supported: expected JPEG or PNG".to_owned()));
             }
-            return Err(ImageError::Unsupported(format!(
-                "images in the format {format:?} are not supported: expected JPEG or PNG, found \"{found}\""
-            )));
+            let named = format.to_ascii_lowercase();
+            if named.is_empty() || ["jpeg", "jpg", "png"].iter().any(|known| named.contains(known)) {
+                return Err(ImageError::Malformed(format!("expected the bytes of a JPEG or PNG, found \"{found}\"")));
+            }
+            return Err(ImageError::Unsupported(format!("{format:?} is not supported: expected JPEG or PNG")));
         }
         let mut reader = image::ImageReader::with_format(Cursor::new(data), image::ImageFormat::Png);
         let mut limits = image::Limits::default();
@@ -374,8 +381,14 @@ mod tests {
         let raw = |encoding, len| Image::raw(None, (4, 2), encoding, 0, vec![0; len]).map(|image| image.payload.len());
         assert_eq!(raw("bgr8", 24), Ok(24));
         assert!(raw("bgr8", 23).is_err() && raw("32FC3", 96).is_err_and(|why| is_named(&why, "32FC3")));
-        let compressed = |format: &str| Image::compressed(None, format, b"RIFF1234WEBP".to_vec());
-        assert!(compressed("webp").is_err_and(|why| is_named(&why, "webp")));
-        assert!(matches!(compressed("bgr8; jpeg compressed bgr8"), Err(ImageError::Malformed(_))));
+        let compressed = |format: &str, data: &[u8]| Image::compressed(None, format, data.to_vec());
+        for format in ["webp", "", "jpeg"] {
+            assert!(compressed(format, b"RIFF1234WEBP").is_err_and(|why| is_named(&why, "WebP")), "{format}");
+        }
+        assert!(compressed("avif", b"....ftypavif").is_err_and(|why| is_named(&why, "avif")));
+        for (format, data) in [("bgr8; jpeg compressed bgr8", &b"none"[..]), ("", b"none"), ("avif", b"")] {
+            assert!(matches!(compressed(format, data), Err(ImageError::Malformed(_))), "{format}");
+        }
+        assert!(matches!(compressed("jpeg", b"\xff\xd8\xff\xe0\0\x10JFIF"), Err(ImageError::Malformed(_))));
     }
 }

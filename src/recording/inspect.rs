@@ -206,14 +206,14 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
     let failed = |at: u64| move |source| RecordingError::read(at, source);
     let mut from = Salvage::open(path, watch)?;
     // A file that cannot be opened for playback keeps the times of its host's clock.
-    let mut time_line = Reader::open(path).map(|reader| reader.time_line()).unwrap_or_default();
+    let reader = Reader::open(path).ok();
+    let mut time_line = reader.as_ref().map(Reader::time_line).unwrap_or_default();
     let mut recorded_jumps = Vec::new(); // Removed from the times of the frames by the recorder.
     let mut decoders = Decoders::default();
     let mut tallies: Vec<CameraTally> = Vec::new();
     let mut compression: Vec<String> = Vec::new();
     let (mut chunks, mut damaged_bytes, mut damaged_frames, mut finished) = (0, 0, 0, false);
-    let (mut damaged_parts, mut damage) = (0, Vec::new());
-    let mut unsupported = Vec::new();
+    let (mut damaged_parts, mut damage, mut unsupported) = (0, Vec::new(), Vec::new());
     let mut damaged = |offset: u64, why: String| {
         damaged_parts += 1;
         if damage.len() < LISTED_MAX {
@@ -277,7 +277,8 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
             }
         }
     }
-    from.damaged_metadata().iter().for_each(|(at, why)| damaged(*at, why.clone()));
+    let outside_chunks = reader.map_or_else(|| from.damaged_metadata().to_vec(), |reader| reader.damaged_records());
+    outside_chunks.into_iter().for_each(|(at, why)| damaged(at, why));
     let missing = tallies.iter().enumerate().filter_map(|(camera, tally)| from.missing(camera, tally.frames));
     damage.extend(missing.filter(|_| damaged_parts == 0));
     damaged_parts = damaged_parts.max(damage.len() as u64);

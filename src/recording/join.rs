@@ -75,8 +75,22 @@ impl std::fmt::Display for UnsupportedTopic {
 pub(super) enum JoinError {
     /// The messages do not fit together. The text names frame and camera.
     Damaged(String),
+    /// A picture of another program is damaged.
+    Picture(Box<DamagedPicture>),
     /// The topic of this camera has pictures that are not supported. Reported once for each camera.
     Unsupported { camera: usize, topic: String, why: String },
+}
+
+/// An image message of another program that is not a picture.
+#[derive(Debug)]
+pub(super) struct DamagedPicture {
+    pub(super) camera: usize,
+    /// Its number among the pictures of its camera, which count it.
+    pub(super) sequence: u32,
+    pub(super) log_ns: i64,
+    pub(super) why: String,
+    /// The picture before it, which waited for its boxes.
+    pub(super) before: Option<RecordingEntry>,
 }
 
 /// The messages whose counterparts have not been read yet.
@@ -95,9 +109,9 @@ pub(super) struct Join {
 struct JoinedCamera {
     images: VecDeque<PendingImage>,
     wires: VecDeque<(MessageHeader, WireMessage)>,
-    /// Of a camera without wire messages: the picture that waits for its boxes, the boxes that wait for their picture,
-    /// the number of the next frame and the size of the last picture.
-    held: Option<(MessageHeader, ImageSchema, Image)>,
+    /// Of a camera without wire messages: the picture that waits for its boxes, with its number, the boxes that wait for
+    /// their picture, the number of the next picture and the size of the last one.
+    held: Option<(u32, MessageHeader, ImageSchema, Image)>,
     boxes: Option<Boxes>,
     next: u32,
     size: Option<(u32, u32)>,
@@ -154,23 +168,29 @@ impl Join {
             Role::Boxes if wire => Ok(None),
             Role::Image(schema) => {
                 let camera = &mut self.cameras[number];
-                match Image::parse(schema, data) {
-                    Ok(image) => Ok(camera.picture(number, header, schema, image, channels)),
-                    Err(ImageError::Malformed(why)) => Err(why),
+                let why = match Image::parse(schema, data) {
+                    Ok(image) => return Ok(camera.picture(number, header, schema, image, channels)),
                     Err(ImageError::Unsupported(_)) if camera.is_unsupported => return Ok(None),
-                    Err(ImageError::Unsupported(why)) => {
+                    // After other pictures, this one is an exception and not the format of the topic.
+                    Err(ImageError::Unsupported(why)) if camera.next == 0 => {
                         camera.is_unsupported = true;
                         let topic = channels.topic(header.channel_id).to_owned();
                         return Err(JoinError::Unsupported { camera: number, topic, why });
                     }
-                }
+                    Err(ImageError::Malformed(why) | ImageError::Unsupported(why)) => why,
+                };
+                let (before, sequence, log_ns) = (camera.release(number), camera.number(), time(header.log_time));
+                let damaged = DamagedPicture { camera: number, sequence, log_ns, why, before };
+                return Err(JoinError::Picture(Box::new(damaged)));
             }
             Role::Boxes => Boxes::parse(data).map(|boxes| self.cameras[number].take_boxes(number, boxes)),
         };
         entry.map_err(|why| {
             let name = channels.cameras().nth(number).map_or("", |info| info.name.as_str());
-            let at = if wire { header.sequence } else { self.cameras[number].next };
-            JoinError::Damaged(format!("frame {at} of camera {name}: {why}"))
+            JoinError::Damaged(match wire {
+                true => format!("frame {} of camera {name}: {why}", header.sequence),
+                false => format!("boxes of camera {name}: {why}"),
+            })
         })
     }
 
@@ -270,17 +290,23 @@ impl JoinedCamera {
     ) -> Option<RecordingEntry> {
         let before = self.release(number);
         let boxes_are_here = self.boxes.as_ref().is_some_and(|boxes| boxes.stamp_ns == image.stamp_ns);
-        self.held = Some((*header, schema, image));
+        self.held = Some((self.number(), *header, schema, image));
         if before.is_none() && (boxes_are_here || !channels.has_boxes(number)) {
             return self.release(number);
         }
         before
     }
 
+    /// Returns the number of the next picture.
+    fn number(&mut self) -> u32 {
+        let next = self.next.wrapping_add(1);
+        std::mem::replace(&mut self.next, next)
+    }
+
     /// Takes boxes: of the picture that waits, unless they are of a later one.
     fn take_boxes(&mut self, number: usize, boxes: Boxes) -> Option<RecordingEntry> {
         let later = match (&self.held, boxes.stamp_ns) {
-            (Some((_, _, image)), Some(stamp_ns)) => image.stamp_ns.is_some_and(|taken| taken < stamp_ns),
+            (Some((.., image)), Some(stamp_ns)) => image.stamp_ns.is_some_and(|taken| taken < stamp_ns),
             (Some(_), None) => false,
             (None, _) => true,
         };
@@ -291,7 +317,7 @@ impl JoinedCamera {
 
     /// Returns the picture that waits, with the boxes that belong to it.
     fn release(&mut self, number: usize) -> Option<RecordingEntry> {
-        let (header, schema, image) = self.held.take()?;
+        let (sequence, header, schema, image) = self.held.take()?;
         // Boxes with a time belong to the picture with this time, others to the last picture before them.
         let fits = |boxes: &mut Boxes| boxes.stamp_ns.is_none_or(|ns| image.stamp_ns.is_none_or(|taken| taken >= ns));
         let mut boxes = self.boxes.take_if(fits).unwrap_or_default();
@@ -300,8 +326,6 @@ impl JoinedCamera {
         }
         self.size = image.size().or(self.size);
         boxes.encode(self.size);
-        let sequence = self.next;
-        self.next = sequence.wrapping_add(1);
         let log_ns = time(header.log_time);
         let publish_ns = image.stamp_ns.unwrap_or_else(|| time(header.publish_time));
         let (wire, payload) = image.into_frame(schema, sequence.into(), log_ns, &boxes);

@@ -9,7 +9,7 @@ use mcap::records::op;
 use super::byte_window::read_all;
 use super::channels::Role;
 use super::checksum;
-use super::join::{Join, JoinError, RecordedFrame, RecordingEntry};
+use super::join::{DamagedPicture, Join, JoinError, RecordedFrame, RecordingEntry};
 use super::salvage::payload_damage;
 use super::schema::{IncidentKind, RecordedIncident};
 use super::survey::{self, Survey};
@@ -184,22 +184,32 @@ impl Reader {
     /// Returns whether the recorder finished the file.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.survey.torn_at.is_none()
+        self.survey.torn_at.is_none() && !self.survey.has_no_end
     }
 
-    /// Position at which a file that was not finished stops being readable.
+    /// Position at which a file stops being readable that was not finished, if frames may be missing after it.
     #[must_use]
     pub fn torn_at(&self) -> Option<u64> {
         self.survey.torn_at
     }
 
-    /// Returns the first damage that was found when the file was opened: metadata or a summary with a wrong checksum, or the
-    /// end of a file that was not finished.
+    /// Returns the first damage that was found when the file was opened: metadata or a summary with a wrong checksum, the
+    /// end of a file that was not finished, or another recording after the end.
     #[must_use]
     pub fn damage(&self) -> Option<RecordingError> {
         let damaged = self.survey.damage.first().cloned();
         let damaged = damaged.map(|(at, why)| RecordingError::Damaged { at, why });
-        damaged.or_else(|| self.torn_at().map(|at| RecordingError::Torn { at }))
+        let continues = self.survey.continues_at;
+        damaged
+            .or_else(|| self.torn_at().map(|at| RecordingError::Torn { at }))
+            .or_else(|| continues.map(|at| RecordingError::Continues { at, bytes: self.file_len() - at }))
+    }
+
+    /// Position and description of damaged metadata and summaries, and of another recording after the end.
+    pub(super) fn damaged_records(&self) -> Vec<(u64, String)> {
+        let other = |at| format!("another recording begins here: its {} bytes are not read", self.file_len() - at);
+        let continues = self.survey.continues_at.map(|at| (at, other(at)));
+        self.survey.damage.iter().cloned().chain(continues).collect()
     }
 
     /// Position of the last message that was read.
@@ -257,6 +267,7 @@ impl Reader {
             }
             match read? {
                 Some(RecordingEntry::Frame(frame)) => self.frame(frame),
+                None if !self.queue.is_empty() => {}
                 other => return Ok(other.map(|entry| on_time_line(&mut self.time_line, entry))),
             }
         }
@@ -270,7 +281,7 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<Option<RecordingEntry>, RecordingError> {
-        while !self.ended {
+        while !self.ended && self.queue.is_empty() {
             let piece = self.walk.next().map_err(|source| RecordingError::Read { at: self.at, source })?;
             // A torn file ends here without an error.
             let torn = |at| self.survey.torn_at.is_some_and(|torn| at >= torn);
@@ -286,14 +297,14 @@ impl Reader {
                 }
                 Some(WalkItem::Message(message)) => {
                     self.at = message.at;
-                    let entry = self.message(&message).map_err(|error| match error {
-                        JoinError::Damaged(why) => RecordingError::Damaged { at: message.at, why },
-                        JoinError::Unsupported { camera, topic, why } => {
-                            RecordingError::Unsupported { camera, topic, why }
+                    match self.message(&message) {
+                        Ok(Some(entry)) => return Ok(Some(entry)),
+                        Ok(None) => {}
+                        Err(JoinError::Damaged(why)) => return Err(RecordingError::Damaged { at: message.at, why }),
+                        Err(JoinError::Picture(damaged)) => self.damaged_picture(*damaged),
+                        Err(JoinError::Unsupported { camera, topic, why }) => {
+                            return Err(RecordingError::Unsupported { camera, topic, why });
                         }
-                    });
-                    if let Some(entry) = entry? {
-                        return Ok(Some(entry));
                     }
                 }
                 Some(WalkItem::Record { opcode: op::DATA_END, .. }) => self.end(),
@@ -301,8 +312,8 @@ impl Reader {
                 Some(WalkItem::Chunk(_)) => {}
             }
         }
-        if let Some(found) = self.queue.pop_front() {
-            return found.map(Some);
+        if !self.queue.is_empty() {
+            return Ok(None);
         }
         // Frames that waited for boxes.
         self.join.finish(&self.survey.channels).map_err(|why| RecordingError::Damaged { at: self.at, why })
@@ -324,6 +335,19 @@ impl Reader {
             return Err(JoinError::Damaged(why));
         }
         Ok(entry)
+    }
+
+    /// Puts a damaged picture of another program into the queue, as an error and as an incident.
+    fn damaged_picture(&mut self, damaged: DamagedPicture) {
+        let DamagedPicture { camera, sequence, log_ns, why, before } = damaged;
+        if let Some(RecordingEntry::Frame(frame)) = before {
+            self.frame(frame);
+        }
+        let name = self.cameras().nth(camera).map_or("", |info| info.name.as_str());
+        let why = format!("frame {sequence} of camera {name}: {why}");
+        self.queue.push_back(Err(RecordingError::Damaged { at: self.at, why }));
+        self.camera(camera).next = Some(sequence.wrapping_add(1));
+        self.gap(camera, 1, self.time_line.near(log_ns), true);
     }
 
     /// Puts a frame into the queue, after what is missing before it.

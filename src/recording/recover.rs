@@ -51,6 +51,16 @@ pub struct RecoveryReport {
 }
 
 impl RecoveryReport {
+    /// Completes the counts at the end of the original. What a compressed chunk contained can be more than its bytes.
+    pub(super) fn end(&mut self, bytes: u64, continues_at: Option<u64>) {
+        self.lost_bytes = self.lost_bytes.min(bytes.saturating_sub(self.unwritten_bytes));
+        if let Some(at) = continues_at {
+            let left = bytes - at;
+            let how = format!("`tail -c {left} FILE > second.mcap` saves it to a file of its own");
+            self.left_out.push(format!("another recording of {left} bytes, which begins at byte {at}; {how}"));
+        }
+    }
+
     /// Returns whether everything in the original was saved.
     #[must_use]
     pub const fn is_all(&self) -> bool {
@@ -70,17 +80,12 @@ pub enum RecoverError {
     #[error(transparent)]
     Recording(#[from] RecordingError),
     /// The original has no intact frame.
-    #[error(
-        "no intact frame in {}: {lost_bytes} of its {bytes} bytes are damaged; expected a recording (.mcap)",
-        path.display()
-    )]
+    #[error("no intact frame in {}: expected a recording (.mcap), found {found}", path.display())]
     Nothing {
         /// The original.
         path: PathBuf,
-        /// Its size in bytes.
-        bytes: u64,
-        /// Number of damaged bytes.
-        lost_bytes: u64,
+        /// Its content, in words.
+        found: String,
     },
     /// The new file exists. No file is replaced.
     #[error("{} already exists", .0.display())]
@@ -104,6 +109,24 @@ pub enum RecoverError {
 }
 
 impl RecoverError {
+    /// The error of a new file that cannot be created.
+    pub(super) fn created(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AlreadyExists => Self::Exists(path.to_owned()),
+            _ => Self::Create { path: path.to_owned(), source },
+        }
+    }
+
+    /// The error of a file of this many bytes in which nothing was found that can be saved.
+    pub(super) fn nothing(path: &Path, bytes: u64, done: &RecoveryReport) -> Self {
+        let found = match bytes {
+            0 => "an empty file".to_owned(),
+            _ if done.unwritten_bytes == bytes => format!("{bytes} bytes that are all zero"),
+            _ => format!("{bytes} bytes without one"),
+        };
+        Self::Nothing { path: path.to_owned(), found }
+    }
+
     /// Returns the command to run next, if one helps.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
@@ -248,9 +271,9 @@ impl Recovery {
         }
         self.done.lost_metadata = self.from.damaged_metadata().len() as u64;
         self.done.left_out = self.from.other_topics();
+        self.done.end(self.from.len(), self.from.continues_at());
         if self.done.frames == 0 {
-            let (path, bytes, lost_bytes) = (path.to_owned(), self.from.len(), self.done.lost_bytes);
-            return Err(RecoverError::Nothing { path, bytes, lost_bytes });
+            return Err(RecoverError::nothing(path, self.from.len(), &self.done));
         }
         self.finish(path, into)
     }
@@ -314,10 +337,7 @@ impl Recovery {
             let created =
                 self.from.about().get("created_unix_ns").and_then(|created| created.parse().ok()).unwrap_or(0);
             let file = NewFile::create(into);
-            let file = file.map_err(|source| match source.kind() {
-                io::ErrorKind::AlreadyExists => RecoverError::Exists(into.to_owned()),
-                _ => RecoverError::Create { path: into.to_owned(), source },
-            })?;
+            let file = file.map_err(|source| RecoverError::created(into, source))?;
             let known: Vec<CameraInfo> = self.from.cameras().take(self.surveyed).cloned().collect();
             self.to = Some(SegmentWriter::new(file, self.compression, &known, created)?);
             for (number, camera) in self.cameras.iter_mut().take(self.surveyed).enumerate() {

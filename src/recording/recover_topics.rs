@@ -9,6 +9,7 @@ use mcap::records::{Record, op};
 use mcap::{Attachment, WriteOptions, Writer};
 
 use super::channels::{Channels, Role};
+use super::foreign::{Image, ImageError};
 use super::mcap_record;
 use super::recover::{RecoverError, RecoveryReport};
 use super::walk::{FoundMessage, PRIVATE_OPCODE_MIN, RecordWalk, WalkItem};
@@ -79,10 +80,13 @@ struct Copy {
     declared: Declared,
     /// Channels in the new file.
     added: BTreeSet<u16>,
+    /// Channels in which a supported picture was found.
+    pictures: BTreeSet<u16>,
     done: RecoveryReport,
 }
 
-/// Copies all intact messages, attachments and metadata. `channels` tells which of them are pictures.
+/// Copies all intact messages, attachments and metadata, except damaged pictures. `channels` tells which messages are
+/// pictures.
 pub(super) fn copy(
     path: &Path,
     into: &Path,
@@ -96,9 +100,9 @@ pub(super) fn copy(
     walk.watch(watch.clone());
     declared.channels.keys().for_each(|id| walk.expect_channel(*id));
     let file = NewFile::create(into);
-    let file = file.map_err(|source| RecoverError::Create { path: into.to_owned(), source })?;
+    let file = file.map_err(|source| RecoverError::created(into, source))?;
     let to = declared.options().create(file).map_err(RecordingError::Write)?;
-    let mut copy = Copy { to, declared, added: BTreeSet::new(), done };
+    let mut copy = Copy { to, declared, added: BTreeSet::new(), pictures: BTreeSet::new(), done };
     let mut at = 0;
     while let Some(item) = walk.next().map_err(|source| RecordingError::read(at, source))? {
         match item {
@@ -108,8 +112,24 @@ pub(super) fn copy(
             }
             WalkItem::Message(message) => {
                 at = message.at;
-                let is_picture = matches!(channels.role(message.header.channel_id), Some((_, Role::Image(_))));
-                copy.done.frames += u64::from(is_picture);
+                let id = message.header.channel_id;
+                if let Some((_, Role::Image(schema))) = channels.role(id) {
+                    let is_damaged = match Image::parse(schema, walk.data()) {
+                        Ok(_) => {
+                            copy.pictures.insert(id);
+                            false
+                        }
+                        Err(ImageError::Malformed(_)) => true,
+                        // After other pictures, this one is an exception and not the format of the topic.
+                        Err(ImageError::Unsupported(_)) => copy.pictures.contains(&id),
+                    };
+                    if is_damaged {
+                        copy.done.lost_frames += 1;
+                        copy.done.lost_bytes += message.len;
+                        continue;
+                    }
+                    copy.done.frames += 1;
+                }
                 copy.message(&message, walk.data()).map_err(RecordingError::Write)?;
             }
             WalkItem::Record { at: record_at, opcode, data } => {
@@ -121,11 +141,11 @@ pub(super) fn copy(
             WalkItem::Damage { len, zeros: false, .. } => copy.done.lost_bytes += len,
         }
     }
-    let Copy { mut to, done, .. } = copy;
+    let Copy { mut to, mut done, .. } = copy;
     if done.messages == 0 {
-        let (path, bytes, lost_bytes) = (path.to_owned(), walk.len(), done.lost_bytes);
-        return Err(RecoverError::Nothing { path, bytes, lost_bytes });
+        return Err(RecoverError::nothing(path, walk.len(), &done));
     }
+    done.end(walk.len(), walk.continues_at());
     to.finish().map_err(RecordingError::Write)?;
     let finished = to.into_inner().finish();
     finished.map_err(|source| RecoverError::Finish { path: into.to_owned(), source })?;

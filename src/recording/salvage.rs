@@ -9,7 +9,7 @@ use mcap::records::MessageHeader;
 
 use super::channels::{Channels, Role};
 use super::checksum;
-use super::join::{Join, JoinError, RecordedFrame, RecordingEntry};
+use super::join::{DamagedPicture, Join, JoinError, RecordedFrame, RecordingEntry};
 use super::schema::RecordedIncident;
 use super::survey::Survey;
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
@@ -148,6 +148,11 @@ impl<R: Read + Seek> Salvage<R> {
     /// Length of the file in bytes.
     pub(super) const fn len(&self) -> u64 {
         self.walk.len()
+    }
+
+    /// Position of another recording after the end of this one, once everything before it has been read.
+    pub(super) const fn continues_at(&self) -> Option<u64> {
+        self.walk.continues_at()
     }
 
     /// The cameras found so far. A camera without metadata is added at its first message.
@@ -329,6 +334,11 @@ impl<R: Read + Seek> Salvage<R> {
             Err(JoinError::Damaged(why)) => {
                 self.push_lost(at, camera, header.sequence, len, "messages of one frame", why);
             }
+            Err(JoinError::Picture(damaged)) => {
+                let DamagedPicture { camera, sequence, why, before, .. } = *damaged;
+                before.into_iter().for_each(|before| self.push(at, before));
+                self.push_lost(at, camera, sequence, len, "a picture", why);
+            }
             Err(JoinError::Unsupported { topic, why, .. }) => {
                 self.queue.push_back(SalvageItem::Unsupported { topic, why });
             }
@@ -400,6 +410,7 @@ fn wire(
     }
     let damaged = |error| match error {
         JoinError::Damaged(why) | JoinError::Unsupported { why, .. } => ("messages of one frame".to_owned(), why),
+        JoinError::Picture(damaged) => ("a picture".to_owned(), damaged.why),
     };
     let Some(entry) = join.message(channels, header, data).map_err(damaged)? else {
         return differs("a wire message", "a message of another channel");

@@ -30,8 +30,12 @@ pub(super) struct Survey {
     pub(super) about: BTreeMap<String, String>,
     pub(super) clocks: Vec<Metadata>,
     pub(super) chunks: Vec<ChunkRange>,
-    /// Position of the first byte that is not part of a complete record, if there is one.
+    /// Position of the first byte that is not part of a complete record, if the data do not end before it.
     pub(super) torn_at: Option<u64>,
+    /// The summary is damaged or incomplete, so that the file has no end.
+    pub(super) has_no_end: bool,
+    /// Position of another recording after the end of this one.
+    pub(super) continues_at: Option<u64>,
     /// Position and description of damaged metadata and summaries.
     pub(super) damage: Vec<(u64, String)>,
     /// Number of messages of each channel according to the summary.
@@ -94,6 +98,12 @@ impl Survey {
         {
             self.clocks.push(metadata);
         }
+    }
+
+    /// Takes damage after the end of the data.
+    fn has_no_end(&mut self, at: u64) {
+        self.has_no_end = true;
+        self.damaged(at, "its summary is damaged or incomplete; all frames are before this place".to_owned());
     }
 
     fn damaged(&mut self, at: u64, why: String) {
@@ -241,6 +251,8 @@ fn intact_records(file: File, found: &mut Survey) -> io::Result<Option<u64>> {
             WalkItem::Record { at, opcode: op::DATA_END, data } if at >= chunk_end => {
                 return Ok(Some(at + RECORD_HEAD_BYTES + data.len() as u64));
             }
+            // The record at the end of the data is damaged. Reading reports that.
+            WalkItem::Record { at, opcode: op::FOOTER, .. } if at >= chunk_end => return Ok(None),
             WalkItem::Record { at, opcode, data } => {
                 if at >= chunk_end {
                     damaged_at = None;
@@ -298,8 +310,16 @@ fn summary(file: &mut ByteWindow<File>, found: &mut Survey, from: u64) -> io::Re
                         .damaged(from, format!("the summary has the checksum {computed:08x}, expected {expected:08x}"));
                     found.messages.clear();
                 }
-                if file.bytes(end, mcap::MAGIC.len())? != mcap::MAGIC {
-                    found.torn_at = Some(end);
+                let magic_len = mcap::MAGIC.len();
+                let rest_at = end + magic_len as u64;
+                match file.bytes(end, 2 * magic_len)?.strip_prefix(mcap::MAGIC) {
+                    None => found.has_no_end(end),
+                    Some([]) => {}
+                    Some(rest) if rest == mcap::MAGIC => found.continues_at = Some(rest_at),
+                    Some(_) => {
+                        let left = file.len() - rest_at;
+                        found.damaged(rest_at, format!("{left} bytes after its end that are not a recording"));
+                    }
                 }
                 return Ok(());
             }
@@ -307,6 +327,6 @@ fn summary(file: &mut ByteWindow<File>, found: &mut Survey, from: u64) -> io::Re
         }
         at = end;
     }
-    found.torn_at = Some(at);
+    found.has_no_end(at);
     Ok(())
 }

@@ -141,14 +141,26 @@ pub(super) struct RecordWalk<R> {
     watch: Watch,
     /// Number of items that were returned.
     items: u64,
+    /// Position of another recording after the end of this one. The walk does not read it.
+    continues_at: Option<u64>,
 }
 
 impl<R: Read + Seek> RecordWalk<R> {
     /// Starts at the beginning. With `skip_chunks`, the walk does not enter chunks that look intact.
     pub(super) fn new(from: R, skip_chunks: bool) -> io::Result<Self> {
         let (file, expected) = (ByteWindow::new(from)?, ExpectedMessages::default());
-        let (watch, items) = (Watch::default(), 0);
-        Ok(Self { file, at: 0, data: (0, 0), skip_chunks, inside: None, decompressed: None, expected, watch, items })
+        Ok(Self {
+            file,
+            at: 0,
+            data: (0, 0),
+            skip_chunks,
+            inside: None,
+            decompressed: None,
+            expected,
+            watch: Watch::default(),
+            items: 0,
+            continues_at: None,
+        })
     }
 
     /// Reports the position from now on.
@@ -166,6 +178,11 @@ impl<R: Read + Seek> RecordWalk<R> {
     /// Length of the file in bytes.
     pub(super) const fn len(&self) -> u64 {
         self.file.len()
+    }
+
+    /// Position of another recording after the end of this one, once the walk has ended there.
+    pub(super) const fn continues_at(&self) -> Option<u64> {
+        self.continues_at
     }
 
     /// The data of the last message that [`Self::next`] returned.
@@ -220,6 +237,8 @@ impl<R: Read + Seek> RecordWalk<R> {
         }
         let at = self.at;
         if self.is_end_magic(at)? {
+            let end = at + mcap::MAGIC.len() as u64;
+            self.continues_at = (end < len).then_some(end);
             self.at = len;
             return Ok(None);
         }
@@ -254,9 +273,10 @@ impl<R: Read + Seek> RecordWalk<R> {
         self.inside.is_some()
     }
 
+    /// Returns whether the recording ends here: the file does, or another recording begins.
     fn is_end_magic(&mut self, at: u64) -> io::Result<bool> {
-        let magic = mcap::MAGIC;
-        Ok(at + magic.len() as u64 == self.len() && self.file.bytes(at, magic.len())? == magic)
+        let rest = self.file.bytes(at, 2 * mcap::MAGIC.len())?.strip_prefix(mcap::MAGIC);
+        Ok(rest.is_some_and(|rest| rest.is_empty() || rest == mcap::MAGIC))
     }
 
     fn record(&mut self, at: u64, head: RecordHead, trusted: bool) -> io::Result<WalkItem> {
@@ -335,6 +355,7 @@ impl<R: Read + Seek> RecordWalk<R> {
                 expected: self.expected.clone(),
                 watch: Watch::default(),
                 items: 0,
+                continues_at: None,
             };
             self.decompressed = Some((at, Box::new(inner)));
             self.at = end;

@@ -50,6 +50,17 @@ fn missing_frames_are_reported_with_exit_code_3() {
 }
 
 #[test]
+fn a_path_that_does_not_exist_ends_the_export_before_it_writes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64", 2);
+    let (none, out) = (folder.path().join("none"), folder.path().join("out.csv"));
+    let (code, _, stderr) = export(&[none.to_str().expect("UTF-8"), "-o", out.to_str().expect("UTF-8")], &file);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("none\n") && stderr.contains("No such file") && !stderr.contains("recover"), "{stderr}");
+    assert!(!out.exists());
+}
+
+#[test]
 fn contradicting_options_are_rejected() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&records=on", 2);
@@ -61,7 +72,6 @@ fn contradicting_options_are_rejected() {
         &["--to", "csv", "--from", "yesterday"],
         &["--to", "csv", "--every", "0"],
         &["--to", "csv", "--threshold", "60"],
-        &[],
     ] {
         let (code, stdout, stderr) = export(&[&["-o", out], wrong].concat(), &file);
         assert_eq!((code, stdout.as_str()), (2, ""), "{wrong:?}: {stderr}");
@@ -168,7 +178,7 @@ fn an_export_that_leaves_out_every_frame_can_be_stopped() {
         threads: std::num::NonZeroUsize::MIN,
     };
     let error = oaktap::export::export(&[file], &options, &mut |_| std::ops::ControlFlow::Break(())).unwrap_err();
-    assert!(matches!(error, oaktap::export::ExportError::Stopped { written: 0 }), "{error}");
+    assert!(matches!(error, oaktap::export::ExportError::Stopped { written: 0, kept: 0 }), "{error}");
     assert!(!options.output.exists());
 }
 

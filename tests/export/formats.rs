@@ -324,9 +324,10 @@ fn a_stopped_export_leaves_only_finished_files() {
             if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let stopped = export::export(&files, &options(format, output.clone()), &mut progress);
-        let Err(ExportError::Stopped { written }) = stopped else { panic!("{format:?}: {stopped:?}") };
-        // A video reports progress once per group of pictures.
-        assert_eq!((calls, written), (2, if format == ExportFormat::Mp4 { 120 } else { 2 }), "{format:?}");
+        let Err(ExportError::Stopped { written, .. }) = stopped else { panic!("{format:?}: {stopped:?}") };
+        // A video is written in groups of pictures, and reports progress while they are encoded too.
+        assert_eq!(calls, 2, "{format:?}");
+        assert!(if format == ExportFormat::Mp4 { written <= 120 } else { written == 2 }, "{format:?}: {written}");
         let left = all_files(&output);
         let finished =
             |path: &PathBuf| matches!(path.extension().and_then(|end| end.to_str()), Some("png" | "jpg" | "txt"));

@@ -98,3 +98,81 @@ fn every_command_reads_the_frames_after_the_damage() {
         }
     }
 }
+
+#[test]
+fn another_recording_after_the_end_is_reported_and_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for compression in [Compression::None, Compression::Zstd] {
+        let good = recording(folder.path(), compression);
+        let path = folder.path().join("joined.mcap");
+        fs::write(&path, [&good[..], &good].concat()).expect("a file");
+        let found = read_by_all(folder.path(), &path, "joined");
+        let missing = |command: &str| if ["inspect", "verify"].contains(&command) { 0 } else { found[command].1 };
+        for (command, (read, _)) in &found {
+            assert_eq!((*read, missing(command)), (FRAMES, 0), "{command}: {found:?}");
+        }
+        let file = path.to_str().expect("text");
+        let (_, printed, errors) = run(&["inspect", file]);
+        assert!(printed.contains("40.00 frames/s"), "{printed}");
+        let said = format!("another recording begins here: its {} bytes are not read", good.len());
+        assert!(printed.contains(&format!("at byte {}: {said}", good.len())), "{printed}{errors}");
+        let table = folder.path().join("joined.csv");
+        let (_, _, errors) = run(&["export", file, "-o", table.to_str().expect("text")]);
+        let said = format!("another recording begins at byte {0}: its {0} bytes are not read", good.len());
+        assert!(errors.contains(&said) && errors.contains("tail -c"), "{errors}");
+        fs::remove_file(table).expect("a table");
+    }
+}
+
+/// All frames are before the damage: no command says that frames are missing.
+#[test]
+fn damage_after_the_data_is_not_called_truncation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = recording(folder.path(), Compression::None);
+    let chunks = Reader::open(&folder.path().join("good.mcap")).expect("a recording").chunks().to_vec();
+    let footer = good.len() - mcap::MAGIC.len() - 29;
+    let summary_at = good[footer + 9..].first_chunk().map(|at| u64::from_le_bytes(*at)).expect("a footer") as usize;
+    assert!(summary_at > chunks.last().expect("chunks").at as usize, "a summary");
+    let flips = [
+        ("end of the data", summary_at - 13),
+        ("length in the summary", summary_at + 4),
+        ("summary", summary_at + 60),
+        ("opcode of the footer", footer),
+        ("length of the footer", footer + 2),
+        ("checksum of the summary", good.len() - mcap::MAGIC.len() - 2),
+        ("end of the file", good.len() - 2),
+    ];
+    let path = folder.path().join("bad.mcap");
+    for (what, at) in flips {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x10;
+        fs::write(&path, bytes).expect("a file");
+        for command in ["inspect", "verify"] {
+            let (code, printed, errors) = run(&[command, path.to_str().expect("text"), "--json"]);
+            assert_eq!(code, 3, "{what}, {command}: {printed}{errors}");
+        }
+        let table = folder.path().join("bad.csv");
+        let (code, _, errors) = run(&["export", path.to_str().expect("text"), "-o", table.to_str().expect("text")]);
+        assert_eq!(code, 3, "{what}: {errors}");
+        assert!(errors.contains("60 of 60 frames exported"), "{what}: {errors}");
+        assert!(!errors.contains("missing") && !errors.contains("truncated"), "{what}: {errors}");
+        fs::remove_file(table).expect("a table");
+    }
+}
+
+/// Every finding is a line of words and numbers.
+#[test]
+fn verify_describes_a_lost_chunk_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut bytes = recording(folder.path(), Compression::None);
+    let chunks = Reader::open(&folder.path().join("good.mcap")).expect("a recording").chunks().to_vec();
+    let lost = chunks[chunks.len() / 2];
+    bytes[lost.at as usize..(lost.at + lost.len) as usize].fill(0);
+    let path = folder.path().join("bad.mcap");
+    fs::write(&path, bytes).expect("a file");
+    let (code, printed, errors) = run(&["verify", path.to_str().expect("text")]);
+    assert_eq!(code, 3, "{errors}");
+    let of_index = format!("chunk index: expected a chunk at byte {}, found none there", lost.at);
+    assert_eq!(printed.matches("chunk index: ").count(), 1, "{printed}");
+    assert!(printed.contains(&of_index) && !printed.contains(['{', '}', '[', ']', '(']), "{printed}");
+}

@@ -338,7 +338,13 @@ fn a_file_that_is_not_a_recording_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x");
     let out = folder.path().join("out");
-    for bytes in [&b""[..], b"P6 a picture", mcap::MAGIC, &[0; 100_000], &[5; 100_000]] {
+    for (bytes, said) in [
+        (&b""[..], "an empty file"),
+        (b"P6 a picture", "12 bytes without one"),
+        (mcap::MAGIC, "8 bytes without one"),
+        (&[0; 100_000], "100000 bytes that are all zero"),
+        (&[5; 100_000], "100000 bytes without one"),
+    ] {
         fs::write(&path, bytes).unwrap();
         for error in [inspect(&path).map(|_| ()), verify(&path).map(|_| ())] {
             assert!(
@@ -346,7 +352,8 @@ fn a_file_that_is_not_a_recording_is_rejected() {
                 "{error:?}"
             );
         }
-        assert!(matches!(recover(&path, &out), Err(RecoverError::Nothing { .. })));
+        let error = recover(&path, &out).expect_err("nothing to save");
+        assert!(matches!(error, RecoverError::Nothing { .. }) && error.to_string().ends_with(said), "{error}");
         assert!(!out.exists());
     }
     assert!(matches!(recover(&folder.path().join("none"), &out), Err(RecoverError::Recording(_))));

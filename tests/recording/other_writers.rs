@@ -410,6 +410,59 @@ fn a_file_without_readable_pictures_is_an_error() {
         &["export", file, "--to", "csv", "-o", out.to_str().unwrap()],
     ] {
         let (code, printed, errors) = run(words);
-        assert!([1, 3].contains(&code) && (printed + &errors).contains("webp"), "{words:?} {code}: {errors}");
+        assert!(
+            [1, 3].contains(&code) && (printed + &errors).contains("WebP is not supported"),
+            "{words:?} {code}: {errors}"
+        );
+    }
+    let (code, printed, errors) = run(&["recover", file]);
+    assert!(code == 0 && printed.contains("saved 1 messages"), "{code}: {printed}{errors}");
+}
+
+/// A picture cut in half, an empty message and one that is not a message, among good ones.
+#[test]
+fn damaged_pictures_of_other_programs_are_skipped_and_counted_by_every_command() {
+    const PICTURES: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, saved) = (folder.path().join("other.mcap"), folder.path().join("saved.mcap"));
+    let half = |number: u64| {
+        let whole = jpeg(number);
+        let data = whole[..whole.len() / 2].to_vec().into();
+        foxglove("/front/image", number, &CompressedImage { data, ..compressed(number) }).data
+    };
+    let mut messages: Vec<_> = (0..PICTURES as u64).map(|n| foxglove("/front/image", n, &compressed(n))).collect();
+    messages[3].data = half(3);
+    messages[6].data = Vec::new();
+    messages[8].data = vec![0x0b; 100];
+    messages[PICTURES - 1].data = half(PICTURES as u64 - 1);
+    // With boxes, a picture waits for them, and its number does not change.
+    let with_boxes = |messages: &[Message]| -> Vec<Message> {
+        let boxes = (0..).map(|n| foxglove("/front/boxes", n, &annotations(n)));
+        messages.iter().cloned().zip(boxes).flat_map(|(picture, boxes)| [picture, boxes]).collect()
+    };
+    for (what, messages) in [("alone", messages.clone()), ("boxes", with_boxes(&messages))] {
+        let _ = fs::remove_file(&path);
+        write(&path, options(), 1, &[], &messages);
+        let file = path.to_str().unwrap();
+        let verified = verify(&path).unwrap();
+        let numbers: Vec<_> = verified.findings.iter().map(|finding| finding.frame).collect();
+        assert_eq!(numbers, [3, 6, 8, 11].map(Some), "{what}: {:?}", verified.findings);
+        assert_eq!(verified.frames, 8, "{what}");
+        let report = inspect(&path).unwrap();
+        assert_eq!((report.frames(), report.damaged_parts, report.damaged_frames), (8, 4, 4), "{what}: {report:?}");
+        for format in ["csv", "jpeg"] {
+            let out = folder.path().join(format!("{what}.{format}"));
+            let (code, _, errors) = run(&["export", file, "--to", format, "-o", out.to_str().unwrap()]);
+            assert_eq!(code, 3, "{what}, {format}: {errors}");
+            assert!(errors.contains("8 of 12 frames exported"), "{what}, {format}: {errors}");
+            for number in [3, 6, 8, 11] {
+                assert!(errors.contains(&format!("frame {number} of camera front: ")), "{what}, {format}: {errors}");
+            }
+        }
+        let (code, printed, errors) = run(&["recover", file, "-o", saved.to_str().unwrap()]);
+        assert!(code == 3 && printed.contains("8 of them pictures"), "{what}: {printed}{errors}");
+        assert!(printed.contains("frames missing: at least 4"), "{what}: {printed}");
+        assert!(verify(&saved).unwrap().is_good(), "{what}");
+        fs::remove_file(&saved).unwrap();
     }
 }

@@ -209,8 +209,14 @@ fn text(report: &ExportReport, output: &Path) -> String {
     }
     for unread in &report.unread {
         text.push_str(&format!("\n  {}: {}", unread.path.display(), unread.why));
-        if !unread.is_unsupported {
-            text.push_str("\n    `oaktap recover FILE` saves the intact frames to a new file");
+        for why in &unread.also {
+            text.push_str(&format!("\n    {why}"));
+        }
+        if unread.more > 0 {
+            text.push_str(&format!("\n    {} more", count(unread.more, "damaged place", "damaged places")));
+        }
+        if let Some(help) = unread.help {
+            text.push_str(&format!("\n    {help}"));
         }
     }
     for note in &report.notes {

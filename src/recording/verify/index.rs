@@ -104,9 +104,10 @@ impl Index {
         indexed.sort_unstable();
         found.sort_unstable();
         if indexed != found {
-            let (expected, found) = (format!("{} messages, as in the chunk", found.len()), format!("{indexed:?}"));
-            let what = "message index";
-            check.about_file(at, what, format!("{expected} of channel {channel}"), shortened(found));
+            let expected = format!("the {} messages of channel {channel} in the chunk", found.len());
+            let differ = indexed.iter().filter(|entry| found.binary_search(entry).is_err()).count();
+            let entries = format!("{} entries, {differ} of them without a message", indexed.len());
+            check.about_file(at, "message index", expected, entries);
         }
     }
 
@@ -122,7 +123,9 @@ impl Index {
         let expected = (times.clone().min().unwrap_or(0), times.max().unwrap_or(0));
         let found = (header.message_start_time, header.message_end_time);
         if expected != found {
-            check.about_file(chunk.found.at, "chunk times", format!("{expected:?}"), format!("{found:?}"));
+            let times = |(first, last)| format!("{first} to {last} ns, as of its messages");
+            let (expected, (first, last)) = (times(expected), found);
+            check.about_file(chunk.found.at, "chunk times", expected, format!("{first} to {last} ns"));
         }
         let mut missing: Vec<u16> = positions
             .iter()
@@ -132,7 +135,8 @@ impl Index {
         missing.sort_unstable();
         missing.dedup();
         if !missing.is_empty() {
-            let expected = format!("one for each channel of the chunk, including {missing:?}");
+            let missing: Vec<_> = missing.iter().map(u16::to_string).collect();
+            let expected = format!("one for each channel of the chunk, also for {}", missing.join(", "));
             check.about_file(chunk.end, "message index", expected, "none".to_owned());
         }
     }
@@ -146,7 +150,7 @@ impl Index {
                 check.done.bytes,
                 "end of the file",
                 expected,
-                "none: the file was not finished".to_owned(),
+                "none: the file was not finished, or its end is damaged".to_owned(),
             );
             return Ok(());
         };
@@ -154,7 +158,9 @@ impl Index {
         let magic_at = footer_at + RECORD_HEAD_BYTES + 20;
         file.seek(SeekFrom::Start(magic_at))?;
         let mut ended = Vec::new();
-        file.take(magic.len() as u64 + 1).read_to_end(&mut ended)?;
+        // The walk has found whether another recording follows.
+        let more = u64::from(from.continues_at().is_none());
+        file.take(magic.len() as u64 + more).read_to_end(&mut ended)?;
         magic.copy_from_slice(mcap::MAGIC);
         if ended != magic {
             let (expected, found) = (magic.escape_ascii().to_string(), ended.escape_ascii().to_string());
@@ -211,37 +217,52 @@ impl Index {
                 check.about_file(at, what, expected.to_string(), found.to_string());
             }
         }
-        for (chunk, (at, indexed)) in self.chunks.iter().zip(&self.chunk_indexes) {
-            let FoundChunk { at: chunk_at, len, header, .. } = &chunk.found;
-            let expected = ChunkIndex {
-                message_start_time: header.message_start_time,
-                message_end_time: header.message_end_time,
-                chunk_start_offset: *chunk_at,
-                chunk_length: *len,
-                message_index_offsets: chunk.indexes.clone(),
-                message_index_length: chunk.end - (chunk_at + len),
-                compression: header.compression.clone(),
-                compressed_size: header.compressed_size,
-                uncompressed_size: header.uncompressed_size,
+        for (at, indexed) in &self.chunk_indexes {
+            let chunk_at = indexed.chunk_start_offset;
+            let chunk = self.chunks.binary_search_by_key(&chunk_at, |chunk| chunk.found.at);
+            let Some(chunk) = chunk.ok().map(|number| &self.chunks[number]) else {
+                let expected = format!("a chunk at byte {chunk_at}");
+                check.about_file(*at, "chunk index", expected, "none there".to_owned());
+                continue;
             };
-            if expected != *indexed {
-                let (expected, found) = (format!("{expected:?}"), format!("{indexed:?}"));
+            for (expected, found) in differences(chunk, indexed) {
+                let expected = format!("{expected}, as of the chunk at byte {chunk_at}");
                 check.about_file(*at, "chunk index", expected, found);
             }
         }
-        for (expected, (at, indexed)) in self.metadata.iter().zip(&self.metadata_indexes) {
-            if expected != indexed {
-                let (expected, found) = (format!("{expected:?}"), format!("{indexed:?}"));
-                check.about_file(*at, "metadata index", expected, found);
+        for (at, indexed) in &self.metadata_indexes {
+            if !self.metadata.contains(indexed) {
+                let MetadataIndex { offset, length, name } = indexed;
+                let expected = format!("the metadata {name:?} of {length} bytes at byte {offset}");
+                check.about_file(*at, "metadata index", expected, "none there".to_owned());
             }
         }
     }
 }
 
-/// Cuts a text off after 200 characters.
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(200) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text,
+/// Returns the fields of a chunk index that do not agree with its chunk: what was expected and what was found.
+fn differences(chunk: &CheckedChunk, indexed: &ChunkIndex) -> Vec<(String, String)> {
+    let FoundChunk { at, len, header, .. } = &chunk.found;
+    let numbers = [
+        ("first time", header.message_start_time, indexed.message_start_time),
+        ("last time", header.message_end_time, indexed.message_end_time),
+        ("length", *len, indexed.chunk_length),
+        ("length of the message indexes", chunk.end - (at + len), indexed.message_index_length),
+        ("compressed size", header.compressed_size, indexed.compressed_size),
+        ("uncompressed size", header.uncompressed_size, indexed.uncompressed_size),
+    ];
+    let numbers = numbers.into_iter().filter(|(_, expected, found)| expected != found);
+    let mut all: Vec<_> =
+        numbers.map(|(what, expected, found)| (format!("the {what} {expected}"), found.to_string())).collect();
+    if header.compression != indexed.compression {
+        all.push((format!("the compression {:?}", header.compression), format!("{:?}", indexed.compression)));
     }
+    if chunk.indexes != indexed.message_index_offsets {
+        let expected = chunk.indexes.iter().filter(|entry| !indexed.message_index_offsets.contains_key(entry.0));
+        let missing = expected.count();
+        let expected = format!("the positions of {} message indexes", chunk.indexes.len());
+        let found = format!("{} positions, {missing} channels missing", indexed.message_index_offsets.len());
+        all.push((expected, found));
+    }
+    all
 }

@@ -149,6 +149,10 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             }
         }
     }
+    if let Some(at) = from.continues_at() {
+        let found = format!("another recording of {} bytes", from.len() - at);
+        all.about_file(at, "file", "its end".to_owned(), found);
+    }
     from.check_cameras(path)?;
     let mut file = File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
     index.end(&mut file, &from, &mut all).map_err(|source| RecordingError::Read { at, source })?;
