@@ -1,6 +1,16 @@
 //! Shows the pictures of cameras in a window and handles its keys. Main thread only.
 //!
 //! minifb opens the window and draws. `platform` does what minifb lacks.
+//!
+//! | Change | Files |
+//! |---|---|
+//! | a key, an entry of the menu, a line of the help | `keys`, `act`, `menu`, `help`; `available` says in which windows |
+//! | the mouse | `mouse` (events to gestures), `gesture` (what they do), `pointer` (what is at a point), `hover` |
+//! | a word about a camera | `status`, drawn by `hud`; `recording` for what is recorded |
+//! | a state that is named as long as it holds | `notices`, with its place; `absent` for cameras that are not streaming |
+//! | places | `draw` (the image, in layers), `grid`, `tile`; sizes and colors in `design`, text in `pen` |
+//! | the timeline | `position`, `marks` |
+//! | the side panel | `panel`, `controls`, `search` |
 
 mod absent;
 mod act;
