@@ -22,10 +22,12 @@ mod recording_summary;
 mod script_check;
 mod signals;
 mod source_args;
+mod status_lines;
 mod suggest;
 mod text_file;
 mod value_parsers;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -43,7 +45,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, help_heading = OUTPUT, display_order = 0)]
     json: bool,
 
-    /// Log more to standard error; -vv logs details
+    /// Log connections, formats and files to standard error; -vv also every frame
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = OUTPUT)]
     verbose: u8,
 
@@ -155,17 +157,31 @@ fn color_choice(words: &[String]) -> ColorChoice {
     last.and_then(|value| ColorChoice::from_str(&value, false).ok()).unwrap_or_default()
 }
 
+/// Prints an error of the command line, or the help or version that was asked for, and exits.
+fn exit_after(error: &clap::Error) -> ! {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(why) if !error.use_stderr() && why.kind() != std::io::ErrorKind::BrokenPipe => {
+            present::always_say(&format!("error: cannot write to standard output: {why}"));
+            std::process::exit(1)
+        }
+        _ => std::process::exit(error.exit_code()),
+    }
+}
+
 impl Cli {
     /// Parses the command line. Exits on wrong usage, `--help` and `--version`.
     pub(crate) fn from_command_line() -> Self {
         let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         // The parser needs the choice before it can parse it, for its own errors and help.
         let program = Self::command().color(color_choice(&words));
-        let mut matches =
-            program.clone().try_get_matches().unwrap_or_else(|error| suggest::improve(error, &program, &words).exit());
+        let mut matches = program
+            .clone()
+            .try_get_matches()
+            .unwrap_or_else(|error| exit_after(&suggest::improve(error, &program, &words)));
         // One small leak per run, so that reports can hold the name without a lifetime.
         let name = matches.subcommand_name().unwrap_or_default().to_owned().leak();
-        let cli = Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+        let cli = Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| exit_after(&error));
         Self { name, ..cli }
     }
 
@@ -187,7 +203,7 @@ impl Cli {
             .with_max_level(level)
             .with_writer(|| present::LogWriter)
             .with_ansi(present::colored())
-            .with_target(false)
+            .event_format(present::LogFormat)
             .init();
     }
 

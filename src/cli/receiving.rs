@@ -1,16 +1,15 @@
 //! The sessions of a command that receives: started together, watched, and summarized at the end.
 
-use std::io;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use oaktap::frame::{Frame, Geometry, LabelMap};
+use oaktap::frame::{Frame, Geometry, LabelMap, Received};
 use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
 use oaktap::overlay::Style;
-use oaktap::sink::record::{Recorders, RecordersMonitor, RecordingStatus};
+use oaktap::sink::record::{Recorders, RecordersMonitor};
 use oaktap::source::{Session, SessionState, SourceError};
 use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
@@ -20,22 +19,23 @@ use tokio::sync::watch;
 use super::present::{self, ExitReason};
 use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
+use super::status_lines::{LastStatus, Since, StatusLines};
 use super::{Ctx, Outcome, Until};
 
 /// Default of the limit for a camera that sends nothing after the others have sent the frames of `--frames`.
 const ABSENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Why the connection to a camera was lost last.
-type Reason = Arc<Mutex<Option<Arc<SourceError>>>>;
-
 /// The running sessions of one command, and its stop conditions.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     live: Live,
-    reasons: Vec<Reason>,
+    /// Names for files, in the order of the cameras.
+    short_names: Vec<String>,
+    troubles: Vec<LastTrouble>,
+    /// Time at which the sessions were stopped.
+    stopped: OnceLock<Received>,
     stop: super::signals::Stop,
-    /// Ends the thread of `--status` when it is dropped.
-    _status: Option<mpsc::Sender<()>>,
+    status: Option<StatusLines>,
     deadline: Option<Instant>,
     /// Doubts decide the exit code, too.
     strict: bool,
@@ -88,7 +88,7 @@ impl Only {
     /// Prints what is wrong with the labels while the stream runs.
     fn warn(&self, camera: &str, stats: &Stats) {
         for problem in self.unknown(stats.labels.as_deref()) {
-            present::say(&format!("{camera}: {problem}"));
+            present::log(&format!("{camera}: {problem}"));
             locked(&self.warned).push(camera.to_owned());
         }
     }
@@ -117,26 +117,29 @@ impl Receiving {
     ) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
         let style = args.style()?;
+        let short_names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         let live = Live::start(cameras, &args.session_options()).context("cannot start the receiving threads")?;
         let only = Arc::new(Only { labels: args.only.clone(), style, warned: Mutex::default() });
         let watch = |session: &Session| {
-            let (reason, since) = (Reason::default(), Arc::new(Since::default()));
-            let printing = (Arc::clone(&reason), Arc::clone(&since));
+            let (trouble, since) = (LastTrouble::default(), Arc::new(Since::default()));
+            let printing = (Arc::clone(&trouble), Arc::clone(&since));
             // The names in a recording of another program are known at its end only.
             let live_names =
                 session.spec().recording().is_none().then(|| (Arc::clone(&only), session.ledger().clone()));
             live.runtime().spawn(print_states(session.name().to_owned(), session.changes(), printing, live_names));
-            (reason, since)
+            (trouble, since)
         };
-        let (reasons, since): (Vec<_>, Vec<_>) = live.sessions().iter().map(watch).unzip();
+        let (troubles, since): (Vec<_>, Vec<_>) = live.sessions().iter().map(watch).unzip();
         let status =
-            args.status.map(|interval| print_status(live.sessions(), since, recording, interval)).transpose()?;
+            args.status.map(|interval| StatusLines::start(live.sessions(), since, recording, interval)).transpose()?;
         let strict = args.strict;
         Ok(Self {
             live,
-            reasons,
+            short_names,
+            troubles,
+            stopped: OnceLock::new(),
             stop: ctx.stop.clone(),
-            _status: status,
+            status,
             deadline: until.deadline(),
             strict,
             frames_max: until.frames,
@@ -212,6 +215,7 @@ impl Receiving {
 
     /// Ends the sessions: no frame is delivered after this returns.
     pub(crate) fn stop(&self) -> Vec<Result<(), Arc<SourceError>>> {
+        self.stopped.get_or_init(received_now);
         self.live.stop()
     }
 
@@ -223,72 +227,159 @@ impl Receiving {
     }
 
     /// Ends the sessions, and prints their frame counts and the recordings of their frames.
-    pub(crate) fn finish(self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
+    pub(crate) fn finish(mut self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
         let ends = self.stop();
+        let stopped_ns = self.stopped.get().map_or(0, |at| at.mono_ns);
         let mut stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
-        let has_enough = |stats: &&mut Stats| self.frames_max.is_some_and(|frames| stats.frames.confirmed >= frames);
-        stats.iter_mut().filter(has_enough).for_each(Stats::dismiss_outage);
+        for stats in &mut stats {
+            // Also of a session that ended before, because of an error.
+            if stats.down_at_end() {
+                stats.advance(stopped_ns);
+            }
+            if self.frames_max.is_some_and(|frames| stats.frames.confirmed >= frames) {
+                stats.dismiss_outage();
+            }
+        }
         let summaries: Vec<_> =
             self.sessions().iter().zip(&stats).map(|(session, stats)| stats.summary(session.name())).collect();
         present::table(&summaries, tracing::enabled!(tracing::Level::INFO), self.strict);
         recording_summary::texts(recordings).iter().for_each(|text| present::say(text));
-        if ctx.json {
-            let cameras = &summaries;
-            present::document(&StreamSummary { command: ctx.command, cameras, recordings })?;
-        }
         // A camera that sent nothing is a failure of its own only if no other camera sent a frame.
         let any_frames = stats.iter().any(|stats| stats.frames.received > 0);
         let gave_up = locked(&self.alone).since.is_some();
         let mut damaged = false;
-        let mut unknown_labels = Vec::new();
-        let sessions = self.sessions().iter().zip(&self.reasons);
-        for ((session, reason), (end, stats)) in sessions.zip(ends.into_iter().zip(&stats)) {
-            let what = || match (session.name(), session.spec().to_string()) {
-                (name, spec) if name == spec => format!("cannot receive the stream of {name}"),
-                (name, spec) => format!("cannot receive the stream of {name} ({spec})"),
-            };
-            match end {
+        let mut failures: Vec<Option<Failure>> = Vec::new();
+        for (number, end) in ends.into_iter().enumerate() {
+            let (session, received) = (&self.sessions()[number], stats[number].frames.received);
+            failures.push(match end {
                 // The frames before the damage have been delivered.
-                Err(error) if error.is_damage() && stats.frames.received > 0 => {
+                Err(error) if error.is_damage() && received > 0 => {
                     present::always_say(&format!("{}: exit code 3: {}", session.name(), error.kind));
-                    error.help().inspect(|help| present::always_say(&format!("help: {help}")));
+                    error.help().as_ref().inspect(|help| present::always_say(&format!("help: {help}")));
                     damaged = true;
+                    None
                 }
-                end => end.with_context(what)?,
-            }
-            unknown_labels.extend(self.only.exit_reason(session.name(), stats).filter(|_| stats.frames.received > 0));
-            if stats.frames.received == 0 && stats.frames.no_memory > 0 {
-                let error = anyhow::anyhow!("--buffer is too small for one of its frames");
-                let help = "give --buffer several times the size of a frame for each camera";
-                return Err(present::advised(error, help)).with_context(what);
-            }
-            if stats.frames.received == 0 {
-                let reason = locked(reason).take();
-                let error = match reason {
-                    Some(reason) => anyhow::Error::new(reason),
-                    None => {
-                        present::advised(anyhow::anyhow!("no frame received"), session.spec().help_without_frames())
-                    }
-                };
-                if !any_frames {
-                    return Err(error).with_context(what);
+                Err(error) => Some(Failure::new(session, Trouble::Error(error), true)),
+                Ok(()) if received == 0 && stats[number].frames.no_memory > 0 => {
+                    Some(Failure::new(session, Trouble::NoMemory, true))
                 }
-                let what = format!("{}: exit code 3: {}", session.name(), what());
-                present::failure_of(&what, &error, ctx.command);
-                damaged = true;
-            } else if let Some(wanted) = self.frames_max.filter(|wanted| gave_up && stats.frames.confirmed < *wanted) {
-                let (name, found) = (session.name(), stats.frames.confirmed);
-                present::always_say(&format!("{name}: exit code 3: sent {found} of {wanted} frames"));
-                damaged = true;
+                Ok(()) if received == 0 => {
+                    let trouble = locked(&self.troubles[number]).take().unwrap_or(Trouble::NoFrame);
+                    Some(Failure::new(session, trouble, !any_frames))
+                }
+                Ok(()) => None,
+            });
+        }
+        let recorded = recording_summary::check(recordings);
+        if let Some(lines) = self.status.take() {
+            let each = summaries.iter().zip(&failures).zip(&self.short_names);
+            let last = each.map(|((counts, failure), name)| LastStatus {
+                counts,
+                reason: failure.as_ref().map(|failure| failure.text.clone()),
+                recording: recording_summary::finished(recordings, name),
+            });
+            lines.finish(last.collect())?;
+        }
+        if ctx.json {
+            let each = summaries.iter().zip(&failures);
+            let text = |failure: &Failure| failure.text.clone();
+            let cameras: Vec<_> =
+                each.map(|(counts, failure)| ReceivedCamera { counts, error: failure.as_ref().map(text) }).collect();
+            present::document(&StreamSummary { command: ctx.command, cameras: &cameras, recordings })?;
+        }
+        let mut reasons: Vec<_> = Vec::new();
+        for (number, summary) in summaries.iter().enumerate().filter(|(number, _)| failures[*number].is_none()) {
+            reasons.extend(present::exit_reason(summary, self.strict));
+            reasons.extend(self.only.exit_reason(&summary.name, &stats[number]));
+            let found = summary.frames.confirmed;
+            if let Some(wanted) = self.frames_max.filter(|wanted| gave_up && found < *wanted) {
+                let text = format!("{}: exit code 3: sent {found} of {wanted} frames", summary.name);
+                reasons.push(ExitReason { text, help: "`oaktap doctor CAMERA` checks the network and the camera" });
             }
         }
-        recording_summary::check(recordings)?;
-        let cameras = summaries.iter().filter_map(|summary| present::exit_reason(summary, self.strict));
-        let reasons: Vec<_> =
-            cameras.chain(unknown_labels).chain(recordings.iter().filter_map(RecordingSummary::exit_reason)).collect();
+        reasons.extend(recordings.iter().filter_map(RecordingSummary::exit_reason));
         present::exit_reasons(&reasons);
+        let (all, mut failures) = (failures.len(), failures.into_iter().flatten().collect::<Vec<_>>());
+        let is_fatal = failures.iter().any(|failure| failure.is_fatal);
+        if is_fatal && failures.len() == 1 {
+            let Failure { what, cause, .. } = failures.remove(0);
+            return Err(cause.context(what));
+        }
+        for Failure { camera, what, cause, .. } in &failures {
+            let code = if is_fatal { String::new() } else { format!("{camera}: exit code 3: ") };
+            present::failure_of(&format!("{code}{what}"), cause, ctx.command);
+        }
+        if is_fatal {
+            let names: Vec<_> = failures.iter().map(|failure| failure.camera.as_str()).collect();
+            anyhow::bail!("{} of {all} cameras failed: {}", failures.len(), names.join(", "));
+        }
+        recorded?;
+        damaged |= !failures.is_empty();
         Ok(if damaged || !reasons.is_empty() { Outcome::Lossy } else { Outcome::Done })
     }
+}
+
+/// Why no frame of a camera arrived, by the last state of its session.
+#[derive(Clone, Debug)]
+enum Trouble {
+    /// The last connection or attempt failed.
+    Error(Arc<SourceError>),
+    /// The last connection was open, but no byte arrived.
+    Silent,
+    NoFrame,
+    /// There was no memory for its frames.
+    NoMemory,
+}
+
+type LastTrouble = Arc<Mutex<Option<Trouble>>>;
+
+/// A camera of which no frame arrived, or whose session ended.
+#[derive(Debug)]
+struct Failure {
+    camera: String,
+    /// Exit code 1, not 3.
+    is_fatal: bool,
+    /// The cause in one line, for `--json`.
+    text: String,
+    /// The task that failed.
+    what: String,
+    cause: anyhow::Error,
+}
+
+impl Failure {
+    fn new(session: &Session, trouble: Trouble, is_fatal: bool) -> Self {
+        let what = match (session.name(), session.spec().to_string()) {
+            (name, spec) if name == spec => format!("cannot receive the stream of {name}"),
+            (name, spec) => format!("cannot receive the stream of {name} ({spec})"),
+        };
+        let help = session.spec().help_without_frames();
+        let (text, cause) = match trouble {
+            Trouble::Error(error) => (error.kind.to_string(), anyhow::Error::new(error)),
+            Trouble::Silent => {
+                let text = SessionState::Silent.to_string();
+                (text.clone(), present::advised(anyhow::anyhow!(text), help))
+            }
+            Trouble::NoMemory => {
+                let text = "--buffer is too small for one of its frames".to_owned();
+                let help = "give --buffer several times the size of a frame for each camera";
+                (text.clone(), present::advised(anyhow::anyhow!(text), help))
+            }
+            Trouble::NoFrame => {
+                let text = "no frame received".to_owned();
+                (text.clone(), present::advised(anyhow::anyhow!(text), help))
+            }
+        };
+        Self { camera: session.name().to_owned(), is_fatal, text, what, cause }
+    }
+}
+
+/// A camera in the `--json` document of a command that receives.
+#[derive(Debug, Serialize)]
+struct ReceivedCamera<'a> {
+    #[serde(flatten)]
+    counts: &'a Summary,
+    /// Why no frame arrived, or why the session ended; `None` if neither happened.
+    error: Option<String>,
 }
 
 /// The `--json` document of a command that receives or sends streams.
@@ -300,102 +391,27 @@ pub(crate) struct StreamSummary<'a, T> {
     pub(crate) recordings: &'a [RecordingSummary],
 }
 
-/// One line of `--status`.
-#[derive(Serialize)]
-struct StatusLine {
-    status: CameraStatus,
-}
-
-#[derive(Serialize)]
-struct CameraStatus {
-    unix_ns: i64,
-    /// A word of a fixed list; see [`SessionState::word`].
-    state: &'static str,
-    /// Why the camera is not connected.
-    reason: Option<String>,
-    /// Start of the state.
-    since_unix_ns: i64,
-    /// `None` if nothing is recorded.
-    recording: Option<RecordingStatus>,
-    #[serde(flatten)]
-    counts: Summary,
-}
-
-/// Prints the counts of each session at this interval, until the sender is dropped. On a thread of its own: a reader that
-/// does not read blocks it.
-fn print_status(
-    sessions: &[Session],
-    since: Vec<Arc<Since>>,
-    recording: RecordersMonitor,
-    interval: Duration,
-) -> io::Result<mpsc::Sender<()>> {
-    let cameras: Vec<_> = sessions
-        .iter()
-        .zip(since)
-        .map(|(session, since)| (session.name().to_owned(), session.changes(), session.ledger().clone(), since))
-        .collect();
-    let (sender, ended) = mpsc::channel();
-    let print = move || {
-        while ended.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let now = received_now();
-            let unix_ns = now.unix_ns;
-            for (camera, (name, state, ledger, since)) in cameras.iter().enumerate() {
-                let state = state.borrow().clone();
-                let mut counts = ledger.snapshot();
-                counts.advance(now.mono_ns);
-                let status = CameraStatus {
-                    unix_ns,
-                    state: state.word(),
-                    reason: state.reason().map(|error| error.kind.to_string()),
-                    since_unix_ns: since.of(state.word(), unix_ns),
-                    recording: recording.status(camera),
-                    counts: counts.summary(name),
-                };
-                // A closed standard output ends the lines, not the reception.
-                let Ok(line) = present::json(&StatusLine { status }) else { return };
-                if present::result(line.as_bytes()).is_err() {
-                    return;
-                }
-            }
-        }
-    };
-    thread::Builder::new().name("status".to_owned()).spawn(print)?;
-    Ok(sender)
-}
-
-/// Remembers since when a state is the same.
-#[derive(Debug, Default)]
-struct Since(Mutex<Option<(&'static str, i64)>>);
-
-impl Since {
-    fn of(&self, state: &'static str, now_unix_ns: i64) -> i64 {
-        let mut known = locked(&self.0);
-        let (_, since) = known.filter(|(word, _)| *word == state).unwrap_or((state, now_unix_ns));
-        *known = Some((state, since));
-        since
-    }
-}
-
 /// Prints the state of a session whenever it changes.
 async fn print_states(
     name: String,
     mut changes: watch::Receiver<SessionState>,
-    (last, since): (Reason, Arc<Since>),
+    (trouble, since): (LastTrouble, Arc<Since>),
     mut live_names: Option<(Arc<Only>, Ledger)>,
 ) {
     let mut printed = String::new();
     loop {
         let state = changes.borrow_and_update().clone();
         since.of(state.word(), received_now().unix_ns);
+        note_trouble(&mut locked(&trouble), &state);
         let (line, help) = match &state {
             SessionState::Ended { .. } => return,
             SessionState::Connecting { .. } if !printed.is_empty() => (printed.clone(), None),
             // The window shows it, beside the position of the playback.
             SessionState::Outside(_) => (printed.clone(), None),
-            SessionState::Lost { reason, .. } => {
-                *locked(&last) = Some(Arc::clone(reason));
+            SessionState::Lost { reason, .. } if reason.kind.was_connected() => {
                 (format!("connection lost: {}; reconnecting", reason.kind), reason.help())
             }
+            SessionState::Lost { reason, .. } => (format!("{}; retrying", reason.kind), reason.help()),
             SessionState::Connecting { .. }
             | SessionState::Waiting
             | SessionState::Silent
@@ -403,8 +419,8 @@ async fn print_states(
             | SessionState::Stalled => (state.to_string(), None),
         };
         if line != printed {
-            present::say(&format!("{name}: {line}"));
-            help.inspect(|help| present::say(&format!("help: {help}")));
+            present::log(&format!("{name}: {line}"));
+            help.as_ref().inspect(|help| present::log(&format!("help: {help}")));
             printed = line;
         }
         // The names have been received with the first frame.
@@ -417,7 +433,19 @@ async fn print_states(
     }
 }
 
-/// Prints how the payloads of a stream are interpreted when that changes, and logs why.
+/// Updates the last trouble of a session with its new state.
+fn note_trouble(last: &mut Option<Trouble>, state: &SessionState) {
+    *last = match (state, last.take()) {
+        (SessionState::Lost { reason, .. }, _) => Some(Trouble::Error(Arc::clone(reason))),
+        (SessionState::Silent, _) => Some(Trouble::Silent),
+        // Connected meanwhile.
+        (SessionState::Connecting { .. }, Some(Trouble::Error(reason))) if !reason.kind.was_connected() => None,
+        (SessionState::Streaming | SessionState::Stalled | SessionState::Outside(_), _) => None,
+        (SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Ended { .. }, last) => last,
+    };
+}
+
+/// Prints how the payloads of a stream are interpreted when that changes.
 #[derive(Debug, Default)]
 pub(crate) struct Explained {
     camera: String,
@@ -436,7 +464,6 @@ impl Explained {
             return;
         }
         self.last = Some(frame.geometry);
-        tracing::info!("{}", frame.because);
         if let Some(note) = frame.layout_note() {
             present::say(&format!("{}: {note}", self.camera));
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome};
+use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome, RecorderState};
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
 
@@ -13,15 +13,21 @@ use super::present::{self, ExitReason};
 pub(crate) struct RecordingSummary {
     #[serde(flatten)]
     outcome: RecorderOutcome,
-    /// No frame is missing, and every file is finished.
+    /// A frame of each camera was received, no frame is missing, and every file is finished.
     complete: bool,
     /// Every frame is accounted for.
     balances: bool,
 }
 
 impl From<RecorderOutcome> for RecordingSummary {
-    fn from(outcome: RecorderOutcome) -> Self {
-        let complete = outcome.is_complete() && outcome.gaps == 0 && outcome.unfinished.is_empty();
+    fn from(mut outcome: RecorderOutcome) -> Self {
+        let silent: Vec<_> =
+            outcome.cameras.iter().filter(|camera| camera.offered == 0).map(|camera| camera.name.as_str()).collect();
+        let complete = outcome.is_complete() && outcome.gaps == 0 && outcome.unfinished.is_empty() && silent.is_empty();
+        if !silent.is_empty() {
+            let problem = format!("no frame of {} received", silent.join(", "));
+            outcome.problems.push(problem);
+        }
         let balances = outcome.cameras.iter().all(RecorderCounts::balances);
         Self { outcome, complete, balances }
     }
@@ -125,6 +131,42 @@ impl RecordingSummary {
     fn is_empty_handed(&self) -> bool {
         self.outcome.frames == 0 && self.outcome.cameras.iter().any(|camera| camera.passed > 0)
     }
+}
+
+/// The recording of one camera once its files are finished, for the last line of `--status`.
+#[derive(Debug, Serialize)]
+pub(crate) struct FinishedRecording<'a> {
+    state: &'static str,
+    /// What went wrong, or why nothing was recorded.
+    reason: Option<String>,
+    frames_written: u64,
+    frames_waiting: u64,
+    bytes_waiting: u64,
+    missing: u64,
+    /// Paths of the finished files.
+    files: Vec<&'a Path>,
+}
+
+/// Returns the finished recordings of a camera as one; `None` if none was started. `name`: its name for files.
+pub(crate) fn finished<'a>(recordings: &'a [RecordingSummary], name: &str) -> Option<FinishedRecording<'a>> {
+    let counts = |recorded: &'a RecordingSummary| recorded.outcome.cameras.iter().find(|camera| camera.name == name);
+    let mine: Vec<_> = recordings.iter().filter_map(|recorded| Some((recorded, counts(recorded)?))).collect();
+    if mine.is_empty() {
+        return None;
+    }
+    let problem = mine.iter().flat_map(|(recorded, _)| &recorded.outcome.problems).next().cloned();
+    let unfinished = mine.iter().flat_map(|(recorded, _)| &recorded.outcome.unfinished).next();
+    let unfinished = unfinished.map(|path| format!("cannot finish {}", path.display()));
+    let idle = mine.iter().all(|(_, counts)| counts.recorded == 0 && counts.passed > 0);
+    Some(FinishedRecording {
+        state: RecorderState::Finished.word(),
+        reason: problem.or(unfinished).or_else(|| idle.then(|| "no detection matched the trigger".to_owned())),
+        frames_written: mine.iter().map(|(_, counts)| counts.recorded).sum(),
+        frames_waiting: 0,
+        bytes_waiting: 0,
+        missing: mine.iter().map(|(_, counts)| counts.missing()).sum(),
+        files: mine.iter().flat_map(|(recorded, _)| recorded.paths()).collect(),
+    })
 }
 
 /// Returns the texts of all recordings: one for all that recorded nothing, because no detection matched the trigger, and in

@@ -44,6 +44,42 @@ pub(super) struct Delivery {
     is_recording: bool,
     /// Set while we close the connection: a truncated frame then does not count as lost.
     leaving: bool,
+    warnings: [RepeatedWarning; 4],
+    /// Layout of the last frame, to log changes.
+    layout: Option<Option<Geometry>>,
+}
+
+/// Kinds of warnings that a stream may cause with every frame.
+#[derive(Clone, Copy, Debug)]
+enum WarningKind {
+    Withdrawn,
+    Lost,
+    Detections,
+    Contradiction,
+}
+
+/// Limits a warning that may be due with every frame: logs the first, and then one each [`Self::INTERVAL_NS`].
+#[derive(Clone, Copy, Debug, Default)]
+struct RepeatedWarning {
+    logged_ns: Option<u64>,
+    left_out: u64,
+}
+
+impl RepeatedWarning {
+    const INTERVAL_NS: u64 = 10_000_000_000;
+
+    /// Returns what to add to the text of a warning that is due now; `None` if it is left out.
+    fn admit(&mut self, now_ns: u64) -> Option<String> {
+        if self.logged_ns.is_some_and(|logged_ns| now_ns.abs_diff(logged_ns) < Self::INTERVAL_NS) {
+            self.left_out += 1;
+            return None;
+        }
+        self.logged_ns = Some(now_ns);
+        Some(match std::mem::take(&mut self.left_out) {
+            0 => String::new(),
+            more => format!(" ({more} more since the last such line)"),
+        })
+    }
 }
 
 /// State of the stream after an event. A source without headers has an empty introduction.
@@ -74,6 +110,8 @@ impl Delivery {
             note: None,
             is_recording: spec.recording().is_some(),
             leaving: false,
+            warnings: [RepeatedWarning::default(); 4],
+            layout: None,
         }
     }
 
@@ -107,6 +145,11 @@ impl Delivery {
     pub(super) fn ending(&mut self, by_us: bool) {
         self.leaving = by_us;
         self.outlets.ledger.update(|stats| stats.ending(by_us));
+    }
+
+    /// Returns the name of the camera, for log lines.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn incident(&mut self, received: Received, event: IncidentEvent) {
@@ -175,6 +218,11 @@ impl Delivery {
     pub(super) fn deliver(&mut self, event: Event, progress: &Progress<'_>) {
         let mut allowed = true;
         if let Event::Frame(frame) = &event {
+            if self.layout.replace(frame.geometry) != Some(frame.geometry) {
+                tracing::info!(camera = %self.name, "{}: {}", frame.dialect, frame.because);
+            }
+            let (id, bytes, boxes) = (frame.id, frame.payload().len(), frame.detections.len());
+            tracing::debug!(camera = %self.name, id, bytes, boxes, "{} frame", frame.kind.name());
             allowed = self.expected.allows(progress.introduction, frame);
             self.correct_layouts(frame);
             if allowed {
@@ -199,22 +247,28 @@ impl Delivery {
             Event::Frame(frame) => {
                 self.provisional = (allowed && !self.outlets.confirmed.is_empty()).then_some(frame);
             }
-            Event::Confirmed(id) => self.confirmed(id),
+            Event::Confirmed(id) => self.confirmed(id, progress),
             Event::Aged(_) => self.release(),
             Event::Withdrawn(id, damage) => {
                 self.provisional = None;
-                tracing::warn!(camera = %self.name, frame = id, "frame withdrawn: {damage}");
+                if let Some(more) = self.warning(WarningKind::Withdrawn, progress) {
+                    tracing::warn!(camera = %self.name, frame = id, "frame withdrawn: {damage}{more}");
+                }
                 self.incident(progress.received, IncidentEvent::Withdrawn { id, damage });
             }
             Event::Lost(damage @ Damage::Ended { .. }) if self.leaving => {
                 tracing::debug!(camera = %self.name, "frame truncated by our disconnect: {damage}");
             }
             Event::Lost(damage) => {
-                tracing::warn!(camera = %self.name, "frame lost: {damage}");
+                if let Some(more) = self.warning(WarningKind::Lost, progress) {
+                    tracing::warn!(camera = %self.name, "frame lost: {damage}{more}");
+                }
                 self.incident(progress.received, IncidentEvent::Lost(damage));
             }
             Event::BadDetections(error) => {
-                tracing::warn!(camera = %self.name, "invalid detections: {error}");
+                if let Some(more) = self.warning(WarningKind::Detections, progress) {
+                    tracing::warn!(camera = %self.name, "invalid detections: {error}{more}");
+                }
                 self.incident(progress.received, IncidentEvent::BadDetections(error.to_string()));
             }
             Event::Skipped(skipped) => {
@@ -228,11 +282,15 @@ impl Delivery {
                 tracing::info!(camera = %self.name, "note from the camera: {text}");
                 self.note = Some(text);
             }
-            Event::Record(record) => tracing::trace!(camera = %self.name, ?record, "record"),
+            Event::Record(record) => tracing::debug!(camera = %self.name, "record {record:?}"),
         }
     }
 
-    fn confirmed(&mut self, id: u64) {
+    fn warning(&mut self, kind: WarningKind, progress: &Progress<'_>) -> Option<String> {
+        self.warnings[kind as usize].admit(progress.received.mono_ns)
+    }
+
+    fn confirmed(&mut self, id: u64, progress: &Progress<'_>) {
         if let Some(frame) = self.provisional.take_if(|frame| frame.id == id) {
             self.hold(Held::Frame(frame));
         }
@@ -243,7 +301,9 @@ impl Delivery {
             Some(Mismatch::Contradiction(found)) => {
                 // A recording plays with the layout that it was recorded with.
                 let advice = if self.is_recording { "" } else { "; override with --size and --format" };
-                tracing::warn!(camera = %self.name, "the stream contradicts its own records: {found}{advice}");
+                if let Some(more) = self.warning(WarningKind::Contradiction, progress) {
+                    tracing::warn!(camera = %self.name, "the stream contradicts its own records: {found}{advice}{more}");
+                }
             }
             None => {}
         }
@@ -321,5 +381,14 @@ mod tests {
             let stats = outlets.ledger.snapshot();
             assert_eq!((stats.wrong_layouts, stats.lossless()), (wrong, wrong == 0));
         }
+    }
+
+    #[test]
+    fn a_warning_that_repeats_is_logged_once_in_ten_seconds_with_a_count() {
+        let mut warning = RepeatedWarning::default();
+        let logged = (0..600).filter_map(|frame| Some((frame, warning.admit(40_000_000 * frame)?)));
+        let more = |frame, left_out| (frame, format!(" ({left_out} more since the last such line)"));
+        assert_eq!(logged.collect::<Vec<_>>(), [(0, String::new()), more(250, 249), more(500, 249)]);
+        assert_eq!(warning.admit(0), Some(" (99 more since the last such line)".to_owned()), "after a seek");
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of sources and their connections, with the place in the stream and the next command.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ pub struct ConnContext {
     pub bytes: u64,
     /// Frames received on the connection.
     pub frames: u64,
+    /// The session received frames on an earlier connection.
+    pub streamed_before: bool,
 }
 
 /// Cause of a [`SourceError`].
@@ -87,6 +90,17 @@ pub enum SourceErrorKind {
         /// The first bytes that were received.
         found: Vec<u8>,
     },
+    /// The first header announces a larger payload than [`Limits`](crate::wire::Limits) allow.
+    #[error("the first header announces a payload of {claimed} bytes: expected at most {max}")]
+    PayloadTooLarge {
+        /// Bytes announced.
+        claimed: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// The first header announces a payload of 0 bytes.
+    #[error("the first header announces a payload of 0 bytes, so the frame has no picture")]
+    PayloadEmpty,
     /// The stream is from another application than [`expect`](super::SessionOptions::expect).
     #[error("unexpected application on the camera: {}", .differences.join("; "))]
     UnexpectedApplication {
@@ -107,6 +121,14 @@ pub enum SourceErrorKind {
         /// Names of the recording's cameras.
         cameras: Vec<String>,
     },
+}
+
+impl SourceErrorKind {
+    /// Returns whether there was a connection, which is lost now.
+    #[must_use]
+    pub const fn was_connected(&self) -> bool {
+        !matches!(self, Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout(_) | Self::Listen(_) | Self::Sim(_))
+    }
 }
 
 fn describe_cameras(asked: Option<&str>, cameras: &[String]) -> String {
@@ -157,6 +179,8 @@ impl SourceError {
     pub fn class(&self) -> SourceErrorClass {
         match &self.kind {
             SourceErrorKind::NotACamera { .. }
+            | SourceErrorKind::PayloadTooLarge { .. }
+            | SourceErrorKind::PayloadEmpty
             | SourceErrorKind::UnexpectedApplication { .. }
             | SourceErrorKind::Listen(_) => SourceErrorClass::Fatal,
             SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => SourceErrorClass::Usage,
@@ -183,8 +207,18 @@ impl SourceError {
 
     /// Returns the next step for the user.
     #[must_use]
-    pub fn help(&self) -> Option<&'static str> {
-        match &self.kind {
+    pub fn help(&self) -> Option<Cow<'static, str>> {
+        let help = match &self.kind {
+            SourceErrorKind::PayloadTooLarge { max, claimed } => {
+                let next = claimed.checked_next_power_of_two().unwrap_or(*claimed) >> 20;
+                return Some(Cow::Owned(format!(
+                    "if the pictures are as large as that, raise --max-payload, which is {max} bytes now, such as \
+                     --max-payload {next}MiB"
+                )));
+            }
+            SourceErrorKind::PayloadEmpty => Some(
+                "the application on the camera sends frames without pictures: `oaktap doctor CAMERA` says what it runs",
+            ),
             SourceErrorKind::Resolve(_) if self.conn.source.contains('%') => {
                 Some("the interface after `%` may not exist: `ip link` lists the interfaces of this host")
             }
@@ -196,9 +230,12 @@ impl SourceError {
             SourceErrorKind::Resolve(_) => {
                 Some("pass the IP address: cameras do not announce a host name; `oaktap list` shows their addresses")
             }
+            SourceErrorKind::Connect(_) if self.refused() && self.conn.streamed_before => Some(
+                "the camera has just streamed and is restarting; if this persists, `oaktap doctor CAMERA` says what it \
+                 runs",
+            ),
             SourceErrorKind::Connect(_) if self.refused() => Some(
-                "no program listens on this port (usual: 5000 or 9876): a camera that has just streamed is restarting; \
-                 `oaktap doctor CAMERA` says what it runs",
+                "no program listens on this port (usual: 5000 or 9876); `oaktap doctor CAMERA` says what the camera runs",
             ),
             SourceErrorKind::Connect(_) | SourceErrorKind::ConnectTimeout(_) => Some(
                 "`oaktap doctor CAMERA` checks the network; without DHCP, a camera has the address 169.254.1.222/16",
@@ -216,7 +253,8 @@ impl SourceError {
                 Some("this port serves HTTP; camera streams usually use port 5000 or 9876")
             }
             SourceErrorKind::NotACamera { found } if header::can_start_message(found) => Some(
-                "the application on the camera sends headers of its own: flash another one with `oaktap flash CAMERA`",
+                "if this is the port of a camera's stream (usual: 5000 or 9876), its application sends headers that oaktap \
+                 does not read; `oaktap doctor CAMERA` says what it runs",
             ),
             SourceErrorKind::NotACamera { .. } => {
                 Some("check the address and port: camera streams usually use port 5000 or 9876")
@@ -236,13 +274,14 @@ impl SourceError {
             | SourceErrorKind::Reconnected
             | SourceErrorKind::Resync { .. }
             | SourceErrorKind::NoFrames(_) => None,
-        }
+        };
+        help.map(Cow::Borrowed)
     }
 }
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ConnContext { number, source, addresses, since_unix_ns, up, bytes, frames } = &self.conn;
+        let ConnContext { number, source, addresses, since_unix_ns, up, bytes, frames, .. } = &self.conn;
         write!(f, "{}", self.kind)?;
         if let SourceErrorKind::NotACamera { found } = &self.kind {
             write!(f, "\n  found  ")?;
@@ -280,6 +319,7 @@ mod tests {
             up: Duration::from_millis(1600),
             bytes: 17,
             frames: 0,
+            streamed_before: false,
         };
         let kind = SourceErrorKind::NotACamera { found: b"HTTP/1.0 400 Bad request".to_vec() };
         let error = SourceError { conn, kind };
@@ -292,7 +332,7 @@ mod tests {
              \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03.500Z"
         );
         assert_eq!(error.class(), SourceErrorClass::Fatal);
-        assert_eq!(error.help(), Some("this port serves HTTP; camera streams usually use port 5000 or 9876"));
+        assert_eq!(error.help(), Some("this port serves HTTP; camera streams usually use port 5000 or 9876".into()));
     }
 
     #[test]
@@ -301,5 +341,16 @@ mod tests {
         let error = SourceError { conn, kind: SourceErrorKind::ConnectTimeout(Duration::from_secs(3)) };
         assert_eq!(error.to_string(), "cannot connect: no answer within 3 s\n  conn   #1  tcp://cam:5000");
         assert_eq!(error.class(), SourceErrorClass::Retry);
+    }
+
+    #[test]
+    fn only_a_camera_that_has_streamed_is_restarting() {
+        let help = |streamed_before| {
+            let conn = ConnContext { streamed_before, ..ConnContext::default() };
+            let kind = SourceErrorKind::Connect(io::ErrorKind::ConnectionRefused.into());
+            SourceError { conn, kind }.help().unwrap_or_default()
+        };
+        assert!(help(true).contains("is restarting") && !help(false).contains("restarting"));
+        assert!(help(false).contains("no program listens on this port"));
     }
 }

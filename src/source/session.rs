@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::delivery::Delivery;
 use super::supervise;
 use super::{FileSpec, Outlets, SessionOptions, SessionState, SourceError, SourceSpec};
+use crate::net::clock::received_now;
 use crate::recording::playback::Playback;
 use crate::stats::{Ledger, Stats};
 
@@ -40,6 +41,7 @@ impl Session {
         let playback = spec.recording().map(playback);
         // Join here, not in the task: all cameras of a recording must have joined before the first can reach its end.
         let camera_playback = playback.as_ref().map(Playback::join);
+        ledger.update(|stats| stats.begin(received_now().mono_ns));
         let delivery = Delivery::new(name.clone(), &spec, outlets, options.expect.clone());
         runtime.spawn(supervise::run(spec.clone(), options, delivery, camera_playback, state_sender, stop_receiver));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }

@@ -118,7 +118,8 @@ impl fmt::Display for SessionState {
             Self::Stalled => f.write_str("stalled: connected, but no frames arrive"),
             Self::Outside(outside) => outside.fmt(f),
             Self::Lost { reason, retry_in } => {
-                write!(f, "connection lost: {}; retrying in {:.1} s", reason.kind, retry_in.as_secs_f32())
+                let lost = if reason.kind.was_connected() { "connection lost: " } else { "" };
+                write!(f, "{lost}{}; retrying in {:.1} s", reason.kind, retry_in.as_secs_f32())
             }
             Self::Ended { error: None } => f.write_str("ended"),
             Self::Ended { error: Some(error) } => write!(f, "ended: {}", error.kind),

@@ -50,7 +50,7 @@ pub(super) async fn run(
         }
     };
     let mut protocol = HeaderStream::new(&options);
-    let mut attempts = Attempts { peer, options, delivery, state, stop: stop.clone(), count: 0 };
+    let mut attempts = Attempts { peer, options, delivery, state, stop: stop.clone(), count: 0, streamed: false };
     let error = supervise(&mut attempts, &mut protocol, &mut stop).await;
     let Attempts { delivery, state, .. } = attempts;
     delivery.outlets.ledger.update(|stats| stats.advance(received_now().mono_ns));
@@ -84,21 +84,21 @@ async fn supervise(
 ) -> Option<Arc<SourceError>> {
     let mut backoff = Backoff::new();
     let mut attempt = 0;
-    let mut ever_streamed = false;
     loop {
         attempt += 1;
         let Err(reason) = tcp::run_once(attempts, protocol, attempt).await else { return None };
         let reason = Arc::new(reason);
         let streamed = reason.conn.frames > 0;
-        ever_streamed |= streamed;
-        tracing::info!(source = %reason.conn.source, attempt, "{}", reason.kind);
+        if !reason.kind.was_connected() {
+            tracing::info!(camera = attempts.delivery.name(), "attempt {attempt}: {}", reason.kind);
+        }
         if !attempts.options.reconnect {
             let clean = streamed && matches!(reason.kind, SourceErrorKind::Closed);
             return (!clean).then_some(reason);
         }
         // A peer that has been a camera before may be booting: retry even if another server answers meanwhile.
         let unexpected = matches!(reason.kind, SourceErrorKind::UnexpectedApplication { .. });
-        if unexpected || (!ever_streamed && reason.class() != SourceErrorClass::Retry) {
+        if unexpected || (!attempts.streamed && reason.class() != SourceErrorClass::Retry) {
             return Some(reason);
         }
         if streamed {

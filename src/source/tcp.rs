@@ -19,6 +19,7 @@ use super::{SessionOptions, SessionState};
 use crate::frame::{Received, Verdict};
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
+use crate::units::count;
 use crate::wire::{Damage, Decoder, Event, header};
 
 /// Bytes at the end of a frame that are waited for separately. By the time they arrive, the rest of the frame has been read.
@@ -79,6 +80,8 @@ pub(super) struct Attempts {
     pub(super) stop: watch::Receiver<bool>,
     /// Number of attempts so far.
     pub(super) count: u64,
+    /// A connection had frames.
+    pub(super) streamed: bool,
 }
 
 /// Reads one kind of stream from TCP connections.
@@ -106,8 +109,12 @@ pub(super) async fn run_once(
 ) -> Result<(), SourceError> {
     attempts.count += 1;
     attempts.delivery.outlets.ledger.update(|stats| stats.attempt());
-    let mut conn =
-        ConnContext { number: attempts.count, source: attempts.delivery.source.clone(), ..ConnContext::default() };
+    let mut conn = ConnContext {
+        number: attempts.count,
+        source: attempts.delivery.source.clone(),
+        streamed_before: attempts.streamed,
+        ..ConnContext::default()
+    };
     let mut stop = attempts.stop.clone();
     let timeout = attempts.options.timeouts.connect;
     let connecting = async {
@@ -135,15 +142,27 @@ pub(super) async fn run_once(
     attempts.delivery.outlets.ledger.update(|stats| stats.connected());
     attempts.state.send_replace(SessionState::Connecting { attempt });
 
+    if let Some((camera, us)) = conn.addresses {
+        tracing::info!(camera = attempts.delivery.name(), "connection {}: {us} to {camera}", conn.number);
+    }
     attempts.delivery.restart();
     let event = IncidentEvent::Connected { number: conn.number, addresses: conn.addresses };
     attempts.delivery.incident(opened, event);
     let ended = protocol.receive(attempts, &stream, opened).await;
     conn.frames = ended.frames;
+    attempts.streamed |= ended.frames > 0;
     conn.bytes = ended.bytes;
     let closed = received_now();
     conn.up = Duration::from_nanos(closed.mono_ns.saturating_sub(opened.mono_ns));
     let why = ended.result.as_ref().map_or_else(ToString::to_string, |()| "we closed the connection".to_owned());
+    tracing::info!(
+        camera = attempts.delivery.name(),
+        "connection {} ended after {:.1} s, {} and {} bytes: {why}",
+        conn.number,
+        conn.up.as_secs_f32(),
+        count(conn.frames, "frame", "frames"),
+        conn.bytes
+    );
     attempts.delivery.incident(closed, IncidentEvent::Disconnected { why });
     // Half-open connections occupy the camera's only slot (wire.md 4.13).
     let _ = SockRef::from(&stream).shutdown(std::net::Shutdown::Both);
@@ -373,7 +392,12 @@ impl Connection<'_> {
     }
 
     fn not_a_camera(&mut self) -> SourceErrorKind {
-        SourceErrorKind::NotACamera { found: std::mem::take(&mut self.first_bytes) }
+        let max = self.attempts.options.limits.payload;
+        match header::payload_len(&self.first_bytes) {
+            Some(0) => SourceErrorKind::PayloadEmpty,
+            Some(claimed) if claimed > max => SourceErrorKind::PayloadTooLarge { claimed, max },
+            _ => SourceErrorKind::NotACamera { found: std::mem::take(&mut self.first_bytes) },
+        }
     }
 
     /// Delivers the events of the bytes that were read, as far as this turn allows. Fails if reconnecting is cheaper than continuing, or if the stream

@@ -21,8 +21,9 @@ pub struct FrameCounts {
     pub unfinished: u64,
     /// Received frames that were captured before we connected and waited in the camera's queue.
     pub stale: u64,
-    /// Frames that did not arrive intact, whether lost on the way or never sent: counted by number where the camera
-    /// numbers its frames ([`Stats::numbers`](super::Stats::numbers)), plus [`Self::estimated`].
+    /// Frames of which nothing arrived, whether lost on the way or never sent: counted by number where the camera
+    /// numbers its frames ([`Stats::numbers`](super::Stats::numbers)), plus [`Self::estimated`]. Those of which a part
+    /// arrived are in [`Self::lost`].
     pub missing: u64,
     /// Missing frames among those without a number, estimated from gaps in device time.
     pub estimated: u64,

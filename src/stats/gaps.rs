@@ -17,7 +17,8 @@ const MIN_INTERVALS: usize = 5;
 #[derive(Clone, Debug, Default)]
 pub(super) struct GapEstimator {
     last: Option<DeviceTime>,
-    intervals: VecDeque<i64>,
+    /// Microseconds between frames, and the frames between them of which it is known that they were lost.
+    intervals: VecDeque<(i64, u64)>,
     period_us: Option<i64>,
     /// Missing frames in intervals that have left the window.
     settled: u64,
@@ -26,8 +27,9 @@ pub(super) struct GapEstimator {
 }
 
 impl GapEstimator {
-    /// Adds a frame with this device time. Times that do not increase give no interval.
-    pub(super) fn observe(&mut self, at: DeviceTime) {
+    /// Adds a frame with this device time. Times that do not increase give no interval. `lost`: frames since the last one
+    /// that are counted elsewhere.
+    pub(super) fn observe(&mut self, at: DeviceTime, lost: u64) {
         let Some(last) = self.last.replace(at) else { return };
         let interval = at.since(last);
         if interval <= 0 {
@@ -38,11 +40,11 @@ impl GapEstimator {
         {
             self.settled = self.settled.saturating_add(self.missing_in(oldest));
         }
-        self.intervals.push_back(interval);
+        self.intervals.push_back((interval, lost));
         if self.intervals.len() >= MIN_INTERVALS {
             let mut sorted = [0; WINDOW_INTERVALS];
             let sorted = &mut sorted[..self.intervals.len()];
-            sorted.iter_mut().zip(&self.intervals).for_each(|(to, from)| *to = *from);
+            sorted.iter_mut().zip(&self.intervals).for_each(|(to, (from, _))| *to = *from);
             let middle = sorted.len() / 2;
             self.period_us = Some(*sorted.select_nth_unstable(middle).1);
         }
@@ -69,11 +71,11 @@ impl GapEstimator {
         self.intervals.iter().fold(0, |sum, interval| sum.saturating_add(self.missing_in(*interval)))
     }
 
-    fn missing_in(&self, interval: i64) -> u64 {
+    fn missing_in(&self, (interval, lost): (i64, u64)) -> u64 {
         let Some(period) = self.period_us else { return 0 };
         // Round to the nearest period: 1.4 periods are one late frame, 1.6 are two periods with one frame missing.
         let periods = interval.saturating_add(period / 2) / period;
-        periods.saturating_sub(1).max(0).unsigned_abs()
+        periods.saturating_sub(1).max(0).unsigned_abs().saturating_sub(lost)
     }
 }
 
@@ -83,7 +85,7 @@ mod tests {
 
     fn estimator(times_ms: impl IntoIterator<Item = i64>) -> GapEstimator {
         let mut gaps = GapEstimator::default();
-        times_ms.into_iter().for_each(|ms| gaps.observe(DeviceTime(ms * 1000)));
+        times_ms.into_iter().for_each(|ms| gaps.observe(DeviceTime(ms * 1000), 0));
         gaps
     }
 
@@ -104,6 +106,17 @@ mod tests {
     }
 
     #[test]
+    fn frames_that_are_counted_elsewhere_are_not_estimated_again() {
+        for gap in [2, 20, 60] {
+            let mut gaps = GapEstimator::default();
+            for i in (0..100).filter(|i| !(gap..gap + 3).contains(i)) {
+                gaps.observe(DeviceTime(25_000 * i), if i == gap + 3 { 2 } else { 0 });
+            }
+            assert_eq!(gaps.missing(), 1, "{gap}");
+        }
+    }
+
+    #[test]
     fn changed_frame_rate_is_not_a_gap() {
         let quick = (0..100).map(|i| 25 * i);
         let slow = (1..100).map(|i| 99 * 25 + 100 * i);
@@ -115,7 +128,7 @@ mod tests {
         let mut gaps = estimator((0..40).filter(|i| *i != 20).map(|i| 25 * i));
         gaps.interrupt();
         assert_eq!(gaps.missing(), 1);
-        (0..40).filter(|i| *i != 2).for_each(|i| gaps.observe(DeviceTime(i * 25_000 - 1_000_000)));
+        (0..40).filter(|i| *i != 2).for_each(|i| gaps.observe(DeviceTime(i * 25_000 - 1_000_000), 0));
         assert_eq!(gaps.missing(), 2);
     }
 

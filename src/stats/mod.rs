@@ -69,6 +69,8 @@ struct Connection {
     backlog: Backlog,
     /// The frames since the last one that may have waited, until the backlog is known to be over.
     after_backlog: Option<Fresh>,
+    /// Frames since the last one that were lost, or are missing in the recording that is played.
+    lost_since_frame: u64,
     /// End of the last skipped range, in bytes since the connection was opened.
     skipped_to: u64,
 }
@@ -108,6 +110,8 @@ struct Timed {
     /// Time since the last frame by the camera's clock and by its arrival.
     step_us: i64,
     arrived_us: u64,
+    /// Frames since the last one that were lost, or are missing in the recording that is played.
+    lost: u64,
 }
 
 /// Time by which frames of a steady stream arrive early at most, but at most a quarter of their period.
@@ -179,6 +183,11 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// The session starts at this time of the monotonic clock.
+    pub fn begin(&mut self, now_ns: u64) {
+        self.outages.await_first(now_ns);
+    }
+
     /// Counts an attempt to connect.
     pub fn attempt(&mut self) {
         self.attempts += 1;
@@ -242,6 +251,7 @@ impl Stats {
             Event::Lost(damage) => {
                 self.frames.lost += 1;
                 self.frames.no_memory += u64::from(matches!(damage, Damage::NoMemory { .. }));
+                self.connection.lost_since_frame += 1;
                 self.sequence.lost();
                 self.count_missing();
                 self.damaged(|| damage.to_string());
@@ -320,6 +330,8 @@ impl Stats {
     pub fn missing_in_recording(&mut self, frames: u64, torn: bool, what: &str) {
         self.sequence.missing_in_recording(frames);
         self.missing_in_recording = self.missing_in_recording.saturating_add(frames);
+        let lost = &mut self.connection.lost_since_frame;
+        *lost = lost.saturating_add(frames);
         if frames > 0 || torn {
             self.damaged(|| format!("the recording reports: {what}"));
         }
@@ -329,11 +341,12 @@ impl Stats {
     }
 
     fn count_missing(&mut self) {
-        let counted = self.sequence.counts().map_or(0, |counts| counts.not_sent + counts.damaged);
-        if counted > 0 {
+        let SequenceCounts { not_sent, damaged, .. } = self.sequence.counts().unwrap_or_default();
+        if not_sent + damaged > 0 {
             self.damaged(|| "frame numbers are missing".to_owned());
         }
-        self.frames.missing = self.frames.estimated.saturating_add(counted);
+        let without_a_byte = damaged.saturating_sub(self.frames.lost).max(self.missing_in_recording);
+        self.frames.missing = self.frames.estimated.saturating_add(not_sent).saturating_add(without_a_byte);
         // The camera counts from the first frame that it sends, which may have waited for us.
         let Connection { dropped_by_camera, away_before, .. } = self.connection;
         let away = self.sequence.away() - away_before;
@@ -370,6 +383,7 @@ impl Stats {
         self.frames.pending += 1;
         here.frames += 1;
         here.sync_lost = false;
+        let lost = std::mem::take(&mut here.lost_since_frame);
         if here.frames == 1 {
             here.first = frame.received;
         }
@@ -390,6 +404,7 @@ impl Stats {
             bytes: self.closed.received + self.open.received,
             is_numbered: frame.camera_seq.is_some() || self.repeats,
             follows,
+            lost,
             was_set,
             step_us,
             arrived_us,
@@ -405,7 +420,7 @@ impl Stats {
 
     /// Counts a frame by its times, now that it is decided whether it is stale.
     fn timed(&mut self, timed: Timed, stale: bool) {
-        let Timed { device, received, bytes, is_numbered, follows, was_set, .. } = timed;
+        let Timed { device, received, bytes, is_numbered, follows, was_set, lost, .. } = timed;
         self.frames.stale += u64::from(stale);
         if !stale {
             self.fresh.get_or_insert(Fresh { first: received, frames: 0, bytes_before: bytes }).frames += 1;
@@ -420,7 +435,7 @@ impl Stats {
         }
         if follows && !stale {
             let before = self.gaps.missing();
-            self.gaps.observe(device);
+            self.gaps.observe(device, lost);
             if !is_numbered {
                 // The estimate of earlier frames can also shrink, when the median changes.
                 self.frames.estimated =

@@ -10,10 +10,11 @@ use crate::wire::{ByteCounts, Introduction};
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// The camera's name.
+    #[serde(rename = "camera")]
     pub name: String,
     /// Seconds from the first frame to the last.
     pub seconds: f64,
-    /// Seconds from the first frame to the end of the run.
+    /// Seconds from the first frame to the end of the run; all of the run if no frame arrived.
     pub watched_seconds: f64,
     /// Seconds of these in which the camera was not connected, or connected and silent for too long.
     pub not_streaming_seconds: f64,

@@ -201,7 +201,7 @@ fn summary_serializes_all_counts() {
     stats.picture(true, 5_000_000);
     stats.shown();
     let json = serde_json::to_value(stats.summary("front door")).unwrap();
-    assert_eq!(json["name"], "front door");
+    assert_eq!(json["camera"], "front door");
     assert_eq!(json["frames"]["confirmed"], 10);
     assert_eq!((&json["frames"]["pictures"], &json["frames"]["shown"]), (&3.into(), &1.into()));
     assert_eq!(json["bytes"]["payload"], 10_000_000);
@@ -416,6 +416,57 @@ fn frames_dropped_before_we_connected_are_not_losses() {
         stats.event(&Event::Record(Record::Dropped(1)));
         assert_eq!(stats.dropped_by_camera, 3);
     }
+}
+
+#[test]
+fn a_loss_has_one_number() {
+    // Frames dropped by the camera have numbers that it leaves out.
+    let mut stats = Stats::default();
+    stats.connected();
+    let numbered = |stats: &mut Stats, seq: u64| {
+        let device_time = DeviceTime(25_000 * seq.cast_signed());
+        stats.event(&Event::Record(Record::Frame { seq, device_time }));
+        let mut frame = Frame::default();
+        (frame.camera_seq, frame.device_time) = (Some(seq), device_time);
+        stats.event(&Event::Frame(Arc::new(frame)));
+    };
+    (0..20).for_each(|seq| numbered(&mut stats, seq));
+    stats.event(&Event::Record(Record::Dropped(43)));
+    (63..70).for_each(|seq| numbered(&mut stats, seq));
+    let texts = |stats: &Stats| stats.findings().into_iter().map(|finding| finding.text).collect::<Vec<_>>();
+    assert_eq!(texts(&stats), ["43 frames not sent"]);
+    stats.event(&Event::Record(Record::Dropped(45)));
+    assert_eq!(texts(&stats), ["43 frames not sent", "2 frames dropped by the camera"]);
+    assert_eq!((stats.frames.missing, stats.frames.lost), (43, 0));
+
+    // Frames without numbers of which a part arrived leave gaps in the rhythm.
+    let mut stats = Stats::default();
+    stats.connected();
+    for n in 0..60 {
+        if n % 5 == 4 {
+            stats.event(&Event::Lost(Damage::Truncated { expected: 9, received: 3 }));
+            continue;
+        }
+        let mut frame = Frame::default();
+        frame.device_time = DeviceTime(25_000 * n);
+        stats.event(&Event::Frame(Arc::new(frame)));
+    }
+    assert_eq!(texts(&stats), ["12 lost frames"]);
+    assert_eq!((stats.frames.missing, stats.frames.estimated), (0, 0));
+}
+
+#[test]
+fn a_camera_that_sends_no_frame_is_not_lossless() {
+    let mut stats = Stats::default();
+    stats.begin(1_000_000_000);
+    stats.attempt();
+    stats.connected();
+    stats.advance(7_000_000_000);
+    let finding = Finding { count: "down_at_end", weight: Weight::Down, text: "no frame received in 6.0 s".to_owned() };
+    assert_eq!(stats.findings(), [finding]);
+    assert!(!stats.lossless() && !stats.certainly_lossless() && stats.down_at_end());
+    let summary = stats.summary("");
+    assert_eq!((summary.not_streaming_seconds, summary.watched_seconds), (6.0, 6.0));
 }
 
 #[test]

@@ -74,14 +74,19 @@ const COUNTS: [Row; 16] = [
     (
         "numbers.damaged",
         Weight::Loss,
-        |stats| stats.numbers().map_or(0, |counts| counts.damaged),
-        "numbered frame lost or damaged",
-        "numbered frames lost or damaged",
+        // The other counts have those of which a part arrived, and those that a recording misses.
+        |stats| {
+            let damaged = stats.numbers().map_or(0, |counts| counts.damaged);
+            damaged.saturating_sub(stats.frames.lost).saturating_sub(stats.missing_in_recording)
+        },
+        "frame lost in damaged bytes",
+        "frames lost in damaged bytes",
     ),
     (
         "dropped_by_camera",
         Weight::Loss,
-        |stats| stats.dropped_by_camera,
+        // The camera has left out the numbers of the frames that it dropped.
+        |stats| stats.dropped_by_camera.saturating_sub(stats.numbers().map_or(0, |counts| counts.not_sent)),
         "frame dropped by the camera",
         "frames dropped by the camera",
     ),
@@ -142,6 +147,9 @@ impl Stats {
     fn outage_text(&self) -> String {
         let seconds = |ns: u64| ns as f64 / 1e9;
         let (down, watched) = (seconds(self.outages.total_ns()), seconds(self.outages.watched_ns()));
+        if self.outages.awaits_first() {
+            return format!("no frame received in {watched:.1} s");
+        }
         let end = if self.down_at_end() { ", not at the end either" } else { "" };
         format!("not streaming for {down:.1} s of {watched:.1} s{end}")
     }
@@ -152,12 +160,12 @@ impl Stats {
         self.outages.is_open()
     }
 
-    /// Returns whether everything that the camera sent was received, and reached every lossless lane: no damage, no
+    /// Returns whether there are frames, and everything that the camera sent was received and reached every lossless lane: no damage, no
     /// skipped bytes other than records of unknown kinds, no unreadable detections, no gap in the camera's numbers. If not,
     /// the program exits with code 3. Estimates do not count; see [`Self::certainly_lossless`].
     #[must_use]
     pub fn lossless(&self) -> bool {
-        self.findings().iter().all(|finding| finding.weight != Weight::Loss)
+        !self.outages.awaits_first() && self.findings().iter().all(|finding| finding.weight != Weight::Loss)
     }
 
     /// Returns whether the stream was [lossless](Self::lossless), and nothing suggests that frames may be missing: no gap in

@@ -110,7 +110,7 @@ impl fmt::Display for Skipped {
             SkipReason::ForeignRecord => write!(f, "{len} bytes of records of unknown kinds"),
             SkipReason::NoMemory => write!(f, "{len} bytes of a frame for which there was no memory"),
             SkipReason::TooLarge { claimed } => {
-                write!(f, "{len} bytes after a header that claims {claimed} bytes, more than the limit")
+                write!(f, "{len} bytes after a header that claims {claimed} bytes, more than --max-payload")
             }
         }
     }

@@ -247,7 +247,7 @@ pub(super) fn is_plausible(bytes: &[u8], limits: &Limits) -> bool {
 }
 
 /// Returns the payload length in the header that starts here, read from 32 bytes alone; `None` for a record.
-pub(super) fn payload_len(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn payload_len(bytes: &[u8]) -> Option<usize> {
     let start = bytes.first_chunk::<LINE>()?;
     let len = match opening(start)? {
         Opening::Img => img_tokens(start)?.payload_len,

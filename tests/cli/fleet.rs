@@ -29,7 +29,7 @@ fn detections_of_several_cameras_carry_their_names() {
         assert_eq!(frames, [0, 1, 2], "{out}");
     }
     let cameras = lines[6]["summary"]["cameras"].as_array().expect("a summary");
-    assert_eq!(cameras.iter().map(|camera| &camera["name"]).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(cameras.iter().map(|camera| &camera["camera"]).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn cameras_of_a_file_are_recorded_into_folders_and_topics_of_their_names() {
     assert_eq!(code, 0, "{err}");
     let summary = &lines(&out)[0]["summary"];
     let cameras = summary["cameras"].as_array().expect("cameras");
-    let mut names: Vec<_> = cameras.iter().filter_map(|camera| camera["name"].as_str()).collect();
+    let mut names: Vec<_> = cameras.iter().filter_map(|camera| camera["camera"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["old-front", "old-yard"]);
 }
@@ -113,7 +113,8 @@ fn status_lines_hold_the_counts_of_each_camera() {
     assert_eq!(code, 0, "{err}");
     let lines = lines(&out);
     for name in ["a", "b"] {
-        let status: Vec<_> = lines.iter().map(|line| &line["status"]).filter(|status| status["name"] == name).collect();
+        let status: Vec<_> =
+            lines.iter().map(|line| &line["status"]).filter(|status| status["camera"] == name).collect();
         assert!(!status.is_empty(), "{out}");
         assert!(status.iter().all(|status| status["balances"] == true && status["unix_ns"].is_i64()), "{out}");
         assert!(status.iter().any(|status| status["state"] == "streaming"), "{out}");
@@ -135,7 +136,7 @@ fn status_lines_hold_the_recording_and_the_reason_for_a_lost_camera() {
     assert!(err.contains("gone: exit code 3: cannot receive the stream of gone"), "{err}");
     let all = lines(&out);
     let of = |name: &str| {
-        let status = all.iter().map(|line| &line["status"]).filter(|status| status["name"] == name);
+        let status = all.iter().map(|line| &line["status"]).filter(|status| status["camera"] == name);
         status.collect::<Vec<_>>()
     };
     let counts = ["frames_written", "frames_waiting", "bytes_waiting", "missing"];
@@ -145,7 +146,9 @@ fn status_lines_hold_the_recording_and_the_reason_for_a_lost_camera() {
     let lost: Vec<_> = of("gone").into_iter().filter(|status| status["state"] == "lost").collect();
     assert!(lost.iter().any(|status| status["reason"].as_str().is_some_and(|why| why.contains("refused"))), "{out}");
     assert!(lost.windows(2).all(|two| two[0]["since_unix_ns"] == two[1]["since_unix_ns"]), "{out}");
-    assert!(of("gone").iter().all(|status| status["recording"]["state"] == "waiting"), "{out}");
+    let states: Vec<_> = of("gone").iter().map(|status| status["recording"]["state"].clone()).collect();
+    let (last, before) = states.split_last().expect("status lines");
+    assert!(before.iter().all(|state| state == "waiting") && last == "finished", "{out}");
 }
 
 #[test]

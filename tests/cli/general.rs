@@ -392,3 +392,15 @@ fn places_that_cannot_be_written_are_found_before_the_work() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("our folder");
     std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o755)).expect("our folder");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_that_cannot_be_written_is_an_error() {
+    for args in [&["--version"][..], &["--help"], &["view", "--help"], &["completions", "bash"], &["bench", "--help"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let output = crate::program::oaktap(args).stdout(full).output().expect("it starts");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+        assert!(err.contains("error: cannot write to standard output"), "{args:?}: {err}");
+    }
+}

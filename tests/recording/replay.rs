@@ -188,7 +188,7 @@ async fn several_cameras_keep_together() {
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("one must be named") };
     let text = error.to_string();
     assert!(text.starts_with("this recording has 3 cameras: cam 0, cam 1, cam 2\n  from   file:"), "{text}");
-    assert_eq!(error.help(), Some("select a camera with file:PATH?camera=NAME"));
+    assert_eq!(error.help().as_deref(), Some("select a camera with file:PATH?camera=NAME"));
 }
 
 /// A recording of 30 frames, 40 ms apart, in three files with a pause of 10 s before the last.

@@ -5,6 +5,7 @@ mod honesty;
 mod luxonis_host;
 mod session;
 mod wire_bytes;
+mod without_frames;
 
 #[path = "../support/luxonis_page.rs"]
 mod luxonis_page;

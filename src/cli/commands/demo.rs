@@ -9,6 +9,7 @@ use oaktap::sim::SimConfig;
 use oaktap::sink::snapshot;
 use oaktap::sink::window::{self, Program, Screen, WindowError};
 use oaktap::source::SourceSpec;
+use oaktap::units::count;
 
 use super::view::{Player, RECORDINGS, advised, watch, without_window};
 use crate::cli::source_args::SourceArgs;
@@ -40,9 +41,15 @@ pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let path = match shown {
         Err(error @ WindowError::NoDisplay(_)) => {
             shown = Ok(());
-            present::say(&format!("{error}; running for 10 s without a window"));
-            let end = Instant::now() + RUN_TIME_WITHOUT_DISPLAY;
-            without_window(&mut screen, || Instant::now() >= end || player.done());
+            let limited = args.until.duration.is_some() || args.until.frames.is_some();
+            let time = args.until.duration.unwrap_or(RUN_TIME_WITHOUT_DISPLAY);
+            let how_long = match args.until.frames.filter(|_| args.until.duration.is_none()) {
+                Some(frames) => format!("for {}", count(frames, "frame", "frames")),
+                None => format!("for {} s", time.as_secs_f64()),
+            };
+            present::say(&format!("{error}; running {how_long} without a window"));
+            let end = Instant::now() + time;
+            without_window(&mut screen, || (!limited && Instant::now() >= end) || player.done());
             Some(write(&mut screen)?)
         }
         Ok(()) | Err(_) => None,

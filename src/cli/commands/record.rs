@@ -150,7 +150,8 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     let receiving = Receiving::start(ctx, cameras, &args.source, &until, recorders.monitor())?;
     watch(ctx, args, &receiving, &mut recorders);
     let recordings = receiving.end_recordings(Some(recorders));
-    if !ctx.json {
+    // With --json and --status, the paths are in the lines of JSON.
+    if !ctx.json && args.source.status.is_none() {
         let paths = recordings.iter().flat_map(|recording| recording.paths());
         let lines: String = paths.map(|path| format!("{}\n", path.display())).collect();
         present::result(lines.as_bytes())?;
@@ -184,13 +185,13 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
         let trouble = |state: &RecorderState| matches!(state, RecorderState::Paused { .. });
         if health.total.state != state && (trouble(&health.total.state) || trouble(&state)) {
             // A line of its own, which the status line does not overwrite.
-            present::say(&progress(&health, recorders.buffered(), args));
+            present::log(&progress(&health, recorders.buffered(), args));
         }
         state = health.total.state.clone();
         if Instant::now() >= due {
             due = Instant::now() + interval;
             let line = progress(&health, recorders.buffered(), args);
-            if terminal { present::status(&line) } else { present::say(&line) }
+            if terminal { present::status(&line) } else { present::log(&line) }
         }
         ctx.stop.wait_until(Some(Instant::now() + receiving.stop_check_interval()));
     }

@@ -1,6 +1,6 @@
 //! `oaktap snapshot`: saves pictures to files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,6 +10,7 @@ use oaktap::live::{self, Sink as _};
 use oaktap::sink::record::RecordersMonitor;
 use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
 use oaktap::source::Session;
+use serde::Serialize;
 
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
@@ -31,7 +32,7 @@ Examples:
   oaktap snapshot --all -o pictures -n 3";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
+#[command(after_help = EXAMPLES, arg = json_option("Print each path as a line of JSON, and a summary with all frame counts at the end"))]
 pub(crate) struct SnapshotArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -93,7 +94,8 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     }
     let until = Until { frames: Some(args.frames), duration: args.duration };
     let receiving = Receiving::start(ctx, cameras, &args.source, &until, RecordersMonitor::default())?;
-    let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args));
+    let json = ctx.json || args.source.status.is_some();
+    let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args, json));
     let names: Vec<_> = receiving.sessions().iter().map(|session| session.name().to_owned()).collect();
     let outcome = receiving.finish(ctx, &[]);
     let written = written.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
@@ -121,8 +123,10 @@ fn save_all(
     session: &Session,
     mut snapshots: Snapshots,
     args: &SnapshotArgs,
+    json: bool,
 ) -> anyhow::Result<u64> {
     let mut explained = Explained::of(session);
+    let saver = Saver { camera: session.name(), json };
     let mut written = 0;
     let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
     while written < args.frames && !receiving.over() {
@@ -135,15 +139,40 @@ fn save_all(
         // It shows the time before we connected (wire.md 2.5).
         if !frame.is_stale() {
             explained.frame(&frame);
-            written += save(&mut snapshots, &frame)?;
+            written += saver.save(&mut snapshots, &frame)?;
         }
     }
     snapshots.finish();
     Ok(written)
 }
 
-fn save(snapshots: &mut Snapshots, frame: &Frame) -> anyhow::Result<u64> {
-    let path = snapshots.save(frame)?;
-    present::result(format!("{}\n", path.display()).as_bytes())?;
-    Ok(1)
+/// Saves frames of one camera and prints the paths.
+struct Saver<'a> {
+    camera: &'a str,
+    /// Standard output has only lines of JSON.
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct SnapshotLine<'a> {
+    snapshot: SavedSnapshot<'a>,
+}
+
+#[derive(Serialize)]
+struct SavedSnapshot<'a> {
+    camera: &'a str,
+    path: &'a Path,
+}
+
+impl Saver<'_> {
+    fn save(&self, snapshots: &mut Snapshots, frame: &Frame) -> anyhow::Result<u64> {
+        let path = snapshots.save(frame)?;
+        let line = if self.json {
+            present::json(&SnapshotLine { snapshot: SavedSnapshot { camera: self.camera, path: &path } })?
+        } else {
+            format!("{}\n", path.display())
+        };
+        present::result(line.as_bytes())?;
+        Ok(1)
+    }
 }

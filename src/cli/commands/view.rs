@@ -42,7 +42,7 @@ Examples:
 Words in the HUD and in the table at the end:
   damaged   frames that proved to be damaged after they had arrived
   lost      frames of which only a part arrived
-  missing   frames that did not arrive whole; ~: estimated from the rhythm, because the camera does not number them
+  missing   frames of which nothing arrived; ~: estimated from the rhythm, because the camera does not number them
   not sent  missing frames whose numbers the camera left out
   stale     frames that waited in the camera before oaktap connected
   dropped   pictures that a newer one replaced before they were shown; recordings keep them
@@ -261,7 +261,7 @@ pub(super) fn watch(
     live::connect(&cameras, &mut recorders)?;
     let pictures = window::subscribe(&cameras, &views);
     let receiving = Receiving::start(ctx, cameras, source, until, recorders.monitor())?;
-    let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::say);
+    let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);
     Ok((receiving, screen.with_recorders(recorders)))
 }
 

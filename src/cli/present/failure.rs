@@ -66,9 +66,9 @@ pub(crate) fn details(error: &anyhow::Error) -> Option<&serde_json::Map<String, 
 }
 
 /// Returns the help text of an error, or that of its causes.
-fn help_of(error: &anyhow::Error) -> Option<&str> {
+fn help_of(error: &anyhow::Error) -> Option<Cow<'_, str>> {
     error.chain().find_map(|cause| match cause.downcast_ref::<Advised>() {
-        Some(advised) => advised.help.as_deref().or_else(|| help_of(&advised.error)),
+        Some(advised) => advised.help.as_deref().map(Cow::Borrowed).or_else(|| help_of(&advised.error)),
         None => cause.downcast_ref::<Arc<SourceError>>()?.help(),
     })
 }

@@ -2,6 +2,7 @@
 
 mod failure;
 mod json;
+mod log;
 mod output;
 mod progress;
 mod status;
@@ -16,6 +17,7 @@ pub(crate) use failure::{
     recording_error, settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
+pub(crate) use log::{LogFormat, log};
 pub(crate) use output::ends_at;
 pub(crate) use progress::{Progress, watched};
 pub(crate) use status::{LogWriter, always_say, colored, configure, listed, say, status, status_of};

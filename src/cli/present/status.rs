@@ -28,6 +28,7 @@ pub(crate) fn configure(quiet: bool, color: ColorChoice) {
         ColorChoice::Never => false,
         ColorChoice::Auto => io::stderr().is_terminal() && !plain,
     };
+    super::log::configure();
     QUIET.store(quiet, Ordering::Relaxed);
     COLORED.store(color, Ordering::Relaxed);
 }

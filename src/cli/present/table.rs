@@ -59,7 +59,7 @@ fn help_for(finding: &Finding) -> &'static str {
         _ if finding.weight == Weight::Doubt => "without --strict, these are remarks only",
         "no_memory" => "give --buffer more memory, or receive fewer cameras in one command",
         "bad_detections" => {
-            "the application on the camera sends boxes that cannot be read: flash one with `oaktap flash CAMERA`"
+            "the application on the camera sends boxes in a form that oaktap cannot read; the log names the first"
         }
         "wrong_layouts" => "give the right size and format with --size and --format",
         "bad_pictures" => "the application on the camera cuts its JPEGs short: set a lower quality or size there",

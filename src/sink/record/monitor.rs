@@ -25,7 +25,10 @@ impl RecorderMonitor {
         let state = progress.state();
         let word = state.word();
         let reason = match state {
-            RecorderState::Waiting if self.has_trigger => Some("waiting for a trigger".to_owned()),
+            RecorderState::Waiting if self.has_trigger && counts.offered > 0 => {
+                let problem = progress.cannot_match.get(camera).cloned().flatten();
+                Some(problem.unwrap_or_else(|| "waiting for a trigger".to_owned()))
+            }
             RecorderState::Waiting => Some("waiting for the first frame".to_owned()),
             RecorderState::Paused { why } => Some(why),
             RecorderState::Recording | RecorderState::Finished => None,

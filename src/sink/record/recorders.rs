@@ -113,11 +113,18 @@ impl Recorders {
 
     /// Stops recording. Another thread finishes the files and then calls `finished`.
     pub fn stop(&mut self, finished: impl FnOnce(&[RecorderOutcome]) + Send + 'static) {
+        if !self.running.is_empty() {
+            self.monitor.set(0, std::iter::empty());
+        }
+        self.end(finished);
+    }
+
+    /// Like [`Self::stop`], but the monitor still observes the recorders.
+    fn end(&mut self, finished: impl FnOnce(&[RecorderOutcome]) + Send + 'static) {
         let running = std::mem::take(&mut self.running);
         if running.is_empty() {
             return;
         }
-        self.monitor.set(0, std::iter::empty());
         // All at once, because each may wait 2 s for a full disk.
         running.iter().for_each(Recorder::stop);
         let finishing = std::thread::Builder::new().name("record end".to_owned()).spawn(move || {
@@ -165,7 +172,7 @@ impl Sink for Recorders {
     }
 
     fn finish(mut self) -> Vec<RecorderOutcome> {
-        self.stop(|_| {});
+        self.end(|_| {});
         self.join()
     }
 }

@@ -53,6 +53,7 @@ impl RecorderState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct RecorderCounts {
     /// Name of the camera.
+    #[serde(rename = "camera")]
     pub name: String,
     /// Frames offered to the recorder.
     pub offered: u64,

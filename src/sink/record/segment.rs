@@ -65,6 +65,11 @@ impl Segment {
         &self.names.partial
     }
 
+    /// Returns whether the file has a frame, or will have.
+    pub(super) const fn has_frames(&self) -> bool {
+        self.first_mono_ns.is_some()
+    }
+
     /// Returns the size of the file, with the open chunk before compression.
     pub(super) fn bytes(&self) -> u64 {
         self.monitor.flushed() + self.writer.open_bytes()

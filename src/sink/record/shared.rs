@@ -27,6 +27,8 @@ pub(super) struct Progress {
     pub(super) taken: Vec<TakenCounts>,
     /// Frames per camera that count as recorded, but are not in the open file yet.
     pub(super) unwritten: Vec<u64>,
+    /// Per camera, why the trigger cannot match: no label has its name.
+    pub(super) cannot_match: Vec<Option<String>>,
     pub(super) gaps: u64,
     pub(super) files: Vec<RecordedFile>,
     pub(super) unfinished: Vec<PathBuf>,

@@ -186,6 +186,8 @@ fn two_recorders_do_not_write_one_file() {
     let first = start().expect("a recorder");
     assert!(matches!(start(), Err(RecordError::Busy(_))));
     drop(first);
+    drop(start().expect("a recording without a frame leaves no file"));
+    std::fs::write(&path, "mine").expect("a file");
     assert!(matches!(start(), Err(RecordError::Exists(found)) if found == path));
     let mut options = RecordOptions::new(RecordingTarget::from_path(root.path().join("b.mcap")));
     options.keep = Some(KeepLimit::Bytes(1));

@@ -8,6 +8,7 @@ use crate::hub::LaneCounts;
 use crate::source::SessionState;
 use crate::stats::{HealthGauge, Stats};
 use crate::view::{FrameKind, ViewHealth};
+use std::borrow::Cow;
 
 /// The values that the HUD shows of a camera.
 #[derive(Clone, Debug)]
@@ -256,11 +257,13 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
                 SessionState::Lost { reason, .. } => reason.help(),
                 SessionState::Ended { error: Some(error) } => error.help(),
                 SessionState::Silent => {
-                    Some("the camera serves one client at a time: close the other client, or power-cycle the camera")
+                    let help =
+                        "the camera serves one client at a time: close the other client, or power-cycle the camera";
+                    Some(help.into())
                 }
                 _ => None,
             };
-            lines.extend(reason.map(str::to_owned));
+            lines.extend(reason.map(Cow::into_owned));
             message(ink_of(state), &state_word(state), lines)
         }
     }

@@ -13,6 +13,7 @@ use crate::sink::record::retention::{self, DiskSpace};
 use crate::sink::record::segment::{LostFrames, Segment};
 use crate::sink::record::trigger::Firings;
 use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, target};
+use crate::units::{Bytes, count};
 
 /// Delay before another attempt to start a file.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -71,6 +72,7 @@ impl Worker {
         let unix_ns = received.unix_ns.max(self.named.map_or(i64::MIN, after));
         let (names, disk) = target::create(target, &self.folder, first, unix_ns, *sync, &mut self.create_disk)?;
         let partial = names.partial.clone();
+        tracing::info!("recording to {}", partial.display());
         let segment = Segment::new(names, disk, *compression, &self.infos, received.unix_ns);
         let mut segment = segment.map_err(|error| RecordError::Io {
             path: partial.clone(),
@@ -98,10 +100,21 @@ impl Worker {
         Ok(())
     }
 
-    /// Finishes the file, or gives up on it.
-    pub(super) fn finish_segment(&mut self) {
+    /// Finishes the file, or gives up on it. `why`: the reason, for log lines.
+    pub(super) fn finish_segment(&mut self, why: &str) {
         let Some(segment) = self.segment.take() else { return };
         let (path, monitor) = (segment.path().clone(), segment.monitor().clone());
+        if !segment.has_frames() {
+            drop(segment);
+            tracing::info!("removed {}, which has no frames: {why}", path.display());
+            let removed = std::fs::remove_file(&path);
+            let mut progress = self.shared.progress();
+            (progress.current, progress.current_bytes) = (None, 0);
+            if let Err(error) = removed {
+                progress.add_problem(&format!("cannot remove {}, which has no frames: {error}", path.display()));
+            }
+            return;
+        }
         let clocks: Vec<BTreeMap<String, String>> = self.cameras.iter().map(|camera| camera.clock.metadata()).collect();
         let finished = segment.finish(&clocks, || {
             self.note_stop();
@@ -112,6 +125,8 @@ impl Worker {
         });
         match finished {
             Ok(saved) => {
+                let frames = count(saved.frames, "frame", "frames");
+                tracing::info!("finished {} with {frames}, {}: {why}", saved.path.display(), Bytes(saved.bytes));
                 let mut progress = self.shared.progress();
                 progress.current = None;
                 progress.current_bytes = 0;
@@ -122,7 +137,7 @@ impl Worker {
                 drop(progress);
                 self.delete_old_files();
             }
-            Err((why, lost)) => self.give_up_on(&path, &why, &lost),
+            Err((error, lost)) => self.give_up_on(&path, &error, &lost),
         }
     }
 
@@ -138,7 +153,7 @@ impl Worker {
         self.clip = None;
         self.cameras.iter_mut().for_each(|camera| camera.clip_begun = false);
         self.firings = Firings::default();
-        self.finish_segment();
+        self.finish_segment("no detection has matched the trigger since");
         self.shared.progress().state = RecorderState::Waiting;
     }
 

@@ -16,8 +16,9 @@ pub(super) struct LabelCheck {
 }
 
 impl LabelCheck {
-    /// Returns a description if the names of this frame are others than those of the last one, and do not have this label.
-    pub(super) fn unknown(&mut self, label: &str, frame: &Frame, info: &CameraInfo) -> Option<String> {
+    /// Searches the names of this frame if they are others than those of the last one. Returns whether they have this label,
+    /// or else a description; `None` without a search.
+    pub(super) fn search(&mut self, label: &str, frame: &Frame, info: &CameraInfo) -> Option<Result<(), String>> {
         let is_same = |old: &Option<Arc<LabelMap>>| match (old, &frame.labels) {
             (Some(old), Some(new)) => Arc::ptr_eq(old, new),
             (None, None) => true,
@@ -30,10 +31,10 @@ impl LabelCheck {
         self.last = Some(frame.labels.clone());
         let names = frame.labels.as_deref().or(info.labels.as_ref()).unwrap_or(LabelMap::coco());
         if names.knows(label) {
-            return None;
+            return Some(Ok(()));
         }
         let nearest = names.nearest(label).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-        Some(format!("{}: no label is named `{label}`, so the trigger cannot match{nearest}", info.name))
+        Some(Err(format!("no label is named `{label}`, so the trigger cannot match{nearest}")))
     }
 }
 
@@ -49,8 +50,8 @@ mod tests {
         for n in 0..1000 {
             let mut frame = Frame::default();
             frame.labels = Some(Arc::new([format!("name {n}").as_str()].into_iter().collect()));
-            reports += u32::from(check.unknown("piza", &frame, &info).is_some());
-            assert_eq!(check.unknown("piza", &frame, &info), None, "the same table");
+            reports += u32::from(check.search("piza", &frame, &info).is_some_and(|found| found.is_err()));
+            assert_eq!(check.search("piza", &frame, &info), None, "the same table");
         }
         assert_eq!(reports, TABLES_MAX);
     }

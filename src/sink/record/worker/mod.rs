@@ -173,6 +173,7 @@ impl Worker {
         };
         worker.shared.progress().taken = vec![TakenCounts::default(); worker.infos.len()];
         worker.shared.progress().unwritten = vec![0; worker.infos.len()];
+        worker.shared.progress().cannot_match = vec![None; worker.infos.len()];
         worker.prepare()?;
         Ok(worker)
     }
@@ -302,9 +303,16 @@ impl Worker {
         let Some(trigger) = self.options.trigger.clone() else { return self.enqueue(entry) };
         let mono_ns = entry.received().mono_ns;
         if let Entry::Frame { camera, frame, .. } = &entry {
-            let why = self.cameras[*camera].label_check.unknown(&trigger.label, frame, &self.infos[*camera]);
-            if let Some(why) = why.filter(|why| self.shared.progress().add_problem(why)) {
-                tracing::warn!("{why}");
+            let info = &self.infos[*camera];
+            if let Some(found) = self.cameras[*camera].label_check.search(&trigger.label, frame, info) {
+                let why = found.err();
+                let mut progress = self.shared.progress();
+                let problem = why.as_ref().map(|why| format!("{}: {why}", info.name));
+                progress.cannot_match[*camera] = why;
+                if let Some(problem) = problem.filter(|problem| progress.add_problem(problem)) {
+                    drop(progress);
+                    tracing::warn!("{problem}");
+                }
             }
         }
         let mut fired = None;
@@ -396,7 +404,7 @@ impl Worker {
         if let Entry::Frame { frame, .. } = &entry
             && self.is_split_before(frame)
         {
-            self.finish_segment();
+            self.finish_segment("it has reached the limit of --split");
         }
         let entry = if self.segment.is_none() {
             // In the queue, so that it is counted if the recorder gives up.
@@ -486,7 +494,7 @@ impl Worker {
                 self.abandon(&with_causes(&error));
             }
         }
-        self.finish_segment();
+        self.finish_segment("the recording ends");
         self.count_unwritten();
         self.shared.progress().state = RecorderState::Finished;
     }

@@ -1,0 +1,142 @@
+//! The lines of `--status`: the counts of each camera as JSON on standard output.
+
+use std::io;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use oaktap::net::clock::received_now;
+use oaktap::sink::record::{RecordersMonitor, RecordingStatus};
+use oaktap::source::{Session, SessionState};
+use oaktap::stats::{Ledger, Summary};
+use oaktap::sync::locked;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::present;
+use super::recording_summary::FinishedRecording;
+
+/// Prints a line for each camera, again and again.
+#[derive(Debug)]
+pub(super) struct StatusLines {
+    since: Vec<Arc<Since>>,
+    /// Ends the thread when it is dropped.
+    end: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// The state of a camera at the end of a command.
+#[derive(Debug)]
+pub(super) struct LastStatus<'a> {
+    pub(super) counts: &'a Summary,
+    pub(super) reason: Option<String>,
+    pub(super) recording: Option<FinishedRecording<'a>>,
+}
+
+#[derive(Serialize)]
+struct StatusLine<'a, R> {
+    status: &'a CameraStatus<'a, R>,
+}
+
+#[derive(Serialize)]
+struct CameraStatus<'a, R> {
+    unix_ns: i64,
+    /// A word of a fixed list; see [`SessionState::word`].
+    state: &'static str,
+    /// Why the camera is not connected.
+    reason: Option<String>,
+    /// Start of the state.
+    since_unix_ns: i64,
+    /// `None` if nothing is recorded.
+    recording: Option<R>,
+    #[serde(flatten)]
+    counts: &'a Summary,
+}
+
+/// A camera of which lines are printed.
+struct Watched {
+    name: String,
+    state: watch::Receiver<SessionState>,
+    ledger: Ledger,
+    since: Arc<Since>,
+}
+
+impl StatusLines {
+    /// Prints the counts of each session at this interval. On a thread of its own: a reader that does not read blocks it.
+    pub(super) fn start(
+        sessions: &[Session],
+        since: Vec<Arc<Since>>,
+        recording: RecordersMonitor,
+        interval: Duration,
+    ) -> io::Result<Self> {
+        let watched = |(session, since): (&Session, &Arc<Since>)| Watched {
+            name: session.name().to_owned(),
+            state: session.changes(),
+            ledger: session.ledger().clone(),
+            since: Arc::clone(since),
+        };
+        let cameras: Vec<_> = sessions.iter().zip(&since).map(watched).collect();
+        let (end, ended) = mpsc::channel();
+        let print = move || {
+            while ended.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
+                for (number, camera) in cameras.iter().enumerate() {
+                    // A closed standard output ends the lines, not the reception.
+                    if camera.print(recording.status(number)).is_err() {
+                        return;
+                    }
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("status".to_owned()).spawn(print)?;
+        Ok(Self { since, end, thread })
+    }
+
+    /// Ends the thread, and prints the last line of each camera.
+    pub(super) fn finish(self, cameras: Vec<LastStatus<'_>>) -> anyhow::Result<()> {
+        drop(self.end);
+        // A panic was printed when it happened.
+        let _ = self.thread.join();
+        let unix_ns = received_now().unix_ns;
+        for (camera, since) in cameras.into_iter().zip(&self.since) {
+            let LastStatus { counts, reason, recording } = camera;
+            let state = SessionState::Ended { error: None }.word();
+            let since_unix_ns = since.of(state, unix_ns);
+            print(&CameraStatus { unix_ns, state, reason, since_unix_ns, recording, counts })?;
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn print(&self, recording: Option<RecordingStatus>) -> anyhow::Result<()> {
+        let now = received_now();
+        let state = self.state.borrow().clone();
+        let mut counts = self.ledger.snapshot();
+        counts.advance(now.mono_ns);
+        print(&CameraStatus {
+            unix_ns: now.unix_ns,
+            state: state.word(),
+            reason: state.reason().map(|error| error.kind.to_string()),
+            since_unix_ns: self.since.of(state.word(), now.unix_ns),
+            recording,
+            counts: &counts.summary(&self.name),
+        })
+    }
+}
+
+fn print<R: Serialize>(status: &CameraStatus<'_, R>) -> anyhow::Result<()> {
+    present::result(present::json(&StatusLine { status })?.as_bytes())
+}
+
+/// Remembers since when a state is the same.
+#[derive(Debug, Default)]
+pub(super) struct Since(Mutex<Option<(&'static str, i64)>>);
+
+impl Since {
+    pub(super) fn of(&self, state: &'static str, now_unix_ns: i64) -> i64 {
+        let mut known = locked(&self.0);
+        let (_, since) = known.filter(|(word, _)| *word == state).unwrap_or((state, now_unix_ns));
+        *known = Some((state, since));
+        since
+    }
+}
