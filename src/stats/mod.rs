@@ -338,6 +338,7 @@ impl Stats {
         if torn {
             self.sequence.torn();
         }
+        self.count_missing();
     }
 
     fn count_missing(&mut self) {

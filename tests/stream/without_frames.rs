@@ -135,7 +135,7 @@ fn status_lines_are_json_only_and_end_with_the_files() {
         assert_eq!((recording["reason"].is_null(), status["reason"].is_null()), (files == 1, files == 1), "{status}");
     }
     assert!(lines.iter().all(|line| !line["status"]["recording"].is_null()), "{out}");
-    assert!(err.contains("error: cannot receive the stream of off"), "{err}");
+    assert!(err.contains("cannot receive the stream of off"), "{err}");
     let pictures = folder.path().join("pictures");
     let pictures = pictures.to_str().expect("UTF-8");
     let (code, out, err) = run(&["snapshot", "front=sim:?size=64x48", "-o", pictures, "--status", "10s"]);
