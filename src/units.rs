@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// `FromStr` accepts `4096`, `128MiB`, `1.5 GB` and `64k`: KB to TB are powers of 1000; KiB to TiB, and K to T alone, are
 /// powers of 1024. Case does not matter, fractions of a byte are cut off, and an amount past `u64::MAX` becomes that.
-/// `Display` writes `45.6 MB` or `1.23 GB`.
+/// `Display` writes `1 byte`, `12.3 kB`, `45.6 MB` or `1.23 GB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
@@ -45,8 +45,13 @@ impl FromStr for Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0 as f64;
-        if bytes >= 1e9 { write!(f, "{:.2} GB", bytes / 1e9) } else { write!(f, "{:.1} MB", bytes / 1e6) }
+        match self.0 as f64 {
+            few if few < 1e3 => f.write_str(&count(self.0, "byte", "bytes")),
+            // The next unit begins where rounding would show 1000.
+            some if some < 999_950.0 => write!(f, "{:.1} kB", some / 1e3),
+            many if many < 999_950_000.0 => write!(f, "{:.1} MB", many / 1e6),
+            most => write!(f, "{:.2} GB", most / 1e9),
+        }
     }
 }
 
@@ -112,9 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_shown_in_megabytes_or_gigabytes() {
-        let shown = [0, 45_600_000, 1_230_000_000].map(|bytes| Bytes(bytes).to_string());
-        assert_eq!(shown, ["0.0 MB", "45.6 MB", "1.23 GB"]);
+    fn bytes_are_shown_in_a_unit_of_their_size() {
+        let bytes = [0, 1, 999, 1000, 12_345, 999_949, 999_950, 45_600_000, 999_960_000, 1_230_000_000];
+        let shown = bytes.map(|bytes| Bytes(bytes).to_string());
+        let expected = [
+            "0 bytes",
+            "1 byte",
+            "999 bytes",
+            "1.0 kB",
+            "12.3 kB",
+            "999.9 kB",
+            "1.0 MB",
+            "45.6 MB",
+            "1.00 GB",
+            "1.23 GB",
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]

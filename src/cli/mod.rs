@@ -129,7 +129,7 @@ impl From<Outcome> for ExitCode {
 pub(crate) struct Until {
     /// Stop after N frames of each camera. One of several that sends nothing is given up 10s (or --idle-timeout) after the
     /// others
-    #[arg(short = 'n', long, value_name = "N", help_heading = WHEN_TO_STOP, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", help_heading = WHEN_TO_STOP, value_parser = value_parsers::positive)]
     pub(crate) frames: Option<u64>,
 
     /// Stop after this time, such as 500ms, 10s, 2min or 1h
@@ -157,6 +157,15 @@ fn color_choice(words: &[String]) -> ColorChoice {
     last.and_then(|value| ColorChoice::from_str(&value, false).ok()).unwrap_or_default()
 }
 
+/// Lets options take negative numbers, so that the error is about the range of the option and not about an unknown option `-5`.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
+        if takes_value && !argument.is_positional() { argument.allow_negative_numbers(true) } else { argument }
+    });
+    command.mut_subcommands(with_negative_numbers)
+}
+
 /// Prints an error of the command line, or the help or version that was asked for, and exits.
 fn exit_after(error: &clap::Error) -> ! {
     let printed = error.print().and_then(|()| std::io::stdout().flush());
@@ -174,7 +183,7 @@ impl Cli {
     pub(crate) fn from_command_line() -> Self {
         let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         // The parser needs the choice before it can parse it, for its own errors and help.
-        let program = Self::command().color(color_choice(&words));
+        let program = with_negative_numbers(Self::command()).color(color_choice(&words));
         let mut matches = program
             .clone()
             .try_get_matches()

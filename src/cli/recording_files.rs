@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::recording::natural_order;
+use oaktap::units::count;
 use serde::Serialize;
 
 use super::{Ctx, present};
@@ -62,14 +63,15 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
         match (files.len() > before, is_left_out) {
             (true, false) => {}
             (true, true) => {
-                present::say(&format!("{unfinished} unfinished recordings (*{UNFINISHED}) left out"));
+                let left_out = count(unfinished as u64, "unfinished recording", "unfinished recordings");
+                present::say(&format!("{left_out} (*{UNFINISHED}) left out"));
                 present::say(&format!("help: {}", recover()));
             }
             (false, true) => {
                 let folder = path.display();
                 let error = anyhow::anyhow!(
-                    "no finished recording (*{FINISHED}) below the folder {folder}: found {unfinished} unfinished ones \
-                     (*{UNFINISHED})"
+                    "no finished recording (*{FINISHED}) below the folder {folder}: found {} (*{UNFINISHED})",
+                    count(unfinished as u64, "unfinished one", "unfinished ones")
                 );
                 return Err(present::advised(error, recover()));
             }

@@ -46,6 +46,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("expected a time longer than 0, such as 10s".to_owned()) } else { Ok(duration) }
 }
 
+/// Parses a whole number.
+pub(crate) fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number from 0".to_owned())
+}
+
+/// Parses a whole number from 1.
+pub(crate) fn positive(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
 /// Parses width and height in pixels, such as `640x352`.
 pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

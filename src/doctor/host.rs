@@ -3,6 +3,7 @@
 use super::facts::{Facts, HostLink, LinkKind};
 use super::{Finding, HOST_ADDRESS_FOR_FALLBACK, Level};
 use crate::bootloader::reach::FALLBACK_ADDRESS;
+use crate::units::count;
 
 /// The expected link speed of a PoE camera (PoE guide, first sentence).
 pub(super) const GIGABIT_MBIT_S: u32 = 1000;
@@ -29,7 +30,11 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
             .hint("cameras in that network were not searched: check `ip route` and the output rules of the firewall")
     }));
     if facts.left_out > 0 {
-        let observed = format!("{} cameras answered and were not checked", facts.left_out);
+        let observed = count(
+            facts.left_out as u64,
+            "camera answered and was not checked",
+            "cameras answered and were not checked",
+        );
         findings.push(
             Finding::new("asking", "host", Level::Warn, observed).hint(
                 "`oaktap doctor CAMERA` checks one; more answers than cameras mean that another device invents ids",

@@ -12,6 +12,7 @@ use super::{ExportError, ProgressFn, report_progress};
 use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::{Player, RecordingError, natural_order};
+use crate::units::count;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
 /// nearly, but not exactly, in the order of arrival.
@@ -213,7 +214,7 @@ impl Frames {
         let time = |ns| DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true);
         let why = match report.without_label {
             0 => "none is between --from and --until".to_owned(),
-            frames => format!("{frames} frames have no detection selected by --only and --threshold"),
+            frames => count(frames, "frame has", "frames have") + " no detection selected by --only and --threshold",
         };
         Err(ExportError::NothingSelected { why, from: time(from), until: time(until) })
     }

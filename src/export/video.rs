@@ -15,6 +15,7 @@ use super::still::StillEncoder;
 use super::video_file::{Times, VideoFile};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
 use crate::frame::{PayloadKind, Size};
+use crate::units::count;
 
 /// Key-frame interval, in pictures: 2 s at 30 frames per second. Players seek to key frames.
 const GROUP_PICTURES: usize = 60;
@@ -224,7 +225,8 @@ pub(super) fn write_all(
         if jumps > 0 {
             let name = &cameras[camera].name;
             report.note(format!(
-                "the clock of {name} jumped {jumps} times: frames before a jump are shown as long as their predecessor"
+                "the clock of {name} jumped {}: frames before a jump are shown as long as their predecessor",
+                count(jumps, "time", "times")
             ));
         }
     }

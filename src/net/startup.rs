@@ -15,6 +15,7 @@ use super::discovery::{Claim, FindError, RESPONSE_WINDOW, Targets, describe_last
 use crate::device::contract::Contract;
 use crate::discovery::{CameraState, is_camera_id};
 use crate::frame::{Interpreter, Pool, Received};
+use crate::units::count;
 use crate::wire::{Decoder, Event, Introduction, Limits};
 
 const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(200);
@@ -39,7 +40,8 @@ pub struct FirstFrame {
 impl fmt::Display for FirstFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, dialect, picture, bytes, detections } = self;
-        write!(f, "first frame from {address}: {dialect}, {picture}, {bytes} bytes, {detections} detections")
+        let detections = count(*detections as u64, "detection", "detections");
+        write!(f, "first frame from {address}: {dialect}, {picture}, {bytes} bytes, {detections}")
     }
 }
 

@@ -16,6 +16,7 @@ use super::survey::{self, Survey};
 use super::time_line::{ClockJump, TimeLine};
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::{CameraInfo, RecordingError};
+use crate::units::count;
 
 /// Position of a chunk in the file, or of consecutive messages outside of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,12 +375,13 @@ impl Reader {
     fn gap(&mut self, camera: usize, frames: u64, at_unix_ns: i64, is_known: bool) {
         if !is_known {
             let name = self.cameras().nth(camera).map_or("", |info| info.name.as_str());
-            let why = format!("{frames} frames of camera {name} are missing before this place");
+            let frames = count(frames, "frame", "frames");
+            let why = format!("{frames} of camera {name} missing before this place");
             self.queue.push_back(Err(RecordingError::Damaged { at: self.at, why }));
         }
         self.camera(camera).missing += frames;
         let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
-        let text = format!("{frames} frames were in a damaged part of {name}");
+        let text = format!("{} in a damaged part of {name}", count(frames, "frame was", "frames were"));
         let kind = IncidentKind::Gap.to_string();
         let incident = RecordedIncident { kind, text, frames, ..RecordedIncident::default() };
         self.queue.push_back(Ok(RecordingEntry::Incident { camera, at_unix_ns, incident }));

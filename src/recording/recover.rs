@@ -16,6 +16,7 @@ use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter, Watch};
 use crate::file::NewFile;
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received, Staleness};
+use crate::units::count;
 use crate::wire::Dialect;
 
 /// Size at which a chunk of the new file ends, in bytes.
@@ -309,7 +310,7 @@ impl Recovery {
         self.done.lost_frames += u64::from(frames);
         self.cameras[camera].lost += u64::from(frames);
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let text = format!("{frames} frames were in a damaged part of {name}");
+        let text = format!("{} in a damaged part of {name}", count(frames.into(), "frame was", "frames were"));
         let kind = IncidentKind::Gap.to_string();
         let gap = RecordedIncident { kind, text, frames: frames.into(), ..RecordedIncident::default() };
         let number = self.camera(camera, into)?;

@@ -13,6 +13,7 @@ use super::decompress::decompress;
 use super::mcap_record::{self, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::watch::Watch;
 use super::writer::{CAMERA_METADATA, CHANNELS};
+use crate::units::count;
 
 /// Bytes of a message before its data: channel, sequence and two times.
 const MESSAGE_HEAD_BYTES: u64 = 22;
@@ -320,7 +321,8 @@ impl<R: Read + Seek> RecordWalk<R> {
         let front = self.file.bytes(head.data, HEAD_BYTES_MAX)?;
         let Some(header) = chunk_header(front) else { return self.damage(at).map(Some) };
         let from = head.data + CHUNK_HEAD_BYTES + header.compression.len() as u64;
-        let torn = (head.end > self.len()).then(|| format!("{} bytes missing at its end", head.end - self.len()));
+        let torn =
+            (head.end > self.len()).then(|| count(head.end - self.len(), "byte", "bytes") + " missing at its end");
         let end = head.end.min(self.len());
         let len = end - at;
         if self.skip_chunks && torn.is_none() && self.follows(end)? {

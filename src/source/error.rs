@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::frame::Utc;
+use crate::units::count;
 use crate::wire::{LINE, header};
 
 /// Classes of errors, by the effect of a retry.
@@ -135,7 +136,7 @@ fn describe_cameras(asked: Option<&str>, cameras: &[String]) -> String {
     let names = cameras.join(", ");
     match asked {
         Some(asked) => format!("this recording has no camera `{asked}`; it has {names}"),
-        None => format!("this recording has {} cameras: {names}", cameras.len()),
+        None => format!("this recording has {}: {names}", count(cameras.len() as u64, "camera", "cameras")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::frame::Received;
 use crate::recording::schema::{self, IncidentKind};
+use crate::units::count;
 use crate::wire::{Damage, Skipped};
 
 /// An event with its time. Offered in the order of the stream: after the frames before it, before those that follow.
@@ -77,7 +78,9 @@ impl fmt::Display for IncidentEvent {
             Self::Disconnected { why } | Self::BadDetections(why) => f.write_str(why),
             Self::Withdrawn { id, damage } => write!(f, "frame {id}: {damage}"),
             Self::Lost(damage) => damage.fmt(f),
-            Self::NotSent { frames } => write!(f, "the camera left out {frames} frame numbers"),
+            Self::NotSent { frames } => {
+                write!(f, "the camera left out {}", count(*frames, "frame number", "frame numbers"))
+            }
             Self::Recorded(incident) => f.write_str(&incident.text),
             Self::Skipped(skipped) => skipped.fmt(f),
         }

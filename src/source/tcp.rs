@@ -19,7 +19,7 @@ use super::{SessionOptions, SessionState};
 use crate::frame::{Received, Verdict};
 use crate::net::clock::received_now;
 use crate::net::low_water::LowWater;
-use crate::units::count;
+use crate::units::{Bytes, count};
 use crate::wire::{Damage, Decoder, Event, header};
 
 /// Bytes at the end of a frame that are waited for separately. By the time they arrive, the rest of the frame has been read.
@@ -157,11 +157,11 @@ pub(super) async fn run_once(
     let why = ended.result.as_ref().map_or_else(ToString::to_string, |()| "we closed the connection".to_owned());
     tracing::info!(
         camera = attempts.delivery.name(),
-        "connection {} ended after {:.1} s, {} and {} bytes: {why}",
+        "connection {} ended after {:.1} s, {} and {}: {why}",
         conn.number,
         conn.up.as_secs_f32(),
         count(conn.frames, "frame", "frames"),
-        conn.bytes
+        Bytes(conn.bytes)
     );
     attempts.delivery.incident(closed, IncidentEvent::Disconnected { why });
     // Half-open connections occupy the camera's only slot (wire.md 4.13).

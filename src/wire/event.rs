@@ -7,6 +7,7 @@ use super::detections::DetectionError;
 use super::record::Record;
 use super::text::LINE;
 use crate::frame::{Frame, Verdict};
+use crate::units::count;
 
 /// An event of a stream, in stream order.
 #[derive(Debug)]
@@ -103,14 +104,14 @@ impl Skipped {
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let len = self.len;
+        let len = count(self.len, "byte", "bytes");
         match self.reason {
-            SkipReason::DamagedFrame => write!(f, "{len} bytes of a damaged frame"),
-            SkipReason::NotAHeader => write!(f, "{len} bytes where a header was expected"),
-            SkipReason::ForeignRecord => write!(f, "{len} bytes of records of unknown kinds"),
+            SkipReason::DamagedFrame => write!(f, "{len} of a damaged frame"),
+            SkipReason::NotAHeader => write!(f, "{len} where a header was expected"),
+            SkipReason::ForeignRecord => write!(f, "{len} of records of unknown kinds"),
             SkipReason::NoMemory => write!(f, "{len} bytes of a frame for which there was no memory"),
             SkipReason::TooLarge { claimed } => {
-                write!(f, "{len} bytes after a header that claims {claimed} bytes, more than --max-payload")
+                write!(f, "{len} after a header that claims {claimed} bytes, more than --max-payload")
             }
         }
     }

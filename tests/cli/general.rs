@@ -404,3 +404,62 @@ fn standard_output_that_cannot_be_written_is_an_error() {
         assert!(err.contains("error: cannot write to standard output"), "{args:?}: {err}");
     }
 }
+
+#[test]
+fn negative_numbers_are_out_of_range_and_not_unknown_options() {
+    for args in [
+        &["view", "sim:", "--frames", "-3"][..],
+        &["view", "sim:", "-n", "-3"],
+        &["view", "sim:", "-d", "-5"],
+        &["view", "sim:", "--stride", "-1"],
+        &["view", "sim:", "--threshold", "-0.5"],
+        &["view", "sim:", "--scale", "-1"],
+        &["record", "sim:", "-o", "x", "--buffer", "-1"],
+        &["snapshot", "sim:", "-n", "-1"],
+        &["export", "x.mcap", "-o", "x", "--every", "-10"],
+        &["export", "x.mcap", "-o", "x", "--quality", "-10"],
+        &["simulate", "--fps", "-5"],
+        &["simulate", "--seed", "-5"],
+        &["list", "--udp-port", "-5"],
+        &["flash", "sim:", "--camera-only", "--fps", "-5"],
+    ] {
+        let (code, _, err) = run(args);
+        let first = err.lines().next().unwrap_or_default();
+        assert_eq!(code, 2, "{args:?}: {err}");
+        let number = args.last().expect("a number");
+        assert!(first.starts_with("error: ") && first.contains(number), "{args:?}: {err}");
+        assert!(!err.contains("unexpected argument") && !err.contains("invalid digit"), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn one_thing_is_not_called_by_its_plural() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("one.mcap");
+    let file = file.to_str().expect("UTF-8");
+    let output = folder.path().join("out");
+    let output = output.to_str().expect("UTF-8");
+    let mut all = String::new();
+    for args in [
+        &["record", "sim:?size=16x12&boxes=1", "-o", file, "-n", "1", "-v"][..],
+        &["inspect", file],
+        &["verify", file],
+        &["export", file, "-o", output, "--to", "png"],
+        &["view", &format!("file:{file}"), "--no-window", "-v"],
+        &["snapshot", &format!("file:{file}"), "-o", output, "-v"],
+    ] {
+        let (_, out, err) = run(args);
+        all += &format!("{}\n{out}{err}", args[0]);
+    }
+    let words: Vec<_> = all.split_whitespace().collect();
+    let plurals = words.windows(2).filter(|two| {
+        let word = two[1].trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        two[0].trim_start_matches('(') == "1"
+            && word.len() > 2
+            && word.ends_with('s')
+            && !word.ends_with("ss")
+            && word != "was"
+    });
+    assert_eq!(plurals.collect::<Vec<_>>(), Vec::<&[&str]>::new(), "{all}");
+    assert!(!all.contains("0.0 MB") && all.contains("1 frame in "), "{all}");
+}

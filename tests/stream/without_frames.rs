@@ -238,5 +238,5 @@ fn verbose_recording_logs_connections_formats_files_and_frames() {
     {
         assert!(some.contains(text) && more.contains(text), "no `{text}`: {some}");
     }
-    assert!(more.contains("DEBUG a: raw frame id=4 ") && !some.contains("DEBUG"), "{more}");
+    assert!(more.contains("DEBUG a: RAW frame id=4 ") && !some.contains("DEBUG"), "{more}");
 }

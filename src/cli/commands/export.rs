@@ -56,7 +56,7 @@ pub(crate) struct ExportArgs {
 
     /// Export every Nth frame of each camera
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = SELECTION,
-          value_parser = clap::value_parser!(u64).range(1..))]
+          value_parser = value_parsers::positive)]
     every: u64,
 
     /// Start at this time of arrival, such as 2026-11-21T10:15:00Z, or this long after the first frame, such as 10s

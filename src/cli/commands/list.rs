@@ -413,7 +413,8 @@ async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet
                 let [id, address, interface, state, stream] = cells(&row);
                 let stream =
                     if args.probe && event != "gone" { format!("  stream port {stream}") } else { String::new() };
-                printable(&format!("{event:<8} {id}  {address}  {interface}  {state}{stream}\n"))
+                let time = present::time_unless_terminal(&std::io::stdout());
+                printable(&format!("{time}{event:<8} {id}  {address}  {interface}  {state}{stream}\n"))
             };
             present::result(line.as_bytes())?;
         }

@@ -223,5 +223,6 @@ fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs) -> Str
             "{doing}: {written} written, {waiting} in memory ({share:.0} % of the room for them), {missing} missing{room}"
         );
     }
-    format!("{doing}: {frames} frames, {missing} missing, {}, {speed:.1} MB/s{room}", Bytes(*bytes))
+    let frames = count(*frames, "frame", "frames");
+    format!("{doing}: {frames}, {missing} missing, {}, {speed:.1} MB/s{room}", Bytes(*bytes))
 }

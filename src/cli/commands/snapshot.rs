@@ -39,7 +39,7 @@ pub(crate) struct SnapshotArgs {
 
     /// Save N pictures of each camera
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, help_heading = WHEN_TO_STOP,
-          value_parser = clap::value_parser!(u64).range(1..))]
+          value_parser = value_parsers::positive)]
     frames: u64,
 
     /// Stop after this time, such as 500ms, 10s, 2min or 1h [default: 10s after the last picture]

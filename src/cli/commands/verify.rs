@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cli::present::{self, printable, recording_error};
 use crate::cli::recording_files::{FINISHED, UNFINISHED, UnreadFile, find};
 use crate::cli::{Ctx, Outcome, json_option};
+use oaktap::units::count;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,7 +85,13 @@ fn text(verified: &VerifyReport) -> String {
     for topic in &verified.unsupported {
         text.push_str(&format!("{}: {topic}\n", path.display()));
     }
-    let verdict = if verified.is_good() { "intact".to_owned() } else { format!("damaged in {found} places") };
-    text.push_str(&format!("{}: {verdict}; {frames} intact frames, {chunks} chunks\n", path.display()));
+    let verdict = if verified.is_good() {
+        "intact".to_owned()
+    } else {
+        format!("damaged in {}", count(*found, "place", "places"))
+    };
+    let frames = count(*frames, "intact frame", "intact frames");
+    let chunks = count(*chunks, "chunk", "chunks");
+    text.push_str(&format!("{}: {verdict}; {frames}, {chunks}\n", path.display()));
     text
 }

@@ -31,6 +31,11 @@ fn time() -> String {
     format!("{} ", Utc::from_unix_ns(received_now().unix_ns))
 }
 
+/// Returns the time and a space for a line of `output`, or nothing if that is a terminal.
+pub(crate) fn time_unless_terminal(output: &impl io::IsTerminal) -> String {
+    if output.is_terminal() { String::new() } else { format!("{} ", Utc::from_unix_ns(received_now().unix_ns)) }
+}
+
 /// Prints lines about something that has just happened, unless `--quiet` is given.
 pub(crate) fn log(text: &str) {
     let time = time();

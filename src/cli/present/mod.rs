@@ -17,7 +17,7 @@ pub(crate) use failure::{
     recording_error, settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
-pub(crate) use log::{LogFormat, log};
+pub(crate) use log::{LogFormat, log, time_unless_terminal};
 pub(crate) use output::ends_at;
 pub(crate) use progress::{Progress, watched};
 pub(crate) use status::{LogWriter, always_say, colored, configure, listed, say, status, status_of};

@@ -1,7 +1,7 @@
 //! Tables: rows of aligned columns, and the ledgers of all cameras.
 
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, Summary, Weight};
-use oaktap::units::count;
+use oaktap::units::{Bytes, count};
 
 use super::{always_say, printable, say};
 
@@ -138,7 +138,7 @@ fn together<'a>(cameras: impl Iterator<Item = &'a Summary> + Clone) -> String {
     let (slowest, fastest) = (format!("{:.1}", fps(f64::min)), format!("{:.1}", fps(f64::max)));
     let fps = if slowest == fastest { slowest } else { format!("{slowest} to {fastest}") };
     let (number, frames) = (cameras.count(), count(frames, "frame", "frames"));
-    format!("{number} cameras without a loss: {frames}, {fps} fps each, {:.1} MB\n", bytes as f64 / 1e6)
+    format!("{number} cameras without a loss: {frames}, {fps} fps each, {}\n", Bytes(bytes))
 }
 
 /// A camera that does not number its frames shows losses as gaps in its rhythm only: an estimate.
@@ -154,7 +154,8 @@ fn latency(camera: &Summary, at: fn(&LatencySummary) -> u64) -> String {
 
 fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
     let superseded = camera.lanes.iter().filter(|lane| lane.dropped > 0 && !lane.keeps && verbose).map(|lane| {
-        format!("{}: {} of {} frames dropped (superseded by newer ones)", lane.name, lane.dropped, lane.offered)
+        let offered = count(lane.offered, "frame", "frames");
+        format!("{}: {} of {offered} dropped (superseded by newer ones)", lane.name, lane.dropped)
     });
     let damage = camera.first_damage.as_ref().map(|place| {
         let DamagePlace { connection, byte, frames, what } = place;
@@ -174,11 +175,13 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
             (pending, "still on the way"),
         ];
         let fates = fates.iter().filter(|(count, _)| *count > 0).map(|(count, fate)| format!("{count} {fate}"));
-        format!("of {numbers} numbered frames: {}", fates.collect::<Vec<_>>().join(", "))
+        let numbers = count(numbers, "numbered frame", "numbered frames");
+        format!("of {numbers}: {}", fates.collect::<Vec<_>>().join(", "))
     });
     let table = camera.introduction.as_ref().and_then(|introduction| introduction.table);
     let names = table.filter(|table| !table.complete).map(|table| {
-        format!("received only some of the camera's {} label names: labels are shown as numbers", table.count)
+        let names = count(table.count.into(), "label name", "label names");
+        format!("received only some of the camera's {names}: labels are shown as numbers")
     });
     let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
     damage.into_iter().chain(doubts).chain(numbered).chain(names).chain(superseded).chain(bug).collect()
@@ -231,7 +234,7 @@ mod tests {
         let text = ledgers(&fleet, false, false);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].starts_with("odd ") && lines.len() == 3, "{text}");
-        assert_eq!(lines[2], "8 cameras without a loss: 0 frames, 0.0 fps each, 0.0 MB");
+        assert_eq!(lines[2], "8 cameras without a loss: 0 frames, 0.0 fps each, 0 bytes");
         assert_eq!(ledgers(&fleet[1..], false, false).lines().count(), 9);
     }
 

@@ -10,6 +10,7 @@ use super::DiskCondition;
 use super::block::Block;
 use super::medium::Medium;
 use crate::sync::locked;
+use crate::units::Bytes;
 
 /// Interval between attempts to write to a full disk.
 const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(200);
@@ -125,10 +126,10 @@ impl SharedState {
             (state.full, state.queued())
         };
         let error = if full {
-            let why = format!("the disk is full: the last {queued} bytes cannot be written");
+            let why = format!("the disk is full: the last {} cannot be written", Bytes(queued as u64));
             io::Error::new(io::ErrorKind::StorageFull, why)
         } else {
-            let why = format!("the disk is too slow: the last {queued} bytes were not written in time");
+            let why = format!("the disk is too slow: the last {} were not written in time", Bytes(queued as u64));
             io::Error::new(io::ErrorKind::TimedOut, why)
         };
         self.change(|state| {

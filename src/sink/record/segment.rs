@@ -9,6 +9,7 @@ use crate::error::with_causes;
 use crate::frame::Frame;
 use crate::recording::disk::{Disk, DiskMonitor};
 use crate::recording::{CameraInfo, Compression, RecordingError, SegmentWriter, schema};
+use crate::units::count;
 
 /// Size at which a chunk is ended.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
@@ -110,7 +111,7 @@ impl Segment {
             return Ok(());
         }
         self.tally.gap(camera, frames);
-        let text = format!("{frames} frames are missing: the recorder could not write them");
+        let text = count(frames, "frame is missing", "frames are missing") + ": the recorder could not write them";
         let kind = schema::IncidentKind::Gap.to_string();
         let incident = schema::RecordedIncident { kind, text, frames, ..schema::RecordedIncident::default() };
         self.incident(camera, &incident, unix_ns)

@@ -6,6 +6,7 @@ use super::design::{Design, Ink};
 use super::pen::Pen;
 use crate::frame::{Frame, LabelMap};
 use crate::overlay::{Rect, Style, class_color};
+use crate::units::count;
 
 /// Time that the plot covers.
 const HISTORY_NS: u64 = 30_000_000_000;
@@ -141,7 +142,7 @@ impl Panel {
         pen.heading(left, y, Ink::Text, title);
         y += pen.design.heading() as i32 + 2 * space;
         let total: u32 = self.classes.values().map(|count| count.count).sum();
-        pen.write(left, y, Ink::Dim, &format!("{total} detections"));
+        pen.write(left, y, Ink::Dim, &count(total as u64, "detection", "detections"));
         y += line + space;
         let plot = Rect::new(left, at.bottom() - 2 * space - 3 * line, right - left, 3 * line);
         let caption = plot.y - line;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::design::{ColoredText, Ink};
 use crate::sink::record::{RecorderCounts, RecorderOutcome, RecorderState, RecordersHealth, format_remaining};
+use crate::units::count;
 
 /// The recording of one camera.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ impl CameraRecording {
             (_, _, Some(left)) => (Ink::Text, format!("{rate:.1} MB/s   {} left", format_remaining(*left))),
             (_, _, None) => (Ink::Text, format!("{rate:.1} MB/s")),
         };
-        vec![("record", vec![(Ink::Text, format!("{frames} frames")), missing]), ("disk", vec![disk])]
+        vec![("record", vec![(Ink::Text, count(frames, "frame", "frames")), missing]), ("disk", vec![disk])]
     }
 }
 
@@ -79,15 +80,16 @@ pub(super) fn summary(outcomes: &[RecorderOutcome]) -> String {
     let sum = |of: fn(&RecorderOutcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     let (frames, missing) = (sum(|outcome| outcome.frames), sum(|outcome| outcome.dropped + outcome.lost));
     let files: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.files).collect();
+    let recorded = count(frames, "frame", "frames");
     let mut text = match &*files {
         [] if frames == 0 => "no frame was recorded".to_owned(),
-        [] => format!("recorded {frames} frames, but no file could be finished"),
-        [file] => format!("recorded {frames} frames: {}", file.path.display()),
-        [first, ..] => format!("recorded {frames} frames in {} files: {} ...", files.len(), first.path.display()),
+        [] => format!("recorded {recorded}, but no file could be finished"),
+        [file] => format!("recorded {recorded}: {}", file.path.display()),
+        [first, ..] => format!("recorded {recorded} in {} files: {} ...", files.len(), first.path.display()),
     };
     // Writing to a string cannot fail.
     if missing > 0 {
-        let _ = write!(text, "; {missing} frames are missing");
+        let _ = write!(text, "; {}", count(missing, "frame is missing", "frames are missing"));
     }
     for problem in outcomes.iter().flat_map(|outcome| &outcome.problems).take(3) {
         let _ = write!(text, "; {problem}");

@@ -187,16 +187,17 @@ fn text(report: &RecordingReport) -> String {
         }
     };
     let size = Bytes(*bytes);
-    let chunk = if *chunks == 1 { "chunk" } else { "chunks" };
-    let mut text = format!("{}: {size} in {chunks} {chunk}, compression {compression}; {writer}\n", path.display());
+    let chunks = count(*chunks, "chunk", "chunks");
+    let mut text = format!("{}: {size} in {chunks}, compression {compression}; {writer}\n", path.display());
     if !finished {
         text.push_str("  unfinished: the end is missing; `oaktap recover` completes the file\n");
     }
     if report.damaged_parts > 0 {
         let RecordingReport { damaged_bytes, damaged_frames, damaged_parts, damage, .. } = report;
-        text.push_str(&format!(
-            "  damaged: {damaged_bytes} bytes, {damaged_frames} incomplete frames, in {damaged_parts} places\n"
-        ));
+        let bytes = count(*damaged_bytes, "byte", "bytes");
+        let frames = count(*damaged_frames, "incomplete frame", "incomplete frames");
+        let places = count(*damaged_parts, "place", "places");
+        text.push_str(&format!("  damaged: {bytes}, {frames}, in {places}\n"));
         for part in damage.iter().take(LISTED_GAPS) {
             text.push_str(&format!("    at byte {}: {}\n", part.offset, part.why));
         }
@@ -222,6 +223,9 @@ fn text(report: &RecordingReport) -> String {
 }
 
 fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
+    if camera.frames == 0 {
+        return vec![("frames", "none".to_owned())];
+    }
     let mut lines = vec![(
         "frames",
         format!(
@@ -235,7 +239,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     )];
     let formats: Vec<_> = camera.formats.iter().map(|(format, frames)| format!("{format} ({frames})")).collect();
     let size = match (camera.payload.min, camera.payload.max) {
-        (min, max) if min == max => format!("{min} bytes"),
+        (min, max) if min == max => count(min as u64, "byte", "bytes"),
         (min, max) => format!("{min} to {max} bytes"),
     };
     lines.push(("pictures", format!("{}; {size}", formats.join(", "))));
@@ -250,9 +254,9 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         (camera.lost, ["incomplete"; 2]),
         (camera.stale, ["stale"; 2]),
         (camera.resyncs, ["resync", "resyncs"]),
-        (camera.skipped_bytes, ["bytes skipped"; 2]),
+        (camera.skipped_bytes, ["byte skipped", "bytes skipped"]),
         (camera.reconnects, ["reconnect", "reconnects"]),
-        (camera.bad_detections, ["unreadable detections"; 2]),
+        (camera.bad_detections, ["frame with unreadable detections", "frames with unreadable detections"]),
     ];
     let anomalies = counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, [one, many])| count(n, one, many));
     let anomalies: Vec<String> = anomalies.collect();
@@ -260,7 +264,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     let from = camera.from_unix_ns.unwrap_or(0);
     for gap in camera.gaps.iter().take(LISTED_GAPS) {
         let at = gap.at_unix_ns.saturating_sub(from) as f64 / 1e9;
-        lines.push(("gap", format!("{} frames at {at:.3} s: {}", gap.frames, gap.why)));
+        lines.push(("gap", format!("{} at {at:.3} s: {}", count(gap.frames, "frame", "frames"), gap.why)));
     }
     if camera.gaps.len() > LISTED_GAPS {
         lines.push(("", "--json lists more gaps".to_owned()));
@@ -283,7 +287,11 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     if let Some(clock) = &camera.clock {
         let error =
             clock.error_bound_ns.map_or("unknown".to_owned(), |bound| format!("at most {:.3} ms", bound as f64 / 1e6));
-        let text = format!("drift {:+.2} ppm, error {error}, {} restarts", clock.drift_ppm, clock.restarts);
+        let text = format!(
+            "drift {:+.2} ppm, error {error}, {}",
+            clock.drift_ppm,
+            count(clock.restarts.into(), "restart", "restarts")
+        );
         lines.push(("clock", text));
     }
     lines

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{POLL_INTERVAL, SimulateArgs};
 use crate::cli::receiving::StreamSummary;
 use crate::cli::{Ctx, Outcome, present};
+use oaktap::units::count;
 
 /// The limit for the program to listen. One that connects to its host never does.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,7 +75,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, path: &Path) -> anyhow::Result
         running.listening(Duration::ZERO).map_err(ended)?;
     }
     let camera = SimulatedApplication { address, frames: running.frames() };
-    present::say(&format!("{} pictures taken", camera.frames));
+    present::say(&format!("{} taken", count(camera.frames, "picture", "pictures")));
     if ctx.json {
         present::document(&StreamSummary { command: ctx.command, cameras: &[camera], recordings: &[] })?;
     }

@@ -105,11 +105,11 @@ pub(crate) struct SceneArgs {
     fault: Vec<String>,
 
     /// Write at most this many bytes at a time
-    #[arg(long, value_name = "BYTES", help_heading = STREAM)]
-    fragment: Option<usize>,
+    #[arg(long, value_name = "BYTES", value_parser = value_parsers::whole, help_heading = STREAM)]
+    fragment: Option<u64>,
 
     /// Random seed; the same seed gives the same pictures and faults [default: 1]
-    #[arg(long, value_name = "N", help_heading = STREAM)]
+    #[arg(long, value_name = "N", value_parser = value_parsers::whole, help_heading = STREAM)]
     seed: Option<u64>,
 
     /// Set TCP_NODELAY, unlike the official programs
