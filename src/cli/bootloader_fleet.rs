@@ -1,6 +1,6 @@
 //! The cameras of a command that enters bootloaders: named, asked about once, worked on in turn, and listed at the end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -50,6 +50,11 @@ impl BootloaderFleetArgs {
             return Err(advised(error.into(), format!("name them: {}", all_names(&configured))));
         }
         BootloaderFleet::new(&self.cameras, &configured, self.options.clone())
+    }
+
+    /// Returns the configuration file.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// Returns the number of cameras on the command line.
@@ -136,7 +141,7 @@ pub(crate) struct BootloaderFleet {
 /// A camera whose turn it is. The user has agreed to the work.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
-    named: &'a NamedCamera,
+    pub(crate) named: &'a NamedCamera,
     pub(crate) located: Located,
     options: &'a EnterOptions,
 }

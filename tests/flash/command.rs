@@ -352,7 +352,7 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
         if fault.starts_with("corrupt:113") {
             let (code, out, said) = scene.run("info", &["--yes"]);
             assert!(
-                code == 0 && out.contains("\n             damaged: section") && out.contains("flash it again"),
+                code == 0 && out.contains("\n             section 3 `asset_storage`") && out.contains("flash it again"),
                 "{out}{said}"
             );
         }

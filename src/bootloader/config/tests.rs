@@ -178,6 +178,13 @@ fn dhcp_clears_address_without_fallback() {
 }
 
 #[test]
+fn host_wait_is_serialized_as_seconds() {
+    let json = |wait| serde_json::to_string(&wait).unwrap();
+    let waits = [HostWait::None, HostWait::For(Duration::from_millis(1500)), HostWait::Forever].map(json);
+    assert_eq!(waits, ["\"none\"", "1.5", "\"forever\""]);
+}
+
+#[test]
 fn host_wait_is_encoded_as_milliseconds() {
     for (wait, number) in
         [(HostWait::None, 0), (HostWait::For(Duration::from_millis(1500)), 1500), (HostWait::Forever, -1)]

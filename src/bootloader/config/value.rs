@@ -6,8 +6,9 @@ use super::error::ConfigError;
 use crate::bootloader::bson::{BsonDocument, BsonValue};
 
 /// The time for which a bootloader waits for a host before it boots the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+///
+/// Serialized as seconds, `"none"` or `"forever"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostWait {
     /// Not at all: it boots the application immediately.
     None,
@@ -15,6 +16,16 @@ pub enum HostWait {
     For(Duration),
     /// Until a host connects: the application is never booted without one.
     Forever,
+}
+
+impl serde::Serialize for HostWait {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.serialize_str("none"),
+            Self::For(time) => serializer.serialize_f64(time.as_secs_f64()),
+            Self::Forever => serializer.serialize_str("forever"),
+        }
+    }
 }
 
 impl From<HostWait> for BsonValue {

@@ -130,7 +130,7 @@ fn text(report: &InfoReport) -> String {
         } else {
             format!("application  {memory}: none\n")
         });
-        text.extend(damage.iter().map(|fault| format!("             damaged: {fault}\n")));
+        text.extend(damage.iter().map(|fault| format!("             {fault}\n")));
         if !damage.is_empty() {
             text.push_str("             flash it again, or erase it: the camera boots it although it is damaged\n");
         }

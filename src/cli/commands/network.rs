@@ -1,6 +1,7 @@
 //! `oaktap network`: shows or changes the network settings of cameras, and refuses to put them out of reach.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use oaktap::net::interfaces::interfaces;
 use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
-use crate::cli::camera_arg::runtime;
+use crate::cli::camera_arg::{CameraArg, runtime};
 use crate::cli::camera_session::BootloaderCamera;
+use crate::cli::fleet::NamedCamera;
 use crate::cli::present::{self, Refused, Usage, advised, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
@@ -180,6 +182,15 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
         (NetworkAction::Show, _) | (_, true) => None,
         (..) => Some(wait_for_reply(&entered, &args.action).await?),
     };
+    let new = match &args.action {
+        NetworkAction::Static { address, .. } => Some(address.address),
+        _ => address,
+    };
+    if let (Some(file), Some(new)) = (args.fleet.config(), new)
+        && let Some(text) = outdated_line(file, turn.named, new)
+    {
+        present::always_say(&printable(&text));
+    }
     let network = after.as_ref().map(Config::network).transpose()?;
     Ok(NetworkReport {
         command: ctx.command,
@@ -274,6 +285,18 @@ fn check(args: &NetworkArgs, camera: Option<&DiscoveredCamera>) -> anyhow::Resul
     Err(advised(error.into(), "nothing was written; --force writes the settings anyway"))
 }
 
+/// Describes the change of the camera's line in the configuration file. `None`: the file does not have its address, or has
+/// the new one.
+fn outdated_line(file: &Path, camera: &NamedCamera, new: Ipv4Addr) -> Option<String> {
+    let name = camera.name.as_ref().filter(|name| **name == camera.word)?;
+    match camera.camera {
+        CameraArg::Address { ip, .. } if ip != new => {
+            Some(format!("change {ip} to {new} in the line of {name} in {}", file.display()))
+        }
+        _ => None,
+    }
+}
+
 /// Waits until the camera answers at its new address.
 async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<Ipv4Addr> {
     let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
@@ -335,6 +358,19 @@ fn text(report: &NetworkReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_a_file_that_is_outdated_is_named() {
+        let line = |name: &str, word: &str, camera: &str, new: [u8; 4]| {
+            let (name, camera) = (Some(name.to_owned()), camera.parse().expect("a camera"));
+            outdated_line(Path::new("m.toml"), &NamedCamera { name, camera, word: word.to_owned() }, new.into())
+        };
+        let expected = "change 10.0.0.5 to 10.0.0.6 in the line of door in m.toml";
+        assert_eq!(line("door", "door", "10.0.0.5", [10, 0, 0, 6]).as_deref(), Some(expected));
+        assert_eq!(line("door", "door", "10.0.0.5", [10, 0, 0, 5]), None);
+        assert_eq!(line("door", "door", "14442C", [10, 0, 0, 6]), None);
+        assert_eq!(line("door", "door=10.0.0.5", "10.0.0.5", [10, 0, 0, 6]), None);
+    }
 
     #[test]
     fn a_network_is_given_by_its_prefix_length_or_its_mask() {
