@@ -113,7 +113,7 @@ pub(crate) struct PlaybackClock {
     anchor: Option<(i64, u64)>,
     /// Time of the last delivered frame. `None` if the next frame is due at once.
     last: Option<i64>,
-    /// Present time at which the last frame was delivered.
+    /// Present time at which the last frame was delivered since the last seek or pause.
     delivered_ns: Option<u64>,
     /// Time of the last delivered frame or seek, for display.
     position: Option<i64>,
@@ -187,7 +187,7 @@ impl PlaybackClock {
         let after_ns = (arrived_ns.saturating_sub(from_ns).max(0) as f64 / speed) as u64;
         let due_ns = from_now_ns.saturating_add(after_ns);
         if due_ns > now_ns {
-            let skip_ns = self.delivered_ns.unwrap_or(now_ns).saturating_add(FILE_GAP_WAIT_NS);
+            let skip_ns = self.delivered_ns.get_or_insert(now_ns).saturating_add(FILE_GAP_WAIT_NS);
             if !cursor.begins_file || due_ns <= skip_ns {
                 return Due::At(due_ns);
             }
@@ -282,7 +282,7 @@ impl PlaybackClock {
     fn jump(&mut self, target: SeekTarget) {
         self.seeks += 1;
         self.target = target;
-        (self.anchor, self.last) = (None, None);
+        (self.anchor, self.last, self.delivered_ns) = (None, None, None);
         (self.ended, self.frames, self.reported) = (0, 0, 0);
         self.around.clear();
         self.next.clear();
@@ -323,7 +323,7 @@ impl PlaybackClock {
 
     fn pause(&mut self, paused: bool) {
         self.paused = paused;
-        self.anchor = None;
+        (self.anchor, self.delivered_ns) = (None, None);
     }
 
     fn set_speed(&mut self, speed: Speed) {
@@ -802,6 +802,21 @@ mod tests {
         let (mut later, mut first) = (clock.join(), clock.join());
         assert_eq!(clock.due(&mut later, 40_000 * MS, ms(1)), Due::At(ms(40_001)));
         assert_eq!(clock.due(&mut first, 0, ms(2)), Due::Now);
+        // Long after the last frame, from the end and after a pause.
+        assert_eq!(clock.end(&mut first), AtEnd::Stop);
+        clock.seek(0);
+        assert_eq!(clock.due(&mut later, 40_000 * MS, ms(60_000)), Due::Seek(From(0)));
+        assert_eq!(clock.end(&mut first), AtEnd::Seek(From(0)));
+        clock.report(&mut later, FramesAround { before: None, after: Some(40_000 * MS) });
+        clock.report(&mut first, FramesAround { before: None, after: Some(0) });
+        assert_eq!(clock.arrival(&mut later), Arrival::At(Some(0)));
+        later.begins_file = true;
+        assert!(matches!(clock.due(&mut later, 40_000 * MS, ms(60_001)), Due::At(_)));
+        assert_eq!(clock.due(&mut first, 0, ms(60_002)), Due::Now);
+        clock.pause(true);
+        clock.pause(false);
+        assert!(matches!(clock.due(&mut later, 40_000 * MS, ms(90_000)), Due::At(_)));
+        assert!(matches!(clock.due(&mut first, 40 * MS, ms(90_000)), Due::At(_)));
     }
 
     #[test]
