@@ -50,6 +50,26 @@ fn missing_frames_are_reported_with_exit_code_3() {
 }
 
 #[test]
+#[cfg(unix)]
+fn devices_and_other_videos_are_no_outputs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64", 2);
+    let video = folder.path().join("a.avi");
+    let video = video.to_str().expect("UTF-8");
+    for (format, out, said) in [
+        ("csv", "/dev/null", "`-o /dev/null` is a device or a pipe"),
+        ("png", "/dev/null", "`-o /dev/null` is a device or a pipe"),
+        ("jsonl", "-", "`-o -` is not supported"),
+        ("mp4", video, "a.avi` names a file of avi: expected a name that ends with .mp4, or a folder"),
+    ] {
+        let (code, stdout, stderr) = export(&["--to", format, "-o", out], &file);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{format}, {out}: {stderr}");
+        assert!(stderr.contains(said) && !stderr.contains("remove"), "{format}, {out}: {stderr}");
+    }
+    assert!(!Path::new(video).exists());
+}
+
+#[test]
 fn a_path_that_does_not_exist_ends_the_export_before_it_writes() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64", 2);

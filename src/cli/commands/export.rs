@@ -83,6 +83,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     if args.boxes && !format.can_have_boxes() {
         return Err(Usage(format!("--boxes needs pictures or video, but the format is {}", format.name())).into());
     }
+    check_output(&args.output, format)?;
     let files = find(&args.files, &[FINISHED])?;
     let options = ExportOptions {
         format,
@@ -155,6 +156,26 @@ fn format(args: &ExportArgs) -> anyhow::Result<ExportFormat> {
             Err(Usage(text).into())
         }
     }
+}
+
+/// Refuses devices, and names of files for what would become a folder.
+fn check_output(output: &Path, format: ExportFormat) -> anyhow::Result<()> {
+    const VIDEOS: [&str; 9] = ["mkv", "avi", "mov", "webm", "h264", "h265", "264", "265", "mjpeg"];
+    let shown = output.display();
+    if output == Path::new("-") {
+        return Err(Usage("`-o -` is not supported: expected a file or folder".to_owned()).into());
+    }
+    let is_special = output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
+    if is_special {
+        return Err(Usage(format!("`-o {shown}` is a device or a pipe: expected a file or folder")).into());
+    }
+    let becomes_folder = !matches!(format, ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet);
+    let end = output.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if becomes_folder && !is_folder(output) && VIDEOS.contains(&&*end) {
+        let text = format!("`-o {shown}` names a file of {end}: expected a name that ends with .mp4, or a folder");
+        return Err(Usage(text).into());
+    }
+    Ok(())
 }
 
 /// Returns whether a path is that of a folder. One that ends with a separator names a folder, whether it exists or not.
