@@ -383,7 +383,10 @@ impl Screen {
             let other = |position: &PlaybackStatus| (position.speed.to_string(), position.paused, position.ended);
             self.stale |= is_due && position != self.position;
             self.stale |= position.as_ref().map(other) != self.position.as_ref().map(other);
-            self.position = position;
+            // One that is not drawn now is compared with the drawn one when the next status is due.
+            if self.stale {
+                self.position = position;
+            }
         }
         self.stale
     }
