@@ -146,7 +146,9 @@ mod tests {
     #[test]
     fn waiting_for_a_long_item_can_be_ended() {
         let (end, ended) = unbounded::<()>();
-        let work = |_: i32| drop(ended.recv());
+        let work = |_: i32| {
+            let _ended = ended.recv();
+        };
         let mut first = true;
         let next = || Ok(std::mem::take(&mut first).then_some(1));
         let wait = || {
