@@ -5,19 +5,27 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use oaktap::recording::{Compression, Reader};
+use oaktap::recording::{Compression, Reader, SegmentWriter};
 use serde_json::Value;
 
 use crate::program::run;
-use crate::recordings::{camera, frames, write};
+use crate::recordings::{START_NS, camera, frames, taken_ns};
 
-const FRAMES: u64 = 60;
+const FRAMES: u64 = 24;
+const FRAMES_IN_CHUNK: usize = 3;
 
-/// A recording of several chunks.
+/// A small recording of several chunks.
 fn recording(folder: &Path, compression: Compression) -> Vec<u8> {
     let path = folder.join("good.mcap");
-    let _ = fs::remove_file(&path);
-    write(&path, compression, &[(camera("door"), frames("size=320x240", FRAMES as usize))]);
+    let file = fs::File::create(&path).expect("a file");
+    let mut writer = SegmentWriter::new(file, compression, &[camera("door")], START_NS).expect("a recording");
+    for chunk in frames("size=64x48", FRAMES as usize).chunks(FRAMES_IN_CHUNK) {
+        for frame in chunk {
+            writer.frame(0, frame, taken_ns(frame)).expect("write");
+        }
+        writer.flush().expect("write");
+    }
+    writer.finish(&[]).expect("write");
     fs::read(&path).expect("a file")
 }
 

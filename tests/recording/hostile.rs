@@ -139,14 +139,16 @@ fn memory_and_time_are_bounded_whatever_a_file_claims() {
         // Before the good records, so that they are read after the others.
         std::fs::write(&path, [&good[..8], &records, &good[8..]].concat()).expect("a file");
         let file = path.to_str().expect("text");
-        let (saved, table) = (folder.path().join("saved.mcap"), folder.path().join("table.csv"));
-        let (saved, table) = (saved.to_str().expect("text"), table.to_str().expect("text"));
+        let [saved, table, pictures] = ["saved.mcap", "table.csv", "pictures"].map(|name| folder.path().join(name));
+        let [saved, table, pictures] = [&saved, &table, &pictures].map(|path| path.to_str().expect("text"));
         let played = format!("file:{file}?speed=max");
         for args in [
             &["inspect", file][..],
             &["verify", file],
             &["recover", file, "-o", saved],
             &["export", file, "--to", "csv", "-o", table],
+            &["export", file, "--to", "png", "-o", pictures],
+            &["replay", file, "--no-window", "--speed", "max"],
             &["detections", &played, "-q"],
         ] {
             let done = bounded(args);
@@ -158,6 +160,7 @@ fn memory_and_time_are_bounded_whatever_a_file_claims() {
         for made in [saved, table] {
             let _ = std::fs::remove_file(made);
         }
+        let _ = std::fs::remove_dir_all(pictures);
     }
 }
 
