@@ -18,8 +18,8 @@ use super::present::{self, Usage, advised, printable};
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FleetArgs {
     /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, listen://:PORT for a camera that connects to this host, sim:
-    /// for a simulated camera (its options: `oaktap help simulate`), or file:PATH for a recording. NAME=URI names a camera; with --config, a name of the file
-    /// selects that camera
+    /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording (with options:
+    /// file:PATH?speed=2). NAME=URI names a camera; with --config, a name of the file selects that camera
     #[arg(value_name = "URI")]
     uris: Vec<String>,
 

@@ -32,7 +32,8 @@ pub enum SourceSpec {
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
     /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
-    /// `file:PATH` or `file:PATH?speed=max&loop&camera=NAME`: a recording.
+    /// `file:PATH` or `file:PATH?speed=max&loop&camera=NAME`: a recording. Also the bare path of one: a name that ends in
+    /// `.mcap`, or any existing file.
     File(FileSpec),
 }
 
@@ -58,7 +59,7 @@ impl SourceSpecError {
     pub fn help(&self) -> Option<&'static str> {
         self.help.is_none().then_some(
             "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
-             host), sim: (a simulated camera) or file:PATH (a recording)",
+             host), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
         )
     }
 }
@@ -98,12 +99,15 @@ impl FromStr for SourceSpec {
                     "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `sim:` or `file:`"
                 )));
             }
-            None => match not_an_address(text) {
-                Some((why, help)) => {
+            None => {
+                if let Some(file) = recording(text) {
+                    return file.map(Self::File).map_err(fail);
+                }
+                if let Some((why, help)) = not_an_address(text) {
                     return Err(SourceSpecError { help: Some(help), ..fail(why) });
                 }
-                None => text.trim_end_matches('/'),
-            },
+                text.trim_end_matches('/')
+            }
         };
         let (host, port) = host_and_port(address).map_err(fail)?;
         Ok(Self::Tcp { host: host.to_owned(), port })
@@ -113,7 +117,24 @@ impl FromStr for SourceSpec {
 /// Fewest digits of a camera's id. Ids have 16 to 18; people shorten them.
 const MIN_ID_DIGITS: usize = 8;
 
-/// Recognizes an id or a file in the place of an address. Returns what it is, and the next step for the user.
+/// Recognizes the path of a recording without `file:`, with or without options after a `?`.
+fn recording(text: &str) -> Option<Result<FileSpec, String>> {
+    let path = Path::new(text);
+    if text.contains('\0') || path.is_dir() || has_extension(path, "dap") {
+        return None;
+    }
+    if path.is_file() || has_extension(path, "mcap") {
+        return Some(Ok(FileSpec::new(path)));
+    }
+    let (path, _) = text.split_once('?')?;
+    has_extension(Path::new(path), "mcap").then(|| FileSpec::parse(text))
+}
+
+fn has_extension(path: &Path, known: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(known))
+}
+
+/// Recognizes an id, a package or a path in the place of a source. Returns what it is, and the next step for the user.
 fn not_an_address(text: &str) -> Option<(String, String)> {
     let is_id = text.len() >= MIN_ID_DIGITS
         && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -123,17 +144,20 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
         return Some(("this is the id of a camera; expected its address".to_owned(), help));
     }
     let path = Path::new(text);
-    let has_extension = |known: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(known));
+    if has_extension(path, "dap") {
+        let help = format!("flash a package with `oaktap flash CAMERA {text}`");
+        return Some(("this is a package; expected an address or a recording".to_owned(), help));
+    }
+    if path.is_dir() {
+        let help =
+            format!("`oaktap replay {text}` plays all recordings of a folder; other commands take one FILE.mcap");
+        return Some(("this is a folder; expected an address or a recording".to_owned(), help));
+    }
     // `192.168.1.50/` is copied from a browser.
     let is_path = text.trim_end_matches('/').contains(['/', '\\']) || text.starts_with('/');
-    let is_file = has_extension("mcap") || is_path || path.is_file() || path.is_dir();
-    is_file.then(|| {
-        let help = match (has_extension("dap"), path.is_dir()) {
-            (true, _) => format!("flash a package with `oaktap flash CAMERA {text}`"),
-            (_, true) => format!("`oaktap replay {text}/FILE.mcap` plays a recording of this folder"),
-            _ => format!("`oaktap replay {text}` plays a recording; as a source it is file:{text}"),
-        };
-        ("this is a file; expected an address".to_owned(), help)
+    is_path.then(|| {
+        let help = "a camera has an address such as 192.168.1.50; a recording is an existing file".to_owned();
+        ("there is no such file".to_owned(), help)
     })
 }
 
@@ -330,14 +354,23 @@ mod tests {
              shows the address of each camera",
             ),
             (
-                "rec.mcap",
-                "invalid source `rec.mcap`: this is a file; expected an address\nhelp: `oaktap replay rec.mcap` plays \
-             a recording; as a source it is file:rec.mcap",
+                "src",
+                "invalid source `src`: this is a folder; expected an address or a recording\nhelp: `oaktap replay src` \
+             plays all recordings of a folder; other commands take one FILE.mcap",
             ),
             (
                 "a/door.dap",
-                "invalid source `a/door.dap`: this is a file; expected an address\nhelp: flash a package with \
-             `oaktap flash CAMERA a/door.dap`",
+                "invalid source `a/door.dap`: this is a package; expected an address or a recording\nhelp: flash a \
+             package with `oaktap flash CAMERA a/door.dap`",
+            ),
+            (
+                "192.168.1.50/video",
+                "invalid source `192.168.1.50/video`: there is no such file\nhelp: a camera has an address such as \
+             192.168.1.50; a recording is an existing file",
+            ),
+            (
+                "rec.mcap?spede=2",
+                "invalid source `rec.mcap?spede=2`: unknown option `spede`; expected speed, loop, camera or then",
             ),
             ("tcp://me@cam", "invalid source `tcp://me@cam`: an address has no user name: remove `me@`"),
             (
@@ -387,6 +420,10 @@ mod tests {
                 "file:a?speed=0.5&loop&camera=front%26back",
             ),
             ("file:a?speed=max", file("a", None, Speed::Max, false), "file:a?speed=max"),
+            ("rec.mcap", plain("rec.mcap"), "file:rec.mcap"),
+            ("/tmp/a%20b.MCAP", plain("/tmp/a%20b.MCAP"), "file:/tmp/a%2520b.MCAP"),
+            ("a/rec.mcap?speed=max", file("a/rec.mcap", None, Speed::Max, false), "file:a/rec.mcap?speed=max"),
+            ("Cargo.toml", plain("Cargo.toml"), "file:Cargo.toml"),
         ] {
             assert_eq!(text.parse().as_ref(), Ok(&spec), "{text}");
             assert_eq!(spec.to_string(), shown);
