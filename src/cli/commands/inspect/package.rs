@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::device::schema::End;
+use oaktap::device::script::ScriptParameters;
+use oaktap::device::script_port::ScriptPort;
 use oaktap::flash::inspect::{ApplicationReport, AssetReport, PackageReport, SectionReport, inspect};
 use oaktap::package::Compression;
-use oaktap::units::Bytes;
+use oaktap::units::{Bytes, count};
 use serde::Serialize;
 
 use crate::cli::{new_files, present};
@@ -152,13 +154,36 @@ fn application(application: &ApplicationReport) -> String {
             1 => "LEON_MSS".to_owned(),
             other => format!("processor {other}"),
         };
-        rows(&mut text, "script", [format!("node {}, on {processor}", script.script.node)]);
-        for code in script.text.iter().flat_map(|text| text.lines()) {
-            // Python may be indented with tabs; `printable` would escape them.
-            text.push_str(&format!("      | {}\n", code.replace('\t', "    ")));
-        }
+        let program = script.text.as_ref().map_or_else(
+            || "its program is not in the package".to_owned(),
+            |program| {
+                let file = script.script.asset.as_deref().unwrap_or("?");
+                let lines = count(program.lines().count() as u64, "line", "lines");
+                format!("{file}, {lines}, {}", listening(program))
+            },
+        );
+        rows(&mut text, "script", [format!("node {}, on {processor}: {program}", script.script.node)]);
+    }
+    if application.scripts.iter().any(|script| script.text.is_some()) {
+        rows(&mut text, "", ["--extract DIR writes the programs to files"]);
     }
     text
+}
+
+/// Describes how a program takes connections.
+fn listening(program: &str) -> String {
+    // The program of oaktap has its address in its parameters.
+    if let Some(ScriptParameters { host, port, .. }) = ScriptParameters::read(program) {
+        return match host.as_str() {
+            "" => format!("listens on port {port}"),
+            host => format!("connects to {host}:{port}"),
+        };
+    }
+    match ScriptPort::find(program) {
+        ScriptPort::None => "does not listen on a TCP port".to_owned(),
+        ScriptPort::Known(port) => format!("listens on port {port}"),
+        ScriptPort::Unknown => "listens on a TCP port that it computes, or on several".to_owned(),
+    }
 }
 
 pub(super) fn new_folder(path: &Path) -> anyhow::Result<()> {
