@@ -92,6 +92,11 @@ fn text(verified: &VerifyReport) -> String {
     };
     let frames = count(*frames, "intact frame", "intact frames");
     let chunks = count(*chunks, "chunk", "chunks");
-    text.push_str(&format!("{}: {verdict}; {frames}, {chunks}\n", path.display()));
+    let parts: Vec<_> = verified.no_checksum.iter().map(|(part, bytes)| format!("{part} {bytes}")).collect();
+    let (without, size, parts) = (verified.no_checksum.values().sum::<u64>(), verified.bytes, parts.join(", "));
+    text.push_str(&format!(
+        "{}: {verdict}; {frames}, {chunks}; no checksum for {without} of {size} bytes ({parts})\n",
+        path.display()
+    ));
     text
 }

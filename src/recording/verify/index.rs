@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 use mcap::records::{ChunkIndex, Footer, MetadataIndex, Record, Statistics, op};
 
+use super::super::chunk_head::CHUNK_HEAD_BYTES;
 use super::super::mcap_record::{self, RECORD_HEAD_BYTES};
 use super::super::salvage::{MessagePosition, Salvage};
 use super::super::walk::FoundChunk;
@@ -23,6 +24,9 @@ pub(super) struct Index {
     metadata_indexes: Vec<(u64, MetadataIndex)>,
     statistics: Option<(u64, Statistics)>,
     footer: Option<(u64, Footer)>,
+    /// Bytes outside of the contents of chunks and of metadata: before and after the end of the data.
+    data: BTreeMap<&'static str, u64>,
+    summary: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug)]
@@ -42,6 +46,12 @@ impl Index {
         self.close(positions, check);
         self.first(found.at, op::CHUNK, check);
         let end = found.at + found.len;
+        let head = RECORD_HEAD_BYTES + CHUNK_HEAD_BYTES + found.header.compression.len() as u64;
+        let (part, bytes) = match found.header.uncompressed_crc {
+            0 => ("chunks without a checksum", found.len),
+            _ => ("heads of chunks", head),
+        };
+        *self.data.entry(part).or_default() += bytes;
         self.chunks.push(CheckedChunk { found, indexes: BTreeMap::new(), end, closed: false });
     }
 
@@ -52,6 +62,7 @@ impl Index {
         if inside {
             return; // Schemas and channels, which the checksum of the chunk covers.
         }
+        self.count(opcode, data, from.in_order());
         match mcap_record::parse(opcode, data) {
             Some(Record::MessageIndex(index)) => {
                 let indexed = index.records.iter().map(|entry| (entry.log_time, entry.offset));
@@ -70,6 +81,20 @@ impl Index {
             _ => {}
         }
         self.close(from.message_positions(), check);
+    }
+
+    /// Counts the bytes of a record outside of chunks that only a checksum of the whole section would cover.
+    fn count(&mut self, opcode: u8, data: &[u8], in_order: bool) {
+        let len = RECORD_HEAD_BYTES + data.len() as u64;
+        let (part, bytes) = match opcode {
+            op::MESSAGE_INDEX => ("message indexes", len),
+            // Metadata of oaktap has its own checksum.
+            op::METADATA if in_order => ("heads of metadata", RECORD_HEAD_BYTES),
+            op::FOOTER => return,
+            _ => ("other records", len),
+        };
+        let section = if self.data_end.is_some() { &mut self.summary } else { &mut self.data };
+        *section.entry(part).or_default() += bytes;
     }
 
     fn first(&mut self, at: u64, opcode: u8, check: &mut Verification) {
@@ -144,6 +169,16 @@ impl Index {
     /// Checks the end of the file and the summary.
     pub(super) fn end(mut self, file: &mut File, from: &Salvage<File>, check: &mut Verification) -> io::Result<()> {
         self.close(from.message_positions(), check);
+        let footer_crc = self.footer.as_ref().map_or(0, |(_, footer)| footer.summary_crc);
+        // The record that ends the data has its checksum.
+        let data_crc = self.data_end.map_or(0, |(_, crc)| crc);
+        let parts = [(&mut self.data, data_crc), (&mut self.summary, footer_crc)];
+        for (part, bytes) in parts.into_iter().filter(|(_, crc)| *crc == 0).flat_map(|(parts, _)| std::mem::take(parts))
+        {
+            *check.done.no_checksum.entry(part).or_default() += bytes;
+        }
+        let magic = mcap::MAGIC.len() as u64 * if self.footer.is_some() { 2 } else { 1 };
+        check.done.no_checksum.insert("magic numbers", magic);
         let Some((footer_at, footer)) = self.footer.take() else {
             let expected = "a summary and a footer".to_owned();
             check.about_file(

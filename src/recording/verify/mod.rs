@@ -4,6 +4,7 @@
 //! to agree with the data. Every frame is decoded again: the decoder has to accept its bytes, and its detections have to be
 //! the recorded annotations.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -77,6 +78,8 @@ pub struct VerifyReport {
     pub found: u64,
     /// Topics with pictures in encodings that are not supported: their messages were not decoded.
     pub unsupported: Vec<UnsupportedTopic>,
+    /// Bytes that no checksum covers, by the part of the file. Indexes and sizes among them agree with the content.
+    pub no_checksum: BTreeMap<&'static str, u64>,
 }
 
 impl VerifyReport {
@@ -111,6 +114,7 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             findings: Vec::new(),
             found: 0,
             unsupported: Vec::new(),
+            no_checksum: BTreeMap::new(),
         },
         decoders: Decoders::default(),
         next: Vec::new(),
