@@ -85,7 +85,7 @@ impl Place {
     }
 
     /// Earliest arrival of the frames to deliver.
-    const fn from_ns(self) -> i64 {
+    const fn earliest_ns(self) -> i64 {
         match self {
             Self::Play { from_ns } => from_ns,
             Self::Hold { frame_ns } => frame_ns,
@@ -96,7 +96,7 @@ impl Place {
 
     /// Moves the reader there. Returns the records that apply to the next frame.
     fn seek(self, series: &mut Series) -> Result<Vec<u8>, RecordingError> {
-        let from_ns = self.from_ns();
+        let from_ns = self.earliest_ns();
         if from_ns == RECORDING_START {
             series.rewind()?;
             return Ok(Vec::new());
@@ -233,7 +233,7 @@ impl Replay {
                     let seek = move || place.seek(&mut series).map(|records| (series, records));
                     let Some(moved) = on_blocking_thread(seek).await else { return Ok(()) };
                     (series, self.context) = moved.map_err(SourceErrorKind::Recording)?;
-                    (from_ns, sought, holds) = (place.from_ns(), true, matches!(place, Place::Hold { .. }));
+                    (from_ns, sought, holds) = (place.earliest_ns(), true, matches!(place, Place::Hold { .. }));
                     match place {
                         Place::Play { .. } => {}
                         Place::Blank { .. } => delivered_ns = None,
