@@ -55,7 +55,7 @@ fn the_files_of_a_camera_replay_as_one_camera() {
     let folder = fleet();
     let (code, document, said) = json(&["replay", text(folder.path()), "--no-window", "--speed", "max"]);
     assert_eq!(code, 0, "{said}");
-    assert_eq!(names(&document["summary"], "cameras", "name"), ["line-9", "line-10"], "{said}");
+    assert_eq!(names(&document["summary"], "cameras", "camera"), ["line-9", "line-10"], "{said}");
     for camera in document["summary"]["cameras"].as_array().expect("cameras") {
         assert_eq!((&camera["frames"]["received"], &camera["frames"]["missing"]), (&20.into(), &0.into()), "{camera}");
     }
@@ -132,5 +132,5 @@ fn unfinished_recordings_of_a_folder_are_named_and_recovered() {
     assert_eq!((code, document["summary"]["files"].as_array().map(Vec::len)), (0, Some(0)), "{said}");
     assert_eq!(said.matches("left out").count(), 4, "{said}");
     let (_, document, said) = json(&["replay", path, "--no-window", "--speed", "max"]);
-    assert_eq!(names(&document["summary"], "cameras", "name"), ["line-9", "line-10"], "{said}");
+    assert_eq!(names(&document["summary"], "cameras", "camera"), ["line-9", "line-10"], "{said}");
 }
