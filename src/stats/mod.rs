@@ -251,7 +251,7 @@ impl Stats {
             Event::Lost(damage) => {
                 self.frames.lost += 1;
                 self.frames.no_memory += u64::from(matches!(damage, Damage::NoMemory { .. }));
-                self.connection.lost_since_frame += 1;
+                self.connection.lost_since_frame = self.connection.lost_since_frame.saturating_add(1);
                 self.sequence.lost();
                 self.count_missing();
                 self.damaged(|| damage.to_string());

@@ -249,12 +249,13 @@ fn the_firmware_of_an_installed_depthai_is_found() {
     let environment = programs.parent().expect("a folder");
     let folder = tempfile::tempdir().expect("a folder");
     for (variable, place) in [("VIRTUAL_ENV", environment), ("PATH", programs)] {
-        let mut build = program::oaktap(&["build", "--camera-only", "--uncompressed", "-o", "app.dap"]);
+        let name = format!("{variable}.dap");
+        let mut build = program::oaktap(&["build", "--camera-only", "--uncompressed", "-o", &name]);
         build.current_dir(&folder).env("PATH", "").env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX");
         let output = build.env("HOME", folder.path()).env(variable, place).output().expect("the program starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.contains("firmware: depthai 2.30.0.0 in "), "{variable}: {said}");
-        let package = fs::read(folder.path().join("app.dap")).expect("it was built");
+        let package = fs::read(folder.path().join(&name)).expect("it was built");
         let package = Package::parse(package).expect("intact");
         assert_eq!(package.firmware_version().as_deref(), Some(KNOWN_FIRMWARE[0].commit));
     }

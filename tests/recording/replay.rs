@@ -379,7 +379,7 @@ async fn a_seek_applies_what_the_camera_has_sent_before() {
     let frames_of = |size: &str, from: i64| {
         let config = format!("size={size}&records=on&fps=25").parse().expect("a configuration");
         let frames = arriving(&config, 30, |n| (from + n) * 40 * MS);
-        let health = |n: usize| (n % 10 == 0).then(|| format!("@T t={}.0", if from == 200 { 70 } else { 40 }));
+        let health = |n: usize| n.is_multiple_of(10).then(|| format!("@T t={}.0", if from == 200 { 70 } else { 40 }));
         with_records(frames.iter().enumerate().map(|(n, frame)| (&**frame, health(n))))
     };
     let sent = [vec![frames_of("64x48", 0), frames_of("160x96", 200)], vec![frames_of("64x48", 400)]];

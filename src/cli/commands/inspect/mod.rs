@@ -239,7 +239,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     )];
     let formats: Vec<_> = camera.formats.iter().map(|(format, frames)| format!("{format} ({frames})")).collect();
     let size = match (camera.payload.min, camera.payload.max) {
-        (min, max) if min == max => count(min as u64, "byte", "bytes"),
+        (min, max) if min == max => count(min, "byte", "bytes"),
         (min, max) => format!("{min} to {max} bytes"),
     };
     lines.push(("pictures", format!("{}; {size}", formats.join(", "))));
@@ -290,7 +290,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         let text = format!(
             "drift {:+.2} ppm, error {error}, {}",
             clock.drift_ppm,
-            count(clock.restarts.into(), "restart", "restarts")
+            count(clock.restarts, "restart", "restarts")
         );
         lines.push(("clock", text));
     }
