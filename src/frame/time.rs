@@ -199,9 +199,13 @@ impl Backlog {
 
     /// Returns the lower median of the steps: one of them may be the jump to the present.
     fn period_us(&self) -> Option<i64> {
-        let mut steps = self.steps_us.clone();
+        // On the stack, because this runs for every frame.
+        let mut sorted = [0; Self::MAX_FRAMES as usize + 1];
+        let count = self.steps_us.len().min(sorted.len());
+        let steps = &mut sorted[..count];
+        steps.copy_from_slice(&self.steps_us[..count]);
         steps.sort_unstable();
-        steps.get(steps.len().saturating_sub(1) / 2).copied()
+        steps.get(count.saturating_sub(1) / 2).copied()
     }
 
     fn is_old(&self, frame: &Undecided) -> bool {

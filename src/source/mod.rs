@@ -22,6 +22,7 @@ mod spec;
 mod state;
 mod supervise;
 mod tcp;
+mod turn;
 
 pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;

@@ -15,6 +15,7 @@ use super::delivery::{Delivery, Progress};
 use super::error::{ConnContext, SourceError, SourceErrorKind, is_http};
 use super::listen::Listener;
 use super::monitor::{Rhythm, Silence, SilenceMonitor, SyncLosses};
+use super::turn::{MAX_WORK_PER_TURN, Turn};
 use super::{SessionOptions, SessionState};
 use crate::frame::{Received, Verdict};
 use crate::net::clock::received_now;
@@ -28,20 +29,8 @@ const FRAME_TAIL_BYTES: usize = 8 << 10;
 /// Frames up to this length are waited for in one step, because a second one would not save a wake-up.
 const MAX_UNSPLIT_BYTES: usize = 8 * FRAME_TAIL_BYTES;
 
-/// Work for one camera before other tasks run, in bytes examined or copied: about half a millisecond.
-const MAX_WORK_PER_TURN: u64 = 1 << 20;
-
 /// Work of an event of the decoder, in bytes examined or copied.
 const EVENT_WORK: u64 = 1 << 10;
-
-/// A damaged stream gets one turn in this time. It thus cannot keep a thread busy, whatever it sends.
-const DAMAGED_TURN_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Damage in one turn from which a stream counts as damaged for [`DAMAGED_TURN_INTERVAL`], in events.
-const MAX_DAMAGE_PER_TURN: u32 = 100;
-
-/// Longest time to read from one camera before other tasks run.
-const MAX_TURN: Duration = Duration::from_millis(5);
 
 /// Bytes to skip on a new connection before its peer is rejected. Every camera begins with a header.
 const MAX_SKIPPED_BYTES_BEFORE_FRAME: u64 = 256 << 10;
@@ -233,36 +222,6 @@ struct Connection<'a> {
     /// Payload length of the last two frames, if it was the same.
     steady_len: Option<usize>,
     turn: Turn,
-}
-
-/// Work for a connection since other tasks could run. A damaged stream is watched for [`DAMAGED_TURN_INTERVAL`], also while
-/// it waits for bytes in between.
-struct Turn {
-    began: Instant,
-    work: u64,
-    damage: u32,
-}
-
-impl Turn {
-    fn new() -> Self {
-        Self { began: Instant::now(), work: 0, damage: 0 }
-    }
-
-    fn is_over(&self) -> bool {
-        self.work >= MAX_WORK_PER_TURN || (self.work > 0 && self.began.elapsed() >= MAX_TURN)
-    }
-
-    /// Other tasks run while the connection waits for bytes.
-    fn wait(&mut self) {
-        if self.damage < MAX_DAMAGE_PER_TURN || self.began.elapsed() >= DAMAGED_TURN_INTERVAL {
-            *self = Self::new();
-        }
-    }
-
-    /// Returns the time until the next turn of a damaged stream.
-    fn pause(&self) -> Option<Duration> {
-        (self.damage >= MAX_DAMAGE_PER_TURN).then(|| DAMAGED_TURN_INTERVAL.saturating_sub(self.began.elapsed()))
-    }
 }
 
 impl Connection<'_> {

@@ -1,4 +1,4 @@
-//! The fields of `--json` are those of docs/json.md.
+//! The fields of `--json` are those of docs/json-cameras.md.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::program::run;
 
-const PAGE: &str = include_str!("../../docs/json.md");
+const PAGE: &str = include_str!("../../docs/json-cameras.md");
 
 /// Fields whose content is not ours: the settings of a camera, and rules of a firewall.
 const FOREIGN: [&str; 2] = ["settings", "chains"];
@@ -55,6 +55,6 @@ fn every_field_of_the_commands_for_cameras_is_documented() {
         assert!(keys.contains("command"), "{command:?}: {out}{err}");
         let unknown: Vec<_> = keys.iter().filter(|key| !PAGE.contains(&format!("`{key}`"))).collect();
         let ours: Vec<_> = unknown.iter().filter(|key| !["summary", "total"].contains(&key.as_str())).collect();
-        assert!(ours.is_empty(), "{command:?}: not in docs/json.md: {ours:?}");
+        assert!(ours.is_empty(), "{command:?}: not in docs/json-cameras.md: {ours:?}");
     }
 }

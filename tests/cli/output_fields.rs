@@ -1,4 +1,4 @@
-//! docs/output.md lists exactly the fields of the JSON output.
+//! docs/json-streams.md lists exactly the fields of the JSON output.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::program::run;
 
 /// The fields of one section of the page, and whether each is always printed.
 fn documented(section: &str) -> BTreeMap<String, bool> {
-    let page = include_str!("../../docs/output.md");
+    let page = include_str!("../../docs/json-streams.md");
     let heading = format!("\n## {section}\n");
     let rest = page.split_once(&heading).unwrap_or_else(|| panic!("no section {section}")).1;
     let rows = rest.split("\n## ").next().expect("a section").lines().filter_map(|line| line.strip_prefix("| `"));
@@ -50,9 +50,9 @@ fn check<'a>(sections: &[&str], printed: impl IntoIterator<Item = &'a Value>) {
         documented.keys().filter_map(|field| field.split_once("[]")).map(|(list, _)| list).collect();
     let undocumented: Vec<_> =
         found.iter().filter(|field| !documented.contains_key(*field) && !lists.contains(field.as_str())).collect();
-    assert!(undocumented.is_empty(), "printed, but not in docs/output.md: {undocumented:?}");
+    assert!(undocumented.is_empty(), "printed, but not in docs/json-streams.md: {undocumented:?}");
     let missing: Vec<_> = documented.iter().filter(|(field, always)| **always && !found.contains(*field)).collect();
-    assert!(missing.is_empty(), "in docs/output.md, but not printed: {missing:?}");
+    assert!(missing.is_empty(), "in docs/json-streams.md, but not printed: {missing:?}");
 }
 
 fn lines(arguments: &[&str]) -> Vec<Value> {

@@ -155,7 +155,7 @@ fn memory_and_time_are_bounded_whatever_a_file_claims() {
             let said = String::from_utf8_lossy(&done.stderr);
             let code = done.status.code();
             assert!(matches!(code, Some(0 | 1 | 3)), "{name}: {args:?} ended with {:?}: {said}", done.status);
-            assert!(args[0] != "verify" || code == Some(3), "{name}: verify finds nothing");
+            assert!(args[0] != "verify" || code != Some(0), "{name}: verify finds nothing");
         }
         for made in [saved, table] {
             let _ = std::fs::remove_file(made);

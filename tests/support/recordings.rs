@@ -41,6 +41,8 @@ pub(crate) fn arriving(config: &SimConfig, count: usize, after_ns: impl Fn(i64) 
             }
         }
     }
+    // Decides whether the last ones waited in the camera.
+    decoder.finish();
     frames.truncate(count);
     frames
 }

@@ -12,6 +12,18 @@ fn runs(seen: &RgbImage, colour: [u8; 3], (left, right): (u32, u32)) -> Vec<usiz
     rows.chunk_by(|above, below| above + 1 == *below).map(<[u32]>::len).collect()
 }
 
+/// Waits until two looks in a row are the same, and fulfil a condition.
+fn still(bench: &Bench, what: &str, condition: impl Fn(&RgbImage) -> bool) -> RgbImage {
+    let mut last = None;
+    wait_for(what, || {
+        let now = bench.look();
+        let is_still = last.as_ref() == Some(&now) && condition(&now);
+        last = Some(now.clone());
+        thread::park_timeout(Duration::from_millis(100));
+        is_still.then_some(now)
+    })
+}
+
 /// The help has the size of all text, at 1x and at 2x, also in windows that show only a part of it: pages.
 #[test]
 fn the_help_is_readable_in_small_windows() {
@@ -23,17 +35,10 @@ fn the_help_is_readable_in_small_windows() {
         resize(&bench, size);
         bench.hide_hud();
         bench.key("space");
-        let mut last = None;
-        wait_for("a picture that stands still", || {
-            let now = bench.look();
-            let is_still = last.as_ref() == Some(&now);
-            last = Some(now);
-            thread::park_timeout(Duration::from_millis(300));
-            is_still.then_some(())
-        });
+        still(&bench, "a picture that stands still", |_| true);
         bench.key("h");
         let is_help = |seen: &RgbImage| count(seen, GREEN) > 60;
-        let first = bench.until("the help", is_help);
+        let first = still(&bench, "the help", is_help);
         // `Space` with its descender.
         let tall = runs(&first, GREEN, (0, size.0 / 2)).into_iter().max().expect("a line of keys");
         let expected = if scale == "1" { 10..=20 } else { 20..=40 };
@@ -41,7 +46,7 @@ fn the_help_is_readable_in_small_windows() {
         let mut last = first.clone();
         for page in 1..pages {
             bench.key(if page % 2 == 0 { "Down" } else { "Next" });
-            last = bench.until("the next page", |seen| is_help(seen) && *seen != last && *seen != first);
+            last = still(&bench, "the next page", |seen| is_help(seen) && *seen != last && *seen != first);
         }
         bench.key("Home");
         bench.until("the first page", |seen| *seen == first);
@@ -91,7 +96,7 @@ fn the_zoom_and_keys_without_an_action_are_named() {
         difference(seen, &still).is_some_and(|((left, right), (top, _))| top > 300 && left < 320 && right > 320)
     };
     bench.key("ctrl+plus");
-    bench.until("a message about the scale", |seen| has_message(seen, 300));
+    bench.until("a message about the scale", |seen| *seen != still);
     bench.key("ctrl+0");
     bench.until("a message in the normal size", has_note);
     bench.until("its end", |seen| *seen == still);

@@ -200,12 +200,12 @@ fn output(args: &ExportArgs, format: ExportFormat, files: &[PathBuf]) -> anyhow:
 
 fn text(report: &ExportReport, output: &Path) -> String {
     let mut text = format!(
-        "{}: {} of {} frames exported, {} detections, {} files, {}",
+        "{}: {} of {} exported, {}, {}, {}",
         output.display(),
         report.written,
-        report.read + report.missing,
-        report.detections,
-        report.files,
+        count(report.read + report.missing, "frame", "frames"),
+        count(report.detections, "detection", "detections"),
+        count(report.files, "file", "files"),
         Bytes(report.bytes)
     );
     let left_out = [
@@ -214,19 +214,20 @@ fn text(report: &ExportReport, output: &Path) -> String {
         (report.without_label, "no detection selected by --only"),
     ];
     for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {
-        text.push_str(&format!("\n  {frames} frames skipped: {why}"));
+        text.push_str(&format!("\n  {} skipped: {why}", count(frames, "frame", "frames")));
     }
     if report.missing > 0 {
         let missing = count(report.missing, "frame", "frames");
         text.push_str(&format!("\n  at least {missing} missing: in damaged parts of the recordings"));
     }
     if report.without_box > 0 {
-        let boxes = report.without_box;
-        text.push_str(&format!("\n  {boxes} detections skipped: box invalid or outside the picture"));
+        let boxes = count(report.without_box, "detection", "detections");
+        text.push_str(&format!("\n  {boxes} skipped: box invalid or outside the picture"));
     }
     for skipped in &report.skipped {
-        let (frames, camera, kind, why) = (skipped.frames, &skipped.camera, skipped.kind, &skipped.why);
-        text.push_str(&format!("\n  {frames} frames of {camera} not exported, {kind}: {why}"));
+        let (camera, kind, why) = (&skipped.camera, skipped.kind, &skipped.why);
+        let frames = count(skipped.frames, "frame", "frames");
+        text.push_str(&format!("\n  {frames} of {camera} not exported, {kind}: {why}"));
     }
     for unread in &report.unread {
         text.push_str(&format!("\n  {}: {}", unread.path.display(), unread.why));

@@ -3,9 +3,9 @@
 mod discard;
 mod recorded;
 mod search;
+mod verdicts;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::event::{ByteCounts, Damage, Event, SkipReason, Skipped};
 use super::header::{self, DetectionSyntax, Dialect, Header, Parsed};
@@ -247,24 +247,6 @@ impl Decoder {
         self.output.end_skip();
         self.backlog.end();
         self.report_verdicts();
-    }
-
-    /// Returns the time without a byte after which [`Self::settle`] is to be called; `None` if no frame is undecided.
-    #[must_use]
-    pub fn max_silence(&self) -> Option<Duration> {
-        self.backlog.max_silence()
-    }
-
-    /// Decides whether the last frames are stale, because no other follows. Drain [`Self::poll`] afterwards.
-    pub fn settle(&mut self) {
-        self.backlog.silence();
-        self.report_verdicts();
-    }
-
-    fn report_verdicts(&mut self) {
-        while let Some(verdict) = self.backlog.verdict() {
-            self.output.push(Event::Aged(verdict));
-        }
     }
 
     /// Returns whether nothing but the possible start of another message follows the last one.

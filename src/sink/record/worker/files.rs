@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Entry, Item, Worker};
+use super::{Entry, Item, KEY_FRAME_TIMEOUT, Worker};
 use crate::error::with_causes;
-use crate::frame::Received;
+use crate::frame::{Frame, Received};
 use crate::recording::ClockModel;
 use crate::recording::disk::DiskCondition;
 use crate::sink::record::retention::{self, DiskSpace};
 use crate::sink::record::segment::{LostFrames, Segment};
 use crate::sink::record::trigger::Firings;
-use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, target};
+use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, SplitLimit, target};
 use crate::units::{Bytes, count};
 
 /// Delay before another attempt to start a file.
@@ -27,6 +27,26 @@ pub(super) const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Worker {
+    /// Returns whether this frame starts the next file: the first key frame after the limit, or any frame after
+    /// [`KEY_FRAME_TIMEOUT`].
+    pub(super) fn is_split_before(&mut self, frame: &Frame) -> bool {
+        let now = frame.received.mono_ns;
+        let overdue = self.has_reached_limit(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
+        let split = overdue.is_some_and(|since| {
+            frame.is_key_frame() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_FRAME_TIMEOUT
+        });
+        self.overdue_mono_ns = overdue.filter(|_| !split);
+        split
+    }
+
+    fn has_reached_limit(&self, received: Received) -> bool {
+        self.segment.as_ref().is_some_and(|segment| match self.options.split {
+            None => false,
+            Some(SplitLimit::Bytes(bytes)) => segment.bytes() >= bytes,
+            Some(SplitLimit::Time(time)) => segment.duration(received.mono_ns) >= time,
+        })
+    }
+
     /// Starts a file. Returns `false` after a failure, which it reports; then waits before the next attempt.
     pub(super) fn try_start(&mut self, received: Received) -> bool {
         if let Some(at) = self.next_try {

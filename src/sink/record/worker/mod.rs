@@ -20,7 +20,7 @@ use super::shared::{Shared, TakenCounts};
 use super::target::{self, CreateDisk};
 use super::timeline::Timeline;
 use super::trigger::{Firings, PreTriggerBuffer, Trigger, Unit};
-use super::{RecordError, RecordOptions, RecorderState, RecordingTarget, SplitLimit};
+use super::{RecordError, RecordOptions, RecorderState, RecordingTarget};
 use crate::error::with_causes;
 use crate::frame::{Charge, Frame, Received};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
@@ -456,26 +456,6 @@ impl Worker {
                 segment.frame(*camera, frame, log_ns, publish_ns).and(gap)
             }
         }
-    }
-
-    /// Returns whether this frame starts the next file: the first key frame after the limit, or any frame after
-    /// [`KEY_FRAME_TIMEOUT`].
-    fn is_split_before(&mut self, frame: &Frame) -> bool {
-        let now = frame.received.mono_ns;
-        let overdue = self.has_reached_limit(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
-        let split = overdue.is_some_and(|since| {
-            frame.is_key_frame() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_FRAME_TIMEOUT
-        });
-        self.overdue_mono_ns = overdue.filter(|_| !split);
-        split
-    }
-
-    fn has_reached_limit(&self, received: Received) -> bool {
-        self.segment.as_ref().is_some_and(|segment| match self.options.split {
-            None => false,
-            Some(SplitLimit::Bytes(bytes)) => segment.bytes() >= bytes,
-            Some(SplitLimit::Time(time)) => segment.duration(received.mono_ns) >= time,
-        })
     }
 
     /// Marks gaps at the end, and finishes the file.

@@ -1,0 +1,98 @@
+//! Counts a frame when it arrives, and its times when it is known whether it is stale.
+
+use super::*;
+
+impl Stats {
+    /// Returns whether the step of the camera's clock to a frame that arrives now takes longer than the connection lasts:
+    /// then the frame before waited in the camera until we connected, however slowly it arrived.
+    pub(super) fn is_jump(&self, device: DeviceTime, arrived: Received) -> bool {
+        // A camera keeps no more frames than this.
+        let may_have_waited = (1..=u64::from(crate::frame::Backlog::MAX_FRAMES)).contains(&self.connection.frames);
+        let Some(last) = self.last_device.filter(|_| may_have_waited) else { return false };
+        let age_us = self.connection.age_us(arrived);
+        let step_us = u64::try_from(device.since(last)).unwrap_or(0);
+        // Frames of a steady stream arrive a little early, too.
+        age_us < step_us - (step_us / 4).min(EARLY_MAX_US)
+    }
+
+    pub(super) fn frame(&mut self, frame: &Frame) {
+        if frame.labels.is_some() {
+            self.labels.clone_from(&frame.labels);
+        }
+        if frame.kind == PayloadKind::Jpeg
+            && !self.repeats
+            && let Some(defect) = jpeg_defect(frame.payload())
+        {
+            self.bad_pictures += 1;
+            self.damaged(|| defect.to_string());
+        }
+        let is_jump = self.is_jump(frame.device_time, frame.received);
+        let here = &mut self.connection;
+        self.frames.received += 1;
+        self.frames.repeated += u64::from(self.repeats);
+        self.frames.pending += 1;
+        here.frames += 1;
+        here.sync_lost = false;
+        let lost = std::mem::take(&mut here.lost_since_frame);
+        if here.frames == 1 {
+            here.first = frame.received;
+        }
+        let step_us = self.last_device.replace(frame.device_time).map_or(0, |last| frame.device_time.since(last));
+        self.reboots += u64::from(step_us < 0 && !self.repeats);
+        let age_us = here.age_us(frame.received);
+        let arrived_us = self.span.map_or(0, |(_, last)| frame.received.mono_ns.saturating_sub(last.mono_ns) / 1000);
+        let was_set = step_us < 0 || step_us.unsigned_abs() > CLOCK_STEP_MAX_US.saturating_add(age_us);
+        let follows = here.frames > 1 && !is_jump;
+        if self.repeats {
+            self.sequence.repeated(frame.camera_seq, follows);
+        } else {
+            self.sequence.frame(frame.camera_seq, follows);
+        }
+        let timed = Timed {
+            device: frame.device_time,
+            received: frame.received,
+            bytes: self.closed.received + self.open.received,
+            is_numbered: frame.camera_seq.is_some() || self.repeats,
+            follows,
+            lost,
+            was_set,
+            step_us,
+            arrived_us,
+        };
+        match frame.staleness.get() {
+            Some(stale) => self.timed(timed, stale),
+            None => self.undecided.push_back(timed),
+        }
+        self.count_missing();
+        self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
+        self.outages.frame(frame.received.mono_ns);
+    }
+
+    /// Counts a frame by its times, now that it is decided whether it is stale.
+    pub(super) fn timed(&mut self, timed: Timed, stale: bool) {
+        let Timed { device, received, bytes, is_numbered, follows, was_set, lost, .. } = timed;
+        self.frames.stale += u64::from(stale);
+        if !stale {
+            self.fresh.get_or_insert(Fresh { first: received, frames: 0, bytes_before: bytes }).frames += 1;
+        }
+        if follows && !stale {
+            self.count_backlog(timed);
+        }
+        if was_set || !follows || stale {
+            // The interval before this frame is not a frame period: the clock was set, or no client was connected.
+            self.gaps.interrupt();
+            self.recent.clear();
+        }
+        if follows && !stale {
+            let before = self.gaps.missing();
+            self.gaps.observe(device, lost);
+            if !is_numbered {
+                // The estimate of earlier frames can also shrink, when the median changes.
+                self.frames.estimated =
+                    self.frames.estimated.saturating_add(self.gaps.missing()).saturating_sub(before);
+            }
+            self.recent.observe(device, received, bytes);
+        }
+        self.count_missing();
+    }
+}
