@@ -1,7 +1,7 @@
 //! Rates of a camera without the frames that waited before the connection was opened and arrive in a burst.
 
 use crate::frame::DeviceTime;
-use crate::stats::{Backlog, BacklogStep};
+use crate::stats::{Burst, BurstStep};
 
 /// Frames and bytes over time. Rates leave out the first frame, whose interval is not known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +35,7 @@ impl Span {
 pub(super) struct Pace {
     fresh: Option<Span>,
     last_device: Option<DeviceTime>,
-    backlog: Backlog,
+    backlog: Burst,
     after_backlog: Option<Span>,
 }
 
@@ -56,11 +56,11 @@ impl Pace {
         let step = self.backlog.frame(device.since(last_device), arrived_us);
         fresh.add(at_ns, bytes);
         match (&mut self.after_backlog, step) {
-            (after, BacklogStep::Early) => *after = Some(Span::new(at_ns)),
+            (after, BurstStep::Early) => *after = Some(Span::new(at_ns)),
             (Some(after), _) => after.add(at_ns, bytes),
             (None, _) => {}
         }
-        if step == BacklogStep::Settled {
+        if step == BurstStep::Settled {
             self.fresh = self.after_backlog.take();
         }
     }

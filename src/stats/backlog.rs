@@ -12,7 +12,7 @@ const BACKLOG_FRAMES_MIN: u32 = 3;
 
 /// State of one connection. A sender that is merely fast never settles: its rates are what it sends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Backlog {
+pub(crate) struct Burst {
     early: u32,
     settled: u32,
     over: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Backlog {
 
 /// What a frame shows about the backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BacklogStep {
+pub(crate) enum BurstStep {
     /// It may have waited.
     Early,
     /// It arrived at the pace of the camera's clock.
@@ -29,20 +29,20 @@ pub(crate) enum BacklogStep {
     Settled,
 }
 
-impl Backlog {
+impl Burst {
     /// Adds a frame: time since the last one by the camera's clock and by its arrival.
-    pub(crate) fn frame(&mut self, step_us: i64, arrived_us: u64) -> BacklogStep {
+    pub(crate) fn frame(&mut self, step_us: i64, arrived_us: u64) -> BurstStep {
         if self.over {
-            return BacklogStep::Paced;
+            return BurstStep::Paced;
         }
         if step_us > 0 && arrived_us < step_us.unsigned_abs() / 2 {
             self.early += 1;
             self.settled = 0;
-            return BacklogStep::Early;
+            return BurstStep::Early;
         }
         self.settled += 1;
         self.over = self.settled == SETTLED_FRAMES;
-        if self.over && self.early >= BACKLOG_FRAMES_MIN { BacklogStep::Settled } else { BacklogStep::Paced }
+        if self.over && self.early >= BACKLOG_FRAMES_MIN { BurstStep::Settled } else { BurstStep::Paced }
     }
 }
 
@@ -62,18 +62,18 @@ impl Stats {
         let Timed { received, bytes, step_us, arrived_us, .. } = timed;
         let here = &mut self.connection;
         let step = here.backlog.frame(step_us, arrived_us);
-        if step == BacklogStep::Early {
+        if step == BurstStep::Early {
             here.after_backlog = Some(Fresh { first: received, frames: 0, bytes_before: bytes });
         }
         if let Some(after) = &mut here.after_backlog {
             after.frames += 1;
         }
         let began_here = self.fresh.is_some_and(|fresh| fresh.first.mono_ns >= here.first.mono_ns);
-        if step == BacklogStep::Settled && began_here {
+        if step == BurstStep::Settled && began_here {
             self.fresh = here.after_backlog;
             self.recent.clear();
         }
-        if step == BacklogStep::Settled {
+        if step == BurstStep::Settled {
             here.after_backlog = None;
         }
     }

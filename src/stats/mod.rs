@@ -16,8 +16,10 @@ use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 
+pub(crate) use self::backlog::Burst;
+#[cfg(feature = "net")]
+pub(crate) use self::backlog::BurstStep;
 use self::backlog::Fresh;
-pub(crate) use self::backlog::{Backlog, BacklogStep};
 pub use self::frames::{DamagePlace, FrameCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
@@ -67,7 +69,7 @@ struct Connection {
     away_before: u64,
     /// The decoder is looking for a header; a frame ends this.
     sync_lost: bool,
-    backlog: Backlog,
+    backlog: Burst,
     /// The frames since the last one that may have waited, until the backlog is known to be over.
     after_backlog: Option<Fresh>,
     /// Frames since the last one that were lost, or are missing in the recording that is played.

@@ -62,7 +62,8 @@ pub fn header(dialect: Dialect, fields: &HeaderFields<'_>) -> Vec<u8> {
 }
 
 /// Encodes the header of a frame again, for a payload of another length; `None` if the frame has no header of a camera.
-pub(crate) fn with_payload_len(frame: &Frame, payload_len: usize) -> Option<Vec<u8>> {
+#[must_use]
+pub fn with_payload_len(frame: &Frame, payload_len: usize) -> Option<Vec<u8>> {
     let time = frame.device_time;
     let mut header = frame.header.clone();
     match frame.dialect.parse().ok()? {

@@ -182,7 +182,8 @@ impl Playback {
     }
 
     /// Returns the time at which every recording starts, if they start together.
-    pub(crate) fn common_start(&self) -> Option<i64> {
+    #[must_use]
+    pub fn common_start(&self) -> Option<i64> {
         self.clock.borrow().common_start
     }
 
