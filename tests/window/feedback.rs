@@ -49,7 +49,8 @@ fn the_help_is_readable_in_small_windows() {
             last = still(&bench, "the next page", |seen| is_help(seen) && *seen != last && *seen != first);
         }
         bench.key("Home");
-        bench.until("the first page", |seen| *seen == first);
+        // A hint beside the help may have gone meanwhile.
+        bench.until("the first page", |seen| count(seen, GREEN) == count(&first, GREEN));
         bench.key("Escape");
         bench.until("no help", |seen| count(seen, GREEN) < 30);
         bench.key("q");
