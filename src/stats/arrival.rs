@@ -2,6 +2,26 @@
 
 use super::*;
 
+/// The times of a frame. Whether it is stale decides what they say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timed {
+    pub(super) device: DeviceTime,
+    pub(super) received: Received,
+    /// Bytes received until the frame was complete, on all connections.
+    pub(super) bytes: u64,
+    /// Missing frames are not estimated: the frame has a number, or was counted before.
+    pub(super) is_numbered: bool,
+    /// The frame follows the one before it without an interruption.
+    pub(super) follows: bool,
+    /// The camera's clock was set before this frame.
+    pub(super) was_set: bool,
+    /// Time since the last frame by the camera's clock and by its arrival.
+    pub(super) step_us: i64,
+    pub(super) arrived_us: u64,
+    /// Frames since the last one that were lost, or are missing in the recording that is played.
+    pub(super) lost: u64,
+}
+
 impl Stats {
     /// Returns whether the step of the camera's clock to a frame that arrives now takes longer than the connection lasts:
     /// then the frame before waited in the camera until we connected, however slowly it arrived.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 
+use self::arrival::Timed;
 pub(crate) use self::backlog::Burst;
 #[cfg(feature = "net")]
 pub(crate) use self::backlog::BurstStep;
@@ -95,26 +96,6 @@ impl Default for Latencies {
     fn default() -> Self {
         Self(Histogram::new_with_max(LATENCY_MAX_US, 2).expect("a minute in microseconds is a valid range"))
     }
-}
-
-/// The times of a frame. Whether it is stale decides what they say.
-#[derive(Clone, Copy, Debug)]
-struct Timed {
-    device: DeviceTime,
-    received: Received,
-    /// Bytes received until the frame was complete, on all connections.
-    bytes: u64,
-    /// Missing frames are not estimated: the frame has a number, or was counted before.
-    is_numbered: bool,
-    /// The frame follows the one before it without an interruption.
-    follows: bool,
-    /// The camera's clock was set before this frame.
-    was_set: bool,
-    /// Time since the last frame by the camera's clock and by its arrival.
-    step_us: i64,
-    arrived_us: u64,
-    /// Frames since the last one that were lost, or are missing in the recording that is played.
-    lost: u64,
 }
 
 /// Time by which frames of a steady stream arrive early at most, but at most a quarter of their period.
