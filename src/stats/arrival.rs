@@ -81,9 +81,11 @@ impl Stats {
         };
         match frame.staleness.get() {
             Some(stale) => self.timed(timed, stale),
-            None => self.undecided.push_back(timed),
+            None => {
+                self.undecided.push_back(timed);
+                self.count_missing();
+            }
         }
-        self.count_missing();
         self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
         self.outages.frame(frame.received.mono_ns);
     }
