@@ -60,8 +60,8 @@ impl RecordingSummary {
         let counted = [
             (
                 *dropped,
-                "frame not recorded because the disk was too slow",
-                "frames not recorded because the disk was too slow",
+                "frame not recorded because the disk was too slow or the memory too small",
+                "frames not recorded because the disk was too slow or the memory too small",
             ),
             (*lost, "frame not recorded because of a write error", "frames not recorded because of a write error"),
             (*gaps, "gap is marked in the files", "gaps are marked in the files"),
@@ -97,8 +97,8 @@ impl RecordingSummary {
         let counted = [
             (
                 *dropped,
-                "frame not recorded because the disk was too slow",
-                "frames not recorded because the disk was too slow",
+                "frame not recorded because the disk was too slow or the memory too small",
+                "frames not recorded because the disk was too slow or the memory too small",
                 "use a faster disk, or give --buffer more memory",
             ),
             (
@@ -250,7 +250,12 @@ mod tests {
         let torn = RecordingSummary::from(torn);
         assert!(!torn.complete);
         let text = torn.text();
-        assert!(text.contains("\n  3 frames not recorded because the disk was too slow\n  1 gap is"), "{text}");
+        assert!(
+            text.contains(
+                "\n  3 frames not recorded because the disk was too slow or the memory too small\n  1 gap is"
+            ),
+            "{text}"
+        );
         assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover`"), "{text}");
     }
 

@@ -97,6 +97,10 @@ impl<T: Recycled> Pool<T> {
     /// Leases a value, preferably one with room for `want` bytes. It still has the contents of its last use.
     #[must_use]
     pub fn lease(&self, want: usize) -> Lease<T> {
+        if self.bound.is_exceeded() {
+            // A slot that is used again would keep its memory from the writer that needs it.
+            self.release_free();
+        }
         let slot = locked(&self.slots).lease(want);
         Lease { slot: Some(slot), pool: self.clone() }
     }

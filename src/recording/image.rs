@@ -140,6 +140,30 @@ impl ImageBuffer {
         }
     }
 
+    /// Returns the length in bytes of the pixels or video in the image message of a frame, 0 if it has none, and whether
+    /// they hold the payload exactly.
+    pub(super) fn data_len(frame: &Frame) -> (usize, bool) {
+        let len = frame.payload().len();
+        match (frame.kind, frame.geometry) {
+            (PayloadKind::Jpeg | PayloadKind::H264 | PayloadKind::H265, _) => (len, true),
+            (PayloadKind::Raw, Some(Geometry { format: PixelFormat::Jpeg, .. })) => (len, true),
+            (PayloadKind::Raw, None) => (0, false),
+            (PayloadKind::Raw, Some(geometry)) if geometry.layout_in(len).is_err() => (0, false),
+            (PayloadKind::Raw, Some(geometry)) => match packing(&geometry, len).0 {
+                Packing::AsIs => (len, true),
+                packing => {
+                    let pixels = (geometry.width as usize).saturating_mul(geometry.height as usize);
+                    (pixels.saturating_mul(3), matches!(packing, Packing::Interleaved(_)))
+                }
+            },
+        }
+    }
+
+    /// Memory of the buffer in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The last message, encoded.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]

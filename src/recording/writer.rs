@@ -29,6 +29,11 @@ pub(super) const CLOCK_METADATA: &str = "oaktap.clock/";
 /// Consecutive channel numbers per camera: wire, detections, and one for each image message.
 pub(super) const CHANNELS: u16 = 2 + ImageMessage::ALL.len() as u16;
 
+/// Memory of a frame's messages beside its payload, picture, texts and boxes, in bytes.
+const FRAME_REST_BYTES: usize = 4096;
+/// Memory of a box in its messages, in bytes.
+const BOX_BYTES: usize = 1024;
+
 /// Compression of chunks. Raw pictures of cameras hardly shrink, so the default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
@@ -253,10 +258,37 @@ impl<W: Write + Seek> SegmentWriter<W> {
         };
         header.channel_id = camera.channel;
         message.clear();
+        message.reserve(wire.payload.len());
         // Writing into a `Vec` cannot fail.
         let _ = wire.encode(message);
         append_checksum(&header, message);
         write(mcap, &header, message, open_bytes)
+    }
+
+    /// Returns the memory in bytes that writing a frame takes at most: its messages are encoded and then copied into the
+    /// open chunk. What [`Self::buffer_bytes`] returns is part of it.
+    #[must_use]
+    pub fn frame_memory(frame: &Frame) -> usize {
+        let payload = frame.payload().len();
+        let (image, is_exact) = ImageBuffer::data_len(frame);
+        let Frame { records, header, detection_text, detections, .. } = frame;
+        let rest =
+            FRAME_REST_BYTES + records.len() + header.len() + detection_text.len() + detections.len() * BOX_BYTES;
+        let wire = rest + if is_exact { 0 } else { payload };
+        // Encoding a payload copies it twice.
+        let buffers = image + rest + 2 * wire;
+        buffers + image + rest + wire
+    }
+
+    /// Memory of the buffers in bytes, which the next frame uses again.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.image.memory_bytes() + self.message.capacity()
+    }
+
+    /// Frees the buffers.
+    pub fn free_buffers(&mut self) {
+        (self.image, self.message) = (ImageBuffer::default(), Vec::new());
     }
 
     /// Writes an incident between two frames of a camera. `at_unix_ns` is its time in nanoseconds since 1970, UTC.

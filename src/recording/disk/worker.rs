@@ -18,8 +18,8 @@ const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 const PATH_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval between flushes to the medium, with `sync`.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// Number of blocks that are kept for reuse.
-const SPARE_BLOCKS_MAX: usize = 2;
+/// Number of blocks that are kept for reuse. Beside the one in the window, a steady recording needs no more.
+const SPARE_BLOCKS_MAX: usize = 1;
 
 /// A block to be written at `offset`. After its first `len` bytes it has zeros up to a multiple of the alignment.
 #[derive(Debug)]

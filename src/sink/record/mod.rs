@@ -66,7 +66,8 @@ pub struct RecordOptions {
     pub sync: bool,
     /// Memory for waiting frames, shared by all recorders with the same budget.
     pub budget: Budget,
-    /// Bound that the bytes which wait for the disk count in. They are copies of frames. `None`: they do not count.
+    /// Bound on the memory of frames, for their copies on the way to the disk. A frame that does not fit is dropped and
+    /// counted. `None`: no bound.
     pub memory: Option<MemoryBound>,
     /// Records at most this many frames per camera. `None`: no limit.
     pub frames_max: Option<u64>,

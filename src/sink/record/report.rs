@@ -59,7 +59,7 @@ pub struct RecorderCounts {
     pub offered: u64,
     /// Frames in a file, or queued for it.
     pub recorded: u64,
-    /// Frames dropped because the disk was too slow and the buffer was full.
+    /// Frames dropped because the disk was too slow or the memory too small.
     pub dropped: u64,
     /// Frames taken from the lane but missing in the file, because it could not be written.
     pub lost: u64,
@@ -88,9 +88,10 @@ impl RecorderCounts {
     /// Combines the worker's counts with the lane's, which must be read later: a frame leaves the lane before the worker
     /// counts it.
     pub(super) fn new(name: &str, taken: &TakenCounts, lane: LaneCounts) -> Self {
-        let TakenCounts { recorded, lost, passed } = *taken;
+        let TakenCounts { recorded, lost, passed, no_memory } = *taken;
         let LaneCounts { offered, dropped, queued, .. } = lane;
-        let held = lane.taken.saturating_sub(recorded + lost + passed);
+        let held = lane.taken.saturating_sub(recorded + lost + passed + no_memory);
+        let dropped = dropped + no_memory;
         Self { name: name.to_owned(), offered, recorded, dropped, lost, passed, held, queued }
     }
 }
@@ -170,7 +171,7 @@ pub struct RecorderOutcome {
     pub bytes: u64,
     /// Gaps, each marked in its file.
     pub gaps: u64,
-    /// Frames missing because the disk was too slow.
+    /// Frames missing because the disk was too slow or the memory too small.
     pub dropped: u64,
     /// Frames missing because a file could not be written.
     pub lost: u64,

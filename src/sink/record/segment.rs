@@ -76,6 +76,24 @@ impl Segment {
         self.monitor.flushed() + self.writer.open_bytes()
     }
 
+    /// Returns the memory in bytes that the frames in it take: those that wait for the disk, and buffers.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let waiting = usize::try_from(self.bytes().saturating_sub(self.monitor.written())).unwrap_or(usize::MAX);
+        waiting.saturating_add(self.writer.buffer_bytes())
+    }
+
+    /// Returns the memory in bytes that writing a frame takes in addition, at most.
+    pub(super) fn frame_memory(segment: Option<&Self>, frame: &Frame) -> usize {
+        let buffers = segment.map_or(0, |segment| segment.writer.buffer_bytes());
+        SegmentWriter::<Disk>::frame_memory(frame).saturating_sub(buffers)
+    }
+
+    /// Hands everything to the disk and frees the buffers.
+    pub(super) fn release_memory(&mut self) -> Result<(), RecordingError> {
+        self.writer.free_buffers();
+        if self.writer.open_bytes() == 0 { Ok(()) } else { self.flush() }
+    }
+
     pub(super) fn context(&mut self, camera: usize, records: &[u8]) {
         self.writer.context(camera, records);
     }
@@ -131,6 +149,10 @@ impl Segment {
         if self.writer.open_bytes() < CHUNK_BYTES_MAX && self.flush_due_in().is_none_or(|due| !due.is_zero()) {
             return Ok(());
         }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), RecordingError> {
         self.writer.flush()?;
         self.open_since = None;
         self.tally.flushed(self.monitor.flushed(), self.monitor.written());

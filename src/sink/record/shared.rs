@@ -19,6 +19,8 @@ pub(super) struct TakenCounts {
     pub(super) recorded: u64,
     pub(super) lost: u64,
     pub(super) passed: u64,
+    /// Frames for which there was no memory.
+    pub(super) no_memory: u64,
 }
 
 #[derive(Debug, Default)]

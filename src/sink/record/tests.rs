@@ -7,7 +7,7 @@ use super::{
     KeepLimit, RecordError, RecordOptions, Recorder, RecorderHealth, RecorderOutcome, RecorderState, RecordingTarget,
     SplitLimit, Trigger,
 };
-use crate::frame::{BBox, Detection, DeviceTime, Frame, PayloadKind, Received};
+use crate::frame::{BBox, Detection, DeviceTime, Frame, PayloadKind, Pool, Received};
 use crate::hub::Budget;
 use crate::recording::disk::faults::{self, Faults, TEST_TIMEOUT};
 use crate::recording::{CameraInfo, Reader, RecordingEntry, schema};
@@ -301,6 +301,82 @@ fn gaps(found: &[Found]) -> (u64, u64) {
         }
     }
     (missing, markers)
+}
+
+/// The n-th frame in memory of the pool; `None` if it has none.
+fn pooled(pool: &Pool<Frame>, n: u64, bytes: usize) -> Option<Arc<Frame>> {
+    let mut lease = pool.lease(bytes);
+    lease.clear();
+    lease.try_payload_mut(bytes)?;
+    let filled = frame(n, bytes);
+    lease.payload_mut(bytes).copy_from_slice(filled.payload());
+    lease.id = filled.id;
+    lease.at = filled.at;
+    lease.dialect = filled.dialect;
+    lease.header.clone_from(&filled.header);
+    lease.device_time = filled.device_time;
+    lease.received = filled.received;
+    Some(lease.seal())
+}
+
+#[test]
+fn frames_and_their_copies_on_the_way_to_slow_disks_stay_within_the_bound() {
+    const LIMIT: usize = 5_000_000;
+    let root = tempfile::tempdir().expect("a folder");
+    let pool = Pool::<Frame>::bounded(LIMIT);
+    let memory = Some(pool.bound().clone());
+    let folders: Vec<_> = (0..3).map(|n| root.path().join(n.to_string())).collect();
+    let recordings: Vec<_> =
+        folders.iter().map(|at| Recording::start(at, |options| options.memory.clone_from(&memory))).collect();
+    recordings.iter().for_each(|recording| recording.faults.stall(true));
+    // Writing a frame takes 900 kB beside it.
+    let bytes = 300_000;
+    let mut offered = [0; 3];
+    let mut n = 0;
+    let mut offer = |offered: &mut [u64; 3]| {
+        for (recording, offered) in recordings.iter().zip(offered) {
+            if let Some(frame) = pooled(&pool, n, bytes) {
+                recording.outlets.confirmed.offer(&frame);
+                *offered += 1;
+            }
+            assert!(pool.used() <= LIMIT, "{} bytes", pool.used());
+        }
+        n += 1;
+    };
+    for _ in 0..40 {
+        offer(&mut offered);
+    }
+    assert!(offered.iter().all(|offered| *offered < 40), "the pool refuses frames: {offered:?}");
+    recordings.iter().for_each(|recording| recording.faults.stall(false));
+    until("each recorder to go on", || {
+        offer(&mut offered);
+        recordings.iter().all(|recording| recording.recorder.health().frames > 3)
+    });
+    for (Recording { recorder, .. }, offered) in recordings.into_iter().zip(offered) {
+        let outcome = recorder.finish();
+        assert_balanced(&outcome);
+        assert_eq!(outcome.frames + outcome.dropped, offered);
+        assert_eq!(outcome.lost, 0);
+    }
+}
+
+#[test]
+fn a_frame_without_memory_for_its_copy_is_dropped_counted_and_marked() {
+    let root = tempfile::tempdir().expect("a folder");
+    let pool = Pool::<Frame>::bounded(1_000_000);
+    let recording = Recording::start(root.path(), |options| options.memory = Some(pool.bound().clone()));
+    for (n, bytes) in [(0, 10_000), (1, 400_000), (2, 10_000)] {
+        let frame = pooled(&pool, n, bytes).expect("memory");
+        recording.outlets.confirmed.offer(&frame);
+        drop(frame);
+        recording.until_taken();
+    }
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    assert_eq!((outcome.frames, outcome.dropped, outcome.gaps), (2, 1, 1));
+    let problem = outcome.problems.first().expect("the reason");
+    assert!(problem.starts_with("a frame of 400.0 kB is not recorded: writing it takes 1.2 MB"), "{problem}");
+    assert_eq!(read(&outcome.files[0].path), [Found::Frame(0), Found::Gap(1), Found::Frame(2)]);
 }
 
 #[test]

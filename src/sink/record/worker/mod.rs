@@ -3,6 +3,7 @@
 
 mod files;
 mod label_check;
+mod memory;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use super::timeline::Timeline;
 use super::trigger::{Firings, PreTriggerBuffer, Trigger, Unit};
 use super::{RecordError, RecordOptions, RecorderState, RecordingTarget};
 use crate::error::with_causes;
-use crate::frame::{Charge, Frame, Received};
+use crate::frame::{Frame, Received, WriterMemory};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{CameraInfo, ClockModel, schema};
@@ -130,8 +131,8 @@ pub(super) struct Worker {
     disk_checked: Option<Instant>,
     cleaned_up: Option<Instant>,
     stopped: Option<Instant>,
-    /// Bytes that wait for the disk.
-    disk_memory: Charge,
+    /// Memory of the copies of frames on the way to the disk.
+    memory: Option<WriterMemory>,
 }
 
 impl Worker {
@@ -144,6 +145,7 @@ impl Worker {
     ) -> Result<Self, RecordError> {
         let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
         let folder = options.target.folder(&names);
+        let memory = options.memory.as_ref().map(WriterMemory::new);
         let mut worker = Self {
             options,
             folder,
@@ -169,7 +171,7 @@ impl Worker {
             disk_checked: None,
             cleaned_up: None,
             stopped: None,
-            disk_memory: Charge::default(),
+            memory,
         };
         worker.shared.progress().taken = vec![TakenCounts::default(); worker.infos.len()];
         worker.shared.progress().unwritten = vec![0; worker.infos.len()];
@@ -228,7 +230,7 @@ impl Worker {
         if self.drain_timed_out() {
             return false;
         }
-        if !self.has_room() {
+        if !self.has_room() || !self.has_memory() {
             return true;
         }
         if let Some(entry) = self.ready.pop_front() {
@@ -242,7 +244,8 @@ impl Worker {
         match self.taker.recv_timeout(wait) {
             Ok(item) => self.route(item),
             Err(RecvTimeoutError::Timeout) if self.stopped.is_some() => return false,
-            Err(RecvTimeoutError::Timeout) => {}
+            // No frame uses the buffers soon, and other recorders may wait for their memory.
+            Err(RecvTimeoutError::Timeout) => self.release_memory(),
             Err(RecvTimeoutError::Disconnected) => return false,
         }
         let flushed = self.segment.as_mut().map_or(Ok(()), Segment::flush_if_due);
@@ -250,19 +253,6 @@ impl Worker {
             self.abandon(&with_causes(&error));
         }
         true
-    }
-
-    fn count_unwritten(&mut self) {
-        let mut progress = self.shared.progress();
-        match &self.segment {
-            Some(segment) => segment.unwritten(&mut progress.unwritten),
-            None => progress.unwritten.fill(0),
-        }
-        if let Some(memory) = &self.options.memory {
-            let unwritten = |segment: &Segment| segment.bytes().saturating_sub(segment.monitor().written());
-            let bytes = self.segment.as_ref().map_or(0, unwritten);
-            self.disk_memory.set(memory, usize::try_from(bytes).unwrap_or(usize::MAX));
-        }
     }
 
     /// Returns the time until the next flush or check.
