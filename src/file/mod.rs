@@ -220,6 +220,12 @@ fn rename_unless_exists(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
+/// Returns whether a process has locked this file, because it is writing it.
+#[must_use]
+pub fn is_locked(path: &Path) -> bool {
+    matches!(File::open(path).map(|file| file.try_lock_shared()), Ok(Err(TryLockError::WouldBlock)))
+}
+
 /// Removes the temporary file of a process that was killed.
 fn remove_unlocked(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).open(path)?.try_lock() {

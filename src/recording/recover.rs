@@ -14,7 +14,7 @@ use super::recover_topics;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, RecordingError, SegmentWriter, Watch};
-use crate::file::NewFile;
+use crate::file::{NewFile, rename_to_new};
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received, Staleness};
 use crate::units::count;
 use crate::wire::Dialect;
@@ -24,11 +24,16 @@ const CHUNK_BYTES_MAX: u64 = 4 << 20;
 /// Name of the metadata about the original file.
 const RECOVERED_METADATA: &str = "oaktap.recovered";
 
+/// Appended to the name of an original that was set aside.
+const ORIGINAL: &str = ".original";
+
 /// Result of [`recover`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecoveryReport {
     /// The new file.
     pub path: PathBuf,
+    /// The original, if it was given another name: see [`set_aside`].
+    pub original: Option<PathBuf>,
     /// Number of frames saved.
     pub frames: u64,
     /// Number of incidents saved.
@@ -153,6 +158,29 @@ pub fn default_output_path(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Renames a recording, so that commands which read a folder take the recovered file instead of it. Returns the new name:
+/// `X.mcap.original` or `X.mcap.partial.original`. An existing file is not replaced.
+///
+/// # Errors
+/// The file cannot be renamed.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let name = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ORIGINAL);
+        if number > 0 {
+            name.push(format!("-{number}"));
+        }
+        PathBuf::from(name)
+    };
+    for number in 0.. {
+        match rename_to_new(path, &name(number)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => return renamed.map(|()| name(number)),
+        }
+    }
+    unreachable!("no folder holds 2^32 files of one name")
+}
+
 /// Copies all intact frames to a new file, with an incident where frames are missing. Does not change the original.
 ///
 /// # Errors
@@ -171,6 +199,7 @@ pub fn recover_watched(path: &Path, into: &Path, watch: &Watch) -> Result<Recove
     let surveyed = from.cameras().len();
     let done = RecoveryReport {
         path: into.to_owned(),
+        original: None,
         frames: 0,
         incidents: 0,
         messages: 0,

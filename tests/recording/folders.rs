@@ -130,7 +130,60 @@ fn unfinished_recordings_of_a_folder_are_named_and_recovered() {
     // Again: nothing is left to do.
     let (code, document, said) = json(&["recover", path]);
     assert_eq!((code, document["summary"]["files"].as_array().map(Vec::len)), (0, Some(0)), "{said}");
-    assert_eq!(said.matches("left out").count(), 4, "{said}");
+    assert!(said.contains("nothing to recover"), "{said}");
+    let (code, _, said) = run(&["inspect", path]);
+    assert!(code == 0 && !said.contains("unfinished"), "{code}: {said}");
     let (_, document, said) = json(&["replay", path, "--no-window", "--speed", "max"]);
     assert_eq!(names(&document["summary"], "cameras", "camera"), ["line-9", "line-10"], "{said}");
+}
+
+#[test]
+fn a_folder_is_whole_after_its_damaged_recordings_are_recovered() {
+    let folder = fleet();
+    let path = text(folder.path());
+    let [damaged, empty, busy] =
+        ["line-9/10.mcap", "line-10/8.mcap.partial", "line-10/11.mcap.partial"].map(|name| folder.path().join(name));
+    let mut bytes = std::fs::read(&damaged).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(&damaged, &bytes).expect("a file");
+    std::fs::write(&empty, &bytes[..100]).expect("a file");
+    tear(&folder.path().join("line-10/10.mcap"), &busy);
+    let writer = std::fs::File::open(&busy).expect("a file");
+    writer.lock().expect("a lock");
+
+    let (code, document, said) = json(&["recover", path]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("11.mcap.partial: left out, because a recorder is writing it"), "{said}");
+    assert!(said.contains("1 of 2 recordings not recovered"), "{said}");
+    assert_eq!(names(&document["summary"], "files", "path"), ["10.recovered.mcap"], "{said}");
+    assert_eq!(names(&document["summary"], "files", "original"), ["10.mcap.original"], "{said}");
+    assert!(std::fs::read(folder.path().join("line-9/10.mcap.original")).expect("the original") == bytes);
+    assert!(!damaged.exists() && !empty.exists() && busy.exists());
+    assert!(folder.path().join("line-10/8.mcap.partial.original").exists());
+
+    // The damaged recording is not played beside the recovered one.
+    drop(writer);
+    std::fs::remove_file(busy).expect("a file");
+    let (code, document, said) = json(&["replay", path, "--no-window", "--speed", "max"]);
+    let received: Vec<_> = (0..2).map(|n| &document["summary"]["cameras"][n]["frames"]["received"]).collect();
+    assert_eq!(received, [&serde_json::json!(19), &serde_json::json!(20)], "{code} {said}");
+    assert!(!said.contains("unfinished") && !said.contains("oaktap recover"), "{said}");
+}
+
+#[test]
+fn an_original_stays_when_the_new_file_is_named_and_no_older_original_is_replaced() {
+    let folder = fleet();
+    let whole = folder.path().join("line-9/9.mcap");
+    let torn = folder.path().join("torn.mcap.partial");
+    tear(&whole, &torn);
+    let bytes = std::fs::read(&torn).expect("a file");
+    let (code, _, said) = run(&["recover", text(&torn), "-o", text(&folder.path().join("a.mcap"))]);
+    assert!(code == 3 && torn.exists(), "{code}: {said}");
+    let older = folder.path().join("torn.mcap.partial.original");
+    std::fs::write(&older, "older").expect("a file");
+    let (code, out, said) = run(&["recover", text(&torn)]);
+    assert!(code == 3 && out.contains("renamed the original to "), "{code}: {out} {said}");
+    assert_eq!(std::fs::read(older).expect("a file"), b"older");
+    assert!(std::fs::read(folder.path().join("torn.mcap.partial.original-1")).expect("the original") == bytes);
 }

@@ -414,6 +414,7 @@ fn the_commands_inspect_verify_and_recover_files() {
     assert!(code == 3 && out.starts_with("saved 12 frames to ") && out.contains("7 bytes lost"), "{code}: {out}");
     let saved = folder.join("torn.recovered.mcap");
     assert_eq!(run(&["verify", saved.to_str().unwrap()]).0, 0);
+    fs::rename(folder.join("torn.mcap.partial.original"), torn).unwrap();
     let (code, _, error) = run(&["recover", torn]);
     assert!(code == 1 && error.contains("help: oaktap does not replace files"), "{code}: {error}");
     let elsewhere = folder.join("elsewhere.mcap");

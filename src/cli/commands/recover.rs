@@ -1,13 +1,16 @@
-//! `oaktap recover`: saves the intact frames of an unfinished or damaged recording to a new file.
+//! `oaktap recover`: saves the intact frames of unfinished and damaged recordings to new files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
-use oaktap::recording::recover::{RecoveryReport, default_output_path, recover_watched};
+use oaktap::file;
+use oaktap::recording::recover::{RecoverError, RecoveryReport, default_output_path, recover_watched, set_aside};
+use oaktap::recording::verify::verify_watched;
 use serde::Serialize;
 
 use crate::cli::present::{self, Usage, printable, with_help};
-use crate::cli::recording_files::{UNFINISHED, UnreadFile, find};
+use crate::cli::recording_files::{FINISHED, UNFINISHED, UnreadFile, find};
 use crate::cli::{Ctx, Outcome, json_option};
 
 const EXAMPLES: &str = "\
@@ -24,11 +27,12 @@ Exit codes: 0 saved everything; 3 saved a part; 1 saved nothing.";
     arg = json_option("Print the numbers of saved and lost frames as one line of JSON")
 )]
 pub(crate) struct RecoverArgs {
-    /// Recordings to read, which are not changed, or folders of unfinished ones (*.mcap.partial)
+    /// Recordings, or folders, of which the unfinished and the damaged recordings are recovered
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 
-    /// File to write for one recording, which must not exist [default: FILE.recovered.mcap]
+    /// File to write for one recording, which must not exist. Without it, writes NAME.recovered.mcap beside the recording,
+    /// and then renames the recording to FILE.original
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -50,31 +54,47 @@ struct RecoverReports<'a> {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
-    let files = find(&args.files, &[UNFINISHED])?;
+    let found = find(&args.files, &[UNFINISHED, FINISHED])?;
+    let is_alone = args.files.len() == 1 && !args.files[0].is_dir();
+    let files: Vec<_> = if is_alone { found } else { damaged(ctx, args, found)? };
     if args.output.is_some() && files.len() > 1 {
         return Err(Usage(format!("--output takes one recording, found {}", files.len())).into());
     }
-    let is_alone = args.files.len() == 1 && !args.files[0].is_dir();
+    if files.is_empty() {
+        present::say("nothing to recover: no unfinished or damaged recording");
+    }
     let (mut all, mut unread) = (Vec::new(), Vec::new());
     for path in &files {
+        let is_given = args.files.contains(path);
         let into = args.output.clone().unwrap_or_else(|| default_output_path(path));
-        // The folder may have been recovered before.
-        if !args.files.contains(path) && into.exists() {
+        if !is_given && into.exists() {
             present::say(&format!("{}: left out, because {} exists", path.display(), into.display()));
             continue;
         }
         let recovered = present::watched(ctx, path, |watch| recover_watched(path, &into, watch))?;
+        if let Err(RecoverError::Nothing { .. }) = &recovered
+            && !is_given
+            && ends_unfinished(path)
+        {
+            // Otherwise every command that reads the folder would ask to recover it.
+            let original = set_aside_or_explain(path)?;
+            present::say(&format!("{}: renamed to {}", path.display(), original.display()));
+        }
         let recovered = recovered.map_err(|error| {
             let help = error.help();
             with_help(error.into(), help)
         });
-        let recovered = match UnreadFile::unless_read(ctx, path, is_alone, recovered)? {
+        let mut recovered = match UnreadFile::unless_read(ctx, path, is_alone, recovered)? {
             Ok(recovered) => recovered,
             Err(file) => {
                 unread.push(file);
                 continue;
             }
         };
+        // The recovered file is complete and on the disk. A recorder still needs the name of its file.
+        if args.output.is_none() && !file::is_locked(path) {
+            recovered.original = Some(set_aside_or_explain(path)?);
+        }
         if !ctx.json {
             present::result(printable(&text(&recovered)).as_bytes())?;
         }
@@ -92,9 +112,38 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     Ok(if all.iter().all(RecoveryReport::is_all) { Outcome::Done } else { Outcome::Lossy })
 }
 
+/// Returns the given files, and of those in folders the unfinished and the damaged ones that no recorder is writing.
+fn damaged(ctx: &Ctx, args: &RecoverArgs, found: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in found {
+        let is_left_out = if args.files.contains(&path) {
+            false
+        } else if file::is_locked(&path) {
+            present::say(&format!("{}: left out, because a recorder is writing it", path.display()));
+            true
+        } else {
+            // A file that cannot be verified is reported when it cannot be recovered.
+            !ends_unfinished(&path)
+                && present::watched(ctx, &path, |watch| verify_watched(&path, watch))?.is_ok_and(|file| file.is_good())
+        };
+        if !is_left_out {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn ends_unfinished(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(UNFINISHED)
+}
+
+fn set_aside_or_explain(path: &Path) -> anyhow::Result<PathBuf> {
+    set_aside(path).with_context(|| format!("cannot rename {}, which other commands still read", path.display()))
+}
+
 fn text(recovered: &RecoveryReport) -> String {
     let RecoveryReport { path, frames, lost_frames, lost_bytes, lost_metadata, unwritten_bytes, .. } = recovered;
-    let RecoveryReport { messages, unverified, left_out, .. } = recovered;
+    let RecoveryReport { messages, unverified, left_out, original, .. } = recovered;
     let mut text = match messages {
         0 => format!("saved {frames} frames to {}\n", path.display()),
         _ => format!("saved {messages} messages of all topics, {frames} of them pictures, to {}\n", path.display()),
@@ -114,6 +163,9 @@ fn text(recovered: &RecoveryReport) -> String {
             text.push_str(&format!("; frames missing: at least {lost_frames}"));
         }
         text.push('\n');
+    }
+    if let Some(original) = original {
+        text.push_str(&format!("renamed the original to {}\n", original.display()));
     }
     if *unwritten_bytes > 0 {
         text.push_str(&format!("the last {unwritten_bytes} bytes were never written\n"));

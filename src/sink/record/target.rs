@@ -1,6 +1,5 @@
 //! Paths of recordings: folders, file names, and renaming without replacing.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -130,10 +129,7 @@ pub(super) fn create(
 
 /// Returns whether an existing partial file is locked by its recorder or was left by one that was killed.
 fn partial_exists_error(partial: PathBuf) -> RecordError {
-    match File::open(&partial).map(|file| file.try_lock_shared()) {
-        Ok(Err(TryLockError::WouldBlock)) => RecordError::Busy(partial),
-        _ => RecordError::Unfinished(partial),
-    }
+    if file::is_locked(&partial) { RecordError::Busy(partial) } else { RecordError::Unfinished(partial) }
 }
 
 /// `a.mcap` -> `a-1.mcap`
