@@ -7,6 +7,7 @@ use clap::Args;
 use oaktap::discovery::CameraState;
 use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
+use oaktap::recording::RecordingError;
 use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
 
 use super::application::{CONFIG_FILE, ConfigFile};
@@ -45,7 +46,15 @@ impl FleetArgs {
     pub(crate) fn sources(&self) -> anyhow::Result<Vec<NamedSource>> {
         let sources = if self.all { self.found()? } else { self.named()? };
         refuse_duplicates(sources.iter().filter_map(|source| Some((source.name.as_deref()?, source))))?;
+        sources.iter().try_for_each(check_files)?;
         Ok(sources)
+    }
+
+    /// Returns the recordings, if nothing else is given and one of them is a folder.
+    pub(crate) fn folders(&self) -> Option<Vec<PathBuf>> {
+        let paths: Vec<_> = self.uris.iter().map(PathBuf::from).collect();
+        let is_only = self.config.is_none() && paths.iter().all(|path| path.exists());
+        (is_only && paths.iter().any(|path| path.is_dir())).then_some(paths)
     }
 
     fn named(&self) -> anyhow::Result<Vec<NamedSource>> {
@@ -110,6 +119,15 @@ impl FleetArgs {
         }
         Ok(sources)
     }
+}
+
+/// Checks that the files of a recording can be opened, before a camera is connected or a window opens.
+fn check_files(source: &NamedSource) -> anyhow::Result<()> {
+    let SourceSpec::File(file) = &source.spec else { return Ok(()) };
+    for path in std::iter::once(&file.path).chain(&file.later) {
+        std::fs::File::open(path).map_err(|source| RecordingError::Open { path: path.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// A name that a configuration file does not list is not looked up as a host: the command would run without that camera.

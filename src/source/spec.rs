@@ -149,8 +149,7 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
         return Some(("this is a package; expected an address or a recording".to_owned(), help));
     }
     if path.is_dir() {
-        let help =
-            format!("`oaktap replay {text}` plays all recordings of a folder; other commands take one FILE.mcap");
+        let help = format!("`oaktap replay {text}` plays all recordings of a folder; this command takes FILE.mcap");
         return Some(("this is a folder; expected an address or a recording".to_owned(), help));
     }
     // `192.168.1.50/` is copied from a browser.
@@ -356,7 +355,7 @@ mod tests {
             (
                 "src",
                 "invalid source `src`: this is a folder; expected an address or a recording\nhelp: `oaktap replay src` \
-             plays all recordings of a folder; other commands take one FILE.mcap",
+             plays all recordings of a folder; this command takes FILE.mcap",
             ),
             (
                 "a/door.dap",

@@ -278,12 +278,13 @@ fn files_that_cannot_be_used_are_named_with_what_was_expected() {
     for (kind, given) in [("missing", "No such file"), ("folder", "folder"), ("empty", "empty"), ("picture", "PNG")] {
         let (file, source) = (path(kind), format!("file:{}", path(kind)));
         let (table, saved) = (new("a.csv"), new("a.mcap"));
-        let recordings: [&[&str]; 6] = [
+        let recordings: [&[&str]; 7] = [
             &["inspect", &file],
             &["verify", &file],
             &["recover", &file, "-o", &saved],
             &["export", &file, "--to", "csv", "-o", &table],
             &["replay", &file, "--no-window"],
+            &["view", &source, "--no-window"],
             &["detections", &source],
         ];
         let camera = "sim:?size=64x48";

@@ -63,6 +63,44 @@ fn the_files_of_a_camera_replay_as_one_camera() {
 }
 
 #[test]
+fn view_plays_a_folder_as_replay_does() {
+    let folder = fleet();
+    let path = text(folder.path());
+    let (code, document, said) = json(&["view", path, "--no-window"]);
+    assert_eq!(code, 0, "{said}");
+    let summary = &document["summary"];
+    assert_eq!(
+        (&summary["command"], names(summary, "cameras", "camera")),
+        (&"view".into(), vec!["line-9".to_owned(), "line-10".to_owned()])
+    );
+    assert_eq!(summary["cameras"][1]["frames"]["received"], 20, "{said}");
+    // A folder beside a camera has no time line in common with it.
+    let (code, _, said) = run(&["view", path, "sim:", "--no-window"]);
+    assert!(code == 2 && said.contains("this is a folder") && said.contains("oaktap replay"), "{code}: {said}");
+}
+
+#[test]
+fn a_recording_that_does_not_exist_is_an_error_before_anything_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gone = folder.path().join("gone.mcap");
+    let (gone, table) = (text(&gone), text(folder.path()));
+    for words in [
+        &["view", gone][..],
+        &["view", "sim:", gone, "--no-window"],
+        &["view", &format!("front={gone}"), "--no-window"],
+        &["record", gone, "-o", table],
+        &["detections", gone],
+        &["snapshot", gone, "-o", table],
+        &["replay", gone],
+    ] {
+        let (code, out, said) = run(words);
+        assert_eq!((code, &*out), (1, ""), "{words:?}: {said}");
+        assert!(said.starts_with(&format!("error: cannot open {gone}\n")), "{words:?}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is written");
+}
+
+#[test]
 fn recordings_that_cannot_be_opened_are_left_out() {
     let folder = fleet();
     std::fs::write(folder.path().join("line-9/11.mcap"), "not a recording").expect("a file");

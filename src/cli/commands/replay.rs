@@ -66,6 +66,14 @@ pub(crate) struct ReplayArgs {
     show: ShowArgs,
 }
 
+impl ReplayArgs {
+    /// Returns arguments that play these recordings once at normal speed.
+    pub(super) fn of(files: Vec<PathBuf>, show: ShowArgs) -> Self {
+        let speed = Speed::Times(1.0);
+        Self { files, camera: Vec::new(), speed, looped: false, together: false, serve: None, show }
+    }
+}
+
 /// Plays recordings in a window or to clients, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let (cameras, unread) = recorded_cameras(&find(&args.files, &[FINISHED])?, &args.camera)?;

@@ -17,7 +17,7 @@ use oaktap::sink::window::{self, Program, Screen, WindowError, note_channel};
 use oaktap::source::{FileSpec, NamedSource, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
-use super::replay;
+use super::replay::{self, ReplayArgs};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
@@ -104,6 +104,9 @@ impl ViewArgs {
 
 /// Shows cameras until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
+    if let Some(folders) = args.fleet.folders() {
+        return replay::run(ctx, &ReplayArgs::of(folders, args.show.clone()));
+    }
     let uris = separated(&args.fleet.sources()?);
     args.show.show(ctx, &uris)
 }
