@@ -24,6 +24,8 @@ use super::present::{self, Refused, Usage, advised};
 /// say.
 const APPLICATION_TIMEOUT: Duration = Duration::from_secs(60);
 const APPLICATION_QUERY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Cameras that are queried at the same time.
+const QUERIES_AT_ONCE: usize = 32;
 
 /// Cameras whose bootloaders a command enters.
 #[derive(Args, Clone, Debug)]
@@ -229,14 +231,16 @@ impl BootloaderFleet {
         effect: &Effect<'_>,
         work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
     ) -> anyhow::Result<Vec<T>> {
-        self.each_or(ctx, effect, work, |_, error| error)
+        self.each_but(ctx, effect, |_| Ok(None), work, |_, error| error)
     }
 
-    /// Like [`Self::each`]. `not_found` receives the error of each camera that has no turn, because the search for it failed.
-    pub(crate) fn each_or<T: Send + CameraResult>(
+    /// Like [`Self::each`]. `finished` returns the result of a camera that needs no work: it is neither listed in the question
+    /// nor stopped. `not_found` receives the error of each camera that has no turn, because the search for it failed.
+    pub(crate) fn each_but<T: Send + CameraResult>(
         &self,
         ctx: &Ctx,
         effect: &Effect<'_>,
+        finished: impl Fn(&Turn<'_>) -> anyhow::Result<Option<T>> + Sync,
         work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
         not_found: impl Fn(&NamedCamera, anyhow::Error) -> anyhow::Error,
     ) -> anyhow::Result<Vec<T>> {
@@ -247,6 +251,9 @@ impl BootloaderFleet {
                 document_failure(ctx, &camera.camera.to_string(), name, &error).err().unwrap_or(error)
             };
             let turn = find(camera).map_err(documented)?;
+            if let Some(result) = finished(&turn)? {
+                return Ok(vec![result]);
+            }
             self.consent(ctx, effect, &[&turn])?;
             let result = work(&turn).map_err(|error| documented(turn.identified(error)));
             if effect.waits {
@@ -273,12 +280,19 @@ impl BootloaderFleet {
             turns.push(turn);
         }
         let failed = ends.iter().any(|end| matches!(end, End::Failed(_)));
-        let asked: Vec<_> = turns.iter().flatten().collect();
-        if !(asked.is_empty() || failed && effect.stops_at_failure) {
-            self.consent(ctx, effect, &asked)?;
-            work_through(ctx, effect, &turns, &mut ends, work)?;
+        for (end, result) in ends.iter_mut().zip(all_finished(&turns, finished)?) {
+            if let Some(result) = result {
+                *end = End::Done(result);
+            }
+        }
+        let is_open = |(turn, end)| matches!(end, &End::NotTried).then_some(turn).flatten();
+        let asked: Vec<Option<&Turn<'_>>> = turns.iter().map(Option::as_ref).zip(&ends).map(is_open).collect();
+        let turns_of_asked: Vec<_> = asked.iter().copied().flatten().collect();
+        if !(turns_of_asked.is_empty() || failed && effect.stops_at_failure) {
+            self.consent(ctx, effect, &turns_of_asked)?;
+            work_through(ctx, effect, &asked, &mut ends, work)?;
             if effect.waits {
-                self.wait_for_applications(ctx, &asked)?;
+                self.wait_for_applications(ctx, &turns_of_asked)?;
             }
         }
         let row = |((named, turn), end): ((&NamedCamera, &Option<Turn<'_>>), End<T>)| CameraEnd {
@@ -376,11 +390,30 @@ impl BootloaderFleet {
     }
 }
 
+/// Returns the results of the cameras that need no work. Each camera may take seconds, so many are queried at once.
+fn all_finished<T: Send>(
+    turns: &[Option<Turn<'_>>],
+    finished: impl Fn(&Turn<'_>) -> anyhow::Result<Option<T>> + Sync,
+) -> anyhow::Result<Vec<Option<T>>> {
+    let finished = &finished;
+    let one = |turn: &Option<Turn<'_>>| turn.as_ref().map_or(Ok(None), finished);
+    let some = |turns: &[Option<Turn<'_>>]| {
+        thread::scope(|scope| {
+            let queries: Vec<_> = turns.iter().map(|turn| scope.spawn(move || one(turn))).collect();
+            let join = |query: thread::ScopedJoinHandle<'_, anyhow::Result<Option<T>>>| {
+                query.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            queries.into_iter().map(join).collect::<Vec<_>>()
+        })
+    };
+    turns.chunks(QUERIES_AT_ONCE).flat_map(some).collect()
+}
+
 /// Does the work for the cameras that have a turn, as many at a time as the effect says.
 fn work_through<T: Send>(
     ctx: &Ctx,
     effect: &Effect<'_>,
-    turns: &[Option<Turn<'_>>],
+    turns: &[Option<&Turn<'_>>],
     ends: &mut [End<T>],
     work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
 ) -> anyhow::Result<()> {
@@ -391,7 +424,7 @@ fn work_through<T: Send>(
             if at >= turns.len() || ctx.stop.asked() || halted.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let Some(turn) = &turns[at] else { continue };
+            let Some(turn) = turns[at] else { continue };
             let result = runtime()?
                 .block_on(turn.refreshed(ctx))
                 .and_then(|turn| work(&turn))

@@ -10,7 +10,9 @@ use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgr
 use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::discovery::{CameraState, DiscoveredCamera, is_camera_id};
 use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
-use oaktap::net::startup::{FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
+use oaktap::net::startup::{
+    ExpectedStream, FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running,
+};
 use oaktap::net::talk::{TalkEvent, talk};
 use oaktap::{wire, xlink};
 use serde::Serialize;
@@ -23,6 +25,10 @@ use super::value_parsers;
 
 /// How often a question checks whether the user has stopped.
 const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// Time to wait, beside that of two frames, until a camera that runs an application has identified it.
+const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Held while this host waits for the connection of a camera.
+static ACCEPTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Time to wait for a camera to answer after a reset.
 const REAPPEAR_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -61,6 +67,35 @@ impl BootWaitArgs {
     /// Returns whether the port of the stream is used and not given.
     pub(crate) fn needs_port(self) -> bool {
         !self.no_wait && self.stream_port.is_none()
+    }
+
+    /// Waits for the first frame of the camera at this address. Connects to it, or waits for its connection, as its contract
+    /// says.
+    async fn first_frame(
+        self,
+        expected: ExpectedStream<'_>,
+        ip: Ipv4Addr,
+        limit: Duration,
+    ) -> Result<FirstFrame, StartupError> {
+        let default = Endpoint { host: None, port: wire::PORT };
+        let endpoint = expected.contract.and_then(|contract| contract.endpoint).unwrap_or(default);
+        let port = self.stream_port.unwrap_or(endpoint.port);
+        match endpoint.host {
+            None => wait_for_first_frame(expected, (ip, port).into(), limit).await,
+            Some(host) => {
+                // Cameras that connect to the same port of this host are accepted one after the other.
+                let _turn = ACCEPTS.lock().await;
+                accept_first_frame(expected, ip, (host, port).into(), limit).await
+            }
+        }
+    }
+
+    /// Returns the application of a camera that runs it and streams, if it is this one. Does not stop it.
+    pub(crate) async fn application(self, expected: ExpectedStream<'_>, ip: Ipv4Addr) -> Option<RunningApplication> {
+        let fps = expected.contract.map_or(1.0, |contract| contract.fps).max(0.01);
+        let limit = IDENTIFY_TIMEOUT + Duration::from_secs_f32(2.0 / fps);
+        let first_frame = self.first_frame(expected, ip, limit).await.ok()?;
+        Some(RunningApplication { state: CameraState::FlashBooted.name(), first_frame: Some(first_frame) })
     }
 
     /// Uses this port unless one was given.
@@ -241,12 +276,13 @@ impl BootloaderCamera {
         Ok(result?)
     }
 
-    /// Waits until the camera runs its application and has sent a first frame that matches the contract. Returns `None` if
-    /// the user does not want to wait.
+    /// Waits until the camera runs its application and has sent a first frame that matches the contract and the identifier
+    /// of the package. Returns `None` if the user does not want to wait.
     pub(crate) async fn wait_until_running(
         &self,
         waiting: BootWaitArgs,
         contract: Option<&Contract>,
+        build: Option<&str>,
     ) -> anyhow::Result<Option<RunningApplication>> {
         if waiting.no_wait {
             present::say(&format!("{}: not waiting for the application; `oaktap list` shows when it runs", self.label));
@@ -262,15 +298,8 @@ impl BootloaderCamera {
             })
         };
         self.unless_stopped(runs(waiting.boot_timeout), "waiting for the application").await??;
-        let default = Endpoint { host: None, port: wire::PORT };
-        let endpoint = contract.and_then(|contract| contract.endpoint).unwrap_or(default);
-        let port = waiting.stream_port.unwrap_or(endpoint.port);
-        let frame = async {
-            match endpoint.host {
-                None => wait_for_first_frame(id, (ip, port).into(), contract, waiting.boot_timeout).await,
-                Some(host) => accept_first_frame(id, ip, (host, port).into(), contract, waiting.boot_timeout).await,
-            }
-        };
+        let expected = ExpectedStream { id, contract, build };
+        let frame = waiting.first_frame(expected, ip, waiting.boot_timeout);
         let first_frame = match self.unless_stopped(frame, "waiting for the first frame").await? {
             Ok(frame) => {
                 present::say(&format!("{}: {frame}", self.label));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use oaktap::discovery::CameraState;
+use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::recording::RecordingError;
@@ -14,6 +14,7 @@ use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
 use super::configured_cameras::{ConfiguredCamera, same_name};
 use super::present::{self, Usage, advised, printable};
+use super::same_camera::{Given, refuse_same_camera};
 
 /// The cameras that a command receives from.
 #[derive(Args, Clone, Debug)]
@@ -42,12 +43,14 @@ impl FleetArgs {
         Self { uris, config, all: false, search: SearchArgs::default() }
     }
 
-    /// Returns the sources. Searches for cameras that are given by id, and with `--all`.
+    /// Returns the sources. Searches for cameras that are given by id, and with `--all`. Refuses two names of one camera.
     pub(crate) fn sources(&self) -> anyhow::Result<Vec<NamedSource>> {
-        let sources = if self.all { self.found()? } else { self.named()? };
-        refuse_duplicates(sources.iter().filter_map(|source| Some((source.name.as_deref()?, source))))?;
-        sources.iter().try_for_each(check_files)?;
-        Ok(sources)
+        let given = if self.all { self.found()? } else { self.named()? };
+        let sources = given.iter().map(|given| &given.source);
+        refuse_duplicates(sources.clone().filter_map(|source| Some((source.name.as_deref()?, source))))?;
+        sources.into_iter().try_for_each(check_files)?;
+        refuse_same_camera(&given)?;
+        Ok(given.into_iter().map(|given| given.source).collect())
     }
 
     /// Returns the recordings, if nothing else is given and one of them is a folder.
@@ -57,7 +60,7 @@ impl FleetArgs {
         (is_only && paths.iter().any(|path| path.is_dir())).then_some(paths)
     }
 
-    fn named(&self) -> anyhow::Result<Vec<NamedSource>> {
+    fn named(&self) -> anyhow::Result<Vec<Given>> {
         let configured = configured_in(self.config.as_deref())?;
         if self.uris.is_empty() && configured.is_empty() {
             let error = Usage("no camera given".to_owned());
@@ -66,35 +69,42 @@ impl FleetArgs {
             return Err(advised(error.into(), help));
         }
         if self.uris.is_empty() {
-            return configured.iter().map(|camera| self.source(camera.name.as_deref(), &camera.camera)).collect();
+            return configured.iter().map(|camera| self.configured(camera)).collect();
         }
         let source = |uri: &String| {
             if let Some(camera) = configured.iter().find(|camera| camera.name.as_ref() == Some(uri)) {
-                return self.source(camera.name.as_deref(), &camera.camera);
+                return self.configured(camera);
             }
             let (name, camera) = split_name(uri).map_err(|error| invalid(&error))?;
             let is_word = !is_id(camera) && camera.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
             if is_word && !configured.is_empty() {
                 return Err(unknown_name(camera, &configured));
             }
-            self.source(name, camera)
+            self.source(name, camera, uri)
         };
         self.uris.iter().map(source).collect()
     }
 
-    fn source(&self, name: Option<&str>, camera: &str) -> anyhow::Result<NamedSource> {
-        let name = name.map(str::to_owned);
+    fn configured(&self, camera: &ConfiguredCamera) -> anyhow::Result<Given> {
+        self.source(camera.name.as_deref(), &camera.camera, camera.name.as_ref().unwrap_or(&camera.camera))
+    }
+
+    fn source(&self, name: Option<&str>, camera: &str, word: &str) -> anyhow::Result<Given> {
+        let (name, word) = (name.map(str::to_owned), word.to_owned());
         if !is_id(camera) {
-            return Ok(NamedSource { name, spec: camera.parse().map_err(|error| invalid(&error))? });
+            let source = NamedSource { name, spec: camera.parse().map_err(|error| invalid(&error))? };
+            return Ok(Given { word, source, addresses: Vec::new() });
         }
         let id: CameraArg = camera.parse().map_err(Usage)?;
         let located = runtime()?.block_on(id.locate(&self.search))?;
+        let addresses = located.camera.as_ref().map(DiscoveredCamera::ips).unwrap_or_default();
         let found = located.camera.map(|camera| camera.id).filter(|id| check_name(id).is_ok());
-        Ok(NamedSource { name: name.or(found), spec: SourceSpec::camera(located.ip) })
+        let source = NamedSource { name: name.or(found), spec: SourceSpec::camera(located.ip) };
+        Ok(Given { word, source, addresses })
     }
 
     /// Searches for the cameras of this host's networks.
-    fn found(&self) -> anyhow::Result<Vec<NamedSource>> {
+    fn found(&self) -> anyhow::Result<Vec<Given>> {
         let SearchArgs { subnet, wait, udp_port } = self.search.clone();
         let targets = Targets { subnets: subnet, port: udp_port, ..Targets::default() };
         let survey = runtime()?.block_on(find(&targets, wait, |_| false))?;
@@ -102,8 +112,14 @@ impl FleetArgs {
         for camera in survey.cameras {
             let Some(ip) = camera.ip() else { continue };
             if camera.state == CameraState::FlashBooted {
+                let (word, spec) = (camera.id.clone(), SourceSpec::camera(ip));
+                if let Some(other) = sources.iter().find(|known: &&Given| known.source.spec == spec) {
+                    let text = format!("{word} at {ip} replies from the address of {}, so it is left out", other.word);
+                    present::say(&printable(&text));
+                    continue;
+                }
                 let name = Some(camera.id).filter(|id| check_name(id).is_ok());
-                sources.push(NamedSource { name, spec: SourceSpec::camera(ip) });
+                sources.push(Given { word, source: NamedSource { name, spec }, addresses: Vec::new() });
             } else {
                 let text =
                     format!("{} at {ip} runs no application (state: {}), so it is left out", camera.id, camera.state);

@@ -19,6 +19,7 @@ mod receipt;
 mod receiving;
 mod recording_files;
 mod recording_summary;
+mod same_camera;
 mod script_check;
 mod signals;
 mod source_args;
@@ -26,6 +27,7 @@ mod status_lines;
 mod suggest;
 mod text_file;
 mod value_parsers;
+mod waiting;
 
 use std::io::Write as _;
 use std::process::ExitCode;

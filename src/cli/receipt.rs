@@ -26,13 +26,29 @@ pub(crate) struct Receipt {
     pub(crate) package: PackageFacts,
     /// `None` if it failed before.
     #[serde(flatten)]
-    pub(crate) flashed: Option<Flashed>,
-    /// Every byte was read from the camera and compared.
+    pub(crate) flashed: Option<FlashedOrPresent>,
+    /// Every byte was read from the camera and compared. `false` for a camera that was left alone.
     pub(crate) read_back: bool,
     /// `None` with `--no-wait`, or if it failed before.
     pub(crate) running: Option<RunningApplication>,
     #[serde(flatten)]
     pub(crate) failure: Option<FlashFailure>,
+}
+
+/// The application in a camera.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum FlashedOrPresent {
+    /// The camera's memory has every byte of it.
+    Flashed(Flashed),
+    /// The camera runs it, as its stream says, and was left alone.
+    Present { written: bool },
+}
+
+impl FlashedOrPresent {
+    pub(crate) fn written(&self) -> bool {
+        matches!(self, Self::Flashed(flashed) if flashed.written)
+    }
 }
 
 /// Where flashing stopped.
@@ -51,6 +67,8 @@ pub(crate) struct PackageFacts {
     pub(crate) bytes: usize,
     /// Hexadecimal digits.
     pub(crate) sha256: String,
+    /// Identifies the content in the stream of the camera. `None` if its program sends no identifier.
+    pub(crate) build: Option<String>,
     pub(crate) app_name: Option<String>,
     /// Commit or version.
     pub(crate) firmware_version: Option<String>,
@@ -68,7 +86,7 @@ pub(crate) struct SectionFacts {
 }
 
 impl PackageFacts {
-    pub(crate) fn new(package: &Package, file: String, sha256: String) -> Self {
+    pub(crate) fn new(package: &Package, file: String, sha256: String, build: Option<String>) -> Self {
         let section = |section: &Section| SectionFacts {
             name: section.name().to_owned(),
             offset: u64::from(map::APPLICATION) + u64::from(section.offset()),
@@ -79,6 +97,7 @@ impl PackageFacts {
             file,
             bytes: package.bytes().len(),
             sha256,
+            build,
             app_name: package.app_name().map(Into::into),
             firmware_version: package.firmware_version().map(Into::into),
             sections: package.sections().iter().map(section).collect(),

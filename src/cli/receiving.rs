@@ -20,6 +20,7 @@ use super::present::{self, ExitReason};
 use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
 use super::status_lines::{LastStatus, Since, StatusLines};
+use super::waiting::Waiting;
 use super::{Ctx, Outcome, Until};
 
 /// Default of the limit for a camera that sends nothing after the others have sent the frames of `--frames`.
@@ -126,7 +127,9 @@ impl Receiving {
             // The names in a recording of another program are known at its end only.
             let live_names =
                 session.spec().recording().is_none().then(|| (Arc::clone(&only), session.ledger().clone()));
-            live.runtime().spawn(print_states(session.name().to_owned(), session.changes(), printing, live_names));
+            let waiting = Waiting::new(until.duration.is_some());
+            let states = session.changes();
+            live.runtime().spawn(print_states(session.name().to_owned(), states, printing, live_names, waiting));
             (trouble, since)
         };
         let (troubles, since): (Vec<_>, Vec<_>) = live.sessions().iter().map(watch).unzip();
@@ -391,12 +394,13 @@ pub(crate) struct StreamSummary<'a, T> {
     pub(crate) recordings: &'a [RecordingSummary],
 }
 
-/// Prints the state of a session whenever it changes.
+/// Prints the state of a session whenever it changes, and from time to time while no frames arrive.
 async fn print_states(
     name: String,
     mut changes: watch::Receiver<SessionState>,
     (trouble, since): (LastTrouble, Arc<Since>),
     mut live_names: Option<(Arc<Only>, Ledger)>,
+    mut waiting: Waiting,
 ) {
     let mut printed = String::new();
     loop {
@@ -427,8 +431,13 @@ async fn print_states(
         if let Some((only, ledger)) = live_names.take_if(|_| matches!(state, SessionState::Streaming)) {
             only.warn(&name, &ledger.snapshot());
         }
-        if changes.changed().await.is_err() {
-            return;
+        waiting.observe(&state);
+        loop {
+            tokio::select! {
+                Ok(()) = changes.changed() => break,
+                text = waiting.reminder(&printed) => present::log(&format!("{name}: {text}")),
+                else => return,
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 #   keys    frames from one key frame to the next; 0 for raw and JPEG pictures
 #   port    port on which it listens, or port of the host
 #   host    host that it connects to; empty if it listens
+#   build   identifies the package; sent to the host
 #
 # One thread takes frames and joins them with the results that another thread receives. Each client has its own thread and
 # its own queue for the newest frames, so that a slow client does not delay the others.
@@ -69,6 +70,8 @@ def hello():
         lines.append(record("@I %s" % identity))
     lines.append(record("@D %d %d %s" % (SIZE + (APP["type"],))))
     lines.append(record("@R %s" % APP["fps"]))
+    if APP.get("build"):
+        lines.append(record("@A " + APP["build"]))
     for number, name in enumerate(APP["labels"]):
         lines.extend(label_records(number, name))
     if APP["labels"]:

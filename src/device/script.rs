@@ -63,6 +63,9 @@ pub struct ScriptParameters {
     pub port: u16,
     /// Host that the program connects to; empty if it listens.
     pub host: String,
+    /// Identifies the content of the package; empty if it does not identify itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build: String,
 }
 
 impl ScriptParameters {
@@ -85,6 +88,7 @@ impl ScriptParameters {
             },
             port: app.port,
             host: app.host.map(|host| host.to_string()).unwrap_or_default(),
+            build: String::new(),
         }
     }
 
@@ -106,6 +110,14 @@ impl fmt::Display for ScriptParameters {
 #[must_use]
 pub fn text(checked: &CheckedApp<'_>) -> String {
     format!("{ASSIGNMENT}{}\n{PROGRAM}", ScriptParameters::of(checked))
+}
+
+/// Like [`text`], for a package whose content is identified by `build`: printable ASCII, at most 29 characters. The program
+/// sends it at the beginning of every connection.
+#[must_use]
+pub fn identified_text(checked: &CheckedApp<'_>, build: &str) -> String {
+    let parameters = ScriptParameters { build: build.to_owned(), ..ScriptParameters::of(checked) };
+    format!("{ASSIGNMENT}{parameters}\n{PROGRAM}")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! Beside those that [`crate::bootloader`] lists:
 //!
 //! * An application that the camera has already is not written again.
-//! * Everything that was written is read back and compared, byte by byte.
+//! * Everything that was written is read back and compared, byte by byte. An application that differs is erased.
 //! * `appMem` is set after that, to the memory in which the application was found; if it has the value already, nothing is
 //!   written; a failure is an error. The vendor sets it even when flashing failed, and hides errors.
 //! * The configuration is read before anything is written, so that one which cannot be changed stops the flashing.
@@ -20,7 +20,8 @@ use super::plan::Plan;
 use super::read_back;
 use super::step::{Region, Setting, Step};
 use crate::bootloader::config::Config;
-use crate::bootloader::{Caller, Memory};
+use crate::bootloader::{Caller, Memory, RequestData, map};
+use crate::package::TABLE_BYTES;
 
 /// The result of a [`Plan`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -39,8 +40,33 @@ impl Plan {
     /// # Errors
     /// See [`FlashError`]; [`FlashError::help`] is the next thing to do.
     pub async fn carry_out(self, caller: &Caller) -> Result<Flashed, FlashError> {
-        let Done { found, configured } = carry_out(caller, self.steps()).await?;
+        let Done { found, configured } = match carry_out(caller, self.steps()).await {
+            Err(error) if error.phase() == Phase::ReadBack(Region::Application) => {
+                return Err(if self.erase_damaged(caller, &error).await { error.erased() } else { error });
+            }
+            result => result?,
+        };
         Ok(Flashed { written: self.writes(), memory: found.unwrap_or(self.memory()), settings_written: configured })
+    }
+}
+
+impl Plan {
+    /// Erases the application that was just written and differs from the package: the camera would boot it, and its program
+    /// could send frames as if nothing was wrong. An older application, of which nothing was overwritten, stays. Returns
+    /// whether the application was erased.
+    async fn erase_damaged(&self, caller: &Caller, error: &FlashError) -> bool {
+        let FlashError::Differs { memory, .. } = *error else { return false };
+        let (table, phase) = (self.package().table(), error.phase());
+        let place = |at| Region::ApplicationTable.place(table, at);
+        if read_back::compare(caller, phase, memory, map::APPLICATION, table, place).await.is_err() {
+            return false;
+        }
+        let region = Region::ApplicationTable;
+        let data = RequestData::new([map::ERASED; TABLE_BYTES]);
+        let expected = data.bytes.clone();
+        let steps =
+            [Step::write(region, memory, memory, data), Step::ReadBack { region, memory, otherwise: None, expected }];
+        carry_out(caller, &steps).await.is_ok()
     }
 }
 

@@ -142,6 +142,8 @@ pub enum FlashError {
         found: u8,
         /// The byte that was written.
         expected: u8,
+        /// The application that differs was erased.
+        erased: bool,
     },
     /// The camera sent another number of bytes than it was asked for.
     #[error("{phase}: received {found} bytes from offset {offset:#x} of the {memory} memory, expected {expected}")]
@@ -204,7 +206,7 @@ impl FlashError {
             }
             (Phase::Ask, _) => "",
             (Phase::Write(Region::Application), _) => ", so run the command again for this camera",
-            (Phase::ReadBack(Region::Application), Self::Differs { .. }) => {
+            (Phase::ReadBack(Region::Application), Self::Differs { erased: false, .. }) => {
                 "; flash it again, or erase it with `oaktap erase CAMERA`; if the same byte differs again, the memory is worn \
                  or damaged"
             }
@@ -233,6 +235,9 @@ impl FlashError {
             (Phase::Write(Region::FactoryBootloader), _) => {
                 "do not switch the camera off: its bootloader is incomplete"
             }
+            (Phase::ReadBack(Region::Application), Self::Differs { erased: true, .. }) => {
+                "the damaged application was erased, so the camera has none now; its bootloader and its settings are unchanged"
+            }
             (Phase::ReadBack(Region::Application), Self::Differs { .. }) => {
                 "the camera has a damaged application now, and boots it; its bootloader and its settings are unchanged"
             }
@@ -244,6 +249,14 @@ impl FlashError {
 }
 
 impl FlashError {
+    /// Notes that the application that differs was erased.
+    pub(super) fn erased(mut self) -> Self {
+        if let Self::Differs { erased, .. } = &mut self {
+            *erased = true;
+        }
+        self
+    }
+
     /// Counts a stop from the beginning of an area of `total` bytes, of which a block at `from` was read.
     pub(super) fn in_block(mut self, from: u64, total: u64) -> Self {
         if let Self::Stopped { at, .. } = &mut self {

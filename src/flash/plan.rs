@@ -75,6 +75,10 @@ impl Plan {
         &self.steps
     }
 
+    pub(super) fn package(&self) -> &Package {
+        &self.package
+    }
+
     /// The memory that has, or is expected to get, the application.
     pub(super) fn memory(&self) -> Memory {
         self.memory

@@ -44,7 +44,7 @@ pub(super) async fn compare(
         let found = found.map_err(|error| error.in_block(at.into(), expected.len() as u64))?;
         if let Some(differs) = found.iter().zip(block).position(|(found, expected)| found != expected) {
             let (found, expected, at) = (found[differs], block[differs], at + differs as u32);
-            return Err(FlashError::Differs { phase, at, place: place(at), memory, found, expected });
+            return Err(FlashError::Differs { phase, at, place: place(at), memory, found, expected, erased: false });
         }
     }
     Ok(())

@@ -45,15 +45,31 @@ impl fmt::Display for FirstFrame {
     }
 }
 
+/// The sender of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpectedStream<'a> {
+    /// The camera's id.
+    pub id: &'a str,
+    /// The promised properties of the stream.
+    pub contract: Option<&'a Contract>,
+    /// The identifier of the application's package, if its program sends it.
+    pub build: Option<&'a str>,
+}
+
 struct IntroducedFrame {
     frame: FirstFrame,
     introduction: Arc<Introduction>,
 }
 
 impl IntroducedFrame {
-    /// Returns the frame if it was sent by the flashed application of the camera with this id.
-    fn check(self, id: &str, contract: Option<&Contract>) -> Result<FirstFrame, StartupError> {
+    /// Returns the frame if it was sent by this application of this camera.
+    fn check(self, expected: ExpectedStream<'_>) -> Result<FirstFrame, StartupError> {
+        let ExpectedStream { id, contract, build } = expected;
         let mut differences = contract.map_or_else(Vec::new, |contract| contract.differences_to(&self.introduction));
+        if let Some(build) = build.filter(|build| self.introduction.build.as_deref() != Some(*build)) {
+            let found = self.introduction.build.as_ref().map_or("none".to_owned(), |found| format!("package {found}"));
+            differences.push(format!("expected package {build}, found {found}"));
+        }
         // Applications may use this record for a text of their own.
         if let Some(found) = &self.introduction.device_id
             && is_camera_id(found)
@@ -189,11 +205,10 @@ pub async fn wait_until_running(
 /// serves one client at a time sends nothing to others.
 ///
 /// # Errors
-/// Fails if no complete frame arrives in time, or if it is not from the camera with this id or does not match `contract`.
+/// Fails if no complete frame arrives in time, or if another camera or application than `expected` has sent it.
 pub async fn wait_for_first_frame(
-    id: &str,
+    expected: ExpectedStream<'_>,
     address: SocketAddr,
-    contract: Option<&Contract>,
     limit: Duration,
 ) -> Result<FirstFrame, StartupError> {
     let until = Instant::now() + limit;
@@ -203,7 +218,7 @@ pub async fn wait_for_first_frame(
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, connect(address, &mut bytes, &mut connected)).await {
-            Ok(Ok(Some(first))) => return first.check(id, contract),
+            Ok(Ok(Some(first))) => return first.check(expected),
             Ok(Err(error)) => why = error,
             // The first connection after a reset may be closed by the camera.
             Ok(Ok(None)) | Err(_) => {}
@@ -224,10 +239,9 @@ pub async fn wait_for_first_frame(
 /// # Errors
 /// As [`wait_for_first_frame`]. Also fails if this host does not have the address or its port is in use.
 pub async fn accept_first_frame(
-    id: &str,
+    expected: ExpectedStream<'_>,
     camera: Ipv4Addr,
     address: SocketAddr,
-    contract: Option<&Contract>,
     limit: Duration,
 ) -> Result<FirstFrame, StartupError> {
     let until = Instant::now() + limit;
@@ -246,7 +260,7 @@ pub async fn accept_first_frame(
             receive(&stream, from, &mut bytes).await
         };
         match tokio::time::timeout(left, accepted).await {
-            Ok(Ok(Some(first))) => return first.check(id, contract),
+            Ok(Ok(Some(first))) => return first.check(expected),
             // The camera disconnected before its first frame, and will connect again.
             Ok(Ok(None) | Err(_)) => {}
             Err(_) => return Err(StartupError::NoFrame { address, strangers, bytes, limit }),

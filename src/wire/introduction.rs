@@ -21,6 +21,8 @@ pub struct Introduction {
     pub version: Option<u32>,
     /// Name of the application (`@V`).
     pub app: Option<String>,
+    /// Identifies the content of the application's package (`@A`).
+    pub build: Option<String>,
     /// Device id, also called MXID (`@I`).
     pub device_id: Option<String>,
     /// Width and height in pixels (`@D`).
@@ -84,6 +86,7 @@ impl Introduction {
         matches!(
             record,
             Record::Version { .. }
+                | Record::Build(_)
                 | Record::DeviceId(_)
                 | Record::Dimensions { .. }
                 | Record::FrameRate(_)
@@ -100,6 +103,7 @@ impl Introduction {
                 self.version = Some(*version);
                 self.app = Some(app.clone()).filter(|app| !app.is_empty());
             }
+            Record::Build(build) => self.build = Some(build.clone()),
             Record::DeviceId(id) => self.device_id = Some(id.clone()),
             Record::Dimensions { width, height, format, stride } => {
                 self.size = Some((*width, *height));

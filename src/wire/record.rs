@@ -19,6 +19,8 @@ pub enum Record {
     DeviceId(String),
     /// `@D W H TYPE [stride]`: size in pixels and format of the payloads that follow; stride in bytes.
     Dimensions { width: u32, height: u32, format: String, stride: Option<u32> },
+    /// `@A <build>`: identifies the content of the application's package.
+    Build(String),
     /// `@R <fps>`: configured frame rate.
     FrameRate(f32),
     /// `@L <id> <name>`: name of a class. A name that starts with `+` continues the one in the previous record.
@@ -56,7 +58,7 @@ impl Record {
     /// Returns whether any text is valid in this kind of record. Pixels can look like one by chance: a gradient of half
     /// floats does.
     pub(super) const fn is_free_text(&self) -> bool {
-        matches!(self, Self::DeviceId(_) | Self::Stream(_) | Self::Note(_) | Self::Foreign(_))
+        matches!(self, Self::DeviceId(_) | Self::Build(_) | Self::Stream(_) | Self::Note(_) | Self::Foreign(_))
     }
 }
 
@@ -69,6 +71,7 @@ pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
     let body = match kind {
         b'V' => all_consuming(version).parse(body),
         b'I' => all_consuming(word.map(|id| Record::DeviceId(id.into()))).parse(body),
+        b'A' => all_consuming(word.map(|build| Record::Build(build.into()))).parse(body),
         b'D' => all_consuming(dimensions).parse(body),
         b'R' => all_consuming(float.map(Record::FrameRate)).parse(body),
         b'L' => all_consuming(label).parse(body),
@@ -187,6 +190,7 @@ mod tests {
                 "@D 640 352 NV12 704",
                 Record::Dimensions { width: 640, height: 352, format: "NV12".into(), stride: Some(704) },
             ),
+            ("@A 0123456789abcdef0123456789ab", Record::Build("0123456789abcdef0123456789ab".into())),
             ("@R 40.0", Record::FrameRate(40.0)),
             ("@L 9 traffic light", Record::Label { label: 9, name: "traffic light".into() }),
             ("@C abda5f13 2", Record::Labels { crc32: 0xabda_5f13, count: 2 }),

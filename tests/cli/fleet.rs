@@ -365,3 +365,34 @@ fn a_camera_that_is_gone_does_not_keep_a_counted_run_from_its_end() {
     let (code, _, err) = run(&["detections", &gone, &silent, "-n", "3", "-d", "1s"]);
     assert_eq!(code, 1, "{err}");
 }
+
+/// Nothing listens at these addresses: the names are compared before the first connection.
+#[test]
+fn one_camera_under_two_names_is_reported_before_connecting() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = folder.path().join("out");
+    let output = output.to_str().expect("UTF-8");
+    let config = folder.path().join("oaktap.toml");
+    std::fs::write(&config, "[cameras]\nfront = \"127.0.0.1:7\"\n").expect("it can be written to");
+    let config = config.to_str().expect("UTF-8");
+    for command in
+        [&["record", "-o", output][..], &["view", "--no-window"], &["detections"], &["snapshot", "-o", output]]
+    {
+        for (cameras, text) in [
+            (&["127.0.0.1:7", "localhost:7"][..], "`127.0.0.1:7` and `localhost:7` are the same camera"),
+            (
+                &["a=127.0.0.1:7", "b=tcp://127.0.0.1:7"],
+                "`a=127.0.0.1:7` and `b=tcp://127.0.0.1:7` are the same camera",
+            ),
+            (&["front", "127.0.0.1:7", "--config", config], "`front` and `127.0.0.1:7` are the same camera"),
+            (&["127.0.0.1:7", "127.0.0.1:7"], "the camera `127.0.0.1:7` is given twice"),
+        ] {
+            let (code, _, err) = run(&[command, cameras].concat());
+            assert!(code == 2 && err.contains(text), "{command:?} {cameras:?}: {code}: {err}");
+            assert!(err.contains("help: give each camera once: it serves one client at a time"), "{err}");
+        }
+    }
+    assert!(!std::path::Path::new(output).exists());
+    let other = ["control", "127.0.0.1:7", "localhost:7", "lens=120"];
+    assert_eq!(run(&other).0, 2);
+}

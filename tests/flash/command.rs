@@ -8,6 +8,12 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use oaktap::bootloader::{Memory, Request, map};
+#[cfg(target_os = "linux")]
+use oaktap::device::{
+    app::{App, Size},
+    firmware::simulated_firmware,
+    pipeline, script,
+};
 use oaktap::package::PackageBuilder;
 use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator, Place};
 use serde_json::Value;
@@ -192,7 +198,7 @@ fn a_failed_flash_leaves_a_receipt_of_where_it_stopped() {
     let app = scene.package("door");
     for (number, (fault, failed_while, has)) in [
         ("drop-progress:0.5*1", "writing the application", "the camera may be without an application now"),
-        ("corrupt:600000*1", "reading the application back", "the camera has a damaged application now"),
+        ("corrupt:600000*1", "reading the application back", "the damaged application was erased"),
         ("config-refused*1", "writing the configuration", "all steps before this one succeeded"),
         ("silent", "waiting for the application", "the application in the flash memory, read back and verified"),
     ]
@@ -331,36 +337,37 @@ fn a_failure_reports_its_phase_and_a_retry_succeeds() {
         (
             "corrupt:600000*1",
             "reading the application back: byte 600000 of the package",
-            "the camera has a damaged application now, and boots it",
+            "the damaged application was erased, so the camera has none now",
         ),
         (
             "drop-progress:0.5*1",
             "writing the application: UPDATE_FLASH: the camera closed the connection after",
             "run the command again for this camera",
         ),
-        // In a section: info finds it. The byte before is between sections.
-        (
-            "corrupt:1130000*1",
-            "reading the application back: byte 1130000 ",
-            "the camera has a damaged application now",
-        ),
     ] {
         scene.camera.set_faults(fault.parse().expect(fault));
         let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
         assert_eq!(code, if fault.contains("refused") { 4 } else { 1 }, "{fault}: {said}");
         assert!(said.contains(text) && said.contains(help), "{fault}: {said}");
-        if fault.starts_with("corrupt:113") {
-            let (code, out, said) = scene.run("info", &["--yes"]);
-            assert!(
-                code == 0 && out.contains("\n             section 3 `asset_storage`") && out.contains("flash it again"),
-                "{out}{said}"
-            );
-        }
         let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
         assert_eq!(code, 0, "again after {fault}: {said}");
         let (code, _, said) = scene.run("erase", &["--yes"]);
         assert_eq!(code, 0, "{said}");
     }
+    // Damaged later: info names the section. The byte before is between sections.
+    let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    scene.camera.with(|camera| {
+        let at = u64::from(map::APPLICATION) + 1_130_000;
+        let memory = camera.memory(Memory::Flash).expect("there is one");
+        let damaged: Vec<_> = memory.read(at, 16).expect("inside").iter().map(|byte| byte ^ 1).collect();
+        memory.write(at, &damaged).expect("inside");
+    });
+    let (code, out, said) = scene.run("info", &["--yes"]);
+    assert!(
+        code == 0 && out.contains("\n             section 3 `asset_storage`") && out.contains("flash it again"),
+        "{out}{said}"
+    );
     // The application is written and verified, but sends nothing after the boot.
     scene.camera.set_faults("silent".parse().expect("a fault"));
     let (code, _, said) = scene.run("flash", &["--app", &app, "--yes", "--boot-timeout", "10s"]);
@@ -691,6 +698,68 @@ fn several(ids: &[&str], net: u8) -> (Vec<CameraSimulator>, Vec<Place>) {
         CameraSimulator::start(config.parse().expect("a camera"), &[*place]).expect("ports")
     });
     (cameras.collect(), places)
+}
+
+/// Writes a package of an application to a file, as `oaktap build` does.
+#[cfg(target_os = "linux")]
+fn identified_package(scene: &Scene, name: &str) -> String {
+    let words = ["flash", "sim:", "--camera-only", "--size", "64x48", "--name", name, "--yes", "--no-wait", "--json"];
+    let (code, out, said) = run(&words);
+    assert_eq!(code, 0, "{said}");
+    let receipt: Value = serde_json::from_str(&out).expect("a receipt");
+    let build = receipt["summary"]["package"]["build"].as_str().expect("an identifier");
+    let app = App { name: name.to_owned(), size: Size::new(64, 48), ..App::default() };
+    let checked = app.check(None).expect("it can be built");
+    let text = script::identified_text(&checked, build);
+    let bytes = pipeline::package(&checked, None, &text, simulated_firmware(), true).expect("a package");
+    scene.file(&format!("{name}.dap"), &bytes)
+}
+
+/// The whole command is repeated after one of three cameras failed, as from the history of a shell.
+#[cfg(target_os = "linux")]
+#[test]
+fn cameras_that_run_the_package_already_are_not_reset() {
+    let scene = Scene::new("");
+    let (door, gate) = (identified_package(&scene, "door"), identified_package(&scene, "gate"));
+    let (cameras, places) = several(&["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"], 91);
+    cameras[1].set_faults("corrupt:600*1".parse().expect("a fault"));
+    let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
+    let flash = |app: &str, more: &[&str]| {
+        let all = addresses.iter().map(String::as_str);
+        run(&["flash"].into_iter().chain(all).chain(["--app", app]).chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let history = || cameras.iter().map(|camera| (camera.history().restarts, camera.history().sessions)).collect();
+    let (code, _, said) = flash(&door, &["--yes", "--jobs", "3"]);
+    assert!(code == 1 && said.contains(&format!("1 of 3 cameras failed: {}", addresses[1])), "{said}");
+    let before: Vec<_> = history();
+
+    let (code, out, said) = flash(&door, &["--yes", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let now: Vec<_> = history();
+    assert_eq!((now[0], now[2]), (before[0], before[2]), "{said}");
+    assert_eq!(now[1].1, before[1].1 + 1, "{said}");
+    assert_eq!(said.matches("  has it already\n").count(), 2, "{said}");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let left = lines.iter().filter(|line| line["summary"]["written"] == false && line["summary"]["read_back"] == false);
+    assert_eq!(left.count(), 2, "{out}");
+
+    // Nothing is left to be done, so there is nothing to ask, either.
+    for more in [&[][..], &["--dry-run"], &["--no-wait"]] {
+        let (code, out, said) = flash(&door, more);
+        assert!(code == 0 && (out + &said).matches("runs exactly this package already").count() == 3, "{said}");
+    }
+    let (code, _, said) = run(&["flash", &addresses[0], "--app", &door]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(history(), now);
+
+    // Another package, and the memory that the stream does not say.
+    let (code, _, said) = flash(&gate, &[]);
+    assert!(code == 2 && said.contains("this stops the application on 3 of them"), "{said}");
+    for more in [["--force", "--dry-run"], ["--memory=flash", "--dry-run"]] {
+        let (code, _, said) = flash(&door, &more);
+        assert!(code == 2 && said.contains("this stops the application on 3 of them"), "{said}");
+    }
+    assert_eq!(history(), now);
 }
 
 /// The same mistake would put every camera out of reach.

@@ -7,13 +7,16 @@ use std::thread;
 use std::time::Duration;
 
 use oaktap::discovery::{Answer, CameraState, Query};
-use oaktap::net::startup::{StartupError, accept_first_frame, wait_for_first_frame, wait_until_running};
+use oaktap::net::startup::{
+    ExpectedStream, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running,
+};
 
 use crate::program::run;
 
 const ID: &str = "14442C10D13EABCE00";
 /// Longer than any of these tests takes.
 const LIMIT: Duration = Duration::from_secs(60);
+const STREAM: ExpectedStream<'_> = ExpectedStream { id: ID, contract: None, build: None };
 const CAMERA: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -113,7 +116,7 @@ fn the_first_frame_must_be_of_the_same_camera() {
             let (mut client, _) = listener.accept().expect("a client");
             client.write_all(&stream(named)).expect("it reads");
         });
-        let found = runtime().block_on(wait_for_first_frame(ID, address, None, LIMIT));
+        let found = runtime().block_on(wait_for_first_frame(STREAM, address, LIMIT));
         sender.join().expect("the stream was sent");
         match found {
             Ok(frame) => assert!(accepted && frame.bytes == 96, "{named}: {frame:?}"),
@@ -142,11 +145,11 @@ fn a_frame_from_another_host_than_the_camera_does_not_count() {
         stream_to_host
     };
     let sender = thread::spawn(move || [connect(STRANGER), connect(CAMERA)]);
-    let frame = runtime().block_on(accept_first_frame(ID, CAMERA, address, None, LIMIT)).expect("a frame");
+    let frame = runtime().block_on(accept_first_frame(STREAM, CAMERA, address, LIMIT)).expect("a frame");
     assert_eq!(frame.address.ip(), IpAddr::from(CAMERA));
     drop(sender.join().expect("both connected"));
     let sender = thread::spawn(move || connect(STRANGER));
-    let error = runtime().block_on(accept_first_frame(ID, CAMERA, address, None, Duration::from_millis(700)));
+    let error = runtime().block_on(accept_first_frame(STREAM, CAMERA, address, Duration::from_millis(700)));
     let text = error.expect_err("only a stranger connects").to_string();
     assert!(text.contains("no complete frame; 127.0.0.2 connected, which is not the camera"), "{text}");
     drop(sender.join().expect("it connected"));

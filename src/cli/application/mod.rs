@@ -1,5 +1,6 @@
 //! The application to build: its configuration file, its options, and the package.
 
+pub(crate) mod build_id;
 mod config_file;
 mod depthai_wheel;
 mod options;

@@ -11,8 +11,8 @@ use oaktap::device::firmware::{Firmware, device_firmware, simulated_firmware};
 use oaktap::device::{pipeline, script};
 use oaktap::doctor::{LinkBudget, tcp_capacity_mbit_s};
 
-use super::ConfigFile;
 use super::depthai_wheel;
+use super::{ConfigFile, build_id};
 use crate::cli::present::{self, Usage, advised};
 
 const PACKAGE: &str = "Package";
@@ -43,6 +43,8 @@ pub(crate) struct Packed {
     pub(crate) bytes: Vec<u8>,
     /// The promised properties of its stream.
     pub(crate) contract: Contract,
+    /// Identifies its content.
+    pub(crate) build: String,
     /// The file that the firmware was taken from.
     pub(crate) firmware: String,
 }
@@ -71,10 +73,11 @@ impl PackingArgs {
             (named, _) => vendor_firmware(named, blob.as_ref().map(|(_, blob)| blob))?,
         };
         print_budget(&checked, cameras);
-        let text = script::text(&checked);
-        let bytes = blob.as_ref().map(|(bytes, _)| bytes.as_slice());
-        let bytes = pipeline::package(&checked, bytes, &text, firmware, !self.uncompressed)?;
-        Ok(Packed { bytes, contract: checked.contract(), firmware: from })
+        let blob = blob.as_ref().map(|(bytes, _)| bytes.as_slice());
+        let build = build_id::of_application(&checked, blob, &firmware)?;
+        let text = script::identified_text(&checked, &build);
+        let bytes = pipeline::package(&checked, blob, &text, firmware, !self.uncompressed)?;
+        Ok(Packed { bytes, contract: checked.contract(), build, firmware: from })
     }
 }
 

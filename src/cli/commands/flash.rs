@@ -11,19 +11,20 @@ use oaktap::flash::inspect::{PackageReport, inspect};
 use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::frame::Utc;
 use oaktap::net::clock::received_now;
+use oaktap::net::startup::ExpectedStream;
 use oaktap::package::Package;
 use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
 use super::view::{self, ViewArgs};
-use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs};
+use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs, build_id};
 use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, CameraLabel, Effect, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_ends::CameraResult;
-use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication};
+use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, unless_stopped};
 use crate::cli::fleet::{NamedCamera, cameras_in};
 use crate::cli::present::{self, Refused, advised, flash_error};
-use crate::cli::receipt::{FlashFailure, PackageFacts, Receipt};
+use crate::cli::receipt::{FlashFailure, FlashedOrPresent, PackageFacts, Receipt};
 use crate::cli::script_check;
 use crate::cli::value_parsers::one_of;
 use crate::cli::{Ctx, Outcome, json_option, new_files};
@@ -36,8 +37,10 @@ Examples:
   oaktap flash front yard --config oaktap.toml
   oaktap flash 14442C --app app.dap --dry-run
 
-Asks once, with a list of the cameras. If it fails for one of several cameras, the others are flashed all the same; then \
-name only the failed ones, because each camera that is named is reset, even if it has the application already. The receipt of a camera that failed says where it stopped and what the camera has now.
+Asks once, with a list of the cameras. If it fails for one of several cameras, the others are flashed all the same. Repeat \
+the command for the rest: a camera whose stream says that it runs exactly this package is left alone. Only packages that \
+oaktap has built say so; a camera with another one is reset, so that its memory can be compared. The receipt of a camera \
+that failed says where it stopped and what the camera has now.
 
 Exit codes: 0 written, verified and running (with --no-wait: written and verified); 1 failure; 2 wrong usage; 4 refused by \
 the camera, or unsafe to try; the help line says what the camera has then.";
@@ -66,7 +69,7 @@ pub(crate) struct FlashArgs {
           value_parser = one_of(["auto", "flash", "emmc"], str::parse::<Memory>))]
     memory: Memory,
 
-    /// Show the plan without writing. Querying the camera still stops its application
+    /// Show the plan without writing. Querying the camera still stops its application, unless it runs this one already
     #[arg(long)]
     dry_run: bool,
 
@@ -123,13 +126,14 @@ impl FlashArgs {
         let mut port = None;
         let configured = cameras_in(self.file.config.as_deref())?;
         let cameras = BootloaderFleet::new(&self.cameras, &configured, self.options.clone())?;
-        let (package, from) = match &self.app {
+        let (package, build, from) = match &self.app {
             Some(path) => {
                 let (package, report) = open(path)?;
+                let build = build_id::of_package(&package, &report);
                 if report.contract.is_none() && self.boot_wait.needs_port() {
                     port = script_check::port(&report);
                 }
-                (package, path.display().to_string())
+                (package, build, path.display().to_string())
             }
             None => {
                 let file = self.application.read(&self.file)?;
@@ -138,12 +142,49 @@ impl FlashArgs {
                     if cameras.is_simulated() { PackageTarget::Simulated } else { PackageTarget::Camera },
                     cameras.len(),
                 )?;
-                (Package::parse(packed.bytes)?, format!("{} (built here)", packed.contract.name))
+                (Package::parse(packed.bytes)?, Some(packed.build), format!("{} (built here)", packed.contract.name))
             }
         };
-        let facts = PackageFacts::new(&package, from, present::sha256(package.bytes()));
+        let facts = PackageFacts::new(&package, from, present::sha256(package.bytes()), build);
         let contract = package.app_name().and_then(|name| name.parse().ok());
         Ok(FlashTask { cameras, package, facts, contract, port })
+    }
+
+    /// Returns the report of a camera whose stream says that it runs exactly this package, and prints it. Asks nothing else of
+    /// the camera, and does not stop its application.
+    fn present(&self, ctx: &Ctx, task: &FlashTask, turn: &Turn<'_>) -> anyhow::Result<Option<FlashReport>> {
+        let (Some(build), Some(camera)) = (task.facts.build.as_deref(), &turn.located.camera) else { return Ok(None) };
+        // The stream does not say from which memory the camera has booted.
+        if self.force || self.memory != Memory::Auto || !turn.runs_an_application() {
+            return Ok(None);
+        }
+        let started = utc_now();
+        let expected = ExpectedStream { id: &camera.id, contract: task.contract.as_ref(), build: Some(build) };
+        let running = self.boot_wait.at(task.port).application(expected, turn.located.ip);
+        let found = runtime()?.block_on(unless_stopped(&ctx.stop, running, || UNCHANGED.to_owned()))?;
+        let Some(running) = found else { return Ok(None) };
+        let label = turn.label();
+        let (command, text) = (ctx.command, "runs exactly this package already, so it is left alone");
+        let report = if self.dry_run {
+            FlashReport::Plan { command, label, plan: format!("{text} (--force writes it anyway)") }
+        } else {
+            present::say(&format!("{label}: {text} (--force writes it anyway)"));
+            let receipt = Receipt {
+                tool: TOOL.to_owned(),
+                started,
+                finished: utc_now(),
+                label,
+                address: Some(turn.located.ip.to_string()),
+                target: None,
+                package: task.facts.clone(),
+                flashed: Some(FlashedOrPresent::Present { written: false }),
+                read_back: false,
+                running: Some(running),
+                failure: None,
+            };
+            FlashReport::Receipt { command, receipt: Box::new(receipt) }
+        };
+        print(ctx, self, &report).map(|()| Some(report))
     }
 }
 
@@ -151,7 +192,7 @@ impl CameraResult for FlashReport {
     fn cell(&self) -> &'static str {
         match self {
             Self::Plan { .. } => "planned",
-            Self::Receipt { receipt, .. } if receipt.flashed.as_ref().is_some_and(|flashed| !flashed.written) => {
+            Self::Receipt { receipt, .. } if receipt.flashed.as_ref().is_some_and(|flashed| !flashed.written()) => {
                 "has it already"
             }
             Self::Receipt { .. } => "done",
@@ -212,7 +253,8 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
         let label = CameraLabel { camera: camera.camera.to_string(), name: camera.name.clone() };
         attempt.failed(args, &task, label, error)
     };
-    let reports = task.cameras.each_or(ctx, &effect, flash, not_found)?;
+    let present = |turn: &Turn<'_>| args.present(ctx, &task, turn);
+    let reports = task.cameras.each_but(ctx, &effect, present, flash, not_found)?;
     match args.then {
         Some(Then::View) => {
             let streams: Vec<_> = reports.iter().filter_map(|report| report.stream(task.contract.as_ref())).collect();
@@ -278,7 +320,7 @@ impl Attempt {
             Stage::Bootloader(error) => (error.phase().to_string(), error.camera_has().to_owned(), None),
             Stage::Starting(flashed) => {
                 let has = format!("the application in the {} memory, read back and verified", flashed.memory);
-                ("waiting for the application".to_owned(), has, Some(flashed))
+                ("waiting for the application".to_owned(), has, Some(FlashedOrPresent::Flashed(flashed)))
             }
         };
         let failure = FlashFailure { error: present::printable(&format!("{error:#}")), failed_while, camera_has };
@@ -340,7 +382,9 @@ async fn flash_one(
         return Ok(FlashReport::Plan { command, label: entered.label, plan });
     };
     attempt.stage = Stage::Starting(flashed.clone());
-    let running = wait_until_running(&entered, args.boot_wait.at(*port), &flashed, contract.as_ref()).await?;
+    let running =
+        wait_until_running(&entered, args.boot_wait.at(*port), &flashed, (contract.as_ref(), facts.build.as_deref()))
+            .await?;
     let receipt = Receipt {
         tool: TOOL.to_owned(),
         started: attempt.started.clone(),
@@ -349,7 +393,7 @@ async fn flash_one(
         address: attempt.address.clone(),
         target: Some(target),
         package: facts.clone(),
-        flashed: Some(flashed),
+        flashed: Some(FlashedOrPresent::Flashed(flashed)),
         read_back: true,
         running,
         failure: None,
@@ -365,7 +409,7 @@ async fn wait_until_running(
     entered: &BootloaderCamera,
     boot_wait: BootWaitArgs,
     flashed: &Flashed,
-    contract: Option<&Contract>,
+    (contract, build): (Option<&Contract>, Option<&str>),
 ) -> anyhow::Result<Option<RunningApplication>> {
     let label = &entered.label;
     if flashed.written {
@@ -376,7 +420,7 @@ async fn wait_until_running(
         ));
     }
     entered
-        .wait_until_running(boot_wait, contract)
+        .wait_until_running(boot_wait, contract, build)
         .await
         .context("the application was written and verified, but its start was not observed")
 }
@@ -401,10 +445,10 @@ fn print(ctx: &Ctx, args: &FlashArgs, report: &FlashReport) -> anyhow::Result<()
         FlashReport::Plan { label, plan, .. } => present::result(format!("{label}\n{plan}\n").as_bytes()),
         FlashReport::Receipt { receipt, .. } => {
             let Receipt { label, flashed, running, package, .. } = &**receipt;
-            let what = if flashed.as_ref().is_some_and(|flashed| flashed.written) {
-                "written, read back and verified"
-            } else {
-                "verified, already present"
+            let what = match flashed {
+                Some(FlashedOrPresent::Present { .. }) => "already present, left alone",
+                Some(flashed) if flashed.written() => "written, read back and verified",
+                _ => "verified, already present",
             };
             let runs = if running.is_some() { ", running" } else { ", start not observed" };
             let text = format!("{label}: {} {what}{runs}\n", package.file);

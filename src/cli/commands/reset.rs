@@ -63,7 +63,7 @@ fn boot_one(ctx: &Ctx, args: &ResetArgs, turn: &Turn<'_>) -> anyhow::Result<Rese
 async fn start(args: &ResetArgs, command: &'static str, entered: BootloaderCamera) -> anyhow::Result<ResetReport> {
     // Every session ends with a reset (bootloader.md 2.3).
     entered.talk(|caller| async move { caller.identify().await }).await?.map_err(camera_error)?;
-    let running = entered.wait_until_running(args.waiting, None).await?;
+    let running = entered.wait_until_running(args.waiting, None, None).await?;
     Ok(ResetReport { command, label: entered.label, running })
 }
 

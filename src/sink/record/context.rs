@@ -53,7 +53,7 @@ impl ConnectionContext {
 
     fn note(&mut self, line: &[u8; LINE]) {
         let (subject, continues) = match line {
-            [b'@', kind @ (b'V' | b'I' | b'D' | b'R' | b'S' | b'C'), b' ', ..] => (Subject::Kind(*kind), false),
+            [b'@', kind @ (b'V' | b'A' | b'I' | b'D' | b'R' | b'S' | b'C'), b' ', ..] => (Subject::Kind(*kind), false),
             [b'@', b'L', b' ', label @ ..] => match split(label) {
                 Some((number, name)) => (Subject::Label(number), name.starts_with(b"+")),
                 None => return,
