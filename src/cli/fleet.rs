@@ -47,8 +47,8 @@ impl FleetArgs {
     pub(crate) fn sources(&self) -> anyhow::Result<Vec<NamedSource>> {
         let given = if self.all { self.found()? } else { self.named()? };
         let sources = given.iter().map(|given| &given.source);
-        refuse_duplicates(sources.clone().filter_map(|source| Some((source.name.as_deref()?, source))))?;
-        sources.into_iter().try_for_each(check_files)?;
+        refuse_duplicates(sources.filter_map(|source| Some((source.name.as_deref()?, source))))?;
+        given.iter().try_for_each(|given| check_files(&given.source))?;
         refuse_same_camera(&given)?;
         Ok(given.into_iter().map(|given| given.source).collect())
     }
