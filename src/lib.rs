@@ -47,7 +47,7 @@
 //!
 //! * **Delivery** (`source/delivery.rs`) is called by every source with each event, and hands it to the three hubs of
 //!   [`source::Outlets`] and to the ledger. Sources with our headers get their events from a [`wire::Decoder`]; a source
-//!   without them makes the events itself.
+//!   without them gives the decoder whole pictures ([`wire::Decoder::picture`]).
 //! * A frame is **provisional** when its last byte has arrived, and **confirmed** when the bytes after it prove that nothing
 //!   is missing: usually the next header, otherwise a checksum, a pause or the end of the stream. After junk or missing bytes
 //!   the decoder searches for the next header and **withdraws** the damaged frame. Views show provisional frames, because a
@@ -68,14 +68,14 @@
 //!
 //! | New | Files |
 //! |---|---|
-//! | source (HTTP MJPEG, MQTT) | its file in `source/` (over TCP: a `tcp::Protocol`), a variant of [`source::SourceSpec`], a line in `source/supervise.rs`, README, its test, its simulator |
+//! | source (MQTT, UDP) | its file in `source/`, which implements `attempt::Source`; a variant of [`source::SourceSpec`]; its line in `source/supervise.rs`; a [`wire::Protocol`] if it delimits pictures itself; README, its test, its simulator |
 //! | sink (web, publisher) | its file in `sink/`, which implements [`live::Sink`] (pictures come from [`view::Views`]), its command in `cli/commands/`, README, its test |
 //! | dialect with headers | `wire/header.rs`, `wire/encode.rs`, its capture test |
 //! | pixel format | `frame/pixel.rs`, a routine in `convert/`, `convert/reference.rs`, `sim/pixels.rs` |
 //! | check of `doctor` | a function in `doctor/`, a line in its caller, its test |
 //!
-//! Recordings rebuild each frame with the decoder: frames of a source without one of our headers can be recorded, but not
-//! played, verified or exported yet. Image messages of other programs in MCAP files are played and exported without it.
+//! Recordings rebuild each frame with the decoder. Image messages of other programs in MCAP files are played and exported
+//! without it.
 
 pub mod bootloader;
 pub mod convert;

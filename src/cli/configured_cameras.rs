@@ -42,6 +42,7 @@ impl ConfiguredCamera {
         match self.camera.parse().ok()? {
             SourceSpec::Tcp { host, port } => Some(format!("{}:{port}", host.to_lowercase())),
             SourceSpec::Listen { port, .. } => Some(format!("listen:{port}")),
+            SourceSpec::Http(url) => Some(url.to_string()),
             SourceSpec::Sim(_) | SourceSpec::File(_) => None,
         }
     }

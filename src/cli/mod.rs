@@ -34,9 +34,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
 
 use commands::Command;
+use oaktap::source::without_password;
 use signals::Stop;
 
 /// Find, flash, receive, record and show Luxonis OAK PoE cameras in standalone mode
@@ -180,6 +182,17 @@ fn exit_after(error: &clap::Error) -> ! {
     }
 }
 
+/// Hides the passwords in the values that an error of the arguments shows.
+fn without_passwords(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(text)) = error.get(kind) {
+            let hidden = without_password(text);
+            error.insert(kind, ContextValue::String(hidden));
+        }
+    }
+    error
+}
+
 impl Cli {
     /// Parses the command line. Exits on wrong usage, `--help` and `--version`.
     pub(crate) fn from_command_line() -> Self {
@@ -189,7 +202,7 @@ impl Cli {
         let mut matches = program
             .clone()
             .try_get_matches()
-            .unwrap_or_else(|error| exit_after(&suggest::improve(error, &program, &words)));
+            .unwrap_or_else(|error| exit_after(&without_passwords(suggest::improve(error, &program, &words))));
         // One small leak per run, so that reports can hold the name without a lifetime.
         let name = matches.subcommand_name().unwrap_or_default().to_owned().leak();
         let cli = Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| exit_after(&error));

@@ -100,6 +100,8 @@ pub struct Frame {
     pub labels: Option<Arc<LabelMap>>,
     /// Capture time, by the camera's clock.
     pub device_time: DeviceTime,
+    /// Set if the camera sends no capture times. [`Self::device_time`] then is the arrival by the host's monotonic clock.
+    pub no_clock: bool,
     /// The camera's own number of this frame (`@F`), if it sends one.
     pub camera_seq: Option<u64>,
     /// Arrival of the frame's last byte.

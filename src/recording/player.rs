@@ -7,9 +7,9 @@ use super::join::{RecordedFrame, RecordingEntry};
 use super::reader::Reader;
 use super::schema::{PayloadLayout, WireMessage};
 use super::{CameraInfo, RecordingError};
-use crate::frame::{Frame, Interpreter, PixelFormat, Pool, Received};
-use crate::wire::encode::MessageHead;
-use crate::wire::{Decoder, Event, Limits};
+use crate::frame::{DeviceTime, Frame, Interpreter, PixelFormat, Pool, Received};
+use crate::wire::encode::{self, HeaderFields, MessageHead};
+use crate::wire::{Decoder, Dialect, Event, Limits, Protocol};
 
 /// A frame of a recording.
 #[derive(Clone, Debug)]
@@ -123,12 +123,24 @@ pub(crate) fn feed(
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
     let head =
         MessageHead { records: &wire.records, detect_at, header: &wire.header, detection_text: &wire.detections };
-    decoder.decode_recorded(&wire.context, &head, payload, now, wire.stale);
+    match wire.dialect.parse::<Protocol>() {
+        Ok(protocol) => {
+            decoder.recorded_picture(protocol, &head, payload, DeviceTime(wire.device_time_us), now);
+        }
+        Err(()) => decoder.decode_recorded(&wire.context, &head, payload, now, wire.stale),
+    }
     drain(decoder);
 }
 
-/// Returns the records, header and detections in the order in which the camera sent them.
+/// Returns the records, header and detections in the order in which the camera sent them. A picture that HTTP delimits gets
+/// the header that a camera would have sent over TCP.
 pub(super) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
+    if wire.dialect.parse::<Protocol>().is_ok() {
+        let payload_len = usize::try_from(wire.payload_len).unwrap_or(usize::MAX);
+        let fields =
+            HeaderFields { device_time: DeviceTime(wire.device_time_us), payload_len, ..HeaderFields::default() };
+        return encode::header(Dialect::Abcde, &fields);
+    }
     let WireMessage { records, header, detections: detection_text, .. } = wire;
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
     MessageHead { records, detect_at, header, detection_text }.parts().concat()

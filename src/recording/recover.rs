@@ -17,7 +17,7 @@ use super::{CameraInfo, Compression, RecordingError, SegmentWriter, Watch};
 use crate::file::{NewFile, rename_to_new};
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received, Staleness};
 use crate::units::count;
-use crate::wire::Dialect;
+use crate::wire::{Dialect, Protocol};
 
 /// Size at which a chunk of the new file ends, in bytes.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
@@ -384,7 +384,9 @@ impl Recovery {
         let mut frame = Frame::default();
         frame.id = wire.id;
         frame.at = wire.at;
-        frame.dialect = wire.dialect.parse().map_or("", Dialect::name);
+        let protocol = || wire.dialect.parse::<Protocol>().map_or("", Protocol::name);
+        frame.dialect = wire.dialect.parse().map_or_else(|_| protocol(), Dialect::name);
+        frame.no_clock = !protocol().is_empty();
         frame.records.clone_from(&wire.records);
         frame.detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
         frame.header.clone_from(&wire.header);

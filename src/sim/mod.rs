@@ -40,6 +40,7 @@ mod bitstream;
 pub mod bootloader;
 mod config;
 mod faults;
+mod http;
 mod pixels;
 mod queue;
 mod random;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::config::SimConfig;
+use super::http::HttpCamera;
 use super::queue::Queue;
 use super::reel::Reel;
 use super::stream::{End, Step, Stream, Turn};
@@ -37,6 +38,15 @@ pub struct Simulator {
     serving: SingleClientServer,
     sent: Arc<Mutex<Sent>>,
     finishing: Arc<AtomicBool>,
+    http: Option<Arc<HttpCamera>>,
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if let Some(http) = &self.http {
+            http.end();
+        }
+    }
 }
 
 impl Simulator {
@@ -61,7 +71,26 @@ impl Simulator {
         let mut camera = CameraThread::new(reel, Arc::clone(&sent), Arc::clone(&finishing));
         let serving =
             SingleClientServer::start("sim", listener, move |client, stopping| camera.serve(client, stopping))?;
-        Ok(Self { serving, sent, finishing })
+        Ok(Self { serving, sent, finishing, http: None })
+    }
+
+    /// Starts a camera that serves HTTP: Luxonis' MJPEG server at `/`, and their server of still pictures at `/img`. Serves
+    /// several clients at a time, which share the frames of the stream (wire.md section 2.4).
+    ///
+    /// # Errors
+    /// The error of the system if it cannot start a thread or report the local address.
+    pub fn play_http(listener: TcpListener, reel: Arc<Reel>) -> io::Result<Self> {
+        let sent = Arc::<Mutex<Sent>>::default();
+        reel.prepare();
+        let http = HttpCamera::new(reel, Arc::clone(&sent));
+        let camera = Arc::clone(&http);
+        let serving = SingleClientServer::start("sim", listener, move |client, _| {
+            if let Err(error) = camera.serve(client) {
+                tracing::warn!("cannot serve a client: {error}");
+            }
+            AfterClient::Close
+        })?;
+        Ok(Self { serving, sent, finishing: Arc::default(), http: Some(http) })
     }
 
     /// Returns the address on which it listens.
@@ -79,12 +108,18 @@ impl Simulator {
     /// Ends its connection after the frame that is being sent, without waiting for that.
     pub fn finish(&self) {
         self.finishing.store(true, Ordering::Relaxed);
+        if let Some(http) = &self.http {
+            http.finish();
+        }
     }
 
     /// Ends its connection and its thread, and returns the final totals.
     #[must_use = "drop the simulator if the totals are not needed"]
     pub fn stop(mut self) -> Sent {
         self.serving.end();
+        if let Some(http) = &self.http {
+            http.end();
+        }
         self.sent()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
+use super::attempt::Addresses;
 use super::error::SourceErrorKind;
 
 /// A camera without power closes no connection. These probes find it after about 11 s.
@@ -43,4 +44,9 @@ pub(super) fn keep_alive(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
         tracing::debug!(%error, "could not enable keep-alive");
     }
+}
+
+/// Returns the addresses of both sides.
+pub(super) fn addresses(stream: &TcpStream) -> Addresses {
+    stream.peer_addr().and_then(|peer| Ok((peer, stream.local_addr()?))).ok()
 }

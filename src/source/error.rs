@@ -108,6 +108,10 @@ pub enum SourceErrorKind {
         /// Each difference, with the expected and the found value.
         differences: Vec<String>,
     },
+    /// The server sends no pictures.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Http(super::HttpError),
     /// The simulated camera could not be started.
     #[error("could not start the simulated camera: {0}")]
     Sim(io::Error),
@@ -179,6 +183,8 @@ impl SourceError {
     #[must_use]
     pub fn class(&self) -> SourceErrorClass {
         match &self.kind {
+            #[cfg(feature = "http")]
+            SourceErrorKind::Http(error) => error.class(),
             SourceErrorKind::NotACamera { .. }
             | SourceErrorKind::PayloadTooLarge { .. }
             | SourceErrorKind::PayloadEmpty
@@ -217,6 +223,8 @@ impl SourceError {
                      --max-payload {next}MiB"
                 )));
             }
+            #[cfg(feature = "http")]
+            SourceErrorKind::Http(error) => error.help(),
             SourceErrorKind::PayloadEmpty => Some(
                 "the application on the camera sends frames without pictures: `oaktap doctor CAMERA` says what it runs",
             ),
@@ -251,7 +259,7 @@ impl SourceError {
                 "if this persists, another client may hold the camera: close that client or power-cycle the camera",
             ),
             SourceErrorKind::NotACamera { found } if is_http(found) => {
-                Some("this port serves HTTP; camera streams usually use port 5000 or 9876")
+                Some("if this port serves motion JPEG or still pictures, use http://HOST:PORT/PATH")
             }
             SourceErrorKind::NotACamera { found } if header::can_start_message(found) => Some(
                 "if this is the port of a camera's stream (usual: 5000 or 9876), its application sends headers that oaktap \
@@ -333,7 +341,10 @@ mod tests {
              \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03.500Z"
         );
         assert_eq!(error.class(), SourceErrorClass::Fatal);
-        assert_eq!(error.help(), Some("this port serves HTTP; camera streams usually use port 5000 or 9876".into()));
+        assert_eq!(
+            error.help(),
+            Some("if this port serves motion JPEG or still pictures, use http://HOST:PORT/PATH".into())
+        );
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Receives frames from one camera and reconnects when the connection is lost.
 //!
-//! `tcp` runs one connection, `listen` accepts incoming ones, `replay` plays a recording, `supervise` retries, and
-//! [`Session`] is the handle.
+//! A kind of source is an implementation of `attempt::Source`: `tcp` for streams with headers, with `listen` for incoming
+//! connections. `supervise` retries, `reception` delivers the events of a connection and judges its silence, `replay` plays
+//! a recording, and [`Session`] is the handle.
 
+mod attempt;
 mod connect;
 pub mod control;
 mod delivery;
 pub mod error;
 mod expected;
 mod file;
+#[cfg(feature = "http")]
+mod http;
 mod incident;
 mod listen;
 mod monitor;
@@ -16,6 +20,7 @@ mod named;
 mod options;
 mod outlets;
 mod played;
+mod reception;
 mod replay;
 mod session;
 mod spec;
@@ -26,11 +31,13 @@ mod turn;
 
 pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;
+#[cfg(feature = "http")]
+pub use http::{Credentials, HttpError, HttpSpec, Password};
 pub use incident::{Incident, IncidentEvent};
 pub use monitor::Timeouts;
 pub use named::{NamedSource, check_name, split_name};
 pub use options::SessionOptions;
 pub use outlets::Outlets;
 pub use session::Session;
-pub use spec::{SourceSpec, SourceSpecError};
+pub use spec::{SourceSpec, SourceSpecError, without_password};
 pub use state::{Outside, SessionState};

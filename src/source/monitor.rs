@@ -173,6 +173,11 @@ impl SilenceMonitor {
         self.last_frame_ns.is_some()
     }
 
+    /// Returns whether a byte has arrived on this connection.
+    pub(super) fn has_bytes(&self) -> bool {
+        self.first_byte_ns.is_some()
+    }
+
     /// Returns the time without a byte after which each degree is reached.
     fn thresholds(&self) -> impl Iterator<Item = (Silence, Duration)> {
         let Timeouts { stalled, idle, idle_fixed, .. } = self.timeouts;

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::FileSpec;
+#[cfg(feature = "http")]
+use super::HttpSpec;
 use crate::sim::{SimConfig, SimError};
 use crate::wire::PORT;
 
@@ -29,6 +31,10 @@ pub enum SourceSpec {
         /// TCP port.
         port: u16,
     },
+    /// `http://[USER:PASSWORD@]HOST[:PORT]/PATH` and `https://`: motion JPEG, or a still picture that is requested again and
+    /// again.
+    #[cfg(feature = "http")]
+    Http(HttpSpec),
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
     /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
@@ -48,10 +54,23 @@ pub struct SourceSpecError {
     help: Option<String>,
 }
 
+/// Replaces the password in a text that may be a URL.
+#[must_use]
+pub fn without_password(text: &str) -> String {
+    let hidden = || {
+        let at = text.find("://")? + 3;
+        let authority = &text[at..][..text[at..].find(['/', '?', '#']).unwrap_or(text.len() - at)];
+        let end = at + authority.rfind('@')?;
+        let colon = at + text[at..end].find(':')?;
+        Some(format!("{}:***{}", &text[..colon], &text[end..]))
+    };
+    hidden().unwrap_or_else(|| text.to_owned())
+}
+
 impl SourceSpecError {
     /// Says why a text is not a valid source.
     pub(super) fn new(text: &str, why: String) -> Self {
-        Self { text: text.to_owned(), why, help: None }
+        Self { text: without_password(text), why, help: None }
     }
 
     /// Returns the kinds of sources, as the next step for the user, unless the error's text contains a better one.
@@ -59,7 +78,7 @@ impl SourceSpecError {
     pub fn help(&self) -> Option<&'static str> {
         self.help.is_none().then_some(
             "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
-             host), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
+             host), http://HOST/PATH (motion JPEG or still pictures), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
         )
     }
 }
@@ -91,12 +110,17 @@ impl FromStr for SourceSpec {
                 let rest = rest.trim_end_matches('/');
                 let any_address = format!("{ANY_ADDRESS}{rest}");
                 let address = if rest.is_empty() || rest.starts_with(':') { &any_address } else { rest };
-                let (host, port) = host_and_port(address).map_err(fail)?;
+                let (host, port) = host_and_port(address, PORT).map_err(fail)?;
                 return Ok(Self::Listen { host: host.to_owned(), port });
+            }
+            #[cfg(feature = "http")]
+            Some((scheme @ ("http" | "https"), rest)) => {
+                return HttpSpec::parse(scheme == "https", rest).map(Self::Http).map_err(fail);
             }
             Some((scheme, _)) => {
                 return Err(fail(format!(
-                    "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `sim:` or `file:`"
+                    "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `http://`, `https://`, `sim:` or \
+                     `file:`"
                 )));
             }
             None => {
@@ -109,7 +133,7 @@ impl FromStr for SourceSpec {
                 text.trim_end_matches('/')
             }
         };
-        let (host, port) = host_and_port(address).map_err(fail)?;
+        let (host, port) = host_and_port(address, PORT).map_err(fail)?;
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
 }
@@ -155,12 +179,22 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
     // `192.168.1.50/` is copied from a browser.
     let is_path = text.trim_end_matches('/').contains(['/', '\\']) || text.starts_with('/');
     is_path.then(|| {
+        let first = text.split('/').next().unwrap_or_default();
+        let is_host = first.contains(':') || first.parse::<Ipv4Addr>().is_ok();
+        if is_host && host_and_port(first, PORT).is_ok() {
+            let help = format!("a stream over HTTP is http://{text}");
+            return (format!("an address has no path: remove `{}` after `{first}`", &text[first.len()..]), help);
+        }
         let help = "a camera has an address such as 192.168.1.50; a recording is an existing file".to_owned();
         ("there is no such file".to_owned(), help)
     })
 }
 
-fn host_and_port(address: &str) -> Result<(&str, u16), String> {
+/// Splits an address into its host and its port.
+///
+/// # Errors
+/// The reason for which it is not valid.
+pub(super) fn host_and_port(address: &str, default_port: u16) -> Result<(&str, u16), String> {
     if let Some((address, path)) = address.split_once('/') {
         return Err(format!("an address has no path: remove `/{path}` after `{address}`"));
     }
@@ -189,7 +223,7 @@ fn host_and_port(address: &str) -> Result<(&str, u16), String> {
         return Err("missing host".to_owned());
     }
     let port = match port {
-        None => PORT,
+        None => default_port,
         Some(port) => match port.parse() {
             Ok(port) if port != 0 => port,
             _ => return Err(format!("expected a port from 1 to 65535, found `{port}`")),
@@ -248,6 +282,8 @@ impl SourceSpec {
             Self::Tcp { host, port } if *port == PORT => host.clone(),
             Self::Tcp { host, port } => format!("{host}:{port}"),
             Self::Listen { port, .. } => format!("listen:{port}"),
+            #[cfg(feature = "http")]
+            Self::Http(url) => url.short_name(),
             Self::Sim(_) => "sim".to_owned(),
             Self::File(file) => file.name(),
         }
@@ -260,6 +296,8 @@ impl SourceSpec {
             Self::Tcp { .. } | Self::Sim(_) => {
                 "another client may be connected: most cameras serve one client at a time"
             }
+            #[cfg(feature = "http")]
+            Self::Http(_) => "open the address in a browser to see what the server sends",
             Self::Listen { .. } => "check that the camera's application connects to this host and this port",
             Self::File(_) => "`oaktap recover FILE` saves the intact frames of a damaged recording to a new file",
         }
@@ -272,6 +310,8 @@ impl fmt::Display for SourceSpec {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
             Self::Listen { host, port } if host.contains(':') => write!(f, "listen://[{host}]:{port}"),
             Self::Listen { host, port } => write!(f, "listen://{host}:{port}"),
+            #[cfg(feature = "http")]
+            Self::Http(url) => url.fmt(f),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig { records: true, ..SimConfig::default() } => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}{}", if config.records { "" } else { "&records=off" }),
@@ -337,7 +377,8 @@ mod tests {
             ("[::1]5000", "invalid source `[::1]5000`: expected `:PORT` after the address, found `5000`"),
             (
                 "rtsp://cam",
-                "invalid source `rtsp://cam`: `rtsp://` is not supported; expected `tcp://`, `listen://`, `sim:` or `file:`",
+                "invalid source `rtsp://cam`: `rtsp://` is not supported; expected `tcp://`, `listen://`, `http://`, \
+                 `https://`, `sim:` or `file:`",
             ),
             (
                 "192.168.1.256",
@@ -364,8 +405,13 @@ mod tests {
             ),
             (
                 "192.168.1.50/video",
-                "invalid source `192.168.1.50/video`: there is no such file\nhelp: a camera has an address such as \
-             192.168.1.50; a recording is an existing file",
+                "invalid source `192.168.1.50/video`: an address has no path: remove `/video` after \
+                 `192.168.1.50`\nhelp: a stream over HTTP is http://192.168.1.50/video",
+            ),
+            (
+                "door/rec",
+                "invalid source `door/rec`: there is no such file\nhelp: a camera has an address such as 192.168.1.50; a \
+                 recording is an existing file",
             ),
             (
                 "rec.mcap?spede=2",

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::attempt::{Attempts, Source, run_once};
 use super::delivery::Delivery;
 use super::error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
+#[cfg(feature = "http")]
+use super::http::HttpSource;
 use super::listen::Listener;
 use super::monitor::Backoff;
 use super::replay::Replay;
 use super::spec::SourceSpec;
-use super::tcp::{self, Attempts, HeaderStream, Peer, Protocol};
+use super::tcp::{HeaderStream, Peer};
 use super::{SessionOptions, SessionState};
 use crate::net::clock::received_now;
 use crate::recording::playback::CameraPlayback;
@@ -26,21 +29,38 @@ pub(super) async fn run(
     state: watch::Sender<SessionState>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (peer, simulator) = match spec {
-        SourceSpec::Tcp { host, port } => (Peer::Connect { host, port }, None),
+    let mut attempts = Attempts { options, delivery, state, stop: stop.clone(), count: 0, streamed: false };
+    let stream = |peer, attempts: &Attempts| HeaderStream::new(peer, &attempts.options);
+    let mut simulator = None;
+    let error = match spec {
+        SourceSpec::Tcp { host, port } => {
+            let mut source = stream(Peer::Connect { host, port }, &attempts);
+            supervise(&mut attempts, &mut source, &mut stop).await
+        }
+        #[cfg(feature = "http")]
+        SourceSpec::Http(url) => {
+            let mut source = HttpSource::new(url, &attempts.options);
+            supervise(&mut attempts, &mut source, &mut stop).await
+        }
         SourceSpec::Listen { host, port } => match Listener::bind(&host, port).await {
-            Ok(listener) => (Peer::Accept(listener), None),
-            Err(error) => return end(delivery, &state, Some(SourceErrorKind::Listen(error))),
+            Ok(listener) => {
+                let mut source = stream(Peer::Accept(listener), &attempts);
+                supervise(&mut attempts, &mut source, &mut stop).await
+            }
+            Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
         },
         SourceSpec::Sim(config) => match simulate(*config).await {
-            Ok(simulator) => {
-                let address = simulator.local_addr();
-                (Peer::Connect { host: address.ip().to_string(), port: address.port() }, Some(simulator))
+            Ok(started) => {
+                let address = simulator.insert(started).local_addr();
+                let peer = Peer::Connect { host: address.ip().to_string(), port: address.port() };
+                let mut source = stream(peer, &attempts);
+                supervise(&mut attempts, &mut source, &mut stop).await
             }
-            Err(error) => return end(delivery, &state, Some(SourceErrorKind::Sim(error))),
+            Err(error) => attempts.failed(SourceErrorKind::Sim(error)),
         },
         SourceSpec::File(file) => {
             let playback = playback.expect("sessions of recordings have a playback");
+            let Attempts { options, delivery, state, .. } = attempts;
             let mut replay = Replay::new(options, delivery, playback, state.clone(), stop);
             let error = replay.play(&file).await.err();
             let mut delivery = replay.end();
@@ -49,9 +69,6 @@ pub(super) async fn run(
             return end(delivery, &state, error);
         }
     };
-    let mut protocol = HeaderStream::new(&options);
-    let mut attempts = Attempts { peer, options, delivery, state, stop: stop.clone(), count: 0, streamed: false };
-    let error = supervise(&mut attempts, &mut protocol, &mut stop).await;
     let Attempts { delivery, state, .. } = attempts;
     delivery.outlets.ledger.update(|stats| stats.advance(received_now().mono_ns));
     drop(delivery); // Takers receive the end of their lanes before the session reports its end.
@@ -60,6 +77,14 @@ pub(super) async fn run(
         let _ = tokio::task::spawn_blocking(move || drop(simulator)).await;
     }
     state.send_replace(SessionState::Ended { error });
+}
+
+impl Attempts {
+    /// Returns the error of a source that cannot start.
+    fn failed(&self, kind: SourceErrorKind) -> Option<Arc<SourceError>> {
+        let conn = ConnContext { source: self.delivery.source.clone(), ..ConnContext::default() };
+        Some(Arc::new(SourceError { conn, kind }))
+    }
 }
 
 /// Ends a session that has no connection.
@@ -79,14 +104,14 @@ async fn simulate(config: SimConfig) -> std::io::Result<Simulator> {
 /// without reconnecting.
 async fn supervise(
     attempts: &mut Attempts,
-    protocol: &mut impl Protocol,
+    source: &mut impl Source,
     stop: &mut watch::Receiver<bool>,
 ) -> Option<Arc<SourceError>> {
     let mut backoff = Backoff::new();
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let Err(reason) = tcp::run_once(attempts, protocol, attempt).await else { return None };
+        let Err(reason) = run_once(attempts, source, attempt).await else { return None };
         let reason = Arc::new(reason);
         let streamed = reason.conn.frames > 0;
         if !reason.kind.was_connected() {

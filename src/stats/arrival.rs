@@ -9,7 +9,8 @@ pub(super) struct Timed {
     pub(super) received: Received,
     /// Bytes received until the frame was complete, on all connections.
     pub(super) bytes: u64,
-    /// Missing frames are not estimated: the frame has a number, or was counted before.
+    /// Missing frames are not estimated: the frame has a number, was counted before, or has no capture time. Intervals
+    /// between arrivals do not show what is missing: a network that pauses delivers every frame later.
     pub(super) is_numbered: bool,
     /// The frame follows the one before it without an interruption.
     pub(super) follows: bool,
@@ -72,7 +73,7 @@ impl Stats {
             device: frame.device_time,
             received: frame.received,
             bytes: self.closed.received + self.open.received,
-            is_numbered: frame.camera_seq.is_some() || self.repeats,
+            is_numbered: frame.camera_seq.is_some() || self.repeats || frame.no_clock,
             follows,
             lost,
             was_set,

@@ -100,7 +100,8 @@ impl Output {
         self.skip_received(at, sample, len, SkipReason::DamagedFrame);
     }
 
-    fn skip_received(&mut self, at: u64, sample: &[u8], len: u64, reason: SkipReason) {
+    /// Reports bytes that have not been in the input buffer, or have left it, as skipped.
+    pub(super) fn skip_received(&mut self, at: u64, sample: &[u8], len: u64, reason: SkipReason) {
         self.counts.skipped += len;
         let found = first_bytes(sample);
         self.push(Event::Skipped(Skipped { at, len, reason, found }));

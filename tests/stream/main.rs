@@ -2,6 +2,8 @@
 
 mod faults;
 mod honesty;
+#[cfg(feature = "http")]
+mod http;
 mod luxonis_host;
 mod session;
 mod wire_bytes;

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 /// Longer than any operation takes on a busy machine.
 const AGES: Duration = Duration::from_secs(30);
 
-struct Bench {
+pub(crate) struct Bench {
     session: Session,
     live: Taker<Arc<Frame>>,
     kept: Taker<Arc<Frame>>,
@@ -26,7 +26,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(spec: &str, options: SessionOptions) -> Self {
+    pub(crate) fn new(spec: &str, options: SessionOptions) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let outlets = Outlets::default();
         let live = outlets.take_provisional("live", Policy::DropNewest(10_000));
@@ -40,7 +40,7 @@ impl Bench {
     }
 
     /// Waits for a state.
-    fn reach(&self, what: &str, wanted: impl FnMut(&SessionState) -> bool) -> SessionState {
+    pub(crate) fn reach(&self, what: &str, wanted: impl FnMut(&SessionState) -> bool) -> SessionState {
         let mut changes = self.session.changes();
         let wait =
             async { tokio::time::timeout(AGES, changes.wait_for(wanted)).await.map(|state| state.unwrap().clone()) };
@@ -53,12 +53,12 @@ impl Bench {
         self.live.recv_timeout(AGES).expect("a frame for those who show")
     }
 
-    fn kept(&self) -> Arc<Frame> {
+    pub(crate) fn kept(&self) -> Arc<Frame> {
         self.kept.recv_timeout(AGES).expect("a frame for those who keep")
     }
 
     /// Ends the session and returns its ledger, which must balance.
-    fn end(self) -> Stats {
+    pub(crate) fn end(self) -> Stats {
         self.session.stop();
         self.session.wait().expect("it was asked to end");
         assert!(self.session.ended());

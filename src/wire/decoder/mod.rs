@@ -1,5 +1,6 @@
 //! The decoder's state machine. Lends the memory that reads fill, and accounts for every byte.
 
+mod delimited;
 mod discard;
 mod recorded;
 mod search;

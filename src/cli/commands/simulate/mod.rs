@@ -29,6 +29,7 @@ Examples:
   oaktap simulate
   oaktap simulate --listen 0.0.0.0:5000 --count 4 --records
   oaktap simulate --fault short:0.01 -d 1min
+  oaktap simulate --http --listen 127.0.0.1:8080
   oaktap simulate --bootloader
 
 Wherever a command takes a camera, sim: is a simulated one inside that command. sim:?KEY=VALUE&KEY=VALUE takes the options \
@@ -55,6 +56,10 @@ pub(crate) struct SimulateArgs {
     /// Number of cameras, on consecutive ports
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
+
+    /// Serve HTTP like Luxonis' servers: motion JPEG at /, and a still picture at /img
+    #[arg(long)]
+    http: bool,
 
     #[command(flatten)]
     scene: SceneArgs,
@@ -172,13 +177,12 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     if let Some(path) = &args.bootloader.app {
         return app::run(ctx, args, path);
     }
-    let reel = Arc::new(Reel::new(&args.scene.config()?)?);
+    let reel = Arc::new(Reel::new(&args.config()?)?);
     ctx.stop.on_signals()?;
-    let simulators =
-        (0..args.count).map(|number| start(args.listen, number, &reel)).collect::<anyhow::Result<Vec<_>>>()?;
+    let simulators = (0..args.count).map(|number| start(args, number, &reel)).collect::<anyhow::Result<Vec<_>>>()?;
     for simulator in &simulators {
         // Other programs wait for this line to learn the address.
-        present::say(&format!("listening on tcp://{}", simulator.local_addr()));
+        present::say(&format!("listening on {}", args.url(simulator.local_addr())));
     }
     if !reel.is_decodable() {
         present::say(
@@ -191,8 +195,9 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         .map(|simulator| SimulatedStream { address: simulator.local_addr(), sent: simulator.stop() })
         .collect();
     for SimulatedStream { address, sent: Sent { connections, intact, damaged, abandoned, bytes } } in &cameras {
+        let url = args.url(*address);
         present::say(&format!(
-            "tcp://{address}: {connections} connections, {intact} frames, {damaged} damaged on purpose, \
+            "{url}: {connections} connections, {intact} frames, {damaged} damaged on purpose, \
              {abandoned} abandoned by clients, {}",
             Bytes(*bytes)
         ));
@@ -203,8 +208,33 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn start(listen: SocketAddr, number: u16, reel: &Arc<Reel>) -> anyhow::Result<Simulator> {
-    Ok(Simulator::play(listener(listen, number, "--listen")?, Arc::clone(reel))?)
+impl SimulateArgs {
+    /// Parses the options of the stream into a configuration.
+    fn config(&self) -> anyhow::Result<SimConfig> {
+        if !self.http {
+            return self.scene.config();
+        }
+        let of_the_header = self.scene.dialect.is_some().then_some("--dialect");
+        let ineffective = of_the_header.or_else(|| self.scene.ineffective(false)).or_else(|| {
+            let is_jpeg = self.scene.format.as_ref().is_none_or(|format| format.eq_ignore_ascii_case("JPEG"));
+            (!is_jpeg).then_some("--format").or_else(|| self.scene.fragment.is_some().then_some("--fragment"))
+        });
+        if let Some(option) = ineffective {
+            return Err(present::Usage(format!("`{option}` has no effect on --http, which sends JPEG")).into());
+        }
+        let scene = SceneArgs { format: Some("JPEG".to_owned()), ..self.scene.clone() };
+        scene.config()
+    }
+
+    /// Returns the source that receives the camera at this address.
+    fn url(&self, address: SocketAddr) -> String {
+        if self.http { format!("http://{address}/") } else { format!("tcp://{address}") }
+    }
+}
+
+fn start(args: &SimulateArgs, number: u16, reel: &Arc<Reel>) -> anyhow::Result<Simulator> {
+    let (listener, reel) = (listener(args.listen, number, "--listen")?, Arc::clone(reel));
+    Ok(if args.http { Simulator::play_http(listener, reel)? } else { Simulator::play(listener, reel)? })
 }
 
 /// Listens on the port of `listen` plus `number`, or on a free port if it is 0. `option` is the option that gave the address.

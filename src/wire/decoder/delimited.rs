@@ -1,0 +1,98 @@
+//! Pictures that a protocol such as HTTP delimits: no byte is searched for a header.
+
+use super::{Damage, Decoder, Event, Received};
+use crate::frame::{DeviceTime, Frame, Lease, Pool};
+use crate::wire::detections;
+use crate::wire::encode::MessageHead;
+use crate::wire::event::SkipReason;
+use crate::wire::protocol::Protocol;
+
+impl Decoder {
+    /// Returns the pool of the frames.
+    #[must_use]
+    pub fn frames(&self) -> &Pool<Frame> {
+        &self.frames
+    }
+
+    /// Takes a complete picture that arrived `now`, with its payload, the bytes before it as
+    /// [`Frame::header`] and the text of its detections, and confirms it. The protocol sends no capture time: the arrival
+    /// takes its place. Drain [`Self::poll`] afterwards.
+    pub fn picture(&mut self, mut frame: Lease<Frame>, protocol: Protocol, now: Received) {
+        frame.device_time = DeviceTime(i64::try_from(now.mono_ns / 1000).unwrap_or(i64::MAX));
+        self.take_picture(frame, protocol, now);
+    }
+
+    /// Like [`Self::picture`], for a frame of a recording, which has the device time that was recorded.
+    pub(crate) fn recorded_picture(
+        &mut self,
+        protocol: Protocol,
+        head: &MessageHead<'_>,
+        payload: &[u8],
+        device_time: DeviceTime,
+        now: Received,
+    ) {
+        // A recording waits for room instead of dropping frames.
+        let mut frame = self.frames.lease(payload.len());
+        frame.clear();
+        frame.header.extend_from_slice(head.header);
+        frame.detection_text.extend_from_slice(head.detection_text);
+        frame.device_time = device_time;
+        // Counts in the bound of the pool, but is not dropped for it.
+        let _ = frame.try_payload_mut(payload.len());
+        frame.payload_mut(payload.len()).copy_from_slice(payload);
+        self.take_picture(frame, protocol, now);
+    }
+
+    /// No picture counts as stale, because nothing shows that it waited.
+    fn take_picture(&mut self, mut frame: Lease<Frame>, protocol: Protocol, now: Received) {
+        self.confirm_provisional();
+        self.now = now;
+        self.output.end_skip();
+        let total = frame.header.len() + frame.detection_text.len() + frame.payload().len();
+        self.output.received(total);
+        self.work.received(total);
+        frame.at = self.input.offset();
+        self.input.bypass(total);
+        frame.dialect = protocol.name();
+        frame.no_clock = true;
+        let Frame { detection_text: text, detections: found, .. } = &mut *frame;
+        let read = match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => Ok(()),
+            Some(b'[' | b'{') => {
+                let labels = &mut std::sync::Arc::make_mut(&mut self.preamble.introduction).labels;
+                detections::parse_json(text, self.limits.boxes, found, labels.get_or_insert_default())
+            }
+            Some(_) => detections::parse(text, self.limits.boxes, found),
+        };
+        frame.labels.clone_from(&self.preamble.introduction.labels);
+        if let Err(error) = read {
+            self.output.push(Event::BadDetections(error));
+        }
+        let live = self.recorded_stale.replace(false);
+        let frame = self.finished(frame);
+        self.recorded_stale = live;
+        self.output.confirmed(&frame);
+    }
+
+    /// Counts a picture of which only `received` of its `damage`'s bytes arrived. `sample`: its first bytes.
+    pub fn lost_picture(&mut self, damage: Damage, sample: &[u8], received: usize, now: Received) {
+        self.confirm_provisional();
+        self.output.push(Event::Lost(damage));
+        let reason = match damage {
+            Damage::NoMemory { .. } => SkipReason::NoMemory,
+            _ => SkipReason::DamagedFrame,
+        };
+        self.outside(sample, received, reason, now);
+    }
+
+    /// Skips `len` bytes outside of all pictures. `sample`: the first of them.
+    pub fn outside(&mut self, sample: &[u8], len: usize, reason: SkipReason, now: Received) {
+        self.now = now;
+        self.output.received(len);
+        self.work.received(len);
+        if len > 0 {
+            self.output.skip_received(self.input.offset(), sample, len as u64, reason);
+            self.input.bypass(len);
+        }
+    }
+}
