@@ -42,8 +42,8 @@ impl ConfiguredCamera {
         match self.camera.parse().ok()? {
             SourceSpec::Tcp { host, port } => Some(format!("{}:{port}", host.to_lowercase())),
             SourceSpec::Listen { port, .. } => Some(format!("listen:{port}")),
-            SourceSpec::Http(url) => Some(url.to_string()),
             SourceSpec::Sim(_) | SourceSpec::File(_) => None,
+            spec => Some(spec.to_string()),
         }
     }
 }

@@ -62,7 +62,8 @@ fn overlap(one: &Place, other: &Place) -> bool {
 fn places(cameras: &[Given]) -> Vec<Place> {
     let resolved = resolve(cameras.iter().map(|camera| match &camera.source.spec {
         SourceSpec::Tcp { host, port } | SourceSpec::Listen { host, port } => Some((host.clone(), *port)),
-        SourceSpec::Sim(_) | SourceSpec::File(_) => None,
+        // Servers of other protocols have several clients.
+        _ => None,
     }));
     let place = |(camera, mut addresses): (&Given, Vec<SocketAddr>)| match camera.source.spec {
         SourceSpec::Tcp { port, .. } => {
@@ -70,7 +71,7 @@ fn places(cameras: &[Given]) -> Vec<Place> {
             Place::Camera(addresses.into_iter().map(destination).collect())
         }
         SourceSpec::Listen { .. } => Place::Here(addresses),
-        SourceSpec::Sim(_) | SourceSpec::File(_) => Place::None,
+        _ => Place::None,
     };
     cameras.iter().zip(resolved).map(place).collect()
 }
