@@ -13,6 +13,8 @@ mod expected;
 mod file;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_post;
 mod incident;
 mod listen;
 mod monitor;
@@ -33,6 +35,8 @@ pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;
 #[cfg(feature = "http")]
 pub use http::{Credentials, HttpError, HttpSpec, Password};
+#[cfg(feature = "http")]
+pub use http_post::HttpPostSpec;
 pub use incident::{Incident, IncidentEvent};
 pub use monitor::Timeouts;
 pub use named::{NamedSource, check_name, split_name};

@@ -7,12 +7,12 @@ use std::str::FromStr;
 
 use super::FileSpec;
 #[cfg(feature = "http")]
-use super::HttpSpec;
+use super::{HttpPostSpec, HttpSpec};
 use crate::sim::{SimConfig, SimError};
 use crate::wire::PORT;
 
 /// Any address of this host.
-const ANY_ADDRESS: &str = "0.0.0.0";
+pub(super) const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// Source of frames. Parsing its text form returns the same value.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,9 @@ pub enum SourceSpec {
     /// again.
     #[cfg(feature = "http")]
     Http(HttpSpec),
+    /// `http-post://[ADDRESS]:PORT/PATH`: a camera that posts its pictures to this host.
+    #[cfg(feature = "http")]
+    HttpPost(HttpPostSpec),
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
     /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
@@ -78,7 +81,7 @@ impl SourceSpecError {
     pub fn help(&self) -> Option<&'static str> {
         self.help.is_none().then_some(
             "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
-             host), http://HOST/PATH (motion JPEG or still pictures), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
+             host), http://HOST/PATH (motion JPEG or still pictures), http-post://:PORT/PATH (a camera that posts pictures), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
         )
     }
 }
@@ -117,10 +120,12 @@ impl FromStr for SourceSpec {
             Some((scheme @ ("http" | "https"), rest)) => {
                 return HttpSpec::parse(scheme == "https", rest).map(Self::Http).map_err(fail);
             }
+            #[cfg(feature = "http")]
+            Some(("http-post", rest)) => return HttpPostSpec::parse(rest).map(Self::HttpPost).map_err(fail),
             Some((scheme, _)) => {
                 return Err(fail(format!(
-                    "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `http://`, `https://`, `sim:` or \
-                     `file:`"
+                    "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `http://`, `https://`, \
+                     `http-post://`, `sim:` or `file:`"
                 )));
             }
             None => {
@@ -284,6 +289,8 @@ impl SourceSpec {
             Self::Listen { port, .. } => format!("listen:{port}"),
             #[cfg(feature = "http")]
             Self::Http(url) => url.short_name(),
+            #[cfg(feature = "http")]
+            Self::HttpPost(spec) => format!("http-post:{}", spec.port),
             Self::Sim(_) => "sim".to_owned(),
             Self::File(file) => file.name(),
         }
@@ -296,6 +303,8 @@ impl SourceSpec {
             Self::Tcp { .. } | Self::Sim(_) => {
                 "another client may be connected: most cameras serve one client at a time"
             }
+            #[cfg(feature = "http")]
+            Self::HttpPost(_) => "check that the camera's application posts to this host, port and path",
             #[cfg(feature = "http")]
             Self::Http(_) => "open the address in a browser to see what the server sends",
             Self::Listen { .. } => "check that the camera's application connects to this host and this port",
@@ -312,6 +321,8 @@ impl fmt::Display for SourceSpec {
             Self::Listen { host, port } => write!(f, "listen://{host}:{port}"),
             #[cfg(feature = "http")]
             Self::Http(url) => url.fmt(f),
+            #[cfg(feature = "http")]
+            Self::HttpPost(spec) => spec.fmt(f),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig { records: true, ..SimConfig::default() } => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}{}", if config.records { "" } else { "&records=off" }),
@@ -378,7 +389,7 @@ mod tests {
             (
                 "rtsp://cam",
                 "invalid source `rtsp://cam`: `rtsp://` is not supported; expected `tcp://`, `listen://`, `http://`, \
-                 `https://`, `sim:` or `file:`",
+                 `https://`, `http-post://`, `sim:` or `file:`",
             ),
             (
                 "192.168.1.256",

@@ -10,6 +10,8 @@ use super::delivery::Delivery;
 use super::error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 #[cfg(feature = "http")]
 use super::http::HttpSource;
+#[cfg(feature = "http")]
+use super::http_post::HttpPost;
 use super::listen::Listener;
 use super::monitor::Backoff;
 use super::replay::Replay;
@@ -42,6 +44,11 @@ pub(super) async fn run(
             let mut source = HttpSource::new(url, &attempts.options);
             supervise(&mut attempts, &mut source, &mut stop).await
         }
+        #[cfg(feature = "http")]
+        SourceSpec::HttpPost(spec) => match HttpPost::bind(&spec, &attempts.options).await {
+            Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
+            Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
+        },
         SourceSpec::Listen { host, port } => match Listener::bind(&host, port).await {
             Ok(listener) => {
                 let mut source = stream(Peer::Accept(listener), &attempts);

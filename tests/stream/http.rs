@@ -11,7 +11,7 @@ use oaktap::wire::Limits;
 use crate::session::Bench;
 
 /// A JPEG with this many bytes of pixels.
-fn jpeg(scan: usize) -> Vec<u8> {
+pub(crate) fn jpeg(scan: usize) -> Vec<u8> {
     let mut file = vec![0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0, 0xff, 0xda, 0, 2];
     file.extend((0..scan).map(|n| (n % 200) as u8));
     file.extend([0xff, 0xd9]);

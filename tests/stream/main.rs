@@ -4,6 +4,8 @@ mod faults;
 mod honesty;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_post;
 mod luxonis_host;
 mod session;
 mod wire_bytes;

@@ -15,7 +15,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{self, CryptoProvider};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
 use super::auth::Challenge;
 use super::error::HttpError;
@@ -304,9 +306,15 @@ pub(super) fn failed(error: &hyper::Error) -> SourceErrorKind {
 
 fn tls_error(error: io::Error) -> SourceErrorKind {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(why)) => HttpError::Certificate(why.to_string()).into(),
-        Some(error) => HttpError::Tls(error.to_string()).into(),
-        None => HttpError::Tls(error.to_string()).into(),
+        Some(rustls::Error::InvalidCertificate(why)) => HttpError::Certificate(match why {
+            CertificateError::UnknownIssuer => "its issuer is not known to this host".to_owned(),
+            CertificateError::Other(why) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
+                "it is self-signed".to_owned()
+            }
+            why => why.to_string(),
+        })
+        .into(),
+        _ => HttpError::Tls(error.to_string()).into(),
     }
 }
 

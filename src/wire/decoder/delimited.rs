@@ -5,7 +5,9 @@ use crate::frame::{DeviceTime, Frame, Lease, Pool};
 use crate::wire::detections;
 use crate::wire::encode::MessageHead;
 use crate::wire::event::SkipReason;
+use crate::wire::header::{self, Header, Parsed};
 use crate::wire::protocol::Protocol;
+use crate::wire::text::LINE;
 
 impl Decoder {
     /// Returns the pool of the frames.
@@ -72,6 +74,46 @@ impl Decoder {
         let frame = self.finished(frame);
         self.recorded_stale = live;
         self.output.confirmed(&frame);
+    }
+
+    /// Takes one complete message with the header of a camera, and the records before it, that arrived `now`. Returns
+    /// `false`, and takes nothing, if the bytes are not exactly one message. Drain [`Self::poll`] afterwards.
+    pub fn message(&mut self, bytes: &[u8], now: Received) -> bool {
+        let mut at = 0;
+        let parsed = loop {
+            let parsed = header::parse(&bytes[at..], &self.limits);
+            if !matches!(parsed, Parsed::Record(_)) {
+                break parsed;
+            }
+            at += LINE;
+        };
+        let (records, message) = bytes.split_at(at);
+        let (detect, json, frame) = match parsed {
+            Parsed::Detect { json_len } if message.len() >= LINE + json_len => {
+                let (detect, rest) = message.split_at(LINE);
+                let (json, frame) = rest.split_at(json_len);
+                (detect, json, frame)
+            }
+            _ => (&[][..], &[][..], message),
+        };
+        let Parsed::Message(Header { len, detections_len, payload_len, .. }) = header::parse(frame, &self.limits)
+        else {
+            return false;
+        };
+        if frame.len() != len + detections_len + payload_len {
+            return false;
+        }
+        let text = if detect.is_empty() { &frame[len..len + detections_len] } else { json };
+        let head = MessageHead {
+            records,
+            detect_at: records.len(),
+            header: &[detect, &frame[..len]].concat(),
+            detection_text: text,
+        };
+        let live = self.recorded_stale;
+        self.decode_recorded(&[], &head, &frame[len + detections_len..], now, false);
+        self.recorded_stale = live;
+        true
     }
 
     /// Counts a picture of which only `received` of its `damage`'s bytes arrived. `sample`: its first bytes.

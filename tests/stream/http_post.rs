@@ -1,0 +1,145 @@
+//! Cameras that post to this host.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use oaktap::frame::PayloadKind;
+use oaktap::source::{SessionOptions, SessionState, Timeouts};
+use oaktap::wire::Limits;
+
+use crate::http::jpeg;
+use crate::session::Bench;
+
+/// A session that waits for a camera, and its address.
+fn waiting(options: SessionOptions) -> (Bench, SocketAddr) {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let bench = Bench::new(&format!("http-post://{address}/front"), options);
+    bench.reach("a listener", |state| matches!(state, SessionState::Waiting));
+    (bench, address)
+}
+
+/// Sends bytes over a new connection. Returns the answer.
+fn send(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut client = TcpStream::connect(address).expect("a connection");
+    // The other side may close it before it has read everything.
+    let _ = client.write_all(bytes);
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    while !answer.windows(4).any(|window| window == b"\r\n\r\n") {
+        match client.read(&mut piece) {
+            Ok(n) if n > 0 => answer.extend_from_slice(&piece[..n]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn post(address: SocketAddr, fields: &str, body: &[u8]) {
+    let head = format!("POST /front?id=1 HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+    let answer = send(address, &[head.as_bytes(), body].concat());
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+}
+
+#[test]
+fn every_body_becomes_a_frame() {
+    let (bench, address) = waiting(SessionOptions::default());
+    let boxes = r#"[{"label":"person","confidence":0.9,"xmin":0.1,"ymin":0.1,"xmax":0.5,"ymax":0.5}]"#;
+    post(address, &format!("Content-Type: image/jpeg\r\nX-Detections: {boxes}\r\n"), &jpeg(100));
+    let frame = bench.kept();
+    assert_eq!(
+        (frame.kind, frame.dialect, frame.no_clock, frame.detections.len()),
+        (PayloadKind::Jpeg, "HTTP", true, 1)
+    );
+
+    post(address, "Content-Type: text/plain\r\n", b"3;90.0;0.1000;0.1000;0.5000;0.5000|4;50.0;0.1;0.1;0.5;0.5");
+    post(address, "", &vec![7; 64 * 48 * 3]);
+    let frame = bench.kept();
+    assert_eq!((frame.kind, frame.payload().len(), frame.detections.len()), (PayloadKind::Raw, 64 * 48 * 3, 2));
+
+    let message = [&b"IMG 12.5 3 22                   1;90.0;0.1;0.1;0.5;0.5"[..], b"BGR"].concat();
+    post(address, "Content-Type: application/octet-stream\r\n", &message);
+    let frame = bench.kept();
+    assert_eq!((frame.dialect, frame.device_time.0, frame.no_clock), ("IMG", 12_500_000, false));
+    assert_eq!((frame.payload(), frame.detections.len()), (&b"BGR"[..], 1));
+
+    let chunked =
+        b"PUT /front HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    assert!(send(address, chunked).starts_with("HTTP/1.1 204"));
+    assert_eq!(bench.kept().payload(), b"abcde");
+    // A message that is cut is counted, and the next one is received.
+    post(address, "", &message[..message.len() - 1]);
+    post(address, "", &message);
+    assert_eq!(bench.kept().payload(), b"BGR");
+    let stats = bench.end();
+    assert_eq!((stats.frames.confirmed, stats.connections, stats.damaged_bytes), (5, 1, 56));
+}
+
+#[test]
+fn wrong_requests_are_refused_and_the_next_picture_arrives() {
+    let limits = Limits { payload: 100_000, detections: 1000, ..Limits::default() };
+    let (bench, address) = waiting(SessionOptions { limits, ..SessionOptions::default() });
+    let endless = |head: &str| {
+        [
+            head.as_bytes(),
+            &b"7d0\r\n".iter().chain(&[b'x'; 2000]).chain(b"\r\n").copied().collect::<Vec<u8>>().repeat(100),
+        ]
+        .concat()
+    };
+    let head = |first: &str, more: &str| format!("{first} HTTP/1.1\r\nHost: x\r\n{more}\r\n");
+    for (request, answer) in [
+        (head("POST /back", "Content-Length: 3\r\n").into_bytes(), "404"),
+        (head("GET /front", "").into_bytes(), "405"),
+        (head("POST /front", "Content-Length: 0\r\n").into_bytes(), "400"),
+        (head("POST /front", "Content-Length: 99999999\r\n").into_bytes(), "413"),
+        (endless(&head("POST /front", "Transfer-Encoding: chunked\r\n")), "413"),
+        (head("POST /front", &format!("X: {}\r\n", "x".repeat(40_000))).into_bytes(), "431"),
+        (b"SSH-2.0\r\n\r\n".to_vec(), "400"),
+    ] {
+        let found = send(address, &request);
+        assert!(found.starts_with(&format!("HTTP/1.1 {answer}")), "{answer}: {found}");
+    }
+    post(address, "", &jpeg(100));
+    bench.kept();
+    assert_eq!(bench.end().frames.confirmed, 1);
+}
+
+#[test]
+fn a_camera_that_stops_posting_is_awaited_again() {
+    let timeouts = Timeouts { idle_fixed: Some(Duration::from_millis(200)), ..Timeouts::default() };
+    let (bench, address) = waiting(SessionOptions { timeouts, ..SessionOptions::default() });
+    post(address, "", &jpeg(100));
+    bench.kept();
+    bench.reach("the end", |state| matches!(state, SessionState::Lost { .. }));
+    bench.reach("a listener", |state| matches!(state, SessionState::Waiting));
+    post(address, "", &jpeg(100));
+    assert_eq!(bench.kept().id, 1);
+    bench.end();
+}
+
+#[test]
+fn the_script_in_the_documentation_posts() {
+    let text = include_str!("../../docs/http.md");
+    let script = text.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
+    let (bench, address) = waiting(SessionOptions::default());
+    let script = script.replace("'192.168.1.10', 8080", &format!("'{}', {}", address.ip(), address.port()));
+    assert!(script.contains(&address.port().to_string()) && script.lines().count() <= 12, "{script}");
+    // The Script's node, with three pictures.
+    let node = "import sys\n\
+        class Message:\n    def getData(self): return bytearray(open(sys.argv[1], 'rb').read())\n\
+        class Input:\n    left = 3\n    def get(self):\n        self.left -= 1\n        if self.left < 0: sys.exit()\n        return Message()\n\
+        class node: io = {'jpeg': Input()}\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("picture.jpg");
+    std::fs::write(&picture, jpeg(1000)).expect("a file");
+    let mut python = Command::new("python3");
+    let child = python.args(["-c", &(node.to_owned() + &script)]).arg(&picture).stderr(Stdio::piped()).spawn();
+    let output = child.expect("there is a python3").wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for id in 0..3 {
+        let frame = bench.kept();
+        assert!(frame.id == id && frame.payload() == jpeg(1000));
+    }
+    bench.end();
+}
