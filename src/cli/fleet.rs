@@ -148,11 +148,26 @@ fn check_files(source: &NamedSource) -> anyhow::Result<()> {
 
 /// A name that a configuration file does not list is not looked up as a host: the command would run without that camera.
 fn unknown_name(name: &str, configured: &[ConfiguredCamera]) -> anyhow::Error {
+    let error = Usage(no_such_name(name, configured));
+    advised(error.into(), format!("{}; if it is the name of a host: tcp://{name}", all_names(configured)))
+}
+
+fn no_such_name(name: &str, configured: &[ConfiguredCamera]) -> String {
     let names: LabelMap = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
     let nearest = names.nearest(name).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
     let file = configured.first().map_or(Path::new(CONFIG_FILE), |camera| &camera.file).display();
-    let error = Usage(format!("{file} names no camera `{name}`{nearest}"));
-    advised(error.into(), format!("if it is the name of a host: tcp://{name}"))
+    format!("{file} names no camera `{name}`{nearest}")
+}
+
+/// Lists the names in a configuration file.
+fn all_names(configured: &[ConfiguredCamera]) -> String {
+    let names: Vec<_> = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
+    let file = configured.first().map_or(Path::new(CONFIG_FILE), |camera| &camera.file).display();
+    if names.is_empty() {
+        format!("{file} gives no camera a name")
+    } else {
+        format!("{file} names {}", present::listed(&names))
+    }
 }
 
 /// Returns whether the text is the id of a camera or the start of one: hexadecimal, and not an address.
@@ -245,13 +260,18 @@ pub(crate) fn named_cameras(
             return of_file(known);
         }
         let (name, camera) = split_name(word).map_err(|error| invalid(&error))?;
-        let camera = camera.parse().map_err(|error| unknown(error, configured))?;
-        // A host has a dot or a port where a file names cameras: the command would run without that camera.
-        if let (CameraArg::Host { host, port: None }, false) = (&camera, configured.is_empty())
-            && !host.contains('.')
-        {
-            return Err(unknown(format!("invalid camera `{host}`"), configured));
+        let parsed = camera.parse().map_err(|error| unknown(error, configured))?;
+        // Where a file names cameras, a host has a dot or a port, and the start of an id four digits: the command would run
+        // without the camera that was meant.
+        let is_name = match &parsed {
+            CameraArg::Host { host, port: None } => !host.contains('.'),
+            CameraArg::Id(id) => !is_id(id),
+            _ => false,
+        };
+        if is_name && !configured.is_empty() {
+            return Err(unknown_camera(camera, configured));
         }
+        let camera = parsed;
         Ok(NamedCamera { name: name.map(str::to_owned), camera, word: word.clone() })
     };
     let cameras = words.iter().map(of_word).collect::<anyhow::Result<Vec<NamedCamera>>>()?;
@@ -261,14 +281,13 @@ pub(crate) fn named_cameras(
 
 /// Adds the names that would have been accepted.
 fn unknown(error: String, configured: &[ConfiguredCamera]) -> anyhow::Error {
-    let names: Vec<_> = configured.iter().filter_map(|camera| camera.name.as_deref()).collect();
     let error = Usage(error).into();
-    match configured.first() {
-        Some(first) if !names.is_empty() => {
-            advised(error, format!("{} names {}", first.file.display(), present::listed(&names)))
-        }
-        _ => error,
-    }
+    if configured.is_empty() { error } else { advised(error, all_names(configured)) }
+}
+
+/// The error of a name that a configuration file does not list, for a command that takes addresses and ids.
+pub(crate) fn unknown_camera(name: &str, configured: &[ConfiguredCamera]) -> anyhow::Error {
+    unknown(no_such_name(name, configured), configured)
 }
 
 #[cfg(test)]
@@ -368,13 +387,13 @@ mod tests {
         let lines: Vec<_> = found.lines().collect();
         assert_eq!(lines[0], format!("cannot parse {path}: 7 faults"));
         let starts = [
-            "  line 1, column 1: unknown field `firmwere`",
+            "  line 1, column 1: unknown setting `firmwere`; did you mean `firmware`?",
             "  line 3, column 9: invalid source `10.0.0.256`",
             "  line 4, column 1: two cameras have the name `FRONT`",
             "  line 5, column 8: expected a string",
             "  line 6, column 10: `FRONT` and `gate` are the same camera, 10.0.0.5",
-            "  line 8, column 7: invalid type: string \"many\"",
-            "  line 9, column 1: unknown field `sise`",
+            "  line 8, column 7: expected a number, found \"many\"",
+            "  line 9, column 1: unknown setting `sise`; did you mean `size`?",
         ];
         assert_eq!(lines.len(), starts.len() + 1, "{found}");
         for (line, start) in lines[1..].iter().zip(starts) {

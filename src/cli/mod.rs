@@ -13,6 +13,7 @@ mod documentation;
 mod fleet;
 mod label_file;
 mod new_files;
+mod plain_words;
 mod plot_file;
 pub(crate) mod present;
 mod receipt;

@@ -5,12 +5,13 @@ use std::io;
 use std::path::Path;
 
 use oaktap::file;
+use oaktap::units::Bytes;
 
 use super::present::advised;
 
 pub(crate) const EXISTS_HELP: &str = "oaktap does not replace files: give another name, or remove it";
 /// Every folder needs this much space: a file of a few bytes fits even on a disk that is full.
-const SPACE_MIN_BYTES: usize = 64 << 10;
+const SPACE_MIN_BYTES: u64 = 64 << 10;
 
 /// Checks that this file does not exist and can be written.
 pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
@@ -19,12 +20,22 @@ pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
 
 /// Creates the folder, and checks that files can be written to it. `files` is what they are, such as `receipts`.
 pub(crate) fn check_folder(folder: &Path, files: &str) -> anyhow::Result<()> {
+    check_space(folder, files, SPACE_MIN_BYTES)
+}
+
+/// Like [`check_folder`], for files of this size together.
+pub(crate) fn check_space(folder: &Path, files: &str, bytes: u64) -> anyhow::Result<()> {
+    let bytes = bytes.max(SPACE_MIN_BYTES);
     let probe = folder.join(format!(".oaktap-space-{}", std::process::id()));
     let checked = match folder.is_file() {
         true => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is a file, expected a folder")),
-        false => file::create_writable_folder(folder).and_then(|()| file::check_new(&probe, SPACE_MIN_BYTES)),
+        false => file::create_writable_folder(folder).and_then(|()| file::check_new(&probe, bytes)),
     };
-    checked.map_err(|error| anyhow::Error::new(error).context(format!("cannot write {files} to {}", folder.display())))
+    checked.map_err(|error| {
+        let size =
+            if error.kind() == io::ErrorKind::StorageFull { format!(" of {}", Bytes(bytes)) } else { String::new() };
+        anyhow::Error::new(error).context(format!("cannot write {files}{size} to {}", folder.display()))
+    })
 }
 
 /// Returns the error of a file that is not written.

@@ -3,6 +3,8 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
+use super::plain_words;
+
 /// Words that people try, and the command that does it.
 const COMMANDS: [(&str, &[&str]); 16] = [
     ("list", &["discover", "discovery", "devices", "device", "cameras", "scan", "search", "find", "ls", "enumerate"]),
@@ -39,6 +41,9 @@ const OPTIONS: [(&str, &[&str]); 10] = [
 
 /// Adds a suggestion to an error of the arguments `words`, which begin with the program's name.
 pub(super) fn improve(mut error: Error, program: &Command, words: &[String]) -> Error {
+    if let Some(text) = plain_value(&error).or_else(|| negative_value(&error, program, words)) {
+        return Error::raw(ErrorKind::ValueValidation, format!("{text}\n\nFor more information, try '--help'.\n"));
+    }
     let Some(tip) = tip(&error, program, words) else { return error };
     // Names with a similar spelling seldom mean the same.
     error.remove(ContextKind::SuggestedSubcommand);
@@ -83,6 +88,42 @@ fn tip(error: &Error, program: &Command, words: &[String]) -> Option<String> {
     }
 }
 
+/// Explains the error of a value in the words of users.
+fn plain_value(error: &Error) -> Option<String> {
+    let source = std::error::Error::source(error).filter(|_| error.kind() == ErrorKind::ValueValidation)?.to_string();
+    let plain = plain_words::value(&source)?;
+    let text = error.to_string();
+    text.strip_prefix("error: ")?.lines().next().map(|line| line.replace(&source, &plain))
+}
+
+/// Explains a negative value with a unit, such as `-d -5s`, which looks like an option.
+fn negative_value(error: &Error, program: &Command, words: &[String]) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let is_negative =
+        |word: &str| word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let at = words.iter().position(|word| is_negative(word))?;
+    let (value, option) = (&words[at], words[..at].last()?);
+    let mut command = program;
+    let mut arguments: Vec<_> = command.get_arguments().collect();
+    for word in words[1..at].iter() {
+        if let Some(inner) = command.find_subcommand(word) {
+            command = inner;
+            arguments.extend(command.get_arguments());
+        }
+    }
+    let argument = arguments.into_iter().find(|argument| match option.strip_prefix("--") {
+        Some(long) => argument.get_long() == Some(long),
+        None => option
+            .strip_prefix('-')
+            .is_some_and(|short| argument.get_short().map(String::from).as_deref() == Some(short)),
+    })?;
+    let name = argument.get_value_names()?.first()?.as_str();
+    let expected = if name == "TIME" { "a time longer than 0" } else { "a positive value" };
+    Some(format!("invalid value '{value}' for '{option} <{name}>': expected {expected}, such as {}", &value[1..]))
+}
+
 fn meant(table: &[(&'static str, &[&str])], word: &str) -> Option<&'static str> {
     table.iter().find(|(_, words)| words.contains(&word)).map(|(name, _)| *name)
 }
@@ -108,6 +149,36 @@ mod tests {
             for word in words {
                 assert!(program.find_subcommand(word).is_none(), "`{word}` is a command");
             }
+        }
+    }
+
+    #[test]
+    fn values_are_explained_in_the_words_of_users() {
+        for (words, expected) in [
+            (
+                &["view", "sim:", "-d", "-5s"][..],
+                "invalid value '-5s' for '-d <TIME>': expected a time longer than 0, such as 5s",
+            ),
+            (
+                &["record", "sim:", "-o", "x", "--duration", "-1.5min"],
+                "'--duration <TIME>': expected a time longer than 0, such as 1.5min",
+            ),
+            (&["list", "--wait", "-1s"], "'-1s' for '--wait <TIME>'"),
+            (&["flash", "sim:", "--idle-timeout", "-1s"], "'-1s' for '--idle-timeout <TIME>'"),
+            (
+                &["record", "sim:", "-o", "x", "--keep", "-5GB"],
+                "'--keep <LIMIT>': expected a positive value, such as 5GB",
+            ),
+            (&["network", "10.0.0.5", "static", "--idle-timeout", "-2s"], "'-2s' for '--idle-timeout <TIME>'"),
+            (&["build", "-o", "x", "--fps", "x"], "invalid value 'x' for '--fps <N>': expected a number such as 0.5"),
+            (&["build", "-o", "x", "--quality", "300"], "'--quality <N>': expected a whole number from 0 to 255"),
+            (&["build", "-o", "x", "--host", "a"], "'--host <IP>': expected an IPv4 address such as 192.168.1.50"),
+            (&["flash", "sim:", "--jobs", "x"], "'--jobs <N>': expected a whole number"),
+            (&["view", "-5s"], "unexpected argument '-5' found"),
+            (&["view", "sim:", "--strict", "-5s"], "unexpected argument '-5' found"),
+        ] {
+            let text = suggested(words);
+            assert!(text.starts_with("error: ") && text.contains(expected), "{words:?}: {text}");
         }
     }
 

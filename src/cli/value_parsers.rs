@@ -42,8 +42,12 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for OneOf<T> {
 
 /// Parses a time longer than 0, such as `10s`, `1.5s`, `500ms`, `2min` or `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let positive = || "expected a time longer than 0, such as 10s".to_owned();
+    if text.starts_with('-') {
+        return Err(positive());
+    }
     let duration = parse_duration(text).map_err(|error| error.to_string())?;
-    if duration.is_zero() { Err("expected a time longer than 0, such as 10s".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() { Err(positive()) } else { Ok(duration) }
 }
 
 /// Parses a whole number.

@@ -11,7 +11,7 @@ pub enum CameraState {
     Booted,
     /// 3: the bootloader runs and waits for a host.
     Bootloader,
-    /// 4: the application in the flash runs.
+    /// 4: the application in the flash was booted. It need not work.
     FlashBooted,
     /// Any other number.
     Other(u32),
@@ -57,7 +57,7 @@ impl fmt::Display for CameraState {
         match self {
             Self::Booted => f.write_str("in use by a host"),
             Self::Bootloader => f.write_str("bootloader"),
-            Self::FlashBooted => f.write_str("running its application"),
+            Self::FlashBooted => f.write_str("booted its application"),
             Self::Other(number) => write!(f, "unknown state {number}"),
         }
     }
@@ -78,7 +78,7 @@ mod tests {
         for (number, state, name, text) in [
             (1, CameraState::Booted, "booted", "in use by a host"),
             (3, CameraState::Bootloader, "bootloader", "bootloader"),
-            (4, CameraState::FlashBooted, "flash-booted", "running its application"),
+            (4, CameraState::FlashBooted, "flash-booted", "booted its application"),
             (0, CameraState::Other(0), "unknown", "unknown state 0"),
             (2, CameraState::Other(2), "unknown", "unknown state 2"),
             (u32::MAX, CameraState::Other(u32::MAX), "unknown", "unknown state 4294967295"),

@@ -3,7 +3,7 @@
 //! Every file that the program writes is made here, except recordings that grow for hours (`recording/disk`).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Appended to the name of an incomplete file.
@@ -164,14 +164,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.finish().map(drop)
 }
 
-/// Checks that a file of this name does not exist and that `bytes` bytes can be written for it, by writing and removing a
-/// temporary file.
+/// Checks that a file of this name does not exist and that `bytes` bytes can be written for it, by reserving them for a
+/// temporary file, which is removed.
 ///
 /// # Errors
 /// As [`NewFile::create`], or there is no space.
-pub fn check_new(path: &Path, bytes: usize) -> io::Result<()> {
+pub fn check_new(path: &Path, bytes: u64) -> io::Result<()> {
     let mut file = NewFile::create(path)?;
-    file.write_all(&vec![0; bytes])?;
+    #[cfg(target_os = "linux")]
+    match rustix::fs::fallocate(file.open()?.get_ref(), rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        // Some file systems cannot reserve space.
+        Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {}
+        reserved => return Ok(reserved?),
+    }
+    io::copy(&mut io::repeat(0).take(bytes), &mut file)?;
     file.flush()
 }
 

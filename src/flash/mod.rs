@@ -22,7 +22,7 @@ mod read_back;
 mod step;
 mod target;
 
-pub use backup::{application_damage, read_applications};
+pub use backup::{FoundApplication, application_damage, read_applications};
 pub use bootloader::{
     BootloaderImage, BootloaderImageError, boot_from_memory, factory_reset, write_factory_bootloader,
     write_user_bootloader,

@@ -275,7 +275,7 @@ fn names_of_a_file_select_cameras_for_every_command_that_enters_bootloaders() {
         );
     }
     let (code, _, err) = run(&["erase", "garden", "--config", &config, "--yes"]);
-    assert!(code == 2 && err.contains("invalid camera `garden`") && err.contains("names front, yard"), "{err}");
+    assert!(code == 2 && err.contains("names no camera `garden`") && err.contains("names front, yard"), "{err}");
     let (code, out, err) = run(&["info", "gate=sim:", "--yes", "--json"]);
     assert_eq!((code, &lines(&out)[0]["summary"]["name"]), (0, &"gate".into()), "{err}");
 }

@@ -75,7 +75,7 @@ fn network_without_faults_passes_every_check() {
     assert_eq!((code, err.as_str()), (0, ""));
     let rows: Vec<Vec<_>> =
         out.lines().map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect()).collect();
-    assert_eq!(rows[1..], [[ID, IP, "h0", "running its application", "5000"]], "{out}");
+    assert_eq!(rows[1..], [[ID, IP, "h0", "booted its application", "5000"]], "{out}");
 
     for arguments in [&[][..], &[IP], &["14442c"], &["10.0.0.5:5000"]] {
         let (code, document) = doctor(&network, arguments);

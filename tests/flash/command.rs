@@ -475,6 +475,23 @@ fn settings_are_shown_changed_and_cleared() {
     assert_eq!(cleared["settings"]["appMem"], -1, "the rest is kept");
 }
 
+/// The command ends when the camera can be used again.
+#[test]
+fn the_application_runs_again_after_a_change_of_the_settings() {
+    let scene = Scene::new("");
+    let door = scene.package("door");
+    scene.json("flash", &["--app", &door, "--yes"]);
+    let set = scene.json("network", &["--yes", "--force", "dhcp", "--host-wait", "1s"]);
+    assert_eq!((&set["address"], &set["state"]), (&"127.0.0.1".into(), &"flash-booted".into()));
+    assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
+    let (code, out, said) = scene.run("network", &["--yes", "--force", "clear"]);
+    assert!(code == 0 && out.contains("answers  at 127.0.0.1, and runs its application\n"), "{out}{said}");
+    assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
+
+    let set = scene.json("network", &["--yes", "--force", "--no-wait", "dhcp"]);
+    assert_eq!((&set["address"], &set["state"]), (&Value::Null, &Value::Null));
+}
+
 #[test]
 fn reset_and_boot_start_the_application() {
     let scene = Scene::new("");

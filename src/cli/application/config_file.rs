@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use crate::cli::configured_cameras::{ConfiguredCamera, Fault, cameras};
+use crate::cli::plain_words;
 use crate::cli::present::{Usage, advised};
 use crate::cli::text_file::read_text;
 
@@ -42,7 +43,7 @@ impl ConfigFile {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let mut file = Self::parse(&read_text(path)?).map_err(|faults| {
             let error = Usage(format!("cannot parse {}: {faults}", path.display()));
-            advised(error.into(), "README.md shows an example, and `oaktap build --help` lists the settings")
+            advised(error.into(), "README.md shows an example; `oaktap build --help` explains the settings")
         })?;
         file.cameras.iter_mut().for_each(|camera| path.clone_into(&mut camera.file));
         let beside = |named: &mut PathBuf| {
@@ -63,7 +64,7 @@ impl ConfigFile {
     fn parse(text: &str) -> Result<Self, String> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let fault = |error: &toml::de::Error| -> Fault {
-            (error.span().map_or(0, |span| span.start), error.message().replace('\n', ", "))
+            (error.span().map_or(0, |span| span.start), plain_words::setting(&error.message().replace('\n', ", ")))
         };
         let mut faults: Vec<_> = errors.iter().map(fault).collect();
         let (cameras, of_cameras) = cameras(table.get_ref());

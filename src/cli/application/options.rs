@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::ConfigFile;
 use crate::cli::label_file::read_labels;
+use crate::cli::plain_words;
 use crate::cli::present::{Usage, advised};
 use crate::cli::value_parsers::{self, one_of};
 
@@ -163,7 +164,7 @@ fn word<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, String> {
     use serde::de::IntoDeserializer as _;
     use serde::de::value::{Error, StrDeserializer};
     let word: StrDeserializer<'_, Error> = text.into_deserializer();
-    T::deserialize(word).map_err(|error| error.to_string())
+    T::deserialize(word).map_err(|error| plain_words::setting(&error.to_string()))
 }
 
 fn resolution(text: &str) -> Result<Resolution, String> {
@@ -399,7 +400,11 @@ mod tests {
         assert!(error(&["--camera-only", "--quality", "80"]).starts_with("--quality requires --payload jpeg"));
         let folder = tempfile::tempdir().expect("temporary folder");
         let config = file(&folder, CONFIG_FILE, "[application]\nsise = 3\n");
-        assert!(error(&["--config", &config]).contains("unknown field `sise`"), "{}", error(&["--config", &config]));
+        assert!(
+            error(&["--config", &config]).contains("unknown setting `sise`; did you mean `size`?"),
+            "{}",
+            error(&["--config", &config])
+        );
         assert!(error(&["--config", "/nowhere/a.toml"]).starts_with("cannot read /nowhere/a.toml"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use oaktap::bootloader::{ClientError, Memory, SettingsError};
 use oaktap::file;
-use oaktap::flash::{FlashError, read_applications};
+use oaktap::flash::FoundApplication;
 use oaktap::package::Package;
 use serde::Serialize;
 
@@ -48,8 +48,17 @@ struct BackupReport {
 /// Applications by memory, and the settings.
 type CameraContents = (Vec<(Memory, Vec<u8>)>, Result<Option<serde_json::Value>, SettingsError>);
 
-async fn read(caller: oaktap::bootloader::Caller) -> Result<CameraContents, FlashError> {
-    let applications = read_applications(&caller).await?;
+/// Reads the camera. Before it reads megabytes, checks that the folder has room for the files.
+async fn read(caller: oaktap::bootloader::Caller, folder: PathBuf) -> anyhow::Result<CameraContents> {
+    let found = FoundApplication::all(&caller).await.map_err(flash_error)?;
+    // The settings are in the least size that the check asks for.
+    new_files::check_space(&folder, "backups", found.iter().map(|one| u64::from(one.bytes())).sum())
+        .map_err(|error| advised(error, "nothing was read or changed; give another folder with -o"))?;
+    let mut applications = Vec::new();
+    for application in found {
+        let memory = application.memory();
+        applications.push((memory, application.read(&caller).await.map_err(flash_error)?));
+    }
     let settings = caller.settings().await;
     Ok((applications, settings.map(|settings| settings.map(|config| config.document().to_json()))))
 }
@@ -66,7 +75,8 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     check_new(folder, &turn.label().camera)?;
     let (entered, (applications, settings)) = runtime()?.block_on(async {
         let entered = turn.enter(ctx).await?;
-        let read = entered.talk(read).await?.map_err(flash_error)?;
+        let folder = folder.to_owned();
+        let read = entered.talk(async move |caller| read(caller, folder).await).await??;
         anyhow::Ok((entered, read))
     })?;
     if let Err(SettingsError::Camera(error @ ClientError::Stopped(_))) = settings {

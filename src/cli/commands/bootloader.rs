@@ -106,7 +106,7 @@ pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
         BootloaderAction::Show => (Effect::querying("reading the bootloader"), None),
         BootloaderAction::Update { image, user, factory } => {
             let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
-            (WRITING, Some((open(image)?, slot)))
+            (Effect { waits: !args.no_wait, ..WRITING }, Some((open(image)?, slot)))
         }
         BootloaderAction::FactoryReset { image } => (WRITING, Some((open(image)?, Some(BootloaderSlot::FactoryReset)))),
     };

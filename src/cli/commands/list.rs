@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::cli::camera_arg::{CameraArg, SearchArgs, runtime};
 use crate::cli::configured_cameras::ConfiguredCamera;
-use crate::cli::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
+use crate::cli::fleet::{FilePort, NamedCamera, configured_in, named_cameras, unknown_camera};
 use crate::cli::present::{self, Usage, advised, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -34,7 +34,11 @@ Examples:
   oaktap list --config oaktap.toml
   oaktap list --subnet 10.0.3.0/24 --watch
 
-The search does not stop applications and changes nothing. A camera gets one row, even if it replies on several addresses \
+The search does not stop applications and changes nothing. The state is what the camera says: it has booted its \
+application also if that is damaged and sends nothing. --probe shows whether the stream accepts connections, and `oaktap \
+doctor` whether frames arrive.
+
+A camera gets one row, even if it replies on several addresses \
 and interfaces.
 
 --probe connects to each camera and disconnects at once. Most applications serve one client at a time, and some \
@@ -116,6 +120,19 @@ enum ListRow {
     Missing(MissingRow),
 }
 
+impl ListRow {
+    /// Describes a camera that has booted its application and has no stream.
+    fn without_stream(&self) -> Option<String> {
+        let Self::Found(CameraRow { camera, stream: StreamPort::Closed(_), .. }) = self else { return None };
+        let (id, ip) = (&camera.id, camera.ip()?);
+        let text = format!(
+            "{id}: booted its application, but no stream accepts a connection: it uses another port, connects to a \
+                            host, or does not work"
+        );
+        Some(format!("{text}\nhelp: `oaktap info {ip}` stops the application and checks it for damage"))
+    }
+}
+
 #[derive(Serialize)]
 struct ListReport<'a> {
     command: &'static str,
@@ -185,7 +202,7 @@ impl Fleet {
         let configured = configured_in(args.config.as_deref())?;
         let cameras = named_cameras(&args.addresses, &configured, FilePort::Drop)?;
         if !args.addresses.is_empty() {
-            cameras.iter().try_for_each(check_given)?;
+            cameras.iter().try_for_each(|camera| check_given(camera, &configured))?;
         }
         let wanted = cameras.into_iter().map(Known::new).collect::<anyhow::Result<Vec<_>>>()?;
         let is_other = |camera: &&ConfiguredCamera| !wanted.iter().any(|known| known.camera.name == camera.name);
@@ -260,14 +277,20 @@ impl MissingRow {
 }
 
 /// Refuses an id without a name: the search finds that camera anyway.
-fn check_given(NamedCamera { name, camera, .. }: &NamedCamera) -> anyhow::Result<()> {
+fn check_given(NamedCamera { name, camera, .. }: &NamedCamera, configured: &[ConfiguredCamera]) -> anyhow::Result<()> {
+    let refused = |text: String, help: &str| Err(advised(Usage(text).into(), help.to_owned()));
     match camera {
         CameraArg::Simulated(_) | CameraArg::Address { port: None, .. } | CameraArg::Host { port: None, .. } => Ok(()),
         CameraArg::Id(_) if name.is_some() => Ok(()),
-        CameraArg::Id(_) | CameraArg::Address { .. } | CameraArg::Host { .. } => {
-            let text = format!("`{camera}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:");
-            Err(Usage(text).into())
-        }
+        CameraArg::Id(id) if !configured.is_empty() => Err(unknown_camera(id, configured)),
+        CameraArg::Id(id) => refused(
+            format!("`{id}` is not an IPv4 address; expected one such as 192.168.1.50, or sim:"),
+            "`oaktap list` without it shows all cameras with their ids; a name of a file needs --config oaktap.toml",
+        ),
+        CameraArg::Address { .. } | CameraArg::Host { .. } => refused(
+            format!("`{camera}` has a port; expected an address without one"),
+            "the search uses UDP, at the port of --udp-port",
+        ),
     }
 }
 
@@ -303,6 +326,7 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet)
         let table: Vec<_> = std::iter::once(headings).chain(rows).collect();
         present::result(printable(&present::aligned(&table, 5)).as_bytes())?;
     }
+    rows.iter().filter_map(ListRow::without_stream).for_each(|text| present::say(&printable(&text)));
     survey.unsent.iter().for_each(|unsent| present::say(&unsent.to_string()));
     let missing: Vec<_> = fleet.missing(&survey.cameras).map(|known| known.camera.to_string()).collect();
     if !missing.is_empty() {

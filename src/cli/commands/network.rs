@@ -10,7 +10,7 @@ use oaktap::bootloader::bson::BsonValue;
 use oaktap::bootloader::config::{Config, ConfigChange, HostWait, Mac, NetworkConfig, StaticAddress};
 use oaktap::bootloader::reach::{Hazard, HostAddress, dhcp_hazards, host_wait_hazard, static_hazards};
 use oaktap::bootloader::{Caller, SettingsError};
-use oaktap::discovery::DiscoveredCamera;
+use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::net::discovery::wait_for;
 use oaktap::net::interfaces::interfaces;
 use serde::Serialize;
@@ -24,6 +24,10 @@ use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 /// The limit for the camera to answer after a change.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
+/// The limit for its application to run again, beside the time for which its bootloader waits for a host.
+const APPLICATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time for which the bootloader waits for a host unless its settings say another one (bootloader.md 4).
+const HOST_WAIT: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +54,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, global = true)]
     force: bool,
 
-    /// Do not wait for the camera after a change
+    /// Do not wait for the camera, and the application that it ran, after a change
     #[arg(long, global = true)]
     no_wait: bool,
 }
@@ -145,6 +149,8 @@ struct NetworkReport {
     changed: Vec<String>,
     /// The address at which the camera answered afterwards; `null` with `--no-wait`.
     address: Option<Ipv4Addr>,
+    /// The state of the camera at that address. The application runs again if it ran before.
+    state: Option<&'static str>,
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
@@ -178,13 +184,13 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
         |value: &Option<BsonValue>| value.as_ref().map_or("nothing".to_owned(), |value| value.to_json().to_string());
     let line = |change: &ConfigChange| format!("{}: {} -> {}", change.key, value(&change.before), value(&change.after));
     let changed: Vec<_> = changed.iter().map(line).collect();
-    let address = match (&args.action, args.no_wait) {
+    let found = match (&args.action, args.no_wait) {
         (NetworkAction::Show, _) | (_, true) => None,
         (..) => Some(wait_for_reply(&entered, &args.action).await?),
     };
     let new = match &args.action {
         NetworkAction::Static { address, .. } => Some(address.address),
-        _ => address,
+        _ => found.as_ref().map(|(address, _)| *address),
     };
     if let (Some(file), Some(new)) = (args.fleet.config(), new)
         && let Some(text) = outdated_line(file, turn.named, new)
@@ -192,6 +198,13 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
         present::always_say(&printable(&text));
     }
     let network = after.as_ref().map(Config::network).transpose()?;
+    let found = match found {
+        Some((address, _)) if turn.runs_an_application() => {
+            Some(wait_for_application(&entered, address, network.as_ref()).await?)
+        }
+        found => found,
+    };
+    let (address, state) = found.map(|(address, state)| (address, state.name())).unzip();
     Ok(NetworkReport {
         command: ctx.command,
         label: entered.label,
@@ -199,6 +212,7 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
         network,
         changed,
         address,
+        state,
     })
 }
 
@@ -298,7 +312,7 @@ fn outdated_line(file: &Path, camera: &NamedCamera, new: Ipv4Addr) -> Option<Str
 }
 
 /// Waits until the camera answers at its new address.
-async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<Ipv4Addr> {
+async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<(Ipv4Addr, CameraState)> {
     let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
     present::say(&format!("{}: waiting for the camera", entered.label));
     let mut known = entered.camera.ips();
@@ -307,7 +321,7 @@ async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> a
     let found = wait_for(&entered.camera.id, &known, entered.udp_port(), REPLY_TIMEOUT, is);
     let what = "waiting for the camera, whose settings were written and read back";
     match entered.unless_stopped(found, what).await?? {
-        Some(camera) => Ok(expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED)),
+        Some(camera) => Ok((expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED), camera.state)),
         None => {
             let where_ = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
             let error = anyhow::anyhow!(
@@ -320,8 +334,45 @@ async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> a
     }
 }
 
+/// Waits until the camera, which answered at this address, runs its application again. Its bootloader waits for a host first.
+async fn wait_for_application(
+    entered: &BootloaderCamera,
+    address: Ipv4Addr,
+    network: Option<&NetworkConfig>,
+) -> anyhow::Result<(Ipv4Addr, CameraState)> {
+    let host_wait = match network.and_then(|network| network.host_wait) {
+        // The application is never booted without a host.
+        Some(HostWait::Forever) => return Ok((address, CameraState::Bootloader)),
+        Some(HostWait::For(time)) => time,
+        Some(HostWait::None) => Duration::ZERO,
+        None => HOST_WAIT,
+    };
+    present::say(&format!("{}: waiting until the application runs again", entered.label));
+    let (limit, known, mut last) = (APPLICATION_TIMEOUT + host_wait, [address], None);
+    // A DHCP server can give the application another address than the bootloader.
+    let is_static = network.is_some_and(|network| network.is_static);
+    let runs = wait_for(&entered.camera.id, &known, entered.udp_port(), limit, |camera| {
+        let is_there = !is_static || camera.ips().contains(&address);
+        last = Some(camera.state).filter(|_| is_there).or(last);
+        is_there && camera.state == CameraState::FlashBooted
+    });
+    let what = "waiting for the application; the settings were written and read back";
+    if let Some(camera) = entered.unless_stopped(runs, what).await?? {
+        let now = camera.ip().filter(|_| !camera.ips().contains(&address)).unwrap_or(address);
+        return Ok((now, camera.state));
+    }
+    let state = last.map_or("it does not answer".to_owned(), |state| format!("state: {state}"));
+    let error = anyhow::anyhow!(
+        "the settings were written and read back, and camera {} answered at {address}, but it does not run its application {} s \
+         later ({state})",
+        entered.camera.id,
+        limit.as_secs()
+    );
+    Err(advised(error, "`oaktap doctor` finds out why; power-cycle the camera if it does not answer"))
+}
+
 fn text(report: &NetworkReport) -> String {
-    let NetworkReport { label, settings, network, changed, address, .. } = report;
+    let NetworkReport { label, settings, network, changed, address, state, .. } = report;
     let mut text = format!("{label}\n");
     match network {
         None => {
@@ -350,7 +401,8 @@ fn text(report: &NetworkReport) -> String {
         text.push_str(&format!("  changed  {change}\n"));
     }
     if let Some(address) = address {
-        text.push_str(&format!("  answers  at {address}\n"));
+        let runs = if *state == Some(CameraState::FlashBooted.name()) { ", and runs its application" } else { "" };
+        text.push_str(&format!("  answers  at {address}{runs}\n"));
     }
     text
 }

@@ -304,7 +304,7 @@ pub struct App {
     /// Mode of the sensor.
     pub resolution: Resolution,
     /// Order of the planes of raw pictures and of the model's input.
-    #[serde(rename = "colour", alias = "channel_order")]
+    #[serde(rename = "colour", alias = "channel_order", alias = "color")]
     pub plane_order: PlaneOrder,
     /// Orientation of the pictures.
     pub orientation: Orientation,
