@@ -10,7 +10,7 @@ use clap::Args;
 use oaktap::discovery::CameraState;
 use oaktap::net::discovery::wait_for;
 use oaktap::sync::locked;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use super::Ctx;
 use super::camera_arg::{CameraArg, Located, runtime};
@@ -116,19 +116,47 @@ impl<'a> Effect<'a> {
 }
 
 /// A camera in a report: its id, and the name that the user gave it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CameraLabel {
-    /// Its id.
-    pub(crate) camera: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `None` if it was not found.
+    pub(crate) id: Option<String>,
     pub(crate) name: Option<String>,
+    /// Stands for a missing id.
+    given: String,
+}
+
+impl CameraLabel {
+    /// A camera that replied.
+    pub(crate) fn found(id: String, name: Option<String>) -> Self {
+        Self { given: id.clone(), id: Some(id), name }
+    }
+
+    /// A camera that was not found.
+    pub(crate) fn missing(camera: &NamedCamera) -> Self {
+        Self { id: None, name: camera.name.clone(), given: camera.camera.to_string() }
+    }
+
+    /// Returns its id, or what the user gave if it was not found.
+    pub(crate) fn id_or_given(&self) -> &str {
+        self.id.as_ref().unwrap_or(&self.given)
+    }
+}
+
+/// As the commands that receive do: `camera` is the name of the camera.
+impl Serialize for CameraLabel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("CameraLabel", 2)?;
+        fields.serialize_field("camera", self.name.as_deref().unwrap_or(self.id_or_given()))?;
+        fields.serialize_field("id", &self.id)?;
+        fields.end()
+    }
 }
 
 impl std::fmt::Display for CameraLabel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "{} ({name})", self.camera),
-            None => f.write_str(&self.camera),
+            Some(name) => write!(f, "{} ({name})", self.id_or_given()),
+            None => f.write_str(self.id_or_given()),
         }
     }
 }
@@ -152,13 +180,13 @@ impl Turn<'_> {
     /// Returns the id of the camera, if it replied, and its name.
     pub(crate) fn label(&self) -> CameraLabel {
         let id = self.located.camera.as_ref().map(|camera| camera.id.clone());
-        CameraLabel { camera: id.unwrap_or_else(|| self.located.ip.to_string()), name: self.named.name.clone() }
+        CameraLabel { id, name: self.named.name.clone(), given: self.located.ip.to_string() }
     }
 
     /// Adds the id of the camera to the document of a failure.
     fn identified(&self, error: anyhow::Error) -> anyhow::Error {
         let mut fields = present::details(&error).cloned().unwrap_or_default();
-        fields.insert("camera".to_owned(), self.label().camera.into());
+        fields.insert("id".to_owned(), self.label().id.into());
         present::detailed(error, fields)
     }
 
@@ -271,7 +299,7 @@ impl BootloaderFleet {
                     None
                 }
                 Ok(turn) => {
-                    let known = turns.iter().flatten().find(|known| known.label().camera == turn.label().camera);
+                    let known = turns.iter().flatten().find(|known| known.label().id == turn.label().id);
                     let same = known.map(|known| known.named.to_string());
                     ends.push(same.clone().map_or(End::NotTried, End::Same));
                     same.is_none().then_some(turn)
@@ -297,7 +325,7 @@ impl BootloaderFleet {
         }
         let row = |((named, turn), end): ((&NamedCamera, &Option<Turn<'_>>), End<T>)| CameraEnd {
             camera: named.name.clone().unwrap_or_else(|| named.camera.to_string()),
-            id: turn.as_ref().map(|turn| turn.label().camera),
+            id: turn.as_ref().and_then(|turn| turn.label().id),
             address: turn.as_ref().map(|turn| turn.located.ip.to_string()),
             word: named.word.clone(),
             end,

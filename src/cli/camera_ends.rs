@@ -86,10 +86,8 @@ pub(crate) fn document_failure(
     }
     let mut fields = present::details(error).cloned().unwrap_or_default();
     fields.insert("command".to_owned(), ctx.command.into());
-    fields.entry("camera").or_insert_with(|| camera.into());
-    if let Some(name) = name {
-        fields.insert("name".to_owned(), name.into());
-    }
+    let id = fields.entry("id").or_insert_with(|| serde_json::Value::Null).as_str().map(str::to_owned);
+    fields.insert("camera".to_owned(), name.map(str::to_owned).or(id).unwrap_or_else(|| camera.to_owned()).into());
     fields.insert("error".to_owned(), printable(&format!("{error:#}")).into());
     present::document(&fields)
 }

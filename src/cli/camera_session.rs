@@ -139,12 +139,12 @@ impl EnterOptions {
             return Err(stopped("stopped; nothing was changed in the camera"));
         }
         if was_running {
-            present::say(&format!("{}: entering the bootloader", CameraLabel { camera: found.id, name: name.clone() }));
+            present::say(&format!("{}: entering the bootloader", CameraLabel::found(found.id, name.clone())));
         }
         let camera = self.to_bootloader(located.ip).await?;
         let ip = preferred(&camera, located.ip);
         Ok(BootloaderCamera {
-            label: CameraLabel { camera: camera.id.clone(), name },
+            label: CameraLabel::found(camera.id.clone(), name),
             camera,
             ip,
             port: located.port.unwrap_or(xlink::PORT),

@@ -45,12 +45,22 @@ impl FleetArgs {
 
     /// Returns the sources. Searches for cameras that are given by id, and with `--all`. Refuses two names of one camera.
     pub(crate) fn sources(&self) -> anyhow::Result<Vec<NamedSource>> {
+        let given = self.given()?;
+        refuse_same_camera(&given)?;
+        Ok(given.into_iter().map(|given| given.source).collect())
+    }
+
+    /// Like [`Self::sources`], for a command that connects to one camera after the other: one may have two names.
+    pub(crate) fn sources_in_turn(&self) -> anyhow::Result<Vec<NamedSource>> {
+        Ok(self.given()?.into_iter().map(|given| given.source).collect())
+    }
+
+    fn given(&self) -> anyhow::Result<Vec<Given>> {
         let given = if self.all { self.found()? } else { self.named()? };
         let sources = given.iter().map(|given| &given.source);
         refuse_duplicates(sources.filter_map(|source| Some((source.name.as_deref()?, source))))?;
         given.iter().try_for_each(|given| check_files(&given.source))?;
-        refuse_same_camera(&given)?;
-        Ok(given.into_iter().map(|given| given.source).collect())
+        Ok(given)
     }
 
     /// Returns the recordings, if nothing else is given and one of them is a folder.

@@ -119,7 +119,7 @@ fn negative_value(error: &Error, program: &Command, words: &[String]) -> Option<
             .strip_prefix('-')
             .is_some_and(|short| argument.get_short().map(String::from).as_deref() == Some(short)),
     })?;
-    let name = argument.get_value_names()?.first()?.as_str();
+    let name = argument.get_value_names().filter(|_| argument.get_action().takes_values())?.first()?.as_str();
     let expected = if name == "TIME" { "a time longer than 0" } else { "a positive value" };
     Some(format!("invalid value '{value}' for '{option} <{name}>': expected {expected}, such as {}", &value[1..]))
 }

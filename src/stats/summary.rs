@@ -12,6 +12,8 @@ pub struct Summary {
     /// The camera's name.
     #[serde(rename = "camera")]
     pub name: String,
+    /// The id of the device, if the camera has sent it.
+    pub id: Option<String>,
     /// Seconds from the first frame to the last.
     pub seconds: f64,
     /// Seconds from the first frame to the end of the run; all of the run if no frame arrived.
@@ -116,6 +118,7 @@ impl Stats {
         let latency = self.latency_us();
         Summary {
             name: name.to_owned(),
+            id: self.introduction.device_id.clone(),
             seconds,
             watched_seconds: self.outages.watched_ns() as f64 / 1e9,
             not_streaming_seconds: self.outages.total_ns() as f64 / 1e9,

@@ -3,6 +3,7 @@
 //! Network namespaces need root. Without root, these tests are skipped.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
+mod half_open;
 mod network;
 
 use std::net::Ipv4Addr;

@@ -101,12 +101,17 @@ impl Network {
         shell(&self.inside("c", command)).status.success()
     }
 
-    /// Runs `oaktap` on the host.
-    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    /// Returns a command that runs `oaktap` on the host. Its process is that of `oaktap`, because `ip` replaces itself.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.space("h"), env!("CARGO_BIN_EXE_oaktap")]).args(arguments);
-        let output = command.env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null()).output();
-        let Output { status, stdout, stderr } = output.expect("the program starts");
+        command.env("NO_COLOR", "1").env("COLUMNS", "100").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `oaktap` on the host.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = self.command(arguments).output().expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
         (status.code().expect("the program exits by itself"), text(stdout), text(stderr))
     }

@@ -16,6 +16,7 @@ use oaktap::device::{
 };
 use oaktap::package::PackageBuilder;
 use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator, Place};
+use oaktap::units::Bytes;
 use serde_json::Value;
 
 use crate::program::{oaktap, run};
@@ -245,7 +246,7 @@ fn each_of_several_cameras_has_a_receipt_and_the_total_names_the_failed_ones() {
         "{out}"
     );
     assert_eq!(lines.len(), 3, "{out}");
-    let failed = lines.iter().find(|line| line["summary"]["name"] == "gone").expect("a line of the failed camera");
+    let failed = lines.iter().find(|line| line["summary"]["camera"] == "gone").expect("a line of the failed camera");
     assert_eq!(failed["summary"]["camera_has"], "nothing was sent to the camera", "{out}");
     assert_eq!(std::fs::read_dir(&receipts).expect("a folder").count(), 2);
 }
@@ -422,6 +423,31 @@ fn info_and_backup_read_the_whole_camera() {
     scene.json("erase", &["--yes"]);
     let restored = scene.json("flash", &["--app", saved, "--yes", "--memory", "flash"]);
     assert_eq!(restored["written"], true);
+}
+
+/// The size of the files is known from the tables of the applications. Reading them takes minutes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_backup_that_does_not_fit_on_the_disk_fails_before_it_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let mount =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "oaktap-test", path]).output();
+    match mount {
+        Ok(output) if output.status.success() => {}
+        output => return eprintln!("SKIPPED: mounting needs root: {output:?}"),
+    }
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    scene.json("flash", &["--app", &app, "--yes"]);
+    let (code, _, said) = scene.run("backup", &["--yes", "-o", path]);
+    let files = std::fs::read_dir(path).expect("a folder").count();
+    let unmounted = std::process::Command::new("umount").arg(path).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    let size = format!("cannot write backups of {}", Bytes(std::fs::metadata(&app).expect("a package").len()));
+    assert!(code == 1 && said.contains(&size) && said.contains("nothing was read or changed"), "{code}: {said}");
+    assert!(!said.contains("reading the application from") && said.contains("runs its application again"), "{said}");
+    assert_eq!(files, 0);
 }
 
 #[test]

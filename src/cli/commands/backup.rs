@@ -72,7 +72,7 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
 }
 
 fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
-    check_new(folder, &turn.label().camera)?;
+    check_new(folder, turn.label().id_or_given())?;
     let (entered, (applications, settings)) = runtime()?.block_on(async {
         let entered = turn.enter(ctx).await?;
         let folder = folder.to_owned();

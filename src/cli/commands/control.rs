@@ -44,6 +44,8 @@ pub(crate) struct ControlArgs {
 struct ControlReport<'a> {
     command: &'static str,
     camera: String,
+    /// Its stream is not received, so its id is not known.
+    id: Option<&'a str>,
     answers: &'a [ControlAnswer],
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     if orders.is_empty() {
         return Err(Usage(format!("no setting given; expected {}", known())).into());
     }
-    let cameras = FleetArgs::of(cameras, args.config.clone()).sources()?;
+    let cameras = FleetArgs::of(cameras, args.config.clone()).sources_in_turn()?;
     if let Some(camera) = cameras.iter().find(|camera| !matches!(camera.spec, SourceSpec::Tcp { .. })) {
         return Err(Usage(format!("`{camera}` is not a camera on the network: expected an address")).into());
     }
@@ -114,7 +116,7 @@ fn set(
     }
     if ctx.json {
         let camera = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
-        present::document(&ControlReport { command: ctx.command, camera, answers: &answers })?;
+        present::document(&ControlReport { command: ctx.command, camera, id: None, answers: &answers })?;
     }
     Ok(())
 }

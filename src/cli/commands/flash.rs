@@ -250,8 +250,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     };
     let not_found = |camera: &NamedCamera, error| {
         let attempt = Attempt { started: utc_now(), stage: Stage::Searching, address: None, target: None };
-        let label = CameraLabel { camera: camera.camera.to_string(), name: camera.name.clone() };
-        attempt.failed(args, &task, label, error)
+        attempt.failed(args, &task, CameraLabel::missing(camera), error)
     };
     let present = |turn: &Turn<'_>| args.present(ctx, &task, turn);
     let reports = task.cameras.each_but(ctx, &effect, present, flash, not_found)?;
@@ -428,7 +427,7 @@ async fn wait_until_running(
 /// Writes a receipt to its file, which is named after the id of the camera, or after the address of one that was not found.
 fn save(receipt: &Receipt, folder: &Path) -> anyhow::Result<()> {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    let stem: String = receipt.label.camera.chars().map(safe).collect();
+    let stem: String = receipt.label.id_or_given().chars().map(safe).collect();
     let path = folder.join(format!("{stem}_{}.json", receipt.finished.replace(':', "-")));
     let text = serde_json::to_string_pretty(receipt)? + "\n";
     file::write_new(&path, text.as_bytes()).map_err(|error| new_files::not_written(&path, error))?;
