@@ -101,8 +101,13 @@ impl<'a> Reception<'a> {
             }
             delivery.deliver(event, &Progress::of(self.decoder));
         }
+        // Also without an event: the bytes of an incomplete frame have been received, too.
+        let byte_counts = self.decoder.byte_counts();
+        let frame_time_us = delivery.outlets.ledger.update(|stats| {
+            stats.set_byte_counts(byte_counts);
+            if has_frame { stats.frame_time_us() } else { None }
+        });
         if has_frame {
-            let frame_time_us = delivery.outlets.ledger.update(|stats| stats.frame_time_us());
             self.silence.set_frame_time(frame_time_us);
             self.set_state(SessionState::Streaming);
         }

@@ -221,9 +221,6 @@ impl Connection<'_> {
         reception.turn.work += reception.decoder.work() - before;
         reception.silence.bytes(now.mono_ns, reception.decoder.is_inside_a_frame());
         reception.events(now)?;
-        // Also without an event: the bytes of an incomplete frame have been received, too.
-        let byte_counts = reception.decoder.byte_counts();
-        reception.attempts.delivery.outlets.ledger.update(|stats| stats.set_byte_counts(byte_counts));
         if reception.frames == 0 {
             let skipped = reception.decoder.byte_counts().skipped;
             if skipped > MAX_SKIPPED_BYTES_BEFORE_FRAME || is_http(first_bytes) {

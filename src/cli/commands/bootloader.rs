@@ -26,8 +26,11 @@ Examples:
   oaktap bootloader 14442C update --image depthai-2.30.0.0-cp311-....whl
   oaktap bootloader --config oaktap.toml show
 
-Writing to several cameras asks once, with a list of them, and stops at the first camera that fails. Before each write to a \
-factory slot, the id of the camera must be typed.";
+The bootloader starts when the camera is switched on, and boots the application. A camera needs another one only if `show` \
+recommends it, or `oaktap flash` asks for it.
+
+A change needs the name of each camera, not --config alone. It asks once, with a list of the cameras, and stops at the first \
+that fails. Before each write to a factory slot, the id of the camera must be typed.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -42,7 +45,7 @@ pub(crate) struct BootloaderArgs {
     #[command(subcommand)]
     action: BootloaderAction,
 
-    /// Do not wait for the camera after a change
+    /// Do not wait until the camera and its application run again
     #[arg(long, global = true)]
     no_wait: bool,
 }
@@ -52,14 +55,19 @@ const WRITING: Effect<'_> = Effect { stops_at_failure: true, ..Effect::changing(
 
 const SLOTS: &str = "\
 The user slot exists from bootloader 0.0.21 on; if the one in it fails, the camera boots the factory slot. Older \
-bootloaders have the factory slot only.";
+bootloaders have the factory slot only, and update writes it.";
+
+const RESET: &str = "\
+Afterwards the camera has no application and gets its address from a DHCP server; `oaktap flash` writes an application. If it \
+loses power while the factory slot is written, it can only be repaired over USB.";
 
 #[derive(Clone, Debug, Subcommand)]
 enum BootloaderAction {
-    /// Show version, type and slots
+    /// Show version, type and slots. This stops the application for a moment
+    #[command(override_usage = "oaktap bootloader [CAMERA]... show [OPTIONS]")]
     Show,
     /// Write another bootloader, to the user slot by default
-    #[command(after_help = SLOTS)]
+    #[command(after_help = SLOTS, override_usage = "oaktap bootloader <CAMERA>... update [OPTIONS] --image <FILE>")]
     Update {
         /// Bootloader image, or a depthai wheel (.whl) that contains one
         #[arg(long, value_name = "FILE")]
@@ -72,6 +80,10 @@ enum BootloaderAction {
         factory: bool,
     },
     /// Write the factory slot; erase the settings, the user slot and the application
+    #[command(
+        after_help = RESET,
+        override_usage = "oaktap bootloader <CAMERA>... factory-reset [OPTIONS] --image <FILE>"
+    )]
     FactoryReset {
         /// Bootloader image, or a depthai wheel (.whl) that contains one
         #[arg(long, value_name = "FILE")]
@@ -103,7 +115,7 @@ struct BootloaderReport {
 
 pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
     let (effect, change) = match &args.action {
-        BootloaderAction::Show => (Effect::querying("reading the bootloader"), None),
+        BootloaderAction::Show => (Effect { waits: !args.no_wait, ..Effect::reading("reading the bootloader") }, None),
         BootloaderAction::Update { image, user, factory } => {
             let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
             (Effect { waits: !args.no_wait, ..WRITING }, Some((open(image)?, slot)))

@@ -37,6 +37,9 @@ Examples:
   oaktap flash front yard --config oaktap.toml
   oaktap flash 14442C --app app.dap --dry-run
 
+The application is that of --app, of --model or --camera-only with the options above, or of --config. It is packed together \
+with the vendor's firmware for cameras, which is in the depthai wheel (`pip download --no-deps depthai==2.30.0.0`).
+
 Asks once, with a list of the cameras. If it fails for one of several cameras, the others are flashed all the same. Repeat \
 the command for the rest: a camera whose stream says that it runs exactly this package is left alone. Only packages that \
 oaktap has built say so; a camera with another one is reset, so that its memory can be compared. The receipt of a camera \
@@ -56,7 +59,7 @@ const UNCHANGED: &str = "nothing was changed in the camera";
 )]
 pub(crate) struct FlashArgs {
     /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a camera; with
-    /// --config, a name of the file selects that camera [default: the cameras in oaktap.toml]
+    /// --config, a name of the file selects that camera [default: with --config, all cameras of the file]
     #[arg(value_name = "CAMERA")]
     cameras: Vec<String>,
 

@@ -35,7 +35,8 @@ Examples:
   oaktap network 14442C static 192.168.1.60/24 192.168.1.1
   oaktap network front yard dhcp --config oaktap.toml
 
-A change of several cameras asks once, with a list of them, and stops at the first camera that fails.";
+A change needs the name of each camera, not --config alone. It asks once, with a list of the cameras, and stops at the first \
+that fails.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -54,16 +55,18 @@ pub(crate) struct NetworkArgs {
     #[arg(long, global = true)]
     force: bool,
 
-    /// Do not wait for the camera, and the application that it ran, after a change
+    /// Do not wait until the camera and its application run again
     #[arg(long, global = true)]
     no_wait: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]
 enum NetworkAction {
-    /// Show the settings
+    /// Show the settings. This stops the application for a moment
+    #[command(override_usage = "oaktap network [CAMERA]... show [OPTIONS]")]
     Show,
     /// Set a static address
+    #[command(override_usage = "oaktap network <CAMERA> static [OPTIONS] <IP/PREFIX> <GATEWAY>")]
     Static {
         /// Address and prefix length or network mask, such as 192.168.1.50/24 or 192.168.1.50/255.255.255.0
         #[arg(value_name = "IP/PREFIX")]
@@ -75,11 +78,13 @@ enum NetworkAction {
         more: MoreSettings,
     },
     /// Get the address from a DHCP server
+    #[command(override_usage = "oaktap network <CAMERA>... dhcp [OPTIONS]")]
     Dhcp {
         #[command(flatten)]
         more: MoreSettings,
     },
     /// Delete the network settings, so that the camera uses DHCP; delete all settings if they cannot be parsed
+    #[command(override_usage = "oaktap network <CAMERA>... clear [OPTIONS]")]
     Clear,
 }
 
