@@ -409,6 +409,12 @@ mod tests {
         for (line, start) in lines[1..].iter().zip(starts) {
             assert!(line.starts_with(start), "{start}: {found}");
         }
+        // A setting with a fault is not missing, too.
+        let (_folder, path) = config("[application]\npayload = { coding = \"h266\" }\n[application.model]\nblob = 3\n");
+        let found = format!("{:#}", sources(&["--config", &path]).expect_err("faults"));
+        let expected = "2 faults\n  line 2, column 22: unknown value `h266`; did you mean `h264`?; expected one of `raw`, \
+                        `jpeg`, `h264`, `h265`\n  line 4, column 8: expected a text in quotes, found `3`";
+        assert!(found.contains(expected), "{found}");
         // Letters of several bytes are one column each.
         let (_folder, path) = config("# \u{fc}\ncameras = [\"\u{fc}\u{fc}=10.0.0.5\", 3, \"b=10.0.0.6\n");
         let found = format!("{:#}", sources(&["--config", &path]).expect_err("faults"));

@@ -70,7 +70,7 @@ impl ConfigFile {
         let (cameras, of_cameras) = cameras(table.get_ref());
         faults.extend(of_cameras);
         let mut settings = Settings::default();
-        let mut rest = table;
+        let (mut rest, mut removed) = (table, Vec::new());
         // An entry with a fault is removed, so that the next one is found.
         while faults.len() < FAULTS_MAX {
             match Settings::deserialize(Deserializer::from(rest.clone())) {
@@ -80,9 +80,12 @@ impl ConfigFile {
                 }
                 Err(error) => {
                     let (at, what) = fault(&error);
-                    faults.push((at, what));
-                    if !remove(rest.get_mut(), at) {
-                        break;
+                    // It is missing because it was removed.
+                    let follows = removed.iter().any(|key| error.message() == format!("missing field `{key}`"));
+                    faults.extend((!follows).then_some((at, what)));
+                    match remove(rest.get_mut(), at) {
+                        Some(key) => removed.push(key),
+                        None => break,
                     }
                 }
             }
@@ -113,16 +116,17 @@ impl ConfigFile {
     }
 }
 
-/// Removes the innermost entry at this byte. Returns whether there was one.
-fn remove(table: &mut DeTable<'_>, at: usize) -> bool {
+/// Removes the innermost entry at this byte. Returns its key, if there was one.
+fn remove(table: &mut DeTable<'_>, at: usize) -> Option<String> {
     for (_, value) in table.iter_mut() {
         if let DeValue::Table(inner) = value.get_mut()
-            && remove(inner, at)
+            && let Some(key) = remove(inner, at)
         {
-            return true;
+            return Some(key);
         }
     }
     let is_there = |(key, value): (&Spanned<_>, &Spanned<_>)| key.span().contains(&at) || value.span().contains(&at);
     let key = table.iter().find(|entry| is_there(*entry)).map(|(key, _)| key.clone());
-    key.is_some_and(|key| table.remove(&key).is_some())
+    let key = key?;
+    table.remove(&key).map(|_| key.get_ref().to_string())
 }
