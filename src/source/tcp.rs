@@ -30,6 +30,9 @@ const MAX_UNSPLIT_BYTES: usize = 8 * FRAME_TAIL_BYTES;
 /// Bytes to skip on a new connection before its peer is rejected. Every camera begins with a header.
 const MAX_SKIPPED_BYTES_BEFORE_FRAME: u64 = 256 << 10;
 
+/// Bytes of a connection to read after the camera has opened a new one. A socket's buffer has fewer.
+const MAX_REST_BYTES: usize = 8 << 20;
+
 /// Time to wait for readability after lowering `SO_RCVLOWAT`.
 const READABLE_TIMEOUT: Duration = Duration::from_millis(5);
 
@@ -159,10 +162,11 @@ impl Connection<'_> {
                 self.low_water.set(stream, self.wake_up_bytes());
             }
             let is_camera = self.reception.frames > 0 || self.begins_well();
+            let mut reconnected = false;
             tokio::select! {
                 ready = stream.readable() => ready.map_err(SourceErrorKind::Read)?,
                 _ = stop.wait_for(|stop| *stop) => return Ok(()), // Also when the session was dropped.
-                () = self.peer.reconnected(is_camera) => return Err(SourceErrorKind::Reconnected),
+                () = self.peer.reconnected(is_camera) => reconnected = true,
                 () = &mut timer => {
                     let now_ns = received_now().mono_ns;
                     let silence = self.reception.silence.silence(now_ns);
@@ -182,8 +186,33 @@ impl Connection<'_> {
                     timer.as_mut().reset(Instant::now() + next);
                 }
             }
+            if reconnected {
+                self.rest(stream).await?;
+                return Err(SourceErrorKind::Reconnected);
+            }
             self.reception.turn.wait();
         }
+    }
+
+    /// Reads the bytes that arrived before the camera opened a new connection.
+    async fn rest(&mut self, stream: &TcpStream) -> Result<(), SourceErrorKind> {
+        self.low_water.set(stream, 1);
+        let mut left = MAX_REST_BYTES;
+        while left > 0 && matches!(tokio::time::timeout(READABLE_TIMEOUT, stream.readable()).await, Ok(Ok(()))) {
+            let space = self.reception.decoder.space();
+            let len = space.len().min(left);
+            match stream.try_read(&mut space[..len]) {
+                Ok(0) => break,
+                Ok(n) => {
+                    left -= n;
+                    self.bytes(n)?;
+                    self.reception.all_events(received_now()).await?;
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the connection began with a header or a record, and had nothing else since.
