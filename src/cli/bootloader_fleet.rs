@@ -30,8 +30,8 @@ const QUERIES_AT_ONCE: usize = 32;
 /// Cameras whose bootloaders a command enters.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BootloaderFleetArgs {
-    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a camera; with
-    /// --config, a name of the file selects that camera
+    /// Addresses (IP, or IP:PORT of the bootloader), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names
+    /// a camera; with --config, a name of the file selects that camera
     #[arg(value_name = "CAMERA")]
     cameras: Vec<String>,
 

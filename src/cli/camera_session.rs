@@ -54,7 +54,7 @@ pub(crate) struct BootWaitArgs {
     #[arg(long)]
     pub(crate) no_wait: bool,
 
-    /// TCP port of the application's stream [default: the port in the application's contract or in its Script, or 5000]
+    /// TCP port of the application's stream [default: that of the application to flash, or 5000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) stream_port: Option<u16>,
 

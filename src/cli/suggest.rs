@@ -107,7 +107,7 @@ fn negative_value(error: &Error, program: &Command, words: &[String]) -> Option<
     let (value, option) = (&words[at], words[..at].last()?);
     let mut command = program;
     let mut arguments: Vec<_> = command.get_arguments().collect();
-    for word in words[1..at].iter() {
+    for word in &words[1..at] {
         if let Some(inner) = command.find_subcommand(word) {
             command = inner;
             arguments.extend(command.get_arguments());

@@ -15,7 +15,11 @@ const EXAMPLES: &str = "\
 Examples:
   oaktap build -o app.dap --model yolov8n.blob --labels names.txt
   oaktap build -o app.dap --config oaktap.toml
-  oaktap build -o app.dap --camera-only --payload jpeg";
+  oaktap build -o app.dap --camera-only --payload jpeg
+
+The application is that of --model or --camera-only, or of --config. It is packed together with the vendor's firmware for \
+cameras, which is in the depthai wheel (`pip download --no-deps depthai==2.30.0.0`). `oaktap flash CAMERA --app FILE.dap` \
+writes the package.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print path, size, SHA-256 and contract of the package as one line of JSON"))]

@@ -17,7 +17,10 @@ Examples:
   oaktap erase 14442C --memory emmc --yes
   oaktap erase front yard --config oaktap.toml
 
-Asks once, with a list of the cameras. If it fails for one of several cameras, the others are erased all the same.";
+A camera without an application waits in its bootloader; `oaktap backup` saves the application before, and `oaktap flash` \
+writes one.
+
+Needs the name of each camera, not --config alone. Asks once, with a list of the cameras. If it fails for one of several cameras, the others are erased all the same.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print what was erased as one line of JSON per camera"))]

@@ -58,8 +58,8 @@ const UNCHANGED: &str = "nothing was changed in the camera";
     arg = json_option("Print a receipt per camera (with --dry-run, its plan) as one line of JSON, then a total of several")
 )]
 pub(crate) struct FlashArgs {
-    /// Addresses (IP or IP:PORT), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a camera; with
-    /// --config, a name of the file selects that camera [default: with --config, all cameras of the file]
+    /// Addresses (IP, or IP:PORT of the bootloader), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names
+    /// a camera; with --config, a name of the file selects that camera [default: with --config, all cameras of the file]
     #[arg(value_name = "CAMERA")]
     cameras: Vec<String>,
 

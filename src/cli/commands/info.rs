@@ -16,8 +16,8 @@ Examples:
   oaktap info 14442C 18443010 --yes --json
   oaktap info --config oaktap.toml --yes
 
-The application on the camera stops while its bootloader is queried and the application is read, whose checksums are checked, \
-and starts again afterwards.";
+The application on the camera stops while its bootloader is queried and its memory is read to check the application for \
+damage, and starts again afterwards.";
 
 #[derive(Args, Debug)]
 #[command(arg = json_option("Print everything as one line of JSON per camera"), after_help = NOTE)]

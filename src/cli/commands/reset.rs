@@ -13,7 +13,10 @@ const EXAMPLES: &str = "\
 Examples:
   oaktap reset 192.168.1.50 192.168.1.51
   oaktap boot 14442C
-  oaktap reset --config oaktap.toml --yes";
+  oaktap reset --config oaktap.toml --yes
+
+`reset` restarts a camera whatever it does. `boot` lets one that waits in its bootloader boot its application, and leaves one \
+alone that runs it.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the running application and its first frame as one line of JSON per camera"))]
