@@ -61,6 +61,21 @@ pub fn count(amount: u64, one: &str, many: &str) -> String {
     format!("{amount} {}", if amount == 1 { one } else { many })
 }
 
+/// Formats a time in its one or two largest units, such as `12 s`, `2 min`, `1 h 5 min` or `3 d 2 h`.
+#[must_use]
+pub fn rounded_time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let (large, small) = match (days, hours, minutes) {
+        (0, 0, 0) => return format!("{seconds} s"),
+        (0, 0, _) => ((minutes, "min"), (seconds % 60, "s")),
+        (0, ..) => ((hours, "h"), (minutes, "min")),
+        _ => ((days, "d"), (hours, "h")),
+    };
+    let small = if small.0 == 0 { String::new() } else { format!(" {} {}", small.0, small.1) };
+    format!("{} {}{small}", large.0, large.1)
+}
+
 /// Parses a time such as `500ms`, `1.5s`, `2min`, `2m`, `1h` or `7d`. A unit is required.
 ///
 /// # Errors
@@ -133,6 +148,12 @@ mod tests {
             "1.23 GB",
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn times_are_rounded_to_two_units() {
+        let shown = [3, 60, 125, 3600, 3661, 86_400 * 3 + 7260].map(|s| rounded_time(Duration::from_secs(s)));
+        assert_eq!(shown, ["3 s", "1 min", "2 min 5 s", "1 h", "1 h 1 min", "3 d 2 h"]);
     }
 
     #[test]

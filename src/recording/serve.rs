@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::playback::{AtEnd, Due, Playback, Speed};
+use super::playback::{AtEnd, Due, Playback, Rhythm, Speed};
 use super::player::bytes_before_payload;
 use super::{RecordedFrame, RecordingEntry, RecordingError, Series};
 use crate::error::with_causes;
@@ -145,6 +145,7 @@ impl CameraServer {
     fn play(&mut self, client: &TcpStream, stopping: &StopSignal) -> Result<(), StopReason> {
         let mut playback = Playback::new(self.speed, self.looped).join();
         self.series.rewind()?;
+        let (mut rhythm, mut last_ns) = (Rhythm::default(), None);
         loop {
             let recorded = match self.series.next_entry() {
                 Some(RecordingEntry::Frame(recorded)) => recorded,
@@ -160,8 +161,12 @@ impl CameraServer {
                     }
                 },
             };
-            playback.begins_file(self.series.begins_file());
-            while let Due::At(ns) = playback.due(recorded.log_ns, playback.now_ns()) {
+            let interval_ns =
+                last_ns.replace(recorded.log_ns).map(|last_ns: i64| recorded.log_ns.saturating_sub(last_ns));
+            let is_gap = interval_ns.is_some_and(|interval_ns| rhythm.is_gap(interval_ns));
+            rhythm.frame(interval_ns);
+            playback.after_gap(is_gap || self.series.begins_file());
+            while let Due::At(ns) | Due::Skip(ns) = playback.due(recorded.log_ns, playback.now_ns()) {
                 let left = Duration::from_nanos(ns.saturating_sub(playback.now_ns()));
                 // The wait is limited to one day, so that adding it to `Instant::now` cannot overflow.
                 if !stopping.wait_until(Instant::now() + left.min(Duration::from_secs(86_400))) {

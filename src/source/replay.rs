@@ -1,6 +1,8 @@
 //! Plays a recording like a camera: passes its frames through the decoder when they are due. Waits for sinks that keep
 //! frames, so that they lose none.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::delivery::{Delivery, Progress};
@@ -10,7 +12,7 @@ use super::{FileSpec, IncidentEvent, Outside, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::recording::playback::{
-    Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, RECORDING_START, SeekTarget,
+    Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, RECORDING_START, Rhythm, SeekTarget,
 };
 use crate::recording::schema::IncidentKind;
 use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
@@ -27,13 +29,8 @@ pub(super) struct Replay {
     played: Played,
     /// Records that apply to the next frame and were sent before it, after a seek.
     context: Vec<u8>,
-    /// A longer interval between frames is a gap, in nanoseconds.
-    gap_min_ns: i64,
+    rhythm: Rhythm,
 }
-
-/// An interval is a gap if it is longer than this, in nanoseconds, and than this number of intervals like the last one.
-const GAP_MIN_NS: i64 = 2_000_000_000;
-const GAP_INTERVALS: i64 = 5;
 
 /// The frame that a camera has shown last.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +129,7 @@ impl Replay {
             streaming: false,
             played: Played::default(),
             context: Vec::new(),
-            gap_min_ns: i64::MAX,
+            rhythm: Rhythm::default(),
         }
     }
 
@@ -173,8 +170,8 @@ impl Replay {
                     let action = if is_held {
                         self.room().await
                     } else {
-                        self.playback.begins_file(series.begins_file() || delivered_ns.is_none());
-                        self.wait_for(&recorded, delivered_ns).await
+                        let begins = series.begins_file() || delivered_ns.is_none();
+                        self.wait_for(&recorded, delivered_ns, begins).await
                     };
                     if matches!(action, Action::Continue) {
                         (delivered_ns, sought) = (Some(recorded.log_ns), false);
@@ -292,30 +289,35 @@ impl Replay {
         }
     }
 
-    /// Waits until a frame is due and every sink that keeps frames has room for it.
-    async fn wait_for(&mut self, recorded: &RecordedFrame, last_ns: Option<i64>) -> Action {
-        let is_long = last_ns.is_some_and(|last_ns| recorded.log_ns.saturating_sub(last_ns) > self.gap_min_ns);
+    /// Waits until a frame is due and every sink that keeps frames has room for it. `begins`: it is the first one of a file.
+    async fn wait_for(&mut self, recorded: &RecordedFrame, last_ns: Option<i64>, begins: bool) -> Action {
+        let interval_ns = last_ns.map(|last_ns| recorded.log_ns.saturating_sub(last_ns));
+        let is_gap = interval_ns.is_some_and(|interval_ns| self.rhythm.is_gap(interval_ns));
+        self.playback.after_gap(begins || is_gap);
         loop {
             let due = match self.playback.due(recorded.log_ns, self.playback.now_ns()) {
                 Due::Now => break,
                 Due::Seek(target) => return Action::Seek(target),
-                Due::At(ns) => Some(self.playback.instant(ns)),
+                Due::At(ns) => {
+                    if is_gap && matches!(*self.state.borrow(), SessionState::Streaming) {
+                        self.outside(Outside::Gap { until: self.playback.after_start(recorded.log_ns) });
+                    }
+                    Some(self.playback.instant(ns))
+                }
+                Due::Skip(ns) => {
+                    let gap_ns = interval_ns.and_then(|interval_ns| u64::try_from(interval_ns).ok());
+                    if let Some(gap_ns) = gap_ns {
+                        self.outside(Outside::Skipped { gap: Duration::from_nanos(gap_ns) });
+                    }
+                    Some(self.playback.instant(ns))
+                }
                 Due::Paused => None,
             };
-            if is_long && due.is_some() && matches!(*self.state.borrow(), SessionState::Streaming) {
-                self.outside(Outside::Gap { until: self.playback.after_start(recorded.log_ns) });
-            }
             if !self.change_before(due).await {
                 return Action::Stop;
             }
         }
-        if let Some(last_ns) = last_ns.filter(|_| !is_long) {
-            // Slow cameras have long intervals always.
-            let interval_ns = recorded.log_ns.saturating_sub(last_ns).max(0);
-            self.gap_min_ns = interval_ns.saturating_mul(GAP_INTERVALS).max(GAP_MIN_NS);
-        } else {
-            self.gap_min_ns = i64::MAX;
-        }
+        self.rhythm.frame(interval_ns);
         self.room().await
     }
 

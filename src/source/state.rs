@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SourceError;
+use crate::units::rounded_time;
 
 /// State of a session.
 #[derive(Clone, Debug)]
@@ -53,6 +54,11 @@ pub enum Outside {
         /// Time of the next frame.
         until: Duration,
     },
+    /// Between two frames, where no camera has any: the playback goes on with the next frame.
+    Skipped {
+        /// Time between the frames.
+        gap: Duration,
+    },
     /// Between two frames, after a step back.
     Between,
     /// After its last frame.
@@ -73,6 +79,7 @@ impl fmt::Display for Outside {
         match self {
             Self::Before { begins } => write!(f, "begins at {}", clock(*begins)),
             Self::Gap { until } => write!(f, "no frames until {}", clock(*until)),
+            Self::Skipped { gap } => write!(f, "no frames for {}, skipping", rounded_time(*gap)),
             Self::Between => f.write_str("no frames here"),
             Self::After => f.write_str("has ended"),
         }

@@ -456,11 +456,33 @@ async fn seeks_and_steps_pass_a_gap() {
         expect(number).await;
     }
     let mut changes = session.changes();
-    let gap = changes.wait_for(|state| matches!(state, SessionState::Outside(Outside::Gap { .. }))).await.unwrap();
-    assert_eq!(gap.to_string(), "no frames until 0:12");
+    let gap = changes.wait_for(|state| matches!(state, SessionState::Outside(Outside::Skipped { .. }))).await.unwrap();
+    assert_eq!(gap.to_string(), "no frames for 12 s, skipping");
     drop(gap);
     expect(10).await;
     assert!(matches!(session.state(), SessionState::Streaming));
+}
+
+/// An hour without a frame is skipped after 2 s. While another camera has frames it is not, but for the last 3 minutes.
+#[tokio::test(start_paused = true)]
+async fn an_hour_in_which_no_camera_has_frames_is_skipped() {
+    const HOUR_MS: i64 = 3_600_000;
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let off = arriving(&config, 20, |n| (n * 40 + if n > 9 { HOUR_MS } else { 0 }) * MS);
+    for (others, seconds) in [(vec![], 2..4), (vec![arriving(&config, 20, |n| n * 190_000 * MS)], 3420..3424)] {
+        let recording = Recording::of([vec![off.clone()], others].concat());
+        let playback = Playback::new(Speed::Times(1.0), false);
+        let options = SessionOptions { playback: Some(playback), ..SessionOptions::default() };
+        let begun = tokio::time::Instant::now();
+        let camera = |number: usize| FileSpec { camera: Some(format!("cam {number}")), ..spec(&recording) };
+        let (_first, mut frames) = play(camera(0), options.clone());
+        let _other = (recording.frames.len() > 1).then(|| play(camera(1), options));
+        for frame in &recording.frames[0] {
+            let (_, played) = frames.recv().await.expect("a frame");
+            assert_eq!(played.received.unix_ns, frame.received.unix_ns);
+        }
+        assert!(seconds.contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use oaktap::recording::{
 };
 use oaktap::sink::window::Screen;
 use oaktap::source::{FileSpec, NamedSource, SourceSpec};
-use oaktap::units::Bytes;
+use oaktap::units::{Bytes, rounded_time};
 use serde::Serialize;
 
 use super::simulate::listener;
@@ -133,7 +133,8 @@ fn name_gaps(cameras: &[CameraFiles]) {
             pairs.map(|(pair, path)| (pair[1].0.saturating_sub(pair[0].1) / 1_000_000_000, path)).collect();
         for (seconds, path) in gaps.into_iter().filter(|(seconds, _)| *seconds > 2).take(LISTED_GAPS) {
             let (name, path) = (&camera.name, path.display());
-            present::say(&format!("{name}: nothing was recorded for {seconds} s after {path}: skipped after 2 s"));
+            let gap = rounded_time(Duration::from_secs(seconds.unsigned_abs()));
+            present::say(&format!("{name}: nothing was recorded for {gap} after {path}: skipped after 2 s"));
         }
     }
 }

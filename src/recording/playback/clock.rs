@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
+use super::{
+    Arrival, AtEnd, CATCH_UP_MAX_NS, Due, FramesAround, GAP_POLL_NS, GAP_WAIT_NS, MOMENT_NS, PlaybackCursor,
+    RECORDING_START, SeekTarget, Speed,
+};
 
 /// Computes when frames are due. Times of the recording are nanoseconds since 1970, UTC; present times are nanoseconds of
 /// a monotonic clock.
@@ -91,13 +94,16 @@ impl PlaybackClock {
         let after_ns = (arrived_ns.saturating_sub(from_ns).max(0) as f64 / speed) as u64;
         let due_ns = from_now_ns.saturating_add(after_ns);
         if due_ns > now_ns {
-            let skip_ns = self.delivered_ns.get_or_insert(now_ns).saturating_add(FILE_GAP_WAIT_NS);
-            if !cursor.begins_file || due_ns <= skip_ns {
+            let skip_ns = self.delivered_ns.get_or_insert(now_ns).saturating_add(GAP_WAIT_NS);
+            if !cursor.after_gap || due_ns <= skip_ns {
                 return Due::At(due_ns);
             }
-            // No camera has recorded anything until then.
+            let is_first = self.next.values().all(|next_ns| *next_ns >= arrived_ns);
+            if !is_first || self.next.len() + self.ended < self.cameras {
+                return Due::At(skip_ns.max(now_ns.saturating_add(GAP_POLL_NS)).min(due_ns));
+            }
             if now_ns < skip_ns {
-                return Due::At(skip_ns);
+                return Due::Skip(skip_ns);
             }
             self.anchor = Some((arrived_ns, now_ns));
             return self.deliver(cursor, arrived_ns, now_ns);

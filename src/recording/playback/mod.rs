@@ -3,6 +3,7 @@
 //! `PlaybackClock` computes the times, with the present as an argument. [`Playback`] shares one between cameras and windows.
 
 mod clock;
+mod rhythm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::clock::PlaybackClock;
+pub(crate) use self::rhythm::Rhythm;
 pub use super::speed::Speed;
 
 /// Delays up to this are caught up, so that the speed does not drift. After a longer delay the clock is restarted.
 const CATCH_UP_MAX_NS: u64 = 250_000_000;
 
-/// Longest wait for the first frame of a file that does not follow the one before it at once.
-const FILE_GAP_WAIT_NS: u64 = 2_000_000_000;
+/// Longest wait for a frame after a gap, where no camera has frames.
+const GAP_WAIT_NS: u64 = 2_000_000_000;
+
+/// A camera whose next frame is after a gap looks this often whether another camera is there, too.
+const GAP_POLL_NS: u64 = 200_000_000;
 
 /// Seek target: the beginning of the recording.
 pub(crate) const RECORDING_START: i64 = i64::MIN;
@@ -74,8 +79,8 @@ pub(crate) struct PlaybackCursor {
     reported: bool,
     steps: u64,
     ended: bool,
-    /// The next frame is the first one of another file.
-    begins_file: bool,
+    /// The next frame is after a gap.
+    after_gap: bool,
 }
 
 /// Time at which a frame is to be delivered.
@@ -85,6 +90,8 @@ pub(crate) enum Due {
     Now,
     /// At this present time in nanoseconds, unless the playback changes before.
     At(u64),
+    /// As [`Self::At`], because no camera has a frame for longer than that.
+    Skip(u64),
     /// Not before the playback changes.
     Paused,
     /// Never: continue elsewhere.
@@ -318,9 +325,9 @@ impl CameraPlayback {
         self.playback.origin + Duration::from_nanos(ns.min(self.now_ns().saturating_add(YEAR_NS)))
     }
 
-    /// Notes that the next frame is the first one of another file: it is not waited for longer than 2 s.
-    pub(crate) fn begins_file(&mut self, begins_file: bool) {
-        self.cursor.begins_file = begins_file;
+    /// Notes whether the next frame is after a gap: it is not waited for longer than 2 s.
+    pub(crate) fn after_gap(&mut self, after_gap: bool) {
+        self.cursor.after_gap = after_gap;
     }
 
     /// Returns when the next frame is due. `arrived_ns` is its time in the recording.
@@ -349,10 +356,10 @@ impl CameraPlayback {
     fn with_clock<R>(&mut self, call: impl FnOnce(&mut PlaybackClock, &mut PlaybackCursor) -> R) -> R {
         self.changes.mark_unchanged();
         let (cursor, mut result) = (&mut self.cursor, None);
-        // Other cameras wait for a seek or for a camera at its end, and while paused for the next frames of all, and not for
-        // a delivered frame.
+        // Other cameras wait for a seek, for a gap that is skipped, or for a camera at its end, and while paused for the next
+        // frames of all, and not for a delivered frame.
         let waited_for = |clock: &PlaybackClock| {
-            (clock.seeks, clock.ended, clock.reported, if clock.paused { clock.next.len() } else { 0 })
+            (clock.seeks, clock.anchor, clock.ended, clock.reported, if clock.paused { clock.next.len() } else { 0 })
         };
         self.playback.clock.send_if_modified(|clock| {
             let before = waited_for(clock);
@@ -389,18 +396,39 @@ mod tests {
     }
 
     #[test]
-    fn the_gap_between_two_files_is_skipped_after_two_seconds() {
+    fn a_gap_is_skipped_after_two_seconds() {
         let mut clock = PlaybackClock::new(Speed::default(), false);
         let mut cursor = clock.join();
         assert_eq!(clock.due(&mut cursor, 0, 0), Due::Now);
         let hour = 3_600_000 * MS;
         assert_eq!(clock.due(&mut cursor, hour, ms(10)), Due::At(ms(3_600_000)), "a slow camera in one file");
-        cursor.begins_file = true;
+        cursor.after_gap = true;
         assert_eq!(clock.due(&mut cursor, 1500 * MS, ms(10)), Due::At(ms(1500)));
-        assert_eq!(clock.due(&mut cursor, hour, ms(10)), Due::At(ms(2000)));
+        assert_eq!(clock.due(&mut cursor, hour, ms(10)), Due::Skip(ms(2000)));
         assert_eq!(clock.due(&mut cursor, hour, ms(2000)), Due::Now);
-        cursor.begins_file = false;
+        cursor.after_gap = false;
         assert_eq!(clock.due(&mut cursor, hour + 40 * MS, ms(2000)), Due::At(ms(2040)));
+    }
+
+    #[test]
+    fn a_gap_of_one_camera_is_not_skipped_while_another_has_frames() {
+        let mut clock = PlaybackClock::new(Speed::default(), false);
+        clock.include((0, 7_200_000 * MS));
+        let (mut off, mut on) = (clock.join(), clock.join());
+        assert_eq!((clock.due(&mut off, 0, 0), clock.due(&mut on, 0, 0)), (Due::Now, Due::Now));
+        let hour = 3_600_000 * MS;
+        off.after_gap = true;
+        // The next frame of the other camera is not known yet, or is earlier.
+        assert_eq!(clock.due(&mut off, hour, ms(5000)), Due::At(ms(5200)));
+        assert_eq!(clock.due(&mut on, 30_000 * MS, ms(5000)), Due::At(ms(30_000)));
+        assert_eq!(clock.due(&mut off, hour, ms(5000)), Due::At(ms(5200)));
+        assert_eq!(clock.due(&mut on, 30_000 * MS, ms(30_000)), Due::Now);
+        // Both are off: the first that is on again is first.
+        on.after_gap = true;
+        assert_eq!(clock.due(&mut on, hour + 1000 * MS, ms(30_000)), Due::At(ms(32_000)));
+        assert_eq!(clock.due(&mut off, hour, ms(30_000)), Due::Skip(ms(32_000)));
+        assert_eq!(clock.due(&mut off, hour, ms(32_000)), Due::Now);
+        assert_eq!(clock.due(&mut on, hour + 1000 * MS, ms(32_000)), Due::At(ms(33_000)));
     }
 
     #[test]
@@ -576,7 +604,7 @@ mod tests {
         clock.report(&mut later, FramesAround { before: None, after: Some(40_000 * MS) });
         clock.report(&mut first, FramesAround { before: None, after: Some(0) });
         assert_eq!(clock.arrival(&mut later), Arrival::At(Some(0)));
-        later.begins_file = true;
+        later.after_gap = true;
         assert!(matches!(clock.due(&mut later, 40_000 * MS, ms(60_001)), Due::At(_)));
         assert_eq!(clock.due(&mut first, 0, ms(60_002)), Due::Now);
         clock.pause(true);
