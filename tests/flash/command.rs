@@ -514,6 +514,11 @@ fn the_application_runs_again_after_a_change_of_the_settings() {
     assert!(code == 0 && out.contains("answers  at 127.0.0.1, and runs its application\n"), "{out}{said}");
     assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
 
+    let image = scene.file("eth.cmd", &image("0.0.28"));
+    let done = scene.json("bootloader", &["--yes", "update", "--image", &image]);
+    assert_eq!(done["written"], "user", "{done}");
+    assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
+
     let set = scene.json("network", &["--yes", "--force", "--no-wait", "dhcp"]);
     assert_eq!((&set["address"], &set["state"]), (&Value::Null, &Value::Null));
 }
