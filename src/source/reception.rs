@@ -115,47 +115,6 @@ impl<'a> Reception<'a> {
         if reconnect { Err(SourceErrorKind::Resync { failures: SyncLosses::MAX_LOSSES }) } else { Ok(()) }
     }
 
-    /// Waits for data while the silence is judged. Returns `None` if the session was stopped, and an error if the silence
-    /// ends the connection.
-    pub(super) async fn wait<T>(&mut self, data: impl Future<Output = T>) -> Result<Option<T>, SourceErrorKind> {
-        let mut stop = self.attempts.stop.clone();
-        tokio::pin!(data);
-        let timer = tokio::time::sleep(self.next_check(received_now().mono_ns));
-        tokio::pin!(timer);
-        loop {
-            tokio::select! {
-                data = &mut data => {
-                    self.turn.wait();
-                    return Ok(Some(data));
-                }
-                _ = stop.wait_for(|stop| *stop) => return Ok(None), // Also when the session was dropped.
-                () = &mut timer => {
-                    let now_ns = received_now().mono_ns;
-                    self.judge_silence(self.silence.silence(now_ns), now_ns, true)?;
-                    timer.as_mut().reset(Instant::now() + self.next_check(now_ns));
-                }
-            }
-        }
-    }
-
-    /// Waits, but not for data. Returns `None` if the session was stopped.
-    pub(super) async fn unless_stopped<T>(&self, done: impl Future<Output = T>) -> Option<T> {
-        let mut stop = self.attempts.stop.clone();
-        tokio::select! {
-            done = done => Some(done),
-            _ = stop.wait_for(|stop| *stop) => None, // Also when the session was dropped.
-        }
-    }
-
-    /// Delivers all events of the decoder, turn by turn.
-    pub(super) async fn all_events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
-        while self.decoder.has_events() {
-            self.pause().await;
-            self.events(now)?;
-        }
-        Ok(())
-    }
-
     /// Updates the state, and fails if the silence ends the connection. `is_camera`: the bytes so far are those of a
     /// camera's stream.
     pub(super) fn judge_silence(
@@ -244,5 +203,50 @@ impl<'a> Reception<'a> {
             rhythm.interrupt();
         }
         rhythm
+    }
+}
+
+/// For sources whose data comes from another task.
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+impl Reception<'_> {
+    /// Waits for data while the silence is judged. Returns `None` if the session was stopped, and an error if the silence
+    /// ends the connection.
+    pub(super) async fn wait<T>(&mut self, data: impl Future<Output = T>) -> Result<Option<T>, SourceErrorKind> {
+        let mut stop = self.attempts.stop.clone();
+        tokio::pin!(data);
+        let timer = tokio::time::sleep(self.next_check(received_now().mono_ns));
+        tokio::pin!(timer);
+        loop {
+            tokio::select! {
+                data = &mut data => {
+                    self.turn.wait();
+                    return Ok(Some(data));
+                }
+                _ = stop.wait_for(|stop| *stop) => return Ok(None), // Also when the session was dropped.
+                () = &mut timer => {
+                    let now_ns = received_now().mono_ns;
+                    self.judge_silence(self.silence.silence(now_ns), now_ns, true)?;
+                    timer.as_mut().reset(Instant::now() + self.next_check(now_ns));
+                }
+            }
+        }
+    }
+
+    /// Waits, but not for data. Returns `None` if the session was stopped.
+    pub(super) async fn unless_stopped<T>(&self, done: impl Future<Output = T>) -> Option<T> {
+        let mut stop = self.attempts.stop.clone();
+        tokio::select! {
+            done = done => Some(done),
+            _ = stop.wait_for(|stop| *stop) => None, // Also when the session was dropped.
+        }
+    }
+
+    /// Delivers all events of the decoder, turn by turn.
+    pub(super) async fn all_events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
+        while self.decoder.has_events() {
+            self.pause().await;
+            self.events(now)?;
+        }
+        Ok(())
     }
 }

@@ -14,6 +14,12 @@ use crate::wire::PORT;
 /// Any address of this host.
 pub(super) const ANY_ADDRESS: &str = "0.0.0.0";
 
+/// The supported schemes, for errors.
+#[cfg(feature = "http")]
+const SCHEMES: &str = "`tcp://`, `listen://`, `http://`, `https://`, `http-post://`, `sim:` or `file:`";
+#[cfg(not(feature = "http"))]
+const SCHEMES: &str = "`tcp://`, `listen://`, `sim:` or `file:`";
+
 /// Source of frames. Parsing its text form returns the same value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceSpec {
@@ -123,10 +129,7 @@ impl FromStr for SourceSpec {
             #[cfg(feature = "http")]
             Some(("http-post", rest)) => return HttpPostSpec::parse(rest).map(Self::HttpPost).map_err(fail),
             Some((scheme, _)) => {
-                return Err(fail(format!(
-                    "`{scheme}://` is not supported; expected `tcp://`, `listen://`, `http://`, `https://`, \
-                     `http-post://`, `sim:` or `file:`"
-                )));
+                return Err(fail(format!("`{scheme}://` is not supported; expected {SCHEMES}")));
             }
             None => {
                 if let Some(file) = recording(text) {

@@ -3,6 +3,8 @@
 mod camera_records;
 mod fleet;
 mod general;
+#[cfg(unix)]
+mod http_peers;
 mod json;
 mod luxonis_camera;
 mod output_fields;
@@ -11,6 +13,8 @@ mod simulate_camera;
 #[cfg(unix)]
 mod unread;
 
+#[path = "../support/external_tools.rs"]
+mod external_tools;
 #[path = "../support/luxonis_page.rs"]
 mod luxonis_page;
 #[path = "../support/program.rs"]

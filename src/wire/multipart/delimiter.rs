@@ -39,7 +39,8 @@ impl Delimiter {
     }
 
     /// Returns the position and the length of the first delimiter from `from` on, with the newline before it.
-    pub(super) fn find(&self, payload: &[u8], from: usize) -> Option<(usize, usize)> {
+    /// `is_start`: the payload starts here.
+    pub(super) fn find(&self, payload: &[u8], from: usize, is_start: bool) -> Option<(usize, usize)> {
         let needle = self.seen.as_ref()?;
         let mut from = from;
         loop {
@@ -50,7 +51,7 @@ impl Delimiter {
                 [.., b'\n'] => 1,
                 _ => 0,
             };
-            if newline > 0 || at == 0 || needle.len() >= MIN_UNIQUE_BYTES {
+            if newline > 0 || at == 0 && is_start || needle.len() >= MIN_UNIQUE_BYTES {
                 return Some((at - newline, newline + needle.len()));
             }
             from = at + 1;

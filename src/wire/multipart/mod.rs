@@ -320,7 +320,7 @@ impl Multipart {
         picture.frame.payload_mut(capacity)[before..to].copy_from_slice(piece);
         picture.received = to;
         let payload = &picture.frame.payload()[..to];
-        if let Some((at, len)) = self.delimiter.find(payload, picture.searched) {
+        if let Some((at, len)) = self.delimiter.find(payload, picture.searched, true) {
             let head = payload[at..at + len].to_vec();
             let (announced, whole) = (picture.len, !cut_short(&payload[..at]));
             (picture.received, picture.len) = (at, None);
@@ -392,10 +392,12 @@ impl Multipart {
     /// Skips bytes of a part that is not kept. [`Self::head`] holds the last of them.
     fn skip(&mut self, piece: &[u8]) -> (usize, Option<Part>) {
         let overlap = self.delimiter.overlap();
-        let State::Skip { skipped, .. } = &mut self.state else { return (0, None) };
+        let State::Skip { sample, skipped, .. } = &mut self.state else { return (0, None) };
+        // The head of a part is its sample; that of a lost picture was reported before.
+        let is_start = !sample.is_empty() && *skipped == sample.len();
         let before = self.head.len();
         self.head.extend_from_slice(piece);
-        if let Some((at, len)) = self.delimiter.find(&self.head, 0) {
+        if let Some((at, len)) = self.delimiter.find(&self.head, 0, is_start) {
             *skipped += at;
             let taken = (at + len).saturating_sub(before);
             self.head.truncate(at + len);

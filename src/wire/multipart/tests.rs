@@ -227,3 +227,25 @@ fn pictures_become_frames_that_balance() {
     assert!(counts.balance() && counts.skipped == 0, "{counts:?}");
     assert_eq!(counts.received as usize + parser.held(), body.len());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::with_cases(2000)
+    })]
+
+    #[test]
+    fn every_byte_of_any_body_is_counted(pieces in proptest::collection::vec(0_usize..14, 0..40), step in 1_usize..200) {
+        let picture = jpeg(20);
+        let words: [&[u8]; 14] = [
+            b"--b", b"--bound", b"----bound", b"--bound--", b"\r\n", b"\n", b"\r\n\r\n", b"Content-Length: 41\r\n",
+            b"Content-Length: 9\r\n", b"Content-Type: text/plain\r\n", &picture, &picture[..30], b"\0\0x", b"-",
+        ];
+        let body: Vec<u8> = pieces.iter().flat_map(|piece| words[*piece].iter().copied()).collect();
+        for boundary in [Some("bound"), Some("--bound"), Some("b"), None] {
+            // Asserts it.
+            let _ = parse_with(boundary, &body, step);
+        }
+    }
+}
