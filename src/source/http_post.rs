@@ -19,13 +19,14 @@ use tokio::task::JoinSet;
 use super::attempt::{Addresses, Attempts, ConnectionEnd, Source};
 use super::error::SourceErrorKind;
 use super::monitor::Rhythm;
+use super::png;
 use super::reception::Reception;
 use super::spec::{ANY_ADDRESS, host_and_port};
 use super::{SessionOptions, SessionState};
 use crate::frame::{Frame, Lease, Pool, Received};
 use crate::net::clock::received_now;
 use crate::sync::locked;
-use crate::wire::{Decoder, LINE, Limits, Protocol, SkipReason, header as message_header};
+use crate::wire::{Decoder, LINE, Limits, SkipReason, header as message_header};
 
 /// Connections at a time. Further clients wait.
 const MAX_CONNECTIONS: usize = 8;
@@ -315,7 +316,7 @@ impl Source for HttpPost {
             let now = received_now();
             reception.silence.bytes(now.mono_ns, false);
             reception.turn.work += posted.frame.payload().len() as u64;
-            take(reception.decoder, posted, &mut detections, now);
+            take(reception.decoder, posted, &mut detections, shared.limits.payload, now).await;
             if let Err(error) = reception.all_events(now).await {
                 break Err(error);
             }
@@ -331,8 +332,8 @@ impl Source for HttpPost {
     }
 }
 
-/// Passes a body to the decoder. `detections`: those of the next picture.
-fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, now: Received) {
+/// Passes a body to the decoder. `detections`: those of the next picture. `max`: most bytes of a picture.
+async fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, max: usize, now: Received) {
     let Posted { mut frame, content, .. } = posted;
     match content {
         Content::Picture => {
@@ -342,7 +343,7 @@ fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, now: Re
             } else {
                 decoder.outside(&before, before.len(), SkipReason::ForeignRecord, now);
             }
-            decoder.picture(frame, Protocol::Http, now);
+            png::deliver(decoder, frame, max, now).await;
         }
         Content::Message => {
             let body = frame.payload();

@@ -22,6 +22,8 @@ mod named;
 mod options;
 mod outlets;
 mod played;
+#[cfg(feature = "http")]
+mod png;
 mod reception;
 mod replay;
 mod session;

@@ -302,3 +302,26 @@ fn a_stream_that_ends_is_received_again() {
     let stats = bench.end();
     assert!(stats.connections >= 3 && stats.frames.lost == 0, "{stats:?}");
 }
+
+#[test]
+fn png_files_become_pixels() {
+    use oaktap::frame::{PixelFormat, Size};
+    let rgb: Vec<u8> = (0..4 * 3 * 3).collect();
+    let file = oaktap::convert::encode_png(&rgb, Size::new(4, 3)).expect("a picture");
+    let cut = file[..file.len() - 20].to_vec();
+    let count = Mutex::new(0);
+    let server = Server::start(move |_, client| {
+        let mut count = count.lock().expect("no panic");
+        *count += 1;
+        let file = if *count == 1 { &cut } else { &file };
+        let head = format!("HTTP/1.0 200 OK\r\nContent-Type: image/png\r\nContent-Length: {}\r\n\r\n", file.len());
+        client.write_all(head.as_bytes())?;
+        client.write_all(file)
+    });
+    let bench = Bench::new(&server.url("/#every=10ms"), SessionOptions::default());
+    let frame = bench.kept();
+    let geometry = frame.geometry.expect("a layout");
+    assert_eq!((geometry.format, geometry.width, geometry.height), (PixelFormat::Rgb888i, 4, 3));
+    assert_eq!(frame.payload(), rgb);
+    assert_eq!(bench.end().frames.lost, 1, "the file that is cut");
+}

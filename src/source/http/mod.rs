@@ -20,10 +20,11 @@ use super::attempt::{Addresses, Attempts, ConnectionEnd, Source};
 use super::connect::{addresses, connect, keep_alive};
 use super::error::SourceErrorKind;
 use super::monitor::Rhythm;
+use super::png;
 use super::reception::Reception;
 use crate::frame::{Frame, Received};
 use crate::net::clock::received_now;
-use crate::wire::{Damage, Decoder, Multipart, Part, Protocol, boundary};
+use crate::wire::{Damage, Decoder, Multipart, Part, boundary};
 
 /// Memory for a still picture whose length is not known. It doubles as bytes arrive.
 const GROWTH_STEP: usize = 64 << 10;
@@ -89,7 +90,7 @@ impl Content {
         match kind.as_str() {
             "" | "application/octet-stream" => None,
             kind if kind.starts_with("multipart/") => Some(Self::Stream { boundary: boundary(content_type?) }),
-            "image/jpeg" | "image/jpg" | "image/pjpeg" => Some(Self::Still),
+            "image/jpeg" | "image/jpg" | "image/pjpeg" | "image/png" => Some(Self::Still),
             _ => Some(Self::Other),
         }
     }
@@ -97,6 +98,7 @@ impl Content {
     fn of_bytes(first: &[u8]) -> Self {
         match first.trim_ascii_start() {
             [0xff, 0xd8, 0xff, ..] => Self::Still,
+            file if png::is_png(file) => Self::Still,
             [b'-', b'-', ..] => Self::Stream { boundary: None },
             _ => Self::Other,
         }
@@ -188,7 +190,7 @@ impl Connection<'_> {
             let parsed = loop {
                 match parser.parse(&mut rest) {
                     Ok(Some(part)) => {
-                        take(self.reception.decoder, part, now);
+                        take(self.reception.decoder, part, limits.payload, now).await;
                         self.reception.all_events(now).await?;
                         if self.reception.is_stopped() {
                             return Ok(());
@@ -215,7 +217,7 @@ impl Connection<'_> {
         };
         self.reception.attempts.delivery.ending(ended.is_ok());
         while let Some(part) = parser.finish() {
-            take(self.reception.decoder, part, received_now());
+            take(self.reception.decoder, part, limits.payload, received_now()).await;
         }
         ended
     }
@@ -271,7 +273,7 @@ impl Connection<'_> {
             self.lose(&frame, received, expected);
         } else {
             frame.payload_mut(received);
-            self.reception.decoder.picture(frame, Protocol::Http, now);
+            png::deliver(self.reception.decoder, frame, max, now).await;
         }
         self.reception.all_events(now).await?;
         Ok(true)
@@ -284,10 +286,10 @@ impl Connection<'_> {
     }
 }
 
-/// Passes a part to the decoder.
-fn take(decoder: &mut Decoder, part: Part, now: Received) {
+/// Passes a part to the decoder. `max`: most bytes of a picture.
+async fn take(decoder: &mut Decoder, part: Part, max: usize, now: Received) {
     match part {
-        Part::Picture(frame) => decoder.picture(frame, Protocol::Http, now),
+        Part::Picture(frame) => png::deliver(decoder, frame, max, now).await,
         Part::Lost { damage, sample, len } => decoder.lost_picture(damage, &sample, len, now),
         Part::Skipped { sample, len, reason } => decoder.outside(&sample, len, reason, now),
     }
