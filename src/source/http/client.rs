@@ -256,7 +256,8 @@ async fn handshake(url: &HttpSpec, stream: TcpStream) -> Result<Connection, Sour
     }
     let host = url.host.split('%').next().unwrap_or_default().to_owned();
     let name = ServerName::try_from(host).map_err(|error| HttpError::Tls(error.to_string()))?;
-    let stream = TlsConnector::from(tls(url.insecure)?).connect(name, stream).await.map_err(tls_error)?;
+    let stream =
+        TlsConnector::from(tls(url.insecure)?).connect(name, stream).await.map_err(|error| tls_error(&error))?;
     drive(TokioIo::new(stream)).await
 }
 
@@ -304,7 +305,7 @@ pub(super) fn failed(error: &hyper::Error) -> SourceErrorKind {
     HttpError::Invalid(crate::error::with_causes(error)).into()
 }
 
-fn tls_error(error: io::Error) -> SourceErrorKind {
+fn tls_error(error: &io::Error) -> SourceErrorKind {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(why)) => HttpError::Certificate(match why {
             CertificateError::UnknownIssuer => "its issuer is not known to this host".to_owned(),

@@ -333,7 +333,7 @@ impl Multipart {
         }
         picture.searched = to.saturating_sub(self.delimiter.overlap());
         // Without a length, the end of a JPEG shows that it is complete. Newlines after it belong to the delimiter.
-        let end = picture.len.map_or_else(|| payload.trim_ascii_end().len(), |len| len);
+        let end = picture.len.unwrap_or_else(|| payload.trim_ascii_end().len());
         let is_complete = match picture.len {
             Some(len) => to == len && !cut_short(payload),
             None => payload[..end].ends_with(&[0xff, 0xd9]) && is_jpeg(payload) && !cut_short(payload),
