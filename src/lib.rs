@@ -24,6 +24,7 @@
 //! package         the .dap container of an application
 //! bootloader      requests and responses over XLink
 //! stats           the ledger: counts of every frame and byte
+//! decode          H.264 and H.265 -> frames of pixels
 //! convert         frame -> picture
 //! overlay         boxes and labels on a picture
 //! hub             lanes: bounded queues that count their drops
@@ -79,6 +80,7 @@
 
 pub mod bootloader;
 pub mod convert;
+pub mod decode;
 pub mod device;
 pub mod discovery;
 pub mod doctor;

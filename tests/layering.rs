@@ -24,6 +24,7 @@ const ORDER: &[&[&str]] = &[
     &["package"],
     &["bootloader"],
     &["stats"],
+    &["decode"],
     &["convert"],
     &["overlay"],
     &["hub"],
@@ -39,6 +40,7 @@ const UPWARD: &[(&str, &str)] = &[];
 const PURE: &[&str] = &[
     "src/bootloader/",
     "src/convert/",
+    "src/decode/",
     "src/device/",
     "src/discovery/",
     "src/doctor/",
@@ -95,6 +97,7 @@ const WALLS: &[Wall] = &[
     },
     Wall { word: "x11rb", places: ALL, except: &["src/sink/window/platform/"] },
     Wall { word: "rusttype", places: ALL, except: &["src/overlay/font.rs"] },
+    Wall { word: "rusty_h265", places: ALL, except: &["src/decode/h265.rs"] },
     Wall { word: "minifb", places: ALL, except: &["src/sink/window/"] },
 ];
 

@@ -72,11 +72,8 @@ pub enum ConvertError {
     /// The geometry is invalid, or the payload is too short for it.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
-    /// Video is not decoded here.
-    #[error(
-        "{0:?} video cannot be shown yet: record it and convert it with `oaktap export --to mp4`, or configure the camera for \
-         JPEG or raw pictures"
-    )]
+    /// Video has to be decoded before ([`crate::decode`]).
+    #[error("{0:?} video has no pixels before it is decoded")]
     Video(PayloadKind),
     /// The output buffer has the wrong length.
     #[error("the picture needs {needed} bytes, but the buffer has {found}")]

@@ -248,11 +248,7 @@ fn invalid_frames_are_errors() {
     ] {
         error(&frame(geometry, &[0; 24]));
     }
-    assert_eq!(
-        error(&frame_of(PayloadKind::H264, None, &[0, 0, 1])),
-        "H264 video cannot be shown yet: record it and convert it with `oaktap export --to mp4`, or configure the camera for \
-         JPEG or raw pictures"
-    );
+    assert_eq!(error(&frame_of(PayloadKind::H264, None, &[0, 0, 1])), "H264 video has no pixels before it is decoded");
     assert!(error(&jpeg_frame(&[])).starts_with("cannot decode JPEG: "));
 }
 

@@ -102,6 +102,8 @@ pub struct FoundSets {
     pub bytes: Vec<u8>,
     /// A sequence parameter set is among them, which a decoder needs to start.
     pub has_sequence: bool,
+    /// A slice of a picture follows them.
+    pub has_picture: bool,
 }
 
 /// Returns the parameter sets before the first slice of an access unit.
@@ -121,6 +123,7 @@ pub(super) fn parameter_sets(kind: PayloadKind, payload: &[u8]) -> FoundSets {
             PayloadKind::Raw | PayloadKind::Jpeg => return found,
         };
         if is_slice {
+            found.has_picture = true;
             break;
         }
         if is_set {
@@ -249,7 +252,8 @@ pub(super) mod tests {
         let found = parameter_sets(PayloadKind::H265, &h265);
         assert_eq!((found.bytes.len(), found.has_sequence), (14, false), "a picture parameter set only");
         for none in [&[][..], &[0, 0, 1], &[0, 0, 1, 0x41, 0x9a], &[0, 0, 1, 0x65, 1, 0, 0, 1, 0x67, 5]] {
-            assert_eq!(parameter_sets(PayloadKind::H264, none), FoundSets::default());
+            let found = parameter_sets(PayloadKind::H264, none);
+            assert_eq!((found.bytes.len(), found.has_sequence, found.has_picture), (0, false, none.len() > 3));
         }
     }
 

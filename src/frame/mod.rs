@@ -11,6 +11,7 @@ mod memory;
 pub mod picture;
 pub mod pixel;
 pub mod pool;
+mod sequence;
 mod size;
 pub mod time;
 mod track;
@@ -27,6 +28,7 @@ pub use memory::{MemoryBound, WriterMemory, WriterRoom};
 pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
+pub use sequence::Sequence;
 pub use size::Size;
 pub use time::{Backlog, DeviceTime, Received, Staleness, Verdict};
 pub use track::Track;
@@ -118,6 +120,8 @@ pub struct Frame {
     pub because: Arc<str>,
     /// Set if neither the stream nor the user has stated the whole layout of raw pixels.
     pub guess: Option<Guess>,
+    /// The frame of video that these pixels were decoded from; `None` for frames as the camera sent them.
+    pub coded: Option<Arc<Self>>,
     payload: Payload,
 }
 
@@ -155,6 +159,12 @@ impl Frame {
         &self.payload.bytes[..self.payload.len]
     }
 
+    /// Returns the frame as the camera sent it: that of the video if these are decoded pixels.
+    #[must_use]
+    pub fn sent(&self) -> &Self {
+        self.coded.as_deref().unwrap_or(self)
+    }
+
     /// Returns whether the frame waited in the camera's queue before we connected, or may have: it does not show the
     /// present then, and its age says nothing about latency.
     #[must_use]
@@ -174,6 +184,7 @@ impl Frame {
             announced: other.announced,
             because: Arc::clone(&other.because),
             guess: other.guess,
+            coded: None,
             payload: Payload { bytes: self.payload().to_vec(), len: self.payload.len, charge: Charge::default() },
             ..self.without_payload()
         }
@@ -198,9 +209,24 @@ impl Frame {
             labels: self.labels.clone(),
             because: Arc::clone(&self.because),
             staleness: self.staleness.clone(),
+            coded: None,
             payload: Payload::default(),
             ..*self
         }
+    }
+
+    /// Becomes a frame of pixels that were decoded from a frame of video: takes its number, times and detections, and refers to
+    /// it. The caller sets the layout and the payload.
+    pub(crate) fn take_metadata(&mut self, coded: &Arc<Self>) {
+        let payload = std::mem::take(&mut self.payload);
+        *self = Self {
+            kind: PayloadKind::Raw,
+            guess: None,
+            coded: Some(Arc::clone(coded)),
+            payload,
+            ..coded.without_payload()
+        };
+        self.payload.len = 0;
     }
 
     /// Returns the memory that the frame occupies, in bytes, without its label names, which frames share.
@@ -225,6 +251,12 @@ impl Frame {
     #[must_use]
     pub fn parameter_sets(&self) -> FoundSets {
         magic::parameter_sets(self.kind, self.payload())
+    }
+
+    /// Returns whether this is a B-frame of H.264.
+    #[must_use]
+    pub fn is_b_frame(&self) -> bool {
+        self.kind == PayloadKind::H264 && sequence::is_b_frame(self.payload())
     }
 
     /// Returns the name of the pixel format of raw payloads, if it is known, or of the encoding of others.

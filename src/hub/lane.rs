@@ -26,6 +26,9 @@ pub enum Policy {
     DropNewest(usize),
     /// As many bytes as the budget has left; drops the item that is offered. For takers that keep everything.
     Bytes(Budget),
+    /// At most this many items, which depend on those before them, such as frames of video. A full lane drops all of them,
+    /// and then every item up to the next one that a taker can start with. For lanes of [`group_lane`].
+    DropToStart(usize),
 }
 
 /// Creates a lane; `name` appears in the ledger. Each item weighs 1, so a lane of [`Policy::Bytes`] is usually a
@@ -38,20 +41,41 @@ pub fn lane<T>(name: &'static str, policy: Policy) -> (Lane<T>, Taker<T>) {
 /// Creates a lane; `weigh` returns the bytes that an item holds, which only [`Policy::Bytes`] asks for.
 #[must_use]
 pub fn weighed_lane<T>(name: &'static str, policy: Policy, weigh: fn(&T) -> usize) -> (Lane<T>, Taker<T>) {
+    new_lane(name, policy, weigh, |_| true)
+}
+
+/// Creates a lane of [`Policy::DropToStart`] for at most this many items. `starts` returns whether an item does not depend on
+/// the items before it. The first item that is queued is one of these.
+#[must_use]
+pub fn group_lane<T>(name: &'static str, items: usize, starts: fn(&T) -> bool) -> (Lane<T>, Taker<T>) {
+    new_lane(name, Policy::DropToStart(items), |_| 1, starts)
+}
+
+fn new_lane<T>(
+    name: &'static str,
+    policy: Policy,
+    weigh: fn(&T) -> usize,
+    starts: fn(&T) -> bool,
+) -> (Lane<T>, Taker<T>) {
     let (tx, rx) = match policy {
-        Policy::DropOldest(items) | Policy::DropNewest(items) => crossbeam_channel::bounded(items.max(1)),
+        Policy::DropOldest(items) | Policy::DropNewest(items) | Policy::DropToStart(items) => {
+            crossbeam_channel::bounded(items.max(1))
+        }
         Policy::Bytes(_) => crossbeam_channel::unbounded(),
     };
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared { awaits_start: AtomicBool::new(true), ..Shared::default() });
     let taker = Taker { rx: rx.clone(), shared: Arc::clone(&shared) };
-    let counters = Arc::new(Counters::new(name, !matches!(policy, Policy::DropOldest(_))));
-    (Lane { tx, rx, policy, weigh, counters, shared }, taker)
+    let keeps = matches!(policy, Policy::DropNewest(_) | Policy::Bytes(_));
+    let counters = Arc::new(Counters::new(name, keeps));
+    (Lane { tx, rx, policy, weigh, starts, counters, shared }, taker)
 }
 
 /// State of a lane that both ends share.
 #[derive(Debug, Default)]
 struct Shared {
     state: AtomicU8,
+    /// The next item that a lane of [`Policy::DropToStart`] queues has to be one that a taker can start with.
+    awaits_start: AtomicBool,
     /// Producers that wait for room.
     room: Wakers,
     /// The consumer, if it does not wait in `recv`.
@@ -83,6 +107,7 @@ pub struct Lane<T> {
     rx: Receiver<Queued<T>>,
     policy: Policy,
     weigh: fn(&T) -> usize,
+    starts: fn(&T) -> bool,
     counters: Arc<Counters>,
     shared: Arc<Shared>,
 }
@@ -93,12 +118,21 @@ impl<T> Lane<T> {
     #[must_use]
     pub fn sibling(&self) -> Self {
         let LaneCounts { name, keeps, .. } = self.counter().counts();
+        let mut lane = self.producer();
+        lane.counters = Arc::new(Counters::new(name, keeps));
+        lane
+    }
+
+    /// Creates another end of this lane for a second producer, with the same counters.
+    #[must_use]
+    pub fn producer(&self) -> Self {
         Self {
             tx: self.tx.clone(),
             rx: self.rx.clone(),
             policy: self.policy.clone(),
             weigh: self.weigh,
-            counters: Arc::new(Counters::new(name, keeps)),
+            starts: self.starts,
+            counters: Arc::clone(&self.counters),
             shared: Arc::clone(&self.shared),
         }
     }
@@ -114,6 +148,14 @@ impl<T> Lane<T> {
         self.counters.offered();
         let reservation = match &self.policy {
             Policy::DropOldest(_) | Policy::DropNewest(_) => None,
+            Policy::DropToStart(_) => {
+                let starts = (self.starts)(&item);
+                if !starts && self.shared.awaits_start.load(Ordering::SeqCst) {
+                    return self.counters.dropped();
+                }
+                self.shared.awaits_start.store(false, Ordering::SeqCst);
+                None
+            }
             Policy::Bytes(budget) => match budget.reserve((self.weigh)(&item)) {
                 Some(reservation) => Some(reservation),
                 None => return self.counters.dropped(),
@@ -126,6 +168,16 @@ impl<T> Lane<T> {
                     // Empty if the taker was quicker: then there is room now.
                     if let Ok(oldest) = self.rx.try_recv() {
                         oldest.counters.dropped();
+                    }
+                    queued = back;
+                }
+                Policy::DropToStart(_) => {
+                    while let Ok(oldest) = self.rx.try_recv() {
+                        oldest.counters.dropped();
+                    }
+                    if !(self.starts)(&back.item) {
+                        self.shared.awaits_start.store(true, Ordering::SeqCst);
+                        return self.counters.dropped();
                     }
                     queued = back;
                 }
@@ -160,7 +212,7 @@ impl<T> Lane<T> {
         !self.is_open()
             || match &self.policy {
                 Policy::DropOldest(_) => true,
-                Policy::DropNewest(_) => !self.tx.is_full(),
+                Policy::DropNewest(_) | Policy::DropToStart(_) => !self.tx.is_full(),
                 Policy::Bytes(budget) => budget.used() <= budget.limit() / 2,
             }
     }
@@ -231,6 +283,7 @@ impl<T> Taker<T> {
     pub fn mute(&self, muted: bool) {
         self.shared.state.store(if muted { MUTED } else { OPEN }, Ordering::SeqCst);
         if muted {
+            self.shared.awaits_start.store(true, Ordering::SeqCst);
             self.shared.room.wake();
         }
     }
@@ -303,6 +356,51 @@ mod tests {
         assert_eq!([taker.recv(), taker.recv(), taker.recv()], [Some(0), Some(1), None]);
         assert_eq!(numbers(counter.counts()), (5, 2, 3, 0));
         assert_eq!(taker.recv_timeout(Duration::from_secs(60)), Err(RecvTimeoutError::Disconnected));
+    }
+
+    /// Items that are multiples of 10 are starts.
+    fn groups(items: usize) -> (Lane<i32>, Taker<i32>) {
+        group_lane("decode", items, |item| item % 10 == 0)
+    }
+
+    #[test]
+    fn a_full_lane_of_groups_drops_to_the_next_start() {
+        let (mut lane, taker) = groups(3);
+        (8..15).for_each(|item| lane.offer(item));
+        // 8 and 9 depend on an item that was not offered; 13 found the lane full.
+        assert_eq!(numbers(lane.counter().counts()), (7, 0, 7, 0));
+        assert!(lane.has_room() && !lane.counter().counts().keeps);
+        (15..23).for_each(|item| lane.offer(item));
+        let taken: Vec<_> = std::iter::from_fn(|| taker.try_take()).collect();
+        assert_eq!(taken, [20, 21, 22]);
+        assert_eq!(numbers(lane.counter().counts()), (15, 3, 12, 0));
+        lane.offer(23);
+        assert_eq!(taker.try_take(), Some(23), "it follows the last one");
+        (24..27).for_each(|item| lane.offer(item));
+        assert!(!lane.has_room());
+        lane.offer(30);
+        assert_eq!((taker.try_take(), taker.try_take()), (Some(30), None), "a start replaces a full queue");
+    }
+
+    #[test]
+    fn a_lane_of_groups_that_was_muted_begins_with_a_start() {
+        let (mut lane, taker) = groups(3);
+        lane.offer(10);
+        taker.mute(true);
+        taker.mute(false);
+        [11, 20, 21].into_iter().for_each(|item| lane.offer(item));
+        let taken: Vec<_> = std::iter::from_fn(|| taker.try_take()).collect();
+        assert_eq!(taken, [10, 20, 21]);
+    }
+
+    #[test]
+    fn two_producers_of_a_lane_count_together() {
+        let (mut first, taker) = lane("view", Policy::DropOldest(1));
+        let mut second = first.producer();
+        first.offer(1);
+        second.offer(2);
+        assert_eq!(taker.try_take(), Some(2));
+        assert_eq!(numbers(first.counter().counts()), (2, 1, 1, 0));
     }
 
     #[test]

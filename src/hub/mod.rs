@@ -6,7 +6,8 @@
 //!                           +--> Lane --> Taker
 //! ```
 //!
-//! A full lane drops its oldest or its newest item, and counts it.
+//! A full lane drops its oldest or its newest item, or all up to the next item that does not depend on others, and counts
+//! them.
 
 mod budget;
 mod counts;
@@ -19,7 +20,7 @@ use std::task::{Context, Poll};
 
 pub use budget::Budget;
 pub use counts::{LaneCounter, LaneCounts};
-pub use lane::{Lane, Policy, RecvTimeoutError, Taker, lane, weighed_lane};
+pub use lane::{Lane, Policy, RecvTimeoutError, Taker, group_lane, lane, weighed_lane};
 
 use crate::sync::locked;
 

@@ -5,10 +5,13 @@
 //!                                                                            Live::stop, then Sink::finish
 //! ```
 
+mod decoding;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use decoding::{DecodeFailed, Decoding, PictureLanes};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::source::{NamedSource, Outlets, Session, SessionOptions, SourceError, SourceSpec};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::SourceErrorKind;
 use super::expected::{Expected, Mismatch};
-use super::{Incident, IncidentEvent, Outlets, SourceSpec};
+use super::{Continuity, Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Geometry, Received};
 use crate::stats::Stats;
@@ -118,6 +118,7 @@ impl Delivery {
     /// Prepares for the next connection: forgets the provisional frame and the note of the one before.
     pub(super) fn restart(&mut self) {
         self.provisional = None;
+        self.broken();
         self.expected.restart();
         self.note = None;
         self.leaving = false;
@@ -127,7 +128,13 @@ impl Delivery {
     pub(super) fn sought(&mut self) {
         self.provisional = None;
         self.leaving = false;
+        self.broken();
         self.outlets.ledger.update(Stats::sought);
+    }
+
+    /// The next frame does not follow the last one.
+    pub(super) fn broken(&self) {
+        self.outlets.continuity.offer(&Continuity::Broken);
     }
 
     /// Returns the error for a connection that the camera closed, with the camera's last note if it sent one.
@@ -239,6 +246,9 @@ impl Delivery {
             }
             stats.not_sent() - before
         });
+        if not_sent > 0 {
+            self.broken();
+        }
         if not_sent > 0 && !self.is_recording {
             self.incident(progress.received, IncidentEvent::NotSent { frames: not_sent });
         }
@@ -251,6 +261,7 @@ impl Delivery {
             Event::Aged(_) => self.release(),
             Event::Withdrawn(id, damage) => {
                 self.provisional = None;
+                self.broken();
                 if let Some(more) = self.warning(WarningKind::Withdrawn, progress) {
                     tracing::warn!(camera = %self.name, frame = id, "frame withdrawn: {damage}{more}");
                 }
@@ -260,6 +271,7 @@ impl Delivery {
                 tracing::debug!(camera = %self.name, "frame truncated by our disconnect: {damage}");
             }
             Event::Lost(damage) => {
+                self.broken();
                 if let Some(more) = self.warning(WarningKind::Lost, progress) {
                     tracing::warn!(camera = %self.name, "frame lost: {damage}{more}");
                 }
@@ -275,6 +287,7 @@ impl Delivery {
                 let found = skipped.found.escape_ascii();
                 tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped bytes \"{found}\"");
                 if !(skipped.reason.is_intact() || self.leaving && skipped.may_be_unfinished()) {
+                    self.broken();
                     self.incident(progress.received, IncidentEvent::Skipped(skipped));
                 }
             }

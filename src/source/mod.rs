@@ -43,7 +43,7 @@ pub use incident::{Incident, IncidentEvent};
 pub use monitor::Timeouts;
 pub use named::{NamedSource, check_name, split_name};
 pub use options::SessionOptions;
-pub use outlets::Outlets;
+pub use outlets::{Continuity, Outlets};
 pub use session::Session;
 pub use spec::{SourceSpec, SourceSpecError, without_password};
 pub use state::{Outside, SessionState};

@@ -7,6 +7,15 @@ use crate::frame::Frame;
 use crate::hub::{Hub, Policy, Taker, lane};
 use crate::stats::Ledger;
 
+/// What decoders of video need besides the frames themselves.
+#[derive(Clone, Debug)]
+pub enum Continuity {
+    /// The next frame does not follow the last one: frames or bytes are missing, or a connection begins.
+    Broken,
+    /// A frame before the position of a seek, on which the frames after it depend. It is not shown.
+    LeadIn(Arc<Frame>),
+}
+
 /// Hubs of one session, and its ledger. Clones are the same outlets; their lanes end when the session does.
 #[derive(Clone, Debug, Default)]
 pub struct Outlets {
@@ -17,6 +26,8 @@ pub struct Outlets {
     pub confirmed: Hub<Arc<Frame>>,
     /// All other events. A taker with sibling lanes in both hubs receives them in one order with the confirmed frames.
     pub incidents: Hub<Incident>,
+    /// What decoders of video need besides the provisional frames, in one order with them.
+    pub continuity: Hub<Continuity>,
     /// Counts of every frame and byte, and of the lanes that were subscribed with the functions below.
     pub ledger: Ledger,
 }
@@ -46,5 +57,6 @@ impl Outlets {
         self.provisional.close();
         self.confirmed.close();
         self.incidents.close();
+        self.continuity.close();
     }
 }

@@ -194,6 +194,10 @@ impl Replay {
                     if incident.kind() == Some(IncidentKind::Connected) && is_within {
                         self.reconnect();
                     }
+                    let is_intact = [IncidentKind::Connected, IncidentKind::Disconnected, IncidentKind::BadDetections];
+                    if !incident.kind().is_some_and(|kind| is_intact.contains(&kind)) {
+                        self.delivery.broken();
+                    }
                     if at_unix_ns >= from_ns && !self.played.contains(at_unix_ns) {
                         let torn = incident.kind() == Some(IncidentKind::Skipped);
                         // The numbers of the recorded frames show those that the camera left out.

@@ -33,6 +33,21 @@ pub struct FrameCounts {
     pub shown: u64,
 }
 
+/// Frames of video that a decoder took, by outcome. `taken == decoded + failed + skipped + pending` at every moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct VideoCounts {
+    /// Frames that the decoder took. Those that it had no time for are in the lane `decode`.
+    pub taken: u64,
+    /// Frames decoded to a picture.
+    pub decoded: u64,
+    /// Frames that the decoder rejected, because they are damaged or not supported.
+    pub failed: u64,
+    /// Frames that were not decoded, because they depend on a frame that was missing or rejected.
+    pub skipped: u64,
+    /// Frames whose picture is not out yet.
+    pub pending: u64,
+}
+
 /// Place of damage in a stream.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DamagePlace {

@@ -21,7 +21,7 @@ pub(crate) use self::backlog::Burst;
 #[cfg(feature = "net")]
 pub(crate) use self::backlog::BurstStep;
 use self::backlog::Fresh;
-pub use self::frames::{DamagePlace, FrameCounts};
+pub use self::frames::{DamagePlace, FrameCounts, VideoCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
 use self::outages::Outages;
@@ -112,6 +112,8 @@ pub struct Stats {
     pub bad_pictures: u64,
     /// Frames that were delivered with a guessed layout that later frames contradict.
     pub wrong_layouts: u64,
+    /// Frames of video by outcome in the decoder; all 0 while no one looks at pictures.
+    pub video: VideoCounts,
     /// Label names of the last frame that had some.
     pub labels: Option<Arc<LabelMap>>,
     /// Times that frame sync was lost.

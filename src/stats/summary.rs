@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats};
+use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, VideoCounts};
 use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, Introduction};
 
@@ -51,6 +51,9 @@ pub struct Summary {
     pub bad_detections: u64,
     /// Frames whose JPEG ends early.
     pub bad_pictures: u64,
+    /// Frames of video by outcome in the decoder; `None` if it took none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<VideoCounts>,
     /// Frames that were delivered with a guessed layout that later frames contradict.
     pub wrong_layouts: u64,
     /// Times that frame sync was lost.
@@ -145,6 +148,7 @@ impl Stats {
             reboots: self.reboots,
             bad_detections: self.bad_detections,
             bad_pictures: self.bad_pictures,
+            video: (self.video.taken > 0).then_some(self.video),
             wrong_layouts: self.wrong_layouts,
             resyncs: self.resyncs,
             skipped_ranges: self.skipped_ranges,

@@ -1,6 +1,6 @@
 //! Judges the counts: which of them mean that something is missing, and the words for them.
 
-use super::{FrameCounts, Stats};
+use super::{FrameCounts, Stats, VideoCounts};
 use crate::hub::LaneCounts;
 use crate::units::count;
 
@@ -114,7 +114,9 @@ impl Stats {
     #[must_use]
     pub fn balances(&self) -> bool {
         let FrameCounts { received, confirmed, withdrawn, pending, .. } = self.frames;
+        let VideoCounts { taken, decoded, failed, skipped, pending: owed } = self.video;
         received == confirmed + withdrawn + pending
+            && taken == decoded + failed + skipped + owed
             && self.closed.balance()
             && self.open.balance()
             && self.sequence.counts().is_none_or(|counts| counts.balance())

@@ -1,7 +1,7 @@
 //! Turns the frames of a camera into pictures with boxes, on a thread of its own.
 //!
 //! ```text
-//! provisional frames --DropOldest(1)--> convert, draw boxes --> Hub<Arc<Picture>> --DropOldest(1)--> window, ...
+//! provisional frames, video decoded --DropOldest(1)--> convert, draw boxes --> Hub<Arc<Picture>> --DropOldest(1)--> window, ...
 //! ```
 //!
 //! Frames are converted only while a lane of the hub is open, to the size at which they are shown ([`Showing`]); boxes and
@@ -200,7 +200,7 @@ impl View {
         let controls = ViewControls::of(&options.style);
         let shared = Arc::new(Shared { controls: Mutex::new(Some(controls)), ..Shared::default() });
         let pictures = Hub::new();
-        let worker = worker::Worker::new(camera, options, Arc::clone(&shared), pictures.clone(), controls);
+        let worker = worker::Worker::new(camera, options, Arc::clone(&shared), pictures.clone(), controls)?;
         let thread = thread::Builder::new().name(format!("view {}", camera.name)).spawn(move || worker.run())?;
         Ok(Self { pictures, shared, thread: Some(thread) })
     }

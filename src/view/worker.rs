@@ -1,14 +1,15 @@
 //! The thread of a view.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use super::{Drawing, FrameKind, Shared, Showing, Snapshot, ViewControls, ViewOptions};
 use crate::convert::{Converter, Placement};
+use crate::decode::DecodeError;
 use crate::frame::{Frame, Picture};
-use crate::hub::{Hub, Policy, RecvTimeoutError, Taker, lane};
-use crate::live::Camera;
+use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
+use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes};
 use crate::net::clock::received_now;
 use crate::overlay::Overlay;
 use crate::source::IncidentEvent;
@@ -26,6 +27,8 @@ pub(super) struct Worker {
     options: ViewOptions,
     provisional: Taker<Arc<Frame>>,
     confirmed: ConfirmedFrames,
+    /// Puts the pictures of video into the lanes of both.
+    decoding: Decoding,
     withdrawn: Taker<Withdrawn>,
     /// The last frame that was withdrawn. Its picture may follow.
     last_withdrawn: Option<Withdrawn>,
@@ -73,6 +76,24 @@ impl Withdrawn {
     }
 }
 
+/// Reports frames of video that are not decoded, until there is a picture again. Waiting for a key frame is a failure only
+/// before the first picture.
+fn not_decoded(shared: Arc<Shared>) -> DecodeFailed {
+    Box::new(move |frame, error| {
+        let is_wait = matches!(error, DecodeError::AwaitsKeyFrame | DecodeError::NoPicture);
+        if is_wait && locked(&shared.frame).is_some() {
+            return;
+        }
+        let mut health = locked(&shared.health);
+        health.failed += 1;
+        // The frame before may have a reason that explains more.
+        if !is_wait || health.error.is_none() {
+            health.error = Some(error.to_string());
+        }
+        health.last = Some(FrameKind { dialect: frame.dialect, payload: frame.kind, geometry: None });
+    })
+}
+
 /// The frame that is shown while the view is paused.
 struct Held {
     frame: Arc<Frame>,
@@ -90,12 +111,11 @@ struct ConfirmedFrames {
 }
 
 impl ConfirmedFrames {
-    fn of(camera: &Camera) -> Self {
+    fn of(camera: &Camera) -> (Lane<Arc<Frame>>, Self) {
         let (lane, taker) = lane("confirmed", Policy::DropOldest(1));
-        camera.outlets.confirmed.add(lane);
         let always = camera.spec.recording().is_some();
         taker.mute(!always);
-        Self { taker, always, wanted: false }
+        (lane, Self { taker, always, wanted: false })
     }
 
     /// Returns the newest frame that was confirmed since one was wanted.
@@ -118,11 +138,17 @@ impl Worker {
         shared: Arc<Shared>,
         pictures: Hub<Arc<Picture>>,
         controls: ViewControls,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        let (view, provisional) = lane("view", Policy::DropOldest(1));
+        camera.outlets.ledger.watch(view.counter());
+        let (kept, confirmed) = ConfirmedFrames::of(camera);
+        let lanes = PictureLanes { provisional: Some(view), confirmed: Some(kept) };
+        let decoding = Decoding::start(camera, lanes, not_decoded(Arc::clone(&shared)))?;
+        Ok(Self {
             name: camera.name.clone(),
-            provisional: camera.outlets.take_provisional("view", Policy::DropOldest(1)),
-            confirmed: ConfirmedFrames::of(camera),
+            provisional,
+            confirmed,
+            decoding,
             withdrawn: Withdrawn::subscribe(camera),
             last_withdrawn: None,
             ledger: camera.outlets.ledger.clone(),
@@ -139,7 +165,7 @@ impl Worker {
             snapshots: 0,
             snapshot_since_ns: None,
             picture_bytes: 0,
-        }
+        })
     }
 
     pub(super) fn run(mut self) {
@@ -154,6 +180,7 @@ impl Worker {
                 next.ok()
             };
             let Some(controls) = *locked(&self.shared.controls) else { break };
+            self.decoding.mute(self.pictures.is_empty() && controls.snapshots == self.snapshots);
             let takes_next = controls.paused && self.takes_next(controls);
             let confirmed = self.confirmed.take(takes_next || controls.snapshots != self.snapshots);
             match (frame, &confirmed) {
@@ -265,7 +292,7 @@ impl Worker {
             None => Placement::whole(size.0, size.1),
         };
         let converted = self.converter.scaled(frame, place, &mut picture);
-        let kind = FrameKind { dialect: frame.dialect, payload: frame.kind, geometry: frame.geometry };
+        let kind = FrameKind { dialect: frame.dialect, payload: frame.sent().kind, geometry: frame.geometry };
         let changed = {
             let mut health = locked(&self.shared.health);
             health.failed += u64::from(converted.is_err());

@@ -2,6 +2,7 @@
 
 mod command;
 mod dataset_readers;
+mod decoding;
 mod formats;
 mod video;
 
@@ -13,3 +14,5 @@ mod frames;
 mod program;
 #[path = "../support/recordings.rs"]
 mod recordings;
+#[path = "../support/video.rs"]
+mod video_peer;

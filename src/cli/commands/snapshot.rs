@@ -132,7 +132,7 @@ fn save_all(
     while written < args.frames && !receiving.over() {
         let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
             Ok(frame) => frame,
-            Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => continue,
+            Err(RecvTimeoutError::Timeout) if Instant::now() < deadline && !snapshots.is_unsupported() => continue,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
         deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
@@ -142,8 +142,12 @@ fn save_all(
             written += saver.save(&mut snapshots, &frame)?;
         }
     }
+    let not_decoded = snapshots.not_decoded().filter(|_| written == 0);
     snapshots.finish();
-    Ok(written)
+    match not_decoded {
+        Some(error) => Err(anyhow::Error::new(error).context(format!("no picture of {}", session.name()))),
+        None => Ok(written),
+    }
 }
 
 /// Saves frames of one camera and prints the paths.

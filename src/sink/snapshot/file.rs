@@ -194,6 +194,7 @@ fn stem(frame: &Frame, camera: &str) -> String {
 }
 
 fn sidecar(pixels: RgbPixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<u8> {
+    let sent = frame.sent();
     let sidecar = Sidecar {
         camera: info.camera,
         seq: frame.id,
@@ -202,11 +203,11 @@ fn sidecar(pixels: RgbPixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<
         arrival_unix_ns: frame.received.unix_ns,
         width: pixels.width,
         height: pixels.height,
-        format: frame.geometry.map_or_else(|| format!("{:?}", frame.kind), |geometry| geometry.format.to_string()),
+        format: sent.format().map_or_else(|| sent.kind.name().to_owned(), str::to_owned),
         because: &frame.because,
         dialect: frame.dialect,
         header: String::from_utf8_lossy(&frame.header).into_owned(),
-        bytes: frame.payload().len(),
+        bytes: sent.payload().len(),
         stale: frame.is_stale(),
         detections: (frame.detections.iter())
             .map(|detection| detection.named(info.names).on_track(Track::of(&frame.tracks, detection)))

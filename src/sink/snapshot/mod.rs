@@ -13,10 +13,11 @@ use std::{fmt, io};
 pub use file::{RgbPixels, SnapshotError, SnapshotInfo, SnapshotTarget, write, write_new, write_picture};
 
 use crate::convert::{Converter, PackedOrder};
+use crate::decode::DecodeError;
 use crate::error::with_causes;
 use crate::frame::{Frame, Picture};
-use crate::hub::{Policy, RecvTimeoutError, Taker};
-use crate::live::{Camera, Sink};
+use crate::hub::{Policy, RecvTimeoutError, Taker, lane};
+use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes, Sink};
 use crate::overlay::{Overlay, Style};
 use crate::sync::locked;
 use crate::view::{Notify, Snapshot};
@@ -26,6 +27,9 @@ use crate::view::{Notify, Snapshot};
 pub struct Snapshots {
     camera: String,
     taker: Option<Taker<Arc<Frame>>>,
+    decoding: Option<Decoding>,
+    /// The reason why the last frame of video was not decoded.
+    not_decoded: Arc<Mutex<Option<DecodeError>>>,
     target: SnapshotTarget,
     style: Style,
     converter: Converter,
@@ -42,6 +46,8 @@ impl Snapshots {
         Self {
             camera: String::new(),
             taker: None,
+            decoding: None,
+            not_decoded: Arc::default(),
             target,
             overlay: boxes.then(|| Overlay::new(style.clone())),
             style,
@@ -57,6 +63,18 @@ impl Snapshots {
     /// `Timeout` if no frame arrived, `Disconnected` if the session has ended or no camera is connected.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Arc<Frame>, RecvTimeoutError> {
         self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)
+    }
+
+    /// Returns the reason why the last frame of video was not decoded; `None` if all were, or if there was none.
+    #[must_use]
+    pub fn not_decoded(&self) -> Option<DecodeError> {
+        locked(&self.not_decoded).clone()
+    }
+
+    /// Returns whether the camera sends video that cannot be decoded, so that waiting is useless.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(*locked(&self.not_decoded), Some(DecodeError::Unsupported { .. } | DecodeError::NotBuilt(_)))
     }
 
     /// Saves a frame. Returns the path of the PNG file.
@@ -84,7 +102,19 @@ impl Sink for Snapshots {
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         self.camera = camera.name.clone();
-        self.taker = Some(camera.outlets.take_confirmed("snapshot", Policy::DropOldest(1)));
+        let (lane, taker) = lane("snapshot", Policy::DropOldest(1));
+        camera.outlets.ledger.watch(lane.counter());
+        let not_decoded = Arc::clone(&self.not_decoded);
+        let failed: DecodeFailed = Box::new(move |_, error| {
+            let mut known = locked(&not_decoded);
+            // A frame that waits for a key frame does not explain why.
+            if known.is_none() || !matches!(error, DecodeError::AwaitsKeyFrame | DecodeError::NoPicture) {
+                *known = Some(error.clone());
+            }
+        });
+        let lanes = PictureLanes { confirmed: Some(lane), ..PictureLanes::default() };
+        self.decoding = Some(Decoding::start(camera, lanes, failed)?);
+        self.taker = Some(taker);
         Ok(())
     }
 

@@ -340,7 +340,7 @@ mod tests {
         let error = watch_sim("size=64x48&fps=0", Some(1), || false).err().unwrap();
         assert_eq!(error.to_string(), "received 1 frames, expected at least 2 to measure");
         let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
-        assert!(format!("{error:#}").contains("H264 video cannot be shown yet"), "{error:#}");
+        assert!(format!("{error:#}").contains("H264 video has no pixels"), "{error:#}");
     }
 
     #[test]
