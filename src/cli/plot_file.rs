@@ -73,7 +73,7 @@ where
     Ok(area.draw(&PathElement::new(vec![from, to], GRAY))?)
 }
 
-/// A plot file. Its extension selects the format.
+/// A plot file. Its extension selects the format. Without a name, [`PlotFile::named`] chooses one.
 #[derive(Clone, Debug)]
 pub(crate) enum PlotFile {
     Svg(PathBuf),
@@ -85,6 +85,9 @@ impl std::str::FromStr for PlotFile {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let path = PathBuf::from(text);
+        if text.is_empty() {
+            return Ok(Self::Svg(path));
+        }
         match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("svg") => Ok(Self::Svg(path)),
             Some("png") => Ok(Self::Png(path)),
@@ -97,6 +100,19 @@ impl PlotFile {
     pub(crate) fn path(&self) -> &Path {
         let (Self::Svg(path) | Self::Png(path)) = self;
         path
+    }
+
+    /// Returns a file with a name: if the user gave none, `STEM.svg`, or with a number if that exists.
+    pub(crate) fn named(&self, stem: &str) -> Self {
+        if !self.path().as_os_str().is_empty() {
+            return self.clone();
+        }
+        let name = |number: u32| match number {
+            0 => PathBuf::from(format!("{stem}.svg")),
+            _ => PathBuf::from(format!("{stem}-{number}.svg")),
+        };
+        let free = (0..u32::MAX).map(name).find(|path| path.symlink_metadata().is_err());
+        Self::Svg(free.unwrap_or_else(|| name(0)))
     }
 
     /// Checks that the file can be written, before the work whose result it shows.

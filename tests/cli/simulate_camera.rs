@@ -67,6 +67,15 @@ fn sim_uri_is_accepted_as_a_camera() {
 }
 
 #[test]
+fn a_simulated_bootloader_says_that_its_pictures_cannot_be_decoded() {
+    let simulate = ["simulate", "--bootloader", "--listen", "127.0.0.1:0", "--discovery-port", "0", "--link-port", "0"];
+    for (format, is_said) in [("H265", true), ("BGR888p", false)] {
+        let (code, _, err) = run(&[&simulate[..], &["--format", format, "-d", "10ms"]].concat());
+        assert_eq!((code, err.contains("cannot be decoded")), (0, is_said), "{format}: {err}");
+    }
+}
+
+#[test]
 fn invalid_simulations_are_rejected_with_a_reason() {
     let bootloader = ["simulate", "--bootloader"];
     for (args, says) in [

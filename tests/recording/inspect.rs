@@ -386,6 +386,32 @@ fn a_file_that_is_not_a_recording_is_rejected() {
 
 /// The commands on an intact file and on the same file truncated.
 #[test]
+fn a_plot_without_a_name_gets_one_and_replaces_nothing() {
+    let bench = Bench::new(Compression::None, 9);
+    let folder = tempfile::tempdir().unwrap();
+    let stem = bench.path.file_stem().unwrap().to_str().unwrap();
+    for name in [format!("{stem}.svg"), format!("{stem}-1.svg")] {
+        let done = crate::program::oaktap(&["inspect", bench.path.to_str().unwrap(), "--plot"])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success() && said.contains(&format!("the plot is in {name}")), "{said}");
+        assert!(fs::read_to_string(folder.path().join(name)).unwrap().contains("9 frames, 0 missing"));
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}
+
+#[test]
+fn inspect_names_the_damage_of_joined_files_without_counts_of_zero() {
+    let bench = Bench::new(Compression::None, 9);
+    let joined = bench.path.with_file_name("joined.mcap");
+    fs::write(&joined, [&bench.bytes[..], &bench.bytes].concat()).unwrap();
+    let (code, out, _) = run(&["inspect", joined.to_str().unwrap()]);
+    assert!(code == 3 && out.contains("  damaged: 1 place\n") && out.contains("another recording"), "{code}: {out}");
+}
+
+#[test]
 fn the_commands_inspect_verify_and_recover_files() {
     let bench = Bench::new(Compression::None, 9);
     let folder = bench.path.parent().unwrap();

@@ -48,8 +48,8 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "URI")]
     uri: Option<NamedSource>,
 
-    /// Plot the results to this .svg or .png file
-    #[arg(long, value_name = "FILE")]
+    /// Plot the results to this .svg or .png file [default: bench.svg]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     plot: Option<PlotFile>,
 
     #[command(flatten)]
@@ -61,7 +61,8 @@ pub(crate) struct BenchArgs {
 
 /// Without a source, `--size` and `--format` restrict what to measure.
 pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
-    args.plot.as_ref().map(PlotFile::check).transpose()?;
+    let plot = args.plot.as_ref().map(|plot| plot.named("bench"));
+    plot.as_ref().map(PlotFile::check).transpose()?;
     let report = match &args.uri {
         Some(source) => stream(ctx, source, args)?,
         None if args.until.frames.or(args.until.duration.map(|_| 0)).is_some() => {
@@ -87,7 +88,7 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
         report.write_table(&mut table)?;
         present::result(&table)?;
     }
-    if let Some(file) = &args.plot {
+    if let Some(file) = &plot {
         file.write(&report)?;
         present::say(&format!("the plot is in {}", file.path().display()));
     }

@@ -49,8 +49,8 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "plot")]
     extract: Option<PathBuf>,
 
-    /// Plot frames per second, gaps and detections over time to this .svg or .png file
-    #[arg(long, value_name = "FILE")]
+    /// Plot frames per second, gaps and detections over time to this .svg or .png file [default: NAME.svg]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     plot: Option<PlotFile>,
 }
 
@@ -70,7 +70,9 @@ enum FileKind {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
-    args.plot.as_ref().map(PlotFile::check).transpose()?;
+    let stem = args.files.first().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+    let plot = args.plot.as_ref().map(|plot| plot.named(stem.as_deref().unwrap_or("recordings")));
+    plot.as_ref().map(PlotFile::check).transpose()?;
     let files = find(&args.files, &[FINISHED, UNFINISHED, ".dap"])?;
     if let (Some(_), [_, _, ..]) = (&args.extract, files.as_slice()) {
         return Err(Usage("--extract needs exactly one package".to_owned()).into());
@@ -103,7 +105,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         let total = format!("{} files: {frames} frames, {}\n", reports.len(), Bytes(bytes));
         present::result(total.as_bytes())?;
     }
-    if let Some(file) = &args.plot {
+    if let Some(file) = &plot {
         file.write(&plot::Timelines(&reports))?;
         present::say(&format!("the plot is in {}", file.path().display()));
     }
@@ -117,7 +119,12 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         let cameras: Vec<_> = report.cameras.iter().map(|camera| camera.name.as_str()).collect();
         let text = format!("{}: no frames of {}", report.path.display(), cameras.join(", "));
         present::say(&printable(&text));
-        present::say("help: `oaktap verify FILE` checks the rest of the file");
+        present::say(match report.unsupported.is_empty() {
+            true => "help: `oaktap verify FILE` checks the rest of the file",
+            false => {
+                "help: record the pictures as JPEG, PNG, H.264, H.265 or raw; `foxglove` and `rerun` show the file as it is"
+            }
+        });
     }
     Ok(if whole && empty.is_empty() { Outcome::Done } else { Outcome::Lossy })
 }
@@ -194,10 +201,13 @@ fn text(report: &RecordingReport) -> String {
     }
     if report.damaged_parts > 0 {
         let RecordingReport { damaged_bytes, damaged_frames, damaged_parts, damage, .. } = report;
-        let bytes = count(*damaged_bytes, "byte", "bytes");
-        let frames = count(*damaged_frames, "incomplete frame", "incomplete frames");
+        let amounts =
+            [(*damaged_bytes, ["byte", "bytes"]), (*damaged_frames, ["incomplete frame", "incomplete frames"])];
+        let amounts = amounts.into_iter().filter(|(amount, _)| *amount > 0);
+        let mut amounts: Vec<_> = amounts.map(|(amount, [one, many])| count(amount, one, many)).collect();
         let places = count(*damaged_parts, "place", "places");
-        text.push_str(&format!("  damaged: {bytes}, {frames}, in {places}\n"));
+        amounts.push(if amounts.is_empty() { places } else { format!("in {places}") });
+        text.push_str(&format!("  damaged: {}\n", amounts.join(", ")));
         for part in damage.iter().take(LISTED_GAPS) {
             text.push_str(&format!("    at byte {}: {}\n", part.offset, part.why));
         }

@@ -146,6 +146,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     let places: Vec<_> = std::iter::once(first).chain(address.iter().copied()).map(place).collect();
     ctx.stop.on_signals()?;
     let id = config.id.clone();
+    let is_decodable = config.stream.is_decodable();
     let camera = CameraSimulator::start(config, &places).map_err(|error| {
         let taken = matches!(error, StartError::Bind { .. });
         let error = anyhow::Error::from(error);
@@ -162,6 +163,9 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         present::say(&format!("camera {id} at {ip}: discovery on UDP port {discovery}, bootloader on TCP port {link}"));
         // Other programs wait for this line to learn the address.
         present::say(&format!("listening on tcp://{ip}:{stream} while its application runs"));
+    }
+    if !is_decodable {
+        present::say(super::UNDECODABLE);
     }
     ctx.stop.wait_until(args.until.deadline());
     let (history, activity) = (camera.history(), camera.activity());

@@ -71,6 +71,10 @@ pub(crate) struct SimulateArgs {
     until: Until,
 }
 
+/// Printed if receivers cannot decode the simulated pictures.
+const UNDECODABLE: &str =
+    "the pictures have valid headers, but cannot be decoded: there is no encoder for this format and size";
+
 /// The simulated stream. By default, it is the one on Luxonis' page on standalone mode.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SceneArgs {
@@ -185,9 +189,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
         present::say(&format!("listening on {}", args.url(simulator.local_addr())));
     }
     if !reel.is_decodable() {
-        present::say(
-            "the pictures have valid headers, but cannot be decoded: there is no encoder for this format and size",
-        );
+        present::say(UNDECODABLE);
     }
     wait(ctx, &args.until, &simulators);
     let cameras: Vec<_> = simulators
