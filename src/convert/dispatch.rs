@@ -4,7 +4,9 @@
 //! is the proof, because levels above the baseline are only made by asking the processor.
 #![allow(unsafe_code)]
 
-use super::{PackedOrder, interleaved, planar, rows, yuv, yuv420};
+#[cfg(target_arch = "x86_64")]
+use super::yuv_avx2;
+use super::{PackedOrder, depth, half_float, interleaved, planar, rows, yuv, yuv420};
 
 /// A set of SIMD instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,8 @@ impl SimdLevel {
             if is_x86_feature_detected!("ssse3") {
                 levels.push(Self(Set::Ssse3));
             }
-            if is_x86_feature_detected!("avx2") {
+            // Every processor with AVX2 has F16C, but some virtual machines hide it.
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
                 levels.push(Self(Set::Avx2));
             }
         }
@@ -72,7 +75,7 @@ macro_rules! compiled {
             }
             match level.0 {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: this level is only made if the processor reports AVX2.
+                // SAFETY: this level is only made if the processor reports AVX2 and F16C.
                 Set::Avx2 => unsafe { with_avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 Set::Ssse3 => $plain($($arg),*),
@@ -85,20 +88,72 @@ macro_rules! compiled {
 compiled! {
     /// [`rows::high_bits`].
     fn high_bits(shift: u32, row: &[u8], out: &mut [u8]) = rows::high_bits;
-    /// [`yuv::paired`].
-    fn paired(v_first: bool, luma: &[u8], chroma: &[u8], out: [&mut [u8]; 3]) = yuv::paired;
-    /// [`yuv::halved`].
-    fn halved(rows: [&[u8]; 3], out: [&mut [u8]; 3]) = yuv::halved;
+    /// [`rows::pack10`].
+    fn pack10(row: &[u8], out: &mut [u8]) = rows::pack10;
+    /// [`rows::pack12`].
+    fn pack12(row: &[u8], out: &mut [u8]) = rows::pack12;
+    /// [`depth::count`].
+    fn depth_count(row: &[u8], scale: &mut depth::Scale) = depth::count;
+    /// [`half_float::any_above_one`].
+    fn any_above_one(row: &[u8], any: &mut bool) = half_float::any_above_one;
     /// [`yuv::full`].
     fn full(rows: [&[u8]; 3], out: [&mut [u8]; 3]) = yuv::full;
     /// [`yuv::interleaved`].
     fn interleaved(row: &[u8], out: [&mut [u8]; 3]) = yuv::interleaved;
-    /// [`yuv::yuyv`].
-    fn yuyv(row: &[u8], out: [&mut [u8]; 3]) = yuv::yuyv;
     /// [`yuv420::encoded`].
     fn encoded(upper: [&[u8]; 3], lower: [&[u8]; 3], luma: [&mut [u8]; 2], u: &mut [u8], v: &mut [u8]) = yuv420::encoded;
     /// [`yuv420::unpacked`].
     fn unpacked(words: &[u32], out: [&mut [u8]; 3]) = yuv420::unpacked;
+}
+
+/// Converts half-precision numbers by instructions for them. Returns `false` if the level has none.
+pub(super) fn halves(level: SimdLevel, scale: f32, row: &[u8], out: &mut [u8]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if level.0 == Set::Avx2 {
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        unsafe { half_float::converted(scale, row, out) };
+        return true;
+    }
+    let _ = (level, scale, row, out);
+    false
+}
+
+/// [`yuv::paired`] for rows that share their chroma.
+pub(super) fn paired(level: SimdLevel, v_first: bool, luma: &[&[u8]], chroma: &[u8], out: &mut [[&mut [u8]; 3]]) {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { yuv_avx2::paired(v_first, luma, chroma, out) },
+        _ => {
+            for (luma, [r, g, b]) in luma.iter().zip(out) {
+                yuv::paired(v_first, luma, chroma, [r, g, b]);
+            }
+        }
+    }
+}
+
+/// [`yuv::halved`] for rows that share their chroma.
+pub(super) fn halved(level: SimdLevel, luma: &[&[u8]], [u, v]: [&[u8]; 2], out: &mut [[&mut [u8]; 3]]) {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { yuv_avx2::halved(luma, [u, v], out) },
+        _ => {
+            for (luma, [r, g, b]) in luma.iter().zip(out) {
+                yuv::halved([luma, u, v], [r, g, b]);
+            }
+        }
+    }
+}
+
+/// [`yuv::yuyv`].
+pub(super) fn yuyv(level: SimdLevel, row: &[u8], out: [&mut [u8]; 3]) {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { yuv_avx2::yuyv(row, out) },
+        _ => yuv::yuyv(row, out),
+    }
 }
 
 /// Interleaves three planes to `0x00RRGGBB`. The planes have the length of `out`.
@@ -110,7 +165,7 @@ pub(super) fn words(level: SimdLevel, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
         // SAFETY: SSE2 is part of x86-64.
         Set::Baseline | Set::Ssse3 => unsafe { planar::words_sse2([b, g, r], out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2.
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
         Set::Avx2 => unsafe { planar::words_avx2([b, g, r], out) },
     }
 }
@@ -123,7 +178,7 @@ pub(super) fn words_of(level: SimdLevel, order: PackedOrder, triples: &[u8], out
         // SAFETY: this level is only made if the processor reports SSSE3.
         Set::Ssse3 => unsafe { interleaved::words_ssse3(order, triples, out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2.
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
         Set::Avx2 => unsafe { interleaved::words_avx2(order, triples, out) },
     }
 }
@@ -136,7 +191,7 @@ pub(super) fn triples(level: SimdLevel, planes: [&[u8]; 3], out: &mut [[u8; 3]])
         // SAFETY: this level is only made if the processor reports SSSE3.
         Set::Ssse3 => unsafe { planar::triples_ssse3(planes, out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2.
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
         Set::Avx2 => unsafe { planar::triples_avx2(planes, out) },
     }
 }

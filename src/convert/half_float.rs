@@ -1,4 +1,4 @@
-//! Converts half-precision numbers to bytes, by a table of all 65,536 of them.
+//! Converts half-precision numbers to bytes: with the instructions for them, or by a table of all 65,536.
 //!
 //! A camera sends such numbers as the input of a network: 0..=255 if the network normalizes them itself, 0..=1 if the
 //! camera does (the vendor calls GRAYF16 "normalized"). The stream does not show which, so the range is 0..=1 until the
@@ -6,12 +6,14 @@
 
 use half::f16;
 
+use super::dispatch::{self, SimdLevel};
+
 /// Bits of 1.0.
 const ONE: u16 = 0x3c00;
 /// Bits of infinity. Larger bits are `NaN` up to 0x7fff, and negative from 0x8000.
 const INFINITY: u16 = 0x7c00;
 
-/// The table for one stream.
+/// The range of one stream, and the byte for each number.
 #[derive(Default)]
 pub(super) struct HalfTable {
     /// `None` until it is needed, and after a change of range.
@@ -27,17 +29,91 @@ impl std::fmt::Debug for HalfTable {
 }
 
 impl HalfTable {
-    /// Adapts the range to these rows, and returns the byte for each number.
-    pub(super) fn adapted_to<'a>(&mut self, mut rows: impl Iterator<Item = &'a [u8]>) -> &[u8; 65536] {
-        if !self.full_range && rows.any(any_above_one) {
+    /// Adapts the range to these rows.
+    pub(super) fn adapt<'a>(&mut self, level: SimdLevel, mut rows: impl Iterator<Item = &'a [u8]>) {
+        let above_one = |row: &[u8]| {
+            let mut any = false;
+            dispatch::any_above_one(level, row, &mut any);
+            any
+        };
+        if !self.full_range && rows.any(above_one) {
             self.full_range = true;
             self.bytes = None;
         }
-        let scale = if self.full_range { 1.0 } else { 255.0 };
+    }
+
+    /// Returns the factor from a number to its byte.
+    const fn scale(&self) -> f32 {
+        if self.full_range { 1.0 } else { 255.0 }
+    }
+
+    /// Returns the byte for each number.
+    pub(super) fn bytes(&mut self) -> &[u8; 65536] {
+        let scale = self.scale();
         self.bytes.get_or_insert_with(|| {
             let table: Vec<u8> = (0..=u16::MAX).map(|bits| byte(bits, scale)).collect();
             table.into_boxed_slice().try_into().expect("there are 65536 numbers")
         })
+    }
+}
+
+/// Converts the numbers of a picture, in the way that is fastest at this level.
+pub(super) struct Halves<'a> {
+    level: SimdLevel,
+    table: &'a mut HalfTable,
+}
+
+impl<'a> Halves<'a> {
+    pub(super) const fn new(level: SimdLevel, table: &'a mut HalfTable) -> Self {
+        Self { level, table }
+    }
+
+    /// Converts as many numbers as `out` has bytes.
+    pub(super) fn convert(&mut self, row: &[u8], out: &mut [u8]) {
+        if !dispatch::halves(self.level, self.table.scale(), row, out) {
+            looked_up(self.table.bytes(), row, out);
+        }
+    }
+}
+
+/// Converts through the table.
+fn looked_up(table: &[u8; 65536], row: &[u8], out: &mut [u8]) {
+    for (out, half) in out.iter_mut().zip(row.as_chunks().0) {
+        *out = table[usize::from(u16::from_le_bytes(*half))];
+    }
+}
+
+/// Converts 16 numbers at a time, to the same bytes as the table. Reads the rest of a row as if zeros followed.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,f16c")]
+pub(super) fn converted(scale: f32, row: &[u8], out: &mut [u8]) {
+    use std::arch::x86_64::*;
+    let (scale, zero, end) = (_mm256_set1_ps(scale), _mm256_setzero_ps(), _mm256_set1_ps(255.0));
+    let half = _mm256_set1_ps(0.5);
+    let eight = |halves: [u8; 16]| {
+        let numbers = _mm256_mul_ps(_mm256_cvtph_ps(bytemuck::cast(halves)), scale);
+        // The second operand is the result if the first is `NaN`.
+        let numbers = _mm256_min_ps(_mm256_max_ps(numbers, zero), end);
+        _mm256_cvttps_epi32(_mm256_add_ps(numbers, half))
+    };
+    let sixteen = |halves: &[u8; 32]| -> [u8; 16] {
+        let [low, high]: [[u8; 16]; 2] = bytemuck::cast(*halves);
+        // Packing takes turns between the lanes of both vectors.
+        let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(eight(low), eight(high)));
+        let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+        bytemuck::cast(_mm_packus_epi16(low, high))
+    };
+    let (out, out_rest) = out.as_chunks_mut::<16>();
+    let (halves, halves_rest) = row.as_chunks::<32>();
+    for (out, halves) in out.iter_mut().zip(halves) {
+        *out = sixteen(halves);
+    }
+    if !out_rest.is_empty() {
+        let rest = halves.get(out.len()).map_or(halves_rest, |halves| &halves[..]);
+        let len = rest.len().min(2 * out_rest.len());
+        let mut halves = [0; 32];
+        halves[..len].copy_from_slice(&rest[..len]);
+        out_rest.copy_from_slice(&sixteen(&halves)[..out_rest.len()]);
     }
 }
 
@@ -46,11 +122,12 @@ pub(super) fn byte(bits: u16, scale: f32) -> u8 {
     (f16::from_bits(bits).to_f32() * scale).round() as u8
 }
 
-/// Returns whether a row has a number above 1.
-pub(super) fn any_above_one(row: &[u8]) -> bool {
+/// Sets `any` if a row has a number above 1.
+#[inline(always)]
+pub(super) fn any_above_one(row: &[u8], any: &mut bool) {
     // No early exit within a row, so that the compiler can vectorize the loop.
-    row.as_chunks().0.iter().fold(false, |any, sample| {
+    *any |= row.as_chunks().0.iter().fold(false, |any, sample| {
         let bits = u16::from_le_bytes(*sample);
         any | (bits > ONE && bits <= INFINITY)
-    })
+    });
 }

@@ -23,6 +23,7 @@ mod half_float;
 mod interleaved;
 mod jpeg;
 mod output;
+mod pixels;
 mod planar;
 mod png;
 pub mod reference;
@@ -33,6 +34,8 @@ mod tests;
 mod value;
 mod yuv;
 mod yuv420;
+#[cfg(target_arch = "x86_64")]
+mod yuv_avx2;
 
 use std::sync::Arc;
 
@@ -45,9 +48,10 @@ pub use yuv420::Yuv420;
 use self::half_float::HalfTable;
 use self::jpeg::Jpeg;
 use self::output::{Bgr, Output, Rgb, Words};
+use self::pixels::Pixels;
 use self::scaled::Samples;
 use self::yuv420::RowPair;
-use crate::frame::pixel::{Layout, Plane};
+use crate::frame::pixel::Layout;
 use crate::frame::{Frame, Geometry, GeometryError, JpegDefect, Part, PayloadKind, Picture, PixelFormat};
 
 /// Byte order of interleaved pixels.
@@ -109,7 +113,7 @@ pub struct Converter {
     known: Option<(Geometry, Layout)>,
     halves: HalfTable,
     jpeg: Jpeg,
-    /// One or two rows each of red, green and blue.
+    /// Two rows each of red, green and blue.
     scratch: Vec<u8>,
     /// Intermediate picture of the formats that become luma and chroma in two steps, and of enlarged pictures.
     intermediate: Picture,
@@ -316,7 +320,7 @@ impl Converter {
         let Self { level, halves, jpeg, scratch, .. } = self;
         let bytes = pixel_bytes(frame, jpeg);
         let picture = Pixels { level: *level, width: geometry.width as usize, planes: layout.planes(), bytes };
-        scratch.resize(3 * picture.width, 0);
+        scratch.resize(2 * 3 * picture.width, 0);
         picture.write::<O>(geometry.format, halves, scratch, out);
     }
 
@@ -340,164 +344,4 @@ impl Converter {
 fn pixel_bytes<'a>(frame: &'a Frame, jpeg: &'a Jpeg) -> &'a [u8] {
     let is_raw = frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format != PixelFormat::Jpeg);
     if is_raw { frame.payload() } else { jpeg.rgb() }
-}
-
-/// Bytes that were checked to be long enough for their planes.
-struct Pixels<'a> {
-    level: SimdLevel,
-    width: usize,
-    planes: &'a [Plane],
-    bytes: &'a [u8],
-}
-
-impl<'a> Pixels<'a> {
-    fn write<O: Output>(&self, format: PixelFormat, halves: &mut HalfTable, scratch: &mut [u8], out: &mut [O::Pixel]) {
-        use PixelFormat::*;
-        let level = self.level;
-        match format {
-            Rgb888p => self.planar::<O>([0, 1, 2], out),
-            Bgr888p => self.planar::<O>([2, 1, 0], out),
-            Gray8 | Raw8 | Yuv400p => self.planar::<O>([0, 0, 0], out),
-            Rgb888i | Jpeg => self.direct::<O>(out, |row, out| O::interleaved(level, PackedOrder::Rgb, row, out)),
-            Bgr888i => self.direct::<O>(out, |row, out| O::interleaved(level, PackedOrder::Bgr, row, out)),
-            Rgba8888 => self.direct::<O>(out, rows::rgba::<O>),
-            Raw14 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 6, row, out)),
-            Raw12 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 4, row, out)),
-            Raw10 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 2, row, out)),
-            Pack10 => self.gray::<O>(scratch, out, rows::pack10),
-            Pack12 => self.gray::<O>(scratch, out, rows::pack12),
-            Raw16 => {
-                let shift = depth::shift(self.rows(0));
-                self.direct::<O>(out, |row, out| depth::colored::<O>(shift, row, out));
-            }
-            Rgb161616 => self.colored::<O>(scratch, out, |y, out| {
-                for (plane, out) in out.into_iter().enumerate() {
-                    dispatch::high_bits(level, 8, self.row(plane, y), out);
-                }
-            }),
-            Yuv422i => self.colored::<O>(scratch, out, |y, out| dispatch::yuyv(level, self.row(0, y), out)),
-            Yuv444i => self.colored::<O>(scratch, out, |y, out| dispatch::interleaved(level, self.row(0, y), out)),
-            Nv12 | Nv21 => self.colored::<O>(scratch, out, |y, out| {
-                dispatch::paired(level, format == Nv21, self.row(0, y), self.row(1, y / 2), out);
-            }),
-            Yuv420p => self.colored::<O>(scratch, out, |y, out| {
-                dispatch::halved(level, [self.row(0, y), self.row(1, y / 2), self.row(2, y / 2)], out);
-            }),
-            Yuv422p => self.colored::<O>(scratch, out, |y, out| {
-                dispatch::halved(level, [0, 1, 2].map(|plane| self.row(plane, y)), out);
-            }),
-            Yuv444p => self.colored::<O>(scratch, out, |y, out| {
-                dispatch::full(level, [0, 1, 2].map(|plane| self.row(plane, y)), out);
-            }),
-            GrayF16 => {
-                let table = self.halves(halves);
-                self.direct::<O>(out, |row, out| rows::half_gray::<O>(table, row, out));
-            }
-            RgbF16i => {
-                let table = self.halves(halves);
-                self.direct::<O>(out, |row, out| rows::half_rgb::<O>(table, row, out));
-            }
-            BgrF16i => {
-                let table = self.halves(halves);
-                self.direct::<O>(out, |row, out| rows::half_bgr::<O>(table, row, out));
-            }
-            RgbF16p | BgrF16p => {
-                let table = self.halves(halves);
-                let order = if format == RgbF16p { [0, 1, 2] } else { [2, 1, 0] };
-                for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
-                    rows::half_planar::<O>(table, order.map(|plane| self.row(plane, y)), out);
-                }
-            }
-        }
-    }
-
-    /// Converts to 4:2:0 in one step. Returns `false` for formats that have no such conversion.
-    fn write_yuv420(&self, format: PixelFormat, into: &mut Yuv420) -> bool {
-        use PixelFormat::*;
-        let order = match format {
-            Rgb888p => [0, 1, 2],
-            Bgr888p => [2, 1, 0],
-            Yuv420p | Nv12 | Nv21 => {
-                self.copy_yuv420(format, into);
-                return true;
-            }
-            Bgr888i | Rgb888i | Yuv422i | Yuv422p | Yuv444p | Yuv444i | Yuv400p | Gray8 | Raw8 | Raw16 | Raw14
-            | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | RgbF16p | BgrF16p | RgbF16i | BgrF16i
-            | GrayF16 | Jpeg => {
-                return false;
-            }
-        };
-        for (n, RowPair { luma, u, v }) in into.row_pairs().enumerate() {
-            let [upper, lower] = [2 * n, 2 * n + 1].map(|y| order.map(|plane| self.row(plane, y)));
-            dispatch::encoded(self.level, upper, lower, luma, u, v);
-        }
-        true
-    }
-
-    fn copy_yuv420(&self, format: PixelFormat, into: &mut Yuv420) {
-        for (n, RowPair { luma, u, v }) in into.row_pairs().enumerate() {
-            for (y, luma) in luma.into_iter().enumerate() {
-                luma.copy_from_slice(&self.row(0, 2 * n + y)[..luma.len()]);
-            }
-            if format == PixelFormat::Yuv420p {
-                u.copy_from_slice(&self.row(1, n)[..u.len()]);
-                v.copy_from_slice(&self.row(2, n)[..v.len()]);
-                continue;
-            }
-            let (first, second) = if format == PixelFormat::Nv21 { (v, u) } else { (u, v) };
-            for (([a, b], first), second) in self.row(1, n).as_chunks().0.iter().zip(first).zip(second) {
-                (*first, *second) = (*a, *b);
-            }
-        }
-    }
-
-    fn row(&self, plane: usize, y: usize) -> &'a [u8] {
-        let Plane { offset, stride, row, .. } = self.planes[plane];
-        &self.bytes[offset + y * stride..][..row]
-    }
-
-    fn rows(&self, plane: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        self.planes[plane].rows_of(self.bytes)
-    }
-
-    /// Returns the table for half-precision numbers, updated by this picture.
-    fn halves<'t>(&self, halves: &'t mut HalfTable) -> &'t [u8; 65536] {
-        halves.adapted_to((0..self.planes.len()).flat_map(|plane| self.rows(plane)))
-    }
-
-    /// Converts three planes, given by the indices of red, green and blue.
-    fn planar<O: Output>(&self, order: [usize; 3], out: &mut [O::Pixel]) {
-        if let [Some(r), Some(g), Some(b)] = order.map(|plane| self.planes[plane].whole(self.bytes)) {
-            return O::planar(self.level, [r, g, b], out);
-        }
-        for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
-            O::planar(self.level, order.map(|plane| self.row(plane, y)), out);
-        }
-    }
-
-    /// Converts each row of a single plane to a row of pixels.
-    fn direct<O: Output>(&self, out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [O::Pixel])) {
-        for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
-            convert(row, out);
-        }
-    }
-
-    /// Converts each row of a single plane to gray bytes first.
-    fn gray<O: Output>(&self, scratch: &mut [u8], out: &mut [O::Pixel], convert: impl Fn(&[u8], &mut [u8])) {
-        let gray = &mut scratch[..self.width];
-        for (out, row) in out.chunks_exact_mut(self.width).zip(self.rows(0)) {
-            convert(row, gray);
-            O::planar(self.level, [gray; 3], out);
-        }
-    }
-
-    /// Converts each row to a row each of red, green and blue first; `convert` selects the rows of the planes.
-    fn colored<O: Output>(&self, scratch: &mut [u8], out: &mut [O::Pixel], convert: impl Fn(usize, [&mut [u8]; 3])) {
-        let (r, rest) = scratch.split_at_mut(self.width);
-        let (g, b) = rest.split_at_mut(self.width);
-        for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
-            convert(y, [&mut *r, &mut *g, &mut *b]);
-            O::planar(self.level, [r, g, b], out);
-        }
-    }
 }

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::half_float::HalfTable;
 use super::output::Words;
-use super::{Pixels, depth, dispatch};
+use super::pixels::Pixels;
+use super::{depth, dispatch};
 use crate::frame::{Part, PixelFormat};
 
 /// From this enlargement, each pixel of a frame is a block of one color: whoever enlarges that much looks at pixels.
@@ -158,11 +159,11 @@ impl Pixels<'_> {
             Yuv444p => rows.yuv(|at, out| self.means_of_planes([0, 1, 2], at, across, out)),
             Yuv444i => rows.yuv(|at, out| interleaved::<3>(two(0, at), across, [0, 1, 2], out)),
             GrayF16 => {
-                let table = self.halves(halves);
+                let table = self.adapted(halves).bytes();
                 rows.gray(|at, out| mean(two(0, at), across, |row, x| table[usize::from(wide(row, 2 * x))], out));
             }
             RgbF16i | BgrF16i => {
-                let table = self.halves(halves);
+                let table = self.adapted(halves).bytes();
                 let order = if format == RgbF16i { [0, 1, 2] } else { [2, 1, 0] };
                 rows.colors(|at, out| {
                     for (channel, out) in order.into_iter().zip(out) {
@@ -172,7 +173,7 @@ impl Pixels<'_> {
                 });
             }
             RgbF16p | BgrF16p => {
-                let table = self.halves(halves);
+                let table = self.adapted(halves).bytes();
                 let order = if format == RgbF16p { [0, 1, 2] } else { [2, 1, 0] };
                 rows.colors(|at, out| {
                     for (plane, out) in order.into_iter().zip(out) {
@@ -267,13 +268,12 @@ impl Rows<'_> {
         let (pixels, samples) = (self.pixels, self.samples);
         let all = pixels.rows(0);
         let apart = (all.len() / DEPTH_ROWS_MIN).max(1);
-        let shift = depth::shift(all.step_by(apart));
-        self.each(|[_, lower], [low, high, _], _, out| {
+        let shift = pixels.depth_shift(all.step_by(apart));
+        let colors = depth::Colors::<Words>::new();
+        self.each(|[_, lower], _, _, out| {
             let row = pixels.row(0, lower);
-            for (((out, [_, right]), low), high) in out.iter_mut().zip(&samples.across).zip(low).zip(high) {
-                let at = 2 * *right as usize;
-                (*low, *high) = (row[at], row[at + 1]);
-                depth::colored::<Words>(shift, &[*low, *high], std::slice::from_mut(out));
+            for (out, [_, right]) in out.iter_mut().zip(&samples.across) {
+                *out = colors.of(shift, wide(row, 2 * *right as usize));
             }
         });
     }

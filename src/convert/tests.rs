@@ -220,6 +220,25 @@ fn outliers_do_not_change_the_depth_scale() {
 }
 
 #[test]
+fn every_half_float_is_converted_as_the_reference_does_at_every_level() {
+    let geometry = Geometry::tight(PixelFormat::GrayF16, 256, 256).unwrap();
+    let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    let above_one = |bits: u16| bits > 0x3c00 && bits <= 0x7c00;
+    let up_to_one: Vec<u8> =
+        (0..=u16::MAX).flat_map(|bits| if above_one(bits) { [0; 2] } else { bits.to_le_bytes() }).collect();
+    for payload in [all, up_to_one] {
+        let expected = reference::pixels(&geometry, &payload).unwrap();
+        let mut frame = Frame::with_payload(payload);
+        (frame.kind, frame.geometry) = (PayloadKind::Raw, Some(geometry));
+        for level in SimdLevel::available() {
+            let mut picture = Picture::default();
+            Converter::with_level(level).picture(&frame, &mut picture).unwrap();
+            assert!(picture.words().iter().copied().eq(expected.iter().copied().map(reference::word)), "{level:?}");
+        }
+    }
+}
+
+#[test]
 fn half_floats_switch_to_full_range_after_a_value_above_one() {
     let geometry = Geometry::tight(PixelFormat::GrayF16, 1, 1).unwrap();
     let mut converter = Converter::new();
@@ -325,7 +344,7 @@ fn buffers_are_reused_between_frames() {
     let mut addresses = |frame: &Frame| {
         converter.picture(frame, &mut picture).unwrap();
         converter.packed(frame, PackedOrder::Rgb, &mut bytes).unwrap();
-        let (halves, rgb) = (converter.halves.adapted_to(std::iter::empty()), converter.jpeg.rgb());
+        let (halves, rgb) = (converter.halves.bytes(), converter.jpeg.rgb());
         (picture.words().as_ptr(), bytes.as_ptr(), halves.as_ptr(), rgb.as_ptr())
     };
     let _grown = frames.each_ref().map(&mut addresses);

@@ -2,18 +2,19 @@
 //!
 //! The compiler vectorizes these plain loops because they write planes; the kernels for planar pictures interleave
 //! those afterwards. All loops are inlined into [`dispatch`](super::dispatch), which compiles them twice.
+//! The compiler vectorizes pairs of pixels poorly, so `yuv_avx2` repeats the loops with halved chroma for AVX2.
 //!
 //! BT.601 with luma in 16..=235 and chroma in 16..=240, like `cv2.cvtColor`, which depthai's host library uses. The
 //! coefficients are rounded as there (1.164, 2.018, 0.813, 0.391, 1.596), in 20-bit fixed point, so that the results
 //! are bit-identical.
 
-const SHIFT: i32 = 20;
-const HALF: i32 = 1 << (SHIFT - 1);
-const Y: i32 = coefficient(1.164);
-const U_TO_BLUE: i32 = coefficient(2.018);
-const U_TO_GREEN: i32 = coefficient(-0.391);
-const V_TO_GREEN: i32 = coefficient(-0.813);
-const V_TO_RED: i32 = coefficient(1.596);
+pub(super) const SHIFT: i32 = 20;
+pub(super) const HALF: i32 = 1 << (SHIFT - 1);
+pub(super) const Y: i32 = coefficient(1.164);
+pub(super) const U_TO_BLUE: i32 = coefficient(2.018);
+pub(super) const U_TO_GREEN: i32 = coefficient(-0.391);
+pub(super) const V_TO_GREEN: i32 = coefficient(-0.813);
+pub(super) const V_TO_RED: i32 = coefficient(1.596);
 
 /// Converts to fixed point, rounded to nearest.
 const fn coefficient(value: f64) -> i32 {
