@@ -172,11 +172,8 @@ impl Multipart {
                 let payload = &frame.payload()[..*received];
                 // The end of a picture shows that it is complete, whatever length was announced.
                 let is_whole = is_jpeg(payload) && !cut_short(payload);
-                let damage = match *len {
-                    _ if is_whole => None,
-                    Some(expected) => Some(Damage::Ended { expected, received: *received }),
-                    None => cut_short(payload).then_some(Damage::Unverified { expected: *received }),
-                };
+                let expected = len.unwrap_or(*received);
+                let damage = (!is_whole).then_some(Damage::Ended { expected, received: *received });
                 return Some(match damage {
                     None => self.complete(picture),
                     Some(damage) => {

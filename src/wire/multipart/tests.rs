@@ -157,6 +157,17 @@ fn incomplete_and_foreign_parts_are_counted() {
 }
 
 #[test]
+fn a_part_without_a_length_is_no_picture_until_something_ends_it() {
+    for payload in [&b"pixels"[..], &jpeg(100)[..50]] {
+        let open = [b"--b\r\n\r\n", payload].concat();
+        let (found, others) = parse_with(Some("b"), &open, 1).expect("a valid body");
+        assert!(found.is_empty() && others.iter().any(|other| other.contains("stream ended")), "{others:?}");
+        let ended = [&open[..], b"\r\n--b--\r\n"].concat();
+        assert!(parse_with(Some("b"), &ended, 1).expect("a valid body").0 == [payload]);
+    }
+}
+
+#[test]
 fn limits_end_a_body() {
     let endless = |text: &str| [text.as_bytes(), &[b'x'; 300_000]].concat();
     for (body, error) in [
