@@ -1,5 +1,6 @@
 //! Reads the chosen frames of recordings, one file after the other.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,16 +8,20 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::choice::{Choice, chosen_detections, nearest};
 use super::place::file_name;
-use super::report::ExportReport;
+use super::report::{ExportReport, Skip};
 use super::{ExportError, ProgressFn, report_progress};
+use crate::decode::VideoDecoder;
 use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
-use crate::recording::{Player, RecordingError, natural_order};
+use crate::recording::{PlayedFrame, Player, RecordingError, natural_order};
 use crate::units::count;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
 /// nearly, but not exactly, in the order of arrival.
 const MAX_DISORDER_NS: i64 = 10_000_000_000;
+
+/// Time before the time range in which key frames of video are looked for first, in nanoseconds.
+const KEY_FRAME_REACH_NS: i64 = 4_000_000_000;
 
 /// Frames left out between two reports of the progress, which can stop the export.
 const FRAMES_PER_REPORT: u64 = 256;
@@ -106,6 +111,51 @@ pub(super) struct Frames {
     pool: Pool<Frame>,
     /// Latest arrival time read so far.
     now_ns: i64,
+    /// Set if frames of video are returned decoded.
+    decoding: Option<Decoding>,
+}
+
+/// Decoders of the cameras, and the chosen frames that wait for their pictures.
+#[derive(Debug, Default)]
+struct Decoding {
+    decoders: Vec<VideoDecoder>,
+    waiting: Vec<ChosenFrame>,
+    ready: VecDeque<ChosenFrame>,
+}
+
+impl Decoding {
+    /// Decodes a frame of a camera, whether it was chosen or not: later ones may depend on it.
+    fn decode(&mut self, camera: usize, frame: &Arc<Frame>, cameras: &[Camera], report: &mut ExportReport) {
+        let Self { decoders, waiting, ready } = self;
+        let result = decoders[camera].decode(frame, |decoded| give(waiting, ready, &decoded));
+        if let Err(error) = result
+            && let Some(at) = waiting.iter().position(|chosen| Arc::ptr_eq(&chosen.frame, frame))
+        {
+            waiting.remove(at);
+            report.skip(&cameras[camera].name, Skip { kind: "video cannot be decoded", why: error.to_string() });
+        }
+    }
+
+    /// Ends the decoders. Counts frames whose pictures do not come.
+    fn flush(&mut self, cameras: &[Camera], report: &mut ExportReport) {
+        let Self { decoders, waiting, ready } = self;
+        for decoder in decoders {
+            decoder.flush(|decoded| give(waiting, ready, &decoded));
+        }
+        for chosen in waiting.drain(..) {
+            let why = "the decoder gave no picture".to_owned();
+            report.skip(&cameras[chosen.camera].name, Skip { kind: "video cannot be decoded", why });
+        }
+    }
+}
+
+/// Moves the chosen frame of a picture to those that are ready.
+fn give(waiting: &mut Vec<ChosenFrame>, ready: &mut VecDeque<ChosenFrame>, decoded: &Arc<Frame>) {
+    let is_its = |chosen: &ChosenFrame| decoded.coded.as_ref().is_some_and(|coded| Arc::ptr_eq(&chosen.frame, coded));
+    if let Some(at) = waiting.iter().position(is_its) {
+        let chosen = waiting.remove(at);
+        ready.push_back(ChosenFrame { frame: Arc::clone(decoded), parameter_sets: None, ..chosen });
+    }
 }
 
 impl Frames {
@@ -180,12 +230,20 @@ impl Frames {
             need_detection: !choice.labels.is_empty(),
             pool: Pool::default(),
             now_ns: start.max(from),
+            decoding: None,
         })
     }
 
     /// Keeps frames without a chosen detection, for video.
     pub(super) fn without_label_filter(mut self) -> Self {
         self.need_detection = false;
+        self
+    }
+
+    /// Returns frames of video decoded.
+    pub(super) fn decoded(mut self) -> Self {
+        let decoders = self.cameras.iter().map(|_| VideoDecoder::new(self.pool.clone())).collect();
+        self.decoding = Some(Decoding { decoders, ..Decoding::default() });
         self
     }
 
@@ -241,8 +299,17 @@ impl Frames {
             if report.left_out() % FRAMES_PER_REPORT == FRAMES_PER_REPORT - 1 {
                 report_progress(progress, self.fraction(), report.written)?;
             }
+            if let Some(ready) = self.decoding.as_mut().and_then(|decoding| decoding.ready.pop_front()) {
+                return Ok(Some(ready));
+            }
             let Some((file, player)) = &mut self.current else {
                 let Some(file) = self.remaining.next() else {
+                    if let Some(decoding) = &mut self.decoding {
+                        decoding.flush(&self.cameras, report);
+                        if !decoding.ready.is_empty() {
+                            continue;
+                        }
+                    }
                     self.check_choice(report)?;
                     return Ok(None);
                 };
@@ -272,39 +339,48 @@ impl Frames {
             let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
             report.read += 1;
             note_sets(&mut self.parameter_sets[camera], &played.frame);
-            if !self.range.contains(&played.log_ns) {
-                report.out_of_range += 1;
-                continue;
+            let frame = Arc::clone(&played.frame);
+            let chosen = self.choose(camera, played, report);
+            match &mut self.decoding {
+                Some(decoding) if frame.kind.is_video() => {
+                    decoding.waiting.extend(chosen);
+                    decoding.decode(camera, &frame, &self.cameras, report);
+                }
+                _ => {
+                    if chosen.is_some() {
+                        return Ok(chosen);
+                    }
+                }
             }
-            self.now_ns = self.now_ns.max(played.log_ns);
-            self.in_range[camera] += 1;
-            if !(self.in_range[camera] - 1).is_multiple_of(self.every) {
-                report.between += 1;
-                continue;
-            }
-            self.see_labels(&played.frame);
-            let (detections, without_box) =
-                chosen_detections(&self.style, self.cameras[camera].names(&played.frame), &played.frame.detections);
-            if self.need_detection && detections.is_empty() {
-                report.without_label += 1;
-                continue;
-            }
-            report.without_box += without_box;
-            let (sequence, taken_ns) = (played.sequence, played.publish_ns);
-            self.chosen += 1;
-            let frame = played.frame;
-            let needs_sets = frame.kind.is_video() && frame.is_key_frame() && !frame.parameter_sets().has_sequence;
-            let parameter_sets = self.parameter_sets[camera].clone().filter(|_| needs_sets);
-            return Ok(Some(ChosenFrame {
-                camera,
-                sequence,
-                taken_ns,
-                frame,
-                parameter_sets,
-                detections,
-                fraction: self.fraction(),
-            }));
         }
+    }
+
+    /// Returns a frame if it was chosen, or else counts it in `report`.
+    fn choose(&mut self, camera: usize, played: PlayedFrame, report: &mut ExportReport) -> Option<ChosenFrame> {
+        if !self.range.contains(&played.log_ns) {
+            report.out_of_range += 1;
+            return None;
+        }
+        self.now_ns = self.now_ns.max(played.log_ns);
+        self.in_range[camera] += 1;
+        if !(self.in_range[camera] - 1).is_multiple_of(self.every) {
+            report.between += 1;
+            return None;
+        }
+        self.see_labels(&played.frame);
+        let (detections, without_box) =
+            chosen_detections(&self.style, self.cameras[camera].names(&played.frame), &played.frame.detections);
+        if self.need_detection && detections.is_empty() {
+            report.without_label += 1;
+            return None;
+        }
+        report.without_box += without_box;
+        let (sequence, taken_ns) = (played.sequence, played.publish_ns);
+        self.chosen += 1;
+        let frame = played.frame;
+        let needs_sets = frame.kind.is_video() && frame.is_key_frame() && !frame.parameter_sets().has_sequence;
+        let parameter_sets = self.parameter_sets[camera].clone().filter(|_| needs_sets);
+        Some(ChosenFrame { camera, sequence, taken_ns, frame, parameter_sets, detections, fraction: self.fraction() })
     }
 
     /// Ends the current file. Counts the frames that are missing in it.
@@ -324,13 +400,39 @@ impl Frames {
         let mut player = Player::open(&file.path, self.pool.clone()).map_err(failed)?;
         if start < self.range.start {
             self.read_sets(&file, &mut player);
-            player.seek(self.range.start).map_err(failed)?;
+            match self.decoding {
+                Some(_) => self.seek_key_frames(&file, start, &mut player).map_err(failed)?,
+                None => player.seek(self.range.start).map_err(failed)?,
+            }
         }
         Ok(Some((file, player)))
     }
 }
 
 impl Frames {
+    /// Moves to a place from which the video of every camera can be decoded at the start of the time range.
+    fn seek_key_frames(&self, file: &InputFile, start: i64, player: &mut Player) -> Result<(), RecordingError> {
+        let mut reach_ns = KEY_FRAME_REACH_NS;
+        loop {
+            let from_ns = self.range.start.saturating_sub(reach_ns).max(start);
+            player.seek(from_ns)?;
+            let (mut seen, mut can_start) = (vec![false; self.cameras.len()], vec![false; self.cameras.len()]);
+            // Reading the range reports damage when it gets there.
+            while let Ok(Some(played)) = player.next_frame() {
+                if played.log_ns >= self.range.start {
+                    break;
+                }
+                let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
+                seen[camera] = true;
+                can_start[camera] |= played.frame.is_key_frame();
+            }
+            if from_ns == start || (seen == can_start && seen.contains(&true)) {
+                return player.seek(from_ns);
+            }
+            reach_ns = reach_ns.saturating_mul(8);
+        }
+    }
+
     /// Reads the parameter sets at the beginning of a file of video: the first frame of each camera.
     fn read_sets(&mut self, file: &InputFile, player: &mut Player) {
         let mut waiting = file.cameras.iter().flatten().count();

@@ -150,11 +150,7 @@ fn conversion_failed(error: ConvertError) -> Skip {
         ConvertError::JpegCutShort(_) => "JPEG is cut short",
         ConvertError::Jpeg(_) | ConvertError::JpegTooLarge { .. } => "JPEG cannot be decoded",
     };
-    let why = match error {
-        ConvertError::Video(kind) => format!("{kind:?} is copied, and not decoded: use `--to mp4` without `--boxes`"),
-        error => error.to_string(),
-    };
-    Skip { kind, why }
+    Skip { kind, why: error.to_string() }
 }
 
 fn encoding_failed(error: &dyn std::error::Error) -> Skip {

@@ -50,11 +50,12 @@ impl Stills {
 
     pub(super) fn write_all(
         mut self,
-        mut frames: Frames,
+        frames: Frames,
         options: &ExportOptions,
         report: &mut ExportReport,
         progress: &mut ProgressFn<'_>,
     ) -> Result<(), ExportError> {
+        let mut frames = frames.decoded();
         let cameras = frames.cameras();
         let style = options.boxes.then(|| options.choice.style());
         let threads = options.threads.get();

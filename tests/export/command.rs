@@ -42,7 +42,7 @@ fn the_summary_counts_every_frame() {
 #[test]
 fn missing_frames_are_reported_with_exit_code_3() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = recording(folder.path(), "size=96x64&format=H264", 5);
+    let file = recording(folder.path(), "size=96x64&format=H265", 5);
     let out = folder.path().join("png");
     let (code, _, stderr) = export(&["-o", out.to_str().unwrap(), "--to", "png"], &file);
     assert_eq!(code, 3, "{stderr}");

@@ -1,10 +1,18 @@
 //! Decoded video is the same as ffmpeg decodes, byte for byte.
 
-use oaktap::decode::DecodeError;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+
+use oaktap::convert::{Converter, PackedOrder};
+use oaktap::decode::{DecodeError, VideoDecoder};
+use oaktap::export::{self, Choice, ExportFormat, ExportOptions};
 use oaktap::frame::PayloadKind;
 use oaktap::frame::PayloadKind::{H264, H265};
+use oaktap::frame::Pool;
+use oaktap::recording::Compression;
 
 use crate::external_tools;
+use crate::recordings;
 use crate::video_peer::{decoded, decoded_by_peer, encoded, frames};
 
 const FRAMES: usize = 25;
@@ -103,4 +111,53 @@ fn h264_with_b_frames_is_refused_by_name() {
     let (pictures, errors) = decoded(&frames(H264, &stream));
     assert!(pictures.len() <= 2 && pictures.len() + errors.len() == FRAMES, "{} pictures", pictures.len());
     assert!(errors.iter().all(|(_, error)| error.to_string().contains("B-frames")), "{errors:?}");
+}
+
+#[test]
+fn pictures_exported_from_video_are_those_of_a_full_decode() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Key frames at 0 and 30.
+    let sent = recordings::frames("size=64x48&format=H264&boxes=2", 40);
+    let path = folder.path().join("a.mcap");
+    recordings::write(&path, Compression::None, &[(recordings::camera("front"), sent.clone())]);
+    let (mut decoder, mut converter) = (VideoDecoder::new(Pool::default()), Converter::new());
+    let mut expected = Vec::new();
+    for frame in &sent {
+        let each = |decoded: std::sync::Arc<oaktap::frame::Frame>| {
+            let mut rgb = Vec::new();
+            converter.packed(&decoded, PackedOrder::Rgb, &mut rgb).expect("a picture");
+            expected.push(rgb);
+        };
+        decoder.decode(frame, each).expect("decoded");
+    }
+    // All, and every third from the middle of each group.
+    for (name, from, every, wanted) in [
+        ("all", None, 1, (0..40).collect::<Vec<usize>>()),
+        ("first", Some("250ms"), 3, (10..40).step_by(3).collect()),
+        ("second", Some("850ms"), 1, (34..40).collect()),
+    ] {
+        for format in [ExportFormat::Png, ExportFormat::Yolo] {
+            let from = from.map(|from| from.parse().expect("a time"));
+            let output = folder.path().join(format!("{name}-{}", format.name()));
+            let options = ExportOptions {
+                format,
+                output: output.clone(),
+                choice: Choice { from, every, ..Choice::default() },
+                boxes: false,
+                quality: ExportOptions::DEFAULT_QUALITY,
+                threads: NonZeroUsize::new(2).expect("two"),
+            };
+            let paths = [path.clone()];
+            let report = export::export(&paths, &options, &mut |_| ControlFlow::Continue(())).expect("an export");
+            assert!(report.balances() && report.is_complete(), "{report:?}");
+            let pictures = if format == ExportFormat::Yolo { output.join("images/train") } else { output };
+            let mut files: Vec<_> = std::fs::read_dir(pictures).unwrap().map(|entry| entry.unwrap().path()).collect();
+            files.sort();
+            assert_eq!(files.len(), wanted.len(), "{name}");
+            for (file, number) in files.iter().zip(&wanted) {
+                let found = image::open(file).expect("a picture").into_rgb8().into_raw();
+                assert!(found == expected[*number], "{name}: picture {number} in {}", file.display());
+            }
+        }
+    }
 }
