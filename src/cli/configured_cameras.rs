@@ -51,6 +51,21 @@ impl ConfiguredCamera {
 /// A fault in the text of a configuration file, at this byte.
 pub(crate) type Fault = (usize, String);
 
+/// Says how to write a camera that is a table, which is either a name with a dot without quotes or a list of settings.
+fn not_a_camera(name: &str, table: &DeTable<'_>) -> String {
+    let setting = table.iter().find_map(|(key, value)| {
+        let is_address = ["address", "host", "ip", "source", "uri", "url"].contains(&&**key.get_ref());
+        value.get_ref().as_str().filter(|_| is_address || table.len() > 1)
+    });
+    match (setting, table.iter().next()) {
+        (Some(address), _) => format!("a camera has only an address: write {name} = \"{address}\""),
+        (None, Some((inner, _))) => {
+            format!("a name with a dot needs quotes: \"{name}.{}\" = \"192.168.1.50\"", inner.get_ref())
+        }
+        (None, None) => format!("a camera has an address: write {name} = \"192.168.1.50\""),
+    }
+}
+
 /// Returns the cameras of a configuration file, and every fault of them.
 pub(crate) fn cameras(file: &DeTable<'_>) -> (Vec<ConfiguredCamera>, Vec<Fault>) {
     let Some((_, value)) = file.iter().find(|(key, _)| key.get_ref() == "cameras") else { return Default::default() };
@@ -62,10 +77,7 @@ pub(crate) fn cameras(file: &DeTable<'_>) -> (Vec<ConfiguredCamera>, Vec<Fault>)
                 faults.extend(check_name(name.get_ref()).err().map(|error| (at, error)));
                 let camera_at = camera.span().start;
                 if let DeValue::Table(inner) = camera.get_ref() {
-                    let inner = inner.iter().next().map_or("b", |(key, _)| key.get_ref());
-                    let text =
-                        format!("a name with a dot needs quotes: \"{}.{inner}\" = \"192.168.1.50\"", name.get_ref());
-                    faults.push((camera_at, text));
+                    faults.push((camera_at, not_a_camera(name.get_ref(), inner)));
                     continue;
                 }
                 add(at, Some(name.get_ref().to_string()), text(camera), camera_at, &mut known, &mut faults);

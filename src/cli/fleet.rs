@@ -366,6 +366,10 @@ mod tests {
                 "[cameras]\nfront.left = \"10.0.0.5\"",
                 "a name with a dot needs quotes: \"front.left\" = \"192.168.1.50\"",
             ),
+            (
+                "[cameras]\nfront = { address = \"10.0.0.5\" }",
+                "a camera has only an address: write front = \"10.0.0.5\"",
+            ),
             ("[cameras]\n\"a/b\" = \"10.0.0.5\"", "line 2, column 1: invalid name `a/b`"),
             (
                 "cameras = [\"a=10.0.0.5\", \"a=10.0.0.6\"]",

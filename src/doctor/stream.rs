@@ -46,7 +46,9 @@ fn port(target: &CheckedCamera) -> Option<Finding> {
              host itself",
         )
     } else if let Some(why) = unreachable {
-        finding(Level::Fail, format!("cannot reach TCP port {ports}: {why}")).hint("see the check `route`")
+        finding(Level::Fail, format!("cannot reach TCP port {ports}: {why}")).hint(
+            "the camera is off or has another address (`oaktap list` shows cameras), or the route is wrong: the check `route`",
+        )
     } else {
         finding(Level::Fail, format!("no answer from TCP port {ports}"))
             .hint("a firewall on the path drops the packets, or the camera has another address")

@@ -236,9 +236,10 @@ impl SourceError {
             {
                 Some("a link-local address needs the interface of this host: tcp://[fe80::1%eth0]:5000")
             }
-            SourceErrorKind::Resolve(_) => {
-                Some("pass the IP address: cameras do not announce a host name; `oaktap list` shows their addresses")
-            }
+            SourceErrorKind::Resolve(_) => Some(
+                "pass the IP address: cameras do not announce a host name; `oaktap list` shows their addresses, and names of \
+                 oaktap.toml need --config oaktap.toml",
+            ),
             SourceErrorKind::Connect(_) if self.refused() && self.conn.streamed_before => Some(
                 "the camera has just streamed and is restarting; if this persists, `oaktap doctor CAMERA` says what it \
                  runs",

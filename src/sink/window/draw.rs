@@ -175,7 +175,7 @@ impl Screen {
         match (self.enlarged, &*self.cameras) {
             (Some(at), cameras) => cameras[at].name.clone(),
             (None, [camera]) => camera.name.clone(),
-            (None, cameras) => format!("{} cameras", cameras.len()),
+            (None, _) => self.shown_cameras(),
         }
     }
 
