@@ -149,6 +149,7 @@ fn memory_and_time_are_bounded_whatever_a_file_claims() {
             &["export", file, "--to", "csv", "-o", table],
             &["export", file, "--to", "png", "-o", pictures],
             &["replay", file, "--no-window", "--speed", "max"],
+            &["view", &played, "--no-window"],
             &["detections", &played, "-q"],
         ] {
             let done = bounded(args);
