@@ -28,7 +28,7 @@ impl Sequence {
     pub fn of(kind: PayloadKind, sets: &FoundSets) -> Option<Self> {
         let units = sets.bytes.windows(4).enumerate().filter(|(_, window)| *window == [0, 0, 0, 1]);
         let read = |(at, _)| Self::read(kind, &sets.bytes[at + 4..]);
-        units.filter_map(read).last()
+        units.filter_map(read).next_back()
     }
 
     /// Reads a unit without its start code; `None` if it is not a valid sequence parameter set.
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_crop_larger_than_the_picture_is_rejected() {
         // 1 flag, then 0, 31, 0, 0 in units of 2 pixels.
-        let crop = [0b1_1_000001, 0b00000_1_1_0];
+        let crop = [0b1100_0001, 0b0000_0110];
         assert_eq!(cropped(&mut Bits::new(&crop), (62, 16), (2, 2)), Some((0, 16)));
         assert_eq!(cropped(&mut Bits::new(&crop), (61, 16), (2, 2)), None);
     }
