@@ -80,6 +80,8 @@ struct InputFile {
     span: Option<(i64, i64)>,
     /// For each camera of the file, its index in [`Frames::cameras`] if it was chosen.
     cameras: Vec<Option<usize>>,
+    /// For each camera of the file, whether its clock cannot be fitted: its times are then those of the arrivals.
+    without_clock: Vec<bool>,
 }
 
 /// Reads the chosen frames.
@@ -177,16 +179,22 @@ impl Frames {
                 }
                 Err(error) => return Err(failed(error)),
             };
-            let mut indices = Vec::new();
+            let (mut indices, mut without_clock) = (Vec::new(), Vec::new());
             for info in player.cameras() {
+                let misfit = player.reader().clock(&info.name).and_then(|clock| clock.misfit());
+                without_clock.push(misfit.is_some());
                 names.push(info.name.clone());
                 let wanted = choice.cameras.is_empty() || choice.cameras.contains(&info.name);
+                if let Some(misfit) = misfit.filter(|_| wanted) {
+                    report.note(format!("the clock of {} {misfit}; `time_utc_ns` is its arrival", info.name));
+                }
                 indices.push(wanted.then(|| camera_index(&mut cameras, info.name.clone(), info.labels.as_ref())));
             }
             if let Some(damage) = player.reader().damage() {
                 report.unread(path, &damage);
             }
-            files_to_read.push(InputFile { path: path.clone(), span: player.reader().span(), cameras: indices });
+            let (path, span) = (path.clone(), player.reader().span());
+            files_to_read.push(InputFile { path, span, cameras: indices, without_clock });
         }
         if let Some(error) = unopened.filter(|_| files_to_read.is_empty()) {
             return Err(error);
@@ -337,10 +345,11 @@ impl Frames {
                 }
             };
             let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
+            let follows_arrival = file.without_clock.get(played.camera).copied().unwrap_or(false);
             report.read += 1;
             note_sets(&mut self.parameter_sets[camera], &played.frame);
             let frame = Arc::clone(&played.frame);
-            let chosen = self.choose(camera, played, report);
+            let chosen = self.choose(camera, played, follows_arrival, report);
             match &mut self.decoding {
                 Some(decoding) if frame.kind.is_video() => {
                     decoding.waiting.extend(chosen);
@@ -356,7 +365,13 @@ impl Frames {
     }
 
     /// Returns a frame if it was chosen, or else counts it in `report`.
-    fn choose(&mut self, camera: usize, played: PlayedFrame, report: &mut ExportReport) -> Option<ChosenFrame> {
+    fn choose(
+        &mut self,
+        camera: usize,
+        played: PlayedFrame,
+        follows_arrival: bool,
+        report: &mut ExportReport,
+    ) -> Option<ChosenFrame> {
         if !self.range.contains(&played.log_ns) {
             report.out_of_range += 1;
             return None;
@@ -375,7 +390,7 @@ impl Frames {
             return None;
         }
         report.without_box += without_box;
-        let (sequence, taken_ns) = (played.sequence, played.publish_ns);
+        let (sequence, taken_ns) = (played.sequence, if follows_arrival { played.log_ns } else { played.publish_ns });
         self.chosen += 1;
         let frame = played.frame;
         let needs_sets = frame.kind.is_video() && frame.is_key_frame() && !frame.parameter_sets().has_sequence;

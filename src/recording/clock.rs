@@ -17,6 +17,13 @@ const WINDOW_NS: i64 = 1_000_000_000;
 const WINDOWS_MAX: usize = 600;
 /// Largest drift that is accepted. Crystals are off by a few parts per million, and by a hundred when hot.
 const DRIFT_MAX: f64 = 500e-6;
+/// Limit of the slope of a line that is used. A drift of exactly [`DRIFT_MAX`] was stored by versions of oaktap that used
+/// clocks beyond it.
+const FITTED_DRIFT_MAX: f64 = 0.999 * DRIFT_MAX;
+/// A clock is not used if its slope would delay frames by this much more than [`DRIFT_MAX`] allows, in nanoseconds, beyond
+/// `DRIFT_NOISE_FACTOR` times the mean distance of the frames from the line. Less can be jitter.
+const DRIFT_NOISE_NS: f64 = 20e6;
+const DRIFT_NOISE_FACTOR: f64 = 3.0;
 /// Shortest span in microseconds over which drift is estimated. Over a shorter span jitter looks like drift.
 const DRIFT_SPAN_MIN_US: f64 = 10e6;
 /// A frame that is this much earlier than predicted, in nanoseconds, means that the camera's clock restarted.
@@ -58,7 +65,8 @@ impl OffsetLine {
 /// Maps a camera's clock to UTC while its frames arrive. Does not read a clock itself.
 ///
 /// The model cannot see the constant part of the delay: exposure, the camera's pipeline and the fastest transfer of a
-/// frame. All times are late by that much; to measure it, film a clock. A step of the host's clock of less than 3 s looks
+/// frame. All times are late by that much; to measure it, film a clock. If the camera's clock drifts by more than 500 ppm, it
+/// is not used: times are then those of the arrivals. A step of the host's clock of less than 3 s looks
 /// like a change of this delay, and is forgotten after ten minutes.
 #[derive(Clone, Debug, Default)]
 pub struct ClockModel {
@@ -80,6 +88,10 @@ struct ClockRun {
     /// The current window: its number since 1970, and its least delayed frame.
     open: (i64, Point),
     line: OffsetLine,
+    /// The clock cannot be fitted: the delay of the last frame. Times are then those of the arrivals.
+    follows_ns: Option<f64>,
+    /// Largest difference between arrival and reported time, in nanoseconds.
+    largest_ns: f64,
     /// Difference between reported times and the line, and the device time at which it was that large.
     slew_ns: f64,
     slew_from_us: f64,
@@ -106,12 +118,12 @@ impl ClockModel {
     pub fn utc_ns(&self, device: DeviceTime) -> i64 {
         let Some(run) = &self.run else { return device.0.saturating_mul(1000) };
         let x = run.x(device.0);
-        run.utc_ns(device.0, run.line.at(x) + run.slew(x))
+        run.utc_ns(device.0, run.reported(x))
     }
 
     /// Largest distance of [`Self::utc_ns`] from the line through the least delayed frames, in nanoseconds. In nine of ten
     /// seconds the least delayed frame was closer. The constant delay (see above) is not included. `None` before the third
-    /// second.
+    /// second. Until the drift is known, and if the clock is not used, it is the largest difference from an arrival so far.
     #[must_use]
     pub fn error_bound_ns(&self) -> Option<i64> {
         self.run.as_ref()?.error_bound_ns()
@@ -126,6 +138,7 @@ impl ClockModel {
         Some(ClockFit {
             offset_ns: narrow(run.base_ns + run.line.at(first) as i128),
             drift_ppm: run.line.slope * 1e3,
+            drift_is_known: run.follows_ns.is_some() || run.span_us() >= DRIFT_SPAN_MIN_US,
             error_bound_ns: run.error_bound_ns(),
             device_from_us,
             device_to_us: run.last_us,
@@ -162,6 +175,8 @@ impl ClockRun {
             minima: VecDeque::new(),
             open: (arrival_ns.div_euclid(WINDOW_NS), first),
             line: OffsetLine::default(),
+            follows_ns: None,
+            largest_ns: 0.0,
             slew_ns: 0.0,
             slew_from_us: 0.0,
             late: 0,
@@ -181,10 +196,21 @@ impl ClockRun {
         self.slew_ns * (-(x - self.slew_from_us).max(0.0) / SLEW_US).exp()
     }
 
+    /// Difference between reported time and device time at this device time, in nanoseconds.
+    fn reported(&self, x: f64) -> f64 {
+        self.follows_ns.unwrap_or_else(|| self.line.at(x) + self.slew(x))
+    }
+
+    /// Device time that the points span.
+    fn span_us(&self) -> f64 {
+        let first = self.points().next().map_or(0.0, |point| point.device_us);
+        self.points().last().map_or(0.0, |point| point.device_us) - first
+    }
+
     fn observe(&mut self, device_us: i64, arrival_ns: i64) -> FrameClock {
         let point =
             Point { device_us: self.x(device_us), late_ns: (offset_ns(device_us, arrival_ns) - self.base_ns) as f64 };
-        let reported = self.line.at(point.device_us) + self.slew(point.device_us);
+        let reported = self.reported(point.device_us);
         if device_us < self.last_us.saturating_sub(BACKWARD_RESTART_US) {
             return FrameClock::Restarted;
         }
@@ -209,11 +235,17 @@ impl ClockRun {
             better = true;
         }
         if better {
-            self.line = self.fit();
+            let (line, is_used) = self.fit();
+            self.line = line;
+            self.follows_ns = (!is_used).then_some(point.late_ns);
             // Continue from the time that the old line gives, but not after the arrival, and approach the new line.
             self.slew_ns = reported.min(point.late_ns) - self.line.at(point.device_us);
             self.slew_from_us = point.device_us;
         }
+        if let Some(follows_ns) = &mut self.follows_ns {
+            *follows_ns = point.late_ns;
+        }
+        self.largest_ns = self.largest_ns.max(point.late_ns - self.reported(point.device_us));
         FrameClock::Same
     }
 
@@ -233,9 +265,9 @@ impl ClockRun {
         self.minima.iter().copied().chain(after.then_some(self.open.1))
     }
 
-    /// Returns the line that is not above any point and has the least sum of distances. It contains the edge of the lower
-    /// hull that spans the mean time. Its slope is limited to `DRIFT_MAX`.
-    fn fit(&self) -> OffsetLine {
+    /// Returns the line that is not above any point and has the least sum of distances, and whether its drift is possible.
+    /// It contains the edge of the lower hull that spans the mean time. The slope of a line that is used is limited.
+    fn fit(&self) -> (OffsetLine, bool) {
         let mut hull: Vec<Point> = Vec::new();
         let (mut sum, mut n) = (0.0, 0.0);
         for point in self.points() {
@@ -251,19 +283,25 @@ impl ClockRun {
             sum += point.device_us;
             n += 1.0;
         }
-        let slope = match hull[..] {
-            [first, .., last] if last.device_us - first.device_us >= DRIFT_SPAN_MIN_US => {
-                let edge = hull.windows(2).find(|edge| edge[1].device_us >= sum / n).unwrap_or(&hull[..2]);
-                let slope = (edge[1].late_ns - edge[0].late_ns) / (edge[1].device_us - edge[0].device_us);
-                // Nanoseconds per microsecond.
-                slope.clamp(-DRIFT_MAX * 1e3, DRIFT_MAX * 1e3)
-            }
-            _ => 0.0,
+        let level = |slope: f64| {
+            let level = hull.iter().map(|point| point.late_ns - slope * point.device_us);
+            // If device times are not in order, `points` may leave out the current window.
+            let open = self.open.1.late_ns - slope * self.open.1.device_us;
+            OffsetLine { level_ns: level.fold(open, f64::min), slope }
         };
-        let level = hull.iter().map(|point| point.late_ns - slope * point.device_us);
-        // If device times are not in order, `points` may leave out the current window.
-        let open = self.open.1.late_ns - slope * self.open.1.device_us;
-        OffsetLine { level_ns: level.fold(open, f64::min), slope }
+        let [first, .., last] = hull[..] else { return (level(0.0), true) };
+        let span_us = last.device_us - first.device_us;
+        let edge = hull.windows(2).find(|edge| edge[1].device_us >= sum / n).unwrap_or(&hull[..2]);
+        // Nanoseconds per microsecond.
+        let slope = (edge[1].late_ns - edge[0].late_ns) / (edge[1].device_us - edge[0].device_us);
+        let free = level(slope);
+        let mean_ns = self.points().map(|point| point.late_ns - free.at(point.device_us)).sum::<f64>() / n;
+        let beyond_ns = (slope.abs() - DRIFT_MAX * 1e3) * span_us;
+        if n > 2.0 && beyond_ns > DRIFT_NOISE_NS + DRIFT_NOISE_FACTOR * mean_ns {
+            return (free, false);
+        }
+        let limit = FITTED_DRIFT_MAX * 1e3;
+        (level(if span_us < DRIFT_SPAN_MIN_US { 0.0 } else { slope.clamp(-limit, limit) }), true)
     }
 
     fn error_bound_ns(&self) -> Option<i64> {
@@ -275,8 +313,15 @@ impl ClockRun {
         let nearly_all = off[((off.len() - 1) as f64 * ERROR_BOUND_SHARE).ceil() as usize];
         let first = self.points().next()?.device_us;
         let span = self.x(self.last_us) - first;
-        let unknown_drift = if span < DRIFT_SPAN_MIN_US { span * DRIFT_MAX * 1e3 } else { 0.0 };
-        Some((nearly_all + unknown_drift + self.slew(self.x(self.last_us)).abs()).ceil() as i64)
+        if self.follows_ns.is_some() {
+            return Some(self.largest_ns.ceil() as i64);
+        }
+        let (unknown_drift, seen) = match span < DRIFT_SPAN_MIN_US || self.line.slope.abs() >= FITTED_DRIFT_MAX * 1e3 {
+            true => (span.min(DRIFT_SPAN_MIN_US) * DRIFT_MAX * 1e3, self.largest_ns),
+            false => (0.0, 0.0),
+        };
+        let bound = nearly_all + unknown_drift + self.slew(self.x(self.last_us)).abs();
+        Some(bound.max(seen).ceil() as i64)
     }
 }
 
@@ -293,8 +338,10 @@ fn narrow(ns: i128) -> i64 {
 pub struct ClockFit {
     /// UTC (nanoseconds since 1970) at `device_from_us`, minus that device time in nanoseconds.
     pub offset_ns: i64,
-    /// Drift in parts per million; negative if the camera's clock is fast.
+    /// Drift in parts per million; negative if the camera's clock is fast. 0 if it is not known.
     pub drift_ppm: f64,
+    /// The frames span enough time to estimate the drift.
+    pub drift_is_known: bool,
     /// See [`ClockModel::error_bound_ns`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_bound_ns: Option<i64>,
@@ -319,6 +366,25 @@ pub struct ClockError {
 }
 
 impl ClockFit {
+    /// Largest drift of a clock that is used, in parts per million.
+    pub const DRIFT_MAX_PPM: f64 = DRIFT_MAX * 1e6;
+
+    /// Returns whether the times of frames are computed from the camera's clock. Otherwise it drifts by
+    /// [`Self::DRIFT_MAX_PPM`] or more, and times are those of the arrivals.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.drift_ppm.abs() < Self::DRIFT_MAX_PPM
+    }
+
+    /// Returns why the clock is not used, if so.
+    #[must_use]
+    pub fn misfit(&self) -> Option<String> {
+        let (found, expected) = (self.drift_ppm, Self::DRIFT_MAX_PPM);
+        let why =
+            || format!("cannot be fitted: found a drift of at least {found:+.0} ppm, expected at most {expected} ppm");
+        (!self.is_used()).then(why)
+    }
+
     /// Converts a device time to nanoseconds since 1970, UTC.
     #[must_use]
     pub fn utc_ns(&self, device: DeviceTime) -> i64 {
@@ -354,12 +420,17 @@ impl ClockFit {
             found.parse().map_err(|_| ClockError { key, found: format!("{found:?}") })
         }
         let bound = "error_bound_ns";
+        let drift_ppm: f64 = get(metadata, "drift_ppm")?;
+        let (device_from_us, device_to_us): (i64, i64) =
+            (get(metadata, "device_from_us")?, get(metadata, "device_to_us")?);
+        let known_span = device_to_us as f64 - device_from_us as f64 >= DRIFT_SPAN_MIN_US;
         Ok(Self {
             offset_ns: get(metadata, "offset_ns")?,
-            drift_ppm: get(metadata, "drift_ppm")?,
+            drift_ppm,
             error_bound_ns: if metadata.contains_key(bound) { Some(get(metadata, bound)?) } else { None },
-            device_from_us: get(metadata, "device_from_us")?,
-            device_to_us: get(metadata, "device_to_us")?,
+            device_from_us,
+            device_to_us,
+            drift_is_known: drift_ppm != 0.0 || known_span,
             frames: get(metadata, "frames")?,
             restarts: get(metadata, "restarts")?,
         })
@@ -457,8 +528,9 @@ mod tests {
                 model.observe(DeviceTime(*device), *arrival);
             }
             if let Some(fit) = model.fit() {
-                prop_assert!(fit.drift_ppm.abs() <= 500.0);
-                prop_assert_eq!(ClockFit::from_metadata(&model.metadata()), Ok(fit));
+                prop_assert!(fit.drift_ppm.is_finite());
+                let stored = ClockFit::from_metadata(&model.metadata()).map(|fit| (fit.offset_ns, fit.drift_ppm));
+                prop_assert_eq!(stored, Ok((fit.offset_ns, fit.drift_ppm)));
             }
         }
     }
@@ -481,6 +553,48 @@ mod tests {
         assert!((fit.drift_ppm - 40.0).abs() < 0.1, "{fit:?}");
         assert!(fit.error_bound_ns.unwrap() < 10_000, "{fit:?}");
         assert_eq!((fit.frames, fit.restarts, fit.device_from_us), (2400, 0, 0));
+    }
+
+    /// The sample sender of docs/stream.md announces steps of 100 ms and needs 104 ms.
+    #[test]
+    fn a_clock_beyond_the_limit_is_not_used() {
+        for (step_us, arrival_us, seconds) in [
+            (100_000, 104_500, 20),
+            (100_000, 104_500, 5),
+            (100_000, 95_000, 20),
+            (40_000, 40_400, 60),
+            (100, 100_000, 20),
+        ] {
+            let mut model = ClockModel::default();
+            let (mut last, mut largest) = (i64::MIN, 0);
+            for index in 0..seconds * 1_000_000 / arrival_us {
+                let arrival = EPOCH + 1000 * arrival_us * index;
+                let reported = model.observe(DeviceTime(step_us * index), arrival);
+                assert!(reported <= arrival && reported >= last, "{step_us} {arrival_us}: frame {index}");
+                (last, largest) = (reported, largest.max(arrival - reported));
+                let from = if arrival_us == 40_400 { 100 } else { 40 };
+                assert!(index < from || reported == arrival, "frame {index}: {} ns", arrival - reported);
+            }
+            let fit = model.fit().unwrap();
+            let drift = (arrival_us - step_us) as f64 / step_us as f64 * 1e6;
+            assert!(!fit.is_used() && fit.drift_is_known, "{fit:?}");
+            assert!((fit.drift_ppm / drift - 1.0).abs() < 0.01, "{fit:?}");
+            assert!(fit.error_bound_ns.unwrap() >= largest, "{largest}, {fit:?}");
+            assert_eq!(fit.restarts, 0);
+        }
+    }
+
+    #[test]
+    fn the_drift_of_a_short_recording_is_not_known() {
+        let mut camera = Camera::new(1, 40.0, 0.0, 40.0);
+        let mut model = ClockModel::default();
+        for index in 0..40 * 5 {
+            let (device, arrival) = camera.frame(index, 0.0);
+            model.observe(device, arrival);
+        }
+        let fit = model.fit().unwrap();
+        assert!(fit.is_used() && !fit.drift_is_known, "{fit:?}");
+        assert_eq!(ClockFit::from_metadata(&model.metadata()), Ok(fit));
     }
 
     #[test]

@@ -9,12 +9,14 @@ use mcap::records::op;
 use super::byte_window::read_all;
 use super::channels::Role;
 use super::checksum;
+use super::clock::ClockFit;
 use super::join::{DamagedPicture, Join, JoinError, RecordedFrame, RecordingEntry};
 use super::salvage::payload_damage;
 use super::schema::{IncidentKind, RecordedIncident};
 use super::survey::{self, Survey};
 use super::time_line::{ClockJump, TimeLine};
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
+use super::writer::CLOCK_METADATA;
 use super::{CameraInfo, RecordingError};
 use crate::units::count;
 
@@ -141,6 +143,14 @@ impl Reader {
     /// The clock of each camera as metadata, with the camera's `name`. Empty for a torn file.
     pub fn clocks(&self) -> impl Iterator<Item = &BTreeMap<String, String>> {
         self.survey.clocks.iter().map(|clock| &clock.metadata)
+    }
+
+    /// Returns the stored clock of the camera of this name.
+    #[must_use]
+    pub fn clock(&self, camera: &str) -> Option<ClockFit> {
+        let is_wanted = |name: &str| name.strip_prefix(CLOCK_METADATA) == Some(camera);
+        let stored = self.survey.clocks.iter().find(|clock| is_wanted(&clock.name))?;
+        ClockFit::from_metadata(&stored.metadata).ok()
     }
 
     /// The chunks, in file order.

@@ -295,13 +295,14 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("condition", all.into_iter().flatten().collect::<Vec<_>>().join("; ")));
     }
     if let Some(clock) = &camera.clock {
-        let error =
-            clock.error_bound_ns.map_or("unknown".to_owned(), |bound| format!("at most {:.3} ms", bound as f64 / 1e6));
-        let text = format!(
-            "drift {:+.2} ppm, error {error}, {}",
-            clock.drift_ppm,
-            count(clock.restarts, "restart", "restarts")
-        );
+        let ms = |bound: i64| format!("{:.3} ms", bound as f64 / 1e6);
+        let restarts = count(clock.restarts, "restart", "restarts");
+        let error = clock.error_bound_ns.map_or("unknown".to_owned(), |bound| format!("at most {}", ms(bound)));
+        let drift = if clock.drift_is_known { format!("{:+.2} ppm", clock.drift_ppm) } else { "unknown".to_owned() };
+        let text = match clock.misfit() {
+            None => format!("drift {drift}, error {error}, {restarts}"),
+            Some(misfit) => format!("{misfit}; times are those of the arrivals, earlier by {error}; {restarts}"),
+        };
         lines.push(("clock", text));
     }
     lines
