@@ -44,7 +44,7 @@ pub(super) struct Delivery {
     is_recording: bool,
     /// Set while we close the connection: a truncated frame then does not count as lost.
     leaving: bool,
-    warnings: [RepeatedWarning; 4],
+    warnings: [RepeatedWarning; 5],
     /// Layout of the last frame, to log changes.
     layout: Option<Option<Geometry>>,
 }
@@ -56,6 +56,7 @@ enum WarningKind {
     Lost,
     Detections,
     Contradiction,
+    Record,
 }
 
 /// Limits a warning that may be due with every frame: logs the first, and then one each [`Self::INTERVAL_NS`].
@@ -110,7 +111,7 @@ impl Delivery {
             note: None,
             is_recording: spec.recording().is_some(),
             leaving: false,
-            warnings: [RepeatedWarning::default(); 4],
+            warnings: [RepeatedWarning::default(); 5],
             layout: None,
         }
     }
@@ -294,6 +295,12 @@ impl Delivery {
             Event::Record(Record::Note(text)) => {
                 tracing::info!(camera = %self.name, "note from the camera: {text}");
                 self.note = Some(text);
+            }
+            // A box is reported with its frame.
+            Event::Record(Record::Unreadable(line)) if !line.is_box() => {
+                if let Some(more) = self.warning(WarningKind::Record, progress) {
+                    tracing::warn!(camera = %self.name, "{line}{more}");
+                }
             }
             Event::Record(record) => tracing::debug!(camera = %self.name, "record {record:?}"),
         }

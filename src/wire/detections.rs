@@ -10,6 +10,7 @@ use nom::sequence::preceded;
 use nom::{IResult, Parser};
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
+use super::record::Unreadable;
 use super::text::float;
 use crate::frame::{BBox, Detection, LabelMap};
 
@@ -34,6 +35,9 @@ pub enum DetectionError {
         /// Offset in the text after the first 32 bytes of the header.
         at: usize,
     },
+    /// A box in a record of its own was not understood. The other boxes are kept.
+    #[error("{0}")]
+    Record(Unreadable),
     /// Not a JSON list of boxes.
     #[error("expected a JSON list of boxes: error at column {column} of the detections")]
     Json {

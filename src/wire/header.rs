@@ -217,7 +217,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Parsed {
             Some((_, len)) => Parsed::Detect { json_len: len as usize },
             None => Parsed::Unrecognized,
         },
-        Some(Opening::Record) => record::parse(start).map_or(Parsed::Unrecognized, Parsed::Record),
+        Some(Opening::Record) => record::parse_any(start).map_or(Parsed::Unrecognized, Parsed::Record),
         None => Parsed::Unrecognized,
     }
 }

@@ -65,7 +65,7 @@ pub use introduction::{Introduction, LabelTable};
 pub use limits::Limits;
 pub use multipart::{Multipart, MultipartError, Part, boundary};
 pub use protocol::Protocol;
-pub use record::{Record, records};
+pub use record::{Record, Unreadable, records};
 pub use text::LINE;
 
 /// TCP port of the stream in Luxonis' standalone example (wire.md section 1, F1).

@@ -6,7 +6,7 @@ use super::detections::{self, DetectionError};
 use super::header::{DetectionSyntax, Dialect};
 use super::introduction::Introduction;
 use super::limits::Limits;
-use super::record::Record;
+use super::record::{Record, Unreadable};
 use super::text::LINE;
 use super::tracks;
 use crate::frame::{Detection, Frame, Interpreter};
@@ -20,6 +20,8 @@ pub(super) struct Preamble {
     boxes: Vec<Detection>,
     /// There were more boxes than [`Limits::boxes`].
     too_many_boxes: bool,
+    /// The first box that was not understood.
+    unreadable_box: Option<Unreadable>,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Preamble {
     fn clear_boxes(&mut self) {
         self.boxes.clear();
         self.too_many_boxes = false;
+        self.unreadable_box = None;
     }
 
     /// Stores the contents of a record.
@@ -66,6 +69,9 @@ impl Preamble {
             }
             Record::Box(found) if self.boxes.len() < limits.boxes => self.boxes.push(*found),
             Record::Box(_) => self.too_many_boxes = true,
+            Record::Unreadable(line) if line.is_box() => {
+                self.unreadable_box.get_or_insert(*line);
+            }
             _ => {}
         }
         if Introduction::is_described_by(record) {
@@ -94,10 +100,11 @@ impl Preamble {
             (Dialect::Abcde256, Some(lists)) => tracks::parse(lists, limits.boxes, tracks),
             _ => Ok(()),
         };
+        let records = self.unreadable_box.map_or(Ok(()), |line| Err(DetectionError::Record(line)));
         self.clear_boxes();
         frame.camera_seq = self.seq.take();
         frame.labels.clone_from(&self.introduction.labels);
-        read.and(followed)
+        read.and(records).and(followed)
     }
 }
 

@@ -1,7 +1,9 @@
 //! 32-byte records between messages: our extension of the protocol, which other receivers skip (wire.md section 7).
 
+use std::fmt;
+
 use nom::bytes::complete::{tag, take_while_m_n};
-use nom::character::complete::{char, i64 as signed, u32 as decimal, u64 as long};
+use nom::character::complete::{char, i32 as edge, i64 as signed, u32 as decimal, u64 as long};
 use nom::combinator::{all_consuming, map_opt, opt, rest};
 use nom::sequence::{pair, preceded, terminated};
 use nom::{IResult, Parser};
@@ -42,6 +44,8 @@ pub enum Record {
     Dropped(u64),
     /// `@N <text>`: the camera's answer to a control record.
     Note(String),
+    /// A line that starts as a record but is of an unknown kind or does not have its form. Costs itself only.
+    Unreadable(Unreadable),
     /// 32 printable bytes of another kind: skipped, as Luxonis' host program does (wire.md 4.8).
     Foreign(String),
 }
@@ -58,7 +62,67 @@ impl Record {
     /// Returns whether any text is valid in this kind of record. Pixels can look like one by chance: a gradient of half
     /// floats does.
     pub(super) const fn is_free_text(&self) -> bool {
-        matches!(self, Self::DeviceId(_) | Self::Build(_) | Self::Stream(_) | Self::Note(_) | Self::Foreign(_))
+        matches!(
+            self,
+            Self::DeviceId(_)
+                | Self::Build(_)
+                | Self::Stream(_)
+                | Self::Note(_)
+                | Self::Unreadable(_)
+                | Self::Foreign(_)
+        )
+    }
+}
+
+/// A record that was not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    line: [u8; LINE],
+}
+
+impl Unreadable {
+    /// Returns the line if it may be meant as a record: printable, a capital letter after the `@`, then a space.
+    fn new(line: &[u8; LINE]) -> Option<Self> {
+        let printable = line.iter().all(|byte| (b' '..=b'~').contains(byte));
+        let is_record = matches!(line, [b'@', b'A'..=b'Z', b' ', ..]);
+        (printable && is_record).then_some(Self { line: *line })
+    }
+
+    /// Returns whether it was meant as a box.
+    #[must_use]
+    pub const fn is_box(&self) -> bool {
+        self.line[1] == b'B'
+    }
+
+    /// Returns the form of its kind, as in docs/stream.md; `None` for an unknown kind.
+    fn form(&self) -> Option<&'static str> {
+        Some(match self.line[1] {
+            b'V' => "@V 1 NAME",
+            b'I' => "@I ID",
+            b'A' => "@A BUILD",
+            b'D' => "@D WIDTH HEIGHT FORMAT [STRIDE]",
+            b'R' => "@R FPS",
+            b'L' => "@L LABEL NAME",
+            b'C' => "@C CRC32 COUNT",
+            b'S' => "@S NAME",
+            b'F' => "@F NUMBER MICROSECONDS",
+            b'E' => "@E NUMBER CRC32",
+            b'B' => "@B LABEL CONFIDENCE XMIN YMIN XMAX YMAX` in whole numbers, such as `@B 0 875 1000 2000 4000 9000",
+            b'T' => "@T t=67.8 css=97 mss=13",
+            b'Q' => "@Q drop=12",
+            b'N' => "@N TEXT",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record `{}` not understood: expected ", self.line.trim_ascii_end().escape_ascii())?;
+        match self.form() {
+            Some(form) => write!(f, "`{form}`"),
+            None => f.write_str("one of @V @I @D @A @R @L @C @S @F @B @E @T @Q @N"),
+        }
     }
 }
 
@@ -86,6 +150,11 @@ pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
         _ => return None,
     };
     body.ok().map(|(_, record)| record)
+}
+
+/// Parses a record, or returns that it was not understood.
+pub(super) fn parse_any(line: &[u8; LINE]) -> Option<Record> {
+    parse(line).or_else(|| Unreadable::new(line).map(Record::Unreadable))
 }
 
 /// Parses the known records among raw lines, such as [`Frame::records`](crate::frame::Frame::records).
@@ -143,18 +212,19 @@ fn checksum(input: &[u8]) -> IResult<&[u8], Record> {
 }
 
 fn bounding_box(input: &[u8]) -> IResult<&[u8], Record> {
-    let mut part = preceded(char(' '), decimal);
+    // Edges outside of the picture are below 0 or above 10,000.
+    let mut part = preceded(char(' '), edge);
     #[allow(clippy::cast_possible_truncation)] // Rounding to the nearest f32 is intended.
-    let share = |parts: u32, of: f64| (f64::from(parts) / of) as f32;
+    let share = |parts: f64, of: f64| (parts / of) as f32;
     let (input, label) = decimal(input)?;
-    let (input, confidence) = part.parse(input)?;
+    let (input, confidence) = preceded(char(' '), decimal).parse(input)?;
     let (input, xmin) = part.parse(input)?;
     let (input, ymin) = part.parse(input)?;
     let (input, xmax) = part.parse(input)?;
     let (input, ymax) = part.parse(input)?;
-    let edge = |parts| share(parts, 10_000.0);
-    let bbox = BBox { xmin: edge(xmin), ymin: edge(ymin), xmax: edge(xmax), ymax: edge(ymax) };
-    Ok((input, Record::Box(Detection { label, confidence: share(confidence, 1000.0), bbox })))
+    let of_side = |parts| share(f64::from(parts), 10_000.0);
+    let bbox = BBox { xmin: of_side(xmin), ymin: of_side(ymin), xmax: of_side(xmax), ymax: of_side(ymax) };
+    Ok((input, Record::Box(Detection { label, confidence: share(f64::from(confidence), 1000.0), bbox })))
 }
 
 fn health(input: &[u8]) -> IResult<&[u8], Record> {
@@ -208,6 +278,8 @@ mod tests {
         let Some(Record::Box(found)) = read("@B 57 893 0123 0456 0789 0999") else { panic!("a box") };
         assert_eq!((found.label, found.confidence.to_string()), (57, "0.893".into()));
         assert_eq!(found.bbox, BBox { xmin: 0.0123, ymin: 0.0456, xmax: 0.0789, ymax: 0.0999 });
+        let Some(Record::Box(found)) = read("@B 1 875 -100 2000 10400 9000") else { panic!("edges outside") };
+        assert_eq!(found.bbox, BBox { xmin: -0.01, ymin: 0.2, xmax: 1.04, ymax: 0.9 });
     }
 
     #[test]

@@ -286,3 +286,52 @@ fn a_camera_without_a_free_connection_is_reported() {
     assert!(err.contains("connection lost: the camera closed the connection: \"busy: 3 clients are served\""), "{err}");
     assert!(err.contains("help: the camera serves three clients at a time"), "{err}");
 }
+
+#[test]
+fn an_unreadable_box_costs_only_itself_and_is_a_finding() {
+    for (bad, found, code) in [
+        ("@B 1 875 -100 2000 4000 10400", 2, 0),
+        ("@B 1 87.5 1000 2000 4000 9000", 1, 3),
+        ("@B 1 nan 1000 2000 4000 9000", 1, 3),
+        ("@B 1 875 1000 2000 4000", 1, 3),
+        ("@B 1 875  1000 2000 4000 9000", 1, 3),
+    ] {
+        let mut bytes = lines(&["@D 8 6 BGR888p"]);
+        for number in 0..6 {
+            let time = DeviceTime(25_000 * number);
+            bytes.extend(lines(&[&format!("@F {number} {}", time.0), "@B 0 875 1000 2000 4000 9000", bad]));
+            bytes.extend(encode::img(time, 144, 0));
+            bytes.extend([7; 144]);
+        }
+        let camera = Camera::that_sends(bytes);
+        let (exit, out, err) = run(&["detections", &camera.uri, "--json", "--frames", "5"]);
+        camera.end();
+        let mut printed: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let summary = printed.pop().expect("a summary")["summary"]["cameras"][0].clone();
+        assert_eq!(exit, code, "{bad}: {err}");
+        assert_eq!(printed.len(), 5, "{bad}: {out}");
+        for (number, frame) in printed.iter().enumerate() {
+            assert_eq!(frame["camera_seq"], number, "{bad}: {frame}");
+            assert_eq!(frame["detections"].as_array().map(Vec::len), Some(found), "{bad}: {frame}");
+        }
+        assert_eq!(summary["bad_detections"].as_u64() > Some(0), code == 3, "{bad}: {summary}");
+        let warnings = err.matches(&format!("record `{bad}` not understood")).count();
+        assert_eq!(warnings > 0, code == 3, "{bad}: {err}");
+    }
+}
+
+#[test]
+fn a_record_that_is_not_understood_is_quoted_with_what_was_expected() {
+    for (bad, expected) in [
+        ("@D 8 6", "expected `@D WIDTH HEIGHT FORMAT [STRIDE]`"),
+        ("@D x", "expected `@D WIDTH HEIGHT FORMAT [STRIDE]`"),
+        ("@R fast", "expected `@R FPS`"),
+        ("@X 1", "expected one of @V @I"),
+    ] {
+        let camera = Camera::that_sends([lines(&[bad]), frames(0..6)].concat());
+        let (_, _, err) = run(&["detections", &camera.uri, "--size", "8x6", "--frames", "5"]);
+        camera.end();
+        let warning = format!("record `{bad}` not understood: {expected}");
+        assert_eq!(err.matches(&warning).count(), 1, "{bad}: {err}");
+    }
+}

@@ -99,7 +99,7 @@ impl Decoder {
         for line in lines.as_chunks().0.iter().take(MAX_LINES) {
             self.output.received(LINE);
             self.input.bypass(LINE);
-            if let Some(record) = record::parse(line) {
+            if let Some(record) = record::parse_any(line) {
                 self.preamble.apply(&record, &mut self.interpreter, &self.limits);
                 self.output.record(record, Some(line));
             } else if let Some(records) = record::foreign(line) {
