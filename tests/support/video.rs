@@ -59,8 +59,11 @@ pub(crate) fn frames(kind: PayloadKind, stream: &[u8]) -> Vec<Arc<Frame>> {
     starts.windows(2).enumerate().map(frame).collect()
 }
 
-/// Decodes frames. Returns the pictures with the numbers of their frames, and the errors.
-pub(crate) fn decoded(frames: &[Arc<Frame>]) -> (Vec<(u64, Vec<u8>)>, Vec<(u64, DecodeError)>) {
+/// Items with the numbers of their frames.
+pub(crate) type Numbered<T> = Vec<(u64, T)>;
+
+/// Decodes frames. Returns the pictures and the errors.
+pub(crate) fn decoded(frames: &[Arc<Frame>]) -> (Numbered<Vec<u8>>, Numbered<DecodeError>) {
     let mut decoder = VideoDecoder::new(Pool::default());
     let (mut pictures, mut errors) = (Vec::new(), Vec::new());
     let mut each = |decoded: Arc<Frame>| pictures.push((decoded.id, decoded.payload().to_vec()));
