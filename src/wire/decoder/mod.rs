@@ -370,16 +370,7 @@ impl Decoder {
             Parsed::Message(header) => self.begin_frame(header),
             Parsed::Detect { json_len } => self.take_detect(json_len),
             Parsed::Record(record) => {
-                if matches!(record, Record::Unreadable(_)) {
-                    // Pixels can look like one by chance: it is no proof that the frame before it is complete.
-                    if let Some(step) = self.withdraw_if_torn() {
-                        return step;
-                    }
-                } else if let Record::Checksum { seq, crc32 } = record {
-                    self.verify_checksum(seq, crc32);
-                } else if self.checksums && !matches!(record, Record::Frame { .. } | Record::Box(_)) {
-                    // A record about the connection: the checksum of the last frame may follow it.
-                } else if let Some(step) = self.confirm_or_withdraw() {
+                if let Some(step) = self.judge_by_record(&record) {
                     return step;
                 }
                 self.preamble.apply(&record, &mut self.interpreter, &self.limits);

@@ -48,8 +48,22 @@ impl Decoder {
         torn
     }
 
+    /// Decides on the provisional frame as far as the record that follows it allows.
+    pub(super) fn judge_by_record(&mut self, record: &Record) -> Option<Step> {
+        match record {
+            // Pixels can look like one by chance: it is no proof that the frame before it is complete.
+            Record::Unreadable(_) => return self.withdraw_if_torn(),
+            Record::Checksum { seq, crc32 } => self.verify_checksum(*seq, *crc32),
+            Record::Frame { .. } | Record::Box(_) => return self.confirm_or_withdraw(),
+            // A record about the connection: the checksum of the last frame may follow it.
+            _ if self.checksums => {}
+            _ => return self.confirm_or_withdraw(),
+        }
+        None
+    }
+
     /// Checks the provisional frame against the checksum that follows it.
-    pub(super) fn verify_checksum(&mut self, seq: u64, crc32: u32) {
+    fn verify_checksum(&mut self, seq: u64, crc32: u32) {
         self.checksums = true;
         let Some(Provisional { frame, .. }) = &self.provisional else { return };
         let same_frame = frame.camera_seq.is_none_or(|own| own == seq);
