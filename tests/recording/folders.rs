@@ -225,3 +225,14 @@ fn an_original_stays_when_the_new_file_is_named_and_no_older_original_is_replace
     assert_eq!(std::fs::read(older).expect("a file"), b"older");
     assert!(std::fs::read(folder.path().join("torn.mcap.partial.original-1")).expect("the original") == bytes);
 }
+
+/// A copy beside an intact recording would be read as more frames by every command that takes the folder.
+#[test]
+fn an_intact_recording_is_not_copied() {
+    let folder = fleet();
+    let whole = folder.path().join("line-9/9.mcap");
+    let (code, out, said) = run(&["recover", text(&whole)]);
+    assert_eq!((code, &*out), (0, ""), "{said}");
+    assert!(said.contains("9.mcap: intact, left out") && said.contains("nothing to recover"), "{said}");
+    assert!(whole.exists() && std::fs::read_dir(whole.parent().expect("a folder")).expect("a folder").count() == 2);
+}

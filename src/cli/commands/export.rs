@@ -199,20 +199,22 @@ fn output(args: &ExportArgs, format: ExportFormat, files: &[PathBuf]) -> anyhow:
 }
 
 fn text(report: &ExportReport, output: &Path) -> String {
+    // Of the frames outside the range, only those are read that the file stores beside chosen ones: no count for users.
+    let in_range = report.read - report.out_of_range + report.missing;
+    let detections = match report.detections {
+        0 => String::new(),
+        detections => format!(", {}", count(detections, "detection", "detections")),
+    };
     let mut text = format!(
-        "{}: {} of {} exported, {}, {}, {}",
+        "{}: {} of {} exported{detections}, {}, {}",
         output.display(),
         report.written,
-        count(report.read + report.missing, "frame", "frames"),
-        count(report.detections, "detection", "detections"),
+        count(in_range, "frame", "frames"),
         count(report.files, "file", "files"),
         Bytes(report.bytes)
     );
-    let left_out = [
-        (report.out_of_range, "outside --from and --until"),
-        (report.between, "not selected by --every"),
-        (report.without_label, "no detection selected by --only"),
-    ];
+    let left_out =
+        [(report.between, "not selected by --every"), (report.without_label, "no detection selected by --only")];
     for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {
         text.push_str(&format!("\n  {} skipped: {why}", count(frames, "frame", "frames")));
     }

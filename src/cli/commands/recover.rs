@@ -56,7 +56,8 @@ struct RecoverReports<'a> {
 pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     let found = find(&args.files, &[UNFINISHED, FINISHED])?;
     let is_alone = args.files.len() == 1 && !args.files[0].is_dir();
-    let files: Vec<_> = if is_alone { found } else { damaged(ctx, args, found)? };
+    // With --output, a copy is what the user asked for.
+    let files: Vec<_> = if is_alone && args.output.is_some() { found } else { damaged(ctx, args, found)? };
     if args.output.is_some() && files.len() > 1 {
         return Err(Usage(format!("--output takes one recording, found {}", files.len())).into());
     }
@@ -112,19 +113,23 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     Ok(if all.iter().all(RecoveryReport::is_all) { Outcome::Done } else { Outcome::Lossy })
 }
 
-/// Returns the given files, and of those in folders the unfinished and the damaged ones that no recorder is writing.
+/// Returns the unfinished and the damaged recordings, of those in folders only the ones that no recorder is writing. A copy
+/// of an intact recording would stand beside it, and commands that take the folder would read its frames twice.
 fn damaged(ctx: &Ctx, args: &RecoverArgs, found: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in found {
-        let is_left_out = if args.files.contains(&path) {
-            false
-        } else if file::is_locked(&path) {
+        let is_given = args.files.contains(&path);
+        let is_left_out = if !is_given && file::is_locked(&path) {
             present::say(&format!("{}: left out, because a recorder is writing it", path.display()));
             true
         } else {
             // A file that cannot be verified is reported when it cannot be recovered.
-            !ends_unfinished(&path)
-                && present::watched(ctx, &path, |watch| verify_watched(&path, watch))?.is_ok_and(|file| file.is_good())
+            let is_intact = !ends_unfinished(&path)
+                && present::watched(ctx, &path, |watch| verify_watched(&path, watch))?.is_ok_and(|file| file.is_good());
+            if is_intact && is_given {
+                present::say(&format!("{}: intact, left out", path.display()));
+            }
+            is_intact
         };
         if !is_left_out {
             files.push(path);
