@@ -213,9 +213,9 @@ fn every_command_on_the_pages_parses() {
 
 #[test]
 fn every_option_on_the_pages_exists() {
-    // Of cargo, pip and git.
+    // Of cargo, pip, git and curl.
     let mut known: BTreeSet<String> =
-        ["path", "release", "no-deps", "features", "no-default-features", "test", "ignored", "bench"]
+        ["path", "release", "no-deps", "features", "no-default-features", "test", "ignored", "bench", "data-binary"]
             .map(str::to_owned)
             .into();
     commands(&mut |_, command| known.extend(command.get_arguments().filter_map(Arg::get_long).map(str::to_owned)));

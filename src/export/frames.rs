@@ -324,7 +324,7 @@ impl Frames {
                 self.current = self.open_at_range(file)?;
                 continue;
             };
-            let played = match player.next_frame() {
+            let mut played = match player.next_frame() {
                 Ok(Some(played)) if played.log_ns < self.range.end.saturating_add(MAX_DISORDER_NS) => played,
                 Ok(_) => {
                     self.end_file(report);
@@ -345,33 +345,26 @@ impl Frames {
                 }
             };
             let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
-            let follows_arrival = file.without_clock.get(played.camera).copied().unwrap_or(false);
+            if file.without_clock.get(played.camera) == Some(&true) {
+                played.publish_ns = played.log_ns;
+            }
             report.read += 1;
             note_sets(&mut self.parameter_sets[camera], &played.frame);
             let frame = Arc::clone(&played.frame);
-            let chosen = self.choose(camera, played, follows_arrival, report);
+            let chosen = self.choose(camera, played, report);
             match &mut self.decoding {
                 Some(decoding) if frame.kind.is_video() => {
                     decoding.waiting.extend(chosen);
                     decoding.decode(camera, &frame, &self.cameras, report);
                 }
-                _ => {
-                    if chosen.is_some() {
-                        return Ok(chosen);
-                    }
-                }
+                _ if chosen.is_some() => return Ok(chosen),
+                _ => {}
             }
         }
     }
 
     /// Returns a frame if it was chosen, or else counts it in `report`.
-    fn choose(
-        &mut self,
-        camera: usize,
-        played: PlayedFrame,
-        follows_arrival: bool,
-        report: &mut ExportReport,
-    ) -> Option<ChosenFrame> {
+    fn choose(&mut self, camera: usize, played: PlayedFrame, report: &mut ExportReport) -> Option<ChosenFrame> {
         if !self.range.contains(&played.log_ns) {
             report.out_of_range += 1;
             return None;
@@ -390,7 +383,7 @@ impl Frames {
             return None;
         }
         report.without_box += without_box;
-        let (sequence, taken_ns) = (played.sequence, if follows_arrival { played.log_ns } else { played.publish_ns });
+        let (sequence, taken_ns) = (played.sequence, played.publish_ns);
         self.chosen += 1;
         let frame = played.frame;
         let needs_sets = frame.kind.is_video() && frame.is_key_frame() && !frame.parameter_sets().has_sequence;

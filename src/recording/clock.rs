@@ -410,6 +410,12 @@ impl ClockFit {
         all
     }
 
+    /// Parses metadata; `None` unless its clock is used. Older recorders stored a drift at the limit for every clock beyond
+    /// it.
+    pub(super) fn usable(metadata: &BTreeMap<String, String>) -> Option<Self> {
+        Self::from_metadata(metadata).ok().filter(Self::is_used)
+    }
+
     /// Parses metadata. Ignores unknown keys.
     ///
     /// # Errors

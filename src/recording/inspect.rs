@@ -290,9 +290,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
         .map(|(tally, info)| {
             // A recorder that did not notice a jump compared the camera with both clocks.
             let stored = from.clock(&info.name).filter(|_| time_line.jumps.is_empty());
-            // Older recorders stored a drift at the limit for every clock beyond it.
-            let stored = stored.and_then(|it| ClockFit::from_metadata(it).ok()).filter(ClockFit::is_used);
-            tally.report(info, stored)
+            tally.report(info, stored.and_then(ClockFit::usable))
         })
         .collect();
     let mut clock_jumps = time_line.jumps;
