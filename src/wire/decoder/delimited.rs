@@ -25,6 +25,7 @@ impl Decoder {
     }
 
     /// Like [`Self::picture`], for a frame of a recording, which has the device time that was recorded.
+    #[cfg(feature = "net")]
     pub(crate) fn recorded_picture(
         &mut self,
         protocol: Protocol,
