@@ -414,7 +414,8 @@ fn a_file_without_readable_pictures_is_an_error() {
             "{words:?} {code}: {errors}"
         );
     }
-    let (code, printed, errors) = run(&["recover", file]);
+    let saved = folder.path().join("saved.mcap");
+    let (code, printed, errors) = run(&["recover", file, "-o", saved.to_str().unwrap()]);
     assert!(code == 0 && printed.contains("saved 1 messages"), "{code}: {printed}{errors}");
 }
 
