@@ -39,7 +39,7 @@ pub(crate) fn refuse_same_camera(cameras: &[Given]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What two sources of one command cannot share.
+/// A resource that only one source of a command can use.
 #[derive(Debug)]
 enum Place {
     Camera(Vec<SocketAddr>),

@@ -57,7 +57,7 @@ impl Samples {
     }
 }
 
-/// What 16 pairs of chroma samples add to the colors of their pixels.
+/// The part of 16 pairs of chroma samples in the colors of their pixels.
 #[derive(Clone, Copy)]
 struct Tints {
     r: Wide,

@@ -48,7 +48,7 @@ pub enum DecodeError {
     Unsupported {
         /// Coding of the stream.
         kind: PayloadKind,
-        /// What is not supported.
+        /// The property that is not supported.
         why: String,
     },
     /// The decoder rejects the frame.

@@ -26,7 +26,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The interval at which to check whether to stop.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What the threads of all clients share. Each client is served on a thread of its own, and all share one queue, as in the
+/// State of the threads of all clients. Each client is served on a thread of its own, and all share one queue, as in the
 /// program on the camera.
 #[derive(Debug)]
 pub(super) struct HttpCamera {

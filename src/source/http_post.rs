@@ -94,7 +94,7 @@ pub(super) struct Posted {
     us: Option<SocketAddr>,
 }
 
-/// What a body is.
+/// Kind of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     /// A picture without a header: JPEG or raw pixels.
@@ -119,7 +119,7 @@ impl Content {
     }
 }
 
-/// What the connections share.
+/// State that all connections share.
 struct Shared {
     path: String,
     frames: Pool<Frame>,

@@ -76,7 +76,7 @@ impl Source for HttpSource {
     }
 }
 
-/// What a response is, by its content type and its first bytes.
+/// Kind of a response, by its content type and its first bytes.
 enum Content {
     Stream { boundary: Option<String> },
     Still,
