@@ -42,7 +42,7 @@ pub struct RecoveryReport {
     pub messages: u64,
     /// Those of them that were in damaged chunks: nothing shows whether they are intact.
     pub unverified: u64,
-    /// What is in the original and not in the new file, although it is intact.
+    /// Intact parts of the original that the new file lacks.
     pub left_out: Vec<String>,
     /// Frames that are known to be missing. Frames after the end of a torn file are unknown and not counted.
     pub lost_frames: u64,

@@ -7,7 +7,7 @@ use crate::frame::Frame;
 use crate::hub::{Hub, Policy, Taker, lane};
 use crate::stats::Ledger;
 
-/// What decoders of video need besides the frames themselves.
+/// Events that decoders of video need besides the frames.
 #[derive(Clone, Debug)]
 pub enum Continuity {
     /// The next frame does not follow the last one: frames or bytes are missing, or a connection begins.
@@ -26,7 +26,7 @@ pub struct Outlets {
     pub confirmed: Hub<Arc<Frame>>,
     /// All other events. A taker with sibling lanes in both hubs receives them in one order with the confirmed frames.
     pub incidents: Hub<Incident>,
-    /// What decoders of video need besides the provisional frames, in one order with them.
+    /// Events for decoders of video, in one order with the provisional frames.
     pub continuity: Hub<Continuity>,
     /// Counts of every frame and byte, and of the lanes that were subscribed with the functions below.
     pub ledger: Ledger,

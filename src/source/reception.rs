@@ -18,7 +18,7 @@ use crate::wire::{Damage, Decoder, Event};
 /// Work of an event of the decoder, in bytes examined or copied.
 const EVENT_WORK: u64 = 1 << 10;
 
-/// What is received on one open connection.
+/// The reception on one open connection.
 pub(super) struct Reception<'a> {
     pub(super) attempts: &'a mut Attempts,
     pub(super) decoder: &'a mut Decoder,
