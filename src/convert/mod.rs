@@ -161,8 +161,8 @@ impl Converter {
     }
 
     /// Converts a part of a frame to a picture of another size in one step, and copies its number and times. `place` is
-    /// called with the width and height of the frame. A picture smaller than the frame costs what its own pixels cost;
-    /// only a JPEG is decoded completely.
+    /// called with the width and height of the frame. A picture smaller than the frame costs what its own pixels cost. A JPEG
+    /// is decoded to the nearest size that its decoder offers.
     ///
     /// # Errors
     /// As [`Self::picture`].
@@ -172,11 +172,14 @@ impl Converter {
         place: impl FnOnce((usize, usize)) -> Placement,
         into: &mut Picture,
     ) -> Result<(), ConvertError> {
-        let (geometry, layout) = self.prepare(frame)?;
+        let shown = place(self.size(frame)?);
+        let reduction = shown.reduction();
+        let (geometry, layout) = self.prepare(frame, reduction)?;
         let whole = Placement::whole(geometry.width as usize, geometry.height as usize);
-        let placement = place(whole.size);
-        into.resize(placement.size.0, placement.size.1);
-        into.part = placement.part;
+        into.resize(shown.size.0, shown.size.1);
+        into.part = shown.part;
+        // A JPEG may have been decoded to a smaller size. Other frames keep theirs.
+        let placement = if whole.size == shown.part.of { shown } else { shown.within_reduced(whole.size, reduction) };
         if placement == whole {
             self.write::<Words>(frame, &geometry, &layout, into.words_mut());
         } else if placement.is_interpolated() {
@@ -220,7 +223,7 @@ impl Converter {
         order: PackedOrder,
         into: &mut Vec<u8>,
     ) -> Result<(u32, u32), ConvertError> {
-        let (geometry, layout) = self.prepare(frame)?;
+        let (geometry, layout) = self.prepare(frame, 1)?;
         into.resize(geometry.width as usize * geometry.height as usize * 3, 0);
         self.write_packed(frame, order, (&geometry, &layout), into);
         Ok((geometry.width, geometry.height))
@@ -231,7 +234,7 @@ impl Converter {
     /// # Errors
     /// Also if the length of `into` is not `width * height * 3`.
     pub fn packed_into(&mut self, frame: &Frame, order: PackedOrder, into: &mut [u8]) -> Result<(), ConvertError> {
-        let (geometry, layout) = self.prepare(frame)?;
+        let (geometry, layout) = self.prepare(frame, 1)?;
         let needed = geometry.width as usize * geometry.height as usize * 3;
         if into.len() != needed {
             return Err(ConvertError::BufferSize { needed, found: into.len() });
@@ -246,7 +249,7 @@ impl Converter {
     /// # Errors
     /// As [`Self::picture`]; `into` is then unchanged.
     pub fn yuv420(&mut self, frame: &Frame, into: &mut Yuv420) -> Result<(u32, u32), ConvertError> {
-        let (geometry, layout) = self.prepare(frame)?;
+        let (geometry, layout) = self.prepare(frame, 1)?;
         let (width, height) = (geometry.width as usize, geometry.height as usize);
         into.resize(width, height);
         // For a JPEG, `bytes` would be wrong, but its format (RGB888i) never takes the direct way.
@@ -289,19 +292,29 @@ impl Converter {
         }
     }
 
-    /// Checks a frame, and returns the layout of its payload or, for a JPEG, that of the decoded pixels.
-    fn prepare(&mut self, frame: &Frame) -> Result<(Geometry, Layout), ConvertError> {
+    /// Returns width and height of a frame.
+    fn size(&mut self, frame: &Frame) -> Result<(usize, usize), ConvertError> {
+        if is_jpeg(frame) {
+            return self.jpeg.size(frame.payload());
+        }
+        let (Geometry { width, height, .. }, _) = self.prepare(frame, 1)?;
+        Ok((width as usize, height as usize))
+    }
+
+    /// Checks a frame, and returns the layout of its payload or, for a JPEG, that of the pixels decoded with this
+    /// [reduction](Placement::reduction).
+    fn prepare(&mut self, frame: &Frame, jpeg_reduction: usize) -> Result<(Geometry, Layout), ConvertError> {
         let payload = frame.payload();
         match (frame.kind, frame.geometry) {
             (PayloadKind::H264 | PayloadKind::H265, _) => Err(ConvertError::Video(frame.kind)),
-            (PayloadKind::Jpeg, _) | (PayloadKind::Raw, Some(Geometry { format: PixelFormat::Jpeg, .. })) => {
-                let (width, height) = self.jpeg.decode(payload)?;
+            _ if is_jpeg(frame) => {
+                let (width, height) = self.jpeg.decode(payload, jpeg_reduction)?;
                 let geometry = Geometry::tight(PixelFormat::Rgb888i, width, height)?;
                 Ok((geometry, geometry.layout_in(self.jpeg.rgb().len())?))
             }
-            (PayloadKind::Raw, None) if frame.because.is_empty() => Err(ConvertError::UnknownLayout(payload.len())),
-            (PayloadKind::Raw, None) => Err(ConvertError::NoLayout(Arc::clone(&frame.because))),
-            (PayloadKind::Raw, Some(geometry)) => {
+            (_, None) if frame.because.is_empty() => Err(ConvertError::UnknownLayout(payload.len())),
+            (_, None) => Err(ConvertError::NoLayout(Arc::clone(&frame.because))),
+            (_, Some(geometry)) => {
                 let layout = match self.known {
                     Some((known, layout)) if known == geometry && layout.needed <= payload.len() => layout,
                     _ => {
@@ -340,8 +353,15 @@ impl Converter {
     }
 }
 
+fn is_jpeg(frame: &Frame) -> bool {
+    match frame.kind {
+        PayloadKind::Jpeg => true,
+        PayloadKind::Raw => frame.geometry.is_some_and(|of| of.format == PixelFormat::Jpeg),
+        PayloadKind::H264 | PayloadKind::H265 => false,
+    }
+}
+
 /// Returns the bytes that the layout of a prepared frame describes.
 fn pixel_bytes<'a>(frame: &'a Frame, jpeg: &'a Jpeg) -> &'a [u8] {
-    let is_raw = frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format != PixelFormat::Jpeg);
-    if is_raw { frame.payload() } else { jpeg.rgb() }
+    if is_jpeg(frame) { jpeg.rgb() } else { frame.payload() }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::half_float::HalfTable;
 use super::output::Words;
 use super::pixels::Pixels;
-use super::{depth, dispatch};
+use super::{depth, dispatch, jpeg};
 use crate::frame::{Part, PixelFormat};
 
 /// From this enlargement, each pixel of a frame is a block of one color: whoever enlarges that much looks at pixels.
@@ -37,6 +37,20 @@ impl Placement {
     /// Returns the pixels of the frame per pixel of the result, across and down.
     fn ratio(&self) -> (f64, f64) {
         (self.part.width / self.size.0.max(1) as f64, self.part.height / self.size.1.max(1) as f64)
+    }
+
+    /// Returns the number by which a JPEG's sides can be divided while it is decoded, without the result showing it.
+    pub(super) fn reduction(&self) -> usize {
+        jpeg::reduction(self.ratio())
+    }
+
+    /// Returns the same part of a frame that was decoded to `of` pixels: its sides divided by `reduction`, rounded up.
+    pub(super) fn within_reduced(&self, of: (usize, usize), reduction: usize) -> Self {
+        let by = reduction as f64;
+        let Part { x, y, width, height, .. } = self.part;
+        let (x, y) = (x / by, y / by);
+        let (width, height) = ((width / by).min(of.0 as f64 - x), (height / by).min(of.1 as f64 - y));
+        Self { part: Part { of, x, y, width, height }, size: self.size }
     }
 
     /// Returns whether the result is interpolated between pixels of the frame.
