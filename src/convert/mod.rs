@@ -40,7 +40,7 @@ mod yuv_avx2;
 use std::sync::Arc;
 
 pub use dispatch::SimdLevel;
-pub use png::encode_png;
+pub use png::{encode_gray16_png, encode_png};
 pub use scaled::{Placement, ScaledFrom, Scaler};
 pub use value::PixelValue;
 pub use yuv420::Yuv420;

@@ -14,13 +14,24 @@ use crate::frame::Size;
 /// # Panics
 /// The length of `rgb` is not three times the number of pixels.
 pub fn encode_png(rgb: &[u8], size: Size) -> Result<Vec<u8>, ImageError> {
+    encode(rgb, size, ExtendedColorType::Rgb8)
+}
+
+/// Encodes samples of 16 bits as a gray PNG file, for depth.
+///
+/// # Errors
+/// The size is 0, or larger than PNG allows.
+///
+/// # Panics
+/// The length of `samples` is not the number of pixels.
+pub fn encode_gray16_png(samples: &[u16], size: Size) -> Result<Vec<u8>, ImageError> {
+    encode(bytemuck::cast_slice(samples), size, ExtendedColorType::L16)
+}
+
+fn encode(pixels: &[u8], Size { width, height }: Size, color: ExtendedColorType) -> Result<Vec<u8>, ImageError> {
     let mut file = Vec::new();
-    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Up).write_image(
-        rgb,
-        size.width,
-        size.height,
-        ExtendedColorType::Rgb8,
-    )?;
+    let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Up);
+    encoder.write_image(pixels, width, height, color)?;
     Ok(file)
 }
 

@@ -1,9 +1,9 @@
-//! Reads single pixels, for people who point at them.
+//! Reads samples that colors do not show: single pixels, for people who point at them, and depth.
 
 use std::fmt;
 
 use super::{ConvertError, Converter, Placement};
-use crate::frame::{Frame, Part, PayloadKind, Picture, PixelFormat};
+use crate::frame::{Frame, Geometry, Part, PayloadKind, Picture, PixelFormat};
 
 /// Value of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,25 @@ impl fmt::Display for PixelValue {
 }
 
 impl Converter {
+    /// Copies the samples of a RAW16 frame, row by row without padding: millimeters if the camera sends depth, otherwise
+    /// disparities. Returns width and height, or `None` if the frame has another format.
+    ///
+    /// # Errors
+    /// As [`Self::picture`].
+    pub fn depth(&mut self, frame: &Frame, into: &mut Vec<u16>) -> Result<Option<(u32, u32)>, ConvertError> {
+        let is_depth =
+            frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format == PixelFormat::Raw16);
+        if !is_depth {
+            return Ok(None);
+        }
+        let (Geometry { width, height, .. }, layout) = self.prepare(frame, 1)?;
+        into.clear();
+        for row in layout.planes()[0].rows_of(frame.payload()) {
+            into.extend(row.as_chunks().0.iter().map(|sample| u16::from_le_bytes(*sample)));
+        }
+        Ok(Some((width, height)))
+    }
+
     /// Returns the value of a pixel. Decodes all of a JPEG.
     ///
     /// # Errors

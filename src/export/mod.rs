@@ -117,6 +117,8 @@ pub struct ExportOptions {
     pub choice: Choice,
     /// Draw the boxes of the chosen detections, in formats with [`ExportFormat::can_have_boxes`].
     pub boxes: bool,
+    /// Write depth as false colors in [`ExportFormat::Png`], instead of 16-bit samples. The other formats do so always.
+    pub colormap: bool,
     /// Quality of encoded video and JPEG, 1..=100. 10 more double the bit rate of a video.
     pub quality: u8,
     /// Number of threads that convert and encode.
@@ -207,7 +209,8 @@ fn write(
         ExportFormat::Csv => write_detections(frames, DetectionFile::csv(output)?, report, progress)?,
         ExportFormat::Parquet => write_detections(frames, DetectionFile::parquet(output)?, report, progress)?,
         ExportFormat::Png => {
-            Stills::plain(options, Coding::Png)?.write_all(frames, options, report, progress)?;
+            Stills::plain(options, if options.colormap { Coding::ColorPng } else { Coding::Png })?
+                .write_all(frames, options, report, progress)?;
         }
         ExportFormat::Jpeg => {
             Stills::plain(options, Coding::Jpeg)?.write_all(frames, options, report, progress)?;

@@ -4,15 +4,17 @@ use chrono::DateTime;
 
 use super::frames::{Camera, ChosenFrame};
 use super::report::Skip;
-use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420, encode_png};
+use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420, encode_gray16_png, encode_png};
 use crate::frame::{PayloadKind, Picture, PixelFormat, Size};
 use crate::overlay::{Overlay, Style};
 
 /// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
-    /// PNG.
+    /// PNG. Samples of RAW16 (depth) keep their 16 bits, unless boxes are drawn.
     Png,
+    /// PNG of 8-bit colors, also for depth.
+    ColorPng,
     /// JPEG. Frames that the camera sent as JPEG are copied unchanged.
     Jpeg,
     /// The JPEG of the camera if it sent one, otherwise PNG, so that no quality is lost.
@@ -34,6 +36,7 @@ pub(super) struct StillEncoder {
     overlay: Option<Overlay>,
     picture: Picture,
     rgb: Vec<u8>,
+    depth: Vec<u16>,
     /// Quality of encoded JPEG, 1..=100.
     quality: u8,
 }
@@ -46,6 +49,7 @@ impl StillEncoder {
             overlay: boxes.cloned().map(Overlay::new),
             picture: Picture::default(),
             rgb: Vec::new(),
+            depth: Vec::new(),
             quality,
         }
     }
@@ -95,12 +99,23 @@ impl StillEncoder {
     /// Encodes a frame. A JPEG that is copied is decoded as well, so that damaged files are skipped.
     pub(super) fn encode(&mut self, chosen: &ChosenFrame, camera: &Camera, coding: Coding) -> Result<Still, Skip> {
         let can_copy = chosen.frame.kind == PayloadKind::Jpeg && self.overlay.is_none();
+        if coding == Coding::Png
+            && self.overlay.is_none()
+            && let Some((width, height)) =
+                self.converter.depth(&chosen.frame, &mut self.depth).map_err(conversion_failed)?
+        {
+            let size = Size::new(width, height);
+            let bytes = encode_gray16_png(&self.depth, size).map_err(|error| encoding_failed(&error))?;
+            return Ok(Still { bytes, extension: "png", size });
+        }
         let quality = self.quality;
         let (rgb, size) = self.rgb(chosen, camera)?;
         let (bytes, extension) = match coding {
             Coding::Jpeg | Coding::Lossless if can_copy => (chosen.frame.payload().to_vec(), "jpg"),
             Coding::Jpeg => (encode_jpeg(rgb, size, quality)?, "jpg"),
-            Coding::Png | Coding::Lossless => (encode_png(rgb, size).map_err(|error| encoding_failed(&error))?, "png"),
+            Coding::Png | Coding::ColorPng | Coding::Lossless => {
+                (encode_png(rgb, size).map_err(|error| encoding_failed(&error))?, "png")
+            }
         };
         Ok(Still { bytes, extension, size })
     }

@@ -193,6 +193,7 @@ fn an_export_that_leaves_out_every_frame_can_be_stopped() {
         output: folder.path().join("out.csv"),
         choice: oaktap::export::Choice { labels: vec!["giraffe".to_owned()], ..Default::default() },
         boxes: false,
+        colormap: false,
         quality: oaktap::export::ExportOptions::DEFAULT_QUALITY,
         threads: std::num::NonZeroUsize::MIN,
     };

@@ -21,6 +21,7 @@ fn exported(files: &[PathBuf], format: ExportFormat, output: &Path) -> ExportRep
         output: output.to_owned(),
         choice: Choice::default(),
         boxes: false,
+        colormap: false,
         quality: ExportOptions::DEFAULT_QUALITY,
         threads,
     };

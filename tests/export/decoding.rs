@@ -144,6 +144,7 @@ fn pictures_exported_from_video_are_those_of_a_full_decode() {
                 output: output.clone(),
                 choice: Choice { from, every, ..Choice::default() },
                 boxes: false,
+                colormap: false,
                 quality: ExportOptions::DEFAULT_QUALITY,
                 threads: NonZeroUsize::new(2).expect("two"),
             };

@@ -24,6 +24,7 @@ fn options(format: ExportFormat, output: PathBuf) -> ExportOptions {
         output,
         choice: Choice::default(),
         boxes: false,
+        colormap: false,
         quality: ExportOptions::DEFAULT_QUALITY,
         threads: NonZeroUsize::new(2).expect("two"),
     }
@@ -110,6 +111,28 @@ fn a_jpeg_is_copied_unless_boxes_are_drawn() {
     let plain = rgb(&frames[0]).0;
     let differ = drawn.as_raw().iter().zip(&plain).filter(|(a, b)| a != b).count();
     assert!(differ > 100, "boxes change pixels, not {differ}");
+}
+
+#[test]
+fn depth_keeps_its_16_bits_unless_colors_or_boxes_are_wanted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let padded = Geometry { stride: 24, ..Geometry::tight(PixelFormat::Raw16, 10, 3).expect("a geometry") };
+    let samples: Vec<u16> = (0..30).map(|n| n * 2_111).collect();
+    let rows = samples.chunks(10).flat_map(|row| row.iter().copied().chain([9, 9]));
+    let payload: Vec<u8> = rows.flat_map(u16::to_le_bytes).collect();
+    let frame = made(0, vec![seen(0, 0.9, [0.1, 0.1, 0.9, 0.9])], Some(padded), &payload);
+    let files = recording(folder.path(), "depth", vec![frame]);
+    let export = |name: &str, change: fn(&mut ExportOptions)| {
+        let mut options = options(ExportFormat::Png, folder.path().join(name));
+        change(&mut options);
+        assert_eq!(exported(&files, &options).written, 1);
+        image::open(options.output.join(&names_in(&options.output)[0])).expect("a picture")
+    };
+    let plain = export("plain", |_| {});
+    assert_eq!(plain.color(), image::ColorType::L16);
+    assert_eq!(plain.into_luma16().into_raw(), samples);
+    assert_eq!(export("colors", |options| options.colormap = true).color(), image::ColorType::Rgb8);
+    assert_eq!(export("boxes", |options| options.boxes = true).color(), image::ColorType::Rgb8);
 }
 
 #[test]

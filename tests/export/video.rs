@@ -28,6 +28,7 @@ fn options(output: PathBuf) -> ExportOptions {
         output,
         choice: Choice::default(),
         boxes: false,
+        colormap: false,
         quality: ExportOptions::DEFAULT_QUALITY,
         threads,
     }

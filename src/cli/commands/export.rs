@@ -44,6 +44,10 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     boxes: bool,
 
+    /// Write depth (RAW16) as false colors; the default keeps its 16-bit samples (--to png)
+    #[arg(long)]
+    colormap: bool,
+
     /// Quality of encoded video and JPEG, 1 to 100; 10 more double the bit rate of a video (90: 2 Mbit/s at 640x352 and 25
     /// frames/s)
     #[arg(long, value_name = "N", default_value_t = ExportOptions::DEFAULT_QUALITY,
@@ -83,6 +87,9 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     if args.boxes && !format.can_have_boxes() {
         return Err(Usage(format!("--boxes needs pictures or video, but the format is {}", format.name())).into());
     }
+    if args.colormap && format != ExportFormat::Png {
+        return Err(Usage(format!("--colormap needs --to png, but the format is {}", format.name())).into());
+    }
     check_output(&args.output, format)?;
     let files = find(&args.files, &[FINISHED])?;
     let options = ExportOptions {
@@ -97,6 +104,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             min_confidence: args.threshold,
         },
         boxes: args.boxes,
+        colormap: args.colormap,
         quality: args.quality,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
