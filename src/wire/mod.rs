@@ -37,6 +37,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod datagram;
 mod decoder;
 pub mod detections;
 pub mod encode;
@@ -58,6 +59,10 @@ mod text;
 mod tracks;
 mod work;
 
+pub use datagram::{
+    Assembled, DATAGRAM_HEADER, DATAGRAM_MAGIC, DatagramCounts, DatagramError, Incomplete, Reassembly, Rejected,
+    datagrams,
+};
 pub use decoder::Decoder;
 pub use event::{ByteCounts, Damage, Event, SkipReason, Skipped};
 pub use header::{DetectionSyntax, Dialect, UnknownDialect};
