@@ -2,6 +2,7 @@
 //! `bootloader`.
 
 pub mod clock;
+pub(crate) mod datagram_buffer;
 pub mod discovery;
 pub mod interfaces;
 pub(crate) mod low_water;

@@ -256,6 +256,9 @@ impl SourceError {
             SourceErrorKind::ClosedWithNote { .. } => {
                 Some("the camera serves three clients at a time: close one of them")
             }
+            SourceErrorKind::Idle(_) if self.conn.source.starts_with("udp:") => {
+                Some("the camera has stopped sending; a camera that sends rarely needs --idle-timeout")
+            }
             SourceErrorKind::Idle(_) => Some(
                 "if this persists, another client may hold the camera: close that client or power-cycle the camera",
             ),

@@ -32,6 +32,7 @@ mod state;
 mod supervise;
 mod tcp;
 mod turn;
+mod udp;
 
 pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;
@@ -47,3 +48,4 @@ pub use outlets::{Continuity, Outlets};
 pub use session::Session;
 pub use spec::{SourceSpec, SourceSpecError, without_password};
 pub use state::{Outside, SessionState};
+pub use udp::UdpSpec;

@@ -201,6 +201,15 @@ impl SilenceMonitor {
         self.thresholds().filter(reached).map(|(silence, _)| silence).max().unwrap_or(Silence::None)
     }
 
+    /// Returns whether the silence has reached this degree. Before the interval between frames is known, [`Timeouts`] alone
+    /// decide.
+    pub(super) fn has_lasted(&self, silence: Silence, now_ns: u64) -> bool {
+        let Timeouts { stalled, idle, .. } = self.timeouts;
+        let known = self.thresholds().find(|(degree, _)| *degree == silence);
+        let fallback = if silence == Silence::TimedOut { idle } else { stalled };
+        self.since_last_byte(now_ns) >= known.map_or(fallback, |(_, after)| after)
+    }
+
     /// Returns the time until [`Self::silence`] must be checked again if no data arrives.
     pub(super) fn next_check(&self, now_ns: u64) -> Duration {
         let elapsed = self.since_last_byte(now_ns);

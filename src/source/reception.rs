@@ -207,7 +207,6 @@ impl<'a> Reception<'a> {
 }
 
 /// For sources whose data comes from another task.
-#[cfg_attr(not(feature = "http"), allow(dead_code))]
 impl Reception<'_> {
     /// Waits for data while the silence is judged. Returns `None` if the session was stopped, and an error if the silence
     /// ends the connection.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::str::FromStr;
 
-use super::FileSpec;
+use super::{FileSpec, UdpSpec};
 #[cfg(feature = "http")]
 use super::{HttpPostSpec, HttpSpec};
 use crate::sim::{SimConfig, SimError};
@@ -16,9 +16,9 @@ pub(super) const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// The supported schemes, for errors.
 #[cfg(feature = "http")]
-const SCHEMES: &str = "`tcp://`, `listen://`, `http://`, `https://`, `http-post://`, `sim:` or `file:`";
+const SCHEMES: &str = "`tcp://`, `listen://`, `http://`, `https://`, `http-post://`, `udp://`, `sim:` or `file:`";
 #[cfg(not(feature = "http"))]
-const SCHEMES: &str = "`tcp://`, `listen://`, `sim:` or `file:`";
+const SCHEMES: &str = "`tcp://`, `listen://`, `udp://`, `sim:` or `file:`";
 
 /// Source of frames. Parsing its text form returns the same value.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,8 @@ pub enum SourceSpec {
     /// `http-post://[ADDRESS]:PORT/PATH`: a camera that posts its pictures to this host.
     #[cfg(feature = "http")]
     HttpPost(HttpPostSpec),
+    /// `udp://[ADDRESS]:PORT`: a camera that sends datagrams to this host.
+    Udp(UdpSpec),
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
     /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
@@ -87,7 +89,7 @@ impl SourceSpecError {
     pub fn help(&self) -> Option<&'static str> {
         self.help.is_none().then_some(
             "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
-             host), http://HOST/PATH (motion JPEG or still pictures), http-post://:PORT/PATH (a camera that posts pictures), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
+             host), http://HOST/PATH (motion JPEG or still pictures), http-post://:PORT/PATH (a camera that posts pictures), udp://:PORT (a camera that sends datagrams), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
         )
     }
 }
@@ -128,6 +130,7 @@ impl FromStr for SourceSpec {
             }
             #[cfg(feature = "http")]
             Some(("http-post", rest)) => return HttpPostSpec::parse(rest).map(Self::HttpPost).map_err(fail),
+            Some(("udp", rest)) => return UdpSpec::parse(rest).map(Self::Udp).map_err(fail),
             Some((scheme, _)) => {
                 return Err(fail(format!("`{scheme}://` is not supported; expected {SCHEMES}")));
             }
@@ -294,6 +297,7 @@ impl SourceSpec {
             Self::Http(url) => url.short_name(),
             #[cfg(feature = "http")]
             Self::HttpPost(spec) => format!("http-post:{}", spec.port),
+            Self::Udp(spec) => format!("udp:{}", spec.port),
             Self::Sim(_) => "sim".to_owned(),
             Self::File(file) => file.name(),
         }
@@ -310,6 +314,9 @@ impl SourceSpec {
             Self::HttpPost(_) => "check that the camera's application posts to this host, port and path",
             #[cfg(feature = "http")]
             Self::Http(_) => "open the address in a browser to see what the server sends",
+            Self::Udp(_) => {
+                "check that the camera's application sends to this host and this port, and that no firewall drops UDP"
+            }
             Self::Listen { .. } => "check that the camera's application connects to this host and this port",
             Self::File(_) => "`oaktap recover FILE` saves the intact frames of a damaged recording to a new file",
         }
@@ -326,6 +333,7 @@ impl fmt::Display for SourceSpec {
             Self::Http(url) => url.fmt(f),
             #[cfg(feature = "http")]
             Self::HttpPost(spec) => spec.fmt(f),
+            Self::Udp(spec) => spec.fmt(f),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig { records: true, ..SimConfig::default() } => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}{}", if config.records { "" } else { "&records=off" }),
@@ -392,7 +400,7 @@ mod tests {
             (
                 "rtsp://cam",
                 "invalid source `rtsp://cam`: `rtsp://` is not supported; expected `tcp://`, `listen://`, `http://`, \
-                 `https://`, `http-post://`, `sim:` or `file:`",
+                 `https://`, `http-post://`, `udp://`, `sim:` or `file:`",
             ),
             (
                 "192.168.1.256",

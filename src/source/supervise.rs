@@ -17,6 +17,7 @@ use super::monitor::Backoff;
 use super::replay::Replay;
 use super::spec::SourceSpec;
 use super::tcp::{HeaderStream, Peer};
+use super::udp::UdpSource;
 use super::{SessionOptions, SessionState};
 use crate::net::clock::received_now;
 use crate::recording::playback::CameraPlayback;
@@ -46,6 +47,10 @@ pub(super) async fn run(
         }
         #[cfg(feature = "http")]
         SourceSpec::HttpPost(spec) => match HttpPost::bind(&spec, &attempts.options).await {
+            Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
+            Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
+        },
+        SourceSpec::Udp(spec) => match UdpSource::bind(&spec, &attempts.options).await {
             Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
             Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
         },

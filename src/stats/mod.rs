@@ -34,7 +34,7 @@ pub use self::verdict::{Finding, Weight};
 use crate::frame::{DeviceTime, Frame, LabelMap, PayloadKind, Received, jpeg_defect};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
-use crate::wire::{ByteCounts, Damage, Event, Introduction, Record};
+use crate::wire::{ByteCounts, Damage, DatagramCounts, Event, Introduction, Record};
 
 /// Longer latencies are recorded as this.
 const LATENCY_MAX_US: u64 = 60_000_000;
@@ -137,6 +137,8 @@ pub struct Stats {
     pub introduction: Arc<Introduction>,
     /// Temperature and load reported by the camera (`@T`).
     pub health: CameraHealth,
+    /// Datagrams by outcome; `None` for sources that do not receive datagrams.
+    pub datagrams: Option<DatagramCounts>,
     /// Attempts to connect.
     pub attempts: u64,
     /// Connections opened.
@@ -338,6 +340,16 @@ impl Stats {
         let Connection { dropped_by_camera, away_before, .. } = self.connection;
         let away = self.sequence.away() - away_before;
         self.dropped_by_camera = self.dropped_before.saturating_add(dropped_by_camera.saturating_sub(away));
+    }
+
+    /// Sets the counts of datagrams, over all connections.
+    pub fn set_datagrams(&mut self, counts: DatagramCounts) {
+        self.datagrams = Some(counts);
+    }
+
+    /// Messages that the camera has numbered did not arrive before the next frame.
+    pub fn messages_missing(&mut self) {
+        self.sequence.torn();
     }
 
     /// Sets the byte counts of the open connection.

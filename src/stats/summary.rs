@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, VideoCounts};
 use crate::hub::LaneCounts;
-use crate::wire::{ByteCounts, Introduction};
+use crate::wire::{ByteCounts, DatagramCounts, Introduction};
 
 /// All counts of one camera at the end of a run. The field names are part of the JSON output.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +39,9 @@ pub struct Summary {
     pub recent: Rates,
     /// Time from the last byte of a frame to its finished picture; `None` if no picture was made.
     pub latency_us: Option<LatencySummary>,
+    /// Datagrams by outcome; `None` for sources that do not receive datagrams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<DatagramCounts>,
     /// Attempts to connect.
     pub attempts: u64,
     /// Connections opened.
@@ -142,6 +145,7 @@ impl Stats {
                 max: latency.max(),
                 mean: latency.mean(),
             }),
+            datagrams: self.datagrams,
             attempts: self.attempts,
             connections: self.connections,
             reconnects: self.reconnects(),

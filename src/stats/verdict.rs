@@ -31,7 +31,7 @@ pub struct Finding {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, &'static str, &'static str);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 16] = [
+const COUNTS: [Row; 18] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, "damaged frame", "damaged frames"),
     ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, "lost frame", "lost frames"),
     (
@@ -97,6 +97,24 @@ const COUNTS: [Row; 16] = [
         "frame missing in the recording",
         "frames missing in the recording",
     ),
+    (
+        "datagrams.messages_missing",
+        Weight::Loss,
+        // Of a camera that numbers its frames, the other counts have these.
+        |stats| match (stats.datagrams, stats.numbers()) {
+            (Some(datagrams), None) => datagrams.messages_missing,
+            _ => 0,
+        },
+        "frame of which no datagram arrived",
+        "frames of which no datagram arrived",
+    ),
+    (
+        "datagrams.invalid",
+        Weight::Loss,
+        |stats| stats.datagrams.map_or(0, |datagrams| datagrams.invalid),
+        "datagram that was not understood",
+        "datagrams that were not understood",
+    ),
     ("down_at_end", Weight::Down, |stats| u64::from(stats.down_at_end()), "", ""),
     (
         "estimated",
@@ -119,6 +137,7 @@ impl Stats {
             && taken == decoded + failed + skipped + owed
             && self.closed.balance()
             && self.open.balance()
+            && self.datagrams.is_none_or(|counts| counts.balance())
             && self.sequence.counts().is_none_or(|counts| counts.balance())
             && self.lanes.iter().all(|lane| lane.offered == lane.taken + lane.dropped + lane.queued)
     }

@@ -64,6 +64,16 @@ pub enum Damage {
         /// CRC-32 of the payload received.
         found: u32,
     },
+    /// Datagrams of its message did not arrive.
+    #[error("message {number}: {missing} of {parts} datagrams missing")]
+    MissingParts {
+        /// Number of the message.
+        number: u32,
+        /// Datagrams that did not arrive.
+        missing: u16,
+        /// Datagrams of the message.
+        parts: u16,
+    },
     /// There is no memory for the frame; the stream itself is intact.
     #[error("no room for its {expected} payload bytes: all cameras together use up the memory for frames (--buffer)")]
     NoMemory {
@@ -97,7 +107,10 @@ impl Skipped {
         match self.reason {
             SkipReason::DamagedFrame => true,
             SkipReason::NotAHeader => self.len <= MAX_HEADER_LEN && super::header::can_start_message(found),
-            SkipReason::ForeignRecord | SkipReason::TooLarge { .. } | SkipReason::NoMemory => false,
+            SkipReason::ForeignRecord
+            | SkipReason::TooLarge { .. }
+            | SkipReason::NoMemory
+            | SkipReason::MissingParts => false,
         }
     }
 }
@@ -109,6 +122,7 @@ impl fmt::Display for Skipped {
             SkipReason::DamagedFrame => write!(f, "{len} of a damaged frame"),
             SkipReason::NotAHeader => write!(f, "{len} where a header was expected"),
             SkipReason::ForeignRecord => write!(f, "{len} of records of unknown kinds"),
+            SkipReason::MissingParts => write!(f, "{len} of a message of which datagrams are missing"),
             SkipReason::NoMemory => write!(f, "{len} bytes of a frame for which there was no memory"),
             SkipReason::TooLarge { claimed } => {
                 write!(f, "{len} after a header that claims {claimed} bytes, more than --max-payload")
@@ -121,7 +135,7 @@ impl SkipReason {
     /// Returns whether the bytes are intact: frame sync is not lost.
     #[must_use]
     pub const fn is_intact(self) -> bool {
-        matches!(self, Self::ForeignRecord | Self::NoMemory)
+        matches!(self, Self::ForeignRecord | Self::NoMemory | Self::MissingParts)
     }
 }
 
@@ -136,6 +150,8 @@ pub enum SkipReason {
     ForeignRecord,
     /// They belong to a frame for which there is no memory.
     NoMemory,
+    /// They belong to a message of which datagrams did not arrive. The next message begins with its own datagram.
+    MissingParts,
     /// A header that announces more than [`Limits`](super::Limits) allow.
     TooLarge {
         /// Bytes announced.

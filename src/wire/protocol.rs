@@ -8,17 +8,20 @@ use std::str::FromStr;
 pub enum Protocol {
     /// HTTP: the parts of `multipart/x-mixed-replace`, single responses, and posted bodies.
     Http,
+    /// UDP: a datagram, or a message in several, is one picture.
+    Udp,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 1] = [Self::Http];
+    pub const ALL: [Self; 2] = [Self::Http, Self::Udp];
 
     /// Its name in recordings and JSON, in the place of a [dialect](super::Dialect).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "HTTP",
+            Self::Udp => "UDP",
         }
     }
 }

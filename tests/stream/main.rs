@@ -8,6 +8,8 @@ mod http;
 mod http_post;
 mod luxonis_host;
 mod session;
+#[cfg(feature = "http")]
+mod udp;
 mod wire_bytes;
 mod without_frames;
 

@@ -57,6 +57,11 @@ impl Bench {
         self.kept.recv_timeout(AGES).expect("a frame for those who keep")
     }
 
+    /// Returns the next frame if it arrives within this time.
+    pub(crate) fn kept_within(&self, time: Duration) -> Option<Arc<Frame>> {
+        self.kept.recv_timeout(time).ok()
+    }
+
     /// Ends the session and returns its ledger, which must balance.
     pub(crate) fn end(self) -> Stats {
         self.session.stop();

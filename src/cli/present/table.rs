@@ -2,6 +2,7 @@
 
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, Summary, Weight};
 use oaktap::units::{Bytes, count};
+use oaktap::wire::DatagramCounts;
 
 use super::{always_say, printable, say};
 
@@ -67,6 +68,12 @@ fn help_for(finding: &Finding) -> &'static str {
             "the camera had no time to send: lower its frame rate or size, and check the link with `oaktap doctor CAMERA`"
         }
         "missing_in_recording" => "`oaktap inspect FILE` lists the gaps of the recording",
+        "datagrams.invalid" => {
+            "check that only the camera sends to this port; docs/udp.md has the form of its datagrams"
+        }
+        "datagrams.messages_missing" => {
+            "the network or this host drops datagrams: `oaktap doctor CAMERA` checks the link, docs/udp.md explains the counts"
+        }
         "lanes" => "use a faster disk, or let the reader of the output read faster",
         _ => "`oaktap doctor CAMERA` checks the network and the camera",
     }
@@ -178,13 +185,40 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         let numbers = count(numbers, "numbered frame", "numbered frames");
         format!("of {numbers}: {}", fates.collect::<Vec<_>>().join(", "))
     });
+    let datagrams = camera.datagrams.and_then(of_datagrams);
     let table = camera.introduction.as_ref().and_then(|introduction| introduction.table);
     let names = table.filter(|table| !table.complete).map(|table| {
         let names = count(table.count.into(), "label name", "label names");
         format!("received only some of the camera's {names}: labels are shown as numbers")
     });
     let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
-    damage.into_iter().chain(doubts).chain(numbered).chain(names).chain(superseded).chain(bug).collect()
+    damage
+        .into_iter()
+        .chain(doubts)
+        .chain(numbered)
+        .chain(datagrams)
+        .chain(names)
+        .chain(superseded)
+        .chain(bug)
+        .collect()
+}
+
+/// Returns the fates of datagrams that are not in a frame; `None` if all are.
+fn of_datagrams(counts: DatagramCounts) -> Option<String> {
+    let missing = format!("missing in {}", count(counts.messages_incomplete, "message", "messages"));
+    let fates = [
+        (counts.missing, missing.as_str()),
+        (counts.dropped_by_host.unwrap_or(0), "dropped by this host, whose buffer was full"),
+        (counts.invalid, "not understood"),
+        (counts.refused, "of another sender"),
+        (counts.late, "too late"),
+        (counts.duplicate, "received twice"),
+        (counts.reordered, "reordered"),
+    ];
+    let fates: Vec<_> =
+        fates.iter().filter(|(count, _)| *count > 0).map(|(count, fate)| format!("{count} {fate}")).collect();
+    let received = count(counts.received, "datagram", "datagrams");
+    (!fates.is_empty()).then(|| format!("{received} received; {}", fates.join(", ")))
 }
 
 #[cfg(test)]
@@ -222,6 +256,18 @@ mod tests {
         let recorded = ledgers(&[quiet], false, false);
         let headings = "camera                   frames  damaged  lost  missing  stale   MB  fps  Mbit/s";
         assert_eq!(recorded.lines().next(), Some(headings), "nothing was shown");
+    }
+
+    #[test]
+    fn the_fates_of_datagrams_are_one_line() {
+        let fine =
+            DatagramCounts { received: 9, assembled: 9, messages: 2, dropped_by_host: Some(0), ..Default::default() };
+        assert_eq!(of_datagrams(fine), None);
+        let counts =
+            DatagramCounts { missing: 3, messages_incomplete: 1, reordered: 2, dropped_by_host: Some(1), ..fine };
+        let text =
+            "9 datagrams received; 3 missing in 1 message, 1 dropped by this host, whose buffer was full, 2 reordered";
+        assert_eq!(of_datagrams(counts).as_deref(), Some(text));
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Reassembly {
     /// Arrival of the first late part since the last part that was not late.
     late_ns: Option<u64>,
     ended: bool,
+    /// We stopped listening, so that what is incomplete is not lost.
+    left: bool,
     counts: DatagramCounts,
 }
 
@@ -131,6 +133,7 @@ impl Reassembly {
             is_new: true,
             late_ns: None,
             ended: false,
+            left: false,
             counts: DatagramCounts::default(),
         }
     }
@@ -180,10 +183,16 @@ impl Reassembly {
         self.ended = true;
     }
 
+    /// Like [`Self::end`], but because we stop listening: what is incomplete does not count as missing.
+    pub fn leave(&mut self) {
+        (self.ended, self.left) = (true, true);
+    }
+
     /// Prepares for a sender that numbers its messages anew. To be called after [`Self::end`], once [`Self::poll`] has
     /// returned everything.
     pub fn restart(&mut self) {
-        (self.done, self.is_new, self.late_ns, self.ended) = (None, true, None, false);
+        (self.done, self.is_new, self.late_ns) = (None, true, None);
+        (self.ended, self.left) = (false, false);
     }
 
     /// Takes a datagram that arrived at this time of a monotonic clock. Drain [`Self::poll`] afterwards.
@@ -306,7 +315,7 @@ impl Reassembly {
             self.counts.messages += 1;
         } else {
             self.counts.incomplete += received;
-            if !message.is_joined {
+            if !(message.is_joined || self.left) {
                 self.counts.missing += u64::from(message.parts) - received;
                 self.counts.messages_incomplete += 1;
             }

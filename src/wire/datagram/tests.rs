@@ -173,6 +173,10 @@ fn a_later_message_waits_for_an_earlier_one_20_ms() {
 #[test]
 fn an_incomplete_message_without_a_later_one_is_given_up_after_a_second() {
     let mut reassembly = Reassembly::new(MAX_LEN);
+    let mut left = Reassembly::new(MAX_LEN);
+    left.push(&parts(1, 250)[0], 5).expect("a part");
+    left.leave();
+    assert_eq!((drain(&mut left, 5).len(), left.counts().missing, left.counts().incomplete), (1, 0, 1));
     reassembly.push(&parts(1, 250)[0], 5).expect("a part");
     assert_eq!(reassembly.deadline_ns(), Some(1_000_000_005));
     assert_eq!(drain(&mut reassembly, 1_000_000_004), []);

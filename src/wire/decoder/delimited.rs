@@ -77,7 +77,7 @@ impl Decoder {
         self.output.confirmed(&frame);
     }
 
-    /// Takes one complete message with the header of a camera, and the records before it, that arrived `now`. Returns
+    /// Takes one complete message with the header of a camera, and the records before it, or records alone, that arrived `now`. Returns
     /// `false`, and takes nothing, if the bytes are not exactly one message. Drain [`Self::poll`] afterwards.
     pub fn message(&mut self, bytes: &[u8], now: Received) -> bool {
         let mut at = 0;
@@ -89,6 +89,12 @@ impl Decoder {
             at += LINE;
         };
         let (records, message) = bytes.split_at(at);
+        if message.is_empty() && at > 0 {
+            self.confirm_provisional();
+            self.now = now;
+            self.recorded_lines(records);
+            return true;
+        }
         let (detect, json, frame) = match parsed {
             Parsed::Detect { json_len } if message.len() >= LINE + json_len => {
                 let (detect, rest) = message.split_at(LINE);
@@ -123,6 +129,7 @@ impl Decoder {
         self.output.push(Event::Lost(damage));
         let reason = match damage {
             Damage::NoMemory { .. } => SkipReason::NoMemory,
+            Damage::MissingParts { .. } => SkipReason::MissingParts,
             _ => SkipReason::DamagedFrame,
         };
         self.outside(sample, received, reason, now);

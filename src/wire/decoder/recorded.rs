@@ -95,7 +95,7 @@ impl Decoder {
     }
 
     /// Applies the records among whole lines, as many as a frame keeps. Other bytes are not recorded by any version.
-    fn recorded_lines(&mut self, lines: &[u8]) {
+    pub(super) fn recorded_lines(&mut self, lines: &[u8]) {
         for line in lines.as_chunks().0.iter().take(MAX_LINES) {
             self.output.received(LINE);
             self.input.bypass(LINE);

@@ -1,0 +1,442 @@
+//! `udp://[ADDRESS]:PORT`: a camera sends datagrams to this host (docs/udp.md).
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+
+use super::attempt::{Addresses, Attempts, ConnectionEnd, Source};
+use super::error::SourceErrorKind;
+use super::monitor::{Rhythm, Silence};
+use super::reception::Reception;
+use super::spec::{ANY_ADDRESS, host_and_port};
+use super::{SessionOptions, SessionState};
+use crate::frame::Received;
+use crate::net::clock::received_now;
+use crate::net::datagram_buffer::{self, SystemDrops};
+use crate::wire::{
+    Assembled, DATAGRAM_MAGIC, Damage, Decoder, Incomplete, LINE, Limits, Protocol, Reassembly, Rejected, SkipReason,
+    header,
+};
+
+/// Largest datagram in bytes.
+const MAX_DATAGRAM_BYTES: usize = 64 << 10;
+
+/// Records before the header of a message, in bytes: 2,048 of them.
+const MAX_RECORD_BYTES: usize = 64 << 10;
+
+/// Time between two lines of the log about datagrams that are not used.
+const NOTICE_INTERVAL_NS: u64 = 60_000_000_000;
+
+/// Time between two reads of the count of datagrams that the system dropped.
+const DROPS_INTERVAL_NS: u64 = 1_000_000_000;
+
+/// A port to which a camera sends datagrams. Parsing its text form returns the same value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpSpec {
+    /// Host name or address of this host, without the brackets of IPv6.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+}
+
+impl UdpSpec {
+    /// Parses the text after `udp://`.
+    ///
+    /// # Errors
+    /// A message with the invalid part and the expected one.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let address = text.trim_end_matches('/');
+        let address = if address.starts_with(':') { format!("{ANY_ADDRESS}{address}") } else { address.to_owned() };
+        let (host, port) = host_and_port(&address, 0)?;
+        if port == 0 {
+            return Err("missing port; expected udp://[ADDRESS]:PORT".to_owned());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for UdpSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "udp://[{host}]:{port}") } else { write!(f, "udp://{host}:{port}") }
+    }
+}
+
+/// The content of a message, or of a datagram without a header of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// A message as over TCP, or records alone.
+    Message,
+    /// A JPEG.
+    Picture,
+    /// The detections of the next picture, as JSON.
+    Detections,
+    Unknown,
+}
+
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        match bytes.trim_ascii_start() {
+            [0xff, 0xd8, 0xff, ..] => Self::Picture,
+            [b'[' | b'{', ..] if std::str::from_utf8(bytes).is_ok() => Self::Detections,
+            _ if bytes.len() >= LINE && (bytes[0] == b'@' || header::can_start_message(bytes)) => Self::Message,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Logs the first of many equal events, and then one a minute.
+#[derive(Debug, Default)]
+struct Notice {
+    logged_ns: Option<u64>,
+    left_out: u64,
+}
+
+impl Notice {
+    /// Returns the events since the last line, if another line is due.
+    fn admit(&mut self, now_ns: u64) -> Option<u64> {
+        self.left_out += 1;
+        if self.logged_ns.is_some_and(|logged_ns| now_ns.saturating_sub(logged_ns) < NOTICE_INTERVAL_NS) {
+            return None;
+        }
+        self.logged_ns = Some(now_ns);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+/// Receives the datagrams of one camera.
+pub(super) struct UdpSource {
+    port: Port,
+    decoder: Decoder,
+    rhythm: Rhythm,
+}
+
+/// The socket, and the parts of messages.
+struct Port {
+    socket: UdpSocket,
+    buffer: Vec<u8>,
+    /// Length and sender of the datagram in [`Self::buffer`], if the next connection begins with it.
+    held: Option<(usize, SocketAddr)>,
+    reassembly: Reassembly,
+    limits: Limits,
+    /// Detections that arrived before their picture.
+    detections: Vec<u8>,
+    drops: SystemDrops,
+    drops_ns: u64,
+    refused: Notice,
+    invalid: Notice,
+}
+
+impl UdpSource {
+    /// Binds the port.
+    pub(super) async fn bind(spec: &UdpSpec, options: &SessionOptions) -> io::Result<Self> {
+        let socket = UdpSocket::bind((spec.host.as_str(), spec.port)).await?;
+        let (asked, granted) = datagram_buffer::enlarge(&socket);
+        if granted < asked {
+            tracing::info!(
+                "{spec}: the system allows a receive buffer of {} KiB, of {} KiB asked for; on Linux, `sysctl -w \
+                 net.core.rmem_max={asked}` allows more",
+                granted >> 10,
+                asked >> 10,
+            );
+        }
+        let SessionOptions { frames, interpreter, limits, .. } = options;
+        let max = limits.payload.saturating_add(limits.detections).saturating_add(MAX_RECORD_BYTES);
+        let port = Port {
+            drops: SystemDrops::of(&socket),
+            socket,
+            buffer: vec![0; MAX_DATAGRAM_BYTES],
+            held: None,
+            reassembly: Reassembly::new(max),
+            limits: *limits,
+            detections: Vec::new(),
+            drops_ns: 0,
+            refused: Notice::default(),
+            invalid: Notice::default(),
+        };
+        Ok(Self {
+            port,
+            decoder: Decoder::new(frames.clone(), interpreter.clone(), *limits),
+            rhythm: Rhythm::default(),
+        })
+    }
+}
+
+impl Source for UdpSource {
+    /// The camera's address.
+    type Link = SocketAddr;
+
+    async fn connect(&mut self, attempts: &Attempts) -> Result<(SocketAddr, Addresses), SourceErrorKind> {
+        attempts.state.send_replace(SessionState::Waiting);
+        let Port { socket, buffer, held, reassembly, .. } = &mut self.port;
+        loop {
+            let (len, from) = match held.take() {
+                Some(datagram) => datagram,
+                None => socket.recv_from(buffer).await.map_err(SourceErrorKind::Read)?,
+            };
+            let datagram = &buffer[..len];
+            if datagram.starts_with(&DATAGRAM_MAGIC) || Content::of(datagram) != Content::Unknown {
+                *held = Some((len, from));
+                return Ok((from, socket.local_addr().ok().map(|us| (from, us))));
+            }
+            reassembly.count_other(|counts| &mut counts.invalid);
+            let counts = reassembly.counts();
+            attempts.delivery.outlets.ledger.update(|stats| stats.set_datagrams(counts));
+        }
+    }
+
+    async fn receive(&mut self, attempts: &mut Attempts, camera: SocketAddr, opened: Received) -> ConnectionEnd {
+        let Self { port, decoder, rhythm } = self;
+        let mut reception = Reception::begin(attempts, decoder, *rhythm, opened);
+        let ended = port.stream(&mut reception, camera).await;
+        port.end(reception.decoder, ended.is_ok());
+        port.count(&reception, received_now(), true);
+        reception.count_outage(&ended);
+        let result = reception.finish(ended.is_ok()).and(ended);
+        let (frames, bytes) = (reception.frames, reception.decoder.byte_counts().received);
+        *rhythm = reception.rhythm(&result);
+        ConnectionEnd { result, frames, bytes }
+    }
+}
+
+impl Port {
+    /// Receives until the session is stopped, the camera is silent for too long, or another sender takes over.
+    async fn stream(&mut self, reception: &mut Reception<'_>, camera: SocketAddr) -> Result<(), SourceErrorKind> {
+        loop {
+            let received = match self.held.take() {
+                Some(held) => Some(held),
+                None => match self.socket.try_recv_from(&mut self.buffer) {
+                    Ok(received) => Some(received),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(SourceErrorKind::Read(error)),
+                },
+            };
+            if let Some((len, from)) = received {
+                self.take(reception, len, from, camera)?;
+            } else {
+                self.count(reception, received_now(), false);
+                let due = self.reassembly.deadline_ns();
+                let socket = &self.socket;
+                let readable = async {
+                    let Some(due) = due else { return socket.readable().await };
+                    let wait = Duration::from_nanos(due.saturating_sub(received_now().mono_ns));
+                    tokio::time::timeout(wait, socket.readable()).await.unwrap_or(Ok(()))
+                };
+                match reception.wait(readable).await? {
+                    Some(ready) => ready.map_err(SourceErrorKind::Read)?,
+                    None => return Ok(()),
+                }
+            }
+            self.messages(reception).await?;
+            reception.pause().await;
+            if reception.is_stopped() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a datagram in the buffer.
+    fn take(
+        &mut self,
+        reception: &mut Reception<'_>,
+        len: usize,
+        from: SocketAddr,
+        camera: SocketAddr,
+    ) -> Result<(), SourceErrorKind> {
+        let now = received_now();
+        reception.turn.work += (len + LINE) as u64;
+        if from != camera {
+            // A camera that restarts has another port; another camera has another address.
+            let is_same_host = from.ip().to_canonical() == camera.ip().to_canonical();
+            let silence = if is_same_host { Silence::Stalled } else { Silence::TimedOut };
+            if reception.silence.has_lasted(silence, now.mono_ns) {
+                self.held = Some((len, from));
+                return Err(SourceErrorKind::Reconnected);
+            }
+            self.reassembly.count_other(|counts| &mut counts.refused);
+            if let Some(refused) = self.refused.admit(now.mono_ns) {
+                tracing::warn!(
+                    camera = reception.attempts.delivery.name(),
+                    "refused {refused} datagrams of {from}, because {camera} sends to this port; give each camera its own port"
+                );
+            }
+            return Ok(());
+        }
+        let datagram = &self.buffer[..len];
+        let invalid = if datagram.starts_with(&DATAGRAM_MAGIC) {
+            match self.reassembly.push(datagram, now.mono_ns) {
+                Ok(()) => None,
+                Err(Rejected::Restarted) => {
+                    self.held = Some((len, from));
+                    return Err(SourceErrorKind::Reconnected);
+                }
+                Err(Rejected::Invalid(error)) => Some(error.to_string()),
+            }
+        } else if Content::of(datagram) == Content::Unknown {
+            self.reassembly.count_other(|counts| &mut counts.invalid);
+            Some("it is neither a part of a message nor a message, a JPEG or JSON".to_owned())
+        } else {
+            self.reassembly.count_other(|counts| &mut counts.whole);
+            decode(reception.decoder, datagram, &mut self.detections, self.limits, now);
+            None
+        };
+        match invalid {
+            None => reception.silence.bytes(now.mono_ns, self.reassembly.is_inside_a_message()),
+            Some(why) => {
+                reception.turn.damage += 1;
+                if let Some(invalid) = self.invalid.admit(now.mono_ns) {
+                    tracing::warn!(
+                        camera = reception.attempts.delivery.name(),
+                        "ignored {invalid} datagrams; of the last one: {why}"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers the messages that are complete or given up.
+    async fn messages(&mut self, reception: &mut Reception<'_>) -> Result<(), SourceErrorKind> {
+        let now = received_now();
+        reception.all_events(now).await?;
+        while let Some(assembled) = self.reassembly.poll(now.mono_ns) {
+            match assembled {
+                Assembled::Complete(bytes) => {
+                    reception.turn.work += bytes.len() as u64;
+                    decode(reception.decoder, bytes, &mut self.detections, self.limits, now);
+                }
+                Assembled::Incomplete(lost) => lose(reception.decoder, &lost, false, now),
+                Assembled::Missing(_) => {
+                    reception.attempts.delivery.outlets.ledger.update(crate::stats::Stats::messages_missing);
+                }
+            }
+            reception.all_events(now).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the messages of this connection.
+    fn end(&mut self, decoder: &mut Decoder, by_us: bool) {
+        let now = received_now();
+        if by_us {
+            self.reassembly.leave();
+        } else {
+            self.reassembly.end();
+        }
+        while let Some(assembled) = self.reassembly.poll(now.mono_ns) {
+            match assembled {
+                Assembled::Complete(bytes) => decode(decoder, bytes, &mut self.detections, self.limits, now),
+                Assembled::Incomplete(lost) => lose(decoder, &lost, by_us, now),
+                Assembled::Missing(_) => {}
+            }
+        }
+        self.reassembly.restart();
+        let unused = std::mem::take(&mut self.detections);
+        decoder.outside(&unused, unused.len(), SkipReason::ForeignRecord, now);
+    }
+
+    /// Updates the ledger.
+    fn count(&mut self, reception: &Reception<'_>, now: Received, is_end: bool) {
+        if is_end || now.mono_ns.saturating_sub(self.drops_ns) >= DROPS_INTERVAL_NS {
+            self.drops_ns = now.mono_ns;
+            let dropped = self.drops.count();
+            self.reassembly.set_dropped_by_host(dropped);
+        }
+        let counts = self.reassembly.counts();
+        reception.attempts.delivery.outlets.ledger.update(|stats| stats.set_datagrams(counts));
+    }
+}
+
+/// Passes a message, a picture or detections to the decoder. `detections`: those of the next picture.
+fn decode(decoder: &mut Decoder, bytes: &[u8], detections: &mut Vec<u8>, limits: Limits, now: Received) {
+    match Content::of(bytes) {
+        Content::Message if decoder.message(bytes, now) => {}
+        Content::Picture if bytes.len() <= limits.payload => {
+            let mut frame = decoder.frames().lease(bytes.len());
+            frame.clear();
+            frame.detection_text.append(detections);
+            let Some(payload) = frame.try_payload_mut(bytes.len()) else {
+                let damage = Damage::NoMemory { expected: bytes.len() };
+                decoder.lost_picture(damage, bytes, bytes.len(), now);
+                return;
+            };
+            payload.copy_from_slice(bytes);
+            decoder.picture(frame, Protocol::Udp, now);
+        }
+        Content::Detections if bytes.len() <= limits.detections => {
+            let before = std::mem::replace(detections, bytes.trim_ascii().to_vec());
+            let unused = before.len() + bytes.len() - detections.len();
+            decoder.outside(&before, unused, SkipReason::ForeignRecord, now);
+        }
+        _ => decoder.outside(bytes, bytes.len(), SkipReason::NotAHeader, now),
+    }
+}
+
+/// Counts a message of which parts did not arrive. `by_us`: we end the connection inside it.
+fn lose(decoder: &mut Decoder, lost: &Incomplete<'_>, by_us: bool, now: Received) {
+    let Incomplete { number, parts, missing, total, received, start, is_joined } = *lost;
+    if is_joined {
+        decoder.outside(start, received, SkipReason::MissingParts, now);
+        return;
+    }
+    let damage = match by_us {
+        true => Damage::Ended { expected: total, received },
+        false => Damage::MissingParts { number, missing, parts },
+    };
+    decoder.lost_picture(damage, start, received, now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::SourceSpec;
+
+    #[test]
+    fn addresses_are_parsed_and_shown() {
+        for (text, shown) in [
+            ("udp://:5000", "udp://0.0.0.0:5000"),
+            ("udp://192.168.1.10:5000/", "udp://192.168.1.10:5000"),
+            ("udp://[::]:5000", "udp://[::]:5000"),
+        ] {
+            let spec: SourceSpec = text.parse().expect(text);
+            assert_eq!((spec.to_string().as_str(), spec.short_name().as_str()), (shown, "udp:5000"));
+            assert_eq!(shown.parse(), Ok(spec), "{text}");
+        }
+        for (text, why) in [
+            ("udp://", "missing host"),
+            ("udp://192.168.1.10", "missing port; expected udp://[ADDRESS]:PORT"),
+            ("udp://:5000/x", "an address has no path"),
+        ] {
+            let error = text.parse::<SourceSpec>().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn contents_are_recognized() {
+        for (bytes, content) in [
+            (&b"IMG 1.0 3 0                     BGR"[..], Content::Message),
+            (b"@F 1 2                          ", Content::Message),
+            (b"IMG 1.0", Content::Unknown),
+            (b"\xff\xd8\xff\xe0", Content::Picture),
+            (b" [{\"label\":1}]", Content::Detections),
+            (b"{\"detections\":[]}", Content::Detections),
+            (b"[\xff\xff", Content::Unknown),
+            (b"", Content::Unknown),
+        ] {
+            assert_eq!(Content::of(bytes), content, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn one_line_a_minute_is_logged() {
+        let mut notice = Notice::default();
+        assert_eq!(notice.admit(5), Some(1));
+        assert_eq!([notice.admit(6), notice.admit(60_000_000_004)], [None, None]);
+        assert_eq!(notice.admit(60_000_000_005), Some(3));
+    }
+}
