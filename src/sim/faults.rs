@@ -29,10 +29,16 @@ pub enum Fault {
     Overflow,
     /// The header announces more or fewer bytes than the camera sends.
     WrongSize,
+    /// A datagram is not sent.
+    Loss,
+    /// A datagram is sent after up to 8 later ones.
+    Reorder,
+    /// A datagram is sent twice.
+    Duplicate,
 }
 
 impl Fault {
-    /// All faults.
+    /// All faults of frames.
     pub const ALL: [Self; 10] = [
         Self::ShortFrame,
         Self::ShortHeader,
@@ -46,12 +52,21 @@ impl Fault {
         Self::WrongSize,
     ];
 
+    /// All faults of datagrams. Their rates are fractions of the datagrams; they have no effect over TCP.
+    pub const DATAGRAMS: [Self; 3] = [Self::Loss, Self::Reorder, Self::Duplicate];
+
     /// Returns `true` if the frame is lost. A receiver must survive the other faults without a loss.
     #[must_use]
     pub const fn damages(self) -> bool {
         match self {
-            Self::ShortFrame | Self::ShortHeader | Self::Cut | Self::Reset | Self::WrongSize => true,
-            Self::Junk | Self::Foreign | Self::Stall | Self::Reboot | Self::Overflow => false,
+            Self::ShortFrame | Self::ShortHeader | Self::Cut | Self::Reset | Self::WrongSize | Self::Loss => true,
+            Self::Junk
+            | Self::Foreign
+            | Self::Stall
+            | Self::Reboot
+            | Self::Overflow
+            | Self::Reorder
+            | Self::Duplicate => false,
         }
     }
 }
@@ -69,6 +84,9 @@ impl fmt::Display for Fault {
             Self::Reboot => "reboot",
             Self::Overflow => "overflow",
             Self::WrongSize => "size",
+            Self::Loss => "loss",
+            Self::Reorder => "reorder",
+            Self::Duplicate => "duplicate",
         })
     }
 }
@@ -97,14 +115,14 @@ impl Faults {
         self.rates.iter().rev().find(|(which, _)| *which == fault).map_or(0.0, |(_, rate)| *rate)
     }
 
-    /// Adds comma-separated `name:rate` pairs; `all:rate` adds every fault.
+    /// Adds comma-separated `name:rate` pairs; `all:rate` adds every fault of frames.
     ///
     /// # Errors
     /// A description of the valid form.
     pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
         for pair in text.split(',') {
             let (name, rate) = pair.split_once(':').unwrap_or((pair, ""));
-            let names: Vec<_> = Fault::ALL.iter().map(Fault::to_string).collect();
+            let names: Vec<_> = Fault::ALL.iter().chain(&Fault::DATAGRAMS).map(Fault::to_string).collect();
             if name != "all" && !names.iter().any(|known| known == name) {
                 let hint = did_you_mean(name, names.iter().map(String::as_str));
                 return Err(format!("one of {} or all with its rate, such as `short:0.01`{hint}", names.join(", ")));
@@ -114,9 +132,9 @@ impl Faults {
                 .ok()
                 .filter(|rate| (0.0..=1.0).contains(rate))
                 .ok_or_else(|| format!("`{name}:RATE` with a rate of 0 to 1"))?;
-            self.rates.extend(
-                Fault::ALL.into_iter().filter(|fault| name == "all" || fault.to_string() == name).map(|f| (f, rate)),
-            );
+            let named = |fault: &Fault| fault.to_string() == name;
+            let of_frames = Fault::ALL.into_iter().filter(|fault| name == "all" || named(fault));
+            self.rates.extend(of_frames.chain(Fault::DATAGRAMS.into_iter().filter(named)).map(|fault| (fault, rate)));
         }
         Ok(())
     }

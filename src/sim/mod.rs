@@ -48,6 +48,7 @@ mod reel;
 mod scene;
 mod server;
 mod stream;
+mod udp;
 
 pub use application::{Program, ProgramError, RunningProgram};
 pub use config::{Coding, SimConfig, SimError};
@@ -55,3 +56,4 @@ pub use faults::{Fault, Faults};
 pub use reel::{Reel, Still};
 pub use server::{Sent, Simulator};
 pub use stream::{End, Step, Stream, Truth, Turn};
+pub use udp::DatagramCamera;

@@ -19,7 +19,7 @@ use crate::sync::locked;
 /// Totals of a simulated camera since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Sent {
-    /// Accepted connections.
+    /// Accepted connections; 1 for a camera that sends datagrams.
     pub connections: u64,
     /// Frames written completely and without damage.
     pub intact: u64,
@@ -29,6 +29,8 @@ pub struct Sent {
     pub abandoned: u64,
     /// Bytes written to sockets.
     pub bytes: u64,
+    /// Datagrams sent; 0 over TCP.
+    pub datagrams: u64,
 }
 
 /// A simulated camera that listens. It serves one client at a time; further clients can connect but receive nothing until

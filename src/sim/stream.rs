@@ -152,6 +152,8 @@ pub struct Stream {
     dropped: u64,
     /// Set after the first turn of a connection.
     connected: bool,
+    /// Each turn is a message of its own, see [`Self::in_datagrams`].
+    in_datagrams: bool,
     before: Before,
 }
 
@@ -189,7 +191,14 @@ impl Stream {
     #[must_use]
     pub fn of(reel: Arc<Reel>) -> Self {
         let random = Random::new(reel.config().seed);
-        Self { reel, random, next: 0, dropped: 0, connected: false, before: Before::Nothing }
+        Self { reel, random, next: 0, dropped: 0, connected: false, in_datagrams: false, before: Before::Nothing }
+    }
+
+    /// Creates a stream for datagrams: it repeats the description of the camera every 2 s, because a host may begin to
+    /// listen at any time, and has no checksums after its frames, because each datagram has one.
+    #[must_use]
+    pub fn in_datagrams(reel: Arc<Reel>) -> Self {
+        Self { in_datagrams: true, ..Self::of(reel) }
     }
 
     /// Returns the turn of the next frame.
@@ -291,7 +300,11 @@ impl Stream {
             damage: None,
             mishaps: Vec::new(),
         };
-        let mut records = if self.connected || !config.records { Vec::new() } else { self.greeting() };
+        let frames_of_2_s = (2e6 / config.period_us()).max(1.0) as u64;
+        // Also if the frame that begins these 2 s was dropped.
+        let is_due = index / frames_of_2_s != self.next.saturating_sub(1) / frames_of_2_s;
+        let greets = !self.connected || self.in_datagrams && is_due;
+        let mut records = if greets && config.records { self.greeting() } else { Vec::new() };
         let mut text = Vec::new();
         match config.dialect.detections() {
             DetectionSyntax::Text => {
@@ -321,7 +334,9 @@ impl Stream {
                 }
             }
             records.extend(encode::line(&format!("@F {index} {}", device_time.0)).into_iter().flatten());
-            trailer.extend(encode::line(&format!("@E {index} {:08x}", still.crc32)).into_iter().flatten());
+            if !self.in_datagrams {
+                trailer.extend(encode::line(&format!("@E {index} {:08x}", still.crc32)).into_iter().flatten());
+            }
         }
         (Message { records, header, detections: text, trailer }, truth)
     }

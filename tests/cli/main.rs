@@ -1,6 +1,7 @@
 //! The program `oaktap` with cameras: exit codes, output, and what it says about the stream.
 
 mod camera_records;
+mod datagrams;
 mod fleet;
 mod general;
 #[cfg(unix)]

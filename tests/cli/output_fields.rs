@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::program::run;
+use crate::program::{oaktap, run};
 
 /// The fields of one section of the page, and whether each is always printed.
 fn documented(section: &str) -> BTreeMap<String, bool> {
@@ -74,6 +74,21 @@ fn every_field_of_frames_and_cameras_is_documented() {
     let viewed = lines(&["view", CAMERA, "--no-window", "--frames", "100", "--json", "-q"]);
     let cameras = [&summary, viewed.last().expect("a summary")].map(|line| &line["summary"]["cameras"][0]);
     check(&["Summary of a camera"], cameras);
+}
+
+#[test]
+fn every_field_of_datagrams_is_documented() {
+    let address = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let (address, source) = (address.to_string(), format!("udp://{address}"));
+    let mut camera =
+        oaktap(&["simulate", "--udp", &address, "--size", "64x48", "--records", "-q"]).spawn().expect("it starts");
+    let printed = lines(&["detections", &source, "--frames", "60", "--json", "-q"]);
+    camera.kill().and_then(|()| camera.wait()).expect("it ends");
+    let summary = &printed.last().expect("a summary")["summary"]["cameras"][0];
+    let documented =
+        documented("Summary of a camera").into_keys().filter(|field| field.starts_with("datagrams.")).count();
+    assert_eq!(summary["datagrams"].as_object().map(serde_json::Map::len), Some(documented));
+    check(&["Summary of a camera"], [summary]);
 }
 
 #[test]

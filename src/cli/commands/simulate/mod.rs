@@ -2,6 +2,7 @@
 
 mod app;
 mod bootloader;
+mod udp;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ Examples:
   oaktap simulate --listen 0.0.0.0:5000 --count 4 --records
   oaktap simulate --fault short:0.01 -d 1min
   oaktap simulate --http --listen 127.0.0.1:8080
+  oaktap simulate --udp 127.0.0.1:5000 --fault loss:0.001
   oaktap simulate --bootloader
 
 Wherever a command takes a camera, sim: is a simulated one inside that command. sim:?KEY=VALUE&KEY=VALUE takes the options \
@@ -60,6 +62,10 @@ pub(crate) struct SimulateArgs {
     /// Serve HTTP like Luxonis' servers: motion JPEG at /, and a still picture at /img
     #[arg(long)]
     http: bool,
+
+    /// Send datagrams to this address, which `oaktap view udp://:PORT` receives; with --count, to consecutive ports
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "listen", "bootloader", "app"])]
+    udp: Option<SocketAddr>,
 
     #[command(flatten)]
     scene: SceneArgs,
@@ -109,7 +115,7 @@ pub(crate) struct SceneArgs {
     images: Option<PathBuf>,
 
     /// Damage this fraction of the frames, such as short:0.01; repeatable. Kinds: short, header, cut, reset, junk, foreign,
-    /// stall, reboot, overflow, size, all
+    /// stall, reboot, overflow, size, all. With --udp also of the datagrams: loss, reorder, duplicate
     #[arg(long, value_name = "KIND:RATE", help_heading = STREAM)]
     fault: Vec<String>,
 
@@ -181,6 +187,9 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     if let Some(path) = &args.bootloader.app {
         return app::run(ctx, args, path);
     }
+    if let Some(host) = args.udp {
+        return udp::run(ctx, args, host);
+    }
     let reel = Arc::new(Reel::new(&args.config()?)?);
     ctx.stop.on_signals()?;
     let simulators = (0..args.count).map(|number| start(args, number, &reel)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -191,12 +200,13 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     if !reel.is_decodable() {
         present::say(UNDECODABLE);
     }
-    wait(ctx, &args.until, &simulators);
+    let sent = || simulators.iter().map(|simulator| simulator.sent()).map(|sent| sent.intact + sent.damaged).sum();
+    wait(ctx, &args.until, sent);
     let cameras: Vec<_> = simulators
         .into_iter()
         .map(|simulator| SimulatedStream { address: simulator.local_addr(), sent: simulator.stop() })
         .collect();
-    for SimulatedStream { address, sent: Sent { connections, intact, damaged, abandoned, bytes } } in &cameras {
+    for SimulatedStream { address, sent: Sent { connections, intact, damaged, abandoned, bytes, .. } } in &cameras {
         let url = args.url(*address);
         present::say(&format!(
             "{url}: {connections} connections, {intact} frames, {damaged} damaged on purpose, \
@@ -257,14 +267,13 @@ pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow:
     })
 }
 
-fn wait(ctx: &Ctx, until: &Until, simulators: &[Simulator]) {
+/// Waits for the end of the run. `sent`: returns the frames sent so far.
+fn wait(ctx: &Ctx, until: &Until, sent: impl Fn() -> u64) {
     let deadline = until.deadline();
     let Some(frames) = until.frames else {
         ctx.stop.wait_until(deadline);
         return;
     };
-    let sent =
-        || simulators.iter().map(|simulator| simulator.sent()).map(|sent| sent.intact + sent.damaged).sum::<u64>();
     loop {
         let now = Instant::now();
         let next = now + POLL_INTERVAL;

@@ -1,0 +1,285 @@
+//! The camera's side of UDP: sends the messages of a [`Stream`] in datagrams to one host (docs/udp.md).
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::faults::Fault;
+use super::queue::Queue;
+use super::random::Random;
+use super::reel::Reel;
+use super::server::Sent;
+use super::stream::{End, Step, Stream, Turn};
+use crate::net::serving::StopSignal;
+use crate::sync::locked;
+use crate::wire::datagrams;
+
+/// Bytes of a message in each datagram. With all headers it fits into the 1,500 bytes of an Ethernet frame.
+const PART_BYTES: usize = 1400;
+
+/// Datagrams that are sent in one go.
+const BURST: u32 = 16;
+
+/// Least rate of the datagrams of a message, as that of Gigabit Ethernet.
+const LINK_BYTES_S: f64 = 125e6;
+
+/// Time by which a late thread may catch up, with 90 datagrams at [`LINK_BYTES_S`]. The default buffer of a receiver on Linux holds
+/// twice as many.
+const CATCH_UP: Duration = Duration::from_millis(1);
+
+/// Datagrams that a delayed one is sent after, at most.
+const REORDER_MAX: usize = 8;
+
+/// A simulated camera that sends datagrams to a host. Dropping it ends its thread.
+#[derive(Debug)]
+pub struct DatagramCamera {
+    address: SocketAddr,
+    sent: Arc<Mutex<Sent>>,
+    finishing: Arc<AtomicBool>,
+    stopping: Arc<StopSignal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DatagramCamera {
+    /// Starts a camera that sends to this address. The camera boots now.
+    ///
+    /// # Errors
+    /// The error of the system if there is no route to the host, or if it cannot start a thread.
+    pub fn start(host: SocketAddr, reel: Arc<Reel>) -> io::Result<Self> {
+        let any: SocketAddr = match host {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(host)?;
+        let address = socket.local_addr()?;
+        reel.prepare();
+        let (sent, finishing, stopping) = <(Arc<Mutex<Sent>>, Arc<AtomicBool>, Arc<StopSignal>)>::default();
+        let mut sender = Sender::new(socket, reel, Arc::clone(&sent));
+        let (finish, stop) = (Arc::clone(&finishing), Arc::clone(&stopping));
+        let thread = std::thread::Builder::new()
+            .name(format!("sim-udp-{}", address.port()))
+            .spawn(move || sender.run(&finish, &stop))?;
+        Ok(Self { address, sent, finishing, stopping, thread: Some(thread) })
+    }
+
+    /// Returns the address from which it sends.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the totals so far.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        *locked(&self.sent)
+    }
+
+    /// Ends after the frame that is being sent, without waiting for that.
+    pub fn finish(&self) {
+        self.finishing.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends its thread, and returns the final totals.
+    #[must_use = "drop the camera if the totals are not needed"]
+    pub fn stop(mut self) -> Sent {
+        self.end();
+        self.sent()
+    }
+
+    fn end(&mut self) {
+        self.stopping.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for DatagramCamera {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The state of the camera's thread.
+struct Sender {
+    socket: UdpSocket,
+    sent: Arc<Mutex<Sent>>,
+    reel: Arc<Reel>,
+    stream: Stream,
+    random: Random,
+    period: Duration,
+    booted: Instant,
+    queue: Queue,
+    /// Number of the next message.
+    number: u32,
+    /// Datagrams since [`Self::burst_began`].
+    in_burst: u32,
+    burst_began: Instant,
+    /// A datagram that is sent after as many others.
+    delayed: Option<(usize, Vec<u8>)>,
+}
+
+impl Sender {
+    fn new(socket: UdpSocket, reel: Arc<Reel>, sent: Arc<Mutex<Sent>>) -> Self {
+        let fps = reel.config().fps;
+        let period = if fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / fps) };
+        let mut random = Random::new(reel.config().seed);
+        locked(&sent).connections = 1;
+        Self {
+            socket,
+            sent,
+            stream: Stream::in_datagrams(Arc::clone(&reel)),
+            reel,
+            number: random.next() as u32,
+            random,
+            period,
+            booted: Instant::now(),
+            in_burst: 0,
+            burst_began: Instant::now(),
+            queue: Queue::new(period),
+            delayed: None,
+        }
+    }
+
+    fn run(&mut self, finishing: &AtomicBool, stopping: &StopSignal) {
+        while !finishing.load(Ordering::Relaxed) && !stopping.stopped() {
+            match self.queue.take(self.booted.elapsed()) {
+                Ok(index) => {
+                    let turn = self.stream.turn_of(index);
+                    if !self.send_turn(&turn, stopping) {
+                        return;
+                    }
+                }
+                Err(due) => {
+                    if !stopping.wait_until(self.booted + due) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends the message of a frame. Returns `false` if the camera is to stop.
+    fn send_turn(&mut self, turn: &Turn, stopping: &StopSignal) -> bool {
+        let pause = turn.steps().find_map(|step| if let Step::Pause(pause) = step { Some(pause) } else { None });
+        if pause.is_some_and(|pause| !stopping.wait_until(Instant::now() + pause)) {
+            return false;
+        }
+        let bytes = turn.bytes();
+        // At least twice as fast as the stream, so that the message is over before the next one begins.
+        let stream_rate = if self.period.is_zero() { 0.0 } else { bytes.len() as f64 / self.period.as_secs_f64() };
+        let burst = Duration::from_secs_f64(f64::from(BURST) * PART_BYTES as f64 / LINK_BYTES_S.max(2.0 * stream_rate));
+        let mut is_whole = true;
+        for datagram in datagrams(self.number, &bytes, PART_BYTES).into_iter().flatten() {
+            is_whole &= self.send_datagram(datagram);
+            self.in_burst += 1;
+            if self.in_burst == BURST {
+                let due = self.burst_began + burst;
+                if !stopping.wait_until(due) {
+                    return false;
+                }
+                // The system may wake this thread late.
+                let now = Instant::now();
+                (self.in_burst, self.burst_began) = (0, due.max(now.checked_sub(CATCH_UP).unwrap_or(now)));
+            }
+        }
+        self.number = self.number.wrapping_add(1);
+        let mut sent = locked(&self.sent);
+        if is_whole && turn.truth.intact() {
+            sent.intact += 1;
+        } else {
+            sent.damaged += 1;
+        }
+        drop(sent);
+        if turn.end == Some(End::Reboot) {
+            (self.booted, self.queue) = (Instant::now(), Queue::new(self.period));
+            self.number = self.random.next() as u32;
+        }
+        true
+    }
+
+    /// Sends a datagram with the faults of the network. Returns `false` if it is lost.
+    fn send_datagram(&mut self, datagram: Vec<u8>) -> bool {
+        let rate = |fault| self.reel.config().faults.rate(fault);
+        let [loss, reorder, duplicate] = [Fault::Loss, Fault::Reorder, Fault::Duplicate].map(rate);
+        let is_lost = loss > 0.0 && self.random.chance(loss);
+        if !is_lost {
+            if duplicate > 0.0 && self.random.chance(duplicate) {
+                self.send(&datagram);
+            }
+            if self.delayed.is_none() && reorder > 0.0 && self.random.chance(reorder) {
+                self.delayed = Some((1 + self.random.below(REORDER_MAX), datagram));
+                return true;
+            }
+            self.send(&datagram);
+        }
+        if let Some((after, datagram)) = self.delayed.take() {
+            if after <= 1 {
+                self.send(&datagram);
+            } else {
+                self.delayed = Some((after - 1, datagram));
+            }
+        }
+        !is_lost
+    }
+
+    fn send(&self, datagram: &[u8]) {
+        // The host may not listen yet: then the system reports an error of the datagram before.
+        let is_sent = self.socket.send(datagram).or_else(|_| self.socket.send(datagram)).is_ok();
+        let mut sent = locked(&self.sent);
+        sent.datagrams += u64::from(is_sent);
+        sent.bytes += if is_sent { datagram.len() as u64 } else { 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Assembled, Reassembly};
+
+    /// Receives 40 frames of a camera.
+    fn receive(config: &str) -> (Vec<Vec<u8>>, Reassembly) {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let reel = Arc::new(Reel::new(&config.parse().expect(config)).expect("pictures"));
+        let camera = DatagramCamera::start(socket.local_addr().expect("bound"), reel).expect("a camera");
+        let (mut reassembly, mut messages, mut buffer) = (Reassembly::new(1 << 20), Vec::new(), [0; 2000]);
+        let mut now_ns = 0;
+        while messages.len() < 40 {
+            let len = socket.recv(&mut buffer).expect("a datagram");
+            assert!(len <= 16 + PART_BYTES);
+            now_ns += 1_000_000;
+            reassembly.push(&buffer[..len], now_ns).expect("a part");
+            while let Some(assembled) = reassembly.poll(now_ns) {
+                if let Assembled::Complete(bytes) = assembled {
+                    messages.push(bytes.to_vec());
+                }
+            }
+        }
+        assert!(camera.stop().intact >= 40);
+        (messages, reassembly)
+    }
+
+    #[test]
+    fn datagrams_carry_the_stream() {
+        let config = "size=64x48&fps=0&records=on";
+        let (messages, reassembly) = receive(config);
+        let reel = Arc::new(Reel::new(&config.parse().expect(config)).expect("pictures"));
+        let mut stream = Stream::in_datagrams(reel);
+        for message in messages {
+            assert_eq!(message, stream.turn().bytes());
+            assert_eq!(message.starts_with(b"@V 1 oaktap-simulate"), message.len() > 11_000);
+        }
+        let counts = reassembly.counts();
+        assert_eq!((counts.missing, counts.reordered, counts.duplicate), (0, 0, 0));
+    }
+
+    #[test]
+    fn faults_are_those_of_a_network() {
+        let counts = receive("size=64x48&fps=0&fault=loss:0.01,reorder:0.1,duplicate:0.1").1.counts();
+        assert!(counts.missing > 0 && counts.reordered > 10 && counts.duplicate > 10, "{counts:?}");
+    }
+}
