@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
+use oaktap::device::app::Transport;
 use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::discovery::{CameraState, DiscoveredCamera, is_camera_id};
 use oaktap::net::discovery::{RESET_TIMEOUT, ResetError, reset_to_bootloader, wait_for};
 use oaktap::net::startup::{
-    ExpectedStream, FirstFrame, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running,
+    ExpectedStream, FirstFrame, StartupError, accept_first_frame, receive_first_frame, wait_for_first_frame,
+    wait_until_running,
 };
 use oaktap::net::talk::{TalkEvent, talk};
 use oaktap::{wire, xlink};
@@ -77,7 +79,7 @@ impl BootWaitArgs {
         ip: Ipv4Addr,
         limit: Duration,
     ) -> Result<FirstFrame, StartupError> {
-        let default = Endpoint { host: None, port: wire::PORT };
+        let default = Endpoint { host: None, port: wire::PORT, transport: Transport::Tcp };
         let endpoint = expected.contract.and_then(|contract| contract.endpoint).unwrap_or(default);
         let port = self.stream_port.unwrap_or(endpoint.port);
         match endpoint.host {
@@ -85,7 +87,11 @@ impl BootWaitArgs {
             Some(host) => {
                 // Cameras that connect to the same port of this host are accepted one after the other.
                 let _turn = ACCEPTS.lock().await;
-                accept_first_frame(expected, ip, (host, port).into(), limit).await
+                let address = (host, port).into();
+                match endpoint.transport {
+                    Transport::Tcp => accept_first_frame(expected, ip, address, limit).await,
+                    Transport::Udp => receive_first_frame(expected, ip, address, limit).await,
+                }
             }
         }
     }

@@ -5,22 +5,29 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use super::app::Transport;
 use crate::frame::Size;
 use crate::wire::Introduction;
 
 /// Relative error of a frame rate that is sent with six digits.
 const FPS_TOLERANCE: f32 = 1e-5;
 
+/// Ends the text form of an endpoint that gets datagrams.
+const UDP: &str = "/udp";
+
 /// Version of the records that oaktap's Script sends.
 pub const VERSION: u32 = 1;
 
-/// The TCP endpoint of the stream.
+/// The endpoint of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Endpoint {
     /// The host that the camera connects to. `None`: the camera listens.
     pub host: Option<Ipv4Addr>,
     /// Port of the host, or of the camera.
     pub port: u16,
+    /// Transport of the stream. [`Transport::Udp`] has a host.
+    #[serde(skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
 }
 
 /// Properties of a stream. The text form is the application's name in a package:
@@ -104,8 +111,11 @@ impl fmt::Display for Contract {
             None => f.write_str("-")?,
         }
         match endpoint {
-            Some(Endpoint { host: Some(host), port }) => write!(f, " {host}:{port}"),
-            Some(Endpoint { host: None, port }) => write!(f, " :{port}"),
+            Some(Endpoint { host, port, transport }) => {
+                let host = host.map(|host| host.to_string()).unwrap_or_default();
+                let transport = if transport.is_tcp() { "" } else { UDP };
+                write!(f, " {host}:{port}{transport}")
+            }
             None => Ok(()),
         }
     }
@@ -155,11 +165,13 @@ impl FromStr for Contract {
     }
 }
 
-/// `:5000`, `192.168.1.10:5000`.
+/// `:5000`, `192.168.1.10:5000`, `192.168.1.10:5000/udp`.
 fn parse_endpoint(text: &str) -> Option<Endpoint> {
+    let (text, transport) = text.strip_suffix(UDP).map_or((text, Transport::Tcp), |text| (text, Transport::Udp));
     let (host, port) = text.split_once(':')?;
     let host = if host.is_empty() { None } else { Some(host.parse().ok()?) };
-    Some(Endpoint { host, port: port.parse().ok().filter(|port| *port != 0)? })
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    (transport.is_tcp() || host.is_some()).then_some(Endpoint { host, port, transport })
 }
 
 #[cfg(test)]
@@ -174,7 +186,7 @@ mod tests {
             format: "BGR888p".to_owned(),
             fps: 12.5,
             labels: Contract::labels_hash(&["person", "traffic light"]),
-            endpoint: Some(Endpoint { host: None, port: 5000 }),
+            endpoint: Some(Endpoint { host: None, port: 5000, transport: Transport::Tcp }),
         }
     }
 
@@ -182,10 +194,12 @@ mod tests {
     fn text_form_round_trips() {
         // binascii.crc32(b"person\ntraffic light") of CPython.
         assert_eq!(door().to_string(), "door oaktap/1 640x352 BGR888p 12.5 abda5f13 :5000");
-        let host = Endpoint { host: Some(Ipv4Addr::new(10, 0, 0, 1)), port: 80 };
+        let host = Endpoint { host: Some(Ipv4Addr::new(10, 0, 0, 1)), port: 80, transport: Transport::Tcp };
+        let datagrams = Endpoint { transport: Transport::Udp, ..host };
         let others = [
             Contract { labels: None, fps: 30.0, ..door() },
             Contract { endpoint: Some(host), ..door() },
+            Contract { endpoint: Some(datagrams), ..door() },
             Contract { endpoint: None, ..door() },
         ];
         for contract in [door()].into_iter().chain(others) {

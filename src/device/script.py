@@ -7,6 +7,7 @@
 #   keys    frames from one key frame to the next; 0 for raw and JPEG pictures
 #   port    port on which it listens, or port of the host
 #   host    host that it connects to; empty if it listens
+#   udp     1 if it sends datagrams to the host instead; may be left out
 #   build   identifies the package; sent to the host
 #
 # One thread takes frames and joins them with the results that another thread receives. Each client has its own thread and
@@ -14,8 +15,10 @@
 import binascii
 import collections
 import math
+import random
 import select
 import socket
+import struct
 import threading
 import time
 
@@ -30,6 +33,11 @@ RESULTS_MAX = 16         # results that wait for their frames
 QUEUE_MAX = 1 if not APP["keys"] else 8  # frames that wait for a client; a video must not lose a single frame
 CONTROL_BYTES = 512      # control records that are read at once
 LINE_BYTES = 32          # a record or a header
+PART_BYTES = 1400        # of a message in each datagram; with all headers it fits into an Ethernet frame
+BURST_PARTS = 16         # datagrams that are sent in one go
+PACE_BYTES_S = 80e6      # datagrams are sent at this rate at most, so that the buffers of switch and host do not overflow
+HELLO_S = 2.0            # the records at the beginning are repeated in datagrams, because a host may begin to listen later
+NO_BUFFERS = (55, 105)   # errors of a socket whose buffers are full: FreeBSD, Linux
 
 
 def plain(text):
@@ -416,6 +424,66 @@ class Client:
             self.__dict__.update(values)
 
 
+class DatagramHost(Client):
+    """The host that gets datagrams, whether it listens or not. It sends nothing back."""
+
+    def __init__(self):
+        super().__init__(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.number = random.getrandbits(32)  # A host recognizes a restart by it.
+
+    def serve(self):
+        try:
+            introduced = beat = -HELLO_S
+            while True:
+                with self.changed:
+                    while not self.waiting:
+                        self.changed.wait()
+                    frame = self.waiting.popleft()
+                if self.last is not None:
+                    self.dropped += max(0, frame.number - self.last - 1)
+                lines, now = [], time.monotonic()
+                if now - introduced >= HELLO_S:
+                    introduced, self.size = now, SIZE
+                    lines.append(hello())
+                if now - beat >= 1.0:
+                    beat = now
+                    lines += [HEALTH.latest(), record("@Q drop=%d" % self.dropped)]
+                lines.append(self.compose(frame))
+                del frame
+                self.send_message(b"".join(lines), self.picture[0])
+                self.picture = b"", None
+        finally:
+            self.leave()
+
+    def send_message(self, head, picture):
+        """Sends a message in parts, at the pace of the network."""
+        total, start = len(head) + len(picture), time.monotonic()
+        parts = -(-total // PART_BYTES)
+        for part in range(parts):
+            at = part * PART_BYTES
+            piece = head[at:at + PART_BYTES]
+            if len(piece) < PART_BYTES:
+                begin = max(0, at - len(head))
+                piece += picture[begin:begin + PART_BYTES - len(piece)]
+            self.send_datagram(struct.pack(">3sxIHHI", b"OT1", self.number, part, parts, total) + piece)
+            if part % BURST_PARTS == BURST_PARTS - 1:
+                ahead = start + at / PACE_BYTES_S - time.monotonic()
+                if ahead > 0.0005:
+                    time.sleep(ahead)
+        self.number = (self.number + 1) % 2 ** 32
+
+    def send_datagram(self, datagram):
+        """Waits a little for room. The host counts a datagram that it does not get."""
+        for _ in range(50):
+            try:
+                self.socket.sendto(datagram, (APP["host"], APP["port"]))
+                return
+            except OSError as error:
+                if error.errno not in NO_BUFFERS:
+                    raise
+            time.sleep(0.001)
+
+
 def admit(connection):
     """The new client, or None if too many are connected."""
     client = Client(connection)
@@ -460,12 +528,20 @@ def connect():
         connection.close()
 
 
+def send():
+    """Sends datagrams to the host."""
+    host = DatagramHost()
+    with LOCK:
+        SERVED.append(host)
+    host.serve()
+
+
 def serve_forever():
-    """Listens or connects again after every error."""
-    reported = None
+    """Listens, connects or sends again after every error."""
+    reported, run = None, send if APP.get("udp") else connect if APP["host"] else accept
     while True:
         try:
-            connect() if APP["host"] else accept()
+            run()
         except Exception as error:
             if str(error) != reported:
                 reported = str(error)

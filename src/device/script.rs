@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::app::{App, CheckedApp, PayloadCoding};
+use super::app::{App, CheckedApp, PayloadCoding, Transport};
 
 /// The content of `script.py`.
 pub const PROGRAM: &str = include_str!("script.py");
@@ -63,9 +63,17 @@ pub struct ScriptParameters {
     pub port: u16,
     /// Host that the program connects to; empty if it listens.
     pub host: String,
+    /// 1 if it sends datagrams to the host.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub udp: u8,
     /// Identifies the content of the package; empty if it does not identify itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub build: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // The signature is serde's.
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 impl ScriptParameters {
@@ -88,6 +96,7 @@ impl ScriptParameters {
             },
             port: app.port,
             host: app.host.map(|host| host.to_string()).unwrap_or_default(),
+            udp: (app.transport == Transport::Udp).into(),
             build: String::new(),
         }
     }
@@ -159,6 +168,8 @@ mod tests {
         assert!(line.contains("\"labels\":[\"a \\\"b\\\\\",\"c\"],\"model\":1"), "{line}");
         assert!(line.contains("\"size\":[3840,2160],\"type\":\"H265\",\"fps\":29.97"), "{line}");
         assert!(line.ends_with("\"keys\":60,\"port\":5000,\"host\":\"10.0.0.7\"}"), "{line}");
+        let datagrams = App { host: app.host, transport: Transport::Udp, ..App::default() };
+        assert!(super::tests::line(&datagrams, None).ends_with("\"host\":\"10.0.0.7\",\"udp\":1}"));
     }
 
     #[test]

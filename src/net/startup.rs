@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
+use super::clock::received_now;
 use super::discovery::{Claim, FindError, RESPONSE_WINDOW, Targets, describe_last_state, search};
 use crate::device::contract::Contract;
 use crate::discovery::{CameraState, is_camera_id};
-use crate::frame::{Interpreter, Pool, Received};
+use crate::frame::{Frame, Interpreter, Pool, Received};
 use crate::units::count;
-use crate::wire::{Decoder, Event, Introduction, Limits};
+use crate::wire::{Assembled, Decoder, Event, Introduction, Limits, Reassembly, Rejected};
 
 const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// Other addresses with the camera's id to name in an error.
@@ -35,6 +36,18 @@ pub struct FirstFrame {
     pub bytes: usize,
     /// Number of detections.
     pub detections: usize,
+}
+
+impl FirstFrame {
+    fn of(frame: &Frame, address: SocketAddr) -> Self {
+        Self {
+            address,
+            dialect: frame.dialect.to_string(),
+            picture: frame.geometry.map_or_else(|| format!("{:?}", frame.kind), |geometry| geometry.to_string()),
+            bytes: frame.payload().len(),
+            detections: frame.detections.len(),
+        }
+    }
 }
 
 impl fmt::Display for FirstFrame {
@@ -268,6 +281,68 @@ pub async fn accept_first_frame(
     }
 }
 
+/// Like [`accept_first_frame`], for a camera that sends datagrams to `address` on this host. It describes itself every few
+/// seconds only, so this waits for a frame after its description.
+///
+/// # Errors
+/// As [`accept_first_frame`].
+pub async fn receive_first_frame(
+    expected: ExpectedStream<'_>,
+    camera: Ipv4Addr,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<FirstFrame, StartupError> {
+    let until = Instant::now() + limit;
+    let socket = UdpSocket::bind(address).await.map_err(|why| StartupError::CannotListen { address, why })?;
+    super::datagram_buffer::enlarge(&socket);
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), limits);
+    let mut reassembly = Reassembly::new(limits.payload);
+    let (mut buffer, mut bytes, mut strangers, mut first) = (vec![0; 64 << 10], 0, Vec::new(), None);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(received) = tokio::time::timeout(left, socket.recv_from(&mut buffer)).await else {
+            return match first {
+                Some(frame) => {
+                    IntroducedFrame { frame, introduction: Arc::clone(decoder.introduction()) }.check(expected)
+                }
+                None => Err(StartupError::NoFrame { address, strangers, bytes, limit }),
+            };
+        };
+        let Ok((len, from)) = received else { continue };
+        if from.ip() != camera {
+            if strangers.len() < CLAIMANTS_MAX && !strangers.contains(&from.ip()) {
+                strangers.push(from.ip());
+            }
+            continue;
+        }
+        bytes += len as u64;
+        let now = received_now();
+        if reassembly.push(&buffer[..len], now.mono_ns) == Err(Rejected::Restarted) {
+            // Its last messages are those of the application before.
+            reassembly.end();
+            while reassembly.poll(now.mono_ns).is_some() {}
+            reassembly.restart();
+            let _ = reassembly.push(&buffer[..len], now.mono_ns);
+        }
+        while let Some(assembled) = reassembly.poll(now.mono_ns) {
+            let Assembled::Complete(message) = assembled else { continue };
+            decoder.message(message, now);
+            while let Some(event) = decoder.poll() {
+                if let Event::Frame(frame) = event {
+                    first = Some(FirstFrame::of(&frame, from));
+                }
+            }
+        }
+        let introduction = decoder.introduction();
+        if introduction.app.is_some()
+            && let Some(frame) = first.take()
+        {
+            return IntroducedFrame { frame, introduction: Arc::clone(introduction) }.check(expected);
+        }
+    }
+}
+
 async fn connect(address: SocketAddr, bytes: &mut u64, connected: &mut bool) -> io::Result<Option<IntroducedFrame>> {
     let stream = TcpStream::connect(address).await?;
     *connected = true;
@@ -289,15 +364,7 @@ async fn receive(stream: &TcpStream, address: SocketAddr, bytes: &mut u64) -> io
         decoder.commit(n, Received::default());
         while let Some(event) = decoder.poll() {
             if let Event::Frame(received) = event {
-                let frame = FirstFrame {
-                    address,
-                    dialect: received.dialect.to_string(),
-                    picture: received
-                        .geometry
-                        .map_or_else(|| format!("{:?}", received.kind), |geometry| geometry.to_string()),
-                    bytes: received.payload().len(),
-                    detections: received.detections.len(),
-                };
+                let frame = FirstFrame::of(&received, address);
                 return Ok(Some(IntroducedFrame { frame, introduction: Arc::clone(decoder.introduction()) }));
             }
         }

@@ -7,6 +7,7 @@ mod simulate;
 mod vendor_formats;
 mod vendor_packages;
 
+mod script_datagrams;
 mod script_node;
 
 #[path = "../support/external_tools.rs"]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use oaktap::device::app::{
-    App, CameraOutput, Fit, Model, ModelFamily, Orientation, PayloadCoding, PlaneOrder, Resolution, Size, Video,
+    App, CameraOutput, Fit, Model, ModelFamily, Orientation, PayloadCoding, PlaneOrder, Resolution, Size, Transport,
+    Video,
 };
 use serde::Deserialize;
 
@@ -94,11 +95,16 @@ pub(crate) struct ApplicationArgs {
     #[arg(long, value_name = "N", help_heading = APPLICATION)]
     keyframes: Option<u32>,
 
-    /// TCP port on which the camera listens, or to which it connects with --host [default: 5000]
+    /// Transport of the stream: tcp, or udp for datagrams to --host [default: tcp]
+    #[arg(long, value_name = "TRANSPORT", help_heading = APPLICATION, hide_possible_values = true,
+          value_parser = one_of(["tcp", "udp"], word::<Transport>))]
+    transport: Option<Transport>,
+
+    /// Port on which the camera listens, or to which it connects or sends with --host [default: 5000]
     #[arg(long, value_name = "PORT", help_heading = APPLICATION)]
     port: Option<u16>,
 
-    /// Host to which the camera connects, instead of listening
+    /// Host to which the camera connects or sends, instead of listening
     #[arg(long, value_name = "IP", help_heading = APPLICATION)]
     host: Option<Ipv4Addr>,
 
@@ -208,6 +214,7 @@ impl ApplicationArgs {
         set(&mut app.resolution, &self.resolution);
         set(&mut app.plane_order, &self.channel_order);
         set(&mut app.orientation, &self.orientation);
+        set(&mut app.transport, &self.transport);
         set(&mut app.port, &self.port);
         if self.host.is_some() {
             app.host = self.host;

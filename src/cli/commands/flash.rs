@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use oaktap::bootloader::Memory;
+use oaktap::device::app::Transport;
 use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::file;
 use oaktap::flash::inspect::{PackageReport, inspect};
@@ -13,7 +14,7 @@ use oaktap::frame::Utc;
 use oaktap::net::clock::received_now;
 use oaktap::net::startup::ExpectedStream;
 use oaktap::package::Package;
-use oaktap::source::{NamedSource, SourceSpec};
+use oaktap::source::{NamedSource, SourceSpec, UdpSpec};
 use serde::Serialize;
 
 use super::view::{self, ViewArgs};
@@ -225,7 +226,10 @@ impl FlashReport {
     fn stream(&self, contract: Option<&Contract>) -> Option<NamedSource> {
         let Self::Receipt { receipt, .. } = self else { return None };
         let spec = match contract.and_then(|contract| contract.endpoint) {
-            Some(Endpoint { host: Some(host), port }) => SourceSpec::Listen { host: host.to_string(), port },
+            Some(Endpoint { host: Some(host), port, transport: Transport::Udp }) => {
+                SourceSpec::Udp(UdpSpec { host: host.to_string(), port })
+            }
+            Some(Endpoint { host: Some(host), port, .. }) => SourceSpec::Listen { host: host.to_string(), port },
             // The address can differ from that of the bootloader.
             _ => receipt
                 .running

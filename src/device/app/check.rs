@@ -1,6 +1,8 @@
 //! Checks the parameters of an application against each other and against its model.
 
-use super::{App, AppError, BoxMapping, CameraOutput, Fit, Model, ModelFamily, PayloadCoding, PlaneOrder, Size};
+use super::{
+    App, AppError, BoxMapping, CameraOutput, Fit, Model, ModelFamily, PayloadCoding, PlaneOrder, Size, Transport,
+};
 use crate::device::contract::{Contract, Endpoint};
 use crate::frame::{PayloadKind, PixelFormat};
 
@@ -42,6 +44,9 @@ impl App {
         within("the frame rate", self.fps, 0.1, FPS_MAX, "0.1 to 240 frames/s")?;
         if self.port == 0 || RESERVED_PORTS.contains(&self.port) {
             return Err(AppError::Port { port: self.port });
+        }
+        if self.transport == Transport::Udp && self.host.is_none() {
+            return Err(AppError::NoHost);
         }
         self.check_sizes()?;
         let input = self.model.as_ref().map(|model| self.check_model(model, blob_input)).transpose()?;
@@ -223,7 +228,7 @@ impl CheckedApp<'_> {
             format: self.format().to_owned(),
             fps: self.app.fps,
             labels: Contract::labels_hash(self.labels()),
-            endpoint: Some(Endpoint { host: self.app.host, port: self.app.port }),
+            endpoint: Some(Endpoint { host: self.app.host, port: self.app.port, transport: self.app.transport }),
         }
     }
 

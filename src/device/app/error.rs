@@ -53,6 +53,9 @@ pub enum AppError {
     /// The firmware assigns masks to outputs by the width in their names.
     #[error("invalid mask name `{found}`: expected `side` and the width of an output, such as side26")]
     Mask { found: String },
+    /// Datagrams need an address.
+    #[error("the transport udp needs the host that gets the datagrams: set the host, such as 192.168.1.10")]
+    NoHost,
     /// The camera uses this port itself.
     #[error("port {port} is reserved: use another one, such as 5000")]
     Port { port: u16 },

@@ -291,6 +291,24 @@ impl Model {
     }
 }
 
+/// Transport of the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// A TCP connection, which the camera accepts or opens.
+    #[default]
+    Tcp,
+    /// Datagrams to the host (docs/udp.md).
+    Udp,
+}
+
+impl Transport {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // The signature is serde's.
+    pub(crate) fn is_tcp(&self) -> bool {
+        *self == Self::Tcp
+    }
+}
+
 /// Parameters of an application. [`Default`] is the one of Luxonis' page on standalone mode, without its model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -312,6 +330,9 @@ pub struct App {
     pub payload: PayloadCoding,
     /// Output of the camera node that is sent.
     pub picture: CameraOutput,
+    /// Transport of the stream. [`Transport::Udp`] needs a host.
+    #[serde(skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
     /// TCP port on which the camera listens, or port of the host.
     pub port: u16,
     /// Host that the camera connects to, and reconnects to. `None`: the camera listens. An address, because cameras in
@@ -334,6 +355,7 @@ impl Default for App {
             orientation: Orientation::default(),
             payload: PayloadCoding::default(),
             picture: CameraOutput::default(),
+            transport: Transport::default(),
             port: crate::wire::PORT,
             host: None,
             model: None,

@@ -205,6 +205,7 @@ class Socket(socket.socket):
 
     ip, port, piece = "127.0.0.1", None, 0
     first_send = False  # Set on a connection until its first send.
+    is_unbound = True   # Until the first datagram.
 
     def bind(self, address):
         if self.family == socket.AF_INET:
@@ -227,6 +228,12 @@ class Socket(socket.socket):
             super().bind((Socket.ip, 0))
         super().connect(address)
         self.first_send = True
+
+    def sendto(self, data, address):
+        if self.is_unbound and address[0].startswith("127.") and Socket.ip.startswith("127."):
+            super().bind((Socket.ip, 0))
+        self.is_unbound = False
+        return super().sendto(data, address)
 
     def send(self, data, *flags):
         if self.first_send:

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use oaktap::device::app::Transport;
 use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::device::schema::End;
 use oaktap::device::script::ScriptParameters;
@@ -97,8 +98,11 @@ fn contract(contract: &Contract) -> String {
     let Contract { width, height, format, fps, labels, endpoint, .. } = contract;
     let labels = labels.map_or_else(|| "no labels".to_owned(), |hash| format!("labels {hash:08x}"));
     let endpoint = match endpoint {
-        Some(Endpoint { host: Some(host), port }) => format!("; the camera connects to {host}:{port}"),
-        Some(Endpoint { host: None, port }) => format!("; the camera listens on port {port}"),
+        Some(Endpoint { host: Some(host), port, transport: Transport::Udp }) => {
+            format!("; the camera sends datagrams to {host}:{port}")
+        }
+        Some(Endpoint { host: Some(host), port, .. }) => format!("; the camera connects to {host}:{port}"),
+        Some(Endpoint { host: None, port, .. }) => format!("; the camera listens on port {port}"),
         None => String::new(),
     };
     format!("{width}x{height} {format}, {fps} frames/s, {labels}{endpoint}")
