@@ -69,7 +69,7 @@
 //!
 //! | New | Files |
 //! |---|---|
-//! | source (MQTT, UDP) | its file in `source/`, which implements `attempt::Source`; a variant of [`source::SourceSpec`]; its line in `source/supervise.rs`; a [`wire::Protocol`] if it delimits pictures itself; README, its test, its simulator |
+//! | source (MQTT) | its file in `source/`, which implements `attempt::Source`; a variant of [`source::SourceSpec`]; its line in `source/supervise.rs`; a [`wire::Protocol`] if it delimits pictures itself; README, its test, its simulator |
 //! | sink (web, publisher) | its file in `sink/`, which implements [`live::Sink`] (pictures come from [`view::Views`]), its command in `cli/commands/`, README, its test |
 //! | dialect with headers | `wire/header.rs`, `wire/encode.rs`, its capture test |
 //! | pixel format | `frame/pixel.rs`, a routine in `convert/`, `convert/reference.rs`, `sim/pixels.rs` |

@@ -43,7 +43,7 @@ fn port(target: &CheckedCamera) -> Option<Finding> {
     Some(if target.ports.iter().any(|(_, probe)| *probe == PortProbe::Refused) {
         finding(Level::Fail, format!("no program on the camera listens on TCP port {ports}")).hint(
             "the application uses another port (pass --ports), has ended (power-cycle the camera), or connects to a \
-             host itself",
+             host or sends datagrams itself",
         )
     } else if let Some(why) = unreachable {
         finding(Level::Fail, format!("cannot reach TCP port {ports}: {why}")).hint(
