@@ -27,6 +27,9 @@ const MAX_DATAGRAM_BYTES: usize = 64 << 10;
 /// Records before the header of a message, in bytes: 2,048 of them.
 const MAX_RECORD_BYTES: usize = 64 << 10;
 
+/// Datagrams after which other connections may run, and the end of the session takes effect.
+const DATAGRAMS_PER_CHECK: u32 = 32;
+
 /// Time between two lines of the log about datagrams that are not used.
 const NOTICE_INTERVAL_NS: u64 = 60_000_000_000;
 
@@ -122,6 +125,10 @@ struct Port {
     held: Option<(usize, SocketAddr)>,
     reassembly: Reassembly,
     limits: Limits,
+    /// Time of the last datagram, or of the end of the wait for it.
+    now: Received,
+    /// Datagrams received since the port was bound; wraps around.
+    received: u32,
     /// Detections that arrived before their picture.
     detections: Vec<u8>,
     drops: SystemDrops,
@@ -152,6 +159,8 @@ impl UdpSource {
             held: None,
             reassembly: Reassembly::new(max),
             limits: *limits,
+            now: Received::default(),
+            received: 0,
             detections: Vec::new(),
             drops_ns: 0,
             refused: Notice::default(),
@@ -230,11 +239,18 @@ impl Port {
                     Some(ready) => ready.map_err(SourceErrorKind::Read)?,
                     None => return Ok(()),
                 }
+                self.now = received_now();
             }
-            self.messages(reception).await?;
-            reception.pause().await;
-            if reception.is_stopped() {
-                return Ok(());
+            self.received = self.received.wrapping_add(1);
+            let is_ready = reception.decoder.has_events() || self.reassembly.is_ready(self.now.mono_ns);
+            if is_ready {
+                self.messages(reception).await?;
+            }
+            if is_ready || self.received.is_multiple_of(DATAGRAMS_PER_CHECK) {
+                reception.pause().await;
+                if reception.is_stopped() {
+                    return Ok(());
+                }
             }
         }
     }
@@ -247,7 +263,8 @@ impl Port {
         from: SocketAddr,
         camera: SocketAddr,
     ) -> Result<(), SourceErrorKind> {
-        let now = received_now();
+        self.now = received_now();
+        let now = self.now;
         reception.turn.work += (len + LINE) as u64;
         if from != camera {
             // A camera that restarts has another port; another camera has another address.
@@ -301,7 +318,7 @@ impl Port {
 
     /// Delivers the messages that are complete or given up.
     async fn messages(&mut self, reception: &mut Reception<'_>) -> Result<(), SourceErrorKind> {
-        let now = received_now();
+        let now = self.now;
         reception.all_events(now).await?;
         while let Some(assembled) = self.reassembly.poll(now.mono_ns) {
             match assembled {

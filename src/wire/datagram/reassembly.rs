@@ -273,16 +273,14 @@ impl Reassembly {
         if let Some(message) = self.taken.take() {
             self.keep(message.buffer, message.total);
         }
-        let oldest = self.open.first()?;
-        let missing = distance(oldest.number, self.done.unwrap_or_default()) - 1;
-        let is_next = !self.is_new && missing == 0 && oldest.complete_ns.is_some();
-        let is_full = self.open.len() > MAX_OPEN;
-        if !(is_next || is_full || self.ended || self.deadline_ns().is_some_and(|due| now_ns >= due)) {
+        if !self.is_ready(now_ns) {
             return None;
         }
+        let oldest = self.open.first()?;
+        let (number, missing) = (oldest.number, self.missing_before(oldest));
         if !self.is_new && missing > 0 {
             self.counts.messages_missing += u64::from(missing.unsigned_abs());
-            self.done = Some(oldest.number.wrapping_sub(1));
+            self.done = Some(number.wrapping_sub(1));
             return Some(Assembled::Missing(missing.unsigned_abs()));
         }
         self.take();
@@ -300,6 +298,20 @@ impl Reassembly {
             start: &message.buffer[..start],
             is_joined: message.is_joined,
         }))
+    }
+
+    /// Returns whether [`Self::poll`] would return a message.
+    #[must_use]
+    pub fn is_ready(&self, now_ns: u64) -> bool {
+        let Some(oldest) = self.open.first() else { return false };
+        let is_next = !self.is_new && oldest.complete_ns.is_some() && self.missing_before(oldest) == 0;
+        let is_full = self.open.len() > MAX_OPEN;
+        is_next || is_full || self.ended || self.deadline_ns().is_some_and(|due| now_ns >= due)
+    }
+
+    /// Returns how many numbers are between the last message that was returned and this one.
+    fn missing_before(&self, message: &Message) -> i32 {
+        distance(message.number, self.done.unwrap_or_default()) - 1
     }
 
     /// Moves the oldest message to [`Self::taken`], and counts it.
