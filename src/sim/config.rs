@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::faults::Faults;
-use crate::frame::{LabelMap, PixelFormat, Size};
+use super::random::Random;
+use crate::frame::{DeviceTime, LabelMap, PixelFormat, Size};
 use crate::wire::Dialect;
 
 /// The format of a payload.
@@ -269,6 +270,18 @@ impl fmt::Display for SimConfig {
         let faults = self.faults.to_string();
         if faults.is_empty() { Ok(()) } else { write!(f, "&fault={faults}") }
     }
+}
+
+/// The time of a frame since the camera's boot. Frame 0 is at 50 µs, which Python prints with an exponent (`5e-05`). The
+/// others are up to 1/64 of a period late, as in real captures, except those on a full second.
+pub(super) fn device_time(config: &SimConfig, index: u64) -> DeviceTime {
+    let period = config.period_us();
+    let beat = (index as f64 * period).round() as i64;
+    if index == 0 {
+        return DeviceTime(50);
+    }
+    let off_beat = if beat % 1_000_000 == 0 { 0 } else { Random::new(index).below((period / 64.0) as usize + 1) };
+    DeviceTime(beat + off_beat as i64)
 }
 
 /// Parses `on` and `off`; a key without a value is `on`.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{SimConfig, SimError};
+use super::config::{SimConfig, SimError, device_time};
 use super::faults::Fault;
 use super::random::Random;
 use super::reel::{Reel, Still};
@@ -488,18 +488,6 @@ fn cut_out(pieces: &mut Vec<Piece>, hole: Range<usize>) {
         at += len;
     }
     pieces.retain(|piece| !piece.bytes().is_empty());
-}
-
-/// The time of a frame since the camera's boot. Frame 0 is at 50 µs, which Python prints with an exponent (`5e-05`). The
-/// others are up to 1/64 of a period late, as in real captures, except those on a full second.
-pub(super) fn device_time(config: &SimConfig, index: u64) -> DeviceTime {
-    let period = config.period_us();
-    let beat = (index as f64 * period).round() as i64;
-    if index == 0 {
-        return DeviceTime(50);
-    }
-    let off_beat = if beat % 1_000_000 == 0 { 0 } else { Random::new(index).below((period / 64.0) as usize + 1) };
-    DeviceTime(beat + off_beat as i64)
 }
 
 /// Repeats boxes until the header for this time and payload is longer than 32 bytes.
