@@ -1,29 +1,32 @@
 //! The cameras of a command that enters bootloaders: named, asked about once, worked on in turn, and listed at the end.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::discovery::CameraState;
+use oaktap::discovery::{CameraState, PortProbe};
 use oaktap::net::discovery::wait_for;
+use oaktap::net::port_probe::probe_port;
 use oaktap::sync::locked;
-use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use super::Ctx;
 use super::camera_arg::{CameraArg, Located, runtime};
 use super::camera_ends::{CameraEnd, CameraResult, End, document_failure, finish, report_failure};
+use super::camera_label::CameraLabel;
 use super::camera_session::{BootloaderCamera, EnterOptions, unless_stopped};
 use super::configured_cameras::ConfiguredCamera;
 use super::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
-use super::present::{self, Refused, Usage, advised};
+use super::present::{self, Refused, Usage, advised, printable};
 
 /// The limit for applications to run again after a reset: the bootloader waits for a host first, for as long as its settings
 /// say.
 const APPLICATION_TIMEOUT: Duration = Duration::from_secs(60);
 const APPLICATION_QUERY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The limit for a connection to the port that the user gave.
+const PORT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Cameras that are queried at the same time.
 const QUERIES_AT_ONCE: usize = 32;
 
@@ -115,57 +118,23 @@ impl<'a> Effect<'a> {
     }
 }
 
-/// A camera in a report: its id, and the name that the user gave it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CameraLabel {
-    /// `None` if it was not found.
-    pub(crate) id: Option<String>,
-    pub(crate) name: Option<String>,
-    /// Stands for a missing id.
-    given: String,
-}
-
-impl CameraLabel {
-    /// A camera that replied.
-    pub(crate) fn found(id: String, name: Option<String>) -> Self {
-        Self { given: id.clone(), id: Some(id), name }
-    }
-
-    /// A camera that was not found.
-    pub(crate) fn missing(camera: &NamedCamera) -> Self {
-        Self { id: None, name: camera.name.clone(), given: camera.camera.to_string() }
-    }
-
-    /// Returns its id, or what the user gave if it was not found.
-    pub(crate) fn id_or_given(&self) -> &str {
-        self.id.as_ref().unwrap_or(&self.given)
-    }
-}
-
-/// As the commands that receive do: `camera` is the name of the camera.
-impl Serialize for CameraLabel {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("CameraLabel", 2)?;
-        fields.serialize_field("camera", self.name.as_deref().unwrap_or(self.id_or_given()))?;
-        fields.serialize_field("id", &self.id)?;
-        fields.end()
-    }
-}
-
-impl std::fmt::Display for CameraLabel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "{} ({name})", self.id_or_given()),
-            None => f.write_str(self.id_or_given()),
-        }
-    }
-}
-
 /// The cameras of one command.
 #[derive(Debug)]
 pub(crate) struct BootloaderFleet {
     cameras: Vec<NamedCamera>,
     options: EnterOptions,
+}
+
+/// The result of looking at a camera before the question, while its application runs.
+#[derive(Debug)]
+pub(crate) enum Look<T> {
+    /// It needs no work: it is neither listed in the question nor stopped.
+    Done(T),
+    /// It needs the work.
+    Work {
+        /// The reason, if the user may expect that it needs none.
+        why: Option<String>,
+    },
 }
 
 /// A camera whose turn it is. The user has agreed to the work.
@@ -174,13 +143,15 @@ pub(crate) struct Turn<'a> {
     pub(crate) named: &'a NamedCamera,
     pub(crate) located: Located,
     options: &'a EnterOptions,
+    /// The application of the camera has been stopped.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Turn<'_> {
     /// Returns the id of the camera, if it replied, and its name.
     pub(crate) fn label(&self) -> CameraLabel {
         let id = self.located.camera.as_ref().map(|camera| camera.id.clone());
-        CameraLabel { id, name: self.named.name.clone(), given: self.located.ip.to_string() }
+        CameraLabel::new(id, self.named.name.clone(), self.located.ip.to_string())
     }
 
     /// Adds the id of the camera to the document of a failure.
@@ -192,12 +163,30 @@ impl Turn<'_> {
 
     /// Stops the application of the camera and waits for its bootloader.
     pub(crate) async fn enter(&self, ctx: &Ctx) -> anyhow::Result<BootloaderCamera> {
+        self.stopped.store(self.runs_an_application(), Ordering::Relaxed);
         self.options.enter(self.located.clone(), self.label().name, &ctx.stop).await
     }
 
     /// Returns whether the camera runs an application that the work stops.
     pub(crate) fn runs_an_application(&self) -> bool {
         self.located.camera.as_ref().is_some_and(|camera| camera.state == CameraState::FlashBooted)
+    }
+
+    /// Refuses the port of the application, before the application is stopped: the bootloader does not listen while an
+    /// application runs, so a port that is open then is not that of the bootloader.
+    async fn check_port(&self, command: &str) -> anyhow::Result<()> {
+        let ip = self.located.ip;
+        let Some(port) = self.located.port.filter(|_| self.runs_an_application()) else { return Ok(()) };
+        if probe_port(ip, port, PORT_PROBE_TIMEOUT).await != PortProbe::Open {
+            return Ok(());
+        }
+        let error = Usage(format!(
+            "TCP port {port} of camera {} belongs to its running application, expected the port of its bootloader",
+            self.label()
+        ));
+        let camera = self.named.camera.clone().without_port();
+        let help = format!("nothing was changed; give the camera without the port: oaktap {command} {camera}");
+        Err(advised(error.into(), help))
     }
 
     /// Searches for the camera again: hours may have passed since the user agreed.
@@ -213,7 +202,7 @@ impl Turn<'_> {
             let error = Refused(format!("camera {now} replies at {} now, expected camera {before}", located.ip));
             return Err(advised(error.into(), "nothing was changed; `oaktap list` shows the addresses of the cameras"));
         }
-        Ok(Self { located, ..*self })
+        Ok(Self { located, stopped: Arc::clone(&self.stopped), ..*self })
     }
 }
 
@@ -259,16 +248,27 @@ impl BootloaderFleet {
         effect: &Effect<'_>,
         work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
     ) -> anyhow::Result<Vec<T>> {
-        self.each_but(ctx, effect, |_| Ok(None), work, |_, error| error)
+        self.each_checked(ctx, effect, |_| Ok(()), work)
     }
 
-    /// Like [`Self::each`]. `finished` returns the result of a camera that needs no work: it is neither listed in the question
-    /// nor stopped. `not_found` receives the error of each camera that has no turn, because the search for it failed.
+    /// Like [`Self::each`]. A camera for which `check` fails is neither listed in the question nor stopped.
+    pub(crate) fn each_checked<T: Send + CameraResult>(
+        &self,
+        ctx: &Ctx,
+        effect: &Effect<'_>,
+        check: impl Fn(&Turn<'_>) -> anyhow::Result<()> + Sync,
+        work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
+    ) -> anyhow::Result<Vec<T>> {
+        self.each_but(ctx, effect, |turn| check(turn).map(|()| Look::Work { why: None }), work, |_, error| error)
+    }
+
+    /// Like [`Self::each`]. `look` is the first to see each camera that replied: it returns the result of one that needs no
+    /// work. `not_found` receives the error of each camera that has no turn, because the search for it failed.
     pub(crate) fn each_but<T: Send + CameraResult>(
         &self,
         ctx: &Ctx,
         effect: &Effect<'_>,
-        finished: impl Fn(&Turn<'_>) -> anyhow::Result<Option<T>> + Sync,
+        look: impl Fn(&Turn<'_>) -> anyhow::Result<Look<T>> + Sync,
         work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
         not_found: impl Fn(&NamedCamera, anyhow::Error) -> anyhow::Error,
     ) -> anyhow::Result<Vec<T>> {
@@ -279,8 +279,9 @@ impl BootloaderFleet {
                 document_failure(ctx, &camera.camera.to_string(), name, &error).err().unwrap_or(error)
             };
             let turn = find(camera).map_err(documented)?;
-            if let Some(result) = finished(&turn)? {
-                return Ok(vec![result]);
+            match look(&turn).map_err(|error| documented(turn.identified(error)))? {
+                Look::Done(result) => return Ok(vec![result]),
+                Look::Work { why } => say_reasons(&[(&turn, why)]),
             }
             self.consent(ctx, effect, &[&turn])?;
             let result = work(&turn).map_err(|error| documented(turn.identified(error)));
@@ -307,12 +308,22 @@ impl BootloaderFleet {
             };
             turns.push(turn);
         }
-        let failed = ends.iter().any(|end| matches!(end, End::Failed(_)));
-        for (end, result) in ends.iter_mut().zip(all_finished(&turns, finished)?) {
-            if let Some(result) = result {
-                *end = End::Done(result);
+        let mut reasons = Vec::new();
+        for (at, seen) in look_at_all(&turns, look) {
+            let Some(turn) = &turns[at] else { continue };
+            match seen {
+                Ok(Look::Done(result)) => ends[at] = End::Done(result),
+                Ok(Look::Work { why }) => reasons.push((turn, why)),
+                Err(error) if ctx.stop.asked() => return Err(error),
+                Err(error) => {
+                    let error = turn.identified(error);
+                    report(ctx, turn.named, &error)?;
+                    ends[at] = End::Failed(error);
+                }
             }
         }
+        say_reasons(&reasons);
+        let failed = ends.iter().any(|end| matches!(end, End::Failed(_)));
         let is_open = |(turn, end)| matches!(end, &End::NotTried).then_some(turn).flatten();
         let asked: Vec<Option<&Turn<'_>>> = turns.iter().map(Option::as_ref).zip(&ends).map(is_open).collect();
         let turns_of_asked: Vec<_> = asked.iter().copied().flatten().collect();
@@ -336,7 +347,7 @@ impl BootloaderFleet {
     /// Waits until the applications that ran before run again, at most [`APPLICATION_TIMEOUT`] for all of them, and names
     /// the cameras whose application does not.
     fn wait_for_applications(&self, ctx: &Ctx, turns: &[&Turn<'_>]) -> anyhow::Result<()> {
-        let stopped: Vec<_> = turns.iter().filter(|turn| turn.runs_an_application()).collect();
+        let stopped: Vec<_> = turns.iter().filter(|turn| turn.stopped.load(Ordering::Relaxed)).collect();
         let labels: Vec<_> = stopped.iter().map(|turn| turn.label().to_string()).collect();
         if !labels.is_empty() && !ctx.stop.asked() {
             present::say(&format!("waiting until the application runs again: {}", present::listed(&labels)));
@@ -375,9 +386,14 @@ impl BootloaderFleet {
     }
 
     fn turn<'a>(&'a self, ctx: &Ctx, named: &'a NamedCamera) -> anyhow::Result<Turn<'a>> {
-        let located = runtime()?.block_on(self.options.locate(&named.camera, &ctx.stop))?;
+        let runtime = runtime()?;
+        let located = runtime.block_on(self.options.locate(&named.camera, &ctx.stop))?;
         located.replied(self.options.search.udp_port)?;
-        Ok(Turn { named, located, options: &self.options })
+        let turn = Turn { named, located, options: &self.options, stopped: Arc::default() };
+        let checked = runtime.block_on(unless_stopped(&ctx.stop, turn.check_port(ctx.command), || {
+            "stopped; nothing was changed in the camera".to_owned()
+        }))?;
+        checked.map(|()| turn)
     }
 
     /// Asks the user once, with a list of the cameras, unless `--yes` is given.
@@ -418,23 +434,36 @@ impl BootloaderFleet {
     }
 }
 
-/// Returns the results of the cameras that need no work. Each camera may take seconds, so many are queried at once.
-fn all_finished<T: Send>(
+/// Looks at the cameras that have a turn. Each may take seconds, so many are queried at once.
+fn look_at_all<T: Send>(
     turns: &[Option<Turn<'_>>],
-    finished: impl Fn(&Turn<'_>) -> anyhow::Result<Option<T>> + Sync,
-) -> anyhow::Result<Vec<Option<T>>> {
-    let finished = &finished;
-    let one = |turn: &Option<Turn<'_>>| turn.as_ref().map_or(Ok(None), finished);
-    let some = |turns: &[Option<Turn<'_>>]| {
+    look: impl Fn(&Turn<'_>) -> anyhow::Result<Look<T>> + Sync,
+) -> Vec<(usize, anyhow::Result<Look<T>>)> {
+    let look = &look;
+    let turns: Vec<_> =
+        turns.iter().enumerate().filter_map(|(at, turn)| turn.as_ref().map(|turn| (at, turn))).collect();
+    let some = |turns: &[(usize, &Turn<'_>)]| {
         thread::scope(|scope| {
-            let queries: Vec<_> = turns.iter().map(|turn| scope.spawn(move || one(turn))).collect();
-            let join = |query: thread::ScopedJoinHandle<'_, anyhow::Result<Option<T>>>| {
-                query.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            let queries: Vec<_> = turns.iter().map(|&(at, turn)| (at, scope.spawn(move || look(turn)))).collect();
+            let join = |(at, query): (usize, thread::ScopedJoinHandle<'_, anyhow::Result<Look<T>>>)| {
+                (at, query.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             };
             queries.into_iter().map(join).collect::<Vec<_>>()
         })
     };
     turns.chunks(QUERIES_AT_ONCE).flat_map(some).collect()
+}
+
+/// Prints why cameras are stopped, once per reason.
+fn say_reasons(reasons: &[(&Turn<'_>, Option<String>)]) {
+    let mut said = Vec::new();
+    for (_, why) in reasons {
+        let Some(why) = why.as_ref().filter(|why| !said.contains(why)) else { continue };
+        let same = reasons.iter().filter(|(_, other)| other.as_ref() == Some(why));
+        let labels: Vec<_> = same.map(|(turn, _)| turn.label().to_string()).collect();
+        present::say(&printable(&format!("{}: {why}", present::listed(&labels).trim_start())));
+        said.push(why);
+    }
 }
 
 /// Does the work for the cameras that have a turn, as many at a time as the effect says.

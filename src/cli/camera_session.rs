@@ -15,12 +15,12 @@ use oaktap::net::startup::{
     ExpectedStream, FirstFrame, StartupError, accept_first_frame, receive_first_frame, wait_for_first_frame,
     wait_until_running,
 };
-use oaktap::net::talk::{TalkEvent, talk};
+use oaktap::net::talk::{TalkError, TalkEvent, talk};
 use oaktap::{wire, xlink};
 use serde::Serialize;
 
-use super::bootloader_fleet::CameraLabel;
 use super::camera_arg::{CameraArg, Located, SearchArgs};
+use super::camera_label::CameraLabel;
 use super::present::{self, Refused, Usage, advised, stopped, with_help};
 use super::signals::{Stop, StopHold};
 use super::value_parsers;
@@ -40,10 +40,10 @@ pub(crate) struct EnterOptions {
     #[arg(short, long, global = true, display_order = 900)]
     pub(crate) yes: bool,
 
-    /// Give up when the camera has not answered for this long
-    #[arg(id = "answer_timeout", long = "idle-timeout", value_name = "TIME", default_value = "60s", global = true,
+    /// Give up when the camera has not answered for this long [default: 60s, or 90s after a change of its network settings]
+    #[arg(id = "answer_timeout", long = "idle-timeout", value_name = "TIME", global = true,
           value_parser = value_parsers::duration, display_order = 901)]
-    pub(crate) idle_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) search: SearchArgs,
@@ -97,11 +97,15 @@ impl BootWaitArgs {
     }
 
     /// Returns the application of a camera that runs it and streams, if it is this one. Does not stop it.
-    pub(crate) async fn application(self, expected: ExpectedStream<'_>, ip: Ipv4Addr) -> Option<RunningApplication> {
+    pub(crate) async fn application(
+        self,
+        expected: ExpectedStream<'_>,
+        ip: Ipv4Addr,
+    ) -> Result<RunningApplication, StartupError> {
         let fps = expected.contract.map_or(1.0, |contract| contract.fps).max(0.01);
         let limit = IDENTIFY_TIMEOUT + Duration::from_secs_f32(2.0 / fps);
-        let first_frame = self.first_frame(expected, ip, limit).await.ok()?;
-        Some(RunningApplication { state: CameraState::FlashBooted.name(), first_frame: Some(first_frame) })
+        let first_frame = self.first_frame(expected, ip, limit).await?;
+        Ok(RunningApplication { state: CameraState::FlashBooted.name(), first_frame: Some(first_frame) })
     }
 
     /// Uses this port unless one was given.
@@ -140,11 +144,11 @@ impl EnterOptions {
         stop: &Stop,
     ) -> anyhow::Result<BootloaderCamera> {
         let found = located.replied(self.search.udp_port)?;
-        let was_running = found.state != CameraState::Bootloader;
+        let resets = !matches!(found.state, CameraState::Bootloader | CameraState::Booted);
         if stop.asked() {
             return Err(stopped("stopped; nothing was changed in the camera"));
         }
-        if was_running {
+        if resets {
             present::say(&format!("{}: entering the bootloader", CameraLabel::found(found.id, name.clone())));
         }
         let camera = self.to_bootloader(located.ip).await?;
@@ -270,16 +274,40 @@ impl BootloaderCamera {
         self.options.search.udp_port
     }
 
+    /// Returns how long to wait for an answer: `default`, unless the user gave a time.
+    pub(crate) fn answer_limit(&self, default: Duration) -> Duration {
+        self.options.idle_timeout.unwrap_or(default)
+    }
+
     /// Runs `task` in one session and shows its progress. The session ends with a reset of the camera.
     pub(crate) async fn talk<T, F>(&self, task: impl FnOnce(Caller) -> F) -> anyhow::Result<T>
     where
         F: Future<Output = T> + 'static,
     {
         let mut progress = SessionProgress::new(&self.label, &self.stop);
-        let options = ClientOptions { inactivity_timeout: self.options.idle_timeout };
+        let options = self.options.idle_timeout.map(|inactivity_timeout| ClientOptions { inactivity_timeout });
+        let options = options.unwrap_or_default();
         let result = talk(self.address(), options, self.stop.signals(), |told| progress.show(told), task).await;
         progress.end();
-        Ok(result?)
+        result.map_err(|error| self.unreachable(error))
+    }
+
+    /// Adds the state of the camera, whose application may have been stopped for this session.
+    fn unreachable(&self, error: TalkError) -> anyhow::Error {
+        let (id, ip) = (&self.camera.id, self.ip);
+        let text =
+            format!("camera {id} is in its bootloader, and boots its application by itself: by default after 30 s");
+        let help = match self.port {
+            xlink::PORT => {
+                "allow the port in every firewall on the path; power-cycle the camera if it does not boot".into()
+            }
+            _ => format!(
+                "give the camera without the port, unless it is forwarded to port {} of the camera; `oaktap boot {ip}` boots \
+                 the application at once",
+                xlink::PORT
+            ),
+        };
+        advised(anyhow::Error::new(error).context(text), help)
     }
 
     /// Waits until the camera runs its application and has sent a first frame that matches the contract and the identifier

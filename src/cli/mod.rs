@@ -4,6 +4,7 @@ mod application;
 mod bootloader_fleet;
 mod camera_arg;
 mod camera_ends;
+mod camera_label;
 mod camera_session;
 mod commands;
 mod configured_cameras;

@@ -5,7 +5,7 @@ use oaktap::flash::{FlashTarget, Flashed};
 use oaktap::package::{Package, Section};
 use serde::Serialize;
 
-use super::bootloader_fleet::CameraLabel;
+use super::camera_label::CameraLabel;
 use super::camera_session::RunningApplication;
 
 #[derive(Clone, Debug, Serialize)]

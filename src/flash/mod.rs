@@ -11,6 +11,7 @@
 //! [`inspect`] reports the content of a package file, damaged or not.
 
 mod backup;
+mod boot_obstacle;
 mod bootloader;
 mod carry_out;
 mod erase;
@@ -23,6 +24,7 @@ mod step;
 mod target;
 
 pub use backup::{FoundApplication, application_damage, read_applications};
+pub use boot_obstacle::{BootObstacle, boot_obstacle};
 pub use bootloader::{
     BootloaderImage, BootloaderImageError, boot_from_memory, factory_reset, write_factory_bootloader,
     write_user_bootloader,

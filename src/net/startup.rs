@@ -80,7 +80,8 @@ impl IntroducedFrame {
         let ExpectedStream { id, contract, build } = expected;
         let mut differences = contract.map_or_else(Vec::new, |contract| contract.differences_to(&self.introduction));
         if let Some(build) = build.filter(|build| self.introduction.build.as_deref() != Some(*build)) {
-            let found = self.introduction.build.as_ref().map_or("none".to_owned(), |found| format!("package {found}"));
+            let found = self.introduction.build.as_ref();
+            let found = found.map_or("a stream without an identifier".to_owned(), |found| format!("package {found}"));
             differences.push(format!("expected package {build}, found {found}"));
         }
         // Applications may use this record for a text of their own.

@@ -737,12 +737,12 @@ fn a_simulated_camera_is_listed() {
 
 /// Cameras at addresses that no other test uses, with the ports of real cameras.
 #[cfg(target_os = "linux")]
-fn several(ids: &[&str], net: u8) -> (Vec<CameraSimulator>, Vec<Place>) {
+pub(crate) fn several(ids: &[&str], net: u8, more: &str) -> (Vec<CameraSimulator>, Vec<Place>) {
     let [high, low] = u16::try_from(std::process::id() & 0xffff).expect("16 bits").to_be_bytes();
     let places: Vec<_> =
         (net..).map(|net| Place::standard_ports(Ipv4Addr::from([127, net, high, low]))).take(ids.len()).collect();
     let cameras = ids.iter().zip(&places).map(|(id, place)| {
-        let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&id={id}");
+        let config = format!("nor=32MiB&size=64x48&restart=10ms&wait=3600s&wait-again=2s&id={id}&{more}");
         CameraSimulator::start(config.parse().expect("a camera"), &[*place]).expect("ports")
     });
     (cameras.collect(), places)
@@ -769,7 +769,7 @@ fn identified_package(scene: &Scene, name: &str) -> String {
 fn cameras_that_run_the_package_already_are_not_reset() {
     let scene = Scene::new("");
     let (door, gate) = (identified_package(&scene, "door"), identified_package(&scene, "gate"));
-    let (cameras, places) = several(&["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"], 91);
+    let (cameras, places) = several(&["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"], 91, "");
     cameras[1].set_faults("corrupt:600*1".parse().expect("a fault"));
     let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
     let flash = |app: &str, more: &[&str]| {
@@ -803,6 +803,13 @@ fn cameras_that_run_the_package_already_are_not_reset() {
     // Another package, and the memory that the stream does not say.
     let (code, _, said) = flash(&gate, &[]);
     assert!(code == 2 && said.contains("this stops the application on 3 of them"), "{said}");
+    let why = "14442C10D13EABCE02, 14442C10D13EABCE03: must be reset to compare the memory: expected gate, found door; \
+               expected package ";
+    assert!(said.contains(why), "{said}");
+    // The package of another tool has no identifier.
+    let (code, _, said) = flash(&scene.package("yard"), &[]);
+    let why = "must be reset to compare the memory: the package has no identifier that its stream could send\n";
+    assert!(code == 2 && said.contains(why), "{said}");
     for more in [["--force", "--dry-run"], ["--memory=flash", "--dry-run"]] {
         let (code, _, said) = flash(&door, &more);
         assert!(code == 2 && said.contains("this stops the application on 3 of them"), "{said}");
@@ -814,7 +821,7 @@ fn cameras_that_run_the_package_already_are_not_reset() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_change_of_several_cameras_stops_at_the_first_failure() {
-    let (cameras, places) = several(&["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"], 88);
+    let (cameras, places) = several(&["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"], 88, "");
     cameras[1].set_faults("config-refused*1".parse().expect("a fault"));
     let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
     let [one, two, three] = [0, 1, 2].map(|at| addresses[at].as_str());
@@ -837,7 +844,7 @@ fn a_change_of_several_cameras_stops_at_the_first_failure() {
 #[test]
 fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
-    let (cameras, places) = several(&ids, 85);
+    let (cameras, places) = several(&ids, 85, "");
     cameras[1].set_faults("corrupt:600000*1".parse().expect("a fault"));
     let scene = Scene::new("");
     let app = scene.package("door");

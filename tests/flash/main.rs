@@ -1,5 +1,6 @@
 //! Flashing of simulated cameras: in memory, by the program, and by the vendor's own client.
 
+mod before_stopping;
 mod command;
 mod endless;
 mod flasher;

@@ -9,8 +9,9 @@ use oaktap::flash::FoundApplication;
 use oaktap::package::Package;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Effect, Turn};
 use crate::cli::camera_arg::runtime;
+use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::file_stem;
 use crate::cli::present::{self, advised, camera_error, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, new_files};
@@ -67,12 +68,12 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
     // Before the camera leaves its application and sends megabytes.
     new_files::check_folder(&args.output, "backups")?;
     let effect = Effect::querying("reading the memories");
-    args.fleet.fleet(&effect)?.each(ctx, &effect, |turn| save(ctx, &args.output, turn))?;
+    let check = |turn: &Turn<'_>| check_new(&args.output, turn.label().id_or_given());
+    args.fleet.fleet(&effect)?.each_checked(ctx, &effect, check, |turn| save(ctx, &args.output, turn))?;
     Ok(Outcome::Done)
 }
 
 fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
-    check_new(folder, turn.label().id_or_given())?;
     let (entered, (applications, settings)) = runtime()?.block_on(async {
         let entered = turn.enter(ctx).await?;
         let folder = folder.to_owned();
@@ -116,7 +117,7 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     Err(advised(error, "`oaktap inspect FILE.dap` shows the intact parts; `oaktap flash` rejects the file"))
 }
 
-/// Checks each file that may be written, before the application stops.
+/// Checks each file that may be written.
 fn check_new(folder: &Path, id: &str) -> anyhow::Result<()> {
     let stem = file_stem(id)?;
     let packages = [Memory::Flash, Memory::Emmc].map(|memory| package_path(folder, stem, memory));

@@ -13,8 +13,9 @@ use oaktap::flash::{
 };
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Effect, Turn};
 use crate::cli::camera_arg::runtime;
+use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootloaderCamera, answer};
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
 use crate::cli::signals::Stop;

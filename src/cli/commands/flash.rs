@@ -12,16 +12,17 @@ use oaktap::flash::inspect::{PackageReport, inspect};
 use oaktap::flash::{FlashError, FlashOptions, FlashTarget, Flashed, Plan};
 use oaktap::frame::Utc;
 use oaktap::net::clock::received_now;
-use oaktap::net::startup::ExpectedStream;
+use oaktap::net::startup::{ExpectedStream, StartupError};
 use oaktap::package::Package;
 use oaktap::source::{NamedSource, SourceSpec, UdpSpec};
 use serde::Serialize;
 
 use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs, build_id};
-use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, CameraLabel, Effect, Turn};
+use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, Effect, Look, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_ends::CameraResult;
+use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, unless_stopped};
 use crate::cli::fleet::{NamedCamera, cameras_in};
 use crate::cli::present::{self, Refused, advised, flash_error};
@@ -156,17 +157,25 @@ impl FlashArgs {
 
     /// Returns the report of a camera whose stream says that it runs exactly this package, and prints it. Asks nothing else of
     /// the camera, and does not stop its application.
-    fn present(&self, ctx: &Ctx, task: &FlashTask, turn: &Turn<'_>) -> anyhow::Result<Option<FlashReport>> {
-        let (Some(build), Some(camera)) = (task.facts.build.as_deref(), &turn.located.camera) else { return Ok(None) };
-        // The stream does not say from which memory the camera has booted.
-        if self.force || self.memory != Memory::Auto || !turn.runs_an_application() {
-            return Ok(None);
+    fn present(&self, ctx: &Ctx, task: &FlashTask, turn: &Turn<'_>) -> anyhow::Result<Look<FlashReport>> {
+        let (false, true, Some(camera)) = (self.force, turn.runs_an_application(), &turn.located.camera) else {
+            return Ok(Look::Work { why: None });
+        };
+        let work = |why: &str| Ok(Look::Work { why: Some(format!("must be reset to compare the memory: {why}")) });
+        let Some(build) = task.facts.build.as_deref() else {
+            return work("the package has no identifier that its stream could send");
+        };
+        if self.memory != Memory::Auto {
+            return work("its stream does not say from which memory it has booted (--memory)");
         }
         let started = utc_now();
         let expected = ExpectedStream { id: &camera.id, contract: task.contract.as_ref(), build: Some(build) };
         let running = self.boot_wait.at(task.port).application(expected, turn.located.ip);
-        let found = runtime()?.block_on(unless_stopped(&ctx.stop, running, || UNCHANGED.to_owned()))?;
-        let Some(running) = found else { return Ok(None) };
+        let running = match runtime()?.block_on(unless_stopped(&ctx.stop, running, || UNCHANGED.to_owned()))? {
+            Ok(running) => running,
+            Err(StartupError::UnexpectedApplication { differences }) => return work(&differences.join("; ")),
+            Err(error) => return work(&error.to_string()),
+        };
         let label = turn.label();
         let (command, text) = (ctx.command, "runs exactly this package already, so it is left alone");
         let report = if self.dry_run {
@@ -188,7 +197,7 @@ impl FlashArgs {
             };
             FlashReport::Receipt { command, receipt: Box::new(receipt) }
         };
-        print(ctx, self, &report).map(|()| Some(report))
+        print(ctx, self, &report).map(|()| Look::Done(report))
     }
 }
 

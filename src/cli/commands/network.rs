@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use oaktap::bootloader::bson::BsonValue;
@@ -15,15 +15,18 @@ use oaktap::net::discovery::wait_for;
 use oaktap::net::interfaces::interfaces;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleetArgs, CameraLabel, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Effect, Turn};
 use crate::cli::camera_arg::{CameraArg, runtime};
+use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::BootloaderCamera;
 use crate::cli::fleet::NamedCamera;
 use crate::cli::present::{self, Refused, Usage, advised, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
-/// The limit for the camera to answer after a change.
+/// The limit for the camera to answer after a change, unless the user gave another one.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
+/// A camera with a new static address that answers at another one this long after its reset has not taken the new one.
+const OLD_ADDRESS_LIMIT: Duration = Duration::from_secs(15);
 /// The limit for its application to run again, beside the time for which its bootloader waits for a host.
 const APPLICATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time for which the bootloader waits for a host unless its settings say another one (bootloader.md 4).
@@ -173,13 +176,12 @@ pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
         let report = runtime()?.block_on(show_or_change(ctx, args, turn))?;
         if ctx.json { present::document(&report) } else { present::result(printable(&text(&report)).as_bytes()) }
     };
-    fleet.each(ctx, &effect, show_or_change)?;
+    let check = |turn: &Turn<'_>| check(args, turn.located.camera.as_ref());
+    fleet.each_checked(ctx, &effect, check, show_or_change)?;
     Ok(Outcome::Done)
 }
 
 async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyhow::Result<NetworkReport> {
-    // Refuse unreachable settings before stopping the application.
-    check(args, turn.located.camera.as_ref())?;
     let entered = turn.enter(ctx).await?;
     let action = args.action.clone();
     let task = async move |caller: Caller| change(&caller, &action).await;
@@ -319,24 +321,34 @@ fn outdated_line(file: &Path, camera: &NamedCamera, new: Ipv4Addr) -> Option<Str
 /// Waits until the camera answers at its new address.
 async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<(Ipv4Addr, CameraState)> {
     let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
-    present::say(&format!("{}: waiting for the camera", entered.label));
+    let limit = entered.answer_limit(REPLY_TIMEOUT);
+    let at = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
+    let seconds = limit.as_secs_f32();
+    present::say(&format!("{}: waiting until the camera answers{at}, at most {seconds} s", entered.label));
     let mut known = entered.camera.ips();
     known.extend(expected);
-    let is = |camera: &DiscoveredCamera| expected.is_none_or(|expected| camera.ips().contains(&expected));
-    let found = wait_for(&entered.camera.id, &known, entered.udp_port(), REPLY_TIMEOUT, is);
+    let (start, mut elsewhere) = (Instant::now(), None);
+    let ends = |camera: &DiscoveredCamera| {
+        let is_there = expected.is_none_or(|expected| camera.ips().contains(&expected));
+        elsewhere = camera.ip().filter(|_| !is_there).or(elsewhere);
+        is_there || start.elapsed() > OLD_ADDRESS_LIMIT
+    };
+    let found = wait_for(&entered.camera.id, &known, entered.udp_port(), limit, ends);
     let what = "waiting for the camera, whose settings were written and read back";
-    match entered.unless_stopped(found, what).await?? {
-        Some(camera) => Ok((expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED), camera.state)),
-        None => {
-            let where_ = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
-            let error = anyhow::anyhow!(
-                "the settings were written and read back, but camera {} did not answer{where_} within {} s",
-                entered.camera.id,
-                REPLY_TIMEOUT.as_secs()
-            );
-            Err(advised(error, "power-cycle the camera; `oaktap list` and `oaktap doctor` then search every network"))
-        }
+    let found = entered.unless_stopped(found, what).await??;
+    if let Some(camera) = found.filter(|camera| expected.is_none_or(|expected| camera.ips().contains(&expected))) {
+        return Ok((expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED), camera.state));
     }
+    let id = &entered.camera.id;
+    let seconds = start.elapsed().min(limit).as_secs_f32().round();
+    let (now, help) = match elsewhere {
+        Some(ip) => (format!("; it still answers at {ip}"), "`oaktap network CAMERA show` shows its settings"),
+        None => (String::new(), "power-cycle the camera; `oaktap list` and `oaktap doctor` then search every network"),
+    };
+    let error = anyhow::anyhow!(
+        "the settings were written and read back, but camera {id} did not answer{at} within {seconds} s{now}"
+    );
+    Err(advised(error, help))
 }
 
 /// Waits until the camera, which answered at this address, runs its application again. Its bootloader waits for a host first.

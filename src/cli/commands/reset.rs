@@ -1,12 +1,14 @@
 //! `oaktap reset` and `oaktap boot`: reboots cameras and waits for their applications.
 
 use clap::Args;
+use oaktap::flash::boot_obstacle;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{Asks, BootloaderFleetArgs, CameraLabel, Effect, Turn};
+use crate::cli::bootloader_fleet::{Asks, BootloaderFleetArgs, Effect, Turn};
 use crate::cli::camera_arg::runtime;
+use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, RunningApplication};
-use crate::cli::present::{self, camera_error, printable};
+use crate::cli::present::{self, advised, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
 const EXAMPLES: &str = "\
@@ -65,7 +67,11 @@ fn boot_one(ctx: &Ctx, args: &ResetArgs, turn: &Turn<'_>) -> anyhow::Result<Rese
 
 async fn start(args: &ResetArgs, command: &'static str, entered: BootloaderCamera) -> anyhow::Result<ResetReport> {
     // Every session ends with a reset (bootloader.md 2.3).
-    entered.talk(|caller| async move { caller.identify().await }).await?.map_err(camera_error)?;
+    let obstacle = entered.talk(|caller| async move { boot_obstacle(&caller).await }).await?.map_err(camera_error)?;
+    if let Some(obstacle) = obstacle.filter(|_| !args.waiting.no_wait) {
+        let error = anyhow::anyhow!("camera {} was reset, but {obstacle}", entered.camera.id);
+        return Err(advised(error, obstacle.help()));
+    }
     let running = entered.wait_until_running(args.waiting, None, None).await?;
     Ok(ResetReport { command, label: entered.label, running })
 }

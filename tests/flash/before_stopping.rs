@@ -1,0 +1,179 @@
+//! Faults that the commands for cameras find before they stop an application, and the state that they report when they
+//! find one later.
+
+use std::io::Read as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use oaktap::bootloader::config::{Config, HostWait};
+use oaktap::bootloader::{Caller, Memory, SettingsError};
+use oaktap::flash::{BootObstacle, FlashOptions, boot_obstacle};
+use oaktap::sim::bootloader::Activity;
+
+use crate::command::{AGES, ID, Scene, image};
+use crate::flasher::{Bench, package};
+use crate::program::run;
+
+/// Runs the command for the camera with another TCP port.
+fn run_at(scene: &Scene, port: u16, command: &str, more: &[&str]) -> (i32, String, String) {
+    let mut args = scene.at(command, more);
+    args[1] = format!("127.0.0.1:{port}");
+    run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_port_of_a_stream_is_refused_before_the_application_stops() {
+    let scene = Scene::new("state=application");
+    let stream = scene.camera.places()[0].stream;
+    let (app, image) = (scene.package("door"), scene.file("eth.cmd", &image("0.0.28")));
+    let folder = scene.folder.path().to_str().expect("UTF-8");
+    for (command, more) in [
+        ("info", &["--yes"][..]),
+        ("backup", &["--yes", "-o", folder]),
+        ("reset", &["--yes"]),
+        ("boot", &["--yes"]),
+        ("erase", &["--yes"]),
+        ("network", &["--yes", "show"]),
+        ("network", &["--yes", "--force", "dhcp"]),
+        ("bootloader", &["--yes", "show"]),
+        ("bootloader", &["--yes", "update", "--image", &image]),
+        ("flash", &["--yes", "--app", &app]),
+        ("flash", &["--yes", "--app", &app, "--dry-run"]),
+    ] {
+        let (code, out, said) = run_at(&scene, stream, command, more);
+        let error = format!(
+            "error: TCP port {stream} of camera {ID} belongs to its running application, expected the port of its \
+             bootloader\nhelp: nothing was changed; give the camera without the port: oaktap {command} 127.0.0.1\n"
+        );
+        assert_eq!((code, out.as_str(), said.as_str()), (2, "", error.as_str()), "{command} {more:?}");
+    }
+    let history = scene.camera.history();
+    assert_eq!((history.restarts, history.sessions), (0, 0));
+    assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, stream)).expect("the stream");
+    connection.set_read_timeout(Some(AGES)).expect("a time");
+    connection.read_exact(&mut [0; 1000]).expect("the camera streams");
+}
+
+/// Another client holds the stream, so the camera sends nothing to the one that asks.
+#[test]
+fn the_port_of_a_stream_with_a_client_is_refused() {
+    let scene = Scene::new("state=application");
+    let stream = scene.camera.places()[0].stream;
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, stream)).expect("the stream");
+    client.read_exact(&mut [0; 1000]).expect("the camera streams");
+    let (code, _, said) = run_at(&scene, stream, "info", &["--yes"]);
+    assert!(code == 2 && said.contains("belongs to its running application"), "{code}: {said}");
+    client.read_exact(&mut [0; 1000]).expect("the camera still streams to its client");
+    assert_eq!(scene.camera.history().restarts, 0);
+}
+
+/// A port that nobody listens on can be that of a bootloader, until the bootloader runs.
+#[test]
+fn a_port_that_proves_wrong_later_leaves_the_state_of_the_camera() {
+    let scene = Scene::new("state=application");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let closed = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let (code, _, said) = run_at(&scene, closed, "reset", &["--yes"]);
+    assert_eq!(code, 1, "{said}");
+    let state =
+        format!("camera {ID} is in its bootloader, and boots its application by itself: by default after 30 s\n");
+    let help = "help: give the camera without the port, unless it is forwarded to port 11490 of the camera; `oaktap boot \
+                127.0.0.1` boots the application at once";
+    assert!(said.contains(&state) && said.contains("because cannot connect to 127.0.0.1:"), "{said}");
+    assert!(said.trim_end().ends_with(help), "{said}");
+    assert_eq!(scene.camera.activity(), Activity::Bootloader);
+}
+
+#[test]
+fn files_that_exist_are_found_before_the_question() {
+    let scene = Scene::new("state=application");
+    let file = scene.file(&format!("{ID}.config.json"), b"{}");
+    let folder = scene.folder.path().to_str().expect("UTF-8");
+    for yes in [&["--yes"][..], &[]] {
+        let (code, _, said) = scene.run("backup", &[yes, &["-o", folder]].concat());
+        assert!(code == 1 && said.starts_with(&format!("error: {file} already exists\n")), "{code}: {said}");
+        assert_eq!(said.matches('\n').count(), 2, "{said}");
+    }
+    assert_eq!(scene.camera.history().restarts, 0);
+}
+
+#[test]
+fn settings_out_of_reach_are_found_before_the_question() {
+    let scene = Scene::new("state=application");
+    let (code, _, said) = scene.run("network", &["static", "198.51.100.77/24", "198.51.100.1"]);
+    assert!(code == 4 && said.starts_with("error: no interface of this host is in 198.51.100.0/24"), "{code}: {said}");
+    assert_eq!(scene.camera.history().restarts, 0);
+}
+
+/// One camera has a file already. The other one is saved, and the first keeps running.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_check_that_fails_for_one_camera_leaves_it_alone_and_the_others_get_their_turn() {
+    let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02"];
+    let (cameras, places) = crate::command::several(&ids, 97, "state=application");
+    let scene = Scene::new("");
+    let folder = scene.folder.path().to_str().expect("UTF-8");
+    scene.file(&format!("{}.flash.dap", ids[0]), b"");
+    let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
+    let (code, _, said) = run(&["backup", &addresses[0], &addresses[1], "--yes", "-o", folder]);
+    assert!(code == 1 && said.contains(&format!("1 of 2 cameras failed: {}", addresses[0])), "{code}: {said}");
+    assert!(said.contains(&format!("waiting until the application runs again: {}\n", ids[1])), "{said}");
+    assert_eq!(cameras.iter().map(|camera| camera.history().sessions).collect::<Vec<_>>(), [0, 1]);
+    assert!(scene.folder.path().join(format!("{}.flash.dap", ids[1])).exists());
+}
+
+#[test]
+fn a_reset_without_an_application_to_boot_ends_at_once() {
+    let scene = Scene::new("emmc=64MiB&state=application");
+    assert_eq!(scene.run("erase", &["--yes"]).0, 0);
+    for command in ["reset", "boot"] {
+        let (code, _, said) = scene.run(command, &["--yes", "--boot-timeout", "1h"]);
+        let error = format!("error: camera {ID} was reset, but it has no application to boot (memory: flash, emmc)\n");
+        assert!(code == 1 && said.contains(&error) && said.contains("`oaktap flash` writes an application"), "{said}");
+        assert_eq!(scene.run(command, &["--yes", "--no-wait"]).0, 0);
+    }
+}
+
+/// Returns the obstacle of the camera, after these settings were stored.
+fn obstacle(bench: &mut Bench, set: impl FnOnce(&mut Config) + 'static) -> Option<BootObstacle> {
+    let task = async move |caller: Caller| {
+        caller.identify().await?;
+        let mut config = caller.settings().await?.unwrap_or_default();
+        set(&mut config);
+        caller.store_settings(&config).await?;
+        Ok::<_, SettingsError>(boot_obstacle(&caller).await?)
+    };
+    bench.session(task).0.expect("no fault")
+}
+
+#[test]
+fn the_memory_and_the_wait_in_the_settings_decide_whether_an_application_boots() {
+    let mut bench = Bench::new("nor=32MiB&emmc=64MiB&wait-again=5s");
+    let none = |memories: &[Memory]| Some(BootObstacle::NoApplication(memories.to_vec()));
+    let ask = async |caller: Caller| boot_obstacle(&caller).await;
+    assert_eq!(bench.session(ask).0, Ok(none(&[Memory::Flash, Memory::Emmc])), "no settings");
+    bench.flash(&package("door"), FlashOptions { memory: Memory::Flash, force: false }).expect("no fault");
+    let ask = async |caller: Caller| boot_obstacle(&caller).await;
+    assert_eq!(bench.session(ask).0, Ok(None));
+    assert_eq!(obstacle(&mut bench, |config| config.set_application_memory(Memory::Emmc)), none(&[Memory::Emmc]));
+    assert_eq!(obstacle(&mut bench, |config| config.set_application_memory(Memory::Auto)), None);
+    let forever = |config: &mut Config| config.set_network_host_wait(HostWait::Forever).expect("a table");
+    assert_eq!(obstacle(&mut bench, forever), Some(BootObstacle::WaitsForever));
+    // It does not report its memories.
+    let mut old = Bench::new("nor=32MiB&bootloader=0.0.15");
+    let ask = async |caller: Caller| boot_obstacle(&caller).await;
+    assert_eq!(old.session(ask).0, Ok(None));
+}
+
+#[test]
+fn the_wait_for_a_new_address_ends_when_the_user_said() {
+    let scene = Scene::new("");
+    let words = ["--yes", "--force", "--idle-timeout", "1s", "static", "198.51.100.77/24", "198.51.100.1"];
+    let (code, _, said) = scene.run("network", &words);
+    let error = format!(
+        "error: the settings were written and read back, but camera {ID} did not answer at 198.51.100.77 within 1 s; it still \
+         answers at 127.0.0.1\nhelp: `oaktap network CAMERA show` shows its settings\n"
+    );
+    assert!(code == 1 && said.ends_with(&error), "{code}: {said}");
+}
