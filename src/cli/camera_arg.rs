@@ -97,8 +97,11 @@ impl FromStr for CameraArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = "expected an IPv4 address such as 192.168.1.50, the id of a camera, or the start of its id such as \
                         14442C; `oaktap list` shows both";
-        let invalid = || match Path::new(text).is_file() {
-            true => format!("`{text}` is a file, not a camera; `oaktap inspect {text}` shows recordings and packages"),
+        let invalid = || match Path::new(text).is_file() || text.starts_with("file:") {
+            true => {
+                let path = text.strip_prefix("file:").unwrap_or(text);
+                format!("`{text}` is a file, not a camera; `oaktap inspect {path}` shows recordings and packages")
+            }
             false => format!("invalid camera `{text}`; {expected}"),
         };
         if let Some(config) = text.strip_prefix("sim:") {
@@ -111,7 +114,7 @@ impl FromStr for CameraArg {
         }
         let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
         let ip = host.parse();
-        let is_address = port.is_none_or(|port| !port.contains([':', '/']));
+        let is_address = port.is_none_or(|port| !port.contains([':', '/'])) && !text.starts_with("file:");
         if !is_address || ip.is_err() && !is_host_name(host) {
             return Err(invalid());
         }
@@ -197,7 +200,7 @@ impl Located {
                 }
                 None => anyhow::anyhow!("no reply from a camera at {ip}, UDP port {udp_port}"),
             };
-            advised(error, "`oaktap doctor` finds out why")
+            advised(error, format!("`oaktap doctor {ip}` finds out why"))
         })
     }
 }
@@ -331,6 +334,7 @@ mod tests {
             ("tcp://192.168.1.50", "invalid camera `tcp://192.168.1.50`; expected an IPv4 address"),
             ("recording.mcap", "invalid camera `recording.mcap`; expected an IPv4 address"),
             ("fe80::1", "invalid camera `fe80::1`"),
+            ("file:x.mcap", "`file:x.mcap` is a file, not a camera; `oaktap inspect x.mcap` shows recordings"),
             ("sim:nor=x", "`nor=x`: expected an amount of bytes"),
             ("sim:nand=1", "unknown option `nand`"),
         ] {

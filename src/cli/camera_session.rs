@@ -322,7 +322,8 @@ impl BootloaderCamera {
             present::say(&format!("{}: not waiting for the application; `oaktap list` shows when it runs", self.label));
             return Ok(None);
         }
-        present::say(&format!("{}: waiting for the application", self.label));
+        let seconds = waiting.boot_timeout.as_secs_f32();
+        present::say(&format!("{}: waiting for the application, at most {seconds} s", self.label));
         let (id, ip) = (&self.camera.id, self.ip);
         let runs = async |limit| {
             wait_until_running(id, ip, self.udp_port(), limit).await.map_err(|error| {

@@ -21,7 +21,7 @@ use super::same_camera::{Given, refuse_same_camera};
 pub(crate) struct FleetArgs {
     /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, sim:
     /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording (with options:
-    /// file:PATH?speed=2). NAME=URI names a camera; with --config, a name of the file selects that camera
+    /// file:PATH?speed=2). NAME=URI names a camera, with 1 to 64 letters, digits, -, _ or .; with --config, a name of the file selects that camera
     #[arg(value_name = "URI")]
     uris: Vec<String>,
 
@@ -29,7 +29,7 @@ pub(crate) struct FleetArgs {
     #[arg(long, value_name = "oaktap.toml")]
     config: Option<PathBuf>,
 
-    /// Use all cameras that `oaktap list` finds and that run an application, at port 5000
+    /// Use all cameras that `oaktap list` finds and that run an application, at port 5000; not with URI or --config
     #[arg(long, conflicts_with_all = ["uris", "config"])]
     all: bool,
 
@@ -41,6 +41,11 @@ impl FleetArgs {
     /// Returns arguments for these addresses, and names of cameras in this file.
     pub(crate) fn of(uris: Vec<String>, config: Option<PathBuf>) -> Self {
         Self { uris, config, all: false, search: SearchArgs::default() }
+    }
+
+    /// Returns whether the user gave cameras.
+    pub(crate) fn is_given(&self) -> bool {
+        self.all || self.config.is_some() || !self.uris.is_empty()
     }
 
     /// Returns the sources. Searches for cameras that are given by id, and with `--all`. Refuses two names of one camera.
@@ -287,6 +292,41 @@ pub(crate) fn named_cameras(
     let cameras = words.iter().map(of_word).collect::<anyhow::Result<Vec<NamedCamera>>>()?;
     refuse_duplicates(cameras.iter().filter_map(|camera| Some((camera.name.as_deref()?, camera))))?;
     Ok(cameras)
+}
+
+/// Returns the cameras of these words, and the streams that are named by a URL. Without words, those of the configuration
+/// file.
+pub(crate) fn cameras_and_streams(
+    words: &[String],
+    configured: &[ConfiguredCamera],
+) -> anyhow::Result<(Vec<NamedCamera>, Vec<NamedSource>)> {
+    let is_url = |text: &str| text.contains("://") && !text.starts_with("tcp://");
+    let stream = |name: Option<&str>, url: &str| {
+        let spec: SourceSpec = url.parse().map_err(|error| invalid(&error))?;
+        anyhow::Ok(NamedSource { name: name.map(str::to_owned), spec })
+    };
+    let (mut streams, mut others) = (Vec::new(), Vec::new());
+    if words.is_empty() {
+        let (urls, cameras): (Vec<_>, Vec<_>) = configured.iter().cloned().partition(|known| is_url(&known.camera));
+        for known in urls {
+            streams.push(stream(known.name.as_deref(), &known.camera)?);
+        }
+        return Ok((named_cameras(&[], &cameras, FilePort::Keep)?, streams));
+    }
+    for word in words {
+        let known = configured.iter().find(|known| known.name.as_ref() == Some(word));
+        let (name, camera) = match known {
+            Some(known) => (known.name.as_deref(), known.camera.as_str()),
+            None => split_name(word).map_err(|error| invalid(&error))?,
+        };
+        if is_url(camera) {
+            streams.push(stream(name, camera)?);
+        } else {
+            others.push(word.replacen("tcp://", "", 1));
+        }
+    }
+    let cameras = if others.is_empty() { Vec::new() } else { named_cameras(&others, configured, FilePort::Keep)? };
+    Ok((cameras, streams))
 }
 
 /// Adds the names that would have been accepted.

@@ -11,6 +11,7 @@ mod configured_cameras;
 mod contract_arg;
 #[cfg(test)]
 mod documentation;
+mod effect;
 mod fleet;
 mod label_file;
 mod new_files;

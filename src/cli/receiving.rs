@@ -152,6 +152,12 @@ impl Receiving {
         })
     }
 
+    /// Returns the number of cameras that send frames.
+    pub(crate) fn streaming(&self) -> usize {
+        let streams = |session: &&Session| matches!(session.state(), SessionState::Streaming);
+        self.sessions().iter().filter(streams).count()
+    }
+
     /// Returns the sessions, in the order of the cameras.
     pub(crate) fn sessions(&self) -> &[Session] {
         self.live.sessions()

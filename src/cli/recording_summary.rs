@@ -191,7 +191,8 @@ pub(crate) fn texts(recordings: &[RecordingSummary]) -> Vec<String> {
         let files = count(sum(|outcome| outcome.files.len() as u64), "file", "files");
         let frames = count(sum(|outcome| outcome.frames), "frame", "frames");
         let bytes = Bytes(sum(|outcome| outcome.bytes));
-        texts.push(format!("{} cameras: {frames} in {files}, {bytes}", plain.len()));
+        let cameras = present::some_of(plain.len(), recordings.len());
+        texts.push(format!("{cameras} cameras: {frames} in {files}, {bytes}"));
     }
     if !idle.is_empty() {
         let who = if let [one] = &*idle { one.names() } else { format!("{} cameras", idle.len()) };

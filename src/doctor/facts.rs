@@ -124,6 +124,10 @@ pub struct CheckedCamera {
     pub name: String,
     /// The address at which the camera is expected.
     pub ip: Option<Ipv4Addr>,
+    /// The URL of its stream, if the user gave one other than `tcp://`. Passwords are hidden.
+    pub source: Option<String>,
+    /// The system's error text if the host name in the URL could not be resolved.
+    pub unresolved: Option<String>,
     /// The camera's answers to discovery, if it answered.
     pub camera: Option<DiscoveredCamera>,
     /// The camera answered a broadcast query.
@@ -173,10 +177,24 @@ pub struct StreamMeasurement {
     pub format: Option<String>,
     /// Width and height in pixels.
     pub size: Option<(u32, u32)>,
+    /// Set if neither the stream nor the user has stated size and format.
+    pub guess: Option<GuessedLayout>,
     /// Frames per second.
     pub fps: f64,
     /// Bit rate of the stream in Mbit/s.
     pub mbit_s: f64,
     /// The error that ended the measurement early.
     pub error: Option<String>,
+    /// Advice for this error.
+    #[serde(skip)]
+    pub help: Option<String>,
+}
+
+/// A guessed size and format of raw pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GuessedLayout {
+    /// The bytes explain it clearly better than all other layouts. If not, several layouts explain them alike.
+    pub by_content: bool,
+    /// The symptoms of a wrong guess, and the options that help.
+    pub note: String,
 }

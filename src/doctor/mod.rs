@@ -14,6 +14,7 @@ mod path;
 mod redact;
 pub mod rules;
 mod stream;
+mod url;
 
 pub use facts::Facts;
 pub use link_budget::{LinkBudget, tcp_capacity_mbit_s};
@@ -94,9 +95,14 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
         findings.extend(firewall::judge(facts, None));
     }
     for target in &facts.targets {
+        if target.source.is_some() {
+            findings.extend(url::judge(target));
+        }
         findings.extend(path::judge(facts, target));
-        findings.extend(camera::judge(facts, target));
-        findings.extend(firewall::judge(facts, Some(target)));
+        if target.source.is_none() {
+            findings.extend(camera::judge(facts, target));
+            findings.extend(firewall::judge(facts, Some(target)));
+        }
         findings.extend(stream::judge(facts, target));
     }
     findings

@@ -25,6 +25,12 @@ fn port(target: &CheckedCamera) -> Option<Finding> {
     let ports: Vec<_> = target.ports.iter().map(|(port, _)| port.to_string()).collect();
     let ports = ports.join(" or ");
     let state = target.camera.as_ref().map(|camera| camera.state);
+    if target.unresolved.is_some() {
+        return None;
+    }
+    if target.ports.is_empty() && target.stream.is_some() {
+        return Some(finding(Level::Skip, "the camera connects to this host, so there is no port to probe".to_owned()));
+    }
     if target.ports.is_empty() {
         return Some(match state {
             Some(CameraState::Bootloader | CameraState::Booted) => {
@@ -41,10 +47,13 @@ fn port(target: &CheckedCamera) -> Option<Finding> {
         _ => None,
     });
     Some(if target.ports.iter().any(|(_, probe)| *probe == PortProbe::Refused) {
-        finding(Level::Fail, format!("no program on the camera listens on TCP port {ports}")).hint(
-            "the application uses another port (pass --ports), has ended (power-cycle the camera), or connects to a \
-             host or sends datagrams itself",
-        )
+        finding(Level::Fail, format!("no program on the camera listens on TCP port {ports}")).hint(match target.source {
+            Some(_) => "the server has ended, or uses another port: give that in the URL",
+            None => {
+                "the application uses another port (pass --ports), has ended (power-cycle the camera), or connects to a \
+                 host or sends datagrams itself"
+            }
+        })
     } else if let Some(why) = unreachable {
         finding(Level::Fail, format!("cannot reach TCP port {ports}: {why}")).hint(
             "the camera is off or has another address (`oaktap list` shows cameras), or the route is wrong: the check `route`",
@@ -70,9 +79,16 @@ fn frames(target: &CheckedCamera, stream: &StreamMeasurement) -> Finding {
         } else {
             "one frame".to_owned()
         };
-        let observed = format!("{}; {rate}", description.join(" "));
+        let guess = match stream.guess {
+            Some(_) => " (size and format are a guess: the stream does not state them)",
+            None => "",
+        };
+        let observed = format!("{}{guess}; {rate}", description.join(" "));
         return match (damaged, &stream.error) {
-            (0, None) => finding(Level::Pass, observed),
+            (0, None) => match &stream.guess {
+                Some(guess) if !guess.by_content => finding(Level::Warn, observed).hint(guess.note.clone()),
+                _ => finding(Level::Pass, observed),
+            },
             (0, Some(error)) => finding(Level::Warn, format!("{observed}; then the stream failed: {error}")).hint(
                 "if this happens again, power-cycle the camera; `oaktap detections -v` shows the course of events",
             ),
@@ -82,8 +98,22 @@ fn frames(target: &CheckedCamera, stream: &StreamMeasurement) -> Finding {
         };
     }
     match &stream.error {
-        Some(error) => finding(Level::Fail, error.clone())
-            .hint("check that this is the stream's port (usually 5000 or 9876) and that the right application runs"),
+        Some(error) => finding(Level::Fail, error.clone()).hint(match (&stream.help, &target.source) {
+            (Some(help), Some(_)) => help.clone(),
+            (None, Some(_)) => "check the URL in a browser".to_owned(),
+            (_, None) => {
+                "check that this is the stream's port (usually 5000 or 9876) and that the right application runs"
+                    .to_owned()
+            }
+        }),
+        None if !stream.connected && target.ports.is_empty() => finding(
+            Level::Fail,
+            "no camera connected to this host while it listened".to_owned(),
+        )
+        .hint(
+            "check the address of this host and the port in the program of the camera, and that the firewall of this \
+                 host accepts the port",
+        ),
         None if !stream.connected => finding(Level::Fail, "the connection was not established in time".to_owned())
             .hint("a firewall on the path drops the packets, or the camera has another address"),
         None if stream.bytes == 0 => finding(Level::Fail, "connected, but received no data".to_owned()).hint(

@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::facts::{CheckedCamera, HostFacts, HostLink, LinkKind, Neighbor, Route, RouteLookup, StreamMeasurement};
+use super::facts::{
+    CheckedCamera, GuessedLayout, HostFacts, HostLink, LinkKind, Neighbor, Route, RouteLookup, StreamMeasurement,
+};
 use super::*;
 use crate::bootloader::Version;
 use crate::discovery::{CameraAddress, CameraState, DiscoveredCamera, LinkInfo, PortProbe};
@@ -51,6 +53,8 @@ fn healthy() -> Facts {
     let target = CheckedCamera {
         name: "A".to_owned(),
         ip: Some(IP),
+        source: None,
+        unresolved: None,
         camera: Some(camera("A")),
         by_broadcast: true,
         by_unicast: true,
@@ -389,6 +393,26 @@ fn every_fault_is_found_with_advice() {
             "",
         ),
         (|f| f.targets[0].stream.as_mut().unwrap().damaged = 2, "stream", Level::Warn, "2 frames damaged", ""),
+        (
+            |f| {
+                let note = "if it is torn or slanted: --size WxH".to_owned();
+                f.targets[0].stream.as_mut().unwrap().guess = Some(GuessedLayout { by_content: false, note });
+            },
+            "stream",
+            Level::Warn,
+            "640x352 BGR888p (size and format are a guess: the stream does not state them); 40.0 frames/s",
+            "",
+        ),
+        (
+            |f| {
+                let note = "if it is torn or slanted: --size WxH".to_owned();
+                f.targets[0].stream.as_mut().unwrap().guess = Some(GuessedLayout { by_content: true, note });
+            },
+            "stream",
+            Level::Pass,
+            "(size and format are a guess: the stream does not state them); 40.0 frames/s",
+            "",
+        ),
         (
             |f| f.host.links[0].speed_mbit_s = Some(100),
             "budget",

@@ -2,6 +2,7 @@
 
 mod camera_records;
 mod datagrams;
+mod doctor_urls;
 mod fleet;
 mod general;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! docs/json-streams.md lists exactly the fields of the JSON output.
+//! docs/json-streams.md lists exactly the fields of the JSON output, and docs/json-cameras.md those of `doctor`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,10 @@ use crate::program::{oaktap, run};
 
 /// The fields of one section of the page, and whether each is always printed.
 fn documented(section: &str) -> BTreeMap<String, bool> {
-    let page = include_str!("../../docs/json-streams.md");
+    let page = match section {
+        "`doctor`" => include_str!("../../docs/json-cameras.md"),
+        _ => include_str!("../../docs/json-streams.md"),
+    };
     let heading = format!("\n## {section}\n");
     let rest = page.split_once(&heading).unwrap_or_else(|| panic!("no section {section}")).1;
     let rows = rest.split("\n## ").next().expect("a section").lines().filter_map(|line| line.strip_prefix("| `"));
@@ -50,9 +53,9 @@ fn check<'a>(sections: &[&str], printed: impl IntoIterator<Item = &'a Value>) {
         documented.keys().filter_map(|field| field.split_once("[]")).map(|(list, _)| list).collect();
     let undocumented: Vec<_> =
         found.iter().filter(|field| !documented.contains_key(*field) && !lists.contains(field.as_str())).collect();
-    assert!(undocumented.is_empty(), "printed, but not in docs/json-streams.md: {undocumented:?}");
+    assert!(undocumented.is_empty(), "printed, but not in the documentation: {undocumented:?}");
     let missing: Vec<_> = documented.iter().filter(|(field, always)| **always && !found.contains(*field)).collect();
-    assert!(missing.is_empty(), "in docs/json-streams.md, but not printed: {missing:?}");
+    assert!(missing.is_empty(), "in the documentation, but not printed: {missing:?}");
 }
 
 fn lines(arguments: &[&str]) -> Vec<Value> {
@@ -107,4 +110,19 @@ fn every_field_of_a_benchmark_is_documented() {
     let report = printed.last_mut().expect("a summary")["summary"].as_object_mut().expect("an object");
     assert!(report.remove("cameras").is_some(), "described as the summary of a camera");
     check(&["Benchmark"], [&Value::Object(report.clone())]);
+}
+
+/// A whole camera, whose stream states its layout, and one of which only a port is known, whose layout is guessed.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_field_of_a_diagnosis_is_documented() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let guessed = oaktap::sim::Simulator::start(listener, &"size=64x48".parse().expect("a stream")).expect("a stream");
+    let guessed = format!("127.0.0.1:{}", guessed.local_addr().port());
+    let camera = "sim:size=64x48&state=application&records=on&broadcast=on";
+    let (_, out, err) = run(&["doctor", camera, &guessed, "--measure", "300ms", "--json", "-q"]);
+    let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+    let report = &document["summary"];
+    assert!(report["facts"]["targets"][1]["stream"]["guess"].is_object(), "{report:#}");
+    check(&["`doctor`"], [report]);
 }

@@ -9,10 +9,11 @@ use oaktap::flash::FoundApplication;
 use oaktap::package::Package;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::file_stem;
+use crate::cli::effect::Effect;
 use crate::cli::present::{self, advised, camera_error, flash_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, new_files};
 

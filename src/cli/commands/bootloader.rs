@@ -13,10 +13,11 @@ use oaktap::flash::{
 };
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootloaderCamera, answer};
+use crate::cli::effect::Effect;
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
 use crate::cli::signals::Stop;
 use crate::cli::{Ctx, Outcome, json_option};

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::camera_ends::{CameraEnd, document_failure, finish, report_failure};
 use crate::cli::fleet::FleetArgs;
-use crate::cli::present::{self, Refused, Usage};
+use crate::cli::present::{self, Refused, Usage, advised};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
 /// Settings of the camera, which apply to all its clients, and their values.
@@ -54,6 +54,10 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     orders.iter().try_for_each(|order| check(order))?;
     if orders.is_empty() {
         return Err(Usage(format!("no setting given; expected {}", known())).into());
+    }
+    if cameras.is_empty() && args.config.is_none() {
+        let error = Usage(format!("no camera given for {}", orders.join(" ")));
+        return Err(advised(error.into(), "give the address or the id of a camera, or --config oaktap.toml"));
     }
     let cameras = FleetArgs::of(cameras, args.config.clone()).sources_in_turn()?;
     if let Some(camera) = cameras.iter().find(|camera| !matches!(camera.spec, SourceSpec::Tcp { .. })) {

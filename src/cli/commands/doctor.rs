@@ -11,15 +11,17 @@ use oaktap::doctor::{Facts, Finding, Level, judge, redact};
 use oaktap::file;
 use oaktap::flash::FlashTarget;
 use oaktap::net::discovery::{Survey, Targets, find};
+use oaktap::source::NamedSource;
 use oaktap::wire;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleet, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleet, Turn};
 use crate::cli::camera_arg::{CameraArg, SearchArgs, choose, runtime};
 use crate::cli::camera_ends::CameraResult;
 use crate::cli::camera_session::EnterOptions;
-use crate::cli::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
-use crate::cli::present::{self, Usage, camera_error, printable};
+use crate::cli::effect::Effect;
+use crate::cli::fleet::{NamedCamera, cameras_and_streams, configured_in};
+use crate::cli::present::{self, Usage, advised, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
 
 impl CameraResult for (std::net::Ipv4Addr, Version) {}
@@ -30,6 +32,7 @@ Examples:
   oaktap doctor 192.168.1.50
   oaktap doctor front=192.168.1.50 yard=192.168.1.51
   oaktap doctor --config oaktap.toml
+  oaktap doctor http://192.168.1.50:8080/
   oaktap doctor 14442C --bundle report.json
 
 The checks change nothing on the camera or on this host. Commands that solve a problem are printed, for you to run as \
@@ -46,7 +49,8 @@ Exit codes: 0 no check failed; 1 a check failed.";
 #[derive(Args, Debug)]
 #[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON"))]
 pub(crate) struct DoctorArgs {
-    /// Addresses (IP, or IP:PORT of the stream), ids or starts of ids, or sim: for a simulated camera. NAME=CAMERA names a
+    /// Addresses (IP, or IP:PORT of the stream), ids or starts of ids, or sim: for a simulated camera. Of a stream named by a
+    /// URL (http://HOST/PATH, listen://:PORT, http-post://:PORT/PATH), the path and the stream are checked. NAME=CAMERA names a
     /// camera; with --config, a name of the file selects that camera [default: all cameras that reply]
     #[arg(value_name = "CAMERA")]
     cameras: Vec<String>,
@@ -98,8 +102,12 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
     // Before the checks, which take minutes for many cameras.
     args.bundle.as_deref().map(new_files::check_file).transpose()?;
     let configured = configured_in(args.config.as_deref())?;
-    let cameras = named_cameras(&args.cameras, &configured, FilePort::Keep)?;
-    let mut facts = runtime()?.block_on(look(args, &cameras))?;
+    let (cameras, streams) = cameras_and_streams(&args.cameras, &configured)?;
+    if args.enter_bootloader && cameras.is_empty() {
+        let error = Usage("--enter-bootloader requires a camera, but only URLs of streams are given".to_owned());
+        return Err(advised(error.into(), "give the address or the id of the camera too"));
+    }
+    let mut facts = runtime()?.block_on(look(args, &cameras, &streams))?;
     // Last, because it stops the application that the other checks observe.
     if args.enter_bootloader {
         // A port belongs to the stream, not to the bootloader.
@@ -149,7 +157,12 @@ fn without_port(camera: NamedCamera) -> NamedCamera {
     NamedCamera { camera: camera.camera.without_port(), ..camera }
 }
 
-async fn look(args: &DoctorArgs, cameras: &[NamedCamera]) -> anyhow::Result<Facts> {
+async fn look(args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource]) -> anyhow::Result<Facts> {
+    let stream = |NamedSource { name, spec }: &NamedSource| observe::NamedStream {
+        name: name.clone().unwrap_or_else(|| spec.to_string()),
+        source: spec.clone(),
+    };
+    let streams: Vec<_> = streams.iter().map(stream).collect();
     let SearchArgs { subnet, wait, udp_port } = args.options.search.clone();
     // One search for all ids.
     let by_id = cameras.iter().any(|camera| matches!(camera.camera, CameraArg::Id(_)));
@@ -182,15 +195,16 @@ async fn look(args: &DoctorArgs, cameras: &[NamedCamera]) -> anyhow::Result<Fact
         let name = name.clone().or(id).unwrap_or_else(|| located.ip.to_string());
         named.push(observe::NamedCamera { name, ip: located.ip, port: None });
     }
-    if named.is_empty() && !absent.is_empty() {
+    if named.is_empty() && streams.is_empty() && !absent.is_empty() {
         let host = observe::host();
         return Ok(Facts { host, targets: absent, seen: survey.cameras, ..Facts::default() });
     }
-    if named.len() > 1 {
-        present::say(&format!("checking {} cameras", named.len()));
+    if named.len() + streams.len() > 1 {
+        present::say(&format!("checking {} cameras", named.len() + streams.len()));
     }
     let ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
-    let options = ObserveOptions { cameras: named, subnets: subnet, wait, udp_port, ports, measure: args.measure };
+    let (cameras, subnets, measure) = (named, subnet, args.measure);
+    let options = ObserveOptions { cameras, streams, subnets, wait, udp_port, ports, measure };
     let mut facts = observe(&options).await?;
     facts.targets.extend(absent);
     Ok(facts)

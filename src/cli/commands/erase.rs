@@ -5,9 +5,10 @@ use oaktap::bootloader::Memory;
 use oaktap::flash::erase_applications;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{Asks, BootloaderFleetArgs, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
+use crate::cli::effect::{Asks, Effect};
 use crate::cli::present::{self, flash_error, printable};
 use crate::cli::value_parsers::one_of;
 use crate::cli::{Ctx, Outcome, json_option};

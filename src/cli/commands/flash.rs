@@ -19,11 +19,12 @@ use serde::Serialize;
 
 use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs, build_id};
-use crate::cli::bootloader_fleet::{Asks, BootloaderFleet, Effect, Look, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleet, Look, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_ends::CameraResult;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, unless_stopped};
+use crate::cli::effect::{Asks, Effect};
 use crate::cli::fleet::{NamedCamera, cameras_in};
 use crate::cli::present::{self, Refused, advised, flash_error};
 use crate::cli::receipt::{FlashFailure, FlashedOrPresent, PackageFacts, Receipt};

@@ -5,9 +5,10 @@ use oaktap::bootloader::{ApplicationDetails, Caller, ClientError, Memory, Settin
 use oaktap::flash::{FlashTarget, application_damage, application_details};
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
+use crate::cli::effect::Effect;
 use crate::cli::present::{self, camera_error, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option};
 

@@ -15,10 +15,11 @@ use oaktap::net::discovery::wait_for;
 use oaktap::net::interfaces::interfaces;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::{CameraArg, runtime};
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::BootloaderCamera;
+use crate::cli::effect::Effect;
 use crate::cli::fleet::NamedCamera;
 use crate::cli::present::{self, Refused, Usage, advised, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
@@ -385,7 +386,8 @@ async fn wait_for_application(
         entered.camera.id,
         limit.as_secs()
     );
-    Err(advised(error, "`oaktap doctor` finds out why; power-cycle the camera if it does not answer"))
+    let help = format!("`oaktap doctor {address}` finds out why; power-cycle the camera if it does not answer");
+    Err(advised(error, help))
 }
 
 fn text(report: &NetworkReport) -> String {

@@ -185,12 +185,12 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
         let trouble = |state: &RecorderState| matches!(state, RecorderState::Paused { .. });
         if health.total.state != state && (trouble(&health.total.state) || trouble(&state)) {
             // A line of its own, which the status line does not overwrite.
-            present::log(&progress(&health, recorders.buffered(), args));
+            present::log(&progress(&health, recorders.buffered(), args, receiving));
         }
         state = health.total.state.clone();
         if Instant::now() >= due {
             due = Instant::now() + interval;
-            let line = progress(&health, recorders.buffered(), args);
+            let line = progress(&health, recorders.buffered(), args, receiving);
             if terminal { present::status(&line) } else { present::log(&line) }
         }
         ctx.stop.wait_until(Some(Instant::now() + receiving.stop_check_interval()));
@@ -200,13 +200,16 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
     }
 }
 
-fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs) -> String {
+fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs, receiving: &Receiving) -> String {
     let RecordersHealth { total, bytes_per_s, seconds_left } = health;
     let RecorderHealth { state, frames, written, waiting, missing, bytes, disk_left, .. } = total;
     let doing = match (state, &args.trigger) {
         (RecorderState::Waiting, Some(trigger)) => format!("waiting for {trigger}"),
         (RecorderState::Waiting, None) => "waiting for frames".to_owned(),
-        (RecorderState::Recording, _) => "recording".to_owned(),
+        (RecorderState::Recording, _) => match (receiving.streaming(), receiving.sessions().len()) {
+            (streaming, all) if streaming == all => "recording".to_owned(),
+            (streaming, all) => format!("recording {streaming} of {all} cameras"),
+        },
         (RecorderState::Paused { why }, _) => format!("PAUSED: {why}"),
         (RecorderState::Finished, _) => "ended".to_owned(),
     };

@@ -4,10 +4,11 @@ use clap::Args;
 use oaktap::flash::boot_obstacle;
 use serde::Serialize;
 
-use crate::cli::bootloader_fleet::{Asks, BootloaderFleetArgs, Effect, Turn};
+use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, RunningApplication};
+use crate::cli::effect::{Asks, Effect};
 use crate::cli::present::{self, advised, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 

@@ -21,7 +21,7 @@ pub(crate) use log::{LogFormat, log, time_unless_terminal};
 pub(crate) use output::ends_at;
 pub(crate) use progress::{Progress, watched};
 pub(crate) use status::{LogWriter, always_say, colored, configure, listed, say, status, status_of};
-pub(crate) use table::{ExitReason, LISTED_CAMERAS_MAX, aligned, exit_reason, exit_reasons, table};
+pub(crate) use table::{ExitReason, LISTED_CAMERAS_MAX, aligned, exit_reason, exit_reasons, some_of, table};
 
 /// Escapes control characters other than line feeds, so that text from the network cannot control the terminal.
 pub(crate) fn printable(text: &str) -> String {

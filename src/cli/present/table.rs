@@ -126,7 +126,7 @@ fn ledgers(cameras: &[Summary], verbose: bool, strict: bool) -> String {
         text = aligned(&rows, 1);
     }
     if !fine.is_empty() {
-        text.push_str(&together(fine.iter().map(|(camera, _)| *camera)));
+        text.push_str(&together(fine.iter().map(|(camera, _)| *camera), cameras.len()));
     }
     for (camera, remarks) in &judged {
         for remark in remarks {
@@ -137,15 +137,20 @@ fn ledgers(cameras: &[Summary], verbose: bool, strict: bool) -> String {
     printable(&text)
 }
 
-/// Returns the line for cameras of which nothing is missing.
-fn together<'a>(cameras: impl Iterator<Item = &'a Summary> + Clone) -> String {
+/// Returns the line for cameras of which nothing is missing. `all`: the number of all cameras.
+fn together<'a>(cameras: impl Iterator<Item = &'a Summary> + Clone, all: usize) -> String {
     let frames = cameras.clone().map(|camera| camera.frames.received - camera.frames.repeated).sum();
     let bytes: u64 = cameras.clone().map(|camera| camera.bytes.received).sum();
     let fps = |pick: fn(f64, f64) -> f64| cameras.clone().map(|camera| camera.fps).reduce(pick).unwrap_or(0.0);
     let (slowest, fastest) = (format!("{:.1}", fps(f64::min)), format!("{:.1}", fps(f64::max)));
     let fps = if slowest == fastest { slowest } else { format!("{slowest} to {fastest}") };
-    let (number, frames) = (cameras.count(), count(frames, "frame", "frames"));
+    let (number, frames) = (some_of(cameras.count(), all), count(frames, "frame", "frames"));
     format!("{number} cameras without a loss: {frames}, {fps} fps each, {}\n", Bytes(bytes))
+}
+
+/// Formats a number of cameras, and of how many if these are not all.
+pub(crate) fn some_of(number: usize, all: usize) -> String {
+    if number == all { number.to_string() } else { format!("{number} of {all}") }
 }
 
 /// A camera that does not number its frames shows losses as gaps in its rhythm only: an estimate.
@@ -280,7 +285,7 @@ mod tests {
         let text = ledgers(&fleet, false, false);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].starts_with("odd ") && lines.len() == 3, "{text}");
-        assert_eq!(lines[2], "8 cameras without a loss: 0 frames, 0.0 fps each, 0 bytes");
+        assert_eq!(lines[2], "8 of 9 cameras without a loss: 0 frames, 0.0 fps each, 0 bytes");
         assert_eq!(ledgers(&fleet[1..], false, false).lines().count(), 9);
     }
 

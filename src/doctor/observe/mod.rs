@@ -6,7 +6,7 @@ mod linux;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::discovery::{CameraState, DiscoveredCamera, PORT, PortProbe, Subnet};
 use crate::net::discovery::{FindError, RESPONSE_WINDOW, Targets, find};
 use crate::net::interfaces::{interfaces, source_for};
 use crate::net::port_probe::probe_port;
+use crate::source::SourceSpec;
 use crate::wire;
 
 /// Cameras that are checked; more than the largest known installation has.
@@ -38,8 +39,10 @@ const UNICAST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Options of [`observe`].
 #[derive(Clone, Debug)]
 pub struct ObserveOptions {
-    /// The cameras to check. Empty: all cameras that answer.
+    /// The cameras to check. Without cameras and streams: all cameras that answer.
     pub cameras: Vec<NamedCamera>,
+    /// The streams to check, after the cameras and in turn.
+    pub streams: Vec<NamedStream>,
     /// Networks in which to query each address too.
     pub subnets: Vec<Subnet>,
     /// Time to wait for answers after the last query.
@@ -56,6 +59,7 @@ impl Default for ObserveOptions {
     fn default() -> Self {
         Self {
             cameras: Vec::new(),
+            streams: Vec::new(),
             subnets: Vec::new(),
             wait: RESPONSE_WINDOW,
             udp_port: PORT,
@@ -76,6 +80,15 @@ pub struct NamedCamera {
     pub port: Option<u16>,
 }
 
+/// A stream that the user named by a URL, such as that of an HTTP server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedStream {
+    /// The name given by the user.
+    pub name: String,
+    /// Its source.
+    pub source: SourceSpec,
+}
+
 /// Gathers the facts. Takes several seconds, because it waits for answers that may not arrive.
 ///
 /// # Errors
@@ -84,7 +97,7 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
     let broadcast = Targets { subnets: options.subnets.clone(), port: options.udp_port, ..Targets::default() };
     let survey = find(&broadcast, options.wait, |_| false).await?;
     let mut seen = survey.cameras;
-    let named = !options.cameras.is_empty();
+    let named = !(options.cameras.is_empty() && options.streams.is_empty());
     let cameras = if named {
         options.cameras.clone()
     } else {
@@ -95,8 +108,11 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
     let answered = cameras.len();
     let cameras = if named { cameras } else { one_per_address(cameras) };
     let timeout = if named { timeout_for(cameras.len(), options.measure) } else { CHECKS_TIMEOUT };
-    let targets = check_all(options, cameras, &seen, timeout).await?;
+    let mut targets = check_all(options, cameras, &seen, timeout).await?;
     let left_out = answered - targets.len();
+    for stream in &options.streams {
+        targets.push(check_stream(options, stream).await);
+    }
     for camera in targets.iter().filter_map(|target| target.camera.as_ref()) {
         if !seen.iter().any(|known| known.id == camera.id) {
             seen.push(camera.clone());
@@ -188,12 +204,50 @@ async fn check(
             if open {
                 // Streams at the same time share the bandwidth that is measured.
                 let _measuring = measuring.acquire().await.expect("the semaphore is never closed");
-                target.stream = Some(stream::look(ip, *port, options.measure).await);
+                let source = SourceSpec::Tcp { host: ip.to_string(), port: *port };
+                target.stream = Some(stream::look(source, *port, options.measure).await);
                 break;
             }
         }
     }
     Ok(target)
+}
+
+/// Checks the path to the server of a stream, and the stream. One to which the camera connects is received only.
+async fn check_stream(options: &ObserveOptions, NamedStream { name, source }: &NamedStream) -> CheckedCamera {
+    let mut target = CheckedCamera { name: name.clone(), source: Some(source.to_string()), ..CheckedCamera::default() };
+    let server = server(source);
+    if let Some((host, port)) = server {
+        match tokio::net::lookup_host((host, port)).await {
+            Ok(found) => {
+                let ipv4 = |address: SocketAddr| if let IpAddr::V4(ip) = address.ip() { Some(ip) } else { None };
+                target.ip = { found }.find_map(ipv4);
+            }
+            Err(error) => target.unresolved = Some(error.to_string()),
+        }
+        target.route = target.ip.map(route).unwrap_or_default();
+    }
+    if options.ports.is_empty() || target.unresolved.is_some() {
+        return target;
+    }
+    if let Some((ip, (_, port))) = target.ip.zip(server) {
+        target.ports.push((port, probe_port(ip, port, PORT_PROBE_TIMEOUT).await));
+    }
+    if target.ports.iter().all(|(_, probe)| *probe == PortProbe::Open) {
+        let port = server.map_or(0, |(_, port)| port);
+        target.stream = Some(stream::look(source.clone(), port, options.measure).await);
+    }
+    target
+}
+
+/// Returns host and port of the server that sends a stream. `None`: the camera connects to this host.
+fn server(source: &SourceSpec) -> Option<(&str, u16)> {
+    match source {
+        SourceSpec::Tcp { host, port } => Some((host, *port)),
+        #[cfg(feature = "http")]
+        SourceSpec::Http(http) => Some((&http.host, http.port)),
+        _ => None,
+    }
 }
 
 fn route(ip: Ipv4Addr) -> RouteLookup {

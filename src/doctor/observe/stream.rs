@@ -1,15 +1,14 @@
 //! Measures a stream over one connection.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::doctor::facts::StreamMeasurement;
-use crate::frame::Frame;
+use crate::doctor::facts::{GuessedLayout, StreamMeasurement};
+use crate::frame::{Frame, Guess};
 use crate::hub::{Policy, Taker, lane};
 use crate::live::{self, Camera, Live, Sink};
 use crate::source::{SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec};
@@ -38,10 +37,10 @@ impl Sink for FirstFrame {
 }
 
 /// Receives for `measure` after the first frame. Meanwhile, a camera that serves one client at a time sends nothing to
-/// others.
-pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> StreamMeasurement {
+/// others. `port` is the TCP port of the source.
+pub(super) async fn look(source: SourceSpec, port: u16, measure: Duration) -> StreamMeasurement {
     let mut first = FirstFrame::default();
-    let cameras = live::cameras(&[SourceSpec::Tcp { host: ip.to_string(), port }]);
+    let cameras = live::cameras(&[source]);
     live::connect(&cameras, &mut first).expect("connecting cannot fail without a thread");
     let options = SessionOptions { reconnect: false, ..SessionOptions::default() };
     let live = Live::start_on(cameras, &options, &Handle::current());
@@ -68,7 +67,11 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> StreamMe
     let summary = session.stats().summary("doctor");
     // Without a frame, the idle timeout does not tell more than the byte count does.
     let idle = |error: &SourceError| matches!(error.kind, SourceErrorKind::Idle(_)) && summary.frames.received == 0;
-    let error = error.filter(|error| !idle(error)).map(|error| error.kind.to_string());
+    let error = error.filter(|error| !idle(error));
+    let guess = first.as_ref().and_then(|frame| {
+        let (guess, note) = frame.guess.zip(frame.layout_note())?;
+        Some(GuessedLayout { by_content: guess == Guess::ByContent, note })
+    });
     // Frames that waited in the camera arrive at once, so prefer its own clock.
     let fps = summary.frame_time_us.filter(|time| *time > 0).map_or(summary.fps, |time| 1e6 / time as f64);
     let each = summary.bytes.received as f64 / summary.frames.received.max(1) as f64;
@@ -83,8 +86,10 @@ pub(super) async fn look(ip: Ipv4Addr, port: u16, measure: Duration) -> StreamMe
         dialect: first.as_ref().map(|frame| frame.dialect.to_string()),
         format: first.as_ref().and_then(|frame| frame.format().map(str::to_owned)),
         size: first.as_ref().and_then(|frame| frame.geometry).map(|geometry| (geometry.width, geometry.height)),
+        guess,
         fps,
         mbit_s: each * fps * 8e-6,
-        error,
+        help: error.as_ref().and_then(|error| error.help()).map(Into::into),
+        error: error.map(|error| error.kind.to_string()),
     }
 }

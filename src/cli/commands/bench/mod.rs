@@ -17,11 +17,13 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::frame::{Geometry, PixelFormat};
 use oaktap::source::NamedSource;
+use oaktap::stats::Summary;
 
 use self::measure::Copying;
 use self::report::{BenchReport, Row};
+use crate::cli::fleet::FleetArgs;
 use crate::cli::plot_file::PlotFile;
-use crate::cli::present::{self, Usage};
+use crate::cli::present::{self, Usage, advised};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option};
 
@@ -39,14 +41,19 @@ const EXAMPLES: &str = "\
 Examples:
   oaktap bench
   oaktap bench --size 1920x1080 --json
-  oaktap bench 192.168.1.50 --duration 10s";
+  oaktap bench 192.168.1.50 --duration 10s
+  oaktap bench --config oaktap.toml --duration 10s
+
+Without a camera, measures each stage with simulated frames of three sizes, or of --size and --format. With cameras, measures \
+their streams, one after the other.
+
+The first lines answer how many cameras this machine takes: as many as both its processors and a network port of 1 Gbit/s take.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the measurements as one line of JSON"))]
 pub(crate) struct BenchArgs {
-    /// Measure with the frames of this stream until it ends [default: measure each stage with simulated frames]
-    #[arg(value_name = "URI")]
-    uri: Option<NamedSource>,
+    #[command(flatten)]
+    fleet: FleetArgs,
 
     /// Plot the results to this .svg or .png file [default: bench.svg]
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
@@ -59,27 +66,31 @@ pub(crate) struct BenchArgs {
     until: Until,
 }
 
-/// Without a source, `--size` and `--format` restrict what to measure.
+/// Without a camera, `--size` and `--format` restrict what to measure.
 pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
     let plot = args.plot.as_ref().map(|plot| plot.named("bench"));
     plot.as_ref().map(PlotFile::check).transpose()?;
-    let report = match &args.uri {
-        Some(source) => stream(ctx, source, args)?,
-        None if args.until.frames.or(args.until.duration.map(|_| 0)).is_some() => {
-            return Err(
-                Usage("--frames and --duration require a stream: oaktap bench URI --frames N".to_owned()).into()
-            );
+    let limit = args.until.duration.map(|_| "--duration").or(args.until.frames.map(|_| "--frames"));
+    let report = if args.fleet.is_given() {
+        let sources = args.fleet.sources_in_turn()?;
+        if sources.len() > 1 && limit.is_none() {
+            let error =
+                Usage(format!("{} cameras are measured one after the other, each without a limit", sources.len()));
+            return Err(advised(error.into(), "give --duration or --frames, which hold for each camera"));
         }
-        None => {
-            let sizes = args.source.size.map_or(DEFAULT_SIZES.to_vec(), |size| vec![size]);
-            let formats = args.source.format.map_or(kernels::FORMATS.to_vec(), |format| vec![format]);
-            // On a thread of its own, because it is bound to one processor.
-            let measuring = std::thread::spawn(move || simulated(&sizes, &formats));
-            BenchReport::new(
-                ctx.command,
-                measuring.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))??,
-            )
-        }
+        let measured = sources.iter().map(|source| stream(ctx, source, args)).collect::<anyhow::Result<Vec<_>>>()?;
+        let (rows, cameras) = measured.into_iter().unzip();
+        BenchReport::new(ctx.command, rows, cameras)
+    } else if let Some(limit) = limit {
+        let error = Usage(format!("{limit} limits the measurement of a camera, but none is given"));
+        return Err(advised(error.into(), "such as: oaktap bench 192.168.1.50 --duration 10s"));
+    } else {
+        let sizes = args.source.size.map_or(DEFAULT_SIZES.to_vec(), |size| vec![size]);
+        let formats = args.source.format.map_or(kernels::FORMATS.to_vec(), |format| vec![format]);
+        // On a thread of its own, because it is bound to one processor.
+        let measuring = std::thread::spawn(move || simulated(&sizes, &formats));
+        let rows = measuring.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))??;
+        BenchReport::new(ctx.command, rows, Vec::new())
     };
     if ctx.json {
         present::document(&report)?;
@@ -122,7 +133,7 @@ fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Ve
     Ok(rows)
 }
 
-fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<BenchReport> {
+fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<(Row, Summary)> {
     ctx.stop.on_signals()?;
     let deadline = args.until.deadline();
     let over = || ctx.stop.asked() || deadline.is_some_and(|deadline| deadline <= Instant::now());
@@ -141,7 +152,7 @@ fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<B
     let copy = measure::median(&mut [(); 5].map(|()| copying.seconds()));
     let Geometry { format, width, height, .. } = watched.geometry;
     let row = loopback::row("stream", format, (width, height), bytes, copy, &[watched.pass]);
-    Ok(BenchReport { cameras: vec![summary], ..BenchReport::new(ctx.command, vec![row]) })
+    Ok((row, summary))
 }
 
 #[cfg(test)]

@@ -109,7 +109,11 @@ mod tests {
             row.set_times(1e-4, None);
             row
         };
-        BenchReport::new("bench", vec![row("convert", 4.0, 352), row("convert", 1.0, 352), row("convert", 0.5, 720)])
+        BenchReport::new(
+            "bench",
+            vec![row("convert", 4.0, 352), row("convert", 1.0, 352), row("convert", 0.5, 720)],
+            Vec::new(),
+        )
     }
 
     #[test]

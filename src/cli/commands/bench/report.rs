@@ -1,9 +1,11 @@
 //! The results of a benchmark, as a table and as JSON.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use oaktap::doctor::tcp_capacity_mbit_s;
 use oaktap::stats::Summary;
+use oaktap::units::count;
 use serde::Serialize;
 
 /// One stage at one size.
@@ -43,30 +45,75 @@ impl Row {
     }
 }
 
-/// Cameras at 40 frames per second that this machine takes, with pictures of one size.
+/// The frame rate of cameras whose own rate was not measured.
+const SIMULATED_FPS: f64 = 40.0;
+/// Fewer frames than this are a weak base for an estimate.
+const FRAMES_FEW: u64 = 30;
+
+/// Cameras that this machine takes, with pictures of one size.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Capacity {
     pub(crate) width: u32,
     pub(crate) height: u32,
     /// The format of their payloads.
     pub(crate) format: String,
+    /// Their frames per second: 40, or the rate of the measured stream.
+    pub(crate) fps: f64,
+    /// The smaller of both following numbers.
+    pub(crate) cameras: u32,
     /// Estimate for the processors: the CPU time of the stage `stream`, with all of them at 100 %.
     pub(crate) cameras_of_processors: u32,
     /// Cameras whose streams fit on a network port of 1 Gbit/s.
     pub(crate) cameras_of_gigabit_port: u32,
+    /// Frames per second of one camera that fit on such a port.
+    #[serde(skip)]
+    port_fps: f64,
+    /// Frames that were measured, and those that were lost meanwhile.
+    #[serde(skip)]
+    frames: (u64, u64),
 }
 
 impl Capacity {
-    fn of(row: &Row, cpus: usize) -> Option<Self> {
-        let per_core = row.cameras_at_40_fps.filter(|_| row.stage == "stream")?;
-        let port = tcp_capacity_mbit_s(1000, 1500) * 1e6 / 8.0;
+    fn of(row: &Row, cpus: usize, fps: f64) -> Option<Self> {
+        let cpu_us = row.cpu_us_per_frame.filter(|_| row.stage == "stream")?;
+        let port_fps = tcp_capacity_mbit_s(1000, 1500) * 1e6 / 8.0 / row.bytes_per_frame as f64;
+        let cameras_of_processors = (1e6 / cpu_us / fps * cpus as f64) as u32;
+        let cameras_of_gigabit_port = (port_fps / fps) as u32;
         Some(Self {
             width: row.width,
             height: row.height,
             format: row.what.clone(),
-            cameras_of_processors: (per_core * cpus as f64) as u32,
-            cameras_of_gigabit_port: (port / (row.bytes_per_frame as f64 * 40.0)) as u32,
+            fps,
+            cameras: cameras_of_processors.min(cameras_of_gigabit_port),
+            cameras_of_processors,
+            cameras_of_gigabit_port,
+            port_fps,
+            frames: (row.frames, row.frames_lost),
         })
+    }
+
+    const fn pixels(&self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { width, height, format, fps, cameras, cameras_of_processors, cameras_of_gigabit_port, .. } = self;
+        let cameras = match cameras {
+            0 => "no camera".to_owned(),
+            cameras => count(u64::from(*cameras), "camera", "cameras"),
+        };
+        let fps = if fps.fract() == 0.0 { format!("{fps:.0}") } else { format!("{fps:.1}") };
+        write!(
+            f,
+            "{cameras} of {width}x{height} {format} at {fps} frames/s: ~{cameras_of_processors} by the processors, \
+             {cameras_of_gigabit_port} per port of 1 Gbit/s"
+        )?;
+        match cameras_of_gigabit_port {
+            0 => write!(f, " (one camera at up to {:.1} frames/s)", self.port_fps),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -84,23 +131,29 @@ pub(crate) struct BenchReport {
     /// How many cameras this machine takes, per size of their pictures.
     pub(crate) capacity: Vec<Capacity>,
     pub(crate) rows: Vec<Row>,
-    /// The ledger of the measured stream, if one was given.
+    /// The ledgers of the measured streams, if some were given.
     pub(crate) cameras: Vec<Summary>,
 }
 
 impl BenchReport {
-    /// Describes this machine.
-    pub(crate) fn new(command: &'static str, rows: Vec<Row>) -> Self {
+    /// Describes this machine, and how many cameras it takes: at 40 frames per second, or if `cameras` were measured, at the
+    /// rate of each.
+    pub(crate) fn new(command: &'static str, rows: Vec<Row>, cameras: Vec<Summary>) -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let fps = |at: usize, row: &Row| match cameras.get(at) {
+            // The rate of its own clock, because frames may be lost or wait in the camera.
+            Some(camera) => camera.frame_time_us.filter(|us| *us > 0).map_or(row.frames_per_s, |us| 1e6 / us as f64),
+            None => SIMULATED_FPS,
+        };
         Self {
             command,
             version: env!("CARGO_PKG_VERSION"),
             cpu: cpu_name(),
             cpus,
-            capacity: rows.iter().filter_map(|row| Capacity::of(row, cpus)).collect(),
+            capacity: rows.iter().enumerate().filter_map(|(at, row)| Capacity::of(row, cpus, fps(at, row))).collect(),
             instructions: oaktap::convert::SimdLevel::best().name(),
             rows,
-            cameras: Vec::new(),
+            cameras,
         }
     }
 
@@ -116,12 +169,27 @@ impl BenchReport {
 
     /// Answers first how many cameras this machine takes.
     fn write_capacity(&self, to: &mut impl Write) -> io::Result<()> {
-        for Capacity { width, height, format, cameras_of_processors, cameras_of_gigabit_port } in &self.capacity {
-            let size = format!("{width}x{height}");
+        for capacity in &self.capacity {
+            let (frames, lost) = capacity.frames;
+            write!(to, "{capacity}")?;
+            if frames < FRAMES_FEW {
+                write!(to, "; measured with {} only", count(frames, "frame", "frames"))?;
+            }
+            if lost > 0 {
+                write!(to, "; {} lost meanwhile, so fewer may fit now", count(lost, "frame was", "frames were"))?;
+            }
+            writeln!(to)?;
+        }
+        let contradicts = |one: &Capacity, other: &Capacity| {
+            one.format == other.format
+                && one.pixels() < other.pixels()
+                && f64::from(one.cameras_of_processors) * one.fps < f64::from(other.cameras_of_processors) * other.fps
+        };
+        if self.capacity.iter().any(|one| self.capacity.iter().any(|other| contradicts(one, other))) {
             writeln!(
                 to,
-                "cameras of {size:<9} {format} at 40 frames/s: ~{cameras_of_processors} by the processors, \
-                 {cameras_of_gigabit_port} per port of 1 Gbit/s"
+                "the estimates contradict each other: more cameras with larger pictures. Other programs use the processors; \
+                 run it again without them"
             )?;
         }
         Ok(())
@@ -155,7 +223,8 @@ impl BenchReport {
         writeln!(to)?;
         writeln!(
             to,
-            "~: estimate from the CPU time of the stage `stream`, with all processors at 100 %.\n\
+            "~: estimate from the CPU time of the stage `stream`, with all processors at 100 %. It converts each frame and \
+             draws boxes, as a window does; a recording takes less.\n\
              of memcpy: time of a copy of as many bytes, measured in turn with the stage, divided by the stage's time.\n\
              CPU us: CPU time of the thread per frame. cams@40fps: cameras that one core can serve.\n\
              receive: read from a socket and discarded. stream: received, parsed, converted, boxes drawn."
@@ -172,6 +241,8 @@ fn cpu_name() -> String {
 
 #[cfg(test)]
 mod tests {
+    use oaktap::stats::Stats;
+
     use super::*;
 
     #[test]
@@ -183,20 +254,55 @@ mod tests {
                 width: 640,
                 height: 352,
                 bytes_per_frame: 675_840,
+                frames: 100,
                 ..Row::default()
             };
             row.set_times(1e-3, cpu_us);
             row
         };
-        let report = BenchReport::new("bench", vec![row("receive", Some(10.0)), row("stream", Some(250.0))]);
-        let mut text = Vec::new();
-        report.write_table(&mut text).expect("a Vec takes everything");
+        let report = |rows, cameras| BenchReport::new("bench", rows, cameras);
+        let text = |report: &BenchReport| {
+            let mut text = Vec::new();
+            report.write_table(&mut text).expect("a Vec takes everything");
+            String::from_utf8(text).expect("UTF-8")
+        };
+        let simulated = report(vec![row("receive", Some(10.0)), row("stream", Some(250.0))], Vec::new());
         // 100 cameras per core; 4 * 216 of 941 Mbit/s.
         let first = format!(
-            "cameras of 640x352   NV12 at 40 frames/s: ~{} by the processors, 4 per port of 1 Gbit/s\n",
-            100 * report.cpus
+            "4 cameras of 640x352 NV12 at 40 frames/s: ~{} by the processors, 4 per port of 1 Gbit/s\n",
+            100 * simulated.cpus
         );
-        assert!(String::from_utf8(text).expect("UTF-8").starts_with(&first));
-        assert!(BenchReport::new("bench", vec![row("stream", None)]).capacity.is_empty(), "no CPU time, no estimate");
+        assert!(text(&simulated).starts_with(&first), "{}", text(&simulated));
+        assert!(report(vec![row("stream", None)], Vec::new()).capacity.is_empty(), "no CPU time, no estimate");
+
+        // The rate of a measured stream is known: 1000 frames/s need 5.4 Gbit/s.
+        let few = Row { frames: 1, frames_lost: 2, ..row("stream", Some(250.0)) };
+        let measured = report(vec![few.clone()], vec![Stats::default().summary("a")]);
+        let first = format!(
+            "no camera of 640x352 NV12 at 1000 frames/s: ~{} by the processors, 0 per port of 1 Gbit/s (one camera at up to \
+             174.1 frames/s); measured with 1 frame only; 2 frames were lost meanwhile, so fewer may fit now\n",
+            4 * measured.cpus
+        );
+        assert!(text(&measured).starts_with(&first), "{}", text(&measured));
+        // Its own clock says 20 frames/s: most of them were lost.
+        let camera = Summary { frame_time_us: Some(50_000), ..Stats::default().summary("a") };
+        assert!(text(&report(vec![few], vec![camera])).starts_with("8 cameras of 640x352 NV12 at 20 frames/s: "));
+    }
+
+    #[test]
+    fn estimates_that_contradict_each_other_are_named() {
+        let row = |width, cpu_us| {
+            let mut row =
+                Row { stage: "stream", width, height: 100, bytes_per_frame: 1000, frames: 100, ..Row::default() };
+            row.set_times(1e-3, Some(cpu_us));
+            row
+        };
+        for (small, large, contradicts) in [(50.0, 500.0, false), (500.0, 50.0, true)] {
+            let mut text = Vec::new();
+            let report = BenchReport::new("bench", vec![row(100, small), row(200, large)], Vec::new());
+            report.write_table(&mut text).expect("a Vec takes everything");
+            let text = String::from_utf8(text).expect("UTF-8");
+            assert_eq!(text.contains("the estimates contradict each other"), contradicts, "{text}");
+        }
     }
 }

@@ -24,12 +24,13 @@ pub(crate) struct BootloaderArgs {
     #[arg(long, value_name = "IP", requires = "bootloader", help_heading = BOOTLOADER)]
     address: Vec<Ipv4Addr>,
 
-    /// UDP port of the discovery service; 0 selects a free port
+    /// UDP port of the discovery service; 0 selects a free port. Commands reach another port than the default with --udp-port
     #[arg(long, alias = "discovery-port", value_name = "PORT", requires = "bootloader",
           default_value_t = oaktap::discovery::PORT, help_heading = BOOTLOADER)]
     udp_port: u16,
 
-    /// TCP port of the bootloader; 0 selects a free port
+    /// TCP port of the bootloader, as behind a router that forwards it; 0 selects a free port. Commands reach another port
+    /// than the default as IP:PORT, such as `oaktap info 127.0.0.1:PORT`
     #[arg(long, value_name = "PORT", requires = "bootloader", default_value_t = oaktap::xlink::PORT,
           help_heading = BOOTLOADER)]
     link_port: u16,
