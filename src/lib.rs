@@ -14,7 +14,7 @@
 //! doctor          judges the network around a camera; doctor/observe (io) measures it
 //! live        io  starts sessions, connects them to sinks, ends them
 //! export      io  recordings -> pictures, video, tables, datasets
-//! source      io  frames of one camera: tcp, listen, file; supervision and reconnect
+//! source      io  frames of one camera: tcp, listen, http, mqtt, file; supervision and reconnect
 //! sim         io  simulated cameras
 //! recording   io  MCAP files: write, read, play, verify, recover
 //! net         io  sockets, interfaces and clocks of this host
@@ -69,7 +69,7 @@
 //!
 //! | New | Files |
 //! |---|---|
-//! | source (MQTT) | its file in `source/`, which implements `attempt::Source`; a variant of [`source::SourceSpec`]; its line in `source/supervise.rs`; a [`wire::Protocol`] if it delimits pictures itself; README, its test, its simulator |
+//! | source (RTSP) | its file in `source/`, which implements `attempt::Source`; a variant of [`source::SourceSpec`]; its line in `source/supervise.rs`; a [`wire::Protocol`] if it delimits pictures itself; README, its test, its simulator |
 //! | sink (web, publisher) | its file in `sink/`, which implements [`live::Sink`] (pictures come from [`view::Views`]), its command in `cli/commands/`, README, its test |
 //! | dialect with headers | `wire/header.rs`, `wire/encode.rs`, its capture test |
 //! | pixel format | `frame/pixel.rs`, a routine in `convert/`, `convert/reference.rs`, `sim/pixels.rs` |

@@ -19,7 +19,7 @@ use super::same_camera::{Given, refuse_same_camera};
 /// The cameras that a command receives from.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FleetArgs {
-    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, sim:
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, mqtt://BROKER/TOPIC, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, sim:
     /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording (with options:
     /// file:PATH?speed=2). NAME=URI names a camera, with 1 to 64 letters, digits, -, _ or .; with --config, a name of the file selects that camera
     #[arg(value_name = "URI")]

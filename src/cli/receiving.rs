@@ -333,8 +333,8 @@ impl Receiving {
 enum Trouble {
     /// The last connection or attempt failed.
     Error(Arc<SourceError>),
-    /// The last connection was open, but no byte arrived.
-    Silent,
+    /// The last connection was open, but no byte arrived: the state as text.
+    Silent(String),
     NoFrame,
     /// There was no memory for its frames.
     NoMemory,
@@ -364,10 +364,7 @@ impl Failure {
         let help = session.spec().help_without_frames();
         let (text, cause) = match trouble {
             Trouble::Error(error) => (error.kind.to_string(), anyhow::Error::new(error)),
-            Trouble::Silent => {
-                let text = SessionState::Silent.to_string();
-                (text.clone(), present::advised(anyhow::anyhow!(text), help))
-            }
+            Trouble::Silent(text) => (text.clone(), present::advised(anyhow::anyhow!(text), help)),
             Trouble::NoMemory => {
                 let text = "--buffer is too small for one of its frames".to_owned();
                 let help = "give --buffer several times the size of a frame for each camera";
@@ -424,6 +421,7 @@ async fn print_states(
             SessionState::Lost { reason, .. } => (format!("{}; retrying", reason.kind), reason.help()),
             SessionState::Connecting { .. }
             | SessionState::Waiting
+            | SessionState::Subscribed { .. }
             | SessionState::Silent
             | SessionState::Streaming
             | SessionState::Stalled => (state.to_string(), None),
@@ -452,7 +450,7 @@ async fn print_states(
 fn note_trouble(last: &mut Option<Trouble>, state: &SessionState) {
     *last = match (state, last.take()) {
         (SessionState::Lost { reason, .. }, _) => Some(Trouble::Error(Arc::clone(reason))),
-        (SessionState::Silent, _) => Some(Trouble::Silent),
+        (SessionState::Silent | SessionState::Subscribed { .. }, _) => Some(Trouble::Silent(state.to_string())),
         // Connected meanwhile.
         (SessionState::Connecting { .. }, Some(Trouble::Error(reason))) if !reason.kind.was_connected() => None,
         (SessionState::Streaming | SessionState::Stalled | SessionState::Outside(_), _) => None,

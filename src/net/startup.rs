@@ -328,7 +328,7 @@ pub async fn receive_first_frame(
         }
         while let Some(assembled) = reassembly.poll(now.mono_ns) {
             let Assembled::Complete(message) = assembled else { continue };
-            decoder.message(message, now);
+            decoder.message(message, false, now);
             while let Some(event) = decoder.poll() {
                 if let Event::Frame(frame) = event {
                     first = Some(FirstFrame::of(&frame, from));

@@ -125,7 +125,7 @@ pub(crate) fn feed(
         MessageHead { records: &wire.records, detect_at, header: &wire.header, detection_text: &wire.detections };
     match wire.dialect.parse::<Protocol>() {
         Ok(protocol) => {
-            decoder.recorded_picture(protocol, &head, payload, DeviceTime(wire.device_time_us), now);
+            decoder.recorded_picture(protocol, &head, payload, DeviceTime(wire.device_time_us), now, wire.stale);
         }
         Err(()) => decoder.decode_recorded(&wire.context, &head, payload, now, wire.stale),
     }

@@ -17,7 +17,7 @@ pub struct WireMessage {
     /// Position of its header, in bytes since the connection was opened.
     #[prost(uint64, tag = "2")]
     pub at: u64,
-    /// Dialect of its header: `IMG`, `ABCDE`, `ABCDE-256` or `FRAME`. `HTTP` for pictures that HTTP delimits.
+    /// Dialect of its header: `IMG`, `ABCDE`, `ABCDE-256` or `FRAME`. `HTTP`, `UDP` or `MQTT` for pictures that these delimit.
     #[prost(string, tag = "3")]
     pub dialect: String,
     /// The 32-byte records before the header, as sent.

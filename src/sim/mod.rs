@@ -41,6 +41,8 @@ pub mod bootloader;
 mod config;
 mod faults;
 mod http;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod pixels;
 mod queue;
 mod random;
@@ -53,6 +55,8 @@ mod udp;
 pub use application::{Program, ProgramError, RunningProgram};
 pub use config::{Coding, SimConfig, SimError};
 pub use faults::{Fault, Faults};
+#[cfg(feature = "mqtt")]
+pub use mqtt::{Broker, Publisher};
 pub use reel::{Reel, Still};
 pub use server::{Sent, Simulator};
 pub use stream::{End, Step, Stream, Truth, Turn};

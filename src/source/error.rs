@@ -112,6 +112,10 @@ pub enum SourceErrorKind {
     #[cfg(feature = "http")]
     #[error(transparent)]
     Http(super::HttpError),
+    /// The broker delivers nothing.
+    #[cfg(feature = "mqtt")]
+    #[error(transparent)]
+    Mqtt(super::MqttError),
     /// The simulated camera could not be started.
     #[error("could not start the simulated camera: {0}")]
     Sim(io::Error),
@@ -185,6 +189,8 @@ impl SourceError {
         match &self.kind {
             #[cfg(feature = "http")]
             SourceErrorKind::Http(error) => error.class(),
+            #[cfg(feature = "mqtt")]
+            SourceErrorKind::Mqtt(error) => error.class(),
             SourceErrorKind::NotACamera { .. }
             | SourceErrorKind::PayloadTooLarge { .. }
             | SourceErrorKind::PayloadEmpty
@@ -225,6 +231,12 @@ impl SourceError {
             }
             #[cfg(feature = "http")]
             SourceErrorKind::Http(error) => error.help(),
+            #[cfg(feature = "mqtt")]
+            SourceErrorKind::Mqtt(error) => error.help(),
+            #[cfg(feature = "mqtt")]
+            SourceErrorKind::Connect(_) if self.refused() && self.conn.source.starts_with("mqtt") => {
+                Some("no broker listens on this port; on the broker's host, `mosquitto -p 1883` starts one")
+            }
             SourceErrorKind::PayloadEmpty => Some(
                 "the application on the camera sends frames without pictures: `oaktap doctor CAMERA` says what it runs",
             ),
@@ -259,6 +271,10 @@ impl SourceError {
             SourceErrorKind::Idle(_) if self.conn.source.starts_with("udp:") => {
                 Some("the camera has stopped sending; a camera that sends rarely needs --idle-timeout")
             }
+            #[cfg(feature = "mqtt")]
+            SourceErrorKind::Idle(_) if self.conn.source.starts_with("mqtt") => Some(
+                "the broker answers, but the camera has stopped publishing; a camera that publishes rarely needs --idle-timeout",
+            ),
             SourceErrorKind::Idle(_) => Some(
                 "if this persists, another client may hold the camera: close that client or power-cycle the camera",
             ),

@@ -26,7 +26,7 @@ use super::{SessionOptions, SessionState};
 use crate::frame::{Frame, Lease, Pool, Received};
 use crate::net::clock::received_now;
 use crate::sync::locked;
-use crate::wire::{Decoder, LINE, Limits, SkipReason, header as message_header};
+use crate::wire::{Decoder, LINE, Limits, Protocol, SkipReason, header as message_header};
 
 /// Connections at a time. Further clients wait.
 const MAX_CONNECTIONS: usize = 8;
@@ -343,11 +343,11 @@ async fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, m
             } else {
                 decoder.outside(&before, before.len(), SkipReason::ForeignRecord, now);
             }
-            png::deliver(decoder, frame, max, now).await;
+            png::deliver(decoder, frame, Protocol::Http, max, now).await;
         }
         Content::Message => {
             let body = frame.payload();
-            if !decoder.message(body, now) {
+            if !decoder.message(body, false, now) {
                 decoder.outside(body, body.len(), SkipReason::NotAHeader, now);
             }
         }

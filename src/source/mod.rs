@@ -7,6 +7,8 @@
 mod attempt;
 mod connect;
 pub mod control;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+mod credentials;
 mod delivery;
 pub mod error;
 mod expected;
@@ -18,11 +20,13 @@ mod http_post;
 mod incident;
 mod listen;
 mod monitor;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod named;
 mod options;
 mod outlets;
 mod played;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "mqtt"))]
 mod png;
 mod reception;
 mod replay;
@@ -31,17 +35,23 @@ mod spec;
 mod state;
 mod supervise;
 mod tcp;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+mod tls;
 mod turn;
 mod udp;
 
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use credentials::{Credentials, Password};
 pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;
 #[cfg(feature = "http")]
-pub use http::{Credentials, HttpError, HttpSpec, Password};
+pub use http::{HttpError, HttpSpec};
 #[cfg(feature = "http")]
 pub use http_post::HttpPostSpec;
 pub use incident::{Incident, IncidentEvent};
 pub use monitor::Timeouts;
+#[cfg(feature = "mqtt")]
+pub use mqtt::{MqttError, MqttSpec};
 pub use named::{NamedSource, check_name, split_name};
 pub use options::SessionOptions;
 pub use outlets::{Continuity, Outlets};

@@ -16,9 +16,9 @@ pub(super) fn is_png(payload: &[u8]) -> bool {
 
 /// Passes a picture to the decoder, a PNG file as its pixels: 8-bit gray, 16-bit gray as depth, or RGB. `max`: most bytes of
 /// them. A file that cannot be decoded counts as lost.
-pub(super) async fn deliver(decoder: &mut Decoder, frame: Lease<Frame>, max: usize, now: Received) {
+pub(super) async fn deliver(decoder: &mut Decoder, frame: Lease<Frame>, protocol: Protocol, max: usize, now: Received) {
     if !is_png(frame.payload()) {
-        decoder.picture(frame, Protocol::Http, now);
+        decoder.picture(frame, protocol, now);
         return;
     }
     // A picture of 12 megapixels takes 100 ms.
@@ -30,7 +30,7 @@ pub(super) async fn deliver(decoder: &mut Decoder, frame: Lease<Frame>, max: usi
     match unpacked {
         Ok(geometry) => {
             decoder.announce(geometry);
-            decoder.picture(frame, Protocol::Http, now);
+            decoder.picture(frame, protocol, now);
         }
         Err(why) => {
             tracing::warn!("cannot decode a PNG file: {why}");

@@ -23,6 +23,8 @@ pub(super) struct Reception<'a> {
     pub(super) attempts: &'a mut Attempts,
     pub(super) decoder: &'a mut Decoder,
     pub(super) silence: SilenceMonitor,
+    /// State of a connection without a byte.
+    pub(super) silent: SessionState,
     sync_losses: SyncLosses,
     /// Frames received.
     pub(super) frames: u64,
@@ -46,6 +48,7 @@ impl<'a> Reception<'a> {
             attempts,
             decoder,
             silence,
+            silent: SessionState::Silent,
             sync_losses: SyncLosses::default(),
             frames: 0,
             last_len: 0,
@@ -126,7 +129,7 @@ impl<'a> Reception<'a> {
         let byte_counts = self.decoder.byte_counts();
         self.attempts.delivery.outlets.ledger.update(|stats| stats.set_byte_counts(byte_counts));
         if self.silence.first_byte_is_late(now_ns) {
-            self.set_state(SessionState::Silent);
+            self.set_state(self.silent.clone());
         }
         if silence >= Silence::Idle && byte_counts.received > 0 {
             self.decoder.idle();

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::str::FromStr;
 
+#[cfg(feature = "mqtt")]
+use super::MqttSpec;
 use super::{FileSpec, UdpSpec};
 #[cfg(feature = "http")]
 use super::{HttpPostSpec, HttpSpec};
@@ -15,10 +17,14 @@ use crate::wire::PORT;
 pub(super) const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// The supported schemes, for errors.
-#[cfg(feature = "http")]
-const SCHEMES: &str = "`tcp://`, `listen://`, `http://`, `https://`, `http-post://`, `udp://`, `sim:` or `file:`";
-#[cfg(not(feature = "http"))]
-const SCHEMES: &str = "`tcp://`, `listen://`, `udp://`, `sim:` or `file:`";
+const SCHEMES: [&str; 6] = [
+    "`tcp://`, `listen://`",
+    if cfg!(feature = "http") { ", `http://`, `https://`, `http-post://`" } else { "" },
+    if cfg!(feature = "mqtt") { ", `mqtt://`, `mqtts://`" } else { "" },
+    ", `udp://`",
+    ", `sim:`",
+    " or `file:`",
+];
 
 /// Source of frames. Parsing its text form returns the same value.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +52,9 @@ pub enum SourceSpec {
     HttpPost(HttpPostSpec),
     /// `udp://[ADDRESS]:PORT`: a camera that sends datagrams to this host.
     Udp(UdpSpec),
+    /// `mqtt://[USER:PASSWORD@]BROKER[:PORT]/TOPIC` and `mqtts://`: a camera that publishes to a broker.
+    #[cfg(feature = "mqtt")]
+    Mqtt(MqttSpec),
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
     /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
@@ -89,7 +98,8 @@ impl SourceSpecError {
     pub fn help(&self) -> Option<&'static str> {
         self.help.is_none().then_some(
             "expected an address such as 192.168.1.50, tcp://HOST:PORT, listen://:PORT (a camera that connects to this \
-             host), http://HOST/PATH (motion JPEG or still pictures), http-post://:PORT/PATH (a camera that posts pictures), udp://:PORT (a camera that sends datagrams), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
+             host), http://HOST/PATH (motion JPEG or still pictures), http-post://:PORT/PATH (a camera that posts pictures), \
+             mqtt://BROKER/TOPIC (a camera that publishes to a broker), udp://:PORT (a camera that sends datagrams), sim: (a simulated camera), or FILE.mcap or file:PATH (a recording)",
         )
     }
 }
@@ -131,8 +141,12 @@ impl FromStr for SourceSpec {
             #[cfg(feature = "http")]
             Some(("http-post", rest)) => return HttpPostSpec::parse(rest).map(Self::HttpPost).map_err(fail),
             Some(("udp", rest)) => return UdpSpec::parse(rest).map(Self::Udp).map_err(fail),
+            #[cfg(feature = "mqtt")]
+            Some((scheme @ ("mqtt" | "mqtts"), rest)) => {
+                return MqttSpec::parse(scheme == "mqtts", rest).map(Self::Mqtt).map_err(fail);
+            }
             Some((scheme, _)) => {
-                return Err(fail(format!("`{scheme}://` is not supported; expected {SCHEMES}")));
+                return Err(fail(format!("`{scheme}://` is not supported; expected {}", SCHEMES.concat())));
             }
             None => {
                 if let Some(file) = recording(text) {
@@ -298,6 +312,8 @@ impl SourceSpec {
             #[cfg(feature = "http")]
             Self::HttpPost(spec) => format!("http-post:{}", spec.port),
             Self::Udp(spec) => format!("udp:{}", spec.port),
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(spec) => spec.short_name(),
             Self::Sim(_) => "sim".to_owned(),
             Self::File(file) => file.name(),
         }
@@ -317,6 +333,8 @@ impl SourceSpec {
             Self::Udp(_) => {
                 "check that the camera's application sends to this host and this port, and that no firewall drops UDP"
             }
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(_) => "check the topic: `mosquitto_sub -h BROKER -v -t '#'` shows what is published",
             Self::Listen { .. } => "check that the camera's application connects to this host and this port",
             Self::File(_) => "`oaktap recover FILE` saves the intact frames of a damaged recording to a new file",
         }
@@ -334,6 +352,8 @@ impl fmt::Display for SourceSpec {
             #[cfg(feature = "http")]
             Self::HttpPost(spec) => spec.fmt(f),
             Self::Udp(spec) => spec.fmt(f),
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(spec) => spec.fmt(f),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig { records: true, ..SimConfig::default() } => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}{}", if config.records { "" } else { "&records=off" }),
@@ -400,7 +420,7 @@ mod tests {
             (
                 "rtsp://cam",
                 "invalid source `rtsp://cam`: `rtsp://` is not supported; expected `tcp://`, `listen://`, `http://`, \
-                 `https://`, `http-post://`, `udp://`, `sim:` or `file:`",
+                 `https://`, `http-post://`, `mqtt://`, `mqtts://`, `udp://`, `sim:` or `file:`",
             ),
             (
                 "192.168.1.256",

@@ -17,6 +17,11 @@ pub enum SessionState {
     },
     /// Waiting for the camera to connect to this host.
     Waiting,
+    /// Connected to a broker, but without a message for [`first_byte`](super::Timeouts::first_byte).
+    Subscribed {
+        /// The topic filter.
+        topic: Arc<str>,
+    },
     /// Connected, but without a byte for [`first_byte`](super::Timeouts::first_byte): a camera that serves another client
     /// behaves like this (wire.md 4.11).
     Silent,
@@ -93,7 +98,7 @@ impl SessionState {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Connecting { .. } => "connecting",
-            Self::Waiting => "waiting",
+            Self::Waiting | Self::Subscribed { .. } => "waiting",
             Self::Silent => "silent",
             Self::Streaming => "streaming",
             Self::Stalled => "stalled",
@@ -120,6 +125,9 @@ impl fmt::Display for SessionState {
             Self::Connecting { attempt: 0 | 1 } => f.write_str("connecting"),
             Self::Connecting { attempt } => write!(f, "connecting (attempt {attempt})"),
             Self::Waiting => f.write_str("waiting for the camera to connect"),
+            Self::Subscribed { topic } => {
+                write!(f, "connected to the broker; nothing has been published on {topic} yet")
+            }
             Self::Silent => f.write_str("connected but silent: another client may hold the camera"),
             Self::Streaming => f.write_str("streaming"),
             Self::Stalled => f.write_str("stalled: connected, but no frames arrive"),

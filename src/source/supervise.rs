@@ -14,6 +14,8 @@ use super::http::HttpSource;
 use super::http_post::HttpPost;
 use super::listen::Listener;
 use super::monitor::Backoff;
+#[cfg(feature = "mqtt")]
+use super::mqtt::MqttSource;
 use super::replay::Replay;
 use super::spec::SourceSpec;
 use super::tcp::{HeaderStream, Peer};
@@ -54,6 +56,11 @@ pub(super) async fn run(
             Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
             Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
         },
+        #[cfg(feature = "mqtt")]
+        SourceSpec::Mqtt(spec) => {
+            let mut source = MqttSource::new(spec, &attempts.options);
+            supervise(&mut attempts, &mut source, &mut stop).await
+        }
         SourceSpec::Listen { host, port } => match Listener::bind(&host, port).await {
             Ok(listener) => {
                 let mut source = stream(Peer::Accept(listener), &attempts);

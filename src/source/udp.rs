@@ -371,7 +371,7 @@ impl Port {
 /// Passes a message, a picture or detections to the decoder. `detections`: those of the next picture.
 fn decode(decoder: &mut Decoder, bytes: &[u8], detections: &mut Vec<u8>, limits: Limits, now: Received) {
     match Content::of(bytes) {
-        Content::Message if decoder.message(bytes, now) => {}
+        Content::Message if decoder.message(bytes, false, now) => {}
         Content::Picture if bytes.len() <= limits.payload => {
             let mut frame = decoder.frames().lease(bytes.len());
             frame.clear();

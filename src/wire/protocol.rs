@@ -10,11 +10,13 @@ pub enum Protocol {
     Http,
     /// UDP: a datagram, or a message in several, is one picture.
     Udp,
+    /// MQTT: one published message is one picture.
+    Mqtt,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::Http, Self::Udp];
+    pub const ALL: [Self; 3] = [Self::Http, Self::Udp, Self::Mqtt];
 
     /// Its name in recordings and JSON, in the place of a [dialect](super::Dialect).
     #[must_use]
@@ -22,6 +24,7 @@ impl Protocol {
         match self {
             Self::Http => "HTTP",
             Self::Udp => "UDP",
+            Self::Mqtt => "MQTT",
         }
     }
 }

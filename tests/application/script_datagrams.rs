@@ -45,7 +45,7 @@ impl Host {
             self.reassembly.push(&buffer[..len], 0).expect("a part");
             // After the time to wait for earlier messages.
             let Some(Assembled::Complete(message)) = self.reassembly.poll(100_000_000) else { continue };
-            assert!(self.decoder.message(message, Received::default()), "one whole message");
+            assert!(self.decoder.message(message, false, Received::default()), "one whole message");
             let mut found = None;
             while let Some(event) = self.decoder.poll() {
                 match event {

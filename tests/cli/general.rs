@@ -139,7 +139,10 @@ fn labels_select_and_name_classes() {
 fn a_usage_error_exits_with_2_and_advice() {
     for (args, says) in [
         (&["detections"][..], "no camera given"),
-        (&["detections", "rtsp://camera"], "expected `tcp://`, `listen://`, `http://`, `https://`, `http-post://`"),
+        (
+            &["detections", "rtsp://camera"],
+            "expected `tcp://`, `listen://`, `http://`, `https://`, `http-post://`, `mqtt://`",
+        ),
         (&["detections", "sim:?fsp=40"], "expected one of size, fps"),
         (&["detections", "sim:", "--size", "640"], "WIDTHxHEIGHT"),
         (&["detections", "sim:", "--duration", "10"], "such as 10s"),

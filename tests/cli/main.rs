@@ -9,6 +9,8 @@ mod general;
 mod http_peers;
 mod json;
 mod luxonis_camera;
+#[cfg(unix)]
+mod mqtt_peers;
 mod output_fields;
 mod python_sender;
 mod simulate_camera;

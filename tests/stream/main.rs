@@ -7,6 +7,8 @@ mod http;
 #[cfg(feature = "http")]
 mod http_post;
 mod luxonis_host;
+#[cfg(all(feature = "http", feature = "mqtt"))]
+mod mqtt;
 mod session;
 #[cfg(feature = "http")]
 mod udp;

@@ -58,9 +58,11 @@ impl Palette {
 pub(super) fn ink_of(state: &SessionState) -> Ink {
     match state {
         SessionState::Streaming => Ink::Good,
-        SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Silent | SessionState::Stalled => {
-            Ink::Warning
-        }
+        SessionState::Connecting { .. }
+        | SessionState::Waiting
+        | SessionState::Subscribed { .. }
+        | SessionState::Silent
+        | SessionState::Stalled => Ink::Warning,
         SessionState::Lost { .. } | SessionState::Ended { error: Some(_) } => Ink::Alarm,
         SessionState::Outside(_) | SessionState::Ended { error: None } => Ink::Dim,
     }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use super::spec::Credentials;
+use crate::source::credentials::Credentials;
 
 /// A way to authenticate that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! One GET, with redirects and authentication, over connections that are kept open between requests.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -11,19 +10,14 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{self, CryptoProvider};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls;
 
 use super::auth::Challenge;
 use super::error::HttpError;
 use super::spec::HttpSpec;
 use crate::source::connect::{connect, keep_alive};
 use crate::source::error::SourceErrorKind;
+use crate::source::tls;
 
 /// Redirects to follow.
 const MAX_REDIRECTS: usize = 3;
@@ -254,11 +248,7 @@ async fn handshake(url: &HttpSpec, stream: TcpStream) -> Result<Connection, Sour
     if !url.tls {
         return drive(TokioIo::new(stream)).await;
     }
-    let host = url.host.split('%').next().unwrap_or_default().to_owned();
-    let name = ServerName::try_from(host).map_err(|error| HttpError::Tls(error.to_string()))?;
-    let stream =
-        TlsConnector::from(tls(url.insecure)?).connect(name, stream).await.map_err(|error| tls_error(&error))?;
-    drive(TokioIo::new(stream)).await
+    drive(TokioIo::new(tls::handshake(&url.host, stream, url.insecure).await.map_err(HttpError::from)?)).await
 }
 
 async fn drive<T>(io: TokioIo<T>) -> Result<Connection, SourceErrorKind>
@@ -303,84 +293,4 @@ pub(super) fn failed(error: &hyper::Error) -> SourceErrorKind {
         return HttpError::Invalid(format!("its head has more than {MAX_HEAD_BYTES} bytes")).into();
     }
     HttpError::Invalid(crate::error::with_causes(error)).into()
-}
-
-fn tls_error(error: &io::Error) -> SourceErrorKind {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(why)) => HttpError::Certificate(match why {
-            CertificateError::UnknownIssuer => "its issuer is not known to this host".to_owned(),
-            CertificateError::Other(why) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
-                "it is self-signed".to_owned()
-            }
-            why => why.to_string(),
-        })
-        .into(),
-        _ => HttpError::Tls(error.to_string()).into(),
-    }
-}
-
-/// Returns the settings of TLS, which all sources share.
-fn tls(insecure: bool) -> Result<Arc<ClientConfig>, HttpError> {
-    static TRUSTED: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    let provider = Arc::new(crypto::ring::default_provider());
-    let builder = |provider: &Arc<CryptoProvider>| {
-        ClientConfig::builder_with_provider(Arc::clone(provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| HttpError::Tls(error.to_string()))
-    };
-    if insecure {
-        let any = Arc::new(AnyCertificate(Arc::clone(&provider)));
-        let config = builder(&provider)?.dangerous().with_custom_certificate_verifier(any).with_no_client_auth();
-        return Ok(Arc::new(config));
-    }
-    if let Some(config) = TRUSTED.get() {
-        return Ok(Arc::clone(config));
-    }
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::debug!(%error, "certificates of the system");
-    }
-    roots.add_parsable_certificates(found.certs);
-    let config = Arc::new(builder(&provider)?.with_root_certificates(roots).with_no_client_auth());
-    Ok(Arc::clone(TRUSTED.get_or_init(|| config)))
-}
-
-/// Accepts every certificate, as the user asked with `#insecure`. The handshake's signatures are checked all the same.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::spec::HttpSpec;
 use crate::source::SourceErrorClass;
+use crate::source::tls::TlsError;
 use crate::wire::MultipartError;
 
 /// Cause of the end of an HTTP source.
@@ -94,6 +95,15 @@ pub enum HttpError {
         /// Bytes allowed.
         max: usize,
     },
+}
+
+impl From<TlsError> for HttpError {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Certificate(why) => Self::Certificate(why),
+            TlsError::Handshake(why) => Self::Tls(why),
+        }
+    }
 }
 
 fn kind(content_type: &Option<String>) -> String {

@@ -12,7 +12,7 @@ use hyper::{Response, header};
 use tokio::net::TcpStream;
 
 pub use self::error::HttpError;
-pub use self::spec::{Credentials, HttpSpec, Password};
+pub use self::spec::HttpSpec;
 
 use self::client::Client;
 use super::SessionOptions;
@@ -24,7 +24,7 @@ use super::png;
 use super::reception::Reception;
 use crate::frame::{Frame, Received};
 use crate::net::clock::received_now;
-use crate::wire::{Damage, Decoder, Multipart, Part, boundary};
+use crate::wire::{Damage, Decoder, Multipart, Part, Protocol, boundary};
 
 /// Memory for a still picture whose length is not known. It doubles as bytes arrive.
 const GROWTH_STEP: usize = 64 << 10;
@@ -273,7 +273,7 @@ impl Connection<'_> {
             self.lose(&frame, received, expected);
         } else {
             frame.payload_mut(received);
-            png::deliver(self.reception.decoder, frame, max, now).await;
+            png::deliver(self.reception.decoder, frame, Protocol::Http, max, now).await;
         }
         self.reception.all_events(now).await?;
         Ok(true)
@@ -289,7 +289,7 @@ impl Connection<'_> {
 /// Passes a part to the decoder. `max`: most bytes of a picture.
 async fn take(decoder: &mut Decoder, part: Part, max: usize, now: Received) {
     match part {
-        Part::Picture(frame) => png::deliver(decoder, frame, max, now).await,
+        Part::Picture(frame) => png::deliver(decoder, frame, Protocol::Http, max, now).await,
         Part::Lost { damage, sample, len } => decoder.lost_picture(damage, &sample, len, now),
         Part::Skipped { sample, len, reason } => decoder.outside(&sample, len, reason, now),
     }

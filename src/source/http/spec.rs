@@ -1,8 +1,9 @@
 //! Parses and formats `http://[USER:PASSWORD@]HOST[:PORT]/PATH[#every=200ms,insecure]`.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::time::Duration;
 
+use crate::source::credentials::{Credentials, encode};
 use crate::source::spec::host_and_port;
 use crate::units::parse_duration;
 
@@ -14,34 +15,6 @@ const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Longest time between two requests.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-
-/// A password, which is in no output.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
-    }
-}
-
-/// The text in the place of a password.
-const HIDDEN: &str = "***";
-
-/// User name and password for a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user name.
-    pub user: String,
-    /// The password.
-    pub password: Password,
-}
 
 /// A server that sends motion JPEG or still pictures. Parsing its text form returns the same value, except for a password,
 /// which the text form hides.
@@ -77,10 +50,7 @@ impl HttpSpec {
             None => (None, authority),
         };
         let (host, port) = host_and_port(address, default_port(tls))?;
-        let credentials = user.map(|user| {
-            let (user, password) = user.split_once(':').unwrap_or((user, ""));
-            Credentials { user: decode(user), password: Password(decode(password)) }
-        });
+        let credentials = user.map(Credentials::parse);
         let mut path = encode(path, |c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c));
         if !path.starts_with('/') {
             path.insert(0, '/');
@@ -167,42 +137,11 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Replaces `%` and two hexadecimal digits by the byte that they mean.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.first_chunk::<2>().and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Writes characters that are not allowed as `%` and two hexadecimal digits for each byte.
-fn encode(text: &str, allowed: impl Fn(char) -> bool) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for c in text.chars() {
-        if allowed(c) {
-            encoded.push(c);
-        } else {
-            // Writing to a string cannot fail.
-            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-    }
-    encoded
-}
-
 impl fmt::Display for HttpSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http{}://", if self.tls { "s" } else { "" })?;
-        if let Some(Credentials { user, password }) = &self.credentials {
-            let user = encode(user, |c| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(c));
-            let hidden = if password.0.is_empty() { "" } else { HIDDEN };
-            write!(f, "{user}:{hidden}@")?;
+        if let Some(credentials) = &self.credentials {
+            write!(f, "{credentials}@")?;
         }
         write!(f, "{}{}", self.authority(), self.path)?;
         let every = self.every.map(|every| match every.as_millis() {
@@ -218,6 +157,7 @@ impl fmt::Display for HttpSpec {
 mod tests {
     use super::*;
     use crate::source::SourceSpec;
+    use crate::source::credentials::HIDDEN;
 
     fn spec(text: &str) -> HttpSpec {
         match text.parse() {

@@ -1,6 +1,8 @@
 //! Pictures that a protocol such as HTTP delimits: no byte is searched for a header.
 
 use super::{Damage, Decoder, Event, Received};
+#[cfg(feature = "net")]
+use crate::frame::Staleness;
 use crate::frame::{DeviceTime, Frame, Lease, Pool};
 use crate::wire::detections;
 use crate::wire::encode::MessageHead;
@@ -17,7 +19,7 @@ impl Decoder {
     }
 
     /// Takes a complete picture that arrived `now`, with its payload, the bytes before it as
-    /// [`Frame::header`] and the text of its detections, and confirms it. The protocol sends no capture time: the arrival
+    /// [`Frame::header`], the text of its detections and whether it is stale, and confirms it. The protocol sends no capture time: the arrival
     /// takes its place. Drain [`Self::poll`] afterwards.
     pub fn picture(&mut self, mut frame: Lease<Frame>, protocol: Protocol, now: Received) {
         frame.device_time = DeviceTime(i64::try_from(now.mono_ns / 1000).unwrap_or(i64::MAX));
@@ -33,6 +35,7 @@ impl Decoder {
         payload: &[u8],
         device_time: DeviceTime,
         now: Received,
+        stale: bool,
     ) {
         // A recording waits for room instead of dropping frames.
         let mut frame = self.frames.lease(payload.len());
@@ -40,13 +43,14 @@ impl Decoder {
         frame.header.extend_from_slice(head.header);
         frame.detection_text.extend_from_slice(head.detection_text);
         frame.device_time = device_time;
+        frame.staleness = Staleness::Known(stale);
         // Counts in the bound of the pool, but is not dropped for it.
         let _ = frame.try_payload_mut(payload.len());
         frame.payload_mut(payload.len()).copy_from_slice(payload);
         self.take_picture(frame, protocol, now);
     }
 
-    /// No picture counts as stale, because nothing shows that it waited.
+    /// A picture is stale only if its source found it to be: its time is that of its arrival and shows nothing.
     fn take_picture(&mut self, mut frame: Lease<Frame>, protocol: Protocol, now: Received) {
         self.confirm_provisional();
         self.now = now;
@@ -71,15 +75,16 @@ impl Decoder {
         if let Err(error) = read {
             self.output.push(Event::BadDetections(error));
         }
-        let live = self.recorded_stale.replace(false);
+        let live = self.recorded_stale.replace(frame.is_stale());
         let frame = self.finished(frame);
         self.recorded_stale = live;
         self.output.confirmed(&frame);
     }
 
-    /// Takes one complete message with the header of a camera, and the records before it, or records alone, that arrived `now`. Returns
-    /// `false`, and takes nothing, if the bytes are not exactly one message. Drain [`Self::poll`] afterwards.
-    pub fn message(&mut self, bytes: &[u8], now: Received) -> bool {
+    /// Takes one complete message with the header of a camera, and the records before it, or records alone, that arrived `now`.
+    /// `stale`: its picture is not of the present. Returns `false`, and takes nothing, if the bytes are not exactly one message.
+    /// Drain [`Self::poll`] afterwards.
+    pub fn message(&mut self, bytes: &[u8], stale: bool, now: Received) -> bool {
         let mut at = 0;
         let parsed = loop {
             let parsed = header::parse(&bytes[at..], &self.limits);
@@ -118,7 +123,7 @@ impl Decoder {
             detection_text: text,
         };
         let live = self.recorded_stale;
-        self.decode_recorded(&[], &head, &frame[len + detections_len..], now, false);
+        self.decode_recorded(&[], &head, &frame[len + detections_len..], now, stale);
         self.recorded_stale = live;
         true
     }

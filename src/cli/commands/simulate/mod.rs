@@ -2,6 +2,7 @@
 
 mod app;
 mod bootloader;
+mod mqtt;
 mod udp;
 
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +14,7 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::frame::PixelFormat;
 use oaktap::sim::{Reel, Sent, SimConfig, Simulator};
+use oaktap::source::MqttSpec;
 use oaktap::units::Bytes;
 use oaktap::wire::Dialect;
 use serde::Serialize;
@@ -32,6 +34,7 @@ Examples:
   oaktap simulate --fault short:0.01 -d 1min
   oaktap simulate --http --listen 127.0.0.1:8080
   oaktap simulate --udp 127.0.0.1:5000 --fault loss:0.001
+  oaktap simulate --mqtt mqtt://127.0.0.1/cameras/front
   oaktap simulate --bootloader
 
 Wherever a command takes a camera, sim: is a simulated one inside that command. sim:?KEY=VALUE&KEY=VALUE takes the options \
@@ -66,6 +69,11 @@ pub(crate) struct SimulateArgs {
     /// Send datagrams to this address, which `oaktap view udp://:PORT` receives; with --count, to consecutive ports
     #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "listen", "bootloader", "app"])]
     udp: Option<SocketAddr>,
+
+    /// Publish to a broker, such as mqtt://127.0.0.1/TOPIC: JPEG on TOPIC, boxes as JSON on TOPIC/detections, their average
+    /// number on TOPIC/average
+    #[arg(long, value_name = "URL", value_parser = mqtt::target, conflicts_with_all = ["http", "listen"])]
+    mqtt: Option<MqttSpec>,
 
     #[command(flatten)]
     scene: SceneArgs,
@@ -190,6 +198,9 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     if let Some(host) = args.udp {
         return udp::run(ctx, args, host);
     }
+    if let Some(spec) = &args.mqtt {
+        return mqtt::run(ctx, args, spec);
+    }
     let reel = Arc::new(Reel::new(&args.config()?)?);
     ctx.stop.on_signals()?;
     let simulators = (0..args.count).map(|number| start(args, number, &reel)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -223,16 +234,18 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
 impl SimulateArgs {
     /// Parses the options of the stream into a configuration.
     fn config(&self) -> anyhow::Result<SimConfig> {
-        if !self.http {
-            return self.scene.config();
-        }
+        if self.http { self.jpeg_config("--http") } else { self.scene.config() }
+    }
+
+    /// Parses the options of a stream of JPEG pictures without headers. `option`: the one that asks for it.
+    fn jpeg_config(&self, option: &str) -> anyhow::Result<SimConfig> {
         let of_the_header = self.scene.dialect.is_some().then_some("--dialect");
         let ineffective = of_the_header.or_else(|| self.scene.ineffective(false)).or_else(|| {
             let is_jpeg = self.scene.format.as_ref().is_none_or(|format| format.eq_ignore_ascii_case("JPEG"));
             (!is_jpeg).then_some("--format").or_else(|| self.scene.fragment.is_some().then_some("--fragment"))
         });
-        if let Some(option) = ineffective {
-            return Err(present::Usage(format!("`{option}` has no effect on --http, which sends JPEG")).into());
+        if let Some(ineffective) = ineffective {
+            return Err(present::Usage(format!("`{ineffective}` has no effect on {option}, which sends JPEG")).into());
         }
         let scene = SceneArgs { format: Some("JPEG".to_owned()), ..self.scene.clone() };
         scene.config()

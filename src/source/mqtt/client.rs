@@ -1,0 +1,360 @@
+//! The connection to a broker: packets of MQTT 3.1.1 over TCP or TLS. Holds one packet at a time, and memory only for bytes
+//! that have arrived.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use rumqttc::mqttbytes::Error as PacketError;
+use rumqttc::{
+    Connect, Login, Packet, PubAck, PubComp, PubRec, Publish, QoS, Subscribe, SubscribeFilter, SubscribeReasonCode,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::error::MqttError;
+use super::spec::MqttSpec;
+use crate::source::error::SourceErrorKind;
+use crate::source::tls;
+
+/// Interval at which the broker is asked for a sign of life. It closes the connection after 1.5 of them without one of ours.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Bytes to read at once, at least.
+const READ_BYTES: usize = 64 << 10;
+
+/// Bytes that wait to be sent, from which nothing more is read: a broker that does not read gets no further answers.
+const MAX_OUTPUT_BYTES: usize = 64 << 10;
+
+/// Longest packet that we send, in bytes: a subscription.
+const MAX_SENT_BYTES: usize = 256 << 10;
+
+/// Number of our only subscription.
+const SUBSCRIPTION: u16 = 1;
+
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// Returns a new identifier for a client: letters and digits only, at most 23, which every broker has to accept.
+pub(super) fn identifier() -> String {
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("oaktap{random:016x}")
+}
+
+/// An open connection with a subscription.
+pub(super) struct Client {
+    reader: ReadHalf<Box<dyn Transport>>,
+    writer: WriteHalf<Box<dyn Transport>>,
+    input: BytesMut,
+    output: BytesMut,
+    /// Bytes were written that may not have left this host.
+    is_unflushed: bool,
+    /// Bytes that the packet at the front of the input lacks.
+    missing: usize,
+    /// Longest packet, in bytes.
+    max: usize,
+    /// Numbers of messages of QoS 2 that were received and are not released yet: a repetition is not received again.
+    unreleased: HashSet<u16>,
+    topic: String,
+    /// Time by which the broker has to answer the subscription; `None` before it was sent and after the answer.
+    answer_due: Option<Instant>,
+    timeout: Duration,
+    ping_due: Instant,
+    /// A ping was sent, and nothing has arrived since.
+    is_pinged: bool,
+}
+
+impl Client {
+    /// Connects, and subscribes. `timeout`: time for each answer. `max`: longest packet, in bytes.
+    pub(super) async fn open(
+        spec: &MqttSpec,
+        stream: TcpStream,
+        identifier: &str,
+        timeout: Duration,
+        max: usize,
+    ) -> Result<Self, SourceErrorKind> {
+        let stream: Box<dyn Transport> = if spec.tls {
+            let opened = tokio::time::timeout(timeout, tls::handshake(&spec.host, stream, spec.insecure)).await;
+            Box::new(opened.map_err(|_| SourceErrorKind::ConnectTimeout(timeout))?.map_err(MqttError::from)?)
+        } else {
+            Box::new(stream)
+        };
+        let (reader, writer) = tokio::io::split(stream);
+        let now = Instant::now();
+        let mut client = Self {
+            reader,
+            writer,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            is_unflushed: false,
+            missing: 0,
+            max,
+            unreleased: HashSet::new(),
+            topic: spec.topic.clone(),
+            answer_due: None,
+            timeout,
+            ping_due: now + KEEP_ALIVE,
+            is_pinged: false,
+        };
+        let mut connect = Connect::new(identifier);
+        connect.clean_session = true;
+        connect.keep_alive = KEEP_ALIVE.as_secs() as u16;
+        connect.login = spec
+            .credentials
+            .as_ref()
+            .map(|found| Login { username: found.user.clone(), password: found.password.reveal().to_owned() });
+        client.send(Packet::Connect(connect))?;
+        let connected = async {
+            loop {
+                match client.next_packet()? {
+                    Some(Packet::ConnAck(answer)) => break Ok(answer),
+                    Some(other) => break Err(unexpected(&other, "CONNACK")),
+                    None => client.read().await?,
+                };
+            }
+        };
+        let late = || MqttError::NoAnswer { to: "CONNECT", within: timeout }.into();
+        let answer = tokio::time::timeout(timeout, connected).await.unwrap_or_else(|_| Err(late()));
+        let answer = answer.map_err(|error| match error {
+            SourceErrorKind::Read(_) | SourceErrorKind::Mqtt(MqttError::Closed) => MqttError::Unanswered.into(),
+            error => error,
+        })?;
+        if let Some(refused) = MqttError::refused(answer.code, spec.credentials.is_some()) {
+            return Err(refused.into());
+        }
+        let filters = spec.filters().into_iter().map(|path| SubscribeFilter { path, qos: QoS::ExactlyOnce });
+        let mut subscribe = Subscribe::new_many(filters);
+        subscribe.pkid = SUBSCRIPTION;
+        client.send(Packet::Subscribe(subscribe))?;
+        client.answer_due = Some(Instant::now() + timeout);
+        Ok(client)
+    }
+
+    /// Waits for bytes, and sends meanwhile. May be dropped and called again. Returns the number of bytes.
+    pub(super) async fn read(&mut self) -> Result<usize, SourceErrorKind> {
+        let Self { reader, writer, input, output, .. } = self;
+        // Doubles with the bytes that have arrived: the length of a packet is only announced.
+        input.reserve(self.missing.clamp(READ_BYTES, input.len().max(READ_BYTES)));
+        loop {
+            let due = self.answer_due.unwrap_or(self.ping_due).min(self.ping_due);
+            let (has_room, has_output) = (output.len() < MAX_OUTPUT_BYTES, self.is_unflushed || output.has_remaining());
+            let written = async {
+                writer.write_all_buf(output).await?;
+                writer.flush().await
+            };
+            self.is_unflushed |= has_output;
+            tokio::select! {
+                read = reader.read_buf(input), if has_room => {
+                    let read = read.map_err(SourceErrorKind::Read)?;
+                    self.is_pinged = false;
+                    return if read == 0 { Err(MqttError::Closed.into()) } else { Ok(read) };
+                }
+                written = written, if has_output => {
+                    written.map_err(SourceErrorKind::Read)?;
+                    self.is_unflushed = false;
+                }
+                () = tokio::time::sleep_until(due) => {
+                    if self.answer_due.is_some_and(|due| due <= Instant::now()) {
+                        return Err(MqttError::NoAnswer { to: "SUBSCRIBE", within: self.timeout }.into());
+                    }
+                    if self.is_pinged {
+                        return Err(MqttError::NoAnswer { to: "PINGREQ", within: KEEP_ALIVE }.into());
+                    }
+                    (self.is_pinged, self.ping_due) = (true, Instant::now() + KEEP_ALIVE);
+                    write(output, &Packet::PingReq)?;
+                }
+            }
+        }
+    }
+
+    /// Returns whether a packet has been received in part.
+    pub(super) fn is_inside_a_packet(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Returns the next message that has arrived completely. Answers the other packets.
+    pub(super) fn message(&mut self) -> Result<Option<Publish>, SourceErrorKind> {
+        while let Some(packet) = self.next_packet()? {
+            match packet {
+                Packet::Publish(publish)
+                    if publish.qos == QoS::ExactlyOnce && self.unreleased.contains(&publish.pkid) =>
+                {
+                    self.acknowledge(&publish)?;
+                }
+                Packet::Publish(publish) => return Ok(Some(publish)),
+                Packet::PubRel(released) => {
+                    self.unreleased.remove(&released.pkid);
+                    self.send(Packet::PubComp(PubComp::new(released.pkid)))?;
+                }
+                Packet::SubAck(answer) if answer.pkid == SUBSCRIPTION && self.answer_due.is_some() => {
+                    self.answer_due = None;
+                    let mut codes = answer.return_codes.iter();
+                    if codes.next() == Some(&SubscribeReasonCode::Failure) {
+                        return Err(MqttError::Subscription { topic: self.topic.clone() }.into());
+                    }
+                    if codes.next() == Some(&SubscribeReasonCode::Failure) {
+                        tracing::info!("the broker refuses the subscription to the detections of {}", self.topic);
+                    }
+                }
+                Packet::PingResp => {}
+                other => return Err(unexpected(&other, "PUBLISH")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers a message that was processed.
+    pub(super) fn acknowledge(&mut self, publish: &Publish) -> Result<(), SourceErrorKind> {
+        match publish.qos {
+            QoS::AtMostOnce => Ok(()),
+            QoS::AtLeastOnce => self.send(Packet::PubAck(PubAck::new(publish.pkid))),
+            QoS::ExactlyOnce => {
+                self.unreleased.insert(publish.pkid);
+                self.send(Packet::PubRec(PubRec::new(publish.pkid)))
+            }
+        }
+    }
+
+    /// Sends what waits, and takes leave, so that the broker does not report a lost client.
+    pub(super) async fn close(mut self) {
+        let leaving = async {
+            write(&mut self.output, &Packet::Disconnect).ok()?;
+            self.writer.write_all_buf(&mut self.output).await.ok()?;
+            self.writer.shutdown().await.ok()
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(100), leaving).await;
+    }
+
+    fn next_packet(&mut self) -> Result<Option<Packet>, SourceErrorKind> {
+        match Packet::read(&mut self.input, self.max) {
+            Ok(packet) => {
+                self.missing = 0;
+                Ok(Some(packet))
+            }
+            Err(PacketError::InsufficientBytes(missing)) => {
+                self.missing = missing;
+                Ok(None)
+            }
+            Err(PacketError::PayloadSizeLimitExceeded(bytes)) => {
+                Err(MqttError::TooLarge { bytes, max: self.max }.into())
+            }
+            Err(error) => Err(MqttError::Invalid(error.to_string()).into()),
+        }
+    }
+
+    fn send(&mut self, packet: Packet) -> Result<(), SourceErrorKind> {
+        write(&mut self.output, &packet)
+    }
+}
+
+fn write(output: &mut BytesMut, packet: &Packet) -> Result<(), SourceErrorKind> {
+    packet.write(output, MAX_SENT_BYTES).map(drop).map_err(|error| MqttError::Invalid(error.to_string()).into())
+}
+
+fn unexpected(packet: &Packet, expected: &str) -> SourceErrorKind {
+    let found = match packet {
+        Packet::Connect(_) => "CONNECT",
+        Packet::ConnAck(_) => "CONNACK",
+        Packet::Publish(_) => "PUBLISH",
+        Packet::PubAck(_) => "PUBACK",
+        Packet::PubRec(_) => "PUBREC",
+        Packet::PubRel(_) => "PUBREL",
+        Packet::PubComp(_) => "PUBCOMP",
+        Packet::Subscribe(_) => "SUBSCRIBE",
+        Packet::SubAck(_) => "SUBACK",
+        Packet::Unsubscribe(_) => "UNSUBSCRIBE",
+        Packet::UnsubAck(_) => "UNSUBACK",
+        Packet::PingReq => "PINGREQ",
+        Packet::PingResp => "PINGRESP",
+        Packet::Disconnect => "DISCONNECT",
+    };
+    MqttError::Invalid(format!("it sent {found}: expected {expected}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn client(input: &[u8], max: usize) -> Client {
+        let (reader, writer) =
+            tokio::io::split(Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())) as Box<dyn Transport>);
+        let now = Instant::now();
+        Client {
+            reader,
+            writer,
+            input: input.into(),
+            output: BytesMut::new(),
+            is_unflushed: false,
+            missing: 0,
+            max,
+            unreleased: HashSet::new(),
+            topic: "cam".to_owned(),
+            answer_due: Some(now),
+            timeout: KEEP_ALIVE,
+            ping_due: now,
+            is_pinged: false,
+        }
+    }
+
+    #[test]
+    fn identifiers_are_accepted_by_every_broker() {
+        let found = [identifier(), identifier()];
+        assert!(found.iter().all(|text| text.len() <= 23 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())));
+        assert_ne!(found[0], found[1]);
+    }
+
+    #[tokio::test]
+    async fn memory_follows_the_bytes_that_arrive_and_not_the_announced_length() {
+        // 128 MiB are announced.
+        let mut client = client(&[0x30, 0x80, 0x80, 0x80, 0x40, 0, 3], 256 << 20);
+        assert!(client.message().expect("it may be a packet").is_none());
+        assert!(matches!(client.read().await, Err(SourceErrorKind::Mqtt(MqttError::Closed))));
+        assert!(client.input.capacity() < 4 * READ_BYTES, "{}", client.input.capacity());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 2000,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Whole packets, and some damage: every byte is either read, or left for a packet that is not complete.
+        #[test]
+        fn any_bytes_are_packets_or_an_error(
+            packets in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..8),
+            damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut bytes: Vec<u8> =
+                packets.iter().flat_map(|(first, body)| [&[*first, body.len() as u8][..], body].concat()).collect();
+            if let Some((at, byte)) = damage.filter(|_| !bytes.is_empty()) {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let mut client = client(&bytes, 1000);
+            let mut read = 0;
+            let ended = loop {
+                match client.message() {
+                    Ok(Some(publish)) => {
+                        read += publish.payload.len();
+                        if let Err(error) = client.acknowledge(&publish) {
+                            break Err(error);
+                        }
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            prop_assert!(read + client.input.len() <= bytes.len());
+            match ended {
+                Ok(()) => prop_assert!(client.input.is_empty() || client.missing > 0),
+                Err(error) => prop_assert!(matches!(error, SourceErrorKind::Mqtt(_)), "{}", error),
+            }
+        }
+    }
+}

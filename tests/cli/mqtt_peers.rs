@@ -1,0 +1,272 @@
+//! MQTT with mosquitto as the broker and as the publisher.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::external_tools::system;
+use crate::program::{oaktap, run, signal};
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
+}
+
+/// Starts mosquitto in a folder. `more`: the rest of its configuration. `None` if another program took the port.
+fn start(folder: &Path, port: u16, more: &str) -> Option<Running> {
+    let config = folder.join("mosquitto.conf");
+    let here = folder.display();
+    let text = format!(
+        "user root\nper_listener_settings true\npersistence true\npersistence_location {here}/\n\
+         listener {port} 127.0.0.1\nallow_anonymous true\n{more}"
+    );
+    std::fs::write(&config, text).expect("a file");
+    // Debian installs it where users' shells do not look.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let mut broker = Command::new("mosquitto");
+    broker.arg("-c").arg(&config).env("PATH", path).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut broker = Running(broker.spawn().expect("it starts"));
+    let late = Instant::now() + Duration::from_secs(30);
+    loop {
+        if broker.0.try_wait().expect("a process").is_some() {
+            return None;
+        }
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Some(broker);
+        }
+        assert!(Instant::now() < late, "nothing listens on port {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A broker with everything in memory and on disk in `folder`, and its port.
+fn broker(folder: &Path, more: &dyn Fn() -> String) -> (Running, u16) {
+    (0..10)
+        .find_map(|_| {
+            let port = free_port();
+            Some((start(folder, port, &more())?, port))
+        })
+        .expect("a broker")
+}
+
+fn is_missing() -> bool {
+    system("mosquitto").is_none() || system("mosquitto_pub").is_none()
+}
+
+/// A JPEG file with a size of its own: `number` is in its picture.
+fn picture(folder: &Path, number: usize, bytes: usize) -> String {
+    let mut file = vec![0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0, 0xff, 0xda, 0, 2];
+    file.extend((0..bytes).map(|n| ((n + number) % 200) as u8));
+    file.extend([0xff, 0xd9]);
+    let path = folder.join(format!("{number}.jpg"));
+    std::fs::write(&path, file).expect("a file");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+fn publish(port: u16, topic: &str, more: &[&str]) -> Command {
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", topic]).args(more);
+    command
+}
+
+fn published(port: u16, topic: &str, more: &[&str]) {
+    assert!(publish(port, topic, more).status().expect("it starts").success());
+}
+
+/// `oaktap detections` with these arguments, and its lines.
+fn detections(args: &[&str]) -> (Running, BufReader<ChildStdout>) {
+    let args = [&["detections"], args, &["--duration", "60s"]].concat();
+    let mut child = oaktap(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut said = child.stderr.take().expect("it is piped");
+    std::thread::spawn(move || said.read_to_end(&mut Vec::new()));
+    let out = BufReader::new(child.stdout.take().expect("it is piped"));
+    (Running(child), out)
+}
+
+fn next(out: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    out.read_line(&mut line).expect("UTF-8");
+    line
+}
+
+#[test]
+fn pictures_arrive_with_password_and_tls_and_refusals_are_explained() {
+    if is_missing() || system("openssl").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"];
+    let made =
+        Command::new("openssl").args(request).args(["-keyout", "key.pem", "-out", "cert.pem"]).current_dir(at).output();
+    assert!(made.expect("it starts").status.success());
+    let users = at.join("users");
+    let made = Command::new("mosquitto_passwd").arg("-b").arg("-c").arg(&users).args(["me", "se:cret"]).output();
+    assert!(made.expect("it starts").status.success());
+    let (protected, tls) = (free_port(), free_port());
+    let here = at.display();
+    let (_broker, plain) = broker(at, &|| {
+        format!(
+            "listener {protected} 127.0.0.1\nallow_anonymous false\npassword_file {here}/users\n\
+             listener {tls} 127.0.0.1\nallow_anonymous true\ncertfile {here}/cert.pem\nkeyfile {here}/key.pem\n"
+        )
+    });
+    let file = picture(at, 1, 1000);
+    published(plain, "cameras/front", &["-r", "-f", &file]);
+    for (url, topic) in [
+        (format!("mqtt://127.0.0.1:{plain}"), "cameras/front"),
+        (format!("mqtt://127.0.0.1:{plain}"), "cameras/+"),
+        (format!("mqtt://127.0.0.1:{plain}"), "#"),
+        (format!("mqtt://me:se%3Acret@127.0.0.1:{protected}"), "cameras/front"),
+        (format!("mqtts://127.0.0.1:{tls}"), "cameras/##insecure"),
+    ] {
+        let url = format!("{url}/{topic}");
+        let (code, out, err) = run(&["detections", &url, "--frames", "1", "--duration", "30s"]);
+        assert!(
+            code == 0 && out.contains("\"format\":\"JPEG\"") && out.contains("\"stale\":true"),
+            "{url}: {out}{err}"
+        );
+        assert!(!err.contains("cret"), "{err}");
+    }
+    for (url, text) in [
+        (format!("mqtts://127.0.0.1:{tls}/x"), "mqtts://BROKER/TOPIC#insecure"),
+        (format!("mqtts://127.0.0.1:{plain}/x#insecure"), "instead of mqtts://"),
+        (format!("mqtt://127.0.0.1:{protected}/x"), "a user name and a password are required"),
+        (format!("mqtt://me:wrong@127.0.0.1:{protected}/x"), "not authorized"),
+        (format!("mqtt://127.0.0.1:{tls}/x"), "instead of mqtt://"),
+        (format!("mqtt://127.0.0.1:{}/x", free_port()), "`mosquitto -p 1883` starts one"),
+    ] {
+        let (code, _, err) = run(&["detections", &url, "--duration", "2s"]);
+        assert!(code != 0 && err.contains(text) && !err.contains("wrong"), "{url}: {err}");
+    }
+}
+
+#[test]
+fn a_retained_picture_of_1_mb_is_received_once_also_after_the_broker_restarts() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut process, port) = broker(folder.path(), &String::new);
+    let old = picture(folder.path(), 1, 1_000_000);
+    published(port, "cam", &["-r", "-f", &old, "-q", "1"]);
+    let (_oaktap, mut out) = detections(&[&format!("mqtt://127.0.0.1:{port}/cam")]);
+    let line = next(&mut out);
+    assert!(
+        line.contains("\"seq\":0,") && line.contains("\"stale\":true") && line.contains("\"bytes\":1000021"),
+        "{line}"
+    );
+    for restart in 1..=2 {
+        signal(&process.0, "TERM");
+        process.0.wait().expect("it ends");
+        // It has saved the retained picture. Its port may need a moment to be free.
+        process = std::iter::repeat_with(|| start(folder.path(), port, "")).flatten().next().expect("a broker");
+        let new = picture(folder.path(), 1 + restart, 100_000 + restart);
+        // Not retained, so it arrives only while oaktap is subscribed.
+        let many = ["--repeat", "1000", "--repeat-delay", "0.1", "-f", &new];
+        let _publisher = Running(publish(port, "cam", &many).spawn().expect("it starts"));
+        loop {
+            let line = next(&mut out);
+            assert!(
+                line.contains("\"bytes\":1000") && !line.contains("stale") && !line.contains("\"bytes\":1000021"),
+                "{line}"
+            );
+            if line.contains(&format!("\"bytes\":{},", 100_021 + restart)) {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn twenty_topics_are_twenty_cameras() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    for number in 0..20 {
+        let file = picture(folder.path(), number, 1000 + number);
+        published(port, &format!("cameras/{number}"), &["-r", "-f", &file]);
+    }
+    let urls: Vec<String> =
+        (0..20).map(|number| format!("cam{number}=mqtt://127.0.0.1:{port}/cameras/{number}")).collect();
+    let args: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let (code, out, err) = run(&[&["detections"], &args[..], &["--frames", "1", "--duration", "60s"]].concat());
+    assert_eq!(code, 0, "{err}");
+    for number in 0..20 {
+        let expected = |line: &&str| {
+            line.contains(&format!("\"camera\":\"cam{number}\""))
+                && line.contains(&format!("\"bytes\":{},", 1021 + number))
+        };
+        assert_eq!(out.lines().filter(expected).count(), 1, "{number}: {out}");
+    }
+}
+
+#[test]
+fn messages_of_each_quality_of_service_arrive_once() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    published(port, "cam", &["-r", "-f", &picture(folder.path(), 0, 10)]);
+    let (_oaktap, mut out) = detections(&[&format!("mqtt://127.0.0.1:{port}/cam"), "--frames", "91"]);
+    assert!(next(&mut out).contains("\"stale\":true"), "it is subscribed");
+    for quality in ["0", "1", "2"] {
+        let file = picture(folder.path(), 1, 2000 + quality.parse::<usize>().expect("a number"));
+        published(port, "cam", &["-q", quality, "--repeat", "30", "-f", &file]);
+    }
+    let lines: Vec<String> = (0..90).map(|_| next(&mut out)).collect();
+    for bytes in [2021, 2022, 2023] {
+        let found = lines.iter().filter(|line| line.contains(&format!("\"bytes\":{bytes},"))).count();
+        assert_eq!(found, 30, "{bytes}: {lines:?}");
+    }
+    assert_eq!(next(&mut out), "", "the end after 91 frames");
+}
+
+/// Memory of a process at its peak, in bytes.
+#[cfg(target_os = "linux")]
+fn peak(process: &Child) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    line.trim().trim_end_matches("kB").trim().parse::<usize>().expect("a number") << 10
+}
+
+/// Sends 600 MB in pictures of 2 MB, and then announces 60 MB of which little arrives.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_broker_that_sends_without_an_end_takes_no_more_memory() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let args = ["detections", &format!("mqtt://127.0.0.1:{port}/cam"), "--buffer", "64MiB", "--duration", "60s"];
+    let child = oaktap(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let oaktap = Running(child);
+    let (mut client, _) = listener.accept().expect("a client");
+    client.write_all(&[0x20, 2, 0, 0, 0x90, 3, 0, 1, 2]).expect("it reads");
+    let mut body = b"\0\x03cam\xff\xd8\xff".to_vec();
+    body.resize(2 << 20, 7);
+    // 2 MiB as MQTT writes it.
+    let message = [&[0x30, 0x80, 0x80, 0x80, 0x01][..], &body].concat();
+    let mut peaks = Vec::new();
+    for number in 0..300 {
+        client.write_all(&message).expect("it reads");
+        if number % 100 == 99 {
+            peaks.push(peak(&oaktap.0));
+        }
+    }
+    client.write_all(&[0x30, 0x80, 0x80, 0x80, 0x1c, 0, 3]).expect("it reads");
+    peaks.push(peak(&oaktap.0));
+    assert!(peaks[3] < peaks[0] + (16 << 20) && peaks[3] < 256 << 20, "{peaks:?}");
+}
