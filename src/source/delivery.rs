@@ -106,7 +106,7 @@ impl Delivery {
             provisional: None,
             held: VecDeque::new(),
             guessed: None,
-            expected: Expected::new(expected),
+            expected: Expected::new(expected).joining_late(matches!(spec, SourceSpec::Udp(_))),
             unexpected: None,
             note: None,
             is_recording: spec.recording().is_some(),

@@ -16,7 +16,14 @@ pub(super) struct Expected {
     unconfirmed: Option<(u64, Mismatch)>,
     /// Set once a contradiction was reported on this connection.
     contradicted: bool,
+    /// The camera does not begin with its description, but repeats it: we may join at any frame.
+    joins_late: bool,
+    /// Arrival of the first frame before the description.
+    joined_ns: Option<u64>,
 }
+
+/// A camera that repeats its description has sent it within this time.
+const DESCRIPTION_WAIT_NS: u64 = 5_000_000_000;
 
 /// Mismatch of an intact frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,12 +36,18 @@ pub(super) enum Mismatch {
 
 impl Expected {
     pub(super) fn new(contract: Option<Contract>) -> Self {
-        Self { contract, checked: (Arc::default(), Vec::new()), unconfirmed: None, contradicted: false }
+        let checked = (Arc::default(), Vec::new());
+        Self { contract, checked, unconfirmed: None, contradicted: false, joins_late: false, joined_ns: None }
+    }
+
+    /// Does not deliver or judge frames before the description, for at most 5 s.
+    pub(super) fn joining_late(self, joins_late: bool) -> Self {
+        Self { joins_late, ..self }
     }
 
     /// Prepares for the next connection.
     pub(super) fn restart(&mut self) {
-        *self = Self::new(self.contract.take());
+        *self = Self::new(self.contract.take()).joining_late(self.joins_late);
     }
 
     /// Returns whether a frame may be delivered. Its mismatch is reported by [`Self::confirmed`], because a frame that is
@@ -42,6 +55,12 @@ impl Expected {
     pub(super) fn allows(&mut self, introduction: &Arc<Introduction>, frame: &Frame) -> bool {
         self.unconfirmed = None;
         if let Some(contract) = &self.contract {
+            if self.joins_late && introduction.app.is_none() {
+                let now_ns = frame.received.mono_ns;
+                if now_ns.saturating_sub(*self.joined_ns.get_or_insert(now_ns)) < DESCRIPTION_WAIT_NS {
+                    return false;
+                }
+            }
             if !Arc::ptr_eq(&self.checked.0, introduction) {
                 self.checked = (Arc::clone(introduction), contract.differences_to(introduction));
             }
@@ -124,6 +143,27 @@ mod tests {
             assert_eq!(expected.confirmed(0), None);
         }
         assert!(Expected::new(None).allows(&introduction(&["@V 1 gate"]), &frame(7)));
+    }
+
+    #[test]
+    fn frames_before_a_repeated_description_wait_for_it() {
+        let mut expected = Expected::new(Some(door())).joining_late(true);
+        let at = |mono_ns| {
+            let mut frame = frame(9216);
+            frame.received.mono_ns = mono_ns;
+            frame
+        };
+        for ns in [7, 5_000_000_006] {
+            assert!(!expected.allows(&introduction(&[]), &at(ns)));
+            assert_eq!(expected.confirmed(0), None);
+        }
+        assert!(expected.allows(&introduction(&SAME), &at(5_000_000_006)));
+        assert!(!expected.allows(&introduction(&[]), &at(5_000_000_007)));
+        assert!(matches!(expected.confirmed(0), Some(Mismatch::UnexpectedApplication(_))));
+        // Other applications are found at once.
+        expected.restart();
+        assert!(!expected.allows(&introduction(&["@V 1 gate"]), &at(7)));
+        assert!(matches!(expected.confirmed(0), Some(Mismatch::UnexpectedApplication(_))));
     }
 
     #[test]

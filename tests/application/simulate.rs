@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use oaktap::device::app::{App, Fit, Model, Size};
+use oaktap::device::app::{App, Fit, Model, Size, Transport};
 use oaktap::device::pipeline::{self, Firmware};
 use oaktap::device::script;
 use oaktap::sim::bootloader::{Activity, CameraConfig, CameraSimulator, Place};
@@ -153,6 +153,29 @@ while True:
         camera.kill().expect("it runs");
         camera.wait().expect("it ends");
     }
+}
+
+#[test]
+fn simulate_runs_a_package_that_sends_datagrams() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let datagrams = App { host: Some(Ipv4Addr::LOCALHOST), port: address.port(), transport: Transport::Udp, ..app() };
+    let package = package(&folder, &datagrams, None);
+    let package = package.to_str().expect("UTF-8");
+    let (_, said, _) = run(&["inspect", package]);
+    assert!(said.contains(&format!("the camera sends datagrams to {address}")), "{said}");
+    let mut camera = oaktap(&["simulate", "--app", package, "--listen", "127.0.0.1:0", "--boxes", "2", "-q"])
+        .spawn()
+        .expect("the program starts");
+    // The description of the camera is repeated, so the application is recognized whenever a host begins to listen.
+    let source = format!("udp://{address}");
+    let (code, out, err) = run(&["detections", &source, "--frames", "150", "--expect", package, "--json"]);
+    camera.kill().and_then(|()| camera.wait()).expect("it ran");
+    let summary: serde_json::Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
+    let camera = &summary["summary"]["cameras"][0];
+    assert!([0, 3].contains(&code) && camera["introduction"]["app"] == "door", "{code}: {err}");
+    assert_eq!((&camera["datagrams"]["invalid"], &camera["datagrams"]["restarts"]), (&0.into(), &0.into()), "{camera}");
+    assert!(out.contains("\"name\":\"car\""), "{out}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use oaktap::discovery::{Answer, CameraState, Query};
 use oaktap::net::startup::{
-    ExpectedStream, StartupError, accept_first_frame, wait_for_first_frame, wait_until_running,
+    ExpectedStream, StartupError, accept_first_frame, receive_first_frame, wait_for_first_frame, wait_until_running,
 };
 
 use crate::program::run;
@@ -153,4 +153,38 @@ fn a_frame_from_another_host_than_the_camera_does_not_count() {
     let text = error.expect_err("only a stranger connects").to_string();
     assert!(text.contains("no complete frame; 127.0.0.2 connected, which is not the camera"), "{text}");
     drop(sender.join().expect("it connected"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_first_frame_in_datagrams_must_be_of_the_same_camera() {
+    let address = UdpSocket::bind((CAMERA, 0)).and_then(|socket| socket.local_addr()).expect("a port");
+    // A message has one frame. Nobody waits for the sender, which thus sends until the test has its answer.
+    let run = |from: Ipv4Addr, id: &'static str, limit: Duration| {
+        let socket = UdpSocket::bind((from, 0)).expect("a loopback address");
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let sender = thread::spawn(move || {
+            let message = stream(id);
+            let message = &message[..message.len() - 128];
+            for number in 0.. {
+                for part in oaktap::wire::datagrams(number, message, 100).expect("it fits") {
+                    let _ = socket.send_to(&part, address);
+                }
+                let pause = stopped.recv_timeout(Duration::from_millis(5));
+                if pause == Err(std::sync::mpsc::RecvTimeoutError::Disconnected) {
+                    return;
+                }
+            }
+        });
+        let found = runtime().block_on(receive_first_frame(STREAM, CAMERA, address, limit));
+        drop(stop);
+        sender.join().expect("it has stopped");
+        found
+    };
+    let frame = run(CAMERA, ID, LIMIT).expect("a frame");
+    assert_eq!((frame.address.ip(), frame.bytes), (IpAddr::from(CAMERA), 96));
+    let other = run(CAMERA, "14442C10D13EABCE01", LIMIT).expect_err("another camera").to_string();
+    assert!(other.contains("found a stream of camera 14442C10D13EABCE01"), "{other}");
+    let stranger = run(STRANGER, ID, Duration::from_millis(700)).expect_err("only a stranger sends").to_string();
+    assert!(stranger.contains("no complete frame; 127.0.0.2 connected, which is not the camera"), "{stranger}");
 }

@@ -188,6 +188,30 @@ fn a_second_sender_is_refused_until_the_first_is_silent() {
     assert!(counts.refused >= 21, "{counts:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn another_address_takes_over_after_the_idle_timeout() {
+    let timeouts =
+        Timeouts { stalled: Duration::from_millis(1), idle: Duration::from_millis(400), ..patient().timeouts };
+    let (bench, address) = waiting(SessionOptions { timeouts, ..SessionOptions::default() });
+    let mut first = Camera::at(address, 10);
+    first.message(&numbered(1));
+    bench.kept();
+    let socket = UdpSocket::bind("127.0.0.2:0").expect("a loopback address");
+    socket.connect(address).expect("an address");
+    let mut other = Camera { socket, number: 700 };
+    let began = std::time::Instant::now();
+    let seq = loop {
+        other.message(&numbered(50));
+        if let Some(frame) = bench.kept_within(Duration::from_millis(20)) {
+            break frame.camera_seq;
+        }
+    };
+    assert!(seq == Some(50) && began.elapsed() >= Duration::from_millis(350), "{seq:?} after {:?}", began.elapsed());
+    let (stats, counts) = counts(bench);
+    assert!(counts.refused > 0 && stats.connections == 2, "{counts:?}");
+}
+
 #[test]
 fn a_silent_camera_is_awaited_again() {
     let timeouts = Timeouts { idle_fixed: Some(Duration::from_millis(200)), ..Timeouts::default() };
