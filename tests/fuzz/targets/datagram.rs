@@ -79,10 +79,12 @@ fuzz_target!(|input: &[u8]| {
         message[..4].copy_from_slice(&number.to_be_bytes());
         message
     };
-    let numbered = || sender.messages.iter().take(50).zip(0_u32..).map(|(kind, at)| (sender.first.wrapping_add(at), *kind));
+    let numbered =
+        || sender.messages.iter().take(50).zip(0_u32..).map(|(kind, at)| (sender.first.wrapping_add(at), *kind));
     let part_len = usize::from(sender.part_len) + 8;
-    let mut sent: Vec<Vec<u8>> =
-        numbered().flat_map(|(number, kind)| datagrams(number, &message(number, kind), part_len).expect("it fits")).collect();
+    let parts =
+        |(number, kind)| datagrams(number, &message(number, kind), part_len).expect("it fits").collect::<Vec<_>>();
+    let mut sent: Vec<Vec<u8>> = numbered().flat_map(parts).collect();
     let is_disturbed = !sender.changes.is_empty();
     for (a, b, change) in &sender.changes {
         if sent.is_empty() {
