@@ -351,7 +351,8 @@ impl BootloaderFleet {
         let checked = runtime.block_on(unless_stopped(&ctx.stop, turn.check_port(ctx.command), || {
             "stopped; nothing was changed in the camera".to_owned()
         }))?;
-        checked.map(|()| turn)
+        checked.map_err(|error| turn.identified(error))?;
+        Ok(turn)
     }
 
     /// Asks the user once, with a list of the cameras, unless `--yes` is given.

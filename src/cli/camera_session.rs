@@ -29,6 +29,8 @@ use super::value_parsers;
 const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// Time to wait, beside that of two frames, until a camera that runs an application has identified it.
 const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time without a frame after which the user is reminded of the port.
+const REMINDER_AFTER: Duration = Duration::from_secs(10);
 /// Held while this host waits for the connection of a camera.
 static ACCEPTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Time to wait for a camera to answer after a reset.
@@ -334,7 +336,10 @@ impl BootloaderCamera {
         };
         self.unless_stopped(runs(waiting.boot_timeout), "waiting for the application").await??;
         let expected = ExpectedStream { id, contract, build };
-        let frame = waiting.first_frame(expected, ip, waiting.boot_timeout);
+        let frame = reminded(waiting.first_frame(expected, ip, waiting.boot_timeout), || {
+            let text = "runs its application, but has sent no frame yet";
+            present::say(&format!("{}: {text}; if its stream uses another port, give --stream-port", self.label));
+        });
         let first_frame = match self.unless_stopped(frame, "waiting for the first frame").await? {
             Ok(frame) => {
                 present::say(&format!("{}: {frame}", self.label));
@@ -358,6 +363,18 @@ impl BootloaderCamera {
         // A camera whose application ends with its first frame is back in its bootloader now.
         let state = self.unless_stopped(runs(waiting.boot_timeout), "waiting for the application").await??;
         Ok(Some(RunningApplication { state: state.name(), first_frame }))
+    }
+}
+
+/// Awaits `work`, and calls `remind` once if that takes long.
+async fn reminded<T>(work: impl Future<Output = T>, remind: impl FnOnce()) -> T {
+    let mut work = std::pin::pin!(work);
+    match tokio::time::timeout(REMINDER_AFTER, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            remind();
+            work.await
+        }
     }
 }
 

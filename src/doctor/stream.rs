@@ -29,7 +29,10 @@ fn port(target: &CheckedCamera) -> Option<Finding> {
         return None;
     }
     if target.ports.is_empty() && target.stream.is_some() {
-        return Some(finding(Level::Skip, "the camera connects to this host, so there is no port to probe".to_owned()));
+        return Some(finding(
+            Level::Skip,
+            "the camera connects or sends to this host, so there is no port to probe".to_owned(),
+        ));
     }
     if target.ports.is_empty() {
         return Some(match state {
@@ -108,7 +111,7 @@ fn frames(target: &CheckedCamera, stream: &StreamMeasurement) -> Finding {
         }),
         None if !stream.connected && target.ports.is_empty() => finding(
             Level::Fail,
-            "no camera connected to this host while it listened".to_owned(),
+            "no camera connected to this host, or sent to it, while it listened".to_owned(),
         )
         .hint(
             "check the address of this host and the port in the program of the camera, and that the firewall of this \

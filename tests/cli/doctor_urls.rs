@@ -90,7 +90,7 @@ fn the_stage_at_which_a_url_fails_is_named() {
         assert_eq!(found(&checks, "stream-port").0, "SKIP");
         let (level, observed) = found(&checks, "stream");
         assert!(code == 1 && level == "FAIL", "{checks:#?}");
-        assert_eq!(observed, "no camera connected to this host while it listened", "{url}");
+        assert_eq!(observed, "no camera connected to this host, or sent to it, while it listened", "{url}");
     }
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let (code, checks, _) = doctor(&format!("listen://{}", taken.local_addr().expect("an address")), &[]);

@@ -97,7 +97,8 @@ fn network_without_faults_passes_every_check() {
             assert_eq!(level(&document, name), "PASS", "{arguments:?}: {document:#}");
         }
         let stream = check(&document, "stream")["observed"].as_str().expect("a string");
-        assert!(stream.starts_with("IMG 64x48 BGR888p; "), "{stream}");
+        let guess = "IMG 64x48 BGR888p (size and format are a guess: the stream does not state them); ";
+        assert!(stream.starts_with(guess), "{stream}");
         assert!(check(&document, "budget")["observed"].as_str().expect("a string").contains(" more such camera"));
     }
 

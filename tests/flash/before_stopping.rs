@@ -46,6 +46,8 @@ fn the_port_of_a_stream_is_refused_before_the_application_stops() {
         );
         assert_eq!((code, out.as_str(), said.as_str()), (2, "", error.as_str()), "{command} {more:?}");
     }
+    let (_, out, _) = run_at(&scene, stream, "info", &["--yes", "--json"]);
+    assert!(out.contains(&format!("\"id\":\"{ID}\"")), "{out}");
     let history = scene.camera.history();
     assert_eq!((history.restarts, history.sessions), (0, 0));
     assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
@@ -176,4 +178,22 @@ fn the_wait_for_a_new_address_ends_when_the_user_said() {
          answers at 127.0.0.1\nhelp: `oaktap network CAMERA show` shows its settings\n"
     );
     assert!(code == 1 && said.ends_with(&error), "{code}: {said}");
+}
+
+/// A camera that runs its application, but streams on another port than the one that is waited for.
+#[test]
+fn a_wait_for_the_wrong_port_of_the_stream_names_the_option() {
+    let scene = Scene::new("state=application");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let closed = listener.local_addr().expect("an address").port().to_string();
+    drop(listener);
+    let mut args = scene.at("reset", &["--yes", "--boot-timeout", "12s"]);
+    let at = args.iter().position(|word| word == "--stream-port").expect("it is given") + 1;
+    args[at].clone_from(&closed);
+    let (code, _, said) = run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let reminder = format!(
+        "{ID}: runs its application, but has sent no frame yet; if its stream uses another port, give --stream-port\n"
+    );
+    assert!(code == 1 && said.contains(&reminder), "{code}: {said}");
+    assert!(said.contains(&format!("cannot connect to 127.0.0.1:{closed} within 12 s")), "{said}");
 }
