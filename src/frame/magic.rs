@@ -64,7 +64,8 @@ fn annex_b(payload: &[u8]) -> Option<PayloadKind> {
     };
     let mut at = payload.len() - unit.len();
     let end = payload.len().min(ANNEX_B_WINDOW_BYTES);
-    while let Some(found) = payload[at..end].windows(2).position(|pair| pair == [0, 0]) {
+    // Zeros may extend beyond the window.
+    while let Some(found) = payload.get(at..end).and_then(|rest| rest.windows(2).position(|pair| pair == [0, 0])) {
         at += found;
         let after = payload[at..].iter().position(|byte| *byte != 0);
         let Some(zeros) = after else { return Some(kind) }; // Zeros to the end pad the last unit.
@@ -205,6 +206,17 @@ pub(super) mod tests {
         let mut pixels = vec![0xff, 0xd8, 0xff, 0xe0];
         pixels.extend((0..10_000u32).map(|n| (n * 31) as u8));
         assert_eq!(recognize(&pixels), None);
+    }
+
+    /// A run of zeros crosses the end of the part that is examined.
+    #[test]
+    fn zeros_at_the_end_of_the_window_do_not_panic() {
+        for zeros_at in ANNEX_B_WINDOW_BYTES - 4..ANNEX_B_WINDOW_BYTES + 2 {
+            let mut payload = vec![9; ANNEX_B_WINDOW_BYTES + 100];
+            payload[..5].copy_from_slice(&[0, 0, 0, 1, 0x65]);
+            payload[zeros_at..zeros_at + 3].copy_from_slice(&[0, 0, 3]);
+            assert_eq!(annex_b(&payload), Some(PayloadKind::H264), "zeros at {zeros_at}");
+        }
     }
 
     #[test]

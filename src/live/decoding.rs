@@ -48,7 +48,8 @@ impl Item {
     /// Returns whether a decoder can start here.
     fn starts(&self) -> bool {
         match self {
-            Self::Frame(frame) | Self::Continuity(Continuity::LeadIn(frame)) => frame.is_key_frame(),
+            Self::Frame(frame) => frame.is_key_frame(),
+            Self::Continuity(Continuity::LeadIn(_)) => true,
             Self::Continuity(Continuity::Broken) => false,
         }
     }
@@ -182,7 +183,7 @@ impl Worker {
         while !self.stop.load(Ordering::SeqCst) {
             match self.taker.recv_timeout(CONFIRMATION_INTERVAL) {
                 Ok(Item::Frame(frame)) => self.decode(&frame, true),
-                Ok(Item::Continuity(Continuity::LeadIn(frame))) => self.decode(&frame, false),
+                Ok(Item::Continuity(Continuity::LeadIn(frames))) => self.lead_in(&frames),
                 Ok(Item::Continuity(Continuity::Broken)) => self.interrupted(),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -191,6 +192,16 @@ impl Worker {
         }
         self.interrupted();
         self.confirm();
+    }
+
+    /// Decodes the frames before the position of a seek.
+    fn lead_in(&mut self, frames: &[Arc<Frame>]) {
+        for frame in frames {
+            if self.stop.load(Ordering::SeqCst) {
+                return;
+            }
+            self.decode(frame, false);
+        }
     }
 
     fn decode(&mut self, frame: &Arc<Frame>, is_shown: bool) {

@@ -18,6 +18,7 @@ mod http;
 #[cfg(feature = "http")]
 mod http_post;
 mod incident;
+mod lead_in;
 mod listen;
 mod monitor;
 #[cfg(feature = "mqtt")]

@@ -12,8 +12,8 @@ use crate::stats::Ledger;
 pub enum Continuity {
     /// The next frame does not follow the last one: frames or bytes are missing, or a connection begins.
     Broken,
-    /// A frame before the position of a seek, on which the frames after it depend. It is not shown.
-    LeadIn(Arc<Frame>),
+    /// The frames before the position of a seek, from a key frame on, on which the frames after it depend. They are not shown.
+    LeadIn(Arc<[Arc<Frame>]>),
 }
 
 /// Hubs of one session, and its ledger. Clones are the same outlets; their lanes end when the session does.

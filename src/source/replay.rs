@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
+use super::lead_in::{self, LeadIn};
 use super::played::Played;
-use super::{FileSpec, IncidentEvent, Outside, SessionOptions, SessionState};
+use super::{Continuity, FileSpec, IncidentEvent, Outside, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::recording::playback::{
@@ -30,6 +31,7 @@ pub(super) struct Replay {
     /// Records that apply to the next frame and were sent before it, after a seek.
     context: Vec<u8>,
     rhythm: Rhythm,
+    lead_in: LeadIn,
 }
 
 /// The frame that a camera has shown last.
@@ -90,18 +92,6 @@ impl Place {
             Self::Blank { until_ns } => until_ns,
         }
     }
-
-    /// Moves the reader there. Returns the records that apply to the next frame.
-    fn seek(self, series: &mut Series) -> Result<Vec<u8>, RecordingError> {
-        let from_ns = self.earliest_ns();
-        if from_ns == RECORDING_START {
-            series.rewind()?;
-            return Ok(Vec::new());
-        }
-        let records = series.records_at(from_ns)?;
-        series.seek(from_ns)?;
-        Ok(records)
-    }
 }
 
 /// Action after a wait.
@@ -119,6 +109,7 @@ impl Replay {
         state: watch::Sender<SessionState>,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        let lead_in = LeadIn::new(&options);
         let decoder = Decoder::new(options.frames, options.interpreter, options.limits);
         Self {
             delivery,
@@ -130,6 +121,7 @@ impl Replay {
             played: Played::default(),
             context: Vec::new(),
             rhythm: Rhythm::default(),
+            lead_in,
         }
     }
 
@@ -231,10 +223,17 @@ impl Replay {
                         }
                     };
                     let place = Place::new(target, around, at_ns, delivered_ns);
-                    let seek = move || place.seek(&mut series).map(|records| (series, records));
+                    // Only decoders take it.
+                    let lead_in = (!self.delivery.outlets.continuity.is_empty()).then(|| self.lead_in.clone());
+                    let from = place.earliest_ns();
+                    let seek = move || lead_in::seek(&mut series, from, lead_in).map(|found| (series, found));
                     let Some(moved) = on_blocking_thread(seek).await else { return Ok(()) };
-                    (series, self.context) = moved.map_err(SourceErrorKind::Recording)?;
-                    (from_ns, sought, holds) = (place.earliest_ns(), true, matches!(place, Place::Hold { .. }));
+                    let frames;
+                    (series, (self.context, frames)) = moved.map_err(SourceErrorKind::Recording)?;
+                    if !frames.is_empty() {
+                        self.delivery.outlets.continuity.offer(&Continuity::LeadIn(frames));
+                    }
+                    (from_ns, sought, holds) = (from, true, matches!(place, Place::Hold { .. }));
                     match place {
                         Place::Play { .. } => {}
                         Place::Blank { .. } => delivered_ns = None,

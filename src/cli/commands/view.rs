@@ -46,6 +46,12 @@ Words in the HUD and in the table at the end:
   not sent  missing frames whose numbers the camera left out
   stale     frames that waited in the camera before oaktap connected
   dropped   pictures that a newer one replaced before they were shown; recordings keep them
+  latency   ms from the last byte of a frame to its picture; p50: median, p99: 99 of 100 take less
+  age, old  ms since the picture on the screen arrived
+  jitter    ms by which arrivals are irregular, compared with capture times
+  skipped   bytes that are no frame and no record; resyncs: searches for the beginning of a frame
+  css, mss  load of the camera's two processors in percent, as it reports it
+docs/window.md explains every word.
 
 Press ? in the window for its keys.";
 

@@ -4,6 +4,7 @@ use super::act::PAGE;
 use super::design::{ColoredText, Ink, ink_of};
 use super::screen::Screen;
 use crate::source::SessionState;
+use crate::units::count;
 
 impl Screen {
     /// Returns the cameras that are not streaming. A recording is absent only if it cannot be played.
@@ -57,6 +58,28 @@ impl Screen {
         Some(line)
     }
 
+    /// Returns what the cameras do, none of which is absent.
+    fn presence(&self) -> String {
+        let recordings = self.cameras.iter().filter(|camera| camera.playback.is_some()).count();
+        let live = self.cameras.len() - recordings;
+        let state = match self.position {
+            Some(position) if position.ended => "at the end",
+            Some(position) if position.paused => "paused",
+            _ => "playing",
+        };
+        match (live, recordings) {
+            (1, 0) => "the camera is streaming".to_owned(),
+            (_, 0) => format!("all {live} cameras are streaming"),
+            (0, 1) => format!("the recording is {state}"),
+            (0, _) => format!("all {recordings} recordings are {state}"),
+            (_, _) => format!(
+                "{} streaming, {} {state}",
+                count(live as u64, "camera", "cameras"),
+                count(recordings as u64, "recording", "recordings")
+            ),
+        }
+    }
+
     /// Shows only the next camera that is not streaming.
     pub(super) fn show_absent(&mut self) {
         let absent = self.absent();
@@ -67,8 +90,7 @@ impl Screen {
                 self.enlarged = Some(camera);
                 self.interaction.page = self.interaction.page.map(|_| camera / PAGE);
             }
-            None if self.cameras.len() == 1 => self.show_note("the camera is streaming".to_owned()),
-            None => self.show_note(format!("all {} cameras are streaming", self.cameras.len())),
+            None => self.show_note(self.presence()),
         }
     }
 }

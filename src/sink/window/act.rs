@@ -18,6 +18,9 @@ use crate::view::{ViewControls, Zoom};
 /// Number of cameras on a page: the keys 1 to 9 reach each of them.
 pub(super) const PAGE: usize = 9;
 
+/// Time after which Esc ends the program when it has closed something before: it may be pressed once too often.
+const ESCAPE_PAUSE_NS: u64 = 1_000_000_000;
+
 /// What the user is doing beside watching.
 #[derive(Debug)]
 pub(super) struct Interaction {
@@ -38,6 +41,8 @@ pub(super) struct Interaction {
     toggle_fullscreen: bool,
     /// A key without an action was answered.
     explained: bool,
+    /// Time at which Esc closed something last.
+    escaped_ns: Option<u64>,
 }
 
 impl Interaction {
@@ -52,7 +57,13 @@ impl Interaction {
             fullscreen: false,
             toggle_fullscreen: false,
             explained: false,
+            escaped_ns: None,
         }
+    }
+
+    /// Returns whether Esc has closed something a moment ago.
+    fn has_escaped(&self, now_ns: u64) -> bool {
+        self.escaped_ns.is_some_and(|escaped_ns| now_ns.saturating_sub(escaped_ns) < ESCAPE_PAUSE_NS)
     }
 }
 
@@ -105,6 +116,9 @@ impl Screen {
         if std::mem::take(&mut self.interaction.asks_to_quit) {
             // Every other key answers no.
             self.quit = matches!(action, Action::Yes | Action::Quit);
+            if action == Action::Escape {
+                self.escaped();
+            }
             return;
         }
         if self.help.take(action) {
@@ -243,12 +257,17 @@ impl Screen {
         self.stale = true;
     }
 
+    /// Closes the innermost thing that is open. Ends the program if nothing is, unless the key was pressed a moment ago for
+    /// something else: to close it, or to dismiss a message.
     fn escape(&mut self) {
-        self.note = None;
+        let has_dismissed = self.note.take().is_some();
+        let mut has_closed = true;
         if self.interaction.menu.take().is_some() {
             // That was open above everything else.
         } else if self.help.is_open {
             self.help.toggle();
+        } else if self.panel.is_open {
+            self.toggle_panel();
         } else if self.interaction.fullscreen {
             self.interaction.toggle_fullscreen = true;
         } else if self.enlarged.is_some() {
@@ -256,8 +275,19 @@ impl Screen {
         } else if self.interaction.page.is_some() {
             self.interaction.page = None;
         } else {
+            has_closed = false;
+        }
+        let is_recording = self.recorders.as_ref().is_some_and(Recorders::is_on);
+        if has_closed || (has_dismissed && !is_recording) {
+            self.escaped();
+        } else if is_recording || !self.interaction.has_escaped(self.now_ns) {
             self.close();
         }
+    }
+
+    /// Notes that Esc has closed something.
+    pub(super) fn escaped(&mut self) {
+        self.interaction.escaped_ns = Some(self.now_ns);
     }
 
     fn pause(&mut self, paused: bool) {
@@ -365,6 +395,10 @@ impl Screen {
                 });
                 let names = self.cameras[shown].iter().map(|camera| &*camera.name);
                 let count = names.len();
+                let which = match named_cameras(names) {
+                    all if absent == 0 || count == 1 => all,
+                    all => format!("{} of {all}", count - absent),
+                };
                 let later = match absent {
                     _ if paused => ": nothing is recorded until the replay plays on".to_owned(),
                     0 => String::new(),
@@ -372,7 +406,7 @@ impl Screen {
                     1 => ": 1 is not streaming, and is recorded as soon as it does".to_owned(),
                     _ => format!(": {absent} are not streaming, and are recorded as soon as they do"),
                 };
-                format!("recording {} to {}{later}", named_cameras(names), recorders.path().display())
+                format!("recording {which} to {}{later}", recorders.path().display())
             }
             Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
         };

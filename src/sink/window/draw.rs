@@ -2,10 +2,11 @@
 
 use super::controls::{Controls, takes_controls};
 use super::design::{self, ColoredText, Ink};
+use super::free::{Free, overlap};
 use super::grid::{sides, tiles};
 use super::hud::{self, HudLevel};
 use super::notices::Notices;
-use super::pen::{Pen, fitted, wrapped};
+use super::pen::Pen;
 use super::screen::{Screen, ScreenImage};
 use super::{position, status};
 
@@ -40,7 +41,6 @@ impl Screen {
         let bar = notices.bar_height();
         let below = if position.is_some() && self.makes_room() { self.design.strip() } else { 0 };
         self.lay_out(Rect { y: bar, height: (area.height - bar - below).max(0), ..area });
-        self.count_detections();
         if let Some(at) = self.bare((width, height), &notices) {
             let picture = self.tiles[at].picture.as_ref().expect("a bare tile has its picture");
             return ScreenImage { words: picture.words(), width, height };
@@ -53,83 +53,126 @@ impl Screen {
             (wide, high) if position.is_some() && below == 0 => (wide, high + self.design.strip()),
             size => size,
         };
-        let (mut has_room, mut hud) = (false, None);
+        let (mut has_room, mut free) = (false, Free::new(area));
+        free.take(Rect { height: bar, ..area });
         for at in 0..self.tiles.len() {
             if self.is_shown(at) {
-                // The status line keeps the places of the pixel and the notices free.
-                let here = pixel.as_ref().filter(|pixel| pixel.camera == at);
-                let reserved = here.filter(|pixel| pixel.place.bottom() == self.tiles[at].at.bottom());
-                let reserved = reserved.map_or(0, |pixel| pixel.place.width) + notices.status_width();
-                let drawn = self.draw_tile(at, (width, height), reserved, beside_hud);
-                has_room |= drawn.is_some();
-                hud = hud.or(drawn.filter(|_| self.level == HudLevel::Full));
+                let hud = self.draw_picture(at, (width, height), beside_hud);
+                has_room |= hud.is_some();
+                hud.into_iter().for_each(|rect| free.take(rect));
             }
         }
+        let is_cramped = self.level == HudLevel::Full && !has_room;
         // The next image has the notice about it.
-        self.stale |= std::mem::replace(&mut self.cramped, !has_room) == has_room;
-        self.draw_over((&notices, hud), position, pixel, area, (width, height));
+        self.stale |= std::mem::replace(&mut self.cramped, is_cramped) != is_cramped;
+        self.draw_over(&notices, position, pixel, (area, free), (width, height));
         ScreenImage { words: &self.words, width, height }
     }
 
-    /// Draws everything that belongs to no single tile. `area` is the window without the side panel.
+    /// Draws everything over the pictures. `area` is the window without the side panel, of which a part is `free`. Whatever is
+    /// more important takes its place first, and the rest is drawn beside it or left out: the message to the user, notices,
+    /// messages of tiles, status lines of a grid, the pixel at the pointer.
     fn draw_over(
         &mut self,
-        (notices, hud): (&Notices, Option<Rect>),
+        notices: &Notices,
         position: Option<PlaybackStatus>,
         pixel: Option<PixelWords>,
-        area: Rect,
+        (area, mut free): (Rect, Free),
         (width, height): (usize, usize),
     ) {
-        let note = self.prompt().or_else(|| self.note.as_ref().map(|(note, _)| note.clone()));
-        let on_timeline = self.is_on_timeline();
+        let message = self.window_message(!self.is_on_timeline());
         let title = self.panel_title();
+        let shown: Vec<bool> = (0..self.tiles.len()).map(|at| self.is_shown(at)).collect();
+        let is_shown = |camera: usize| shown.get(camera) == Some(&true);
         let controlled = self.controlled();
         let entries = self.menu_entries();
         let available = self.available();
-        let (makes_room, has_status_line) = (self.makes_room(), self.has_status_line());
+        let (makes_room, full) = (self.makes_room(), self.level == HudLevel::Full && !self.cramped);
+        let line_heights: Vec<i32> =
+            self.tiles.iter().map(|tile| if full { 0 } else { self.line_height(tile.at) }).collect();
         let canvas = Canvas::new(&mut self.words, width, height);
         let whole = canvas.area();
         let mut pen = Pen { canvas, text: &mut self.text, design: self.design };
         let (space, strip) = (self.design.space(), self.design.strip());
         let side = whole.width - area.width;
         let reserved = if controlled.is_some() { Controls::height(&pen) } else { 0 };
-        let place = self.panel.draw(&mut pen, Rect::new(area.right(), 0, side, whole.height), &title, reserved);
+        let place =
+            self.panel.draw(&mut pen, Rect::new(area.right(), 0, side, whole.height), (&title, is_shown), reserved);
         match (place, controlled) {
             (Some(place), Some(camera)) => self.controls.draw(&mut pen, place, camera),
             _ => self.controls.hide(),
         }
-        // Below the pictures if they make room, otherwise above their status line.
-        let line = if has_status_line && !makes_room { strip } else { 0 };
-        self.timeline = position.and_then(|position| {
-            let strip = Rect::new(0, area.height - line - strip, area.width, strip);
-            let bar = position::draw(&mut pen, strip, &position, &self.marks, self.hover.at)?;
+        // Status lines, of which only the one of a single picture has its place before everything else.
+        let mut lines: Vec<(usize, Rect)> = Vec::new();
+        for (at, tile) in self.tiles.iter().enumerate().filter(|(at, _)| is_shown(*at) && line_heights[*at] > 0) {
+            let high = line_heights[at];
+            lines.push((at, Rect::new(tile.at.x, tile.at.bottom() - high, tile.at.width, high)));
+        }
+        let line = if lines.is_empty() { 0 } else { strip };
+        // The timeline is below the pictures if they make room, otherwise above their status line.
+        let above = if makes_room { 0 } else { line };
+        let timeline = position.map(|_| Rect::new(0, area.height - above - strip, area.width, strip));
+        let low = area.height - line - if position.is_some() { strip } else { 0 } - space;
+        let mut strips: Vec<Rect> = timeline.into_iter().collect();
+        if let [(_, rect)] = &*lines {
+            strips.push(*rect);
+        }
+        strips.iter().for_each(|rect| free.take(*rect));
+        // In a grid, the texts of tiles are in their middle and at their lower edge.
+        let row = if makes_room && line > 0 { (notices.bar_height(), true) } else { (low, false) };
+        let message = message.and_then(|message| message.placed(&mut pen, &mut free, area, row));
+        if let Some(covering) = message.as_ref().filter(|message| message.covers) {
+            free = Free::new(area);
+            free.take(covering.rect);
+            strips.iter().filter(|rect| !overlap(**rect, covering.rect)).for_each(|rect| free.take(*rect));
+        }
+        let is_left_out =
+            |rect: Rect| message.as_ref().is_some_and(|message| message.covers && overlap(message.rect, rect));
+        self.timeline = timeline.filter(|rect| !is_left_out(*rect)).and_then(|strip| {
+            let bar = position::draw(&mut pen, strip, &position?, &self.marks, self.hover.at)?;
             Some((bar, strip))
         });
-        let mut right = area.right();
-        if let Some(PixelWords { pieces, place, .. }) = pixel {
-            let ground = pen.design.palette.panel;
-            pen.canvas.fill(place, ground);
-            pen.pieces(place.x + 2 * space, place.y + space, place.right(), &pieces);
-            right = if place.bottom() == area.bottom() { place.x } else { right };
-        }
-        let line = if has_status_line { strip } else { 0 };
-        let low = area.height - line - if position.is_some() { strip } else { 0 } - space;
-        notices.draw(&mut pen, area, hud, (right, low));
-        let message = if let Some(note) = &note {
-            let columns = (area.width - 8 * space) / pen.advance();
-            let lines = wrapped(note, columns.clamp(16, 90) as usize);
-            lines.into_iter().map(|line| vec![(Ink::Text, line)]).collect()
-        } else if self.hint_until_ns.is_some() && !self.help.is_open && !on_timeline {
-            let hint = vec![(Ink::Good, "?".to_owned()), (Ink::Text, "  shows what the keys do".to_owned())];
-            fitted(hint, usize::try_from((area.width - 8 * space) / pen.advance()).unwrap_or(0))
-        } else {
-            Vec::new()
+        let at_pixel = pixel.as_ref().map_or(Rect::default(), |pixel| pixel.place);
+        let right = if at_pixel.bottom() == area.bottom() { at_pixel.x } else { area.right() };
+        // The status line keeps the places of the pixel and the notices free.
+        let reserved = |at: usize, rect: Rect| {
+            let here = pixel.as_ref().filter(|pixel| pixel.camera == at && pixel.place.bottom() == rect.bottom());
+            here.map_or(0, |pixel| pixel.place.width) + notices.status_width()
         };
-        if !message.is_empty() {
-            let (width, height) = pen.panel_size(&message);
-            // In a grid, the texts of tiles are in their middle and at their lower edge.
-            let y = if makes_room && has_status_line { notices.bar_height() } else { low - height };
-            pen.panel(((area.width - width) / 2).max(0), y, &message);
+        let is_single = lines.len() == 1;
+        for (at, rect) in lines.iter().filter(|(_, rect)| is_single && !is_left_out(*rect)) {
+            hud::draw_line(&mut pen, *rect, &self.tiles[*at].status, reserved(*at, *rect));
+        }
+        let status_line = Rect::new(area.x, area.bottom() - strip, area.width, strip);
+        if !is_left_out(status_line) {
+            notices.draw(&mut pen, area, &mut free, right);
+        }
+        for (tile, _) in self.tiles.iter().zip(&shown).filter(|(_, is_shown)| **is_shown) {
+            if tile.damaged {
+                hud::mark_damaged(&mut pen, tile.covered(), &mut free);
+            }
+            let message = status::message(&tile.status, tile.picture.is_some());
+            if let Some(message) = message {
+                let place = Rect { height: tile.at.height - strip, ..tile.at };
+                hud::draw_message(&mut pen, place, &message, &mut free);
+            }
+        }
+        for (at, rect) in lines.iter().filter(|_| !is_single) {
+            if free.is_free(*rect) {
+                hud::draw_line(&mut pen, *rect, &self.tiles[*at].status, reserved(*at, *rect));
+                free.take(*rect);
+            }
+        }
+        if let Some(PixelWords { pieces, place, .. }) = &pixel
+            && !is_left_out(*place)
+            && (overlap(*place, status_line) || free.is_free(*place))
+        {
+            let ground = pen.design.palette.panel;
+            pen.canvas.fill(*place, ground);
+            pen.pieces(place.x + 2 * space, place.y + space, place.right(), pieces);
+        }
+        if let Some(message) = &message {
+            message.draw(&mut pen);
         }
         if self.help.is_open {
             self.help.draw(&mut pen, available);
@@ -137,6 +180,13 @@ impl Screen {
         if let Some(menu) = &mut self.interaction.menu {
             menu.draw(&mut pen, &entries, self.hover.at);
         }
+    }
+
+    /// Returns the height of the status line of a tile: 0 where it would cover more than two fifths of the picture.
+    pub(super) fn line_height(&self, tile: Rect) -> i32 {
+        let strip = self.design.strip();
+        let timeline = if self.position.is_some() && self.shows_position() && !self.makes_room() { strip } else { 0 };
+        if self.has_status_line() && 2 * (tile.height - timeline) >= 5 * strip { strip } else { 0 }
     }
 
     fn is_on_timeline(&self) -> bool {
@@ -162,7 +212,7 @@ impl Screen {
             _ => (position.1, None),
         };
         let (width, y) = (wide(chars), place.bottom() - strip);
-        let is_above = self.has_status_line() && named + notices + width > place.width;
+        let is_above = self.line_height(tile.at) > 0 && named + notices + width > place.width;
         let y = if is_above { y - strip } else { y };
         let mut pieces = vec![(Ink::Dim, format!("{:>1$}", position.0, position.1))];
         pieces.extend(value.map(|text| (Ink::Text, format!("{text:>0$}", value_chars))));
@@ -186,18 +236,18 @@ impl Screen {
     }
 
     /// Counts the detections of the shown frames for the side panel.
-    fn count_detections(&mut self) {
+    pub(super) fn count_detections(&mut self) {
         let is_due = self.counted_ns.is_none_or(|last_ns| self.now_ns.saturating_sub(last_ns) >= COUNT_INTERVAL_NS);
-        let finds_classes = self.interaction.search.is_some() && self.finds_classes();
-        if !(self.panel.is_open || finds_classes) || !is_due {
+        if !is_due {
             return;
         }
         self.counted_ns = Some(self.now_ns);
         let views = self.views.views();
         let frames: Vec<_> =
-            (0..views.len()).filter(|at| self.is_shown(*at)).filter_map(|at| views[at].frame()).collect();
+            (0..views.len()).filter(|at| self.is_shown(*at)).filter_map(|at| Some((at, views[at].frame()?))).collect();
         let threshold = f32::from(self.threshold) / 100.0;
-        self.panel.count(frames.iter().map(|frame| &**frame), self.views.style(), threshold, self.now_ns);
+        let frames = frames.iter().map(|(at, frame)| (*at, &**frame));
+        self.panel.count(frames, self.views.style(), threshold, self.now_ns);
     }
 
     /// Determines the places of the tiles in this part of the window, and tells the views in which size to make their pictures.
@@ -232,37 +282,20 @@ impl Screen {
         (fits && !tile.damaged && status::message(&tile.status, true).is_none()).then_some(at)
     }
 
-    /// Draws a tile, with a status line that leaves out its last `reserved` pixels, or a full HUD beside notices of this size.
-    /// Returns the place of the full HUD, or the tile without one. `None` if the full HUD has no room.
-    fn draw_tile(
-        &mut self,
-        at: usize,
-        (width, height): (usize, usize),
-        reserved: i32,
-        notices: (i32, i32),
-    ) -> Option<Rect> {
+    /// Draws the picture of a tile, and the full HUD unless it has no room beside notices of this size. Returns its place.
+    fn draw_picture(&mut self, at: usize, (width, height): (usize, usize), notices: (i32, i32)) -> Option<Rect> {
         let tile = &mut self.tiles[at];
         let place = tile.at;
-        let message = status::message(&tile.status, tile.picture.is_some());
+        let has_message = status::message(&tile.status, tile.picture.is_some()).is_some();
         let covered = tile.draw_picture(&mut self.words, width);
         let canvas = Canvas::new(&mut self.words, width, height);
         let mut pen = Pen { canvas, text: &mut self.text, design: self.design };
-        if message.is_some() && tile.picture.is_some() {
+        if has_message && tile.picture.is_some() {
             pen.canvas.part(covered).gray_out();
         }
-        if tile.damaged {
-            hud::mark_damaged(&mut pen, covered);
-        }
-        let full = match self.level {
+        match self.level {
             HudLevel::Full => hud::draw_full(&mut pen, place, &tile.status, notices),
-            HudLevel::Line | HudLevel::Off => Some(place),
-        };
-        if self.level == HudLevel::Line || full.is_none() {
-            hud::draw_line(&mut pen, place, &tile.status, reserved);
+            HudLevel::Line | HudLevel::Off => None,
         }
-        if let Some(message) = &message {
-            hud::draw_message(&mut pen, place, message);
-        }
-        full
     }
 }

@@ -1,7 +1,8 @@
 //! The HUD: the state of a camera, written over its picture.
 
 use super::design::{ColoredText, Ink};
-use super::pen::{Pen, wrapped};
+use super::free::Free;
+use super::pen::{Pen, shortened as cut_text, wrapped};
 use super::status::{CameraStatus, Message, line, rows, state_word};
 use crate::overlay::Rect;
 
@@ -23,13 +24,10 @@ impl HudLevel {
     }
 }
 
-/// Draws the status line at the lower edge of a tile, without its last `reserved` pixels.
-pub(super) fn draw_line(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, reserved: i32) {
-    let height = pen.design.strip();
-    let strip = Rect::new(tile.x, tile.bottom() - height, tile.width, height);
+/// Draws the status line of a tile on a strip, without its last `reserved` pixels.
+pub(super) fn draw_line(pen: &mut Pen<'_>, strip: Rect, status: &CameraStatus, reserved: i32) {
     let space = pen.design.space();
-    let mut inside = pen.part(tile);
-    let mut inside = inside.part(strip);
+    let mut inside = pen.part(strip);
     inside.ground(strip);
     let (mut x, y, right) = (strip.x + 2 * space, strip.y + space, strip.right() - space - reserved);
     for (at, fact) in line(status).iter().enumerate() {
@@ -47,6 +45,10 @@ pub(super) fn draw_line(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, re
     }
 }
 
+/// Most and fewest characters of a line of a tile's message.
+const MESSAGE_CHARS_MAX: i32 = 64;
+const MESSAGE_CHARS_MIN: i32 = 16;
+
 /// Width of the caption column.
 const CAPTION_CHARS: i32 = 9;
 
@@ -56,7 +58,7 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, no
     let (line, space, advance) = (pen.design.line(), pen.design.space(), pen.advance());
     let margin = 2 * space;
     let rows = rows(status);
-    let state = &state_word(&status.state);
+    let state = &state_word(status);
     let count = |text: &str| i32::try_from(text.chars().count()).unwrap_or(0);
     let wide = |pieces: &[(Ink, String)]| pieces.iter().map(|(_, piece)| count(piece)).sum::<i32>() + CAPTION_CHARS;
     let head = count(&status.name) + count(state) + 5;
@@ -101,29 +103,43 @@ pub(super) fn draw_full(pen: &mut Pen<'_>, tile: Rect, status: &CameraStatus, no
     Some(panel)
 }
 
-/// Marks a picture whose frame proved to be damaged: with a border and a word.
-pub(super) fn mark_damaged(pen: &mut Pen<'_>, covered: Rect) {
+/// Marks a picture whose frame proved to be damaged: with a border, and a word where the window is free.
+pub(super) fn mark_damaged(pen: &mut Pen<'_>, covered: Rect, free: &mut Free) {
     let (line, color) = (2 * pen.design.strokes().line, pen.design.ink(Ink::Warning));
-    let mut inside = pen.part(covered);
-    inside.canvas.outline(covered, line, color);
-    let space = inside.design.space();
-    inside.panel(covered.x + 2 * space, covered.y + 2 * space, &[vec![(Ink::Warning, "damaged frame".to_owned())]]);
+    let space = pen.design.space();
+    pen.part(covered).canvas.outline(covered, line, color);
+    for text in ["damaged frame", "damaged"] {
+        let lines = [vec![(Ink::Warning, text.to_owned())]];
+        let size = pen.panel_size(&lines);
+        if let Some(rect) = free.place(size, covered, (covered.x + 2 * space, covered.y + 2 * space), space) {
+            pen.panel(rect.x, rect.y, &lines);
+            return;
+        }
+    }
 }
 
-/// Draws a message in the middle of a tile, above its status line: all of it if there is room, or else in short.
-pub(super) fn draw_message(pen: &mut Pen<'_>, tile: Rect, message: &Message) {
-    let room = Rect::new(tile.x, tile.y, tile.width, tile.height - pen.design.strip());
-    let columns = ((tile.width - 10 * pen.design.space()) / pen.advance()).clamp(16, 64) as usize;
-    let panel = |lines: Vec<String>| lines.into_iter().map(|line| vec![(Ink::Text, line)]).collect::<Vec<_>>();
-    let all = panel(message.lines.iter().flat_map(|line| wrapped(line, columns)).collect());
-    let fits = |(width, height): (i32, i32)| width <= room.width && height <= room.height;
-    let lines = if fits(pen.panel_size(&all)) { all } else { panel(message.short.to_vec()) };
-    let (width, height) = pen.panel_size(&lines);
-    let (x, y) = (room.x + ((room.width - width) / 2).max(0), room.y + ((room.height - height) / 2).max(0));
+/// Draws a message in the middle of a part of a tile, where the window is free: all of it if there is room, or else in short.
+pub(super) fn draw_message(pen: &mut Pen<'_>, part: Rect, message: &Message, free: &mut Free) {
     let space = pen.design.space();
-    let mut inside = pen.part(tile);
-    inside.fill(Rect::new(x - space, y, space, height), message.ink);
-    inside.panel(x, y, &lines);
+    let columns = ((part.width - 6 * space) / pen.advance()).clamp(1, MESSAGE_CHARS_MAX);
+    let panel = |lines: Vec<String>| lines.into_iter().map(|line| vec![(Ink::Text, line)]).collect::<Vec<_>>();
+    let all = |columns: i32| panel(message.lines.iter().flat_map(|line| wrapped(line, columns as usize)).collect());
+    let narrower = [columns, columns / 2, columns / 3];
+    let forms = narrower.into_iter().filter(|wide| *wide >= MESSAGE_CHARS_MIN).map(all);
+    let [name, word] = &message.short;
+    let name = cut_text(name, columns as usize);
+    let short = [vec![name, word.clone()], vec![word.clone()]].into_iter().map(panel);
+    for lines in forms.chain(short) {
+        let (width, height) = pen.panel_size(&lines);
+        let middle = (part.x + ((part.width - width) / 2).max(0), part.y + ((part.height - height) / 2).max(0));
+        // With the mark of its state at the left edge.
+        let Some(rect) = free.place((width + space, height), part, (middle.0 - space, middle.1), space) else {
+            continue;
+        };
+        pen.fill(Rect { width: space, ..rect }, message.ink);
+        pen.panel(rect.x + space, rect.y, &lines);
+        return;
+    }
 }
 
 /// Cuts pieces to this number of characters, with an ellipsis as the last.
@@ -155,7 +171,7 @@ mod tests {
         let canvas = Canvas::new(&mut words, 400, 30);
         let mut pen = Pen { canvas, text: &mut text, design };
         pen.canvas.fill(Rect::new(0, 0, 400, 30), ground);
-        draw_line(&mut pen, Rect::new(0, 0, width, 30), &status, reserved);
+        draw_line(&mut pen, Rect::new(0, 0, width, 24), &status, reserved);
         (0..400).filter(|x| (0..30).any(|y| words[(y * 400 + x) as usize] != ground)).collect()
     }
 
@@ -193,11 +209,17 @@ mod tests {
             let (mut words, mut text) = (vec![7; width * height], Text::new());
             let canvas = Canvas::new(&mut words, width, height);
             let mut pen = Pen { canvas, text: &mut text, design: Design::default() };
-            draw_line(&mut pen, tile, &status, 0);
+            draw_line(
+                &mut pen,
+                Rect { y: tile.bottom() - 24.min(tile.height), height: 24.min(tile.height), ..tile },
+                &status,
+                0,
+            );
             draw_full(&mut pen, tile, &status, (0, 0));
+            let mut free = Free::new(Rect::new(0, 0, 300, 200));
             let short = ["a camera", "lost"].map(str::to_owned);
             let lines = vec!["the connection is lost and will not be restored".to_owned()];
-            draw_message(&mut pen, tile, &Message { ink: Ink::Alarm, short, lines });
+            draw_message(&mut pen, tile, &Message { ink: Ink::Alarm, short, lines }, &mut free);
             for (at, word) in words.iter().enumerate() {
                 let (x, y) = ((at % width) as i32, (at / width) as i32);
                 let inside = (tile.x..tile.right()).contains(&x) && (tile.y..tile.bottom()).contains(&y);

@@ -62,14 +62,42 @@ impl Recorded {
 }
 
 /// What happened within one column of the timeline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Column {
     /// Frames are missing.
     pub(super) gap: bool,
     /// The trigger of the recording fired.
     pub(super) trigger: bool,
-    /// Boxes.
-    pub(super) detections: u64,
+    /// Mean number of boxes in a frame, added over the cameras.
+    pub(super) boxes: f64,
+}
+
+/// Boxes of consecutive frames of a camera.
+#[derive(Clone, Copy, Debug)]
+struct Boxes {
+    from_ns: i128,
+    to_ns: i128,
+    boxes: u64,
+    frames: u64,
+    /// Longest time until the next frame that is not a gap.
+    reach_ns: i128,
+}
+
+/// Adds the boxes of a camera to the columns of the timeline. A frame counts until the next one, unless there is a gap: the
+/// number of boxes is known between two frames, too.
+fn add_boxes(columns: &mut [Column], column: impl Fn(i128) -> usize, mut all: Vec<Boxes>) {
+    all.sort_by_key(|boxes| boxes.from_ns);
+    let mut sums = vec![(0, 0); columns.len()];
+    for (n, Boxes { from_ns, to_ns, boxes, frames, reach_ns }) in all.iter().copied().enumerate() {
+        let next_ns = all.get(n + 1).map(|next| next.from_ns).filter(|next_ns| next_ns - to_ns <= reach_ns);
+        for (sum, count) in &mut sums[column(from_ns)..=column(next_ns.unwrap_or(to_ns).max(from_ns + 1) - 1)] {
+            *sum += boxes;
+            *count += frames;
+        }
+    }
+    for (column, (sum, count)) in columns.iter_mut().zip(sums).filter(|(_, (_, count))| *count > 0) {
+        column.boxes += sum as f64 / count as f64;
+    }
 }
 
 impl Marks {
@@ -136,30 +164,43 @@ impl Marks {
             }
             recorded_to = recorded_to.max(to);
         }
-        for (files, timeline) in timelines.iter().flat_map(|files| files.iter().map(move |timeline| (files, timeline)))
-        {
-            let frames: u64 = timeline.steps.iter().map(|step| step.frames).sum();
-            let usual_ns = timeline.step_ns.saturating_mul(timeline.steps.len() as u64) / frames.max(1);
-            let at = |step: usize| start(timeline) + step as i128 * i128::from(timeline.step_ns);
-            // From the file before.
-            let before = files.iter().map(end).filter(|before| *before < end(timeline)).max();
-            let pause_ns = i128::from(GAP_INTERVALS * usual_ns).max(i128::from(2 * timeline.step_ns));
-            if let Some(before) = before.filter(|before| start(timeline) - before > pause_ns) {
-                mark(&mut columns, before, start(timeline) - 1);
-            }
-            let mut empty_from = None;
-            for (n, step) in timeline.steps.iter().enumerate() {
-                columns[column(at(n))].detections += step.detections;
-                columns[column(at(n))].gap |= step.missing > 0;
-                columns[column(at(n))].trigger |= step.triggers > 0;
-                if step.frames == 0 {
-                    empty_from.get_or_insert(n);
-                } else if let Some(from) = empty_from.take()
-                    && (n - from) as u64 * timeline.step_ns > GAP_INTERVALS * usual_ns
-                {
-                    mark(&mut columns, at(from), at(n) - 1);
+        for files in timelines {
+            let mut boxes = Vec::new();
+            for timeline in files {
+                let frames: u64 = timeline.steps.iter().map(|step| step.frames).sum();
+                let usual_ns = timeline.step_ns.saturating_mul(timeline.steps.len() as u64) / frames.max(1);
+                let gap_ns = i128::from(GAP_INTERVALS.saturating_mul(usual_ns));
+                let at = |step: usize| start(timeline) + step as i128 * i128::from(timeline.step_ns);
+                // From the file before.
+                let before = files.iter().map(end).filter(|before| *before < end(timeline)).max();
+                let pause_ns = gap_ns.max(i128::from(2 * timeline.step_ns));
+                if let Some(before) = before.filter(|before| start(timeline) - before > pause_ns) {
+                    mark(&mut columns, before, start(timeline) - 1);
+                }
+                let mut empty_from = None;
+                for (n, step) in timeline.steps.iter().enumerate() {
+                    columns[column(at(n))].gap |= step.missing > 0;
+                    columns[column(at(n))].trigger |= step.triggers > 0;
+                    if step.frames == 0 {
+                        empty_from.get_or_insert(n);
+                        continue;
+                    }
+                    if let Some(from) = empty_from.take()
+                        && at(n) - at(from) > gap_ns
+                    {
+                        mark(&mut columns, at(from), at(n) - 1);
+                    }
+                    let reach_ns = if n + 1 == timeline.steps.len() { pause_ns } else { gap_ns };
+                    boxes.push(Boxes {
+                        from_ns: at(n),
+                        to_ns: at(n + 1),
+                        boxes: step.detections,
+                        frames: step.frames,
+                        reach_ns,
+                    });
                 }
             }
+            add_boxes(&mut columns, column, boxes);
         }
         columns
     }
@@ -185,13 +226,33 @@ mod tests {
         assert_eq!(gaps, [4, 5, 9]);
         let triggers: Vec<usize> = (0..10).filter(|at| columns[*at].trigger).collect();
         assert_eq!(triggers, [2]);
-        assert_eq!(
-            columns.iter().map(|column| column.detections).collect::<Vec<_>>(),
-            [20, 20, 20, 20, 0, 0, 20, 18, 20, 20]
-        );
+        let boxes: Vec<_> = columns.iter().map(|column| column.boxes).collect();
+        assert_eq!(boxes, [2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0], "boxes of a frame, and none in the gap");
         assert!(marks.columns(0, (0, 0)).is_empty());
         assert_eq!(marks.columns(3, (i64::MAX, i64::MIN)).len(), 3);
         assert!(Marks::None.columns(10, (0, 10)).is_empty());
+    }
+
+    /// Columns and steps have different lengths, and steps of 10 ms are shorter than the interval of frames.
+    #[test]
+    fn a_constant_number_of_boxes_is_a_flat_line_in_any_width() {
+        let frame = TimelineStep { frames: 1, detections: 3, missing: 0, triggers: 0, longest_ns: 50_000_000 };
+        for every in [1, 2, 5, 7] {
+            let steps: Vec<_> =
+                (0..1000).map(|n| if n % every == 0 { frame } else { TimelineStep::default() }).collect();
+            // The second file follows 40 ms later.
+            let file = |from_unix_ns| Timeline { from_unix_ns, step_ns: 10_000_000, steps: steps.clone() };
+            let last_ns = 10_040_000_000 + 10_000_000 * (999 / every * every) as i64;
+            let marks = Marks::Known(vec![vec![file(0), file(10_040_000_000)]]);
+            for width in [1, 97, 333, 640, 1000, 1921, 4000] {
+                let columns = marks.columns(width, (0, last_ns));
+                let odd = columns.iter().position(|column| column.gap || (column.boxes - 3.0).abs() > 1e-9);
+                assert_eq!(odd, None, "a frame every {every} steps, {width} columns");
+            }
+            let two = Marks::Known(vec![vec![file(0)], vec![file(0)]]);
+            let columns = two.columns(400, (0, 9_900_000_000));
+            assert!(columns.iter().all(|column| (column.boxes - 6.0).abs() < 1e-9), "the sum of two cameras");
+        }
     }
 
     #[test]
@@ -206,7 +267,7 @@ mod tests {
         let gaps = |cameras: Vec<Vec<Timeline>>| {
             let columns = Marks::Known(cameras).columns(40, (0, 40 * S));
             let gaps: Vec<usize> = (0..40).filter(|at| columns[*at].gap).collect();
-            let seen = columns.iter().filter(|column| column.detections > 0).count();
+            let seen = columns.iter().filter(|column| column.boxes > 0.0).count();
             (gaps, seen)
         };
         // Four files of one camera: one follows at once, one after 8 s, and one after 2 s.

@@ -3,7 +3,7 @@
 use super::available::When;
 use super::design::Ink;
 use super::keys::Action;
-use super::pen::Pen;
+use super::pen::{Pen, shortened};
 use super::screen::Screen;
 use crate::overlay::Rect;
 use crate::sink::record::Recorders;
@@ -54,6 +54,9 @@ impl Screen {
     }
 }
 
+/// Characters of the column of keys.
+const KEY_CHARS: usize = 7;
+
 /// An open menu.
 #[derive(Debug)]
 pub(super) struct Menu {
@@ -78,7 +81,14 @@ impl Menu {
     pub(super) fn draw(&mut self, pen: &mut Pen<'_>, entries: &[Entry], pointer: Option<(i32, i32)>) {
         let (window, space, line) = (pen.canvas.area(), pen.design.space(), pen.design.line());
         let entries = fitting(entries, usize::try_from((window.height - 4 * space) / line).unwrap_or(0));
-        let text = |(_, key, what): &Entry| vec![(Ink::Good, format!("{key:<7}")), (Ink::Text, (*what).to_owned())];
+        let columns = usize::try_from((window.width - 4 * space) / pen.advance()).unwrap_or(0);
+        let longest = entries.iter().map(|(_, _, what)| what.chars().count()).max().unwrap_or(0);
+        // Narrow windows have no room for the keys.
+        let has_keys = KEY_CHARS + longest <= columns;
+        let text = |(_, key, what): &Entry| match has_keys {
+            true => vec![(Ink::Good, format!("{key:<KEY_CHARS$}")), (Ink::Text, (*what).to_owned())],
+            false => vec![(Ink::Text, shortened(what, columns))],
+        };
         let lines: Vec<_> = entries.iter().map(text).collect();
         let (width, height) = pen.panel_size(&lines);
         let inside = |from: i32, len: i32, room: i32| from.min(room - len).max(0);
@@ -141,6 +151,21 @@ mod tests {
         let last = menu.rows.last().expect("entries");
         assert!(menu.rows.len() < ENTRIES.len() && last.0.bottom() <= 352, "{:?}", menu.rows);
         assert_eq!((menu.rows[0].1, last.1), (Action::Pause, Action::Help));
+    }
+
+    #[test]
+    fn a_narrow_window_has_the_entries_without_their_keys() {
+        for (width, most) in [(260, 260), (150, 150), (100, 100)] {
+            let (mut words, mut text) = (vec![0; width * 352], Text::new());
+            let mut menu = Menu::at((90, 10));
+            let canvas = Canvas::new(&mut words, width, 352);
+            let mut pen = Pen { canvas, text: &mut text, design: Design::default() };
+            menu.draw(&mut pen, &ENTRIES, None);
+            let green = pen.design.ink(Ink::Good);
+            let (first, _) = menu.rows[0];
+            assert!(first.x >= 0 && first.right() <= most, "{first:?}");
+            assert_eq!(words.contains(&green), width == 260, "{width}");
+        }
     }
 
     #[test]

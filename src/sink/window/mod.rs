@@ -8,7 +8,8 @@
 //! | the mouse | `mouse` (events to gestures), `gesture` (what they do), `pointer` (what is at a point), `hover` |
 //! | a word about a camera | `status`, drawn by `hud`; `recording` for what is recorded |
 //! | a state that is named as long as it holds | `notices`, with its place; `absent` for cameras that are not streaming |
-//! | places | `draw` (the image, in layers), `grid`, `tile`; sizes and colors in `design`, text in `pen` |
+//! | a question, a note, the hint | `message` |
+//! | places | `draw` (the image, in layers), `free` (nothing over each other), `grid`, `tile`; sizes and colors in `design`, text in `pen` |
 //! | the timeline | `position`, `marks` |
 //! | the side panel | `panel`, `controls`, `search` |
 
@@ -19,6 +20,7 @@ mod camera;
 mod controls;
 mod design;
 mod draw;
+mod free;
 mod gesture;
 mod grid;
 mod help;
@@ -27,6 +29,7 @@ mod hud;
 mod keys;
 mod marks;
 mod menu;
+mod message;
 mod mouse;
 mod notices;
 mod panel;

@@ -1,6 +1,7 @@
 //! State that is named on the screen as long as it holds, whatever the HUD shows, and its place: where it covers the least.
 
 use super::design::{ColoredText, Ink};
+use super::free::Free;
 use super::hud::HudLevel;
 use super::pen::{Pen, chars, fitted};
 use super::recording::{self, named};
@@ -62,9 +63,9 @@ impl Notices {
         if self.place == Place::Bar { (0, 0) } else { self.over_picture }
     }
 
-    /// Draws the notices within an area, beside the full HUD: those over the picture in its upper right corner, or above
-    /// `low` if the HUD leaves no room there. The status line ends at the column `right`.
-    pub(super) fn draw(&self, pen: &mut Pen<'_>, area: Rect, hud: Option<Rect>, (right, low): (i32, i32)) {
+    /// Draws the notices within an area: those over the picture in its upper right corner or where it is free, the most
+    /// important ones first. The status line ends at the column `right`.
+    pub(super) fn draw(&self, pen: &mut Pen<'_>, area: Rect, free: &mut Free, right: i32) {
         let (space, line, strip) = (pen.design.space(), pen.design.line(), pen.design.strip());
         let advance = pen.advance();
         match self.place {
@@ -81,17 +82,28 @@ impl Notices {
                 pen.pieces(right - self.size.0 + 2 * space, area.bottom() - strip + space, right, &line);
             }
             Place::Corner => {
-                let is_beside = hud.is_none_or(|hud| hud.right() + self.size.0 <= area.right());
-                let mut y = if is_beside { 2 * space } else { low - self.size.1 };
+                let edge = if area.width < NARROW_CHARS * advance { space } else { 2 * space };
+                let mut y = edge;
                 for line in &self.lines {
-                    let lines = fitted(line.clone(), usize::try_from((area.width - 8 * space) / advance).unwrap_or(0));
-                    let (width, height) = pen.panel_size(&lines);
-                    pen.panel((area.width - width - 2 * space).max(0), y, &lines);
-                    y += height + space;
+                    let lines = fitted(line.clone(), over_columns(area.width, space, advance));
+                    let size = pen.panel_size(&lines);
+                    if let Some(rect) = free.place(size, area, (area.width - size.0 - edge, y), space) {
+                        pen.panel(rect.x, rect.y, &lines);
+                        y = rect.bottom() + space;
+                    }
                 }
             }
         }
     }
+}
+
+/// Areas of fewer characters have smaller margins.
+const NARROW_CHARS: i32 = 40;
+
+/// Returns the characters of a notice over a picture of this width.
+fn over_columns(width: i32, space: i32, advance: i32) -> usize {
+    let margins = if width < NARROW_CHARS * advance { 6 } else { 8 };
+    usize::try_from((width - margins * space) / advance).unwrap_or(0)
 }
 
 /// Puts notices next to each other on lines of at most this many characters.
@@ -120,17 +132,20 @@ impl Screen {
             return Notices { lines: notices, place: Place::Corner, size: (0, 0), over_picture: (0, 0) };
         }
         let panels: Vec<_> =
-            notices.iter().map(|notice| fitted(notice.clone(), columns(area.width - 8 * space))).collect();
+            notices.iter().map(|notice| fitted(notice.clone(), over_columns(area.width, space, advance))).collect();
         let width = panels.iter().flatten().map(wide).max().unwrap_or(0) + 6 * space;
         let height = panels.iter().map(|panel| pixels(panel.len()) * line + 5 * space).sum::<i32>() + space;
         let over_picture = (width, height);
         if self.makes_room() {
-            let lines = packed(notices.clone(), columns(area.width - 4 * space));
-            let height = strip + (pixels(lines.len()) - 1) * line;
-            if 3 * height <= area.height {
-                return Notices { lines, place: Place::Bar, size: (area.width, height), over_picture };
+            let mut lines = packed(notices.clone(), columns(area.width - 4 * space));
+            let height = |lines: usize| strip + (pixels(lines) - 1) * line;
+            // The last ones are left out if they would take more than a third of the window.
+            let rows = (1..=lines.len()).rev().find(|rows| 3 * height(*rows) <= area.height);
+            if let Some(rows) = rows {
+                lines.truncate(rows);
+                return Notices { lines, place: Place::Bar, size: (area.width, height(rows)), over_picture };
             }
-        } else if self.cameras.len() == 1 && self.has_status_line() {
+        } else if self.cameras.len() == 1 && self.line_height(area) > 0 {
             for columns in [columns(area.width / 2 - 4 * space), columns(area.width * 2 / 3 - 4 * space)] {
                 if let [line] = &*packed(notices.clone(), columns) {
                     let size = (wide(line) + 4 * space, strip);
@@ -157,13 +172,20 @@ impl Screen {
         let mut lines = Vec::new();
         if let (Some(health), Some(since_ns)) = (&self.recording, self.recording_since_ns) {
             let seconds = self.now_ns.saturating_sub(since_ns) / 1_000_000_000;
-            let mut line = vec![(Ink::Alarm, "● ".to_owned()), (Ink::Text, format!("REC {}", elapsed(seconds)))];
             let recorded = self.recorders.as_ref().map(Recorders::recorded).unwrap_or_default();
-            if recorded.len() < self.cameras.len() {
+            let sending = recorded.clone().filter(|at| self.tiles[*at].status.sends()).count();
+            let ink = if sending > 0 { Ink::Alarm } else { Ink::Dim };
+            let mut line = vec![(ink, "● ".to_owned()), (Ink::Text, format!("REC {}", elapsed(seconds)))];
+            if (1..recorded.len()).contains(&sending) {
+                line.push((Ink::Warning, format!("  {sending} of {} cameras", recorded.len())));
+            } else if recorded.len() < self.cameras.len() {
                 let names = self.cameras.get(recorded).unwrap_or_default().iter().map(|camera| &*camera.name);
                 line.push((Ink::Text, format!("  {}", named(names))));
             }
             let state = match health.total.state {
+                RecorderState::Recording | RecorderState::Waiting if sending == 0 => {
+                    Some((Ink::Warning, "  no frames".to_owned()))
+                }
                 RecorderState::Recording => {
                     health.seconds_left.map(|seconds| (Ink::Dim, format!("  {} left", format_remaining(seconds))))
                 }
@@ -199,18 +221,26 @@ impl Screen {
         lines
     }
 
-    /// Returns how large the pixels of enlarged pictures are: 100 % is the original size.
+    /// Returns how large the pixels of enlarged pictures are, and which pictures if not all are: 100 % is the original size.
     fn zoom(&self) -> Option<String> {
         let shown = self.tiles.iter().enumerate().filter(|(at, _)| self.is_shown(*at));
-        let percent = shown.filter_map(|(_, tile)| match tile.zoom {
-            Zoom::Times { times, .. } => Some((100.0 * times).round()),
-            Zoom::Fit => None,
-        });
+        let zoomed: Vec<(usize, f64)> = shown
+            .filter_map(|(at, tile)| match tile.zoom {
+                Zoom::Times { times, .. } => Some((at, (100.0 * times).round())),
+                Zoom::Fit => None,
+            })
+            .collect();
+        let percent = zoomed.iter().map(|(_, percent)| *percent);
         let (least, most) = percent.fold((f64::MAX, 0.0_f64), |(least, most), of| (least.min(of), most.max(of)));
+        let which = if zoomed.len() == self.shown_count() {
+            String::new()
+        } else {
+            format!(": {}", named(zoomed.iter().map(|(at, _)| &*self.cameras[*at].name)))
+        };
         match () {
-            () if most == 0.0 => None,
-            () if least == most => Some(format!("zoom {most} %")),
-            () => Some(format!("zoom {least} to {most} %")),
+            () if zoomed.is_empty() => None,
+            () if least == most => Some(format!("zoom {most} %{which}")),
+            () => Some(format!("zoom {least} to {most} %{which}")),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::design::{Design, Ink};
-use super::pen::Pen;
+use super::pen::{Pen, shortened};
 use crate::frame::{Frame, LabelMap};
 use crate::overlay::{Rect, Style, class_color};
 use crate::units::count;
@@ -13,6 +13,9 @@ const HISTORY_NS: u64 = 30_000_000_000;
 
 /// Shortest time between two points of the plot.
 const HISTORY_STEP_NS: u64 = 100_000_000;
+
+/// Classes of one camera of which a point of the plot has the numbers. The others are counted together.
+const HISTORY_CLASSES_MAX: usize = 32;
 
 /// Width of the panel in characters.
 const PANEL_CHARS: i32 = 28;
@@ -29,6 +32,23 @@ struct ClassCount {
     best: f32,
 }
 
+/// Numbers of detections at one time.
+#[derive(Clone, Debug)]
+struct Point {
+    at_ns: u64,
+    /// Camera, class and number. Class `None`: all further classes of the camera.
+    counts: Vec<(usize, Option<u32>, u32)>,
+}
+
+impl Point {
+    /// Returns the number of detections of these cameras, of one class or of all. `None` if none of the cameras was counted.
+    fn sum(&self, is_shown: impl Fn(usize) -> bool, class: Option<u32>) -> Option<u32> {
+        let shown = self.counts.iter().filter(|(camera, ..)| is_shown(*camera));
+        let counts = shown.map(|(_, of, count)| if class.is_none() || class == *of { *count } else { 0 });
+        counts.reduce(u32::saturating_add)
+    }
+}
+
 /// Content of the side panel.
 #[derive(Debug, Default)]
 pub(super) struct Panel {
@@ -38,8 +58,7 @@ pub(super) struct Panel {
     classes: BTreeMap<u32, ClassCount>,
     /// Names of the classes in the shown frames.
     names: LabelMap,
-    /// Times and numbers of detections.
-    history: VecDeque<(u64, u32)>,
+    history: VecDeque<Point>,
     /// Places of the classes in the window, as they were drawn last.
     places: Vec<(Rect, u32)>,
     /// Place of the panel.
@@ -62,20 +81,23 @@ impl Panel {
         self.is_cramped
     }
 
-    /// Counts the detections of the shown frames.
+    /// Counts the detections of the shown frames, each with its camera. The history also holds the time before the panel was
+    /// opened.
     pub(super) fn count<'a>(
         &mut self,
-        frames: impl Iterator<Item = &'a Frame>,
+        frames: impl Iterator<Item = (usize, &'a Frame)>,
         style: &Style,
         threshold: f32,
         now_ns: u64,
     ) {
         self.classes.clear();
         let style = Style { threshold, ..style.clone() };
-        for frame in frames {
+        let mut counts: Vec<(usize, Option<u32>, u32)> = Vec::new();
+        for (camera, frame) in frames {
             let names: &LabelMap = style.names(frame.labels.as_deref());
             // Clones share the names.
             self.names.clone_from(names);
+            let mut of_camera: BTreeMap<u32, u32> = BTreeMap::new();
             for detection in frame.detections.iter().filter(|detection| style.shows(detection, names)) {
                 let count = self.classes.entry(detection.label).or_insert_with(|| ClassCount {
                     name: names.title(detection.label).into_owned(),
@@ -84,14 +106,18 @@ impl Panel {
                 });
                 count.count += 1;
                 count.best = count.best.max(detection.confidence);
+                *of_camera.entry(detection.label).or_default() += 1;
             }
+            let others = of_camera.values().skip(HISTORY_CLASSES_MAX).sum();
+            counts.extend(
+                of_camera.iter().take(HISTORY_CLASSES_MAX).map(|(label, count)| (camera, Some(*label), *count)),
+            );
+            counts.push((camera, None, others));
         }
-        let chosen = |(label, _): &(&u32, &ClassCount)| self.class.is_none_or(|class| class == **label);
-        let total = self.classes.iter().filter(chosen).map(|(_, count)| count.count).sum();
-        if self.history.back().is_none_or(|(last_ns, _)| now_ns.saturating_sub(*last_ns) >= HISTORY_STEP_NS) {
-            self.history.push_back((now_ns, total));
+        if self.history.back().is_none_or(|last| now_ns.saturating_sub(last.at_ns) >= HISTORY_STEP_NS) {
+            self.history.push_back(Point { at_ns: now_ns, counts });
         }
-        while self.history.front().is_some_and(|(first_ns, _)| now_ns.saturating_sub(*first_ns) > HISTORY_NS) {
+        while self.history.front().is_some_and(|first| now_ns.saturating_sub(first.at_ns) > HISTORY_NS) {
             self.history.pop_front();
         }
     }
@@ -99,7 +125,6 @@ impl Panel {
     /// Draws only this class, or all if it is the only one already.
     pub(super) fn toggle_class(&mut self, class: u32) {
         self.class = if self.class == Some(class) { None } else { Some(class) };
-        self.history.clear();
     }
 
     /// Returns whether a point is on the panel, and the class at it.
@@ -126,9 +151,15 @@ impl Panel {
         found.into_iter().map(|(_, label, name)| (label, name)).collect()
     }
 
-    /// Draws the panel of the cameras with this title. Returns the place of `reserved` rows of pixels above the plot, unless
+    /// Draws the panel of the cameras with this title, which are those for which `is_shown` holds. Returns the place of `reserved` rows of pixels above the plot, unless
     /// there is no room for them.
-    pub(super) fn draw(&mut self, pen: &mut Pen<'_>, at: Rect, title: &str, reserved: i32) -> Option<Rect> {
+    pub(super) fn draw(
+        &mut self,
+        pen: &mut Pen<'_>,
+        at: Rect,
+        (title, is_shown): (&str, impl Fn(usize) -> bool),
+        reserved: i32,
+    ) -> Option<Rect> {
         (self.at, self.places) = (at, Vec::new());
         if at.width == 0 {
             return None;
@@ -139,7 +170,9 @@ impl Panel {
         pen.canvas.fill(at, ground);
         let (left, right) = (at.x + 2 * space, at.right() - 2 * space);
         let mut y = at.y + 2 * space;
-        pen.heading(left, y, Ink::Text, title);
+        let columns =
+            (right - left) * i32::from(pen.design.text() as u16) / (advance * pen.design.heading() as i32).max(1);
+        pen.heading(left, y, Ink::Text, &shortened(title, usize::try_from(columns).unwrap_or(0)));
         y += pen.design.heading() as i32 + 2 * space;
         let total: u32 = self.classes.values().map(|count| count.count).sum();
         pen.write(left, y, Ink::Dim, &count(total as u64, "detection", "detections"));
@@ -172,15 +205,17 @@ impl Panel {
             self.places.push((Rect::new(at.x, y, at.width, line), *label));
             y += line;
         }
-        let most = self.history.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        let points: Vec<(u64, u32)> =
+            self.history.iter().filter_map(|point| Some((point.at_ns, point.sum(&is_shown, self.class)?))).collect();
+        let most = points.iter().map(|(_, count)| *count).max().unwrap_or(0);
         pen.write(plot.x, caption, Ink::Dim, &format!("last 30 s, at most {most}"));
-        let Some((last_ns, _)) = self.history.back() else { return place };
-        let points = plot.width.max(1) as usize;
-        let mut values = vec![f32::NAN; points];
-        for (ns, count) in &self.history {
-            let ago = (last_ns - ns) as f64 / HISTORY_NS as f64;
-            let column = ((1.0 - ago) * (points - 1) as f64).round().max(0.0) as usize;
-            values[column.min(points - 1)] = *count as f32;
+        let Some(last) = self.history.back() else { return place };
+        let columns = plot.width.max(1) as usize;
+        let mut values = vec![f32::NAN; columns];
+        for (at_ns, count) in points {
+            let ago = (last.at_ns - at_ns) as f64 / HISTORY_NS as f64;
+            let column = ((1.0 - ago) * (columns - 1) as f64).round().max(0.0) as usize;
+            values[column.min(columns - 1)] = count as f32;
         }
         // Each value holds until the next.
         let mut held = f32::NAN;
@@ -214,23 +249,23 @@ mod tests {
     fn detections_are_counted_by_class_and_a_click_filters_one() {
         let mut panel = Panel { is_open: true, ..Panel::default() };
         let frame = frame(&[(0, 0.5), (0, 0.9), (2, 0.7), (2, 0.1)]);
-        panel.count([&frame].into_iter(), &Style::default(), 0.3, 0);
+        panel.count([(0, &frame)].into_iter(), &Style::default(), 0.3, 0);
         let counts: Vec<_> =
             panel.classes.values().map(|count| (count.name.as_str(), count.count, count.best)).collect();
         assert_eq!(counts, [("person", 2, 0.9), ("car", 1, 0.7)]);
         let (mut words, mut text) = (vec![0; 300 * 400], Text::new());
         let mut pen = Pen { canvas: Canvas::new(&mut words, 300, 400), text: &mut text, design: Design::default() };
-        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front", 0), None);
-        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front", 350), None, "no room");
-        let reserved = panel.draw(&mut pen, Rect::new(60, 0, 240, 400), "front", 100).expect("room");
+        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), 0), None);
+        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), 350), None, "no room");
+        let reserved = panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), 100).expect("room");
         assert_eq!((reserved.x, reserved.width, reserved.height), (68, 224, 100));
         let (first, label) = panel.places[0];
         assert_eq!(label, 0, "the most frequent class first");
         assert_eq!(panel.at((first.x + 5, first.y + 5)), Some(Some(0)));
         assert_eq!((panel.at((100, 390)), panel.at((10, 10))), (Some(None), None));
         panel.toggle_class(0);
-        panel.count([&frame].into_iter(), &Style::default(), 0.3, 200_000_000);
-        assert_eq!((panel.class_name().as_deref(), panel.history.back()), (Some("person"), Some(&(200_000_000, 2))));
+        panel.count([(0, &frame)].into_iter(), &Style::default(), 0.3, 200_000_000);
+        assert_eq!(panel.class_name().as_deref(), Some("person"));
         panel.toggle_class(0);
         assert_eq!(panel.class, None);
         let found = |search: &str| panel.found(search).into_iter().map(|(label, _)| label).collect::<Vec<_>>();
@@ -244,9 +279,24 @@ mod tests {
         let mut panel = Panel::default();
         let frame = frame(&[(0, 0.5)]);
         for tenth in 0..1000 {
-            panel.count([&frame].into_iter(), &Style::default(), 0.0, tenth * 100_000_000);
-            panel.count([&frame].into_iter(), &Style::default(), 0.0, tenth * 100_000_000 + 1);
+            panel.count([(0, &frame)].into_iter(), &Style::default(), 0.0, tenth * 100_000_000);
+            panel.count([(0, &frame)].into_iter(), &Style::default(), 0.0, tenth * 100_000_000 + 1);
         }
         assert_eq!(panel.history.len(), 300, "ten points a second");
+    }
+
+    #[test]
+    fn the_history_is_that_of_the_shown_cameras_and_of_the_chosen_class() {
+        let mut panel = Panel::default();
+        let many: Vec<(u32, f32)> = (0..10_000).map(|label| (label, 0.5)).collect();
+        let (few, many) = (frame(&[(3, 0.5), (3, 0.5), (7, 0.5)]), frame(&many));
+        panel.count([(0, &few), (1, &many)].into_iter(), &Style::default(), 0.0, 0);
+        let point = panel.history.back().expect("a point");
+        assert_eq!(point.sum(|_| true, None), Some(10_003));
+        assert_eq!(point.sum(|camera| camera == 0, None), Some(3));
+        assert_eq!(point.sum(|camera| camera == 0, Some(3)), Some(2));
+        assert_eq!(point.sum(|camera| camera == 0, Some(4)), Some(0));
+        assert_eq!(point.sum(|camera| camera == 2, None), None, "it was not counted");
+        assert!(point.counts.len() <= 2 * (HISTORY_CLASSES_MAX + 1), "memory is bounded");
     }
 }

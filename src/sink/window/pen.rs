@@ -98,6 +98,29 @@ pub(super) fn fitted(mut line: Vec<ColoredText>, columns: usize) -> Vec<Vec<Colo
     line.into_iter().flat_map(split).collect()
 }
 
+/// Cuts a piece of text to this number of characters, with an ellipsis as the last.
+pub(super) fn shortened(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(columns.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Returns the first lines, with an ellipsis at their end if there are more.
+pub(super) fn cut(mut lines: Vec<Vec<ColoredText>>, rows: usize) -> Vec<Vec<ColoredText>> {
+    if lines.len() > rows {
+        lines.truncate(rows);
+        if let Some((_, text)) = lines.last_mut().and_then(|line| line.last_mut()) {
+            // Instead of the last character, because the line may be full.
+            text.pop();
+            text.push('…');
+        }
+    }
+    lines
+}
+
 /// Breaks a text between words, and inside of words that are longer than a line.
 pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -128,6 +151,14 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("a incomprehensibilities b", 8), ["a", "incompre", "hensibil", "ities b"]);
         assert_eq!(wrapped("", 8), [""]);
+    }
+
+    #[test]
+    fn long_texts_end_with_an_ellipsis() {
+        assert_eq!([4, 3, 1].map(|columns| shortened("abcd", columns)), ["abcd", "ab…", "…"]);
+        let lines = |text: &str| text.split(' ').map(|line| vec![(Ink::Text, line.to_owned())]).collect::<Vec<_>>();
+        assert_eq!(cut(lines("ab cd ef"), 2), lines("ab c…"));
+        assert_eq!(cut(lines("ab cd"), 2), lines("ab cd"));
     }
 
     #[test]

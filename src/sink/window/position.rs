@@ -23,8 +23,8 @@ pub(super) fn speed_word(speed: Speed) -> String {
     }
 }
 
-/// Returns the texts to the left of the bar, from the longest to the shortest, and to the right.
-fn words(status: &PlaybackStatus) -> (Vec<String>, String) {
+/// Returns the texts to the left of the bar and to the right, from the longest to the shortest.
+fn words(status: &PlaybackStatus) -> (Vec<String>, Vec<String>) {
     let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended, together } = *status;
     let left = match (position_ns, span_ns) {
         (Some(at), Some((first, last))) => {
@@ -40,13 +40,15 @@ fn words(status: &PlaybackStatus) -> (Vec<String>, String) {
         }
         _ => vec!["no frame yet".to_owned(), String::new()],
     };
-    let mut right = speed_word(speed);
-    for (is, word) in [(looped, " loop"), (ended, " end"), (paused, " paused")] {
-        if is {
-            right.push_str(word);
-        }
-    }
-    (left, right)
+    let states: Vec<&str> = [(looped, "loop"), (ended, "end"), (paused, "paused")]
+        .into_iter()
+        .filter_map(|(is, word)| is.then_some(word))
+        .collect();
+    let speed = speed_word(speed);
+    let all = std::iter::once(&*speed).chain(states.iter().copied()).collect::<Vec<_>>().join(" ");
+    // The state rather than the speed.
+    let short = states.last().map_or(speed, |state| (*state).to_owned());
+    (left, vec![all, states.join(" "), short, String::new()])
 }
 
 /// Returns the position as a share of the recording, 0 to 1.
@@ -85,6 +87,8 @@ pub(super) fn draw(
     let mut inside = pen.part(strip);
     inside.ground(strip);
     let y = strip.y + space;
+    let half = (strip.width - 6 * space) / 2;
+    let after = after.into_iter().find(|text| inside.width(text) <= half).unwrap_or_default();
     let mut right = strip.right() - 2 * space - inside.width(&after);
     // The bar keeps two fifths of the width, and the shortest text is empty.
     let room = right - strip.x - 6 * space - strip.width * 2 / 5;
@@ -107,11 +111,11 @@ pub(super) fn draw(
     let gone = (f64::from(width) * share(status)).round() as i32;
     inside.fill(Rect { width: gone, ..bar }, ink);
     let columns = marks.columns(usize::try_from(width).unwrap_or(0), span);
-    let most = columns.iter().map(|column| column.detections).max().unwrap_or(0).max(1);
+    let most = columns.iter().map(|column| column.boxes).fold(1.0, f64::max);
     for (x, column) in (bar.x..).zip(&columns) {
-        if column.detections > 0 {
+        if column.boxes > 0.0 {
             // Above the bar: the more boxes the higher, at least one line.
-            let tall = (column.detections * u64::from(2 * space.unsigned_abs()) / most) as i32;
+            let tall = (column.boxes * f64::from(2 * space) / most).round() as i32;
             inside.fill(Rect::new(x, bar.y - thin - tall.max(thin), 1, tall.max(thin)), Ink::Text);
         }
         if column.gap {
@@ -138,7 +142,11 @@ pub(super) fn draw(
         }
         let lines = [line];
         let (wide, tall) = pen.panel_size(&lines);
-        pen.panel((x - wide / 2).clamp(0, (strip.right() - wide).max(0)), strip.y - tall, &lines);
+        let at = ((x - wide / 2).clamp(0, (strip.right() - wide).max(0)), strip.y - tall);
+        // Opaque, because it is over other texts.
+        let ground = pen.design.palette.panel;
+        pen.canvas.fill(Rect::new(at.0, at.1, wide, tall), ground);
+        pen.panel(at.0, at.1, &lines);
     }
     Some(bar)
 }
@@ -169,10 +177,10 @@ mod tests {
     fn texts_show_time_position_and_speed() {
         let (left, right) = words(&status());
         assert_eq!(left, ["08:13:18 UTC  1:15.2 / 5:01.0", "1:15.2 / 5:01.0", "1:15.2", ""]);
-        assert_eq!(right, "0.5x");
+        assert_eq!(right[0], "0.5x");
         assert!((share(&status()) - 0.25).abs() < 1e-9);
         let held = PlaybackStatus { speed: Speed::Max, paused: true, looped: true, ended: true, ..status() };
-        assert_eq!(words(&held).1, "max loop end paused");
+        assert_eq!(words(&held).1, ["max loop end paused", "loop end paused", "paused", ""]);
         let empty = PlaybackStatus { position_ns: None, span_ns: None, ..status() };
         assert_eq!((words(&empty).0[0].as_str(), share(&empty)), ("no frame yet", 0.0));
         let single = PlaybackStatus { span_ns: status().position_ns.map(|at| (at, at)), ..status() };
@@ -183,7 +191,17 @@ mod tests {
     fn the_bar_keeps_its_room_in_narrow_windows() {
         use crate::overlay::{Canvas, Text};
         let held = PlaybackStatus { paused: true, ended: true, ..status() };
-        for (width, scale) in [(1000, 1.0), (640, 1.0), (640, 2.0), (480, 1.0), (320, 1.0), (320, 1.5), (240, 1.0)] {
+        for (width, scale) in [
+            (1000, 1.0),
+            (640, 1.0),
+            (640, 2.0),
+            (480, 1.0),
+            (320, 1.0),
+            (320, 1.5),
+            (240, 1.0),
+            (160, 1.0),
+            (100, 1.0),
+        ] {
             for status in [&status(), &held] {
                 let (mut words, mut text) = (vec![0; width * 60], Text::new());
                 let design = super::super::design::Design::default().scaled(scale);

@@ -13,6 +13,8 @@ pub(super) struct CameraRecording {
     pub(super) health: Arc<RecordersHealth>,
     /// Index among the recorded cameras.
     pub(super) camera: usize,
+    /// Other cameras are not recorded.
+    pub(super) is_part: bool,
 }
 
 impl CameraRecording {
@@ -22,18 +24,20 @@ impl CameraRecording {
         counts.map_or((0, 0), |counts| (counts.recorded, RecorderCounts::missing(counts)))
     }
 
-    /// Returns the facts for the status line.
-    pub(super) fn line(&self) -> Vec<Vec<ColoredText>> {
-        let (color, rest) = match &self.health.total.state {
-            RecorderState::Paused { .. } => (Ink::Alarm, Some("paused".to_owned())),
-            RecorderState::Finished => (Ink::Alarm, Some("ended".to_owned())),
-            RecorderState::Waiting => (Ink::Dim, Some("waiting".to_owned())),
-            // The time left is that of all recordings and beside the elapsed time.
-            RecorderState::Recording => (Ink::Good, None),
-        };
-        let mut facts = vec![vec![(color, "  REC".to_owned())]];
-        let ink = if color == Ink::Alarm { Ink::Alarm } else { Ink::Dim };
-        facts.extend(rest.map(|rest| vec![(ink, format!(" {rest}"))]));
+    /// Returns the facts for the status line of a camera, whose frames arrive (`sends`) or not. The notice about the recording
+    /// has everything that is equal for all cameras.
+    pub(super) fn line(&self, sends: bool) -> Vec<Vec<ColoredText>> {
+        let mut facts = Vec::new();
+        if self.is_part {
+            let (ink, text) = match &self.health.total.state {
+                RecorderState::Paused { .. } => (Ink::Alarm, "  REC: paused"),
+                RecorderState::Finished => (Ink::Alarm, "  REC: ended"),
+                RecorderState::Waiting | RecorderState::Recording if !sends => (Ink::Warning, "  REC: no frames"),
+                RecorderState::Waiting => (Ink::Dim, "  REC: waiting"),
+                RecorderState::Recording => (Ink::Good, "  REC"),
+            };
+            facts.push(vec![(ink, text.to_owned())]);
+        }
         let (_, missing) = self.counts();
         if missing > 0 {
             facts.push(vec![(Ink::Warning, format!("  {missing}")), (Ink::Dim, " not recorded".to_owned())]);

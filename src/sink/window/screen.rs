@@ -366,8 +366,8 @@ impl Screen {
                     age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none() && !self.paused).map(age),
                     threshold: f32::from(self.threshold) / 100.0,
                     recording: self.recording.clone().filter(|_| recorded.contains(&at)).map(|health| {
-                        let camera = at - recorded.start;
-                        CameraRecording { health, camera }
+                        let (camera, is_part) = (at - recorded.start, recorded.len() < shown.len());
+                        CameraRecording { health, camera, is_part }
                     }),
                     troubled,
                     name: tile.status.name.clone(),
@@ -377,11 +377,12 @@ impl Screen {
                 tile.status = status;
             }
         }
-        if self.shows_position() {
+        self.count_detections();
+        if !self.playbacks.is_empty() {
             let position = self.playbacks.first().map(Playback::status);
             // The position changes with the pictures, so only other changes are shown at once.
             let other = |position: &PlaybackStatus| (position.speed.to_string(), position.paused, position.ended);
-            self.stale |= is_due && position != self.position;
+            self.stale |= is_due && position != self.position && self.shows_position();
             self.stale |= position.as_ref().map(other) != self.position.as_ref().map(other);
             // One that is not drawn now is compared with the drawn one when the next status is due.
             if self.stale {

@@ -14,24 +14,12 @@ impl Screen {
         self.panel.is_open || self.cameras.len() == 1
     }
 
-    /// Returns the question or the input that waits for the user.
-    pub(super) fn prompt(&self) -> Option<String> {
-        if self.interaction.asks_to_quit {
-            return Some("stop the recording and quit? y or q: yes; any other key: no".to_owned());
-        }
-        let search = self.interaction.search.as_ref()?;
-        let (what, found) = match self.finds_classes() {
-            true => ("class", self.panel.found(search).into_iter().map(|(_, name)| name).collect::<Vec<_>>()),
+    /// Returns the kind of the names that a search finds, and those that it finds.
+    pub(super) fn found_names(&self, search: &str) -> (&'static str, Vec<String>) {
+        match self.finds_classes() {
+            true => ("class", self.panel.found(search).into_iter().map(|(_, name)| name).collect()),
             false => ("camera", self.found(search).into_iter().map(|at| self.cameras[at].name.clone()).collect()),
-        };
-        let names = &found[..found.len().min(5)];
-        let more = if found.len() > names.len() { " ..." } else { "" };
-        Some(match (&*found, search.is_empty()) {
-            ([], _) => format!("{what}: {search}_ (no name contains this)"),
-            (_, true) if self.finds_classes() => "class: _ (type a part of its name; Enter: all)".to_owned(),
-            (_, true) => "camera: _ (type a part of its name)".to_owned(),
-            _ => format!("{what}: {search}_ (Enter: {}{more})", names.join(", ")),
-        })
+        }
     }
 
     /// Draws only the first class with this text in its name; all without a text.
@@ -52,7 +40,10 @@ impl Screen {
         self.stale = true;
         let Some(search) = &mut self.interaction.search else { return };
         match press {
-            Press::Key(_, Some(Action::Escape)) => self.interaction.search = None,
+            Press::Key(_, Some(Action::Escape)) => {
+                self.interaction.search = None;
+                self.escaped();
+            }
             Press::Key(Key::Backspace, _) => {
                 if search.pop().is_none() {
                     self.interaction.search = None;

@@ -43,6 +43,11 @@ impl CameraStatus {
         }
     }
 
+    /// Returns whether frames arrive.
+    pub(super) fn sends(&self) -> bool {
+        matches!(self.state, SessionState::Streaming) && !self.held
+    }
+
     /// Returns the color of the camera's state.
     pub(super) fn ink(&self) -> Ink {
         match ink_of(&self.state) {
@@ -122,13 +127,13 @@ fn dropped(stats: &Stats) -> u64 {
 pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     let (stats, rates) = (&status.stats, status.stats.rates());
     let mut facts = vec![vec![(status.ink(), "● ".to_owned()), (Ink::Text, status.name.clone())]];
-    let is_streaming = matches!(status.state, SessionState::Streaming);
-    if !is_streaming {
-        facts.push(vec![(status.ink(), format!("  {}", state_word(&status.state)))]);
+    let sends = status.sends();
+    if !matches!(status.state, SessionState::Streaming) {
+        facts.push(vec![(status.ink(), format!("  {}", state_word(status)))]);
     }
-    facts.extend(status.recording.iter().flat_map(CameraRecording::line));
+    facts.extend(status.recording.iter().flat_map(|recording| recording.line(sends)));
     let fact = |ink: Ink, value: String, unit: &str| vec![(ink, format!("  {value}")), (Ink::Dim, format!(" {unit}"))];
-    if is_streaming && !status.held {
+    if sends {
         facts.push(fact(Ink::Text, format!("{:.1}", rates.fps_arrival), "fps"));
     }
     for (count, what) in stream_errors(stats) {
@@ -137,7 +142,7 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     if status.health.failed > 0 {
         facts.push(fact(Ink::Warning, status.health.failed.to_string(), "not shown"));
     }
-    if is_streaming && !status.held {
+    if sends {
         facts.push(fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s"));
     }
     if dropped(stats) > 0 {
@@ -195,7 +200,7 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
         ),
         ("shown", plain(format!("{}   {} dropped", frames.shown, dropped(stats)))),
     ];
-    if matches!(status.state, SessionState::Streaming) && !status.held {
+    if status.sends() {
         let jitter = milliseconds((rates.jitter_us * 1e3) as u64);
         let rates = [
             ("fps", plain(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
@@ -220,9 +225,11 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
     rows
 }
 
-pub(super) fn state_word(state: &SessionState) -> String {
-    match state {
+/// Returns the state in one or a few words. A camera that never sent a frame is not lost.
+pub(super) fn state_word(status: &CameraStatus) -> String {
+    match &status.state {
         SessionState::Outside(outside) => outside.to_string(),
+        SessionState::Lost { .. } if status.stats.frames.received == 0 => "not connected".to_owned(),
         state => state.word().to_owned(),
     }
 }
@@ -264,7 +271,7 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
                 _ => None,
             };
             lines.extend(reason.map(Cow::into_owned));
-            message(ink_of(state), &state_word(state), lines)
+            message(ink_of(state), &state_word(status), lines)
         }
     }
 }
@@ -323,6 +330,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_camera_without_a_frame_so_far_is_not_lost() {
+        let mut status = status();
+        let kind = crate::source::SourceErrorKind::Closed;
+        let reason = crate::source::SourceError { conn: Default::default(), kind };
+        let reason = std::sync::Arc::new(reason);
+        status.state = SessionState::Lost { reason, retry_in: std::time::Duration::from_secs(1) };
+        assert_eq!(state_word(&status), "not connected");
+        assert_eq!(message(&status, false).expect("a message").short[1], "not connected");
+        status.stats.frames.received = 1;
+        assert_eq!(state_word(&status), "lost");
+    }
+
+    #[test]
     fn a_camera_in_trouble_is_not_green() {
         let mut status = status();
         assert_eq!(line(&status)[0][0], (Ink::Good, "● ".to_owned()));
@@ -373,7 +393,7 @@ pub(super) mod tests {
             let cameras = vec![RecorderCounts { recorded: 40, dropped, ..RecorderCounts::default() }];
             let total = RecorderHealth { state, cameras, ..RecorderHealth::default() };
             let health = RecordersHealth { total, bytes_per_s: 27.1e6, seconds_left: Some(7260.0) };
-            Some(CameraRecording { health: health.into(), camera: 0 })
+            Some(CameraRecording { health: health.into(), camera: 0, is_part: true })
         };
         status.recording = recording(RecorderState::Recording, 0);
         let text = line_of(&status);
@@ -382,10 +402,51 @@ pub(super) mod tests {
         assert!(
             full(&status).ends_with(&["40 frames   0 missing".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
         );
+        status.state = SessionState::Silent;
+        assert!(line_of(&status).starts_with("● front  silent  REC: no frames"), "{}", line_of(&status));
+        assert_eq!(line(&status)[2][0].0, Ink::Warning, "nothing is recorded");
+        status.state = SessionState::Streaming;
         status.recording = recording(RecorderState::Paused { why: "the disk is full".to_owned() }, 3);
-        assert_eq!(line(&status)[1], [(Ink::Alarm, "  REC".to_owned())]);
-        assert!(line_of(&status).contains(" paused  3 not recorded"), "{}", line_of(&status));
+        assert_eq!(line(&status)[1], [(Ink::Alarm, "  REC: paused".to_owned())]);
+        assert!(line_of(&status).contains("REC: paused  3 not recorded"), "{}", line_of(&status));
         assert_eq!(full(&status).last().map(String::as_str), Some("recording paused: the disk is full"));
+        status.recording.as_mut().expect("a recording").is_part = false;
+        assert!(line_of(&status).starts_with("● front  3 not recorded  0.0 fps"), "the notice says the rest");
+    }
+
+    /// Each word of the status line and of the full HUD is in the table of docs/window.md.
+    #[test]
+    fn every_word_of_the_hud_is_explained() {
+        let docs = include_str!("../../../docs/window.md");
+        let table =
+            docs.split("## Words of the HUD").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section");
+        let mut status = status();
+        let stats = &mut status.stats;
+        (stats.connections, stats.reboots, stats.bad_detections, stats.resyncs) = (3, 2, 2, 2);
+        (stats.frames.withdrawn, stats.frames.lost, stats.frames.missing, stats.frames.received) = (2, 2, 2, 9);
+        stats.lanes = vec![LaneCounts { name: "window", keeps: false, offered: 2, taken: 0, dropped: 2, queued: 0 }];
+        let health = crate::wire::Record::Health { celsius: Some(67.8), css: Some(97.0), mss: Some(40.0) };
+        stats.event(&crate::wire::Event::Record(health));
+        stats.picture(false, 3000);
+        (status.health.failed, status.threshold) = (2, 0.5);
+        let cameras = vec![RecorderCounts { recorded: 40, dropped: 2, ..RecorderCounts::default() }];
+        let total = RecorderHealth { state: RecorderState::Recording, cameras, ..RecorderHealth::default() };
+        let health = RecordersHealth { total, bytes_per_s: 27.1e6, seconds_left: Some(7260.0) };
+        status.recording = Some(CameraRecording { health: health.into(), camera: 0, is_part: true });
+        let mut said = line_of(&status);
+        for (caption, pieces) in rows(&status) {
+            said.push_str(&format!(" {caption} {}", text_of(&pieces)));
+        }
+        assert!(
+            ["latency", "css", "mss", "jitter", "disk", "dropped", "not shown"].iter().all(|word| said.contains(word))
+        );
+        // Names, and units behind numbers.
+        let known = ["front", "BGR888p", "IMG", "from", "ms", "kB", "B", "MB/s", "h", "min", "Mbit/s", "frames"];
+        let words = said.split_whitespace().filter(|word| word.starts_with(char::is_alphabetic));
+        for word in words.filter(|word| !known.contains(word)) {
+            let named = table.split('`').skip(1).step_by(2).flat_map(str::split_whitespace).any(|found| found == word);
+            assert!(named, "`{word}` is not explained");
+        }
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl Tile {
         Some(self.showing?.place(self.picture.as_ref()?.part.of))
     }
 
+    /// Returns the area that the picture covers; the tile without a picture.
+    pub(super) fn covered(&self) -> Rect {
+        self.placement().map_or(self.at, |placement| centered(placement.size, self.at))
+    }
+
     /// Draws the picture in the middle of the tile, and returns the covered area. A picture that was made for another size
     /// or part is scaled, until the view has made the next one.
     pub(super) fn draw_picture(&mut self, words: &mut [u32], stride: usize) -> Rect {
