@@ -85,7 +85,8 @@ fn every_field_of_datagrams_is_documented() {
     let (address, source) = (address.to_string(), format!("udp://{address}"));
     let mut camera =
         oaktap(&["simulate", "--udp", &address, "--size", "64x48", "--records", "-q"]).spawn().expect("it starts");
-    let printed = lines(&["detections", &source, "--frames", "60", "--json", "-q"]);
+    // The camera describes itself every 2 s.
+    let printed = lines(&["detections", &source, "--frames", "170", "--json", "-q"]);
     camera.kill().and_then(|()| camera.wait()).expect("it ends");
     let summary = &printed.last().expect("a summary")["summary"]["cameras"][0];
     let documented =

@@ -1,6 +1,7 @@
 //! Cameras that send datagrams to this host.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use oaktap::frame::PayloadKind;
@@ -266,4 +267,33 @@ fn hostile_datagrams_cost_little_and_the_next_frame_arrives() {
     assert_eq!((stats.connections, stats.frames.confirmed), (1, 101));
     assert_eq!(counts.received + counts.dropped_by_host.unwrap_or(0), sent + 7);
     assert!(counts.invalid > 1000 && stats.frames.lost > 1000, "{counts:?}");
+}
+
+#[test]
+fn the_script_in_the_documentation_sends() {
+    let text = include_str!("../../docs/udp.md");
+    let script = text.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
+    let (bench, address) = waiting(patient());
+    let script = script.replace("'192.168.1.10', 5000", &format!("'{}', {}", address.ip(), address.port()));
+    assert!(script.contains(&address.port().to_string()) && script.lines().count() <= 12, "{script}");
+    // The Script's node, with three pictures of which the first two have several parts.
+    let node = "import sys\n\
+        class Message:\n    def __init__(self, left): self.left = left\n    def getData(self): return bytearray(open(sys.argv[1 + self.left], 'rb').read())\n\
+        class Input:\n    left = 3\n    def get(self):\n        self.left -= 1\n        if self.left < 0: sys.exit()\n        return Message(self.left)\n\
+        class node: io = {'jpeg': Input()}\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let lens = [100, 3000, 30_000];
+    let files = lens.map(|len| {
+        let file = folder.path().join(len.to_string());
+        std::fs::write(&file, jpeg(len)).expect("a file");
+        file
+    });
+    let mut python = Command::new("python3");
+    let child = python.args(["-c", &(node.to_owned() + &script)]).args(&files).stderr(Stdio::piped()).spawn();
+    let output = child.expect("there is a python3").wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for len in lens.into_iter().rev() {
+        assert!(bench.kept().payload() == jpeg(len), "{len}");
+    }
+    assert_eq!(counts(bench).1.messages, 3);
 }

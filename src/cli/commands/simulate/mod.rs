@@ -67,7 +67,7 @@ pub(crate) struct SimulateArgs {
     http: bool,
 
     /// Send datagrams to this address, which `oaktap view udp://:PORT` receives; with --count, to consecutive ports
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "listen", "bootloader", "app"])]
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "mqtt", "listen", "bootloader", "app"])]
     udp: Option<SocketAddr>,
 
     /// Publish to a broker, such as mqtt://127.0.0.1/TOPIC: JPEG on TOPIC, boxes as JSON on TOPIC/detections, their average
