@@ -254,12 +254,13 @@ impl Receiving {
         present::table(&summaries, tracing::enabled!(tracing::Level::INFO), self.strict);
         recording_summary::texts(recordings).iter().for_each(|text| present::say(text));
         // A camera that sent nothing is a failure of its own only if no other camera sent a frame.
-        let any_frames = stats.iter().any(|stats| stats.frames.received > 0);
+        let any_frames = stats.iter().any(|stats| stats.frames.received + stats.measurements > 0);
         let gave_up = locked(&self.alone).since.is_some();
         let mut damaged = false;
         let mut failures: Vec<Option<Failure>> = Vec::new();
         for (number, end) in ends.into_iter().enumerate() {
-            let (session, received) = (&self.sessions()[number], stats[number].frames.received);
+            let received = stats[number].frames.received + stats[number].measurements;
+            let session = &self.sessions()[number];
             failures.push(match end {
                 // The frames before the damage have been delivered.
                 Err(error) if error.is_damage() && received > 0 => {

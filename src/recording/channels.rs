@@ -8,6 +8,7 @@ use mcap::records::{Channel, Metadata, Record, op};
 use super::CameraInfo;
 use super::image::ImageMessage;
 use super::mcap_record;
+use super::number_channels::NUMBER_SCHEMA;
 use super::schema::WIRE_SCHEMA;
 use super::writer::{CHANNELS, image_channel};
 use crate::frame::LabelMap;
@@ -304,6 +305,11 @@ impl Channels {
     /// Returns whether the file declares a channel of this number.
     pub(super) fn is_declared(&self, channel: u16) -> bool {
         self.declared.contains_key(&channel)
+    }
+
+    /// Returns whether a channel has the numbers of a camera for other programs.
+    pub(super) fn is_of_numbers(&self, channel: u16) -> bool {
+        self.declared.get(&channel).is_some_and(|declared| declared.format.split(',').next() == Some(NUMBER_SCHEMA))
     }
 
     /// Topic of a channel; empty if the file does not declare it.

@@ -10,6 +10,7 @@ use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record::RECORD_HEAD_BYTES;
+pub use super::measurement_report::{GapReport, MeasurementReport, Measurements, TriggerReport};
 use super::pace::Pace;
 pub use super::salvage::DamageReport;
 use super::salvage::{Salvage, SalvageItem};
@@ -24,7 +25,7 @@ use crate::wire::{self, Record};
 const INTERVAL_MAX_US: u64 = 3_600_000_000;
 
 /// Number of gaps and triggers per camera, and of damaged parts and jumps of the clock, that a report lists. All are counted.
-const LISTED_MAX: usize = 100;
+pub(super) const LISTED_MAX: usize = 100;
 
 /// Content of one file.
 #[derive(Clone, Debug, Serialize)]
@@ -114,6 +115,8 @@ pub struct CameraReport {
     pub detections: u64,
     /// Number of boxes per label.
     pub labels: BTreeMap<String, u64>,
+    /// Numbers that the camera sent beside its pictures, by topic. At most 100 topics.
+    pub measurements: Measurements,
     /// Temperature and load that the camera reported, if it did.
     pub health: Option<CameraHealth>,
     /// The camera's clock, from the file's metadata or, in a torn file, from its frames.
@@ -143,26 +146,6 @@ pub struct FrameIntervals {
     pub p99: f64,
     /// The longest interval.
     pub max: f64,
-}
-
-/// Consecutive frames that are missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GapReport {
-    /// Time in nanoseconds since 1970, UTC.
-    pub at_unix_ns: i64,
-    /// Number of missing frames.
-    pub frames: u64,
-    /// The reason.
-    pub why: String,
-}
-
-/// A time at which the trigger of a recording fired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TriggerReport {
-    /// Arrival of the frame in nanoseconds since 1970, UTC.
-    pub at_unix_ns: i64,
-    /// The trigger, and the detection that matched.
-    pub why: String,
 }
 
 impl RecordingReport {
@@ -339,6 +322,7 @@ struct CameraTally {
     bad_detections: u64,
     detections: u64,
     labels: BTreeMap<String, u64>,
+    measurements: Measurements,
     health: CameraHealth,
     clock: ClockModel,
     timeline: Timeline,
@@ -368,6 +352,7 @@ impl Default for CameraTally {
             bad_detections: 0,
             detections: 0,
             labels: BTreeMap::new(),
+            measurements: Measurements::default(),
             health: CameraHealth::default(),
             clock: ClockModel::default(),
             timeline: Timeline::default(),
@@ -440,6 +425,7 @@ impl CameraTally {
                     self.triggers.push(TriggerReport { at_unix_ns, why: incident.text.clone() });
                 }
             }
+            Some(IncidentKind::Measurement) => self.measurements.observe(&incident.text, incident.value),
             // `None`: another version wrote it.
             Some(IncidentKind::Disconnected | IncidentKind::ClockJump) | None => {}
         }
@@ -488,6 +474,7 @@ impl CameraTally {
             bad_detections: self.bad_detections,
             detections: self.detections,
             labels: self.labels,
+            measurements: self.measurements,
             health: (!self.health.is_empty()).then_some(self.health),
             clock: clock.or_else(|| self.clock.fit()),
             timeline: self.timeline,

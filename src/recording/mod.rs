@@ -29,6 +29,8 @@ mod image;
 pub mod inspect;
 mod join;
 mod mcap_record;
+mod measurement_report;
+mod number_channels;
 mod pace;
 pub mod playback;
 mod player;

@@ -196,10 +196,11 @@ impl<R: Read + Seek> Salvage<R> {
         &self.survey.channels
     }
 
-    /// Describes the topics so far that do not belong to a camera.
+    /// Describes the topics so far that do not belong to a camera. The numbers of a camera do: they are in its wire channel, too.
     pub(super) fn other_topics(&self) -> Vec<String> {
         let channels = &self.survey.channels;
-        let others = self.messages.iter().filter(|(channel, _)| channels.role(**channel).is_none());
+        let is_other = |channel: u16| channels.role(channel).is_none() && !channels.is_of_numbers(channel);
+        let others = self.messages.iter().filter(|(channel, _)| is_other(**channel));
         others.map(|(channel, n)| format!("the topic {} ({n} messages)", channels.topic(*channel))).collect()
     }
 

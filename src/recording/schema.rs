@@ -119,6 +119,12 @@ pub struct RecordedIncident {
     /// With the kind `clock-jump`: time of the wall clock that was found, in nanoseconds since 1970, UTC.
     #[prost(sint64, tag = "8")]
     pub unix_found_ns: i64,
+    /// With the kind `measurement`: the number that the camera sent on the topic `text`.
+    #[prost(double, tag = "9")]
+    pub value: f64,
+    /// With the kind `measurement`: a broker had retained it, so it is not of the present.
+    #[prost(bool, tag = "10")]
+    pub stale: bool,
 }
 
 impl RecordedIncident {
@@ -159,11 +165,13 @@ pub enum IncidentKind {
     ClockJump,
     /// `trigger`: a detection matched the trigger of the recording for the first time in 1 s. Follows the frame with the detection.
     Trigger,
+    /// `measurement`: the camera sent a number beside its pictures. Also on a topic of its own, for other programs.
+    Measurement,
 }
 
 impl IncidentKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Gap,
         Self::Lost,
         Self::Withdrawn,
@@ -174,6 +182,7 @@ impl IncidentKind {
         Self::Disconnected,
         Self::ClockJump,
         Self::Trigger,
+        Self::Measurement,
     ];
 
     const fn name(self) -> &'static str {
@@ -188,6 +197,7 @@ impl IncidentKind {
             Self::Disconnected => "disconnected",
             Self::ClockJump => "clock-jump",
             Self::Trigger => "trigger",
+            Self::Measurement => "measurement",
         }
     }
 }
@@ -276,6 +286,8 @@ pub(super) fn descriptor() -> Vec<u8> {
             ("found", Type::Bytes, ""),
             ("unix_expected_ns", Type::Sint64, ""),
             ("unix_found_ns", Type::Sint64, ""),
+            ("value", Type::Double, ""),
+            ("stale", Type::Bool, ""),
         ],
     );
     let file = FileDescriptorProto {

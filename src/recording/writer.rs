@@ -13,7 +13,8 @@ use super::RecordingError;
 use super::annotations;
 use super::checksum::{append_checksum, insert_metadata_checksum};
 use super::image::{ImageBuffer, ImageMessage};
-use super::schema::{self, RecordedIncident, WireMessage};
+use super::number_channels::NumberChannels;
+use super::schema::{self, IncidentKind, RecordedIncident, WireMessage};
 use crate::frame::{Frame, LabelMap};
 
 /// Beginning of the name of the program in the header of a file, followed by the version.
@@ -78,6 +79,7 @@ pub struct SegmentWriter<W: Write + Seek> {
     message: Vec<u8>,
     /// Bytes of the messages since the last flush.
     open_bytes: u64,
+    numbers: NumberChannels,
 }
 
 impl<W: Write + Seek> std::fmt::Debug for SegmentWriter<W> {
@@ -155,7 +157,8 @@ impl<W: Write + Seek> SegmentWriter<W> {
             ]);
             write_metadata(&mut mcap, FILE_METADATA.to_owned(), about)?;
             let cameras = (0..).zip(cameras).map(|(number, info)| WrittenCamera::new(number, info)).collect();
-            Ok(Self { mcap, cameras, image: ImageBuffer::default(), message: Vec::new(), open_bytes: 0 })
+            let (image, numbers) = (ImageBuffer::default(), NumberChannels::default());
+            Ok(Self { mcap, cameras, image, message: Vec::new(), open_bytes: 0, numbers })
         };
         begin().map_err(RecordingError::Write)
     }
@@ -203,7 +206,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         publish_unix_ns: i64,
     ) -> Result<(), RecordingError> {
         self.begin_camera(camera, Some(frame)).map_err(RecordingError::Write)?;
-        let Self { mcap, cameras, image, message, open_bytes } = self;
+        let Self { mcap, cameras, image, message, open_bytes, .. } = self;
         let camera = &mut cameras[camera];
         let name = &camera.info.name;
         let mut header = MessageHeader {
@@ -305,7 +308,11 @@ impl<W: Write + Seek> SegmentWriter<W> {
         at_unix_ns: i64,
     ) -> Result<(), RecordingError> {
         self.begin_camera(camera, None).map_err(RecordingError::Write)?;
-        let Self { mcap, cameras, message, open_bytes, .. } = self;
+        let Self { mcap, cameras, message, open_bytes, numbers, .. } = self;
+        if incident.kind() == Some(IncidentKind::Measurement) {
+            let written = numbers.write(mcap, &cameras[camera].info.name, cameras.len(), incident, at_unix_ns);
+            *open_bytes += written.map_err(RecordingError::Write)?;
+        }
         let camera = &cameras[camera];
         let header = MessageHeader {
             channel_id: camera.channel,
@@ -431,7 +438,7 @@ fn write<W: Write + Seek>(
 }
 
 /// MCAP times are unsigned: times before 1970 become 0.
-fn nanoseconds(unix_ns: i64) -> u64 {
+pub(super) fn nanoseconds(unix_ns: i64) -> u64 {
     u64::try_from(unix_ns).unwrap_or(0)
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::frame::{Frame, NamedDetection, Track};
+use crate::frame::{Frame, NamedDetection, Received, Track};
 use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
 use crate::sink::label_weight::LabelWeight;
+use crate::source::Measurement;
 
 /// Memory for frames that wait while the reader is slow, of all cameras together, unless [`Detections::with_budget`] sets it.
 /// Without payloads this is hours of frames; with payloads ([`Detections::with_payloads`]) 10 s at 40 frames/s of 640x352.
@@ -47,6 +48,43 @@ impl DetectedFrame {
             + self.label_bytes
             + self.frame.payload().len()
     }
+}
+
+/// An item that waits for its reader.
+#[derive(Clone, Debug)]
+pub enum Detected {
+    /// A frame.
+    Frame(DetectedFrame),
+    /// A number that the camera sent beside its pictures, and its arrival.
+    Measurement(Measurement, Received),
+}
+
+impl Detected {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Frame(frame) => frame.weight(),
+            Self::Measurement(Measurement { topic, .. }, _) => size_of::<Self>() + topic.len(),
+        }
+    }
+}
+
+/// A number that the camera sent beside its pictures.
+#[derive(Debug, Serialize)]
+pub struct MeasurementRecord<'a> {
+    /// Name of the camera, if it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<&'a str>,
+    /// Counts the numbers of the camera, of all topics, from 0.
+    pub seq: u64,
+    /// Arrival, in nanoseconds since 1970, UTC.
+    pub arrival_unix_ns: i64,
+    /// Topic on which it was published.
+    pub topic: &'a str,
+    /// The number.
+    pub value: f64,
+    /// A broker had retained it: it is not of the present.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
 }
 
 /// Detections of one frame, as they were sent: boxes are not clamped.
@@ -114,18 +152,20 @@ impl<'a> DetectionRecord<'a> {
 /// Queues the confirmed frames of one camera and numbers them over all connections.
 #[derive(Debug)]
 pub struct Detections {
-    taker: Option<Taker<DetectedFrame>>,
-    counter: Option<LaneCounter>,
+    taker: Option<Taker<Detected>>,
+    /// Of frames, and of numbers.
+    counters: Option<[LaneCounter; 2]>,
     budget: Budget,
     keeps_payloads: bool,
     base: u64,
     last: Option<u64>,
+    measurements: u64,
 }
 
 impl Default for Detections {
     fn default() -> Self {
         let budget = Budget::new(QUEUE_BYTES);
-        Self { taker: None, counter: None, budget, keeps_payloads: false, base: 0, last: None }
+        Self { taker: None, counters: None, budget, keeps_payloads: false, base: 0, last: None, measurements: 0 }
     }
 }
 
@@ -148,19 +188,26 @@ impl Detections {
         Self { budget, ..self }
     }
 
-    /// Returns the number of frames that wait.
+    /// Returns the number of frames and numbers that wait.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.counter.as_ref().map_or(0, |counter| counter.counts().queued)
+        self.counters.iter().flatten().map(|counter| counter.counts().queued).sum()
     }
 
-    /// Waits for the next frame, at most for `timeout`. Returns it with its number.
+    /// Waits for the next frame or number, at most for `timeout`. Returns it with its number.
     ///
     /// # Errors
-    /// `Timeout` if no frame arrived, `Disconnected` if the session has ended or no camera is connected.
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<(u64, DetectedFrame), RecvTimeoutError> {
+    /// `Timeout` if nothing arrived, `Disconnected` if the session has ended or no camera is connected.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<(u64, Detected), RecvTimeoutError> {
         let detected = self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)?;
-        Ok((self.number(detected.frame.id), detected))
+        let number = match &detected {
+            Detected::Frame(detected) => self.number(detected.frame.id),
+            Detected::Measurement(..) => {
+                self.measurements += 1;
+                self.measurements - 1
+            }
+        };
+        Ok((number, detected))
     }
 
     /// Numbers a frame that has this id on its connection.
@@ -179,16 +226,22 @@ impl Sink for Detections {
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let policy = Policy::Bytes(self.budget.clone());
-        let (lane, taker) = weighed_lane("detections", policy, DetectedFrame::weight);
+        let (lane, taker) = weighed_lane("detections", policy, Detected::weight);
         let (counter, watched) = (lane.counter(), lane.counter());
         camera.outlets.ledger.watch(counter.clone());
         let keeps_payloads = self.keeps_payloads;
         let mut weight = LabelWeight::default();
+        // In one order with the frames. Not in the ledger, which counts frames.
+        let numbers = lane.sibling();
+        let counters = [watched, numbers.counter()];
+        camera.outlets.incidents.add_mapped(numbers, |incident| {
+            Some(Detected::Measurement(incident.event.measurement()?, incident.received))
+        });
         camera.outlets.confirmed.add_mapped(lane, move |frame| {
             let label_bytes = weight.of(frame, counter.counts().dropped);
-            Some(DetectedFrame::new(frame, keeps_payloads, label_bytes))
+            Some(Detected::Frame(DetectedFrame::new(frame, keeps_payloads, label_bytes)))
         });
-        (self.taker, self.counter) = (Some(taker), Some(watched));
+        (self.taker, self.counters) = (Some(taker), Some(counters));
         Ok(())
     }
 

@@ -161,6 +161,9 @@ impl Delivery {
     }
 
     pub(super) fn incident(&mut self, received: Received, event: IncidentEvent) {
+        if event.measurement().is_some() {
+            self.outlets.ledger.update(|stats| stats.measured(received));
+        }
         if !self.outlets.incidents.is_empty() {
             self.hold(Held::Incident(Incident { received, event }));
         }

@@ -8,6 +8,23 @@ use crate::recording::schema::{self, IncidentKind};
 use crate::units::count;
 use crate::wire::{Damage, Skipped};
 
+/// A number that a camera sends beside its pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// Topic on which it was published.
+    pub topic: String,
+    /// The number. Finite.
+    pub value: f64,
+    /// The broker had retained it: it is not of the present.
+    pub stale: bool,
+}
+
+impl fmt::Display for Measurement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.topic, self.value)
+    }
+}
+
 /// An event with its time. Offered in the order of the stream: after the frames before it, before those that follow.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -51,6 +68,8 @@ pub enum IncidentEvent {
         /// Number of frames.
         frames: u64,
     },
+    /// The camera sent a number.
+    Measured(Measurement),
     /// An incident that a played recording contains, gaps included.
     Recorded(schema::RecordedIncident),
 }
@@ -61,9 +80,25 @@ impl IncidentEvent {
     pub const fn frames(&self) -> u64 {
         match self {
             Self::Withdrawn { .. } | Self::Lost(_) => 1,
-            Self::Connected { .. } | Self::Disconnected { .. } | Self::Skipped(_) | Self::BadDetections(_) => 0,
+            Self::Connected { .. }
+            | Self::Disconnected { .. }
+            | Self::Skipped(_)
+            | Self::BadDetections(_)
+            | Self::Measured(_) => 0,
             Self::NotSent { frames } => *frames,
             Self::Recorded(incident) => incident.frames,
+        }
+    }
+
+    /// Returns the number that the camera sent, now or in a recording that is played.
+    #[must_use]
+    pub fn measurement(&self) -> Option<Measurement> {
+        match self {
+            Self::Measured(measurement) => Some(measurement.clone()),
+            Self::Recorded(incident) if incident.kind() == Some(IncidentKind::Measurement) => {
+                Some(Measurement { topic: incident.text.clone(), value: incident.value, stale: incident.stale })
+            }
+            _ => None,
         }
     }
 }
@@ -81,6 +116,7 @@ impl fmt::Display for IncidentEvent {
             Self::NotSent { frames } => {
                 write!(f, "the camera left out {}", count(*frames, "frame number", "frame numbers"))
             }
+            Self::Measured(measurement) => measurement.fmt(f),
             Self::Recorded(incident) => f.write_str(&incident.text),
             Self::Skipped(skipped) => skipped.fmt(f),
         }
@@ -97,6 +133,10 @@ impl From<&IncidentEvent> for schema::RecordedIncident {
             IncidentEvent::Skipped(_) => IncidentKind::Skipped,
             IncidentEvent::BadDetections(_) => IncidentKind::BadDetections,
             IncidentEvent::NotSent { .. } => IncidentKind::NotSent,
+            IncidentEvent::Measured(Measurement { topic, value, stale }) => {
+                let kind = IncidentKind::Measurement.to_string();
+                return Self { kind, text: topic.clone(), value: *value, stale: *stale, ..Self::default() };
+            }
             IncidentEvent::Recorded(incident) => return incident.clone(),
         };
         let incident =

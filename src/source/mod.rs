@@ -49,7 +49,7 @@ pub use file::FileSpec;
 pub use http::{HttpError, HttpSpec};
 #[cfg(feature = "http")]
 pub use http_post::HttpPostSpec;
-pub use incident::{Incident, IncidentEvent};
+pub use incident::{Incident, IncidentEvent, Measurement};
 pub use monitor::Timeouts;
 #[cfg(feature = "mqtt")]
 pub use mqtt::{MqttError, MqttSpec};

@@ -186,7 +186,12 @@ impl Replay {
                     if incident.kind() == Some(IncidentKind::Connected) && is_within {
                         self.reconnect();
                     }
-                    let is_intact = [IncidentKind::Connected, IncidentKind::Disconnected, IncidentKind::BadDetections];
+                    let is_intact = [
+                        IncidentKind::Connected,
+                        IncidentKind::Disconnected,
+                        IncidentKind::BadDetections,
+                        IncidentKind::Measurement,
+                    ];
                     if !incident.kind().is_some_and(|kind| is_intact.contains(&kind)) {
                         self.delivery.broken();
                     }

@@ -36,6 +36,14 @@ impl Stats {
         age_us < step_us - (step_us / 4).min(EARLY_MAX_US)
     }
 
+    /// Counts a number that the camera sent beside its pictures. A camera that sends numbers only is not down.
+    pub fn measured(&mut self, received: Received) {
+        self.measurements += 1;
+        if self.frames.received == 0 {
+            self.outages.frame(received.mono_ns);
+        }
+    }
+
     pub(super) fn frame(&mut self, frame: &Frame) {
         if frame.labels.is_some() {
             self.labels.clone_from(&frame.labels);

@@ -131,6 +131,8 @@ pub struct Stats {
     repeats: bool,
     /// Records received between frames.
     pub records: u64,
+    /// Numbers that the camera sent beside its pictures.
+    pub measurements: u64,
     /// Frames that the camera reports to have dropped (`@Q`), without those of [`SequenceCounts::away`].
     pub dropped_by_camera: u64,
     /// The camera's description of itself and its stream, from the open or last connection.

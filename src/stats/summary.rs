@@ -71,6 +71,8 @@ pub struct Summary {
     pub missing_in_recording: u64,
     /// Records received between frames.
     pub records: u64,
+    /// Numbers that the camera sent beside its pictures.
+    pub measurements: u64,
     /// Frames that the camera reports to have dropped while we were connected.
     pub dropped_by_camera: u64,
     /// The camera's description of itself on the last connection; `None` if it sent none.
@@ -160,6 +162,7 @@ impl Stats {
             first_damage: self.first_damage.clone(),
             missing_in_recording: self.missing_in_recording,
             records: self.records,
+            measurements: self.measurements,
             dropped_by_camera: self.dropped_by_camera,
             introduction: (!self.introduction.is_empty()).then(|| (*self.introduction).clone()),
             health: (!self.health.is_empty()).then_some(self.health),

@@ -270,3 +270,44 @@ fn a_broker_that_sends_without_an_end_takes_no_more_memory() {
     peaks.push(peak(&oaktap.0));
     assert!(peaks[3] < peaks[0] + (16 << 20) && peaks[3] < 256 << 20, "{peaks:?}");
 }
+
+#[test]
+fn numbers_are_printed_recorded_and_played_again() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    // As the official example publishes it, but retained.
+    published(port, "test_topic/detections", &["-r", "-q", "2", "-m", "1.97"]);
+    let url = format!("mqtt://127.0.0.1:{port}/test_topic/detections");
+    let (code, out, err) = run(&["detections", &url, "--duration", "2s"]);
+    let ends = "\"topic\":\"test_topic/detections\",\"value\":1.97,\"stale\":true}\n";
+    assert!(code == 0 && out.lines().count() == 1 && out.contains("\"seq\":0,") && out.ends_with(ends), "{out}{err}");
+
+    published(port, "cam/a", &["-r", "-f", &picture(folder.path(), 1, 1000)]);
+    published(port, "cam/count", &["-r", "-m", "-3"]);
+    let file = folder.path().join("x.mcap");
+    let file = file.to_str().expect("UTF-8");
+    let front = format!("front=mqtt://127.0.0.1:{port}/cam/#");
+    let (_, _, err) = run(&["record", &front, "-o", file, "--duration", "2s"]);
+    let (code, out, _) = run(&["verify", file]);
+    assert!(code == 0, "{out}{err}");
+    let (_, out, _) = run(&["inspect", file, "--json"]);
+    let numbers = r#""measurements":{"cam/count":{"count":1,"min":-3.0,"max":-3.0,"last":-3.0}}"#;
+    assert!(out.contains(numbers), "{out}");
+    let (_, out, _) = run(&["inspect", file]);
+    assert!(out.contains("cam/count: 1 number, -3 to -3, last -3"), "{out}");
+    let copy = folder.path().join("copy.mcap");
+    let copy = copy.to_str().expect("UTF-8");
+    let (code, out, err) = run(&["recover", file, "-o", copy]);
+    assert!(code == 0 && !format!("{out}{err}").contains("left out"), "{out}{err}");
+    let (code, out, err) = run(&["detections", &format!("file:{copy}?speed=max")]);
+    let count = |text: &str| out.lines().filter(|line| line.contains(text)).count();
+    let found = [
+        count("\"topic\":\"cam/count\",\"value\":-3.0,\"stale\":true"),
+        count("\"format\":\"JPEG\""),
+        out.lines().count(),
+    ];
+    assert!(code == 0 && found == [1, 1, 2], "{out}{err}");
+}

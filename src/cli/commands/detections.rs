@@ -6,9 +6,9 @@ use clap::Args;
 use oaktap::hub::{Budget, RecvTimeoutError};
 use oaktap::live::{self, Sink as _};
 use oaktap::overlay::Style;
-use oaktap::sink::detections::{DetectionRecord, Detections};
+use oaktap::sink::detections::{Detected, DetectionRecord, Detections, MeasurementRecord};
 use oaktap::sink::record::RecordersMonitor;
-use oaktap::source::Session;
+use oaktap::source::{Measurement, Session};
 use oaktap::units::count;
 
 use super::view::separated;
@@ -108,13 +108,26 @@ fn print(
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        explained.frame(&detected.frame);
-        let sha256 = args.hash.then(|| present::sha256(detected.frame.payload()));
         let camera = Some(session.name());
-        let line =
-            present::json(&DetectionRecord { camera, sha256, ..DetectionRecord::new(&detected, number, style) })?;
+        let line = match &detected {
+            Detected::Frame(detected) => {
+                explained.frame(&detected.frame);
+                let sha256 = args.hash.then(|| present::sha256(detected.frame.payload()));
+                present::json(&DetectionRecord { camera, sha256, ..DetectionRecord::new(detected, number, style) })?
+            }
+            Detected::Measurement(Measurement { topic, value, stale }, received) => {
+                present::json(&MeasurementRecord {
+                    camera,
+                    seq: number,
+                    arrival_unix_ns: received.unix_ns,
+                    topic,
+                    value: *value,
+                    stale: *stale,
+                })?
+            }
+        };
         match present::line(line.as_bytes()) {
-            Ok(()) => left = left.saturating_sub(1),
+            Ok(()) => left = left.saturating_sub(u64::from(matches!(detected, Detected::Frame(_)))),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // The reader has closed the pipe.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 not_printed = 1 + detections.waiting();

@@ -36,6 +36,7 @@ pub(super) struct Segment {
     tally: ChunkTally,
     /// Time at which the open chunk was started.
     open_since: Option<Instant>,
+    has_numbers: bool,
 }
 
 impl std::fmt::Debug for Segment {
@@ -55,7 +56,15 @@ impl Segment {
         let monitor = disk.monitor();
         let writer = SegmentWriter::new(disk, compression, cameras, begun_unix_ns)?;
         let tally = ChunkTally::new(cameras.len());
-        Ok(Self { writer, monitor, names, first_mono_ns: None, tally, open_since: Some(Instant::now()) })
+        Ok(Self {
+            writer,
+            monitor,
+            names,
+            first_mono_ns: None,
+            tally,
+            open_since: Some(Instant::now()),
+            has_numbers: false,
+        })
     }
 
     pub(super) fn monitor(&self) -> &DiskMonitor {
@@ -66,9 +75,9 @@ impl Segment {
         &self.names.partial
     }
 
-    /// Returns whether the file has a frame, or will have.
-    pub(super) const fn has_frames(&self) -> bool {
-        self.first_mono_ns.is_some()
+    /// Returns whether the file has a frame or a number of a camera, or will have.
+    pub(super) const fn has_content(&self) -> bool {
+        self.first_mono_ns.is_some() || self.has_numbers
     }
 
     /// Returns the size of the file, with the open chunk before compression.
@@ -120,6 +129,7 @@ impl Segment {
         unix_ns: i64,
     ) -> Result<(), RecordingError> {
         self.open_since.get_or_insert_with(Instant::now);
+        self.has_numbers |= incident.kind() == Some(schema::IncidentKind::Measurement);
         self.writer.incident(camera, incident, unix_ns)
     }
 

@@ -21,7 +21,7 @@ use super::error::SourceErrorKind;
 use super::monitor::Rhythm;
 use super::png;
 use super::reception::Reception;
-use super::{SessionOptions, SessionState};
+use super::{IncidentEvent, Measurement, SessionOptions, SessionState};
 use crate::frame::{Received, Staleness};
 use crate::net::clock::received_now;
 use crate::wire::{Damage, Decoder, Limits, Protocol, SkipReason};
@@ -190,8 +190,12 @@ impl Connection<'_> {
                 let expected = self.topics.expected_detections();
                 self.ignore(publish, &format!("detections: those of the pictures are expected on {expected}"), now);
             }
-            Payload::Number(_) => {
-                self.reception.decoder.outside(payload, payload.len(), SkipReason::ForeignRecord, now)
+            Payload::Number(value) => {
+                let measurement = Measurement { topic: topic.clone(), value, stale: *retain };
+                self.reception.decoder.outside(payload, payload.len(), SkipReason::ForeignRecord, now);
+                self.reception.attempts.delivery.incident(now, IncidentEvent::Measured(measurement));
+                self.reception.silence.frame(now.mono_ns);
+                self.reception.set_state(SessionState::Streaming);
             }
             Payload::Text => self.ignore(publish, "text: expected a picture, detections or a number", now),
         }

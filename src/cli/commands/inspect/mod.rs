@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::recording::inspect::{CameraReport, RecordingReport, inspect_watched};
+use oaktap::recording::inspect::{CameraReport, MeasurementReport, RecordingReport, inspect_watched};
 use oaktap::stats::{CameraHealth, HealthGauge};
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
@@ -287,6 +287,10 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("", format!("{} triggers in total; --json lists more", camera.triggered)));
     }
     lines.push(("boxes", boxes(camera.detections, &camera.labels)));
+    for (topic, MeasurementReport { count: all, min, max, last }) in &camera.measurements.0 {
+        let numbers = count(*all, "number", "numbers");
+        lines.push(("numbers", format!("{}: {numbers}, {min} to {max}, last {last}", printable(topic))));
+    }
     if let Some(CameraHealth { celsius, css, mss }) = camera.health {
         let range = |what: &str, unit: &str, gauge: Option<HealthGauge>| {
             gauge.map(|HealthGauge { min, max, last }| format!("{what}{min:.1} to {max:.1}{unit}, last {last:.1}"))

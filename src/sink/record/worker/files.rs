@@ -124,7 +124,7 @@ impl Worker {
     pub(super) fn finish_segment(&mut self, why: &str) {
         let Some(segment) = self.segment.take() else { return };
         let (path, monitor) = (segment.path().clone(), segment.monitor().clone());
-        if !segment.has_frames() {
+        if !segment.has_content() {
             drop(segment);
             tracing::info!("removed {}, which has no frames: {why}", path.display());
             let removed = std::fs::remove_file(&path);

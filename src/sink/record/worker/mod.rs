@@ -26,7 +26,8 @@ use crate::error::with_causes;
 use crate::frame::{Frame, Received, WriterMemory};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
-use crate::recording::{CameraInfo, ClockModel, schema};
+use crate::recording::schema::{self, IncidentKind, RecordedIncident};
+use crate::recording::{CameraInfo, ClockModel};
 
 /// Number of incidents to keep while no file is open.
 const EARLY_INCIDENTS_MAX: usize = 64;
@@ -333,7 +334,8 @@ impl Worker {
     }
 
     fn enqueue(&mut self, entry: Entry) {
-        if matches!(entry, Entry::Incident { .. }) && self.segment.is_none() {
+        let is_incident = |incident: &RecordedIncident| incident.kind() != Some(IncidentKind::Measurement);
+        if matches!(&entry, Entry::Incident { incident, .. } if is_incident(incident)) && self.segment.is_none() {
             // An incident alone starts no file: otherwise each failed connection would leave one.
             self.early_incidents.push_back(entry);
             if self.early_incidents.len() > EARLY_INCIDENTS_MAX {

@@ -1,0 +1,56 @@
+//! Lists of a report: gaps, triggers, and the numbers that a camera sent.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::inspect::LISTED_MAX;
+
+/// Consecutive frames that are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapReport {
+    /// Time in nanoseconds since 1970, UTC.
+    pub at_unix_ns: i64,
+    /// Number of missing frames.
+    pub frames: u64,
+    /// The reason.
+    pub why: String,
+}
+
+/// A time at which the trigger of a recording fired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TriggerReport {
+    /// Arrival of the frame in nanoseconds since 1970, UTC.
+    pub at_unix_ns: i64,
+    /// The trigger, and the detection that matched.
+    pub why: String,
+}
+
+/// The numbers of one topic.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MeasurementReport {
+    /// How many there are.
+    pub count: u64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// The last.
+    pub last: f64,
+}
+
+/// The numbers of the first topics, by topic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Measurements(pub BTreeMap<String, MeasurementReport>);
+
+impl Measurements {
+    /// Counts a number.
+    pub(super) fn observe(&mut self, topic: &str, value: f64) {
+        if let Some(MeasurementReport { count, min, max, last }) = self.0.get_mut(topic) {
+            (*count, *min, *max, *last) = (*count + 1, min.min(value), max.max(value), value);
+        } else if self.0.len() < LISTED_MAX {
+            let first = MeasurementReport { count: 1, min: value, max: value, last: value };
+            self.0.insert(topic.to_owned(), first);
+        }
+    }
+}
