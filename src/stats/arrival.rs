@@ -1,6 +1,8 @@
 //! Counts a frame when it arrives, and its times when it is known whether it is stale.
 
-use super::*;
+use super::backlog::Fresh;
+use super::{CLOCK_STEP_MAX_US, EARLY_MAX_US, Stats};
+use crate::frame::{Backlog, DeviceTime, Frame, PayloadKind, Received, jpeg_defect};
 
 /// The times of a frame. Whether it is stale decides what they say.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +30,7 @@ impl Stats {
     /// then the frame before waited in the camera until we connected, however slowly it arrived.
     pub(super) fn is_jump(&self, device: DeviceTime, arrived: Received) -> bool {
         // A camera keeps no more frames than this.
-        let may_have_waited = (1..=u64::from(crate::frame::Backlog::MAX_FRAMES)).contains(&self.connection.frames);
+        let may_have_waited = (1..=u64::from(Backlog::MAX_FRAMES)).contains(&self.connection.frames);
         let Some(last) = self.last_device.filter(|_| may_have_waited) else { return false };
         let age_us = self.connection.age_us(arrived);
         let step_us = u64::try_from(device.since(last)).unwrap_or(0);

@@ -31,7 +31,7 @@ pub use self::sequence::SequenceCounts;
 use self::sequence::SequenceTracker;
 pub use self::summary::{LatencySummary, Summary};
 pub use self::verdict::{Finding, Weight};
-use crate::frame::{DeviceTime, Frame, LabelMap, PayloadKind, Received, jpeg_defect};
+use crate::frame::{DeviceTime, LabelMap, Received};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
 use crate::wire::{ByteCounts, Damage, DatagramCounts, Event, Introduction, Record};

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::{DeviceTime, Staleness, Verdict};
+use crate::frame::{DeviceTime, Frame, Staleness, Verdict};
 use crate::wire::SkipReason;
 use crate::wire::detections::DetectionError;
 use crate::wire::{Damage, Record, Skipped};
