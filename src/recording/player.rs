@@ -133,15 +133,61 @@ pub(crate) fn feed(
 }
 
 /// Returns the records, header and detections in the order in which the camera sent them. A picture that HTTP delimits gets
-/// the header that a camera would have sent over TCP.
+/// the header that a camera with detections of this form would have sent over TCP.
 pub(super) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
     if wire.dialect.parse::<Protocol>().is_ok() {
         let payload_len = usize::try_from(wire.payload_len).unwrap_or(usize::MAX);
-        let fields =
-            HeaderFields { device_time: DeviceTime(wire.device_time_us), payload_len, ..HeaderFields::default() };
-        return encode::header(Dialect::Abcde, &fields);
+        let device_time = DeviceTime(wire.device_time_us);
+        let text = wire.detections.trim_ascii();
+        let fields = HeaderFields { device_time, payload_len, detections_len: text.len(), ..HeaderFields::default() };
+        return match text.first() {
+            None => encode::header(Dialect::Abcde, &fields),
+            Some(b'[' | b'{') => {
+                [&encode::detect_head(device_time, text.len()), text, &encode::header(Dialect::Frame, &fields)].concat()
+            }
+            Some(_) => [&encode::header(Dialect::Img, &fields), text].concat(),
+        };
     }
     let WireMessage { records, header, detections: detection_text, .. } = wire;
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
     MessageHead { records, detect_at, header, detection_text }.parts().concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Interpreter, Pool};
+    use crate::wire::{Event, Limits};
+
+    #[test]
+    fn pictures_of_http_are_served_with_their_detections() {
+        for (text, boxes) in [
+            (&b"2;50.0;0.1;0.2;0.3;0.4|2;60.0;0.1;0.2;0.3;0.4\n"[..], 2),
+            (br#"[{"label": 2, "confidence": 0.5, "xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}]"#, 1),
+            (b"", 0),
+        ] {
+            let wire = WireMessage {
+                dialect: Protocol::Http.name().to_owned(),
+                device_time_us: 1_500_000,
+                payload_len: 3,
+                detections: text.to_vec(),
+                ..WireMessage::default()
+            };
+            let bytes = [bytes_before_payload(&wire), b"BGR".to_vec()].concat();
+            let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
+            decoder.feed(&bytes, Received::default());
+            decoder.finish();
+            let events: Vec<_> = std::iter::from_fn(|| decoder.poll()).collect();
+            let frames: Vec<_> = events
+                .iter()
+                .filter_map(|event| match event {
+                    Event::Frame(frame) => Some(frame),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(frames.len(), 1, "{events:?}");
+            let found = (frames[0].payload(), frames[0].device_time.0, frames[0].detections.len());
+            assert_eq!(found, (&b"BGR"[..], 1_500_000, boxes));
+        }
+    }
 }
