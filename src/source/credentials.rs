@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+pub(super) use super::spec::HIDDEN;
+
 /// A password, which is in no output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
@@ -19,9 +21,6 @@ impl fmt::Debug for Password {
         f.write_str(HIDDEN)
     }
 }
-
-/// The text in the place of a password.
-pub(super) const HIDDEN: &str = "***";
 
 /// User name and password for a server.
 #[derive(Clone, Debug, PartialEq, Eq)]

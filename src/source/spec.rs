@@ -74,15 +74,50 @@ pub struct SourceSpecError {
     help: Option<String>,
 }
 
-/// Replaces the password in a text that may be a URL.
+/// Names of the values in the query of a URL that are secrets, in lower case.
+const SECRETS: [&str; 12] = [
+    "password",
+    "passwd",
+    "passwort",
+    "pwd",
+    "pass",
+    "pw",
+    "token",
+    "access_token",
+    "key",
+    "api_key",
+    "apikey",
+    "auth",
+];
+
+/// The text in the place of a secret.
+pub(super) const HIDDEN: &str = "***";
+
+/// Replaces the secrets in the query of a URL, such as `?user=a&pwd=b`.
+pub(super) fn without_secrets(text: &str) -> String {
+    let (text, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
+    let Some((before, query)) = text.split_once('?') else { return format!("{text}{fragment}") };
+    let hide = |field: &str| match field.split_once('=') {
+        Some((name, value)) if !value.is_empty() && SECRETS.contains(&name.to_ascii_lowercase().as_str()) => {
+            format!("{name}={HIDDEN}")
+        }
+        _ => field.to_owned(),
+    };
+    let query: Vec<_> = query.split('&').map(hide).collect();
+    format!("{before}?{}{fragment}", query.join("&"))
+}
+
+/// Replaces the passwords in a text that may be a URL.
 #[must_use]
 pub fn without_password(text: &str) -> String {
+    let is_url = text.contains("://");
+    let text = &*if is_url { without_secrets(text) } else { text.to_owned() };
     let hidden = || {
         let at = text.find("://")? + 3;
         let authority = &text[at..][..text[at..].find(['/', '?', '#']).unwrap_or(text.len() - at)];
         let end = at + authority.rfind('@')?;
         let colon = at + text[at..end].find(':')?;
-        Some(format!("{}:***{}", &text[..colon], &text[end..]))
+        Some(format!("{}:{HIDDEN}{}", &text[..colon], &text[end..]))
     };
     hidden().unwrap_or_else(|| text.to_owned())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::source::credentials::{Credentials, encode};
-use crate::source::spec::host_and_port;
+use crate::source::spec::{host_and_port, without_secrets};
 use crate::units::parse_duration;
 
 /// Time between two requests for a still picture, unless the source says otherwise.
@@ -18,7 +18,7 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// A server that sends motion JPEG or still pictures. Parsing its text form returns the same value, except for a password,
 /// which the text form hides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpSpec {
     /// `https`.
     pub tls: bool,
@@ -137,13 +137,20 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+impl fmt::Debug for HttpSpec {
+    /// Formats the text form, which hides secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpSpec({self})")
+    }
+}
+
 impl fmt::Display for HttpSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http{}://", if self.tls { "s" } else { "" })?;
         if let Some(credentials) = &self.credentials {
             write!(f, "{credentials}@")?;
         }
-        write!(f, "{}{}", self.authority(), self.path)?;
+        write!(f, "{}{}", self.authority(), without_secrets(&self.path))?;
         let every = self.every.map(|every| match every.as_millis() {
             ms if ms.is_multiple_of(1000) => format!("every={}s", ms / 1000),
             ms => format!("every={ms}ms"),
@@ -196,6 +203,23 @@ mod tests {
             assert!(!format!("{error} {error:?} {parsed:?}").contains("secret"), "{error}");
             assert!(error.to_string().contains("//me:***@"), "{error}");
         }
+    }
+
+    #[test]
+    fn secrets_of_queries_are_in_no_output() {
+        for (text, shown) in [
+            ("http://cam/x?user=a&pwd=secret", "http://cam/x?user=a&pwd=***"),
+            ("http://cam/x?Password=secret&size=1#every=2s", "http://cam/x?Password=***&size=1#every=2s"),
+            ("https://cam/?token=secret", "https://cam/?token=***"),
+            ("http://cam/x?keyframe=1&pass=", "http://cam/x?keyframe=1&pass="),
+        ] {
+            let parsed = spec(text);
+            assert_eq!(parsed.to_string(), shown);
+            assert!(!format!("{parsed:?}").contains("secret"));
+            assert!(!text.contains("secret") || parsed.path.contains("secret"), "it is sent");
+        }
+        let error = "http://cam:x/?pwd=secret".parse::<crate::source::NamedSource>().unwrap_err();
+        assert!(error.to_string().contains("?pwd=***") && !format!("{error:?}").contains("secret"), "{error}");
     }
 
     #[test]
