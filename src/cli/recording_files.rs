@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::recording::natural_order;
+use oaktap::source::{SourceSpec, without_password};
 use oaktap::units::count;
 use serde::Serialize;
 
@@ -45,10 +46,17 @@ impl UnreadFile {
 /// names.
 ///
 /// # Errors
-/// A folder cannot be read, or has no such file.
+/// A folder cannot be read, or has no such file; or a path is the address of a camera.
 pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
+        if let Some(address) = camera_address(path) {
+            let error = present::Usage(format!("`{address}` is the address of a camera: expected a recording"));
+            let help = format!(
+                "`oaktap view {address}` shows the camera, `oaktap record {address} -o FILE.mcap` makes a recording"
+            );
+            return Err(present::advised(error.into(), help));
+        }
         if !path.is_dir() {
             files.push(path.clone());
             continue;
@@ -83,6 +91,18 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
         }
     }
     Ok(files)
+}
+
+/// Returns the text of a path that is not a file, but certainly the address of a camera. A name alone may be a misspelled
+/// file.
+fn camera_address(path: &Path) -> Option<String> {
+    let text = path.to_str().filter(|_| !path.exists())?;
+    let is_address = match text.parse().ok()? {
+        SourceSpec::File(_) => false,
+        SourceSpec::Tcp { host, .. } => text.contains(':') || host.parse::<std::net::IpAddr>().is_ok(),
+        _ => true,
+    };
+    is_address.then(|| without_password(text))
 }
 
 fn ends_with(path: &Path, end: &str) -> bool {

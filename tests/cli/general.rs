@@ -468,3 +468,31 @@ fn one_thing_is_not_called_by_its_plural() {
     assert_eq!(plurals.collect::<Vec<_>>(), Vec::<&[&str]>::new(), "{all}");
     assert!(!all.contains("0.0 MB") && all.contains("1 frame in "), "{all}");
 }
+
+#[test]
+fn addresses_for_commands_that_read_files_name_the_right_command() {
+    for args in [
+        &["replay", "127.0.0.1"][..],
+        &["replay", "tcp://cam:5001"],
+        &["export", "192.168.1.50", "-o", "x.mp4"],
+        &["inspect", "192.168.1.50:9876"],
+        &["verify", "http://me:secret@192.168.1.50/video"],
+        &["recover", "sim:"],
+    ] {
+        let (code, _, err) = run(args);
+        assert_eq!(code, 2, "{args:?}: {err}");
+        let address = args[1].replace("secret", "***");
+        let expected = format!("`{address}` is the address of a camera: expected a recording");
+        let help = format!("help: `oaktap view {address}` shows the camera, `oaktap record {address} -o FILE.mcap`");
+        assert!(err.contains(&expected) && err.contains(&help), "{err}");
+    }
+    let (code, _, err) = run(&["replay", "evening"]);
+    assert!(code != 0 && !err.contains("address of a camera"), "a missing file: {err}");
+}
+
+#[test]
+fn a_trigger_without_quotes_is_explained() {
+    let (code, _, err) = run(&["record", "sim:", "-o", "x.mcap", "--trigger", "pizza"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("such as 'pizza>0.6'; without the quotes, the shell takes `>`"), "{err}");
+}

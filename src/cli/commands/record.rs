@@ -69,7 +69,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, help_heading = "Files")]
     sync: bool,
 
-    /// Record only around detections with this label and a confidence above this, such as 'person>0.6'
+    /// Record only around detections with this label and a confidence above this, in quotes: 'person>0.6'
     #[arg(long, value_name = "TRIGGER", help_heading = "Trigger")]
     trigger: Option<Trigger>,
 

@@ -24,8 +24,28 @@ pub struct Trigger {
 
 /// A trigger that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a trigger: expected a label and a confidence below 1, such as person>0.6")]
-pub struct TriggerError(String);
+#[error("`{text}` is not a trigger: expected a label and a confidence below 1, such as {example}{}", self.shell())]
+pub struct TriggerError {
+    text: String,
+    example: String,
+}
+
+impl TriggerError {
+    fn new(text: &str) -> Self {
+        // `LABEL>0.6` without quotes arrives as `LABEL`.
+        let is_label = !text.trim().is_empty() && !text.contains(['<', '=', '>']);
+        let example = if is_label { format!("'{}>0.6'", text.trim()) } else { "'person>0.6'".to_owned() };
+        Self { text: text.to_owned(), example }
+    }
+
+    fn shell(&self) -> &'static str {
+        if self.text.contains('>') {
+            ""
+        } else {
+            "; without the quotes, the shell takes `>` as the name of a file to write"
+        }
+    }
+}
 
 impl FromStr for Trigger {
     type Err = TriggerError;
@@ -48,7 +68,7 @@ impl FromStr for Trigger {
                 pre_bytes: 256_000_000,
             })
         };
-        parsed().ok_or_else(|| TriggerError(text.to_owned()))
+        parsed().ok_or_else(|| TriggerError::new(text))
     }
 }
 
@@ -183,6 +203,12 @@ mod tests {
             let error = wrong.parse::<Trigger>().expect_err(wrong);
             assert!(error.to_string().starts_with(&format!("`{wrong}` is not a trigger")), "{error}");
         }
+        let error = "cell phone".parse::<Trigger>().expect_err("the shell took the rest").to_string();
+        assert_eq!(
+            error,
+            "`cell phone` is not a trigger: expected a label and a confidence below 1, such as 'cell phone>0.6'; without \
+             the quotes, the shell takes `>` as the name of a file to write"
+        );
     }
 
     #[test]
