@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use super::spelling::edit_distance;
 use super::track::Track;
 
 /// One detected object.
@@ -284,20 +285,6 @@ impl<'a> FromIterator<(u32, &'a str)> for LabelMap {
 /// Memory of a name: number, pointer and length in a chunk, and its allocation.
 const fn name_bytes(name: &str) -> usize {
     48 + name.len()
-}
-
-/// Returns the number of letters to insert, delete or replace to turn one text into the other.
-fn edit_distance(one: &[char], other: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, left) in one.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, right) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 impl<'a> FromIterator<&'a str> for LabelMap {

@@ -13,6 +13,7 @@ pub mod pixel;
 pub mod pool;
 mod sequence;
 mod size;
+mod spelling;
 pub mod time;
 mod track;
 mod utc;
@@ -120,6 +121,9 @@ pub struct Frame {
     pub because: Arc<str>,
     /// Set if neither the stream nor the user has stated the whole layout of raw pixels.
     pub guess: Option<Guess>,
+    /// Set if the size, format or stride that the user states contradicts the stream, or its bytes. [`Self::because`] then says
+    /// how.
+    pub disputed: bool,
     /// The frame of video that these pixels were decoded from; `None` for frames as the camera sent them.
     pub coded: Option<Arc<Self>>,
     payload: Payload,
@@ -184,6 +188,7 @@ impl Frame {
             announced: other.announced,
             because: Arc::clone(&other.because),
             guess: other.guess,
+            disputed: other.disputed,
             coded: None,
             payload: Payload { bytes: self.payload().to_vec(), len: self.payload.len, charge: Charge::default() },
             ..self.without_payload()
@@ -222,6 +227,7 @@ impl Frame {
         *self = Self {
             kind: PayloadKind::Raw,
             guess: None,
+            disputed: false,
             coded: Some(Arc::clone(coded)),
             payload,
             ..coded.without_payload()
@@ -273,6 +279,7 @@ impl Frame {
     #[must_use]
     pub fn layout_note(&self) -> Option<String> {
         match self.geometry {
+            _ if self.disputed => Some(self.because.to_string()),
             Some(geometry) if self.guess.is_some() => {
                 let why = match self.guess {
                     Some(Guess::ByLength) => {
@@ -280,9 +287,11 @@ impl Frame {
                     }
                     Some(Guess::ByContent) | None => "",
                 };
-                let colors = inference::twin(geometry.format)
-                    .map_or_else(String::new, |twin| format!("; if colors are wrong: --format {twin}"));
-                Some(format!("picture taken as {geometry}{why}; if it is torn or slanted: --size WxH{colors}"))
+                let format = inference::twin(geometry.format).map_or("NAME", PixelFormat::name);
+                Some(format!(
+                    "picture taken as {geometry}{why}; if it is torn or slanted: --size WxH; if colors are wrong: --format \
+                     {format}"
+                ))
             }
             None if self.kind == PayloadKind::Raw && !self.because.is_empty() => Some(self.because.to_string()),
             _ => None,

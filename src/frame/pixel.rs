@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::spelling::by_similarity;
+
 /// The formats that a camera can send: those of depthai's `ImgFrame::Type` (wire.md section 6), and JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // The names are the vendor's; the table in wire.md section 6 is their documentation.
@@ -179,7 +181,7 @@ impl fmt::Display for UnknownPixelFormat {
                 "ambiguous pixel format `{name}`; expected {order}888i (three bytes per pixel) or {order}888p (three planes)"
             ),
             _ => {
-                let known = PixelFormat::ALL.map(PixelFormat::name).join(", ");
+                let known = by_similarity(name, PixelFormat::ALL.map(PixelFormat::name)).join(", ");
                 write!(f, "unknown pixel format `{name}`; expected one of {known}")
             }
         }
@@ -499,6 +501,11 @@ mod tests {
         }
         let error = "BGR999".parse::<PixelFormat>().unwrap_err().to_string();
         assert!(error.starts_with("unknown pixel format `BGR999`; expected one of BGR888p, "), "{error}");
+        for (name, nearest) in [("RGB8", "RGB888p"), ("nv16", "NV12"), ("MONO8", "GRAY8"), ("YUV420", "YUV420p")] {
+            let error = name.parse::<PixelFormat>().unwrap_err().to_string();
+            assert!(error.contains(&format!("expected one of {nearest}, ")), "{error}");
+            assert!(PixelFormat::ALL.into_iter().all(|format| error.contains(format.name())), "{error}");
+        }
         for name in ["gray", "GREY8", "mjpeg", "RGBF16P", ""] {
             assert!(name.parse::<PixelFormat>().is_err(), "{name} is in no list of names");
         }

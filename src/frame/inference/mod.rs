@@ -1,7 +1,7 @@
 //! Infers the layout of payloads, because the streams of the official programs do not describe it (wire.md section 6).
 //!
-//! In order of preference: the stream's announcement (`@D`), the user's options, the structure of encoded payloads,
-//! common picture sizes in landscape and portrait, common sizes with padded rows, and any other size that explains the
+//! In order of preference: the user's options, where a payload can have this layout; the stream's announcement (`@D`), which
+//! also completes the user's options; the structure of encoded payloads, common picture sizes in landscape and portrait, common sizes with padded rows, and any other size that explains the
 //! bytes much better. Among several candidates, the one whose pixels are most similar to their neighbors wins; where the
 //! bytes do not decide, planar BGR does.
 
@@ -12,9 +12,9 @@ mod smoothness;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use search::{Candidates, fits, search};
+use search::{Candidates, fits, is_much_smoother, search};
 use sizes::{COMMON_FORMATS, KNOWN_SIZES, RARE_FORMATS};
-use smoothness::measure;
+use smoothness::{is_packed_422, measure};
 
 use super::magic::{self, Encoded};
 use super::pixel::{Geometry, PixelFormat};
@@ -52,6 +52,8 @@ struct Interpretation {
     geometry: Option<Geometry>,
     /// Set if neither the stream nor the user has stated the whole layout.
     guess: Option<Guess>,
+    /// The user states another layout than the stream.
+    disputed: bool,
     because: Arc<str>,
     /// Payloads of the same length that may still change it.
     retries: u32,
@@ -111,6 +113,7 @@ impl Interpreter {
         (frame.kind, frame.geometry) = self.interpret(frame.payload());
         frame.because = Arc::clone(&self.now.because);
         frame.guess = self.now.guess;
+        frame.disputed = self.now.disputed;
     }
 
     /// Returns the encoding of a payload, and its layout if that is known.
@@ -121,8 +124,14 @@ impl Interpreter {
             let geometry =
                 encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
             if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
-                let because = explain(&encoded).into();
-                self.now = Interpretation { kind: encoded.kind, geometry, because, ..Interpretation::default() };
+                let mut because = explain(&encoded);
+                let disputed = self.overrides.size.is_some_and(|size| encoded.size.is_none_or(|own| own != size));
+                if disputed {
+                    let _ = write!(because, "; {} is for raw pixels and is ignored", self.overrides);
+                }
+                let because = because.into();
+                self.now =
+                    Interpretation { kind: encoded.kind, geometry, disputed, because, ..Interpretation::default() };
             }
         } else if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
             if self.known[at].1.retries > 0 {
@@ -192,30 +201,69 @@ impl Interpreter {
             // Planar BGR in any of the sizes first: most applications on cameras send it.
             None => {
                 let formats = [&COMMON_FORMATS[..1], &COMMON_FORMATS, &RARE_FORMATS];
-                search(sizes, &formats, stride, others(&COMMON_FORMATS), payload)
+                let packed = &[PixelFormat::Yuv422i][..];
+                let packed = || search(sizes, &[packed], stride, others(packed), payload);
+                (if is_packed_422(payload) { packed() } else { None })
+                    .or_else(|| search(sizes, &formats, stride, others(&COMMON_FORMATS), payload))
                     .or_else(|| search(sizes, &[&PixelFormat::ALL], stride, &[], payload))
             }
         }
     }
 
+    /// Interprets a payload by the announcement and the user's options, which change parts of it. The user is right where
+    /// both have the length of the payload.
+    ///
+    /// # Errors
+    /// Describes the announcement if the payload has neither length. Then it is inferred.
+    fn stated(&self, payload: &[u8]) -> Result<Option<Interpretation>, String> {
+        let len = payload.len();
+        let Some((announced, origin)) = self.announced else { return Ok(None) };
+        let given = self.overrides.to_string();
+        let wanted = self.overrides.applied_to(announced);
+        let (origin, announces) = match origin {
+            Origin::Stream => ("announced by the stream", "the stream announces"),
+            Origin::Recording => ("stored in the recording", "the recording stores"),
+        };
+        let (geometry, because) = match (wanted.filter(|wanted| fits(wanted, len)), fits(&announced, len)) {
+            (Some(wanted), _) if wanted == announced => {
+                (announced, format!("{len} bytes are {announced}, as {origin}"))
+            }
+            (Some(wanted), _) => {
+                (wanted, format!("{len} bytes are {wanted} ({given}), although {announces} {announced}"))
+            }
+            (None, true) => (
+                announced,
+                format!("{len} bytes are {announced}, as {origin}; {given} does not match that length and is ignored"),
+            ),
+            (None, false) => return Err(format!("{announces} {announced}, which does not match {len} bytes; ")),
+        };
+        let transposed = self.transposed_note(&geometry, payload);
+        let disputed = wanted != Some(announced) || transposed.is_some();
+        let because = (because + transposed.as_deref().unwrap_or_default()).into();
+        Ok(Some(Interpretation { geometry: Some(geometry), disputed, because, ..Interpretation::default() }))
+    }
+
+    /// Suggests to exchange width and height if that explains the bytes much better.
+    fn transposed_note(&self, stated: &Geometry, payload: &[u8]) -> Option<String> {
+        if stated.width == stated.height || stated.is_padded() {
+            return None;
+        }
+        let size = (stated.height, stated.width);
+        let format = self.overrides.format.or_else(|| self.announced.map(|_| stated.format));
+        let other = Self::new(Overrides { size: Some(size), format, stride: None }).candidates(payload)?.geometry;
+        let size = Size::new(size.0, size.1);
+        let is_better = !other.is_padded() && is_much_smoother(&other, stated, payload);
+        is_better.then(|| format!("; its rows are much more similar as {size}: try --size {size}"))
+    }
+
     /// Interprets a payload that is not recognizably encoded.
     fn infer(&self, payload: &[u8]) -> Interpretation {
         let len = payload.len();
-        let mut because = String::new();
-        if let Some((geometry, origin)) = self.announced {
-            let (origin, announces) = match origin {
-                Origin::Stream => ("announced by the stream", "the stream announces"),
-                Origin::Recording => ("stored in the recording", "the recording stores"),
-            };
-            if fits(&geometry, len) {
-                return Interpretation {
-                    geometry: Some(geometry),
-                    because: format!("{len} bytes are {geometry}, as {origin}").into(),
-                    ..Interpretation::default()
-                };
-            }
-            because = format!("{announces} {geometry}, which does not match {len} bytes; ");
-        }
+        let mut because = match self.stated(payload) {
+            Ok(Some(stated)) => return stated,
+            Ok(None) => String::new(),
+            Err(mismatch) => mismatch,
+        };
         let Overrides { size, format, stride } = self.overrides;
         let given = self.overrides.to_string();
         if format == Some(PixelFormat::Jpeg) {
@@ -271,8 +319,9 @@ impl Interpreter {
         let Candidates { geometry, others, by_rows } = found;
         let _ = write!(because, "{len} bytes are interpreted as {geometry}");
         because.push_str(match (others.is_empty(), by_rows) {
-            (true, _) if given.is_empty() => ", the only common picture of that length",
-            (true, _) => "",
+            (true, _) if !given.is_empty() => "",
+            (true, true) => ", the only common size and format of that length",
+            (true, false) => ", the only common size of that length; its bytes would fit others",
             (false, true) => ", where neighboring rows are most similar",
             (false, false) => ", the most likely picture of that length",
         });
@@ -287,10 +336,30 @@ impl Interpreter {
         {
             let _ = write!(because, "; if colors are wrong, try --format {twin}");
         }
-        let (guess, retries) =
-            if others.is_empty() || by_rows { (Guess::ByContent, 0) } else { (Guess::ByLength, MAX_RETRIES) };
+        let (guess, retries) = if by_rows { (Guess::ByContent, 0) } else { (Guess::ByLength, MAX_RETRIES) };
         let guess = (size.is_none() || format.is_none()).then_some(guess);
-        Interpretation { kind: PayloadKind::Raw, geometry: Some(geometry), guess, because: because.into(), retries }
+        let transposed = size.and_then(|_| self.transposed_note(&geometry, payload));
+        because.push_str(transposed.as_deref().unwrap_or_default());
+        Interpretation {
+            disputed: transposed.is_some(),
+            geometry: Some(geometry),
+            guess,
+            because: because.into(),
+            retries,
+            ..Interpretation::default()
+        }
+    }
+}
+
+impl Overrides {
+    /// Returns a layout with the parts that the user states, without padding if they change the length of rows. `None` if
+    /// there is no such layout of pixels.
+    fn applied_to(&self, announced: Geometry) -> Option<Geometry> {
+        let (width, height) = self.size.unwrap_or((announced.width, announced.height));
+        let format = self.format.unwrap_or(announced.format);
+        let is_same = (width, height, format) == (announced.width, announced.height, announced.format);
+        let tight = if is_same { announced } else { Geometry::tight(format, width, height).ok()? };
+        self.stride.map_or(Some(tight), |stride| tight.with_stride(stride).ok())
     }
 }
 

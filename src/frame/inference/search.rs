@@ -17,7 +17,7 @@ pub(super) struct Candidates {
     pub(super) geometry: Geometry,
     /// Other geometries of the same length.
     pub(super) others: Vec<Geometry>,
-    /// Set if the rows decided between them.
+    /// Set if the rows decided between them, or there is one only.
     pub(super) by_rows: bool,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn search(
     fitting.extend(other_sizes(others, len));
     keep_first_of_equals(&mut fitting);
     if known == 1 && fitting.len() == 1 {
-        return Some(Candidates { geometry: fitting.pop()?, others: fitting, by_rows: false });
+        return Some(Candidates { geometry: fitting.pop()?, others: fitting, by_rows: true });
     }
     let measured: Vec<_> = fitting.iter().map(|geometry| measure(geometry, payload)).collect();
     let mut costs: Vec<_> =
@@ -70,12 +70,21 @@ pub(super) fn search(
             && (known == 0 || cost(*best) < MUCH_SMOOTHER * cost(of_known))
     });
     let best = of_others.or((known > 0).then_some(of_known))?;
-    let by_rows = (0..known).all(|n| n == best || cost(best) < CLEARLY_SMOOTHER * cost(n));
+    // Sizes that are not in the tables count, too: otherwise a flat picture of such a size would be taken for a known one
+    // without doubt.
+    let by_rows = (0..fitting.len()).all(|n| n == best || cost(best) < CLEARLY_SMOOTHER * cost(n));
     if best < known {
         fitting.truncate(known);
     }
     let geometry = fitting.remove(best);
     Some(Candidates { geometry, others: fitting, by_rows })
+}
+
+/// Returns whether another layout explains the bytes much better than a stated one.
+pub(super) fn is_much_smoother(other: &Geometry, stated: &Geometry, payload: &[u8]) -> bool {
+    let (Some(found), Some(stated)) = (measure(other, payload), measure(stated, payload)) else { return false };
+    let is_picture = found.rows < MAX_OTHER_ROW_DIFFERENCE && !found.constant_rows;
+    is_picture && found.cost < MUCH_SMOOTHER * stated.cost
 }
 
 /// Raises the cost of 4:2:0 layouts with the wrong order of chroma, where the bytes show the order: the planes of luma are

@@ -237,6 +237,52 @@ pub(super) fn measure(geometry: &Geometry, payload: &[u8]) -> Option<Smoothness>
     Some(Smoothness { rows, constant_rows, cost })
 }
 
+/// Returns whether the bytes are those of YUV422i: luma alternates with U and V. As 16-bit samples they look smooth, too.
+pub(super) fn is_packed_422(payload: &[u8]) -> bool {
+    // Other layouts have an area that looks so, such as the chroma of NV12.
+    let (upper, lower) = payload.split_at(payload.len() / 16 * 8);
+    alternates(upper) && alternates(lower)
+}
+
+/// Returns whether luma alternates with U and V in this part of a payload.
+fn alternates(part: &[u8]) -> bool {
+    /// Differences of luma between neighbors above this, in 1/256 of the range, are those of other data.
+    const LUMA_MAX: f64 = 16.0;
+    /// Chroma of a picture has this mean: strong colors do not cover whole pictures.
+    const CHROMA: std::ops::RangeInclusive<f64> = 64.0..=192.0;
+    /// Chroma of a gray picture has this mean.
+    const GRAY: std::ops::RangeInclusive<f64> = 120.0..=136.0;
+    let groups = part.as_chunks::<8>().0;
+    let interval = (groups.len() / SAMPLES_MAX).max(1);
+    let (mut luma, mut level, mut luma_to_u) = (Mean::default(), Mean::default(), Mean::default());
+    let (mut u, mut v, mut u_to_v) = (Mean::default(), Mean::default(), Mean::default());
+    let (mut u_steps, mut v_steps) = (Mean::default(), Mean::default());
+    let difference = |a: f64, b: f64| (a - b).abs().min(DIFFERENCE_MAX);
+    for (n, first) in (0..groups.len()).step_by(interval).enumerate() {
+        let group = groups[(first + scattered(n) % interval).min(groups.len() - 1)].map(f64::from);
+        let [y0, u0, y1, v0, y2, u1, _, v1] = group;
+        luma.add(difference(y0, y1));
+        luma.add(difference(y1, y2));
+        level.add(y0);
+        luma_to_u.add(difference(y0, u0));
+        u.add(u0);
+        v.add(v0);
+        u_to_v.add(difference(u0, v0));
+        u_steps.add(difference(u0, u1));
+        v_steps.add(difference(v0, v1));
+    }
+    let [luma, level, luma_to_u, u, v, u_to_v] = [luma, level, luma_to_u, u, v, u_to_v].map(Mean::get);
+    let steps = u_steps.get().max(v_steps.get());
+    let is_gray = GRAY.contains(&u) && GRAY.contains(&v);
+    luma < LUMA_MAX
+        && level >= 8.0
+        && luma_to_u > 4.0 + 2.0 * luma
+        && steps < 8.0
+        && CHROMA.contains(&u)
+        && CHROMA.contains(&v)
+        && (is_gray || u_to_v > 4.0 + 2.0 * steps)
+}
+
 /// The order of U and V in a 4:2:0 picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChromaOrder {

@@ -219,12 +219,135 @@ fn contradicting_options_are_reported_with_both_lengths() {
 }
 
 #[test]
-fn announcement_overrides_options_unless_the_length_differs() {
+fn options_change_the_announcement_where_the_length_allows() {
+    use PixelFormat::*;
+    let announced = Geometry::tight(Rgb888p, 352, 640).unwrap();
+    let stated = |size, format, stride, len: usize| {
+        let mut interpreter = overridden(size, format, stride);
+        interpreter.announce(announced);
+        let mut frame = Frame::with_payload(vec![0; len]);
+        interpreter.interpret_frame(&mut frame);
+        (
+            frame.geometry.map(|geometry| geometry.to_string()).unwrap_or_default(),
+            frame.disputed,
+            frame.because.to_string(),
+        )
+    };
+    for (size, format, stride, found, because) in [
+        (None, None, None, "352x640 RGB888p", ", as announced by the stream"),
+        (Some((352, 640)), Some(Rgb888p), None, "352x640 RGB888p", ", as announced by the stream"),
+        (
+            Some((640, 352)),
+            None,
+            None,
+            "640x352 RGB888p",
+            " (--size 640x352), although the stream announces 352x640 RGB888p",
+        ),
+        (
+            None,
+            Some(Bgr888i),
+            None,
+            "352x640 BGR888i",
+            " (--format BGR888i), although the stream announces 352x640 RGB888p",
+        ),
+        (
+            Some((640, 480)),
+            None,
+            None,
+            "352x640 RGB888p",
+            ", as announced by the stream; --size 640x480 does not match that length and is ignored",
+        ),
+        (
+            None,
+            Some(Nv12),
+            None,
+            "352x640 RGB888p",
+            ", as announced by the stream; --format NV12 does not match that length and is ignored",
+        ),
+        (
+            None,
+            None,
+            Some(8),
+            "352x640 RGB888p",
+            ", as announced by the stream; --stride 8 does not match that length and is ignored",
+        ),
+    ] {
+        let (geometry, disputed, text) = stated(size, format, stride, 675_840);
+        assert_eq!(geometry, found);
+        assert_eq!(disputed, because != ", as announced by the stream", "{text}");
+        assert!(text.ends_with(because), "{text}");
+    }
+    assert_eq!(stated(None, None, Some(512), 3 * 512 * 640).0, "352x640 RGB888p (stride 512)");
+}
+
+#[test]
+fn exchanged_width_and_height_are_noticed() {
+    let picture = Geometry::tight(PixelFormat::Bgr888p, 640, 352).unwrap();
+    let upright = Geometry::tight(PixelFormat::Bgr888p, 352, 640).unwrap();
+    let note = "; its rows are much more similar as 640x352: try --size 640x352";
+    let mut frame = Frame::with_payload(scene(picture));
+    let mut check = |mut interpreter: Interpreter, expected: Geometry, is_noticed: bool| {
+        interpreter.interpret_frame(&mut frame);
+        let size = frame.geometry.map(|found| (found.width, found.height));
+        let expected = (expected.width, expected.height);
+        assert_eq!((size, frame.disputed), (Some(expected), is_noticed), "{}", frame.because);
+        assert_eq!(frame.because.ends_with(note), is_noticed, "{}", frame.because);
+        assert!(!is_noticed || frame.layout_note().is_some_and(|text| text.ends_with(note)));
+    };
+    check(overridden(Some((352, 640)), None, None), upright, true);
+    check(overridden(Some((352, 640)), Some(PixelFormat::Bgr888p), None), upright, true);
+    check(overridden(Some((640, 352)), None, None), picture, false);
+    check(Interpreter::default(), picture, false);
+    for (announced, is_noticed) in [(upright, true), (picture, false)] {
+        let mut interpreter = Interpreter::default();
+        interpreter.announce(announced);
+        check(interpreter, announced, is_noticed);
+    }
+    let mut dark = Frame::with_payload(vec![16; 675_840]);
+    overridden(Some((352, 640)), None, None).interpret_frame(&mut dark);
+    assert!(!dark.disputed, "{}", dark.because);
+}
+
+#[test]
+fn packed_422_is_not_taken_for_16_bits() {
+    let picture = |width: usize, height: usize, (u, v): (u8, u8), contrast: usize| -> Vec<u8> {
+        let shade = |x: usize, y: usize| (60 + (x * contrast / width) + y * contrast / height) as u8;
+        let chroma = |c: u8, x: usize| c.saturating_add((x * 8 / width) as u8);
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        pixels.flat_map(|(x, y)| [shade(x, y), chroma(if x % 2 == 0 { u } else { v }, x)]).collect()
+    };
+    for (width, height) in [(640, 352), (640, 480), (416, 416), (640, 400), (300, 300), (512, 288), (360, 640)] {
+        for chroma in [(128, 128), (90, 160), (150, 110)] {
+            for contrast in [0, 60] {
+                let found = guessed(&picture(width, height, chroma, contrast));
+                let upright = format!("{height}x{width} YUV422i");
+                let flat = contrast == 0 && found == upright;
+                assert!(found == format!("{width}x{height} YUV422i") || flat, "{width}x{height} {chroma:?}: {found}");
+            }
+        }
+    }
+    for (format, width, height) in [(PixelFormat::Raw16, 640, 352), (PixelFormat::Raw16, 640, 400)] {
+        let geometry = Geometry::tight(format, width, height).unwrap();
+        assert_eq!(guessed(&scene(geometry)), geometry.to_string());
+    }
+}
+
+#[test]
+fn one_known_size_is_a_weak_guess_if_others_fit() {
+    // A flat picture of 128x96 NV12, which is not in the tables.
+    let mut frame = Frame::with_payload([vec![100; 128 * 96], [90, 160].repeat(128 * 24)].concat());
+    Interpreter::default().interpret_frame(&mut frame);
+    assert_eq!(frame.guess, Some(Guess::ByLength), "{}", frame.because);
+    let note = frame.layout_note().unwrap();
+    assert!(note.contains("--size WxH") && note.contains("--format "), "{note}");
+    assert!(!frame.because.contains("only common size and format"), "{}", frame.because);
+}
+
+#[test]
+fn a_payload_of_another_length_than_announced_is_inferred() {
     let mut interpreter = overridden(Some((640, 352)), None, None);
     let announced = Geometry::tight(PixelFormat::Rgb888p, 352, 640).unwrap();
     interpreter.announce(announced);
-    assert_eq!(interpreter.interpret(&vec![0; 675_840]).1, Some(announced));
-    assert_eq!(interpreter.because(), "675840 bytes are 352x640 RGB888p, as announced by the stream");
     let half = interpreter.interpret(&vec![0; 337_920]).1.unwrap();
     assert_eq!(half.to_string(), "640x352 NV12");
     assert!(

@@ -206,6 +206,12 @@ fn common_sizes_are_found_in_all_kinds_of_pictures() {
                         let taken = taken.map_or_else(|| "nothing".to_owned(), |taken| taken.to_string());
                         wrong.push(format!("{expected} of {content:?} is taken as {taken}: {}", frame.because));
                     }
+                    let mut informed = Interpreter::default();
+                    informed.announce(expected);
+                    informed.interpret_frame(&mut frame);
+                    if frame.disputed {
+                        wrong.push(format!("{expected} of {content:?} is doubted: {}", frame.because));
+                    }
                 }
             }
         }
