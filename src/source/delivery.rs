@@ -10,7 +10,9 @@ use super::{Continuity, Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Geometry, Received};
 use crate::stats::Stats;
-use crate::wire::{ByteCounts, Damage, Decoder, Event, Introduction, Record};
+use crate::wire::{
+    ByteCounts, Damage, Decoder, Event, Excerpt, Introduction, LINE, Limits, Record, SkipReason, Skipped, Unrecognized,
+};
 
 /// Most items that wait for a frame of which it is undecided whether it is stale. A damaged stream can have many
 /// incidents before the next frame.
@@ -44,7 +46,7 @@ pub(super) struct Delivery {
     is_recording: bool,
     /// Set while we close the connection: a truncated frame then does not count as lost.
     leaving: bool,
-    warnings: [RepeatedWarning; 5],
+    warnings: [RepeatedWarning; 6],
     /// Layout of the last frame, to log changes.
     layout: Option<Option<Geometry>>,
 }
@@ -57,6 +59,7 @@ enum WarningKind {
     Detections,
     Contradiction,
     Record,
+    Skipped,
 }
 
 /// Limits a warning that may be due with every frame: logs the first, and then one each [`Self::INTERVAL_NS`].
@@ -111,7 +114,7 @@ impl Delivery {
             note: None,
             is_recording: spec.recording().is_some(),
             leaving: false,
-            warnings: [RepeatedWarning::default(); 5],
+            warnings: [RepeatedWarning::default(); 6],
             layout: None,
         }
     }
@@ -291,6 +294,11 @@ impl Delivery {
                 let found = skipped.found.escape_ascii();
                 tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped bytes \"{found}\"");
                 if !(skipped.reason.is_intact() || self.leaving && skipped.may_be_unfinished()) {
+                    if let Some(advice) = advice_on(&skipped, self.layout.is_some())
+                        && let Some(more) = self.warning(WarningKind::Skipped, progress)
+                    {
+                        tracing::warn!(camera = %self.name, "{skipped}, from byte {}: {advice}{more}", skipped.at);
+                    }
                     self.broken();
                     self.incident(progress.received, IncidentEvent::Skipped(skipped));
                 }
@@ -305,7 +313,16 @@ impl Delivery {
                     tracing::warn!(camera = %self.name, "{line}{more}");
                 }
             }
-            Event::Record(record) => tracing::debug!(camera = %self.name, "record {record:?}"),
+            Event::Record(record) => {
+                tracing::debug!(camera = %self.name, "record {record:?}");
+                // A recording plays with the layout that it was recorded with.
+                if let Err(error) = record.geometry()
+                    && !self.is_recording
+                    && let Some(more) = self.warning(WarningKind::Record, progress)
+                {
+                    tracing::warn!(camera = %self.name, "{error}; size and format are inferred instead{more}");
+                }
+            }
         }
     }
 
@@ -330,6 +347,29 @@ impl Delivery {
             }
             None => {}
         }
+    }
+}
+
+/// Returns what skipped bytes show about their sender. `None` if they belong to a frame that is reported itself. `streamed`:
+/// there were frames before. Otherwise the error of the connection may explain them.
+fn advice_on(skipped: &Skipped, streamed: bool) -> Option<String> {
+    if skipped.reason != SkipReason::NotAHeader {
+        return None;
+    }
+    let shown = usize::try_from(skipped.len).map_or(LINE, |len| len.min(LINE));
+    let found = &skipped.found[..shown];
+    if found.iter().all(|byte| *byte == b' ') {
+        let advice =
+            "only spaces. Headers and records have 32 bytes: encode their text before it is filled with spaces";
+        return Some(advice.to_owned());
+    }
+    match Unrecognized::new(skipped.at, found).fault(&Limits::default()) {
+        Some(fault) if streamed || found.starts_with(b"@") => Some(fault.to_string()),
+        None if streamed => {
+            let found = Excerpt::new(found);
+            Some(format!("found {found}. The lengths in a header must be those of the bytes that follow"))
+        }
+        Some(_) | None => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::frame::Utc;
 use crate::units::count;
-use crate::wire::{LINE, header};
+use crate::wire::{Excerpt, HeaderFault};
 
 /// Classes of errors, by the effect of a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,20 +88,21 @@ pub enum SourceErrorKind {
     /// The received bytes are not a camera stream.
     #[error("{}", describe_server(.found))]
     NotACamera {
-        /// The first bytes that were received.
+        /// Position of the first bytes that were not understood, in bytes since the connection was opened.
+        at: u64,
+        /// The bytes there.
         found: Vec<u8>,
     },
-    /// The first header announces a larger payload than [`Limits`](crate::wire::Limits) allow.
-    #[error("the first header announces a payload of {claimed} bytes: expected at most {max}")]
-    PayloadTooLarge {
-        /// Bytes announced.
-        claimed: usize,
-        /// Bytes allowed.
-        max: usize,
+    /// The first header is not valid, or announces more than [`Limits`](crate::wire::Limits) allow.
+    #[error("invalid header: {fault}")]
+    Header {
+        /// Position of the header in bytes since the connection was opened.
+        at: u64,
+        /// Bytes of the header.
+        found: Vec<u8>,
+        /// The reason.
+        fault: HeaderFault,
     },
-    /// The first header announces a payload of 0 bytes.
-    #[error("the first header announces a payload of 0 bytes, so the frame has no picture")]
-    PayloadEmpty,
     /// The stream is from another application than [`expect`](super::SessionOptions::expect).
     #[error("unexpected application on the camera: {}", .differences.join("; "))]
     UnexpectedApplication {
@@ -171,7 +172,6 @@ fn describe_server(found: &[u8]) -> &'static str {
         [b'R', b'T', b'S', b'P', b'/', ..] => "an RTSP server answered, not a camera stream",
         [0xff, 0xd8, 0xff, ..] => "JPEG pictures without headers are not a camera stream",
         [b'{' | b'[', ..] => "JSON without headers is not a camera stream",
-        _ if header::can_start_message(found) => "not a camera stream: the header has other fields than expected",
         _ => "the received data is not a camera stream",
     }
 }
@@ -192,8 +192,7 @@ impl SourceError {
             #[cfg(feature = "mqtt")]
             SourceErrorKind::Mqtt(error) => error.class(),
             SourceErrorKind::NotACamera { .. }
-            | SourceErrorKind::PayloadTooLarge { .. }
-            | SourceErrorKind::PayloadEmpty
+            | SourceErrorKind::Header { .. }
             | SourceErrorKind::UnexpectedApplication { .. }
             | SourceErrorKind::Listen(_) => SourceErrorClass::Fatal,
             SourceErrorKind::Sim(error) if error.kind() == io::ErrorKind::InvalidInput => SourceErrorClass::Usage,
@@ -222,7 +221,7 @@ impl SourceError {
     #[must_use]
     pub fn help(&self) -> Option<Cow<'static, str>> {
         let help = match &self.kind {
-            SourceErrorKind::PayloadTooLarge { max, claimed } => {
+            SourceErrorKind::Header { fault: HeaderFault::Payload { max, claimed }, .. } => {
                 let next = claimed.checked_next_power_of_two().unwrap_or(*claimed) >> 20;
                 return Some(Cow::Owned(format!(
                     "if the pictures are as large as that, raise --max-payload, which is {max} bytes now, such as \
@@ -237,8 +236,11 @@ impl SourceError {
             SourceErrorKind::Connect(_) if self.refused() && self.conn.source.starts_with("mqtt") => {
                 Some("no broker listens on this port; on the broker's host, `mosquitto -p 1883` starts one")
             }
-            SourceErrorKind::PayloadEmpty => Some(
+            SourceErrorKind::Header { fault: HeaderFault::NoPayload, .. } => Some(
                 "the application on the camera sends frames without pictures: `oaktap doctor CAMERA` says what it runs",
+            ),
+            SourceErrorKind::Header { .. } => Some(
+                "docs/stream.md describes the headers, for your own sender; `oaktap doctor CAMERA` says what a camera runs",
             ),
             SourceErrorKind::Resolve(_) if self.conn.source.contains('%') => {
                 Some("the interface after `%` may not exist: `ip link` lists the interfaces of this host")
@@ -278,13 +280,9 @@ impl SourceError {
             SourceErrorKind::Idle(_) => Some(
                 "if this persists, another client may hold the camera: close that client or power-cycle the camera",
             ),
-            SourceErrorKind::NotACamera { found } if is_http(found) => {
+            SourceErrorKind::NotACamera { found, .. } if is_http(found) => {
                 Some("if this port serves motion JPEG or still pictures, use http://HOST:PORT/PATH")
             }
-            SourceErrorKind::NotACamera { found } if header::can_start_message(found) => Some(
-                "if this is the port of a camera's stream (usual: 5000 or 9876), its application sends headers that oaktap \
-                 does not read; `oaktap doctor CAMERA` says what it runs",
-            ),
             SourceErrorKind::NotACamera { .. } => {
                 Some("check the address and port: camera streams usually use port 5000 or 9876")
             }
@@ -312,11 +310,18 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ConnContext { number, source, addresses, since_unix_ns, up, bytes, frames, .. } = &self.conn;
         write!(f, "{}", self.kind)?;
-        if let SourceErrorKind::NotACamera { found } = &self.kind {
+        // Where the bytes are that the error quotes; otherwise the end of the bytes received.
+        let mut at = *bytes;
+        if let SourceErrorKind::NotACamera { at: quoted, found } | SourceErrorKind::Header { at: quoted, found, .. } =
+            &self.kind
+        {
+            at = *quoted;
             write!(f, "\n  found  ")?;
             let shown = &found[..found.len().min(16)];
             shown.iter().try_for_each(|byte| write!(f, "{byte:02x} "))?;
-            write!(f, "  \"{}\"", found[..found.len().min(LINE)].escape_ascii())?;
+            write!(f, "  {}", Excerpt::new(found))?;
+        }
+        if let SourceErrorKind::NotACamera { .. } = &self.kind {
             write!(f, "\n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header")?;
         }
         let Some((camera, us)) = addresses else {
@@ -328,8 +333,8 @@ impl fmt::Display for SourceError {
         let since = Utc::from_unix_ns(*since_unix_ns);
         let up = up.as_secs_f32();
         // The relative sequence number wraps at 2^32, and the first byte has number 1.
-        let seq = bytes.wrapping_add(1) as u32;
-        write!(f, "\n  where  byte {bytes}, frame {frames}   (Wireshark: relative tcp.seq {seq})")?;
+        let seq = at.wrapping_add(1) as u32;
+        write!(f, "\n  where  byte {at}, frame {frames}   (Wireshark: relative tcp.seq {seq})")?;
         write!(f, "\n  conn   #{number}  {camera} -> {us}  up {up:.1} s  since {since}")
     }
 }
@@ -350,14 +355,14 @@ mod tests {
             frames: 0,
             streamed_before: false,
         };
-        let kind = SourceErrorKind::NotACamera { found: b"HTTP/1.0 400 Bad request".to_vec() };
+        let kind = SourceErrorKind::NotACamera { at: 0, found: b"HTTP/1.0 400 Bad request".to_vec() };
         let error = SourceError { conn, kind };
         assert_eq!(
             error.to_string(),
             "an HTTP server answered, not a camera stream\
-             \n  found  48 54 54 50 2f 31 2e 30 20 34 30 30 20 42 61 64   \"HTTP/1.0 400 Bad request\"\
+             \n  found  48 54 54 50 2f 31 2e 30 20 34 30 30 20 42 61 64   `HTTP/1.0 400 Bad request`\
              \n  expected  `IMG `, `ABCDE `, `FRAME ` or `DETECT` and the numbers of a 32-byte header\
-             \n  where  byte 17, frame 0   (Wireshark: relative tcp.seq 18)\
+             \n  where  byte 0, frame 0   (Wireshark: relative tcp.seq 1)\
              \n  conn   #3  192.168.1.50:8080 -> 192.168.1.10:51422  up 1.6 s  since 2026-11-21T08:12:03.500Z"
         );
         assert_eq!(error.class(), SourceErrorClass::Fatal);

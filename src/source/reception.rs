@@ -140,6 +140,10 @@ impl<'a> Reception<'a> {
         }
         if silence >= Silence::Stalled && self.silence.has_frames() {
             self.set_state(SessionState::Stalled);
+            if self.is_outage() {
+                let since_ns = self.silence.last_byte_ns();
+                self.attempts.delivery.outlets.ledger.update(|stats| stats.outage(since_ns));
+            }
         }
         if silence == Silence::TimedOut && self.silence.has_bytes() && (self.silence.has_frames() || is_camera) {
             return Err(SourceErrorKind::Idle(self.silence.since_last_byte(now_ns)));
@@ -165,14 +169,18 @@ impl<'a> Reception<'a> {
         });
     }
 
+    /// Returns whether the stream is stalled, and the user has not set a longer silence as normal.
+    fn is_outage(&self) -> bool {
+        let Attempts { options, state, .. } = &*self.attempts;
+        options.timeouts.idle_fixed.is_none() && matches!(*state.borrow(), SessionState::Stalled)
+    }
+
     /// Counts an outage if the camera is not streaming once the connection has ended like this.
     pub(super) fn count_outage(&mut self, ended: &Result<(), SourceErrorKind>) {
-        let Attempts { options, state, .. } = &*self.attempts;
-        // The user may have set a longer silence as normal.
-        let is_stalled = options.timeouts.idle_fixed.is_none() && matches!(*state.borrow(), SessionState::Stalled);
+        let options = &self.attempts.options;
         let since_ns = match ended {
             Err(SourceErrorKind::Idle(_)) => self.silence.last_byte_ns(),
-            _ if is_stalled => self.silence.last_byte_ns(),
+            _ if self.is_outage() => self.silence.last_byte_ns(),
             Ok(()) => return,
             // The stream has ended, and nobody waits for another one.
             Err(SourceErrorKind::Closed) if !options.reconnect => return,

@@ -264,11 +264,14 @@ impl Connection<'_> {
     }
 
     fn not_a_camera(&mut self) -> SourceErrorKind {
-        let max = self.reception.attempts.options.limits.payload;
-        match header::payload_len(&self.first_bytes) {
-            Some(0) => SourceErrorKind::PayloadEmpty,
-            Some(claimed) if claimed > max => SourceErrorKind::PayloadTooLarge { claimed, max },
-            _ => SourceErrorKind::NotACamera { found: std::mem::take(&mut self.first_bytes) },
+        let first = std::mem::take(&mut self.first_bytes);
+        let Some(line) = self.reception.decoder.unrecognized() else {
+            return SourceErrorKind::NotACamera { at: 0, found: first };
+        };
+        let (at, found) = (line.at, if line.at == 0 { first } else { line.bytes().to_vec() });
+        match line.fault(&self.reception.attempts.options.limits) {
+            Some(fault) => SourceErrorKind::Header { at, found, fault },
+            None => SourceErrorKind::NotACamera { at, found },
         }
     }
 }

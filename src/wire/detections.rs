@@ -2,26 +2,42 @@
 
 use std::sync::Arc;
 
-use nom::bytes::complete::take_till;
-use nom::character::complete::{char, u32 as decimal};
-use nom::combinator::opt;
-use nom::multi::many0_count;
-use nom::sequence::preceded;
+use nom::character::complete::{char, multispace0, u32 as decimal};
+use nom::combinator::{map_opt, recognize};
+use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::error::Category;
 
 use super::record::Unreadable;
-use super::text::float;
+use super::text::{Excerpt, LINE, float};
 use crate::frame::{BBox, Detection, LabelMap};
 
 /// Error in a detection text. The boxes before the error have been parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DetectionError {
     /// Not of the form `label;confidence;xmin;ymin;xmax;ymax`.
-    #[error("expected `label;confidence;xmin;ymin;xmax;ymax` at byte {at} of the detections")]
+    #[error(
+        "box {number} is not `label;confidence;xmin;ymin;xmax;ymax`, six numbers: found {found} at byte {at} of the \
+         detections"
+    )]
     Malformed {
-        /// Offset in the text.
+        /// Number of the box in the text, from 1.
+        number: usize,
+        /// Offset in the text of the first byte that was not expected; its length, if more bytes were expected.
         at: usize,
+        /// The text from there.
+        found: Excerpt,
+    },
+    /// A box is followed by something else than the next one.
+    #[error("expected `|` after box {number}: found {found} at byte {at} of the detections")]
+    Separator {
+        /// Number of the box in the text, from 1.
+        number: usize,
+        /// Offset in the text of the first byte after the box.
+        at: usize,
+        /// The text from there.
+        found: Excerpt,
     },
     /// More boxes or tracks than [`Limits::boxes`](super::Limits::boxes).
     #[error("more than {limit} boxes or tracks in one frame")]
@@ -39,10 +55,14 @@ pub enum DetectionError {
     #[error("{0}")]
     Record(Unreadable),
     /// Not a JSON list of boxes.
-    #[error("expected a JSON list of boxes: error at column {column} of the detections")]
+    #[error(
+        "expected a JSON list of boxes, each with confidence, xmin, ymin, xmax and ymax: found {found} at byte {at} of the detections"
+    )]
     Json {
-        /// Column of the JSON error, from 1.
-        column: usize,
+        /// Offset in the text of the excerpt.
+        at: usize,
+        /// The text that is not JSON, or the end of the value that is not a box.
+        found: Excerpt,
     },
     /// A box in JSON has neither the number nor the name of a class.
     #[error("a box has no label: expected the number or name of its class")]
@@ -51,22 +71,37 @@ pub enum DetectionError {
 
 /// Appends the boxes in `text` to `into`, at most `limit` in total.
 ///
+/// Accepts spaces and line ends around separators, and a `|` after the last box: loops in Scripts write them.
+///
 /// # Errors
 /// If `text` is malformed or has too many boxes. Those before the error have been appended.
 pub fn parse(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(), DetectionError> {
-    let mut rest = text;
-    while !rest.is_empty() {
+    let mut rest = text.trim_ascii();
+    for number in 1.. {
+        if rest.is_empty() {
+            break;
+        }
         if into.len() >= limit {
             return Err(DetectionError::TooMany { limit });
         }
-        let at = text.len() - rest.len();
-        let (after, found) = detection(rest).map_err(|_| DetectionError::Malformed { at })?;
-        rest = match after {
-            [] => after,
-            [b'|', more @ ..] if !more.is_empty() => more,
-            _ => return Err(DetectionError::Malformed { at }),
+        let at = |from: &[u8]| text.trim_ascii_end().len() - from.len();
+        let malformed = |from: &[u8]| DetectionError::Malformed { number, at: at(from), found: Excerpt::new(from) };
+        let no_separator = |from: &[u8]| DetectionError::Separator { number, at: at(from), found: Excerpt::new(from) };
+        let (after, found) = match detection(rest) {
+            Ok(found) => found,
+            Err(nom::Err::Error(error) | nom::Err::Failure(error)) => return Err(malformed(error.input)),
+            Err(nom::Err::Incomplete(_)) => return Err(malformed(rest)),
         };
         into.push(found);
+        if let Some(next) = joined_box(after) {
+            return Err(no_separator(next));
+        }
+        let after = without_extra_fields(after);
+        rest = match after {
+            [] => after,
+            [b'|', next @ ..] => next.trim_ascii_start(),
+            _ => return Err(no_separator(after)),
+        };
     }
     Ok(())
 }
@@ -79,34 +114,51 @@ pub(super) fn is_list(text: &[u8]) -> bool {
             || field.ends_with(b"inf")
             || field.iter().rev().position(|byte| *byte == b'.') == Some(n)
     };
-    text.split(|byte| *byte == b'|').all(|one| {
+    // A `|` may follow the last box.
+    text.strip_suffix(b"|").unwrap_or(text).split(|byte| *byte == b'|').all(|one| {
         let mut fields = one.split(|byte| *byte == b';').skip(1);
-        matches!(detection(one), Ok(([], _)))
+        detection(one).is_ok_and(|(after, _)| without_extra_fields(after).is_empty())
             && fields.next().is_some_and(|confidence| decimals(confidence, 1))
             && fields.take(4).all(|edge| decimals(edge, 4))
     })
 }
 
-/// Parses one box. Ignores fields after the sixth, as Luxonis' host program does.
+/// Parses one box up to its sixth field.
 fn detection(input: &[u8]) -> IResult<&[u8], Detection> {
-    let mut field = preceded(char(';'), float);
+    let separator = |input| delimited(multispace0, char(';'), multispace0).parse(input) as IResult<&[u8], char>;
+    let mut field = preceded(separator, float);
     let (input, label) = decimal(input)?;
-    let (input, percent) = preceded(char(';'), percent).parse(input)?;
+    let (input, confidence) = preceded(separator, percent).parse(input)?;
     let (input, xmin) = field.parse(input)?;
     let (input, ymin) = field.parse(input)?;
     let (input, xmax) = field.parse(input)?;
-    let (input, ymax) = field.parse(input)?;
-    let (input, _) =
-        many0_count(preceded(char(';'), opt(take_till(|byte| byte == b';' || byte == b'|')))).parse(input)?;
-    Ok((input, Detection { label, confidence: percent, bbox: BBox { xmin, ymin, xmax, ymax } }))
+    let (input, ymax) = terminated(field, multispace0).parse(input)?;
+    Ok((input, Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }))
+}
+
+/// Returns the text after the fields that follow the sixth, which Luxonis' host program ignores, too.
+fn without_extra_fields(mut text: &[u8]) -> &[u8] {
+    while let [b';', field @ ..] = text {
+        let end = field.iter().position(|byte| matches!(byte, b';' | b'|' | b'\r' | b'\n'));
+        text = field[end.unwrap_or(field.len())..].trim_ascii_start();
+    }
+    text
+}
+
+/// Returns the text of a box that follows a `;` instead of a `|`. It is not taken for extra fields if it has all six fields
+/// and its edges are in or near the picture.
+fn joined_box(after: &[u8]) -> Option<&[u8]> {
+    let next = after.strip_prefix(b";")?.trim_ascii_start();
+    let (end, Detection { bbox: BBox { xmin, ymin, xmax, ymax }, .. }) = detection(next).ok()?;
+    let is_near = [xmin, ymin, xmax, ymax].iter().all(|edge| (-1.0..=2.0).contains(edge));
+    (is_near && matches!(end, [] | [b'|' | b';', ..])).then_some(next)
 }
 
 /// Parses `89.3` as 0.893, the nearest `f32`, and not 0.89300007.
 fn percent(input: &[u8]) -> IResult<&[u8], f32> {
     #[allow(clippy::cast_possible_truncation)] // Rounding to the nearest f32 is intended.
-    float
-        .map(|percent| (f64::from(percent) * 10.0).round() as f32)
-        .map(|tenths| (f64::from(tenths) / 1000.0) as f32)
+    map_opt(recognize(float), |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok())
+        .map(|percent| (percent / 100.0) as f32)
         .parse(input)
 }
 
@@ -175,8 +227,24 @@ pub fn parse_json(
         Ok(JsonEnd::Complete) => Ok(()),
         Ok(JsonEnd::TooMany) => Err(DetectionError::TooMany { limit }),
         Ok(JsonEnd::WithoutLabel) => Err(DetectionError::WithoutLabel),
-        Err(error) => Err(DetectionError::Json { column: error.column() }),
+        Err(error) => {
+            let stopped = offset(&text, error.line(), error.column());
+            let quoted = match error.classify() {
+                Category::Eof => text.len()..text.len(),
+                // The value before is not a box: it lacks a field.
+                Category::Data if stopped > LINE => stopped - LINE..stopped,
+                Category::Data => 0..text.len(),
+                Category::Syntax | Category::Io => stopped.saturating_sub(1)..text.len(),
+            };
+            Err(DetectionError::Json { at: quoted.start, found: Excerpt::new(&text[quoted]) })
+        }
     }
+}
+
+/// Returns the offset of a column, both counted from 1; columns count bytes. JSON of several lines has one per box.
+fn offset(text: &[u8], line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    (before + column).min(text.len())
 }
 
 /// Replaces the words `NaN`, `Infinity` and `-Infinity` outside strings by an empty list and spaces, which is valid JSON of
@@ -302,7 +370,7 @@ mod tests {
     fn truncated_list_is_not_a_list() {
         let text = "12;93.1;0.5577;0.0410;-0.6305;nan|0;50.0;0.1000;0.2000;0.3000;0.4000";
         for end in 0..text.len() {
-            assert_eq!(is_list(&text.as_bytes()[..end]), end == 33, "cut at {end}");
+            assert_eq!(is_list(&text.as_bytes()[..end]), matches!(end, 33 | 34), "cut at {end}");
         }
         assert!(is_list(text.as_bytes()));
     }
@@ -317,18 +385,89 @@ mod tests {
     }
 
     #[test]
-    fn malformed_list_reports_position() {
-        let good = "0;50.0;0.1;0.2;0.3;0.4";
-        for (text, at, before) in [
-            (format!("{good}|"), 0, 0),
-            (format!("{good}|x"), 23, 1),
-            (format!("{good}|{good}|1;2;3"), 46, 2),
-            ("-1;50.0;0.1;0.2;0.3;0.4".into(), 0, 0),
-            ("4294967296;50.0;0.1;0.2;0.3;0.4".into(), 0, 0),
-            ("0;50.0;0.1;0.2;0.3".into(), 0, 0),
-            ("0;;0.1;0.2;0.3;0.4".into(), 0, 0),
+    fn separators_that_scripts_write_are_accepted() {
+        let (one, two) = ("0;50.0;0.1;0.2;0.3;0.4", "0;50.0;0.1;0.2;0.3;0.4|1;60.0;0.5;0.6;0.7;0.8");
+        for text in [
+            two.to_owned(),
+            format!("{two}|"),
+            format!("{two};"),
+            format!("{two};|"),
+            format!("{two}\n"),
+            format!("{two}|\r\n"),
+            format!(" {two} "),
+            two.replace(';', "; "),
+            two.replace(';', " ; ").replace('|', " | "),
+            two.replace('|', ";|"),
+            two.replace('|', "|\r\n"),
+            two.replace('|', "\n|"),
+            two.replace('|', ";extra;7|"),
+            two.replace('|', ";1203;-45;2100;0;0;12|"),
         ] {
-            assert_eq!(read(&text), Err((DetectionError::Malformed { at }, before)), "{text}");
+            let found = read(&text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+            assert_eq!(found, read(two).expect("two boxes"), "{text:?}");
+        }
+        assert_eq!(read(&format!("{one}|")).map(|found| found.len()), Ok(1));
+        assert!(read(" \r\n").expect("no box").is_empty());
+    }
+
+    #[test]
+    fn malformed_list_reports_position_and_text() {
+        let good = "0;50.0;0.1;0.2;0.3;0.4";
+        for (text, number, at, shown, before) in [
+            (format!("{good}|x"), 2, 23, "`x`", 1),
+            (format!("{good}|{good}|1;2;3"), 3, 51, "nothing", 2),
+            ("-1;50.0;0.1;0.2;0.3;0.4".into(), 1, 0, "`-1;50.0;0.1;0.2;0.3;0.4`", 0),
+            ("4294967296;50.0;0.1;0.2;0.3;0.4".into(), 1, 0, "`4294967296;50.0;0.1;0.2;0.3;0.4`", 0),
+            ("0;50.0;0.1;0.2;0.3".into(), 1, 18, "nothing", 0),
+            ("0;;0.1;0.2;0.3;0.4".into(), 1, 2, "`;0.1;0.2;0.3;0.4`", 0),
+            ("0,50.0,0.1,0.2,0.3,0.4".into(), 1, 1, "`,50.0,0.1,0.2,0.3,0.4`", 0),
+            ("person;50;0.1;0.2;0.3;0.4".into(), 1, 0, "`person;50;0.1;0.2;0.3;0.4`", 0),
+            (format!("{good}||{good}"), 2, 23, "`|0;50.0;0.1;0.2;0.3;0.4`", 1),
+            (format!("|{good}"), 1, 0, "`|0;50.0;0.1;0.2;0.3;0.4`", 0),
+            (format!("{good}\n{good}"), 1, 23, "`0;50.0;0.1;0.2;0.3;0.4`", 1),
+            (format!("{good};\n{good}"), 1, 24, "`0;50.0;0.1;0.2;0.3;0.4`", 1),
+            (format!("{good};{good}"), 1, 23, "`0;50.0;0.1;0.2;0.3;0.4`", 1),
+            (format!("{good}/{good}"), 1, 22, "`/0;50.0;0.1;0.2;0.3;0.4`", 1),
+            ("0;50.0;0,1;0,2;0,3;0,4".into(), 1, 8, "`,1;0,2;0,3;0,4`", 0),
+        ] {
+            let (error, found) = read(&text).expect_err(&text);
+            let (DetectionError::Malformed { number: n, at: byte, found: excerpt }
+            | DetectionError::Separator { number: n, at: byte, found: excerpt }) = error
+            else {
+                panic!("{error:?}")
+            };
+            assert_eq!(matches!(error, DetectionError::Separator { .. }), before == number, "{error}");
+            assert_eq!((n, byte, &*excerpt.to_string(), found), (number, at, shown, before), "{text:?}");
+            assert!(text[byte..].starts_with(std::str::from_utf8(excerpt.bytes()).expect("ASCII")), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn decimals_of_percentages_are_kept() {
+        let found =
+            read("1;87.531;0;0;0;0|1;150;0;0;0;0|1;-5;0;0;0;0|1;.0;0;0;0;0").expect_err("no digit before the point");
+        assert!(matches!(found, (DetectionError::Malformed { number: 4, at: 46, .. }, 3)), "{found:?}");
+        let found = read("1;87.531;0;0;0;0|1;150;0;0;0;0|1;-5;0;0;0;0").expect("boxes");
+        let shown: Vec<_> = found.iter().map(|found| found.confidence.to_string()).collect();
+        assert_eq!(shown, ["0.87531", "1.5", "-0.05"]);
+    }
+
+    #[test]
+    fn json_errors_quote_the_text_at_their_position() {
+        let good = r#"{"label": 1, "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4}"#;
+        let odd = good.replace("xmax", "width");
+        for (text, shown, at) in [
+            (format!("[{good},\n {good},\n oops]"), "`oops]`", 2 * good.len() + 7),
+            (format!("[\n{good}\n{good}]"), "`{\"label\": 1, \"confidence\": 0.5, ...`", good.len() + 3),
+            (format!("[{good}"), "nothing", good.len() + 1),
+            ("Bäcker".to_owned(), "`Bäcker`", 0),
+            ("{\"boxes\": []}".to_owned(), "`{\"boxes\": []}`", 0),
+            (format!("[{odd}]"), "` 0.2, \"width\": 0.3, \"ymax\": 0.4}`", odd.len() + 1 - 32),
+        ] {
+            let (read, ..) = json(text.as_bytes());
+            let Err(DetectionError::Json { at: byte, found }) = read else { panic!("{read:?}") };
+            assert_eq!((&*found.to_string(), byte), (shown, at), "{text}");
+            assert!(text.as_bytes()[at..].starts_with(found.bytes()), "{found}");
         }
     }
 

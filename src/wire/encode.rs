@@ -175,11 +175,12 @@ fn centered(magic: &str, time: DeviceTime, len: usize) -> Vec<u8> {
     format!("{magic}{:^18}{len:^8}", seconds(time)).into_bytes()
 }
 
-/// Encodes a record, padded to 32 bytes. `None` if the text is longer or not printable ASCII.
+/// Encodes a record, padded to 32 bytes. `None` if the text is longer or has control characters.
 #[must_use]
 pub fn line(text: &str) -> Option<[u8; LINE]> {
-    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    printable.then(|| format!("{text:LINE$}")).and_then(|padded| padded.into_bytes().try_into().ok())
+    let mut line = [b' '; LINE];
+    line.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    (!text.contains(char::is_control)).then_some(line)
 }
 
 /// The bytes of a message before its payload.
@@ -293,6 +294,8 @@ mod tests {
     fn records_of_other_lengths_are_rejected() {
         assert_eq!(line("@F 1 2"), Some(*b"@F 1 2                          "));
         assert_eq!(line(&"x".repeat(33)), None);
-        assert_eq!(line("caf\u{e9}"), None);
+        assert_eq!(line("caf\u{e9}"), Some(*b"caf\xc3\xa9                           "));
+        assert_eq!(line(&"\u{e9}".repeat(17)), None, "34 bytes");
+        assert_eq!(line("a\tb"), None);
     }
 }

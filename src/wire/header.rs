@@ -149,7 +149,7 @@ pub(super) const LONGEST_MAGIC: usize = {
     longest
 };
 
-fn opening(line: &[u8; LINE]) -> Option<Opening> {
+pub(super) fn opening(line: &[u8; LINE]) -> Option<Opening> {
     MAGICS.iter().find(|(magic, _)| line.starts_with(magic)).map(|(_, opening)| *opening)
 }
 
@@ -346,10 +346,10 @@ fn img(bytes: &[u8], limits: &Limits) -> Parsed {
             return Parsed::NeedBytes(len + detections_len + 1);
         };
         if detections::is_list(text) {
-            if *after != b'|' {
+            if *after != b'|' && !text.ends_with(b"|") {
                 return header(len, detections_len);
             }
-            // Either the list continues, or the first pixel happens to be a `|`.
+            // Either the list continues, or it ends with a `|`, or the first pixel happens to be one.
             possible = Some((len, detections_len));
         }
     }
@@ -480,6 +480,10 @@ mod tests {
             assert_eq!((found.len, found.detections_len), (expected, list.len()), "{header}");
             assert_eq!(read(&stream.as_bytes()[..LINE]), Parsed::NeedBytes(MAX_IMG_LEN), "{header}");
         }
+        // Loops in Scripts end a list with its separator.
+        let ended = format!("{list}|");
+        let stream = format!("IMG 1234567890.123456 921600 {}{ended}PIXELS{}", ended.len(), "x".repeat(200_000));
+        assert_eq!(message_of(stream.as_bytes()).detections_len, ended.len());
         let bare = "IMG 1234567890.1234567 9216000 0";
         assert_eq!(bare.len(), 32);
         for pixel in [b'0', b'7', b' ', 0xff] {

@@ -109,7 +109,7 @@ impl Introduction {
                 self.size = Some((*width, *height));
                 self.format = Some(format.clone());
                 self.stride = *stride;
-                self.geometry = record.geometry();
+                self.geometry = record.geometry().ok().flatten();
             }
             Record::FrameRate(fps) => self.fps = Some(*fps),
             Record::Stream(stream) => self.stream = Some(stream.clone()),

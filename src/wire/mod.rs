@@ -57,6 +57,7 @@ mod record_lines;
 mod resync;
 mod text;
 mod tracks;
+mod unrecognized;
 mod work;
 
 pub use datagram::{
@@ -70,8 +71,9 @@ pub use introduction::{Introduction, LabelTable};
 pub use limits::Limits;
 pub use multipart::{Multipart, MultipartError, Part, boundary};
 pub use protocol::Protocol;
-pub use record::{Record, Unreadable, records};
-pub use text::LINE;
+pub use record::{Record, Unreadable, UnusableLayout, records};
+pub use text::{Excerpt, LINE};
+pub use unrecognized::{HeaderFault, Unrecognized};
 
 /// TCP port of the stream in Luxonis' standalone example (wire.md section 1, F1).
 pub const PORT: u16 = 5000;

@@ -77,7 +77,10 @@ impl Preamble {
         if Introduction::is_described_by(record) {
             Arc::make_mut(&mut self.introduction).apply(record, limits);
         }
-        record.geometry().inspect(|geometry| interpreter.announce(*geometry));
+        // The receiver reports a layout that no payload can have.
+        if let Ok(Some(geometry)) = record.geometry() {
+            interpreter.announce(geometry);
+        }
     }
 
     /// Sets the detections, the tracks, the sequence number and the class names of a frame.

@@ -2,14 +2,17 @@
 
 use std::fmt;
 
+use memchr::memmem;
 use nom::bytes::complete::{tag, take_while_m_n};
 use nom::character::complete::{char, i32 as edge, i64 as signed, u32 as decimal, u64 as long};
 use nom::combinator::{all_consuming, map_opt, opt, rest};
 use nom::sequence::{pair, preceded, terminated};
 use nom::{IResult, Parser};
 
-use super::text::{LINE, float, word};
-use crate::frame::{BBox, Detection, DeviceTime, Geometry};
+use super::header::MAGICS;
+use super::text::{Excerpt, LINE, float, word};
+use crate::frame::pixel::UnknownPixelFormat;
+use crate::frame::{BBox, Detection, DeviceTime, Geometry, GeometryError, PayloadKind, PixelFormat};
 
 /// A parsed record.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,12 +54,26 @@ pub enum Record {
 }
 
 impl Record {
-    /// Returns the memory layout of the payloads that `@D` announces; `None` for other records and unknown formats.
-    #[must_use]
-    pub fn geometry(&self) -> Option<Geometry> {
-        let Self::Dimensions { width, height, format, stride } = self else { return None };
-        let tight = Geometry::tight(format.parse().ok()?, *width, *height).ok()?;
-        stride.map_or(Some(tight), |stride| tight.with_stride(stride).ok())
+    /// Returns the memory layout of the payloads that `@D` announces; `None` for other records and for video.
+    ///
+    /// # Errors
+    /// If `@D` names an unknown format, or a size or stride that the format cannot have.
+    pub fn geometry(&self) -> Result<Option<Geometry>, UnusableLayout> {
+        let Self::Dimensions { width, height, format, stride } = self else { return Ok(None) };
+        let (width, height) = (*width, *height);
+        let unusable = |why| UnusableLayout { width, height, format: format.clone(), stride: *stride, why };
+        let is_video = PayloadKind::ALL
+            .into_iter()
+            .any(|kind| kind != PayloadKind::Raw && kind.name().eq_ignore_ascii_case(format));
+        // Video has no pixel format, but a size.
+        let known =
+            if is_video { PixelFormat::Jpeg } else { format.parse().map_err(|why| unusable(Unusable::Format(why)))? };
+        let tight = Geometry::tight(known, width, height).map_err(|why| unusable(Unusable::Layout(why)))?;
+        match (known, stride) {
+            (PixelFormat::Jpeg, _) => Ok(format.parse().ok().map(|_: PixelFormat| tight)),
+            (_, Some(stride)) => tight.with_stride(*stride).map(Some).map_err(|why| unusable(Unusable::Layout(why))),
+            (_, None) => Ok(Some(tight)),
+        }
     }
 
     /// Returns whether any text is valid in this kind of record. Pixels can look like one by chance: a gradient of half
@@ -74,6 +91,39 @@ impl Record {
     }
 }
 
+/// A layout in a `@D` record that no payload can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableLayout {
+    width: u32,
+    height: u32,
+    format: String,
+    stride: Option<u32>,
+    why: Unusable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Unusable {
+    Format(UnknownPixelFormat),
+    Layout(GeometryError),
+}
+
+impl std::error::Error for UnusableLayout {}
+
+impl fmt::Display for UnusableLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { width, height, format, stride, why } = self;
+        let stride = stride.map_or_else(String::new, |stride| format!(" {stride}"));
+        write!(f, "record `@D {width} {height} {format}{stride}` is ignored: ")?;
+        match why {
+            Unusable::Format(why) => {
+                let video = PayloadKind::ALL.map(PayloadKind::name)[2..].join(" and ");
+                write!(f, "{why}, or {video} for video")
+            }
+            Unusable::Layout(why) => why.fmt(f),
+        }
+    }
+}
+
 /// A record that was not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable {
@@ -81,11 +131,16 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// Returns the line if it may be meant as a record: printable, a capital letter after the `@`, then a space.
+    /// Returns the line if it may be meant as a record: text, a letter after the `@`, then a space. Text in other encodings
+    /// only in kinds that have text, and without the start of another line: a record that is cut short may be followed by
+    /// any bytes.
     fn new(line: &[u8; LINE]) -> Option<Self> {
-        let printable = line.iter().all(|byte| (b' '..=b'~').contains(byte));
-        let is_record = matches!(line, [b'@', b'A'..=b'Z', b' ', ..]);
-        (printable && is_record).then_some(Self { line: *line })
+        let is_record = matches!(line, [b'@', b'A'..=b'Z' | b'a'..=b'z', b' ', ..]) && !has_control_bytes(line);
+        let may_be_text = || {
+            matches!(line[1], b'V' | b'L' | b'S' | b'N')
+                && MAGICS.iter().all(|(magic, _)| memmem::find(&line[1..], magic).is_none())
+        };
+        (is_record && (line.is_ascii() || may_be_text())).then_some(Self { line: *line })
     }
 
     /// Returns whether it was meant as a box.
@@ -96,7 +151,7 @@ impl Unreadable {
 
     /// Returns the form of its kind, as in docs/stream.md; `None` for an unknown kind.
     fn form(&self) -> Option<&'static str> {
-        Some(match self.line[1] {
+        Some(match self.line[1].to_ascii_uppercase() {
             b'V' => "@V 1 NAME",
             b'I' => "@I ID",
             b'A' => "@A BUILD",
@@ -118,7 +173,18 @@ impl Unreadable {
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "record `{}` not understood: expected ", self.line.trim_ascii_end().escape_ascii())?;
+        write!(f, "record {} not understood: ", Excerpt::new(&self.line))?;
+        if let Err(error) = std::str::from_utf8(&self.line) {
+            let at = error.valid_up_to();
+            return match error.error_len() {
+                Some(_) => write!(f, "byte {at} is not UTF-8"),
+                None => write!(
+                    f,
+                    "it ends inside a character, at byte {at}: longer names continue in a record `@L LABEL +MORE`"
+                ),
+            };
+        }
+        f.write_str("expected ")?;
         match self.form() {
             Some(form) => write!(f, "`{form}`"),
             None => f.write_str("one of @V @I @D @A @R @L @C @S @F @B @E @T @Q @N"),
@@ -128,7 +194,7 @@ impl fmt::Display for Unreadable {
 
 /// Parses a record of a known kind.
 pub(super) fn parse(line: &[u8; LINE]) -> Option<Record> {
-    if !line.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+    if has_control_bytes(line) {
         return None;
     }
     let [b'@', kind, b' ', body @ ..] = line.trim_ascii_end() else { return None };
@@ -170,8 +236,18 @@ pub(super) fn foreign(bytes: &[u8]) -> Option<impl Iterator<Item = Record>> {
     })
 }
 
+/// Returns whether a line has bytes that no text has, whatever its encoding.
+fn has_control_bytes(line: &[u8]) -> bool {
+    line.iter().any(u8::is_ascii_control)
+}
+
+/// Parses UTF-8 without control characters.
 fn text(input: &[u8]) -> IResult<&[u8], String> {
-    rest.map(|text| String::from_utf8_lossy(text).into_owned()).parse(input)
+    map_opt(rest, |text| {
+        let text = std::str::from_utf8(text).ok()?;
+        (!text.contains(char::is_control)).then(|| text.to_owned())
+    })
+    .parse(input)
 }
 
 fn version(input: &[u8]) -> IResult<&[u8], Record> {
@@ -244,8 +320,13 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Option<Record> {
-        let padded = format!("{line:32}");
-        parse(padded.as_bytes().try_into().expect("32 bytes"))
+        parse(&line_of(line.as_bytes()))
+    }
+
+    fn line_of(text: &[u8]) -> [u8; LINE] {
+        let mut line = [b' '; LINE];
+        line[..text.len()].copy_from_slice(text);
+        line
     }
 
     #[test]
@@ -272,6 +353,10 @@ mod tests {
             ("@T css=97", Record::Health { celsius: None, css: Some(97.0), mss: None }),
             ("@Q drop=12", Record::Dropped(12)),
             ("@N bad record", Record::Note("bad record".into())),
+            ("@L 3 Bäcker", Record::Label { label: 3, name: "Bäcker".into() }),
+            ("@L 4 \u{4eba}\u{1f600}", Record::Label { label: 4, name: "\u{4eba}\u{1f600}".into() }),
+            ("@V 1 Tür", Record::Version { version: 1, app: "Tür".into() }),
+            ("@S Eingang Süd", Record::Stream("Eingang Süd".into())),
         ] {
             assert_eq!(read(line), Some(expected), "{line}");
         }
@@ -299,9 +384,73 @@ mod tests {
             "F 1 2",
             "@E 1 123456789",
             "@N\x07 x",
+            "@L 0 C1\u{9b}31m",
+            "@I Bäcker",
+            "@D 640 352 Bäcker",
         ] {
             assert_eq!(read(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn records_in_other_encodings_are_unreadable() {
+        let shown = |text: &[u8]| match parse_any(&line_of(text)) {
+            Some(Record::Unreadable(line)) => line.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shown(b"@L 0 B\xe4cker"), "record `@L 0 B\\xe4cker` not understood: byte 6 is not UTF-8");
+        let cut = &"@L 0 aaaaaaaaaaaaaaaaaaaaaaaaaaä".as_bytes()[..32];
+        assert_eq!(
+            shown(cut),
+            "record `@L 0 aaaaaaaaaaaaaaaaaaaaaaaaaa\\xc3` not understood: it ends inside a character, at byte 31: longer \
+             names continue in a record `@L LABEL +MORE`"
+        );
+        let form = "expected `@D WIDTH HEIGHT FORMAT [STRIDE]`";
+        assert_eq!(shown(b"@d 640 352 BGR888p"), format!("record `@d 640 352 BGR888p` not understood: {form}"));
+        assert_eq!(shown("@L x Bäcker".as_bytes()), "record `@L x Bäcker` not understood: expected `@L LABEL NAME`");
+    }
+
+    #[test]
+    fn parts_of_records_before_other_bytes_are_not_records() {
+        for text in [
+            &b"@F 1\xffIMG 12.5 9216 0"[..],
+            b"@L 1\xffIMG 12.5 9216 0",
+            b"@N a\xff@F 1 2",
+            b"@D 640 \xff",
+            b"@I B\xe4",
+        ] {
+            assert_eq!(parse_any(&line_of(text)), None, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn layouts_that_no_payload_can_have_are_errors() {
+        let layout = |line: &str| read(line).expect(line).geometry();
+        for (line, format) in [
+            ("@D 640 352 bgr888P", Some("BGR888p")),
+            ("@D 640 352 NV12 704", Some("NV12")),
+            ("@D 640 352 JPEG", Some("JPEG")),
+            ("@D 640 352 H264", None),
+            ("@D 640 352 H265", None),
+        ] {
+            let found = layout(line).expect(line);
+            assert_eq!(found.map(|geometry| geometry.format.name()), format, "{line}");
+        }
+        for (line, why) in [
+            ("@D 160 96 BGR8", "unknown pixel format `BGR8`; expected one of BGR888p, BGR888i, "),
+            ("@D 160 96 BGR", "ambiguous pixel format `BGR`; expected BGR888i "),
+            ("@D 160 96 H.264", "unknown pixel format `H.264`; "),
+            ("@D 0 0 BGR888p", "invalid size 0x0: width and height must be at least 1"),
+            ("@D 0 352 H264", "invalid size 0x352: "),
+            ("@D 640 352 NV12 320", "stride of 320 bytes is too short: a row of 640 NV12 pixels has 640 bytes"),
+            ("@D 4294967295 4294967295 RGB888p", "4294967295x4294967295 RGB888p is too large"),
+        ] {
+            let error = layout(line).expect_err(line).to_string();
+            let (record, reason) = error.split_once(" is ignored: ").expect(&error);
+            assert!(record == format!("record `{line}`") && reason.starts_with(why), "{error}");
+        }
+        let error = layout("@D 9 9 h263").unwrap_err().to_string();
+        assert!(error.ends_with(", or H264 and H265 for video"), "{error}");
     }
 
     #[test]

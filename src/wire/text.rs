@@ -1,5 +1,7 @@
 //! The 32-byte line and the text fields shared by headers, records and detections.
 
+use std::fmt;
+
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::{char, digit1, one_of};
@@ -11,6 +13,58 @@ use crate::frame::DeviceTime;
 
 /// Length of a record, and of a header that does not overflow, in bytes.
 pub const LINE: usize = 32;
+
+/// The first bytes of a text that was not understood, for errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    bytes: [u8; LINE],
+    len: u8,
+    is_cut: bool,
+}
+
+impl Excerpt {
+    /// Returns the first bytes of `text`, at most 32, without the spaces at its end.
+    #[must_use]
+    pub fn new(text: &[u8]) -> Self {
+        let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+        let text = &text[..end];
+        let mut len = text.len().min(LINE);
+        // Not in the middle of a character.
+        while len > LINE - 4 && text.get(len).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            len -= 1;
+        }
+        let mut bytes = [0; LINE];
+        bytes[..len].copy_from_slice(&text[..len]);
+        Self { bytes, len: len as u8, is_cut: len < text.len() }
+    }
+
+    /// Returns the bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Display for Excerpt {
+    /// Formats it in backticks. Bytes that are not text are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.len == 0 {
+            return f.write_str("nothing");
+        }
+        f.write_str("`")?;
+        for chunk in self.bytes().utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match u8::try_from(c) {
+                    Ok(byte) if byte.is_ascii_control() => write!(f, "{}", byte.escape_ascii())?,
+                    _ if c.is_control() => write!(f, "{}", c.escape_default())?,
+                    _ => write!(f, "{c}")?,
+                }
+            }
+            write!(f, "{}", chunk.invalid().escape_ascii())?;
+        }
+        f.write_str(if self.is_cut { "...`" } else { "`" })
+    }
+}
 
 /// Parses an unsigned decimal of at most 9 digits (wire.md section 4).
 pub(super) fn number(input: &[u8]) -> IResult<&[u8], u64> {
@@ -71,6 +125,26 @@ pub(super) fn float(input: &[u8]) -> IResult<&[u8], f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn excerpts_show_text_and_escape_other_bytes() {
+        let long = [b'x'; 40];
+        for (text, shown) in [
+            (&b"0;50;0.1  "[..], "`0;50;0.1`"),
+            ("Bäcker".as_bytes(), "`Bäcker`"),
+            (b"B\xe4cker\0\n.", "`B\\xe4cker\\x00\\n.`"),
+            (b"", "nothing"),
+            (&long[..32], "`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`"),
+            (&long[..33], "`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...`"),
+            (format!("{}ä.", "x".repeat(31)).as_bytes(), "`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...`"),
+        ] {
+            assert_eq!(Excerpt::new(text).to_string(), shown);
+        }
+        for start in 0..32 {
+            let text = format!("{}{}", "x".repeat(start), "\u{1f98a}".repeat(16));
+            assert!(std::str::from_utf8(Excerpt::new(text.as_bytes()).bytes()).is_ok(), "cut at {start}");
+        }
+    }
 
     fn micros(text: &str) -> Option<i64> {
         match seconds(text.as_bytes()) {

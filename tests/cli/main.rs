@@ -12,6 +12,7 @@ mod luxonis_camera;
 #[cfg(unix)]
 mod mqtt_peers;
 mod output_fields;
+mod own_senders;
 mod python_sender;
 mod simulate_camera;
 #[cfg(unix)]

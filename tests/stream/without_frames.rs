@@ -192,7 +192,7 @@ fn advice_about_a_header_is_about_what_is_wrong_with_it() {
             "--max-payload, which is 67108864 bytes now, such as --max-payload 128MiB",
         ),
         (b"IMG 5.000000 0 0                ", "a payload of 0 bytes", "frames without pictures"),
-        (b"IMG 5.000000 2304 0 32 24       ", "the header has other fields than expected", "if this is the port of a"),
+        (b"IMG 5.000000 2304 0 32 24       ", "found `32 24` at byte 20", "docs/stream.md describes the headers"),
     ] {
         let address = server(header);
         let (code, _, err) = run(&["view", "--no-window", &address, "-d", "1s"]);

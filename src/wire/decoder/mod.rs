@@ -20,6 +20,7 @@ use super::preamble::{DetectMessage, Preamble};
 use super::record::Record;
 use super::resync;
 use super::text::LINE;
+use super::unrecognized::Unrecognized;
 use super::work::Work;
 use crate::frame::{Backlog, Frame, Geometry, Interpreter, Lease, Pool, Received, Staleness};
 
@@ -61,6 +62,7 @@ pub struct Decoder {
     verified_at: Option<u64>,
     /// Set once the camera has sent a checksum (`@E`).
     checksums: bool,
+    unrecognized: Option<Unrecognized>,
     backlog: Backlog,
     next_id: u64,
     /// The input has more events than [`MAX_QUEUED_EVENTS`].
@@ -134,6 +136,7 @@ impl Decoder {
             work: Work::new(),
             verified_at: None,
             checksums: false,
+            unrecognized: None,
             backlog: Backlog::default(),
             next_id: 0,
             unfinished: false,
@@ -385,6 +388,7 @@ impl Decoder {
                 if let Some(step) = self.confirm_or_withdraw() {
                     return step;
                 }
+                self.note_unrecognized();
                 self.drop_announced_frame();
                 self.skip(LINE, SkipReason::TooLarge { claimed });
                 self.state = ParserState::Search { searched: 0 };

@@ -9,14 +9,28 @@ use crate::wire::message::{inner_text, len_before_text, message_len};
 use crate::wire::record::Record;
 use crate::wire::resync;
 use crate::wire::text::LINE;
+use crate::wire::unrecognized::Unrecognized;
 
 impl Decoder {
+    /// Returns the first line of this connection that is in the place of a header but cannot be used as one.
+    #[must_use]
+    pub const fn unrecognized(&self) -> Option<Unrecognized> {
+        self.unrecognized
+    }
+
+    /// Keeps the line at the front of the input if it is the first one that cannot be used.
+    pub(super) fn note_unrecognized(&mut self) {
+        let (at, input) = (self.input.offset(), self.input.bytes());
+        self.unrecognized.get_or_insert_with(|| Unrecognized::new(at, input));
+    }
+
     /// Neither a header nor a record is at the boundary: either the previous frame lost bytes, or junk follows it.
     pub(super) fn lose_sync(&mut self) -> Step {
         self.drop_announced_frame();
         if let Some(step) = self.withdraw_if_torn() {
             return step;
         }
+        self.note_unrecognized();
         if let Some(provisional) = &mut self.provisional {
             provisional.suspect = true;
         }

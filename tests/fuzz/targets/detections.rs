@@ -15,7 +15,7 @@ fn within(text: &[u8], found: &[Detection], result: Result<(), DetectionError>) 
     assert!(found.len() <= LIMIT && found.len() <= text.len());
     match result {
         Ok(()) => {}
-        Err(DetectionError::Malformed { at }) => assert!(at < text.len(), "byte {at} of {}", text.len()),
+        Err(DetectionError::Malformed { at, found, .. } | DetectionError::Separator { at, found, .. }) => assert!(text[at..].starts_with(found.bytes()), "byte {at}"),
         Err(DetectionError::TooMany { limit }) => assert_eq!(limit, LIMIT),
         Err(_) => {}
     }
