@@ -165,7 +165,7 @@ impl Screen {
         }
         if let Some(PixelWords { pieces, place, .. }) = &pixel
             && !is_left_out(*place)
-            && (overlap(*place, status_line) || free.is_free(*place))
+            && (lines.iter().any(|(_, line)| overlap(*place, *line)) || free.is_free(*place))
         {
             let ground = pen.design.palette.panel;
             pen.canvas.fill(*place, ground);
