@@ -7,11 +7,19 @@ use std::path::Path;
 use oaktap::file;
 use oaktap::units::Bytes;
 
-use super::present::advised;
+use super::present::{Usage, advised};
 
 pub(crate) const EXISTS_HELP: &str = "oaktap does not replace files: give another name, or remove it";
 /// Every folder needs this much space: a file of a few bytes fits even on a disk that is full.
 const SPACE_MIN_BYTES: u64 = 64 << 10;
+
+/// Refuses `-`: no command writes recordings, pictures or tables to standard output. `expected` is what the option takes.
+pub(crate) fn refuse_standard_output(path: &Path, expected: &str) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        return Err(Usage(format!("`-o -` is not supported: expected {expected}")).into());
+    }
+    Ok(())
+}
 
 /// Checks that this file does not exist and can be written.
 pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
@@ -45,6 +53,11 @@ pub(crate) fn not_written(path: &Path, error: io::Error) -> anyhow::Error {
             advised(anyhow::anyhow!("{} already exists", path.display()), EXISTS_HELP)
         }
         io::ErrorKind::AlreadyExists => anyhow::anyhow!("another process is writing {}", path.display()),
+        io::ErrorKind::NotFound if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty()) => {
+            let folder = path.parent().unwrap_or(path).display();
+            let error = anyhow::anyhow!("cannot write {}: the folder {folder} does not exist", path.display());
+            advised(error, format!("create it with `mkdir -p {folder}`"))
+        }
         _ => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
     }
 }
@@ -64,6 +77,15 @@ mod tests {
         let below = path.join("b.dap");
         let error = format!("{:#}", check_file(&below).expect_err("a file is not a folder"));
         assert!(error.starts_with(&format!("cannot write {}: ", below.display())), "{error}");
+        let error = check_file(&folder.path().join("missing/x.png")).expect_err("no folder");
+        assert!(
+            format!("{error:#}").ends_with(
+                "missing/x.png: the folder {} does not exist"
+                    .replace("{}", &folder.path().join("missing").display().to_string())
+                    .as_str()
+            ),
+            "{error:#}"
+        );
         check_folder(&folder.path().join("new"), "files").expect("a new folder");
         let error = format!("{:#}", check_folder(&path, "files").expect_err("it is a file"));
         assert_eq!(error, format!("cannot write files to {}: it is a file, expected a folder", path.display()));

@@ -91,7 +91,8 @@ impl std::str::FromStr for PlotFile {
         match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("svg") => Ok(Self::Svg(path)),
             Some("png") => Ok(Self::Png(path)),
-            _ => Err("expected a name that ends in .svg or .png".to_owned()),
+            _ => Err("expected a name that ends in .svg or .png; without a name, put --plot after the other arguments"
+                .to_owned()),
         }
     }
 }

@@ -10,7 +10,7 @@ use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
 use oaktap::overlay::Style;
 use oaktap::sink::record::{Recorders, RecordersMonitor};
-use oaktap::source::{Session, SessionState, SourceError};
+use oaktap::source::{Outside, Session, SessionState, SourceError};
 use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
@@ -33,8 +33,8 @@ pub(crate) struct Receiving {
     /// Names for files, in the order of the cameras.
     short_names: Vec<String>,
     troubles: Vec<LastTrouble>,
-    /// Time at which the sessions were stopped.
-    stopped: OnceLock<Received>,
+    /// Time at which the sessions were stopped, and which of them play a recording whose beginning was not reached.
+    stopped: OnceLock<(Received, Vec<bool>)>,
     stop: super::signals::Stop,
     status: Option<StatusLines>,
     deadline: Option<Instant>,
@@ -224,7 +224,7 @@ impl Receiving {
 
     /// Ends the sessions: no frame is delivered after this returns.
     pub(crate) fn stop(&self) -> Vec<Result<(), Arc<SourceError>>> {
-        self.stopped.get_or_init(received_now);
+        self.stopped.get_or_init(|| (received_now(), self.sessions().iter().map(is_before_recording).collect()));
         self.live.stop()
     }
 
@@ -238,9 +238,13 @@ impl Receiving {
     /// Ends the sessions, and prints their frame counts and the recordings of their frames.
     pub(crate) fn finish(mut self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
         let ends = self.stop();
-        let stopped_ns = self.stopped.get().map_or(0, |at| at.mono_ns);
+        let (stopped_ns, not_reached) = self.stopped.get().map_or((0, &[][..]), |(at, before)| (at.mono_ns, before));
         let mut stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
-        for stats in &mut stats {
+        let is_not_reached = |number: usize, stats: &Stats| not_reached[number] && stats.frames.received == 0;
+        for (number, stats) in stats.iter_mut().enumerate() {
+            if is_not_reached(number, stats) {
+                stats.dismiss_outage();
+            }
             // Also of a session that ended before, because of an error.
             if stats.down_at_end() {
                 stats.advance(stopped_ns);
@@ -272,6 +276,10 @@ impl Receiving {
                 Err(error) => Some(Failure::new(session, Trouble::Error(error), true)),
                 Ok(()) if received == 0 && stats[number].frames.no_memory > 0 => {
                     Some(Failure::new(session, Trouble::NoMemory, true))
+                }
+                Ok(()) if is_not_reached(number, &stats[number]) => {
+                    present::say(&format!("{}: the playback was stopped before its recording began", session.name()));
+                    None
                 }
                 Ok(()) if received == 0 => {
                     let trouble = locked(&self.troubles[number]).take().unwrap_or(Trouble::NoFrame);
@@ -327,6 +335,13 @@ impl Receiving {
         damaged |= !failures.is_empty();
         Ok(if damaged || !reasons.is_empty() { Outcome::Lossy } else { Outcome::Done })
     }
+}
+
+/// Returns whether a session plays a recording, and has not reached its first frame.
+fn is_before_recording(session: &Session) -> bool {
+    let state = session.state();
+    let is_before = matches!(state, SessionState::Connecting { .. } | SessionState::Outside(Outside::Before { .. }));
+    is_before && session.spec().recording().is_some()
 }
 
 /// Why no frame of a camera arrived, by the last state of its session.

@@ -1,9 +1,11 @@
 //! The recordings that a command reads: files, and the files below folders.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::recording::natural_order;
+use oaktap::recording::recover::default_output_path;
 use oaktap::source::{SourceSpec, without_password};
 use oaktap::units::count;
 use serde::Serialize;
@@ -42,6 +44,11 @@ impl UnreadFile {
     }
 }
 
+/// Returns whether a path is that of a folder. One that ends with a separator names a folder, whether it exists or not.
+pub(crate) fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', MAIN_SEPARATOR])
+}
+
 /// Returns the given files, and the files below the given folders whose names end like this, in the natural order of their
 /// names.
 ///
@@ -64,7 +71,14 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
         let all = below(path)?;
         let found = all.iter().filter(|file| ends.iter().any(|end| ends_with(file, end)));
         let before = files.len();
-        files.extend(found.cloned());
+        let found: Vec<_> = found.cloned().collect();
+        // A command that plays or exports a folder would take each frame twice.
+        let recovered = if ends.contains(&UNFINISHED) { HashSet::new() } else { recovered(&found) };
+        for original in &recovered {
+            let copy = default_output_path(original);
+            present::say(&format!("{} left out: {} has its intact frames", original.display(), copy.display()));
+        }
+        files.extend(found.into_iter().filter(|file| !recovered.contains(file)));
         let unfinished = all.iter().filter(|file| ends_with(file, UNFINISHED)).count();
         let is_left_out = unfinished > 0 && !ends.contains(&UNFINISHED);
         let recover = || format!("`oaktap recover {}` saves their intact frames to new files", path.display());
@@ -103,6 +117,12 @@ fn camera_address(path: &Path) -> Option<String> {
         _ => true,
     };
     is_address.then(|| without_password(text))
+}
+
+/// Returns the recordings that have a recovered copy beside them.
+fn recovered(found: &[PathBuf]) -> HashSet<PathBuf> {
+    let all: HashSet<_> = found.iter().collect();
+    found.iter().filter(|file| all.contains(&default_output_path(file))).cloned().collect()
 }
 
 fn ends_with(path: &Path, end: &str) -> bool {

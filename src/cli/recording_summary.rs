@@ -13,7 +13,7 @@ use super::present::{self, ExitReason};
 pub(crate) struct RecordingSummary {
     #[serde(flatten)]
     outcome: RecorderOutcome,
-    /// A frame of each camera was received, no frame is missing, and every file is finished.
+    /// A frame of each camera was received, the files have every frame of the streams undamaged, and are finished.
     complete: bool,
     /// Every frame is accounted for.
     balances: bool,
@@ -23,7 +23,8 @@ impl From<RecorderOutcome> for RecordingSummary {
     fn from(mut outcome: RecorderOutcome) -> Self {
         let silent: Vec<_> =
             outcome.cameras.iter().filter(|camera| camera.offered == 0).map(|camera| camera.name.as_str()).collect();
-        let complete = outcome.is_complete() && outcome.gaps == 0 && outcome.unfinished.is_empty() && silent.is_empty();
+        let has_all = outcome.is_complete() && outcome.gaps == 0 && outcome.is_undamaged();
+        let complete = has_all && outcome.unfinished.is_empty() && silent.is_empty();
         if !silent.is_empty() {
             let problem = format!("no frame of {} received", silent.join(", "));
             outcome.problems.push(problem);
@@ -136,6 +137,7 @@ impl RecordingSummary {
 /// The recording of one camera once its files are finished, for the last line of `--status`.
 #[derive(Debug, Serialize)]
 pub(crate) struct FinishedRecording<'a> {
+    /// `finished`, or `failed` if no frame could be written or a file is not finished.
     state: &'static str,
     /// What went wrong, or why nothing was recorded.
     reason: Option<String>,
@@ -158,8 +160,10 @@ pub(crate) fn finished<'a>(recordings: &'a [RecordingSummary], name: &str) -> Op
     let unfinished = mine.iter().flat_map(|(recorded, _)| &recorded.outcome.unfinished).next();
     let unfinished = unfinished.map(|path| format!("cannot finish {}", path.display()));
     let idle = mine.iter().all(|(_, counts)| counts.recorded == 0 && counts.passed > 0);
+    let has_failed =
+        unfinished.is_some() || mine.iter().any(|(_, counts)| counts.recorded == 0 && counts.missing() > 0);
     Some(FinishedRecording {
-        state: RecorderState::Finished.word(),
+        state: if has_failed { "failed" } else { RecorderState::Finished.word() },
         reason: problem.or(unfinished).or_else(|| idle.then(|| "no detection matched the trigger".to_owned())),
         frames_written: mine.iter().map(|(_, counts)| counts.recorded).sum(),
         frames_waiting: 0,
@@ -274,6 +278,19 @@ mod tests {
         let unknown = idle("c", Some("no label is named `piza`"));
         let reason = "c: exit code 3: nothing was recorded: no label is named `piza`";
         assert_eq!(unknown.exit_reason().map(|reason| reason.text).as_deref(), Some(reason));
+    }
+
+    #[test]
+    fn a_recording_without_a_written_frame_or_with_an_unfinished_file_has_failed() {
+        let state = |recorded: u64, lost: u64, unfinished: &[&str]| {
+            let counts =
+                RecorderCounts { name: "a".to_owned(), offered: 9, recorded, lost, ..RecorderCounts::default() };
+            let unfinished = unfinished.iter().map(Into::into).collect();
+            let outcome = RecorderOutcome { cameras: vec![counts], unfinished, ..RecorderOutcome::default() };
+            finished(&[outcome.into()], "a").map(|recording| recording.state)
+        };
+        assert_eq!([state(9, 0, &[]), state(8, 1, &[])], [Some("finished"); 2]);
+        assert_eq!([state(0, 9, &[]), state(9, 0, &["a.mcap.partial"])], [Some("failed"); 2]);
     }
 
     #[test]

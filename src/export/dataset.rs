@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::ExportError;
-use super::frames::{Camera, ChosenFrame};
+use super::camera::Camera;
+use super::frames::ChosenFrame;
 use super::place;
 use super::report::Added;
 use super::still::Still;

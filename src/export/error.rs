@@ -57,6 +57,14 @@ pub enum ExportError {
         /// Name of the format.
         format: &'static str,
     },
+    /// The recordings have pictures in encodings that are not supported, and no others.
+    #[error("no picture of {} can be exported: {why}", path.display())]
+    Unsupported {
+        /// Path of the first recording.
+        path: PathBuf,
+        /// Its topic and encoding, and the supported ones.
+        why: String,
+    },
     /// The recordings name cameras, but hold no frame.
     #[error("the recordings have no frame to export")]
     NoFrames,
@@ -120,6 +128,7 @@ impl ExportError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Recording { source, .. } => source.help(),
+            Self::Unsupported { .. } => Some("convert the topic to JPEG with the program that recorded it"),
             Self::TableToFolder { .. } => Some("repeat the command with a file name after -o"),
             Self::NoFrames => {
                 Some("`oaktap verify FILE` finds damage; `oaktap inspect FILE` lists the cameras of a recording")

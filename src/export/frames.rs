@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat};
 
+use super::camera::{Camera, camera_index};
 use super::choice::{Choice, chosen_detections, nearest};
-use super::place::file_name;
 use super::report::{ExportReport, Skip};
 use super::{ExportError, ProgressFn, report_progress};
 use crate::decode::VideoDecoder;
 use crate::frame::{Detection, Frame, LabelMap, Pool};
 use crate::overlay::Style;
-use crate::recording::{PlayedFrame, Player, RecordingError, natural_order};
+use crate::recording::{PlayedFrame, Player, Reader, RecordingError, natural_order};
 use crate::units::count;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
@@ -25,34 +25,6 @@ const KEY_FRAME_REACH_NS: i64 = 4_000_000_000;
 
 /// Frames left out between two reports of the progress, which can stop the export.
 const FRAMES_PER_REPORT: u64 = 256;
-
-/// A chosen camera.
-#[derive(Debug)]
-pub(super) struct Camera {
-    pub(super) name: String,
-    /// Start of its file names, unique among the cameras.
-    pub(super) stem: String,
-    labels: Option<LabelMap>,
-}
-
-impl Camera {
-    /// Returns the label names for a frame: those of the stream, or else of the recording, or else of COCO. Names that were
-    /// sent and could not be read are not replaced by those of COCO.
-    pub(super) fn names<'a>(&'a self, frame: &'a Frame) -> &'a LabelMap {
-        let given = frame.labels.as_deref().into_iter().chain(&self.labels).find(|names| !names.may_be_guessed());
-        given.unwrap_or_else(|| LabelMap::coco())
-    }
-
-    /// Returns whether the names are a table, and not those that were computed from the names of detections so far.
-    fn has_table(&self) -> bool {
-        self.labels.as_ref().is_some_and(|names| !names.is_empty() && names.iter().all(|(label, _)| label < 1 << 31))
-    }
-
-    /// Returns the label names for frames of a stream without names.
-    pub(super) fn default_names(&self) -> &LabelMap {
-        self.labels.as_ref().filter(|names| !names.may_be_guessed()).unwrap_or_else(|| LabelMap::coco())
-    }
-}
 
 /// A frame to export.
 #[derive(Debug)]
@@ -76,7 +48,7 @@ pub(super) struct ChosenFrame {
 #[derive(Debug)]
 struct InputFile {
     path: PathBuf,
-    /// Arrival of the first and the last frame, in nanoseconds since 1970, UTC.
+    /// Arrival of the first frame and of the last message, in nanoseconds since 1970, UTC.
     span: Option<(i64, i64)>,
     /// For each camera of the file, its index in [`Frames::cameras`] if it was chosen.
     cameras: Vec<Option<usize>>,
@@ -98,8 +70,10 @@ pub(super) struct Frames {
     range: std::ops::Range<i64>,
     /// The part of `range` that the recordings cover, for the progress.
     span: (i64, i64),
-    /// Arrival of the first and the last frame of the recordings, if they have frames.
+    /// Arrival of the first frame and of the last message of the recordings, if they have messages.
     whole_span: Option<(i64, i64)>,
+    /// The recording that ends last.
+    latest: Option<PathBuf>,
     every: u64,
     style: Style,
     /// The chosen labels that no table has had so far.
@@ -209,6 +183,8 @@ impl Frames {
         let start = spans().map(|(start, _)| start).min().unwrap_or(0);
         let end = spans().map(|(_, end)| end).max().unwrap_or(0);
         let whole_span = spans().next().map(|_| (start, end));
+        let latest = files_to_read.iter().max_by_key(|file| file.span.map(|(_, end)| end));
+        let latest = latest.map(|file| file.path.clone());
         let is_unknown = |wanted: &&String| !cameras.iter().any(|camera| is_label(wanted, camera.default_names()));
         let unknown_labels: Vec<String> = choice.labels.iter().filter(is_unknown).cloned().collect();
         if !cameras.is_empty() && cameras.iter().all(Camera::has_table) {
@@ -230,6 +206,7 @@ impl Frames {
             range: from..until,
             span: (start.max(from), end.min(until)),
             whole_span,
+            latest,
             unknown_labels,
             table: None,
             chosen: 0,
@@ -268,6 +245,12 @@ impl Frames {
 
     /// Fails if a chosen label is unknown, if there are no frames, or if none of them was chosen.
     fn check_choice(&self, report: &ExportReport) -> Result<(), ExportError> {
+        if report.read == 0
+            && let Some(unread) = report.unread.first()
+            && report.unread.iter().all(|unread| unread.is_unsupported)
+        {
+            return Err(ExportError::Unsupported { path: unread.path.clone(), why: unread.why.clone() });
+        }
         let Some((from, until)) = self.whole_span else {
             return if report.unread.is_empty() { Err(ExportError::NoFrames) } else { Ok(()) };
         };
@@ -282,7 +265,9 @@ impl Frames {
             0 => "none is between --from and --until".to_owned(),
             frames => count(frames, "frame has", "frames have") + " no detection selected by --only and --threshold",
         };
-        Err(ExportError::NothingSelected { why, from: time(from), until: time(until) })
+        // A recording goes on after its last frame, until the camera is disconnected.
+        let last = self.latest.as_ref().and_then(|path| Reader::open(path).ok()?.last_frame_ns());
+        Err(ExportError::NothingSelected { why, from: time(from), until: time(last.unwrap_or(until)) })
     }
 
     /// Notes which of the chosen labels the names of a frame have.
@@ -480,20 +465,4 @@ fn refuse(unknown: &[String], cameras: &[Camera], table: Option<&LabelMap>) -> R
     let tables = cameras.iter().map(Camera::default_names).chain(table);
     let nearest = nearest(wanted, tables.flat_map(LabelMap::iter).map(|(_, name)| name)).map(str::to_owned);
     Err(ExportError::UnknownLabel { wanted: wanted.clone(), nearest })
-}
-
-/// Returns the index of the camera of this name. Adds it if it is new.
-fn camera_index(cameras: &mut Vec<Camera>, name: String, labels: Option<&LabelMap>) -> usize {
-    if let Some(known) = cameras.iter().position(|camera| camera.name == name) {
-        let known_labels = &mut cameras[known].labels;
-        *known_labels = known_labels.take().or_else(|| labels.cloned());
-        return known;
-    }
-    let plain = file_name(&name);
-    // Not case-sensitive, because some file systems are not.
-    let taken = |stem: &str| cameras.iter().any(|camera| camera.stem.eq_ignore_ascii_case(stem));
-    let numbered = (2..).map(|n| format!("{plain}-{n}"));
-    let stem = std::iter::once(plain.clone()).chain(numbered).find(|stem| !taken(stem)).unwrap_or(plain);
-    cameras.push(Camera { name, stem, labels: labels.cloned() });
-    cameras.len() - 1
 }

@@ -12,7 +12,8 @@ use openh264::encoder::{
 use openh264::formats::YUVSlices;
 
 use super::access_unit::{AccessUnit, Codec};
-use super::frames::{Camera, ChosenFrame};
+use super::camera::Camera;
+use super::frames::ChosenFrame;
 use super::report::Skip;
 use super::still::StillEncoder;
 use crate::convert::Yuv420;

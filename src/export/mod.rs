@@ -10,6 +10,7 @@
 //! length of a recording: a few frames per thread, or 512 MiB of frames for video.
 
 mod access_unit;
+mod camera;
 mod choice;
 mod dataset;
 mod detection_file;
@@ -173,7 +174,13 @@ pub fn export(
     let frames = Frames::open(files, &options.choice, &mut report)?;
     let is_new = options.output.symlink_metadata().is_err();
     match write(frames, options, &mut report, progress) {
-        Ok(()) => Ok(report),
+        Ok(()) => {
+            // Pictures without boxes do not leave out any.
+            if options.format.can_have_boxes() && !options.boxes {
+                report.without_box = 0;
+            }
+            Ok(report)
+        }
         Err(error) => {
             if is_new {
                 place::remove_empty_folders(&options.output);

@@ -2,10 +2,11 @@
 
 use chrono::DateTime;
 
-use super::frames::{Camera, ChosenFrame};
-use super::report::Skip;
+use super::camera::Camera;
+use super::frames::ChosenFrame;
+use super::report::{ExportReport, Skip};
 use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420, encode_gray16_png, encode_png};
-use crate::frame::{PayloadKind, Picture, PixelFormat, Size};
+use crate::frame::{Frame, PayloadKind, Picture, PixelFormat, Size};
 use crate::overlay::{Overlay, Style};
 
 /// The file format of a picture.
@@ -139,6 +140,16 @@ pub(super) fn stem(chosen: &ChosenFrame, camera: &Camera) -> String {
     format!("{}_{:06}_{time}", camera.stem, chosen.sequence)
 }
 
+/// Adds a remark if the samples of a frame may be those of a color filter: they are not made into colors.
+pub(super) fn note_mosaic(report: &mut ExportReport, camera: &Camera, frame: &Frame) {
+    use PixelFormat::{Pack10, Pack12, Raw8, Raw10, Raw12, Raw14};
+    let Some(format) = frame.geometry.map(|geometry| geometry.format) else { return };
+    if matches!(format, Raw8 | Raw10 | Raw12 | Raw14 | Pack10 | Pack12) {
+        let name = &camera.name;
+        report.note(format!("the pictures of {name} are {format}: a mosaic of colors (Bayer) is exported as gray"));
+    }
+}
+
 fn not_empty(size: Size) -> Result<(), Skip> {
     if size.pixels() > 0 {
         return Ok(());
@@ -158,14 +169,20 @@ fn is_half_float(format: PixelFormat) -> bool {
 
 #[allow(clippy::needless_pass_by_value)] // For `map_err`.
 fn conversion_failed(error: ConvertError) -> Skip {
-    let kind = match error {
+    let kind = match &error {
         ConvertError::Video(_) => "video cannot be decoded",
         ConvertError::UnknownLayout(_) | ConvertError::NoLayout(_) => "unknown payload layout",
         ConvertError::Geometry(_) | ConvertError::BufferSize { .. } => "payload does not fit its layout",
-        ConvertError::JpegCutShort(_) => "JPEG is cut short",
+        ConvertError::JpegCutShort(_) => "JPEG ends early",
         ConvertError::Jpeg(_) | ConvertError::JpegTooLarge { .. } => "JPEG cannot be decoded",
     };
-    Skip { kind, why: error.to_string() }
+    // The text follows the kind.
+    let why = match error {
+        ConvertError::JpegCutShort(defect) => defect.found(),
+        ConvertError::Jpeg(why) => why,
+        other => other.to_string(),
+    };
+    Skip { kind, why }
 }
 
 fn encoding_failed(error: &dyn std::error::Error) -> Skip {

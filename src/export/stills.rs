@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::dataset::{BoxWriter, Classes, write_file};
 use super::frames::{ChosenFrame, Frames};
 use super::report::{Added, ExportReport, Skip};
-use super::still::{Coding, Still, StillEncoder, stem};
+use super::still::{Coding, Still, StillEncoder, note_mosaic, stem};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
 
 /// Frames in flight per thread: one in work, one waiting, and one that was finished out of order.
@@ -75,7 +75,9 @@ impl Stills {
         };
         let next = || {
             let (report, progress) = &mut *shared.borrow_mut();
-            frames.next(report, progress)
+            let chosen = frames.next(report, progress)?;
+            chosen.iter().for_each(|chosen| note_mosaic(report, &cameras[chosen.camera], &chosen.frame));
+            Ok(chosen)
         };
         let write = |saved: Result<Result<SavedStill, (ChosenFrame, Skip)>, ExportError>| {
             let (report, progress) = &mut *shared.borrow_mut();
@@ -86,7 +88,9 @@ impl Stills {
                         report.add(boxes.add(&chosen, &cameras[chosen.camera], &file, &still)?);
                     }
                     report.written += 1;
-                    report.detections += chosen.detections.len() as u64;
+                    if options.boxes || self.boxes.is_some() {
+                        report.detections += chosen.detections.len() as u64;
+                    }
                     chosen.fraction
                 }
                 Err((chosen, skip)) => {

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::access_unit::{AccessUnit, Codec};
-use super::frames::{Camera, ChosenFrame, Frames};
+use super::camera::Camera;
+use super::frames::{ChosenFrame, Frames};
 use super::group_encoder::GroupEncoder;
 use super::report::{ExportReport, Skip};
-use super::still::StillEncoder;
+use super::still::{StillEncoder, note_mosaic};
 use super::video_file::{Times, VideoFile};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
 use crate::frame::{PayloadKind, Size};
@@ -96,7 +97,14 @@ impl Grouper {
         Self { frames, open, bytes: 0, bytes_max, rest: None, fps: vec![None; cameras] }
     }
 
-    fn next(&mut self, report: &mut ExportReport, progress: &mut ProgressFn<'_>) -> Result<Option<Group>, ExportError> {
+    /// Returns the next group. `fraction`: the share that has been written, for the progress after each frame that is read,
+    /// since large groups take seconds to read.
+    fn next(
+        &mut self,
+        fraction: f64,
+        report: &mut ExportReport,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<Option<Group>, ExportError> {
         loop {
             if let Some(rest) = &mut self.rest {
                 return Ok(rest.pop_front());
@@ -107,7 +115,9 @@ impl Grouper {
                 self.rest = Some(open.into_iter().map(|(camera, frames)| self.group(camera, frames)).collect());
                 continue;
             };
+            report_progress(progress, fraction, report.written)?;
             let camera = chosen.camera;
+            note_mosaic(report, &self.frames.cameras()[camera], &chosen.frame);
             self.bytes += payload_bytes(&chosen);
             self.open[camera].push(chosen);
             if self.open[camera].len() >= GROUP_PICTURES {
@@ -180,7 +190,7 @@ pub(super) fn write_all(
     };
     let next = || {
         let (report, progress) = &mut *shared.borrow_mut();
-        grouper.next(report, progress).inspect_err(stop)
+        grouper.next(fraction.get(), report, progress).inspect_err(stop)
     };
     let wait = || {
         let (report, progress) = &mut *shared.borrow_mut();

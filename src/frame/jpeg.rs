@@ -9,13 +9,13 @@ const PIXELS_PER_BYTE_MAX: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JpegDefect {
     /// The end of the file is missing, and with it the lower part of the picture.
-    #[error("JPEG is cut short: no end marker in its {file} bytes")]
+    #[error("JPEG ends early: {}", self.found())]
     CutShort {
         /// Length of the file in bytes.
         file: usize,
     },
     /// The file ends properly, but has too few bytes for its pixels.
-    #[error("JPEG has no picture: {scan} bytes of pixels in its {file} bytes")]
+    #[error("JPEG ends early: {}", self.found())]
     NoPicture {
         /// Bytes of all scans.
         scan: usize,
@@ -24,8 +24,20 @@ pub enum JpegDefect {
     },
 }
 
-/// Returns what is missing in a JPEG file, as far as its markers show it (ITU-T T.81, B.1 and B.2). Damage inside the pixels
-/// is found by decoding only.
+impl JpegDefect {
+    /// Returns the content of the file that shows the defect, in words.
+    #[must_use]
+    pub fn found(&self) -> String {
+        match self {
+            Self::CutShort { file } => format!("no end marker in its {file} bytes"),
+            Self::NoPicture { scan, file } => format!("{scan} bytes of pixels in its {file} bytes"),
+        }
+    }
+}
+
+/// Returns what is missing in a JPEG file, as far as its markers show it (ITU-T T.81, B.1 and B.2). A file that was cut in
+/// its pixels and then given an end marker passes if it has a byte for each 512 pixels: only decoding finds that, and damage
+/// inside the pixels.
 #[must_use]
 pub fn jpeg_defect(file: &[u8]) -> Option<JpegDefect> {
     let cut = Some(JpegDefect::CutShort { file: file.len() });

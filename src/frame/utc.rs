@@ -35,11 +35,11 @@ impl Utc {
         }
     }
 
-    /// Formats for names of files, which must not contain colons: `2026-11-21_11-05-12.345`. Sorts by time.
+    /// Formats for names of files, which must not contain colons: `2026-11-21_11-05-12.345Z`. Sorts by time.
     #[must_use]
     pub fn for_file_name(&self) -> String {
         let Self { year, month, day, hour, minute, second, millisecond } = self;
-        format!("{year:04}-{month:02}-{day:02}_{hour:02}-{minute:02}-{second:02}.{millisecond:03}")
+        format!("{year:04}-{month:02}-{day:02}_{hour:02}-{minute:02}-{second:02}.{millisecond:03}Z")
     }
 }
 
@@ -85,6 +85,6 @@ mod tests {
     fn file_names_have_no_colons() {
         let time = Utc::from_unix_ns(1_795_259_112_345_678_901);
         assert_eq!(time.to_string(), "2026-11-21T11:05:12.345Z");
-        assert_eq!(time.for_file_name(), "2026-11-21_11-05-12.345");
+        assert_eq!(time.for_file_name(), "2026-11-21_11-05-12.345Z");
     }
 }

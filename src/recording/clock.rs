@@ -380,8 +380,9 @@ impl ClockFit {
     #[must_use]
     pub fn misfit(&self) -> Option<String> {
         let (found, expected) = (self.drift_ppm, Self::DRIFT_MAX_PPM);
-        let why =
-            || format!("cannot be fitted: found a drift of at least {found:+.0} ppm, expected at most {expected} ppm");
+        let why = || {
+            format!("cannot be fitted: found a drift of at least {found:+.0} ppm, expected less than {expected} ppm")
+        };
         (!self.is_used()).then(why)
     }
 

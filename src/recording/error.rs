@@ -69,7 +69,7 @@ pub enum RecordingError {
         at: u64,
     },
     /// The recorder did not finish the file.
-    #[error("the recording was not finished: it ends at byte {at}")]
+    #[error("the recording was not finished: its last frames may be missing, after byte {at} of the file")]
     Torn {
         /// Position of the first byte that is not part of a complete record.
         at: u64,

@@ -16,7 +16,7 @@ pub use super::salvage::DamageReport;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
 pub use super::timeline::{Timeline, TimelineStep};
-use super::{CameraInfo, ClockJump, Reader, RecordingError, UnsupportedTopic, Watch};
+use super::{CameraInfo, ClockJump, Reader, RecordingError, StreamDamage, UnsupportedTopic, Watch, is_bad_picture};
 use crate::frame::{DeviceTime, LabelMap, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
@@ -91,7 +91,7 @@ pub struct CameraReport {
     pub payload: PayloadSizes,
     /// Intervals between arrivals in milliseconds.
     pub interval_ms: Option<FrameIntervals>,
-    /// Frames that the recorder dropped or that are missing in the file.
+    /// Frames that the recorder dropped, that the camera did not send, or that are missing in the file.
     pub missing: u64,
     /// The first 100 gaps.
     pub gaps: Vec<GapReport>,
@@ -99,18 +99,11 @@ pub struct CameraReport {
     pub triggered: u64,
     /// The first 100 of these times.
     pub triggers: Vec<TriggerReport>,
-    /// Frames that arrived damaged.
-    pub withdrawn: u64,
-    /// Frames of which only a part arrived.
-    pub lost: u64,
-    /// Number of times that the decoder had to search for the next header.
-    pub resyncs: u64,
-    /// Bytes that were skipped in these searches.
-    pub skipped_bytes: u64,
+    /// Frames and bytes that did not arrive, or not intact.
+    #[serde(flatten)]
+    pub damage: StreamDamage,
     /// Connections that were opened after the first frame.
     pub reconnects: u64,
-    /// Frames with detections that could not be parsed completely.
-    pub bad_detections: u64,
     /// Number of boxes.
     pub detections: u64,
     /// Number of boxes per label.
@@ -152,10 +145,7 @@ impl RecordingReport {
     /// Returns whether the file is intact and no frame that was sent during the recording is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let whole = |camera: &CameraReport| {
-            let CameraReport { missing, withdrawn, lost, resyncs, bad_detections, .. } = camera;
-            missing + withdrawn + lost + resyncs + bad_detections == 0
-        };
+        let whole = |camera: &CameraReport| camera.missing == 0 && camera.damage.is_none();
         self.is_whole() && self.cameras.iter().all(whole)
     }
 
@@ -222,6 +212,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
                 let detections = frame.as_ref().map_or(&[][..], |frame| &frame.detections);
                 let seen = detections.iter().map(|detection| names.title(detection.label).into_owned());
                 tallies[recorded.camera].frame(&recorded, seen);
+                tallies[recorded.camera].damage.frame(frame.as_deref().is_some_and(is_bad_picture));
             }
             SalvageItem::Incident { camera, at_unix_ns, incident } => {
                 let at_unix_ns = time_line.near(at_unix_ns);
@@ -314,12 +305,8 @@ struct CameraTally {
     gaps: Vec<GapReport>,
     triggered: u64,
     triggers: Vec<TriggerReport>,
-    withdrawn: u64,
-    lost: u64,
-    resyncs: u64,
-    skipped_bytes: u64,
+    damage: StreamDamage,
     reconnects: u64,
-    bad_detections: u64,
     detections: u64,
     labels: BTreeMap<String, u64>,
     measurements: Measurements,
@@ -344,12 +331,8 @@ impl Default for CameraTally {
             gaps: Vec::new(),
             triggered: 0,
             triggers: Vec::new(),
-            withdrawn: 0,
-            lost: 0,
-            resyncs: 0,
-            skipped_bytes: 0,
+            damage: StreamDamage::default(),
             reconnects: 0,
-            bad_detections: 0,
             detections: 0,
             labels: BTreeMap::new(),
             measurements: Measurements::default(),
@@ -408,16 +391,10 @@ impl CameraTally {
     }
 
     fn incident(&mut self, at_unix_ns: i64, incident: &RecordedIncident) {
+        self.damage.incident(incident);
         match incident.kind() {
             Some(IncidentKind::Gap | IncidentKind::NotSent) => self.gap(at_unix_ns, incident.frames, &incident.text),
-            Some(IncidentKind::Withdrawn) => self.withdrawn += 1,
-            Some(IncidentKind::Lost) => self.lost += 1,
-            Some(IncidentKind::Skipped) => {
-                self.resyncs += 1;
-                self.skipped_bytes += incident.bytes;
-            }
             Some(IncidentKind::Connected) => self.reconnects += u64::from(self.frames > 0),
-            Some(IncidentKind::BadDetections) => self.bad_detections += 1,
             Some(IncidentKind::Trigger) => {
                 self.triggered += 1;
                 self.timeline.add(at_unix_ns, &TimelineStep { triggers: 1, ..TimelineStep::default() });
@@ -426,8 +403,16 @@ impl CameraTally {
                 }
             }
             Some(IncidentKind::Measurement) => self.measurements.observe(&incident.text, incident.value),
-            // `None`: another version wrote it.
-            Some(IncidentKind::Disconnected | IncidentKind::ClockJump) | None => {}
+            // Counted as damage, or not. `None`: another version wrote it.
+            Some(
+                IncidentKind::Withdrawn
+                | IncidentKind::Lost
+                | IncidentKind::Skipped
+                | IncidentKind::BadDetections
+                | IncidentKind::Disconnected
+                | IncidentKind::ClockJump,
+            )
+            | None => {}
         }
     }
 
@@ -466,12 +451,8 @@ impl CameraTally {
             gaps: self.gaps,
             triggered: self.triggered,
             triggers: self.triggers,
-            withdrawn: self.withdrawn,
-            lost: self.lost,
-            resyncs: self.resyncs,
-            skipped_bytes: self.skipped_bytes,
+            damage: self.damage,
             reconnects: self.reconnects,
-            bad_detections: self.bad_detections,
             detections: self.detections,
             labels: self.labels,
             measurements: self.measurements,

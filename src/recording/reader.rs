@@ -170,6 +170,24 @@ impl Reader {
         Some((self.first_frame_ns.unwrap_or(from), to))
     }
 
+    /// Finds the arrival of the last frame in nanoseconds since 1970, UTC. Moves the reader.
+    pub(crate) fn last_frame_ns(&mut self) -> Option<i64> {
+        for chunk in (0..self.survey.chunks.len()).rev() {
+            self.seek_chunk(chunk);
+            let mut last_ns = None;
+            // Reading reports damage when it gets there.
+            while let Ok(Some(entry)) = self.next_entry() {
+                if let RecordingEntry::Frame(frame) = entry {
+                    last_ns = last_ns.max(Some(frame.log_ns));
+                }
+            }
+            if last_ns.is_some() {
+                return last_ns;
+            }
+        }
+        None
+    }
+
     /// Finds the arrival of the first frame. Messages before it report that the camera was connected.
     fn first_frame(&mut self) -> Option<i64> {
         let mut first_ns = None;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mcap::McapError;
 use serde::Serialize;
 
 use super::clock::ClockModel;
@@ -123,6 +124,16 @@ impl RecoverError {
         }
     }
 
+    /// Names the new file in an error of writing it.
+    fn of_new_file(self, into: &Path) -> Self {
+        match self {
+            Self::Recording(RecordingError::Write(McapError::Io(source))) => {
+                Self::Finish { path: into.to_owned(), source }
+            }
+            other => other,
+        }
+    }
+
     /// The error of a file of this many bytes in which nothing was found that can be saved.
     pub(super) fn nothing(path: &Path, bytes: u64, done: &RecoveryReport) -> Self {
         let found = match bytes {
@@ -139,6 +150,13 @@ impl RecoverError {
         match self {
             Self::Recording(error) => error.help(),
             Self::Exists(_) => Some("oaktap does not replace files: give another name with `-o`, or remove it"),
+            Self::Create { source, .. } | Self::Finish { source, .. }
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                Some(
+                    "the disk needs room for another file of this size: free some, or name a file on another disk with `-o`",
+                )
+            }
             Self::Nothing { .. } | Self::Create { .. } | Self::Finish { .. } => None,
         }
     }
@@ -213,7 +231,8 @@ pub fn recover_watched(path: &Path, into: &Path, watch: &Watch) -> Result<Recove
     };
     if from.is_of_another_program() {
         from.check_cameras(path)?;
-        return recover_topics::copy(path, into, from.channels(), done, watch);
+        let copied = recover_topics::copy(path, into, from.channels(), done, watch);
+        return copied.map_err(|error| error.of_new_file(into));
     }
     let mut copy = Recovery {
         surveyed,
@@ -225,7 +244,7 @@ pub fn recover_watched(path: &Path, into: &Path, watch: &Watch) -> Result<Recove
         done,
     };
     // After an error, dropping the new file removes it: an incomplete copy is of no use.
-    copy.run(path, into).map(|()| copy.done)
+    copy.run(path, into).map_err(|error| error.of_new_file(into)).map(|()| copy.done)
 }
 
 struct Recovery {

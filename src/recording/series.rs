@@ -239,6 +239,11 @@ impl Series {
         self.begins_file
     }
 
+    /// Returns whether a later file is open of which no frame was returned yet.
+    pub(crate) fn is_between_files(&self) -> bool {
+        self.last_number.is_some_and(|last| last != self.number)
+    }
+
     /// Seeks to the beginning.
     ///
     /// # Errors

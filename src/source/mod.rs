@@ -26,6 +26,7 @@ mod mqtt;
 mod named;
 mod options;
 mod outlets;
+mod place;
 mod played;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod png;

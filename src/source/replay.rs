@@ -8,13 +8,12 @@ use tokio::sync::watch;
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
 use super::lead_in::{self, LeadIn};
+use super::place::Place;
 use super::played::Played;
 use super::{Continuity, FileSpec, IncidentEvent, Outside, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::recording::playback::{
-    Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, RECORDING_START, Rhythm, SeekTarget,
-};
+use crate::recording::playback::{Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, Rhythm, SeekTarget};
 use crate::recording::schema::IncidentKind;
 use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
 use crate::wire::Decoder;
@@ -41,57 +40,6 @@ struct Shown {
     ns: i64,
     /// It is more than a moment before the position of the playback.
     is_before: bool,
-}
-
-/// Place at which a camera continues after a seek.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// Plays on from here.
-    Play { from_ns: i64 },
-    /// Shows the frame of this time, which is the last one before a gap or the end.
-    Hold { frame_ns: i64 },
-    /// Still shows the right frame, and plays on after it.
-    Stay { after_ns: i64 },
-    /// Has no frame before this time.
-    Blank { until_ns: i64 },
-}
-
-impl Place {
-    /// The place of a camera with these frames `around` the target, when the playback continues `at_ns` and the camera has
-    /// shown the frame of `shown_ns`.
-    fn new(target: SeekTarget, around: FramesAround, at_ns: Option<i64>, shown_ns: Option<i64>) -> Self {
-        let is_now = |ns: i64, at_ns: i64| ns.saturating_sub(at_ns).saturating_abs() <= MOMENT_NS;
-        match (target, at_ns, around) {
-            // No camera has an earlier frame.
-            (SeekTarget::Back, None, _) => match shown_ns {
-                Some(frame_ns) => Self::Hold { frame_ns },
-                None => Self::Blank { until_ns: RECORDING_START },
-            },
-            (_, None, _) => Self::Play { from_ns: RECORDING_START },
-            (SeekTarget::Back, Some(at_ns), FramesAround { before, .. }) => match (before, shown_ns) {
-                (Some(before_ns), _) if is_now(before_ns, at_ns) => Self::Play { from_ns: before_ns },
-                (_, Some(shown_ns)) if shown_ns <= at_ns => Self::Stay { after_ns: shown_ns },
-                (Some(frame_ns), _) => Self::Hold { frame_ns },
-                (None, _) => Self::Blank { until_ns: at_ns },
-            },
-            (_, Some(at_ns), FramesAround { before, after }) => match (before, after) {
-                (_, Some(after_ns)) if is_now(after_ns, at_ns) => Self::Play { from_ns: after_ns },
-                (Some(before_ns), _) if before_ns == at_ns => Self::Play { from_ns: before_ns },
-                (Some(frame_ns), _) => Self::Hold { frame_ns },
-                (None, _) => Self::Blank { until_ns: at_ns },
-            },
-        }
-    }
-
-    /// Earliest arrival of the frames to deliver.
-    const fn earliest_ns(self) -> i64 {
-        match self {
-            Self::Play { from_ns } => from_ns,
-            Self::Hold { frame_ns } => frame_ns,
-            Self::Stay { after_ns } => after_ns.saturating_add(1),
-            Self::Blank { until_ns } => until_ns,
-        }
-    }
 }
 
 /// Action after a wait.
@@ -159,6 +107,9 @@ impl Replay {
             let action = match entry {
                 Some(RecordingEntry::Frame(recorded)) if recorded.log_ns >= from_ns => {
                     let is_held = std::mem::take(&mut holds);
+                    let pause_ns = delivered_ns.map_or(0, |last_ns| recorded.log_ns.saturating_sub(last_ns));
+                    // Another recording of the camera: nothing is missing between them.
+                    let is_apart = series.begins_file() && self.rhythm.is_gap(pause_ns);
                     let action = if is_held {
                         self.room().await
                     } else {
@@ -166,6 +117,9 @@ impl Replay {
                         self.wait_for(&recorded, delivered_ns, begins).await
                     };
                     if matches!(action, Action::Continue) {
+                        if is_apart {
+                            self.leave();
+                        }
                         (delivered_ns, sought) = (Some(recorded.log_ns), false);
                         let is_outside = matches!(*self.state.borrow(), SessionState::Outside(_));
                         // Before the window gets the picture, which it does not show outside of the recording.
@@ -184,7 +138,8 @@ impl Replay {
                     // After a seek it may be the beginning of the recording.
                     let is_within = delivered_ns.is_some() && !sought;
                     if incident.kind() == Some(IncidentKind::Connected) && is_within {
-                        self.reconnect();
+                        // The recorder connected again, not the camera.
+                        if series.is_between_files() { self.leave() } else { self.reconnect() }
                     }
                     let is_intact = [
                         IncidentKind::Connected,
@@ -343,7 +298,7 @@ impl Replay {
     async fn end_of_file(&mut self) -> Action {
         loop {
             match self.playback.end() {
-                AtEnd::Wait if matches!(*self.state.borrow(), SessionState::Streaming) => self.outside(Outside::After),
+                AtEnd::Wait if self.is_playing() => self.outside(Outside::After),
                 AtEnd::Stop => return Action::Stop,
                 AtEnd::Seek(target) => return Action::Seek(target),
                 AtEnd::Wait => {}
@@ -352,6 +307,11 @@ impl Replay {
                 return Action::Stop;
             }
         }
+    }
+
+    /// Returns whether the state is that of a recording with frames at the position of the playback, or without any so far.
+    fn is_playing(&self) -> bool {
+        matches!(*self.state.borrow(), SessionState::Streaming | SessionState::Connecting { .. })
     }
 
     /// Waits for a change of the playback, at most until `due`. Returns `false` if the session was stopped.
@@ -389,7 +349,7 @@ impl Replay {
         feed(&mut self.decoder, &recorded, now, |decoder| deliver_all(decoder, delivery));
     }
 
-    /// Ends the recorded connection before a seek, perhaps into another one.
+    /// Ends the recorded connection before a seek, perhaps into another one, or before another recording.
     fn leave(&mut self) {
         self.close();
         self.decoder.restart();

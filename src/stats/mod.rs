@@ -30,7 +30,7 @@ pub use self::rates::{RECENT_FRAMES, Rates};
 pub use self::sequence::SequenceCounts;
 use self::sequence::SequenceTracker;
 pub use self::summary::{LatencySummary, Summary};
-pub use self::verdict::{Finding, Weight};
+pub use self::verdict::{Finding, Weight, words};
 use crate::frame::{DeviceTime, LabelMap, Received};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
@@ -375,7 +375,8 @@ impl Stats {
         self.outages.advance(now_ns);
     }
 
-    /// Forgets an outage that lasts until the end, because no more frames were wanted.
+    /// Forgets an outage that lasts until the end, because no more frames were wanted, or because the playback was stopped
+    /// before a recording began.
     pub fn dismiss_outage(&mut self) {
         self.outages.dismiss();
     }

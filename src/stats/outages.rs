@@ -43,9 +43,9 @@ impl Outages {
         }
     }
 
-    /// Forgets the outage that has not ended.
+    /// Forgets the outage that has not ended, also that of a session without a frame.
     pub(super) fn dismiss(&mut self) {
-        self.open_since = None;
+        (self.open_since, self.awaited) = (None, None);
     }
 
     /// Returns the time of all outages.

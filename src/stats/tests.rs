@@ -465,6 +465,8 @@ fn a_camera_that_sends_no_frame_is_not_lossless() {
     assert!(!stats.lossless() && !stats.certainly_lossless() && stats.down_at_end());
     let summary = stats.summary("");
     assert_eq!((summary.not_streaming_seconds, summary.watched_seconds), (6.0, 6.0));
+    stats.dismiss_outage();
+    assert!(stats.findings().is_empty(), "a recording that was not reached: {:?}", stats.findings());
 }
 
 #[test]

@@ -27,50 +27,55 @@ pub struct Finding {
     pub text: String,
 }
 
+/// Words for amounts of one and of several, for all that reports the same damage.
+pub mod words {
+    /// Frames that proved to be damaged after they had arrived.
+    pub const WITHDRAWN: [&str; 2] = ["damaged frame", "damaged frames"];
+    /// Frames of which only a part arrived.
+    pub const LOST: [&str; 2] = ["lost frame", "lost frames"];
+    /// Times that the start of the next frame had to be searched for.
+    pub const RESYNCS: [&str; 2] = ["loss of frame sync", "losses of frame sync"];
+    /// Bytes of no intact frame.
+    pub const DAMAGED_BYTES: [&str; 2] = ["skipped byte", "skipped bytes"];
+    /// Frames whose detections could not be parsed completely.
+    pub const BAD_DETECTIONS: [&str; 2] = ["frame with unreadable detections", "frames with unreadable detections"];
+    /// Frames whose JPEG ends early.
+    pub const BAD_PICTURES: [&str; 2] = ["frame whose JPEG ends early", "frames whose JPEG ends early"];
+    /// Frames whose numbers the camera left out.
+    pub const NOT_SENT: [&str; 2] = ["frame not sent", "frames not sent"];
+    /// Frames that a recording misses.
+    pub const MISSING_IN_RECORDING: [&str; 2] = ["frame missing in the recording", "frames missing in the recording"];
+    /// Connections after the first.
+    pub const RECONNECTS: [&str; 2] = ["reconnect", "reconnects"];
+}
+
 /// Name, weight, amount, and the words for one and for several.
-type Row = (&'static str, Weight, fn(&Stats) -> u64, &'static str, &'static str);
+type Row = (&'static str, Weight, fn(&Stats) -> u64, [&'static str; 2]);
 
 /// The counts that decide the exit code. README has the same table.
 const COUNTS: [Row; 18] = [
-    ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, "damaged frame", "damaged frames"),
-    ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, "lost frame", "lost frames"),
+    ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, words::WITHDRAWN),
+    ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, words::LOST),
     (
         "no_memory",
         Weight::Loss,
         |stats| stats.frames.no_memory,
-        "frame dropped, because all cameras together used up --buffer",
-        "frames dropped, because all cameras together used up --buffer",
+        [
+            "frame dropped, because all cameras together used up --buffer",
+            "frames dropped, because all cameras together used up --buffer",
+        ],
     ),
-    ("resyncs", Weight::Loss, |stats| stats.resyncs, "loss of frame sync", "losses of frame sync"),
-    ("damaged_bytes", Weight::Loss, |stats| stats.damaged_bytes, "skipped byte", "skipped bytes"),
-    (
-        "bad_detections",
-        Weight::Loss,
-        |stats| stats.bad_detections,
-        "frame with unreadable detections",
-        "frames with unreadable detections",
-    ),
-    (
-        "bad_pictures",
-        Weight::Loss,
-        |stats| stats.bad_pictures,
-        "frame whose JPEG ends early",
-        "frames whose JPEG ends early",
-    ),
+    ("resyncs", Weight::Loss, |stats| stats.resyncs, words::RESYNCS),
+    ("damaged_bytes", Weight::Loss, |stats| stats.damaged_bytes, words::DAMAGED_BYTES),
+    ("bad_detections", Weight::Loss, |stats| stats.bad_detections, words::BAD_DETECTIONS),
+    ("bad_pictures", Weight::Loss, |stats| stats.bad_pictures, words::BAD_PICTURES),
     (
         "wrong_layouts",
         Weight::Loss,
         |stats| stats.wrong_layouts,
-        "frame with a wrongly guessed layout",
-        "frames with a wrongly guessed layout",
+        ["frame with a wrongly guessed layout", "frames with a wrongly guessed layout"],
     ),
-    (
-        "numbers.not_sent",
-        Weight::Loss,
-        |stats| stats.numbers().map_or(0, |counts| counts.not_sent),
-        "frame not sent",
-        "frames not sent",
-    ),
+    ("numbers.not_sent", Weight::Loss, |stats| stats.numbers().map_or(0, |counts| counts.not_sent), words::NOT_SENT),
     (
         "numbers.damaged",
         Weight::Loss,
@@ -79,24 +84,16 @@ const COUNTS: [Row; 18] = [
             let damaged = stats.numbers().map_or(0, |counts| counts.damaged);
             damaged.saturating_sub(stats.frames.lost).saturating_sub(stats.missing_in_recording)
         },
-        "frame lost in damaged bytes",
-        "frames lost in damaged bytes",
+        ["frame lost in damaged bytes", "frames lost in damaged bytes"],
     ),
     (
         "dropped_by_camera",
         Weight::Loss,
         // The camera has left out the numbers of the frames that it dropped.
         |stats| stats.dropped_by_camera.saturating_sub(stats.numbers().map_or(0, |counts| counts.not_sent)),
-        "frame dropped by the camera",
-        "frames dropped by the camera",
+        ["frame dropped by the camera", "frames dropped by the camera"],
     ),
-    (
-        "missing_in_recording",
-        Weight::Loss,
-        |stats| stats.missing_in_recording,
-        "frame missing in the recording",
-        "frames missing in the recording",
-    ),
+    ("missing_in_recording", Weight::Loss, |stats| stats.missing_in_recording, words::MISSING_IN_RECORDING),
     (
         "datagrams.messages_missing",
         Weight::Loss,
@@ -105,26 +102,23 @@ const COUNTS: [Row; 18] = [
             (Some(datagrams), None) => datagrams.messages_missing,
             _ => 0,
         },
-        "frame of which no datagram arrived",
-        "frames of which no datagram arrived",
+        ["frame of which no datagram arrived", "frames of which no datagram arrived"],
     ),
     (
         "datagrams.invalid",
         Weight::Loss,
         |stats| stats.datagrams.map_or(0, |datagrams| datagrams.invalid),
-        "datagram that was not understood",
-        "datagrams that were not understood",
+        ["datagram that was not understood", "datagrams that were not understood"],
     ),
-    ("down_at_end", Weight::Down, |stats| u64::from(stats.down_at_end()), "", ""),
+    ("down_at_end", Weight::Down, |stats| u64::from(stats.down_at_end()), ["", ""]),
     (
         "estimated",
         Weight::Doubt,
         |stats| stats.frames.estimated,
-        "frame missing by estimate (~)",
-        "frames missing by estimate (~)",
+        ["frame missing by estimate (~)", "frames missing by estimate (~)"],
     ),
-    ("reconnects", Weight::Doubt, Stats::reconnects, "reconnect", "reconnects"),
-    ("reboots", Weight::Doubt, |stats| stats.reboots, "reboot of the camera", "reboots of the camera"),
+    ("reconnects", Weight::Doubt, Stats::reconnects, words::RECONNECTS),
+    ("reboots", Weight::Doubt, |stats| stats.reboots, ["reboot of the camera", "reboots of the camera"]),
 ];
 
 impl Stats {
@@ -145,7 +139,7 @@ impl Stats {
     /// Returns the counts because of which the program may exit with code 3, losses first.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let of_count = |(name, weight, of, one, many): &Row| {
+        let of_count = |(name, weight, of, [one, many]): &Row| {
             let amount = Some(of(self)).filter(|amount| *amount > 0)?;
             let text = if *weight == Weight::Down { self.outage_text() } else { count(amount, one, many) };
             Some(Finding { count: name, weight: *weight, text })

@@ -350,13 +350,59 @@ fn existing_files_are_named_before_any_camera_is_reached() {
     assert!(existing.iter().all(|path| std::fs::read(path).expect("a file") == b"mine"));
 }
 
-/// As a user without rights: the tests of a build machine run as root, whom no permission stops.
+/// Runs the program as a user without rights: the tests of a build machine run as root, whom no permission stops. `None` if
+/// that user cannot run the program.
+#[cfg(target_os = "linux")]
+fn without_rights(words: &[&str]) -> Option<(Option<i32>, String)> {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65534;
+    let mut command = oaktap(words);
+    let is_root = std::fs::metadata("/proc/self").expect("this process").uid() == 0;
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let Output { status, stderr, .. } = match command.output() {
+        // The build folder of this machine is closed to other users.
+        Err(error) if is_root && error.kind() == std::io::ErrorKind::PermissionDenied => {
+            eprintln!("skipped: {NOBODY} cannot run the program");
+            return None;
+        }
+        output => output.expect("the program starts"),
+    };
+    Some((status.code(), String::from_utf8(stderr).expect("UTF-8")))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn recordings_that_cannot_be_read_are_named_by_every_command() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    std::fs::write(&path, b"\x89MCAP0\r\n").expect("a file");
+    for (place, mode) in [(folder.path(), 0o755), (&*path, 0o000)] {
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode)).expect("our file");
+    }
+    let (file, table) = (path.to_str().expect("UTF-8"), folder.path().join("a.csv"));
+    for words in [
+        &["inspect", file][..],
+        &["verify", file],
+        &["recover", file],
+        &["replay", file, "--no-window"],
+        &["view", file, "--no-window"],
+        &["export", file, "-o", table.to_str().expect("UTF-8")],
+    ] {
+        let Some((code, said)) = without_rights(words) else { break };
+        assert_eq!(code, Some(1), "{words:?}: {said}");
+        assert!(said.contains(file) && said.contains("Permission denied"), "{words:?}: {said}");
+        assert!(!said.contains("oaktap recover"), "it is not damaged: {words:?}: {said}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn places_that_cannot_be_written_are_found_before_the_work() {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    use std::os::unix::process::CommandExt as _;
-    const NOBODY: u32 = 65534;
+    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().expect("a folder");
     let inside = folder.path().join("inside");
     std::fs::create_dir(&inside).expect("writable folder");
@@ -375,22 +421,10 @@ fn places_that_cannot_be_written_are_found_before_the_work() {
         (named(&["snapshot", "192.0.2.1", "-o", &whole]), format!("cannot write pictures to {whole}")),
         (named(&["doctor", "192.0.2.1", "--bundle", &report]), format!("cannot write {report}")),
     ] {
-        let mut command = oaktap(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        let is_root = std::fs::metadata("/proc/self").expect("this process").uid() == 0;
-        if is_root {
-            command.uid(NOBODY).gid(NOBODY);
-        }
         let start = std::time::Instant::now();
-        let Output { status, stderr, .. } = match command.output() {
-            // The build folder of this machine is closed to other users.
-            Err(error) if is_root && error.kind() == std::io::ErrorKind::PermissionDenied => {
-                eprintln!("skipped: {NOBODY} cannot run the program");
-                break;
-            }
-            output => output.expect("the program starts"),
-        };
-        let said = String::from_utf8(stderr).expect("UTF-8");
-        assert_eq!(status.code(), Some(1), "{words:?}: {said}");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let Some((code, said)) = without_rights(&words) else { break };
+        assert_eq!(code, Some(1), "{words:?}: {said}");
         assert!(said.contains(&what) && said.contains("Permission denied"), "{words:?}: {said}");
         assert!(start.elapsed() < std::time::Duration::from_secs(10), "{words:?} tried the camera first");
     }

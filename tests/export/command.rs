@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use oaktap::recording::Compression;
+use oaktap::recording::schema::RecordedIncident;
+use oaktap::recording::{Compression, SegmentWriter};
 use serde_json::Value;
 
 use crate::program;
@@ -27,8 +28,12 @@ fn the_summary_counts_every_frame() {
     let out = out.to_str().expect("UTF-8");
     let (code, stdout, stderr) = export(&["-o", out, "--to", "png", "--every", "4", "--until", "400ms"], &file);
     assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
-    assert!(stderr.contains("4 of 16 frames exported, 12 detections, 4 files"), "{stderr}");
+    assert!(stderr.contains("4 of 16 frames exported, 4 files"), "no detection was drawn: {stderr}");
     assert!(stderr.contains("12 frames skipped: not selected by --every"), "{stderr}");
+
+    let out = folder.path().join("drawn");
+    let (_, _, stderr) = export(&["-o", out.to_str().unwrap(), "--to", "png", "--every", "5", "--boxes"], &file);
+    assert!(stderr.contains("4 of 20 frames exported, 12 detections, 4 files"), "{stderr}");
 
     let out = folder.path().join("a.csv");
     let (code, stdout, _) = export(&["-o", out.to_str().unwrap(), "--to", "CSV", "--json"], &file);
@@ -66,6 +71,63 @@ fn devices_and_other_videos_are_no_outputs() {
         assert!(stderr.contains(said) && !stderr.contains("remove"), "{format}, {out}: {stderr}");
     }
     assert!(!Path::new(video).exists());
+}
+
+#[test]
+fn a_table_needs_a_name_with_an_ending_or_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64", 2);
+    let plain = folder.path().join("ex1");
+    let plain = plain.to_str().expect("UTF-8");
+    let (code, stdout, stderr) = export(&["--to", "jsonl", "-o", plain], &file);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    let expected = format!("`-o {plain}` has no ending: expected a file such as {plain}.jsonl, or the folder {plain}/");
+    assert!(stderr.contains(&expected) && !Path::new(plain).exists(), "{stderr}");
+    for given in [format!("{plain}.jsonl"), format!("{plain}/")] {
+        let (code, _, stderr) = export(&["--to", "jsonl", "-o", &given], &file);
+        assert_eq!(code, 0, "{given}: {stderr}");
+    }
+    assert!(Path::new(plain).join("a.jsonl").is_file());
+}
+
+#[test]
+fn a_time_after_the_end_is_answered_with_the_time_of_the_last_frame() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    let frames = recordings::frames("size=96x64", 9);
+    let last_ns = frames[8].received.unix_ns;
+    let file = std::fs::File::create_new(&path).expect("a new file");
+    let mut writer = SegmentWriter::new(file, Compression::None, &[recordings::camera("front")], recordings::START_NS)
+        .expect("a recording");
+    for frame in &frames {
+        writer.frame(0, frame, frame.received.unix_ns).expect("write");
+    }
+    let end = RecordedIncident { kind: "disconnected".to_owned(), ..RecordedIncident::default() };
+    writer.flush().expect("write");
+    writer.incident(0, &end, last_ns + 5_000_000_000).expect("write");
+    writer.finish(&[]).expect("write");
+    let out = folder.path().join("a.csv");
+    let (code, _, stderr) = export(&["--from", "1h", "-o", out.to_str().expect("UTF-8")], &path);
+    assert_eq!(code, 1, "{stderr}");
+    let expected = "the recordings have frames from 2026-09-21T14:13:20.000Z to 2026-09-21T14:13:20.200Z";
+    assert!(stderr.contains(expected) && !out.exists(), "{stderr}");
+}
+
+#[test]
+fn mosaics_of_colors_are_named_when_they_are_exported_as_gray() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (format, is_mosaic) in [("RAW8", true), ("RAW10", true), ("GRAY8", false), ("NV12", false)] {
+        let below = folder.path().join(format);
+        std::fs::create_dir(&below).expect("a folder");
+        let file = recording(&below, &format!("size=96x64&format={format}&records=on"), 2);
+        for to in ["png", "mp4"] {
+            let out = below.join(to);
+            let (code, _, stderr) = export(&["-o", out.to_str().expect("UTF-8"), "--to", to], &file);
+            assert_eq!(code, 0, "{stderr}");
+            let note = format!("the pictures of front are {format}: a mosaic of colors (Bayer) is exported as gray");
+            assert_eq!(stderr.matches(&note).count(), usize::from(is_mosaic), "{to}: {stderr}");
+        }
+    }
 }
 
 #[test]

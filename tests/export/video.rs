@@ -251,6 +251,53 @@ fn encoded_video_is_copied_unchanged() {
     }
 }
 
+/// Removes the parameter sets, which many encoders send only once.
+fn without_parameter_sets(frame: &Frame) -> Arc<Frame> {
+    let starts: Vec<usize> = frame
+        .payload()
+        .windows(4)
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == [0, 0, 0, 1])
+        .map(|(at, _)| at)
+        .chain([frame.payload().len()])
+        .collect();
+    assert_eq!(starts[0], 0, "Annex B with start codes of four bytes");
+    let kept = starts.windows(2).map(|ends| &frame.payload()[ends[0]..ends[1]]);
+    // H.264, table 7-1: 7 is a sequence, 8 a picture parameter set.
+    let kept: Vec<u8> = kept.filter(|unit| !matches!(unit[4] & 31, 7 | 8)).flatten().copied().collect();
+    let mut bare = frames::frame(frame.id, frame.device_time.0, None, &kept);
+    (bare.received, bare.kind) = (frame.received, frame.kind);
+    Arc::new(bare)
+}
+
+#[test]
+fn a_part_of_a_video_has_the_parameter_sets_that_the_camera_sent_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = h264(20);
+    let frames: Vec<_> = whole
+        .iter()
+        .enumerate()
+        .map(|(n, frame)| if n == 0 { Arc::clone(frame) } else { without_parameter_sets(frame) })
+        .collect();
+    assert!(frames[10].payload().len() < whole[10].payload().len(), "a key frame had parameter sets");
+    let path = folder.path().join("a.mcap");
+    recordings::write(&path, Compression::None, &[(recordings::camera("front"), frames)]);
+    let out = folder.path().join("a.mp4");
+    let from = Some("220ms".parse().expect("a time"));
+    let choice = Choice { from, ..Choice::default() };
+    let report = exported(&[path], &ExportOptions { choice, ..options(out.clone()) });
+    // The key frames are 0, 5, 10 and 15; the frame 6 is the first after 220 ms.
+    assert_eq!(
+        (report.written, report.frames_skipped(), report.skipped[0].kind),
+        (10, 4, "before the first key frame")
+    );
+    if let Some(pixels) = decoded(&out) {
+        let raw = folder.path().join("a.h264");
+        fs::write(&raw, whole[10..].iter().flat_map(|frame| frame.payload().to_vec()).collect::<Vec<_>>()).unwrap();
+        assert!(decoded(&raw).expect("ffmpeg") == pixels);
+    }
+}
+
 #[test]
 fn frames_that_do_not_fit_a_video_are_counted() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -6,7 +6,7 @@ use oaktap::recording::Compression;
 use serde_json::Value;
 
 use crate::program::run;
-use crate::recordings::{camera, frames, write};
+use crate::recordings::{MS, arriving, camera, frames, write};
 
 /// Two cameras with two files each, one after the other: `line-9` and `line-10`.
 fn fleet() -> tempfile::TempDir {
@@ -25,6 +25,57 @@ fn fleet() -> tempfile::TempDir {
         }
     }
     folder
+}
+
+/// The playback ends while it waits for the second recording, which begins a minute after the first one.
+#[test]
+fn a_recording_that_the_playback_does_not_reach_is_not_a_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let paths = [("a", 0), ("b", 60_000)].map(|(name, begins_ms)| {
+        let path = folder.path().join(format!("{name}.mcap"));
+        let frames = arriving(&config, 10, |n| (begins_ms + 40 * n) * MS);
+        write(&path, Compression::None, &[(camera(name), frames)]);
+        path
+    });
+    let files = [text(&paths[0]), text(&paths[1])];
+    let (code, document, said) = json(&["replay", files[0], files[1], "--no-window", "--duration", "1s"]);
+    assert_eq!(code, 0, "{said}");
+    let cameras = &document["summary"]["cameras"];
+    assert_eq!((&cameras[0]["frames"]["received"], &cameras[1]["frames"]["received"]), (&10.into(), &0.into()));
+    assert!(cameras[1]["error"].is_null() && cameras[1]["findings"] == Value::Array(Vec::new()), "{cameras}");
+    assert!(said.contains("b: the playback was stopped before its recording began"), "{said}");
+    assert!(!said.contains("--together"), "a minute is not far: {said}");
+
+    // A recording without frames that was played to its end is a failure.
+    std::fs::remove_file(&paths[1]).expect("the file");
+    write(&paths[1], Compression::None, &[(camera("b"), Vec::<std::sync::Arc<oaktap::frame::Frame>>::new())]);
+    let (code, document, said) = json(&["replay", files[0], files[1], "--no-window", "--duration", "1min"]);
+    assert_eq!((code, &document["summary"]["cameras"][1]["error"]), (3, &"no frame received".into()), "{said}");
+}
+
+/// On one linear time line, the recordings would be points.
+#[test]
+fn recordings_of_different_days_name_the_option_that_plays_them_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let paths = [("a", 0), ("b", 3 * 86_400_000 + 60_000)].map(|(name, begins_ms)| {
+        let path = folder.path().join(format!("{name}.mcap"));
+        write(&path, Compression::None, &[(camera(name), arriving(&config, 10, |n| (begins_ms + 40 * n) * MS))]);
+        path
+    });
+    let words = ["replay", text(&paths[0]), text(&paths[1]), "--no-window", "--duration", "20s"];
+    let (code, document, said) = json(&words);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("nothing was recorded for 3 d between the recordings: --together starts all"), "{said}");
+    let started = std::time::Instant::now();
+    let (code, again, said) = json(&[&words[..], &["--together"]].concat());
+    assert!(code == 0 && !said.contains("nothing was recorded"), "{code}: {said}");
+    for document in [document, again] {
+        let received = |n: usize| &document["summary"]["cameras"][n]["frames"]["received"];
+        assert_eq!((received(0), received(1)), (&10.into(), &10.into()), "{said}");
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "both have ended");
 }
 
 fn text(path: &Path) -> &str {
@@ -160,7 +211,18 @@ fn unfinished_recordings_of_a_folder_are_named_and_recovered() {
     assert!(said.contains("found 4 unfinished ones") && said.contains(&format!("oaktap recover {path}")), "{said}");
     let (code, _, said) = run(&["recover", path, "-o", text(&folder.path().join("a.mcap"))]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("--output takes one recording, found 4"), "{said}");
+    assert!(said.contains("a.mcap` is a file for one recording, found 4: expected `-o "), "{said}");
+    // In another folder, the files keep their names, and the originals stay.
+    let other = tempfile::tempdir().expect("a folder");
+    let (code, document, said) = json(&["recover", path, "-o", text(&other.path().join("new/"))]);
+    assert_eq!(code, 3, "{said}");
+    let saved = document["summary"]["files"].as_array().expect("files");
+    let saved: Vec<_> = saved.iter().filter_map(|file| file["path"].as_str()).map(Path::new).collect();
+    let new = other.path().join("new");
+    let expected = ["line-9/9", "line-9/10", "line-10/9", "line-10/10"]
+        .map(|name| new.join(name).with_extension("recovered.mcap"));
+    assert_eq!(saved, expected);
+    assert!(saved.iter().all(|path| path.exists()) && folder.path().join("line-9/9.mcap.partial").exists());
     let (code, document, said) = json(&["recover", path]);
     assert_eq!(code, 3, "{said}");
     let recovered = ["9.recovered.mcap", "10.recovered.mcap", "9.recovered.mcap", "10.recovered.mcap"];
@@ -207,6 +269,26 @@ fn a_folder_is_whole_after_its_damaged_recordings_are_recovered() {
     let received: Vec<_> = (0..2).map(|n| &document["summary"]["cameras"][n]["frames"]["received"]).collect();
     assert_eq!(received, [&serde_json::json!(19), &serde_json::json!(20)], "{code} {said}");
     assert!(!said.contains("unfinished") && !said.contains("oaktap recover"), "{said}");
+}
+
+/// The user gave a name to the copy of a damaged recording, so both are in the folder.
+#[test]
+fn a_recording_with_a_recovered_copy_beside_it_is_not_played_twice() {
+    let folder = fleet();
+    let damaged = folder.path().join("line-9/9.mcap");
+    let mut bytes = std::fs::read(&damaged).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(&damaged, &bytes).expect("a file");
+    let copy = folder.path().join("line-9/9.recovered.mcap");
+    assert_eq!(run(&["recover", text(&damaged), "-o", text(&copy)]).0, 3);
+    let (_, document, said) = json(&["replay", text(folder.path()), "--no-window", "--speed", "max"]);
+    assert_eq!(names(&document["summary"], "cameras", "camera"), ["line-9", "line-10"], "{said}");
+    assert_eq!(document["summary"]["cameras"][0]["frames"]["received"], 19, "{said}");
+    let left_out = format!("{} left out: {} has its intact frames", text(&damaged), text(&copy));
+    assert!(said.contains(&left_out), "{said}");
+    let (_, document, said) = json(&["inspect", text(folder.path())]);
+    assert_eq!(document["summary"]["files"].as_array().map(Vec::len), Some(5), "{said}");
 }
 
 #[test]

@@ -325,7 +325,7 @@ fn a_report_describes_the_contents() {
     assert_eq!((door.name.as_str(), door.address.as_str(), door.frames), ("door", "tcp://door:5000", 9));
     assert_eq!((door.dialects.clone(), yard.dialects.clone()), (vec!["IMG".to_owned()], vec!["FRAME".to_owned()]));
     assert_eq!(door.formats.keys().collect::<Vec<_>>(), ["BGR888p 16x16"]);
-    assert_eq!((door.withdrawn, yard.withdrawn, door.missing), (0, 1, 0));
+    assert_eq!((door.damage.withdrawn, yard.damage.withdrawn, door.missing), (0, 1, 0));
     assert!((door.fps - 40.0).abs() < 0.01 && (door.seconds - 0.2).abs() < 1e-9, "{door:?}");
     assert_eq!((door.payload.min, door.payload.max, door.payload.total), (768, 768, 9 * 768));
     let interval = door.interval_ms.unwrap();
@@ -356,6 +356,16 @@ fn missing_frames_are_reported() {
     assert!(gap.to_string().contains("a.mcap at byte"), "{gap}");
     let done = recover(&bench.path, &bench.out).unwrap();
     assert_eq!((done.frames, done.lost_frames, done.is_all()), (12, 6, false));
+    // The plot explains its red parts, and only if it has any.
+    for file in [&bench.path, &bench.out] {
+        let plot = file.with_extension("svg");
+        let (_, _, said) = run(&["inspect", file.to_str().unwrap(), "--plot", plot.to_str().unwrap()]);
+        assert!(fs::read_to_string(&plot).unwrap().contains("red: frames missing"), "{said}");
+    }
+    let whole = Bench::new(Compression::None, 9);
+    let plot = whole.path.with_extension("svg");
+    let (_, _, said) = run(&["inspect", whole.path.to_str().unwrap(), "--plot", plot.to_str().unwrap()]);
+    assert!(!fs::read_to_string(&plot).unwrap().contains("red: "), "{said}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Recordings in MCAP: written, damaged, recovered, replayed, and read by programs of others.
 
+mod agreement;
 mod clock_jumps;
 mod damage;
+mod device_clock;
 #[cfg(unix)]
 mod disk;
 mod folders;

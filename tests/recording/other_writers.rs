@@ -413,6 +413,13 @@ fn a_file_without_readable_pictures_is_an_error() {
             [1, 3].contains(&code) && (printed + &errors).contains("WebP is not supported"),
             "{words:?} {code}: {errors}"
         );
+        if words[0] == "export" {
+            assert!(code == 1 && !out.exists(), "not an empty table: {errors}");
+            assert!(
+                errors.starts_with("error: no picture of ") && errors.contains("help: convert the topic"),
+                "{errors}"
+            );
+        }
     }
     let saved = folder.path().join("saved.mcap");
     let (code, printed, errors) = run(&["recover", file, "-o", saved.to_str().unwrap()]);

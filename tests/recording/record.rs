@@ -135,7 +135,8 @@ fn damage_in_the_stream_is_recorded_and_sets_the_exit_code() {
     assert!(told("skipped") > 0);
     assert!(told("connected") >= 2, "{:?}", found.incidents);
     let recorded = &summary["recordings"][0];
-    assert_eq!((&recorded["complete"], &recorded["frames"]), (&true.into(), &200.into()), "the disk lost nothing");
+    assert_eq!((&recorded["complete"], &recorded["frames"]), (&false.into(), &200.into()), "frames were damaged");
+    assert_eq!((&recorded["gaps"], &recorded["dropped"], &recorded["lost"]), (&0.into(), &0.into(), &0.into()));
 }
 
 #[test]

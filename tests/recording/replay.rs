@@ -294,6 +294,31 @@ async fn a_seek_shows_the_last_frame_behind_the_end_and_opens_no_connection() {
     assert_eq!(session.stats().connections, 1);
 }
 
+/// Two recordings of one camera: the recorder connected again, or was started again while the camera streamed on.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_missing_between_recordings_that_were_made_apart() {
+    let config = |options: &str| format!("size=64x48&{options}").parse().expect("a configuration");
+    for (options, from) in [("records=on", 0), ("records=off", 0), ("records=on", 300), ("records=off", 300)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (first, second) = (folder.path().join("0.mcap"), folder.path().join("1.mcap"));
+        let whole = arriving(&config(options), 330, |n| 40 * n * MS);
+        connected_recording(&first, &whole[..30]);
+        if from == 0 {
+            connected_recording(&second, &arriving(&config(options), 30, |n| (3_600_000 + 40 * n) * MS));
+        } else {
+            write(&second, Compression::None, &[(camera("cam"), whole[from..].to_vec())]);
+        }
+        let file = FileSpec { later: vec![second], camera: Some("cam".to_owned()), ..FileSpec::new(first) };
+        let (session, _frames) = play(file, SessionOptions::default());
+        let SessionState::Ended { error: None } = ended(&session).await else { panic!("{}", session.state()) };
+        let stats = session.stats();
+        assert!(stats.balances());
+        assert_eq!(stats.frames.received, 60, "{options}");
+        let texts: Vec<_> = stats.findings().into_iter().map(|finding| finding.text).collect();
+        assert_eq!(texts, Vec::<String>::new(), "{options}, second recording from frame {from}");
+    }
+}
+
 /// Frames like those of a camera from which 4 to 6 and 15 are missing, and which counts these drops.
 fn frames_with_losses() -> Vec<Arc<Frame>> {
     let config = "size=64x48&records=on".parse().expect("a configuration");
@@ -574,7 +599,10 @@ async fn a_torn_file_is_played_up_to_the_damage() {
     let file = FileSpec { speed: Speed::Max, ..spec(&recording) };
     let (session, mut frames) = play(file.clone(), SessionOptions::default());
     let SessionState::Ended { error: Some(error) } = ended(&session).await else { panic!("{}", session.state()) };
-    assert!(error.to_string().starts_with("the recording was not finished: it ends at byte "), "{error}");
+    assert!(
+        error.to_string().starts_with("the recording was not finished: its last frames may be missing, after byte "),
+        "{error}"
+    );
     assert!(error.help().is_some_and(|help| help.contains("oaktap recover")));
     let mut played = 0;
     while let Some((_, frame)) = frames.recv().await {

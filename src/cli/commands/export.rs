@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Context as _;
@@ -11,8 +11,8 @@ use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportProgress, 
 use oaktap::units::{Bytes, count};
 
 use crate::cli::present::{self, Progress, Usage, with_help};
-use crate::cli::recording_files::{FINISHED, find};
-use crate::cli::{Ctx, Outcome, json_option, value_parsers};
+use crate::cli::recording_files::{FINISHED, find, is_folder};
+use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
 
 const SELECTION: &str = "Selection";
 
@@ -170,25 +170,24 @@ fn format(args: &ExportArgs) -> anyhow::Result<ExportFormat> {
 fn check_output(output: &Path, format: ExportFormat) -> anyhow::Result<()> {
     const VIDEOS: [&str; 9] = ["mkv", "avi", "mov", "webm", "h264", "h265", "264", "265", "mjpeg"];
     let shown = output.display();
-    if output == Path::new("-") {
-        return Err(Usage("`-o -` is not supported: expected a file or folder".to_owned()).into());
-    }
+    new_files::refuse_standard_output(output, "a file or folder")?;
     let is_special = output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
     if is_special {
         return Err(Usage(format!("`-o {shown}` is a device or a pipe: expected a file or folder")).into());
     }
     let becomes_folder = !matches!(format, ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet);
+    if !becomes_folder && output.extension().is_none() && !is_folder(output) {
+        let name = format.name();
+        let text =
+            format!("`-o {shown}` has no ending: expected a file such as {shown}.{name}, or the folder {shown}/");
+        return Err(Usage(text).into());
+    }
     let end = output.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
     if becomes_folder && !is_folder(output) && VIDEOS.contains(&&*end) {
         let text = format!("`-o {shown}` names a file of {end}: expected a name that ends with .mp4, or a folder");
         return Err(Usage(text).into());
     }
     Ok(())
-}
-
-/// Returns whether a path is that of a folder. One that ends with a separator names a folder, whether it exists or not.
-fn is_folder(path: &Path) -> bool {
-    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', MAIN_SEPARATOR])
 }
 
 /// Returns the path to write: for a table in a folder, a file with the name of the recording, or `detections` for several.

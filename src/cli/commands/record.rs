@@ -20,7 +20,7 @@ use super::view::separated;
 use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, json_option, present, recording_summary, value_parsers};
+use crate::cli::{Ctx, Outcome, Until, json_option, new_files, present, recording_summary, value_parsers};
 
 /// How often the status line of a terminal is updated.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
@@ -140,6 +140,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
                     what to record";
         return Err(present::Usage(text.to_owned()).into());
     }
+    new_files::refuse_standard_output(&args.output, "a .mcap file or a folder")?;
     check_output(&args.output)?;
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
     let mut recorders = Recorders::new(args.options(cameras.len(), style.names));

@@ -10,14 +10,15 @@ use oaktap::recording::verify::verify_watched;
 use serde::Serialize;
 
 use crate::cli::present::{self, Usage, printable, with_help};
-use crate::cli::recording_files::{FINISHED, UNFINISHED, UnreadFile, find};
-use crate::cli::{Ctx, Outcome, json_option};
+use crate::cli::recording_files::{FINISHED, UNFINISHED, UnreadFile, find, is_folder};
+use crate::cli::{Ctx, Outcome, json_option, new_files};
 
 const EXAMPLES: &str = "\
 Examples:
   oaktap recover evening.mcap.partial
   oaktap recover damaged.mcap -o intact.mcap
   oaktap recover recordings/
+  oaktap recover recordings/ -o /mnt/other/
 
 Exit codes: 0 saved everything; 3 saved a part; 1 saved nothing.";
 
@@ -31,9 +32,9 @@ pub(crate) struct RecoverArgs {
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 
-    /// File to write for one recording, which must not exist. Without it, writes NAME.recovered.mcap beside the recording,
-    /// and then renames the recording to FILE.original
-    #[arg(short, long, value_name = "FILE")]
+    /// New file for one recording, or folder for files NAME.recovered.mcap. Without it, writes NAME.recovered.mcap beside the
+    /// recording, and then renames the recording to FILE.original
+    #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
 }
 
@@ -54,12 +55,23 @@ struct RecoverReports<'a> {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
+    if let Some(output) = &args.output {
+        new_files::refuse_standard_output(output, "a file or folder")?;
+    }
+    let folder = args.output.as_deref().filter(|output| is_folder(output));
+    folder.map(|folder| new_files::check_folder(folder, "recordings")).transpose()?;
     let found = find(&args.files, &[UNFINISHED, FINISHED])?;
     let is_alone = args.files.len() == 1 && !args.files[0].is_dir();
     // With --output, a copy is what the user asked for.
     let files: Vec<_> = if is_alone && args.output.is_some() { found } else { damaged(ctx, args, found)? };
-    if args.output.is_some() && files.len() > 1 {
-        return Err(Usage(format!("--output takes one recording, found {}", files.len())).into());
+    if let (Some(output), None) = (&args.output, folder)
+        && files.len() > 1
+    {
+        let (output, files) = (output.display(), files.len());
+        return Err(Usage(format!(
+            "`-o {output}` is a file for one recording, found {files}: expected `-o {output}/`"
+        ))
+        .into());
     }
     if files.is_empty() {
         present::say("nothing to recover: no unfinished or damaged recording");
@@ -67,7 +79,12 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     let (mut all, mut unread) = (Vec::new(), Vec::new());
     for path in &files {
         let is_given = args.files.contains(path);
-        let into = args.output.clone().unwrap_or_else(|| default_output_path(path));
+        let beside = default_output_path(path);
+        let into = match (&args.output, folder) {
+            (None, _) => beside,
+            (Some(_), Some(folder)) => in_folder(folder, &beside, &args.files)?,
+            (Some(output), None) => output.clone(),
+        };
         if !is_given && into.exists() {
             present::say(&format!("{}: left out, because {} exists", path.display(), into.display()));
             continue;
@@ -125,7 +142,8 @@ fn damaged(ctx: &Ctx, args: &RecoverArgs, found: Vec<PathBuf>) -> anyhow::Result
         } else {
             // A file that cannot be verified is reported when it cannot be recovered.
             let is_intact = !ends_unfinished(&path)
-                && present::watched(ctx, &path, |watch| verify_watched(&path, watch))?.is_ok_and(|file| file.is_good());
+                && present::watched(ctx, &path, |watch| verify_watched(&path, watch))?
+                    .is_ok_and(|file| !file.is_damaged());
             if is_intact && is_given {
                 present::say(&format!("{}: intact, left out", path.display()));
             }
@@ -136,6 +154,17 @@ fn damaged(ctx: &Ctx, args: &RecoverArgs, found: Vec<PathBuf>) -> anyhow::Result
         }
     }
     Ok(files)
+}
+
+/// Returns the path of a new file in a folder: below it as in the folder that was given, which is created.
+fn in_folder(folder: &Path, beside: &Path, given: &[PathBuf]) -> anyhow::Result<PathBuf> {
+    let name = beside.file_name().map(Path::new).unwrap_or(beside);
+    let below = given.iter().filter(|given| given.is_dir()).find_map(|given| beside.strip_prefix(given).ok());
+    let path = folder.join(below.unwrap_or(name));
+    if let Some(parent) = path.parent() {
+        new_files::check_folder(parent, "recordings")?;
+    }
+    Ok(path)
 }
 
 fn ends_unfinished(path: &Path) -> bool {

@@ -26,6 +26,10 @@ const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// Gaps between the files of a camera that are named.
 const LISTED_GAPS: usize = 5;
 
+/// Recordings are far apart if more than this, in nanoseconds, and this many times the recorded time is between them.
+const EMPTY_MIN_NS: i64 = 60_000_000_000;
+const EMPTY_SHARE: i64 = 10;
+
 const EXAMPLES: &str = "\
 Examples:
   oaktap replay evening.mcap
@@ -139,6 +143,22 @@ fn name_gaps(cameras: &[CameraFiles]) {
     }
 }
 
+/// Says how to play recordings of different times together, if most of their time line is empty.
+fn name_distance(cameras: &[CameraFiles]) {
+    let spans = || cameras.iter().filter_map(CameraFiles::span);
+    let (Some(first), Some(last)) = (spans().map(|span| span.0).min(), spans().map(|span| span.1).max()) else {
+        return;
+    };
+    let recorded: i64 = spans().map(|(from, to)| to.saturating_sub(from)).fold(0, i64::saturating_add);
+    let empty = last.saturating_sub(first).saturating_sub(recorded);
+    if empty > EMPTY_MIN_NS && empty / EMPTY_SHARE > recorded {
+        let apart = rounded_time(Duration::from_nanos(empty.unsigned_abs()));
+        present::say(&format!(
+            "nothing was recorded for {apart} between the recordings: --together starts all at once"
+        ));
+    }
+}
+
 fn advised(error: RecordingError) -> anyhow::Error {
     match error.help() {
         Some(help) => present::advised(error.into(), help),
@@ -183,6 +203,9 @@ fn on_one_time_line(playback: Playback, cameras: &[CameraFiles], together: bool)
 
 /// Plays cameras in one window.
 fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<CameraFiles>) -> anyhow::Result<Outcome> {
+    if !args.together {
+        name_distance(&cameras);
+    }
     let playback = on_one_time_line(Playback::new(args.speed, args.looped), &cameras, args.together);
     let uris = sources(cameras, args.speed, args.looped);
     // In a window, the user may seek back from the end.

@@ -60,6 +60,7 @@ pub(crate) struct SnapshotArgs {
 
 /// Saves snapshots and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
+    new_files::refuse_standard_output(&args.output, "a .png file or a folder")?;
     let target = SnapshotTarget::from_path(args.output.clone());
     if let SnapshotTarget::Folder(folder) = &target
         && !folder.is_dir()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use oaktap::recording::verify::{VerifyReport, verify_watched};
+use oaktap::stats::words;
 use serde::Serialize;
 
 use crate::cli::present::{self, printable, recording_error};
@@ -16,7 +17,8 @@ Examples:
   oaktap verify evening.mcap
   oaktap verify recordings/
 
-Exit codes: 0 all recordings are intact; 1 a recording cannot be read; 3 a recording is damaged.";
+Exit codes: 0 all recordings are intact; 1 a recording cannot be read; 3 a recording is damaged, or has pictures
+that end early.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -57,10 +59,18 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     if ctx.json {
         present::document(&VerifySummary { command: ctx.command, files: &all, unread: &unread })?;
     }
-    let bad = all.iter().filter(|verified| !verified.is_good()).count();
+    let bad = all.iter().filter(|verified| verified.is_damaged()).count();
+    let short = all.iter().filter(|verified| !verified.is_damaged() && verified.bad_pictures > 0).count();
     let partly = all.iter().filter(|verified| verified.is_good() && !verified.unsupported.is_empty()).count();
-    let wrong = [(bad, "damaged"), (partly, "not supported completely"), (unread.len(), "not readable")]
-        .map(|(n, what)| (n > 0).then(|| format!("{n} of {} recordings {what}", files.len())));
+    let wrong = [
+        (bad, "damaged"),
+        (short, "with pictures that the camera cut short"),
+        (partly, "not supported completely"),
+        (unread.len(), "not readable"),
+    ]
+    .map(|(n, what)| {
+        (n > 0).then(|| format!("{n} of {} {what}", count(files.len() as u64, "recording", "recordings")))
+    });
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
     let help = "`oaktap recover FILE` saves the intact frames to a new file";
     if !unread.is_empty() {
@@ -78,17 +88,20 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
 
 fn text(verified: &VerifyReport) -> String {
     let mut text: String = verified.findings.iter().map(|finding| format!("{finding}\n")).collect();
-    let VerifyReport { path, frames, chunks, found, .. } = verified;
+    let VerifyReport { path, frames, chunks, found, bad_pictures, .. } = verified;
     if *found > verified.findings.len() as u64 {
         text.push_str(&format!("{}: {} more findings\n", path.display(), found - verified.findings.len() as u64));
     }
     for topic in &verified.unsupported {
         text.push_str(&format!("{}: {topic}\n", path.display()));
     }
-    let verdict = if verified.is_good() {
-        "intact".to_owned()
-    } else {
-        format!("damaged in {}", count(*found, "place", "places"))
+    let verdict = match (verified.is_damaged(), *bad_pictures) {
+        (false, 0) => "intact".to_owned(),
+        (false, frames) => {
+            let [one, many] = words::BAD_PICTURES;
+            format!("as the camera sent it, with {}", count(frames, one, many))
+        }
+        (true, _) => format!("damaged in {}", count(*found, "place", "places")),
     };
     let frames = count(*frames, "intact frame", "intact frames");
     let chunks = count(*chunks, "chunk", "chunks");

@@ -12,7 +12,7 @@ type Column = (&'static str, bool, fn(&Summary) -> String);
 
 const COLUMNS: [Column; 13] = [
     ("camera", true, |camera| printable(&camera.name)),
-    ("frames", true, |camera| (camera.frames.received - camera.frames.repeated).to_string()),
+    ("frames", true, |camera| camera.frames.received.to_string()),
     ("shown", false, |camera| camera.frames.shown.to_string()),
     ("damaged", true, |camera| camera.frames.withdrawn.to_string()),
     ("lost", true, |camera| camera.frames.lost.to_string()),
@@ -67,7 +67,7 @@ fn help_for(finding: &Finding) -> &'static str {
         "numbers.not_sent" | "dropped_by_camera" => {
             "the camera had no time to send: lower its frame rate or size, and check the link with `oaktap doctor CAMERA`"
         }
-        "missing_in_recording" => "`oaktap inspect FILE` lists the gaps of the recording",
+        "missing_in_recording" => "`oaktap inspect FILE` counts what is missing in the recording, and lists its gaps",
         "datagrams.invalid" => {
             "check that only the camera sends to this port; docs/udp.md has the form of its datagrams"
         }
@@ -139,7 +139,7 @@ fn ledgers(cameras: &[Summary], verbose: bool, strict: bool) -> String {
 
 /// Returns the line for cameras of which nothing is missing. `all`: the number of all cameras.
 fn together<'a>(cameras: impl Iterator<Item = &'a Summary> + Clone, all: usize) -> String {
-    let frames = cameras.clone().map(|camera| camera.frames.received - camera.frames.repeated).sum();
+    let frames = cameras.clone().map(|camera| camera.frames.received).sum();
     let bytes: u64 = cameras.clone().map(|camera| camera.bytes.received).sum();
     let fps = |pick: fn(f64, f64) -> f64| cameras.clone().map(|camera| camera.fps).reduce(pick).unwrap_or(0.0);
     let (slowest, fastest) = (format!("{:.1}", fps(f64::min)), format!("{:.1}", fps(f64::max)));
@@ -196,6 +196,11 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         let names = count(table.count.into(), "label name", "label names");
         format!("received only some of the camera's {names}: labels are shown as numbers")
     });
+    let repeated = Some(camera.frames.repeated).filter(|repeated| *repeated > 0);
+    let repeated = repeated.map(|repeated| {
+        let frames = count(repeated, "frame was", "frames were");
+        format!("{frames} played again: MB and dropped count all, missing and damaged frames count once")
+    });
     let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
     damage
         .into_iter()
@@ -204,6 +209,7 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         .chain(datagrams)
         .chain(names)
         .chain(superseded)
+        .chain(repeated)
         .chain(bug)
         .collect()
 }
@@ -273,6 +279,18 @@ mod tests {
         let text =
             "9 datagrams received; 3 missing in 1 message, 1 dropped by this host, whose buffer was full, 2 reordered";
         assert_eq!(of_datagrams(counts).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn frames_that_played_again_are_counted_like_their_bytes_and_named() {
+        let mut looped = Stats::default();
+        looped.event(&Event::Frame(Frame::default().into()));
+        looped.repeats(true);
+        looped.event(&Event::Frame(Frame::default().into()));
+        let text = ledgers(&[looped.summary("a")], false, false);
+        let row: Vec<_> = text.lines().nth(1).expect("a row").split_whitespace().collect();
+        assert_eq!(row[..2], ["a", "2"], "{text}");
+        assert!(text.contains("a: 1 frame was played again: MB and dropped count all"), "{text}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::join::RecordedFrame;
 use super::mcap_record;
 use super::salvage::{RecordedBoxes, Salvage, SalvageItem};
 use super::{RecordingError, UnsupportedTopic, Watch, writer};
-use crate::frame::Frame;
+use crate::frame::{Frame, PayloadKind, jpeg_defect};
 
 mod index;
 use index::Index;
@@ -76,6 +76,8 @@ pub struct VerifyReport {
     pub findings: Vec<VerifyFinding>,
     /// Number of all findings.
     pub found: u64,
+    /// Those of them that are JPEGs which end early: the file holds them as the camera sent them.
+    pub bad_pictures: u64,
     /// Topics with pictures in encodings that are not supported: their messages were not decoded.
     pub unsupported: Vec<UnsupportedTopic>,
     /// Bytes that no checksum covers, by the part of the file. Indexes and sizes among them agree with the content.
@@ -87,6 +89,12 @@ impl VerifyReport {
     #[must_use]
     pub const fn is_good(&self) -> bool {
         self.found == 0
+    }
+
+    /// Returns whether the file differs from what was written.
+    #[must_use]
+    pub const fn is_damaged(&self) -> bool {
+        self.found > self.bad_pictures
     }
 }
 
@@ -113,6 +121,7 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             incidents: 0,
             findings: Vec::new(),
             found: 0,
+            bad_pictures: 0,
             unsupported: Vec::new(),
             no_checksum: BTreeMap::new(),
         },
@@ -183,6 +192,11 @@ impl Verification {
         }
         match self.decoders.decode(recorded) {
             Ok(frame) => {
+                if let Some(defect) = jpeg_defect(frame.payload()).filter(|_| frame.kind == PayloadKind::Jpeg) {
+                    self.done.bad_pictures += 1;
+                    let expected = "a JPEG with its end".to_owned();
+                    self.about_frame(from, at, camera, sequence, "picture", expected, defect.found());
+                }
                 let boxes = match boxes {
                     RecordedBoxes::Found(boxes) => Some(&boxes[..]),
                     RecordedBoxes::Missing => None,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::segment::RecordedFile;
 use super::shared::TakenCounts;
 use crate::hub::LaneCounts;
+use crate::recording::StreamDamage;
 
 /// The activity of a recorder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub struct RecorderCounts {
     pub held: u64,
     /// Frames in the lane.
     pub queued: u64,
+    /// Frames and bytes of the stream that did not arrive, or not intact, while it was recorded. The files mark each.
+    pub damage: StreamDamage,
 }
 
 impl RecorderCounts {
@@ -88,11 +91,11 @@ impl RecorderCounts {
     /// Combines the worker's counts with the lane's, which must be read later: a frame leaves the lane before the worker
     /// counts it.
     pub(super) fn new(name: &str, taken: &TakenCounts, lane: LaneCounts) -> Self {
-        let TakenCounts { recorded, lost, passed, no_memory } = *taken;
+        let TakenCounts { recorded, lost, passed, no_memory, damage } = *taken;
         let LaneCounts { offered, dropped, queued, .. } = lane;
         let held = lane.taken.saturating_sub(recorded + lost + passed + no_memory);
         let dropped = dropped + no_memory;
-        Self { name: name.to_owned(), offered, recorded, dropped, lost, passed, held, queued }
+        Self { name: name.to_owned(), offered, recorded, dropped, lost, passed, held, queued, damage }
     }
 }
 
@@ -182,9 +185,15 @@ pub struct RecorderOutcome {
 }
 
 impl RecorderOutcome {
-    /// Returns whether no frame is missing.
+    /// Returns whether every frame that arrived intact is in a file.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.dropped == 0 && self.lost == 0
+    }
+
+    /// Returns whether the streams arrived undamaged while they were recorded.
+    #[must_use]
+    pub fn is_undamaged(&self) -> bool {
+        self.cameras.iter().all(|camera| camera.damage.is_none())
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::report::RecorderState;
 use super::segment::RecordedFile;
+use crate::recording::StreamDamage;
 use crate::recording::disk::{DiskCondition, DiskMonitor};
 use crate::sync::locked;
 
@@ -21,6 +22,8 @@ pub(super) struct TakenCounts {
     pub(super) passed: u64,
     /// Frames for which there was no memory.
     pub(super) no_memory: u64,
+    /// Damage of the stream, as the incidents in the files say.
+    pub(super) damage: StreamDamage,
 }
 
 #[derive(Debug, Default)]

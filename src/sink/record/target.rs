@@ -139,13 +139,14 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     path.with_file_name(format!("{stem}-{number}.{extension}"))
 }
 
-/// Returns whether this is a generated file name: `2026-11-21_10-15-00.123.mcap` or `...-1.mcap`.
+/// Returns whether this is a generated file name: `2026-11-21_10-15-00.123Z.mcap` or `...-1.mcap`. Older names
+/// have no `Z`.
 pub(super) fn is_recording_name(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(".mcap") else { return false };
     let pattern = b"dddd-dd-dd_dd-dd-dd.ddd";
     let Some((moment, number)) = stem.as_bytes().split_at_checked(pattern.len()) else { return false };
     let is_moment = moment.iter().zip(pattern).all(|(c, p)| if *p == b'd' { c.is_ascii_digit() } else { c == p });
-    let is_number = match number {
+    let is_number = match number.strip_prefix(b"Z").unwrap_or(number) {
         [] => true,
         [b'-', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
         _ => false,
@@ -172,12 +173,12 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let target = RecordingTarget::from_path(root.path().join("new"));
         let (first, disk) = create_in(&target, true).expect("a file");
-        assert_eq!(first.partial, root.path().join("new/front-door+b/2026-11-21_11-05-12.345.mcap.partial"));
+        assert_eq!(first.partial, root.path().join("new/front-door+b/2026-11-21_11-05-12.345Z.mcap.partial"));
         let (second, _) = create_in(&target, true).expect("another");
-        assert_eq!(name(&second.finished), "2026-11-21_11-05-12.345-1.mcap");
+        assert_eq!(name(&second.finished), "2026-11-21_11-05-12.345Z-1.mcap");
         disk.finish(|| true).expect("written");
         assert_eq!(first.finish().expect("renamed"), first.finished);
-        assert_eq!(name(&create_in(&target, true).expect("a third").0.finished), "2026-11-21_11-05-12.345-2.mcap");
+        assert_eq!(name(&create_in(&target, true).expect("a third").0.finished), "2026-11-21_11-05-12.345Z-2.mcap");
     }
 
     #[test]
@@ -211,7 +212,12 @@ mod tests {
 
     #[test]
     fn generated_names_are_recognized() {
-        for generated in ["2026-11-21_10-15-00.123.mcap", "2026-11-21_10-15-00.123-17.mcap"] {
+        for generated in [
+            "2026-11-21_10-15-00.123Z.mcap",
+            "2026-11-21_10-15-00.123Z-17.mcap",
+            "2026-11-21_10-15-00.123.mcap",
+            "2026-11-21_10-15-00.123-17.mcap",
+        ] {
             assert!(is_recording_name(generated), "{generated}");
         }
         let others = [
@@ -220,6 +226,7 @@ mod tests {
             "2026-11-21_10-15-00.123",
             "2026-11-21_10-15-00.123.mcap.partial",
             "2026-11-21_10-15-00.123-.mcap",
+            "2026-11-21_10-15-00.123ZZ.mcap",
             "2026-11-21_10-15-00.123-best.mcap",
             "2026-11-21_10-15-00.12\u{fc}.mcap",
             "2026-11-21 10-15-00.123.mcap",

@@ -218,7 +218,7 @@ fn nothing_is_written_before_the_first_frame() {
     recording.until("the frame", |health| health.frames == 1);
     assert_eq!(recording.recorder.health().state, RecorderState::Recording);
     let outcome = recording.recorder.finish();
-    assert_eq!(outcome.files[0].path, recording.folder.join("2026-11-21_11-05-12.345.mcap"));
+    assert_eq!(outcome.files[0].path, recording.folder.join("2026-11-21_11-05-12.345Z.mcap"));
     assert_eq!(read(&outcome.files[0].path), [Found::Other("connected".into()), Found::Frame(0)]);
     let empty = Recording::start(root.path(), |_| {});
     assert!(empty.recorder.finish().files.is_empty(), "no file without a frame");

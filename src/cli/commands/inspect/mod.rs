@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::recording::inspect::{CameraReport, MeasurementReport, RecordingReport, inspect_watched};
-use oaktap::stats::{CameraHealth, HealthGauge};
+use oaktap::stats::{CameraHealth, HealthGauge, words};
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
 
@@ -258,18 +258,20 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("intervals", text));
         lines.push(("", camera.timeline.sparkline(SPARKLINE_BARS, (interval.p50 * 1e6) as u64)));
     }
+    // The number that a replay reports.
+    let not_recorded = camera.missing.saturating_sub(camera.damage.not_sent);
+    let absent = not_recorded + camera.damage.withdrawn + camera.damage.lost;
+    if absent > 0 {
+        let [one, many] = words::MISSING_IN_RECORDING;
+        lines.push(("missing", count(absent, one, many)));
+    }
     let counted = [
-        (camera.missing, ["frame missing", "frames missing"]),
-        (camera.withdrawn, ["damaged"; 2]),
-        (camera.lost, ["incomplete"; 2]),
-        (camera.stale, ["stale"; 2]),
-        (camera.resyncs, ["resync", "resyncs"]),
-        (camera.skipped_bytes, ["byte skipped", "bytes skipped"]),
-        (camera.reconnects, ["reconnect", "reconnects"]),
-        (camera.bad_detections, ["frame with unreadable detections", "frames with unreadable detections"]),
+        (not_recorded, ["frame not in the file", "frames not in the file"]),
+        (camera.stale, ["stale frame", "stale frames"]),
+        (camera.reconnects, words::RECONNECTS),
     ];
-    let anomalies = counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, [one, many])| count(n, one, many));
-    let anomalies: Vec<String> = anomalies.collect();
+    let counted = counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, [one, many])| count(n, one, many));
+    let anomalies: Vec<String> = camera.damage.texts().chain(counted).collect();
     lines.push(("anomalies", if anomalies.is_empty() { "none".to_owned() } else { anomalies.join(", ") }));
     let from = camera.from_unix_ns.unwrap_or(0);
     for gap in camera.gaps.iter().take(LISTED_GAPS) {
@@ -305,7 +307,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         let drift = if clock.drift_is_known { format!("{:+.2} ppm", clock.drift_ppm) } else { "unknown".to_owned() };
         let text = match clock.misfit() {
             None => format!("drift {drift}, error {error}, {restarts}"),
-            Some(misfit) => format!("{misfit}; times are those of the arrivals, earlier by {error}; {restarts}"),
+            Some(misfit) => format!("{misfit}; times are those of the arrivals; {restarts}"),
         };
         lines.push(("clock", text));
     }

@@ -70,6 +70,9 @@ where
     write(format!("{}  {file}", camera.name), LEFT, y, BLACK, HPos::Left)?;
     let missing = format!("{} frames, {} missing, {} boxes", camera.frames, camera.missing, camera.detections);
     write(missing, LEFT + AXIS, y, GRAY, HPos::Right)?;
+    if camera.missing > 0 {
+        write("red: frames missing".to_owned(), LEFT + AXIS / 2, y, RED, HPos::Center)?;
+    }
 
     // At least four frames per step: fewer would alternate between 0 and 1.
     let frames = usize::try_from(camera.frames / 4).unwrap_or(usize::MAX).clamp(1, AXIS as usize / 2);

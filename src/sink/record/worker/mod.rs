@@ -27,7 +27,7 @@ use crate::frame::{Frame, Received, WriterMemory};
 use crate::hub::{LaneCounter, RecvTimeoutError, Taker};
 use crate::recording::disk::DiskCondition;
 use crate::recording::schema::{self, IncidentKind, RecordedIncident};
-use crate::recording::{CameraInfo, ClockModel};
+use crate::recording::{CameraInfo, ClockModel, is_bad_picture};
 
 /// Number of incidents to keep while no file is open.
 const EARLY_INCIDENTS_MAX: usize = 64;
@@ -425,7 +425,10 @@ impl Worker {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let log_ns = self.timeline.unix_ns(received);
         match entry {
-            Entry::Incident { camera, incident, .. } => segment.incident(*camera, incident, log_ns),
+            Entry::Incident { camera, incident, .. } => {
+                self.shared.progress().taken[*camera].damage.incident(incident);
+                segment.incident(*camera, incident, log_ns)
+            }
             Entry::Frame { camera, frame, dropped, .. } => {
                 if let Some(jump) = self.timeline.jump(received) {
                     tracing::warn!("{}", jump.text);
@@ -439,8 +442,10 @@ impl Worker {
                 known.parameter_sets.observe(frame);
                 let complete = known.parameter_sets.complete(frame);
                 let frame = complete.as_ref().unwrap_or(frame);
+                let is_bad = is_bad_picture(frame);
                 let mut progress = self.shared.progress();
                 progress.taken[*camera].recorded += 1;
+                progress.taken[*camera].damage.frame(is_bad);
                 progress.gaps += u64::from(missing > 0);
                 drop(progress);
                 let gap = segment.gap(*camera, missing, log_ns);

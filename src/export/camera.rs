@@ -1,0 +1,48 @@
+//! The chosen cameras: their names, names of files, and class names.
+
+use super::place::file_name;
+use crate::frame::{Frame, LabelMap};
+
+/// A chosen camera.
+#[derive(Debug)]
+pub(super) struct Camera {
+    pub(super) name: String,
+    /// Start of its file names, unique among the cameras.
+    pub(super) stem: String,
+    labels: Option<LabelMap>,
+}
+
+impl Camera {
+    /// Returns the label names for a frame: those of the stream, or else of the recording, or else of COCO. Names that were
+    /// sent and could not be read are not replaced by those of COCO.
+    pub(super) fn names<'a>(&'a self, frame: &'a Frame) -> &'a LabelMap {
+        let given = frame.labels.as_deref().into_iter().chain(&self.labels).find(|names| !names.may_be_guessed());
+        given.unwrap_or_else(|| LabelMap::coco())
+    }
+
+    /// Returns whether the names are a table, and not those that were computed from the names of detections so far.
+    pub(super) fn has_table(&self) -> bool {
+        self.labels.as_ref().is_some_and(|names| !names.is_empty() && names.iter().all(|(label, _)| label < 1 << 31))
+    }
+
+    /// Returns the label names for frames of a stream without names.
+    pub(super) fn default_names(&self) -> &LabelMap {
+        self.labels.as_ref().filter(|names| !names.may_be_guessed()).unwrap_or_else(|| LabelMap::coco())
+    }
+}
+
+/// Returns the index of the camera of this name. Adds it if it is new.
+pub(super) fn camera_index(cameras: &mut Vec<Camera>, name: String, labels: Option<&LabelMap>) -> usize {
+    if let Some(known) = cameras.iter().position(|camera| camera.name == name) {
+        let known_labels = &mut cameras[known].labels;
+        *known_labels = known_labels.take().or_else(|| labels.cloned());
+        return known;
+    }
+    let plain = file_name(&name);
+    // Not case-sensitive, because some file systems are not.
+    let taken = |stem: &str| cameras.iter().any(|camera| camera.stem.eq_ignore_ascii_case(stem));
+    let numbered = (2..).map(|n| format!("{plain}-{n}"));
+    let stem = std::iter::once(plain.clone()).chain(numbered).find(|stem| !taken(stem)).unwrap_or(plain);
+    cameras.push(Camera { name, stem, labels: labels.cloned() });
+    cameras.len() - 1
+}

@@ -1,0 +1,105 @@
+//! `record`, `inspect`, `verify`, `replay` and `export` report the same damage of the same recording.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use oaktap::frame::Frame;
+use oaktap::recording::Compression;
+use serde_json::Value;
+
+use crate::program::run;
+use crate::recordings::{camera, write};
+use crate::{frames, recordings};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a name in UTF-8")
+}
+
+/// Runs a command with --json: exit code, summary, standard error.
+fn json(arguments: &[&str]) -> (i32, Value, String) {
+    let (code, out, said) = run(&[arguments, &["--json"]].concat());
+    let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{said}"));
+    (code, document["summary"].clone(), said)
+}
+
+#[test]
+fn damage_of_a_stream_has_one_count_in_all_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    let uri = "sim:?size=64x48&fps=400&fault=short:0.1&fault=cut:0.02&seed=3";
+    let (code, recorded, said) = json(&["record", uri, "-o", text(&path), "--frames", "200"]);
+    assert_eq!(code, 3, "{said}");
+    let recording = &recorded["recordings"][0];
+    assert_eq!((&recording["complete"], &recording["gaps"]), (&false.into(), &0.into()), "the disk lost nothing");
+    let damage = recording["cameras"][0]["damage"].as_object().expect("counts");
+    let absent: u64 = ["withdrawn", "lost"].iter().filter_map(|key| damage[*key].as_u64()).sum();
+    assert!(absent > 5, "{damage:?}");
+
+    let (code, inspected, said) = json(&["inspect", text(&path)]);
+    assert_eq!(code, 0, "the file is intact: {said}");
+    let camera = &inspected["files"][0]["cameras"][0];
+    for (key, count) in damage {
+        assert_eq!(&camera[key], count, "{key}: {damage:?}");
+    }
+    assert_eq!(run(&["verify", text(&path)]).0, 0, "the file is intact");
+    let (_, shown, _) = run(&["inspect", text(&path)]);
+    let words = format!("{absent} frames missing in the recording");
+    assert!(shown.lines().any(|line| line.trim_start().starts_with("missing ") && line.ends_with(&words)), "{shown}");
+
+    let (code, played, said) = json(&["replay", text(&path), "--no-window", "--speed", "max"]);
+    assert_eq!((code, &played["cameras"][0]["missing_in_recording"]), (3, &absent.into()), "{said}");
+    assert!(said.contains(&words), "{said}");
+}
+
+/// Frames of a camera, every third of which is a JPEG without its lower half.
+fn cut_jpegs() -> Vec<Arc<Frame>> {
+    let whole = recordings::frames("size=96x64&format=JPEG&dialect=IMG&boxes=1&seed=3", 9);
+    let cut = |(number, frame): (usize, &Arc<Frame>)| {
+        if number % 3 != 2 {
+            return Arc::clone(frame);
+        }
+        let payload = &frame.payload()[..frame.payload().len() / 2];
+        let mut cut = frames::frame(frame.id, frame.device_time.0, frame.geometry, payload);
+        (cut.kind, cut.dialect, cut.received) = (frame.kind, frame.dialect, frame.received);
+        frames::set_detections(&mut cut, frame.detections.clone());
+        Arc::new(cut)
+    };
+    whole.iter().enumerate().map(cut).collect()
+}
+
+#[test]
+fn jpegs_that_end_early_are_reported_by_all_commands_and_are_not_damage_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    write(&path, Compression::None, &[(camera("cam"), cut_jpegs())]);
+    let (code, out, _) = run(&["inspect", text(&path)]);
+    assert!(code == 0 && out.contains("anomalies  3 frames whose JPEG ends early\n"), "{code}: {out}");
+    assert!(out.contains("boxes      9: "), "their boxes are intact: {out}");
+
+    let (code, out, said) = run(&["verify", text(&path)]);
+    assert_eq!(code, 3, "{out}{said}");
+    assert!(
+        out.contains(", camera cam, frame 2: picture: expected a JPEG with its end, found no end marker in"),
+        "{out}"
+    );
+    assert!(
+        out.contains("a.mcap: as the camera sent it, with 3 frames whose JPEG ends early; 9 intact frames"),
+        "{out}"
+    );
+    assert_eq!(said, "1 of 1 recording with pictures that the camera cut short\n");
+    let (_, verified, _) = json(&["verify", text(&path)]);
+    assert_eq!((&verified["files"][0]["found"], &verified["files"][0]["bad_pictures"]), (&3.into(), &3.into()));
+
+    // A copy would have the same pictures.
+    let (code, _, said) = run(&["recover", text(&path)]);
+    assert!(code == 0 && said.contains("intact, left out") && path.exists(), "{code}: {said}");
+
+    let (code, played, said) = json(&["replay", text(&path), "--no-window"]);
+    assert_eq!((code, &played["cameras"][0]["bad_pictures"]), (3, &3.into()), "{said}");
+    assert!(said.contains("exit code 3: 3 frames whose JPEG ends early"), "{said}");
+    let (code, _, said) = run(&["export", text(&path), "--to", "png", "-o", text(&folder.path().join("png"))]);
+    assert!(
+        code == 3 && said.contains("3 frames of cam not exported, JPEG ends early: no end marker in its "),
+        "{said}"
+    );
+}
