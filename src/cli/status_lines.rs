@@ -113,6 +113,10 @@ impl Watched {
         let state = self.state.borrow().clone();
         let mut counts = self.ledger.snapshot();
         counts.advance(now.mono_ns);
+        // A recording that begins later in the playback is not down.
+        if matches!(state, SessionState::Outside(_)) {
+            counts.dismiss_outage();
+        }
         print(&CameraStatus {
             unix_ns: now.unix_ns,
             state: state.word(),

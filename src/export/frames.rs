@@ -379,8 +379,10 @@ impl Frames {
     /// Ends the current file. Counts the frames that are missing in it.
     fn end_file(&mut self, report: &mut ExportReport) {
         let Some((file, player)) = self.current.take() else { return };
-        let chosen = file.cameras.iter().enumerate().filter(|(_, chosen)| chosen.is_some());
-        report.missing += chosen.map(|(camera, _)| player.reader().missing(camera)).sum::<u64>();
+        for (camera, _) in file.cameras.iter().enumerate().filter(|(_, chosen)| chosen.is_some()) {
+            report.missing += player.reader().missing(camera);
+            report.not_recorded += player.not_recorded(camera);
+        }
     }
 
     /// Opens a file at the start of the time range; `None` if it has no frame of a chosen camera in range.
@@ -391,6 +393,7 @@ impl Frames {
         }
         let failed = |source| ExportError::Recording { path: file.path.clone(), source };
         let mut player = Player::open(&file.path, self.pool.clone()).map_err(failed)?;
+        player.count_within(self.range.clone());
         if start < self.range.start {
             self.read_sets(&file, &mut player);
             match self.decoding {

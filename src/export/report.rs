@@ -94,6 +94,9 @@ pub struct ExportReport {
     pub bytes: u64,
     /// Frames of the chosen cameras that are known to be missing, because they were in damaged parts of the recordings.
     pub missing: u64,
+    /// Frames of the chosen cameras and times that the recordings mark as missing: they arrived damaged or partly, or the
+    /// recorder could not write them.
+    pub not_recorded: u64,
     /// Recordings that could not be read completely.
     pub unread: Vec<UnreadRecording>,
     /// Remarks about the export, such as a cropped picture size.

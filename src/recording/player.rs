@@ -1,11 +1,12 @@
 //! Plays a recording through the decoder that decodes the streams of cameras.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::join::{RecordedFrame, RecordingEntry};
 use super::reader::Reader;
-use super::schema::{PayloadLayout, WireMessage};
+use super::schema::{IncidentKind, PayloadLayout, WireMessage};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{DeviceTime, Frame, Interpreter, PixelFormat, Pool, Received};
 use crate::wire::encode::{self, HeaderFields, MessageHead};
@@ -32,6 +33,10 @@ pub struct Player {
     reader: Reader,
     decoders: Vec<Decoder>,
     pool: Pool<Frame>,
+    /// Arrivals, in nanoseconds since 1970, UTC, of the incidents that are counted, and the frames of each camera that they
+    /// mark as missing.
+    counted: Range<i64>,
+    missing: Vec<u64>,
 }
 
 impl Player {
@@ -41,7 +46,8 @@ impl Player {
     /// See [`Reader::open`].
     pub fn open(path: &Path, pool: Pool<Frame>) -> Result<Self, RecordingError> {
         let reader = Reader::open(path)?;
-        let mut player = Self { reader, decoders: Vec::new(), pool };
+        let missing = vec![0; reader.cameras().len()];
+        let mut player = Self { reader, decoders: Vec::new(), pool, counted: i64::MIN..i64::MAX, missing };
         player.restart_decoders();
         Ok(player)
     }
@@ -57,12 +63,24 @@ impl Player {
         self.reader.cameras()
     }
 
+    /// Counts only frames as missing that the recording marks in this range of arrivals (nanoseconds since 1970, UTC).
+    pub(crate) fn count_within(&mut self, range: Range<i64>) {
+        self.counted = range;
+    }
+
+    /// Returns the number of frames of a camera that the recorder marked as missing since the last seek: they arrived damaged or
+    /// partly, or were not written. Those in damaged parts of the file are in [`Reader::missing`].
+    pub(crate) fn not_recorded(&self, camera: usize) -> u64 {
+        self.missing.get(camera).map_or(0, |missing| missing.saturating_sub(self.reader.missing(camera)))
+    }
+
     /// Continues at this arrival time (nanoseconds since 1970, UTC) or up to one chunk before it.
     ///
     /// # Errors
     /// See [`Reader::seek`].
     pub fn seek(&mut self, unix_ns: i64) -> Result<(), RecordingError> {
         self.reader.seek(unix_ns)?;
+        self.missing.fill(0);
         self.restart_decoders();
         Ok(())
     }
@@ -75,7 +93,16 @@ impl Player {
         loop {
             match self.reader.next_entry()? {
                 Some(RecordingEntry::Frame(recorded)) => return self.decode(&recorded).map(Some),
-                Some(RecordingEntry::Incident { .. }) => {}
+                Some(RecordingEntry::Incident { camera, at_unix_ns, incident }) => {
+                    let frames = match incident.kind() {
+                        Some(IncidentKind::Gap) => incident.frames,
+                        Some(IncidentKind::Withdrawn | IncidentKind::Lost) => 1,
+                        _ => 0,
+                    };
+                    if let Some(missing) = self.missing.get_mut(camera).filter(|_| self.counted.contains(&at_unix_ns)) {
+                        *missing += frames;
+                    }
+                }
                 None => return Ok(None),
             }
         }

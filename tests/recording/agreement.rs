@@ -49,6 +49,14 @@ fn damage_of_a_stream_has_one_count_in_all_commands() {
     let (code, played, said) = json(&["replay", text(&path), "--no-window", "--speed", "max"]);
     assert_eq!((code, &played["cameras"][0]["missing_in_recording"]), (3, &absent.into()), "{said}");
     assert!(said.contains(&words), "{said}");
+
+    let table = folder.path().join("a.csv");
+    let (code, exported, said) = json(&["export", text(&path), "-o", text(&table)]);
+    assert_eq!((code, &exported["not_recorded"], &exported["missing"]), (0, &absent.into(), &0.into()), "{said}");
+    assert!(said.contains(&format!("{words}: damaged, lost or not written when it was made")), "{said}");
+    let part = folder.path().join("part.csv");
+    let (_, exported, said) = json(&["export", text(&path), "-o", text(&part), "--until", "1ms"]);
+    assert!(exported["not_recorded"].as_u64() < Some(absent), "of the chosen times only: {said}");
 }
 
 /// Frames of a camera, every third of which is a JPEG without its lower half.

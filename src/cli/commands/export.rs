@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
+use oaktap::stats::words;
 use oaktap::units::{Bytes, count};
 
 use crate::cli::present::{self, Progress, Usage, with_help};
@@ -228,6 +229,11 @@ fn text(report: &ExportReport, output: &Path) -> String {
     if report.missing > 0 {
         let missing = count(report.missing, "frame", "frames");
         text.push_str(&format!("\n  at least {missing} missing: in damaged parts of the recordings"));
+    }
+    if report.not_recorded > 0 {
+        let [one, many] = words::MISSING_IN_RECORDING;
+        let missing = count(report.not_recorded, one, many);
+        text.push_str(&format!("\n  {missing}: damaged, lost or not written when it was made"));
     }
     if report.without_box > 0 {
         let boxes = count(report.without_box, "detection", "detections");
