@@ -105,7 +105,7 @@ impl Client {
             .credentials
             .as_ref()
             .map(|found| Login { username: found.user.clone(), password: found.password.reveal().to_owned() });
-        client.send(Packet::Connect(connect))?;
+        client.send(&Packet::Connect(connect))?;
         let connected = async {
             loop {
                 match client.next_packet()? {
@@ -127,7 +127,7 @@ impl Client {
         let filters = spec.filters().into_iter().map(|path| SubscribeFilter { path, qos: QoS::ExactlyOnce });
         let mut subscribe = Subscribe::new_many(filters);
         subscribe.pkid = SUBSCRIPTION;
-        client.send(Packet::Subscribe(subscribe))?;
+        client.send(&Packet::Subscribe(subscribe))?;
         client.answer_due = Some(Instant::now() + timeout);
         Ok(client)
     }
@@ -186,7 +186,7 @@ impl Client {
                 Packet::Publish(publish) => return Ok(Some(publish)),
                 Packet::PubRel(released) => {
                     self.unreleased.remove(&released.pkid);
-                    self.send(Packet::PubComp(PubComp::new(released.pkid)))?;
+                    self.send(&Packet::PubComp(PubComp::new(released.pkid)))?;
                 }
                 Packet::SubAck(answer) if answer.pkid == SUBSCRIPTION && self.answer_due.is_some() => {
                     self.answer_due = None;
@@ -209,10 +209,10 @@ impl Client {
     pub(super) fn acknowledge(&mut self, publish: &Publish) -> Result<(), SourceErrorKind> {
         match publish.qos {
             QoS::AtMostOnce => Ok(()),
-            QoS::AtLeastOnce => self.send(Packet::PubAck(PubAck::new(publish.pkid))),
+            QoS::AtLeastOnce => self.send(&Packet::PubAck(PubAck::new(publish.pkid))),
             QoS::ExactlyOnce => {
                 self.unreleased.insert(publish.pkid);
-                self.send(Packet::PubRec(PubRec::new(publish.pkid)))
+                self.send(&Packet::PubRec(PubRec::new(publish.pkid)))
             }
         }
     }
@@ -244,8 +244,8 @@ impl Client {
         }
     }
 
-    fn send(&mut self, packet: Packet) -> Result<(), SourceErrorKind> {
-        write(&mut self.output, &packet)
+    fn send(&mut self, packet: &Packet) -> Result<(), SourceErrorKind> {
+        write(&mut self.output, packet)
     }
 }
 
