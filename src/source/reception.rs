@@ -243,6 +243,7 @@ impl Reception<'_> {
     }
 
     /// Waits, but not for data. Returns `None` if the session was stopped.
+    #[cfg(any(feature = "http", feature = "mqtt"))]
     pub(super) async fn unless_stopped<T>(&self, done: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.attempts.stop.clone();
         tokio::select! {
