@@ -65,7 +65,7 @@ impl Screen {
         let is_cramped = self.level == HudLevel::Full && !has_room;
         // The next image has the notice about it.
         self.stale |= std::mem::replace(&mut self.cramped, is_cramped) != is_cramped;
-        self.draw_over(&notices, position, pixel, (area, free), (width, height));
+        self.draw_over(&notices, position, pixel.as_ref(), (area, free), (width, height));
         ScreenImage { words: &self.words, width, height }
     }
 
@@ -76,7 +76,7 @@ impl Screen {
         &mut self,
         notices: &Notices,
         position: Option<PlaybackStatus>,
-        pixel: Option<PixelWords>,
+        pixel: Option<&PixelWords>,
         (area, mut free): (Rect, Free),
         (width, height): (usize, usize),
     ) {
@@ -132,11 +132,11 @@ impl Screen {
             let bar = position::draw(&mut pen, strip, &position?, &self.marks, self.hover.at)?;
             Some((bar, strip))
         });
-        let at_pixel = pixel.as_ref().map_or(Rect::default(), |pixel| pixel.place);
+        let at_pixel = pixel.map_or(Rect::default(), |pixel| pixel.place);
         let right = if at_pixel.bottom() == area.bottom() { at_pixel.x } else { area.right() };
         // The status line keeps the places of the pixel and the notices free.
         let reserved = |at: usize, rect: Rect| {
-            let here = pixel.as_ref().filter(|pixel| pixel.camera == at && pixel.place.bottom() == rect.bottom());
+            let here = pixel.filter(|pixel| pixel.camera == at && pixel.place.bottom() == rect.bottom());
             here.map_or(0, |pixel| pixel.place.width) + notices.status_width()
         };
         let is_single = lines.len() == 1;
@@ -163,7 +163,7 @@ impl Screen {
                 free.take(*rect);
             }
         }
-        if let Some(PixelWords { pieces, place, .. }) = &pixel
+        if let Some(PixelWords { pieces, place, .. }) = pixel
             && !is_left_out(*place)
             && (lines.iter().any(|(_, line)| overlap(*place, *line)) || free.is_free(*place))
         {

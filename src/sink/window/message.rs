@@ -117,8 +117,8 @@ impl WindowMessage {
         }
         // Over everything else, and as much of it as there is room for.
         let rows = usize::try_from((area.height - 3 * space) / pen.design.line()).unwrap_or(0).max(1);
-        let all = self.forms.iter().map(|form| lines(form, columns));
-        let shown = all.clone().find(|lines| lines.len() <= rows).or_else(|| all.last()).unwrap_or_default();
+        let mut all = self.forms.iter().map(|form| lines(form, columns));
+        let shown = all.clone().find(|lines| lines.len() <= rows).or_else(|| all.next_back()).unwrap_or_default();
         let shown = cut(shown, rows);
         let (width, height) = pen.panel_size(&shown);
         let rect = Rect::new(middle(width), area.y + (area.height - height).max(0), width, height);
