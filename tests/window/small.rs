@@ -21,6 +21,11 @@ fn the_question_is_whole_in_small_windows() {
     let uri = "sim:?fps=5&boxes=0&format=GRAY8&size=64x36".to_owned();
     let Some(bench) = Bench::managed("1400x900", "view", &[uri]) else { return };
     bench.until("a picture", |seen| seen.dimensions() == (512, 288));
+    // The help ends the hint at it.
+    bench.key("h");
+    bench.until("the help", |seen| count(seen, GREEN) > 200);
+    bench.key("h");
+    bench.until("no help", |seen| count(seen, GREEN) < 150);
     bench.key("space");
     let mut last = bench.look();
     let plain = wait_for("a picture that stands still", || {
