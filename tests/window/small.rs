@@ -4,69 +4,6 @@ use super::*;
 
 const RED: [u8; 3] = [0xff, 0x5a, 0x52];
 
-/// Returns the columns and the first row of white text that was not there before, above the last rows.
-fn new_text(seen: &RgbImage, before: &RgbImage, rows: u32) -> Option<((u32, u32), u32)> {
-    let is_white = |pixel: &image::Rgb<u8>| pixel.0.iter().all(|value| *value > 200);
-    let is_new = |(x, y, pixel): &(u32, u32, &image::Rgb<u8>)| {
-        *y < rows && is_white(pixel) && !is_white(before.get_pixel(*x, *y))
-    };
-    let points: Vec<_> = seen.enumerate_pixels().filter(is_new).map(|(x, y, _)| (x, y)).collect();
-    let columns = points.iter().map(|at| at.0);
-    Some(((columns.clone().min()?, columns.max()?), points.iter().map(|at| at.1).min()?))
-}
-
-/// The question whether to end the recording is in the window in any size, with a margin on each side.
-#[test]
-fn the_question_is_whole_in_small_windows() {
-    let uri = "sim:?fps=5&boxes=0&format=GRAY8&size=64x36".to_owned();
-    let Some(bench) = Bench::managed("1400x900", "view", &[uri]) else { return };
-    bench.until("a picture", |seen| seen.dimensions() == (512, 288));
-    // The help ends the hint at it.
-    bench.key("h");
-    bench.until("the help", |seen| count(seen, GREEN) > 200);
-    bench.key("h");
-    bench.until("no help", |seen| count(seen, GREEN) < 150);
-    bench.key("space");
-    let mut last = bench.look();
-    let plain = wait_for("a picture that stands still", || {
-        let now = bench.look();
-        let is_still = now == last;
-        last = now;
-        is_still.then(|| last.clone())
-    });
-    bench.key("r");
-    let folder = bench.folder.path().join("recordings/sim-1");
-    wait_for("a recording", || std::fs::read_dir(&folder).ok()?.next()?.ok());
-    // The message about it is above the status line.
-    bench.until("no message", |seen| {
-        (205..235).all(|y| (0..512).all(|x| seen.get_pixel(x, y) == plain.get_pixel(x, y)))
-    });
-    for size in [(100, 80), (160, 120), (200, 120), (320, 180), (120, 320), (640, 360)] {
-        resize(&bench, size);
-        let mut last = bench.look();
-        let before = wait_for("a picture that stands still", || {
-            let now = bench.look();
-            let is_still = now == last;
-            last = now;
-            is_still.then(|| last.clone())
-        });
-        bench.key("q");
-        let asked = bench.until("a question", |seen| {
-            new_text(seen, &before, size.1 - 24).is_some_and(|((left, right), _)| right - left > 50)
-        });
-        let ((left, right), top) = new_text(&asked, &before, size.1 - 24).expect("text");
-        assert!(left >= 4 && right + 4 < size.0 && top >= 4, "{size:?}: from {left} to {right}, from row {top}");
-        bench.key("n");
-        bench.until("no question", |seen| {
-            new_text(seen, &before, size.1 - 24).is_none_or(|((left, right), _)| right - left < 20)
-        });
-    }
-    bench.key("q");
-    bench.key("y");
-    let (status, said) = bench.end();
-    assert!(in_order(status), "{status}: {said}");
-}
-
 /// Esc closes the search, then the side panel, and does not end the program with the press that dismisses a message.
 #[test]
 fn escape_closes_one_thing_at_a_time() {
