@@ -116,6 +116,7 @@ fn ours(recording: &Path, format: ExportFormat, threads: NonZeroUsize, output: &
         output: output.to_owned(),
         choice: Choice::default(),
         boxes: false,
+        colormap: false,
         quality: ExportOptions::DEFAULT_QUALITY,
         threads,
     };

@@ -99,7 +99,7 @@ mod tests {
         for (width, height) in [(1, 1), (7, 3), (64, 48), (131, 97)] {
             for (sampling, progressive) in [(F_1_1, false), (F_2_1, false), (F_2_2, false), (F_2_2, true)] {
                 let file = file(width, height, sampling, progressive);
-                let (mut ours, mut theirs) = (Jpeg::default(), zune::Decoder::default());
+                let (mut ours, mut theirs) = (Jpeg::default(), zune::Decoder);
                 let size = ours.decode(&file, 1).unwrap();
                 assert_eq!(size, (u32::from(width), u32::from(height)));
                 let mut expected = vec![0; usize::from(width) * usize::from(height) * 3];

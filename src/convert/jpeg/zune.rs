@@ -13,15 +13,14 @@ pub(super) const REDUCTIONS: &[usize] = &[];
 #[derive(Debug, Default)]
 pub(super) struct Decoder;
 
-fn begin(file: &[u8]) -> Result<(JpegDecoder<ZCursor<&[u8]>>, (usize, usize)), String> {
+fn begin(file: &[u8]) -> Result<JpegDecoder<ZCursor<&[u8]>>, String> {
     let options = DecoderOptions::default()
         .jpeg_set_out_colorspace(ColorSpace::RGB)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX));
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
     decoder.decode_headers().map_err(|error| error.to_string())?;
-    let size = decoder.dimensions().ok_or_else(|| "no frame header".to_owned())?;
-    Ok((decoder, size))
+    Ok(decoder)
 }
 
 #[cfg_attr(feature = "turbojpeg", expect(clippy::unused_self, reason = "the other decoder has state"))]
@@ -29,7 +28,7 @@ impl Decoder {
     /// Returns width and height.
     #[cfg(not(feature = "turbojpeg"))]
     pub(super) fn size(&mut self, file: &[u8]) -> Result<(usize, usize), String> {
-        begin(file).map(|(_, size)| size)
+        begin(file)?.dimensions().ok_or_else(|| "no frame header".to_owned())
     }
 
     /// Decodes a file. `reduction` is 1.
@@ -40,7 +39,7 @@ impl Decoder {
         (width, height): (usize, usize),
         rgb: &mut [u8],
     ) -> Result<(), String> {
-        let (mut decoder, _) = begin(file)?;
+        let mut decoder = begin(file)?;
         if decoder.output_buffer_size() != Some(width * height * 3) {
             return Err("unsupported color space".to_owned());
         }
