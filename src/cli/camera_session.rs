@@ -3,10 +3,10 @@
 use std::io::{BufRead as _, IsTerminal as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
-use oaktap::bootloader::{Caller, ClientOptions, ConversationEvent, TransferProgress};
+use oaktap::bootloader::{Caller, ClientOptions};
 use oaktap::device::app::Transport;
 use oaktap::device::contract::{Contract, Endpoint};
 use oaktap::discovery::{CameraState, DiscoveredCamera, is_camera_id};
@@ -15,14 +15,15 @@ use oaktap::net::startup::{
     ExpectedStream, FirstFrame, StartupError, accept_first_frame, receive_first_frame, wait_for_first_frame,
     wait_until_running,
 };
-use oaktap::net::talk::{TalkError, TalkEvent, talk};
+use oaktap::net::talk::{TalkError, talk};
 use oaktap::{wire, xlink};
 use serde::Serialize;
 
 use super::camera_arg::{CameraArg, Located, SearchArgs};
 use super::camera_label::CameraLabel;
 use super::present::{self, Refused, Usage, advised, stopped, with_help};
-use super::signals::{Stop, StopHold};
+use super::session_progress::SessionProgress;
+use super::signals::Stop;
 use super::value_parsers;
 
 /// How often a question checks whether the user has stopped.
@@ -391,117 +392,5 @@ impl RunningApplication {
     /// Returns the address from which its stream came.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.first_frame.as_ref().map(|frame| frame.address)
-    }
-}
-
-/// The progress of a session, in the status line.
-struct SessionProgress<'a> {
-    /// The id of the camera, and its name.
-    id: String,
-    stop: &'a Stop,
-    bar: bool,
-    what: String,
-    since: Instant,
-    held: Option<Held>,
-}
-
-/// Work that must not be stopped.
-struct Held {
-    /// Describes the camera if it was stopped now.
-    otherwise: &'static str,
-    since: Instant,
-    /// Bytes of the data that is written.
-    total: u64,
-    sent: u64,
-    /// Share of `total`.
-    written: f64,
-    /// Bytes of the complete blocks that were read back, and of the current one.
-    read: (u64, u64),
-    _hold: StopHold,
-}
-
-impl Held {
-    fn add(&mut self, progress: TransferProgress) {
-        match progress {
-            TransferProgress::Sent { bytes, total } => {
-                (self.sent, self.total, self.written, self.read) = (bytes, total, 0.0, (0, 0));
-            }
-            TransferProgress::Written(written) => self.written = written.into(),
-            TransferProgress::Read { bytes, total } if bytes == total => self.read = (self.read.0 + total, 0),
-            TransferProgress::Read { bytes, .. } => self.read.1 = bytes,
-        }
-    }
-
-    /// Returns the rest of the time, if sending, writing and reading back take equally long.
-    fn left(&self) -> String {
-        let share = |bytes: u64| bytes.min(self.total) as f64 / self.total.max(1) as f64;
-        let done = (share(self.sent) + self.written + share(self.read.0 + self.read.1)) / 3.0;
-        match self.since.elapsed().as_secs_f64() * (1.0 - done) / done {
-            left if left.is_finite() => format!("{} s", left.ceil().max(1.0)),
-            _ => "about a minute".to_owned(),
-        }
-    }
-}
-
-impl<'a> SessionProgress<'a> {
-    fn new(label: &CameraLabel, stop: &'a Stop) -> Self {
-        let bar = std::io::stderr().is_terminal();
-        Self { id: label.to_string(), stop, bar, what: String::new(), since: Instant::now(), held: None }
-    }
-
-    fn show(&mut self, told: &TalkEvent) {
-        match told {
-            TalkEvent::Conversation(ConversationEvent::Step(what)) => {
-                self.what.clone_from(what);
-                self.since = Instant::now();
-                present::say(&format!("{}: {what}", self.id));
-            }
-            TalkEvent::Conversation(ConversationEvent::Progress(progress)) => {
-                if let Some(held) = &mut self.held {
-                    held.add(*progress);
-                }
-                if self.bar {
-                    present::status_of(&self.id, &self.line(*progress));
-                }
-            }
-            TalkEvent::Conversation(ConversationEvent::HoldBegins(otherwise)) => {
-                self.held = Some(Held {
-                    otherwise,
-                    since: Instant::now(),
-                    total: 0,
-                    sent: 0,
-                    written: 0.0,
-                    read: (0, 0),
-                    _hold: self.stop.hold(),
-                });
-            }
-            TalkEvent::Conversation(ConversationEvent::HoldEnds) => self.held = None,
-            TalkEvent::StopHeld => {
-                if let Some(held) = &self.held {
-                    let text = format!("cannot stop now, {} left: {}", held.left(), held.otherwise);
-                    present::say(&format!("{}: {text}", self.id));
-                }
-            }
-        }
-    }
-
-    fn line(&self, progress: TransferProgress) -> String {
-        let Self { id, what, .. } = self;
-        match progress {
-            TransferProgress::Sent { bytes, total } | TransferProgress::Read { bytes, total } => {
-                let seconds = self.since.elapsed().as_secs_f64().max(1e-3);
-                let rate = bytes as f64 / seconds;
-                let left = (total.saturating_sub(bytes)) as f64 / rate.max(1.0);
-                let percent = 100.0 * bytes as f64 / total.max(1) as f64;
-                format!("{id}: {what}: {percent:3.0} %, {:.1} MB/s, {left:.0} s left", rate / 1e6)
-            }
-            TransferProgress::Written(share) => format!("{id}: the camera is writing: {:3.0} %", 100.0 * share),
-        }
-    }
-
-    fn end(&self) {
-        if self.bar {
-            present::status_of(&self.id, "");
-        }
     }
 }

@@ -24,6 +24,7 @@ mod recording_files;
 mod recording_summary;
 mod same_camera;
 mod script_check;
+mod session_progress;
 mod signals;
 mod source_args;
 mod status_lines;
@@ -284,6 +285,7 @@ mod tests {
             "Application",
             &[
                 "camera_only",
+                "transport",
                 "name",
                 "size",
                 "fps",

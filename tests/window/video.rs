@@ -127,7 +127,7 @@ fn live_video_is_shown_with_its_boxes() {
     // Below the notices.
     let apart = |at: usize| difference(&still, &pictures[at], 120..352, is_outside);
     assert!(apart(sent) < 2.0, "{}", apart(sent));
-    let other = if sent >= 5 { sent - 5 } else { 0 };
+    let other = sent.saturating_sub(5);
     assert!(sent == other || apart(other) > apart(sent), "the picture of another frame differs more");
     for (n, [left, top, right, bottom]) in boxes.iter().enumerate() {
         let color = rgb(class_color(found[n]["label"].as_u64().expect("a number") as u32));
