@@ -310,7 +310,7 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ConnContext { number, source, addresses, since_unix_ns, up, bytes, frames, .. } = &self.conn;
         write!(f, "{}", self.kind)?;
-        // Where the bytes are that the error quotes; otherwise the end of the bytes received.
+        // The place of the quoted bytes, or else the end of the bytes received.
         let mut at = *bytes;
         if let SourceErrorKind::NotACamera { at: quoted, found } | SourceErrorKind::Header { at: quoted, found, .. } =
             &self.kind
