@@ -13,6 +13,7 @@ use oaktap::sink::record::{Recorders, RecordersMonitor};
 use oaktap::source::{Outside, Session, SessionState, SourceError};
 use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
+use oaktap::units::count;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -282,7 +283,11 @@ impl Receiving {
                     None
                 }
                 Ok(()) if received == 0 => {
-                    let trouble = locked(&self.troubles[number]).take().unwrap_or(Trouble::NoFrame);
+                    let datagrams = stats[number].datagrams.map_or(0, |datagrams| datagrams.received);
+                    let trouble = match locked(&self.troubles[number]).take() {
+                        None if datagrams > 0 => Trouble::NoFrameIn { datagrams },
+                        trouble => trouble.unwrap_or(Trouble::NoFrame),
+                    };
                     Some(Failure::new(session, trouble, !any_frames))
                 }
                 Ok(()) => None,
@@ -352,6 +357,10 @@ enum Trouble {
     /// The last connection was open, but no byte arrived: the state as text.
     Silent(String),
     NoFrame,
+    /// No frame was in the datagrams that arrived.
+    NoFrameIn {
+        datagrams: u64,
+    },
     /// There was no memory for its frames.
     NoMemory,
 }
@@ -384,6 +393,12 @@ impl Failure {
             Trouble::NoMemory => {
                 let text = "--buffer is too small for one of its frames".to_owned();
                 let help = "give --buffer several times the size of a frame for each camera";
+                (text.clone(), present::advised(anyhow::anyhow!(text), help))
+            }
+            Trouble::NoFrameIn { datagrams } => {
+                let text = format!("{} received, but no frame", count(datagrams, "datagram", "datagrams"));
+                let help = "compare the datagrams with docs/udp.md: a header of 16 bytes with big-endian numbers before each \
+                            part, or a whole message of at most 65507 bytes";
                 (text.clone(), present::advised(anyhow::anyhow!(text), help))
             }
             Trouble::NoFrame => {
@@ -482,9 +497,9 @@ pub(crate) struct Explained {
 }
 
 impl Explained {
-    /// Explains the frames of a session.
-    pub(crate) fn of(session: &Session) -> Self {
-        Self { camera: session.name().to_owned(), last: None }
+    /// Explains the frames of a camera.
+    pub(crate) fn new(camera: &str) -> Self {
+        Self { camera: camera.to_owned(), last: None }
     }
 
     /// Prints the interpretation of a frame if its layout differs from that of the last frame.

@@ -180,6 +180,9 @@ fn conversion_failed(error: ConvertError) -> Skip {
     let why = match error {
         ConvertError::JpegCutShort(defect) => defect.found(),
         ConvertError::Jpeg(why) => why,
+        unknown @ (ConvertError::UnknownLayout(_) | ConvertError::NoLayout(_)) => {
+            format!("{unknown}; `oaktap record FILE --size WxH --format NAME -o COPY.mcap` makes a copy with them")
+        }
         other => other.to_string(),
     };
     Skip { kind, why }

@@ -104,7 +104,7 @@ impl<T> Hub<T> {
     }
 
     /// Calls `each` with every item, synchronously on the producer's thread. Never drops an item, so a slow callback slows
-    /// the producer. For benches and tests; everything else takes a lane.
+    /// the producer. For callbacks that only look; everything else takes a lane.
     pub fn tap(&self, each: impl FnMut(&T) + Send + 'static) {
         self.subscribers().push(Subscriber::Tap(Box::new(each)));
     }

@@ -293,6 +293,9 @@ impl SourceError {
             SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists the options of simulated cameras"),
             SourceErrorKind::Recording(error) => error.help(),
             SourceErrorKind::SelectCamera { .. } => Some("select a camera with file:PATH?camera=NAME"),
+            SourceErrorKind::Listen(_) if self.conn.source.starts_with("udp") => Some(
+                "another program may use this port, or this host does not have the address; udp://:PORT receives on all",
+            ),
             SourceErrorKind::Listen(_) => Some(
                 "another program may use this port, or this host does not have the address; listen://:PORT accepts on all",
             ),

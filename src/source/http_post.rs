@@ -235,6 +235,13 @@ async fn post(
     let text =
         |name: &str| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let (content_type, detections) = (text(header::CONTENT_TYPE.as_str()), text(DETECTIONS));
+    if let Some(form) = content_type.as_ref().filter(|kind| kind.trim().to_ascii_lowercase().starts_with("multipart/"))
+    {
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("found `{form}`; expected the picture alone as the body (curl --data-binary @FILE)"),
+        );
+    }
     // The header of a message comes on top.
     let max = limits.payload.saturating_add(limits.detections);
     let announced = request.body().size_hint().exact();

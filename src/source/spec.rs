@@ -359,7 +359,8 @@ impl SourceSpec {
     pub fn help_without_frames(&self) -> &'static str {
         match self {
             Self::Tcp { .. } | Self::Sim(_) => {
-                "another client may be connected: most cameras serve one client at a time"
+                "another client may be connected: most cameras serve one client at a time; one that serves pictures over HTTP \
+                 needs http://HOST:PORT/PATH"
             }
             #[cfg(feature = "http")]
             Self::HttpPost(_) => "check that the camera's application posts to this host, port and path",

@@ -124,7 +124,7 @@ impl fmt::Display for SessionState {
         match self {
             Self::Connecting { attempt: 0 | 1 } => f.write_str("connecting"),
             Self::Connecting { attempt } => write!(f, "connecting (attempt {attempt})"),
-            Self::Waiting => f.write_str("waiting for the camera to connect"),
+            Self::Waiting => f.write_str("waiting for the camera"),
             Self::Subscribed { topic } => {
                 write!(f, "connected to the broker; nothing has been published on {topic} yet")
             }

@@ -33,6 +33,9 @@ const DATAGRAMS_PER_CHECK: u32 = 32;
 /// Time between two lines of the log about datagrams that are not used.
 const NOTICE_INTERVAL_NS: u64 = 60_000_000_000;
 
+/// A datagram that is not used.
+const NOT_UNDERSTOOD: &str = "neither a part of a message nor a message, a JPEG or JSON (docs/udp.md)";
+
 /// Time between two reads of the count of datagrams that the system dropped.
 const DROPS_INTERVAL_NS: u64 = 1_000_000_000;
 
@@ -52,6 +55,12 @@ impl UdpSpec {
     /// A message with the invalid part and the expected one.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let address = text.trim_end_matches('/');
+        if address.is_empty() {
+            return Err("missing port; expected udp://[ADDRESS]:PORT".to_owned());
+        }
+        if address.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!("`{address}` is not an address; for a port: udp://:{address}"));
+        }
         let address = if address.starts_with(':') { format!("{ANY_ADDRESS}{address}") } else { address.to_owned() };
         let (host, port) = host_and_port(&address, 0)?;
         if port == 0 {
@@ -180,7 +189,7 @@ impl Source for UdpSource {
 
     async fn connect(&mut self, attempts: &Attempts) -> Result<(SocketAddr, Addresses), SourceErrorKind> {
         attempts.state.send_replace(SessionState::Waiting);
-        let Port { socket, buffer, held, reassembly, .. } = &mut self.port;
+        let Port { socket, buffer, held, reassembly, invalid, .. } = &mut self.port;
         loop {
             let (len, from) = match held.take() {
                 Some(datagram) => datagram,
@@ -192,6 +201,13 @@ impl Source for UdpSource {
                 return Ok((from, socket.local_addr().ok().map(|us| (from, us))));
             }
             reassembly.count_other(|counts| &mut counts.invalid);
+            if let Some(ignored) = invalid.admit(received_now().mono_ns) {
+                let name = attempts.delivery.name();
+                tracing::warn!(
+                    camera = name,
+                    "ignored {ignored} datagrams of {from}: the last one is {NOT_UNDERSTOOD}"
+                );
+            }
             let counts = reassembly.counts();
             attempts.delivery.outlets.ledger.update(|stats| stats.set_datagrams(counts));
         }
@@ -295,7 +311,7 @@ impl Port {
             }
         } else if Content::of(datagram) == Content::Unknown {
             self.reassembly.count_other(|counts| &mut counts.invalid);
-            Some("it is neither a part of a message nor a message, a JPEG or JSON".to_owned())
+            Some(format!("it is {NOT_UNDERSTOOD}"))
         } else {
             self.reassembly.count_other(|counts| &mut counts.whole);
             decode(reception.decoder, datagram, &mut self.detections, self.limits, now);
@@ -424,7 +440,8 @@ mod tests {
             assert_eq!(shown.parse(), Ok(spec), "{text}");
         }
         for (text, why) in [
-            ("udp://", "missing host"),
+            ("udp://", "missing port; expected udp://[ADDRESS]:PORT"),
+            ("udp://5000", "`5000` is not an address; for a port: udp://:5000"),
             ("udp://192.168.1.10", "missing port; expected udp://[ADDRESS]:PORT"),
             ("udp://:5000/x", "an address has no path"),
         ] {

@@ -53,7 +53,7 @@ pub mod words {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, [&'static str; 2]);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 18] = [
+const COUNTS: [Row; 19] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, words::WITHDRAWN),
     ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, words::LOST),
     (
@@ -103,6 +103,12 @@ const COUNTS: [Row; 18] = [
             _ => 0,
         },
         ["frame of which no datagram arrived", "frames of which no datagram arrived"],
+    ),
+    (
+        "datagrams.messages_repeated",
+        Weight::Loss,
+        |stats| stats.datagrams.map_or(0, |datagrams| datagrams.messages_repeated),
+        ["message with a number that was used before", "messages with a number that was used before"],
     ),
     (
         "datagrams.invalid",

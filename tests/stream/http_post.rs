@@ -95,6 +95,10 @@ fn wrong_requests_are_refused_and_the_next_picture_arrives() {
         (head("POST /front", "Content-Length: 99999999\r\n").into_bytes(), "413"),
         (endless(&head("POST /front", "Transfer-Encoding: chunked\r\n")), "413"),
         (head("POST /front", &format!("X: {}\r\n", "x".repeat(40_000))).into_bytes(), "431"),
+        (
+            head("POST /front", "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 3\r\n").into_bytes(),
+            "415",
+        ),
         (b"SSH-2.0\r\n\r\n".to_vec(), "400"),
     ] {
         let found = send(address, &request);

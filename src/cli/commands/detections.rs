@@ -94,7 +94,7 @@ fn print(
     args: &DetectionsArgs,
     style: &Style,
 ) -> anyhow::Result<u64> {
-    let mut explained = Explained::of(session);
+    let mut explained = Explained::new(session.name());
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     let mut not_printed = 0;
     while left > 0 {

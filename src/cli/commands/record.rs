@@ -18,7 +18,7 @@ use oaktap::units::{Bytes, count};
 
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
-use crate::cli::receiving::Receiving;
+use crate::cli::receiving::{Explained, Receiving};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, new_files, present, recording_summary, value_parsers};
 
@@ -143,6 +143,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     new_files::refuse_standard_output(&args.output, "a .mcap file or a folder")?;
     check_output(&args.output)?;
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
+    explain_guesses(&cameras);
     let mut recorders = Recorders::new(args.options(cameras.len(), style.names));
     live::connect(&cameras, &mut recorders)?;
     recorders.start().map_err(recording_summary::refused)?;
@@ -158,6 +159,14 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
         present::result(lines.as_bytes())?;
     }
     receiving.finish(ctx, &recordings)
+}
+
+/// Prints the layout of frames whose camera does not announce one, because nobody looks at a recording while it is made.
+fn explain_guesses(cameras: &[live::Camera]) {
+    for camera in cameras {
+        let mut explained = Explained::new(&camera.name);
+        camera.outlets.confirmed.tap(move |frame| explained.frame(frame));
+    }
 }
 
 /// Rejects the name of a file of another format, which would otherwise become a folder.

@@ -126,7 +126,7 @@ fn save_all(
     args: &SnapshotArgs,
     json: bool,
 ) -> anyhow::Result<u64> {
-    let mut explained = Explained::of(session);
+    let mut explained = Explained::new(session.name());
     let saver = Saver { camera: session.name(), json };
     let mut written = 0;
     let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);

@@ -71,6 +71,10 @@ fn help_for(finding: &Finding) -> &'static str {
         "datagrams.invalid" => {
             "check that only the camera sends to this port; docs/udp.md has the form of its datagrams"
         }
+        "datagrams.messages_repeated" => {
+            "the sender must give each message the number after that of the message before, and begin at a random one \
+             (docs/udp.md)"
+        }
         "datagrams.messages_missing" => {
             "the network or this host drops datagrams: `oaktap doctor CAMERA` checks the link, docs/udp.md explains the counts"
         }

@@ -46,12 +46,21 @@ pub struct Reassembly {
     done: Option<u32>,
     /// No message was returned so far.
     is_new: bool,
-    /// Arrival of the first late part since the last part that was not late.
-    late_ns: Option<u64>,
+    /// The late parts since the last part that was not late.
+    late: Option<Late>,
     ended: bool,
     /// We stopped listening, so that what is incomplete is not lost.
     left: bool,
     counts: DatagramCounts,
+}
+
+/// Late parts that no other part follows.
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    /// Arrival of the first.
+    since_ns: u64,
+    /// First parts of messages among them.
+    messages: u64,
 }
 
 /// A message with at least one part.
@@ -131,7 +140,7 @@ impl Reassembly {
             spare: Vec::new(),
             done: None,
             is_new: true,
-            late_ns: None,
+            late: None,
             ended: false,
             left: false,
             counts: DatagramCounts::default(),
@@ -191,7 +200,7 @@ impl Reassembly {
     /// Prepares for a sender that numbers its messages anew. To be called after [`Self::end`], once [`Self::poll`] has
     /// returned everything.
     pub fn restart(&mut self) {
-        (self.done, self.is_new, self.late_ns) = (None, true, None);
+        (self.done, self.is_new, self.late) = (None, true, None);
         (self.ended, self.left) = (false, false);
     }
 
@@ -215,11 +224,15 @@ impl Reassembly {
         let newest = self.open.last().map_or(done, |message| message.number);
         let (after_done, after_newest) = (distance(piece.number, done), distance(piece.number, newest));
         if after_done <= 0 {
-            let late_ns = now_ns.saturating_sub(*self.late_ns.get_or_insert(now_ns));
-            if after_done < -LATE_MAX || late_ns >= LATE_ONLY_NS {
+            let late = self.late.get_or_insert(Late { since_ns: now_ns, messages: 0 });
+            let is_late_only = now_ns.saturating_sub(late.since_ns) >= LATE_ONLY_NS;
+            if after_done < -LATE_MAX || is_late_only {
+                // A sender that does not count its messages up, or whose first number is not random.
+                self.counts.messages_repeated += if is_late_only { late.messages } else { 0 };
                 self.counts.restarts += 1;
                 return Err(Rejected::Restarted);
             }
+            late.messages += u64::from(piece.part == 0);
             self.count_other(|counts| &mut counts.late);
             return Ok(());
         }
@@ -227,7 +240,7 @@ impl Reassembly {
             self.counts.restarts += 1;
             return Err(Rejected::Restarted);
         }
-        self.late_ns = None;
+        self.late = None;
         let at = self.open.partition_point(|message| distance(message.number, piece.number) < 0);
         if self.open.get(at).is_none_or(|message| message.number != piece.number) {
             let is_joined = self.is_new && self.open.is_empty() && piece.part > 0;

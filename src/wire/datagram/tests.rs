@@ -226,6 +226,30 @@ fn a_restarted_sender_is_recognized() {
     let complete = |number| Outcome::Complete(message(number, 5));
     assert_eq!(drain(&mut reassembly, 30_000_000), [complete(3), complete(4)]);
     assert_eq!((reassembly.counts().restarts, reassembly.counts().messages_missing), (1, 0));
+    assert_eq!(reassembly.counts().messages_repeated, 0);
+}
+
+#[test]
+fn messages_of_a_sender_that_repeats_its_number_are_counted() {
+    let mut reassembly = Reassembly::new(MAX_LEN);
+    let mut complete = 0;
+    for message in 0..25_u64 {
+        let now_ns = message * 100_000_000;
+        for datagram in parts(5, 120) {
+            if reassembly.push(&datagram, now_ns) == Err(Rejected::Restarted) {
+                reassembly.end();
+                complete += drain(&mut reassembly, now_ns).len() as u64;
+                reassembly.restart();
+                reassembly.push(&datagram, now_ns).expect("the first part of a new sender");
+            }
+        }
+        complete += drain(&mut reassembly, now_ns + 30_000_000).len() as u64;
+    }
+    let counts = reassembly.counts();
+    assert!(counts.balance() && counts.restarts == 2, "{counts:?}");
+    // Those after the last restart are not known to be repeated yet.
+    assert!(counts.messages_repeated + complete >= 25 - 10 && complete == 3, "{complete}, {counts:?}");
+    assert!(counts.messages_repeated >= 18, "{counts:?}");
 }
 
 #[test]
