@@ -65,20 +65,7 @@ impl Wall {
         bench.key("i");
         bench.key("l");
         bench.key("space");
-        let mut asked: Option<Instant> = None;
-        let said = wait_for("snapshots", || {
-            // A snapshot is given up after 2 s without a frame, and a busy machine may need longer for a large one.
-            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(5)) {
-                bench.key("c");
-                asked = Some(Instant::now());
-            }
-            let files = std::fs::read_dir(bench.folder.path()).ok()?;
-            let json = files.filter_map(|file| {
-                let path = file.ok()?.path();
-                (path.extension()? == "json").then(|| serde_json::from_slice(&std::fs::read(path).ok()?).ok())?
-            });
-            Some(json.collect::<Vec<Value>>()).filter(|said| said.len() >= count)
-        });
+        let said = bench.snapshots(count);
         let reels =
             (0..count).map(|n| Reel::new(&config(n).parse().expect("a configuration")).expect("a reel")).collect();
         Some(Self { bench, size, scale, reels, said })
@@ -193,7 +180,9 @@ fn portrait_and_4k_pictures_fit_the_screen() {
             wall.bench.key("z");
             let (_, _, payload) = wall.sent(0);
             wall.bench.until("the original size", |seen| {
-                let (left, top) = (size.0.saturating_sub(window.0) / 2, size.1.saturating_sub(window.1) / 2);
+                // The middle of a pixel that is half outside is inside.
+                let outside = |side: u32, shown: u32| side.saturating_sub(shown).div_ceil(2);
+                let (left, top) = (outside(size.0, window.0), outside(size.1, window.1));
                 let row = window.1 * 3 / 4;
                 let equal = (0..window.0).filter(|x| {
                     let at = ((top + row) * size.0 + left + x) as usize;
