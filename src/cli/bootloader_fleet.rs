@@ -18,7 +18,7 @@ use super::camera_ends::{CameraEnd, CameraResult, End, document_failure, finish,
 use super::camera_label::CameraLabel;
 use super::camera_session::{BootloaderCamera, EnterOptions, unless_stopped};
 use super::configured_cameras::ConfiguredCamera;
-use super::effect::{Asks, Effect};
+use super::effect::{Asks, Effect, Waits};
 use super::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
 use super::present::{self, Refused, Usage, advised, printable};
 
@@ -146,6 +146,22 @@ impl Turn<'_> {
         Err(advised(error.into(), help))
     }
 
+    /// Refuses a port on which no bootloader of another camera of this command listened, before the application is stopped
+    /// for nothing.
+    fn unless_unconnected(&self, unconnected: &[(u16, String)]) -> anyhow::Result<()> {
+        let port = self.located.port.filter(|_| self.runs_an_application());
+        let Some((port, other)) = unconnected.iter().find(|(other, _)| Some(*other) == port) else { return Ok(()) };
+        let text = format!(
+            "camera {} was not stopped, because the bootloader of camera {other} did not listen on TCP port {port}",
+            self.label()
+        );
+        let camera = self.named.camera.clone().without_port();
+        Err(advised(
+            anyhow::Error::msg(text),
+            format!("nothing was changed; give the camera without the port: {camera}"),
+        ))
+    }
+
     /// Searches for the camera again: hours may have passed since the user agreed.
     async fn refreshed(&self, ctx: &Ctx) -> anyhow::Result<Self> {
         let known = CameraArg::Address { ip: self.located.ip, port: self.located.port };
@@ -242,7 +258,7 @@ impl BootloaderFleet {
             }
             self.consent(ctx, effect, &[&turn])?;
             let result = work(&turn).map_err(|error| documented(turn.identified(error)));
-            if effect.waits {
+            if waits_after(effect, result.as_ref().err()) {
                 self.wait_for_applications(ctx, &[&turn])?;
             }
             return Ok(vec![result?]);
@@ -287,9 +303,10 @@ impl BootloaderFleet {
         if !(turns_of_asked.is_empty() || failed && effect.stops_at_failure) {
             self.consent(ctx, effect, &turns_of_asked)?;
             work_through(ctx, effect, &asked, &mut ends, work)?;
-            if effect.waits {
-                self.wait_for_applications(ctx, &turns_of_asked)?;
-            }
+            let waits =
+                |end: &End<T>| waits_after(effect, if let End::Failed(error) = end { Some(error) } else { None });
+            let waiting = asked.iter().zip(&ends).filter(|(_, end)| waits(end)).filter_map(|(turn, _)| *turn);
+            self.wait_for_applications(ctx, &waiting.collect::<Vec<_>>())?;
         }
         let row = |((named, turn), end): ((&NamedCamera, &Option<Turn<'_>>), End<T>)| CameraEnd {
             camera: named.name.clone().unwrap_or_else(|| named.camera.to_string()),
@@ -393,6 +410,15 @@ impl BootloaderFleet {
     }
 }
 
+/// Returns whether to wait for the application of a camera whose work ended like this.
+fn waits_after(effect: &Effect<'_>, failure: Option<&anyhow::Error>) -> bool {
+    match effect.waits {
+        Waits::Never => false,
+        Waits::AfterFailure => failure.is_some_and(present::changed_nothing),
+        Waits::Always => true,
+    }
+}
+
 /// Looks at the cameras that have a turn. Each may take seconds, so many are queried at once.
 fn look_at_all<T: Send>(
     turns: &[Option<Turn<'_>>],
@@ -434,6 +460,7 @@ fn work_through<T: Send>(
     work: impl Fn(&Turn<'_>) -> anyhow::Result<T> + Sync,
 ) -> anyhow::Result<()> {
     let (next, halted, done) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Vec::new()));
+    let unconnected = Mutex::new(Vec::new());
     let worker = || -> anyhow::Result<()> {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
@@ -443,11 +470,14 @@ fn work_through<T: Send>(
             let Some(turn) = turns[at] else { continue };
             let result = runtime()?
                 .block_on(turn.refreshed(ctx))
+                .and_then(|turn| turn.unless_unconnected(&locked(&unconnected)).map(|()| turn))
                 .and_then(|turn| work(&turn))
                 .map_err(|error| turn.identified(error));
             if let Err(error) = &result {
                 // Report at once, not when the slowest camera is done.
                 report(ctx, turn.named, error)?;
+                let port = turn.located.port.filter(|_| present::is_unconnected(error));
+                locked(&unconnected).extend(port.map(|port| (port, turn.label().to_string())));
                 halted.fetch_or(effect.stops_at_failure, Ordering::Relaxed);
             }
             locked(&done).push((at, result));

@@ -299,7 +299,7 @@ impl BootloaderCamera {
     fn unreachable(&self, error: TalkError) -> anyhow::Error {
         let (id, ip) = (&self.camera.id, self.ip);
         let text =
-            format!("camera {id} is in its bootloader, and boots its application by itself: by default after 30 s");
+            format!("camera {id} entered its bootloader, which boots the application by itself: by default after 30 s");
         let help = match self.port {
             xlink::PORT => {
                 "allow the port in every firewall on the path; power-cycle the camera if it does not boot".into()

@@ -12,8 +12,23 @@ pub(crate) struct Effect<'a> {
     pub(crate) stops_at_failure: bool,
     /// Number of cameras at the same time.
     pub(crate) jobs: usize,
-    /// Wait at the end until the applications that were stopped run again.
-    pub(crate) waits: bool,
+    pub(crate) waits: Waits,
+}
+
+/// When to wait at the end until the applications that were stopped run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    Never,
+    /// For a camera whose work failed before anything was changed: the work itself waits otherwise, or leaves no application.
+    AfterFailure,
+    Always,
+}
+
+impl Waits {
+    /// Returns [`Self::Never`] if the user does not want to wait.
+    pub(crate) const fn unless(self, no_wait: bool) -> Self {
+        if no_wait { Self::Never } else { self }
+    }
 }
 
 /// When to ask before the work.
@@ -30,16 +45,17 @@ pub(crate) enum Asks {
 impl<'a> Effect<'a> {
     /// Work that changes nothing but stops the application for a while.
     pub(crate) const fn reading(doing: &'a str) -> Self {
-        Self { doing, asks: Asks::ToStop, named: false, stops_at_failure: false, jobs: 1, waits: false }
+        let waits = Waits::AfterFailure;
+        Self { doing, asks: Asks::ToStop, named: false, stops_at_failure: false, jobs: 1, waits }
     }
 
     /// Like [`Self::reading`], and waits at the end until the applications run again.
     pub(crate) const fn querying(doing: &'a str) -> Self {
-        Self { waits: true, ..Self::reading(doing) }
+        Self { waits: Waits::Always, ..Self::reading(doing) }
     }
 
     /// Work after which a camera may not work or may not be reached.
     pub(crate) const fn changing(doing: &'a str) -> Self {
-        Self { doing, asks: Asks::ForSeveral, named: true, stops_at_failure: false, jobs: 1, waits: false }
+        Self { asks: Asks::ForSeveral, named: true, ..Self::reading(doing) }
     }
 }

@@ -72,19 +72,57 @@ fn the_port_of_a_stream_with_a_client_is_refused() {
 /// A port that nobody listens on can be that of a bootloader, until the bootloader runs.
 #[test]
 fn a_port_that_proves_wrong_later_leaves_the_state_of_the_camera() {
-    let scene = Scene::new("state=application");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let closed = listener.local_addr().expect("an address").port();
-    drop(listener);
-    let (code, _, said) = run_at(&scene, closed, "reset", &["--yes"]);
+    // Several at once: each takes seconds to fail.
+    std::thread::scope(|threads| {
+        threads.spawn(|| proves_wrong("reset", &["--yes"]));
+        threads.spawn(|| proves_wrong("erase", &["--yes"]));
+        threads.spawn(|| proves_wrong("network", &["--yes", "--force", "dhcp"]));
+        threads.spawn(|| proves_wrong("flash", &["--yes"]));
+    });
+}
+
+fn proves_wrong(command: &str, more: &[&str]) {
+    let scene = Scene::new("state=application&wait=3s");
+    let app = scene.package("door");
+    let package = if command == "flash" { &["--app", &app][..] } else { &[] };
+    let (code, _, said) = run_at(&scene, closed_port(), command, &[more, package].concat());
     assert_eq!(code, 1, "{said}");
+    let waits = format!("waiting until the application runs again: {ID}\n{ID}: runs its application again\n");
+    assert!(said.contains(&waits), "{command}: {said}");
     let state =
-        format!("camera {ID} is in its bootloader, and boots its application by itself: by default after 30 s\n");
+        format!("camera {ID} entered its bootloader, which boots the application by itself: by default after 30 s\n");
     let help = "help: give the camera without the port, unless it is forwarded to port 11490 of the camera; `oaktap boot \
                 127.0.0.1` boots the application at once";
     assert!(said.contains(&state) && said.contains("because cannot connect to 127.0.0.1:"), "{said}");
     assert!(said.trim_end().ends_with(help), "{said}");
-    assert_eq!(scene.camera.activity(), Activity::Bootloader);
+    assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
+}
+
+fn closed_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// The application of the second camera is not stopped for nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_port_that_proved_wrong_for_one_camera_is_not_tried_on_the_next() {
+    let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02"];
+    let (cameras, places) = crate::command::several(&ids, 99, "state=application&wait=3s");
+    let closed = closed_port();
+    let words: Vec<_> = places.iter().map(|place| format!("{}:{closed}", place.ip)).collect();
+    let (code, _, said) = run(&["reset", &words[0], &words[1], "--yes"]);
+    let kept = format!(
+        "camera {} was not stopped, because the bootloader of camera {} did not listen on TCP port {closed}\nhelp: nothing \
+         was changed; give the camera without the port: {}\n",
+        ids[1], ids[0], places[1].ip
+    );
+    assert!(code == 1 && said.contains(&kept), "{code}: {said}");
+    assert!(said.contains(&format!("waiting until the application runs again: {}\n", ids[0])), "{said}");
+    assert_eq!(cameras.iter().map(|camera| camera.history().restarts > 0).collect::<Vec<_>>(), [true, false]);
+    for camera in &cameras {
+        assert_eq!(camera.activity(), Activity::Application { silent: false });
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootloaderCamera, answer};
-use crate::cli::effect::Effect;
+use crate::cli::effect::{Effect, Waits};
 use crate::cli::present::{self, Refused, advised, flash_error, printable, settings_error};
 use crate::cli::signals::Stop;
 use crate::cli::{Ctx, Outcome, json_option};
@@ -117,10 +117,12 @@ struct BootloaderReport {
 
 pub(crate) fn run(ctx: &Ctx, args: &BootloaderArgs) -> anyhow::Result<Outcome> {
     let (effect, change) = match &args.action {
-        BootloaderAction::Show => (Effect { waits: !args.no_wait, ..Effect::reading("reading the bootloader") }, None),
+        BootloaderAction::Show => {
+            (Effect { waits: Waits::Always.unless(args.no_wait), ..Effect::reading("reading the bootloader") }, None)
+        }
         BootloaderAction::Update { image, user, factory } => {
             let slot = if *user { Some(BootloaderSlot::User) } else { factory.then_some(BootloaderSlot::Factory) };
-            (Effect { waits: !args.no_wait, ..WRITING }, Some((open(image)?, slot)))
+            (Effect { waits: Waits::Always.unless(args.no_wait), ..WRITING }, Some((open(image)?, slot)))
         }
         BootloaderAction::FactoryReset { image } => (WRITING, Some((open(image)?, Some(BootloaderSlot::FactoryReset)))),
     };

@@ -24,7 +24,7 @@ use crate::cli::camera_arg::runtime;
 use crate::cli::camera_ends::CameraResult;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, unless_stopped};
-use crate::cli::effect::{Asks, Effect};
+use crate::cli::effect::{Asks, Effect, Waits};
 use crate::cli::fleet::{NamedCamera, cameras_in};
 use crate::cli::present::{self, Refused, advised, flash_error};
 use crate::cli::receipt::{FlashFailure, FlashedOrPresent, PackageFacts, Receipt};
@@ -258,7 +258,8 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
     }
     let doing = if args.dry_run { "planning" } else { "flashing" };
     let asks = if args.dry_run { Asks::ToStop } else { Asks::ForSeveral };
-    let effect = Effect { asks, jobs: args.jobs.into(), waits: args.dry_run, ..Effect::changing(doing) };
+    let waits = if args.dry_run { Waits::Always } else { Waits::AfterFailure.unless(args.boot_wait.no_wait) };
+    let effect = Effect { asks, jobs: args.jobs.into(), waits, ..Effect::changing(doing) };
     let flash = |turn: &Turn<'_>| {
         let mut attempt = Attempt { started: utc_now(), stage: Stage::Entering, address: None, target: None };
         let result = runtime()?.block_on(flash_one(ctx, args, &task, turn, &mut attempt));

@@ -19,7 +19,7 @@ use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::{CameraArg, runtime};
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::BootloaderCamera;
-use crate::cli::effect::Effect;
+use crate::cli::effect::{Effect, Waits};
 use crate::cli::fleet::NamedCamera;
 use crate::cli::present::{self, Refused, Usage, advised, printable, settings_error};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
@@ -164,9 +164,15 @@ struct NetworkReport {
 
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
     let effect = match args.action {
-        NetworkAction::Show => Effect { waits: !args.no_wait, ..Effect::reading("reading the network settings") },
+        NetworkAction::Show => {
+            Effect { waits: Waits::Always.unless(args.no_wait), ..Effect::reading("reading the network settings") }
+        }
         // The same mistake would put every camera out of reach.
-        _ => Effect { stops_at_failure: true, ..Effect::changing("changing the network settings") },
+        _ => Effect {
+            stops_at_failure: true,
+            waits: Waits::AfterFailure.unless(args.no_wait),
+            ..Effect::changing("changing the network settings")
+        },
     };
     let fleet = args.fleet.fleet(&effect)?;
     if let (Some(own), true) = (args.action.own(), args.fleet.given() > 1) {

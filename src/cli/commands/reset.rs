@@ -8,7 +8,7 @@ use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, RunningApplication};
-use crate::cli::effect::{Asks, Effect};
+use crate::cli::effect::{Asks, Effect, Waits};
 use crate::cli::present::{self, advised, camera_error, printable};
 use crate::cli::{Ctx, Outcome, json_option};
 
@@ -41,7 +41,8 @@ struct ResetReport {
 }
 
 pub(crate) fn reset(ctx: &Ctx, args: &ResetArgs) -> anyhow::Result<Outcome> {
-    let effect = Effect::reading("rebooting");
+    let waits = Waits::AfterFailure.unless(args.waiting.no_wait);
+    let effect = Effect { waits, ..Effect::reading("rebooting") };
     let reset = |turn: &Turn<'_>| {
         let report = runtime()?.block_on(async { start(args, ctx.command, turn.enter(ctx).await?).await })?;
         print(ctx, &report)

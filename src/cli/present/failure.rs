@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use oaktap::bootloader::{ClientError, SettingsError};
-use oaktap::flash::FlashError;
+use oaktap::flash::{FlashError, Phase};
+use oaktap::net::discovery::ResetError;
+use oaktap::net::talk::TalkError;
 use oaktap::recording::RecordingError;
 use oaktap::source::{SourceError, SourceErrorClass};
 
@@ -171,6 +173,27 @@ fn is_usage(error: &anyhow::Error) -> bool {
 /// Returns whether the camera refused, or trying would have been unsafe.
 pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
     is_caused_by(error, &|cause| cause.is::<Refused>())
+}
+
+/// Returns whether the work on a camera failed before it changed anything but the running application: no session with its
+/// bootloader, or one that was refused or that failed while it only asked.
+pub(crate) fn changed_nothing(error: &anyhow::Error) -> bool {
+    let changed = is_caused_by(error, &|cause| {
+        cause.downcast_ref::<FlashError>().is_some_and(|error| error.phase() != Phase::Ask)
+    });
+    let asked = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<TalkError>()
+            || cause.is::<ResetError>()
+            || cause.is::<Refused>()
+            || cause.is::<FlashError>()
+            || cause.is::<ClientError>()
+    };
+    !changed && is_caused_by(error, &asked)
+}
+
+/// Returns whether no connection to the bootloader could be established.
+pub(crate) fn is_unconnected(error: &anyhow::Error) -> bool {
+    is_caused_by(error, &|cause| cause.is::<TalkError>())
 }
 
 /// Returns the next step for a path that is not what the command expects.

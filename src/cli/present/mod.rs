@@ -13,8 +13,8 @@ use std::io;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use failure::{
-    Refused, Usage, advised, camera_error, detailed, details, failure, failure_of, flash_error, is_refusal,
-    recording_error, settings_error, stopped, with_help,
+    Refused, Usage, advised, camera_error, changed_nothing, detailed, details, failure, failure_of, flash_error,
+    is_refusal, is_unconnected, recording_error, settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
 pub(crate) use log::{LogFormat, log, time_unless_terminal};
