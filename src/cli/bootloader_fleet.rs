@@ -18,7 +18,7 @@ use super::camera_ends::{CameraEnd, CameraResult, End, document_failure, finish,
 use super::camera_label::CameraLabel;
 use super::camera_session::{BootloaderCamera, EnterOptions, unless_stopped};
 use super::configured_cameras::ConfiguredCamera;
-use super::effect::{Asks, Effect, Waits};
+use super::effect::{Asks, Effect};
 use super::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
 use super::present::{self, Refused, Usage, advised, printable};
 
@@ -71,8 +71,7 @@ impl BootloaderFleetArgs {
 
 /// Returns the words that select all cameras of a configuration file.
 fn all_names(configured: &[ConfiguredCamera]) -> String {
-    let word = |camera: &ConfiguredCamera| camera.name.clone().unwrap_or_else(|| camera.camera.clone());
-    configured.iter().map(word).collect::<Vec<_>>().join(" ")
+    configured.iter().map(ConfiguredCamera::word).collect::<Vec<_>>().join(" ")
 }
 
 /// The cameras of one command.
@@ -121,7 +120,8 @@ impl Turn<'_> {
     /// Stops the application of the camera and waits for its bootloader.
     pub(crate) async fn enter(&self, ctx: &Ctx) -> anyhow::Result<BootloaderCamera> {
         self.stopped.store(self.runs_an_application(), Ordering::Relaxed);
-        self.options.enter(self.located.clone(), self.label().name, &ctx.stop).await
+        let port_help = self.named.port_help.clone();
+        self.options.enter(self.located.clone(), self.label().name, port_help, &ctx.stop).await
     }
 
     /// Returns whether the camera runs an application that the work stops.
@@ -258,7 +258,7 @@ impl BootloaderFleet {
             }
             self.consent(ctx, effect, &[&turn])?;
             let result = work(&turn).map_err(|error| documented(turn.identified(error)));
-            if waits_after(effect, result.as_ref().err()) {
+            if effect.waits.after(result.as_ref().err()) {
                 self.wait_for_applications(ctx, &[&turn])?;
             }
             return Ok(vec![result?]);
@@ -304,7 +304,7 @@ impl BootloaderFleet {
             self.consent(ctx, effect, &turns_of_asked)?;
             work_through(ctx, effect, &asked, &mut ends, work)?;
             let waits =
-                |end: &End<T>| waits_after(effect, if let End::Failed(error) = end { Some(error) } else { None });
+                |end: &End<T>| effect.waits.after(if let End::Failed(error) = end { Some(error) } else { None });
             let waiting = asked.iter().zip(&ends).filter(|(_, end)| waits(end)).filter_map(|(turn, _)| *turn);
             self.wait_for_applications(ctx, &waiting.collect::<Vec<_>>())?;
         }
@@ -407,15 +407,6 @@ impl BootloaderFleet {
             return Ok(());
         }
         self.options.ask(&what, &list, &ctx.stop)
-    }
-}
-
-/// Returns whether to wait for the application of a camera whose work ended like this.
-fn waits_after(effect: &Effect<'_>, failure: Option<&anyhow::Error>) -> bool {
-    match effect.waits {
-        Waits::Never => false,
-        Waits::AfterFailure => failure.is_some_and(present::changed_nothing),
-        Waits::Always => true,
     }
 }
 

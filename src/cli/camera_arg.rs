@@ -211,6 +211,14 @@ impl CameraArg {
         matches!(self, Self::Simulated(_))
     }
 
+    /// Returns the TCP port, if one is given.
+    pub(crate) const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Address { port, .. } | Self::Host { port, .. } => *port,
+            Self::Id(_) | Self::Simulated(_) => None,
+        }
+    }
+
     /// Returns the camera with the default port.
     pub(crate) fn without_port(self) -> Self {
         match self {

@@ -126,6 +126,8 @@ pub(crate) struct BootloaderCamera {
     pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
     port: u16,
+    /// Help if it cannot be reached at this port, which the user did not give.
+    port_help: Option<String>,
     options: EnterOptions,
     stop: Stop,
 }
@@ -144,6 +146,7 @@ impl EnterOptions {
         &self,
         located: Located,
         name: Option<String>,
+        port_help: Option<String>,
         stop: &Stop,
     ) -> anyhow::Result<BootloaderCamera> {
         let found = located.replied(self.search.udp_port)?;
@@ -161,6 +164,7 @@ impl EnterOptions {
             camera,
             ip,
             port: located.port.unwrap_or(xlink::PORT),
+            port_help,
             options: self.clone(),
             stop: stop.clone(),
         })
@@ -300,8 +304,9 @@ impl BootloaderCamera {
         let (id, ip) = (&self.camera.id, self.ip);
         let text =
             format!("camera {id} entered its bootloader, which boots the application by itself: by default after 30 s");
-        let help = match self.port {
-            xlink::PORT => {
+        let help = match (self.port, &self.port_help) {
+            (xlink::PORT, Some(help)) => help.clone(),
+            (xlink::PORT, None) => {
                 "allow the port in every firewall on the path; power-cycle the camera if it does not boot".into()
             }
             _ => format!(

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use oaktap::source::{SourceSpec, check_name, split_name};
+use oaktap::wire;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::camera_arg::CameraArg;
 use super::fleet::{FilePort, is_id};
-use super::present::Usage;
+use super::present::{Usage, advised};
 
 /// A camera in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +27,51 @@ impl ConfiguredCamera {
     /// # Errors
     /// It is another kind of source.
     pub(crate) fn arg(&self, port: FilePort) -> anyhow::Result<CameraArg> {
-        let address = self.camera.strip_prefix("tcp://").unwrap_or(&self.camera);
-        match address.parse::<CameraArg>() {
+        match self.parsed() {
             Ok(camera) if port == FilePort::Drop => Ok(camera.without_port()),
             Ok(camera) => Ok(camera),
+            Err(_) if port == FilePort::Drop && self.has_no_bootloader() => {
+                let error = Usage(format!(
+                    "{}, cameras: {} is not the address of a camera's bootloader",
+                    self.file.display(),
+                    self.camera
+                ));
+                let help = format!("give the address or the id of the camera instead of {}", self.word());
+                Err(advised(error.into(), help))
+            }
             Err(error) => Err(Usage(format!("{}, cameras: {error}", self.file.display())).into()),
         }
+    }
+
+    fn parsed(&self) -> Result<CameraArg, String> {
+        #[cfg(feature = "http")]
+        if let Ok(SourceSpec::Http(spec)) = self.camera.parse()
+            && let Ok(ip) = spec.host.parse()
+        {
+            return Ok(CameraArg::Address { ip, port: None });
+        }
+        self.camera.strip_prefix("tcp://").unwrap_or(&self.camera).parse()
+    }
+
+    /// Returns whether it is a valid source at which no bootloader can be reached, such as a broker.
+    pub(crate) fn has_no_bootloader(&self) -> bool {
+        self.parsed().is_err() && self.camera.parse::<SourceSpec>().is_ok()
+    }
+
+    /// Returns the word of a command line that selects it.
+    pub(crate) fn word(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.camera)
+    }
+
+    /// Returns help for a camera whose bootloader was not reached, if its entry has a port: that is the port of its stream.
+    pub(crate) fn port_help(&self) -> Option<String> {
+        let camera = self.parsed().ok()?;
+        let port = camera.port().filter(|port| *port != wire::PORT)?;
+        let (word, file) = (self.word(), self.file.display());
+        Some(format!(
+            "the port {port} of {word} in {file} is that of its stream; give `{camera}` on the command line to reach its \
+             bootloader there"
+        ))
     }
 
     /// Returns what two cameras cannot share: an address with its port, or an id. `None`: they can.

@@ -1,5 +1,7 @@
 //! The effect of a command on the cameras whose bootloaders it enters: it decides when to ask, and when to stop.
 
+use super::present::changed_nothing;
+
 /// The work of a command on each camera.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effect<'a> {
@@ -28,6 +30,15 @@ impl Waits {
     /// Returns [`Self::Never`] if the user does not want to wait.
     pub(crate) const fn unless(self, no_wait: bool) -> Self {
         if no_wait { Self::Never } else { self }
+    }
+
+    /// Returns whether to wait for the application of a camera whose work ended like this.
+    pub(crate) fn after(self, failure: Option<&anyhow::Error>) -> bool {
+        match self {
+            Self::Never => false,
+            Self::AfterFailure => failure.is_some_and(changed_nothing),
+            Self::Always => true,
+        }
     }
 }
 

@@ -237,6 +237,8 @@ pub(crate) struct NamedCamera {
     pub(crate) camera: CameraArg,
     /// The word of a command line that selects it.
     pub(crate) word: String,
+    /// Says that the port of its entry in the configuration file was not used.
+    pub(crate) port_help: Option<String>,
 }
 
 impl fmt::Display for NamedCamera {
@@ -264,11 +266,18 @@ pub(crate) fn named_cameras(
     port: FilePort,
 ) -> anyhow::Result<Vec<NamedCamera>> {
     let of_file = |camera: &ConfiguredCamera| {
-        let word = camera.name.as_ref().unwrap_or(&camera.camera).clone();
-        Ok(NamedCamera { name: camera.name.clone(), camera: camera.arg(port)?, word })
+        let (word, port_help) = (camera.word().to_owned(), camera.port_help().filter(|_| port == FilePort::Drop));
+        Ok(NamedCamera { name: camera.name.clone(), camera: camera.arg(port)?, word, port_help })
     };
     if words.is_empty() {
-        return configured.iter().map(of_file).collect();
+        let skipped = |camera: &&ConfiguredCamera| port == FilePort::Drop && camera.has_no_bootloader();
+        let (skipped, cameras): (Vec<_>, Vec<_>) = configured.iter().partition(skipped);
+        if !skipped.is_empty() {
+            let words: Vec<_> = skipped.iter().map(|camera| camera.word().to_owned()).collect();
+            let text = "their addresses are not those of a camera's bootloader";
+            present::say(&printable(&format!("skipped {}: {text}", present::listed(&words))));
+        }
+        return cameras.into_iter().map(of_file).collect();
     }
     let of_word = |word: &String| {
         if let Some(known) = configured.iter().find(|known| known.name.as_ref() == Some(word)) {
@@ -287,7 +296,7 @@ pub(crate) fn named_cameras(
             return Err(unknown_camera(camera, configured));
         }
         let camera = parsed;
-        Ok(NamedCamera { name: name.map(str::to_owned), camera, word: word.clone() })
+        Ok(NamedCamera { name: name.map(str::to_owned), camera, word: word.clone(), port_help: None })
     };
     let cameras = words.iter().map(of_word).collect::<anyhow::Result<Vec<NamedCamera>>>()?;
     refuse_duplicates(cameras.iter().filter_map(|camera| Some((camera.name.as_deref()?, camera))))?;

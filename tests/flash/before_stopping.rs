@@ -235,3 +235,40 @@ fn a_wait_for_the_wrong_port_of_the_stream_names_the_option() {
     assert!(code == 1 && said.contains(&reminder), "{code}: {said}");
     assert!(said.contains(&format!("cannot connect to 127.0.0.1:{closed} within 12 s")), "{said}");
 }
+
+/// A port in a configuration file is that of the stream: the error of a command that did not use it says so.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_port_of_a_file_that_was_not_used_is_named() {
+    let scene = Scene::new("state=application&wait=3s");
+    let place = scene.camera.places()[0];
+    let file = scene.file("fleet.toml", format!("[cameras]\ncam-21 = \"127.0.0.1:{}\"\n", place.link).as_bytes());
+    let (code, _, said) =
+        run(&["reset", "cam-21", "--config", &file, "--udp-port", &place.discovery.to_string(), "--yes"]);
+    let help = format!(
+        "help: the port {0} of cam-21 in {file} is that of its stream; give `127.0.0.1:{0}` on the command line to reach its \
+         bootloader there\n",
+        place.link
+    );
+    assert!(code == 1 && said.contains("cannot connect to 127.0.0.1:11490") && said.contains(&help), "{code}: {said}");
+}
+
+/// A file for all commands holds cameras of every kind. Only those that have a bootloader are worked on.
+#[test]
+fn entries_of_a_file_without_a_bootloader_are_skipped_unless_they_are_named() {
+    let scene = Scene::new("");
+    let place = scene.camera.places()[0];
+    let text =
+        "[cameras]\nhttp-1 = \"http://127.0.0.1:31120/\"\nudp-1 = \"udp://:31121\"\nlisten-1 = \"listen://:31122\"\n";
+    let (file, udp) = (scene.file("fleet.toml", text.as_bytes()), place.discovery.to_string());
+    let options = ["--config", &file, "--udp-port", &udp];
+    let (code, out, said) = run(&[&["list"], &options[..]].concat());
+    let skipped = "skipped udp-1, listen-1: their addresses are not those of a camera's bootloader\n";
+    assert!(code == 0 && said.contains(skipped) && out.contains(&format!("{ID} (http-1)")), "{code}: {out}{said}");
+    let (code, _, said) = run(&[&["info", "udp-1", "--yes"], &options[..]].concat());
+    let error = format!(
+        "error: {file}, cameras: udp://:31121 is not the address of a camera's bootloader\nhelp: give the address or the id \
+         of the camera instead of udp-1\n"
+    );
+    assert!(code == 2 && said == error, "{code}: {said}");
+}

@@ -210,7 +210,7 @@ impl Fleet {
             // Other kinds of sources do not reply to a search.
             let address = camera.arg(FilePort::Drop).ok().filter(|camera| !camera.is_simulated())?;
             let (name, word) = (camera.name.clone(), camera.camera.clone());
-            Known::new(NamedCamera { name, camera: address, word }).ok()
+            Known::new(NamedCamera { name, camera: address, word, port_help: None }).ok()
         });
         let is_name = |word: &String| configured.iter().any(|camera| camera.name.as_ref() == Some(word));
         let only = !args.addresses.is_empty() && args.addresses.iter().all(is_name);

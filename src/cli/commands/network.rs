@@ -440,7 +440,11 @@ mod tests {
     fn the_line_of_a_file_that_is_outdated_is_named() {
         let line = |name: &str, word: &str, camera: &str, new: [u8; 4]| {
             let (name, camera) = (Some(name.to_owned()), camera.parse().expect("a camera"));
-            outdated_line(Path::new("m.toml"), &NamedCamera { name, camera, word: word.to_owned() }, new.into())
+            outdated_line(
+                Path::new("m.toml"),
+                &NamedCamera { name, camera, word: word.to_owned(), port_help: None },
+                new.into(),
+            )
         };
         let expected = "change 10.0.0.5 to 10.0.0.6 in the line of door in m.toml";
         assert_eq!(line("door", "door", "10.0.0.5", [10, 0, 0, 6]).as_deref(), Some(expected));
