@@ -121,7 +121,11 @@ impl Turn<'_> {
     pub(crate) async fn enter(&self, ctx: &Ctx) -> anyhow::Result<BootloaderCamera> {
         self.stopped.store(self.runs_an_application(), Ordering::Relaxed);
         let port_help = self.named.port_help.clone();
-        self.options.enter(self.located.clone(), self.label().name, port_help, &ctx.stop).await
+        let entered = self.options.enter(self.located.clone(), self.label().name, port_help, &ctx.stop).await;
+        // Its host decides for how long a camera in use stays without its application.
+        let is_in_use = entered.as_ref().is_err_and(present::is_refusal);
+        self.stopped.fetch_and(!is_in_use, Ordering::Relaxed);
+        entered
     }
 
     /// Returns whether the camera runs an application that the work stops.

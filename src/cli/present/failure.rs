@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use oaktap::bootloader::{ClientError, SettingsError};
 use oaktap::flash::{FlashError, Phase};
-use oaktap::net::discovery::ResetError;
 use oaktap::net::talk::TalkError;
 use oaktap::recording::RecordingError;
 use oaktap::source::{SourceError, SourceErrorClass};
@@ -182,11 +181,7 @@ pub(crate) fn changed_nothing(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<FlashError>().is_some_and(|error| error.phase() != Phase::Ask)
     });
     let asked = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<TalkError>()
-            || cause.is::<ResetError>()
-            || cause.is::<Refused>()
-            || cause.is::<FlashError>()
-            || cause.is::<ClientError>()
+        cause.is::<TalkError>() || cause.is::<Refused>() || cause.is::<FlashError>() || cause.is::<ClientError>()
     };
     !changed && is_caused_by(error, &asked)
 }
