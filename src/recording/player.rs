@@ -64,13 +64,14 @@ impl Player {
     }
 
     /// Counts only frames as missing that the recording marks in this range of arrivals (nanoseconds since 1970, UTC).
-    pub(crate) fn count_within(&mut self, range: Range<i64>) {
+    pub fn count_within(&mut self, range: Range<i64>) {
         self.counted = range;
     }
 
     /// Returns the number of frames of a camera that the recorder marked as missing since the last seek: they arrived damaged or
     /// partly, or were not written. Those in damaged parts of the file are in [`Reader::missing`].
-    pub(crate) fn not_recorded(&self, camera: usize) -> u64 {
+    #[must_use]
+    pub fn not_recorded(&self, camera: usize) -> u64 {
         self.missing.get(camera).map_or(0, |missing| missing.saturating_sub(self.reader.missing(camera)))
     }
 

@@ -171,7 +171,7 @@ impl Reader {
     }
 
     /// Finds the arrival of the last frame in nanoseconds since 1970, UTC. Moves the reader.
-    pub(crate) fn last_frame_ns(&mut self) -> Option<i64> {
+    pub fn last_frame_ns(&mut self) -> Option<i64> {
         for chunk in (0..self.survey.chunks.len()).rev() {
             self.seek_chunk(chunk);
             let mut last_ns = None;

@@ -57,7 +57,8 @@ impl Bench {
         self.kept.recv_timeout(AGES).expect("a frame for those who keep")
     }
 
-    /// Returns the next frame if it arrives within this time.
+    /// Returns the next frame if it arrives within this time. For the tests of datagrams.
+    #[cfg(feature = "http")]
     pub(crate) fn kept_within(&self, time: Duration) -> Option<Arc<Frame>> {
         self.kept.recv_timeout(time).ok()
     }
