@@ -49,7 +49,7 @@ Words in the HUD and in the table at the end:
   latency   ms from the last byte of a frame to its picture; p50: median, p99: 99 of 100 take less
   age, old  ms since the picture on the screen arrived
   jitter    ms by which arrivals are irregular, compared with capture times
-  skipped   bytes that are no frame and no record; resyncs: searches for the beginning of a frame
+  skipped   bytes outside of frames and records; resyncs: searches for the beginning of a frame
   css, mss  load of the camera's two processors in percent, as it reports it
 docs/window.md explains every word.
 

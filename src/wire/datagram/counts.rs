@@ -35,7 +35,7 @@ pub struct DatagramCounts {
     pub messages_missing: u64,
     /// Messages with a number that was used before, while no other arrived for 1 s. They were not used.
     pub messages_repeated: u64,
-    /// Times that the sender began to number anew.
+    /// Times that the sender restarted its numbers.
     pub restarts: u64,
     /// Datagrams that the system of this host dropped, because its buffer was full; `None` if it does not count them.
     pub dropped_by_host: Option<u64>,

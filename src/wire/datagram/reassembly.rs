@@ -197,7 +197,7 @@ impl Reassembly {
         (self.ended, self.left) = (true, true);
     }
 
-    /// Prepares for a sender that numbers its messages anew. To be called after [`Self::end`], once [`Self::poll`] has
+    /// Prepares for a sender that restarts its numbers. To be called after [`Self::end`], once [`Self::poll`] has
     /// returned everything.
     pub fn restart(&mut self) {
         (self.done, self.is_new, self.late) = (None, true, None);
