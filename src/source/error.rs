@@ -94,7 +94,7 @@ pub enum SourceErrorKind {
         found: Vec<u8>,
     },
     /// The first header is not valid, or announces more than [`Limits`](crate::wire::Limits) allow.
-    #[error("invalid header: {fault}")]
+    #[error("{}invalid header: {fault}", if matches!(fault, HeaderFault::Field { .. }) { "not a camera stream: " } else { "" })]
     Header {
         /// Position of the header in bytes since the connection was opened.
         at: u64,
