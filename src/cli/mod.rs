@@ -14,6 +14,7 @@ mod documentation;
 mod effect;
 mod fleet;
 mod label_file;
+mod layout_note;
 mod new_files;
 mod plain_words;
 mod plot_file;

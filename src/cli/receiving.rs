@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use oaktap::frame::{Frame, Geometry, LabelMap, Received};
+use oaktap::frame::{LabelMap, Received};
 use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
 use oaktap::overlay::Style;
@@ -487,29 +487,4 @@ fn note_trouble(last: &mut Option<Trouble>, state: &SessionState) {
         (SessionState::Streaming | SessionState::Stalled | SessionState::Outside(_), _) => None,
         (SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Ended { .. }, last) => last,
     };
-}
-
-/// Prints how the payloads of a stream are interpreted when that changes.
-#[derive(Debug, Default)]
-pub(crate) struct Explained {
-    camera: String,
-    last: Option<Option<Geometry>>,
-}
-
-impl Explained {
-    /// Explains the frames of a camera.
-    pub(crate) fn new(camera: &str) -> Self {
-        Self { camera: camera.to_owned(), last: None }
-    }
-
-    /// Prints the interpretation of a frame if its layout differs from that of the last frame.
-    pub(crate) fn frame(&mut self, frame: &Frame) {
-        if self.last == Some(frame.geometry) {
-            return;
-        }
-        self.last = Some(frame.geometry);
-        if let Some(note) = frame.layout_note() {
-            present::say(&format!("{}: {note}", self.camera));
-        }
-    }
 }

@@ -13,8 +13,9 @@ use oaktap::units::count;
 
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
+use crate::cli::layout_note::Explained;
 use crate::cli::present::{self, ExitReason};
-use crate::cli::receiving::{Explained, Receiving};
+use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option};
 

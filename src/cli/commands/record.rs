@@ -18,7 +18,8 @@ use oaktap::units::{Bytes, count};
 
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
-use crate::cli::receiving::{Explained, Receiving};
+use crate::cli::layout_note::Explained;
+use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, new_files, present, recording_summary, value_parsers};
 

@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
+use crate::cli::layout_note::Explained;
 use crate::cli::present::Usage;
-use crate::cli::receiving::{Explained, Receiving};
+use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, new_files, present, value_parsers};
 
