@@ -35,7 +35,7 @@ fn stream(records: &[&str], detections: &str) -> Vec<u8> {
     [records, (0..4).flat_map(|number| message(number, detections)).collect()].concat()
 }
 
-/// What `oaktap detections` prints.
+/// Standard output of `oaktap detections`.
 struct Printed {
     code: i32,
     frames: Vec<Value>,
