@@ -241,25 +241,29 @@ mod tests {
     use super::*;
     use crate::wire::{Assembled, Reassembly};
 
-    /// Receives 40 frames of a camera.
+    /// Sends 40 messages, and receives each before the next is sent: a host that waits for a processor loses nothing.
     fn receive(config: &str) -> (Vec<Vec<u8>>, Reassembly) {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let host = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        host.set_nonblocking(true).expect("a socket");
+        let camera = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        camera.connect(host.local_addr().expect("bound")).expect("a route");
         let reel = Arc::new(Reel::new(&config.parse().expect(config)).expect("pictures"));
-        let camera = DatagramCamera::start(socket.local_addr().expect("bound"), reel).expect("a camera");
+        let mut sender = Sender::new(camera, Arc::clone(&reel), Arc::default());
+        let mut stream = Stream::in_datagrams(reel);
         let (mut reassembly, mut messages, mut buffer) = (Reassembly::new(1 << 20), Vec::new(), [0; 2000]);
-        let mut now_ns = 0;
-        while messages.len() < 40 {
-            let len = socket.recv(&mut buffer).expect("a datagram");
-            assert!(len <= 16 + PART_BYTES);
-            now_ns += 1_000_000;
-            reassembly.push(&buffer[..len], now_ns).expect("a part");
+        let stopping = StopSignal::default();
+        for now_ns in (1..=40).map(|seconds| seconds * 1_000_000_000) {
+            assert!(sender.send_turn(&stream.turn(), &stopping));
+            while let Ok(len) = host.recv(&mut buffer) {
+                assert!(len <= 16 + PART_BYTES);
+                reassembly.push(&buffer[..len], now_ns).expect("a part");
+            }
             while let Some(assembled) = reassembly.poll(now_ns) {
                 if let Assembled::Complete(bytes) = assembled {
                     messages.push(bytes.to_vec());
                 }
             }
         }
-        assert!(camera.stop().intact >= 40);
         (messages, reassembly)
     }
 
@@ -267,6 +271,7 @@ mod tests {
     fn datagrams_carry_the_stream() {
         let config = "size=64x48&fps=0&records=on";
         let (messages, reassembly) = receive(config);
+        assert_eq!(messages.len(), 40);
         let reel = Arc::new(Reel::new(&config.parse().expect(config)).expect("pictures"));
         let mut stream = Stream::in_datagrams(reel);
         for message in messages {

@@ -21,7 +21,7 @@ impl Drop for Ended {
 /// A camera that sends to a port that is free now, until it is dropped.
 fn camera(options: &[&str]) -> (Ended, String) {
     let address = UdpSocket::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").to_string();
-    let args = [&["simulate", "--udp", &address, "--size", "64x48", "--fps", "100", "-q"], options].concat();
+    let args = [&["simulate", "--udp", &address, "-q"], options].concat();
     let child = oaktap(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     (Ended(child), format!("udp://{address}"))
 }
@@ -33,8 +33,9 @@ fn summary(out: &str) -> Value {
 
 #[test]
 fn a_camera_without_faults_is_received_without_a_loss() {
-    let (_camera, source) = camera(&["--records"]);
-    let (code, out, err) = run(&["detections", &format!("front={source}"), "-n", "50", "--json"]);
+    // The system's buffer holds the datagrams of a second and more: the program may wait that long for a processor.
+    let (_camera, source) = camera(&["--records", "--size", "64x48", "--fps", "10"]);
+    let (code, out, err) = run(&["detections", &format!("front={source}"), "-n", "20", "--json"]);
     assert_eq!(code, 0, "{err}");
     let camera = summary(&out);
     let datagrams = &camera["datagrams"];
@@ -42,13 +43,14 @@ fn a_camera_without_faults_is_received_without_a_loss() {
     for count in ["invalid", "refused", "late", "missing", "messages_missing", "restarts"] {
         assert_eq!(datagrams[count], 0, "{count}: {datagrams}");
     }
-    assert!(datagrams["assembled"].as_u64() >= Some(7 * 50), "{datagrams}");
+    assert!(datagrams["assembled"].as_u64() >= Some(7 * 20), "{datagrams}");
     assert!(out.lines().next().expect("a frame").contains("\"label\""), "{out}");
 }
 
 #[test]
 fn losses_are_counted_and_named() {
-    let (_camera, source) = camera(&["--records", "--fault", "loss:0.01,reorder:0.05,duplicate:0.05"]);
+    let (_camera, source) =
+        camera(&["--records", "--size", "64x48", "--fps", "100", "--fault", "loss:0.01,reorder:0.05,duplicate:0.05"]);
     let (code, out, err) = run(&["detections", &source, "-n", "200", "--json"]);
     assert_eq!(code, 3, "{err}");
     let camera = summary(&out);
@@ -64,7 +66,7 @@ fn losses_are_counted_and_named() {
 
 #[test]
 fn a_recording_plays_what_was_received() {
-    let (_camera, source) = camera(&["--format", "JPEG", "--records"]);
+    let (_camera, source) = camera(&["--format", "JPEG", "--records", "--size", "64x48", "--fps", "25"]);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("front.mcap");
     let file = file.to_str().expect("UTF-8");
