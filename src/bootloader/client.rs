@@ -287,14 +287,17 @@ impl Client {
     /// Fails the request on behalf of the user, and all later ones. Does nothing if the session has failed.
     pub(super) fn stop(&mut self) {
         let during = self.during();
+        // Not whether the camera has returned the credit for it: the data may be there, and the credit on its way.
+        let is_sent = self.link.waiting(self.main) == 0;
         let stopped = match &self.call {
             None => Stopped { during, sent: false, byte: 0, total: 0 },
             Some(Call { sent, data_total, announced, received, written, .. }) => Stopped {
                 during,
-                sent: sent == data_total,
+                sent: is_sent,
                 byte: match announced {
                     Some(_) => received.len() as u64,
                     None if *written > 0.0 => (f64::from(*written) * *data_total as f64) as u64,
+                    None if is_sent => *data_total,
                     None => *sent,
                 },
                 total: announced.map_or(*data_total, |announced| announced.total.into()),

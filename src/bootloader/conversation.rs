@@ -416,6 +416,31 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_counts_data_as_sent_before_the_camera_returns_its_credit() {
+        let mut fake = Fake::new(answering(Version::RECOMMENDED));
+        let mut conversation = new(flash);
+        let stopped = |mut conversation: Conversation<Result<(), ClientError>>| {
+            assert!(conversation.stop(Duration::ZERO));
+            match conversation.result() {
+                Some(Err(ClientError::Stopped(at))) => (at.during, at.sent, at.byte, at.total),
+                other => panic!("{other:?}"),
+            }
+        };
+        while fake.data < 1000 {
+            let out = conversation.output().to_vec();
+            conversation.consumed(out.len(), Duration::ZERO);
+            fake.take(&out);
+            if fake.data == 0 {
+                let back = fake.link.output().to_vec();
+                fake.link.consumed(back.len());
+                conversation.handle_input(&back, Duration::ZERO);
+            }
+        }
+        assert_eq!(stopped(conversation), ("UPDATE_FLASH", true, 1000, 1000));
+        assert_eq!(stopped(new(flash)), ("opening the session", false, 0, 0));
+    }
+
+    #[test]
     fn upload_reports_sent_and_written_progress() {
         let mut others = answering(Version::RECOMMENDED);
         let mut fake = Fake::new(move |request, data| match request {

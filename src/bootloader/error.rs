@@ -80,7 +80,8 @@ pub enum ClientError {
 pub struct Stopped {
     /// The vendor's name of the request, or a phase of the session.
     pub during: &'static str,
-    /// `true` if the camera has all data of the request. It writes nothing before that (bootloader.md 8).
+    /// `true` if the request and all its data are sent, so that the camera carries it out. It writes nothing before that
+    /// (bootloader.md 8).
     pub sent: bool,
     /// Bytes that were sent, written or received.
     pub byte: u64,
