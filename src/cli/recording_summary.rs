@@ -1,5 +1,6 @@
 //! Summary of a recording: for people, for programs, and for the exit code.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome, RecorderState};
@@ -173,9 +174,19 @@ pub(crate) fn finished<'a>(recordings: &'a [RecordingSummary], name: &str) -> Op
     })
 }
 
-/// Returns the texts of all recordings: one for all that recorded nothing, because no detection matched the trigger, and in
-/// a large fleet one for all that are complete.
+/// Returns the texts of all recordings, those of one start after the other: of each, one for all that recorded nothing,
+/// because no detection matched the trigger, and if there are many, one for all that are complete.
 pub(crate) fn texts(recordings: &[RecordingSummary]) -> Vec<String> {
+    let groups: Vec<_> = recordings.chunk_by(|one, next| one.outcome.recording == next.outcome.recording).collect();
+    let shares = recordings.len() > present::LISTED_CAMERAS_MAX;
+    let number = |group: &[RecordingSummary]| group.first().map_or(0, |recorded| recorded.outcome.recording);
+    let prefix = |group| if groups.len() > 1 { format!("recording {}: ", number(group)) } else { String::new() };
+    groups.iter().flat_map(|group| texts_of_start(group, &prefix(group), shares)).collect()
+}
+
+/// Returns the texts of the recordings that were started together. `prefix`: their name, for lines about several cameras.
+/// `shares`: complete ones share a line.
+fn texts_of_start(recordings: &[RecordingSummary], prefix: &str, shares: bool) -> Vec<String> {
     let is_idle = |recorded: &&RecordingSummary| recorded.is_empty_handed() && recorded.outcome.problems.is_empty();
     let is_plain = |recorded: &&RecordingSummary| {
         let RecorderOutcome { deleted, problems, .. } = &recorded.outcome;
@@ -183,7 +194,7 @@ pub(crate) fn texts(recordings: &[RecordingSummary]) -> Vec<String> {
     };
     let (idle, rest): (Vec<_>, Vec<_>) = recordings.iter().partition(is_idle);
     let (plain, listed): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_plain);
-    let (plain, listed) = if recordings.len() > present::LISTED_CAMERAS_MAX && plain.len() > 1 {
+    let (plain, listed) = if shares && plain.len() > 1 {
         (plain, listed)
     } else {
         let is_listed = |recorded: &&RecordingSummary| !is_idle(recorded);
@@ -196,10 +207,10 @@ pub(crate) fn texts(recordings: &[RecordingSummary]) -> Vec<String> {
         let frames = count(sum(|outcome| outcome.frames), "frame", "frames");
         let bytes = Bytes(sum(|outcome| outcome.bytes));
         let cameras = present::some_of(plain.len(), recordings.len());
-        texts.push(format!("{cameras} cameras: {frames} in {files}, {bytes}"));
+        texts.push(format!("{prefix}{cameras} cameras: {frames} in {files}, {bytes}"));
     }
     if !idle.is_empty() {
-        let who = if let [one] = &*idle { one.names() } else { format!("{} cameras", idle.len()) };
+        let who = if let [one] = &*idle { one.names() } else { format!("{prefix}{} cameras", idle.len()) };
         let passed = idle.iter().flat_map(|recorded| &recorded.outcome.cameras).map(|camera| camera.passed).sum();
         let frames = count(passed, "frame", "frames");
         texts.push(format!("{who}: nothing recorded, because no detection in {frames} matched the trigger"));
@@ -213,10 +224,12 @@ pub(crate) fn check(recordings: &[RecordingSummary]) -> anyhow::Result<()> {
     let problems = || failed.iter().flat_map(|recorded| &recorded.outcome.problems);
     let full = problems().find(|problem| problem.contains("the disk is full"));
     let why = full.or_else(|| problems().next()).map_or("the disk is too slow", |problem| problem);
-    match &*failed {
-        [] => Ok(()),
-        [one] => anyhow::bail!("{}: no frame could be written: {why}", one.names()),
-        several => anyhow::bail!("no frame of {} cameras could be written: {why}", several.len()),
+    // A camera may have been recorded several times.
+    let names: BTreeSet<_> = failed.iter().map(|recorded| recorded.names()).collect();
+    match (names.first(), names.len()) {
+        (None, _) => Ok(()),
+        (Some(name), 1) => anyhow::bail!("{name}: no frame could be written: {why}"),
+        (Some(_), several) => anyhow::bail!("no frame of {several} cameras could be written: {why}"),
     }
 }
 
@@ -293,19 +306,38 @@ mod tests {
         assert_eq!([state(0, 9, &[]), state(9, 0, &["a.mcap.partial"])], [Some("failed"); 2]);
     }
 
+    /// Returns a complete recording of a camera with one frame in one file of 1 MB.
+    fn saved(recording: u64, name: &str) -> RecordingSummary {
+        let path = format!("{name}.mcap").into();
+        let counts = RecorderCounts { name: name.to_owned(), offered: 1, recorded: 1, ..RecorderCounts::default() };
+        let files = vec![RecordedFile { path, frames: 1, bytes: 1_000_000 }];
+        let (cameras, frames, bytes) = (vec![counts], 1, 1_000_000);
+        RecordingSummary::from(RecorderOutcome { recording, files, cameras, frames, bytes, ..Default::default() })
+    }
+
     #[test]
     fn complete_recordings_of_a_fleet_share_a_line() {
-        let saved = |name: &str| {
-            let path = format!("{name}.mcap").into();
-            let counts = RecorderCounts { name: name.to_owned(), offered: 1, recorded: 1, ..RecorderCounts::default() };
-            let files = vec![RecordedFile { path, frames: 1, bytes: 1_000_000 }];
-            let outcome =
-                RecorderOutcome { files, cameras: vec![counts], frames: 1, bytes: 1_000_000, ..Default::default() };
-            RecordingSummary::from(outcome)
-        };
-        let fleet: Vec<_> = (0..9).map(|number| saved(&number.to_string())).collect();
+        let fleet: Vec<_> = (0..9).map(|number| saved(1, &number.to_string())).collect();
         assert_eq!(texts(&fleet), ["9 cameras: 9 frames in 9 files, 9.0 MB"]);
         assert_eq!(texts(&fleet[..2]), ["0: 1 frame in 0.mcap, 1.0 MB", "1: 1 frame in 1.mcap, 1.0 MB"]);
+    }
+
+    #[test]
+    fn each_recording_of_a_run_counts_its_own_cameras_and_files() {
+        let first = (0..10).map(|number| saved(1, &number.to_string()));
+        let mut second: Vec<_> = (0..9).map(|number| saved(2, &number.to_string())).collect();
+        second[4].outcome.gaps = 1;
+        second[4].complete = false;
+        let all: Vec<_> = first.chain(second).chain([saved(3, "7")]).collect();
+        let expected = [
+            "recording 1: 10 cameras: 10 frames in 10 files, 10.0 MB",
+            "4: 1 frame in 4.mcap, 1.0 MB\n  1 gap is marked in the files",
+            "recording 2: 8 of 9 cameras: 8 frames in 8 files, 8.0 MB",
+            "7: 1 frame in 7.mcap, 1.0 MB",
+        ];
+        assert_eq!(texts(&all), expected);
+        let twice = [saved(1, "a"), saved(2, "a")];
+        assert_eq!(texts(&twice), ["a: 1 frame in a.mcap, 1.0 MB"; 2], "the names of the files tell them apart");
     }
 
     #[test]
@@ -319,5 +351,7 @@ mod tests {
         let error = |recordings: &[RecordingSummary]| check(recordings).expect_err("it failed").to_string();
         assert_eq!(error(&fleet), "no frame of 2 cameras could be written: the disk is full");
         assert_eq!(error(&fleet[..1]), "a: no frame could be written: the file was removed");
+        let twice = [failed("a", &["x"]), failed("a", &["y"])];
+        assert_eq!(error(&twice), "a: no frame could be written: x", "one camera in two recordings");
     }
 }

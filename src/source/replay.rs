@@ -13,9 +13,12 @@ use super::played::Played;
 use super::{Continuity, FileSpec, IncidentEvent, Outside, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::recording::playback::{Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, Rhythm, SeekTarget};
+use crate::recording::playback::{
+    Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, Rhythm, SeekTarget, Speed,
+};
 use crate::recording::schema::IncidentKind;
 use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
+use crate::stats::Stats;
 use crate::wire::Decoder;
 
 /// The replay of one camera of a recording.
@@ -30,6 +33,8 @@ pub(super) struct Replay {
     /// Records that apply to the next frame and were sent before it, after a seek.
     context: Vec<u8>,
     rhythm: Rhythm,
+    /// Speed at which the last frame was played.
+    speed: Option<Speed>,
     lead_in: LeadIn,
 }
 
@@ -69,6 +74,7 @@ impl Replay {
             played: Played::default(),
             context: Vec::new(),
             rhythm: Rhythm::default(),
+            speed: None,
             lead_in,
         }
     }
@@ -257,6 +263,7 @@ impl Replay {
         let interval_ns = last_ns.map(|last_ns| recorded.log_ns.saturating_sub(last_ns));
         let is_gap = interval_ns.is_some_and(|interval_ns| self.rhythm.is_gap(interval_ns));
         self.playback.after_gap(begins || is_gap);
+        let mut was_paused = false;
         loop {
             let due = match self.playback.due(recorded.log_ns, self.playback.now_ns()) {
                 Due::Now => break,
@@ -274,11 +281,18 @@ impl Replay {
                     }
                     Some(self.playback.instant(ns))
                 }
-                Due::Paused => None,
+                Due::Paused => {
+                    was_paused = true;
+                    None
+                }
             };
             if !self.change_before(due).await {
                 return Action::Stop;
             }
+        }
+        let speed = self.playback.speed();
+        if self.speed.replace(speed) != Some(speed) || was_paused || is_gap {
+            self.delivery.outlets.ledger.update(Stats::restart_rates);
         }
         self.rhythm.frame(interval_ns);
         self.room().await

@@ -201,10 +201,16 @@ impl Stats {
     pub fn sought(&mut self) {
         self.sequence.close(true);
         self.start_connection();
+        self.restart_rates();
         self.last_device = None;
         self.introduction = Arc::default();
         self.health = CameraHealth::default();
         self.join_late();
+    }
+
+    /// Measures [`Self::rates`] from the next frame on: the interval before it depends on the player, not on the camera.
+    pub fn restart_rates(&mut self) {
+        self.recent.clear();
     }
 
     /// The next frame is in the middle of its connection: what the camera has counted before is not counted here.

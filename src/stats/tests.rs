@@ -57,6 +57,22 @@ fn steady_stream_gives_the_expected_rates() {
 }
 
 #[test]
+fn rates_restart_with_a_seek_and_with_a_new_pace() {
+    let ways: [fn(&mut Stats); 2] = [Stats::sought, Stats::restart_rates];
+    for restart in ways {
+        let mut stats = Stats::default();
+        stats.connected();
+        stream(&mut stats, 0..100, |_| true);
+        assert!((stats.rates().fps_arrival - 40.0).abs() < 0.5);
+        restart(&mut stats);
+        assert_eq!(stats.rates(), Rates::default(), "not the rate of before");
+        // The interval before them does not count, however long it was.
+        stream(&mut stats, 1000..1004, |_| true);
+        assert!((stats.rates().fps_arrival - 40.0).abs() < 0.5, "{:?}", stats.rates());
+    }
+}
+
+#[test]
 fn late_arrivals_count_as_jitter_not_as_missing() {
     let mut stats = Stats::default();
     stats.connected();

@@ -133,6 +133,35 @@ async fn pause_step_and_seek() {
     );
 }
 
+/// The rate of a replay is that of its frames: neither a pause nor the frames at another speed or before a seek belong to it.
+#[tokio::test(start_paused = true)]
+async fn a_pause_another_speed_and_a_seek_restart_the_rate() {
+    let recording = Recording::new(&["size=64x48"], 100);
+    let (session, mut frames) = play(spec(&recording), SessionOptions::default());
+    let playback = session.playback().expect("a recording has one").clone();
+    let ways: [(&str, &dyn Fn()); 3] = [
+        ("pause", &|| playback.pause(false)),
+        ("speed", &|| playback.set_speed(Speed::Times(2.0))),
+        ("seek", &|| playback.seek(START_NS + 60 * 40 * MS)),
+    ];
+    for (way, change) in ways {
+        for _ in 0..10 {
+            next(&mut frames).await;
+        }
+        assert!(session.stats().intervals_us().len() >= 8, "{way}");
+        if way == "pause" {
+            playback.pause(true);
+            tokio::time::sleep(AGES).await;
+        }
+        change();
+        for _ in 0..4 {
+            next(&mut frames).await;
+        }
+        let intervals = session.stats().intervals_us().len();
+        assert!((2..5).contains(&intervals), "{way}: {intervals}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_loop_begins_again_until_it_is_stopped() {
     let recording = Recording::new(&["size=64x48"], 7);

@@ -103,3 +103,57 @@ fn a_paused_recording_is_not_drawn_again() {
     bench.key("period");
     assert!(draws.next().is_some_and(|line| !line.contains(" 0 draws")), "a step is drawn");
 }
+
+/// A window has one recording: its dot is on each page, and the key that starts one does not end that of other cameras
+/// before the window has said so.
+#[test]
+fn a_recording_of_another_page_is_not_stopped_by_the_key_that_starts_one() {
+    let uris: Vec<_> = (1..=12).map(|seed| format!("sim:?fps=4&boxes=0&size=96x64&seed={seed}")).collect();
+    let Some(bench) = Bench::view(&uris) else { return };
+    let title = || bench.xdotool(&["getwindowname", &bench.window]).expect("a name").trim().to_owned();
+    let shows = |expected: &str| wait_for(expected.to_owned(), || (title() == expected).then_some(()));
+    let until_dot = |where_: &str| drop(bench.until(where_, |seen| at_top(seen, RED) > 20));
+    let until_no_dot = |where_: &str| drop(bench.until(where_, |seen| at_top(seen, RED) == 0));
+    let recorded = || {
+        let folders = std::fs::read_dir(bench.folder.path().join("recordings")).into_iter().flatten().flatten();
+        folders.map(|folder| std::fs::read_dir(folder.path()).map_or(0, Iterator::count)).sum::<usize>()
+    };
+    shows("oaktap - 12 cameras");
+    bench.key("n");
+    shows("oaktap - cameras 1 to 9 of 12");
+    bench.key("r");
+    until_dot("the dot on the page of the recorded cameras");
+    // The first file of a camera is created with its first frame.
+    wait_for("nine recordings", || (recorded() == 9).then_some(()));
+    bench.key("n");
+    shows("oaktap - cameras 10 to 12 of 12");
+    until_dot("the dot on the other page");
+    bench.key("r");
+    // The window has taken the key when it has taken the next one, with which another press explains again.
+    bench.key("1");
+    shows("oaktap - sim-10");
+    bench.key("i");
+    bench.key("i");
+    bench.until("the dot without a HUD", |seen| count(seen, GREEN) < 30 && count(seen, RED) > 20);
+    bench.key("i");
+    bench.key("r");
+    bench.key("g");
+    bench.key("n");
+    bench.key("n");
+    shows("oaktap - cameras 10 to 12 of 12");
+    until_dot("the dot after two explanations");
+    assert_eq!(recorded(), 9);
+    bench.key("r");
+    bench.key("r");
+    until_no_dot("no recording");
+    bench.key("r");
+    until_dot("the dot of the second recording");
+    wait_for("three more recordings", || (recorded() == 12).then_some(()));
+    bench.key("q");
+    bench.key("y");
+    let (status, said) = bench.end();
+    assert!(in_order(status), "{status}: {said}");
+    assert!(said.contains("stopped recording 9 cameras: "), "{said}");
+    assert!(said.contains("recording 1: 9 cameras: ") && said.contains(" in 9 files, "), "{said}");
+    assert!(said.contains("recording 2: 3 cameras: ") && said.contains(" in 3 files, "), "{said}");
+}

@@ -9,10 +9,14 @@
 mod program;
 #[path = "../support/recordings.rs"]
 mod recordings;
+#[path = "../support/video.rs"]
+mod video_peer;
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -29,6 +33,7 @@ mod controls;
 mod dropped;
 mod feedback;
 mod fleet;
+mod kinds;
 mod sizes;
 mod small;
 mod video;
@@ -62,6 +67,8 @@ struct Bench {
     manager: Option<Child>,
     display: String,
     program: Child,
+    /// Its standard output.
+    out: File,
     window: String,
     folder: tempfile::TempDir,
 }
@@ -137,16 +144,18 @@ impl Bench {
             manager
         });
         let folder = tempfile::tempdir().expect("a folder");
+        let out = tempfile::tempfile().expect("a file");
         let program = Command::new(env!("CARGO_BIN_EXE_oaktap"))
             .arg(command)
             .args(arguments)
             .current_dir(folder.path())
             .env("DISPLAY", &display)
             .env_remove("WAYLAND_DISPLAY")
+            .stdout(out.try_clone().expect("a file"))
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program");
-        Some(Self { server, manager, display, program, window: String::new(), folder })
+        Some(Self { server, manager, display, program, out, window: String::new(), folder })
     }
 
     fn xdotool(&self, arguments: &[&str]) -> Option<String> {
@@ -251,6 +260,15 @@ impl Bench {
         self.program.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
         (status, said)
     }
+}
+
+/// Returns all that was written to a file so far.
+fn printed(out: &File) -> String {
+    // The program and this file share a position, so this must not move it.
+    let len = out.metadata().expect("a file").len() as usize;
+    let mut bytes = vec![0; len];
+    out.read_exact_at(&mut bytes, 0).expect("its content");
+    String::from_utf8(bytes).expect("text")
 }
 
 /// Returns whether the window was closed in order. On a busy machine a simulated camera leaves out frames, which is exit code 3.

@@ -13,11 +13,11 @@ struct Wall {
 
 /// A tile: its place, and that of the picture in it.
 #[derive(Clone, Copy, Debug)]
-struct Tile {
-    left: u32,
-    top: u32,
-    width: u32,
-    height: u32,
+pub(super) struct Tile {
+    pub(super) left: u32,
+    pub(super) top: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
 }
 
 fn fitted((width, height): (u32, u32), room: (u32, u32)) -> (u32, u32) {
@@ -29,7 +29,7 @@ fn fitted((width, height): (u32, u32), room: (u32, u32)) -> (u32, u32) {
 }
 
 /// Returns the places of pictures in a window: rows of tiles, two pixels apart, as large as possible.
-fn places(count: u32, window: (u32, u32), picture: (u32, u32)) -> Vec<Tile> {
+pub(super) fn places(count: u32, window: (u32, u32), picture: (u32, u32)) -> Vec<Tile> {
     let area = |columns: u32| {
         let (width, height) = fitted(picture, (window.0 / columns, window.1 / count.div_ceil(columns)));
         width * height
@@ -196,14 +196,50 @@ fn portrait_and_4k_pictures_fit_the_screen() {
     }
 }
 
-#[test]
-fn nine_and_forty_cameras_at_2x_show_their_pictures() {
-    for (count, size) in [(9, (640, 360)), (40, (320, 180))] {
-        let Some(wall) = Wall::open(count, size, 2) else { return };
+/// Opens windows of this many cameras, of pictures of this size, at this scale, and compares each tile.
+fn compare(walls: &[(usize, (u32, u32), u32)]) {
+    for (count, size, scale) in walls {
+        let Some(wall) = Wall::open(*count, *size, *scale) else { return };
         let checked = wall.until_right();
-        assert!(checked + 8 >= count, "{checked} of {count} are not covered");
+        assert!(checked + 8.min(count / 2) >= *count, "{checked} of {count} of {size:?} at {scale}x are not covered");
         wall.end();
     }
+}
+
+#[test]
+fn nine_cameras_show_their_pictures() {
+    compare(&[(9, (640, 360), 2)]);
+}
+
+#[test]
+fn forty_cameras_show_their_pictures() {
+    compare(&[(40, (320, 180), 2), (40, (180, 320), 1)]);
+}
+
+/// A typed name enlarges one of forty cameras, and Esc shows all of them again.
+#[test]
+fn a_typed_name_shows_one_of_forty_cameras() {
+    let Some(wall) = Wall::open(40, (320, 180), 1) else { return };
+    assert!(wall.until_right() + 8 >= 40);
+    for key in ["slash", "2", "3", "Return"] {
+        wall.bench.key(key);
+    }
+    wall.bench.until("camera 23 alone, with its box", |seen| {
+        let alone = places(1, seen.dimensions(), wall.size)[0];
+        wall.check(seen, 22, alone).is_some_and(|checked| checked.is_ok())
+    });
+    wall.bench.key("Escape");
+    assert!(wall.until_right() + 8 >= 40);
+    wall.end();
+}
+
+/// Returns the left and right end of the bar of the timeline, and a row of it: the last one with many pixels of its color.
+pub(super) fn timeline(seen: &RgbImage) -> (u32, u32, u32) {
+    let bar = (seen.height() * 3 / 4..seen.height()).rev().find_map(|y| {
+        let dim: Vec<u32> = (0..seen.width()).filter(|x| seen.get_pixel(*x, y).0 == [0xa8, 0xb2, 0xbd]).collect();
+        (dim.len() > 200).then(|| (dim[0], dim[dim.len() - 1], y))
+    });
+    bar.expect("a bar")
 }
 
 /// Pressing the timeline seeks, dragging follows the pointer, also beyond the ends of the bar.
@@ -224,12 +260,7 @@ fn dragging_on_the_timeline_seeks() {
             (90..360).step_by(3).all(|y| (0..960).all(|x| seen.get_pixel(x, y).0[0] == payload[(y * 960 + x) as usize]))
         };
         let first = bench.until("the first picture", |seen| shows(seen, 0));
-        // The longest row of the bar's color.
-        let bar = (400..528_u32).rev().find_map(|y| {
-            let dim: Vec<u32> = (0..960).filter(|x| first.get_pixel(*x, y).0 == [0xa8, 0xb2, 0xbd]).collect();
-            (dim.len() > 200).then(|| (dim[0], dim[dim.len() - 1], y))
-        });
-        let (left, right, y) = bar.expect("a bar");
+        let (left, right, y) = timeline(&first);
         let at = |share: f64| (left + (f64::from(right - left) * share).round() as u32, y);
         let near = |share: f64| {
             let middle = (share * (FRAMES - 1) as f64).round() as usize;

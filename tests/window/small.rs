@@ -61,3 +61,49 @@ fn a_recording_without_frames_says_so() {
     let (status, said) = bench.end();
     assert!(in_order(status), "{status}: {said}");
 }
+
+/// The question before a recording ends is whole in any window, also in one that has room for nothing else.
+#[test]
+fn the_question_is_in_windows_of_any_size() {
+    for (scale, sizes) in [("1", [(320, 200), (160, 100), (120, 60)]), ("2", [(640, 352), (320, 200), (240, 120)])] {
+        let arguments = ["sim:?fps=5&boxes=0", "--scale", scale].map(str::to_owned);
+        let Some(mut bench) = Bench::view(&arguments) else { return };
+        bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
+        bench.key("i");
+        bench.key("i");
+        bench.key("space");
+        bench.key("r");
+        bench.until("the message about the recording", |seen| has_message(seen, 280));
+        bench.until("no message", |seen| !has_message(seen, 280));
+        let changed = |a: &RgbImage, b: &RgbImage| a.pixels().zip(b.pixels()).filter(|(a, b)| a != b).count();
+        let scale: usize = scale.parse().expect("a number");
+        for size in sizes {
+            resize(&bench, size);
+            // Only the elapsed time changes.
+            let few = 300 * scale * scale;
+            let mut last = bench.look();
+            let before = wait_for("a picture of that size", || {
+                let seen = bench.look();
+                let is_still = changed(&seen, &last) < few && !is_grey(&seen);
+                last = seen.clone();
+                is_still.then_some(seen)
+            });
+            bench.key("q");
+            let seen = bench.until("the question", |seen| changed(seen, &before) > 3 * few);
+            // No letter is cut at an edge of the window.
+            let (width, height) = size;
+            let is_edge = |x: u32, y: u32| x == 0 || y == 0 || x + 1 == width || y + 1 == height;
+            let cut = seen
+                .enumerate_pixels()
+                .filter(|(x, y, pixel)| is_edge(*x, *y) && pixel.0 == [255; 3] && before.get_pixel(*x, *y) != *pixel);
+            assert_eq!(cut.count(), 0, "{size:?} at {scale}x");
+            bench.key("n");
+            bench.until("no question", |seen| changed(seen, &before) < few);
+            assert!(bench.program.try_wait().expect("a child").is_none(), "it is still running");
+        }
+        bench.key("q");
+        bench.key("y");
+        let (status, said) = bench.end();
+        assert!(in_order(status), "{status}: {said}");
+    }
+}

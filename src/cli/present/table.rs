@@ -137,8 +137,21 @@ fn ledgers(cameras: &[Summary], verbose: bool, strict: bool) -> String {
             text.extend([camera.name.as_str(), ": ", remark.as_str(), "\n"]);
         }
     }
+    text.extend(played_again(cameras));
     text.truncate(text.trim_end().len());
     printable(&text)
+}
+
+/// Returns one line for all recordings of which a part was played again: a seek concerns each of them.
+fn played_again(cameras: &[Summary]) -> Option<String> {
+    let again: Vec<&Summary> = cameras.iter().filter(|camera| camera.frames.repeated > 0).collect();
+    let who = match &*again {
+        [] => return None,
+        [one] => one.name.clone(),
+        several => format!("{} cameras", some_of(several.len(), cameras.len())),
+    };
+    let frames = count(again.iter().map(|camera| camera.frames.repeated).sum(), "frame was", "frames were");
+    Some(format!("{who}: {frames} played again: MB and dropped count all, missing and damaged frames count once"))
 }
 
 /// Returns the line for cameras of which nothing is missing. `all`: the number of all cameras.
@@ -200,11 +213,6 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         let names = count(table.count.into(), "label name", "label names");
         format!("received only some of the camera's {names}: labels are shown as numbers")
     });
-    let repeated = Some(camera.frames.repeated).filter(|repeated| *repeated > 0);
-    let repeated = repeated.map(|repeated| {
-        let frames = count(repeated, "frame was", "frames were");
-        format!("{frames} played again: MB and dropped count all, missing and damaged frames count once")
-    });
     let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
     damage
         .into_iter()
@@ -213,7 +221,6 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         .chain(datagrams)
         .chain(names)
         .chain(superseded)
-        .chain(repeated)
         .chain(bug)
         .collect()
 }
@@ -295,6 +302,11 @@ mod tests {
         let row: Vec<_> = text.lines().nth(1).expect("a row").split_whitespace().collect();
         assert_eq!(row[..2], ["a", "2"], "{text}");
         assert!(text.contains("a: 1 frame was played again: MB and dropped count all"), "{text}");
+        let fleet: Vec<_> = (0..17).map(|_| looped.summary("a")).chain([Stats::default().summary("b")]).collect();
+        let text = ledgers(&fleet, false, false);
+        assert_eq!(text.matches("played again").count(), 1, "{text}");
+        assert!(text.contains("\n17 of 18 cameras: 17 frames were played again: MB"), "{text}");
+        assert_eq!(text.lines().count(), 2, "these cameras lost nothing: {text}");
     }
 
     #[test]

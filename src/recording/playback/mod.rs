@@ -330,6 +330,11 @@ impl CameraPlayback {
         self.cursor.after_gap = after_gap;
     }
 
+    /// Returns the speed.
+    pub(crate) fn speed(&self) -> Speed {
+        self.playback.clock.borrow().speed
+    }
+
     /// Returns when the next frame is due. `arrived_ns` is its time in the recording.
     pub(crate) fn due(&mut self, arrived_ns: i64, now_ns: u64) -> Due {
         let arrived_ns = arrived_ns.saturating_sub(self.later_ns);

@@ -31,6 +31,8 @@ pub struct Recorders {
     running: Vec<Recorder>,
     /// Cameras of the running recorders.
     recorded: Range<usize>,
+    /// Recordings that were started.
+    started: u64,
     finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
     write_rate: WriteRate,
     monitor: RecordersMonitor,
@@ -45,6 +47,7 @@ impl Recorders {
             cameras: Vec::new(),
             running: Vec::new(),
             recorded: 0..0,
+            started: 0,
             finishing: Vec::new(),
             write_rate: WriteRate::default(),
             monitor: RecordersMonitor::default(),
@@ -80,6 +83,7 @@ impl Recorders {
         let running = groups.map(start).collect::<Result<_, _>>()?;
         self.stop(|_| {});
         (self.running, self.recorded) = (running, cameras);
+        self.started += 1;
         self.monitor.set(self.recorded.start, self.running.iter().map(|recorder| recorder.monitor.clone()));
         self.write_rate = WriteRate::default();
         Ok(())
@@ -127,8 +131,10 @@ impl Recorders {
         }
         // All at once, because each may wait 2 s for a full disk.
         running.iter().for_each(Recorder::stop);
+        let recording = self.started;
         let finishing = std::thread::Builder::new().name("record end".to_owned()).spawn(move || {
-            let outcomes: Vec<_> = running.into_iter().map(Recorder::finish).collect();
+            let finish = |recorder: Recorder| RecorderOutcome { recording, ..recorder.finish() };
+            let outcomes: Vec<_> = running.into_iter().map(finish).collect();
             finished(&outcomes);
             outcomes
         });
@@ -251,6 +257,7 @@ mod tests {
         let event = IncidentEvent::Disconnected { why: "it left".to_owned() };
         a.incidents.offer(&Incident { received: frame(6).received, event });
         let outcomes = recorders.finish();
+        assert_eq!(outcomes.iter().map(|of| of.recording).collect::<Vec<_>>(), [1, 1, 2, 2]);
         let mut found: Vec<_> = outcomes.iter().flat_map(|of| &of.files).map(|file| read(&file.path)).collect();
         found.sort();
         let expected = [(vec![1, 2], vec![]), (vec![1, 2], vec![]), (vec![5], vec!["disconnected".to_owned()])];

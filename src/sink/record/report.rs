@@ -162,6 +162,9 @@ impl RecorderHealth {
 /// Files and frame counts of a finished recorder.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct RecorderOutcome {
+    /// Number of the recording among those of the same [`Recorders`](super::Recorders), from 1. A [`Recorder`](super::Recorder)
+    /// of its own has number 1.
+    pub recording: u64,
     /// Finished files, in order, without those that were deleted because of [`KeepLimit`](super::KeepLimit).
     pub files: Vec<RecordedFile>,
     /// Files that could not be finished. Their content can be read.

@@ -2,14 +2,12 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::Program;
 use super::design::SCALE_STEP;
 use super::keys::{Action, Press};
 use super::menu::Menu;
 use super::position::speed_word;
-use super::recording::{named as named_cameras, summary};
 use super::screen::Screen;
 use crate::recording::playback::Playback;
 use crate::sink::record::Recorders;
@@ -28,6 +26,8 @@ pub(super) struct Interaction {
     scale: f32,
     /// Asks whether to end while recording.
     pub(super) asks_to_quit: bool,
+    /// Until when the key of recordings stops one of cameras that are not shown: the window has said that it will.
+    pub(super) stops_until_ns: Option<u64>,
     pub(super) menu: Option<Menu>,
     /// Camera of the last click.
     pub(super) clicked: Option<usize>,
@@ -50,6 +50,7 @@ impl Interaction {
         Self {
             scale: 1.0,
             asks_to_quit: false,
+            stops_until_ns: None,
             menu: None,
             clicked: None,
             search: None,
@@ -77,7 +78,7 @@ fn named(files: &[PathBuf]) -> String {
 }
 
 /// Returns the cameras that are shown: the enlarged one, those of the page, or all.
-fn shown_range(enlarged: Option<usize>, page: Option<usize>, count: usize) -> Range<usize> {
+pub(super) fn shown_range(enlarged: Option<usize>, page: Option<usize>, count: usize) -> Range<usize> {
     match (enlarged, page) {
         (Some(camera), _) => camera..camera + 1,
         (None, Some(page)) => page * PAGE..((page + 1) * PAGE).min(count),
@@ -124,6 +125,7 @@ impl Screen {
         if self.help.take(action) {
             return;
         }
+        let stops_until_ns = self.interaction.stops_until_ns.take();
         match action {
             Action::Quit => self.close(),
             Action::Escape => self.escape(),
@@ -160,7 +162,7 @@ impl Screen {
                     self.views.views()[at].control(|controls| controls.snapshots += 1);
                 }
             }
-            Action::Record => self.record(),
+            Action::Record => self.record(stops_until_ns.is_some_and(|until_ns| self.now_ns < until_ns)),
             Action::Hud => self.level = self.level.next(),
             Action::Boxes => self.boxes = !self.boxes,
             Action::Labels => self.labels = !self.labels,
@@ -371,52 +373,8 @@ impl Screen {
         }
     }
 
-    /// Starts to record the cameras that are shown, or stops. Says if some of them are not streaming now.
-    fn record(&mut self) {
-        let absent = self.absent();
-        if let Some(reason) = self.no_recording {
-            return self.show_note(format!("recording is not available here: {reason}"));
-        }
-        let Some(recorders) = &mut self.recorders else {
-            return self.show_note("recording is not available here".to_owned());
-        };
-        if recorders.is_on() {
-            let notify = Arc::clone(&self.notify);
-            recorders.stop(move |outcomes| notify(summary(outcomes)));
-            self.recording = None;
-            return self.refresh_status();
-        }
-        let shown = shown_range(self.enlarged, self.interaction.page, self.cameras.len());
-        let note = match recorders.start_some(shown.clone()) {
-            Ok(()) => {
-                let absent = absent.iter().filter(|at| shown.contains(at)).count();
-                let paused = self.cameras[shown.clone()].iter().all(|camera| {
-                    camera.playback.as_ref().map(Playback::status).is_some_and(|status| status.paused || status.ended)
-                });
-                let names = self.cameras[shown].iter().map(|camera| &*camera.name);
-                let count = names.len();
-                let which = match named_cameras(names) {
-                    all if absent == 0 || count == 1 => all,
-                    all => format!("{} of {all}", count - absent),
-                };
-                let later = match absent {
-                    _ if paused => ": nothing is recorded until the replay plays on".to_owned(),
-                    0 => String::new(),
-                    1 if count == 1 => ": it is not streaming, and is recorded as soon as it does".to_owned(),
-                    1 => ": 1 is not streaming, and is recorded as soon as it does".to_owned(),
-                    _ => format!(": {absent} are not streaming, and are recorded as soon as they do"),
-                };
-                format!("recording {which} to {}{later}", recorders.path().display())
-            }
-            Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
-        };
-        (self.print)(&note);
-        self.show_note(note);
-        self.refresh_status();
-    }
-
     /// Updates the status with the next refresh.
-    fn refresh_status(&mut self) {
+    pub(super) fn refresh_status(&mut self) {
         self.status_ns = None;
     }
 

@@ -69,6 +69,8 @@ impl Screen {
         self.interaction.clicked = None;
         if let Some(menu) = self.interaction.menu.take() {
             if let Some(action) = menu.action_at(at) {
+                // The entry says that it stops the recording, whatever is shown.
+                self.interaction.stops_until_ns = Some(u64::MAX);
                 self.act(action);
             }
         } else if self.help.is_open {

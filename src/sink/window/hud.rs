@@ -178,14 +178,14 @@ mod tests {
     #[test]
     fn facts_that_do_not_fit_are_left_out_whole() {
         let advance = Text::new().advance(Design::default().text());
-        let name_and_fps = 8 + (2 + 5 + 2 + 7) * advance;
+        let name_and_fps = 8 + (2 + 5 + 2 + 8) * advance;
         let last = |width: i32, name: &str| written(width, name, 0).into_iter().max().unwrap_or(0);
         assert_eq!(
             last(name_and_fps + 8, "front"),
             last(name_and_fps + 8 + 4 * advance, "front"),
             "`0 Mbit/s` is whole"
         );
-        assert!(last(name_and_fps + 8, "front") > last(name_and_fps - advance, "front"), "`0.0 fps` is whole");
+        assert!(last(name_and_fps + 8, "front") > last(name_and_fps - advance, "front"), "`20.0 fps` is whole");
         assert!(last(90, "a name that is longer than its tile") > 60, "a name is cut, not left out");
     }
 

@@ -1,9 +1,12 @@
-//! Formats the state of a recording for the HUD.
+//! Starts and stops recordings, and formats their state for the HUD.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::act::shown_range;
 use super::design::{ColoredText, Ink};
+use super::screen::{NOTE_DURATION_NS, Screen};
+use crate::recording::playback::Playback;
 use crate::sink::record::{RecorderCounts, RecorderOutcome, RecorderState, RecordersHealth, format_remaining};
 use crate::units::count;
 
@@ -61,6 +64,72 @@ impl CameraRecording {
     }
 }
 
+impl Screen {
+    /// Starts to record the cameras that are shown, and says if some of them are not streaming now, or stops the recording:
+    /// one of cameras that are not shown only if the user knows it, because the key was meant to start another one.
+    pub(super) fn record(&mut self, knows: bool) {
+        if let Some(reason) = self.no_recording {
+            return self.show_note(format!("recording is not available here: {reason}"));
+        }
+        let Some(recorders) = &self.recorders else {
+            return self.show_note("recording is not available here".to_owned());
+        };
+        if !recorders.is_on() {
+            return self.start_recording();
+        }
+        let recorded = recorders.recorded();
+        let which = named(self.cameras[recorded.clone()].iter().map(|camera| &*camera.name));
+        if knows || recorded.clone().any(|at| self.is_shown(at)) {
+            return self.stop_recording(which);
+        }
+        let (are, who) = if recorded.len() == 1 { ("is", "it is") } else { ("are", "they are") };
+        self.show_note(format!("{which} {are} being recorded, and {who} not shown: press r again to stop"));
+        self.interaction.stops_until_ns = Some(self.now_ns.saturating_add(NOTE_DURATION_NS));
+    }
+
+    fn stop_recording(&mut self, which: String) {
+        let notify = Arc::clone(&self.notify);
+        if let Some(recorders) = &mut self.recorders {
+            recorders.stop(move |outcomes| notify(format!("stopped recording {which}: {}", summary(outcomes))));
+        }
+        // Another recording may start before the next refresh.
+        (self.recording, self.recording_since_ns) = (None, None);
+        self.refresh_status();
+    }
+
+    fn start_recording(&mut self) {
+        let absent = self.absent();
+        let Some(recorders) = &mut self.recorders else { return };
+        let shown = shown_range(self.enlarged, self.interaction.page, self.cameras.len());
+        let note = match recorders.start_some(shown.clone()) {
+            Ok(()) => {
+                let absent = absent.iter().filter(|at| shown.contains(at)).count();
+                let paused = self.cameras[shown.clone()].iter().all(|camera| {
+                    camera.playback.as_ref().map(Playback::status).is_some_and(|status| status.paused || status.ended)
+                });
+                let names = self.cameras[shown].iter().map(|camera| &*camera.name);
+                let count = names.len();
+                let which = match named(names) {
+                    all if absent == 0 || count == 1 => all,
+                    all => format!("{} of {all}", count - absent),
+                };
+                let later = match absent {
+                    _ if paused => ": nothing is recorded until the replay plays on".to_owned(),
+                    0 => String::new(),
+                    1 if count == 1 => ": it is not streaming, and is recorded as soon as it does".to_owned(),
+                    1 => ": 1 is not streaming, and is recorded as soon as it does".to_owned(),
+                    _ => format!(": {absent} are not streaming, and are recorded as soon as they do"),
+                };
+                format!("recording {which} to {}{later}", recorders.path().display())
+            }
+            Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
+        };
+        (self.print)(&note);
+        self.show_note(note);
+        self.refresh_status();
+    }
+}
+
 /// Names cameras by the only one, or by their number.
 pub(super) fn named<'a>(mut names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let count = names.len();
@@ -87,9 +156,9 @@ pub(super) fn summary(outcomes: &[RecorderOutcome]) -> String {
     let recorded = count(frames, "frame", "frames");
     let mut text = match &*files {
         [] if frames == 0 => "no frame was recorded".to_owned(),
-        [] => format!("recorded {recorded}, but no file could be finished"),
-        [file] => format!("recorded {recorded}: {}", file.path.display()),
-        [first, ..] => format!("recorded {recorded} in {} files: {} ...", files.len(), first.path.display()),
+        [] => format!("{recorded}, but no file could be finished"),
+        [file] => format!("{recorded} in {}", file.path.display()),
+        [first, ..] => format!("{recorded} in {} files: {} ...", files.len(), first.path.display()),
     };
     // Writing to a string cannot fail.
     if missing > 0 {

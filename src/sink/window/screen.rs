@@ -31,7 +31,7 @@ use crate::view::{Notify, View, Views};
 const STATUS_INTERVAL_NS: u64 = 250_000_000;
 
 /// Time for which a note is shown.
-const NOTE_DURATION_NS: u64 = 4_000_000_000;
+pub(super) const NOTE_DURATION_NS: u64 = 4_000_000_000;
 
 /// Time for which the hint at the help is shown.
 const HINT_DURATION_NS: u64 = 6_000_000_000;

@@ -128,12 +128,14 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     let (stats, rates) = (&status.stats, status.stats.rates());
     let mut facts = vec![vec![(status.ink(), "● ".to_owned()), (Ink::Text, status.name.clone())]];
     let sends = status.sends();
+    // Measured from the second frame on: also after a seek.
+    let has_rates = sends && rates.fps_arrival > 0.0;
     if !matches!(status.state, SessionState::Streaming) {
         facts.push(vec![(status.ink(), format!("  {}", state_word(status)))]);
     }
     facts.extend(status.recording.iter().flat_map(|recording| recording.line(sends)));
     let fact = |ink: Ink, value: String, unit: &str| vec![(ink, format!("  {value}")), (Ink::Dim, format!(" {unit}"))];
-    if sends {
+    if has_rates {
         facts.push(fact(Ink::Text, format!("{:.1}", rates.fps_arrival), "fps"));
     }
     for (count, what) in stream_errors(stats) {
@@ -142,7 +144,7 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     if status.health.failed > 0 {
         facts.push(fact(Ink::Warning, status.health.failed.to_string(), "not shown"));
     }
-    if sends {
+    if has_rates {
         facts.push(fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s"));
     }
     if dropped(stats) > 0 {
@@ -202,9 +204,11 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
     ];
     if status.sends() {
         let jitter = milliseconds((rates.jitter_us * 1e3) as u64);
+        let measured =
+            |text: String| if rates.fps_arrival > 0.0 { plain(text) } else { vec![(Ink::Dim, "-".to_owned())] };
         let rates = [
-            ("fps", plain(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
-            ("rate", plain(format!("{:.1} Mbit/s   jitter {jitter}", rates.mbit_s))),
+            ("fps", measured(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
+            ("rate", measured(format!("{:.1} Mbit/s   jitter {jitter}", rates.mbit_s))),
         ];
         // After the row of the picture.
         rows.splice(1..1, rates);
@@ -279,8 +283,20 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::frame::{DeviceTime, Frame, PixelFormat};
+    use crate::frame::{DeviceTime, Frame, PixelFormat, Staleness};
     use crate::sink::record::{RecorderCounts, RecorderHealth, RecorderState, RecordersHealth};
+
+    /// Returns counts of a camera that sends 20 frames per second.
+    fn streaming() -> Stats {
+        let mut stats = Stats::default();
+        for number in 0..3 {
+            let mut frame = Frame::with_payload([]);
+            (frame.device_time, frame.staleness) = (DeviceTime(50_000 * number as i64), Staleness::Known(false));
+            frame.received.mono_ns = 50_000_000 * number;
+            stats.event(&crate::wire::Event::Frame(frame.into()));
+        }
+        stats
+    }
 
     pub(in super::super) fn status() -> CameraStatus {
         let geometry = Geometry::tight(PixelFormat::Bgr888p, 640, 352).expect("a usual geometry");
@@ -288,7 +304,7 @@ pub(super) mod tests {
             name: "front".to_owned(),
             state: SessionState::Streaming,
             held: false,
-            stats: Stats::default(),
+            stats: streaming(),
             health: ViewHealth {
                 last: Some(FrameKind { dialect: "IMG", payload: PayloadKind::Raw, geometry: Some(geometry) }),
                 ..ViewHealth::default()
@@ -311,7 +327,17 @@ pub(super) mod tests {
     #[test]
     fn the_status_line_shows_errors_only_when_there_are_any() {
         let mut status = status();
-        assert_eq!(line_of(&status), "● front  0.0 fps  0 Mbit/s  12 ms old  640x352 BGR888p IMG");
+        assert_eq!(line_of(&status), "● front  20.0 fps  0 Mbit/s  12 ms old  640x352 BGR888p IMG");
+        let measured = status.stats.clone();
+        status.stats.sought();
+        assert_eq!(line_of(&status), "● front  12 ms old  640x352 BGR888p IMG", "no rate before the second frame");
+        let row = |caption: &str| rows(&status).iter().find(|(of, _)| *of == caption).map(|(_, text)| text_of(text));
+        assert_eq!(
+            [row("fps"), row("rate")],
+            [Some("-".to_owned()), Some("-".to_owned())],
+            "the rows keep their places"
+        );
+        status.stats = measured;
         status.held = true;
         assert_eq!(line_of(&status), "● front  12 ms old  640x352 BGR888p IMG", "a paused replay has no rate");
         let captions = |status: &CameraStatus| rows(status).iter().map(|(caption, _)| *caption).collect::<Vec<_>>();
@@ -324,7 +350,7 @@ pub(super) mod tests {
         status.health.failed = 7;
         let text = line_of(&status);
         assert!(
-            text.contains("  0.0 fps  2 damaged  1 lost  2 reconnects  7 not shown  0 Mbit/s  12 ms old"),
+            text.contains("  20.0 fps  2 damaged  1 lost  2 reconnects  7 not shown  0 Mbit/s  12 ms old"),
             "{text}"
         );
     }
@@ -332,6 +358,7 @@ pub(super) mod tests {
     #[test]
     fn a_camera_without_a_frame_so_far_is_not_lost() {
         let mut status = status();
+        status.stats = Stats::default();
         let kind = crate::source::SourceErrorKind::Closed;
         let reason = crate::source::SourceError { conn: Default::default(), kind };
         let reason = std::sync::Arc::new(reason);
@@ -366,7 +393,7 @@ pub(super) mod tests {
 
     #[test]
     fn records_of_the_camera_are_shown() {
-        let mut status = status();
+        let mut status = CameraStatus { stats: Stats::default(), ..status() };
         let full =
             |status: &CameraStatus| rows(status).into_iter().map(|(_, pieces)| text_of(&pieces)).collect::<Vec<_>>();
         assert!(full(&status).contains(&"0 damaged   ~0 missing   0 B skipped".to_owned()), "an estimate");
@@ -380,7 +407,7 @@ pub(super) mod tests {
         status.stats.event(&record(crate::wire::Record::Frame { seq: 7, device_time: DeviceTime(0) }));
         let health = crate::wire::Record::Health { celsius: Some(67.8), css: Some(97.0), mss: None };
         status.stats.event(&record(health));
-        assert!(line_of(&status).contains("  2 missing  0 Mbit/s  68 °C  12 ms old"), "{}", line_of(&status));
+        assert!(line_of(&status).contains("  2 missing  68 °C  12 ms old"), "{}", line_of(&status));
         let full = full(&status);
         assert!(full.contains(&"0 damaged   2 missing   0 B skipped".to_owned()), "{full:?}");
         assert!(full.contains(&"67.8 °C   css 97 %".to_owned()), "{full:?}");
@@ -397,7 +424,7 @@ pub(super) mod tests {
         };
         status.recording = recording(RecorderState::Recording, 0);
         let text = line_of(&status);
-        assert!(text.starts_with("● front  REC  0.0 fps"), "{text}");
+        assert!(text.starts_with("● front  REC  20.0 fps"), "{text}");
         let full = |status: &CameraStatus| rows(status).iter().map(|(_, pieces)| text_of(pieces)).collect::<Vec<_>>();
         assert!(
             full(&status).ends_with(&["40 frames   0 missing".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
@@ -411,7 +438,7 @@ pub(super) mod tests {
         assert!(line_of(&status).contains("REC: paused  3 not recorded"), "{}", line_of(&status));
         assert_eq!(full(&status).last().map(String::as_str), Some("recording paused: the disk is full"));
         status.recording.as_mut().expect("a recording").is_part = false;
-        assert!(line_of(&status).starts_with("● front  3 not recorded  0.0 fps"), "the notice says the rest");
+        assert!(line_of(&status).starts_with("● front  3 not recorded  20.0 fps"), "the notice says the rest");
     }
 
     /// Each word of the status line and of the full HUD is in the table of docs/window.md.
